@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs'
+import { PenstockError } from '#schemas/errors.ts'
+import { type Setting, type Settings, settingsFileEnv, settingsTable } from '#schemas/settings.ts'
+
+const prefix = 'PENSTOCK_'
+
+/**
+ * Reads and validates all settings: environment over file over default.
+ * The file (named by `PENSTOCK_CONFIG`) has one `PENSTOCK_NAME=value` a line; `#` begins a comment.
+ * @throws PenstockError SETTINGS_INVALID that names every fault at once, not only the first.
+ */
+export function settingsFromEnvironment(environment: Readonly<Record<string, string | undefined>>): Settings {
+  const faults: string[] = []
+  const given = new Map<string, string>()
+  const file = environment[settingsFileEnv]
+  if (file) readFileInto(given, file, faults)
+  for (const [name, value] of Object.entries(environment)) {
+    if (name.startsWith(prefix) && name !== settingsFileEnv && value !== undefined) given.set(name, value)
+  }
+  const result: Record<string, string | number | undefined> = {}
+  for (const [field, setting] of Object.entries<Setting>(settingsTable)) {
+    result[field] = valueOf(setting, given.get(setting.env), faults)
+    given.delete(setting.env)
+  }
+  for (const unknown of given.keys()) faults.push(`${unknown} is not a setting${suggestion(unknown)}`)
+  if (faults.length > 0) throw new PenstockError('SETTINGS_INVALID', `settings refused:\n  ${faults.join('\n  ')}`)
+  return result as Settings
+}
+
+function readFileInto(given: Map<string, string>, file: string, faults: string[]): void {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    faults.push(`${settingsFileEnv}=${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    return
+  }
+  for (const [index, line] of text.split('\n').entries()) {
+    const trimmed = line.trim()
+    if (trimmed === '' || trimmed.startsWith('#')) continue
+    const equals = trimmed.indexOf('=')
+    if (equals < 1) faults.push(`${file} line ${index + 1}: expected ${prefix}NAME=value`)
+    else given.set(trimmed.slice(0, equals).trim(), trimmed.slice(equals + 1).trim())
+  }
+}
+
+function valueOf(setting: Setting, text: string | undefined, faults: string[]): string | number | undefined {
+  if (text === undefined) return setting.default
+  switch (setting.kind) {
+    case 'text':
+    case 'secret':
+      return text === '' ? setting.default : text
+    case 'integer': {
+      const value = Number(text)
+      if (text.trim() !== '' && Number.isInteger(value) && value >= setting.min && value <= setting.max) return value
+      faults.push(`${setting.env}=${text}: allowed is an integer from ${setting.min} to ${setting.max}`)
+      return setting.default
+    }
+    case 'choice':
+      if (setting.choices.includes(text)) return text
+      faults.push(`${setting.env}=${text}: allowed is one of ${setting.choices.join(', ')}`)
+      return setting.default
+  }
+}
+
+function suggestion(unknown: string): string {
+  const words = new Set(unknown.split('_').slice(1))
+  const near = Object.values<Setting>(settingsTable)
+    .map(({ env }) => env)
+    .filter((env) => env.split('_').slice(1).some((word) => words.has(word)))
+  return near.length > 0 ? `; near it: ${near.slice(0, 4).join(', ')}` : ''
+}

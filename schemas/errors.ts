@@ -1,0 +1,78 @@
+/**
+ * Every expected fault of Penstock, in one table. Code = AREA_THING_FAULT.
+ *
+ * disposition: what the caller must do, so that no one decides by reading text.
+ *   retry   the same call may succeed later; nothing was lost
+ *   reject  this input can never succeed; tell its sender and go on
+ *   close   the connection (or stream) that caused it must end
+ *   fatal   the process cannot do its work; stop with the reason
+ */
+export type Disposition = 'retry' | 'reject' | 'close' | 'fatal'
+
+export const errorTable = {
+  SETTINGS_INVALID: { disposition: 'fatal', meaning: 'one or more settings are unknown or out of range' },
+  BIND_NOT_LOOPBACK: {
+    disposition: 'fatal',
+    meaning: 'without device identities the edge may listen on loopback addresses only',
+  },
+  PORT_UNAVAILABLE: { disposition: 'fatal', meaning: 'a listening port is taken or may not be bound' },
+  DEPENDENCY_MISSING: { disposition: 'fatal', meaning: 'an optional dependency that this setting needs is not installed' },
+
+  INGEST_FRAME_MALFORMED: { disposition: 'close', meaning: 'bytes that are not a packet of the spoken MQTT version' },
+  INGEST_FRAME_TOO_LARGE: { disposition: 'close', meaning: 'a packet or message body above its limit' },
+  INGEST_PROTOCOL_ERROR: { disposition: 'close', meaning: 'a well-formed packet that is not allowed at this moment' },
+  INGEST_TOPIC_REFUSED: { disposition: 'close', meaning: 'a topic that this device may not publish to' },
+  INGEST_QOS_REFUSED: { disposition: 'close', meaning: 'QoS 2 is not offered' },
+  INGEST_CONNECT_REFUSED: { disposition: 'close', meaning: 'a CONNECT that names no acceptable device or version' },
+  INGEST_CONNECT_TIMEOUT: { disposition: 'close', meaning: 'no complete CONNECT within the time allowed' },
+  INGEST_KEEP_ALIVE_TIMEOUT: { disposition: 'close', meaning: 'nothing was heard for one and a half keep-alive intervals' },
+  INGEST_RECEIVE_MAXIMUM: { disposition: 'close', meaning: 'more unacknowledged QoS 1 messages than the receive maximum' },
+  INGEST_TAKE_OVER: { disposition: 'close', meaning: 'a newer connection of the same device ended this one' },
+  INGEST_CONNECTIONS_FULL: { disposition: 'close', meaning: 'the edge holds as many connections as it may' },
+  INGEST_DRAINING: { disposition: 'close', meaning: 'the edge is shutting down' },
+  INGEST_READ_TOO_SLOW: { disposition: 'close', meaning: 'the client does not read what is sent to it' },
+
+  LOG_APPEND_FAILED: { disposition: 'retry', meaning: 'the log did not confirm a batch; it may be appended again' },
+  LOG_RECORD_TOO_LARGE: { disposition: 'reject', meaning: 'a batch above what the log accepts' },
+  LOG_GENERATION_STALE: { disposition: 'close', meaning: 'a group member of an older generation tried to commit' },
+  LOG_PARTITIONS_MISMATCH: { disposition: 'fatal', meaning: 'the topic exists with another number of partitions' },
+  LOG_POSITION_LOST: { disposition: 'fatal', meaning: 'the group position is older than what the log still keeps' },
+  LOG_CLOSED: { disposition: 'close', meaning: 'the log was closed while in use' },
+  LOG_UNAVAILABLE: { disposition: 'retry', meaning: 'the log cannot be reached at the moment' },
+  LOG_DISK_FULL: { disposition: 'retry', meaning: 'no space is left for the log; nothing is acknowledged until there is' },
+
+  BATCH_CORRUPT: { disposition: 'reject', meaning: 'a log record that is not a batch of a known schema version' },
+  INTENT_CORRUPT: { disposition: 'fatal', meaning: 'the position metadata of a partition cannot be read' },
+
+  WAREHOUSE_UNAVAILABLE: { disposition: 'retry', meaning: 'the warehouse cannot be reached or did not answer in time' },
+  WAREHOUSE_REFUSED: { disposition: 'reject', meaning: 'the warehouse refused the rows for good' },
+  WAREHOUSE_TABLE_UNSAFE: {
+    disposition: 'fatal',
+    meaning: 'an existing table lacks a setting that exactly-once delivery needs',
+  },
+  WAREHOUSE_ENGINE_FAILED: { disposition: 'retry', meaning: 'the embedded engine failed or was stopped during a query' },
+
+  LOADTEST_LOST: { disposition: 'fatal', meaning: 'acknowledged messages are missing from the warehouse' },
+} as const satisfies Record<string, { disposition: Disposition; meaning: string }>
+
+export type ErrorCode = keyof typeof errorTable
+
+/** An expected fault: `code` carries the decision, `message` is for people only. */
+export class PenstockError extends Error {
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = 'PenstockError'
+    this.code = code
+  }
+
+  get disposition(): Disposition {
+    return errorTable[this.code].disposition
+  }
+}
+
+/** True if `error` is an expected fault, optionally of one given code. */
+export function isPenstockError(error: unknown, code?: ErrorCode): error is PenstockError {
+  return error instanceof PenstockError && (code === undefined || error.code === code)
+}

@@ -1,0 +1,53 @@
+import assert from 'node:assert'
+
+/** Every number that bounds something and that no operator turns, with its derivation. Checked by `assertLimits`. */
+export const limits = {
+  /** Largest device message body; the hub's own limit for device-to-cloud messages. */
+  bodyBytesMax: 256 * 1024,
+  /** Largest topic with its property bag: the longest string that MQTT can carry is 65,535 bytes; the hub allows far less. */
+  topicBytesMax: 8 * 1024,
+  /** Largest whole MQTT packet: body, topic, MQTT 5 properties, and room for the fixed header. */
+  packetBytesMax: 256 * 1024 + 32 * 1024,
+  /** Largest CONNECT, will message included. */
+  connectPacketBytesMax: 256 * 1024 + 32 * 1024,
+  /** Longest device id in bytes, as the hub's registry allows (128 characters of ASCII). */
+  deviceIdBytesMax: 128,
+  /** A connection must have sent its CONNECT by then. */
+  connectDelayMsMax: 10_000,
+  /** Longest keep-alive interval granted; the hub's own cap. */
+  keepAliveSecondsMax: 1_177,
+  /** MQTT 5 Receive Maximum that the edge announces, and the most unacknowledged messages it holds a connection. */
+  receiveMaximum: 65_535,
+  /** MQTT 5 topic aliases a connection may set; each holds at most `topicBytesMax`. */
+  topicAliasMax: 16,
+  /** Uncompressed envelopes in one Avro block. One block is compressed on one thread in about a millisecond. */
+  blockBytesMax: 512 * 1024,
+  /** Largest envelope: a body, its topic text decoded into properties, and the stamps. */
+  envelopeBytesMax: 256 * 1024 + 2 * 32 * 1024 + 1024,
+  /** Largest log record. Blocks that do not compress grow by the frame overhead of zstandard only. */
+  recordBytesMax: 1024 * 1024,
+  /** Encoded, unsettled bytes one edge process may hold over all partitions before it pauses its sockets. */
+  edgePendingBytesMax: 64 * 1024 * 1024,
+  /** Bytes waiting in a socket's write queue before the client is called too slow. */
+  socketWriteBytesMax: 1024 * 1024,
+  /** Rows in one insert. Stays below ClickHouse's max_insert_block_size (1,048,449), so an insert is one block. */
+  insertRowsMax: 524_288,
+  /** Compressed bytes in one insert. */
+  insertBytesMax: 32 * 1024 * 1024,
+  /** Uncompressed bytes in one insert: ClickHouse also squashes and splits blocks by bytes (min_insert_block_size_bytes is 256 MiB). */
+  insertBodyBytesMax: 192 * 1024 * 1024,
+  /** Records a worker reads ahead for one partition. */
+  readBytesMax: 32 * 1024 * 1024,
+} as const
+
+/** Asserts the relations between limits that the code relies on. */
+export function assertLimits(): void {
+  assert(limits.packetBytesMax >= limits.bodyBytesMax + limits.topicBytesMax, 'a largest body with a largest topic must fit a packet')
+  assert(limits.envelopeBytesMax >= limits.bodyBytesMax + limits.topicBytesMax * 2, 'a largest packet must fit an envelope')
+  assert(limits.blockBytesMax >= limits.envelopeBytesMax, 'a largest envelope must fit a block')
+  assert(limits.recordBytesMax >= limits.blockBytesMax + 4096, 'an incompressible block must fit a record')
+  assert(limits.edgePendingBytesMax >= 16 * limits.recordBytesMax, 'a paused edge must still be able to fill blocks')
+  assert(limits.insertRowsMax < 1_048_449, 'an insert must stay one ClickHouse block')
+  assert(limits.insertBytesMax >= limits.recordBytesMax, 'one record must fit an insert')
+  assert(limits.readBytesMax >= limits.insertBytesMax, 'a read must be able to fill an insert')
+}

@@ -1,0 +1,153 @@
+/**
+ * Every setting an operator may turn: its environment variable, type, default and meaning. This table is the only source;
+ * the parser (`runtime/settings.ts`) validates against it and `docs/SETTINGS.md` is generated from it.
+ */
+export type SettingKind =
+  | { readonly kind: 'text'; readonly default: string | undefined }
+  | { readonly kind: 'secret'; readonly default: string | undefined }
+  | { readonly kind: 'integer'; readonly default: number; readonly min: number; readonly max: number }
+  | { readonly kind: 'choice'; readonly default: string; readonly choices: readonly string[] }
+
+export type Setting = SettingKind & { readonly env: string; readonly meaning: string }
+
+const port = (env: string, value: number, meaning: string) =>
+  ({ env, kind: 'integer', default: value, min: 0, max: 65_535, meaning: `${meaning}; 0 picks a free port` }) as const
+
+export const settingsTable = {
+  dataDir: { env: 'PENSTOCK_DATA_DIR', kind: 'text', default: './data', meaning: 'folder of all embedded data' },
+  bind: { env: 'PENSTOCK_BIND', kind: 'text', default: '127.0.0.1', meaning: 'address to listen on' },
+  mqttPort: port('PENSTOCK_MQTT_PORT', 1883, 'MQTT over TCP'),
+  httpPort: port('PENSTOCK_HTTP_PORT', 8080, 'health, readiness and metrics over HTTP'),
+  clickhousePort: port('PENSTOCK_CLICKHOUSE_PORT', 8123, "the embedded engine's ClickHouse HTTP protocol"),
+  kafkaBrokers: {
+    env: 'PENSTOCK_KAFKA_BROKERS',
+    kind: 'text',
+    default: undefined,
+    meaning: 'host:port list of Apache Kafka brokers; unset: the embedded log',
+  },
+  kafkaReplicas: {
+    env: 'PENSTOCK_KAFKA_REPLICAS',
+    kind: 'integer',
+    default: 1,
+    min: 1,
+    max: 7,
+    meaning: 'replicas of each Kafka topic that Penstock creates; min.insync.replicas is a majority of them',
+  },
+  topicPrefix: {
+    env: 'PENSTOCK_TOPIC_PREFIX',
+    kind: 'text',
+    default: 'penstock',
+    meaning: 'first part of topic and group names, so that several installations share one Kafka',
+  },
+  partitions: {
+    env: 'PENSTOCK_PARTITIONS',
+    kind: 'integer',
+    default: 4,
+    min: 1,
+    max: 4096,
+    meaning: 'partitions of the telemetry topic; fixed when the topic is first created',
+  },
+  logRetentionHours: {
+    env: 'PENSTOCK_LOG_RETENTION_HOURS',
+    kind: 'integer',
+    default: 168,
+    min: 1,
+    max: 87_600,
+    meaning: 'how long the log keeps batches that are already delivered',
+  },
+  logRetentionMegabytes: {
+    env: 'PENSTOCK_LOG_RETENTION_MEGABYTES',
+    kind: 'integer',
+    default: 10_240,
+    min: 16,
+    max: 1_000_000_000,
+    meaning: 'size of one partition above which the oldest delivered batches are removed',
+  },
+  clickhouseUrl: {
+    env: 'PENSTOCK_CLICKHOUSE_URL',
+    kind: 'text',
+    default: undefined,
+    meaning: 'http(s) address of a ClickHouse server; unset: the embedded engine',
+  },
+  clickhouseUser: { env: 'PENSTOCK_CLICKHOUSE_USER', kind: 'text', default: 'default', meaning: 'user that writes' },
+  clickhousePassword: {
+    env: 'PENSTOCK_CLICKHOUSE_PASSWORD',
+    kind: 'secret',
+    default: '',
+    meaning: 'password of the user that writes; the embedded engine then asks for it too',
+  },
+  clickhouseReadonlyPassword: {
+    env: 'PENSTOCK_CLICKHOUSE_READONLY_PASSWORD',
+    kind: 'secret',
+    default: '',
+    meaning: "password of the embedded engine's user `readonly`, for analysts",
+  },
+  clickhouseReplicated: {
+    env: 'PENSTOCK_CLICKHOUSE_REPLICATED',
+    kind: 'choice',
+    default: 'no',
+    choices: ['no', 'yes'],
+    meaning: 'create tables as ReplicatedMergeTree',
+  },
+  telemetryTtlDays: {
+    env: 'PENSTOCK_TELEMETRY_TTL_DAYS',
+    kind: 'integer',
+    default: 0,
+    min: 0,
+    max: 36_500,
+    meaning: 'days after which ClickHouse removes telemetry; 0 keeps it for ever',
+  },
+  edgeProcesses: {
+    env: 'PENSTOCK_EDGE_PROCESSES',
+    kind: 'integer',
+    default: 1,
+    min: 1,
+    max: 256,
+    meaning: 'edge processes that share the MQTT port',
+  },
+  edgeConnectionsMax: {
+    env: 'PENSTOCK_EDGE_CONNECTIONS_MAX',
+    kind: 'integer',
+    default: 100_000,
+    min: 1,
+    max: 10_000_000,
+    meaning: 'connections one edge process holds; more are refused with a reason',
+  },
+  batchDelayMs: {
+    env: 'PENSTOCK_BATCH_DELAY_MS',
+    kind: 'integer',
+    default: 5,
+    min: 0,
+    max: 1_000,
+    meaning: 'longest time a message waits for others in its batch before the batch is closed',
+  },
+  insertDelayMs: {
+    env: 'PENSTOCK_INSERT_DELAY_MS',
+    kind: 'integer',
+    default: 250,
+    min: 1,
+    max: 60_000,
+    meaning: 'longest time a worker gathers batches of a partition before it inserts them',
+  },
+  logLevel: {
+    env: 'PENSTOCK_LOG_LEVEL',
+    kind: 'choice',
+    default: 'info',
+    choices: ['error', 'warn', 'info', 'debug'],
+    meaning: 'least important level that is written',
+  },
+} as const satisfies Record<string, Setting>
+
+type ValueOf<S extends Setting> = S extends { kind: 'integer' }
+  ? number
+  : S extends { choices: readonly (infer C)[] }
+    ? C
+    : S extends { default: undefined }
+      ? string | undefined
+      : string
+
+/** Validated settings, one field a row of the table. */
+export type Settings = { readonly [K in keyof typeof settingsTable]: ValueOf<(typeof settingsTable)[K]> }
+
+/** Names of environment variables that are Penstock's own but no setting: the config file itself. */
+export const settingsFileEnv = 'PENSTOCK_CONFIG'
