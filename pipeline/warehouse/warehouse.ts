@@ -1,0 +1,31 @@
+/**
+ * The warehouse port: ClickHouse over HTTP, whichever way it runs. Open one through `open-warehouse.ts`; the embedded
+ * engine (`embedded/`) speaks the same protocol in a process of its own, so there is one client and one code path.
+ */
+export interface Warehouse {
+  /**
+   * Sends `chunks` as the body of one `INSERT … FORMAT x` statement; retries nothing itself.
+   * Resolves when ClickHouse confirmed the insert.
+   * @param settings ClickHouse settings for this statement, e.g. `insert_deduplication_token`
+   * @throws WAREHOUSE_UNAVAILABLE (outcome unknown: ask or repeat with the same bytes and token), WAREHOUSE_REFUSED
+   */
+  insert(statement: string, chunks: readonly Uint8Array[], settings: Readonly<Record<string, string>>): Promise<void>
+  /** Rows of a SELECT as objects (FORMAT JSONEachRow; 64-bit integers come as text), small results only. */
+  query(statement: string, parameters?: Readonly<Record<string, string | number>>): Promise<readonly WarehouseRow[]>
+  /** A statement without a result: DDL and the like. */
+  command(statement: string): Promise<void>
+  /** Resolves if the warehouse answers. @throws WAREHOUSE_UNAVAILABLE */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+export type WarehouseRow = Readonly<Record<string, unknown>>
+
+export interface WarehouseOptions {
+  /** http(s) address, e.g. `http://127.0.0.1:8123`. */
+  readonly url: string
+  readonly user: string
+  readonly password: string
+  /** A request without an answer for so long counts as WAREHOUSE_UNAVAILABLE. */
+  readonly requestMsMax: number
+}
