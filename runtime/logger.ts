@@ -13,7 +13,11 @@ export type LogFields = Readonly<Record<string, unknown>>
 const rank: Record<LogLevel, number> = { error: 0, warn: 1, info: 2, debug: 3 }
 
 /** A logger for one area of the program; `write` receives whole lines without their newline (standard error by default). */
-export function createLogger(area: string, level: LogLevel, write: (line: string) => void = writeToStandardError): Logger {
+export function createLogger(
+  area: string,
+  level: LogLevel,
+  write: (line: string) => void = writeToStandardError,
+): Logger {
   const at =
     (lineLevel: LogLevel) =>
     (text: string, fields: LogFields = {}): void => {

@@ -73,7 +73,8 @@ export class Metrics<Name extends string> {
       const byLabels = sums.get(name)
       if (!byLabels) continue
       text += `# HELP ${name} ${definition.help}\n# TYPE ${name} ${definition.type}\n`
-      for (const [labels, value] of byLabels) text += labels === '' ? `${name} ${value}\n` : `${name}{${labels}} ${value}\n`
+      for (const [labels, value] of byLabels)
+        text += labels === '' ? `${name} ${value}\n` : `${name}{${labels}} ${value}\n`
     }
     return text
   }

@@ -67,6 +67,11 @@ function suggestion(unknown: string): string {
   const words = new Set(unknown.split('_').slice(1))
   const near = Object.values<Setting>(settingsTable)
     .map(({ env }) => env)
-    .filter((env) => env.split('_').slice(1).some((word) => words.has(word)))
+    .filter((env) =>
+      env
+        .split('_')
+        .slice(1)
+        .some((word) => words.has(word)),
+    )
   return near.length > 0 ? `; near it: ${near.slice(0, 4).join(', ')}` : ''
 }

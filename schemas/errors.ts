@@ -16,7 +16,10 @@ export const errorTable = {
     meaning: 'without device identities the edge may listen on loopback addresses only',
   },
   PORT_UNAVAILABLE: { disposition: 'fatal', meaning: 'a listening port is taken or may not be bound' },
-  DEPENDENCY_MISSING: { disposition: 'fatal', meaning: 'an optional dependency that this setting needs is not installed' },
+  DEPENDENCY_MISSING: {
+    disposition: 'fatal',
+    meaning: 'an optional dependency that this setting needs is not installed',
+  },
 
   INGEST_FRAME_MALFORMED: { disposition: 'close', meaning: 'bytes that are not a packet of the spoken MQTT version' },
   INGEST_FRAME_TOO_LARGE: { disposition: 'close', meaning: 'a packet or message body above its limit' },
@@ -25,8 +28,14 @@ export const errorTable = {
   INGEST_QOS_REFUSED: { disposition: 'close', meaning: 'QoS 2 is not offered' },
   INGEST_CONNECT_REFUSED: { disposition: 'close', meaning: 'a CONNECT that names no acceptable device or version' },
   INGEST_CONNECT_TIMEOUT: { disposition: 'close', meaning: 'no complete CONNECT within the time allowed' },
-  INGEST_KEEP_ALIVE_TIMEOUT: { disposition: 'close', meaning: 'nothing was heard for one and a half keep-alive intervals' },
-  INGEST_RECEIVE_MAXIMUM: { disposition: 'close', meaning: 'more unacknowledged QoS 1 messages than the receive maximum' },
+  INGEST_KEEP_ALIVE_TIMEOUT: {
+    disposition: 'close',
+    meaning: 'nothing was heard for one and a half keep-alive intervals',
+  },
+  INGEST_RECEIVE_MAXIMUM: {
+    disposition: 'close',
+    meaning: 'more unacknowledged QoS 1 messages than the receive maximum',
+  },
   INGEST_TAKE_OVER: { disposition: 'close', meaning: 'a newer connection of the same device ended this one' },
   INGEST_CONNECTIONS_FULL: { disposition: 'close', meaning: 'the edge holds as many connections as it may' },
   INGEST_DRAINING: { disposition: 'close', meaning: 'the edge is shutting down' },
@@ -39,7 +48,10 @@ export const errorTable = {
   LOG_POSITION_LOST: { disposition: 'fatal', meaning: 'the group position is older than what the log still keeps' },
   LOG_CLOSED: { disposition: 'close', meaning: 'the log was closed while in use' },
   LOG_UNAVAILABLE: { disposition: 'retry', meaning: 'the log cannot be reached at the moment' },
-  LOG_DISK_FULL: { disposition: 'retry', meaning: 'no space is left for the log; nothing is acknowledged until there is' },
+  LOG_DISK_FULL: {
+    disposition: 'retry',
+    meaning: 'no space is left for the log; nothing is acknowledged until there is',
+  },
 
   BATCH_CORRUPT: { disposition: 'reject', meaning: 'a log record that is not a batch of a known schema version' },
   INTENT_CORRUPT: { disposition: 'fatal', meaning: 'the position metadata of a partition cannot be read' },
@@ -50,7 +62,10 @@ export const errorTable = {
     disposition: 'fatal',
     meaning: 'an existing table lacks a setting that exactly-once delivery needs',
   },
-  WAREHOUSE_ENGINE_FAILED: { disposition: 'retry', meaning: 'the embedded engine failed or was stopped during a query' },
+  WAREHOUSE_ENGINE_FAILED: {
+    disposition: 'retry',
+    meaning: 'the embedded engine failed or was stopped during a query',
+  },
 
   LOADTEST_LOST: { disposition: 'fatal', meaning: 'acknowledged messages are missing from the warehouse' },
 } as const satisfies Record<string, { disposition: Disposition; meaning: string }>

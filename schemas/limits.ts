@@ -42,8 +42,14 @@ export const limits = {
 
 /** Asserts the relations between limits that the code relies on. */
 export function assertLimits(): void {
-  assert(limits.packetBytesMax >= limits.bodyBytesMax + limits.topicBytesMax, 'a largest body with a largest topic must fit a packet')
-  assert(limits.envelopeBytesMax >= limits.bodyBytesMax + limits.topicBytesMax * 2, 'a largest packet must fit an envelope')
+  assert(
+    limits.packetBytesMax >= limits.bodyBytesMax + limits.topicBytesMax,
+    'a largest body with a largest topic must fit a packet',
+  )
+  assert(
+    limits.envelopeBytesMax >= limits.bodyBytesMax + limits.topicBytesMax * 2,
+    'a largest packet must fit an envelope',
+  )
   assert(limits.blockBytesMax >= limits.envelopeBytesMax, 'a largest envelope must fit a block')
   assert(limits.recordBytesMax >= limits.blockBytesMax + 4096, 'an incompressible block must fit a record')
   assert(limits.edgePendingBytesMax >= 16 * limits.recordBytesMax, 'a paused edge must still be able to fill blocks')

@@ -7,26 +7,66 @@ export const metricsTable = {
     help: 'Device connections ended by the edge, by error code',
     labels: ['reason'],
   },
-  penstock_edge_messages_received_total: { type: 'counter', help: 'PUBLISH messages taken into a batch', labels: ['qos'] },
-  penstock_edge_messages_acknowledged_total: { type: 'counter', help: 'Messages acknowledged after their batch was durable', labels: [] },
-  penstock_edge_messages_dropped_total: { type: 'counter', help: 'QoS 0 messages dropped, by reason', labels: ['reason'] },
+  penstock_edge_messages_received_total: {
+    type: 'counter',
+    help: 'PUBLISH messages taken into a batch',
+    labels: ['qos'],
+  },
+  penstock_edge_messages_acknowledged_total: {
+    type: 'counter',
+    help: 'Messages acknowledged after their batch was durable',
+    labels: [],
+  },
+  penstock_edge_messages_dropped_total: {
+    type: 'counter',
+    help: 'QoS 0 messages dropped, by reason',
+    labels: ['reason'],
+  },
   penstock_edge_batches_appended_total: { type: 'counter', help: 'Batches confirmed by the log', labels: [] },
   penstock_edge_batch_bytes_total: { type: 'counter', help: 'Bytes of batches confirmed by the log', labels: [] },
-  penstock_edge_append_failures_total: { type: 'counter', help: 'Appends that failed and were tried again', labels: [] },
+  penstock_edge_append_failures_total: {
+    type: 'counter',
+    help: 'Appends that failed and were tried again',
+    labels: [],
+  },
   penstock_edge_pending_bytes: { type: 'gauge', help: 'Envelope bytes taken in and not yet settled', labels: [] },
-  penstock_edge_pauses_total: { type: 'counter', help: 'Times the edge paused its sockets because the log was slow', labels: [] },
+  penstock_edge_pauses_total: {
+    type: 'counter',
+    help: 'Times the edge paused its sockets because the log was slow',
+    labels: [],
+  },
   penstock_worker_rows_stored_total: { type: 'counter', help: 'Rows confirmed by the sink', labels: ['sink'] },
   penstock_worker_inserts_total: { type: 'counter', help: 'Inserts confirmed by the sink', labels: ['sink'] },
-  penstock_worker_insert_failures_total: { type: 'counter', help: 'Inserts that failed and were tried again', labels: ['sink'] },
+  penstock_worker_insert_failures_total: {
+    type: 'counter',
+    help: 'Inserts that failed and were tried again',
+    labels: ['sink'],
+  },
   penstock_worker_intents_replayed_total: {
     type: 'counter',
     help: 'Open intents settled after a restart or rebalance, by outcome',
     labels: ['outcome'],
   },
-  penstock_worker_dead_letters_total: { type: 'counter', help: 'Batches sent to dead letters, by error code', labels: ['reason'] },
-  penstock_worker_lag_records: { type: 'gauge', help: 'Log records not yet stored, by partition', labels: ['partition'] },
-  penstock_log_positions_lost_total: { type: 'counter', help: 'Records removed by retention before they were delivered', labels: [] },
-  penstock_process_restarts_total: { type: 'counter', help: 'Role processes restarted by the supervisor', labels: ['role'] },
+  penstock_worker_dead_letters_total: {
+    type: 'counter',
+    help: 'Batches sent to dead letters, by error code',
+    labels: ['reason'],
+  },
+  penstock_worker_lag_records: {
+    type: 'gauge',
+    help: 'Log records not yet stored, by partition',
+    labels: ['partition'],
+  },
+  penstock_log_positions_lost_total: {
+    type: 'counter',
+    help: 'Records removed by retention before they were delivered',
+    labels: [],
+  },
+  penstock_process_restarts_total: {
+    type: 'counter',
+    help: 'Role processes restarted by the supervisor',
+    labels: ['role'],
+  },
 } as const
 
 export type MetricName = keyof typeof metricsTable

@@ -15,7 +15,8 @@ export function murmur2(bytes: Uint8Array): number {
   let hash = 0x9747b28c ^ length
   const wholeWordsEnd = length & ~3
   for (let i = 0; i < wholeWordsEnd; i += 4) {
-    let word = byteAt(bytes, i) | (byteAt(bytes, i + 1) << 8) | (byteAt(bytes, i + 2) << 16) | (byteAt(bytes, i + 3) << 24)
+    let word =
+      byteAt(bytes, i) | (byteAt(bytes, i + 1) << 8) | (byteAt(bytes, i + 2) << 16) | (byteAt(bytes, i + 3) << 24)
     word = Math.imul(word, multiplier)
     word ^= word >>> 24
     hash = Math.imul(hash, multiplier) ^ Math.imul(word, multiplier)

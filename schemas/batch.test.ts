@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs'
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { streams, Type } from 'avsc'
+import { describe, expect, test } from 'vitest'
+import {
+  batchFromBlock,
+  batchHeader,
+  blocksOfBatch,
+  envelopeSchema,
+  envelopesOfBatch,
+  isBatch,
+  lengthPrefixed,
+  longBytes,
+  mapBytes,
+  syncMarker,
+} from './batch.ts'
+
+const envelopeType = Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
+
+describe('batch, schema version 1', () => {
+  test('the header bytes never change: golden', () => {
+    expect(Buffer.from(batchHeader).toString('latin1')).toBe(
+      'Obj\x01\x04\x16avro.schema\xce\x05' +
+        '{"type":"record","name":"Envelope","namespace":"penstock.telemetry.v1","fields":[{"name":"deviceId","type":"string"},' +
+        '{"name":"enqueuedAtMs","type":{"type":"long","logicalType":"timestamp-millis"}},{"name":"body","type":"bytes"},' +
+        '{"name":"properties","type":{"type":"map","values":"string"}},' +
+        '{"name":"systemProperties","type":{"type":"map","values":"string"}}]}' +
+        '\x14avro.codec\x12zstandard\x00penstock.batch.1',
+    )
+  })
+
+  test('one envelope has the bytes the specification gives: golden', () => {
+    const bytes = envelopeType.toBuffer({
+      deviceId: 'd1',
+      enqueuedAtMs: 1_700_000_000_000,
+      body: Buffer.from('hi'),
+      properties: { a: 'b' },
+      systemProperties: {},
+    })
+    expect(bytes.toString('hex')).toBe(`04${'6431'}80a0abfef962${'04'}${'6869'}02${'0261'}${'0262'}00${'00'}`)
+  })
+
+  test('telemetry.v1.avsc says what the header says', () => {
+    const file = JSON.parse(readFileSync(new URL('./telemetry.v1.avsc', import.meta.url), 'utf8'))
+    delete file.doc
+    expect(file).toEqual(envelopeSchema)
+  })
+
+  test('hand-written longs and maps equal the Avro library over all length groups', () => {
+    const long = Type.forSchema('long')
+    for (let exponent = 0; exponent < 52; exponent++) {
+      for (const value of [2 ** exponent - 1, 2 ** exponent, 2 ** exponent + 1]) {
+        expect(Buffer.from(longBytes(value))).toEqual(long.toBuffer(value))
+      }
+    }
+    const map = Type.forSchema({ type: 'map', values: 'string' })
+    for (const entries of [{}, { k: 'v' }, { é: 'ü', b: '' }]) {
+      expect(Buffer.from(mapBytes(new Map(Object.entries(entries))))).toEqual(map.toBuffer(entries))
+    }
+    expect(Buffer.from(lengthPrefixed(Buffer.from('abc')))).toEqual(Type.forSchema('string').toBuffer('abc'))
+  })
+
+  test('the Avro library reads a batch, and joined batches, as container files', async () => {
+    const one = batchFromBlock(2, zstdCompressSync(Buffer.concat([envelope('a', 1), envelope('b', 2)])))
+    const two = batchFromBlock(1, zstdCompressSync(envelope('c', 3)))
+    const joined = Buffer.concat([one, blocksOfBatch(two)])
+    const decoder = new streams.BlockDecoder({
+      codecs: {
+        zstandard: (data: Buffer, done: (error: null, plain: Buffer) => void) => done(null, zstdDecompressSync(data)),
+      },
+    })
+    decoder.end(joined)
+    const ids: string[] = []
+    for await (const { deviceId } of decoder) ids.push(deviceId)
+    expect(ids).toEqual(['a', 'b', 'c'])
+    expect(envelopesOfBatch(joined).map(({ deviceId }) => deviceId)).toEqual(['a', 'b', 'c'])
+  })
+
+  test('damage anywhere is BATCH_CORRUPT or another valid batch, never a crash', () => {
+    const batch = batchFromBlock(1, zstdCompressSync(envelope('a', 1)))
+    expect(isBatch(batch)).toBe(true)
+    for (let cut = 0; cut < batch.length; cut++) {
+      expect(() => envelopesOfBatch(batch.subarray(0, cut))).toThrow(expect.objectContaining({ code: 'BATCH_CORRUPT' }))
+    }
+    expect(() => blocksOfBatch(Buffer.from('not avro'))).toThrow(expect.objectContaining({ code: 'BATCH_CORRUPT' }))
+    expect(syncMarker.length).toBe(16)
+  })
+})
+
+function envelope(deviceId: string, enqueuedAtMs: number): Buffer {
+  return envelopeType.toBuffer({
+    deviceId,
+    enqueuedAtMs,
+    body: Buffer.from('{}'),
+    properties: {},
+    systemProperties: { topic: 't' },
+  })
+}

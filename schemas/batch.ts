@@ -1,0 +1,174 @@
+/**
+ * Batch, schema version 1: an Avro object container file (Avro 1.12 specification, "Object Container Files") with the
+ * zstandard codec. It is what one log record holds, and any Avro tool reads it.
+ *
+ *   ┌────────────────────────── header, the same bytes in every batch ──────────────────────────┐
+ *   │ "Obj" 01 │ metadata map { avro.schema: telemetry.v1.avsc, avro.codec: zstandard } │ sync16 │
+ *   ├────────────────────────── one or more blocks ─────────────────────────────────────────────┤
+ *   │ long message count │ long byte length │ zstandard(envelopes) │ sync16                     │
+ *   └───────────────────────────────────────────────────────────────────────────────────────────┘
+ *
+ * The sync marker is constant, so batches are joined by keeping one header and appending the other batches' blocks.
+ */
+import { zstdDecompressSync } from 'node:zlib'
+import { Type } from 'avsc'
+import { PenstockError } from './errors.ts'
+
+export const batchSchemaVersion = 1
+
+/** `telemetry.v1.avsc` as it stands in the header; a test holds the two equal. */
+export const envelopeSchema = {
+  type: 'record',
+  name: 'Envelope',
+  namespace: 'penstock.telemetry.v1',
+  fields: [
+    { name: 'deviceId', type: 'string' },
+    { name: 'enqueuedAtMs', type: { type: 'long', logicalType: 'timestamp-millis' } },
+    { name: 'body', type: 'bytes' },
+    { name: 'properties', type: { type: 'map', values: 'string' } },
+    { name: 'systemProperties', type: { type: 'map', values: 'string' } },
+  ],
+} as const
+
+/** One device message as readers see it. */
+export interface Envelope {
+  readonly deviceId: string
+  readonly enqueuedAtMs: number
+  readonly body: Uint8Array
+  readonly properties: Readonly<Record<string, string>>
+  readonly systemProperties: Readonly<Record<string, string>>
+}
+
+/** 16 bytes that end the header and each block: the ASCII text `penstock.batch.1`. */
+export const syncMarker: Uint8Array = Buffer.from('penstock.batch.1', 'latin1')
+
+/** The header of every batch of schema version 1. */
+export const batchHeader: Uint8Array = buildHeader()
+
+function buildHeader(): Uint8Array {
+  const metadata = Type.forSchema({ type: 'map', values: 'bytes' })
+  return Buffer.concat([
+    Buffer.from('Obj\x01', 'latin1'),
+    metadata.toBuffer({
+      'avro.schema': Buffer.from(JSON.stringify(envelopeSchema)),
+      'avro.codec': Buffer.from('zstandard'),
+    }),
+    syncMarker,
+  ])
+}
+
+/** True if `value` begins with the header of schema version 1 and ends with its sync marker. Cost: compares ~400 bytes. */
+export function isBatch(value: Uint8Array): boolean {
+  const end = value.length - syncMarker.length
+  return (
+    end > batchHeader.length &&
+    Buffer.compare(value.subarray(0, batchHeader.length), batchHeader) === 0 &&
+    Buffer.compare(value.subarray(end), syncMarker) === 0
+  )
+}
+
+/** The blocks of a batch without its header, as a view of the same memory. @throws BATCH_CORRUPT */
+export function blocksOfBatch(value: Uint8Array): Uint8Array {
+  if (!isBatch(value))
+    throw new PenstockError('BATCH_CORRUPT', 'not a batch of schema version 1: header or sync marker differ')
+  return value.subarray(batchHeader.length)
+}
+
+/** A complete batch of one block. `compressed` holds `messageCount` envelopes, zstandard-compressed. Copies once. */
+export function batchFromBlock(messageCount: number, compressed: Uint8Array): Buffer {
+  const batch = Buffer.allocUnsafeSlow(batchHeader.length + 20 + compressed.length + syncMarker.length)
+  batch.set(batchHeader, 0)
+  let length = writeLong(batch, batchHeader.length, messageCount)
+  length = writeLong(batch, length, compressed.length)
+  batch.set(compressed, length)
+  length += compressed.length
+  batch.set(syncMarker, length)
+  return batch.subarray(0, length + syncMarker.length)
+}
+
+/**
+ * Writes an Avro long (zigzag, base 128, least significant group first) and returns the position behind it.
+ * @param value integer from 0 to 2^52, which covers every length, count and time written here; at most 8 bytes
+ */
+export function writeLong(target: Uint8Array, position: number, value: number): number {
+  let rest = value * 2
+  let at = position
+  while (rest > 0x7f) {
+    target[at++] = (rest % 0x80) | 0x80
+    rest = Math.floor(rest / 0x80)
+  }
+  target[at++] = rest
+  return at
+}
+
+/** An Avro long as bytes of its own. */
+export function longBytes(value: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  return bytes.subarray(0, writeLong(bytes, 0, value))
+}
+
+/** An Avro string or bytes value: its length, then its bytes. */
+export function lengthPrefixed(bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([longBytes(bytes.length), bytes])
+}
+
+/** A map of strings as Avro writes it: one block of entries and the end mark; an empty map is one zero byte. */
+export function mapBytes(entries: ReadonlyMap<string, string>): Uint8Array {
+  if (entries.size === 0) return Uint8Array.of(0)
+  const parts: Uint8Array[] = [longBytes(entries.size)]
+  for (const [key, value] of entries) parts.push(lengthPrefixed(Buffer.from(key)), lengthPrefixed(Buffer.from(value)))
+  parts.push(Uint8Array.of(0))
+  return Buffer.concat(parts)
+}
+
+/** All envelopes of a batch, decoded. For tools and tests; the pipeline itself never decodes. @throws BATCH_CORRUPT */
+export function envelopesOfBatch(value: Uint8Array): Envelope[] {
+  const blocks = blocksOfBatch(value)
+  const envelopes: Envelope[] = []
+  let position = 0
+  while (position < blocks.length) {
+    const count = readLong(blocks, position)
+    const size = readLong(blocks, count.end)
+    const end = size.end + size.value
+    if (end + syncMarker.length > blocks.length) throw new PenstockError('BATCH_CORRUPT', 'a block is cut short')
+    const before = envelopes.length
+    decodeInto(envelopes, blocks.subarray(size.end, end))
+    if (envelopes.length - before !== count.value)
+      throw new PenstockError('BATCH_CORRUPT', 'a block holds another number of messages')
+    position = end + syncMarker.length
+  }
+  return envelopes
+}
+
+const envelopeType = Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
+
+function decodeInto(envelopes: Envelope[], compressed: Uint8Array): void {
+  let position = 0
+  let envelopeBytes: Buffer
+  try {
+    envelopeBytes = zstdDecompressSync(compressed)
+  } catch (cause) {
+    throw new PenstockError('BATCH_CORRUPT', 'a block is not zstandard data', { cause })
+  }
+  while (position < envelopeBytes.length) {
+    const decoded: { value: Envelope; offset: number } = envelopeType.decode(envelopeBytes, position)
+    if (decoded.offset < 0) throw new PenstockError('BATCH_CORRUPT', 'an envelope is cut short')
+    envelopes.push(decoded.value)
+    position = decoded.offset
+  }
+}
+
+function readLong(bytes: Uint8Array, start: number): { value: number; end: number } {
+  let value = 0
+  let scale = 1
+  for (let at = start; at < bytes.length && at < start + 8; at++) {
+    const byte = bytes[at] ?? 0
+    value += (byte & 0x7f) * scale
+    if (byte < 0x80) {
+      if (value % 2 !== 0) break
+      return { value: value / 2, end: at + 1 }
+    }
+    scale *= 0x80
+  }
+  throw new PenstockError('BATCH_CORRUPT', 'a length is not a positive Avro long')
+}
