@@ -1,0 +1,222 @@
+import { describe, expect, test } from 'vitest'
+import { type DeviceLedger, packetIdOfSequence, SequenceLedger, subtractRanges, unionOfRanges } from './ledger.ts'
+import { assertClean, reconcile, reconcileWhenSettled } from './reconcile.ts'
+import { type FakeRow, fakeRowSource } from './row-source.fake.ts'
+
+const run = 'load-t-'
+
+describe('the checker', () => {
+  test('finds nothing where every acknowledged message is one row in order', async () => {
+    const result = await reconcile(
+      [ledgerOf('load-t-0', 100), ledgerOf('load-t-1', 50)],
+      fakeRowSource(rowsOf(0, 100), rowsOf(1, 50)),
+      run,
+    )
+    expect(result).toMatchObject({
+      sent: 150,
+      acknowledged: 150,
+      stored: 150,
+      lost: 0,
+      repeated: 0,
+      outOfOrder: 0,
+      isClean: true,
+    })
+    expect(() => assertClean(result)).not.toThrow()
+  })
+
+  test('finds one planted loss, whichever message it is', async () => {
+    for (let victim = 0; victim < 30; victim++) {
+      const rows = rowsOf(0, 30).filter(({ sequence }) => sequence !== victim)
+      const result = await reconcile([ledgerOf('load-t-0', 30)], fakeRowSource(rows), run)
+      expect(result).toMatchObject({ lost: 1, repeated: 0, foreign: 0, isClean: false })
+      expect(result.faults[0]?.lost).toEqual([{ from: victim, to: victim + 1 }])
+      expect(() => assertClean(result)).toThrow(expect.objectContaining({ code: 'LOADTEST_LOST' }))
+    }
+  })
+
+  test('finds a loss and a repetition that cancel out in the row count', async () => {
+    const rows = rowsOf(0, 30).map((row) => (row.sequence === 7 ? { ...row, sequence: 8 } : row))
+    const result = await reconcile([ledgerOf('load-t-0', 30)], fakeRowSource(rows), run)
+    expect(result).toMatchObject({ rows: 30, lost: 1, repeated: 1, isClean: false })
+  })
+
+  test('finds a device of which nothing is stored, and rows of a device that never sent', async () => {
+    const result = await reconcile([ledgerOf('load-t-0', 5)], fakeRowSource(rowsOf(9, 4)), run)
+    expect(result).toMatchObject({ lost: 5, foreign: 4, isClean: false })
+  })
+
+  test('finds numbers that were never sent', async () => {
+    const result = await reconcile([ledgerOf('load-t-0', 5)], fakeRowSource(rowsOf(0, 8)), run)
+    expect(result).toMatchObject({ lost: 0, foreign: 3, isClean: false })
+    expect(() => assertClean(result)).toThrow(expect.objectContaining({ code: 'LOADTEST_REPEATED' }))
+  })
+
+  test('a message stored as often as the device sent it is no repetition; once more is', async () => {
+    const ledger = {
+      ...ledgerOf('load-t-0', 20),
+      resent: [
+        { from: 10, to: 12 },
+        { from: 11, to: 12 },
+      ],
+    }
+    const again = [row(0, 10, 90), row(0, 11, 90), row(0, 11, 91)]
+    expect(await reconcile([ledger], fakeRowSource(rowsOf(0, 20), again), run)).toMatchObject({
+      repeated: 0,
+      outOfOrder: 0,
+      isClean: true,
+    })
+    expect(await reconcile([ledger], fakeRowSource(rowsOf(0, 20), again, [row(0, 10, 92)]), run)).toMatchObject({
+      repeated: 1,
+    })
+    expect(await reconcile([ledger], fakeRowSource(rowsOf(0, 20), [row(0, 9, 90)]), run)).toMatchObject({ repeated: 1 })
+  })
+
+  test('finds an older message at a later offset, unless the device itself sent it again', async () => {
+    const rows = rowsOf(0, 30).map((each) => (each.sequence === 3 ? { ...each, offset: 25 } : each))
+    const result = await reconcile([ledgerOf('load-t-0', 30)], fakeRowSource(rows), run)
+    expect(result).toMatchObject({ lost: 0, repeated: 0, isClean: false })
+    expect(result.outOfOrder).toBeGreaterThan(0)
+    expect(() => assertClean(result)).toThrow(expect.objectContaining({ code: 'LOADTEST_OUT_OF_ORDER' }))
+    const resent = { ...ledgerOf('load-t-0', 30), resent: [{ from: 3, to: 4 }] }
+    expect(await reconcile([resent], fakeRowSource(rows), run)).toMatchObject({ outOfOrder: 0, isClean: true })
+  })
+
+  test('finds a device whose rows are spread over two partitions', async () => {
+    const rows = rowsOf(0, 30).map((each) => (each.sequence > 20 ? { ...each, partition: 1 } : each))
+    expect(await reconcile([ledgerOf('load-t-0', 30)], fakeRowSource(rows), run)).toMatchObject({
+      outOfOrder: 1,
+      isClean: false,
+    })
+  })
+
+  test('what was never acknowledged may be stored or not; it is counted, not a loss', async () => {
+    const ledger: DeviceLedger = { ...ledgerOf('load-t-0', 20), acknowledged: [{ from: 0, to: 10 }] }
+    expect(await reconcile([ledger], fakeRowSource(rowsOf(0, 15)), run)).toMatchObject({
+      lost: 0,
+      unacknowledgedMissing: 5,
+      isClean: true,
+    })
+  })
+
+  test('a refused message is not expected', async () => {
+    const ledger = { ...ledgerOf('load-t-0', 3), acknowledged: [{ from: 0, to: 2 }], refused: [{ from: 2, to: 3 }] }
+    expect(await reconcile([ledger], fakeRowSource(rowsOf(0, 2)), run)).toMatchObject({
+      lost: 0,
+      unacknowledgedMissing: 0,
+      refused: 1,
+      isClean: true,
+    })
+  })
+
+  test('waits while rows arrive, and gives up only after a quiet time', async () => {
+    let nowMs = 0
+    const rows: FakeRow[] = []
+    const wait = {
+      quietMsMax: 1_000,
+      pollMs: 100,
+      nowMs: () => nowMs,
+      sleep: async (ms: number) => {
+        nowMs += ms
+        if (rows.length < 9 && nowMs % 900 === 0) rows.push(row(0, rows.length, rows.length))
+      },
+    }
+    const complete = await reconcileWhenSettled([ledgerOf('load-t-0', 9)], fakeRowSource(rows), run, wait)
+    expect(complete).toMatchObject({ stored: 9, isClean: true })
+    const short = await reconcileWhenSettled([ledgerOf('load-t-0', 10)], fakeRowSource(rows), run, wait)
+    expect(short).toMatchObject({ stored: 9, lost: 1, isClean: false })
+    expect(nowMs).toBe(9 * 900 + 1_000)
+  })
+})
+
+describe('the ledger', () => {
+  test('settles in order over many rounds of packet ids', () => {
+    const ledger = new SequenceLedger()
+    for (let sequence = 0; sequence < 200_000; sequence++) {
+      ledger.sent++
+      expect(ledger.settle(packetIdOfSequence(sequence), false)).toBe(true)
+    }
+    expect(ledger.report('d')).toMatchObject({ sent: 200_000, acknowledged: [{ from: 0, to: 200_000 }] })
+    expect(ledger.acknowledgedOutOfOrder).toBe(0)
+  })
+
+  test('settles in any order, and knows what is left [seeded]', () => {
+    const random = seeded(Number(process.env.SEED ?? 1))
+    const ledger = new SequenceLedger()
+    ledger.sent = 65_530
+    ledger.settleInOrder(65_530)
+    ledger.sent += 500
+    const settled = new Set<number>()
+    for (let i = 0; i < 400; i++) {
+      const sequence = 65_530 + Math.floor(random() * 500)
+      expect(ledger.settle(packetIdOfSequence(sequence), false)).toBe(!settled.has(sequence))
+      settled.add(sequence)
+      expect(ledger.inFlight).toBe(500 - settled.size)
+    }
+    const left = ledger.resend().flatMap(({ from, to }) => Array.from({ length: to - from }, (_, i) => from + i))
+    expect(left).toEqual(Array.from({ length: 500 }, (_, i) => 65_530 + i).filter((sequence) => !settled.has(sequence)))
+    expect(ledger.report('d').resent.length).toBeGreaterThan(0)
+  })
+
+  test('a PUBACK for nothing in flight is counted and changes nothing', () => {
+    const ledger = new SequenceLedger()
+    ledger.sent = 2
+    expect(ledger.settle(3, false)).toBe(false)
+    expect(ledger.settle(0, false)).toBe(false)
+    expect(ledger.settle(1, false)).toBe(true)
+    expect(ledger.settle(1, false)).toBe(false)
+    expect(ledger).toMatchObject({ settledTo: 1, inFlight: 1, acknowledgedUnexpected: 3 })
+  })
+
+  test('a refused message is not acknowledged', () => {
+    const ledger = new SequenceLedger()
+    ledger.sent = 3
+    ledger.settle(2, true)
+    ledger.settle(1, false)
+    ledger.settle(3, false)
+    expect(ledger.report('d')).toMatchObject({
+      acknowledged: [
+        { from: 0, to: 1 },
+        { from: 2, to: 3 },
+      ],
+      refused: [{ from: 1, to: 2 }],
+    })
+  })
+
+  test('union and difference of ranges agree with sets [seeded]', () => {
+    const random = seeded(Number(process.env.SEED ?? 1))
+    const ranges = () =>
+      Array.from({ length: 6 }, () => {
+        const from = Math.floor(random() * 40)
+        return { from, to: from + Math.floor(random() * 8) }
+      })
+    const numbers = (list: readonly { from: number; to: number }[]) =>
+      Array.from({ length: 60 }, (_, n) => n).filter((n) => list.some(({ from, to }) => n >= from && n < to))
+    for (let round = 0; round < 500; round++) {
+      const [a, b] = [ranges(), ranges()]
+      expect(numbers(unionOfRanges(a))).toEqual(numbers(a))
+      const removed = new Set(numbers(b))
+      expect(numbers(subtractRanges(a, b))).toEqual(numbers(a).filter((n) => !removed.has(n)))
+    }
+  })
+})
+
+function ledgerOf(deviceId: string, sent: number): DeviceLedger {
+  return { deviceId, sent, acknowledged: [{ from: 0, to: sent }], refused: [], resent: [] }
+}
+
+function row(device: number, sequence: number, offset: number): FakeRow {
+  return { deviceId: `${run}${device}`, sequence, partition: 0, offset }
+}
+
+/** Rows of a device in order, three to a log offset. */
+function rowsOf(device: number, count: number): FakeRow[] {
+  return Array.from({ length: count }, (_, sequence) => row(device, sequence, Math.floor(sequence / 3)))
+}
+
+function seeded(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 32
+  }
+}
