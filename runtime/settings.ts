@@ -19,7 +19,7 @@ export function settingsFromEnvironment(environment: Readonly<Record<string, str
   }
   const result: Record<string, string | number | undefined> = {}
   for (const [field, setting] of Object.entries<Setting>(settingsTable)) {
-    result[field] = valueOf(setting, given.get(setting.env), faults)
+    result[field] = valueFromText(setting, given.get(setting.env), faults)
     given.delete(setting.env)
   }
   for (const unknown of given.keys()) faults.push(`${unknown} is not a setting${suggestion(unknown)}`)
@@ -44,7 +44,7 @@ function readFileInto(given: Map<string, string>, file: string, faults: string[]
   }
 }
 
-function valueOf(setting: Setting, text: string | undefined, faults: string[]): string | number | undefined {
+function valueFromText(setting: Setting, text: string | undefined, faults: string[]): string | number | undefined {
   if (text === undefined) return setting.default
   switch (setting.kind) {
     case 'text':

@@ -25,12 +25,24 @@ export const errorTable = {
   INGEST_FRAME_TOO_LARGE: { disposition: 'close', meaning: 'a packet or message body above its limit' },
   INGEST_PROTOCOL_ERROR: { disposition: 'close', meaning: 'a well-formed packet that is not allowed at this moment' },
   INGEST_TOPIC_REFUSED: { disposition: 'close', meaning: 'a topic that this device may not publish to' },
-  INGEST_TOPIC_NOT_OWN: { disposition: 'close', meaning: "a topic of another device: a device publishes only as itself" },
-  INGEST_TOPIC_ALIAS_INVALID: { disposition: 'close', meaning: 'a topic alias that is zero, above the maximum or was never set' },
-  INGEST_MESSAGE_REFUSED: { disposition: 'close', meaning: 'the log refused a batch for good; its messages are not acknowledged' },
+  INGEST_TOPIC_NOT_OWN: {
+    disposition: 'close',
+    meaning: 'a topic of another device: a device publishes only as itself',
+  },
+  INGEST_TOPIC_ALIAS_INVALID: {
+    disposition: 'close',
+    meaning: 'a topic alias that is zero, above the maximum or was never set',
+  },
+  INGEST_MESSAGE_REFUSED: {
+    disposition: 'close',
+    meaning: 'the log refused a batch for good; its messages are not acknowledged',
+  },
   INGEST_QOS_REFUSED: { disposition: 'close', meaning: 'QoS 2 is not offered' },
   INGEST_CONNECT_REFUSED: { disposition: 'close', meaning: 'a CONNECT that names no acceptable device or version' },
-  INGEST_NOT_AUTHORIZED: { disposition: 'close', meaning: 'credentials that do not prove the identity, or an identity that is unknown or disabled' },
+  INGEST_NOT_AUTHORIZED: {
+    disposition: 'close',
+    meaning: 'credentials that do not prove the identity, or an identity that is unknown or disabled',
+  },
   INGEST_CONNECT_TIMEOUT: { disposition: 'close', meaning: 'no complete CONNECT within the time allowed' },
   INGEST_KEEP_ALIVE_TIMEOUT: {
     disposition: 'close',
@@ -76,7 +88,10 @@ export const errorTable = {
     disposition: 'fatal',
     meaning: 'messages are stored more often than their device sent them, or were never sent',
   },
-  LOADTEST_OUT_OF_ORDER: { disposition: 'fatal', meaning: "a device's messages are not stored in the order it sent them" },
+  LOADTEST_OUT_OF_ORDER: {
+    disposition: 'fatal',
+    meaning: "a device's messages are not stored in the order it sent them",
+  },
   LOADTEST_LEDGER_FULL: {
     disposition: 'fatal',
     meaning: 'a load test saw more refused or re-sent ranges than its ledger keeps',

@@ -1,0 +1,139 @@
+import { lengthPrefixed } from '#schemas/batch.ts'
+import { limits } from '#schemas/limits.ts'
+
+/** Whoever waits for a batch to be settled. Called once a batch and owner, in the order the batches were filled. */
+export interface BatchOwner {
+  /** The batch it last wrote to and its index there: the owner is entered once a batch, not once a message. */
+  batch: OpenBatch | undefined
+  batchIndex: number
+  /** The oldest `count` messages waiting for acknowledgement are durable. */
+  settled(count: number): void
+  /** The oldest `count` messages waiting will never be: the log refused their batch for good. */
+  refused(count: number): void
+}
+
+/** The part of an envelope that stays the same from message to message of one device and topic, already encoded. */
+export interface EnvelopeFrame {
+  /** Avro string: the device id. */
+  readonly prefix: Uint8Array
+  /** Two Avro maps: properties and system properties. */
+  readonly suffix: Uint8Array
+}
+
+export function envelopePrefix(deviceId: Uint8Array): Uint8Array {
+  return lengthPrefixed(deviceId)
+}
+
+const firstBytes = 64 * 1024
+const largestFieldOverheadBytes = 16
+
+/**
+ * Envelopes of one partition being gathered in a reused buffer.
+ *
+ *   deviceId      enqueuedAtMs   body            properties, systemProperties
+ *   frame.prefix  6–7 bytes      length + bytes  frame.suffix
+ */
+export class OpenBatch {
+  bytes: Buffer
+  length = 0
+  messageCount = 0
+  readonly day: number
+  readonly enqueuedAtMsFirst: number
+  enqueuedAtMsLast: number
+  readonly owners: BatchOwner[] = []
+  readonly ownerCounts: number[] = []
+
+  constructor(bytes: Buffer, day: number, nowMs: number) {
+    this.bytes = bytes
+    this.day = day
+    this.enqueuedAtMsFirst = nowMs
+    this.enqueuedAtMsLast = nowMs
+  }
+
+  /** True if an envelope with this body still fits; grows the buffer up to `limits.blockBytesMax`. */
+  reserve(frame: EnvelopeFrame, bodyBytes: number): boolean {
+    const needed = this.length + frame.prefix.length + frame.suffix.length + bodyBytes + largestFieldOverheadBytes
+    if (needed <= this.bytes.length) return true
+    if (needed > limits.blockBytesMax) return false
+    let capacity = this.bytes.length
+    while (capacity < needed) capacity *= 2
+    const larger = Buffer.allocUnsafeSlow(capacity)
+    this.bytes.copy(larger, 0, 0, this.length)
+    this.bytes = larger
+    return true
+  }
+
+  /**
+   * Writes one envelope; `reserve` was true just before.
+   * HOT: per message; copies prefix, time, body and suffix, allocates nothing.
+   */
+  write(frame: EnvelopeFrame, time: Uint8Array, source: Buffer, bodyStart: number, bodyEnd: number): void {
+    const target = this.bytes
+    let at = copyBytes(target, this.length, frame.prefix, 0, frame.prefix.length)
+    at = copyBytes(target, at, time, 0, time.length)
+    const bodyBytes = bodyEnd - bodyStart
+    let rest = bodyBytes << 1
+    while (rest > 0x7f) {
+      target[at++] = (rest & 0x7f) | 0x80
+      rest >>>= 7
+    }
+    target[at++] = rest
+    if (bodyBytes <= copyLoopBytesMax) at = copyBytes(target, at, source, bodyStart, bodyEnd)
+    else {
+      source.copy(target, at, bodyStart, bodyEnd)
+      at += bodyBytes
+    }
+    if (frame.suffix.length <= copyLoopBytesMax) at = copyBytes(target, at, frame.suffix, 0, frame.suffix.length)
+    else {
+      target.set(frame.suffix, at)
+      at += frame.suffix.length
+    }
+    this.length = at
+    this.messageCount++
+  }
+
+  /** Notes that one more message of `owner` waits for this batch. HOT: per acknowledged message. */
+  owe(owner: BatchOwner): void {
+    if (owner.batch === this) {
+      const count = this.ownerCounts[owner.batchIndex] ?? 0
+      this.ownerCounts[owner.batchIndex] = count + 1
+      return
+    }
+    owner.batch = this
+    owner.batchIndex = this.owners.length
+    this.owners.push(owner)
+    this.ownerCounts.push(1)
+  }
+}
+
+/** Below this a byte loop beats the call into native code. */
+const copyLoopBytesMax = 64
+
+function copyBytes(target: Uint8Array, at: number, source: Uint8Array, start: number, end: number): number {
+  let to = at
+  for (let from = start; from < end; from++) target[to++] = source[from] as number
+  return to
+}
+
+/** Buffers of open batches, kept for reuse by capacity. Owner of every buffer between two batches. */
+export class BatchBuffers {
+  readonly #free = new Map<number, Buffer[]>()
+  readonly #keptMax: number
+
+  constructor(keptMax: number) {
+    this.#keptMax = keptMax
+  }
+
+  /** A buffer for about `expectedBytes`, a power of two from 64 KiB to `limits.blockBytesMax`. */
+  take(expectedBytes: number): Buffer {
+    let capacity = firstBytes
+    while (capacity < expectedBytes && capacity < limits.blockBytesMax) capacity *= 2
+    return this.#free.get(capacity)?.pop() ?? Buffer.allocUnsafeSlow(capacity)
+  }
+
+  give(buffer: Buffer): void {
+    const free = this.#free.get(buffer.length) ?? []
+    if (free.length < this.#keptMax) free.push(buffer)
+    this.#free.set(buffer.length, free)
+  }
+}

@@ -1,0 +1,294 @@
+/**
+ * Gathers envelopes into one open batch a partition and settles each batch with the log.
+ *
+ *        write                close                    compressed            durable
+ *   ───────────▶ open batch ─────────▶ closed (FIFO) ─────────────▶ appending ─────────▶ settled: owners acknowledge
+ *                  size | age | day      zstandard, on the thread pool   one at a time, retried until it holds
+ *
+ * Blocks are compressed side by side, but a partition appends one batch at a time and in order: that keeps a device's order on
+ * the log (G-3) and its acknowledgements in order [MQTT-4.6.0-2]. A batch that is due by age waits while two others of its
+ * partition are under way, and so grows with the load instead of the queue. Owners hear of a batch only after the log
+ * confirmed it (G-1).
+ *
+ * When full: `pendingBytes` counts the capacity of all buffers that are not yet settled. Above `pendingBytesMax` the batcher
+ * asks its listener to pause all sockets, and to resume at half of it (G-4).
+ */
+import { constants, zstdCompress } from 'node:zlib'
+import type { BatchStamp, Log } from '#pipeline/log/log.ts'
+import { type Clock, sleep } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Metrics } from '#runtime/metrics.ts'
+import { batchFromBlock, batchSchemaVersion, longBytes } from '#schemas/batch.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import type { MetricName } from '#schemas/metrics.ts'
+import { partitionOfDevice } from '#schemas/partition.ts'
+import { BatchBuffers, type BatchOwner, type EnvelopeFrame, OpenBatch } from './batch.ts'
+
+export interface BatcherOptions {
+  readonly log: Log
+  readonly edgeId: string
+  readonly epoch: number
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics<MetricName>
+  /** Age at which an open batch is closed. */
+  readonly batchDelayMs: number
+  readonly pendingBytesMax: number
+  /** Told `true` when sockets must pause and `false` when they may go on. */
+  readonly onFull: (full: boolean) => void
+}
+
+const dayMs = 86_400_000
+const underWayMax = 2
+const retryDelayMsMin = 50
+const retryDelayMsMax = 5_000
+
+interface ClosedBatch {
+  readonly batch: OpenBatch
+  readonly capacityBytes: number
+  readonly sequence: number
+  /** The whole log record, once compressed. */
+  value: Buffer | undefined
+}
+
+export class Batcher {
+  readonly options: BatcherOptions
+  readonly partitions: readonly PartitionBatcher[]
+  readonly buffers = new BatchBuffers(16)
+  /** Time of the messages being written, as a number and as an Avro long; set by `tick`. */
+  nowMs = 0
+  time: Uint8Array = longBytes(0)
+  day = -1
+  pendingBytes = 0
+  full = false
+  readonly appendedTotal
+  readonly appendedBytesTotal
+  readonly failuresTotal
+  readonly droppedTotal
+  readonly #pauses
+  #closing = false
+
+  constructor(options: BatcherOptions) {
+    this.options = options
+    this.appendedTotal = options.metrics.series('penstock_edge_batches_appended_total')
+    this.appendedBytesTotal = options.metrics.series('penstock_edge_batch_bytes_total')
+    this.failuresTotal = options.metrics.series('penstock_edge_append_failures_total')
+    this.droppedTotal = options.metrics.series('penstock_edge_messages_dropped_total', { reason: 'LOG_APPEND_FAILED' })
+    this.#pauses = options.metrics.series('penstock_edge_pauses_total')
+    this.partitions = Array.from(
+      { length: options.log.partitionCount },
+      (_, index) => new PartitionBatcher(this, index),
+    )
+    this.tick()
+  }
+
+  get closing(): boolean {
+    return this.#closing
+  }
+
+  partitionOf(deviceId: Uint8Array): PartitionBatcher {
+    return this.partitions[partitionOfDevice(deviceId, this.partitions.length)] as PartitionBatcher
+  }
+
+  /** Reads the clock; called once a chunk, before its messages are written. Closes open batches when the UTC day
+   * changed or the clock was set back, so that a batch lies within one day and its times never fall. */
+  tick(): void {
+    const nowMs = this.options.clock.nowMs()
+    if (nowMs === this.nowMs) return
+    const wentBack = nowMs < this.nowMs
+    this.nowMs = nowMs
+    this.time = longBytes(nowMs)
+    const day = Math.floor(nowMs / dayMs)
+    if (day === this.day && !wentBack) return
+    this.day = day
+    for (const partition of this.partitions) partition.close()
+  }
+
+  hold(bytes: number): void {
+    this.pendingBytes += bytes
+    if (this.full || this.pendingBytes <= this.options.pendingBytesMax) return
+    this.full = true
+    this.#pauses.add(1)
+    this.options.onFull(true)
+  }
+
+  release(bytes: number): void {
+    this.pendingBytes -= bytes
+    if (!this.full || this.pendingBytes > this.options.pendingBytesMax / 2) return
+    this.full = false
+    this.options.onFull(false)
+  }
+
+  /** Closes every open batch and resolves when all are settled, or refused because `giveUp` aborted. */
+  async drain(giveUp: AbortSignal): Promise<void> {
+    for (const partition of this.partitions) partition.close()
+    const stop = () => {
+      this.#closing = true
+    }
+    if (giveUp.aborted) stop()
+    giveUp.addEventListener('abort', stop)
+    await Promise.all(this.partitions.map((partition) => partition.idle()))
+    giveUp.removeEventListener('abort', stop)
+  }
+}
+
+/** One partition of a `Batcher`. */
+export class PartitionBatcher {
+  readonly index: number
+  readonly #batcher: Batcher
+  readonly #closed: ClosedBatch[] = []
+  #open: OpenBatch | undefined
+  #openCapacityBytes = 0
+  #due = false
+  #cancelTimer: (() => void) | undefined
+  #sequence = 0
+  #expectedBytes = 0
+  #appending = false
+  #idleWaiters: (() => void)[] = []
+
+  constructor(batcher: Batcher, index: number) {
+    this.#batcher = batcher
+    this.index = index
+  }
+
+  /**
+   * Takes in one message: bytes `bodyStart..bodyEnd` of `source`, which is copied before this returns. `owner` is told when the
+   * message is settled; leave it out for QoS 0.
+   * HOT: per message.
+   */
+  write(frame: EnvelopeFrame, source: Buffer, bodyStart: number, bodyEnd: number, owner: BatchOwner | undefined): void {
+    let batch = this.#open
+    if (batch === undefined || !batch.reserve(frame, bodyEnd - bodyStart)) {
+      if (batch !== undefined) this.close()
+      batch = this.#begin()
+      batch.reserve(frame, bodyEnd - bodyStart)
+    }
+    batch.write(frame, this.#batcher.time, source, bodyStart, bodyEnd)
+    batch.enqueuedAtMsLast = this.#batcher.nowMs
+    if (owner !== undefined) batch.owe(owner)
+    if (batch.bytes.length !== this.#openCapacityBytes) this.#grown(batch)
+  }
+
+  /** Closes the open batch, whatever its age. */
+  close(): void {
+    const batch = this.#open
+    if (batch === undefined) return
+    this.#open = undefined
+    this.#due = false
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
+    this.#expectedBytes = batch.length
+    const closed: ClosedBatch = {
+      batch,
+      capacityBytes: this.#openCapacityBytes,
+      sequence: this.#sequence++,
+      value: undefined,
+    }
+    this.#closed.push(closed)
+    this.#compress(closed)
+  }
+
+  /** Resolves when nothing of this partition is open or under way. */
+  idle(): Promise<void> {
+    if (this.#open === undefined && this.#closed.length === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#idleWaiters.push(resolve))
+  }
+
+  #begin(): OpenBatch {
+    const { buffers, day, nowMs, options } = this.#batcher
+    const batch = new OpenBatch(buffers.take(this.#expectedBytes), day, nowMs)
+    this.#open = batch
+    this.#openCapacityBytes = batch.bytes.length
+    this.#batcher.hold(this.#openCapacityBytes)
+    this.#cancelTimer = options.clock.after(options.batchDelayMs, () => {
+      this.#due = true
+      this.#closeIfDue()
+    })
+    return batch
+  }
+
+  #grown(batch: OpenBatch): void {
+    this.#batcher.hold(batch.bytes.length - this.#openCapacityBytes)
+    this.#openCapacityBytes = batch.bytes.length
+  }
+
+  #closeIfDue(): void {
+    if (this.#due && this.#closed.length < underWayMax) this.close()
+  }
+
+  #compress(closed: ClosedBatch): void {
+    const { batch } = closed
+    const raw = batch.bytes.subarray(0, batch.length)
+    const options = {
+      params: { [constants.ZSTD_c_compressionLevel]: 1 },
+      pledgedSrcSize: raw.length,
+      chunkSize: Math.max(16 * 1024, raw.length >> 1),
+    }
+    zstdCompress(raw, options, (error, compressed) => {
+      if (error) throw error // no input makes zstandard fail; out of memory does, and then nothing more may be acknowledged
+      closed.value = batchFromBlock(batch.messageCount, compressed)
+      this.#batcher.buffers.give(batch.bytes)
+      void this.#appendInOrder()
+    })
+  }
+
+  async #appendInOrder(): Promise<void> {
+    if (this.#appending) return
+    this.#appending = true
+    for (let next = this.#closed[0]; next?.value !== undefined; next = this.#closed[0]) {
+      const durable = await this.#append(next, next.value)
+      this.#closed.shift()
+      this.#settle(next.batch, durable)
+      this.#batcher.release(next.capacityBytes)
+      this.#closeIfDue()
+    }
+    this.#appending = false
+    if (this.#open === undefined && this.#closed.length === 0) {
+      for (const resolve of this.#idleWaiters.splice(0)) resolve()
+    }
+  }
+
+  /** True once the log confirmed the batch; false if it never will. Failures that may pass are retried with the same bytes. */
+  async #append(closed: ClosedBatch, value: Buffer): Promise<boolean> {
+    const { options, appendedTotal, appendedBytesTotal, failuresTotal } = this.#batcher
+    const stamp: BatchStamp = {
+      schemaVersion: batchSchemaVersion,
+      edgeId: options.edgeId,
+      epoch: options.epoch,
+      sequence: closed.sequence,
+      messageCount: closed.batch.messageCount,
+      enqueuedAtMsFirst: closed.batch.enqueuedAtMsFirst,
+      enqueuedAtMsLast: closed.batch.enqueuedAtMsLast,
+    }
+    for (let retryDelayMs = retryDelayMsMin; ; retryDelayMs = Math.min(retryDelayMs * 2, retryDelayMsMax)) {
+      try {
+        await options.log.append(this.index, stamp, value)
+        appendedTotal.add(1)
+        appendedBytesTotal.add(value.length)
+        return true
+      } catch (error) {
+        failuresTotal.add(1)
+        const willRetry = isPenstockError(error) && error.disposition === 'retry' && !this.#batcher.closing
+        options.logger[willRetry ? 'warn' : 'error'](
+          willRetry ? 'append failed, will be repeated' : 'append failed for good; its messages stay unacknowledged',
+          { partition: this.index, messages: stamp.messageCount, retryDelayMs, error },
+        )
+        if (!willRetry) return false
+        await sleep(options.clock, retryDelayMs)
+      }
+    }
+  }
+
+  #settle(batch: OpenBatch, durable: boolean): void {
+    let owed = 0
+    for (let i = 0; i < batch.owners.length; i++) {
+      const owner = batch.owners[i] as BatchOwner
+      const count = batch.ownerCounts[i] as number
+      owed += count
+      if (owner.batch === batch) owner.batch = undefined
+      if (durable) owner.settled(count)
+      else owner.refused(count)
+    }
+    if (!durable) this.#batcher.droppedTotal.add(batch.messageCount - owed)
+  }
+}

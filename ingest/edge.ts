@@ -1,0 +1,121 @@
+import { isIP } from 'node:net'
+import { Batcher } from '#ingest/batches/batcher.ts'
+import type { Log } from '#pipeline/log/log.ts'
+import { type Clock, systemClock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Metrics } from '#runtime/metrics.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { assertLimits, limits } from '#schemas/limits.ts'
+import type { MetricName } from '#schemas/metrics.ts'
+import type { Connection } from './mqtt/connection.ts'
+import { type EdgeContext, edgeCounters } from './mqtt/edge-context.ts'
+import { type Authenticate, trustClientId } from './mqtt/identity.ts'
+import { listenTcp } from './mqtt/tcp-listener.ts'
+
+export interface EdgeOptions {
+  readonly log: Log
+  readonly logger: Logger
+  readonly metrics: Metrics<MetricName>
+  /** Name of this edge process, stable over restarts. */
+  readonly edgeId: string
+  readonly bind: string
+  readonly mqttPort: number
+  readonly batchDelayMs: number
+  readonly connectionsMax: number
+  readonly clock?: Clock
+  /** Left out: the client id is believed, and only loopback addresses may be bound. */
+  readonly authenticate?: Authenticate
+  /** Called when a client id connects here, to end its connection at other edge processes. */
+  readonly announce?: (clientId: string) => void
+  readonly pendingBytesMax?: number
+}
+
+export interface Edge {
+  readonly mqttPort: number
+  /** A client id connected at another edge process: its connection here ends. */
+  takeOver(clientId: string): void
+  readonly connectionCount: number
+  /**
+   * Stops accepting, settles what was taken in, tells clients and closes. Batches that the log does not confirm within
+   * `drainMsMax` stay unacknowledged.
+   */
+  close(): Promise<void>
+}
+
+const drainMsMax = 10_000
+
+/** Starts the edge: listeners, batches, the second's sweep. @throws BIND_NOT_LOOPBACK, PORT_UNAVAILABLE */
+export async function startEdge(options: EdgeOptions): Promise<Edge> {
+  assertLimits()
+  if (options.authenticate === undefined) requireLoopback(options.bind)
+  const clock = options.clock ?? systemClock
+  const connections = new Set<Connection>()
+  const pending = options.metrics.series('penstock_edge_pending_bytes')
+  const batcher = new Batcher({
+    log: options.log,
+    edgeId: options.edgeId,
+    epoch: clock.nowMs(),
+    clock,
+    logger: options.logger,
+    metrics: options.metrics,
+    batchDelayMs: options.batchDelayMs,
+    pendingBytesMax: options.pendingBytesMax ?? limits.edgePendingBytesMax,
+    onFull: (full) => {
+      for (const connection of connections) connection.pauseForEdge(full)
+    },
+  })
+  const edge: EdgeContext = {
+    batcher,
+    clock,
+    logger: options.logger,
+    metrics: options.metrics,
+    authenticate: options.authenticate ?? trustClientId,
+    connectionsMax: options.connectionsMax,
+    connections,
+    sessions: new Map(),
+    counters: edgeCounters(options.metrics),
+    seconds: 0,
+    draining: false,
+    announce: options.announce ?? (() => {}),
+  }
+  const listener = await listenTcp(edge, options.bind, options.mqttPort)
+  let cancelSweep = clock.after(1000, sweep)
+  function sweep(): void {
+    edge.seconds++
+    pending.set(batcher.pendingBytes)
+    const nowMs = clock.nowMs()
+    for (const connection of connections) connection.onSecond(nowMs)
+    cancelSweep = clock.after(1000, sweep)
+  }
+  return {
+    mqttPort: listener.port,
+    takeOver: (clientId) => edge.sessions.get(clientId)?.takenOver(),
+    get connectionCount() {
+      return connections.size
+    },
+    close: async () => {
+      edge.draining = true
+      await listener.stopAccepting()
+      for (const connection of connections) connection.pauseForEdge(true)
+      const giveUp = new AbortController()
+      const cancelGiveUp = clock.after(drainMsMax, () => giveUp.abort())
+      await batcher.drain(giveUp.signal)
+      for (const connection of [...connections]) {
+        connection.fail(new PenstockError('INGEST_DRAINING', 'the edge is shutting down'))
+      }
+      await batcher.drain(giveUp.signal) // will messages
+      cancelGiveUp()
+      cancelSweep()
+      pending.set(0)
+    },
+  }
+}
+
+/** @throws BIND_NOT_LOOPBACK */
+function requireLoopback(bind: string): void {
+  if (bind === 'localhost' || bind === '::1' || (isIP(bind) === 4 && bind.startsWith('127.'))) return
+  throw new PenstockError(
+    'BIND_NOT_LOOPBACK',
+    `PENSTOCK_BIND=${bind}: without device identities the edge believes every client id, so it listens on loopback (127.0.0.0/8, ::1, localhost) only`,
+  )
+}

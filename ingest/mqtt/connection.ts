@@ -1,0 +1,473 @@
+/**
+ * One device connection, whatever carries its bytes.
+ *
+ *   waiting ── CONNECT ──▶ deciding ── CONNACK ──▶ open ── DISCONNECT ──▶ closed
+ *      │                      │                     │
+ *      └── error, time-out ───┴── refused ──────────┴── error, take-over, silence: will message, reason, closed
+ *
+ * Frames are read in place from the chunk that arrived. Only a frame that a chunk cuts in two is copied, to `#partial`, and
+ * completed from the next chunk. Errors are thrown as `PenstockError` and end the connection in one place, `fail`.
+ */
+import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import {
+  acceptingConnack,
+  assignedClientId,
+  type ConnectRequest,
+  grantedKeepAliveSeconds,
+  readConnect,
+  UnsupportedVersion,
+} from './connect.ts'
+import { answerControlPacket } from './control-packets.ts'
+import type { EdgeContext, Transport } from './edge-context.ts'
+import { frameBytesOf } from './frame.ts'
+import type { Identity } from './identity.ts'
+import {
+  disconnectPacket,
+  type ProtocolVersion,
+  pingResponse,
+  refusingConnack,
+  unsupportedVersionConnack,
+} from './packets.ts'
+import { readPublishProperties } from './publish-properties.ts'
+import { type Route, routeFor } from './route.ts'
+import { Unacknowledged } from './unacknowledged.ts'
+import { Will } from './will.ts'
+
+type State = 'waiting' | 'deciding' | 'open' | 'closed'
+
+const none = new Uint8Array(0)
+
+export class Connection implements BatchOwner {
+  batch: OpenBatch | undefined = undefined
+  batchIndex = 0
+
+  readonly #edge: EdgeContext
+  readonly #transport: Transport
+  #state: State = 'waiting'
+  #version: ProtocolVersion = 4
+  #clientId = ''
+  /** Of the identity, or of an anonymous client's first topic. */
+  #deviceId: string | undefined = undefined
+  #moduleId: string | undefined = undefined
+  #expiresAtMs = Number.POSITIVE_INFINITY
+  #packetBytesMax = Number.MAX_SAFE_INTEGER
+  #silenceSecondsMax = limits.connectDelayMsMax / 1000
+  #heardAtSeconds: number
+  #will: Will | undefined = undefined
+  #route: Route | undefined = undefined
+  #aliases: (Buffer | undefined)[] | undefined = undefined
+  #unacknowledged: Unacknowledged | undefined = undefined
+  #partial: Buffer | undefined = undefined
+  #partialBytes = 0
+  #pausedByEdge = false
+  #pausedByReader = false
+
+  constructor(edge: EdgeContext, transport: Transport) {
+    this.#edge = edge
+    this.#transport = transport
+    this.#heardAtSeconds = edge.seconds
+    edge.connections.add(this)
+    edge.counters.connections.add(1)
+    edge.counters.opened.add(1)
+    if (edge.batcher.full) this.pauseForEdge(true)
+  }
+
+  get version(): ProtocolVersion {
+    return this.#version
+  }
+
+  get deviceId(): string | undefined {
+    return this.#deviceId
+  }
+
+  get moduleId(): string | undefined {
+    return this.#moduleId
+  }
+
+  /** Bytes as they came from the network; valid during the call only. Never throws. HOT: per chunk. */
+  onChunk(chunk: Buffer): void {
+    if (this.#state === 'closed') return
+    this.#heardAtSeconds = this.#edge.seconds
+    this.#edge.batcher.tick()
+    try {
+      let at = 0
+      if (this.#partialBytes > 0) at = this.#completePartial(chunk)
+      if (at < chunk.length) at = this.#readFrames(chunk, at, chunk.length)
+      if (at < chunk.length && !this.#isClosed()) this.#keepPartial(chunk, at)
+    } catch (error) {
+      this.fail(
+        error instanceof PenstockError
+          ? error
+          : new PenstockError('INGEST_PROTOCOL_ERROR', String(error), { cause: error }),
+      )
+    }
+  }
+
+  /** The byte stream ended without the edge asking for it. */
+  onClosed(): void {
+    if (this.#state === 'closed') return
+    this.#forget()
+    this.#publishWill()
+  }
+
+  /** The network took what had been written: a slow reader is read from again. */
+  onDrained(): void {
+    if (!this.#pausedByReader) return
+    this.#pausedByReader = false
+    this.#resumeIfFree()
+  }
+
+  /** The batcher is full (or no longer): stops or resumes reading [G-4]. */
+  pauseForEdge(paused: boolean): void {
+    this.#pausedByEdge = paused
+    if (paused) this.#transport.pause()
+    else this.#resumeIfFree()
+  }
+
+  /** Called every second. Ends the connection if it was silent for too long [MQTT-3.1.2-24] or its credentials expired. */
+  onSecond(nowMs: number): void {
+    if (nowMs >= this.#expiresAtMs) {
+      this.fail(new PenstockError('INGEST_NOT_AUTHORIZED', 'the credentials of this connection have expired'))
+      return
+    }
+    // Not read, so not heard: a paused connection is not called silent.
+    if (this.#pausedByEdge || this.#pausedByReader) this.#heardAtSeconds = this.#edge.seconds
+    if (this.#edge.seconds - this.#heardAtSeconds <= this.#silenceSecondsMax) return
+    this.fail(
+      this.#state === 'open'
+        ? new PenstockError('INGEST_KEEP_ALIVE_TIMEOUT', 'nothing was heard for one and a half keep-alive intervals')
+        : new PenstockError('INGEST_CONNECT_TIMEOUT', `no CONNECT within ${limits.connectDelayMsMax} ms`),
+    )
+  }
+
+  settled(count: number): void {
+    if (this.#unacknowledged === undefined || this.#state === 'closed') return
+    this.send(this.#unacknowledged.pubacks(count))
+    this.#edge.counters.acknowledged.add(count)
+  }
+
+  refused(): void {
+    this.fail(new PenstockError('INGEST_MESSAGE_REFUSED', 'the log refused a batch; its messages were not stored'))
+  }
+
+  send(bytes: Uint8Array): void {
+    this.#transport.write(bytes)
+    if (this.#transport.writeBytes <= limits.socketWriteBytesMax || this.#pausedByReader) return
+    this.#pausedByReader = true
+    this.#transport.pause()
+  }
+
+  /** The client said goodbye; with MQTT 5.0 it may still ask for its will (reason 0x04). */
+  disconnectByClient(withWill: boolean): void {
+    if (!withWill) this.#will = undefined
+    this.#forget()
+    this.#transport.end()
+    this.#publishWill()
+  }
+
+  /** Ends the connection for `error`: counted, told to the client as its version allows, will message published. */
+  fail(error: PenstockError): void {
+    if (this.#state === 'closed') return
+    const before = this.#state
+    this.#forget()
+    this.#edge.metrics.series('penstock_edge_connections_closed_total', { reason: error.code }).add(1)
+    this.#edge.logger.debug('connection ended', { code: error.code, remote: this.#transport.remoteAddress })
+    const farewell = this.#farewell(before, error)
+    if (farewell) this.#transport.write(farewell)
+    this.#transport.end()
+    this.#publishWill()
+  }
+
+  #farewell(before: State, error: PenstockError): Uint8Array | undefined {
+    if (before === 'open') return this.#version === 5 ? disconnectPacket(error, this.#packetBytesMax) : undefined
+    if (error instanceof UnsupportedVersion) return unsupportedVersionConnack(error.level)
+    // Before a CONNECT was understood, nothing says that the peer speaks MQTT at all.
+    return before === 'deciding' || this.#version === 5 || error.code === 'INGEST_CONNECT_REFUSED'
+      ? refusingConnack(this.#version, error)
+      : undefined
+  }
+
+  /** Reads whole frames and returns the position of the first byte that belongs to none. HOT: per frame. */
+  #readFrames(bytes: Buffer, start: number, end: number): number {
+    let at = start
+    while (end - at >= 2) {
+      const first = bytes[at] as number
+      let length = bytes[at + 1] as number
+      let body = at + 2
+      if (length > 0x7f || this.#state !== 'open') {
+        const frameBytes = frameBytesOf(bytes, at, end, this.#state === 'waiting')
+        if (frameBytes === 0) break
+        if (at + frameBytes > end) break
+        while ((bytes[body - 1] as number) > 0x7f) body++
+        length = at + frameBytes - body
+      }
+      const frameEnd = body + length
+      if (frameEnd > end) break
+      if (this.#state === 'open') {
+        if (first >>> 4 === 3) this.#publish(first, bytes, body, frameEnd)
+        else if (first === 0xc0 && length === 0) this.send(pingResponse)
+        else answerControlPacket(this, bytes.subarray(at, frameEnd))
+      } else if (this.#state === 'waiting') this.#connect(bytes.subarray(at, frameEnd))
+      else if (this.#state === 'deciding') break
+      else return end
+      at = frameEnd
+    }
+    return this.#isClosed() ? end : at
+  }
+
+  /** HOT: per PUBLISH. Header flags: DUP 8, QoS 6, RETAIN 1 [MQTT-3.3.1-4]. */
+  #publish(first: number, bytes: Buffer, start: number, end: number): void {
+    const qos = first & 0x06
+    if (qos > 2) {
+      throw qos === 4
+        ? new PenstockError('INGEST_QOS_REFUSED', 'QoS 2 is not offered')
+        : new PenstockError('INGEST_FRAME_MALFORMED', 'both QoS bits are set [MQTT-3.3.1-4]')
+    }
+    if (qos === 0 && (first & 0x08) !== 0)
+      throw new PenstockError('INGEST_FRAME_MALFORMED', 'DUP with QoS 0 [MQTT-3.3.1-2]')
+    if (end - start < 2) throw new PenstockError('INGEST_FRAME_MALFORMED', 'a PUBLISH that is cut short')
+    const topicStart = start + 2
+    const topicEnd = topicStart + (((bytes[start] as number) << 8) | (bytes[start + 1] as number))
+    let at = topicEnd + qos
+    if (at > end) throw new PenstockError('INGEST_FRAME_MALFORMED', 'a PUBLISH that is cut short')
+    let propertiesStart = at
+    if (this.#version === 5) {
+      let length = at < end ? (bytes[at++] as number) : 0x80
+      if (length > 0x7f) {
+        length = propertyBytesOf(bytes, propertiesStart, end)
+        at = propertiesStart + (length > 0x3fff ? 3 : 2)
+      }
+      propertiesStart = at
+      at += length
+      if (at > end) throw new PenstockError('INGEST_FRAME_MALFORMED', 'PUBLISH properties that are cut short')
+    }
+    if (end - at > limits.bodyBytesMax) {
+      throw new PenstockError(
+        'INGEST_FRAME_TOO_LARGE',
+        `a message body of ${end - at} bytes; at most ${limits.bodyBytesMax} are allowed`,
+      )
+    }
+    let route = this.#route
+    if (
+      route === undefined ||
+      route.retain !== ((first & 1) === 1) ||
+      !sameBytes(route.topic, bytes, topicStart, topicEnd) ||
+      !sameBytes(route.propertyBytes, bytes, propertiesStart, at)
+    ) {
+      route = this.#routeOf(
+        bytes.subarray(topicStart, topicEnd),
+        (first & 1) === 1,
+        bytes.subarray(propertiesStart, at),
+      )
+    }
+    if (qos === 0) {
+      route.partition.write(route.frame, bytes, at, end, undefined)
+      this.#edge.counters.receivedQos0.value++
+      return
+    }
+    const packetId = ((bytes[topicEnd] as number) << 8) | (bytes[topicEnd + 1] as number)
+    if (packetId === 0) throw new PenstockError('INGEST_FRAME_MALFORMED', 'packet id 0 [MQTT-2.3.1-1]')
+    this.#unacknowledged ??= new Unacknowledged()
+    this.#unacknowledged.push(packetId)
+    route.partition.write(route.frame, bytes, at, end, this)
+    this.#edge.counters.receivedQos1.value++
+  }
+
+  /** The route of a topic not seen in the last message; resolves topic aliases [MQTT-3.3.2-8]. */
+  #routeOf(topicBytes: Buffer, retain: boolean, propertyBytes: Buffer): Route {
+    const extra = propertyBytes.length === 0 ? undefined : readPublishProperties(propertyBytes, 0, propertyBytes.length)
+    let topic = topicBytes
+    if (extra !== undefined && extra.topicAlias > 0) topic = this.#aliased(topicBytes, extra.topicAlias)
+    else if (topicBytes.length === 0) {
+      throw new PenstockError('INGEST_PROTOCOL_ERROR', 'an empty topic name without a topic alias')
+    }
+    const route = routeFor(this.#edge.batcher, this, topic, retain, extra, propertyBytes)
+    if (this.#deviceId === undefined) this.#deviceId = topic.toString('utf8').split('/', 2)[1]
+    // Kept under the bytes of the packet: with an alias alone those are an empty topic.
+    this.#route = topic === topicBytes ? route : { ...route, topic: none }
+    return this.#route
+  }
+
+  #aliased(topic: Buffer, alias: number): Buffer {
+    if (alias > limits.topicAliasMax) {
+      throw new PenstockError(
+        'INGEST_TOPIC_ALIAS_INVALID',
+        `topic alias ${alias} is above ${limits.topicAliasMax} [MQTT-3.3.2-9]`,
+      )
+    }
+    this.#aliases ??= []
+    if (topic.length > 0) {
+      this.#aliases[alias] = Buffer.from(topic)
+      return topic
+    }
+    const known = this.#aliases[alias]
+    if (known === undefined) throw new PenstockError('INGEST_TOPIC_ALIAS_INVALID', `topic alias ${alias} was never set`)
+    return known
+  }
+
+  #connect(frame: Buffer): void {
+    if ((frame[0] as number) >>> 4 !== 1) {
+      throw new PenstockError('INGEST_PROTOCOL_ERROR', 'the first packet must be a CONNECT [MQTT-3.1.0-1]')
+    }
+    const levelAt = frame.indexOf('MQTT', 2, 'latin1') + 4
+    if (levelAt > 4 && levelAt < 12 && frame[levelAt] === 5) this.#version = 5
+    const request = readConnect(frame)
+    this.#version = request.version
+    this.#packetBytesMax = request.packetBytesMax
+    this.#state = 'deciding'
+    const identity = this.#edge.authenticate({
+      clientId: request.clientId,
+      username: request.username,
+      password: request.password,
+    })
+    if (!(identity instanceof Promise)) {
+      this.#accept(request, identity)
+      return
+    }
+    this.#transport.pause()
+    identity.then(
+      (decided) => this.#acceptLater(request, decided),
+      (error) =>
+        this.fail(
+          error instanceof PenstockError
+            ? error
+            : new PenstockError('INGEST_NOT_AUTHORIZED', 'identity unknown', { cause: error }),
+        ),
+    )
+  }
+
+  #acceptLater(request: ConnectRequest, identity: Identity): void {
+    if (this.#isClosed()) return
+    try {
+      this.#accept(request, identity)
+    } catch (error) {
+      this.fail(
+        error instanceof PenstockError
+          ? error
+          : new PenstockError('INGEST_PROTOCOL_ERROR', String(error), { cause: error }),
+      )
+      return
+    }
+    const waiting = this.#partial?.subarray(0, this.#partialBytes)
+    this.#partial = undefined
+    this.#partialBytes = 0
+    if (waiting !== undefined && waiting.length > 0) this.onChunk(waiting)
+    this.#resumeIfFree()
+  }
+
+  #accept(request: ConnectRequest, identity: Identity): void {
+    const edge = this.#edge
+    if (edge.draining) throw new PenstockError('INGEST_DRAINING', 'the edge is shutting down')
+    if (edge.connections.size > edge.connectionsMax) {
+      throw new PenstockError('INGEST_CONNECTIONS_FULL', `this edge holds its ${edge.connectionsMax} connections`)
+    }
+    this.#deviceId = identity.deviceId
+    this.#moduleId = identity.moduleId
+    this.#expiresAtMs = identity.expiresAtMs ?? Number.POSITIVE_INFINITY
+    if (request.will) this.#will = new Will(edge, request.will, this)
+    const assignedId = request.clientId === '' ? assignedClientId() : undefined
+    this.#clientId = assignedId ?? request.clientId
+    edge.sessions.get(this.#clientId)?.takenOver()
+    edge.sessions.set(this.#clientId, this)
+    if (assignedId === undefined) edge.announce(this.#clientId)
+    this.#silenceSecondsMax = grantedKeepAliveSeconds(request.keepAliveSeconds) * 1.5
+    this.#state = 'open'
+    this.send(acceptingConnack(request, assignedId))
+  }
+
+  /** A newer connection of the same client, here or at another edge process, ends this one [MQTT-3.1.4-2]. */
+  takenOver(): void {
+    if (this.#will?.delayed) this.#will = undefined // [MQTT-3.1.3-9]
+    this.fail(new PenstockError('INGEST_TAKE_OVER', 'a newer connection of this client took over'))
+  }
+
+  #isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  #forget(): void {
+    this.#state = 'closed'
+    this.#partial = undefined
+    this.#partialBytes = 0
+    this.#edge.connections.delete(this)
+    this.#edge.counters.connections.add(-1)
+    if (this.#edge.sessions.get(this.#clientId) === this) this.#edge.sessions.delete(this.#clientId)
+  }
+
+  #publishWill(): void {
+    const will = this.#will
+    this.#will = undefined
+    will?.publish(this.#clientId)
+  }
+
+  #resumeIfFree(): void {
+    if (!this.#pausedByEdge && !this.#pausedByReader && this.#state !== 'deciding') this.#transport.resume()
+  }
+
+  #keepPartial(chunk: Buffer, at: number): void {
+    const rest = chunk.length - at
+    const expected =
+      this.#state === 'deciding' ? rest : frameBytesOf(chunk, at, chunk.length, this.#state === 'waiting')
+    this.#partial = Buffer.allocUnsafeSlow(Math.max(rest, Math.min(expected, firstPartialBytes), shortestPartialBytes))
+    chunk.copy(this.#partial, 0, at)
+    this.#partialBytes = rest
+  }
+
+  /** Completes the kept frame from `chunk` and reads it; returns how much of the chunk that took. */
+  #completePartial(chunk: Buffer): number {
+    let at = 0
+    while (at < chunk.length && this.#partial !== undefined) {
+      const frameBytes =
+        this.#state === 'deciding' ? 0 : frameBytesOf(this.#partial, 0, this.#partialBytes, this.#state === 'waiting')
+      // While the length is not known yet, one byte more may tell it; while deciding, everything just waits.
+      const missing = this.#state === 'deciding' ? chunk.length : frameBytes === 0 ? 1 : frameBytes - this.#partialBytes
+      const taken = Math.min(missing, chunk.length - at)
+      this.#reservePartial(this.#partialBytes + taken)
+      chunk.copy(this.#partial, this.#partialBytes, at, at + taken)
+      this.#partialBytes += taken
+      at += taken
+      if (frameBytes > 0 && this.#partialBytes === frameBytes) {
+        const frame = this.#partial
+        this.#partial = undefined
+        this.#partialBytes = 0
+        this.#readFrames(frame, 0, frameBytes)
+        return this.#isClosed() ? chunk.length : at
+      }
+    }
+    return at
+  }
+
+  #reservePartial(bytes: number): void {
+    const partial = this.#partial
+    if (partial === undefined || bytes <= partial.length) return
+    if (bytes > limits.packetBytesMax + 5)
+      throw new PenstockError('INGEST_FRAME_TOO_LARGE', 'too much sent before CONNACK')
+    this.#partial = Buffer.allocUnsafeSlow(Math.max(bytes, partial.length * 2))
+    partial.copy(this.#partial, 0, 0, this.#partialBytes)
+  }
+}
+
+/** Room made at once for a frame of known length; a longer one grows as its bytes really come. */
+const firstPartialBytes = 16 * 1024
+const shortestPartialBytes = 8
+
+function sameBytes(kept: Uint8Array, bytes: Buffer, start: number, end: number): boolean {
+  if (kept.length !== end - start) return false
+  for (let i = 0; i < kept.length; i++) if (kept[i] !== bytes[start + i]) return false
+  return true
+}
+
+function propertyBytesOf(bytes: Buffer, start: number, end: number): number {
+  let length = 0
+  for (let i = 0; i < 3; i++) {
+    const byte = start + i < end ? (bytes[start + i] as number) : 0x80
+    length += (byte & 0x7f) << (7 * i)
+    if (byte < 0x80) {
+      if (byte === 0 && i > 0) break // more bytes than needed [MQTT-1.5.5-1]
+      return length
+    }
+  }
+  throw new PenstockError('INGEST_FRAME_MALFORMED', 'a property length that is cut short or beyond the packet')
+}

@@ -1,0 +1,61 @@
+import type { Batcher } from '#ingest/batches/batcher.ts'
+import type { Clock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Counter, Metrics } from '#runtime/metrics.ts'
+import type { MetricName } from '#schemas/metrics.ts'
+import type { Connection } from './connection.ts'
+import type { Authenticate } from './identity.ts'
+
+/** What a connection's byte stream can do; TCP, TLS and WebSocket each have one. */
+export interface Transport {
+  /** Takes the bytes over: they are not changed by the caller afterwards. */
+  write(bytes: Uint8Array): void
+  /** Stops the arrival of chunks, so that the device's own writes stall. */
+  pause(): void
+  resume(): void
+  /** Sends what was written, then closes. */
+  end(): void
+  destroy(): void
+  /** Bytes written and not yet taken by the network. */
+  readonly writeBytes: number
+  /** For logs and quotas. */
+  readonly remoteAddress: string
+}
+
+/** What all connections of one edge process share. */
+export interface EdgeContext {
+  readonly batcher: Batcher
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics<MetricName>
+  readonly authenticate: Authenticate
+  readonly connectionsMax: number
+  /** Every open connection, also those that have not sent CONNECT yet. */
+  readonly connections: Set<Connection>
+  /** The one connection of each client id. */
+  readonly sessions: Map<string, Connection>
+  readonly counters: EdgeCounters
+  /** Seconds since start, counted by the sweep; read instead of the clock per chunk. */
+  seconds: number
+  draining: boolean
+  /** Tells the other edge processes that this client id now lives here. */
+  readonly announce: (clientId: string) => void
+}
+
+export interface EdgeCounters {
+  readonly connections: Counter
+  readonly opened: Counter
+  readonly receivedQos0: Counter
+  readonly receivedQos1: Counter
+  readonly acknowledged: Counter
+}
+
+export function edgeCounters(metrics: Metrics<MetricName>): EdgeCounters {
+  return {
+    connections: metrics.series('penstock_edge_connections'),
+    opened: metrics.series('penstock_edge_connections_opened_total'),
+    receivedQos0: metrics.series('penstock_edge_messages_received_total', { qos: '0' }),
+    receivedQos1: metrics.series('penstock_edge_messages_received_total', { qos: '1' }),
+    acknowledged: metrics.series('penstock_edge_messages_acknowledged_total'),
+  }
+}

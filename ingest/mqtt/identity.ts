@@ -1,0 +1,29 @@
+/** What a CONNECT says about who is calling. */
+export interface Credentials {
+  readonly clientId: string
+  readonly username: string | undefined
+  readonly password: Uint8Array | undefined
+}
+
+/** Who a connection speaks for. */
+export interface Identity {
+  /** `undefined`: the device named by the first topic it publishes to (only where no identities are asked for). */
+  readonly deviceId: string | undefined
+  readonly moduleId: string | undefined
+  /** The connection ends at this moment, e.g. with its token. */
+  readonly expiresAtMs: number | undefined
+}
+
+/**
+ * Decides on a CONNECT. A plain result is used at once; a promise holds the connection's further packets until it is there.
+ * @throws PenstockError INGEST_CONNECT_REFUSED or INGEST_NOT_AUTHORIZED
+ */
+export type Authenticate = (credentials: Credentials) => Identity | Promise<Identity>
+
+/** Trusts the client id: `device` or `device/module`. Allowed on loopback only. An empty id takes the device of its first topic. */
+export const trustClientId: Authenticate = ({ clientId }) => {
+  if (clientId === '') return { deviceId: undefined, moduleId: undefined, expiresAtMs: undefined }
+  const slash = clientId.indexOf('/')
+  if (slash < 0) return { deviceId: clientId, moduleId: undefined, expiresAtMs: undefined }
+  return { deviceId: clientId.slice(0, slash), moduleId: clientId.slice(slash + 1), expiresAtMs: undefined }
+}

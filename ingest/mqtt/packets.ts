@@ -1,0 +1,100 @@
+import mqttPacket from 'mqtt-packet'
+import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
+
+export type ProtocolVersion = 4 | 5
+
+/** Reason codes of MQTT 5.0 (section 2.4) by error code, for DISCONNECT and CONNACK. */
+const reasonCodes: Partial<Record<ErrorCode, number>> = {
+  INGEST_FRAME_MALFORMED: 0x81,
+  INGEST_PROTOCOL_ERROR: 0x82,
+  INGEST_MESSAGE_REFUSED: 0x83,
+  INGEST_TOPIC_NOT_OWN: 0x87,
+  INGEST_NOT_AUTHORIZED: 0x87,
+  INGEST_CONNECTIONS_FULL: 0x97,
+  INGEST_DRAINING: 0x8b,
+  INGEST_KEEP_ALIVE_TIMEOUT: 0x8d,
+  INGEST_TAKE_OVER: 0x8e,
+  INGEST_TOPIC_REFUSED: 0x90,
+  INGEST_RECEIVE_MAXIMUM: 0x93,
+  INGEST_TOPIC_ALIAS_INVALID: 0x94,
+  INGEST_FRAME_TOO_LARGE: 0x95,
+  INGEST_QOS_REFUSED: 0x9b,
+  INGEST_CONNECT_TIMEOUT: 0xa0,
+  INGEST_CONNECT_REFUSED: 0x85,
+}
+
+export function reasonCodeOf(code: ErrorCode): number {
+  return reasonCodes[code] ?? 0x80
+}
+
+/** CONNACK return codes of MQTT 3.1.1 (table 3.1); where it has none, the connection just closes. */
+const returnCodes: Partial<Record<ErrorCode, number>> = {
+  INGEST_CONNECT_REFUSED: 0x02,
+  INGEST_NOT_AUTHORIZED: 0x05,
+  INGEST_CONNECTIONS_FULL: 0x03,
+  INGEST_DRAINING: 0x03,
+}
+
+const largestReasonBytes = 200
+
+/** CONNACK that refuses, or `undefined` where MQTT 3.1.1 has no code for the reason. */
+export function refusingConnack(version: ProtocolVersion, error: PenstockError): Buffer | undefined {
+  if (version === 4) {
+    const returnCode = returnCodes[error.code]
+    return returnCode === undefined
+      ? undefined
+      : mqttPacket.generate({ cmd: 'connack', returnCode, sessionPresent: false })
+  }
+  return mqttPacket.generate(
+    {
+      cmd: 'connack',
+      reasonCode: reasonCodeOf(error.code),
+      sessionPresent: false,
+      properties: { reasonString: error.message.slice(0, largestReasonBytes) },
+    },
+    { protocolVersion: 5 },
+  )
+}
+
+/** DISCONNECT from the server with its reason, kept within what the client said it accepts [MQTT-3.14.2-3]. MQTT 5.0 only. */
+export function disconnectPacket(error: PenstockError, packetBytesMax: number): Buffer {
+  const reasonCode = reasonCodeOf(error.code)
+  const full = mqttPacket.generate(
+    { cmd: 'disconnect', reasonCode, properties: { reasonString: error.message.slice(0, largestReasonBytes) } },
+    { protocolVersion: 5 },
+  )
+  return full.length <= packetBytesMax ? full : Buffer.from([0xe0, 1, reasonCode])
+}
+
+/** Level 132 etc.: "not supported" in the only form such a client can be assumed to read [MQTT-3.1.2-2]. */
+export function unsupportedVersionConnack(level: number): Buffer {
+  return level > 5 ? Buffer.from([0x20, 3, 0, 0x84, 0]) : Buffer.from([0x20, 2, 0, 1])
+}
+
+export const pingResponse: Uint8Array = Buffer.from([0xd0, 0])
+
+/** Parses one whole control packet that is not a PUBLISH. @throws INGEST_FRAME_MALFORMED */
+export function parseControlPacket(frame: Buffer, version: ProtocolVersion): mqttPacket.Packet {
+  let packet: mqttPacket.Packet | undefined
+  let fault: Error | undefined
+  const parser = mqttPacket.parser({ protocolVersion: version })
+  parser.on('packet', (parsed: mqttPacket.Packet) => {
+    packet = parsed
+  })
+  parser.on('error', (error: Error) => {
+    fault = error
+  })
+  try {
+    parser.parse(frame)
+  } catch (error) {
+    // The parser throws where a length inside the packet points beyond it.
+    fault = error instanceof Error ? error : new Error(String(error))
+  }
+  if (fault || !packet)
+    throw new PenstockError('INGEST_FRAME_MALFORMED', fault?.message ?? 'a packet shorter than it says', {
+      cause: fault,
+    })
+  return packet
+}
+
+export { mqttPacket }

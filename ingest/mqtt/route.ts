@@ -1,0 +1,131 @@
+import { type EnvelopeFrame, envelopePrefix } from '#ingest/batches/batch.ts'
+import type { Batcher, PartitionBatcher } from '#ingest/batches/batcher.ts'
+import { mapBytes } from '#schemas/batch.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { readPropertyBag } from './property-bag.ts'
+import { type PublishProperties, textOf } from './publish-properties.ts'
+
+/** Where messages of one topic go and what surrounds their bodies. A connection keeps its last one, as topics rarely change. */
+export interface Route {
+  /** Own copies of the packet's bytes it was made from; the same bytes have the same route. */
+  readonly topic: Uint8Array
+  readonly propertyBytes: Uint8Array
+  readonly retain: boolean
+  readonly frame: EnvelopeFrame
+  readonly partition: PartitionBatcher
+}
+
+/** The part of a connection that topics are judged by. */
+export interface Publisher {
+  readonly deviceId: string | undefined
+  readonly moduleId: string | undefined
+}
+
+/** A topic read: whose it is, and what it says about its messages. */
+export interface TopicReading {
+  readonly deviceId: string
+  readonly properties: Map<string, string>
+  readonly systemProperties: Map<string, string>
+}
+
+/** The application property that tells of a RETAIN flag, as the hub names it; nothing is retained. */
+export const retainProperty = ['mqtt-retain', 'true'] as const
+
+/**
+ * Reads a topic name:
+ *   devices/{device}/messages/events/{bag}[/]                     telemetry
+ *   devices/{device}/modules/{module}/messages/events/{bag}[/]    telemetry of a module
+ *   anything else that does not begin with `$`                    telemetry with the topic as system property
+ * @throws INGEST_TOPIC_REFUSED, INGEST_TOPIC_NOT_OWN [G-6], INGEST_FRAME_MALFORMED (not UTF-8)
+ */
+export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReading {
+  if (topicBytes.length > limits.topicBytesMax) {
+    throw new PenstockError(
+      'INGEST_TOPIC_REFUSED',
+      `a topic of ${topicBytes.length} bytes; at most ${limits.topicBytesMax} are allowed`,
+    )
+  }
+  const topic = textOf(topicBytes)
+  // Wildcards stand for topics in filters only [MQTT-3.3.2-2]; a property bag may hold a plain `+` or `#` in no SDK.
+  if (topic === '' || topic.includes('#') || topic.includes('+')) {
+    throw new PenstockError('INGEST_TOPIC_REFUSED', 'a topic name must not be empty or hold the wildcards + and #')
+  }
+  if (topic.startsWith('$'))
+    throw new PenstockError('INGEST_TOPIC_REFUSED', `topics that begin with $ are reserved: ${topic}`)
+  const properties = new Map<string, string>()
+  const systemProperties = new Map<string, string>()
+  const levels = topic.split('/', 7)
+  const owner = levels[0] === 'devices' ? levels[1] : undefined
+  if (owner !== undefined && publisher.deviceId !== undefined && owner !== publisher.deviceId) {
+    throw new PenstockError(
+      'INGEST_TOPIC_NOT_OWN',
+      `the topic belongs to another device than ${publisher.deviceId}: ${topic}`,
+    )
+  }
+  const bag = telemetryBag(topic, levels)
+  const deviceId = publisher.deviceId ?? (bag === undefined ? undefined : owner)
+  if (deviceId === undefined || deviceId === '') {
+    throw new PenstockError(
+      'INGEST_TOPIC_REFUSED',
+      'a client without an id must publish to devices/{id}/messages/events/',
+    )
+  }
+  if (bag === undefined) systemProperties.set('topic', topic)
+  else {
+    const moduleId = levels[2] === 'modules' ? levels[3] : undefined
+    if (moduleId !== publisher.moduleId && publisher.deviceId !== undefined) {
+      throw new PenstockError(
+        'INGEST_TOPIC_NOT_OWN',
+        `the topic is not that of this client's device and module: ${topic}`,
+      )
+    }
+    readPropertyBag(bag, properties, systemProperties)
+  }
+  const moduleId = publisher.moduleId ?? (bag !== undefined && levels[2] === 'modules' ? levels[3] : undefined)
+  if (moduleId !== undefined) systemProperties.set('moduleId', moduleId)
+  return { deviceId, properties, systemProperties }
+}
+
+/** The property bag of a telemetry topic, without the slash that may follow it; `undefined` for any other topic. */
+function telemetryBag(topic: string, levels: readonly string[]): string | undefined {
+  if (levels[0] !== 'devices') return undefined
+  const offset = levels[2] === 'modules' ? 2 : 0
+  if (levels[offset + 2] !== 'messages' || levels[offset + 3] !== 'events') return undefined
+  let end = 0
+  for (let level = 0; level < offset + 4; level++) end += (levels[level] ?? '').length + 1
+  const bag = topic.slice(end)
+  return bag.endsWith('/') ? bag.slice(0, -1) : bag
+}
+
+/** The route of a topic for a publisher, with the extra properties that an MQTT 5.0 packet carried. Cost: once a new topic. */
+export function routeFor(
+  batcher: Batcher,
+  publisher: Publisher,
+  topic: Buffer,
+  retain: boolean,
+  extra: PublishProperties | undefined,
+  propertyBytes: Uint8Array,
+): Route {
+  const reading = readTopic(topic, publisher)
+  for (const [key, value] of extra?.userProperties ?? []) reading.properties.set(key, value)
+  for (const [key, value] of extra?.systemProperties ?? []) reading.systemProperties.set(key, value)
+  if (retain) reading.properties.set(...retainProperty)
+  return {
+    ...routeOfReading(batcher, reading),
+    topic: Uint8Array.from(topic),
+    propertyBytes: Uint8Array.from(propertyBytes),
+    retain,
+  }
+}
+
+/** Partition and frame of a topic reading. */
+export function routeOfReading(batcher: Batcher, reading: TopicReading): Pick<Route, 'frame' | 'partition'> {
+  const deviceId = Buffer.from(reading.deviceId)
+  const properties = mapBytes(reading.properties)
+  const systemProperties = mapBytes(reading.systemProperties)
+  return {
+    partition: batcher.partitionOf(deviceId),
+    frame: { prefix: envelopePrefix(deviceId), suffix: Buffer.concat([properties, systemProperties]) },
+  }
+}

@@ -1,0 +1,50 @@
+import type { WillRequest } from './connect.ts'
+import type { EdgeContext } from './edge-context.ts'
+import { type Publisher, type Route, readTopic, retainProperty, routeOfReading } from './route.ts'
+
+/** The application property that marks a will message, as the hub names it. */
+const willProperty = ['iothub-MessageType', 'Will'] as const
+
+/**
+ * A will message: telemetry that the edge publishes when its client is lost without a DISCONNECT [MQTT-3.1.2-8]. Its topic is judged
+ * at CONNECT. With a will delay it waits, and is withdrawn if the client comes back before [MQTT-3.1.3-9].
+ */
+export class Will {
+  readonly #edge: EdgeContext
+  readonly #route: Pick<Route, 'frame' | 'partition'>
+  readonly #payload: Buffer
+  readonly #delayMs: number
+
+  /** @throws what `readTopic` throws, if the client may not publish to the will's topic */
+  constructor(edge: EdgeContext, request: WillRequest, publisher: Publisher) {
+    const reading = readTopic(Buffer.from(request.topic), publisher)
+    for (const [key, value] of request.userProperties) reading.properties.set(key, value)
+    for (const [key, value] of request.systemProperties) reading.systemProperties.set(key, value)
+    if (request.retain) reading.properties.set(...retainProperty)
+    reading.properties.set(...willProperty)
+    this.#edge = edge
+    this.#route = routeOfReading(edge.batcher, reading)
+    this.#payload = request.payload
+    this.#delayMs = request.delaySeconds * 1000
+  }
+
+  get delayed(): boolean {
+    return this.#delayMs > 0
+  }
+
+  publish(clientId: string): void {
+    if (this.#delayMs === 0 || this.#edge.draining) {
+      this.#write()
+      return
+    }
+    this.#edge.clock.after(this.#delayMs, () => {
+      if (!this.#edge.sessions.has(clientId)) this.#write()
+    })
+  }
+
+  #write(): void {
+    this.#edge.batcher.tick()
+    this.#route.partition.write(this.#route.frame, this.#payload, 0, this.#payload.length, undefined)
+    this.#edge.counters.receivedQos0.add(1)
+  }
+}
