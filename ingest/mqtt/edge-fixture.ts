@@ -1,0 +1,122 @@
+import { Batcher } from '#ingest/batches/batcher.ts'
+import type { BatchStamp, Log } from '#pipeline/log/log.ts'
+import { type Clock, systemClock } from '#runtime/clock.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
+import { type MetricName, metricsTable } from '#schemas/metrics.ts'
+import { Connection } from './connection.ts'
+import { type EdgeContext, edgeCounters, type Transport } from './edge-context.ts'
+import { type Authenticate, trustClientId } from './identity.ts'
+
+/** For tests: a log that keeps batches in an array and confirms them when told to. */
+export class CapturingLog implements Pick<Log, 'topic' | 'partitionCount' | 'append'> {
+  readonly topic = 'test'
+  readonly partitionCount: number
+  readonly appended: { readonly partition: number; readonly stamp: BatchStamp; readonly value: Uint8Array }[] = []
+  /** Awaited before each append is confirmed. */
+  gate: (appendIndex: number) => Promise<void> = async () => {}
+  #appends = 0
+
+  constructor(partitionCount = 1) {
+    this.partitionCount = partitionCount
+  }
+
+  async append(partition: number, stamp: BatchStamp, value: Uint8Array): Promise<number> {
+    await this.gate(this.#appends++)
+    this.appended.push({ partition, stamp, value: Uint8Array.from(value) })
+    return this.appended.length - 1
+  }
+
+  envelopes(): Envelope[] {
+    return this.appended.flatMap(({ value }) => envelopesOfBatch(value))
+  }
+}
+
+/** For tests: the far end of a connection. */
+export class FakeTransport implements Transport {
+  readonly written: Buffer[] = []
+  paused = false
+  ended = false
+  writeBytes = 0
+  readonly remoteAddress = 'test'
+
+  write(bytes: Uint8Array): void {
+    this.written.push(Buffer.from(bytes))
+  }
+  pause(): void {
+    this.paused = true
+  }
+  resume(): void {
+    this.paused = false
+  }
+  end(): void {
+    this.ended = true
+  }
+  destroy(): void {
+    this.ended = true
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.written)
+  }
+}
+
+export interface EdgeFixture {
+  readonly edge: EdgeContext
+  readonly log: CapturingLog
+  readonly metrics: Metrics<MetricName>
+  connect(): { readonly connection: Connection; readonly transport: FakeTransport }
+  /** Closes and settles all batches. */
+  settle(): Promise<void>
+  /** Value of a counter, summed over its labels. */
+  count(name: MetricName): number
+}
+
+/** For tests: an edge without sockets. */
+export function edgeFixture(
+  options: { clock?: Clock; partitions?: number; pendingBytesMax?: number; authenticate?: Authenticate } = {},
+): EdgeFixture {
+  const clock = options.clock ?? systemClock
+  const log = new CapturingLog(options.partitions)
+  const metrics = new Metrics<MetricName>(metricsTable)
+  const connections = new Set<Connection>()
+  const batcher = new Batcher({
+    log: log as unknown as Log,
+    edgeId: 'edge-test',
+    epoch: 1,
+    clock,
+    logger: silentLogger,
+    metrics,
+    batchDelayMs: 1,
+    pendingBytesMax: options.pendingBytesMax ?? 64 * 1024 * 1024,
+    onFull: (full) => {
+      for (const connection of connections) connection.pauseForEdge(full)
+    },
+  })
+  const edge: EdgeContext = {
+    batcher,
+    clock,
+    logger: silentLogger,
+    metrics,
+    authenticate: options.authenticate ?? trustClientId,
+    connectionsMax: 1000,
+    connections,
+    sessions: new Map(),
+    counters: edgeCounters(metrics),
+    seconds: 0,
+    draining: false,
+    announce: () => {},
+  }
+  return {
+    edge,
+    log,
+    metrics,
+    connect: () => {
+      const transport = new FakeTransport()
+      return { connection: new Connection(edge, transport), transport }
+    },
+    settle: () => batcher.drain(new AbortController().signal),
+    count: (name) => metrics.samples().reduce((sum, [sample, , value]) => (sample === name ? sum + value : sum), 0),
+  }
+}
