@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import { streams, Type } from 'avsc'
+import avsc from 'avsc'
 import { describe, expect, test } from 'vitest'
 import {
   batchFromBlock,
@@ -15,7 +15,7 @@ import {
   syncMarker,
 } from './batch.ts'
 
-const envelopeType = Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
+const envelopeType = avsc.Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
 
 describe('batch, schema version 1', () => {
   test('the header bytes never change: golden', () => {
@@ -47,24 +47,24 @@ describe('batch, schema version 1', () => {
   })
 
   test('hand-written longs and maps equal the Avro library over all length groups', () => {
-    const long = Type.forSchema('long')
+    const long = avsc.Type.forSchema('long')
     for (let exponent = 0; exponent < 52; exponent++) {
       for (const value of [2 ** exponent - 1, 2 ** exponent, 2 ** exponent + 1]) {
         expect(Buffer.from(longBytes(value))).toEqual(long.toBuffer(value))
       }
     }
-    const map = Type.forSchema({ type: 'map', values: 'string' })
+    const map = avsc.Type.forSchema({ type: 'map', values: 'string' })
     for (const entries of [{}, { k: 'v' }, { é: 'ü', b: '' }]) {
       expect(Buffer.from(mapBytes(new Map(Object.entries(entries))))).toEqual(map.toBuffer(entries))
     }
-    expect(Buffer.from(lengthPrefixed(Buffer.from('abc')))).toEqual(Type.forSchema('string').toBuffer('abc'))
+    expect(Buffer.from(lengthPrefixed(Buffer.from('abc')))).toEqual(avsc.Type.forSchema('string').toBuffer('abc'))
   })
 
   test('the Avro library reads a batch, and joined batches, as container files', async () => {
     const one = batchFromBlock(2, zstdCompressSync(Buffer.concat([envelope('a', 1), envelope('b', 2)])))
     const two = batchFromBlock(1, zstdCompressSync(envelope('c', 3)))
     const joined = Buffer.concat([one, blocksOfBatch(two)])
-    const decoder = new streams.BlockDecoder({
+    const decoder = new avsc.streams.BlockDecoder({
       codecs: {
         zstandard: (data: Buffer, done: (error: null, plain: Buffer) => void) => done(null, zstdDecompressSync(data)),
       },

@@ -11,7 +11,7 @@
  * The sync marker is constant, so batches are joined by keeping one header and appending the other batches' blocks.
  */
 import { zstdDecompressSync } from 'node:zlib'
-import { Type } from 'avsc'
+import avsc from 'avsc'
 import { PenstockError } from './errors.ts'
 
 export const batchSchemaVersion = 1
@@ -46,7 +46,7 @@ export const syncMarker: Uint8Array = Buffer.from('penstock.batch.1', 'latin1')
 export const batchHeader: Uint8Array = buildHeader()
 
 function buildHeader(): Uint8Array {
-  const metadata = Type.forSchema({ type: 'map', values: 'bytes' })
+  const metadata = avsc.Type.forSchema({ type: 'map', values: 'bytes' })
   return Buffer.concat([
     Buffer.from('Obj\x01', 'latin1'),
     metadata.toBuffer({
@@ -140,7 +140,7 @@ export function envelopesOfBatch(value: Uint8Array): Envelope[] {
   return envelopes
 }
 
-const envelopeType = Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
+const envelopeType = avsc.Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
 
 function decodeInto(envelopes: Envelope[], compressed: Uint8Array): void {
   let position = 0

@@ -38,6 +38,20 @@ export const limits = {
   insertBodyBytesMax: 192 * 1024 * 1024,
   /** Records a worker reads ahead for one partition. */
   readBytesMax: 32 * 1024 * 1024,
+  /** Bytes a worker reads ahead over all its partitions; each gets its share, at least `recordBytesMax`. */
+  workerReadBytesMax: 256 * 1024 * 1024,
+  /** Inserts that one worker process runs at once; each may cost ClickHouse a few times `insertBodyBytesMax` of memory. */
+  workerInsertsAtOnceMax: 4,
+  /** An insert is refused by ClickHouse if it begins later than this after its worker was last known to own the partition. */
+  insertBeginMsMax: 60_000,
+  /** An insert that ClickHouse has begun ends by then (`max_execution_time`). */
+  insertRunMsMax: 120_000,
+  /** Inserts a second into one table at which deduplication must still hold; ClickHouse advises far fewer. */
+  insertsPerSecondMax: 100,
+  /** Tokens ClickHouse remembers a table: every insert that others may do before a late one ends, with a little room. */
+  deduplicationWindow: 20_000,
+  /** The same as an age, for ReplicatedMergeTree: its own default, 20 times the latest moment of a late insert. */
+  deduplicationWindowSeconds: 3_600,
 } as const
 
 /** Asserts the relations between limits that the code relies on. */
@@ -56,4 +70,11 @@ export function assertLimits(): void {
   assert(limits.insertRowsMax < 1_048_449, 'an insert must stay one ClickHouse block')
   assert(limits.insertBytesMax >= limits.recordBytesMax, 'one record must fit an insert')
   assert(limits.readBytesMax >= limits.insertBytesMax, 'a read must be able to fill an insert')
+  assert(limits.workerReadBytesMax >= limits.readBytesMax, 'one partition must be able to read ahead fully')
+  const lateMsMax = limits.insertBeginMsMax + limits.insertRunMsMax
+  assert(
+    limits.deduplicationWindow >= (limits.insertsPerSecondMax * lateMsMax) / 1000,
+    'the token of a late insert must still be remembered',
+  )
+  assert(limits.deduplicationWindowSeconds * 1000 >= 2 * lateMsMax, 'a token must outlive a late insert')
 }

@@ -1,0 +1,42 @@
+/** The sink port: where workers deliver ranges of batches. Adapters lie in `pipeline/sinks/`. */
+
+/**
+ * What one insert stores: the batches from offset `first` to `last` of one partition, a contiguous range of one UTC day.
+ * It becomes one block, so it is stored wholly or not at all.
+ */
+export interface SinkRange {
+  readonly topic: string
+  readonly partition: number
+  readonly first: number
+  readonly last: number
+  readonly rowCount: number
+  /** Smallest and largest stamp of the range, UTC milliseconds, both within one UTC day. */
+  readonly enqueuedAtMsFirst: number
+  readonly enqueuedAtMsLast: number
+}
+
+export interface Sink {
+  /** Label of this sink in metrics, from a small closed set. */
+  readonly name: string
+  /**
+   * Longest time that an insert, once begun, may still take effect. The sink enforces it.
+   * Together with `expiresAtMs` it says when an insert of unknown outcome can no longer change anything.
+   */
+  readonly insertMsMax: number
+  /**
+   * Stores the range. Repeating it with the same token and the same chunks stores it at most once, as long as the sink
+   * remembers the token.
+   * @param chunks together one Avro object container file; not copied, unchanged until the call settles
+   * @param expiresAtMs caller's clock, UTC milliseconds: the sink must not begin this insert later, whatever delayed the
+   *   request. This is the fence against a paused worker whose request arrives after another took the partition over.
+   * @throws WAREHOUSE_UNAVAILABLE (outcome unknown), WAREHOUSE_REFUSED (nothing was stored, and the same rows never will be)
+   */
+  insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresAtMs: number): Promise<void>
+  /** Rows of the range that are stored. It is asked by position and time, both from the intent. @throws WAREHOUSE_UNAVAILABLE */
+  stored(range: SinkRange): Promise<number>
+  /**
+   * True if the sink takes an insert without rows: what refuses a batch then is the batch, not a dropped table or a
+   * missing grant. @throws WAREHOUSE_UNAVAILABLE
+   */
+  accepts(): Promise<boolean>
+}

@@ -1,0 +1,127 @@
+/**
+ * What Penstock creates in ClickHouse, statement by statement. The reasons stand beside each line; `docs/GUARANTEES.md`
+ * argues from them.
+ *
+ *   penstock.telemetry      one row a device message
+ *   penstock.dead_letters   what could not become a row, with its reason and bytes
+ *   penstock.migrations     which of the migrations below this database has seen
+ */
+import { limits } from './limits.ts'
+
+export const warehouseDatabase = 'penstock'
+
+export interface TableOptions {
+  /** ReplicatedMergeTree instead of MergeTree; paths and replica names come from the server's defaults. */
+  readonly replicated: boolean
+  /** Name of the cluster (or its macro, e.g. `{cluster}`) whose servers all get the tables; unset: this server only. */
+  readonly cluster?: string | undefined
+  /** Days after which telemetry is removed; 0 keeps it for ever. */
+  readonly ttlDays: number
+}
+
+/** Columns of `penstock.telemetry` that inserts name, with the types that an existing table must have. */
+export const telemetryColumns = {
+  device_id: 'String',
+  enqueued_at: "DateTime64(3, 'UTC')",
+  body: 'String',
+  properties: 'Map(LowCardinality(String), String)',
+  system_properties: 'Map(LowCardinality(String), String)',
+  log_partition: 'UInt32',
+  log_offset: 'UInt64',
+} as const
+
+/** An Avro batch as ClickHouse reads it: field names of `telemetry.v1.avsc`, types of the columns they go to. */
+export const telemetryInput =
+  "deviceId String, enqueuedAtMs DateTime64(3, 'UTC'), body String, " +
+  'properties Map(LowCardinality(String), String), systemProperties Map(LowCardinality(String), String)'
+
+/** Settings of `penstock.telemetry` without which delivery is not exactly once; checked on an existing table too. */
+export function deliverySettings(replicated: boolean): Readonly<Record<string, number>> {
+  return replicated
+    ? {
+        replicated_deduplication_window: limits.deduplicationWindow,
+        // Tokens are also forgotten by age; an insert may be late by insertBeginMsMax + insertRunMsMax.
+        replicated_deduplication_window_seconds: limits.deduplicationWindowSeconds,
+      }
+    : {
+        // ClickHouse's default is 0: no memory of tokens at all.
+        non_replicated_deduplication_window: limits.deduplicationWindow,
+        // Without a replica the only copy must be on disk before the log's position moves past it. Costs about one
+        // fsync a part: a part below 10 MB is one data file (compact), and an insert is one part.
+        fsync_after_insert: 1,
+        fsync_part_directory: 1,
+      }
+}
+
+export interface Migration {
+  readonly version: number
+  readonly purpose: string
+  /** Each may run again, and several workers may run it at once. */
+  readonly statements: readonly string[]
+}
+
+/** All migrations in order. A published one never changes; what comes later is a new one. */
+export function migrations(options: TableOptions): readonly Migration[] {
+  return [
+    { version: 1, purpose: 'telemetry', statements: [telemetryStatement(options)] },
+    { version: 2, purpose: 'dead letters', statements: [deadLettersStatement(options)] },
+  ]
+}
+
+/** What must exist before migrations can be counted. */
+export function migrationsTableStatements(options: TableOptions): readonly string[] {
+  const database = `CREATE DATABASE IF NOT EXISTS ${warehouseDatabase}${onCluster(options)}`
+  const table =
+    `CREATE TABLE IF NOT EXISTS ${warehouseDatabase}.migrations${onCluster(options)} ` +
+    '(version UInt32, purpose String, applied_at DateTime DEFAULT now()) ' +
+    `ENGINE = ${engine('ReplacingMergeTree', options)} ORDER BY version`
+  return [database, table]
+}
+
+function telemetryStatement(options: TableOptions): string {
+  // ORDER BY: analysts ask for one device over a time; neighbours of one device compress best.
+  // PARTITION BY: a day is dropped as a whole; an insert never crosses it, so that it stays one part.
+  // Codecs: inserts are bound by CPU and LZ4 (the default) is the cheapest for text. Times and positions are sorted within
+  // a device, so their differences are small: Delta leaves LZ4 next to nothing to store.
+  const ttl =
+    options.ttlDays > 0 ? ` TTL toDateTime(enqueued_at) + INTERVAL ${options.ttlDays} DAY DELETE` : ''
+  const settings = {
+    ...deliverySettings(options.replicated),
+    // With a TTL whole days leave at once instead of being rewritten.
+    ttl_only_drop_parts: 1,
+  }
+  return (
+    `CREATE TABLE IF NOT EXISTS ${warehouseDatabase}.telemetry${onCluster(options)} (` +
+    `device_id ${telemetryColumns.device_id}, ` +
+    `enqueued_at ${telemetryColumns.enqueued_at} CODEC(Delta(8), LZ4), ` +
+    `body ${telemetryColumns.body}, ` +
+    // Property names repeat in every row, their values seldom do.
+    `properties ${telemetryColumns.properties}, ` +
+    `system_properties ${telemetryColumns.system_properties}, ` +
+    // Position on the log: the partition, and the first offset of the range that was inserted with this row.
+    `log_partition ${telemetryColumns.log_partition}, ` +
+    `log_offset ${telemetryColumns.log_offset} CODEC(Delta(8), LZ4)` +
+    `) ENGINE = ${engine('MergeTree', options)} PARTITION BY toDate(enqueued_at) ORDER BY (device_id, enqueued_at)${ttl} ` +
+    `SETTINGS ${Object.entries(settings)
+      .map(([name, value]) => `${name} = ${value}`)
+      .join(', ')}`
+  )
+}
+
+function deadLettersStatement(options: TableOptions): string {
+  // Replacing: a letter may be sent again after a crash; its position is its identity.
+  return (
+    `CREATE TABLE IF NOT EXISTS ${warehouseDatabase}.dead_letters${onCluster(options)} (` +
+    'topic LowCardinality(String), log_partition UInt32, log_offset UInt64, ' +
+    "at DateTime64(3, 'UTC'), reason LowCardinality(String), text String, message_count UInt32, bytes String" +
+    `) ENGINE = ${engine('ReplacingMergeTree', options)} PARTITION BY toYYYYMM(at) ORDER BY (topic, log_partition, log_offset)`
+  )
+}
+
+function engine(name: string, options: TableOptions): string {
+  return options.replicated ? `Replicated${name}` : name
+}
+
+function onCluster(options: TableOptions): string {
+  return options.cluster === undefined ? '' : ` ON CLUSTER '${options.cluster.replaceAll("'", "''")}'`
+}
