@@ -1,0 +1,217 @@
+/**
+ * HTTP as this project serves it: the one door to uWebSockets.js.
+ *
+ *   request ─▶ admit (headers only, may refuse) ─▶ body, bounded ─▶ handler ─▶ answer, corked
+ *                  │ refused: answer, connection closed   │ too large: 413    │ throws: errorAnswer
+ *
+ * A client that goes away is noticed by `aborted`; nothing is written to it any more. uWebSockets.js itself ends
+ * connections that stay silent for 10 s in a request and refuses header blocks above its limit (431).
+ */
+import {
+  App,
+  type HttpRequest as NativeRequest,
+  type HttpResponse as NativeResponse,
+  SSLApp,
+  type TemplatedApp,
+  type us_listen_socket,
+  us_listen_socket_close,
+  us_socket_local_port,
+} from 'uWebSockets.js'
+import { PenstockError } from '#schemas/errors.ts'
+import { answer, type HttpAnswer, readBody, textAnswer } from './http-answer.ts'
+import { type HttpRequest, requestOf } from './http-request.ts'
+import type { Logger } from './logger.ts'
+import { silentLogger } from './logger.ts'
+
+export type HttpMethod = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'ANY'
+
+export interface HttpRoute {
+  readonly method: HttpMethod
+  /** uWebSockets.js pattern: `/devices/:id`, `/static/*`. */
+  readonly pattern: string
+  /** Largest body, bytes; larger is answered 413. 0 (default): a body is not read. */
+  readonly bodyBytesMax?: number
+  /** Looks at the headers before the body is read; an answer given here refuses the request. Must not throw faults it knows. */
+  readonly admit?: (request: HttpRequest) => HttpAnswer | undefined
+  /** `body` is the handler's own. What it throws goes to `errorAnswer`. */
+  readonly handle: (request: HttpRequest, body: Uint8Array) => HttpAnswer | Promise<HttpAnswer>
+}
+
+export interface HttpRouter {
+  route(route: HttpRoute): void
+  /** The native application, for WebSocket and for routes that must not copy anything. */
+  readonly app: TemplatedApp
+}
+
+export interface HttpServerOptions {
+  readonly host: string
+  /** 0 picks a free port. */
+  readonly port: number
+  /** PEM files. */
+  readonly tls?: { readonly certFile: string; readonly keyFile: string }
+  /** Several processes listen on the same port and the kernel spreads connections over them (not on macOS). */
+  readonly sharePort?: boolean
+  /** Adds routes before the first request can arrive. */
+  readonly routes?: (router: HttpRouter) => void
+  /** What a fault thrown by a handler is answered with; by default 500 without details. */
+  readonly errorAnswer?: (error: unknown, request: HttpRequest) => HttpAnswer
+  /** Called once a request with its status; `route` is the pattern, never the path. */
+  readonly observe?: (method: string, route: string, status: number) => void
+  readonly logger?: Logger
+}
+
+export interface HttpServer extends HttpRouter {
+  readonly port: number
+  /** Stops listening, waits up to `drainMs` (default 2,000) for open requests, then ends every connection. */
+  close(drainMs?: number): Promise<void>
+}
+
+const exclusivePort = 1 // LIBUS_LISTEN_EXCLUSIVE_PORT
+const methods = {
+  GET: 'get',
+  PUT: 'put',
+  POST: 'post',
+  PATCH: 'patch',
+  DELETE: 'del',
+  HEAD: 'head',
+  OPTIONS: 'options',
+  ANY: 'any',
+} as const
+
+/** Listens, and serves the routes given in `options.routes` or added later. @throws PenstockError PORT_UNAVAILABLE */
+export async function openHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const app = options.tls ? SSLApp({ cert_file_name: options.tls.certFile, key_file_name: options.tls.keyFile }) : App()
+  const open = new OpenRequests()
+  const router: HttpRouter = {
+    app,
+    route(route) {
+      app[methods[route.method]](route.pattern, (response, request) => serve(options, open, route, response, request))
+    },
+  }
+  options.routes?.(router)
+  const socket = await listen(app, options)
+  let closing: Promise<void> | undefined
+  return {
+    ...router,
+    port: us_socket_local_port(socket),
+    close(drainMs = 2_000) {
+      closing ??= (async () => {
+        us_listen_socket_close(socket)
+        await open.drained(drainMs)
+        app.close()
+      })()
+      return closing
+    },
+  }
+}
+
+function listen(app: TemplatedApp, options: HttpServerOptions): Promise<us_listen_socket> {
+  return new Promise((resolve, reject) => {
+    const onListening = (socket: us_listen_socket | false) => {
+      if (socket) resolve(socket)
+      else {
+        const where = `${options.host}:${options.port}`
+        reject(new PenstockError('PORT_UNAVAILABLE', `cannot listen on ${where}: it is taken or may not be bound`))
+      }
+    }
+    // The types lack the four-argument form, which the library has: host, port, options, callback.
+    const listenNative = app.listen.bind(app) as unknown as (
+      host: string,
+      port: number,
+      flags: number,
+      done: typeof onListening,
+    ) => TemplatedApp
+    listenNative(options.host, options.port, options.sharePort ? 0 : exclusivePort, onListening)
+  })
+}
+
+function serve(
+  options: HttpServerOptions,
+  open: OpenRequests,
+  route: HttpRoute,
+  response: NativeResponse,
+  nativeRequest: NativeRequest,
+): void {
+  const request = requestOf(nativeRequest, response, route.pattern)
+  open.count++
+  let finished = false
+  const finish = (result: HttpAnswer | undefined, closeConnection = false) => {
+    if (finished) return
+    finished = true
+    if (result) {
+      options.observe?.(request.method, route.pattern, result.status)
+      if (!request.aborted) answer(response, result, request.method === 'HEAD', closeConnection)
+    }
+    open.ended()
+  }
+  const fail = (error: unknown) => finish(faultAnswer(options, request, route, error))
+  response.onAborted(() => {
+    request.aborted = true
+    finish(undefined)
+  })
+  const bodyBytesMax = route.bodyBytesMax ?? 0
+  try {
+    const refusal =
+      route.admit?.(request) ??
+      (Number(request.header('content-length')) > bodyBytesMax && bodyBytesMax > 0 ? tooLarge(bodyBytesMax) : undefined)
+    if (refusal) {
+      finish(refusal, true)
+      return
+    }
+    const run = (body: Uint8Array) => {
+      try {
+        const result = route.handle(request, body)
+        if (result instanceof Promise) result.then((value) => finish(value), fail)
+        else finish(result)
+      } catch (error) {
+        fail(error)
+      }
+    }
+    if (bodyBytesMax === 0) run(noBody)
+    else readBody(response, bodyBytesMax, (body) => (body ? run(body) : finish(tooLarge(bodyBytesMax), true)))
+  } catch (error) {
+    fail(error)
+  }
+}
+
+const noBody = new Uint8Array(0)
+
+function tooLarge(bytesMax: number): HttpAnswer {
+  return textAnswer(413, `the body is larger than ${bytesMax} bytes\n`)
+}
+
+function faultAnswer(options: HttpServerOptions, request: HttpRequest, route: HttpRoute, error: unknown): HttpAnswer {
+  if (options.errorAnswer) {
+    try {
+      return options.errorAnswer(error, request)
+    } catch (second) {
+      error = second
+    }
+  }
+  const logger = options.logger ?? silentLogger
+  logger.error('a request failed', { method: request.method, route: route.pattern, error })
+  return textAnswer(500, 'internal error\n')
+}
+
+/** Counts requests that have no answer yet. */
+class OpenRequests {
+  count = 0
+  #drained: (() => void) | undefined
+
+  ended(): void {
+    this.count--
+    if (this.count === 0) this.#drained?.()
+  }
+
+  drained(waitMs: number): Promise<void> {
+    if (this.count === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, waitMs)
+      this.#drained = () => {
+        clearTimeout(timer)
+        // The answer was handed to the socket in this tick; let it leave.
+        setImmediate(resolve)
+      }
+    })
+  }
+}
