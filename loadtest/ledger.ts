@@ -86,12 +86,12 @@ export class SequenceLedger {
     return rangesWithout({ from: this.settledTo, to: this.sent }, this.#settledBeyond)
   }
 
-  /** Notes that everything unsettled is about to be sent again, and returns it. */
-  resend(): SequenceRange[] {
-    const ranges = this.unsettled()
-    this.#resent.push(...ranges)
+  /** These messages are written once more. */
+  noteResent({ from, to }: SequenceRange): void {
+    const last = this.#resent.at(-1)
+    if (last?.to === from) this.#resent[this.#resent.length - 1] = { from: last.from, to }
+    else this.#resent.push({ from, to })
     assertBounded(this.#resent)
-    return ranges
   }
 
   report(deviceId: string): DeviceLedger {

@@ -1,0 +1,154 @@
+/**
+ * Stored rows of a run, asked from ClickHouse over plain HTTP: the checker shares no code with what it checks.
+ * Sequence number and time are cut out of the body at fixed places (`frames.ts`), which costs less than parsing JSON.
+ */
+import { PenstockError } from '#schemas/errors.ts'
+import { bodyOffsets, sequenceBase } from './frames.ts'
+import type { SequenceRange } from './ledger.ts'
+import type { DeviceSummary, RowSource } from './reconcile.ts'
+
+const sequence = `(toInt64OrZero(substring(body, ${bodyOffsets.sequence + 1}, ${bodyOffsets.sequenceBytes})) - ${sequenceBase})`
+const sentAtMs = `toInt64OrZero(substring(body, ${bodyOffsets.at + 1}, ${bodyOffsets.atBytes}))`
+const ofRun = 'startsWith(device_id, {run:String})'
+const ofDevice = 'device_id = {device:String}'
+
+/** An answer is awaited so long; a full look at hundreds of millions of rows takes seconds. */
+const queryMsMax = 120_000
+
+type Parameters = Readonly<Record<string, string | number>>
+
+/** Rows that became visible since the last look, by the moment their message was to be sent. */
+export interface VisibleRows {
+  readonly deviceId: string
+  readonly sentAtMs: number
+  readonly count: number
+  readonly lastSequence: number
+}
+
+export interface ClickhouseRows extends RowSource {
+  /** Rows of some devices beyond a sequence number each; for the latency from socket to row. */
+  visibleAfter(lastSequences: ReadonlyMap<string, number>): Promise<readonly VisibleRows[]>
+}
+
+/** @param url http(s) address, user and password may be in it @param table database.table */
+export function clickhouseRows(url: string, table: string): ClickhouseRows {
+  const query = (statement: string, parameters: Parameters) => queryRows(url, statement, parameters)
+  return {
+    async rowCount(run) {
+      const rows = await query(`SELECT count() FROM ${table} WHERE ${ofRun}`, { run })
+      return Number(rows[0]?.[0] ?? 0)
+    },
+
+    async summaries(run) {
+      const rows = await query(
+        `SELECT device_id, count(), groupBitmap(toUInt64(greatest(sequence, 0))), min(sequence), max(sequence), uniqExact(log_partition)
+         FROM (SELECT device_id, ${sequence} AS sequence, log_partition FROM ${table} WHERE ${ofRun}) GROUP BY device_id`,
+        { run },
+      )
+      const summaries = new Map<string, DeviceSummary>()
+      for (const [id, count, distinct, first, last, partitions] of rows) {
+        summaries.set(String(id), {
+          rows: Number(count),
+          distinct: Number(distinct),
+          first: Number(first),
+          last: Number(last),
+          partitions: Number(partitions),
+        })
+      }
+      return summaries
+    },
+
+    // Gaps and islands: in a run of consecutive numbers, number minus rank is constant.
+    async storedRanges(device) {
+      const rows = await query(
+        `SELECT min(sequence), max(sequence) + 1 FROM (
+           SELECT sequence, sequence - row_number() OVER (ORDER BY sequence) AS island
+           FROM (SELECT DISTINCT ${sequence} AS sequence FROM ${table} WHERE ${ofDevice}))
+         GROUP BY island ORDER BY 1`,
+        { device },
+      )
+      return rows.map(([from, to]) => ({ from: Number(from), to: Number(to) }))
+    },
+
+    async repeats(device) {
+      const rows = await query(
+        `SELECT ${sequence} AS sequence, count() FROM ${table} WHERE ${ofDevice} GROUP BY sequence HAVING count() > 1`,
+        { device },
+      )
+      return rows.map(([number, count]) => ({ sequence: Number(number), rows: Number(count) }))
+    },
+
+    async disorders(run) {
+      const rows = await query(disorderStatement(table, ofRun), { run })
+      return new Map(rows.map(([id, count]) => [String(id), Number(count)]))
+    },
+
+    async disordersOf(device, except) {
+      const rows = await query(disorderStatement(table, `${ofDevice}${exceptRanges(except)}`), { device })
+      return Number(rows[0]?.[1] ?? 0)
+    },
+
+    async visibleAfter(lastSequences) {
+      const devices = [...lastSequences].map(([id, last]) => `(device_id = '${id}' AND ${sequence} > ${last})`)
+      const rows = await query(
+        `SELECT device_id, ${sentAtMs} AS at, count(), max(${sequence}) FROM ${table} WHERE ${devices.join(' OR ')} GROUP BY device_id, at`,
+        {},
+      )
+      return rows.map(([id, at, count, last]) => ({
+        deviceId: String(id),
+        sentAtMs: Number(at),
+        count: Number(count),
+        lastSequence: Number(last),
+      }))
+    },
+  }
+}
+
+/** Offsets of a device whose lowest number is not above the highest of all earlier offsets of that partition. */
+function disorderStatement(table: string, where: string): string {
+  return `SELECT device_id, countIf(place > 1 AND first <= before) AS disorders FROM (
+      SELECT device_id, first,
+        row_number() OVER earlier AS place,
+        max(last) OVER (earlier ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+      FROM (SELECT device_id, log_partition, log_offset, min(${sequence}) AS first, max(${sequence}) AS last
+            FROM ${table} WHERE ${where} GROUP BY device_id, log_partition, log_offset)
+      WINDOW earlier AS (PARTITION BY device_id, log_partition ORDER BY log_offset))
+    GROUP BY device_id HAVING disorders > 0`
+}
+
+/** Up to a few thousand ranges; the statement goes in the request's body. */
+function exceptRanges(ranges: readonly SequenceRange[]): string {
+  if (ranges.length === 0) return ''
+  return ` AND NOT (${ranges.map(({ from, to }) => `${sequence} BETWEEN ${from} AND ${to - 1}`).join(' OR ')})`
+}
+
+/** @throws WAREHOUSE_UNAVAILABLE, WAREHOUSE_REFUSED */
+async function queryRows(url: string, statement: string, parameters: Parameters): Promise<unknown[][]> {
+  const address = new URL(url)
+  const headers: Record<string, string> = {}
+  if (address.username !== '') {
+    const account = `${decodeURIComponent(address.username)}:${decodeURIComponent(address.password)}`
+    headers.authorization = `Basic ${Buffer.from(account).toString('base64')}`
+  }
+  const target = new URL(address.origin)
+  for (const [name, value] of Object.entries(parameters)) target.searchParams.set(`param_${name}`, String(value))
+  target.searchParams.set('max_query_size', '10000000')
+  let response: Response
+  let text: string
+  try {
+    response = await fetch(target, {
+      method: 'POST',
+      headers,
+      body: `${statement} FORMAT JSONCompactEachRow`,
+      signal: AbortSignal.timeout(queryMsMax),
+    })
+    text = await response.text()
+  } catch (cause) {
+    throw new PenstockError('WAREHOUSE_UNAVAILABLE', `no answer from ${target.origin}`, { cause })
+  }
+  if (!response.ok) throw new PenstockError('WAREHOUSE_REFUSED', text.slice(0, 1000))
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line))
+}

@@ -1,0 +1,275 @@
+/**
+ * The devices of one generator process: connects them, sends by schedule or as fast as they take it, drains, reports.
+ *
+ * Schedule: message i of this process was to be sent at start + i / rate and belongs to its device i mod n. The devices whose
+ * turn came since the last tick are consecutive, so a tick costs the messages due, not the connections held.
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { PenstockError } from '#schemas/errors.ts'
+import { type ConnectionCounters, type ConnectionShared, DeviceConnection, nowUs } from './device-connection.ts'
+import { LatencyHistogram, type LatencySnapshot } from './latency.ts'
+import type { DeviceLedger } from './ledger.ts'
+import { deviceIdOf, type LoadOptions } from './options.ts'
+
+/** Sums of a process while it runs. */
+export interface GeneratorProgress {
+  /** What the schedule asked for so far; equals `sent` when saturating. */
+  readonly offered: number
+  readonly sent: number
+  readonly settled: number
+  readonly open: number
+}
+
+export interface GeneratorReport extends GeneratorProgress {
+  /** `offered`, `sent`, `settled` above are of the end; these are of the moment sending stopped. */
+  readonly atStop: GeneratorProgress
+  /** From the first to the last moment of sending. */
+  readonly sendMs: number
+  readonly ledgers: readonly DeviceLedger[]
+  readonly acknowledged: LatencySnapshot
+  readonly sendDelay: LatencySnapshot
+  readonly counters: ConnectionCounters
+  readonly acknowledgedOutOfOrder: number
+  readonly acknowledgedUnexpected: number
+  /** CPU of this process while sending. */
+  readonly cpuMs: number
+  readonly loopDelayMsP99: number
+  readonly loopDelayMsMax: number
+}
+
+/** Devices `first`, `first + step`, … of the run belong to this process. */
+export interface GeneratorSlice {
+  readonly first: number
+  readonly step: number
+}
+
+const writeBytes = 64 * 1024
+/** Write buffers of all connections of a process together, when every one of them is held back. */
+const writeBytesTotalMax = 128 * 1024 * 1024
+const tickMs = 1
+const pingMs = 20_000
+/** Connects under way at once: below every default accept backlog. */
+const connectingMax = 100
+
+export class Generator {
+  readonly #options: LoadOptions
+  readonly #slice: GeneratorSlice
+  readonly #devices: DeviceConnection[] = []
+  readonly #quotas: number[] = []
+  readonly #quota: number
+  readonly #acknowledged = new LatencyHistogram()
+  readonly #sendDelay = new LatencyHistogram()
+  readonly #counters: ConnectionCounters = { opened: 0, lost: 0, refused: 0, lastFault: '' }
+  readonly #buffers: Buffer[] = []
+  readonly #pumpQueue: DeviceConnection[] = []
+  #isPumpScheduled = false
+  #opened = 0
+  #startUs = 0
+  #scheduled = 0
+  #isAborted = false
+
+  constructor(options: LoadOptions, slice: GeneratorSlice) {
+    this.#options = options
+    this.#slice = slice
+    const shared = this.#sharedOf()
+    for (let index = slice.first; index < options.connections; index += slice.step) {
+      this.#devices.push(new DeviceConnection(deviceIdOf(options.run, index), index, shared))
+      this.#quotas.push(quotaOf(options, index))
+    }
+    this.#quota = this.#quotas.reduce((sum, quota) => sum + quota, 0)
+  }
+
+  /** Opens all connections. @throws LOADTEST_TARGET_UNREACHABLE if not all are accepted in time */
+  async connect(): Promise<void> {
+    const deadlineUs = nowUs() + this.#options.connectMsMax * 1000
+    let begun = 0
+    while (this.#opened < this.#devices.length) {
+      while (begun < this.#devices.length && begun - this.#opened < connectingMax) this.#devices[begun++]?.open()
+      if (nowUs() > deadlineUs || this.#isAborted) {
+        this.close()
+        const { lastFault } = this.#counters
+        throw new PenstockError(
+          'LOADTEST_TARGET_UNREACHABLE',
+          `${this.#opened} of ${this.#devices.length} connections to ${this.#options.url} were accepted in ${this.#options.connectMsMax} ms; last fault: ${lastFault || 'none'}`,
+        )
+      }
+      await sleep(2)
+    }
+  }
+
+  /** Sends from `startAtMs` (UTC) on, drains, disconnects and reports. */
+  async run(startAtMs: number): Promise<GeneratorReport> {
+    this.#startUs = startAtMs * 1000
+    const ping = setInterval(() => this.#ping(), pingMs)
+    while (nowUs() < this.#startUs && !this.#isAborted) await sleep(tickMs)
+    const loopDelay = monitorEventLoopDelay({ resolution: 5 })
+    loopDelay.enable()
+    const cpuBefore = process.cpuUsage()
+    await this.#send()
+    const cpu = process.cpuUsage(cpuBefore)
+    loopDelay.disable()
+    const sendMs = nowUs() / 1000 - startAtMs
+    const atStop = this.progress()
+    await this.#drain()
+    clearInterval(ping)
+    this.close()
+    return {
+      ...this.progress(),
+      atStop,
+      sendMs,
+      ledgers: this.#devices.map(({ ledger, deviceId }) => ledger.report(deviceId)),
+      acknowledged: this.#acknowledged.snapshot(),
+      sendDelay: this.#sendDelay.snapshot(),
+      counters: this.#counters,
+      acknowledgedOutOfOrder: this.#sum(({ ledger }) => ledger.acknowledgedOutOfOrder),
+      acknowledgedUnexpected: this.#sum(({ ledger }) => ledger.acknowledgedUnexpected),
+      cpuMs: (cpu.user + cpu.system) / 1000,
+      loopDelayMsP99: loopDelay.percentile(99) / 1e6,
+      loopDelayMsMax: loopDelay.max / 1e6,
+    }
+  }
+
+  /** Stops sending early; what is in flight is still drained. */
+  abort(): void {
+    this.#isAborted = true
+  }
+
+  close(): void {
+    for (const device of this.#devices) device.finish()
+  }
+
+  progress(): GeneratorProgress {
+    const sent = this.#sum(({ ledger }) => ledger.sent)
+    return {
+      offered: this.#options.rate === 'saturate' ? sent : this.#scheduled,
+      sent,
+      settled: this.#sum(({ ledger }) => ledger.settledTo),
+      open: this.#sum(({ isOpen }) => (isOpen ? 1 : 0)),
+    }
+  }
+
+  async #send(): Promise<void> {
+    const { rate, seconds } = this.#options
+    const endUs = this.#startUs + seconds * 1e6
+    if (rate === 'saturate') {
+      for (const [index, device] of this.#devices.entries()) {
+        device.due = this.#quotas[index] ?? 0
+        this.#pumpSoon(device)
+      }
+    }
+    const isComplete = () => this.#devices.every(({ ledger }, index) => ledger.sent >= (this.#quotas[index] ?? 0))
+    for (let tick = 0; !this.#isAborted; tick++) {
+      const now = nowUs()
+      if (typeof rate === 'number' && rate > 0) this.#scheduleUntil(Math.min(now, endUs), rate)
+      if (now >= endUs || (this.#options.messages !== undefined && tick % 16 === 0 && isComplete())) break
+      await sleep(tickMs)
+    }
+    for (const device of this.#devices) device.isStopped = rate === 'saturate' || this.#isAborted || device.isStopped
+  }
+
+  /** Raises what is due at `untilUs` and sends it. */
+  #scheduleUntil(untilUs: number, rate: number): void {
+    const count = this.#devices.length
+    const ownRate = (rate * count) / this.#options.connections
+    const target = Math.min(this.#quota, Math.floor(((untilUs - this.#startUs) / 1e6) * ownRate))
+    const due = Math.max(0, target - this.#scheduled)
+    for (let turn = 0; turn < Math.min(due, count); turn++) {
+      const index = (this.#scheduled + turn) % count
+      const device = this.#devices[index]
+      if (!device) continue
+      device.due += Math.ceil((due - turn) / count)
+      device.pump()
+    }
+    this.#scheduled += due
+  }
+
+  async #drain(): Promise<void> {
+    const deadlineUs = nowUs() + this.#options.drainMsMax * 1000
+    const isBehind = (device: DeviceConnection) => !device.isStopped && device.ledger.sent < device.due
+    while (nowUs() < deadlineUs && this.#devices.some((device) => isBehind(device) || !device.isDrained)) await sleep(5)
+  }
+
+  #ping(): void {
+    for (const device of this.#devices) device.ping()
+  }
+
+  #pumpSoon(device: DeviceConnection): void {
+    if (device.isQueued) return
+    device.isQueued = true
+    this.#pumpQueue.push(device)
+    if (this.#isPumpScheduled) return
+    this.#isPumpScheduled = true
+    setImmediate(() => {
+      this.#isPumpScheduled = false
+      for (const queued of this.#pumpQueue.splice(0)) {
+        queued.isQueued = false
+        queued.pump()
+      }
+    })
+  }
+
+  #sum(value: (device: DeviceConnection) => number): number {
+    let sum = 0
+    for (const device of this.#devices) sum += value(device)
+    return sum
+  }
+
+  #sharedOf(): ConnectionShared {
+    const { url, qos, protocol, bodyBytes, window, rate, connections, seed } = this.#options
+    const { hostname, port } = new URL(url)
+    const smallest = bodyBytes + 512
+    const bufferBytes = Math.max(smallest, Math.min(writeBytes, Math.floor(writeBytesTotalMax / connections)))
+    return {
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: Number(port === '' ? 1883 : port),
+      qos,
+      protocol,
+      bodyBytes,
+      window,
+      readBuffer: Buffer.allocUnsafeSlow(writeBytes),
+      acknowledged: this.#acknowledged,
+      sendDelay: this.#sendDelay,
+      intendedAtUs:
+        typeof rate === 'number'
+          ? (index, sequence) =>
+              this.#startUs +
+              ((this.#turnOf(index) + sequence * this.#devices.length) * 1e6 * connections) /
+                (rate * this.#devices.length)
+          : undefined,
+      random: seededRandom(seed + this.#slice.first),
+      counters: this.#counters,
+      takeBuffer: () => this.#buffers.pop() ?? Buffer.allocUnsafeSlow(bufferBytes),
+      giveBuffer: (buffer) => this.#buffers.push(buffer),
+      pumpSoon: (device) => this.#pumpSoon(device),
+      onFirstOpen: () => {
+        this.#opened++
+      },
+    }
+  }
+
+  /** Place of a device of the run among those of this process. */
+  #turnOf(index: number): number {
+    return (index - this.#slice.first) / this.#slice.step
+  }
+}
+
+/** Messages a device sends at most, so that the run sends `messages`. */
+function quotaOf({ messages, connections }: LoadOptions, index: number): number {
+  if (messages === undefined) return Number.MAX_SAFE_INTEGER
+  return Math.floor(messages / connections) + (index < messages % connections ? 1 : 0)
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/** A small generator of random numbers from 0 to 1 (mulberry32): the same seed gives the same run. */
+function seededRandom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

@@ -1,0 +1,83 @@
+import type { GeneratorProgress } from './generator.ts'
+import type { LatencySummary } from './latency.ts'
+import type { DeviceFault } from './reconcile.ts'
+import type { LoadResult } from './run-load.ts'
+
+/** A load result as one compact screen. */
+export function screenOf(result: LoadResult): string {
+  const { options } = result.manifest
+  const { atStop, atEnd } = result.counts
+  const { acknowledged, sendDelay, visible } = result.latency
+  const rate = options.rate === 'saturate' ? `saturating, window ${options.window}` : `${count(options.rate)}/s offered`
+  const lines = [
+    `${options.url}  ${count(options.connections)} connections  QoS ${options.qos}  MQTT ${options.protocol === 5 ? '5' : '3.1.1'}  ${options.bodyBytes} B  ${rate}`,
+    `${(result.sendMs / 1000).toFixed(1)} s, run ${options.run}, seed ${options.seed}, ${options.processes} generator process(es), ${result.manifest.cpu}`,
+    '',
+    `offered       ${cell(atStop.offered)}`,
+    `sent          ${cell(atEnd.sent)}  ${cell(result.sentPerSecond)}/s`,
+  ]
+  if (options.qos === 1) lines.push(`acknowledged  ${cell(atEnd.settled)}  ${cell(result.acknowledgedPerSecond)}/s`)
+  const { reconciliation } = result
+  if (reconciliation) lines.push(`stored        ${cell(reconciliation.stored)}  ${cell(result.storedPerSecond ?? 0)}/s`)
+  lines.push('', `latency, ms           p50      p90      p99    p99.9      max`)
+  if (options.qos === 1) lines.push(latencyLine('PUBACK', acknowledged.summary))
+  if (visible) lines.push(latencyLine('queryable row', visible.summary))
+  if (sendDelay.summary.count > 0) lines.push(latencyLine('sent late', sendDelay.summary))
+  const cpu = result.generators.map(({ cpuShare }) => `${Math.round(cpuShare * 100)} %`).join(', ')
+  const loop = Math.max(...result.generators.map(({ loopDelayMsP99 }) => loopDelayMsP99))
+  lines.push('', `generator     CPU ${cpu} of a core, event-loop delay p99 ${loop.toFixed(1)} ms`)
+  const { lost, refused, lastFault } = result.connections
+  if (lost + refused > 0) lines.push(`connections   ${count(lost)} lost, ${count(refused)} refused; last: ${lastFault}`)
+  if (result.acknowledgedOutOfOrder > 0)
+    lines.push(`PUBACKs       ${count(result.acknowledgedOutOfOrder)} out of order`)
+  for (const warning of result.warnings) lines.push(`warning       ${warning}`)
+  lines.push('', ...verdictLines(result))
+  return lines.join('\n')
+}
+
+/** One line about a run under way. */
+export function progressLine(now: GeneratorProgress, before: { sent: number; settled: number }, ms: number): string {
+  const perSecond = (value: number) => count(Math.round((value * 1000) / ms))
+  const lag = now.offered - now.sent
+  return `${count(now.open)} open  sent ${perSecond(now.sent - before.sent)}/s  acknowledged ${perSecond(now.settled - before.settled)}/s  in flight ${count(now.sent - now.settled)}${lag > 0 ? `  behind ${count(lag)}` : ''}`
+}
+
+function verdictLines({ reconciliation, manifest }: LoadResult): string[] {
+  if (!reconciliation) return ['not reconciled: no ClickHouse given']
+  const { lost, repeated, foreign, outOfOrder, unacknowledgedMissing, resent, refused } = reconciliation
+  const lines = [
+    `${reconciliation.isClean ? 'OK' : 'FAULTY'}   lost ${count(lost)}   repeated ${count(repeated)}   never sent ${count(foreign)}   out of order ${count(outOfOrder)}`,
+  ]
+  if (resent > 0)
+    lines.push(`      ${count(resent)} sent again by their devices after a lost connection; these may be stored twice`)
+  if (refused > 0) lines.push(`      ${count(refused)} refused by the target`)
+  if (unacknowledgedMissing > 0)
+    lines.push(
+      `      ${count(unacknowledgedMissing)} not stored and never acknowledged${manifest.options.qos === 0 ? ' (QoS 0)' : ''}`,
+    )
+  for (const fault of reconciliation.faults.slice(0, 5)) lines.push(`      ${faultLine(fault)}`)
+  return lines
+}
+
+function faultLine({ deviceId, lost, repeated, foreign, outOfOrder }: DeviceFault): string {
+  const ranges = lost.slice(0, 5).map(({ from, to }) => (to - from === 1 ? `${from}` : `${from}…${to - 1}`))
+  const parts: string[] = []
+  if (lost.length > 0) parts.push(`lost ${ranges.join(', ')}${lost.length > 5 ? ', …' : ''}`)
+  if (repeated > 0) parts.push(`repeated ${repeated}`)
+  if (foreign.length > 0) parts.push(`never sent from ${foreign[0]?.from}`)
+  if (outOfOrder > 0) parts.push(`out of order ${outOfOrder}`)
+  return `${deviceId}: ${parts.join('; ')}`
+}
+
+function latencyLine(name: string, { p50Ms, p90Ms, p99Ms, p999Ms, maxMs }: LatencySummary): string {
+  const cells = [p50Ms, p90Ms, p99Ms, p999Ms, maxMs].map((ms) => (ms < 100 ? ms.toFixed(2) : ms.toFixed(0)).padStart(9))
+  return name.padEnd(16) + cells.join('')
+}
+
+function count(value: number): string {
+  return Math.round(value).toLocaleString('en')
+}
+
+function cell(value: number): string {
+  return count(value).padStart(14)
+}

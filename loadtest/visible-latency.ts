@@ -1,0 +1,52 @@
+import type { ClickhouseRows } from './clickhouse-rows.ts'
+import { LatencyHistogram, type LatencySnapshot, type LatencySummary } from './latency.ts'
+import { deviceIdOf, type LoadOptions } from './options.ts'
+
+/** Devices looked at: enough to meet every partition, few enough to cost the warehouse little. */
+const sampleDevicesMax = 8
+/** Looks are at least so far apart, and rest nine times as long as they take. */
+const lookMsMin = 100
+
+export interface VisibleLatency {
+  /** Stops looking, and says how long it took from the intended moment of sending until a query saw the row. */
+  stop(): Promise<{ readonly snapshot: LatencySnapshot; readonly summary: LatencySummary }>
+}
+
+/**
+ * Measures socket → queryable row by asking again and again for the newest rows of a few devices. A row counts at the moment the
+ * query that first saw it was answered, so what is measured is too long by up to the time between two looks, never too short.
+ */
+export function watchVisibleLatency(options: LoadOptions, rows: ClickhouseRows): VisibleLatency {
+  const histogram = new LatencyHistogram()
+  const lastSequences = new Map<string, number>()
+  const step = Math.max(1, Math.floor(options.connections / sampleDevicesMax))
+  for (let index = 0; index < options.connections && lastSequences.size < sampleDevicesMax; index += step)
+    lastSequences.set(deviceIdOf(options.run, index), -1)
+  let isStopped = false
+  const look = async () => {
+    const found = await rows.visibleAfter(lastSequences)
+    const nowMs = Date.now()
+    for (const { deviceId, sentAtMs, count, lastSequence } of found) {
+      histogram.add((nowMs - sentAtMs) * 1000, count)
+      lastSequences.set(deviceId, Math.max(lastSequence, lastSequences.get(deviceId) ?? -1))
+    }
+  }
+  const watch = async () => {
+    while (!isStopped) {
+      const begunMs = performance.now()
+      // A warehouse that is down for a while is part of what is measured.
+      await look().catch(() => undefined)
+      const restMs = Math.max(lookMsMin, (performance.now() - begunMs) * 9)
+      await new Promise((resolve) => setTimeout(resolve, Math.min(restMs, 5_000)))
+    }
+    await look().catch(() => undefined)
+  }
+  const watching = watch()
+  return {
+    async stop() {
+      isStopped = true
+      await watching
+      return { snapshot: histogram.snapshot(), summary: histogram.summary() }
+    },
+  }
+}
