@@ -9,9 +9,26 @@ for (const qos of [0, 1] as const) {
     ;(fixture.log as { append: unknown }).append = async () => 0
     const open = Array.from({ length: connections }, (_, i) => {
       const { connection, transport } = fixture.connect()
-      connection.onChunk(mqttPacket.generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clientId: `device-${i}`, clean: true, keepalive: 60 }))
+      connection.onChunk(
+        mqttPacket.generate({
+          cmd: 'connect',
+          protocolId: 'MQTT',
+          protocolVersion: 4,
+          clientId: `device-${i}`,
+          clean: true,
+          keepalive: 60,
+        }),
+      )
       transport.write = () => {}
-      const frame = mqttPacket.generate({ cmd: 'publish', topic: `devices/device-${i}/messages/events/`, payload: Buffer.alloc(48, 65), qos, messageId: 7, dup: false, retain: false })
+      const frame = mqttPacket.generate({
+        cmd: 'publish',
+        topic: `devices/device-${i}/messages/events/`,
+        payload: Buffer.alloc(48, 65),
+        qos,
+        messageId: 7,
+        dup: false,
+        retain: false,
+      })
       const perChunk = Math.floor(65536 / frame.length)
       return { connection, chunk: Buffer.concat(Array.from({ length: perChunk }, () => frame)), perChunk }
     })
@@ -27,6 +44,8 @@ for (const qos of [0, 1] as const) {
     await fixture.settle()
     const cpu = process.cpuUsage(cpuStart)
     const nsPerMessage = Number(process.hrtime.bigint() - start) / sent
-    process.stdout.write(`QoS ${qos}, ${connections} connections: ${nsPerMessage.toFixed(0)} ns wall, ${(((cpu.user + cpu.system) * 1000) / sent).toFixed(0)} ns CPU a message\n`)
+    process.stdout.write(
+      `QoS ${qos}, ${connections} connections: ${nsPerMessage.toFixed(0)} ns wall, ${(((cpu.user + cpu.system) * 1000) / sent).toFixed(0)} ns CPU a message\n`,
+    )
   }
 }

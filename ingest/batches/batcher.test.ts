@@ -1,0 +1,236 @@
+import { zstdDecompressSync } from 'node:zlib'
+import avsc from 'avsc'
+import { describe, expect, test } from 'vitest'
+import { edgeFixture } from '#ingest/mqtt/edge-fixture.ts'
+import type { Clock } from '#runtime/clock.ts'
+import { batchHeader, envelopeSchema, envelopesOfBatch, mapBytes, syncMarker } from '#schemas/batch.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { partitionOfDevice } from '#schemas/partition.ts'
+import type { BatchOwner, EnvelopeFrame } from './batch.ts'
+import { envelopePrefix } from './batch.ts'
+
+const envelopeType = avsc.Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
+
+function frameOf(
+  deviceId: string,
+  properties: Record<string, string> = {},
+  systemProperties: Record<string, string> = {},
+): EnvelopeFrame {
+  return {
+    prefix: envelopePrefix(Buffer.from(deviceId)),
+    suffix: Buffer.concat([
+      mapBytes(new Map(Object.entries(properties))),
+      mapBytes(new Map(Object.entries(systemProperties))),
+    ]),
+  }
+}
+
+class Owner implements BatchOwner {
+  batch = undefined
+  batchIndex = 0
+  readonly events: string[] = []
+  settled(count: number): void {
+    this.events.push(`settled ${count}`)
+  }
+  refused(count: number): void {
+    this.events.push(`refused ${count}`)
+  }
+}
+
+/** A clock whose timers run when told to. */
+function handClock(startMs: number): Clock & { nowAtMs: number; runTimers(): void } {
+  const timers = new Set<() => void>()
+  return {
+    nowAtMs: startMs,
+    nowMs() {
+      return this.nowAtMs
+    },
+    after(_delayMs, action) {
+      timers.add(action)
+      return () => timers.delete(action)
+    },
+    runTimers() {
+      const due = [...timers]
+      timers.clear()
+      for (const action of due) action()
+    },
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise(setImmediate)
+}
+
+describe('batches', () => {
+  test('hand-written envelopes have the bytes that the Avro library writes', async () => {
+    const clock = handClock(1_700_000_000_000)
+    const { edge, log, settle } = edgeFixture({ clock })
+    const expected: Buffer[] = []
+    let state = 1
+    const random = (below: number) => {
+      state = Math.imul(state, 1103515245) + 12345
+      return ((state >>> 16) & 0x7fff) % below
+    }
+    for (let i = 0; i < 3000; i++) {
+      clock.nowAtMs += random(3)
+      edge.batcher.tick()
+      const deviceId = 'd'.repeat(1 + random(130))
+      const properties: Record<string, string> =
+        random(3) === 0 ? { ['k'.repeat(random(80))]: 'é'.repeat(random(90)) } : {}
+      const systemProperties: Record<string, string> = random(3) === 0 ? { topic: `t/${i}` } : {}
+      const body = Buffer.alloc(random(10) === 0 ? random(9000) : random(140), random(256))
+      const source = Buffer.concat([Buffer.from('xx'), body, Buffer.from('yy')])
+      edge.batcher
+        .partitionOf(Buffer.from(deviceId))
+        .write(frameOf(deviceId, properties, systemProperties), source, 2, 2 + body.length, undefined)
+      expected.push(
+        envelopeType.toBuffer({ deviceId, enqueuedAtMs: clock.nowAtMs, body, properties, systemProperties }),
+      )
+    }
+    await settle()
+    const written = log.appended.map(({ value }) => {
+      const envelopeBytes: Buffer[] = []
+      for (const envelope of envelopesOfBatch(value)) envelopeBytes.push(envelopeType.toBuffer(envelope))
+      const raw = rawBlockOf(value)
+      expect(raw.equals(Buffer.concat(envelopeBytes))).toBe(true)
+      return raw
+    })
+    expect(Buffer.concat(written).equals(Buffer.concat(expected))).toBe(true)
+  })
+
+  test('owners are told only after the log confirmed, in order, though a later batch was compressed first [G-1] [MQTT-4.6.0-2]', async () => {
+    const { edge, log, settle } = edgeFixture()
+    let confirm: () => void = () => {}
+    log.gate = (index) => (index === 0 ? new Promise((resolve) => (confirm = resolve)) : Promise.resolve())
+    const owner = new Owner()
+    const [partition] = edge.batcher.partitions
+    // Incompressible and large, then small: the second is compressed sooner.
+    const large = Buffer.from(Array.from({ length: 200_000 }, (_, i) => Math.imul(i, 2654435761) >>> 13))
+    partition!.write(frameOf('a'), large, 0, large.length, owner)
+    partition!.close()
+    partition!.write(frameOf('b'), Buffer.from('2'), 0, 1, owner)
+    partition!.write(frameOf('b'), Buffer.from('3'), 0, 1, owner)
+    partition!.close()
+    for (let i = 0; i < 50; i++) await new Promise(setImmediate)
+    expect(owner.events).toEqual([])
+    const drained = settle()
+    while (log.appended.length < 2) {
+      confirm()
+      await new Promise(setImmediate)
+    }
+    await drained
+    expect(owner.events).toEqual(['settled 1', 'settled 2'])
+    expect(log.envelopes().map(({ deviceId }) => deviceId)).toEqual(['a', 'b', 'b'])
+    expect(log.appended.map(({ stamp }) => stamp.sequence)).toEqual([0, 1])
+  })
+
+  test('a batch never spans two UTC days, nor a clock that was set back', async () => {
+    const midnight = Date.UTC(2026, 0, 2)
+    const clock = handClock(midnight - 1)
+    const { edge, log, settle } = edgeFixture({ clock })
+    const write = (nowMs: number, body: string) => {
+      clock.nowAtMs = nowMs
+      edge.batcher.tick()
+      edge.batcher.partitions[0]!.write(frameOf('a'), Buffer.from(body), 0, body.length, undefined)
+    }
+    write(midnight - 1, '1')
+    write(midnight, '2')
+    write(midnight + 5, '3')
+    write(midnight + 1, '4')
+    await settle()
+    expect(
+      log.appended.map(({ stamp }) => [stamp.enqueuedAtMsFirst - midnight, stamp.enqueuedAtMsLast - midnight]),
+    ).toEqual([
+      [-1, -1],
+      [0, 5],
+      [1, 1],
+    ])
+  })
+
+  test('a batch is closed by age, and by size before it exceeds a block', async () => {
+    const clock = handClock(1_700_000_000_000)
+    const { edge, log, settle } = edgeFixture({ clock })
+    const partition = edge.batcher.partitions[0]!
+    partition.write(frameOf('a'), Buffer.from('1'), 0, 1, undefined)
+    expect(log.appended.length).toBe(0)
+    clock.runTimers()
+    await until(() => log.appended.length === 1)
+    const body = Buffer.alloc(limits.bodyBytesMax, 7)
+    for (let i = 0; i < 5; i++) partition.write(frameOf('a'), body, 0, body.length, undefined)
+    await settle()
+    expect(log.envelopes().length).toBe(6)
+    for (const { value } of log.appended) expect(rawBlockOf(value).length).toBeLessThanOrEqual(limits.blockBytesMax)
+  })
+
+  test('an append that fails is repeated with the same bytes and order until it holds [G-1] [G-3]', async () => {
+    const { edge, log, settle } = edgeFixture()
+    let failures = 3
+    log.gate = async () => {
+      if (failures-- > 0) throw new PenstockError('LOG_APPEND_FAILED', 'not now')
+    }
+    const owner = new Owner()
+    const partition = edge.batcher.partitions[0]!
+    for (const body of ['1', '2']) {
+      partition.write(frameOf('a'), Buffer.from(body), 0, 1, owner)
+      partition.close()
+    }
+    await settle()
+    expect(log.envelopes().map(({ body }) => Buffer.from(body).toString())).toEqual(['1', '2'])
+    expect(owner.events).toEqual(['settled 1', 'settled 1'])
+  })
+
+  test('a batch the log refuses for good is refused to its owners, and QoS 0 in it is counted as dropped [G-4]', async () => {
+    const { edge, log, settle, count } = edgeFixture()
+    log.gate = async () => {
+      throw new PenstockError('LOG_RECORD_TOO_LARGE', 'never')
+    }
+    const owner = new Owner()
+    const partition = edge.batcher.partitions[0]!
+    partition.write(frameOf('a'), Buffer.from('1'), 0, 1, owner)
+    partition.write(frameOf('a'), Buffer.from('2'), 0, 1, undefined)
+    await settle()
+    expect(owner.events).toEqual(['refused 1'])
+    expect(count('penstock_edge_messages_dropped_total')).toBe(1)
+  })
+
+  test('above its bound the batcher pauses, and resumes once the log caught up [G-4]', async () => {
+    const { edge, log, connect } = edgeFixture({ pendingBytesMax: 2 * 1024 * 1024 })
+    let open = () => {}
+    const gate = new Promise<void>((resolve) => (open = resolve))
+    log.gate = () => gate
+    const { transport } = connect()
+    const partition = edge.batcher.partitions[0]!
+    const body = Buffer.alloc(200_000)
+    let written = 0
+    while (!edge.batcher.full) {
+      partition.write(frameOf('a'), body, 0, body.length, undefined)
+      written++
+    }
+    expect(edge.batcher.pendingBytes).toBeLessThanOrEqual(2 * 1024 * 1024 + limits.blockBytesMax)
+    expect(transport.paused).toBe(true)
+    open()
+    partition.close()
+    await partition.idle()
+    expect(transport.paused).toBe(false)
+    expect(edge.batcher.pendingBytes).toBe(0)
+    expect(log.envelopes().length).toBe(written)
+  })
+
+  test('a device has the partition that Kafka clients give its id', () => {
+    const { edge } = edgeFixture({ partitions: 7 })
+    expect(edge.batcher.partitionOf(Buffer.from('device-1')).index).toBe(partitionOfDevice(Buffer.from('device-1'), 7))
+  })
+})
+
+/** The uncompressed envelopes of a batch of one block. */
+function rawBlockOf(value: Uint8Array): Buffer {
+  const bytes = Buffer.from(value)
+  const sync = bytes.length - syncMarker.length
+  let at = batchHeader.length
+  for (let longs = 0; longs < 2; longs++) {
+    while (bytes[at]! > 0x7f) at++
+    at++
+  }
+  return zstdDecompressSync(bytes.subarray(at, sync))
+}

@@ -1,0 +1,425 @@
+import mqttPacket, { type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
+import { describe, expect, test } from 'vitest'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { edgeFixture, type FakeTransport } from './edge-fixture.ts'
+
+type Version = 4 | 5
+
+function connectPacket(version: Version, clientId = 'd1', more: Partial<IConnectPacket> = {}): Buffer {
+  return mqttPacket.generate({
+    cmd: 'connect',
+    protocolId: 'MQTT',
+    protocolVersion: version,
+    clientId,
+    clean: true,
+    keepalive: 60,
+    ...more,
+  } as IConnectPacket)
+}
+
+function publishPacket(version: Version, more: Partial<IPublishPacket> = {}): Buffer {
+  return mqttPacket.generate(
+    {
+      cmd: 'publish',
+      topic: 'devices/d1/messages/events/',
+      payload: 'hello',
+      qos: 1,
+      messageId: 1,
+      dup: false,
+      retain: false,
+      ...more,
+    },
+    { protocolVersion: version },
+  )
+}
+
+function packetsIn(transport: FakeTransport, version: Version): Packet[] {
+  const packets: Packet[] = []
+  const parser = mqttPacket.parser({ protocolVersion: version })
+  parser.on('packet', (packet: Packet) => packets.push(packet))
+  parser.on('error', (error: Error) => {
+    throw error
+  })
+  parser.parse(transport.bytes)
+  return packets
+}
+
+function open(version: Version, clientId = 'd1', more: Partial<IConnectPacket> = {}) {
+  const fixture = edgeFixture()
+  const { connection, transport } = fixture.connect()
+  connection.onChunk(connectPacket(version, clientId, more))
+  return { fixture, connection, transport }
+}
+
+/** The reason code that ended a connection: DISCONNECT with 5.0, nothing but the close with 3.1.1. */
+function endOf(transport: FakeTransport, version: Version): number | undefined {
+  expect(transport.ended).toBe(true)
+  const last = packetsIn(transport, version).at(-1)
+  return last?.cmd === 'disconnect' ? last.reasonCode : undefined
+}
+
+describe('CONNECT', () => {
+  test.each([4, 5] as const)('level %i is accepted without a session present [MQTT-3.2.2-2]', (version) => {
+    const { transport } = open(version)
+    expect(packetsIn(transport, version)[0]).toMatchObject({
+      cmd: 'connack',
+      sessionPresent: false,
+      [version === 5 ? 'reasonCode' : 'returnCode']: 0,
+    })
+    expect(transport.ended).toBe(false)
+  })
+
+  test('5.0 is told the limits it must keep to [MQTT-3.2.2-9]', () => {
+    const { transport } = open(5, '', { keepalive: 0, properties: { sessionExpiryInterval: 100 } })
+    const connack = packetsIn(transport, 5)[0]
+    expect(connack).toMatchObject({
+      properties: {
+        maximumQoS: 1,
+        maximumPacketSize: limits.packetBytesMax,
+        topicAliasMaximum: limits.topicAliasMax,
+        serverKeepAlive: limits.keepAliveSecondsMax,
+        sessionExpiryInterval: 0,
+        assignedClientIdentifier: expect.stringMatching(/^anonymous-/),
+      },
+    })
+  })
+
+  test.each([
+    [3, 'MQIsdp', '20020001'],
+    [3, 'MQTT', '20020001'],
+    [6, 'MQTT', '2003008400'],
+  ])('level %i of %s is refused with its code [MQTT-3.1.2-2]', (level, name, answer) => {
+    const { connect } = edgeFixture()
+    const { connection, transport } = connect()
+    const body = Buffer.concat([
+      Buffer.from([0, name.length]),
+      Buffer.from(name),
+      Buffer.from([level, 2, 0, 60, 0, 1, 97]),
+    ])
+    connection.onChunk(Buffer.concat([Buffer.from([0x10, body.length]), body]))
+    expect(transport.bytes.toString('hex')).toBe(answer)
+    expect(transport.ended).toBe(true)
+  })
+
+  test.each([
+    ['another packet first [MQTT-3.1.0-1]', Buffer.from([0xc0, 0])],
+    ['a wrong protocol name [MQTT-3.1.2-1]', Buffer.from('100d00045151545404020000000161', 'hex')],
+    ['the reserved flag set [MQTT-3.1.2-3]', Buffer.from('100d00044d51545404030000000161', 'hex')],
+    ['a password without a user name [MQTT-3.1.2-22]', Buffer.from('101000044d5154540442003c0001610001' + '70', 'hex')],
+    ['will QoS without a will [MQTT-3.1.2-11]', Buffer.from('100d00044d5154540408003c000161', 'hex')],
+    ['HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
+    ['TLS', Buffer.from('1603010200010001fc0303', 'hex')],
+  ])('%s closes without an answer', (_name, bytes) => {
+    const { connect, count } = edgeFixture()
+    const { connection, transport } = connect()
+    connection.onChunk(bytes)
+    expect(transport.ended).toBe(true)
+    expect(transport.bytes.length).toBe(0)
+    expect(count('penstock_edge_connections_closed_total')).toBe(1)
+    expect(count('penstock_edge_connections')).toBe(0)
+  })
+
+  test('a second CONNECT ends the connection [MQTT-3.1.0-2]', () => {
+    const { connection, transport } = open(5)
+    connection.onChunk(connectPacket(5))
+    expect(endOf(transport, 5)).toBe(0x82)
+  })
+
+  test.each(['a b', 'a/b/c', 'ü', 'x'.repeat(129), '/a', 'a/'])('client id %s is refused with a code', (clientId) => {
+    for (const version of [4, 5] as const) {
+      const { transport } = open(version, clientId)
+      expect(packetsIn(transport, version)[0]).toMatchObject(version === 5 ? { reasonCode: 0x85 } : { returnCode: 2 })
+      expect(transport.ended).toBe(true)
+    }
+  })
+
+  test('an empty client id without a clean session is refused [MQTT-3.1.3-8]', () => {
+    const { connection, transport } = edgeFixture().connect()
+    connection.onChunk(Buffer.from('100c00044d5154540400003c0000', 'hex'))
+    expect(packetsIn(transport, 4)[0]).toMatchObject({ returnCode: 2 })
+  })
+
+  test('the newer connection of a client id ends the older one [MQTT-3.1.4-2]', () => {
+    const { fixture, transport } = open(5)
+    const second = fixture.connect()
+    second.connection.onChunk(connectPacket(5))
+    expect(endOf(transport, 5)).toBe(0x8e)
+    expect(second.transport.ended).toBe(false)
+    expect(fixture.edge.sessions.get('d1')).toBe(second.connection)
+  })
+
+  test('packets sent before a slow identity is known wait for it, in order', async () => {
+    let decide: (identity: { deviceId: string; moduleId: undefined; expiresAtMs: undefined }) => void = () => {}
+    const fixture = edgeFixture({ authenticate: () => new Promise((resolve) => (decide = resolve)) })
+    const { connection, transport } = fixture.connect()
+    connection.onChunk(
+      Buffer.concat([
+        connectPacket(4),
+        publishPacket(4, { payload: '1' }),
+        publishPacket(4, { payload: '2' }).subarray(0, 9),
+      ]),
+    )
+    connection.onChunk(publishPacket(4, { payload: '2' }).subarray(9))
+    expect(transport.paused).toBe(true)
+    expect(transport.bytes.length).toBe(0)
+    decide({ deviceId: 'd1', moduleId: undefined, expiresAtMs: undefined })
+    await new Promise(setImmediate)
+    await fixture.settle()
+    expect(fixture.log.envelopes().map(({ body }) => String(body))).toEqual(['1', '2'])
+    expect(packetsIn(transport, 4).map(({ cmd }) => cmd)).toEqual(['connack', 'puback', 'puback'])
+  })
+
+  test('an identity that is refused gets the code for it', async () => {
+    const fixture = edgeFixture({
+      authenticate: async () => Promise.reject(new PenstockError('INGEST_NOT_AUTHORIZED', 'no')),
+    })
+    for (const version of [4, 5] as const) {
+      const { connection, transport } = fixture.connect()
+      connection.onChunk(connectPacket(version))
+      await new Promise(setImmediate)
+      expect(packetsIn(transport, version)[0]).toMatchObject(version === 5 ? { reasonCode: 0x87 } : { returnCode: 5 })
+      expect(transport.ended).toBe(true)
+    }
+  })
+})
+
+describe('PUBLISH', () => {
+  test('property bag, module and system properties come into the envelope', async () => {
+    const { fixture, connection } = open(4, 'd1/m1')
+    const topic =
+      'devices/d1/modules/m1/messages/events/%24.mid=m%201&%24.ct=application%2Fjson&$.ce=utf-8&level=hot&flag&%24.cdid=other/'
+    connection.onChunk(publishPacket(4, { topic }))
+    await fixture.settle()
+    expect(fixture.log.envelopes()[0]).toMatchObject({
+      deviceId: 'd1',
+      properties: { level: 'hot', flag: '' },
+      systemProperties: { messageId: 'm 1', contentType: 'application/json', contentEncoding: 'utf-8', moduleId: 'm1' },
+    })
+    expect(fixture.log.envelopes()[0]!.systemProperties).not.toHaveProperty('$.cdid')
+  })
+
+  test('any other topic is kept as system property; RETAIN becomes a property', async () => {
+    const { fixture, connection } = open(4)
+    connection.onChunk(publishPacket(4, { topic: 'plant/7', retain: true }))
+    connection.onChunk(publishPacket(4, { topic: 'plant/7' }))
+    await fixture.settle()
+    expect(fixture.log.envelopes()).toMatchObject([
+      { deviceId: 'd1', systemProperties: { topic: 'plant/7' }, properties: { 'mqtt-retain': 'true' } },
+      { deviceId: 'd1', systemProperties: { topic: 'plant/7' }, properties: {} },
+    ])
+  })
+
+  test('MQTT 5.0 properties come into the envelope; a topic alias stands for its topic [MQTT-3.3.2-8]', async () => {
+    const { fixture, connection } = open(5)
+    const properties = {
+      userProperties: { a: '1' },
+      contentType: 'text/plain',
+      messageExpiryInterval: 7,
+      payloadFormatIndicator: true,
+      correlationData: Buffer.from('cd'),
+      responseTopic: 'r',
+    }
+    connection.onChunk(publishPacket(5, { topic: 'plant/7', properties: { ...properties, topicAlias: 3 } }))
+    connection.onChunk(publishPacket(5, { topic: '', properties: { topicAlias: 3 } }))
+    connection.onChunk(publishPacket(5, { topic: '', properties: { topicAlias: 3 } }))
+    connection.onChunk(publishPacket(5, { topic: 'plant/8', properties: { topicAlias: 3 } }))
+    connection.onChunk(publishPacket(5, { topic: '', properties: { topicAlias: 3 } }))
+    await fixture.settle()
+    const envelopes = fixture.log.envelopes()
+    expect(envelopes[0]).toMatchObject({
+      properties: { a: '1' },
+      systemProperties: {
+        topic: 'plant/7',
+        contentType: 'text/plain',
+        messageExpiryInterval: '7',
+        payloadFormatIndicator: '1',
+        correlationData: 'Y2Q=',
+        responseTopic: 'r',
+      },
+    })
+    expect(envelopes.map(({ systemProperties }) => systemProperties.topic)).toEqual([
+      'plant/7',
+      'plant/7',
+      'plant/7',
+      'plant/8',
+      'plant/8',
+    ])
+  })
+
+  test('a client without an id becomes the device of its first topic, and no other', async () => {
+    const { fixture, connection, transport } = open(5, '')
+    connection.onChunk(publishPacket(5, { topic: 'devices/a/messages/events/' }))
+    connection.onChunk(publishPacket(5, { topic: 'devices/b/messages/events/' }))
+    expect(endOf(transport, 5)).toBe(0x87)
+    await fixture.settle()
+    expect(fixture.log.envelopes().map(({ deviceId }) => deviceId)).toEqual(['a'])
+  })
+
+  test.each([
+    ['QoS 2', { qos: 2 as const }, 0x9b],
+    ['a topic of another device [G-6]', { topic: 'devices/d2/messages/events/' }, 0x87],
+    ['another module [G-6]', { topic: 'devices/d1/modules/m/messages/events/' }, 0x87],
+    ['a topic that begins with $', { topic: '$SYS/x' }, 0x90],
+    ['a broken percent-encoding', { topic: 'devices/d1/messages/events/a=%zz' }, 0x90],
+    ['a body above its limit', { payload: Buffer.alloc(limits.bodyBytesMax + 1) }, 0x95],
+    ['a packet above its limit', { payload: Buffer.alloc(limits.packetBytesMax + 1) }, 0x95],
+    ['a topic alias above the maximum [MQTT-3.3.2-9]', { properties: { topicAlias: limits.topicAliasMax + 1 } }, 0x94],
+    ['a topic alias that was never set', { topic: '', properties: { topicAlias: 2 } }, 0x94],
+    ['an empty topic', { topic: '', properties: { contentType: 'a' } }, 0x82],
+  ])('%s ends the connection with the right code, and is not stored', async (_name, more, code) => {
+    const { fixture, connection, transport } = open(5)
+    connection.onChunk(publishPacket(5, more))
+    expect(endOf(transport, 5)).toBe(code)
+    if (!('properties' in more)) {
+      const old = open(4)
+      old.connection.onChunk(publishPacket(4, more))
+      expect(endOf(old.transport, 4)).toBeUndefined()
+      expect(old.fixture.count('penstock_edge_connections_closed_total')).toBe(1)
+    }
+    await fixture.settle()
+    expect(fixture.log.envelopes()).toEqual([])
+  })
+
+  test.each([
+    ['both QoS bits [MQTT-3.3.1-4]', '360500016100' + '01'],
+    ['DUP with QoS 0 [MQTT-3.3.1-2]', '3804000161' + '61'],
+    ['packet id 0 [MQTT-2.3.1-1]', '3205000161' + '0000'],
+    ['a topic beyond the packet', '3003000961'],
+    ['a topic with a wildcard [MQTT-3.3.2-2]', '3004000223' + '61'],
+    ['a topic that is not UTF-8 [MQTT-1.5.4-1]', '30040002' + 'c328'],
+    ['a topic with a null character [MQTT-1.5.4-2]', '30040002' + '6100'],
+    ['a remaining length of five bytes', '30ffffffff01'],
+  ])('%s closes the connection', async (_name, hex) => {
+    const { fixture, connection, transport } = open(4)
+    connection.onChunk(Buffer.from(hex, 'hex'))
+    expect(transport.ended).toBe(true)
+    await fixture.settle()
+    expect(fixture.log.envelopes()).toEqual([])
+  })
+
+  test('a largest body with a long property bag is taken', async () => {
+    const { fixture, connection } = open(4)
+    const topic = `devices/d1/messages/events/k=${'v'.repeat(limits.topicBytesMax - 40)}`
+    connection.onChunk(publishPacket(4, { topic, payload: Buffer.alloc(limits.bodyBytesMax, 1) }))
+    await fixture.settle()
+    expect(fixture.log.envelopes()[0]!.body.length).toBe(limits.bodyBytesMax)
+  })
+
+  test('a batch refused for good ends the connection instead of acknowledging [G-1]', async () => {
+    const { fixture, connection, transport } = open(5)
+    fixture.log.gate = async () => {
+      throw new PenstockError('LOG_RECORD_TOO_LARGE', 'never')
+    }
+    connection.onChunk(publishPacket(5))
+    await fixture.settle()
+    expect(endOf(transport, 5)).toBe(0x83)
+    expect(packetsIn(transport, 5).some(({ cmd }) => cmd === 'puback')).toBe(false)
+  })
+
+  test('a client that does not read its acknowledgements is not read from until it does [G-4]', async () => {
+    const { fixture, connection, transport } = open(4)
+    connection.onChunk(publishPacket(4))
+    transport.writeBytes = limits.socketWriteBytesMax + 1
+    await fixture.settle()
+    expect(transport.paused).toBe(true)
+    connection.onDrained()
+    expect(transport.paused).toBe(false)
+  })
+})
+
+describe('the other packets', () => {
+  test.each([4, 5] as const)(
+    'level %i: SUBSCRIBE and UNSUBSCRIBE are answered per filter, nothing is granted [MQTT-3.8.4-5]',
+    (version) => {
+      const { connection, transport } = open(version)
+      const subscriptions = ['a/#', '$share/g/a'].map((topic) => ({ topic, qos: 1 as const }))
+      connection.onChunk(
+        mqttPacket.generate({ cmd: 'subscribe', messageId: 9, subscriptions }, { protocolVersion: version }),
+      )
+      connection.onChunk(
+        mqttPacket.generate(
+          { cmd: 'unsubscribe', messageId: 10, unsubscriptions: ['a/#'] },
+          { protocolVersion: version },
+        ),
+      )
+      connection.onChunk(Buffer.from([0xc0, 0]))
+      const [, suback, unsuback, pingresp] = packetsIn(transport, version)
+      expect(suback).toMatchObject({
+        cmd: 'suback',
+        messageId: 9,
+        granted: version === 5 ? [0x87, 0x9e] : [0x80, 0x80],
+      })
+      expect(unsuback).toMatchObject({ cmd: 'unsuback', messageId: 10 })
+      expect(pingresp).toMatchObject({ cmd: 'pingresp' })
+      expect(transport.ended).toBe(false)
+    },
+  )
+
+  test.each(['620200' + '01', '4002' + '0001', '5002' + '0001', '8200', '2002' + '0000', 'f000'])(
+    '%s is not expected and ends the connection',
+    (hex) => {
+      const { connection, transport } = open(4)
+      connection.onChunk(Buffer.from(hex, 'hex'))
+      expect(transport.ended).toBe(true)
+    },
+  )
+
+  test('a silent client is ended after one and a half keep-alive intervals, a speaking one is not [MQTT-3.1.2-24]', () => {
+    const { fixture, connection, transport } = open(5, 'd1', { keepalive: 10 })
+    const pass = (seconds: number) => {
+      fixture.edge.seconds += seconds
+      connection.onSecond(0)
+    }
+    pass(15)
+    connection.onChunk(Buffer.from([0xc0, 0]))
+    pass(15)
+    expect(transport.ended).toBe(false)
+    pass(1)
+    expect(endOf(transport, 5)).toBe(0x8d)
+  })
+
+  test('a connection without CONNECT ends in time', () => {
+    const fixture = edgeFixture()
+    const { connection, transport } = fixture.connect()
+    connection.onChunk(connectPacket(4).subarray(0, 5))
+    fixture.edge.seconds += limits.connectDelayMsMax / 1000 + 1
+    connection.onSecond(0)
+    expect(transport.ended).toBe(true)
+  })
+})
+
+describe('will', () => {
+  const will = { topic: 'devices/d1/messages/events/a=b', payload: Buffer.from('bye'), qos: 1 as const, retain: false }
+
+  test('is published as telemetry on an unclean end, not after DISCONNECT [MQTT-3.1.2-8] [MQTT-3.1.2-10]', async () => {
+    for (const clean of [false, true]) {
+      const { fixture, connection, transport } = open(4, 'd1', { will })
+      if (clean) connection.onChunk(Buffer.from([0xe0, 0]))
+      else connection.onClosed()
+      await fixture.settle()
+      expect(transport.ended).toBe(clean)
+      expect(fixture.log.envelopes().map(({ body, properties }) => [String(body), properties])).toEqual(
+        clean ? [] : [['bye', { a: 'b', 'iothub-MessageType': 'Will' }]],
+      )
+    }
+  })
+
+  test('MQTT 5.0: DISCONNECT 0x04 asks for it [MQTT-3.14.4-3]', async () => {
+    const { fixture, connection } = open(5, 'd1', { will })
+    connection.onChunk(Buffer.from([0xe0, 1, 4]))
+    await fixture.settle()
+    expect(fixture.log.envelopes().length).toBe(1)
+  })
+
+  test('on a topic the client may not publish to, the CONNECT is refused', () => {
+    const { transport } = open(5, 'd1', { will: { ...will, topic: 'devices/d2/messages/events/' } })
+    expect(packetsIn(transport, 5)[0]).toMatchObject({ cmd: 'connack', reasonCode: 0x87 })
+    expect(transport.ended).toBe(true)
+  })
+
+  test('with QoS 2 the CONNECT is refused [MQTT-3.2.2-12]', () => {
+    const { transport } = open(5, 'd1', { will: { ...will, qos: 2 } })
+    expect(packetsIn(transport, 5)[0]).toMatchObject({ cmd: 'connack', reasonCode: 0x9b })
+  })
+})
