@@ -169,6 +169,11 @@ export class DeviceConnection {
     if (this.#state === 'open' && !this.#isWriting) this.#socket?.write(pingRequest)
   }
 
+  /** True once the target has closed the connection, too: it has then read everything. */
+  get isClosed(): boolean {
+    return this.#state === 'finished' && this.#socket?.closed !== false
+  }
+
   /** Ends the connection; in order (DISCONNECT) if it is open. */
   finish(): void {
     clearTimeout(this.#reconnect)

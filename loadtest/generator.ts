@@ -25,6 +25,8 @@ export interface GeneratorReport extends GeneratorProgress {
   readonly atStop: GeneratorProgress
   /** From the first to the last moment of sending. */
   readonly sendMs: number
+  /** From the first moment of sending until the target had taken everything: acknowledged it, or at QoS 0 read it all and closed. */
+  readonly consumedMs: number
   readonly ledgers: readonly DeviceLedger[]
   readonly acknowledged: LatencySnapshot
   readonly sendDelay: LatencySnapshot
@@ -111,12 +113,15 @@ export class Generator {
     const sendMs = nowUs() / 1000 - startAtMs
     const atStop = this.progress()
     await this.#drain()
+    const settledMs = nowUs() / 1000 - startAtMs
     clearInterval(ping)
-    this.close()
+    await this.#closeInOrder()
+    const closedMs = nowUs() / 1000 - startAtMs
     return {
       ...this.progress(),
       atStop,
       sendMs,
+      consumedMs: this.#options.qos === 1 ? settledMs : closedMs,
       ledgers: this.#devices.map(({ ledger, deviceId }) => ledger.report(deviceId)),
       acknowledged: this.#acknowledged.snapshot(),
       sendDelay: this.#sendDelay.snapshot(),
@@ -187,6 +192,13 @@ export class Generator {
     const deadlineUs = nowUs() + this.#options.drainMsMax * 1000
     const isBehind = (device: DeviceConnection) => !device.isStopped && device.ledger.sent < device.due
     while (nowUs() < deadlineUs && this.#devices.some((device) => isBehind(device) || !device.isDrained)) await sleep(5)
+  }
+
+  /** DISCONNECTs and waits until the target has closed, too: what still lies in sockets is read until then. */
+  async #closeInOrder(): Promise<void> {
+    this.close()
+    const deadlineUs = nowUs() + this.#options.drainMsMax * 1000
+    while (nowUs() < deadlineUs && !this.#devices.every(({ isClosed }) => isClosed)) await sleep(5)
   }
 
   #ping(): void {

@@ -16,6 +16,8 @@ export interface LoadResult {
   /** Asked for by the schedule, written to sockets, settled by a PUBACK: when sending stopped, and at the end. */
   readonly counts: { readonly atStop: GeneratorProgress; readonly atEnd: GeneratorProgress }
   readonly sendMs: number
+  /** Until the target had acknowledged everything, or at QoS 0 read everything. */
+  readonly consumedMs: number
   readonly sentPerSecond: number
   readonly acknowledgedPerSecond: number
   /** Distinct messages stored, over the time from the first message to the last row; undefined if not reconciled. */
@@ -233,6 +235,7 @@ function resultOf(
     },
     counts: { atStop, atEnd: sumProgress(reports) },
     sendMs,
+    consumedMs: Math.max(...reports.map((report) => report.consumedMs)),
     sentPerSecond: atStop.sent / (sendMs / 1000),
     acknowledgedPerSecond: atStop.settled / (sendMs / 1000),
     storedPerSecond,
