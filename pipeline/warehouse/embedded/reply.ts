@@ -1,0 +1,189 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { PassThrough, type Transform } from 'node:stream'
+import { createBrotliCompress, createDeflate, createGzip, createZstdCompress } from 'node:zlib'
+import type { EngineResult } from './engine.ts'
+import { type EngineError, exceptionText, httpStatusOf } from './engine-error.ts'
+import type { QueryRequest } from './request.ts'
+
+/** Bytes of a result that are held back before the head is sent, so that an early error still has its own status. */
+const heldBytesMax = 256 * 1024
+
+/** The response to one statement: head, result and error in the order ClickHouse sends them. */
+export class Reply {
+  readonly #server: { readonly version: string; readonly timezone: string; readonly displayName: string }
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  readonly #startedAtNs = process.hrtime.bigint()
+  #encoder: Transform | undefined
+  #onGone: (() => void) | undefined
+  #failure: EngineError | undefined
+  #result: EngineResult | undefined
+  gone = false
+
+  constructor(
+    server: { readonly version: string; readonly timezone: string; readonly displayName: string },
+    request: IncomingMessage,
+    response: ServerResponse,
+  ) {
+    this.#server = server
+    this.#request = request
+    this.#response = response
+    response.once('close', () => {
+      if (response.writableFinished) return
+      this.gone = true
+      this.#onGone?.()
+    })
+    response.on('error', () => {})
+    response.setHeader('X-ClickHouse-Server-Display-Name', server.displayName)
+  }
+
+  start(query: QueryRequest, queryId: string): void {
+    this.#response.setHeader('X-ClickHouse-Query-Id', queryId)
+    this.#response.setHeader('X-ClickHouse-Timezone', this.#server.timezone)
+    if (query.enableHttpCompression) this.#encoder = encoderFor(this.#request, this.#response)
+  }
+
+  /** Called once if the client goes away before the response is whole. */
+  onGone(callback: (() => void) | undefined): void {
+    this.#onGone = callback
+    if (this.gone) callback?.()
+  }
+
+  /** Sends a result that is already whole. */
+  async whole(bytes: Buffer, format: string | undefined, result: EngineResult): Promise<void> {
+    this.#result = result
+    this.#head(format)
+    const out = this.#out()
+    out.end(bytes)
+    await this.#finished()
+  }
+
+  /** Sends what comes out of `source`, at the client's pace; settles when the response has ended. */
+  async stream(source: Socket, format: string): Promise<void> {
+    const held: Buffer[] = []
+    let heldBytes = 0
+    let out: NodeJS.WritableStream | undefined
+    for await (const chunk of source as AsyncIterable<Buffer>) {
+      if (this.gone) continue // read on, or the engine would write into a closed pipe until the query is stopped
+      if (out === undefined) {
+        held.push(chunk)
+        heldBytes += chunk.length
+        if (heldBytes < heldBytesMax) continue
+        this.#head(format)
+        out = this.#out()
+        for (const part of held.splice(0)) await this.#write(out, part)
+      } else await this.#write(out, chunk)
+    }
+    if (this.#failure) {
+      if (out) this.#abort(this.#failure)
+      else this.#error(this.#failure)
+      return
+    }
+    if (this.gone) return
+    if (out === undefined) this.#head(format)
+    out ??= this.#out()
+    for (const part of held) await this.#write(out, part)
+    out.end()
+    await this.#finished()
+  }
+
+  finished(result: EngineResult): void {
+    this.#result = result
+  }
+
+  /** Reports a fault: while a result streams, `stream` sends it when the pipe is empty. */
+  fail(error: EngineError): void {
+    this.#failure = error
+    if (!this.#response.headersSent && !this.#streaming) this.#error(error)
+  }
+
+  #streaming = false
+
+  #head(format: string | undefined): void {
+    const response = this.#response
+    if (format !== undefined) {
+      response.setHeader('X-ClickHouse-Format', format)
+      response.setHeader('Content-Type', contentTypeOf(format))
+    }
+    response.setHeader('X-ClickHouse-Summary', this.#summary())
+    response.writeHead(200)
+  }
+
+  #summary(): string {
+    const result = this.#result
+    return JSON.stringify({
+      read_rows: String(result?.rowsRead ?? 0),
+      read_bytes: String(result?.bytesRead ?? 0),
+      written_rows: '0',
+      written_bytes: '0',
+      total_rows_to_read: '0',
+      result_rows: '0',
+      result_bytes: '0',
+      elapsed_ns: String(process.hrtime.bigint() - this.#startedAtNs),
+    })
+  }
+
+  #out(): NodeJS.WritableStream {
+    if (!this.#encoder) return this.#response
+    this.#encoder.pipe(this.#response)
+    return this.#encoder
+  }
+
+  async #write(out: NodeJS.WritableStream, chunk: Buffer): Promise<void> {
+    if (this.gone || out.write(chunk)) return
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        out.removeListener('drain', done)
+        this.#response.removeListener('close', done)
+        resolve()
+      }
+      out.once('drain', done)
+      this.#response.once('close', done)
+    })
+  }
+
+  async #finished(): Promise<void> {
+    if (this.#response.writableFinished || this.gone) return
+    await new Promise<void>((resolve) => this.#response.once('close', () => resolve()))
+  }
+
+  #error(error: EngineError): void {
+    const response = this.#response
+    if (response.headersSent) return
+    response.removeHeader('Content-Encoding')
+    response.setHeader('X-ClickHouse-Exception-Code', String(error.number))
+    response.setHeader('Content-Type', 'text/plain; charset=UTF-8')
+    response.statusCode = httpStatusOf(error.number)
+    response.end(exceptionText(error, this.#server.version))
+  }
+
+  #abort(error: EngineError): void {
+    const text = `\n__exception__\n${exceptionText(error, this.#server.version)}`
+    this.#response.write(text, () => this.#response.destroy())
+  }
+}
+
+function encoderFor(request: IncomingMessage, response: ServerResponse): Transform | undefined {
+  const accepted = String(request.headers['accept-encoding'] ?? '')
+  const encoders: Readonly<Record<string, () => Transform>> = {
+    zstd: createZstdCompress,
+    br: createBrotliCompress,
+    gzip: createGzip,
+    deflate: createDeflate,
+  }
+  for (const name of ['gzip', 'zstd', 'br', 'deflate']) {
+    if (!new RegExp(`\\b${name}\\b`).test(accepted)) continue
+    response.setHeader('Content-Encoding', name)
+    return encoders[name]?.() ?? new PassThrough()
+  }
+  return undefined
+}
+
+function contentTypeOf(format: string): string {
+  if (/^JSON.*EachRow|NDJSON|JSONLines/i.test(format)) return 'application/x-ndjson; charset=UTF-8'
+  if (/^JSON/i.test(format)) return 'application/json; charset=UTF-8'
+  if (/^CSV/i.test(format)) return 'text/csv; charset=UTF-8; header=absent'
+  if (/^(TabSeparated|TSV)/i.test(format)) return 'text/tab-separated-values; charset=UTF-8'
+  return 'application/octet-stream'
+}

@@ -1,0 +1,125 @@
+import type { IncomingMessage } from 'node:http'
+import { EngineError } from './engine-error.ts'
+
+/** What the URL and the headers of a request say, sorted. */
+export interface QueryRequest {
+  readonly query: string
+  readonly user: string
+  readonly password: string
+  readonly database: string | undefined
+  readonly queryId: string | undefined
+  readonly defaultFormat: string | undefined
+  readonly decompress: boolean
+  readonly compress: boolean
+  readonly enableHttpCompression: boolean
+  readonly waitEndOfQuery: boolean
+  readonly sendProgress: boolean
+  readonly settings: ReadonlyMap<string, string>
+  readonly parameters: ReadonlyMap<string, string>
+}
+
+/** Parameters of the protocol that are no settings of the engine and need nothing done here. */
+const ignored = new Set([
+  'quota_key',
+  'session_check',
+  'session_timeout',
+  'close_session',
+  'stacktrace',
+  'client_protocol_version',
+  'buffer_size',
+  'http_response_buffer_size',
+  'http_headers_progress_interval_ms',
+  'http_write_exception_in_output_format',
+  'http_zlib_compression_level',
+  'add_http_cors_header',
+  'cancel_http_readonly_queries_on_client_close',
+  'http_wait_end_of_query',
+  'role',
+])
+
+/** @throws EngineError if parts of it contradict each other */
+export function queryRequestFrom(request: IncomingMessage, url: URL): QueryRequest {
+  const given = new Map(url.searchParams)
+  const take = (name: string): string | undefined => {
+    const value = given.get(name)
+    given.delete(name)
+    return value
+  }
+  const credentials = credentialsFrom(request, take('user'), take('password'))
+  if (take('session_id')) {
+    throw new EngineError(344, 'SUPPORT_IS_DISABLED', 'Sessions over HTTP are not offered by the embedded engine')
+  }
+  const flag = (name: string, preset: boolean): boolean => {
+    const value = take(name)
+    return value === undefined ? preset : value !== '0' && value.toLowerCase() !== 'false' && value !== ''
+  }
+  const result = {
+    query: take('query') ?? '',
+    ...credentials,
+    database: take('database') ?? headerText(request, 'x-clickhouse-database'),
+    queryId: take('query_id') || undefined,
+    defaultFormat: take('default_format') ?? headerText(request, 'x-clickhouse-format'),
+    decompress: flag('decompress', false),
+    compress: flag('compress', false),
+    enableHttpCompression: flag('enable_http_compression', true),
+    waitEndOfQuery: flag('wait_end_of_query', false),
+    sendProgress: flag('send_progress_in_http_headers', false),
+  }
+  const settings = new Map<string, string>()
+  const parameters = new Map<string, string>()
+  for (const [name, value] of given) {
+    if (ignored.has(name)) continue
+    if (name.startsWith('param_')) parameters.set(name, value)
+    else settings.set(name, value)
+  }
+  for (const name of [...settings.keys(), ...parameters.keys()]) {
+    if (!/^[A-Za-z_][A-Za-z0-9_.]*$/.test(name)) {
+      throw new EngineError(
+        115,
+        'UNKNOWN_SETTING',
+        `Setting ${JSON.stringify(name)} is neither a builtin setting nor custom`,
+      )
+    }
+  }
+  return { ...result, settings, parameters }
+}
+
+function credentialsFrom(request: IncomingMessage, urlUser: string | undefined, urlPassword: string | undefined) {
+  const headerUser = headerText(request, 'x-clickhouse-user')
+  const headerKey = headerText(request, 'x-clickhouse-key')
+  const authorization = request.headers.authorization
+  const hasHeader = headerUser !== undefined || headerKey !== undefined
+  const hasUrl = urlUser !== undefined || urlPassword !== undefined
+  if (hasHeader && (hasUrl || authorization !== undefined)) {
+    throw new EngineError(
+      516,
+      'AUTHENTICATION_FAILED',
+      'Invalid authentication: it is not allowed to use X-ClickHouse HTTP headers and other authentication methods simultaneously',
+    )
+  }
+  if (authorization === undefined)
+    return { user: headerUser ?? urlUser ?? 'default', password: headerKey ?? urlPassword ?? '' }
+  if (hasUrl) {
+    throw new EngineError(
+      516,
+      'AUTHENTICATION_FAILED',
+      'Invalid authentication: it is not allowed to use Authorization HTTP header and authentication via parameters simultaneously',
+    )
+  }
+  const match = /^Basic\s+(\S+)$/i.exec(authorization)
+  if (!match) {
+    throw new EngineError(
+      516,
+      'AUTHENTICATION_FAILED',
+      "Invalid authentication: only 'Basic' HTTP Authorization is supported",
+    )
+  }
+  const text = Buffer.from(match[1] ?? '', 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  return colon < 0 ? { user: text, password: '' } : { user: text.slice(0, colon), password: text.slice(colon + 1) }
+}
+
+function headerText(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name]
+  return typeof value === 'string' ? value : undefined
+}
