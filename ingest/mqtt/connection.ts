@@ -30,14 +30,11 @@ import {
   refusingConnack,
   unsupportedVersionConnack,
 } from './packets.ts'
-import { readPublishProperties } from './publish-properties.ts'
-import { type Route, routeFor } from './route.ts'
+import { PublishReader } from './publish-reader.ts'
 import { Unacknowledged } from './unacknowledged.ts'
 import { Will } from './will.ts'
 
 type State = 'waiting' | 'deciding' | 'open' | 'closed'
-
-const none = new Uint8Array(0)
 
 export class Connection implements BatchOwner {
   batch: OpenBatch | undefined = undefined
@@ -56,8 +53,7 @@ export class Connection implements BatchOwner {
   #silenceSecondsMax = limits.connectDelayMsMax / 1000
   #heardAtSeconds: number
   #will: Will | undefined = undefined
-  #route: Route | undefined = undefined
-  #aliases: (Buffer | undefined)[] | undefined = undefined
+  #publishes: PublishReader | undefined = undefined
   #unacknowledged: Unacknowledged | undefined = undefined
   #partial: Buffer | undefined = undefined
   #partialBytes = 0
@@ -217,94 +213,21 @@ export class Connection implements BatchOwner {
     return this.#isClosed() ? end : at
   }
 
-  /** HOT: per PUBLISH. Header flags: DUP 8, QoS 6, RETAIN 1 [MQTT-3.3.1-4]. */
+  /** HOT: per PUBLISH. */
   #publish(first: number, bytes: Buffer, start: number, end: number): void {
-    const qos = first & 0x06
-    if (qos > 2) {
-      throw qos === 4
-        ? new PenstockError('INGEST_QOS_REFUSED', 'QoS 2 is not offered')
-        : new PenstockError('INGEST_FRAME_MALFORMED', 'both QoS bits are set [MQTT-3.3.1-4]')
-    }
-    if (qos === 0 && (first & 0x08) !== 0)
-      throw new PenstockError('INGEST_FRAME_MALFORMED', 'DUP with QoS 0 [MQTT-3.3.1-2]')
-    if (end - start < 2) throw new PenstockError('INGEST_FRAME_MALFORMED', 'a PUBLISH that is cut short')
-    const topicStart = start + 2
-    const topicEnd = topicStart + (((bytes[start] as number) << 8) | (bytes[start + 1] as number))
-    let at = topicEnd + qos
-    if (at > end) throw new PenstockError('INGEST_FRAME_MALFORMED', 'a PUBLISH that is cut short')
-    let propertiesStart = at
-    if (this.#version === 5) {
-      let length = at < end ? (bytes[at++] as number) : 0x80
-      if (length > 0x7f) {
-        length = propertyBytesOf(bytes, propertiesStart, end)
-        at = propertiesStart + (length > 0x3fff ? 3 : 2)
-      }
-      propertiesStart = at
-      at += length
-      if (at > end) throw new PenstockError('INGEST_FRAME_MALFORMED', 'PUBLISH properties that are cut short')
-    }
-    if (end - at > limits.bodyBytesMax) {
-      throw new PenstockError(
-        'INGEST_FRAME_TOO_LARGE',
-        `a message body of ${end - at} bytes; at most ${limits.bodyBytesMax} are allowed`,
-      )
-    }
-    let route = this.#route
-    if (
-      route === undefined ||
-      route.retain !== ((first & 1) === 1) ||
-      !sameBytes(route.topic, bytes, topicStart, topicEnd) ||
-      !sameBytes(route.propertyBytes, bytes, propertiesStart, at)
-    ) {
-      route = this.#routeOf(
-        bytes.subarray(topicStart, topicEnd),
-        (first & 1) === 1,
-        bytes.subarray(propertiesStart, at),
-      )
-    }
-    if (qos === 0) {
-      route.partition.write(route.frame, bytes, at, end, undefined)
+    this.#publishes ??= new PublishReader(this.#edge.batcher, this)
+    const message = this.#publishes
+    const route = message.read(first, bytes, start, end)
+    this.#deviceId ??= route.deviceId
+    if (message.packetId === 0) {
+      route.partition.write(route.frame, bytes, message.bodyStart, end, undefined)
       this.#edge.counters.receivedQos0.value++
       return
     }
-    const packetId = ((bytes[topicEnd] as number) << 8) | (bytes[topicEnd + 1] as number)
-    if (packetId === 0) throw new PenstockError('INGEST_FRAME_MALFORMED', 'packet id 0 [MQTT-2.3.1-1]')
     this.#unacknowledged ??= new Unacknowledged()
-    this.#unacknowledged.push(packetId)
-    route.partition.write(route.frame, bytes, at, end, this)
+    this.#unacknowledged.push(message.packetId)
+    route.partition.write(route.frame, bytes, message.bodyStart, end, this)
     this.#edge.counters.receivedQos1.value++
-  }
-
-  /** The route of a topic not seen in the last message; resolves topic aliases [MQTT-3.3.2-8]. */
-  #routeOf(topicBytes: Buffer, retain: boolean, propertyBytes: Buffer): Route {
-    const extra = propertyBytes.length === 0 ? undefined : readPublishProperties(propertyBytes, 0, propertyBytes.length)
-    let topic = topicBytes
-    if (extra !== undefined && extra.topicAlias > 0) topic = this.#aliased(topicBytes, extra.topicAlias)
-    else if (topicBytes.length === 0) {
-      throw new PenstockError('INGEST_PROTOCOL_ERROR', 'an empty topic name without a topic alias')
-    }
-    const route = routeFor(this.#edge.batcher, this, topic, retain, extra, propertyBytes)
-    if (this.#deviceId === undefined) this.#deviceId = topic.toString('utf8').split('/', 2)[1]
-    // Kept under the bytes of the packet: with an alias alone those are an empty topic.
-    this.#route = topic === topicBytes ? route : { ...route, topic: none }
-    return this.#route
-  }
-
-  #aliased(topic: Buffer, alias: number): Buffer {
-    if (alias > limits.topicAliasMax) {
-      throw new PenstockError(
-        'INGEST_TOPIC_ALIAS_INVALID',
-        `topic alias ${alias} is above ${limits.topicAliasMax} [MQTT-3.3.2-9]`,
-      )
-    }
-    this.#aliases ??= []
-    if (topic.length > 0) {
-      this.#aliases[alias] = Buffer.from(topic)
-      return topic
-    }
-    const known = this.#aliases[alias]
-    if (known === undefined) throw new PenstockError('INGEST_TOPIC_ALIAS_INVALID', `topic alias ${alias} was never set`)
-    return known
   }
 
   #connect(frame: Buffer): void {
@@ -452,22 +375,3 @@ export class Connection implements BatchOwner {
 /** Room made at once for a frame of known length; a longer one grows as its bytes really come. */
 const firstPartialBytes = 16 * 1024
 const shortestPartialBytes = 8
-
-function sameBytes(kept: Uint8Array, bytes: Buffer, start: number, end: number): boolean {
-  if (kept.length !== end - start) return false
-  for (let i = 0; i < kept.length; i++) if (kept[i] !== bytes[start + i]) return false
-  return true
-}
-
-function propertyBytesOf(bytes: Buffer, start: number, end: number): number {
-  let length = 0
-  for (let i = 0; i < 3; i++) {
-    const byte = start + i < end ? (bytes[start + i] as number) : 0x80
-    length += (byte & 0x7f) << (7 * i)
-    if (byte < 0x80) {
-      if (byte === 0 && i > 0) break // more bytes than needed [MQTT-1.5.5-1]
-      return length
-    }
-  }
-  throw new PenstockError('INGEST_FRAME_MALFORMED', 'a property length that is cut short or beyond the packet')
-}

@@ -12,6 +12,7 @@ export interface Route {
   readonly topic: Uint8Array
   readonly propertyBytes: Uint8Array
   readonly retain: boolean
+  readonly deviceId: string
   readonly frame: EnvelopeFrame
   readonly partition: PartitionBatcher
 }
@@ -113,6 +114,7 @@ export function routeFor(
   if (retain) reading.properties.set(...retainProperty)
   return {
     ...routeOfReading(batcher, reading),
+    deviceId: reading.deviceId,
     topic: Uint8Array.from(topic),
     propertyBytes: Uint8Array.from(propertyBytes),
     retain,

@@ -1,0 +1,142 @@
+/**
+ * PUBLISH, read in place (MQTT 3.1.1 and 5.0, section 3.3):
+ *
+ *   topic length 2 │ topic │ packet id 2, QoS 1 only │ 5.0: property length 1–4, properties │ body to the end of the frame
+ *
+ * Header flags: DUP 8, QoS 6, RETAIN 1. The route of the last message is kept: the same topic and property bytes need no look.
+ */
+import type { Batcher } from '#ingest/batches/batcher.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import type { ProtocolVersion } from './packets.ts'
+import { readPublishProperties } from './publish-properties.ts'
+import { type Publisher, type Route, routeFor } from './route.ts'
+
+const none = new Uint8Array(0)
+
+/** Reads the PUBLISH packets of one connection; results lie in its fields until the next `read`, so that none is allocated. */
+export class PublishReader {
+  /** Position of the message body, which ends with the frame. */
+  bodyStart = 0
+  /** 0 for QoS 0. */
+  packetId = 0
+  readonly #batcher: Batcher
+  readonly #publisher: Publisher & { readonly version: ProtocolVersion }
+  #route: Route | undefined = undefined
+  #aliases: (Buffer | undefined)[] | undefined = undefined
+
+  constructor(batcher: Batcher, publisher: Publisher & { readonly version: ProtocolVersion }) {
+    this.#batcher = batcher
+    this.#publisher = publisher
+  }
+
+  /**
+   * Reads the packet whose first byte is `first` and whose variable header begins at `start`; returns where it goes.
+   * HOT: per message; compares topic and property bytes with the last ones.
+   * @throws PenstockError, which ends the connection
+   */
+  read(first: number, bytes: Buffer, start: number, end: number): Route {
+    const qos = first & 0x06
+    if (qos > 2) {
+      throw qos === 4
+        ? new PenstockError('INGEST_QOS_REFUSED', 'QoS 2 is not offered')
+        : new PenstockError('INGEST_FRAME_MALFORMED', 'both QoS bits are set [MQTT-3.3.1-4]')
+    }
+    if (qos === 0 && (first & 0x08) !== 0)
+      throw new PenstockError('INGEST_FRAME_MALFORMED', 'DUP with QoS 0 [MQTT-3.3.1-2]')
+    if (end - start < 2) throw cutShort()
+    const topicStart = start + 2
+    const topicEnd = topicStart + (((bytes[start] as number) << 8) | (bytes[start + 1] as number))
+    let at = topicEnd + qos
+    if (at > end) throw cutShort()
+    this.packetId = qos === 0 ? 0 : ((bytes[topicEnd] as number) << 8) | (bytes[topicEnd + 1] as number)
+    if (qos !== 0 && this.packetId === 0)
+      throw new PenstockError('INGEST_FRAME_MALFORMED', 'packet id 0 [MQTT-2.3.1-1]')
+    let propertiesStart = at
+    if (this.#publisher.version === 5) {
+      let length = at < end ? (bytes[at++] as number) : 0x80
+      if (length > 0x7f) {
+        length = propertyBytesOf(bytes, propertiesStart, end)
+        at = propertiesStart + (length > 0x3fff ? 3 : 2)
+      }
+      propertiesStart = at
+      at += length
+      if (at > end) throw cutShort()
+    }
+    if (end - at > limits.bodyBytesMax) {
+      throw new PenstockError(
+        'INGEST_FRAME_TOO_LARGE',
+        `a message body of ${end - at} bytes; at most ${limits.bodyBytesMax} are allowed`,
+      )
+    }
+    this.bodyStart = at
+    const route = this.#route
+    if (
+      route !== undefined &&
+      route.retain === ((first & 1) === 1) &&
+      sameBytes(route.topic, bytes, topicStart, topicEnd) &&
+      sameBytes(route.propertyBytes, bytes, propertiesStart, at)
+    ) {
+      return route
+    }
+    return this.#routeOf(bytes.subarray(topicStart, topicEnd), (first & 1) === 1, bytes.subarray(propertiesStart, at))
+  }
+
+  /** The route of another topic than the last message's; resolves topic aliases [MQTT-3.3.2-8]. */
+  #routeOf(topicBytes: Buffer, retain: boolean, propertyBytes: Buffer): Route {
+    const extra = propertyBytes.length === 0 ? undefined : readPublishProperties(propertyBytes, 0, propertyBytes.length)
+    let topic = topicBytes
+    if (extra !== undefined && extra.topicAlias > 0) topic = this.#aliased(topicBytes, extra.topicAlias)
+    else if (topicBytes.length === 0) {
+      throw new PenstockError('INGEST_PROTOCOL_ERROR', 'an empty topic name without a topic alias')
+    }
+    const route = routeFor(this.#batcher, this.#publisher, topic, retain, extra, propertyBytes)
+    // Kept under the bytes of the packet: with an alias alone those are an empty topic.
+    this.#route = topic === topicBytes ? route : { ...route, topic: none }
+    return this.#route
+  }
+
+  #aliased(topic: Buffer, alias: number): Buffer {
+    if (alias > limits.topicAliasMax) {
+      throw new PenstockError(
+        'INGEST_TOPIC_ALIAS_INVALID',
+        `topic alias ${alias} is above ${limits.topicAliasMax} [MQTT-3.3.2-9]`,
+      )
+    }
+    this.#aliases ??= []
+    if (topic.length > 0) {
+      this.#aliases[alias] = Buffer.from(topic)
+      return topic
+    }
+    const known = this.#aliases[alias]
+    if (known === undefined) throw new PenstockError('INGEST_TOPIC_ALIAS_INVALID', `topic alias ${alias} was never set`)
+    return known
+  }
+}
+
+function sameBytes(kept: Uint8Array, bytes: Buffer, start: number, end: number): boolean {
+  if (kept.length !== end - start) return false
+  for (let i = 0; i < kept.length; i++) if (kept[i] !== bytes[start + i]) return false
+  return true
+}
+
+/** A property length of two or three bytes; a packet has no room for four. */
+function propertyBytesOf(bytes: Buffer, start: number, end: number): number {
+  let length = 0
+  for (let i = 0; i < 3 && start + i < end; i++) {
+    const byte = bytes[start + i] as number
+    length += (byte & 0x7f) << (7 * i)
+    if (byte < 0x80) {
+      if (byte === 0) break // more bytes than needed [MQTT-1.5.5-1]
+      return length
+    }
+  }
+  throw new PenstockError(
+    'INGEST_FRAME_MALFORMED',
+    'a property length that is cut short, too long or beyond the packet',
+  )
+}
+
+function cutShort(): PenstockError {
+  return new PenstockError('INGEST_FRAME_MALFORMED', 'a PUBLISH that is cut short')
+}
