@@ -16,7 +16,8 @@ export function screenOf(result: LoadResult): string {
     `offered       ${cell(atStop.offered)}`,
     `sent          ${cell(atEnd.sent)}  ${cell(result.sentPerSecond)}/s`,
   ]
-  if (options.qos === 0) lines.push(`consumed      ${cell(atEnd.sent)}  ${cell((atEnd.sent * 1000) / result.consumedMs)}/s`)
+  if (options.qos === 0)
+    lines.push(`consumed      ${cell(atEnd.sent)}  ${cell((atEnd.sent * 1000) / result.consumedMs)}/s`)
   if (options.qos === 1) lines.push(`acknowledged  ${cell(atEnd.settled)}  ${cell(result.acknowledgedPerSecond)}/s`)
   const { reconciliation } = result
   if (reconciliation) lines.push(`stored        ${cell(reconciliation.stored)}  ${cell(result.storedPerSecond ?? 0)}/s`)

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { startAckSink } from './bench/ack-sink.ts'
 import { countOfRanges, type DeviceLedger } from './ledger.ts'
-import { loadDefaults, type LoadOptions } from './options.ts'
+import { type LoadOptions, loadDefaults } from './options.ts'
 import { runLoad } from './run-load.ts'
 
 const open: { close(): Promise<void> }[] = []
@@ -10,19 +10,22 @@ afterEach(async () => {
 })
 
 describe('a load run', () => {
-  test.each([4, 5] as const)('version %i: every message of a given total is sent once and acknowledged', async (protocol) => {
-    const sink = await sinkAt(0)
-    const ledgers: DeviceLedger[] = []
-    const result = await runLoad(
-      { ...optionsFor(sink.port), protocol, messages: 100_003, processes: 2, rate: 'saturate' },
-      { onLedgers: (all) => ledgers.push(...all) },
-    )
-    expect(result.counts.atEnd).toMatchObject({ sent: 100_003, settled: 100_003 })
-    expect(ledgers.length).toBe(20)
-    expect(ledgers.every(({ acknowledged, resent }) => acknowledged.length === 1 && resent.length === 0)).toBe(true)
-    expect(result.latency.acknowledged.summary.count).toBe(100_003)
-    expect(result.acknowledgedOutOfOrder + result.acknowledgedUnexpected).toBe(0)
-  })
+  test.each([4, 5] as const)(
+    'version %i: every message of a given total is sent once and acknowledged',
+    async (protocol) => {
+      const sink = await sinkAt(0)
+      const ledgers: DeviceLedger[] = []
+      const result = await runLoad(
+        { ...optionsFor(sink.port), protocol, messages: 100_003, processes: 2, rate: 'saturate' },
+        { onLedgers: (all) => ledgers.push(...all) },
+      )
+      expect(result.counts.atEnd).toMatchObject({ sent: 100_003, settled: 100_003 })
+      expect(ledgers.length).toBe(20)
+      expect(ledgers.every(({ acknowledged, resent }) => acknowledged.length === 1 && resent.length === 0)).toBe(true)
+      expect(result.latency.acknowledged.summary.count).toBe(100_003)
+      expect(result.acknowledgedOutOfOrder + result.acknowledgedUnexpected).toBe(0)
+    },
+  )
 
   test('open-loop: what the schedule offers is sent, each message counted from its intended moment', async () => {
     const sink = await sinkAt(0)
