@@ -52,6 +52,22 @@ export const limits = {
   deduplicationWindow: 20_000,
   /** The same as an age, for ReplicatedMergeTree: its own default, 20 times the latest moment of a late insert. */
   deduplicationWindowSeconds: 3_600,
+  /** Modules of one device; the hub's own limit. */
+  modulesPerDeviceMax: 50,
+  /** Operations in one bulk request; the hub's own limit. */
+  bulkOperationsMax: 100,
+  /** Devices in one page of a list or query; the hub's own limit. */
+  registryPageMax: 1_000,
+  /** Body of a registry request: 100 identities of the largest texts, with room. */
+  registryBodyBytesMax: 512 * 1024,
+  /** Text of one query. */
+  queryBytesMax: 8 * 1024,
+  /** A SAS token or key as an MQTT password or Authorization header: a policy token of the longest ids, percent-encoded, has about 1,500. */
+  credentialBytesMax: 4 * 1024,
+  /** Certificates followed from a device's leaf to a registered authority. */
+  certificateChainMax: 5,
+  /** Certificate authorities kept; the hub's own limit. */
+  authoritiesMax: 25,
 } as const
 
 /** Asserts the relations between limits that the code relies on. */

@@ -35,6 +35,13 @@ export const telemetryInput =
   "deviceId String, enqueuedAtMs DateTime64(3, 'UTC'), body String, " +
   'properties Map(LowCardinality(String), String), systemProperties Map(LowCardinality(String), String)'
 
+/** Stores dead letters given as JSON lines: head fields and the bytes as base64, which JSON can carry. */
+export const deadLetterInsert =
+  `INSERT INTO ${warehouseDatabase}.dead_letters (topic, log_partition, log_offset, at, reason, text, message_count, bytes) ` +
+  "SELECT topic, partition, offset, fromUnixTimestamp64Milli(atMs, 'UTC'), reason, text, messageCount, base64Decode(bytes) " +
+  "FROM input('topic String, partition UInt32, offset UInt64, atMs Int64, reason String, text String, messageCount UInt32, " +
+  "bytes String') FORMAT JSONEachRow"
+
 /** Settings of `penstock.telemetry` without which delivery is not exactly once; checked on an existing table too. */
 export function deliverySettings(replicated: boolean): Readonly<Record<string, number>> {
   return replicated
@@ -83,8 +90,7 @@ function telemetryStatement(options: TableOptions): string {
   // PARTITION BY: a day is dropped as a whole; an insert never crosses it, so that it stays one part.
   // Codecs: inserts are bound by CPU and LZ4 (the default) is the cheapest for text. Times and positions are sorted within
   // a device, so their differences are small: Delta leaves LZ4 next to nothing to store.
-  const ttl =
-    options.ttlDays > 0 ? ` TTL toDateTime(enqueued_at) + INTERVAL ${options.ttlDays} DAY DELETE` : ''
+  const ttl = options.ttlDays > 0 ? ` TTL toDateTime(enqueued_at) + INTERVAL ${options.ttlDays} DAY DELETE` : ''
   const settings = {
     ...deliverySettings(options.replicated),
     // With a TTL whole days leave at once instead of being rewritten.

@@ -1,0 +1,175 @@
+/**
+ * The ClickHouse sink: one range of batches becomes one INSERT, one block, one part.
+ *
+ *   INSERT INTO penstock.telemetry (…) SELECT …, {partition}, {first} FROM input('…')
+ *   WHERE throwIf(now64(3) > {expires}, …) = 0      begins in time, on ClickHouse's own clock
+ *     AND throwIf(toDate(enqueuedAtMs) != {day}, …) = 0   stays in one table partition, so in one part
+ *   FORMAT Avro
+ *
+ * Both conditions cost two comparisons a row, vectorised; the first is folded to a constant before the body is read.
+ */
+import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import type { Clock } from '#runtime/clock.ts'
+import { systemClock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { batchHeader } from '#schemas/batch.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import type { Sink, SinkRange } from '#schemas/sink.ts'
+import { type TableOptions, telemetryInput, warehouseDatabase } from '#schemas/telemetry-table.ts'
+import { prepareTables } from './clickhouse-tables.ts'
+
+const table = `${warehouseDatabase}.telemetry`
+const expiredText = 'penstock: this insert began too late'
+const dayText = 'penstock: a message lies outside the day that its batch is stamped with'
+
+export interface ClickHouseSinkOptions {
+  readonly warehouse: Warehouse
+  readonly tables: TableOptions
+  readonly logger: Logger
+  readonly clock?: Clock
+}
+
+/**
+ * Creates or checks the tables and opens the sink; the warehouse stays the caller's to close.
+ * @throws WAREHOUSE_TABLE_UNSAFE, WAREHOUSE_UNAVAILABLE
+ */
+export async function openClickHouseSink(options: ClickHouseSinkOptions): Promise<Sink> {
+  await prepareTables(options.warehouse, options.tables, options.logger)
+  const sink = new ClickHouseSink(options)
+  await sink.open()
+  return sink
+}
+
+class ClickHouseSink implements Sink {
+  readonly name = 'clickhouse'
+  readonly insertMsMax = limits.insertRunMsMax
+  readonly #warehouse: Warehouse
+  readonly #replicated: boolean
+  readonly #clock: Clock
+  #settings: Readonly<Record<string, string>> = {}
+  /** ClickHouse's clock minus ours. */
+  #clockAheadMs = 0
+
+  constructor({ warehouse, tables, clock = systemClock }: ClickHouseSinkOptions) {
+    this.#warehouse = warehouse
+    this.#replicated = tables.replicated
+    this.#clock = clock
+  }
+
+  async open(): Promise<void> {
+    this.#settings = await knownSettings(this.#warehouse, insertSettings(this.#replicated))
+    await this.#measureClock()
+  }
+
+  async insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresAtMs: number): Promise<void> {
+    const statement = insertStatement(range, expiresAtMs + this.#clockAheadMs)
+    try {
+      await this.#warehouse.insert(statement, chunks, { ...this.#settings, insert_deduplication_token: token })
+    } catch (error) {
+      if (!isPenstockError(error, 'WAREHOUSE_REFUSED') || !error.message.includes(expiredText)) throw error
+      // Not the rows' fault: the process slept, or a clock was set. Measure again; the caller decides whether to repeat.
+      await this.#measureClock()
+      throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'the insert began too late and was refused', { cause: error })
+    }
+  }
+
+  async stored(range: SinkRange): Promise<number> {
+    // A replica that lags would answer 0 for what another one holds.
+    if (this.#replicated) await this.#warehouse.command(`SYSTEM SYNC REPLICA ${table} LIGHTWEIGHT`)
+    // The time prunes the day's parts, and tells this log from an older one whose positions began at 0 too.
+    const [row] = await this.#warehouse.query(
+      `SELECT count() AS rows FROM ${table} WHERE log_partition = ${range.partition} AND log_offset = ${range.first} ` +
+        `AND enqueued_at >= ${moment(range.enqueuedAtMsFirst)} AND enqueued_at <= ${moment(range.enqueuedAtMsLast)}`,
+    )
+    return Number(row?.rows ?? 0)
+  }
+
+  async accepts(): Promise<boolean> {
+    const range: SinkRange = {
+      topic: '',
+      partition: 0,
+      first: 0,
+      last: 0,
+      rowCount: 0,
+      enqueuedAtMsFirst: 0,
+      enqueuedAtMsLast: 0,
+    }
+    try {
+      const expiresAtMs = this.#clock.nowMs() + limits.insertBeginMsMax
+      await this.insert(range, '', [batchHeader], expiresAtMs)
+      return true
+    } catch (error) {
+      if (isPenstockError(error, 'WAREHOUSE_REFUSED')) return false
+      throw error
+    }
+  }
+
+  async #measureClock(): Promise<void> {
+    const before = this.#clock.nowMs()
+    const [row] = await this.#warehouse.query('SELECT toUnixTimestamp64Milli(now64(3)) AS now_ms')
+    const middle = (before + this.#clock.nowMs()) / 2
+    this.#clockAheadMs = Math.round(Number(row?.now_ms ?? middle) - middle)
+  }
+}
+
+/** The statement that stores `range`; `expiresAtMs` in ClickHouse's time. */
+export function insertStatement(range: SinkRange, expiresAtMs: number): string {
+  return (
+    `INSERT INTO ${table} (device_id, enqueued_at, body, properties, system_properties, log_partition, log_offset) ` +
+    `SELECT deviceId, enqueuedAtMs, body, properties, systemProperties, ${range.partition}, ${range.first} ` +
+    `FROM input('${telemetryInput.replaceAll("'", "\\'")}') ` +
+    `WHERE throwIf(now64(3) > ${moment(expiresAtMs)}, '${expiredText}') = 0 ` +
+    `AND throwIf(toDate(enqueuedAtMs) != toDate(${moment(range.enqueuedAtMsFirst)}), '${dayText}') = 0 ` +
+    'FORMAT Avro'
+  )
+}
+
+/** Pinned, since a repeated insert is the same block only under the same settings. */
+function insertSettings(replicated: boolean): Readonly<Record<string, string>> {
+  return {
+    // ClickHouse waits for nothing and answers when the part is committed. On by default since 26.x.
+    async_insert: '0',
+    wait_end_of_query: '1',
+    insert_deduplicate: '1',
+    deduplicate_insert: 'enable',
+    // A token of our own makes INSERT … SELECT safe to repeat; newer versions must be told.
+    deduplicate_insert_select: 'force_enable',
+    insert_select_deduplicate: '1',
+    // A roll-up must not count a block that the table discarded (before 26.2 it did by default).
+    deduplicate_blocks_in_dependent_materialized_views: '1',
+    // One insert, one block: gather until more rows than an insert may have, whatever their bytes.
+    max_insert_block_size: '1048449',
+    min_insert_block_size_rows: '1048449',
+    min_insert_block_size_bytes: '0',
+    max_insert_block_size_bytes: '0',
+    use_strict_insert_block_limits: '0',
+    // One thread keeps the order of blocks, and so of one device's messages of one millisecond; one writer makes one part.
+    max_threads: '1',
+    max_insert_threads: '1',
+    // One block of one day is one part; the statement's own condition says it earlier and more clearly.
+    max_partitions_per_insert_block: '1',
+    throw_on_max_partitions_per_insert_block: '1',
+    // Bounds how long an insert of unknown outcome may still land.
+    max_execution_time: String(limits.insertRunMsMax / 1000),
+    timeout_overflow_mode: 'throw',
+    ...(replicated ? { insert_quorum: 'auto', insert_quorum_parallel: '1' } : {}),
+  }
+}
+
+/** Settings that this server knows: an older one refuses a statement for a name that it has not learned yet. */
+async function knownSettings(
+  warehouse: Warehouse,
+  wanted: Readonly<Record<string, string>>,
+): Promise<Readonly<Record<string, string>>> {
+  const names = Object.keys(wanted)
+  const rows = await warehouse.query(
+    `SELECT name FROM system.settings WHERE name IN (${names.map((name) => `'${name}'`).join(', ')})`,
+  )
+  const known = new Set(rows.map(({ name }) => String(name)))
+  return Object.fromEntries(Object.entries(wanted).filter(([name]) => known.has(name)))
+}
+
+function moment(atMs: number): string {
+  return `fromUnixTimestamp64Milli(toInt64(${atMs}), 'UTC')`
+}

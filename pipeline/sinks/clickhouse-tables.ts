@@ -1,0 +1,148 @@
+/**
+ * Tables at start: what is missing is created, what exists is checked. Several workers may do this at once, since each
+ * statement may run twice and a migration counts as done whoever wrote it down.
+ */
+
+import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import {
+  deliverySettings,
+  migrations,
+  migrationsTableStatements,
+  type TableOptions,
+  telemetryColumns,
+  warehouseDatabase,
+} from '#schemas/telemetry-table.ts'
+
+const table = `${warehouseDatabase}.telemetry`
+
+/**
+ * Creates and migrates Penstock's tables, then checks that `penstock.telemetry` is able to hold its guarantees.
+ * @throws WAREHOUSE_TABLE_UNSAFE with every fault and the statement that repairs it; WAREHOUSE_UNAVAILABLE
+ */
+export async function prepareTables(warehouse: Warehouse, options: TableOptions, logger: Logger): Promise<void> {
+  for (const statement of migrationsTableStatements(options)) await warehouse.command(statement)
+  const rows = await warehouse.query(`SELECT DISTINCT version FROM ${warehouseDatabase}.migrations`)
+  const applied = new Set(rows.map(({ version }) => Number(version)))
+  for (const { version, purpose, statements } of migrations(options)) {
+    if (applied.has(version)) continue
+    for (const statement of statements) await warehouse.command(statement)
+    await warehouse.command(
+      `INSERT INTO ${warehouseDatabase}.migrations (version, purpose) SELECT ${version}, '${purpose}'`,
+    )
+    logger.info('migration applied', { version, purpose })
+  }
+  const faults = await telemetryTableFaults(warehouse, options)
+  if (faults.length > 0) {
+    throw new PenstockError(
+      'WAREHOUSE_TABLE_UNSAFE',
+      `${table} cannot hold exactly-once delivery:\n${faults.map(({ fault, repair }) => `  ${fault}\n    repair: ${repair}`).join('\n')}`,
+    )
+  }
+  await applyTtl(warehouse, options, logger)
+}
+
+export interface TableFault {
+  readonly fault: string
+  readonly repair: string
+}
+
+/** What makes the existing telemetry table unsafe; empty if nothing does. */
+export async function telemetryTableFaults(warehouse: Warehouse, options: TableOptions): Promise<TableFault[]> {
+  const description = await describeTable(warehouse)
+  if (!description)
+    return [{ fault: 'the table does not exist', repair: 'let Penstock create it: drop penstock.migrations' }]
+  const { engine, engineFull, partitionKey, columns } = description
+  const faults: TableFault[] = []
+  const replicated = engine.startsWith('Replicated')
+  if (engine !== 'MergeTree' && engine !== 'ReplicatedMergeTree' && engine !== 'SharedMergeTree') {
+    faults.push({
+      fault: `engine ${engine} merges rows or hides them; needed is MergeTree or ReplicatedMergeTree`,
+      repair: `RENAME TABLE ${table} TO ${table}_old, then start again and copy the rows`,
+    })
+  }
+  if (options.replicated !== replicated && engine !== 'SharedMergeTree') {
+    faults.push({
+      fault: `engine ${engine} does not fit the setting PENSTOCK_CLICKHOUSE_REPLICATED=${options.replicated ? 'yes' : 'no'}`,
+      repair: 'change the setting, or rename the table, start again and copy the rows',
+    })
+  }
+  for (const [name, type] of Object.entries(telemetryColumns)) {
+    const found = columns.get(name)
+    if (found === type) continue
+    faults.push(
+      found === undefined
+        ? { fault: `column ${name} is missing`, repair: `ALTER TABLE ${table} ADD COLUMN ${name} ${type}` }
+        : {
+            fault: `column ${name} is ${found}, needed is ${type}`,
+            repair: `ALTER TABLE ${table} MODIFY COLUMN ${name} ${type}`,
+          },
+    )
+  }
+  if (!/^(toDate|toYYYYMMDD|toYYYYMM|toMonday|toStartOf(Day|Week|Month|Year))\(enqueued_at\)$|^$/.test(partitionKey)) {
+    faults.push({
+      fault: `PARTITION BY ${partitionKey} may split one insert into several parts; needed is a UTC day or coarser of enqueued_at`,
+      repair: `RENAME TABLE ${table} TO ${table}_old, then start again and copy the rows`,
+    })
+  }
+  for (const [name, needed] of Object.entries(deliverySettings(replicated))) {
+    const found = settingOf(engineFull, name) ?? serverDefaults[name] ?? 0
+    if (found >= needed) continue
+    faults.push({
+      fault: `${name} is ${found}, needed is ${needed}`,
+      repair: `ALTER TABLE ${table} MODIFY SETTING ${name} = ${needed}`,
+    })
+  }
+  return faults
+}
+
+// What a table has that does not name the setting; smallest default of the versions that Penstock supports.
+const serverDefaults: Readonly<Record<string, number>> = {
+  non_replicated_deduplication_window: 0,
+  replicated_deduplication_window: 1_000,
+  replicated_deduplication_window_seconds: 3_600,
+}
+
+interface TableDescription {
+  readonly engine: string
+  readonly engineFull: string
+  readonly partitionKey: string
+  readonly columns: ReadonlyMap<string, string>
+}
+
+async function describeTable(warehouse: Warehouse): Promise<TableDescription | undefined> {
+  const where = `database = '${warehouseDatabase}' AND`
+  const [row] = await warehouse.query(
+    `SELECT engine, engine_full, partition_key FROM system.tables WHERE ${where} name = 'telemetry'`,
+  )
+  if (!row) return undefined
+  const columns = await warehouse.query(`SELECT name, type FROM system.columns WHERE ${where} table = 'telemetry'`)
+  return {
+    engine: String(row.engine),
+    engineFull: String(row.engine_full),
+    partitionKey: String(row.partition_key),
+    columns: new Map(columns.map(({ name, type }) => [String(name), String(type)])),
+  }
+}
+
+function settingOf(engineFull: string, name: string): number | undefined {
+  const match = new RegExp(`\\b${name} = '?(\\d+|true|false)'?`).exec(engineFull)
+  if (!match) return undefined
+  return match[1] === 'true' ? 1 : match[1] === 'false' ? 0 : Number(match[1])
+}
+
+/** Brings the table's TTL in line with the setting; a table whose TTL an operator wrote by hand is left alone. */
+async function applyTtl(warehouse: Warehouse, options: TableOptions, logger: Logger): Promise<void> {
+  const description = await describeTable(warehouse)
+  const found = /TTL toDateTime\(enqueued_at\) \+ toIntervalDay\((\d+)\)/.exec(description?.engineFull ?? '')
+  const foundDays = found ? Number(found[1]) : 0
+  if (foundDays === options.ttlDays || (!found && / TTL /.test(description?.engineFull ?? ''))) return
+  const cluster = options.cluster === undefined ? '' : ` ON CLUSTER '${options.cluster}'`
+  await warehouse.command(
+    options.ttlDays > 0
+      ? `ALTER TABLE ${table}${cluster} MODIFY TTL toDateTime(enqueued_at) + INTERVAL ${options.ttlDays} DAY DELETE`
+      : `ALTER TABLE ${table}${cluster} REMOVE TTL`,
+  )
+  logger.info('telemetry time to live changed', { fromDays: foundDays, toDays: options.ttlDays })
+}

@@ -1,0 +1,58 @@
+import type { Log } from '#pipeline/log/log.ts'
+import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import type { Clock } from '#runtime/clock.ts'
+import { systemClock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { bytesFromLetter, type DeadLetter } from '#schemas/dead-letter.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { deadLetterInsert } from '#schemas/telemetry-table.ts'
+import type { DeadLetterBox } from './partition-task.ts'
+
+export interface DeadLetterBoxOptions {
+  /** The dead-letter topic, `<prefix>.dead-letters`. */
+  readonly log: Log
+  /** Gets a copy in `penstock.dead_letters`, so that analysts see it; the topic alone decides. */
+  readonly warehouse: Warehouse | undefined
+  readonly logger: Logger
+  readonly clock?: Clock
+}
+
+/** Letters are durable on the dead-letter topic when `put` resolves; the copy in ClickHouse is tried once. */
+export function openDeadLetterBox({
+  log,
+  warehouse,
+  logger,
+  clock = systemClock,
+}: DeadLetterBoxOptions): DeadLetterBox {
+  return {
+    async put({ topic, partition, record, reason, text }) {
+      const { offset, stamp, value: bytes } = record
+      const { messageCount } = stamp
+      const letter = { topic, partition, offset, reason, text, atMs: clock.nowMs(), messageCount, bytes }
+      const home = partition % log.partitionCount
+      try {
+        await log.append(home, stamp, bytesFromLetter(letter))
+      } catch (error) {
+        if (!isPenstockError(error, 'LOG_RECORD_TOO_LARGE')) throw error
+        // A record of the very largest size leaves no room for the head. The original stays where it is for as long as
+        // its log keeps it, and the copy below has the bytes.
+        await log.append(
+          home,
+          stamp,
+          bytesFromLetter({ ...letter, text: `bytes left out: ${text}`, bytes: new Uint8Array() }),
+        )
+      }
+      if (!warehouse) return
+      try {
+        await warehouse.insert(deadLetterInsert, [jsonRow(letter)], { async_insert: '0' })
+      } catch (error) {
+        if (!isPenstockError(error)) throw error
+        logger.warn('the copy of a dead letter was not stored', { partition, offset, error })
+      }
+    },
+  }
+}
+
+function jsonRow({ bytes, ...head }: Omit<DeadLetter, 'kind'>): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ ...head, bytes: Buffer.from(bytes).toString('base64') })}\n`)
+}

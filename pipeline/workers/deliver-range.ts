@@ -1,0 +1,188 @@
+/**
+ * Brings one range to a known end: stored once, or refused for good and not stored.
+ *
+ *   fence ── commit the intent under our generation; the log refuses it to a worker that lost the partition
+ *   ask ──── unless nobody can have sent this range yet: are its rows there?
+ *   insert ─ with the range's token; begins within `insertBeginMsMax` of the fence or is refused by the sink itself
+ *   ask ──── unless nobody can have sent this range before: a token may be remembered without its rows
+ *
+ * Whatever fails on the way, the next attempt begins at the fence. Two inserts of one range, whoever sent them, take effect
+ * within `insertBeginMsMax` + `Sink.insertMsMax` of each other or the later one's sender has seen the rows of the earlier;
+ * so the sink must remember a token for that long, and no longer.
+ */
+import { type Clock, sleep } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
+import type { Sink } from '#schemas/sink.ts'
+import type { Intent } from './intent.ts'
+import type { Permits } from './permits.ts'
+
+/** Steps of the protocol that a test may leave out, to see that its checker finds what follows. Never in production. */
+export type ProtocolStep = 'intent' | 'fence' | 'token' | 'expiry' | 'ask-before' | 'ask-after' | 'bury'
+
+export interface DeliveryOptions {
+  readonly sink: Sink
+  readonly inserts: Permits
+  readonly clock: Clock
+  /** From 0 (inclusive) to 1; spreads retries. */
+  readonly random: () => number
+  readonly logger: Logger
+  readonly insertBeginMsMax: number
+  /** Aborted when the assignment ends. */
+  readonly ended: AbortSignal
+  readonly skipSteps: ReadonlySet<ProtocolStep>
+  /** Called for each insert that will be repeated. */
+  readonly onFailure: () => void
+}
+
+/** `ended`: the assignment ended first, so the range is left to whoever finds its intent. */
+export type DeliveryOutcome = 'stored' | 'refused' | 'ended'
+
+const retryDelayMsFirst = 100
+const retryDelayMsMax = 5_000
+
+/**
+ * @param commitIntent writes the intent down under the assignment's generation
+ * @param inherited the intent was found open: an earlier owner's insert of it may still take effect
+ * @throws what the log answers to a commit, LOG_GENERATION_STALE above all; nothing of the sink's that a retry can heal
+ */
+export async function deliverRange(
+  options: DeliveryOptions,
+  intent: Intent,
+  chunks: readonly Uint8Array[],
+  commitIntent: (intent: Intent) => Promise<void>,
+  inherited: boolean,
+): Promise<DeliveryOutcome> {
+  return await new RangeDelivery(options, intent, chunks, commitIntent, inherited).run()
+}
+
+type Attempt =
+  | { readonly kind: 'stored' | 'burnt' }
+  | { readonly kind: 'refused' | 'unknown'; readonly error: PenstockError }
+
+class RangeDelivery {
+  readonly #options: DeliveryOptions
+  readonly #chunks: readonly Uint8Array[]
+  readonly #commitIntent: (intent: Intent) => Promise<void>
+  #intent: Intent
+  /** Until when an insert that someone sent may take effect; `undefined`: nobody has sent one of unknown outcome. */
+  #landsUntilMs: number | undefined
+
+  constructor(
+    options: DeliveryOptions,
+    intent: Intent,
+    chunks: readonly Uint8Array[],
+    commitIntent: (intent: Intent) => Promise<void>,
+    inherited: boolean,
+  ) {
+    this.#options = options
+    this.#intent = intent
+    this.#chunks = chunks
+    this.#commitIntent = commitIntent
+    if (inherited) this.#landsUntilMs = options.clock.nowMs() + options.insertBeginMsMax + options.sink.insertMsMax
+  }
+
+  async run(): Promise<DeliveryOutcome> {
+    const { ended, inserts, logger } = this.#options
+    for (let attempt = 0; ; attempt++) {
+      if (attempt > 0) await this.#pause(attempt - 1)
+      if (ended.aborted) return 'ended'
+      const result = await inserts.with(() => this.#attempt())
+      switch (result.kind) {
+        case 'stored':
+          return 'stored'
+        case 'unknown':
+          logger.warn('insert not confirmed; it will be repeated', { ...this.#fields(attempt), error: result.error })
+          this.#options.onFailure()
+          break
+        case 'refused':
+          logger.warn('insert refused', { ...this.#fields(attempt), error: result.error })
+          if (!(await this.#rowsAreToBlame())) break
+          if (!(await this.#buried())) return 'ended'
+          if (await this.#isStored()) return 'stored'
+          return 'refused'
+        case 'burnt':
+          logger.warn('an insert was taken for a repetition, but its rows are not there', this.#fields(attempt))
+          // It may be a repetition of one that is only now being committed: wait it out before a new token is tried.
+          if (!(await this.#buried())) return 'ended'
+          if (await this.#isStored()) return 'stored'
+          this.#renewToken()
+      }
+    }
+  }
+
+  async #attempt(): Promise<Attempt> {
+    const { sink, clock, insertBeginMsMax, skipSteps } = this.#options
+    const { range, token } = this.#intent
+    const alone = this.#landsUntilMs === undefined
+    const begunAtMs = clock.nowMs()
+    if (alone || !skipSteps.has('fence')) await this.#commitIntent(this.#intent)
+    try {
+      if (!alone && !skipSteps.has('ask-before') && (await sink.stored(range)) > 0) return { kind: 'stored' }
+      const expiresAtMs = skipSteps.has('expiry') ? Number.MAX_SAFE_INTEGER : begunAtMs + insertBeginMsMax
+      this.#landsUntilMs = begunAtMs + insertBeginMsMax + sink.insertMsMax
+      await sink.insert(range, skipSteps.has('token') ? '' : token, this.#chunks, expiresAtMs)
+      if (alone || skipSteps.has('ask-after') || (await sink.stored(range)) > 0) return { kind: 'stored' }
+      return { kind: 'burnt' }
+    } catch (error) {
+      if (!isPenstockError(error)) throw error
+      if (error.code === 'WAREHOUSE_REFUSED') {
+        // This one took no effect, for certain; earlier ones still might.
+        if (alone) this.#landsUntilMs = undefined
+        return { kind: 'refused', error }
+      }
+      if (error.disposition !== 'retry') throw error
+      return { kind: 'unknown', error }
+    }
+  }
+
+  /** False while the sink would refuse any rows: then nothing is wrong with these, and dead letters would be a flood. */
+  async #rowsAreToBlame(): Promise<boolean> {
+    const { sink, logger } = this.#options
+    try {
+      if (await sink.accepts()) return true
+      logger.error('the sink refuses every insert; its tables or grants need repair', this.#fields(0))
+    } catch (error) {
+      if (!isPenstockError(error) || error.disposition !== 'retry') throw error
+    }
+    return false
+  }
+
+  /** Waits until nothing that was sent under this intent can take effect any more; false if the assignment ended. */
+  async #buried(): Promise<boolean> {
+    const { clock, ended, skipSteps } = this.#options
+    if (this.#landsUntilMs !== undefined && !skipSteps.has('bury'))
+      await sleep(clock, Math.max(0, this.#landsUntilMs + 1 - clock.nowMs()), ended)
+    return !ended.aborted
+  }
+
+  /** To be asked only when buried, so that the answer is final. False also when nobody can have stored it. */
+  async #isStored(): Promise<boolean> {
+    const { sink, ended } = this.#options
+    for (let attempt = 0; this.#landsUntilMs !== undefined && !ended.aborted; attempt++) {
+      try {
+        return (await sink.stored(this.#intent.range)) > 0
+      } catch (error) {
+        if (!isPenstockError(error) || error.disposition !== 'retry') throw error
+        await this.#pause(attempt)
+      }
+    }
+    return false
+  }
+
+  #renewToken(): void {
+    this.#intent = { ...this.#intent, token: `${this.#intent.token}+` }
+    this.#landsUntilMs = undefined
+  }
+
+  #pause(attempt: number): Promise<void> {
+    const { clock, random, ended } = this.#options
+    const delayMsMax = Math.min(retryDelayMsMax, retryDelayMsFirst * 2 ** Math.min(attempt, 16))
+    return sleep(clock, delayMsMax * (0.5 + random() / 2), ended)
+  }
+
+  #fields(attempt: number): Record<string, unknown> {
+    const { partition, first, last } = this.#intent.range
+    return { partition, first, last, attempt }
+  }
+}

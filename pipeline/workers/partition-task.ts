@@ -1,0 +1,203 @@
+/**
+ * Delivers one assigned partition under one generation, exactly once. docs/GUARANTEES.md argues why.
+ *
+ *   assigned ──▶ open intent a..b? ── read a..b ──▶ deliver ──┐
+ *                     │ none                                  │
+ *                     ▼                                       ▼
+ *   ┌───────────▶ cut a range ──────────────────────────▶ deliver ──▶ stored: position b+1, written down with the next
+ *   │               │ not a batch                             │       intent or as soon as nothing is due
+ *   │               ▼                                         ▼
+ *   │            dead letter, position a+1  ◀── one record ── refused ── several: cut half as many
+ *   └───────────────┴─────────────────────────────────────────┘
+ */
+import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
+import { sleep } from '#runtime/clock.ts'
+import type { Metrics } from '#runtime/metrics.ts'
+import { type ErrorCode, isPenstockError } from '#schemas/errors.ts'
+import type { MetricName } from '#schemas/metrics.ts'
+import { type DeliveryOptions, type DeliveryOutcome, deliverRange } from './deliver-range.ts'
+import { type Intent, noteFromText, textFromNote, tokenOf } from './intent.ts'
+import { type Cut, chunksOf, RangeReader, type ReadRecord, rangeOf } from './range-reader.ts'
+
+/** Where what can't be delivered goes. */
+export interface DeadLetterBox {
+  /** Resolves once the letter is durable. @throws LOG_* with disposition `retry` if it may be tried again */
+  put(letter: UndeliverableRecord): Promise<void>
+}
+
+export interface UndeliverableRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly record: LogRecord
+  readonly reason: ErrorCode
+  readonly text: string
+}
+
+export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure'> {
+  readonly topic: string
+  readonly assignment: Assignment
+  /** First offset that the log still keeps of this partition. */
+  readonly firstOffset: () => Promise<number>
+  readonly deadLetters: DeadLetterBox
+  readonly metrics: Metrics<MetricName>
+  readonly insertDelayMs: number
+  readonly readBytesMax: number
+  /** Told whenever the next offset to deliver moves. */
+  readonly onOffset: (offset: number) => void
+}
+
+const retryDelayMs = 500
+
+/**
+ * Runs until the assignment ends, which is no error. Rejects with what no retry can heal.
+ * @throws INTENT_CORRUPT, and faults of the program
+ */
+export async function runPartition(options: PartitionTaskOptions): Promise<void> {
+  try {
+    const offset = options.assignment.position?.offset ?? (await options.firstOffset())
+    await new PartitionTask(options, offset).run()
+  } catch (error) {
+    if (isPenstockError(error, 'LOG_GENERATION_STALE') || isPenstockError(error, 'LOG_CLOSED')) return
+    throw error
+  }
+}
+
+class PartitionTask {
+  readonly #options: PartitionTaskOptions
+  readonly #delivery: DeliveryOptions
+  #reader: RangeReader
+  /** Next offset to deliver. */
+  #offset: number
+  /** False while the log does not know `#offset` yet. */
+  #offsetCommitted = true
+  #recordsMax = Number.POSITIVE_INFINITY
+
+  constructor(options: PartitionTaskOptions, offset: number) {
+    const { metrics, sink } = options
+    const failures = metrics.series('penstock_worker_insert_failures_total', { sink: sink.name })
+    this.#options = options
+    this.#delivery = { ...options, onFailure: () => failures.add(1) }
+    this.#offset = offset
+    this.#reader = new RangeReader(options, offset)
+  }
+
+  async run(): Promise<void> {
+    const { ended } = this.#options
+    void this.#reader.run()
+    this.#options.onOffset(this.#offset)
+    await this.#recover()
+    while (!ended.aborted) {
+      try {
+        if (!this.#offsetCommitted && !this.#reader.due(this.#recordsMax)) await this.#commit(undefined)
+        const cut = await this.#reader.cut(this.#recordsMax)
+        if (cut) await this.#settle(cut)
+      } catch (error) {
+        if (!isPenstockError(error, 'LOG_POSITION_LOST')) throw error
+        await this.#skipLost(error)
+      }
+    }
+    if (!this.#offsetCommitted) await this.#commit(undefined)
+  }
+
+  /** Settles what an earlier owner of this partition left open. */
+  async #recover(): Promise<void> {
+    const { assignment, topic, metrics, logger } = this.#options
+    const { partition, position } = assignment
+    if (!position) return
+    const { intent } = noteFromText(topic, partition, position.offset, position.metadata)
+    if (!intent) return
+    const records = await this.#reader.through(intent.range.last)
+    if (!records) return
+    logger.info('open intent found', { partition, first: intent.range.first, last: intent.range.last })
+    const outcome = await this.#deliver(intent, records, true)
+    metrics.series('penstock_worker_intents_replayed_total', { outcome }).add(1)
+  }
+
+  async #settle(cut: Cut): Promise<void> {
+    if (cut.kind === 'unreadable') return await this.#bury(cut.record, 'BATCH_CORRUPT', cut.fault)
+    const [head] = cut.records
+    if (!head) return
+    const { topic, assignment } = this.#options
+    const range = rangeOf(topic, assignment.partition, head.record.offset, cut.records)
+    await this.#deliver({ range, token: tokenOf(range, head.record.stamp) }, cut.records, false)
+  }
+
+  async #deliver(intent: Intent, records: readonly ReadRecord[], inherited: boolean): Promise<DeliveryOutcome> {
+    const { metrics, sink, skipSteps } = this.#options
+    const { range } = intent
+    this.#offset = range.first
+    this.#reader.take(range.last)
+    const commitIntent = (next: Intent) => this.#commit(skipSteps.has('intent') ? undefined : next)
+    const outcome = await deliverRange(this.#delivery, intent, chunksOf(records), commitIntent, inherited)
+    const [head] = records
+    switch (outcome) {
+      case 'ended':
+        break
+      case 'stored':
+        this.#advance(range.last + 1)
+        this.#recordsMax = this.#recordsMax * 2
+        metrics.series('penstock_worker_rows_stored_total', { sink: sink.name }).add(range.rowCount)
+        metrics.series('penstock_worker_inserts_total', { sink: sink.name }).add(1)
+        break
+      case 'refused':
+        if (records.length === 1 && head) await this.#bury(head, 'WAREHOUSE_REFUSED', 'the sink refused this batch')
+        else this.#recordsMax = Math.ceil(records.length / 2)
+    }
+    return outcome
+  }
+
+  /** First the letter, then the position: a crash between the two sends it twice and never loses it. */
+  async #bury({ record }: ReadRecord, reason: ErrorCode, text: string): Promise<void> {
+    const { topic, assignment, deadLetters, logger, metrics, ended, clock } = this.#options
+    const { partition } = assignment
+    while (!ended.aborted) {
+      try {
+        await deadLetters.put({ topic, partition, record, reason, text })
+        logger.error('batch sent to dead letters', { partition, offset: record.offset, reason, text })
+        metrics.series('penstock_worker_dead_letters_total', { reason }).add(1)
+        return this.#advance(record.offset + 1)
+      } catch (error) {
+        if (!isPenstockError(error) || error.disposition !== 'retry') throw error
+        logger.warn('dead letter not confirmed', { partition, error })
+        await sleep(clock, retryDelayMs, ended)
+      }
+    }
+  }
+
+  /** Retention removed what was not delivered: nothing brings it back, so it is said loudly and delivery goes on. */
+  async #skipLost(cause: unknown): Promise<void> {
+    const { assignment, logger, metrics } = this.#options
+    const first = await this.#options.firstOffset()
+    const lost = Math.max(0, first - this.#offset)
+    logger.error('the log removed batches before they were delivered', { partition: assignment.partition, lost, cause })
+    metrics.series('penstock_log_positions_lost_total').add(lost)
+    this.#offset = first
+    await this.#commit(undefined)
+    this.#reader = new RangeReader(this.#options, first)
+    void this.#reader.run()
+  }
+
+  #advance(offset: number): void {
+    this.#reader.settle(offset - 1)
+    this.#offset = offset
+    this.#offsetCommitted = false
+    this.#options.onOffset(offset)
+  }
+
+  /** Writes the position down, again and again while the log can't be reached. */
+  async #commit(intent: Intent | undefined): Promise<void> {
+    const { assignment, clock, ended, logger } = this.#options
+    const metadata = textFromNote({ intent, delivered: '' })
+    for (;;) {
+      try {
+        await assignment.commit({ offset: this.#offset, metadata })
+        this.#offsetCommitted = true
+        return
+      } catch (error) {
+        if (!isPenstockError(error) || error.disposition !== 'retry' || ended.aborted) throw error
+        logger.warn('position not confirmed', { partition: assignment.partition, error })
+        await sleep(clock, retryDelayMs, ended)
+      }
+    }
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * Reads one partition ahead of the inserts and cuts what it has read into ranges.
+ *
+ *   log ── read ──▶ [record │ record │ record │ …] ── range() ──▶ a..b, joined without copying
+ *                    at most `readBytesMax`          due when full, when `insertDelayMs` old, or when what follows
+ *                                                    can't belong to it (another day, not a batch)
+ */
+import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
+import { type Clock, sleep } from '#runtime/clock.ts'
+import { batchHeader, blocksOfBatch } from '#schemas/batch.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import type { SinkRange } from '#schemas/sink.ts'
+import { walkBatch } from './batch-walk.ts'
+
+const dayMs = 86_400_000
+const readWaitMs = 1_000
+const retryDelayMs = 200
+
+/** A log record with what the worker needs to know of it, found out once. */
+export interface ReadRecord {
+  readonly record: LogRecord
+  readonly readAtMs: number
+  readonly rowCount: number
+  readonly bodyBytesMax: number
+  /** Days since 1970, UTC. */
+  readonly day: number
+  /** Why this is no batch; `undefined` if it is one. */
+  readonly fault: string | undefined
+}
+
+export type Cut =
+  | { readonly kind: 'range'; readonly records: readonly ReadRecord[] }
+  | { readonly kind: 'unreadable'; readonly record: ReadRecord; readonly fault: string }
+
+export interface RangeReaderOptions {
+  readonly assignment: Assignment
+  readonly clock: Clock
+  readonly insertDelayMs: number
+  readonly readBytesMax: number
+  /** Aborted when the task ends. */
+  readonly ended: AbortSignal
+}
+
+export class RangeReader {
+  readonly #options: RangeReaderOptions
+  readonly #queue: ReadRecord[] = []
+  #queueBytes = 0
+  /** Part of `#queueBytes` that an insert holds; it does not count as read ahead. */
+  #takenBytes = 0
+  #nextOffset: number
+  #failure: unknown
+  #failed = false
+  #wake: () => void = () => {}
+  #changed: Promise<void> = Promise.resolve()
+
+  /** @param offset first offset to read. Reading begins with `run`. */
+  constructor(options: RangeReaderOptions, offset: number) {
+    this.#options = options
+    this.#nextOffset = offset
+    this.#renew()
+  }
+
+  /** Reads until the task ends; the first failure that is not `retry` is handed to whoever waits for a cut. */
+  async run(): Promise<void> {
+    const { assignment, clock, ended, readBytesMax } = this.#options
+    while (!ended.aborted) {
+      const roomBytes = readBytesMax - (this.#queueBytes - this.#takenBytes)
+      if (roomBytes <= 0) {
+        await this.#change(ended)
+        continue
+      }
+      try {
+        const records = await assignment.read(this.#nextOffset, roomBytes, readWaitMs)
+        if (records.length > 0) this.#add(records, clock.nowMs())
+      } catch (error) {
+        if (isPenstockError(error) && error.disposition === 'retry') {
+          await sleep(clock, retryDelayMs, ended)
+          continue
+        }
+        this.#failure = error
+        this.#failed = true
+        this.#renew()
+        return
+      }
+    }
+  }
+
+  /** What would be cut now, or `undefined` if nothing is due yet. Nothing is removed. */
+  due(recordsMax: number): Cut | undefined {
+    const head = this.#queue[0]
+    if (!head) return undefined
+    if (head.fault !== undefined) return { kind: 'unreadable', record: head, fault: head.fault }
+    const { length, full } = lengthOfRange(this.#queue, recordsMax)
+    if (!full && this.#options.clock.nowMs() < head.readAtMs + this.#options.insertDelayMs) return undefined
+    return { kind: 'range', records: this.#queue.slice(0, length) }
+  }
+
+  /** Waits until a cut is due; `undefined` when the task ended. @throws what made reading fail */
+  async cut(recordsMax: number): Promise<Cut | undefined> {
+    const { clock, ended, insertDelayMs } = this.#options
+    while (!ended.aborted) {
+      const cut = this.due(recordsMax)
+      if (cut) return cut
+      if (this.#failed) throw this.#failure
+      const head = this.#queue[0]
+      if (head) await this.#change(ended, head.readAtMs + insertDelayMs - clock.nowMs())
+      else await this.#change(ended)
+    }
+    return undefined
+  }
+
+  /**
+   * Waits until everything up to offset `last` is read: the records of an open intent.
+   * Records that retention removed are missing in it.
+   */
+  async through(last: number): Promise<readonly ReadRecord[] | undefined> {
+    const { ended } = this.#options
+    while (!ended.aborted) {
+      const newest = this.#queue.at(-1)
+      if (newest && newest.record.offset >= last) return this.#queue.filter(({ record }) => record.offset <= last)
+      if (this.#failed) throw this.#failure
+      await this.#change(ended)
+    }
+    return undefined
+  }
+
+  /** Says that everything up to `last` is being inserted, so that reading ahead goes on beside it. */
+  take(last: number): void {
+    this.#takenBytes = 0
+    for (const { record } of this.#queue) {
+      if (record.offset > last) break
+      this.#takenBytes += record.value.length
+    }
+    this.#renew()
+  }
+
+  /** Forgets everything up to `last`, which is settled, and makes room to read on. */
+  settle(last: number): void {
+    let length = 0
+    for (const { record } of this.#queue) {
+      if (record.offset > last) break
+      this.#queueBytes -= record.value.length
+      length++
+    }
+    this.#queue.splice(0, length)
+    this.#takenBytes = 0
+    this.#renew()
+  }
+
+  #add(records: readonly LogRecord[], readAtMs: number): void {
+    for (const record of records) {
+      this.#queue.push(inspect(record, readAtMs))
+      this.#queueBytes += record.value.length
+      this.#nextOffset = record.offset + 1
+    }
+    this.#renew()
+  }
+
+  /** Resolves at the next change, after `delayMs`, or when the task ends. */
+  #change(ended: AbortSignal, delayMs?: number): Promise<void> {
+    const changed = this.#changed
+    return new Promise((resolve) => {
+      const end = () => {
+        cancel()
+        ended.removeEventListener('abort', end)
+        resolve()
+      }
+      const cancel = delayMs === undefined ? () => {} : this.#options.clock.after(Math.max(0, delayMs), end)
+      ended.addEventListener('abort', end)
+      void changed.then(end)
+      if (ended.aborted) end()
+    })
+  }
+
+  #renew(): void {
+    this.#wake()
+    this.#changed = new Promise((resolve) => {
+      this.#wake = resolve
+    })
+  }
+}
+
+/** How many records from the head make one insert, and whether waiting could add another. */
+function lengthOfRange(
+  queue: readonly ReadRecord[],
+  recordsMax: number,
+): { readonly length: number; readonly full: boolean } {
+  const day = queue[0]?.day
+  let rows = 0
+  let bytes = 0
+  let bodyBytes = 0
+  let length = 0
+  for (const { record, rowCount, bodyBytesMax, day: recordDay, fault } of queue) {
+    rows += rowCount
+    bytes += record.value.length
+    bodyBytes += bodyBytesMax
+    const fits =
+      fault === undefined &&
+      recordDay === day &&
+      length < recordsMax &&
+      rows <= limits.insertRowsMax &&
+      bytes <= limits.insertBytesMax &&
+      bodyBytes <= limits.insertBodyBytesMax
+    // The first one always goes, since a batch can't be made smaller here.
+    if (length > 0 && !fits) return { length, full: true }
+    length++
+  }
+  return { length, full: length >= recordsMax }
+}
+
+function inspect(record: LogRecord, readAtMs: number): ReadRecord {
+  const { enqueuedAtMsFirst, enqueuedAtMsLast, messageCount } = record.stamp
+  const walk = walkBatch(record.value)
+  const day = Math.floor(enqueuedAtMsFirst / dayMs)
+  let fault: string | undefined
+  if (walk.kind === 'corrupt') fault = walk.text
+  else if (walk.rowCount !== messageCount) fault = `holds ${walk.rowCount} messages, its stamp says ${messageCount}`
+  else if (Math.floor(enqueuedAtMsLast / dayMs) !== day) fault = 'spans two UTC days'
+  return walk.kind === 'corrupt'
+    ? { record, readAtMs, rowCount: 0, bodyBytesMax: 0, day, fault }
+    : { record, readAtMs, rowCount: walk.rowCount, bodyBytesMax: walk.bodyBytesMax, day, fault }
+}
+
+/** The range that `records` (at least one) make from `first` on. */
+export function rangeOf(topic: string, partition: number, first: number, records: readonly ReadRecord[]): SinkRange {
+  let last = first
+  let rowCount = 0
+  let enqueuedAtMsFirst = Number.POSITIVE_INFINITY
+  let enqueuedAtMsLast = 0
+  for (const { record, rowCount: rows } of records) {
+    last = record.offset
+    rowCount += rows
+    enqueuedAtMsFirst = Math.min(enqueuedAtMsFirst, record.stamp.enqueuedAtMsFirst, record.stamp.enqueuedAtMsLast)
+    enqueuedAtMsLast = Math.max(enqueuedAtMsLast, record.stamp.enqueuedAtMsFirst, record.stamp.enqueuedAtMsLast)
+  }
+  return { topic, partition, first, last, rowCount, enqueuedAtMsFirst, enqueuedAtMsLast }
+}
+
+/** One container file of all `records`: one header, then views of their blocks; no byte is copied. */
+export function chunksOf(records: readonly ReadRecord[]): Uint8Array[] {
+  return [batchHeader, ...records.map(({ record }) => blocksOfBatch(record.value))]
+}

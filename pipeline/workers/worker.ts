@@ -1,0 +1,122 @@
+import type { Assignment, Log } from '#pipeline/log/log.ts'
+import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Metrics } from '#runtime/metrics.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import type { MetricName } from '#schemas/metrics.ts'
+import type { Sink } from '#schemas/sink.ts'
+import type { ProtocolStep } from './deliver-range.ts'
+import { type DeadLetterBox, runPartition } from './partition-task.ts'
+import { Permits } from './permits.ts'
+
+export interface WorkerOptions {
+  readonly log: Log
+  /** Workers of one group share the partitions. */
+  readonly group: string
+  readonly sink: Sink
+  readonly deadLetters: DeadLetterBox
+  readonly logger: Logger
+  readonly metrics: Metrics<MetricName>
+  /** Longest time that batches are gathered before they are inserted. */
+  readonly insertDelayMs: number
+  readonly clock?: Clock
+  /** From 0 (inclusive) to 1; spreads retries. */
+  readonly random?: () => number
+  /** See `limits.insertBeginMsMax`. */
+  readonly insertBeginMsMax?: number
+  /** For the simulation only, which must find what follows. */
+  readonly skipSteps?: ReadonlySet<ProtocolStep>
+}
+
+export interface Worker {
+  /** Resolves after `close`; rejects with a fault that no retry can heal, after which the process should end. */
+  readonly finished: Promise<void>
+  /** Lets inserts under way end, writes positions down and leaves the group. */
+  close(): Promise<void>
+}
+
+const lagDelayMs = 5_000
+
+/**
+ * Joins `group` and delivers every partition it is given to `sink`, exactly once. Uses neither log nor sink after `close`,
+ * and closes neither.
+ */
+export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const { log, clock = systemClock, logger } = options
+  const stop = new AbortController()
+  const inserts = new Permits(limits.workerInsertsAtOnceMax)
+  const tasks = new Set<Promise<void>>()
+  const offsets = new Map<number, number>()
+  let finish: { resolve: () => void; reject: (error: unknown) => void } = { resolve() {}, reject() {} }
+  const finished = new Promise<void>((resolve, reject) => {
+    finish = { resolve, reject }
+  })
+
+  const onAssigned = (assignment: Assignment) => {
+    const { partition } = assignment
+    const task = runPartition({
+      ...options,
+      assignment,
+      topic: log.topic,
+      clock,
+      random: options.random ?? Math.random,
+      insertBeginMsMax: options.insertBeginMsMax ?? limits.insertBeginMsMax,
+      skipSteps: options.skipSteps ?? new Set(),
+      inserts,
+      readBytesMax: readBytesMaxOf(log.partitionCount),
+      ended: AbortSignal.any([assignment.revoked, stop.signal]),
+      firstOffset: async () => (await log.ranges())[partition]?.first ?? 0,
+      onOffset: (offset) => offsets.set(partition, offset),
+    })
+      .catch((error: unknown) => {
+        logger.error('a partition cannot be delivered', { partition, error })
+        finish.reject(error)
+      })
+      .finally(() => {
+        tasks.delete(task)
+        if (assignment.revoked.aborted) offsets.delete(partition)
+      })
+    tasks.add(task)
+  }
+  const member = await log.join(options.group, onAssigned)
+  const reporting = reportLag(options, clock, offsets, stop.signal)
+
+  const close = async () => {
+    stop.abort()
+    await Promise.all(tasks)
+    await member.close()
+    await reporting
+    finish.resolve()
+  }
+  let closing: Promise<void> | undefined
+  return { finished, close: () => (closing ??= close()) }
+}
+
+/** Each partition's share of what the worker may read ahead, so that many partitions can't add up to too much. */
+function readBytesMaxOf(partitionCount: number): number {
+  const share = Math.floor(limits.workerReadBytesMax / partitionCount)
+  return Math.max(limits.recordBytesMax, Math.min(limits.readBytesMax, share))
+}
+
+async function reportLag(
+  { log, metrics, logger }: WorkerOptions,
+  clock: Clock,
+  offsets: ReadonlyMap<number, number>,
+  stopped: AbortSignal,
+): Promise<void> {
+  while (!stopped.aborted) {
+    try {
+      for (const [partition, { next }] of (await log.ranges()).entries()) {
+        const offset = offsets.get(partition)
+        const lag = metrics.series('penstock_worker_lag_records', { partition: String(partition) })
+        // Zero for a partition that moved away: its new owner reports it.
+        lag.set(offset === undefined ? 0 : Math.max(0, next - offset))
+      }
+    } catch (error) {
+      if (!isPenstockError(error)) throw error
+      logger.debug('lag not known', { error })
+    }
+    await sleep(clock, lagDelayMs, stopped)
+  }
+}

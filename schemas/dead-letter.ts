@@ -1,0 +1,119 @@
+/**
+ * What could not be delivered, as a record of the dead-letter topic. The bytes come last and are the original's, untouched.
+ *
+ *   ┌ "PDL" 01 │ u32 big endian: length of the head │ head: JSON, UTF-8 │ bytes ┐
+ *
+ * A letter is settled (replayed or dropped) by a later record on the same topic and partition, since a log only grows:
+ *
+ *   ┌ "PDL" 02 │ u32 length │ {"letter": <offset>, "as": "replayed" | "dropped", "atMs": …} ┐
+ */
+import { type ErrorCode, errorTable, PenstockError } from './errors.ts'
+
+export interface DeadLetterHead {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly reason: ErrorCode
+  readonly text: string
+  /** When it was given up, UTC milliseconds. */
+  readonly atMs: number
+  /** Messages it is stamped with. */
+  readonly messageCount: number
+}
+
+export interface DeadLetter extends DeadLetterHead {
+  readonly kind: 'letter'
+  readonly bytes: Uint8Array
+}
+
+export interface DeadLetterSettlement {
+  readonly kind: 'settlement'
+  /** Offset of the letter on the dead-letter topic, same partition. */
+  readonly letter: number
+  readonly as: 'replayed' | 'dropped'
+  readonly atMs: number
+}
+
+const magic = Buffer.from('PDL', 'latin1')
+const headStart = 8
+
+/** Longest head, so that the original's bytes and it fit a log record. */
+export const deadLetterHeadBytesMax = 4096
+
+/** Encodes a letter; `text` is cut so that the head stays below `deadLetterHeadBytesMax`. */
+export function bytesFromLetter(letter: Omit<DeadLetter, 'kind'>): Buffer {
+  const { bytes, ...head } = letter
+  return encode(1, { ...head, text: head.text.slice(0, 500) }, bytes)
+}
+
+export function bytesFromSettlement({ letter, as, atMs }: Omit<DeadLetterSettlement, 'kind'>): Buffer {
+  return encode(2, { letter, as, atMs }, new Uint8Array())
+}
+
+/** @throws BATCH_CORRUPT if the record is neither a letter nor a settlement */
+export function letterFromBytes(value: Uint8Array): DeadLetter | DeadLetterSettlement {
+  const buffer = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  if (buffer.length < headStart || !buffer.subarray(0, 3).equals(magic)) throw corrupt()
+  const headEnd = headStart + buffer.readUInt32BE(4)
+  if (headEnd > buffer.length) throw corrupt()
+  const head = parse(buffer.toString('utf8', headStart, headEnd))
+  if (buffer[3] === 1 && isHead(head)) return { kind: 'letter', ...head, bytes: buffer.subarray(headEnd) }
+  if (buffer[3] === 2 && isSettlement(head)) return { kind: 'settlement', ...head }
+  throw corrupt()
+}
+
+function encode(kind: number, head: object, bytes: Uint8Array): Buffer {
+  const text = Buffer.from(JSON.stringify(head))
+  const start = Buffer.alloc(headStart)
+  magic.copy(start)
+  start[3] = kind
+  start.writeUInt32BE(text.length, 4)
+  return Buffer.concat([start, text, bytes])
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw corrupt(cause)
+  }
+}
+
+function isHead(head: unknown): head is DeadLetterHead {
+  return (
+    typeof head === 'object' &&
+    head !== null &&
+    'topic' in head &&
+    typeof head.topic === 'string' &&
+    'partition' in head &&
+    typeof head.partition === 'number' &&
+    'offset' in head &&
+    typeof head.offset === 'number' &&
+    'reason' in head &&
+    typeof head.reason === 'string' &&
+    Object.hasOwn(errorTable, head.reason) &&
+    'text' in head &&
+    typeof head.text === 'string' &&
+    'atMs' in head &&
+    typeof head.atMs === 'number' &&
+    'messageCount' in head &&
+    typeof head.messageCount === 'number'
+  )
+}
+
+function isSettlement(head: unknown): head is Omit<DeadLetterSettlement, 'kind'> {
+  return (
+    typeof head === 'object' &&
+    head !== null &&
+    'letter' in head &&
+    typeof head.letter === 'number' &&
+    'as' in head &&
+    (head.as === 'replayed' || head.as === 'dropped') &&
+    'atMs' in head &&
+    typeof head.atMs === 'number'
+  )
+}
+
+function corrupt(cause?: unknown): PenstockError {
+  return new PenstockError('BATCH_CORRUPT', 'not a record of the dead-letter topic', { cause })
+}
