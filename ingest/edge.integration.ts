@@ -1,0 +1,207 @@
+/** The edge on real sockets, spoken to by clients that nobody here wrote. */
+import { execFile } from 'node:child_process'
+import { connect as connectSocket } from 'node:net'
+import { promisify } from 'node:util'
+import mqtt from 'mqtt'
+import { afterEach, describe, expect, test } from 'vitest'
+import type { Log } from '#pipeline/log/log.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { type MetricName, metricsTable } from '#schemas/metrics.ts'
+import { type Edge, startEdge } from './edge.ts'
+import { CapturingLog } from './mqtt/edge-fixture.ts'
+
+const run = promisify(execFile)
+const edges: Edge[] = []
+
+afterEach(async () => {
+  await Promise.all(edges.splice(0).map((edge) => edge.close()))
+})
+
+async function start(options: { mqttPort?: number; bind?: string; pendingBytesMax?: number; log?: CapturingLog } = {}) {
+  const log = options.log ?? new CapturingLog()
+  const metrics = new Metrics<MetricName>(metricsTable)
+  const edge = await startEdge({
+    log: log as unknown as Log,
+    logger: silentLogger,
+    metrics,
+    edgeId: 'edge-test',
+    bind: options.bind ?? '127.0.0.1',
+    mqttPort: options.mqttPort ?? 0,
+    batchDelayMs: 2,
+    connectionsMax: 100,
+    pendingBytesMax: options.pendingBytesMax,
+  })
+  edges.push(edge)
+  const count = (name: MetricName) =>
+    metrics.samples().reduce((sum, [sample, , value]) => (sample === name ? sum + value : sum), 0)
+  return { log, edge, port: edge.mqttPort, count }
+}
+
+async function hasMosquitto(): Promise<boolean> {
+  return run('mosquitto_pub', ['--help']).then(
+    () => true,
+    (error) => error.code !== 'ENOENT',
+  )
+}
+
+const mosquitto = await hasMosquitto()
+if (!mosquitto && process.env.CI === 'true')
+  throw new Error('mosquitto_pub is missing; infra/testbed/install.sh installs it')
+
+describe.each([4, 5] as const)('protocol level %i', (version) => {
+  test('MQTT.js: every QoS 1 publish is acknowledged and on the log once, in order [G-1] [G-3]', async () => {
+    const { log, port } = await start()
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: 'd1', protocolVersion: version })
+    const messages = Array.from({ length: 500 }, (_, i) => String(i))
+    await Promise.all(messages.map((body) => client.publishAsync('devices/d1/messages/events/', body, { qos: 1 })))
+    expect(log.envelopes().map(({ body }) => String(body))).toEqual(messages)
+    await client.endAsync()
+  })
+
+  test.skipIf(!mosquitto)('mosquitto_pub: QoS 0, QoS 1, a stream of lines, a body from a file', async () => {
+    const { log, port, edge } = await start()
+    const more = ['-p', String(port), '-V', version === 5 ? 'mqttv5' : 'mqttv311']
+    const topic = 'devices/m1/messages/events/'
+    await run('mosquitto_pub', [...more, '-i', 'm1', '-q', '1', '-t', topic, '-m', 'one'])
+    await run('mosquitto_pub', [...more, '-q', '1', '-t', topic, '-m', 'no client id'])
+    const child = run('mosquitto_pub', [...more, '-i', 'm1', '-q', '1', '-t', `${topic}a=b`, '-l'])
+    child.child.stdin?.end('l1\nl2\nl3\n')
+    await child
+    await run('mosquitto_pub', [...more, '-i', 'm1', '-q', '0', '-t', 'free/topic', '-m', 'two'])
+    await edge.close()
+    edges.splice(0)
+    expect(
+      log
+        .envelopes()
+        .map(({ deviceId, body, properties, systemProperties }) => [
+          deviceId,
+          String(body),
+          properties,
+          systemProperties,
+        ]),
+    ).toEqual([
+      ['m1', 'one', {}, {}],
+      ['m1', 'no client id', {}, {}],
+      ...['l1', 'l2', 'l3'].map((line) => ['m1', line, { a: 'b' }, {}]),
+      ['m1', 'two', {}, { topic: 'free/topic' }],
+    ])
+  })
+
+  test('a SUBSCRIBE is refused per filter and the client lives on', async () => {
+    const { port } = await start()
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: 'd1', protocolVersion: version })
+    const refused = await client.subscribeAsync('a/#', { qos: 1 }).then(
+      () => undefined,
+      (error: Error) => error,
+    )
+    expect(refused).toBeInstanceOf(Error)
+    await client.publishAsync('devices/d1/messages/events/', 'still here', { qos: 1 })
+    await client.endAsync()
+  })
+
+  test('a will is published when the socket dies', async () => {
+    const { log, port, edge } = await start()
+    const will = { topic: 'devices/d1/messages/events/', payload: Buffer.from('gone'), qos: 1 as const, retain: false }
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, {
+      clientId: 'd1',
+      protocolVersion: version,
+      will,
+      reconnectPeriod: 0,
+    })
+    client.stream.destroy()
+    while (edge.connectionCount > 0) await new Promise(setImmediate)
+    await edge.close()
+    edges.splice(0)
+    expect(log.envelopes().map(({ body, properties }) => [String(body), properties])).toEqual([
+      ['gone', { 'iothub-MessageType': 'Will' }],
+    ])
+  })
+})
+
+describe('the edge', () => {
+  test('refuses to listen beyond loopback without identities, and says why', async () => {
+    await expect(start({ bind: '0.0.0.0' })).rejects.toMatchObject({
+      code: 'BIND_NOT_LOOPBACK',
+      message: expect.stringContaining('127.0.0.0/8'),
+    })
+  })
+
+  test('says which port is taken', async () => {
+    const { port } = await start()
+    const server = (await import('node:net')).createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => server.once('listening', resolve))
+    const taken = (server.address() as { port: number }).port
+    await expect(start({ mqttPort: taken })).rejects.toMatchObject({
+      code: 'PORT_UNAVAILABLE',
+      message: expect.stringContaining(String(taken)),
+    })
+    server.close()
+    expect(port).toBeGreaterThan(0)
+  })
+
+  test('closing settles and acknowledges what was taken in, then tells 5.0 clients why [G-1]', async () => {
+    const { log, port, edge, count } = await start()
+    let open = () => {}
+    const gate = new Promise<void>((resolve) => (open = resolve))
+    log.gate = () => gate
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, {
+      clientId: 'd1',
+      protocolVersion: 5,
+      reconnectPeriod: 0,
+    })
+    const reason = new Promise<number | undefined>((resolve) =>
+      client.on('disconnect', (packet) => resolve(packet.reasonCode)),
+    )
+    const published = client.publishAsync('devices/d1/messages/events/', 'last', { qos: 1 })
+    while (count('penstock_edge_messages_received_total') === 0) await new Promise(setImmediate)
+    const closed = edge.close()
+    edges.splice(0)
+    open()
+    await published
+    await closed
+    expect(await reason).toBe(0x8b)
+    expect(log.envelopes().length).toBe(1)
+  })
+
+  test('with the log stopped, a device at full speed is paused and memory stays bounded; then everything flows [G-4]', async () => {
+    const pendingBytesMax = 4 * 1024 * 1024
+    const log = new CapturingLog()
+    let open = () => {}
+    const gate = new Promise<void>((resolve) => (open = resolve))
+    log.gate = () => gate
+    const { port, edge, count } = await start({ pendingBytesMax, log })
+    const socket = connectSocket(port, '127.0.0.1')
+    socket.write(Buffer.from('100e00044d5154540402000000026431', 'hex'))
+    const body = Buffer.alloc(1000, 66)
+    const topic = Buffer.from('devices/d1/messages/events/')
+    const remaining = 2 + topic.length + body.length
+    const frame = Buffer.concat([
+      Buffer.from([0x30, (remaining & 0x7f) | 0x80, remaining >> 7, 0, topic.length]),
+      topic,
+      body,
+    ])
+    const many = Buffer.concat(Array.from({ length: 1000 }, () => frame))
+    let written = 0
+    while (count('penstock_edge_pauses_total') === 0) {
+      written += 1000
+      const goOn = socket.write(many)
+      if (!goOn) await Promise.race([new Promise((resolve) => socket.once('drain', resolve)), paused(count)])
+      expect(written).toBeLessThan(200_000)
+    }
+    const received = count('penstock_edge_messages_received_total')
+    expect(received * frame.length).toBeLessThan(pendingBytesMax + 1024 * 1024)
+    expect(log.appended.length).toBe(0)
+    const finished = new Promise<void>((resolve) => socket.end(() => resolve()))
+    open()
+    await finished
+    while (edge.connectionCount > 0) await new Promise(setImmediate)
+    await edge.close()
+    edges.splice(0)
+    expect(log.envelopes().length).toBe(written)
+  })
+})
+
+async function paused(count: (name: MetricName) => number): Promise<void> {
+  while (count('penstock_edge_pauses_total') === 0) await new Promise(setImmediate)
+}
