@@ -67,7 +67,7 @@ class ClickHouseSink implements Sink {
     try {
       await this.#warehouse.insert(statement, chunks, { ...this.#settings, insert_deduplication_token: token })
     } catch (error) {
-      if (!isPenstockError(error, 'WAREHOUSE_REFUSED') || !error.message.includes(expiredText)) throw error
+      if (!isPenstockError(error, 'WAREHOUSE_REFUSED') || !error.message.includes(`: ${expiredText}`)) throw error
       // Not the rows' fault: the process slept, or a clock was set. Measure again; the caller decides whether to repeat.
       await this.#measureClock()
       throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'the insert began too late and was refused', { cause: error })
@@ -97,7 +97,7 @@ class ClickHouseSink implements Sink {
     }
     try {
       const expiresAtMs = this.#clock.nowMs() + limits.insertBeginMsMax
-      await this.insert(range, '', [batchHeader], expiresAtMs)
+      await this.insert(range, 'penstock: no rows', [batchHeader], expiresAtMs)
       return true
     } catch (error) {
       if (isPenstockError(error, 'WAREHOUSE_REFUSED')) return false
@@ -133,7 +133,7 @@ function insertSettings(replicated: boolean): Readonly<Record<string, string>> {
     wait_end_of_query: '1',
     insert_deduplicate: '1',
     deduplicate_insert: 'enable',
-    // A token of our own makes INSERT … SELECT safe to repeat; newer versions must be told.
+    // With a token INSERT … SELECT is safe to repeat; newer versions must be told, and then refuse one without a token.
     deduplicate_insert_select: 'force_enable',
     insert_select_deduplicate: '1',
     // A roll-up must not count a block that the table discarded (before 26.2 it did by default).

@@ -1,0 +1,218 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { zstdCompressSync } from 'node:zlib'
+import { Type } from 'avsc'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type EmbeddedWarehouse, startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
+import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
+import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { batchFromBlock, batchHeader, blocksOfBatch, envelopeSchema } from '#schemas/batch.ts'
+import type { Sink, SinkRange } from '#schemas/sink.ts'
+import { openClickHouseSink } from './clickhouse-sink.ts'
+import { prepareTables } from './clickhouse-tables.ts'
+
+const envelopeType = Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
+const tables = { replicated: false, ttlDays: 0 }
+const dayMs = 86_400_000
+const startMs = 20_000 * dayMs
+
+describe('ClickHouse sink over the embedded engine', () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'penstock-sink-'))
+  let engine: EmbeddedWarehouse
+  let warehouse: Warehouse
+  let sink: Sink
+
+  beforeAll(async () => {
+    const bind = '127.0.0.1'
+    engine = await startEmbeddedWarehouse({
+      dataDir,
+      bind,
+      port: 0,
+      password: '',
+      readonlyPassword: '',
+      logger: silentLogger,
+    })
+    const url = `http://${bind}:${engine.port}`
+    warehouse = openWarehouse({ url, user: 'default', password: '', requestMsMax: 60_000 })
+  })
+
+  afterAll(async () => {
+    await warehouse?.close()
+    await engine?.close()
+    rmSync(dataDir, { recursive: true, force: true })
+  })
+
+  beforeEach(async () => {
+    await warehouse.command('DROP DATABASE IF EXISTS penstock')
+    sink = await openClickHouseSink({ warehouse, tables, logger: silentLogger })
+  })
+
+  const count = async () => Number((await warehouse.query('SELECT count() AS n FROM penstock.telemetry'))[0]?.n)
+  const later = () => Date.now() + 60_000
+
+  test('joined batches become rows with every byte, and one part', async () => {
+    const body = Buffer.from([0, 10, 13, 255, 0xc3, 0x28])
+    const one = batch([
+      { deviceId: 'a', enqueuedAtMs: startMs + 1, body, properties: { k: 'v', é: '' }, systemProperties: {} },
+    ])
+    const many = Array.from({ length: 200_000 }, (_, index) => envelope(`d${index % 100}`, startMs + 2 + index))
+    await sink.insert(range(5, 200_001), 't1', [batchHeader, blocksOfBatch(one), blocksOfBatch(batch(many))], later())
+    const [row] = await warehouse.query(
+      "SELECT hex(body) AS body, properties, system_properties, toUnixTimestamp64Milli(enqueued_at) AS at, log_partition, log_offset FROM penstock.telemetry WHERE device_id = 'a'",
+    )
+    expect(row).toEqual({
+      body: body.toString('hex').toUpperCase(),
+      properties: { k: 'v', é: '' },
+      system_properties: {},
+      at: String(startMs + 1),
+      log_partition: 3,
+      log_offset: '5',
+    })
+    expect(await count()).toBe(200_001)
+    const parts = await warehouse.query(
+      "SELECT name, rows FROM system.parts WHERE database = 'penstock' AND table = 'telemetry' AND level = 0",
+    )
+    expect(parts).toHaveLength(1)
+    expect(await sink.stored({ ...range(5, 200_001), enqueuedAtMsLast: startMs + 300_000 })).toBe(200_001)
+  })
+
+  test('an insert with a token it remembers stores nothing again [G-2]', async () => {
+    const chunks = [batch([envelope('a', startMs)])]
+    await sink.insert(range(1, 1), 'same', chunks, later())
+    await sink.insert(range(1, 1), 'same', chunks, later())
+    await sink.insert(range(2, 1), 'other', chunks, later())
+    expect(await count()).toBe(2)
+  })
+
+  test('an insert that begins after its time is refused as unavailable and stores nothing [G-2]', async () => {
+    const chunks = [batch([envelope('a', startMs)])]
+    await expect(sink.insert(range(1, 1), 't', chunks, Date.now() - 5_000)).rejects.toMatchObject({
+      code: 'WAREHOUSE_UNAVAILABLE',
+    })
+    expect(await count()).toBe(0)
+    await sink.insert(range(1, 1), 't', chunks, later())
+    expect(await count()).toBe(1)
+  })
+
+  test('rows of another day than their stamp are refused, so an insert stays one part', async () => {
+    const chunks = [batch([envelope('a', startMs), envelope('a', startMs + dayMs)])]
+    await expect(sink.insert(range(1, 2), 't', chunks, later())).rejects.toMatchObject({ code: 'WAREHOUSE_REFUSED' })
+    expect(await count()).toBe(0)
+  })
+
+  test('bytes that are no Avro batch are refused, and refusing is not the sink having stopped', async () => {
+    const bad = batchFromBlock(3, Buffer.from('garbage'))
+    const good = batch([envelope('a', startMs)])
+    await expect(sink.insert(range(1, 4), 't', [good, blocksOfBatch(bad)], later())).rejects.toMatchObject({
+      code: 'WAREHOUSE_REFUSED',
+    })
+    expect(await count()).toBe(0)
+    expect(await sink.accepts()).toBe(true)
+    expect(await count()).toBe(0)
+  })
+
+  test('what is stored is asked by position and time, so an older log with the same positions is told apart', async () => {
+    await sink.insert(range(7, 1), 't', [batch([envelope('a', startMs)])], later())
+    expect(await sink.stored(range(7, 1))).toBe(1)
+    expect(await sink.stored(range(8, 1))).toBe(0)
+    expect(await sink.stored({ ...range(7, 1), partition: 4 })).toBe(0)
+    expect(
+      await sink.stored({ ...range(7, 1), enqueuedAtMsFirst: startMs + 10_000, enqueuedAtMsLast: startMs + 20_000 }),
+    ).toBe(0)
+  })
+
+  test('tables are made once by several workers at once, and again without effect', async () => {
+    await warehouse.command('DROP DATABASE penstock')
+    await Promise.all([1, 2, 3].map(() => prepareTables(warehouse, tables, silentLogger)))
+    await prepareTables(warehouse, tables, silentLogger)
+    const rows = await warehouse.query('SELECT version FROM penstock.migrations FINAL ORDER BY version')
+    expect(rows.map(({ version }) => Number(version))).toEqual([1, 2])
+  })
+
+  test('a table without what exactly-once needs stops the start and says the repair, which works', async () => {
+    for (const change of [
+      'MODIFY SETTING non_replicated_deduplication_window = 0',
+      'MODIFY SETTING fsync_after_insert = 0',
+      'MODIFY COLUMN log_partition UInt64',
+      'DROP COLUMN system_properties',
+    ]) {
+      await warehouse.command(`ALTER TABLE penstock.telemetry ${change}`)
+      const error: unknown = await prepareTables(warehouse, tables, silentLogger).catch((caught: unknown) => caught)
+      expect(error).toMatchObject({ code: 'WAREHOUSE_TABLE_UNSAFE' })
+      const repair = /repair: (ALTER .*)/.exec((error as Error).message)?.[1]
+      await warehouse.command(repair!)
+      await prepareTables(warehouse, tables, silentLogger)
+    }
+  })
+
+  test('a table that merges rows away, or splits an insert, stops the start', async () => {
+    const columns =
+      "device_id String, enqueued_at DateTime64(3, 'UTC'), body String, properties Map(LowCardinality(String), String), system_properties Map(LowCardinality(String), String), log_partition UInt32, log_offset UInt64"
+    for (const engineText of [
+      'ReplacingMergeTree PARTITION BY toDate(enqueued_at) ORDER BY (device_id, enqueued_at) SETTINGS non_replicated_deduplication_window = 20000, fsync_after_insert = 1, fsync_part_directory = 1',
+      'MergeTree PARTITION BY device_id ORDER BY (device_id, enqueued_at) SETTINGS non_replicated_deduplication_window = 20000, fsync_after_insert = 1, fsync_part_directory = 1',
+      'MergeTree PARTITION BY toDate(enqueued_at) ORDER BY (device_id, enqueued_at)',
+    ]) {
+      await warehouse.command('DROP TABLE penstock.telemetry')
+      await warehouse.command(`CREATE TABLE penstock.telemetry (${columns}) ENGINE = ${engineText}`)
+      await expect(prepareTables(warehouse, tables, silentLogger)).rejects.toMatchObject({
+        code: 'WAREHOUSE_TABLE_UNSAFE',
+      })
+    }
+  })
+
+  test('the time to live follows its setting', async () => {
+    const ttl = async () =>
+      /TTL [^S]*/
+        .exec(
+          String(
+            (
+              await warehouse.query(
+                "SELECT engine_full FROM system.tables WHERE database = 'penstock' AND name = 'telemetry'",
+              )
+            )[0]?.engine_full,
+          ),
+        )?.[0]
+        ?.trim()
+    expect(await ttl()).toBeUndefined()
+    for (const days of [30, 60]) {
+      await prepareTables(warehouse, { ...tables, ttlDays: days }, silentLogger)
+      expect(await ttl()).toBe(`TTL toDateTime(enqueued_at) + toIntervalDay(${days})`)
+    }
+    await prepareTables(warehouse, tables, silentLogger)
+    expect(await ttl()).toBeUndefined()
+  })
+})
+
+function range(first: number, rowCount: number): SinkRange {
+  return {
+    topic: 'test',
+    partition: 3,
+    first,
+    last: first,
+    rowCount,
+    enqueuedAtMsFirst: startMs,
+    enqueuedAtMsLast: startMs + 999,
+  }
+}
+
+interface TestEnvelope {
+  deviceId: string
+  enqueuedAtMs: number
+  body: Buffer
+  properties: Record<string, string>
+  systemProperties: Record<string, string>
+}
+
+function envelope(deviceId: string, enqueuedAtMs: number): TestEnvelope {
+  return { deviceId, enqueuedAtMs, body: Buffer.from('{"t":1}'), properties: {}, systemProperties: {} }
+}
+
+function batch(envelopes: readonly TestEnvelope[]): Buffer {
+  return batchFromBlock(
+    envelopes.length,
+    zstdCompressSync(Buffer.concat(envelopes.map((one) => envelopeType.toBuffer(one)))),
+  )
+}
