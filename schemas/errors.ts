@@ -83,6 +83,38 @@ export const errorTable = {
     meaning: 'the embedded engine failed or was stopped during a query',
   },
 
+  STORE_UNAVAILABLE: { disposition: 'retry', meaning: 'the control store did not answer' },
+  STORE_LOCKED: { disposition: 'fatal', meaning: 'another process owns the embedded control store' },
+  STORE_SCHEMA_UNKNOWN: { disposition: 'fatal', meaning: 'the control store was written by a newer version' },
+
+  REGISTRY_ID_INVALID: { disposition: 'reject', meaning: 'a device or module id with a length or character not allowed' },
+  REGISTRY_ARGUMENT_INVALID: { disposition: 'reject', meaning: 'a field of an identity that is not allowed' },
+  REGISTRY_DEVICE_EXISTS: { disposition: 'reject', meaning: 'a device of this id is there already' },
+  REGISTRY_DEVICE_UNKNOWN: { disposition: 'reject', meaning: 'no device of this id' },
+  REGISTRY_MODULE_EXISTS: { disposition: 'reject', meaning: 'the device has a module of this id already' },
+  REGISTRY_MODULE_UNKNOWN: { disposition: 'reject', meaning: 'the device has no module of this id' },
+  REGISTRY_MODULES_FULL: { disposition: 'reject', meaning: 'the device has as many modules as it may' },
+  REGISTRY_ETAG_STALE: { disposition: 'reject', meaning: 'the identity was changed since it was read' },
+  REGISTRY_QUERY_INVALID: { disposition: 'reject', meaning: 'a query that cannot be read or asks for what is not kept' },
+
+  AUTH_CREDENTIALS_MALFORMED: { disposition: 'reject', meaning: 'credentials that are not of any known form' },
+  AUTH_CREDENTIALS_MISSING: { disposition: 'reject', meaning: 'neither a password, a token nor a certificate' },
+  AUTH_IDENTITY_UNKNOWN: { disposition: 'reject', meaning: 'no such device, module or policy' },
+  AUTH_IDENTITY_DISABLED: { disposition: 'reject', meaning: 'the device is disabled' },
+  AUTH_KIND_MISMATCH: { disposition: 'reject', meaning: 'the identity proves itself in another way' },
+  AUTH_SIGNATURE_WRONG: { disposition: 'reject', meaning: 'neither key made this token, or a wrong key' },
+  AUTH_TOKEN_EXPIRED: { disposition: 'close', meaning: 'the token is past its expiry' },
+  AUTH_SCOPE_MISMATCH: { disposition: 'reject', meaning: 'the token was made for another hub or resource' },
+  AUTH_RIGHT_MISSING: { disposition: 'reject', meaning: 'the policy does not have the right that is needed' },
+  AUTH_CERTIFICATE_REFUSED: { disposition: 'reject', meaning: 'a certificate that does not prove the identity' },
+  AUTH_TRANSPORT_INSECURE: { disposition: 'reject', meaning: 'a secret sent without TLS from another machine' },
+  AUTH_REVOKED: { disposition: 'close', meaning: 'the identity was disabled, deleted or given other keys' },
+  AUTH_DIRECTORY_UNAVAILABLE: { disposition: 'retry', meaning: 'who may connect cannot be asked at the moment' },
+
+  CONTROL_UNREACHABLE: { disposition: 'retry', meaning: 'the control plane does not answer' },
+  CONTROL_COMMAND_INVALID: { disposition: 'reject', meaning: 'a command line that is not understood' },
+  CONTROL_REFUSED: { disposition: 'reject', meaning: 'the control plane refused an operation' },
+
   LOADTEST_LOST: { disposition: 'fatal', meaning: 'acknowledged messages are missing from the warehouse' },
   LOADTEST_REPEATED: {
     disposition: 'fatal',

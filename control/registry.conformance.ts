@@ -1,0 +1,408 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { generatedKeys, type Identity, type IdentityContent, isKey } from './identity.ts'
+import type { Registry, RegistryChange } from './registry.ts'
+
+/** A device as a caller describes it, enabled and with keys to be made. */
+export function deviceContent(deviceId: string, changes: Partial<IdentityContent> = {}): IdentityContent {
+  return {
+    deviceId,
+    moduleId: undefined,
+    status: 'enabled',
+    statusReason: undefined,
+    authentication: generatedKeys,
+    iotEdge: false,
+    deviceScope: undefined,
+    managedBy: undefined,
+    ...changes,
+  }
+}
+
+/** What every registry holds, whatever it is kept in. */
+export function registryConformance(name: string, open: () => Promise<Registry>): void {
+  describe(`registry on ${name}`, () => {
+    let registry: Registry
+    const changes: RegistryChange[] = []
+
+    beforeAll(async () => {
+      registry = await open()
+      registry.onChange((change) => changes.push(change))
+    })
+
+    afterAll(() => registry.close())
+
+    const coded = (code: string) => expect.objectContaining({ code })
+
+    test('a created device is read back as it was answered, with two keys of its own making', async () => {
+      const created = await registry.create(deviceContent('made', { statusReason: 'new', iotEdge: true }))
+      expect(await registry.get({ deviceId: 'made', moduleId: undefined })).toEqual(created)
+      expect(isKey(created.authentication.primaryKey ?? '')).toBe(true)
+      expect(created.authentication.primaryKey).not.toBe(created.authentication.secondaryKey)
+      expect(created).toMatchObject({ status: 'enabled', statusReason: 'new', iotEdge: true, connected: false })
+      expect(await registry.get({ deviceId: 'Made', moduleId: undefined })).toBe(undefined)
+    })
+
+    test('every id that the hub allows is kept as it stands, and no other is taken', async () => {
+      for (const deviceId of ["odd-._%:*?!(),=@$'+#", 'x'.repeat(128)]) {
+        await registry.create(deviceContent(deviceId))
+        expect((await registry.get({ deviceId, moduleId: undefined }))?.deviceId).toBe(deviceId)
+      }
+      for (const deviceId of ['', 'x'.repeat(129), 'a/b', 'a b', 'é', 'a\0', '../x']) {
+        await expect(registry.create(deviceContent(deviceId))).rejects.toEqual(coded('REGISTRY_ID_INVALID'))
+      }
+    })
+
+    test('a second creation is refused and changes nothing', async () => {
+      const first = await registry.create(deviceContent('twice'))
+      await expect(registry.create(deviceContent('twice', { status: 'disabled' }))).rejects.toEqual(
+        coded('REGISTRY_DEVICE_EXISTS'),
+      )
+      expect(await registry.get(first)).toEqual(first)
+    })
+
+    test('of creations at the same time exactly one succeeds', async () => {
+      const outcomes = await Promise.allSettled(
+        Array.from({ length: 8 }, () => registry.create(deviceContent('raced'))),
+      )
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    })
+
+    test('replace needs the current etag unless told otherwise, and gives a new one', async () => {
+      const first = await registry.create(deviceContent('etags'))
+      const second = await registry.replace(deviceContent('etags', { status: 'disabled' }), first.etag)
+      expect(second.etag).not.toBe(first.etag)
+      expect(second.statusUpdatedAtMs).toBeGreaterThanOrEqual(first.createdAtMs)
+      await expect(registry.replace(deviceContent('etags'), first.etag)).rejects.toEqual(coded('REGISTRY_ETAG_STALE'))
+      const third = await registry.replace(deviceContent('etags'), undefined)
+      expect(third).toMatchObject({ status: 'enabled', generationId: first.generationId })
+      await expect(registry.replace(deviceContent('absent'), undefined)).rejects.toEqual(
+        coded('REGISTRY_DEVICE_UNKNOWN'),
+      )
+    })
+
+    test('keys that are not given stay, keys that are given replace', async () => {
+      const first = await registry.create(deviceContent('keys'))
+      const kept = await registry.replace(deviceContent('keys', { status: 'disabled' }), undefined)
+      expect(kept.authentication).toEqual(first.authentication)
+      const primaryKey = Buffer.alloc(32, 7).toString('base64')
+      const changed = await registry.replace(
+        deviceContent('keys', { authentication: { ...generatedKeys, primaryKey } }),
+        undefined,
+      )
+      expect(changed.authentication).toEqual({ ...first.authentication, primaryKey })
+    })
+
+    test('thumbprints and authorities replace keys, and a malformed secret is refused', async () => {
+      const primaryThumbprint = 'A1'.repeat(32)
+      const x509 = { ...generatedKeys, kind: 'selfSigned', primaryThumbprint } as const
+      const created = await registry.create(deviceContent('thumb', { authentication: x509 }))
+      expect(created.authentication).toEqual({ ...x509, primaryKey: undefined, secondaryKey: undefined })
+      for (const authentication of [
+        { ...generatedKeys, primaryKey: 'short' },
+        { ...generatedKeys, primaryKey: '!'.repeat(44) },
+        { ...x509, primaryThumbprint: 'A1' },
+        { ...x509, primaryThumbprint: undefined },
+      ]) {
+        await expect(registry.create(deviceContent('refused', { authentication }))).rejects.toEqual(
+          coded('REGISTRY_ARGUMENT_INVALID'),
+        )
+      }
+      for (const statusReason of ['x'.repeat(129), 'zero \0', 'half \ud83d']) {
+        await expect(registry.create(deviceContent('refused', { statusReason }))).rejects.toEqual(
+          coded('REGISTRY_ARGUMENT_INVALID'),
+        )
+      }
+    })
+
+    test('a re-created device is another generation', async () => {
+      const first = await registry.create(deviceContent('again'))
+      await expect(registry.delete(first, 'other')).rejects.toEqual(coded('REGISTRY_ETAG_STALE'))
+      await registry.delete(first, first.etag)
+      await expect(registry.delete(first, undefined)).rejects.toEqual(coded('REGISTRY_DEVICE_UNKNOWN'))
+      const second = await registry.create(deviceContent('again'))
+      expect(second.generationId).not.toBe(first.generationId)
+      expect(second.authentication).not.toEqual(first.authentication)
+    })
+
+    test('modules live and die with their device', async () => {
+      const module = deviceContent('host', { moduleId: 'm1', managedBy: 'me' })
+      await expect(registry.create(module)).rejects.toEqual(coded('REGISTRY_DEVICE_UNKNOWN'))
+      await expect(registry.modulesOf('host')).rejects.toEqual(coded('REGISTRY_DEVICE_UNKNOWN'))
+      await registry.create(deviceContent('host'))
+      const created = await registry.create(module)
+      await expect(registry.create(module)).rejects.toEqual(coded('REGISTRY_MODULE_EXISTS'))
+      await registry.create(deviceContent('host', { moduleId: 'm0' }))
+      expect((await registry.modulesOf('host')).map(({ moduleId }) => moduleId)).toEqual(['m0', 'm1'])
+      expect(await registry.get({ deviceId: 'host', moduleId: 'm1' })).toEqual(created)
+      await registry.delete({ deviceId: 'host', moduleId: 'm0' }, undefined)
+      await expect(registry.delete({ deviceId: 'host', moduleId: 'm0' }, undefined)).rejects.toEqual(
+        coded('REGISTRY_MODULE_UNKNOWN'),
+      )
+      await registry.delete({ deviceId: 'host', moduleId: undefined }, undefined)
+      expect(await registry.get({ deviceId: 'host', moduleId: 'm1' })).toBe(undefined)
+    })
+
+    test('a device takes 50 modules, also when they are made at once, and not one more', async () => {
+      await registry.create(deviceContent('full'))
+      const outcomes = await Promise.allSettled(
+        Array.from({ length: 53 }, (_, index) => registry.create(deviceContent('full', { moduleId: `m${index}` }))),
+      )
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(50)
+      expect(outcomes.filter((o) => o.status === 'rejected' && o.reason.code === 'REGISTRY_MODULES_FULL')).toHaveLength(
+        3,
+      )
+    })
+
+    test('credentials of many devices come in one answer, modules with their device', async () => {
+      const a = await registry.create(deviceContent('cred-a'))
+      const module = await registry.create(deviceContent('cred-a', { moduleId: 'm' }))
+      const b = await registry.create(deviceContent('cred-b', { status: 'disabled' }))
+      const proof = ({ generationId, status, authentication }: Identity) => ({ generationId, status, authentication })
+      expect(await registry.credentials(['cred-b', 'cred-none', 'cred-a'])).toEqual([
+        { deviceId: 'cred-a', ...proof(a), modules: { m: proof(module) } },
+        { deviceId: 'cred-b', ...proof(b), modules: {} },
+      ])
+      expect(await registry.credentials([])).toEqual([])
+    })
+
+    test('a bulk does each operation in order and says which ones were refused', async () => {
+      const kept = await registry.create(deviceContent('bulk-kept'))
+      const outcomes = await registry.bulk([
+        { mode: 'create', content: deviceContent('bulk-new'), etag: undefined },
+        { mode: 'create', content: deviceContent('bulk-kept'), etag: undefined },
+        { mode: 'update', content: deviceContent('bulk-new', { status: 'disabled' }), etag: undefined },
+        { mode: 'updateIfMatchEtag', content: deviceContent('bulk-kept'), etag: 'stale' },
+        { mode: 'createOrUpdate', content: deviceContent('bulk-other'), etag: undefined },
+        { mode: 'delete', content: deviceContent('bulk-absent'), etag: undefined },
+        { mode: 'deleteIfMatchEtag', content: deviceContent('bulk-kept'), etag: kept.etag },
+        { mode: 'create', content: deviceContent('bulk-new', { moduleId: 'm' }), etag: undefined },
+        { mode: 'create', content: deviceContent('not valid'), etag: undefined },
+      ])
+      expect(outcomes.map((outcome) => (outcome && 'code' in outcome ? outcome.code : 'done'))).toEqual([
+        'done',
+        'REGISTRY_DEVICE_EXISTS',
+        'done',
+        'REGISTRY_ETAG_STALE',
+        'done',
+        'REGISTRY_DEVICE_UNKNOWN',
+        'done',
+        'done',
+        'REGISTRY_ID_INVALID',
+      ])
+      expect((await registry.get({ deviceId: 'bulk-new', moduleId: undefined }))?.status).toBe('disabled')
+      expect(await registry.get(kept)).toBe(undefined)
+    })
+
+    test('a bulk of creations only, some of them taken, behaves the same', async () => {
+      await registry.create(deviceContent('only-1'))
+      const outcomes = await registry.bulk(
+        ['only-0', 'only-1', 'no good', 'only-2'].map((id) => ({
+          mode: 'create' as const,
+          content: deviceContent(id),
+          etag: undefined,
+        })),
+      )
+      expect(outcomes.map((outcome) => outcome === undefined)).toEqual([true, false, false, true])
+      expect((await registry.credentials(['only-0', 'only-1', 'only-2'])).length).toBe(3)
+    })
+
+    test('an import skips what is there', async () => {
+      const contents = Array.from({ length: 500 }, (_, index) =>
+        deviceContent(`import-${String(index).padStart(4, '0')}`),
+      )
+      expect(await registry.importDevices(contents.slice(0, 300))).toBe(300)
+      expect(await registry.importDevices(contents)).toBe(200)
+    })
+
+    test('lists walk all devices in the order of their bytes, without modules', async () => {
+      const seen: string[] = []
+      for (let after = ''; ; ) {
+        const page = await registry.devicesAfter(after, 97)
+        seen.push(...page.map(({ deviceId }) => deviceId))
+        expect(page.every(({ moduleId }) => moduleId === undefined)).toBe(true)
+        if (page.length < 97) break
+        after = page.at(-1)?.deviceId ?? ''
+      }
+      expect(seen).toEqual([...seen].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))))
+      expect(new Set(seen).size).toBe(seen.length)
+      expect((await registry.statistics()).devices).toBe(seen.length)
+    })
+
+    test('presence follows the edge that holds the connection, and not the one that lost it', async () => {
+      const { deviceId, moduleId } = await registry.create(deviceContent('present'))
+      const before = (await registry.statistics()).devicesConnected
+      const record = (edgeId: string, connected: boolean, atMs: number) =>
+        registry.recordPresence([{ deviceId, moduleId, edgeId, connected, atMs }])
+      await record('edge-1', true, 1_000)
+      await record('edge-2', true, 2_000)
+      await record('edge-1', false, 3_000)
+      expect(await registry.get({ deviceId, moduleId })).toMatchObject({
+        connected: true,
+        connectionUpdatedAtMs: 2_000,
+        lastActivityAtMs: 2_000,
+      })
+      expect((await registry.statistics()).devicesConnected).toBe(before + 1)
+      await registry.resetPresence('edge-1', 4_000)
+      expect((await registry.get({ deviceId, moduleId }))?.connected).toBe(true)
+      await registry.resetPresence('edge-2', 5_000)
+      expect((await registry.get({ deviceId, moduleId }))?.connected).toBe(false)
+      await registry.recordPresence([{ deviceId: 'never', moduleId, edgeId: 'e', connected: true, atMs: 1 }])
+    })
+
+    test('each change is told once it can be read, by kind and id', async () => {
+      changes.length = 0
+      const told = (change: string, deviceId: string, moduleId?: string) =>
+        expect.poll(() => changes).toContainEqual({ kind: 'identities', changes: [{ change, deviceId, moduleId }] })
+      await registry.create(deviceContent('told'))
+      await told('created', 'told')
+      await registry.create(deviceContent('told', { moduleId: 'm' }))
+      await told('created', 'told', 'm')
+      await registry.replace(deviceContent('told', { status: 'disabled' }), undefined)
+      await told('updated', 'told')
+      await registry.delete({ deviceId: 'told', moduleId: undefined }, undefined)
+      await told('deleted', 'told')
+      await expect(registry.create(deviceContent('a b'))).rejects.toThrow()
+      await registry.putPolicy({ name: 'p', rights: ['RegistryRead'], primaryKey: 'a', secondaryKey: 'b' })
+      await expect.poll(() => changes).toContainEqual({ kind: 'trust' })
+    })
+
+    test('changes of a bulk whose ids fill several notifications are all told', async () => {
+      changes.length = 0
+      const ids = Array.from({ length: 300 }, (_, index) => `${String(index).padStart(3, '0')}-${'w'.repeat(120)}`)
+      await registry.importDevices(ids.map((id) => deviceContent(id)))
+      const told = () => changes.flatMap((change) => (change.kind === 'identities' ? change.changes : []))
+      await expect.poll(() => told().length).toBe(300)
+      expect(new Set(told().map(({ deviceId }) => deviceId))).toEqual(new Set(ids))
+    })
+
+    test('policies are added once and replaced when told; authorities are kept, counted and removed', async () => {
+      const policy = {
+        name: 'svc',
+        rights: ['ServiceConnect', 'DeviceConnect'],
+        primaryKey: 'k1',
+        secondaryKey: 'k2',
+      } as const
+      await registry.addPolicies([policy])
+      await registry.addPolicies([{ ...policy, primaryKey: 'other' }])
+      expect((await registry.trust()).policies).toContainEqual(policy)
+      await registry.putPolicy({ ...policy, primaryKey: 'new' })
+      expect((await registry.trust()).policies).toContainEqual({ ...policy, primaryKey: 'new' })
+      const authority = { name: 'ca', certificate: 'PEM', verified: false, verificationCode: 'code' }
+      await registry.putAuthority(authority)
+      expect((await registry.trust()).authorities).toEqual([authority])
+      expect(await registry.deleteAuthority('ca')).toBe(true)
+      expect(await registry.deleteAuthority('ca')).toBe(false)
+    })
+
+    describe('queries', () => {
+      beforeAll(async () => {
+        for (let index = 0; index < 12; index++) {
+          await registry.create(
+            deviceContent(`q-${String(index).padStart(2, '0')}`, {
+              status: index % 3 === 0 ? 'disabled' : 'enabled',
+              iotEdge: index % 4 === 0,
+              statusReason: index === 5 ? "it's" : undefined,
+            }),
+          )
+        }
+        await registry.create(deviceContent('q-00', { moduleId: 'm' }))
+      })
+
+      const idsOf = async (where: string, top = '') => {
+        const text = `SELECT ${top} * FROM devices WHERE STARTSWITH(deviceId, 'q-') AND (${where})`
+        const result = await registry.query(text, { countMax: 100, continuation: undefined })
+        return result.kind === 'twin' ? result.identities.map(({ deviceId }) => Number(deviceId.slice(2))) : []
+      }
+
+      test('conditions select what they say', async () => {
+        expect(await idsOf(`status = 'disabled'`)).toEqual([0, 3, 6, 9])
+        expect(await idsOf(`NOT status = 'disabled' AND capabilities.iotEdge = true`)).toEqual([4, 8])
+        expect(await idsOf(`deviceId IN ['q-01', 'q-05', 'nobody']`)).toEqual([1, 5])
+        expect(await idsOf(`deviceId NIN ['q-01'] and deviceid < 'q-04'`)).toEqual([0, 2, 3])
+        expect(await idsOf(`statusReason = "it's" OR ENDSWITH(deviceId, '11')`)).toEqual([5, 11])
+        expect(await idsOf(`IS_DEFINED(statusReason)`)).toEqual([5])
+        expect(await idsOf(`connectionState = 'Disconnected' AND CONTAINS(deviceId, '-0')`, 'TOP 3')).toEqual([0, 1, 2])
+        expect(await idsOf(`authenticationType != 'sas'`)).toEqual([])
+      })
+
+      test('what is undefined or of another type matches nothing, negated or not', async () => {
+        for (const where of [`tags.place = 'here'`, `NOT tags.place = 'here'`, `status = 1`, `status > true`]) {
+          expect(await idsOf(where)).toEqual([])
+        }
+        expect(await idsOf(`lastActivityTime > '2020-01-01T00:00:00Z'`)).toEqual([])
+      })
+
+      test('pages together give every identity once, whatever their size', async () => {
+        const text = `SELECT deviceId FROM devices WHERE STARTSWITH(deviceId, 'q-')`
+        for (const countMax of [1, 5, 12]) {
+          const seen: unknown[] = []
+          let continuation: string | undefined
+          do {
+            const page = await registry.query(text, { countMax, continuation })
+            if (page.kind === 'raw') seen.push(...page.items.map(({ deviceId }) => deviceId))
+            continuation = page.continuation
+          } while (continuation !== undefined)
+          expect(seen).toEqual(Array.from({ length: 12 }, (_, index) => `q-${String(index).padStart(2, '0')}`))
+        }
+      })
+
+      test('TOP bounds all pages together', async () => {
+        const text = `SELECT TOP 7 * FROM devices WHERE STARTSWITH(deviceId, 'q-')`
+        const first = await registry.query(text, { countMax: 5, continuation: undefined })
+        const second = await registry.query(text, { countMax: 5, continuation: first.continuation })
+        expect(second).toMatchObject({ kind: 'twin', continuation: undefined })
+        expect(second.kind === 'twin' && second.identities.length).toBe(2)
+      })
+
+      test('counts and groups', async () => {
+        const rows = async (text: string) => {
+          const result = await registry.query(text, { countMax: 100, continuation: undefined })
+          return result.kind === 'raw' ? result.items : []
+        }
+        expect(await rows(`SELECT COUNT() AS n FROM devices WHERE STARTSWITH(deviceId, 'q-')`)).toEqual([{ n: 12 }])
+        const groups = await rows(
+          `SELECT status, COUNT() AS n FROM devices WHERE STARTSWITH(deviceId, 'q-') GROUP BY status`,
+        )
+        expect(groups).toHaveLength(2)
+        expect(groups).toEqual(
+          expect.arrayContaining([
+            { status: 'disabled', n: 4 },
+            { status: 'enabled', n: 8 },
+          ]),
+        )
+        expect(await rows(`SELECT deviceId, moduleId FROM devices.modules WHERE deviceId = 'q-00'`)).toEqual([
+          { deviceId: 'q-00', moduleId: 'm' },
+        ])
+      })
+
+      test('a continuation of another query, or none at all, is refused', async () => {
+        const first = await registry.query('SELECT * FROM devices', { countMax: 1, continuation: undefined })
+        for (const continuation of [first.continuation, 'xyz', '', Buffer.from('{}').toString('base64url')]) {
+          await expect(registry.query('SELECT deviceId FROM devices', { countMax: 1, continuation })).rejects.toEqual(
+            coded('REGISTRY_QUERY_INVALID'),
+          )
+        }
+      })
+
+      test('what a caller writes never becomes SQL', async () => {
+        for (const evil of [`'; DROP TABLE penstock.identities; --`, `\\'; SELECT 1`, `%' OR '1'='1`]) {
+          const quoted = JSON.stringify(evil)
+          expect(await idsOf(`deviceId = ${quoted} OR CONTAINS(deviceId, ${quoted})`)).toEqual([])
+        }
+        for (const text of [
+          'SELECT * FROM devices WHERE deviceId = $1',
+          'SELECT * FROM pg_catalog.pg_tables',
+          "SELECT * FROM devices WHERE deviceId = 'a\0b'",
+          "SELECT * FROM devices WHERE deviceId = 'a\ud800b'",
+          'SELECT * FROM devices; DELETE FROM devices',
+          'SELECT pg_sleep(9) FROM devices',
+          `SELECT * FROM devices WHERE ${'('.repeat(50)}status='a'${')'.repeat(50)}`,
+        ]) {
+          await expect(registry.query(text, { countMax: 1, continuation: undefined })).rejects.toEqual(
+            coded('REGISTRY_QUERY_INVALID'),
+          )
+        }
+        expect((await registry.statistics()).devices).toBeGreaterThan(12)
+      })
+    })
+  })
+}

@@ -1,0 +1,145 @@
+/**
+ * The registry port: who may connect, and as what. Kept in the control store; opened by `open-registry.ts`.
+ *
+ *   create ─▶ enabled ⇄ disabled ─▶ deleted          each change: new etag, and a RegistryChange to every process
+ *
+ * Faults of all calls: STORE_UNAVAILABLE (retry), REGISTRY_ID_INVALID, REGISTRY_ARGUMENT_INVALID.
+ */
+import type { Authentication, Identity, IdentityContent, IdentityId, IdentityStatus } from './identity.ts'
+import type { SqlRow } from './sql/database.ts'
+
+/** `undefined`: whatever etag it has. */
+export type IfMatch = string | undefined
+
+export interface Registry {
+  get(id: IdentityId): Promise<Identity | undefined>
+  /** Missing keys are made. @throws REGISTRY_DEVICE_EXISTS, REGISTRY_MODULE_EXISTS, REGISTRY_DEVICE_UNKNOWN (of a module), REGISTRY_MODULES_FULL */
+  create(content: IdentityContent): Promise<Identity>
+  /** Missing keys stay as they are. @throws REGISTRY_DEVICE_UNKNOWN, REGISTRY_MODULE_UNKNOWN, REGISTRY_ETAG_STALE */
+  replace(content: IdentityContent, ifMatch: IfMatch): Promise<Identity>
+  /** Takes a device's modules with it. @throws as `replace` */
+  delete(id: IdentityId, ifMatch: IfMatch): Promise<void>
+  /** Modules of a device by id. @throws REGISTRY_DEVICE_UNKNOWN */
+  modulesOf(deviceId: string): Promise<Identity[]>
+  /** Devices whose id is greater than `after`, in order of id bytes, at most `countMax`. Cost: one index range, wherever it begins. */
+  devicesAfter(after: string, countMax: number): Promise<Identity[]>
+  /** Each operation succeeds or fails by itself, in order; the result has one entry an operation. */
+  bulk(operations: readonly BulkOperation[]): Promise<BulkOutcome[]>
+  /** Creates many devices in one statement and skips ids that exist. @returns how many were created */
+  importDevices(contents: readonly IdentityContent[]): Promise<number>
+  statistics(): Promise<RegistryStatistics>
+  /** Answers the hub's query language, the part that `query/` documents. @throws REGISTRY_QUERY_INVALID */
+  query(text: string, page: QueryPage): Promise<QueryResult>
+
+  /** What CONNECT checks, for many devices in one statement. Unknown devices are absent from the result. */
+  credentials(deviceIds: readonly string[]): Promise<DeviceCredentials[]>
+  trust(): Promise<Trust>
+  /** Creates those policies whose names are free. */
+  addPolicies(policies: readonly Policy[]): Promise<void>
+  /** Creates the policy, or gives it new keys or rights. */
+  putPolicy(policy: Policy): Promise<void>
+  putAuthority(authority: CertificateAuthority): Promise<void>
+  deleteAuthority(name: string): Promise<boolean>
+
+  /** Connection states and last activities; later records of an identity win. Raises no change. */
+  recordPresence(records: readonly PresenceRecord[]): Promise<void>
+  /** Everything that this edge process held is disconnected: it has just started, or is gone. */
+  resetPresence(edgeId: string, atMs: number): Promise<void>
+
+  /** Calls back after each committed change, made by this or any other process. The result ends it. */
+  onChange(listener: (change: RegistryChange) => void): () => void
+  close(): Promise<void>
+}
+
+export type BulkMode =
+  | 'create'
+  | 'update'
+  | 'updateIfMatchEtag'
+  | 'delete'
+  | 'deleteIfMatchEtag'
+  | 'createOrUpdate'
+  | 'createOrUpdateIfMatchEtag'
+
+export interface BulkOperation {
+  readonly mode: BulkMode
+  readonly content: IdentityContent
+  readonly etag: IfMatch
+}
+
+/** `undefined`: done. */
+export type BulkOutcome = Error | undefined
+
+export interface RegistryStatistics {
+  readonly devices: number
+  readonly devicesDisabled: number
+  readonly devicesConnected: number
+}
+
+export interface QueryPage {
+  readonly countMax: number
+  /** As the page before gave it; `undefined` for the first page. */
+  readonly continuation: string | undefined
+}
+
+/** `twin`: whole identities; `raw`: the named fields or aggregates. `continuation` is `undefined` on the last page. */
+export type QueryResult =
+  | { readonly kind: 'twin'; readonly identities: readonly Identity[]; readonly continuation: string | undefined }
+  | { readonly kind: 'raw'; readonly items: readonly SqlRow[]; readonly continuation: string | undefined }
+
+/** What proves one identity at CONNECT. */
+export interface IdentityCredentials {
+  readonly generationId: string
+  readonly status: IdentityStatus
+  readonly authentication: Authentication
+}
+
+export interface DeviceCredentials extends IdentityCredentials {
+  readonly deviceId: string
+  /** By module id. */
+  readonly modules: Readonly<Record<string, IdentityCredentials>>
+}
+
+export const rights = ['RegistryRead', 'RegistryWrite', 'ServiceConnect', 'DeviceConnect'] as const
+
+export type Right = (typeof rights)[number]
+
+/** A shared access policy: whoever holds one of its keys has its rights. */
+export interface Policy {
+  readonly name: string
+  readonly rights: readonly Right[]
+  readonly primaryKey: string
+  readonly secondaryKey: string
+}
+
+export interface CertificateAuthority {
+  readonly name: string
+  /** PEM. */
+  readonly certificate: string
+  /** True once its owner has proven to hold the private key. */
+  readonly verified: boolean
+  /** What a proof must be made out to; `undefined` once verified. */
+  readonly verificationCode: string | undefined
+}
+
+/** What stands above single devices: policies and authorities. Small, and kept whole by every process. */
+export interface Trust {
+  readonly policies: readonly Policy[]
+  readonly authorities: readonly CertificateAuthority[]
+}
+
+export interface PresenceRecord extends IdentityId {
+  readonly connected: boolean
+  readonly edgeId: string
+  readonly atMs: number
+}
+
+export type RegistryChange =
+  | { readonly kind: 'identities'; readonly changes: readonly IdentityChange[] }
+  /** Policies or authorities. */
+  | { readonly kind: 'trust' }
+  /** Changes may have been missed: forget everything derived from the registry. */
+  | { readonly kind: 'resync' }
+
+export interface IdentityChange extends IdentityId {
+  readonly change: 'created' | 'updated' | 'deleted'
+}

@@ -1,0 +1,236 @@
+import type { Clock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import {
+  checkIdentityContent,
+  checkIdentityId,
+  type Identity,
+  type IdentityContent,
+  type IdentityId,
+} from './identity.ts'
+import { type IdentityRow, identityFromRow, selectIdentities } from './identity-rows.ts'
+import { createIdentity, deleteIdentity, replaceIdentity, unknownFault } from './identity-writes.ts'
+import { recordPresence, resetPresence } from './presence.ts'
+import { runQuery } from './query/run-query.ts'
+import type {
+  BulkOperation,
+  BulkOutcome,
+  CertificateAuthority,
+  DeviceCredentials,
+  IdentityChange,
+  IdentityCredentials,
+  IfMatch,
+  Policy,
+  PresenceRecord,
+  QueryPage,
+  QueryResult,
+  Registry,
+  RegistryChange,
+  RegistryStatistics,
+  Trust,
+} from './registry.ts'
+import { insertAll, runBulk } from './registry-bulk.ts'
+import { changeChannel, changeFromPayload, notifyIdentities, notifyTrust } from './registry-changes.ts'
+import type { Database } from './sql/database.ts'
+import {
+  authorityRows,
+  deleteAuthorityRow,
+  insertPolicyRows,
+  policyRows,
+  putAuthorityRow,
+  putPolicyRow,
+} from './trust-rows.ts'
+
+/** The registry over the control store; `open` begins to listen for changes. It owns the database from then on. */
+export class SqlRegistry implements Registry {
+  readonly #database: Database
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #listeners = new Set<(change: RegistryChange) => void>()
+  #unlisten: (() => Promise<void>) | undefined
+
+  private constructor(database: Database, clock: Clock, logger: Logger) {
+    this.#database = database
+    this.#clock = clock
+    this.#logger = logger
+  }
+
+  static async open(database: Database, clock: Clock, logger: Logger): Promise<SqlRegistry> {
+    const registry = new SqlRegistry(database, clock, logger)
+    registry.#unlisten = await database.listen(
+      changeChannel,
+      (payload) => registry.#emit(changeFromPayload(payload)),
+      () => registry.#emit({ kind: 'resync' }),
+    )
+    return registry
+  }
+
+  async get(id: IdentityId): Promise<Identity | undefined> {
+    checkIdentityId(id)
+    const [row] = await this.#database.query<IdentityRow>(
+      `${selectIdentities} WHERE i.device_id = $1 AND i.module_id = $2`,
+      [id.deviceId, id.moduleId ?? ''],
+    )
+    return row && identityFromRow(row)
+  }
+
+  create(content: IdentityContent): Promise<Identity> {
+    return this.#database.transaction(async (queries) => {
+      const identity = await createIdentity(queries, content, this.#clock.nowMs())
+      await notifyIdentities(queries, [changeOf(content, 'created')])
+      return identity
+    })
+  }
+
+  replace(content: IdentityContent, ifMatch: IfMatch): Promise<Identity> {
+    return this.#database.transaction(async (queries) => {
+      const identity = await replaceIdentity(queries, content, ifMatch, this.#clock.nowMs())
+      await notifyIdentities(queries, [changeOf(content, 'updated')])
+      return identity
+    })
+  }
+
+  async delete(id: IdentityId, ifMatch: IfMatch): Promise<void> {
+    checkIdentityId(id)
+    await this.#database.transaction(async (queries) => {
+      await deleteIdentity(queries, id, ifMatch)
+      await notifyIdentities(queries, [changeOf(id, 'deleted')])
+    })
+  }
+
+  async modulesOf(deviceId: string): Promise<Identity[]> {
+    checkIdentityId({ deviceId, moduleId: undefined })
+    const rows = await this.#database.query<IdentityRow>(
+      `${selectIdentities} WHERE i.device_id = $1 ORDER BY i.module_id`,
+      [deviceId],
+    )
+    if (rows.length === 0) throw unknownFault({ deviceId, moduleId: undefined })
+    return rows.slice(1).map(identityFromRow)
+  }
+
+  async devicesAfter(after: string, countMax: number): Promise<Identity[]> {
+    const rows = await this.#database.query<IdentityRow>(
+      `${selectIdentities} WHERE i.device_id > $1 AND i.module_id = '' ORDER BY i.device_id LIMIT $2`,
+      [after, countMax],
+    )
+    return rows.map(identityFromRow)
+  }
+
+  async bulk(operations: readonly BulkOperation[]): Promise<BulkOutcome[]> {
+    const { outcomes } = await this.#database.transaction(async (queries) => {
+      const result = await runBulk(queries, operations, this.#clock.nowMs())
+      await notifyIdentities(queries, result.changes)
+      return result
+    })
+    return [...outcomes]
+  }
+
+  async importDevices(contents: readonly IdentityContent[]): Promise<number> {
+    for (const content of contents) checkIdentityContent(content)
+    return this.#database.transaction(async (queries) => {
+      const changes = await insertAll(queries, contents, this.#clock.nowMs())
+      await notifyIdentities(queries, changes)
+      return changes.length
+    })
+  }
+
+  async statistics(): Promise<RegistryStatistics> {
+    const [row] = await this.#database.query<{ devices: number; disabled: number; connected: number }>(
+      `SELECT (SELECT count(*) FROM penstock.identities WHERE module_id = '')::integer AS devices,
+         (SELECT count(*) FROM penstock.identities WHERE module_id = '' AND status = 'disabled')::integer AS disabled,
+         (SELECT count(*) FROM penstock.presence WHERE connected AND module_id = '')::integer AS connected`,
+    )
+    return {
+      devices: row?.devices ?? 0,
+      devicesDisabled: row?.disabled ?? 0,
+      devicesConnected: row?.connected ?? 0,
+    }
+  }
+
+  query(text: string, page: QueryPage): Promise<QueryResult> {
+    return runQuery(this.#database, text, page)
+  }
+
+  async credentials(deviceIds: readonly string[]): Promise<DeviceCredentials[]> {
+    const rows = await this.#database.query<IdentityRow>(
+      `SELECT * FROM penstock.identities WHERE device_id = ANY($1::text[]) ORDER BY device_id, module_id`,
+      [deviceIds],
+    )
+    const found: DeviceCredentials[] = []
+    let modules: Record<string, IdentityCredentials> = {}
+    for (const row of rows) {
+      const { generationId, status, authentication, moduleId, deviceId } = identityFromRow(row)
+      const credentials = { generationId, status, authentication }
+      if (moduleId === undefined) {
+        modules = {}
+        found.push({ deviceId, ...credentials, modules })
+      } else modules[moduleId] = credentials
+    }
+    return found
+  }
+
+  async trust(): Promise<Trust> {
+    return { policies: await policyRows(this.#database), authorities: await authorityRows(this.#database) }
+  }
+
+  async addPolicies(policies: readonly Policy[]): Promise<void> {
+    await this.#database.transaction(async (queries) => {
+      await insertPolicyRows(queries, policies)
+      await notifyTrust(queries)
+    })
+  }
+
+  async putPolicy(policy: Policy): Promise<void> {
+    await this.#database.transaction(async (queries) => {
+      await putPolicyRow(queries, policy)
+      await notifyTrust(queries)
+    })
+  }
+
+  async putAuthority(authority: CertificateAuthority): Promise<void> {
+    await this.#database.transaction(async (queries) => {
+      await putAuthorityRow(queries, authority, this.#clock.nowMs())
+      await notifyTrust(queries)
+    })
+  }
+
+  deleteAuthority(name: string): Promise<boolean> {
+    return this.#database.transaction(async (queries) => {
+      const deleted = await deleteAuthorityRow(queries, name)
+      if (deleted) await notifyTrust(queries)
+      return deleted
+    })
+  }
+
+  recordPresence(records: readonly PresenceRecord[]): Promise<void> {
+    return recordPresence(this.#database, records)
+  }
+
+  resetPresence(edgeId: string, atMs: number): Promise<void> {
+    return resetPresence(this.#database, edgeId, atMs)
+  }
+
+  onChange(listener: (change: RegistryChange) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async close(): Promise<void> {
+    this.#listeners.clear()
+    await this.#unlisten?.()
+    await this.#database.close()
+  }
+
+  #emit(change: RegistryChange): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(change)
+      } catch (error) {
+        this.#logger.error('a listener to registry changes failed', { error })
+      }
+    }
+  }
+}
+
+function changeOf({ deviceId, moduleId }: IdentityId, change: IdentityChange['change']): IdentityChange {
+  return { deviceId, moduleId, change }
+}

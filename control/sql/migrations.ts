@@ -1,0 +1,91 @@
+/**
+ * Tables of the control store, schema `penstock`.
+ *
+ *   identities (device_id, module_id)   one row a device (module_id '') and one a module; what REST shows and CONNECT checks
+ *   presence   (device_id, module_id)   connection state and last activity, apart because it changes with every connection
+ *   policies   (name)                   shared access policies with their two keys
+ *   authorities (name)                  certificate authorities whose leaves may connect, once verified
+ *
+ * Ids are compared as bytes (COLLATE "C"): the order of lists is the same everywhere and the primary key serves it.
+ * Migrations are only ever added. Each runs once, in order, under one lock.
+ */
+import { PenstockError } from '#schemas/errors.ts'
+import type { Database, Queries } from './database.ts'
+
+const migrations: readonly (readonly string[])[] = [
+  [
+    `CREATE TABLE penstock.identities (
+       device_id text COLLATE "C" NOT NULL,
+       module_id text COLLATE "C" NOT NULL DEFAULT '',
+       generation_id text NOT NULL,
+       etag text NOT NULL,
+       status text NOT NULL CHECK (status IN ('enabled', 'disabled')),
+       status_reason text,
+       status_updated_at timestamptz,
+       authentication text NOT NULL CHECK (authentication IN ('sas', 'selfSigned', 'certificateAuthority', 'none')),
+       primary_key text,
+       secondary_key text,
+       primary_thumbprint text,
+       secondary_thumbprint text,
+       iot_edge boolean NOT NULL DEFAULT false,
+       device_scope text,
+       managed_by text,
+       created_at timestamptz NOT NULL,
+       PRIMARY KEY (device_id, module_id)
+     )`,
+    // Few devices are disabled; counting and listing them must not read all the others.
+    `CREATE INDEX identities_disabled ON penstock.identities (device_id) WHERE status = 'disabled' AND module_id = ''`,
+    `CREATE TABLE penstock.presence (
+       device_id text COLLATE "C" NOT NULL,
+       module_id text COLLATE "C" NOT NULL DEFAULT '',
+       connected boolean NOT NULL,
+       edge_id text NOT NULL,
+       connection_updated_at timestamptz,
+       last_activity_at timestamptz,
+       PRIMARY KEY (device_id, module_id)
+     ) WITH (fillfactor = 80)`,
+    `CREATE INDEX presence_connected ON penstock.presence (edge_id) WHERE connected`,
+    `CREATE TABLE penstock.policies (
+       name text COLLATE "C" PRIMARY KEY,
+       rights text NOT NULL,
+       primary_key text NOT NULL,
+       secondary_key text NOT NULL
+     )`,
+    `CREATE TABLE penstock.authorities (
+       name text COLLATE "C" PRIMARY KEY,
+       certificate text NOT NULL,
+       verified boolean NOT NULL,
+       verification_code text,
+       etag text NOT NULL,
+       created_at timestamptz NOT NULL
+     )`,
+  ],
+]
+
+/** Any number, the same in every process: the key of the advisory lock that lets one process migrate at a time. */
+const migrationLock = 7_403_117
+
+/** Brings the tables to the version of this code. @throws PenstockError STORE_SCHEMA_UNKNOWN if they are newer */
+export async function migrate(database: Database): Promise<void> {
+  await database.transaction(async (queries) => {
+    await queries.query('SELECT pg_advisory_xact_lock($1)', [migrationLock])
+    const version = await currentVersion(queries)
+    if (version > migrations.length) {
+      throw new PenstockError(
+        'STORE_SCHEMA_UNKNOWN',
+        `the control store has schema version ${version}, this program knows ${migrations.length}`,
+      )
+    }
+    for (const statements of migrations.slice(version)) for (const sql of statements) await queries.query(sql)
+    if (version < migrations.length) await queries.query('UPDATE penstock.schema SET version = $1', [migrations.length])
+  })
+}
+
+async function currentVersion(queries: Queries): Promise<number> {
+  await queries.query('CREATE SCHEMA IF NOT EXISTS penstock')
+  await queries.query('CREATE TABLE IF NOT EXISTS penstock.schema (version integer NOT NULL)')
+  const [row] = await queries.query<{ version: number }>('SELECT version FROM penstock.schema')
+  if (row) return row.version
+  await queries.query('INSERT INTO penstock.schema VALUES (0)')
+  return 0
+}

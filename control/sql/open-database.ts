@@ -1,0 +1,31 @@
+import { join } from 'node:path'
+import type { Logger } from '#runtime/logger.ts'
+import type { Database } from './database.ts'
+import { migrate } from './migrations.ts'
+import { openPgliteDatabase } from './pglite-database.ts'
+import { openPostgresDatabase } from './postgres-database.ts'
+
+export interface DatabaseOptions {
+  /** A PostgreSQL server; `undefined`: embedded under `dataDir`. */
+  readonly postgresUrl: string | undefined
+  /** `undefined` together with `postgresUrl`: in memory, for tests. */
+  readonly dataDir: string | undefined
+  readonly connectionsMax: number
+  readonly logger: Logger
+}
+
+/** Opens the control store and brings its tables up to date. @throws STORE_UNAVAILABLE, STORE_LOCKED, STORE_SCHEMA_UNKNOWN, DEPENDENCY_MISSING */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const { postgresUrl, dataDir, connectionsMax, logger } = options
+  const database =
+    postgresUrl === undefined
+      ? await openPgliteDatabase(dataDir === undefined ? undefined : join(dataDir, 'control-store'))
+      : await openPostgresDatabase({ url: postgresUrl, connectionsMax, logger })
+  try {
+    await migrate(database)
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+  return database
+}
