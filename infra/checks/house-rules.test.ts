@@ -1,0 +1,148 @@
+/** The house rules that a machine can check (docs/ARCHITECTURE.md, "Layout"). */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { errorTable } from '#schemas/errors.ts'
+import { assertLimits } from '#schemas/limits.ts'
+import { metricsTable } from '#schemas/metrics.ts'
+import { type Setting, settingsTable } from '#schemas/settings.ts'
+import { settingsDocument } from './settings-document.ts'
+
+const root = join(import.meta.dirname, '../..')
+const folders = ['schemas', 'runtime', 'pipeline', 'control', 'ingest', 'loadtest', 'infra']
+
+/** Parts in rank order; a part imports parts of a lower rank, and itself. */
+const ranks: readonly (readonly string[])[] = [
+  ['schemas'],
+  ['runtime'],
+  ['pipeline/log', 'pipeline/warehouse'],
+  ['control'],
+  ['ingest', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
+  ['infra'],
+]
+
+/** Each external library has one door: the folders (or files) that may import it. */
+const doors: Readonly<Record<string, readonly string[]>> = {
+  'mqtt-packet': ['ingest/mqtt'],
+  avsc: ['schemas'],
+  kafkajs: ['pipeline/log', 'loadtest/peers'],
+  lmdb: ['pipeline/log'],
+  '@clickhouse/client': ['pipeline/warehouse', 'loadtest/peers'],
+  chdb: ['pipeline/warehouse/embedded'],
+  'uWebSockets.js': ['runtime'],
+  pg: ['control'],
+  '@electric-sql/pglite': ['control'],
+  aedes: ['loadtest/peers'],
+  'hdr-histogram-js': ['loadtest'],
+  autocannon: ['loadtest'],
+}
+
+const sources = folders.flatMap((folder) => filesBelow(join(root, folder))).map((file) => relative(root, file))
+const code = sources.filter((file) => /\.tsx?$/.test(file))
+const isTest = (file: string): boolean =>
+  /\.(test|conformance|integration|fault|fuzz|bench)\.ts$/.test(file) || /-fixture\.ts$/.test(file)
+const text = (file: string): string => readFileSync(join(root, file), 'utf8')
+
+function filesBelow(folder: string): string[] {
+  if (!existsSync(folder)) return []
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? filesBelow(join(folder, entry.name)) : [join(folder, entry.name)],
+  )
+}
+
+function importsOf(file: string): string[] {
+  const found = text(file).matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)
+  return [...found].map(([, target]) => target as string)
+}
+
+function partOf(path: string): string {
+  return ranks.flat().find((part) => path.startsWith(`${part}/`)) ?? ''
+}
+
+const rankOf = (part: string): number => ranks.findIndex((parts) => parts.includes(part))
+
+describe('house rules', () => {
+  test('there is code to check', () => {
+    expect(code.length).toBeGreaterThan(30)
+    expect(() => assertLimits()).not.toThrow()
+  })
+
+  test.each(code)('%s imports only what lies below it', (file) => {
+    const own = partOf(file)
+    for (const target of importsOf(file)) {
+      if (target.startsWith('#')) {
+        const path = target.slice(1)
+        const other = partOf(path)
+        expect(existsSync(join(root, path)), `${target} exists`).toBe(true)
+        if (other === own) continue
+        // Tests of several parts together may reach down to real servers and up to nothing.
+        const allowed =
+          rankOf(other) < rankOf(own) || (isTest(file) && other === 'infra' && path.startsWith('infra/testbed/'))
+        expect(allowed, `${own} (rank ${rankOf(own)}) imports ${target} (rank ${rankOf(other)})`).toBe(true)
+        if (other === 'pipeline/log' && !isTest(file)) expect(path).toMatch(/\/(log|open-log)\.ts$/)
+        if (other === 'pipeline/warehouse' && !isTest(file)) {
+          expect(path).toMatch(/\/(warehouse|open-warehouse|embedded\/start-embedded)\.ts$/)
+        }
+      } else if (target.startsWith('.')) {
+        expect(partOf(join(file, '..', target)), `${target} stays inside ${own}`).toBe(own)
+      } else if (!target.startsWith('node:') && !isTest(file)) {
+        const door =
+          doors[target] ??
+          doors[
+            target
+              .split('/')
+              .slice(0, target.startsWith('@') ? 2 : 1)
+              .join('/')
+          ]
+        expect(door, `library ${target} has a door`).toBeDefined()
+        expect(
+          door?.some((folder) => file.startsWith(`${folder}/`)),
+          `${target} is imported through ${door}`,
+        ).toBe(true)
+      }
+    }
+  })
+
+  test.each(code)('%s keeps to the form: no default export, bounded length, no open note', (file) => {
+    const content = text(file)
+    expect(content).not.toMatch(/^export default /m)
+    expect(content.split('\n').length, 'lines').toBeLessThanOrEqual(450)
+    expect(content).not.toMatch(new RegExp(`\\b(${['TO', 'FIX'].join('DO|')}ME)\\b`))
+  })
+
+  test('every setting is documented as the table says', () => {
+    expect(text('docs/SETTINGS.md'), 'run: node infra/checks/settings-document.ts > docs/SETTINGS.md').toBe(
+      settingsDocument(),
+    )
+  })
+
+  test('settings have one name each, and are all read somewhere', () => {
+    const names = Object.values<Setting>(settingsTable).map(({ env }) => env)
+    expect(new Set(names).size).toBe(names.length)
+    const all = code
+      .filter((file) => !file.startsWith('schemas/'))
+      .map(text)
+      .join('\n')
+    for (const field of Object.keys(settingsTable)) expect(all, field).toMatch(new RegExp(`settings\\.${field}\\b`))
+  })
+
+  test('every error code is used, and every used code is in the table', () => {
+    const all = code
+      .filter((file) => file !== 'schemas/errors.ts' && !isTest(file))
+      .map(text)
+      .join('\n')
+    for (const name of Object.keys(errorTable)) expect(all, name).toContain(`'${name}'`)
+  })
+
+  test('every metric is written somewhere and named by the rule', () => {
+    const all = code
+      .filter((file) => file !== 'schemas/metrics.ts')
+      .map(text)
+      .join('\n')
+    for (const [name, { type }] of Object.entries(metricsTable)) {
+      expect(name).toMatch(/^penstock_(edge|worker|log|process|warehouse|control)_[a-z0-9_]+$/)
+      expect(name.endsWith('_total'), name).toBe(type === 'counter')
+      expect(all, name).toContain(`'${name}'`)
+    }
+  })
+})

@@ -1,0 +1,32 @@
+/** docs/SETTINGS.md from the settings table: `node infra/checks/settings-document.ts > docs/SETTINGS.md`. */
+import { type Setting, settingsFileEnv, settingsTable } from '#schemas/settings.ts'
+
+export function settingsDocument(): string {
+  const rows = Object.values<Setting>(settingsTable).map(
+    (setting) => `| \`${setting.env}\` | ${setting.default ?? ''} | ${allowed(setting)} | ${setting.meaning} |`,
+  )
+  return `# Settings
+
+Environment variables, or lines \`PENSTOCK_NAME=value\` of the file that \`${settingsFileEnv}\` names; the environment wins. An unknown or bad
+setting stops the start, and all faults are named at once. This page is generated from \`schemas/settings.ts\`.
+
+| setting | default | allowed | meaning |
+|---|---|---|---|
+${rows.join('\n')}
+`
+}
+
+function allowed(setting: Setting): string {
+  switch (setting.kind) {
+    case 'text':
+      return 'text'
+    case 'secret':
+      return 'text, never shown'
+    case 'integer':
+      return `${setting.min} to ${setting.max}`
+    case 'choice':
+      return setting.choices.join(', ')
+  }
+}
+
+if (process.argv[1] === import.meta.filename) process.stdout.write(settingsDocument())

@@ -1,0 +1,22 @@
+#!/usr/bin/env node
+// Runs penstock.ts with a Node that can: TypeScript is stripped by Node 22.18 and later. An older Node hands over to the one
+// that the package brings as its dependency.
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+const [major, minor] = process.versions.node.split('.').map(Number)
+if (major > 22 || (major === 22 && minor >= 18)) await import('./penstock.ts')
+else {
+  const own = fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url))
+  if (!existsSync(own)) {
+    process.stderr.write(
+      `penstock needs Node 22.18 or later; this is ${process.version}, and the dependency "node" that brings one is not installed.\n` +
+        'Run `npm install` with install scripts allowed, or use a newer Node.\n',
+    )
+    process.exit(1)
+  }
+  const script = fileURLToPath(new URL('./penstock.ts', import.meta.url))
+  const { status } = spawnSync(own, [script, ...process.argv.slice(2)], { stdio: 'inherit' })
+  process.exit(status ?? 1)
+}

@@ -1,0 +1,67 @@
+/**
+ * What a role process and its supervisor say to each other over the IPC channel. A role also runs alone (`npx penstock edge`),
+ * with nobody to talk to.
+ *
+ *   role → supervisor   ready {ports} · samples {metrics} · take-over {clientId}
+ *   supervisor → role   stop · take-over {clientId}
+ *
+ * A role whose supervisor disappears drains and ends: nothing is left behind.
+ */
+import type { MetricSample } from '#runtime/metrics.ts'
+
+export type RoleName = 'edge' | 'worker' | 'warehouse' | 'control'
+
+export type FromRole =
+  | { readonly kind: 'ready'; readonly ports: Readonly<Record<string, number>> }
+  | { readonly kind: 'samples'; readonly samples: readonly MetricSample[] }
+  | { readonly kind: 'take-over'; readonly clientId: string }
+
+export type ToRole = { readonly kind: 'stop' } | { readonly kind: 'take-over'; readonly clientId: string }
+
+/** Exit code of a process that met a fatal expected fault: starting it again would not help. */
+export const fatalExitCode = 3
+
+export const supervised = process.send !== undefined
+
+export function tellSupervisor(message: FromRole): void {
+  // A supervisor that is gone is noticed by `disconnect`; a lost message changes nothing then.
+  if (process.connected) process.send?.(message, undefined, undefined, () => {})
+}
+
+export function onSupervisorMessage(handle: (message: ToRole) => void): void {
+  process.on('message', (message) => handle(message as ToRole))
+}
+
+/** Calls `stop` once, on SIGTERM, SIGINT (unless supervised), `stop`, or when the supervisor is gone; then exits with 0. */
+export function stopOnSignal(stop: (reason: string) => Promise<void>): void {
+  let stopping = false
+  const once = (reason: string): void => {
+    if (stopping) return
+    stopping = true
+    stop(reason).then(
+      () => process.exit(0),
+      (error: unknown) => {
+        process.stderr.write(`stopping failed: ${error instanceof Error ? error.stack : String(error)}\n`)
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', () => once('SIGTERM'))
+  // Ctrl-C reaches the whole process group; a supervised role waits for its supervisor, which stops the roles in order.
+  process.on('SIGINT', () => {
+    if (!supervised) once('SIGINT')
+  })
+  if (!supervised) return
+  onSupervisorMessage((message) => {
+    if (message.kind === 'stop') once('stop')
+  })
+  process.on('disconnect', () => once('supervisor gone'))
+}
+
+const samplesDelayMs = 1000
+
+/** Sends this process's metric samples to the supervisor every second. */
+export function reportSamples(samples: () => readonly MetricSample[]): void {
+  if (!supervised) return
+  setInterval(() => tellSupervisor({ kind: 'samples', samples: samples() }), samplesDelayMs).unref()
+}

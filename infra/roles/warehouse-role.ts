@@ -1,0 +1,24 @@
+import { join } from 'node:path'
+import { startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
+import { createLogger } from '#runtime/logger.ts'
+import type { Settings } from '#schemas/settings.ts'
+import { stopOnSignal, tellSupervisor } from './role-process.ts'
+
+/** Runs the embedded ClickHouse engine behind its HTTP protocol until it is told to stop. */
+export async function runWarehouse(settings: Settings): Promise<void> {
+  const logger = createLogger('warehouse', settings.logLevel)
+  const warehouse = await startEmbeddedWarehouse({
+    dataDir: join(settings.dataDir, 'warehouse'),
+    bind: settings.bind,
+    port: settings.clickhousePort,
+    password: settings.clickhousePassword,
+    readonlyPassword: settings.clickhouseReadonlyPassword,
+    logger,
+  })
+  stopOnSignal(async (reason) => {
+    logger.info('stopping', { reason })
+    await warehouse.close()
+  })
+  tellSupervisor({ kind: 'ready', ports: { clickhouse: warehouse.port } })
+  logger.info('listening', { clickhouse: `http://${settings.bind}:${warehouse.port}` })
+}

@@ -1,0 +1,110 @@
+import type { Log } from '#pipeline/log/log.ts'
+import { openClickHouseSink } from '#pipeline/sinks/clickhouse-sink.ts'
+import type { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
+import { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
+import { startWorker } from '#pipeline/workers/worker.ts'
+import { sleep, systemClock } from '#runtime/clock.ts'
+import { createLogger, type Logger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { type MetricName, metricsTable } from '#schemas/metrics.ts'
+import type { Settings } from '#schemas/settings.ts'
+import type { Sink } from '#schemas/sink.ts'
+import { serveHealth } from './health.ts'
+import { openRoleLog, workerGroup } from './open-role-log.ts'
+import { openRoleWarehouse } from './open-role-warehouse.ts'
+import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+
+/** Runs one worker until it is told to stop: delivers from the log to ClickHouse, and keeps the embedded log's retention. */
+export async function runWorker(settings: Settings): Promise<void> {
+  const logger = createLogger('worker', settings.logLevel)
+  const metrics = new Metrics<MetricName>(metricsTable)
+  const stopping = new AbortController()
+  stopOnSignal(async (reason) => {
+    logger.info('stopping', { reason })
+    stopping.abort()
+    await close()
+  })
+  const log = await openRoleLog(settings, logger)
+  const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
+  const warehouse = openRoleWarehouse(settings)
+  const health = supervised
+    ? undefined
+    : await serveHealth(settings, { ready: () => ready, render: () => metrics.render([metrics.samples()]) })
+  let ready = false
+  let closeWorker = async (): Promise<void> => {}
+  const close = async (): Promise<void> => {
+    await closeWorker()
+    await Promise.all([log.close(), deadLetterLog.close(), warehouse.close(), health?.close()])
+  }
+  const sink = await openSinkWhenThere(settings, logger, stopping.signal, warehouse)
+  if (sink === undefined) return
+  const worker = await startWorker({
+    log,
+    group: workerGroup(settings),
+    sink,
+    deadLetters: openDeadLetterBox({ log: deadLetterLog, warehouse, logger }),
+    logger,
+    metrics,
+    insertDelayMs: settings.insertDelayMs,
+  })
+  closeWorker = () => worker.close()
+  ready = true
+  reportSamples(() => metrics.samples())
+  tellSupervisor({ kind: 'ready', ports: {} })
+  logger.info('delivering', { topic: log.topic, partitions: log.partitionCount })
+  if (settings.kafkaBrokers === undefined) void keepRetention(settings, log, logger, metrics, stopping.signal)
+  await worker.finished
+}
+
+const warehouseRetryMs = 1_000
+
+/** Opens the sink; while the warehouse cannot be reached, tries again. `undefined` once the process is stopping. */
+async function openSinkWhenThere(
+  settings: Settings,
+  logger: Logger,
+  stopping: AbortSignal,
+  warehouse: ReturnType<typeof openWarehouse>,
+): Promise<Sink | undefined> {
+  const tables = { replicated: settings.clickhouseReplicated === 'yes', ttlDays: settings.telemetryTtlDays }
+  while (!stopping.aborted) {
+    try {
+      return await openClickHouseSink({ warehouse, tables, logger })
+    } catch (error) {
+      if (!isPenstockError(error) || error.disposition !== 'retry') throw error
+      logger.warn('the warehouse cannot be reached yet', { error })
+      await sleep(systemClock, warehouseRetryMs, stopping)
+    }
+  }
+  return undefined
+}
+
+const retentionDelayMs = 60_000
+
+/** Removes delivered records that are too old or too many; Kafka does this itself. */
+async function keepRetention(
+  settings: Settings,
+  log: Log,
+  logger: Logger,
+  metrics: Metrics<MetricName>,
+  stopping: AbortSignal,
+): Promise<void> {
+  const lost = metrics.series('penstock_log_positions_lost_total')
+  while (!stopping.aborted) {
+    try {
+      const result = await log.retain({
+        nowMs: Date.now(),
+        ageMsMax: settings.logRetentionHours * 3_600_000,
+        partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
+        force: false,
+      })
+      lost.add(result.lostRecords)
+      if (result.removedRecords > 0) logger.info('log retention', { removedRecords: result.removedRecords })
+      if (result.lostRecords > 0)
+        logger.error('retention removed undelivered records', { lostRecords: result.lostRecords })
+    } catch (error) {
+      logger.warn('log retention failed and is tried again', { error: error as Error })
+    }
+    await sleep(systemClock, retentionDelayMs, stopping)
+  }
+}

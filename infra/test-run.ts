@@ -1,0 +1,58 @@
+/**
+ * `npm test`: types, format and lint, then every suite; ends with the plain count `N passed, N failed, N skipped`.
+ * Arguments go to the test runner, e.g. `npm test -- schemas`. With CI=true a missing real server is a failure.
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+interface RunnerReport {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly numPendingTests: number
+  readonly numTodoTests: number
+  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly unknown[] }[]
+}
+
+const tool = (name: string): string => join(import.meta.dirname, '..', 'node_modules', '.bin', name)
+let passed = 0
+let failed = 0
+let skipped = 0
+
+function check(name: string, ...args: string[]): void {
+  const { status } = spawnSync(tool(name), args, { stdio: 'inherit' })
+  if (status === 0) passed++
+  else failed++
+  process.stdout.write(`${status === 0 ? 'ok' : 'FAILED'}: ${name} ${args.join(' ')}\n`)
+}
+
+function runSuites(args: readonly string[]): void {
+  const folder = mkdtempSync(join(tmpdir(), 'penstock-test-'))
+  const file = join(folder, 'report.json')
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
+  const { status } = spawnSync(tool('vitest'), ['run', ...reporters, ...args], { stdio: 'inherit' })
+  try {
+    const report: RunnerReport = JSON.parse(readFileSync(file, 'utf8'))
+    passed += report.numPassedTests
+    failed += report.numFailedTests
+    skipped += report.numPendingTests + report.numTodoTests
+    // A file that could not even be loaded has no tests to count.
+    failed += report.testResults.filter(
+      (result) => result.status === 'failed' && result.assertionResults.length === 0,
+    ).length
+  } catch {
+    failed++
+  }
+  if (status !== 0 && failed === 0) failed++
+  rmSync(folder, { recursive: true, force: true })
+}
+
+const args = process.argv.slice(2)
+if (args.length === 0) {
+  check('tsc')
+  check('biome', 'check', '--error-on-warnings', '.')
+}
+runSuites(args)
+process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`)
+process.exit(failed === 0 ? 0 : 1)
