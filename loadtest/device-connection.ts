@@ -88,13 +88,13 @@ export class DeviceConnection {
     this.#shared = shared
     this.#window = shared.qos === 1 ? shared.window : Number.POSITIVE_INFINITY
     const { qos, protocol, bodyBytes, random } = shared
-    const filler = (20 + random() * 10).toFixed(4)
+    const seed = Math.floor(random() * 2 ** 31)
     this.#template = new FrameTemplate({
       topic: `devices/${deviceId}/messages/events/`,
       qos,
       protocol,
       bodyBytes,
-      filler,
+      seed,
     })
   }
 

@@ -1,11 +1,12 @@
 /**
- * PUBLISH frames of one device, made by copying a template and patching three fields in place.
+ * PUBLISH frames of one device, made by copying a template and patching four fields in place.
  *
- *   30│32│38│3A  remaining length  topic length · topic  [packet id]  [v5: 00]  {"seq":1000000042,"at":1700000000000,"v":"…"}
- *                                                          ▲ QoS 1                     ▲ 10 digits     ▲ 13 digits
+ *   30│32│38│3A  remaining length  topic length · topic  [packet id]  [v5: 00]  {"seq":1000000042,"at":1700000000000,"v":"7351…"}
+ *                                                          ▲ QoS 1                     ▲ 10 digits     ▲ 13 digits      ▲ 4 digits
  *
  * The sequence number in the body is offset by 1e9, so it is valid JSON of fixed width. Only the last four digits of both
- * numbers change from frame to frame: a run of frames ends where a higher digit would change.
+ * numbers change from frame to frame: a run of frames ends where a higher digit would change. The value is pseudo-random, so that
+ * bodies don't compress to nothing, and a function of the number, so that a message sent again is the same bytes.
  */
 import { packetIds } from './ledger.ts'
 
@@ -15,11 +16,12 @@ export const sequenceBase = 1_000_000_000
 /** Sequence numbers a device may use in one run, as ten digits allow. */
 export const sequencesMax = 9_000_000_000
 
-/** The smallest body that holds sequence number and time as JSON. */
-export const bodyBytesMin = 44
+/** The smallest body that holds sequence number and time and a value as JSON. */
+export const bodyBytesMin = 48
 
 const bodyHead = '{"seq":'
 const atHead = ',"at":'
+const valueHead = ',"v":"'
 
 /** Offsets within a body, from 0, for whoever reads them back with `substring`. */
 export const bodyOffsets = {
@@ -27,6 +29,7 @@ export const bodyOffsets = {
   sequenceBytes: 10,
   at: bodyHead.length + 10 + atHead.length,
   atBytes: 13,
+  value: bodyHead.length + 10 + atHead.length + 13 + valueHead.length,
 } as const
 
 const digitSpan = 10_000
@@ -41,8 +44,7 @@ export interface FrameOptions {
   readonly qos: 0 | 1
   readonly protocol: 4 | 5
   readonly bodyBytes: number
-  /** Text that fills the body up to `bodyBytes`; repeated as needed. Plain ASCII without quotes or backslashes. */
-  readonly filler: string
+  readonly seed: number
 }
 
 /** Milliseconds (UTC) at which a sequence number was to be sent. */
@@ -54,8 +56,10 @@ export class FrameTemplate {
   readonly #idAt: number
   readonly #sequenceAt: number
   readonly #timeAt: number
+  readonly #valueAt: number
+  readonly #seed: number
 
-  constructor({ topic, qos, protocol, bodyBytes, filler }: FrameOptions) {
+  constructor({ topic, qos, protocol, bodyBytes, seed }: FrameOptions) {
     const topicBytes = Buffer.from(topic)
     const variableBytes = 2 + topicBytes.length + (qos === 1 ? 2 : 0) + (protocol === 5 ? 1 : 0)
     const head = Buffer.concat([Buffer.from([0x30 | (qos << 1)]), remainingLength(variableBytes + bodyBytes)])
@@ -63,9 +67,11 @@ export class FrameTemplate {
     middle.writeUInt16BE(topicBytes.length, 0)
     middle.set(topicBytes, 2)
     this.#idAt = qos === 1 ? head.length + 2 + topicBytes.length : -1
-    this.#frame = Buffer.concat([head, middle, bodyOf(bodyBytes, filler)])
+    this.#frame = Buffer.concat([head, middle, bodyOf(bodyBytes)])
     this.#sequenceAt = head.length + variableBytes + bodyOffsets.sequence
     this.#timeAt = head.length + variableBytes + bodyOffsets.at
+    this.#valueAt = head.length + variableBytes + bodyOffsets.value
+    this.#seed = seed
     this.frameBytes = this.#frame.length
   }
 
@@ -81,6 +87,8 @@ export class FrameTemplate {
     let frames = Math.min(count, Math.floor(target.length / frameBytes), digitSpan - (first % digitSpan))
     this.#copyInto(target, frames, first, firstAtMs, isResent)
     const idAt = this.#idAt
+    const valueAt = this.#valueAt
+    const seed = this.#seed
     const timeGroup = Math.floor(firstAtMs / digitSpan)
     let digits = (first % digitSpan) * 4
     let packetId = first % packetIds
@@ -95,6 +103,7 @@ export class FrameTemplate {
       }
       copyDigits(target, sequenceAt, digits)
       digits += 4
+      copyDigits(target, frameAt + valueAt, valueOfMessage(first + index, seed) * 4)
       if (typeof at !== 'number') {
         const atMs = at(first + index)
         if (Math.floor(atMs / digitSpan) !== timeGroup) {
@@ -127,11 +136,15 @@ function copyDigits(target: Buffer, at: number, from: number): void {
   target[at + 3] = fourDigits[from + 3] as number
 }
 
-function bodyOf(bodyBytes: number, filler: string): Buffer {
-  const head = `${bodyHead}${'0'.repeat(bodyOffsets.sequenceBytes)}${atHead}${'0'.repeat(bodyOffsets.atBytes)},"v":"`
-  const fillerBytes = bodyBytes - head.length - 2
-  const text = filler === '' ? 'x' : filler
-  return Buffer.from(`${head}${text.repeat(Math.ceil(fillerBytes / text.length)).slice(0, fillerBytes)}"}`, 'latin1')
+/** The four-digit value of a message, from 0. */
+export function valueOfMessage(sequence: number, seed: number): number {
+  const mixed = Math.imul(sequence ^ seed, 0x9e3779b1)
+  return ((mixed ^ (mixed >>> 15)) >>> 0) % digitSpan
+}
+
+function bodyOf(bodyBytes: number): Buffer {
+  const head = `${bodyHead}${'0'.repeat(bodyOffsets.sequenceBytes)}${atHead}${'0'.repeat(bodyOffsets.atBytes)}${valueHead}`
+  return Buffer.from(`${head.padEnd(bodyBytes - 2, '0123456789abcdef')}"}`, 'latin1')
 }
 
 /** MQTT's variable byte integer [MQTT-2.2.3]. */

@@ -2,11 +2,11 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { type ErrorCode, errorTable, PenstockError } from '#schemas/errors.ts'
-import { clickhouseRows } from './clickhouse-rows.ts'
+import { type ClickhouseRows, clickhouseRows } from './clickhouse-rows.ts'
 import type { GeneratorProgress, GeneratorReport } from './generator.ts'
 import type { GeneratorCommand, GeneratorEvent } from './generator-process.ts'
 import { LatencyHistogram, type LatencySnapshot, type LatencySummary } from './latency.ts'
-import type { DeviceLedger } from './ledger.ts'
+import { countOfRanges, type DeviceLedger } from './ledger.ts'
 import { faultsOf, type LoadOptions, runPrefix } from './options.ts'
 import { type Reconciliation, reconcileWhenSettled } from './reconcile.ts'
 import { watchVisibleLatency } from './visible-latency.ts'
@@ -89,8 +89,11 @@ export async function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Prom
   const processes = Array.from({ length: options.processes }, (_, first) => new GeneratorHandle(options, first))
   try {
     await Promise.all(processes.map((each) => each.connected))
+    const rowsBefore = (await rows?.tableRows().catch(() => 0)) ?? 0
     const startAtMs = Date.now() + startDelayMs
-    const visible = rows && options.rate !== 0 ? watchVisibleLatency(options, rows) : undefined
+    // A saturated warehouse has no time to be asked; its latency is a queue's length.
+    const isWatched = typeof options.rate === 'number' && options.rate > 0
+    const visible = rows && isWatched ? watchVisibleLatency(options, rows) : undefined
     const abort = () => {
       for (const each of processes) each.tell({ kind: 'abort' })
     }
@@ -105,7 +108,7 @@ export async function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Prom
     )
     const ledgers = reports.flatMap((report) => report.ledgers)
     hooks.onLedgers?.(ledgers)
-    const reconciliation = rows && (await reconcileRun(ledgers, rows, options, hooks))
+    const reconciliation = rows && (await reconcileRun(ledgers, rows, rowsBefore, options, hooks))
     const storedMs = Date.now() - startAtMs
     return {
       ...resultOf(options, startAtMs, reports, reconciliation && reconciliation.stored / (storedMs / 1000)),
@@ -123,11 +126,18 @@ export async function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Prom
 
 function reconcileRun(
   ledgers: readonly DeviceLedger[],
-  rows: ReturnType<typeof clickhouseRows>,
+  rows: ClickhouseRows,
+  rowsBefore: number,
   options: LoadOptions,
   { onRows }: LoadHooks,
 ): Promise<Reconciliation> {
-  return reconcileWhenSettled(ledgers, rows, runPrefix(options.run), {
+  const expected = ledgers.reduce((sum, { acknowledged }) => sum + countOfRanges(acknowledged), 0)
+  // The table's own row count costs nothing; rows of this run are looked for only once there can be enough of them.
+  const rowCount = async (prefix: string) => {
+    const added = (await rows.tableRows()) - rowsBefore
+    return added < expected ? added : rows.rowCount(prefix)
+  }
+  return reconcileWhenSettled(ledgers, { ...rows, rowCount }, runPrefix(options.run), {
     quietMsMax: options.quietMsMax,
     pollMs: 200,
     nowMs: () => performance.now(),

@@ -9,7 +9,7 @@ import { zstdCompressSync } from 'node:zlib'
 import { batchFromBlock, batchHeader, blocksOfBatch, lengthPrefixed, longBytes } from '#schemas/batch.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { migrations, migrationsTableStatements, telemetryInput } from '#schemas/telemetry-table.ts'
-import { sequenceBase } from '../frames.ts'
+import { sequenceBase, valueOfMessage } from '../frames.ts'
 import { cpuSecondsOf } from '../process-cpu.ts'
 
 export interface EngineAloneOptions {
@@ -87,7 +87,9 @@ function insertBody(partition: number, rows: number, nowMs: number): Buffer {
         lengthPrefixed(Buffer.from(`load-engine-${String(device).padStart(6, '0')}`)),
         longBytes(nowMs + Math.floor(sequence / 1000)),
         lengthPrefixed(
-          Buffer.from(`{"seq":${sequenceBase + sequence},"at":${nowMs + Math.floor(sequence / 1000)},"v":"24.5"}`),
+          Buffer.from(
+            `{"seq":${sequenceBase + sequence},"at":${nowMs + Math.floor(sequence / 1000)},"v":"${String(valueOfMessage(sequence, device)).padStart(4, '0')}"}`,
+          ),
         ),
         Uint8Array.of(0, 0),
       )

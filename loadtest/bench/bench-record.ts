@@ -1,0 +1,120 @@
+/** Figures of a bench: gathered by name over alternating rounds, shown as a table, appended to docs/benchmarks/. */
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpus, release, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+
+const root = join(import.meta.dirname, '../..')
+
+export interface BenchArguments {
+  /** Rounds; in each one every target is measured once. */
+  readonly rounds: number
+  /** Seconds of load a measurement. */
+  readonly seconds: number
+  /** Kafka bootstrap for benches that need one. */
+  readonly kafka: string | undefined
+  /** Print only, append nothing. */
+  readonly isDry: boolean
+}
+
+/** `--rounds n --seconds n --kafka host:port --dry` */
+export function benchArguments(defaults: { readonly rounds: number; readonly seconds: number }): BenchArguments {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string', default: String(defaults.rounds) },
+      seconds: { type: 'string', default: String(defaults.seconds) },
+      kafka: { type: 'string' },
+      dry: { type: 'boolean', default: false },
+    },
+  })
+  return { rounds: Number(values.rounds), seconds: Number(values.seconds), kafka: values.kafka, isDry: values.dry }
+}
+
+export class BenchRecord {
+  readonly #title: string
+  readonly #file: string
+  readonly #figures = new Map<string, number[]>()
+  readonly #notes: string[] = []
+
+  /** @param name of the file in docs/benchmarks/, without its ending */
+  constructor(name: string, title: string) {
+    this.#file = join(root, 'docs/benchmarks', `${name}.md`)
+    this.#title = title
+  }
+
+  /** One more measurement of a figure. */
+  add(figure: string, value: number): void {
+    const values = this.#figures.get(figure)
+    if (values) values.push(value)
+    else this.#figures.set(figure, [value])
+    process.stdout.write(`  ${figure}: ${plain(value)}\n`)
+  }
+
+  median(figure: string): number {
+    const values = [...(this.#figures.get(figure) ?? [])].sort((a, b) => a - b)
+    const middle = values.length >> 1
+    const upper = values[middle] ?? Number.NaN
+    return values.length % 2 === 1 ? upper : (upper + (values[middle - 1] ?? Number.NaN)) / 2
+  }
+
+  note(text: string): void {
+    if (!this.#notes.includes(text)) this.#notes.push(text)
+  }
+
+  /** Prints the record and, unless dry, appends it. `verdict` names the ratio asked for and what was reached. */
+  finish(verdict: string, settings: string, { isDry, rounds, seconds }: BenchArguments): void {
+    const rows = [...this.#figures].map(([figure, values]) => {
+      return `| ${figure} | ${plain(this.median(figure))} | ${plain(Math.min(...values))} … ${plain(Math.max(...values))} |`
+    })
+    const record = [
+      `\n## ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC, commit ${commit()}\n`,
+      `${machine()}. ${settings} Median of ${rounds} round(s) of ${seconds} s, targets in turn.\n`,
+      '| figure | median | least … most |\n|---|---|---|',
+      ...rows,
+      `\n${verdict}`,
+      ...this.#notes.map((note) => `\n${note}`),
+      '',
+    ].join('\n')
+    process.stdout.write(record)
+    if (isDry) return
+    mkdirSync(join(this.#file, '..'), { recursive: true })
+    if (!existsSync(this.#file)) writeFileSync(this.#file, `# ${this.#title}\n`)
+    appendFileSync(this.#file, record)
+  }
+}
+
+/** At least three figures, grouped. */
+function plain(value: number): string {
+  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en')
+  return value.toPrecision(3)
+}
+
+function machine(): string {
+  const gigabytes = Math.round(totalmem() / 2 ** 30)
+  return `${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, ${gigabytes} GB, Linux ${release()}, Node ${process.version}${mosquittoVersion()}`
+}
+
+function mosquittoVersion(): string {
+  try {
+    // Its help ends with an error code of its own.
+    execFileSync('/usr/sbin/mosquitto', ['-h'], { encoding: 'utf8', stdio: 'pipe' })
+    return ''
+  } catch (error) {
+    const text = error instanceof Error && 'stdout' in error ? String(error.stdout) : ''
+    return /mosquitto version (\S+)/.test(text) ? `, mosquitto ${/mosquitto version (\S+)/.exec(text)?.[1]}` : ''
+  }
+}
+
+function commit(): string {
+  try {
+    const isChanged =
+      execFileSync('git', ['status', '--porcelain', '--untracked-files=no'], { cwd: root, encoding: 'utf8' }) !== ''
+    return (
+      execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim() +
+      (isChanged ? ' and changes' : '')
+    )
+  } catch {
+    return JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * N-2: the edge alone (parse, encode, durable append to the embedded log) on one core, against mosquitto without a subscriber,
+ * which stores nothing. Messages for each CPU second of the target. Reach: QoS 0 ≥ 1.5 ×, QoS 1 with window 1,000 ≥ 5 ×.
+ */
+import { loadDefaults } from '../options.ts'
+import { runLoad } from '../run-load.ts'
+import { BenchRecord, benchArguments } from './bench-record.ts'
+import { startMosquitto, startPenstock } from './targets.ts'
+
+const targetCpu = '0'
+const generatorCpu = '1'
+
+async function bench(): Promise<void> {
+  const args = benchArguments({ rounds: 3, seconds: 5 })
+  const record = new BenchRecord('n2-edge', 'N-2: the edge alone against mosquitto')
+  const starts = [() => startPenstock('edge', { cpuList: targetCpu }), () => startMosquitto({ cpuList: targetCpu })]
+  for (let round = 0; round < args.rounds; round++) {
+    for (const start of starts) {
+      for (const qos of [0, 1] as const) {
+        const target = await start()
+        try {
+          const before = target.cpuSeconds()
+          const begunMs = performance.now()
+          const { counts, consumedMs, warnings } = await runLoad({
+            ...loadDefaults,
+            url: target.mqttUrl,
+            run: `n2r${round}q${qos}`,
+            qos,
+            rate: 'saturate',
+            seconds: args.seconds,
+            drainMsMax: 120_000,
+            cpuList: generatorCpu,
+          })
+          const cpuSeconds = target.cpuSeconds() - before
+          record.add(`${target.name}, QoS ${qos}, messages a CPU second`, counts.atEnd.sent / cpuSeconds)
+          record.add(`${target.name}, QoS ${qos}, messages/s`, counts.atEnd.sent / (consumedMs / 1000))
+          record.add(`${target.name}, QoS ${qos}, share of a core`, cpuSeconds / ((performance.now() - begunMs) / 1000))
+          for (const warning of warnings) record.note(`${target.name}, QoS ${qos}: ${warning}.`)
+        } finally {
+          await target.stop()
+        }
+      }
+    }
+  }
+  const ratio = (qos: number) =>
+    record.median(`Penstock edge, QoS ${qos}, messages a CPU second`) /
+    record.median(`mosquitto, QoS ${qos}, messages a CPU second`)
+  record.finish(
+    `**QoS 0: ${ratio(0).toFixed(2)} × mosquitto (reach 1.5). QoS 1: ${ratio(1).toFixed(2)} × (reach 5).**`,
+    `100 connections, 48-byte JSON, window 1,000, saturating; target on CPU ${targetCpu}, generator on CPU ${generatorCpu}.`,
+    args,
+  )
+}
+
+if (import.meta.main) await bench()

@@ -1,0 +1,49 @@
+/**
+ * N-9: 1,000 connections at 50 messages/s each, QoS 1, acknowledged when durable: CPU a message of the edge against mosquitto's,
+ * which stores nothing. Reach: ≤ 1.2 ×.
+ */
+import { loadDefaults } from '../options.ts'
+import { runLoad } from '../run-load.ts'
+import { BenchRecord, benchArguments } from './bench-record.ts'
+import { startMosquitto, startPenstock } from './targets.ts'
+
+const targetCpu = '0'
+const generatorCpu = '1'
+
+async function bench(): Promise<void> {
+  const args = benchArguments({ rounds: 3, seconds: 10 })
+  const record = new BenchRecord('n9-thousand-connections', 'N-9: 1,000 connections at 50 messages/s each')
+  const starts = [() => startPenstock('edge', { cpuList: targetCpu }), () => startMosquitto({ cpuList: targetCpu })]
+  for (let round = 0; round < args.rounds; round++) {
+    for (const start of starts) {
+      const target = await start()
+      try {
+        const before = target.cpuSeconds()
+        const { counts, latency, warnings } = await runLoad({
+          ...loadDefaults,
+          url: target.mqttUrl,
+          run: `n9r${round}`,
+          connections: 1_000,
+          rate: 50_000,
+          seconds: args.seconds,
+          cpuList: generatorCpu,
+        })
+        record.add(`${target.name}, µs of CPU a message`, ((target.cpuSeconds() - before) * 1e6) / counts.atEnd.settled)
+        record.add(`${target.name}, acknowledged ÷ offered`, counts.atEnd.settled / counts.atEnd.offered)
+        record.add(`${target.name}, PUBACK p50, ms`, latency.acknowledged.summary.p50Ms)
+        record.add(`${target.name}, PUBACK p99, ms`, latency.acknowledged.summary.p99Ms)
+        for (const warning of warnings) record.note(`${target.name}: ${warning}.`)
+      } finally {
+        await target.stop()
+      }
+    }
+  }
+  const ratio = record.median('Penstock edge, µs of CPU a message') / record.median('mosquitto, µs of CPU a message')
+  record.finish(
+    `**${ratio.toFixed(2)} × mosquitto's CPU a message (reach ≤ 1.2).**`,
+    `48-byte JSON, 50,000 messages/s offered on a schedule; target on CPU ${targetCpu}, generator on CPU ${generatorCpu}. Connecting is in the CPU.`,
+    args,
+  )
+}
+
+if (import.meta.main) await bench()

@@ -1,0 +1,195 @@
+/** What benches measure, each started as processes of its own on free ports and given CPUs, and stopped again. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PenstockError } from '#schemas/errors.ts'
+import { cpuSecondsOf, processTreeOf } from '../process-cpu.ts'
+
+/** Something that speaks MQTT, ClickHouse's protocol, or both. */
+export interface Target {
+  readonly name: string
+  readonly mqttUrl: string
+  readonly clickhouseUrl: string
+  readonly pid: number
+  /** CPU seconds so far of the target's processes whose command line holds `role`; of all without it. */
+  cpuSeconds(role?: string): number
+  /** Process id of a role. */
+  pidOf(role: string): number
+  stop(): Promise<void>
+}
+
+export interface TargetOptions {
+  /** As `taskset -c` takes it; undefined: any CPU. */
+  readonly cpuList: string | undefined
+  /** Settings on top of ports and the data folder. */
+  readonly environment?: Readonly<Record<string, string>>
+}
+
+const root = join(import.meta.dirname, '../..')
+const startMsMax = 60_000
+const stopMsMax = 60_000
+
+/** A Penstock role, or all of them with 'start', with its data in a temporary folder. */
+export async function startPenstock(role: 'start' | 'edge' | 'warehouse', options: TargetOptions): Promise<Target> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'penstock-bench-'))
+  const [mqtt, http, clickhouse] = [await freePort(), await freePort(), await freePort()]
+  const environment = {
+    ...process.env,
+    PENSTOCK_DATA_DIR: dataDir,
+    PENSTOCK_MQTT_PORT: String(mqtt),
+    PENSTOCK_HTTP_PORT: String(http),
+    PENSTOCK_CLICKHOUSE_PORT: String(clickhouse),
+    PENSTOCK_LOG_LEVEL: 'warn',
+    ...options.environment,
+  }
+  const child = spawnOn(options.cpuList, [process.execPath, 'infra/penstock.ts', role], environment)
+  const isReady = {
+    start: () => isHttpReady(http),
+    edge: () => isListening(mqtt),
+    warehouse: () => isListening(clickhouse),
+  }
+  const target = targetOf(`Penstock ${role === 'start' ? '' : role}`.trim(), child, mqtt, clickhouse, () =>
+    rmSync(dataDir, { recursive: true, force: true }),
+  )
+  await readyOrStopped(target, child, isReady[role])
+  return target
+}
+
+/** mosquitto without a limit on what is in flight, and with nobody subscribed. */
+export async function startMosquitto({ cpuList }: TargetOptions): Promise<Target> {
+  const folder = mkdtempSync(join(tmpdir(), 'mosquitto-bench-'))
+  const port = await freePort()
+  const file = join(folder, 'mosquitto.conf')
+  writeFileSync(
+    file,
+    `listener ${port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0\nlog_type none\n`,
+  )
+  const child = spawnOn(cpuList, ['/usr/sbin/mosquitto', '-c', file], process.env)
+  const target = targetOf('mosquitto', child, port, 0, () => rmSync(folder, { recursive: true, force: true }))
+  await readyOrStopped(target, child, () => isListening(port))
+  return target
+}
+
+/** The usual Node pipeline (`peers/aedes-pipeline.ts`) between a Kafka and a ClickHouse that already run. */
+export async function startUsualPipeline(
+  options: TargetOptions & { readonly kafka: string; readonly clickhouse: string },
+): Promise<Target> {
+  const port = await freePort()
+  const topic = `peer.${Date.now().toString(36)}`
+  const child = spawnOn(
+    options.cpuList,
+    [
+      process.execPath,
+      'loadtest/peers/aedes-pipeline.ts',
+      '--port',
+      String(port),
+      '--kafka',
+      options.kafka,
+      '--clickhouse',
+      options.clickhouse,
+      '--topic',
+      topic,
+    ],
+    process.env,
+  )
+  const target = targetOf(
+    'aedes, kafkajs, JSONEachRow',
+    child,
+    port,
+    Number(new URL(options.clickhouse).port),
+    () => {},
+  )
+  await readyOrStopped(target, child, () => isListening(port))
+  return target
+}
+
+function spawnOn(
+  cpuList: string | undefined,
+  command: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): ChildProcess {
+  const [program, ...args] = cpuList === undefined ? command : ['taskset', '-c', cpuList, ...command]
+  // taskset replaces itself, so the process id is the program's own.
+  return spawn(program ?? '', args, { cwd: root, env: environment, stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
+function targetOf(name: string, child: ChildProcess, mqtt: number, clickhouse: number, remove: () => void): Target {
+  const pid = child.pid ?? 0
+  const pidsOf = (role: string | undefined) =>
+    processTreeOf(pid).filter((each) => role === undefined || commandLineOf(each).includes(role))
+  return {
+    name,
+    mqttUrl: `mqtt://127.0.0.1:${mqtt}`,
+    clickhouseUrl: `http://127.0.0.1:${clickhouse}`,
+    pid,
+    cpuSeconds: (role) => pidsOf(role).reduce((sum, each) => sum + cpuSecondsOf(each), 0),
+    pidOf: (role) => pidsOf(role)[0] ?? pid,
+    async stop() {
+      await stopProcess(child)
+      remove()
+    },
+  }
+}
+
+async function stopProcess(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  const kill = setTimeout(() => child.kill('SIGKILL'), stopMsMax)
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  await ended
+  clearTimeout(kill)
+}
+
+async function readyOrStopped(target: Target, child: ChildProcess, isReady: () => Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + startMsMax
+  while (!(await isReady())) {
+    const isGone = child.exitCode !== null || child.signalCode !== null || child.pid === undefined
+    if (isGone || performance.now() > deadlineMs) {
+      await target.stop()
+      throw new PenstockError(
+        'LOADTEST_TARGET_UNREACHABLE',
+        `${target.name} ${isGone ? 'ended' : 'was not ready'} at its start`,
+      )
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' })
+    const answer = (isOpen: boolean) => {
+      socket.destroy()
+      resolve(isOpen)
+    }
+    socket.once('connect', () => answer(true))
+    socket.once('error', () => answer(false))
+  })
+}
+
+async function isHttpReady(port: number): Promise<boolean> {
+  return fetch(`http://127.0.0.1:${port}/readyz`).then(
+    ({ ok }) => ok,
+    () => false,
+  )
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+}
+
+function commandLineOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+  } catch {
+    return ''
+  }
+}
