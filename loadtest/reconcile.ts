@@ -116,6 +116,8 @@ export interface ReconcileWait {
   /** Give up waiting when no new row was seen for so long. */
   readonly quietMsMax: number
   readonly pollMs: number
+  /** When all is as it should be, look again after so long: a row stored twice may come late. */
+  readonly confirmMs: number
   readonly nowMs: () => number
   readonly sleep: (ms: number) => Promise<void>
   /** Called after each look at the row count. */
@@ -124,7 +126,8 @@ export interface ReconcileWait {
 
 /**
  * Waits until all acknowledged messages have arrived, then reconciles. Returns early when all is as it should be; returns
- * with the faults once no row has come for `quietMsMax`. A warehouse that doesn't answer counts as "no new row".
+ * with the faults once no row has come for `quietMsMax`. A warehouse that doesn't answer meanwhile counts as "no new row".
+ * @throws WAREHOUSE_UNAVAILABLE, WAREHOUSE_REFUSED if the last look of all fails
  */
 export async function reconcileWhenSettled(
   ledgers: readonly DeviceLedger[],
@@ -133,24 +136,26 @@ export async function reconcileWhenSettled(
   wait: ReconcileWait,
 ): Promise<Reconciliation> {
   const expected = ledgers.reduce((sum, { acknowledged }) => sum + countOfRanges(acknowledged), 0)
-  const inFlight = ledgers.reduce(
-    (sum, { sent, acknowledged, refused }) => sum + sent - countOfRanges(acknowledged) - countOfRanges(refused),
-    0,
-  )
+  const isAsItShouldBe = async () => {
+    const result = await reconcile(ledgers, source, runPrefix).catch(() => undefined)
+    return result?.isClean === true && result.unacknowledgedMissing === 0
+  }
   let rowsBefore = -1
   let newsAtMs = wait.nowMs()
   for (;;) {
+    const lookedAtMs = wait.nowMs()
     const rows = await source.rowCount(runPrefix).catch(() => rowsBefore)
     wait.onRows?.(Math.max(0, rows))
-    if (rows > rowsBefore) newsAtMs = wait.nowMs()
+    const isNews = rows > rowsBefore
+    if (isNews) newsAtMs = wait.nowMs()
     rowsBefore = Math.max(rows, rowsBefore)
-    const isQuiet = wait.nowMs() - newsAtMs >= wait.quietMsMax
-    if (isQuiet || rows >= expected + inFlight) return reconcile(ledgers, source, runPrefix)
-    if (rows >= expected) {
-      const result = await reconcile(ledgers, source, runPrefix)
-      if (result.isClean && result.unacknowledgedMissing === 0) return result
+    if (wait.nowMs() - newsAtMs >= wait.quietMsMax) return reconcile(ledgers, source, runPrefix)
+    if (rows >= expected && isNews && (await isAsItShouldBe())) {
+      await wait.sleep(wait.confirmMs)
+      if (await isAsItShouldBe()) return reconcile(ledgers, source, runPrefix)
     }
-    await wait.sleep(wait.pollMs)
+    // Looking costs the warehouse something; at most a quarter of its time.
+    await wait.sleep(Math.max(wait.pollMs, 3 * (wait.nowMs() - lookedAtMs)))
   }
 }
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { type ErrorCode, errorTable, PenstockError } from '#schemas/errors.ts'
+import { type ErrorCode, errorTable, isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { type ClickhouseRows, clickhouseRows } from './clickhouse-rows.ts'
 import type { GeneratorProgress, GeneratorReport } from './generator.ts'
 import type { GeneratorCommand, GeneratorEvent } from './generator-process.ts'
@@ -89,7 +89,7 @@ export async function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Prom
   const processes = Array.from({ length: options.processes }, (_, first) => new GeneratorHandle(options, first))
   try {
     await Promise.all(processes.map((each) => each.connected))
-    const rowsBefore = (await rows?.tableRows().catch(() => 0)) ?? 0
+    const rowsBefore = rows === undefined ? 0 : await rowsAtStart(rows)
     const startAtMs = Date.now() + startDelayMs
     // A saturated warehouse has no time to be asked; its latency is a queue's length.
     const isWatched = typeof options.rate === 'number' && options.rate > 0
@@ -108,8 +108,14 @@ export async function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Prom
     )
     const ledgers = reports.flatMap((report) => report.ledgers)
     hooks.onLedgers?.(ledgers)
-    const reconciliation = rows && (await reconcileRun(ledgers, rows, rowsBefore, options, hooks))
-    const storedMs = Date.now() - startAtMs
+    let storedMs = 0
+    let rowsSeen = 0
+    const onRows = (count: number) => {
+      if (count > rowsSeen) storedMs = Date.now() - startAtMs
+      rowsSeen = Math.max(rowsSeen, count)
+      hooks.onRows?.(count)
+    }
+    const reconciliation = rows && (await reconcileRun(ledgers, rows, rowsBefore, options, onRows))
     return {
       ...resultOf(options, startAtMs, reports, reconciliation && reconciliation.stored / (storedMs / 1000)),
       latency: {
@@ -124,12 +130,22 @@ export async function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Prom
   }
 }
 
+/** Rows the table already has. One that doesn't exist yet has none; a warehouse that doesn't answer fails the run at once. */
+async function rowsAtStart(rows: ClickhouseRows): Promise<number> {
+  try {
+    return await rows.tableRows()
+  } catch (error) {
+    if (isPenstockError(error, 'WAREHOUSE_REFUSED')) return 0
+    throw error
+  }
+}
+
 function reconcileRun(
   ledgers: readonly DeviceLedger[],
   rows: ClickhouseRows,
   rowsBefore: number,
   options: LoadOptions,
-  { onRows }: LoadHooks,
+  onRows: (rows: number) => void,
 ): Promise<Reconciliation> {
   const expected = ledgers.reduce((sum, { acknowledged }) => sum + countOfRanges(acknowledged), 0)
   // The table's own row count costs nothing; rows of this run are looked for only once there can be enough of them.
@@ -139,10 +155,11 @@ function reconcileRun(
   }
   return reconcileWhenSettled(ledgers, { ...rows, rowCount }, runPrefix(options.run), {
     quietMsMax: options.quietMsMax,
-    pollMs: 200,
+    pollMs: 100,
+    confirmMs: 1_000,
     nowMs: () => performance.now(),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-    ...(onRows ? { onRows } : {}),
+    onRows,
   })
 }
 

@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest'
+import { commandLineOf, deviceIdOf, loadDefaults, loadHelp, runPrefix } from './options.ts'
+
+const faultsOfLine = (...args: string[]) => {
+  try {
+    commandLineOf(args, 0)
+    return ''
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'LOADTEST_OPTIONS_INVALID' })
+    return (error as Error).message
+  }
+}
+
+test('without options: the defaults, a run named by the time, and the embedded engine', () => {
+  const { options, isHelp, jsonFile } = commandLineOf([], 1_700_000_000_000)
+  expect(options).toEqual({ ...loadDefaults, run: 'loyw3v28', clickhouse: 'http://127.0.0.1:8123' })
+  expect({ isHelp, jsonFile }).toEqual({ isHelp: false, jsonFile: undefined })
+})
+
+test('every option the help names is understood, and every understood one is in the help', () => {
+  const args = [...loadHelp.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name as string)
+  const value: Record<string, string> = {
+    url: 'mqtt://h:1',
+    protocol: '5',
+    qos: '0',
+    run: 'r',
+    clickhouse: 'none',
+    table: 'a.b',
+    cpus: '0',
+    'body-bytes': '100',
+    'quiet-seconds': '5',
+  }
+  for (const name of args) expect(faultsOfLine(`--${name}`, value[name] ?? '1'), name).toBe('')
+  expect(args.length).toBe(17)
+})
+
+test('all faults are named at once', () => {
+  const faults = faultsOfLine(
+    '--qos',
+    '2',
+    '--window',
+    '65536',
+    '--rate',
+    'fast',
+    '--url',
+    'http://x',
+    '--run',
+    'a b',
+    '--body-bytes',
+    '47',
+  )
+  for (const name of ['qos', 'window', 'rate', 'url', 'run', 'body-bytes']) expect(faults).toContain(`--${name}`)
+  expect(faultsOfLine('--nonsense')).toContain('nonsense')
+  expect(faultsOfLine('--processes', '101')).toContain('1 to 100')
+})
+
+test('clickhouse none turns reconciliation off; rate knows saturate', () => {
+  expect(commandLineOf(['--clickhouse', 'none', '--rate', 'saturate'], 0).options).toMatchObject({
+    clickhouse: undefined,
+    rate: 'saturate',
+  })
+})
+
+test('device ids of a run have one width and its prefix', () => {
+  expect(deviceIdOf('r1', 7)).toBe('load-r1-000007')
+  expect(deviceIdOf('r1', 999_999).startsWith(runPrefix('r1'))).toBe(true)
+})
