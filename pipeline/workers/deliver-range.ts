@@ -84,6 +84,7 @@ class RangeDelivery {
 
   async run(): Promise<DeliveryOutcome> {
     const { ended, inserts, logger } = this.#options
+    let acceptedBefore = false
     for (let attempt = 0; ; attempt++) {
       if (attempt > 0) await this.#pause(attempt - 1)
       if (ended.aborted) return 'ended'
@@ -97,7 +98,15 @@ class RangeDelivery {
           break
         case 'refused':
           logger.warn('insert refused', { ...this.#fields(attempt), error: result.error })
-          if (!(await this.#rowsAreToBlame())) break
+          // The sink may have refused everything at that moment. So it must take other rows before and after.
+          if (!(await this.#sinkAccepts())) {
+            acceptedBefore = false
+            break
+          }
+          if (!acceptedBefore) {
+            acceptedBefore = true
+            break
+          }
           if (!(await this.#buried())) return 'ended'
           if (await this.#isStored()) return 'stored'
           return 'refused'
@@ -137,7 +146,7 @@ class RangeDelivery {
   }
 
   /** False while the sink would refuse any rows: then nothing is wrong with these, and dead letters would be a flood. */
-  async #rowsAreToBlame(): Promise<boolean> {
+  async #sinkAccepts(): Promise<boolean> {
     const { sink, logger } = this.#options
     try {
       if (await sink.accepts()) return true

@@ -58,6 +58,8 @@ export async function runPartition(options: PartitionTaskOptions): Promise<void>
     await new PartitionTask(options, offset).run()
   } catch (error) {
     if (isPenstockError(error, 'LOG_GENERATION_STALE') || isPenstockError(error, 'LOG_CLOSED')) return
+    // What was under way when the assignment ended is found by its next owner.
+    if (options.ended.aborted && isPenstockError(error) && error.disposition === 'retry') return
     throw error
   }
 }

@@ -1,0 +1,158 @@
+/**
+ * A worker's process as the simulation sees it. Whatever the worker does outside itself goes through `call`:
+ *
+ *   worker ──▶ gate ──▶ effect (log, warehouse) ──▶ gate ──▶ worker
+ *              ▲                                    ▲
+ *              └── here it may be killed or paused ─┘     a killed process never comes back; a paused one goes on later,
+ *                                                         not knowing that time has passed
+ */
+import type { Assignment, GroupMember, Log } from '#pipeline/log/log.ts'
+import type { Clock } from '#runtime/clock.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import type { Sink } from '#schemas/sink.ts'
+import type { DeadLetterBox } from '../partition-task.ts'
+import type { SeededRandom } from './seeded-random.ts'
+
+export interface ProcessFaults {
+  /** Share of gates at which the process is killed or paused. */
+  readonly killShare: number
+  readonly pauseShare: number
+  /** Share of commits whose answer is lost, with and without effect. */
+  readonly commitLossShare: number
+}
+
+export class SimulatedProcess {
+  readonly #clock: Clock
+  readonly #random: SeededRandom
+  readonly #onGate: () => void
+  #state: 'running' | 'paused' | 'dead' = 'running'
+  #waiting: (() => void)[] = []
+  #members: GroupMember[] = []
+
+  /** @param onGate called at every gate; may kill or pause this process */
+  constructor(clock: Clock, random: SeededRandom, onGate: (process: SimulatedProcess) => void) {
+    this.#clock = clock
+    this.#random = random
+    this.#onGate = () => onGate(this)
+  }
+
+  get state(): 'running' | 'paused' | 'dead' {
+    return this.#state
+  }
+
+  kill(): void {
+    this.#state = 'dead'
+    this.#waiting = []
+  }
+
+  pause(): void {
+    if (this.#state === 'running') this.#state = 'paused'
+  }
+
+  resume(): void {
+    if (this.#state !== 'paused') return
+    this.#state = 'running'
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const go of waiting) go()
+  }
+
+  /** The group gives up on a process that it hears nothing of. */
+  async evict(): Promise<void> {
+    const members = this.#members
+    this.#members = []
+    for (const member of members) await member.close()
+  }
+
+  /** The process's own clock: its timers do not fire while it is paused, and never once it is dead. */
+  get clock(): Clock {
+    return {
+      nowMs: () => this.#clock.nowMs(),
+      after: (delayMs, action) => {
+        let cancelled = false
+        const cancel = this.#clock.after(delayMs, () => this.#whenRunning(() => !cancelled && action()))
+        return () => {
+          cancelled = true
+          cancel()
+        }
+      },
+    }
+  }
+
+  log(log: Log, faults: ProcessFaults): Log {
+    return {
+      topic: log.topic,
+      partitionCount: log.partitionCount,
+      append: (partition, stamp, value) => this.#call(() => log.append(partition, stamp, value)),
+      join: async (group, onAssigned) => {
+        const member = await log.join(group, (assignment) =>
+          this.#whenRunning(() => onAssigned(this.#assignment(assignment, faults))),
+        )
+        this.#members.push(member)
+        return { close: () => this.#call(() => this.evict()) }
+      },
+      positions: (group) => this.#call(() => log.positions(group)),
+      ranges: () => this.#call(() => log.ranges()),
+      read: (partition, offset, bytesMax) => this.#call(() => log.read(partition, offset, bytesMax)),
+      retain: (policy) => this.#call(() => log.retain(policy)),
+      close: () => this.#call(() => log.close()),
+    }
+  }
+
+  sink(sink: Sink): Sink {
+    return {
+      name: sink.name,
+      insertMsMax: sink.insertMsMax,
+      insert: (range, token, chunks, expiresAtMs) => this.#call(() => sink.insert(range, token, chunks, expiresAtMs)),
+      stored: (range) => this.#call(() => sink.stored(range)),
+      accepts: () => this.#call(() => sink.accepts()),
+    }
+  }
+
+  deadLetters(box: DeadLetterBox): DeadLetterBox {
+    return { put: (letter) => this.#call(() => box.put(letter)) }
+  }
+
+  #assignment(inner: Assignment, faults: ProcessFaults): Assignment {
+    // A paused process hears of a revocation when it goes on, a dead one never.
+    const revoked = new AbortController()
+    const revoke = () => this.#whenRunning(() => revoked.abort())
+    if (inner.revoked.aborted) revoke()
+    else inner.revoked.addEventListener('abort', revoke, { once: true })
+    return {
+      partition: inner.partition,
+      generation: inner.generation,
+      position: inner.position,
+      revoked: revoked.signal,
+      read: (offset, bytesMax, waitMs) => this.#call(() => inner.read(offset, bytesMax, waitMs), 0),
+      commit: (position) =>
+        this.#call(async () => {
+          const lost = this.#random.chance(faults.commitLossShare)
+          if (lost && this.#random.chance(0.5)) throw new PenstockError('LOG_UNAVAILABLE', 'simulated: no effect')
+          await inner.commit(position)
+          if (lost) throw new PenstockError('LOG_UNAVAILABLE', 'simulated: took effect')
+        }),
+    }
+  }
+
+  async #call<T>(effect: () => Promise<T>, latencyMsMax = 20): Promise<T> {
+    await this.#gate(latencyMsMax)
+    try {
+      return await effect()
+    } finally {
+      await this.#gate(latencyMsMax)
+    }
+  }
+
+  async #gate(latencyMsMax: number): Promise<void> {
+    this.#onGate()
+    if (latencyMsMax > 0)
+      await new Promise<void>((resolve) => this.#clock.after(this.#random.integer(0, latencyMsMax), resolve))
+    await new Promise<void>((resolve) => this.#whenRunning(resolve))
+  }
+
+  #whenRunning(action: () => void): void {
+    if (this.#state === 'running') action()
+    else if (this.#state === 'paused') this.#waiting.push(action)
+  }
+}

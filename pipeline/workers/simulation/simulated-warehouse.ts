@@ -1,0 +1,143 @@
+/**
+ * A sink with ClickHouse's promises and not one more:
+ *   - an insert takes effect as a whole at one moment, or never
+ *   - it does not begin after its time, and does not end later than `insertMsMax` after it began
+ *   - a token is remembered for exactly `tokenMsMax`; an insert with it then does nothing and is confirmed
+ *   - killed in the middle of a commit, it may remember the token without having the rows
+ * Requests are delayed at will, answers get lost, and the client does not wait for ever.
+ */
+import type { Clock } from '#runtime/clock.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import type { Sink, SinkRange } from '#schemas/sink.ts'
+import type { SeededRandom } from './seeded-random.ts'
+import { batchIdsOf } from './simulated-batch.ts'
+
+export interface WarehouseFaults {
+  /** Share of requests that are lost, with effect or without, or that land late. */
+  readonly lossShare: number
+  /** Share of inserts during whose commit the warehouse is killed. */
+  readonly burnShare: number
+}
+
+export interface StoredRange {
+  readonly range: SinkRange
+  readonly batchIds: readonly number[]
+}
+
+export class SimulatedWarehouse implements Sink {
+  readonly name = 'simulated'
+  readonly insertMsMax: number
+  /** Every insert that took effect, in order. */
+  readonly ranges: StoredRange[] = []
+  /** Refuses every insert while true: a dropped table, a missing grant. */
+  refusesAll = false
+  /** Answers nothing while true. */
+  down = false
+  faults: WarehouseFaults
+  readonly #clock: Clock
+  readonly #random: SeededRandom
+  readonly #poison: ReadonlySet<number>
+  readonly #tokenMsMax: number
+  readonly #requestMsMax: number
+  readonly #tokens = new Map<string, number>()
+
+  constructor(options: {
+    readonly clock: Clock
+    readonly random: SeededRandom
+    readonly faults: WarehouseFaults
+    /** Batches that are refused for good. */
+    readonly poison: ReadonlySet<number>
+    readonly insertMsMax: number
+    readonly tokenMsMax: number
+    /** What the client waits for an answer. */
+    readonly requestMsMax: number
+  }) {
+    this.#clock = options.clock
+    this.#random = options.random
+    this.faults = options.faults
+    this.#poison = options.poison
+    this.insertMsMax = options.insertMsMax
+    this.#tokenMsMax = options.tokenMsMax
+    this.#requestMsMax = options.requestMsMax
+  }
+
+  insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresAtMs: number): Promise<void> {
+    const batchIds = batchIdsOf(chunks)
+    return this.#request((late) => this.#serve(range, token, batchIds, expiresAtMs, late))
+  }
+
+  stored(range: SinkRange): Promise<number> {
+    return this.#request(async (late) => {
+      await this.#pass(late ? this.#requestMsMax * 2 : 50)
+      this.#refuseIfDown()
+      return this.ranges.filter(
+        ({ range: { partition, first } }) => partition === range.partition && first === range.first,
+      ).length
+    })
+  }
+
+  accepts(): Promise<boolean> {
+    return this.#request(async () => {
+      await this.#pass(50)
+      this.#refuseIfDown()
+      return !this.refusesAll
+    })
+  }
+
+  async #serve(
+    range: SinkRange,
+    token: string,
+    batchIds: readonly number[],
+    expiresAtMs: number,
+    late: boolean,
+  ): Promise<void> {
+    await this.#pass(late ? this.#tokenMsMax * 2 : 50)
+    this.#refuseIfDown()
+    const begunAtMs = this.#clock.nowMs()
+    if (begunAtMs > expiresAtMs) throw unavailable('began too late')
+    if (this.refusesAll) throw new PenstockError('WAREHOUSE_REFUSED', 'simulated: no such table')
+    await this.#pass(late ? this.insertMsMax : 200)
+    if (batchIds.some((id) => this.#poison.has(id))) throw new PenstockError('WAREHOUSE_REFUSED', 'simulated: bad row')
+    const nowMs = this.#clock.nowMs()
+    if (token !== '' && (this.#tokens.get(token) ?? -1) >= nowMs) return
+    if (token !== '') this.#tokens.set(token, nowMs + this.#tokenMsMax)
+    if (this.#random.chance(this.faults.burnShare)) throw unavailable('killed while committing')
+    this.ranges.push({ range, batchIds })
+  }
+
+  /** One request: its work goes on whether or not its client still waits. */
+  #request<T>(work: (late: boolean) => Promise<T>): Promise<T> {
+    const lost = this.#random.chance(this.faults.lossShare)
+    if (lost && this.#random.chance(0.3))
+      return this.#pass(50).then(() => Promise.reject(unavailable('connection refused')))
+    const working = work(lost && this.#random.chance(0.7))
+    return new Promise((resolve, reject) => {
+      const cancel = this.#clock.after(this.#random.integer(1, this.#requestMsMax), () => {
+        if (lost) reject(unavailable('no answer in time'))
+      })
+      working.then(
+        (value) => {
+          if (lost) return
+          cancel()
+          resolve(value)
+        },
+        (error: unknown) => {
+          cancel()
+          reject(error)
+        },
+      )
+    })
+  }
+
+  #pass(delayMsMax: number): Promise<void> {
+    return new Promise((resolve) => this.#clock.after(this.#random.integer(0, delayMsMax), resolve))
+  }
+
+  #refuseIfDown(): void {
+    if (this.down) throw unavailable('down')
+  }
+}
+
+function unavailable(text: string): PenstockError {
+  return new PenstockError('WAREHOUSE_UNAVAILABLE', `simulated: ${text}`)
+}

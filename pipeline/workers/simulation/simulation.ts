@@ -1,0 +1,261 @@
+/**
+ * One run of the real worker code in a simulated world: virtual clock, simulated log and warehouse, processes that are
+ * killed, paused and started anew. The seed decides everything, so a run that fails can be repeated.
+ */
+import { setImmediate } from 'node:timers/promises'
+import { silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { virtualClock } from '#runtime/virtual-clock.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { metricsTable } from '#schemas/metrics.ts'
+import type { ProtocolStep } from '../deliver-range.ts'
+import { startWorker, type Worker } from '../worker.ts'
+import { type SeededRandom, seededRandom } from './seeded-random.ts'
+import { simulatedBatch } from './simulated-batch.ts'
+import { SimulatedLog } from './simulated-log.ts'
+import { SimulatedProcess } from './simulated-process.ts'
+import { SimulatedWarehouse } from './simulated-warehouse.ts'
+
+export interface SimulationResult {
+  readonly seed: number
+  /** What went wrong; empty if every batch is stored exactly once and in order. */
+  readonly faults: readonly string[]
+  readonly batches: number
+  readonly kills: number
+  readonly pauses: number
+  readonly inserts: number
+}
+
+const insertBeginMsMax = 2_000
+const insertMsMax = 3_000
+const faultsMs = 30_000
+const endMs = 200_000
+const sessionMsMax = 1_500
+const stepsMax = 200_000
+
+/** Runs the world of `seed` to its end. `skipSteps` plants a bug. */
+export async function simulate(
+  seed: number,
+  skipSteps: ReadonlySet<ProtocolStep> = new Set(),
+): Promise<SimulationResult> {
+  const world = new World(seed, skipSteps)
+  return await world.run()
+}
+
+class World {
+  readonly #seed: number
+  readonly #skipSteps: ReadonlySet<ProtocolStep>
+  readonly #random: SeededRandom
+  readonly #clock = virtualClock()
+  readonly #log: SimulatedLog
+  readonly #warehouse: SimulatedWarehouse
+  /** Partition and offset of each appended batch, by id. */
+  readonly #appended: { readonly partition: number; readonly offset: number }[] = []
+  readonly #poison = new Set<number>()
+  readonly #letters = new Set<string>()
+  readonly #running = new Map<SimulatedProcess, Worker | undefined>()
+  readonly #killShare: number
+  readonly #pauseShare: number
+  readonly #commitLossShare: number
+  #calm = false
+  #kills = 0
+  #refusals = 0
+  #pauses = 0
+  readonly #faults: string[] = []
+
+  constructor(seed: number, skipSteps: ReadonlySet<ProtocolStep>) {
+    this.#seed = seed
+    this.#skipSteps = skipSteps
+    this.#random = seededRandom(seed)
+    const random = this.#random
+    // Each kind of fault is sometimes absent, so that others are seen alone.
+    const share = (max: number) => (random.chance(0.3) ? 0 : random.next() * max)
+    this.#killShare = share(0.02)
+    this.#pauseShare = share(0.02)
+    this.#commitLossShare = share(0.1)
+    this.#log = new SimulatedLog(this.#clock, random.integer(1, 3))
+    this.#warehouse = new SimulatedWarehouse({
+      clock: this.#clock,
+      random,
+      faults: { lossShare: share(0.4), burnShare: share(0.1) },
+      poison: this.#poison,
+      insertMsMax,
+      tokenMsMax: insertBeginMsMax + insertMsMax,
+      requestMsMax: 1_000,
+    })
+  }
+
+  async run(): Promise<SimulationResult> {
+    const random = this.#random
+    const batchCount = random.integer(5, 60)
+    const poisonShare = random.chance(0.5) ? 0 : random.next() * 0.2
+    for (let id = 0; id < batchCount; id++) {
+      if (random.chance(poisonShare)) this.#poison.add(id)
+      this.#at(random.integer(0, faultsMs), () => void this.#append())
+    }
+    for (let index = random.integer(1, 3); index > 0; index--) this.#start()
+    for (let index = random.integer(0, 4); index > 0; index--)
+      this.#at(random.integer(0, faultsMs), () => this.#start())
+    for (let index = random.integer(0, 4); index > 0; index--)
+      this.#at(random.integer(0, faultsMs), () => this.#stopOne())
+    for (let index = random.integer(0, 2); index > 0; index--) this.#outage()
+    this.#at(faultsMs * 2, () => this.#calmDown())
+    await this.#turn()
+    this.#check(batchCount)
+    return {
+      seed: this.#seed,
+      faults: this.#faults,
+      batches: batchCount,
+      kills: this.#kills,
+      pauses: this.#pauses,
+      inserts: this.#warehouse.ranges.length,
+    }
+  }
+
+  async #turn(): Promise<void> {
+    for (let step = 0; step < stepsMax; step++) {
+      // Everything that follows from the last moment happens before the next one.
+      await setImmediate()
+      if (this.#calm && this.#isDelivered()) return
+      if (!this.#clock.step(endMs)) return
+    }
+    this.#faults.push('the run does not end')
+  }
+
+  async #append(): Promise<void> {
+    const id = this.#appended.length
+    const partition = this.#random.integer(0, this.#log.partitionCount - 1)
+    const enqueuedAtMs = this.#clock.nowMs()
+    const stamp = {
+      schemaVersion: 1,
+      edgeId: 'edge',
+      epoch: 1,
+      sequence: id,
+      messageCount: 1,
+      enqueuedAtMsFirst: enqueuedAtMs,
+      enqueuedAtMsLast: enqueuedAtMs,
+    }
+    this.#appended.push({ partition, offset: -1 })
+    this.#appended[id] = { partition, offset: await this.#log.append(partition, stamp, simulatedBatch(id)) }
+  }
+
+  #start(): void {
+    const process = new SimulatedProcess(this.#clock, this.#random, (gated) => this.#atGate(gated))
+    this.#running.set(process, undefined)
+    const faults = { commitLossShare: this.#calm ? 0 : this.#commitLossShare, killShare: 0, pauseShare: 0 }
+    void startWorker({
+      log: process.log(this.#log, faults),
+      group: 'workers',
+      sink: process.sink(this.#warehouse),
+      deadLetters: process.deadLetters({
+        put: async ({ partition, record }) => {
+          this.#letters.add(`${partition}/${record.offset}`)
+        },
+      }),
+      logger: silentLogger,
+      metrics: new Metrics(metricsTable),
+      insertDelayMs: 100,
+      clock: process.clock,
+      random: this.#random.next,
+      insertBeginMsMax,
+      skipSteps: this.#skipSteps,
+    }).then((worker) => {
+      if (this.#running.has(process)) this.#running.set(process, worker)
+      worker.finished.catch((error: unknown) => {
+        this.#faults.push(`a worker failed: ${isPenstockError(error) ? error.code : ''} ${String(error)}`)
+      })
+    })
+  }
+
+  #atGate(process: SimulatedProcess): void {
+    if (this.#calm || process.state !== 'running') return
+    if (this.#random.chance(this.#killShare)) this.#kill(process)
+    else if (this.#random.chance(this.#pauseShare)) this.#pause(process)
+  }
+
+  #kill(process: SimulatedProcess): void {
+    this.#kills++
+    process.kill()
+    this.#running.delete(process)
+    this.#at(this.#random.integer(0, sessionMsMax), () => void process.evict())
+    this.#at(this.#random.integer(0, 3_000), () => this.#start())
+  }
+
+  #pause(process: SimulatedProcess): void {
+    this.#pauses++
+    process.pause()
+    const pausedMs = this.#random.integer(10, 3 * (insertBeginMsMax + insertMsMax))
+    // The session may end while the process is away; then it comes back as a zombie.
+    if (pausedMs > sessionMsMax) this.#at(sessionMsMax, () => void process.evict())
+    this.#at(pausedMs, () => process.resume())
+  }
+
+  #stopOne(): void {
+    const candidates = [...this.#running].filter(([process, worker]) => worker && process.state === 'running')
+    const [process, worker] = candidates[this.#random.integer(0, candidates.length - 1)] ?? []
+    if (!process || !worker) return
+    this.#running.delete(process)
+    void worker.close()
+    this.#at(this.#random.integer(0, 3_000), () => this.#start())
+  }
+
+  #outage(): void {
+    const beginsMs = this.#random.integer(0, faultsMs)
+    const kind = this.#random.chance(0.7) ? 'down' : 'refusesAll'
+    if (kind === 'refusesAll') this.#refusals++
+    this.#at(beginsMs, () => {
+      this.#warehouse[kind] = true
+    })
+    this.#at(beginsMs + this.#random.integer(100, 20_000), () => {
+      this.#warehouse[kind] = false
+    })
+  }
+
+  #calmDown(): void {
+    this.#calm = true
+    this.#warehouse.faults = { lossShare: 0, burnShare: 0 }
+    this.#warehouse.down = false
+    this.#warehouse.refusesAll = false
+    // Zombies that were members when paused come back on their own; one more worker makes sure that someone lives.
+    this.#start()
+  }
+
+  #at(atMs: number, action: () => void): void {
+    this.#clock.after(atMs, action)
+  }
+
+  #isDelivered(): boolean {
+    const stored = new Set(this.#warehouse.ranges.flatMap(({ batchIds }) => batchIds))
+    return this.#appended.every(
+      ({ partition, offset }, id) => stored.has(id) || this.#letters.has(`${partition}/${offset}`),
+    )
+  }
+
+  #check(batchCount: number): void {
+    if (this.#appended.length !== batchCount) this.#faults.push('not every batch was appended')
+    const times = new Map<number, number>()
+    for (const { range, batchIds } of this.#warehouse.ranges) {
+      let offset = range.first
+      for (const id of batchIds) {
+        times.set(id, (times.get(id) ?? 0) + 1)
+        const at = this.#appended[id]
+        if (at?.partition !== range.partition || at.offset !== offset)
+          this.#faults.push(`batch ${id} is stored under another position`)
+        offset++
+      }
+      if (offset !== range.last + 1) this.#faults.push(`range ${range.first}..${range.last} is stored in part`)
+    }
+    let lettersWithoutReason = 0
+    for (const [id, { partition, offset }] of this.#appended.entries()) {
+      const count = times.get(id) ?? 0
+      const letter = this.#letters.has(`${partition}/${offset}`)
+      if (count > 1) this.#faults.push(`batch ${id} is stored ${count} times`)
+      if (count === 1 && letter) this.#faults.push(`batch ${id} is stored and a dead letter`)
+      if (count === 0 && !letter) this.#faults.push(`batch ${id} is lost`)
+      if (letter && !this.#poison.has(id)) lettersWithoutReason++
+    }
+    // A sink that refuses everything, but not at the two moments when it is asked, can't be told from a bad batch.
+    if (lettersWithoutReason > this.#refusals * this.#log.partitionCount)
+      this.#faults.push(`${lettersWithoutReason} batches are dead letters without being bad`)
+  }
+}

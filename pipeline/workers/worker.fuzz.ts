@@ -1,0 +1,33 @@
+import { describe, expect, test } from 'vitest'
+import type { ProtocolStep } from './deliver-range.ts'
+import { type SimulationResult, simulate } from './simulation/simulation.ts'
+
+const seedGiven = process.env.SEED === undefined ? undefined : Number(process.env.SEED)
+const runCount = Number(process.env.RUNS ?? 2_000)
+
+describe('the worker in a simulated world', () => {
+  test('every acknowledged batch is stored exactly once, whatever is killed, paused, lost or late [G-2] [G-5]', async () => {
+    const totals = { runs: 0, batches: 0, kills: 0, pauses: 0, inserts: 0 }
+    const first = seedGiven ?? Math.floor(Math.random() * 2 ** 31)
+    for (let seed = first; seed < first + (seedGiven === undefined ? runCount : 1); seed++) {
+      const result = await simulate(seed)
+      expect(result.faults, `repeat with SEED=${seed}`).toEqual([])
+      totals.runs++
+      for (const name of ['batches', 'kills', 'pauses', 'inserts'] as const) totals[name] += result[name]
+    }
+    process.stdout.write(`simulation from SEED=${first}: ${JSON.stringify(totals)}\n`)
+  })
+
+  test.each<ProtocolStep>(['intent', 'fence', 'token', 'expiry', 'ask-before', 'ask-after', 'bury'])(
+    'without the step %s the simulation finds the loss or the double',
+    async (step) => {
+      let found: SimulationResult | undefined
+      for (let seed = 0; seed < 20_000 && !found; seed++) {
+        const result = await simulate(seed, new Set([step]))
+        if (result.faults.length > 0) found = result
+      }
+      expect(found, `no seed shows what the step ${step} is for`).toBeDefined()
+      process.stdout.write(`without ${step}: seed ${found?.seed}: ${found?.faults[0]}\n`)
+    },
+  )
+})
