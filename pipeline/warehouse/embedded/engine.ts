@@ -8,13 +8,28 @@ export interface EngineResult {
   readonly elapsed: number
   readonly rowsRead: number
   readonly bytesRead: number
+  readonly rowsWritten: number
+  readonly bytesWritten: number
 }
+
+const newline = Buffer.from('\n')
+const nothing = Buffer.alloc(0)
 
 /** Connections of the engine's binding; every one runs its statements one after another, on a thread of libuv's pool. */
 interface Binding {
   CreateConnection(path: string, engineArguments?: readonly string[]): unknown
   CloseConnection(connection: unknown): void
-  QueryAsyncConnection(connection: unknown, sql: string, format: string): Promise<EngineResult>
+  QueryAsyncConnection(
+    connection: unknown,
+    sql: string,
+    format: string,
+  ): Promise<Omit<EngineResult, 'rowsWritten' | 'bytesWritten'>>
+  InsertRawAsyncConnection(
+    connection: unknown,
+    sql: string,
+    rows: Buffer,
+    countLines: boolean,
+  ): Promise<{ elapsed: number; rowsWritten: number; bytesWritten: number }>
 }
 
 /** The embedded ClickHouse engine on one data folder. A process can open one folder only. */
@@ -23,11 +38,26 @@ export class Engine {
   readonly #path: string
   readonly #keep: unknown
 
-  constructor(path: string) {
-    this.#binding = loadBinding()
+  private constructor(binding: Binding, path: string, keep: unknown) {
+    this.#binding = binding
     this.#path = path
-    // The engine lives as long as one connection does; this one never runs a statement that may last.
-    this.#keep = this.#binding.CreateConnection(path)
+    this.#keep = keep
+  }
+
+  /** @throws DEPENDENCY_MISSING, WAREHOUSE_ENGINE_FAILED (the folder is in use by another process, or damaged) */
+  static async open(path: string): Promise<Engine> {
+    const binding = loadBinding()
+    let keep: unknown
+    try {
+      // The engine lives as long as one connection does; this one runs nothing that may last.
+      keep = binding.CreateConnection(path)
+      await replaceDefaultDatabase(new EngineConnection(binding, keep))
+    } catch (cause) {
+      throw new PenstockError('WAREHOUSE_ENGINE_FAILED', `the embedded engine cannot open ${path}; is it in use?`, {
+        cause,
+      })
+    }
+    return new Engine(binding, path, keep)
   }
 
   /** A connection of its own: about 1 ms, and nothing of an earlier request's settings can leak into it. */
@@ -64,7 +94,18 @@ export class EngineConnection {
   /** Runs one statement to its end and returns its whole result. @throws EngineError */
   async run(sql: string, format: string): Promise<EngineResult> {
     try {
-      return await this.#binding.QueryAsyncConnection(this.#connection, sql, format)
+      const result = await this.#binding.QueryAsyncConnection(this.#connection, sql, format)
+      return { ...result, rowsWritten: 0, bytesWritten: 0 }
+    } catch (error) {
+      throw engineErrorFrom(error)
+    }
+  }
+
+  /** Runs an INSERT that names its rows itself; only this call of the binding tells how many were written. */
+  async runInsert(sql: string): Promise<EngineResult> {
+    try {
+      const result = await this.#binding.InsertRawAsyncConnection(this.#connection, sql, newline, false)
+      return { bytes: nothing, rowsRead: result.rowsWritten, bytesRead: result.bytesWritten, ...result }
     } catch (error) {
       throw engineErrorFrom(error)
     }
@@ -78,6 +119,21 @@ export class EngineConnection {
 /** `text` as a ClickHouse string literal. */
 export function sqlText(text: string): string {
   return `'${text.replace(/[\\']/g, '\\$&').replaceAll('\n', '\\n').replaceAll('\0', '\\0')}'`
+}
+
+/**
+ * The engine's own `default` database is an overlay that reads any file of the machine by its path as a table
+ * (`SELECT * FROM "/etc/passwd"`). A plain database takes its name and its tables; what is stored is the same either way.
+ */
+async function replaceDefaultDatabase(connection: EngineConnection): Promise<void> {
+  await connection.run('DETACH DATABASE default', 'Null')
+  try {
+    await connection.run('ATTACH DATABASE default', 'Null')
+  } catch {
+    await connection.run('CREATE DATABASE default ENGINE = Atomic', 'Null')
+  }
+  const { bytes } = await connection.run("SELECT engine FROM system.databases WHERE name = 'default'", 'TabSeparated')
+  if (bytes.toString().trim() !== 'Atomic') throw new Error('the database `default` could not be replaced')
 }
 
 /**

@@ -1,16 +1,21 @@
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from '#runtime/logger.ts'
-import { type Engine, type EngineConnection, type EngineResult, sqlText } from './engine.ts'
+import { type Engine, type EngineConnection, sqlText } from './engine.ts'
 import { EngineError, engineErrorFrom } from './engine-error.ts'
+import { refuseSettings, refuseUnlessReading } from './permissions.ts'
 import { Reply } from './reply.ts'
 import { type QueryRequest, queryRequestFrom } from './request.ts'
 import { RequestBody } from './request-body.ts'
 import type { ResultFifos } from './result-fifos.ts'
 import type { Slots } from './slots.ts'
-import type { InsertStatement, ReadStatement } from './statement.ts'
+import type { InsertStatement, ReadStatement, Statement } from './statement.ts'
+
+/** One statement may take half of the machine's memory: it fails then, not the process with everybody's statements. */
+const queryBytesMax = Math.floor(totalmem() / 2)
 
 export interface QueryContext {
   readonly engine: Engine
@@ -21,8 +26,10 @@ export interface QueryContext {
   readonly insertSlots: Slots
   readonly querySlots: Slots
   readonly fifos: ResultFifos
-  /** Query ids that are running. */
-  readonly running: Set<string>
+  /** Statements that are running or wait for a place, by query id. */
+  readonly running: Map<string, Statement['kind'] | undefined>
+  /** Set when the server stops: nothing new is begun. */
+  closing: boolean
   readonly passwords: ReadonlyMap<string, string>
   readonly logger: Logger
 }
@@ -39,16 +46,22 @@ export async function handleQuery(
   try {
     const query = queryRequestFrom(request, url)
     authenticate(context, query)
+    refuseSettings(query)
     queryId = query.queryId ?? randomUUID()
     if (context.running.has(queryId)) {
       const id = queryId
       queryId = undefined
       throw new EngineError(216, 'QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING', `Query with id = ${id} is already running`)
     }
-    context.running.add(queryId)
+    context.running.set(queryId, undefined)
     reply.start(query, queryId)
     const body = new RequestBody(request, query.query)
     const statement = await body.statement()
+    context.running.set(queryId, statement.kind)
+    if (query.user === 'readonly') {
+      if (statement.kind === 'insert') throw new EngineError(164, 'READONLY', 'Cannot execute query in readonly mode')
+      refuseUnlessReading(statement.tokens)
+    }
     switch (statement.kind) {
       case 'insert':
         await insert(context, query, queryId, body, statement, reply)
@@ -57,11 +70,8 @@ export async function handleQuery(
         await read(context, query, queryId, statement, reply)
         break
       case 'command': {
-        const text = statement.isKill
-          ? statement.text.replace(/\bquery_id\b/g, "Settings['log_comment']")
-          : statement.text
         await withConnection(context.querySlots, context, query, queryId, reply, async (connection) => {
-          const result = await connection.run(text, query.defaultFormat ?? 'TabSeparated')
+          const result = await connection.run(statement.text, query.defaultFormat ?? 'TabSeparated')
           await reply.whole(result.bytes, query.defaultFormat ?? 'TabSeparated', result)
         })
       }
@@ -91,7 +101,7 @@ async function insert(
       closeSync(descriptor)
     }
     await withConnection(context.insertSlots, context, query, queryId, reply, async (connection) => {
-      const result = await connection.run(statement.textFor(file), 'Null')
+      const result = await connection.runInsert(statement.textFor(file))
       await reply.whole(Buffer.alloc(0), undefined, result)
     })
   } finally {
@@ -110,23 +120,19 @@ async function read(
   await withConnection(context.querySlots, context, query, queryId, reply, async (connection) => {
     const fifo = context.fifos.open()
     const closed = new Promise<void>((resolve) => fifo.stream.once('close', () => resolve()))
-    const sent = reply.stream(fifo.stream, format)
-    let result: EngineResult | undefined
+    const sent = reply.stream(fifo.stream, format).catch((error: unknown) => reply.fail(engineErrorFrom(error)))
     try {
       const tail = statement.tail === '' ? `FORMAT ${format}` : statement.tail
-      result = await connection.run(
-        `${statement.text}\nINTO OUTFILE '${fifo.path}' APPEND COMPRESSION 'none' ${tail}`,
-        format,
-      )
-      reply.finished(result)
+      const sql = `${statement.text}\nINTO OUTFILE ${sqlText(fifo.path)} APPEND COMPRESSION 'none' ${tail}`
+      reply.finished(await connection.run(sql, format))
     } catch (error) {
       reply.fail(engineErrorFrom(error))
     } finally {
       fifo.finish()
+      await sent
+      await closed
+      fifo.release()
     }
-    await sent
-    await closed
-    fifo.release()
   })
 }
 
@@ -145,6 +151,7 @@ async function withConnection(
   }
   try {
     if (reply.gone) return
+    if (context.closing) throw new EngineError(236, 'ABORTED', 'Server is shutting down')
     connection = context.engine.connect()
     reply.onGone(stop)
     await connection.run(prologue(query, queryId), 'Null')
@@ -159,9 +166,12 @@ async function withConnection(
 
 function prologue(query: QueryRequest, queryId: string): string {
   const settings = [...query.settings, ...query.parameters].map(([name, value]) => `${name} = ${sqlText(value)}`)
+  if (!query.settings.has('max_memory_usage')) settings.push(`max_memory_usage = ${queryBytesMax}`)
   settings.push(`log_comment = ${sqlText(queryId)}`)
-  const isReadonly = query.user === 'readonly'
-  if (isReadonly) settings.push('readonly = 1')
+  // The engine itself then refuses writes, table functions that reach out, and further settings. As on a ClickHouse server,
+  // GET only reads.
+  if (query.user === 'readonly') settings.push('readonly = 1')
+  else if (query.isGet) settings.push('readonly = 2')
   return `SET ${settings.join(', ')}`
 }
 

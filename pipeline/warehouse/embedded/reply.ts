@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { PassThrough, type Transform } from 'node:stream'
@@ -19,6 +20,8 @@ export class Reply {
   #onGone: (() => void) | undefined
   #failure: EngineError | undefined
   #result: EngineResult | undefined
+  #sendProgress = false
+  readonly #exceptionTag = randomBytes(8).toString('hex')
   gone = false
 
   constructor(
@@ -39,6 +42,8 @@ export class Reply {
   }
 
   start(query: QueryRequest, queryId: string): void {
+    this.#sendProgress = query.sendProgress
+    this.#response.setHeader('X-ClickHouse-Exception-Tag', this.#exceptionTag)
     this.#response.setHeader('X-ClickHouse-Query-Id', queryId)
     this.#response.setHeader('X-ClickHouse-Timezone', this.#server.timezone)
     if (query.enableHttpCompression) this.#encoder = encoderFor(this.#request, this.#response)
@@ -92,13 +97,11 @@ export class Reply {
     this.#result = result
   }
 
-  /** Reports a fault: while a result streams, `stream` sends it when the pipe is empty. */
+  /** Reports a fault; if a result has begun, `stream` sends it when the pipe is empty. */
   fail(error: EngineError): void {
     this.#failure = error
-    if (!this.#response.headersSent && !this.#streaming) this.#error(error)
+    this.#error(error)
   }
-
-  #streaming = false
 
   #head(format: string | undefined): void {
     const response = this.#response
@@ -106,7 +109,9 @@ export class Reply {
       response.setHeader('X-ClickHouse-Format', format)
       response.setHeader('Content-Type', contentTypeOf(format))
     }
-    response.setHeader('X-ClickHouse-Summary', this.#summary())
+    const summary = this.#summary()
+    if (this.#sendProgress) response.setHeader('X-ClickHouse-Progress', summary)
+    response.setHeader('X-ClickHouse-Summary', summary)
     response.writeHead(200)
   }
 
@@ -115,11 +120,11 @@ export class Reply {
     return JSON.stringify({
       read_rows: String(result?.rowsRead ?? 0),
       read_bytes: String(result?.bytesRead ?? 0),
-      written_rows: '0',
-      written_bytes: '0',
+      written_rows: String(result?.rowsWritten ?? 0),
+      written_bytes: String(result?.bytesWritten ?? 0),
       total_rows_to_read: '0',
-      result_rows: '0',
-      result_bytes: '0',
+      result_rows: String(result?.rowsWritten ?? 0),
+      result_bytes: String(result?.bytesWritten ?? 0),
       elapsed_ns: String(process.hrtime.bigint() - this.#startedAtNs),
     })
   }
@@ -158,9 +163,16 @@ export class Reply {
     response.end(exceptionText(error, this.#server.version))
   }
 
+  /**
+   * The end of a response whose result broke off: ClickHouse's block of exception, then the connection ends without HTTP's last
+   * chunk, so that nobody takes the part for the whole.
+   */
   #abort(error: EngineError): void {
-    const text = `\n__exception__\n${exceptionText(error, this.#server.version)}`
-    this.#response.write(text, () => this.#response.destroy())
+    const text = exceptionText(error, this.#server.version)
+    const tag = this.#exceptionTag
+    const block = `\r\n__exception__\r\n${tag}\r\n${text}${Buffer.byteLength(text)} ${tag}\r\n__exception__\r\n`
+    if (this.#encoder) this.#response.destroy()
+    else this.#response.write(block, () => this.#response.socket?.end())
   }
 }
 

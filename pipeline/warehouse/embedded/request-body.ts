@@ -33,7 +33,7 @@ export class RequestBody {
         if (statement) return statement
         nextLook = length * 2
       }
-      const next = await this.#chunks.next()
+      const next = await this.#next()
       if (next.done) {
         this.#head = Buffer.concat(parts)
         const statement = statementOf(this.#head, true)
@@ -50,7 +50,16 @@ export class RequestBody {
   /** Everything after byte `from` of the text, without copying. */
   async *rest(from: number): AsyncGenerator<Buffer, void> {
     if (this.#head.length > from) yield this.#head.subarray(from)
-    for (let next = await this.#chunks.next(); !next.done; next = await this.#chunks.next()) yield next.value
+    for (let next = await this.#next(); !next.done; next = await this.#next()) yield next.value
+  }
+
+  async #next(): Promise<IteratorResult<Buffer, unknown>> {
+    try {
+      return await this.#chunks.next()
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new EngineError(271, 'CANNOT_DECOMPRESS', `The request body cannot be read: ${reason}`)
+    }
   }
 }
 

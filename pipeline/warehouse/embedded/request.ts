@@ -4,15 +4,14 @@ import { EngineError } from './engine-error.ts'
 /** What the URL and the headers of a request say, sorted. */
 export interface QueryRequest {
   readonly query: string
+  /** GET and HEAD only read. */
+  readonly isGet: boolean
   readonly user: string
   readonly password: string
   readonly database: string | undefined
   readonly queryId: string | undefined
   readonly defaultFormat: string | undefined
-  readonly decompress: boolean
-  readonly compress: boolean
   readonly enableHttpCompression: boolean
-  readonly waitEndOfQuery: boolean
   readonly sendProgress: boolean
   readonly settings: ReadonlyMap<string, string>
   readonly parameters: ReadonlyMap<string, string>
@@ -21,6 +20,7 @@ export interface QueryRequest {
 /** Parameters of the protocol that are no settings of the engine and need nothing done here. */
 const ignored = new Set([
   'quota_key',
+  'wait_end_of_query',
   'session_check',
   'session_timeout',
   'close_session',
@@ -53,16 +53,21 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     const value = take(name)
     return value === undefined ? preset : value !== '0' && value.toLowerCase() !== 'false' && value !== ''
   }
+  if (flag('decompress', false) || flag('compress', false)) {
+    throw new EngineError(
+      344,
+      'SUPPORT_IS_DISABLED',
+      "The embedded engine compresses by HTTP's own Content-Encoding and Accept-Encoding; compress=1 and decompress=1 are not offered",
+    )
+  }
   const result = {
     query: take('query') ?? '',
+    isGet: request.method === 'GET' || request.method === 'HEAD',
     ...credentials,
     database: take('database') ?? headerText(request, 'x-clickhouse-database'),
     queryId: take('query_id') || undefined,
     defaultFormat: take('default_format') ?? headerText(request, 'x-clickhouse-format'),
-    decompress: flag('decompress', false),
-    compress: flag('compress', false),
     enableHttpCompression: flag('enable_http_compression', true),
-    waitEndOfQuery: flag('wait_end_of_query', false),
     sendProgress: flag('send_progress_in_http_headers', false),
   }
   const settings = new Map<string, string>()

@@ -1,18 +1,24 @@
+import { EngineError } from './engine-error.ts'
+
 /** At most `count` holders at once; others wait in the order they came. */
 export class Slots {
   readonly #waiting: (() => void)[] = []
+  readonly #waitingMax: number
   #free: number
 
-  constructor(count: number) {
+  constructor(count: number, waitingMax: number) {
     this.#free = count
+    this.#waitingMax = waitingMax
   }
 
-  /** Resolves when a place is free. Every `take` is followed by one `give`. */
+  /** Resolves when a place is free. Every `take` is followed by one `give`. @throws EngineError 202 if too many wait */
   async take(): Promise<void> {
     if (this.#free > 0) {
       this.#free -= 1
       return
     }
+    if (this.#waiting.length >= this.#waitingMax)
+      throw new EngineError(202, 'TOO_MANY_SIMULTANEOUS_QUERIES', 'Too many simultaneous queries are waiting')
     await new Promise<void>((resolve) => {
       this.#waiting.push(resolve)
     })

@@ -1,5 +1,5 @@
 import { mkdirSync, rmSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Logger } from '#runtime/logger.ts'
@@ -28,18 +28,34 @@ export interface EmbeddedWarehouse {
 }
 
 /**
+ * Threads of libuv's pool, on which all statements, compression and name look-ups of the process run. libuv reads the
+ * variable when the pool is first used, so it is set here unless the environment already says it.
+ */
+const engineThreads = 24
+
+/** Statements that may wait for a place before new ones are told TOO_MANY_SIMULTANEOUS_QUERIES. */
+const waitingMax = 1_000
+
+/**
  * Opens the engine in this process and answers ClickHouse's HTTP protocol with it.
  * @throws DEPENDENCY_MISSING, PORT_UNAVAILABLE
  */
 export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions): Promise<EmbeddedWarehouse> {
   const dataDir = resolve(options.dataDir)
+  // The engine reads these characters of a file's name as a pattern.
+  if (/[*?{}[\]'"\\]/.test(dataDir))
+    throw new PenstockError(
+      'SETTINGS_INVALID',
+      `the data folder of the embedded engine may not contain * ? { } [ ] ' " \\: ${dataDir}`,
+    )
   const spoolDir = join(dataDir, 'spool')
   mkdirSync(join(dataDir, 'engine'), { recursive: true })
   rmSync(spoolDir, { recursive: true, force: true })
   mkdirSync(spoolDir, { mode: 0o700 })
-  const engine = new Engine(join(dataDir, 'engine'))
-  const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4)
-  const insertCount = Math.max(1, Math.min(4, Math.floor(threads / 3)))
+  process.env.UV_THREADPOOL_SIZE ??= String(engineThreads)
+  const engine = await Engine.open(join(dataDir, 'engine'))
+  const threads = Number(process.env.UV_THREADPOOL_SIZE)
+  const insertCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
   const queryCount = Math.max(1, threads - insertCount - 2)
   const facts = await engineFacts(engine)
   const context: QueryContext = {
@@ -47,10 +63,11 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     ...facts,
     displayName: hostname(),
     spoolDir,
-    insertSlots: new Slots(insertCount),
-    querySlots: new Slots(queryCount),
+    insertSlots: new Slots(insertCount, waitingMax),
+    querySlots: new Slots(queryCount, waitingMax),
     fifos: new ResultFifos(spoolDir, queryCount),
-    running: new Set(),
+    running: new Map(),
+    closing: false,
     passwords: new Map([
       ['default', options.password],
       ['readonly', options.readonlyPassword],
@@ -60,27 +77,50 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   const open = new Set<Promise<void>>()
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://localhost')
-    if (url.pathname === '/ping' || url.pathname === '/replicas_status') {
-      response.writeHead(200, { 'Content-Type': 'text/html; charset=UTF-8' }).end('Ok.\n')
-      return
-    }
+    if (answered(request, response, url)) return
     const handled = handleQuery(context, request, response, url)
     open.add(handled)
     handled.finally(() => open.delete(handled))
   })
+  // Rows may take as long to arrive as they need, and a client's pool may keep a connection longer than Node's 5 s.
   server.requestTimeout = 0
+  server.keepAliveTimeout = 65_000
   const port = await listen(server, options)
   return {
     port,
     async close() {
+      context.closing = true
       const closed = new Promise((done) => server.close(done))
       server.closeIdleConnections()
+      // Inserts end by themselves and soon; what only reads may last for hours and can be asked again.
+      for (const [queryId, kind] of context.running) if (kind === 'read') await engine.kill(queryId)
       await Promise.allSettled([...open])
       server.closeAllConnections()
       await closed
       engine.close()
     },
   }
+}
+
+/** Answers what is not a statement; false if it is one. */
+function answered(request: IncomingMessage, response: ServerResponse, url: URL): boolean {
+  const say = (status: number, text: string): true => {
+    response.writeHead(status, { 'Content-Type': 'text/html; charset=UTF-8' }).end(text)
+    return true
+  }
+  const { method, headers } = request
+  if (method !== 'GET' && method !== 'POST' && method !== 'HEAD')
+    return say(501, 'Only GET, HEAD and POST are served\n')
+  // A page that a browser shows on this machine must not talk to the engine behind its reader's back.
+  const isForeign = headers.origin !== undefined && headers.origin !== `http://${headers.host}`
+  if (isForeign) return say(403, 'Requests of another origin are refused\n')
+  if (url.pathname === '/ping' || url.pathname === '/replicas_status') return say(200, 'Ok.\n')
+  if (url.pathname !== '/' && url.pathname !== '/query')
+    return say(
+      404,
+      `There is no handle ${url.pathname}\n\nUse / or /ping for health checks.\nSend queries from your program with POST method or GET /?query=...\n`,
+    )
+  return method !== 'POST' && url.pathname === '/' && !url.search ? say(200, 'Ok.\n') : false
 }
 
 async function engineFacts(engine: Engine): Promise<{ version: string; timezone: string }> {

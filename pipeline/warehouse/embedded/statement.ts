@@ -1,4 +1,5 @@
 import { EngineError } from './engine-error.ts'
+import { isWord, readWords, refuseMachineAccess } from './permissions.ts'
 import { type SqlToken, sqlTokens } from './sql-tokens.ts'
 
 /**
@@ -10,6 +11,7 @@ export type Statement = ReadStatement | CommandStatement | InsertStatement
 /** A statement with a result: SELECT, SHOW, DESCRIBE … */
 export interface ReadStatement {
   readonly kind: 'read'
+  readonly tokens: readonly SqlToken[]
   /** The text before its FORMAT clause, and the clause with what follows (empty if there is none). */
   readonly text: string
   readonly tail: string
@@ -18,8 +20,8 @@ export interface ReadStatement {
 
 export interface CommandStatement {
   readonly kind: 'command'
+  readonly tokens: readonly SqlToken[]
   readonly text: string
-  readonly isKill: boolean
 }
 
 /** An INSERT whose rows follow the statement. */
@@ -31,19 +33,6 @@ export interface InsertStatement {
   /** The statement that reads its rows from `file` instead (a path without quotes or backslashes). */
   readonly textFor: (file: string) => string
 }
-
-const readWords = new Set([
-  'SELECT',
-  'WITH',
-  'FROM',
-  'SHOW',
-  'DESCRIBE',
-  'DESC',
-  'EXPLAIN',
-  'EXISTS',
-  'CHECK',
-  'VALUES',
-])
 
 /**
  * Reads the statement at the beginning of `head` (the query of the URL, a newline, the beginning of the body).
@@ -76,19 +65,24 @@ function wholeStatement(head: Buffer, sql: string, first: SqlToken): Statement {
   const last = tokens.at(-1)
   const end = last ? last.end : head.length
   const text = head.toString('utf8', 0, end)
-  const into = tokens.findIndex((token, index) => isWord(token, 'INTO') && isWord(tokens[index + 1], 'OUTFILE'))
-  if (into >= 0) throw new EngineError(358, 'INTO_OUTFILE_NOT_ALLOWED', 'INTO OUTFILE is not allowed')
+  refuseMachineAccess(tokens)
   const isRead = first.value === '(' || (first.kind === 'word' && readWords.has(first.value.toUpperCase()))
-  if (!isRead) return { kind: 'command', text, isKill: isWord(first, 'KILL') }
+  if (!isRead) return { kind: 'command', tokens, text: isWord(first, 'KILL') ? killText(text) : text }
   const formatIndex = trailingFormat(tokens)
   const format = tokens[formatIndex]
-  if (!format) return { kind: 'read', text, tail: '', format: undefined }
+  if (!format) return { kind: 'read', tokens, text, tail: '', format: undefined }
   return {
     kind: 'read',
+    tokens,
     text: head.toString('utf8', 0, format.start),
     tail: head.toString('utf8', format.start, end),
     format: tokens[formatIndex + 1]?.value,
   }
+}
+
+/** The engine gives every query an id of its own; the client's is kept as the query's comment. */
+function killText(text: string): string {
+  return text.replace(/\bquery_id\b/g, "Settings['log_comment']")
 }
 
 /** Index of a `FORMAT name` that ends the statement or stands before its SETTINGS; -1 if there is none. */
@@ -113,10 +107,10 @@ function insertOf(
   let structure = ''
   let hasSelect = false
   let hasName = false
-  let previous: SqlToken | undefined
+  const seen: SqlToken[] = []
   for (const token of tokens) {
-    const before = previous
-    previous = token
+    const before = seen.at(-1)
+    seen.push(token)
     if (!hasName) {
       hasName = isName(token) && !['INTO', 'TABLE'].some((word) => isWord(token, word))
       continue
@@ -129,12 +123,12 @@ function insertOf(
     if (token.value === '(' && isWord(before, 'input') && hasSelect && before) inputStart = before.start
     if (token.depth > 0) continue
     if (isWord(token, 'SELECT') || isWord(token, 'WITH')) hasSelect = true
-    else if (isWord(token, 'INFILE') && isWord(before, 'FROM'))
-      throw new EngineError(78, 'UNKNOWN_TYPE_OF_QUERY', 'Query has infile and was send directly to server')
     else if (isWord(token, 'SETTINGS') && !hasSelect && settingsAt < 0) settingsAt = token.start
     else if (isWord(token, 'VALUES') && !hasSelect) {
+      refuseMachineAccess(seen)
       return fromInfile(head, settingsAt, token.start, 'Values', token.end)
     } else if (isWord(before, 'FORMAT') && before && isName(token)) {
+      refuseMachineAccess(seen)
       const dataAt = dataAfterFormat(sql, token.end)
       if (dataAt === sql.length && !complete) return undefined
       if (!hasSelect) return fromInfile(head, settingsAt, before.start, token.value, dataAt)
@@ -173,12 +167,6 @@ function dataAfterFormat(sql: string, from: number): number {
   if (sql[at] === '\r') at += 1
   if (sql[at] === '\n') at += 1
   return at
-}
-
-function isWord(token: SqlToken | undefined, word: string): boolean {
-  return (
-    token?.kind === 'word' && token.value.length === word.length && token.value.toUpperCase() === word.toUpperCase()
-  )
 }
 
 function isName(token: SqlToken | undefined): boolean {
