@@ -136,9 +136,9 @@ export async function reconcileWhenSettled(
   wait: ReconcileWait,
 ): Promise<Reconciliation> {
   const expected = ledgers.reduce((sum, { acknowledged }) => sum + countOfRanges(acknowledged), 0)
-  const isAsItShouldBe = async () => {
+  const completeResult = async () => {
     const result = await reconcile(ledgers, source, runPrefix).catch(() => undefined)
-    return result?.isClean === true && result.unacknowledgedMissing === 0
+    return result?.isClean === true && result.unacknowledgedMissing === 0 ? result : undefined
   }
   let rowsBefore = -1
   let newsAtMs = wait.nowMs()
@@ -150,9 +150,9 @@ export async function reconcileWhenSettled(
     if (isNews) newsAtMs = wait.nowMs()
     rowsBefore = Math.max(rows, rowsBefore)
     if (wait.nowMs() - newsAtMs >= wait.quietMsMax) return reconcile(ledgers, source, runPrefix)
-    if (rows >= expected && isNews && (await isAsItShouldBe())) {
+    if (rows >= expected && isNews && (await completeResult())) {
       await wait.sleep(wait.confirmMs)
-      if (await isAsItShouldBe()) return reconcile(ledgers, source, runPrefix)
+      return (await completeResult()) ?? reconcile(ledgers, source, runPrefix)
     }
     // Looking costs the warehouse something; at most a quarter of its time.
     await wait.sleep(Math.max(wait.pollMs, 3 * (wait.nowMs() - lookedAtMs)))
