@@ -1,4 +1,6 @@
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { PenstockError } from '#schemas/errors.ts'
 import { engineErrorFrom } from './engine-error.ts'
 
@@ -51,7 +53,7 @@ export class Engine {
     try {
       // The engine lives as long as one connection does; this one runs nothing that may last.
       keep = binding.CreateConnection(path)
-      await replaceDefaultDatabase(new EngineConnection(binding, keep))
+      await replaceDefaultDatabase(new EngineConnection(binding, keep), path)
     } catch (cause) {
       throw new PenstockError('WAREHOUSE_ENGINE_FAILED', `the embedded engine cannot open ${path}; is it in use?`, {
         cause,
@@ -125,13 +127,17 @@ export function sqlText(text: string): string {
  * The engine's own `default` database is an overlay that reads any file of the machine by its path as a table
  * (`SELECT * FROM "/etc/passwd"`). A plain database takes its name and its tables; what is stored is the same either way.
  */
-async function replaceDefaultDatabase(connection: EngineConnection): Promise<void> {
+async function replaceDefaultDatabase(connection: EngineConnection, path: string): Promise<void> {
   await connection.run('DETACH DATABASE default', 'Null')
-  try {
-    await connection.run('ATTACH DATABASE default', 'Null')
-  } catch {
-    await connection.run('CREATE DATABASE default ENGINE = Atomic', 'Null')
-  }
+  // Attached again under its own UUID, which the engine accepts only while the database's file is not there; the copy outlives
+  // a crash in between.
+  const file = join(path, 'metadata', 'default.sql')
+  const copy = `${file}.kept`
+  if (existsSync(file)) renameSync(file, copy)
+  const uuid = existsSync(copy) ? /UUID '([0-9a-f-]+)'/.exec(readFileSync(copy, 'utf8'))?.[1] : undefined
+  if (uuid === undefined) await connection.run('CREATE DATABASE default ENGINE = Atomic', 'Null')
+  else await connection.run(`ATTACH DATABASE default UUID '${uuid}' ENGINE = Atomic`, 'Null')
+  rmSync(copy, { force: true })
   const { bytes } = await connection.run("SELECT engine FROM system.databases WHERE name = 'default'", 'TabSeparated')
   if (bytes.toString().trim() !== 'Atomic') throw new Error('the database `default` could not be replaced')
 }
