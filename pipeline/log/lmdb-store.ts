@@ -1,0 +1,231 @@
+/**
+ * Layout of the embedded log: one LMDB environment a topic, format version 1. Numbers in keys are big-endian, so that keys sort
+ * by partition, then offset.
+ *
+ *   database     key                          value
+ *   values       partition u32 · offset u64   the batch as it was appended
+ *   stamps       partition u32 · offset u64   its stamp and length, JSON
+ *   partitions   partition u32                first offset kept, next offset, bytes kept: three doubles, little-endian
+ *   groups       name                         revision (double) and the rest of its state as JSON, see `group.ts`
+ *   positions    name · 00 · partition u32    JSON [offset, metadata]
+ *   beats        name · 00 · member           a double that the member raises while it lives
+ *   format       "format"                     JSON {version, topic, partitionCount}
+ *
+ * Records at or beyond a partition's next offset do not exist. Every write is one synchronous transaction that is on disk when
+ * it returns, so a crash leaves all of it or none.
+ */
+import type { Database, RootDatabase } from 'lmdb'
+import { PenstockError } from '#schemas/errors.ts'
+import { emptyGroup, type GroupState } from './group.ts'
+import type { BatchStamp, GroupPosition, LogRecord, PartitionRange } from './log.ts'
+import { assertReadable } from './log-checks.ts'
+import type { KeptRecord } from './retention.ts'
+
+const formatVersion = 1
+
+/** Address space, not disk: the file grows as it is filled. */
+const fileBytesMaxDefault = 2 ** 40
+
+type Bytes = Database<Buffer, Uint8Array>
+
+export interface LmdbStoreOptions {
+  /** Folder of the environment. */
+  readonly path: string
+  readonly topic: string
+  readonly partitionCount: number
+  readonly fileBytesMax: number | undefined
+}
+
+/** Where a partition begins and ends, and what it holds. */
+export interface PartitionMeta extends PartitionRange {
+  readonly bytes: number
+}
+
+/** The environment as one thread sees it. Methods named `put…` and `remove…` only inside `transaction`. */
+export class LmdbStore {
+  readonly partitionCount: number
+  readonly #env: RootDatabase<Buffer, Uint8Array>
+  readonly #values: Bytes
+  readonly #stamps: Bytes
+  readonly #partitions: Bytes
+  readonly #groups: Bytes
+  readonly #positions: Bytes
+  readonly #beats: Bytes
+  readonly #states = new Map<string, { revision: number; state: GroupState }>()
+
+  constructor(lmdb: typeof import('lmdb'), options: LmdbStoreOptions) {
+    this.partitionCount = options.partitionCount
+    const bytes = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const
+    this.#env = lmdb.open<Buffer, Uint8Array>({
+      path: options.path,
+      mapSize: options.fileBytesMax ?? fileBytesMaxDefault,
+      // Off: a transaction then is on disk when it returns, and a failed sync is a failed commit instead of silence.
+      overlappingSync: false,
+      noSubdir: false,
+      maxReaders: 1024,
+      maxDbs: 12,
+      ...bytes,
+    })
+    const database = (name: string): Bytes => this.#env.openDB<Buffer, Uint8Array>({ name, ...bytes })
+    this.#values = database('values')
+    this.#stamps = database('stamps')
+    this.#partitions = database('partitions')
+    this.#groups = database('groups')
+    this.#positions = database('positions')
+    this.#beats = database('beats')
+  }
+
+  /** Creates the format record, or checks it. @throws LOG_PARTITIONS_MISMATCH */
+  checkFormat(topic: string): void {
+    const wanted = { version: formatVersion, topic, partitionCount: this.partitionCount }
+    const database = this.#env.openDB<Buffer, Uint8Array>({ name: 'format', encoding: 'binary', keyEncoding: 'binary' })
+    const key = Buffer.from('format')
+    if (database.get(key) === undefined) {
+      this.transaction(() => {
+        if (database.get(key) === undefined) database.putSync(key, Buffer.from(JSON.stringify(wanted)))
+      })
+      this.refresh()
+    }
+    const found: typeof wanted = JSON.parse(database.get(key)?.toString() ?? '{}')
+    if (found.version === wanted.version && found.topic === topic && found.partitionCount === wanted.partitionCount)
+      return
+    throw new PenstockError(
+      'LOG_PARTITIONS_MISMATCH',
+      `the log holds topic ${found.topic} with ${found.partitionCount} partitions in format ${found.version}; ` +
+        `wanted is topic ${topic} with ${wanted.partitionCount} in format ${wanted.version}`,
+    )
+  }
+
+  /** Runs `action` as one transaction that is on disk when this returns; an exception leaves nothing behind. */
+  transaction<T>(action: () => T): T {
+    this.#states.clear()
+    return this.#env.transactionSync(action)
+  }
+
+  /** Lets the next reads see what others have committed since. */
+  refresh(): void {
+    this.#env.resetReadTxn()
+  }
+
+  partition(partition: number): PartitionMeta {
+    const value = this.#partitions.get(numberKey(partition))
+    if (value === undefined) return { first: 0, next: 0, bytes: 0 }
+    return { first: value.readDoubleLE(0), next: value.readDoubleLE(8), bytes: value.readDoubleLE(16) }
+  }
+
+  putPartition(partition: number, { first, next, bytes }: PartitionMeta): void {
+    const value = Buffer.alloc(24)
+    value.writeDoubleLE(first, 0)
+    value.writeDoubleLE(next, 8)
+    value.writeDoubleLE(bytes, 16)
+    this.#partitions.putSync(numberKey(partition), value)
+  }
+
+  putRecord(partition: number, offset: number, stamp: BatchStamp, value: Uint8Array): void {
+    const key = recordKey(partition, offset)
+    this.#values.putSync(key, value as Buffer)
+    this.#stamps.putSync(key, Buffer.from(JSON.stringify([value.length, stamp])))
+  }
+
+  removeRecord(partition: number, offset: number): void {
+    const key = recordKey(partition, offset)
+    this.#values.removeSync(key)
+    this.#stamps.removeSync(key)
+  }
+
+  /** Records from `offset` on, copied out of the map. @throws LOG_POSITION_LOST */
+  read(partition: number, offset: number, bytesMax: number): LogRecord[] {
+    const range = this.partition(partition)
+    assertReadable(partition, offset, range)
+    const records: LogRecord[] = []
+    let bytes = 0
+    for (let at = offset; at < range.next; at++) {
+      const kept = this.kept(partition, at)
+      if (records.length > 0 && bytes + kept.bytes > bytesMax) break
+      const value = this.#values.getBinary(recordKey(partition, at))
+      if (value === undefined) throw new Error(`record ${at} of partition ${partition} has a stamp and no value`)
+      bytes += kept.bytes
+      records.push({ offset: at, stamp: kept.stamp, value })
+    }
+    return records
+  }
+
+  /** A record without its value. */
+  kept(partition: number, offset: number): KeptRecord {
+    const value = this.#stamps.get(recordKey(partition, offset))
+    if (value === undefined) throw new Error(`record ${offset} of partition ${partition} is missing`)
+    const [bytes, stamp]: [number, BatchStamp] = JSON.parse(value.toString())
+    return { offset, stamp, bytes }
+  }
+
+  /** Names of all groups that ever joined. */
+  groups(): string[] {
+    return [...this.#groups.getKeys()].map((key) => Buffer.from(key).toString())
+  }
+
+  group(name: string): GroupState {
+    const value = this.#groups.get(Buffer.from(name))
+    if (value === undefined) return emptyGroup(this.partitionCount)
+    const revision = value.readDoubleLE(0)
+    const cached = this.#states.get(name)
+    if (cached?.revision === revision) return cached.state
+    const state: GroupState = { ...JSON.parse(value.toString('utf8', 8)), revision }
+    this.#states.set(name, { revision, state })
+    return state
+  }
+
+  putGroup(name: string, { revision, members, partitions }: GroupState): void {
+    const head = Buffer.alloc(8)
+    head.writeDoubleLE(revision)
+    this.#groups.putSync(Buffer.from(name), Buffer.concat([head, Buffer.from(JSON.stringify({ members, partitions }))]))
+  }
+
+  position(group: string, partition: number): GroupPosition | undefined {
+    const value = this.#positions.get(namedKey(group, numberKey(partition)))
+    if (value === undefined) return undefined
+    const [offset, metadata]: [number, string] = JSON.parse(value.toString())
+    return { offset, metadata }
+  }
+
+  putPosition(group: string, partition: number, { offset, metadata }: GroupPosition): void {
+    this.#positions.putSync(namedKey(group, numberKey(partition)), Buffer.from(JSON.stringify([offset, metadata])))
+  }
+
+  beat(group: string, memberId: string): number {
+    return this.#beats.get(namedKey(group, Buffer.from(memberId)))?.readDoubleLE(0) ?? 0
+  }
+
+  /** @param beat `undefined` removes it */
+  putBeat(group: string, memberId: string, beat: number | undefined): void {
+    const key = namedKey(group, Buffer.from(memberId))
+    if (beat === undefined) {
+      this.#beats.removeSync(key)
+      return
+    }
+    const value = Buffer.alloc(8)
+    value.writeDoubleLE(beat)
+    this.#beats.putSync(key, value)
+  }
+
+  close(): Promise<void> {
+    return this.#env.close()
+  }
+}
+
+function numberKey(value: number): Buffer {
+  const key = Buffer.allocUnsafe(4)
+  key.writeUInt32BE(value)
+  return key
+}
+
+function recordKey(partition: number, offset: number): Buffer {
+  const key = Buffer.allocUnsafe(12)
+  key.writeUInt32BE(partition, 0)
+  key.writeUInt32BE(Math.floor(offset / 2 ** 32), 4)
+  key.writeUInt32BE(offset % 2 ** 32, 8)
+  return key
+}
+
+function namedKey(name: string, rest: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from(name), Buffer.of(0), rest])
+}

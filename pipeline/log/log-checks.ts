@@ -1,0 +1,35 @@
+import assert from 'node:assert'
+import { PenstockError } from '#schemas/errors.ts'
+import type { GroupPosition, PartitionRange } from './log.ts'
+
+/** Most characters of a position's metadata; Kafka's default `offset.metadata.max.bytes` is 4,096. */
+export const metadataLengthMax = 4_000
+
+/** A partition that does not exist is a programmer fault. */
+export function assertPartition(partition: number, partitionCount: number): void {
+  assert(
+    Number.isInteger(partition) && partition >= 0 && partition < partitionCount,
+    `partition ${partition} of ${partitionCount}`,
+  )
+}
+
+export function assertPosition(position: GroupPosition): void {
+  assert(Number.isSafeInteger(position.offset) && position.offset >= 0, `offset ${position.offset}`)
+  assert(position.metadata.length <= metadataLengthMax, `metadata of ${position.metadata.length} characters`)
+}
+
+/** @throws LOG_RECORD_TOO_LARGE */
+export function assertRecordSize(value: Uint8Array, recordBytesMax: number): void {
+  if (value.length > recordBytesMax)
+    throw new PenstockError('LOG_RECORD_TOO_LARGE', `a record of ${value.length} bytes; at most ${recordBytesMax} fit`)
+}
+
+/** @throws LOG_POSITION_LOST if `offset` is not kept any more, or lies beyond the end (another log under the same name). */
+export function assertReadable(partition: number, offset: number, range: PartitionRange): void {
+  if (offset >= range.first && offset <= range.next) return
+  const what = offset < range.first ? 'was removed by retention' : 'lies beyond the end of the log'
+  throw new PenstockError(
+    'LOG_POSITION_LOST',
+    `offset ${offset} of partition ${partition} ${what}; kept are offsets from ${range.first} up to, not including, ${range.next}`,
+  )
+}

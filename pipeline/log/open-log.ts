@@ -1,0 +1,48 @@
+import type { Clock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Log, LogOptions } from './log.ts'
+
+interface OpenLogShared extends LogOptions {
+  readonly logger: Logger
+  readonly clock?: Clock
+  /** A group member that was not heard of for so long loses its partitions; default 10 s. */
+  readonly sessionMs?: number
+}
+
+/** The embedded log: one LMDB environment a topic, in `dataDir`. */
+export interface LmdbLogOptions extends OpenLogShared {
+  readonly kind: 'lmdb'
+  readonly dataDir: string
+  /** Most bytes the topic's file may grow to; default 1 TiB of address space. For tests of a full disk. */
+  readonly fileBytesMax?: number
+}
+
+/** Apache Kafka 2.5 or later. */
+export interface KafkaLogOptions extends OpenLogShared {
+  readonly kind: 'kafka'
+  /** `host:port` of brokers to ask first. */
+  readonly brokers: readonly string[]
+  /** Replicas of the topic if it is created; `min.insync.replicas` is then a majority of them. */
+  readonly replicas: number
+  /** Retention of the topic if it is created. */
+  readonly retention: { readonly ageMsMax: number; readonly partitionBytesMax: number }
+}
+
+export type OpenLogOptions = LmdbLogOptions | KafkaLogOptions
+
+/**
+ * Opens a topic on the chosen log, and creates it if there is none.
+ * @throws LOG_PARTITIONS_MISMATCH, LOG_UNAVAILABLE, DEPENDENCY_MISSING
+ */
+export async function openLog(options: OpenLogOptions): Promise<Log> {
+  switch (options.kind) {
+    case 'lmdb': {
+      const { openLmdbLog } = await import('./lmdb-log.ts')
+      return openLmdbLog(options)
+    }
+    case 'kafka': {
+      const { openKafkaLog } = await import('./kafka-log.ts')
+      return openKafkaLog(options)
+    }
+  }
+}

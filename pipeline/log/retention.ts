@@ -1,0 +1,42 @@
+import type { BatchStamp, RetentionPolicy } from './log.ts'
+
+export interface KeptRecord {
+  readonly offset: number
+  readonly stamp: BatchStamp
+  readonly bytes: number
+}
+
+export interface RetentionPlan {
+  /** Number of records to remove from the front. */
+  readonly removed: number
+  /** Of these, records that some group had not delivered. */
+  readonly lost: number
+  readonly bytesLeft: number
+}
+
+/**
+ * Decides how many of the oldest records of one partition go.
+ * @param records the partition's records from the oldest on; read only as far as needed
+ * @param delivered next offset to deliver of each group that reads the log; none: nobody waits for its records
+ */
+export function planRetention(
+  records: Iterable<KeptRecord>,
+  { bytes, delivered, policy }: { bytes: number; delivered: readonly number[]; policy: RetentionPolicy },
+): RetentionPlan {
+  const deliveredMin = Math.min(...delivered)
+  let removed = 0
+  let lost = 0
+  let bytesLeft = bytes
+  for (const record of records) {
+    const isTooOld = record.stamp.enqueuedAtMsLast < policy.nowMs - policy.ageMsMax
+    const isTooMuch = bytesLeft > policy.partitionBytesMax
+    if (!isTooOld && !isTooMuch) break
+    if (record.offset >= deliveredMin) {
+      if (!policy.force || !isTooMuch) break
+      lost++
+    }
+    removed++
+    bytesLeft -= record.bytes
+  }
+  return { removed, lost, bytesLeft }
+}
