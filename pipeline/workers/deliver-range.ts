@@ -18,7 +18,7 @@ import type { Intent } from './intent.ts'
 import type { Permits } from './permits.ts'
 
 /** Steps of the protocol that a test may leave out, to see that its checker finds what follows. Never in production. */
-export type ProtocolStep = 'intent' | 'fence' | 'token' | 'expiry' | 'ask-before' | 'ask-after' | 'bury'
+export type ProtocolStep = 'intent' | 'token' | 'expiry' | 'ask-before' | 'ask-after' | 'bury'
 
 export interface DeliveryOptions {
   readonly sink: Sink
@@ -125,7 +125,7 @@ class RangeDelivery {
     const { range, token } = this.#intent
     const alone = this.#landsUntilMs === undefined
     const begunAtMs = clock.nowMs()
-    if (alone || !skipSteps.has('fence')) await this.#commitIntent(this.#intent)
+    await this.#commitIntent(this.#intent)
     try {
       if (!alone && !skipSteps.has('ask-before') && (await sink.stored(range)) > 0) return { kind: 'stored' }
       const expiresAtMs = skipSteps.has('expiry') ? Number.MAX_SAFE_INTEGER : begunAtMs + insertBeginMsMax

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { ProtocolStep } from './deliver-range.ts'
-import { type SimulationResult, simulate } from './simulation/simulation.ts'
+import { type PlantedBug, type SimulationResult, simulate } from './simulation/simulation.ts'
 
 const seedGiven = process.env.SEED === undefined ? undefined : Number(process.env.SEED)
 const runCount = Number(process.env.RUNS ?? 2_000)
@@ -18,16 +17,21 @@ describe('the worker in a simulated world', () => {
     process.stdout.write(`simulation from SEED=${first}: ${JSON.stringify(totals)}\n`)
   })
 
-  test.each<ProtocolStep>(['intent', 'fence', 'token', 'expiry', 'ask-before', 'ask-after', 'bury'])(
-    'without the step %s the simulation finds the loss or the double',
-    async (step) => {
-      let found: SimulationResult | undefined
-      for (let seed = 0; seed < 20_000 && !found; seed++) {
-        const result = await simulate(seed, new Set([step]))
-        if (result.faults.length > 0) found = result
-      }
-      expect(found, `no seed shows what the step ${step} is for`).toBeDefined()
-      process.stdout.write(`without ${step}: seed ${found?.seed}: ${found?.faults[0]}\n`)
-    },
-  )
+  test.each<[string, PlantedBug]>([
+    ['the intent before the insert', { skipStep: 'intent' }],
+    ['the fence of generations', { logFences: false }],
+    ['the token', { skipStep: 'token' }],
+    ['the latest moment to begin', { skipStep: 'expiry' }],
+    ['the question before a repetition', { skipStep: 'ask-before' }],
+    ['the question after a repetition', { skipStep: 'ask-after' }],
+    ['the wait before an intent is given up', { skipStep: 'bury' }],
+  ])('without %s the simulation finds a loss or a double', async (name, bug) => {
+    let found: SimulationResult | undefined
+    for (let seed = 0; seed < 20_000 && !found; seed++) {
+      const result = await simulate(seed, bug)
+      if (result.faults.length > 0) found = result
+    }
+    expect(found, `no seed shows what ${name} is for`).toBeDefined()
+    process.stdout.write(`without ${name}: seed ${found?.seed}: ${found?.faults[0]}\n`)
+  })
 })

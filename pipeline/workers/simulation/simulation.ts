@@ -33,13 +33,15 @@ const endMs = 200_000
 const sessionMsMax = 1_500
 const stepsMax = 200_000
 
-/** Runs the world of `seed` to its end. `skipSteps` plants a bug. */
-export async function simulate(
-  seed: number,
-  skipSteps: ReadonlySet<ProtocolStep> = new Set(),
-): Promise<SimulationResult> {
-  const world = new World(seed, skipSteps)
-  return await world.run()
+export interface PlantedBug {
+  readonly skipStep?: ProtocolStep
+  /** False: the log takes commits of older generations. */
+  readonly logFences?: boolean
+}
+
+/** Runs the world of `seed` to its end. */
+export async function simulate(seed: number, bug: PlantedBug = {}): Promise<SimulationResult> {
+  return await new World(seed, bug).run()
 }
 
 class World {
@@ -63,21 +65,22 @@ class World {
   #pauses = 0
   readonly #faults: string[] = []
 
-  constructor(seed: number, skipSteps: ReadonlySet<ProtocolStep>) {
+  constructor(seed: number, { skipStep, logFences = true }: PlantedBug) {
     this.#seed = seed
-    this.#skipSteps = skipSteps
+    this.#skipSteps = new Set(skipStep ? [skipStep] : [])
     this.#random = seededRandom(seed)
     const random = this.#random
-    // Each kind of fault is sometimes absent, so that others are seen alone.
-    const share = (max: number) => (random.chance(0.3) ? 0 : random.next() * max)
+    // Each kind of fault is sometimes absent, so that others are seen alone, and in a storm all are frequent.
+    const storm = random.chance(0.2) ? 4 : 1
+    const share = (max: number) => (random.chance(0.3) ? 0 : random.next() * max * storm)
     this.#killShare = share(0.02)
     this.#pauseShare = share(0.02)
     this.#commitLossShare = share(0.1)
-    this.#log = new SimulatedLog(this.#clock, random.integer(1, 3))
+    this.#log = new SimulatedLog(this.#clock, random.integer(1, 3), logFences)
     this.#warehouse = new SimulatedWarehouse({
       clock: this.#clock,
       random,
-      faults: { lossShare: share(0.4), burnShare: share(0.1) },
+      faults: { lossShare: Math.min(0.7, share(0.3)), burnShare: share(0.1) },
       poison: this.#poison,
       insertMsMax,
       tokenMsMax: insertBeginMsMax + insertMsMax,
@@ -88,7 +91,7 @@ class World {
   async run(): Promise<SimulationResult> {
     const random = this.#random
     const batchCount = random.integer(5, 60)
-    const poisonShare = random.chance(0.5) ? 0 : random.next() * 0.2
+    const poisonShare = random.chance(0.5) ? 0 : random.next() * 0.3
     for (let id = 0; id < batchCount; id++) {
       if (random.chance(poisonShare)) this.#poison.add(id)
       this.#at(random.integer(0, faultsMs), () => void this.#append())
