@@ -1,8 +1,8 @@
 /**
  * The devices of one generator process: connects them, sends by schedule or as fast as they take it, drains, reports.
  *
- * Schedule: message i of this process was to be sent at start + i / rate and belongs to its device i mod n. The devices whose
- * turn came since the last tick are consecutive, so a tick costs the messages due, not the connections held.
+ * Schedule: message i of this process was to be sent at start + i / rate and belongs to its device ⌊i / burst⌋ mod n. The devices
+ * whose turn came since the last tick are consecutive, so a tick costs the bursts due, not the connections held.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { PenstockError } from '#schemas/errors.ts'
@@ -162,7 +162,7 @@ export class Generator {
         this.#pumpSoon(device)
       }
     }
-    const isComplete = () => this.#devices.every(({ ledger }, index) => ledger.sent >= (this.#quotas[index] ?? 0))
+    const isComplete = () => this.progress().sent >= this.#quota
     for (let tick = 0; !this.#isAborted; tick++) {
       const now = nowUs()
       if (typeof rate === 'number' && rate > 0) this.#scheduleUntil(Math.min(now, endUs), rate)
@@ -172,20 +172,19 @@ export class Generator {
     for (const device of this.#devices) device.isStopped = rate === 'saturate' || this.#isAborted || device.isStopped
   }
 
-  /** Raises what is due at `untilUs` and sends it. */
+  /** Raises what is due at `untilUs`, and has it sent in this turn of the event loop: one write a device. */
   #scheduleUntil(untilUs: number, rate: number): void {
-    const count = this.#devices.length
-    const ownRate = (rate * count) / this.#options.connections
+    const { connections, burst } = this.#options
+    const ownRate = (rate * this.#devices.length) / connections
     const target = Math.min(this.#quota, Math.floor(((untilUs - this.#startUs) / 1e6) * ownRate))
-    const due = Math.max(0, target - this.#scheduled)
-    for (let turn = 0; turn < Math.min(due, count); turn++) {
-      const index = (this.#scheduled + turn) % count
-      const device = this.#devices[index]
+    while (this.#scheduled < target) {
+      const device = this.#devices[Math.floor(this.#scheduled / burst) % this.#devices.length]
+      const count = Math.min(burst - (this.#scheduled % burst), target - this.#scheduled)
+      this.#scheduled += count
       if (!device) continue
-      device.due += Math.ceil((due - turn) / count)
-      device.pump()
+      device.due += count
+      this.#pumpSoon(device)
     }
-    this.#scheduled += due
   }
 
   async #drain(): Promise<void> {
@@ -244,9 +243,7 @@ export class Generator {
       intendedAtUs:
         typeof rate === 'number'
           ? (index, sequence) =>
-              this.#startUs +
-              ((this.#turnOf(index) + sequence * this.#devices.length) * 1e6 * connections) /
-                (rate * this.#devices.length)
+              this.#startUs + (this.#numberOf(index, sequence) * 1e6 * connections) / (rate * this.#devices.length)
           : undefined,
       random: seededRandom(seed + this.#slice.first),
       counters: this.#counters,
@@ -259,9 +256,11 @@ export class Generator {
     }
   }
 
-  /** Place of a device of the run among those of this process. */
-  #turnOf(index: number): number {
-    return (index - this.#slice.first) / this.#slice.step
+  /** Number of a device's message among all that this process sends. */
+  #numberOf(index: number, sequence: number): number {
+    const { burst } = this.#options
+    const turn = (index - this.#slice.first) / this.#slice.step
+    return (Math.floor(sequence / burst) * this.#devices.length + turn) * burst + (sequence % burst)
   }
 }
 

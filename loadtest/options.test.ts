@@ -31,7 +31,7 @@ test('every option the help names is understood, and every understood one is in 
     'quiet-seconds': '5',
   }
   for (const name of args) expect(faultsOfLine(`--${name}`, value[name] ?? '1'), name).toBe('')
-  expect(args.length).toBe(17)
+  expect(args.length).toBe(18)
 })
 
 test('all faults are named at once', () => {

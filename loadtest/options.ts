@@ -14,6 +14,8 @@ export interface LoadOptions {
   readonly bodyBytes: number
   /** Messages a second over all connections, on an absolute schedule; 0 only connects; 'saturate' sends what the target takes. */
   readonly rate: number | 'saturate'
+  /** On a schedule: messages a device sends one right after the other before the next device's turn. */
+  readonly burst: number
   /** Most unacknowledged messages a connection (QoS 1). */
   readonly window: number
   readonly seconds: number
@@ -43,6 +45,7 @@ export const loadDefaults: LoadOptions = {
   protocol: 4,
   bodyBytes: 48,
   rate: 10_000,
+  burst: 1,
   window: 1_000,
   seconds: 10,
   messages: undefined,
@@ -68,6 +71,7 @@ Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compa
   --body-bytes <n>          size of the JSON body, from ${bodyBytesMin} (${loadDefaults.bodyBytes})
   --rate <n|saturate>       messages a second over all connections, sent on an absolute schedule whatever the target does (${loadDefaults.rate});
                             0 only connects; saturate: as many as the target takes
+  --burst <n>               messages a device sends together when its turn comes (${loadDefaults.burst})
   --window <n>              unacknowledged messages a connection, QoS 1 (${loadDefaults.window})
   --seconds <n>             how long to send (${loadDefaults.seconds})
   --messages <n>            stop after so many messages over all connections
@@ -116,6 +120,7 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     protocol: integer('protocol', loadDefaults.protocol, 4, 5) === 5 ? 5 : 4,
     bodyBytes: integer('body-bytes', loadDefaults.bodyBytes, bodyBytesMin, limits.bodyBytesMax),
     rate: text('rate') === 'saturate' ? 'saturate' : integer('rate', Number(loadDefaults.rate), 0, 100_000_000),
+    burst: integer('burst', loadDefaults.burst, 1, 1_000_000),
     window: integer('window', loadDefaults.window, 1, packetIds),
     seconds: integer('seconds', loadDefaults.seconds, 1, 30 * 86_400),
     messages: text('messages') === undefined ? undefined : integer('messages', 1, 1, sequencesMax),
@@ -152,6 +157,7 @@ const flags = {
   protocol: { type: 'string' },
   'body-bytes': { type: 'string' },
   rate: { type: 'string' },
+  burst: { type: 'string' },
   window: { type: 'string' },
   seconds: { type: 'string' },
   messages: { type: 'string' },

@@ -27,13 +27,16 @@ describe('a load run', () => {
     },
   )
 
-  test('open-loop: what the schedule offers is sent, each message counted from its intended moment', async () => {
-    const sink = await sinkAt(0)
-    const result = await runLoad({ ...optionsFor(sink.port), rate: 20_000, messages: 10_007, processes: 3 })
-    expect(result.counts.atEnd).toMatchObject({ offered: 10_007, sent: 10_007, settled: 10_007 })
-    expect(result.latency.sendDelay.summary.count).toBe(10_007)
-    expect(result.latency.acknowledged.summary.count).toBe(10_007)
-  })
+  test.each([1, 7])(
+    'open-loop, bursts of %i: what the schedule offers is sent, each counted from its moment',
+    async (burst) => {
+      const sink = await sinkAt(0)
+      const result = await runLoad({ ...optionsFor(sink.port), rate: 20_000, messages: 10_007, processes: 3, burst })
+      expect(result.counts.atEnd).toMatchObject({ offered: 10_007, sent: 10_007, settled: 10_007 })
+      expect(result.latency.sendDelay.summary.count).toBe(10_007)
+      expect(result.latency.acknowledged.summary.count).toBe(10_007)
+    },
+  )
 
   test('a target that dies and comes back: devices reconnect and send again what was not acknowledged', async () => {
     const sink = await sinkAt(0)
