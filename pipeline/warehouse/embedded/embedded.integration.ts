@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
-import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
 import { type EmbeddedWarehouse, startEmbeddedWarehouse } from './start-embedded.ts'
@@ -26,7 +26,7 @@ const start = () =>
 beforeAll(async () => {
   warehouse = await start()
   url = `http://127.0.0.1:${warehouse.port}`
-  client = createClient({ url, username: 'default', password: 'w' })
+  client = createClient({ url, username: 'default', password: 'w', log: { level: ClickHouseLogLevel.OFF } })
 }, 60_000)
 
 afterAll(async () => {
@@ -504,7 +504,7 @@ it('everything stored is there after a restart', async () => {
   await warehouse.close()
   warehouse = await start()
   url = `http://127.0.0.1:${warehouse.port}`
-  client = createClient({ url, username: 'default', password: 'w' })
+  client = createClient({ url, username: 'default', password: 'w', log: { level: ClickHouseLogLevel.OFF } })
   expect(await text('SELECT count(), sum(a) FROM u')).toBe(before)
   expect(await text('SELECT a FROM other.kept')).toBe('5\n')
   expect(await text("SELECT engine FROM system.databases WHERE name = 'default'")).toBe('Atomic\n')

@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { hostname } from 'node:os'
+import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -8,6 +8,16 @@ import { Engine } from './engine.ts'
 import { handleQuery, type QueryContext } from './query-handler.ts'
 import { ResultFifos } from './result-fifos.ts'
 import { Slots } from './slots.ts'
+
+/*
+ * The embedded engine as a ClickHouse server: one request is one connection of the engine.
+ *
+ *   POST rows ──▶ spool file, once whole ──▶ INSERT … FROM INFILE / SELECT … FROM file(…)   (insert places)
+ *   SELECT    ──▶ INTO OUTFILE named pipe ──▶ encoder ──▶ response, at the client's pace      (query places)
+ *
+ * What differs from a server: no sessions over HTTP, no native LZ4 (`compress`, `decompress`), no progress before the end, no
+ * access to the machine's files. An insert begins when its body is whole, so the spool needs room for the largest bodies.
+ */
 
 export interface EmbeddedWarehouseOptions {
   /** Folder of the engine's data; made if it does not exist. One process at a time can use it. */
@@ -56,7 +66,8 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   const engine = await Engine.open(join(dataDir, 'engine'))
   const threads = Number(process.env.UV_THREADPOOL_SIZE)
   const insertCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
-  const queryCount = Math.max(1, threads - insertCount - 2)
+  // Room stays for compression and for stopping queries; and the more queries run at once, the less is left for inserts.
+  const queryCount = Math.max(1, Math.min(threads - insertCount - 4, 4 * availableParallelism()))
   const facts = await engineFacts(engine)
   const context: QueryContext = {
     engine,

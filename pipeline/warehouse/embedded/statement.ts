@@ -106,13 +106,13 @@ function insertOf(
   let inputEnd = -1
   let structure = ''
   let hasSelect = false
-  let hasName = false
+  let name: SqlToken | undefined
   const seen: SqlToken[] = []
   for (const token of tokens) {
     const before = seen.at(-1)
     seen.push(token)
-    if (!hasName) {
-      hasName = isName(token) && !['INTO', 'TABLE'].some((word) => isWord(token, word))
+    if (!name) {
+      if (isName(token) && !isWord(token, 'INTO') && !isWord(token, 'TABLE')) name = token
       continue
     }
     if (inputStart >= 0 && inputEnd < 0) {
@@ -121,13 +121,15 @@ function insertOf(
       continue
     }
     if (token.value === '(' && isWord(before, 'input') && hasSelect && before) inputStart = before.start
-    if (token.depth > 0) continue
+    // `db.values` and `db.format` are names; a keyword can't follow a dot.
+    if (token.depth > 0 || before?.value === '.') continue
     if (isWord(token, 'SELECT') || isWord(token, 'WITH')) hasSelect = true
     else if (isWord(token, 'SETTINGS') && !hasSelect && settingsAt < 0) settingsAt = token.start
     else if (isWord(token, 'VALUES') && !hasSelect) {
+      if (token.end === sql.length && !complete) return undefined
       refuseMachineAccess(seen)
       return fromInfile(head, settingsAt, token.start, 'Values', token.end)
-    } else if (isWord(before, 'FORMAT') && before && isName(token)) {
+    } else if (before && before !== name && isWord(before, 'FORMAT') && seen.at(-3)?.value !== '.' && isName(token)) {
       refuseMachineAccess(seen)
       const dataAt = dataAfterFormat(sql, token.end)
       if (dataAt === sql.length && !complete) return undefined
