@@ -25,6 +25,7 @@ interface PeerOptions {
 
 const table = 'peer.telemetry'
 const gatherMs = 5
+/** Keeps a produce request below Kafka's default message.max.bytes. */
 const gatherRecordsMax = 5_000
 const insertRowsMax = 100_000
 
@@ -58,6 +59,7 @@ async function runBroker(kafka: Kafka, options: PeerOptions): Promise<void> {
       gathering.add({ key: client.id, value: packet.payload as Buffer, timestamp: String(Date.now()) }, done)
     },
   })
+  broker.on('clientError', (client, error) => process.stderr.write(`client ${client.id}: ${error.message}\n`))
   const server = createServer({ noDelay: true }, (socket) => broker.handle(socket))
   await new Promise<void>((resolve) => server.listen({ port: options.port, host: '127.0.0.1', backlog: 4096 }, resolve))
 }
@@ -86,13 +88,13 @@ class RecordGatherer {
     this.#timer = undefined
     if (this.#isSending || this.#messages.length === 0) return
     this.#isSending = true
-    const [messages, done] = [this.#messages, this.#done]
-    this.#messages = []
-    this.#done = []
+    const messages = this.#messages.splice(0, gatherRecordsMax)
+    const done = this.#done.splice(0, gatherRecordsMax)
     const error = await this.#send(messages).then(
       () => null,
       (cause: Error) => cause,
     )
+    if (error) process.stderr.write(`Kafka did not take ${messages.length} records: ${error.message}\n`)
     this.#isSending = false
     for (const each of done) each(error)
     if (this.#messages.length > 0) this.#timer ??= setTimeout(() => void this.#flush(), 0)
@@ -125,7 +127,7 @@ async function runConsumer(options: PeerOptions): Promise<void> {
           format: 'JSONEachRow',
           values: messages.map(({ key, value, timestamp, offset }) => ({
             device_id: key?.toString() ?? '',
-            enqueued_at: Number(timestamp) / 1000,
+            enqueued_at: new Date(Number(timestamp)).toISOString().slice(0, 23).replace('T', ' '),
             body: value?.toString() ?? '',
             properties: {},
             system_properties: {},
