@@ -13,7 +13,7 @@ export interface Target {
   readonly mqttUrl: string
   readonly clickhouseUrl: string
   readonly pid: number
-  /** CPU seconds so far of the target's processes whose command line holds `role`; of all without it. */
+  /** CPU seconds so far of the target's processes of a Penstock role; of all without it. */
   cpuSeconds(role?: string): number
   /** Process id of a role. */
   pidOf(role: string): number
@@ -118,7 +118,7 @@ function spawnOn(
 function targetOf(name: string, child: ChildProcess, mqtt: number, clickhouse: number, remove: () => void): Target {
   const pid = child.pid ?? 0
   const pidsOf = (role: string | undefined) =>
-    processTreeOf(pid).filter((each) => role === undefined || commandLineOf(each).includes(role))
+    processTreeOf(pid).filter((each) => role === undefined || commandLineOf(each).includes(`penstock.ts ${role}`))
   return {
     name,
     mqttUrl: `mqtt://127.0.0.1:${mqtt}`,
