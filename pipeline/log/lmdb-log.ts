@@ -36,8 +36,8 @@ export async function openLmdbLog(options: LmdbLogOptions): Promise<Log> {
   })
   const path = join(options.dataDir, options.topic.replace(/[^A-Za-z0-9._-]/g, '_'))
   mkdirSync(path, { recursive: true })
-  const { topic, partitionCount, fileBytesMax } = options
-  const storeOptions: LmdbStoreOptions = { path, topic, partitionCount, fileBytesMax }
+  const { topic, partitionCount } = options
+  const storeOptions: LmdbStoreOptions = { path, topic, partitionCount }
   const store = new LmdbStore(lmdb, storeOptions)
   try {
     store.checkFormat(topic)

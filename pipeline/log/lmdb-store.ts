@@ -23,8 +23,8 @@ import type { KeptRecord } from './retention.ts'
 
 const formatVersion = 1
 
-/** Address space, not disk: the file grows as it is filled. */
-const fileBytesMaxDefault = 2 ** 40
+/** Address space, not disk: the file grows as it is filled, and never needs to be mapped anew. */
+const fileBytesMax = 2 ** 40
 
 type Bytes = Database<Buffer, Uint8Array>
 
@@ -33,7 +33,6 @@ export interface LmdbStoreOptions {
   readonly path: string
   readonly topic: string
   readonly partitionCount: number
-  readonly fileBytesMax: number | undefined
 }
 
 /** Where a partition begins and ends, and what it holds. */
@@ -43,6 +42,7 @@ export interface PartitionMeta extends PartitionRange {
 
 /** The environment as one thread sees it. Methods named `put…` and `remove…` only inside `transaction`. */
 export class LmdbStore {
+  readonly path: string
   readonly partitionCount: number
   readonly #env: RootDatabase<Buffer, Uint8Array>
   readonly #values: Bytes
@@ -54,11 +54,12 @@ export class LmdbStore {
   readonly #states = new Map<string, { revision: number; state: GroupState }>()
 
   constructor(lmdb: typeof import('lmdb'), options: LmdbStoreOptions) {
+    this.path = options.path
     this.partitionCount = options.partitionCount
     const bytes = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const
     this.#env = lmdb.open<Buffer, Uint8Array>({
       path: options.path,
-      mapSize: options.fileBytesMax ?? fileBytesMaxDefault,
+      mapSize: fileBytesMax,
       // Off: a transaction then is on disk when it returns, and a failed sync is a failed commit instead of silence.
       overlappingSync: false,
       noSubdir: false,

@@ -1,10 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { PenstockError } from '#schemas/errors.ts'
 import type { LmdbStoreOptions } from './lmdb-store.ts'
-import type { WriterAnswer, WriterCommand, WriterRequest, WriterResults } from './lmdb-writer.ts'
-
-/** Values of one transaction: large enough to pay for its sync, small enough not to keep other processes from the lock. */
-const groupBytesMax = 8 * 1024 * 1024
+import { groupBytesMax, type WriterAnswer, type WriterCommand, type WriterRequest, type WriterResults } from './lmdb-writer.ts'
 
 interface Pending {
   readonly command: WriterCommand
@@ -124,7 +121,10 @@ export class LmdbWriter {
     const worker = this.#worker
     this.#worker = undefined
     this.#closing = undefined
-    if (worker === undefined) return closed()
+    if (worker === undefined) {
+      closed()
+      return
+    }
     worker.ref()
     worker.once('exit', () => closed())
     worker.postMessage('close')

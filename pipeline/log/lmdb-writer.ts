@@ -3,6 +3,7 @@
  * on disk; what arrives meanwhile is the next group. A thread of its own, because the write lock is shared with other
  * processes: it must not be held while a busy event loop gets round to it, nor may waiting for it stall one.
  */
+import { statfsSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import { assertOwner, type GroupMemberState, type GroupState, groupLeave, groupStep } from './group.ts'
@@ -48,6 +49,9 @@ export interface WriterRequest {
   readonly commands: readonly WriterCommand[]
 }
 
+/** Values of one transaction: enough to pay for its sync, little enough not to keep other processes from the lock. */
+export const groupBytesMax = 8 * 1024 * 1024
+
 /** Records one retention transaction removes at most, so that the write lock is not held for long. */
 const retainRecordsMax = 256
 
@@ -71,7 +75,7 @@ function answersOf(store: LmdbStore, commands: readonly WriterCommand[]): Writer
   try {
     return store.transaction(() => commands.map((command) => answerOf(store, command)))
   } catch (error) {
-    const { code, message } = faultOf(error)
+    const { code, message } = faultOf(error, store.path)
     return commands.map(() => ({ ok: false, code, message }))
   }
 }
@@ -131,12 +135,20 @@ function* keptRecords(store: LmdbStore, partition: number, first: number, end: n
   for (let offset = first; offset < end; offset++) yield store.kept(partition, offset)
 }
 
-/** MDB_MAP_FULL, ENOSPC and EDQUOT; LMDB passes the system's numbers on. */
-const diskFullCodes: ReadonlySet<unknown> = new Set([-30792, 28, 122])
+/** ENOSPC, EDQUOT, EFBIG as LMDB passes them on. */
+const diskFullCodes: ReadonlySet<unknown> = new Set([28, 122, 27])
 
-function faultOf(error: unknown): { code: PenstockError['code']; message: string } {
+/** EIO, which LMDB reports when the disk took only part of a write, as a disk does that is just full. */
+const partialWriteCode = 5
+
+function faultOf(error: unknown, path: string): { code: PenstockError['code']; message: string } {
   const message = error instanceof Error ? error.message : String(error)
   const number = error instanceof Error && 'code' in error ? error.code : undefined
-  const isFull = diskFullCodes.has(number) || /MDB_MAP_FULL|No space left|quota exceeded/i.test(message)
-  return isFull ? { code: 'LOG_DISK_FULL', message } : { code: 'LOG_APPEND_FAILED', message }
+  const isFull = diskFullCodes.has(number) || (number === partialWriteCode && freeBytes(path) < 4 * groupBytesMax)
+  return { code: isFull ? 'LOG_DISK_FULL' : 'LOG_APPEND_FAILED', message }
+}
+
+function freeBytes(path: string): number {
+  const { bavail, bsize } = statfsSync(path)
+  return bavail * bsize
 }

@@ -13,8 +13,6 @@ interface OpenLogShared extends LogOptions {
 export interface LmdbLogOptions extends OpenLogShared {
   readonly kind: 'lmdb'
   readonly dataDir: string
-  /** Most bytes the topic's file may grow to; default 1 TiB of address space. For tests of a full disk. */
-  readonly fileBytesMax?: number
 }
 
 /** Apache Kafka 2.5 or later. */

@@ -1,0 +1,121 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { kafkaClassPath } from './kafka-jars.ts'
+import { accepts, freePorts, ServerProcess } from './server-process.ts'
+
+export interface KafkaForTests {
+  /** `host:port` of all brokers, separated by commas. */
+  readonly bootstrap: string
+  readonly brokers: readonly string[]
+  /** Stops a broker in order; it can be started again. */
+  stopBroker(index: number): Promise<void>
+  /** Kills a broker (SIGKILL). */
+  killBroker(index: number): Promise<void>
+  /** Freezes a broker (SIGSTOP) or lets it go on. */
+  pauseBroker(index: number, paused: boolean): void
+  /** Starts a stopped or killed broker again on the same data and port. */
+  startBroker(index: number): Promise<void>
+  /** Stops everything and removes its data. */
+  stop(): Promise<void>
+}
+
+const heap = ['-Xms128m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
+
+/** Starts a real Apache Kafka (KRaft; each node is broker and controller) on free loopback ports with an empty data folder. */
+export async function startKafka({ brokers: count = 1, settings = {} }: { brokers?: number; settings?: Readonly<Record<string, string>> } = {}): Promise<KafkaForTests> {
+  const classPath = await kafkaClassPath()
+  const folder = mkdtempSync(join(tmpdir(), 'penstock-kafka-'))
+  const ports = await freePorts(count * 2)
+  const nodes = Array.from({ length: count }, (_, index) => ({
+    index,
+    port: ports[index * 2] ?? 0,
+    controllerPort: ports[index * 2 + 1] ?? 0,
+    file: join(folder, `node-${index}.properties`),
+    process: undefined as ServerProcess | undefined,
+  }))
+  const voters = nodes.map(({ index, controllerPort }) => `${index + 1}@127.0.0.1:${controllerPort}`).join(',')
+  const clusterId = Buffer.from('penstock-testbed').toString('base64url')
+  const java = (mainClass: string, ...args: string[]) => [...heap, '-cp', classPath, mainClass, ...args]
+
+  const start = async (node: (typeof nodes)[number]): Promise<void> => {
+    const server = new ServerProcess(`Kafka node ${node.index}`, 'java', java('kafka.Kafka', node.file))
+    node.process = server
+    await server.until(() => accepts(node.port))
+  }
+  const stop = async (): Promise<void> => {
+    // All at once and hard: a controller without its quorum never ends in order, and the data is thrown away.
+    await Promise.all(nodes.map(({ process }) => process?.stop('SIGKILL')))
+    rmSync(folder, { recursive: true, force: true })
+  }
+  const nodeAt = (index: number): (typeof nodes)[number] => {
+    const node = nodes[index]
+    if (node === undefined) throw new Error(`there is no broker ${index}`)
+    return node
+  }
+
+  try {
+    await Promise.all(
+      nodes.map(async (node) => {
+        const data = join(folder, `data-${node.index}`)
+        mkdirSync(data)
+        writeFileSync(node.file, propertiesText({ ...nodeSettings(node, data, voters, count), ...settings }))
+        await promisify(execFile)('java', java('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', node.file))
+      }),
+    )
+    await Promise.all(nodes.map(start))
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  const brokers = nodes.map(({ port }) => `127.0.0.1:${port}`)
+  return {
+    bootstrap: brokers.join(','),
+    brokers,
+    stopBroker: async (index) => nodeAt(index).process?.stop(),
+    killBroker: async (index) => nodeAt(index).process?.stop('SIGKILL'),
+    pauseBroker: (index, paused) => nodeAt(index).process?.signal(paused ? 'SIGSTOP' : 'SIGCONT'),
+    startBroker: (index) => start(nodeAt(index)),
+    stop,
+  }
+}
+
+function nodeSettings(
+  { index, port, controllerPort }: { index: number; port: number; controllerPort: number },
+  data: string,
+  voters: string,
+  count: number,
+): Record<string, string> {
+  const replicas = String(Math.min(3, count))
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': String(index + 1),
+    'controller.quorum.voters': voters,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    'controller.listener.names': 'CONTROLLER',
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'log.dirs': data,
+    'offsets.topic.replication.factor': replicas,
+    'offsets.topic.num.partitions': '4',
+    'transaction.state.log.replication.factor': replicas,
+    'transaction.state.log.min.isr': '1',
+    'share.coordinator.state.topic.replication.factor': replicas,
+    'share.coordinator.state.topic.min.isr': '1',
+    'group.initial.rebalance.delay.ms': '0',
+    'group.min.session.timeout.ms': '500',
+    'auto.create.topics.enable': 'false',
+    'log.segment.delete.delay.ms': '1000',
+    'num.network.threads': '2',
+    'num.io.threads': '4',
+    'log.cleaner.dedupe.buffer.size': '2000000',
+  }
+}
+
+function propertiesText(properties: Readonly<Record<string, string>>): string {
+  return Object.entries(properties)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('')
+}
