@@ -10,7 +10,7 @@ import type { MetricName } from '#schemas/metrics.ts'
 import type { Connection } from './mqtt/connection.ts'
 import { type EdgeContext, edgeCounters } from './mqtt/edge-context.ts'
 import { type Authenticate, trustClientId } from './mqtt/identity.ts'
-import { listenTcp } from './mqtt/tcp-listener.ts'
+import { listenMqtt, type TlsFiles } from './mqtt/listener.ts'
 
 export interface EdgeOptions {
   readonly log: Log
@@ -20,6 +20,8 @@ export interface EdgeOptions {
   readonly edgeId: string
   readonly bind: string
   readonly mqttPort: number
+  /** MQTT over TLS beside it. */
+  readonly mqtts?: { readonly port: number; readonly tls: TlsFiles } | undefined
   readonly batchDelayMs: number
   readonly connectionsMax: number
   readonly clock?: Clock
@@ -32,6 +34,7 @@ export interface EdgeOptions {
 
 export interface Edge {
   readonly mqttPort: number
+  readonly mqttsPort: number | undefined
   /** A client id connected at another edge process: its connection here ends. */
   takeOver(clientId: string): void
   readonly connectionCount: number
@@ -78,7 +81,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     draining: false,
     announce: options.announce ?? (() => {}),
   }
-  const listener = await listenTcp(edge, options.bind, options.mqttPort)
+  const { bind, mqtts } = options
+  const listener = await listenMqtt(edge, bind, options.mqttPort)
+  const tlsListener = mqtts && (await listenMqtt(edge, bind, mqtts.port, mqtts.tls))
   let cancelSweep = clock.after(1000, sweep)
   function sweep(): void {
     edge.seconds++
@@ -89,13 +94,15 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   }
   return {
     mqttPort: listener.port,
+    mqttsPort: tlsListener?.port,
     takeOver: (clientId) => edge.sessions.get(clientId)?.takenOver(),
     get connectionCount() {
       return connections.size
     },
     close: async () => {
       edge.draining = true
-      await listener.stopAccepting()
+      listener.stopAccepting()
+      tlsListener?.stopAccepting()
       for (const connection of connections) connection.pauseForEdge(true)
       const giveUp = new AbortController()
       const cancelGiveUp = clock.after(drainMsMax, () => giveUp.abort())

@@ -16,6 +16,7 @@ export const errorTable = {
     meaning: 'without device identities the edge may listen on loopback addresses only',
   },
   PORT_UNAVAILABLE: { disposition: 'fatal', meaning: 'a listening port is taken or may not be bound' },
+  TLS_FILES_INVALID: { disposition: 'fatal', meaning: 'a certificate or key file is missing or cannot be used' },
   DEPENDENCY_MISSING: {
     disposition: 'fatal',
     meaning: 'an optional dependency that this setting needs is not installed',
@@ -55,7 +56,6 @@ export const errorTable = {
   INGEST_TAKE_OVER: { disposition: 'close', meaning: 'a newer connection of the same device ended this one' },
   INGEST_CONNECTIONS_FULL: { disposition: 'close', meaning: 'the edge holds as many connections as it may' },
   INGEST_DRAINING: { disposition: 'close', meaning: 'the edge is shutting down' },
-  INGEST_READ_TOO_SLOW: { disposition: 'close', meaning: 'the client does not read what is sent to it' },
 
   LOG_APPEND_FAILED: { disposition: 'retry', meaning: 'the log did not confirm a batch; it may be appended again' },
   LOG_RECORD_TOO_LARGE: { disposition: 'reject', meaning: 'a batch above what the log accepts' },
@@ -87,7 +87,10 @@ export const errorTable = {
   STORE_LOCKED: { disposition: 'fatal', meaning: 'another process owns the embedded control store' },
   STORE_SCHEMA_UNKNOWN: { disposition: 'fatal', meaning: 'the control store was written by a newer version' },
 
-  REGISTRY_ID_INVALID: { disposition: 'reject', meaning: 'a device or module id with a length or character not allowed' },
+  REGISTRY_ID_INVALID: {
+    disposition: 'reject',
+    meaning: 'a device or module id with a length or character not allowed',
+  },
   REGISTRY_ARGUMENT_INVALID: { disposition: 'reject', meaning: 'a field of an identity that is not allowed' },
   REGISTRY_DEVICE_EXISTS: { disposition: 'reject', meaning: 'a device of this id is there already' },
   REGISTRY_DEVICE_UNKNOWN: { disposition: 'reject', meaning: 'no device of this id' },
@@ -95,7 +98,10 @@ export const errorTable = {
   REGISTRY_MODULE_UNKNOWN: { disposition: 'reject', meaning: 'the device has no module of this id' },
   REGISTRY_MODULES_FULL: { disposition: 'reject', meaning: 'the device has as many modules as it may' },
   REGISTRY_ETAG_STALE: { disposition: 'reject', meaning: 'the identity was changed since it was read' },
-  REGISTRY_QUERY_INVALID: { disposition: 'reject', meaning: 'a query that cannot be read or asks for what is not kept' },
+  REGISTRY_QUERY_INVALID: {
+    disposition: 'reject',
+    meaning: 'a query that cannot be read or asks for what is not kept',
+  },
 
   AUTH_CREDENTIALS_MALFORMED: { disposition: 'reject', meaning: 'credentials that are not of any known form' },
   AUTH_CREDENTIALS_MISSING: { disposition: 'reject', meaning: 'neither a password, a token nor a certificate' },

@@ -51,8 +51,13 @@ function filesBelow(folder: string): string[] {
 }
 
 function importsOf(file: string): string[] {
-  const found = text(file).matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)
-  return [...found].map(([, target]) => target as string)
+  const content = text(file)
+  const found = [
+    ...content.matchAll(/^(?:import|export)\s[^;'"]*?\sfrom '([^']+)'/gm),
+    ...content.matchAll(/^import '([^']+)'/gm),
+    ...content.matchAll(/\b(?:import|require)\('([^']+)'\)/g),
+  ]
+  return found.map(([, target]) => target as string)
 }
 
 function partOf(path: string): string {
@@ -106,7 +111,7 @@ describe('house rules', () => {
   test.each(code)('%s keeps to the form: no default export, bounded length, no open note', (file) => {
     const content = text(file)
     expect(content).not.toMatch(/^export default /m)
-    expect(content.split('\n').length, 'lines').toBeLessThanOrEqual(450)
+    expect(content.split('\n').length, 'lines').toBeLessThanOrEqual(isTest(file) ? 700 : 450)
     expect(content).not.toMatch(new RegExp(`\\b(${['TO', 'FIX'].join('DO|')}ME)\\b`))
   })
 
@@ -123,7 +128,8 @@ describe('house rules', () => {
       .filter((file) => !file.startsWith('schemas/'))
       .map(text)
       .join('\n')
-    for (const field of Object.keys(settingsTable)) expect(all, field).toMatch(new RegExp(`settings\\.${field}\\b`))
+    for (const field of Object.keys(settingsTable))
+      expect(new RegExp(`settings\\.${field}\\b`).test(all), field).toBe(true)
   })
 
   test('every error code is used, and every used code is in the table', () => {
@@ -131,7 +137,7 @@ describe('house rules', () => {
       .filter((file) => file !== 'schemas/errors.ts' && !isTest(file))
       .map(text)
       .join('\n')
-    for (const name of Object.keys(errorTable)) expect(all, name).toContain(`'${name}'`)
+    for (const name of Object.keys(errorTable)) expect(all.includes(`'${name}'`), name).toBe(true)
   })
 
   test('every metric is written somewhere and named by the rule', () => {
@@ -140,9 +146,9 @@ describe('house rules', () => {
       .map(text)
       .join('\n')
     for (const [name, { type }] of Object.entries(metricsTable)) {
-      expect(name).toMatch(/^penstock_(edge|worker|log|process|warehouse|control)_[a-z0-9_]+$/)
+      expect(name).toMatch(/^penstock_[a-z]+_[a-z0-9_]+$/)
       expect(name.endsWith('_total'), name).toBe(type === 'counter')
-      expect(all, name).toContain(`'${name}'`)
+      expect(all.includes(`'${name}'`), name).toBe(true)
     }
   })
 })

@@ -32,7 +32,7 @@ export function onSupervisorMessage(handle: (message: ToRole) => void): void {
   process.on('message', (message) => handle(message as ToRole))
 }
 
-/** Calls `stop` once, on SIGTERM, SIGINT (unless supervised), `stop`, or when the supervisor is gone; then exits with 0. */
+/** Calls `stop` once: on SIGTERM and SIGINT if alone; if supervised on `stop`, or when the supervisor is gone; then exits with 0. */
 export function stopOnSignal(stop: (reason: string) => Promise<void>): void {
   let stopping = false
   const once = (reason: string): void => {
@@ -46,11 +46,13 @@ export function stopOnSignal(stop: (reason: string) => Promise<void>): void {
       },
     )
   }
-  process.on('SIGTERM', () => once('SIGTERM'))
-  // Ctrl-C reaches the whole process group; a supervised role waits for its supervisor, which stops the roles in order.
-  process.on('SIGINT', () => {
-    if (!supervised) once('SIGINT')
-  })
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    // Ctrl-C and service managers signal the whole process group; a supervised role waits for its supervisor, which stops the
+    // roles in order.
+    process.on(signal, () => {
+      if (!supervised) once(signal)
+    })
+  }
   if (!supervised) return
   onSupervisorMessage((message) => {
     if (message.kind === 'stop') once('stop')

@@ -41,7 +41,15 @@ async function fetchJars(folder: string): Promise<void> {
     if (existsSync(folder)) return
     const fresh = `${folder}.${process.pid}`
     rmSync(fresh, { recursive: true, force: true })
-    const goal = ['-q', '-B', '-f', pom, 'dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${fresh}`]
+    const goal = [
+      '-q',
+      '-B',
+      '-f',
+      pom,
+      'dependency:copy-dependencies',
+      '-DincludeScope=runtime',
+      `-DoutputDirectory=${fresh}`,
+    ]
     await promisify(execFile)('mvn', goal, { timeout: lockAgeMsMax })
     renameSync(fresh, folder)
   } finally {

@@ -25,7 +25,13 @@ export interface KafkaForTests {
 const heap = ['-Xms128m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
 
 /** Starts a real Apache Kafka (KRaft; each node is broker and controller) on free loopback ports with an empty data folder. */
-export async function startKafka({ brokers: count = 1, settings = {} }: { brokers?: number; settings?: Readonly<Record<string, string>> } = {}): Promise<KafkaForTests> {
+export async function startKafka({
+  brokers: count = 1,
+  settings = {},
+}: {
+  brokers?: number
+  settings?: Readonly<Record<string, string>>
+} = {}): Promise<KafkaForTests> {
   const classPath = await kafkaClassPath()
   const folder = mkdtempSync(join(tmpdir(), 'penstock-kafka-'))
   const ports = await freePorts(count * 2)

@@ -52,6 +52,7 @@ export class Connection implements BatchOwner {
   #packetBytesMax = Number.MAX_SAFE_INTEGER
   #silenceSecondsMax = limits.connectDelayMsMax / 1000
   #heardAtSeconds: number
+  #endWatch: (() => void) | undefined = undefined
   #will: Will | undefined = undefined
   #publishes: PublishReader | undefined = undefined
   #unacknowledged: Unacknowledged | undefined = undefined
@@ -244,6 +245,8 @@ export class Connection implements BatchOwner {
       clientId: request.clientId,
       username: request.username,
       password: request.password,
+      certificates: this.#transport.certificates(),
+      confidential: this.#transport.confidential,
     })
     if (!(identity instanceof Promise)) {
       this.#accept(request, identity)
@@ -289,6 +292,7 @@ export class Connection implements BatchOwner {
     this.#deviceId = identity.deviceId
     this.#moduleId = identity.moduleId
     this.#expiresAtMs = identity.expiresAtMs ?? Number.POSITIVE_INFINITY
+    this.#endWatch = identity.watch?.((error) => this.fail(error))
     if (request.will) this.#will = new Will(edge, request.will, this)
     const assignedId = request.clientId === '' ? assignedClientId() : undefined
     this.#clientId = assignedId ?? request.clientId
@@ -312,6 +316,7 @@ export class Connection implements BatchOwner {
 
   #forget(): void {
     this.#state = 'closed'
+    this.#endWatch?.()
     this.#partial = undefined
     this.#partialBytes = 0
     this.#edge.connections.delete(this)

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { Batcher } from '#ingest/batches/batcher.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -20,6 +21,10 @@ export interface Transport {
   readonly writeBytes: number
   /** For logs and quotas. */
   readonly remoteAddress: string
+  /** TLS, or a peer on this machine: secrets may be sent. */
+  readonly confidential: boolean
+  /** What the client showed in the TLS handshake, leaf first; empty without. Not verified. */
+  certificates(): readonly X509Certificate[]
 }
 
 /** What all connections of one edge process share. */

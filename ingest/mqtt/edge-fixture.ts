@@ -40,6 +40,10 @@ export class FakeTransport implements Transport {
   ended = false
   writeBytes = 0
   readonly remoteAddress = 'test'
+  readonly confidential = true
+  certificates(): [] {
+    return []
+  }
 
   write(bytes: Uint8Array): void {
     this.written.push(Buffer.from(bytes))

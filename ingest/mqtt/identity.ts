@@ -1,8 +1,15 @@
+import type { X509Certificate } from 'node:crypto'
+import type { PenstockError } from '#schemas/errors.ts'
+
 /** What a CONNECT says about who is calling. */
 export interface Credentials {
   readonly clientId: string
   readonly username: string | undefined
   readonly password: Uint8Array | undefined
+  /** From the TLS handshake, leaf first; empty without one. */
+  readonly certificates: readonly X509Certificate[]
+  /** TLS, or a peer on this machine: secrets may be sent. */
+  readonly confidential: boolean
 }
 
 /** Who a connection speaks for. */
@@ -12,6 +19,8 @@ export interface Identity {
   readonly moduleId: string | undefined
   /** The connection ends at this moment, e.g. with its token. */
   readonly expiresAtMs: number | undefined
+  /** Calls back once if the identity may no longer be connected; the result ends the watch. */
+  readonly watch?: (onRevoked: (error: PenstockError) => void) => () => void
 }
 
 /**

@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+const script = fileURLToPath(new URL('../penstock.js', import.meta.url))
+
+export interface RunningPenstock {
+  readonly mqttUrl: string
+  readonly clickhouseUrl: string
+  readonly httpUrl: string
+  readonly pid: number
+  /** Everything written so far, for messages of failed tests. */
+  output(): string
+  /** Process ids of a role, as they are now. */
+  pidsOf(role: 'edge' | 'worker' | 'warehouse'): number[]
+  /** SIGTERM; resolves with the exit code. */
+  stop(): Promise<number | null>
+  /** kill -9 of the supervisor; resolves once its roles are gone too, which end by themselves. */
+  kill(): Promise<void>
+}
+
+/**
+ * For tests: runs `penstock start` as a user would, on free ports unless `environment` names them, and resolves once it says
+ * that it is ready.
+ */
+export async function startPenstock(
+  dataDir: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<RunningPenstock> {
+  const child = spawn(process.execPath, [script, 'start'], {
+    env: {
+      ...withoutSettings(process.env),
+      PENSTOCK_DATA_DIR: dataDir,
+      PENSTOCK_MQTT_PORT: '0',
+      PENSTOCK_HTTP_PORT: '0',
+      PENSTOCK_CLICKHOUSE_PORT: '0',
+      ...environment,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  await new Promise<void>((resolve, reject) => {
+    const hear = (bytes: Buffer): void => {
+      output += bytes.toString()
+      if (output.includes('Stop:  ')) resolve()
+    }
+    child.stdout.on('data', hear)
+    child.stderr.on('data', hear)
+    void exited.then((code) => reject(new Error(`penstock ended with ${code} before it was ready:\n${output}`)))
+  })
+  const address = (name: string): string => {
+    const found = new RegExp(`${name} +(\\S+?://[^\\s/]+)`).exec(output)?.[1]
+    if (found === undefined) throw new Error(`no address of ${name} in:\n${output}`)
+    return found
+  }
+  return {
+    mqttUrl: address('MQTT'),
+    clickhouseUrl: address('ClickHouse'),
+    httpUrl: address('Health'),
+    pid: child.pid as number,
+    output: () => output,
+    pidsOf: (role) => childrenOf(child.pid as number).filter((pid) => commandOf(pid).some((word) => word === role)),
+    stop: () => {
+      child.kill('SIGTERM')
+      return exited
+    },
+    kill: () => killed(child, exited),
+  }
+}
+
+async function killed(child: ChildProcess, exited: Promise<unknown>): Promise<void> {
+  const roles = childrenOf(child.pid as number)
+  child.kill('SIGKILL')
+  await exited
+  while (roles.some((pid) => commandOf(pid).length > 0)) await new Promise(setImmediate)
+}
+
+function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('PENSTOCK_')))
+}
+
+function childrenOf(parent: number): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && parentOf(pid) === parent)
+}
+
+function parentOf(pid: number): number {
+  const stat = readProc(pid, 'stat')
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+}
+
+/** Command line of a process; empty if it is gone or only waits to be reaped. */
+function commandOf(pid: number): string[] {
+  return readProc(pid, 'cmdline').split('\0').filter(Boolean)
+}
+
+function readProc(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
+  } catch {
+    return ''
+  }
+}
