@@ -156,12 +156,12 @@ export class SqlRegistry implements Registry {
       [deviceIds],
     )
     const found: DeviceCredentials[] = []
-    let modules: Record<string, IdentityCredentials> = {}
+    let modules = emptyRecord()
     for (const row of rows) {
       const { generationId, status, authentication, moduleId, deviceId } = identityFromRow(row)
       const credentials = { generationId, status, authentication }
       if (moduleId === undefined) {
-        modules = {}
+        modules = emptyRecord()
         found.push({ deviceId, ...credentials, modules })
       } else modules[moduleId] = credentials
     }
@@ -233,4 +233,9 @@ export class SqlRegistry implements Registry {
 
 function changeOf({ deviceId, moduleId }: IdentityId, change: IdentityChange['change']): IdentityChange {
   return { deviceId, moduleId, change }
+}
+
+/** Module ids are any text, `__proto__` too. */
+function emptyRecord(): Record<string, IdentityCredentials> {
+  return Object.create(null)
 }

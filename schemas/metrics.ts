@@ -35,6 +35,26 @@ export const metricsTable = {
     help: 'Times the edge paused its sockets because the log was slow',
     labels: [],
   },
+  penstock_auth_admissions_total: {
+    type: 'counter',
+    help: 'Credentials checked, by outcome: admitted or the error code of the refusal',
+    labels: ['outcome'],
+  },
+  penstock_auth_revocations_total: {
+    type: 'counter',
+    help: 'Open connections told to end because their identity may no longer connect',
+    labels: [],
+  },
+  penstock_auth_lookups_total: {
+    type: 'counter',
+    help: 'Devices asked for at the registry because they were not cached',
+    labels: [],
+  },
+  penstock_registry_requests_total: {
+    type: 'counter',
+    help: 'Requests to the registry API, by route and status',
+    labels: ['method', 'route', 'status'],
+  },
   penstock_worker_rows_stored_total: { type: 'counter', help: 'Rows confirmed by the sink', labels: ['sink'] },
   penstock_worker_inserts_total: { type: 'counter', help: 'Inserts confirmed by the sink', labels: ['sink'] },
   penstock_worker_insert_failures_total: {

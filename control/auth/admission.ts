@@ -1,0 +1,255 @@
+/**
+ * Decides whether evidence proves a claim, against what the registry says of the device. Pure: no look-up, no clock.
+ *
+ *   claim ─▶ identity known? ─▶ right kind of evidence? ─▶ signed by its key or a policy's? ─▶ scope, expiry ─▶ enabled?
+ *
+ * Whoever cannot prove anything learns nothing: `publicReason` is the same for an unknown device and a wrong key.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { ErrorCode } from '#schemas/errors.ts'
+import { type IdentityId, identityText } from '../identity.ts'
+import type { DeviceCredentials, IdentityCredentials, Policy, Right, Trust } from '../registry.ts'
+import { commonName, issuingAuthority, matchingThumbprint } from './certificates.ts'
+import { type Claim, type Refused, refusal } from './connect-attempt.ts'
+import { expiresAtMsOf, type SasToken, scopeCovers, signingKeyOf } from './sas-token.ts'
+
+/** What an identity was admitted with; as long as the registry still has it, the connection may stay. */
+export type Proof =
+  | { readonly kind: 'key'; readonly mark: string }
+  | { readonly kind: 'policy'; readonly name: string; readonly mark: string }
+  | { readonly kind: 'thumbprint'; readonly thumbprint: string }
+  | { readonly kind: 'authority'; readonly name: string; readonly mark: string }
+
+export interface Admitted extends IdentityId {
+  readonly admitted: true
+  /** The connection ends then, with its token; may be too far away for one timer (2^31 ms). `undefined`: no end. */
+  readonly expiresAtMs: number | undefined
+  readonly generationId: string
+  readonly proof: Proof
+}
+
+export type Admission = Admitted | Refused
+
+export interface AdmissionRules {
+  /** Names of this hub, lower case, without port. */
+  readonly hubNames: readonly string[]
+  readonly clockSkewMs: number
+}
+
+/** @param device what the registry says of the claimed device; `undefined`: it has none */
+export function admit(
+  { id, evidence }: Claim,
+  device: DeviceCredentials | undefined,
+  trust: Trust,
+  rules: AdmissionRules,
+  nowMs: number,
+): Admission {
+  const identity = credentialsOf(device, id)
+  if (!device || !identity) return refusal('AUTH_IDENTITY_UNKNOWN', `${identityText(id)} is not registered`)
+  const proven = prove({ id, evidence }, identity, trust, rules, nowMs)
+  if ('admitted' in proven) return proven
+  if (device.status === 'disabled' || identity.status === 'disabled') {
+    return refusal('AUTH_IDENTITY_DISABLED', `${identityText(id)} is disabled`)
+  }
+  return { admitted: true, ...id, generationId: identity.generationId, ...proven }
+}
+
+interface Proven {
+  readonly proof: Proof
+  readonly expiresAtMs: number | undefined
+}
+
+function prove(
+  { id, evidence }: Claim,
+  identity: IdentityCredentials,
+  trust: Trust,
+  rules: AdmissionRules,
+  nowMs: number,
+): Proven | Refused {
+  const { authentication } = identity
+  switch (evidence.kind) {
+    case 'token':
+      if (evidence.token.policyName !== undefined) {
+        const policy = provePolicy(evidence.token, 'DeviceConnect', resourceOf(id), trust, rules, nowMs)
+        return 'admitted' in policy ? policy : { proof: policy.proof, expiresAtMs: policy.expiresAtMs }
+      }
+      if (authentication.kind !== 'sas') return wrongKind(id, authentication.kind, 'a SAS token')
+      return proveToken(evidence.token, [authentication.primaryKey, authentication.secondaryKey], id, rules, nowMs)
+    case 'key': {
+      if (authentication.kind !== 'sas') return wrongKind(id, authentication.kind, 'a key')
+      const key = equalKey(evidence.key, [authentication.primaryKey, authentication.secondaryKey])
+      if (key === undefined) return refusal('AUTH_SIGNATURE_WRONG', `not a key of ${identityText(id)}`)
+      return { proof: { kind: 'key', mark: secretMark(key) }, expiresAtMs: undefined }
+    }
+    case 'certificate':
+      return proveCertificate(id, evidence.certificates, identity, trust, nowMs)
+  }
+}
+
+function proveToken(
+  token: SasToken,
+  keys: readonly (string | undefined)[],
+  id: IdentityId,
+  rules: AdmissionRules,
+  nowMs: number,
+): Proven | Refused {
+  const key = signingKeyOf(token, keys)
+  if (key === undefined) return refusal('AUTH_SIGNATURE_WRONG', `no key of ${identityText(id)} made this token`)
+  return (
+    tokenFault(token, resourceOf(id), rules, nowMs) ?? {
+      proof: { kind: 'key', mark: secretMark(key) },
+      expiresAtMs: expiresAtMsOf(token, rules.clockSkewMs),
+    }
+  )
+}
+
+export interface PolicyProof extends Proven {
+  readonly policy: Policy
+}
+
+/** Verifies a token made with a policy's key, for a resource and a right. Used by services too. */
+export function provePolicy(
+  token: SasToken,
+  right: Right,
+  resource: readonly string[],
+  trust: Trust,
+  rules: AdmissionRules,
+  nowMs: number,
+): PolicyProof | Refused {
+  const policy = trust.policies.find(({ name }) => name === token.policyName)
+  if (!policy) return refusal('AUTH_IDENTITY_UNKNOWN', 'the token names no policy of this hub')
+  const key = signingKeyOf(token, [policy.primaryKey, policy.secondaryKey])
+  if (key === undefined) return refusal('AUTH_SIGNATURE_WRONG', `no key of policy ${policy.name} made this token`)
+  const fault = tokenFault(token, resource, rules, nowMs)
+  if (fault) return fault
+  if (!policy.rights.includes(right)) return refusal('AUTH_RIGHT_MISSING', `policy ${policy.name} lacks ${right}`)
+  return {
+    policy,
+    proof: { kind: 'policy', name: policy.name, mark: secretMark(key) },
+    expiresAtMs: expiresAtMsOf(token, rules.clockSkewMs),
+  }
+}
+
+function tokenFault(
+  token: SasToken,
+  resource: readonly string[],
+  rules: AdmissionRules,
+  nowMs: number,
+): Refused | undefined {
+  if (!scopeCovers(token, rules.hubNames, resource)) {
+    return refusal('AUTH_SCOPE_MISMATCH', `the token is not for ${rules.hubNames[0]}/${resource.join('/')}`)
+  }
+  if (expiresAtMsOf(token, rules.clockSkewMs) <= nowMs) return refusal('AUTH_TOKEN_EXPIRED', 'the token has expired')
+  return undefined
+}
+
+function proveCertificate(
+  id: IdentityId,
+  certificates: Parameters<typeof issuingAuthority>[0],
+  { authentication }: IdentityCredentials,
+  trust: Trust,
+  nowMs: number,
+): Proven | Refused {
+  const [leaf] = certificates
+  if (!leaf) return refusal('AUTH_CREDENTIALS_MISSING', 'no certificate was sent')
+  if (authentication.kind === 'selfSigned') {
+    const thumbprint = matchingThumbprint(leaf, authentication, nowMs)
+    if (!thumbprint) {
+      return refusal('AUTH_CERTIFICATE_REFUSED', 'the certificate has no registered thumbprint, or is not valid now')
+    }
+    return { proof: { kind: 'thumbprint', thumbprint }, expiresAtMs: Date.parse(leaf.validTo) }
+  }
+  if (authentication.kind !== 'certificateAuthority') return wrongKind(id, authentication.kind, 'a certificate')
+  if (commonName(leaf) !== identityText(id)) {
+    return refusal('AUTH_CERTIFICATE_REFUSED', `the certificate's common name is not ${identityText(id)}`)
+  }
+  const authority = issuingAuthority(certificates, trust.authorities, nowMs)
+  if (!authority) return refusal('AUTH_CERTIFICATE_REFUSED', 'the certificate does not lead to a verified authority')
+  const proof = { kind: 'authority', name: authority.name, mark: secretMark(authority.certificate) } as const
+  return { proof, expiresAtMs: Date.parse(leaf.validTo) }
+}
+
+/** Why a connection that was admitted may not stay; `undefined`: it may. */
+export function revocation(
+  admitted: Admitted,
+  device: DeviceCredentials | undefined,
+  trust: Trust,
+): Refused | undefined {
+  const revoked = (why: string) => refusal('AUTH_REVOKED', `${identityText(admitted)} ${why}`)
+  const identity = credentialsOf(device, admitted)
+  if (!device || identity?.generationId !== admitted.generationId) return revoked('was deleted')
+  if (device.status === 'disabled' || identity.status === 'disabled') return revoked('was disabled')
+  return isProofGood(admitted.proof, identity, trust) ? undefined : revoked('proves itself in another way now')
+}
+
+function isProofGood(proof: Proof, { authentication }: IdentityCredentials, trust: Trust): boolean {
+  switch (proof.kind) {
+    case 'key':
+      return [authentication.primaryKey, authentication.secondaryKey].some(
+        (key) => key && secretMark(key) === proof.mark,
+      )
+    case 'policy': {
+      const policy = trust.policies.find(({ name }) => name === proof.name)
+      if (!policy?.rights.includes('DeviceConnect')) return false
+      return [policy.primaryKey, policy.secondaryKey].some((key) => secretMark(key) === proof.mark)
+    }
+    case 'thumbprint':
+      return [authentication.primaryThumbprint, authentication.secondaryThumbprint].includes(proof.thumbprint)
+    case 'authority': {
+      const authority = trust.authorities.find(({ name }) => name === proof.name)
+      return (
+        authentication.kind === 'certificateAuthority' &&
+        authority?.verified === true &&
+        secretMark(authority.certificate) === proof.mark
+      )
+    }
+  }
+}
+
+function credentialsOf(
+  device: DeviceCredentials | undefined,
+  { moduleId }: IdentityId,
+): IdentityCredentials | undefined {
+  if (!device || moduleId === undefined) return device
+  return Object.hasOwn(device.modules, moduleId) ? device.modules[moduleId] : undefined
+}
+
+export function resourceOf({ deviceId, moduleId }: IdentityId): readonly string[] {
+  return moduleId === undefined ? ['devices', deviceId] : ['devices', deviceId, 'modules', moduleId]
+}
+
+function wrongKind(id: IdentityId, kind: string, sent: string): Refused {
+  return refusal('AUTH_KIND_MISMATCH', `${identityText(id)} proves itself by ${kind}, not by ${sent}`)
+}
+
+/** Compares digests, so that neither length nor content shows in the time taken. */
+function equalKey(sent: string, keys: readonly (string | undefined)[]): string | undefined {
+  const digest = createHash('sha256').update(sent).digest()
+  let equal: string | undefined
+  for (const key of keys) {
+    if (key && timingSafeEqual(createHash('sha256').update(key).digest(), digest)) equal = key
+  }
+  return equal
+}
+
+/** Recognises a secret without keeping it. */
+function secretMark(secret: string): string {
+  return createHash('sha256').update(secret).digest('base64').slice(0, 22)
+}
+
+const tellable: Partial<Record<ErrorCode, string>> = {
+  AUTH_CREDENTIALS_MALFORMED: 'the credentials cannot be read',
+  AUTH_CREDENTIALS_MISSING: 'credentials are missing',
+  AUTH_TOKEN_EXPIRED: 'the token has expired',
+  AUTH_SCOPE_MISMATCH: 'the token or user name is for another hub or device',
+  AUTH_RIGHT_MISSING: 'the policy does not have the right that this needs',
+  AUTH_IDENTITY_DISABLED: 'the device is disabled',
+  AUTH_TRANSPORT_INSECURE: 'secrets are taken over TLS or on loopback only',
+  AUTH_REVOKED: 'the device was disabled, deleted or given other credentials',
+  AUTH_DIRECTORY_UNAVAILABLE: 'the hub cannot check credentials at the moment',
+}
+
+/** What the refused side may be told. */
+export function publicReason({ code }: Refused): string {
+  return tellable[code] ?? 'not authorized'
+}

@@ -1,0 +1,126 @@
+/**
+ * SAS tokens: what a key holder signs instead of sending the key.
+ *
+ *   SharedAccessSignature sr={scope}&sig={signature}&se={expiry}[&skn={policy}]        fields in any order
+ *
+ *   scope      `host`, `host/devices/d` or `host/devices/d/modules/m`, percent-encoded or not; covers everything below it
+ *   expiry     decimal seconds since 1970 UTC
+ *   signature  percent-encoded base64 of HMAC-SHA256(key bytes, scope as it stands + "\n" + expiry as it stands)
+ *   policy     whose key signed; absent, empty or `registration`: the device's own
+ */
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { limits } from '#schemas/limits.ts'
+
+export interface SasToken {
+  /** As it stands in the token: what was signed. */
+  readonly scopeText: string
+  readonly expiryText: string
+  readonly signature: Buffer
+  /** `undefined`: signed by the device's own key. */
+  readonly policyName: string | undefined
+}
+
+const scheme = 'sharedaccesssignature '
+
+/** True if the text claims to be a token, well-formed or not. */
+export function looksLikeSasToken(text: string): boolean {
+  return text.slice(0, scheme.length).toLowerCase() === scheme
+}
+
+/** Reads a token; `undefined` if it is not well-formed. Nothing is verified yet. */
+export function parseSasToken(text: string): SasToken | undefined {
+  if (text.length > limits.credentialBytesMax || !looksLikeSasToken(text)) return undefined
+  const fields = new Map<string, string>()
+  for (const part of text.slice(scheme.length).trim().split('&')) {
+    const equals = part.indexOf('=')
+    const name = part.slice(0, equals)
+    if (equals < 1 || fields.has(name)) return undefined
+    fields.set(name, part.slice(equals + 1))
+  }
+  const scopeText = fields.get('sr')
+  const expiryText = fields.get('se')
+  const signature = signatureFrom(fields.get('sig') ?? '')
+  const policyName = decoded(fields.get('skn') ?? '')
+  if (!scopeText || !expiryText || !/^\d{1,15}$/.test(expiryText) || !signature || policyName === undefined) {
+    return undefined
+  }
+  const own = policyName === '' || policyName === 'registration'
+  return { scopeText, expiryText, signature, policyName: own ? undefined : policyName }
+}
+
+function signatureFrom(text: string): Buffer | undefined {
+  const base64 = decoded(text)
+  if (base64 === undefined || !/^[A-Za-z0-9+/]{43}=$/.test(base64)) return undefined
+  return Buffer.from(base64, 'base64')
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Which of the keys (base64) signed the token; `undefined`: none. Takes the same time whichever it is. */
+export function signingKeyOf(token: SasToken, keys: readonly (string | undefined)[]): string | undefined {
+  let signer: string | undefined
+  for (const key of keys) {
+    if (!key) continue
+    const expected = signatureOf(token.scopeText, token.expiryText, key)
+    if (timingSafeEqual(expected, token.signature)) signer = key
+  }
+  return signer
+}
+
+function signatureOf(scopeText: string, expiryText: string, key: string): Buffer {
+  return createHmac('sha256', Buffer.from(key, 'base64')).update(`${scopeText}\n${expiryText}`).digest()
+}
+
+/** The last moment the token is good for, UTC milliseconds, `skewMs` added for clocks that differ. Up to 10^18: no timer takes that. */
+export function expiresAtMsOf(token: SasToken, skewMs: number): number {
+  return Number(token.expiryText) * 1_000 + skewMs
+}
+
+/**
+ * True if the token's scope is one of the hub's names or a resource of it that `resource` is, or lies below, segment by segment.
+ * @param hubNames lower case, without port
+ * @param resource e.g. `['devices', 'd', 'modules', 'm']`, as they stand in the registry
+ */
+export function scopeCovers(token: SasToken, hubNames: readonly string[], resource: readonly string[]): boolean {
+  const scope = decoded(token.scopeText)?.replace(/^https?:\/\//i, '')
+  if (scope === undefined) return false
+  const segments = scope.split('/')
+  while (segments.length > 1 && segments.at(-1) === '') segments.pop()
+  const [host = '', ...path] = segments
+  if (!isHubName(host, hubNames) || path.length > resource.length) return false
+  return path.every((segment, index) => segmentMatches(segment, resource[index] ?? '', index % 2 === 0))
+}
+
+/** True if `host`, with or without a port, is a name of this hub. */
+export function isHubName(host: string, hubNames: readonly string[]): boolean {
+  return hubNames.includes(host.replace(/:\d{1,5}$/, '').toLowerCase())
+}
+
+/** Ids may have been encoded once more on their own, as some clients do. Collection names have no case; ids do. */
+function segmentMatches(segment: string, wanted: string, isCollection: boolean): boolean {
+  if (isCollection) return segment.toLowerCase() === wanted.toLowerCase()
+  return segment === wanted || decoded(segment) === wanted
+}
+
+export interface SasTokenContent {
+  /** Not encoded: `host/devices/d`. */
+  readonly scope: string
+  readonly key: string
+  readonly expiresAtMs: number
+  readonly policyName?: string
+}
+
+/** Makes a token, as a device or service would. */
+export function createSasToken({ scope, key, expiresAtMs, policyName }: SasTokenContent): string {
+  const scopeText = encodeURIComponent(scope)
+  const expiryText = String(Math.floor(expiresAtMs / 1_000))
+  const signature = encodeURIComponent(signatureOf(scopeText, expiryText, key).toString('base64'))
+  const policy = policyName === undefined ? '' : `&skn=${encodeURIComponent(policyName)}`
+  return `SharedAccessSignature sr=${scopeText}&sig=${signature}&se=${expiryText}${policy}`
+}

@@ -1,0 +1,123 @@
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import type { Logger } from '#runtime/logger.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import type { Directory } from './directory.ts'
+import { type DirectoryRequest, onLines, presenceRecord, writeLine } from './directory-protocol.ts'
+
+export interface DirectoryServer {
+  close(): Promise<void>
+}
+
+/** Bytes that an edge has not read: beyond it the edge is stuck, and asks again from the beginning once it is back. */
+const unreadBytesMax = 256 * 1024 * 1024
+
+/**
+ * Serves the directory to the edge processes of this machine. Only the user who runs this may open the socket: it carries
+ * keys. A socket file left by a process that is gone is replaced.
+ * @param path see `controlSocketPath`
+ * @throws PenstockError PORT_UNAVAILABLE if another process serves there
+ */
+export async function serveDirectory(path: string, directory: Directory, logger: Logger): Promise<DirectoryServer> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => socket.destroy())
+    socket.on('close', () => sockets.delete(socket))
+    onLines(socket, (value) => {
+      if (isRequest(value)) void answer(socket, value, directory, logger)
+      else socket.destroy()
+    })
+  })
+  await listen(server, path)
+  const unwatch = directory.onInvalidate((invalid) => {
+    for (const socket of sockets) {
+      if (socket.writableLength > unreadBytesMax) socket.destroy()
+      else writeLine(socket, { invalid })
+    }
+  })
+  return {
+    async close() {
+      unwatch()
+      for (const socket of sockets) socket.destroy()
+      const closed = once(server, 'close')
+      server.close()
+      await closed
+    },
+  }
+}
+
+async function answer(socket: Socket, request: DirectoryRequest, directory: Directory, logger: Logger): Promise<void> {
+  if ('presence' in request) {
+    directory.report(request.presence.map(presenceRecord))
+    return
+  }
+  try {
+    writeLine(socket, { n: request.n, found: await foundFor(request, directory) })
+  } catch (error) {
+    logger.warn('a look-up for an edge failed', { error })
+    writeLine(socket, { n: request.n, fault: error instanceof Error ? error.message : 'failed' })
+  }
+}
+
+async function foundFor(
+  request: Exclude<DirectoryRequest, { presence: unknown }>,
+  directory: Directory,
+): Promise<unknown> {
+  if ('trust' in request) return directory.trust()
+  if ('reset' in request) {
+    await directory.reset(request.reset, request.atMs)
+    return null
+  }
+  const found = await Promise.all(request.lookup.map((deviceId) => directory.lookup(deviceId)))
+  return found.filter((device) => device !== undefined)
+}
+
+/** The other side is this project's own; what is checked is that nothing else speaks. */
+function isRequest(value: unknown): value is DirectoryRequest {
+  if (typeof value !== 'object' || value === null) return false
+  if ('presence' in value) return Array.isArray(value.presence) && value.presence.every(Array.isArray)
+  if (!('n' in value) || typeof value.n !== 'number') return false
+  if ('lookup' in value) {
+    return Array.isArray(value.lookup) && value.lookup.every((deviceId) => typeof deviceId === 'string')
+  }
+  return 'trust' in value || ('reset' in value && typeof value.reset === 'string')
+}
+
+async function listen(server: Server, path: string): Promise<void> {
+  try {
+    await bind(server, path)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) {
+      throw new PenstockError('PORT_UNAVAILABLE', `cannot listen on ${path}`, { cause: error })
+    }
+    if (await isServed(path)) {
+      throw new PenstockError('PORT_UNAVAILABLE', `another process serves the directory at ${path}`)
+    }
+    rmSync(path, { force: true })
+    await bind(server, path)
+  }
+}
+
+async function bind(server: Server, path: string): Promise<void> {
+  // The file gets its rights when it is made: nobody else can open it even for a moment.
+  const before = process.umask(0o177)
+  try {
+    server.listen(path)
+  } finally {
+    process.umask(before)
+  }
+  await once(server, 'listening')
+}
+
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    socket.on('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.on('error', () => resolve(false))
+  })
+}

@@ -1,0 +1,30 @@
+/**
+ * The directory port: what an edge process asks the registry, and what it is told. Two adapters: `registry-directory.ts` in
+ * the process that owns the registry (or has PostgreSQL at hand), `remote-directory.ts` over a local socket to that process.
+ */
+import type { DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
+
+export interface Directory {
+  /**
+   * What CONNECT checks of a device; `undefined`: it is not registered. Look-ups made in one turn of the event loop travel
+   * together.
+   * @throws PenstockError AUTH_DIRECTORY_UNAVAILABLE (retry)
+   */
+  lookup(deviceId: string): Promise<DeviceCredentials | undefined>
+  /** Policies and authorities. @throws as `lookup` */
+  trust(): Promise<Trust>
+  /** Calls back whenever something that was told may no longer hold. The result ends it. */
+  onInvalidate(listener: (invalidation: Invalidation) => void): () => void
+  /** Hands over connection states; kept for a while, and dropped if nobody takes them. Never throws. */
+  report(records: readonly PresenceRecord[]): void
+  /** Whatever this edge process held before is disconnected: call it at its start. @throws as `lookup` */
+  reset(edgeId: string, atMs: number): Promise<void>
+  close(): Promise<void>
+}
+
+export type Invalidation =
+  /** These devices and all their modules. */
+  | { readonly kind: 'devices'; readonly deviceIds: readonly string[] }
+  | { readonly kind: 'trust' }
+  /** Notices may have been missed. */
+  | { readonly kind: 'everything' }

@@ -1,0 +1,162 @@
+import { connect, type Socket } from 'node:net'
+import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import type { Directory, Invalidation } from './directory.ts'
+import { type DirectoryAnswer, type DirectoryRequest, onLines, presenceTuple, writeLine } from './directory-protocol.ts'
+import { LookupBatch } from './lookup-batch.ts'
+import type { DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
+
+/** A request that is not answered by then is given up. */
+const answerMsMax = 5_000
+const reconnectDelayMsMin = 20
+const reconnectDelayMsMax = 1_000
+const presenceWaitingMax = 10_000
+
+interface Waiting {
+  readonly resolve: (found: unknown) => void
+  readonly reject: (error: PenstockError) => void
+  readonly cancelTimeout: () => void
+}
+
+/**
+ * The directory of an edge process, asked over the control role's socket. Connects when made and again whenever the
+ * connection is lost; requests made meanwhile wait up to 5 s. After each new connection all that was told is invalid.
+ */
+export class RemoteDirectory implements Directory {
+  readonly #path: string
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #batch: LookupBatch
+  readonly #listeners = new Set<(invalidation: Invalidation) => void>()
+  readonly #waiting = new Map<number, Waiting>()
+  /** Requests made while there is no connection, by number. */
+  readonly #unsent = new Map<number, DirectoryRequest>()
+  readonly #closed = new AbortController()
+  readonly #running: Promise<void>
+  #presence: PresenceRecord[] = []
+  #socket: Socket | undefined
+  #number = 0
+
+  constructor(path: string, logger: Logger, clock: Clock = systemClock) {
+    this.#path = path
+    this.#logger = logger
+    this.#clock = clock
+    this.#batch = new LookupBatch((lookup) => this.#request((n) => ({ n, lookup })) as Promise<DeviceCredentials[]>)
+    this.#running = this.#run()
+  }
+
+  lookup(deviceId: string): Promise<DeviceCredentials | undefined> {
+    return this.#batch.lookup(deviceId)
+  }
+
+  trust(): Promise<Trust> {
+    return this.#request((n) => ({ n, trust: 1 })) as Promise<Trust>
+  }
+
+  async reset(edgeId: string, atMs: number): Promise<void> {
+    await this.#request((n) => ({ n, reset: edgeId, atMs }))
+  }
+
+  onInvalidate(listener: (invalidation: Invalidation) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  report(records: readonly PresenceRecord[]): void {
+    if (this.#socket) {
+      writeLine(this.#socket, { presence: records.map(presenceTuple) })
+      return
+    }
+    this.#presence.push(...records)
+    if (this.#presence.length > presenceWaitingMax) this.#presence = this.#presence.slice(-presenceWaitingMax)
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort()
+    this.#socket?.destroy()
+    this.#listeners.clear()
+    await this.#running
+    for (const n of [...this.#waiting.keys()]) this.#fail(n, 'the directory was closed')
+  }
+
+  #request(make: (n: number) => DirectoryRequest): Promise<unknown> {
+    const n = ++this.#number
+    return new Promise((resolve, reject) => {
+      if (this.#closed.signal.aborted) return reject(unavailable('the directory was closed'))
+      const cancelTimeout = this.#clock.after(answerMsMax, () => this.#fail(n, 'the control role did not answer'))
+      this.#waiting.set(n, { resolve, reject, cancelTimeout })
+      const request = make(n)
+      if (this.#socket) writeLine(this.#socket, request)
+      else this.#unsent.set(n, request)
+    })
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closed
+    let delayMs = reconnectDelayMsMin
+    let connectedBefore = false
+    while (!signal.aborted) {
+      const lost = await this.#connect(connectedBefore)
+      if (lost) {
+        connectedBefore = true
+        delayMs = reconnectDelayMsMin
+        await lost.promise
+        this.#socket = undefined
+        if (!signal.aborted) this.#logger.warn('the connection to the control role was lost')
+        // What was asked may be lost with the connection, and what was answered may change unseen.
+        for (const n of [...this.#waiting.keys()]) if (!this.#unsent.has(n)) this.#fail(n, 'the connection was lost')
+      }
+      await sleep(this.#clock, delayMs, signal)
+      delayMs = Math.min(delayMs * 2, reconnectDelayMsMax)
+    }
+  }
+
+  /** `undefined` if nobody listens; else a promise of the connection's end, boxed so that it is not awaited. */
+  #connect(again: boolean): Promise<{ promise: Promise<void> } | undefined> {
+    const socket = connect(this.#path)
+    const ended = new Promise<void>((resolve) => socket.on('close', () => resolve()))
+    socket.on('error', () => socket.destroy())
+    onLines(socket, (value) => this.#take(value as DirectoryAnswer))
+    return new Promise((resolve) => {
+      socket.once('connect', () => {
+        if (this.#closed.signal.aborted) socket.destroy()
+        this.#socket = socket
+        if (again) this.#emit({ kind: 'everything' })
+        for (const request of this.#unsent.values()) writeLine(socket, request)
+        this.#unsent.clear()
+        this.report(this.#presence.splice(0))
+        resolve({ promise: ended })
+      })
+      ended.then(() => resolve(undefined))
+    })
+  }
+
+  #take(answer: DirectoryAnswer): void {
+    if ('invalid' in answer) this.#emit(answer.invalid)
+    else if ('fault' in answer) this.#fail(answer.n, answer.fault)
+    else {
+      const waiting = this.#waiting.get(answer.n)
+      this.#waiting.delete(answer.n)
+      waiting?.cancelTimeout()
+      waiting?.resolve(answer.found)
+    }
+  }
+
+  #fail(n: number, why: string): void {
+    const waiting = this.#waiting.get(n)
+    if (!waiting) return
+    this.#waiting.delete(n)
+    this.#unsent.delete(n)
+    waiting.cancelTimeout()
+    waiting.reject(unavailable(why))
+  }
+
+  #emit(invalidation: Invalidation): void {
+    for (const listener of this.#listeners) listener(invalidation)
+  }
+}
+
+function unavailable(why: string): PenstockError {
+  return new PenstockError('AUTH_DIRECTORY_UNAVAILABLE', why)
+}
