@@ -36,7 +36,7 @@ export async function startPenstock(role: 'start' | 'edge' | 'warehouse', option
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-bench-'))
   const [mqtt, http, clickhouse] = [await freePort(), await freePort(), await freePort()]
   const environment = {
-    ...process.env,
+    ...withoutSettings(process.env),
     PENSTOCK_DATA_DIR: dataDir,
     PENSTOCK_MQTT_PORT: String(mqtt),
     PENSTOCK_HTTP_PORT: String(http),
@@ -72,6 +72,15 @@ export async function startMosquitto({ cpuList }: TargetOptions): Promise<Target
   return target
 }
 
+/** The least a target can do (`ack-sink.ts`). */
+export async function startSink({ cpuList }: TargetOptions): Promise<Target> {
+  const port = await freePort()
+  const child = spawnOn(cpuList, [process.execPath, 'loadtest/bench/ack-sink.ts', String(port)], process.env)
+  const target = targetOf('sink', child, port, 0, () => {})
+  await readyOrStopped(target, child, () => isListening(port))
+  return target
+}
+
 /** The usual Node pipeline (`peers/aedes-pipeline.ts`) between a Kafka and a ClickHouse that already run. */
 export async function startUsualPipeline(
   options: TargetOptions & { readonly kafka: string; readonly clickhouse: string },
@@ -103,6 +112,11 @@ export async function startUsualPipeline(
   )
   await readyOrStopped(target, child, () => isListening(port))
   return target
+}
+
+/** A bench measures what it says, not what the shell it runs in is set to. */
+function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('PENSTOCK_')))
 }
 
 function spawnOn(
