@@ -191,12 +191,14 @@ describe('inserts', () => {
     )
     const body = new Uint8Array(await made.arrayBuffer())
     const query = "INSERT INTO one SELECT *, 7 FROM input('d String, t DateTime64(3)') FORMAT Avro"
+    const together = ['c', 'c', 'c'].map((token) => text(body, { query, insert_deduplication_token: token }))
+    expect(await Promise.all(together)).toEqual(['', '', ''])
     for (const token of ['a', 'a', 'b']) expect(await text(body, { query, insert_deduplication_token: token })).toBe('')
     expect(
       await text(
         "SELECT partition, count(), sum(rows) FROM system.parts WHERE table = 'one' AND active GROUP BY 1 ORDER BY 1",
       ),
-    ).toBe('2026-01-01\t2\t500000\n2026-01-02\t2\t500000\n')
+    ).toBe('2026-01-01\t3\t750000\n2026-01-02\t3\t750000\n')
   })
 
   it('takes compressed bodies, and leaves nothing of one that is broken', async () => {
@@ -242,6 +244,54 @@ describe('inserts', () => {
     const response = await post('INSERT INTO u FORMAT JSONEachRow\n{"a":"x"}')
     expect(response.status).toBe(400)
     expect(await response.text()).toMatch(/^Code: \d+\. DB::Exception: .*\(version 26\.[\d.]+\)\n$/s)
+  })
+})
+
+describe('Native at the revision of the client (clickhouse-go, Grafana)', () => {
+  const at = async (statement: string, revision?: string) => {
+    const parameters = { default_format: 'Native', ...(revision && { client_protocol_version: revision }) }
+    const response = await post(statement, parameters)
+    expect(response.status, await response.clone().text()).toBe(200)
+    return Buffer.from(await response.arrayBuffer())
+  }
+
+  it('has block info and custom serialization from their revisions on', async () => {
+    const column = [1, 49, 5, ...Buffer.from('UInt8')]
+    const info = [1, 0, 2, 255, 255, 255, 255, 0]
+    expect([...(await at('SELECT 1'))]).toEqual([1, 1, ...column, 1])
+    expect([...(await at('SELECT 1', '54453'))]).toEqual([...info, 1, 1, ...column, 1])
+    expect([...(await at('SELECT 1', '54460'))]).toEqual([...info, 1, 1, ...column, 0, 1])
+  })
+
+  it.each([
+    "number::Int8, number::UInt256, number::Float32, toDate(number), toDateTime(number), toDateTime64(number, 3, 'UTC')",
+    "toString(number), toFixedString('abc', 5), [toString(number), ''], [[number], []], map('a', [number])",
+    "toNullable(number), if(number % 2 = 0, NULL, toString(number)), toLowCardinality(toString(number % 300)), CAST(NULL, 'LowCardinality(Nullable(String))')",
+    "map('a', 'b')::Map(LowCardinality(String), String), [toLowCardinality('x')], tuple(1, 'a'), CAST((1, ['b']), 'Tuple(a UInt8, `b c` Array(String))')",
+    "CAST('a', 'Enum8(\\'a\\' = 1, \\'b, (c\\' = 2)'), generateUUIDv4(), toIPv4('1.2.3.4'), toIPv6('::1'), toDecimal64(1, 4), toDecimal256(1, 4), toIntervalDay(1), NULL, true",
+  ])('steps over every value of %s', async (columns) => {
+    const statement = `SELECT ${columns} FROM numbers(150000)`
+    const plain = await at(statement)
+    const revised = await at(statement, '54460')
+    const added = revised.length - plain.length
+    const columnCount = plain[0] ?? 0
+    expect(added > 0 && added % (8 + columnCount)).toBe(0)
+  })
+
+  it('greets clickhouse-go', async () => {
+    const hello = await text('SELECT displayName(), version(), revision(), timezone() FORMAT TSV')
+    expect(hello).toMatch(/^\S+\t26\.\S+\t54\d{3}\t\S+\n$/)
+  })
+
+  it('refuses a type it does not know, and the query ends', async () => {
+    const response = await post('SELECT sumState(number) FROM system.numbers GROUP BY number % 10 LIMIT 1', {
+      default_format: 'Native',
+      client_protocol_version: '54460',
+      max_rows_to_read: '100000',
+      read_overflow_mode: 'break',
+    })
+    expect(response.headers.get('x-clickhouse-exception-code')).toBe('48')
+    await response.text()
   })
 })
 
@@ -320,6 +370,7 @@ describe('users', () => {
     "SELECT * FROM '/etc/hostname'",
     'SELECT * FROM default.`/etc/hostname`',
     "SELECT * FROM url('file:///etc/hostname', LineAsString)",
+    "SELECT * FROM url(concat('fi', 'le:///etc/hostname'), LineAsString)",
     "SELECT 1 INTO OUTFILE '/tmp/penstock-never'",
     "INSERT INTO u FROM INFILE '/etc/hostname' FORMAT CSV",
     "INSERT INTO FUNCTION file('/tmp/penstock-never', CSV, 'a Int8') VALUES (1)",
@@ -336,6 +387,21 @@ describe('users', () => {
       expect(response.status, body).not.toBe(200)
       expect(response.headers.get('x-clickhouse-exception-code')).toMatch(/^(291|358|78|60|164)$/)
     }
+  })
+
+  it.each([
+    { default_format: "CSV; SELECT file('/etc/hostname')" },
+    { database: "default`; SELECT file('/etc/hostname') -- " },
+    { "max_threads = 1; SELECT file('/etc/hostname') -- ": '1' },
+    { param_x: "1'; SELECT file('/etc/hostname') -- ", database: 'nope' },
+    { query_id: "x'; SELECT file('/etc/hostname') -- ", query: 'SELECT nope' },
+    { default_format: 'TSV', query: "INSERT INTO u FORMAT `CSV' ; SELECT 1`" },
+  ])('nothing of the URL becomes a statement: %j', async (given) => {
+    const parameters = given as unknown as Record<string, string>
+    const body = 'query' in parameters ? '' : 'SELECT 1'
+    const response = await post(body, parameters, { 'X-ClickHouse-User': 'default', 'X-ClickHouse-Key': 'w' })
+    expect(response.headers.get('x-clickhouse-exception-code')).toMatch(/^(73|81|115|47)$/)
+    await response.text()
   })
 
   it('a web page of another origin gets nothing', async () => {
@@ -415,6 +481,7 @@ describe('the protocol around statements', () => {
   })
 
   it('answers pings and inserts while long queries fill their places', async () => {
+    // The pipeline's own statements are among them: they never wait behind analysts.
     const abort = new AbortController()
     const long = Array.from({ length: 40 }, () =>
       fetch(`${url}/?user=readonly&password=r`, {
@@ -428,6 +495,7 @@ describe('the protocol around statements', () => {
     )
     expect((await fetch(`${url}/ping`)).status).toBe(200)
     expect(await text('INSERT INTO u VALUES (100, 1, 1)')).toBe('')
+    expect(await text('SELECT count() FROM u WHERE a = 100')).toBe('1\n')
     abort.abort()
     expect(new Set(await Promise.all(long))).toEqual(new Set(['gone']))
     expect(await text('SELECT 1')).toBe('1\n')

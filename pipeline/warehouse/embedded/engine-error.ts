@@ -11,6 +11,11 @@ export class EngineError extends Error {
   }
 }
 
+/** A format's name becomes part of a statement, so it may be a plain word only. @throws EngineError 73 */
+export function assertFormatName(name: string): void {
+  if (!/^\w{1,64}$/.test(name)) throw new EngineError(73, 'UNKNOWN_FORMAT', `Unknown format ${JSON.stringify(name)}`)
+}
+
 /** Reads `Code: 60. DB::Exception: text. (UNKNOWN_TABLE)` as the engine throws it; anything else is UNKNOWN_EXCEPTION. */
 export function engineErrorFrom(cause: unknown): EngineError {
   if (cause instanceof EngineError) return cause

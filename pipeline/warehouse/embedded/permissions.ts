@@ -39,6 +39,12 @@ export function refuseMachineAccess(tokens: readonly SqlToken[]): void {
       throw new EngineError(358, 'INTO_OUTFILE_NOT_ALLOWED', 'INTO OUTFILE is not allowed')
     if (isWord(token, 'INFILE') && isWord(before, 'FROM'))
       throw new EngineError(78, 'UNKNOWN_TYPE_OF_QUERY', 'Query has infile and was send directly to server')
+    if (next?.value === '(' && /^url(cluster)?$/i.test(token.value)) {
+      // A file: address may be put together by an expression; a plain web address is all that is let through.
+      const [address, after] = [tokens[index + 2], tokens[index + 3]]
+      const isPlain = address?.kind === 'text' && /^'https?:/i.test(address.value) && /^[,)]$/.test(after?.value ?? '')
+      if (!isPlain) refuse('url() of anything but a literal http address')
+    }
     const called = next?.value === '(' && next.kind === 'symbol'
     // `* APPLY file` and `* APPLY(file)` call a function without brackets behind its name; `ENGINE = Filesystem` has none.
     const applied = isWord(before, 'APPLY') || (before?.value === '(' && isWord(tokens[index - 2], 'APPLY'))

@@ -3,9 +3,11 @@ import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type { Logger } from '#runtime/logger.ts'
 import { type Engine, type EngineConnection, sqlText } from './engine.ts'
 import { EngineError, engineErrorFrom } from './engine-error.ts'
+import { nativeAtRevision } from './native-revision.ts'
 import { refuseSettings, refuseUnlessReading } from './permissions.ts'
 import { Reply } from './reply.ts'
 import { type QueryRequest, queryRequestFrom } from './request.ts'
@@ -17,22 +19,36 @@ import type { InsertStatement, ReadStatement, Statement } from './statement.ts'
 /** One statement may take half of the machine's memory: it fails then, not the process with everybody's statements. */
 const queryBytesMax = Math.floor(totalmem() / 2)
 
+const stopAgainMs = 100
+
 export interface QueryContext {
   readonly engine: Engine
   readonly version: string
   readonly timezone: string
   readonly displayName: string
   readonly spoolDir: string
-  readonly insertSlots: Slots
-  readonly querySlots: Slots
+  readonly slots: {
+    readonly inserts: Slots
+    /** Queries and commands of `default`: the pipeline's own must not wait behind analysts. */
+    readonly owner: Slots
+    readonly analysts: Slots
+  }
   readonly fifos: ResultFifos
   /** Statements that are running or wait for a place, by query id. */
-  readonly running: Map<string, Statement['kind'] | undefined>
+  readonly running: Map<string, Running>
   /** Set when the server stops: nothing new is begun. */
   closing: boolean
   readonly passwords: ReadonlyMap<string, string>
   readonly logger: Logger
 }
+
+export interface Running {
+  readonly kind: Statement['kind'] | undefined
+  /** Ends a statement that only reads. */
+  readonly stop: (() => void) | undefined
+}
+
+const notStarted: Running = { kind: undefined, stop: undefined }
 
 /** Answers one request for a statement, errors included. Never rejects. */
 export async function handleQuery(
@@ -53,11 +69,10 @@ export async function handleQuery(
       queryId = undefined
       throw new EngineError(216, 'QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING', `Query with id = ${id} is already running`)
     }
-    context.running.set(queryId, undefined)
+    context.running.set(queryId, notStarted)
     reply.start(query, queryId)
     const body = new RequestBody(request, query.query)
     const statement = await body.statement()
-    context.running.set(queryId, statement.kind)
     if (query.user === 'readonly') {
       if (statement.kind === 'insert') throw new EngineError(164, 'READONLY', 'Cannot execute query in readonly mode')
       refuseUnlessReading(statement.tokens)
@@ -70,7 +85,7 @@ export async function handleQuery(
         await read(context, query, queryId, statement, reply)
         break
       case 'command': {
-        await withConnection(context.querySlots, context, query, queryId, reply, async (connection) => {
+        await withConnection(context, statement.kind, query, queryId, reply, async (connection) => {
           const result = await connection.run(statement.text, query.defaultFormat ?? 'TabSeparated')
           await reply.whole(result.bytes, query.defaultFormat ?? 'TabSeparated', result)
         })
@@ -100,7 +115,7 @@ async function insert(
     } finally {
       closeSync(descriptor)
     }
-    await withConnection(context.insertSlots, context, query, queryId, reply, async (connection) => {
+    await withConnection(context, statement.kind, query, queryId, reply, async (connection) => {
       const result = await connection.runInsert(statement.textFor(file))
       await reply.whole(Buffer.alloc(0), undefined, result)
     })
@@ -117,10 +132,13 @@ async function read(
   reply: Reply,
 ): Promise<void> {
   const format = statement.format ?? query.defaultFormat ?? 'TabSeparated'
-  await withConnection(context.querySlots, context, query, queryId, reply, async (connection) => {
+  await withConnection(context, statement.kind, query, queryId, reply, async (connection) => {
     const fifo = context.fifos.open()
     const closed = new Promise<void>((resolve) => fifo.stream.once('close', () => resolve()))
-    const sent = reply.stream(fifo.stream, format).catch((error: unknown) => reply.fail(engineErrorFrom(error)))
+    const isRevised = format === 'Native' && query.clientRevision > 0
+    const stop = (): void => context.running.get(queryId)?.stop?.()
+    const result = isRevised ? nativeAtRevision(fifo.stream, query.clientRevision, stop) : fifo.stream
+    const sent = reply.stream(result, format).catch((error: unknown) => reply.fail(engineErrorFrom(error)))
     try {
       const tail = statement.tail === '' ? `FORMAT ${format}` : statement.tail
       const sql = `${statement.text}\nINTO OUTFILE ${sqlText(fifo.path)} APPEND COMPRESSION 'none' ${tail}`
@@ -137,27 +155,43 @@ async function read(
 }
 
 async function withConnection(
-  slots: Slots,
   context: QueryContext,
+  kind: Statement['kind'],
   query: QueryRequest,
   queryId: string,
   reply: Reply,
   use: (connection: EngineConnection) => Promise<void>,
 ): Promise<void> {
+  const { inserts, owner, analysts } = context.slots
+  const slots = kind === 'insert' ? inserts : query.user === 'readonly' ? analysts : owner
   await slots.take()
   let connection: EngineConnection | undefined
-  const stop = (): void => {
-    context.engine.kill(queryId).catch((error) => context.logger.warn('a query was not stopped', { error }))
+  let ended = false
+  let stopping = false
+  // Said again until it is so: a statement that is just about to begin is not in the engine's list yet.
+  const stop = async (): Promise<void> => {
+    if (stopping) return
+    stopping = true
+    while (!ended) {
+      await context.engine.kill(queryId)
+      await setTimeout(stopAgainMs)
+    }
+  }
+  const stopRead = (): void => {
+    stop().catch((error) => context.logger.warn('a query was not stopped', { error }))
   }
   try {
     if (reply.gone) return
     if (context.closing) throw new EngineError(236, 'ABORTED', 'Server is shutting down')
     connection = context.engine.connect()
-    reply.onGone(stop)
+    // What writes goes on when its client is gone, as on a ClickHouse server.
+    if (kind === 'read') reply.onGone(stopRead)
+    context.running.set(queryId, { kind, stop: kind === 'read' ? stopRead : undefined })
     await connection.run(prologue(query, queryId), 'Null')
     if (query.database) await connection.run(`USE ${quotedName(query.database)}`, 'Null')
     await use(connection)
   } finally {
+    ended = true
     reply.onGone(undefined)
     connection?.close()
     slots.give()
@@ -165,7 +199,9 @@ async function withConnection(
 }
 
 function prologue(query: QueryRequest, queryId: string): string {
-  const settings = [...query.settings, ...query.parameters].map(([name, value]) => `${name} = ${sqlText(value)}`)
+  const settings = [...query.settings, ...query.parameters]
+    .filter(([name]) => name !== 'log_comment' && (name !== 'readonly' || query.user !== 'readonly'))
+    .map(([name, value]) => `${name} = ${sqlText(value)}`)
   if (!query.settings.has('max_memory_usage')) settings.push(`max_memory_usage = ${queryBytesMax}`)
   settings.push(`log_comment = ${sqlText(queryId)}`)
   // The engine itself then refuses writes, table functions that reach out, and further settings. As on a ClickHouse server,

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import { PassThrough, type Transform } from 'node:stream'
 import { createBrotliCompress, createDeflate, createGzip, createZstdCompress } from 'node:zlib'
 import type { EngineResult } from './engine.ts'
-import { type EngineError, exceptionText, httpStatusOf } from './engine-error.ts'
+import { type EngineError, engineErrorFrom, exceptionText, httpStatusOf } from './engine-error.ts'
 import type { QueryRequest } from './request.ts'
 
 /** Bytes of a result that are held back before the head is sent, so that an early error still has its own status. */
@@ -65,20 +64,24 @@ export class Reply {
   }
 
   /** Sends what comes out of `source`, at the client's pace; settles when the response has ended. */
-  async stream(source: Socket, format: string): Promise<void> {
+  async stream(source: AsyncIterable<Buffer>, format: string): Promise<void> {
     const held: Buffer[] = []
     let heldBytes = 0
     let out: NodeJS.WritableStream | undefined
-    for await (const chunk of source as AsyncIterable<Buffer>) {
-      if (this.gone) continue // read on, or the engine would write into a closed pipe until the query is stopped
-      if (out === undefined) {
-        held.push(chunk)
-        heldBytes += chunk.length
-        if (heldBytes < heldBytesMax) continue
-        this.#head(format)
-        out = this.#out()
-        for (const part of held.splice(0)) await this.#write(out, part)
-      } else await this.#write(out, chunk)
+    try {
+      for await (const chunk of source) {
+        if (this.gone) continue // read on, or the engine would write into a closed pipe until the query is stopped
+        if (out === undefined) {
+          held.push(chunk)
+          heldBytes += chunk.length
+          if (heldBytes < heldBytesMax) continue
+          this.#head(format)
+          out = this.#out()
+          for (const part of held.splice(0)) await this.#write(out, part)
+        } else await this.#write(out, chunk)
+      }
+    } catch (error) {
+      this.#failure ??= engineErrorFrom(error)
     }
     if (this.#failure) {
       if (out) this.#abort(this.#failure)

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { EngineError } from './engine-error.ts'
+import { assertFormatName, EngineError } from './engine-error.ts'
 
 /** What the URL and the headers of a request say, sorted. */
 export interface QueryRequest {
@@ -13,6 +13,8 @@ export interface QueryRequest {
   readonly defaultFormat: string | undefined
   readonly enableHttpCompression: boolean
   readonly sendProgress: boolean
+  /** Protocol revision that the client reads the Native format at; 0 if it names none. */
+  readonly clientRevision: number
   readonly settings: ReadonlyMap<string, string>
   readonly parameters: ReadonlyMap<string, string>
 }
@@ -25,7 +27,6 @@ const ignored = new Set([
   'session_timeout',
   'close_session',
   'stacktrace',
-  'client_protocol_version',
   'buffer_size',
   'http_response_buffer_size',
   'http_headers_progress_interval_ms',
@@ -68,6 +69,7 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     queryId: take('query_id') || undefined,
     defaultFormat: take('default_format') ?? headerText(request, 'x-clickhouse-format'),
     enableHttpCompression: flag('enable_http_compression', true),
+    clientRevision: Number(take('client_protocol_version') ?? 0) || 0,
     sendProgress: flag('send_progress_in_http_headers', false),
   }
   const settings = new Map<string, string>()
@@ -77,6 +79,7 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     if (name.startsWith('param_')) parameters.set(name, value)
     else settings.set(name, value)
   }
+  if (result.defaultFormat !== undefined) assertFormatName(result.defaultFormat)
   for (const name of [...settings.keys(), ...parameters.keys()]) {
     if (!/^[A-Za-z_][A-Za-z0-9_.]*$/.test(name)) {
       throw new EngineError(

@@ -66,17 +66,21 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   const engine = await Engine.open(join(dataDir, 'engine'))
   const threads = Number(process.env.UV_THREADPOOL_SIZE)
   const insertCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
+  const ownerCount = insertCount
   // Room stays for compression and for stopping queries; and the more queries run at once, the less is left for inserts.
-  const queryCount = Math.max(1, Math.min(threads - insertCount - 4, 4 * availableParallelism()))
+  const analystCount = Math.max(1, Math.min(threads - insertCount - ownerCount - 4, 4 * availableParallelism()))
   const facts = await engineFacts(engine)
   const context: QueryContext = {
     engine,
     ...facts,
     displayName: hostname(),
     spoolDir,
-    insertSlots: new Slots(insertCount, waitingMax),
-    querySlots: new Slots(queryCount, waitingMax),
-    fifos: new ResultFifos(spoolDir, queryCount),
+    slots: {
+      inserts: new Slots(insertCount, waitingMax),
+      owner: new Slots(ownerCount, waitingMax),
+      analysts: new Slots(analystCount, waitingMax),
+    },
+    fifos: new ResultFifos(spoolDir, ownerCount + analystCount),
     running: new Map(),
     closing: false,
     passwords: new Map([
@@ -87,7 +91,8 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   }
   const open = new Set<Promise<void>>()
   const server = createServer((request, response) => {
-    const url = new URL(request.url ?? '/', 'http://localhost')
+    const target = `http://localhost${request.url ?? '/'}`
+    const url = new URL(URL.canParse(target) ? target : 'http://localhost/bad-request')
     if (answered(request, response, url)) return
     const handled = handleQuery(context, request, response, url)
     open.add(handled)
@@ -96,7 +101,10 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   // Rows may take as long to arrive as they need, and a client's pool may keep a connection longer than Node's 5 s.
   server.requestTimeout = 0
   server.keepAliveTimeout = 65_000
-  const port = await listen(server, options)
+  const port = await listen(server, options).catch((error: unknown) => {
+    engine.close()
+    throw error
+  })
   return {
     port,
     async close() {
@@ -104,7 +112,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       const closed = new Promise((done) => server.close(done))
       server.closeIdleConnections()
       // Inserts end by themselves and soon; what only reads may last for hours and can be asked again.
-      for (const [queryId, kind] of context.running) if (kind === 'read') await engine.kill(queryId)
+      for (const { stop } of context.running.values()) stop?.()
       await Promise.allSettled([...open])
       server.closeAllConnections()
       await closed

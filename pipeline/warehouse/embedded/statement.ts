@@ -1,4 +1,4 @@
-import { EngineError } from './engine-error.ts'
+import { assertFormatName, EngineError } from './engine-error.ts'
 import { isWord, readWords, refuseMachineAccess } from './permissions.ts'
 import { type SqlToken, sqlTokens } from './sql-tokens.ts'
 
@@ -131,6 +131,7 @@ function insertOf(
       return fromInfile(head, settingsAt, token.start, 'Values', token.end)
     } else if (before && before !== name && isWord(before, 'FORMAT') && seen.at(-3)?.value !== '.' && isName(token)) {
       refuseMachineAccess(seen)
+      assertFormatName(token.value)
       const dataAt = dataAfterFormat(sql, token.end)
       if (dataAt === sql.length && !complete) return undefined
       if (!hasSelect) return fromInfile(head, settingsAt, before.start, token.value, dataAt)
