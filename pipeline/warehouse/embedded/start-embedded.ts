@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -64,7 +64,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   mkdirSync(spoolDir, { mode: 0o700 })
   process.env.UV_THREADPOOL_SIZE ??= String(engineThreads)
   const engine = await Engine.open(join(dataDir, 'engine'))
-  const threads = Number(process.env.UV_THREADPOOL_SIZE)
+  const threads = poolThreads(options.logger)
   const insertCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
   const ownerCount = insertCount
   // Room stays for compression and for stopping queries; and the more queries run at once, the less is left for inserts.
@@ -119,6 +119,18 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       engine.close()
     },
   }
+}
+
+/** Threads that libuv's pool really has: the variable says nothing if something used the pool before it was set. */
+function poolThreads(logger: Logger): number {
+  const wanted = Number(process.env.UV_THREADPOOL_SIZE) || 4
+  if (process.platform !== 'linux') return wanted
+  const tasks = readdirSync('/proc/self/task')
+  const names = tasks.map((task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim())
+  const found = names.filter((name) => name === 'libuv-worker').length
+  if (found === 0 || found >= wanted) return wanted
+  logger.warn('the thread pool was in use before the engine opened; fewer statements run at once', { found, wanted })
+  return found
 }
 
 /** Answers what is not a statement; false if it is one. */
