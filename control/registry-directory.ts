@@ -8,17 +8,19 @@ import type { DeviceCredentials, PresenceRecord, Registry, RegistryChange, Trust
 const presenceWaitingMax = 10_000
 const presenceWriteMax = 1_000
 
-/** The directory of a process that has the registry itself. Does not own it: `close` leaves it open. */
+/** The directory of a process that has the registry itself; `close` closes it too if owned. */
 export class RegistryDirectory implements Directory {
   readonly #registry: Registry
   readonly #logger: Logger
+  readonly #ownsRegistry: boolean
   readonly #batch: LookupBatch
   readonly #listeners = new Set<(invalidation: Invalidation) => void>()
   readonly #unwatch: () => void
   #waiting: PresenceRecord[] = []
   #writing: Promise<void> | undefined
 
-  constructor(registry: Registry, logger: Logger) {
+  constructor(registry: Registry, logger: Logger, { ownsRegistry = false } = {}) {
+    this.#ownsRegistry = ownsRegistry
     this.#registry = registry
     this.#logger = logger
     this.#batch = new LookupBatch((deviceIds) => registry.credentials(deviceIds).catch(unavailable))
@@ -42,6 +44,8 @@ export class RegistryDirectory implements Directory {
   }
 
   report(records: readonly PresenceRecord[]): void {
+    // `#write` must have something to wait for: it forgets its own promise when it is done.
+    if (records.length === 0) return
     this.#waiting.push(...records)
     if (this.#waiting.length > presenceWaitingMax) this.#waiting = this.#waiting.slice(-presenceWaitingMax)
     this.#writing ??= this.#write()
@@ -56,6 +60,7 @@ export class RegistryDirectory implements Directory {
     this.#unwatch()
     this.#listeners.clear()
     await this.#writing
+    if (this.#ownsRegistry) await this.#registry.close()
   }
 
   async #write(): Promise<void> {

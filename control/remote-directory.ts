@@ -14,6 +14,7 @@ const reconnectDelayMsMax = 1_000
 const presenceWaitingMax = 10_000
 
 interface Waiting {
+  readonly request: DirectoryRequest
   readonly resolve: (found: unknown) => void
   readonly reject: (error: PenstockError) => void
   readonly cancelTimeout: () => void
@@ -21,7 +22,7 @@ interface Waiting {
 
 /**
  * The directory of an edge process, asked over the control role's socket. Connects when made and again whenever the
- * connection is lost; requests made meanwhile wait up to 5 s. After each new connection all that was told is invalid.
+ * connection is lost; requests without an answer by then are made again, for up to 5 s each. After each new connection all that was told is invalid.
  */
 export class RemoteDirectory implements Directory {
   readonly #path: string
@@ -30,8 +31,6 @@ export class RemoteDirectory implements Directory {
   readonly #batch: LookupBatch
   readonly #listeners = new Set<(invalidation: Invalidation) => void>()
   readonly #waiting = new Map<number, Waiting>()
-  /** Requests made while there is no connection, by number. */
-  readonly #unsent = new Map<number, DirectoryRequest>()
   readonly #closed = new AbortController()
   readonly #running: Promise<void>
   #presence: PresenceRecord[] = []
@@ -85,10 +84,9 @@ export class RemoteDirectory implements Directory {
     return new Promise((resolve, reject) => {
       if (this.#closed.signal.aborted) return reject(unavailable('the directory was closed'))
       const cancelTimeout = this.#clock.after(answerMsMax, () => this.#fail(n, 'the control role did not answer'))
-      this.#waiting.set(n, { resolve, reject, cancelTimeout })
       const request = make(n)
+      this.#waiting.set(n, { request, resolve, reject, cancelTimeout })
       if (this.#socket) writeLine(this.#socket, request)
-      else this.#unsent.set(n, request)
     })
   }
 
@@ -104,8 +102,6 @@ export class RemoteDirectory implements Directory {
         await lost.promise
         this.#socket = undefined
         if (!signal.aborted) this.#logger.warn('the connection to the control role was lost')
-        // What was asked may be lost with the connection, and what was answered may change unseen.
-        for (const n of [...this.#waiting.keys()]) if (!this.#unsent.has(n)) this.#fail(n, 'the connection was lost')
       }
       await sleep(this.#clock, delayMs, signal)
       delayMs = Math.min(delayMs * 2, reconnectDelayMsMax)
@@ -123,8 +119,8 @@ export class RemoteDirectory implements Directory {
         if (this.#closed.signal.aborted) socket.destroy()
         this.#socket = socket
         if (again) this.#emit({ kind: 'everything' })
-        for (const request of this.#unsent.values()) writeLine(socket, request)
-        this.#unsent.clear()
+        // All requests may be made twice.
+        for (const { request } of this.#waiting.values()) writeLine(socket, request)
         this.report(this.#presence.splice(0))
         resolve({ promise: ended })
       })
@@ -147,7 +143,6 @@ export class RemoteDirectory implements Directory {
     const waiting = this.#waiting.get(n)
     if (!waiting) return
     this.#waiting.delete(n)
-    this.#unsent.delete(n)
     waiting.cancelTimeout()
     waiting.reject(unavailable(why))
   }

@@ -31,6 +31,8 @@ export interface HttpRoute {
   readonly pattern: string
   /** Largest body, bytes; larger is answered 413. 0 (default): a body is not read. */
   readonly bodyBytesMax?: number
+  /** What a body above the limit is answered with; plain text by default. */
+  readonly tooLargeAnswer?: HttpAnswer
   /** Looks at the headers before the body is read; an answer given here refuses the request. Must not throw faults it knows. */
   readonly admit?: (request: HttpRequest) => HttpAnswer | undefined
   /** `body` is the handler's own. What it throws goes to `errorAnswer`. */
@@ -153,7 +155,7 @@ function serve(
   try {
     const refusal =
       route.admit?.(request) ??
-      (Number(request.header('content-length')) > bodyBytesMax && bodyBytesMax > 0 ? tooLarge(bodyBytesMax) : undefined)
+      (Number(request.header('content-length')) > bodyBytesMax && bodyBytesMax > 0 ? tooLarge(route) : undefined)
     if (refusal) {
       finish(refusal, true)
       return
@@ -168,7 +170,7 @@ function serve(
       }
     }
     if (bodyBytesMax === 0) run(noBody)
-    else readBody(response, bodyBytesMax, (body) => (body ? run(body) : finish(tooLarge(bodyBytesMax), true)))
+    else readBody(response, bodyBytesMax, (body) => (body ? run(body) : finish(tooLarge(route), true)))
   } catch (error) {
     fail(error)
   }
@@ -176,8 +178,8 @@ function serve(
 
 const noBody = new Uint8Array(0)
 
-function tooLarge(bytesMax: number): HttpAnswer {
-  return textAnswer(413, `the body is larger than ${bytesMax} bytes\n`)
+function tooLarge({ tooLargeAnswer, bodyBytesMax }: HttpRoute): HttpAnswer {
+  return tooLargeAnswer ?? textAnswer(413, `the body is larger than ${bodyBytesMax} bytes\n`)
 }
 
 function faultAnswer(options: HttpServerOptions, request: HttpRequest, route: HttpRoute, error: unknown): HttpAnswer {

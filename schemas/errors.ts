@@ -98,6 +98,9 @@ export const errorTable = {
   REGISTRY_MODULE_UNKNOWN: { disposition: 'reject', meaning: 'the device has no module of this id' },
   REGISTRY_MODULES_FULL: { disposition: 'reject', meaning: 'the device has as many modules as it may' },
   REGISTRY_ETAG_STALE: { disposition: 'reject', meaning: 'the identity was changed since it was read' },
+  REGISTRY_BODY_MALFORMED: { disposition: 'reject', meaning: 'a request body that is not JSON' },
+  REGISTRY_BODY_TOO_LARGE: { disposition: 'reject', meaning: 'a request body above its limit' },
+  REGISTRY_PATH_UNKNOWN: { disposition: 'reject', meaning: 'a path or method that is not served' },
   REGISTRY_QUERY_INVALID: {
     disposition: 'reject',
     meaning: 'a query that cannot be read or asks for what is not kept',

@@ -1,0 +1,73 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PenstockError } from '#schemas/errors.ts'
+import { isKey, newKey } from '../identity.ts'
+import { type Policy, type Registry, type Right, rights } from '../registry.ts'
+
+export const ownerPolicyName = 'iothubowner'
+
+/** The hub's own policies and their rights. */
+const defaultPolicies: Readonly<Record<string, readonly Right[]>> = {
+  [ownerPolicyName]: rights,
+  service: ['ServiceConnect'],
+  device: ['DeviceConnect'],
+  registryRead: ['RegistryRead'],
+  registryReadWrite: ['RegistryRead', 'RegistryWrite'],
+}
+
+/**
+ * Makes the default policies that are missing, with keys of their own, and sets the owner's primary key to `ownerKey` if
+ * given. The owner's primary key is left in `<dataDir>/owner-key`, readable by this user only, for the tools of this machine.
+ * @param ownerKey base64 of 16 to 64 bytes; `undefined`: the key made at the first start stays
+ * @returns the owner's primary key
+ * @throws PenstockError SETTINGS_INVALID, STORE_UNAVAILABLE
+ */
+export async function ensurePolicies(
+  registry: Registry,
+  dataDir: string | undefined,
+  ownerKey: string | undefined,
+): Promise<string> {
+  if (ownerKey !== undefined && !isKey(ownerKey)) {
+    throw new PenstockError('SETTINGS_INVALID', 'PENSTOCK_OWNER_KEY must be base64 of 16 to 64 bytes')
+  }
+  await registry.addPolicies(
+    Object.entries(defaultPolicies).map(([name, policyRights]) => ({
+      name,
+      rights: policyRights,
+      primaryKey: (name === ownerPolicyName && ownerKey) || newKey(),
+      secondaryKey: newKey(),
+    })),
+  )
+  let owner = await ownerOf(registry)
+  if (ownerKey !== undefined && owner.primaryKey !== ownerKey) {
+    owner = { ...owner, primaryKey: ownerKey }
+    await registry.putPolicy(owner)
+  }
+  if (dataDir !== undefined) writeOwnerKey(dataDir, owner.primaryKey)
+  return owner.primaryKey
+}
+
+async function ownerOf(registry: Registry): Promise<Policy> {
+  const owner = (await registry.trust()).policies.find(({ name }) => name === ownerPolicyName)
+  if (!owner) throw new PenstockError('STORE_UNAVAILABLE', `policy ${ownerPolicyName} vanished from the control store`)
+  return owner
+}
+
+function ownerKeyFile(dataDir: string): string {
+  return join(dataDir, 'owner-key')
+}
+
+function writeOwnerKey(dataDir: string, key: string): void {
+  if (readOwnerKey(dataDir) === key) return
+  mkdirSync(dataDir, { recursive: true })
+  writeFileSync(ownerKeyFile(dataDir), `${key}\n`, { mode: 0o600 })
+}
+
+/** The owner's key as the control role of this data folder left it; `undefined` if it never ran here. */
+export function readOwnerKey(dataDir: string): string | undefined {
+  try {
+    return readFileSync(ownerKeyFile(dataDir), 'utf8').trim()
+  } catch {
+    return undefined
+  }
+}

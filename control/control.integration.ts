@@ -1,0 +1,352 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type HttpServer, openHttpServer } from '#runtime/http.ts'
+import { createLogger, silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { metricsTable } from '#schemas/metrics.ts'
+import { admissionRules } from './auth/admission-rules.ts'
+import { Authenticator } from './auth/authenticator.ts'
+import type { Refused } from './auth/connect-attempt.ts'
+import { parseConnectionString } from './auth/connection-string.ts'
+import { readOwnerKey } from './auth/policies.ts'
+import { createSasToken } from './auth/sas-token.ts'
+import { runDevicesCommand } from './devices-command.ts'
+import { controlSocketPath } from './directory-protocol.ts'
+import { ensureFirstDevice } from './first-device.ts'
+import { type Control, openControl, openDirectory } from './open-control.ts'
+
+const rules = admissionRules('hub.example', 300)
+
+describe('the control role on the embedded store', () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'penstock-control-'))
+  const auditLines: string[] = []
+  let control: Control
+  let server: HttpServer
+
+  async function open() {
+    control = await openControl({
+      dataDir,
+      postgresUrl: undefined,
+      postgresConnectionsMax: 1,
+      ownerKey: undefined,
+      rules,
+      metrics: new Metrics(metricsTable),
+      logger: silentLogger,
+      audit: createLogger('audit', 'debug', (line) => auditLines.push(line)),
+    })
+    server = await openHttpServer({ host: '127.0.0.1', port: 0, routes: (router) => control.registerRoutes(router) })
+  }
+
+  async function close() {
+    await server.close()
+    await control.close()
+  }
+
+  beforeAll(open)
+  afterAll(async () => {
+    await close()
+    rmSync(dataDir, { recursive: true, force: true })
+  })
+
+  interface Call {
+    body?: unknown
+    ifMatch?: string
+    headers?: Record<string, string>
+    policyName?: string
+    key?: string
+    scope?: string
+    expiresInMs?: number
+  }
+
+  async function call(method: string, path: string, options: Call = {}) {
+    const { policyName = 'iothubowner', key = control.ownerKey, scope = 'hub.example', expiresInMs = 60_000 } = options
+    const response = await fetch(`http://127.0.0.1:${server.port}${path}`, {
+      method,
+      headers: {
+        Authorization: createSasToken({ scope, key, policyName, expiresAtMs: Date.now() + expiresInMs }),
+        ...(options.ifMatch === undefined ? {} : { 'If-Match': options.ifMatch }),
+        ...options.headers,
+      },
+      body:
+        options.body === undefined
+          ? undefined
+          : typeof options.body === 'string'
+            ? options.body
+            : JSON.stringify(options.body),
+    })
+    const text = await response.text()
+    return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) }
+  }
+
+  test('a device is created, read, replaced by etag, and deleted, with the answers of the hub', async () => {
+    const created = await call('PUT', '/devices/rest-1?api-version=2021-04-12', { body: { deviceId: 'rest-1' } })
+    expect(created.status).toBe(200)
+    expect(created.headers.get('etag')).toBe(`"${created.body.etag}"`)
+    expect(created.body).toMatchObject({
+      deviceId: 'rest-1',
+      connectionState: 'Disconnected',
+      status: 'enabled',
+      statusReason: null,
+      lastActivityTime: '0001-01-01T00:00:00Z',
+      authentication: {
+        type: 'sas',
+        symmetricKey: { primaryKey: expect.any(String), secondaryKey: expect.any(String) },
+        x509Thumbprint: { primaryThumbprint: null, secondaryThumbprint: null },
+      },
+      capabilities: { iotEdge: false },
+    })
+    expect((await call('GET', '/devices/rest-1')).body).toEqual(created.body)
+    const again = await call('PUT', '/devices/rest-1', { body: { deviceId: 'rest-1' } })
+    expect([again.status, again.headers.get('iothub-errorcode')]).toEqual([409, 'DeviceAlreadyExists'])
+    expect(again.body.Message).toMatch(/^ErrorCode:DeviceAlreadyExists;/)
+    for (const ifMatch of [`"${created.body.etag}"`, '"*"', '*']) {
+      const replaced = await call('PUT', '/devices/rest-1', { body: { ...created.body, status: 'disabled' }, ifMatch })
+      expect([ifMatch, replaced.status, replaced.body.status]).toEqual([ifMatch, 200, 'disabled'])
+      expect(replaced.body.authentication).toEqual(created.body.authentication)
+    }
+    const stale = await call('PUT', '/devices/rest-1', { body: created.body, ifMatch: created.body.etag })
+    expect([stale.status, stale.body.Message]).toEqual([412, expect.stringMatching(/^ErrorCode:PreconditionFailed;/)])
+    expect((await call('DELETE', '/devices/rest-1')).status).toBe(400)
+    expect((await call('DELETE', '/devices/rest-1', { ifMatch: 'stale' })).status).toBe(412)
+    expect((await call('DELETE', '/devices/rest-1', { ifMatch: '*' })).status).toBe(204)
+    const gone = await call('GET', '/devices/rest-1')
+    expect([gone.status, gone.body.Message]).toEqual([404, expect.stringMatching(/^ErrorCode:DeviceNotFound;/)])
+    expect((await call('PUT', '/devices/rest-1', { body: {}, ifMatch: '*' })).status).toBe(404)
+  })
+
+  test('ids are percent-encoded in paths; what is no id, no JSON or no UTF-8 is 400', async () => {
+    const id = "a:b#c?d%e'f"
+    expect((await call('PUT', `/devices/${encodeURIComponent(id)}`, { body: { deviceId: id } })).body.deviceId).toBe(id)
+    expect((await call('GET', `/devices/${encodeURIComponent(id)}`)).body.deviceId).toBe(id)
+    for (const [path, body] of [
+      ['/devices/a%2Fb', {}],
+      ['/devices/a%20b', {}],
+      ['/devices/%ff', {}],
+      ['/devices/ok/modules/%ff', {}],
+      [`/devices/${'x'.repeat(129)}`, {}],
+      ['/devices/ok', '{'],
+      ['/devices/ok', '[]'],
+      ['/devices/ok', { deviceId: 'other' }],
+      ['/devices/ok', { status: 'maybe' }],
+      ['/devices/ok', { statusReason: 5 }],
+      ['/devices/ok', { authentication: { type: 'magic' } }],
+      ['/devices/ok', { authentication: { type: 'sas', symmetricKey: { primaryKey: 'x', secondaryKey: 'y' } } }],
+      ['/devices/ok', { authentication: { type: 'selfSigned' } }],
+    ] as const) {
+      expect([path, (await call('PUT', path, { body })).status]).toEqual([path, 400])
+    }
+    expect((await call('PUT', '/devices/ok', { body: `"${'x'.repeat(600_000)}"` })).status).toBe(413)
+    expect((await call('GET', '/devices/ok')).status).toBe(404)
+  })
+
+  test('modules are created, listed and deleted', async () => {
+    expect((await call('PUT', '/devices/host/modules/m', { body: {} })).status).toBe(404)
+    await call('PUT', '/devices/host', { body: {} })
+    const created = await call('PUT', '/devices/host/modules/m', {
+      body: { moduleId: 'm', deviceId: 'host', managedBy: 'me' },
+    })
+    expect(created.body).toMatchObject({ moduleId: 'm', deviceId: 'host', managedBy: 'me' })
+    expect((await call('GET', '/devices/host/modules')).body).toEqual([created.body])
+    expect((await call('GET', '/devices/host/modules/m')).body).toEqual(created.body)
+    expect((await call('PUT', '/devices/host/modules/m', { body: {} })).body.Message).toMatch(
+      'ModuleAlreadyExistsOnDevice',
+    )
+    expect((await call('DELETE', '/devices/host/modules/m', { ifMatch: `"${created.body.etag}"` })).status).toBe(204)
+    expect((await call('GET', '/devices/host/modules/m')).body.Message).toMatch('ErrorCode:ModuleNotFound')
+  })
+
+  test('bulk, list, statistics and query answer as the hub does', async () => {
+    const items = Array.from({ length: 25 }, (_, index) => ({
+      id: `b-${String(index).padStart(2, '0')}`,
+      importMode: 'create',
+    }))
+    expect((await call('POST', '/devices', { body: items })).body).toEqual({
+      isSuccessful: true,
+      errors: [],
+      warnings: [],
+    })
+    const mixed = await call('POST', '/devices/', {
+      body: [
+        { id: 'b-00', importMode: 'Delete' },
+        { id: 'b-01', importMode: 'CreateOrUpdate', status: 'disabled' },
+        { id: 'b-02', importMode: 'create' },
+        { id: 'b-03', importMode: 'updateTwin' },
+      ],
+    })
+    expect(mixed.status).toBe(400)
+    expect(mixed.body.isSuccessful).toBe(false)
+    expect(mixed.body.errors).toEqual([
+      expect.objectContaining({ deviceId: 'b-03', errorCode: 400_004, operation: 'updateTwin' }),
+      expect.objectContaining({ deviceId: 'b-02', errorCode: 409_001, operation: 'create' }),
+    ])
+    const { body: listed, headers } = await call('GET', '/devices/?top=3')
+    expect(listed).toHaveLength(3)
+    const next = await call('GET', '/devices?top=3', {
+      headers: { 'x-ms-continuation': headers.get('x-ms-continuation') ?? '' },
+    })
+    expect(next.body[0].deviceId > listed[2].deviceId).toBe(true)
+    const statistics = (await call('GET', '/statistics/devices')).body
+    expect(statistics.totalDeviceCount).toBe(statistics.enabledDeviceCount + statistics.disabledDeviceCount)
+    expect((await call('GET', '/statistics/service')).body).toEqual({ connectedDeviceCount: 0 })
+
+    const query = (text: string, headersOf: Record<string, string>) =>
+      call('POST', '/devices/query', { body: { query: text }, headers: headersOf })
+    const text = "SELECT * FROM devices WHERE STARTSWITH(deviceId, 'b-')"
+    const first = await query(text, { 'x-ms-max-item-count': '20' })
+    expect([first.body.length, first.headers.get('x-ms-item-type')]).toEqual([20, 'twin'])
+    expect(first.body[0]).toMatchObject({ deviceId: 'b-01', status: 'disabled', authenticationType: 'sas', tags: {} })
+    expect(JSON.stringify(first.body)).not.toContain('primaryKey')
+    const second = await query(text, { 'x-ms-continuation': first.headers.get('x-ms-continuation') ?? '' })
+    expect([second.body.length, second.headers.get('x-ms-continuation')]).toEqual([4, null])
+    expect((await query('SELECT nothing', {})).status).toBe(400)
+    expect((await query(text, { 'x-ms-max-item-count': '-1' })).status).toBe(400)
+  })
+
+  test('only a policy with the right, for this hub, within its time, is let in', async () => {
+    const policies = (await control.registry.trust()).policies
+    const keyOf = (name: string) => policies.find((policy) => policy.name === name)?.primaryKey ?? ''
+    const read = { policyName: 'registryRead', key: keyOf('registryRead') }
+    expect((await call('GET', '/devices', read)).status).toBe(200)
+    const write = await call('PUT', '/devices/denied', { ...read, body: {} })
+    expect([write.status, write.headers.get('iothub-errorcode')]).toEqual([401, 'IotHubUnauthorizedAccess'])
+    for (const refused of [
+      { policyName: 'service', key: keyOf('service') },
+      { policyName: 'registryRead', key: keyOf('service') },
+      { policyName: 'nobody' },
+      { scope: 'other.example' },
+      { scope: 'hub.example/devices/other' },
+      { expiresInMs: -400_000 },
+    ]) {
+      expect((await call('GET', '/devices/b-01', refused)).status).toBe(401)
+    }
+    expect((await call('GET', '/devices/b-01', { scope: 'hub.example/devices/b-01' })).status).toBe(200)
+    expect((await fetch(`http://127.0.0.1:${server.port}/devices`)).status).toBe(401)
+    expect((await call('PATCH', '/devices/b-01')).status).toBe(404)
+  })
+
+  test('every operation of a service is in the audit log, and no secret is', async () => {
+    auditLines.length = 0
+    const created = await call('PUT', '/devices/audited', { body: {} })
+    await call('GET', '/devices/audited', { key: created.body.authentication.symmetricKey.primaryKey })
+    const text = auditLines.join('\n')
+    expect(text).toMatch(/info {2}audit: changed operation="?PUT \/devices\/audited"? policy=iothubowner status=200/)
+    expect(text).toMatch(/warn {2}audit: refused .*status=401/)
+    expect(text).not.toContain(created.body.authentication.symmetricKey.primaryKey)
+    expect(text).not.toContain(control.ownerKey)
+    expect(text).not.toContain('SharedAccessSignature')
+  })
+
+  test('the command line manages devices', async () => {
+    const lines: string[] = []
+    const run = (...args: string[]) =>
+      runDevicesCommand(args, {
+        url: `http://127.0.0.1:${server.port}`,
+        hostName: 'hub.example',
+        ownerKey: readOwnerKey(dataDir) ?? '',
+        write: (line) => lines.push(line),
+      })
+    await run('create', 'cli-1')
+    const made = parseConnectionString(lines.at(-1) ?? '')
+    expect(made).toMatchObject({ hostName: 'hub.example', deviceId: 'cli-1' })
+    await run('create', 'cli-1/m')
+    expect(parseConnectionString(lines.at(-1) ?? '')).toMatchObject({ deviceId: 'cli-1', moduleId: 'm' })
+    await run('disable', 'cli-1', 'stolen')
+    expect((await call('GET', '/devices/cli-1')).body).toMatchObject({ status: 'disabled', statusReason: 'stolen' })
+    await run('enable', 'cli-1')
+    await run('connection-string', 'cli-1')
+    expect(parseConnectionString(lines.at(-1) ?? '')).toEqual(made)
+    await run('rekey', 'cli-1')
+    expect(parseConnectionString(lines.at(-1) ?? '').sharedAccessKey).not.toBe(made.sharedAccessKey)
+    lines.length = 0
+    await run('list')
+    expect(lines.length).toBe((await control.registry.statistics()).devices)
+    lines.length = 0
+    await run('show', 'cli-1', '--json')
+    expect(JSON.parse(lines.join('\n')).deviceId).toBe('cli-1')
+    await run('delete', 'cli-1')
+    await expect(run('show', 'cli-1')).rejects.toMatchObject({ code: 'CONTROL_REFUSED' })
+    for (const args of [[], ['dance', 'x'], ['show'], ['list', '--what'], ['list', '--top', 'x']]) {
+      await expect(run(...args)).rejects.toMatchObject({ code: 'CONTROL_COMMAND_INVALID' })
+    }
+    await expect(
+      runDevicesCommand(['list'], { url: 'http://127.0.0.1:1', hostName: 'h', ownerKey: 'k', write() {} }),
+    ).rejects.toMatchObject({ code: 'CONTROL_UNREACHABLE' })
+  })
+
+  test('an edge process is told within a second of whom to cut off, also across a restart of the control role', async () => {
+    const directory = await openDirectory({ dataDir, postgresUrl: undefined, logger: silentLogger })
+    const authenticator = new Authenticator({
+      directory,
+      rules,
+      devicesCachedMax: 100,
+      metrics: new Metrics(metricsTable),
+      logger: silentLogger,
+    })
+    const connect = async (deviceId: string) => {
+      const { body } = await call('PUT', `/devices/${deviceId}`, { body: {} })
+      const admission = await authenticator.authenticate({
+        clientId: deviceId,
+        username: deviceId,
+        password: Buffer.from(body.authentication.symmetricKey.primaryKey),
+        certificates: [],
+        confidential: true,
+      })
+      if (!admission.admitted) throw new Error(admission.reason)
+      const revoked: Refused[] = []
+      authenticator.watch(admission, (refused) => revoked.push(refused))
+      return { body, revoked, admission }
+    }
+    const one = await connect('edge-1')
+    const two = await connect('edge-2')
+    await call('PUT', '/devices/edge-1', { body: { ...one.body, status: 'disabled' }, ifMatch: '*' })
+    await expect.poll(() => one.revoked.map(({ code }) => code), { timeout: 1_000 }).toEqual(['AUTH_REVOKED'])
+    expect(two.revoked).toEqual([])
+
+    directory.report([{ deviceId: 'edge-2', moduleId: undefined, connected: true, edgeId: 'edge-0', atMs: Date.now() }])
+    await expect.poll(async () => (await call('GET', '/devices/edge-2')).body.connectionState).toBe('Connected')
+    await directory.reset('edge-0', Date.now())
+    expect((await call('GET', '/devices/edge-2')).body.connectionState).toBe('Disconnected')
+
+    const ownerKey = control.ownerKey
+    await close()
+    const waiting = authenticator.authenticate({
+      clientId: 'edge-3',
+      username: 'edge-3',
+      password: Buffer.from('x'),
+      certificates: [],
+      confidential: true,
+    })
+    await open()
+    // Asked while nobody served: answered once somebody does.
+    expect(await waiting).toMatchObject({ admitted: false, code: 'AUTH_IDENTITY_UNKNOWN' })
+    expect(control.ownerKey).toBe(ownerKey)
+    await control.registry.delete({ deviceId: 'edge-2', moduleId: undefined }, undefined)
+    await expect.poll(() => two.revoked.length, { timeout: 5_000 }).toBe(1)
+    authenticator.close()
+    await directory.close()
+  })
+
+  test('secrets on disk are readable by their owner only, and one control role serves a data folder', async () => {
+    for (const path of [join(dataDir, 'owner-key'), controlSocketPath(dataDir)]) {
+      expect([path, (statSync(path).mode & 0o077).toString(8)]).toEqual([path, '0'])
+    }
+    await expect(
+      openControl({
+        dataDir,
+        postgresUrl: undefined,
+        postgresConnectionsMax: 1,
+        ownerKey: undefined,
+        rules,
+        metrics: new Metrics(metricsTable),
+        logger: silentLogger,
+        audit: silentLogger,
+      }),
+    ).rejects.toMatchObject({ code: 'STORE_LOCKED' })
+  })
+
+  test('a first device is made only where there is none', async () => {
+    expect(await ensureFirstDevice(control.registry, 'device-1')).toBe(undefined)
+  })
+})

@@ -1,0 +1,30 @@
+import { formatConnectionString } from './auth/connection-string.ts'
+import { generatedKeys, type Identity } from './identity.ts'
+import type { Registry } from './registry.ts'
+
+/** The device that a first start makes, so that something can be tried at once; `undefined` if the registry has devices already. */
+export async function ensureFirstDevice(registry: Registry, deviceId: string): Promise<Identity | undefined> {
+  if ((await registry.devicesAfter('', 1)).length > 0) return undefined
+  return registry.create({
+    deviceId,
+    moduleId: undefined,
+    status: 'enabled',
+    statusReason: undefined,
+    authentication: generatedKeys,
+    iotEdge: false,
+    deviceScope: undefined,
+    managedBy: undefined,
+  })
+}
+
+/** What a device needs to connect. @param hostName with the port if it is not the usual one */
+export function connectionStringOf(
+  { deviceId, moduleId, authentication }: Pick<Identity, 'deviceId' | 'moduleId' | 'authentication'>,
+  hostName: string,
+): string {
+  const proof =
+    authentication.kind === 'sas'
+      ? { sharedAccessKey: authentication.primaryKey }
+      : { x509: authentication.kind !== 'none' }
+  return formatConnectionString({ hostName, deviceId, moduleId, ...proof })
+}

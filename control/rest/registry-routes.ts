@@ -1,0 +1,274 @@
+/**
+ * The registry over REST, as the hub has it. All routes need a policy's SAS token; `api-version` is not looked at.
+ *
+ *   GET /devices[?top=n]          list          GET PUT DELETE /devices/{d}                 If-Match: etag or *
+ *   POST /devices                 bulk          GET /devices/{d}/modules
+ *   POST /devices/query           query         GET PUT DELETE /devices/{d}/modules/{m}
+ *   GET /statistics/devices, /statistics/service
+ */
+import type { Clock } from '#runtime/clock.ts'
+import type { HttpMethod, HttpRouter } from '#runtime/http.ts'
+import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
+import type { HttpRequest } from '#runtime/http-request.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Metrics } from '#runtime/metrics.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import type { MetricName } from '#schemas/metrics.ts'
+import { publicReason } from '../auth/admission.ts'
+import { argumentFault, type Identity, type IdentityId } from '../identity.ts'
+import type { IfMatch, Registry, Right } from '../registry.ts'
+import { bulkAnswer } from './bulk.ts'
+import { contentFrom, documentOf, isObject, jsonFrom, twinDocument } from './documents.ts'
+import { faultAnswer, hubFaultOf } from './rest-errors.ts'
+import type { ServiceGate } from './service-gate.ts'
+
+export interface RegistryRoutesOptions {
+  readonly registry: Registry
+  readonly gate: ServiceGate
+  readonly metrics: Metrics<MetricName>
+  /** Area `audit`: one line a change at info, a refusal at warn, a read at debug. */
+  readonly audit: Logger
+  readonly logger: Logger
+  readonly clock: Clock
+}
+
+interface Operation {
+  readonly method: HttpMethod
+  readonly pattern: string
+  readonly right: Right
+  /** Reads a body up to this size. */
+  readonly bodyBytesMax?: number
+  readonly run: (request: HttpRequest, body: Uint8Array) => Promise<HttpAnswer>
+}
+
+/** Adds the registry's routes. Path ids are percent-encoded. */
+export function registerRegistryRoutes(router: HttpRouter, options: RegistryRoutesOptions): void {
+  for (const operation of operationsOn(options.registry)) registerOperation(router, options, operation)
+  for (const pattern of ['/devices', '/devices/*', '/statistics/*']) {
+    router.route({
+      method: 'ANY',
+      pattern,
+      handle: () => faultAnswer(new PenstockError('REGISTRY_PATH_UNKNOWN', 'nothing is served here by this method')),
+    })
+  }
+}
+
+function registerOperation(router: HttpRouter, options: RegistryRoutesOptions, operation: Operation): void {
+  const { method, pattern, right, bodyBytesMax } = operation
+  // Whose token it was, between `admit` and `handle` of one request.
+  const callers = new WeakMap<HttpRequest, string>()
+  const finish = (request: HttpRequest, result: HttpAnswer, fault?: unknown): HttpAnswer => {
+    audit(options, operation, request, callers.get(request), result.status, fault)
+    options.metrics
+      .series('penstock_registry_requests_total', { method, route: pattern, status: String(result.status) })
+      .add(1)
+    return result
+  }
+  const failed = (request: HttpRequest, error: unknown): HttpAnswer => {
+    if (hubFaultOf(error).status === 500) options.logger.error('a registry request failed', { pattern, error })
+    return finish(request, faultAnswer(error), error)
+  }
+  router.route({
+    method,
+    pattern,
+    bodyBytesMax,
+    tooLargeAnswer: faultAnswer(
+      new PenstockError('REGISTRY_BODY_TOO_LARGE', `a body holds at most ${limits.registryBodyBytesMax} bytes`),
+    ),
+    admit(request) {
+      const admission = options.gate.admit(request.header('authorization'), right, resourceOf(request))
+      if (!('admitted' in admission)) {
+        callers.set(request, admission.policy.name)
+        return undefined
+      }
+      const fault = new PenstockError(admission.code, publicReason(admission))
+      return finish(request, faultAnswer(fault), admission.reason)
+    },
+    async handle(request, body) {
+      try {
+        return finish(request, await operation.run(request, body))
+      } catch (error) {
+        return failed(request, error)
+      }
+    },
+  })
+}
+
+/** The path's segments, decoded: what a token's scope must cover. A path that cannot be decoded is covered by whole-hub tokens only. */
+function resourceOf(request: HttpRequest): string[] {
+  return request.path
+    .split('/')
+    .filter((segment) => segment !== '')
+    .map((segment) => {
+      try {
+        return decodeURIComponent(segment)
+      } catch {
+        return '\0'
+      }
+    })
+}
+
+function audit(
+  { audit: log }: RegistryRoutesOptions,
+  { method, right }: Operation,
+  request: HttpRequest,
+  caller: string | undefined,
+  status: number,
+  fault: unknown,
+): void {
+  const fields = {
+    operation: `${method} ${request.path}`,
+    policy: caller,
+    status,
+    from: request.remoteAddress,
+    fault: isPenstockError(fault) ? fault.code : typeof fault === 'string' ? fault : undefined,
+  }
+  if (status === 401) log.warn('refused', fields)
+  else if (right === 'RegistryWrite') log.info('changed', fields)
+  else log.debug('read', fields)
+}
+
+function operationsOn(registry: Registry): Operation[] {
+  const bodyBytesMax = limits.registryBodyBytesMax
+  const operations: Operation[] = [
+    { method: 'GET', pattern: '/statistics/devices', right: 'RegistryRead', run: () => deviceStatistics(registry) },
+    { method: 'GET', pattern: '/statistics/service', right: 'ServiceConnect', run: () => serviceStatistics(registry) },
+    {
+      method: 'POST',
+      pattern: '/devices/query',
+      right: 'RegistryRead',
+      bodyBytesMax,
+      run: (request, body) => query(registry, request, body),
+    },
+    {
+      method: 'GET',
+      pattern: '/devices/:device/modules',
+      right: 'RegistryRead',
+      async run(request) {
+        const modules = await registry.modulesOf(idOf(request).deviceId)
+        return jsonAnswer(200, modules.map(documentOf))
+      },
+    },
+  ]
+  for (const pattern of ['/devices', '/devices/']) {
+    operations.push(
+      { method: 'GET', pattern, right: 'RegistryRead', run: (request) => list(registry, request) },
+      {
+        method: 'POST',
+        pattern,
+        right: 'RegistryWrite',
+        bodyBytesMax,
+        run: (_request, body) => bulkAnswer(registry, jsonFrom(body)),
+      },
+    )
+  }
+  for (const pattern of ['/devices/:device', '/devices/:device/modules/:module']) {
+    operations.push(
+      { method: 'GET', pattern, right: 'RegistryRead', run: (request) => get(registry, request) },
+      {
+        method: 'PUT',
+        pattern,
+        right: 'RegistryWrite',
+        bodyBytesMax,
+        run: (request, body) => put(registry, request, body),
+      },
+      { method: 'DELETE', pattern, right: 'RegistryWrite', run: (request) => remove(registry, request) },
+    )
+  }
+  return operations
+}
+
+async function get(registry: Registry, request: HttpRequest): Promise<HttpAnswer> {
+  const id = idOf(request)
+  const identity = await registry.get(id)
+  if (identity) return identityAnswer(identity)
+  throw id.moduleId === undefined
+    ? new PenstockError('REGISTRY_DEVICE_UNKNOWN', `no device ${id.deviceId}`)
+    : new PenstockError('REGISTRY_MODULE_UNKNOWN', `device ${id.deviceId} has no module ${id.moduleId}`)
+}
+
+/** Without If-Match a creation, with it a replacement. */
+async function put(registry: Registry, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
+  const content = contentFrom(jsonFrom(body), idOf(request))
+  const ifMatch = ifMatchOf(request)
+  return identityAnswer(ifMatch ? await registry.replace(content, ifMatch.etag) : await registry.create(content))
+}
+
+async function remove(registry: Registry, request: HttpRequest): Promise<HttpAnswer> {
+  const ifMatch = ifMatchOf(request)
+  if (!ifMatch) throw argumentFault('the header If-Match is required: an etag, or *')
+  await registry.delete(idOf(request), ifMatch.etag)
+  return { status: 204 }
+}
+
+/** The hub gives 1,000 devices and no way to the rest; here `x-ms-continuation` goes on behind the last one. */
+async function list(registry: Registry, request: HttpRequest): Promise<HttpAnswer> {
+  const countMax = countOf(request.query('top') ?? '', limits.registryPageMax)
+  const after = Buffer.from(request.header('x-ms-continuation'), 'base64url').toString('latin1')
+  const devices = await registry.devicesAfter(after.replaceAll('\0', ''), countMax)
+  const last = devices.length === countMax ? devices.at(-1) : undefined
+  return jsonAnswer(
+    200,
+    devices.map(documentOf),
+    last ? { 'x-ms-continuation': Buffer.from(last.deviceId, 'latin1').toString('base64url') } : {},
+  )
+}
+
+const queryPageDefault = 100
+
+async function query(registry: Registry, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
+  const document = jsonFrom(body)
+  const text = isObject(document) ? document.query : undefined
+  if (typeof text !== 'string') throw argumentFault('the body must be {"query":"SELECT …"}')
+  const result = await registry.query(text, {
+    countMax: countOf(request.header('x-ms-max-item-count'), queryPageDefault),
+    continuation: request.header('x-ms-continuation') || undefined,
+  })
+  const items = result.kind === 'twin' ? result.identities.map(twinDocument) : result.items
+  return jsonAnswer(200, items, {
+    'x-ms-item-type': result.kind,
+    ...(result.continuation === undefined ? {} : { 'x-ms-continuation': result.continuation }),
+  })
+}
+
+async function deviceStatistics(registry: Registry): Promise<HttpAnswer> {
+  const { devices, devicesDisabled } = await registry.statistics()
+  return jsonAnswer(200, {
+    totalDeviceCount: devices,
+    enabledDeviceCount: devices - devicesDisabled,
+    disabledDeviceCount: devicesDisabled,
+  })
+}
+
+async function serviceStatistics(registry: Registry): Promise<HttpAnswer> {
+  return jsonAnswer(200, { connectedDeviceCount: (await registry.statistics()).devicesConnected })
+}
+
+function identityAnswer(identity: Identity): HttpAnswer {
+  return jsonAnswer(200, documentOf(identity), { ETag: `"${identity.etag}"` })
+}
+
+/** @throws REGISTRY_ARGUMENT_INVALID where the path is not percent-encoded UTF-8 */
+function idOf(request: HttpRequest): IdentityId {
+  const deviceId = request.parameter(0)
+  const moduleId = request.parameter(1)
+  if (deviceId === undefined || (moduleId === undefined && request.path.split('/').length > 4)) {
+    throw argumentFault('the path is not percent-encoded UTF-8')
+  }
+  return { deviceId, moduleId: moduleId || undefined }
+}
+
+/** Quoted or not, weak or not; `*` is whatever etag there is. `undefined`: no such header. */
+function ifMatchOf(request: HttpRequest): { readonly etag: IfMatch } | undefined {
+  const header = request.header('if-match').trim()
+  if (header === '') return undefined
+  const etag = header.replace(/^W\//, '').replace(/^"(.*)"$/, '$1')
+  return { etag: etag === '*' ? undefined : etag }
+}
+
+function countOf(text: string, countDefault: number): number {
+  if (text === '') return countDefault
+  if (!/^\d{1,9}$/.test(text) || Number(text) === 0) throw argumentFault('a page size must be a positive whole number')
+  return Math.min(Number(text), limits.registryPageMax)
+}

@@ -1,0 +1,54 @@
+/** Faults as the hub's REST API tells them: status, error name and number. */
+import { randomUUID } from 'node:crypto'
+import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
+import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
+
+export interface HubFault {
+  readonly status: number
+  readonly name: string
+  readonly number: number
+}
+
+const argumentInvalid: HubFault = { status: 400, name: 'ArgumentInvalid', number: 400_004 }
+const unauthorized: HubFault = { status: 401, name: 'IotHubUnauthorizedAccess', number: 401_002 }
+const serverError: HubFault = { status: 500, name: 'ServerError', number: 500_001 }
+const unavailable: HubFault = { status: 503, name: 'ServiceUnavailable', number: 503_001 }
+
+const faults: Partial<Record<ErrorCode, HubFault>> = {
+  REGISTRY_ID_INVALID: argumentInvalid,
+  REGISTRY_ARGUMENT_INVALID: argumentInvalid,
+  REGISTRY_QUERY_INVALID: argumentInvalid,
+  REGISTRY_BODY_MALFORMED: { status: 400, name: 'IotHubFormatError', number: 400_006 },
+  REGISTRY_BODY_TOO_LARGE: { status: 413, name: 'MessageTooLarge', number: 413_001 },
+  REGISTRY_DEVICE_EXISTS: { status: 409, name: 'DeviceAlreadyExists', number: 409_001 },
+  REGISTRY_DEVICE_UNKNOWN: { status: 404, name: 'DeviceNotFound', number: 404_001 },
+  REGISTRY_MODULE_EXISTS: { status: 409, name: 'ModuleAlreadyExistsOnDevice', number: 409_301 },
+  REGISTRY_MODULE_UNKNOWN: { status: 404, name: 'ModuleNotFound', number: 404_010 },
+  REGISTRY_MODULES_FULL: { status: 413, name: 'TooManyModulesOnDevice', number: 413_003 },
+  REGISTRY_ETAG_STALE: { status: 412, name: 'PreconditionFailed', number: 412_001 },
+  REGISTRY_PATH_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  STORE_UNAVAILABLE: unavailable,
+  AUTH_DIRECTORY_UNAVAILABLE: unavailable,
+  AUTH_TOKEN_EXPIRED: { status: 401, name: 'IotHubUnauthorized', number: 401_003 },
+}
+
+/** Every AUTH code that is not named is the same to a caller. */
+export function hubFaultOf(error: unknown): HubFault {
+  if (!isPenstockError(error)) return serverError
+  return faults[error.code] ?? (error.code.startsWith('AUTH_') ? unauthorized : serverError)
+}
+
+/**
+ * The classic error body: clients split `Message` at `;` and `:` to find the name, and read the body as JSON only with this
+ * content type. What is not an expected fault is told without its text.
+ */
+export function faultAnswer(error: unknown): HttpAnswer {
+  const { status, name } = hubFaultOf(error)
+  const text = error instanceof PenstockError && status !== 500 ? error.message : 'the request could not be carried out'
+  const tracking = `Tracking ID:${randomUUID()}-TimeStamp:${new Date().toISOString()}`
+  return jsonAnswer(
+    status,
+    { Message: `ErrorCode:${name};${text}`, ExceptionMessage: tracking },
+    { 'iothub-errorcode': name, ...(status === 503 ? { 'Retry-After': '1' } : {}) },
+  )
+}
