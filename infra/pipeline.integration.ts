@@ -6,12 +6,14 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import mqtt from 'mqtt'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { kafkaForTests, type RunningKafka } from './testbed/kafka.ts'
+import { type KafkaForTests, startKafka } from './testbed/kafka.ts'
+import { kafkaMissing } from './testbed/kafka-jars.ts'
 import { type RunningPenstock, startPenstock } from './testbed/penstock.ts'
+import { serverFor } from './testbed/require-server.ts'
 
 const run = promisify(execFile)
 const loadtest = join(import.meta.dirname, '../loadtest/loadtest.ts')
-const kafka = await kafkaForTests()
+const kafka = serverFor('Kafka', kafkaMissing)
 
 let dataDir = ''
 let penstock: RunningPenstock | undefined
@@ -51,14 +53,14 @@ const logs: [string, boolean, () => Record<string, string>][] = [
   ['the embedded log', true, () => ({})],
   [
     'Kafka',
-    kafka.found,
+    !kafka.skip,
     () => ({ PENSTOCK_KAFKA_BROKERS: broker?.bootstrap ?? '', PENSTOCK_TOPIC_PREFIX: `p${process.hrtime.bigint()}` }),
   ],
 ]
-let broker: RunningKafka | undefined
+let broker: KafkaForTests | undefined
 
 beforeAll(async () => {
-  if (kafka.found) broker = await kafka.start()
+  if (!kafka.skip) broker = await startKafka()
 })
 afterAll(async () => {
   await broker?.stop()

@@ -62,8 +62,10 @@ export function stopOnSignal(stop: (reason: string) => Promise<void>): void {
 
 const samplesDelayMs = 1000
 
-/** Sends this process's metric samples to the supervisor every second. */
+/** Sends this process's metric samples to the supervisor, now and every second. */
 export function reportSamples(samples: () => readonly MetricSample[]): void {
   if (!supervised) return
-  setInterval(() => tellSupervisor({ kind: 'samples', samples: samples() }), samplesDelayMs).unref()
+  const report = (): void => tellSupervisor({ kind: 'samples', samples: samples() })
+  report()
+  setInterval(report, samplesDelayMs).unref()
 }

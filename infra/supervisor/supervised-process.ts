@@ -84,7 +84,7 @@ export class SupervisedProcess {
   #spawn(): void {
     const startedAtMs = Date.now()
     const child = fork(script, [this.role, `--index=${this.index}`], {
-      env: { ...process.env, ...this.#environment },
+      env: { ...threadsOf(this.role), ...process.env, ...this.#environment },
       execArgv: [],
     })
     this.#child = child
@@ -135,4 +135,9 @@ export class SupervisedProcess {
       settings[`PENSTOCK_${name.toUpperCase()}_PORT`] = String(port)
     return settings
   }
+}
+
+/** The engine runs each statement on one of libuv's threads; with the usual four, an analyst's query would hold up an insert. */
+function threadsOf(role: RoleName): Record<string, string> {
+  return role === 'warehouse' ? { UV_THREADPOOL_SIZE: '24' } : {}
 }

@@ -90,7 +90,7 @@ function listening(server: Server, host: string, port: number): Promise<void> {
         new PenstockError('PORT_UNAVAILABLE', `cannot listen for MQTT on ${host}:${port}: ${cause.code}`, { cause }),
       )
     })
-    server.listen({ host, port, backlog, reusePort: reusePort && port !== 0 }, resolve)
+    server.listen({ host, port, backlog, reusePort }, resolve)
   })
 }
 
