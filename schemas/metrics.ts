@@ -72,6 +72,11 @@ export const metricsTable = {
     help: 'Batches sent to dead letters, by error code',
     labels: ['reason'],
   },
+  penstock_worker_repeated_batches_total: {
+    type: 'counter',
+    help: 'Batches left out because the edge had appended them before',
+    labels: [],
+  },
   penstock_worker_lag_records: {
     type: 'gauge',
     help: 'Log records not yet stored, by partition',

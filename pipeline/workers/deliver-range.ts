@@ -18,7 +18,7 @@ import type { Intent } from './intent.ts'
 import type { Permits } from './permits.ts'
 
 /** Steps of the protocol that a test may leave out, to see that its checker finds what follows. Never in production. */
-export type ProtocolStep = 'intent' | 'token' | 'expiry' | 'ask-before' | 'ask-after' | 'bury'
+export type ProtocolStep = 'intent' | 'token' | 'expiry' | 'ask-before' | 'ask-after' | 'bury' | 'repeats'
 
 export interface DeliveryOptions {
   readonly sink: Sink

@@ -16,6 +16,7 @@ import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, isPenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { type DeliveryOptions, type DeliveryOutcome, deliverRange } from './deliver-range.ts'
+import { DeliveredSequences } from './delivered-sequences.ts'
 import { type Intent, noteFromText, textFromNote, tokenOf } from './intent.ts'
 import { type Cut, chunksOf, RangeReader, type ReadRecord, rangeOf } from './range-reader.ts'
 
@@ -70,6 +71,8 @@ class PartitionTask {
   #reader: RangeReader
   /** Next offset to deliver. */
   #offset: number
+  /** Batches settled below `#offset`. */
+  #delivered = new DeliveredSequences()
   /** False while the log does not know `#offset` yet. */
   #offsetCommitted = true
   #recordsMax = Number.POSITIVE_INFINITY
@@ -106,7 +109,8 @@ class PartitionTask {
     const { assignment, topic, metrics, logger } = this.#options
     const { partition, position } = assignment
     if (!position) return
-    const { intent } = noteFromText(topic, partition, position.offset, position.metadata)
+    const { intent, delivered } = noteFromText(topic, partition, position.offset, position.metadata)
+    this.#delivered = new DeliveredSequences(delivered)
     if (!intent) return
     const records = await this.#reader.through(intent.range.last)
     if (!records) return
@@ -120,26 +124,47 @@ class PartitionTask {
     const [head] = cut.records
     if (!head) return
     const { topic, assignment } = this.#options
-    const range = rangeOf(topic, assignment.partition, head.record.offset, cut.records)
+    const range = rangeOf(topic, assignment.partition, cut.records, this.#news(cut.records).records)
     await this.#deliver({ range, token: tokenOf(range, head.record.stamp) }, cut.records, false)
   }
 
+  /** Of `records` those that were not settled before, and what is settled with them. The same again after a restart. */
+  #news(records: readonly ReadRecord[]): {
+    readonly records: readonly ReadRecord[]
+    readonly delivered: DeliveredSequences
+  } {
+    const delivered = this.#delivered.copy()
+    const news = records.filter(({ record: { stamp } }) => {
+      if (delivered.has(stamp)) return this.#options.skipSteps.has('repeats')
+      delivered.add(stamp)
+      return true
+    })
+    return { records: news, delivered }
+  }
+
+  /** @param records all of the intent's range */
   async #deliver(intent: Intent, records: readonly ReadRecord[], inherited: boolean): Promise<DeliveryOutcome> {
     const { metrics, sink, skipSteps } = this.#options
     const { range } = intent
+    const news = this.#news(records)
     this.#offset = range.first
     this.#reader.take(range.last)
     const commitIntent = (next: Intent) => this.#commit(skipSteps.has('intent') ? undefined : next)
-    const outcome = await deliverRange(this.#delivery, intent, chunksOf(records), commitIntent, inherited)
+    const outcome =
+      news.records.length === 0
+        ? 'stored'
+        : await deliverRange(this.#delivery, intent, chunksOf(news.records), commitIntent, inherited)
     const [head] = records
     switch (outcome) {
       case 'ended':
         break
       case 'stored':
+        this.#delivered = news.delivered
         this.#advance(range.last + 1)
         this.#recordsMax = this.#recordsMax * 2
         metrics.series('penstock_worker_rows_stored_total', { sink: sink.name }).add(range.rowCount)
-        metrics.series('penstock_worker_inserts_total', { sink: sink.name }).add(1)
+        metrics.series('penstock_worker_inserts_total', { sink: sink.name }).add(news.records.length > 0 ? 1 : 0)
+        metrics.series('penstock_worker_repeated_batches_total').add(records.length - news.records.length)
         break
       case 'refused':
         if (records.length === 1 && head) await this.#bury(head, 'WAREHOUSE_REFUSED', 'the sink refused this batch')
@@ -189,7 +214,7 @@ class PartitionTask {
   /** Writes the position down, again and again while the log can't be reached. */
   async #commit(intent: Intent | undefined): Promise<void> {
     const { assignment, clock, ended, logger } = this.#options
-    const metadata = textFromNote({ intent, delivered: '' })
+    const metadata = textFromNote({ intent, delivered: this.#delivered.text() })
     for (;;) {
       try {
         await assignment.commit({ offset: this.#offset, metadata })

@@ -222,15 +222,21 @@ function inspect(record: LogRecord, readAtMs: number): ReadRecord {
     : { record, readAtMs, rowCount: walk.rowCount, bodyBytesMax: walk.bodyBytesMax, day, fault }
 }
 
-/** The range that `records` (at least one) make from `first` on. */
-export function rangeOf(topic: string, partition: number, first: number, records: readonly ReadRecord[]): SinkRange {
-  let last = first
+/** The range of all `records` (at least one), of which `news` become rows. */
+export function rangeOf(
+  topic: string,
+  partition: number,
+  records: readonly ReadRecord[],
+  news: readonly ReadRecord[],
+): SinkRange {
+  const first = records[0]?.record.offset ?? 0
+  const last = records.at(-1)?.record.offset ?? first
   let rowCount = 0
-  let enqueuedAtMsFirst = Number.POSITIVE_INFINITY
+  let enqueuedAtMsFirst = Number.MAX_SAFE_INTEGER
   let enqueuedAtMsLast = 0
-  for (const { record, rowCount: rows } of records) {
-    last = record.offset
+  for (const { record, rowCount: rows } of news) {
     rowCount += rows
+    // The edge's clock may have jumped back within a batch.
     enqueuedAtMsFirst = Math.min(enqueuedAtMsFirst, record.stamp.enqueuedAtMsFirst, record.stamp.enqueuedAtMsLast)
     enqueuedAtMsLast = Math.max(enqueuedAtMsLast, record.stamp.enqueuedAtMsFirst, record.stamp.enqueuedAtMsLast)
   }

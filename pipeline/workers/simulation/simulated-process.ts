@@ -6,19 +6,18 @@
  *              └── here it may be killed or paused ─┘     a killed process never comes back; a paused one goes on later,
  *                                                         not knowing that time has passed
  */
-import type { Assignment, GroupMember, Log } from '#pipeline/log/log.ts'
+import type { Assignment, GroupPosition, Log } from '#pipeline/log/log.ts'
 import type { Clock } from '#runtime/clock.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Sink } from '#schemas/sink.ts'
 import type { DeadLetterBox } from '../partition-task.ts'
 import type { SeededRandom } from './seeded-random.ts'
 
-export interface ProcessFaults {
-  /** Share of gates at which the process is killed or paused. */
-  readonly killShare: number
-  readonly pauseShare: number
+export interface CommitFaults {
   /** Share of commits whose answer is lost, with and without effect. */
-  readonly commitLossShare: number
+  readonly lossShare: number
+  /** Stores what the log refused to a stale generation, as a log without a fence would. */
+  readonly afterStale?: (partition: number, position: GroupPosition) => void
 }
 
 export class SimulatedProcess {
@@ -27,7 +26,6 @@ export class SimulatedProcess {
   readonly #onGate: () => void
   #state: 'running' | 'paused' | 'dead' = 'running'
   #waiting: (() => void)[] = []
-  #members: GroupMember[] = []
 
   /** @param onGate called at every gate; may kill or pause this process */
   constructor(clock: Clock, random: SeededRandom, onGate: (process: SimulatedProcess) => void) {
@@ -57,13 +55,6 @@ export class SimulatedProcess {
     for (const go of waiting) go()
   }
 
-  /** The group gives up on a process that it hears nothing of. */
-  async evict(): Promise<void> {
-    const members = this.#members
-    this.#members = []
-    for (const member of members) await member.close()
-  }
-
   /** The process's own clock: its timers do not fire while it is paused, and never once it is dead. */
   get clock(): Clock {
     return {
@@ -79,7 +70,8 @@ export class SimulatedProcess {
     }
   }
 
-  log(log: Log, faults: ProcessFaults): Log {
+  /** @param log this process's own, on its own clock: the group hears nothing of it while it is paused */
+  log(log: Log, faults: CommitFaults): Log {
     return {
       topic: log.topic,
       partitionCount: log.partitionCount,
@@ -88,8 +80,7 @@ export class SimulatedProcess {
         const member = await log.join(group, (assignment) =>
           this.#whenRunning(() => onAssigned(this.#assignment(assignment, faults))),
         )
-        this.#members.push(member)
-        return { close: () => this.#call(() => this.evict()) }
+        return { close: () => this.#call(() => member.close()) }
       },
       positions: (group) => this.#call(() => log.positions(group)),
       ranges: () => this.#call(() => log.ranges()),
@@ -113,7 +104,7 @@ export class SimulatedProcess {
     return { put: (letter) => this.#call(() => box.put(letter)) }
   }
 
-  #assignment(inner: Assignment, faults: ProcessFaults): Assignment {
+  #assignment(inner: Assignment, faults: CommitFaults): Assignment {
     // A paused process hears of a revocation when it goes on, a dead one never.
     const revoked = new AbortController()
     const revoke = () => this.#whenRunning(() => revoked.abort())
@@ -127,9 +118,14 @@ export class SimulatedProcess {
       read: (offset, bytesMax, waitMs) => this.#call(() => inner.read(offset, bytesMax, waitMs), 0),
       commit: (position) =>
         this.#call(async () => {
-          const lost = this.#random.chance(faults.commitLossShare)
+          const lost = this.#random.chance(faults.lossShare)
           if (lost && this.#random.chance(0.5)) throw new PenstockError('LOG_UNAVAILABLE', 'simulated: no effect')
-          await inner.commit(position)
+          try {
+            await inner.commit(position)
+          } catch (error) {
+            if (!faults.afterStale || !isPenstockError(error, 'LOG_GENERATION_STALE')) throw error
+            faults.afterStale(inner.partition, position)
+          }
           if (lost) throw new PenstockError('LOG_UNAVAILABLE', 'simulated: took effect')
         }),
     }

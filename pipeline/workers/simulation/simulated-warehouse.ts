@@ -91,7 +91,9 @@ export class SimulatedWarehouse implements Sink {
     expiresAtMs: number,
     late: boolean,
   ): Promise<void> {
-    await this.#pass(late ? this.#tokenMsMax * 2 : 50)
+    // Late ones arrive just in time, or far too late.
+    const inTimeMsMax = Math.min(this.#tokenMsMax, Math.max(0, expiresAtMs - this.#clock.nowMs()))
+    await this.#pass(late ? (this.#random.chance(0.5) ? inTimeMsMax : this.#tokenMsMax * 2) : 50)
     this.#refuseIfDown()
     const begunAtMs = this.#clock.nowMs()
     if (begunAtMs > expiresAtMs) throw unavailable('began too late')

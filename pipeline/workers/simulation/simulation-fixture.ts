@@ -1,8 +1,10 @@
 /**
- * One run of the real worker code in a simulated world: virtual clock, simulated log and warehouse, processes that are
+ * One run of the real worker code in a simulated world: virtual clock, memory log, simulated warehouse, processes that are
  * killed, paused and started anew. The seed decides everything, so a run that fails can be repeated.
  */
 import { setImmediate } from 'node:timers/promises'
+import type { BatchStamp } from '#pipeline/log/log.ts'
+import { MemoryLog, MemoryStore } from '#pipeline/log/memory-log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
@@ -12,8 +14,7 @@ import type { ProtocolStep } from '../deliver-range.ts'
 import { startWorker, type Worker } from '../worker.ts'
 import { type SeededRandom, seededRandom } from './seeded-random.ts'
 import { simulatedBatch } from './simulated-batch.ts'
-import { SimulatedLog } from './simulated-log.ts'
-import { SimulatedProcess } from './simulated-process.ts'
+import { type CommitFaults, SimulatedProcess } from './simulated-process.ts'
 import { SimulatedWarehouse } from './simulated-warehouse.ts'
 
 export interface SimulationResult {
@@ -28,15 +29,18 @@ export interface SimulationResult {
 
 const insertBeginMsMax = 2_000
 const insertMsMax = 3_000
-const faultsMs = 30_000
+const faultsMs = 20_000
 const endMs = 200_000
-const sessionMsMax = 1_500
+const sessionMs = 2_000
+const group = 'workers'
 const stepsMax = 200_000
 
 export interface PlantedBug {
   readonly skipStep?: ProtocolStep
   /** False: the log takes commits of older generations. */
   readonly logFences?: boolean
+  /** True: requests to the warehouse are mostly lost, late or burnt, and processes live long. */
+  readonly warehouseStorm?: boolean
 }
 
 /** Runs the world of `seed` to its end. */
@@ -49,23 +53,26 @@ class World {
   readonly #skipSteps: ReadonlySet<ProtocolStep>
   readonly #random: SeededRandom
   readonly #clock = virtualClock()
-  readonly #log: SimulatedLog
+  readonly #store: MemoryStore
+  readonly #log: MemoryLog
+  readonly #logFences: boolean
   readonly #warehouse: SimulatedWarehouse
-  /** Partition and offset of each appended batch, by id. */
-  readonly #appended: { readonly partition: number; readonly offset: number }[] = []
+  /** Partition and offsets of each appended batch, by id. */
+  readonly #appended: { readonly partition: number; readonly offsets: readonly number[] }[] = []
   readonly #poison = new Set<number>()
   readonly #letters = new Set<string>()
   readonly #running = new Map<SimulatedProcess, Worker | undefined>()
   readonly #killShare: number
   readonly #pauseShare: number
   readonly #commitLossShare: number
+  readonly #repeatShare: number
   #calm = false
   #kills = 0
   #refusals = 0
   #pauses = 0
   readonly #faults: string[] = []
 
-  constructor(seed: number, { skipStep, logFences = true }: PlantedBug) {
+  constructor(seed: number, { skipStep, logFences = true, warehouseStorm = false }: PlantedBug) {
     this.#seed = seed
     this.#skipSteps = new Set(skipStep ? [skipStep] : [])
     this.#random = seededRandom(seed)
@@ -73,14 +80,19 @@ class World {
     // Each kind of fault is sometimes absent, so that others are seen alone, and in a storm all are frequent.
     const storm = random.chance(0.2) ? 4 : 1
     const share = (max: number) => (random.chance(0.3) ? 0 : random.next() * max * storm)
-    this.#killShare = share(0.02)
-    this.#pauseShare = share(0.02)
+    this.#killShare = warehouseStorm ? 0 : share(0.02)
+    this.#pauseShare = warehouseStorm ? 0 : share(0.02)
     this.#commitLossShare = share(0.1)
-    this.#log = new SimulatedLog(this.#clock, random.integer(1, 3), logFences)
+    this.#repeatShare = share(0.1)
+    this.#store = new MemoryStore('simulated', random.integer(1, 3))
+    this.#log = new MemoryLog({ store: this.#store, clock: this.#clock })
+    this.#logFences = logFences
     this.#warehouse = new SimulatedWarehouse({
       clock: this.#clock,
       random,
-      faults: { lossShare: Math.min(0.7, share(0.3)), burnShare: share(0.1) },
+      faults: warehouseStorm
+        ? { lossShare: 0.4, burnShare: 0.4 }
+        : { lossShare: Math.min(0.7, share(0.3)), burnShare: share(0.1) },
       poison: this.#poison,
       insertMsMax,
       tokenMsMax: insertBeginMsMax + insertMsMax,
@@ -102,7 +114,7 @@ class World {
     for (let index = random.integer(0, 4); index > 0; index--)
       this.#at(random.integer(0, faultsMs), () => this.#stopOne())
     for (let index = random.integer(0, 2); index > 0; index--) this.#outage()
-    this.#at(faultsMs * 2, () => this.#calmDown())
+    this.#at(faultsMs * 1.5, () => this.#calmDown())
     await this.#turn()
     this.#check(batchCount)
     return {
@@ -129,26 +141,38 @@ class World {
     const id = this.#appended.length
     const partition = this.#random.integer(0, this.#log.partitionCount - 1)
     const enqueuedAtMs = this.#clock.nowMs()
-    const stamp = {
+    const stamp: BatchStamp = {
       schemaVersion: 1,
       edgeId: 'edge',
       epoch: 1,
-      sequence: id,
+      sequence: this.#appended.filter((other) => other.partition === partition).length,
       messageCount: 1,
       enqueuedAtMsFirst: enqueuedAtMs,
       enqueuedAtMsLast: enqueuedAtMs,
     }
-    this.#appended.push({ partition, offset: -1 })
-    this.#appended[id] = { partition, offset: await this.#log.append(partition, stamp, simulatedBatch(id)) }
+    const offsets: number[] = []
+    this.#appended.push({ partition, offsets })
+    const append = async () => {
+      offsets.push(await this.#log.append(partition, stamp, simulatedBatch(id)))
+    }
+    // An append whose answer is lost is repeated, and the first one may even arrive after others.
+    if (this.#random.chance(this.#repeatShare)) this.#at(this.#random.integer(0, 3_000), () => void append())
+    await append()
   }
 
   #start(): void {
     const process = new SimulatedProcess(this.#clock, this.#random, (gated) => this.#atGate(gated))
     this.#running.set(process, undefined)
-    const faults = { commitLossShare: this.#calm ? 0 : this.#commitLossShare, killShare: 0, pauseShare: 0 }
+    const log = new MemoryLog({ store: this.#store, clock: process.clock, sessionMs })
+    const faults: CommitFaults = {
+      lossShare: this.#calm ? 0 : this.#commitLossShare,
+      ...(this.#logFences
+        ? {}
+        : { afterStale: (partition, position) => this.#store.positions.set(`${group} ${partition}`, position) }),
+    }
     void startWorker({
-      log: process.log(this.#log, faults),
-      group: 'workers',
+      log: process.log(log, faults),
+      group,
       sink: process.sink(this.#warehouse),
       deadLetters: process.deadLetters({
         put: async ({ partition, record }) => {
@@ -180,17 +204,14 @@ class World {
     this.#kills++
     process.kill()
     this.#running.delete(process)
-    this.#at(this.#random.integer(0, sessionMsMax), () => void process.evict())
     this.#at(this.#random.integer(0, 3_000), () => this.#start())
   }
 
   #pause(process: SimulatedProcess): void {
     this.#pauses++
     process.pause()
-    const pausedMs = this.#random.integer(10, 3 * (insertBeginMsMax + insertMsMax))
-    // The session may end while the process is away; then it comes back as a zombie.
-    if (pausedMs > sessionMsMax) this.#at(sessionMsMax, () => void process.evict())
-    this.#at(pausedMs, () => process.resume())
+    // Away for longer than its session it comes back as a zombie.
+    this.#at(this.#random.integer(10, 3 * (insertBeginMsMax + insertMsMax)), () => process.resume())
   }
 
   #stopOne(): void {
@@ -229,29 +250,31 @@ class World {
 
   #isDelivered(): boolean {
     const stored = new Set(this.#warehouse.ranges.flatMap(({ batchIds }) => batchIds))
-    return this.#appended.every(
-      ({ partition, offset }, id) => stored.has(id) || this.#letters.has(`${partition}/${offset}`),
-    )
+    return this.#appended.every((batch, id) => stored.has(id) || this.#isLetter(batch))
+  }
+
+  #isLetter({ partition, offsets }: { readonly partition: number; readonly offsets: readonly number[] }): boolean {
+    return offsets.some((offset) => this.#letters.has(`${partition}/${offset}`))
   }
 
   #check(batchCount: number): void {
     if (this.#appended.length !== batchCount) this.#faults.push('not every batch was appended')
     const times = new Map<number, number>()
     for (const { range, batchIds } of this.#warehouse.ranges) {
-      let offset = range.first
+      let before = range.first - 1
       for (const id of batchIds) {
         times.set(id, (times.get(id) ?? 0) + 1)
-        const at = this.#appended[id]
-        if (at?.partition !== range.partition || at.offset !== offset)
+        const batch = this.#appended[id]
+        const offset = batch?.offsets.find((one) => one > before && one <= range.last)
+        if (batch?.partition !== range.partition || offset === undefined)
           this.#faults.push(`batch ${id} is stored under another position`)
-        offset++
+        else before = offset
       }
-      if (offset !== range.last + 1) this.#faults.push(`range ${range.first}..${range.last} is stored in part`)
     }
     let lettersWithoutReason = 0
-    for (const [id, { partition, offset }] of this.#appended.entries()) {
+    for (const [id, batch] of this.#appended.entries()) {
       const count = times.get(id) ?? 0
-      const letter = this.#letters.has(`${partition}/${offset}`)
+      const letter = this.#isLetter(batch)
       if (count > 1) this.#faults.push(`batch ${id} is stored ${count} times`)
       if (count === 1 && letter) this.#faults.push(`batch ${id} is stored and a dead letter`)
       if (count === 0 && !letter) this.#faults.push(`batch ${id} is lost`)
