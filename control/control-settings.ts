@@ -1,0 +1,28 @@
+/** The settings of the control role and of an edge's door, in the shapes that control/ takes. */
+import type { Settings } from '#schemas/settings.ts'
+import type { AdmissionRules } from './auth/admission.ts'
+import { admissionRules } from './auth/admission-rules.ts'
+
+export interface ControlSettings {
+  readonly dataDir: string
+  readonly postgresUrl: string | undefined
+  readonly postgresConnectionsMax: number
+  readonly ownerKey: string | undefined
+  readonly rules: AdmissionRules
+  readonly devicesCachedMax: number
+  /** The hub's own name, for connection strings. */
+  readonly hostName: string
+}
+
+export function controlSettings(settings: Settings): ControlSettings {
+  const [hostName = ''] = settings.hostname.split(',')
+  return {
+    dataDir: settings.dataDir,
+    postgresUrl: settings.postgresUrl,
+    postgresConnectionsMax: settings.postgresConnections,
+    ownerKey: settings.ownerKey,
+    rules: admissionRules(settings.hostname, settings.clockSkewSeconds),
+    devicesCachedMax: settings.credentialsCached,
+    hostName: hostName.trim(),
+  }
+}
