@@ -70,38 +70,43 @@ export function assertOwner(state: GroupState, partition: number, memberId: stri
   )
 }
 
-/** Spreads partitions evenly; a live owner keeps its own up to its share. */
+/** The plan for these members, with what the members that left had owned set free. */
 function withPlan(
   partitions: readonly PartitionOwnership[],
   members: readonly GroupMemberState[],
 ): readonly PartitionOwnership[] {
-  const free = new Map<string, number>()
-  const share = Math.floor(partitions.length / Math.max(1, members.length))
-  const larger = partitions.length - share * members.length
-  for (const { id } of members) free.set(id, share)
-  let extra = larger
-  const take = (id: string): boolean => {
-    const left = free.get(id)
-    if (left === undefined) return false
-    if (left > 0) {
-      free.set(id, left - 1)
-      return true
-    }
-    // The first `larger` members that ask for one beyond their share get it, once.
-    if (left === 0 && extra > 0) {
-      extra--
-      free.set(id, -1)
-      return true
-    }
-    return false
-  }
-  const kept = partitions.map(({ owner, wanted }) => {
-    const holder = owner ?? wanted
-    return holder !== undefined && take(holder) ? holder : undefined
-  })
+  const ids = members.map(({ id }) => id)
+  const plan = spreadPartitions(
+    partitions.map(({ owner, wanted }) => owner ?? wanted),
+    ids,
+  )
   return partitions.map((partition, index) => {
-    const wanted = kept[index] ?? members.find(({ id }) => take(id))?.id
-    const owner = partition.owner !== undefined && free.has(partition.owner) ? partition.owner : undefined
+    const wanted = plan[index]
+    const owner = partition.owner !== undefined && ids.includes(partition.owner) ? partition.owner : undefined
     return owner === partition.owner && wanted === partition.wanted ? partition : { ...partition, owner, wanted }
   })
+}
+
+/**
+ * Spreads partitions evenly over members; who holds a partition keeps it as far as its share allows.
+ * @param holders the member that holds each partition now, if any
+ * @returns a member for each partition; `undefined` only if there are no members
+ */
+export function spreadPartitions(
+  holders: readonly (string | undefined)[],
+  members: readonly string[],
+): (string | undefined)[] {
+  const share = Math.floor(holders.length / Math.max(1, members.length))
+  const left = new Map(members.map((id) => [id, share]))
+  // So many members get one partition beyond the even share, the first that ask.
+  let extra = holders.length - share * members.length
+  const take = (id: string): boolean => {
+    const room = left.get(id) ?? -1
+    if (room < 0 || (room === 0 && extra === 0)) return false
+    if (room === 0) extra--
+    left.set(id, room - 1)
+    return true
+  }
+  const kept = holders.map((holder) => (holder !== undefined && take(holder) ? holder : undefined))
+  return kept.map((holder) => holder ?? members.find((id) => take(id)))
 }

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { silentLogger } from '#runtime/logger.ts'
 import { afterAll, describe, expect, it } from 'vitest'
+import { silentLogger } from '#runtime/logger.ts'
 import { killChildren, logConformance, stampOf } from './log.conformance.ts'
 import { type LmdbLogOptions, openLog } from './open-log.ts'
 
@@ -53,7 +53,6 @@ describe('the embedded log', () => {
         expect(confirmed).toBeGreaterThan(2)
         expect(await log.ranges()).toEqual([{ first: 0, next: confirmed }])
         expect(await log.read(0, confirmed - 1, 1)).toHaveLength(1)
-        await log.retain({ nowMs: 0, ageMsMax: 0, partitionBytesMax: 400_000, force: false })
         for (let index = 0; index < 5; index++)
           expect(await log.append(0, stampOf(confirmed), value)).toBe(confirmed + index)
         await log.close()
@@ -66,7 +65,9 @@ describe('the embedded log', () => {
   it('a dead member on this machine is replaced at once, without waiting for its session to end', async () => {
     const log = await openLog({ ...options('restart', 1), sessionMs: 3_600_000 })
     const { logger, ...plain } = { ...options('restart', 1), sessionMs: 3_600_000 }
-    const child = fork(new URL('./log-child.conformance.ts', import.meta.url), [JSON.stringify(plain), 'join'], { execArgv: [] })
+    const child = fork(new URL('./log-child.conformance.ts', import.meta.url), [JSON.stringify(plain), 'join'], {
+      execArgv: [],
+    })
     await once(child, 'message')
     await once(child, 'message')
     child.kill('SIGKILL')

@@ -1,7 +1,13 @@
 import { Worker } from 'node:worker_threads'
 import { PenstockError } from '#schemas/errors.ts'
 import type { LmdbStoreOptions } from './lmdb-store.ts'
-import { groupBytesMax, type WriterAnswer, type WriterCommand, type WriterRequest, type WriterResults } from './lmdb-writer.ts'
+import {
+  groupBytesMax,
+  type WriterAnswer,
+  type WriterCommand,
+  type WriterRequest,
+  type WriterResults,
+} from './lmdb-writer.ts'
 
 interface Pending {
   readonly command: WriterCommand

@@ -30,7 +30,11 @@ async function append(log: Log, recordCount: number): Promise<void> {
       enqueuedAtMsFirst: 1,
       enqueuedAtMsLast: 1,
     }
-    appends.push(log.append(partition, stamp, Buffer.from(value)).then((offset) => void process.send?.([partition, offset, value])))
+    appends.push(
+      log
+        .append(partition, stamp, Buffer.from(value))
+        .then((offset) => void process.send?.([partition, offset, value])),
+    )
     if (appends.length >= 8) await appends.shift()
   }
   await Promise.all(appends)

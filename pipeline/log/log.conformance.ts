@@ -1,10 +1,10 @@
 /** What every log holds, whichever adapter it is; run from a test file of each adapter. */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Assignment, BatchStamp, GroupMember, Log, LogRecord } from './log.ts'
 import { type OpenLogOptions, openLog } from './open-log.ts'
 
@@ -98,7 +98,9 @@ export function logConformance(name: string, subject: LogSubject): void {
         Array.from({ length: 200 }, (_, index) => log.append(index % 2, stampOf(index), text(String(index)))),
       )
       expect(offsets).toEqual(Array.from({ length: 200 }, (_, index) => Math.floor(index / 2)))
-      expect(textsOf(await readAll(log, 1, 100))).toEqual(Array.from({ length: 100 }, (_, index) => String(index * 2 + 1)))
+      expect(textsOf(await readAll(log, 1, 100))).toEqual(
+        Array.from({ length: 100 }, (_, index) => String(index * 2 + 1)),
+      )
     })
 
     it('a record as large as the limit is kept, and one byte more is refused', async () => {
@@ -190,13 +192,20 @@ export function logConformance(name: string, subject: LogSubject): void {
       const assignment = await (await join(log)).next(0)
       await members.pop()!.close()
       expect(assignment.revoked.aborted).toBe(true)
-      await expect(assignment.commit({ offset: 0, metadata: '' })).rejects.toMatchObject({ code: 'LOG_GENERATION_STALE' })
+      await expect(assignment.commit({ offset: 0, metadata: '' })).rejects.toMatchObject({
+        code: 'LOG_GENERATION_STALE',
+      })
       const second = await (await join(log)).next(0)
       const waiting = second.read(0, 1, 60_000).catch((error: unknown) => error)
       await log.close()
       expect(second.revoked.aborted).toBe(true)
       expect(isPenstockError(await waiting)).toBe(true)
-      for (const call of [() => log.append(0, stampOf(0), text('x')), () => log.ranges(), () => log.read(0, 0, 1), () => log.join('g', () => {})])
+      for (const call of [
+        () => log.append(0, stampOf(0), text('x')),
+        () => log.ranges(),
+        () => log.read(0, 0, 1),
+        () => log.join('g', () => {}),
+      ])
         await expect(call()).rejects.toMatchObject({ code: 'LOG_CLOSED' })
       await log.close()
     })
@@ -249,7 +258,10 @@ export function logConformance(name: string, subject: LogSubject): void {
       it('removes by size the oldest delivered records of each partition', async () => {
         const log = await open(2)
         for (let index = 0; index < 300; index++) await log.append(1, at(10_000), Buffer.alloc(100))
-        expect(await log.retain({ ...policy, partitionBytesMax: 1_000 })).toEqual({ removedRecords: 290, lostRecords: 0 })
+        expect(await log.retain({ ...policy, partitionBytesMax: 1_000 })).toEqual({
+          removedRecords: 290,
+          lostRecords: 0,
+        })
         expect(await log.ranges()).toEqual([
           { first: 0, next: 0 },
           { first: 290, next: 300 },
@@ -284,8 +296,11 @@ export function logConformance(name: string, subject: LogSubject): void {
       })
 
       it('several processes append to one partition without a gap, each in its own order [G-3]', async () => {
-        const children = await Promise.all([startChild(options!(topic, 1), 'append', 50), startChild(options!(topic, 1), 'append', 50)])
-        await Promise.all(children.map((child) => once(child, 'exit')))
+        const children = await Promise.all([
+          startChild(options!(topic, 1), 'append', 50),
+          startChild(options!(topic, 1), 'append', 50),
+        ])
+        await Promise.all(children.map(exited))
         const log = await open(1)
         const records = await readAll(log, 0, 100)
         expect(records.map(({ offset }) => offset)).toEqual(Array.from({ length: 100 }, (_, index) => index))
@@ -389,9 +404,17 @@ async function readAssigned(assignment: Assignment, offset: number, count: numbe
 
 const children = new Set<ReturnType<typeof fork>>()
 
-async function startChild(options: OpenLogOptions, action: string, count = Number.MAX_SAFE_INTEGER): Promise<ReturnType<typeof fork>> {
+async function startChild(
+  options: OpenLogOptions,
+  action: string,
+  count = Number.MAX_SAFE_INTEGER,
+): Promise<ReturnType<typeof fork>> {
   const { logger, clock, ...plain } = options
-  const child = fork(new URL('./log-child.conformance.ts', import.meta.url), [JSON.stringify(plain), action, String(count)], { execArgv: [] })
+  const child = fork(
+    new URL('./log-child.conformance.ts', import.meta.url),
+    [JSON.stringify(plain), action, String(count)],
+    { execArgv: [] },
+  )
   children.add(child)
   child.once('exit', () => children.delete(child))
   await once(child, 'message')
@@ -399,9 +422,12 @@ async function startChild(options: OpenLogOptions, action: string, count = Numbe
 }
 
 async function kill(child: ReturnType<typeof fork>): Promise<void> {
-  const exit = once(child, 'exit')
   child.kill('SIGKILL')
-  await exit
+  await exited(child)
+}
+
+async function exited(child: ReturnType<typeof fork>): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
 }
 
 /** Ends children that a failed test left behind. */

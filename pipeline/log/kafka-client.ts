@@ -1,0 +1,151 @@
+/**
+ * The door to `kafkajs`. Of it, this log uses the connections and the protocol (`Cluster`, `Broker`), not its producer and
+ * consumer:
+ *
+ * - Its producer shares one sequence over concurrent requests to several brokers: when one of them fails, the other's records
+ *   are sent again under new numbers and may be doubled, or another batch takes a failed one's numbers and is dropped as its
+ *   duplicate. `kafka-appender.ts` keeps a sequence and one request in flight for each partition.
+ * - Its consumer commits under the generation the member has now, not the one a partition was assigned under, and pushes
+ *   records instead of waiting to be asked. `kafka-member.ts` and `kafka-fetcher.ts` do that.
+ *
+ * `Cluster` and `Broker` are not in kafkajs's published types; the part used here is typed below, for the exact version that
+ * package.json names.
+ */
+import kafkajs, { type Kafka, type logCreator } from 'kafkajs'
+import type { Logger } from '#runtime/logger.ts'
+
+export interface KafkaRecord {
+  readonly offset: string
+  readonly timestamp: string
+  readonly value: Buffer | null
+  readonly headers: Readonly<Record<string, Buffer | string | undefined>>
+  readonly isControlRecord?: boolean
+}
+
+export interface KafkaBroker {
+  produce(request: {
+    acks: number
+    timeout: number
+    producerId: unknown
+    producerEpoch: number
+    topicData: readonly { topic: string; partitions: readonly ProducedPartition[] }[]
+  }): Promise<{ topics: readonly { partitions: readonly { partition: number; baseOffset: string }[] }[] }>
+  fetch(request: {
+    replicaId: number
+    isolationLevel: number
+    maxWaitTime: number
+    minBytes: number
+    maxBytes: number
+    topics: readonly {
+      topic: string
+      partitions: readonly { partition: number; fetchOffset: string; maxBytes: number }[]
+    }[]
+  }): Promise<{
+    responses: readonly { partitions: readonly { partition: number; messages: readonly KafkaRecord[] }[] }[]
+  }>
+  listOffsets(request: {
+    replicaId: number
+    isolationLevel: number
+    topics: readonly { topic: string; partitions: readonly { partition: number; timestamp: number }[] }[]
+  }): Promise<{ responses: readonly { partitions: readonly { partition: number; offset: string }[] }[] }>
+  initProducerId(request: { transactionTimeout: number }): Promise<{ producerId: unknown; producerEpoch: number }>
+  joinGroup(request: {
+    groupId: string
+    sessionTimeout: number
+    rebalanceTimeout: number
+    memberId: string
+    groupProtocols: readonly { name: string; metadata: Buffer }[]
+  }): Promise<{
+    generationId: number
+    leaderId: string
+    memberId: string
+    members: readonly { memberId: string; memberMetadata: Buffer }[]
+  }>
+  syncGroup(request: {
+    groupId: string
+    generationId: number
+    memberId: string
+    groupAssignment: readonly { memberId: string; memberAssignment: Buffer }[]
+  }): Promise<{ memberAssignment: Buffer }>
+  heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
+  leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
+  offsetCommit(request: {
+    groupId: string
+    groupGenerationId: number
+    memberId: string
+    topics: readonly {
+      topic: string
+      partitions: readonly { partition: number; offset: string; metadata: string }[]
+    }[]
+  }): Promise<unknown>
+  offsetFetch(request: {
+    groupId: string
+    topics: readonly { topic: string; partitions: readonly { partition: number }[] }[]
+  }): Promise<{
+    responses: readonly { partitions: readonly { partition: number; offset: string; metadata: string | null }[] }[]
+  }>
+}
+
+export interface ProducedPartition {
+  readonly partition: number
+  readonly firstSequence: number
+  readonly messages: readonly { readonly key: null; readonly value: Buffer; readonly headers: Record<string, string> }[]
+}
+
+export interface KafkaCluster {
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+  refreshMetadata(): Promise<void>
+  addTargetTopic(topic: string): Promise<void>
+  findTopicPartitionMetadata(topic: string): readonly { partitionId: number; leader: number }[]
+  findBroker(node: { nodeId: number }): Promise<KafkaBroker>
+  findControllerBroker(): Promise<KafkaBroker>
+  findGroupCoordinator(group: { groupId: string }): Promise<KafkaBroker>
+}
+
+/** A request without an answer for so long failed; its outcome is then unknown. */
+const requestMsMax = 10_000
+
+/** Quick and few: the callers here go on by themselves for as long as it makes sense. */
+const retry = { retries: 2, initialRetryTime: 50, maxRetryTime: 500 }
+
+export function createKafka(brokers: readonly string[], logger: Logger): Kafka {
+  return new kafkajs.Kafka({
+    clientId: 'penstock',
+    brokers: [...brokers],
+    connectionTimeout: 5_000,
+    requestTimeout: requestMsMax,
+    retry,
+    logLevel: kafkajs.logLevel.ERROR,
+    logCreator: logCreatorFor(logger),
+  })
+}
+
+/** kafkajs calls errors what its callers retry; here whoever gives up says so. */
+function logCreatorFor(logger: Logger): logCreator {
+  return () =>
+    ({ log: { message, logger: _, timestamp: __, stack: ___, ...fields } }) =>
+      logger.debug(`kafkajs: ${message}`, fields)
+}
+
+/** Connections of their own, so that one use (a long poll, a join) never keeps another waiting. */
+export function createCluster(kafka: Kafka): KafkaCluster {
+  const create = Object.getOwnPropertySymbols(kafka).find(
+    ({ description }) => description === 'private:Kafka:createCluster',
+  )
+  const factory: unknown = create && Reflect.get(kafka, create)
+  if (typeof factory !== 'function') throw new Error('this is not the version of kafkajs that package.json names')
+  return factory({ metadataMaxAge: 300_000, allowAutoTopicCreation: false })
+}
+
+/** Kafka's own name of an error (`NOT_ENOUGH_REPLICAS`), or kafkajs's class name. */
+export function faultType(error: unknown): string {
+  if (!(error instanceof Error)) return 'UNKNOWN'
+  if ('type' in error && typeof error.type === 'string') return error.type
+  return error.cause instanceof Error ? faultType(error.cause) : error.name
+}
+
+/** Resolves after a pause that grows with the number of failures, up to a second. */
+export function backoff(failures: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.min(1_000, 25 * 2 ** Math.min(failures, 10))))
+}

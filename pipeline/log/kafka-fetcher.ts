@@ -1,0 +1,207 @@
+import { PenstockError } from '#schemas/errors.ts'
+import { backoff, faultType, type KafkaCluster } from './kafka-client.ts'
+import { logRecordFromKafka } from './kafka-stamp.ts'
+import type { LogRecord } from './log.ts'
+
+/** Longest long poll if every reader of a broker waits, and if others may come meanwhile. */
+const pollMsMax = 250
+const pollMsWhenOthersRead = 10
+
+/** Bytes of one answer over all partitions; readers ask for at most `limits.readBytesMax` each. */
+const answerBytesMax = 64 * 1024 * 1024
+
+interface WaitingRead {
+  readonly partition: number
+  readonly offset: number
+  readonly bytesMax: number
+  readonly untilMs: number
+  readonly stop: AbortSignal | undefined
+  readonly resolve: (records: LogRecord[]) => void
+  readonly reject: (error: unknown) => void
+  failures: number
+}
+
+/** Fetches for readers that ask: one request in flight a broker, with all reads that wait there. */
+export class KafkaFetcher {
+  readonly #cluster: KafkaCluster
+  readonly #topic: string
+  /** Partitions some task reads from now and then; decides how long a poll may last. */
+  readonly readers = new Set<number>()
+  readonly #waiting = new Set<WaitingRead>()
+  readonly #busy = new Set<number>()
+  #scheduled = false
+  #closed = false
+
+  constructor(cluster: KafkaCluster, topic: string) {
+    this.#cluster = cluster
+    this.#topic = topic
+  }
+
+  /** At least one record from `offset` on, or none after `waitMs` or when `stop` aborts. @throws LOG_POSITION_LOST, LOG_UNAVAILABLE, LOG_CLOSED */
+  read(partition: number, offset: number, bytesMax: number, waitMs: number, stop?: AbortSignal): Promise<LogRecord[]> {
+    if (this.#closed) return Promise.reject(closedError(this.#topic))
+    return new Promise((resolve, reject) => {
+      const settle = () => stop?.removeEventListener('abort', abort)
+      const read: WaitingRead = {
+        partition,
+        offset,
+        bytesMax,
+        untilMs: performance.now() + waitMs,
+        stop,
+        failures: 0,
+        resolve: (records) => {
+          settle()
+          resolve(records)
+        },
+        reject: (error) => {
+          settle()
+          reject(error)
+        },
+      }
+      const abort = () => {
+        this.#waiting.delete(read)
+        read.resolve([])
+      }
+      stop?.addEventListener('abort', abort)
+      this.#waiting.add(read)
+      this.#schedule()
+    })
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const read of this.#waiting) read.reject(closedError(this.#topic))
+    this.#waiting.clear()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#closed) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#poll()
+    })
+  }
+
+  #poll(): void {
+    const leaders = this.#leaders()
+    const byLeader = new Map<number, WaitingRead[]>()
+    for (const read of this.#waiting) {
+      const leader = leaders.get(read.partition) ?? -1
+      if (!this.#busy.has(leader)) byLeader.set(leader, [...(byLeader.get(leader) ?? []), read])
+    }
+    for (const [leader, reads] of byLeader) {
+      this.#busy.add(leader)
+      void this.#fetchAll(leader, reads).then(() => {
+        this.#busy.delete(leader)
+        if (this.#waiting.size > 0) this.#schedule()
+      })
+    }
+  }
+
+  #leaders(): Map<number, number> {
+    try {
+      const partitions = this.#cluster.findTopicPartitionMetadata(this.#topic)
+      return new Map(partitions.map(({ partitionId, leader }) => [partitionId, leader]))
+    } catch {
+      return new Map() // no metadata yet: the fetch fails, refreshes it and tries again
+    }
+  }
+
+  /** kafkajs tells of one failed partition only, so a read that failed among others is tried alone. */
+  async #fetchAll(leader: number, reads: readonly WaitingRead[]): Promise<void> {
+    const one = reads.filter(({ failures }) => failures === 0)
+    if (one.length > 0) await this.#fetch(leader, distinct(one))
+    for (const read of reads) if (read.failures > 0 && this.#waiting.has(read)) await this.#fetch(leader, [read])
+  }
+
+  async #fetch(leader: number, reads: readonly WaitingRead[]): Promise<void> {
+    const nowMs = performance.now()
+    const pollMs = [...this.readers].every((partition) => reads.some((read) => read.partition === partition))
+      ? pollMsMax
+      : pollMsWhenOthersRead
+    const waitMs = Math.min(pollMs, ...reads.map(({ untilMs }) => untilMs - nowMs))
+    try {
+      const broker = await this.#cluster.findBroker({ nodeId: leader })
+      const { responses } = await broker.fetch({
+        replicaId: -1,
+        isolationLevel: 1,
+        maxWaitTime: Math.max(0, Math.ceil(waitMs)),
+        minBytes: 1,
+        maxBytes: answerBytesMax,
+        topics: [
+          {
+            topic: this.#topic,
+            partitions: reads.map(({ partition, offset, bytesMax }) => ({
+              partition,
+              fetchOffset: String(offset),
+              maxBytes: Math.max(1, Math.min(bytesMax, answerBytesMax)),
+            })),
+          },
+        ],
+      })
+      const answers = new Map(
+        responses.flatMap(({ partitions }) => partitions).map(({ partition, messages }) => [partition, messages]),
+      )
+      for (const read of reads) {
+        const records = (answers.get(read.partition) ?? [])
+          .filter(({ isControlRecord }) => isControlRecord !== true)
+          .map(logRecordFromKafka)
+          .filter(({ offset }) => offset >= read.offset)
+        read.failures = 0
+        if (records.length > 0) this.#settle(read, bounded(records, read.bytesMax))
+        else if (performance.now() >= read.untilMs) this.#settle(read, [])
+      }
+    } catch (error) {
+      await this.#failed(reads, error)
+    }
+  }
+
+  #settle(read: WaitingRead, records: LogRecord[]): void {
+    if (this.#waiting.delete(read)) read.resolve(records)
+  }
+
+  async #failed(reads: readonly WaitingRead[], error: unknown): Promise<void> {
+    const type = faultType(error)
+    for (const read of reads) {
+      read.failures++
+      if (reads.length > 1) continue
+      const fault =
+        type === 'OFFSET_OUT_OF_RANGE'
+          ? new PenstockError(
+              'LOG_POSITION_LOST',
+              `offset ${read.offset} of partition ${read.partition} is not in topic ${this.#topic}`,
+              { cause: error },
+            )
+          : performance.now() >= read.untilMs && read.failures > 5
+            ? new PenstockError('LOG_UNAVAILABLE', `Kafka cannot be read: ${type}`, { cause: error })
+            : undefined
+      if (fault !== undefined && this.#waiting.delete(read)) read.reject(fault)
+    }
+    if (type === 'OFFSET_OUT_OF_RANGE' || this.#closed) return
+    await backoff(reads[0]?.failures ?? 0)
+    await this.#cluster
+      .connect()
+      .then(() => this.#cluster.refreshMetadata())
+      .catch(() => {}) // no broker answers: the next attempt fails too, and comes back here
+  }
+}
+
+/** The first read of each partition; a fetch names a partition once. */
+function distinct(reads: readonly WaitingRead[]): WaitingRead[] {
+  const partitions = new Set<number>()
+  return reads.filter(({ partition }) => !partitions.has(partition) && partitions.add(partition))
+}
+
+function bounded(records: LogRecord[], bytesMax: number): LogRecord[] {
+  let bytes = 0
+  const end = records.findIndex(({ value }, index) => {
+    bytes += value.length
+    return index > 0 && bytes > bytesMax
+  })
+  return end < 0 ? records : records.slice(0, end)
+}
+
+function closedError(topic: string): PenstockError {
+  return new PenstockError('LOG_CLOSED', `log ${topic} is closed`)
+}
