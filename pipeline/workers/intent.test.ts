@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest'
+import { emptyNote, noteFromText, textFromNote, tokenOf } from './intent.ts'
+
+const range = {
+  topic: 't',
+  partition: 3,
+  first: 10,
+  last: 19,
+  rowCount: 1_000,
+  enqueuedAtMsFirst: 1_767_000_000_000,
+  enqueuedAtMsLast: 1_767_000_000_999,
+}
+const stamp = {
+  schemaVersion: 1,
+  edgeId: 'edge-1',
+  epoch: 1_767_000_000_000,
+  sequence: 42,
+  messageCount: 100,
+  enqueuedAtMsFirst: 0,
+  enqueuedAtMsLast: 0,
+}
+
+test('a note comes back from its text as it was: golden', () => {
+  const note = { intent: { range, token: tokenOf(range, stamp) }, delivered: 'edge-1 1767000000000 0-41' }
+  const text = textFromNote(note)
+  expect(text).toBe(
+    '{"v":1,"b":19,"token":"t/3/10-19/edge-1.1767000000000.42","rows":1000,"from":1767000000000,"to":1767000000999,' +
+      '"delivered":"edge-1 1767000000000 0-41"}',
+  )
+  expect(noteFromText('t', 3, 10, text)).toEqual(note)
+  expect(noteFromText('t', 3, 10, textFromNote({ intent: undefined, delivered: 'x' }))).toEqual({
+    intent: undefined,
+    delivered: 'x',
+  })
+  expect(textFromNote(emptyNote)).toBe('')
+  expect(noteFromText('t', 3, 10, '')).toEqual(emptyNote)
+})
+
+test('a note that is not understood stops the partition instead of being guessed', () => {
+  for (const text of [
+    'x',
+    '1',
+    'null',
+    '{}',
+    '{"v":2,"delivered":""}',
+    '{"v":1,"b":9,"token":"t","rows":1,"from":1,"to":1,"delivered":""}',
+    '{"v":1,"b":19,"rows":1,"from":1,"to":1,"delivered":""}',
+  ])
+    expect(() => noteFromText('t', 3, 10, text), text).toThrow(expect.objectContaining({ code: 'INTENT_CORRUPT' }))
+})
+
+test('tokens differ by range, and by log when one is made anew under the same name', () => {
+  const tokens = [
+    tokenOf(range, stamp),
+    tokenOf({ ...range, last: 18 }, stamp),
+    tokenOf({ ...range, first: 11 }, stamp),
+    tokenOf({ ...range, partition: 4 }, stamp),
+    tokenOf({ ...range, topic: 'u' }, stamp),
+    tokenOf(range, { ...stamp, epoch: stamp.epoch + 1 }),
+  ]
+  expect(new Set(tokens).size).toBe(tokens.length)
+})
