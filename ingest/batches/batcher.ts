@@ -13,7 +13,7 @@
  * When full: `pendingBytes` counts the capacity of all buffers that are not yet settled. Above `pendingBytesMax` the batcher
  * asks its listener to pause all sockets, and to resume at half of it (G-4).
  */
-import { constants, zstdCompress } from 'node:zlib'
+import { constants, zstdCompress, zstdCompressSync } from 'node:zlib'
 import type { BatchStamp, Log } from '#pipeline/log/log.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -39,6 +39,9 @@ export interface BatcherOptions {
 }
 
 const dayMs = 86_400_000
+const compression = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
+/** So few bytes are compressed at once: the way to the thread pool and back costs more than the work. */
+const compressedHereBytesMax = 8 * 1024
 const underWayMax = 2
 const retryDelayMsMin = 50
 const retryDelayMsMax = 5_000
@@ -66,6 +69,7 @@ export class Batcher {
   readonly failuresTotal
   readonly droppedTotal
   readonly #pauses
+  #timing = false
   #closing = false
 
   constructor(options: BatcherOptions) {
@@ -104,6 +108,19 @@ export class Batcher {
     for (const partition of this.partitions) partition.close()
   }
 
+  /**
+   * Begins the delay after which all open batches are closed. It is one for all partitions, so that their appends reach the log
+   * together and share its commit; a batch waits for `batchDelayMs` at most.
+   */
+  closeLater(): void {
+    if (this.#timing) return
+    this.#timing = true
+    this.options.clock.after(this.options.batchDelayMs, () => {
+      this.#timing = false
+      for (const partition of this.partitions) partition.closeWhenDue()
+    })
+  }
+
   hold(bytes: number): void {
     this.pendingBytes += bytes
     if (this.full || this.pendingBytes <= this.options.pendingBytesMax) return
@@ -140,7 +157,6 @@ export class PartitionBatcher {
   #open: OpenBatch | undefined
   #openCapacityBytes = 0
   #due = false
-  #cancelTimer: (() => void) | undefined
   #sequence = 0
   #expectedBytes = 0
   #appending = false
@@ -175,8 +191,6 @@ export class PartitionBatcher {
     if (batch === undefined) return
     this.#open = undefined
     this.#due = false
-    this.#cancelTimer?.()
-    this.#cancelTimer = undefined
     this.#expectedBytes = batch.length
     const closed: ClosedBatch = {
       batch,
@@ -188,6 +202,12 @@ export class PartitionBatcher {
     this.#compress(closed)
   }
 
+  /** The delay is over: closes the open batch now, or once fewer batches are under way. */
+  closeWhenDue(): void {
+    this.#due = this.#open !== undefined
+    this.#closeIfDue()
+  }
+
   /** Resolves when nothing of this partition is open or under way. */
   idle(): Promise<void> {
     if (this.#open === undefined && this.#closed.length === 0) return Promise.resolve()
@@ -195,15 +215,12 @@ export class PartitionBatcher {
   }
 
   #begin(): OpenBatch {
-    const { buffers, day, nowMs, options } = this.#batcher
+    const { buffers, day, nowMs } = this.#batcher
     const batch = new OpenBatch(buffers.take(this.#expectedBytes), day, nowMs)
     this.#open = batch
     this.#openCapacityBytes = batch.bytes.length
     this.#batcher.hold(this.#openCapacityBytes)
-    this.#cancelTimer = options.clock.after(options.batchDelayMs, () => {
-      this.#due = true
-      this.#closeIfDue()
-    })
+    this.#batcher.closeLater()
     return batch
   }
 
@@ -219,17 +236,21 @@ export class PartitionBatcher {
   #compress(closed: ClosedBatch): void {
     const { batch } = closed
     const raw = batch.bytes.subarray(0, batch.length)
-    const options = {
-      params: { [constants.ZSTD_c_compressionLevel]: 1 },
-      pledgedSrcSize: raw.length,
-      chunkSize: Math.max(16 * 1024, raw.length >> 1),
+    if (raw.length <= compressedHereBytesMax) {
+      this.#compressed(closed, zstdCompressSync(raw, compression))
+      return
     }
+    const options = { ...compression, pledgedSrcSize: raw.length, chunkSize: Math.max(16 * 1024, raw.length >> 1) }
     zstdCompress(raw, options, (error, compressed) => {
       if (error) throw error // no input makes zstandard fail; out of memory does, and then nothing more may be acknowledged
-      closed.value = batchFromBlock(batch.messageCount, compressed)
-      this.#batcher.buffers.give(batch.bytes)
-      void this.#appendInOrder()
+      this.#compressed(closed, compressed)
     })
+  }
+
+  #compressed(closed: ClosedBatch, compressed: Uint8Array): void {
+    closed.value = batchFromBlock(closed.batch.messageCount, compressed)
+    this.#batcher.buffers.give(closed.batch.bytes)
+    void this.#appendInOrder()
   }
 
   async #appendInOrder(): Promise<void> {
