@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Installs what the tests with real servers need on a Debian machine, and fetches Kafka's jars. Quick if all is there.
+# Anything it cannot install is named; the tests then say what they skip (or fail with CI=true).
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+PATH=$PATH:/usr/sbin
+
+packages=()
+need() { # need <program> <package>…
+  command -v "$1" >/dev/null || packages+=("${@:2}")
+}
+need mosquitto mosquitto
+need mosquitto_pub mosquitto-clients
+need kcat kcat
+need java default-jre-headless
+need mvn maven
+need setpriv util-linux
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || packages+=(postgresql)
+
+if [ ${#packages[@]} -gt 0 ]; then
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "testbed: missing ${packages[*]}; installing them needs root and apt-get" >&2
+    exit 0
+  fi
+  echo "testbed: installing ${packages[*]}"
+  # Servers are started by the tests themselves: packages must not start theirs.
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -q
+  apt-get install -q -y --no-install-recommends "${packages[@]}"
+fi
+
+# The project's own Node runs TypeScript; before `npm install` the tests fetch the jars themselves.
+node="$here/../../node_modules/.bin/node"
+if [ -x "$node" ]; then "$node" "$here/fetch-kafka.ts"; fi

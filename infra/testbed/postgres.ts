@@ -1,0 +1,94 @@
+import { execFile } from 'node:child_process'
+import { chownSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { findExecutable, subFolders } from './executables.ts'
+import { freePorts, ServerProcess } from './server-process.ts'
+
+export interface PostgresForTests {
+  /** `postgres://…` of an empty database whose user may do everything. */
+  readonly url: string
+  readonly port: number
+  /** Kills the server (SIGKILL); `start` brings it back on the same data. */
+  kill(): Promise<void>
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Debian keeps the server's binaries out of PATH. */
+const serverFolders = (): string[] => subFolders('/usr/lib/postgresql').map((folder) => join(folder, 'bin'))
+
+/** What is missing to start PostgreSQL here; `undefined` if nothing is. */
+export function postgresMissing(): string | undefined {
+  if (findExecutable('postgres', serverFolders()) === undefined) return 'no PostgreSQL server'
+  if (process.getuid?.() === 0 && findExecutable('setpriv') === undefined)
+    return 'no setpriv, and PostgreSQL refuses to run as root'
+  return undefined
+}
+
+/** Starts a real PostgreSQL on a free loopback port with an empty data folder. As root it runs as user `postgres` or `nobody`. */
+export async function startPostgres(): Promise<PostgresForTests> {
+  const postgres = findExecutable('postgres', serverFolders())
+  const initdb = findExecutable('initdb', serverFolders())
+  if (postgres === undefined || initdb === undefined) throw new Error('no PostgreSQL server on this machine')
+  const folder = mkdtempSync(join(tmpdir(), 'penstock-postgres-'))
+  const prefix = await otherUser(folder)
+  const run = (command: string, args: readonly string[]): [string, string[]] => {
+    const [first = command, ...rest] = [...prefix, command, ...args]
+    return [first, rest]
+  }
+  const data = join(folder, 'data')
+  const [port = 0] = await freePorts(1)
+  const environment = { ...process.env, LC_ALL: 'C.UTF-8' }
+  let server: ServerProcess | undefined
+
+  const start = async (): Promise<void> => {
+    const args = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-F', '-c', 'timezone=UTC']
+    const started = new ServerProcess('PostgreSQL', ...run(postgres, args), environment)
+    server = started
+    await started.until(async () => started.output.includes('database system is ready to accept connections'))
+  }
+  const stop = async (signal: NodeJS.Signals): Promise<void> => {
+    await server?.stop(signal)
+    server = undefined
+  }
+  const remove = (): void => rmSync(folder, { recursive: true, force: true })
+
+  try {
+    const args = ['-D', data, '-U', 'penstock', '--auth=trust', '--encoding=UTF8', '--no-sync', '--no-instructions']
+    await promisify(execFile)(...run(initdb, args), { env: environment, cwd: folder })
+    await start()
+  } catch (error) {
+    await stop('SIGKILL')
+    remove()
+    throw error
+  }
+  return {
+    url: `postgres://penstock@127.0.0.1:${port}/postgres`,
+    port,
+    kill: () => stop('SIGKILL'),
+    start,
+    stop: async () => {
+      await stop('SIGINT') // PostgreSQL's fast shutdown
+      remove()
+    },
+  }
+}
+
+/** The words before a command that let it run as a user PostgreSQL accepts, who then owns the folder. */
+async function otherUser(folder: string): Promise<readonly string[]> {
+  if (process.getuid?.() !== 0) return []
+  for (const name of ['postgres', 'nobody']) {
+    const id = (flag: string) =>
+      promisify(execFile)('id', [flag, name]).then(
+        ({ stdout }) => Number(stdout),
+        () => undefined,
+      )
+    const [user, group] = await Promise.all([id('-u'), id('-g')])
+    if (user === undefined || group === undefined) continue
+    chownSync(folder, user, group)
+    return ['setpriv', `--reuid=${user}`, `--regid=${group}`, '--clear-groups', '--']
+  }
+  throw new Error('PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody')
+}
