@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { zstdCompressSync } from 'node:zlib'
@@ -10,7 +11,7 @@ import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { batchFromBlock, batchHeader, blocksOfBatch, envelopeSchema } from '#schemas/batch.ts'
 import type { Sink, SinkRange } from '#schemas/sink.ts'
-import { openClickHouseSink } from './clickhouse-sink.ts'
+import { insertStatement, openClickHouseSink } from './clickhouse-sink.ts'
 import { prepareTables } from './clickhouse-tables.ts'
 
 const envelopeType = Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
@@ -111,6 +112,31 @@ describe('ClickHouse sink over the embedded engine', () => {
     expect(await count()).toBe(0)
     expect(await sink.accepts()).toBe(true)
     expect(await count()).toBe(0)
+  })
+
+  test('a request that is cut off between two blocks stores nothing: no part of an insert ever counts for the whole [G-2]', async () => {
+    const chunks = [batch([envelope('a', startMs)]), blocksOfBatch(batch([envelope('b', startMs)]))]
+    const statement = insertStatement(range(9, 2), later())
+    const query = new URLSearchParams({
+      query: statement,
+      insert_deduplication_token: 'cut',
+      deduplicate_insert_select: 'force_enable',
+    })
+    await new Promise<void>((resolve) => {
+      const socket = connect(engine.port, '127.0.0.1', () => {
+        const head = `POST /?${query} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`
+        const first = chunks[0] ?? Buffer.alloc(0)
+        // The first whole block is sent, then the sender dies.
+        socket.write(
+          Buffer.concat([Buffer.from(`${head}${first.length.toString(16)}\r\n`), first, Buffer.from('\r\n')]),
+          () => socket.destroy(),
+        )
+      })
+      socket.on('close', () => resolve())
+    })
+    // Had the cut one stored its first block, this one would be taken for its repetition and one row would be missing.
+    await sink.insert(range(9, 2), 'cut', chunks, later())
+    expect(await count()).toBe(2)
   })
 
   test('what is stored is asked by position and time, so an older log with the same positions is told apart', async () => {
