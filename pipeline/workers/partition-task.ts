@@ -112,7 +112,13 @@ class PartitionTask {
     const { intent, delivered } = noteFromText(topic, partition, position.offset, position.metadata)
     this.#delivered = new DeliveredSequences(delivered)
     if (!intent) return
-    const records = await this.#reader.through(intent.range.last)
+    let records: readonly ReadRecord[] | undefined
+    try {
+      records = await this.#reader.through(intent.range.last)
+    } catch (error) {
+      if (!isPenstockError(error, 'LOG_POSITION_LOST')) throw error
+      return await this.#recoverLost(intent, error)
+    }
     if (!records) return
     logger.info('open intent found', { partition, first: intent.range.first, last: intent.range.last })
     const outcome = await this.#deliver(intent, records, true)
@@ -191,6 +197,22 @@ class PartitionTask {
     }
   }
 
+  /** The intent's batches are gone, so it can't be repeated: once nothing of it can land any more, its rows say what became of it. */
+  async #recoverLost({ range }: Intent, cause: unknown): Promise<void> {
+    const { sink, clock, ended, insertBeginMsMax, logger } = this.#options
+    await sleep(clock, insertBeginMsMax + sink.insertMsMax, ended)
+    while (!ended.aborted) {
+      try {
+        if ((await sink.stored(range)) === 0) return await this.#skipLost(cause)
+        return await this.#restartAt(range.last + 1)
+      } catch (error) {
+        if (!isPenstockError(error) || error.disposition !== 'retry') throw error
+        logger.warn('the sink does not say what it has stored', { partition: range.partition, error })
+        await sleep(clock, retryDelayMs, ended)
+      }
+    }
+  }
+
   /** Retention removed what was not delivered: nothing brings it back, so it is said loudly and delivery goes on. */
   async #skipLost(cause: unknown): Promise<void> {
     const { assignment, logger, metrics } = this.#options
@@ -198,9 +220,14 @@ class PartitionTask {
     const lost = Math.max(0, first - this.#offset)
     logger.error('the log removed batches before they were delivered', { partition: assignment.partition, lost, cause })
     metrics.series('penstock_log_positions_lost_total').add(lost)
-    this.#offset = first
+    await this.#restartAt(first)
+  }
+
+  async #restartAt(offset: number): Promise<void> {
+    this.#offset = offset
     await this.#commit(undefined)
-    this.#reader = new RangeReader(this.#options, first)
+    this.#options.onOffset(offset)
+    this.#reader = new RangeReader(this.#options, offset)
     void this.#reader.run()
   }
 

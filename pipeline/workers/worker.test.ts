@@ -1,0 +1,176 @@
+import { setImmediate } from 'node:timers/promises'
+import { afterEach, describe, expect, test } from 'vitest'
+import { MemoryLog, MemoryStore } from '#pipeline/log/memory-log.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { virtualClock } from '#runtime/virtual-clock.ts'
+import { metricsTable } from '#schemas/metrics.ts'
+import type { Sink, SinkRange } from '#schemas/sink.ts'
+import { seededRandom } from './simulation/seeded-random.ts'
+import { simulatedBatch } from './simulation/simulated-batch.ts'
+import { SimulatedWarehouse } from './simulation/simulated-warehouse.ts'
+import { startWorker, type Worker } from './worker.ts'
+
+const dayMs = 86_400_000
+const insertDelayMs = 100
+
+describe('worker', () => {
+  const clock = virtualClock(20_000 * dayMs - 1_000)
+  const metrics = new Metrics(metricsTable)
+  let worker: Worker | undefined
+
+  afterEach(async () => {
+    const closed = worker?.close()
+    worker = undefined
+    await turnUntil(() => closed)
+    await closed
+  })
+
+  function open() {
+    const store = new MemoryStore('telemetry', 1)
+    const log = new MemoryLog({ store, clock })
+    const sink = new SimulatedWarehouse({
+      clock,
+      random: seededRandom(1),
+      faults: { lossShare: 0, burnShare: 0 },
+      poison: new Set(),
+      insertMsMax: 3_000,
+      tokenMsMax: 5_000,
+      requestMsMax: 1_000,
+    })
+    let id = 0
+    const append = (enqueuedAtMs = clock.nowMs(), messageCount = 1) =>
+      log.append(0, stamp(id, enqueuedAtMs, messageCount), simulatedBatch(id++))
+    return { store, log, sink, append }
+  }
+
+  async function start(log: MemoryLog, sink: Sink): Promise<Worker> {
+    const starting = startWorker({
+      log,
+      group: 'g',
+      sink,
+      deadLetters: { put: async () => {} },
+      logger: silentLogger,
+      metrics,
+      insertDelayMs,
+      insertBeginMsMax: 2_000,
+      clock,
+    })
+    worker = await starting
+    worker.finished.catch(() => {})
+    return worker
+  }
+
+  /** Turns the clock from event to event until `done` is true or settles. */
+  async function turnUntil(done: () => boolean | Promise<unknown> | undefined): Promise<void> {
+    for (let step = 0; step < 20_000; step++) {
+      await setImmediate()
+      const result = done()
+      if (result === true || result === undefined) return
+      if (result !== false && (await Promise.race([result.then(() => true), setImmediate(false)]))) return
+      clock.step()
+    }
+    throw new Error('it never happens')
+  }
+
+  const settled = (log: MemoryLog, offset: number) => () =>
+    log.position('g', 0)?.offset === offset && !log.position('g', 0)?.metadata.includes('"b":')
+  const ranges = (sink: SimulatedWarehouse) => sink.ranges.map(({ range: { first, last } }) => [first, last])
+
+  test('a tail is inserted after the delay without more traffic, and batches of two days never together', async () => {
+    const { log, sink, append } = open()
+    const midnightMs = Math.ceil(clock.nowMs() / dayMs) * dayMs
+    for (const atMs of [midnightMs - 2, midnightMs - 1, midnightMs, midnightMs + 1]) await append(atMs)
+    await start(log, sink)
+    await turnUntil(settled(log, 4))
+    expect(ranges(sink)).toEqual([
+      [0, 1],
+      [2, 3],
+    ])
+  })
+
+  test('close writes the position down, and the next worker begins there', async () => {
+    const { log, sink, append } = open()
+    await append()
+    const first = await start(log, sink)
+    await turnUntil(() => sink.ranges.length === 1)
+    await turnUntil(() => first.close())
+    await append()
+    await start(log, sink)
+    await turnUntil(settled(log, 2))
+    expect(ranges(sink)).toEqual([
+      [0, 0],
+      [1, 1],
+    ])
+  })
+
+  test('batches that retention removed before delivery are counted, and delivery goes on behind them', async () => {
+    const { log, sink, append, store } = open()
+    for (let index = 0; index < 5; index++) await append()
+    store.positions.set('g 0', { offset: 1, metadata: '' })
+    const keep = store.partitions[0]!
+    keep.records.splice(0, 3)
+    keep.first = 3
+    await start(log, sink)
+    await turnUntil(settled(log, 5))
+    expect(ranges(sink)).toEqual([[3, 4]])
+    expect(metrics.series('penstock_log_positions_lost_total').value).toBe(2)
+  })
+
+  test.each([
+    [true, 0],
+    [false, 2],
+  ])('an open intent whose batches are gone is settled by what is stored (%s), not guessed', async (stored, lost) => {
+    const { log, sink, append, store } = open()
+    for (let index = 0; index < 4; index++) await append()
+    const range: SinkRange = {
+      topic: 'telemetry',
+      partition: 0,
+      first: 0,
+      last: 1,
+      rowCount: 2,
+      enqueuedAtMsFirst: 1,
+      enqueuedAtMsLast: 2,
+    }
+    if (stored) sink.ranges.push({ range, batchIds: [0, 1] })
+    const metadata = '{"v":1,"b":1,"token":"t","rows":2,"from":1,"to":2,"delivered":""}'
+    store.positions.set('g 0', { offset: 0, metadata })
+    store.partitions[0]!.records.splice(0, 2)
+    store.partitions[0]!.first = 2
+    const before = metrics.series('penstock_log_positions_lost_total').value
+    await start(log, sink)
+    await turnUntil(settled(log, 4))
+    expect(ranges(sink).at(-1)).toEqual([2, 3])
+    expect(metrics.series('penstock_log_positions_lost_total').value - before).toBe(lost)
+  })
+
+  test('a note that is not understood ends the worker with the reason', async () => {
+    const { log, sink, append, store } = open()
+    await append()
+    store.positions.set('g 0', { offset: 0, metadata: 'someone else wrote this' })
+    const { finished } = await start(log, sink)
+    await expect(finished).rejects.toMatchObject({ code: 'INTENT_CORRUPT' })
+    expect(sink.ranges).toEqual([])
+  })
+
+  test('a backlog is delivered whole and in order [G-3]', async () => {
+    const { log, sink, store } = open()
+    const records = store.partitions[0]!.records
+    for (let id = 0; id < 3_000; id++) records.push({ stamp: stamp(id, clock.nowMs(), 1), value: simulatedBatch(id) })
+    await start(log, sink)
+    await turnUntil(settled(log, 3_000))
+    expect(sink.ranges.flatMap(({ batchIds }) => batchIds)).toEqual(Array.from({ length: 3_000 }, (_, id) => id))
+  })
+})
+
+function stamp(sequence: number, enqueuedAtMs: number, messageCount: number) {
+  return {
+    schemaVersion: 1,
+    edgeId: 'edge',
+    epoch: 1,
+    sequence,
+    messageCount,
+    enqueuedAtMsFirst: enqueuedAtMs,
+    enqueuedAtMsLast: enqueuedAtMs,
+  }
+}
