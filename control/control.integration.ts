@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { Metrics } from '#runtime/metrics.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { admissionRules } from './auth/admission-rules.ts'
 import { Authenticator } from './auth/authenticator.ts'
+import { makeCertificate } from './auth/certificate-maker.ts'
 import type { Refused } from './auth/connect-attempt.ts'
 import { parseConnectionString } from './auth/connection-string.ts'
 import { readOwnerKey } from './auth/policies.ts'
@@ -224,6 +226,51 @@ describe('the control role on the embedded store', () => {
     expect((await call('GET', '/devices/b-01', { scope: 'hub.example/devices/b-01' })).status).toBe(200)
     expect((await fetch(`http://127.0.0.1:${server.port}/devices`)).status).toBe(401)
     expect((await call('PATCH', '/devices/b-01')).status).toBe(404)
+  })
+
+  test('a certificate authority lets devices in once its owner has proven possession, and no longer when it is removed', async () => {
+    const times = { notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + 3_600_000 }
+    const root = makeCertificate({ commonName: 'maker', authority: true, ...times })
+    const leaf = makeCertificate({ commonName: 'by-ca', issuer: root, use: 'client', ...times })
+    const other = makeCertificate({ commonName: 'other', issuer: root, use: 'client', ...times })
+    const path = '/certificateAuthorities/maker'
+    expect((await call('PUT', path, { body: { certificate: leaf.certificatePem } })).status).toBe(400)
+    expect((await call('PUT', path, { body: { certificate: 'nonsense' } })).status).toBe(400)
+    const pending = await call('PUT', path, { body: { certificate: root.certificatePem } })
+    expect(pending.body).toMatchObject({ name: 'maker', isVerified: false, subject: 'CN=maker' })
+    await call('PUT', '/devices/by-ca', { body: { authentication: { type: 'certificateAuthority' } } })
+    const authenticator = new Authenticator({
+      directory: control.directory,
+      rules,
+      devicesCachedMax: 100,
+      metrics: new Metrics(metricsTable),
+      logger: silentLogger,
+    })
+    const connect = (deviceId: string, certificate: typeof leaf) =>
+      authenticator.authenticate({
+        clientId: deviceId,
+        username: `hub.example/${deviceId}/?api-version=2021-04-12`,
+        password: undefined,
+        certificates: [new X509Certificate(certificate.certificatePem)],
+        confidential: true,
+      })
+    expect(await connect('by-ca', leaf)).toMatchObject({ code: 'AUTH_CERTIFICATE_REFUSED' })
+    const proof = makeCertificate({ commonName: pending.body.verificationCode, issuer: root, ...times })
+    const selfMade = makeCertificate({ commonName: pending.body.verificationCode, ...times })
+    expect((await call('POST', `${path}/verify`, { body: { certificate: selfMade.certificatePem } })).status).toBe(400)
+    const verified = await call('POST', `${path}/verify`, { body: { certificate: proof.certificatePem } })
+    expect(verified.body).toMatchObject({ name: 'maker', isVerified: true })
+    expect((await call('PUT', path, { body: { certificate: root.certificatePem } })).body.isVerified).toBe(true)
+    expect(await connect('by-ca', other)).toMatchObject({ code: 'AUTH_CERTIFICATE_REFUSED' })
+    const admitted = await connect('by-ca', leaf)
+    if (!admitted.admitted) throw new Error(admitted.reason)
+    const revoked: Refused[] = []
+    authenticator.watch(admitted, (refused) => revoked.push(refused))
+    expect((await call('GET', '/certificateAuthorities')).body).toHaveLength(1)
+    expect((await call('DELETE', path)).status).toBe(204)
+    expect((await call('GET', path)).status).toBe(404)
+    await expect.poll(() => revoked.map(({ code }) => code)).toEqual(['AUTH_REVOKED'])
+    authenticator.close()
   })
 
   test('every operation of a service is in the audit log, and no secret is', async () => {

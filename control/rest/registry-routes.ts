@@ -4,129 +4,32 @@
  *   GET /devices[?top=n]          list          GET PUT DELETE /devices/{d}                 If-Match: etag or *
  *   POST /devices                 bulk          GET /devices/{d}/modules
  *   POST /devices/query           query         GET PUT DELETE /devices/{d}/modules/{m}
- *   GET /statistics/devices, /statistics/service
+ *   GET /statistics/devices, /statistics/service                authorities: see `authority-operations.ts`
  */
-import type { Clock } from '#runtime/clock.ts'
-import type { HttpMethod, HttpRouter } from '#runtime/http.ts'
+import type { HttpRouter } from '#runtime/http.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
-import type { Logger } from '#runtime/logger.ts'
-import type { Metrics } from '#runtime/metrics.ts'
-import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { MetricName } from '#schemas/metrics.ts'
-import { publicReason } from '../auth/admission.ts'
 import { argumentFault, type Identity, type IdentityId } from '../identity.ts'
-import type { IfMatch, Registry, Right } from '../registry.ts'
+import type { IfMatch, Registry } from '../registry.ts'
+import { authorityOperations } from './authority-operations.ts'
 import { bulkAnswer } from './bulk.ts'
 import { contentFrom, documentOf, isObject, jsonFrom, twinDocument } from './documents.ts'
-import { faultAnswer, hubFaultOf } from './rest-errors.ts'
-import type { ServiceGate } from './service-gate.ts'
-
-export interface RegistryRoutesOptions {
-  readonly registry: Registry
-  readonly gate: ServiceGate
-  readonly metrics: Metrics<MetricName>
-  /** Area `audit`: one line a change at info, a refusal at warn, a read at debug. */
-  readonly audit: Logger
-  readonly logger: Logger
-  readonly clock: Clock
-}
-
-interface Operation {
-  readonly method: HttpMethod
-  readonly pattern: string
-  readonly right: Right
-  /** Reads a body up to this size. */
-  readonly bodyBytesMax?: number
-  readonly run: (request: HttpRequest, body: Uint8Array) => Promise<HttpAnswer>
-}
+import { type Operation, registerOperation, type ServiceRoutesOptions } from './operation.ts'
+import { faultAnswer } from './rest-errors.ts'
 
 /** Adds the registry's routes. Path ids are percent-encoded. */
-export function registerRegistryRoutes(router: HttpRouter, options: RegistryRoutesOptions): void {
-  for (const operation of operationsOn(options.registry)) registerOperation(router, options, operation)
-  for (const pattern of ['/devices', '/devices/*', '/statistics/*']) {
+export function registerRegistryRoutes(router: HttpRouter, options: ServiceRoutesOptions): void {
+  const operations = [...operationsOn(options.registry), ...authorityOperations(options.registry, options.clock)]
+  for (const operation of operations) registerOperation(router, options, operation)
+  for (const pattern of ['/devices', '/devices/*', '/statistics/*', '/certificateAuthorities/*']) {
     router.route({
       method: 'ANY',
       pattern,
       handle: () => faultAnswer(new PenstockError('REGISTRY_PATH_UNKNOWN', 'nothing is served here by this method')),
     })
   }
-}
-
-function registerOperation(router: HttpRouter, options: RegistryRoutesOptions, operation: Operation): void {
-  const { method, pattern, right, bodyBytesMax } = operation
-  // Whose token it was, between `admit` and `handle` of one request.
-  const callers = new WeakMap<HttpRequest, string>()
-  const finish = (request: HttpRequest, result: HttpAnswer, fault?: unknown): HttpAnswer => {
-    audit(options, operation, request, callers.get(request), result.status, fault)
-    options.metrics
-      .series('penstock_registry_requests_total', { method, route: pattern, status: String(result.status) })
-      .add(1)
-    return result
-  }
-  const failed = (request: HttpRequest, error: unknown): HttpAnswer => {
-    if (hubFaultOf(error).status === 500) options.logger.error('a registry request failed', { pattern, error })
-    return finish(request, faultAnswer(error), error)
-  }
-  router.route({
-    method,
-    pattern,
-    bodyBytesMax,
-    tooLargeAnswer: faultAnswer(
-      new PenstockError('REGISTRY_BODY_TOO_LARGE', `a body holds at most ${limits.registryBodyBytesMax} bytes`),
-    ),
-    admit(request) {
-      const admission = options.gate.admit(request.header('authorization'), right, resourceOf(request))
-      if (!('admitted' in admission)) {
-        callers.set(request, admission.policy.name)
-        return undefined
-      }
-      const fault = new PenstockError(admission.code, publicReason(admission))
-      return finish(request, faultAnswer(fault), admission.reason)
-    },
-    async handle(request, body) {
-      try {
-        return finish(request, await operation.run(request, body))
-      } catch (error) {
-        return failed(request, error)
-      }
-    },
-  })
-}
-
-/** The path's segments, decoded: what a token's scope must cover. A path that cannot be decoded is covered by whole-hub tokens only. */
-function resourceOf(request: HttpRequest): string[] {
-  return request.path
-    .split('/')
-    .filter((segment) => segment !== '')
-    .map((segment) => {
-      try {
-        return decodeURIComponent(segment)
-      } catch {
-        return '\0'
-      }
-    })
-}
-
-function audit(
-  { audit: log }: RegistryRoutesOptions,
-  { method, right }: Operation,
-  request: HttpRequest,
-  caller: string | undefined,
-  status: number,
-  fault: unknown,
-): void {
-  const fields = {
-    operation: `${method} ${request.path}`,
-    policy: caller,
-    status,
-    from: request.remoteAddress,
-    fault: isPenstockError(fault) ? fault.code : typeof fault === 'string' ? fault : undefined,
-  }
-  if (status === 401) log.warn('refused', fields)
-  else if (right === 'RegistryWrite') log.info('changed', fields)
-  else log.debug('read', fields)
 }
 
 function operationsOn(registry: Registry): Operation[] {

@@ -1,0 +1,114 @@
+/**
+ * What every route of a service API has in common:
+ *
+ *   gate (policy, right, scope) ─▶ body ─▶ run ─▶ answer or fault in the hub's form ─▶ metric, audit line
+ */
+import type { Clock } from '#runtime/clock.ts'
+import type { HttpMethod, HttpRouter } from '#runtime/http.ts'
+import type { HttpAnswer } from '#runtime/http-answer.ts'
+import type { HttpRequest } from '#runtime/http-request.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Metrics } from '#runtime/metrics.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import type { MetricName } from '#schemas/metrics.ts'
+import { publicReason } from '../auth/admission.ts'
+import type { Registry, Right } from '../registry.ts'
+import { faultAnswer, hubFaultOf } from './rest-errors.ts'
+import type { ServiceGate } from './service-gate.ts'
+
+export interface ServiceRoutesOptions {
+  readonly registry: Registry
+  readonly gate: ServiceGate
+  readonly metrics: Metrics<MetricName>
+  /** Area `audit`: one line a change at info, a refusal at warn, a read at debug. */
+  readonly audit: Logger
+  readonly logger: Logger
+  readonly clock: Clock
+}
+
+/** One route of a service API. */
+export interface Operation {
+  readonly method: HttpMethod
+  readonly pattern: string
+  readonly right: Right
+  /** Reads a body up to this size. */
+  readonly bodyBytesMax?: number
+  readonly run: (request: HttpRequest, body: Uint8Array) => Promise<HttpAnswer>
+}
+
+/** Adds a route that asks for a right, answers faults as the hub does, counts itself and leaves a line in the audit log. */
+export function registerOperation(router: HttpRouter, options: ServiceRoutesOptions, operation: Operation): void {
+  const { method, pattern, right, bodyBytesMax } = operation
+  // Whose token it was, between `admit` and `handle` of one request.
+  const callers = new WeakMap<HttpRequest, string>()
+  const finish = (request: HttpRequest, result: HttpAnswer, fault?: unknown): HttpAnswer => {
+    audit(options, operation, request, callers.get(request), result.status, fault)
+    options.metrics
+      .series('penstock_registry_requests_total', { method, route: pattern, status: String(result.status) })
+      .add(1)
+    return result
+  }
+  const failed = (request: HttpRequest, error: unknown): HttpAnswer => {
+    if (hubFaultOf(error).status === 500) options.logger.error('a registry request failed', { pattern, error })
+    return finish(request, faultAnswer(error), error)
+  }
+  router.route({
+    method,
+    pattern,
+    bodyBytesMax,
+    tooLargeAnswer: faultAnswer(
+      new PenstockError('REGISTRY_BODY_TOO_LARGE', `a body holds at most ${limits.registryBodyBytesMax} bytes`),
+    ),
+    admit(request) {
+      const admission = options.gate.admit(request.header('authorization'), right, resourceOf(request))
+      if (!('admitted' in admission)) {
+        callers.set(request, admission.policy.name)
+        return undefined
+      }
+      const fault = new PenstockError(admission.code, publicReason(admission))
+      return finish(request, faultAnswer(fault), admission.reason)
+    },
+    async handle(request, body) {
+      try {
+        return finish(request, await operation.run(request, body))
+      } catch (error) {
+        return failed(request, error)
+      }
+    },
+  })
+}
+
+/** The path's segments, decoded: what a token's scope must cover. A path that cannot be decoded is covered by whole-hub tokens only. */
+function resourceOf(request: HttpRequest): string[] {
+  return request.path
+    .split('/')
+    .filter((segment) => segment !== '')
+    .map((segment) => {
+      try {
+        return decodeURIComponent(segment)
+      } catch {
+        return '\0'
+      }
+    })
+}
+
+function audit(
+  { audit: log }: ServiceRoutesOptions,
+  { method, right }: Operation,
+  request: HttpRequest,
+  caller: string | undefined,
+  status: number,
+  fault: unknown,
+): void {
+  const fields = {
+    operation: `${method} ${request.path}`,
+    policy: caller,
+    status,
+    from: request.remoteAddress,
+    fault: isPenstockError(fault) ? fault.code : typeof fault === 'string' ? fault : undefined,
+  }
+  if (status === 401) log.warn('refused', fields)
+  else if (right === 'RegistryWrite') log.info('changed', fields)
+  else log.debug('read', fields)
+}
