@@ -53,6 +53,7 @@ describe('the embedded log', () => {
         expect(confirmed).toBeGreaterThan(2)
         expect(await log.ranges()).toEqual([{ first: 0, next: confirmed }])
         expect(await log.read(0, confirmed - 1, 1)).toHaveLength(1)
+        await log.retain({ nowMs: 0, ageMsMax: 0, partitionBytesMax: 400_000, force: false })
         for (let index = 0; index < 5; index++)
           expect(await log.append(0, stampOf(confirmed), value)).toBe(confirmed + index)
         await log.close()

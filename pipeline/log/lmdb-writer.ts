@@ -127,7 +127,9 @@ function retain(store: LmdbStore, partition: number, policy: RetentionPolicy): R
   const end = Math.min(next, first + retainRecordsMax)
   const plan = planRetention(keptRecords(store, partition, first, end), { bytes, delivered, policy })
   for (let offset = first; offset < first + plan.removed; offset++) store.removeRecord(partition, offset)
-  if (plan.removed > 0) store.putPartition(partition, { first: first + plan.removed, next, bytes: plan.bytesLeft })
+  // Also when nothing was removed: LMDB reuses the pages that one transaction freed only after another one has committed, and on
+  // a full disk an append cannot be that one.
+  store.putPartition(partition, { first: first + plan.removed, next, bytes: plan.bytesLeft })
   return plan
 }
 

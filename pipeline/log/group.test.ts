@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest'
+import { assertOwner, emptyGroup, type GroupState, groupLeave, groupStep, spreadPartitions } from './group.ts'
+
+const none: ReadonlySet<string> = new Set()
+const member = (id: string) => ({ id, process: 'p' })
+const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
+
+/** Deterministic random numbers (mulberry32). */
+function randomFrom(start: number): (below: number) => number {
+  let state = start
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
+  }
+}
+
+describe('spreadPartitions', () => {
+  it('gives every partition to a member, shares differ by one at most, and nobody loses what its share allows', () => {
+    const random = randomFrom(seed)
+    for (let round = 0; round < 500; round++) {
+      const members = Array.from({ length: 1 + random(6) }, (_, index) => `m${index}`)
+      const holders = Array.from(
+        { length: random(40) },
+        () => [undefined, 'gone', ...members][random(members.length + 2)],
+      )
+      const spread = spreadPartitions(holders, members)
+      const counts = members.map((id) => spread.filter((owner) => owner === id).length)
+      expect(
+        spread.every((owner) => owner !== undefined && members.includes(owner)),
+        `SEED=${seed}`,
+      ).toBe(true)
+      expect(Math.max(...counts) - Math.min(...counts), `SEED=${seed}`).toBeLessThanOrEqual(1)
+      const share = Math.floor(holders.length / members.length)
+      for (const id of members) {
+        const held = holders.filter((holder) => holder === id).length
+        const kept = spread.filter((owner, index) => owner === id && holders[index] === id).length
+        expect(kept, `SEED=${seed}`).toBeGreaterThanOrEqual(Math.min(held, share))
+      }
+    }
+  })
+})
+
+describe('a group', () => {
+  it('has one owner a partition, whose generation is new with every change of owner, under any joins, leaves and deaths', () => {
+    const random = randomFrom(seed)
+    const ids = ['a', 'b', 'c', 'd']
+    let state: GroupState = emptyGroup(7)
+    for (let round = 0; round < 2_000; round++) {
+      const before = state
+      const id = ids[random(ids.length)]!
+      state =
+        random(10) === 0
+          ? groupLeave(state, id)
+          : groupStep(state, member(id), random(20) === 0 ? new Set([ids[random(ids.length)]!]) : none)
+      for (const [index, { owner, generation }] of state.partitions.entries()) {
+        const old = before.partitions[index]!
+        expect(generation, `SEED=${seed}`).toBeGreaterThanOrEqual(old.generation)
+        if (owner !== undefined && owner !== old.owner) expect(generation, `SEED=${seed}`).toBe(old.generation + 1)
+        if (owner !== undefined)
+          expect(
+            state.members.some((one) => one.id === owner),
+            `SEED=${seed}`,
+          ).toBe(true)
+        const oldLives = state.members.some((one) => one.id === old.owner)
+        if (owner !== undefined && oldLives) expect(owner, `SEED=${seed}`).toBe(old.owner)
+      }
+    }
+    for (let round = 0; round < 3; round++)
+      for (const { id } of state.members) state = groupStep(state, member(id), none)
+    if (state.members.length > 0)
+      expect(state.partitions.every(({ owner, wanted }) => owner === wanted && owner !== undefined)).toBe(true)
+  })
+
+  it('accepts a commit from the owner under its generation only [G-2]', () => {
+    let state = groupStep(emptyGroup(2), member('a'), none)
+    const { generation } = state.partitions[0]!
+    expect(() => assertOwner(state, 0, 'a', generation)).not.toThrow()
+    expect(() => assertOwner(state, 0, 'b', generation)).toThrow(
+      expect.objectContaining({ code: 'LOG_GENERATION_STALE' }),
+    )
+    expect(() => assertOwner(state, 0, 'a', generation - 1)).toThrow(
+      expect.objectContaining({ code: 'LOG_GENERATION_STALE' }),
+    )
+    state = groupStep(state, member('b'), new Set(['a']))
+    expect(() => assertOwner(state, 0, 'a', generation)).toThrow(
+      expect.objectContaining({ code: 'LOG_GENERATION_STALE' }),
+    )
+    expect(state.partitions.map(({ owner }) => owner)).toEqual(['b', 'b'])
+  })
+})
