@@ -265,6 +265,24 @@ describe('delivery from log to ClickHouse', () => {
     expect((await listDeadLetters(deadLetters)).map(({ letter }) => letter.offset)).toEqual([offset])
   })
 
+  test('a batch that an edge appended twice becomes rows once, before and after a restart of the worker [G-2]', async () => {
+    const again = async () => {
+      const [record] = await log.read(0, 0, 1)
+      await log.append(0, record!.stamp, record!.value)
+    }
+    await append(0, 3, startMs)
+    await again()
+    const first = await start()
+    await delivered()
+    await first.close()
+    await again()
+    await append(0, 3, startMs)
+    await start()
+    await delivered()
+    expect(await count()).toBe(6)
+    expect(await verdicts()).toMatchObject([{ batches: 4, missing: 0, double: 0, rows: 6 }, {}, {}])
+  })
+
   test('verify counts what is missing and what is double, and names the offset', async () => {
     for (let index = 0; index < 4; index++) {
       await append(1, 10, startMs)
