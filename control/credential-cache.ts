@@ -64,6 +64,12 @@ export class CredentialCache {
     return asking
   }
 
+  /** True if nothing has changed since these were given; asks nobody and does not count as use. */
+  holds(deviceId: string, entry: object, trust: object): boolean {
+    const now = this.#entries.get(deviceId)
+    return now === entry && this.#trust === trust && now.untilMs > this.#clock.nowMs()
+  }
+
   /** Policies and authorities; a promise only if they must be asked for. Rejects with AUTH_DIRECTORY_UNAVAILABLE. */
   trust(): Trust | Promise<Trust> {
     if (this.#trust) return this.#trust

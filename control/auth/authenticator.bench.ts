@@ -66,7 +66,12 @@ async function main(devices: number): Promise<void> {
       }
       return Math.round((devices / Number(process.hrtime.bigint() - start)) * 1e9)
     }
-    const result = { devices, unknownPerSecond: await storm(), cachedPerSecond: await storm() }
+    const result = {
+      devices,
+      unknownPerSecond: await storm(),
+      cachedPerSecond: await storm(),
+      requestsPerSecond: await requests(authenticator, attempts),
+    }
     process.stdout.write(`${JSON.stringify(result)}\n`)
   } finally {
     authenticator.close()
@@ -74,6 +79,27 @@ async function main(devices: number): Promise<void> {
     await control.close()
     rmSync(dataDir, { recursive: true, force: true })
   }
+}
+
+/** HTTP requests, each device with one token for ten of them. */
+async function requests(
+  authenticator: Authenticator,
+  attempts: readonly { clientId: string; password: Buffer }[],
+): Promise<number> {
+  const tokens = attempts.map(({ clientId, password }) => ({
+    id: { deviceId: clientId, moduleId: undefined },
+    authorization: password.toString(),
+    certificates: [],
+    confidential: true,
+  }))
+  const start = process.hrtime.bigint()
+  for (let round = 0; round < 10; round++) {
+    for (const attempt of tokens) {
+      const admission = authenticator.authenticateRequest(attempt)
+      if (!(await admission).admitted) throw new Error('a request was refused')
+    }
+  }
+  return Math.round(((tokens.length * 10) / Number(process.hrtime.bigint() - start)) * 1e9)
 }
 
 if (process.argv[1] === import.meta.filename) await main(Number(process.argv[2] ?? 20_000))

@@ -210,6 +210,33 @@ describe('who may connect [G-6]', () => {
     expect(await outcome(request(token, 'e'))).toBe('AUTH_IDENTITY_UNKNOWN')
     expect(await outcome(request(''))).toBe('AUTH_CREDENTIALS_MISSING')
   })
+
+  test('a token that was admitted before is admitted at once until it expires, or its device or policy changes', async () => {
+    const { authenticator, directory, time } = setUp()
+    const request = (token: Buffer, deviceId = 'd', confidential = true) => {
+      const id = { deviceId, moduleId: undefined }
+      return authenticator.authenticateRequest({ id, authorization: token.toString(), certificates: [], confidential })
+    }
+    const own = connect({}).password
+    const policyToken = connect({ key: keyOf(90), policyName: 'device', scope: 'hub.example' }).password
+    for (let count = 0; count < 3; count++) {
+      expect(await outcome(request(own))).toBe('admitted')
+      expect(await outcome(request(policyToken))).toBe('admitted')
+      expect(await outcome(request(own, 'e'))).toBe('AUTH_IDENTITY_UNKNOWN')
+      expect(await outcome(request(own, 'd', false))).toBe('AUTH_TRANSPORT_INSECURE')
+    }
+    directory.trustNow = { policies: [], authorities: [] }
+    directory.notify({ kind: 'trust' })
+    expect(await outcome(request(own))).toBe('admitted')
+    expect(await outcome(request(policyToken))).toBe('AUTH_IDENTITY_UNKNOWN')
+    directory.change(device('d', { status: 'disabled' }))
+    expect(await outcome(request(own))).toBe('AUTH_IDENTITY_DISABLED')
+    directory.change(device('d'))
+    expect(await outcome(request(own))).toBe('admitted')
+    expect(await outcome(request(own))).toBe('admitted')
+    time.nowMs += 361_000
+    expect(await outcome(request(own))).toBe('AUTH_TOKEN_EXPIRED')
+  })
 })
 
 describe('the cache of credentials', () => {

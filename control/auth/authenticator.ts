@@ -8,13 +8,14 @@
  */
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import type { Metrics } from '#runtime/metrics.ts'
+import type { Counter, Metrics } from '#runtime/metrics.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { CredentialCache } from '../credential-cache.ts'
 import type { Directory } from '../directory.ts'
 import type { IdentityId } from '../identity.ts'
 import { type Admission, type AdmissionRules, type Admitted, admit } from './admission.ts'
+import { AdmittedRequests } from './admitted-requests.ts'
 import { type Claim, type ConnectAttempt, claimOf, evidenceOf, type Refused, refusal } from './connect-attempt.ts'
 import { RevocationWatch } from './revocation-watch.ts'
 
@@ -44,11 +45,17 @@ export class Authenticator {
   readonly #clock: Clock
   readonly #cache: CredentialCache
   readonly #watch: RevocationWatch
+  readonly #requests: AdmittedRequests
+  readonly #admitted: Counter
+  readonly #lookups: Counter
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#cache = new CredentialCache(options.directory, this.#clock, options.devicesCachedMax)
+    this.#requests = new AdmittedRequests(options.devicesCachedMax)
+    this.#admitted = options.metrics.series('penstock_auth_admissions_total', { outcome: 'admitted' })
+    this.#lookups = options.metrics.series('penstock_auth_lookups_total')
     this.#watch = new RevocationWatch(
       options.directory,
       this.#cache,
@@ -79,9 +86,18 @@ export class Authenticator {
     certificates,
     confidential,
   }: RequestAttempt): Admission | Promise<Admission> {
+    const known = confidential
+      ? this.#requests.admitted(id, authorization, this.#cache, this.#clock.nowMs())
+      : undefined
+    if (known) return this.#counted(known)
     const password = authorization === '' ? undefined : Buffer.from(authorization, 'latin1')
     const evidence = evidenceOf(password, certificates, confidential)
-    return 'admitted' in evidence ? this.#counted(evidence) : this.#decide({ id, evidence })
+    if ('admitted' in evidence) return this.#counted(evidence)
+    const admission = this.#decide({ id, evidence })
+    if (!(admission instanceof Promise) && admission.admitted && evidence.kind !== 'certificate') {
+      this.#requests.keep(authorization, admission, this.#cache)
+    }
+    return admission
   }
 
   /**
@@ -125,9 +141,9 @@ export class Authenticator {
   }
 
   #counted(admission: Admission): Admission {
-    const outcome = admission.admitted ? 'admitted' : admission.code
-    this.#options.metrics.series('penstock_auth_admissions_total', { outcome }).add(1)
-    this.#options.metrics.series('penstock_auth_lookups_total').set(this.#cache.lookups)
+    if (admission.admitted) this.#admitted.add(1)
+    else this.#options.metrics.series('penstock_auth_admissions_total', { outcome: admission.code }).add(1)
+    this.#lookups.set(this.#cache.lookups)
     return admission
   }
 }
