@@ -2,11 +2,10 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { silentLogger } from '#runtime/logger.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Assignment, BatchStamp, GroupMember, Log, LogRecord } from './log.ts'
-import { type OpenLogOptions, openLog } from './open-log.ts'
+import type { OpenLogOptions } from './open-log.ts'
 
 /** One adapter under test. */
 export interface LogSubject {
@@ -434,5 +433,3 @@ async function exited(child: ReturnType<typeof fork>): Promise<void> {
 export function killChildren(): void {
   for (const child of children) child.kill('SIGKILL')
 }
-
-export { openLog, silentLogger }

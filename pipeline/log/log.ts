@@ -63,7 +63,7 @@ export interface Assignment {
    * @throws LOG_POSITION_LOST if `offset` was removed by retention; the message says what is left.
    */
   read(offset: number, bytesMax: number, waitMs: number): Promise<LogRecord[]>
-  /** Stores the group's position durably. Accepted only from the current generation. */
+  /** Stores the group's position durably. Accepted only from the current generation. @throws LOG_UNAVAILABLE (retry) */
   commit(position: GroupPosition): Promise<void>
 }
 
@@ -78,7 +78,9 @@ export interface Log {
   readonly partitionCount: number
   /**
    * Appends a batch and resolves with its offset once it is durable (Kafka `acks=all`; LMDB synced). Appends to one
-   * partition from one process keep their call order.
+   * partition from one process keep their call order. On Kafka it waits out an outage instead of failing, because only the same
+   * request again is known to the broker as the same batch. A record is readable only once it is durable. `value` must not
+   * change until then.
    * @throws LOG_APPEND_FAILED (retry: the record may be appended again), LOG_RECORD_TOO_LARGE, LOG_CLOSED, LOG_DISK_FULL
    */
   append(partition: number, stamp: BatchStamp, value: Uint8Array): Promise<number>
