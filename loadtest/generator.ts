@@ -10,6 +10,7 @@ import { type ConnectionCounters, type ConnectionShared, DeviceConnection, nowUs
 import { LatencyHistogram, type LatencySnapshot } from './latency.ts'
 import type { DeviceLedger } from './ledger.ts'
 import { deviceIdOf, type LoadOptions } from './options.ts'
+import { seededRandom } from './seeded-random.ts'
 
 /** Sums of a process while it runs. */
 export interface GeneratorProgress {
@@ -272,15 +273,4 @@ function quotaOf({ messages, connections }: LoadOptions, index: number): number 
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-/** A small generator of random numbers from 0 to 1 (mulberry32): the same seed gives the same run. */
-function seededRandom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }

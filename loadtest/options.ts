@@ -84,6 +84,8 @@ Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compa
   --cpus <list>             pin the generator to these CPUs, e.g. 1 or 0,2-3 (Linux)
   --json <file>             also write the whole result as JSON; - for standard output instead of the screen
 
+Faults: npm run loadtest -- --scenario list
+
 Exit code: 0 all acknowledged messages are stored exactly once and in order, 1 not so, 2 the run itself failed.
 Latencies count from the moment a message was to be sent, also when the target or the generator was late.`
 

@@ -33,6 +33,15 @@ export function processTreeOf(pid: number): number[] {
   return tree
 }
 
+/** Words of a process's command line, joined by spaces; empty if it is gone or only waits to be reaped. */
+export function commandLineOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+  } catch {
+    return ''
+  }
+}
+
 /** Fields behind the process name, which may hold spaces: state, parent, …; utime and stime are at 11 and 12. */
 function statFieldsOf(pid: number): string[] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')

@@ -38,6 +38,11 @@ export const errorTable = {
     disposition: 'close',
     meaning: 'the log refused a batch for good; its messages are not acknowledged',
   },
+  INGEST_OVERLOADED: {
+    disposition: 'retry',
+    meaning: 'the edge cannot take more at the moment; nothing of this was taken',
+  },
+  INGEST_BODY_MALFORMED: { disposition: 'reject', meaning: 'an HTTP telemetry request that cannot be read' },
   INGEST_QOS_REFUSED: { disposition: 'close', meaning: 'QoS 2 is not offered' },
   INGEST_CONNECT_REFUSED: { disposition: 'close', meaning: 'a CONNECT that names no acceptable device or version' },
   INGEST_NOT_AUTHORIZED: {
@@ -143,6 +148,11 @@ export const errorTable = {
     disposition: 'fatal',
     meaning: 'the target did not accept all connections of a load test in time',
   },
+  LOADTEST_SCENARIO_STALLED: {
+    disposition: 'fatal',
+    meaning: 'what a scenario of faults waited for did not come about',
+  },
+  LOADTEST_SCENARIO_IMPOSSIBLE: { disposition: 'fatal', meaning: 'this machine lacks what a scenario of faults needs' },
   LOADTEST_GENERATOR_FAILED: { disposition: 'fatal', meaning: 'a process of the load generator ended early' },
 } as const satisfies Record<string, { disposition: Disposition; meaning: string }>
 

@@ -1,11 +1,11 @@
 /** What benches measure, each started as processes of its own on free ports and given CPUs, and stopped again. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PenstockError } from '#schemas/errors.ts'
-import { cpuSecondsOf, processTreeOf } from '../process-cpu.ts'
+import { commandLineOf, cpuSecondsOf, processTreeOf } from '../process-cpu.ts'
 
 /** Something that speaks MQTT, ClickHouse's protocol, or both. */
 export interface Target {
@@ -198,12 +198,4 @@ function freePort(): Promise<number> {
       server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
     })
   })
-}
-
-function commandLineOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
-  } catch {
-    return ''
-  }
 }
