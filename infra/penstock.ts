@@ -6,47 +6,63 @@ import { fatalExitCode } from './roles/role-process.ts'
 
 const usage = `penstock <command>
 
-  start        everything on this machine, as \`npm start\` does
-  edge         one edge process: devices connect to it
-  worker       one worker: delivers from the log to ClickHouse
-  warehouse    the embedded ClickHouse engine behind its HTTP protocol
+  start          everything on this machine, as \`npm start\` does
+  edge           one edge process: devices connect to it
+  worker         one worker: delivers from the log to ClickHouse
+  control        the registry of devices
+  warehouse      the embedded ClickHouse engine behind its HTTP protocol
+
+  devices        create, list, show, disable, delete devices; their connection strings
+  dead-letters   list, show, replay, drop what ClickHouse refused for good
+  verify         compare the log with ClickHouse
 
 Settings are environment variables PENSTOCK_*, or lines of a file named by PENSTOCK_CONFIG; docs/SETTINGS.md lists them.
 `
 
-async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    options: { index: { type: 'string', default: '0' }, help: { type: 'boolean', short: 'h' } },
-    allowPositionals: true,
-  })
-  const command = positionals[0]
-  if (values.help || command === undefined) {
-    process.stdout.write(usage)
-    process.exitCode = values.help ? 0 : 1
-    return
-  }
+/** Each command loads only what it needs: an edge has no use for the engine, nor a warehouse for Kafka. */
+async function run(command: string, args: readonly string[]): Promise<void> {
   const settings = settingsFromEnvironment(process.env)
-  // Each command loads only what it needs: an edge has no use for the engine, nor a warehouse for Kafka.
   switch (command) {
     case 'start':
       process.exit(await (await import('./supervisor/supervisor.ts')).runSupervisor(settings))
       break
     case 'edge':
-      return (await import('./roles/edge-role.ts')).runEdge(settings, Number(values.index))
+      return (await import('./roles/edge-role.ts')).runEdge(settings, indexOf(args))
     case 'worker':
       return (await import('./roles/worker-role.ts')).runWorker(settings)
+    case 'control':
+      return (await import('./roles/control-role.ts')).runControl(settings)
     case 'warehouse':
       return (await import('./roles/warehouse-role.ts')).runWarehouse(settings)
+    case 'devices':
+      return (await import('./commands.ts')).runDevices(settings, args)
+    case 'dead-letters':
+      return (await import('./commands.ts')).runDeadLetters(settings, args)
+    case 'verify':
+      process.exitCode = await (await import('./commands.ts')).runVerify(settings)
+      return
     default:
       process.stderr.write(`unknown command: ${command}\n\n${usage}`)
       process.exitCode = 1
   }
 }
 
-try {
-  await main()
-} catch (error) {
-  if (!isPenstockError(error)) throw error
-  createLogger('penstock', 'error').error(error.message, { code: error.code })
-  process.exit(error.disposition === 'fatal' ? fatalExitCode : 1)
+/** Number of an edge process among those of this machine. */
+function indexOf(args: readonly string[]): number {
+  const { values } = parseArgs({ args: [...args], options: { index: { type: 'string', default: '0' } } })
+  return Number(values.index)
+}
+
+const [command, ...args] = process.argv.slice(2)
+if (command === undefined || command === '--help' || command === '-h') {
+  process.stdout.write(usage)
+  process.exitCode = command === undefined ? 1 : 0
+} else {
+  try {
+    await run(command, args)
+  } catch (error) {
+    if (!isPenstockError(error)) throw error
+    createLogger(command, 'error').error(error.message, { code: error.code, cause: error.cause })
+    process.exit(error.disposition === 'fatal' ? fatalExitCode : 1)
+  }
 }

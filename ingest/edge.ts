@@ -2,15 +2,18 @@ import { isIP } from 'node:net'
 import { Batcher } from '#ingest/batches/batcher.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
+import type { HttpRouter } from '#runtime/http.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { assertLimits, limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
+import { type AuthorizeRequest, routeTelemetry } from './http/telemetry.ts'
 import type { Connection } from './mqtt/connection.ts'
 import { type EdgeContext, edgeCounters } from './mqtt/edge-context.ts'
 import { type Authenticate, trustClientId } from './mqtt/identity.ts'
 import { listenMqtt, type TlsFiles } from './mqtt/listener.ts'
+import { routeMqttWebSocket } from './mqtt/websocket.ts'
 
 export interface EdgeOptions {
   readonly log: Log
@@ -27,14 +30,20 @@ export interface EdgeOptions {
   readonly clock?: Clock
   /** Left out: the client id is believed, and only loopback addresses may be bound. */
   readonly authenticate?: Authenticate
+  /** Decides on HTTP requests; left out: the path is believed. */
+  readonly authorizeRequest?: AuthorizeRequest
   /** Called when a client id connects here, to end its connection at other edge processes. */
-  readonly announce?: (clientId: string) => void
+  readonly announce?: (sessionId: string) => void
+  /** Told of each device or module that connects or ends here. */
+  readonly onPresence?: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
   readonly pendingBytesMax?: number
 }
 
 export interface Edge {
   readonly mqttPort: number
   readonly mqttsPort: number | undefined
+  /** Adds telemetry over HTTP and MQTT over WebSocket to a server. @param tls true if it speaks TLS */
+  registerRoutes(router: HttpRouter, tls: boolean): void
   /** A client id connected at another edge process: its connection here ends. */
   takeOver(clientId: string): void
   readonly connectionCount: number
@@ -80,6 +89,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     seconds: 0,
     draining: false,
     announce: options.announce ?? (() => {}),
+    onPresence: options.onPresence ?? (() => {}),
   }
   const { bind, mqtts } = options
   const listener = await listenMqtt(edge, bind, options.mqttPort)
@@ -95,6 +105,10 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   return {
     mqttPort: listener.port,
     mqttsPort: tlsListener?.port,
+    registerRoutes: (router, tls) => {
+      routeTelemetry(router, edge, options.authorizeRequest ?? (() => {}), tls)
+      routeMqttWebSocket(router, edge, tls)
+    },
     takeOver: (clientId) => edge.sessions.get(clientId)?.takenOver(),
     get connectionCount() {
       return connections.size

@@ -13,6 +13,8 @@ export interface HttpRequest {
   aborted: boolean
   /** A header by its lower-case name; empty if absent. */
   header(name: string): string
+  /** All headers by their lower-case names; values of one given twice are joined with a comma. */
+  readonly headers: ReadonlyMap<string, string>
   /** First value of a query key, decoded; `undefined` if absent. What cannot be decoded is given as it stands. */
   query(key: string): string | undefined
   /** A `:name` of the pattern by position, percent-decoded; `undefined` if it is not valid percent-encoded UTF-8. */
@@ -37,6 +39,7 @@ export function requestOf(native: NativeRequest, response: NativeResponse, patte
     queryText,
     remoteAddress: Buffer.from(response.getRemoteAddressAsText()).toString('latin1'),
     aborted: false,
+    headers,
     header: (name) => headers.get(name) ?? '',
     query(key) {
       search ??= new URLSearchParams(queryText)

@@ -10,6 +10,12 @@ export const limits = {
   packetBytesMax: 256 * 1024 + 32 * 1024,
   /** Largest CONNECT, will message included. */
   connectPacketBytesMax: 256 * 1024 + 32 * 1024,
+  /** Largest HTTP telemetry request: a batch may hold many messages, base64 makes a largest body a third larger. */
+  httpBodyBytesMax: 1024 * 1024,
+  /** Largest WebSocket message: clients put many packets into one. */
+  webSocketMessageBytesMax: 1024 * 1024,
+  /** What may wait of one WebSocket while the log is slow; uWebSockets.js cannot pause one. */
+  webSocketWaitingBytesMax: 2 * 1024 * 1024,
   /** Longest device id in bytes, as the hub's registry allows (128 characters of ASCII). */
   deviceIdBytesMax: 128,
   /** A connection must have sent its CONNECT by then. */

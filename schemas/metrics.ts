@@ -9,7 +9,7 @@ export const metricsTable = {
   },
   penstock_edge_messages_received_total: {
     type: 'counter',
-    help: 'PUBLISH messages taken into a batch',
+    help: 'Messages taken into a batch, by MQTT QoS or http',
     labels: ['qos'],
   },
   penstock_edge_messages_acknowledged_total: {

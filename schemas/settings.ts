@@ -17,7 +17,30 @@ export const settingsTable = {
   dataDir: { env: 'PENSTOCK_DATA_DIR', kind: 'text', default: './data', meaning: 'folder of all embedded data' },
   bind: { env: 'PENSTOCK_BIND', kind: 'text', default: '127.0.0.1', meaning: 'address to listen on' },
   mqttPort: port('PENSTOCK_MQTT_PORT', 1883, 'MQTT over TCP'),
-  httpPort: port('PENSTOCK_HTTP_PORT', 8080, 'health, readiness and metrics over HTTP'),
+  mqttsPort: port('PENSTOCK_MQTTS_PORT', 8883, 'MQTT over TLS, where PENSTOCK_TLS_CERT is set'),
+  httpPort: port('PENSTOCK_HTTP_PORT', 8080, 'HTTP: telemetry, MQTT over WebSocket, registry, health and metrics'),
+  httpsPort: port('PENSTOCK_HTTPS_PORT', 8443, 'the same over TLS, where PENSTOCK_TLS_CERT is set'),
+  tlsCert: {
+    env: 'PENSTOCK_TLS_CERT',
+    kind: 'text',
+    default: undefined,
+    meaning: 'PEM file of the certificate (and its chain) shown to clients; unset: no TLS ports',
+  },
+  tlsKey: { env: 'PENSTOCK_TLS_KEY', kind: 'text', default: undefined, meaning: 'PEM file of its private key' },
+  identities: {
+    env: 'PENSTOCK_IDENTITIES',
+    kind: 'choice',
+    default: 'trusted',
+    choices: ['trusted', 'required'],
+    meaning:
+      'trusted: every client id is believed, on loopback only; required: devices must be registered and prove who they are',
+  },
+  controlUrl: {
+    env: 'PENSTOCK_CONTROL_URL',
+    kind: 'text',
+    default: undefined,
+    meaning: 'address of the control role, to which edges pass requests that are not theirs; set by `penstock start`',
+  },
   clickhousePort: port('PENSTOCK_CLICKHOUSE_PORT', 8123, "the embedded engine's ClickHouse HTTP protocol"),
   kafkaBrokers: {
     env: 'PENSTOCK_KAFKA_BROKERS',

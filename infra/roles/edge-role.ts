@@ -1,42 +1,94 @@
 import { hostname } from 'node:os'
-import { startEdge } from '#ingest/edge.ts'
-import { createLogger } from '#runtime/logger.ts'
+import { type Edge, startEdge } from '#ingest/edge.ts'
+import { type HttpServer, openHttpServer } from '#runtime/http.ts'
+import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
-import { serveHealth } from './health.ts'
+import { routeHealth } from './health.ts'
+import { openIdentities } from './identities.ts'
 import { openRoleLog } from './open-role-log.ts'
-import { onSupervisorMessage, reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+import { passToControl } from './pass-to-control.ts'
+import {
+  askStatus,
+  onSupervisorMessage,
+  reportSamples,
+  type Status,
+  stopOnSignal,
+  supervised,
+  tellSupervisor,
+} from './role-process.ts'
 
 /** Runs one edge process until it is told to stop. @param index its number among the edges of this machine */
 export async function runEdge(settings: Settings, index: number): Promise<void> {
   const logger = createLogger(`edge-${index}`, settings.logLevel)
   const metrics = new Metrics<MetricName>(metricsTable)
+  const edgeId = `${hostname()}-${index}`
+  const tls = tlsFilesOf(settings)
   const log = await openRoleLog(settings, logger)
+  const identities =
+    settings.identities === 'required' ? await openIdentities(settings, edgeId, metrics, logger) : undefined
   const edge = await startEdge({
     log,
     logger,
     metrics,
-    edgeId: `${hostname()}-${index}`,
+    edgeId,
     bind: settings.bind,
     mqttPort: settings.mqttPort,
+    mqtts: tls && { port: settings.mqttsPort, tls },
     batchDelayMs: settings.batchDelayMs,
     connectionsMax: settings.edgeConnectionsMax,
-    announce: (clientId) => tellSupervisor({ kind: 'take-over', clientId }),
+    announce: (sessionId) => tellSupervisor({ kind: 'take-over', sessionId }),
+    ...identities,
   })
-  const health = supervised
-    ? undefined
-    : await serveHealth(settings, { ready: () => true, render: () => metrics.render([metrics.samples()]) })
+  const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
+  const http = await serveHttp(settings, settings.httpPort, edge, logger, status)
+  const https = tls && (await serveHttp(settings, settings.httpsPort, edge, logger, status, tls))
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
     await edge.close()
+    await Promise.all([http.close(), https?.close(), identities?.close()])
     await log.close()
-    await health?.close()
   })
   onSupervisorMessage((message) => {
-    if (message.kind === 'take-over') edge.takeOver(message.clientId)
+    if (message.kind === 'take-over') edge.takeOver(message.sessionId)
   })
   reportSamples(() => metrics.samples())
-  tellSupervisor({ kind: 'ready', ports: { mqtt: edge.mqttPort } })
-  logger.info('listening', { mqtt: `${settings.bind}:${edge.mqttPort}` })
+  const ports = {
+    mqtt: edge.mqttPort,
+    http: http.port,
+    ...(edge.mqttsPort === undefined ? {} : { mqtts: edge.mqttsPort }),
+    ...(https === undefined ? {} : { https: https.port }),
+  }
+  tellSupervisor({ kind: 'ready', ports })
+  logger.info('listening', { bind: settings.bind, ...ports })
+}
+
+function serveHttp(
+  settings: Settings,
+  port: number,
+  edge: Edge,
+  logger: Logger,
+  status: () => Status | Promise<Status>,
+  tls?: { readonly certFile: string; readonly keyFile: string },
+): Promise<HttpServer> {
+  return openHttpServer({
+    host: settings.bind,
+    port,
+    sharePort: true,
+    logger,
+    ...(tls ? { tls } : {}),
+    routes: (router) => {
+      edge.registerRoutes(router, tls !== undefined)
+      routeHealth(router, status)
+      passToControl(router, settings.controlUrl)
+    },
+  })
+}
+
+function tlsFilesOf({ tlsCert, tlsKey }: Settings): { certFile: string; keyFile: string } | undefined {
+  if (tlsCert === undefined && tlsKey === undefined) return undefined
+  if (tlsCert !== undefined && tlsKey !== undefined) return { certFile: tlsCert, keyFile: tlsKey }
+  throw new PenstockError('SETTINGS_INVALID', 'PENSTOCK_TLS_CERT and PENSTOCK_TLS_KEY must be set together')
 }

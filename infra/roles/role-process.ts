@@ -2,8 +2,8 @@
  * What a role process and its supervisor say to each other over the IPC channel. A role also runs alone (`npx penstock edge`),
  * with nobody to talk to.
  *
- *   role → supervisor   ready {ports} · samples {metrics} · take-over {clientId}
- *   supervisor → role   stop · take-over {clientId}
+ *   role → supervisor   ready {ports} · samples {metrics} · take-over {sessionId} · ask-status · first-device {command}
+ *   supervisor → role   stop · take-over {sessionId} · status {ready, metrics}
  *
  * A role whose supervisor disappears drains and ends: nothing is left behind.
  */
@@ -14,9 +14,28 @@ export type RoleName = 'edge' | 'worker' | 'warehouse' | 'control'
 export type FromRole =
   | { readonly kind: 'ready'; readonly ports: Readonly<Record<string, number>> }
   | { readonly kind: 'samples'; readonly samples: readonly MetricSample[] }
-  | { readonly kind: 'take-over'; readonly clientId: string }
+  | { readonly kind: 'take-over'; readonly sessionId: string }
+  | { readonly kind: 'ask-status'; readonly askId: number }
+  | { readonly kind: 'first-device'; readonly device: FirstDevice }
 
-export type ToRole = { readonly kind: 'stop' } | { readonly kind: 'take-over'; readonly clientId: string }
+export type ToRole =
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'take-over'; readonly sessionId: string }
+  | { readonly kind: 'status'; readonly askId: number; readonly status: Status }
+
+/** What all processes together are like. */
+export interface Status {
+  readonly ready: boolean
+  /** Prometheus text format. */
+  readonly metrics: string
+}
+
+/** The device that a first start makes, shown once to the person who started it. */
+export interface FirstDevice {
+  readonly deviceId: string
+  readonly key: string
+  readonly connectionString: string
+}
 
 /** Exit code of a process that met a fatal expected fault: starting it again would not help. */
 export const fatalExitCode = 3
@@ -69,3 +88,30 @@ export function reportSamples(samples: () => readonly MetricSample[]): void {
   report()
   setInterval(report, samplesDelayMs).unref()
 }
+
+const statusMsMax = 2_000
+
+/** Asks the supervisor what all processes together are like. Rejects if it does not answer. */
+export function askStatus(): Promise<Status> {
+  const askId = nextAskId++
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      clearTimeout(timer)
+      process.off('message', hear)
+    }
+    const hear = (message: unknown): void => {
+      const heard = message as ToRole
+      if (heard.kind !== 'status' || heard.askId !== askId) return
+      end()
+      resolve(heard.status)
+    }
+    const timer = setTimeout(() => {
+      end()
+      reject(new Error('the supervisor does not answer'))
+    }, statusMsMax)
+    process.on('message', hear)
+    tellSupervisor({ kind: 'ask-status', askId })
+  })
+}
+
+let nextAskId = 0

@@ -4,13 +4,14 @@ import type { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
 import { startWorker } from '#pipeline/workers/worker.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
+import { openHttpServer } from '#runtime/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import type { Sink } from '#schemas/sink.ts'
-import { serveHealth } from './health.ts'
+import { routeHealth } from './health.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
 import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
@@ -30,7 +31,12 @@ export async function runWorker(settings: Settings): Promise<void> {
   const warehouse = openRoleWarehouse(settings)
   const health = supervised
     ? undefined
-    : await serveHealth(settings, { ready: () => ready, render: () => metrics.render([metrics.samples()]) })
+    : await openHttpServer({
+        host: settings.bind,
+        port: settings.httpPort,
+        logger,
+        routes: (router) => routeHealth(router, () => ({ ready, metrics: metrics.render([metrics.samples()]) })),
+      })
   let ready = false
   let closeWorker = async (): Promise<void> => {}
   const close = async (): Promise<void> => {

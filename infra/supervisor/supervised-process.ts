@@ -10,7 +10,8 @@ export interface SupervisedOptions {
   /** Settings for the process, on top of the supervisor's own environment. */
   readonly environment: Readonly<Record<string, string>>
   readonly logger: Logger
-  readonly onTakeOver: (clientId: string) => void
+  /** What a role says besides how it is. */
+  readonly onMessage: (message: FromRole) => void
   readonly onRestart: () => void
   /** The process met a fault that starting again cannot mend. */
   readonly onFatal: () => void
@@ -117,24 +118,23 @@ export class SupervisedProcess {
         this.ready = true
         this.ports = message.ports
         // A port that was picked free stays the same over restarts, so that clients find it again.
-        this.#environment = { ...this.#environment, ...this.#portSettings() }
+        this.#environment = { ...this.#environment, ...portSettings(this.ports) }
         for (const resolve of this.#readyWaiters.splice(0)) resolve()
         return
       case 'samples':
         this.samples = message.samples
         return
-      case 'take-over':
-        this.#options.onTakeOver(message.clientId)
-        return
+      default:
+        this.#options.onMessage(message)
     }
   }
+}
 
-  #portSettings(): Record<string, string> {
-    const settings: Record<string, string> = {}
-    for (const [name, port] of Object.entries(this.ports))
-      settings[`PENSTOCK_${name.toUpperCase()}_PORT`] = String(port)
-    return settings
-  }
+/** Settings that give a process the ports it reported. */
+export function portSettings(ports: Readonly<Record<string, number>>): Record<string, string> {
+  const settings: Record<string, string> = {}
+  for (const [name, port] of Object.entries(ports)) settings[`PENSTOCK_${name.toUpperCase()}_PORT`] = String(port)
+  return settings
 }
 
 /** The engine runs each statement on one of libuv's threads; with the usual four, an analyst's query would hold up an insert. */

@@ -1,23 +1,53 @@
+import type { FirstDevice } from '#infra/roles/role-process.ts'
 import type { Settings } from '#schemas/settings.ts'
 
 /** What a person needs who has just started everything: where things are, and commands that work as they stand. */
-export function welcome(settings: Settings, ports: Readonly<Record<string, number>>): string {
+export function welcome(
+  settings: Settings,
+  ports: Readonly<Record<string, number>>,
+  firstDevice: FirstDevice | undefined,
+): string {
   const clickhouse = settings.clickhouseUrl ?? `http://${settings.bind}:${ports.clickhouse}`
+  const http = `http://${settings.bind}:${ports.http}`
+  const required = settings.identities === 'required'
+  const rows: [string, string][] = [
+    [
+      'MQTT',
+      `mqtt://${settings.bind}:${ports.mqtt}     3.1.1 and 5.0${required ? '' : ', the client id is the device id'}`,
+    ],
+    ...(ports.mqtts === undefined
+      ? []
+      : [['MQTT, TLS', `mqtts://${settings.bind}:${ports.mqtts}`] as [string, string]]),
+    ['HTTP', `${http}     telemetry, WebSocket at /mqtt${required ? ', device registry' : ''}`],
+    ...(ports.https === undefined ? [] : [['HTTPS', `https://${settings.bind}:${ports.https}`] as [string, string]]),
+    ['ClickHouse', `${clickhouse}     user default, or readonly for analysts`],
+    ['Health', `${http}/healthz  /readyz  /metrics`],
+    [
+      'Log',
+      settings.kafkaBrokers === undefined
+        ? `embedded, in ${settings.dataDir}/log`
+        : `Kafka at ${settings.kafkaBrokers}`,
+    ],
+  ]
+  const deviceId = firstDevice?.deviceId ?? 'thermostat-1'
+  const credentials = firstDevice
+    ? ` -u ${deviceId} -P '${firstDevice.key}'`
+    : required
+      ? ` -u ${deviceId} -P '<its key>'`
+      : ''
   const mqttPort = ports.mqtt === 1883 ? '' : ` -p ${ports.mqtt}`
   return `
   Penstock is ready.
 
-    MQTT         mqtt://${settings.bind}:${ports.mqtt}     3.1.1 and 5.0, the client id is the device id
-    ClickHouse   ${clickhouse}     user default, or readonly for analysts
-    Health       http://${settings.bind}:${ports.http}/healthz  /readyz  /metrics
-    Log          ${settings.kafkaBrokers === undefined ? `embedded, in ${settings.dataDir}/log` : `Kafka at ${settings.kafkaBrokers}`}
-
+${rows.map(([name, text]) => `    ${name.padEnd(12)} ${text}`).join('\n')}
+${firstDevice ? `\n  A first device was made, its connection string is\n\n    ${firstDevice.connectionString}\n` : ''}
   Send a message as a device, and read it back:
 
-    mosquitto_pub${mqttPort} -q 1 -i thermostat-1 -t devices/thermostat-1/messages/events/ -m '{"temperature":21.5}'
+    mosquitto_pub${mqttPort} -q 1 -i ${deviceId}${credentials} -t devices/${deviceId}/messages/events/ -m '{"temperature":21.5}'
 
     curl ${clickhouse} --data 'SELECT device_id, enqueued_at, body FROM penstock.telemetry ORDER BY enqueued_at DESC LIMIT 5'
 
+  Devices:   ${required ? 'npx penstock devices' : 'PENSTOCK_IDENTITIES=required lets in registered devices only'}
   Load it:   npm run loadtest -- --help
   Stop:      Ctrl-C (drains first; data stays in ${settings.dataDir})
 

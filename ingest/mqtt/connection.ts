@@ -44,7 +44,7 @@ export class Connection implements BatchOwner {
   readonly #transport: Transport
   #state: State = 'waiting'
   #version: ProtocolVersion = 4
-  #clientId = ''
+  #sessionId = ''
   /** Of the identity, or of an anonymous client's first topic. */
   #deviceId: string | undefined = undefined
   #moduleId: string | undefined = undefined
@@ -295,10 +295,13 @@ export class Connection implements BatchOwner {
     this.#endWatch = identity.watch?.((error) => this.fail(error))
     if (request.will) this.#will = new Will(edge, request.will, this)
     const assignedId = request.clientId === '' ? assignedClientId() : undefined
-    this.#clientId = assignedId ?? request.clientId
-    edge.sessions.get(this.#clientId)?.takenOver()
-    edge.sessions.set(this.#clientId, this)
-    if (assignedId === undefined) edge.announce(this.#clientId)
+    this.#sessionId = sessionIdOf(identity) ?? assignedId ?? request.clientId
+    edge.sessions.get(this.#sessionId)?.takenOver()
+    edge.sessions.set(this.#sessionId, this)
+    if (identity.deviceId !== undefined) {
+      edge.announce(this.#sessionId)
+      edge.onPresence(identity.deviceId, identity.moduleId, true)
+    }
     this.#silenceSecondsMax = grantedKeepAliveSeconds(request.keepAliveSeconds) * 1.5
     this.#state = 'open'
     this.send(acceptingConnack(request, assignedId))
@@ -321,13 +324,15 @@ export class Connection implements BatchOwner {
     this.#partialBytes = 0
     this.#edge.connections.delete(this)
     this.#edge.counters.connections.add(-1)
-    if (this.#edge.sessions.get(this.#clientId) === this) this.#edge.sessions.delete(this.#clientId)
+    if (this.#edge.sessions.get(this.#sessionId) !== this) return
+    this.#edge.sessions.delete(this.#sessionId)
+    if (this.#deviceId !== undefined) this.#edge.onPresence(this.#deviceId, this.#moduleId, false)
   }
 
   #publishWill(): void {
     const will = this.#will
     this.#will = undefined
-    will?.publish(this.#clientId)
+    will?.publish(this.#sessionId)
   }
 
   #resumeIfFree(): void {
@@ -380,3 +385,7 @@ export class Connection implements BatchOwner {
 /** Room made at once for a frame of known length; a longer one grows as its bytes really come. */
 const firstPartialBytes = 16 * 1024
 const shortestPartialBytes = 8
+
+function sessionIdOf({ deviceId, moduleId }: Identity): string | undefined {
+  return deviceId === undefined || moduleId === undefined ? deviceId : `${deviceId}/${moduleId}`
+}

@@ -37,14 +37,16 @@ export interface EdgeContext {
   readonly connectionsMax: number
   /** Every open connection, also those that have not sent CONNECT yet. */
   readonly connections: Set<Connection>
-  /** The one connection of each client id. */
+  /** The one connection of each device or module, by `device` or `device/module`. */
   readonly sessions: Map<string, Connection>
   readonly counters: EdgeCounters
   /** Seconds since start, counted by the sweep; read instead of the clock per chunk. */
   seconds: number
   draining: boolean
-  /** Tells the other edge processes that this client id now lives here. */
-  readonly announce: (clientId: string) => void
+  /** Tells the other edge processes that this device or module is now connected here. */
+  readonly announce: (sessionId: string) => void
+  /** Told of each device or module that connects or ends here. */
+  readonly onPresence: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
 }
 
 export interface EdgeCounters {
@@ -52,6 +54,7 @@ export interface EdgeCounters {
   readonly opened: Counter
   readonly receivedQos0: Counter
   readonly receivedQos1: Counter
+  readonly receivedHttp: Counter
   readonly acknowledged: Counter
 }
 
@@ -61,6 +64,7 @@ export function edgeCounters(metrics: Metrics<MetricName>): EdgeCounters {
     opened: metrics.series('penstock_edge_connections_opened_total'),
     receivedQos0: metrics.series('penstock_edge_messages_received_total', { qos: '0' }),
     receivedQos1: metrics.series('penstock_edge_messages_received_total', { qos: '1' }),
+    receivedHttp: metrics.series('penstock_edge_messages_received_total', { qos: 'http' }),
     acknowledged: metrics.series('penstock_edge_messages_acknowledged_total'),
   }
 }

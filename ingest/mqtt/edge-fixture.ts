@@ -111,6 +111,7 @@ export function edgeFixture(
     seconds: 0,
     draining: false,
     announce: () => {},
+    onPresence: () => {},
   }
   return {
     edge,

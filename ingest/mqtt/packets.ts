@@ -10,6 +10,8 @@ const reasonCodes: Partial<Record<ErrorCode, number>> = {
   INGEST_MESSAGE_REFUSED: 0x83,
   INGEST_TOPIC_NOT_OWN: 0x87,
   INGEST_NOT_AUTHORIZED: 0x87,
+  AUTH_DIRECTORY_UNAVAILABLE: 0x88,
+  INGEST_OVERLOADED: 0x97,
   INGEST_CONNECTIONS_FULL: 0x97,
   INGEST_DRAINING: 0x8b,
   INGEST_KEEP_ALIVE_TIMEOUT: 0x8d,
@@ -31,6 +33,7 @@ export function reasonCodeOf(code: ErrorCode): number {
 const returnCodes: Partial<Record<ErrorCode, number>> = {
   INGEST_CONNECT_REFUSED: 0x02,
   INGEST_NOT_AUTHORIZED: 0x05,
+  AUTH_DIRECTORY_UNAVAILABLE: 0x03,
   INGEST_CONNECTIONS_FULL: 0x03,
   INGEST_DRAINING: 0x03,
 }

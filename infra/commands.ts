@@ -1,0 +1,93 @@
+/** Commands for operators that look at a running installation, and end. */
+import { readOwnerKey } from '#control/auth/policies.ts'
+import { controlSettings } from '#control/control-settings.ts'
+import { runDevicesCommand } from '#control/devices-command.ts'
+import {
+  dropDeadLetter,
+  letterIdFromText,
+  listDeadLetters,
+  readDeadLetter,
+  renderDeadLetter,
+  renderDeadLetters,
+  replayDeadLetter,
+} from '#pipeline/workers/dead-letters.ts'
+import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
+import { createLogger } from '#runtime/logger.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import type { Settings } from '#schemas/settings.ts'
+import { openRoleLog, workerGroup } from './roles/open-role-log.ts'
+import { openRoleWarehouse } from './roles/open-role-warehouse.ts'
+
+const write = (text: string): void => {
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
+}
+
+/** `penstock verify`: the log against ClickHouse; exit code 1 if a row is missing or double. */
+export async function runVerify(settings: Settings): Promise<number> {
+  const logger = createLogger('verify', settings.logLevel)
+  const log = await openRoleLog(settings, logger)
+  const deadLetters = await openRoleLog(settings, logger, 'dead-letters')
+  const warehouse = openRoleWarehouse(settings)
+  try {
+    const verdicts = await verify({ log, group: workerGroup(settings), warehouse, deadLetters })
+    write(renderVerdicts(verdicts))
+    return isVerified(verdicts) ? 0 : 1
+  } finally {
+    await Promise.all([log.close(), deadLetters.close(), warehouse.close()])
+  }
+}
+
+export const deadLettersUsage = `penstock dead-letters <command>
+
+  list                     what was refused for good and still waits
+  show <partition:offset>  all that is known of one, with its messages
+  replay <partition:offset>
+                           delivers it again, after what refused it was mended
+  drop <partition:offset>  closes it for ever
+`
+
+/** `penstock dead-letters list | show | replay | drop`. */
+export async function runDeadLetters(settings: Settings, words: readonly string[]): Promise<void> {
+  const [command, id = ''] = words
+  const logger = createLogger('dead-letters', settings.logLevel)
+  const letters = await openRoleLog(settings, logger, 'dead-letters')
+  try {
+    switch (command) {
+      case 'list':
+        write(renderDeadLetters(await listDeadLetters(letters)))
+        return
+      case 'show':
+        write(renderDeadLetter(await readDeadLetter(letters, letterIdFromText(id))))
+        return
+      case 'replay': {
+        const telemetry = await openRoleLog(settings, logger)
+        const offset = await replayDeadLetter(letters, telemetry, letterIdFromText(id), Date.now())
+        await telemetry.close()
+        write(`replayed as offset ${offset}`)
+        return
+      }
+      case 'drop':
+        await dropDeadLetter(letters, letterIdFromText(id), Date.now())
+        write(`dropped ${id}`)
+        return
+      default:
+        throw new PenstockError('CONTROL_COMMAND_INVALID', deadLettersUsage)
+    }
+  } finally {
+    await letters.close()
+  }
+}
+
+/** `penstock devices …`, over the REST API of the running installation. */
+export async function runDevices(settings: Settings, args: readonly string[]): Promise<void> {
+  const { dataDir, hostName } = controlSettings(settings)
+  const ownerKey = settings.ownerKey ?? readOwnerKey(dataDir)
+  if (ownerKey === undefined) {
+    throw new PenstockError(
+      'CONTROL_UNREACHABLE',
+      `no owner key under ${dataDir}: start with PENSTOCK_IDENTITIES=required first, or give PENSTOCK_OWNER_KEY`,
+    )
+  }
+  const url = settings.controlUrl ?? `http://${settings.bind}:${settings.httpPort}`
+  await runDevicesCommand(args, { url, hostName, ownerKey, write })
+}

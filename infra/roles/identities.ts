@@ -1,0 +1,64 @@
+import type { Admission } from '#control/auth/admission.ts'
+import { Authenticator } from '#control/auth/authenticator.ts'
+import { controlSettings } from '#control/control-settings.ts'
+import { openDirectory } from '#control/open-control.ts'
+import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
+import type { Authenticate, Identity } from '#ingest/mqtt/identity.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Metrics } from '#runtime/metrics.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import type { MetricName } from '#schemas/metrics.ts'
+import type { Settings } from '#schemas/settings.ts'
+
+/** What an edge needs to let in only devices that prove who they are [G-6]. */
+export interface Identities {
+  readonly authenticate: Authenticate
+  readonly authorizeRequest: AuthorizeRequest
+  readonly onPresence: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
+  close(): Promise<void>
+}
+
+export async function openIdentities(
+  settings: Settings,
+  edgeId: string,
+  metrics: Metrics<MetricName>,
+  logger: Logger,
+): Promise<Identities> {
+  const { dataDir, postgresUrl, rules, devicesCachedMax } = controlSettings(settings)
+  const directory = await openDirectory({ dataDir, postgresUrl, logger })
+  await directory.reset(edgeId, Date.now())
+  const authenticator = new Authenticator({ directory, rules, devicesCachedMax, metrics, logger })
+  await authenticator.warm()
+  const identityOf = (admission: Admission): Identity => {
+    if (!admission.admitted) throw refusalOf(admission.code)
+    return {
+      deviceId: admission.deviceId,
+      moduleId: admission.moduleId,
+      expiresAtMs: admission.expiresAtMs,
+      watch: (onRevoked) => authenticator.watch(admission, ({ code }) => onRevoked(refusalOf(code))),
+    }
+  }
+  return {
+    authenticate: (credentials) => {
+      const admission = authenticator.authenticate(credentials)
+      return admission instanceof Promise ? admission.then(identityOf) : identityOf(admission)
+    },
+    authorizeRequest: async (deviceId, moduleId, authorization, confidential) => {
+      const id = { deviceId, moduleId }
+      identityOf(await authenticator.authenticateRequest({ id, authorization, certificates: [], confidential }))
+    },
+    onPresence: (deviceId, moduleId, connected) =>
+      directory.report([{ deviceId, moduleId, connected, edgeId, atMs: Date.now() }]),
+    close: async () => {
+      authenticator.close()
+      await directory.close()
+    },
+  }
+}
+
+/** What a refused client is told: nothing that would tell an unknown device from a wrong key. */
+function refusalOf(code: PenstockError['code']): PenstockError {
+  if (code === 'AUTH_DIRECTORY_UNAVAILABLE')
+    return new PenstockError(code, 'the registry does not answer; come back later')
+  return new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+}

@@ -1,0 +1,53 @@
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import type { HttpRouter } from '#runtime/http.ts'
+import { type HttpAnswer, textAnswer } from '#runtime/http-answer.ts'
+import type { HttpRequest } from '#runtime/http-request.ts'
+import { limits } from '#schemas/limits.ts'
+
+const connectionsMax = 32
+const answerMsMax = 60_000
+const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date', 'uwebsockets'])
+
+/**
+ * Passes every request that no other route takes to the control role, so that one port serves devices and services.
+ * @param controlUrl `undefined`: there is none, and such a request is answered 404
+ */
+export function passToControl(router: HttpRouter, controlUrl: string | undefined): void {
+  const agent = new Agent({ keepAlive: true, maxSockets: connectionsMax })
+  router.route({
+    method: 'ANY',
+    pattern: '/*',
+    bodyBytesMax: limits.httpBodyBytesMax,
+    handle: (request, body) =>
+      controlUrl === undefined
+        ? textAnswer(404, 'nothing is served under this path\n')
+        : passed(agent, controlUrl, request, body),
+  })
+}
+
+function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
+  return new Promise((resolve) => {
+    const unavailable = (): void =>
+      resolve(textAnswer(503, 'the control role does not answer\n', { 'Retry-After': '1' }))
+    const query = request.queryText === '' ? '' : `?${request.queryText}`
+    const headers = Object.fromEntries([...request.headers].filter(([name]) => !hopHeaders.has(name)))
+    const passing = httpRequest(
+      `${controlUrl}${request.path}${query}`,
+      { agent, method: request.method, headers: { ...headers, 'content-length': body.length }, timeout: answerMsMax },
+      (response) => read(response).then(resolve, unavailable),
+    )
+    passing.on('error', unavailable)
+    passing.on('timeout', () => passing.destroy())
+    passing.end(body)
+  })
+}
+
+async function read(response: IncomingMessage): Promise<HttpAnswer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(chunk)
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(response.headers)) {
+    if (!hopHeaders.has(name) && value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value
+  }
+  return { status: response.statusCode ?? 502, headers, body: Buffer.concat(chunks) }
+}

@@ -1,0 +1,138 @@
+/**
+ * Messages of an HTTP telemetry request.
+ *
+ *   single        the body is one message                      any content type
+ *   hub batch     [{"body":"<base64>","properties":{…}}, …]    Content-Type application/vnd.microsoft.iothub.json
+ *   JSON array    each element is one message                  ?split=array
+ *   lines         each line that is not empty is one message   ?split=lines, or Content-Type application/x-ndjson
+ */
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+
+export interface HttpMessage {
+  readonly body: Buffer
+  readonly properties: Map<string, string>
+  readonly systemProperties: Map<string, string>
+}
+
+export const hubBatchType = 'application/vnd.microsoft.iothub.json'
+
+/** Headers (and property names of a hub batch) that carry system properties, by the name under which these are stored. */
+const systemHeaders: ReadonlyMap<string, string> = new Map([
+  ['iothub-messageid', 'messageId'],
+  ['iothub-correlationid', 'correlationId'],
+  ['iothub-userid', 'userId'],
+  ['iothub-to', 'to'],
+  ['iothub-contenttype', 'contentType'],
+  ['iothub-contentencoding', 'contentEncoding'],
+  ['iothub-expiry', 'expiry'],
+  ['iothub-app-iothub-creation-time-utc', 'creationTime'],
+  ['dt-subject', 'subject'],
+  ['iothub-interface-id', 'interfaceId'],
+])
+const applicationPrefix = 'iothub-app-'
+
+/** @throws INGEST_BODY_MALFORMED, INGEST_FRAME_TOO_LARGE */
+export function readMessages(
+  body: Buffer,
+  contentType: string,
+  split: string | undefined,
+  headers: Iterable<readonly [string, string]>,
+): HttpMessage[] {
+  const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? ''
+  if (type === hubBatchType) return hubBatch(body)
+  const shared = propertiesOf(headers)
+  const one = (part: Buffer): HttpMessage => ({ body: part, ...shared })
+  const bodies = bodiesOf(body, split ?? (type === 'application/x-ndjson' ? 'lines' : 'no'))
+  if (bodies !== undefined && !shared.systemProperties.has('contentType')) {
+    shared.systemProperties.set('contentType', 'application/json')
+  }
+  const messages = (bodies ?? [body]).map(one)
+  for (const message of messages) checkSize(message.body)
+  return messages
+}
+
+/** The parts of a split body; `undefined` if the whole is one message. */
+function bodiesOf(body: Buffer, split: string): Buffer[] | undefined {
+  switch (split) {
+    case 'no':
+      return undefined
+    case 'array': {
+      const elements = jsonOf(body)
+      if (!Array.isArray(elements)) throw malformed('with split=array the body must be a JSON array')
+      return elements.map((element) => Buffer.from(JSON.stringify(element)))
+    }
+    case 'lines':
+      return linesOf(body)
+    default:
+      throw malformed(`split=${split.slice(0, 20)}: allowed are array and lines`)
+  }
+}
+
+function linesOf(body: Buffer): Buffer[] {
+  const lines: Buffer[] = []
+  for (let start = 0; start < body.length; ) {
+    const newline = body.indexOf(0x0a, start)
+    const end = newline < 0 ? body.length : newline
+    const line = body.subarray(start, end > start && body[end - 1] === 0x0d ? end - 1 : end)
+    if (line.length > 0) lines.push(line)
+    start = end + 1
+  }
+  return lines
+}
+
+function hubBatch(body: Buffer): HttpMessage[] {
+  const elements = jsonOf(body)
+  if (!Array.isArray(elements)) throw malformed('a batch must be a JSON array')
+  return elements.map((element: unknown, index) => {
+    if (!isRecord(element) || typeof element.body !== 'string')
+      throw malformed(`message ${index} of the batch has no body`)
+    const properties = element.properties ?? {}
+    if (!isRecord(properties)) throw malformed(`the properties of message ${index} of the batch are not an object`)
+    const message = {
+      body: Buffer.from(element.body, element.base64Encoded === false ? 'utf8' : 'base64'),
+      ...propertiesOf(Object.entries(properties).map(([key, value]) => [key, String(value)] as const)),
+    }
+    checkSize(message.body)
+    return message
+  })
+}
+
+function propertiesOf(
+  headers: Iterable<readonly [string, string]>,
+): Pick<HttpMessage, 'properties' | 'systemProperties'> {
+  const properties = new Map<string, string>()
+  const systemProperties = new Map<string, string>()
+  for (const [name, value] of headers) {
+    const key = name.toLowerCase()
+    const system = systemHeaders.get(key)
+    if (system !== undefined) systemProperties.set(system, value)
+    else if (key.startsWith(applicationPrefix)) properties.set(name.slice(applicationPrefix.length), value)
+  }
+  return { properties, systemProperties }
+}
+
+function checkSize(body: Buffer): void {
+  if (body.length > limits.bodyBytesMax) {
+    throw new PenstockError(
+      'INGEST_FRAME_TOO_LARGE',
+      `a message of ${body.length} bytes; at most ${limits.bodyBytesMax} are allowed`,
+    )
+  }
+}
+
+function jsonOf(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'))
+  } catch {
+    throw malformed('the body is not JSON')
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function malformed(text: string): PenstockError {
+  return new PenstockError('INGEST_BODY_MALFORMED', text)
+}

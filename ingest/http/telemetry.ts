@@ -1,0 +1,137 @@
+/**
+ * Telemetry over HTTP: `POST /devices/{d}[/modules/{m}]/messages/events`.
+ *
+ *   request ─▶ room? ─▶ body ─▶ who is this? ─▶ messages ─▶ batches ─▶ 204 once all are durable [G-1]
+ *               503       413     401             400         503 refused by the log
+ */
+import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
+import type { EdgeContext } from '#ingest/mqtt/edge-context.ts'
+import { routeOfReading } from '#ingest/mqtt/route.ts'
+import type { HttpRouter } from '#runtime/http.ts'
+import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
+import type { HttpRequest } from '#runtime/http-request.ts'
+import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { type HttpMessage, readMessages } from './message-reader.ts'
+
+/** Decides whether a request may send as this device. @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE */
+export type AuthorizeRequest = (
+  deviceId: string,
+  moduleId: string | undefined,
+  authorization: string,
+  confidential: boolean,
+) => void | Promise<void>
+
+const device = '/devices/:device/messages/events'
+const moduleOfDevice = '/devices/:device/modules/:module/messages/events'
+
+export function routeTelemetry(router: HttpRouter, edge: EdgeContext, authorize: AuthorizeRequest, tls: boolean): void {
+  for (const pattern of [device, moduleOfDevice]) {
+    router.route({
+      method: 'POST',
+      pattern,
+      bodyBytesMax: limits.httpBodyBytesMax,
+      admit: () => refusalWhenFull(edge),
+      handle: (request, body) =>
+        take(edge, authorize, tls, pattern === moduleOfDevice, request, body).catch((error: unknown) =>
+          faultAnswer(error),
+        ),
+    })
+  }
+}
+
+function refusalWhenFull(edge: EdgeContext): HttpAnswer | undefined {
+  if (edge.draining) return faultAnswer(new PenstockError('INGEST_DRAINING', 'the edge is shutting down'))
+  if (edge.batcher.full) return faultAnswer(new PenstockError('INGEST_OVERLOADED', 'the log is slow at the moment'))
+  return undefined
+}
+
+const accepted: HttpAnswer = { status: 204, headers: {}, body: '' }
+
+async function take(
+  edge: EdgeContext,
+  authorize: AuthorizeRequest,
+  tls: boolean,
+  hasModule: boolean,
+  request: HttpRequest,
+  body: Uint8Array,
+): Promise<HttpAnswer> {
+  const deviceId = idOf(request.parameter(0))
+  const moduleId = hasModule ? idOf(request.parameter(1)) : undefined
+  const confidential = tls || request.remoteAddress.startsWith('127.')
+  const authorized = authorize(deviceId, moduleId, request.header('authorization'), confidential)
+  if (authorized) await authorized
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  const messages = readMessages(bytes, request.header('content-type'), request.query('split'), request.headers)
+  if (messages.length === 0) return accepted
+  await durable(edge, deviceId, moduleId, messages)
+  edge.counters.acknowledged.add(messages.length)
+  return accepted
+}
+
+const idPattern = /^[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}$/
+
+function idOf(text: string | undefined): string {
+  if (text !== undefined && idPattern.test(text)) return text
+  throw new PenstockError('INGEST_BODY_MALFORMED', 'the path names no device')
+}
+
+/** Writes the messages and resolves once all are on the log; rejects if the log refused one for good. */
+function durable(
+  edge: EdgeContext,
+  deviceId: string,
+  moduleId: string | undefined,
+  messages: readonly HttpMessage[],
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const owner = new RequestOwner(messages.length, resolve, reject)
+    edge.batcher.tick()
+    for (const { body, properties, systemProperties } of messages) {
+      if (moduleId !== undefined) systemProperties.set('moduleId', moduleId)
+      const route = routeOfReading(edge.batcher, { deviceId, properties, systemProperties })
+      route.partition.write(route.frame, body, 0, body.length, owner)
+    }
+    edge.counters.receivedHttp.add(messages.length)
+  })
+}
+
+class RequestOwner implements BatchOwner {
+  batch: OpenBatch | undefined = undefined
+  batchIndex = 0
+  #waiting: number
+  readonly #resolve: () => void
+  readonly #reject: (error: PenstockError) => void
+
+  constructor(waiting: number, resolve: () => void, reject: (error: PenstockError) => void) {
+    this.#waiting = waiting
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  settled(count: number): void {
+    this.#waiting -= count
+    if (this.#waiting === 0) this.#resolve()
+  }
+
+  refused(): void {
+    this.#reject(new PenstockError('INGEST_MESSAGE_REFUSED', 'the log refused a batch; its messages were not stored'))
+  }
+}
+
+/** Status and name of a fault, as the hub gives them. */
+const faults: Partial<Record<ErrorCode, readonly [number, string]>> = {
+  INGEST_BODY_MALFORMED: [400, 'ArgumentInvalid'],
+  INGEST_NOT_AUTHORIZED: [401, 'IotHubUnauthorizedAccess'],
+  INGEST_FRAME_TOO_LARGE: [413, 'MessageTooLarge'],
+  INGEST_OVERLOADED: [503, 'ServiceUnavailable'],
+  INGEST_DRAINING: [503, 'ServiceUnavailable'],
+  INGEST_MESSAGE_REFUSED: [503, 'ServiceUnavailable'],
+  AUTH_DIRECTORY_UNAVAILABLE: [503, 'ServiceUnavailable'],
+}
+
+function faultAnswer(error: unknown): HttpAnswer {
+  if (!isPenstockError(error)) throw error
+  const [status, name] = faults[error.code] ?? [500, 'ServerError']
+  const headers = { 'iothub-errorcode': name, ...(status === 503 ? { 'Retry-After': '1' } : {}) }
+  return jsonAnswer(status, { Message: `ErrorCode:${name};${error.message}`, ExceptionMessage: '' }, headers)
+}

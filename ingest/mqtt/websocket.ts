@@ -1,0 +1,100 @@
+import type { HttpRouter } from '#runtime/http.ts'
+import { type ByteSocket, routeByteSocket } from '#runtime/http-socket.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { Connection } from './connection.ts'
+import type { EdgeContext, Transport } from './edge-context.ts'
+
+/** The hub's path, and the one that most MQTT clients take by default. */
+const paths = ['/$iothub/websocket', '/mqtt'] as const
+
+/**
+ * MQTT over WebSocket (MQTT 3.1.1 section 6): the same sessions, whose bytes come as messages.
+ * @param confidential true if the router's server speaks TLS
+ */
+export function routeMqttWebSocket(router: HttpRouter, edge: EdgeContext, confidential: boolean): void {
+  for (const pattern of paths) {
+    routeByteSocket(router.app, {
+      pattern,
+      protocol: 'mqtt',
+      messageBytesMax: limits.webSocketMessageBytesMax,
+      attach: (socket) => new SocketSession(edge, socket, confidential),
+    })
+  }
+}
+
+/**
+ * A WebSocket cannot be paused. What arrives while its connection is paused waits here, up to a bound; a client that sends more
+ * is told so and ends [G-4].
+ */
+class SocketSession implements Transport {
+  readonly #socket: ByteSocket
+  readonly #connection: Connection
+  readonly confidential: boolean
+  #paused = false
+  #waiting: Buffer[] = []
+  #waitingBytes = 0
+
+  constructor(edge: EdgeContext, socket: ByteSocket, confidential: boolean) {
+    this.#socket = socket
+    this.confidential = confidential || socket.remoteAddress.startsWith('127.')
+    this.#connection = new Connection(edge, this)
+  }
+
+  onChunk(bytes: Buffer): void {
+    if (!this.#paused) {
+      this.#connection.onChunk(bytes)
+      return
+    }
+    this.#waitingBytes += bytes.length
+    if (this.#waitingBytes <= limits.webSocketWaitingBytesMax) this.#waiting.push(Buffer.from(bytes))
+    else
+      this.#connection.fail(new PenstockError('INGEST_OVERLOADED', 'more was sent than can wait while the log is slow'))
+  }
+
+  onDrained(): void {
+    this.#connection.onDrained()
+  }
+
+  onClosed(): void {
+    this.#connection.onClosed()
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#socket.write(bytes)
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
+    const waiting = this.#waiting
+    this.#waiting = []
+    this.#waitingBytes = 0
+    // Reading may pause again half-way; the rest then waits on.
+    for (const bytes of waiting) this.onChunk(bytes)
+  }
+
+  end(): void {
+    this.#waiting = []
+    this.#socket.end()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  get writeBytes(): number {
+    return this.#socket.writeBytes
+  }
+
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress
+  }
+
+  certificates(): [] {
+    return []
+  }
+}
