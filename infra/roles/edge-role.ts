@@ -87,8 +87,10 @@ function serveHttp(
   })
 }
 
-function tlsFilesOf({ tlsCert, tlsKey }: Settings): { certFile: string; keyFile: string } | undefined {
-  if (tlsCert === undefined && tlsKey === undefined) return undefined
-  if (tlsCert !== undefined && tlsKey !== undefined) return { certFile: tlsCert, keyFile: tlsKey }
+function tlsFilesOf(settings: Settings): { certFile: string; keyFile: string } | undefined {
+  const certFile = settings.tlsCert
+  const keyFile = settings.tlsKey
+  if (certFile === undefined && keyFile === undefined) return undefined
+  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile }
   throw new PenstockError('SETTINGS_INVALID', 'PENSTOCK_TLS_CERT and PENSTOCK_TLS_KEY must be set together')
 }
