@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { settingsFromEnvironment } from './settings.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'penstock-settings-'))
+const file = join(folder, 'penstock.conf')
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function faultsOf(environment: Record<string, string>): string {
+  try {
+    settingsFromEnvironment(environment)
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'SETTINGS_INVALID', disposition: 'fatal' })
+    return (error as Error).message
+  }
+  throw new Error('was accepted')
+}
+
+describe('settings', () => {
+  test('defaults are safe: loopback, and nothing asks for a server', () => {
+    expect(settingsFromEnvironment({ PATH: '/bin' })).toMatchObject({
+      bind: '127.0.0.1',
+      mqttPort: 1883,
+      kafkaBrokers: undefined,
+      clickhouseUrl: undefined,
+    })
+  })
+
+  test('the environment wins over the file, the file over the default', () => {
+    writeFileSync(file, '# comment\n\nPENSTOCK_MQTT_PORT = 2883\nPENSTOCK_BIND=127.0.0.2\n')
+    const settings = settingsFromEnvironment({ PENSTOCK_CONFIG: file, PENSTOCK_BIND: '127.0.0.3' })
+    expect(settings).toMatchObject({ mqttPort: 2883, bind: '127.0.0.3', httpPort: 8080 })
+  })
+
+  test('an empty text is as good as none', () => {
+    expect(settingsFromEnvironment({ PENSTOCK_KAFKA_BROKERS: '' }).kafkaBrokers).toBeUndefined()
+  })
+
+  test('all faults are named at once, with what is allowed', () => {
+    writeFileSync(file, 'no equals sign\n')
+    const text = faultsOf({
+      PENSTOCK_CONFIG: file,
+      PENSTOCK_MQTT_PORT: '70000',
+      PENSTOCK_PARTITIONS: '1.5',
+      PENSTOCK_LOG_LEVEL: 'loud',
+      PENSTOCK_MQTT_PROT: '1',
+    })
+    expect(text).toContain(`${file} line 1: expected PENSTOCK_NAME=value`)
+    expect(text).toContain('PENSTOCK_MQTT_PORT=70000: allowed is an integer from 0 to 65535')
+    expect(text).toContain('PENSTOCK_PARTITIONS=1.5: allowed is an integer')
+    expect(text).toContain('PENSTOCK_LOG_LEVEL=loud: allowed is one of error, warn, info, debug')
+    expect(text).toMatch(/PENSTOCK_MQTT_PROT is not a setting; near it: .*PENSTOCK_MQTT_PORT/)
+  })
+
+  test.each([
+    ['', 'an integer'],
+    ['0x10', 'an integer'],
+    ['-1', 'an integer'],
+    ['1e3', 'an integer'],
+  ])('a port of "%s" is read as a number or refused, never guessed', (text) => {
+    const value = Number(text)
+    if (text.trim() !== '' && Number.isInteger(value) && value >= 0) {
+      expect(settingsFromEnvironment({ PENSTOCK_MQTT_PORT: text }).mqttPort).toBe(value)
+    } else expect(faultsOf({ PENSTOCK_MQTT_PORT: text })).toContain('PENSTOCK_MQTT_PORT')
+  })
+
+  test('a file that cannot be read is a fault', () => {
+    expect(faultsOf({ PENSTOCK_CONFIG: join(folder, 'none') })).toContain('cannot be read')
+  })
+})
