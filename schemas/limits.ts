@@ -32,6 +32,9 @@ export const limits = {
   envelopeBytesMax: 256 * 1024 + 2 * 32 * 1024 + 1024,
   /** Largest log record. Blocks that do not compress grow by the frame overhead of zstandard only. */
   recordBytesMax: 1024 * 1024,
+  /** Uncompressed envelopes and messages in one log record, which may hold several blocks: a record stays cheap to decode whole. */
+  recordRawBytesMax: 4 * 1024 * 1024,
+  recordMessagesMax: 65_536,
   /** Encoded, unsettled bytes one edge process may hold over all partitions before it pauses its sockets. */
   edgePendingBytesMax: 64 * 1024 * 1024,
   /** Bytes waiting in a socket's write queue before the client is called too slow. */
@@ -88,6 +91,8 @@ export function assertLimits(): void {
   )
   assert(limits.blockBytesMax >= limits.envelopeBytesMax, 'a largest envelope must fit a block')
   assert(limits.recordBytesMax >= limits.blockBytesMax + 4096, 'an incompressible block must fit a record')
+  assert(limits.recordRawBytesMax >= limits.blockBytesMax, 'a largest block must fit a record')
+  assert(limits.recordMessagesMax <= limits.insertRowsMax, 'one record must fit an insert')
   assert(limits.edgePendingBytesMax >= 16 * limits.recordBytesMax, 'a paused edge must still be able to fill blocks')
   assert(limits.insertRowsMax < 1_048_449, 'an insert must stay one ClickHouse block')
   assert(limits.insertBytesMax >= limits.recordBytesMax, 'one record must fit an insert')

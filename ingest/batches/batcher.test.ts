@@ -115,14 +115,42 @@ describe('batches', () => {
     for (let i = 0; i < 50; i++) await new Promise(setImmediate)
     expect(owner.events).toEqual([])
     const drained = settle()
-    while (log.appended.length < 2) {
+    while (owner.events.length < 2) {
       confirm()
       await new Promise(setImmediate)
     }
     await drained
     expect(owner.events).toEqual(['settled 1', 'settled 2'])
     expect(log.envelopes().map(({ deviceId }) => deviceId)).toEqual(['a', 'b', 'b'])
-    expect(log.appended.map(({ stamp }) => stamp.sequence)).toEqual([0, 1])
+  })
+
+  test('what waits while the log is slow shares one record, within its bounds and one day', async () => {
+    const midnight = Date.UTC(2026, 0, 2)
+    const clock = handClock(midnight - 5)
+    const { edge, log, settle } = edgeFixture({ clock })
+    let open = () => {}
+    log.gate = (index) => (index === 0 ? new Promise<void>((resolve) => (open = resolve)) : Promise.resolve())
+    const partition = edge.batcher.partitions[0]!
+    const owner = new Owner()
+    for (let i = 0; i < 8; i++) {
+      clock.nowAtMs++
+      edge.batcher.tick()
+      partition.write(frameOf('a'), Buffer.from(String(i)), 0, 1, owner)
+      partition.close()
+    }
+    const drained = settle()
+    await until(() => open.name !== 'open')
+    open()
+    await drained
+    expect(
+      log.appended.map(({ stamp }) => [stamp.sequence, stamp.messageCount, stamp.enqueuedAtMsFirst - midnight]),
+    ).toEqual([
+      [0, 1, -4],
+      [1, 3, -3],
+      [2, 4, 0],
+    ])
+    expect(log.envelopes().map(({ body }) => Number(String(body)))).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+    expect(owner.events.length).toBe(8)
   })
 
   test('a batch never spans two UTC days, nor a clock that was set back', async () => {

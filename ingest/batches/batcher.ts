@@ -3,7 +3,8 @@
  *
  *        write                close                    compressed            durable
  *   ───────────▶ open batch ─────────▶ closed (FIFO) ─────────────▶ appending ─────────▶ settled: owners acknowledge
- *                  size | age | day      zstandard, on the thread pool   one at a time, retried until it holds
+ *                  size | age | day      zstandard, on the thread pool   one record at a time, retried until it holds;
+ *                                                                        what waits meanwhile joins the next record
  *
  * Blocks are compressed side by side, but a partition appends one batch at a time and in order: that keeps a device's order on
  * the log (G-3) and its acknowledgements in order [MQTT-4.6.0-2]. A batch that is due by age waits while two others of its
@@ -18,8 +19,9 @@ import type { BatchStamp, Log } from '#pipeline/log/log.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
-import { batchFromBlock, batchSchemaVersion, longBytes } from '#schemas/batch.ts'
+import { batchFromBlock, batchSchemaVersion, blocksOfBatch, longBytes } from '#schemas/batch.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
 import { BatchBuffers, type BatchOwner, type EnvelopeFrame, OpenBatch } from './batch.ts'
@@ -49,9 +51,12 @@ const retryDelayMsMax = 5_000
 interface ClosedBatch {
   readonly batch: OpenBatch
   readonly capacityBytes: number
-  readonly sequence: number
-  /** The whole log record, once compressed. */
+  /** A complete batch of one block, once compressed. */
   value: Buffer | undefined
+}
+
+interface CompressedBatch extends ClosedBatch {
+  readonly value: Buffer
 }
 
 export class Batcher {
@@ -192,12 +197,7 @@ export class PartitionBatcher {
     this.#open = undefined
     this.#due = false
     this.#expectedBytes = batch.length
-    const closed: ClosedBatch = {
-      batch,
-      capacityBytes: this.#openCapacityBytes,
-      sequence: this.#sequence++,
-      value: undefined,
-    }
+    const closed: ClosedBatch = { batch, capacityBytes: this.#openCapacityBytes, value: undefined }
     this.#closed.push(closed)
     this.#compress(closed)
   }
@@ -256,11 +256,13 @@ export class PartitionBatcher {
   async #appendInOrder(): Promise<void> {
     if (this.#appending) return
     this.#appending = true
-    for (let next = this.#closed[0]; next?.value !== undefined; next = this.#closed[0]) {
-      const durable = await this.#append(next, next.value)
-      this.#closed.shift()
-      this.#settle(next.batch, durable)
-      this.#batcher.release(next.capacityBytes)
+    for (let next = this.#joined(); next.length > 0; next = this.#joined()) {
+      const durable = await this.#append(next)
+      this.#closed.splice(0, next.length)
+      for (const { batch, capacityBytes } of next) {
+        this.#settle(batch, durable)
+        this.#batcher.release(capacityBytes)
+      }
       this.#closeIfDue()
     }
     this.#appending = false
@@ -269,17 +271,48 @@ export class PartitionBatcher {
     }
   }
 
-  /** True once the log confirmed the batch; false if it never will. Failures that may pass are retried with the same bytes. */
-  async #append(closed: ClosedBatch, value: Buffer): Promise<boolean> {
+  /**
+   * The batches that wait at the front and may share one record: compressed, of one day, with times that do not fall, within the
+   * bounds of a record. The slower the log, the more travel together.
+   */
+  #joined(): CompressedBatch[] {
+    const joined: CompressedBatch[] = []
+    let bytes = 0
+    let rawBytes = 0
+    let messages = 0
+    for (const { batch, capacityBytes, value } of this.#closed) {
+      if (value === undefined) break
+      const before = joined.at(-1)?.batch
+      bytes += value.length
+      rawBytes += batch.length
+      messages += batch.messageCount
+      const fits =
+        before === undefined ||
+        (bytes <= limits.recordBytesMax &&
+          rawBytes <= limits.recordRawBytesMax &&
+          messages <= limits.recordMessagesMax &&
+          batch.day === before.day &&
+          batch.enqueuedAtMsFirst >= before.enqueuedAtMsLast)
+      if (!fits) break
+      joined.push({ batch, capacityBytes, value })
+    }
+    return joined
+  }
+
+  /** True once the log confirmed the batches; false if it never will. Failures that may pass are retried with the same bytes. */
+  async #append(joined: readonly CompressedBatch[]): Promise<boolean> {
     const { options, appendedTotal, appendedBytesTotal, failuresTotal } = this.#batcher
+    const [first, ...more] = joined as [CompressedBatch, ...CompressedBatch[]]
+    const value =
+      more.length === 0 ? first.value : Buffer.concat([first.value, ...more.map((next) => blocksOfBatch(next.value))])
     const stamp: BatchStamp = {
       schemaVersion: batchSchemaVersion,
       edgeId: options.edgeId,
       epoch: options.epoch,
-      sequence: closed.sequence,
-      messageCount: closed.batch.messageCount,
-      enqueuedAtMsFirst: closed.batch.enqueuedAtMsFirst,
-      enqueuedAtMsLast: closed.batch.enqueuedAtMsLast,
+      sequence: this.#sequence++,
+      messageCount: joined.reduce((sum, { batch }) => sum + batch.messageCount, 0),
+      enqueuedAtMsFirst: first.batch.enqueuedAtMsFirst,
+      enqueuedAtMsLast: (more.at(-1) ?? first).batch.enqueuedAtMsLast,
     }
     for (let retryDelayMs = retryDelayMsMin; ; retryDelayMs = Math.min(retryDelayMs * 2, retryDelayMsMax)) {
       try {
