@@ -42,10 +42,15 @@ async function append(log: Log, recordCount: number): Promise<void> {
   process.disconnect()
 }
 
-/** Joins group `g`, reports each assignment, and tries to commit with the first one when told to. */
+/** Joins group `g` and reports each assignment; when told to, stops itself (`pause`), or tries to commit with the first one. */
 async function join(log: Log): Promise<void> {
   let first: Assignment | undefined
-  process.on('message', () => {
+  process.on('message', (message) => {
+    if (message === 'pause') {
+      // Right after a write of its own: a process stopped inside an LMDB transaction would stall every other writer.
+      void first?.commit({ offset: 0, metadata: 'before' }).then(() => process.kill(process.pid, 'SIGSTOP'))
+      return
+    }
     first?.commit({ offset: 999, metadata: 'late' }).then(
       () => process.send?.('committed'),
       (error: unknown) => process.send?.(isPenstockError(error) ? error.code : String(error)),

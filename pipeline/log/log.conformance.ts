@@ -322,7 +322,7 @@ export function logConformance(name: string, subject: LogSubject): void {
       it('a member that was paused cannot commit once its partition moved on [G-2]', async () => {
         const child = await startChild(options!(topic, 1), 'join')
         await once(child, 'message')
-        child.kill('SIGSTOP')
+        child.send('pause')
         const log = await open(1)
         const member = await join(log)
         await member.until(1)
