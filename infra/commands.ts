@@ -15,6 +15,7 @@ import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { developmentCaText, makeDevelopmentCa } from './development-ca.ts'
 import { openRoleLog, workerGroup } from './roles/open-role-log.ts'
 import { openRoleWarehouse } from './roles/open-role-warehouse.ts'
 
@@ -90,4 +91,11 @@ export async function runDevices(settings: Settings, args: readonly string[]): P
   }
   const url = settings.controlUrl ?? `http://${settings.bind}:${settings.httpPort}`
   await runDevicesCommand(args, { url, hostName, ownerKey, write })
+}
+
+/** `penstock dev-ca [<device>…]`: certificates to try TLS with. */
+export function runDevelopmentCa(settings: Settings, deviceIds: readonly string[]): void {
+  const hostNames = settings.hostname.split(',').map((name) => name.trim())
+  const made = makeDevelopmentCa({ dataDir: settings.dataDir, hostNames, deviceIds, nowMs: Date.now() })
+  write(developmentCaText(made, hostNames[0] ?? 'localhost'))
 }

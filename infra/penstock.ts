@@ -12,6 +12,7 @@ const usage = `penstock <command>
   control        the registry of devices
   warehouse      the embedded ClickHouse engine behind its HTTP protocol
 
+  dev-ca         certificates to try TLS with, for the server and for devices named behind it
   devices        create, list, show, disable, delete devices; their connection strings
   dead-letters   list, show, replay, drop what ClickHouse refused for good
   verify         compare the log with ClickHouse
@@ -34,6 +35,8 @@ async function run(command: string, args: readonly string[]): Promise<void> {
       return (await import('./roles/control-role.ts')).runControl(settings)
     case 'warehouse':
       return (await import('./roles/warehouse-role.ts')).runWarehouse(settings)
+    case 'dev-ca':
+      return (await import('./commands.ts')).runDevelopmentCa(settings, args)
     case 'devices':
       return (await import('./commands.ts')).runDevices(settings, args)
     case 'dead-letters':

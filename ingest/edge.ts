@@ -12,7 +12,8 @@ import { type AuthorizeRequest, routeTelemetry } from './http/telemetry.ts'
 import type { Connection } from './mqtt/connection.ts'
 import { type EdgeContext, edgeCounters } from './mqtt/edge-context.ts'
 import { type Authenticate, trustClientId } from './mqtt/identity.ts'
-import { listenMqtt, type TlsFiles } from './mqtt/listener.ts'
+import { listenMqtt } from './mqtt/listener.ts'
+import type { TlsFiles } from './mqtt/tls-secrets.ts'
 import { routeMqttWebSocket } from './mqtt/websocket.ts'
 
 export interface EdgeOptions {

@@ -64,6 +64,8 @@ export interface HttpServerOptions {
 
 export interface HttpServer extends HttpRouter {
   readonly port: number
+  /** Accepts no more connections; open ones go on until `close`. */
+  stopListening(): void
   /** Stops listening, waits up to `drainMs` (default 2,000) for open requests, then ends every connection. */
   close(drainMs?: number): Promise<void>
 }
@@ -92,13 +94,19 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   }
   options.routes?.(router)
   const socket = await listen(app, options)
+  let listening = true
   let closing: Promise<void> | undefined
+  const stopListening = (): void => {
+    if (listening) us_listen_socket_close(socket)
+    listening = false
+  }
   return {
     ...router,
     port: us_socket_local_port(socket),
+    stopListening,
     close(drainMs = 2_000) {
       closing ??= (async () => {
-        us_listen_socket_close(socket)
+        stopListening()
         await open.drained(drainMs)
         app.close()
       })()

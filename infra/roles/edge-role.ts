@@ -1,5 +1,7 @@
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import { type Edge, startEdge } from '#ingest/edge.ts'
+import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -10,6 +12,7 @@ import { routeHealth } from './health.ts'
 import { openIdentities } from './identities.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { passToControl } from './pass-to-control.ts'
+import { openRenewingHttps } from './renewing-https.ts'
 import {
   askStatus,
   onSupervisorMessage,
@@ -44,7 +47,11 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   })
   const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
   const http = await serveHttp(settings, settings.httpPort, edge, logger, status)
-  const https = tls && (await serveHttp(settings, settings.httpsPort, edge, logger, status, tls))
+  const https =
+    tls &&
+    (await openRenewingHttps(settings.httpsPort, tls, logger, (port) =>
+      serveHttp(settings, port, edge, logger, status, tls),
+    ))
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
     await edge.close()
@@ -87,10 +94,12 @@ function serveHttp(
   })
 }
 
-function tlsFilesOf(settings: Settings): { certFile: string; keyFile: string } | undefined {
+function tlsFilesOf(settings: Settings): TlsFiles | undefined {
   const certFile = settings.tlsCert
   const keyFile = settings.tlsKey
   if (certFile === undefined && keyFile === undefined) return undefined
-  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile }
+  if (certFile !== undefined && keyFile !== undefined) {
+    return { certFile, keyFile, ticketKeyFile: join(settings.dataDir, 'tls', 'ticket.key') }
+  }
   throw new PenstockError('SETTINGS_INVALID', 'PENSTOCK_TLS_CERT and PENSTOCK_TLS_KEY must be set together')
 }

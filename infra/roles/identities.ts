@@ -9,6 +9,7 @@ import type { Metrics } from '#runtime/metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { KnownIntermediates } from './known-intermediates.ts'
 
 /** What an edge needs to let in only devices that prove who they are [G-6]. */
 export interface Identities {
@@ -38,10 +39,17 @@ export async function openIdentities(
       watch: (onRevoked) => authenticator.watch(admission, ({ code }) => onRevoked(refusalOf(code))),
     }
   }
+  const intermediates = new KnownIntermediates()
   return {
     authenticate: (credentials) => {
-      const admission = authenticator.authenticate(credentials)
-      return admission instanceof Promise ? admission.then(identityOf) : identityOf(admission)
+      const certificates = intermediates.completed(credentials.certificates)
+      const decided = (admission: Admission): Identity => {
+        const identity = identityOf(admission)
+        if (admission.admitted && admission.proof.kind === 'authority') intermediates.remember(certificates)
+        return identity
+      }
+      const admission = authenticator.authenticate({ ...credentials, certificates })
+      return admission instanceof Promise ? admission.then(decided) : decided(admission)
     },
     authorizeRequest: async (deviceId, moduleId, authorization, confidential) => {
       const id = { deviceId, moduleId }
@@ -60,5 +68,8 @@ export async function openIdentities(
 function refusalOf(code: PenstockError['code']): PenstockError {
   if (code === 'AUTH_DIRECTORY_UNAVAILABLE')
     return new PenstockError(code, 'the registry does not answer; come back later')
+  // Judged before any look-up, so it says nothing about devices, and whoever forgot TLS learns what to mend.
+  if (code === 'AUTH_TRANSPORT_INSECURE')
+    return new PenstockError('INGEST_NOT_AUTHORIZED', 'keys and tokens are taken over TLS only: use the TLS port')
   return new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
 }

@@ -6,6 +6,7 @@
  */
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
 import type { EdgeContext } from '#ingest/mqtt/edge-context.ts'
+import { isLoopbackAddress } from '#ingest/mqtt/loopback.ts'
 import { routeOfReading } from '#ingest/mqtt/route.ts'
 import type { HttpRouter } from '#runtime/http.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
@@ -58,7 +59,7 @@ async function take(
 ): Promise<HttpAnswer> {
   const deviceId = idOf(request.parameter(0))
   const moduleId = hasModule ? idOf(request.parameter(1)) : undefined
-  const confidential = tls || request.remoteAddress.startsWith('127.')
+  const confidential = tls || isLoopbackAddress(request.remoteAddress)
   const authorized = authorize(deviceId, moduleId, request.header('authorization'), confidential)
   if (authorized) await authorized
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)

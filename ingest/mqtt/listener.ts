@@ -1,16 +1,11 @@
 import type { X509Certificate } from 'node:crypto'
-import { readFileSync, unwatchFile, watchFile } from 'node:fs'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import { PenstockError } from '#schemas/errors.ts'
 import { Connection } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
-
-/** PEM files; read again when they change, so that a renewed certificate needs no restart. */
-export interface TlsFiles {
-  readonly certFile: string
-  readonly keyFile: string
-}
+import { isLoopbackAddress } from './loopback.ts'
+import { readTlsSecrets, type TlsFiles, watchTlsFiles } from './tls-secrets.ts'
 
 export interface Listener {
   readonly port: number
@@ -24,34 +19,47 @@ export interface Listener {
  * @throws PORT_UNAVAILABLE, TLS_FILES_INVALID
  */
 export async function listenMqtt(edge: EdgeContext, host: string, port: number, tls?: TlsFiles): Promise<Listener> {
-  const server = tls === undefined ? tcpServer(edge) : tlsServer(edge, tls)
-  await listening(server, host, port)
+  const { server, unwatch } = tls === undefined ? tcpServer(edge) : tlsServer(edge, tls)
+  try {
+    await listening(server, host, port)
+  } catch (error) {
+    unwatch()
+    throw error
+  }
   return {
     port: (server.address() as AddressInfo).port,
     // Ends the listening only; the edge ends open connections itself.
     stopAccepting: () => {
       server.close()
-      if (tls) unwatchFile(tls.certFile)
+      unwatch()
     },
   }
 }
 
-function tcpServer(edge: EdgeContext): Server {
-  return createServer({ noDelay: true }, (socket) => attach(edge, socket, undefined))
+interface WatchingServer {
+  readonly server: Server
+  readonly unwatch: () => void
+}
+
+function tcpServer(edge: EdgeContext): WatchingServer {
+  return { server: createServer({ noDelay: true }, (socket) => attach(edge, socket, undefined)), unwatch: () => {} }
 }
 
 /** Handshakes that do not end in this time are given up: a connection that says nothing holds nothing. */
 const handshakeMsMax = 10_000
-const certificateLookMs = 5_000
 
-function tlsServer(edge: EdgeContext, files: TlsFiles): Server {
+/** The same for all edge processes: by default it differs with their command lines, and no session would be resumed elsewhere. */
+const sessions = { sessionIdContext: 'penstock-mqtt', sessionTimeout: 6 * 3600 }
+
+function tlsServer(edge: EdgeContext, files: TlsFiles): WatchingServer {
+  const secrets = readTlsSecrets(files, edge.clock.nowMs())
   // A client certificate is asked for and judged with the CONNECT, not in the handshake: the same port serves devices with
   // tokens, and self-signed leaves are legal.
   const server: TlsServer = createTlsServer(
     {
-      ...secretsFrom(files),
+      ...secrets,
+      ...sessions,
       noDelay: true,
-      minVersion: 'TLSv1.2',
       requestCert: true,
       rejectUnauthorized: false,
       handshakeTimeout: handshakeMsMax,
@@ -59,23 +67,15 @@ function tlsServer(edge: EdgeContext, files: TlsFiles): Server {
     (socket) => attach(edge, socket, socket),
   )
   server.on('tlsClientError', ignoreError) // a port scan, a plain-text client: nothing of ours
-  watchFile(files.certFile, { interval: certificateLookMs, persistent: false }, () => {
+  const unwatch = watchTlsFiles(files, () => {
     try {
-      server.setSecureContext({ ...secretsFrom(files), minVersion: 'TLSv1.2' })
+      server.setSecureContext({ ...readTlsSecrets(files, edge.clock.nowMs()), ...sessions })
       edge.logger.info('certificate read again', { file: files.certFile })
     } catch (error) {
       edge.logger.error('the changed certificate cannot be used; the former one stays', { error })
     }
   })
-  return server
-}
-
-function secretsFrom(files: TlsFiles): { cert: Buffer; key: Buffer } {
-  try {
-    return { cert: readFileSync(files.certFile), key: readFileSync(files.keyFile) }
-  } catch (cause) {
-    throw new PenstockError('TLS_FILES_INVALID', `certificate or key cannot be read: ${String(cause)}`, { cause })
-  }
+  return { server, unwatch }
 }
 
 /** Other systems cannot balance a shared port; one process serves it there. */
@@ -133,14 +133,10 @@ function transportOf(socket: Socket, tls: TLSSocket | undefined): Transport {
       return socket.remoteAddress ?? ''
     },
     get confidential() {
-      return tls !== undefined || isLoopback(socket.remoteAddress)
+      return tls !== undefined || isLoopbackAddress(socket.remoteAddress)
     },
     certificates: () => (tls === undefined ? [] : certificatesOf(tls)),
   }
-}
-
-function isLoopback(address: string | undefined): boolean {
-  return address !== undefined && (address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.'))
 }
 
 const chainMax = 8

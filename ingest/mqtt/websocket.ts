@@ -4,6 +4,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { Connection } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
+import { isLoopbackAddress } from './loopback.ts'
 
 /** The hub's path, and the one that most MQTT clients take by default. */
 const paths = ['/$iothub/websocket', '/mqtt'] as const
@@ -37,7 +38,7 @@ class SocketSession implements Transport {
 
   constructor(edge: EdgeContext, socket: ByteSocket, confidential: boolean) {
     this.#socket = socket
-    this.confidential = confidential || socket.remoteAddress.startsWith('127.')
+    this.confidential = confidential || isLoopbackAddress(socket.remoteAddress)
     this.#connection = new Connection(edge, this)
   }
 

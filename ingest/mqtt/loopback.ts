@@ -1,0 +1,6 @@
+/** True for an address of this machine, as `node:net` or uWebSockets.js writes it (which spells IPv6 out). */
+export function isLoopbackAddress(address: string | undefined): boolean {
+  return address !== undefined && loopback.test(address)
+}
+
+const loopback = /^(127\.[\d.]+|::1|::ffff:127\.[\d.]+|(0000:){7}0001|(0000:){5}ffff:7f[0-9a-f]{2}:[0-9a-f]{4})$/i

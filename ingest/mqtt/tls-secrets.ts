@@ -1,0 +1,97 @@
+/**
+ * What a TLS server shows and keeps secret, read from files and again when they change.
+ *
+ *   certificate, key   PEM; a pair that cannot be used leaves the former one in place
+ *   ticket key         48 random bytes; whoever finds it missing or old makes it, and all edge processes of a machine share it, so
+ *                      that a device resumes its session at any of them. Renewed daily: stolen, it opens a day's TLS 1.2 sessions,
+ *                      never those of TLS 1.3
+ */
+import { randomBytes } from 'node:crypto'
+import {
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  unwatchFile,
+  watchFile,
+  writeFileSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { PenstockError } from '#schemas/errors.ts'
+
+export interface TlsFiles {
+  readonly certFile: string
+  readonly keyFile: string
+  /** Left out: a session is resumed at the same process only. Its folder is made if it is missing. */
+  readonly ticketKeyFile?: string
+}
+
+export interface TlsSecrets extends SecureContextOptions {
+  readonly ticketKeys?: Buffer
+}
+
+const oldestTicketKeyMs = 24 * 3_600_000
+const ticketKeyBytes = 48
+/** How soon a changed file is noticed, at the latest. */
+const lookDelayMs = 2_000
+
+/** Reads the files, and makes the ticket key if it is missing. @throws TLS_FILES_INVALID */
+export function readTlsSecrets({ certFile, keyFile, ticketKeyFile }: TlsFiles, nowMs: number): TlsSecrets {
+  try {
+    const secrets = { cert: readFileSync(certFile), key: readFileSync(keyFile), minVersion: 'TLSv1.2' as const }
+    createSecureContext(secrets)
+    return ticketKeyFile === undefined ? secrets : { ...secrets, ticketKeys: ticketKey(ticketKeyFile, nowMs) }
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new PenstockError('TLS_FILES_INVALID', `${certFile} and ${keyFile} cannot be used: ${why}`, { cause })
+  }
+}
+
+/** Calls `onChange` whenever one of the files was replaced or touched, and daily. The result ends the watch. */
+export function watchTlsFiles(files: TlsFiles, onChange: () => void): () => void {
+  const watched = [files.certFile, files.keyFile, files.ticketKeyFile].filter((file) => file !== undefined)
+  // A listener of its own: others watch the same files.
+  const look = (): void => onChange()
+  for (const file of watched) watchFile(file, { interval: lookDelayMs, persistent: false }, look)
+  const daily = setInterval(look, oldestTicketKeyMs).unref()
+  return () => {
+    clearInterval(daily)
+    for (const file of watched) unwatchFile(file, look)
+  }
+}
+
+function ticketKey(file: string, nowMs: number): Buffer {
+  const own = `${file}.${process.pid}`
+  const age = ageMs(file, nowMs)
+  if (age === undefined || age >= oldestTicketKeyMs) {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+    writeFileSync(own, randomBytes(ticketKeyBytes), { mode: 0o600 })
+    if (age === undefined) linkUnlessThere(own, file)
+    else renameSync(own, file)
+  }
+  const key = readFileSync(file)
+  if (key.length !== ticketKeyBytes) throw new Error(`${file} does not hold ${ticketKeyBytes} bytes`)
+  return key
+}
+
+/** The first of several processes wins, and all read the same key. */
+function linkUnlessThere(own: string, file: string): void {
+  try {
+    linkSync(own, file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    unlinkSync(own)
+  }
+}
+
+function ageMs(file: string, nowMs: number): number | undefined {
+  try {
+    return nowMs - statSync(file).mtimeMs
+  } catch {
+    return undefined
+  }
+}
