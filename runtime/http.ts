@@ -7,6 +7,7 @@
  * A client that goes away is noticed by `aborted`; nothing is written to it any more. uWebSockets.js itself ends
  * connections that stay silent for 10 s in a request and refuses header blocks above its limit (431).
  */
+
 import {
   App,
   type HttpRequest as NativeRequest,
@@ -17,6 +18,7 @@ import {
   us_listen_socket_close,
   us_socket_local_port,
 } from 'uWebSockets.js'
+import { type AddressInfo, createServer } from 'node:net'
 import { PenstockError } from '#schemas/errors.ts'
 import { answer, type HttpAnswer, readBody, textAnswer } from './http-answer.ts'
 import { type HttpRequest, requestOf } from './http-request.ts'
@@ -93,7 +95,9 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
     },
   }
   options.routes?.(router)
-  const socket = await listen(app, options)
+  // The library shares a port that is named, not one that the kernel picks.
+  const port = options.sharePort && options.port === 0 ? await freePort(options.host) : options.port
+  const socket = await listen(app, { ...options, port })
   let listening = true
   let closing: Promise<void> | undefined
   const stopListening = (): void => {
@@ -113,6 +117,17 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
       return closing
     },
   }
+}
+
+function freePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen(0, host, () => {
+      const { port } = probe.address() as AddressInfo
+      probe.close(() => resolve(port))
+    })
+  })
 }
 
 function listen(app: TemplatedApp, options: HttpServerOptions): Promise<us_listen_socket> {
