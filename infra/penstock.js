@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Runs penstock.ts with a Node that can: TypeScript is stripped by Node 22.18 and later. An older Node hands over to the one
 // that the package brings as its dependency.
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
@@ -17,6 +17,9 @@ else {
     process.exit(1)
   }
   const script = fileURLToPath(new URL('./penstock.ts', import.meta.url))
-  const { status } = spawnSync(own, [script, ...process.argv.slice(2)], { stdio: 'inherit' })
-  process.exit(status ?? 1)
+  const child = spawn(own, [script, ...process.argv.slice(2)], { stdio: 'inherit' })
+  // The child decides when it ends; a Ctrl-C reaches it by itself.
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  child.on('exit', (code) => process.exit(code ?? 1))
 }
