@@ -28,6 +28,8 @@ export interface VisibleRows {
 export interface ClickhouseRows extends RowSource {
   /** All rows of the table, from its metadata: costs nothing. */
   tableRows(): Promise<number>
+  /** Log partitions with rows that the edge took in at `atMs` (UTC) or later. */
+  partitionsSince(atMs: number): Promise<number>
   /** Rows of some devices beyond a sequence number each; for the latency from socket to row. */
   visibleAfter(lastSequences: ReadonlyMap<string, number>): Promise<readonly VisibleRows[]>
 }
@@ -43,6 +45,14 @@ export function clickhouseRows(url: string, table: string): ClickhouseRows {
 
     async tableRows() {
       const rows = await query(`SELECT count() FROM ${table}`, {})
+      return Number(rows[0]?.[0] ?? 0)
+    },
+
+    async partitionsSince(atMs) {
+      const rows = await query(
+        `SELECT uniqExact(log_partition) FROM ${table} WHERE enqueued_at >= fromUnixTimestamp64Milli({at:Int64}, 'UTC')`,
+        { at: Math.floor(atMs) },
+      )
       return Number(rows[0]?.[0] ?? 0)
     },
 

@@ -59,6 +59,22 @@ export class LoadView {
     return this.until(`${count} rows stored`, async () => ((await this.storedRows()) ?? 0) >= count)
   }
 
+  /** Until so many log partitions have rows of messages that the edge took in after now. */
+  untilStoredFrom(partitions: number): Promise<void> {
+    const nowMs = Date.now()
+    const isStored = () =>
+      this.#rows
+        .partitionsSince(nowMs)
+        .then((count) => count >= partitions)
+        .catch(() => false)
+    return this.until(`rows of ${partitions} partitions`, isStored)
+  }
+
+  /** Log partitions that have rows. */
+  storedPartitions(): Promise<number> {
+    return this.#rows.partitionsSince(0)
+  }
+
   /** Rows of the table; `undefined` while the warehouse does not answer. */
   storedRows(): Promise<number | undefined> {
     return this.#rows.tableRows().catch(() => undefined)

@@ -32,7 +32,7 @@ export async function runScenario(
   try {
     const site = await scenario.prepare(stage)
     const { failure, result } = await runFaultyLoad(stage, site, hooks)
-    return verdictOf(scenario.name, stage, result, failure)
+    return verdictOf(scenario, stage, result, failure)
   } finally {
     await stage.close()
   }

@@ -1,8 +1,24 @@
+import { brokerKill } from './broker-kill.ts'
+import { clockJump } from './clock-jump.ts'
+import { diskFull } from './disk-full.ts'
 import { killScenarios } from './kills.ts'
+import { membershipScenarios } from './membership.ts'
+import { networkScenarios } from './network.ts'
 import type { Scenario } from './scenario.ts'
+import { warehouseDown } from './warehouse-down.ts'
+import { zombieWorker } from './zombie-worker.ts'
 
 /** Every scenario that `--scenario` knows. */
-export const scenarios: readonly Scenario[] = [...killScenarios]
+export const scenarios: readonly Scenario[] = [
+  ...killScenarios,
+  zombieWorker,
+  warehouseDown,
+  ...networkScenarios,
+  brokerKill,
+  ...membershipScenarios,
+  diskFull,
+  clockJump,
+]
 
 export function scenarioNamed(name: string): Scenario | undefined {
   return scenarios.find((scenario) => scenario.name === name)

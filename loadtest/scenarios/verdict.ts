@@ -1,5 +1,5 @@
 import type { LoadResult } from '../run-load.ts'
-import type { FaultEvent, Stage } from './scenario.ts'
+import type { FaultEvent, Scenario, Stage } from './scenario.ts'
 
 /** What a scenario showed; plain data, so it is also its JSON. */
 export interface ScenarioVerdict {
@@ -35,16 +35,16 @@ export interface ScenarioVerdict {
 }
 
 export function verdictOf(
-  scenario: string,
+  { name, log }: Scenario,
   { options, faults, facts, events }: Stage,
   load: LoadResult,
   failure: string | undefined,
 ): ScenarioVerdict {
   const { reconciliation: ledger, latency, connections } = load
   return {
-    scenario,
+    scenario: name,
     seed: options.seed,
-    log: options.kafka === undefined ? 'embedded' : 'Kafka',
+    log: options.kafka === undefined && log !== 'own Kafka' ? 'embedded' : 'Kafka',
     rate: options.rate,
     connections: options.connections,
     seconds: load.consumedMs / 1000,
