@@ -8,13 +8,16 @@ import type { Metrics } from '#runtime/metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { assertLimits, limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
+import { type AuthorizeService, routeNoisiest } from './http/noisiest.ts'
 import { type AuthorizeRequest, routeTelemetry } from './http/telemetry.ts'
 import type { Connection } from './mqtt/connection.ts'
-import { type EdgeContext, edgeCounters } from './mqtt/edge-context.ts'
+import { type EdgeContext, edgeCounters, type OnPresence } from './mqtt/edge-context.ts'
 import { type Authenticate, trustClientId } from './mqtt/identity.ts'
 import { listenMqtt } from './mqtt/listener.ts'
 import type { TlsFiles } from './mqtt/tls-secrets.ts'
 import { routeMqttWebSocket } from './mqtt/websocket.ts'
+import { type QuotaOptions, unlimitedQuotas } from './quotas/quota-settings.ts'
+import { Quotas } from './quotas/quotas.ts'
 
 export interface EdgeOptions {
   readonly log: Log
@@ -35,14 +38,19 @@ export interface EdgeOptions {
   readonly authorizeRequest?: AuthorizeRequest
   /** Called when a client id connects here, to end its connection at other edge processes. */
   readonly announce?: (sessionId: string) => void
-  /** Told of each device or module that connects or ends here. */
-  readonly onPresence?: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
+  readonly onPresence?: OnPresence
+  /** Left out: no limits. */
+  readonly quotas?: QuotaOptions
+  /** Decides who may ask for the noisiest devices; left out: whoever is on this machine. */
+  readonly authorizeService?: AuthorizeService
   readonly pendingBytesMax?: number
 }
 
 export interface Edge {
   readonly mqttPort: number
   readonly mqttsPort: number | undefined
+  /** For requests that this process passes on. */
+  readonly quotas: Quotas
   /** Adds telemetry over HTTP and MQTT over WebSocket to a server. @param tls true if it speaks TLS */
   registerRoutes(router: HttpRouter, tls: boolean): void
   /** A client id connected at another edge process: its connection here ends. */
@@ -85,6 +93,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     authenticate: options.authenticate ?? trustClientId,
     connectionsMax: options.connectionsMax,
     connections,
+    waiting: new Set(),
+    quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, options.metrics),
     sessions: new Map(),
     counters: edgeCounters(options.metrics),
     seconds: 0,
@@ -106,9 +116,11 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   return {
     mqttPort: listener.port,
     mqttsPort: tlsListener?.port,
+    quotas: edge.quotas,
     registerRoutes: (router, tls) => {
       routeTelemetry(router, edge, options.authorizeRequest ?? (() => {}), tls)
       routeMqttWebSocket(router, edge, tls)
+      routeNoisiest(router, edge.quotas, options.authorizeService)
     },
     takeOver: (clientId) => edge.sessions.get(clientId)?.takenOver(),
     get connectionCount() {

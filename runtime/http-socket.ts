@@ -29,7 +29,8 @@ export interface ByteSocketRoute {
   readonly protocol: string
   /** A larger message closes the socket (1009). */
   readonly messageBytesMax: number
-  readonly attach: (socket: ByteSocket) => ByteSocketHandler
+  /** `undefined`: the socket was closed instead. */
+  readonly attach: (socket: ByteSocket) => ByteSocketHandler | undefined
 }
 
 interface SocketState {

@@ -59,6 +59,15 @@ export const errorTable = {
     meaning: 'more unacknowledged QoS 1 messages than the receive maximum',
   },
   INGEST_TAKE_OVER: { disposition: 'close', meaning: 'a newer connection of the same device ended this one' },
+  INGEST_RATE_EXCEEDED: {
+    disposition: 'close',
+    meaning: 'a device sent more than its quota, beyond what waiting can mend',
+  },
+  INGEST_CONNECTION_RATE: { disposition: 'close', meaning: 'connections come faster than their quota' },
+  INGEST_FAILURES_EXCEEDED: {
+    disposition: 'close',
+    meaning: 'credentials from this address failed too often to be looked at for a while',
+  },
   INGEST_CONNECTIONS_FULL: { disposition: 'close', meaning: 'the edge holds as many connections as it may' },
   INGEST_DRAINING: { disposition: 'close', meaning: 'the edge is shutting down' },
 

@@ -20,6 +20,20 @@ export const limits = {
   deviceIdBytesMax: 128,
   /** A connection must have sent its CONNECT by then. */
   connectDelayMsMax: 10_000,
+  /** Longest that a connection waits for its device's quota; a device that owes more is told so and ends. Half a usual keep-alive. */
+  shapingMsMax: 30_000,
+  /** Longest that an HTTP request waits for a quota before it is answered 429. */
+  requestShapingMsMax: 2_000,
+  /** Longest that a CONNECT waits for its turn before it is refused; clients give up after 10 to 30 s. */
+  connectShapingMsMax: 5_000,
+  /** Device events that wait for the log, with their buffers; more are dropped and counted. */
+  eventsPendingBytesMax: 4 * 1024 * 1024,
+  /** Devices whose quotas one edge process remembers, about 300 bytes each; what is connected or in debt is kept first. */
+  quotaDevicesMax: 200_000,
+  /** Addresses, and devices at an address, whose failed attempts are remembered, about 200 bytes each. */
+  failureEntriesMax: 20_000,
+  /** Devices in the sketch of the noisiest: any device with more than a 256th of the traffic is in it. */
+  noisyDevicesKept: 256,
   /** Longest keep-alive interval granted; the hub's own cap. */
   keepAliveSecondsMax: 1_177,
   /** MQTT 5 Receive Maximum that the edge announces, and the most unacknowledged messages it holds a connection. */

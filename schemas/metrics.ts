@@ -35,6 +35,27 @@ export const metricsTable = {
     help: 'Times the edge paused its sockets because the log was slow',
     labels: [],
   },
+  penstock_events_written_total: { type: 'counter', help: 'Device events given to the log', labels: [] },
+  penstock_events_dropped_total: {
+    type: 'counter',
+    help: 'Device events dropped because the log was slow',
+    labels: [],
+  },
+  penstock_edge_shaped_total: {
+    type: 'counter',
+    help: 'Times a sender was made to wait for its quota, by whose quota it was',
+    labels: ['reason'],
+  },
+  penstock_edge_over_limit_total: {
+    type: 'counter',
+    help: 'Connections and requests refused or ended by a quota, by error code',
+    labels: ['reason'],
+  },
+  penstock_edge_sockets_refused_total: {
+    type: 'counter',
+    help: 'Sockets closed before CONNECT because too many were open or silent',
+    labels: ['reason'],
+  },
   penstock_auth_admissions_total: {
     type: 'counter',
     help: 'Credentials checked, by outcome: admitted or the error code of the refusal',

@@ -3,6 +3,7 @@
  * argues from them.
  *
  *   penstock.telemetry      one row a device message
+ *   penstock.device_events  one row a device that connected, ended, was created, updated or deleted
  *   penstock.dead_letters   what could not become a row, with its reason and bytes
  *   penstock.migrations     which of the migrations below this database has seen
  */
@@ -19,7 +20,10 @@ export interface TableOptions {
   readonly ttlDays: number
 }
 
-/** Columns of `penstock.telemetry` that inserts name, with the types that an existing table must have. */
+/** Tables that workers fill from batches, with the same columns and the same guarantees. */
+export type BatchTable = 'telemetry' | 'device_events'
+
+/** Columns of a `BatchTable` that inserts name, with the types that an existing table must have. */
 export const telemetryColumns = {
   device_id: 'String',
   enqueued_at: "DateTime64(3, 'UTC')",
@@ -72,6 +76,7 @@ export function migrations(options: TableOptions): readonly Migration[] {
   return [
     { version: 1, purpose: 'telemetry', statements: [telemetryStatement(options)] },
     { version: 2, purpose: 'dead letters', statements: [deadLettersStatement(options)] },
+    { version: 4, purpose: 'device events', statements: [deviceEventsStatement(options)] },
   ]
 }
 
@@ -111,6 +116,24 @@ function telemetryStatement(options: TableOptions): string {
     `SETTINGS ${Object.entries(settings)
       .map(([name, value]) => `${name} = ${value}`)
       .join(', ')}`
+  )
+}
+
+function deviceEventsStatement(options: TableOptions): string {
+  // What analysts ask for is computed from the envelope's maps when a row is inserted (see `device-event.ts`).
+  const columns = [
+    ...Object.entries(telemetryColumns).map(([name, type]) => `${name} ${type}`),
+    "event LowCardinality(String) MATERIALIZED properties['event']",
+    "module_id String MATERIALIZED system_properties['moduleId']",
+    "reason LowCardinality(String) MATERIALIZED properties['reason']",
+    "sequence String MATERIALIZED properties['sequence']",
+  ]
+  const settings = Object.entries(deliverySettings(options.replicated)).map(([name, value]) => `${name} = ${value}`)
+  return (
+    `CREATE TABLE IF NOT EXISTS ${warehouseDatabase}.device_events${onCluster(options)} (${columns.join(', ')}) ` +
+    // Events are few: months instead of days keep the parts few, too.
+    `ENGINE = ${engine('MergeTree', options)} PARTITION BY toYYYYMM(enqueued_at) ORDER BY (device_id, enqueued_at) ` +
+    `SETTINGS ${settings.join(', ')}`
   )
 }
 

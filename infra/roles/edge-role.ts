@@ -8,10 +8,12 @@ import { Metrics } from '#runtime/metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { openRoleEvents } from './events.ts'
 import { routeHealth } from './health.ts'
 import { openIdentities } from './identities.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { passToControl } from './pass-to-control.ts'
+import { quotasFrom } from './quotas.ts'
 import { openRenewingHttps } from './renewing-https.ts'
 import {
   askStatus,
@@ -32,6 +34,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const log = await openRoleLog(settings, logger)
   const identities =
     settings.identities === 'required' ? await openIdentities(settings, edgeId, metrics, logger) : undefined
+  const events = await openRoleEvents(settings, edgeId, metrics, logger)
   const edge = await startEdge({
     log,
     logger,
@@ -44,6 +47,12 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     connectionsMax: settings.edgeConnectionsMax,
     announce: (sessionId) => tellSupervisor({ kind: 'take-over', sessionId }),
     ...identities,
+    quotas: quotasFrom(settings),
+    onPresence: (deviceId, moduleId, connected, reason) => {
+      identities?.onPresence(deviceId, moduleId, connected)
+      const event = connected ? 'connected' : 'disconnected'
+      events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason })
+    },
   })
   const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
   const http = await serveHttp(settings, settings.httpPort, edge, logger, status)
@@ -56,6 +65,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     logger.info('draining', { reason, connections: edge.connectionCount })
     await edge.close()
     await Promise.all([http.close(), https?.close(), identities?.close()])
+    await events?.close()
     await log.close()
   })
   onSupervisorMessage((message) => {
@@ -89,7 +99,7 @@ function serveHttp(
     routes: (router) => {
       edge.registerRoutes(router, tls !== undefined)
       routeHealth(router, status)
-      passToControl(router, settings.controlUrl)
+      passToControl(router, settings.controlUrl, edge.quotas)
     },
   })
 }

@@ -1,7 +1,9 @@
-import type { Admission } from '#control/auth/admission.ts'
+import { type Admission, provePolicy } from '#control/auth/admission.ts'
 import { Authenticator } from '#control/auth/authenticator.ts'
+import { parseSasToken } from '#control/auth/sas-token.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { openDirectory } from '#control/open-control.ts'
+import type { AuthorizeService } from '#ingest/http/noisiest.ts'
 import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
 import type { Authenticate, Identity } from '#ingest/mqtt/identity.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -15,6 +17,7 @@ import { KnownIntermediates } from './known-intermediates.ts'
 export interface Identities {
   readonly authenticate: Authenticate
   readonly authorizeRequest: AuthorizeRequest
+  readonly authorizeService: AuthorizeService
   readonly onPresence: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
   close(): Promise<void>
 }
@@ -54,6 +57,12 @@ export async function openIdentities(
     authorizeRequest: async (deviceId, moduleId, authorization, confidential) => {
       const id = { deviceId, moduleId }
       identityOf(await authenticator.authenticateRequest({ id, authorization, certificates: [], confidential }))
+    },
+    authorizeService: async (authorization) => {
+      const token = parseSasToken(authorization)
+      if (token === undefined) throw refusalOf('AUTH_CREDENTIALS_MISSING')
+      const proof = provePolicy(token, 'ServiceConnect', ['api'], await directory.trust(), rules, Date.now())
+      if (!('policy' in proof)) throw refusalOf(proof.code)
     },
     onPresence: (deviceId, moduleId, connected) =>
       directory.report([{ deviceId, moduleId, connected, edgeId, atMs: Date.now() }]),

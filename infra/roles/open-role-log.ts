@@ -13,7 +13,7 @@ export function workerGroup(settings: Settings): string {
 export function openRoleLog(
   settings: Settings,
   logger: Logger,
-  topic: 'telemetry' | 'dead-letters' = 'telemetry',
+  topic: 'telemetry' | 'dead-letters' | 'events' = 'telemetry',
 ): Promise<Log> {
   const options = {
     topic: `${settings.topicPrefix}.${topic}`,

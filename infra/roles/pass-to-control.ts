@@ -1,6 +1,7 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { type Quotas, RateExceeded, serviceAttempts } from '#ingest/quotas/quotas.ts'
 import type { HttpRouter } from '#runtime/http.ts'
-import { type HttpAnswer, textAnswer } from '#runtime/http-answer.ts'
+import { type HttpAnswer, jsonAnswer, textAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
 import { limits } from '#schemas/limits.ts'
 
@@ -11,18 +12,33 @@ const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding', 'co
 /**
  * Passes every request that no other route takes to the control role, so that one port serves devices and services.
  * @param controlUrl `undefined`: there is none, and such a request is answered 404
+ * @param quotas count requests that the control role refused for their credentials, and keep off who fails too often
  */
-export function passToControl(router: HttpRouter, controlUrl: string | undefined): void {
+export function passToControl(router: HttpRouter, controlUrl: string | undefined, quotas: Quotas): void {
   const agent = new Agent({ keepAlive: true, maxSockets: connectionsMax })
   router.route({
     method: 'ANY',
     pattern: '/*',
     bodyBytesMax: limits.httpBodyBytesMax,
-    handle: (request, body) =>
-      controlUrl === undefined
-        ? textAnswer(404, 'nothing is served under this path\n')
-        : passed(agent, controlUrl, request, body),
+    admit: ({ remoteAddress }) => refusalOf(quotas, remoteAddress),
+    handle: async (request, body) => {
+      if (controlUrl === undefined) return textAnswer(404, 'nothing is served under this path\n')
+      const answer = await passed(agent, controlUrl, request, body)
+      if (answer.status === 401) quotas.attemptFailed(request.remoteAddress, serviceAttempts)
+      return answer
+    },
   })
+}
+
+function refusalOf(quotas: Quotas, remoteAddress: string): HttpAnswer | undefined {
+  try {
+    quotas.admitAttempt(remoteAddress, serviceAttempts)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof RateExceeded)) throw error
+    const headers = { 'Retry-After': String(Math.ceil(error.retryAfterMs / 1000)) }
+    return jsonAnswer(429, { Message: `ErrorCode:ThrottlingException;${error.message}` }, headers)
+  }
 }
 
 function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {

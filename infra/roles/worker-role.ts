@@ -11,6 +11,7 @@ import { isPenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import type { Sink } from '#schemas/sink.ts'
+import { deliverEvents } from './deliver-events.ts'
 import { routeHealth } from './health.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
@@ -45,22 +46,26 @@ export async function runWorker(settings: Settings): Promise<void> {
   }
   const sink = await openSinkWhenThere(settings, logger, stopping.signal, warehouse)
   if (sink === undefined) return
+  const deadLetters = openDeadLetterBox({ log: deadLetterLog, warehouse, logger })
   const worker = await startWorker({
     log,
     group: workerGroup(settings),
     sink,
-    deadLetters: openDeadLetterBox({ log: deadLetterLog, warehouse, logger }),
+    deadLetters,
     logger,
     metrics,
     insertDelayMs: settings.insertDelayMs,
   })
-  closeWorker = () => worker.close()
+  const events = await deliverEvents(settings, warehouse, deadLetters, logger)
+  closeWorker = async () => {
+    await Promise.all([worker.close(), events?.close()])
+  }
   ready = true
   reportSamples(() => metrics.samples())
   tellSupervisor({ kind: 'ready', ports: {} })
   logger.info('delivering', { topic: log.topic, partitions: log.partitionCount })
   if (settings.kafkaBrokers === undefined) void keepRetention(settings, log, logger, metrics, stopping.signal)
-  await worker.finished
+  await Promise.all([worker.finished, events?.finished])
 }
 
 const warehouseRetryMs = 1_000

@@ -1,13 +1,15 @@
 /**
  * Telemetry over HTTP: `POST /devices/{d}[/modules/{m}]/messages/events`.
  *
- *   request ─▶ room? ─▶ body ─▶ who is this? ─▶ messages ─▶ batches ─▶ 204 once all are durable [G-1]
- *               503       413     401             400         503 refused by the log
+ *   request ─▶ room? ─▶ body ─▶ who is this? ─▶ messages ─▶ quota ─▶ batches ─▶ 204 once all are durable [G-1]
+ *               503       413     401, 429        400         429       503 refused by the log
  */
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
 import type { EdgeContext } from '#ingest/mqtt/edge-context.ts'
 import { isLoopbackAddress } from '#ingest/mqtt/loopback.ts'
 import { routeOfReading } from '#ingest/mqtt/route.ts'
+import { RateExceeded } from '#ingest/quotas/quotas.ts'
+import { sleep } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
@@ -60,11 +62,19 @@ async function take(
   const deviceId = idOf(request.parameter(0))
   const moduleId = hasModule ? idOf(request.parameter(1)) : undefined
   const confidential = tls || isLoopbackAddress(request.remoteAddress)
-  const authorized = authorize(deviceId, moduleId, request.header('authorization'), confidential)
-  if (authorized) await authorized
+  edge.quotas.admitAttempt(request.remoteAddress, deviceId)
+  try {
+    const authorized = authorize(deviceId, moduleId, request.header('authorization'), confidential)
+    if (authorized) await authorized
+  } catch (error) {
+    if (isPenstockError(error, 'INGEST_NOT_AUTHORIZED')) edge.quotas.attemptFailed(request.remoteAddress, deviceId)
+    throw error
+  }
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   const messages = readMessages(bytes, request.header('content-type'), request.query('split'), request.headers)
   if (messages.length === 0) return accepted
+  const waitMs = edge.quotas.requestWaitMs(deviceId, messages.length, bytes.length)
+  if (waitMs > 0) await sleep(edge.clock, waitMs)
   await durable(edge, deviceId, moduleId, messages)
   edge.counters.acknowledged.add(messages.length)
   return accepted
@@ -124,6 +134,8 @@ const faults: Partial<Record<ErrorCode, readonly [number, string]>> = {
   INGEST_BODY_MALFORMED: [400, 'ArgumentInvalid'],
   INGEST_NOT_AUTHORIZED: [401, 'IotHubUnauthorizedAccess'],
   INGEST_FRAME_TOO_LARGE: [413, 'MessageTooLarge'],
+  INGEST_RATE_EXCEEDED: [429, 'ThrottlingException'],
+  INGEST_FAILURES_EXCEEDED: [429, 'ThrottlingException'],
   INGEST_OVERLOADED: [503, 'ServiceUnavailable'],
   INGEST_DRAINING: [503, 'ServiceUnavailable'],
   INGEST_MESSAGE_REFUSED: [503, 'ServiceUnavailable'],
@@ -133,6 +145,7 @@ const faults: Partial<Record<ErrorCode, readonly [number, string]>> = {
 function faultAnswer(error: unknown): HttpAnswer {
   if (!isPenstockError(error)) throw error
   const [status, name] = faults[error.code] ?? [500, 'ServerError']
-  const headers = { 'iothub-errorcode': name, ...(status === 503 ? { 'Retry-After': '1' } : {}) }
+  const retryAfter = error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : status === 503 ? 1 : 0
+  const headers = { 'iothub-errorcode': name, ...(retryAfter > 0 ? { 'Retry-After': String(retryAfter) } : {}) }
   return jsonAnswer(status, { Message: `ErrorCode:${name};${error.message}`, ExceptionMessage: '' }, headers)
 }

@@ -9,6 +9,7 @@
  * completed from the next chunk. Errors are thrown as `PenstockError` and end the connection in one place, `fail`.
  */
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
+import type { Meter } from '#ingest/quotas/quotas.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import {
@@ -60,12 +61,18 @@ export class Connection implements BatchOwner {
   #partialBytes = 0
   #pausedByEdge = false
   #pausedByReader = false
+  #meter: Meter | undefined = undefined
+  /** Set while the connection waits for a quota: cancels the wait. */
+  #shaping: (() => void) | undefined = undefined
+  /** As the CONNECT gave it. */
+  #clientId = ''
 
   constructor(edge: EdgeContext, transport: Transport) {
     this.#edge = edge
     this.#transport = transport
     this.#heardAtSeconds = edge.seconds
     edge.connections.add(this)
+    edge.waiting.add(this)
     edge.counters.connections.add(1)
     edge.counters.opened.add(1)
     if (edge.batcher.full) this.pauseForEdge(true)
@@ -88,24 +95,27 @@ export class Connection implements BatchOwner {
     if (this.#state === 'closed') return
     this.#heardAtSeconds = this.#edge.seconds
     this.#edge.batcher.tick()
+    const { receivedQos0, receivedQos1 } = this.#edge.counters
+    const before = receivedQos0.value + receivedQos1.value
     try {
       let at = 0
       if (this.#partialBytes > 0) at = this.#completePartial(chunk)
       if (at < chunk.length) at = this.#readFrames(chunk, at, chunk.length)
       if (at < chunk.length && !this.#isClosed()) this.#keepPartial(chunk, at)
+      if (this.#meter !== undefined) {
+        const messages = receivedQos0.value + receivedQos1.value - before
+        const waitMs = this.#meter.charge(messages, chunk.length, this.#edge.batcher.nowMs)
+        if (waitMs > 0 && !this.#isClosed()) this.#waitForQuota(waitMs, () => this.#resumeIfFree())
+      }
     } catch (error) {
-      this.fail(
-        error instanceof PenstockError
-          ? error
-          : new PenstockError('INGEST_PROTOCOL_ERROR', String(error), { cause: error }),
-      )
+      this.fail(faultOf(error))
     }
   }
 
   /** The byte stream ended without the edge asking for it. */
   onClosed(): void {
     if (this.#state === 'closed') return
-    this.#forget()
+    this.#forget('CLOSED_BY_PEER')
     this.#publishWill()
   }
 
@@ -129,8 +139,9 @@ export class Connection implements BatchOwner {
       this.fail(new PenstockError('INGEST_NOT_AUTHORIZED', 'the credentials of this connection have expired'))
       return
     }
+    this.#meter?.report()
     // Not read, so not heard: a paused connection is not called silent.
-    if (this.#pausedByEdge || this.#pausedByReader) this.#heardAtSeconds = this.#edge.seconds
+    if (this.#pausedByEdge || this.#pausedByReader || this.#shaping) this.#heardAtSeconds = this.#edge.seconds
     if (this.#edge.seconds - this.#heardAtSeconds <= this.#silenceSecondsMax) return
     this.fail(
       this.#state === 'open'
@@ -159,7 +170,7 @@ export class Connection implements BatchOwner {
   /** The client said goodbye; with MQTT 5.0 it may still ask for its will (reason 0x04). */
   disconnectByClient(withWill: boolean): void {
     if (!withWill) this.#will = undefined
-    this.#forget()
+    this.#forget('CLOSED_BY_CLIENT')
     this.#transport.end()
     this.#publishWill()
   }
@@ -168,7 +179,9 @@ export class Connection implements BatchOwner {
   fail(error: PenstockError): void {
     if (this.#state === 'closed') return
     const before = this.#state
-    this.#forget()
+    this.#forget(error.code)
+    if (before === 'deciding' && error.code === 'INGEST_NOT_AUTHORIZED')
+      this.#edge.quotas.attemptFailed(this.#transport.remoteAddress, this.#clientId)
     this.#edge.metrics.series('penstock_edge_connections_closed_total', { reason: error.code }).add(1)
     this.#edge.logger.debug('connection ended', { code: error.code, remote: this.#transport.remoteAddress })
     const farewell = this.#farewell(before, error)
@@ -241,6 +254,15 @@ export class Connection implements BatchOwner {
     this.#version = request.version
     this.#packetBytesMax = request.packetBytesMax
     this.#state = 'deciding'
+    this.#clientId = request.clientId
+    this.#edge.waiting.delete(this)
+    const waitMs = this.#edge.quotas.connectWaitMs(this.#transport.remoteAddress, request.clientId)
+    if (waitMs === 0) this.#identify(request, false)
+    else this.#waitForQuota(waitMs, () => this.#identify(request, true))
+  }
+
+  /** @param held true if the transport stands still and what came behind the CONNECT waits */
+  #identify(request: ConnectRequest, held: boolean): void {
     const identity = this.#edge.authenticate({
       clientId: request.clientId,
       username: request.username,
@@ -249,7 +271,8 @@ export class Connection implements BatchOwner {
       confidential: this.#transport.confidential,
     })
     if (!(identity instanceof Promise)) {
-      this.#accept(request, identity)
+      if (held) this.#acceptLater(request, identity)
+      else this.#accept(request, identity)
       return
     }
     this.#transport.pause()
@@ -269,11 +292,7 @@ export class Connection implements BatchOwner {
     try {
       this.#accept(request, identity)
     } catch (error) {
-      this.fail(
-        error instanceof PenstockError
-          ? error
-          : new PenstockError('INGEST_PROTOCOL_ERROR', String(error), { cause: error }),
-      )
+      this.fail(faultOf(error))
       return
     }
     const waiting = this.#partial?.subarray(0, this.#partialBytes)
@@ -286,9 +305,10 @@ export class Connection implements BatchOwner {
   #accept(request: ConnectRequest, identity: Identity): void {
     const edge = this.#edge
     if (edge.draining) throw new PenstockError('INGEST_DRAINING', 'the edge is shutting down')
-    if (edge.connections.size > edge.connectionsMax) {
+    if (edge.connections.size - edge.waiting.size > edge.connectionsMax) {
       throw new PenstockError('INGEST_CONNECTIONS_FULL', `this edge holds its ${edge.connectionsMax} connections`)
     }
+    this.#meter = edge.quotas.openMeter(identity.deviceId)
     this.#deviceId = identity.deviceId
     this.#moduleId = identity.moduleId
     this.#expiresAtMs = identity.expiresAtMs ?? Number.POSITIVE_INFINITY
@@ -300,7 +320,7 @@ export class Connection implements BatchOwner {
     edge.sessions.set(this.#sessionId, this)
     if (identity.deviceId !== undefined) {
       edge.announce(this.#sessionId)
-      edge.onPresence(identity.deviceId, identity.moduleId, true)
+      edge.onPresence(identity.deviceId, identity.moduleId, true, 'CONNECTED')
     }
     this.#silenceSecondsMax = grantedKeepAliveSeconds(request.keepAliveSeconds) * 1.5
     this.#state = 'open'
@@ -317,16 +337,21 @@ export class Connection implements BatchOwner {
     return this.#state === 'closed'
   }
 
-  #forget(): void {
+  /** @param reason error code, or who closed */
+  #forget(reason: string): void {
     this.#state = 'closed'
     this.#endWatch?.()
+    this.#meter?.close()
+    this.#shaping?.()
+    this.#shaping = undefined
+    this.#edge.waiting.delete(this)
     this.#partial = undefined
     this.#partialBytes = 0
     this.#edge.connections.delete(this)
     this.#edge.counters.connections.add(-1)
     if (this.#edge.sessions.get(this.#sessionId) !== this) return
     this.#edge.sessions.delete(this.#sessionId)
-    if (this.#deviceId !== undefined) this.#edge.onPresence(this.#deviceId, this.#moduleId, false)
+    if (this.#deviceId !== undefined) this.#edge.onPresence(this.#deviceId, this.#moduleId, false, reason)
   }
 
   #publishWill(): void {
@@ -335,8 +360,23 @@ export class Connection implements BatchOwner {
     will?.publish(this.#sessionId)
   }
 
+  /** Reads nothing for `waitMs`, then calls `go`. */
+  #waitForQuota(waitMs: number, go: () => void): void {
+    this.#shaping?.()
+    this.#transport.pause()
+    this.#shaping = this.#edge.clock.after(waitMs, () => {
+      this.#shaping = undefined
+      try {
+        go()
+      } catch (error) {
+        this.fail(faultOf(error))
+      }
+    })
+  }
+
   #resumeIfFree(): void {
-    if (!this.#pausedByEdge && !this.#pausedByReader && this.#state !== 'deciding') this.#transport.resume()
+    if (this.#pausedByEdge || this.#pausedByReader || this.#shaping || this.#state === 'deciding') return
+    this.#transport.resume()
   }
 
   #keepPartial(chunk: Buffer, at: number): void {
@@ -385,6 +425,12 @@ export class Connection implements BatchOwner {
 /** Room made at once for a frame of known length; a longer one grows as its bytes really come. */
 const firstPartialBytes = 16 * 1024
 const shortestPartialBytes = 8
+
+function faultOf(error: unknown): PenstockError {
+  return error instanceof PenstockError
+    ? error
+    : new PenstockError('INGEST_PROTOCOL_ERROR', String(error), { cause: error })
+}
 
 function sessionIdOf({ deviceId, moduleId }: Identity): string | undefined {
   return deviceId === undefined || moduleId === undefined ? deviceId : `${deviceId}/${moduleId}`

@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Batcher } from '#ingest/batches/batcher.ts'
+import type { Quotas } from '#ingest/quotas/quotas.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter, Metrics } from '#runtime/metrics.ts'
@@ -27,6 +28,12 @@ export interface Transport {
   certificates(): readonly X509Certificate[]
 }
 
+/**
+ * Told of each device or module that connects or ends here.
+ * @param reason of an end: an error code, CLOSED_BY_CLIENT (DISCONNECT) or CLOSED_BY_PEER (the stream just ended)
+ */
+export type OnPresence = (deviceId: string, moduleId: string | undefined, connected: boolean, reason: string) => void
+
 /** What all connections of one edge process share. */
 export interface EdgeContext {
   readonly batcher: Batcher
@@ -37,6 +44,9 @@ export interface EdgeContext {
   readonly connectionsMax: number
   /** Every open connection, also those that have not sent CONNECT yet. */
   readonly connections: Set<Connection>
+  /** Those of them that have not sent CONNECT yet, oldest first. */
+  readonly waiting: Set<Connection>
+  readonly quotas: Quotas
   /** The one connection of each device or module, by `device` or `device/module`. */
   readonly sessions: Map<string, Connection>
   readonly counters: EdgeCounters
@@ -45,8 +55,7 @@ export interface EdgeContext {
   draining: boolean
   /** Tells the other edge processes that this device or module is now connected here. */
   readonly announce: (sessionId: string) => void
-  /** Told of each device or module that connects or ends here. */
-  readonly onPresence: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
+  readonly onPresence: OnPresence
 }
 
 export interface EdgeCounters {

@@ -1,4 +1,6 @@
 import { Batcher } from '#ingest/batches/batcher.ts'
+import { type QuotaOptions, unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
+import { Quotas } from '#ingest/quotas/quotas.ts'
 import type { BatchStamp, Log } from '#pipeline/log/log.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
@@ -79,7 +81,13 @@ export interface EdgeFixture {
 
 /** For tests: an edge without sockets. */
 export function edgeFixture(
-  options: { clock?: Clock; partitions?: number; pendingBytesMax?: number; authenticate?: Authenticate } = {},
+  options: {
+    clock?: Clock
+    partitions?: number
+    pendingBytesMax?: number
+    authenticate?: Authenticate
+    quotas?: QuotaOptions
+  } = {},
 ): EdgeFixture {
   const clock = options.clock ?? systemClock
   const log = new CapturingLog(options.partitions)
@@ -106,6 +114,8 @@ export function edgeFixture(
     authenticate: options.authenticate ?? trustClientId,
     connectionsMax: 1000,
     connections,
+    waiting: new Set(),
+    quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, metrics),
     sessions: new Map(),
     counters: edgeCounters(metrics),
     seconds: 0,

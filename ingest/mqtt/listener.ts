@@ -5,6 +5,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { Connection } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
 import { isLoopbackAddress } from './loopback.ts'
+import { admitSocket, socketsMax } from './socket-gate.ts'
 import { readTlsSecrets, type TlsFiles, watchTlsFiles } from './tls-secrets.ts'
 
 export interface Listener {
@@ -20,6 +21,7 @@ export interface Listener {
  */
 export async function listenMqtt(edge: EdgeContext, host: string, port: number, tls?: TlsFiles): Promise<Listener> {
   const { server, unwatch } = tls === undefined ? tcpServer(edge) : tlsServer(edge, tls)
+  server.maxConnections = socketsMax(edge.connectionsMax) // counts handshakes that have not ended, too
   try {
     await listening(server, host, port)
   } catch (error) {
@@ -95,6 +97,10 @@ function listening(server: Server, host: string, port: number): Promise<void> {
 }
 
 function attach(edge: EdgeContext, socket: Socket, tls: TLSSocket | undefined): void {
+  if (!admitSocket(edge)) {
+    socket.destroy()
+    return
+  }
   const connection = new Connection(edge, transportOf(socket, tls))
   socket.on('data', (chunk: Buffer) => connection.onChunk(chunk))
   socket.on('close', () => connection.onClosed())

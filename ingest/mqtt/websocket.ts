@@ -5,6 +5,7 @@ import { limits } from '#schemas/limits.ts'
 import { Connection } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
 import { isLoopbackAddress } from './loopback.ts'
+import { admitSocket } from './socket-gate.ts'
 
 /** The hub's path, and the one that most MQTT clients take by default. */
 const paths = ['/$iothub/websocket', '/mqtt'] as const
@@ -19,7 +20,11 @@ export function routeMqttWebSocket(router: HttpRouter, edge: EdgeContext, confid
       pattern,
       protocol: 'mqtt',
       messageBytesMax: limits.webSocketMessageBytesMax,
-      attach: (socket) => new SocketSession(edge, socket, confidential),
+      attach: (socket) => {
+        if (admitSocket(edge)) return new SocketSession(edge, socket, confidential)
+        socket.destroy()
+        return undefined
+      },
     })
   }
 }

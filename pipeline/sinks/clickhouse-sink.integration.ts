@@ -11,6 +11,7 @@ import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { batchFromBlock, batchHeader, blocksOfBatch, envelopeSchema } from '#schemas/batch.ts'
 import type { Sink, SinkRange } from '#schemas/sink.ts'
+import { migrations } from '#schemas/telemetry-table.ts'
 import { insertStatement, openClickHouseSink } from './clickhouse-sink.ts'
 import { prepareTables } from './clickhouse-tables.ts'
 
@@ -149,12 +150,37 @@ describe('ClickHouse sink over the embedded engine', () => {
     ).toBe(0)
   })
 
+  test('device events are stored as telemetry is, exactly once, with their columns [G-2]', async () => {
+    const events = await openClickHouseSink({ warehouse, tables, table: 'device_events', logger: silentLogger })
+    const chunks = [
+      batch([
+        {
+          deviceId: 'a',
+          enqueuedAtMs: startMs,
+          body: Buffer.from('{}'),
+          properties: { event: 'disconnected', reason: 'INGEST_TAKE_OVER', sequence: '00ff' },
+          systemProperties: { moduleId: 'm' },
+        },
+      ]),
+    ]
+    await events.insert(range(1, 1), 'e', chunks, later())
+    await events.insert(range(1, 1), 'e', chunks, later())
+    expect(await events.stored(range(1, 1))).toBe(1)
+    expect(await sink.stored(range(1, 1))).toBe(0)
+    const rows = await warehouse.query(
+      'SELECT device_id, event, module_id, reason, sequence FROM penstock.device_events',
+    )
+    expect(rows).toEqual([
+      { device_id: 'a', event: 'disconnected', module_id: 'm', reason: 'INGEST_TAKE_OVER', sequence: '00ff' },
+    ])
+  })
+
   test('tables are made once by several workers at once, and again without effect', async () => {
     await warehouse.command('DROP DATABASE penstock')
     await Promise.all([1, 2, 3].map(() => prepareTables(warehouse, tables, silentLogger)))
     await prepareTables(warehouse, tables, silentLogger)
     const rows = await warehouse.query('SELECT version FROM penstock.migrations FINAL ORDER BY version')
-    expect(rows.map(({ version }) => Number(version))).toEqual([1, 2])
+    expect(rows.map(({ version }) => Number(version))).toEqual(migrations(tables).map(({ version }) => version))
   })
 
   test('a table without what exactly-once needs stops the start and says the repair, which works', async () => {

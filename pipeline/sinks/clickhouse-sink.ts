@@ -16,16 +16,19 @@ import { batchHeader } from '#schemas/batch.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Sink, SinkRange } from '#schemas/sink.ts'
-import { type TableOptions, telemetryInput, warehouseDatabase } from '#schemas/telemetry-table.ts'
+import { type BatchTable, type TableOptions, telemetryInput, warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { prepareTables } from './clickhouse-tables.ts'
 
-const table = `${warehouseDatabase}.telemetry`
 const expiredText = 'penstock: this insert began too late'
 const dayText = 'penstock: a message lies outside the day that its batch is stamped with'
 
 export interface ClickHouseSinkOptions {
   readonly warehouse: Warehouse
   readonly tables: TableOptions
+  /** Which table is filled; telemetry by default. */
+  readonly table?: BatchTable
+  /** True if the tables were created and checked before. */
+  readonly tablesReady?: boolean
   readonly logger: Logger
   readonly clock?: Clock
 }
@@ -35,24 +38,27 @@ export interface ClickHouseSinkOptions {
  * @throws WAREHOUSE_TABLE_UNSAFE, WAREHOUSE_UNAVAILABLE
  */
 export async function openClickHouseSink(options: ClickHouseSinkOptions): Promise<Sink> {
-  await prepareTables(options.warehouse, options.tables, options.logger)
+  if (!options.tablesReady) await prepareTables(options.warehouse, options.tables, options.logger)
   const sink = new ClickHouseSink(options)
   await sink.open()
   return sink
 }
 
 class ClickHouseSink implements Sink {
-  readonly name = 'clickhouse'
+  readonly name: string
   readonly insertMsMax = limits.insertRunMsMax
   readonly #warehouse: Warehouse
+  readonly #table: BatchTable
   readonly #replicated: boolean
   readonly #clock: Clock
   #settings: Readonly<Record<string, string>> = {}
   /** ClickHouse's clock minus ours. */
   #clockAheadMs = 0
 
-  constructor({ warehouse, tables, clock = systemClock }: ClickHouseSinkOptions) {
+  constructor({ warehouse, tables, table = 'telemetry', clock = systemClock }: ClickHouseSinkOptions) {
     this.#warehouse = warehouse
+    this.#table = table
+    this.name = table === 'telemetry' ? 'clickhouse' : 'clickhouse-events'
     this.#replicated = tables.replicated
     this.#clock = clock
   }
@@ -63,7 +69,7 @@ class ClickHouseSink implements Sink {
   }
 
   async insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresAtMs: number): Promise<void> {
-    const statement = insertStatement(range, expiresAtMs + this.#clockAheadMs)
+    const statement = insertStatement(range, expiresAtMs + this.#clockAheadMs, this.#table)
     try {
       await this.#warehouse.insert(statement, chunks, { ...this.#settings, insert_deduplication_token: token })
     } catch (error) {
@@ -75,6 +81,7 @@ class ClickHouseSink implements Sink {
   }
 
   async stored(range: SinkRange): Promise<number> {
+    const table = `${warehouseDatabase}.${this.#table}`
     // A replica that lags would answer 0 for what another one holds.
     if (this.#replicated) await this.#warehouse.command(`SYSTEM SYNC REPLICA ${table} LIGHTWEIGHT`)
     // The time prunes the day's parts, and tells this log from an older one whose positions began at 0 too.
@@ -114,9 +121,9 @@ class ClickHouseSink implements Sink {
 }
 
 /** The statement that stores `range`; `expiresAtMs` in ClickHouse's time. */
-export function insertStatement(range: SinkRange, expiresAtMs: number): string {
+export function insertStatement(range: SinkRange, expiresAtMs: number, table: BatchTable = 'telemetry'): string {
   return (
-    `INSERT INTO ${table} (device_id, enqueued_at, body, properties, system_properties, log_partition, log_offset) ` +
+    `INSERT INTO ${warehouseDatabase}.${table} (device_id, enqueued_at, body, properties, system_properties, log_partition, log_offset) ` +
     `SELECT deviceId, enqueuedAtMs, body, properties, systemProperties, ${range.partition}, ${range.first} ` +
     `FROM input('${telemetryInput.replaceAll("'", "\\'")}') ` +
     `WHERE throwIf(now64(3) > ${moment(expiresAtMs)}, '${expiredText}') = 0 ` +

@@ -1,0 +1,36 @@
+import { openEventWriter } from '#ingest/events/event-writer.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Metrics } from '#runtime/metrics.ts'
+import type { DeviceEvent } from '#schemas/device-event.ts'
+import type { MetricName } from '#schemas/metrics.ts'
+import type { Settings } from '#schemas/settings.ts'
+import { openRoleLog } from './open-role-log.ts'
+
+export interface RoleEvents {
+  tell(event: DeviceEvent): void
+  close(): Promise<void>
+}
+
+/** Whether devices that connect, end or change are told of. */
+export function eventsWanted(settings: Settings): boolean {
+  return settings.events === 'always' || (settings.events === 'identities' && settings.identities === 'required')
+}
+
+/** What a role tells device events to; `undefined` where none are wanted. @param writerId name of the process */
+export async function openRoleEvents(
+  settings: Settings,
+  writerId: string,
+  metrics: Metrics<MetricName>,
+  logger: Logger,
+): Promise<RoleEvents | undefined> {
+  if (!eventsWanted(settings)) return undefined
+  const log = await openRoleLog(settings, logger, 'events')
+  const writer = openEventWriter({ log, writerId, metrics, logger })
+  return {
+    tell: (event) => writer.tell(event),
+    close: async () => {
+      await writer.close()
+      await log.close()
+    },
+  }
+}

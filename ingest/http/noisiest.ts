@@ -1,0 +1,58 @@
+import { isLoopbackAddress } from '#ingest/mqtt/loopback.ts'
+import { type Quotas, serviceAttempts } from '#ingest/quotas/quotas.ts'
+import type { HttpRouter } from '#runtime/http.ts'
+import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
+import type { HttpRequest } from '#runtime/http-request.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+
+/** Decides whether a service may look. @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE */
+export type AuthorizeService = (authorization: string) => Promise<void>
+
+const countMax = 50
+const countDefault = 10
+
+/**
+ * `GET /api/noisiest?top=n`: the devices that sent most messages and most bytes to this edge process in the last minute. Each
+ * process knows its own; a request reaches one of them.
+ * @param authorize `undefined`: whoever is on this machine may look
+ */
+export function routeNoisiest(router: HttpRouter, quotas: Quotas, authorize: AuthorizeService | undefined): void {
+  router.route({
+    method: 'GET',
+    pattern: '/api/noisiest',
+    handle: async (request) => {
+      try {
+        await admit(request, quotas, authorize)
+      } catch (error) {
+        return refusal(error)
+      }
+      const asked = Number(request.query('top') ?? countDefault)
+      const count = Number.isInteger(asked) && asked > 0 ? Math.min(asked, countMax) : countDefault
+      const { fromMs, toMs, byMessages, byBytes } = quotas.noisiest.report(count)
+      const from = new Date(fromMs).toISOString()
+      return jsonAnswer(200, { from, to: new Date(toMs).toISOString(), byMessages, byBytes })
+    },
+  })
+}
+
+async function admit(request: HttpRequest, quotas: Quotas, authorize: AuthorizeService | undefined): Promise<void> {
+  const { remoteAddress } = request
+  if (authorize === undefined) {
+    if (!isLoopbackAddress(remoteAddress)) throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+    return
+  }
+  quotas.admitAttempt(remoteAddress, serviceAttempts)
+  try {
+    await authorize(request.header('authorization'))
+  } catch (error) {
+    if (isPenstockError(error, 'INGEST_NOT_AUTHORIZED')) quotas.attemptFailed(remoteAddress, serviceAttempts)
+    throw error
+  }
+}
+
+function refusal(error: unknown): HttpAnswer {
+  if (!isPenstockError(error)) throw error
+  if (error.code === 'INGEST_NOT_AUTHORIZED') return jsonAnswer(401, { Message: error.message })
+  const status = error.code === 'INGEST_FAILURES_EXCEEDED' ? 429 : 503
+  return jsonAnswer(status, { Message: error.message }, { 'Retry-After': '5' })
+}

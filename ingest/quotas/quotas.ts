@@ -1,0 +1,269 @@
+/**
+ * What one edge process lets its devices do, by token buckets.
+ *
+ *   CONNECT ─▶ failed too often? ─▶ edge: connections/s ─▶ credentials ─▶ device: connections/min, debt ─▶ open
+ *               refused               waits, then refused                  refused
+ *   chunk   ─▶ taken in whole ─▶ device and edge: messages/s, bytes/s ─▶ socket paused until nothing is owed [G-4]
+ *   request ─▶ device and edge ─▶ waits a moment, else 429 with Retry-After
+ *
+ * Nothing that was taken in is dropped: buckets may owe, and the debt is waited for. Only a device's own debt ever ends its
+ * connection; the edge's makes whoever sends wait. Buckets are a process's own: over several edge processes limits add up.
+ */
+import type { Clock } from '#runtime/clock.ts'
+import type { Metrics } from '#runtime/metrics.ts'
+import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import type { MetricName } from '#schemas/metrics.ts'
+import { FailureLimits } from './failure-limits.ts'
+import { Noisiest } from './noisiest.ts'
+import type { DeviceQuota, QuotaOptions } from './quota-settings.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+/** Reasons of `penstock_edge_shaped_total`. */
+type ShapedBy = 'device' | 'edge' | 'connections'
+
+/** A refusal that says when to come back. */
+export class RateExceeded extends PenstockError {
+  readonly retryAfterMs: number
+
+  constructor(code: ErrorCode, message: string, retryAfterMs: number) {
+    super(code, message)
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+/** Attempts of services are counted under this name, which no device id can be. */
+export const serviceAttempts = '/service'
+
+export class Quotas {
+  readonly noisiest: Noisiest
+  readonly #options: QuotaOptions
+  readonly #clock: Clock
+  readonly #metrics: Metrics<MetricName>
+  readonly #messages: TokenBucket | undefined
+  readonly #bytes: TokenBucket | undefined
+  readonly #connections: TokenBucket | undefined
+  readonly #failures: FailureLimits
+  readonly #devices = new Map<string, DeviceBuckets>()
+
+  constructor(options: QuotaOptions, clock: Clock, metrics: Metrics<MetricName>) {
+    this.#options = options
+    this.#clock = clock
+    this.#metrics = metrics
+    this.noisiest = new Noisiest(clock)
+    const nowMs = clock.nowMs()
+    this.#messages = bucketOf(options.edge.messagesPerSecond, nowMs)
+    this.#bytes = bucketOf(options.edge.bytesPerSecond, nowMs)
+    this.#connections = bucketOf(options.edge.connectionsPerSecond, nowMs)
+    this.#failures = new FailureLimits(options.failuresPerMinute, limits.failureEntriesMax)
+  }
+
+  /**
+   * Admits a CONNECT to the check of its credentials.
+   * @returns milliseconds to wait before it
+   * @throws INGEST_FAILURES_EXCEEDED, INGEST_CONNECTION_RATE
+   */
+  connectWaitMs(address: string, deviceId: string): number {
+    this.admitAttempt(address, deviceId)
+    if (this.#connections === undefined) return 0
+    const nowMs = this.#clock.nowMs()
+    const waitMs = this.#connections.waitMs(nowMs)
+    if (waitMs > limits.connectShapingMsMax) {
+      throw this.#refused('INGEST_CONNECTION_RATE', 'too many connections a second; come back later', waitMs)
+    }
+    this.#connections.take(1, nowMs)
+    if (waitMs > 0) this.#shaped('connections')
+    return waitMs
+  }
+
+  /** @throws INGEST_FAILURES_EXCEEDED if credentials from there failed too often */
+  admitAttempt(address: string, deviceId: string): void {
+    const waitMs = this.#failures.waitMs(address, deviceId, this.#clock.nowMs())
+    if (waitMs > 0) throw this.#refused('INGEST_FAILURES_EXCEEDED', 'too many failed attempts; come back later', waitMs)
+  }
+
+  /** Credentials were refused. */
+  attemptFailed(address: string, deviceId: string): void {
+    this.#failures.failed(address, deviceId, this.#clock.nowMs())
+  }
+
+  /**
+   * Admits a connection of a proven device and meters it; the caller closes the meter.
+   * @param deviceId `undefined`: a client without an id, held to the edge's limits only
+   * @throws INGEST_CONNECTION_RATE, INGEST_RATE_EXCEEDED while the device owes too much
+   */
+  openMeter(deviceId: string | undefined): Meter {
+    const device = deviceId === undefined ? undefined : this.#bucketsOf(deviceId)
+    if (device !== undefined) {
+      const nowMs = this.#clock.nowMs()
+      const owedMs = device.waitMs(nowMs)
+      if (owedMs > limits.shapingMsMax)
+        throw this.#refused('INGEST_RATE_EXCEEDED', 'the device sent far more than it may; come back later', owedMs)
+      const waitMs = device.connections?.missingMs(1, nowMs) ?? 0
+      if (waitMs > 0)
+        throw this.#refused('INGEST_CONNECTION_RATE', 'the device connects too often; come back later', waitMs)
+      device.connections?.take(1, nowMs)
+      device.connected++
+    }
+    return new Meter(this, deviceId, device)
+  }
+
+  /** HOT: once a chunk. @returns milliseconds until the sender may go on @throws INGEST_RATE_EXCEEDED */
+  charge(device: DeviceBuckets | undefined, messages: number, bytes: number, nowMs: number): number {
+    const edgeMs = this.#takeFromEdge(messages, bytes, nowMs)
+    const deviceMs = device === undefined ? 0 : device.take(messages, bytes, nowMs)
+    if (edgeMs === 0 && deviceMs === 0) return 0
+    if (deviceMs > limits.shapingMsMax)
+      throw this.#refused('INGEST_RATE_EXCEEDED', 'the device sent far more than it may', deviceMs)
+    this.#shaped(deviceMs >= edgeMs ? 'device' : 'edge')
+    return Math.max(deviceMs, Math.min(edgeMs, limits.shapingMsMax))
+  }
+
+  /**
+   * Takes in one HTTP request.
+   * @returns milliseconds that it must be held before
+   * @throws INGEST_RATE_EXCEEDED (as `RateExceeded`): nothing of it was taken
+   */
+  requestWaitMs(deviceId: string, messages: number, bytes: number): number {
+    const nowMs = this.#clock.nowMs()
+    const device = this.#bucketsOf(deviceId)
+    const deviceMs = device?.waitMs(nowMs) ?? 0
+    const edgeMs = Math.max(this.#messages?.waitMs(nowMs) ?? 0, this.#bytes?.waitMs(nowMs) ?? 0)
+    const waitMs = Math.max(deviceMs, edgeMs)
+    if (waitMs > limits.requestShapingMsMax)
+      throw this.#refused('INGEST_RATE_EXCEEDED', 'more than is allowed a second; come back later', waitMs)
+    this.#takeFromEdge(messages, bytes, nowMs)
+    device?.take(messages, bytes, nowMs)
+    if (waitMs > 0) this.#shaped(deviceMs >= edgeMs ? 'device' : 'edge')
+    this.noisiest.add(deviceId, messages, bytes)
+    return waitMs
+  }
+
+  /** Devices whose buckets are kept. */
+  get deviceCount(): number {
+    return this.#devices.size
+  }
+
+  #takeFromEdge(messages: number, bytes: number, nowMs: number): number {
+    let waitMs = 0
+    if (this.#messages !== undefined) waitMs = this.#messages.take(messages, nowMs)
+    if (this.#bytes !== undefined) waitMs = Math.max(waitMs, this.#bytes.take(bytes, nowMs))
+    return waitMs
+  }
+
+  #bucketsOf(deviceId: string): DeviceBuckets | undefined {
+    const quota = this.#options.deviceOverrides.get(deviceId) ?? this.#options.device
+    if (quota.messagesPerSecond === 0 && quota.bytesPerSecond === 0 && quota.connectionsPerMinute === 0)
+      return undefined
+    const known = this.#devices.get(deviceId)
+    if (known !== undefined) return known
+    const nowMs = this.#clock.nowMs()
+    if (this.#devices.size >= limits.quotaDevicesMax) this.#forgetSome(nowMs)
+    const made = new DeviceBuckets(quota, nowMs)
+    this.#devices.set(deviceId, made)
+    return made
+  }
+
+  /** Makes room: first what remembers nothing, and failing that the oldest that is not connected. */
+  #forgetSome(nowMs: number): void {
+    let oldest: string | undefined
+    let looked = 0
+    for (const [deviceId, device] of this.#devices) {
+      if (device.connected === 0) {
+        if (device.isFull(nowMs)) this.#devices.delete(deviceId)
+        else oldest ??= deviceId
+      }
+      // Bounds what one new device costs; what was looked at moves behind the others.
+      if (++looked >= forgetLookMax) break
+      if (this.#devices.delete(deviceId)) this.#devices.set(deviceId, device)
+    }
+    if (oldest !== undefined && this.#devices.size >= limits.quotaDevicesMax) this.#devices.delete(oldest)
+  }
+
+  #shaped(reason: ShapedBy): void {
+    this.#metrics.series('penstock_edge_shaped_total', { reason }).add(1)
+  }
+
+  #refused(
+    reason: 'INGEST_RATE_EXCEEDED' | 'INGEST_CONNECTION_RATE' | 'INGEST_FAILURES_EXCEEDED',
+    text: string,
+    waitMs: number,
+  ): RateExceeded {
+    this.#metrics.series('penstock_edge_over_limit_total', { reason }).add(1)
+    return new RateExceeded(reason, text, waitMs)
+  }
+}
+
+const forgetLookMax = 64
+
+class DeviceBuckets {
+  /** Connections that hold these buckets: they are not forgotten. */
+  connected = 0
+  readonly connections: TokenBucket | undefined
+  readonly #messages: TokenBucket | undefined
+  readonly #bytes: TokenBucket | undefined
+
+  constructor(quota: DeviceQuota, nowMs: number) {
+    this.#messages = bucketOf(quota.messagesPerSecond, nowMs)
+    this.#bytes = bucketOf(quota.bytesPerSecond, nowMs)
+    this.connections =
+      quota.connectionsPerMinute === 0
+        ? undefined
+        : new TokenBucket(quota.connectionsPerMinute / 60, quota.connectionsPerMinute, nowMs)
+  }
+
+  take(messages: number, bytes: number, nowMs: number): number {
+    let waitMs = 0
+    if (this.#messages !== undefined) waitMs = this.#messages.take(messages, nowMs)
+    if (this.#bytes !== undefined) waitMs = Math.max(waitMs, this.#bytes.take(bytes, nowMs))
+    return waitMs
+  }
+
+  waitMs(nowMs: number): number {
+    return Math.max(this.#messages?.waitMs(nowMs) ?? 0, this.#bytes?.waitMs(nowMs) ?? 0)
+  }
+
+  isFull(nowMs: number): boolean {
+    return [this.#messages, this.#bytes, this.connections].every((bucket) => bucket?.isFull(nowMs) ?? true)
+  }
+}
+
+/** Counts what one connection sends. */
+export class Meter {
+  readonly #quotas: Quotas
+  readonly #deviceId: string | undefined
+  readonly #device: DeviceBuckets | undefined
+  #messages = 0
+  #bytes = 0
+
+  constructor(quotas: Quotas, deviceId: string | undefined, device: DeviceBuckets | undefined) {
+    this.#quotas = quotas
+    this.#deviceId = deviceId
+    this.#device = device
+  }
+
+  /** HOT: once a chunk; two additions where no limit is set. As `Quotas.charge`. */
+  charge(messages: number, bytes: number, nowMs: number): number {
+    this.#messages += messages
+    this.#bytes += bytes
+    return this.#quotas.charge(this.#device, messages, bytes, nowMs)
+  }
+
+  /** Called every second, and at the end. */
+  report(): void {
+    if (this.#bytes === 0) return
+    if (this.#deviceId !== undefined) this.#quotas.noisiest.add(this.#deviceId, this.#messages, this.#bytes)
+    this.#messages = 0
+    this.#bytes = 0
+  }
+
+  close(): void {
+    this.report()
+    if (this.#device !== undefined) this.#device.connected--
+  }
+}
+
+/** Holds one second's worth. */
+function bucketOf(perSecond: number, nowMs: number): TokenBucket | undefined {
+  return perSecond === 0 ? undefined : new TokenBucket(perSecond, perSecond, nowMs)
+}
