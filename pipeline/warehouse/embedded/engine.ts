@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { PenstockError } from '#schemas/errors.ts'
 import { engineErrorFrom } from './engine-error.ts'
@@ -52,7 +53,7 @@ export class Engine {
     let keep: unknown
     try {
       // The engine lives as long as one connection does; this one runs nothing that may last.
-      keep = binding.CreateConnection(path)
+      keep = binding.CreateConnection(path, engineArguments())
       await replaceDefaultDatabase(new EngineConnection(binding, keep), path)
     } catch (cause) {
       throw new PenstockError('WAREHOUSE_ENGINE_FAILED', `the embedded engine cannot open ${path}; is it in use?`, {
@@ -121,6 +122,16 @@ export class EngineConnection {
 /** `text` as a ClickHouse string literal. */
 export function sqlText(text: string): string {
   return `'${text.replace(/[\\']/g, '\\$&').replaceAll('\n', '\\n').replaceAll('\0', '\\0')}'`
+}
+
+/**
+ * One merge at a time for every two cores: merges are never urgent, and the cores are the edge's and the inserts' too. Measured on
+ * 2 cores at saturation, in turns: 433 k and 471 k messages/s acknowledged with the engine's default of four at once, 607 k and
+ * 542 k with one.
+ */
+function engineArguments(): string[] {
+  const merges = Math.max(1, Math.floor(availableParallelism() / 2))
+  return [`--background_pool_size=${merges}`, '--background_merges_mutations_concurrency_ratio=1']
 }
 
 /**
