@@ -27,6 +27,8 @@ export interface ConnectionShared {
   /** All sockets read into this one buffer: it is consumed before the next read. */
   readonly readBuffer: Buffer
   readonly acknowledged: LatencyHistogram
+  /** From the moment of writing instead of the intended one; filled on a schedule only, saturating it would be the same. */
+  readonly acknowledgedRaw: LatencyHistogram
   /** From the intended to the actual moment of sending: the generator's own lateness and the target's back-pressure. */
   readonly sendDelay: LatencyHistogram
   /** When a device's message was to be sent, UTC microseconds; undefined when saturating: then it is the moment of writing. */
@@ -162,7 +164,12 @@ export class DeviceConnection {
     )
     ledger.sent += frames
     if (intendedAtUs) sendDelay.add(now - intendedAtUs(index, first), frames)
-    else if (qos === 1) this.#sendTimes.push(ledger.sent, now)
+    if (qos === 1) this.#sendTimes.push(ledger.sent, now)
+  }
+
+  /** Cuts the connection off without DISCONNECT, as a lost network does; it reconnects. */
+  drop(): void {
+    if (this.#state === 'open') this.#socket?.destroy()
   }
 
   ping(): void {
@@ -254,10 +261,11 @@ export class DeviceConnection {
   }
 
   #addLatencies(from: number, to: number, now: number): void {
-    const { intendedAtUs, acknowledged } = this.#shared
+    const { intendedAtUs, acknowledged, acknowledgedRaw } = this.#shared
     if (intendedAtUs) {
       for (let sequence = from; sequence < to; sequence++)
         acknowledged.add(now - intendedAtUs(this.#index, sequence), 1)
+      this.#sendTimes.addLatencies(acknowledgedRaw, from, to, now)
     } else this.#sendTimes.addLatencies(acknowledged, from, to, now)
   }
 

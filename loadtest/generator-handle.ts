@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { type ErrorCode, errorTable, PenstockError } from '#schemas/errors.ts'
-import type { GeneratorProgress, GeneratorReport } from './generator.ts'
+import type { GeneratorInterval, GeneratorProgress, GeneratorReport } from './generator.ts'
 import type { GeneratorCommand, GeneratorEvent } from './generator-process.ts'
 import type { LoadOptions } from './options.ts'
 
@@ -10,7 +10,7 @@ export class GeneratorHandle {
   readonly connected: Promise<void>
   readonly done: Promise<GeneratorReport>
   progress: GeneratorProgress = { offered: 0, sent: 0, settled: 0, open: 0 }
-  onProgress: () => void = () => {}
+  onProgress: (interval: GeneratorInterval) => void = () => {}
   readonly #child: ChildProcess
 
   constructor(options: LoadOptions, first: number) {
@@ -34,7 +34,7 @@ export class GeneratorHandle {
           return connected.resolve()
         case 'progress':
           this.progress = event.progress
-          return this.onProgress()
+          return this.onProgress(event.progress)
         case 'done':
           return done.resolve(event.report)
         case 'failed':

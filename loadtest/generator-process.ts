@@ -1,5 +1,5 @@
 /** One generator process: told by its parent what to send, and when to begin. */
-import { Generator, type GeneratorProgress, type GeneratorReport, type GeneratorSlice } from './generator.ts'
+import { Generator, type GeneratorInterval, type GeneratorReport, type GeneratorSlice } from './generator.ts'
 import type { LoadOptions } from './options.ts'
 
 /** Parent to process. */
@@ -11,7 +11,7 @@ export type GeneratorCommand =
 /** Process to parent. */
 export type GeneratorEvent =
   | { readonly kind: 'connected' }
-  | { readonly kind: 'progress'; readonly progress: GeneratorProgress }
+  | { readonly kind: 'progress'; readonly progress: GeneratorInterval }
   | { readonly kind: 'done'; readonly report: GeneratorReport }
   | { readonly kind: 'failed'; readonly code: string | undefined; readonly message: string }
 
@@ -34,7 +34,7 @@ function runProcess(): void {
       case 'run': {
         const running = generator
         if (!running) return
-        const timer = setInterval(() => tell({ kind: 'progress', progress: running.progress() }), progressMs)
+        const timer = setInterval(() => tell({ kind: 'progress', progress: running.interval() }), progressMs)
         const report = await running.run(command.startAtMs)
         clearInterval(timer)
         process.send?.({ kind: 'done', report } satisfies GeneratorEvent, () => process.disconnect())

@@ -1,15 +1,17 @@
 /**
  * The devices of one generator process: connects them, sends by schedule or as fast as they take it, drains, reports.
  *
- * Schedule: message i of this process was to be sent at start + i / rate and belongs to its device ⌊i / burst⌋ mod n. The devices
- * whose turn came since the last tick are consecutive, so a tick costs the bursts due, not the connections held.
+ * Schedule: message i of this process was to be sent at start + i / rate and belongs to its device ⌊i / burst⌋ mod n (in general:
+ * `schedule.ts`). The devices whose turn came since the last tick are consecutive, so a tick costs the bursts due, not the
+ * connections held.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { PenstockError } from '#schemas/errors.ts'
 import { type ConnectionCounters, type ConnectionShared, DeviceConnection, nowUs } from './device-connection.ts'
 import { LatencyHistogram, type LatencySnapshot } from './latency.ts'
 import type { DeviceLedger } from './ledger.ts'
-import { deviceIdOf, type LoadOptions } from './options.ts'
+import { deviceIdOf, type LoadOptions, segmentsOf } from './options.ts'
+import { RateSchedule, TurnOrder, zipfWeights } from './schedule.ts'
 import { seededRandom } from './seeded-random.ts'
 
 /** Sums of a process while it runs. */
@@ -21,6 +23,13 @@ export interface GeneratorProgress {
   readonly open: number
 }
 
+/** Progress with what a timeline needs: latencies since the last one, and when it was taken. */
+export interface GeneratorInterval extends GeneratorProgress {
+  /** Since the first moment of sending. */
+  readonly atMs: number
+  readonly acknowledgedRecent: LatencySnapshot
+}
+
 export interface GeneratorReport extends GeneratorProgress {
   /** `offered`, `sent`, `settled` above are of the end; these are of the moment sending stopped. */
   readonly atStop: GeneratorProgress
@@ -29,8 +38,13 @@ export interface GeneratorReport extends GeneratorProgress {
   /** From the first moment of sending until the target had taken everything: acknowledged it, or at QoS 0 read it all and closed. */
   readonly consumedMs: number
   readonly ledgers: readonly DeviceLedger[]
+  /** From the intended moment of sending. */
   readonly acknowledged: LatencySnapshot
+  /** From the moment of writing: what a closed-loop tool would show. */
+  readonly acknowledgedRaw: LatencySnapshot
   readonly sendDelay: LatencySnapshot
+  /** Intended moment → handed to the device's connection: this process's own lateness. */
+  readonly drift: LatencySnapshot
   readonly counters: ConnectionCounters
   readonly acknowledgedOutOfOrder: number
   readonly acknowledgedUnexpected: number
@@ -50,6 +64,8 @@ const writeBytes = 64 * 1024
 /** Write buffers of all connections of a process together, when every one of them is held back. */
 const writeBytesTotalMax = 128 * 1024 * 1024
 const tickMs = 1
+/** A schedule's integral is a sum of fractions; the last message of a segment must not fall to a rounding error. */
+const countTolerance = 1e-6
 const pingMs = 20_000
 /** Connects under way at once: below every default accept backlog. */
 const connectingMax = 100
@@ -60,8 +76,13 @@ export class Generator {
   readonly #devices: DeviceConnection[] = []
   readonly #quotas: number[] = []
   readonly #quota: number
+  /** Undefined when saturating or only connecting. */
+  readonly #schedule: RateSchedule | undefined
+  readonly #turns: TurnOrder
   readonly #acknowledged = new LatencyHistogram()
+  readonly #acknowledgedRaw = new LatencyHistogram()
   readonly #sendDelay = new LatencyHistogram()
+  readonly #drift = new LatencyHistogram()
   readonly #counters: ConnectionCounters = { opened: 0, lost: 0, refused: 0, lastFault: '' }
   readonly #buffers: Buffer[] = []
   readonly #pumpQueue: DeviceConnection[] = []
@@ -74,9 +95,13 @@ export class Generator {
   constructor(options: LoadOptions, slice: GeneratorSlice) {
     this.#options = options
     this.#slice = slice
+    const { share, turns } = turnsOf(options, slice)
+    this.#turns = turns
+    const segments = segmentsOf(options)
+    this.#schedule = segments && new RateSchedule(segments, share)
     const shared = this.#sharedOf()
     for (let index = slice.first; index < options.connections; index += slice.step) {
-      this.#devices.push(new DeviceConnection(deviceIdOf(options.run, index), index, shared))
+      this.#devices.push(new DeviceConnection(deviceIdOf(options.run, options.firstDevice + index), index, shared))
       this.#quotas.push(quotaOf(options, index))
     }
     this.#quota = this.#quotas.reduce((sum, quota) => sum + quota, 0)
@@ -125,7 +150,9 @@ export class Generator {
       consumedMs: this.#options.qos === 1 ? settledMs : closedMs,
       ledgers: this.#devices.map(({ ledger, deviceId }) => ledger.report(deviceId)),
       acknowledged: this.#acknowledged.snapshot(),
+      acknowledgedRaw: this.#acknowledgedRaw.snapshot(),
       sendDelay: this.#sendDelay.snapshot(),
+      drift: this.#drift.snapshot(),
       counters: this.#counters,
       acknowledgedOutOfOrder: this.#sum(({ ledger }) => ledger.acknowledgedOutOfOrder),
       acknowledgedUnexpected: this.#sum(({ ledger }) => ledger.acknowledgedUnexpected),
@@ -154,6 +181,14 @@ export class Generator {
     }
   }
 
+  interval(): GeneratorInterval {
+    return {
+      ...this.progress(),
+      atMs: (nowUs() - this.#startUs) / 1000,
+      acknowledgedRecent: this.#acknowledged.takeRecent(),
+    }
+  }
+
   async #send(): Promise<void> {
     const { rate, seconds } = this.#options
     const endUs = this.#startUs + seconds * 1e6
@@ -164,28 +199,37 @@ export class Generator {
       }
     }
     const isComplete = () => this.progress().sent >= this.#quota
+    const storms = [...this.#options.storms].sort((a, b) => a.atSeconds - b.atSeconds)
     for (let tick = 0; !this.#isAborted; tick++) {
       const now = nowUs()
-      if (typeof rate === 'number' && rate > 0) this.#scheduleUntil(Math.min(now, endUs), rate)
+      const storm = storms[0]
+      if (storm && now >= this.#startUs + storm.atSeconds * 1e6) this.#dropConnections(storms.shift()?.share ?? 0)
+      if (this.#schedule) this.#scheduleUntil(Math.min(now, endUs), this.#schedule)
       if (now >= endUs || (this.#options.messages !== undefined && tick % 16 === 0 && isComplete())) break
       await sleep(tickMs)
     }
     for (const device of this.#devices) device.isStopped = rate === 'saturate' || this.#isAborted || device.isStopped
   }
 
-  /** Raises what is due at `untilUs`, and has it sent in this turn of the event loop: one write a device. */
-  #scheduleUntil(untilUs: number, rate: number): void {
-    const { connections, burst } = this.#options
-    const ownRate = (rate * this.#devices.length) / connections
-    const target = Math.min(this.#quota, Math.floor(((untilUs - this.#startUs) / 1e6) * ownRate))
+  /** Raises what is due at `nowUs`, and has it sent in this turn of the event loop: one write a device. */
+  #scheduleUntil(atUs: number, schedule: RateSchedule): void {
+    const { burst } = this.#options
+    const atS = (atUs - this.#startUs) / 1e6
+    const target = Math.min(this.#quota, Math.floor(schedule.countAt(atS) + countTolerance))
     while (this.#scheduled < target) {
-      const device = this.#devices[Math.floor(this.#scheduled / burst) % this.#devices.length]
+      const device = this.#devices[this.#turns.deviceOf(Math.floor(this.#scheduled / burst))]
       const count = Math.min(burst - (this.#scheduled % burst), target - this.#scheduled)
+      this.#drift.add(Math.max(0, (atS - schedule.secondsOf(this.#scheduled)) * 1e6), count)
       this.#scheduled += count
       if (!device) continue
       device.due += count
       this.#pumpSoon(device)
     }
+  }
+
+  /** Cuts off a share of all connections at once; they come back by themselves, in order of their backoff. */
+  #dropConnections(share: number): void {
+    for (const device of this.#devices.slice(0, Math.ceil(this.#devices.length * share))) device.drop()
   }
 
   async #drain(): Promise<void> {
@@ -227,7 +271,8 @@ export class Generator {
   }
 
   #sharedOf(): ConnectionShared {
-    const { url, qos, protocol, bodyBytes, window, rate, connections, seed } = this.#options
+    const { url, qos, protocol, bodyBytes, window, connections, seed } = this.#options
+    const schedule = this.#schedule
     const { hostname, port } = new URL(url)
     const smallest = bodyBytes + 512
     const bufferBytes = Math.max(smallest, Math.min(writeBytes, Math.floor(writeBytesTotalMax / connections)))
@@ -240,12 +285,11 @@ export class Generator {
       window,
       readBuffer: Buffer.allocUnsafeSlow(writeBytes),
       acknowledged: this.#acknowledged,
+      acknowledgedRaw: this.#acknowledgedRaw,
       sendDelay: this.#sendDelay,
-      intendedAtUs:
-        typeof rate === 'number'
-          ? (index, sequence) =>
-              this.#startUs + (this.#numberOf(index, sequence) * 1e6 * connections) / (rate * this.#devices.length)
-          : undefined,
+      intendedAtUs: schedule
+        ? (index, sequence) => this.#startUs + schedule.secondsOf(this.#numberOf(index, sequence)) * 1e6
+        : undefined,
       random: seededRandom(seed + this.#slice.first),
       counters: this.#counters,
       takeBuffer: () => this.#buffers.pop() ?? Buffer.allocUnsafeSlow(bufferBytes),
@@ -260,9 +304,23 @@ export class Generator {
   /** Number of a device's message among all that this process sends. */
   #numberOf(index: number, sequence: number): number {
     const { burst } = this.#options
-    const turn = (index - this.#slice.first) / this.#slice.step
-    return (Math.floor(sequence / burst) * this.#devices.length + turn) * burst + (sequence % burst)
+    const device = (index - this.#slice.first) / this.#slice.step
+    return this.#turns.turnOf(device, Math.floor(sequence / burst)) * burst + (sequence % burst)
   }
+}
+
+/** Share of all messages that falls to these devices, and the order of their turns. */
+function turnsOf({ connections, skew }: LoadOptions, slice: GeneratorSlice): { share: number; turns: TurnOrder } {
+  const ranks: number[] = []
+  for (let index = slice.first; index < connections; index += slice.step) ranks.push(index)
+  if (skew === 0) return { share: ranks.length / connections, turns: new TurnOrder(ranks.length) }
+  const sum = (weights: readonly number[]) => weights.reduce((total, weight) => total + weight, 0)
+  const own = zipfWeights(ranks, skew)
+  const all = zipfWeights(
+    Array.from({ length: connections }, (_, rank) => rank),
+    skew,
+  )
+  return { share: sum(own) / sum(all), turns: new TurnOrder(ranks.length, own) }
 }
 
 /** Messages a device sends at most, so that the run sends `messages`. */

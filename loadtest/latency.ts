@@ -35,6 +35,7 @@ export class LatencyHistogram {
   #count = 0
   #sum = 0
   #max = 0
+  #taken: Float64Array | undefined
 
   get count(): number {
     return this.#count
@@ -76,6 +77,23 @@ export class LatencyHistogram {
     return { unit: 'microseconds', sum: this.#sum, max: this.#max, buckets }
   }
 
+  /** What was added since the last call, for a timeline. Costs a pass over all buckets, and nothing where values are added. */
+  takeRecent(): LatencySnapshot {
+    this.#taken ??= new Float64Array(bucketCount)
+    const buckets: [number, number][] = []
+    let sum = 0
+    let max = 0
+    for (let index = 0; index < bucketCount; index++) {
+      const count = (this.#counts[index] as number) - (this.#taken[index] as number)
+      if (count <= 0) continue
+      max = Math.min(highestOf(index), this.#max)
+      sum += count * max
+      buckets.push([index, count])
+    }
+    this.#taken.set(this.#counts)
+    return { unit: 'microseconds', sum, max, buckets }
+  }
+
   summary(): LatencySummary {
     const ms = (microseconds: number) => Math.round(microseconds) / 1000
     return {
@@ -88,6 +106,13 @@ export class LatencyHistogram {
       maxMs: ms(this.#max),
     }
   }
+}
+
+/** Histograms of several processes or intervals as one. */
+export function mergedHistogram(snapshots: readonly LatencySnapshot[]): LatencyHistogram {
+  const histogram = new LatencyHistogram()
+  for (const snapshot of snapshots) histogram.merge(snapshot)
+  return histogram
 }
 
 function bucketOf(value: number): number {

@@ -1,9 +1,14 @@
 /** The command `npm run loadtest`: one load run or one scenario of faults, its result for people and as JSON. */
-import { writeFileSync } from 'node:fs'
-import { isPenstockError } from '#schemas/errors.ts'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { LiveScreen } from './live-view.ts'
+import type { LoadResult } from './load-result.ts'
 import { type CommandLine, commandLineOf, loadHelp } from './options.ts'
-import { progressLine, screenOf } from './result-screen.ts'
-import { type LoadHooks, runLoad } from './run-load.ts'
+import { earlierResultOf } from './report/comparison.ts'
+import { reportOf } from './report/report.ts'
+import { screenOf } from './result-screen.ts'
+import { runLoad } from './run-load.ts'
 import { runScenario } from './scenarios/run-scenario.ts'
 import { isScenarioLine, type ScenarioLine, scenarioHelp, scenarioLineOf } from './scenarios/scenario-line.ts'
 import { verdictScreen } from './scenarios/verdict.ts'
@@ -28,9 +33,35 @@ async function runLine(line: CommandLine): Promise<number> {
     process.stdout.write(`${loadHelp}\n`)
     return 0
   }
-  const result = await runLoad(line.options, { signal: stopSignal(), ...liveHooks() })
-  write(line.jsonFile, result, () => screenOf(result))
-  return result.reconciliation?.isClean === false ? 1 : 0
+  const earlier = line.compareFile === undefined ? undefined : earlierResultAt(line.compareFile)
+  const live = new LiveScreen(process.stderr)
+  const result = await runLoad(line.options, {
+    signal: stopSignal(),
+    observe: { metricsUrl: line.metricsUrl },
+    thresholds: line.thresholds,
+    onLive: (view) => live.show(view),
+    onRows: (rows) => live.note(`waiting for rows: ${rows.toLocaleString('en')} stored`),
+  }).finally(() => live.clear())
+  const reportFile = line.jsonFile === '-' ? undefined : line.reportFile
+  const jsonFile = line.jsonFile ?? reportFile?.replace(/(\.html?)?$/, '.json')
+  write(jsonFile, result, () => screenOf(result))
+  if (reportFile !== undefined) {
+    mkdirSync(dirname(reportFile), { recursive: true })
+    writeFileSync(reportFile, reportOf(result, earlier))
+    process.stdout.write(`\nreport   ${reportFile}\n`)
+  }
+  return exitCodes[result.verdict]
+}
+
+const exitCodes = { passed: 0, failed: 1, invalid: 3 } as const
+
+function earlierResultAt(file: string): LoadResult {
+  try {
+    return earlierResultOf(readFileSync(file, 'utf8'), file)
+  } catch (cause) {
+    if (isPenstockError(cause)) throw cause
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--compare ${file}: cannot be read`, { cause })
+  }
 }
 
 async function runScenarioLine(line: ScenarioLine | undefined): Promise<number> {
@@ -59,22 +90,9 @@ function write(jsonFile: string | undefined, result: unknown, screen: () => stri
   const json = `${JSON.stringify(result, null, 2)}\n`
   if (jsonFile === '-') process.stdout.write(json)
   else process.stdout.write(`${clearLine()}${screen()}\n`)
-  if (jsonFile !== undefined && jsonFile !== '-') writeFileSync(jsonFile, json)
-}
-
-/** A line that is written over, in a terminal only. */
-function liveHooks(): LoadHooks {
-  if (!process.stderr.isTTY) return {}
-  let last = { atMs: performance.now(), settled: 0, sent: 0 }
-  return {
-    onProgress(progress) {
-      const atMs = performance.now()
-      if (atMs - last.atMs < 400) return
-      process.stderr.write(`${clearLine()}${progressLine(progress, last, atMs - last.atMs)}`)
-      last = { atMs, settled: progress.settled, sent: progress.sent }
-    },
-    onRows: (rows) => process.stderr.write(`${clearLine()}waiting for rows: ${rows.toLocaleString('en')} stored`),
-  }
+  if (jsonFile === undefined || jsonFile === '-') return
+  mkdirSync(dirname(jsonFile), { recursive: true })
+  writeFileSync(jsonFile, json)
 }
 
 function clearLine(): string {

@@ -29,9 +29,11 @@ test('every option the help names is understood, and every understood one is in 
     cpus: '0',
     'body-bytes': '100',
     'quiet-seconds': '5',
+    slo: 'puback_p99_ms=50',
+    metrics: 'none',
   }
   for (const name of args) expect(faultsOfLine(`--${name}`, value[name] ?? '1'), name).toBe('')
-  expect(args.length).toBe(18)
+  expect(args.length).toBe(22)
 })
 
 test('all faults are named at once', () => {

@@ -1,8 +1,17 @@
 import { parseArgs } from 'node:util'
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { bodyBytesMin, sequencesMax } from './frames.ts'
 import { packetIds } from './ledger.ts'
+import type { RateSegment } from './schedule.ts'
+import { type Threshold, thresholdsOf } from './slo.ts'
+
+/** A moment at which a share of all devices loses its connection at once. */
+export interface Storm {
+  readonly atSeconds: number
+  /** Of 0 … 1. */
+  readonly share: number
+}
 
 /** What one load run does; every field is plain data, so it is also what the generator's processes are sent. */
 export interface LoadOptions {
@@ -14,6 +23,11 @@ export interface LoadOptions {
   readonly bodyBytes: number
   /** Messages a second over all connections, on an absolute schedule; 0 only connects; 'saturate' sends what the target takes. */
   readonly rate: number | 'saturate'
+  /** Rates over time, for a run that is not steady; undefined: `rate` for `seconds`. */
+  readonly shape: readonly RateSegment[] | undefined
+  /** Exponent of Zipf's law for the devices' shares of the rate; 0: all devices alike. */
+  readonly skew: number
+  readonly storms: readonly Storm[]
   /** On a schedule: messages a device sends one right after the other before the next device's turn. */
   readonly burst: number
   /** Most unacknowledged messages a connection (QoS 1). */
@@ -36,6 +50,12 @@ export interface LoadOptions {
   readonly quietMsMax: number
   /** CPUs the generator's processes are pinned to, as `taskset -c` takes them (Linux); undefined: any. */
   readonly cpuList: string | undefined
+  /** Names the workload in a run that mixes several. */
+  readonly workload: string
+  /** Number of the first device; workloads of one run share its name and differ in this. */
+  readonly firstDevice: number
+  /** Begins to send so much later than the run. */
+  readonly delaySeconds: number
 }
 
 export const loadDefaults: LoadOptions = {
@@ -58,6 +78,19 @@ export const loadDefaults: LoadOptions = {
   drainMsMax: 30_000,
   quietMsMax: 30_000,
   cpuList: undefined,
+  shape: undefined,
+  skew: 0,
+  storms: [],
+  workload: 'all',
+  firstDevice: 0,
+  delaySeconds: 0,
+}
+
+/** The rates of a scheduled run over time; undefined when saturating, or only connecting. */
+export function segmentsOf({ rate, shape, seconds }: LoadOptions): readonly RateSegment[] | undefined {
+  if (shape !== undefined) return shape
+  if (rate === 'saturate' || rate === 0) return undefined
+  return [{ seconds, from: rate, to: rate }]
 }
 
 export const loadHelp = `Usage: npm run loadtest -- [options]
@@ -82,16 +115,29 @@ Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compa
   --table <name>            (${loadDefaults.table})
   --quiet-seconds <n>       without a new row for so long, what is missing is lost (${loadDefaults.quietMsMax / 1000})
   --cpus <list>             pin the generator to these CPUs, e.g. 1 or 0,2-3 (Linux)
-  --json <file>             also write the whole result as JSON; - for standard output instead of the screen
+
+Thresholds and results:
+
+  --slo <name=value,…>      e.g. puback_p99_ms=50,stored_p99_ms=1000,acknowledged_per_s=20000; a missed one fails the run
+  --report <file|none>      a page with charts, and the whole result as JSON beside it (./data/loadtest/<run>.html)
+  --compare <result.json>   show the difference to an earlier result in the report
+  --json <file>             write the JSON there instead; - for standard output instead of the screen
+  --metrics <url|none>      the target's own counters (http://127.0.0.1:8080/metrics)
 
 Faults: npm run loadtest -- --scenario list
 
-Exit code: 0 all acknowledged messages are stored exactly once and in order, 1 not so, 2 the run itself failed.
+Exit code: 0 all acknowledged messages are stored exactly once and in order, and the thresholds are met; 1 not so; 2 the run itself
+failed; 3 the generator was the limit, so the figures prove nothing. docs/LOADTEST.md says what the numbers mean.
 Latencies count from the moment a message was to be sent, also when the target or the generator was late.`
 
 export interface CommandLine {
   readonly options: LoadOptions
   readonly jsonFile: string | undefined
+  /** Undefined: no report. */
+  readonly reportFile: string | undefined
+  readonly compareFile: string | undefined
+  readonly metricsUrl: string | undefined
+  readonly thresholds: readonly Threshold[]
   readonly isHelp: boolean
 }
 
@@ -129,14 +175,36 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     processes: integer('processes', loadDefaults.processes, 1, Math.min(256, connections)),
     seed: integer('seed', loadDefaults.seed, 0, 2 ** 32 - 1),
     run: text('run') ?? nowMs.toString(36),
-    clickhouse: text('clickhouse') === 'none' ? undefined : (text('clickhouse') ?? 'http://127.0.0.1:8123'),
+    clickhouse: orNone(text('clickhouse') ?? 'http://127.0.0.1:8123'),
     table: text('table') ?? loadDefaults.table,
     quietMsMax: integer('quiet-seconds', loadDefaults.quietMsMax / 1000, 0, 86_400) * 1000,
     cpuList: text('cpus'),
   }
   faults.push(...faultsOf(options))
+  let thresholds: readonly Threshold[] = []
+  try {
+    thresholds = thresholdsOf(text('slo') ?? '')
+  } catch (error) {
+    if (!isPenstockError(error, 'LOADTEST_OPTIONS_INVALID')) throw error
+    faults.push(error.message)
+  }
+  const metricsUrl = orNone(text('metrics') ?? 'http://127.0.0.1:8080/metrics')
+  if (metricsUrl !== undefined && !URL.canParse(metricsUrl))
+    faults.push(`--metrics ${metricsUrl}: expected http://host:port/metrics, or none`)
   if (faults.length > 0) throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.join('\n'))
-  return { options, jsonFile: text('json'), isHelp: values.help === true }
+  return {
+    options,
+    jsonFile: text('json'),
+    reportFile: orNone(text('report') ?? `./data/loadtest/${options.run}.html`),
+    compareFile: text('compare'),
+    metricsUrl,
+    thresholds,
+    isHelp: values.help === true,
+  }
+}
+
+function orNone(text: string): string | undefined {
+  return text === 'none' ? undefined : text
 }
 
 /** What is wrong with options that did not come from the command line, too. */
@@ -171,6 +239,10 @@ const flags = {
   'quiet-seconds': { type: 'string' },
   cpus: { type: 'string' },
   json: { type: 'string' },
+  slo: { type: 'string' },
+  report: { type: 'string' },
+  compare: { type: 'string' },
+  metrics: { type: 'string' },
 } as const
 
 /** First part of the device ids of a run; what reconciliation asks for. */

@@ -1,7 +1,7 @@
-import type { GeneratorProgress } from './generator.ts'
 import type { LatencySummary } from './latency.ts'
+import type { LoadResult } from './load-result.ts'
 import type { DeviceFault } from './reconcile.ts'
-import type { LoadResult } from './run-load.ts'
+import { bytes, percent, short } from './report/figures.ts'
 
 /** A load result as one compact screen. */
 export function screenOf(result: LoadResult): string {
@@ -19,10 +19,12 @@ export function screenOf(result: LoadResult): string {
   if (options.qos === 0)
     lines.push(`consumed      ${cell(atEnd.sent)}  ${cell((atEnd.sent * 1000) / result.consumedMs)}/s`)
   if (options.qos === 1) lines.push(`acknowledged  ${cell(atEnd.settled)}  ${cell(result.acknowledgedPerSecond)}/s`)
-  const { reconciliation } = result
+  const { reconciliation, target } = result
+  if (target?.onLog !== undefined) lines.push(`on the log    ${cell(target.onLog)}`)
   if (reconciliation) lines.push(`stored        ${cell(reconciliation.stored)}  ${cell(result.storedPerSecond ?? 0)}/s`)
   lines.push('', `latency, ms           p50      p90      p99    p99.9      max`)
   if (options.qos === 1) lines.push(latencyLine('PUBACK', acknowledged.summary))
+  if (result.latency.raw.summary.count > 0) lines.push(latencyLine('PUBACK, raw', result.latency.raw.summary))
   if (visible) lines.push(latencyLine('queryable row', visible.summary))
   if (sendDelay.summary.count > 0) lines.push(latencyLine('sent late', sendDelay.summary))
   const cpu = result.generators.map(({ cpuShare }) => `${Math.round(cpuShare * 100)} %`).join(', ')
@@ -32,16 +34,20 @@ export function screenOf(result: LoadResult): string {
   if (lost + refused > 0) lines.push(`connections   ${count(lost)} lost, ${count(refused)} refused; last: ${lastFault}`)
   if (result.acknowledgedOutOfOrder > 0)
     lines.push(`PUBACKs       ${count(result.acknowledgedOutOfOrder)} out of order`)
+  for (const { name, cpuShare, residentBytesMax, messagesPerCpuSecond, cpuSeconds } of target?.processes ?? [])
+    if (cpuSeconds >= 0.05)
+      lines.push(
+        `${name.slice(0, 13).padEnd(14)}CPU ${percent(cpuShare)} of a core, ${short(messagesPerCpuSecond)} messages/s per core, ${bytes(residentBytesMax)}`,
+      )
   for (const warning of result.warnings) lines.push(`warning       ${warning}`)
   lines.push('', ...verdictLines(result))
+  for (const { name, bound, limit, value, isMet } of result.thresholds)
+    lines.push(
+      `${isMet ? 'OK    ' : 'MISSED'}   ${name} ${value === undefined ? 'not measured' : short(value)}, asked for ${bound === 'most' ? '≤' : '≥'} ${short(limit)}`,
+    )
+  if (result.verdict === 'invalid')
+    lines.push('INVALID  the generator was the limit: these figures say nothing about the target')
   return lines.join('\n')
-}
-
-/** One line about a run under way. */
-export function progressLine(now: GeneratorProgress, before: { sent: number; settled: number }, ms: number): string {
-  const perSecond = (value: number) => count(Math.round((value * 1000) / ms))
-  const lag = now.offered - now.sent
-  return `${count(now.open)} open  sent ${perSecond(now.sent - before.sent)}/s  acknowledged ${perSecond(now.settled - before.settled)}/s  in flight ${count(now.sent - now.settled)}${lag > 0 ? `  behind ${count(lag)}` : ''}`
 }
 
 function verdictLines({ reconciliation, manifest }: LoadResult): string[] {

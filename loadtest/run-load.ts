@@ -1,65 +1,24 @@
-import { cpus } from 'node:os'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { type ClickhouseRows, clickhouseRows } from './clickhouse-rows.ts'
-import type { GeneratorProgress, GeneratorReport } from './generator.ts'
+import type { GeneratorProgress } from './generator.ts'
 import { GeneratorHandle } from './generator-handle.ts'
-import { LatencyHistogram, type LatencySnapshot, type LatencySummary } from './latency.ts'
 import { countOfRanges, type DeviceLedger } from './ledger.ts'
+import { generatedResult, type LoadResult, sumProgress, type Verdict } from './load-result.ts'
+import { manifestOf } from './manifest.ts'
+import { TargetObserver } from './observer.ts'
 import { faultsOf, type LoadOptions, runPrefix } from './options.ts'
 import { type Reconciliation, reconcileWhenSettled } from './reconcile.ts'
+import { judge, type Threshold, type ThresholdVerdict } from './slo.ts'
+import { Timeline, type TimelinePoint } from './timeline.ts'
 import { watchVisibleLatency } from './visible-latency.ts'
 
-export interface LoadResult {
-  readonly manifest: LoadManifest
-  /** Asked for by the schedule, written to sockets, settled by a PUBACK: when sending stopped, and at the end. */
-  readonly counts: { readonly atStop: GeneratorProgress; readonly atEnd: GeneratorProgress }
-  readonly sendMs: number
-  /** Until the target had acknowledged everything, or at QoS 0 read everything. */
-  readonly consumedMs: number
-  readonly sentPerSecond: number
-  readonly acknowledgedPerSecond: number
-  /** Distinct messages stored, over the time from the first message to the last row; undefined if not reconciled. */
-  readonly storedPerSecond: number | undefined
-  readonly latency: {
-    /** Intended moment of sending (saturating: of writing) → PUBACK. */
-    readonly acknowledged: LatencyResult
-    /** Intended moment → written to the socket; empty when saturating. */
-    readonly sendDelay: LatencyResult
-    /** Intended moment → seen by a query, of a few devices; undefined without ClickHouse. */
-    readonly visible: LatencyResult | undefined
-  }
-  readonly connections: {
-    readonly opened: number
-    readonly lost: number
-    readonly refused: number
-    readonly lastFault: string
-  }
-  readonly acknowledgedOutOfOrder: number
-  readonly acknowledgedUnexpected: number
-  readonly generators: readonly GeneratorHealth[]
-  /** Reasons why the figures say something about the generator instead of the target. */
-  readonly warnings: readonly string[]
-  readonly reconciliation: Reconciliation | undefined
-}
+export type { LatencyResult, LoadResult } from './load-result.ts'
 
-export interface LatencyResult {
-  readonly summary: LatencySummary
-  readonly snapshot: LatencySnapshot
-}
-
-export interface LoadManifest {
-  readonly startedAt: string
-  readonly options: LoadOptions
-  readonly node: string
-  readonly cpu: string
-  readonly cpuCount: number
-}
-
-export interface GeneratorHealth {
-  /** CPU while sending ÷ one core. */
-  readonly cpuShare: number
-  readonly loopDelayMsP99: number
-  readonly loopDelayMsMax: number
+/** What a live view is given, about twice a second. */
+export interface LiveView {
+  readonly point: TimelinePoint | undefined
+  readonly progress: GeneratorProgress
+  readonly observer: TargetObserver | undefined
 }
 
 export interface LoadHooks {
@@ -67,10 +26,14 @@ export interface LoadHooks {
   readonly signal?: AbortSignal
   /** About twice a second: sums of all processes. */
   readonly onProgress?: (progress: GeneratorProgress) => void
+  readonly onLive?: (view: LiveView) => void
   /** All messages are sent; the rows stored so far while they are waited for. */
   readonly onRows?: (rows: number) => void
   /** Every device's ledger, before it is reconciled. */
   readonly onLedgers?: (ledgers: readonly DeviceLedger[]) => void
+  /** Looks at the target's processes, rows and counters once a second, which costs it a little; absent: it is left alone. */
+  readonly observe?: { readonly metricsUrl: string | undefined }
+  readonly thresholds?: readonly Threshold[]
 }
 
 const startDelayMs = 100
@@ -80,32 +43,62 @@ const startDelayMs = 100
  * @throws LOADTEST_OPTIONS_INVALID, LOADTEST_TARGET_UNREACHABLE, LOADTEST_GENERATOR_FAILED, WAREHOUSE_REFUSED,
  *   WAREHOUSE_UNAVAILABLE (when reconciling). Losses are not thrown but told: see `assertClean`.
  */
-export async function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Promise<LoadResult> {
-  const faults = faultsOf(options)
-  if (faults.length > 0) throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.join('\n'))
-  const rows = options.clickhouse === undefined ? undefined : clickhouseRows(options.clickhouse, options.table)
-  const processes = Array.from({ length: options.processes }, (_, first) => new GeneratorHandle(options, first))
+export function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Promise<LoadResult> {
+  return runWorkloads([options], hooks)
+}
+
+/**
+ * Several workloads side by side, each from processes of its own, with one ledger. They share the run's name and the warehouse of
+ * the first, and their device numbers don't overlap (`firstDevice`). Throws as `runLoad` does.
+ */
+export async function runWorkloads(workloads: readonly LoadOptions[], hooks: LoadHooks = {}): Promise<LoadResult> {
+  const faults = workloads.flatMap(faultsOf)
+  const [main] = workloads
+  if (faults.length > 0 || main === undefined)
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.join('\n') || 'there is no workload')
+  const rows = main.clickhouse === undefined ? undefined : clickhouseRows(main.clickhouse, main.table)
+  const processes = workloads.flatMap((options) =>
+    Array.from({ length: options.processes }, (_, first) => ({ options, handle: new GeneratorHandle(options, first) })),
+  )
+  const handles = processes.map(({ handle }) => handle)
+  let observer: TargetObserver | undefined
   try {
-    await Promise.all(processes.map((each) => each.connected))
+    await Promise.all(handles.map((each) => each.connected))
     const rowsBefore = rows === undefined ? 0 : await rowsAtStart(rows)
+    observer = hooks.observe && (await observerOf(workloads, hooks.observe.metricsUrl, rows, rowsBefore))
     const startAtMs = Date.now() + startDelayMs
+    const timeline = new Timeline()
+    observer?.start(startAtMs)
     // A saturated warehouse has no time to be asked; its latency is a queue's length.
-    const isWatched = typeof options.rate === 'number' && options.rate > 0
-    const visible = rows && isWatched ? watchVisibleLatency(options, rows) : undefined
+    const isWatched = typeof main.rate === 'number' && (main.rate > 0 || main.shape !== undefined)
+    const visible = rows && isWatched ? watchVisibleLatency(main, rows) : undefined
     const abort = () => {
-      for (const each of processes) each.tell({ kind: 'abort' })
+      for (const each of handles) each.tell({ kind: 'abort' })
     }
-    for (const each of processes) {
-      each.onProgress = () => hooks.onProgress?.(sumProgress(processes.map(({ progress }) => progress)))
-      each.tell({ kind: 'run', startAtMs })
+    for (const [index, { handle, options }] of processes.entries()) {
+      handle.onProgress = (interval) => {
+        timeline.add(index, { ...interval, atMs: interval.atMs + options.delaySeconds * 1000 })
+        const progress = sumProgress(handles.map((each) => each.progress))
+        hooks.onProgress?.(progress)
+        if (index === 0) hooks.onLive?.({ point: timeline.points().at(-1), progress, observer })
+      }
+      handle.tell({ kind: 'run', startAtMs: startAtMs + options.delaySeconds * 1000 })
     }
     if (hooks.signal?.aborted) abort()
     hooks.signal?.addEventListener('abort', abort)
-    const reports = await Promise.all(processes.map((each) => each.done)).finally(() =>
+    const reports = await Promise.all(handles.map((each) => each.done)).finally(() =>
       hooks.signal?.removeEventListener('abort', abort),
     )
     const ledgers = reports.flatMap((report) => report.ledgers)
     hooks.onLedgers?.(ledgers)
+    const generated = generatedResult(
+      workloads.map((options) => ({
+        options,
+        reports: reports.filter((_, index) => processes[index]?.options === options),
+      })),
+    )
+    const arrived = main.qos === 1 ? generated.counts.atEnd.settled : generated.counts.atEnd.sent
+    const usage = observer?.usageUntilNow(arrived) ?? []
     let storedMs = 0
     let rowsSeen = 0
     const onRows = (count: number) => {
@@ -113,19 +106,46 @@ export async function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Prom
       rowsSeen = Math.max(rowsSeen, count)
       hooks.onRows?.(count)
     }
-    const reconciliation = rows && (await reconcileRun(ledgers, rows, rowsBefore, options, onRows))
-    return {
-      ...resultOf(options, startAtMs, reports, reconciliation && reconciliation.stored / (storedMs / 1000)),
-      latency: {
-        acknowledged: merged(reports.map(({ acknowledged }) => acknowledged)),
-        sendDelay: merged(reports.map(({ sendDelay }) => sendDelay)),
-        visible: await visible?.stop(),
-      },
+    const reconciliation = rows && (await reconcileRun(ledgers, rows, rowsBefore, main, onRows))
+    const measured = {
+      ...generated,
+      manifest: manifestOf(workloads, startAtMs),
+      storedPerSecond: reconciliation && storedMs > 0 ? reconciliation.stored / (storedMs / 1000) : undefined,
+      latency: { ...generated.latency, visible: await visible?.stop() },
+      timeline: timeline.points(),
+      target: await observer?.stop(usage, generated.counts.atEnd.settled),
       reconciliation,
     }
+    const thresholds = judge(hooks.thresholds ?? [], measured)
+    return { ...measured, thresholds, verdict: verdictOf(reconciliation, measured.validity.isValid, thresholds) }
   } finally {
-    for (const each of processes) each.kill()
+    observer?.abandon()
+    for (const each of handles) each.kill()
   }
+}
+
+/** A loss stays a loss whoever was the limit; figures don't. */
+function verdictOf(
+  reconciliation: Reconciliation | undefined,
+  isValid: boolean,
+  thresholds: readonly ThresholdVerdict[],
+): Verdict {
+  if (reconciliation?.isClean === false) return 'failed'
+  if (!isValid) return 'invalid'
+  return thresholds.every(({ isMet }) => isMet) ? 'passed' : 'failed'
+}
+
+async function observerOf(
+  workloads: readonly LoadOptions[],
+  metricsUrl: string | undefined,
+  rows: ClickhouseRows | undefined,
+  rowsBefore: number,
+): Promise<TargetObserver> {
+  const clickhouse = workloads[0]?.clickhouse
+  const urls = [...workloads.map(({ url }) => url), ...(clickhouse === undefined ? [] : [clickhouse])]
+  const observer = new TargetObserver({ urls, metricsUrl, rows, rowsBefore })
+  await observer.prepare()
+  return observer
 }
 
 /** Rows the table already has. One that doesn't exist yet has none; a warehouse that doesn't answer fails the run at once. */
@@ -159,86 +179,4 @@ function reconcileRun(
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     onRows,
   })
-}
-
-function resultOf(
-  options: LoadOptions,
-  startAtMs: number,
-  reports: readonly GeneratorReport[],
-  storedPerSecond: number | undefined,
-): Omit<LoadResult, 'latency' | 'reconciliation'> {
-  const atStop = sumProgress(reports.map((report) => report.atStop))
-  const sendMs = Math.max(...reports.map((report) => report.sendMs))
-  const generators = reports.map(({ cpuMs, sendMs: ownMs, loopDelayMsP99, loopDelayMsMax }) => ({
-    cpuShare: cpuMs / ownMs,
-    loopDelayMsP99,
-    loopDelayMsMax,
-  }))
-  const sum = (value: (report: GeneratorReport) => number) =>
-    reports.reduce((total, report) => total + value(report), 0)
-  return {
-    manifest: {
-      startedAt: new Date(startAtMs).toISOString(),
-      options: { ...options, clickhouse: withoutAccount(options.clickhouse) },
-      node: process.version,
-      cpu: cpus()[0]?.model ?? 'unknown',
-      cpuCount: cpus().length,
-    },
-    counts: { atStop, atEnd: sumProgress(reports) },
-    sendMs,
-    consumedMs: Math.max(...reports.map((report) => report.consumedMs)),
-    sentPerSecond: atStop.sent / (sendMs / 1000),
-    acknowledgedPerSecond: atStop.settled / (sendMs / 1000),
-    storedPerSecond,
-    connections: {
-      opened: sum(({ counters }) => counters.opened),
-      lost: sum(({ counters }) => counters.lost),
-      refused: sum(({ counters }) => counters.refused),
-      lastFault: reports.find(({ counters }) => counters.lastFault !== '')?.counters.lastFault ?? '',
-    },
-    acknowledgedOutOfOrder: sum((report) => report.acknowledgedOutOfOrder),
-    acknowledgedUnexpected: sum((report) => report.acknowledgedUnexpected),
-    generators,
-    warnings: warningsOf(options, generators, atStop),
-  }
-}
-
-const cpuShareMax = 0.9
-const loopDelayMsMax = 50
-
-function warningsOf(options: LoadOptions, generators: readonly GeneratorHealth[], atStop: GeneratorProgress): string[] {
-  const warnings: string[] = []
-  for (const [index, { cpuShare, loopDelayMsP99 }] of generators.entries()) {
-    if (cpuShare > cpuShareMax)
-      warnings.push(
-        `generator process ${index} used ${Math.round(cpuShare * 100)} % of a core: it may have been the limit`,
-      )
-    if (options.rate !== 'saturate' && loopDelayMsP99 > loopDelayMsMax)
-      warnings.push(`generator process ${index} was itself late: event-loop delay p99 ${loopDelayMsP99.toFixed(0)} ms`)
-  }
-  const behind = atStop.offered - atStop.sent
-  if (behind > atStop.offered * 0.01)
-    warnings.push(`${behind} messages that the schedule asked for were held back by the target's windows or sockets`)
-  return warnings
-}
-
-function sumProgress(parts: readonly GeneratorProgress[]): GeneratorProgress {
-  const total = { offered: 0, sent: 0, settled: 0, open: 0 }
-  for (const part of parts) {
-    total.offered += part.offered
-    total.sent += part.sent
-    total.settled += part.settled
-    total.open += part.open
-  }
-  return total
-}
-
-function merged(snapshots: readonly LatencySnapshot[]): LatencyResult {
-  const histogram = new LatencyHistogram()
-  for (const snapshot of snapshots) histogram.merge(snapshot)
-  return { summary: histogram.summary(), snapshot: histogram.snapshot() }
-}
-
-function withoutAccount(url: string | undefined): string | undefined {
-  return url === undefined ? undefined : new URL(url).origin
 }

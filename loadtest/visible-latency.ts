@@ -8,6 +8,8 @@ const sampleDevicesMax = 8
 const lookMsMin = 100
 
 export interface VisibleLatency {
+  /** Of the rows seen since the last call. */
+  takeRecent(): LatencySnapshot
   /** Stops looking, and says how long it took from the intended moment of sending until a query saw the row. */
   stop(): Promise<{ readonly snapshot: LatencySnapshot; readonly summary: LatencySummary }>
 }
@@ -43,6 +45,7 @@ export function watchVisibleLatency(options: LoadOptions, rows: ClickhouseRows):
   }
   const watching = watch()
   return {
+    takeRecent: () => histogram.takeRecent(),
     async stop() {
       isStopped = true
       await watching

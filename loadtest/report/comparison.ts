@@ -1,0 +1,110 @@
+import { PenstockError } from '#schemas/errors.ts'
+import type { LoadResult } from '../load-result.ts'
+import { escaped, milliseconds, short } from './figures.ts'
+
+interface Row {
+  readonly name: string
+  readonly value: (result: LoadResult) => number | undefined
+  readonly text: (value: number) => string
+  readonly isMoreBetter: boolean
+}
+
+const perSecond = (value: number) => `${short(value)}/s`
+const coreRate = ({ target, counts, manifest }: LoadResult): number | undefined => {
+  const cpuSeconds = (target?.processes ?? []).reduce((sum, each) => sum + each.cpuSeconds, 0)
+  return cpuSeconds > 0
+    ? (manifest.options.qos === 1 ? counts.atEnd.settled : counts.atEnd.sent) / cpuSeconds
+    : undefined
+}
+
+const rows: readonly Row[] = [
+  { name: 'sent', value: (result) => result.sentPerSecond, text: perSecond, isMoreBetter: true },
+  { name: 'acknowledged', value: (result) => result.acknowledgedPerSecond, text: perSecond, isMoreBetter: true },
+  { name: 'stored', value: (result) => result.storedPerSecond, text: perSecond, isMoreBetter: true },
+  { name: 'messages per target core', value: coreRate, text: perSecond, isMoreBetter: true },
+  {
+    name: 'PUBACK p50',
+    value: ({ latency }) => latency.acknowledged.summary.p50Ms,
+    text: milliseconds,
+    isMoreBetter: false,
+  },
+  {
+    name: 'PUBACK p99',
+    value: ({ latency }) => latency.acknowledged.summary.p99Ms,
+    text: milliseconds,
+    isMoreBetter: false,
+  },
+  {
+    name: 'PUBACK p99.9',
+    value: ({ latency }) => latency.acknowledged.summary.p999Ms,
+    text: milliseconds,
+    isMoreBetter: false,
+  },
+  {
+    name: 'queryable row p50',
+    value: ({ latency }) => latency.visible?.summary.p50Ms,
+    text: milliseconds,
+    isMoreBetter: false,
+  },
+  {
+    name: 'queryable row p99',
+    value: ({ latency }) => latency.visible?.summary.p99Ms,
+    text: milliseconds,
+    isMoreBetter: false,
+  },
+  { name: 'lost', value: ({ reconciliation }) => reconciliation?.lost, text: short, isMoreBetter: false },
+]
+
+/** Below this a difference between two runs is more likely chance than cause. */
+const noiseShare = 0.05
+
+/** A table of this run, the earlier one and the difference; with a word where they are not comparable. */
+export function comparisonOf(result: LoadResult, earlier: LoadResult): string {
+  const lines = rows.flatMap(({ name, value, text, isMoreBetter }) => {
+    const [now, before] = [value(result), value(earlier)]
+    if (now === undefined || before === undefined) return []
+    const change = before === 0 ? (now === 0 ? 0 : Number.POSITIVE_INFINITY) : (now - before) / before
+    const isNoise = Math.abs(change) < noiseShare
+    const kind = isNoise ? '' : change > 0 === isMoreBetter ? ' ok' : ' no'
+    return [
+      `<tr><td>${name}</td><td class="n">${text(before)}</td><td class="n">${text(now)}</td><td class="n${kind}">${changeText(change)}</td></tr>`,
+    ]
+  })
+  const other = differences(result, earlier)
+  const note =
+    other.length > 0 ? `<p class="muted" style="margin:10px 0 0">Not alike in: ${escaped(other.join(', '))}.</p>` : ''
+  const head = `<tr><th></th><th class="n">${escaped(earlier.manifest.options.run)}, ${escaped(earlier.manifest.commit)}</th><th class="n">this run</th><th class="n">change</th></tr>`
+  return `<div class="card scroll"><table>${head}${lines.join('')}</table>${note}</div>`
+}
+
+/** What two runs differ in besides what they measured: such a comparison needs a grain of salt. */
+export function differences(result: LoadResult, earlier: LoadResult): string[] {
+  const [a, b] = [result.manifest, earlier.manifest]
+  const found: string[] = []
+  if (a.cpu !== b.cpu || a.cpuCount !== b.cpuCount) found.push('machine')
+  if (a.node !== b.node) found.push('Node version')
+  const before: Readonly<Record<string, unknown>> = { ...b.options }
+  for (const [name, value] of Object.entries(a.options))
+    if (name !== 'run' && JSON.stringify(value) !== JSON.stringify(before[name])) found.push(name)
+  return found
+}
+
+/** Reads a result of an earlier run. @throws LOADTEST_OPTIONS_INVALID if it is none */
+export function earlierResultOf(text: string, file: string): LoadResult {
+  let found: unknown
+  try {
+    found = JSON.parse(text)
+  } catch (cause) {
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--compare ${file}: not JSON`, { cause })
+  }
+  const has = (name: string) => typeof found === 'object' && found !== null && name in found
+  if (!['manifest', 'latency', 'counts', 'timeline', 'verdict'].every(has))
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--compare ${file}: not a load result`)
+  return found as LoadResult
+}
+
+function changeText(change: number): string {
+  if (!Number.isFinite(change)) return 'new'
+  if (change === 0) return 'same'
+  return `${change > 0 ? '+' : '−'}${Math.abs(change * 100).toFixed(Math.abs(change) < 0.1 ? 1 : 0)} %`
+}

@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest'
+import { RateSchedule, type RateSegment, TurnOrder, zipfWeights } from './schedule.ts'
+
+const shapes: Record<string, RateSegment[]> = {
+  steady: [{ seconds: 10, from: 100, to: 100 }],
+  ramp: [{ seconds: 10, from: 0, to: 200 }],
+  'ramp down': [{ seconds: 4, from: 50, to: 0 }],
+  spike: [
+    { seconds: 3, from: 10, to: 10 },
+    { seconds: 1, from: 500, to: 500 },
+    { seconds: 3, from: 10, to: 10 },
+  ],
+  pause: [
+    { seconds: 2, from: 30, to: 30 },
+    { seconds: 2, from: 0, to: 0 },
+    { seconds: 2, from: 30, to: 60 },
+  ],
+}
+
+test.each(Object.entries(shapes))('%s: a message is due at its moment, and not before', (_, segments) => {
+  const schedule = new RateSchedule(segments, 1)
+  const total = Math.floor(schedule.total + 1e-6)
+  let before = -1
+  for (let number = 0; number < total; number++) {
+    const atS = schedule.secondsOf(number)
+    expect(atS).toBeGreaterThanOrEqual(before)
+    expect(schedule.countAt(atS + 1e-6)).toBeGreaterThanOrEqual(number)
+    expect(schedule.countAt(atS - 1e-6)).toBeLessThanOrEqual(number + 1e-3)
+    before = atS
+  }
+  expect(schedule.countAt(schedule.seconds)).toBeCloseTo(schedule.total, 6)
+  expect(schedule.countAt(1e9)).toBeCloseTo(schedule.total, 6)
+})
+
+test('no message falls into a pause', () => {
+  const schedule = new RateSchedule(shapes.pause as RateSegment[], 1)
+  for (let number = 0; number < 60; number++) expect(schedule.secondsOf(number)).toBeLessThan(2)
+  for (let number = 60; number < 150; number++) expect(schedule.secondsOf(number)).toBeGreaterThanOrEqual(4)
+})
+
+test('shares of several processes add up to the whole', () => {
+  const parts = [0.5, 0.3, 0.2].map((factor) => new RateSchedule(shapes.spike as RateSegment[], factor))
+  const whole = new RateSchedule(shapes.spike as RateSegment[], 1)
+  for (const atS of [0.5, 3.2, 4, 6.9])
+    expect(parts.reduce((sum, part) => sum + part.countAt(atS), 0)).toBeCloseTo(whole.countAt(atS), 6)
+})
+
+test.each([0, 0.8, 1.2])(
+  'exponent %d: a turn belongs to one device, and the device knows which of its turns it is',
+  (exponent) => {
+    const ranks = Array.from({ length: 37 }, (_, rank) => rank)
+    const order = new TurnOrder(37, exponent === 0 ? undefined : zipfWeights(ranks, exponent))
+    const turnsOf = new Map<number, number>()
+    for (let turn = 0; turn < 2_000; turn++) {
+      const device = order.deviceOf(turn)
+      const k = turnsOf.get(device) ?? 0
+      expect(order.turnOf(device, k)).toBe(turn)
+      turnsOf.set(device, k + 1)
+    }
+    expect(turnsOf.size).toBe(37)
+    const [hot = 0, cold = 0] = [turnsOf.get(0), turnsOf.get(36)]
+    if (exponent === 0) expect(hot - cold).toBeLessThanOrEqual(1)
+    else expect(hot).toBeGreaterThan(5 * cold)
+  },
+)
+
+test('the hot device is hot all the time, not in one block', () => {
+  const order = new TurnOrder(
+    20,
+    zipfWeights(
+      Array.from({ length: 20 }, (_, rank) => rank),
+      1,
+    ),
+  )
+  let longest = 0
+  for (let turn = 0, last = 0; turn < 1_000; turn++) {
+    if (order.deviceOf(turn) !== 0) continue
+    longest = Math.max(longest, turn - last)
+    last = turn
+  }
+  expect(longest).toBeLessThanOrEqual(8)
+})

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest'
+import { fakeResult } from './load-result.fake.ts'
+import { judge, thresholdNames, thresholdsOf } from './slo.ts'
+
+test('latencies and losses are bounded from above, rates from below', () => {
+  expect(thresholdsOf(' puback_p99_ms=50, stored_per_s=1e4 ,lost=0')).toEqual([
+    { name: 'puback_p99_ms', limit: 50, bound: 'most' },
+    { name: 'stored_per_s', limit: 10_000, bound: 'least' },
+    { name: 'lost', limit: 0, bound: 'most' },
+  ])
+  expect(thresholdsOf('')).toEqual([])
+})
+
+test('all faults are named at once', () => {
+  expect(() => thresholdsOf('speed=5,lost=,lost=0,lost=1,puback_p50_ms=-3,puback_p99_ms=1=2')).toThrow(
+    expect.objectContaining({
+      code: 'LOADTEST_OPTIONS_INVALID',
+      message: expect.stringMatching(
+        /speed=5[\s\S]*lost=[\s\S]*lost is given twice[\s\S]*puback_p50_ms=-3[\s\S]*puback_p99_ms=1=2/,
+      ),
+    }),
+  )
+})
+
+test('a threshold at exactly the measured value is met, just beyond it is missed', () => {
+  const result = fakeResult(3)
+  const verdicts = judge(thresholdsOf('lost=3,acknowledged_per_s=1000,late_mean_ms=0,puback_max_ms=80'), result)
+  expect(verdicts.map(({ isMet }) => isMet)).toEqual([true, true, false, true])
+  expect(judge(thresholdsOf('lost=2,acknowledged_per_s=1001'), result).some(({ isMet }) => isMet)).toBe(false)
+})
+
+test('what was not measured is missed, whatever the limit', () => {
+  const result = { ...fakeResult(), reconciliation: undefined, storedPerSecond: undefined }
+  expect(judge(thresholdsOf('lost=9,stored_per_s=0'), result)).toMatchObject([
+    { value: undefined, isMet: false },
+    { value: undefined, isMet: false },
+  ])
+})
+
+test('every name is measured by a full result', () => {
+  const all = thresholdNames.map((name) => `${name}=1`).join(',')
+  for (const { name, value } of judge(thresholdsOf(all), fakeResult())) expect(value, name).toEqual(expect.any(Number))
+})
