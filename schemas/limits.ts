@@ -12,6 +12,10 @@ export const limits = {
   connectPacketBytesMax: 256 * 1024 + 32 * 1024,
   /** Largest HTTP telemetry request: a batch may hold many messages, base64 makes a largest body a third larger. */
   httpBodyBytesMax: 1024 * 1024,
+  /** Properties of one HTTP message, as they are stored; what an MQTT packet has room for beside the largest body. */
+  httpPropertyBytesMax: 32 * 1024,
+  /** Messages in one HTTP request: taking them in holds up the other devices of the process for a few tens of milliseconds. */
+  httpMessagesMax: 20_000,
   /** Largest WebSocket message: clients put many packets into one. */
   webSocketMessageBytesMax: 1024 * 1024,
   /** What may wait of one WebSocket while the log is slow; uWebSockets.js cannot pause one. */

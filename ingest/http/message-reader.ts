@@ -48,6 +48,7 @@ export function readMessages(
     shared.systemProperties.set('contentType', 'application/json')
   }
   const messages = (bodies ?? [body]).map(one)
+  checkProperties(shared)
   for (const message of messages) checkSize(message.body)
   return messages
 }
@@ -60,7 +61,8 @@ function bodiesOf(body: Buffer, split: string): Buffer[] | undefined {
     case 'array': {
       const elements = jsonOf(body)
       if (!Array.isArray(elements)) throw malformed('with split=array the body must be a JSON array')
-      return elements.map((element) => Buffer.from(JSON.stringify(element)))
+      checkCount(elements.length)
+      return elements.map(jsonBytes)
     }
     case 'lines':
       return linesOf(body)
@@ -75,7 +77,7 @@ function linesOf(body: Buffer): Buffer[] {
     const newline = body.indexOf(0x0a, start)
     const end = newline < 0 ? body.length : newline
     const line = body.subarray(start, end > start && body[end - 1] === 0x0d ? end - 1 : end)
-    if (line.length > 0) lines.push(line)
+    if (line.length > 0) checkCount(lines.push(line))
     start = end + 1
   }
   return lines
@@ -84,6 +86,7 @@ function linesOf(body: Buffer): Buffer[] {
 function hubBatch(body: Buffer): HttpMessage[] {
   const elements = jsonOf(body)
   if (!Array.isArray(elements)) throw malformed('a batch must be a JSON array')
+  checkCount(elements.length)
   return elements.map((element: unknown, index) => {
     if (!isRecord(element) || typeof element.body !== 'string')
       throw malformed(`message ${index} of the batch has no body`)
@@ -94,6 +97,7 @@ function hubBatch(body: Buffer): HttpMessage[] {
       ...propertiesOf(Object.entries(properties).map(([key, value]) => [key, String(value)] as const)),
     }
     checkSize(message.body)
+    checkProperties(message)
     return message
   })
 }
@@ -118,6 +122,38 @@ function checkSize(body: Buffer): void {
       'INGEST_FRAME_TOO_LARGE',
       `a message of ${body.length} bytes; at most ${limits.bodyBytesMax} are allowed`,
     )
+  }
+}
+
+/** An envelope must fit a block (`limits.envelopeBytesMax`), and a JSON batch may say anything. */
+function checkProperties({ properties, systemProperties }: Pick<HttpMessage, 'properties' | 'systemProperties'>): void {
+  let bytes = 0
+  for (const map of [properties, systemProperties]) {
+    for (const [key, value] of map) bytes += Buffer.byteLength(key) + Buffer.byteLength(value) + entryOverheadBytes
+  }
+  if (bytes > limits.httpPropertyBytesMax) {
+    throw new PenstockError(
+      'INGEST_FRAME_TOO_LARGE',
+      `${bytes} bytes of properties; at most ${limits.httpPropertyBytesMax} are allowed`,
+    )
+  }
+}
+
+/** Two lengths of an Avro map entry. */
+const entryOverheadBytes = 6
+
+function checkCount(count: number): void {
+  if (count > limits.httpMessagesMax) {
+    throw new PenstockError('INGEST_FRAME_TOO_LARGE', `more than ${limits.httpMessagesMax} messages in one request`)
+  }
+}
+
+function jsonBytes(element: unknown): Buffer {
+  try {
+    return Buffer.from(JSON.stringify(element))
+  } catch {
+    // The parser takes what writing again does not: nesting beyond the stack.
+    throw malformed('the body is nested too deeply')
   }
 }
 
