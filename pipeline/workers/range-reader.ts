@@ -92,19 +92,19 @@ export class RangeReader {
     if (!head) return undefined
     if (head.fault !== undefined) return { kind: 'unreadable', record: head, fault: head.fault }
     const { length, full } = lengthOfRange(this.#queue, recordsMax)
-    if (!full && this.#options.clock.nowMs() < head.readAtMs + this.#options.insertDelayMs) return undefined
+    if (!full && this.#delayLeftMs(head) > 0) return undefined
     return { kind: 'range', records: this.#queue.slice(0, length) }
   }
 
   /** Waits until a cut is due; `undefined` when the task ended. @throws what made reading fail */
   async cut(recordsMax: number): Promise<Cut | undefined> {
-    const { clock, ended, insertDelayMs } = this.#options
+    const { ended } = this.#options
     while (!ended.aborted) {
       const cut = this.due(recordsMax)
       if (cut) return cut
       if (this.#failed) throw this.#failure
       const head = this.#queue[0]
-      if (head) await this.#change(ended, head.readAtMs + insertDelayMs - clock.nowMs())
+      if (head) await this.#change(ended, this.#delayLeftMs(head))
       else await this.#change(ended)
     }
     return undefined
@@ -146,6 +146,12 @@ export class RangeReader {
     this.#queue.splice(0, length)
     this.#takenBytes = 0
     this.#renew()
+  }
+
+  /** How long `head` still waits for others. A clock that was set back ends the wait: rows must not wait as long as it jumped. */
+  #delayLeftMs(head: ReadRecord): number {
+    const waitedMs = this.#options.clock.nowMs() - head.readAtMs
+    return waitedMs < 0 ? 0 : this.#options.insertDelayMs - waitedMs
   }
 
   #add(records: readonly LogRecord[], readAtMs: number): void {
