@@ -16,9 +16,18 @@ export function assertFormatName(name: string): void {
   if (!/^\w{1,64}$/.test(name)) throw new EngineError(73, 'UNKNOWN_FORMAT', `Unknown format ${JSON.stringify(name)}`)
 }
 
-/** Reads `Code: 60. DB::Exception: text. (UNKNOWN_TABLE)` as the engine throws it; anything else is UNKNOWN_EXCEPTION. */
+/**
+ * Reads `Code: 60. DB::Exception: text. (UNKNOWN_TABLE)` as the engine throws it, and what the system answers to this process
+ * itself; anything else is UNKNOWN_EXCEPTION.
+ */
 export function engineErrorFrom(cause: unknown): EngineError {
   if (cause instanceof EngineError) return cause
+  if (isSystemError(cause)) {
+    const isSpace = cause.code === 'ENOSPC' || cause.code === 'EDQUOT'
+    return isSpace
+      ? new EngineError(243, 'NOT_ENOUGH_SPACE', cause.message)
+      : new EngineError(425, 'SYSTEM_ERROR', cause.message)
+  }
   let text = cause instanceof Error ? cause.message : String(cause)
   let number = 1002
   let codeName = 'UNKNOWN_EXCEPTION'
@@ -32,6 +41,11 @@ export function engineErrorFrom(cause: unknown): EngineError {
     text = text.slice(0, match.index)
   }
   return new EngineError(number, codeName, text.trim())
+}
+
+/** A system call of this process failed, for a reason that lies in no statement and no row: a full disk, no descriptor left. */
+function isSystemError(cause: unknown): cause is NodeJS.ErrnoException {
+  return cause instanceof Error && 'errno' in cause && 'syscall' in cause && typeof cause.errno === 'number'
 }
 
 const prefix = /^Code: (\d+)\. DB::Exception: /
