@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { zstdCompressSync } from 'node:zlib'
-import avsc from 'avsc'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Log } from '#pipeline/log/log.ts'
 import { openLog } from '#pipeline/log/open-log.ts'
@@ -25,12 +24,12 @@ import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
-import { batchFromBlock, envelopeSchema } from '#schemas/batch.ts'
+import { batchFromBlock, batchFromMessages, envelopeBytes, envelopesOfBatch } from '#schemas/batch.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import type { Sink } from '#schemas/sink.ts'
 
-const envelopeType = avsc.Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
 const tables = { replicated: false, ttlDays: 0 }
 const group = 'workers'
 const startMs = Date.UTC(2026, 0, 2, 23, 59, 59, 900)
@@ -120,19 +119,25 @@ describe('delivery from log to ClickHouse', () => {
   }
 
   /** Appends one batch of `count` messages of one device, numbered on. */
-  async function append(partition: number, count: number, enqueuedAtMs: number, bytes?: Buffer): Promise<number> {
+  async function append(
+    partition: number,
+    count: number,
+    enqueuedAtMs: number,
+    bytes?: Buffer,
+    timeOf = (_index: number) => enqueuedAtMs,
+  ): Promise<number> {
     const first = sequence
     sequence += count
-    const envelopes = Array.from({ length: count }, (_, index) =>
-      envelopeType.toBuffer({
+    const messages = Array.from({ length: count }, (_, index) => ({
+      bytes: envelopeBytes({
         deviceId: `d${partition}`,
-        enqueuedAtMs,
+        enqueuedAtMs: timeOf(index),
         body: Buffer.from(String(first + index)),
         properties: {},
         systemProperties: {},
       }),
-    )
-    const value = bytes ?? batchFromBlock(count, zstdCompressSync(Buffer.concat(envelopes)))
+    }))
+    const value = bytes ?? batchFromMessages(messages)
     const stamp = {
       schemaVersion: 1,
       edgeId: 'e',
@@ -242,7 +247,7 @@ describe('delivery from log to ClickHouse', () => {
     expect(await count()).toBe(22)
     const open = await listDeadLetters(deadLetters)
     expect(open.map(({ letter: { reason, offset } }) => ({ reason, offset }))).toEqual([
-      { reason: 'WAREHOUSE_REFUSED', offset: refusedOffset },
+      { reason: 'BATCH_CORRUPT', offset: refusedOffset },
       { reason: 'BATCH_CORRUPT', offset: corruptOffset },
     ])
     const [refused, corrupt] = open
@@ -253,16 +258,80 @@ describe('delivery from log to ClickHouse', () => {
       'SELECT reason, log_offset, hex(bytes) AS bytes FROM penstock.dead_letters FINAL ORDER BY log_offset',
     )
     expect(rows.map(({ reason, bytes: hex }) => [reason, hex])).toEqual([
-      ['WAREHOUSE_REFUSED', bytes.toString('hex').toUpperCase()],
+      ['BATCH_CORRUPT', bytes.toString('hex').toUpperCase()],
       ['BATCH_CORRUPT', Buffer.from('no batch at all').toString('hex').toUpperCase()],
     ])
     const result = await verdicts()
-    expect(result[0]).toMatchObject({ missing: 0, double: 0, deadLetters: 2, rows: 22 })
+    expect(result[0]).toMatchObject({ missing: 0, double: 0, deadLetters: 4, rows: 22 })
 
     await dropDeadLetter(deadLetters, corrupt!.id, Date.now())
     const offset = await replayDeadLetter(deadLetters, log, refused!.id, Date.now())
     await delivered()
     expect((await listDeadLetters(deadLetters)).map(({ letter }) => letter.offset)).toEqual([offset])
+  })
+
+  test('of a batch with bad messages only these become letters; the others are rows, once and in order [G-2] [G-3] [G-5]', async () => {
+    const dayMs = 86_400_000
+    const first = sequence
+    await append(0, 10, startMs)
+    // Messages of another day than their batch is stamped with: the sink refuses them, and nothing else is wrong with them.
+    const bad = [7, 8, 41]
+    const offset = await append(0, 50, startMs, undefined, (index) => startMs - (bad.includes(index) ? dayMs : 0))
+    await append(0, 10, startMs)
+    await start()
+    await delivered()
+    const open = await listDeadLetters(deadLetters)
+    expect(
+      open.map(({ letter: { reason, messageFirst, messageCount, ...letter } }) => [
+        reason,
+        letter.offset,
+        messageFirst,
+        messageCount,
+      ]),
+    ).toEqual(bad.map((index) => ['WAREHOUSE_REFUSED', offset, index, 1]))
+    const bodies = async (where: string) =>
+      (
+        await warehouse.query(
+          `SELECT toUInt64(body) AS n FROM penstock.telemetry WHERE ${where} ORDER BY log_offset, n`,
+        )
+      ).map(({ n }) => Number(n))
+    expect(await bodies(`log_offset = ${offset}`)).toEqual(
+      Array.from({ length: 50 }, (_, index) => first + 10 + index).filter((n) => !bad.includes(n - first - 10)),
+    )
+    expect(await count()).toBe(67)
+    expect(await verdicts()).toMatchObject([
+      { missing: 0, double: 0, deadLetters: 3, rows: 67, foreignRows: 0 },
+      {},
+      {},
+    ])
+    const copies = await warehouse.query(
+      'SELECT log_offset, message_first, message_count FROM penstock.dead_letters FINAL ORDER BY message_first',
+    )
+    expect(copies.map((row) => Number(row.message_first))).toEqual(bad)
+
+    // A letter is a batch of its own with its own times, so what was only stamped wrongly can be delivered now.
+    for (const { id } of open) {
+      const letter = await readDeadLetter(deadLetters, id)
+      expect(envelopesOfBatch(letter.bytes)).toHaveLength(1)
+      await replayDeadLetter(deadLetters, log, id, Date.now())
+    }
+    await delivered()
+    expect(await listDeadLetters(deadLetters)).toEqual([])
+    expect(await count()).toBe(70)
+    expect(await count('enqueued_at < ' + `toDateTime64('2026-01-02', 3, 'UTC')`)).toBe(3)
+    expect(isVerified(await verdicts())).toBe(true)
+  })
+
+  test('of a batch full of bad messages a bounded number is found one by one, the rest is one letter [G-5]', async () => {
+    await append(0, 200, startMs, undefined, () => startMs - 86_400_000)
+    await append(0, 5, startMs)
+    await start()
+    await delivered()
+    const open = await listDeadLetters(deadLetters)
+    expect(open).toHaveLength(limits.deadLettersPerBatchMax + 1)
+    expect(open.at(-1)?.letter).toMatchObject({ messageFirst: 16, messageCount: 184 })
+    expect(await count()).toBe(5)
+    expect(await verdicts()).toMatchObject([{ missing: 0, double: 0, deadLetters: 200, rows: 5 }, {}, {}])
   })
 
   test('a batch that an edge appended twice becomes rows once, before and after a restart of the worker [G-2]', async () => {
@@ -297,5 +366,31 @@ describe('delivery from log to ClickHouse', () => {
     expect(result[1]).toMatchObject({ missing: 10, double: 10 })
     expect(isVerified(result)).toBe(false)
     expect(renderVerdicts(result)).toContain('NOT as it should be: 10 messages missing, 10 rows double')
+  })
+
+  test('verify takes neither rows of an older log nor what the TTL removed for a fault, and says so', async () => {
+    for (let index = 0; index < 3; index++) await append(2, 4, startMs)
+    await start()
+    await delivered()
+    const older = (offset: number) =>
+      warehouse.command(
+        'INSERT INTO penstock.telemetry (device_id, enqueued_at, body, log_partition, log_offset) ' +
+          `SELECT 'old', toDateTime64('2025-06-01 00:00:00', 3, 'UTC'), '', 2, ${offset} FROM numbers(7)`,
+      )
+    // At the group's own position and in the middle of it.
+    for (const offset of [0, 1, 2]) await older(offset)
+    const mixed = await verdicts()
+    expect(mixed[2]).toMatchObject({ missing: 0, double: 0, rows: 12, foreignRows: 21 })
+    expect(renderVerdicts(mixed)).toContain('21 rows have these positions from another time')
+
+    await warehouse.command(
+      'ALTER TABLE penstock.telemetry MODIFY TTL toDateTime(enqueued_at) + INTERVAL 30 DAY DELETE',
+    )
+    await warehouse.command('ALTER TABLE penstock.telemetry DELETE WHERE 1 SETTINGS mutations_sync = 2')
+    const expired = await verify({ log, group, warehouse, deadLetters, nowMs: startMs + 31 * 86_400_000 })
+    expect(expired[2]).toMatchObject({ missing: 0, double: 0, rows: 0, expired: 12 })
+    expect(renderVerdicts(expired)).toContain('12 messages have no rows and are older than')
+    const early = await verify({ log, group, warehouse, deadLetters, nowMs: startMs + 29 * 86_400_000 })
+    expect(early[2]).toMatchObject({ missing: 12, expired: 0 })
   })
 })

@@ -10,9 +10,10 @@
  *
  * The sync marker is constant, so batches are joined by keeping one header and appending the other batches' blocks.
  */
-import { zstdDecompressSync } from 'node:zlib'
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import avsc from 'avsc'
 import { PenstockError } from './errors.ts'
+import { limits } from './limits.ts'
 
 export const batchSchemaVersion = 1
 
@@ -123,38 +124,68 @@ export function mapBytes(entries: ReadonlyMap<string, string>): Uint8Array {
 
 /** All envelopes of a batch, decoded. For tools and tests; the pipeline itself never decodes. @throws BATCH_CORRUPT */
 export function envelopesOfBatch(value: Uint8Array): Envelope[] {
+  return messagesOfBatch(value).map(({ envelope }) => envelope)
+}
+
+/** One message of a batch: what it says, and its own bytes, untouched. */
+export interface BatchMessage {
+  readonly envelope: Envelope
+  /** The encoded envelope, a view of the decompressed block. */
+  readonly bytes: Uint8Array
+}
+
+/** All messages of a batch, to take it apart; `batchFromMessages` puts them together again. @throws BATCH_CORRUPT */
+export function messagesOfBatch(value: Uint8Array): BatchMessage[] {
   const blocks = blocksOfBatch(value)
-  const envelopes: Envelope[] = []
+  const messages: BatchMessage[] = []
   let position = 0
   while (position < blocks.length) {
     const count = readLong(blocks, position)
     const size = readLong(blocks, count.end)
     const end = size.end + size.value
     if (end + syncMarker.length > blocks.length) throw new PenstockError('BATCH_CORRUPT', 'a block is cut short')
-    const before = envelopes.length
-    decodeInto(envelopes, blocks.subarray(size.end, end))
-    if (envelopes.length - before !== count.value)
+    const before = messages.length
+    decodeInto(messages, blocks.subarray(size.end, end))
+    if (messages.length - before !== count.value)
       throw new PenstockError('BATCH_CORRUPT', 'a block holds another number of messages')
     position = end + syncMarker.length
   }
-  return envelopes
+  return messages
+}
+
+/** A batch of these messages, at most `limits.blockBytesMax` together, in one block. */
+export function batchFromMessages(messages: readonly { readonly bytes: Uint8Array }[]): Buffer {
+  return batchFromBlock(messages.length, zstdCompressSync(Buffer.concat(messages.map(({ bytes }) => bytes))))
+}
+
+/** One envelope as Avro writes it. For tools and tests; the edge has a faster way. */
+export function envelopeBytes(envelope: Envelope): Buffer {
+  return envelopeType.toBuffer(envelope)
 }
 
 const envelopeType = avsc.Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
 
-function decodeInto(envelopes: Envelope[], compressed: Uint8Array): void {
+function decodeInto(messages: BatchMessage[], compressed: Uint8Array): void {
   let position = 0
-  let envelopeBytes: Buffer
+  let plain: Buffer
   try {
-    envelopeBytes = zstdDecompressSync(compressed)
+    plain = zstdDecompressSync(compressed, { maxOutputLength: limits.blockBytesMax })
   } catch (cause) {
-    throw new PenstockError('BATCH_CORRUPT', 'a block is not zstandard data', { cause })
+    throw new PenstockError('BATCH_CORRUPT', 'a block is not zstandard data, or larger than a block may be', { cause })
   }
-  while (position < envelopeBytes.length) {
-    const decoded: { value: Envelope; offset: number } = envelopeType.decode(envelopeBytes, position)
-    if (decoded.offset < 0) throw new PenstockError('BATCH_CORRUPT', 'an envelope is cut short')
-    envelopes.push(decoded.value)
+  while (position < plain.length) {
+    const decoded = decodeAt(plain, position)
+    if (decoded.offset <= position) throw new PenstockError('BATCH_CORRUPT', 'an envelope is cut short')
+    messages.push({ envelope: decoded.value, bytes: plain.subarray(position, decoded.offset) })
     position = decoded.offset
+  }
+}
+
+function decodeAt(plain: Buffer, position: number): { value: Envelope; offset: number } {
+  try {
+    return envelopeType.decode(plain, position)
+  } catch (cause) {
+    throw new PenstockError('BATCH_CORRUPT', 'an envelope that cannot be decoded', { cause })
   }
 }
 

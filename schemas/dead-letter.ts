@@ -17,8 +17,10 @@ export interface DeadLetterHead {
   readonly text: string
   /** When it was given up, UTC milliseconds. */
   readonly atMs: number
-  /** Messages it is stamped with. */
+  /** Messages that it holds. */
   readonly messageCount: number
+  /** Which message of the batch is its first: 0 for a whole batch. Left out by older versions, whose letters were whole batches. */
+  readonly messageFirst?: number
 }
 
 export interface DeadLetter extends DeadLetterHead {

@@ -79,6 +79,9 @@ export const limits = {
   deduplicationWindow: 20_000,
   /** The same as an age, for ReplicatedMergeTree: its own default, 20 times the latest moment of a late insert. */
   deduplicationWindowSeconds: 3_600,
+  /** Messages of one batch that become dead letters one by one; then what is left of it goes as one letter. Finding each takes
+   * about 2 log2(messages) small inserts, so that a batch full of bad messages holds its partition for seconds, not minutes. */
+  deadLettersPerBatchMax: 16,
   /** Modules of one device; the hub's own limit. */
   modulesPerDeviceMax: 50,
   /** Operations in one bulk request; the hub's own limit. */

@@ -90,7 +90,7 @@ export const metricsTable = {
   },
   penstock_worker_dead_letters_total: {
     type: 'counter',
-    help: 'Batches sent to dead letters, by error code',
+    help: 'Messages sent to dead letters, by error code',
     labels: ['reason'],
   },
   penstock_worker_repeated_batches_total: {

@@ -41,9 +41,9 @@ export const telemetryInput =
 
 /** Stores dead letters given as JSON lines: head fields and the bytes as base64, which JSON can carry. */
 export const deadLetterInsert =
-  `INSERT INTO ${warehouseDatabase}.dead_letters (topic, log_partition, log_offset, at, reason, text, message_count, bytes) ` +
-  "SELECT topic, partition, offset, fromUnixTimestamp64Milli(atMs, 'UTC'), reason, text, messageCount, base64Decode(bytes) " +
-  "FROM input('topic String, partition UInt32, offset UInt64, atMs Int64, reason String, text String, messageCount UInt32, " +
+  `INSERT INTO ${warehouseDatabase}.dead_letters (topic, log_partition, log_offset, message_first, at, reason, text, message_count, bytes) ` +
+  "SELECT topic, partition, offset, messageFirst, fromUnixTimestamp64Milli(atMs, 'UTC'), reason, text, messageCount, base64Decode(bytes) " +
+  "FROM input('topic String, partition UInt32, offset UInt64, messageFirst UInt32, atMs Int64, reason String, text String, messageCount UInt32, " +
   "bytes String') FORMAT JSONEachRow"
 
 /** Settings of `penstock.telemetry` without which delivery is not exactly once; checked on an existing table too. */
@@ -76,6 +76,7 @@ export function migrations(options: TableOptions): readonly Migration[] {
   return [
     { version: 1, purpose: 'telemetry', statements: [telemetryStatement(options)] },
     { version: 2, purpose: 'dead letters', statements: [deadLettersStatement(options)] },
+    { version: 3, purpose: 'dead letters by message', statements: [deadLettersByMessageStatement(options)] },
     { version: 4, purpose: 'device events', statements: [deviceEventsStatement(options)] },
   ]
 }
@@ -144,6 +145,15 @@ function deadLettersStatement(options: TableOptions): string {
     'topic LowCardinality(String), log_partition UInt32, log_offset UInt64, ' +
     "at DateTime64(3, 'UTC'), reason LowCardinality(String), text String, message_count UInt32, bytes String" +
     `) ENGINE = ${engine('ReplacingMergeTree', options)} PARTITION BY toYYYYMM(at) ORDER BY (topic, log_partition, log_offset)`
+  )
+}
+
+function deadLettersByMessageStatement(options: TableOptions): string {
+  // A key may be made longer by a column that the same statement adds; with the column there already it changes nothing.
+  return (
+    `ALTER TABLE ${warehouseDatabase}.dead_letters${onCluster(options)} ` +
+    'ADD COLUMN IF NOT EXISTS message_first UInt32 AFTER log_offset, ' +
+    'MODIFY ORDER BY (topic, log_partition, log_offset, message_first)'
   )
 }
 

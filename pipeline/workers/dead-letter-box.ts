@@ -25,10 +25,10 @@ export function openDeadLetterBox({
   clock = systemClock,
 }: DeadLetterBoxOptions): DeadLetterBox {
   return {
-    async put({ topic, partition, record, reason, text }) {
+    async put({ topic, partition, record, messageFirst, reason, text }) {
       const { offset, stamp, value: bytes } = record
       const { messageCount } = stamp
-      const letter = { topic, partition, offset, reason, text, atMs: clock.nowMs(), messageCount, bytes }
+      const letter = { topic, partition, offset, messageFirst, reason, text, atMs: clock.nowMs(), messageCount, bytes }
       const home = partition % log.partitionCount
       try {
         await log.append(home, stamp, bytesFromLetter(letter))

@@ -45,18 +45,28 @@ export async function listDeadLetters(log: Log): Promise<OpenLetter[]> {
   return open
 }
 
-/** Offsets of `topic` that became letters, settled or not, by partition. */
-export async function listLetterPositions(log: Log, topic: string): Promise<Map<number, Set<number>>> {
-  const positions = new Map<number, Set<number>>()
+/** What of one batch became letters. */
+export interface LetteredBatch {
+  /** False if its bytes could not be read: then its stamp proves nothing. */
+  readonly readable: boolean
+  /** Messages by which one of them is a letter's first; a letter that was written twice counts once. */
+  readonly counts: ReadonlyMap<number, number>
+}
+
+/** Batches of `topic` that became letters, wholly or in part, settled or not, by partition and offset. */
+export async function listLetteredBatches(log: Log, topic: string): Promise<Map<number, Map<number, LetteredBatch>>> {
+  const partitions = new Map<number, Map<number, LetteredBatch>>()
   for (let home = 0; home < log.partitionCount; home++) {
     await eachRecord(log, home, (_, value) => {
       const found = letterFromBytes(value)
       if (found.kind !== 'letter' || found.topic !== topic) return
-      const offsets = positions.get(found.partition) ?? new Set()
-      positions.set(found.partition, offsets.add(found.offset))
+      const { partition, offset, reason, messageFirst = 0, messageCount } = found
+      const batches = partitions.get(partition) ?? new Map<number, LetteredBatch>()
+      const counts = new Map(batches.get(offset)?.counts).set(messageFirst, messageCount)
+      partitions.set(partition, batches.set(offset, { readable: reason !== 'BATCH_CORRUPT', counts }))
     })
   }
-  return positions
+  return partitions
 }
 
 /** A letter with its bytes, settled or not. @throws LOG_POSITION_LOST if there is none */
@@ -96,7 +106,7 @@ export function renderDeadLetters(open: readonly OpenLetter[]): string {
     `${id.partition}:${id.offset}`,
     new Date(letter.atMs).toISOString(),
     letter.reason,
-    `${letter.topic}/${letter.partition}@${letter.offset}`,
+    `${letter.topic}/${letter.partition}@${letter.offset}${letter.messageFirst ? `+${letter.messageFirst}` : ''}`,
     String(letter.messageCount),
     String(byteCount),
     letter.text,

@@ -18,7 +18,16 @@ import type { Intent } from './intent.ts'
 import type { Permits } from './permits.ts'
 
 /** Steps of the protocol that a test may leave out, to see that its checker finds what follows. Never in production. */
-export type ProtocolStep = 'intent' | 'token' | 'expiry' | 'ask-before' | 'ask-after' | 'bury' | 'repeats'
+export type ProtocolStep =
+  | 'intent'
+  | 'token'
+  | 'expiry'
+  | 'ask-before'
+  | 'ask-after'
+  | 'bury'
+  | 'repeats'
+  | 'verdict'
+  | 'parts-before'
 
 export interface DeliveryOptions {
   readonly sink: Sink
@@ -31,6 +40,10 @@ export interface DeliveryOptions {
   /** Aborted when the assignment ends. */
   readonly ended: AbortSignal
   readonly skipSteps: ReadonlySet<ProtocolStep>
+  /** Rows under the range's position that were stored before it, by other parts of the same batch. */
+  readonly storedBefore?: number
+  /** True: a refusal only makes the caller cut smaller, so it needs no proof that the sink takes other rows. */
+  readonly cutsOnRefusal?: boolean
   /** Called for each insert that will be repeated. */
   readonly onFailure: () => void
 }
@@ -98,6 +111,7 @@ class RangeDelivery {
           break
         case 'refused':
           logger.warn('insert refused', { ...this.#fields(attempt), error: result.error })
+          if (this.#options.cutsOnRefusal === true && this.#landsUntilMs === undefined) return 'refused'
           // The sink may have refused everything at that moment. So it must take other rows before and after.
           if (!(await this.#sinkAccepts())) {
             acceptedBefore = false
@@ -127,11 +141,11 @@ class RangeDelivery {
     const begunAtMs = clock.nowMs()
     await this.#commitIntent(this.#intent)
     try {
-      if (!alone && !skipSteps.has('ask-before') && (await sink.stored(range)) > 0) return { kind: 'stored' }
+      if (!alone && !skipSteps.has('ask-before') && (await this.#hasRows())) return { kind: 'stored' }
       const expiresAtMs = skipSteps.has('expiry') ? Number.MAX_SAFE_INTEGER : begunAtMs + insertBeginMsMax
       this.#landsUntilMs = begunAtMs + insertBeginMsMax + sink.insertMsMax
       await sink.insert(range, skipSteps.has('token') ? '' : token, this.#chunks, expiresAtMs)
-      if (alone || skipSteps.has('ask-after') || (await sink.stored(range)) > 0) return { kind: 'stored' }
+      if (alone || skipSteps.has('ask-after') || (await this.#hasRows())) return { kind: 'stored' }
       return { kind: 'burnt' }
     } catch (error) {
       if (!isPenstockError(error)) throw error
@@ -167,16 +181,21 @@ class RangeDelivery {
 
   /** To be asked only when buried, so that the answer is final. False also when nobody can have stored it. */
   async #isStored(): Promise<boolean> {
-    const { sink, ended } = this.#options
+    const { ended } = this.#options
     for (let attempt = 0; this.#landsUntilMs !== undefined && !ended.aborted; attempt++) {
       try {
-        return (await sink.stored(this.#intent.range)) > 0
+        return await this.#hasRows()
       } catch (error) {
         if (!isPenstockError(error) || error.disposition !== 'retry') throw error
         await this.#pause(attempt)
       }
     }
     return false
+  }
+
+  async #hasRows(): Promise<boolean> {
+    const { sink, storedBefore = 0 } = this.#options
+    return (await sink.stored(this.#intent.range)) > storedBefore
   }
 
   #renewToken(): void {

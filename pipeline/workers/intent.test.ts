@@ -21,19 +21,40 @@ const stamp = {
 }
 
 test('a note comes back from its text as it was: golden', () => {
-  const note = { intent: { range, token: tokenOf(range, stamp) }, delivered: 'edge-1 1767000000000 0-41' }
+  const note = {
+    intent: { range, token: tokenOf(range, stamp) },
+    split: undefined,
+    delivered: 'edge-1 1767000000000 0-41',
+  }
   const text = textFromNote(note)
   expect(text).toBe(
     '{"v":1,"b":19,"token":"t/3/10-19/edge-1.1767000000000.42","rows":1000,"from":1767000000000,"to":1767000000999,' +
       '"delivered":"edge-1 1767000000000 0-41"}',
   )
   expect(noteFromText('t', 3, 10, text)).toEqual(note)
-  expect(noteFromText('t', 3, 10, textFromNote({ intent: undefined, delivered: 'x' }))).toEqual({
-    intent: undefined,
+  expect(noteFromText('t', 3, 10, textFromNote({ ...emptyNote, delivered: 'x' }))).toEqual({
+    ...emptyNote,
     delivered: 'x',
   })
   expect(textFromNote(emptyNote)).toBe('')
   expect(noteFromText('t', 3, 10, '')).toEqual(emptyNote)
+})
+
+test('a note of a batch in parts comes back as it was, and is not taken for an intent of the whole batch: golden', () => {
+  const part = { ...range, last: range.first, rowCount: 2 }
+  const note = {
+    intent: { range: part, token: `${tokenOf(part, stamp)}#3+2` },
+    split: { next: 3, stored: 2, given: 0 },
+    delivered: '',
+  }
+  const text = textFromNote(note)
+  expect(text).toBe(
+    '{"v":2,"next":3,"stored":2,"given":0,"b":10,"token":"t/3/10-10/edge-1.1767000000000.42#3+2","rows":2,' +
+      '"from":1767000000000,"to":1767000000999,"delivered":""}',
+  )
+  expect(noteFromText('t', 3, 10, text)).toEqual(note)
+  const given = { intent: undefined, split: { next: 3, stored: 2, given: 1 }, delivered: '' }
+  expect(noteFromText('t', 3, 10, textFromNote(given))).toEqual(given)
 })
 
 test('a note that is not understood stops the partition instead of being guessed', () => {
@@ -43,6 +64,8 @@ test('a note that is not understood stops the partition instead of being guessed
     'null',
     '{}',
     '{"v":2,"delivered":""}',
+    '{"v":2,"next":1,"stored":-1,"given":0,"delivered":""}',
+    '{"v":3,"delivered":""}',
     '{"v":1,"b":9,"token":"t","rows":1,"from":1,"to":1,"delivered":""}',
     '{"v":1,"b":19,"rows":1,"from":1,"to":1,"delivered":""}',
   ])

@@ -5,6 +5,9 @@
  *   a        │ empty              │ nothing is under way; everything below a is settled
  *   a        │ intent {last: b …} │ a..b is being inserted: it may be stored wholly, or not at all, or land any moment
  *   b + 1    │ empty              │ a..b is settled
+ *   a        │ split {next, …}    │ the batch at a is delivered message by message: `next` of them are settled
+ *   a        │ split and intent   │ `rowCount` messages from `next` on are being inserted, as above
+ *   a        │ split {given: n}   │ n messages from `next` on will be a dead letter, never rows any more
  *
  * The note is JSON, below the 4,000 characters that a commit may carry (Kafka's offset.metadata.max.bytes is 4,096).
  */
@@ -13,6 +16,8 @@ import { PenstockError } from '#schemas/errors.ts'
 import type { SinkRange } from '#schemas/sink.ts'
 
 const noteVersion = 1
+/** A note with a split: a worker that does not know it must not take it for an intent of the whole batch. */
+const splitNoteVersion = 2
 
 export interface Intent {
   readonly range: SinkRange
@@ -20,20 +25,38 @@ export interface Intent {
   readonly token: string
 }
 
+/** How far the batch at the position is, once it is delivered message by message. */
+export interface Split {
+  /** Messages of the batch that are settled, from its first on. */
+  readonly next: number
+  /** Of these, the ones that became rows; the others are dead letters. */
+  readonly stored: number
+  /** How many from `next` on are given up: decided before their letter is written, so that they can't become both. */
+  readonly given: number
+}
+
 export interface PositionNote {
   readonly intent: Intent | undefined
+  readonly split: Split | undefined
   /** Sequences delivered so far, as `DeliveredSequences` writes them. */
   readonly delivered: string
 }
 
-export const emptyNote: PositionNote = { intent: undefined, delivered: '' }
+export const emptyNote: PositionNote = { intent: undefined, split: undefined, delivered: '' }
 
-export function textFromNote({ intent, delivered }: PositionNote): string {
-  if (!intent && delivered === '') return ''
-  if (!intent) return JSON.stringify({ v: noteVersion, delivered })
-  const { range, token } = intent
+export function textFromNote({ intent, split, delivered }: PositionNote): string {
+  if (!intent && !split && delivered === '') return ''
+  return JSON.stringify({
+    v: split ? splitNoteVersion : noteVersion,
+    ...split,
+    ...(intent ? fieldsOfIntent(intent) : undefined),
+    delivered,
+  })
+}
+
+function fieldsOfIntent({ range, token }: Intent): object {
   const { last, rowCount: rows, enqueuedAtMsFirst: from, enqueuedAtMsLast: to } = range
-  return JSON.stringify({ v: noteVersion, b: last, token, rows, from, to, delivered })
+  return { b: last, token, rows, from, to }
 }
 
 /** @throws INTENT_CORRUPT: guessing here could lose or double a range, so an operator decides. */
@@ -45,15 +68,20 @@ export function noteFromText(topic: string, partition: number, first: number, te
   } catch (cause) {
     throw corrupt(topic, partition, first, text, cause)
   }
-  if (!isRecord(fields) || fields.v !== noteVersion || typeof fields.delivered !== 'string')
-    throw corrupt(topic, partition, first, text)
-  const delivered = fields.delivered
-  if (fields.b === undefined) return { intent: undefined, delivered }
+  if (!isRecord(fields) || typeof fields.delivered !== 'string') throw corrupt(topic, partition, first, text)
+  if (fields.v !== noteVersion && fields.v !== splitNoteVersion) throw corrupt(topic, partition, first, text)
+  const { delivered, next, stored, given } = fields
+  let split: Split | undefined
+  if (fields.v === splitNoteVersion) {
+    if (!isCount(next) || !isCount(stored) || !isCount(given)) throw corrupt(topic, partition, first, text)
+    split = { next, stored, given }
+  }
+  if (fields.b === undefined) return { intent: undefined, split, delivered }
   const { b: last, token, rows, from, to } = fields
   if (!isCount(last) || last < first || typeof token !== 'string' || !isCount(rows) || !isCount(from) || !isCount(to))
     throw corrupt(topic, partition, first, text)
   const range = { topic, partition, first, last, rowCount: rows, enqueuedAtMsFirst: from, enqueuedAtMsLast: to }
-  return { intent: { range, token }, delivered }
+  return { intent: { range, token }, split, delivered }
 }
 
 /**

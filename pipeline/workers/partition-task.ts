@@ -7,7 +7,8 @@
  *   ┌───────────▶ cut a range ──────────────────────────▶ deliver ──▶ stored: position b+1, written down with the next
  *   │               │ not a batch                             │       intent or as soon as nothing is due
  *   │               ▼                                         ▼
- *   │            dead letter, position a+1  ◀── one record ── refused ── several: cut half as many
+ *   │            dead letter, position a+1            refused ── several: cut half as many
+ *   │               │                                         └── one: message by message (`split-batch.ts`), position a+1
  *   └───────────────┴─────────────────────────────────────────┘
  */
 import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
@@ -17,8 +18,9 @@ import { type ErrorCode, isPenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { type DeliveryOptions, type DeliveryOutcome, deliverRange } from './deliver-range.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
-import { type Intent, noteFromText, textFromNote, tokenOf } from './intent.ts'
+import { type Intent, noteFromText, type Split, textFromNote, tokenOf } from './intent.ts'
 import { type Cut, chunksOf, RangeReader, type ReadRecord, rangeOf } from './range-reader.ts'
+import { putLetter, type SplitOptions, settleByMessage } from './split-batch.ts'
 
 /** Where what can't be delivered goes. */
 export interface DeadLetterBox {
@@ -29,7 +31,10 @@ export interface DeadLetterBox {
 export interface UndeliverableRecord {
   readonly topic: string
   readonly partition: number
+  /** Its value holds what is given up, its stamp counts it. */
   readonly record: LogRecord
+  /** Which message of the batch at this offset is its first. */
+  readonly messageFirst: number
   readonly reason: ErrorCode
   readonly text: string
 }
@@ -109,8 +114,9 @@ class PartitionTask {
     const { assignment, topic, metrics, logger } = this.#options
     const { partition, position } = assignment
     if (!position) return
-    const { intent, delivered } = noteFromText(topic, partition, position.offset, position.metadata)
+    const { intent, split, delivered } = noteFromText(topic, partition, position.offset, position.metadata)
     this.#delivered = new DeliveredSequences(delivered)
+    if (split) return await this.#recoverSplit(intent, split)
     if (!intent) return
     let records: readonly ReadRecord[] | undefined
     try {
@@ -125,8 +131,21 @@ class PartitionTask {
     metrics.series('penstock_worker_intents_replayed_total', { outcome }).add(1)
   }
 
+  async #recoverSplit(intent: Intent | undefined, split: Split): Promise<void> {
+    const { assignment, logger } = this.#options
+    try {
+      const [head] = (await this.#reader.through(this.#offset)) ?? []
+      if (!head) return
+      logger.info('a batch in parts found', { partition: assignment.partition, offset: this.#offset, ...split })
+      await this.#split(head, split, intent)
+    } catch (error) {
+      if (!isPenstockError(error, 'LOG_POSITION_LOST')) throw error
+      await this.#skipLost(error)
+    }
+  }
+
   async #settle(cut: Cut): Promise<void> {
-    if (cut.kind === 'unreadable') return await this.#bury(cut.record, 'BATCH_CORRUPT', cut.fault)
+    if (cut.kind === 'unreadable') return await this.#bury(cut.record, cut.fault)
     const [head] = cut.records
     if (!head) return
     const { topic, assignment } = this.#options
@@ -173,27 +192,46 @@ class PartitionTask {
         metrics.series('penstock_worker_repeated_batches_total').add(records.length - news.records.length)
         break
       case 'refused':
-        if (records.length === 1 && head) await this.#bury(head, 'WAREHOUSE_REFUSED', 'the sink refused this batch')
+        // A batch of one message needs no search.
+        if (records.length === 1 && head)
+          await this.#split(head, { next: 0, stored: 0, given: head.rowCount === 1 ? 1 : 0 }, undefined)
         else this.#recordsMax = Math.ceil(records.length / 2)
     }
     return outcome
   }
 
+  /** The batch at the position, refused as a whole for good: its messages are settled one part after the other. */
+  async #split(head: ReadRecord, split: Split, intent: Intent | undefined): Promise<void> {
+    this.#reader.take(head.record.offset)
+    const outcome = await settleByMessage(this.#splitOptions(), head, split, intent)
+    if (outcome === 'ended') return
+    // Appended again, it is left out like any other; what can't be read proves nothing about its stamp.
+    if (outcome === 'settled') this.#delivered.add(head.record.stamp)
+    this.#advance(head.record.offset + 1)
+    this.#recordsMax = this.#recordsMax * 2
+  }
+
   /** First the letter, then the position: a crash between the two sends it twice and never loses it. */
-  async #bury({ record }: ReadRecord, reason: ErrorCode, text: string): Promise<void> {
-    const { topic, assignment, deadLetters, logger, metrics, ended, clock } = this.#options
-    const { partition } = assignment
-    while (!ended.aborted) {
-      try {
-        await deadLetters.put({ topic, partition, record, reason, text })
-        logger.error('batch sent to dead letters', { partition, offset: record.offset, reason, text })
-        metrics.series('penstock_worker_dead_letters_total', { reason }).add(1)
-        return this.#advance(record.offset + 1)
-      } catch (error) {
-        if (!isPenstockError(error) || error.disposition !== 'retry') throw error
-        logger.warn('dead letter not confirmed', { partition, error })
-        await sleep(clock, retryDelayMs, ended)
-      }
+  async #bury({ record }: ReadRecord, text: string): Promise<void> {
+    const { topic, assignment } = this.#options
+    const letter = { topic, partition: assignment.partition, record, messageFirst: 0, text }
+    if (await putLetter(this.#splitOptions(), { ...letter, reason: 'BATCH_CORRUPT' })) this.#advance(record.offset + 1)
+  }
+
+  #splitOptions(): SplitOptions {
+    const { topic, assignment, deadLetters, metrics, sink } = this.#options
+    return {
+      delivery: this.#delivery,
+      topic,
+      partition: assignment.partition,
+      deadLetters,
+      commit: (intent, split) => this.#commit(this.#options.skipSteps.has('intent') ? undefined : intent, split),
+      onStored: (rowCount) => {
+        metrics.series('penstock_worker_rows_stored_total', { sink: sink.name }).add(rowCount)
+        metrics.series('penstock_worker_inserts_total', { sink: sink.name }).add(1)
+      },
+      onLetter: (reason, messageCount) =>
+        metrics.series('penstock_worker_dead_letters_total', { reason }).add(messageCount),
     }
   }
 
@@ -239,9 +277,9 @@ class PartitionTask {
   }
 
   /** Writes the position down, again and again while the log can't be reached. */
-  async #commit(intent: Intent | undefined): Promise<void> {
+  async #commit(intent: Intent | undefined, split?: Split): Promise<void> {
     const { assignment, clock, ended, logger } = this.#options
-    const metadata = textFromNote({ intent, delivered: this.#delivered.text() })
+    const metadata = textFromNote({ intent, split, delivered: this.#delivered.text() })
     for (;;) {
       try {
         await assignment.commit({ offset: this.#offset, metadata })

@@ -5,16 +5,23 @@
  *   rows' log_offset       0           3       5             the first offset of the insert that stored them
  *   a group of rows        0..2        3..4    5..           must hold as many rows as its batches hold messages
  *
- * Batches that are dead letters count nothing. A group whose first batches retention has removed can't be checked.
+ * What can't be compared is not called wrong:
+ *   unchecked   batches of a group whose first ones retention has removed from the log
+ *   dead        messages that are dead letters
+ *   expired     messages older than the table's TTL whose rows are gone
+ *   foreign     rows at these positions from a time at which this log's batches were not written: of an older log
  */
-import type { Log } from '#pipeline/log/log.ts'
+import type { Log, LogRecord } from '#pipeline/log/log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { isPenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
-import { listLetterPositions, renderTable } from './dead-letters.ts'
+import { type LetteredBatch, listLetteredBatches, renderTable } from './dead-letters.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
 
 const readBytesMax = 32 * 1024 * 1024
 const groupsMax = 50_000
+const dayMs = 86_400_000
+const table = `${warehouseDatabase}.telemetry`
 
 export interface PartitionVerdict {
   readonly partition: number
@@ -26,9 +33,14 @@ export interface PartitionVerdict {
   readonly rows: number
   readonly missing: number
   readonly double: number
+  /** Messages, not letters. */
   readonly deadLetters: number
   /** Delivered batches at the log's beginning that belong to an insert whose first batch is no longer kept. */
   readonly uncheckedBatches: number
+  /** Messages older than the table's TTL that have no rows (any more). */
+  readonly expired: number
+  /** Rows at these positions that an older log of the same name has left. */
+  readonly foreignRows: number
   /** First offsets of groups that are not as they should be, at most ten. */
   readonly faultyOffsets: readonly number[]
 }
@@ -39,86 +51,162 @@ export interface VerifyOptions {
   readonly warehouse: Warehouse
   /** The dead-letter topic; without it dead letters count as missing. */
   readonly deadLetters: Log | undefined
+  /** UTC milliseconds, against which the table's TTL is reckoned; default: now. */
+  readonly nowMs?: number
 }
 
 /** Reads the whole log and every row's position: for a look by hand or after a test, not every minute. */
-export async function verify({ log, group, warehouse, deadLetters }: VerifyOptions): Promise<PartitionVerdict[]> {
+export async function verify(options: VerifyOptions): Promise<PartitionVerdict[]> {
+  const { log, group, warehouse, deadLetters } = options
   const positions = await log.positions(group)
-  const letters = deadLetters ? await listLetterPositions(deadLetters, log.topic) : new Map<number, Set<number>>()
+  const letters = deadLetters ? await listLetteredBatches(deadLetters, log.topic) : new Map()
+  const expiredBeforeMs = await expiryOf(warehouse, options.nowMs ?? Date.now())
   const verdicts: PartitionVerdict[] = []
   for (const [partition, { first, next }] of (await log.ranges()).entries()) {
     const delivered = Math.min(next, positions[partition]?.offset ?? first)
     const groups = await rowGroups(warehouse, partition, first, delivered)
-    verdicts.push(
-      await verifyPartition(log, partition, { first, delivered, next }, groups, letters.get(partition) ?? new Set()),
-    )
+    const check = new PartitionCheck({ warehouse, partition, first, groups, expiredBeforeMs })
+    await check.read(log, delivered, letters.get(partition) ?? new Map())
+    verdicts.push({ partition, batches: next - first, lagBatches: next - delivered, ...check.counts })
   }
   return verdicts
 }
 
+/** Rows that share a position: those of one insert, and of older logs perhaps. */
 interface RowGroup {
   readonly offset: number
   readonly rows: number
+  readonly fromMs: number
+  readonly toMs: number
 }
 
-async function verifyPartition(
-  log: Log,
-  partition: number,
-  { first, delivered, next }: { readonly first: number; readonly delivered: number; readonly next: number },
-  groups: readonly RowGroup[],
-  letters: ReadonlySet<number>,
-): Promise<PartitionVerdict> {
-  let [messages, rows, missing, double, unchecked, lettersSeen] = [0, 0, 0, 0, 0, 0]
-  const faultyOffsets: number[] = []
-  let index = -1
-  let expected = 0
-  const seen = new DeliveredSequences()
-  const closeGroup = () => {
-    const found = groups[index]?.rows ?? 0
-    rows += found
-    messages += expected
-    missing += Math.max(0, expected - found)
-    double += Math.max(0, found - expected)
-    const offset = groups[index]?.offset ?? first
-    if (found !== expected && faultyOffsets.length < 10) faultyOffsets.push(offset)
-    expected = 0
+interface CheckOptions {
+  readonly warehouse: Warehouse
+  readonly partition: number
+  readonly first: number
+  readonly groups: readonly RowGroup[]
+  readonly expiredBeforeMs: number
+}
+
+/** Batches that one group of rows must stand for. */
+interface OpenGroup {
+  readonly rows: RowGroup | undefined
+  messages: number
+  expiredMessages: number
+  fromMs: number
+  toMs: number
+}
+
+const nothing = { messages: 0, expiredMessages: 0, fromMs: Number.POSITIVE_INFINITY, toMs: 0 }
+
+class PartitionCheck {
+  readonly #options: CheckOptions
+  #counts = {
+    messages: 0,
+    rows: 0,
+    missing: 0,
+    double: 0,
+    deadLetters: 0,
+    uncheckedBatches: 0,
+    expired: 0,
+    foreignRows: 0,
   }
-  // Before the first group: kept from the very beginning these batches must have rows; else their group began earlier.
-  let checkable = first === 0
-  for (let offset = first; offset < delivered; ) {
-    const records = await log.read(partition, offset, readBytesMax)
-    if (records.length === 0) break
-    for (const record of records) {
-      if (record.offset >= delivered) break
-      while ((groups[index + 1]?.offset ?? Number.POSITIVE_INFINITY) <= record.offset) {
-        if (index >= 0 || expected > 0) closeGroup()
-        index++
-        checkable = true
+  readonly #faultyOffsets: number[] = []
+  readonly #seen = new DeliveredSequences()
+  #group: OpenGroup = { rows: undefined, ...nothing }
+  #nextGroup = 0
+  /** Before the first group: kept from the very beginning these batches must have rows; else their group began earlier. */
+  #checkable: boolean
+
+  constructor(options: CheckOptions) {
+    this.#options = options
+    this.#checkable = options.first === 0
+  }
+
+  get counts(): Omit<PartitionVerdict, 'partition' | 'batches' | 'lagBatches'> {
+    return { ...this.#counts, faultyOffsets: this.#faultyOffsets }
+  }
+
+  async read(log: Log, end: number, letters: ReadonlyMap<number, LetteredBatch>): Promise<void> {
+    const { first, partition } = this.#options
+    for (let offset = first; offset < end; ) {
+      const records = await log.read(partition, offset, readBytesMax)
+      if (records.length === 0) break
+      for (const record of records) {
+        if (record.offset >= end) break
+        await this.#take(record, letters.get(record.offset))
       }
-      if (letters.has(record.offset)) {
-        lettersSeen++
+      offset = (records.at(-1)?.offset ?? offset) + 1
+    }
+    await this.#close()
+  }
+
+  async #take({ offset, stamp }: LogRecord, lettered: LetteredBatch | undefined): Promise<void> {
+    const fromMs = Math.min(stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
+    const toMs = Math.max(stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
+    await this.#beginGroups(offset, fromMs)
+    let dead = 0
+    for (const count of lettered?.counts.values() ?? []) dead += count
+    this.#counts.deadLetters += Math.min(dead, stamp.messageCount)
+    // Workers leave out what an edge appended twice, so it counts once here too.
+    if (this.#seen.has(stamp)) return
+    if (lettered?.readable !== false) this.#seen.add(stamp)
+    const messages = Math.max(0, stamp.messageCount - dead)
+    if (!this.#checkable) {
+      if (messages > 0) this.#counts.uncheckedBatches++
+      return
+    }
+    const group = this.#group
+    group.messages += messages
+    if (toMs < this.#options.expiredBeforeMs) group.expiredMessages += messages
+    group.fromMs = Math.min(group.fromMs, fromMs)
+    group.toMs = Math.max(group.toMs, toMs)
+  }
+
+  /** Groups that begin at or before the batch at `offset`; those of an older log alone begin nothing. */
+  async #beginGroups(offset: number, fromMs: number): Promise<void> {
+    const { groups } = this.#options
+    for (;;) {
+      const rows = groups[this.#nextGroup]
+      if (!rows || rows.offset > offset) return
+      this.#nextGroup++
+      if (rows.toMs < fromMs) {
+        this.#counts.foreignRows += rows.rows
         continue
       }
-      // Workers leave out what an edge appended twice, so it counts once here too.
-      if (seen.has(record.stamp)) continue
-      if (checkable) expected += record.stamp.messageCount
-      else unchecked++
-      seen.add(record.stamp)
+      await this.#close()
+      this.#group = { rows, ...nothing }
+      this.#checkable = true
     }
-    offset = (records.at(-1)?.offset ?? offset) + 1
   }
-  if (index >= 0 || expected > 0) closeGroup()
-  return {
-    partition,
-    batches: next - first,
-    lagBatches: next - delivered,
-    messages,
-    rows,
-    missing,
-    double,
-    deadLetters: lettersSeen,
-    uncheckedBatches: unchecked,
-    faultyOffsets,
+
+  async #close(): Promise<void> {
+    const { rows, messages, expiredMessages } = this.#group
+    const found = await this.#ownRows(this.#group)
+    this.#counts.foreignRows += (rows?.rows ?? 0) - found
+    this.#counts.rows += found
+    this.#counts.messages += messages
+    const lacking = Math.max(0, messages - found)
+    const expired = Math.min(lacking, expiredMessages)
+    this.#counts.expired += expired
+    this.#counts.missing += lacking - expired
+    this.#counts.double += Math.max(0, found - messages)
+    if (found !== messages - expired && this.#faultyOffsets.length < 10)
+      this.#faultyOffsets.push(rows?.offset ?? this.#options.first)
+  }
+
+  /** Rows of the group that were taken in while its batches were written. */
+  async #ownRows({ rows, messages, fromMs, toMs }: OpenGroup): Promise<number> {
+    if (!rows) return 0
+    // A batch in parts may hold messages outside its stamp's times, so only a wrong count is looked into.
+    if (rows.rows === messages || (rows.fromMs >= fromMs && rows.toMs <= toMs)) return rows.rows
+    const { warehouse, partition } = this.#options
+    const [answer] = await warehouse.query(
+      `SELECT count() AS rows FROM ${table} WHERE log_partition = ${partition} AND log_offset = ${rows.offset} ` +
+        `AND enqueued_at >= fromUnixTimestamp64Milli(toInt64(${fromMs}), 'UTC') ` +
+        `AND enqueued_at <= fromUnixTimestamp64Milli(toInt64(${toMs}), 'UTC')`,
+    )
+    return Number(answer?.rows ?? 0)
   }
 }
 
@@ -126,14 +214,31 @@ async function rowGroups(warehouse: Warehouse, partition: number, first: number,
   const groups: RowGroup[] = []
   for (let from = first; ; ) {
     const page = await warehouse.query(
-      `SELECT log_offset AS offset, count() AS rows FROM ${warehouseDatabase}.telemetry ` +
+      'SELECT log_offset AS offset, count() AS rows, toUnixTimestamp64Milli(min(enqueued_at)) AS from_ms, ' +
+        `toUnixTimestamp64Milli(max(enqueued_at)) AS to_ms FROM ${table} ` +
         `WHERE log_partition = ${partition} AND log_offset >= ${from} AND log_offset < ${end} ` +
         `GROUP BY log_offset ORDER BY log_offset LIMIT ${groupsMax}`,
     )
-    for (const { offset, rows } of page) groups.push({ offset: Number(offset), rows: Number(rows) })
+    for (const { offset, rows, from_ms, to_ms } of page)
+      groups.push({ offset: Number(offset), rows: Number(rows), fromMs: Number(from_ms), toMs: Number(to_ms) })
     const last = groups.at(-1)
     if (page.length < groupsMax || !last) return groups
     from = last.offset + 1
+  }
+}
+
+/** Before when rows may have been removed by the table's TTL; a TTL that Penstock did not write is not understood. */
+async function expiryOf(warehouse: Warehouse, nowMs: number): Promise<number> {
+  try {
+    const [row] = await warehouse.query(
+      `SELECT engine_full FROM system.tables WHERE database = '${warehouseDatabase}' AND name = 'telemetry'`,
+    )
+    const found = /TTL toDateTime\(enqueued_at\) \+ toIntervalDay\((\d+)\)/.exec(String(row?.engine_full))
+    return found ? nowMs - Number(found[1]) * dayMs : 0
+  } catch (error) {
+    // Analysts' users may not read it; then nothing counts as expired.
+    if (!isPenstockError(error, 'WAREHOUSE_REFUSED')) throw error
+    return 0
   }
 }
 
@@ -142,29 +247,27 @@ export function isVerified(verdicts: readonly PartitionVerdict[]): boolean {
   return verdicts.every(({ missing, double }) => missing === 0 && double === 0)
 }
 
+const columns = [
+  ['batches', 'batches'],
+  ['lag', 'lagBatches'],
+  ['messages', 'messages'],
+  ['rows', 'rows'],
+  ['missing', 'missing'],
+  ['double', 'double'],
+  ['dead', 'deadLetters'],
+  ['unchecked', 'uncheckedBatches'],
+  ['expired', 'expired'],
+  ['foreign', 'foreignRows'],
+] as const
+
 /** The verdicts in one screen. */
 export function renderVerdicts(verdicts: readonly PartitionVerdict[]): string {
-  const sum = (
-    field: 'batches' | 'lagBatches' | 'messages' | 'rows' | 'missing' | 'double' | 'deadLetters' | 'uncheckedBatches',
-  ) => verdicts.reduce((total, verdict) => total + verdict[field], 0)
-  const cells = (name: string, of: (field: Parameters<typeof sum>[0]) => number, offsets: string) => [
+  type Field = (typeof columns)[number][1]
+  const sum = (field: Field) => verdicts.reduce((total, verdict) => total + verdict[field], 0)
+  const cells = (name: string, of: (field: Field) => number, offsets: string) => [
     name,
-    ...(
-      ['batches', 'lagBatches', 'messages', 'rows', 'missing', 'double', 'deadLetters', 'uncheckedBatches'] as const
-    ).map((field) => of(field).toLocaleString('en')),
+    ...columns.map(([, field]) => of(field).toLocaleString('en')),
     offsets,
-  ]
-  const head = [
-    'partition',
-    'batches',
-    'lag',
-    'messages',
-    'rows',
-    'missing',
-    'double',
-    'dead',
-    'unchecked',
-    'look at offset',
   ]
   // With many partitions only those that need a look are shown, so that it stays one screen.
   const shown =
@@ -175,8 +278,20 @@ export function renderVerdicts(verdicts: readonly PartitionVerdict[]): string {
     cells(String(verdict.partition), (field) => verdict[field], verdict.faultyOffsets.join(' ')),
   )
   rows.push(cells('all', sum, ''))
-  const verdict = isVerified(verdicts)
-    ? `every delivered message is stored exactly once; ${sum('lagBatches').toLocaleString('en')} batches wait`
-    : `NOT as it should be: ${sum('missing').toLocaleString('en')} messages missing, ${sum('double').toLocaleString('en')} rows double`
-  return `${renderTable(head, rows)}\n${verdict}\n`
+  const text = (field: Field) => sum(field).toLocaleString('en')
+  const lines = [
+    isVerified(verdicts)
+      ? `every delivered message is stored exactly once; ${text('lagBatches')} batches wait`
+      : `NOT as it should be: ${text('missing')} messages missing, ${text('double')} rows double`,
+  ]
+  if (sum('deadLetters') > 0) lines.push(`${text('deadLetters')} messages are dead letters: penstock dead-letters list`)
+  if (sum('uncheckedBatches') > 0)
+    lines.push(`${text('uncheckedBatches')} batches not checked: the first batch of their insert has left the log`)
+  if (sum('expired') > 0) lines.push(`${text('expired')} messages have no rows and are older than the table's TTL`)
+  if (sum('foreignRows') > 0)
+    lines.push(
+      `${text('foreignRows')} rows have these positions from another time: an older log of this name left them`,
+    )
+  const head = ['partition', ...columns.map(([name]) => name), 'look at offset']
+  return `${renderTable(head, rows)}\n${lines.join('\n')}\n`
 }

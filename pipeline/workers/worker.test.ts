@@ -40,7 +40,7 @@ describe('worker', () => {
     })
     let id = 0
     const append = (enqueuedAtMs = clock.nowMs(), messageCount = 1) =>
-      log.append(0, stamp(id, enqueuedAtMs, messageCount), simulatedBatch(id++))
+      log.append(0, stamp(id, enqueuedAtMs, messageCount), simulatedBatch(id++, messageCount, enqueuedAtMs))
     return { store, log, sink, append }
   }
 
@@ -132,7 +132,14 @@ describe('worker', () => {
       enqueuedAtMsFirst: 1,
       enqueuedAtMsLast: 2,
     }
-    if (stored) sink.ranges.push({ range, batchIds: [0, 1] })
+    if (stored)
+      sink.ranges.push({
+        range,
+        messages: [
+          { id: 0, index: 0 },
+          { id: 1, index: 0 },
+        ],
+      })
     const metadata = '{"v":1,"b":1,"token":"t","rows":2,"from":1,"to":2,"delivered":""}'
     store.positions.set('g 0', { offset: 0, metadata })
     store.partitions[0]!.records.splice(0, 2)
@@ -159,7 +166,9 @@ describe('worker', () => {
     for (let id = 0; id < 3_000; id++) records.push({ stamp: stamp(id, clock.nowMs(), 1), value: simulatedBatch(id) })
     await start(log, sink)
     await turnUntil(settled(log, 3_000))
-    expect(sink.ranges.flatMap(({ batchIds }) => batchIds)).toEqual(Array.from({ length: 3_000 }, (_, id) => id))
+    expect(sink.ranges.flatMap(({ messages }) => messages.map(({ id }) => id))).toEqual(
+      Array.from({ length: 3_000 }, (_, id) => id),
+    )
   })
 })
 

@@ -1,27 +1,53 @@
-import { batchFromBlock, batchHeader, syncMarker } from '#schemas/batch.ts'
+import {
+  batchFromBlock,
+  batchFromMessages,
+  batchHeader,
+  envelopeBytes,
+  envelopesOfBatch,
+  syncMarker,
+} from '#schemas/batch.ts'
 
-// A zstandard frame of one segment and known size (RFC 8878): enough for whoever steps over it. The id stands where
-// compressed data would, so that a checker recognises a batch in an insert.
-const frameStart = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x20, 4])
+// A zstandard frame of one segment and known size (RFC 8878) whose content is nonsense: whoever steps over it is content,
+// whoever unpacks it is not.
+const unreadableBlock = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x20, 4, 0xff, 0xff, 0xff, 0xff])
 
-/** A batch of one message that is recognisable by `id`. */
-export function simulatedBatch(id: number): Uint8Array {
-  const block = Buffer.alloc(frameStart.length + 4)
-  frameStart.copy(block)
-  block.writeUInt32BE(id, frameStart.length)
-  return batchFromBlock(1, block)
+/** A message that is recognisable as the `index`th of batch `id`. */
+export interface SimulatedMessage {
+  readonly id: number
+  readonly index: number
 }
 
-/** Ids of the batches in an insert's chunks, in order. Throws if they are not one header and whole blocks. */
-export function batchIdsOf(chunks: readonly Uint8Array[]): number[] {
+/** A batch of `messageCount` messages, recognisable by `id`. */
+export function simulatedBatch(id: number, messageCount = 1, enqueuedAtMs = 0): Uint8Array {
+  return batchFromMessages(
+    Array.from({ length: messageCount }, (_, index) => ({
+      bytes: envelopeBytes({
+        deviceId: 'd',
+        enqueuedAtMs,
+        body: Buffer.from(keyOf({ id, index })),
+        properties: {},
+        systemProperties: {},
+      }),
+    })),
+  )
+}
+
+/** Whole from outside, damaged within: no sink can take it. */
+export function unreadableBatch(messageCount: number): Uint8Array {
+  return batchFromBlock(messageCount, unreadableBlock)
+}
+
+export function keyOf({ id, index }: SimulatedMessage): string {
+  return `${id}/${index}`
+}
+
+/** Messages of an insert's chunks, in order. @throws BATCH_CORRUPT if one is unreadable; an error if the chunks are torn */
+export function messagesOf(chunks: readonly Uint8Array[]): SimulatedMessage[] {
   const file = Buffer.concat(chunks)
   if (!file.subarray(0, batchHeader.length).equals(batchHeader)) throw new Error('an insert without the header')
-  const blockBytes = 2 + frameStart.length + 4 + syncMarker.length
-  const ids: number[] = []
-  for (let at = batchHeader.length; at < file.length; at += blockBytes) {
-    const idAt = at + 2 + frameStart.length
-    if (!file.subarray(idAt + 4, idAt + 4 + syncMarker.length).equals(syncMarker)) throw new Error('a torn block')
-    ids.push(file.readUInt32BE(idAt))
-  }
-  return ids
+  if (!file.subarray(-syncMarker.length).equals(syncMarker)) throw new Error('an insert with a torn block')
+  return envelopesOfBatch(file).map(({ body }) => {
+    const [id = Number.NaN, index = Number.NaN] = Buffer.from(body).toString().split('/').map(Number)
+    return { id, index }
+  })
 }

@@ -7,10 +7,10 @@
  * Requests are delayed at will, answers get lost, and the client does not wait for ever.
  */
 import type { Clock } from '#runtime/clock.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Sink, SinkRange } from '#schemas/sink.ts'
 import type { SeededRandom } from './seeded-random.ts'
-import { batchIdsOf } from './simulated-batch.ts'
+import { keyOf, messagesOf, type SimulatedMessage } from './simulated-batch.ts'
 
 export interface WarehouseFaults {
   /** Share of requests that are lost, with effect or without, or that land late. */
@@ -21,7 +21,7 @@ export interface WarehouseFaults {
 
 export interface StoredRange {
   readonly range: SinkRange
-  readonly batchIds: readonly number[]
+  readonly messages: readonly SimulatedMessage[]
 }
 
 export class SimulatedWarehouse implements Sink {
@@ -36,7 +36,7 @@ export class SimulatedWarehouse implements Sink {
   faults: WarehouseFaults
   readonly #clock: Clock
   readonly #random: SeededRandom
-  readonly #poison: ReadonlySet<number>
+  readonly #poison: ReadonlySet<string>
   readonly #tokenMsMax: number
   readonly #requestMsMax: number
   readonly #tokens = new Map<string, number>()
@@ -45,8 +45,8 @@ export class SimulatedWarehouse implements Sink {
     readonly clock: Clock
     readonly random: SeededRandom
     readonly faults: WarehouseFaults
-    /** Batches that are refused for good. */
-    readonly poison: ReadonlySet<number>
+    /** Keys of messages that are refused for good. */
+    readonly poison: ReadonlySet<string>
     readonly insertMsMax: number
     readonly tokenMsMax: number
     /** What the client waits for an answer. */
@@ -62,17 +62,17 @@ export class SimulatedWarehouse implements Sink {
   }
 
   insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresAtMs: number): Promise<void> {
-    const batchIds = batchIdsOf(chunks)
-    return this.#request((late) => this.#serve(range, token, batchIds, expiresAtMs, late))
+    const messages = readableMessagesOf(chunks)
+    return this.#request((late) => this.#serve(range, token, messages, expiresAtMs, late))
   }
 
   stored(range: SinkRange): Promise<number> {
     return this.#request(async (late) => {
       await this.#pass(late ? this.#requestMsMax * 2 : 50)
       this.#refuseIfDown()
-      return this.ranges.filter(
-        ({ range: { partition, first } }) => partition === range.partition && first === range.first,
-      ).length
+      return this.ranges
+        .filter(({ range: { partition, first } }) => partition === range.partition && first === range.first)
+        .reduce((rows, { messages }) => rows + messages.length, 0)
     })
   }
 
@@ -87,7 +87,7 @@ export class SimulatedWarehouse implements Sink {
   async #serve(
     range: SinkRange,
     token: string,
-    batchIds: readonly number[],
+    messages: readonly SimulatedMessage[] | undefined,
     expiresAtMs: number,
     late: boolean,
   ): Promise<void> {
@@ -99,12 +99,13 @@ export class SimulatedWarehouse implements Sink {
     if (begunAtMs > expiresAtMs) throw unavailable('began too late')
     if (this.refusesAll) throw new PenstockError('WAREHOUSE_REFUSED', 'simulated: no such table')
     await this.#pass(late ? this.insertMsMax : 200)
-    if (batchIds.some((id) => this.#poison.has(id))) throw new PenstockError('WAREHOUSE_REFUSED', 'simulated: bad row')
+    if (!messages || messages.some((message) => this.#poison.has(keyOf(message))))
+      throw new PenstockError('WAREHOUSE_REFUSED', 'simulated: bad row')
     const nowMs = this.#clock.nowMs()
     if (token !== '' && (this.#tokens.get(token) ?? -1) >= nowMs) return
     if (token !== '') this.#tokens.set(token, nowMs + this.#tokenMsMax)
     if (this.#random.chance(this.faults.burnShare)) throw unavailable('killed while committing')
-    this.ranges.push({ range, batchIds })
+    this.ranges.push({ range, messages })
   }
 
   /** One request: its work goes on whether or not its client still waits. */
@@ -137,6 +138,16 @@ export class SimulatedWarehouse implements Sink {
 
   #refuseIfDown(): void {
     if (this.down) throw unavailable('down')
+  }
+}
+
+/** `undefined` if a block of theirs can't be read: such an insert fails as a whole. */
+function readableMessagesOf(chunks: readonly Uint8Array[]): SimulatedMessage[] | undefined {
+  try {
+    return messagesOf(chunks)
+  } catch (error) {
+    if (isPenstockError(error, 'BATCH_CORRUPT')) return undefined
+    throw error
   }
 }
 

@@ -11,9 +11,10 @@ import { virtualClock } from '#runtime/virtual-clock.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import type { ProtocolStep } from '../deliver-range.ts'
+import type { UndeliverableRecord } from '../partition-task.ts'
 import { startWorker, type Worker } from '../worker.ts'
 import { type SeededRandom, seededRandom } from './seeded-random.ts'
-import { simulatedBatch } from './simulated-batch.ts'
+import { keyOf, messagesOf, simulatedBatch, unreadableBatch } from './simulated-batch.ts'
 import { type CommitFaults, SimulatedProcess } from './simulated-process.ts'
 import { SimulatedWarehouse } from './simulated-warehouse.ts'
 
@@ -30,10 +31,10 @@ export interface SimulationResult {
 const insertBeginMsMax = 2_000
 const insertMsMax = 3_000
 const faultsMs = 20_000
-const endMs = 200_000
+const endMs = 1_000_000
 const sessionMs = 2_000
 const group = 'workers'
-const stepsMax = 200_000
+const stepsMax = 500_000
 
 export interface PlantedBug {
   readonly skipStep?: ProtocolStep
@@ -41,12 +42,22 @@ export interface PlantedBug {
   readonly logFences?: boolean
   /** True: requests to the warehouse are mostly lost, late or burnt, and processes live long. */
   readonly warehouseStorm?: boolean
+  /** True: what the sink refuses is mended and broken again and again. */
+  readonly mendingStorm?: boolean
 }
 
 /** Runs the world of `seed` to its end. */
 export async function simulate(seed: number, bug: PlantedBug = {}): Promise<SimulationResult> {
   return await new World(seed, bug).run()
 }
+
+interface AppendedBatch {
+  readonly partition: number
+  readonly offsets: readonly number[]
+  readonly messageCount: number
+}
+
+const messagesPerBatchMax = 6
 
 class World {
   readonly #seed: number
@@ -56,11 +67,20 @@ class World {
   readonly #store: MemoryStore
   readonly #log: MemoryLog
   readonly #logFences: boolean
+  readonly #mendingStorm: boolean
   readonly #warehouse: SimulatedWarehouse
-  /** Partition and offsets of each appended batch, by id. */
-  readonly #appended: { readonly partition: number; readonly offsets: readonly number[] }[] = []
-  readonly #poison = new Set<number>()
+  /** By id. */
+  readonly #appended: AppendedBatch[] = []
+  /** Keys of messages that the sink refuses, and ids of batches that nobody can read. */
+  readonly #poison = new Set<string>()
+  /** Of these, the ones that it refuses at the moment: an operator may mend what was wrong. */
+  readonly #refused = new Set<string>()
+  readonly #unreadable = new Set<number>()
+  /** Keys of messages that became letters. */
   readonly #letters = new Set<string>()
+  /** Keys of messages that are rows or letters, as far as the first `rangesSeen` ranges say. */
+  readonly #settled = new Set<string>()
+  #rangesSeen = 0
   readonly #running = new Map<SimulatedProcess, Worker | undefined>()
   readonly #killShare: number
   readonly #pauseShare: number
@@ -72,7 +92,8 @@ class World {
   #pauses = 0
   readonly #faults: string[] = []
 
-  constructor(seed: number, { skipStep, logFences = true, warehouseStorm = false }: PlantedBug) {
+  constructor(seed: number, { skipStep, logFences = true, warehouseStorm = false, mendingStorm = false }: PlantedBug) {
+    this.#mendingStorm = mendingStorm
     this.#seed = seed
     this.#skipSteps = new Set(skipStep ? [skipStep] : [])
     this.#random = seededRandom(seed)
@@ -80,7 +101,7 @@ class World {
     // Each kind of fault is sometimes absent, so that others are seen alone, and in a storm all are frequent.
     const storm = random.chance(0.2) ? 4 : 1
     const share = (max: number) => (random.chance(0.3) ? 0 : random.next() * max * storm)
-    this.#killShare = warehouseStorm ? 0 : share(0.02)
+    this.#killShare = warehouseStorm ? 0 : mendingStorm ? 0.03 : share(0.02)
     this.#pauseShare = warehouseStorm ? 0 : share(0.02)
     this.#commitLossShare = share(0.1)
     this.#repeatShare = share(0.1)
@@ -93,7 +114,7 @@ class World {
       faults: warehouseStorm
         ? { lossShare: 0.4, burnShare: 0.4 }
         : { lossShare: Math.min(0.7, share(0.3)), burnShare: share(0.1) },
-      poison: this.#poison,
+      poison: this.#refused,
       insertMsMax,
       tokenMsMax: insertBeginMsMax + insertMsMax,
       requestMsMax: 1_000,
@@ -104,8 +125,17 @@ class World {
     const random = this.#random
     const batchCount = random.integer(5, 60)
     const poisonShare = random.chance(0.5) ? 0 : random.next() * 0.3
+    const unreadableShare = random.chance(0.7) ? 0 : 0.1
     for (let id = 0; id < batchCount; id++) {
-      if (random.chance(poisonShare)) this.#poison.add(id)
+      if (random.chance(unreadableShare)) this.#unreadable.add(id)
+      for (let index = 0; index < messagesPerBatchMax; index++)
+        if (random.chance(poisonShare)) this.#poison.add(keyOf({ id, index }))
+    }
+    for (const key of this.#poison) this.#refused.add(key)
+    if (this.#mendingStorm)
+      for (let atMs = 0; atMs < faultsMs * 1.5; atMs += 2_000) this.#at(atMs, () => this.#mend(atMs % 4_000 > 0))
+    else if (random.chance(0.3)) this.#at(random.integer(0, faultsMs), () => this.#mend(true))
+    for (let id = 0; id < batchCount; id++) {
       this.#at(random.integer(0, faultsMs), () => void this.#append())
     }
     for (let index = random.integer(1, 3); index > 0; index--) this.#start()
@@ -141,19 +171,23 @@ class World {
     const id = this.#appended.length
     const partition = this.#random.integer(0, this.#log.partitionCount - 1)
     const enqueuedAtMs = this.#clock.nowMs()
+    const messageCount = this.#random.integer(1, messagesPerBatchMax)
     const stamp: BatchStamp = {
       schemaVersion: 1,
       edgeId: 'edge',
       epoch: 1,
       sequence: this.#appended.filter((other) => other.partition === partition).length,
-      messageCount: 1,
+      messageCount,
       enqueuedAtMsFirst: enqueuedAtMs,
       enqueuedAtMsLast: enqueuedAtMs,
     }
     const offsets: number[] = []
-    this.#appended.push({ partition, offsets })
+    this.#appended.push({ partition, offsets, messageCount })
+    const value = this.#unreadable.has(id)
+      ? unreadableBatch(messageCount)
+      : simulatedBatch(id, messageCount, enqueuedAtMs)
     const append = async () => {
-      offsets.push(await this.#log.append(partition, stamp, simulatedBatch(id)))
+      offsets.push(await this.#log.append(partition, stamp, value))
     }
     // An append whose answer is lost is repeated, and the first one may even arrive after others.
     if (this.#random.chance(this.#repeatShare)) this.#at(this.#random.integer(0, 3_000), () => void append())
@@ -175,9 +209,7 @@ class World {
       group,
       sink: process.sink(this.#warehouse),
       deadLetters: process.deadLetters({
-        put: async ({ partition, record }) => {
-          this.#letters.add(`${partition}/${record.offset}`)
-        },
+        put: async (letter) => this.#putLetter(letter),
       }),
       logger: silentLogger,
       metrics: new Metrics(metricsTable),
@@ -223,6 +255,11 @@ class World {
     this.#at(this.#random.integer(0, 3_000), () => this.#start())
   }
 
+  #mend(mended: boolean): void {
+    if (mended) this.#refused.clear()
+    else for (const key of this.#poison) this.#refused.add(key)
+  }
+
   #outage(): void {
     const beginsMs = this.#random.integer(0, faultsMs)
     const kind = this.#random.chance(0.7) ? 'down' : 'refusesAll'
@@ -248,40 +285,59 @@ class World {
     this.#clock.after(atMs, action)
   }
 
-  #isDelivered(): boolean {
-    const stored = new Set(this.#warehouse.ranges.flatMap(({ batchIds }) => batchIds))
-    return this.#appended.every((batch, id) => stored.has(id) || this.#isLetter(batch))
+  #putLetter({ partition, record: { offset, stamp, value }, messageFirst }: UndeliverableRecord): void {
+    const id = this.#appended.findIndex((batch) => batch.partition === partition && batch.offsets.includes(offset))
+    for (let index = messageFirst; index < messageFirst + stamp.messageCount; index++)
+      this.#letters.add(keyOf({ id, index }))
+    if (this.#unreadable.has(id)) return
+    const [head, ...others] = messagesOf([value])
+    if (head?.id !== id || head.index !== messageFirst || others.length !== stamp.messageCount - 1)
+      this.#faults.push(`the letter of batch ${id} does not hold what it says`)
   }
 
-  #isLetter({ partition, offsets }: { readonly partition: number; readonly offsets: readonly number[] }): boolean {
-    return offsets.some((offset) => this.#letters.has(`${partition}/${offset}`))
+  #isDelivered(): boolean {
+    // Asked at every step, so only what is new is looked at.
+    for (; this.#rangesSeen < this.#warehouse.ranges.length; this.#rangesSeen++)
+      for (const message of this.#warehouse.ranges[this.#rangesSeen]?.messages ?? []) this.#settled.add(keyOf(message))
+    for (const key of this.#letters) this.#settled.add(key)
+    return this.#settled.size >= this.#appended.reduce((sum, { messageCount }) => sum + messageCount, 0)
+  }
+
+  #messages(): { readonly id: number; readonly key: string }[] {
+    return this.#appended.flatMap(({ messageCount }, id) =>
+      Array.from({ length: messageCount }, (_, index) => ({ id, key: keyOf({ id, index }) })),
+    )
   }
 
   #check(batchCount: number): void {
     if (this.#appended.length !== batchCount) this.#faults.push('not every batch was appended')
-    const times = new Map<number, number>()
-    for (const { range, batchIds } of this.#warehouse.ranges) {
+    const times = new Map<string, number>()
+    for (const { range, messages } of this.#warehouse.ranges) {
+      if (messages.length !== range.rowCount) this.#faults.push(`range ${range.first} does not count its rows`)
       let before = range.first - 1
-      for (const id of batchIds) {
-        times.set(id, (times.get(id) ?? 0) + 1)
+      let last = -1
+      for (const message of messages) {
+        const { id, index } = message
+        times.set(keyOf(message), (times.get(keyOf(message)) ?? 0) + 1)
         const batch = this.#appended[id]
-        const offset = batch?.offsets.find((one) => one > before && one <= range.last)
-        if (batch?.partition !== range.partition || offset === undefined)
-          this.#faults.push(`batch ${id} is stored under another position`)
+        const offset = batch?.offsets.find((one) => one >= before && one <= range.last && one >= range.first)
+        if (batch?.partition !== range.partition || offset === undefined || (offset === before && index <= last))
+          this.#faults.push(`message ${keyOf(message)} is stored under another position`)
         else before = offset
+        last = index
       }
     }
-    let lettersWithoutReason = 0
-    for (const [id, batch] of this.#appended.entries()) {
-      const count = times.get(id) ?? 0
-      const letter = this.#isLetter(batch)
-      if (count > 1) this.#faults.push(`batch ${id} is stored ${count} times`)
-      if (count === 1 && letter) this.#faults.push(`batch ${id} is stored and a dead letter`)
-      if (count === 0 && !letter) this.#faults.push(`batch ${id} is lost`)
-      if (letter && !this.#poison.has(id)) lettersWithoutReason++
+    const withoutReason = new Set<number>()
+    for (const { id, key } of this.#messages()) {
+      const count = times.get(key) ?? 0
+      const letter = this.#letters.has(key)
+      if (count > 1) this.#faults.push(`message ${key} is stored ${count} times`)
+      if (count === 1 && letter) this.#faults.push(`message ${key} is stored and a dead letter`)
+      if (count === 0 && !letter) this.#faults.push(`message ${key} is lost`)
+      if (letter && !this.#poison.has(key) && !this.#unreadable.has(id)) withoutReason.add(id)
     }
-    // A sink that refuses everything, but not at the two moments when it is asked, can't be told from a bad batch.
-    if (lettersWithoutReason > this.#refusals * this.#log.partitionCount)
-      this.#faults.push(`${lettersWithoutReason} batches are dead letters without being bad`)
+    // A sink that refuses everything, but not at the two moments when it is asked, can't be told from a bad message.
+    if (withoutReason.size > this.#refusals * this.#log.partitionCount)
+      this.#faults.push(`messages of ${withoutReason.size} batches are dead letters without being bad`)
   }
 }
