@@ -69,13 +69,26 @@ async function runScenarioLine(line: ScenarioLine | undefined): Promise<number> 
     process.stdout.write(`${scenarioHelp()}\n`)
     return 0
   }
-  const onProgress = (text: string) => process.stderr.write(`${clearLine()}${text}`)
   const verdict = await runScenario(line.scenario, line.options, {
     signal: stopSignal(),
-    ...(process.stderr.isTTY ? { onProgress } : {}),
+    onProgress: scenarioProgress(),
   })
   write(line.jsonFile, verdict, () => verdictScreen(verdict))
   return verdict.isClean ? 0 : 1
+}
+
+const plainProgressMs = 30_000
+
+/** In a terminal one line that renews itself, elsewhere a line from time to time. */
+function scenarioProgress(): (text: string) => void {
+  let saidMs = performance.now()
+  return (text) => {
+    if (process.stderr.isTTY) process.stderr.write(`${clearLine()}${text}`)
+    else if (performance.now() - saidMs > plainProgressMs) {
+      saidMs = performance.now()
+      process.stderr.write(`${text}\n`)
+    }
+  }
 }
 
 function stopSignal(): AbortSignal {

@@ -10,7 +10,7 @@ import { faultsOf, type LoadOptions, runPrefix } from './options.ts'
 import { type Reconciliation, reconcileWhenSettled } from './reconcile.ts'
 import { judge, type Threshold, type ThresholdVerdict } from './slo.ts'
 import { Timeline, type TimelinePoint } from './timeline.ts'
-import { watchVisibleLatency } from './visible-latency.ts'
+import { type VisibleLatency, watchVisibleLatency } from './visible-latency.ts'
 
 export type { LatencyResult, LoadResult } from './load-result.ts'
 
@@ -62,6 +62,7 @@ export async function runWorkloads(workloads: readonly LoadOptions[], hooks: Loa
   )
   const handles = processes.map(({ handle }) => handle)
   let observer: TargetObserver | undefined
+  let visible: VisibleLatency | undefined
   try {
     await Promise.all(handles.map((each) => each.connected))
     const rowsBefore = rows === undefined ? 0 : await rowsAtStart(rows)
@@ -71,7 +72,7 @@ export async function runWorkloads(workloads: readonly LoadOptions[], hooks: Loa
     observer?.start(startAtMs)
     // A saturated warehouse has no time to be asked; its latency is a queue's length.
     const isWatched = typeof main.rate === 'number' && (main.rate > 0 || main.shape !== undefined)
-    const visible = rows && isWatched ? watchVisibleLatency(main, rows) : undefined
+    visible = rows && isWatched ? watchVisibleLatency(main, rows) : undefined
     const abort = () => {
       for (const each of handles) each.tell({ kind: 'abort' })
     }
@@ -120,6 +121,8 @@ export async function runWorkloads(workloads: readonly LoadOptions[], hooks: Loa
     return { ...measured, thresholds, verdict: verdictOf(reconciliation, measured.validity.isValid, thresholds) }
   } finally {
     observer?.abandon()
+    // A run that failed must not go on asking.
+    void visible?.stop()
     for (const each of handles) each.kill()
   }
 }

@@ -1,7 +1,8 @@
 import { isPenstockError } from '#schemas/errors.ts'
 import { clickhouseRows } from '../clickhouse-rows.ts'
+import type { LoadResult } from '../load-result.ts'
 import { type LoadOptions, loadDefaults } from '../options.ts'
-import { type LoadResult, runLoad } from '../run-load.ts'
+import { runLoad } from '../run-load.ts'
 import { LoadView } from './load-view.ts'
 import { type Scenario, type ScenarioOptions, type Site, Stage } from './scenario.ts'
 import { type ScenarioVerdict, verdictOf } from './verdict.ts'
@@ -66,6 +67,7 @@ async function runFaultyLoad(
   try {
     const result = await runLoad(loadOptionsOf(stage.options, site), {
       signal: stop.signal,
+      ...(site.factsOf ? { observe: { metricsUrl: undefined } } : {}),
       onProgress: (progress) => {
         load.update(progress)
         hooks.onProgress?.(
@@ -74,6 +76,7 @@ async function runFaultyLoad(
       },
       onRows: (rows) => hooks.onProgress?.(`waiting for rows: ${rows.toLocaleString('en')} stored`),
     })
+    Object.assign(stage.facts, site.factsOf?.(result))
     return { result, failure: await injecting }
   } finally {
     load.end()
@@ -81,7 +84,7 @@ async function runFaultyLoad(
   }
 }
 
-function loadOptionsOf({ seed, rate, connections }: ScenarioOptions, site: Site): LoadOptions {
+function loadOptionsOf({ seed, rate, connections, connectMsMax }: ScenarioOptions, site: Site): LoadOptions {
   return {
     ...loadDefaults,
     url: site.mqttUrl,
@@ -91,6 +94,7 @@ function loadOptionsOf({ seed, rate, connections }: ScenarioOptions, site: Site)
     seed,
     seconds: secondsMax,
     run: `faults${seed}`,
+    connectMsMax: connectMsMax ?? loadDefaults.connectMsMax,
     drainMsMax: 120_000,
     quietMsMax,
   }

@@ -5,6 +5,7 @@ import { killScenarios } from './kills.ts'
 import { membershipScenarios } from './membership.ts'
 import { networkScenarios } from './network.ts'
 import type { Scenario } from './scenario.ts'
+import { soak } from './soak.ts'
 import { warehouseDown } from './warehouse-down.ts'
 import { zombieWorker } from './zombie-worker.ts'
 
@@ -18,6 +19,7 @@ export const scenarios: readonly Scenario[] = [
   ...membershipScenarios,
   diskFull,
   clockJump,
+  soak,
 ]
 
 export function scenarioNamed(name: string): Scenario | undefined {

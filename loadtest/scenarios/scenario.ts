@@ -6,6 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { LoadResult } from '../load-result.ts'
 import { seededRandom } from '../seeded-random.ts'
 import type { LoadView } from './load-view.ts'
 
@@ -20,6 +21,8 @@ export interface ScenarioOptions {
   readonly connections: number
   /** `host:port` of Kafka's brokers; undefined: the embedded log. */
   readonly kafka: string | undefined
+  /** All devices must be connected by then. */
+  readonly connectMsMax?: number
 }
 
 export interface Scenario {
@@ -43,6 +46,8 @@ export interface Site {
   readonly clickhouseUrl: string
   /** Resolves after all faults, with everything repaired. */
   inject(load: LoadView): Promise<void>
+  /** Figures that only the whole run has. */
+  factsOf?(load: LoadResult): Readonly<Record<string, number>>
 }
 
 /** Most entries of the record of faults. */

@@ -1,4 +1,4 @@
-import type { LoadResult } from '../run-load.ts'
+import type { LoadResult } from '../load-result.ts'
 import type { FaultEvent, Scenario, Stage } from './scenario.ts'
 
 /** What a scenario showed; plain data, so it is also its JSON. */

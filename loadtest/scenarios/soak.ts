@@ -1,0 +1,49 @@
+/** No fault at all: a steady load for long, in which memory stays flat and latency does not drift. */
+import type { LoadResult } from '../load-result.ts'
+import type { TimelinePoint } from '../timeline.ts'
+import { Installation } from './installation.ts'
+import type { Scenario, Site, Stage } from './scenario.ts'
+
+export const soak: Scenario = {
+  name: 'soak',
+  summary: 'no fault: memory and PUBACK p99 of the last quarter ÷ those of the second',
+  usual: { faults: 0, messages: 24_000_000, rate: 20_000, connections: 100 },
+  small: { faults: 0, messages: 20_000, rate: 2_000, connections: 20 },
+  log: 'any',
+  prepare,
+}
+
+async function prepare(stage: Stage): Promise<Site> {
+  const installation = await Installation.start(stage.settings)
+  stage.own(() => installation.stop())
+  return { mqttUrl: installation.mqttUrl, clickhouseUrl: installation.clickhouseUrl, inject: async () => {}, factsOf }
+}
+
+/** The first quarter warms up: buffers, compiled code, the engine's caches. */
+function factsOf({ timeline, target, sendMs }: LoadResult): Record<string, number> {
+  const seconds = sendMs / 1000
+  const facts: Record<string, number> = {}
+  const quarter = <T extends { readonly atS: number }>(points: readonly T[], index: number): T[] =>
+    points.filter(({ atS }) => atS >= (seconds * index) / 4 && atS < (seconds * (index + 1)) / 4)
+  const latencyOf = (index: number, value: (point: TimelinePoint) => number) =>
+    median(quarter(timeline, index).map(value))
+  for (const [name, value] of [
+    ['p50', ({ p50Ms }: TimelinePoint) => p50Ms],
+    ['p99', ({ p99Ms }: TimelinePoint) => p99Ms],
+  ] as const) {
+    facts[`PUBACK ${name} ms, median interval of the second quarter`] = latencyOf(1, value)
+    facts[`PUBACK ${name} ms, median interval of the last quarter`] = latencyOf(3, value)
+  }
+  for (const { name, points } of target?.processes ?? []) {
+    const megabytes = (index: number) =>
+      median(quarter(points, index).map(({ residentBytes }) => residentBytes)) / 1_000_000
+    facts[`${name}: resident MB, second quarter`] = megabytes(1)
+    facts[`${name}: resident MB, last quarter`] = megabytes(3)
+  }
+  return facts
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? 0
+}
