@@ -56,15 +56,11 @@ export function answer(
   response.cork(() => {
     response.writeStatus(statusTexts[status] ?? String(status))
     if (headers) for (const name in headers) response.writeHeader(name, headerText(headers[name] ?? ''))
-    if (withoutBody || status === 204 || status === 304)
-      response.endWithoutBody(bodyLength(status, body), closeConnection)
+    // Without arguments: an `undefined` length is sent as a length, and clients then wait for that body.
+    if ((status === 204 || status === 304) && !closeConnection) response.endWithoutBody()
+    else if (withoutBody) response.endWithoutBody(Buffer.byteLength(body ?? ''), closeConnection)
     else response.end(body ?? '', closeConnection)
   })
-}
-
-function bodyLength(status: number, body: string | Uint8Array | undefined): number | undefined {
-  if (status === 204 || status === 304) return undefined
-  return body === undefined ? 0 : Buffer.byteLength(body)
 }
 
 function headerText(value: string): string {

@@ -129,6 +129,26 @@ describe('the HTTP server', () => {
     expect(await response.text()).not.toContain('secret')
   })
 
+  test('an answer without a body says no length, and the next answer follows on the same connection', async () => {
+    const { server } = await serverWith((router) => {
+      router.route({
+        method: 'POST',
+        pattern: '/empty',
+        bodyBytesMax: 10,
+        handle: async () => ({ status: 204, body: '' }),
+      })
+      router.route({ method: 'GET', pattern: '/next', handle: () => textAnswer(200, 'next') })
+    })
+    const socket = connect(server.port, '127.0.0.1')
+    socket.write('POST /empty HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab')
+    const [first] = await once(socket, 'data')
+    expect(String(first)).toMatch(/^HTTP\/1.1 204 No Content\r\n/)
+    expect(String(first)).not.toMatch(/content-length|transfer-encoding/i)
+    socket.write('GET /next HTTP/1.1\r\nHost: h\r\n\r\n')
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1.1 200 OK[\s\S]*next$/)
+    socket.destroy()
+  })
+
   test('no header value can smuggle in a header', async () => {
     const { url } = await serverWith((router) =>
       router.route({ method: 'GET', pattern: '/', handle: () => ({ status: 200, headers: { X: 'a\r\nEvil: 1' } }) }),

@@ -35,6 +35,10 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   aedes: ['loadtest/peers'],
   'hdr-histogram-js': ['loadtest'],
   autocannon: ['loadtest'],
+  'azure-iot-device': ['infra/testbed'],
+  'azure-iot-device-http': ['infra/testbed'],
+  'azure-iot-device-mqtt': ['infra/testbed'],
+  mqtt: ['infra/testbed'],
 }
 
 const sources = folders.flatMap((folder) => filesBelow(join(root, folder))).map((file) => relative(root, file))

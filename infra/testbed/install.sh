@@ -15,6 +15,9 @@ need kcat kcat
 need java default-jre-headless
 need mvn maven
 need setpriv util-linux
+need ip iproute2
+need python3 python3 python3-venv
+python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || packages+=(postgresql)
 
 if [ ${#packages[@]} -gt 0 ]; then
@@ -32,6 +35,13 @@ if [ ${#packages[@]} -gt 0 ]; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -q
   apt-get install -q -y --no-install-recommends "${packages[@]}"
+fi
+
+# The hub's own device SDK for Python, in a folder of its own.
+python="$here/../../.cache/python-device"
+if [ ! -x "$python/bin/python" ] || ! "$python/bin/python" -c 'import azure.iot.device' 2>/dev/null; then
+  python3 -m venv "$python" && "$python/bin/pip" install -q --disable-pip-version-check azure-iot-device==2.14.0 ||
+    echo "testbed: the device SDK for Python could not be installed" >&2
 fi
 
 # The project's own Node runs TypeScript; before `npm install` the tests fetch the jars themselves.

@@ -22,12 +22,15 @@ export interface RunningPenstock {
 /**
  * For tests: runs `penstock start` as a user would, on free ports unless `environment` names them, and resolves once it says
  * that it is ready.
+ * @param through a command line that runs another one, e.g. that of a `Namespace`
  */
 export async function startPenstock(
   dataDir: string,
   environment: Readonly<Record<string, string>> = {},
+  through: readonly string[] = [],
 ): Promise<RunningPenstock> {
-  const child = spawn(process.execPath, [script, 'start'], {
+  const [program = '', ...args] = [...through, process.execPath, script, 'start']
+  const child = spawn(program, args, {
     env: {
       ...withoutSettings(process.env),
       PENSTOCK_DATA_DIR: dataDir,

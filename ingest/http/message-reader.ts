@@ -17,12 +17,14 @@ export interface HttpMessage {
 
 export const hubBatchType = 'application/vnd.microsoft.iothub.json'
 
-/** Headers (and property names of a hub batch) that carry system properties, by the name under which these are stored. */
+/**
+ * Headers (and property names of a hub batch) that carry system properties, by the name under which these are stored. `iothub-to` is
+ * left out: it repeats the request's path.
+ */
 const systemHeaders: ReadonlyMap<string, string> = new Map([
   ['iothub-messageid', 'messageId'],
   ['iothub-correlationid', 'correlationId'],
   ['iothub-userid', 'userId'],
-  ['iothub-to', 'to'],
   ['iothub-contenttype', 'contentType'],
   ['iothub-contentencoding', 'contentEncoding'],
   ['iothub-expiry', 'expiry'],
