@@ -77,6 +77,8 @@ export function stopOnSignal(stop: (reason: string) => Promise<void>): void {
     if (message.kind === 'stop') once('stop')
   })
   process.on('disconnect', () => once('supervisor gone'))
+  // It may have died while this process was still starting: then nobody says so any more.
+  if (!process.connected) once('supervisor gone')
 }
 
 const samplesDelayMs = 1000
