@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 
 const script = fileURLToPath(new URL('../penstock.ts', import.meta.url))
 let dataDir = ''
@@ -28,6 +28,7 @@ test.each(['edge', 'warehouse'])(
         PENSTOCK_LOG_LEVEL: 'error',
       },
     })
+    onTestFinished(() => void child.kill('SIGKILL'))
     await once(child, 'spawn')
     child.disconnect()
     expect(await once(child, 'exit')).toEqual([0, null])
