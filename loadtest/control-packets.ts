@@ -10,9 +10,14 @@ export const keepAliveSeconds = 120
 /** Seconds a server of MQTT 5 should keep the session after a lost connection, so that a re-send belongs to it. */
 const sessionExpirySeconds = 300
 
+/** User name and password of a CONNECT. */
+export interface Account {
+  readonly username: string
+  readonly password: string
+}
+
 /** CONNECT [MQTT-3.1]: keeps its session, so that unacknowledged messages may be sent again with DUP=1 [MQTT-4.4.0-1]. */
-export function connectPacket(clientId: string, protocol: 4 | 5): Buffer {
-  const id = Buffer.from(clientId)
+export function connectPacket(clientId: string, protocol: 4 | 5, account?: Account): Buffer {
   const head = Buffer.from([
     0,
     4,
@@ -21,14 +26,19 @@ export function connectPacket(clientId: string, protocol: 4 | 5): Buffer {
     0x54,
     0x54,
     protocol,
-    0x00,
+    account ? 0xc0 : 0x00,
     keepAliveSeconds >> 8,
     keepAliveSeconds & 0xff,
   ])
   const properties = Buffer.from([5, 0x11, 0, 0, sessionExpirySeconds >> 8, sessionExpirySeconds & 0xff])
-  const idLength = Buffer.from([id.length >> 8, id.length & 0xff])
-  const rest = Buffer.concat(protocol === 5 ? [head, properties, idLength, id] : [head, idLength, id])
+  const payload = [clientId, ...(account ? [account.username, account.password] : [])].map(lengthPrefixed)
+  const rest = Buffer.concat(protocol === 5 ? [head, properties, ...payload] : [head, ...payload])
   return Buffer.concat([Buffer.from([0x10]), remainingLength(rest.length), rest])
+}
+
+function lengthPrefixed(text: string): Buffer {
+  const bytes = Buffer.from(text)
+  return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes])
 }
 
 export interface ConnectAnswer {

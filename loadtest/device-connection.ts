@@ -8,8 +8,15 @@
  *
  * At most one write is under way, so a write buffer belongs to one connection from `socket.write` to its callback.
  */
-import { connect, type Socket } from 'node:net'
-import { type ConnectAnswer, connectAnswerOf, connectPacket, disconnect, pingRequest } from './control-packets.ts'
+import {
+  type Account,
+  type ConnectAnswer,
+  connectAnswerOf,
+  connectPacket,
+  disconnect,
+  pingRequest,
+} from './control-packets.ts'
+import type { DeviceSocket, SocketFactory } from './device-socket.ts'
 import { FrameTemplate } from './frames.ts'
 import type { LatencyHistogram } from './latency.ts'
 import { packetIds, SequenceLedger, type SequenceRange } from './ledger.ts'
@@ -17,15 +24,12 @@ import { SendTimes } from './send-times.ts'
 
 /** What all connections of one generator process share. */
 export interface ConnectionShared {
-  readonly host: string
-  readonly port: number
+  readonly sockets: SocketFactory
   readonly qos: 0 | 1
   readonly protocol: 4 | 5
   readonly bodyBytes: number
   /** Most unacknowledged messages a connection; below 65,535. */
   readonly window: number
-  /** All sockets read into this one buffer: it is consumed before the next read. */
-  readonly readBuffer: Buffer
   readonly acknowledged: LatencyHistogram
   /** From the moment of writing instead of the intended one; filled on a schedule only, saturating it would be the same. */
   readonly acknowledgedRaw: LatencyHistogram
@@ -41,6 +45,15 @@ export interface ConnectionShared {
   pumpSoon(connection: DeviceConnection): void
   /** A connection was accepted for the first time. */
   onFirstOpen(): void
+}
+
+/** Who a device is and where it connects from. */
+export interface DeviceIdentity {
+  readonly deviceId: string
+  /** Undefined: connects without proof. */
+  readonly account: Account | undefined
+  /** Undefined: the system's choice. */
+  readonly localAddress: string | undefined
 }
 
 export interface ConnectionCounters {
@@ -62,7 +75,6 @@ const backoffMsMax = 2_000
 type State = 'waiting' | 'connecting' | 'open' | 'finished'
 
 export class DeviceConnection {
-  readonly deviceId: string
   readonly ledger = new SequenceLedger()
   /** Messages this device may send, from the first on; raised by the schedule. */
   due = 0
@@ -70,12 +82,14 @@ export class DeviceConnection {
   isStopped = false
   /** Set by the pump queue that holds this connection. */
   isQueued = false
+  readonly #identity: DeviceIdentity
+  readonly #connectPacket: Buffer
   readonly #index: number
   readonly #shared: ConnectionShared
   readonly #template: FrameTemplate
   readonly #sendTimes = new SendTimes()
   #state: State = 'waiting'
-  #socket: Socket | undefined
+  #socket: DeviceSocket | undefined
   #window: number
   #isWriting = false
   #hasOpened = false
@@ -84,8 +98,10 @@ export class DeviceConnection {
   #resend: SequenceRange[] = []
   #reconnect: NodeJS.Timeout | undefined
 
-  constructor(deviceId: string, index: number, shared: ConnectionShared) {
-    this.deviceId = deviceId
+  constructor(identity: DeviceIdentity, index: number, shared: ConnectionShared) {
+    const { deviceId } = identity
+    this.#identity = identity
+    this.#connectPacket = connectPacket(deviceId, shared.protocol, identity.account)
     this.#index = index
     this.#shared = shared
     this.#window = shared.qos === 1 ? shared.window : Number.POSITIVE_INFINITY
@@ -100,6 +116,10 @@ export class DeviceConnection {
     })
   }
 
+  get deviceId(): string {
+    return this.#identity.deviceId
+  }
+
   get isOpen(): boolean {
     return this.#state === 'open'
   }
@@ -111,28 +131,23 @@ export class DeviceConnection {
   }
 
   open(): void {
-    const { host, port, protocol, readBuffer } = this.#shared
+    const { sockets, counters } = this.#shared
     this.#state = 'connecting'
     this.#carry = undefined
-    const socket = connect({
-      host,
-      port,
-      noDelay: true,
-      onread: {
-        buffer: readBuffer,
-        callback: (bytesRead, bytes) => {
-          if (this.#socket === socket) this.#onRead(bytes as Buffer, bytesRead)
-          return true
+    const socket: DeviceSocket = sockets.open(
+      {
+        onBytes: (bytes, count) => {
+          if (this.#socket === socket) this.#onRead(bytes, count)
         },
+        onFault: (fault) => {
+          counters.lastFault = fault
+        },
+        onClose: () => this.#onClose(socket),
       },
-    })
+      this.#identity.localAddress,
+    )
     this.#socket = socket
-    socket.on('error', (error) => {
-      this.#shared.counters.lastFault = error.message
-    })
-    socket.on('close', () => this.#onClose(socket))
-    socket.on('end', () => socket.destroy())
-    socket.write(connectPacket(this.deviceId, protocol))
+    socket.write(this.#connectPacket)
   }
 
   /** Writes what is allowed now: due, within the window, one buffer full. */
@@ -327,7 +342,7 @@ export class DeviceConnection {
     this.#hasOpened = true
   }
 
-  #onClose(socket: Socket): void {
+  #onClose(socket: DeviceSocket): void {
     if (this.#socket !== socket || this.#state === 'finished') return
     if (this.#state === 'open') this.#shared.counters.lost++
     this.#state = 'waiting'

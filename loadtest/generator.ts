@@ -8,9 +8,11 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { PenstockError } from '#schemas/errors.ts'
 import { type ConnectionCounters, type ConnectionShared, DeviceConnection, nowUs } from './device-connection.ts'
+import { deviceIdentities } from './device-identities.ts'
+import { SocketFactory } from './device-socket.ts'
 import { LatencyHistogram, type LatencySnapshot } from './latency.ts'
 import type { DeviceLedger } from './ledger.ts'
-import { deviceIdOf, type LoadOptions, segmentsOf } from './options.ts'
+import { type LoadOptions, segmentsOf } from './options.ts'
 import { RateSchedule, TurnOrder, zipfWeights } from './schedule.ts'
 import { seededRandom } from './seeded-random.ts'
 
@@ -100,8 +102,9 @@ export class Generator {
     const segments = segmentsOf(options)
     this.#schedule = segments && new RateSchedule(segments, share)
     const shared = this.#sharedOf()
+    const identityOf = deviceIdentities(options)
     for (let index = slice.first; index < options.connections; index += slice.step) {
-      this.#devices.push(new DeviceConnection(deviceIdOf(options.run, options.firstDevice + index), index, shared))
+      this.#devices.push(new DeviceConnection(identityOf(index), index, shared))
       this.#quotas.push(quotaOf(options, index))
     }
     this.#quota = this.#quotas.reduce((sum, quota) => sum + quota, 0)
@@ -271,19 +274,16 @@ export class Generator {
   }
 
   #sharedOf(): ConnectionShared {
-    const { url, qos, protocol, bodyBytes, window, connections, seed } = this.#options
+    const { qos, protocol, bodyBytes, window, connections, seed } = this.#options
     const schedule = this.#schedule
-    const { hostname, port } = new URL(url)
     const smallest = bodyBytes + 512
     const bufferBytes = Math.max(smallest, Math.min(writeBytes, Math.floor(writeBytesTotalMax / connections)))
     return {
-      host: hostname.replace(/^\[|\]$/g, ''),
-      port: Number(port === '' ? 1883 : port),
+      sockets: new SocketFactory(this.#options, writeBytes),
       qos,
       protocol,
       bodyBytes,
       window,
-      readBuffer: Buffer.allocUnsafeSlow(writeBytes),
       acknowledged: this.#acknowledged,
       acknowledgedRaw: this.#acknowledgedRaw,
       sendDelay: this.#sendDelay,

@@ -2,16 +2,19 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { type CommandLine, commandLineOf, loadHelp } from './command-line.ts'
 import { LiveScreen } from './live-view.ts'
 import type { LoadResult } from './load-result.ts'
-import { type CommandLine, commandLineOf, loadHelp } from './options.ts'
+import type { LoadOptions } from './options.ts'
+import { registerDevices } from './register-devices.ts'
 import { earlierResultOf } from './report/comparison.ts'
 import { reportOf } from './report/report.ts'
 import { screenOf } from './result-screen.ts'
-import { runLoad } from './run-load.ts'
+import { runWorkloads } from './run-load.ts'
 import { runScenario } from './scenarios/run-scenario.ts'
 import { isScenarioLine, type ScenarioLine, scenarioHelp, scenarioLineOf } from './scenarios/scenario-line.ts'
 import { verdictScreen } from './scenarios/verdict.ts'
+import { atRate, searchLine, searchRate } from './workload/search.ts'
 
 async function main(args: readonly string[]): Promise<number> {
   try {
@@ -34,23 +37,76 @@ async function runLine(line: CommandLine): Promise<number> {
     return 0
   }
   const earlier = line.compareFile === undefined ? undefined : earlierResultAt(line.compareFile)
-  const live = new LiveScreen(process.stderr)
-  const result = await runLoad(line.options, {
-    signal: stopSignal(),
-    observe: { metricsUrl: line.metricsUrl },
-    thresholds: line.thresholds,
-    onLive: (view) => live.show(view),
-    onRows: (rows) => live.note(`waiting for rows: ${rows.toLocaleString('en')} stored`),
-  }).finally(() => live.clear())
+  return line.isSearch ? search(line) : once(line, earlier)
+}
+
+async function once(line: CommandLine, earlier: LoadResult | undefined): Promise<number> {
+  const result = await runWithView(line, line.workloads, stopSignal())
   const reportFile = line.jsonFile === '-' ? undefined : line.reportFile
   const jsonFile = line.jsonFile ?? reportFile?.replace(/(\.html?)?$/, '.json')
   write(jsonFile, result, () => screenOf(result))
   if (reportFile !== undefined) {
-    mkdirSync(dirname(reportFile), { recursive: true })
-    writeFileSync(reportFile, reportOf(result, earlier))
+    writeInto(reportFile, reportOf(result, earlier))
     process.stdout.write(`\nreport   ${reportFile}\n`)
   }
   return exitCodes[result.verdict]
+}
+
+/** Tries rates one after the other; the report is of the best. */
+async function search(line: CommandLine): Promise<number> {
+  const signal = stopSignal()
+  const options = { firstRate: Number(line.options.rate), precision: 0.05, stepsMax: 24 }
+  const { best, steps } = await searchRate(
+    options,
+    async (rate, step) => {
+      const workloads = line.workloads.map((each) => atRate(each, rate / Number(line.options.rate), step))
+      const result = await runWithView(line, workloads, signal)
+      if (line.jsonFile !== '-') process.stdout.write(`${searchLine(rate, result)}\n`)
+      return result
+    },
+    signal,
+  )
+  const shown = {
+    bestRate: best?.rate,
+    steps: steps.map(({ rate, result }) => ({ rate, verdict: result.verdict, thresholds: result.thresholds })),
+    result: best?.result,
+  }
+  const reportFile = line.jsonFile === '-' ? undefined : line.reportFile
+  write(line.jsonFile ?? reportFile?.replace(/(\.html?)?$/, '.json'), shown, () =>
+    best
+      ? `\nhighest rate that holds: ${best.rate.toLocaleString('en')} messages/s`
+      : '\nnot even the lowest rate tried holds',
+  )
+  if (best && reportFile !== undefined) {
+    writeInto(reportFile, reportOf(best.result))
+    process.stdout.write(`report   ${reportFile}\n`)
+  }
+  return best ? 0 : 1
+}
+
+/** Registers the devices first where they must be known. */
+async function runWithView(
+  line: CommandLine,
+  workloads: readonly LoadOptions[],
+  signal: AbortSignal,
+): Promise<LoadResult> {
+  const live = new LiveScreen(process.stderr)
+  const registered = line.registry && (await registerDevices(workloads, line.registry))
+  try {
+    return await runWorkloads(
+      workloads.map((options) => ({ ...options, deviceKeySecret: registered?.secret })),
+      {
+        signal,
+        observe: { metricsUrl: line.metricsUrl },
+        thresholds: line.thresholds,
+        onLive: (view) => live.show(view),
+        onRows: (rows) => live.note(`waiting for rows: ${rows.toLocaleString('en')} stored`),
+      },
+    )
+  } finally {
+    live.clear()
+    await registered?.remove()
+  }
 }
 
 const exitCodes = { passed: 0, failed: 1, invalid: 3 } as const
@@ -103,9 +159,12 @@ function write(jsonFile: string | undefined, result: unknown, screen: () => stri
   const json = `${JSON.stringify(result, null, 2)}\n`
   if (jsonFile === '-') process.stdout.write(json)
   else process.stdout.write(`${clearLine()}${screen()}\n`)
-  if (jsonFile === undefined || jsonFile === '-') return
-  mkdirSync(dirname(jsonFile), { recursive: true })
-  writeFileSync(jsonFile, json)
+  if (jsonFile !== undefined && jsonFile !== '-') writeInto(jsonFile, json)
+}
+
+function writeInto(file: string, text: string): void {
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, text)
 }
 
 function clearLine(): string {

@@ -60,6 +60,7 @@ export function manifestOf(workloads: readonly LoadOptions[], startAtMs: number)
 function withoutSecrets(options: LoadOptions): LoadOptions {
   return {
     ...options,
+    deviceKeySecret: undefined,
     clickhouse: options.clickhouse === undefined ? undefined : new URL(options.clickhouse).origin,
   }
 }

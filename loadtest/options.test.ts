@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { commandLineOf, deviceIdOf, loadDefaults, loadHelp, runPrefix } from './options.ts'
+import { commandLineOf, loadHelp } from './command-line.ts'
+import { deviceIdOf, loadDefaults, runPrefix } from './options.ts'
 
 const faultsOfLine = (...args: string[]) => {
   try {
@@ -31,9 +32,17 @@ test('every option the help names is understood, and every understood one is in 
     'quiet-seconds': '5',
     slo: 'puback_p99_ms=50',
     metrics: 'none',
+    shape: 'ramp',
+    'source-addresses': '127.0.0.2,127.0.0.3',
+    registry: 'http://h:1',
   }
-  for (const name of args) expect(faultsOfLine(`--${name}`, value[name] ?? '1'), name).toBe('')
-  expect(args.length).toBe(22)
+  for (const name of args) {
+    // Files that are not there and a search without thresholds are faults of their own; unknown options read differently.
+    const line = ['search', 'insecure'].includes(name) ? [`--${name}`] : [`--${name}`, value[name] ?? '1']
+    expect(faultsOfLine(...line), name).not.toMatch(/unknown/i)
+    if (!['search', 'workload', 'data-dir'].includes(name)) expect(faultsOfLine(...line), name).toBe('')
+  }
+  expect(args.length).toBe(33)
 })
 
 test('all faults are named at once', () => {
@@ -66,4 +75,16 @@ test('clickhouse none turns reconciliation off; rate knows saturate', () => {
 test('device ids of a run have one width and its prefix', () => {
   expect(deviceIdOf('r1', 7)).toBe('load-r1-000007')
   expect(deviceIdOf('r1', 999_999).startsWith(runPrefix('r1'))).toBe(true)
+})
+
+test('a number of source addresses means that many of loopback; a search needs thresholds', () => {
+  expect(commandLineOf(['--source-addresses', '3'], 0).options.sourceAddresses).toEqual([
+    '127.0.0.1',
+    '127.0.0.2',
+    '127.0.0.3',
+  ])
+  expect(faultsOfLine('--source-addresses', 'here')).toContain('--source-addresses here')
+  expect(faultsOfLine('--search')).toContain('--slo')
+  expect(commandLineOf(['--search', '--slo', 'puback_p99_ms=50'], 0)).toMatchObject({ isSearch: true })
+  expect(faultsOfLine('--slo', 'fast=1', '--shape', 'round')).toMatch(/fast=1[\s\S]*--shape round/)
 })

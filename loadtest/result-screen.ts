@@ -46,7 +46,7 @@ export function screenOf(result: LoadResult): string {
       `${isMet ? 'OK    ' : 'MISSED'}   ${name} ${value === undefined ? 'not measured' : short(value)}, asked for ${bound === 'most' ? '≤' : '≥'} ${short(limit)}`,
     )
   if (result.verdict === 'invalid')
-    lines.push('INVALID  the generator was the limit: these figures say nothing about the target')
+    lines.push('INVALID  the generator, or its machine, was the limit: these figures say nothing about the target')
   return lines.join('\n')
 }
 

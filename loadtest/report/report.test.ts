@@ -23,7 +23,7 @@ test('it says how many messages reached each stage, and which were lost where', 
 
 test('a run whose generator was the limit says so first', () => {
   const page = reportOf({ ...fakeResult(), verdict: 'invalid', validity: { isValid: false, reasons: ['too slow'] } })
-  expect(page).toContain('The generator was the limit')
+  expect(page).toContain('The generator, or its machine, was the limit')
   expect(page).toContain('too slow')
 })
 

@@ -44,7 +44,7 @@ function headerOf(result: LoadResult): string {
   const title = `${short(result.acknowledgedPerSecond || result.sentPerSecond)} messages/s ${manifest.options.qos === 1 ? 'acknowledged' : 'sent'}`
   const reasons = validity.isValid
     ? ''
-    : `<div class="notice"><b>The generator was the limit, so these figures say nothing about the target.</b><ul>${items(validity.reasons)}</ul></div>`
+    : `<div class="notice"><b>The generator, or its machine, was the limit: these figures say nothing about the target.</b><ul>${items(validity.reasons)}</ul></div>`
   const others = result.warnings.filter((warning) => !validity.reasons.includes(warning))
   const warnings = others.length > 0 ? `<div class="notice"><ul>${items(others)}</ul></div>` : ''
   return `<header><div class="brand"><b>Penstock load test</b><span>${escaped(manifest.startedAt.slice(0, 16).replace('T', ' '))} UTC</span><span>run ${escaped(manifest.options.run)}</span><span>commit ${escaped(manifest.commit)}</span></div>

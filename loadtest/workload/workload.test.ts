@@ -1,0 +1,118 @@
+import { expect, test } from 'vitest'
+import { fakeResult } from '../load-result.fake.ts'
+import { loadDefaults, segmentsOf } from '../options.ts'
+import { RateSchedule } from '../schedule.ts'
+import { searchRate } from './search.ts'
+import { shapeNames, spikeSegments, workloadsOfShape } from './shapes.ts'
+import { workloadFileOf, workloadsOf } from './workload-file.ts'
+
+const faultsOf = (document: unknown) => {
+  try {
+    workloadFileOf(typeof document === 'string' ? document : JSON.stringify(document), 'w.json')
+    return []
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'LOADTEST_OPTIONS_INVALID' })
+    return (error as Error).message.split('\n')
+  }
+}
+
+test('a mix becomes workloads whose devices do not overlap, on top of the command line', () => {
+  const file = workloadFileOf(
+    JSON.stringify({
+      seconds: 30,
+      slo: 'lost=0',
+      workloads: [
+        { name: 'meters', connections: 100, rate: 500, skew: 1.1 },
+        { name: 'cameras', connections: 5, saturate: true, bodyBytes: 4096, delaySeconds: 10 },
+        { name: 'rush', connections: 10, rate: 10, shape: { kind: 'ramp', from: 0, to: 90 } },
+      ],
+    }),
+    'w.json',
+  )
+  const [meters, cameras, rush] = workloadsOf(file, { ...loadDefaults, run: 'r', protocol: 5 })
+  expect(meters).toMatchObject({ firstDevice: 0, rate: 500, skew: 1.1, seconds: 30, protocol: 5, workload: 'meters' })
+  expect(cameras).toMatchObject({ firstDevice: 100, rate: 'saturate', seconds: 20, delaySeconds: 10, bodyBytes: 4096 })
+  expect(rush).toMatchObject({ firstDevice: 105, shape: [{ seconds: 30, from: 0, to: 90 }] })
+})
+
+test('all faults of a file are named with their places and what is allowed', () => {
+  expect(faultsOf({ seconds: 0, speed: 1, workloads: [{ name: 'a', connections: '5', qos: 2 }, {}] })).toEqual([
+    'w.json: seconds: 0 is not from 1 to 2592000',
+    'w.json: speed: is not known; there is seconds, seed, slo, workloads',
+    'w.json: workloads[0].connections: expected an integer, found a string',
+    'w.json: workloads[0].qos: 2 is not one of 0, 1',
+    'w.json: workloads[1].name: is missing',
+    'w.json: workloads[1].connections: is missing',
+  ])
+  expect(faultsOf({ workloads: [] })[0]).toContain('workloads: has 0 entries')
+  expect(faultsOf([])[0]).toContain('the file: expected an object, found an array')
+  expect(faultsOf('{')[0]).toContain('not JSON')
+})
+
+test('what the schema cannot say is checked, too', () => {
+  const device = { name: 'a', connections: 1 }
+  const faults = faultsOf({
+    seconds: 5,
+    workloads: [
+      { ...device, saturate: true, rate: 5 },
+      { ...device, delaySeconds: 5 },
+      { ...device, name: 'b', shape: { kind: 'spike', peak: 5, to: 3 } },
+    ],
+  })
+  for (const part of [
+    'saturate goes with',
+    'delaySeconds: 5 is not below',
+    'already the name',
+    'shape.atSeconds: is missing',
+    'shape.to: does not belong',
+  ])
+    expect(faults.join('\n')).toContain(part)
+})
+
+test.each(shapeNames)('%s: devices do not overlap, and nothing is sent after the end', (name) => {
+  const workloads = workloadsOfShape(name, { ...loadDefaults, run: 'r', rate: 1_000, seconds: 30 })
+  let nextDevice = 0
+  for (const options of workloads) {
+    expect(options.firstDevice).toBe(nextDevice)
+    nextDevice += options.connections
+    const schedule = new RateSchedule(segmentsOf(options) ?? [], 1)
+    expect(schedule.total).toBeGreaterThan(0)
+    expect(schedule.seconds).toBeCloseTo(options.seconds, 6)
+    expect(options.delaySeconds + schedule.seconds).toBeLessThanOrEqual(30 + 1e-9)
+    for (const { atSeconds } of options.storms) expect(atSeconds).toBeLessThan(30)
+  }
+})
+
+test('a spike ends with the run at the latest', () => {
+  expect(spikeSegments(1, 9, 10, 8, 5)).toEqual([
+    { seconds: 8, from: 1, to: 1 },
+    { seconds: 2, from: 9, to: 9 },
+  ])
+  expect(spikeSegments(1, 9, 10, 0, 50)).toEqual([{ seconds: 10, from: 9, to: 9 }])
+})
+
+test.each([1, 999, 1_000, 1_001, 37_123, 900_000])(
+  'the search ends within 5 %% of a bound of %i, never above it',
+  async (bound) => {
+    const tried: number[] = []
+    const { best } = await searchRate({ firstRate: 1_000, precision: 0.05, stepsMax: 40 }, async (rate) => {
+      tried.push(rate)
+      return { ...fakeResult(), verdict: rate <= bound ? ('passed' as const) : ('failed' as const) }
+    })
+    expect(best?.rate).toBeLessThanOrEqual(bound)
+    expect(best?.rate).toBeGreaterThanOrEqual(Math.floor(bound * 0.9))
+    expect(new Set(tried).size).toBe(tried.length)
+  },
+)
+
+test('an invalid run ends the search upwards; where nothing holds there is no best; a stop ends it', async () => {
+  const search = (verdict: (rate: number) => 'passed' | 'failed' | 'invalid', signal?: AbortSignal) =>
+    searchRate(
+      { firstRate: 100, precision: 0.05, stepsMax: 40 },
+      async (rate) => ({ ...fakeResult(), verdict: verdict(rate) }),
+      signal,
+    )
+  expect((await search((rate) => (rate <= 150 ? 'passed' : 'invalid'))).best?.rate).toBeLessThanOrEqual(150)
+  expect((await search(() => 'failed')).best).toBeUndefined()
+  expect((await search(() => 'passed', AbortSignal.abort())).steps).toEqual([])
+})
