@@ -116,9 +116,9 @@ describe(`messages of HTTP requests, SEED=${seed}`, () => {
   test('a body nested as deep as the limit allows is refused, not a crash', () => {
     const depth = limits.httpBodyBytesMax / 2
     const body = Buffer.from('['.repeat(depth) + ']'.repeat(depth))
-    const malformed = expect.objectContaining({ code: 'INGEST_BODY_MALFORMED' })
-    expect(() => readMessages(body, '', 'array', [])).toThrow(malformed)
-    expect(() => readMessages(body, hubBatchType, undefined, [])).toThrow(malformed)
+    const refused = expect.objectContaining({ code: expect.stringMatching(/^INGEST_/) })
+    expect(() => readMessages(body, '', 'array', [])).toThrow(refused)
+    expect(() => readMessages(body, hubBatchType, undefined, [])).toThrow(refused)
   })
 
   test('properties that would not fit an envelope are refused as too large', () => {

@@ -34,6 +34,12 @@ export function routeTelemetry(router: HttpRouter, edge: EdgeContext, authorize:
       method: 'POST',
       pattern,
       bodyBytesMax: limits.httpBodyBytesMax,
+      tooLargeAnswer: faultAnswer(
+        new PenstockError(
+          'INGEST_FRAME_TOO_LARGE',
+          `a request of more than ${limits.httpBodyBytesMax} bytes; send smaller batches`,
+        ),
+      ),
       admit: () => refusalWhenFull(edge),
       handle: (request, body) =>
         take(edge, authorize, tls, pattern === moduleOfDevice, request, body).catch((error: unknown) =>

@@ -1,0 +1,187 @@
+/** Telemetry over HTTP on a real socket. */
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { afterEach, describe, expect, test } from 'vitest'
+import { edgeFixture } from '#ingest/mqtt/edge-fixture.ts'
+import { type HttpServer, openHttpServer } from '#runtime/http.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { hubBatchType } from './message-reader.ts'
+import { type AuthorizeRequest, routeTelemetry } from './telemetry.ts'
+
+const servers: HttpServer[] = []
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.close(0)
+})
+
+async function start(options: { authorize?: AuthorizeRequest; pendingBytesMax?: number } = {}) {
+  const { pendingBytesMax } = options
+  const fixture = edgeFixture(pendingBytesMax === undefined ? {} : { pendingBytesMax })
+  const server = await openHttpServer({
+    host: '127.0.0.1',
+    port: 0,
+    routes: (router) => routeTelemetry(router, fixture.edge, options.authorize ?? (() => {}), false),
+  })
+  servers.push(server)
+  const post = async (path: string, body: string | Uint8Array, headers: Record<string, string> = {}) => {
+    const response = await fetch(`http://127.0.0.1:${server.port}${path}`, { method: 'POST', body, headers })
+    return { status: response.status, headers: response.headers, text: await response.text() }
+  }
+  const stored = () =>
+    fixture.log
+      .envelopes()
+      .map(({ deviceId, body, properties, systemProperties }) => [deviceId, String(body), properties, systemProperties])
+  return { ...fixture, server, post, stored }
+}
+
+function gate() {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { open: () => open(), opened }
+}
+
+const events = '/devices/d1/messages/events'
+
+describe('telemetry over HTTP', () => {
+  test('one message, with its property headers; any api-version; 204 without a body', async () => {
+    const { post, stored, count } = await start()
+    const headers = { 'iothub-messageid': 'm1', 'iothub-app-Room': 'a b', 'content-type': 'application/octet-stream' }
+    const { status, text } = await post(`${events}?api-version=1999-01-01`, '{"t":1}', headers)
+    expect([status, text]).toEqual([204, ''])
+    expect(stored()).toEqual([['d1', '{"t":1}', { room: 'a b' }, { messageId: 'm1' }]])
+    expect(count('penstock_edge_messages_acknowledged_total')).toBe(1)
+  })
+
+  test('a module, and an id that needs percent-encoding', async () => {
+    const { post, stored } = await start()
+    await post('/devices/a%25%23b/modules/m%2B1/messages/events', 'x')
+    expect(stored()).toEqual([['a%#b', 'x', {}, { moduleId: 'm+1' }]])
+  })
+
+  test("the hub's batch, an array and lines become messages in order [G-3]", async () => {
+    const { post, stored } = await start()
+    const batch = ['a', 'b'].map((text) => ({
+      body: Buffer.from(text).toString('base64'),
+      properties: { 'iothub-app-k': text },
+    }))
+    await post(events, JSON.stringify(batch), { 'content-type': hubBatchType })
+    await post(`${events}?split=array`, '[1, {"x":2}]')
+    await post(events, 'l1\nl2\n', { 'content-type': 'application/x-ndjson' })
+    const json = { contentType: 'application/json' }
+    expect(stored()).toEqual([
+      ['d1', 'a', { k: 'a' }, {}],
+      ['d1', 'b', { k: 'b' }, {}],
+      ['d1', '1', {}, json],
+      ['d1', '{"x":2}', {}, json],
+      ['d1', 'l1', {}, json],
+      ['d1', 'l2', {}, json],
+    ])
+    expect((await post(`${events}?split=array`, '[]')).status).toBe(204)
+  })
+
+  test('204 leaves only after the log has confirmed every message of the request [G-1]', async () => {
+    const { post, log } = await start()
+    const { open, opened } = gate()
+    const { open: ask, opened: asked } = gate()
+    log.gate = () => {
+      ask()
+      return opened
+    }
+    let answered = false
+    const answer = post(`${events}?split=lines`, 'a\nb').then((result) => {
+      answered = true
+      return result.status
+    })
+    await asked
+    expect([answered, log.appended.length]).toEqual([false, 0])
+    open()
+    expect(await answer).toBe(204)
+    expect(log.envelopes().length).toBe(2)
+  })
+
+  test('a batch that the log refuses for good is 503, and nothing is promised [G-1]', async () => {
+    const { post, log } = await start()
+    log.gate = () => Promise.reject(new PenstockError('LOG_RECORD_TOO_LARGE', 'no'))
+    const { status, headers, text } = await post(events, 'a')
+    expect([status, headers.get('retry-after'), headers.get('iothub-errorcode')]).toEqual([
+      503,
+      '1',
+      'ServiceUnavailable',
+    ])
+    expect(JSON.parse(text).Message).toMatch(/^ErrorCode:ServiceUnavailable;/)
+  })
+
+  test('while the edge is full or draining, requests are 503 with Retry-After before their body is read [G-4]', async () => {
+    const { post, log, edge, server } = await start({ pendingBytesMax: 256 * 1024 })
+    const { open, opened } = gate()
+    log.gate = () => opened
+    const taken: Promise<{ status: number }>[] = []
+    while (!edge.batcher.full) {
+      taken.push(post(events, Buffer.alloc(100_000, taken.length)))
+      await expect.poll(() => edge.batcher.full || edge.batcher.pendingBytes >= taken.length * 100_000).toBe(true)
+      expect(taken.length).toBeLessThan(20)
+    }
+    const socket = connect(server.port, '127.0.0.1')
+    socket.write(`POST ${events} HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n`)
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1.1 503 [\s\S]*retry-after: 1\r\n/i)
+    socket.destroy()
+    open()
+    expect((await Promise.all(taken)).map(({ status }) => status)).toEqual(taken.map(() => 204))
+    expect((await post(events, 'flows again')).status).toBe(204)
+    edge.draining = true
+    expect((await post(events, 'x')).status).toBe(503)
+  })
+
+  test('who may not send is 401 in the words of the hub, and nothing of it is stored [G-6]', async () => {
+    const asked: unknown[] = []
+    const { post, stored } = await start({
+      authorize: async (...attempt) => {
+        asked.push(attempt)
+        throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+      },
+    })
+    const { status, headers, text } = await post(events, 'x', { authorization: 'SharedAccessSignature sr=x' })
+    expect([status, headers.get('iothub-errorcode')]).toEqual([401, 'IotHubUnauthorizedAccess'])
+    expect(JSON.parse(text)).toEqual({
+      Message: 'ErrorCode:IotHubUnauthorizedAccess;not authorized',
+      ExceptionMessage: '',
+    })
+    expect(asked).toEqual([['d1', undefined, 'SharedAccessSignature sr=x', true]])
+    expect(stored()).toEqual([])
+  })
+
+  test('a registry that does not answer is 503: come back', async () => {
+    const { post } = await start({
+      authorize: () => Promise.reject(new PenstockError('AUTH_DIRECTORY_UNAVAILABLE', 'later')),
+    })
+    const { status, headers } = await post(events, 'x')
+    expect([status, headers.get('retry-after')]).toEqual([503, '1'])
+  })
+
+  test('too large is 413 in the words of the hub: a message, and a whole request', async () => {
+    const { post, stored } = await start()
+    expect((await post(events, 'x'.repeat(limits.bodyBytesMax))).status).toBe(204)
+    for (const bytes of [limits.bodyBytesMax + 1, limits.httpBodyBytesMax + 1]) {
+      const { status, headers, text } = await post(events, 'x'.repeat(bytes))
+      expect([status, headers.get('iothub-errorcode')]).toEqual([413, 'MessageTooLarge'])
+      expect(JSON.parse(text).Message).toMatch(/^ErrorCode:MessageTooLarge;/)
+    }
+    expect(stored().length).toBe(1)
+  })
+
+  test.each([
+    [events, '{', hubBatchType],
+    [`${events}?split=array`, '{}', 'application/json'],
+    [`${events}?split=no-such`, '', ''],
+    ['/devices/a%2Fb/messages/events', '', ''],
+    ['/devices/%ff/messages/events', '', ''],
+    [`/devices/${'a'.repeat(129)}/messages/events`, '', ''],
+  ])('%s with %j is 400 and stores nothing', async (path, body, type) => {
+    const { post, stored } = await start()
+    const { status, headers } = await post(path, body, { 'content-type': type })
+    expect([status, headers.get('iothub-errorcode')]).toEqual([400, 'ArgumentInvalid'])
+    expect(stored()).toEqual([])
+  })
+})
