@@ -78,6 +78,10 @@ export const errorTable = {
   LOG_POSITION_LOST: { disposition: 'fatal', meaning: 'the group position is older than what the log still keeps' },
   LOG_CLOSED: { disposition: 'close', meaning: 'the log was closed while in use' },
   LOG_UNAVAILABLE: { disposition: 'retry', meaning: 'the log cannot be reached at the moment' },
+  LOG_DATA_UNREADABLE: {
+    disposition: 'fatal',
+    meaning: 'the files of the embedded log cannot be opened, or were written by another version',
+  },
   LOG_DISK_FULL: {
     disposition: 'retry',
     meaning: 'no space is left for the log; nothing is acknowledged until there is',

@@ -103,6 +103,16 @@ export const metricsTable = {
     help: 'Log records not yet stored, by partition',
     labels: ['partition'],
   },
+  penstock_log_kept_bytes: {
+    type: 'gauge',
+    help: 'Bytes of batches that the embedded log keeps, over all partitions',
+    labels: [],
+  },
+  penstock_log_undelivered_over_limit_bytes: {
+    type: 'gauge',
+    help: 'Bytes above the size limits of partitions that cannot be removed because they are not delivered',
+    labels: [],
+  },
   penstock_log_positions_lost_total: {
     type: 'counter',
     help: 'Records removed by retention before they were delivered',

@@ -112,6 +112,22 @@ export const settingsTable = {
     choices: ['no', 'yes'],
     meaning: 'create tables as ReplicatedMergeTree',
   },
+  clickhouseCluster: {
+    env: 'PENSTOCK_CLICKHOUSE_CLUSTER',
+    kind: 'text',
+    default: undefined,
+    meaning:
+      'cluster (or its macro, e.g. `{cluster}`) whose servers all get the tables, with PENSTOCK_CLICKHOUSE_REPLICATED=yes; unset: one server only',
+  },
+  logMegabytesMax: {
+    env: 'PENSTOCK_LOG_MEGABYTES_MAX',
+    kind: 'integer',
+    default: 0,
+    min: 0,
+    max: 1_000_000_000,
+    meaning:
+      'size of the embedded telemetry log above which it takes no more batches, so that devices wait instead of the disk being filled; 0: what the disk holds',
+  },
   telemetryTtlDays: {
     env: 'PENSTOCK_TELEMETRY_TTL_DAYS',
     kind: 'integer',

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Log } from '#pipeline/log/log.ts'
 import { openLog } from '#pipeline/log/open-log.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 
 /** Group under which workers keep their positions. */
@@ -9,19 +10,29 @@ export function workerGroup(settings: Settings): string {
   return `${settings.topicPrefix}.warehouse`
 }
 
+/** Every partition of a usual log must be able to hold some batches, or nothing ever fits. */
+const logMegabytesMin = 64
+
 /** Opens the log that the settings choose, on one of Penstock's topics. */
-export function openRoleLog(
+export async function openRoleLog(
   settings: Settings,
   logger: Logger,
   topic: 'telemetry' | 'dead-letters' | 'events' = 'telemetry',
 ): Promise<Log> {
+  if (settings.logMegabytesMax > 0 && settings.logMegabytesMax < logMegabytesMin)
+    throw new PenstockError('SETTINGS_INVALID', `PENSTOCK_LOG_MEGABYTES_MAX must be 0 or at least ${logMegabytesMin}`)
   const options = {
     topic: `${settings.topicPrefix}.${topic}`,
     partitionCount: topic === 'telemetry' ? settings.partitions : 1,
     logger,
   }
   return settings.kafkaBrokers === undefined
-    ? openLog({ kind: 'lmdb', dataDir: join(settings.dataDir, 'log'), ...options })
+    ? openLog({
+        kind: 'lmdb',
+        dataDir: join(settings.dataDir, 'log'),
+        bytesMax: topic === 'telemetry' ? settings.logMegabytesMax * 1_000_000 : 0,
+        ...options,
+      })
     : openLog({
         kind: 'kafka',
         brokers: settings.kafkaBrokers.split(',').map((broker) => broker.trim()),

@@ -1,4 +1,3 @@
-import type { Log } from '#pipeline/log/log.ts'
 import { openClickHouseSink } from '#pipeline/sinks/clickhouse-sink.ts'
 import type { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
@@ -7,12 +6,14 @@ import { sleep, systemClock } from '#runtime/clock.ts'
 import { openHttpServer } from '#runtime/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
-import { isPenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import type { Sink } from '#schemas/sink.ts'
+import type { TableOptions } from '#schemas/telemetry-table.ts'
 import { deliverEvents } from './deliver-events.ts'
 import { routeHealth } from './health.ts'
+import { keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
 import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
@@ -44,6 +45,17 @@ export async function runWorker(settings: Settings): Promise<void> {
     await closeWorker()
     await Promise.all([log.close(), deadLetterLog.close(), warehouse.close(), health?.close()])
   }
+  // Also while the warehouse is away, which is when a log grows.
+  if (settings.kafkaBrokers === undefined)
+    void keepRetention({
+      log,
+      ageMsMax: settings.logRetentionHours * 3_600_000,
+      partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
+      logger,
+      metrics,
+      clock: systemClock,
+      stopping: stopping.signal,
+    })
   const sink = await openSinkWhenThere(settings, logger, stopping.signal, warehouse)
   if (sink === undefined) return
   const deadLetters = openDeadLetterBox({ log: deadLetterLog, warehouse, logger })
@@ -64,7 +76,6 @@ export async function runWorker(settings: Settings): Promise<void> {
   reportSamples(() => metrics.samples())
   tellSupervisor({ kind: 'ready', ports: {} })
   logger.info('delivering', { topic: log.topic, partitions: log.partitionCount })
-  if (settings.kafkaBrokers === undefined) void keepRetention(settings, log, logger, metrics, stopping.signal)
   await Promise.all([worker.finished, events?.finished])
 }
 
@@ -77,7 +88,7 @@ async function openSinkWhenThere(
   stopping: AbortSignal,
   warehouse: ReturnType<typeof openWarehouse>,
 ): Promise<Sink | undefined> {
-  const tables = { replicated: settings.clickhouseReplicated === 'yes', ttlDays: settings.telemetryTtlDays }
+  const tables = tableOptions(settings)
   while (!stopping.aborted) {
     try {
       return await openClickHouseSink({ warehouse, tables, logger })
@@ -90,32 +101,14 @@ async function openSinkWhenThere(
   return undefined
 }
 
-const retentionDelayMs = 60_000
-
-/** Removes delivered records that are too old or too many; Kafka does this itself. */
-async function keepRetention(
-  settings: Settings,
-  log: Log,
-  logger: Logger,
-  metrics: Metrics<MetricName>,
-  stopping: AbortSignal,
-): Promise<void> {
-  const lost = metrics.series('penstock_log_positions_lost_total')
-  while (!stopping.aborted) {
-    try {
-      const result = await log.retain({
-        nowMs: Date.now(),
-        ageMsMax: settings.logRetentionHours * 3_600_000,
-        partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
-        force: false,
-      })
-      lost.add(result.lostRecords)
-      if (result.removedRecords > 0) logger.info('log retention', { removedRecords: result.removedRecords })
-      if (result.lostRecords > 0)
-        logger.error('retention removed undelivered records', { lostRecords: result.lostRecords })
-    } catch (error) {
-      logger.warn('log retention failed and is tried again', { error: error as Error })
-    }
-    await sleep(systemClock, retentionDelayMs, stopping)
-  }
+/** @throws SETTINGS_INVALID: without replication the servers of a cluster would each hold a part that no one else sees */
+function tableOptions(settings: Settings): TableOptions {
+  const replicated = settings.clickhouseReplicated === 'yes'
+  const cluster = settings.clickhouseCluster
+  if (cluster !== undefined && !replicated)
+    throw new PenstockError(
+      'SETTINGS_INVALID',
+      'PENSTOCK_CLICKHOUSE_CLUSTER needs PENSTOCK_CLICKHOUSE_REPLICATED=yes: its servers share rows by replication only',
+    )
+  return { replicated, cluster, ttlDays: settings.telemetryTtlDays }
 }

@@ -156,7 +156,7 @@ class KafkaLog implements Log {
   /** Kafka removes records by the topic's own settings; there is nothing to do here. */
   async retain(): Promise<RetentionResult> {
     this.#assertOpen()
-    return { removedRecords: 0, lostRecords: 0 }
+    return { removedRecords: 0, lostRecords: 0, keptBytes: 0, overLimitBytes: 0 }
   }
 
   async close(): Promise<void> {

@@ -6,6 +6,11 @@
  *
  * Every commit carries the generation that its partition was assigned under, so the coordinator itself refuses a member that
  * was paused and comes back late. Heartbeats and commits have connections of their own.
+ *
+ * A commit without an answer may still wait in a broker's queue, on a connection that nobody reads any more, and be taken after
+ * later ones of the same generation: the position would go back. So nothing is committed under that generation again. The member
+ * leaves and joins as a new one; that moves the group to another generation, under which the old commit is refused, before
+ * positions are read again. (Joining under the old name may return the old generation.)
  */
 import kafkajs from 'kafkajs'
 import type { Logger } from '#runtime/logger.ts'
@@ -48,6 +53,8 @@ export class KafkaMember implements GroupMember {
   /** What this member held last; told to the leader, who lets it keep that if it can. */
   #owned: readonly number[] = []
   #memberId = ''
+  /** A name that this member gave up, and that the group should forget before its session ends. */
+  #abandonedId = ''
   #coordinator: KafkaBroker | undefined
   #wake: () => void = () => {}
   #rejoin = false
@@ -87,9 +94,12 @@ export class KafkaMember implements GroupMember {
         failures = 0
         await this.#heartbeats(generation)
       } catch (error) {
+        const held = this.#held.size > 0
         this.#revokeAll()
         if (this.#closed) return
         const type = faultType(error)
+        // A commit may be under way, unanswered like what failed here.
+        if (held && !staleFaults.has(type)) this.#abandon()
         if (type === 'UNKNOWN_MEMBER_ID' || type === 'FENCED_INSTANCE_ID') this.#memberId = ''
         if (!staleFaults.has(type)) {
           this.#coordinator = undefined
@@ -106,6 +116,9 @@ export class KafkaMember implements GroupMember {
     const { group, topic, sessionMs } = this.#options
     this.#rejoin = false
     const broker = await this.#coordinatorNow()
+    const abandonedId = this.#abandonedId
+    this.#abandonedId = ''
+    if (abandonedId !== '') await broker.leaveGroup({ groupId: group, memberId: abandonedId }).catch(() => {}) // its session ends
     const userData = Buffer.from(JSON.stringify(this.#owned))
     const joined = await broker.joinGroup({
       groupId: group,
@@ -185,6 +198,13 @@ export class KafkaMember implements GroupMember {
     }
   }
 
+  /** Ends this membership for good: the next join is another member's. */
+  #abandon(): void {
+    if (this.#memberId !== '') this.#abandonedId = this.#memberId
+    this.#memberId = ''
+    this.#coordinator = undefined
+  }
+
   #assign(partition: number, generation: number, memberId: string, position: GroupPosition | undefined): void {
     const revoke = new AbortController()
     const { signal } = revoke
@@ -213,7 +233,7 @@ export class KafkaMember implements GroupMember {
     })
   }
 
-  /** Tries until the coordinator accepted or refused it, or the session must be over: a position may be stored twice. */
+  /** Tries while the coordinator answers that it can't take it now; without an answer the generation is given up. */
   async #commit(
     partition: number,
     generation: number,
@@ -225,8 +245,10 @@ export class KafkaMember implements GroupMember {
     const untilMs = performance.now() + sessionMs
     const { metadata } = position
     for (let failures = 0; ; failures++) {
+      let sent = false
       try {
         const broker = await this.#coordinatorNow()
+        sent = true
         await broker.offsetCommit({
           groupId: group,
           groupGenerationId: generation,
@@ -236,11 +258,16 @@ export class KafkaMember implements GroupMember {
         return
       } catch (error) {
         const type = faultType(error)
-        if (staleFaults.has(type) || revoked.aborted) {
-          this.#fellOut(type)
-          throw new PenstockError('LOG_GENERATION_STALE', `Kafka refused a commit to partition ${partition}: ${type}`, {
-            cause: error,
-          })
+        const unanswered = sent && !isAnswer(error)
+        if (staleFaults.has(type) || revoked.aborted || unanswered) {
+          this.#fellOut(type, unanswered)
+          throw new PenstockError(
+            'LOG_GENERATION_STALE',
+            `Kafka did not take a commit to partition ${partition}: ${type}`,
+            {
+              cause: error,
+            },
+          )
         }
         if (performance.now() > untilMs)
           throw new PenstockError('LOG_UNAVAILABLE', `Kafka does not take a position: ${type}`, { cause: error })
@@ -250,13 +277,19 @@ export class KafkaMember implements GroupMember {
     }
   }
 
-  /** A commit showed that the group has moved on. */
-  #fellOut(type: string): void {
+  /** A commit showed that the group has moved on, or that it must. */
+  #fellOut(type: string, unanswered: boolean): void {
     if (type === 'UNKNOWN_MEMBER_ID') this.#memberId = ''
+    else if (unanswered) this.#abandon()
     this.#rejoin = true
     this.#revokeAll()
     this.#wake()
   }
+}
+
+/** True if Kafka itself refused the request, so that it can't take effect any more; false if nothing was heard. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof Error && 'type' in error && typeof error.type === 'string'
 }
 
 /** Positions of a group in these partitions; none where it never committed. */

@@ -1,11 +1,13 @@
-import { execFileSync, fork } from 'node:child_process'
+import { execFileSync, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
 import { killChildren, logConformance, stampOf } from './log.conformance.ts'
+import type { Assignment } from './log.ts'
 import { type LmdbLogOptions, openLog } from './open-log.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'penstock-lmdb-'))
@@ -62,6 +64,62 @@ describe('the embedded log', () => {
       }
     },
   )
+
+  it('takes no more batches above its size limit; positions and retention go on and make room again', async () => {
+    const log = await openLog({ ...options('bounded', 2), bytesMax: 1_000_000 })
+    const value = Buffer.alloc(200_000)
+    for (let index = 0; index < 5; index++) await log.append(index % 2, stampOf(index), value)
+    await expect(log.append(0, stampOf(5), value)).rejects.toMatchObject({
+      code: 'LOG_DISK_FULL',
+      disposition: 'retry',
+    })
+    const held = new Promise<Assignment>((resolve) => void log.join('g', (one) => one.partition === 0 && resolve(one)))
+    const policy = { nowMs: 0, ageMsMax: 0, partitionBytesMax: 100_000, force: false }
+    expect(await log.retain(policy)).toEqual({
+      removedRecords: 0,
+      lostRecords: 0,
+      keptBytes: 1_000_000,
+      overLimitBytes: 800_000,
+    })
+    await (await held).commit({ offset: 2, metadata: '' })
+    expect(await log.retain(policy)).toMatchObject({ removedRecords: 2, keptBytes: 600_000, overLimitBytes: 400_000 })
+    expect(await log.append(0, stampOf(5), value)).toBe(3)
+    await log.close()
+  })
+
+  it('says what is wrong with its folder and what to do', async () => {
+    await (await openLog(options('folder', 2))).close()
+    await expect(openLog(options('folder', 3))).rejects.toMatchObject({
+      code: 'LOG_PARTITIONS_MISMATCH',
+      message: expect.stringContaining('Set PENSTOCK_PARTITIONS=2'),
+    })
+    const damaged = join(dataDir, 'damaged')
+    mkdirSync(damaged)
+    writeFileSync(join(damaged, 'data.mdb'), Buffer.alloc(64 * 1024, 'not a log'))
+    await expect(openLog(options('damaged', 1))).rejects.toMatchObject({
+      code: 'LOG_DATA_UNREADABLE',
+      message: expect.stringContaining('restore them from a backup'),
+    })
+  })
+
+  // Root may write everywhere, so the other user's process is one that root starts.
+  it.runIf(process.getuid?.() === 0)('says so if its files belong to another user', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'penstock-foreign-'))
+    try {
+      await (await openLog({ ...options('own', 1), dataDir: folder })).close()
+      chmodSync(folder, 0o755)
+      const url = new URL('./open-log.ts', import.meta.url)
+      const code = `import { openLog } from ${JSON.stringify(url)}; await openLog(${JSON.stringify({ ...options('own', 1), dataDir: folder })})`
+      const child = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
+        cwd: fileURLToPath(new URL('.', url)),
+        uid: 65_534,
+        gid: 65_534,
+      })
+      expect(child.stderr.toString()).toContain('this user may not write there')
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
 
   it('a dead member on this machine is replaced at once, without waiting for its session to end', async () => {
     const log = await openLog({ ...options('restart', 1), sessionMs: 3_600_000 })

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -22,6 +22,7 @@ import { assertPartition, assertPosition, assertRecordSize } from './log-checks.
 import { NewsWaiters } from './news-waiters.ts'
 import type { LmdbLogOptions } from './open-log.ts'
 import { processIdentity } from './process-identity.ts'
+import type { RetentionPlan } from './retention.ts'
 
 /** How often a waiting reader looks for what other processes appended: often after news, then ever less often. */
 const pollMsMin = 2
@@ -29,16 +30,15 @@ const pollMsMax = 16
 
 const sessionMsDefault = 10_000
 
-/** Opens the embedded log of one topic, in a folder of its own below `dataDir`. @throws LOG_PARTITIONS_MISMATCH, DEPENDENCY_MISSING */
+/** Opens the embedded log of one topic, in a folder of its own below `dataDir`. @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE, DEPENDENCY_MISSING */
 export async function openLmdbLog(options: LmdbLogOptions): Promise<Log> {
   const lmdb = await import('lmdb').catch((cause) => {
     throw new PenstockError('DEPENDENCY_MISSING', 'the embedded log needs the package `lmdb`', { cause })
   })
   const path = join(options.dataDir, options.topic.replace(/[^A-Za-z0-9._-]/g, '_'))
-  mkdirSync(path, { recursive: true })
-  const { topic, partitionCount } = options
-  const storeOptions: LmdbStoreOptions = { path, topic, partitionCount }
-  const store = new LmdbStore(lmdb, storeOptions)
+  const { topic, partitionCount, bytesMax = 0 } = options
+  const storeOptions: LmdbStoreOptions = { path, topic, partitionCount, bytesMax }
+  const store = openStore(lmdb, storeOptions)
   try {
     store.checkFormat(topic)
   } catch (error) {
@@ -46,6 +46,48 @@ export async function openLmdbLog(options: LmdbLogOptions): Promise<Log> {
     throw error
   }
   return new LmdbLog(options, store, new LmdbWriter(storeOptions))
+}
+
+/** Makes the folder if there is none, and opens what is in it; says what to do about what can't be opened. */
+function openStore(lmdb: typeof import('lmdb'), options: LmdbStoreOptions): LmdbStore {
+  const { path } = options
+  try {
+    mkdirSync(path, { recursive: true })
+    for (const name of ['data.mdb', 'lock.mdb'])
+      if (existsSync(join(path, name))) accessSync(join(path, name), constants.R_OK | constants.W_OK)
+    assertLmdbFile(join(path, 'data.mdb'))
+    return new LmdbStore(lmdb, options)
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+    const advice =
+      code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
+        ? `this user may not write there: give the folder to the user that runs Penstock (chown -R), or set PENSTOCK_DATA_DIR`
+        : `the files are damaged or not Penstock's: restore them from a backup, or move the folder away to begin with an empty log; ` +
+          `what was not delivered yet is then lost`
+    throw new PenstockError(
+      'LOG_DATA_UNREADABLE',
+      `the log in ${path} cannot be opened (${String(cause)}); ${advice}`,
+      {
+        cause,
+      },
+    )
+  }
+}
+
+/** LMDB itself crashes the process on a file that is not its own. Each file begins with a page header of 16 or 24 bytes (by version) and these. */
+const lmdbMagic = 0xbeefc0de
+
+function assertLmdbFile(file: string): void {
+  if (!existsSync(file)) return
+  const descriptor = openSync(file, 'r')
+  try {
+    const head = Buffer.alloc(28)
+    const length = readSync(descriptor, head, 0, head.length, 0)
+    if (length > 0 && (length < head.length || ![16, 24].some((at) => head.readUInt32LE(at) === lmdbMagic)))
+      throw new Error('not an LMDB file')
+  } finally {
+    closeSync(descriptor)
+  }
 }
 
 /** Reads on the caller's thread, straight from the map; writes on a thread of its own (`lmdb-writer.ts`). */
@@ -119,15 +161,16 @@ class LmdbLog implements Log, GroupStore {
 
   async retain(policy: RetentionPolicy): Promise<RetentionResult> {
     this.#assertOpen()
-    const result = { removedRecords: 0, lostRecords: 0 }
+    const result = { removedRecords: 0, lostRecords: 0, keptBytes: 0, overLimitBytes: 0 }
     for (let partition = 0; partition < this.partitionCount; partition++) {
-      let removed: number
+      let plan: RetentionPlan
       do {
-        const plan = await this.#writer.run({ kind: 'retain', partition, policy })
-        removed = plan.removed
-        result.removedRecords += removed
+        plan = await this.#writer.run({ kind: 'retain', partition, policy })
+        result.removedRecords += plan.removed
         result.lostRecords += plan.lost
-      } while (removed > 0)
+      } while (plan.removed > 0)
+      result.keptBytes += plan.bytesLeft
+      result.overLimitBytes += Math.max(0, plan.bytesLeft - policy.partitionBytesMax)
     }
     return result
   }

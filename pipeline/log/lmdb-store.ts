@@ -33,6 +33,8 @@ export interface LmdbStoreOptions {
   readonly path: string
   readonly topic: string
   readonly partitionCount: number
+  /** Bytes of records above which appends are refused; 0: as many as the disk holds. */
+  readonly bytesMax: number
 }
 
 /** Where a partition begins and ends, and what it holds. */
@@ -76,7 +78,7 @@ export class LmdbStore {
     this.#beats = database('beats')
   }
 
-  /** Creates the format record, or checks it. @throws LOG_PARTITIONS_MISMATCH */
+  /** Creates the format record, or checks it. @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE */
   checkFormat(topic: string): void {
     const wanted = { version: formatVersion, topic, partitionCount: this.partitionCount }
     const database = this.#env.openDB<Buffer, Uint8Array>({ name: 'format', encoding: 'binary', keyEncoding: 'binary' })
@@ -90,11 +92,26 @@ export class LmdbStore {
     const found: typeof wanted = JSON.parse(database.get(key)?.toString() ?? '{}')
     if (found.version === wanted.version && found.topic === topic && found.partitionCount === wanted.partitionCount)
       return
+    const both =
+      `the log in ${this.path} holds topic ${found.topic} with ${found.partitionCount} partitions in format ${found.version}; ` +
+      `wanted is topic ${topic} with ${wanted.partitionCount} in format ${wanted.version}`
+    if (found.version !== wanted.version)
+      throw new PenstockError(
+        'LOG_DATA_UNREADABLE',
+        `${both}. Run the version of Penstock that wrote it until all is delivered, then move the folder away`,
+      )
     throw new PenstockError(
       'LOG_PARTITIONS_MISMATCH',
-      `the log holds topic ${found.topic} with ${found.partitionCount} partitions in format ${found.version}; ` +
-        `wanted is topic ${topic} with ${wanted.partitionCount} in format ${wanted.version}`,
+      `${both}. Set PENSTOCK_PARTITIONS=${found.partitionCount} (it is fixed when the log is made), or let all be delivered ` +
+        'and move the folder away',
     )
+  }
+
+  /** Bytes of all records that are kept. Cost: a look at each partition. */
+  bytes(): number {
+    let bytes = 0
+    for (let partition = 0; partition < this.partitionCount; partition++) bytes += this.partition(partition).bytes
+    return bytes
   }
 
   /** Runs `action` as one transaction that is on disk when this returns; an exception leaves nothing behind. */

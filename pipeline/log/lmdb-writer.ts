@@ -5,7 +5,7 @@
  */
 import { statfsSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { assertOwner, type GroupMemberState, type GroupState, groupLeave, groupStep } from './group.ts'
 import { LmdbStore, type LmdbStoreOptions } from './lmdb-store.ts'
 import type { BatchStamp, GroupPosition, RetentionPolicy } from './log.ts'
@@ -67,13 +67,17 @@ function serve(port: NonNullable<typeof parentPort>, options: LmdbStoreOptions, 
       })
       return
     }
-    port.postMessage(answersOf(store, request.commands))
+    port.postMessage(answersOf(store, request.commands, options.bytesMax))
   })
 }
 
-function answersOf(store: LmdbStore, commands: readonly WriterCommand[]): WriterAnswer[] {
+function answersOf(store: LmdbStore, commands: readonly WriterCommand[], bytesMax: number): WriterAnswer[] {
   try {
-    return store.transaction(() => commands.map((command) => answerOf(store, command)))
+    return store.transaction(() => {
+      // Positions and retention go on when appends no longer do, so that delivery makes room again.
+      const room = { bytes: bytesMax === 0 ? Number.POSITIVE_INFINITY : bytesMax - store.bytes() }
+      return commands.map((command) => answerOf(store, command, room))
+    })
   } catch (error) {
     const { code, message } = faultOf(error, store.path)
     return commands.map(() => ({ ok: false, code, message }))
@@ -81,18 +85,21 @@ function answersOf(store: LmdbStore, commands: readonly WriterCommand[]): Writer
 }
 
 /** A refused command (stale generation) changes nothing and leaves the others of its transaction alone. */
-function answerOf(store: LmdbStore, command: WriterCommand): WriterAnswer {
+function answerOf(store: LmdbStore, command: WriterCommand, room: { bytes: number }): WriterAnswer {
   try {
-    return { ok: true, result: run(store, command) }
+    return { ok: true, result: run(store, command, room) }
   } catch (error) {
     if (isPenstockError(error)) return { ok: false, code: error.code, message: error.message }
     throw error
   }
 }
 
-function run(store: LmdbStore, command: WriterCommand): WriterResults[WriterCommand['kind']] {
+function run(store: LmdbStore, command: WriterCommand, room: { bytes: number }): WriterResults[WriterCommand['kind']] {
   switch (command.kind) {
     case 'append': {
+      room.bytes -= command.value.length
+      if (room.bytes < 0)
+        throw new PenstockError('LOG_DISK_FULL', 'the log is as large as PENSTOCK_LOG_MEGABYTES_MAX lets it be')
       const { first, next, bytes } = store.partition(command.partition)
       store.putRecord(command.partition, next, command.stamp, command.value)
       store.putPartition(command.partition, { first, next: next + 1, bytes: bytes + command.value.length })

@@ -115,6 +115,10 @@ export interface RetentionPolicy {
 export interface RetentionResult {
   readonly removedRecords: number
   readonly lostRecords: number
+  /** Bytes that are left, over all partitions. */
+  readonly keptBytes: number
+  /** Bytes above `partitionBytesMax` that are left, over all partitions, since they are not delivered. */
+  readonly overLimitBytes: number
 }
 
 /** How a topic is opened or created. */

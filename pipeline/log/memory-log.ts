@@ -141,7 +141,7 @@ export class MemoryLog implements Log, GroupStore {
 
   async retain(policy: RetentionPolicy): Promise<RetentionResult> {
     this.#assertOpen()
-    const result = { removedRecords: 0, lostRecords: 0 }
+    const result = { removedRecords: 0, lostRecords: 0, keptBytes: 0, overLimitBytes: 0 }
     for (const [index, partition] of this.store.partitions.entries()) {
       const delivered = [...this.store.groups.keys()].map((group) => this.position(group, index)?.offset ?? 0)
       const records = partition.records.map(({ stamp, value }, at) => ({
@@ -155,6 +155,8 @@ export class MemoryLog implements Log, GroupStore {
       partition.bytes = plan.bytesLeft
       result.removedRecords += plan.removed
       result.lostRecords += plan.lost
+      result.keptBytes += plan.bytesLeft
+      result.overLimitBytes += Math.max(0, plan.bytesLeft - policy.partitionBytesMax)
     }
     return result
   }

@@ -13,6 +13,8 @@ interface OpenLogShared extends LogOptions {
 export interface LmdbLogOptions extends OpenLogShared {
   readonly kind: 'lmdb'
   readonly dataDir: string
+  /** Bytes of records above which appends are LOG_DISK_FULL; 0 (the default): as many as the disk holds. */
+  readonly bytesMax?: number
 }
 
 /** Apache Kafka 2.5 or later. */
@@ -30,7 +32,7 @@ export type OpenLogOptions = LmdbLogOptions | KafkaLogOptions
 
 /**
  * Opens a topic on the chosen log, and creates it if there is none.
- * @throws LOG_PARTITIONS_MISMATCH, LOG_UNAVAILABLE, DEPENDENCY_MISSING
+ * @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE, LOG_UNAVAILABLE, DEPENDENCY_MISSING
  */
 export async function openLog(options: OpenLogOptions): Promise<Log> {
   switch (options.kind) {

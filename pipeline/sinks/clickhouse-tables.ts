@@ -138,7 +138,7 @@ async function applyTtl(warehouse: Warehouse, options: TableOptions, logger: Log
   const found = /TTL toDateTime\(enqueued_at\) \+ toIntervalDay\((\d+)\)/.exec(description?.engineFull ?? '')
   const foundDays = found ? Number(found[1]) : 0
   if (foundDays === options.ttlDays || (!found && / TTL /.test(description?.engineFull ?? ''))) return
-  const cluster = options.cluster === undefined ? '' : ` ON CLUSTER '${options.cluster}'`
+  const cluster = options.cluster === undefined ? '' : ` ON CLUSTER '${options.cluster.replaceAll("'", "''")}'`
   await warehouse.command(
     options.ttlDays > 0
       ? `ALTER TABLE ${table}${cluster} MODIFY TTL toDateTime(enqueued_at) + INTERVAL ${options.ttlDays} DAY DELETE`

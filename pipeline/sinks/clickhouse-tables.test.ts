@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest'
+import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { prepareTables } from './clickhouse-tables.ts'
+
+test('on a cluster every statement that changes tables goes to all its servers', async () => {
+  const statements: string[] = []
+  const warehouse = {
+    command: async (statement: string) => void statements.push(statement),
+    query: async () => [],
+  } as unknown as Warehouse
+  await prepareTables(warehouse, { replicated: true, cluster: "{cluster}'s", ttlDays: 7 }, silentLogger).catch(
+    (error: unknown) => {
+      // The stand-in has no tables to look at afterwards.
+      if (!isPenstockError(error, 'WAREHOUSE_TABLE_UNSAFE')) throw error
+    },
+  )
+  const changes = statements.filter((statement) => /^(CREATE|ALTER)/.test(statement))
+  expect(changes.length).toBeGreaterThanOrEqual(5)
+  for (const statement of changes) expect(statement).toContain(" ON CLUSTER '{cluster}''s'")
+  for (const statement of changes.filter((one) => one.includes('ENGINE')))
+    expect(statement).toMatch(/ENGINE = Replicated(Replacing)?MergeTree/)
+})
