@@ -33,6 +33,9 @@ export interface ByteSocketRoute {
   readonly attach: (socket: ByteSocket) => ByteSocketHandler | undefined
 }
 
+/** Status code of RFC 6455 section 7.4.1. */
+const unsupportedData = 1003
+
 interface SocketState {
   handler: ByteSocketHandler | undefined
 }
@@ -66,8 +69,10 @@ export function routeByteSocket(app: TemplatedApp, route: ByteSocketRoute): void
     open(native) {
       native.getUserData().handler = route.attach(new NativeByteSocket(native))
     },
-    message(native, message) {
-      native.getUserData().handler?.onChunk(Buffer.from(message))
+    message(native, message, isBinary) {
+      // The protocols spoken inside are binary [MQTT-6.0.0-1].
+      if (isBinary) native.getUserData().handler?.onChunk(Buffer.from(message))
+      else native.end(unsupportedData, 'binary messages only')
     },
     drain(native) {
       native.getUserData().handler?.onDrained()
