@@ -16,7 +16,8 @@ export const loadHelp = `Usage: npm run loadtest -- [options]
 
 Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compares it with the rows in ClickHouse.
 
-  --url <address>           target: mqtt, mqtts, ws or wss://host:port (${loadDefaults.url})
+  --url <address>           target: mqtt, mqtts, ws, wss, http or https://host:port; over HTTP each
+                            device waits for its answer before it sends again (${loadDefaults.url})
   --connections <n>         devices, one connection each (${loadDefaults.connections})
   --qos <0|1>               (${loadDefaults.qos})
   --protocol <4|5>          MQTT 3.1.1 or 5 (${loadDefaults.protocol})
@@ -125,6 +126,7 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     isTlsUnverified: values.insecure === true,
     sourceAddresses: sourceAddressesOf(text('source-addresses'), faults),
     accountsFile: text('accounts'),
+    hubName: text('hub-name') ?? loadDefaults.hubName,
   }
   faults.push(...faultsOf(options))
   const collect = <T>(read: () => T): T | undefined => {
@@ -157,8 +159,7 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     options,
     workloads,
     isSearch,
-    registry:
-      ownerKey === undefined ? undefined : { url: registryUrl, ownerKey, hubName: text('hub-name') ?? 'localhost' },
+    registry: ownerKey === undefined ? undefined : { url: registryUrl, ownerKey, hubName: options.hubName },
     jsonFile: text('json'),
     reportFile: orNone(text('report') ?? `./data/loadtest/${options.run}.html`),
     compareFile: text('compare'),

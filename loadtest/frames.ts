@@ -142,6 +142,13 @@ export function valueOfMessage(sequence: number, seed: number): number {
   return ((mixed ^ (mixed >>> 15)) >>> 0) % digitSpan
 }
 
+/** The body of one message by itself, for transports without frames: the same bytes for the same number and moment. */
+export function bodyText(bodyBytes: number, sequence: number, atMs: number, seed: number): string {
+  const value = String(valueOfMessage(sequence, seed)).padStart(4, '0')
+  const head = `${bodyHead}${sequenceBase + sequence}${atHead}${Math.floor(atMs)}${valueHead}${value}`
+  return `${head.padEnd(bodyBytes - 2, '0123456789abcdef')}"}`
+}
+
 function bodyOf(bodyBytes: number): Buffer {
   const head = `${bodyHead}${'0'.repeat(bodyOffsets.sequenceBytes)}${atHead}${'0'.repeat(bodyOffsets.atBytes)}${valueHead}`
   return Buffer.from(`${head.padEnd(bodyBytes - 2, '0123456789abcdef')}"}`, 'latin1')

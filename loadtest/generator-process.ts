@@ -1,5 +1,6 @@
 /** One generator process: told by its parent what to send, and when to begin. */
 import { Generator, type GeneratorInterval, type GeneratorReport, type GeneratorSlice } from './generator.ts'
+import { HttpGenerator } from './http-generator.ts'
 import type { LoadOptions } from './options.ts'
 
 /** Parent to process. */
@@ -18,7 +19,7 @@ export type GeneratorEvent =
 const progressMs = 500
 
 function runProcess(): void {
-  let generator: Generator | undefined
+  let generator: Generator | HttpGenerator | undefined
   const tell = (event: GeneratorEvent) => process.send?.(event)
   const fail = (error: unknown) => {
     const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
@@ -27,7 +28,9 @@ function runProcess(): void {
   const obey = async (command: GeneratorCommand): Promise<void> => {
     switch (command.kind) {
       case 'connect':
-        generator = new Generator(command.options, command.slice)
+        generator = command.options.url.startsWith('http')
+          ? new HttpGenerator(command.options, command.slice)
+          : new Generator(command.options, command.slice)
         await generator.connect()
         tell({ kind: 'connected' })
         return

@@ -114,7 +114,7 @@ export function generatedResult(
     acknowledgedOutOfOrder: sum((report) => report.acknowledgedOutOfOrder),
     acknowledgedUnexpected: sum((report) => report.acknowledgedUnexpected),
     generators,
-    warnings: [...validity.reasons, ...warningsOf(atStop)],
+    warnings: [...validity.reasons, ...warningsOf(parts, atStop)],
     validity,
   }
 }
@@ -148,12 +148,16 @@ function workloadResult(options: LoadOptions, reports: readonly GeneratorReport[
 /** Share of scheduled messages that may be unsent when sending ends, before it is worth a word. */
 const behindShareMax = 0.01
 
-function warningsOf(atStop: GeneratorProgress): string[] {
+function warningsOf(parts: readonly WorkloadReports[], atStop: GeneratorProgress): string[] {
+  const warnings: string[] = []
   const behind = atStop.offered - atStop.sent
-  if (behind <= atStop.offered * behindShareMax) return []
-  return [
-    `${behind.toLocaleString('en')} messages that the schedule asked for were held back by the target's windows or sockets`,
-  ]
+  if (behind > atStop.offered * behindShareMax)
+    warnings.push(
+      `${behind.toLocaleString('en')} messages that the schedule asked for were held back by the target's windows or sockets`,
+    )
+  if (parts.some(({ options }) => options.url.startsWith('http')))
+    warnings.push('over HTTP a device waits for its answer before it sends again: latencies count from writing')
+  return warnings
 }
 
 function merged(snapshots: readonly LatencySnapshot[]): LatencyResult {

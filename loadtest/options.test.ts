@@ -54,7 +54,7 @@ test('all faults are named at once', () => {
     '--rate',
     'fast',
     '--url',
-    'http://x',
+    'ftp://x',
     '--run',
     'a b',
     '--body-bytes',

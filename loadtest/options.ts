@@ -9,7 +9,7 @@ export interface Storm {
 
 /** What one load run does; every field is plain data, so it is also what the generator's processes are sent. */
 export interface LoadOptions {
-  /** `mqtt:`, `mqtts:`, `ws:` or `wss://host:port` */
+  /** `mqtt:`, `mqtts:`, `ws:`, `wss:`, `http:` or `https://host:port` */
   readonly url: string
   readonly connections: number
   readonly qos: 0 | 1
@@ -54,6 +54,8 @@ export interface LoadOptions {
   readonly accountsFile: string | undefined
   /** Devices were registered with keys made from this; never shown. */
   readonly deviceKeySecret: string | undefined
+  /** The hub's name in tokens of devices that send over HTTP. */
+  readonly hubName: string
   /** Names the workload in a run that mixes several. */
   readonly workload: string
   /** Number of the first device; workloads of one run share its name and differ in this. */
@@ -90,6 +92,7 @@ export const loadDefaults: LoadOptions = {
   sourceAddresses: [],
   accountsFile: undefined,
   deviceKeySecret: undefined,
+  hubName: 'localhost',
   workload: 'all',
   firstDevice: 0,
   delaySeconds: 0,
@@ -106,8 +109,8 @@ export function segmentsOf({ rate, shape, seconds }: LoadOptions): readonly Rate
 export function faultsOf(options: LoadOptions): string[] {
   const { url, run, clickhouse, table, cpuList, firstDevice, connections } = options
   const faults: string[] = []
-  if (!/^(mqtts?|wss?):$/.test(URL.canParse(url) ? new URL(url).protocol : ''))
-    faults.push(`--url ${url}: expected mqtt://, mqtts://, ws:// or wss://host:port`)
+  if (!/^(mqtts?|wss?|https?):$/.test(URL.canParse(url) ? new URL(url).protocol : ''))
+    faults.push(`--url ${url}: expected mqtt, mqtts, ws, wss, http or https://host:port`)
   if (!/^[A-Za-z0-9]{1,32}$/.test(run)) faults.push(`--run ${run}: expected up to 32 letters and digits`)
   if (clickhouse !== undefined && !/^https?:$/.test(URL.canParse(clickhouse) ? new URL(clickhouse).protocol : ''))
     faults.push(`--clickhouse ${clickhouse}: expected http(s)://host:port, or none`)

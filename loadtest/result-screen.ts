@@ -10,7 +10,7 @@ export function screenOf(result: LoadResult): string {
   const { acknowledged, sendDelay, visible } = result.latency
   const rate = options.rate === 'saturate' ? `saturating, window ${options.window}` : `${count(options.rate)}/s offered`
   const lines = [
-    `${options.url}  ${count(options.connections)} connections  QoS ${options.qos}  MQTT ${options.protocol === 5 ? '5' : '3.1.1'}  ${options.bodyBytes} B  ${rate}`,
+    `${options.url}  ${count(options.connections)} connections  QoS ${options.qos}  ${options.url.startsWith('http') ? 'HTTP' : `MQTT ${options.protocol === 5 ? '5' : '3.1.1'}`}  ${options.bodyBytes} B  ${rate}`,
     `${(result.sendMs / 1000).toFixed(1)} s, run ${options.run}, seed ${options.seed}, ${options.processes} generator process(es), ${result.manifest.cpu}`,
     '',
     `offered       ${cell(atStop.offered)}`,
