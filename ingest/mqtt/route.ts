@@ -37,7 +37,7 @@ export const retainProperty = ['mqtt-retain', 'true'] as const
  * Reads a topic name:
  *   devices/{device}/messages/events/{bag}[/]                     telemetry
  *   devices/{device}/modules/{module}/messages/events/{bag}[/]    telemetry of a module
- *   anything else that does not begin with `$`                    telemetry with the topic as system property
+ *   anything else that begins with neither `$` nor `devices/`     telemetry with the topic as system property
  * @throws INGEST_TOPIC_REFUSED, INGEST_TOPIC_NOT_OWN [G-6], INGEST_FRAME_MALFORMED (not UTF-8)
  */
 export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReading {
@@ -72,8 +72,15 @@ export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReadin
       'a client without an id must publish to devices/{id}/messages/events/',
     )
   }
-  if (bag === undefined) systemProperties.set('topic', topic)
-  else {
+  if (bag === undefined) {
+    if (levels[0] === 'devices') {
+      throw new PenstockError(
+        'INGEST_TOPIC_REFUSED',
+        `below devices/ only devices/{device}[/modules/{module}]/messages/events/ may be published to: ${topic}`,
+      )
+    }
+    systemProperties.set('topic', topic)
+  } else {
     const moduleId = levels[2] === 'modules' ? levels[3] : undefined
     if (moduleId !== publisher.moduleId && publisher.deviceId !== undefined) {
       throw new PenstockError(
