@@ -151,6 +151,25 @@ describe('worker', () => {
     expect(metrics.series('penstock_log_positions_lost_total').value - before).toBe(lost)
   })
 
+  test('what a broker that forgot its producer took twice becomes rows once, whatever lies between [G-2]', async () => {
+    const { log, sink, append, store } = open()
+    for (let index = 0; index < 3; index++) await append()
+    // The log holds the whole batch again under the edge's own stamp: at once, behind others, and after its first is settled.
+    const [, twice] = store.partitions[0]!.records
+    const again = () => log.append(0, twice!.stamp, twice!.value)
+    await again()
+    await append()
+    await again()
+    const first = await start(log, sink)
+    await turnUntil(settled(log, 6))
+    await turnUntil(() => first.close())
+    await again()
+    await append()
+    await start(log, sink)
+    await turnUntil(settled(log, 8))
+    expect(sink.ranges.flatMap(({ messages }) => messages.map(({ id }) => id))).toEqual([0, 1, 2, 3, 4])
+  })
+
   test('a note that is not understood ends the worker with the reason', async () => {
     const { log, sink, append, store } = open()
     await append()

@@ -1,0 +1,35 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '../..')
+const argument = readFileSync(join(root, 'docs/GUARANTEES.md'), 'utf8')
+
+/** Everything that tests are called, as it stands in their files: titles, and rows of tables that make titles. */
+const testTexts = ['schemas', 'runtime', 'pipeline', 'control', 'ingest', 'loadtest', 'infra']
+  .filter((folder) => existsSync(join(root, folder)))
+  .flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file)),
+  )
+  .filter((file) => /\.(test|conformance|integration|fault|fuzz)\.ts$/.test(file) && !file.startsWith('infra/checks/'))
+  .map((file) => readFileSync(join(root, file), 'utf8'))
+
+const quotes = [...argument.matchAll(/“([^”]+)”/g)].map(([, text = '']) => text.replace(/\s+/g, ' '))
+const paths = [...argument.matchAll(/`((?:schemas|runtime|pipeline|ingest|infra|loadtest|docs)\/[^`\s]+)`/g)].map(
+  ([, path = '']) => path,
+)
+
+describe('the guarantees cite what exists', () => {
+  test('tests and files are cited at all', () => {
+    expect(quotes.length).toBeGreaterThan(15)
+    expect(paths.length).toBeGreaterThan(4)
+  })
+
+  test.each(quotes.filter((text) => text !== 'quotation marks'))('test: %s', (text) => {
+    expect(testTexts.some((content) => content.includes(text))).toBe(true)
+  })
+
+  test.each(paths)('file: %s', (path) => {
+    expect(existsSync(join(root, path))).toBe(true)
+  })
+})
