@@ -5,12 +5,13 @@ import { bytes, percent, short } from './report/figures.ts'
 
 /** A load result as one compact screen. */
 export function screenOf(result: LoadResult): string {
-  const { options } = result.manifest
+  const { options, workloads } = result.manifest
+  const connections = workloads.reduce((sum, each) => sum + each.connections, 0)
   const { atStop, atEnd } = result.counts
   const { acknowledged, sendDelay, visible } = result.latency
   const rate = options.rate === 'saturate' ? `saturating, window ${options.window}` : `${count(options.rate)}/s offered`
   const lines = [
-    `${options.url}  ${count(options.connections)} connections  QoS ${options.qos}  ${options.url.startsWith('http') ? 'HTTP' : `MQTT ${options.protocol === 5 ? '5' : '3.1.1'}`}  ${options.bodyBytes} B  ${rate}`,
+    `${options.url}  ${count(connections)} connections  QoS ${options.qos}  ${options.url.startsWith('http') ? 'HTTP' : `MQTT ${options.protocol === 5 ? '5' : '3.1.1'}`}  ${options.bodyBytes} B  ${rate}`,
     `${(result.sendMs / 1000).toFixed(1)} s, run ${options.run}, seed ${options.seed}, ${options.processes} generator process(es), ${result.manifest.cpu}`,
     '',
     `offered       ${cell(atStop.offered)}`,
@@ -27,11 +28,17 @@ export function screenOf(result: LoadResult): string {
   if (result.latency.raw.summary.count > 0) lines.push(latencyLine('PUBACK, raw', result.latency.raw.summary))
   if (visible) lines.push(latencyLine('queryable row', visible.summary))
   if (sendDelay.summary.count > 0) lines.push(latencyLine('sent late', sendDelay.summary))
+  if (result.workloads.length > 1)
+    for (const { name, acknowledgedPerSecond, acknowledged: own } of result.workloads)
+      lines.push(latencyLine(`${name} ${short(acknowledgedPerSecond)}/s`.slice(0, 20), own.summary))
   const cpu = result.generators.map(({ cpuShare }) => `${Math.round(cpuShare * 100)} %`).join(', ')
   const loop = Math.max(...result.generators.map(({ loopDelayMsP99 }) => loopDelayMsP99))
   lines.push('', `generator     CPU ${cpu} of a core, event-loop delay p99 ${loop.toFixed(1)} ms`)
   const { lost, refused, lastFault } = result.connections
-  if (lost + refused > 0) lines.push(`connections   ${count(lost)} lost, ${count(refused)} refused; last: ${lastFault}`)
+  if (lost + refused > 0)
+    lines.push(
+      `connections   ${count(lost)} lost, ${count(refused)} refused${lastFault === '' ? '' : `; last: ${lastFault}`}`,
+    )
   if (result.acknowledgedOutOfOrder > 0)
     lines.push(`PUBACKs       ${count(result.acknowledgedOutOfOrder)} out of order`)
   for (const { name, cpuShare, residentBytesMax, messagesPerCpuSecond, cpuSeconds } of target?.processes ?? [])

@@ -71,8 +71,13 @@ export function comparisonOf(result: LoadResult, earlier: LoadResult): string {
     ]
   })
   const other = differences(result, earlier)
-  const note =
-    other.length > 0 ? `<p class="muted" style="margin:10px 0 0">Not alike in: ${escaped(other.join(', '))}.</p>` : ''
+  const words = [
+    other.length > 0 ? `Not alike in: ${other.join(', ')}.` : '',
+    [result, earlier].some(({ validity }) => !validity.isValid)
+      ? 'One of the runs is invalid: the difference proves nothing.'
+      : '',
+  ].filter(Boolean)
+  const note = words.length > 0 ? `<p class="muted" style="margin:10px 0 0">${escaped(words.join(' '))}</p>` : ''
   const head = `<tr><th></th><th class="n">${escaped(earlier.manifest.options.run)}, ${escaped(earlier.manifest.commit)}</th><th class="n">this run</th><th class="n">change</th></tr>`
   return `<div class="card scroll"><table>${head}${lines.join('')}</table>${note}</div>`
 }
@@ -85,7 +90,7 @@ export function differences(result: LoadResult, earlier: LoadResult): string[] {
   if (a.node !== b.node) found.push('Node version')
   const before: Readonly<Record<string, unknown>> = { ...b.options }
   for (const [name, value] of Object.entries(a.options))
-    if (name !== 'run' && JSON.stringify(value) !== JSON.stringify(before[name])) found.push(name)
+    if (name !== 'run' && name in before && JSON.stringify(value) !== JSON.stringify(before[name])) found.push(name)
   return found
 }
 
@@ -98,7 +103,7 @@ export function earlierResultOf(text: string, file: string): LoadResult {
     throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--compare ${file}: not JSON`, { cause })
   }
   const has = (name: string) => typeof found === 'object' && found !== null && name in found
-  if (!['manifest', 'latency', 'counts', 'timeline', 'verdict'].every(has))
+  if (!['manifest', 'latency', 'counts', 'timeline', 'validity', 'verdict'].every(has))
     throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--compare ${file}: not a load result`)
   return found as LoadResult
 }

@@ -18,7 +18,7 @@ test('it says how many messages reached each stage, and which were lost where', 
   expect(reportOf(fakeResult())).toContain('stored exactly once')
   const faulty = reportOf(fakeResult(3))
   expect(faulty).toContain('load-r-000001: lost 5, 9…10')
-  expect(faulty).toContain('−3')
+  expect(faulty).toContain('3 fewer')
 })
 
 test('a run whose generator was the limit says so first', () => {

@@ -129,25 +129,39 @@ function arrived({ manifest, counts }: LoadResult): number {
 
 function stagesOf(result: LoadResult): string {
   const { counts, target, reconciliation, manifest } = result
-  const stages: (readonly [name: string, value: number | undefined, why: string])[] = [
-    ['offered', counts.atEnd.offered, 'asked for by the schedule'],
-    ['sent', counts.atEnd.sent, 'written to sockets'],
-    ['acknowledged', manifest.options.qos === 1 ? counts.atEnd.settled : undefined, 'settled by a PUBACK'],
-    ['on the log', target?.onLog, 'counted by the target'],
-    ['stored', reconciliation?.stored, 'distinct messages in ClickHouse'],
+  const taken = manifest.options.qos === 1 ? counts.atEnd.settled : counts.atEnd.sent
+  // Each beside the stage that it is measured against: messages sent again reach the log twice and are stored once.
+  const stages: readonly Stage[] = [
+    { name: 'offered', value: counts.atEnd.offered, before: undefined, why: 'asked for by the schedule' },
+    { name: 'sent', value: counts.atEnd.sent, before: counts.atEnd.offered, why: 'written to sockets' },
+    {
+      name: 'acknowledged',
+      value: manifest.options.qos === 1 ? counts.atEnd.settled : undefined,
+      before: counts.atEnd.sent,
+      why: 'settled by the target',
+    },
+    { name: 'on the log', value: target?.onLog, before: taken, why: 'counted by the target' },
+    { name: 'stored', value: reconciliation?.stored, before: taken, why: 'distinct messages in ClickHouse' },
   ]
-  const most = Math.max(1, ...stages.map(([, value]) => value ?? 0))
-  let before: number | undefined
-  const rows = stages.map(([name, value, why]) => {
-    if (value === undefined)
-      return `<span>${name}</span><span class="muted">not measured</span><span class="num">–</span><span class="diff"></span>`
-    const difference = before === undefined ? 0 : value - before
-    before = value
-    const text = difference === 0 ? why : `${difference > 0 ? '+' : '−'}${count(Math.abs(difference))}`
-    const isBad = difference < 0 && name !== 'sent'
-    return `<span>${name}</span><div class="bar"><i style="width:${((100 * value) / most).toFixed(2)}%"></i></div><span class="num">${count(value)}</span><span class="diff${isBad ? ' bad' : ''}">${text}</span>`
-  })
-  return `<div class="card stages">${rows.join('')}</div>`
+  const most = Math.max(1, ...stages.map(({ value }) => value ?? 0))
+  const isLost = reconciliation !== undefined && reconciliation.lost > 0
+  return `<div class="card stages">${stages.map((stage) => stageRow(stage, most, isLost)).join('')}</div>`
+}
+
+interface Stage {
+  readonly name: string
+  readonly value: number | undefined
+  readonly before: number | undefined
+  readonly why: string
+}
+
+function stageRow({ name, value, before, why }: Stage, most: number, isLost: boolean): string {
+  if (value === undefined)
+    return `<span>${name}</span><span class="muted">not measured</span><span class="num">–</span><span class="diff"></span>`
+  const difference = before === undefined ? 0 : value - before
+  const words = difference > 0 ? `${count(difference)} more: sent again` : `${count(-difference)} fewer`
+  const isBad = difference < 0 && name === 'stored' && isLost
+  return `<span>${name}</span><div class="bar"><i style="width:${((100 * value) / most).toFixed(2)}%"></i></div><span class="num">${count(value)}</span><span class="diff${isBad ? ' bad' : ''}">${difference === 0 ? why : words}</span>`
 }
 
 function latencyTable({ latency }: LoadResult): string {
@@ -207,7 +221,7 @@ function generatorOf({ generators, connections, validity }: LoadResult): string 
       `<tr><td>generator ${index}</td><td class="n">${percent(cpuShare)}</td><td class="n">${milliseconds(loopDelayMsP99)}</td><td class="n">${milliseconds(loopDelayMsMax)}</td></tr>`,
   )
   const lost = connections.lost + connections.refused
-  const note = `${validity.isValid ? 'The generator kept its schedule.' : 'The generator did not keep up.'} ${count(connections.opened)} connections were opened${lost > 0 ? `, ${count(connections.lost)} lost and ${count(connections.refused)} refused (last: ${connections.lastFault})` : ', none lost'}.`
+  const note = `${validity.isValid ? 'The generator kept its schedule.' : 'The generator did not keep up.'} ${count(connections.opened)} connections were opened${lost > 0 ? `, ${count(connections.lost)} lost and ${count(connections.refused)} refused${connections.lastFault === '' ? '' : ` (last: ${connections.lastFault})`}` : ', none lost'}.`
   return `<div class="card scroll"><p style="margin:0 0 8px">${escaped(note)}</p><table><tr><th></th><th class="n">CPU, of a core</th><th class="n">event-loop delay p99</th><th class="n">max</th></tr>${rows.join('')}</table></div>`
 }
 

@@ -50,6 +50,7 @@ figcaption small{display:block;color:var(--muted);font-size:13px;min-height:1.5e
 .stages .bar i{display:block;height:100%;background:var(--c1);border-radius:5px;min-width:2px}
 .stages .num{text-align:right;font-weight:600}.stages .diff{color:var(--muted);font-size:13px;min-width:12ch}
 .stages .diff.bad{color:var(--bad)}
+@media (max-width:640px){.stages{grid-template-columns:max-content 1fr max-content}.stages .diff{display:none}}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:14px}
 th{font-weight:500;color:var(--muted);text-align:left;font-size:13px}
