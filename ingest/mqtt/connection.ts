@@ -186,7 +186,9 @@ export class Connection implements BatchOwner {
     this.#edge.logger.debug('connection ended', { code: error.code, remote: this.#transport.remoteAddress })
     const farewell = this.#farewell(before, error)
     if (farewell) this.#transport.write(farewell)
-    this.#transport.end()
+    // Whoever never said a word is owed none, and in a flood must not stay until it closes by itself.
+    if (before === 'waiting' && !farewell) this.#transport.destroy()
+    else this.#transport.end()
     this.#publishWill()
   }
 

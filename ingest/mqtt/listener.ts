@@ -21,7 +21,8 @@ export interface Listener {
  */
 export async function listenMqtt(edge: EdgeContext, host: string, port: number, tls?: TlsFiles): Promise<Listener> {
   const { server, unwatch } = tls === undefined ? tcpServer(edge) : tlsServer(edge, tls)
-  server.maxConnections = socketsMax(edge.connectionsMax) // counts handshakes that have not ended, too
+  // Counts also handshakes that have not ended and sockets that are being closed; `admitSocket` is the finer bound.
+  server.maxConnections = 2 * socketsMax(edge.connectionsMax) + 1_000
   try {
     await listening(server, host, port)
   } catch (error) {
@@ -68,7 +69,8 @@ function tlsServer(edge: EdgeContext, files: TlsFiles): WatchingServer {
     },
     (socket) => attach(edge, socket, socket),
   )
-  server.on('tlsClientError', ignoreError) // a port scan, a plain-text client: nothing of ours
+  // A port scan, a plain-text client, or a handshake that took too long, which the library tells of but leaves open.
+  server.on('tlsClientError', (_error, socket) => socket.destroy())
   const unwatch = watchTlsFiles(files, () => {
     try {
       server.setSecureContext({ ...readTlsSecrets(files, edge.clock.nowMs()), ...sessions })

@@ -1,0 +1,463 @@
+/** What a hostile network may try against everything as a user runs it (docs/SECURITY.md): identities required, TLS beside plain. */
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect as connectTcp, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import mqtt, { type MqttClient } from 'mqtt'
+import { generate, type Packet, parser as packetParser } from 'mqtt-packet'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { makeCertificate } from '#control/auth/certificate-maker.ts'
+import { createSasToken } from '#control/auth/sas-token.ts'
+import { limits } from '#schemas/limits.ts'
+import { type RunningPenstock, startPenstock } from './testbed/penstock.ts'
+
+const secret = () => randomBytes(32).toString('base64')
+const ownerKey = secret()
+const deviceKey = secret()
+const secondKey = secret()
+const guessedKey = secret()
+const clickhousePassword = `clickhouse-${randomBytes(12).toString('hex')}`
+/** Whatever was told to a client, to be searched for secrets at the end. */
+const told: string[] = []
+/** Tokens that were sent. */
+const tokens: string[] = []
+
+const connectionsMax = 100
+const deviceFailures = 10
+let dataDir = ''
+let penstock: RunningPenstock
+let host = '127.0.0.1'
+let mqttPort = 0
+let mqttsPort = 0
+let httpPort = 0
+let httpsPort = 0
+
+beforeAll(async () => {
+  dataDir = mkdtempSync(join(tmpdir(), 'penstock-attacks-'))
+  const nowMs = Date.now()
+  const server = makeCertificate({
+    commonName: 'localhost',
+    hosts: ['localhost', '127.0.0.1'],
+    notBeforeMs: nowMs - 60_000,
+    notAfterMs: nowMs + 86_400_000,
+    use: 'server',
+  })
+  writeFileSync(join(dataDir, 'server.pem'), server.certificatePem)
+  writeFileSync(join(dataDir, 'server.key'), server.privateKeyPem, { mode: 0o600 })
+  penstock = await startPenstock(dataDir, {
+    PENSTOCK_IDENTITIES: 'required',
+    PENSTOCK_OWNER_KEY: ownerKey,
+    PENSTOCK_CLICKHOUSE_PASSWORD: clickhousePassword,
+    PENSTOCK_TLS_CERT: join(dataDir, 'server.pem'),
+    PENSTOCK_TLS_KEY: join(dataDir, 'server.key'),
+    PENSTOCK_MQTTS_PORT: '0',
+    PENSTOCK_HTTPS_PORT: '0',
+    PENSTOCK_EDGE_CONNECTIONS_MAX: String(connectionsMax),
+    PENSTOCK_DEVICE_FAILURES_PER_MINUTE: String(deviceFailures),
+    PENSTOCK_DEVICE_QUOTAS: 'throttled messages:10',
+    PENSTOCK_LOG_LEVEL: 'debug',
+  })
+  host = new URL(penstock.httpUrl).hostname
+  const portOf = (scheme: string): number =>
+    Number(new RegExp(`${scheme}://[^:\\s]+:(\\d+)`).exec(penstock.output())?.[1])
+  mqttPort = portOf('mqtt')
+  mqttsPort = portOf('mqtts')
+  httpPort = Number(new URL(penstock.httpUrl).port)
+  httpsPort = portOf('https')
+  for (const deviceId of ['honest', 'victim', 'noisy', 'throttled', hostileId]) await register(deviceId)
+})
+
+afterAll(async () => {
+  await penstock?.stop()
+  rmSync(dataDir, { recursive: true, force: true })
+})
+
+/** Allowed by the registry, and as near to SQL as an id may come. */
+const hostileId = "x'or(1=1)"
+
+function ownerToken(): string {
+  const content = { scope: 'localhost', key: ownerKey, policyName: 'iothubowner', expiresAtMs: Date.now() + 600_000 }
+  return kept(createSasToken(content))
+}
+
+function deviceToken(deviceId: string, key = deviceKey): string {
+  return kept(createSasToken({ scope: `localhost/devices/${deviceId}`, key, expiresAtMs: Date.now() + 600_000 }))
+}
+
+function kept(token: string): string {
+  tokens.push(token)
+  return token
+}
+
+async function ask(path: string, init: RequestInit = {}): Promise<{ status: number; text: string; headers: Headers }> {
+  const response = await fetch(`${penstock.httpUrl}${path}`, init)
+  const text = await response.text()
+  told.push(text, JSON.stringify([...response.headers]))
+  return { status: response.status, text, headers: response.headers }
+}
+
+async function register(deviceId: string): Promise<void> {
+  const authentication = { type: 'sas', symmetricKey: { primaryKey: deviceKey, secondaryKey: secondKey } }
+  const response = await fetch(`${penstock.httpUrl}/devices/${encodeURIComponent(deviceId)}`, {
+    method: 'PUT',
+    headers: { Authorization: ownerToken(), 'Content-Type': 'application/json' },
+    body: JSON.stringify({ deviceId, status: 'enabled', authentication }),
+  })
+  expect(response.status, await response.text()).toBe(200)
+}
+
+function send(deviceId: string, body: string, headers: Record<string, string> = {}): ReturnType<typeof ask> {
+  return ask(`/devices/${encodeURIComponent(deviceId)}/messages/events?api-version=2020-03-13`, {
+    method: 'POST',
+    headers: { Authorization: deviceToken(deviceId), ...headers },
+    body,
+  })
+}
+
+async function rows(statement: string): Promise<string> {
+  const headers = { 'X-ClickHouse-User': 'default', 'X-ClickHouse-Key': clickhousePassword }
+  const response = await fetch(penstock.clickhouseUrl, { method: 'POST', headers, body: statement })
+  return (await response.text()).trim()
+}
+
+/** Polls until the statement answers as expected; the test's own time-out bounds it. */
+async function until(statement: string, expected: string): Promise<void> {
+  while ((await rows(statement)) !== expected) await new Promise((resolve) => setTimeout(resolve, 50))
+}
+
+/** Polls until the metrics say so: processes report theirs once a second. */
+async function untilMetrics(expected: RegExp): Promise<void> {
+  while (!expected.test((await ask('/metrics')).text)) await new Promise((resolve) => setTimeout(resolve, 50))
+}
+
+function connectDevice(deviceId: string, password = deviceKey): Promise<MqttClient> {
+  return mqtt.connectAsync(penstock.mqttUrl, {
+    clientId: deviceId,
+    username: deviceId,
+    password,
+    protocolVersion: 5,
+    reconnectPeriod: 0,
+  })
+}
+
+/** Everything one raw connection is answered, once the other side has closed it. */
+function exchange(port: number, bytes: Buffer | string): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const parts: Buffer[] = []
+    const socket = connectTcp(port, host, () => socket.write(bytes))
+    socket.on('data', (part) => parts.push(part))
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      told.push(Buffer.concat(parts).toString('latin1'))
+      resolve(Buffer.concat(parts))
+    })
+  })
+}
+
+function connectPacket(clientId: string, password: string): Buffer {
+  const client = { clientId, username: clientId, password: Buffer.from(password) }
+  return generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clean: true, keepalive: 60, ...client })
+}
+
+function firstPacket(bytes: Buffer): (Packet & { reasonCode?: number }) | undefined {
+  let first: Packet | undefined
+  const parser = packetParser({ protocolVersion: 5 })
+  parser.on('packet', (packet: Packet) => {
+    first ??= packet
+  })
+  parser.parse(bytes)
+  return first
+}
+
+describe('slow and silent', () => {
+  test('slow-loris: whoever says nothing, or half a thing, is closed on every port of the edge; others go on', {
+    timeout: 90_000,
+  }, async () => {
+    const honest = await connectDevice('honest')
+    const request = 'POST /devices/honest/messages/events HTTP/1.1\r\nHost: x\r\n'
+    const attempts: [number, Buffer | string][] = [
+      [mqttPort, ''],
+      [mqttPort, connectPacket('honest', deviceKey).subarray(0, 9)],
+      [mqttPort, Buffer.from([0x10])],
+      [mqttsPort, ''],
+      [mqttsPort, Buffer.from([0x16, 3, 1, 2, 0])],
+      [httpPort, ''],
+      [httpPort, request],
+      [httpPort, `${request}Content-Length: 1000\r\n\r\n{`],
+      [httpsPort, ''],
+      [httpsPort, Buffer.from([0x16, 3, 1, 2, 0])],
+    ]
+    const silentSocket = new Promise<void>((resolve) => {
+      const socket = new WebSocket(`ws://${host}:${httpPort}/mqtt`, 'mqtt')
+      socket.addEventListener('close', () => resolve())
+    })
+    await Promise.all([...attempts.map(([port, bytes]) => exchange(port, bytes)), silentSocket])
+    expect(honest.connected).toBe(true)
+    await honest.publishAsync('devices/honest/messages/events/', 'still here', { qos: 1 })
+    await honest.endAsync()
+  })
+
+  test('a flood of half-open connections keeps nobody out [G-4]', { timeout: 90_000 }, async () => {
+    const flood: Socket[] = []
+    const opened: Promise<void>[] = []
+    for (let index = 0; index < 5 * connectionsMax; index++) {
+      const socket = connectTcp(mqttPort, host)
+      socket.on('error', () => {})
+      socket.resume()
+      flood.push(socket)
+      opened.push(new Promise((resolve) => socket.once('connect', resolve).once('close', () => resolve())))
+    }
+    await Promise.all(opened)
+    const honest = await connectDevice('honest')
+    await honest.publishAsync('devices/honest/messages/events/', 'in spite of all', { qos: 1 })
+    await honest.endAsync()
+    for (const socket of flood) socket.destroy()
+    await untilMetrics(/penstock_edge_sockets_refused_total\{reason="silent"\} [1-9]/)
+  })
+})
+
+describe('oversized', () => {
+  test('whatever is larger than its limit is refused as such, on every way in', async () => {
+    const open = connectPacket('honest', deviceKey)
+    const largest = limits.packetBytesMax
+    // Only the head of the packet: its length alone decides.
+    const head = Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f])
+    const answer = await exchange(mqttPort, Buffer.concat([open, head, Buffer.alloc(64)]))
+    expect(answer.includes(0x95)).toBe(true) // in a CONNACK or a DISCONNECT, whichever is due
+    await exchange(mqttPort, Buffer.concat([Buffer.from([0x10, 0xff, 0xff, 0xff, 0x7f]), Buffer.alloc(64)]))
+    const topic = `devices/honest/messages/events/${'a'.repeat(limits.topicBytesMax)}`
+    const long = generate(
+      { cmd: 'publish', topic, payload: '', qos: 0, dup: false, retain: false },
+      { protocolVersion: 5 },
+    )
+    await exchange(mqttPort, Buffer.concat([open, long]))
+    expect((await send('honest', 'x'.repeat(limits.httpBodyBytesMax + 1))).status).toBe(413)
+    expect((await send('honest', 'x'.repeat(limits.bodyBytesMax + 1))).status).toBe(413)
+    const properties = { 'iothub-app-a': 'x'.repeat(600_000) }
+    const batch = JSON.stringify([{ body: '', properties }])
+    expect((await send('honest', batch, { 'Content-Type': 'application/vnd.microsoft.iothub.json' })).status).toBe(413)
+    const header = `GET /healthz HTTP/1.1\r\nHost: x\r\nX-Large: ${'x'.repeat(largest)}\r\n\r\n`
+    expect((await exchange(httpPort, header)).toString()).not.toContain('200 OK')
+    const lies = 'POST /devices/honest/messages/events HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999\r\n\r\n'
+    expect((await exchange(httpPort, lies)).toString()).not.toContain(' 204 ')
+    const closed = new Promise<void>((resolve) => {
+      const socket = new WebSocket(`ws://${host}:${httpPort}/mqtt`, 'mqtt')
+      socket.addEventListener('open', () => socket.send(new Uint8Array(limits.webSocketMessageBytesMax + 1)))
+      socket.addEventListener('close', () => resolve())
+    })
+    await closed
+    expect((await ask('/readyz')).status).toBe(200)
+  })
+})
+
+describe('injection', () => {
+  test('what a device says about itself stays data: in rows, in metrics, in logs, in headers', async () => {
+    const hostile = `a\r\nSet-Cookie: b=c\r\n\r\n"'\\;DROP TABLE penstock.telemetry--\t{reason="x"}`
+    const bag = `p=${encodeURIComponent(hostile)}`
+    const client = await connectDevice(hostileId)
+    await client.publishAsync(`devices/${hostileId}/messages/events/${bag}`, "');DROP TABLE penstock.telemetry--", {
+      qos: 1,
+    })
+    await client.endAsync()
+    const where = "device_id = 'x\\'or(1=1)'"
+    await until(`SELECT count() FROM penstock.telemetry WHERE ${where}`, '1')
+    expect(
+      JSON.parse(await rows(`SELECT properties['p'] AS p FROM penstock.telemetry WHERE ${where} FORMAT JSONEachRow`)),
+    ).toEqual({ p: hostile })
+    expect((await ask('/metrics')).text).not.toMatch(/DROP|Set-Cookie|or\(1=1\)/)
+    for (const id of ['a\nforged log line', 'a\0b', 'a/../b/c', 'a b', '../x', 'é']) {
+      const answer = firstPacket(await exchange(mqttPort, connectPacket(id, deviceKey)))
+      if (answer !== undefined) expect(answer).toMatchObject({ cmd: 'connack' })
+      if (answer !== undefined) expect(answer.reasonCode).toBeGreaterThanOrEqual(0x80)
+    }
+    for (const id of ['%0d%0aX-Injected:%201', '%00', '%2e%2e%2f', 'a%2fb', '%ff', '%']) {
+      const answer = await ask(`/devices/${id}/messages/events`, {
+        method: 'POST',
+        headers: { Authorization: deviceToken('honest') },
+        body: 'x',
+      })
+      expect(answer.status, id).toBeGreaterThanOrEqual(400)
+      expect(answer.status, id).toBeLessThan(500)
+      expect(answer.headers.get('x-injected')).toBeNull()
+    }
+    expect(penstock.output()).not.toMatch(/^forged log line/m)
+  })
+
+  test('a path leads nowhere but to what is served there', async () => {
+    const paths = [
+      '/../../../etc/passwd',
+      '/%2e%2e/%2e%2e/etc/passwd',
+      '/..%2f..%2fetc%2fpasswd',
+      '/healthz/../../etc/passwd',
+      '//etc/passwd',
+      '/devices/../../etc/passwd',
+      '/\\..\\..\\etc\\passwd',
+      '/api/../devices',
+    ]
+    for (const path of paths) {
+      const answer = (
+        await exchange(httpPort, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+      ).toString()
+      expect(answer, path).toMatch(/^HTTP\/1\.1 4\d\d/)
+      expect(answer, path).not.toContain('root:')
+    }
+  })
+
+  test('two requests in one, and one in another, are what they say or refused', async () => {
+    const smuggled = 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'
+    const both = `POST /devices/honest/messages/events HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`
+    expect((await exchange(httpPort, both)).toString()).not.toContain('penstock_edge_connections')
+  })
+})
+
+describe('the noisiest devices', () => {
+  test('are told to a service that proves itself, and to nobody else', async () => {
+    for (let count = 0; count < 20; count++) expect((await send('noisy', 'loud')).status).toBe(204)
+    const answer = await ask('/api/noisiest?top=3', { headers: { Authorization: ownerToken() } })
+    expect(answer.status).toBe(200)
+    const { byMessages } = JSON.parse(answer.text) as { byMessages: { deviceId: string; amount: number }[] }
+    expect(byMessages.length).toBeGreaterThan(0)
+    expect(byMessages.length).toBeLessThanOrEqual(3)
+    const refused: Record<string, string>[] = [
+      {},
+      { Authorization: deviceToken('honest') },
+      { Authorization: 'SharedAccessSignature x' },
+    ]
+    for (const headers of refused) expect((await ask('/api/noisiest', { headers })).status).toBe(401)
+  })
+})
+
+describe('guessing', () => {
+  test('wrong keys over HTTP and MQTT are counted by device and address, then not looked at; others are let in', async () => {
+    const statuses: number[] = []
+    let retryAfter: string | null = null
+    while (statuses.length < 2 * deviceFailures && statuses.at(-1) !== 429) {
+      const headers = { Authorization: deviceToken('victim', guessedKey) }
+      const answer = await ask('/devices/victim/messages/events', { method: 'POST', headers, body: 'x' })
+      statuses.push(answer.status)
+      retryAfter = answer.headers.get('retry-after')
+    }
+    expect(statuses.slice(0, deviceFailures)).toEqual(Array.from({ length: deviceFailures }, () => 401))
+    expect(statuses.at(-1)).toBe(429)
+    expect(Number(retryAfter)).toBeGreaterThan(0)
+    const answer = firstPacket(await exchange(mqttPort, connectPacket('victim', guessedKey)))
+    expect(answer).toMatchObject({ cmd: 'connack', reasonCode: 0x9f })
+    expect((await send('honest', 'untouched')).status).toBe(204)
+    await untilMetrics(/penstock_edge_over_limit_total\{reason="INGEST_FAILURES_EXCEEDED"\} [1-9]/)
+  })
+
+  test('unknown devices and wrong keys are told the same', async () => {
+    const [unknown, wrong] = await Promise.all(
+      ['nobody', 'honest'].map(async (id) => firstPacket(await exchange(mqttPort, connectPacket(id, guessedKey)))),
+    )
+    expect(unknown).toEqual(wrong)
+  })
+})
+
+describe('quotas and events', () => {
+  test('over its quota a device is slowed and then told so: HTTP 429 with the time to come back', async () => {
+    const lines = Array.from({ length: 60 }, (_, index) => String(index)).join('\n')
+    const headers = { 'Content-Type': 'application/x-ndjson' }
+    expect((await send('throttled', lines, headers)).status).toBe(204)
+    const second = await send('throttled', lines, headers)
+    expect(second.status).toBe(429)
+    expect(Number(second.headers.get('retry-after'))).toBeGreaterThan(1)
+    await until("SELECT count() FROM penstock.telemetry WHERE device_id = 'throttled'", '60')
+  })
+
+  test('who was created, connected, ended and was deleted becomes rows, each once and in order', {
+    timeout: 60_000,
+  }, async () => {
+    const deviceId = 'eventful'
+    await register(deviceId)
+    const first = await connectDevice(deviceId)
+    const second = await connectDevice(deviceId) // takes over
+    await second.endAsync()
+    first.end(true)
+    // The edge's events come from another process than the registry's: deleted only once the end was told.
+    const told = `SELECT count() FROM penstock.device_events WHERE device_id = '${deviceId}'`
+    await until(told, '5')
+    const headers = { Authorization: ownerToken(), 'If-Match': '*' }
+    expect((await fetch(`${penstock.httpUrl}/devices/${deviceId}`, { method: 'DELETE', headers })).status).toBe(204)
+    await until(told, '6')
+    const query = `SELECT event, reason FROM penstock.device_events WHERE device_id = '${deviceId}' ORDER BY sequence FORMAT TSV`
+    expect((await rows(query)).split('\n').map((line) => line.trimEnd())).toEqual([
+      'created',
+      'connected',
+      'disconnected\tINGEST_TAKE_OVER',
+      'connected',
+      'disconnected\tCLOSED_BY_CLIENT',
+      'deleted',
+    ])
+  })
+})
+
+describe('secrets', () => {
+  test('none is in logs, metrics, rows of errors or answers, whatever went wrong before', {
+    timeout: 60_000,
+  }, async () => {
+    await exchange(mqttPort, connectPacket('honest', `${deviceToken('honest')}x`))
+    await exchange(mqttPort, Buffer.concat([connectPacket('honest', deviceKey), Buffer.from([0xf7, 0])]))
+    await exchange(
+      httpPort,
+      `GET /devices/honest HTTP/1.1\r\nHost: x\r\nAuthorization: ${deviceKey}\r\nConnection: close\r\n\r\n`,
+    )
+    const wrong = { Authorization: ownerToken(), 'Content-Type': 'application/json' }
+    const authentication = { type: 'sas', symmetricKey: { primaryKey: deviceKey, secondaryKey: 'short' } }
+    const body = JSON.stringify({ deviceId: 'honest', authentication })
+    await ask('/devices/honest', { method: 'PUT', headers: wrong, body })
+    await ask('/devices/honest', { method: 'PUT', headers: wrong, body: `${body}}` })
+    await ask('/devices/query', {
+      method: 'POST',
+      headers: wrong,
+      body: JSON.stringify({ query: 'SELECT * FROM secrets' }),
+    })
+    const clickhouse = await fetch(
+      `${penstock.clickhouseUrl}/?user=default&password=${clickhousePassword}x&query=SELECT+1`,
+    )
+    told.push(await clickhouse.text())
+    told.push((await ask('/metrics')).text)
+    const everything = [penstock.output(), ...told].join('\n')
+    const signatures = tokens.map((token) => /sig=([^&]+)/.exec(token)?.[1] ?? '')
+    for (const [name, value] of Object.entries({ ownerKey, deviceKey, secondKey, guessedKey, clickhousePassword }))
+      for (const form of [
+        value,
+        encodeURIComponent(value),
+        Buffer.from(value).toString('hex'),
+        Buffer.from(value, 'base64').toString('latin1'),
+      ])
+        expect(everything.includes(form), name).toBe(false)
+    for (const signature of signatures) {
+      expect(signature.length).toBeGreaterThan(40)
+      expect(everything.includes(signature)).toBe(false)
+      expect(everything.includes(decodeURIComponent(signature))).toBe(false)
+    }
+  })
+})
+
+// Last, since it keeps this machine's services off.
+describe('guessing as a service', () => {
+  test('services that fail are refused too, and then kept off', async () => {
+    const codes: number[] = []
+    while (codes.length < 3 * deviceFailures && codes.at(-1) !== 429) {
+      const authorization = kept(
+        createSasToken({
+          scope: 'localhost',
+          key: guessedKey,
+          policyName: 'iothubowner',
+          expiresAtMs: Date.now() + 60_000,
+        }),
+      )
+      codes.push(
+        (
+          await ask(codes.length % 2 ? '/devices/honest' : '/api/noisiest', {
+            headers: { Authorization: authorization },
+          })
+        ).status,
+      )
+    }
+    expect(codes[0]).toBe(401)
+    expect(codes.at(-1)).toBe(429)
+  })
+})
