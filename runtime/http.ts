@@ -10,7 +10,6 @@
 
 import {
   App,
-  type HttpRequest as NativeRequest,
   type HttpResponse as NativeResponse,
   SSLApp,
   type TemplatedApp,
@@ -21,7 +20,7 @@ import {
 import { type AddressInfo, createServer } from 'node:net'
 import { PenstockError } from '#schemas/errors.ts'
 import { answer, type HttpAnswer, readBody, textAnswer } from './http-answer.ts'
-import { type HttpRequest, requestOf } from './http-request.ts'
+import { type HttpRequest, parameterCountOf, requestOf } from './http-request.ts'
 import type { Logger } from './logger.ts'
 import { silentLogger } from './logger.ts'
 
@@ -91,7 +90,10 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   const router: HttpRouter = {
     app,
     route(route) {
-      app[methods[route.method]](route.pattern, (response, request) => serve(options, open, route, response, request))
+      const parameterCount = parameterCountOf(route.pattern)
+      app[methods[route.method]](route.pattern, (response, native) =>
+        serve(options, open, route, response, requestOf(native, response, parameterCount)),
+      )
     },
   }
   options.routes?.(router)
@@ -155,9 +157,8 @@ function serve(
   open: OpenRequests,
   route: HttpRoute,
   response: NativeResponse,
-  nativeRequest: NativeRequest,
+  request: HttpRequest,
 ): void {
-  const request = requestOf(nativeRequest, response, route.pattern)
   open.count++
   let finished = false
   const finish = (result: HttpAnswer | undefined, closeConnection = false) => {
