@@ -66,8 +66,6 @@ const writeBytes = 64 * 1024
 /** Write buffers of all connections of a process together, when every one of them is held back. */
 const writeBytesTotalMax = 128 * 1024 * 1024
 const tickMs = 1
-/** A schedule's integral is a sum of fractions; the last message of a segment must not fall to a rounding error. */
-const countTolerance = 1e-6
 const pingMs = 20_000
 /** Connects under way at once: below every default accept backlog. */
 const connectingMax = 100
@@ -218,7 +216,7 @@ export class Generator {
   #scheduleUntil(atUs: number, schedule: RateSchedule): void {
     const { burst } = this.#options
     const atS = (atUs - this.#startUs) / 1e6
-    const target = Math.min(this.#quota, Math.floor(schedule.countAt(atS) + countTolerance))
+    const target = Math.min(this.#quota, schedule.dueAt(atS))
     while (this.#scheduled < target) {
       const device = this.#devices[this.#turns.deviceOf(Math.floor(this.#scheduled / burst))]
       const count = Math.min(burst - (this.#scheduled % burst), target - this.#scheduled)

@@ -1,6 +1,6 @@
 import type { ClickhouseRows } from './clickhouse-rows.ts'
 import { type MetricSums, messagesOnLog, metricSums } from './target-metrics.ts'
-import { type ProcessUsage, processesOfTarget, UsageSampler } from './target-processes.ts'
+import { halve, type ProcessUsage, pointsKept, processesOfTarget, UsageSampler } from './target-processes.ts'
 
 /** Rows stored so far at a moment of the run. */
 export interface StoredPoint {
@@ -26,7 +26,6 @@ export interface ObserverOptions {
 }
 
 const sampleMs = 1_000
-const storedPointsMax = 4_000
 /** Roles report to the supervisor about once a second; the last figures come a little later than the last message. */
 const settleMsMax = 4_000
 
@@ -97,8 +96,8 @@ export class TargetObserver {
     this.#isLooking = true
     this.usage.sample(this.#atS())
     const rows = await this.#options.rows?.tableRows().catch(() => undefined)
-    if (rows !== undefined && this.#stored.length < storedPointsMax)
-      this.#stored.push({ atS: this.#atS(), rows: Math.max(0, rows - this.#options.rowsBefore) })
+    if (this.#stored.length >= pointsKept) halve(this.#stored)
+    if (rows !== undefined) this.#stored.push({ atS: this.#atS(), rows: Math.max(0, rows - this.#options.rowsBefore) })
     this.#lagRecords = (await this.#metrics())?.get('penstock_worker_lag_records')
     this.#isLooking = false
   }

@@ -24,12 +24,13 @@ test.each(Object.entries(shapes))('%s: a message is due at its moment, and not b
   for (let number = 0; number < total; number++) {
     const atS = schedule.secondsOf(number)
     expect(atS).toBeGreaterThanOrEqual(before)
-    expect(schedule.countAt(atS + 1e-6)).toBeGreaterThanOrEqual(number)
-    expect(schedule.countAt(atS - 1e-6)).toBeLessThanOrEqual(number + 1e-3)
+    expect(schedule.dueAt(atS)).toBeGreaterThanOrEqual(number + 1)
+    if (number > 0 && atS > before) expect(schedule.dueAt((atS + before) / 2)).toBeLessThanOrEqual(number)
     before = atS
   }
-  expect(schedule.countAt(schedule.seconds)).toBeCloseTo(schedule.total, 6)
-  expect(schedule.countAt(1e9)).toBeCloseTo(schedule.total, 6)
+  expect(schedule.dueAt(0)).toBe(1)
+  expect(schedule.dueAt(schedule.seconds)).toBe(total)
+  expect(schedule.dueAt(1e9)).toBe(total)
 })
 
 test('no message falls into a pause', () => {
@@ -38,11 +39,22 @@ test('no message falls into a pause', () => {
   for (let number = 60; number < 150; number++) expect(schedule.secondsOf(number)).toBeGreaterThanOrEqual(4)
 })
 
+test('nothing is due in a pause before the first message', () => {
+  const schedule = new RateSchedule(
+    [
+      { seconds: 3, from: 0, to: 0 },
+      { seconds: 1, from: 10, to: 10 },
+    ],
+    1,
+  )
+  expect([0, 2.9, 3.01, 3.15, 9].map((atS) => schedule.dueAt(atS))).toEqual([0, 0, 1, 2, 10])
+})
+
 test('shares of several processes add up to the whole', () => {
   const parts = [0.5, 0.3, 0.2].map((factor) => new RateSchedule(shapes.spike as RateSegment[], factor))
   const whole = new RateSchedule(shapes.spike as RateSegment[], 1)
   for (const atS of [0.5, 3.2, 4, 6.9])
-    expect(parts.reduce((sum, part) => sum + part.countAt(atS), 0)).toBeCloseTo(whole.countAt(atS), 6)
+    expect(parts.reduce((sum, part) => sum + part.integralAt(atS), 0)).toBeCloseTo(whole.integralAt(atS), 6)
 })
 
 test.each([0, 0.8, 1.2])(

@@ -21,6 +21,9 @@ interface PlacedSegment extends RateSegment {
   readonly count: number
 }
 
+/** An integral is a sum of fractions; the last message of a segment must not fall to a rounding error. */
+const countTolerance = 1e-6
+
 export class RateSchedule {
   readonly seconds: number
   /** Messages of the whole schedule. */
@@ -45,8 +48,19 @@ export class RateSchedule {
     this.#steady = this.#segments.length === 1 && only?.from === only?.to ? only?.from : undefined
   }
 
-  /** Messages due at a moment. @param atS seconds from the first moment */
-  countAt(atS: number): number {
+  /**
+   * Messages due by a moment: those whose `secondsOf` has come. The first is due at the first moment, not one interval later.
+   * @param atS seconds from the first moment
+   */
+  dueAt(atS: number): number {
+    const all = Math.ceil(this.total - countTolerance)
+    const count = Math.min(all, Math.floor(this.integralAt(atS) + countTolerance) + 1)
+    // Before a rate that begins at zero, or in a pause, the integral has reached a message that is due only at its end.
+    return count > 0 && this.secondsOf(count - 1) > atS + countTolerance ? count - 1 : count
+  }
+
+  /** The integral of the rate up to a moment. */
+  integralAt(atS: number): number {
     const s = Math.min(atS, this.seconds)
     const segment = this.#segments.findLast(({ beginS }) => beginS <= s)
     if (!segment) return 0

@@ -73,6 +73,16 @@ export function nameOf(commandLine: string): string {
 /** CPU is counted in ticks of 10 ms; over less time than this its share is noise. */
 const intervalSMin = 0.5
 
+/** Samples kept of each series, however long the run: older ones get sparser. */
+export const pointsKept = 4_000
+
+/** Drops every other point in place. */
+export function halve(points: unknown[]): void {
+  let kept = 0
+  for (let index = 0; index < points.length; index += 2) points[kept++] = points[index]
+  points.length = kept
+}
+
 /** Samples processes about once a second. Costs two small files of /proc a process. */
 export class UsageSampler {
   readonly #targets: readonly TargetProcess[]
@@ -93,6 +103,7 @@ export class UsageSampler {
         if (before) {
           const cpuShare = (cpuSeconds - before.cpuSeconds) / (atS - before.atS)
           const points = this.#points.get(pid) ?? []
+          if (points.length >= pointsKept) halve(points)
           points.push({ atS, cpuShare, residentBytes: residentBytesOf(pid) })
           this.#points.set(pid, points)
         }

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
 import { messagesOnLog, sumsOf } from './target-metrics.ts'
-import { isLocal, nameOf, portOf, processesOfTarget, UsageSampler } from './target-processes.ts'
+import { halve, isLocal, nameOf, pointsKept, portOf, processesOfTarget, UsageSampler } from './target-processes.ts'
 import { validityLimits, validityOf } from './validity.ts'
 
 test('series of one name are summed, whatever their labels', () => {
@@ -68,4 +68,15 @@ test('a run is valid up to the limits of its generator, and not beyond them', ()
   expect(over({ generators: [generator, { ...generator, loopDelayMsP99: 51 }] })).toContain('process 1 was late')
   expect(over({ driftMsP99: 51 })).toContain('drifted')
   expect(validityOf({ ...run, isScheduled: false, driftMsP99: 900 }).isValid).toBe(true)
+})
+
+test('a soak of a week keeps a bounded number of samples, its first and its latest', () => {
+  const points: number[] = []
+  for (let second = 0; second < 7 * 86_400; second++) {
+    if (points.length >= pointsKept) halve(points)
+    points.push(second)
+  }
+  expect(points.length).toBeLessThanOrEqual(pointsKept)
+  expect([points[0], points.at(-1)]).toEqual([0, 7 * 86_400 - 1])
+  expect(points.every((second, index) => index === 0 || second > (points[index - 1] ?? 0))).toBe(true)
 })
