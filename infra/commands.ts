@@ -61,9 +61,12 @@ export async function runDeadLetters(settings: Settings, words: readonly string[
         write(renderDeadLetter(await readDeadLetter(letters, letterIdFromText(id))))
         return
       case 'replay': {
-        const telemetry = await openRoleLog(settings, logger)
-        const offset = await replayDeadLetter(letters, telemetry, letterIdFromText(id), Date.now())
-        await telemetry.close()
+        const { topic } = await readDeadLetter(letters, letterIdFromText(id))
+        // Back to where it came from: device events have a topic of their own.
+        const isEvent = topic === `${settings.topicPrefix}.events`
+        const home = await openRoleLog(settings, logger, isEvent ? 'events' : 'telemetry')
+        const offset = await replayDeadLetter(letters, home, letterIdFromText(id), Date.now())
+        await home.close()
         write(`replayed as offset ${offset}`)
         return
       }

@@ -1,14 +1,14 @@
-import type { Log } from '#pipeline/log/log.ts'
 import { openClickHouseSink } from '#pipeline/sinks/clickhouse-sink.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import type { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
 import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
-import { sleep, systemClock } from '#runtime/clock.ts'
+import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { eventsWanted } from './events.ts'
+import { keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
 
 /**
@@ -24,6 +24,8 @@ export async function deliverEvents(
   if (!eventsWanted(settings)) return undefined
   const log = await openRoleLog(settings, logger, 'events')
   const tables = { replicated: settings.clickhouseReplicated === 'yes', ttlDays: 0 }
+  // Its own series: lag and rows of events are not those of telemetry.
+  const metrics = new Metrics<MetricName>(metricsTable)
   const worker = await startWorker({
     log,
     // Members of one Kafka group read the same topics, so events have a group of their own.
@@ -31,12 +33,22 @@ export async function deliverEvents(
     sink: await openClickHouseSink({ warehouse, tables, tablesReady: true, table: 'device_events', logger }),
     deadLetters,
     logger,
-    // Its own series: lag and rows of events are not those of telemetry.
-    metrics: new Metrics<MetricName>(metricsTable),
+    metrics,
     insertDelayMs: settings.insertDelayMs,
   })
   const stopping = new AbortController()
-  const retention = settings.kafkaBrokers === undefined ? keepShort(settings, log, logger, stopping.signal) : undefined
+  const retention =
+    settings.kafkaBrokers === undefined
+      ? keepRetention({
+          log,
+          ageMsMax: settings.logRetentionHours * 3_600_000,
+          partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
+          logger,
+          metrics,
+          clock: systemClock,
+          stopping: stopping.signal,
+        })
+      : undefined
   return {
     finished: worker.finished,
     close: async () => {
@@ -44,24 +56,5 @@ export async function deliverEvents(
       await Promise.all([worker.close(), retention])
       await log.close()
     },
-  }
-}
-
-const retentionDelayMs = 60_000
-
-/** Removes delivered events by the same rule as telemetry; Kafka does this itself. */
-async function keepShort(settings: Settings, log: Log, logger: Logger, stopping: AbortSignal): Promise<void> {
-  while (!stopping.aborted) {
-    try {
-      await log.retain({
-        nowMs: systemClock.nowMs(),
-        ageMsMax: settings.logRetentionHours * 3_600_000,
-        partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
-        force: false,
-      })
-    } catch (error) {
-      logger.warn('log retention of events failed and is tried again', { error })
-    }
-    await sleep(systemClock, retentionDelayMs, stopping)
   }
 }
