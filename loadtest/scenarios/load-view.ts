@@ -2,7 +2,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import type { ClickhouseRows } from '../clickhouse-rows.ts'
 import type { GeneratorProgress } from '../generator.ts'
 
-/** So long nothing may move while a scenario waits for it; longer than any time-out of the delivery protocol. */
+/** So long what a scenario waits for may stand still; longer than any time-out of the delivery protocol. */
 const stallMsMax = 240_000
 const pollMs = 50
 
@@ -40,8 +40,11 @@ export class LoadView {
   }
 
   /** Until devices hold `count` acknowledgements over all. */
-  untilAcknowledged(count: number): Promise<void> {
-    return this.until(`${count} messages acknowledged`, () => this.acknowledged >= count)
+  async untilAcknowledged(count: number): Promise<void> {
+    while (this.acknowledged < count) {
+      const before = this.acknowledged
+      await this.until(`${count} messages acknowledged`, () => this.acknowledged > before)
+    }
   }
 
   /** Until so many more are acknowledged than now. */
