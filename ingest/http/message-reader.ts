@@ -148,6 +148,9 @@ function propertiesOf(
   const properties = new Map<string, string>()
   const systemProperties = new Map<string, string>()
   for (const [name, value] of headers) {
+    // HOT: most headers are none of these, and those that are begin with `i` or `d`.
+    const first = name.charCodeAt(0) | 0x20
+    if (first !== 0x69 && first !== 0x64) continue
     const key = name.toLowerCase()
     const system = systemHeaders.get(key)
     if (system !== undefined) systemProperties.set(system, value)

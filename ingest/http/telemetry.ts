@@ -41,10 +41,13 @@ export function routeTelemetry(router: HttpRouter, edge: EdgeContext, authorize:
         ),
       ),
       admit: () => refusalWhenFull(edge),
-      handle: (request, body) =>
-        take(edge, authorize, tls, pattern === moduleOfDevice, request, body).catch((error: unknown) =>
-          faultAnswer(error),
-        ),
+      handle: (request, body) => {
+        try {
+          return take(edge, authorize, tls, pattern === moduleOfDevice, request, body).catch(faultAnswer)
+        } catch (error) {
+          return faultAnswer(error)
+        }
+      },
     })
   }
 }
@@ -57,7 +60,8 @@ function refusalWhenFull(edge: EdgeContext): HttpAnswer | undefined {
 
 const accepted: HttpAnswer = { status: 204, headers: {}, body: '' }
 
-async function take(
+/** HOT: per request; nothing waits but for a look-up, a quota and the log. */
+function take(
   edge: EdgeContext,
   authorize: AuthorizeRequest,
   tls: boolean,
@@ -67,23 +71,35 @@ async function take(
 ): Promise<HttpAnswer> {
   const deviceId = idOf(request.parameter(0))
   const moduleId = hasModule ? idOf(request.parameter(1)) : undefined
-  const confidential = tls || isLoopbackAddress(request.remoteAddress)
-  edge.quotas.admitAttempt(request.remoteAddress, deviceId)
-  try {
-    const authorized = authorize(deviceId, moduleId, request.header('authorization'), confidential)
-    if (authorized) await authorized
-  } catch (error) {
-    if (isPenstockError(error, 'INGEST_NOT_AUTHORIZED')) edge.quotas.attemptFailed(request.remoteAddress, deviceId)
+  const { remoteAddress } = request
+  const confidential = tls || isLoopbackAddress(remoteAddress)
+  const refused = (error: unknown): never => {
+    if (isPenstockError(error, 'INGEST_NOT_AUTHORIZED')) edge.quotas.attemptFailed(remoteAddress, deviceId)
     throw error
   }
+  edge.quotas.admitAttempt(remoteAddress, deviceId)
+  try {
+    const authorized = authorize(deviceId, moduleId, request.header('authorization'), confidential)
+    if (authorized) return authorized.then(() => store(edge, deviceId, moduleId, request, body), refused)
+  } catch (error) {
+    refused(error)
+  }
+  return store(edge, deviceId, moduleId, request, body)
+}
+
+function store(
+  edge: EdgeContext,
+  deviceId: string,
+  moduleId: string | undefined,
+  request: HttpRequest,
+  body: Uint8Array,
+): Promise<HttpAnswer> {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   const messages = readMessages(bytes, request.header('content-type'), request.query('split'), request.headers)
-  if (messages.length === 0) return accepted
+  if (messages.length === 0) return Promise.resolve(accepted)
   const waitMs = edge.quotas.requestWaitMs(deviceId, messages.length, bytes.length)
-  if (waitMs > 0) await sleep(edge.clock, waitMs)
-  await durable(edge, deviceId, moduleId, messages)
-  edge.counters.acknowledged.add(messages.length)
-  return accepted
+  if (waitMs > 0) return sleep(edge.clock, waitMs).then(() => durable(edge, deviceId, moduleId, messages))
+  return durable(edge, deviceId, moduleId, messages)
 }
 
 const idPattern = /^[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}$/
@@ -99,9 +115,13 @@ function durable(
   deviceId: string,
   moduleId: string | undefined,
   messages: readonly HttpMessage[],
-): Promise<void> {
+): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    const owner = new RequestOwner(messages.length, resolve, reject)
+    const settled = (): void => {
+      edge.counters.acknowledged.add(messages.length)
+      resolve(accepted)
+    }
+    const owner = new RequestOwner(messages.length, settled, reject)
     edge.batcher.tick()
     for (const { body, properties, systemProperties } of messages) {
       if (moduleId !== undefined) systemProperties.set('moduleId', moduleId)

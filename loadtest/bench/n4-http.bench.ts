@@ -24,7 +24,7 @@ const autocannon = createRequire(import.meta.url)('autocannon') as Autocannon
 
 const targetCpu = '0'
 const generatorCpu = '1'
-const connections = 200
+const connections = 1_000
 const body = '{"temperature":21.5,"humidity":40,"sequence":12345}'
 /** Not measured: code is compiled, files and heaps grow. */
 const warmUpSeconds = 2
