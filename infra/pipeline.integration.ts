@@ -116,6 +116,8 @@ describe.each(logs)('on %s', (_name, found, environmentOf) => {
         '8',
         '--seed',
         '7',
+        '--report',
+        'none',
       ])
       for (const [role, after] of [
         ['worker', 4_000],
@@ -127,8 +129,10 @@ describe.each(logs)('on %s', (_name, found, environmentOf) => {
         const [pid] = running.pidsOf(role)
         if (pid !== undefined) process.kill(pid, 'SIGKILL')
       }
-      const result = await load.catch((error: { stdout?: string; stderr?: string }) => error)
-      expect(result, `${result.stdout}\n${result.stderr}\n${running.output()}`).not.toBeInstanceOf(Error)
+      const result = await load.catch((error: { code?: number; stdout?: string; stderr?: string }) => error)
+      // 3: the ledger is clean, but this machine was too busy for the figures to count, which no one wants here.
+      const exitCode = 'code' in result ? result.code : 0
+      expect([0, 3], `${result.stdout}\n${result.stderr}\n${running.output()}`).toContain(exitCode)
     },
   )
 })
