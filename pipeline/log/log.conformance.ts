@@ -221,120 +221,122 @@ export function logConformance(name: string, subject: LogSubject): void {
       await expect(subject.open(topic, 3)).rejects.toMatchObject({ code: 'LOG_PARTITIONS_MISMATCH' })
     })
 
-    describe.runIf(subject.retains)('retention', () => {
-      const policy = { nowMs: 10_000, ageMsMax: 1_000, partitionBytesMax: 1_000_000, force: false }
-      const at = (ms: number) => stampOf(0, { enqueuedAtMsFirst: ms, enqueuedAtMsLast: ms })
+    if (subject.retains)
+      describe('retention', () => {
+        const policy = { nowMs: 10_000, ageMsMax: 1_000, partitionBytesMax: 1_000_000, force: false }
+        const at = (ms: number) => stampOf(0, { enqueuedAtMsFirst: ms, enqueuedAtMsLast: ms })
 
-      it('removes by age what every group has delivered, and a read from there is a lost position', async () => {
-        const log = await open()
-        for (const ms of [1, 2, 9_500]) await log.append(0, at(ms), text('x'))
-        const assignment = await (await join(log)).next(0)
-        await assignment.commit({ offset: 1, metadata: '' })
-        expect(await log.retain(policy)).toMatchObject({ removedRecords: 1, lostRecords: 0 })
-        expect(await log.ranges()).toEqual([{ first: 1, next: 3 }])
-        await expect(log.read(0, 0, 1)).rejects.toMatchObject({
-          code: 'LOG_POSITION_LOST',
-          message: expect.stringContaining('from 1'),
+        it('removes by age what every group has delivered, and a read from there is a lost position', async () => {
+          const log = await open()
+          for (const ms of [1, 2, 9_500]) await log.append(0, at(ms), text('x'))
+          const assignment = await (await join(log)).next(0)
+          await assignment.commit({ offset: 1, metadata: '' })
+          expect(await log.retain(policy)).toMatchObject({ removedRecords: 1, lostRecords: 0 })
+          expect(await log.ranges()).toEqual([{ first: 1, next: 3 }])
+          await expect(log.read(0, 0, 1)).rejects.toMatchObject({
+            code: 'LOG_POSITION_LOST',
+            message: expect.stringContaining('from 1'),
+          })
+          await expect(assignment.read(0, 1, 0)).rejects.toMatchObject({ code: 'LOG_POSITION_LOST' })
+          await assignment.commit({ offset: 3, metadata: '' })
+          expect(await log.retain(policy)).toMatchObject({ removedRecords: 1, lostRecords: 0 })
+          expect(await log.append(0, at(9_600), text('y'))).toBe(3)
         })
-        await expect(assignment.read(0, 1, 0)).rejects.toMatchObject({ code: 'LOG_POSITION_LOST' })
-        await assignment.commit({ offset: 3, metadata: '' })
-        expect(await log.retain(policy)).toMatchObject({ removedRecords: 1, lostRecords: 0 })
-        expect(await log.append(0, at(9_600), text('y'))).toBe(3)
-      })
 
-      it('never removes what a group that joined has not delivered, unless forced by size, and then says so', async () => {
-        const log = await open()
-        for (let index = 0; index < 10; index++) await log.append(0, at(1), Buffer.alloc(1000))
-        await (await join(log)).next(0)
-        expect(await log.retain(policy)).toMatchObject({ removedRecords: 0, lostRecords: 0 })
-        expect(await log.retain({ ...policy, force: true })).toMatchObject({ removedRecords: 0, lostRecords: 0 })
-        const small = { ...policy, partitionBytesMax: 4_000 }
-        expect(await log.retain(small)).toMatchObject({ removedRecords: 0, lostRecords: 0 })
-        expect(await log.retain({ ...small, force: true })).toMatchObject({ removedRecords: 6, lostRecords: 6 })
-        expect(await log.ranges()).toEqual([{ first: 6, next: 10 }])
-      })
-
-      it('removes by size the oldest delivered records of each partition', async () => {
-        const log = await open(2)
-        for (let index = 0; index < 300; index++) await log.append(1, at(10_000), Buffer.alloc(100))
-        expect(await log.retain({ ...policy, partitionBytesMax: 1_000 })).toMatchObject({
-          removedRecords: 290,
-          lostRecords: 0,
+        it('never removes what a group that joined has not delivered, unless forced by size, and then says so', async () => {
+          const log = await open()
+          for (let index = 0; index < 10; index++) await log.append(0, at(1), Buffer.alloc(1000))
+          await (await join(log)).next(0)
+          expect(await log.retain(policy)).toMatchObject({ removedRecords: 0, lostRecords: 0 })
+          expect(await log.retain({ ...policy, force: true })).toMatchObject({ removedRecords: 0, lostRecords: 0 })
+          const small = { ...policy, partitionBytesMax: 4_000 }
+          expect(await log.retain(small)).toMatchObject({ removedRecords: 0, lostRecords: 0 })
+          expect(await log.retain({ ...small, force: true })).toMatchObject({ removedRecords: 6, lostRecords: 6 })
+          expect(await log.ranges()).toEqual([{ first: 6, next: 10 }])
         })
-        expect(await log.ranges()).toEqual([
-          { first: 0, next: 0 },
-          { first: 290, next: 300 },
-        ])
+
+        it('removes by size the oldest delivered records of each partition', async () => {
+          const log = await open(2)
+          for (let index = 0; index < 300; index++) await log.append(1, at(10_000), Buffer.alloc(100))
+          expect(await log.retain({ ...policy, partitionBytesMax: 1_000 })).toMatchObject({
+            removedRecords: 290,
+            lostRecords: 0,
+          })
+          expect(await log.ranges()).toEqual([
+            { first: 0, next: 0 },
+            { first: 290, next: 300 },
+          ])
+        })
       })
-    })
 
     const { options } = subject
-    describe.runIf(options !== undefined)('processes', () => {
-      it('a log opened again holds every record and position', async () => {
-        const log = await open(2)
-        for (let index = 0; index < 10; index++) await log.append(1, stampOf(index), text(String(index)))
-        const member = await join(log)
-        await (await member.next(1)).commit({ offset: 4, metadata: 'm' })
-        await log.close()
-        const again = await open(2)
-        expect(textsOf(await readAll(again, 1, 10))).toEqual(Array.from({ length: 10 }, (_, index) => String(index)))
-        expect(await again.positions('g')).toEqual([undefined, { offset: 4, metadata: 'm' }])
-        expect(await again.append(1, stampOf(10), text('10'))).toBe(10)
-      })
+    if (options !== undefined)
+      describe('processes', () => {
+        it('a log opened again holds every record and position', async () => {
+          const log = await open(2)
+          for (let index = 0; index < 10; index++) await log.append(1, stampOf(index), text(String(index)))
+          const member = await join(log)
+          await (await member.next(1)).commit({ offset: 4, metadata: 'm' })
+          await log.close()
+          const again = await open(2)
+          expect(textsOf(await readAll(again, 1, 10))).toEqual(Array.from({ length: 10 }, (_, index) => String(index)))
+          expect(await again.positions('g')).toEqual([undefined, { offset: 4, metadata: 'm' }])
+          expect(await again.append(1, stampOf(10), text('10'))).toBe(10)
+        })
 
-      it('every confirmed record survives a kill of the process that appended it [G-1]', async () => {
-        const child = await startChild(options!(topic, 2), 'append')
-        const confirmed: [number, number, string][] = []
-        child.on('message', (message) => confirmed.push(message as [number, number, string]))
-        while (confirmed.length < 100) await once(child, 'message')
-        await kill(child)
-        const log = await open(2)
-        const kept = await Promise.all([readAll(log, 0, 1), readAll(log, 1, 1)])
-        for (const [partition, offset, value] of confirmed)
-          expect(textsOf(kept[partition]!.filter((record) => record.offset === offset))).toEqual([value])
-      })
+        it('every confirmed record survives a kill of the process that appended it [G-1]', async () => {
+          const child = await startChild(options!(topic, 2), 'append')
+          const confirmed: [number, number, string][] = []
+          child.on('message', (message) => confirmed.push(message as [number, number, string]))
+          while (confirmed.length < 100) await once(child, 'message')
+          await kill(child)
+          const log = await open(2)
+          const kept = await Promise.all([readAll(log, 0, 1), readAll(log, 1, 1)])
+          for (const [partition, offset, value] of confirmed)
+            expect(textsOf(kept[partition]!.filter((record) => record.offset === offset))).toEqual([value])
+        })
 
-      it('several processes append to one partition without a gap, each in its own order [G-3]', async () => {
-        const children = await Promise.all([
-          startChild(options!(topic, 1), 'append', 50),
-          startChild(options!(topic, 1), 'append', 50),
-        ])
-        await Promise.all(children.map(exited))
-        const log = await open(1)
-        const records = await readAll(log, 0, 100)
-        expect(records.map(({ offset }) => offset)).toEqual(Array.from({ length: 100 }, (_, index) => index))
-        for (const { pid } of children) {
-          const own = records.filter(({ stamp }) => stamp.edgeId === `edge-${pid}`)
-          expect(own.map(({ stamp }) => stamp.sequence)).toEqual(Array.from({ length: 50 }, (_, index) => index))
-        }
-      })
+        it('several processes append to one partition without a gap, each in its own order [G-3]', async () => {
+          const children = await Promise.all([
+            startChild(options!(topic, 1), 'append', 50),
+            startChild(options!(topic, 1), 'append', 50),
+          ])
+          await Promise.all(children.map(exited))
+          const log = await open(1)
+          const records = await readAll(log, 0, 100)
+          expect(records.map(({ offset }) => offset)).toEqual(Array.from({ length: 100 }, (_, index) => index))
+          for (const { pid } of children) {
+            const own = records.filter(({ stamp }) => stamp.edgeId === `edge-${pid}`)
+            expect(own.map(({ stamp }) => stamp.sequence)).toEqual(Array.from({ length: 50 }, (_, index) => index))
+          }
+        })
 
-      it('a member that was killed loses its partitions to a living one', async () => {
-        const child = await startChild(options!(topic, 2), 'join')
-        await once(child, 'message')
-        await kill(child)
-        const log = await open(2)
-        const member = await join(log)
-        await member.until(2)
-        await member.current.get(0)!.commit({ offset: 0, metadata: 'taken over' })
-      })
+        it('a member that was killed loses its partitions to a living one', async () => {
+          const child = await startChild(options!(topic, 2), 'join')
+          await once(child, 'message')
+          await kill(child)
+          const log = await open(2)
+          const member = await join(log)
+          await member.until(2)
+          await member.current.get(0)!.commit({ offset: 0, metadata: 'taken over' })
+        })
 
-      it('a member that was paused cannot commit once its partition moved on [G-2]', async () => {
-        const child = await startChild(options!(topic, 1), 'join')
-        await once(child, 'message')
-        child.send('pause')
-        const log = await open(1)
-        const member = await join(log)
-        await member.until(1)
-        await member.current.get(0)!.commit({ offset: 0, metadata: 'mine' })
-        const answer = once(child, 'message')
-        child.send('commit')
-        child.kill('SIGCONT')
-        expect((await answer)[0]).toBe('LOG_GENERATION_STALE')
-        expect(await log.positions('g')).toEqual([{ offset: 0, metadata: 'mine' }])
-        await kill(child)
+        it('a member that was paused cannot commit once its partition moved on [G-2]', async () => {
+          const child = await startChild(options!(topic, 1), 'join')
+          await once(child, 'message')
+          child.send('pause')
+          const log = await open(1)
+          const member = await join(log)
+          await member.until(1)
+          await member.current.get(0)!.commit({ offset: 0, metadata: 'mine' })
+          const answer = once(child, 'message')
+          child.send('commit')
+          child.kill('SIGCONT')
+          expect((await answer)[0]).toBe('LOG_GENERATION_STALE')
+          expect(await log.positions('g')).toEqual([{ offset: 0, metadata: 'mine' }])
+          await kill(child)
+        })
       })
-    })
   })
 }
 
