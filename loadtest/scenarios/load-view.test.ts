@@ -19,8 +19,9 @@ test('a wait for acknowledgements goes on as long as they come, and ends when th
     await vi.advanceTimersByTimeAsync(minuteMs)
   }
   expect(told).not.toHaveBeenCalled()
-  vi.useRealTimers()
   load.end()
+  await vi.advanceTimersByTimeAsync(1_000)
+  vi.useRealTimers()
   await expect(waiting).rejects.toMatchObject({ code: 'LOADTEST_SCENARIO_STALLED' })
 })
 
