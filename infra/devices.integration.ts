@@ -19,6 +19,9 @@ import { pythonForDevices, pythonSdkMissing } from './testbed/python-sdk.ts'
 import { serverFor } from './testbed/require-server.ts'
 
 const hub = 'hub.penstock.test'
+/** Of the network's own, but no loopback address: whoever comes over it is a stranger. */
+const elsewhere = '10.9.9.9'
+const pathWithIp = `${process.env.PATH}:/usr/sbin:/sbin`
 const client = (name: string): string => join(import.meta.dirname, 'testbed/clients', name)
 const ownerKey = randomBytes(32).toString('base64')
 const network = serverFor('a network namespace', namespaceMissing)
@@ -35,7 +38,9 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     const deviceIds = ['by-thumbprint', 'by-authority', 'python-certificate']
     ca = makeDevelopmentCa({ dataDir, hostNames: [hub], deviceIds, nowMs: Date.now() })
     inside = await openNamespace([hub])
+    await inside.run('ip', ['address', 'add', `${elsewhere}/32`, 'dev', 'lo'], { environment: { PATH: pathWithIp } })
     const settings = {
+      PENSTOCK_BIND: '0.0.0.0',
       PENSTOCK_IDENTITIES: 'required',
       PENSTOCK_HOSTNAME: hub,
       PENSTOCK_OWNER_KEY: ownerKey,
@@ -229,6 +234,19 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
       expect(await rows(deviceId, 1)).toMatchObject([{ body: 'from a file', properties: { a: 'b' } }])
     },
   )
+
+  test('a key sent without TLS from beyond loopback is refused, and the answer says what to mend', async () => {
+    const { key } = await device('plain')
+    const httpUrl = `http://${elsewhere}:${new URL(penstock.httpUrl).port}/devices/plain/messages/events`
+    const sent = ask(httpUrl, { method: 'POST', headers: { Authorization: key }, body: 'x' })
+    await expect(sent).rejects.toThrow(/401 .*IotHubUnauthorizedAccess.*over TLS only/)
+    const mqttUrl = `mqtt://${elsewhere}:${new URL(penstock.mqttUrl).port}`
+    for (const version of ['4', '5']) {
+      await expect(node([client('mqtt-device.ts'), mqttUrl, version, 'plain', key], ['x'])).rejects.toThrow(
+        /not authorized/i,
+      )
+    }
+  })
 
   test('anyone with curl: a JSON array over HTTPS with id and key', async () => {
     const { key } = await device('curl')
