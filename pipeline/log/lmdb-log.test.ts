@@ -55,6 +55,13 @@ describe('the embedded log', () => {
         expect(confirmed).toBeGreaterThan(2)
         expect(await log.ranges()).toEqual([{ first: 0, next: confirmed }])
         expect(await log.read(0, confirmed - 1, 1)).toHaveLength(1)
+        // A worker that starts only now finds room for its membership and its positions, so that delivery makes more.
+        const held = new Promise<Assignment>((resolve) => void log.join('g', resolve))
+        const { commit } = await held
+        for (let offset = 1; offset <= confirmed; offset++) {
+          await commit({ offset, metadata: 'x'.repeat(4_000) })
+          await expect(log.append(0, stampOf(confirmed), value)).rejects.toMatchObject({ code: 'LOG_DISK_FULL' })
+        }
         await log.retain({ nowMs: 0, ageMsMax: 0, partitionBytesMax: 400_000, force: false })
         for (let index = 0; index < 5; index++)
           expect(await log.append(0, stampOf(confirmed), value)).toBe(confirmed + index)
