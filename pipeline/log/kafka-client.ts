@@ -11,6 +11,7 @@
  * `Cluster` and `Broker` are not in kafkajs's published types; the part used here is typed below, for the exact version that
  * package.json names.
  */
+import { createRequire } from 'node:module'
 import kafkajs, { type Kafka, type logCreator } from 'kafkajs'
 import type { Logger } from '#runtime/logger.ts'
 
@@ -110,6 +111,7 @@ const requestMsMax = 10_000
 const retry = { retries: 2, initialRetryTime: 50, maxRetryTime: 500 }
 
 export function createKafka(brokers: readonly string[], logger: Logger): Kafka {
+  forgetBrokenAnswers()
   return new kafkajs.Kafka({
     clientId: 'penstock',
     brokers: [...brokers],
@@ -119,6 +121,38 @@ export function createKafka(brokers: readonly string[], logger: Logger): Kafka {
     logLevel: kafkajs.logLevel.ERROR,
     logCreator: logCreatorFor(logger),
   })
+}
+
+interface KafkaConnection {
+  chunks: Buffer[]
+  bytesBuffered: number
+  bytesNeeded: number
+  isConnected(): boolean
+  connect(): Promise<unknown>
+}
+
+/** Bytes of the length before each answer. */
+const answerLengthBytes = 4
+
+let forgetsBrokenAnswers = false
+
+/**
+ * kafkajs connects again with the same object, and takes the answer that the old connection broke in the middle of for the
+ * beginning of the new one's first: no answer is understood from then on, and every request times out for ever.
+ */
+function forgetBrokenAnswers(): void {
+  if (forgetsBrokenAnswers) return
+  forgetsBrokenAnswers = true
+  const { prototype }: { prototype: KafkaConnection } = createRequire(import.meta.url)('kafkajs/src/network/connection')
+  const { connect } = prototype
+  prototype.connect = function (this: KafkaConnection) {
+    if (!this.isConnected()) {
+      this.chunks = []
+      this.bytesBuffered = 0
+      this.bytesNeeded = answerLengthBytes
+    }
+    return connect.call(this)
+  }
 }
 
 /** kafkajs calls errors what its callers retry; here whoever gives up says so. */
