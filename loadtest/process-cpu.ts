@@ -16,6 +16,15 @@ export function residentBytesOf(pid: number): number {
   return Number(line?.[1] ?? 0) * 1024
 }
 
+/**
+ * Resident bytes that a process holds for itself. Pages of a mapped file (the embedded log) are not in it: they count as resident
+ * in every process that read them, and the system takes them back when it needs them.
+ */
+export function anonymousBytesOf(pid: number): number {
+  const line = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  return Number(line?.[1] ?? 0) * 1024
+}
+
 /** A process and all its descendants that run now. */
 export function processTreeOf(pid: number): number[] {
   const parents = new Map<number, number>()

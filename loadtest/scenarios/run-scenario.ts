@@ -67,7 +67,6 @@ async function runFaultyLoad(
   try {
     const result = await runLoad(loadOptionsOf(stage.options, site), {
       signal: stop.signal,
-      ...(site.factsOf ? { observe: { metricsUrl: undefined } } : {}),
       onProgress: (progress) => {
         load.update(progress)
         hooks.onProgress?.(

@@ -1,5 +1,6 @@
 /** No fault at all: a steady load for long, in which memory stays flat and latency does not drift. */
 import type { LoadResult } from '../load-result.ts'
+import { anonymousBytesOf } from '../process-cpu.ts'
 import type { TimelinePoint } from '../timeline.ts'
 import { Installation } from './installation.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
@@ -13,14 +14,40 @@ export const soak: Scenario = {
   prepare,
 }
 
+/** Progress reports, two a second, between two looks at memory. */
+const memoryReports = 4
+
 async function prepare(stage: Stage): Promise<Site> {
   const installation = await Installation.start(stage.settings)
   stage.own(() => installation.stop())
-  return { mqttUrl: installation.mqttUrl, clickhouseUrl: installation.clickhouseUrl, inject: async () => {}, factsOf }
+  const samples: MemorySample[] = []
+  return {
+    mqttUrl: installation.mqttUrl,
+    clickhouseUrl: installation.clickhouseUrl,
+    factsOf: (load) => factsOf(load, samples),
+    inject: async (load) => {
+      const beganMs = performance.now()
+      while (load.acknowledged < stage.options.messages) {
+        const due = load.reports + memoryReports
+        await load.until('progress reports', () => load.reports >= due)
+        const atS = (performance.now() - beganMs) / 1000
+        for (const role of roles)
+          for (const pid of installation.pidsOf(role)) samples.push({ atS, role, bytes: anonymousBytesOf(pid) })
+      }
+    },
+  }
+}
+
+const roles = ['edge', 'worker', 'warehouse'] as const
+
+interface MemorySample {
+  readonly atS: number
+  readonly role: (typeof roles)[number]
+  readonly bytes: number
 }
 
 /** The first quarter warms up: buffers, compiled code, the engine's caches. */
-function factsOf({ timeline, target, sendMs }: LoadResult): Record<string, number> {
+function factsOf({ timeline, sendMs }: LoadResult, samples: readonly MemorySample[]): Record<string, number> {
   const seconds = sendMs / 1000
   const facts: Record<string, number> = {}
   const quarter = <T extends { readonly atS: number }>(points: readonly T[], index: number): T[] =>
@@ -34,11 +61,11 @@ function factsOf({ timeline, target, sendMs }: LoadResult): Record<string, numbe
     facts[`PUBACK ${name} ms, median interval of the second quarter`] = latencyOf(1, value)
     facts[`PUBACK ${name} ms, median interval of the last quarter`] = latencyOf(3, value)
   }
-  for (const { name, points } of target?.processes ?? []) {
-    const megabytes = (index: number) =>
-      median(quarter(points, index).map(({ residentBytes }) => residentBytes)) / 1_000_000
-    facts[`${name}: resident MB, second quarter`] = megabytes(1)
-    facts[`${name}: resident MB, last quarter`] = megabytes(3)
+  for (const role of roles) {
+    const own = samples.filter((sample) => sample.role === role)
+    const megabytes = (index: number) => median(quarter(own, index).map(({ bytes }) => bytes)) / 1_000_000
+    facts[`${role}: anonymous MB, second quarter`] = megabytes(1)
+    facts[`${role}: anonymous MB, last quarter`] = megabytes(3)
   }
   return facts
 }
