@@ -278,7 +278,7 @@ export const settingsTable = {
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',
-    default: 5,
+    default: 10,
     min: 0,
     max: 1_000,
     meaning: 'longest time a message waits for others in its batch before the batch is closed',
