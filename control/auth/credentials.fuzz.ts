@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { randomFrom } from '#runtime/seeded-random.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { generatedKeys } from '../identity.ts'
 import { parseQuery } from '../query/parse-query.ts'
@@ -11,17 +12,6 @@ import { createSasToken, parseSasToken } from './sas-token.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000)
 const rounds = 20_000
-
-/** Mulberry32. */
-function randomFrom(start: number): (below: number) => number {
-  let state = start >>> 0
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
 
 const key = Buffer.alloc(32, 1).toString('base64')
 const token = createSasToken({ scope: 'hub.example/devices/d', key, expiresAtMs: 4e12, policyName: undefined })

@@ -1,21 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { randomFrom } from '#runtime/seeded-random.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { hubBatchType, readMessages } from './message-reader.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000)
 const rounds = 20_000
-
-/** Mulberry32. */
-function randomFrom(start: number): (below: number) => number {
-  let state = start >>> 0
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
 
 const random = randomFrom(seed)
 const pieces = [

@@ -1,22 +1,12 @@
 import { generate, type IPublishPacket, type Packet, parser as packetParser } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
+import { randomFrom } from '#runtime/seeded-random.ts'
 import type { Envelope } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
 import { edgeFixture } from './edge-fixture.ts'
 
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 const seconds = Number(process.env.FUZZ_SECONDS ?? 5)
-
-/** mulberry32: small, seeded, good enough to pick test cases. */
-function randomFrom(start: number): (below: number) => number {
-  let state = start
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
 
 type Random = ReturnType<typeof randomFrom>
 
