@@ -1,6 +1,6 @@
-import { execFileSync, fork, spawnSync } from 'node:child_process'
+import { execFileSync, fork, type StdioOptions, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -126,6 +126,32 @@ describe('the embedded log', () => {
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }
+  })
+
+  it('one process at a time opens it or writes to it, since opening takes back what is confirmed meanwhile [G-1]', async () => {
+    const log = await openLog(options('gate', 1))
+    const output = join(dataDir, 'gate.txt')
+    const written = () => readFileSync(output, 'utf8')
+    const holder = async () => {
+      const stdio: StdioOptions = ['ignore', openSync(output, 'w'), 'inherit']
+      spawn(
+        process.execPath,
+        [fileURLToPath(new URL('./lmdb-gate-holder.ts', import.meta.url)), join(dataDir, 'gate')],
+        {
+          stdio,
+        },
+      )
+      while (written() === '') await new Promise(setImmediate)
+    }
+    await log.append(0, stampOf(0), Buffer.from('a'))
+    await holder()
+    await log.append(0, stampOf(1), Buffer.from('b'))
+    expect(written()).toBe('inside left')
+    await log.close()
+    await holder()
+    const again = await openLog(options('gate', 1))
+    expect(written()).toBe('inside left')
+    await again.close()
   })
 
   it('a dead member on this machine is replaced at once, without waiting for its session to end', async () => {

@@ -53,9 +53,9 @@ function openStore(lmdb: typeof import('lmdb'), options: LmdbStoreOptions): Lmdb
   const { path } = options
   try {
     mkdirSync(path, { recursive: true })
-    for (const name of ['data.mdb', 'lock.mdb'])
+    for (const name of ['data.mdb', 'lock.mdb', 'gate.mdb', 'gate.mdb-lock'])
       if (existsSync(join(path, name))) accessSync(join(path, name), constants.R_OK | constants.W_OK)
-    assertLmdbFile(join(path, 'data.mdb'))
+    for (const name of ['data.mdb', 'gate.mdb']) assertLmdbFile(join(path, name))
     return new LmdbStore(lmdb, options)
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : undefined

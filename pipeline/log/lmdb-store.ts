@@ -12,11 +12,12 @@
  *   format       "format"                     JSON {version, topic, partitionCount}
  *
  * Records at or beyond a partition's next offset do not exist. Every write is one synchronous transaction that is on disk when
- * it returns, so a crash leaves all of it or none.
+ * it returns, so a crash leaves all of it or none. Opening, writing and closing happen inside the gate beside it (`lmdb-gate.ts`).
  */
 import type { Database, RootDatabase } from 'lmdb'
 import { PenstockError } from '#schemas/errors.ts'
 import { emptyGroup, type GroupState } from './group.ts'
+import { LmdbGate } from './lmdb-gate.ts'
 import type { BatchStamp, GroupPosition, LogRecord, PartitionRange } from './log.ts'
 import { assertReadable } from './log-checks.ts'
 import type { KeptRecord } from './retention.ts'
@@ -46,7 +47,9 @@ export interface PartitionMeta extends PartitionRange {
 export class LmdbStore {
   readonly path: string
   readonly partitionCount: number
+  readonly #gate: LmdbGate
   readonly #env: RootDatabase<Buffer, Uint8Array>
+  readonly #format: Bytes
   readonly #values: Bytes
   readonly #stamps: Bytes
   readonly #partitions: Bytes
@@ -59,29 +62,44 @@ export class LmdbStore {
     this.path = options.path
     this.partitionCount = options.partitionCount
     const bytes = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const
-    this.#env = lmdb.open<Buffer, Uint8Array>({
-      path: options.path,
-      mapSize: fileBytesMax,
-      // Off: a transaction then is on disk when it returns, and a failed sync is a failed commit instead of silence.
-      overlappingSync: false,
-      noSubdir: false,
-      maxReaders: 1024,
-      maxDbs: 12,
-      ...bytes,
+    this.#gate = new LmdbGate(lmdb, options.path)
+    const opened = this.#gate.within(() => {
+      const env = lmdb.open<Buffer, Uint8Array>({
+        path: options.path,
+        mapSize: fileBytesMax,
+        // Off: a transaction then is on disk when it returns, and a failed sync is a failed commit instead of silence.
+        overlappingSync: false,
+        noSubdir: false,
+        maxReaders: 1024,
+        maxDbs: 12,
+        ...bytes,
+      })
+      const database = (name: string): Bytes => env.openDB<Buffer, Uint8Array>({ name, ...bytes })
+      return {
+        env,
+        format: database('format'),
+        values: database('values'),
+        stamps: database('stamps'),
+        partitions: database('partitions'),
+        groups: database('groups'),
+        positions: database('positions'),
+        beats: database('beats'),
+      }
     })
-    const database = (name: string): Bytes => this.#env.openDB<Buffer, Uint8Array>({ name, ...bytes })
-    this.#values = database('values')
-    this.#stamps = database('stamps')
-    this.#partitions = database('partitions')
-    this.#groups = database('groups')
-    this.#positions = database('positions')
-    this.#beats = database('beats')
+    this.#env = opened.env
+    this.#format = opened.format
+    this.#values = opened.values
+    this.#stamps = opened.stamps
+    this.#partitions = opened.partitions
+    this.#groups = opened.groups
+    this.#positions = opened.positions
+    this.#beats = opened.beats
   }
 
   /** Creates the format record, or checks it. @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE */
   checkFormat(topic: string): void {
     const wanted = { version: formatVersion, topic, partitionCount: this.partitionCount }
-    const database = this.#env.openDB<Buffer, Uint8Array>({ name: 'format', encoding: 'binary', keyEncoding: 'binary' })
+    const database = this.#format
     const key = Buffer.from('format')
     if (database.get(key) === undefined) {
       this.transaction(() => {
@@ -117,7 +135,7 @@ export class LmdbStore {
   /** Runs `action` as one transaction that is on disk when this returns; an exception leaves nothing behind. */
   transaction<T>(action: () => T): T {
     this.#states.clear()
-    return this.#env.transactionSync(action)
+    return this.#gate.within(() => this.#env.transactionSync(action))
   }
 
   /** Lets the next reads see what others have committed since. */
@@ -226,7 +244,7 @@ export class LmdbStore {
   }
 
   close(): Promise<void> {
-    return this.#env.close()
+    return this.#gate.within(() => this.#env.close())
   }
 }
 
