@@ -10,6 +10,7 @@ import { partitionOfDevice } from '#schemas/partition.ts'
 import type { BatchOwner, EnvelopeFrame } from './batch.ts'
 import { envelopePrefix } from './batch.ts'
 
+const longType = avsc.Type.forSchema('long')
 const envelopeType = avsc.Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
 
 function frameOf(
@@ -92,7 +93,7 @@ describe('batches', () => {
     const written = log.appended.map(({ value }) => {
       const envelopeBytes: Buffer[] = []
       for (const envelope of envelopesOfBatch(value)) envelopeBytes.push(envelopeType.toBuffer(envelope))
-      const raw = rawBlockOf(value)
+      const raw = Buffer.concat(rawBlocksOf(value))
       expect(raw.equals(Buffer.concat(envelopeBytes))).toBe(true)
       return raw
     })
@@ -188,7 +189,8 @@ describe('batches', () => {
     for (let i = 0; i < 5; i++) partition.write(frameOf('a'), body, 0, body.length, undefined)
     await settle()
     expect(log.envelopes().length).toBe(6)
-    for (const { value } of log.appended) expect(rawBlockOf(value).length).toBeLessThanOrEqual(limits.blockBytesMax)
+    for (const { value } of log.appended)
+      for (const raw of rawBlocksOf(value)) expect(raw.length).toBeLessThanOrEqual(limits.blockBytesMax)
   })
 
   test('an append that fails is repeated with the same bytes and order until it holds [G-1] [G-3]', async () => {
@@ -251,14 +253,22 @@ describe('batches', () => {
   })
 })
 
-/** The uncompressed envelopes of a batch of one block. */
-function rawBlockOf(value: Uint8Array): Buffer {
+/** The uncompressed envelopes of each block of a batch. */
+function rawBlocksOf(value: Uint8Array): Buffer[] {
   const bytes = Buffer.from(value)
-  const sync = bytes.length - syncMarker.length
+  const raw: Buffer[] = []
   let at = batchHeader.length
-  for (let longs = 0; longs < 2; longs++) {
-    while (bytes[at]! > 0x7f) at++
-    at++
+  const long = () => {
+    const { value, offset } = longType.decode(bytes, at)
+    at = offset
+    return value
   }
-  return zstdDecompressSync(bytes.subarray(at, sync))
+  while (at < bytes.length) {
+    long()
+    const end = long() + at
+    raw.push(zstdDecompressSync(bytes.subarray(at, end)))
+    expect(bytes.subarray(end, end + syncMarker.length)).toEqual(syncMarker)
+    at = end + syncMarker.length
+  }
+  return raw
 }
