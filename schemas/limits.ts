@@ -82,6 +82,10 @@ export const limits = {
   /** Messages of one batch that become dead letters one by one; then what is left of it goes as one letter. Finding each takes
    * about 2 log2(messages) small inserts, so that a batch full of bad messages holds its partition for seconds, not minutes. */
   deadLettersPerBatchMax: 16,
+  /** Free disk below which the embedded engine takes no more writes: several of the largest inserts and their merges. */
+  diskLowBytes: 256 * 1024 * 1024,
+  /** Free disk below which the embedded engine may no longer be writing. */
+  diskExhaustedBytes: 64 * 1024 * 1024,
   /** Modules of one device; the hub's own limit. */
   modulesPerDeviceMax: 50,
   /** Operations in one bulk request; the hub's own limit. */
@@ -119,10 +123,18 @@ export function assertLimits(): void {
   assert(limits.insertBytesMax >= limits.recordBytesMax, 'one record must fit an insert')
   assert(limits.readBytesMax >= limits.insertBytesMax, 'a read must be able to fill an insert')
   assert(limits.workerReadBytesMax >= limits.readBytesMax, 'one partition must be able to read ahead fully')
+  assert(
+    limits.diskLowBytes - limits.diskExhaustedBytes >= workerInsertsBytesMax(),
+    'inserts that began with room must end with room',
+  )
   const lateMsMax = limits.insertBeginMsMax + limits.insertRunMsMax
   assert(
     limits.deduplicationWindow >= (limits.insertsPerSecondMax * lateMsMax) / 1000,
     'the token of a late insert must still be remembered',
   )
   assert(limits.deduplicationWindowSeconds * 1000 >= 2 * lateMsMax, 'a token must outlive a late insert')
+}
+
+function workerInsertsBytesMax(): number {
+  return limits.workerInsertsAtOnceMax * limits.insertBytesMax
 }

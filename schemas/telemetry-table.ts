@@ -61,8 +61,14 @@ export function deliverySettings(replicated: boolean): Readonly<Record<string, n
         // fsync a part: a part below 10 MB is one data file (compact), and an insert is one part.
         fsync_after_insert: 1,
         fsync_part_directory: 1,
+        // What was merged stays until the result is surely on disk and whole, as on a ClickHouse server; in the embedded engine the
+        // default is 0, and a merge that ends with the power or on a full disk would have removed the only copy.
+        old_parts_lifetime: oldPartsLifetimeSeconds,
       }
 }
+
+/** ClickHouse's own default. */
+const oldPartsLifetimeSeconds = 480
 
 export interface Migration {
   readonly version: number
@@ -78,6 +84,7 @@ export function migrations(options: TableOptions): readonly Migration[] {
     { version: 2, purpose: 'dead letters', statements: [deadLettersStatement(options)] },
     { version: 3, purpose: 'dead letters by message', statements: [deadLettersByMessageStatement(options)] },
     { version: 4, purpose: 'device events', statements: [deviceEventsStatement(options)] },
+    { version: 5, purpose: 'merged parts are kept for a while', statements: oldPartsStatements(options) },
   ]
 }
 
@@ -135,6 +142,14 @@ function deviceEventsStatement(options: TableOptions): string {
     // Events are few: months instead of days keep the parts few, too.
     `ENGINE = ${engine('MergeTree', options)} PARTITION BY toYYYYMM(enqueued_at) ORDER BY (device_id, enqueued_at) ` +
     `SETTINGS ${settings.join(', ')}`
+  )
+}
+
+function oldPartsStatements(options: TableOptions): string[] {
+  if (options.replicated) return []
+  return ['telemetry', 'device_events', 'dead_letters'].map(
+    (table) =>
+      `ALTER TABLE ${warehouseDatabase}.${table} MODIFY SETTING old_parts_lifetime = ${oldPartsLifetimeSeconds}`,
   )
 }
 

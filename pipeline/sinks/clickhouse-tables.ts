@@ -102,6 +102,7 @@ const serverDefaults: Readonly<Record<string, number>> = {
   non_replicated_deduplication_window: 0,
   replicated_deduplication_window: 1_000,
   replicated_deduplication_window_seconds: 3_600,
+  old_parts_lifetime: 480,
 }
 
 interface TableDescription {

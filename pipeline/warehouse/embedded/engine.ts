@@ -2,6 +2,7 @@ import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { PenstockError } from '#schemas/errors.ts'
 import { engineErrorFrom } from './engine-error.ts'
 
@@ -14,6 +15,8 @@ export interface EngineResult {
   readonly rowsWritten: number
   readonly bytesWritten: number
 }
+
+const mergesAskMs = 20
 
 const newline = Buffer.from('\n')
 const nothing = Buffer.alloc(0)
@@ -70,17 +73,36 @@ export class Engine {
 
   /** Ends the statement that runs under this tag; its promise then rejects with code 394. */
   async kill(tag: string): Promise<void> {
-    const connection = this.connect()
-    try {
-      await connection.run(`KILL QUERY WHERE Settings['log_comment'] = ${sqlText(tag)} ASYNC`, 'Null')
-    } finally {
-      connection.close()
-    }
+    await this.#use((connection) =>
+      connection.run(`KILL QUERY WHERE Settings['log_comment'] = ${sqlText(tag)} ASYNC`, 'Null'),
+    )
+  }
+
+  /** Ends the merges that run and lets no other begin; resolves when none runs. */
+  async stopMerges(): Promise<void> {
+    await this.#use(async (connection) => {
+      await connection.run('SYSTEM STOP MERGES', 'Null')
+      const running = async () => (await connection.run('SELECT count() FROM system.merges', 'TabSeparated')).bytes
+      while ((await running()).toString().trim() !== '0') await setTimeout(mergesAskMs)
+    })
+  }
+
+  async startMerges(): Promise<void> {
+    await this.#use((connection) => connection.run('SYSTEM START MERGES', 'Null'))
   }
 
   /** Closes the engine; all connections must be closed before. */
   close(): void {
     this.#binding.CloseConnection(this.#keep)
+  }
+
+  async #use(action: (connection: EngineConnection) => Promise<unknown>): Promise<void> {
+    const connection = this.connect()
+    try {
+      await action(connection)
+    } finally {
+      connection.close()
+    }
   }
 }
 

@@ -5,15 +5,17 @@ import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Logger } from '#runtime/logger.ts'
+import type { DiskWatch } from './disk-watch.ts'
 import { type Engine, type EngineConnection, sqlText } from './engine.ts'
 import { EngineError, engineErrorFrom } from './engine-error.ts'
 import { nativeAtRevision } from './native-revision.ts'
-import { refuseSettings, refuseUnlessReading } from './permissions.ts'
+import { isWord, refuseSettings, refuseUnlessReading } from './permissions.ts'
 import { Reply } from './reply.ts'
 import { type QueryRequest, queryRequestFrom } from './request.ts'
 import { RequestBody } from './request-body.ts'
 import type { ResultFifos } from './result-fifos.ts'
 import type { Slots } from './slots.ts'
+import type { SqlToken } from './sql-tokens.ts'
 import type { InsertStatement, ReadStatement, Statement } from './statement.ts'
 
 /** One statement may take half of the machine's memory: it fails then, not the process with everybody's statements. */
@@ -34,6 +36,7 @@ export interface QueryContext {
     readonly analysts: Slots
   }
   readonly fifos: ResultFifos
+  readonly disk: DiskWatch
   /** Statements that are running or wait for a place, by query id. */
   readonly running: Map<string, Running>
   /** Set when the server stops: nothing new is begun. */
@@ -86,7 +89,8 @@ export async function handleQuery(
         break
       case 'command': {
         await withConnection(context, statement.kind, query, queryId, reply, async (connection) => {
-          const result = await connection.run(statement.text, query.defaultFormat ?? 'TabSeparated')
+          const run = () => connection.run(statement.text, query.defaultFormat ?? 'TabSeparated')
+          const result = await (makesRoom(statement.tokens) ? run() : context.disk.writing(run))
           await reply.whole(result.bytes, query.defaultFormat ?? 'TabSeparated', result)
         })
       }
@@ -116,7 +120,7 @@ async function insert(
       closeSync(descriptor)
     }
     await withConnection(context, statement.kind, query, queryId, reply, async (connection) => {
-      const result = await connection.runInsert(statement.textFor(file))
+      const result = await context.disk.writing(() => connection.runInsert(statement.textFor(file)))
       await reply.whole(Buffer.alloc(0), undefined, result)
     })
   } finally {
@@ -196,6 +200,14 @@ async function withConnection(
     connection?.close()
     slots.give()
   }
+}
+
+/** Commands that a nearly full disk does not keep from running. */
+const roomMakers = ['DROP', 'TRUNCATE', 'DETACH', 'KILL', 'SYSTEM', 'SET', 'USE']
+
+function makesRoom(tokens: readonly SqlToken[]): boolean {
+  const isAlterDrop = isWord(tokens[0], 'ALTER') && tokens.some((token) => isWord(token, 'DROP'))
+  return isAlterDrop || roomMakers.some((word) => isWord(tokens[0], word))
 }
 
 function prologue(query: QueryRequest, queryId: string): string {

@@ -2,8 +2,11 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
+import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
 import { handleQuery, type QueryContext } from './query-handler.ts'
 import { ResultFifos } from './result-fifos.ts'
@@ -63,6 +66,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   rmSync(spoolDir, { recursive: true, force: true })
   mkdirSync(spoolDir, { mode: 0o700 })
   process.env.UV_THREADPOOL_SIZE ??= String(engineThreads)
+  await roomOn(dataDir, options.logger)
   const engine = await Engine.open(join(dataDir, 'engine'))
   const threads = poolThreads(options.logger)
   const insertCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
@@ -81,6 +85,14 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       analysts: new Slots(analystCount, waitingMax),
     },
     fifos: new ResultFifos(spoolDir, ownerCount + analystCount),
+    disk: new DiskWatch({
+      freeBytes: () => freeBytesOf(dataDir),
+      clock: systemClock,
+      logger: options.logger,
+      stopMerges: () => engine.stopMerges(),
+      startMerges: () => engine.startMerges(),
+      onExhausted: () => process.kill(process.pid, 'SIGKILL'),
+    }),
     running: new Map(),
     closing: false,
     passwords: new Map([
@@ -101,7 +113,8 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   // Rows may take as long to arrive as they need, and a client's pool may keep a connection longer than Node's 5 s.
   server.requestTimeout = 0
   server.keepAliveTimeout = 65_000
-  const port = await listen(server, options).catch((error: unknown) => {
+  const port = await listen(server, options).catch(async (error: unknown) => {
+    await context.disk.close()
     engine.close()
     throw error
   })
@@ -116,8 +129,20 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       await Promise.allSettled([...open])
       server.closeAllConnections()
       await closed
+      await context.disk.close()
       engine.close()
     },
+  }
+}
+
+const roomAskMs = 1_000
+
+/** Opening writes, too, and the engine does not notice when that fails. */
+async function roomOn(folder: string, logger: Logger): Promise<void> {
+  for (let asked = 0; freeBytesOf(folder) < limits.diskLowBytes; asked++) {
+    if (asked % 60 === 0)
+      logger.error('the embedded engine waits for room on the disk', { folder, wanted: limits.diskLowBytes })
+    await sleep(systemClock, roomAskMs)
   }
 }
 

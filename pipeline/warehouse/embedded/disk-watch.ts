@@ -1,0 +1,124 @@
+/**
+ * Keeps the embedded engine from writing to a full disk.
+ *
+ * chDB 3.4.0 goes on when the disk refuses a write: an insert or a merge then ends well and leaves a part of empty files behind (seen
+ * with ENOSPC under strace). So nothing may write when the disk is full:
+ *
+ *   free bytes    twice the low mark        low mark                      exhausted mark
+ *   ─────────────────── roomy ────────────────▶│──── low ────────────────────▶│──── exhausted
+ *                                              what writes is refused (243),     something still writes: the process is killed
+ *       │◀──────────── roomy again ────────────merges are stopped                nothing does: queries go on
+ *
+ * Killed, the engine is what it is after any crash: when it starts again, which waits for room, it sets broken parts aside, and what
+ * was merged into them is used instead (`old_parts_lifetime`). Inserts under way were not answered and are repeated.
+ */
+import { statfsSync } from 'node:fs'
+import { type Clock, sleep } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { limits } from '#schemas/limits.ts'
+import { EngineError } from './engine-error.ts'
+
+export interface DiskWatchOptions {
+  readonly freeBytes: () => number
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Resolves when no merge runs any more and none begins. */
+  readonly stopMerges: () => Promise<void>
+  readonly startMerges: () => Promise<void>
+  /** The disk may refuse writes that are under way. Must not return. */
+  readonly onExhausted: () => void
+}
+
+/** No disk is filled faster: between two looks the free space can't fall from where it was to nothing. */
+const fillBytesPerMsMax = 4 * 1024 * 1024
+const lookDelayMsMin = 10
+const lookDelayMsMax = 1_000
+const retryDelayMs = 1_000
+
+export class DiskWatch {
+  readonly #options: DiskWatchOptions
+  #low = false
+  #merging = true
+  #switching: Promise<void> | undefined
+  #writers = 0
+  #cancelLook: () => void = () => {}
+  #closed = false
+
+  constructor(options: DiskWatchOptions) {
+    this.#options = options
+    this.#lookAgain()
+  }
+
+  /** Runs `write` and resolves as it does only if its writes had room. @throws EngineError NOT_ENOUGH_SPACE before it begins */
+  async writing<T>(write: () => Promise<T>): Promise<T> {
+    this.#look()
+    if (this.#low)
+      throw new EngineError(243, 'NOT_ENOUGH_SPACE', `Less than ${limits.diskLowBytes} bytes are free on the disk`)
+    this.#writers++
+    try {
+      const result = await write()
+      this.#look()
+      return result
+    } finally {
+      this.#writers--
+    }
+  }
+
+  /** Resolves when the engine is no longer asked for anything. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#cancelLook()
+    await this.#switching
+  }
+
+  #lookAgain(): void {
+    const delayMs = Math.floor((this.#look() - limits.diskExhaustedBytes) / fillBytesPerMsMax)
+    this.#cancelLook = this.#options.clock.after(Math.min(lookDelayMsMax, Math.max(lookDelayMsMin, delayMs)), () =>
+      this.#lookAgain(),
+    )
+  }
+
+  #look(): number {
+    const { freeBytes, onExhausted, logger } = this.#options
+    const free = freeBytes()
+    if (free < limits.diskExhaustedBytes && (this.#writers > 0 || this.#merging)) {
+      logger.error('the disk is full while the engine writes; it is killed and starts again when there is room', {
+        free,
+      })
+      onExhausted()
+    }
+    const isLow = free < limits.diskLowBytes || (this.#low && free < 2 * limits.diskLowBytes)
+    if (isLow !== this.#low) {
+      this.#low = isLow
+      logger[isLow ? 'error' : 'info'](
+        isLow ? 'the disk is nearly full: inserts are refused until there is room' : 'the disk has room again',
+        { free, low: limits.diskLowBytes },
+      )
+    }
+    if (this.#merging === this.#low) this.#switching ??= this.#switchMerges()
+    return free
+  }
+
+  /** Stops or starts merges until they are as they should be. */
+  async #switchMerges(): Promise<void> {
+    const { stopMerges, startMerges, clock, logger } = this.#options
+    while (this.#merging === this.#low && !this.#closed) {
+      const low = this.#low
+      try {
+        if (!low) this.#merging = true
+        await (low ? stopMerges() : startMerges())
+        this.#merging = !low
+      } catch (error) {
+        logger.warn('merges could not be switched', { low, error })
+        await sleep(clock, retryDelayMs)
+      }
+    }
+    this.#switching = undefined
+  }
+}
+
+/** Bytes that the file system of `folder` still takes. */
+export function freeBytesOf(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize
+}
