@@ -1,4 +1,3 @@
-import { isIP } from 'node:net'
 import { Batcher } from '#ingest/batches/batcher.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
@@ -14,6 +13,7 @@ import type { Connection } from './mqtt/connection.ts'
 import { type EdgeContext, edgeCounters, type OnPresence } from './mqtt/edge-context.ts'
 import { type Authenticate, trustClientId } from './mqtt/identity.ts'
 import { listenMqtt } from './mqtt/listener.ts'
+import { isLoopbackBind } from './mqtt/loopback.ts'
 import type { TlsFiles } from './mqtt/tls-secrets.ts'
 import { routeMqttWebSocket } from './mqtt/websocket.ts'
 import { type QuotaOptions, unlimitedQuotas } from './quotas/quota-settings.ts'
@@ -147,7 +147,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
 
 /** @throws BIND_NOT_LOOPBACK */
 function requireLoopback(bind: string): void {
-  if (bind === 'localhost' || bind === '::1' || (isIP(bind) === 4 && bind.startsWith('127.'))) return
+  if (isLoopbackBind(bind)) return
   throw new PenstockError(
     'BIND_NOT_LOOPBACK',
     `PENSTOCK_BIND=${bind}: without device identities the edge believes every client id, so it listens on loopback (127.0.0.0/8, ::1, localhost) only`,

@@ -1,13 +1,28 @@
+import { isLoopbackBind } from '#ingest/mqtt/loopback.ts'
 import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import type { Settings } from '#schemas/settings.ts'
 
 const requestMsMax = 120_000
 
+/**
+ * Address that the embedded engine listens on: others may reach it only where both users have passwords, or anyone could write rows
+ * in any device's name [G-6].
+ */
+export function engineHost(settings: Settings): string {
+  const guarded = settings.clickhousePassword !== '' && settings.clickhouseReadonlyPassword !== ''
+  return guarded || isLoopbackBind(settings.bind) ? settings.bind : '127.0.0.1'
+}
+
+/** Address of the warehouse that the settings choose. @param port of the embedded engine */
+export function warehouseUrl(settings: Settings, port: number): string {
+  return settings.clickhouseUrl ?? `http://${engineHost(settings)}:${port}`
+}
+
 /** A client of the warehouse that the settings choose: a ClickHouse server, or the embedded engine on its port. */
 export function openRoleWarehouse(settings: Settings): Warehouse {
   return openWarehouse({
-    url: settings.clickhouseUrl ?? `http://${settings.bind}:${settings.clickhousePort}`,
+    url: warehouseUrl(settings, settings.clickhousePort),
     user: settings.clickhouseUser,
     password: settings.clickhousePassword,
     requestMsMax,

@@ -2,14 +2,23 @@ import { join } from 'node:path'
 import { startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
 import { createLogger } from '#runtime/logger.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { engineHost } from './open-role-warehouse.ts'
 import { stopOnSignal, tellSupervisor } from './role-process.ts'
 
 /** Runs the embedded ClickHouse engine behind its HTTP protocol until it is told to stop. */
 export async function runWarehouse(settings: Settings): Promise<void> {
   const logger = createLogger('warehouse', settings.logLevel)
+  const host = engineHost(settings)
+  if (host !== settings.bind)
+    logger.warn(
+      `listens on ${host} only: for others set PENSTOCK_CLICKHOUSE_PASSWORD and PENSTOCK_CLICKHOUSE_READONLY_PASSWORD`,
+      {
+        bind: settings.bind,
+      },
+    )
   const warehouse = await startEmbeddedWarehouse({
     dataDir: join(settings.dataDir, 'warehouse'),
-    bind: settings.bind,
+    bind: host,
     port: settings.clickhousePort,
     password: settings.clickhousePassword,
     readonlyPassword: settings.clickhouseReadonlyPassword,
@@ -20,5 +29,5 @@ export async function runWarehouse(settings: Settings): Promise<void> {
     await warehouse.close()
   })
   tellSupervisor({ kind: 'ready', ports: { clickhouse: warehouse.port } })
-  logger.info('listening', { clickhouse: `http://${settings.bind}:${warehouse.port}` })
+  logger.info('listening', { clickhouse: `http://${host}:${warehouse.port}` })
 }

@@ -5,6 +5,7 @@
  *   stop    edges ▶ worker ▶ control, warehouse       devices first, so that what they were told is on the log
  */
 
+import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
 import type { FirstDevice, Status } from '#infra/roles/role-process.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -69,7 +70,7 @@ export async function runSupervisor(settings: Settings): Promise<number> {
       const warehouse = add('warehouse', 0, {})
       await warehouse.start()
       warehousePorts = warehouse.ports
-      environment.PENSTOCK_CLICKHOUSE_URL = `http://${settings.bind}:${warehouse.ports.clickhouse}`
+      environment.PENSTOCK_CLICKHOUSE_URL = warehouseUrl(settings, warehouse.ports.clickhouse ?? 0)
     }
     await add('worker', 0, environment).start()
     const edges: Record<string, string> = {}

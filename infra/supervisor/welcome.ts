@@ -1,3 +1,4 @@
+import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
 import type { FirstDevice } from '#infra/roles/role-process.ts'
 import type { Settings } from '#schemas/settings.ts'
 
@@ -7,7 +8,7 @@ export function welcome(
   ports: Readonly<Record<string, number>>,
   firstDevice: FirstDevice | undefined,
 ): string {
-  const clickhouse = settings.clickhouseUrl ?? `http://${settings.bind}:${ports.clickhouse}`
+  const clickhouse = warehouseUrl(settings, ports.clickhouse ?? 0)
   const http = `http://${settings.bind}:${ports.http}`
   const required = settings.identities === 'required'
   const rows: [string, string][] = [
