@@ -18,7 +18,15 @@ afterEach(async () => {
   await Promise.all(edges.splice(0).map((edge) => edge.close()))
 })
 
-async function start(options: { mqttPort?: number; bind?: string; pendingBytesMax?: number; log?: CapturingLog } = {}) {
+interface StartOptions {
+  readonly mqttPort?: number
+  readonly bind?: string
+  readonly pendingBytesMax?: number
+  readonly connectionsMax?: number
+  readonly log?: CapturingLog
+}
+
+async function start(options: StartOptions = {}) {
   const log = options.log ?? new CapturingLog()
   const metrics = new Metrics<MetricName>(metricsTable)
   const edge = await startEdge({
@@ -29,7 +37,7 @@ async function start(options: { mqttPort?: number; bind?: string; pendingBytesMa
     bind: options.bind ?? '127.0.0.1',
     mqttPort: options.mqttPort ?? 0,
     batchDelayMs: 2,
-    connectionsMax: 100,
+    connectionsMax: options.connectionsMax ?? 100,
     pendingBytesMax: options.pendingBytesMax,
   })
   edges.push(edge)
@@ -200,6 +208,20 @@ describe('the edge', () => {
     edges.splice(0)
     expect(log.envelopes().length).toBe(written)
   })
+})
+
+test('places of ended connections are free again, however many there were [G-4]', async () => {
+  const { port } = await start({ connectionsMax: 1 })
+  // More than sockets of any state the listener takes at once.
+  for (let index = 0; index < 1_100; index++) {
+    const socket = connectSocket(port, '127.0.0.1')
+    socket.write(Buffer.from('100e00044d5154540402000000026431e000', 'hex'))
+    await new Promise((resolve) => socket.once('data', resolve).once('end', resolve).resume())
+    socket.destroy()
+  }
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: 'd1' })
+  await client.publishAsync('devices/d1/messages/events/', 'still here', { qos: 1 })
+  await client.endAsync()
 })
 
 async function paused(count: (name: MetricName) => number): Promise<void> {

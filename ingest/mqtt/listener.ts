@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
+import { type AddressInfo, createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { PenstockError } from '#schemas/errors.ts'
 import { Connection } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
@@ -45,7 +45,46 @@ interface WatchingServer {
 }
 
 function tcpServer(edge: EdgeContext): WatchingServer {
-  return { server: createServer({ noDelay: true }, (socket) => attach(edge, socket, undefined)), unwatch: () => {} }
+  const server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted) => {
+    if (!admitSocket(edge)) accepted.destroy()
+    else attachInPlace(edge, accepted)
+  })
+  return { server, unwatch: () => {} }
+}
+
+/** What all TCP sockets of the process are read into, one after the other; a connection keeps nothing of it. */
+const readBuffer = Buffer.allocUnsafeSlow(64 * 1024)
+
+/** What Node keeps of a socket besides its public face: the system's side, and the server that counts it. */
+interface SocketParts {
+  _handle: unknown
+  _server: unknown
+}
+
+/**
+ * Reads the accepted socket into `readBuffer`, through a socket object of its own, since a server's cannot be told where to read to:
+ * no buffer is made and collected for each read.
+ */
+function attachInPlace(edge: EdgeContext, accepted: Socket): void {
+  const parts = accepted as unknown as SocketParts
+  let connection: Connection | undefined
+  const options: SocketConstructorOpts & { readonly handle: unknown } = {
+    handle: parts._handle,
+    onread: {
+      buffer: readBuffer,
+      callback: (length: number) => {
+        connection?.onChunk(readBuffer.subarray(0, length))
+        return true
+      },
+    },
+  }
+  const socket = new Socket(options)
+  ;(socket as unknown as SocketParts)._server = parts._server
+  parts._handle = null
+  parts._server = null
+  connection = new Connection(edge, transportOf(socket, undefined))
+  listen(connection, socket)
+  socket.resume()
 }
 
 /** Handshakes that do not end in this time are given up: a connection that says nothing holds nothing. */
@@ -58,28 +97,56 @@ function tlsServer(edge: EdgeContext, files: TlsFiles): WatchingServer {
   const secrets = readTlsSecrets(files, edge.clock.nowMs())
   // A client certificate is asked for and judged with the CONNECT, not in the handshake: the same port serves devices with
   // tokens, and self-signed leaves are legal.
-  const server: TlsServer = createTlsServer(
+  const tls = createTlsServer(
     {
       ...secrets,
       ...sessions,
-      noDelay: true,
       requestCert: true,
       rejectUnauthorized: false,
       handshakeTimeout: handshakeMsMax,
     },
-    (socket) => attach(edge, socket, socket),
+    (socket) => attachTls(edge, socket),
   )
   // A port scan, a plain-text client, or a handshake that took too long, which the library tells of but leaves open.
-  server.on('tlsClientError', (_error, socket) => socket.destroy())
+  tls.on('tlsClientError', (_error, socket) => socket.destroy())
+  const queue = new HandshakeQueue((socket) => {
+    if (edge.draining) socket.destroy()
+    else tls.emit('connection', socket)
+  })
+  const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => queue.push(socket))
   const unwatch = watchTlsFiles(files, () => {
     try {
-      server.setSecureContext({ ...readTlsSecrets(files, edge.clock.nowMs()), ...sessions })
+      tls.setSecureContext({ ...readTlsSecrets(files, edge.clock.nowMs()), ...sessions })
       edge.logger.info('certificate read again', { file: files.certFile })
     } catch (error) {
       edge.logger.error('the changed certificate cannot be used; the former one stays', { error })
     }
   })
   return { server, unwatch }
+}
+
+/** TLS handshakes that begin in one turn of the event loop. Each takes a millisecond or two, which everybody else waits. */
+const handshakesPerTurn = 8
+
+/** Lets handshakes begin a few at a time, so that a storm of them delays established devices by little [G-4]. */
+class HandshakeQueue {
+  readonly #begin: (socket: Socket) => void
+  #waiting: Socket[] = []
+
+  constructor(begin: (socket: Socket) => void) {
+    this.#begin = begin
+  }
+
+  push(socket: Socket): void {
+    socket.on('error', ignoreError)
+    this.#waiting.push(socket)
+    if (this.#waiting.length === 1) setImmediate(() => this.#turn())
+  }
+
+  #turn(): void {
+    for (const socket of this.#waiting.splice(0, handshakesPerTurn)) this.#begin(socket)
+    if (this.#waiting.length > 0) setImmediate(() => this.#turn())
+  }
 }
 
 /** Other systems cannot balance a shared port; one process serves it there. */
@@ -98,13 +165,17 @@ function listening(server: Server, host: string, port: number): Promise<void> {
   })
 }
 
-function attach(edge: EdgeContext, socket: Socket, tls: TLSSocket | undefined): void {
+function attachTls(edge: EdgeContext, socket: TLSSocket): void {
   if (!admitSocket(edge)) {
     socket.destroy()
     return
   }
-  const connection = new Connection(edge, transportOf(socket, tls))
+  const connection = new Connection(edge, transportOf(socket, socket))
   socket.on('data', (chunk: Buffer) => connection.onChunk(chunk))
+  listen(connection, socket)
+}
+
+function listen(connection: Connection, socket: Socket): void {
   socket.on('close', () => connection.onClosed())
   socket.on('drain', () => connection.onDrained())
   socket.on('error', ignoreError) // a `close` follows, and says enough

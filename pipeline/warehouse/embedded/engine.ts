@@ -1,6 +1,6 @@
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, setPriority } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { PenstockError } from '#schemas/errors.ts'
@@ -43,6 +43,7 @@ export class Engine {
   readonly #binding: Binding
   readonly #path: string
   readonly #keep: unknown
+  #mergesLowered = false
 
   private constructor(binding: Binding, path: string, keep: unknown) {
     this.#binding = binding
@@ -68,6 +69,8 @@ export class Engine {
 
   /** A connection of its own: about 1 ms, and nothing of an earlier request's settings can leak into it. */
   connect(): EngineConnection {
+    // They come with the first table.
+    this.#mergesLowered ||= lowerMergePriority()
     return new EngineConnection(this.#binding, this.#binding.CreateConnection(this.#path))
   }
 
@@ -144,6 +147,27 @@ export class EngineConnection {
 /** `text` as a ClickHouse string literal. */
 export function sqlText(text: string): string {
   return `'${text.replace(/[\\']/g, '\\$&').replaceAll('\n', '\\n').replaceAll('\0', '\\0')}'`
+}
+
+/** The engine's threads that merge, as the system names them. */
+const mergeThreadName = 'MergeMutate'
+const mergeNice = 10
+
+/**
+ * Gives the threads that merge a low priority, so that they take what inserts, queries and the other processes leave; true once
+ * there are any. The engine's own setting for this does nothing unless it runs as root.
+ */
+function lowerMergePriority(): boolean {
+  if (process.platform !== 'linux') return true
+  const tasks = readdirSync('/proc/self/task').filter((task) => {
+    try {
+      return readFileSync(`/proc/self/task/${task}/comm`, 'latin1').trim() === mergeThreadName
+    } catch {
+      return false // ended meanwhile
+    }
+  })
+  for (const task of tasks) setPriority(Number(task), mergeNice)
+  return tasks.length > 0
 }
 
 /**
