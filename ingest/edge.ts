@@ -145,8 +145,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   }
 }
 
-/** @throws BIND_NOT_LOOPBACK */
-function requireLoopback(bind: string): void {
+/** For an edge that believes every client id. @throws BIND_NOT_LOOPBACK */
+export function requireLoopback(bind: string): void {
   if (isLoopbackBind(bind)) return
   throw new PenstockError(
     'BIND_NOT_LOOPBACK',

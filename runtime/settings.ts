@@ -50,6 +50,19 @@ function valueFromText(setting: Setting, text: string | undefined, faults: strin
     case 'text':
     case 'secret':
       return text === '' ? setting.default : text
+    case 'url': {
+      if (text === '') return setting.default
+      const scheme = URL.canParse(text) ? new URL(text).protocol.slice(0, -1) : ''
+      if (setting.schemes.includes(scheme)) return text
+      faults.push(
+        `${setting.env}=${setting.secret ? '…' : text}: allowed is an address ${setting.schemes.map((each) => `${each}://host:port`).join(' or ')}`,
+      )
+      return setting.default
+    }
+    case 'hosts':
+      if (text === '' || text.split(',').every((each) => hostAndPort.test(each.trim()))) return text || setting.default
+      faults.push(`${setting.env}=${text}: allowed is host:port, several behind commas`)
+      return setting.default
     case 'integer': {
       const value = Number(text)
       if (text.trim() !== '' && Number.isInteger(value) && value >= setting.min && value <= setting.max) return value
@@ -62,6 +75,8 @@ function valueFromText(setting: Setting, text: string | undefined, faults: strin
       return setting.default
   }
 }
+
+const hostAndPort = /^(\[[0-9A-Fa-f:.]+\]|[^\s:,/]+):\d{1,5}$/
 
 function suggestion(unknown: string): string {
   const words = new Set(unknown.split('_').slice(1))

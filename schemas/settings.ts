@@ -5,6 +5,10 @@
 export type SettingKind =
   | { readonly kind: 'text'; readonly default: string | undefined }
   | { readonly kind: 'secret'; readonly default: string | undefined }
+  /** An address of one of these schemes, e.g. `http://host:8123`. */
+  | { readonly kind: 'url'; readonly default: undefined; readonly schemes: readonly string[]; readonly secret?: true }
+  /** `host:port`, several behind commas. */
+  | { readonly kind: 'hosts'; readonly default: undefined }
   | { readonly kind: 'integer'; readonly default: number; readonly min: number; readonly max: number }
   | { readonly kind: 'choice'; readonly default: string; readonly choices: readonly string[] }
 
@@ -37,16 +41,17 @@ export const settingsTable = {
   },
   controlUrl: {
     env: 'PENSTOCK_CONTROL_URL',
-    kind: 'text',
+    kind: 'url',
     default: undefined,
+    schemes: ['http'],
     meaning: 'address of the control role, to which edges pass requests that are not theirs; set by `penstock start`',
   },
   clickhousePort: port('PENSTOCK_CLICKHOUSE_PORT', 8123, "the embedded engine's ClickHouse HTTP protocol"),
   kafkaBrokers: {
     env: 'PENSTOCK_KAFKA_BROKERS',
-    kind: 'text',
+    kind: 'hosts',
     default: undefined,
-    meaning: 'host:port list of Apache Kafka brokers; unset: the embedded log',
+    meaning: 'list of Apache Kafka brokers; unset: the embedded log',
   },
   kafkaReplicas: {
     env: 'PENSTOCK_KAFKA_REPLICAS',
@@ -88,9 +93,10 @@ export const settingsTable = {
   },
   clickhouseUrl: {
     env: 'PENSTOCK_CLICKHOUSE_URL',
-    kind: 'text',
+    kind: 'url',
     default: undefined,
-    meaning: 'http(s) address of a ClickHouse server; unset: the embedded engine',
+    schemes: ['http', 'https'],
+    meaning: 'address of a ClickHouse server; unset: the embedded engine',
   },
   clickhouseUser: { env: 'PENSTOCK_CLICKHOUSE_USER', kind: 'text', default: 'default', meaning: 'user that writes' },
   clickhousePassword: {
@@ -138,9 +144,11 @@ export const settingsTable = {
   },
   postgresUrl: {
     env: 'PENSTOCK_POSTGRES_URL',
-    kind: 'secret',
+    kind: 'url',
     default: undefined,
-    meaning: 'postgres:// address of the control store; unset: embedded under the data folder',
+    schemes: ['postgres', 'postgresql'],
+    secret: true,
+    meaning: 'address of the control store; unset: embedded under the data folder',
   },
   postgresConnections: {
     env: 'PENSTOCK_POSTGRES_CONNECTIONS',

@@ -22,6 +22,10 @@ function allowed(setting: Setting): string {
       return 'text'
     case 'secret':
       return 'text, never shown'
+    case 'url':
+      return setting.schemes.map((scheme) => `${scheme}://…`).join(' or ') + (setting.secret ? ', never shown' : '')
+    case 'hosts':
+      return 'host:port, …'
     case 'integer':
       return `${setting.min} to ${setting.max}`
     case 'choice':

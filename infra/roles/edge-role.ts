@@ -55,11 +55,13 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     },
   })
   const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
-  const http = await serveHttp(settings, settings.httpPort, edge, logger, status)
+  let controlUrl = settings.controlUrl
+  const control = () => controlUrl
+  const http = await serveHttp(settings, settings.httpPort, edge, logger, status, control)
   const https =
     tls &&
     (await openRenewingHttps(settings.httpsPort, tls, logger, (port) =>
-      serveHttp(settings, port, edge, logger, status, tls),
+      serveHttp(settings, port, edge, logger, status, control, tls),
     ))
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
@@ -70,6 +72,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   })
   onSupervisorMessage((message) => {
     if (message.kind === 'take-over') edge.takeOver(message.sessionId)
+    if (message.kind === 'control') controlUrl = message.url
   })
   reportSamples(() => metrics.samples())
   const ports = {
@@ -88,6 +91,7 @@ function serveHttp(
   edge: Edge,
   logger: Logger,
   status: () => Status | Promise<Status>,
+  control: () => string | undefined,
   tls?: { readonly certFile: string; readonly keyFile: string },
 ): Promise<HttpServer> {
   return openHttpServer({
@@ -99,12 +103,12 @@ function serveHttp(
     routes: (router) => {
       edge.registerRoutes(router, tls !== undefined)
       routeHealth(router, status)
-      passToControl(router, settings.controlUrl, edge.quotas)
+      passToControl(router, control, edge.quotas)
     },
   })
 }
 
-function tlsFilesOf(settings: Settings): TlsFiles | undefined {
+export function tlsFilesOf(settings: Settings): TlsFiles | undefined {
   const certFile = settings.tlsCert
   const keyFile = settings.tlsKey
   if (certFile === undefined && keyFile === undefined) return undefined

@@ -6,15 +6,17 @@ const prometheus = { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' 
 
 /** `GET /healthz` (alive), `/readyz` (200 once traffic can be taken, else 503) and `/metrics`. */
 export function routeHealth(router: HttpRouter, status: () => Status | Promise<Status>): void {
-  router.route({ method: 'GET', pattern: '/healthz', handle: () => textAnswer(200, 'alive\n') })
-  router.route({
-    method: 'GET',
-    pattern: '/readyz',
-    handle: async () => {
-      const { ready } = await unready(status)
-      return ready ? textAnswer(200, 'ready\n') : textAnswer(503, 'not ready\n', { 'Retry-After': '1' })
-    },
-  })
+  for (const method of ['GET', 'HEAD'] as const) {
+    router.route({ method, pattern: '/healthz', handle: () => textAnswer(200, 'alive\n') })
+    router.route({
+      method,
+      pattern: '/readyz',
+      handle: async () => {
+        const { ready } = await unready(status)
+        return ready ? textAnswer(200, 'ready\n') : textAnswer(503, 'not ready\n', { 'Retry-After': '1' })
+      },
+    })
+  }
   router.route({
     method: 'GET',
     pattern: '/metrics',

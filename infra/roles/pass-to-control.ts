@@ -11,10 +11,10 @@ const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding', 'co
 
 /**
  * Passes every request that no other route takes to the control role, so that one port serves devices and services.
- * @param controlUrl `undefined`: there is none, and such a request is answered 404
+ * @param control address of the control role; `undefined`: there is none, and such a request is answered 404
  * @param quotas count requests that the control role refused for their credentials, and keep off who fails too often
  */
-export function passToControl(router: HttpRouter, controlUrl: string | undefined, quotas: Quotas): void {
+export function passToControl(router: HttpRouter, control: () => string | undefined, quotas: Quotas): void {
   const agent = new Agent({ keepAlive: true, maxSockets: connectionsMax })
   router.route({
     method: 'ANY',
@@ -22,6 +22,7 @@ export function passToControl(router: HttpRouter, controlUrl: string | undefined
     bodyBytesMax: limits.httpBodyBytesMax,
     admit: ({ remoteAddress }) => refusalOf(quotas, remoteAddress),
     handle: async (request, body) => {
+      const controlUrl = control()
       if (controlUrl === undefined) return textAnswer(404, 'nothing is served under this path\n')
       const answer = await passed(agent, controlUrl, request, body)
       if (answer.status === 401) quotas.attemptFailed(request.remoteAddress, serviceAttempts)

@@ -3,7 +3,7 @@
  * with nobody to talk to.
  *
  *   role → supervisor   ready {ports} · samples {metrics} · take-over {sessionId} · ask-status · first-device {command}
- *   supervisor → role   stop · take-over {sessionId} · status {ready, metrics}
+ *   supervisor → role   stop · take-over {sessionId} · status {ready, metrics} · control {url}
  *
  * A role whose supervisor disappears drains and ends: nothing is left behind.
  */
@@ -22,6 +22,7 @@ export type ToRole =
   | { readonly kind: 'stop' }
   | { readonly kind: 'take-over'; readonly sessionId: string }
   | { readonly kind: 'status'; readonly askId: number; readonly status: Status }
+  | { readonly kind: 'control'; readonly url: string }
 
 /** What all processes together are like. */
 export interface Status {

@@ -23,6 +23,7 @@ export async function runWorker(settings: Settings): Promise<void> {
   const logger = createLogger('worker', settings.logLevel)
   const metrics = new Metrics<MetricName>(metricsTable)
   const stopping = new AbortController()
+  let close = async (): Promise<void> => {}
   stopOnSignal(async (reason) => {
     logger.info('stopping', { reason })
     stopping.abort()
@@ -31,6 +32,7 @@ export async function runWorker(settings: Settings): Promise<void> {
   const log = await openRoleLog(settings, logger)
   const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
   const warehouse = openRoleWarehouse(settings)
+  let ready = false
   const health = supervised
     ? undefined
     : await openHttpServer({
@@ -39,9 +41,8 @@ export async function runWorker(settings: Settings): Promise<void> {
         logger,
         routes: (router) => routeHealth(router, () => ({ ready, metrics: metrics.render([metrics.samples()]) })),
       })
-  let ready = false
   let closeWorker = async (): Promise<void> => {}
-  const close = async (): Promise<void> => {
+  close = async () => {
     await closeWorker()
     await Promise.all([log.close(), deadLetterLog.close(), warehouse.close(), health?.close()])
   }

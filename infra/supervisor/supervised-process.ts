@@ -13,6 +13,8 @@ export interface SupervisedOptions {
   /** What a role says besides how it is. */
   readonly onMessage: (message: FromRole) => void
   readonly onRestart: () => void
+  /** The process is ready, for the first time or again. */
+  readonly onReady: () => void
   /** The process met a fault that starting again cannot mend. */
   readonly onFatal: () => void
 }
@@ -119,6 +121,7 @@ export class SupervisedProcess {
         this.ports = message.ports
         // A port that was picked free stays the same over restarts, so that clients find it again.
         this.#environment = { ...this.#environment, ...portSettings(this.ports) }
+        this.#options.onReady()
         for (const resolve of this.#readyWaiters.splice(0)) resolve()
         return
       case 'samples':

@@ -1,19 +1,31 @@
 /**
  * `npm start`: all roles on one machine, each a process of its own.
  *
- *   start   warehouse ▶ worker ▶ control ▶ edges      each waits until the one before is ready
+ *   start   warehouse ▶ worker      side by side, so that devices connect also while ClickHouse is away
+ *           control ▶ edges
  *   stop    edges ▶ worker ▶ control, warehouse       devices first, so that what they were told is on the log
  */
 
 import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
 import type { FirstDevice, Status } from '#infra/roles/role-process.ts'
+import { sleep, systemClock } from '#runtime/clock.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { checkBeforeStart, portsFree } from './before-start.ts'
 import { StatusLine } from './status-line.ts'
 import { portSettings, type SupervisedOptions, SupervisedProcess } from './supervised-process.ts'
-import { welcome } from './welcome.ts'
+import { welcome, welcomeDevice } from './welcome.ts'
+
+/** So long `npm start` waits for what devices can do without, before it says that everything else is ready. */
+const waitMsMax = 10_000
+
+/** What the edges will listen on; 0 is picked free. */
+function portsOf(settings: Settings): number[] {
+  const tls = settings.tlsCert === undefined ? [] : [settings.mqttsPort, settings.httpsPort]
+  return [settings.mqttPort, settings.httpPort, ...tls].filter((port) => port !== 0)
+}
 
 /** Runs everything until SIGTERM or SIGINT; resolves with the exit code. */
 export async function runSupervisor(settings: Settings): Promise<number> {
@@ -50,43 +62,66 @@ export async function runSupervisor(settings: Settings): Promise<number> {
             return
         }
       },
+      onReady: () => tellControl(),
       onRestart: () => metrics.series('penstock_process_restarts_total', { role }).add(1),
       onFatal: () => stopped(1),
     })
     processes.push(child)
     return child
   }
+  /** Edges pass to it what is not theirs. */
+  const tellControl = (): void => {
+    const port = processes.find(({ role, ready }) => role === 'control' && ready)?.ports.http
+    if (port === undefined) return
+    for (const child of processes)
+      if (child.role === 'edge') child.tell({ kind: 'control', url: `http://127.0.0.1:${port}` })
+  }
   const samples = () => [metrics.samples(), ...processes.map((child) => child.samples)]
   const statusOfAll = (): Status => ({
-    ready: started && processes.every((child) => child.ready),
+    // What delivers may be away: the log takes the load.
+    ready: started && processes.every(({ role, ready }) => ready || role !== 'edge'),
     metrics: metrics.render(samples()),
   })
   let started = false
   let firstDevice: FirstDevice | undefined
-  const start = async (): Promise<void> => {
+  const startDelivery = async (): Promise<Readonly<Record<string, number>>> => {
     const environment: Record<string, string> = {}
-    let warehousePorts = {}
+    let ports: Readonly<Record<string, number>> = {}
     if (settings.clickhouseUrl === undefined) {
       const warehouse = add('warehouse', 0, {})
       await warehouse.start()
-      warehousePorts = warehouse.ports
-      environment.PENSTOCK_CLICKHOUSE_URL = warehouseUrl(settings, warehouse.ports.clickhouse ?? 0)
+      ports = warehouse.ports
+      environment.PENSTOCK_CLICKHOUSE_URL = warehouseUrl(settings, ports.clickhouse ?? 0)
     }
-    await add('worker', 0, environment).start()
-    const edges: Record<string, string> = {}
-    if (settings.identities === 'required') {
-      const control = add('control', 0, { PENSTOCK_HTTP_PORT: '0', PENSTOCK_BIND: '127.0.0.1' })
-      await control.start()
-      edges.PENSTOCK_CONTROL_URL = `http://127.0.0.1:${control.ports.http}`
-    }
+    const worker = add('worker', 0, environment).start()
+    await Promise.race([worker, sleep(systemClock, waitMsMax)])
+    return ports
+  }
+  const startControl = async (): Promise<void> => {
+    await add('control', 0, { PENSTOCK_HTTP_PORT: '0', PENSTOCK_BIND: '127.0.0.1' }).start()
+  }
+  const startEdges = async (): Promise<Readonly<Record<string, number>>> => {
     // With port 0 the first edge picks it, and the others share it.
-    const first = add('edge', 0, edges)
+    const first = add('edge', 0, {})
     await first.start()
-    const shared = { ...edges, ...portSettings(first.ports) }
+    const shared = portSettings(first.ports)
     const others = Array.from({ length: settings.edgeProcesses - 1 }, (_, i) => add('edge', i + 1, shared).start())
     await Promise.all(others)
+    return first.ports
+  }
+  const start = async (): Promise<void> => {
+    checkBeforeStart(settings)
+    await portsFree(settings.bind, portsOf(settings), systemClock, logger)
+    const required = settings.identities === 'required'
+    const edges = required ? startControl().then(startEdges) : startEdges()
+    const [warehousePorts, edgePorts] = await Promise.all([startDelivery(), edges])
     started = true
-    process.stdout.write(welcome(settings, { ...first.ports, ...warehousePorts }, firstDevice))
+    const ports = { ...edgePorts, ...warehousePorts }
+    process.stdout.write(welcome(settings, ports, firstDevice))
+    if (required) return
+    // Where nobody needs an identity nothing waits for the registry.
+    await startControl()
+    if (firstDevice !== undefined) process.stdout.write(welcomeDevice(ports, firstDevice))
   }
   const status = new StatusLine(() => ({ samples: samples().flat() }), logger)
   const outcome = await Promise.race([stopAsked, start().then(() => undefined)])

@@ -19,7 +19,7 @@ export function welcome(
     ...(ports.mqtts === undefined
       ? []
       : [['MQTT, TLS', `mqtts://${settings.bind}:${ports.mqtts}`] as [string, string]]),
-    ['HTTP', `${http}     telemetry, WebSocket at /mqtt${required ? ', device registry' : ''}`],
+    ['HTTP', `${http}     telemetry, WebSocket at /mqtt, device registry`],
     ...(ports.https === undefined ? [] : [['HTTPS', `https://${settings.bind}:${ports.https}`] as [string, string]]),
     ['ClickHouse', `${clickhouse}     user default, or readonly for analysts`],
     ['Health', `${http}/healthz  /readyz  /metrics`],
@@ -30,27 +30,41 @@ export function welcome(
         : `Kafka at ${settings.kafkaBrokers}`,
     ],
   ]
-  const deviceId = firstDevice?.deviceId ?? 'thermostat-1'
-  const credentials = firstDevice
-    ? ` -u ${deviceId} -P '${firstDevice.key}'`
-    : required
-      ? ` -u ${deviceId} -P '<its key>'`
-      : ''
-  const mqttPort = ports.mqtt === 1883 ? '' : ` -p ${ports.mqtt}`
   return `
   Penstock is ready.
 
 ${rows.map(([name, text]) => `    ${name.padEnd(12)} ${text}`).join('\n')}
-${firstDevice ? `\n  A first device was made, its connection string is\n\n    ${firstDevice.connectionString}\n` : ''}
+${firstDevice ? welcomeDevice(ports, firstDevice) : ''}
   Send a message as a device, and read it back:
 
-    mosquitto_pub${mqttPort} -q 1 -i ${deviceId}${credentials} -t devices/${deviceId}/messages/events/ -m '{"temperature":21.5}'
+    ${sendCommand(ports, firstDevice?.deviceId ?? 'thermostat-1', firstDevice?.key ?? (required ? '<its key>' : undefined))}
 
     curl ${clickhouse} --data 'SELECT device_id, enqueued_at, body FROM penstock.telemetry ORDER BY enqueued_at DESC LIMIT 5'
 
-  Devices:   ${required ? 'npx penstock devices' : 'PENSTOCK_IDENTITIES=required lets in registered devices only'}
+  Devices:   npx penstock devices${required ? '' : '; PENSTOCK_IDENTITIES=required lets in only these'}
   Load it:   npm run loadtest -- --help
   Stop:      Ctrl-C (drains first; data stays in ${settings.dataDir})
 
 `
+}
+
+/** Shown once, to whoever started Penstock for the first time. */
+export function welcomeDevice(
+  ports: Readonly<Record<string, number>>,
+  { deviceId, key, connectionString }: FirstDevice,
+): string {
+  return `
+  A first device was made. Its connection string, and how to send as it:
+
+    ${connectionString}
+
+    ${sendCommand(ports, deviceId, key)}
+
+`
+}
+
+function sendCommand(ports: Readonly<Record<string, number>>, deviceId: string, key: string | undefined): string {
+  const port = ports.mqtt === 1883 ? '' : ` -p ${ports.mqtt}`
+  const credentials = key === undefined ? '' : ` -u ${deviceId} -P '${key}'`
+  return `mosquitto_pub${port} -q 1 -i ${deviceId}${credentials} -t devices/${deviceId}/messages/events/ -m '{"temperature":21.5}'`
 }
