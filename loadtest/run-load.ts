@@ -2,6 +2,7 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { type ClickhouseRows, clickhouseRows } from './clickhouse-rows.ts'
 import type { GeneratorProgress } from './generator.ts'
 import { GeneratorHandle } from './generator-handle.ts'
+import { forkGenerator, type StartGenerator } from './generator-port.ts'
 import { countOfRanges, type DeviceLedger } from './ledger.ts'
 import { generatedResult, type LoadResult, sumProgress, type Verdict } from './load-result.ts'
 import { manifestOf } from './manifest.ts'
@@ -58,7 +59,11 @@ export async function runWorkloads(workloads: readonly LoadOptions[], hooks: Loa
     throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.join('\n') || 'there is no workload')
   const rows = main.clickhouse === undefined ? undefined : clickhouseRows(main.clickhouse, main.table)
   const processes = workloads.flatMap((options) =>
-    Array.from({ length: options.processes }, (_, first) => ({ options, handle: new GeneratorHandle(options, first) })),
+    Array.from({ length: options.processes }, (_, first) => {
+      const slice = { first, step: options.processes }
+      const start: StartGenerator = (listener) => forkGenerator(options.cpuList, listener)
+      return { options, handle: new GeneratorHandle(options, slice, start) }
+    }),
   )
   const handles = processes.map(({ handle }) => handle)
   let observer: TargetObserver | undefined
