@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { PenstockError } from '#schemas/errors.ts'
 import type { GeneratorCommand, GeneratorEvent } from './generator-process.ts'
 
-/** The way to a generator process: forked here, or elsewhere. */
+/** The way to a generator process: forked here, or by an agent on another machine. */
 export interface GeneratorPort {
   /** Does nothing once the process is gone. */
   send(command: GeneratorCommand): void
@@ -13,7 +13,7 @@ export interface GeneratorPort {
 
 export interface GeneratorListener {
   onEvent(event: GeneratorEvent): void
-  /** It has ended, or could not be started: LOADTEST_GENERATOR_FAILED; of no meaning after `done`. */
+  /** It has ended, or could not be started: LOADTEST_GENERATOR_FAILED, LOADTEST_AGENT_FAILED; of no meaning after `done`. */
   onEnd(error: PenstockError): void
 }
 
