@@ -21,7 +21,6 @@ import { serverFor } from './testbed/require-server.ts'
 const hub = 'hub.penstock.test'
 /** Of the network's own, but no loopback address: whoever comes over it is a stranger. */
 const elsewhere = '10.9.9.9'
-const pathWithIp = `${process.env.PATH}:/usr/sbin:/sbin`
 const client = (name: string): string => join(import.meta.dirname, 'testbed/clients', name)
 const ownerKey = randomBytes(32).toString('base64')
 const network = serverFor('a network namespace', namespaceMissing)
@@ -38,7 +37,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     const deviceIds = ['by-thumbprint', 'by-authority', 'python-certificate']
     ca = makeDevelopmentCa({ dataDir, hostNames: [hub], deviceIds, nowMs: Date.now() })
     inside = await openNamespace([hub])
-    await inside.run('ip', ['address', 'add', `${elsewhere}/32`, 'dev', 'lo'], { environment: { PATH: pathWithIp } })
+    await inside.run('ip', ['address', 'add', `${elsewhere}/32`, 'dev', 'lo'])
     const settings = {
       PENSTOCK_BIND: '0.0.0.0',
       PENSTOCK_IDENTITIES: 'required',

@@ -4,13 +4,18 @@ import { isIP } from 'node:net'
 import { parseArgs } from 'node:util'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import type { AgentAddress } from './agents/agent-socket.ts'
 import { bodyBytesMin, sequencesMax } from './frames.ts'
 import { packetIds } from './ledger.ts'
-import { faultsOf, type LoadOptions, loadDefaults } from './options.ts'
+import { faultsOf, type LoadOptions, loadDefaults, processesMax } from './options.ts'
 import { ownerKeyOf, type RegistryAccess } from './register-devices.ts'
 import { type Threshold, thresholdsOf } from './slo.ts'
+import { isLocal } from './target-processes.ts'
 import { shapeHelp, shapeNames, workloadsOfShape } from './workload/shapes.ts'
 import { type WorkloadFile, workloadFileOf, workloadsOf } from './workload/workload-file.ts'
+
+/** A shorter one can be guessed by whoever a coordinator once took for an agent. */
+const secretLengthMin = 16
 
 export const loadHelp = `Usage: npm run loadtest -- [options]
 
@@ -28,7 +33,7 @@ Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compa
   --window <n>              unacknowledged messages a connection, QoS 1 (${loadDefaults.window})
   --seconds <n>             how long to send (${loadDefaults.seconds})
   --messages <n>            stop after so many messages over all connections
-  --processes <n>           generator processes (${loadDefaults.processes})
+  --processes <n>           generator processes, on each machine (${loadDefaults.processes})
   --seed <n>                seed of everything random (${loadDefaults.seed})
   --run <name>              name in the device ids load-<name>-000000 … (made from the time)
   --clickhouse <url|none>   where the rows are counted (http://127.0.0.1:8123)
@@ -49,6 +54,12 @@ Transport and identities:
   --data-dir <folder>       the same with the key that a Penstock of this machine keeps there
   --registry <url>          its REST API (http://127.0.0.1:8080)
   --hub-name <name>         its PENSTOCK_HOSTNAME (localhost)
+
+Several machines:
+
+  --agent <[host:]port>     hold generators for a coordinator elsewhere; nothing else is sent, SIGINT ends it; 0: a free port
+  --agents <host:port,…>    coordinate: --processes generators on each of these agents, instead of on this machine
+  --agent-secret-file <f>   what agents and coordinator both hold, at least ${secretLengthMin} characters; needed beyond loopback
 
 Thresholds and results:
 
@@ -81,6 +92,10 @@ export interface CommandLine {
   readonly compareFile: string | undefined
   readonly metricsUrl: string | undefined
   readonly thresholds: readonly Threshold[]
+  /** Is an agent, and nothing else. */
+  readonly agent: AgentAddress | undefined
+  /** Where the generators run; empty: here. */
+  readonly agents: readonly AgentAddress[]
   readonly isHelp: boolean
 }
 
@@ -115,7 +130,7 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     window: integer('window', loadDefaults.window, 1, packetIds),
     seconds: integer('seconds', loadDefaults.seconds, 1, 30 * 86_400),
     messages: text('messages') === undefined ? undefined : integer('messages', 1, 1, sequencesMax),
-    processes: integer('processes', loadDefaults.processes, 1, Math.min(256, connections)),
+    processes: integer('processes', loadDefaults.processes, 1, Math.min(processesMax, connections)),
     seed: integer('seed', loadDefaults.seed, 0, 2 ** 32 - 1),
     run: text('run') ?? nowMs.toString(36),
     clickhouse: orNone(text('clickhouse') ?? 'http://127.0.0.1:8123'),
@@ -154,6 +169,15 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
   const metricsUrl = orNone(text('metrics') ?? 'http://127.0.0.1:8080/metrics')
   if (metricsUrl !== undefined && !URL.canParse(metricsUrl))
     faults.push(`--metrics ${metricsUrl}: expected http://host:port/metrics, or none`)
+  const secret = collect(() => secretAt(text('agent-secret-file')))
+  const agents =
+    text('agents')
+      ?.split(',')
+      .map((each) => agentAddress('agents', each.trim(), secret, faults)) ?? []
+  const own = text('agent')
+  const agent = own === undefined ? undefined : agentAddress('agent', own, secret, faults)
+  if (agent && Object.keys(values).some((name) => !['agent', 'agent-secret-file'].includes(name)))
+    faults.push('--agent: takes only --agent-secret-file beside it; its coordinator says the rest')
   if (faults.length > 0) throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.join('\n'))
   return {
     options,
@@ -165,19 +189,44 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     compareFile: text('compare'),
     metricsUrl,
     thresholds,
+    agent,
+    agents,
     isHelp: values.help === true,
   }
 }
 
-function workloadFileAt(file: string | undefined): WorkloadFile | undefined {
+function secretAt(file: string | undefined): string | undefined {
   if (file === undefined) return undefined
-  let content: string
+  const secret = textAt('agent-secret-file', file).trim()
+  if (secret.length < secretLengthMin)
+    throw new PenstockError(
+      'LOADTEST_OPTIONS_INVALID',
+      `--agent-secret-file ${file}: expected at least ${secretLengthMin} characters, as from: openssl rand -base64 32`,
+    )
+  return secret
+}
+
+/** A port alone is loopback's. */
+function agentAddress(flag: string, given: string, secret: string | undefined, faults: string[]): AgentAddress {
+  const url = `agent://${/^\d+$/.test(given) ? `127.0.0.1:${given}` : given}`
+  const { hostname, port } = URL.canParse(url) ? new URL(url) : { hostname: '', port: '' }
+  if (hostname === '' || port === '') faults.push(`--${flag} ${given}: expected host:port`)
+  else if (secret === undefined && !isLocal(url))
+    faults.push(`--${flag} ${given}: beyond loopback agents need a --agent-secret-file, the same on all machines`)
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port), secret }
+}
+
+function workloadFileAt(file: string | undefined): WorkloadFile | undefined {
+  return file === undefined ? undefined : workloadFileOf(textAt('workload', file), file)
+}
+
+/** @throws LOADTEST_OPTIONS_INVALID */
+function textAt(flag: string, file: string): string {
   try {
-    content = readFileSync(file, 'utf8')
+    return readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--workload ${file}: cannot be read`, { cause })
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--${flag} ${file}: cannot be read`, { cause })
   }
-  return workloadFileOf(content, file)
 }
 
 /** A number of loopback addresses, or a list of any. */
@@ -231,4 +280,7 @@ const flags = {
   report: { type: 'string' },
   compare: { type: 'string' },
   metrics: { type: 'string' },
+  agent: { type: 'string' },
+  agents: { type: 'string' },
+  'agent-secret-file': { type: 'string' },
 } as const

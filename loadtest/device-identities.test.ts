@@ -45,7 +45,11 @@ test('a CONNECT carries user name and password behind the client id, with both f
 })
 
 test('what opens a door is not in the manifest', () => {
-  const manifest = manifestOf([{ ...loadDefaults, deviceKeySecret: 'secret', clickhouse: 'http://u:hidden@h:1' }], 0)
+  const manifest = manifestOf(
+    [{ ...loadDefaults, deviceKeySecret: 'secret', clickhouse: 'http://u:hidden@h:1' }],
+    0,
+    [],
+  )
   expect(JSON.stringify(manifest)).not.toMatch(/secret"|hidden/)
   expect(manifest.options.clickhouse).toBe('http://h:1')
 })

@@ -1,23 +1,18 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { type ErrorCode, errorTable, PenstockError } from '#schemas/errors.ts'
-import type { GeneratorInterval, GeneratorProgress, GeneratorReport } from './generator.ts'
-import type { GeneratorCommand, GeneratorEvent } from './generator-process.ts'
+import type { GeneratorInterval, GeneratorProgress, GeneratorReport, GeneratorSlice } from './generator.ts'
+import type { GeneratorPort, StartGenerator } from './generator-port.ts'
+import type { GeneratorCommand } from './generator-process.ts'
 import type { LoadOptions } from './options.ts'
 
-/** A forked generator process as its parent sees it. */
+/** A generator process as the run sees it, wherever it runs. */
 export class GeneratorHandle {
   readonly connected: Promise<void>
   readonly done: Promise<GeneratorReport>
   progress: GeneratorProgress = { offered: 0, sent: 0, settled: 0, open: 0 }
   onProgress: (interval: GeneratorInterval) => void = () => {}
-  readonly #child: ChildProcess
+  readonly #port: GeneratorPort
 
-  constructor(options: LoadOptions, first: number) {
-    const program = fileURLToPath(new URL('./generator-process.ts', import.meta.url))
-    const pinned =
-      options.cpuList === undefined ? {} : { execPath: 'taskset', execArgv: ['-c', options.cpuList, process.execPath] }
-    this.#child = fork(program, [], { execArgv: [], serialization: 'advanced', ...pinned })
+  constructor(options: LoadOptions, slice: GeneratorSlice, start: StartGenerator) {
     const connected = deferred<void>()
     const done = deferred<GeneratorReport>()
     this.connected = connected.promise
@@ -28,34 +23,31 @@ export class GeneratorHandle {
     }
     // Whoever awaits `connected` handles the failure; `done` may then never be asked.
     done.promise.catch(() => {})
-    this.#child.on('message', (event: GeneratorEvent) => {
-      switch (event.kind) {
-        case 'connected':
-          return connected.resolve()
-        case 'progress':
-          this.progress = event.progress
-          return this.onProgress(event.progress)
-        case 'done':
-          return done.resolve(event.report)
-        case 'failed':
-          return fail(new PenstockError(codeOf(event.code), event.message))
-      }
+    this.#port = start({
+      onEvent: (event) => {
+        switch (event.kind) {
+          case 'connected':
+            return connected.resolve()
+          case 'progress':
+            this.progress = event.progress
+            return this.onProgress(event.progress)
+          case 'done':
+            return done.resolve(event.report)
+          case 'failed':
+            return fail(new PenstockError(codeOf(event.code), event.message))
+        }
+      },
+      onEnd: fail,
     })
-    this.#child.on('error', (cause) =>
-      fail(new PenstockError('LOADTEST_GENERATOR_FAILED', 'a generator process could not be started', { cause })),
-    )
-    this.#child.on('exit', (code, signal) =>
-      fail(new PenstockError('LOADTEST_GENERATOR_FAILED', `a generator process ended early: ${signal ?? code}`)),
-    )
-    this.tell({ kind: 'connect', options, slice: { first, step: options.processes } })
+    this.tell({ kind: 'connect', options, slice })
   }
 
   tell(command: GeneratorCommand): void {
-    if (this.#child.connected) this.#child.send(command)
+    this.#port.send(command)
   }
 
   kill(): void {
-    this.#child.kill('SIGKILL')
+    this.#port.kill()
   }
 }
 

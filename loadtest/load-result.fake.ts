@@ -36,6 +36,7 @@ export function fakeResult(lost = 0): LoadResult {
       startedAt: '2030-01-01T00:00:00.000Z',
       options,
       workloads: [options],
+      agents: [],
       node: 'v22',
       cpu: 'a CPU',
       cpuCount: 2,
@@ -57,7 +58,7 @@ export function fakeResult(lost = 0): LoadResult {
     connections: { opened: 2, lost: 0, refused: 0, lastFault: '' },
     acknowledgedOutOfOrder: 0,
     acknowledgedUnexpected: 0,
-    generators: [{ cpuShare: 0.5, loopDelayMsP99: 3, loopDelayMsMax: 4 }],
+    generators: [{ agent: undefined, cpuShare: 0.5, loopDelayMsP99: 3, loopDelayMsMax: 4 }],
     warnings: lost > 0 ? ['generator process 0 was late'] : [],
     validity: { isValid: true, reasons: [] },
     timeline: [

@@ -1,3 +1,4 @@
+import type { AgentRecord } from './agents/agent-fleet.ts'
 import type { GeneratorProgress, GeneratorReport } from './generator.ts'
 import { type LatencySnapshot, type LatencySummary, mergedHistogram } from './latency.ts'
 import type { LoadManifest } from './manifest.ts'
@@ -70,12 +71,18 @@ export interface WorkloadResult {
 /** One workload's reports, in the order of the run's workloads. */
 export interface WorkloadReports {
   readonly options: LoadOptions
-  readonly reports: readonly GeneratorReport[]
+  readonly reports: readonly PlacedReport[]
+}
+
+export interface PlacedReport extends GeneratorReport {
+  /** Name of the agent it comes from; undefined: this machine. */
+  readonly agent: string | undefined
 }
 
 /** What the generator's own reports say; reconciliation, observation and verdict come on top. */
 export function generatedResult(
   parts: readonly WorkloadReports[],
+  agents: readonly AgentRecord[],
 ): Omit<
   LoadResult,
   'manifest' | 'storedPerSecond' | 'reconciliation' | 'target' | 'timeline' | 'thresholds' | 'verdict'
@@ -90,6 +97,7 @@ export function generatedResult(
   const validity = validityOf({
     isScheduled,
     generators,
+    agents,
     driftMsP99: mergedHistogram(reports.map(({ drift }) => drift)).summary().p99Ms,
   })
   return {
@@ -130,8 +138,8 @@ export function sumProgress(parts: readonly GeneratorProgress[]): GeneratorProgr
   return total
 }
 
-function healthOf({ cpuMs, sendMs, loopDelayMsP99, loopDelayMsMax }: GeneratorReport): GeneratorHealth {
-  return { cpuShare: cpuMs / sendMs, loopDelayMsP99, loopDelayMsMax }
+function healthOf({ agent, cpuMs, sendMs, loopDelayMsP99, loopDelayMsMax }: PlacedReport): GeneratorHealth {
+  return { agent, cpuShare: cpuMs / sendMs, loopDelayMsP99, loopDelayMsMax }
 }
 
 function workloadResult(options: LoadOptions, reports: readonly GeneratorReport[]): WorkloadResult {

@@ -2,6 +2,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { startAgent } from './agents/agent.ts'
+import { agentName } from './agents/agent-link.ts'
+import type { AgentAddress } from './agents/agent-socket.ts'
 import { type CommandLine, commandLineOf, loadHelp } from './command-line.ts'
 import { LiveScreen } from './live-view.ts'
 import type { LoadResult } from './load-result.ts'
@@ -36,8 +39,18 @@ async function runLine(line: CommandLine): Promise<number> {
     process.stdout.write(`${loadHelp}\n`)
     return 0
   }
+  if (line.agent) return serveAsAgent(line.agent)
   const earlier = line.compareFile === undefined ? undefined : earlierResultAt(line.compareFile)
   return line.isSearch ? search(line) : once(line, earlier)
+}
+
+async function serveAsAgent(address: AgentAddress): Promise<number> {
+  const stop = stopSignal()
+  const agent = await startAgent(address, (text) => process.stdout.write(`${text}\n`))
+  process.stdout.write(`agent on ${agentName({ ...address, port: agent.port })}\n`)
+  if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }))
+  await agent.close()
+  return 0
 }
 
 async function once(line: CommandLine, earlier: LoadResult | undefined): Promise<number> {
@@ -99,6 +112,7 @@ async function runWithView(
         signal,
         observe: { metricsUrl: line.metricsUrl },
         thresholds: line.thresholds,
+        agents: line.agents,
         onLive: (view) => live.show(view),
         onRows: (rows) => live.note(`waiting for rows: ${rows.toLocaleString('en')} stored`),
       },

@@ -2,14 +2,20 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { cpus, hostname, release, totalmem, type } from 'node:os'
 import { join } from 'node:path'
+import type { AgentRecord } from './agents/agent-fleet.ts'
 import type { LoadOptions } from './options.ts'
 
-/** What one must know to believe a result, or to repeat it. */
-export interface LoadManifest {
+/** What one must know to believe a result, or to repeat it; the machine is the one that ran `npm run loadtest`. */
+export interface LoadManifest extends Machine {
   readonly startedAt: string
   readonly options: LoadOptions
   /** All workloads of the run; the first is `options`. */
   readonly workloads: readonly LoadOptions[]
+  /** Machines of the generators; empty if they ran on this one. */
+  readonly agents: readonly AgentRecord[]
+}
+
+export interface Machine {
   readonly node: string
   readonly cpu: string
   readonly cpuCount: number
@@ -36,7 +42,11 @@ const limitFiles: Readonly<Record<string, string>> = {
 }
 
 /** @param startAtMs first moment of sending, UTC */
-export function manifestOf(workloads: readonly LoadOptions[], startAtMs: number): LoadManifest {
+export function manifestOf(
+  workloads: readonly LoadOptions[],
+  startAtMs: number,
+  agents: readonly AgentRecord[],
+): LoadManifest {
   const shown = workloads.map(withoutSecrets)
   const [options] = shown
   if (options === undefined) throw new Error('a run has at least one workload')
@@ -44,6 +54,14 @@ export function manifestOf(workloads: readonly LoadOptions[], startAtMs: number)
     startedAt: new Date(startAtMs).toISOString(),
     options,
     workloads: shown,
+    agents,
+    ...machineOf(),
+  }
+}
+
+/** This machine, as far as results depend on it. */
+export function machineOf(): Machine {
+  return {
     node: process.version,
     cpu: cpus()[0]?.model ?? 'unknown',
     cpuCount: cpus().length,
@@ -84,7 +102,8 @@ function textOf(file: string): string {
   }
 }
 
-function versionOf(): string {
+/** Penstock's own. */
+export function versionOf(): string {
   const described: unknown = JSON.parse(textOf(join(root, 'package.json')) || '{}')
   return typeof described === 'object' && described !== null && 'version' in described ? String(described.version) : ''
 }

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { commandLineOf, loadHelp } from './command-line.ts'
 import { deviceIdOf, loadDefaults, runPrefix } from './options.ts'
@@ -40,9 +43,10 @@ test('every option the help names is understood, and every understood one is in 
     // Files that are not there and a search without thresholds are faults of their own; unknown options read differently.
     const line = ['search', 'insecure'].includes(name) ? [`--${name}`] : [`--${name}`, value[name] ?? '1']
     expect(faultsOfLine(...line), name).not.toMatch(/unknown/i)
-    if (!['search', 'workload', 'data-dir'].includes(name)) expect(faultsOfLine(...line), name).toBe('')
+    if (!['search', 'workload', 'data-dir', 'agent-secret-file'].includes(name))
+      expect(faultsOfLine(...line), name).toBe('')
   }
-  expect(args.length).toBe(33)
+  expect(args.length).toBe(36)
 })
 
 test('all faults are named at once', () => {
@@ -87,4 +91,24 @@ test('a number of source addresses means that many of loopback; a search needs t
   expect(faultsOfLine('--search')).toContain('--slo')
   expect(commandLineOf(['--search', '--slo', 'puback_p99_ms=50'], 0)).toMatchObject({ isSearch: true })
   expect(faultsOfLine('--slo', 'fast=1', '--shape', 'round')).toMatch(/fast=1[\s\S]*--shape round/)
+})
+
+test('agents are of loopback, or hold a secret; an agent takes no other option', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'penstock-options-'))
+  const [file, short] = [join(folder, 'secret'), join(folder, 'short')]
+  writeFileSync(file, 'a secret of 23 letters.\n')
+  writeFileSync(short, 'too short\n')
+  expect(commandLineOf(['--agent', '7700'], 0).agent).toEqual({ host: '127.0.0.1', port: 7700, secret: undefined })
+  const secret = 'a secret of 23 letters.'
+  expect(commandLineOf(['--agents', '10.0.0.1:7700,[fd00::1]:1', '--agent-secret-file', file], 0).agents).toEqual([
+    { host: '10.0.0.1', port: 7700, secret },
+    { host: 'fd00::1', port: 1, secret },
+  ])
+  expect(faultsOfLine('--agent', '0.0.0.0:7700')).toContain('--agent-secret-file')
+  expect(faultsOfLine('--agents', '127.0.0.1:7700,10.0.0.1:7700')).toMatch(/^--agents 10.0.0.1:7700: beyond loopback/)
+  expect(faultsOfLine('--agents', 'here,1:70000')).toMatch(/--agents here: expected host:port\n--agents 1:70000: exp/)
+  expect(faultsOfLine('--agent', '7700', '--agent-secret-file', short)).toMatch(/at least 16 characters/)
+  expect(faultsOfLine('--agent', '7700,7701')).toContain('expected host:port')
+  expect(faultsOfLine('--agent', '7700', '--rate', '5')).toContain('--agent: takes only')
+  rmSync(folder, { recursive: true })
 })

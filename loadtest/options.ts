@@ -126,6 +126,9 @@ export function runPrefix(run: string): string {
   return `load-${run}-`
 }
 
+/** Generator processes on one machine. */
+export const processesMax = 256
+
 /** As many as six digits number. */
 const devicesMax = 1_000_000
 

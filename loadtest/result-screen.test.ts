@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { fakeResult } from './load-result.fake.ts'
+import { reportOf } from './report/report.ts'
 import { screenOf } from './result-screen.ts'
 
 test('a faulty run says so, with the device and its missing numbers', () => {
@@ -14,4 +15,18 @@ test('a clean run fits a screen of 100 columns and 24 lines', () => {
   expect(text).toContain('OK   lost 0')
   expect(text.split('\n').length).toBeLessThanOrEqual(24)
   for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
+})
+
+test('agents are named with their machines and clocks, on the screen and in the report', () => {
+  const result = fakeResult()
+  const { manifest } = result
+  const clock = { start: { offsetMs: -2_000, uncertaintyMs: 1.25 }, end: { offsetMs: -1_997.5, uncertaintyMs: 1 } }
+  const agents = [{ name: 'far:7700', machine: { ...manifest, host: 'far-away', cpu: 'another CPU' }, clock }]
+  const generators = result.generators.map((each) => ({ ...each, agent: 'far:7700' }))
+  const distributed = { ...result, generators, manifest: { ...manifest, agents } }
+  const text = 'clock -2000.0 ms off (± 1.3 ms), moved by 2.5 ms'
+  expect(screenOf(distributed)).toContain(`agent         far:7700 on far-away, ${text}`)
+  const report = reportOf(distributed)
+  for (const part of [text, 'far-away, 2 × another CPU', 'generator 0 <span class="muted">far:7700</span>'])
+    expect(report).toContain(part)
 })

@@ -1,3 +1,4 @@
+import { clockText } from './agents/clocks.ts'
 import type { LatencySummary } from './latency.ts'
 import type { LoadResult } from './load-result.ts'
 import type { DeviceFault } from './reconcile.ts'
@@ -34,6 +35,8 @@ export function screenOf(result: LoadResult): string {
   const cpu = result.generators.map(({ cpuShare }) => `${Math.round(cpuShare * 100)} %`).join(', ')
   const loop = Math.max(...result.generators.map(({ loopDelayMsP99 }) => loopDelayMsP99))
   lines.push('', `generator     CPU ${cpu} of a core, event-loop delay p99 ${loop.toFixed(1)} ms`)
+  for (const { name, machine, clock } of result.manifest.agents)
+    lines.push(`agent         ${name} on ${machine.host}, ${clockText(clock)}`)
   const { lost, refused, lastFault } = result.connections
   if (lost + refused > 0)
     lines.push(

@@ -1,4 +1,6 @@
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { AgentFleet, spreadOver } from './agents/agent-fleet.ts'
+import type { AgentAddress } from './agents/agent-socket.ts'
 import { type ClickhouseRows, clickhouseRows } from './clickhouse-rows.ts'
 import type { GeneratorProgress } from './generator.ts'
 import { GeneratorHandle } from './generator-handle.ts'
@@ -34,14 +36,16 @@ export interface LoadHooks {
   /** Looks at the target's processes, rows and counters once a second, which costs it a little; absent: it is left alone. */
   readonly observe?: { readonly metricsUrl: string | undefined }
   readonly thresholds?: readonly Threshold[]
+  /** Where the generators run; absent or empty: on this machine. */
+  readonly agents?: readonly AgentAddress[]
 }
 
 const startDelayMs = 100
 
 /**
  * Runs a load from forked processes and reconciles it. Survives a target that dies and comes back while it runs.
- * @throws LOADTEST_OPTIONS_INVALID, LOADTEST_TARGET_UNREACHABLE, LOADTEST_GENERATOR_FAILED, WAREHOUSE_REFUSED,
- *   WAREHOUSE_UNAVAILABLE (when reconciling). Losses are not thrown but told: see `assertClean`.
+ * @throws LOADTEST_OPTIONS_INVALID, LOADTEST_TARGET_UNREACHABLE, LOADTEST_GENERATOR_FAILED, LOADTEST_AGENT_FAILED,
+ *   WAREHOUSE_REFUSED, WAREHOUSE_UNAVAILABLE (when reconciling). Losses are not thrown but told: see `assertClean`.
  */
 export function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Promise<LoadResult> {
   return runWorkloads([options], hooks)
@@ -51,15 +55,23 @@ export function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Promise<Lo
  * Several workloads side by side, each from processes of its own, with one ledger. They share the run's name and the warehouse of
  * the first, and their device numbers don't overlap (`firstDevice`). Throws as `runLoad` does.
  */
-export async function runWorkloads(workloads: readonly LoadOptions[], hooks: LoadHooks = {}): Promise<LoadResult> {
+export async function runWorkloads(given: readonly LoadOptions[], hooks: LoadHooks = {}): Promise<LoadResult> {
+  const addresses = hooks.agents ?? []
+  const workloads = given.map((options) => spreadOver(options, addresses.length))
   const faults = workloads.flatMap(faultsOf)
+  if (workloads.reduce((sum, { processes }) => sum + processes, 0) < addresses.length)
+    faults.push('--agents: there are fewer connections than agents')
   const [main] = workloads
   if (faults.length > 0 || main === undefined)
     throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.join('\n') || 'there is no workload')
   const rows = main.clickhouse === undefined ? undefined : clickhouseRows(main.clickhouse, main.table)
-  const processes = workloads.flatMap((options) =>
-    Array.from({ length: options.processes }, (_, first) => ({ options, handle: new GeneratorHandle(options, first) })),
-  )
+  const fleet = await AgentFleet.open(addresses)
+  const processes = workloads
+    .flatMap((options) => Array.from({ length: options.processes }, (_, first) => ({ options, first })))
+    .map(({ options, first }, index) => {
+      const slice = { first, step: options.processes }
+      return { options, handle: new GeneratorHandle(options, slice, fleet.generator(index, options)) }
+    })
   const handles = processes.map(({ handle }) => handle)
   let observer: TargetObserver | undefined
   let visible: VisibleLatency | undefined
@@ -67,12 +79,13 @@ export async function runWorkloads(workloads: readonly LoadOptions[], hooks: Loa
     await Promise.all(handles.map((each) => each.connected))
     const rowsBefore = rows === undefined ? 0 : await rowsAtStart(rows)
     observer = hooks.observe && (await observerOf(workloads, hooks.observe.metricsUrl, rows, rowsBefore))
+    await fleet.compareClocks()
     const startAtMs = Date.now() + startDelayMs
     const timeline = new Timeline()
     observer?.start(startAtMs)
     // A saturated warehouse has no time to be asked; its latency is a queue's length.
     const isWatched = typeof main.rate === 'number' && (main.rate > 0 || main.shape !== undefined)
-    visible = rows && isWatched ? watchVisibleLatency(main, rows) : undefined
+    visible = rows && isWatched ? watchVisibleLatency(main, rows, (process) => fleet.offsetMsOf(process)) : undefined
     const abort = () => {
       for (const each of handles) each.tell({ kind: 'abort' })
     }
@@ -83,13 +96,15 @@ export async function runWorkloads(workloads: readonly LoadOptions[], hooks: Loa
         hooks.onProgress?.(progress)
         if (index === 0) hooks.onLive?.({ point: timeline.points().at(-1), progress, observer })
       }
-      handle.tell({ kind: 'run', startAtMs: startAtMs + options.delaySeconds * 1000 })
+      const delayMs = options.delaySeconds * 1000
+      handle.tell({ kind: 'run', startAtMs: startAtMs + delayMs + fleet.offsetMsOf(index) })
     }
     if (hooks.signal?.aborted) abort()
     hooks.signal?.addEventListener('abort', abort)
-    const reports = await Promise.all(handles.map((each) => each.done)).finally(() =>
-      hooks.signal?.removeEventListener('abort', abort),
-    )
+    const reports = await Promise.all(
+      handles.map(async ({ done }, index) => ({ ...(await done), agent: fleet.nameOf(index) })),
+    ).finally(() => hooks.signal?.removeEventListener('abort', abort))
+    const agents = await fleet.records()
     const ledgers = reports.flatMap((report) => report.ledgers)
     hooks.onLedgers?.(ledgers)
     const generated = generatedResult(
@@ -97,6 +112,7 @@ export async function runWorkloads(workloads: readonly LoadOptions[], hooks: Loa
         options,
         reports: reports.filter((_, index) => processes[index]?.options === options),
       })),
+      agents,
     )
     const arrived = main.qos === 1 ? generated.counts.atEnd.settled : generated.counts.atEnd.sent
     const usage = observer?.usageUntilNow(arrived) ?? []
@@ -110,7 +126,7 @@ export async function runWorkloads(workloads: readonly LoadOptions[], hooks: Loa
     const reconciliation = rows && (await reconcileRun(ledgers, rows, rowsBefore, main, onRows))
     const measured = {
       ...generated,
-      manifest: manifestOf(workloads, startAtMs),
+      manifest: manifestOf(workloads, startAtMs, agents),
       storedPerSecond: reconciliation && storedMs > 0 ? reconciliation.stored / (storedMs / 1000) : undefined,
       latency: { ...generated.latency, visible: await visible?.stop() },
       timeline: timeline.points(),
@@ -124,6 +140,7 @@ export async function runWorkloads(workloads: readonly LoadOptions[], hooks: Loa
     // A run that failed must not go on asking.
     void visible?.stop()
     for (const each of handles) each.kill()
+    await fleet.close()
   }
 }
 

@@ -60,8 +60,13 @@ test('a process that ends while it is sampled keeps what it had', () => {
 })
 
 test('a run is valid up to the limits of its generator, and not beyond them', () => {
-  const generator = { cpuShare: 0.899, loopDelayMsP99: validityLimits.loopDelayMsP99Max, loopDelayMsMax: 900 }
-  const run = { isScheduled: true, generators: [generator], driftMsP99: validityLimits.driftMsP99Max }
+  const generator = {
+    agent: undefined,
+    cpuShare: 0.899,
+    loopDelayMsP99: validityLimits.loopDelayMsP99Max,
+    loopDelayMsMax: 900,
+  }
+  const run = { isScheduled: true, generators: [generator], agents: [], driftMsP99: validityLimits.driftMsP99Max }
   expect(validityOf(run)).toEqual({ isValid: true, reasons: [] })
   const over = (change: object) => validityOf({ ...run, ...change }).reasons.join()
   expect(over({ generators: [{ ...generator, cpuShare: 0.9 }] })).toContain('90 % of a core')

@@ -17,19 +17,29 @@ export interface VisibleLatency {
 /**
  * Measures socket → queryable row by asking again and again for the newest rows of a few devices. A row counts at the moment the
  * query that first saw it was answered, so what is measured is too long by up to the time between two looks, never too short.
+ * @param offsetMsOf a generator process's clock minus this one, which the moment of sending is corrected by
  */
-export function watchVisibleLatency(options: LoadOptions, rows: ClickhouseRows): VisibleLatency {
+export function watchVisibleLatency(
+  { run, connections, processes }: LoadOptions,
+  rows: ClickhouseRows,
+  offsetMsOf: (process: number) => number,
+): VisibleLatency {
   const histogram = new LatencyHistogram()
   const lastSequences = new Map<string, number>()
-  const step = Math.max(1, Math.floor(options.connections / sampleDevicesMax))
-  for (let index = 0; index < options.connections && lastSequences.size < sampleDevicesMax; index += step)
-    lastSequences.set(deviceIdOf(options.run, index), -1)
+  const offsetsMs = new Map<string, number>()
+  const step = Math.max(1, Math.floor(connections / sampleDevicesMax))
+  for (let sample = 0; sample < Math.min(connections, sampleDevicesMax); sample++) {
+    // A step that processes divide would meet devices of one process only.
+    const index = sample * step + (sample % step)
+    lastSequences.set(deviceIdOf(run, index), -1)
+    offsetsMs.set(deviceIdOf(run, index), offsetMsOf(index % processes))
+  }
   let isStopped = false
   const look = async () => {
     const found = await rows.visibleAfter(lastSequences)
     const nowMs = Date.now()
     for (const { deviceId, sentAtMs, count, lastSequence } of found) {
-      histogram.add((nowMs - sentAtMs) * 1000, count)
+      histogram.add((nowMs - sentAtMs + (offsetsMs.get(deviceId) ?? 0)) * 1000, count)
       lastSequences.set(deviceId, Math.max(lastSequence, lastSequences.get(deviceId) ?? -1))
     }
   }

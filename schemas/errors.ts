@@ -167,6 +167,10 @@ export const errorTable = {
   },
   LOADTEST_SCENARIO_IMPOSSIBLE: { disposition: 'fatal', meaning: 'this machine lacks what a scenario of faults needs' },
   LOADTEST_GENERATOR_FAILED: { disposition: 'fatal', meaning: 'a process of the load generator ended early' },
+  LOADTEST_AGENT_FAILED: {
+    disposition: 'fatal',
+    meaning: 'an agent of a load test was not reached, refused, or was lost during the run',
+  },
 } as const satisfies Record<string, { disposition: Disposition; meaning: string }>
 
 export type ErrorCode = keyof typeof errorTable

@@ -61,10 +61,13 @@ export async function openNamespace(hostNames: readonly string[]): Promise<Names
     run: (inner, innerArgs, { environment = {}, input = '' } = {}) =>
       new Promise((resolve, reject) => {
         const [first = '', ...rest] = [...through, '--', inner, ...innerArgs]
-        const child = execFile(first, rest, { env: { ...process.env, ...environment } }, (error, stdout, stderr) => {
+        const env = { ...process.env, PATH: path, ...environment }
+        const child = execFile(first, rest, { env }, (error, stdout, stderr) => {
           if (error) reject(new Error(`${inner} ${innerArgs[0]}: ${error.code}\n${stdout}${stderr}`, { cause: error }))
           else resolve(stdout)
         })
+        // A program need not read its input; how it ends says enough.
+        child.stdin?.on('error', () => {})
         child.stdin?.end(input)
       }),
     close: async () => {

@@ -1,5 +1,6 @@
 import { PenstockError } from '#schemas/errors.ts'
 import type { LoadResult } from '../load-result.ts'
+import type { LoadManifest } from '../manifest.ts'
 import { escaped, milliseconds, short } from './figures.ts'
 
 interface Row {
@@ -86,12 +87,18 @@ export function comparisonOf(result: LoadResult, earlier: LoadResult): string {
 export function differences(result: LoadResult, earlier: LoadResult): string[] {
   const [a, b] = [result.manifest, earlier.manifest]
   const found: string[] = []
-  if (a.cpu !== b.cpu || a.cpuCount !== b.cpuCount) found.push('machine')
+  if (machinesOf(a) !== machinesOf(b)) found.push('machine')
   if (a.node !== b.node) found.push('Node version')
   const before: Readonly<Record<string, unknown>> = { ...b.options }
   for (const [name, value] of Object.entries(a.options))
     if (name !== 'run' && name in before && JSON.stringify(value) !== JSON.stringify(before[name])) found.push(name)
   return found
+}
+
+/** Those of agents, too; a file of an older version knows none. */
+function machinesOf(manifest: LoadManifest): string {
+  const machines = [manifest, ...(manifest.agents ?? []).map(({ machine }) => machine)]
+  return machines.map(({ cpu, cpuCount }) => `${cpuCount} × ${cpu}`).join()
 }
 
 /** Reads a result of an earlier run. @throws LOADTEST_OPTIONS_INVALID if it is none */

@@ -1,4 +1,6 @@
+import { clockText } from '../agents/clocks.ts'
 import type { LoadResult } from '../load-result.ts'
+import type { Machine } from '../manifest.ts'
 import type { LoadOptions } from '../options.ts'
 import { isLocal } from '../target-processes.ts'
 import { comparisonOf } from './comparison.ts'
@@ -217,8 +219,8 @@ function workloadsOf({ workloads }: LoadResult): string {
 
 function generatorOf({ generators, connections, validity }: LoadResult): string {
   const rows = generators.map(
-    ({ cpuShare, loopDelayMsP99, loopDelayMsMax }, index) =>
-      `<tr><td>generator ${index}</td><td class="n">${percent(cpuShare)}</td><td class="n">${milliseconds(loopDelayMsP99)}</td><td class="n">${milliseconds(loopDelayMsMax)}</td></tr>`,
+    ({ agent, cpuShare, loopDelayMsP99, loopDelayMsMax }, index) =>
+      `<tr><td>generator ${index}${agent === undefined ? '' : ` <span class="muted">${escaped(agent)}</span>`}</td><td class="n">${percent(cpuShare)}</td><td class="n">${milliseconds(loopDelayMsP99)}</td><td class="n">${milliseconds(loopDelayMsMax)}</td></tr>`,
   )
   const lost = connections.lost + connections.refused
   const note = `${validity.isValid ? 'The generator kept its schedule.' : 'The generator did not keep up.'} ${count(connections.opened)} connections were opened${lost > 0 ? `, ${count(connections.lost)} lost and ${count(connections.refused)} refused${connections.lastFault === '' ? '' : ` (last: ${connections.lastFault})`}` : ', none lost'}.`
@@ -227,8 +229,13 @@ function generatorOf({ generators, connections, validity }: LoadResult): string 
 
 function manifestOf({ manifest }: LoadResult): string {
   const machine: (readonly [string, string])[] = [
-    ['machine', `${manifest.cpuCount} × ${manifest.cpu}, ${bytes(manifest.memoryBytes)}, ${manifest.system}`],
-    ['versions', `Penstock ${manifest.version}, commit ${manifest.commit}, Node ${manifest.node}`],
+    ['machine', machineText(manifest)],
+    ['versions', versionsText(manifest)],
+    ...manifest.agents.flatMap(({ name, machine, clock }): (readonly [string, string])[] => [
+      [`agent ${name}`, `${machine.host}, ${machineText(machine)}`],
+      [`agent ${name}: versions`, versionsText(machine)],
+      [`agent ${name}: clock`, clockText(clock)],
+    ]),
     ...manifest.workloads.flatMap((options) => settingRows(options, manifest.workloads.length > 1)),
     ...Object.entries(manifest.limits),
   ]
@@ -236,6 +243,14 @@ function manifestOf({ manifest }: LoadResult): string {
     ([name, value]) => `<tr><td>${escaped(name)}</td><td><code>${escaped(value)}</code></td></tr>`,
   )
   return `<details class="card"><summary>Machine, versions, settings and kernel limits</summary><table>${rows.join('')}</table></details>`
+}
+
+function machineText({ cpuCount, cpu, memoryBytes, system }: Machine): string {
+  return `${cpuCount} × ${cpu}, ${bytes(memoryBytes)}, ${system}`
+}
+
+function versionsText({ version, commit, node }: Machine): string {
+  return `Penstock ${version}, commit ${commit}, Node ${node}`
 }
 
 function settingRows(options: LoadOptions, isNamed: boolean): (readonly [string, string])[] {
