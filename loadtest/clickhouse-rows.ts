@@ -139,8 +139,8 @@ function exceptRanges(ranges: readonly SequenceRange[]): string {
   return ` AND NOT (${ranges.map(({ from, to }) => `${sequence} BETWEEN ${from} AND ${to - 1}`).join(' OR ')})`
 }
 
-/** @throws WAREHOUSE_UNAVAILABLE, WAREHOUSE_REFUSED */
-async function queryRows(url: string, statement: string, parameters: Parameters): Promise<unknown[][]> {
+/** Rows of a statement as JSON values. @throws WAREHOUSE_UNAVAILABLE, WAREHOUSE_REFUSED */
+export async function queryRows(url: string, statement: string, parameters: Parameters): Promise<unknown[][]> {
   const address = new URL(url)
   const headers: Record<string, string> = {}
   if (address.username !== '') {

@@ -74,6 +74,7 @@ Shapes:
 ${shapeNames.map((name) => `  ${name.padEnd(26)}${shapeHelp[name]}`).join('\n')}
 
 Faults: npm run loadtest -- --scenario list
+What a cluster needs for a load: npm run loadtest -- --plan --help
 
 Exit code: 0 all acknowledged messages are stored exactly once and in order, and the thresholds are met; 1 not so; 2 the run itself
 failed; 3 the generator was the limit, so the figures prove nothing. docs/LOADTEST.md says what the numbers mean.

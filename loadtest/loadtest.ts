@@ -14,6 +14,7 @@ import { earlierResultOf } from './report/comparison.ts'
 import { reportOf } from './report/report.ts'
 import { screenOf } from './result-screen.ts'
 import { runWorkloads } from './run-load.ts'
+import { answerOf, isPlanLine, planHelp, planLineOf } from './scaling/plan-line.ts'
 import { runScenario } from './scenarios/run-scenario.ts'
 import { isScenarioLine, type ScenarioLine, scenarioHelp, scenarioLineOf } from './scenarios/scenario-line.ts'
 import { verdictScreen } from './scenarios/verdict.ts'
@@ -21,6 +22,11 @@ import { atRate, searchLine, searchRate } from './workload/search.ts'
 
 async function main(args: readonly string[]): Promise<number> {
   try {
+    if (isPlanLine(args)) {
+      const line = planLineOf(args)
+      process.stdout.write(`${line === undefined ? planHelp() : answerOf(line)}\n`)
+      return 0
+    }
     return isScenarioLine(args)
       ? await runScenarioLine(scenarioLineOf(args))
       : await runLine(commandLineOf(args, Date.now()))

@@ -166,6 +166,10 @@ export const errorTable = {
     meaning: 'what a scenario of faults waited for did not come about',
   },
   LOADTEST_SCENARIO_IMPOSSIBLE: { disposition: 'fatal', meaning: 'this machine lacks what a scenario of faults needs' },
+  LOADTEST_MODEL_UNFITTED: {
+    disposition: 'fatal',
+    meaning: 'the measured points do not suffice to fit the model of how Penstock scales',
+  },
   LOADTEST_GENERATOR_FAILED: { disposition: 'fatal', meaning: 'a process of the load generator ended early' },
   LOADTEST_AGENT_FAILED: {
     disposition: 'fatal',

@@ -90,7 +90,7 @@ function plain(value: number): string {
   return value.toPrecision(3)
 }
 
-function machine(): string {
+export function machine(): string {
   const gigabytes = Math.round(totalmem() / 2 ** 30)
   return `${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, ${gigabytes} GB, Linux ${release()}, Node ${process.version}${mosquittoVersion()}`
 }

@@ -12,11 +12,15 @@ export interface Target {
   readonly name: string
   readonly mqttUrl: string
   readonly clickhouseUrl: string
+  /** Penstock's own counters. */
+  readonly metricsUrl: string
   readonly pid: number
   /** CPU seconds so far of the target's processes of a Penstock role; of all without it. */
   cpuSeconds(role?: string): number
   /** Process id of a role. */
   pidOf(role: string): number
+  /** Process ids of a role as they are now. */
+  pidsOf(role: string): number[]
   stop(): Promise<void>
 }
 
@@ -25,6 +29,8 @@ export interface TargetOptions {
   readonly cpuList: string | undefined
   /** Settings on top of ports and the data folder. */
   readonly environment?: Readonly<Record<string, string>>
+  /** Worker processes, where all roles are started; 1 unless it is named. */
+  readonly workers?: number
 }
 
 const root = join(import.meta.dirname, '../..')
@@ -50,11 +56,33 @@ export async function startPenstock(role: 'start' | 'edge' | 'warehouse', option
     edge: () => isListening(mqtt),
     warehouse: () => isListening(clickhouse),
   }
-  const target = targetOf(`Penstock ${role === 'start' ? '' : role}`.trim(), child, mqtt, clickhouse, () =>
-    rmSync(dataDir, { recursive: true, force: true }),
+  const metricsUrl = `http://127.0.0.1:${http}/metrics`
+  const target = targetOf(
+    `Penstock ${role === 'start' ? '' : role}`.trim(),
+    child,
+    mqtt,
+    clickhouse,
+    () => rmSync(dataDir, { recursive: true, force: true }),
+    metricsUrl,
   )
   await readyOrStopped(target, child, isReady[role])
-  return target
+  return (options.workers ?? 1) > 1 ? withMoreWorkers(target, options, environment) : target
+}
+
+/** The supervisor starts one worker; others join its group by themselves. */
+function withMoreWorkers(target: Target, options: TargetOptions, environment: NodeJS.ProcessEnv): Target {
+  const settings = { ...environment, PENSTOCK_CLICKHOUSE_URL: target.clickhouseUrl, PENSTOCK_HTTP_PORT: '0' }
+  const more = Array.from({ length: (options.workers ?? 1) - 1 }, () =>
+    spawnOn(options.cpuList, [process.execPath, 'infra/penstock.ts', 'worker'], settings),
+  )
+  return {
+    ...target,
+    pidsOf: (role) => [...target.pidsOf(role), ...(role === 'worker' ? more.flatMap(({ pid }) => pid ?? []) : [])],
+    async stop() {
+      await Promise.all(more.map(stopProcess))
+      await target.stop()
+    },
+  }
 }
 
 /** mosquitto without a limit on what is in flight, and with nobody subscribed. */
@@ -129,7 +157,14 @@ function spawnOn(
   return spawn(program ?? '', args, { cwd: root, env: environment, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
-function targetOf(name: string, child: ChildProcess, mqtt: number, clickhouse: number, remove: () => void): Target {
+function targetOf(
+  name: string,
+  child: ChildProcess,
+  mqtt: number,
+  clickhouse: number,
+  remove: () => void,
+  metricsUrl = '',
+): Target {
   const pid = child.pid ?? 0
   const pidsOf = (role: string | undefined) =>
     processTreeOf(pid).filter((each) => role === undefined || commandLineOf(each).includes(`penstock.ts ${role}`))
@@ -137,9 +172,11 @@ function targetOf(name: string, child: ChildProcess, mqtt: number, clickhouse: n
     name,
     mqttUrl: `mqtt://127.0.0.1:${mqtt}`,
     clickhouseUrl: `http://127.0.0.1:${clickhouse}`,
+    metricsUrl,
     pid,
     cpuSeconds: (role) => pidsOf(role).reduce((sum, each) => sum + cpuSecondsOf(each), 0),
     pidOf: (role) => pidsOf(role)[0] ?? pid,
+    pidsOf,
     async stop() {
       await stopProcess(child)
       remove()

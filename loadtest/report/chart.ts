@@ -9,6 +9,8 @@ export interface Series {
   readonly isDashed?: boolean
   /** Fills below the line. */
   readonly isArea?: boolean
+  /** Points by themselves, no line through them. */
+  readonly isScatter?: boolean
 }
 
 export interface Point {
@@ -29,8 +31,8 @@ export interface ChartOptions {
   readonly marks?: readonly { readonly y: number; readonly text: string }[]
 }
 
-const width = 640
-const height = 250
+export const width = 640
+export const height = 250
 const left = 58
 const right = 14
 const top = 12
@@ -49,7 +51,17 @@ export function chart(options: ChartOptions): string {
     .join('')
   return `<figure class="card"><figcaption><b>${escaped(options.title)}</b>${options.note ? `<small>${escaped(options.note)}</small>` : ''}<ul class="legend">${legend}</ul></figcaption>
 <div class="plot" data-plot="${escaped(JSON.stringify(pointerData(options, series, scale)))}"><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(options.title)}">
-${gridOf(options, scale)}${marksOf(options, scale)}${series.map((each) => lineOf(each, scale)).join('')}</svg></div></figure>`
+${drawn(options, series, scale)}</svg></div></figure>`
+}
+
+/** What is drawn in `width` × `height`, without title and legend; empty text if there is nothing to draw. */
+export function drawingOf(options: ChartOptions): string {
+  const series = options.series.filter(({ points }) => points.length > 0)
+  return series.length === 0 ? '' : drawn(options, series, scaleOf(options, series))
+}
+
+function drawn(options: ChartOptions, series: readonly Series[], scale: Scale): string {
+  return gridOf(options, scale) + marksOf(options, scale) + series.map((each) => lineOf(each, scale)).join('')
 }
 
 interface Scale {
@@ -128,7 +140,7 @@ function marksOf({ marks = [] }: ChartOptions, scale: Scale): string {
     .join('')
 }
 
-function lineOf({ points, color, isDashed, isArea }: Series, scale: Scale): string {
+function lineOf({ points, color, isDashed, isArea, isScatter }: Series, scale: Scale): string {
   const path = points.map(({ x, y }, index) => `${index === 0 ? 'M' : 'L'}${scale.x(x)} ${scale.y(y)}`).join('')
   const style = `style="--c:var(--c${color})"`
   const [first, last] = [points[0], points.at(-1)]
@@ -137,10 +149,9 @@ function lineOf({ points, color, isDashed, isArea }: Series, scale: Scale): stri
     isArea && first && last
       ? `<path class="area" ${style} d="${path}L${scale.x(last.x)} ${base}L${scale.x(first.x)} ${base}Z"/>`
       : ''
-  const single =
-    points.length === 1 && first
-      ? `<circle class="dot" ${style} cx="${scale.x(first.x)}" cy="${scale.y(first.y)}" r="3"/>`
-      : ''
+  const dots = points.map(({ x, y }) => `<circle class="dot" ${style} cx="${scale.x(x)}" cy="${scale.y(y)}" r="3"/>`)
+  if (isScatter) return dots.join('')
+  const single = points.length === 1 ? dots.join('') : ''
   return `${area}<path class="line${isDashed ? ' dash' : ''}" ${style} d="${path}"/>${single}`
 }
 

@@ -1,0 +1,237 @@
+/**
+ * One point of the sweep: a fresh Penstock, a short load, and what it took between two looks while the load was steady.
+ *
+ *   connect ── warm-up ──┤ look … look ├── drain ── all rows there? ── what lies on disk
+ *
+ * Connecting, closing and the first compilation of code are outside the looks.
+ */
+import { readFileSync } from 'node:fs'
+import { PenstockError } from '#schemas/errors.ts'
+import { startPenstock, type Target } from '../bench/targets.ts'
+import { clickhouseRows, queryRows } from '../clickhouse-rows.ts'
+import { loadDefaults } from '../options.ts'
+import { anonymousBytesOf, cpuSecondsOf } from '../process-cpu.ts'
+import { runLoad } from '../run-load.ts'
+import { metricSums } from '../target-metrics.ts'
+import type { PointLoad, Quantity, ScalingPoint, Work } from './scaling-point.ts'
+import { openFilesMax, type PlannedPoint, processesFor } from './sweep.ts'
+
+const roles = ['edge', 'worker', 'warehouse'] as const
+type Role = (typeof roles)[number]
+
+const warmUpMs = 2_000
+const lookMsMin = 400
+const connectMsMax = 120_000
+const rowsMsMax = 60_000
+const { table } = loadDefaults
+const connectionsAnAddress = 2_000
+/** MQTT's chunk: what one read of a socket returns at most. */
+const readBytes = 64 * 1024
+/** Fixed header, topic `devices/load-<run>-000000/messages/events/` and packet id. */
+const frameBytesBesideBody = 52
+/** Fewer connections than these move the kernel's memory less than anything else on the machine does. */
+const kernelConnectionsMin = 1_000
+
+interface Look {
+  readonly atMs: number
+  readonly settled: number
+  readonly rows: Promise<number>
+  readonly cpuSeconds: Readonly<Record<Role, number>>
+  readonly memoryBytes: Readonly<Record<Role, number>>
+  readonly slabBytes: number
+}
+
+/**
+ * @param run its number in the sweep
+ * @param seconds of load, of which the warm-up is not measured
+ * @throws as `runLoad` does; LOADTEST_LOST, LOADTEST_REPEATED if the rows are not as many as were acknowledged
+ */
+export async function measurePoint({ sweep, load }: PlannedPoint, run: number, seconds: number): Promise<ScalingPoint> {
+  const { connections, rate, burst, bodyBytes, workers } = load
+  const target = await startPenstock('start', {
+    cpuList: undefined,
+    workers,
+    environment: { PENSTOCK_PARTITIONS: String(load.partitions), PENSTOCK_EDGE_PROCESSES: String(load.edges) },
+  })
+  try {
+    const slabBefore = slabBytes()
+    const looks: Look[] = []
+    const look = (settled: number) => {
+      const atMs = performance.now()
+      if (atMs - (looks.at(-1)?.atMs ?? 0) >= lookMsMin) looks.push(lookAt(target, atMs, settled))
+    }
+    const { counts, warnings, sendMs } = await runLoad(
+      {
+        ...loadDefaults,
+        url: target.mqttUrl,
+        run: `scaling${run}`,
+        connections,
+        rate,
+        burst,
+        bodyBytes,
+        seconds,
+        connectMsMax,
+        drainMsMax: rowsMsMax,
+        processes: processesFor(connections, openFilesMax()),
+        sourceAddresses: sourceAddressesFor(connections, run),
+      },
+      { onProgress: ({ settled, open }) => open === connections && look(settled) },
+    )
+    const steady = looks.filter(({ atMs }, _, [first]) => first !== undefined && isSteady(atMs - first.atMs, sendMs))
+    const [from, to] = [steady[0], steady.at(-1)]
+    if (from === undefined || to === undefined || from === to)
+      throw new PenstockError(
+        'LOADTEST_GENERATOR_FAILED',
+        `too short to be measured: ${looks.length} looks in ${seconds} s`,
+      )
+    if (rate !== 0 && to.settled === from.settled)
+      throw new PenstockError('LOADTEST_GENERATOR_FAILED', 'nothing was acknowledged between the looks')
+    if (rate !== 0) await allStored(target, counts.atEnd.settled)
+    const measuredSeconds = (to.atMs - from.atMs) / 1000
+    const perSecond = (fromValue: number, toValue: number) => (toValue - fromValue) / measuredSeconds
+    const onDisk = await onDiskOf(target)
+    const work = workOf(load, {
+      messagesPerSecond: perSecond(from.settled, to.settled),
+      rowsPerSecond: perSecond(await from.rows, await to.rows),
+      ...onDisk,
+    })
+    const coresOf = (role: Role) => perSecond(from.cpuSeconds[role], to.cpuSeconds[role])
+    const memoryOf = (role: Role) => Math.max(...steady.map(({ memoryBytes }) => memoryBytes[role]))
+    const measured: Partial<Record<Quantity, number>> = {
+      edgeCores: coresOf('edge'),
+      workerCores: coresOf('worker'),
+      warehouseCores: coresOf('warehouse'),
+      edgeMemory: memoryOf('edge'),
+      workerMemory: memoryOf('worker'),
+      warehouseMemory: memoryOf('warehouse'),
+      // Both ends of each connection are on this machine.
+      ...(connections < kernelConnectionsMin ? {} : { kernelMemory: Math.max(0, to.slabBytes - slabBefore) / 2 }),
+      ...(rate === 0
+        ? {}
+        : {
+            logBytesPerSecond: work.logBytesPerSecond,
+            clickhouseBytesPerSecond: onDisk.bytesARow * work.rowsPerSecond,
+          }),
+    }
+    return { sweep, load, seconds: measuredSeconds, work, measured, warnings }
+  } finally {
+    await target.stop()
+  }
+}
+
+/**
+ * One address has 28,000 ports, and long before they are used up the kernel searches long for a free one. Ports of closed connections
+ * stay taken for a minute, so each run has addresses of its own.
+ */
+function sourceAddressesFor(connections: number, run: number): string[] {
+  const count = Math.ceil(connections / connectionsAnAddress)
+  return Array.from({ length: count }, (_, index) => `127.${1 + (run % 250)}.0.${index + 1}`)
+}
+
+/** The first look comes half a second after the first message. */
+function isSteady(sinceFirstLookMs: number, sendMs: number): boolean {
+  return sinceFirstLookMs >= warmUpMs - 500 && sinceFirstLookMs <= sendMs - 500
+}
+
+function lookAt(target: Target, atMs: number, settled: number): Look {
+  const ofRoles = (value: (pid: number) => number) =>
+    Object.fromEntries(
+      roles.map((role) => [role, target.pidsOf(role).reduce((sum, pid) => sum + value(pid), 0)]),
+    ) as Record<Role, number>
+  const rows = clickhouseRows(target.clickhouseUrl, table).tableRows()
+  // It is awaited only where the look is one of the two that count.
+  rows.catch(() => {})
+  return {
+    atMs,
+    settled,
+    rows,
+    cpuSeconds: ofRoles(cpuSecondsOf),
+    memoryBytes: ofRoles(anonymousBytesOf),
+    slabBytes: slabBytes(),
+  }
+}
+
+/** Kernel objects, sockets among them. */
+function slabBytes(): number {
+  return Number(/^Slab:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) * 1024
+}
+
+/** A figure of a run that lost something would be worth nothing. The table holds this run only. */
+async function allStored(target: Target, acknowledged: number): Promise<void> {
+  const { tableRows } = clickhouseRows(target.clickhouseUrl, table)
+  const deadlineMs = performance.now() + rowsMsMax
+  let rows = await tableRows()
+  while (rows < acknowledged && performance.now() < deadlineMs) {
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    rows = await tableRows()
+  }
+  if (rows === acknowledged) return
+  const code = rows < acknowledged ? 'LOADTEST_LOST' : 'LOADTEST_REPEATED'
+  throw new PenstockError(code, `${acknowledged} messages were acknowledged, ${rows} are stored`)
+}
+
+interface OnDisk {
+  readonly batchesAMessage: number
+  readonly logBytesAMessage: number
+  readonly insertsARow: number
+  readonly bytesARow: number
+}
+
+/** What a message of this run left behind, over all of it. */
+async function onDiskOf(target: Target): Promise<OnDisk> {
+  const counters = await metricSums(target.metricsUrl)
+  const counted = (name: string) => counters?.get(`penstock_edge_${name}_total`) ?? 0
+  const messages = Math.max(1, counted('messages_acknowledged'))
+  const { clickhouseUrl } = target
+  const [[rows, inserts] = []] = await queryRows(
+    clickhouseUrl,
+    // An insert has one partition and first offset.
+    `SELECT count(), uniqExact(log_partition, log_offset) FROM ${table}`,
+    {},
+  )
+  const [database = '', name = ''] = table.split('.')
+  const [[bytes] = []] = await queryRows(
+    clickhouseUrl,
+    'SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = {database:String} AND table = {name:String}',
+    { database, name },
+  )
+  const stored = Math.max(1, Number(rows))
+  return {
+    batchesAMessage: counted('batches_appended') / messages,
+    logBytesAMessage: counted('batch_bytes') / messages,
+    insertsARow: Number(inserts) / stored,
+    bytesARow: Number(bytes) / stored,
+  }
+}
+
+/** The work of a second, as the terms of the model count it. */
+function workOf(
+  load: PointLoad,
+  counted: OnDisk & { readonly messagesPerSecond: number; readonly rowsPerSecond: number },
+): Work {
+  const { messagesPerSecond, rowsPerSecond } = counted
+  const isBusy = load.rate === 0 ? 0 : 1
+  return {
+    messagesPerSecond,
+    bodyBytesPerSecond: messagesPerSecond * load.bodyBytes,
+    readsPerSecond: messagesPerSecond * readsAMessage(load),
+    batchesPerSecond: messagesPerSecond * counted.batchesAMessage,
+    logBytesPerSecond: messagesPerSecond * counted.logBytesAMessage,
+    rowsPerSecond,
+    rowBytesPerSecond: rowsPerSecond * load.bodyBytes,
+    insertsPerSecond: rowsPerSecond * counted.insertsARow,
+    connections: load.connections,
+    edges: load.edges,
+    workers: load.workers,
+    warehouses: 1,
+    edgesBusy: load.edges * isBusy,
+    workersBusy: load.workers * isBusy,
+    warehousesBusy: isBusy,
+  }
+}
+
+/** Messages sent together are found in one read, or in as many as they are long; saturating, every read is full. */
+export function readsAMessage({ rate, burst, bodyBytes }: Pick<PointLoad, 'rate' | 'burst' | 'bodyBytes'>): number {
+  const frameBytes = bodyBytes + frameBytesBesideBody
+  return rate === 'saturate' ? frameBytes / readBytes : Math.ceil((burst * frameBytes) / readBytes) / burst
+}

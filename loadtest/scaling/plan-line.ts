@@ -1,0 +1,130 @@
+/** The command line of a plan: `npm run loadtest -- --plan`. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { PenstockError } from '#schemas/errors.ts'
+import { bytes, count, short } from '../report/figures.ts'
+import { fitModel } from './model.ts'
+import { type Plan, type PlanFlag, type PlanQuestion, planFlags, planOf, planOptions, planQuestion } from './plan.ts'
+import { newestRunOf } from './scaling-point.ts'
+
+export const pointsFile = join(import.meta.dirname, '../../docs/benchmarks/scaling.json')
+
+export interface PlanLine {
+  readonly question: PlanQuestion
+  /** What `npm run bench -- scaling` measured; its newest run is used. */
+  readonly pointsFile: string
+  readonly isJson: boolean
+}
+
+export function planHelp(): string {
+  const flags = planFlags.map((flag) => {
+    const { meaning, standard } = planOptions[flag]
+    return `  --${`${flag} <n>`.padEnd(24)}${meaning} (${standard})`
+  })
+  return `Usage: npm run loadtest -- --plan [options]
+
+Says what a cluster needs for a load: cores, memory, disk, brokers and shards, from the model that is fitted to the points of
+\`npm run bench -- scaling\`. docs/SCALING.md says how far it is to be believed. Numbers may be written as 10e6.
+
+${flags.join('\n')}
+  --${'points <file.json>'.padEnd(24)}points to fit (docs/benchmarks/scaling.json)
+  --${'json'.padEnd(24)}the plan as JSON
+
+Exit code: 0 answered; 2 an option or the points are faulty.`
+}
+
+/** True if the arguments ask for a plan. */
+export function isPlanLine(args: readonly string[]): boolean {
+  return args.includes('--plan')
+}
+
+/** @returns undefined if help is asked for @throws LOADTEST_OPTIONS_INVALID with all faults */
+export function planLineOf(args: readonly string[]): PlanLine | undefined {
+  let values: Record<string, string | boolean | undefined>
+  try {
+    values = parseArgs({ args: [...args], options: flags, strict: true, allowPositionals: false }).values
+  } catch (error) {
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', error instanceof Error ? error.message : String(error))
+  }
+  if (values.help === true) return undefined
+  const faults: string[] = []
+  const asked: Partial<Record<PlanFlag, number>> = {}
+  for (const flag of planFlags) {
+    const given = values[flag]
+    if (typeof given !== 'string') continue
+    const { min, max } = planOptions[flag]
+    const value = Number(given)
+    if (given.trim() !== '' && value >= min && value <= max) asked[flag] = value
+    else faults.push(`--${flag} ${given}: allowed is a number from ${min} to ${max}`)
+  }
+  if (faults.length > 0) throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.join('\n'))
+  return {
+    question: planQuestion(asked),
+    pointsFile: typeof values.points === 'string' ? values.points : pointsFile,
+    isJson: values.json === true,
+  }
+}
+
+/** The answer as text. @throws LOADTEST_OPTIONS_INVALID, LOADTEST_MODEL_UNFITTED */
+export function answerOf({ question, pointsFile: file, isJson }: PlanLine): string {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--points ${file}: cannot be read`, { cause })
+  }
+  const run = newestRunOf(text, file)
+  const plan = planOf(fitModel(run.points), question)
+  if (isJson) return JSON.stringify(plan, null, 2)
+  return `${planScreen(plan)}\n\nmodel of ${run.machine}, measured ${run.startedAt.slice(0, 10)}; docs/SCALING.md says what of this is extrapolated`
+}
+
+function planScreen(plan: Plan): string {
+  const { question } = plan
+  const cells = planRows(plan)
+  const widths = planColumns.map((name, column) =>
+    Math.max(name.length, ...cells.map((row) => row[column]?.length ?? 0)),
+  )
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join('  ')
+  const assumptions = planFlags.map((flag) => `${flag} ${short(question[flag])}`)
+  return [
+    planSentence(plan),
+    '',
+    line(planColumns),
+    ...cells.map(line),
+    '',
+    ...plan.hints.map((hint) => `! ${hint}`),
+    `assumed: ${assumptions.join(', ')}`,
+  ].join('\n')
+}
+
+/** What the parts share. */
+export function planSentence({ question, partitions, shards, messagesABatch, rowsAnInsert, work }: Plan): string {
+  return `${short(question.rate)} messages/s of ${short(question.body)} bytes from ${short(question.devices)} devices: ${count(partitions)} partitions, ${count(shards)} ClickHouse ${shards === 1 ? 'shard' : 'shards'}, ${short(messagesABatch)} messages a batch (${short(work.batchesPerSecond)} batches/s), ${short(rowsAnInsert)} rows an insert, ${bytes(work.logBytesPerSecond)}/s onto the log before its copies`
+}
+
+export const planColumns = ['part', 'count', 'bound by', 'cores busy', 'memory', 'disk', 'machines']
+
+export function planRows({ parts }: Plan): string[][] {
+  return parts.map(({ name, count: number, boundBy, cores, memoryBytes, diskBytes, nodes }) => [
+    name,
+    count(number),
+    boundBy,
+    cores === undefined ? 'not measured' : short(cores),
+    memoryBytes === undefined ? 'not measured' : bytes(memoryBytes),
+    diskBytes === 0 ? '–' : diskBytes >= 1e12 ? `${short(diskBytes / 1e12)} TB` : bytes(diskBytes),
+    count(nodes),
+  ])
+}
+
+const flags = {
+  ...(Object.fromEntries(planFlags.map((flag) => [flag, { type: 'string' }])) as Record<PlanFlag, { type: 'string' }>),
+  plan: { type: 'boolean' },
+  points: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const

@@ -1,0 +1,324 @@
+/** What a cluster needs for a load, from the model and from assumptions that an operator may change. */
+import { limits } from '#schemas/limits.ts'
+import { costOf, predict, type ScalingModel } from './model.ts'
+import type { Work } from './scaling-point.ts'
+
+export interface PlanOption {
+  readonly standard: number
+  readonly min: number
+  readonly max: number
+  /** Where the number comes from, if it is no wish. */
+  readonly meaning: string
+}
+
+/** Questions and assumptions; the name is the flag. */
+export const planOptions = {
+  rate: { standard: 1e6, min: 0, max: 1e10, meaning: 'messages a second' },
+  devices: { standard: 1e5, min: 1, max: 1e10, meaning: 'devices, all connected' },
+  body: { standard: 200, min: 0, max: limits.bodyBytesMax, meaning: 'bytes of a body' },
+  'messages-per-read': { standard: 1, min: 1, max: 1e4, meaning: 'messages a device sends together' },
+  'keep-alive-seconds': { standard: 240, min: 1, max: 65_535, meaning: 'between PINGREQs of a device; each is a read' },
+  'batch-delay-ms': { standard: 10, min: 1, max: 1_000, meaning: 'PENSTOCK_BATCH_DELAY_MS' },
+  'insert-delay-ms': { standard: 250, min: 1, max: 60_000, meaning: 'PENSTOCK_INSERT_DELAY_MS' },
+  'compressed-share': {
+    standard: 0.25,
+    min: 0,
+    max: 1,
+    meaning: 'what compression leaves of a body; the load test’s own bodies shrink further than a device’s',
+  },
+  'retention-hours': { standard: 24, min: 0, max: 87_600, meaning: 'how long the log keeps batches' },
+  'table-days': { standard: 30, min: 0, max: 36_500, meaning: 'how long ClickHouse keeps rows' },
+  headroom: { standard: 0.5, min: 0, max: 0.95, meaning: 'share of every core, disk and link that stays free' },
+  'core-speed': { standard: 1, min: 0.01, max: 100, meaning: 'a core of the cluster ÷ a core of the measured machine' },
+  'log-replicas': { standard: 3, min: 1, max: 7, meaning: 'copies of a batch on Kafka' },
+  'table-replicas': { standard: 2, min: 1, max: 7, meaning: 'copies of a ClickHouse shard' },
+  'node-cores': { standard: 16, min: 1, max: 1_024, meaning: 'cores of a machine' },
+  'node-gigabytes': { standard: 64, min: 1, max: 65_536, meaning: 'its memory' },
+  'node-terabytes': { standard: 30, min: 0.01, max: 10_000, meaning: 'its disk' },
+  'edge-connections': { standard: 50_000, min: 1, max: 1e7, meaning: 'connections an edge process is given' },
+  'partition-rate': {
+    standard: 100_000,
+    min: 1,
+    max: 1e7,
+    meaning: 'messages a second a partition is given: one insert of it runs at a time (not measured by the sweep)',
+  },
+  'broker-megabytes': { standard: 200, min: 1, max: 1e5, meaning: 'MB/s a broker writes (not measured)' },
+  'broker-batches': { standard: 50_000, min: 1, max: 1e7, meaning: 'records a second a broker takes (not measured)' },
+  'shard-inserts': {
+    standard: limits.insertsPerSecondMax,
+    min: 1,
+    max: 1_000,
+    meaning: 'inserts a second into one table, at which deduplication still holds',
+  },
+  'device-bytes': {
+    standard: 500,
+    min: 1,
+    max: 1e6,
+    meaning: 'control store: a device with its keys and index (docs/benchmarks/registry.md), its presence, and room',
+  },
+} as const satisfies Record<string, PlanOption>
+
+export type PlanFlag = keyof typeof planOptions
+export type PlanQuestion = Readonly<Record<PlanFlag, number>>
+
+export const planFlags = Object.keys(planOptions) as readonly PlanFlag[]
+
+export function planQuestion(asked: Partial<PlanQuestion> = {}): PlanQuestion {
+  const standards = planFlags.map((flag): [PlanFlag, number] => [flag, planOptions[flag].standard])
+  return { ...(Object.fromEntries(standards) as Record<PlanFlag, number>), ...asked }
+}
+
+export interface PlanPart {
+  readonly name: string
+  /** Processes, brokers or servers, copies counted. */
+  readonly count: number
+  /** What asks for so many. */
+  readonly boundBy: string
+  /** Used on average; undefined: not measured. */
+  readonly cores: number | undefined
+  readonly memoryBytes: number | undefined
+  readonly diskBytes: number
+  readonly nodes: number
+}
+
+export interface Plan {
+  readonly question: PlanQuestion
+  readonly work: Work
+  readonly partitions: number
+  readonly shards: number
+  readonly messagesABatch: number
+  readonly rowsAnInsert: number
+  readonly parts: readonly PlanPart[]
+  /** What a reader should mind at these numbers. */
+  readonly hints: readonly string[]
+}
+
+const partitionsMin = 4
+/** `PENSTOCK_CREDENTIALS_CACHED`: so many devices an edge, 1 KB each. */
+const credentialsCached = 200_000
+const credentialBytes = 1_024
+/** More processes make smaller batches, which need more processes; it ends, since a batch has at least one message. */
+const roundsMax = 1_000
+const gigabyte = 2 ** 30
+const terabyte = 1e12
+
+/** Messages a batch below which the cost of batches outgrows that of messages. */
+export const batchMessagesMin = 50
+
+interface Size {
+  readonly edges: number
+  readonly workers: number
+  readonly partitions: number
+  readonly shards: number
+}
+
+export function planOf(model: ScalingModel, question: PlanQuestion): Plan {
+  let size: Size = { edges: 1, workers: 1, partitions: partitionsMin, shards: 1 }
+  for (let round = 0; round < roundsMax; round++) {
+    const next = sizeFor(model, question, size)
+    const isSettled = next.edges === size.edges && next.workers === size.workers && next.shards === size.shards
+    if (isSettled && next.partitions === size.partitions) break
+    size = next
+  }
+  const work = workOf(model, question, size)
+  const { edges, workers, partitions, shards } = size
+  const replicas = question['table-replicas']
+  const free = 1 - question.headroom
+  const logDisk = work.logBytesPerSecond * question['retention-hours'] * 3600 * question['log-replicas']
+  const tableDisk = tableBytesOf(model, question) * replicas
+  const cores = coresOf(model, question, work)
+  const memory = {
+    edge:
+      predict(model, 'edgeMemory', work) +
+      predict(model, 'kernelMemory', work) +
+      edges * Math.min(credentialsCached, question.devices / edges) * credentialBytes,
+    worker: predict(model, 'workerMemory', work),
+    warehouse: predict(model, 'warehouseMemory', work) * replicas,
+  }
+  const nodesFor = (processes: number, memoryBytes: number) =>
+    Math.ceil(
+      Math.max(processes / question['node-cores'], memoryBytes / (question['node-gigabytes'] * gigabyte * free)),
+    )
+  const brokers = brokersNeeded(question, work, logDisk)
+  const parts: PlanPart[] = [
+    {
+      name: 'edge processes',
+      count: edges,
+      boundBy: boundOf(edgesNeeded(question, cores.edge)),
+      cores: cores.edge,
+      memoryBytes: memory.edge,
+      diskBytes: 0,
+      nodes: nodesFor(edges, memory.edge),
+    },
+    {
+      name: 'workers',
+      count: workers,
+      boundBy: boundOf(workersNeeded(question, cores.worker)),
+      cores: cores.worker,
+      memoryBytes: memory.worker,
+      diskBytes: 0,
+      nodes: nodesFor(workers, memory.worker),
+    },
+    {
+      name: 'Kafka brokers',
+      count: most(brokers),
+      boundBy: boundOf(brokers),
+      cores: undefined,
+      memoryBytes: undefined,
+      diskBytes: logDisk,
+      nodes: most(brokers),
+    },
+    {
+      name: 'ClickHouse servers',
+      count: shards * replicas,
+      boundBy: boundOf(shardsNeeded(model, question, work, cores.warehouse)),
+      // What one replica inserted the others fetch and merge: less than this, but not measured.
+      cores: cores.warehouse * replicas,
+      memoryBytes: memory.warehouse,
+      diskBytes: tableDisk,
+      nodes: shards * replicas,
+    },
+    {
+      name: 'control store',
+      count: 1,
+      boundBy: 'devices',
+      cores: undefined,
+      memoryBytes: undefined,
+      diskBytes: question.devices * question['device-bytes'],
+      nodes: 1,
+    },
+  ]
+  const messagesABatch = question.rate === 0 ? 0 : question.rate / work.batchesPerSecond
+  const rowsAnInsert = question.rate === 0 ? 0 : question.rate / work.insertsPerSecond
+  const hints = hintsOf(question, { messagesABatch, edges, partitions })
+  return { question, work, partitions, shards, messagesABatch, rowsAnInsert, parts, hints }
+}
+
+/** What the work of a size asks for; never less than that size, so that repeating it ends. */
+function sizeFor(model: ScalingModel, question: PlanQuestion, size: Size): Size {
+  const work = workOf(model, question, size)
+  const cores = coresOf(model, question, work)
+  const workers = Math.max(size.workers, most(workersNeeded(question, cores.worker)))
+  return {
+    edges: Math.max(size.edges, most(edgesNeeded(question, cores.edge))),
+    workers,
+    // A partition has one worker.
+    partitions: Math.max(
+      size.partitions,
+      2 ** Math.ceil(Math.log2(Math.max(1, workers, question.rate / question['partition-rate']))),
+    ),
+    shards: Math.max(size.shards, most(shardsNeeded(model, question, work, cores.warehouse))),
+  }
+}
+
+/** How many of a part each of its bounds asks for. */
+type Needed = Readonly<Record<string, number>>
+
+function most(needed: Needed): number {
+  return Math.max(...Object.values(needed))
+}
+
+function boundOf(needed: Needed): string {
+  return Object.keys(needed).find((bound) => needed[bound] === most(needed)) ?? ''
+}
+
+function edgesNeeded(question: PlanQuestion, cores: number): Needed {
+  const free = 1 - question.headroom
+  return { connections: Math.ceil(question.devices / question['edge-connections']), CPU: Math.ceil(cores / free) }
+}
+
+function workersNeeded(question: PlanQuestion, cores: number): Needed {
+  return { CPU: Math.max(1, Math.ceil(cores / (1 - question.headroom))) }
+}
+
+function shardsNeeded(model: ScalingModel, question: PlanQuestion, work: Work, cores: number): Needed {
+  const free = 1 - question.headroom
+  return {
+    CPU: Math.max(1, Math.ceil(cores / (question['node-cores'] * free))),
+    inserts: Math.ceil(work.insertsPerSecond / question['shard-inserts']),
+    disk: Math.ceil(tableBytesOf(model, question) / (question['node-terabytes'] * terabyte * free)),
+  }
+}
+
+function brokersNeeded(question: PlanQuestion, work: Work, logDisk: number): Needed {
+  const free = 1 - question.headroom
+  const replicas = question['log-replicas']
+  return {
+    copies: replicas,
+    bytes: Math.ceil((work.logBytesPerSecond * replicas) / (question['broker-megabytes'] * 1e6 * free)),
+    records: Math.ceil((work.batchesPerSecond * replicas) / (question['broker-batches'] * free)),
+    disk: Math.ceil(logDisk / (question['node-terabytes'] * terabyte * free)),
+  }
+}
+
+/**
+ * The work of a second. A batch is open from its first message for the batch delay, so an edge makes one a partition every
+ * delay + (time between messages there); an insert likewise. Both are also bounded by size.
+ */
+function workOf(model: ScalingModel, question: PlanQuestion, { edges, workers, partitions, shards }: Size): Work {
+  const { rate, devices, body } = question
+  const cyclesPerSecond = (delayMs: number, places: number, arrivals: number) =>
+    arrivals === 0 ? 0 : 1 / (delayMs / 1000 / places + 1 / arrivals)
+  const bodies = rate * body
+  const batchesPerSecond = Math.max(
+    cyclesPerSecond(question['batch-delay-ms'], edges * partitions, rate),
+    bodies / limits.recordRawBytesMax,
+    rate / limits.recordMessagesMax,
+  )
+  const insertsPerSecond = Math.max(
+    cyclesPerSecond(question['insert-delay-ms'], partitions, batchesPerSecond),
+    bodies / limits.insertBodyBytesMax,
+    rate / limits.insertRowsMax,
+  )
+  const logBytesPerSecond =
+    rate * costOf(model, 'logBytesPerSecond', 'messagesPerSecond') +
+    batchesPerSecond * costOf(model, 'logBytesPerSecond', 'batchesPerSecond') +
+    bodies * question['compressed-share']
+  return {
+    messagesPerSecond: rate,
+    bodyBytesPerSecond: bodies,
+    readsPerSecond: rate / question['messages-per-read'] + devices / question['keep-alive-seconds'],
+    batchesPerSecond,
+    logBytesPerSecond,
+    rowsPerSecond: rate,
+    rowBytesPerSecond: bodies,
+    insertsPerSecond,
+    connections: devices,
+    edges,
+    workers,
+    warehouses: shards,
+    edgesBusy: edges,
+    workersBusy: workers,
+    warehousesBusy: shards,
+  }
+}
+
+function coresOf(model: ScalingModel, question: PlanQuestion, work: Work) {
+  const speed = question['core-speed']
+  return {
+    edge: predict(model, 'edgeCores', work) / speed,
+    worker: predict(model, 'workerCores', work) / speed,
+    warehouse: predict(model, 'warehouseCores', work) / speed,
+  }
+}
+
+/** One copy. */
+function tableBytesOf(model: ScalingModel, question: PlanQuestion): number {
+  const perRow =
+    costOf(model, 'clickhouseBytesPerSecond', 'rowsPerSecond') + question.body * question['compressed-share']
+  return question.rate * perRow * question['table-days'] * 86_400
+}
+
+function hintsOf(
+  question: PlanQuestion,
+  { messagesABatch, edges, partitions }: { messagesABatch: number; edges: number; partitions: number },
+): string[] {
+  const hints: string[] = []
+  if (question.rate > 0 && messagesABatch < batchMessagesMin)
+    hints.push(
+      `a batch has only ${messagesABatch.toFixed(1)} messages, since ${edges} edges × ${partitions} partitions share them: a longer --batch-delay-ms, or fewer and larger edges and partitions, costs less`,
+    )
+  if (edges > question['node-cores'])
+    hints.push('edges on several machines: a take-over is told among the edges of one machine only')
+  return hints
+}
