@@ -7,7 +7,8 @@ import type { LoadOptions } from './options.ts'
 
 /** A forked generator process as its parent sees it. */
 export class GeneratorHandle {
-  readonly connected: Promise<void>
+  /** Milliseconds that opening all its connections took. */
+  readonly connected: Promise<number>
   readonly done: Promise<GeneratorReport>
   progress: GeneratorProgress = { offered: 0, sent: 0, settled: 0, open: 0 }
   onProgress: (interval: GeneratorInterval) => void = () => {}
@@ -18,7 +19,7 @@ export class GeneratorHandle {
     const pinned =
       options.cpuList === undefined ? {} : { execPath: 'taskset', execArgv: ['-c', options.cpuList, process.execPath] }
     this.#child = fork(program, [], { execArgv: [], serialization: 'advanced', ...pinned })
-    const connected = deferred<void>()
+    const connected = deferred<number>()
     const done = deferred<GeneratorReport>()
     this.connected = connected.promise
     this.done = done.promise
@@ -31,7 +32,7 @@ export class GeneratorHandle {
     this.#child.on('message', (event: GeneratorEvent) => {
       switch (event.kind) {
         case 'connected':
-          return connected.resolve()
+          return connected.resolve(event.connectMs)
         case 'progress':
           this.progress = event.progress
           return this.onProgress(event.progress)

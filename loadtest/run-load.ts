@@ -64,7 +64,7 @@ export async function runWorkloads(workloads: readonly LoadOptions[], hooks: Loa
   let observer: TargetObserver | undefined
   let visible: VisibleLatency | undefined
   try {
-    await Promise.all(handles.map((each) => each.connected))
+    const connectMs = Math.max(...(await Promise.all(handles.map((each) => each.connected))))
     const rowsBefore = rows === undefined ? 0 : await rowsAtStart(rows)
     observer = hooks.observe && (await observerOf(workloads, hooks.observe.metricsUrl, rows, rowsBefore))
     const startAtMs = Date.now() + startDelayMs
@@ -110,6 +110,7 @@ export async function runWorkloads(workloads: readonly LoadOptions[], hooks: Loa
     const reconciliation = rows && (await reconcileRun(ledgers, rows, rowsBefore, main, onRows))
     const measured = {
       ...generated,
+      connectMs,
       manifest: manifestOf(workloads, startAtMs),
       storedPerSecond: reconciliation && storedMs > 0 ? reconciliation.stored / (storedMs / 1000) : undefined,
       latency: { ...generated.latency, visible: await visible?.stop() },
