@@ -174,7 +174,7 @@ async function measureAll(groups: readonly Group[], args: BenchArguments, record
               if (value !== undefined && !Number.isNaN(value)) record.add(`${place}, ${figures[key].name}`, value)
             }
           } catch (error) {
-            remark(`not measured (${explained(error)})`)
+            remark(`Not measured (${explained(error)})`)
           }
         }
   for (const [text, places] of remarks) record.note(`${text}: ${[...places].join('; ')}.`)
@@ -314,8 +314,8 @@ async function measure(
     if (connections.lost > 0)
       remark(`${connections.lost} connections lost (${connections.lastFault || 'closed by the target'})`)
     if (!validity.isValid)
-      remark('the generator was the limit (what is a second is the least, what is a CPU second holds)')
-    if (messages < counts.atEnd.sent) remark('not all messages were acknowledged')
+      remark('The generator was the limit (what is a second is the least, what is a CPU second holds)')
+    if (messages < counts.atEnd.sent) remark('Not all messages were acknowledged')
     return {
       perCore: messages / cpuSeconds,
       perSecond: messages / (consumedMs / 1000),
