@@ -6,14 +6,15 @@ import type { LoadOptions } from './options.ts'
 
 /** A generator process as the run sees it, wherever it runs. */
 export class GeneratorHandle {
-  readonly connected: Promise<void>
+  /** Milliseconds that opening all its connections took. */
+  readonly connected: Promise<number>
   readonly done: Promise<GeneratorReport>
   progress: GeneratorProgress = { offered: 0, sent: 0, settled: 0, open: 0 }
   onProgress: (interval: GeneratorInterval) => void = () => {}
   readonly #port: GeneratorPort
 
   constructor(options: LoadOptions, slice: GeneratorSlice, start: StartGenerator) {
-    const connected = deferred<void>()
+    const connected = deferred<number>()
     const done = deferred<GeneratorReport>()
     this.connected = connected.promise
     this.done = done.promise
@@ -27,7 +28,7 @@ export class GeneratorHandle {
       onEvent: (event) => {
         switch (event.kind) {
           case 'connected':
-            return connected.resolve()
+            return connected.resolve(event.connectMs)
           case 'progress':
             this.progress = event.progress
             return this.onProgress(event.progress)

@@ -11,7 +11,7 @@ export type GeneratorCommand =
 
 /** Process to parent. */
 export type GeneratorEvent =
-  | { readonly kind: 'connected' }
+  | { readonly kind: 'connected'; readonly connectMs: number }
   | { readonly kind: 'progress'; readonly progress: GeneratorInterval }
   | { readonly kind: 'done'; readonly report: GeneratorReport }
   | { readonly kind: 'failed'; readonly code: string | undefined; readonly message: string }
@@ -27,13 +27,15 @@ function runProcess(): void {
   }
   const obey = async (command: GeneratorCommand): Promise<void> => {
     switch (command.kind) {
-      case 'connect':
+      case 'connect': {
+        const begunMs = performance.now()
         generator = command.options.url.startsWith('http')
           ? new HttpGenerator(command.options, command.slice)
           : new Generator(command.options, command.slice)
         await generator.connect()
-        tell({ kind: 'connected' })
+        tell({ kind: 'connected', connectMs: performance.now() - begunMs })
         return
+      }
       case 'run': {
         const running = generator
         if (!running) return

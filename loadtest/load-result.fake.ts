@@ -48,6 +48,7 @@ export function fakeResult(lost = 0): LoadResult {
       limits: { 'net.core.somaxconn': '4096' },
     },
     counts: { atStop: progress, atEnd: progress },
+    connectMs: 10,
     sendMs: 1_000,
     consumedMs: 1_100,
     sentPerSecond: 1_000,

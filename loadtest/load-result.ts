@@ -13,6 +13,8 @@ export interface LoadResult {
   readonly manifest: LoadManifest
   /** Asked for by the schedule, written to sockets, settled by a PUBACK: when sending stopped, and at the end. */
   readonly counts: { readonly atStop: GeneratorProgress; readonly atEnd: GeneratorProgress }
+  /** Until all connections were accepted; the slowest process. */
+  readonly connectMs: number
   readonly sendMs: number
   /** Until the target had acknowledged everything, or at QoS 0 read everything. */
   readonly consumedMs: number
@@ -85,7 +87,7 @@ export function generatedResult(
   agents: readonly AgentRecord[],
 ): Omit<
   LoadResult,
-  'manifest' | 'storedPerSecond' | 'reconciliation' | 'target' | 'timeline' | 'thresholds' | 'verdict'
+  'manifest' | 'connectMs' | 'storedPerSecond' | 'reconciliation' | 'target' | 'timeline' | 'thresholds' | 'verdict'
 > {
   const reports = parts.flatMap((part) => part.reports)
   const atStop = sumProgress(reports.map((report) => report.atStop))

@@ -76,7 +76,7 @@ export async function runWorkloads(given: readonly LoadOptions[], hooks: LoadHoo
   let observer: TargetObserver | undefined
   let visible: VisibleLatency | undefined
   try {
-    await Promise.all(handles.map((each) => each.connected))
+    const connectMs = Math.max(...(await Promise.all(handles.map((each) => each.connected))))
     const rowsBefore = rows === undefined ? 0 : await rowsAtStart(rows)
     observer = hooks.observe && (await observerOf(workloads, hooks.observe.metricsUrl, rows, rowsBefore))
     await fleet.compareClocks()
@@ -126,6 +126,7 @@ export async function runWorkloads(given: readonly LoadOptions[], hooks: LoadHoo
     const reconciliation = rows && (await reconcileRun(ledgers, rows, rowsBefore, main, onRows))
     const measured = {
       ...generated,
+      connectMs,
       manifest: manifestOf(workloads, startAtMs, agents),
       storedPerSecond: reconciliation && storedMs > 0 ? reconciliation.stored / (storedMs / 1000) : undefined,
       latency: { ...generated.latency, visible: await visible?.stop() },

@@ -7,6 +7,13 @@ import { parseArgs } from 'node:util'
 
 const root = join(import.meta.dirname, '../..')
 
+/** A figure over all rounds. */
+export interface Measured {
+  readonly median: number
+  readonly least: number
+  readonly most: number
+}
+
 export interface BenchArguments {
   /** Rounds; in each one every target is measured once. */
   readonly rounds: number
@@ -52,26 +59,37 @@ export class BenchRecord {
   }
 
   median(figure: string): number {
+    return this.measured(figure)?.median ?? Number.NaN
+  }
+
+  /** Undefined if it was never measured. */
+  measured(figure: string): Measured | undefined {
     const values = [...(this.#figures.get(figure) ?? [])].sort((a, b) => a - b)
     const middle = values.length >> 1
-    const upper = values[middle] ?? Number.NaN
-    return values.length % 2 === 1 ? upper : (upper + (values[middle - 1] ?? Number.NaN)) / 2
+    const [least, upper, most] = [values[0], values[middle], values.at(-1)]
+    if (least === undefined || upper === undefined || most === undefined) return undefined
+    return { median: values.length % 2 === 1 ? upper : (upper + (values[middle - 1] ?? upper)) / 2, least, most }
   }
 
   note(text: string): void {
     if (!this.#notes.includes(text)) this.#notes.push(text)
   }
 
-  /** Prints the record and, unless dry, appends it. `verdict` names the ratio asked for and what was reached. */
-  finish(verdict: string, settings: string, { isDry, rounds, seconds }: BenchArguments): void {
-    const rows = [...this.#figures].map(([figure, values]) => {
-      return `| ${figure} | ${plain(this.median(figure))} | ${plain(Math.min(...values))} … ${plain(Math.max(...values))} |`
-    })
+  /**
+   * Prints the record and, unless dry, appends it.
+   * @param verdict names the ratio asked for and what was reached
+   * @param tables shows the figures; by default each has a row
+   */
+  finish(
+    verdict: string,
+    settings: string,
+    { isDry, rounds, seconds }: BenchArguments,
+    tables: string = this.#table(),
+  ): void {
     const record = [
       `\n## ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC, commit ${commit()}\n`,
       `${machine()}. ${settings} Median of ${rounds} round(s) of ${seconds} s, targets in turn.\n`,
-      '| figure | median | least … most |\n|---|---|---|',
-      ...rows,
+      tables,
       `\n${verdict}`,
       ...this.#notes.map((note) => `\n${note}`),
       '',
@@ -82,10 +100,18 @@ export class BenchRecord {
     if (!existsSync(this.#file)) writeFileSync(this.#file, `# ${this.#title}\n`)
     appendFileSync(this.#file, record)
   }
+
+  #table(): string {
+    const rows = [...this.#figures.keys()].map((figure) => {
+      const { median, least, most } = this.measured(figure) ?? { median: Number.NaN, least: 0, most: 0 }
+      return `| ${figure} | ${plain(median)} | ${plain(least)} … ${plain(most)} |`
+    })
+    return ['| figure | median | least … most |\n|---|---|---|', ...rows].join('\n')
+  }
 }
 
 /** At least three figures, grouped. */
-function plain(value: number): string {
+export function plain(value: number): string {
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en')
   return value.toPrecision(3)
 }

@@ -39,21 +39,16 @@ async function bench(): Promise<void> {
         await penstock.stop()
       }
     }
-    const engine = await startPenstock('warehouse', { cpuList: undefined })
+    const usual = await startUsualPipeline({ cpuList: undefined, kafka })
     try {
-      const usual = await startUsualPipeline({ cpuList: undefined, kafka, clickhouse: engine.clickhouseUrl })
-      try {
-        const target = { url: usual.mqttUrl, clickhouse: engine.clickhouseUrl, table: 'peer.telemetry' }
-        const result = await runLoad({ ...load, ...target, run: `n3u${round}` })
-        record.add('usual pipeline, rows/s until the last is stored', result.storedPerSecond ?? 0)
-        const { lost = 0, repeated = 0 } = result.reconciliation ?? {}
-        record.add('usual pipeline, messages lost', lost)
-        record.add('usual pipeline, messages repeated', repeated)
-      } finally {
-        await usual.stop()
-      }
+      const target = { url: usual.mqttUrl, clickhouse: usual.clickhouseUrl, table: 'peer.telemetry' }
+      const result = await runLoad({ ...load, ...target, run: `n3u${round}` })
+      record.add('usual pipeline, rows/s until the last is stored', result.storedPerSecond ?? 0)
+      const { lost = 0, repeated = 0 } = result.reconciliation ?? {}
+      record.add('usual pipeline, messages lost', lost)
+      record.add('usual pipeline, messages repeated', repeated)
     } finally {
-      await engine.stop()
+      await usual.stop()
     }
   }
   const usual = record.median('usual pipeline, rows/s until the last is stored')

@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PenstockError } from '#schemas/errors.ts'
-import { commandLineOf, cpuSecondsOf, processTreeOf } from '../process-cpu.ts'
+import { commandLineOf, cpuSecondsOf, processTreeOf, residentBytesOf } from '../process-cpu.ts'
 
 /** Something that speaks MQTT, ClickHouse's protocol, or both. */
 export interface Target {
@@ -17,6 +17,8 @@ export interface Target {
   readonly pid: number
   /** CPU seconds so far of the target's processes of a Penstock role; of all without it. */
   cpuSeconds(role?: string): number
+  /** Resident bytes of all its processes; pages that several of them map count several times. */
+  residentBytes(): number
   /** Process id of a role. */
   pidOf(role: string): number
   /** Process ids of a role as they are now. */
@@ -85,59 +87,78 @@ function withMoreWorkers(target: Target, options: TargetOptions, environment: No
   }
 }
 
-/** mosquitto without a limit on what is in flight, and with nobody subscribed. */
-export async function startMosquitto({ cpuList }: TargetOptions): Promise<Target> {
-  const folder = mkdtempSync(join(tmpdir(), 'mosquitto-bench-'))
+/** A broker that listens on one port of loopback. */
+export interface Broker {
+  readonly name: string
+  /** @param folder is empty, the broker's own, and removed at its end */
+  command(port: number, folder: string): readonly string[]
+}
+
+export async function startBroker({ name, command }: Broker, { cpuList }: TargetOptions): Promise<Target> {
+  const folder = mkdtempSync(join(tmpdir(), 'broker-bench-'))
   const port = await freePort()
-  const file = join(folder, 'mosquitto.conf')
-  writeFileSync(
-    file,
-    `listener ${port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0\nlog_type none\n`,
-  )
-  const child = spawnOn(cpuList, ['/usr/sbin/mosquitto', '-c', file], process.env)
-  const target = targetOf('mosquitto', child, port, 0, () => rmSync(folder, { recursive: true, force: true }))
+  const child = spawnOn(cpuList, command(port, folder), process.env)
+  const target = targetOf(name, child, port, 0, () => rmSync(folder, { recursive: true, force: true }))
   await readyOrStopped(target, child, () => isListening(port))
   return target
+}
+
+/** mosquitto without a limit on what is in flight, and with nobody subscribed. */
+export const mosquitto: Broker = {
+  name: 'mosquitto',
+  command(port, folder) {
+    const file = join(folder, 'mosquitto.conf')
+    writeFileSync(
+      file,
+      `listener ${port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0\nlog_type none\n`,
+    )
+    return ['/usr/sbin/mosquitto', '-c', file]
+  },
+}
+
+/** aedes alone (`peers/aedes-broker.ts`). */
+export const aedes: Broker = {
+  name: 'aedes',
+  command: (port) => [process.execPath, 'loadtest/peers/aedes-broker.ts', String(port)],
 }
 
 /** The least a target can do (`ack-sink.ts`). */
-export async function startSink({ cpuList }: TargetOptions): Promise<Target> {
-  const port = await freePort()
-  const child = spawnOn(cpuList, [process.execPath, 'loadtest/bench/ack-sink.ts', String(port)], process.env)
-  const target = targetOf('sink', child, port, 0, () => {})
-  await readyOrStopped(target, child, () => isListening(port))
-  return target
+export const sink: Broker = {
+  name: 'sink',
+  command: (port) => [process.execPath, 'loadtest/bench/ack-sink.ts', String(port)],
 }
 
-/** The usual Node pipeline (`peers/aedes-pipeline.ts`) between a Kafka and a ClickHouse that already run. */
-export async function startUsualPipeline(
-  options: TargetOptions & { readonly kafka: string; readonly clickhouse: string },
-): Promise<Target> {
+export function startMosquitto(options: TargetOptions): Promise<Target> {
+  return startBroker(mosquitto, options)
+}
+
+export function startSink(options: TargetOptions): Promise<Target> {
+  return startBroker(sink, options)
+}
+
+/** The usual Node pipeline (`peers/aedes-pipeline.ts`) on a Kafka that already runs, and on the embedded ClickHouse engine. */
+export async function startUsualPipeline(options: TargetOptions & { readonly kafka: string }): Promise<Target> {
+  const engine = await startPenstock('warehouse', options)
   const port = await freePort()
-  const topic = `peer.${Date.now().toString(36)}`
-  const child = spawnOn(
-    options.cpuList,
-    [
-      process.execPath,
-      'loadtest/peers/aedes-pipeline.ts',
-      '--port',
-      String(port),
-      '--kafka',
-      options.kafka,
-      '--clickhouse',
-      options.clickhouse,
-      '--topic',
-      topic,
-    ],
-    process.env,
-  )
-  const target = targetOf(
-    'aedes, kafkajs, JSONEachRow',
-    child,
-    port,
-    Number(new URL(options.clickhouse).port),
-    () => {},
-  )
+  const settings = {
+    '--port': String(port),
+    '--kafka': options.kafka,
+    '--clickhouse': engine.clickhouseUrl,
+    '--topic': `peer.${Date.now().toString(36)}`,
+  }
+  const command = [process.execPath, 'loadtest/peers/aedes-pipeline.ts', ...Object.entries(settings).flat()]
+  const child = spawnOn(options.cpuList, command, process.env)
+  const pipeline = targetOf('usual pipeline', child, port, 0, () => {})
+  const target = {
+    ...pipeline,
+    clickhouseUrl: engine.clickhouseUrl,
+    cpuSeconds: () => pipeline.cpuSeconds() + engine.cpuSeconds(),
+    residentBytes: () => pipeline.residentBytes() + engine.residentBytes(),
+    async stop() {
+      await pipeline.stop()
+      await engine.stop()
+    },
+  }
   await readyOrStopped(target, child, () => isListening(port))
   return target
 }
@@ -175,6 +196,7 @@ function targetOf(
     metricsUrl,
     pid,
     cpuSeconds: (role) => pidsOf(role).reduce((sum, each) => sum + cpuSecondsOf(each), 0),
+    residentBytes: () => pidsOf(undefined).reduce((sum, each) => sum + residentBytesOf(each), 0),
     pidOf: (role) => pidsOf(role)[0] ?? pid,
     pidsOf,
     async stop() {

@@ -25,8 +25,11 @@ interface PeerOptions {
 
 const table = 'peer.telemetry'
 const gatherMs = 5
-/** Keeps a produce request below Kafka's default message.max.bytes. */
+/** Both keep a produce request below Kafka's default message.max.bytes, even if all its records are of one partition. */
 const gatherRecordsMax = 5_000
+const gatherBytesMax = 900_000
+/** Key, lengths and timestamp beside a record's value. */
+const recordOverheadBytesMax = 64
 const insertRowsMax = 100_000
 
 async function startPipeline(options: PeerOptions): Promise<void> {
@@ -88,8 +91,9 @@ class RecordGatherer {
     this.#timer = undefined
     if (this.#isSending || this.#messages.length === 0) return
     this.#isSending = true
-    const messages = this.#messages.splice(0, gatherRecordsMax)
-    const done = this.#done.splice(0, gatherRecordsMax)
+    const count = countOfRequest(this.#messages)
+    const messages = this.#messages.splice(0, count)
+    const done = this.#done.splice(0, count)
     const error = await this.#send(messages).then(
       () => null,
       (cause: Error) => cause,
@@ -99,6 +103,16 @@ class RecordGatherer {
     for (const each of done) each(error)
     if (this.#messages.length > 0) this.#timer ??= setTimeout(() => void this.#flush(), 0)
   }
+}
+
+/** How many of the waiting messages one request takes; one at least. */
+function countOfRequest(messages: readonly Message[]): number {
+  let count = 0
+  for (let bytes = 0; count < Math.min(messages.length, gatherRecordsMax); count++) {
+    bytes += (messages[count]?.value?.length ?? 0) + recordOverheadBytesMax
+    if (bytes > gatherBytesMax && count > 0) break
+  }
+  return count
 }
 
 async function runConsumer(options: PeerOptions): Promise<void> {
