@@ -34,7 +34,6 @@ export interface WillRequest {
   readonly topic: string
   readonly payload: Buffer
   readonly retain: boolean
-  readonly delaySeconds: number
   readonly userProperties: ReadonlyMap<string, string>
   readonly systemProperties: ReadonlyMap<string, string>
 }
@@ -139,7 +138,6 @@ function willOf(will: NonNullable<mqttPacket.IConnectPacket['will']>): WillReque
     topic: will.topic,
     payload,
     retain: will.retain ?? false,
-    delaySeconds: properties.willDelayInterval ?? 0,
     userProperties,
     systemProperties,
   }

@@ -412,6 +412,24 @@ describe('will', () => {
     expect(fixture.log.envelopes().length).toBe(1)
   })
 
+  test.each([0, 1, 0xffff_ffff])(
+    'MQTT 5.0: with a delay of %i s it is due at the end of the connection, which ends the session [MQTT-3.1.2-8]',
+    async (willDelayInterval) => {
+      const delayed = { ...will, properties: { willDelayInterval } }
+      const properties = { sessionExpiryInterval: 0xffff_ffff }
+      for (const end of ['lost', 'taken over'] as const) {
+        const { fixture, connection } = open(5, 'd1', { will: delayed, properties })
+        if (end === 'lost') connection.onClosed()
+        else fixture.connect().connection.onChunk(connectPacket(5, 'd1', { clean: false, properties }))
+        await fixture.settle()
+        expect(
+          fixture.log.envelopes().map(({ body }) => String(body)),
+          end,
+        ).toEqual(['bye'])
+      }
+    },
+  )
+
   test('on a topic the client may not publish to, the CONNECT is refused', () => {
     const { transport } = open(5, 'd1', { will: { ...will, topic: 'devices/d2/messages/events/' } })
     expect(packetsIn(transport, 5)[0]).toMatchObject({ cmd: 'connack', reasonCode: 0x87 })

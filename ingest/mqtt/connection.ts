@@ -331,7 +331,6 @@ export class Connection implements BatchOwner {
 
   /** A newer connection of the same client, here or at another edge process, ends this one [MQTT-3.1.4-2]. */
   takenOver(): void {
-    if (this.#will?.delayed) this.#will = undefined // [MQTT-3.1.3-9]
     this.fail(new PenstockError('INGEST_TAKE_OVER', 'a newer connection of this client took over'))
   }
 
@@ -359,7 +358,7 @@ export class Connection implements BatchOwner {
   #publishWill(): void {
     const will = this.#will
     this.#will = undefined
-    will?.publish(this.#sessionId)
+    will?.publish()
   }
 
   /** Reads nothing for `waitMs`, then calls `go`. */
