@@ -1,5 +1,6 @@
 import mqttPacket, { type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
+import { createSasToken, expiresAtMsOf, parseSasToken } from '#control/auth/sas-token.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { edgeFixture, type FakeTransport } from './edge-fixture.ts'
@@ -387,6 +388,63 @@ describe('the other packets', () => {
     connection.onSecond(0)
     expect(transport.ended).toBe(true)
   })
+})
+
+describe('a token that ends', () => {
+  /** An edge that lets a device stay as long as its token says, and a CONNECT as the device SDKs of the hub make it. */
+  function edgeWithTokens() {
+    return edgeFixture({
+      authenticate: ({ clientId, password }) => {
+        const token = parseSasToken(String(password))
+        if (token === undefined) throw new PenstockError('INGEST_NOT_AUTHORIZED', 'no token')
+        return { deviceId: clientId, moduleId: undefined, expiresAtMs: expiresAtMsOf(token, 0) }
+      },
+    })
+  }
+  function connectWithToken(version: Version, expiresAtMs: number): Buffer {
+    const key = Buffer.alloc(32, 1).toString('base64')
+    const password = Buffer.from(createSasToken({ scope: 'hub.test/devices/d1', key, expiresAtMs }))
+    const username = 'hub.test/d1/?api-version=2021-04-12&DeviceClientType=x'
+    return connectPacket(version, 'd1', { username, password, clean: false })
+  }
+
+  test.each([
+    [4, undefined],
+    [5, 0x87],
+  ] as const)('level %i: the connection is ended at the moment of expiry, told %s', async (version, code) => {
+    const fixture = edgeWithTokens()
+    const { connection, transport } = fixture.connect()
+    connection.onChunk(connectWithToken(version, 100_000))
+    connection.onSecond(99_999)
+    expect(transport.ended).toBe(false)
+    connection.onSecond(100_000)
+    expect(endOf(transport, version)).toBe(code)
+    connection.onChunk(publishPacket(version))
+    await fixture.settle()
+    expect(fixture.log.envelopes()).toEqual([])
+  })
+
+  test.each([true, false])(
+    'is renewed by a new CONNECT with a new token, which takes over or follows a DISCONNECT (%s)',
+    async (takesOver) => {
+      const fixture = edgeWithTokens()
+      const [old, renewed] = [fixture.connect(), fixture.connect()]
+      old.connection.onChunk(Buffer.concat([connectWithToken(4, 100_000), publishPacket(4, { payload: 'before' })]))
+      if (!takesOver) old.connection.onChunk(Buffer.from([0xe0, 0]))
+      renewed.connection.onChunk(connectWithToken(4, 200_000))
+      expect([old.transport.ended, renewed.transport.ended]).toEqual([true, false])
+      renewed.connection.onSecond(199_999)
+      // An SDK sends again what was not acknowledged, and goes on.
+      renewed.connection.onChunk(publishPacket(4, { payload: 'before', dup: true }))
+      renewed.connection.onChunk(publishPacket(4, { payload: 'after', messageId: 2 }))
+      await fixture.settle()
+      expect(fixture.log.envelopes().map(({ body }) => String(body))).toEqual(['before', 'before', 'after'])
+      expect(packetsIn(renewed.transport, 4).map(({ cmd }) => cmd)).toEqual(['connack', 'puback', 'puback'])
+      expect(fixture.edge.sessions.get('d1')).toBe(renewed.connection)
+      renewed.connection.onSecond(200_000)
+      expect(renewed.transport.ended).toBe(true)
+    },
+  )
 })
 
 describe('will', () => {
