@@ -134,19 +134,24 @@ describe('telemetry over HTTP', () => {
     expect((await post(events, 'x')).status).toBe(503)
   })
 
-  test('who may not send is 401 in the words of the hub, and nothing of it is stored [G-6]', async () => {
+  test.each([
+    ['INGEST_NOT_AUTHORIZED', 401, 'IotHubUnauthorizedAccess'],
+    ['AUTH_TOKEN_EXPIRED', 401, 'IotHubUnauthorized'],
+    ['AUTH_IDENTITY_DISABLED', 403, 'DeviceDisabled'],
+  ] as const)('%s is %i %s in the words of the hub, and nothing of it is stored [G-6]', async (code, told, name) => {
     const asked: unknown[] = []
     const { post, stored } = await start({
       authorize: async (...attempt) => {
         asked.push(attempt)
-        throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+        throw new PenstockError(code, 'why')
       },
     })
     const { status, headers, text } = await post(events, 'x', { authorization: 'SharedAccessSignature sr=x' })
-    expect([status, headers.get('iothub-errorcode')]).toEqual([401, 'IotHubUnauthorizedAccess'])
+    expect([status, headers.get('iothub-errorcode')]).toEqual([told, name])
+    expect(headers.get('content-type')).toBe('application/json; charset=utf-8')
     expect(JSON.parse(text)).toEqual({
-      Message: 'ErrorCode:IotHubUnauthorizedAccess;not authorized',
-      ExceptionMessage: '',
+      Message: `ErrorCode:${name};why`,
+      ExceptionMessage: expect.stringMatching(/^Tracking ID:[0-9a-f-]{36}-TimeStamp:\d{4}-\d\d-\d\dT[\d:.]+Z-G:0$/),
     })
     expect(asked).toEqual([['d1', undefined, 'SharedAccessSignature sr=x', true]])
     expect(stored()).toEqual([])
