@@ -55,7 +55,7 @@ export function readConnect(frame: Buffer): ConnectRequest {
     throw new PenstockError('INGEST_PROTOCOL_ERROR', 'the first packet must be a CONNECT [MQTT-3.1.0-1]')
   const properties = packet.properties ?? {}
   if (properties.authenticationMethod !== undefined) {
-    throw new PenstockError('INGEST_CONNECT_REFUSED', 'extended authentication is not offered')
+    throw new PenstockError('INGEST_CONNECT_METHOD_REFUSED', 'extended authentication is not offered')
   }
   checkClientId(packet.clientId, version, packet.clean ?? true)
   return {

@@ -135,6 +135,12 @@ describe('CONNECT', () => {
     }
   })
 
+  test('an authentication method is refused as such [MQTT-4.12.0-1]', () => {
+    const { transport } = open(5, 'd1', { properties: { authenticationMethod: 'SCRAM-SHA-1' } })
+    expect(packetsIn(transport, 5)).toMatchObject([{ cmd: 'connack', reasonCode: 0x8c }])
+    expect(transport.ended).toBe(true)
+  })
+
   test('an empty client id without a clean session is refused [MQTT-3.1.3-8]', () => {
     const { connection, transport } = edgeFixture().connect()
     connection.onChunk(Buffer.from('100c00044d5154540400003c0000', 'hex'))

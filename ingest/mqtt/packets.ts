@@ -26,6 +26,7 @@ const reasonCodes: Partial<Record<ErrorCode, number>> = {
   INGEST_QOS_REFUSED: 0x9b,
   INGEST_CONNECT_TIMEOUT: 0xa0,
   INGEST_CONNECT_REFUSED: 0x85,
+  INGEST_CONNECT_METHOD_REFUSED: 0x8c,
 }
 
 export function reasonCodeOf(code: ErrorCode): number {
