@@ -4,6 +4,7 @@ import { createSasToken, expiresAtMsOf, parseSasToken } from '#control/auth/sas-
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { edgeFixture, type FakeTransport } from './edge-fixture.ts'
+import { trustClientId } from './identity.ts'
 
 type Version = 4 | 5
 
@@ -139,6 +140,43 @@ describe('CONNECT', () => {
     const { transport } = open(5, 'd1', { properties: { authenticationMethod: 'SCRAM-SHA-1' } })
     expect(packetsIn(transport, 5)).toMatchObject([{ cmd: 'connack', reasonCode: 0x8c }])
     expect(transport.ended).toBe(true)
+  })
+
+  test.each([
+    ['refused for its client id', { clientId: 'a b' }, 0x85],
+    ['refused for its identity', { clientId: 'stranger' }, 0x87],
+    ['accepted, and then ended', { clientId: 'd1' }, 0x82],
+  ])('%s: no packet is longer than the client takes [MQTT-3.2.2-19] [MQTT-3.1.2-24]', (_name, more, code) => {
+    const told = (maximumPacketSize: number): Packet[] => {
+      const { connection, transport } = edgeFixture({
+        authenticate: (credentials) => {
+          if (credentials.clientId === 'stranger') throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+          return trustClientId(credentials)
+        },
+      }).connect()
+      connection.onChunk(connectPacket(5, 'd1', { ...more, properties: { maximumPacketSize } }))
+      connection.onChunk(connectPacket(5))
+      expect(transport.ended).toBe(true)
+      for (const { length } of transport.written) expect(length).toBeLessThanOrEqual(maximumPacketSize)
+      return packetsIn(transport, 5)
+    }
+    expect(told(1000).at(-1)).toMatchObject({ reasonCode: code, properties: { reasonString: expect.any(String) } })
+    const brief = told(code === 0x82 ? open(5).transport.bytes.length : 5)
+    expect(brief.at(-1)).toMatchObject({ reasonCode: code })
+    expect(brief.at(-1)).not.toHaveProperty('properties.reasonString')
+    expect(told(4)).toEqual([])
+  })
+
+  test('a client that takes no CONNACK of the needed length is refused; it takes over from nobody and leaves no will', async () => {
+    const { fixture, transport } = open(5)
+    const small = fixture.connect()
+    const will = { topic: 'devices/d1/messages/events/', payload: Buffer.from('bye'), qos: 0 as const, retain: false }
+    const maximumPacketSize = transport.bytes.length - 1
+    small.connection.onChunk(connectPacket(5, 'd1', { will, properties: { maximumPacketSize } }))
+    expect(packetsIn(small.transport, 5)).toMatchObject([{ cmd: 'connack', reasonCode: 0x95 }])
+    expect([small.transport.ended, transport.ended]).toEqual([true, false])
+    await fixture.settle()
+    expect(fixture.log.envelopes()).toEqual([])
   })
 
   test('an empty client id without a clean session is refused [MQTT-3.1.3-8]', () => {
