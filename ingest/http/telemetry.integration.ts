@@ -180,6 +180,7 @@ describe('telemetry over HTTP', () => {
     [events, '{', hubBatchType],
     [`${events}?split=array`, '{}', 'application/json'],
     [`${events}?split=no-such`, '', ''],
+    ['/devices/a%3Bb/messages/events', '', ''],
     ['/devices/a%2Fb/messages/events', '', ''],
     ['/devices/%ff/messages/events', '', ''],
     [`/devices/${'a'.repeat(129)}/messages/events`, '', ''],

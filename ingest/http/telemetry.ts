@@ -4,6 +4,7 @@
  *   request ─▶ room? ─▶ body ─▶ who is this? ─▶ messages ─▶ quota ─▶ batches ─▶ 204 once all are durable [G-1]
  *               503       413     401, 403, 429   400         429       503 refused by the log
  */
+import { isIdentityId } from '#control/identity.ts'
 import { classicAnswer, type HubFault, hubFaultOf } from '#control/rest/rest-errors.ts'
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
 import type { EdgeContext } from '#ingest/mqtt/edge-context.ts'
@@ -107,10 +108,8 @@ function store(
   return durable(edge, deviceId, moduleId, messages)
 }
 
-const idPattern = /^[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}$/
-
 function idOf(text: string | undefined): string {
-  if (text !== undefined && idPattern.test(text)) return text
+  if (text !== undefined && isIdentityId(text)) return text
   throw new PenstockError('INGEST_BODY_MALFORMED', 'the path names no device')
 }
 

@@ -12,6 +12,7 @@
  *   9 CONNACK
  */
 import { randomUUID } from 'node:crypto'
+import { idRule, isIdentityId } from '#control/identity.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { mqttPacket, type ProtocolVersion, parseControlPacket } from './packets.ts'
@@ -103,22 +104,14 @@ function versionOf(frame: Buffer): ProtocolVersion {
   return level
 }
 
-const segment = /^[A-Za-z0-9\-:.+%_#*?!(),=@;$']+$/
-
 function checkClientId(clientId: string, version: ProtocolVersion, clean: boolean): void {
   if (clientId === '') {
     if (version === 5 || clean) return
     throw new PenstockError('INGEST_CONNECT_REFUSED', 'an empty client id needs a clean session [MQTT-3.1.3-8]')
   }
   const segments = clientId.split('/')
-  const wellFormed =
-    segments.length <= 2 && segments.every((part) => part.length <= limits.deviceIdBytesMax && segment.test(part))
-  if (!wellFormed) {
-    throw new PenstockError(
-      'INGEST_CONNECT_REFUSED',
-      `client id must be {device} or {device}/{module}, each 1 to ${limits.deviceIdBytesMax} letters, digits or - : . + % _ # * ? ! ( ) , = @ ; $ '`,
-    )
-  }
+  if (segments.length <= 2 && segments.every(isIdentityId)) return
+  throw new PenstockError('INGEST_CONNECT_REFUSED', `client id must be {device} or {device}/{module}, each ${idRule}`)
 }
 
 function willOf(will: NonNullable<mqttPacket.IConnectPacket['will']>): WillRequest {

@@ -128,13 +128,16 @@ describe('CONNECT', () => {
     expect(endOf(transport, 5)).toBe(0x82)
   })
 
-  test.each(['a b', 'a/b/c', 'ü', 'x'.repeat(129), '/a', 'a/'])('client id %s is refused with a code', (clientId) => {
-    for (const version of [4, 5] as const) {
-      const { transport } = open(version, clientId)
-      expect(packetsIn(transport, version)[0]).toMatchObject(version === 5 ? { reasonCode: 0x85 } : { returnCode: 2 })
-      expect(transport.ended).toBe(true)
-    }
-  })
+  test.each(['a b', 'a;b', 'a/b/c', 'ü', 'x'.repeat(129), '/a', 'a/'])(
+    'client id %s is refused with a code',
+    (clientId) => {
+      for (const version of [4, 5] as const) {
+        const { transport } = open(version, clientId)
+        expect(packetsIn(transport, version)[0]).toMatchObject(version === 5 ? { reasonCode: 0x85 } : { returnCode: 2 })
+        expect(transport.ended).toBe(true)
+      }
+    },
+  )
 
   test('an authentication method is refused as such [MQTT-4.12.0-1]', () => {
     const { transport } = open(5, 'd1', { properties: { authenticationMethod: 'SCRAM-SHA-1' } })
