@@ -404,6 +404,31 @@ describe('the other packets', () => {
     },
   )
 
+  test.each([
+    ['d1', 'devices/d2/messages/devicebound/#'],
+    ['d1', 'devices/+/messages/events/#'],
+    ['d1', 'devices/#'],
+    ['d1', 'devices/d1/modules/m1/inputs/#'],
+    ['d1/m1', 'devices/d1/messages/devicebound/#'],
+    ['d1/m1', 'devices/d1/modules/m2/#'],
+  ])('%s listening to %s is ended by 3.1.1 and told 0x87 by 5.0; to its own, refused only [G-6]', (clientId, topic) => {
+    const subscribe = (version: Version, filter: string) => {
+      const opened = open(version, clientId)
+      const subscriptions = [{ topic: filter, qos: 1 as const }]
+      opened.connection.onChunk(
+        mqttPacket.generate({ cmd: 'subscribe', messageId: 9, subscriptions }, { protocolVersion: version }),
+      )
+      return opened
+    }
+    const old = subscribe(4, topic)
+    expect(endOf(old.transport, 4)).toBeUndefined()
+    expect(packetsIn(old.transport, 4).map(({ cmd }) => cmd)).toEqual(['connack'])
+    const told = subscribe(5, topic)
+    expect([told.transport.ended, packetsIn(told.transport, 5)[1]]).toMatchObject([false, { granted: [0x87] }])
+    const own = `devices/${clientId.replace('/', '/modules/')}/${clientId === 'd1' ? 'messages/devicebound' : 'inputs'}/#`
+    for (const version of [4, 5] as const) expect(subscribe(version, own).transport.ended).toBe(false)
+  })
+
   test.each(['620200' + '01', '4002' + '0001', '5002' + '0001', '8200', '2002' + '0000', 'f000'])(
     '%s is not expected and ends the connection',
     (hex) => {
