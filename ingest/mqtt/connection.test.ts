@@ -376,6 +376,73 @@ describe('PUBLISH', () => {
   })
 })
 
+describe('a request for the twin, which does not exist yet', () => {
+  const get = (rid: string, more: Partial<IPublishPacket> = {}) =>
+    publishPacket(4, { topic: `$iothub/twin/GET/?$rid=${rid}`, payload: ' ', qos: 0, ...more })
+
+  test('is answered as refused on the topic of its answer, and the connection goes on', async () => {
+    const { fixture, connection, transport } = open(4)
+    connection.onChunk(Buffer.concat([publishPacket(4), get('a-1'), publishPacket(4, { messageId: 2 })]))
+    const topic = '$iothub/twin/PATCH/properties/reported/?$rid=7&$version=3'
+    connection.onChunk(publishPacket(4, { topic, payload: '{}', qos: 0 }))
+    await fixture.settle()
+    const answers = packetsIn(transport, 4).filter((packet) => packet.cmd === 'publish')
+    expect(answers.map(({ topic, qos }) => [topic, qos])).toEqual([
+      ['$iothub/twin/res/400/?$rid=a-1', 0],
+      ['$iothub/twin/res/400/?$rid=7', 0],
+    ])
+    expect(JSON.parse(String(answers[0]?.payload))).toEqual({ errorCode: 400_003, message: expect.any(String) })
+    expect(fixture.log.envelopes().map(({ body }) => String(body))).toEqual(['hello', 'hello'])
+    expect(transport.ended).toBe(false)
+  })
+
+  test('is not answered more often than an SDK may repeat it in a second', () => {
+    let nowMs = 1_000_000
+    const clock = { nowMs: () => nowMs, after: () => () => {} }
+    const { connection, transport } = edgeFixture({ clock }).connect()
+    connection.onChunk(connectPacket(4))
+    const answers = () => packetsIn(transport, 4).filter(({ cmd }) => cmd === 'publish').length
+    const requests = Buffer.concat(Array.from({ length: 3 * limits.twinRefusalsPerSecondMax }, (_, i) => get(`r${i}`)))
+    connection.onChunk(requests)
+    expect(answers()).toBe(limits.twinRefusalsPerSecondMax)
+    nowMs += 1000
+    connection.onChunk(requests)
+    expect(answers()).toBe(2 * limits.twinRefusalsPerSecondMax)
+    expect(transport.ended).toBe(false)
+  })
+
+  test('with QoS 1 is acknowledged in its turn [MQTT-4.6.0-2]', async () => {
+    const { fixture, connection, transport } = open(4)
+    const acknowledged = () =>
+      packetsIn(transport, 4).flatMap((packet) => (packet.cmd === 'puback' ? [packet.messageId] : []))
+    connection.onChunk(get('a', { qos: 1, messageId: 1 }))
+    expect(acknowledged()).toEqual([1])
+    let id = 2
+    const telemetry = () => publishPacket(4, { messageId: id++ })
+    const request = () => get('b', { qos: 1, messageId: id++ })
+    connection.onChunk(Buffer.concat([telemetry(), request(), request(), telemetry(), telemetry(), request()]))
+    expect(acknowledged()).toEqual([1])
+    await fixture.settle()
+    expect(acknowledged()).toEqual([1, 2, 3, 4, 5, 6, 7])
+    connection.onChunk(request())
+    expect(acknowledged()).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+  })
+
+  test.each([
+    '$iothub/twin/GET/',
+    '$iothub/twin/GET/?$rid=',
+    '$iothub/twin/GET/?$rid=a+b',
+    '$iothub/methods/res/200/?$rid=1',
+    '$iothub/twin/x/?$rid=1',
+  ])('%s is no such request and ends the connection; over 5.0 all of them do', (topic) => {
+    for (const [version, sent] of [[4, topic] as const, [5, '$iothub/twin/GET/?$rid=1'] as const]) {
+      const { connection, transport } = open(version)
+      connection.onChunk(publishPacket(version, { topic: sent }))
+      expect(endOf(transport, version)).toBe(version === 5 ? 0x90 : undefined)
+    }
+  })
+})
+
 describe('the other packets', () => {
   test.each([4, 5] as const)(
     'level %i: SUBSCRIBE and UNSUBSCRIBE are answered per filter, nothing is granted [MQTT-3.8.4-5]',

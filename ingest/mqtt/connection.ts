@@ -234,6 +234,13 @@ export class Connection implements BatchOwner {
     this.#publishes ??= new PublishReader(this.#edge.batcher, this)
     const message = this.#publishes
     const route = message.read(first, bytes, start, end)
+    if (route === undefined) {
+      if (message.refusal) this.send(message.refusal)
+      if (message.packetId === 0) return
+      this.#unacknowledged ??= new Unacknowledged()
+      if (this.#unacknowledged.pushSettled(message.packetId)) this.settled(0)
+      return
+    }
     this.#deviceId ??= route.deviceId
     if (message.packetId === 0) {
       route.partition.write(route.frame, bytes, message.bodyStart, end, undefined)
