@@ -64,15 +64,15 @@ describe('telemetry over HTTP', () => {
     const { post, stored } = await start()
     const batch = ['a', 'b'].map((text) => ({
       body: Buffer.from(text).toString('base64'),
-      properties: { 'iothub-app-k': text },
+      properties: { 'iothub-app-K': text },
     }))
     await post(events, JSON.stringify(batch), { 'content-type': hubBatchType })
     await post(`${events}?split=array`, '[1, {"x":2}]')
     await post(events, 'l1\nl2\n', { 'content-type': 'application/x-ndjson' })
     const json = { contentType: 'application/json' }
     expect(stored()).toEqual([
-      ['d1', 'a', { k: 'a' }, {}],
-      ['d1', 'b', { k: 'b' }, {}],
+      ['d1', 'a', { K: 'a' }, {}],
+      ['d1', 'b', { K: 'b' }, {}],
       ['d1', '1', {}, json],
       ['d1', '{"x":2}', {}, json],
       ['d1', 'l1', {}, json],

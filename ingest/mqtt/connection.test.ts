@@ -261,7 +261,7 @@ describe('PUBLISH', () => {
   test('MQTT 5.0 properties come into the envelope; a topic alias stands for its topic [MQTT-3.3.2-8]', async () => {
     const { fixture, connection } = open(5)
     const properties = {
-      userProperties: { a: '1' },
+      userProperties: { a: ['0', '1'], A: '2' },
       contentType: 'text/plain',
       messageExpiryInterval: 7,
       payloadFormatIndicator: true,
@@ -276,7 +276,7 @@ describe('PUBLISH', () => {
     await fixture.settle()
     const envelopes = fixture.log.envelopes()
     expect(envelopes[0]).toMatchObject({
-      properties: { a: '1' },
+      properties: { a: '1', A: '2' },
       systemProperties: {
         topic: 'plant/7',
         contentType: 'text/plain',
