@@ -49,6 +49,8 @@ export interface Identity extends IdentityContent {
 }
 
 const idPattern = /^[A-Za-z0-9\-.+%_#*?!(),:=@$']+$/
+/** What `isIdentityId` asks for, in words. */
+export const idRule = `1 to ${limits.deviceIdBytesMax} letters, digits or - . + % _ # * ? ! ( ) , : = @ $ '`
 
 /** True for 1 to 128 of the characters that the hub allows in device and module ids. */
 export function isIdentityId(text: string): boolean {
@@ -68,10 +70,7 @@ export function checkIdentityId({ deviceId, moduleId }: IdentityId): void {
 
 function idFault(what: string, id: string): PenstockError {
   const shown = JSON.stringify(id.length > limits.deviceIdBytesMax ? `${id.slice(0, limits.deviceIdBytesMax)}…` : id)
-  return new PenstockError(
-    'REGISTRY_ID_INVALID',
-    `${what} ${shown} must be 1 to ${limits.deviceIdBytesMax} letters, digits or - . + % _ # * ? ! ( ) , : = @ $ '`,
-  )
+  return new PenstockError('REGISTRY_ID_INVALID', `${what} ${shown} must be ${idRule}`)
 }
 
 /** A key as the hub makes them: 32 random bytes in base64. */

@@ -97,12 +97,12 @@ async function ask(path: string, init: RequestInit = {}): Promise<{ status: numb
   return { status: response.status, text, headers: response.headers }
 }
 
-async function register(deviceId: string): Promise<void> {
+async function register(deviceId: string, status = 'enabled'): Promise<void> {
   const authentication = { type: 'sas', symmetricKey: { primaryKey: deviceKey, secondaryKey: secondKey } }
   const response = await fetch(`${penstock.httpUrl}/devices/${encodeURIComponent(deviceId)}`, {
     method: 'PUT',
     headers: { Authorization: ownerToken(), 'Content-Type': 'application/json' },
-    body: JSON.stringify({ deviceId, status: 'enabled', authentication }),
+    body: JSON.stringify({ deviceId, status, authentication }),
   })
   expect(response.status, await response.text()).toBe(200)
 }
@@ -352,6 +352,21 @@ describe('guessing', () => {
       ['nobody', 'honest'].map(async (id) => firstPacket(await exchange(mqttPort, connectPacket(id, guessedKey)))),
     )
     expect(unknown).toEqual(wrong)
+  })
+
+  test('over HTTP who holds the key is told that its token expired or that it is disabled, and nobody else is', async () => {
+    await register('shut', 'disabled')
+    const expiresAtMs = Date.now() - 3_600_000
+    const expired = (key: string) => kept(createSasToken({ scope: 'localhost/devices/shut', key, expiresAtMs }))
+    for (const [token, status, name] of [
+      [deviceToken('shut'), 403, 'DeviceDisabled'],
+      [expired(deviceKey), 401, 'IotHubUnauthorized'],
+      [deviceToken('shut', guessedKey), 401, 'IotHubUnauthorizedAccess'],
+      [expired(guessedKey), 401, 'IotHubUnauthorizedAccess'],
+    ] as const) {
+      const answer = await send('shut', 'x', { Authorization: token })
+      expect([answer.status, answer.headers.get('iothub-errorcode')]).toEqual([status, name])
+    }
   })
 })
 

@@ -10,6 +10,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CertificateRequest, type IssuedCertificate, makeCertificate } from '#control/auth/certificate-maker.ts'
+import { isIdentityId } from '#control/identity.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 export interface DevelopmentCaOptions {
@@ -129,11 +130,11 @@ function replaceFile(file: string, text: string): void {
   renameSync(`${file}.new`, file)
 }
 
-const idPattern = /^[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}(\/[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128})?$/
 const ownNames = new Set(['ca', 'server', '.', '..'])
 
 function checkId(id: string): void {
-  if (idPattern.test(id) && !ownNames.has(id)) return
+  const parts = id.split('/')
+  if (parts.length <= 2 && parts.every(isIdentityId) && !ownNames.has(id)) return
   throw new PenstockError('CONTROL_COMMAND_INVALID', `${JSON.stringify(id)} cannot name a device of the development CA`)
 }
 

@@ -45,6 +45,10 @@ export const errorTable = {
   INGEST_BODY_MALFORMED: { disposition: 'reject', meaning: 'an HTTP telemetry request that cannot be read' },
   INGEST_QOS_REFUSED: { disposition: 'close', meaning: 'QoS 2 is not offered' },
   INGEST_CONNECT_REFUSED: { disposition: 'close', meaning: 'a CONNECT that names no acceptable device or version' },
+  INGEST_CONNECT_METHOD_REFUSED: {
+    disposition: 'close',
+    meaning: 'a CONNECT that asks for extended authentication, which is not offered',
+  },
   INGEST_NOT_AUTHORIZED: {
     disposition: 'close',
     meaning: 'credentials that do not prove the identity, or an identity that is unknown or disabled',

@@ -44,6 +44,8 @@ export const limits = {
   receiveMaximum: 65_535,
   /** MQTT 5 topic aliases a connection may set; each holds at most `topicBytesMax`. */
   topicAliasMax: 16,
+  /** Twin requests of a connection that are answered in one second: some SDKs repeat a refused one at once, without end. */
+  twinRefusalsPerSecondMax: 10,
   /** Uncompressed envelopes in one Avro block. One block is compressed on one thread in about a millisecond. */
   blockBytesMax: 512 * 1024,
   /** Largest envelope: a body, its topic text decoded into properties, and the stamps. */

@@ -89,8 +89,10 @@ describe('SAS tokens', () => {
   })
 
   test('a scope covers what lies below it, by segment, and nothing beside it', () => {
-    const covers = (scope: string, resource: string[]) =>
-      scopeCovers(parsed(createSasToken({ scope, key: key1, expiresAtMs: 1 })), ['hub.example', 'localhost'], resource)
+    const covers = (scope: string, resource: string[], policyName?: string) => {
+      const token = parsed(createSasToken({ scope, key: key1, expiresAtMs: 1, policyName }))
+      return scopeCovers(token, ['hub.example', 'localhost'], resource)
+    }
     const device = ['devices', 'a']
     const module = ['devices', 'a', 'modules', 'm']
     for (const scope of [
@@ -106,7 +108,6 @@ describe('SAS tokens', () => {
     expect(covers('hub.example/devices/a/modules/m', module)).toBe(true)
     for (const scope of [
       'hub.example/devices/ab',
-      'hub.example/devices/A',
       'hub.example/devices/a/modules/m',
       'hub.example/devices//a',
       'hub.example/twins/a',
@@ -119,6 +120,11 @@ describe('SAS tokens', () => {
     ]) {
       if (scope !== '') expect(covers(scope, device), scope).toBe(false)
     }
+    for (const scope of ['hub.example/devices/A', 'HUB.example/DEVICES/A/Modules/M', 'hub.example/devices/%41']) {
+      expect(covers(scope, module), `${scope} by the device's own key`).toBe(true)
+      expect(covers(scope, module, 'device'), `${scope} by a policy's key`).toBe(false)
+    }
+    expect(covers('hub.example/Devices/a', device, 'device')).toBe(true)
     expect(covers('hub.example/devices/a%3Ab', ['devices', 'a:b'])).toBe(true)
     expect(covers('hub.example/devices/a%2Fb', ['devices', 'a'])).toBe(false)
   })

@@ -84,6 +84,8 @@ export function expiresAtMsOf(token: SasToken, skewMs: number): number {
 
 /**
  * True if the token's scope is one of the hub's names or a resource of it that `resource` is, or lies below, segment by segment.
+ * Case does not count where the device's own key signed: that key already says whose token it is. A policy's key signs for any
+ * device, and there the scope alone tells `a` from `A`, which are two.
  * @param hubNames lower case, without port
  * @param resource e.g. `['devices', 'd', 'modules', 'm']`, as they stand in the registry
  */
@@ -94,7 +96,8 @@ export function scopeCovers(token: SasToken, hubNames: readonly string[], resour
   while (segments.length > 1 && segments.at(-1) === '') segments.pop()
   const [host = '', ...path] = segments
   if (!isHubName(host, hubNames) || path.length > resource.length) return false
-  return path.every((segment, index) => segmentMatches(segment, resource[index] ?? '', index % 2 === 0))
+  const isOwnKey = token.policyName === undefined
+  return path.every((segment, index) => segmentMatches(segment, resource[index] ?? '', isOwnKey || index % 2 === 0))
 }
 
 /** True if `host`, with or without a port, is a name of this hub. */
@@ -102,10 +105,10 @@ export function isHubName(host: string, hubNames: readonly string[]): boolean {
   return hubNames.includes(host.replace(/:\d{1,5}$/, '').toLowerCase())
 }
 
-/** Ids may have been encoded once more on their own, as some clients do. Collection names have no case; ids do. */
-function segmentMatches(segment: string, wanted: string, isCollection: boolean): boolean {
-  if (isCollection) return segment.toLowerCase() === wanted.toLowerCase()
-  return segment === wanted || decoded(segment) === wanted
+/** Ids may have been encoded once more on their own, as some clients do. Collection names never have a case. */
+function segmentMatches(segment: string, wanted: string, anyCase: boolean): boolean {
+  if (segment === wanted || decoded(segment) === wanted) return true
+  return anyCase && (decoded(segment) ?? segment).toLowerCase() === wanted.toLowerCase()
 }
 
 export interface SasTokenContent {

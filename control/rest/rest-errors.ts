@@ -31,6 +31,8 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   STORE_UNAVAILABLE: unavailable,
   AUTH_DIRECTORY_UNAVAILABLE: unavailable,
   AUTH_TOKEN_EXPIRED: { status: 401, name: 'IotHubUnauthorized', number: 401_003 },
+  // The hub has a status for it, but no code that its clients know.
+  AUTH_IDENTITY_DISABLED: { status: 403, name: 'DeviceDisabled', number: 403_000 },
 }
 
 /** Every AUTH code that is not named is the same to a caller. */
@@ -39,17 +41,27 @@ export function hubFaultOf(error: unknown): HubFault {
   return faults[error.code] ?? (error.code.startsWith('AUTH_') ? unauthorized : serverError)
 }
 
+/** A fault of the registry; what is not an expected fault is told without its text. */
+export function faultAnswer(error: unknown): HttpAnswer {
+  const fault = hubFaultOf(error)
+  const isTold = error instanceof PenstockError && fault.status !== 500
+  return classicAnswer(fault, isTold ? error.message : 'the request could not be carried out')
+}
+
 /**
  * The classic error body: clients split `Message` at `;` and `:` to find the name, and read the body as JSON only with this
- * content type. What is not an expected fault is told without its text.
+ * content type.
+ * @param retryAfterSeconds `undefined`: a moment where the service is unavailable, else nothing is said
  */
-export function faultAnswer(error: unknown): HttpAnswer {
-  const { status, name } = hubFaultOf(error)
-  const text = error instanceof PenstockError && status !== 500 ? error.message : 'the request could not be carried out'
-  const tracking = `Tracking ID:${randomUUID()}-TimeStamp:${new Date().toISOString()}`
+export function classicAnswer(
+  { status, name }: Pick<HubFault, 'status' | 'name'>,
+  text: string,
+  retryAfterSeconds = status === 503 ? 1 : 0,
+): HttpAnswer {
+  const tracking = `Tracking ID:${randomUUID()}-TimeStamp:${new Date().toISOString()}-G:0`
   return jsonAnswer(
     status,
     { Message: `ErrorCode:${name};${text}`, ExceptionMessage: tracking },
-    { 'iothub-errorcode': name, ...(status === 503 ? { 'Retry-After': '1' } : {}) },
+    { 'iothub-errorcode': name, ...(retryAfterSeconds > 0 ? { 'Retry-After': String(retryAfterSeconds) } : {}) },
   )
 }

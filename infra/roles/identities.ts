@@ -1,4 +1,4 @@
-import { type Admission, provePolicy } from '#control/auth/admission.ts'
+import { type Admission, provePolicy, publicReason } from '#control/auth/admission.ts'
 import { Authenticator } from '#control/auth/authenticator.ts'
 import { parseSasToken } from '#control/auth/sas-token.ts'
 import { controlSettings } from '#control/control-settings.ts'
@@ -8,7 +8,7 @@ import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
 import type { Authenticate, Identity } from '#ingest/mqtt/identity.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { KnownIntermediates } from './known-intermediates.ts'
@@ -56,7 +56,12 @@ export async function openIdentities(
     },
     authorizeRequest: async (deviceId, moduleId, authorization, confidential) => {
       const id = { deviceId, moduleId }
-      identityOf(await authenticator.authenticateRequest({ id, authorization, certificates: [], confidential }))
+      const attempt = { id, authorization, certificates: [], confidential }
+      const admission = await authenticator.authenticateRequest(attempt)
+      if (admission.admitted) return
+      throw toldToProven.has(admission.code)
+        ? new PenstockError(admission.code, publicReason(admission))
+        : refusalOf(admission.code)
     },
     authorizeService: async (authorization) => {
       const token = parseSasToken(authorization)
@@ -72,6 +77,9 @@ export async function openIdentities(
     },
   }
 }
+
+/** Judged after the key, so that only who holds it is told. MQTT has one code for all of it. */
+const toldToProven: ReadonlySet<ErrorCode> = new Set(['AUTH_TOKEN_EXPIRED', 'AUTH_IDENTITY_DISABLED'])
 
 /** What a refused client is told: nothing that would tell an unknown device from a wrong key. */
 function refusalOf(code: PenstockError['code']): PenstockError {

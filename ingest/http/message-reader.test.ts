@@ -19,6 +19,7 @@ describe('the messages of a request', () => {
       'iothub-contenttype': 'text/plain',
       'iothub-app-iothub-creation-time-utc': '2026-01-01T00:00:00Z',
       'iothub-app-room': '1',
+      'iothub-ack': 'full',
       'iothub-to': '/devices/d1/messages/events',
       authorization: 'secret',
       'user-agent': 'x',
@@ -30,7 +31,7 @@ describe('the messages of a request', () => {
       creationTime: '2026-01-01T00:00:00Z',
     }
     expect(read('[1,2]', 'application/json', undefined, headers)).toEqual([
-      { body: '[1,2]', properties: { room: '1' }, system },
+      { body: '[1,2]', properties: { room: '1', 'iothub-ack': 'full' }, system },
     ])
     expect(bodies('')).toEqual([''])
   })

@@ -33,6 +33,8 @@ const systemHeaders: ReadonlyMap<string, string> = new Map([
   ['iothub-interface-id', 'interfaceId'],
 ])
 const applicationPrefix = 'iothub-app-'
+/** An application property without the prefix, as in the property bag of MQTT. */
+const ackHeader = 'iothub-ack'
 
 /** @throws INGEST_BODY_MALFORMED, INGEST_FRAME_TOO_LARGE */
 export function readMessages(
@@ -155,6 +157,7 @@ function propertiesOf(
     const system = systemHeaders.get(key)
     if (system !== undefined) systemProperties.set(system, value)
     else if (key.startsWith(applicationPrefix)) properties.set(name.slice(applicationPrefix.length), value)
+    else if (key === ackHeader) properties.set(ackHeader, value)
   }
   return { properties, systemProperties }
 }

@@ -64,15 +64,15 @@ describe('telemetry over HTTP', () => {
     const { post, stored } = await start()
     const batch = ['a', 'b'].map((text) => ({
       body: Buffer.from(text).toString('base64'),
-      properties: { 'iothub-app-k': text },
+      properties: { 'iothub-app-K': text },
     }))
     await post(events, JSON.stringify(batch), { 'content-type': hubBatchType })
     await post(`${events}?split=array`, '[1, {"x":2}]')
     await post(events, 'l1\nl2\n', { 'content-type': 'application/x-ndjson' })
     const json = { contentType: 'application/json' }
     expect(stored()).toEqual([
-      ['d1', 'a', { k: 'a' }, {}],
-      ['d1', 'b', { k: 'b' }, {}],
+      ['d1', 'a', { K: 'a' }, {}],
+      ['d1', 'b', { K: 'b' }, {}],
       ['d1', '1', {}, json],
       ['d1', '{"x":2}', {}, json],
       ['d1', 'l1', {}, json],
@@ -134,19 +134,24 @@ describe('telemetry over HTTP', () => {
     expect((await post(events, 'x')).status).toBe(503)
   })
 
-  test('who may not send is 401 in the words of the hub, and nothing of it is stored [G-6]', async () => {
+  test.each([
+    ['INGEST_NOT_AUTHORIZED', 401, 'IotHubUnauthorizedAccess'],
+    ['AUTH_TOKEN_EXPIRED', 401, 'IotHubUnauthorized'],
+    ['AUTH_IDENTITY_DISABLED', 403, 'DeviceDisabled'],
+  ] as const)('%s is %i %s in the words of the hub, and nothing of it is stored [G-6]', async (code, told, name) => {
     const asked: unknown[] = []
     const { post, stored } = await start({
       authorize: async (...attempt) => {
         asked.push(attempt)
-        throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+        throw new PenstockError(code, 'why')
       },
     })
     const { status, headers, text } = await post(events, 'x', { authorization: 'SharedAccessSignature sr=x' })
-    expect([status, headers.get('iothub-errorcode')]).toEqual([401, 'IotHubUnauthorizedAccess'])
+    expect([status, headers.get('iothub-errorcode')]).toEqual([told, name])
+    expect(headers.get('content-type')).toBe('application/json; charset=utf-8')
     expect(JSON.parse(text)).toEqual({
-      Message: 'ErrorCode:IotHubUnauthorizedAccess;not authorized',
-      ExceptionMessage: '',
+      Message: `ErrorCode:${name};why`,
+      ExceptionMessage: expect.stringMatching(/^Tracking ID:[0-9a-f-]{36}-TimeStamp:\d{4}-\d\d-\d\dT[\d:.]+Z-G:0$/),
     })
     expect(asked).toEqual([['d1', undefined, 'SharedAccessSignature sr=x', true]])
     expect(stored()).toEqual([])
@@ -175,6 +180,7 @@ describe('telemetry over HTTP', () => {
     [events, '{', hubBatchType],
     [`${events}?split=array`, '{}', 'application/json'],
     [`${events}?split=no-such`, '', ''],
+    ['/devices/a%3Bb/messages/events', '', ''],
     ['/devices/a%2Fb/messages/events', '', ''],
     ['/devices/%ff/messages/events', '', ''],
     [`/devices/${'a'.repeat(129)}/messages/events`, '', ''],

@@ -2,8 +2,10 @@
  * Telemetry over HTTP: `POST /devices/{d}[/modules/{m}]/messages/events`.
  *
  *   request ─▶ room? ─▶ body ─▶ who is this? ─▶ messages ─▶ quota ─▶ batches ─▶ 204 once all are durable [G-1]
- *               503       413     401, 429        400         429       503 refused by the log
+ *               503       413     401, 403, 429   400         429       503 refused by the log
  */
+import { isIdentityId } from '#control/identity.ts'
+import { classicAnswer, type HubFault, hubFaultOf } from '#control/rest/rest-errors.ts'
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
 import type { EdgeContext } from '#ingest/mqtt/edge-context.ts'
 import { isLoopbackAddress } from '#ingest/mqtt/loopback.ts'
@@ -11,13 +13,17 @@ import { routeOfReading } from '#ingest/mqtt/route.ts'
 import { RateExceeded } from '#ingest/quotas/quotas.ts'
 import { sleep } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http.ts'
-import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
+import type { HttpAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
 import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { type HttpMessage, readMessages } from './message-reader.ts'
 
-/** Decides whether a request may send as this device. @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE */
+/**
+ * Decides whether a request may send as this device.
+ * @throws PenstockError AUTH_DIRECTORY_UNAVAILABLE, INGEST_NOT_AUTHORIZED; to whoever holds the device's key: AUTH_TOKEN_EXPIRED,
+ *   AUTH_IDENTITY_DISABLED
+ */
 export type AuthorizeRequest = (
   deviceId: string,
   moduleId: string | undefined,
@@ -34,12 +40,11 @@ export function routeTelemetry(router: HttpRouter, edge: EdgeContext, authorize:
       method: 'POST',
       pattern,
       bodyBytesMax: limits.httpBodyBytesMax,
-      tooLargeAnswer: faultAnswer(
-        new PenstockError(
-          'INGEST_FRAME_TOO_LARGE',
-          `a request of more than ${limits.httpBodyBytesMax} bytes; send smaller batches`,
-        ),
-      ),
+      // Anew each time, as each answer has its own tracking id.
+      get tooLargeAnswer() {
+        const text = `a request of more than ${limits.httpBodyBytesMax} bytes; send smaller batches`
+        return faultAnswer(new PenstockError('INGEST_FRAME_TOO_LARGE', text))
+      },
       admit: () => refusalWhenFull(edge),
       handle: (request, body) => {
         try {
@@ -74,7 +79,8 @@ function take(
   const { remoteAddress } = request
   const confidential = tls || isLoopbackAddress(remoteAddress)
   const refused = (error: unknown): never => {
-    if (isPenstockError(error, 'INGEST_NOT_AUTHORIZED')) edge.quotas.attemptFailed(remoteAddress, deviceId)
+    if (isPenstockError(error) && error.code !== 'AUTH_DIRECTORY_UNAVAILABLE')
+      edge.quotas.attemptFailed(remoteAddress, deviceId)
     throw error
   }
   edge.quotas.admitAttempt(remoteAddress, deviceId)
@@ -102,10 +108,8 @@ function store(
   return durable(edge, deviceId, moduleId, messages)
 }
 
-const idPattern = /^[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}$/
-
 function idOf(text: string | undefined): string {
-  if (text !== undefined && idPattern.test(text)) return text
+  if (text !== undefined && isIdentityId(text)) return text
   throw new PenstockError('INGEST_BODY_MALFORMED', 'the path names no device')
 }
 
@@ -155,23 +159,20 @@ class RequestOwner implements BatchOwner {
   }
 }
 
-/** Status and name of a fault, as the hub gives them. */
-const faults: Partial<Record<ErrorCode, readonly [number, string]>> = {
-  INGEST_BODY_MALFORMED: [400, 'ArgumentInvalid'],
-  INGEST_NOT_AUTHORIZED: [401, 'IotHubUnauthorizedAccess'],
-  INGEST_FRAME_TOO_LARGE: [413, 'MessageTooLarge'],
-  INGEST_RATE_EXCEEDED: [429, 'ThrottlingException'],
-  INGEST_FAILURES_EXCEEDED: [429, 'ThrottlingException'],
-  INGEST_OVERLOADED: [503, 'ServiceUnavailable'],
-  INGEST_DRAINING: [503, 'ServiceUnavailable'],
-  INGEST_MESSAGE_REFUSED: [503, 'ServiceUnavailable'],
-  AUTH_DIRECTORY_UNAVAILABLE: [503, 'ServiceUnavailable'],
+/** Status and name of the edge's own faults, as the hub gives them. */
+const faults: Partial<Record<ErrorCode, Pick<HubFault, 'status' | 'name'>>> = {
+  INGEST_BODY_MALFORMED: { status: 400, name: 'ArgumentInvalid' },
+  INGEST_NOT_AUTHORIZED: { status: 401, name: 'IotHubUnauthorizedAccess' },
+  INGEST_FRAME_TOO_LARGE: { status: 413, name: 'MessageTooLarge' },
+  INGEST_RATE_EXCEEDED: { status: 429, name: 'ThrottlingException' },
+  INGEST_FAILURES_EXCEEDED: { status: 429, name: 'ThrottlingException' },
+  INGEST_OVERLOADED: { status: 503, name: 'ServiceUnavailable' },
+  INGEST_DRAINING: { status: 503, name: 'ServiceUnavailable' },
+  INGEST_MESSAGE_REFUSED: { status: 503, name: 'ServiceUnavailable' },
 }
 
 function faultAnswer(error: unknown): HttpAnswer {
   if (!isPenstockError(error)) throw error
-  const [status, name] = faults[error.code] ?? [500, 'ServerError']
-  const retryAfter = error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : status === 503 ? 1 : 0
-  const headers = { 'iothub-errorcode': name, ...(retryAfter > 0 ? { 'Retry-After': String(retryAfter) } : {}) }
-  return jsonAnswer(status, { Message: `ErrorCode:${name};${error.message}`, ExceptionMessage: '' }, headers)
+  const retryAfterSeconds = error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : undefined
+  return classicAnswer(faults[error.code] ?? hubFaultOf(error), error.message, retryAfterSeconds)
 }

@@ -12,6 +12,7 @@
  *   9 CONNACK
  */
 import { randomUUID } from 'node:crypto'
+import { idRule, isIdentityId } from '#control/identity.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { mqttPacket, type ProtocolVersion, parseControlPacket } from './packets.ts'
@@ -34,7 +35,6 @@ export interface WillRequest {
   readonly topic: string
   readonly payload: Buffer
   readonly retain: boolean
-  readonly delaySeconds: number
   readonly userProperties: ReadonlyMap<string, string>
   readonly systemProperties: ReadonlyMap<string, string>
 }
@@ -48,15 +48,21 @@ export class UnsupportedVersion extends PenstockError {
   }
 }
 
-/** Steps 1 to 4 on one whole CONNECT packet. @throws PenstockError; `UnsupportedVersion` from step 1 */
-export function readConnect(frame: Buffer): ConnectRequest {
+/**
+ * Steps 1 to 4 on one whole CONNECT packet.
+ * @param onPacketBytesMax told the client's Maximum Packet Size as soon as it is known: a refusal must keep to it as well
+ * @throws PenstockError; `UnsupportedVersion` from step 1
+ */
+export function readConnect(frame: Buffer, onPacketBytesMax?: (packetBytesMax: number) => void): ConnectRequest {
   const version = versionOf(frame)
   const packet = parseControlPacket(frame, version)
   if (packet.cmd !== 'connect')
     throw new PenstockError('INGEST_PROTOCOL_ERROR', 'the first packet must be a CONNECT [MQTT-3.1.0-1]')
   const properties = packet.properties ?? {}
+  const packetBytesMax = properties.maximumPacketSize ?? Number.MAX_SAFE_INTEGER
+  onPacketBytesMax?.(packetBytesMax)
   if (properties.authenticationMethod !== undefined) {
-    throw new PenstockError('INGEST_CONNECT_REFUSED', 'extended authentication is not offered')
+    throw new PenstockError('INGEST_CONNECT_METHOD_REFUSED', 'extended authentication is not offered')
   }
   checkClientId(packet.clientId, version, packet.clean ?? true)
   return {
@@ -66,7 +72,7 @@ export function readConnect(frame: Buffer): ConnectRequest {
     password: packet.password === undefined ? undefined : Buffer.from(packet.password),
     keepAliveSeconds: packet.keepalive ?? 0,
     will: packet.will ? willOf(packet.will) : undefined,
-    packetBytesMax: properties.maximumPacketSize ?? Number.MAX_SAFE_INTEGER,
+    packetBytesMax,
     sessionExpirySeconds: properties.sessionExpiryInterval ?? 0,
   }
 }
@@ -98,22 +104,14 @@ function versionOf(frame: Buffer): ProtocolVersion {
   return level
 }
 
-const segment = /^[A-Za-z0-9\-:.+%_#*?!(),=@;$']+$/
-
 function checkClientId(clientId: string, version: ProtocolVersion, clean: boolean): void {
   if (clientId === '') {
     if (version === 5 || clean) return
     throw new PenstockError('INGEST_CONNECT_REFUSED', 'an empty client id needs a clean session [MQTT-3.1.3-8]')
   }
   const segments = clientId.split('/')
-  const wellFormed =
-    segments.length <= 2 && segments.every((part) => part.length <= limits.deviceIdBytesMax && segment.test(part))
-  if (!wellFormed) {
-    throw new PenstockError(
-      'INGEST_CONNECT_REFUSED',
-      `client id must be {device} or {device}/{module}, each 1 to ${limits.deviceIdBytesMax} letters, digits or - : . + % _ # * ? ! ( ) , = @ ; $ '`,
-    )
-  }
+  if (segments.length <= 2 && segments.every(isIdentityId)) return
+  throw new PenstockError('INGEST_CONNECT_REFUSED', `client id must be {device} or {device}/{module}, each ${idRule}`)
 }
 
 function willOf(will: NonNullable<mqttPacket.IConnectPacket['will']>): WillRequest {
@@ -139,7 +137,6 @@ function willOf(will: NonNullable<mqttPacket.IConnectPacket['will']>): WillReque
     topic: will.topic,
     payload,
     retain: will.retain ?? false,
-    delaySeconds: properties.willDelayInterval ?? 0,
     userProperties,
     systemProperties,
   }
@@ -150,11 +147,14 @@ export function grantedKeepAliveSeconds(asked: number): number {
   return asked === 0 || asked > limits.keepAliveSecondsMax ? limits.keepAliveSecondsMax : asked
 }
 
-/** Step 9. `assignedId` is set where the client left its id to the server. */
+/**
+ * Step 9. `assignedId` is set where the client left its id to the server.
+ * @throws INGEST_FRAME_TOO_LARGE: the client takes no packet of this length [MQTT-3.1.2-24], and must not miss what it says
+ */
 export function acceptingConnack(request: ConnectRequest, assignedId: string | undefined): Buffer {
   if (request.version === 4) return mqttPacket.generate({ cmd: 'connack', returnCode: 0, sessionPresent: false })
   const granted = grantedKeepAliveSeconds(request.keepAliveSeconds)
-  return mqttPacket.generate(
+  const connack = mqttPacket.generate(
     {
       cmd: 'connack',
       reasonCode: 0,
@@ -174,6 +174,8 @@ export function acceptingConnack(request: ConnectRequest, assignedId: string | u
     },
     { protocolVersion: 5 },
   )
+  if (connack.length <= request.packetBytesMax) return connack
+  throw new PenstockError('INGEST_FRAME_TOO_LARGE', `CONNACK has ${connack.length} bytes, more than the client takes`)
 }
 
 /** An id for a client that sent none [MQTT-3.1.3-6]. */

@@ -1,8 +1,10 @@
 import mqttPacket, { type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
+import { createSasToken, expiresAtMsOf, parseSasToken } from '#control/auth/sas-token.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { edgeFixture, type FakeTransport } from './edge-fixture.ts'
+import { trustClientId } from './identity.ts'
 
 type Version = 4 | 5
 
@@ -126,12 +128,58 @@ describe('CONNECT', () => {
     expect(endOf(transport, 5)).toBe(0x82)
   })
 
-  test.each(['a b', 'a/b/c', 'ü', 'x'.repeat(129), '/a', 'a/'])('client id %s is refused with a code', (clientId) => {
-    for (const version of [4, 5] as const) {
-      const { transport } = open(version, clientId)
-      expect(packetsIn(transport, version)[0]).toMatchObject(version === 5 ? { reasonCode: 0x85 } : { returnCode: 2 })
+  test.each(['a b', 'a;b', 'a/b/c', 'ü', 'x'.repeat(129), '/a', 'a/'])(
+    'client id %s is refused with a code',
+    (clientId) => {
+      for (const version of [4, 5] as const) {
+        const { transport } = open(version, clientId)
+        expect(packetsIn(transport, version)[0]).toMatchObject(version === 5 ? { reasonCode: 0x85 } : { returnCode: 2 })
+        expect(transport.ended).toBe(true)
+      }
+    },
+  )
+
+  test('an authentication method is refused as such [MQTT-4.12.0-1]', () => {
+    const { transport } = open(5, 'd1', { properties: { authenticationMethod: 'SCRAM-SHA-1' } })
+    expect(packetsIn(transport, 5)).toMatchObject([{ cmd: 'connack', reasonCode: 0x8c }])
+    expect(transport.ended).toBe(true)
+  })
+
+  test.each([
+    ['refused for its client id', { clientId: 'a b' }, 0x85],
+    ['refused for its identity', { clientId: 'stranger' }, 0x87],
+    ['accepted, and then ended', { clientId: 'd1' }, 0x82],
+  ])('%s: no packet is longer than the client takes [MQTT-3.2.2-19] [MQTT-3.1.2-24]', (_name, more, code) => {
+    const told = (maximumPacketSize: number): Packet[] => {
+      const { connection, transport } = edgeFixture({
+        authenticate: (credentials) => {
+          if (credentials.clientId === 'stranger') throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+          return trustClientId(credentials)
+        },
+      }).connect()
+      connection.onChunk(connectPacket(5, 'd1', { ...more, properties: { maximumPacketSize } }))
+      connection.onChunk(connectPacket(5))
       expect(transport.ended).toBe(true)
+      for (const { length } of transport.written) expect(length).toBeLessThanOrEqual(maximumPacketSize)
+      return packetsIn(transport, 5)
     }
+    expect(told(1000).at(-1)).toMatchObject({ reasonCode: code, properties: { reasonString: expect.any(String) } })
+    const brief = told(code === 0x82 ? open(5).transport.bytes.length : 5)
+    expect(brief.at(-1)).toMatchObject({ reasonCode: code })
+    expect(brief.at(-1)).not.toHaveProperty('properties.reasonString')
+    expect(told(4)).toEqual([])
+  })
+
+  test('a client that takes no CONNACK of the needed length is refused; it takes over from nobody and leaves no will', async () => {
+    const { fixture, transport } = open(5)
+    const small = fixture.connect()
+    const will = { topic: 'devices/d1/messages/events/', payload: Buffer.from('bye'), qos: 0 as const, retain: false }
+    const maximumPacketSize = transport.bytes.length - 1
+    small.connection.onChunk(connectPacket(5, 'd1', { will, properties: { maximumPacketSize } }))
+    expect(packetsIn(small.transport, 5)).toMatchObject([{ cmd: 'connack', reasonCode: 0x95 }])
+    expect([small.transport.ended, transport.ended]).toEqual([true, false])
+    await fixture.settle()
+    expect(fixture.log.envelopes()).toEqual([])
   })
 
   test('an empty client id without a clean session is refused [MQTT-3.1.3-8]', () => {
@@ -213,7 +261,7 @@ describe('PUBLISH', () => {
   test('MQTT 5.0 properties come into the envelope; a topic alias stands for its topic [MQTT-3.3.2-8]', async () => {
     const { fixture, connection } = open(5)
     const properties = {
-      userProperties: { a: '1' },
+      userProperties: { a: ['0', '1'], A: '2' },
       contentType: 'text/plain',
       messageExpiryInterval: 7,
       payloadFormatIndicator: true,
@@ -228,7 +276,7 @@ describe('PUBLISH', () => {
     await fixture.settle()
     const envelopes = fixture.log.envelopes()
     expect(envelopes[0]).toMatchObject({
-      properties: { a: '1' },
+      properties: { a: '1', A: '2' },
       systemProperties: {
         topic: 'plant/7',
         contentType: 'text/plain',
@@ -328,6 +376,73 @@ describe('PUBLISH', () => {
   })
 })
 
+describe('a request for the twin, which does not exist yet', () => {
+  const get = (rid: string, more: Partial<IPublishPacket> = {}) =>
+    publishPacket(4, { topic: `$iothub/twin/GET/?$rid=${rid}`, payload: ' ', qos: 0, ...more })
+
+  test('is answered as refused on the topic of its answer, and the connection goes on', async () => {
+    const { fixture, connection, transport } = open(4)
+    connection.onChunk(Buffer.concat([publishPacket(4), get('a-1'), publishPacket(4, { messageId: 2 })]))
+    const topic = '$iothub/twin/PATCH/properties/reported/?$rid=7&$version=3'
+    connection.onChunk(publishPacket(4, { topic, payload: '{}', qos: 0 }))
+    await fixture.settle()
+    const answers = packetsIn(transport, 4).filter((packet) => packet.cmd === 'publish')
+    expect(answers.map(({ topic, qos }) => [topic, qos])).toEqual([
+      ['$iothub/twin/res/400/?$rid=a-1', 0],
+      ['$iothub/twin/res/400/?$rid=7', 0],
+    ])
+    expect(JSON.parse(String(answers[0]?.payload))).toEqual({ errorCode: 400_003, message: expect.any(String) })
+    expect(fixture.log.envelopes().map(({ body }) => String(body))).toEqual(['hello', 'hello'])
+    expect(transport.ended).toBe(false)
+  })
+
+  test('is not answered more often than an SDK may repeat it in a second', () => {
+    let nowMs = 1_000_000
+    const clock = { nowMs: () => nowMs, after: () => () => {} }
+    const { connection, transport } = edgeFixture({ clock }).connect()
+    connection.onChunk(connectPacket(4))
+    const answers = () => packetsIn(transport, 4).filter(({ cmd }) => cmd === 'publish').length
+    const requests = Buffer.concat(Array.from({ length: 3 * limits.twinRefusalsPerSecondMax }, (_, i) => get(`r${i}`)))
+    connection.onChunk(requests)
+    expect(answers()).toBe(limits.twinRefusalsPerSecondMax)
+    nowMs += 1000
+    connection.onChunk(requests)
+    expect(answers()).toBe(2 * limits.twinRefusalsPerSecondMax)
+    expect(transport.ended).toBe(false)
+  })
+
+  test('with QoS 1 is acknowledged in its turn [MQTT-4.6.0-2]', async () => {
+    const { fixture, connection, transport } = open(4)
+    const acknowledged = () =>
+      packetsIn(transport, 4).flatMap((packet) => (packet.cmd === 'puback' ? [packet.messageId] : []))
+    connection.onChunk(get('a', { qos: 1, messageId: 1 }))
+    expect(acknowledged()).toEqual([1])
+    let id = 2
+    const telemetry = () => publishPacket(4, { messageId: id++ })
+    const request = () => get('b', { qos: 1, messageId: id++ })
+    connection.onChunk(Buffer.concat([telemetry(), request(), request(), telemetry(), telemetry(), request()]))
+    expect(acknowledged()).toEqual([1])
+    await fixture.settle()
+    expect(acknowledged()).toEqual([1, 2, 3, 4, 5, 6, 7])
+    connection.onChunk(request())
+    expect(acknowledged()).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+  })
+
+  test.each([
+    '$iothub/twin/GET/',
+    '$iothub/twin/GET/?$rid=',
+    '$iothub/twin/GET/?$rid=a+b',
+    '$iothub/methods/res/200/?$rid=1',
+    '$iothub/twin/x/?$rid=1',
+  ])('%s is no such request and ends the connection; over 5.0 all of them do', (topic) => {
+    for (const [version, sent] of [[4, topic] as const, [5, '$iothub/twin/GET/?$rid=1'] as const]) {
+      const { connection, transport } = open(version)
+      connection.onChunk(publishPacket(version, { topic: sent }))
+      expect(endOf(transport, version)).toBe(version === 5 ? 0x90 : undefined)
+    }
+  })
+})
+
 describe('the other packets', () => {
   test.each([4, 5] as const)(
     'level %i: SUBSCRIBE and UNSUBSCRIBE are answered per filter, nothing is granted [MQTT-3.8.4-5]',
@@ -355,6 +470,31 @@ describe('the other packets', () => {
       expect(transport.ended).toBe(false)
     },
   )
+
+  test.each([
+    ['d1', 'devices/d2/messages/devicebound/#'],
+    ['d1', 'devices/+/messages/events/#'],
+    ['d1', 'devices/#'],
+    ['d1', 'devices/d1/modules/m1/inputs/#'],
+    ['d1/m1', 'devices/d1/messages/devicebound/#'],
+    ['d1/m1', 'devices/d1/modules/m2/#'],
+  ])('%s listening to %s is ended by 3.1.1 and told 0x87 by 5.0; to its own, refused only [G-6]', (clientId, topic) => {
+    const subscribe = (version: Version, filter: string) => {
+      const opened = open(version, clientId)
+      const subscriptions = [{ topic: filter, qos: 1 as const }]
+      opened.connection.onChunk(
+        mqttPacket.generate({ cmd: 'subscribe', messageId: 9, subscriptions }, { protocolVersion: version }),
+      )
+      return opened
+    }
+    const old = subscribe(4, topic)
+    expect(endOf(old.transport, 4)).toBeUndefined()
+    expect(packetsIn(old.transport, 4).map(({ cmd }) => cmd)).toEqual(['connack'])
+    const told = subscribe(5, topic)
+    expect([told.transport.ended, packetsIn(told.transport, 5)[1]]).toMatchObject([false, { granted: [0x87] }])
+    const own = `devices/${clientId.replace('/', '/modules/')}/${clientId === 'd1' ? 'messages/devicebound' : 'inputs'}/#`
+    for (const version of [4, 5] as const) expect(subscribe(version, own).transport.ended).toBe(false)
+  })
 
   test.each(['620200' + '01', '4002' + '0001', '5002' + '0001', '8200', '2002' + '0000', 'f000'])(
     '%s is not expected and ends the connection',
@@ -389,6 +529,63 @@ describe('the other packets', () => {
   })
 })
 
+describe('a token that ends', () => {
+  /** An edge that lets a device stay as long as its token says, and a CONNECT as the device SDKs of the hub make it. */
+  function edgeWithTokens() {
+    return edgeFixture({
+      authenticate: ({ clientId, password }) => {
+        const token = parseSasToken(String(password))
+        if (token === undefined) throw new PenstockError('INGEST_NOT_AUTHORIZED', 'no token')
+        return { deviceId: clientId, moduleId: undefined, expiresAtMs: expiresAtMsOf(token, 0) }
+      },
+    })
+  }
+  function connectWithToken(version: Version, expiresAtMs: number): Buffer {
+    const key = Buffer.alloc(32, 1).toString('base64')
+    const password = Buffer.from(createSasToken({ scope: 'hub.test/devices/d1', key, expiresAtMs }))
+    const username = 'hub.test/d1/?api-version=2021-04-12&DeviceClientType=x'
+    return connectPacket(version, 'd1', { username, password, clean: false })
+  }
+
+  test.each([
+    [4, undefined],
+    [5, 0x87],
+  ] as const)('level %i: the connection is ended at the moment of expiry, told %s', async (version, code) => {
+    const fixture = edgeWithTokens()
+    const { connection, transport } = fixture.connect()
+    connection.onChunk(connectWithToken(version, 100_000))
+    connection.onSecond(99_999)
+    expect(transport.ended).toBe(false)
+    connection.onSecond(100_000)
+    expect(endOf(transport, version)).toBe(code)
+    connection.onChunk(publishPacket(version))
+    await fixture.settle()
+    expect(fixture.log.envelopes()).toEqual([])
+  })
+
+  test.each([true, false])(
+    'is renewed by a new CONNECT with a new token, which takes over or follows a DISCONNECT (%s)',
+    async (takesOver) => {
+      const fixture = edgeWithTokens()
+      const [old, renewed] = [fixture.connect(), fixture.connect()]
+      old.connection.onChunk(Buffer.concat([connectWithToken(4, 100_000), publishPacket(4, { payload: 'before' })]))
+      if (!takesOver) old.connection.onChunk(Buffer.from([0xe0, 0]))
+      renewed.connection.onChunk(connectWithToken(4, 200_000))
+      expect([old.transport.ended, renewed.transport.ended]).toEqual([true, false])
+      renewed.connection.onSecond(199_999)
+      // An SDK sends again what was not acknowledged, and goes on.
+      renewed.connection.onChunk(publishPacket(4, { payload: 'before', dup: true }))
+      renewed.connection.onChunk(publishPacket(4, { payload: 'after', messageId: 2 }))
+      await fixture.settle()
+      expect(fixture.log.envelopes().map(({ body }) => String(body))).toEqual(['before', 'before', 'after'])
+      expect(packetsIn(renewed.transport, 4).map(({ cmd }) => cmd)).toEqual(['connack', 'puback', 'puback'])
+      expect(fixture.edge.sessions.get('d1')).toBe(renewed.connection)
+      renewed.connection.onSecond(200_000)
+      expect(renewed.transport.ended).toBe(true)
+    },
+  )
+})
+
 describe('will', () => {
   const will = { topic: 'devices/d1/messages/events/a=b', payload: Buffer.from('bye'), qos: 1 as const, retain: false }
 
@@ -411,6 +608,24 @@ describe('will', () => {
     await fixture.settle()
     expect(fixture.log.envelopes().length).toBe(1)
   })
+
+  test.each([0, 1, 0xffff_ffff])(
+    'MQTT 5.0: with a delay of %i s it is due at the end of the connection, which ends the session [MQTT-3.1.2-8]',
+    async (willDelayInterval) => {
+      const delayed = { ...will, properties: { willDelayInterval } }
+      const properties = { sessionExpiryInterval: 0xffff_ffff }
+      for (const end of ['lost', 'taken over'] as const) {
+        const { fixture, connection } = open(5, 'd1', { will: delayed, properties })
+        if (end === 'lost') connection.onClosed()
+        else fixture.connect().connection.onChunk(connectPacket(5, 'd1', { clean: false, properties }))
+        await fixture.settle()
+        expect(
+          fixture.log.envelopes().map(({ body }) => String(body)),
+          end,
+        ).toEqual(['bye'])
+      }
+    },
+  )
 
   test('on a topic the client may not publish to, the CONNECT is refused', () => {
     const { transport } = open(5, 'd1', { will: { ...will, topic: 'devices/d2/messages/events/' } })

@@ -197,7 +197,7 @@ export class Connection implements BatchOwner {
     if (error instanceof UnsupportedVersion) return unsupportedVersionConnack(error.level)
     // Before a CONNECT was understood, nothing says that the peer speaks MQTT at all.
     return before === 'deciding' || this.#version === 5 || error.code === 'INGEST_CONNECT_REFUSED'
-      ? refusingConnack(this.#version, error)
+      ? refusingConnack(this.#version, error, this.#packetBytesMax)
       : undefined
   }
 
@@ -234,6 +234,13 @@ export class Connection implements BatchOwner {
     this.#publishes ??= new PublishReader(this.#edge.batcher, this)
     const message = this.#publishes
     const route = message.read(first, bytes, start, end)
+    if (route === undefined) {
+      if (message.refusal) this.send(message.refusal)
+      if (message.packetId === 0) return
+      this.#unacknowledged ??= new Unacknowledged()
+      if (this.#unacknowledged.pushSettled(message.packetId)) this.settled(0)
+      return
+    }
     this.#deviceId ??= route.deviceId
     if (message.packetId === 0) {
       route.partition.write(route.frame, bytes, message.bodyStart, end, undefined)
@@ -252,9 +259,10 @@ export class Connection implements BatchOwner {
     }
     const levelAt = frame.indexOf('MQTT', 2, 'latin1') + 4
     if (levelAt > 4 && levelAt < 12 && frame[levelAt] === 5) this.#version = 5
-    const request = readConnect(frame)
+    const request = readConnect(frame, (packetBytesMax) => {
+      this.#packetBytesMax = packetBytesMax
+    })
     this.#version = request.version
-    this.#packetBytesMax = request.packetBytesMax
     this.#state = 'deciding'
     this.#clientId = request.clientId
     this.#edge.waiting.delete(this)
@@ -315,8 +323,9 @@ export class Connection implements BatchOwner {
     this.#moduleId = identity.moduleId
     this.#expiresAtMs = identity.expiresAtMs ?? Number.POSITIVE_INFINITY
     this.#endWatch = identity.watch?.((error) => this.fail(error))
-    if (request.will) this.#will = new Will(edge, request.will, this)
     const assignedId = request.clientId === '' ? assignedClientId() : undefined
+    const connack = acceptingConnack(request, assignedId)
+    if (request.will) this.#will = new Will(edge, request.will, this)
     this.#sessionId = sessionIdOf(identity) ?? assignedId ?? request.clientId
     edge.sessions.get(this.#sessionId)?.takenOver()
     edge.sessions.set(this.#sessionId, this)
@@ -326,12 +335,11 @@ export class Connection implements BatchOwner {
     }
     this.#silenceSecondsMax = grantedKeepAliveSeconds(request.keepAliveSeconds) * 1.5
     this.#state = 'open'
-    this.send(acceptingConnack(request, assignedId))
+    this.send(connack)
   }
 
   /** A newer connection of the same client, here or at another edge process, ends this one [MQTT-3.1.4-2]. */
   takenOver(): void {
-    if (this.#will?.delayed) this.#will = undefined // [MQTT-3.1.3-9]
     this.fail(new PenstockError('INGEST_TAKE_OVER', 'a newer connection of this client took over'))
   }
 
@@ -359,7 +367,7 @@ export class Connection implements BatchOwner {
   #publishWill(): void {
     const will = this.#will
     this.#will = undefined
-    will?.publish(this.#sessionId)
+    will?.publish()
   }
 
   /** Reads nothing for `waitMs`, then calls `go`. */

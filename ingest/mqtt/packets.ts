@@ -26,6 +26,7 @@ const reasonCodes: Partial<Record<ErrorCode, number>> = {
   INGEST_QOS_REFUSED: 0x9b,
   INGEST_CONNECT_TIMEOUT: 0xa0,
   INGEST_CONNECT_REFUSED: 0x85,
+  INGEST_CONNECT_METHOD_REFUSED: 0x8c,
 }
 
 export function reasonCodeOf(code: ErrorCode): number {
@@ -46,33 +47,45 @@ const returnCodes: Partial<Record<ErrorCode, number>> = {
 
 const largestReasonBytes = 200
 
-/** CONNACK that refuses, or `undefined` where MQTT 3.1.1 has no code for the reason. */
-export function refusingConnack(version: ProtocolVersion, error: PenstockError): Buffer | undefined {
+/**
+ * CONNACK that refuses; `undefined` where MQTT 3.1.1 has no code for the reason, or the client takes no packet of its length. Without
+ * its text where only that would be too long for the client [MQTT-3.2.2-19].
+ */
+export function refusingConnack(
+  version: ProtocolVersion,
+  error: PenstockError,
+  packetBytesMax: number,
+): Buffer | undefined {
   if (version === 4) {
     const returnCode = returnCodes[error.code]
     return returnCode === undefined
       ? undefined
       : mqttPacket.generate({ cmd: 'connack', returnCode, sessionPresent: false })
   }
-  return mqttPacket.generate(
-    {
-      cmd: 'connack',
-      reasonCode: reasonCodeOf(error.code),
-      sessionPresent: false,
-      properties: { reasonString: error.message.slice(0, largestReasonBytes) },
-    },
+  const reasonCode = reasonCodeOf(error.code)
+  const full = mqttPacket.generate(
+    { cmd: 'connack', reasonCode, sessionPresent: false, properties: reasonOf(error) },
     { protocolVersion: 5 },
   )
+  return firstWithin(packetBytesMax, full, Buffer.from([0x20, 3, 0, reasonCode, 0]))
 }
 
 /** DISCONNECT from the server with its reason, kept within what the client said it accepts [MQTT-3.14.2-3]. MQTT 5.0 only. */
-export function disconnectPacket(error: PenstockError, packetBytesMax: number): Buffer {
+export function disconnectPacket(error: PenstockError, packetBytesMax: number): Buffer | undefined {
   const reasonCode = reasonCodeOf(error.code)
   const full = mqttPacket.generate(
-    { cmd: 'disconnect', reasonCode, properties: { reasonString: error.message.slice(0, largestReasonBytes) } },
+    { cmd: 'disconnect', reasonCode, properties: reasonOf(error) },
     { protocolVersion: 5 },
   )
-  return full.length <= packetBytesMax ? full : Buffer.from([0xe0, 1, reasonCode])
+  return firstWithin(packetBytesMax, full, Buffer.from([0xe0, 1, reasonCode]))
+}
+
+function reasonOf(error: PenstockError): { reasonString: string } {
+  return { reasonString: error.message.slice(0, largestReasonBytes) }
+}
+
+function firstWithin(bytesMax: number, ...packets: readonly Buffer[]): Buffer | undefined {
+  return packets.find(({ length }) => length <= bytesMax)
 }
 
 /** Level 132 etc.: "not supported" in the only form such a client can be assumed to read [MQTT-3.1.2-2]. */

@@ -169,7 +169,7 @@ describe(`parsers of what a device sends, SEED=${seed}`, () => {
       if (typeof request === 'string') continue
       read++
       expect(request.clientId).toMatch(
-        /^([A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}(\/[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128})?)?$/,
+        /^([A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}(\/[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128})?)?$/,
       )
       expect(request.keepAliveSeconds).toBeLessThanOrEqual(65_535)
       expect(request.will?.payload.length ?? 0).toBeLessThanOrEqual(limits.bodyBytesMax)

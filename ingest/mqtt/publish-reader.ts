@@ -11,6 +11,7 @@ import { limits } from '#schemas/limits.ts'
 import type { ProtocolVersion } from './packets.ts'
 import { readPublishProperties } from './publish-properties.ts'
 import { type Publisher, type Route, routeFor } from './route.ts'
+import { twinRefusal } from './twin-refusal.ts'
 
 const none = new Uint8Array(0)
 
@@ -20,9 +21,13 @@ export class PublishReader {
   bodyStart = 0
   /** 0 for QoS 0. */
   packetId = 0
+  /** What the client is told, if anything, where `read` gave no route. */
+  refusal: Buffer | undefined = undefined
   readonly #batcher: Batcher
   readonly #publisher: Publisher & { readonly version: ProtocolVersion }
   #route: Route | undefined = undefined
+  #refusals = 0
+  #refusedAtSecond = 0
   #aliases: (Buffer | undefined)[] | undefined = undefined
 
   constructor(batcher: Batcher, publisher: Publisher & { readonly version: ProtocolVersion }) {
@@ -31,11 +36,12 @@ export class PublishReader {
   }
 
   /**
-   * Reads the packet whose first byte is `first` and whose variable header begins at `start`; returns where it goes.
+   * Reads the packet whose first byte is `first` and whose variable header begins at `start`; returns where it goes, `undefined` for
+   * a request that is not stored but answered with `refusal`.
    * HOT: per message; compares topic and property bytes with the last ones.
    * @throws PenstockError, which ends the connection
    */
-  read(first: number, bytes: Buffer, start: number, end: number): Route {
+  read(first: number, bytes: Buffer, start: number, end: number): Route | undefined {
     const qos = first & 0x06
     if (qos > 2) {
       throw qos === 4
@@ -83,17 +89,29 @@ export class PublishReader {
   }
 
   /** The route of another topic than the last message's; resolves topic aliases [MQTT-3.3.2-8]. */
-  #routeOf(topicBytes: Buffer, retain: boolean, propertyBytes: Buffer): Route {
+  #routeOf(topicBytes: Buffer, retain: boolean, propertyBytes: Buffer): Route | undefined {
     const extra = propertyBytes.length === 0 ? undefined : readPublishProperties(propertyBytes, 0, propertyBytes.length)
     let topic = topicBytes
     if (extra !== undefined && extra.topicAlias > 0) topic = this.#aliased(topicBytes, extra.topicAlias)
     else if (topicBytes.length === 0) {
       throw new PenstockError('INGEST_PROTOCOL_ERROR', 'an empty topic name without a topic alias')
     }
+    const refusal = twinRefusal(topic, this.#publisher.version)
+    if (refusal !== undefined) {
+      this.refusal = this.#mayRefuse() ? refusal : undefined
+      return undefined
+    }
     const route = routeFor(this.#batcher, this.#publisher, topic, retain, extra, propertyBytes)
     // Kept under the bytes of the packet: with an alias alone those are an empty topic.
     this.#route = topic === topicBytes ? route : { ...route, topic: none }
     return this.#route
+  }
+
+  #mayRefuse(): boolean {
+    const second = Math.floor(this.#batcher.nowMs / 1000)
+    if (second !== this.#refusedAtSecond) this.#refusals = 0
+    this.#refusedAtSecond = second
+    return ++this.#refusals <= limits.twinRefusalsPerSecondMax
   }
 
   #aliased(topic: Buffer, alias: number): Buffer {

@@ -5,9 +5,12 @@ import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
+import hub from 'azure-iot-device'
+import overMqtt from 'azure-iot-device-mqtt'
 import mqtt from 'mqtt'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { makeCertificate } from '#control/auth/certificate-maker.ts'
+import { formatConnectionString } from '#control/auth/connection-string.ts'
 import { edgeFixture } from './edge-fixture.ts'
 import type { Credentials } from './identity.ts'
 import { type Listener, listenMqtt } from './listener.ts'
@@ -94,6 +97,20 @@ describe('MQTT over TLS', () => {
     expect(log.envelopes().map(({ body }) => String(body))).toEqual(['secret'])
     expect(seen[0]).toMatchObject({ confidential: true, certificates: [] })
     await client.endAsync()
+  })
+
+  test("the hub's device SDK for Node: getTwin fails at once instead of waiting for ever, and telemetry goes on", async () => {
+    const { port, log } = await start()
+    const sharedAccessKey = Buffer.alloc(32, 1).toString('base64')
+    const connectionString = formatConnectionString({ hostName: `localhost:${port}`, deviceId: 'd1', sharedAccessKey })
+    const client = hub.Client.fromConnectionString(connectionString, overMqtt.Mqtt)
+    await client.setOptions({ ca: root.certificatePem })
+    await client.open()
+    client.on('message', () => {})
+    await expect(client.getTwin()).rejects.toThrow('this hub has no device twins yet')
+    await client.sendEvent(new hub.Message('goes on'))
+    expect(log.envelopes().map(({ body }) => String(body))).toEqual(['goes on'])
+    await client.close()
   })
 
   test('TLS 1.1 is refused', async () => {

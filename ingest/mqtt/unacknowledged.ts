@@ -11,6 +11,10 @@ export class Unacknowledged {
   #ids = new Uint16Array(firstSlots)
   #first = 0
   count = 0
+  /** Ids that ever left; with `count` it numbers all that came. */
+  #left = 0
+  /** Numbers of those, still here, that no batch holds. */
+  readonly #settled: number[] = []
 
   /** @throws INGEST_RECEIVE_MAXIMUM. HOT: per QoS 1 message. */
   push(packetId: number): void {
@@ -19,8 +23,23 @@ export class Unacknowledged {
     this.count++
   }
 
-  /** PUBACK packets for the oldest `count` ids, which are then forgotten. Success has the same four bytes in both versions. */
-  pubacks(count: number): Buffer {
+  /**
+   * A message that no batch holds: it is acknowledged with what came before it.
+   * @returns true if nothing did, so that `pubacks(0)` has its acknowledgement
+   * @throws as `push`
+   */
+  pushSettled(packetId: number): boolean {
+    this.push(packetId)
+    this.#settled.push(this.#left + this.count - 1)
+    return this.count === 1
+  }
+
+  /**
+   * PUBACK packets for the oldest `batchCount` ids that batches hold, and for others among and right behind them; all are then
+   * forgotten. Success has the same four bytes in both versions.
+   */
+  pubacks(batchCount: number): Buffer {
+    const count = this.#settled.length === 0 ? batchCount : this.#countWithSettled(batchCount)
     const packets = Buffer.allocUnsafe(count * 4)
     const mask = this.#ids.length - 1
     for (let i = 0, at = 0; i < count; i++) {
@@ -32,7 +51,17 @@ export class Unacknowledged {
     }
     this.#first = (this.#first + count) & mask
     this.count -= count
+    this.#left += count
     return packets
+  }
+
+  #countWithSettled(batchCount: number): number {
+    let count = batchCount
+    while (this.#settled[0] !== undefined && this.#settled[0] <= this.#left + count) {
+      this.#settled.shift()
+      count++
+    }
+    return count
   }
 
   #grow(): void {

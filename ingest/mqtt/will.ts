@@ -7,13 +7,13 @@ const willProperty = ['iothub-MessageType', 'Will'] as const
 
 /**
  * A will message: telemetry that the edge publishes when its client is lost without a DISCONNECT [MQTT-3.1.2-8]. Its topic is judged
- * at CONNECT. With a will delay it waits, and is withdrawn if the client comes back before [MQTT-3.1.3-9].
+ * at CONNECT. A will delay ends with the session (MQTT 5.0, section 3.1.3.2.2), and no session outlives its connection here: the
+ * will is due at the connection's end whatever its delay, and no client can come back to the session first [MQTT-3.1.3-9].
  */
 export class Will {
   readonly #edge: EdgeContext
   readonly #route: Pick<Route, 'frame' | 'partition'>
   readonly #payload: Buffer
-  readonly #delayMs: number
 
   /** @throws what `readTopic` throws, if the client may not publish to the will's topic */
   constructor(edge: EdgeContext, request: WillRequest, publisher: Publisher) {
@@ -25,24 +25,9 @@ export class Will {
     this.#edge = edge
     this.#route = routeOfReading(edge.batcher, reading)
     this.#payload = request.payload
-    this.#delayMs = request.delaySeconds * 1000
   }
 
-  get delayed(): boolean {
-    return this.#delayMs > 0
-  }
-
-  publish(clientId: string): void {
-    if (this.#delayMs === 0 || this.#edge.draining) {
-      this.#write()
-      return
-    }
-    this.#edge.clock.after(this.#delayMs, () => {
-      if (!this.#edge.sessions.has(clientId)) this.#write()
-    })
-  }
-
-  #write(): void {
+  publish(): void {
     this.#edge.batcher.tick()
     this.#route.partition.write(this.#route.frame, this.#payload, 0, this.#payload.length, undefined)
     this.#edge.counters.receivedQos0.add(1)
