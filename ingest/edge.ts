@@ -118,7 +118,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     mqttsPort: tlsListener?.port,
     quotas: edge.quotas,
     registerRoutes: (router, tls) => {
-      routeTelemetry(router, edge, options.authorizeRequest ?? (() => {}), tls)
+      routeTelemetry(router, edge, options.authorizeRequest, tls)
       routeMqttWebSocket(router, edge, tls)
       routeNoisiest(router, edge.quotas, options.authorizeService)
     },

@@ -8,6 +8,7 @@ export interface HttpRequest {
   readonly path: string
   /** Without its `?`, still percent-encoded. */
   readonly queryText: string
+  /** To be asked for before the answer is sent; empty if the client had gone before it was first asked for. */
   readonly remoteAddress: string
   /** True once the client has gone; an answer would reach nobody. */
   aborted: boolean
@@ -24,9 +25,15 @@ export interface HttpRequest {
 /**
  * Copies what is needed of a native request: method, path, query, headers, parameters. HOT: per request.
  * @param parameterCount how many `:name` the route's pattern has
+ * @param method where the route has only one
  */
-export function requestOf(native: NativeRequest, response: NativeResponse, parameterCount: number): HttpRequest {
-  return new CopiedRequest(native, response, parameterCount)
+export function requestOf(
+  native: NativeRequest,
+  response: NativeResponse,
+  parameterCount: number,
+  method?: string,
+): HttpRequest {
+  return new CopiedRequest(native, response, parameterCount, method)
 }
 
 /** How many `:name` a pattern has. */
@@ -38,23 +45,36 @@ class CopiedRequest implements HttpRequest {
   readonly method: string
   readonly path: string
   readonly queryText: string
-  readonly remoteAddress: string
   readonly headers = new Map<string, string>()
   aborted = false
   readonly #parameters: string[] = []
+  readonly #response: NativeResponse
   #search: URLSearchParams | undefined = undefined
+  #remoteAddress: string | undefined = undefined
 
-  constructor(native: NativeRequest, response: NativeResponse, parameterCount: number) {
-    this.method = native.getMethod().toUpperCase()
+  constructor(
+    native: NativeRequest,
+    response: NativeResponse,
+    parameterCount: number,
+    method = native.getMethod().toUpperCase(),
+  ) {
+    this.method = method
+    this.#response = response
     this.path = native.getUrl()
     this.queryText = native.getQuery() ?? ''
-    this.remoteAddress = Buffer.from(response.getRemoteAddressAsText()).toString('latin1')
     for (let index = 0; index < parameterCount; index++) this.#parameters.push(native.getParameter(index) ?? '')
     const { headers } = this
     native.forEach((name, value) => {
       const before = headers.get(name)
       headers.set(name, before === undefined ? value : `${before}, ${value}`)
     })
+  }
+
+  get remoteAddress(): string {
+    // The native response is gone with its client.
+    if (this.#remoteAddress === undefined && !this.aborted)
+      this.#remoteAddress = Buffer.from(this.#response.getRemoteAddressAsText()).toString('latin1')
+    return this.#remoteAddress ?? ''
   }
 
   header(name: string): string {

@@ -38,6 +38,8 @@ export interface HttpRoute {
   readonly admit?: (request: HttpRequest) => HttpAnswer | undefined
   /** `body` is the handler's own. What it throws goes to `errorAnswer`. */
   readonly handle: (request: HttpRequest, body: Uint8Array) => HttpAnswer | Promise<HttpAnswer>
+  /** What a fault of this route is answered with; a fault thrown here goes to the server's `errorAnswer`. */
+  readonly faultAnswer?: (error: unknown) => HttpAnswer
 }
 
 export interface HttpRouter {
@@ -91,8 +93,9 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
     app,
     route(route) {
       const parameterCount = parameterCountOf(route.pattern)
+      const method = route.method === 'ANY' ? undefined : route.method
       app[methods[route.method]](route.pattern, (response, native) =>
-        serve(options, open, route, response, requestOf(native, response, parameterCount)),
+        serve(options, open, route, response, requestOf(native, response, parameterCount, method)),
       )
     },
   }
@@ -207,6 +210,13 @@ function tooLarge({ tooLargeAnswer, bodyBytesMax }: HttpRoute): HttpAnswer {
 }
 
 function faultAnswer(options: HttpServerOptions, request: HttpRequest, route: HttpRoute, error: unknown): HttpAnswer {
+  if (route.faultAnswer) {
+    try {
+      return route.faultAnswer(error)
+    } catch (second) {
+      error = second
+    }
+  }
   if (options.errorAnswer) {
     try {
       return options.errorAnswer(error, request)

@@ -43,7 +43,7 @@ export function readMessages(
   split: string | undefined,
   headers: Iterable<readonly [string, string]>,
 ): HttpMessage[] {
-  const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? ''
+  const type = contentType === '' ? '' : (contentType.split(';', 1)[0] ?? '').trim().toLowerCase()
   if (type === hubBatchType) return hubBatch(body)
   const shared = propertiesOf(headers)
   const one = (part: Buffer): HttpMessage => ({ body: part, ...shared })

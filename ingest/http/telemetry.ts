@@ -34,7 +34,13 @@ export type AuthorizeRequest = (
 const device = '/devices/:device/messages/events'
 const moduleOfDevice = '/devices/:device/modules/:module/messages/events'
 
-export function routeTelemetry(router: HttpRouter, edge: EdgeContext, authorize: AuthorizeRequest, tls: boolean): void {
+/** @param authorize `undefined`: every device is believed */
+export function routeTelemetry(
+  router: HttpRouter,
+  edge: EdgeContext,
+  authorize: AuthorizeRequest | undefined,
+  tls: boolean,
+): void {
   for (const pattern of [device, moduleOfDevice]) {
     router.route({
       method: 'POST',
@@ -46,13 +52,8 @@ export function routeTelemetry(router: HttpRouter, edge: EdgeContext, authorize:
         return faultAnswer(new PenstockError('INGEST_FRAME_TOO_LARGE', text))
       },
       admit: () => refusalWhenFull(edge),
-      handle: (request, body) => {
-        try {
-          return take(edge, authorize, tls, pattern === moduleOfDevice, request, body).catch(faultAnswer)
-        } catch (error) {
-          return faultAnswer(error)
-        }
-      },
+      handle: (request, body) => take(edge, authorize, tls, pattern === moduleOfDevice, request, body),
+      faultAnswer,
     })
   }
 }
@@ -68,7 +69,7 @@ const accepted: HttpAnswer = { status: 204, headers: {}, body: '' }
 /** HOT: per request; nothing waits but for a look-up, a quota and the log. */
 function take(
   edge: EdgeContext,
-  authorize: AuthorizeRequest,
+  authorize: AuthorizeRequest | undefined,
   tls: boolean,
   hasModule: boolean,
   request: HttpRequest,
@@ -76,6 +77,8 @@ function take(
 ): Promise<HttpAnswer> {
   const deviceId = idOf(request.parameter(0))
   const moduleId = hasModule ? idOf(request.parameter(1)) : undefined
+  if (edge.quotas.hasFailures) edge.quotas.admitAttempt(request.remoteAddress, deviceId)
+  if (authorize === undefined) return store(edge, deviceId, moduleId, request, body)
   const { remoteAddress } = request
   const confidential = tls || isLoopbackAddress(remoteAddress)
   const refused = (error: unknown): never => {
@@ -83,7 +86,6 @@ function take(
       edge.quotas.attemptFailed(remoteAddress, deviceId)
     throw error
   }
-  edge.quotas.admitAttempt(remoteAddress, deviceId)
   try {
     const authorized = authorize(deviceId, moduleId, request.header('authorization'), confidential)
     if (authorized) return authorized.then(() => store(edge, deviceId, moduleId, request, body), refused)

@@ -128,13 +128,15 @@ export function routeFor(
   }
 }
 
+const twoEmptyMaps = Buffer.concat([mapBytes(new Map()), mapBytes(new Map())])
+
 /** Partition and frame of a topic reading. */
 export function routeOfReading(batcher: Batcher, reading: TopicReading): Pick<Route, 'frame' | 'partition'> {
   const deviceId = Buffer.from(reading.deviceId)
-  const properties = mapBytes(reading.properties)
-  const systemProperties = mapBytes(reading.systemProperties)
-  return {
-    partition: batcher.partitionOf(deviceId),
-    frame: { prefix: envelopePrefix(deviceId), suffix: Buffer.concat([properties, systemProperties]) },
-  }
+  const { properties, systemProperties } = reading
+  const suffix =
+    properties.size + systemProperties.size === 0
+      ? twoEmptyMaps
+      : Buffer.concat([mapBytes(properties), mapBytes(systemProperties)])
+  return { partition: batcher.partitionOf(deviceId), frame: { prefix: envelopePrefix(deviceId), suffix } }
 }

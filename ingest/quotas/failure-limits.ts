@@ -25,6 +25,7 @@ export class FailureLimits {
 
   /** Milliseconds until another attempt is looked at; 0: now. */
   waitMs(address: string, deviceId: string, nowMs: number): number {
+    if (this.size === 0) return 0
     const network = networkOf(address)
     return Math.max(this.#byAddress.waitMs(network, nowMs), this.#byDevice.waitMs(`${network} ${deviceId}`, nowMs))
   }

@@ -76,6 +76,11 @@ export class Quotas {
     return waitMs
   }
 
+  /** False while no credentials failed at all, so that nobody's address needs to be looked up. */
+  get hasFailures(): boolean {
+    return this.#failures.size > 0
+  }
+
   /** @throws INGEST_FAILURES_EXCEEDED if credentials from there failed too often */
   admitAttempt(address: string, deviceId: string): void {
     const waitMs = this.#failures.waitMs(address, deviceId, this.#clock.nowMs())
