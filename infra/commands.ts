@@ -5,12 +5,12 @@ import { runDevicesCommand } from '#control/devices-command.ts'
 import {
   dropDeadLetter,
   letterIdFromText,
-  listDeadLetters,
   readDeadLetter,
   renderDeadLetter,
   renderDeadLetters,
   replayDeadLetter,
 } from '#pipeline/workers/dead-letters.ts'
+import { listDeadLetters } from '#pipeline/workers/letter-states.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -43,7 +43,7 @@ export const deadLettersUsage = `penstock dead-letters <command>
   list                     what was refused for good and still waits
   show <partition:offset>  all that is known of one, with its messages
   replay <partition:offset>
-                           delivers it again, after what refused it was mended
+                           delivers it again, once, after what refused it was mended; cut off, it is to be repeated
   drop <partition:offset>  closes it for ever
 `
 

@@ -14,12 +14,12 @@ import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
 import {
   dropDeadLetter,
-  listDeadLetters,
   readDeadLetter,
   renderDeadLetter,
   renderDeadLetters,
   replayDeadLetter,
 } from '#pipeline/workers/dead-letters.ts'
+import { listDeadLetters } from '#pipeline/workers/letter-states.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
 import { silentLogger } from '#runtime/logger.ts'
@@ -267,7 +267,11 @@ describe('delivery from log to ClickHouse', () => {
     await dropDeadLetter(deadLetters, corrupt!.id, Date.now())
     const offset = await replayDeadLetter(deadLetters, log, refused!.id, Date.now())
     await delivered()
-    expect((await listDeadLetters(deadLetters)).map(({ letter }) => letter.offset)).toEqual([offset])
+    expect((await listDeadLetters(deadLetters)).map(({ letter, state }) => [letter.offset, state])).toEqual([
+      [refusedOffset, 'replayed'],
+      [corruptOffset, 'dropped'],
+      [offset, 'open'],
+    ])
   })
 
   test('of a batch with bad messages only these become letters; the others are rows, once and in order [G-2] [G-3] [G-5]', async () => {
@@ -316,7 +320,7 @@ describe('delivery from log to ClickHouse', () => {
       await replayDeadLetter(deadLetters, log, id, Date.now())
     }
     await delivered()
-    expect(await listDeadLetters(deadLetters)).toEqual([])
+    expect((await listDeadLetters(deadLetters)).map(({ state }) => state)).toEqual(bad.map(() => 'replayed'))
     expect(await count()).toBe(70)
     expect(await count('enqueued_at < ' + `toDateTime64('2026-01-02', 3, 'UTC')`)).toBe(3)
     expect(isVerified(await verdicts())).toBe(true)

@@ -15,8 +15,9 @@ import type { Log, LogRecord } from '#pipeline/log/log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
-import { type LetteredBatch, listLetteredBatches, renderTable } from './dead-letters.ts'
+import { renderTable } from './dead-letters.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
+import { type LetteredBatch, listLetteredBatches } from './letter-states.ts'
 
 const readBytesMax = 32 * 1024 * 1024
 const groupsMax = 50_000
