@@ -14,6 +14,11 @@
  */
 import { type ErrorCode, errorTable, PenstockError } from './errors.ts'
 
+/** Why a message becomes a letter; each is a label of `penstock_worker_dead_letters_total`. */
+export const deadLetterReasons = ['WAREHOUSE_REFUSED', 'BATCH_CORRUPT'] as const satisfies readonly ErrorCode[]
+
+export type DeadLetterReason = (typeof deadLetterReasons)[number]
+
 export interface DeadLetterHead {
   readonly topic: string
   readonly partition: number

@@ -14,7 +14,8 @@
 import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
 import { sleep } from '#runtime/clock.ts'
 import type { Metrics } from '#runtime/metrics.ts'
-import { type ErrorCode, isPenstockError } from '#schemas/errors.ts'
+import type { DeadLetterReason } from '#schemas/dead-letter.ts'
+import { isPenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { type DeliveryOptions, type DeliveryOutcome, deliverRange } from './deliver-range.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
@@ -35,7 +36,7 @@ export interface UndeliverableRecord {
   readonly record: LogRecord
   /** Which message of the batch at this offset is its first. */
   readonly messageFirst: number
-  readonly reason: ErrorCode
+  readonly reason: DeadLetterReason
   readonly text: string
 }
 

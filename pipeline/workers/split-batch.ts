@@ -18,7 +18,8 @@ import {
   isBatch,
   messagesOfBatch,
 } from '#schemas/batch.ts'
-import { type ErrorCode, isPenstockError } from '#schemas/errors.ts'
+import type { DeadLetterReason } from '#schemas/dead-letter.ts'
+import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { SinkRange } from '#schemas/sink.ts'
 import { type DeliveryOptions, deliverRange } from './deliver-range.ts'
@@ -37,7 +38,7 @@ export interface SplitOptions {
   /** Writes the batch's own position down, with what is under way in it. */
   readonly commit: (intent: Intent | undefined, split: Split) => Promise<void>
   readonly onStored: (rowCount: number) => void
-  readonly onLetter: (reason: ErrorCode, messageCount: number) => void
+  readonly onLetter: (reason: DeadLetterReason, messageCount: number) => void
 }
 
 /**
