@@ -251,6 +251,7 @@ describe('delivery from log to ClickHouse', () => {
       { reason: 'BATCH_CORRUPT', offset: corruptOffset },
     ])
     const [refused, corrupt] = open
+    expect(refused!.letter.text).toMatch(/cannot be read: insert: code \d+ \(\w+\): /)
     expect(Buffer.from((await readDeadLetter(deadLetters, refused!.id)).bytes)).toEqual(bytes)
     expect(renderDeadLetters(open)).toContain('BATCH_CORRUPT')
     expect(renderDeadLetter(await readDeadLetter(deadLetters, corrupt!.id))).toContain('no batch at all')
@@ -303,6 +304,8 @@ describe('delivery from log to ClickHouse', () => {
       Array.from({ length: 50 }, (_, index) => first + 10 + index).filter((n) => !bad.includes(n - first - 10)),
     )
     expect(await count()).toBe(67)
+    for (const { letter } of open)
+      expect(letter.text).toMatch(/^the sink refused message \d+ of this batch: insert: code \d+/)
     expect(await verdicts()).toMatchObject([
       { missing: 0, double: 0, deadLetters: 3, rows: 67, foreignRows: 0 },
       {},
