@@ -273,6 +273,11 @@ describe('delivery from log to ClickHouse', () => {
       [corruptOffset, 'dropped'],
       [offset, 'open'],
     ])
+    const after = await verdicts()
+    expect(after[0]).toMatchObject({ missing: 0, double: 0, deadLetters: 6, replayed: 2, dropped: 2, rows: 22 })
+    expect(renderVerdicts(after)).toContain(
+      '6 messages became dead letters: 2 open (penstock dead-letters list), 2 replayed, 2 dropped',
+    )
   })
 
   test('of a batch with bad messages only these become letters; the others are rows, once and in order [G-2] [G-3] [G-5]', async () => {
@@ -326,7 +331,9 @@ describe('delivery from log to ClickHouse', () => {
     expect((await listDeadLetters(deadLetters)).map(({ state }) => state)).toEqual(bad.map(() => 'replayed'))
     expect(await count()).toBe(70)
     expect(await count('enqueued_at < ' + `toDateTime64('2026-01-02', 3, 'UTC')`)).toBe(3)
-    expect(isVerified(await verdicts())).toBe(true)
+    const after = await verdicts()
+    expect(isVerified(after)).toBe(true)
+    expect(renderVerdicts(after)).toContain('3 messages became dead letters: 0 open, 3 replayed, 0 dropped')
   })
 
   test('of a batch full of bad messages a bounded number is found one by one, the rest is one letter [G-5]', async () => {

@@ -49,19 +49,19 @@ export async function findDeadLetter(log: Log, id: LetterId): Promise<ListedLett
 export interface LetteredBatch {
   /** False if its bytes could not be read: then its stamp proves nothing. */
   readonly readable: boolean
-  /** Messages by which one of them is a letter's first. */
-  readonly counts: ReadonlyMap<number, number>
+  /** By which message of the batch is a letter's first. */
+  readonly letters: ReadonlyMap<number, { readonly messageCount: number; readonly state: LetterState }>
 }
 
 /** Batches of `topic` that became letters, wholly or in part, settled or not, by partition and offset. */
 export async function listLetteredBatches(log: Log, topic: string): Promise<Map<number, Map<number, LetteredBatch>>> {
   const partitions = new Map<number, Map<number, LetteredBatch>>()
-  for (const { letter } of await listDeadLetters(log)) {
+  for (const { letter, state } of await listDeadLetters(log)) {
     if (letter.topic !== topic) continue
     const { partition, offset, reason, messageFirst = 0, messageCount } = letter
     const batches = partitions.get(partition) ?? new Map<number, LetteredBatch>()
-    const counts = new Map(batches.get(offset)?.counts).set(messageFirst, messageCount)
-    partitions.set(partition, batches.set(offset, { readable: reason !== 'BATCH_CORRUPT', counts }))
+    const letters = new Map(batches.get(offset)?.letters).set(messageFirst, { messageCount, state })
+    partitions.set(partition, batches.set(offset, { readable: reason !== 'BATCH_CORRUPT', letters }))
   }
   return partitions
 }
