@@ -5,10 +5,14 @@ import { bytesFromReplay, bytesFromSettlement, type DeadLetter, letterFromBytes 
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { eachRecord, findDeadLetter, type LetterId, type ListedLetter, textOfLetterId } from './letter-states.ts'
 
-/** @throws SETTINGS_INVALID if `text` is not `partition:offset` */
+/** @throws CONTROL_COMMAND_INVALID if `text` is not `partition:offset` */
 export function letterIdFromText(text: string): LetterId {
-  const match = /^(\d+):(\d+)$/.exec(text)
-  if (!match) throw new PenstockError('SETTINGS_INVALID', `${text} is not the id of a dead letter (partition:offset)`)
+  const match = /^(\d{1,9}):(\d{1,15})$/.exec(text)
+  if (!match)
+    throw new PenstockError(
+      'CONTROL_COMMAND_INVALID',
+      `"${text}" is not the id of a dead letter: <partition:offset>, as \`penstock dead-letters list\` shows them`,
+    )
   return { partition: Number(match[1]), offset: Number(match[2]) }
 }
 
