@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { startKafka } from './testbed/kafka.ts'
 import { kafkaMissing } from './testbed/kafka-jars.ts'
 
@@ -19,11 +20,42 @@ const options = firstOption < 0 ? [] : args.slice(firstOption)
 
 process.exit(await run())
 
+function usage(): string {
+  return `npm run bench [-- <name> … options]
+
+  --rounds <n>          rounds; in each one every target is measured once
+  --seconds <n>         seconds of load a measurement
+  --kafka <host:port>   on this Kafka instead of one that is started
+  --dry                 print only, append nothing to docs/benchmarks/
+
+names, or their beginnings: ${benches.map((file) => file.replace('.bench.ts', '')).join(', ')}
+`
+}
+
+/** What every bench would refuse, one after the other. */
+function faultOfOptions(): string | undefined {
+  const value = { type: 'string' } as const
+  try {
+    parseArgs({ args: options, options: { rounds: value, seconds: value, kafka: value, dry: { type: 'boolean' } } })
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
 async function run(): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(usage())
+    return 0
+  }
+  const fault = faultOfOptions()
+  if (fault !== undefined) {
+    process.stderr.write(`${fault}\n\n${usage()}`)
+    return 1
+  }
   const unknown = names.filter((name) => !benches.some((file) => file.startsWith(name)))
   if (unknown.length > 0) {
-    const known = benches.map((file) => file.replace('.bench.ts', '')).join(', ')
-    process.stderr.write(`no bench named ${unknown.join(', ')}; there are: ${known}\n`)
+    process.stderr.write(`no bench named ${unknown.join(', ')}\n\n${usage()}`)
     return 1
   }
   let failed = 0

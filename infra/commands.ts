@@ -5,12 +5,12 @@ import { runDevicesCommand } from '#control/devices-command.ts'
 import {
   dropDeadLetter,
   letterIdFromText,
-  listDeadLetters,
   readDeadLetter,
   renderDeadLetter,
   renderDeadLetters,
   replayDeadLetter,
 } from '#pipeline/workers/dead-letters.ts'
+import { findDeadLetter, type LetterId, listDeadLetters, textOfLetterId } from '#pipeline/workers/letter-states.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -43,39 +43,56 @@ export const deadLettersUsage = `penstock dead-letters <command>
   list                     what was refused for good and still waits
   show <partition:offset>  all that is known of one, with its messages
   replay <partition:offset>
-                           delivers it again, after what refused it was mended
+                           delivers it again, once, after what refused it was mended; cut off, it is to be repeated
   drop <partition:offset>  closes it for ever
 `
 
+type DeadLettersLine =
+  | { readonly command: 'list' }
+  | { readonly command: 'show' | 'replay' | 'drop'; readonly id: LetterId }
+
+/** @throws CONTROL_COMMAND_INVALID */
+function deadLettersLine([command = 'nothing', text = '']: readonly string[]): DeadLettersLine {
+  switch (command) {
+    case 'list':
+      return { command }
+    case 'show':
+    case 'replay':
+    case 'drop':
+      return { command, id: letterIdFromText(text) }
+    default:
+      throw new PenstockError('CONTROL_COMMAND_INVALID', `${command} is not a command\n\n${deadLettersUsage}`)
+  }
+}
+
 /** `penstock dead-letters list | show | replay | drop`. */
 export async function runDeadLetters(settings: Settings, words: readonly string[]): Promise<void> {
-  const [command, id = ''] = words
+  const line = deadLettersLine(words)
   const logger = createLogger('dead-letters', settings.logLevel)
   const letters = await openRoleLog(settings, logger, 'dead-letters')
   try {
-    switch (command) {
+    switch (line.command) {
       case 'list':
         write(renderDeadLetters(await listDeadLetters(letters)))
         return
       case 'show':
-        write(renderDeadLetter(await readDeadLetter(letters, letterIdFromText(id))))
+        write(renderDeadLetter(await readDeadLetter(letters, line.id)))
         return
       case 'replay': {
-        const { topic } = await readDeadLetter(letters, letterIdFromText(id))
+        const { topic } = (await findDeadLetter(letters, line.id)).letter
         // Back to where it came from: device events have a topic of their own.
         const isEvent = topic === `${settings.topicPrefix}.events`
         const home = await openRoleLog(settings, logger, isEvent ? 'events' : 'telemetry')
-        const offset = await replayDeadLetter(letters, home, letterIdFromText(id), Date.now())
-        await home.close()
-        write(`replayed as offset ${offset}`)
+        try {
+          write(`replayed as offset ${await replayDeadLetter(letters, home, line.id, Date.now())}`)
+        } finally {
+          await home.close()
+        }
         return
       }
       case 'drop':
-        await dropDeadLetter(letters, letterIdFromText(id), Date.now())
-        write(`dropped ${id}`)
-        return
-      default:
-        throw new PenstockError('CONTROL_COMMAND_INVALID', deadLettersUsage)
+        await dropDeadLetter(letters, line.id, Date.now())
+        write(`dropped ${textOfLetterId(line.id)}`)
     }
   } finally {
     await letters.close()

@@ -14,12 +14,12 @@ import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
 import {
   dropDeadLetter,
-  listDeadLetters,
   readDeadLetter,
   renderDeadLetter,
   renderDeadLetters,
   replayDeadLetter,
 } from '#pipeline/workers/dead-letters.ts'
+import { listDeadLetters } from '#pipeline/workers/letter-states.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
 import { silentLogger } from '#runtime/logger.ts'
@@ -251,6 +251,7 @@ describe('delivery from log to ClickHouse', () => {
       { reason: 'BATCH_CORRUPT', offset: corruptOffset },
     ])
     const [refused, corrupt] = open
+    expect(refused!.letter.text).toMatch(/cannot be read: insert: code \d+ \(\w+\): /)
     expect(Buffer.from((await readDeadLetter(deadLetters, refused!.id)).bytes)).toEqual(bytes)
     expect(renderDeadLetters(open)).toContain('BATCH_CORRUPT')
     expect(renderDeadLetter(await readDeadLetter(deadLetters, corrupt!.id))).toContain('no batch at all')
@@ -267,7 +268,16 @@ describe('delivery from log to ClickHouse', () => {
     await dropDeadLetter(deadLetters, corrupt!.id, Date.now())
     const offset = await replayDeadLetter(deadLetters, log, refused!.id, Date.now())
     await delivered()
-    expect((await listDeadLetters(deadLetters)).map(({ letter }) => letter.offset)).toEqual([offset])
+    expect((await listDeadLetters(deadLetters)).map(({ letter, state }) => [letter.offset, state])).toEqual([
+      [refusedOffset, 'replayed'],
+      [corruptOffset, 'dropped'],
+      [offset, 'open'],
+    ])
+    const after = await verdicts()
+    expect(after[0]).toMatchObject({ missing: 0, double: 0, deadLetters: 6, replayed: 2, dropped: 2, rows: 22 })
+    expect(renderVerdicts(after)).toContain(
+      '6 messages became dead letters: 2 open (penstock dead-letters list), 2 replayed, 2 dropped',
+    )
   })
 
   test('of a batch with bad messages only these become letters; the others are rows, once and in order [G-2] [G-3] [G-5]', async () => {
@@ -299,6 +309,8 @@ describe('delivery from log to ClickHouse', () => {
       Array.from({ length: 50 }, (_, index) => first + 10 + index).filter((n) => !bad.includes(n - first - 10)),
     )
     expect(await count()).toBe(67)
+    for (const { letter } of open)
+      expect(letter.text).toMatch(/^the sink refused message \d+ of this batch: insert: code \d+/)
     expect(await verdicts()).toMatchObject([
       { missing: 0, double: 0, deadLetters: 3, rows: 67, foreignRows: 0 },
       {},
@@ -316,10 +328,12 @@ describe('delivery from log to ClickHouse', () => {
       await replayDeadLetter(deadLetters, log, id, Date.now())
     }
     await delivered()
-    expect(await listDeadLetters(deadLetters)).toEqual([])
+    expect((await listDeadLetters(deadLetters)).map(({ state }) => state)).toEqual(bad.map(() => 'replayed'))
     expect(await count()).toBe(70)
     expect(await count('enqueued_at < ' + `toDateTime64('2026-01-02', 3, 'UTC')`)).toBe(3)
-    expect(isVerified(await verdicts())).toBe(true)
+    const after = await verdicts()
+    expect(isVerified(after)).toBe(true)
+    expect(renderVerdicts(after)).toContain('3 messages became dead letters: 0 open, 3 replayed, 0 dropped')
   })
 
   test('of a batch full of bad messages a bounded number is found one by one, the rest is one letter [G-5]', async () => {

@@ -1,13 +1,12 @@
-import { parseArgs } from 'node:util'
 import { createLogger } from '#runtime/logger.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
-import { isPenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { fatalExitCode } from './roles/role-process.ts'
 
 const usage = `penstock <command>
 
   start          everything on this machine, as \`npm start\` does
-  edge           one edge process: devices connect to it
+  edge           one edge process: devices connect to it; --index <n> tells those of one machine apart
   worker         one worker: delivers from the log to ClickHouse
   control        the registry of devices
   warehouse      the embedded ClickHouse engine behind its HTTP protocol
@@ -50,22 +49,37 @@ async function run(command: string, args: readonly string[]): Promise<void> {
   }
 }
 
-/** Number of an edge process among those of this machine. */
+/** Number of an edge process among those of this machine. @throws CONTROL_COMMAND_INVALID */
 function indexOf(args: readonly string[]): number {
-  const { values } = parseArgs({ args: [...args], options: { index: { type: 'string', default: '0' } } })
-  return Number(values.index)
+  const line = args.join(' ')
+  const match = /^(?:--index[= ](\d+))?$/.exec(line)
+  if (!match) throw new PenstockError('CONTROL_COMMAND_INVALID', `penstock edge takes [--index <n>], not: ${line}`)
+  return Number(match[1] ?? 0)
+}
+
+async function helpOf(command: string): Promise<string> {
+  switch (command) {
+    case 'devices':
+      return (await import('#control/devices-command.ts')).devicesUsage
+    case 'dead-letters':
+      return (await import('./commands.ts')).deadLettersUsage
+    default:
+      return usage
+  }
 }
 
 const [command, ...args] = process.argv.slice(2)
-if (command === undefined || command === '--help' || command === '-h') {
-  process.stdout.write(usage)
+if (command === undefined || process.argv.includes('--help') || process.argv.includes('-h')) {
+  process.stdout.write(await helpOf(command ?? ''))
   process.exitCode = command === undefined ? 1 : 0
 } else {
   try {
     await run(command, args)
   } catch (error) {
     if (!isPenstockError(error)) throw error
-    createLogger(command, 'error').error(error.message, { code: error.code, cause: error.cause })
+    // Read by whoever typed the command, not by what collects logs.
+    if (error.code === 'CONTROL_COMMAND_INVALID') process.stderr.write(`${error.message}\n`)
+    else createLogger(command, 'error').error(error.message, { code: error.code, cause: error.cause })
     process.exit(error.disposition === 'fatal' ? fatalExitCode : 1)
   }
 }

@@ -3,11 +3,21 @@
  *
  *   ┌ "PDL" 01 │ u32 big endian: length of the head │ head: JSON, UTF-8 │ bytes ┐
  *
- * A letter is settled (replayed or dropped) by a later record on the same topic and partition, since a log only grows:
+ * What becomes of a letter is said by later records on the same topic and partition, since a log only grows. The first that
+ * is no repetition decides, so of two operators one is refused:
+ *
+ *   open ──▶ 03 replaying ──▶ 02 replayed      a replay that was begun can only be ended: it may have been sent
+ *    └─────▶ 02 dropped
  *
  *   ┌ "PDL" 02 │ u32 length │ {"letter": <offset>, "as": "replayed" | "dropped", "atMs": …} ┐
+ *   ┌ "PDL" 03 │ u32 length │ {"letter": <offset>, "epoch": …, "next": …, "atMs": …} ┐
  */
 import { type ErrorCode, errorTable, PenstockError } from './errors.ts'
+
+/** Why a message becomes a letter; each is a label of `penstock_worker_dead_letters_total`. */
+export const deadLetterReasons = ['WAREHOUSE_REFUSED', 'BATCH_CORRUPT'] as const satisfies readonly ErrorCode[]
+
+export type DeadLetterReason = (typeof deadLetterReasons)[number]
 
 export interface DeadLetterHead {
   readonly topic: string
@@ -36,6 +46,20 @@ export interface DeadLetterSettlement {
   readonly atMs: number
 }
 
+/** Written before the letter's bytes are appended again, so that whoever repeats this appends the same batch. */
+export interface DeadLetterReplay {
+  readonly kind: 'replay'
+  /** As in `DeadLetterSettlement`. */
+  readonly letter: number
+  /** Epoch of the stamp that the letter's bytes are appended under. */
+  readonly epoch: number
+  /** Offset in the letter's own partition before which that batch can't be. */
+  readonly next: number
+  readonly atMs: number
+}
+
+export type DeadLetterRecord = DeadLetter | DeadLetterSettlement | DeadLetterReplay
+
 const magic = Buffer.from('PDL', 'latin1')
 const headStart = 8
 
@@ -52,8 +76,12 @@ export function bytesFromSettlement({ letter, as, atMs }: Omit<DeadLetterSettlem
   return encode(2, { letter, as, atMs }, new Uint8Array())
 }
 
-/** @throws BATCH_CORRUPT if the record is neither a letter nor a settlement */
-export function letterFromBytes(value: Uint8Array): DeadLetter | DeadLetterSettlement {
+export function bytesFromReplay({ letter, epoch, next, atMs }: Omit<DeadLetterReplay, 'kind'>): Buffer {
+  return encode(3, { letter, epoch, next, atMs }, new Uint8Array())
+}
+
+/** @throws BATCH_CORRUPT if the record is none of the three kinds */
+export function letterFromBytes(value: Uint8Array): DeadLetterRecord {
   const buffer = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
   if (buffer.length < headStart || !buffer.subarray(0, 3).equals(magic)) throw corrupt()
   const headEnd = headStart + buffer.readUInt32BE(4)
@@ -61,6 +89,7 @@ export function letterFromBytes(value: Uint8Array): DeadLetter | DeadLetterSettl
   const head = parse(buffer.toString('utf8', headStart, headEnd))
   if (buffer[3] === 1 && isHead(head)) return { kind: 'letter', ...head, bytes: buffer.subarray(headEnd) }
   if (buffer[3] === 2 && isSettlement(head)) return { kind: 'settlement', ...head }
+  if (buffer[3] === 3 && isReplay(head)) return { kind: 'replay', ...head }
   throw corrupt()
 }
 
@@ -111,6 +140,21 @@ function isSettlement(head: unknown): head is Omit<DeadLetterSettlement, 'kind'>
     typeof head.letter === 'number' &&
     'as' in head &&
     (head.as === 'replayed' || head.as === 'dropped') &&
+    'atMs' in head &&
+    typeof head.atMs === 'number'
+  )
+}
+
+function isReplay(head: unknown): head is Omit<DeadLetterReplay, 'kind'> {
+  return (
+    typeof head === 'object' &&
+    head !== null &&
+    'letter' in head &&
+    typeof head.letter === 'number' &&
+    'epoch' in head &&
+    typeof head.epoch === 'number' &&
+    'next' in head &&
+    typeof head.next === 'number' &&
     'atMs' in head &&
     typeof head.atMs === 'number'
   )

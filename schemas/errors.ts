@@ -105,6 +105,13 @@ export const errorTable = {
     meaning: 'the embedded engine failed or was stopped during a query',
   },
 
+  DEAD_LETTER_UNKNOWN: { disposition: 'reject', meaning: 'there is no dead letter of this id' },
+  DEAD_LETTER_SETTLED: { disposition: 'reject', meaning: 'the dead letter was replayed or dropped before' },
+  DEAD_LETTER_REPLAYING: {
+    disposition: 'reject',
+    meaning: 'a replay of the dead letter was begun, so it can be ended but not dropped',
+  },
+
   STORE_UNAVAILABLE: { disposition: 'retry', meaning: 'the control store did not answer' },
   STORE_LOCKED: { disposition: 'fatal', meaning: 'another process owns the embedded control store' },
   STORE_SCHEMA_UNKNOWN: { disposition: 'fatal', meaning: 'the control store was written by a newer version' },

@@ -83,6 +83,11 @@ export const metricsTable = {
     help: 'Inserts that failed and were tried again',
     labels: ['sink'],
   },
+  penstock_worker_inserts_refused_total: {
+    type: 'counter',
+    help: 'Inserts refused by the sink for good: bad messages, tried in ever smaller parts, or a missing table or grant',
+    labels: ['sink'],
+  },
   penstock_worker_intents_replayed_total: {
     type: 'counter',
     help: 'Open intents settled after a restart or rebalance, by outcome',

@@ -1,7 +1,7 @@
 import mqttPacket from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { limits } from '#schemas/limits.ts'
-import { grantedKeepAliveSeconds, readConnect } from './connect.ts'
+import { assignedClientId, grantedKeepAliveSeconds, readConnect } from './connect.ts'
 
 function connect(packet: Partial<mqttPacket.IConnectPacket>) {
   const base = { cmd: 'connect', clientId: 'd1', protocolId: 'MQTT', protocolVersion: 4, clean: false } as const
@@ -35,6 +35,22 @@ describe('CONNECT as the device SDKs of the hub send it', () => {
       retain: true,
     }
     expect(connect({ will }).will).toMatchObject({ topic: will.topic, payload: will.payload, retain: true })
+  })
+
+  test('a client without an id is given one that no other has, and that a CONNECT may carry [MQTT-3.1.3-6]', () => {
+    expect(connect({ clientId: '', clean: true }).clientId).toBe('')
+    const ids = [assignedClientId(), assignedClientId()]
+    expect(new Set(ids).size).toBe(2)
+    for (const clientId of ids) expect(connect({ clientId }).clientId).toBe(clientId)
+  })
+
+  test('reserved bits of the first byte must be 0 [MQTT-2.2.2-1]', () => {
+    const frame = Buffer.from('100d00044d5154540402003c000161', 'hex')
+    expect(readConnect(frame).clientId).toBe('a')
+    for (let bits = 1; bits < 16; bits++) {
+      frame[0] = 0x10 | bits
+      expect(() => readConnect(frame)).toThrow(expect.objectContaining({ code: 'INGEST_FRAME_MALFORMED' }))
+    }
   })
 
   test('MQTT 3.1 is refused with its own code', () => {

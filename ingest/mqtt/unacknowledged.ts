@@ -68,7 +68,7 @@ export class Unacknowledged {
     if (this.count >= limits.receiveMaximum) {
       throw new PenstockError(
         'INGEST_RECEIVE_MAXIMUM',
-        `more than ${limits.receiveMaximum} messages without acknowledgement [MQTT-3.3.4-9]`,
+        `more than ${limits.receiveMaximum} messages without acknowledgement [MQTT-3.3.4-7]`,
       )
     }
     const larger = new Uint16Array(this.#ids.length * 2)

@@ -1,109 +1,111 @@
 /** What an operator does with dead letters: look, send again, drop. The topic only grows; see `schemas/dead-letter.ts`. */
 import type { BatchStamp, Log } from '#pipeline/log/log.ts'
 import { envelopesOfBatch } from '#schemas/batch.ts'
-import { bytesFromSettlement, type DeadLetter, letterFromBytes } from '#schemas/dead-letter.ts'
+import { bytesFromReplay, bytesFromSettlement, type DeadLetter, letterFromBytes } from '#schemas/dead-letter.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { eachRecord, findDeadLetter, type LetterId, type ListedLetter, textOfLetterId } from './letter-states.ts'
 
-const readBytesMax = 8 * 1024 * 1024
-
-/** Where a letter lies on the dead-letter topic; as text `partition:offset`. */
-export interface LetterId {
-  readonly partition: number
-  readonly offset: number
-}
-
-/** A letter that is neither replayed nor dropped. */
-export interface OpenLetter {
-  readonly id: LetterId
-  readonly letter: Omit<DeadLetter, 'kind' | 'bytes'>
-  readonly byteCount: number
-}
-
-/** @throws SETTINGS_INVALID if `text` is not `partition:offset` */
+/** @throws CONTROL_COMMAND_INVALID if `text` is not `partition:offset` */
 export function letterIdFromText(text: string): LetterId {
-  const match = /^(\d+):(\d+)$/.exec(text)
-  if (!match) throw new PenstockError('SETTINGS_INVALID', `${text} is not the id of a dead letter (partition:offset)`)
+  const match = /^(\d{1,9}):(\d{1,15})$/.exec(text)
+  if (!match)
+    throw new PenstockError(
+      'CONTROL_COMMAND_INVALID',
+      `"${text}" is not the id of a dead letter: <partition:offset>, as \`penstock dead-letters list\` shows them`,
+    )
   return { partition: Number(match[1]), offset: Number(match[2]) }
 }
 
-/** All open letters in the order they were written, without their bytes. Reads the whole topic. */
-export async function listDeadLetters(log: Log): Promise<OpenLetter[]> {
-  const open: OpenLetter[] = []
-  for (let partition = 0; partition < log.partitionCount; partition++) {
-    const letters = new Map<number, OpenLetter>()
-    await eachRecord(log, partition, (offset, value) => {
-      const found = letterFromBytes(value)
-      if (found.kind === 'settlement') {
-        letters.delete(found.letter)
-        return
-      }
-      const { bytes, kind: _, ...letter } = found
-      letters.set(offset, { id: { partition, offset }, letter, byteCount: bytes.length })
-    })
-    open.push(...letters.values())
-  }
-  return open
+type StampedLetter = DeadLetter & { readonly stamp: BatchStamp }
+
+/** A letter with its bytes, settled or not. @throws DEAD_LETTER_UNKNOWN */
+export async function readDeadLetter(log: Log, id: LetterId): Promise<StampedLetter> {
+  return await withBytes(log, await findDeadLetter(log, id))
 }
 
-/** What of one batch became letters. */
-export interface LetteredBatch {
-  /** False if its bytes could not be read: then its stamp proves nothing. */
-  readonly readable: boolean
-  /** Messages by which one of them is a letter's first; a letter that was written twice counts once. */
-  readonly counts: ReadonlyMap<number, number>
-}
-
-/** Batches of `topic` that became letters, wholly or in part, settled or not, by partition and offset. */
-export async function listLetteredBatches(log: Log, topic: string): Promise<Map<number, Map<number, LetteredBatch>>> {
-  const partitions = new Map<number, Map<number, LetteredBatch>>()
-  for (let home = 0; home < log.partitionCount; home++) {
-    await eachRecord(log, home, (_, value) => {
-      const found = letterFromBytes(value)
-      if (found.kind !== 'letter' || found.topic !== topic) return
-      const { partition, offset, reason, messageFirst = 0, messageCount } = found
-      const batches = partitions.get(partition) ?? new Map<number, LetteredBatch>()
-      const counts = new Map(batches.get(offset)?.counts).set(messageFirst, messageCount)
-      partitions.set(partition, batches.set(offset, { readable: reason !== 'BATCH_CORRUPT', counts }))
-    })
-  }
-  return partitions
-}
-
-/** A letter with its bytes, settled or not. @throws LOG_POSITION_LOST if there is none */
-export async function readDeadLetter(log: Log, id: LetterId): Promise<DeadLetter & { readonly stamp: BatchStamp }> {
+async function withBytes(log: Log, { id }: ListedLetter): Promise<StampedLetter> {
   const [record] = await log.read(id.partition, id.offset, 1)
   const found = record?.offset === id.offset ? letterFromBytes(record.value) : undefined
   if (!record || found?.kind !== 'letter')
-    throw new PenstockError('LOG_POSITION_LOST', `there is no dead letter ${id.partition}:${id.offset}`)
+    throw new PenstockError('DEAD_LETTER_UNKNOWN', `the dead letter ${textOfLetterId(id)} is no longer kept`)
   return { ...found, stamp: record.stamp }
 }
 
 /**
  * Appends the letter's bytes to its own partition again, under a stamp of its own, and settles it. What refused it must have
- * been repaired, or it comes back as another letter. A crash between the two leaves the letter open: it may be sent twice.
+ * been repaired, or it comes back as another letter. Killed at any moment it is to be called again, and sends nothing twice:
+ *
+ *   note the stamp ─▶ is it on the log since? ── yes ─────────────▶ settle
+ *   (the first note        └── no ──▶ append ─────────────────────────┘
+ *    counts)                          one of a killed process that lands only now has the same stamp: the worker leaves it out
+ *
  * @returns its new offset on the telemetry topic
+ * @throws DEAD_LETTER_UNKNOWN, DEAD_LETTER_SETTLED, BATCH_CORRUPT if the letter has no bytes, what the logs throw
  */
 export async function replayDeadLetter(deadLetters: Log, telemetry: Log, id: LetterId, nowMs: number): Promise<number> {
-  const { stamp, bytes, partition } = await readDeadLetter(deadLetters, id)
+  const found = await findDeadLetter(deadLetters, id)
+  assertUnsettled(found)
+  const { stamp, bytes, partition } = await withBytes(deadLetters, found)
   if (bytes.length === 0)
     throw new PenstockError('BATCH_CORRUPT', 'the letter came without its bytes; see penstock.dead_letters')
+  if (found.state === 'open') {
+    const next = (await telemetry.ranges())[partition]?.next ?? 0
+    const replay = { letter: found.id.offset, epoch: nowMs, next, atMs: nowMs }
+    await note(deadLetters, found.id, nowMs, bytesFromReplay(replay))
+  }
+  const begun = await findDeadLetter(deadLetters, id)
+  assertUnsettled(begun)
   // A stamp of its own: under the old one a worker would take it for what it has settled already.
-  const edgeId = `replay-${id.partition}-${id.offset}`
-  const offset = await telemetry.append(partition, { ...stamp, edgeId, epoch: nowMs, sequence: 0 }, bytes)
-  await settle(deadLetters, id, 'replayed', nowMs)
+  const edgeId = `replay-${begun.id.partition}-${begun.id.offset}`
+  const again: BatchStamp = { ...stamp, edgeId, epoch: begun.replay?.epoch ?? nowMs, sequence: 0 }
+  const sent = await offsetOnLog(telemetry, partition, again, begun.replay?.next ?? 0)
+  const offset = sent ?? (await telemetry.append(partition, again, bytes))
+  await settle(deadLetters, begun.id, 'replayed', nowMs)
   return offset
 }
 
-/** Settles the letter without sending it. Its bytes stay on the topic as long as its retention says. */
+/**
+ * Settles the letter without sending it. Its bytes stay on the topic as long as its retention says.
+ * @throws DEAD_LETTER_UNKNOWN, DEAD_LETTER_SETTLED, DEAD_LETTER_REPLAYING
+ */
 export async function dropDeadLetter(deadLetters: Log, id: LetterId, nowMs: number): Promise<void> {
-  await readDeadLetter(deadLetters, id)
-  await settle(deadLetters, id, 'dropped', nowMs)
+  const found = await findDeadLetter(deadLetters, id)
+  assertUnsettled(found)
+  if (found.state === 'open') await settle(deadLetters, found.id, 'dropped', nowMs)
+  // Someone else may have been first.
+  if ((await findDeadLetter(deadLetters, id)).state !== 'dropped')
+    throw new PenstockError(
+      'DEAD_LETTER_REPLAYING',
+      `a replay of dead letter ${textOfLetterId(id)} was begun and may have been sent; replay it again to end that, nothing is sent twice`,
+    )
 }
 
-export function renderDeadLetters(open: readonly OpenLetter[]): string {
-  if (open.length === 0) return 'no dead letters\n'
-  const rows = open.map(({ id, letter, byteCount }) => [
-    `${id.partition}:${id.offset}`,
+function assertUnsettled({ id, state, stateAtMs }: ListedLetter): void {
+  if (state === 'open' || state === 'replaying') return
+  const at = new Date(stateAtMs).toISOString()
+  throw new PenstockError(
+    'DEAD_LETTER_SETTLED',
+    `dead letter ${textOfLetterId(id)} was ${state} at ${at}; nothing was done`,
+  )
+}
+
+/** Where a batch with this stamp lies at or behind `from`. What retention removed since is left to the worker's memory. */
+async function offsetOnLog(log: Log, partition: number, wanted: BatchStamp, from: number): Promise<number | undefined> {
+  let found: number | undefined
+  await eachRecord(log, partition, from, ({ offset, stamp: { edgeId, epoch } }) => {
+    if (edgeId === wanted.edgeId && epoch === wanted.epoch) found ??= offset
+  })
+  return found
+}
+
+export function renderDeadLetters(letters: readonly ListedLetter[]): string {
+  const count = (wanted: ListedLetter['state']) => letters.filter(({ state }) => state === wanted).length
+  const waiting = letters.filter(({ state }) => state === 'open' || state === 'replaying')
+  const settled = `${count('replayed')} replayed, ${count('dropped')} dropped`
+  if (waiting.length === 0) return letters.length === 0 ? 'no dead letters\n' : `no open dead letters; ${settled}\n`
+  const rows = waiting.map(({ id, state, letter, byteCount }) => [
+    textOfLetterId(id),
+    state,
     new Date(letter.atMs).toISOString(),
     letter.reason,
     `${letter.topic}/${letter.partition}@${letter.offset}${letter.messageFirst ? `+${letter.messageFirst}` : ''}`,
@@ -111,7 +113,8 @@ export function renderDeadLetters(open: readonly OpenLetter[]): string {
     String(byteCount),
     letter.text,
   ])
-  return renderTable(['id', 'given up', 'reason', 'position', 'messages', 'bytes', 'text'], rows)
+  const head = ['id', 'state', 'given up', 'reason', 'position', 'messages', 'bytes', 'text']
+  return `${renderTable(head, rows)}${waiting.length} open; ${settled}\n`
 }
 
 /** One letter in full: its head, what can be decoded, and the first bytes. */
@@ -152,12 +155,11 @@ export function renderTable(head: readonly string[], rows: readonly (readonly st
     .join('')
 }
 
-async function settle(
-  log: Log,
-  { partition, offset }: LetterId,
-  as: 'replayed' | 'dropped',
-  atMs: number,
-): Promise<void> {
+async function settle(log: Log, id: LetterId, as: 'replayed' | 'dropped', atMs: number): Promise<void> {
+  await note(log, id, atMs, bytesFromSettlement({ letter: id.offset, as, atMs }))
+}
+
+async function note(log: Log, { partition, offset }: LetterId, atMs: number, value: Buffer): Promise<void> {
   const stamp: BatchStamp = {
     schemaVersion: 1,
     edgeId: `settle-${partition}-${offset}`,
@@ -167,22 +169,5 @@ async function settle(
     enqueuedAtMsFirst: atMs,
     enqueuedAtMsLast: atMs,
   }
-  await log.append(partition, stamp, bytesFromSettlement({ letter: offset, as, atMs }))
-}
-
-async function eachRecord(
-  log: Log,
-  partition: number,
-  action: (offset: number, value: Uint8Array) => void,
-): Promise<void> {
-  const range = (await log.ranges())[partition]
-  if (!range) return
-  for (let offset = range.first; offset < range.next; ) {
-    const records = await log.read(partition, offset, readBytesMax)
-    if (records.length === 0) return
-    for (const record of records) {
-      action(record.offset, record.value)
-      offset = record.offset + 1
-    }
-  }
+  await log.append(partition, stamp, value)
 }

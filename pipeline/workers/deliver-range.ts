@@ -46,6 +46,8 @@ export interface DeliveryOptions {
   readonly cutsOnRefusal?: boolean
   /** Called for each insert that will be repeated. */
   readonly onFailure: () => void
+  /** Called for each insert that the sink refused, whether it will be repeated or not. */
+  readonly onRefusal: (error: PenstockError) => void
 }
 
 /** `ended`: the assignment ended first, so the range is left to whoever finds its intent. */
@@ -111,6 +113,7 @@ class RangeDelivery {
           break
         case 'refused':
           logger.warn('insert refused', { ...this.#fields(attempt), error: result.error })
+          this.#options.onRefusal(result.error)
           if (this.#options.cutsOnRefusal === true && this.#landsUntilMs === undefined) return 'refused'
           // The sink may have refused everything at that moment. So it must take other rows before and after.
           if (!(await this.#sinkAccepts())) {

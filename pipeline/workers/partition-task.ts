@@ -14,7 +14,8 @@
 import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
 import { sleep } from '#runtime/clock.ts'
 import type { Metrics } from '#runtime/metrics.ts'
-import { type ErrorCode, isPenstockError } from '#schemas/errors.ts'
+import type { DeadLetterReason } from '#schemas/dead-letter.ts'
+import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { type DeliveryOptions, type DeliveryOutcome, deliverRange } from './deliver-range.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
@@ -35,11 +36,11 @@ export interface UndeliverableRecord {
   readonly record: LogRecord
   /** Which message of the batch at this offset is its first. */
   readonly messageFirst: number
-  readonly reason: ErrorCode
+  readonly reason: DeadLetterReason
   readonly text: string
 }
 
-export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure'> {
+export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' | 'onRefusal'> {
   readonly topic: string
   readonly assignment: Assignment
   /** First offset that the log still keeps of this partition. */
@@ -81,12 +82,22 @@ class PartitionTask {
   /** False while the log does not know `#offset` yet. */
   #offsetCommitted = true
   #recordsMax = Number.POSITIVE_INFINITY
+  /** The last insert that the sink refused; unknown to an owner that only finds the verdict. */
+  #refusal: PenstockError | undefined
 
   constructor(options: PartitionTaskOptions, offset: number) {
     const { metrics, sink } = options
     const failures = metrics.series('penstock_worker_insert_failures_total', { sink: sink.name })
+    const refusals = metrics.series('penstock_worker_inserts_refused_total', { sink: sink.name })
     this.#options = options
-    this.#delivery = { ...options, onFailure: () => failures.add(1) }
+    this.#delivery = {
+      ...options,
+      onFailure: () => failures.add(1),
+      onRefusal: (error) => {
+        refusals.add(1)
+        this.#refusal = error
+      },
+    }
     this.#offset = offset
     this.#reader = new RangeReader(options, offset)
   }
@@ -225,6 +236,7 @@ class PartitionTask {
       topic,
       partition: assignment.partition,
       deadLetters,
+      refusal: () => this.#refusal,
       commit: (intent, split) => this.#commit(this.#options.skipSteps.has('intent') ? undefined : intent, split),
       onStored: (rowCount) => {
         metrics.series('penstock_worker_rows_stored_total', { sink: sink.name }).add(rowCount)

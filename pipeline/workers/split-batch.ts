@@ -18,7 +18,8 @@ import {
   isBatch,
   messagesOfBatch,
 } from '#schemas/batch.ts'
-import { type ErrorCode, isPenstockError } from '#schemas/errors.ts'
+import type { DeadLetterReason } from '#schemas/dead-letter.ts'
+import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { SinkRange } from '#schemas/sink.ts'
 import { type DeliveryOptions, deliverRange } from './deliver-range.ts'
@@ -34,10 +35,12 @@ export interface SplitOptions {
   readonly topic: string
   readonly partition: number
   readonly deadLetters: DeadLetterBox
+  /** What the sink refused last, if this owner of the partition saw it. */
+  readonly refusal: () => PenstockError | undefined
   /** Writes the batch's own position down, with what is under way in it. */
   readonly commit: (intent: Intent | undefined, split: Split) => Promise<void>
   readonly onStored: (rowCount: number) => void
-  readonly onLetter: (reason: ErrorCode, messageCount: number) => void
+  readonly onLetter: (reason: DeadLetterReason, messageCount: number) => void
 }
 
 /**
@@ -144,15 +147,21 @@ function partsOf(
   }
 }
 
+/** Leaves room in a letter's text, which is cut at 500 characters, for what stands around the sink's own words. */
+const causeLengthMax = 350
+
 /** What is given up, as a batch of its own that can be sent again; bytes that can't be read stay as they are. */
 function letterOf(
-  { topic, partition }: SplitOptions,
+  { topic, partition, refusal }: SplitOptions,
   record: UndeliverableRecord['record'],
   messages: readonly BatchMessage[] | undefined,
   { next, given }: Split,
 ): UndeliverableRecord {
+  const cause =
+    refusal()?.message.replace(/\s+/g, ' ').slice(0, causeLengthMax) ??
+    'the cause went with a worker that ended; its log has it'
   if (messages === undefined) {
-    const text = 'the sink refused this batch, and its messages cannot be read'
+    const text = `the sink refused this batch, and its messages cannot be read: ${cause}`
     return { topic, partition, record, messageFirst: 0, reason: 'BATCH_CORRUPT', text }
   }
   const some = messages.slice(next, next + given)
@@ -166,8 +175,8 @@ function letterOf(
   }
   const text =
     given === 1
-      ? `the sink refused message ${next} of this batch`
-      : `the sink refused ${limits.deadLettersPerBatchMax} messages of this batch; the others from ${next} on were not tried`
+      ? `the sink refused message ${next} of this batch: ${cause}`
+      : `the sink refused ${limits.deadLettersPerBatchMax} messages of this batch, the last one: ${cause}; those from ${next} on were not tried`
   return {
     topic,
     partition,

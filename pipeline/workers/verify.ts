@@ -7,7 +7,7 @@
  *
  * What can't be compared is not called wrong:
  *   unchecked   batches of a group whose first ones retention has removed from the log
- *   dead        messages that are dead letters
+ *   dead        messages that became dead letters, also when they were replayed: that made them another batch
  *   expired     messages older than the table's TTL whose rows are gone
  *   foreign     rows at these positions from a time at which this log's batches were not written: of an older log
  */
@@ -15,8 +15,9 @@ import type { Log, LogRecord } from '#pipeline/log/log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
-import { type LetteredBatch, listLetteredBatches, renderTable } from './dead-letters.ts'
+import { renderTable } from './dead-letters.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
+import { type LetteredBatch, listLetteredBatches } from './letter-states.ts'
 
 const readBytesMax = 32 * 1024 * 1024
 const groupsMax = 50_000
@@ -33,8 +34,10 @@ export interface PartitionVerdict {
   readonly rows: number
   readonly missing: number
   readonly double: number
-  /** Messages, not letters. */
+  /** Messages, not letters; and of these how many were replayed, so that they are messages of later batches too, or dropped. */
   readonly deadLetters: number
+  readonly replayed: number
+  readonly dropped: number
   /** Delivered batches at the log's beginning that belong to an insert whose first batch is no longer kept. */
   readonly uncheckedBatches: number
   /** Messages older than the table's TTL that have no rows (any more). */
@@ -107,6 +110,8 @@ class PartitionCheck {
     missing: 0,
     double: 0,
     deadLetters: 0,
+    replayed: 0,
+    dropped: 0,
     uncheckedBatches: 0,
     expired: 0,
     foreignRows: 0,
@@ -146,8 +151,11 @@ class PartitionCheck {
     const toMs = Math.max(stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
     await this.#beginGroups(offset, fromMs)
     let dead = 0
-    for (const count of lettered?.counts.values() ?? []) dead += count
-    this.#counts.deadLetters += Math.min(dead, stamp.messageCount)
+    for (const { messageCount, state } of lettered?.letters.values() ?? []) {
+      dead += messageCount
+      this.#counts.deadLetters += messageCount
+      if (state === 'replayed' || state === 'dropped') this.#counts[state] += messageCount
+    }
     // Workers leave out what an edge appended twice, so it counts once here too.
     if (this.#seen.has(stamp)) return
     if (lettered?.readable !== false) this.#seen.add(stamp)
@@ -255,6 +263,8 @@ const columns = [
   ['missing', 'missing'],
   ['double', 'double'],
   ['dead', 'deadLetters'],
+  ['replayed', 'replayed'],
+  ['dropped', 'dropped'],
   ['unchecked', 'uncheckedBatches'],
   ['expired', 'expired'],
   ['foreign', 'foreignRows'],
@@ -284,7 +294,13 @@ export function renderVerdicts(verdicts: readonly PartitionVerdict[]): string {
       ? `every delivered message is stored exactly once; ${text('lagBatches')} batches wait`
       : `NOT as it should be: ${text('missing')} messages missing, ${text('double')} rows double`,
   ]
-  if (sum('deadLetters') > 0) lines.push(`${text('deadLetters')} messages are dead letters: penstock dead-letters list`)
+  const dead = sum('deadLetters')
+  const open = dead - sum('replayed') - sum('dropped')
+  if (dead > 0)
+    lines.push(
+      `${text('deadLetters')} messages became dead letters: ${open.toLocaleString('en')} open${open > 0 ? ' (penstock dead-letters list)' : ''}, ` +
+        `${text('replayed')} replayed, ${text('dropped')} dropped`,
+    )
   if (sum('uncheckedBatches') > 0)
     lines.push(`${text('uncheckedBatches')} batches not checked: the first batch of their insert has left the log`)
   if (sum('expired') > 0) lines.push(`${text('expired')} messages have no rows and are older than the table's TTL`)

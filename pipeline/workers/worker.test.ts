@@ -6,6 +6,7 @@ import { Metrics } from '#runtime/metrics.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import type { Sink, SinkRange } from '#schemas/sink.ts'
+import type { UndeliverableRecord } from './partition-task.ts'
 import { seededRandom } from './simulation/seeded-random.ts'
 import { simulatedBatch } from './simulation/simulated-batch.ts'
 import { SimulatedWarehouse } from './simulation/simulated-warehouse.ts'
@@ -26,30 +27,30 @@ describe('worker', () => {
     await closed
   })
 
-  function open() {
+  function open(poison: ReadonlySet<string> = new Set()) {
     const store = new MemoryStore('telemetry', 1)
     const log = new MemoryLog({ store, clock })
     const sink = new SimulatedWarehouse({
       clock,
       random: seededRandom(1),
       faults: { lossShare: 0, burnShare: 0 },
-      poison: new Set(),
+      poison,
       insertMsMax: 3_000,
       tokenMsMax: 5_000,
       requestMsMax: 1_000,
     })
     let id = 0
-    const append = (enqueuedAtMs = clock.nowMs(), messageCount = 1) =>
+    const append = (enqueuedAtMs = Math.floor(clock.nowMs()), messageCount = 1) =>
       log.append(0, stamp(id, enqueuedAtMs, messageCount), simulatedBatch(id++, messageCount, enqueuedAtMs))
     return { store, log, sink, append }
   }
 
-  async function start(log: MemoryLog, sink: Sink): Promise<Worker> {
+  async function start(log: MemoryLog, sink: Sink, letters: UndeliverableRecord[] = []): Promise<Worker> {
     const starting = startWorker({
       log,
       group: 'g',
       sink,
-      deadLetters: { put: async () => {} },
+      deadLetters: { put: async (letter) => void letters.push(letter) },
       logger: silentLogger,
       metrics,
       insertDelayMs,
@@ -177,6 +178,34 @@ describe('worker', () => {
     const { finished } = await start(log, sink)
     await expect(finished).rejects.toMatchObject({ code: 'INTENT_CORRUPT' })
     expect(sink.ranges).toEqual([])
+  })
+
+  test('a letter holds what the sink said last, and refused inserts are counted apart from those that are repeated [G-5]', async () => {
+    const { log, sink, append } = open(new Set(['0/1', '1/0']))
+    await append(undefined, 3)
+    await append()
+    const letters: UndeliverableRecord[] = []
+    const first = await start(log, sink, letters)
+    await turnUntil(settled(log, 2))
+    await turnUntil(() => first.close())
+    expect(letters.map(({ text }) => text)).toEqual([
+      'the sink refused message 1 of this batch: simulated: bad row',
+      'the sink refused message 0 of this batch: simulated: bad row',
+    ])
+    expect(metrics.series('penstock_worker_inserts_refused_total', { sink: 'simulated' }).value).toBeGreaterThan(2)
+    expect(metrics.series('penstock_worker_insert_failures_total', { sink: 'simulated' }).value).toBe(0)
+  })
+
+  test('a verdict that a worker left behind becomes a letter that says where its cause is', async () => {
+    const { log, sink, append, store } = open()
+    await append(undefined, 2)
+    store.positions.set('g 0', { offset: 0, metadata: '{"v":2,"next":0,"stored":0,"given":1,"delivered":""}' })
+    const letters: UndeliverableRecord[] = []
+    await start(log, sink, letters)
+    await turnUntil(settled(log, 1))
+    expect(letters.map(({ text }) => text)).toEqual([
+      'the sink refused message 0 of this batch: the cause went with a worker that ended; its log has it',
+    ])
   })
 
   test('a backlog is delivered whole and in order [G-3]', async () => {

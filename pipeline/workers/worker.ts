@@ -2,6 +2,7 @@ import type { Assignment, Log } from '#pipeline/log/log.ts'
 import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import { deadLetterReasons } from '#schemas/dead-letter.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
@@ -44,6 +45,7 @@ const lagDelayMs = 5_000
  */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { log, clock = systemClock, logger } = options
+  beginSeries(options)
   const stop = new AbortController()
   const inserts = new Permits(limits.workerInsertsAtOnceMax)
   const tasks = new Set<Promise<void>>()
@@ -91,6 +93,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   }
   let closing: Promise<void> | undefined
   return { finished, close: () => (closing ??= close()) }
+}
+
+/** An alert on a counter's increase misses the first one if that makes the series. docs/alerts.yml */
+function beginSeries({ metrics, sink }: WorkerOptions): void {
+  for (const reason of deadLetterReasons) metrics.series('penstock_worker_dead_letters_total', { reason })
+  metrics.series('penstock_worker_rows_stored_total', { sink: sink.name })
+  metrics.series('penstock_log_positions_lost_total')
 }
 
 /** Each partition's share of what the worker may read ahead, so that many partitions can't add up to too much. */
