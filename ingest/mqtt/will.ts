@@ -8,7 +8,7 @@ const willProperty = ['iothub-MessageType', 'Will'] as const
 /**
  * A will message: telemetry that the edge publishes when its client is lost without a DISCONNECT [MQTT-3.1.2-8]. Its topic is judged
  * at CONNECT. A will delay ends with the session (MQTT 5.0, section 3.1.3.2.2), and no session outlives its connection here: the
- * will is due at the connection's end whatever its delay, and no client can come back to the session first [MQTT-3.1.3-9].
+ * will is due at the connection's end whatever its delay, and no client can come back to the session first.
  */
 export class Will {
   readonly #edge: EdgeContext
