@@ -65,6 +65,8 @@ export async function openNamespace(hostNames: readonly string[]): Promise<Names
           if (error) reject(new Error(`${inner} ${innerArgs[0]}: ${error.code}\n${stdout}${stderr}`, { cause: error }))
           else resolve(stdout)
         })
+        // A program may end without reading: what it wrote and its exit code say how it went.
+        child.stdin?.on('error', () => {})
         child.stdin?.end(input)
       }),
     close: async () => {
