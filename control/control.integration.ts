@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type HttpServer, openHttpServer } from '#runtime/http.ts'
+import { type HttpRouter, type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { createLogger, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { metricsTable } from '#schemas/metrics.ts'
@@ -38,7 +38,8 @@ describe('the control role on the embedded store', () => {
       logger: silentLogger,
       audit: createLogger('audit', 'debug', (line) => auditLines.push(line)),
     })
-    server = await openHttpServer({ host: '127.0.0.1', port: 0, routes: (router) => control.registerRoutes(router) })
+    const routes = (router: HttpRouter) => control.registerRoutes(router, false)
+    server = await openHttpServer({ host: '127.0.0.1', port: 0, routes })
   }
 
   async function close() {

@@ -43,7 +43,8 @@ export interface Control {
   readonly gate: ServiceGate
   /** The primary key of policy `iothubowner`. */
   readonly ownerKey: string
-  registerRoutes(router: HttpRouter): void
+  /** @param tls true if the server speaks TLS; without it tokens are taken from this machine only */
+  registerRoutes(router: HttpRouter, tls: boolean): void
   close(): Promise<void>
 }
 
@@ -62,7 +63,8 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       directory,
       gate,
       ownerKey,
-      registerRoutes: (router) => registerRegistryRoutes(router, { registry, gate, metrics, audit, logger, clock }),
+      registerRoutes: (router, tls) =>
+        registerRegistryRoutes(router, { registry, gate, metrics, audit, logger, clock, tls }),
       async close() {
         await server.close()
         gate.close()

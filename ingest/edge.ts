@@ -120,7 +120,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     registerRoutes: (router, tls) => {
       routeTelemetry(router, edge, options.authorizeRequest ?? (() => {}), tls)
       routeMqttWebSocket(router, edge, tls)
-      routeNoisiest(router, edge.quotas, options.authorizeService)
+      routeNoisiest(router, edge.quotas, options.authorizeService, tls)
     },
     takeOver: (clientId) => edge.sessions.get(clientId)?.takenOver(),
     get connectionCount() {

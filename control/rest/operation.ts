@@ -8,6 +8,7 @@ import type { HttpMethod, HttpRouter } from '#runtime/http.ts'
 import type { HttpAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -25,6 +26,8 @@ export interface ServiceRoutesOptions {
   readonly audit: Logger
   readonly logger: Logger
   readonly clock: Clock
+  /** The server speaks TLS. */
+  readonly tls: boolean
 }
 
 /** One route of a service API. */
@@ -61,7 +64,9 @@ export function registerOperation(router: HttpRouter, options: ServiceRoutesOpti
       new PenstockError('REGISTRY_BODY_TOO_LARGE', `a body holds at most ${limits.registryBodyBytesMax} bytes`),
     ),
     admit(request) {
-      const admission = options.gate.admit(request.header('authorization'), right, resourceOf(request))
+      const confidential = options.tls || isLoopbackAddress(request.remoteAddress)
+      const authorization = request.header('authorization')
+      const admission = options.gate.admit(authorization, right, resourceOf(request), confidential)
       if (!('admitted' in admission)) {
         callers.set(request, admission.policy.name)
         return undefined

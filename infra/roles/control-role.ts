@@ -31,7 +31,7 @@ export async function runControl(settings: Settings): Promise<void> {
     logger,
     routes: (router) => {
       if (!supervised) routeHealth(router, () => ({ ready: true, metrics: metrics.render([metrics.samples()]) }))
-      control.registerRoutes(router)
+      control.registerRoutes(router, false)
     },
   })
   stopOnSignal(async (reason) => {

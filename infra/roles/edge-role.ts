@@ -99,7 +99,7 @@ function serveHttp(
     routes: (router) => {
       edge.registerRoutes(router, tls !== undefined)
       routeHealth(router, status)
-      passToControl(router, settings.controlUrl, edge.quotas)
+      passToControl(router, settings.controlUrl, edge.quotas, tls !== undefined)
     },
   })
 }

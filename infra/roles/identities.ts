@@ -1,4 +1,4 @@
-import { type Admission, provePolicy } from '#control/auth/admission.ts'
+import { type Admission, provePolicy, publicReason } from '#control/auth/admission.ts'
 import { Authenticator } from '#control/auth/authenticator.ts'
 import { parseSasToken } from '#control/auth/sas-token.ts'
 import { controlSettings } from '#control/control-settings.ts'
@@ -58,7 +58,8 @@ export async function openIdentities(
       const id = { deviceId, moduleId }
       identityOf(await authenticator.authenticateRequest({ id, authorization, certificates: [], confidential }))
     },
-    authorizeService: async (authorization) => {
+    authorizeService: async (authorization, confidential) => {
+      if (!confidential) throw refusalOf('AUTH_TRANSPORT_INSECURE')
       const token = parseSasToken(authorization)
       if (token === undefined) throw refusalOf('AUTH_CREDENTIALS_MISSING')
       const proof = provePolicy(token, 'ServiceConnect', ['api'], await directory.trust(), rules, Date.now())
@@ -78,7 +79,6 @@ function refusalOf(code: PenstockError['code']): PenstockError {
   if (code === 'AUTH_DIRECTORY_UNAVAILABLE')
     return new PenstockError(code, 'the registry does not answer; come back later')
   // Judged before any look-up, so it says nothing about devices, and whoever forgot TLS learns what to mend.
-  if (code === 'AUTH_TRANSPORT_INSECURE')
-    return new PenstockError('INGEST_NOT_AUTHORIZED', 'keys and tokens are taken over TLS only: use the TLS port')
+  if (code === 'AUTH_TRANSPORT_INSECURE') return new PenstockError('INGEST_NOT_AUTHORIZED', publicReason({ code }))
   return new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
 }

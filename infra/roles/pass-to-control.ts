@@ -1,8 +1,12 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { publicReason } from '#control/auth/admission.ts'
+import { faultAnswer } from '#control/rest/rest-errors.ts'
 import { type Quotas, RateExceeded, serviceAttempts } from '#ingest/quotas/quotas.ts'
 import type { HttpRouter } from '#runtime/http.ts'
 import { type HttpAnswer, jsonAnswer, textAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 
 const connectionsMax = 32
@@ -12,15 +16,17 @@ const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding', 'co
 /**
  * Passes every request that no other route takes to the control role, so that one port serves devices and services.
  * @param controlUrl `undefined`: there is none, and such a request is answered 404
+ * @param tls true if the server speaks TLS; without it credentials are passed on from this machine only: others have seen them
+ *   already, and would see the keys in the answer
  * @param quotas count requests that the control role refused for their credentials, and keep off who fails too often
  */
-export function passToControl(router: HttpRouter, controlUrl: string | undefined, quotas: Quotas): void {
+export function passToControl(router: HttpRouter, controlUrl: string | undefined, quotas: Quotas, tls: boolean): void {
   const agent = new Agent({ keepAlive: true, maxSockets: connectionsMax })
   router.route({
     method: 'ANY',
     pattern: '/*',
     bodyBytesMax: limits.httpBodyBytesMax,
-    admit: ({ remoteAddress }) => refusalOf(quotas, remoteAddress),
+    admit: (request) => refusalOf(quotas, request.remoteAddress) ?? (tls ? undefined : insecureAnswer(request)),
     handle: async (request, body) => {
       if (controlUrl === undefined) return textAnswer(404, 'nothing is served under this path\n')
       const answer = await passed(agent, controlUrl, request, body)
@@ -39,6 +45,12 @@ function refusalOf(quotas: Quotas, remoteAddress: string): HttpAnswer | undefine
     const headers = { 'Retry-After': String(Math.ceil(error.retryAfterMs / 1000)) }
     return jsonAnswer(429, { Message: `ErrorCode:ThrottlingException;${error.message}` }, headers)
   }
+}
+
+function insecureAnswer(request: HttpRequest): HttpAnswer | undefined {
+  if (request.header('authorization') === '' || isLoopbackAddress(request.remoteAddress)) return undefined
+  const code = 'AUTH_TRANSPORT_INSECURE'
+  return faultAnswer(new PenstockError(code, publicReason({ code })))
 }
 
 function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {

@@ -1,12 +1,12 @@
-import { isLoopbackAddress } from '#ingest/mqtt/loopback.ts'
 import { type Quotas, serviceAttempts } from '#ingest/quotas/quotas.ts'
 import type { HttpRouter } from '#runtime/http.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 
 /** Decides whether a service may look. @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE */
-export type AuthorizeService = (authorization: string) => Promise<void>
+export type AuthorizeService = (authorization: string, confidential: boolean) => Promise<void>
 
 const countMax = 50
 const countDefault = 10
@@ -16,13 +16,18 @@ const countDefault = 10
  * process knows its own; a request reaches one of them.
  * @param authorize `undefined`: whoever is on this machine may look
  */
-export function routeNoisiest(router: HttpRouter, quotas: Quotas, authorize: AuthorizeService | undefined): void {
+export function routeNoisiest(
+  router: HttpRouter,
+  quotas: Quotas,
+  authorize: AuthorizeService | undefined,
+  tls: boolean,
+): void {
   router.route({
     method: 'GET',
     pattern: '/api/noisiest',
     handle: async (request) => {
       try {
-        await admit(request, quotas, authorize)
+        await admit(request, quotas, authorize, tls)
       } catch (error) {
         return refusal(error)
       }
@@ -35,15 +40,21 @@ export function routeNoisiest(router: HttpRouter, quotas: Quotas, authorize: Aut
   })
 }
 
-async function admit(request: HttpRequest, quotas: Quotas, authorize: AuthorizeService | undefined): Promise<void> {
+async function admit(
+  request: HttpRequest,
+  quotas: Quotas,
+  authorize: AuthorizeService | undefined,
+  tls: boolean,
+): Promise<void> {
   const { remoteAddress } = request
+  const local = isLoopbackAddress(remoteAddress)
   if (authorize === undefined) {
-    if (!isLoopbackAddress(remoteAddress)) throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+    if (!local) throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
     return
   }
   quotas.admitAttempt(remoteAddress, serviceAttempts)
   try {
-    await authorize(request.header('authorization'))
+    await authorize(request.header('authorization'), tls || local)
   } catch (error) {
     if (isPenstockError(error, 'INGEST_NOT_AUTHORIZED')) quotas.attemptFailed(remoteAddress, serviceAttempts)
     throw error
