@@ -278,9 +278,13 @@ describe('the control role on the embedded store', () => {
     auditLines.length = 0
     const created = await call('PUT', '/devices/audited', { body: {} })
     await call('GET', '/devices/audited', { key: created.body.authentication.symmetricKey.primaryKey })
+    await call('DELETE', '/devices/audited', { ifMatch: '*', headers: { 'X-Penstock-Client-Address': '192.0.2.1' } })
+    await call('GET', '/devices/audited', { headers: { 'X-Penstock-Client-Address': 'name=x' } })
     const text = auditLines.join('\n')
     expect(text).toMatch(/info {2}audit: changed operation="?PUT \/devices\/audited"? policy=iothubowner status=200/)
     expect(text).toMatch(/warn {2}audit: refused .*status=401/)
+    expect(text).toMatch(/changed operation="?DELETE .* status=204 from=192\.0\.2\.1/)
+    expect(text).toMatch(/read operation="?GET .* status=404 from=127\.0\.0\.1/)
     expect(text).not.toContain(created.body.authentication.symmetricKey.primaryKey)
     expect(text).not.toContain(control.ownerKey)
     expect(text).not.toContain('SharedAccessSignature')

@@ -258,6 +258,14 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     }
   })
 
+  test('the audit log names the client whose request an edge passed on, and not whom it claims to be', async () => {
+    const url = `http://${elsewhere}:${new URL(penstock.httpUrl).port}/devices/audited`
+    await expect(ask(url, { headers: { 'X-Penstock-Client-Address': '192.0.2.1' } })).rejects.toThrow(/401/)
+    await expect
+      .poll(() => penstock.output())
+      .toMatch(/audit: refused operation="?GET \/devices\/audited.* from=10\.9\.9\.9/)
+  })
+
   test('anyone with curl: a JSON array over HTTPS with id and key', async () => {
     const { key } = await device('curl')
     const url = `https://${hub}/devices/curl/messages/events?split=array`

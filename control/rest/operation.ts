@@ -15,6 +15,7 @@ import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { publicReason } from '../auth/admission.ts'
 import type { Registry, Right } from '../registry.ts'
+import { clientAddressOf } from './client-address.ts'
 import { faultAnswer, hubFaultOf } from './rest-errors.ts'
 import type { ServiceGate } from './service-gate.ts'
 
@@ -110,7 +111,7 @@ function audit(
     operation: `${method} ${request.path}`,
     policy: caller,
     status,
-    from: request.remoteAddress,
+    from: clientAddressOf(request),
     fault: isPenstockError(fault) ? fault.code : typeof fault === 'string' ? fault : undefined,
   }
   if (status === 401) log.warn('refused', fields)

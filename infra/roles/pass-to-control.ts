@@ -1,5 +1,6 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { publicReason } from '#control/auth/admission.ts'
+import { clientAddressHeader } from '#control/rest/client-address.ts'
 import { faultAnswer } from '#control/rest/rest-errors.ts'
 import { type Quotas, RateExceeded, serviceAttempts } from '#ingest/quotas/quotas.ts'
 import type { HttpRouter } from '#runtime/http.ts'
@@ -59,6 +60,7 @@ function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Ui
       resolve(textAnswer(503, 'the control role does not answer\n', { 'Retry-After': '1' }))
     const query = request.queryText === '' ? '' : `?${request.queryText}`
     const headers = Object.fromEntries([...request.headers].filter(([name]) => !hopHeaders.has(name)))
+    headers[clientAddressHeader] = request.remoteAddress
     const passing = httpRequest(
       `${controlUrl}${request.path}${query}`,
       { agent, method: request.method, headers: { ...headers, 'content-length': body.length }, timeout: answerMsMax },
