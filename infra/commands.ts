@@ -13,6 +13,7 @@ import {
 } from '#pipeline/workers/dead-letters.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { createLogger } from '#runtime/logger.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { developmentCaText, makeDevelopmentCa } from './development-ca.ts'
@@ -82,6 +83,14 @@ export async function runDeadLetters(settings: Settings, words: readonly string[
   }
 }
 
+/** Where this machine serves the registry: over TLS if only an address that others reach is bound, since tokens are not taken there without. */
+function localUrl(settings: Settings, hostName: string): string {
+  const { bind, httpPort, httpsPort, tlsCert } = settings
+  const plain =
+    tlsCert === undefined || bind === 'localhost' || bind === '0.0.0.0' || bind === '::' || isLoopbackAddress(bind)
+  return plain ? `http://${bind}:${httpPort}` : `https://${hostName}:${httpsPort}`
+}
+
 /** `penstock devices …`, over the REST API of the running installation. */
 export async function runDevices(settings: Settings, args: readonly string[]): Promise<void> {
   const { dataDir, hostName } = controlSettings(settings)
@@ -92,7 +101,7 @@ export async function runDevices(settings: Settings, args: readonly string[]): P
       `no owner key under ${dataDir}: start with PENSTOCK_IDENTITIES=required first, or give PENSTOCK_OWNER_KEY`,
     )
   }
-  const url = settings.controlUrl ?? `http://${settings.bind}:${settings.httpPort}`
+  const url = settings.controlUrl ?? localUrl(settings, hostName)
   await runDevicesCommand(args, { url, hostName, ownerKey, write })
 }
 

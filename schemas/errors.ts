@@ -13,7 +13,7 @@ export const errorTable = {
   SETTINGS_INVALID: { disposition: 'fatal', meaning: 'one or more settings are unknown or out of range' },
   BIND_NOT_LOOPBACK: {
     disposition: 'fatal',
-    meaning: 'without device identities the edge may listen on loopback addresses only',
+    meaning: 'without device identities the edge, and without TLS the control role, may listen on loopback only',
   },
   PORT_UNAVAILABLE: { disposition: 'fatal', meaning: 'a listening port is taken or may not be bound' },
   TLS_FILES_INVALID: { disposition: 'fatal', meaning: 'a certificate or key file is missing or cannot be used' },

@@ -1,11 +1,8 @@
 import { hostname } from 'node:os'
-import { join } from 'node:path'
 import { type Edge, startEdge } from '#ingest/edge.ts'
-import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
-import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { openRoleEvents } from './events.ts'
@@ -24,6 +21,7 @@ import {
   supervised,
   tellSupervisor,
 } from './role-process.ts'
+import { tlsFilesOf } from './tls-files.ts'
 
 /** Runs one edge process until it is told to stop. @param index its number among the edges of this machine */
 export async function runEdge(settings: Settings, index: number): Promise<void> {
@@ -102,14 +100,4 @@ function serveHttp(
       passToControl(router, settings.controlUrl, edge.quotas, tls !== undefined)
     },
   })
-}
-
-function tlsFilesOf(settings: Settings): TlsFiles | undefined {
-  const certFile = settings.tlsCert
-  const keyFile = settings.tlsKey
-  if (certFile === undefined && keyFile === undefined) return undefined
-  if (certFile !== undefined && keyFile !== undefined) {
-    return { certFile, keyFile, ticketKeyFile: join(settings.dataDir, 'tls', 'ticket.key') }
-  }
-  throw new PenstockError('SETTINGS_INVALID', 'PENSTOCK_TLS_CERT and PENSTOCK_TLS_KEY must be set together')
 }

@@ -1,14 +1,16 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { publicReason } from '#control/auth/admission.ts'
 import { clientAddressHeader } from '#control/rest/client-address.ts'
 import { faultAnswer } from '#control/rest/rest-errors.ts'
-import { type Quotas, RateExceeded, serviceAttempts } from '#ingest/quotas/quotas.ts'
+import type { Quotas } from '#ingest/quotas/quotas.ts'
 import type { HttpRouter } from '#runtime/http.ts'
-import { type HttpAnswer, jsonAnswer, textAnswer } from '#runtime/http-answer.ts'
+import { type HttpAnswer, textAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { limitFailures } from './limit-failures.ts'
 
 const connectionsMax = 32
 const answerMsMax = 60_000
@@ -22,30 +24,21 @@ const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding', 'co
  * @param quotas count requests that the control role refused for their credentials, and keep off who fails too often
  */
 export function passToControl(router: HttpRouter, controlUrl: string | undefined, quotas: Quotas, tls: boolean): void {
-  const agent = new Agent({ keepAlive: true, maxSockets: connectionsMax })
-  router.route({
+  const agent = new (isTls(controlUrl) ? HttpsAgent : Agent)({ keepAlive: true, maxSockets: connectionsMax })
+  limitFailures(router, quotas, ({ remoteAddress }) => remoteAddress).route({
     method: 'ANY',
     pattern: '/*',
     bodyBytesMax: limits.httpBodyBytesMax,
-    admit: (request) => refusalOf(quotas, request.remoteAddress) ?? (tls ? undefined : insecureAnswer(request)),
-    handle: async (request, body) => {
-      if (controlUrl === undefined) return textAnswer(404, 'nothing is served under this path\n')
-      const answer = await passed(agent, controlUrl, request, body)
-      if (answer.status === 401) quotas.attemptFailed(request.remoteAddress, serviceAttempts)
-      return answer
-    },
+    admit: (request) => (tls ? undefined : insecureAnswer(request)),
+    handle: (request, body) =>
+      controlUrl === undefined
+        ? textAnswer(404, 'nothing is served under this path\n')
+        : passed(agent, controlUrl, request, body),
   })
 }
 
-function refusalOf(quotas: Quotas, remoteAddress: string): HttpAnswer | undefined {
-  try {
-    quotas.admitAttempt(remoteAddress, serviceAttempts)
-    return undefined
-  } catch (error) {
-    if (!(error instanceof RateExceeded)) throw error
-    const headers = { 'Retry-After': String(Math.ceil(error.retryAfterMs / 1000)) }
-    return jsonAnswer(429, { Message: `ErrorCode:ThrottlingException;${error.message}` }, headers)
-  }
+function isTls(url: string | undefined): boolean {
+  return url?.startsWith('https:') === true
 }
 
 function insecureAnswer(request: HttpRequest): HttpAnswer | undefined {
@@ -61,7 +54,8 @@ function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Ui
     const query = request.queryText === '' ? '' : `?${request.queryText}`
     const headers = Object.fromEntries([...request.headers].filter(([name]) => !hopHeaders.has(name)))
     headers[clientAddressHeader] = request.remoteAddress
-    const passing = httpRequest(
+    const send = isTls(controlUrl) ? httpsRequest : httpRequest
+    const passing = send(
       `${controlUrl}${request.path}${query}`,
       { agent, method: request.method, headers: { ...headers, 'content-length': body.length }, timeout: answerMsMax },
       (response) => read(response).then(resolve, unavailable),
