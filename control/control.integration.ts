@@ -12,12 +12,13 @@ import { Authenticator } from './auth/authenticator.ts'
 import { makeCertificate } from './auth/certificate-maker.ts'
 import type { Refused } from './auth/connect-attempt.ts'
 import { parseConnectionString } from './auth/connection-string.ts'
-import { readOwnerKey } from './auth/policies.ts'
+import { readOwnerKey, rekeyPolicy } from './auth/policies.ts'
 import { createSasToken } from './auth/sas-token.ts'
 import { runDevicesCommand } from './devices-command.ts'
 import { controlSocketPath } from './directory-protocol.ts'
 import { ensureFirstDevice } from './first-device.ts'
 import { type Control, openControl, openDirectory } from './open-control.ts'
+import { runPoliciesCommand } from './policies-command.ts'
 
 const rules = admissionRules('hub.example', 300)
 
@@ -64,7 +65,12 @@ describe('the control role on the embedded store', () => {
   }
 
   async function call(method: string, path: string, options: Call = {}) {
-    const { policyName = 'iothubowner', key = control.ownerKey, scope = 'hub.example', expiresInMs = 60_000 } = options
+    const {
+      policyName = 'iothubowner',
+      key = readOwnerKey(dataDir) ?? '',
+      scope = 'hub.example',
+      expiresInMs = 60_000,
+    } = options
     const response = await fetch(`http://127.0.0.1:${server.port}${path}`, {
       method,
       headers: {
@@ -327,6 +333,78 @@ describe('the control role on the embedded store', () => {
     ).rejects.toMatchObject({ code: 'CONTROL_UNREACHABLE' })
   })
 
+  test('the owner alone sees and renews the keys of policies; what the old key let in ends', async () => {
+    const lines: string[] = []
+    const run = (...args: string[]) =>
+      runPoliciesCommand(args, {
+        url: `http://127.0.0.1:${server.port}`,
+        hostName: 'hub.example',
+        ownerKey: readOwnerKey(dataDir) ?? '',
+        write: (line) => lines.push(line),
+      })
+    const shown = async (...args: string[]) => {
+      await run(...args)
+      return parseConnectionString(lines.at(-1) ?? '')
+    }
+    await run('list')
+    expect(lines).toContain('registryReadWrite\tRegistryRead RegistryWrite')
+    const service = await shown('show', 'registryReadWrite')
+    expect(service).toMatchObject({ hostName: 'hub.example', sharedAccessKeyName: 'registryReadWrite' })
+    const byService = { policyName: 'registryReadWrite', key: service.sharedAccessKey ?? '' }
+    expect((await call('GET', '/devices', byService)).status).toBe(200)
+    for (const [method, path] of [
+      ['GET', '/policies'],
+      ['GET', '/policies/service'],
+      ['POST', '/policies/service/rekey'],
+    ] as const) {
+      expect((await call(method, path, { ...byService, ...(method === 'GET' ? {} : { body: {} }) })).status).toBe(401)
+    }
+    const secondary = (await shown('show', 'registryReadWrite', '--secondary')).sharedAccessKey ?? ''
+    const renewed = (await shown('rekey', 'registryReadWrite', '--primary')).sharedAccessKey ?? ''
+    await expect.poll(async () => (await call('GET', '/devices', byService)).status).toBe(401)
+    for (const key of [renewed, secondary])
+      expect((await call('GET', '/devices', { ...byService, key })).status).toBe(200)
+
+    await call('PUT', '/devices/by-policy', { body: {} })
+    const key = (await shown('show', 'device')).sharedAccessKey ?? ''
+    const token = createSasToken({ scope: 'hub.example', key, policyName: 'device', expiresAtMs: Date.now() + 60_000 })
+    const authenticator = new Authenticator({
+      directory: control.directory,
+      rules,
+      devicesCachedMax: 100,
+      metrics: new Metrics(metricsTable),
+      logger: silentLogger,
+    })
+    const admitted = await authenticator.authenticate({
+      clientId: 'by-policy',
+      username: 'hub.example/by-policy/?api-version=2021-04-12',
+      password: Buffer.from(token),
+      certificates: [],
+      confidential: true,
+    })
+    if (!admitted.admitted) throw new Error(admitted.reason)
+    const revoked: Refused[] = []
+    authenticator.watch(admitted, (refused) => revoked.push(refused))
+    await run('rekey', 'device', '--primary')
+    await expect.poll(() => revoked.map(({ code }) => code), { timeout: 1_000 }).toEqual(['AUTH_REVOKED'])
+    authenticator.close()
+
+    const before = readOwnerKey(dataDir)
+    const owner = await shown('rekey', 'iothubowner', '--primary')
+    expect(owner.sharedAccessKey).not.toBe(before)
+    expect(readOwnerKey(dataDir)).toBe(owner.sharedAccessKey)
+    await expect.poll(async () => (await call('GET', '/policies')).status).toBe(200)
+    for (const args of [['rekey', 'device'], ['rekey', 'device', '--primary', '--secondary'], ['show'], ['dance', 'x']])
+      await expect(run(...args)).rejects.toMatchObject({ code: 'CONTROL_COMMAND_INVALID' })
+    await expect(run('show', 'nobody')).rejects.toMatchObject({ code: 'CONTROL_REFUSED' })
+  })
+
+  test("the owner's primary key is not renewed where a setting says it", async () => {
+    const options = { dataDir, ownerKey: readOwnerKey(dataDir) }
+    const renewal = rekeyPolicy(control.registry, options, 'iothubowner', 'primary')
+    await expect(renewal).rejects.toMatchObject({ code: 'REGISTRY_ARGUMENT_INVALID' })
+  })
+
   test('an edge process is told within a second of whom to cut off, also across a restart of the control role', async () => {
     const directory = await openDirectory({ dataDir, postgresUrl: undefined, logger: silentLogger })
     const authenticator = new Authenticator({
@@ -361,7 +439,7 @@ describe('the control role on the embedded store', () => {
     await directory.reset('edge-0', Date.now())
     expect((await call('GET', '/devices/edge-2')).body.connectionState).toBe('Disconnected')
 
-    const ownerKey = control.ownerKey
+    const ownerKey = readOwnerKey(dataDir)
     await close()
     const waiting = authenticator.authenticate({
       clientId: 'edge-3',

@@ -284,6 +284,11 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
       await registry.addPolicies([policy])
       await registry.addPolicies([{ ...policy, primaryKey: 'other' }])
       expect((await registry.trust()).policies).toContainEqual(policy)
+      const renewals = [registry.rekeyPolicy('svc', 'primary', 'k3'), registry.rekeyPolicy('svc', 'secondary', 'k4')]
+      await Promise.all(renewals)
+      expect((await registry.trust()).policies).toContainEqual({ ...policy, primaryKey: 'k3', secondaryKey: 'k4' })
+      expect(await registry.rekeyPolicy('nobody', 'primary', 'k')).toBe(undefined)
+      await registry.putPolicy(policy)
       await registry.putPolicy({ ...policy, primaryKey: 'new' })
       expect((await registry.trust()).policies).toContainEqual({ ...policy, primaryKey: 'new' })
       const authority = { name: 'ca', certificate: 'PEM', verified: false, verificationCode: 'code' }

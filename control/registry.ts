@@ -38,6 +38,8 @@ export interface Registry {
   addPolicies(policies: readonly Policy[]): Promise<void>
   /** Creates the policy, or gives it new keys or rights. */
   putPolicy(policy: Policy): Promise<void>
+  /** Gives a policy another key and leaves the rest as it is. @returns `undefined`: no such policy */
+  rekeyPolicy(name: string, which: KeyName, key: string): Promise<Policy | undefined>
   putAuthority(authority: CertificateAuthority): Promise<void>
   deleteAuthority(name: string): Promise<boolean>
 
@@ -102,6 +104,13 @@ export interface DeviceCredentials extends IdentityCredentials {
 export const rights = ['RegistryRead', 'RegistryWrite', 'ServiceConnect', 'DeviceConnect'] as const
 
 export type Right = (typeof rights)[number]
+
+/** Two keys are good at a time, so that one can be renewed while the other is in use. */
+export type KeyName = 'primary' | 'secondary'
+
+export function isKeyName(value: unknown): value is KeyName {
+  return value === 'primary' || value === 'secondary'
+}
 
 /** A shared access policy: whoever holds one of its keys has its rights. */
 export interface Policy {

@@ -19,6 +19,7 @@ import type {
   IdentityChange,
   IdentityCredentials,
   IfMatch,
+  KeyName,
   Policy,
   PresenceRecord,
   QueryPage,
@@ -38,6 +39,7 @@ import {
   policyRows,
   putAuthorityRow,
   putPolicyRow,
+  rekeyPolicyRow,
 } from './trust-rows.ts'
 
 /** The registry over the control store; `open` begins to listen for changes. It owns the database from then on. */
@@ -183,6 +185,14 @@ export class SqlRegistry implements Registry {
     await this.#database.transaction(async (queries) => {
       await putPolicyRow(queries, policy)
       await notifyTrust(queries)
+    })
+  }
+
+  rekeyPolicy(name: string, which: KeyName, key: string): Promise<Policy | undefined> {
+    return this.#database.transaction(async (queries) => {
+      const policy = await rekeyPolicyRow(queries, name, which, key)
+      if (policy) await notifyTrust(queries)
+      return policy
     })
   }
 

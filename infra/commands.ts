@@ -2,6 +2,7 @@
 import { readOwnerKey } from '#control/auth/policies.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { runDevicesCommand } from '#control/devices-command.ts'
+import { runPoliciesCommand } from '#control/policies-command.ts'
 import {
   dropDeadLetter,
   letterIdFromText,
@@ -91,8 +92,15 @@ function localUrl(settings: Settings, hostName: string): string {
   return plain ? `http://${bind}:${httpPort}` : `https://${hostName}:${httpsPort}`
 }
 
-/** `penstock devices …`, over the REST API of the running installation. */
-export async function runDevices(settings: Settings, args: readonly string[]): Promise<void> {
+/** Commands over the REST API of the running installation, by the first word of the command line. */
+const registryCommands = { devices: runDevicesCommand, policies: runPoliciesCommand } as const
+
+/** `penstock devices …` and its like. */
+export async function runRegistryCommand(
+  settings: Settings,
+  command: keyof typeof registryCommands,
+  args: readonly string[],
+): Promise<void> {
   const { dataDir, hostName } = controlSettings(settings)
   const ownerKey = settings.ownerKey ?? readOwnerKey(dataDir)
   if (ownerKey === undefined) {
@@ -102,7 +110,7 @@ export async function runDevices(settings: Settings, args: readonly string[]): P
     )
   }
   const url = settings.controlUrl ?? localUrl(settings, hostName)
-  await runDevicesCommand(args, { url, hostName, ownerKey, write })
+  await registryCommands[command](args, { url, hostName, ownerKey, write })
 }
 
 /** `penstock dev-ca [<device>…]`: certificates to try TLS with. */

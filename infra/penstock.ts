@@ -14,6 +14,7 @@ const usage = `penstock <command>
 
   dev-ca         certificates to try TLS with, for the server and for devices named behind it
   devices        create, list, show, disable, delete devices; their connection strings
+  policies       the keys of services: list, show as connection string, renew
   dead-letters   list, show, replay, drop what ClickHouse refused for good
   verify         compare the log with ClickHouse
 
@@ -38,7 +39,8 @@ async function run(command: string, args: readonly string[]): Promise<void> {
     case 'dev-ca':
       return (await import('./commands.ts')).runDevelopmentCa(settings, args)
     case 'devices':
-      return (await import('./commands.ts')).runDevices(settings, args)
+    case 'policies':
+      return (await import('./commands.ts')).runRegistryCommand(settings, command, args)
     case 'dead-letters':
       return (await import('./commands.ts')).runDeadLetters(settings, args)
     case 'verify':

@@ -120,6 +120,7 @@ export const errorTable = {
   REGISTRY_BODY_TOO_LARGE: { disposition: 'reject', meaning: 'a request body above its limit' },
   REGISTRY_PATH_UNKNOWN: { disposition: 'reject', meaning: 'a path or method that is not served' },
   REGISTRY_AUTHORITY_UNKNOWN: { disposition: 'reject', meaning: 'no certificate authority of this name' },
+  REGISTRY_POLICY_UNKNOWN: { disposition: 'reject', meaning: 'no shared access policy of this name' },
   REGISTRY_QUERY_INVALID: {
     disposition: 'reject',
     meaning: 'a query that cannot be read or asks for what is not kept',

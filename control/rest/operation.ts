@@ -14,14 +14,18 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { publicReason } from '../auth/admission.ts'
+import { refusal } from '../auth/connect-attempt.ts'
+import { ownerPolicyName } from '../auth/policies.ts'
 import type { Registry, Right } from '../registry.ts'
 import { clientAddressOf } from './client-address.ts'
+import type { RekeyPolicy } from './policy-operations.ts'
 import { faultAnswer, hubFaultOf } from './rest-errors.ts'
 import type { ServiceGate } from './service-gate.ts'
 
 export interface ServiceRoutesOptions {
   readonly registry: Registry
   readonly gate: ServiceGate
+  readonly rekeyPolicy: RekeyPolicy
   readonly metrics: Metrics<MetricName>
   /** Area `audit`: one line a change at info, a refusal at warn, a read at debug. */
   readonly audit: Logger
@@ -36,6 +40,8 @@ export interface Operation {
   readonly method: HttpMethod
   readonly pattern: string
   readonly right: Right
+  /** For the policy iothubowner alone, whatever rights another may have. */
+  readonly ownerOnly?: boolean
   /** Reads a body up to this size. */
   readonly bodyBytesMax?: number
   readonly run: (request: HttpRequest, body: Uint8Array) => Promise<HttpAnswer>
@@ -67,7 +73,11 @@ export function registerOperation(router: HttpRouter, options: ServiceRoutesOpti
     admit(request) {
       const confidential = options.tls || isLoopbackAddress(request.remoteAddress)
       const authorization = request.header('authorization')
-      const admission = options.gate.admit(authorization, right, resourceOf(request), confidential)
+      const proof = options.gate.admit(authorization, right, resourceOf(request), confidential)
+      const admission =
+        operation.ownerOnly && 'policy' in proof && proof.policy.name !== ownerPolicyName
+          ? refusal('AUTH_RIGHT_MISSING', `policy ${proof.policy.name} is not the owner's`)
+          : proof
       if (!('admitted' in admission)) {
         callers.set(request, admission.policy.name)
         return undefined
