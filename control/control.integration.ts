@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -14,6 +14,7 @@ import type { Refused } from './auth/connect-attempt.ts'
 import { parseConnectionString } from './auth/connection-string.ts'
 import { readOwnerKey, rekeyPolicy } from './auth/policies.ts'
 import { createSasToken } from './auth/sas-token.ts'
+import { runAuthoritiesCommand } from './authorities-command.ts'
 import { runDevicesCommand } from './devices-command.ts'
 import { controlSocketPath } from './directory-protocol.ts'
 import { ensureFirstDevice } from './first-device.ts'
@@ -280,6 +281,36 @@ describe('the control role on the embedded store', () => {
     authenticator.close()
   })
 
+  test('the command line registers an authority, takes the proof that it says how to make, and removes it', async () => {
+    const lines: string[] = []
+    const run = (...args: string[]) =>
+      runAuthoritiesCommand(args, {
+        url: `http://127.0.0.1:${server.port}`,
+        hostName: 'hub.example',
+        ownerKey: readOwnerKey(dataDir) ?? '',
+        write: (line) => lines.push(line),
+      })
+    const file = (name: string, content: string) => {
+      const path = join(dataDir, name)
+      writeFileSync(path, content)
+      return path
+    }
+    const times = { notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + 3_600_000 }
+    const root = makeCertificate({ commonName: 'cli-ca', authority: true, ...times })
+    await run('add', 'cli-ca', file('ca.pem', root.certificatePem))
+    expect(lines[0]).toMatch(/^cli-ca\tunverified\tCN=cli-ca\t/)
+    const commonName = /-subj \/CN=(\S+)/.exec(lines[1] ?? '')?.[1] ?? ''
+    const proof = makeCertificate({ commonName, issuer: root, ...times })
+    await expect(run('verify', 'cli-ca', join(dataDir, 'ca.pem'))).rejects.toMatchObject({ code: 'CONTROL_REFUSED' })
+    await run('verify', 'cli-ca', file('proof.pem', proof.certificatePem))
+    await run('list')
+    expect(lines.at(-1)).toMatch(/^cli-ca\tverified\t/)
+    await run('delete', 'cli-ca')
+    await expect(run('delete', 'cli-ca')).rejects.toMatchObject({ code: 'CONTROL_REFUSED' })
+    for (const args of [[], ['add', 'cli-ca'], ['add', 'cli-ca', join(dataDir, 'none.pem')], ['dance', 'x']])
+      await expect(run(...args)).rejects.toMatchObject({ code: 'CONTROL_COMMAND_INVALID' })
+  })
+
   test('every operation of a service is in the audit log, and no secret is', async () => {
     auditLines.length = 0
     const created = await call('PUT', '/devices/audited', { body: {} })
@@ -317,6 +348,18 @@ describe('the control role on the embedded store', () => {
     expect(parseConnectionString(lines.at(-1) ?? '')).toEqual(made)
     await run('rekey', 'cli-1')
     expect(parseConnectionString(lines.at(-1) ?? '').sharedAccessKey).not.toBe(made.sharedAccessKey)
+    const keys = async () => (await call('GET', '/devices/cli-1')).body.authentication.symmetricKey
+    for (const [renewed, kept] of [
+      ['primary', 'secondary'],
+      ['secondary', 'primary'],
+    ]) {
+      const before = await keys()
+      await run('rekey', 'cli-1', `--${renewed}`)
+      const after = await keys()
+      expect(after[`${kept}Key`]).toBe(before[`${kept}Key`])
+      expect(after[`${renewed}Key`]).not.toBe(before[`${renewed}Key`])
+      expect(parseConnectionString(lines.at(-1) ?? '').sharedAccessKey).toBe(after[`${renewed}Key`])
+    }
     lines.length = 0
     await run('list')
     expect(lines.length).toBe((await control.registry.statistics()).devices)

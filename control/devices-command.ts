@@ -14,7 +14,7 @@ const devicesUsage = `penstock devices <command>
   list [--top <count>]                                            all devices, or the first ones
   show <id>                                                       everything that is kept of one
   disable <id> [<reason>]     enable <id>                         cut it off, or let it in again
-  rekey <id>                                                      give it new keys; the old ones end at once
+  rekey <id> [--primary|--secondary]                              give it new keys, or one; the old ones end at once
   connection-string <id> [--secondary]                            what the device needs to connect
   delete <id>
 
@@ -26,6 +26,7 @@ const devicesOptions = {
   disabled: 'bare',
   edge: 'bare',
   ca: 'bare',
+  primary: 'bare',
   secondary: 'bare',
   json: 'bare',
 } as const
@@ -75,9 +76,14 @@ export async function runDevicesCommand(args: readonly string[], options: Comman
     }
     case 'rekey': {
       const device = await get()
-      const symmetricKey = { primaryKey: newKey(), secondaryKey: newKey() }
+      const both = flags.has('primary') === flags.has('secondary')
+      const before = device.authentication.symmetricKey
+      const symmetricKey = {
+        primaryKey: both || flags.has('primary') ? newKey() : before.primaryKey,
+        secondaryKey: both || flags.has('secondary') ? newKey() : before.secondaryKey,
+      }
       const changed = await put(client, id, { ...device, authentication: { type: 'sas', symmetricKey } }, true)
-      options.write(connectionString(changed, options.hostName, false))
+      options.write(connectionString(changed, options.hostName, !both && flags.has('secondary')))
       return
     }
     case 'connection-string':

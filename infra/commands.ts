@@ -1,5 +1,6 @@
 /** Commands for operators that look at a running installation, and end. */
 import { readOwnerKey } from '#control/auth/policies.ts'
+import { runAuthoritiesCommand } from '#control/authorities-command.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { runDevicesCommand } from '#control/devices-command.ts'
 import { runPoliciesCommand } from '#control/policies-command.ts'
@@ -93,7 +94,11 @@ function localUrl(settings: Settings, hostName: string): string {
 }
 
 /** Commands over the REST API of the running installation, by the first word of the command line. */
-const registryCommands = { devices: runDevicesCommand, policies: runPoliciesCommand } as const
+const registryCommands = {
+  devices: runDevicesCommand,
+  policies: runPoliciesCommand,
+  authorities: runAuthoritiesCommand,
+} as const
 
 /** `penstock devices …` and its like. */
 export async function runRegistryCommand(
