@@ -479,7 +479,8 @@ describe('the control role on the embedded store', () => {
 
     directory.report([{ deviceId: 'edge-2', moduleId: undefined, connected: true, edgeId: 'edge-0', atMs: Date.now() }])
     await expect.poll(async () => (await call('GET', '/devices/edge-2')).body.connectionState).toBe('Connected')
-    await directory.reset('edge-0', Date.now())
+    await directory.beat('edge-0')
+    expect(await directory.reset('edge-0', Date.now())).toEqual([{ deviceId: 'edge-2', moduleId: undefined }])
     expect((await call('GET', '/devices/edge-2')).body.connectionState).toBe('Disconnected')
 
     const ownerKey = readOwnerKey(dataDir)

@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Directory } from './directory.ts'
-import { type DirectoryRequest, onLines, presenceRecord, writeLine } from './directory-protocol.ts'
+import { type DirectoryRequest, idTuple, onLines, presenceRecord, writeLine } from './directory-protocol.ts'
 
 export interface DirectoryServer {
   close(): Promise<void>
@@ -66,8 +66,9 @@ async function foundFor(
   directory: Directory,
 ): Promise<unknown> {
   if ('trust' in request) return directory.trust()
-  if ('reset' in request) {
-    await directory.reset(request.reset, request.atMs)
+  if ('reset' in request) return (await directory.reset(request.reset, request.atMs)).map(idTuple)
+  if ('beat' in request) {
+    await directory.beat(request.beat)
     return null
   }
   const found = await Promise.all(request.lookup.map((deviceId) => directory.lookup(deviceId)))
@@ -82,6 +83,7 @@ function isRequest(value: unknown): value is DirectoryRequest {
   if ('lookup' in value) {
     return Array.isArray(value.lookup) && value.lookup.every((deviceId) => typeof deviceId === 'string')
   }
+  if ('beat' in value) return typeof value.beat === 'string'
   return 'trust' in value || ('reset' in value && typeof value.reset === 'string')
 }
 

@@ -1,6 +1,6 @@
-import { identityText } from './identity.ts'
+import { type IdentityId, identityText } from './identity.ts'
 import type { PresenceRecord } from './registry.ts'
-import type { Queries } from './sql/database.ts'
+import type { Queries, SqlRow } from './sql/database.ts'
 
 /**
  * Connection states, many in one statement. An edge that lost a device to another edge's take-over reports its end late: only
@@ -31,9 +31,41 @@ export async function recordPresence(queries: Queries, records: readonly Presenc
 }
 
 /** Everything the edge held is disconnected. Cost: as many rows as it held. */
-export async function resetPresence(queries: Queries, edgeId: string, atMs: number): Promise<void> {
-  await queries.query(
-    'UPDATE penstock.presence SET connected = false, connection_updated_at = $2 WHERE edge_id = $1 AND connected',
+export async function resetPresence(queries: Queries, edgeId: string, atMs: number): Promise<IdentityId[]> {
+  const rows = await queries.query<IdRow>(
+    `WITH edge AS (${edgeHeard})
+     UPDATE penstock.presence SET connected = false, connection_updated_at = $2 WHERE edge_id = $1 AND connected
+     RETURNING device_id, module_id`,
     [edgeId, new Date(atMs)],
   )
+  return rows.map(idFromRow)
+}
+
+export async function recordBeat(queries: Queries, edgeId: string): Promise<void> {
+  await queries.query(edgeHeard, [edgeId])
+}
+
+/** Of several processes that call this at once, each device is told to one. */
+export async function resetLostEdges(queries: Queries, silentMsMax: number, atMs: number): Promise<IdentityId[]> {
+  const rows = await queries.query<IdRow>(
+    `WITH lost AS (
+       DELETE FROM penstock.edges WHERE heard_at <= now() - $1::float8 * interval '1 millisecond' RETURNING edge_id
+     )
+     UPDATE penstock.presence p SET connected = false, connection_updated_at = $2
+     FROM lost WHERE p.edge_id = lost.edge_id AND p.connected
+     RETURNING p.device_id, p.module_id`,
+    [silentMsMax, new Date(atMs)],
+  )
+  return rows.map(idFromRow)
+}
+
+const edgeHeard = `INSERT INTO penstock.edges VALUES ($1, now()) ON CONFLICT (edge_id) DO UPDATE SET heard_at = now()`
+
+interface IdRow extends SqlRow {
+  readonly device_id: string
+  readonly module_id: string
+}
+
+function idFromRow({ device_id, module_id }: IdRow): IdentityId {
+  return { deviceId: device_id, moduleId: module_id === '' ? undefined : module_id }
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { generatedKeys, type Identity, type IdentityContent, isKey } from './identity.ts'
+import { generatedKeys, type Identity, type IdentityContent, type IdentityId, isKey } from './identity.ts'
 import type { Registry, RegistryChange } from './registry.ts'
 
 /** A device as a caller describes it, enabled and with keys to be made. */
@@ -241,11 +241,41 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
         lastActivityAtMs: 2_000,
       })
       expect((await registry.statistics()).devicesConnected).toBe(before + 1)
-      await registry.resetPresence('edge-1', 4_000)
+      expect(await registry.resetPresence('edge-1', 4_000)).toEqual([])
       expect((await registry.get({ deviceId, moduleId }))?.connected).toBe(true)
-      await registry.resetPresence('edge-2', 5_000)
+      expect(await registry.resetPresence('edge-2', 5_000)).toEqual([{ deviceId, moduleId }])
+      expect(await registry.resetPresence('edge-2', 5_000)).toEqual([])
       expect((await registry.get({ deviceId, moduleId }))?.connected).toBe(false)
       await registry.recordPresence([{ deviceId: 'never', moduleId, edgeId: 'e', connected: true, atMs: 1 }])
+    })
+
+    test('what a silent edge held is disconnected and told once, what others hold is not touched', async () => {
+      await registry.create(deviceContent('silent'))
+      const ids = [
+        { deviceId: 'silent', moduleId: undefined },
+        await registry.create(deviceContent('silent', { moduleId: 'm' })),
+        await registry.create(deviceContent('heard')),
+      ].map(({ deviceId, moduleId }) => ({ deviceId, moduleId }))
+      for (const edgeId of ['edge-s', 'edge-h']) await registry.recordBeat(edgeId)
+      await registry.recordPresence(
+        ids.map((id, index) => ({ ...id, connected: true, edgeId: index < 2 ? 'edge-s' : 'edge-h', atMs: 1_000 })),
+      )
+      expect(await registry.resetLostEdges(60_000, 2_000)).toEqual([])
+      const lost: IdentityId[] = []
+      const judge = async () => {
+        await registry.recordBeat('edge-h')
+        lost.push(...(await registry.resetLostEdges(1_000, 2_000)))
+        return lost.length
+      }
+      await expect.poll(judge, { timeout: 10_000 }).toBe(2)
+      expect(lost).toEqual(expect.arrayContaining(ids.slice(0, 2)))
+      expect(await judge()).toBe(2)
+      expect(await registry.get({ deviceId: 'silent', moduleId: undefined })).toMatchObject({
+        connected: false,
+        connectionUpdatedAtMs: 2_000,
+      })
+      expect((await registry.get({ deviceId: 'heard', moduleId: undefined }))?.connected).toBe(true)
+      await registry.resetPresence('edge-h', 3_000)
     })
 
     test('each change is told once it can be read, by kind and id', async () => {

@@ -45,8 +45,12 @@ export interface Registry {
 
   /** Connection states and last activities; later records of an identity win. Raises no change. */
   recordPresence(records: readonly PresenceRecord[]): Promise<void>
-  /** Everything that this edge process held is disconnected: it has just started, or is gone. */
-  resetPresence(edgeId: string, atMs: number): Promise<void>
+  /** Everything that this edge process held is disconnected: it has just started, or ends. @returns what it held */
+  resetPresence(edgeId: string, atMs: number): Promise<IdentityId[]>
+  /** This edge process lives. */
+  recordBeat(edgeId: string): Promise<void>
+  /** As `resetPresence`, of every edge process that was not heard of for `silentMsMax`, by the store's own clock. */
+  resetLostEdges(silentMsMax: number, atMs: number): Promise<IdentityId[]>
 
   /** Calls back after each committed change, made by this or any other process. The result ends it. */
   onChange(listener: (change: RegistryChange) => void): () => void

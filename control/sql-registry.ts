@@ -9,7 +9,7 @@ import {
 } from './identity.ts'
 import { type IdentityRow, identityFromRow, selectIdentities } from './identity-rows.ts'
 import { createIdentity, deleteIdentity, replaceIdentity, unknownFault } from './identity-writes.ts'
-import { recordPresence, resetPresence } from './presence.ts'
+import { recordBeat, recordPresence, resetLostEdges, resetPresence } from './presence.ts'
 import { runQuery } from './query/run-query.ts'
 import type {
   BulkOperation,
@@ -215,8 +215,16 @@ export class SqlRegistry implements Registry {
     return recordPresence(this.#database, records)
   }
 
-  resetPresence(edgeId: string, atMs: number): Promise<void> {
+  resetPresence(edgeId: string, atMs: number): Promise<IdentityId[]> {
     return resetPresence(this.#database, edgeId, atMs)
+  }
+
+  recordBeat(edgeId: string): Promise<void> {
+    return recordBeat(this.#database, edgeId)
+  }
+
+  resetLostEdges(silentMsMax: number, atMs: number): Promise<IdentityId[]> {
+    return resetLostEdges(this.#database, silentMsMax, atMs)
   }
 
   onChange(listener: (change: RegistryChange) => void): () => void {

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { controlSettings } from '#control/control-settings.ts'
 import { connectionStringOf, ensureFirstDevice } from '#control/first-device.ts'
+import { watchLostEdges } from '#control/lost-edges.ts'
 import { openControl } from '#control/open-control.ts'
 import { clientAddressOf } from '#control/rest/client-address.ts'
 import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
@@ -13,7 +14,7 @@ import { Metrics } from '#runtime/metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
-import { openRoleEvents } from './events.ts'
+import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { limitFailures } from './limit-failures.ts'
 import { quotasFrom } from './quotas.ts'
@@ -38,6 +39,9 @@ export async function runControl(settings: Settings): Promise<void> {
     for (const { change: event, deviceId, moduleId } of change.changes)
       events?.tell({ event, deviceId, moduleId, reason: undefined })
   })
+  const unwatchEdges = watchLostEdges(control.registry, systemClock, logger, (lost) => {
+    if (events) tellLost(events, lost)
+  })
   const quotas = new Quotas(quotasFrom(settings), systemClock, metrics)
   const serve = (port: number, files?: TlsFiles): Promise<HttpServer> =>
     openHttpServer({
@@ -57,6 +61,7 @@ export async function runControl(settings: Settings): Promise<void> {
   stopOnSignal(async (reason) => {
     logger.info('stopping', { reason })
     await Promise.all([http.close(), https?.close()])
+    await unwatchEdges()
     await control.close()
     await events?.close()
   })

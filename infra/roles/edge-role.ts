@@ -5,7 +5,7 @@ import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
-import { openRoleEvents } from './events.ts'
+import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { openIdentities } from './identities.ts'
 import { openRoleLog } from './open-role-log.ts'
@@ -33,6 +33,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const identities =
     settings.identities === 'required' ? await openIdentities(settings, edgeId, metrics, logger) : undefined
   const events = await openRoleEvents(settings, edgeId, metrics, logger)
+  if (events && identities) tellLost(events, identities.lost)
   const edge = await startEdge({
     log,
     logger,

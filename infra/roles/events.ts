@@ -1,3 +1,4 @@
+import type { IdentityId } from '#control/identity.ts'
 import { openEventWriter } from '#ingest/events/event-writer.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
@@ -33,4 +34,10 @@ export async function openRoleEvents(
       await log.close()
     },
   }
+}
+
+/** These were connected to an edge process that did not end in order, so nobody told of their end. */
+export function tellLost(events: RoleEvents, ids: readonly IdentityId[]): void {
+  for (const { deviceId, moduleId } of ids)
+    events.tell({ event: 'disconnected', deviceId, moduleId, reason: 'EDGE_LOST' })
 }

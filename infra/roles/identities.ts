@@ -2,6 +2,7 @@ import { type Admission, provePolicy, publicReason } from '#control/auth/admissi
 import { Authenticator } from '#control/auth/authenticator.ts'
 import { parseSasToken } from '#control/auth/sas-token.ts'
 import { controlSettings } from '#control/control-settings.ts'
+import type { IdentityId } from '#control/identity.ts'
 import { openDirectory } from '#control/open-control.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest.ts'
 import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
@@ -9,6 +10,7 @@ import type { Authenticate, Identity } from '#ingest/mqtt/identity.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { KnownIntermediates } from './known-intermediates.ts'
@@ -18,6 +20,8 @@ export interface Identities {
   readonly authenticate: Authenticate
   readonly authorizeRequest: AuthorizeRequest
   readonly authorizeService: AuthorizeService
+  /** What this edge process held when it was last seen: it did not end in order. */
+  readonly lost: readonly IdentityId[]
   readonly onPresence: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
   close(): Promise<void>
 }
@@ -30,7 +34,12 @@ export async function openIdentities(
 ): Promise<Identities> {
   const { dataDir, postgresUrl, rules, devicesCachedMax } = controlSettings(settings)
   const directory = await openDirectory({ dataDir, postgresUrl, logger })
-  await directory.reset(edgeId, Date.now())
+  const lost = await directory.reset(edgeId, Date.now())
+  const beats = setInterval(() => {
+    directory
+      .beat(edgeId)
+      .catch((error: unknown) => logger.warn('the registry did not hear that this edge lives', { error }))
+  }, limits.edgeBeatMs)
   const authenticator = new Authenticator({ directory, rules, devicesCachedMax, metrics, logger })
   await authenticator.warm()
   const identityOf = (admission: Admission): Identity => {
@@ -65,10 +74,14 @@ export async function openIdentities(
       const proof = provePolicy(token, 'ServiceConnect', ['api'], await directory.trust(), rules, Date.now())
       if (!('policy' in proof)) throw refusalOf(proof.code)
     },
+    lost,
     onPresence: (deviceId, moduleId, connected) =>
       directory.report([{ deviceId, moduleId, connected, edgeId, atMs: Date.now() }]),
     close: async () => {
+      clearInterval(beats)
       authenticator.close()
+      // Each end was told; what the registry could not take of so many at once must not count as lost at the next start.
+      await directory.reset(edgeId, Date.now()).catch(() => {})
       await directory.close()
     },
   }
