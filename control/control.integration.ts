@@ -479,7 +479,10 @@ describe('the control role on the embedded store', () => {
 
     directory.report([{ deviceId: 'edge-2', moduleId: undefined, connected: true, edgeId: 'edge-0', atMs: Date.now() }])
     await expect.poll(async () => (await call('GET', '/devices/edge-2')).body.connectionState).toBe('Connected')
-    await directory.beat('edge-0')
+    const atMs = Date.now() + 1_000
+    await directory.beat('edge-0', [{ deviceId: 'edge-2', moduleId: undefined, atMs }])
+    const { connectionState, lastActivityTime } = (await call('GET', '/devices/edge-2')).body
+    expect([connectionState, lastActivityTime]).toEqual(['Connected', new Date(atMs).toISOString()])
     expect(await directory.reset('edge-0', Date.now())).toEqual([{ deviceId: 'edge-2', moduleId: undefined }])
     expect((await call('GET', '/devices/edge-2')).body.connectionState).toBe('Disconnected')
 

@@ -2,7 +2,7 @@
  * The directory over a local stream: one JSON value a line.
  *
  *   edge → control   {"n":1,"lookup":["d1","d2"]}          {"n":2,"trust":1}      {"n":3,"reset":"edge-0","atMs":0}
- *                    {"n":4,"beat":"edge-0"}
+ *                    {"n":4,"beat":"edge-0","heard":[["d1",null,0],…]}
  *                    {"presence":[["d1",null,true,"edge-0",0],…]}
  *   control → edge   {"n":1,"found":[…]}  {"n":2,"found":{…}}  {"n":3,"found":[["d1",null],…]}  {"n":4,"found":null}
  *                    {"n":1,"fault":"text"}
@@ -16,13 +16,13 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Invalidation } from './directory.ts'
 import type { IdentityId } from './identity.ts'
-import type { PresenceRecord } from './registry.ts'
+import type { ActivityRecord, PresenceRecord } from './registry.ts'
 
 export type DirectoryRequest =
   | { readonly n: number; readonly lookup: readonly string[] }
   | { readonly n: number; readonly trust: 1 }
   | { readonly n: number; readonly reset: string; readonly atMs: number }
-  | { readonly n: number; readonly beat: string }
+  | { readonly n: number; readonly beat: string; readonly heard: readonly ActivityTuple[] }
   | { readonly presence: readonly PresenceTuple[] }
 
 export type DirectoryAnswer =
@@ -31,6 +31,8 @@ export type DirectoryAnswer =
   | { readonly invalid: Invalidation }
 
 export type IdTuple = readonly [deviceId: string, moduleId: string | null]
+
+type ActivityTuple = readonly [deviceId: string, moduleId: string | null, atMs: number]
 
 type PresenceTuple = readonly [
   deviceId: string,
@@ -101,4 +103,12 @@ export function idTuple({ deviceId, moduleId }: IdentityId): IdTuple {
 
 export function idFromTuple([deviceId, moduleId]: IdTuple): IdentityId {
   return { deviceId, moduleId: moduleId ?? undefined }
+}
+
+export function activityTuple({ deviceId, moduleId, atMs }: ActivityRecord): ActivityTuple {
+  return [deviceId, moduleId ?? null, atMs]
+}
+
+export function activityRecord([deviceId, moduleId, atMs]: ActivityTuple): ActivityRecord {
+  return { deviceId, moduleId: moduleId ?? undefined, atMs }
 }

@@ -3,7 +3,7 @@
  * the process that owns the registry (or has PostgreSQL at hand), `remote-directory.ts` over a local socket to that process.
  */
 import type { IdentityId } from './identity.ts'
-import type { DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
+import type { ActivityRecord, DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
 
 export interface Directory {
   /**
@@ -20,8 +20,8 @@ export interface Directory {
   report(records: readonly PresenceRecord[]): void
   /** Whatever this edge process held is disconnected: call it at its start and end. @returns what it held @throws as `lookup` */
   reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]>
-  /** This edge process lives: call it every `edgeBeatMs`. @throws as `lookup` */
-  beat(edgeId: string): Promise<void>
+  /** This edge process lives, and heard of these: call it every `edgeBeatMs`, with `beatRecordsMax` at a time. @throws as `lookup` */
+  beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void>
   close(): Promise<void>
 }
 

@@ -1,5 +1,5 @@
 import { type IdentityId, identityText } from './identity.ts'
-import type { PresenceRecord } from './registry.ts'
+import type { ActivityRecord, PresenceRecord } from './registry.ts'
 import type { Queries, SqlRow } from './sql/database.ts'
 
 /**
@@ -24,8 +24,9 @@ export async function recordPresence(queries: Queries, records: readonly Presenc
      JOIN penstock.identities i ON i.device_id = r.device_id AND i.module_id = r.module_id
      ORDER BY i.device_id, i.module_id
      ON CONFLICT (device_id, module_id) DO UPDATE SET connected = excluded.connected, edge_id = excluded.edge_id,
-       connection_updated_at = excluded.connection_updated_at, last_activity_at = excluded.last_activity_at
-     WHERE excluded.connection_updated_at >= p.connection_updated_at AND (excluded.connected OR p.edge_id = excluded.edge_id)`,
+       connection_updated_at = excluded.connection_updated_at,
+       last_activity_at = greatest(p.last_activity_at, excluded.last_activity_at)
+     WHERE (p.connection_updated_at IS NULL OR excluded.connection_updated_at >= p.connection_updated_at) AND (excluded.connected OR p.edge_id = excluded.edge_id)`,
     [JSON.stringify(rows)],
   )
 }
@@ -41,8 +42,24 @@ export async function resetPresence(queries: Queries, edgeId: string, atMs: numb
   return rows.map(idFromRow)
 }
 
-export async function recordBeat(queries: Queries, edgeId: string): Promise<void> {
-  await queries.query(edgeHeard, [edgeId])
+/** A device that never connected, since it speaks HTTP, gets a row that says when it was heard of and no more. */
+export async function recordBeat(queries: Queries, edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
+  const rows = heard.map(({ deviceId, moduleId, atMs }) => ({
+    device_id: deviceId,
+    module_id: moduleId ?? '',
+    at: new Date(atMs).toISOString(),
+  }))
+  await queries.query(
+    `WITH edge AS (${edgeHeard})
+     INSERT INTO penstock.presence AS p (device_id, module_id, connected, edge_id, last_activity_at)
+     SELECT i.device_id, i.module_id, false, $1, r.at
+     FROM jsonb_to_recordset($2::text::jsonb) AS r (device_id text, module_id text, at timestamptz)
+     JOIN penstock.identities i ON i.device_id = r.device_id AND i.module_id = r.module_id
+     ORDER BY i.device_id, i.module_id
+     ON CONFLICT (device_id, module_id) DO UPDATE SET last_activity_at = excluded.last_activity_at
+     WHERE p.last_activity_at IS NULL OR p.last_activity_at < excluded.last_activity_at`,
+    [edgeId, JSON.stringify(rows)],
+  )
 }
 
 /** Of several processes that call this at once, each device is told to one. */

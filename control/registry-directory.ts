@@ -3,7 +3,7 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Directory, Invalidation } from './directory.ts'
 import type { IdentityId } from './identity.ts'
 import { LookupBatch } from './lookup-batch.ts'
-import type { DeviceCredentials, PresenceRecord, Registry, RegistryChange, Trust } from './registry.ts'
+import type { ActivityRecord, DeviceCredentials, PresenceRecord, Registry, RegistryChange, Trust } from './registry.ts'
 
 /** Presence records that wait while a write is under way; more are dropped, oldest first: the next connection tells again. */
 const presenceWaitingMax = 10_000
@@ -57,8 +57,8 @@ export class RegistryDirectory implements Directory {
     return this.#registry.resetPresence(edgeId, atMs).catch(unavailable)
   }
 
-  beat(edgeId: string): Promise<void> {
-    return this.#registry.recordBeat(edgeId).catch(unavailable)
+  beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
+    return this.#registry.recordBeat(edgeId, heard).catch(unavailable)
   }
 
   async close(): Promise<void> {

@@ -249,6 +249,34 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
       await registry.recordPresence([{ deviceId: 'never', moduleId, edgeId: 'e', connected: true, atMs: 1 }])
     })
 
+    test('whoever was heard of was active, connected or not, and its connection stays what it was', async () => {
+      const { deviceId, moduleId } = await registry.create(deviceContent('active'))
+      const module = await registry.create(deviceContent('active', { moduleId: 'm' }))
+      const heard = (atMs: number) =>
+        registry.recordBeat('edge-a', [
+          { deviceId, moduleId, atMs },
+          { deviceId, moduleId: 'm', atMs },
+          { deviceId: 'never', moduleId, atMs },
+        ])
+      await heard(1_000)
+      for (const id of [{ deviceId, moduleId }, module]) {
+        expect(await registry.get(id)).toMatchObject({
+          connected: false,
+          connectionUpdatedAtMs: undefined,
+          lastActivityAtMs: 1_000,
+        })
+      }
+      await registry.recordPresence([{ deviceId, moduleId, connected: true, edgeId: 'edge-b', atMs: 500 }])
+      await heard(2_000)
+      await heard(1_500)
+      expect(await registry.get({ deviceId, moduleId })).toMatchObject({
+        connected: true,
+        connectionUpdatedAtMs: 500,
+        lastActivityAtMs: 2_000,
+      })
+      expect(await registry.resetPresence('edge-b', 3_000)).toEqual([{ deviceId, moduleId }])
+    })
+
     test('what a silent edge held is disconnected and told once, what others hold is not touched', async () => {
       await registry.create(deviceContent('silent'))
       const ids = [
@@ -256,14 +284,14 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
         await registry.create(deviceContent('silent', { moduleId: 'm' })),
         await registry.create(deviceContent('heard')),
       ].map(({ deviceId, moduleId }) => ({ deviceId, moduleId }))
-      for (const edgeId of ['edge-s', 'edge-h']) await registry.recordBeat(edgeId)
+      for (const edgeId of ['edge-s', 'edge-h']) await registry.recordBeat(edgeId, [])
       await registry.recordPresence(
         ids.map((id, index) => ({ ...id, connected: true, edgeId: index < 2 ? 'edge-s' : 'edge-h', atMs: 1_000 })),
       )
       expect(await registry.resetLostEdges(60_000, 2_000)).toEqual([])
       const lost: IdentityId[] = []
       const judge = async () => {
-        await registry.recordBeat('edge-h')
+        await registry.recordBeat('edge-h', [])
         lost.push(...(await registry.resetLostEdges(1_000, 2_000)))
         return lost.length
       }

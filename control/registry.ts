@@ -47,8 +47,8 @@ export interface Registry {
   recordPresence(records: readonly PresenceRecord[]): Promise<void>
   /** Everything that this edge process held is disconnected: it has just started, or ends. @returns what it held */
   resetPresence(edgeId: string, atMs: number): Promise<IdentityId[]>
-  /** This edge process lives. */
-  recordBeat(edgeId: string): Promise<void>
+  /** This edge process lives and heard of these; who is connected does not change, and identities that are gone are left out. */
+  recordBeat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void>
   /** As `resetPresence`, of every edge process that was not heard of for `silentMsMax`, by the store's own clock. */
   resetLostEdges(silentMsMax: number, atMs: number): Promise<IdentityId[]>
 
@@ -143,6 +143,10 @@ export interface Trust {
 export interface PresenceRecord extends IdentityId {
   readonly connected: boolean
   readonly edgeId: string
+  readonly atMs: number
+}
+
+export interface ActivityRecord extends IdentityId {
   readonly atMs: number
 }
 

@@ -4,6 +4,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Directory, Invalidation } from './directory.ts'
 import {
+  activityTuple,
   type DirectoryAnswer,
   type DirectoryRequest,
   type IdTuple,
@@ -14,7 +15,7 @@ import {
 } from './directory-protocol.ts'
 import type { IdentityId } from './identity.ts'
 import { LookupBatch } from './lookup-batch.ts'
-import type { DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
+import type { ActivityRecord, DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
 
 /** A request that is not answered by then is given up. */
 const answerMsMax = 5_000
@@ -66,8 +67,8 @@ export class RemoteDirectory implements Directory {
     return ((await this.#request((n) => ({ n, reset: edgeId, atMs }))) as IdTuple[]).map(idFromTuple)
   }
 
-  async beat(edgeId: string): Promise<void> {
-    await this.#request((n) => ({ n, beat: edgeId }))
+  async beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
+    await this.#request((n) => ({ n, beat: edgeId, heard: heard.map(activityTuple) }))
   }
 
   onInvalidate(listener: (invalidation: Invalidation) => void): () => void {

@@ -12,6 +12,7 @@ import { createIdentity, deleteIdentity, replaceIdentity, unknownFault } from '.
 import { recordBeat, recordPresence, resetLostEdges, resetPresence } from './presence.ts'
 import { runQuery } from './query/run-query.ts'
 import type {
+  ActivityRecord,
   BulkOperation,
   BulkOutcome,
   CertificateAuthority,
@@ -219,8 +220,8 @@ export class SqlRegistry implements Registry {
     return resetPresence(this.#database, edgeId, atMs)
   }
 
-  recordBeat(edgeId: string): Promise<void> {
-    return recordBeat(this.#database, edgeId)
+  recordBeat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
+    return recordBeat(this.#database, edgeId, heard)
   }
 
   resetLostEdges(silentMsMax: number, atMs: number): Promise<IdentityId[]> {

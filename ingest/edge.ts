@@ -46,6 +46,11 @@ export interface EdgeOptions {
   readonly pendingBytesMax?: number
 }
 
+export interface HeardId {
+  readonly deviceId: string
+  readonly moduleId: string | undefined
+}
+
 export interface Edge {
   readonly mqttPort: number
   readonly mqttsPort: number | undefined
@@ -56,6 +61,11 @@ export interface Edge {
   /** A client id connected at another edge process: its connection here ends. */
   takeOver(clientId: string): void
   readonly connectionCount: number
+  /**
+   * Calls back for each device or module that was heard of over MQTT within `withinMs` and is still connected.
+   * Cost: one pass over the connections; nothing a message.
+   */
+  forEachHeard(withinMs: number, heard: (id: HeardId, atMs: number) => void): void
   /**
    * Stops accepting, settles what was taken in, tells clients and closes. Batches that the log does not confirm within
    * `drainMsMax` stay unacknowledged.
@@ -125,6 +135,13 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     takeOver: (clientId) => edge.sessions.get(clientId)?.takenOver(),
     get connectionCount() {
       return connections.size
+    },
+    forEachHeard: (withinMs, heard) => {
+      const nowMs = clock.nowMs()
+      for (const { deviceId, moduleId, silentSeconds } of edge.sessions.values()) {
+        const silentMs = silentSeconds * 1000
+        if (deviceId !== undefined && silentMs < withinMs) heard({ deviceId, moduleId }, nowMs - silentMs)
+      }
     },
     close: async () => {
       edge.draining = true

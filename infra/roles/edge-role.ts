@@ -3,6 +3,7 @@ import { type Edge, startEdge } from '#ingest/edge.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
+import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { openRoleEvents, tellLost } from './events.ts'
@@ -53,6 +54,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
       events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason })
     },
   })
+  const beats = setInterval(() => void identities?.beat(edge), limits.edgeBeatMs)
   const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
   const http = await serveHttp(settings, settings.httpPort, edge, logger, status)
   const https =
@@ -62,6 +64,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     ))
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
+    clearInterval(beats)
     await edge.close()
     await Promise.all([http.close(), https?.close(), identities?.close()])
     await events?.close()

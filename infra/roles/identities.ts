@@ -4,6 +4,7 @@ import { parseSasToken } from '#control/auth/sas-token.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import type { IdentityId } from '#control/identity.ts'
 import { openDirectory } from '#control/open-control.ts'
+import type { Edge } from '#ingest/edge.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest.ts'
 import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
 import type { Authenticate, Identity } from '#ingest/mqtt/identity.ts'
@@ -13,6 +14,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { HeardDevices } from './heard-devices.ts'
 import { KnownIntermediates } from './known-intermediates.ts'
 
 /** What an edge needs to let in only devices that prove who they are [G-6]. */
@@ -20,6 +22,8 @@ export interface Identities {
   readonly authenticate: Authenticate
   readonly authorizeRequest: AuthorizeRequest
   readonly authorizeService: AuthorizeService
+  /** Tells the registry that this edge lives, and whom it heard of since the last time. Never rejects. */
+  readonly beat: (edge: Pick<Edge, 'forEachHeard'>) => Promise<void>
   /** What this edge process held when it was last seen: it did not end in order. */
   readonly lost: readonly IdentityId[]
   readonly onPresence: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
@@ -35,11 +39,7 @@ export async function openIdentities(
   const { dataDir, postgresUrl, rules, devicesCachedMax } = controlSettings(settings)
   const directory = await openDirectory({ dataDir, postgresUrl, logger })
   const lost = await directory.reset(edgeId, Date.now())
-  const beats = setInterval(() => {
-    directory
-      .beat(edgeId)
-      .catch((error: unknown) => logger.warn('the registry did not hear that this edge lives', { error }))
-  }, limits.edgeBeatMs)
+  const heard = new HeardDevices(limits.heardDevicesMax)
   const authenticator = new Authenticator({ directory, rules, devicesCachedMax, metrics, logger })
   await authenticator.warm()
   const identityOf = (admission: Admission): Identity => {
@@ -66,6 +66,7 @@ export async function openIdentities(
     authorizeRequest: async (deviceId, moduleId, authorization, confidential) => {
       const id = { deviceId, moduleId }
       identityOf(await authenticator.authenticateRequest({ id, authorization, certificates: [], confidential }))
+      heard.add(id, Date.now())
     },
     authorizeService: async (authorization, confidential) => {
       if (!confidential) throw refusalOf('AUTH_TRANSPORT_INSECURE')
@@ -75,10 +76,19 @@ export async function openIdentities(
       if (!('policy' in proof)) throw refusalOf(proof.code)
     },
     lost,
+    beat: async (edge) => {
+      edge.forEachHeard(limits.edgeBeatMs, (id, atMs) => heard.add(id, atMs))
+      const records = heard.take()
+      try {
+        do await directory.beat(edgeId, records.splice(0, limits.beatRecordsMax))
+        while (records.length > 0)
+      } catch (error) {
+        logger.warn('the registry did not hear that this edge lives, and whom it heard of', { error })
+      }
+    },
     onPresence: (deviceId, moduleId, connected) =>
       directory.report([{ deviceId, moduleId, connected, edgeId, atMs: Date.now() }]),
     close: async () => {
-      clearInterval(beats)
       authenticator.close()
       // Each end was told; what the registry could not take of so many at once must not count as lost at the next start.
       await directory.reset(edgeId, Date.now()).catch(() => {})

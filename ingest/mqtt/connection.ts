@@ -90,6 +90,11 @@ export class Connection implements BatchOwner {
     return this.#moduleId
   }
 
+  /** Since anything was heard; whole seconds. */
+  get silentSeconds(): number {
+    return this.#edge.seconds - this.#heardAtSeconds
+  }
+
   /** Bytes as they came from the network; valid during the call only. Never throws. HOT: per chunk. */
   onChunk(chunk: Buffer): void {
     if (this.#state === 'closed') return
