@@ -8,7 +8,7 @@ import type { Metrics } from '#runtime/metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { assertLimits, limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import { type AuthorizeService, routeNoisiest } from './http/noisiest.ts'
+import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from './http/noisiest.ts'
 import { type AuthorizeRequest, routeTelemetry } from './http/telemetry.ts'
 import type { Connection } from './mqtt/connection.ts'
 import { type EdgeContext, edgeCounters, type OnPresence } from './mqtt/edge-context.ts'
@@ -43,6 +43,8 @@ export interface EdgeOptions {
   readonly quotas?: QuotaOptions
   /** Decides who may ask for the noisiest devices; left out: whoever is on this machine. */
   readonly authorizeService?: AuthorizeService
+  /** Left out: the noisiest devices are those of this process. */
+  readonly noisiestOfAll?: NoisiestOfAll | undefined
   readonly pendingBytesMax?: number
 }
 
@@ -130,7 +132,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     registerRoutes: (router, tls) => {
       routeTelemetry(router, edge, options.authorizeRequest ?? (() => {}), tls)
       routeMqttWebSocket(router, edge, tls)
-      routeNoisiest(router, edge.quotas, options.authorizeService, tls)
+      const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
+      routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls)
     },
     takeOver: (clientId) => edge.sessions.get(clientId)?.takenOver(),
     get connectionCount() {

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { type Edge, startEdge } from '#ingest/edge.ts'
+import { noisiestCountMax } from '#ingest/http/noisiest.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -14,8 +15,11 @@ import { passToControl } from './pass-to-control.ts'
 import { quotasFrom } from './quotas.ts'
 import { openRenewingHttps } from './renewing-https.ts'
 import {
+  askNoisiest,
   askStatus,
+  type FromRole,
   onSupervisorMessage,
+  reportEverySecond,
   reportSamples,
   type Status,
   stopOnSignal,
@@ -48,12 +52,22 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     announce: (sessionId) => tellSupervisor({ kind: 'take-over', sessionId }),
     ...identities,
     quotas: quotasFrom(settings),
+    ...(supervised
+      ? {
+          noisiestOfAll: (countMax) => {
+            // What the supervisor knows of this process may be a second old.
+            tellSupervisor(noisiest())
+            return askNoisiest(countMax)
+          },
+        }
+      : {}),
     onPresence: (deviceId, moduleId, connected, reason) => {
       identities?.onPresence(deviceId, moduleId, connected)
       const event = connected ? 'connected' : 'disconnected'
       events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason })
     },
   })
+  const noisiest = (): FromRole => ({ kind: 'noisiest', report: edge.quotas.noisiest.report(noisiestCountMax) })
   const beats = setInterval(() => void identities?.beat(edge), limits.edgeBeatMs)
   const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
   const http = await serveHttp(settings, settings.httpPort, edge, logger, status)
@@ -74,6 +88,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     if (message.kind === 'take-over') edge.takeOver(message.sessionId)
   })
   reportSamples(() => metrics.samples())
+  reportEverySecond(() => [noisiest()])
   const ports = {
     mqtt: edge.mqttPort,
     http: http.port,

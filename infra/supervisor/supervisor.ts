@@ -6,10 +6,12 @@
  */
 
 import type { FirstDevice, Status } from '#infra/roles/role-process.ts'
+import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { mergedNoisiest } from './merge-noisiest.ts'
 import { StatusLine } from './status-line.ts'
 import { portSettings, type SupervisedOptions, SupervisedProcess } from './supervised-process.ts'
 import { welcome } from './welcome.ts'
@@ -26,6 +28,7 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   process.on('SIGINT', () => stopped(0))
 
   const processes: SupervisedProcess[] = []
+  const noisiest = new Map<SupervisedProcess, NoisiestReport>()
   const add = (
     role: SupervisedOptions['role'],
     index: number,
@@ -44,12 +47,23 @@ export async function runSupervisor(settings: Settings): Promise<number> {
           case 'ask-status':
             child.tell({ kind: 'status', askId: message.askId, status: statusOfAll() })
             return
+          case 'noisiest':
+            noisiest.set(child, message.report)
+            return
+          case 'ask-noisiest': {
+            const report = mergedNoisiest([...noisiest.values()], message.countMax)
+            child.tell({ kind: 'noisiest', askId: message.askId, report })
+            return
+          }
           case 'first-device':
             firstDevice = message.device
             return
         }
       },
-      onRestart: () => metrics.series('penstock_process_restarts_total', { role }).add(1),
+      onRestart: () => {
+        noisiest.delete(child)
+        metrics.series('penstock_process_restarts_total', { role }).add(1)
+      },
       onFatal: () => stopped(1),
     })
     processes.push(child)

@@ -1,3 +1,4 @@
+import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import { type Quotas, serviceAttempts } from '#ingest/quotas/quotas.ts'
 import type { HttpRouter } from '#runtime/http.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
@@ -8,17 +9,21 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 /** Decides whether a service may look. @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE */
 export type AuthorizeService = (authorization: string, confidential: boolean) => Promise<void>
 
-const countMax = 50
+/** Gives the report of all edge processes. */
+export type NoisiestOfAll = (countMax: number) => NoisiestReport | Promise<NoisiestReport>
+
+/** Devices in one answer. */
+export const noisiestCountMax = 50
 const countDefault = 10
 
 /**
- * `GET /api/noisiest?top=n`: the devices that sent most messages and most bytes to this edge process in the last minute. Each
- * process knows its own; a request reaches one of them.
+ * `GET /api/noisiest?top=n`: the devices that sent most messages and most bytes in the last minute.
  * @param authorize `undefined`: whoever is on this machine may look
  */
 export function routeNoisiest(
   router: HttpRouter,
   quotas: Quotas,
+  ofAll: NoisiestOfAll,
   authorize: AuthorizeService | undefined,
   tls: boolean,
 ): void {
@@ -32,8 +37,8 @@ export function routeNoisiest(
         return refusal(error)
       }
       const asked = Number(request.query('top') ?? countDefault)
-      const count = Number.isInteger(asked) && asked > 0 ? Math.min(asked, countMax) : countDefault
-      const { fromMs, toMs, byMessages, byBytes } = quotas.noisiest.report(count)
+      const count = Number.isInteger(asked) && asked > 0 ? Math.min(asked, noisiestCountMax) : countDefault
+      const { fromMs, toMs, byMessages, byBytes } = await ofAll(count)
       const from = new Date(fromMs).toISOString()
       return jsonAnswer(200, { from, to: new Date(toMs).toISOString(), byMessages, byBytes })
     },
