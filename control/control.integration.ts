@@ -233,7 +233,19 @@ describe('the control role on the embedded store', () => {
     }
     expect((await call('GET', '/devices/b-01', { scope: 'hub.example/devices/b-01' })).status).toBe(200)
     expect((await fetch(`http://127.0.0.1:${server.port}/devices`)).status).toBe(401)
-    expect((await call('PATCH', '/devices/b-01')).status).toBe(404)
+  })
+
+  test('what is not served is 404 in the form of the hub, whatever the path and method', async () => {
+    for (const [method, path] of [
+      ['PATCH', '/devices/b-01'],
+      ['PUT', '/statistics/devices'],
+      ['GET', '/jobs'],
+      ['POST', '/'],
+    ] as const) {
+      const { status, headers, body } = await call(method, path)
+      expect([path, status, headers.get('iothub-errorcode')]).toEqual([path, 404, 'NotFound'])
+      expect(body.Message).toMatch(/^ErrorCode:NotFound;/)
+    }
   })
 
   test('a certificate authority lets devices in once its owner has proven possession, and no longer when it is removed', async () => {

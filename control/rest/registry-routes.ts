@@ -21,7 +21,7 @@ import { type Operation, registerOperation, type ServiceRoutesOptions } from './
 import { policyOperations } from './policy-operations.ts'
 import { faultAnswer } from './rest-errors.ts'
 
-/** Adds the registry's routes. Path ids are percent-encoded. */
+/** Adds the registry's routes, and an answer in the hub's form for every other path. Path ids are percent-encoded. */
 export function registerRegistryRoutes(router: HttpRouter, options: ServiceRoutesOptions): void {
   const { registry, clock, rekeyPolicy } = options
   const operations = [
@@ -30,13 +30,11 @@ export function registerRegistryRoutes(router: HttpRouter, options: ServiceRoute
     ...policyOperations(registry, rekeyPolicy),
   ]
   for (const operation of operations) registerOperation(router, options, operation)
-  for (const pattern of ['/devices', '/devices/*', '/statistics/*', '/certificateAuthorities/*', '/policies/*']) {
-    router.route({
-      method: 'ANY',
-      pattern,
-      handle: () => faultAnswer(new PenstockError('REGISTRY_PATH_UNKNOWN', 'nothing is served here by this method')),
-    })
-  }
+  router.route({
+    method: 'ANY',
+    pattern: '/*',
+    handle: () => faultAnswer(new PenstockError('REGISTRY_PATH_UNKNOWN', 'nothing is served here by this method')),
+  })
 }
 
 function operationsOn(registry: Registry): Operation[] {
