@@ -345,12 +345,13 @@ describe('the control role on the embedded store', () => {
       runDevicesCommand(args, {
         url: `http://127.0.0.1:${server.port}`,
         hostName: 'hub.example',
+        deviceHostName: 'hub.example:18883',
         ownerKey: readOwnerKey(dataDir) ?? '',
         write: (line) => lines.push(line),
       })
     await run('create', 'cli-1')
     const made = parseConnectionString(lines.at(-1) ?? '')
-    expect(made).toMatchObject({ hostName: 'hub.example', deviceId: 'cli-1' })
+    expect(made).toMatchObject({ hostName: 'hub.example:18883', deviceId: 'cli-1' })
     await run('create', 'cli-1/m')
     expect(parseConnectionString(lines.at(-1) ?? '')).toMatchObject({ deviceId: 'cli-1', moduleId: 'm' })
     await run('disable', 'cli-1', 'stolen')
@@ -384,7 +385,13 @@ describe('the control role on the embedded store', () => {
       await expect(run(...args)).rejects.toMatchObject({ code: 'CONTROL_COMMAND_INVALID' })
     }
     await expect(
-      runDevicesCommand(['list'], { url: 'http://127.0.0.1:1', hostName: 'h', ownerKey: 'k', write() {} }),
+      runDevicesCommand(['list'], {
+        url: 'http://127.0.0.1:1',
+        hostName: 'h',
+        deviceHostName: 'h',
+        ownerKey: 'k',
+        write() {},
+      }),
     ).rejects.toMatchObject({ code: 'CONTROL_UNREACHABLE' })
   })
 

@@ -43,12 +43,17 @@ interface Device {
   }
 }
 
+export interface DevicesCommandOptions extends CommandOptions {
+  /** What devices connect to: see `deviceHostName`. */
+  readonly deviceHostName: string
+}
+
 /**
  * Carries out one command.
  * @param args what stands behind `devices`
  * @throws PenstockError CONTROL_COMMAND_INVALID (message: what is wrong, with the usage), CONTROL_UNREACHABLE, CONTROL_REFUSED
  */
-export async function runDevicesCommand(args: readonly string[], options: CommandOptions): Promise<void> {
+export async function runDevicesCommand(args: readonly string[], options: DevicesCommandOptions): Promise<void> {
   const { words, flags } = argumentsOf(args, devicesOptions, invalid)
   const [command, id] = words
   const client = new RestClient(options)
@@ -61,7 +66,7 @@ export async function runDevicesCommand(args: readonly string[], options: Comman
     case 'create': {
       const device = await put(client, id, newDocument(flags), false)
       print(device)
-      options.write(connectionString(device, options.hostName, false))
+      options.write(connectionString(device, options.deviceHostName, false))
       return
     }
     case 'show':
@@ -83,11 +88,11 @@ export async function runDevicesCommand(args: readonly string[], options: Comman
         secondaryKey: both || flags.has('secondary') ? newKey() : before.secondaryKey,
       }
       const changed = await put(client, id, { ...device, authentication: { type: 'sas', symmetricKey } }, true)
-      options.write(connectionString(changed, options.hostName, !both && flags.has('secondary')))
+      options.write(connectionString(changed, options.deviceHostName, !both && flags.has('secondary')))
       return
     }
     case 'connection-string':
-      options.write(connectionString(await get(), options.hostName, flags.has('secondary')))
+      options.write(connectionString(await get(), options.deviceHostName, flags.has('secondary')))
       return
     case 'delete':
       await client.call('DELETE', pathOf(id), undefined, { 'If-Match': '*' })

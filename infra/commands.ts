@@ -1,4 +1,5 @@
 /** Commands for operators that look at a running installation, and end. */
+import { deviceHostName } from '#control/auth/connection-string.ts'
 import { readOwnerKey } from '#control/auth/policies.ts'
 import { runAuthoritiesCommand } from '#control/authorities-command.ts'
 import { controlSettings } from '#control/control-settings.ts'
@@ -90,7 +91,7 @@ function localUrl(settings: Settings, hostName: string): string {
   const { bind, httpPort, httpsPort, tlsCert } = settings
   const plain =
     tlsCert === undefined || bind === 'localhost' || bind === '0.0.0.0' || bind === '::' || isLoopbackAddress(bind)
-  return plain ? `http://${bind}:${httpPort}` : `https://${hostName}:${httpsPort}`
+  return plain ? `http://${bind}:${httpPort}` : `https://${hostName.replace(/:\d+$/, '')}:${httpsPort}`
 }
 
 /** Commands over the REST API of the running installation, by the first word of the command line. */
@@ -115,7 +116,9 @@ export async function runRegistryCommand(
     )
   }
   const url = settings.controlUrl ?? localUrl(settings, hostName)
-  await registryCommands[command](args, { url, hostName, ownerKey, write })
+  const mqttsPort = settings.tlsCert === undefined ? undefined : settings.mqttsPort
+  const options = { url, hostName, deviceHostName: deviceHostName(hostName, mqttsPort), ownerKey, write }
+  await registryCommands[command](args, options)
 }
 
 /** `penstock dev-ca [<device>…]`: certificates to try TLS with. */

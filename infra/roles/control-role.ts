@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { controlSettings } from '#control/control-settings.ts'
-import { connectionStringOf, ensureFirstDevice } from '#control/first-device.ts'
+import { ensureFirstDevice } from '#control/first-device.ts'
 import { watchLostEdges } from '#control/lost-edges.ts'
 import { openControl } from '#control/open-control.ts'
 import { clientAddressOf } from '#control/rest/client-address.ts'
@@ -66,11 +66,11 @@ export async function runControl(settings: Settings): Promise<void> {
     await events?.close()
   })
   reportSamples(() => metrics.samples())
-  const device = await ensureFirstDevice(control.registry, firstDeviceId)
-  const key = device?.authentication.primaryKey
-  if (device && key) {
-    const connectionString = connectionStringOf(device, options.hostName)
-    tellSupervisor({ kind: 'first-device', device: { deviceId: device.deviceId, key, connectionString } })
+  const made = await ensureFirstDevice(control.registry, firstDeviceId)
+  const device = made ?? (await control.registry.devicesAfter('', 1))[0]
+  if (device?.authentication.kind === 'sas' && device.status === 'enabled') {
+    const key = made?.authentication.primaryKey
+    tellSupervisor({ kind: 'first-device', device: { deviceId: device.deviceId, key } })
   }
   tellSupervisor({ kind: 'ready', ports: { http: http.port } })
   logger.info('serving the registry', { bind: settings.bind, http: http.port, https: https?.port })

@@ -3,7 +3,7 @@
  * with nobody to talk to.
  *
  *   role → supervisor   ready {ports} · samples {metrics} · noisiest {report} · take-over {sessionId} · ask-status · ask-noisiest {count}
- *                       · first-device {command}
+ *                       · first-device {device}
  *   supervisor → role   stop · take-over {sessionId} · status {ready, metrics} · noisiest {report of all}
  *
  * A role whose supervisor disappears drains and ends: nothing is left behind.
@@ -35,11 +35,11 @@ export interface Status {
   readonly metrics: string
 }
 
-/** The device that a first start makes, shown once to the person who started it. */
+/** A device that is registered, for the person who started everything to try. */
 export interface FirstDevice {
   readonly deviceId: string
-  readonly key: string
-  readonly connectionString: string
+  /** Of the device that a first start makes; shown this once. */
+  readonly key: string | undefined
 }
 
 /** Exit code of a process that met a fatal expected fault: starting it again would not help. */

@@ -1,3 +1,5 @@
+import { deviceHostName, formatConnectionString } from '#control/auth/connection-string.ts'
+import { controlSettings } from '#control/control-settings.ts'
 import type { FirstDevice } from '#infra/roles/role-process.ts'
 import type { Settings } from '#schemas/settings.ts'
 
@@ -29,21 +31,22 @@ export function welcome(
         : `Kafka at ${settings.kafkaBrokers}`,
     ],
   ]
-  const deviceId = firstDevice?.deviceId ?? 'thermostat-1'
-  const credentials = firstDevice
-    ? ` -u ${deviceId} -P '${firstDevice.key}'`
-    : required
-      ? ` -u ${deviceId} -P '<its key>'`
-      : ''
+  const deviceId = required ? registeredId(firstDevice) : 'thermostat-1'
+  const credentials = required ? ` -u ${deviceId} -P '${firstDevice?.key ?? '<its key>'}'` : ''
   const mqttPort = ports.mqtt === 1883 ? '' : ` -p ${ports.mqtt}`
+  const send =
+    deviceId === undefined
+      ? 'npx penstock devices create <id>     says what it needs to connect'
+      : `mosquitto_pub${mqttPort} -q 1 -i ${deviceId}${credentials} -t devices/${deviceId}/messages/events/ -m '{"temperature":21.5}'`
+  const connectionString = firstDevice && connectionStringOf(settings, ports.mqtts, firstDevice)
   return `
   Penstock is ready.
 
 ${rows.map(([name, text]) => `    ${name.padEnd(12)} ${text}`).join('\n')}
-${firstDevice ? `\n  A first device was made, its connection string is\n\n    ${firstDevice.connectionString}\n` : ''}
+${connectionString === undefined ? '' : `\n  A first device was made, its connection string is\n\n    ${connectionString}\n`}
   Send a message as a device, and read it back:
 
-    mosquitto_pub${mqttPort} -q 1 -i ${deviceId}${credentials} -t devices/${deviceId}/messages/events/ -m '{"temperature":21.5}'
+    ${send}
 
     curl ${clickhouse} --data 'SELECT device_id, enqueued_at, body FROM penstock.telemetry ORDER BY enqueued_at DESC LIMIT 5'
 
@@ -52,4 +55,20 @@ ${firstDevice ? `\n  A first device was made, its connection string is\n\n    ${
   Stop:      Ctrl-C (drains first; data stays in ${settings.dataDir})
 
 `
+}
+
+/** Only an id that a shell takes as it stands: the line is there to be copied, and whoever registers devices may choose any. */
+function registeredId(device: FirstDevice | undefined): string | undefined {
+  return device && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(device.deviceId) ? device.deviceId : undefined
+}
+
+/** `undefined`: its key is not known here. */
+function connectionStringOf(
+  settings: Settings,
+  mqttsPort: number | undefined,
+  { deviceId, key }: FirstDevice,
+): string | undefined {
+  if (key === undefined) return undefined
+  const hostName = deviceHostName(controlSettings(settings).hostName, mqttsPort)
+  return formatConnectionString({ hostName, deviceId, sharedAccessKey: key })
 }
