@@ -10,7 +10,7 @@ import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { AdmissionRules } from './auth/admission.ts'
-import { ensurePolicies, rekeyPolicy as rekey } from './auth/policies.ts'
+import { ensurePolicies, rekeyPolicy } from './auth/policies.ts'
 import type { Directory } from './directory.ts'
 import { controlSocketPath } from './directory-protocol.ts'
 import { serveDirectory } from './directory-server.ts'
@@ -18,7 +18,6 @@ import { openRegistry } from './open-registry.ts'
 import type { Registry } from './registry.ts'
 import { RegistryDirectory } from './registry-directory.ts'
 import { RemoteDirectory } from './remote-directory.ts'
-import type { RekeyPolicy } from './rest/policy-operations.ts'
 import { registerRegistryRoutes } from './rest/registry-routes.ts'
 import { ServiceGate } from './rest/service-gate.ts'
 
@@ -57,7 +56,6 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const directory = new RegistryDirectory(registry, logger)
   try {
     const ownerKey = await ensurePolicies(registry, dataDir, options.ownerKey)
-    const rekeyPolicy: RekeyPolicy = (name, which) => rekey(registry, options, name, which)
     const gate = await ServiceGate.open(registry, options.rules, clock, logger)
     const server = await serveDirectory(controlSocketPath(dataDir), directory, logger)
     return {
@@ -66,7 +64,16 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       gate,
       ownerKey,
       registerRoutes: (router, tls) =>
-        registerRegistryRoutes(router, { registry, gate, rekeyPolicy, metrics, audit, logger, clock, tls }),
+        registerRegistryRoutes(router, {
+          registry,
+          gate,
+          rekeyPolicy: (name, which) => rekeyPolicy(registry, options, name, which),
+          metrics,
+          audit,
+          logger,
+          clock,
+          tls,
+        }),
       async close() {
         await server.close()
         gate.close()
