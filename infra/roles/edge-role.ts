@@ -20,7 +20,6 @@ import {
   type FromRole,
   onSupervisorMessage,
   reportEverySecond,
-  reportSamples,
   type Status,
   stopOnSignal,
   supervised,
@@ -87,8 +86,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   onSupervisorMessage((message) => {
     if (message.kind === 'take-over') edge.takeOver(message.sessionId)
   })
-  reportSamples(() => metrics.samples())
-  reportEverySecond(() => [noisiest()])
+  reportEverySecond(() => [{ kind: 'samples', samples: metrics.samples() }, noisiest()])
   const ports = {
     mqtt: edge.mqttPort,
     http: http.port,
