@@ -25,7 +25,7 @@ function watched() {
       return [device]
     },
   }
-  const close = watchLostEdges(registry, clock, silentLogger, (ids) => {
+  const close = watchLostEdges(registry, clock, silentLogger, async (ids) => {
     expect(ids).toEqual([device])
     state.told++
   })

@@ -5,7 +5,8 @@
  *   control  not heard of for edgeSilenceMsMax ─▶ its devices are disconnected, and told of
  *
  * After a time in which beats could not arrive (this process or the store was away, the machine slept) nobody is judged before
- * everyone had as long to be heard again.
+ * everyone had as long to be heard again. An edge that lives where nobody hears it is judged wrongly: its devices count as connected
+ * again with their next connection.
  */
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -18,7 +19,7 @@ export function watchLostEdges(
   registry: Pick<Registry, 'resetLostEdges' | 'trust'>,
   clock: Clock,
   logger: Logger,
-  onLost: (ids: readonly IdentityId[]) => void,
+  onLost: (ids: readonly IdentityId[]) => Promise<void>,
 ): () => Promise<void> {
   const closed = new AbortController()
   const watch = async (): Promise<void> => {
@@ -35,7 +36,7 @@ export function watchLostEdges(
           const lost = await registry.resetLostEdges(limits.edgeSilenceMsMax, nowMs)
           if (lost.length === 0) continue
           logger.warn('edge processes are gone for good: their devices are disconnected', { devices: lost.length })
-          onLost(lost)
+          await onLost(lost)
         } else await registry.trust() // only to learn whether the store answers
       } catch (error) {
         logger.warn('lost edge processes cannot be looked for', { error })

@@ -39,8 +39,8 @@ export async function runControl(settings: Settings): Promise<void> {
     for (const { change: event, deviceId, moduleId } of change.changes)
       events?.tell({ event, deviceId, moduleId, reason: undefined })
   })
-  const unwatchEdges = watchLostEdges(control.registry, systemClock, logger, (lost) => {
-    if (events) tellLost(events, lost)
+  const unwatchEdges = watchLostEdges(control.registry, systemClock, logger, async (lost) => {
+    if (events) await tellLost(events, lost)
   })
   const quotas = new Quotas(quotasFrom(settings), systemClock, metrics)
   const serve = (port: number, files?: TlsFiles): Promise<HttpServer> =>

@@ -37,7 +37,8 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const identities =
     settings.identities === 'required' ? await openIdentities(settings, edgeId, metrics, logger) : undefined
   const events = await openRoleEvents(settings, edgeId, metrics, logger)
-  if (events && identities) tellLost(events, identities.lost)
+  // Before anyone connects again: rows of one device stay in order.
+  if (events && identities) await tellLost(events, identities.lost)
   const edge = await startEdge({
     log,
     logger,
@@ -79,8 +80,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)
     await edge.close()
-    await Promise.all([http.close(), https?.close(), identities?.close()])
-    await events?.close()
+    await Promise.all([http.close(), https?.close(), identities?.close(), events?.close()])
     await log.close()
   })
   onSupervisorMessage((message) => {
