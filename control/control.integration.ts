@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type HttpServer, openHttpServer } from '#runtime/http.ts'
+import { type HttpRouter, type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { createLogger, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { metricsTable } from '#schemas/metrics.ts'
@@ -12,12 +12,14 @@ import { Authenticator } from './auth/authenticator.ts'
 import { makeCertificate } from './auth/certificate-maker.ts'
 import type { Refused } from './auth/connect-attempt.ts'
 import { parseConnectionString } from './auth/connection-string.ts'
-import { readOwnerKey } from './auth/policies.ts'
+import { readOwnerKey, rekeyPolicy } from './auth/policies.ts'
 import { createSasToken } from './auth/sas-token.ts'
+import { runAuthoritiesCommand } from './authorities-command.ts'
 import { runDevicesCommand } from './devices-command.ts'
 import { controlSocketPath } from './directory-protocol.ts'
 import { ensureFirstDevice } from './first-device.ts'
 import { type Control, openControl, openDirectory } from './open-control.ts'
+import { runPoliciesCommand } from './policies-command.ts'
 
 const rules = admissionRules('hub.example', 300)
 
@@ -38,7 +40,8 @@ describe('the control role on the embedded store', () => {
       logger: silentLogger,
       audit: createLogger('audit', 'debug', (line) => auditLines.push(line)),
     })
-    server = await openHttpServer({ host: '127.0.0.1', port: 0, routes: (router) => control.registerRoutes(router) })
+    const routes = (router: HttpRouter) => control.registerRoutes(router, false)
+    server = await openHttpServer({ host: '127.0.0.1', port: 0, routes })
   }
 
   async function close() {
@@ -63,7 +66,12 @@ describe('the control role on the embedded store', () => {
   }
 
   async function call(method: string, path: string, options: Call = {}) {
-    const { policyName = 'iothubowner', key = control.ownerKey, scope = 'hub.example', expiresInMs = 60_000 } = options
+    const {
+      policyName = 'iothubowner',
+      key = readOwnerKey(dataDir) ?? '',
+      scope = 'hub.example',
+      expiresInMs = 60_000,
+    } = options
     const response = await fetch(`http://127.0.0.1:${server.port}${path}`, {
       method,
       headers: {
@@ -225,7 +233,19 @@ describe('the control role on the embedded store', () => {
     }
     expect((await call('GET', '/devices/b-01', { scope: 'hub.example/devices/b-01' })).status).toBe(200)
     expect((await fetch(`http://127.0.0.1:${server.port}/devices`)).status).toBe(401)
-    expect((await call('PATCH', '/devices/b-01')).status).toBe(404)
+  })
+
+  test('what is not served is 404 in the form of the hub, whatever the path and method', async () => {
+    for (const [method, path] of [
+      ['PATCH', '/devices/b-01'],
+      ['PUT', '/statistics/devices'],
+      ['GET', '/jobs'],
+      ['POST', '/'],
+    ] as const) {
+      const { status, headers, body } = await call(method, path)
+      expect([path, status, headers.get('iothub-errorcode')]).toEqual([path, 404, 'NotFound'])
+      expect(body.Message).toMatch(/^ErrorCode:NotFound;/)
+    }
   })
 
   test('a certificate authority lets devices in once its owner has proven possession, and no longer when it is removed', async () => {
@@ -273,13 +293,47 @@ describe('the control role on the embedded store', () => {
     authenticator.close()
   })
 
+  test('the command line registers an authority, takes the proof that it says how to make, and removes it', async () => {
+    const lines: string[] = []
+    const run = (...args: string[]) =>
+      runAuthoritiesCommand(args, {
+        url: `http://127.0.0.1:${server.port}`,
+        hostName: 'hub.example',
+        ownerKey: readOwnerKey(dataDir) ?? '',
+        write: (line) => lines.push(line),
+      })
+    const file = (name: string, content: string) => {
+      const path = join(dataDir, name)
+      writeFileSync(path, content)
+      return path
+    }
+    const times = { notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + 3_600_000 }
+    const root = makeCertificate({ commonName: 'cli-ca', authority: true, ...times })
+    await run('add', 'cli-ca', file('ca.pem', root.certificatePem))
+    expect(lines[0]).toMatch(/^cli-ca\tunverified\tCN=cli-ca\t/)
+    const commonName = /-subj \/CN=(\S+)/.exec(lines[1] ?? '')?.[1] ?? ''
+    const proof = makeCertificate({ commonName, issuer: root, ...times })
+    await expect(run('verify', 'cli-ca', join(dataDir, 'ca.pem'))).rejects.toMatchObject({ code: 'CONTROL_REFUSED' })
+    await run('verify', 'cli-ca', file('proof.pem', proof.certificatePem))
+    await run('list')
+    expect(lines.at(-1)).toMatch(/^cli-ca\tverified\t/)
+    await run('delete', 'cli-ca')
+    await expect(run('delete', 'cli-ca')).rejects.toMatchObject({ code: 'CONTROL_REFUSED' })
+    for (const args of [[], ['add', 'cli-ca'], ['add', 'cli-ca', join(dataDir, 'none.pem')], ['dance', 'x']])
+      await expect(run(...args)).rejects.toMatchObject({ code: 'CONTROL_COMMAND_INVALID' })
+  })
+
   test('every operation of a service is in the audit log, and no secret is', async () => {
     auditLines.length = 0
     const created = await call('PUT', '/devices/audited', { body: {} })
     await call('GET', '/devices/audited', { key: created.body.authentication.symmetricKey.primaryKey })
+    await call('DELETE', '/devices/audited', { ifMatch: '*', headers: { 'X-Penstock-Client-Address': '192.0.2.1' } })
+    await call('GET', '/devices/audited', { headers: { 'X-Penstock-Client-Address': 'name=x' } })
     const text = auditLines.join('\n')
     expect(text).toMatch(/info {2}audit: changed operation="?PUT \/devices\/audited"? policy=iothubowner status=200/)
     expect(text).toMatch(/warn {2}audit: refused .*status=401/)
+    expect(text).toMatch(/changed operation="?DELETE .* status=204 from=192\.0\.2\.1/)
+    expect(text).toMatch(/read operation="?GET .* status=404 from=127\.0\.0\.1/)
     expect(text).not.toContain(created.body.authentication.symmetricKey.primaryKey)
     expect(text).not.toContain(control.ownerKey)
     expect(text).not.toContain('SharedAccessSignature')
@@ -291,12 +345,13 @@ describe('the control role on the embedded store', () => {
       runDevicesCommand(args, {
         url: `http://127.0.0.1:${server.port}`,
         hostName: 'hub.example',
+        deviceHostName: 'hub.example:18883',
         ownerKey: readOwnerKey(dataDir) ?? '',
         write: (line) => lines.push(line),
       })
     await run('create', 'cli-1')
     const made = parseConnectionString(lines.at(-1) ?? '')
-    expect(made).toMatchObject({ hostName: 'hub.example', deviceId: 'cli-1' })
+    expect(made).toMatchObject({ hostName: 'hub.example:18883', deviceId: 'cli-1' })
     await run('create', 'cli-1/m')
     expect(parseConnectionString(lines.at(-1) ?? '')).toMatchObject({ deviceId: 'cli-1', moduleId: 'm' })
     await run('disable', 'cli-1', 'stolen')
@@ -306,6 +361,18 @@ describe('the control role on the embedded store', () => {
     expect(parseConnectionString(lines.at(-1) ?? '')).toEqual(made)
     await run('rekey', 'cli-1')
     expect(parseConnectionString(lines.at(-1) ?? '').sharedAccessKey).not.toBe(made.sharedAccessKey)
+    const keys = async () => (await call('GET', '/devices/cli-1')).body.authentication.symmetricKey
+    for (const [renewed, kept] of [
+      ['primary', 'secondary'],
+      ['secondary', 'primary'],
+    ]) {
+      const before = await keys()
+      await run('rekey', 'cli-1', `--${renewed}`)
+      const after = await keys()
+      expect(after[`${kept}Key`]).toBe(before[`${kept}Key`])
+      expect(after[`${renewed}Key`]).not.toBe(before[`${renewed}Key`])
+      expect(parseConnectionString(lines.at(-1) ?? '').sharedAccessKey).toBe(after[`${renewed}Key`])
+    }
     lines.length = 0
     await run('list')
     expect(lines.length).toBe((await control.registry.statistics()).devices)
@@ -318,8 +385,86 @@ describe('the control role on the embedded store', () => {
       await expect(run(...args)).rejects.toMatchObject({ code: 'CONTROL_COMMAND_INVALID' })
     }
     await expect(
-      runDevicesCommand(['list'], { url: 'http://127.0.0.1:1', hostName: 'h', ownerKey: 'k', write() {} }),
+      runDevicesCommand(['list'], {
+        url: 'http://127.0.0.1:1',
+        hostName: 'h',
+        deviceHostName: 'h',
+        ownerKey: 'k',
+        write() {},
+      }),
     ).rejects.toMatchObject({ code: 'CONTROL_UNREACHABLE' })
+  })
+
+  test('the owner alone sees and renews the keys of policies; what the old key let in ends', async () => {
+    const lines: string[] = []
+    const run = (...args: string[]) =>
+      runPoliciesCommand(args, {
+        url: `http://127.0.0.1:${server.port}`,
+        hostName: 'hub.example',
+        ownerKey: readOwnerKey(dataDir) ?? '',
+        write: (line) => lines.push(line),
+      })
+    const shown = async (...args: string[]) => {
+      await run(...args)
+      return parseConnectionString(lines.at(-1) ?? '')
+    }
+    await run('list')
+    expect(lines).toContain('registryReadWrite\tRegistryRead RegistryWrite')
+    const service = await shown('show', 'registryReadWrite')
+    expect(service).toMatchObject({ hostName: 'hub.example', sharedAccessKeyName: 'registryReadWrite' })
+    const byService = { policyName: 'registryReadWrite', key: service.sharedAccessKey ?? '' }
+    expect((await call('GET', '/devices', byService)).status).toBe(200)
+    for (const [method, path] of [
+      ['GET', '/policies'],
+      ['GET', '/policies/service'],
+      ['POST', '/policies/service/rekey'],
+    ] as const) {
+      expect((await call(method, path, { ...byService, ...(method === 'GET' ? {} : { body: {} }) })).status).toBe(401)
+    }
+    const secondary = (await shown('show', 'registryReadWrite', '--secondary')).sharedAccessKey ?? ''
+    const renewed = (await shown('rekey', 'registryReadWrite', '--primary')).sharedAccessKey ?? ''
+    await expect.poll(async () => (await call('GET', '/devices', byService)).status).toBe(401)
+    for (const key of [renewed, secondary])
+      expect((await call('GET', '/devices', { ...byService, key })).status).toBe(200)
+
+    await call('PUT', '/devices/by-policy', { body: {} })
+    const key = (await shown('show', 'device')).sharedAccessKey ?? ''
+    const token = createSasToken({ scope: 'hub.example', key, policyName: 'device', expiresAtMs: Date.now() + 60_000 })
+    const authenticator = new Authenticator({
+      directory: control.directory,
+      rules,
+      devicesCachedMax: 100,
+      metrics: new Metrics(metricsTable),
+      logger: silentLogger,
+    })
+    const admitted = await authenticator.authenticate({
+      clientId: 'by-policy',
+      username: 'hub.example/by-policy/?api-version=2021-04-12',
+      password: Buffer.from(token),
+      certificates: [],
+      confidential: true,
+    })
+    if (!admitted.admitted) throw new Error(admitted.reason)
+    const revoked: Refused[] = []
+    authenticator.watch(admitted, (refused) => revoked.push(refused))
+    await run('rekey', 'device', '--primary')
+    await expect.poll(() => revoked.map(({ code }) => code), { timeout: 1_000 }).toEqual(['AUTH_REVOKED'])
+    authenticator.close()
+
+    const before = readOwnerKey(dataDir)
+    const owner = await shown('rekey', 'iothubowner', '--primary')
+    expect(owner.sharedAccessKey).not.toBe(before)
+    expect(readOwnerKey(dataDir)).toBe(owner.sharedAccessKey)
+    await expect.poll(async () => (await call('GET', '/policies')).status).toBe(200)
+    for (const args of [['rekey', 'device'], ['rekey', 'device', '--primary', '--secondary'], ['show'], ['dance', 'x']])
+      await expect(run(...args)).rejects.toMatchObject({ code: 'CONTROL_COMMAND_INVALID' })
+    await expect(run('show', 'nobody')).rejects.toMatchObject({ code: 'CONTROL_REFUSED' })
+  })
+
+  test("the owner's primary key is not renewed where a setting says it", async () => {
+    const options = { dataDir, ownerKey: readOwnerKey(dataDir) }
+    const renewal = rekeyPolicy(control.registry, options, 'iothubowner', 'primary')
+    await expect(renewal).rejects.toMatchObject({ code: 'REGISTRY_ARGUMENT_INVALID' })
   })
 
   test('an edge process is told within a second of whom to cut off, also across a restart of the control role', async () => {
@@ -353,10 +498,14 @@ describe('the control role on the embedded store', () => {
 
     directory.report([{ deviceId: 'edge-2', moduleId: undefined, connected: true, edgeId: 'edge-0', atMs: Date.now() }])
     await expect.poll(async () => (await call('GET', '/devices/edge-2')).body.connectionState).toBe('Connected')
-    await directory.reset('edge-0', Date.now())
+    const atMs = Date.now() + 1_000
+    await directory.beat('edge-0', [{ deviceId: 'edge-2', moduleId: undefined, atMs }])
+    const { connectionState, lastActivityTime } = (await call('GET', '/devices/edge-2')).body
+    expect([connectionState, lastActivityTime]).toEqual(['Connected', new Date(atMs).toISOString()])
+    expect(await directory.reset('edge-0', Date.now())).toEqual([{ deviceId: 'edge-2', moduleId: undefined }])
     expect((await call('GET', '/devices/edge-2')).body.connectionState).toBe('Disconnected')
 
-    const ownerKey = control.ownerKey
+    const ownerKey = readOwnerKey(dataDir)
     await close()
     const waiting = authenticator.authenticate({
       clientId: 'edge-3',

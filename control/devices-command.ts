@@ -4,9 +4,9 @@
 
 import { PenstockError } from '#schemas/errors.ts'
 import { formatConnectionString } from './auth/connection-string.ts'
-import { ownerPolicyName } from './auth/policies.ts'
-import { createSasToken } from './auth/sas-token.ts'
+import { argumentsOf } from './command-arguments.ts'
 import { newKey } from './identity.ts'
+import { type CommandOptions, RestClient } from './rest-client.ts'
 
 export const devicesUsage = `penstock devices <command>
 
@@ -14,20 +14,22 @@ export const devicesUsage = `penstock devices <command>
   list [--top <count>]                                            all devices, or the first ones
   show <id>                                                       everything that is kept of one
   disable <id> [<reason>]     enable <id>                         cut it off, or let it in again
-  rekey <id>                                                      give it new keys; the old ones end at once
+  rekey <id> [--primary|--secondary]                              give it new keys, or one; the old ones end at once
   connection-string <id> [--secondary]                            what the device needs to connect
   delete <id>
 
   --json   print documents as JSON`
 
-export interface DevicesCommandOptions {
-  /** Of the control plane, e.g. `http://127.0.0.1:8080`. */
-  readonly url: string
-  /** The hub's name, for tokens and connection strings. */
-  readonly hostName: string
-  readonly ownerKey: string
-  readonly write: (line: string) => void
-}
+const devicesOptions = {
+  top: 'value',
+  thumbprint: 'value',
+  disabled: 'bare',
+  edge: 'bare',
+  ca: 'bare',
+  primary: 'bare',
+  secondary: 'bare',
+  json: 'bare',
+} as const
 
 interface Device {
   readonly deviceId: string
@@ -41,45 +43,56 @@ interface Device {
   }
 }
 
+export interface DevicesCommandOptions extends CommandOptions {
+  /** What devices connect to: see `deviceHostName`. */
+  readonly deviceHostName: string
+}
+
 /**
  * Carries out one command.
  * @param args what stands behind `devices`
  * @throws PenstockError CONTROL_COMMAND_INVALID (message: what is wrong, with the usage), CONTROL_UNREACHABLE, CONTROL_REFUSED
  */
 export async function runDevicesCommand(args: readonly string[], options: DevicesCommandOptions): Promise<void> {
-  const { words, flags } = argumentsOf(args)
+  const { words, flags } = argumentsOf(args, devicesOptions, invalid)
   const [command, id] = words
-  const client = new RegistryClient(options)
+  const client = new RestClient(options)
   const print = (device: Device) =>
     options.write(flags.has('json') ? JSON.stringify(device, undefined, 2) : textOf(device))
   if (command === 'list') return list(client, flags, options.write)
   if (command === undefined || id === undefined) throw invalid('a command and an id are expected')
+  const get = (): Promise<Device> => client.json('GET', pathOf(id))
   switch (command) {
     case 'create': {
-      const device = await client.put(id, newDocument(flags), false)
+      const device = await put(client, id, newDocument(flags), false)
       print(device)
-      options.write(connectionString(device, options.hostName, false))
+      options.write(connectionString(device, options.deviceHostName, false))
       return
     }
     case 'show':
-      print(await client.get(id))
+      print(await get())
       return
     case 'disable':
     case 'enable': {
-      const device = await client.get(id)
+      const device = await get()
       const status = { status: `${command}d`, statusReason: words[2] ?? null }
-      print(await client.put(id, { ...device, ...status }, true))
+      print(await put(client, id, { ...device, ...status }, true))
       return
     }
     case 'rekey': {
-      const device = await client.get(id)
-      const symmetricKey = { primaryKey: newKey(), secondaryKey: newKey() }
-      const changed = await client.put(id, { ...device, authentication: { type: 'sas', symmetricKey } }, true)
-      options.write(connectionString(changed, options.hostName, false))
+      const device = await get()
+      const both = flags.has('primary') === flags.has('secondary')
+      const before = device.authentication.symmetricKey
+      const symmetricKey = {
+        primaryKey: both || flags.has('primary') ? newKey() : before.primaryKey,
+        secondaryKey: both || flags.has('secondary') ? newKey() : before.secondaryKey,
+      }
+      const changed = await put(client, id, { ...device, authentication: { type: 'sas', symmetricKey } }, true)
+      options.write(connectionString(changed, options.deviceHostName, !both && flags.has('secondary')))
       return
     }
     case 'connection-string':
-      options.write(connectionString(await client.get(id), options.hostName, flags.has('secondary')))
+      options.write(connectionString(await get(), options.deviceHostName, flags.has('secondary')))
       return
     case 'delete':
       await client.call('DELETE', pathOf(id), undefined, { 'If-Match': '*' })
@@ -88,26 +101,6 @@ export async function runDevicesCommand(args: readonly string[], options: Device
     default:
       throw invalid(`${command} is not a command`)
   }
-}
-
-const flagsWithValue = new Set(['top', 'thumbprint'])
-const flagsWithout = new Set(['disabled', 'edge', 'ca', 'secondary', 'json'])
-
-function argumentsOf(args: readonly string[]): { words: string[]; flags: Map<string, string> } {
-  const words: string[] = []
-  const flags = new Map<string, string>()
-  const rest = [...args]
-  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
-    if (!arg.startsWith('--')) {
-      words.push(arg)
-      continue
-    }
-    const name = arg.slice(2)
-    const value = flagsWithValue.has(name) ? rest.shift() : flagsWithout.has(name) ? '' : undefined
-    if (value === undefined) throw invalid(`${arg} is not an option, or lacks its value`)
-    flags.set(name, value)
-  }
-  return { words, flags }
 }
 
 function newDocument(flags: ReadonlyMap<string, string>): Readonly<Record<string, unknown>> {
@@ -125,7 +118,7 @@ function newDocument(flags: ReadonlyMap<string, string>): Readonly<Record<string
 }
 
 async function list(
-  client: RegistryClient,
+  client: RestClient,
   flags: ReadonlyMap<string, string>,
   write: (line: string) => void,
 ): Promise<void> {
@@ -143,43 +136,8 @@ async function list(
   } while (continuation !== '' && left > 0)
 }
 
-class RegistryClient {
-  readonly #options: DevicesCommandOptions
-
-  constructor(options: DevicesCommandOptions) {
-    this.#options = options
-  }
-
-  async get(id: string): Promise<Device> {
-    return (await (await this.call('GET', pathOf(id))).json()) as Device
-  }
-
-  async put(id: string, document: object, replace: boolean): Promise<Device> {
-    const headers: Record<string, string> = replace ? { 'If-Match': etagOf(document) } : {}
-    return (await (await this.call('PUT', pathOf(id), document, headers)).json()) as Device
-  }
-
-  async call(method: string, path: string, body?: object, headers: Record<string, string> = {}): Promise<Response> {
-    const { url, hostName, ownerKey } = this.#options
-    const authorization = createSasToken({
-      scope: hostName,
-      key: ownerKey,
-      policyName: ownerPolicyName,
-      expiresAtMs: Date.now() + 300_000,
-    })
-    let response: Response
-    try {
-      response = await fetch(`${url}${path}`, {
-        method,
-        headers: { ...headers, Authorization: authorization, 'Content-Type': 'application/json; charset=utf-8' },
-        body: body && JSON.stringify(body),
-      })
-    } catch (cause) {
-      throw new PenstockError('CONTROL_UNREACHABLE', `nothing answers at ${url}: is penstock running?`, { cause })
-    }
-    if (!response.ok) throw new PenstockError('CONTROL_REFUSED', messageOf(await response.text(), response.status))
-    return response
-  }
+function put(client: RestClient, id: string, document: object, replace: boolean): Promise<Device> {
+  return client.json('PUT', pathOf(id), document, replace ? { 'If-Match': etagOf(document) } : {})
 }
 
 /** The replacement must be of what was read: otherwise two administrators undo one another's work. */
@@ -191,16 +149,6 @@ function pathOf(id: string): string {
   const [device = '', module] = id.split('/')
   const path = `/devices/${encodeURIComponent(device)}`
   return module === undefined ? path : `${path}/modules/${encodeURIComponent(module)}`
-}
-
-function messageOf(body: string, status: number): string {
-  try {
-    const { Message } = JSON.parse(body) as { Message?: unknown }
-    if (typeof Message === 'string') return Message.replace(/^ErrorCode:[^;]*;/, '')
-  } catch {
-    // Something else than the control plane answered.
-  }
-  return `the control plane answered ${status}`
 }
 
 function connectionString(device: Device, hostName: string, secondary: boolean): string {

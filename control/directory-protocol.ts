@@ -2,8 +2,10 @@
  * The directory over a local stream: one JSON value a line.
  *
  *   edge → control   {"n":1,"lookup":["d1","d2"]}          {"n":2,"trust":1}      {"n":3,"reset":"edge-0","atMs":0}
+ *                    {"n":4,"beat":"edge-0","heard":[["d1",null,0],…]}
  *                    {"presence":[["d1",null,true,"edge-0",0],…]}
- *   control → edge   {"n":1,"found":[…]}  {"n":2,"found":{…}}  {"n":3,"found":null}    {"n":1,"fault":"text"}
+ *   control → edge   {"n":1,"found":[…]}  {"n":2,"found":{…}}  {"n":3,"found":[["d1",null],…]}  {"n":4,"found":null}
+ *                    {"n":1,"fault":"text"}
  *                    {"invalid":{"kind":"devices","deviceIds":[…]}}
  *
  * Answers come in any order. A notice that was sent before an answer arrives before it.
@@ -13,18 +15,24 @@ import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Invalidation } from './directory.ts'
-import type { PresenceRecord } from './registry.ts'
+import type { IdentityId } from './identity.ts'
+import type { ActivityRecord, PresenceRecord } from './registry.ts'
 
 export type DirectoryRequest =
   | { readonly n: number; readonly lookup: readonly string[] }
   | { readonly n: number; readonly trust: 1 }
   | { readonly n: number; readonly reset: string; readonly atMs: number }
+  | { readonly n: number; readonly beat: string; readonly heard: readonly ActivityTuple[] }
   | { readonly presence: readonly PresenceTuple[] }
 
 export type DirectoryAnswer =
   | { readonly n: number; readonly found: unknown }
   | { readonly n: number; readonly fault: string }
   | { readonly invalid: Invalidation }
+
+export type IdTuple = readonly [deviceId: string, moduleId: string | null]
+
+type ActivityTuple = readonly [deviceId: string, moduleId: string | null, atMs: number]
 
 type PresenceTuple = readonly [
   deviceId: string,
@@ -87,4 +95,20 @@ export function presenceTuple({ deviceId, moduleId, connected, edgeId, atMs }: P
 
 export function presenceRecord([deviceId, moduleId, connected, edgeId, atMs]: PresenceTuple): PresenceRecord {
   return { deviceId, moduleId: moduleId ?? undefined, connected, edgeId, atMs }
+}
+
+export function idTuple({ deviceId, moduleId }: IdentityId): IdTuple {
+  return [deviceId, moduleId ?? null]
+}
+
+export function idFromTuple([deviceId, moduleId]: IdTuple): IdentityId {
+  return { deviceId, moduleId: moduleId ?? undefined }
+}
+
+export function activityTuple({ deviceId, moduleId, atMs }: ActivityRecord): ActivityTuple {
+  return [deviceId, moduleId ?? null, atMs]
+}
+
+export function activityRecord([deviceId, moduleId, atMs]: ActivityTuple): ActivityRecord {
+  return { deviceId, moduleId: moduleId ?? undefined, atMs }
 }

@@ -4,7 +4,14 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Directory } from './directory.ts'
-import { type DirectoryRequest, onLines, presenceRecord, writeLine } from './directory-protocol.ts'
+import {
+  activityRecord,
+  type DirectoryRequest,
+  idTuple,
+  onLines,
+  presenceRecord,
+  writeLine,
+} from './directory-protocol.ts'
 
 export interface DirectoryServer {
   close(): Promise<void>
@@ -66,8 +73,9 @@ async function foundFor(
   directory: Directory,
 ): Promise<unknown> {
   if ('trust' in request) return directory.trust()
-  if ('reset' in request) {
-    await directory.reset(request.reset, request.atMs)
+  if ('reset' in request) return (await directory.reset(request.reset, request.atMs)).map(idTuple)
+  if ('beat' in request) {
+    await directory.beat(request.beat, request.heard.map(activityRecord))
     return null
   }
   const found = await Promise.all(request.lookup.map((deviceId) => directory.lookup(deviceId)))
@@ -81,6 +89,14 @@ function isRequest(value: unknown): value is DirectoryRequest {
   if (!('n' in value) || typeof value.n !== 'number') return false
   if ('lookup' in value) {
     return Array.isArray(value.lookup) && value.lookup.every((deviceId) => typeof deviceId === 'string')
+  }
+  if ('beat' in value) {
+    return (
+      typeof value.beat === 'string' &&
+      'heard' in value &&
+      Array.isArray(value.heard) &&
+      value.heard.every(Array.isArray)
+    )
   }
   return 'trust' in value || ('reset' in value && typeof value.reset === 'string')
 }

@@ -2,7 +2,8 @@
  * The directory port: what an edge process asks the registry, and what it is told. Two adapters: `registry-directory.ts` in
  * the process that owns the registry (or has PostgreSQL at hand), `remote-directory.ts` over a local socket to that process.
  */
-import type { DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
+import type { IdentityId } from './identity.ts'
+import type { ActivityRecord, DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
 
 export interface Directory {
   /**
@@ -17,8 +18,10 @@ export interface Directory {
   onInvalidate(listener: (invalidation: Invalidation) => void): () => void
   /** Hands over connection states; kept for a while, and dropped if nobody takes them. Never throws. */
   report(records: readonly PresenceRecord[]): void
-  /** Whatever this edge process held before is disconnected: call it at its start. @throws as `lookup` */
-  reset(edgeId: string, atMs: number): Promise<void>
+  /** Whatever this edge process held is disconnected: call it at its start and end. @returns what it held @throws as `lookup` */
+  reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]>
+  /** This edge process lives, and heard of these: call it every `edgeBeatMs`, with `beatRecordsMax` at a time. @throws as `lookup` */
+  beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void>
   close(): Promise<void>
 }
 

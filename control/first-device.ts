@@ -1,4 +1,3 @@
-import { formatConnectionString } from './auth/connection-string.ts'
 import { generatedKeys, type Identity } from './identity.ts'
 import type { Registry } from './registry.ts'
 
@@ -15,16 +14,4 @@ export async function ensureFirstDevice(registry: Registry, deviceId: string): P
     deviceScope: undefined,
     managedBy: undefined,
   })
-}
-
-/** What a device needs to connect. @param hostName with the port if it is not the usual one */
-export function connectionStringOf(
-  { deviceId, moduleId, authentication }: Pick<Identity, 'deviceId' | 'moduleId' | 'authentication'>,
-  hostName: string,
-): string {
-  const proof =
-    authentication.kind === 'sas'
-      ? { sharedAccessKey: authentication.primaryKey }
-      : { x509: authentication.kind !== 'none' }
-  return formatConnectionString({ hostName, deviceId, moduleId, ...proof })
 }

@@ -10,7 +10,7 @@ import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { AdmissionRules } from './auth/admission.ts'
-import { ensurePolicies } from './auth/policies.ts'
+import { ensurePolicies, rekeyPolicy } from './auth/policies.ts'
 import type { Directory } from './directory.ts'
 import { controlSocketPath } from './directory-protocol.ts'
 import { serveDirectory } from './directory-server.ts'
@@ -43,7 +43,8 @@ export interface Control {
   readonly gate: ServiceGate
   /** The primary key of policy `iothubowner`. */
   readonly ownerKey: string
-  registerRoutes(router: HttpRouter): void
+  /** @param tls true if the server speaks TLS; without it tokens are taken from this machine only */
+  registerRoutes(router: HttpRouter, tls: boolean): void
   close(): Promise<void>
 }
 
@@ -62,7 +63,17 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       directory,
       gate,
       ownerKey,
-      registerRoutes: (router) => registerRegistryRoutes(router, { registry, gate, metrics, audit, logger, clock }),
+      registerRoutes: (router, tls) =>
+        registerRegistryRoutes(router, {
+          registry,
+          gate,
+          rekeyPolicy: (name, which) => rekeyPolicy(registry, options, name, which),
+          metrics,
+          audit,
+          logger,
+          clock,
+          tls,
+        }),
       async close() {
         await server.close()
         gate.close()

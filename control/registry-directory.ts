@@ -1,8 +1,9 @@
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Directory, Invalidation } from './directory.ts'
+import type { IdentityId } from './identity.ts'
 import { LookupBatch } from './lookup-batch.ts'
-import type { DeviceCredentials, PresenceRecord, Registry, RegistryChange, Trust } from './registry.ts'
+import type { ActivityRecord, DeviceCredentials, PresenceRecord, Registry, RegistryChange, Trust } from './registry.ts'
 
 /** Presence records that wait while a write is under way; more are dropped, oldest first: the next connection tells again. */
 const presenceWaitingMax = 10_000
@@ -51,9 +52,13 @@ export class RegistryDirectory implements Directory {
     this.#writing ??= this.#write()
   }
 
-  async reset(edgeId: string, atMs: number): Promise<void> {
+  async reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]> {
     await this.#writing
-    await this.#registry.resetPresence(edgeId, atMs).catch(unavailable)
+    return this.#registry.resetPresence(edgeId, atMs).catch(unavailable)
+  }
+
+  beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
+    return this.#registry.recordBeat(edgeId, heard).catch(unavailable)
   }
 
   async close(): Promise<void> {

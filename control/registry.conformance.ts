@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { generatedKeys, type Identity, type IdentityContent, isKey } from './identity.ts'
+import { generatedKeys, type Identity, type IdentityContent, type IdentityId, isKey } from './identity.ts'
 import type { Registry, RegistryChange } from './registry.ts'
 
 /** A device as a caller describes it, enabled and with keys to be made. */
@@ -241,11 +241,69 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
         lastActivityAtMs: 2_000,
       })
       expect((await registry.statistics()).devicesConnected).toBe(before + 1)
-      await registry.resetPresence('edge-1', 4_000)
+      expect(await registry.resetPresence('edge-1', 4_000)).toEqual([])
       expect((await registry.get({ deviceId, moduleId }))?.connected).toBe(true)
-      await registry.resetPresence('edge-2', 5_000)
+      expect(await registry.resetPresence('edge-2', 5_000)).toEqual([{ deviceId, moduleId }])
+      expect(await registry.resetPresence('edge-2', 5_000)).toEqual([])
       expect((await registry.get({ deviceId, moduleId }))?.connected).toBe(false)
       await registry.recordPresence([{ deviceId: 'never', moduleId, edgeId: 'e', connected: true, atMs: 1 }])
+    })
+
+    test('whoever was heard of was active, connected or not, and its connection stays what it was', async () => {
+      const { deviceId, moduleId } = await registry.create(deviceContent('active'))
+      const module = await registry.create(deviceContent('active', { moduleId: 'm' }))
+      const heard = (atMs: number) =>
+        registry.recordBeat('edge-a', [
+          { deviceId, moduleId, atMs },
+          { deviceId, moduleId: 'm', atMs },
+          { deviceId: 'never', moduleId, atMs },
+        ])
+      await heard(1_000)
+      for (const id of [{ deviceId, moduleId }, module]) {
+        expect(await registry.get(id)).toMatchObject({
+          connected: false,
+          connectionUpdatedAtMs: undefined,
+          lastActivityAtMs: 1_000,
+        })
+      }
+      await registry.recordPresence([{ deviceId, moduleId, connected: true, edgeId: 'edge-b', atMs: 500 }])
+      await heard(2_000)
+      await heard(1_500)
+      expect(await registry.get({ deviceId, moduleId })).toMatchObject({
+        connected: true,
+        connectionUpdatedAtMs: 500,
+        lastActivityAtMs: 2_000,
+      })
+      expect(await registry.resetPresence('edge-b', 3_000)).toEqual([{ deviceId, moduleId }])
+    })
+
+    test('what a silent edge held is disconnected and told once, what others hold is not touched', async () => {
+      await registry.create(deviceContent('silent'))
+      const ids = [
+        { deviceId: 'silent', moduleId: undefined },
+        await registry.create(deviceContent('silent', { moduleId: 'm' })),
+        await registry.create(deviceContent('heard')),
+      ].map(({ deviceId, moduleId }) => ({ deviceId, moduleId }))
+      for (const edgeId of ['edge-s', 'edge-h']) await registry.recordBeat(edgeId, [])
+      await registry.recordPresence(
+        ids.map((id, index) => ({ ...id, connected: true, edgeId: index < 2 ? 'edge-s' : 'edge-h', atMs: 1_000 })),
+      )
+      expect(await registry.resetLostEdges(60_000, 2_000)).toEqual([])
+      const lost: IdentityId[] = []
+      const judge = async () => {
+        await registry.recordBeat('edge-h', [])
+        lost.push(...(await registry.resetLostEdges(1_000, 2_000)))
+        return lost.length
+      }
+      await expect.poll(judge, { timeout: 10_000 }).toBe(2)
+      expect(lost).toEqual(expect.arrayContaining(ids.slice(0, 2)))
+      expect(await judge()).toBe(2)
+      expect(await registry.get({ deviceId: 'silent', moduleId: undefined })).toMatchObject({
+        connected: false,
+        connectionUpdatedAtMs: 2_000,
+      })
+      expect((await registry.get({ deviceId: 'heard', moduleId: undefined }))?.connected).toBe(true)
+      await registry.resetPresence('edge-h', 3_000)
     })
 
     test('each change is told once it can be read, by kind and id', async () => {
@@ -284,6 +342,11 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
       await registry.addPolicies([policy])
       await registry.addPolicies([{ ...policy, primaryKey: 'other' }])
       expect((await registry.trust()).policies).toContainEqual(policy)
+      const renewals = [registry.rekeyPolicy('svc', 'primary', 'k3'), registry.rekeyPolicy('svc', 'secondary', 'k4')]
+      await Promise.all(renewals)
+      expect((await registry.trust()).policies).toContainEqual({ ...policy, primaryKey: 'k3', secondaryKey: 'k4' })
+      expect(await registry.rekeyPolicy('nobody', 'primary', 'k')).toBe(undefined)
+      await registry.putPolicy(policy)
       await registry.putPolicy({ ...policy, primaryKey: 'new' })
       expect((await registry.trust()).policies).toContainEqual({ ...policy, primaryKey: 'new' })
       const authority = { name: 'ca', certificate: 'PEM', verified: false, verificationCode: 'code' }

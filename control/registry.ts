@@ -38,13 +38,19 @@ export interface Registry {
   addPolicies(policies: readonly Policy[]): Promise<void>
   /** Creates the policy, or gives it new keys or rights. */
   putPolicy(policy: Policy): Promise<void>
+  /** Gives a policy another key and leaves the rest as it is. @returns `undefined`: no such policy */
+  rekeyPolicy(name: string, which: KeyName, key: string): Promise<Policy | undefined>
   putAuthority(authority: CertificateAuthority): Promise<void>
   deleteAuthority(name: string): Promise<boolean>
 
   /** Connection states and last activities; later records of an identity win. Raises no change. */
   recordPresence(records: readonly PresenceRecord[]): Promise<void>
-  /** Everything that this edge process held is disconnected: it has just started, or is gone. */
-  resetPresence(edgeId: string, atMs: number): Promise<void>
+  /** Everything that this edge process held is disconnected: it has just started, or ends. @returns what it held */
+  resetPresence(edgeId: string, atMs: number): Promise<IdentityId[]>
+  /** This edge process lives and heard of these; who is connected does not change, and identities that are gone are left out. */
+  recordBeat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void>
+  /** As `resetPresence`, of every edge process that was not heard of for `silentMsMax`, by the store's own clock. */
+  resetLostEdges(silentMsMax: number, atMs: number): Promise<IdentityId[]>
 
   /** Calls back after each committed change, made by this or any other process. The result ends it. */
   onChange(listener: (change: RegistryChange) => void): () => void
@@ -103,6 +109,13 @@ export const rights = ['RegistryRead', 'RegistryWrite', 'ServiceConnect', 'Devic
 
 export type Right = (typeof rights)[number]
 
+/** Two keys are good at a time, so that one can be renewed while the other is in use. */
+export type KeyName = 'primary' | 'secondary'
+
+export function isKeyName(value: unknown): value is KeyName {
+  return value === 'primary' || value === 'secondary'
+}
+
 /** A shared access policy: whoever holds one of its keys has its rights. */
 export interface Policy {
   readonly name: string
@@ -130,6 +143,10 @@ export interface Trust {
 export interface PresenceRecord extends IdentityId {
   readonly connected: boolean
   readonly edgeId: string
+  readonly atMs: number
+}
+
+export interface ActivityRecord extends IdentityId {
   readonly atMs: number
 }
 

@@ -3,9 +3,19 @@ import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Directory, Invalidation } from './directory.ts'
-import { type DirectoryAnswer, type DirectoryRequest, onLines, presenceTuple, writeLine } from './directory-protocol.ts'
+import {
+  activityTuple,
+  type DirectoryAnswer,
+  type DirectoryRequest,
+  type IdTuple,
+  idFromTuple,
+  onLines,
+  presenceTuple,
+  writeLine,
+} from './directory-protocol.ts'
+import type { IdentityId } from './identity.ts'
 import { LookupBatch } from './lookup-batch.ts'
-import type { DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
+import type { ActivityRecord, DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
 
 /** A request that is not answered by then is given up. */
 const answerMsMax = 5_000
@@ -53,8 +63,12 @@ export class RemoteDirectory implements Directory {
     return this.#request((n) => ({ n, trust: 1 })) as Promise<Trust>
   }
 
-  async reset(edgeId: string, atMs: number): Promise<void> {
-    await this.#request((n) => ({ n, reset: edgeId, atMs }))
+  async reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]> {
+    return ((await this.#request((n) => ({ n, reset: edgeId, atMs }))) as IdTuple[]).map(idFromTuple)
+  }
+
+  async beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
+    await this.#request((n) => ({ n, beat: edgeId, heard: heard.map(activityTuple) }))
   }
 
   onInvalidate(listener: (invalidation: Invalidation) => void): () => void {

@@ -9,9 +9,10 @@ import {
 } from './identity.ts'
 import { type IdentityRow, identityFromRow, selectIdentities } from './identity-rows.ts'
 import { createIdentity, deleteIdentity, replaceIdentity, unknownFault } from './identity-writes.ts'
-import { recordPresence, resetPresence } from './presence.ts'
+import { recordBeat, recordPresence, resetLostEdges, resetPresence } from './presence.ts'
 import { runQuery } from './query/run-query.ts'
 import type {
+  ActivityRecord,
   BulkOperation,
   BulkOutcome,
   CertificateAuthority,
@@ -19,6 +20,7 @@ import type {
   IdentityChange,
   IdentityCredentials,
   IfMatch,
+  KeyName,
   Policy,
   PresenceRecord,
   QueryPage,
@@ -38,6 +40,7 @@ import {
   policyRows,
   putAuthorityRow,
   putPolicyRow,
+  rekeyPolicyRow,
 } from './trust-rows.ts'
 
 /** The registry over the control store; `open` begins to listen for changes. It owns the database from then on. */
@@ -186,6 +189,14 @@ export class SqlRegistry implements Registry {
     })
   }
 
+  rekeyPolicy(name: string, which: KeyName, key: string): Promise<Policy | undefined> {
+    return this.#database.transaction(async (queries) => {
+      const policy = await rekeyPolicyRow(queries, name, which, key)
+      if (policy) await notifyTrust(queries)
+      return policy
+    })
+  }
+
   async putAuthority(authority: CertificateAuthority): Promise<void> {
     await this.#database.transaction(async (queries) => {
       await putAuthorityRow(queries, authority, this.#clock.nowMs())
@@ -205,8 +216,16 @@ export class SqlRegistry implements Registry {
     return recordPresence(this.#database, records)
   }
 
-  resetPresence(edgeId: string, atMs: number): Promise<void> {
+  resetPresence(edgeId: string, atMs: number): Promise<IdentityId[]> {
     return resetPresence(this.#database, edgeId, atMs)
+  }
+
+  recordBeat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
+    return recordBeat(this.#database, edgeId, heard)
+  }
+
+  resetLostEdges(silentMsMax: number, atMs: number): Promise<IdentityId[]> {
+    return resetLostEdges(this.#database, silentMsMax, atMs)
   }
 
   onChange(listener: (change: RegistryChange) => void): () => void {

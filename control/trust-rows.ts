@@ -2,19 +2,44 @@
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { newEtag } from './identity.ts'
-import { type CertificateAuthority, type Policy, type Right, rights } from './registry.ts'
-import type { Queries } from './sql/database.ts'
+import { type CertificateAuthority, type KeyName, type Policy, type Right, rights } from './registry.ts'
+import type { Queries, SqlRow } from './sql/database.ts'
 
-export async function policyRows(queries: Queries): Promise<Policy[]> {
-  const rows = await queries.query<{ name: string; rights: string; primary_key: string; secondary_key: string }>(
-    'SELECT name, rights, primary_key, secondary_key FROM penstock.policies ORDER BY name',
-  )
-  return rows.map((row) => ({
+const policyColumns = 'name, rights, primary_key, secondary_key'
+
+interface PolicyRow extends SqlRow {
+  readonly name: string
+  readonly rights: string
+  readonly primary_key: string
+  readonly secondary_key: string
+}
+
+function policyFromRow(row: PolicyRow): Policy {
+  return {
     name: row.name,
     rights: row.rights.split(' ').filter(isRight),
     primaryKey: row.primary_key,
     secondaryKey: row.secondary_key,
-  }))
+  }
+}
+
+export async function policyRows(queries: Queries): Promise<Policy[]> {
+  const rows = await queries.query<PolicyRow>(`SELECT ${policyColumns} FROM penstock.policies ORDER BY name`)
+  return rows.map(policyFromRow)
+}
+
+/** One statement, so that the new keys of two callers never undo each other. */
+export async function rekeyPolicyRow(
+  queries: Queries,
+  name: string,
+  which: KeyName,
+  key: string,
+): Promise<Policy | undefined> {
+  const [row] = await queries.query<PolicyRow>(
+    `UPDATE penstock.policies SET ${which}_key = $2 WHERE name = $1 RETURNING ${policyColumns}`,
+    [name, key],
+  )
+  return row && policyFromRow(row)
 }
 
 export async function putPolicyRow(queries: Queries, policy: Policy): Promise<void> {

@@ -408,6 +408,24 @@ describe('quotas and events', () => {
   })
 })
 
+test('devices of an edge that was killed become rows of their end, each once; those of one that ended in order do not', {
+  timeout: 60_000,
+}, async () => {
+  const deviceId = 'bereft'
+  await register(deviceId)
+  const client = await connectDevice(deviceId)
+  client.on('error', () => {})
+  const ended = await connectDevice('honest')
+  await ended.endAsync()
+  const events = `SELECT count() FROM penstock.device_events WHERE device_id = '${deviceId}'`
+  await until(events, '2')
+  for (const pid of penstock.pidsOf('edge')) process.kill(pid, 'SIGKILL')
+  await until(events, '3')
+  const lost = "SELECT device_id, event FROM penstock.device_events WHERE reason = 'EDGE_LOST' FORMAT TSV"
+  expect(await rows(lost)).toBe(`${deviceId}\tdisconnected`)
+  client.end(true)
+})
+
 describe('secrets', () => {
   test('none is in logs, metrics, rows of errors or answers, whatever went wrong before', {
     timeout: 60_000,

@@ -39,6 +39,8 @@ describe('commands', () => {
     ['penstock.js', 'edge --help', 'penstock <command>'],
     ['penstock.js', 'dead-letters -h', 'penstock dead-letters <command>'],
     ['penstock.js', 'devices --help', 'penstock devices <command>'],
+    ['penstock.js', 'policies --help', 'penstock policies <command>'],
+    ['penstock.js', 'authorities --help', 'penstock authorities <command>'],
     ['bench.ts', '--help', 'npm run bench'],
   ])('%s %s says what there is', (script, line, expected) => {
     const { status, stdout, stderr } = run(script, line.split(' '))

@@ -1,7 +1,10 @@
 /** Commands for operators that look at a running installation, and end. */
+import { deviceHostName } from '#control/auth/connection-string.ts'
 import { readOwnerKey } from '#control/auth/policies.ts'
+import { runAuthoritiesCommand } from '#control/authorities-command.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { runDevicesCommand } from '#control/devices-command.ts'
+import { runPoliciesCommand } from '#control/policies-command.ts'
 import {
   dropDeadLetter,
   letterIdFromText,
@@ -13,6 +16,7 @@ import {
 import { findDeadLetter, type LetterId, listDeadLetters, textOfLetterId } from '#pipeline/workers/letter-states.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { createLogger } from '#runtime/logger.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { developmentCaText, makeDevelopmentCa } from './development-ca.ts'
@@ -99,8 +103,27 @@ export async function runDeadLetters(settings: Settings, words: readonly string[
   }
 }
 
-/** `penstock devices …`, over the REST API of the running installation. */
-export async function runDevices(settings: Settings, args: readonly string[]): Promise<void> {
+/** Where this machine serves the registry: over TLS if only an address that others reach is bound, since tokens are not taken there without. */
+function localUrl(settings: Settings, hostName: string): string {
+  const { bind, httpPort, httpsPort, tlsCert } = settings
+  const plain =
+    tlsCert === undefined || bind === 'localhost' || bind === '0.0.0.0' || bind === '::' || isLoopbackAddress(bind)
+  return plain ? `http://${bind}:${httpPort}` : `https://${hostName.replace(/:\d+$/, '')}:${httpsPort}`
+}
+
+/** Commands over the REST API of the running installation, by the first word of the command line. */
+const registryCommands = {
+  devices: runDevicesCommand,
+  policies: runPoliciesCommand,
+  authorities: runAuthoritiesCommand,
+} as const
+
+/** `penstock devices …` and its like. */
+export async function runRegistryCommand(
+  settings: Settings,
+  command: keyof typeof registryCommands,
+  args: readonly string[],
+): Promise<void> {
   const { dataDir, hostName } = controlSettings(settings)
   const ownerKey = settings.ownerKey ?? readOwnerKey(dataDir)
   if (ownerKey === undefined) {
@@ -109,8 +132,10 @@ export async function runDevices(settings: Settings, args: readonly string[]): P
       `no owner key under ${dataDir}: start with PENSTOCK_IDENTITIES=required first, or give PENSTOCK_OWNER_KEY`,
     )
   }
-  const url = settings.controlUrl ?? `http://${settings.bind}:${settings.httpPort}`
-  await runDevicesCommand(args, { url, hostName, ownerKey, write })
+  const url = settings.controlUrl ?? localUrl(settings, hostName)
+  const mqttsPort = settings.tlsCert === undefined ? undefined : settings.mqttsPort
+  const options = { url, hostName, deviceHostName: deviceHostName(hostName, mqttsPort), ownerKey, write }
+  await registryCommands[command](args, options)
 }
 
 /** `penstock dev-ca [<device>…]`: certificates to try TLS with. */

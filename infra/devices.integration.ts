@@ -70,10 +70,11 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     return text.trim() === '' ? undefined : JSON.parse(text)
   }
 
+  const ownerToken = (): string =>
+    createSasToken({ scope: hub, key: ownerKey, policyName: 'iothubowner', expiresAtMs: Date.now() + 600_000 })
+
   function rest(method: string, path: string, body: object): Promise<unknown> {
-    const expiresAtMs = Date.now() + 600_000
-    const authorization = createSasToken({ scope: hub, key: ownerKey, policyName: 'iothubowner', expiresAtMs })
-    const headers = { Authorization: authorization, 'Content-Type': 'application/json' }
+    const headers = { Authorization: ownerToken(), 'Content-Type': 'application/json' }
     return ask(`https://${hub}${path}`, { method, headers, body: JSON.stringify(body) })
   }
 
@@ -236,15 +237,32 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
 
   test('a key sent without TLS from beyond loopback is refused, and the answer says what to mend', async () => {
     const { key } = await device('plain')
-    const httpUrl = `http://${elsewhere}:${new URL(penstock.httpUrl).port}/devices/plain/messages/events`
-    const sent = ask(httpUrl, { method: 'POST', headers: { Authorization: key }, body: 'x' })
+    const httpUrl = `http://${elsewhere}:${new URL(penstock.httpUrl).port}`
+    const events = `${httpUrl}/devices/plain/messages/events`
+    const sent = ask(events, { method: 'POST', headers: { Authorization: key }, body: 'x' })
     await expect(sent).rejects.toThrow(/401 .*IotHubUnauthorizedAccess.*over TLS only/)
+    const headers = { Authorization: ownerToken() }
+    await expect(ask(`${httpUrl}/devices/plain`, { headers })).rejects.toThrow(
+      /401 .*IotHubUnauthorizedAccess.*over TLS only/,
+    )
+    await expect(ask(`${httpUrl}/api/noisiest`, { headers })).rejects.toThrow(/401 .*over TLS only/)
+    for (const path of ['devices/plain', 'api/noisiest']) {
+      await expect(ask(`https://${hub}/${path}`, { headers })).resolves.toBeDefined()
+    }
     const mqttUrl = `mqtt://${elsewhere}:${new URL(penstock.mqttUrl).port}`
     for (const version of ['4', '5']) {
       await expect(node([client('mqtt-device.ts'), mqttUrl, version, 'plain', key], ['x'])).rejects.toThrow(
         /not authorized/i,
       )
     }
+  })
+
+  test('the audit log names the client whose request an edge passed on, and not whom it claims to be', async () => {
+    const url = `http://${elsewhere}:${new URL(penstock.httpUrl).port}/devices/audited`
+    await expect(ask(url, { headers: { 'X-Penstock-Client-Address': '192.0.2.1' } })).rejects.toThrow(/401/)
+    await expect
+      .poll(() => penstock.output())
+      .toMatch(/audit: refused operation="?GET \/devices\/audited.* from=10\.9\.9\.9/)
   })
 
   test('anyone with curl: a JSON array over HTTPS with id and key', async () => {

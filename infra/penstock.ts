@@ -12,7 +12,9 @@ const usage = `penstock <command>
   warehouse      the embedded ClickHouse engine behind its HTTP protocol
 
   dev-ca         certificates to try TLS with, for the server and for devices named behind it
-  devices        create, list, show, disable, delete devices; their connection strings
+  devices        create, list, show, disable, rekey, delete devices; their connection strings
+  policies       the keys of services: list, show as connection string, renew
+  authorities    certificate authorities whose certificates let devices in: list, add, verify, delete
   dead-letters   list, show, replay, drop what ClickHouse refused for good
   verify         compare the log with ClickHouse
 
@@ -37,7 +39,9 @@ async function run(command: string, args: readonly string[]): Promise<void> {
     case 'dev-ca':
       return (await import('./commands.ts')).runDevelopmentCa(settings, args)
     case 'devices':
-      return (await import('./commands.ts')).runDevices(settings, args)
+    case 'policies':
+    case 'authorities':
+      return (await import('./commands.ts')).runRegistryCommand(settings, command, args)
     case 'dead-letters':
       return (await import('./commands.ts')).runDeadLetters(settings, args)
     case 'verify':
@@ -61,6 +65,10 @@ async function helpOf(command: string): Promise<string> {
   switch (command) {
     case 'devices':
       return (await import('#control/devices-command.ts')).devicesUsage
+    case 'policies':
+      return (await import('#control/policies-command.ts')).policiesUsage
+    case 'authorities':
+      return (await import('#control/authorities-command.ts')).authoritiesUsage
     case 'dead-letters':
       return (await import('./commands.ts')).deadLettersUsage
     default:

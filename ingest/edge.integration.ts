@@ -57,6 +57,22 @@ const mosquitto = await hasMosquitto()
 if (!mosquitto && process.env.CI === 'true')
   throw new Error('mosquitto_pub is missing; infra/testbed/install.sh installs it')
 
+test('whoever is connected and was heard of lately is told, with when that was', async () => {
+  const { edge, port } = await start()
+  const heard = (withinMs: number) => {
+    const found: [string, string | undefined, number][] = []
+    edge.forEachHeard(withinMs, ({ deviceId, moduleId }, atMs) => found.push([deviceId, moduleId, atMs]))
+    return found
+  }
+  const beforeMs = Date.now()
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: 'd1/m' })
+  expect(heard(60_000)).toEqual([['d1', 'm', expect.any(Number)]])
+  expect(heard(60_000)[0]?.[2]).toBeGreaterThanOrEqual(beforeMs)
+  expect(heard(0)).toEqual([])
+  await client.endAsync()
+  await expect.poll(() => heard(60_000)).toEqual([])
+})
+
 describe.each([4, 5] as const)('protocol level %i', (version) => {
   test('MQTT.js: every QoS 1 publish is acknowledged and on the log once, in order [G-1] [G-3]', async () => {
     const { log, port } = await start()

@@ -3,17 +3,17 @@ import type { Log } from '#pipeline/log/log.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { isLoopbackBind } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { assertLimits, limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import { type AuthorizeService, routeNoisiest } from './http/noisiest.ts'
+import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from './http/noisiest.ts'
 import { type AuthorizeRequest, routeTelemetry } from './http/telemetry.ts'
 import type { Connection } from './mqtt/connection.ts'
 import { type EdgeContext, edgeCounters, type OnPresence } from './mqtt/edge-context.ts'
 import { type Authenticate, trustClientId } from './mqtt/identity.ts'
 import { listenMqtt } from './mqtt/listener.ts'
-import { isLoopbackBind } from './mqtt/loopback.ts'
 import type { TlsFiles } from './mqtt/tls-secrets.ts'
 import { routeMqttWebSocket } from './mqtt/websocket.ts'
 import { type QuotaOptions, unlimitedQuotas } from './quotas/quota-settings.ts'
@@ -43,7 +43,14 @@ export interface EdgeOptions {
   readonly quotas?: QuotaOptions
   /** Decides who may ask for the noisiest devices; left out: whoever is on this machine. */
   readonly authorizeService?: AuthorizeService
+  /** Left out: the noisiest devices are those of this process. */
+  readonly noisiestOfAll?: NoisiestOfAll | undefined
   readonly pendingBytesMax?: number
+}
+
+export interface HeardId {
+  readonly deviceId: string
+  readonly moduleId: string | undefined
 }
 
 export interface Edge {
@@ -56,6 +63,11 @@ export interface Edge {
   /** A client id connected at another edge process: its connection here ends. */
   takeOver(clientId: string): void
   readonly connectionCount: number
+  /**
+   * Calls back for each device or module that was heard of over MQTT within `withinMs` and is still connected.
+   * Cost: one pass over the connections; nothing a message.
+   */
+  forEachHeard(withinMs: number, heard: (id: HeardId, atMs: number) => void): void
   /**
    * Stops accepting, settles what was taken in, tells clients and closes. Batches that the log does not confirm within
    * `drainMsMax` stay unacknowledged.
@@ -120,11 +132,19 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     registerRoutes: (router, tls) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
       routeMqttWebSocket(router, edge, tls)
-      routeNoisiest(router, edge.quotas, options.authorizeService)
+      const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
+      routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls)
     },
     takeOver: (clientId) => edge.sessions.get(clientId)?.takenOver(),
     get connectionCount() {
       return connections.size
+    },
+    forEachHeard: (withinMs, heard) => {
+      const nowMs = clock.nowMs()
+      for (const { deviceId, moduleId, silentSeconds } of edge.sessions.values()) {
+        const silentMs = silentSeconds * 1000
+        if (deviceId !== undefined && silentMs < withinMs) heard({ deviceId, moduleId }, nowMs - silentMs)
+      }
     },
     close: async () => {
       edge.draining = true

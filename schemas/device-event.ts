@@ -14,7 +14,7 @@ export interface DeviceEvent {
   readonly event: DeviceEventKind
   readonly deviceId: string
   readonly moduleId: string | undefined
-  /** Why a connection ended: an error code, CLOSED_BY_CLIENT or CLOSED_BY_PEER. */
+  /** Why a connection ended: an error code, CLOSED_BY_CLIENT, CLOSED_BY_PEER, or EDGE_LOST: the process that held it is gone. */
   readonly reason: string | undefined
 }
 

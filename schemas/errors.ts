@@ -13,7 +13,7 @@ export const errorTable = {
   SETTINGS_INVALID: { disposition: 'fatal', meaning: 'one or more settings are unknown or out of range' },
   BIND_NOT_LOOPBACK: {
     disposition: 'fatal',
-    meaning: 'without device identities the edge may listen on loopback addresses only',
+    meaning: 'without device identities the edge, and without TLS the control role, may listen on loopback only',
   },
   PORT_UNAVAILABLE: { disposition: 'fatal', meaning: 'a listening port is taken or may not be bound' },
   TLS_FILES_INVALID: { disposition: 'fatal', meaning: 'a certificate or key file is missing or cannot be used' },
@@ -131,6 +131,7 @@ export const errorTable = {
   REGISTRY_BODY_TOO_LARGE: { disposition: 'reject', meaning: 'a request body above its limit' },
   REGISTRY_PATH_UNKNOWN: { disposition: 'reject', meaning: 'a path or method that is not served' },
   REGISTRY_AUTHORITY_UNKNOWN: { disposition: 'reject', meaning: 'no certificate authority of this name' },
+  REGISTRY_POLICY_UNKNOWN: { disposition: 'reject', meaning: 'no shared access policy of this name' },
   REGISTRY_QUERY_INVALID: {
     disposition: 'reject',
     meaning: 'a query that cannot be read or asks for what is not kept',

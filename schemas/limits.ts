@@ -102,6 +102,14 @@ export const limits = {
   credentialBytesMax: 4 * 1024,
   /** Certificates followed from a device's leaf to a registered authority. */
   certificateChainMax: 5,
+  /** An edge process says so often that it lives, with the devices that it heard of. */
+  edgeBeatMs: 60_000,
+  /** Devices that were heard of, in one statement. */
+  beatRecordsMax: 1_000,
+  /** Devices that an edge process notes between two beats, about 100 bytes each; as many as it holds connections by default. */
+  heardDevicesMax: 100_000,
+  /** An edge process that was not heard of for so long never comes back: several beats may be lost on the way. */
+  edgeSilenceMsMax: 300_000,
   /** Certificate authorities kept; the hub's own limit. */
   authoritiesMax: 25,
 } as const
@@ -129,6 +137,7 @@ export function assertLimits(): void {
     limits.diskLowBytes - limits.diskExhaustedBytes >= workerInsertsBytesMax(),
     'inserts that began with room must end with room',
   )
+  assert(limits.edgeSilenceMsMax >= 3 * limits.edgeBeatMs, 'a lost beat must not end an edge')
   const lateMsMax = limits.insertBeginMsMax + limits.insertRunMsMax
   assert(
     limits.deduplicationWindow >= (limits.insertsPerSecondMax * lateMsMax) / 1000,

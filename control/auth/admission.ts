@@ -244,12 +244,12 @@ const tellable: Partial<Record<ErrorCode, string>> = {
   AUTH_SCOPE_MISMATCH: 'the token or user name is for another hub or device',
   AUTH_RIGHT_MISSING: 'the policy does not have the right that this needs',
   AUTH_IDENTITY_DISABLED: 'the device is disabled',
-  AUTH_TRANSPORT_INSECURE: 'secrets are taken over TLS or on loopback only',
+  AUTH_TRANSPORT_INSECURE: 'keys and tokens are taken over TLS only: use the TLS port',
   AUTH_REVOKED: 'the device was disabled, deleted or given other credentials',
   AUTH_DIRECTORY_UNAVAILABLE: 'the hub cannot check credentials at the moment',
 }
 
 /** What the refused side may be told. */
-export function publicReason({ code }: Refused): string {
+export function publicReason({ code }: Pick<Refused, 'code'>): string {
   return tellable[code] ?? 'not authorized'
 }

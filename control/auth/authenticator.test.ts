@@ -74,7 +74,10 @@ class FakeDirectory implements Directory {
   }
 
   report(): void {}
-  async reset(): Promise<void> {}
+  async reset(): Promise<[]> {
+    return []
+  }
+  async beat(): Promise<void> {}
   async close(): Promise<void> {}
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { formatConnectionString, parseConnectionString } from './connection-string.ts'
+import { deviceHostName, formatConnectionString, parseConnectionString } from './connection-string.ts'
 
 describe('connection strings', () => {
   test('are read back as they were written, equals signs of keys included', () => {
@@ -35,5 +35,11 @@ describe('connection strings', () => {
         expect.objectContaining({ code: 'AUTH_CREDENTIALS_MALFORMED', message: expect.not.stringContaining('ecret') }),
       )
     }
+  })
+
+  test('name the port of MQTTS where it is known and not the usual one', () => {
+    const names = [undefined, 0, 8883, 18_883].map((mqttsPort) => deviceHostName('h', mqttsPort))
+    expect(names).toEqual(['h', 'h', 'h', 'h:18883'])
+    expect(deviceHostName('h:443', 18_883)).toBe('h:443')
   })
 })

@@ -35,6 +35,16 @@ export function formatConnectionString(content: ConnectionString): string {
     .join(';')
 }
 
+const mqttsPortUsual = 8883
+
+/**
+ * The host name in a device's connection string, which clients of the hub connect to.
+ * @param mqttsPort where MQTT over TLS is served; 0 or `undefined`: not known, or not at all
+ */
+export function deviceHostName(hostName: string, mqttsPort: number | undefined): string {
+  return !mqttsPort || mqttsPort === mqttsPortUsual || /:\d+$/.test(hostName) ? hostName : `${hostName}:${mqttsPort}`
+}
+
 /** Names are read without regard to case; unknown ones are refused. @throws PenstockError AUTH_CREDENTIALS_MALFORMED */
 export function parseConnectionString(text: string): ConnectionString {
   const values: Partial<Record<Field, string>> = {}

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PenstockError } from '#schemas/errors.ts'
 import { isKey, newKey } from '../identity.ts'
-import { type Policy, type Registry, type Right, rights } from '../registry.ts'
+import { type KeyName, type Policy, type Registry, type Right, rights } from '../registry.ts'
 
 export const ownerPolicyName = 'iothubowner'
 
@@ -45,6 +45,27 @@ export async function ensurePolicies(
   }
   if (dataDir !== undefined) writeOwnerKey(dataDir, owner.primaryKey)
   return owner.primaryKey
+}
+
+/**
+ * Gives a policy a new key; the old one ends. The owner's primary key is left for the tools of this machine, as at the start.
+ * @param ownerKey the owner's primary key where a setting says it: then it is not changed here, since the next start would undo it
+ * @throws PenstockError REGISTRY_POLICY_UNKNOWN, REGISTRY_ARGUMENT_INVALID
+ */
+export async function rekeyPolicy(
+  registry: Registry,
+  { dataDir, ownerKey }: { readonly dataDir: string; readonly ownerKey: string | undefined },
+  name: string,
+  which: KeyName,
+): Promise<Policy> {
+  const isOwnerKey = name === ownerPolicyName && which === 'primary'
+  if (isOwnerKey && ownerKey !== undefined) {
+    throw new PenstockError('REGISTRY_ARGUMENT_INVALID', 'this key is the setting PENSTOCK_OWNER_KEY: change it there')
+  }
+  const policy = await registry.rekeyPolicy(name, which, newKey())
+  if (!policy) throw new PenstockError('REGISTRY_POLICY_UNKNOWN', `no policy ${name}`)
+  if (isOwnerKey) writeOwnerKey(dataDir, policy.primaryKey)
+  return policy
 }
 
 async function ownerOf(registry: Registry): Promise<Policy> {

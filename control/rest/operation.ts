@@ -8,23 +8,31 @@ import type { HttpMethod, HttpRouter } from '#runtime/http.ts'
 import type { HttpAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { publicReason } from '../auth/admission.ts'
+import { refusal } from '../auth/connect-attempt.ts'
+import { ownerPolicyName } from '../auth/policies.ts'
 import type { Registry, Right } from '../registry.ts'
+import { clientAddressOf } from './client-address.ts'
+import type { RekeyPolicy } from './policy-operations.ts'
 import { faultAnswer, hubFaultOf } from './rest-errors.ts'
 import type { ServiceGate } from './service-gate.ts'
 
 export interface ServiceRoutesOptions {
   readonly registry: Registry
   readonly gate: ServiceGate
+  readonly rekeyPolicy: RekeyPolicy
   readonly metrics: Metrics<MetricName>
   /** Area `audit`: one line a change at info, a refusal at warn, a read at debug. */
   readonly audit: Logger
   readonly logger: Logger
   readonly clock: Clock
+  /** The server speaks TLS. */
+  readonly tls: boolean
 }
 
 /** One route of a service API. */
@@ -32,6 +40,8 @@ export interface Operation {
   readonly method: HttpMethod
   readonly pattern: string
   readonly right: Right
+  /** For the policy iothubowner alone, whatever rights another may have. */
+  readonly ownerOnly?: boolean
   /** Reads a body up to this size. */
   readonly bodyBytesMax?: number
   readonly run: (request: HttpRequest, body: Uint8Array) => Promise<HttpAnswer>
@@ -61,7 +71,13 @@ export function registerOperation(router: HttpRouter, options: ServiceRoutesOpti
       new PenstockError('REGISTRY_BODY_TOO_LARGE', `a body holds at most ${limits.registryBodyBytesMax} bytes`),
     ),
     admit(request) {
-      const admission = options.gate.admit(request.header('authorization'), right, resourceOf(request))
+      const confidential = options.tls || isLoopbackAddress(request.remoteAddress)
+      const authorization = request.header('authorization')
+      const proof = options.gate.admit(authorization, right, resourceOf(request), confidential)
+      const admission =
+        operation.ownerOnly && 'policy' in proof && proof.policy.name !== ownerPolicyName
+          ? refusal('AUTH_RIGHT_MISSING', `policy ${proof.policy.name} is not the owner's`)
+          : proof
       if (!('admitted' in admission)) {
         callers.set(request, admission.policy.name)
         return undefined
@@ -105,7 +121,7 @@ function audit(
     operation: `${method} ${request.path}`,
     policy: caller,
     status,
-    from: request.remoteAddress,
+    from: clientAddressOf(request),
     fault: isPenstockError(fault) ? fault.code : typeof fault === 'string' ? fault : undefined,
   }
   if (status === 401) log.warn('refused', fields)

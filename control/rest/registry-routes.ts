@@ -4,7 +4,8 @@
  *   GET /devices[?top=n]          list          GET PUT DELETE /devices/{d}                 If-Match: etag or *
  *   POST /devices                 bulk          GET /devices/{d}/modules
  *   POST /devices/query           query         GET PUT DELETE /devices/{d}/modules/{m}
- *   GET /statistics/devices, /statistics/service                authorities: see `authority-operations.ts`
+ *   GET /statistics/devices, /statistics/service
+ *   authorities and policies: see `authority-operations.ts`, `policy-operations.ts`
  */
 import type { HttpRouter } from '#runtime/http.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
@@ -17,19 +18,23 @@ import { authorityOperations } from './authority-operations.ts'
 import { bulkAnswer } from './bulk.ts'
 import { contentFrom, documentOf, isObject, jsonFrom, twinDocument } from './documents.ts'
 import { type Operation, registerOperation, type ServiceRoutesOptions } from './operation.ts'
+import { policyOperations } from './policy-operations.ts'
 import { faultAnswer } from './rest-errors.ts'
 
-/** Adds the registry's routes. Path ids are percent-encoded. */
+/** Adds the registry's routes, and an answer in the hub's form for every other path. Path ids are percent-encoded. */
 export function registerRegistryRoutes(router: HttpRouter, options: ServiceRoutesOptions): void {
-  const operations = [...operationsOn(options.registry), ...authorityOperations(options.registry, options.clock)]
+  const { registry, clock, rekeyPolicy } = options
+  const operations = [
+    ...operationsOn(registry),
+    ...authorityOperations(registry, clock),
+    ...policyOperations(registry, rekeyPolicy),
+  ]
   for (const operation of operations) registerOperation(router, options, operation)
-  for (const pattern of ['/devices', '/devices/*', '/statistics/*', '/certificateAuthorities/*']) {
-    router.route({
-      method: 'ANY',
-      pattern,
-      handle: () => faultAnswer(new PenstockError('REGISTRY_PATH_UNKNOWN', 'nothing is served here by this method')),
-    })
-  }
+  router.route({
+    method: 'ANY',
+    pattern: '/*',
+    handle: () => faultAnswer(new PenstockError('REGISTRY_PATH_UNKNOWN', 'nothing is served here by this method')),
+  })
 }
 
 function operationsOn(registry: Registry): Operation[] {

@@ -33,9 +33,19 @@ export class ServiceGate {
     return gate
   }
 
-  /** @param authorization the header; @param resource path segments the token must cover */
-  admit(authorization: string, right: Right, resource: readonly string[]): PolicyProof | Refused {
+  /**
+   * @param authorization the header
+   * @param resource path segments the token must cover
+   * @param confidential TLS, or the peer is this machine: nobody else has seen the token, nor will see the answer
+   */
+  admit(
+    authorization: string,
+    right: Right,
+    resource: readonly string[],
+    confidential: boolean,
+  ): PolicyProof | Refused {
     if (authorization === '') return refusal('AUTH_CREDENTIALS_MISSING', 'the Authorization header is missing')
+    if (!confidential) return refusal('AUTH_TRANSPORT_INSECURE', 'a token sent without TLS from another machine')
     const token = parseSasToken(authorization)
     if (!token) return refusal('AUTH_CREDENTIALS_MALFORMED', 'the Authorization header holds no SAS token')
     return provePolicy(token, right, resource, this.#trust, this.#rules, this.#clock.nowMs())

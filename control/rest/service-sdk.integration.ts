@@ -55,7 +55,7 @@ describe("the hub's own service SDK", () => {
       host: '127.0.0.1',
       port: 0,
       tls: { certFile, keyFile },
-      routes: (router) => control.registerRoutes(router),
+      routes: (router) => control.registerRoutes(router, true),
     })
     hub = HubRegistry.fromConnectionString(
       formatConnectionString({

@@ -3,6 +3,7 @@
  *
  *   identities (device_id, module_id)   one row a device (module_id '') and one a module; what REST shows and CONNECT checks
  *   presence   (device_id, module_id)   connection state and last activity, apart because it changes with every connection
+ *   edges      (edge_id)                when an edge process was last heard of, by this store's clock
  *   policies   (name)                   shared access policies with their two keys
  *   authorities (name)                  certificate authorities whose leaves may connect, once verified
  *
@@ -59,6 +60,10 @@ const migrations: readonly (readonly string[])[] = [
        etag text NOT NULL,
        created_at timestamptz NOT NULL
      )`,
+  ],
+  [
+    'CREATE TABLE penstock.edges (edge_id text COLLATE "C" PRIMARY KEY, heard_at timestamptz NOT NULL)',
+    'INSERT INTO penstock.edges SELECT DISTINCT edge_id, now() FROM penstock.presence WHERE connected',
   ],
 ]
 

@@ -1,15 +1,26 @@
 import { hostname } from 'node:os'
 import { controlSettings } from '#control/control-settings.ts'
-import { connectionStringOf, ensureFirstDevice } from '#control/first-device.ts'
+import { ensureFirstDevice } from '#control/first-device.ts'
+import { watchLostEdges } from '#control/lost-edges.ts'
 import { openControl } from '#control/open-control.ts'
-import { openHttpServer } from '#runtime/http.ts'
+import { clientAddressOf } from '#control/rest/client-address.ts'
+import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
+import { Quotas } from '#ingest/quotas/quotas.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { createLogger } from '#runtime/logger.ts'
+import { isLoopbackBind } from '#runtime/loopback.ts'
 import { Metrics } from '#runtime/metrics.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
-import { openRoleEvents } from './events.ts'
+import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
+import { limitFailures } from './limit-failures.ts'
+import { quotasFrom } from './quotas.ts'
+import { openRenewingHttps } from './renewing-https.ts'
 import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+import { tlsFilesOf } from './tls-files.ts'
 
 const firstDeviceId = 'first-device'
 
@@ -18,6 +29,9 @@ export async function runControl(settings: Settings): Promise<void> {
   const logger = createLogger('control', settings.logLevel)
   const metrics = new Metrics<MetricName>(metricsTable)
   const options = controlSettings(settings)
+  // Supervised, it is behind the edges of its own machine.
+  const tls = supervised ? undefined : tlsFilesOf(settings)
+  if (tls === undefined) requireLoopback(settings.bind)
   const events = await openRoleEvents(settings, `${hostname()}-control`, metrics, logger)
   const control = await openControl({ ...options, metrics, logger, audit: createLogger('audit', 'info') })
   control.registry.onChange((change) => {
@@ -25,28 +39,48 @@ export async function runControl(settings: Settings): Promise<void> {
     for (const { change: event, deviceId, moduleId } of change.changes)
       events?.tell({ event, deviceId, moduleId, reason: undefined })
   })
-  const server = await openHttpServer({
-    host: settings.bind,
-    port: settings.httpPort,
-    logger,
-    routes: (router) => {
-      if (!supervised) routeHealth(router, () => ({ ready: true, metrics: metrics.render([metrics.samples()]) }))
-      control.registerRoutes(router)
-    },
+  const unwatchEdges = watchLostEdges(control.registry, systemClock, logger, async (lost) => {
+    if (events) await tellLost(events, lost)
   })
+  const quotas = new Quotas(quotasFrom(settings), systemClock, metrics)
+  const serve = (port: number, files?: TlsFiles): Promise<HttpServer> =>
+    openHttpServer({
+      host: settings.bind,
+      port,
+      // A renewed certificate needs a second server on the port.
+      sharePort: files !== undefined,
+      logger,
+      ...(files ? { tls: files } : {}),
+      routes: (router) => {
+        if (!supervised) routeHealth(router, () => ({ ready: true, metrics: metrics.render([metrics.samples()]) }))
+        control.registerRoutes(limitFailures(router, quotas, clientAddressOf), files !== undefined)
+      },
+    })
+  const http = await serve(settings.httpPort)
+  const https = tls && (await openRenewingHttps(settings.httpsPort, tls, logger, (port) => serve(port, tls)))
   stopOnSignal(async (reason) => {
     logger.info('stopping', { reason })
-    await server.close()
+    await Promise.all([http.close(), https?.close()])
+    await unwatchEdges()
     await control.close()
     await events?.close()
   })
   reportSamples(() => metrics.samples())
-  const device = await ensureFirstDevice(control.registry, firstDeviceId)
-  const key = device?.authentication.primaryKey
-  if (device && key) {
-    const connectionString = connectionStringOf(device, options.hostName)
-    tellSupervisor({ kind: 'first-device', device: { deviceId: device.deviceId, key, connectionString } })
+  const made = await ensureFirstDevice(control.registry, firstDeviceId)
+  const device = made ?? (await control.registry.devicesAfter('', 1))[0]
+  if (device?.authentication.kind === 'sas' && device.status === 'enabled') {
+    const key = made?.authentication.primaryKey
+    tellSupervisor({ kind: 'first-device', device: { deviceId: device.deviceId, key } })
   }
-  tellSupervisor({ kind: 'ready', ports: { http: server.port } })
-  logger.info('serving the registry', { http: `${settings.bind}:${server.port}` })
+  tellSupervisor({ kind: 'ready', ports: { http: http.port } })
+  logger.info('serving the registry', { bind: settings.bind, http: http.port, https: https?.port })
+}
+
+/** @throws BIND_NOT_LOOPBACK */
+function requireLoopback(bind: string): void {
+  if (isLoopbackBind(bind)) return
+  throw new PenstockError(
+    'BIND_NOT_LOOPBACK',
+    `PENSTOCK_BIND=${bind}: tokens and device keys would cross the network in the clear; set PENSTOCK_TLS_CERT and PENSTOCK_TLS_KEY, or let the control role listen on loopback only`,
+  )
 }

@@ -1,14 +1,13 @@
 import { hostname } from 'node:os'
-import { join } from 'node:path'
 import { type Edge, startEdge } from '#ingest/edge.ts'
-import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
+import { noisiestCountMax } from '#ingest/http/noisiest.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
-import { openRoleEvents } from './events.ts'
+import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { openIdentities } from './identities.ts'
 import { openRoleLog } from './open-role-log.ts'
@@ -16,14 +15,17 @@ import { passToControl } from './pass-to-control.ts'
 import { quotasFrom } from './quotas.ts'
 import { openRenewingHttps } from './renewing-https.ts'
 import {
+  askNoisiest,
   askStatus,
+  type FromRole,
   onSupervisorMessage,
-  reportSamples,
+  reportEverySecond,
   type Status,
   stopOnSignal,
   supervised,
   tellSupervisor,
 } from './role-process.ts'
+import { tlsFilesOf } from './tls-files.ts'
 
 /** Runs one edge process until it is told to stop. @param index its number among the edges of this machine */
 export async function runEdge(settings: Settings, index: number): Promise<void> {
@@ -35,6 +37,8 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const identities =
     settings.identities === 'required' ? await openIdentities(settings, edgeId, metrics, logger) : undefined
   const events = await openRoleEvents(settings, edgeId, metrics, logger)
+  // Before anyone connects again: rows of one device stay in order.
+  if (events && identities) await tellLost(events, identities.lost)
   const edge = await startEdge({
     log,
     logger,
@@ -48,12 +52,23 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     announce: (sessionId) => tellSupervisor({ kind: 'take-over', sessionId }),
     ...identities,
     quotas: quotasFrom(settings),
+    ...(supervised
+      ? {
+          noisiestOfAll: (countMax) => {
+            // What the supervisor knows of this process may be a second old.
+            tellSupervisor(noisiest())
+            return askNoisiest(countMax)
+          },
+        }
+      : {}),
     onPresence: (deviceId, moduleId, connected, reason) => {
       identities?.onPresence(deviceId, moduleId, connected)
       const event = connected ? 'connected' : 'disconnected'
       events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason })
     },
   })
+  const noisiest = (): FromRole => ({ kind: 'noisiest', report: edge.quotas.noisiest.report(noisiestCountMax) })
+  const beats = setInterval(() => void identities?.beat(edge), limits.edgeBeatMs)
   const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
   let controlUrl = settings.controlUrl
   const control = () => controlUrl
@@ -65,16 +80,16 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     ))
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
+    clearInterval(beats)
     await edge.close()
-    await Promise.all([http.close(), https?.close(), identities?.close()])
-    await events?.close()
+    await Promise.all([http.close(), https?.close(), identities?.close(), events?.close()])
     await log.close()
   })
   onSupervisorMessage((message) => {
     if (message.kind === 'take-over') edge.takeOver(message.sessionId)
     if (message.kind === 'control') controlUrl = message.url
   })
-  reportSamples(() => metrics.samples())
+  reportEverySecond(() => [{ kind: 'samples', samples: metrics.samples() }, noisiest()])
   const ports = {
     mqtt: edge.mqttPort,
     http: http.port,
@@ -103,17 +118,7 @@ function serveHttp(
     routes: (router) => {
       edge.registerRoutes(router, tls !== undefined)
       routeHealth(router, status)
-      passToControl(router, control, edge.quotas)
+      passToControl(router, control, edge.quotas, tls !== undefined)
     },
   })
-}
-
-export function tlsFilesOf(settings: Settings): TlsFiles | undefined {
-  const certFile = settings.tlsCert
-  const keyFile = settings.tlsKey
-  if (certFile === undefined && keyFile === undefined) return undefined
-  if (certFile !== undefined && keyFile !== undefined) {
-    return { certFile, keyFile, ticketKeyFile: join(settings.dataDir, 'tls', 'ticket.key') }
-  }
-  throw new PenstockError('SETTINGS_INVALID', 'PENSTOCK_TLS_CERT and PENSTOCK_TLS_KEY must be set together')
 }

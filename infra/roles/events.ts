@@ -1,4 +1,6 @@
+import type { IdentityId } from '#control/identity.ts'
 import { openEventWriter } from '#ingest/events/event-writer.ts'
+import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { DeviceEvent } from '#schemas/device-event.ts'
@@ -32,5 +34,19 @@ export async function openRoleEvents(
       await writer.close()
       await log.close()
     },
+  }
+}
+
+const toldAtOnceMax = 5_000
+const pauseMs = 50
+
+/**
+ * These were connected to an edge process that did not end in order, so nobody told of their end. In portions that fit the writer's
+ * buffers many times, with pauses in which the log takes them: what does not fit is dropped.
+ */
+export async function tellLost(events: RoleEvents, ids: readonly IdentityId[]): Promise<void> {
+  for (const [index, { deviceId, moduleId }] of ids.entries()) {
+    if (index > 0 && index % toldAtOnceMax === 0) await sleep(systemClock, pauseMs)
+    events.tell({ event: 'disconnected', deviceId, moduleId, reason: 'EDGE_LOST' })
   }
 }

@@ -2,15 +2,19 @@ import { type Admission, provePolicy, publicReason } from '#control/auth/admissi
 import { Authenticator } from '#control/auth/authenticator.ts'
 import { parseSasToken } from '#control/auth/sas-token.ts'
 import { controlSettings } from '#control/control-settings.ts'
+import type { IdentityId } from '#control/identity.ts'
 import { openDirectory } from '#control/open-control.ts'
+import type { Edge } from '#ingest/edge.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest.ts'
 import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
 import type { Authenticate, Identity } from '#ingest/mqtt/identity.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { HeardDevices } from './heard-devices.ts'
 import { KnownIntermediates } from './known-intermediates.ts'
 
 /** What an edge needs to let in only devices that prove who they are [G-6]. */
@@ -18,6 +22,10 @@ export interface Identities {
   readonly authenticate: Authenticate
   readonly authorizeRequest: AuthorizeRequest
   readonly authorizeService: AuthorizeService
+  /** Tells the registry that this edge lives, and whom it heard of since the last time. Never rejects. */
+  readonly beat: (edge: Pick<Edge, 'forEachHeard'>) => Promise<void>
+  /** What this edge process held when it was last seen: it did not end in order. */
+  readonly lost: readonly IdentityId[]
   readonly onPresence: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
   close(): Promise<void>
 }
@@ -30,7 +38,8 @@ export async function openIdentities(
 ): Promise<Identities> {
   const { dataDir, postgresUrl, rules, devicesCachedMax } = controlSettings(settings)
   const directory = await openDirectory({ dataDir, postgresUrl, logger })
-  await directory.reset(edgeId, Date.now())
+  const lost = await directory.reset(edgeId, Date.now())
+  const heard = new HeardDevices(limits.heardDevicesMax)
   const authenticator = new Authenticator({ directory, rules, devicesCachedMax, metrics, logger })
   await authenticator.warm()
   const identityOf = (admission: Admission): Identity => {
@@ -58,21 +67,38 @@ export async function openIdentities(
       const id = { deviceId, moduleId }
       const attempt = { id, authorization, certificates: [], confidential }
       const admission = await authenticator.authenticateRequest(attempt)
-      if (admission.admitted) return
+      if (admission.admitted) {
+        heard.add(id, Date.now())
+        return
+      }
       throw toldToProven.has(admission.code)
         ? new PenstockError(admission.code, publicReason(admission))
         : refusalOf(admission.code)
     },
-    authorizeService: async (authorization) => {
+    authorizeService: async (authorization, confidential) => {
+      if (!confidential) throw refusalOf('AUTH_TRANSPORT_INSECURE')
       const token = parseSasToken(authorization)
       if (token === undefined) throw refusalOf('AUTH_CREDENTIALS_MISSING')
       const proof = provePolicy(token, 'ServiceConnect', ['api'], await directory.trust(), rules, Date.now())
       if (!('policy' in proof)) throw refusalOf(proof.code)
     },
+    lost,
+    beat: async (edge) => {
+      edge.forEachHeard(limits.edgeBeatMs, (id, atMs) => heard.add(id, atMs))
+      const records = heard.take()
+      try {
+        do await directory.beat(edgeId, records.splice(0, limits.beatRecordsMax))
+        while (records.length > 0)
+      } catch (error) {
+        logger.warn('the registry did not hear that this edge lives, and whom it heard of', { error })
+      }
+    },
     onPresence: (deviceId, moduleId, connected) =>
       directory.report([{ deviceId, moduleId, connected, edgeId, atMs: Date.now() }]),
     close: async () => {
       authenticator.close()
+      // Each end was told; what the registry could not take of so many at once must not count as lost at the next start.
+      await directory.reset(edgeId, Date.now()).catch(() => {})
       await directory.close()
     },
   }
@@ -86,7 +112,6 @@ function refusalOf(code: PenstockError['code']): PenstockError {
   if (code === 'AUTH_DIRECTORY_UNAVAILABLE')
     return new PenstockError(code, 'the registry does not answer; come back later')
   // Judged before any look-up, so it says nothing about devices, and whoever forgot TLS learns what to mend.
-  if (code === 'AUTH_TRANSPORT_INSECURE')
-    return new PenstockError('INGEST_NOT_AUTHORIZED', 'keys and tokens are taken over TLS only: use the TLS port')
+  if (code === 'AUTH_TRANSPORT_INSECURE') return new PenstockError('INGEST_NOT_AUTHORIZED', publicReason({ code }))
   return new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
 }

@@ -1,6 +1,6 @@
-import { isLoopbackBind } from '#ingest/mqtt/loopback.ts'
 import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { isLoopbackBind } from '#runtime/loopback.ts'
 import type { Settings } from '#schemas/settings.ts'
 
 const requestMsMax = 120_000

@@ -1,9 +1,16 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { type Quotas, RateExceeded, serviceAttempts } from '#ingest/quotas/quotas.ts'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { publicReason } from '#control/auth/admission.ts'
+import { clientAddressHeader } from '#control/rest/client-address.ts'
+import { faultAnswer } from '#control/rest/rest-errors.ts'
+import type { Quotas } from '#ingest/quotas/quotas.ts'
 import type { HttpRouter } from '#runtime/http.ts'
-import { type HttpAnswer, jsonAnswer, textAnswer } from '#runtime/http-answer.ts'
+import { type HttpAnswer, textAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { limitFailures } from './limit-failures.ts'
 
 const connectionsMax = 32
 const answerMsMax = 60_000
@@ -12,34 +19,39 @@ const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding', 'co
 /**
  * Passes every request that no other route takes to the control role, so that one port serves devices and services.
  * @param control address of the control role; `undefined`: there is none, and such a request is answered 404
+ * @param tls true if the server speaks TLS; without it credentials are passed on from this machine only: others have seen them
+ *   already, and would see the keys in the answer
  * @param quotas count requests that the control role refused for their credentials, and keep off who fails too often
  */
-export function passToControl(router: HttpRouter, control: () => string | undefined, quotas: Quotas): void {
-  const agent = new Agent({ keepAlive: true, maxSockets: connectionsMax })
-  router.route({
+export function passToControl(
+  router: HttpRouter,
+  control: () => string | undefined,
+  quotas: Quotas,
+  tls: boolean,
+): void {
+  const agentOptions = { keepAlive: true, maxSockets: connectionsMax }
+  const agents = { plain: new Agent(agentOptions), tls: new HttpsAgent(agentOptions) }
+  limitFailures(router, quotas, ({ remoteAddress }) => remoteAddress).route({
     method: 'ANY',
     pattern: '/*',
     bodyBytesMax: limits.httpBodyBytesMax,
-    admit: ({ remoteAddress }) => refusalOf(quotas, remoteAddress),
-    handle: async (request, body) => {
-      const controlUrl = control()
-      if (controlUrl === undefined) return textAnswer(404, 'nothing is served under this path\n')
-      const answer = await passed(agent, controlUrl, request, body)
-      if (answer.status === 401) quotas.attemptFailed(request.remoteAddress, serviceAttempts)
-      return answer
+    admit: (request) => (tls ? undefined : insecureAnswer(request)),
+    handle: (request, body) => {
+      const url = control()
+      if (url === undefined) return textAnswer(404, 'nothing is served under this path\n')
+      return passed(isTls(url) ? agents.tls : agents.plain, url, request, body)
     },
   })
 }
 
-function refusalOf(quotas: Quotas, remoteAddress: string): HttpAnswer | undefined {
-  try {
-    quotas.admitAttempt(remoteAddress, serviceAttempts)
-    return undefined
-  } catch (error) {
-    if (!(error instanceof RateExceeded)) throw error
-    const headers = { 'Retry-After': String(Math.ceil(error.retryAfterMs / 1000)) }
-    return jsonAnswer(429, { Message: `ErrorCode:ThrottlingException;${error.message}` }, headers)
-  }
+function isTls(url: string): boolean {
+  return url.startsWith('https:')
+}
+
+function insecureAnswer(request: HttpRequest): HttpAnswer | undefined {
+  if (request.header('authorization') === '' || isLoopbackAddress(request.remoteAddress)) return undefined
+  const code = 'AUTH_TRANSPORT_INSECURE'
+  return faultAnswer(new PenstockError(code, publicReason({ code })))
 }
 
 function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
@@ -48,7 +60,9 @@ function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Ui
       resolve(textAnswer(503, 'the control role does not answer\n', { 'Retry-After': '1' }))
     const query = request.queryText === '' ? '' : `?${request.queryText}`
     const headers = Object.fromEntries([...request.headers].filter(([name]) => !hopHeaders.has(name)))
-    const passing = httpRequest(
+    headers[clientAddressHeader] = request.remoteAddress
+    const send = isTls(controlUrl) ? httpsRequest : httpRequest
+    const passing = send(
       `${controlUrl}${request.path}${query}`,
       { agent, method: request.method, headers: { ...headers, 'content-length': body.length }, timeout: answerMsMax },
       (response) => read(response).then(resolve, unavailable),

@@ -2,11 +2,13 @@
  * What a role process and its supervisor say to each other over the IPC channel. A role also runs alone (`npx penstock edge`),
  * with nobody to talk to.
  *
- *   role → supervisor   ready {ports} · samples {metrics} · take-over {sessionId} · ask-status · first-device {command}
- *   supervisor → role   stop · take-over {sessionId} · status {ready, metrics} · control {url}
+ *   role → supervisor   ready {ports} · samples {metrics} · noisiest {report} · take-over {sessionId} · ask-status · ask-noisiest {count}
+ *                       · first-device {device}
+ *   supervisor → role   stop · take-over {sessionId} · status {ready, metrics} · noisiest {report of all} · control {url}
  *
  * A role whose supervisor disappears drains and ends: nothing is left behind.
  */
+import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
 
 export type RoleName = 'edge' | 'worker' | 'warehouse' | 'control'
@@ -15,7 +17,9 @@ export type FromRole =
   | { readonly kind: 'ready'; readonly ports: Readonly<Record<string, number>> }
   | { readonly kind: 'samples'; readonly samples: readonly MetricSample[] }
   | { readonly kind: 'take-over'; readonly sessionId: string }
+  | { readonly kind: 'noisiest'; readonly report: NoisiestReport }
   | { readonly kind: 'ask-status'; readonly askId: number }
+  | { readonly kind: 'ask-noisiest'; readonly askId: number; readonly countMax: number }
   | { readonly kind: 'first-device'; readonly device: FirstDevice }
 
 export type ToRole =
@@ -23,6 +27,7 @@ export type ToRole =
   | { readonly kind: 'take-over'; readonly sessionId: string }
   | { readonly kind: 'status'; readonly askId: number; readonly status: Status }
   | { readonly kind: 'control'; readonly url: string }
+  | { readonly kind: 'noisiest'; readonly askId: number; readonly report: NoisiestReport }
 
 /** What all processes together are like. */
 export interface Status {
@@ -31,11 +36,11 @@ export interface Status {
   readonly metrics: string
 }
 
-/** The device that a first start makes, shown once to the person who started it. */
+/** A device that is registered, for the person who started everything to try. */
 export interface FirstDevice {
   readonly deviceId: string
-  readonly key: string
-  readonly connectionString: string
+  /** Of the device that a first start makes; shown this once. */
+  readonly key: string | undefined
 }
 
 /** Exit code of a process that met a fatal expected fault: starting it again would not help. */
@@ -82,20 +87,43 @@ export function stopOnSignal(stop: (reason: string) => Promise<void>): void {
   if (!process.connected) once('supervisor gone')
 }
 
-const samplesDelayMs = 1000
+const reportDelayMs = 1000
+
+/** Tells the supervisor how this process is, now and every second. */
+export function reportEverySecond(reports: () => readonly FromRole[]): void {
+  if (!supervised) return
+  const report = (): void => {
+    for (const message of reports()) tellSupervisor(message)
+  }
+  report()
+  setInterval(report, reportDelayMs).unref()
+}
 
 /** Sends this process's metric samples to the supervisor, now and every second. */
 export function reportSamples(samples: () => readonly MetricSample[]): void {
-  if (!supervised) return
-  const report = (): void => tellSupervisor({ kind: 'samples', samples: samples() })
-  report()
-  setInterval(report, samplesDelayMs).unref()
+  reportEverySecond(() => [{ kind: 'samples', samples: samples() }])
 }
 
-const statusMsMax = 2_000
+const answerMsMax = 2_000
 
 /** Asks the supervisor what all processes together are like. Rejects if it does not answer. */
-export function askStatus(): Promise<Status> {
+export async function askStatus(): Promise<Status> {
+  const answer = await ask((askId) => ({ kind: 'ask-status', askId }), 'status')
+  return answer.status
+}
+
+/** Asks for the noisiest devices of all edge processes. Rejects if the supervisor does not answer. */
+export async function askNoisiest(countMax: number): Promise<NoisiestReport> {
+  const answer = await ask((askId) => ({ kind: 'ask-noisiest', askId, countMax }), 'noisiest')
+  return answer.report
+}
+
+type Answer<Kind> = Extract<ToRole, { readonly kind: Kind; readonly askId: number }>
+
+function ask<Kind extends 'status' | 'noisiest'>(
+  question: (askId: number) => FromRole,
+  kind: Kind,
+): Promise<Answer<Kind>> {
   const askId = nextAskId++
   return new Promise((resolve, reject) => {
     const end = (): void => {
@@ -103,17 +131,17 @@ export function askStatus(): Promise<Status> {
       process.off('message', hear)
     }
     const hear = (message: unknown): void => {
-      const heard = message as ToRole
-      if (heard.kind !== 'status' || heard.askId !== askId) return
+      const heard = message as Answer<Kind>
+      if (heard.kind !== kind || heard.askId !== askId) return
       end()
-      resolve(heard.status)
+      resolve(heard)
     }
     const timer = setTimeout(() => {
       end()
       reject(new Error('the supervisor does not answer'))
-    }, statusMsMax)
+    }, answerMsMax)
     process.on('message', hear)
-    tellSupervisor({ kind: 'ask-status', askId })
+    tellSupervisor(question(askId))
   })
 }
 

@@ -1,6 +1,6 @@
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tlsFilesOf } from '#infra/roles/edge-role.ts'
+import { tlsFilesOf } from '#infra/roles/tls-files.ts'
 import { requireLoopback } from '#ingest/edge.ts'
 import { readTlsSecrets } from '#ingest/mqtt/tls-secrets.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'

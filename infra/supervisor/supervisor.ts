@@ -8,12 +8,14 @@
 
 import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
 import type { FirstDevice, Status } from '#infra/roles/role-process.ts'
+import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { checkBeforeStart, portsFree } from './before-start.ts'
+import { mergedNoisiest } from './merge-noisiest.ts'
 import { StatusLine } from './status-line.ts'
 import { portSettings, type SupervisedOptions, SupervisedProcess } from './supervised-process.ts'
 import { welcome, welcomeDevice } from './welcome.ts'
@@ -39,6 +41,7 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   process.on('SIGINT', () => stopped(0))
 
   const processes: SupervisedProcess[] = []
+  const noisiest = new Map<SupervisedProcess, NoisiestReport>()
   const add = (
     role: SupervisedOptions['role'],
     index: number,
@@ -57,13 +60,24 @@ export async function runSupervisor(settings: Settings): Promise<number> {
           case 'ask-status':
             child.tell({ kind: 'status', askId: message.askId, status: statusOfAll() })
             return
+          case 'noisiest':
+            noisiest.set(child, message.report)
+            return
+          case 'ask-noisiest': {
+            const report = mergedNoisiest([...noisiest.values()], message.countMax)
+            child.tell({ kind: 'noisiest', askId: message.askId, report })
+            return
+          }
           case 'first-device':
             firstDevice = message.device
             return
         }
       },
       onReady: () => tellControl(),
-      onRestart: () => metrics.series('penstock_process_restarts_total', { role }).add(1),
+      onRestart: () => {
+        noisiest.delete(child)
+        metrics.series('penstock_process_restarts_total', { role }).add(1)
+      },
       onFatal: () => stopped(1),
     })
     processes.push(child)
@@ -121,7 +135,7 @@ export async function runSupervisor(settings: Settings): Promise<number> {
     if (required) return
     // Where nobody needs an identity nothing waits for the registry.
     await startControl()
-    if (firstDevice !== undefined) process.stdout.write(welcomeDevice(ports, firstDevice))
+    process.stdout.write(welcomeDevice(settings, ports, firstDevice))
   }
   const status = new StatusLine(() => ({ samples: samples().flat() }), logger)
   const outcome = await Promise.race([stopAsked, start().then(() => undefined)])

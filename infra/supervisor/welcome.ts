@@ -1,3 +1,5 @@
+import { deviceHostName, formatConnectionString } from '#control/auth/connection-string.ts'
+import { controlSettings } from '#control/control-settings.ts'
 import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
 import type { FirstDevice } from '#infra/roles/role-process.ts'
 import type { Settings } from '#schemas/settings.ts'
@@ -30,14 +32,19 @@ export function welcome(
         : `Kafka at ${settings.kafkaBrokers}`,
     ],
   ]
+  const deviceId = required ? registeredId(firstDevice) : 'thermostat-1'
+  const send =
+    deviceId === undefined
+      ? 'npx penstock devices create <id>     says what it needs to connect'
+      : sendCommand(ports, deviceId, required ? (firstDevice?.key ?? '<its key>') : undefined)
   return `
   Penstock is ready.
 
 ${rows.map(([name, text]) => `    ${name.padEnd(12)} ${text}`).join('\n')}
-${firstDevice ? welcomeDevice(ports, firstDevice) : ''}
+${welcomeDevice(settings, ports, firstDevice)}
   Send a message as a device, and read it back:
 
-    ${sendCommand(ports, firstDevice?.deviceId ?? 'thermostat-1', firstDevice?.key ?? (required ? '<its key>' : undefined))}
+    ${send}
 
     curl ${clickhouse} --data 'SELECT device_id, enqueued_at, body FROM penstock.telemetry ORDER BY enqueued_at DESC LIMIT 5'
 
@@ -48,15 +55,19 @@ ${firstDevice ? welcomeDevice(ports, firstDevice) : ''}
 `
 }
 
-/** Shown once, to whoever started Penstock for the first time. */
+/** Shown once, to whoever started Penstock for the first time; empty later, when the key is not known here. */
 export function welcomeDevice(
+  settings: Settings,
   ports: Readonly<Record<string, number>>,
-  { deviceId, key, connectionString }: FirstDevice,
+  device: FirstDevice | undefined,
 ): string {
+  if (device?.key === undefined) return ''
+  const { deviceId, key } = device
+  const hostName = deviceHostName(controlSettings(settings).hostName, ports.mqtts)
   return `
   A first device was made. Its connection string, and how to send as it:
 
-    ${connectionString}
+    ${formatConnectionString({ hostName, deviceId, sharedAccessKey: key })}
 
     ${sendCommand(ports, deviceId, key)}
 
@@ -67,4 +78,9 @@ function sendCommand(ports: Readonly<Record<string, number>>, deviceId: string, 
   const port = ports.mqtt === 1883 ? '' : ` -p ${ports.mqtt}`
   const credentials = key === undefined ? '' : ` -u ${deviceId} -P '${key}'`
   return `mosquitto_pub${port} -q 1 -i ${deviceId}${credentials} -t devices/${deviceId}/messages/events/ -m '{"temperature":21.5}'`
+}
+
+/** Only an id that a shell takes as it stands: the line is there to be copied, and whoever registers devices may choose any. */
+function registeredId(device: FirstDevice | undefined): string | undefined {
+  return device && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(device.deviceId) ? device.deviceId : undefined
 }

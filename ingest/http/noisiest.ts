@@ -1,49 +1,65 @@
-import { isLoopbackAddress } from '#ingest/mqtt/loopback.ts'
+import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import { type Quotas, serviceAttempts } from '#ingest/quotas/quotas.ts'
 import type { HttpRouter } from '#runtime/http.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 
 /** Decides whether a service may look. @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE */
-export type AuthorizeService = (authorization: string) => Promise<void>
+export type AuthorizeService = (authorization: string, confidential: boolean) => Promise<void>
 
-const countMax = 50
+/** Gives the report of all edge processes. */
+export type NoisiestOfAll = (countMax: number) => NoisiestReport | Promise<NoisiestReport>
+
+/** Devices in one answer. */
+export const noisiestCountMax = 50
 const countDefault = 10
 
 /**
- * `GET /api/noisiest?top=n`: the devices that sent most messages and most bytes to this edge process in the last minute. Each
- * process knows its own; a request reaches one of them.
+ * `GET /api/noisiest?top=n`: the devices that sent most messages and most bytes in the last minute.
  * @param authorize `undefined`: whoever is on this machine may look
  */
-export function routeNoisiest(router: HttpRouter, quotas: Quotas, authorize: AuthorizeService | undefined): void {
+export function routeNoisiest(
+  router: HttpRouter,
+  quotas: Quotas,
+  ofAll: NoisiestOfAll,
+  authorize: AuthorizeService | undefined,
+  tls: boolean,
+): void {
   router.route({
     method: 'GET',
     pattern: '/api/noisiest',
     handle: async (request) => {
       try {
-        await admit(request, quotas, authorize)
+        await admit(request, quotas, authorize, tls)
       } catch (error) {
         return refusal(error)
       }
       const asked = Number(request.query('top') ?? countDefault)
-      const count = Number.isInteger(asked) && asked > 0 ? Math.min(asked, countMax) : countDefault
-      const { fromMs, toMs, byMessages, byBytes } = quotas.noisiest.report(count)
+      const count = Number.isInteger(asked) && asked > 0 ? Math.min(asked, noisiestCountMax) : countDefault
+      const { fromMs, toMs, byMessages, byBytes } = await ofAll(count)
       const from = new Date(fromMs).toISOString()
       return jsonAnswer(200, { from, to: new Date(toMs).toISOString(), byMessages, byBytes })
     },
   })
 }
 
-async function admit(request: HttpRequest, quotas: Quotas, authorize: AuthorizeService | undefined): Promise<void> {
+async function admit(
+  request: HttpRequest,
+  quotas: Quotas,
+  authorize: AuthorizeService | undefined,
+  tls: boolean,
+): Promise<void> {
   const { remoteAddress } = request
+  const local = isLoopbackAddress(remoteAddress)
   if (authorize === undefined) {
-    if (!isLoopbackAddress(remoteAddress)) throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+    if (!local) throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
     return
   }
   quotas.admitAttempt(remoteAddress, serviceAttempts)
   try {
-    await authorize(request.header('authorization'))
+    await authorize(request.header('authorization'), tls || local)
   } catch (error) {
     if (isPenstockError(error, 'INGEST_NOT_AUTHORIZED')) quotas.attemptFailed(remoteAddress, serviceAttempts)
     throw error

@@ -23,7 +23,7 @@ import {
 import { answerControlPacket } from './control-packets.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
 import { frameBytesOf } from './frame.ts'
-import type { Identity } from './identity.ts'
+import { type Identity, sessionIdOf } from './identity.ts'
 import {
   disconnectPacket,
   type ProtocolVersion,
@@ -88,6 +88,11 @@ export class Connection implements BatchOwner {
 
   get moduleId(): string | undefined {
     return this.#moduleId
+  }
+
+  /** Since anything was heard; whole seconds. */
+  get silentSeconds(): number {
+    return this.#edge.seconds - this.#heardAtSeconds
   }
 
   /** Bytes as they came from the network; valid during the call only. Never throws. HOT: per chunk. */
@@ -440,8 +445,4 @@ function faultOf(error: unknown): PenstockError {
   return error instanceof PenstockError
     ? error
     : new PenstockError('INGEST_PROTOCOL_ERROR', String(error), { cause: error })
-}
-
-function sessionIdOf({ deviceId, moduleId }: Identity): string | undefined {
-  return deviceId === undefined || moduleId === undefined ? deviceId : `${deviceId}/${moduleId}`
 }

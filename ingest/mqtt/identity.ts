@@ -36,3 +36,8 @@ export const trustClientId: Authenticate = ({ clientId }) => {
   if (slash < 0) return { deviceId: clientId, moduleId: undefined, expiresAtMs: undefined }
   return { deviceId: clientId.slice(0, slash), moduleId: clientId.slice(slash + 1), expiresAtMs: undefined }
 }
+
+/** One connection a device, and one a module of it; `undefined`: a client without an id. */
+export function sessionIdOf({ deviceId, moduleId }: Identity): string | undefined {
+  return deviceId === undefined || moduleId === undefined ? deviceId : `${deviceId}/${moduleId}`
+}

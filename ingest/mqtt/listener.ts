@@ -1,10 +1,10 @@
 import type { X509Certificate } from 'node:crypto'
 import { type AddressInfo, createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { Connection } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
-import { isLoopbackAddress } from './loopback.ts'
 import { admitSocket, socketsMax } from './socket-gate.ts'
 import { readTlsSecrets, type TlsFiles, watchTlsFiles } from './tls-secrets.ts'
 

@@ -1,10 +1,10 @@
 import type { HttpRouter } from '#runtime/http.ts'
 import { type ByteSocket, routeByteSocket } from '#runtime/http-socket.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { Connection } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
-import { isLoopbackAddress } from './loopback.ts'
 import { admitSocket } from './socket-gate.ts'
 
 /** The hub's path, and the one that most MQTT clients take by default. */

@@ -9,6 +9,13 @@ export interface NoisyDevice {
   readonly error: number
 }
 
+export interface NoisiestReport {
+  readonly fromMs: number
+  readonly toMs: number
+  readonly byMessages: readonly NoisyDevice[]
+  readonly byBytes: readonly NoisyDevice[]
+}
+
 interface Window {
   readonly fromMs: number
   readonly messages: SpaceSaving
@@ -37,12 +44,7 @@ export class Noisiest {
   }
 
   /** The heaviest of the last whole minute, or of the present one while there is none before it. */
-  report(countMax: number): {
-    readonly fromMs: number
-    readonly toMs: number
-    readonly byMessages: readonly NoisyDevice[]
-    readonly byBytes: readonly NoisyDevice[]
-  } {
+  report(countMax: number): NoisiestReport {
     this.#turn()
     const { fromMs, messages, bytes } = this.#before
     return {

@@ -1,0 +1,81 @@
+/** The control role alone, as `npx penstock control` runs it. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { makeCertificate } from '#control/auth/certificate-maker.ts'
+import { readOwnerKey } from '#control/auth/policies.ts'
+import { createSasToken } from '#control/auth/sas-token.ts'
+
+const script = fileURLToPath(new URL('../penstock.ts', import.meta.url))
+const failuresMax = 3
+let dataDir = ''
+let ca = ''
+beforeAll(() => {
+  dataDir = mkdtempSync(join(tmpdir(), 'penstock-control-role-'))
+  const times = { notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + 3_600_000 }
+  const made = makeCertificate({ commonName: 'localhost', hosts: ['localhost', '127.0.0.1'], use: 'server', ...times })
+  ca = made.certificatePem
+  writeFileSync(join(dataDir, 'server.pem'), made.certificatePem)
+  writeFileSync(join(dataDir, 'server.key'), made.privateKeyPem, { mode: 0o600 })
+})
+afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
+
+function runControl(environment: Record<string, string>) {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('PENSTOCK_'))
+  const settings = {
+    PENSTOCK_DATA_DIR: join(dataDir, 'data'),
+    PENSTOCK_HTTP_PORT: '0',
+    PENSTOCK_HTTPS_PORT: '0',
+    PENSTOCK_EVENTS: 'never',
+    PENSTOCK_DEVICE_FAILURES_PER_MINUTE: String(failuresMax),
+  }
+  const child = spawn(process.execPath, [script, 'control'], {
+    env: { ...Object.fromEntries(inherited), ...settings, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const run = { child, output: '' }
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => (run.output += bytes))
+  return run
+}
+
+function ask(port: number, authorization: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      `https://localhost:${port}/devices`,
+      { ca, headers: { Authorization: authorization } },
+      (response) => {
+        response.resume()
+        resolve(response.statusCode)
+      },
+    )
+    asked.on('error', reject)
+    asked.end()
+  })
+}
+
+test('the control role alone speaks TLS, and keeps off whoever fails too often', { timeout: 60_000 }, async () => {
+  const run = runControl({
+    PENSTOCK_TLS_CERT: join(dataDir, 'server.pem'),
+    PENSTOCK_TLS_KEY: join(dataDir, 'server.key'),
+  })
+  const portOf = () => Number(/serving the registry .*https=(\d+)/.exec(run.output)?.[1] ?? 0)
+  await expect.poll(portOf, { timeout: 40_000 }).toBeGreaterThan(0)
+  const key = readOwnerKey(join(dataDir, 'data')) ?? ''
+  const token = (policyName: string) =>
+    createSasToken({ scope: 'localhost', key, policyName, expiresAtMs: Date.now() + 60_000 })
+  expect(await ask(portOf(), token('iothubowner'))).toBe(200)
+  for (let failures = 0; failures < failuresMax; failures++) expect(await ask(portOf(), token('service'))).toBe(401)
+  expect(await ask(portOf(), token('iothubowner'))).toBe(429)
+})
+
+test('the control role does not listen beyond loopback without TLS, and says why', { timeout: 60_000 }, async () => {
+  const run = runControl({ PENSTOCK_BIND: '0.0.0.0' })
+  expect(await once(run.child, 'close')).toEqual([3, null])
+  expect(run.output).toMatch(/PENSTOCK_BIND=0\.0\.0\.0: .*PENSTOCK_TLS_CERT/)
+})
