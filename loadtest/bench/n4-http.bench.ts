@@ -4,11 +4,10 @@
  */
 import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { cpuSecondsOf } from '../process-cpu.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { startPenstock } from './targets.ts'
+import { freePort, startPenstock } from './targets.ts'
 
 /** What is used of autocannon, which has no types of its own. */
 type Autocannon = (options: object) => Promise<{
@@ -119,16 +118,6 @@ async function untilAnswered(port: number): Promise<void> {
     signal.throwIfAborted()
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }
 
 /** The generator keeps to its own CPU. */

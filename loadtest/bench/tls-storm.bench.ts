@@ -1,0 +1,97 @@
+/**
+ * A handshake storm: every device reconnects over TLS at once. Connections accepted a second, with full handshakes and with
+ * resumed sessions, and what it does to the PUBACKs of devices that are established.
+ */
+import { execFile, execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { loadDefaults } from '../options.ts'
+import { runLoad } from '../run-load.ts'
+import { BenchRecord, benchArguments } from './bench-record.ts'
+import { freePort, startPenstock } from './targets.ts'
+
+const run = promisify(execFile)
+const targetCpu = '0'
+const generatorCpu = '1'
+const atOnce = 500
+const established = { connections: 50, rate: 500 }
+
+async function bench(): Promise<void> {
+  const args = benchArguments({ rounds: 3, seconds: 8 })
+  const record = new BenchRecord('tls-storm', 'A storm of TLS handshakes')
+  const folder = mkdtempSync(join(tmpdir(), 'penstock-storm-'))
+  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+  execFileSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', cert, '-days', '2', ...subject])
+  for (let round = 0; round < args.rounds; round++) {
+    const [mqtts, https] = [await freePort(), await freePort()]
+    const environment = {
+      PENSTOCK_TLS_CERT: cert,
+      PENSTOCK_TLS_KEY: key,
+      PENSTOCK_MQTTS_PORT: String(mqtts),
+      PENSTOCK_HTTPS_PORT: String(https),
+    }
+    const target = await startPenstock('edge', { cpuList: targetCpu, environment })
+    const url = `mqtts://127.0.0.1:${mqtts}`
+    const load = {
+      ...loadDefaults,
+      ...established,
+      url,
+      isTlsUnverified: true,
+      cpuList: generatorCpu,
+      seconds: args.seconds,
+    }
+    try {
+      for (const kind of ['no storm', 'full', 'resumed'] as const) {
+        const storm = kind === 'no storm' ? undefined : stormOf(mqtts, args.seconds, kind)
+        const { latency, warnings } = await runLoad({ ...load, run: `storm${round}${kind.replace(' ', '')}` })
+        record.add(`${kind}: PUBACK p50 of established devices, ms`, latency.acknowledged.summary.p50Ms)
+        record.add(`${kind}: PUBACK p99 of established devices, ms`, latency.acknowledged.summary.p99Ms)
+        const outcome = await storm
+        if (outcome === undefined) continue
+        record.add(`${kind}: connections accepted a second`, outcome.perSecond)
+        if (outcome.failed > 0) record.note(`${kind}: ${outcome.failed} connections failed.`)
+        for (const warning of warnings) record.note(`${kind}: ${warning}.`)
+      }
+    } finally {
+      await target.stop()
+    }
+  }
+  rmSync(folder, { recursive: true, force: true })
+  const median = (figure: string) => record.median(figure).toFixed(0)
+  record.finish(
+    `**${median('full: connections accepted a second')} full and ${median('resumed: connections accepted a second')} resumed TLS connections a second on one core, CONNECT and CONNACK included; ` +
+      `established devices' PUBACK p99 ${median('no storm: PUBACK p99 of established devices, ms')} ms without a storm, ${median('full: PUBACK p99 of established devices, ms')} and ${median('resumed: PUBACK p99 of established devices, ms')} ms in it.**`,
+    `TLS 1.3, ECDSA P-256; ${atOnce} devices reconnect without end, ${established.connections} others send ${established.rate} messages/s in all at QoS 1; target on CPU ${targetCpu}, ` +
+      `both kinds of devices on CPU ${generatorCpu}.`,
+    args,
+  )
+}
+
+async function stormOf(
+  port: number,
+  seconds: number,
+  kind: 'full' | 'resumed',
+): Promise<{ perSecond: number; failed: number }> {
+  const script = join(import.meta.dirname, 'tls-clients.ts')
+  // Below the established devices' generator, which shares the CPU and must keep its schedule.
+  const line = [
+    '-n',
+    '19',
+    'taskset',
+    '-c',
+    generatorCpu,
+    process.execPath,
+    script,
+    String(port),
+    String(seconds),
+    String(atOnce),
+    kind,
+  ]
+  return JSON.parse((await run('nice', line)).stdout)
+}
+
+if (import.meta.main) await bench()
