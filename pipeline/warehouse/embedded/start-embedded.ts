@@ -51,7 +51,7 @@ const waitingMax = 1_000
 
 /**
  * Opens the engine in this process and answers ClickHouse's HTTP protocol with it.
- * @throws DEPENDENCY_MISSING, PORT_UNAVAILABLE
+ * @throws DEPENDENCY_MISSING, PORT_UNAVAILABLE, WAREHOUSE_LOCKED, WAREHOUSE_ENGINE_FAILED
  */
 export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions): Promise<EmbeddedWarehouse> {
   const dataDir = resolve(options.dataDir)
@@ -63,11 +63,12 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     )
   const spoolDir = join(dataDir, 'spool')
   mkdirSync(join(dataDir, 'engine'), { recursive: true })
-  rmSync(spoolDir, { recursive: true, force: true })
-  mkdirSync(spoolDir, { mode: 0o700 })
   process.env.UV_THREADPOOL_SIZE ??= String(engineThreads)
   await roomOn(dataDir, options.logger)
   const engine = await Engine.open(join(dataDir, 'engine'))
+  // Only whoever has the engine open owns the spool: before, its files may be those of a process that serves from them.
+  rmSync(spoolDir, { recursive: true, force: true })
+  mkdirSync(spoolDir, { mode: 0o700 })
   const threads = poolThreads(options.logger)
   const insertCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
   const ownerCount = insertCount
