@@ -29,10 +29,15 @@ export interface QueryContext {
   readonly timezone: string
   readonly displayName: string
   readonly spoolDir: string
+  /**
+   * The pipeline's statements have places that nobody else takes, since delivery stands still while they wait. Its client is known
+   * by its User-Agent: a person at `curl` can't take these places by accident, and `default` could stop the engine anyway.
+   */
   readonly slots: {
-    readonly inserts: Slots
-    /** Queries and commands of `default`: the pipeline's own must not wait behind analysts. */
-    readonly owner: Slots
+    readonly pipelineInserts: Slots
+    readonly pipelineQuestions: Slots
+    /** Of `default`, for instance to stop what fills the places of analysts. */
+    readonly operators: Slots
     readonly analysts: Slots
   }
   readonly fifos: ResultFifos
@@ -166,8 +171,7 @@ async function withConnection(
   reply: Reply,
   use: (connection: EngineConnection) => Promise<void>,
 ): Promise<void> {
-  const { inserts, owner, analysts } = context.slots
-  const slots = kind === 'insert' ? inserts : query.user === 'readonly' ? analysts : owner
+  const slots = slotsFor(context.slots, query, kind)
   await slots.take()
   let connection: EngineConnection | undefined
   let ended = false
@@ -200,6 +204,12 @@ async function withConnection(
     connection?.close()
     slots.give()
   }
+}
+
+function slotsFor(slots: QueryContext['slots'], query: QueryRequest, kind: Statement['kind']): Slots {
+  if (query.user === 'readonly') return slots.analysts
+  if (!query.isPipeline) return slots.operators
+  return kind === 'insert' ? slots.pipelineInserts : slots.pipelineQuestions
 }
 
 /** Commands that a nearly full disk does not keep from running. */

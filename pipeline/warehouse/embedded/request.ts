@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { pipelineApplication } from '../warehouse.ts'
 import { assertFormatName, EngineError } from './engine-error.ts'
 
 /** What the URL and the headers of a request say, sorted. */
@@ -8,6 +9,8 @@ export interface QueryRequest {
   readonly isGet: boolean
   readonly user: string
   readonly password: string
+  /** Sent by Penstock's own client. */
+  readonly isPipeline: boolean
   readonly database: string | undefined
   readonly queryId: string | undefined
   readonly defaultFormat: string | undefined
@@ -65,6 +68,7 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     query: take('query') ?? '',
     isGet: request.method === 'GET' || request.method === 'HEAD',
     ...credentials,
+    isPipeline: headerText(request, 'user-agent')?.startsWith(`${pipelineApplication} `) ?? false,
     database: take('database') ?? headerText(request, 'x-clickhouse-database'),
     queryId: take('query_id') || undefined,
     defaultFormat: take('default_format') ?? headerText(request, 'x-clickhouse-format'),

@@ -70,10 +70,9 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   rmSync(spoolDir, { recursive: true, force: true })
   mkdirSync(spoolDir, { mode: 0o700 })
   const threads = poolThreads(options.logger)
-  const insertCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
-  const ownerCount = insertCount
+  const ownCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
   // Room stays for compression and for stopping queries; and the more queries run at once, the less is left for inserts.
-  const analystCount = Math.max(1, Math.min(threads - insertCount - ownerCount - 4, 4 * availableParallelism()))
+  const analystCount = Math.max(1, Math.min(threads - 3 * ownCount - 4, 4 * availableParallelism()))
   const facts = await engineFacts(engine)
   const context: QueryContext = {
     engine,
@@ -81,11 +80,12 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     displayName: hostname(),
     spoolDir,
     slots: {
-      inserts: new Slots(insertCount, waitingMax),
-      owner: new Slots(ownerCount, waitingMax),
+      pipelineInserts: new Slots(ownCount, waitingMax),
+      pipelineQuestions: new Slots(ownCount, waitingMax),
+      operators: new Slots(ownCount, waitingMax),
       analysts: new Slots(analystCount, waitingMax),
     },
-    fifos: new ResultFifos(spoolDir, ownerCount + analystCount),
+    fifos: new ResultFifos(spoolDir, 2 * ownCount + analystCount),
     disk: new DiskWatch({
       freeBytes: () => freeBytesOf(dataDir),
       clock: systemClock,
