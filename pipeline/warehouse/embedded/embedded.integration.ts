@@ -403,15 +403,23 @@ describe('@clickhouse/client', () => {
     })
   })
 
-  it('sees an error in the middle of a stream', async () => {
-    const rows = await client.query({
-      query: 'SELECT number, throwIf(number = 3000000) FROM system.numbers',
+  it.each([false, true])('sees an error in the middle of a stream, compressed: %s', async (response) => {
+    const reader = createClient({
+      url,
+      username: 'default',
+      password: 'w',
+      compression: { response },
+      log: { level: ClickHouseLogLevel.OFF },
+    })
+    const rows = await reader.query({
+      query: 'SELECT number, throwIf(number = 300000) FROM system.numbers',
       format: 'JSONEachRow',
     })
     const all = async () => {
       for await (const _ of rows.stream());
     }
-    await expect(all()).rejects.toThrow()
+    await expect(all()).rejects.toMatchObject({ code: '395', type: 'FUNCTION_THROW_IF_VALUE_IS_NON_ZERO' })
+    await reader.close()
   })
 })
 

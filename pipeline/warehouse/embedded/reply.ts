@@ -1,13 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { PassThrough, type Transform } from 'node:stream'
-import { createBrotliCompress, createDeflate, createGzip, createZstdCompress } from 'node:zlib'
+import type { Transform } from 'node:stream'
 import type { EngineResult } from './engine.ts'
 import { type EngineError, engineErrorFrom, exceptionText, httpStatusOf } from './engine-error.ts'
+import { replyEncodingFor } from './reply-encoding.ts'
 import type { QueryRequest } from './request.ts'
 
 /** Bytes of a result that are held back before the head is sent, so that an early error still has its own status. */
 const heldBytesMax = 256 * 1024
+
+/**
+ * A client that knows the block of exception leaves when it has read it; one that is cut off earlier may throw away what it has
+ * not decompressed yet, the exception included.
+ */
+const leaveDelayMs = 5_000
 
 /** The response to one statement: head, result and error in the order ClickHouse sends them. */
 export class Reply {
@@ -45,7 +51,11 @@ export class Reply {
     this.#response.setHeader('X-ClickHouse-Exception-Tag', this.#exceptionTag)
     this.#response.setHeader('X-ClickHouse-Query-Id', queryId)
     this.#response.setHeader('X-ClickHouse-Timezone', this.#server.timezone)
-    if (query.enableHttpCompression) this.#encoder = encoderFor(this.#request, this.#response)
+    const encoding = query.enableHttpCompression
+      ? replyEncodingFor(String(this.#request.headers['accept-encoding'] ?? ''))
+      : undefined
+    if (encoding) this.#response.setHeader('Content-Encoding', encoding.name)
+    this.#encoder = encoding?.encoder
   }
 
   /** Called once if the client goes away before the response is whole. */
@@ -173,26 +183,20 @@ export class Reply {
   #abort(error: EngineError): void {
     const text = exceptionText(error, this.#server.version)
     const tag = this.#exceptionTag
+    const end = (): void => {
+      const timer = setTimeout(() => this.#response.socket?.end(), leaveDelayMs)
+      this.#response.once('close', () => clearTimeout(timer))
+    }
     const block = `\r\n__exception__\r\n${tag}\r\n${text}${Buffer.byteLength(text)} ${tag}\r\n__exception__\r\n`
-    if (this.#encoder) this.#response.destroy()
-    else this.#response.write(block, () => this.#response.socket?.end())
+    if (!this.#encoder) {
+      this.#response.write(block, end)
+      return
+    }
+    // The compressed stream is whole, the response is not.
+    this.#encoder.unpipe(this.#response)
+    this.#encoder.pipe(this.#response, { end: false })
+    this.#encoder.once('end', end).end(block)
   }
-}
-
-function encoderFor(request: IncomingMessage, response: ServerResponse): Transform | undefined {
-  const accepted = String(request.headers['accept-encoding'] ?? '')
-  const encoders: Readonly<Record<string, () => Transform>> = {
-    zstd: createZstdCompress,
-    br: createBrotliCompress,
-    gzip: createGzip,
-    deflate: createDeflate,
-  }
-  for (const name of ['gzip', 'zstd', 'br', 'deflate']) {
-    if (!new RegExp(`\\b${name}\\b`).test(accepted)) continue
-    response.setHeader('Content-Encoding', name)
-    return encoders[name]?.() ?? new PassThrough()
-  }
-  return undefined
 }
 
 function contentTypeOf(format: string): string {

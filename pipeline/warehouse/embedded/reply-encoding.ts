@@ -1,0 +1,24 @@
+import type { Transform } from 'node:stream'
+import { constants, createBrotliCompress, createDeflate, createGzip, createZstdCompress } from 'node:zlib'
+
+/** Node presets 11, at which a core compresses a megabyte a second. */
+const brotliQuality = 3
+
+/** Content encodings of responses, in the order in which they are preferred. */
+const encoders: ReadonlyMap<string, () => Transform> = new Map([
+  ['gzip', () => createGzip()],
+  ['zstd', () => createZstdCompress()],
+  ['br', () => createBrotliCompress({ params: { [constants.BROTLI_PARAM_QUALITY]: brotliQuality } })],
+  ['deflate', () => createDeflate()],
+])
+
+/** The encoding to answer with, by the request's Accept-Encoding [RFC 9110, 12.5.3]; `undefined` to answer as it is. */
+export function replyEncodingFor(accepted: string): { readonly name: string; readonly encoder: Transform } | undefined {
+  const names = new Set<string>()
+  for (const item of accepted.toLowerCase().split(',')) {
+    const [name = '', ...parameters] = item.split(';').map((part) => part.trim())
+    if (!parameters.some((parameter) => /^q\s*=\s*0(\.0*)?$/.test(parameter))) names.add(name)
+  }
+  for (const [name, create] of encoders) if (names.has(name)) return { name, encoder: create() }
+  return undefined
+}
