@@ -272,12 +272,14 @@ describe('errors', () => {
 })
 
 describe('the protocol around statements', () => {
-  it('answers /ping and /replicas_status, HEAD, and 404 elsewhere', async () => {
+  it('answers /ping and /replicas_status, HEAD, OPTIONS, and 404 elsewhere', async () => {
     expect(await (await fetch(`${url}/ping`)).text()).toBe('Ok.\n')
     expect(await (await fetch(`${url}/replicas_status`)).text()).toBe('Ok.\n')
     expect((await fetch(`${url}/ping`, { method: 'HEAD' })).status).toBe(200)
     expect(await (await fetch(`${url}/`)).text()).toBe('Ok.\n')
     expect((await fetch(`${url}/nothing`)).status).toBe(404)
+    const options = await fetch(url, { method: 'OPTIONS' })
+    expect([options.status, options.headers.get('allow')]).toEqual([204, 'GET, HEAD, OPTIONS, POST'])
   })
 
   it('keeps the query id, refuses a second running one, and stops it by KILL QUERY', async () => {

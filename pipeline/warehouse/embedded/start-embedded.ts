@@ -166,8 +166,12 @@ function answered(request: IncomingMessage, response: ServerResponse, url: URL):
     return true
   }
   const { method, headers } = request
+  if (method === 'OPTIONS') {
+    response.writeHead(204, { Allow: 'GET, HEAD, OPTIONS, POST' }).end()
+    return true
+  }
   if (method !== 'GET' && method !== 'POST' && method !== 'HEAD')
-    return say(501, 'Only GET, HEAD and POST are served\n')
+    return say(501, 'Only GET, HEAD, OPTIONS and POST are served\n')
   // A page that a browser shows on this machine must not talk to the engine behind its reader's back.
   const isForeign = headers.origin !== undefined && headers.origin !== `http://${headers.host}`
   if (isForeign) return say(403, 'Requests of another origin are refused\n')
