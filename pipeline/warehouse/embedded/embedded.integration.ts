@@ -147,13 +147,16 @@ describe('inserts', () => {
     expect(await text("(7,'g',7)", { query: 'INSERT INTO u VALUES' })).toBe('')
     expect(await text('INSERT INTO u (a) SETTINGS max_threads = 1 FORMAT TSV\n8\n9\n')).toBe('')
     expect(await text('INSERT INTO u SELECT a + 10, b, c FROM u WHERE a = 1')).toBe('')
+    expect(await text("INSERT INTO u FORMAT Values (30,'v',0)")).toBe('')
+    const selected = await post("WITH 31 AS w INSERT INTO u SELECT w, 'w', 0")
+    expect(JSON.parse(selected.headers.get('x-clickhouse-summary') ?? '{}').written_rows).toBe('1')
     expect(
       await text("SELECT a, b, c FROM input('a Int64, b String, c Int64') FORMAT CSV\n20,h,0\n", {
         query: 'INSERT INTO u',
       }),
     ).toBe('')
     expect(await text('SELECT * FROM u ORDER BY a FORMAT CSV')).toBe(
-      '1,"x",3\n2,"y;--",5\n3,"d",6\n4,"q",8\n5,"e",1\n6,"f",2\n7,"g",7\n8,"d",16\n9,"d",18\n11,"x",3\n20,"h",0\n',
+      '1,"x",3\n2,"y;--",5\n3,"d",6\n4,"q",8\n5,"e",1\n6,"f",2\n7,"g",7\n8,"d",16\n9,"d",18\n11,"x",3\n20,"h",0\n30,"v",0\n31,"w",0\n',
     )
   })
 

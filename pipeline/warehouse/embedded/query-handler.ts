@@ -94,7 +94,12 @@ export async function handleQuery(
         break
       case 'command': {
         await withConnection(context, statement.kind, query, queryId, reply, async (connection) => {
-          const run = () => connection.run(statement.text, query.defaultFormat ?? 'TabSeparated')
+          // INSERT … SELECT, also behind WITH.
+          const inserts = isWord(statement.tokens[0], 'INSERT') || isWord(statement.tokens[0], 'WITH')
+          const run = () =>
+            inserts
+              ? connection.runInsert(statement.text)
+              : connection.run(statement.text, query.defaultFormat ?? 'TabSeparated')
           const result = await (makesRoom(statement.tokens) ? run() : context.disk.writing(run))
           await reply.whole(result.bytes, query.defaultFormat ?? 'TabSeparated', result)
         })

@@ -12,6 +12,17 @@ describe('an INSERT with rows behind it', () => {
   it.each([
     ['INSERT INTO t FORMAT CSV\n1,2\n', '1,2\n', "INSERT INTO t  FROM INFILE 'F' COMPRESSION 'none'  FORMAT CSV"],
     ['INSERT INTO t FORMAT CSV 1,2\n', '1,2\n', "INSERT INTO t  FROM INFILE 'F' COMPRESSION 'none'  FORMAT CSV"],
+    [
+      "INSERT INTO t FORMAT Values (78,'v')",
+      "(78,'v')",
+      "INSERT INTO t  FROM INFILE 'F' COMPRESSION 'none'  FORMAT Values",
+    ],
+    ['INSERT INTO format VALUES (1)', ' (1)', "INSERT INTO format  FROM INFILE 'F' COMPRESSION 'none'  FORMAT Values"],
+    [
+      'INSERT INTO db.format VALUES (1)',
+      ' (1)',
+      "INSERT INTO db.format  FROM INFILE 'F' COMPRESSION 'none'  FORMAT Values",
+    ],
     ['insert into t(a) values (1)', ' (1)', "insert into t(a)  FROM INFILE 'F' COMPRESSION 'none'  FORMAT Values"],
     [
       'INSERT INTO format FORMAT TSV\n\n \nx',
@@ -83,6 +94,17 @@ describe('a statement with a result', () => {
   ])('%j', (text, before, tail, format) => {
     expect(whole(text)).toMatchObject({ kind: 'read', text: before, tail, format })
   })
+})
+
+it.each([
+  ['WITH 1 AS a INSERT INTO t SELECT a', 'command'],
+  ['with x as (select 1) insert into t select * from x', 'command'],
+  ['WITH insert AS (SELECT 1) SELECT * FROM insert', 'read'],
+  ['WITH 1 AS a, insert AS (SELECT 1) SELECT insert FROM t', 'read'],
+  ['WITH 1 AS insert SELECT insert', 'read'],
+  ['WITH (SELECT 1) AS a SELECT a', 'read'],
+])('%j is a %s', (text, kind) => {
+  expect(whole(text).kind).toBe(kind)
 })
 
 it('a long statement in one-byte chunks is read in linear time and whole', async () => {
