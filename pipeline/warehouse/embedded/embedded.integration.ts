@@ -274,6 +274,24 @@ describe('errors', () => {
   })
 })
 
+describe('wait_end_of_query', () => {
+  const waiting = { wait_end_of_query: '1' }
+
+  it('gives a late error its own status, with nothing of the result', async () => {
+    const response = await post('SELECT number, throwIf(number = 300000) FROM system.numbers', waiting)
+    expect([response.status, response.headers.get('x-clickhouse-exception-code')]).toEqual([500, '395'])
+    expect(await response.text()).toMatch(/^Code: 395\. /)
+  })
+
+  it('counts in the head what the whole query read', async () => {
+    const response = await post('SELECT * FROM numbers(200000)', waiting)
+    expect(JSON.parse(response.headers.get('x-clickhouse-summary') ?? '{}').read_rows).toBe('200000')
+    expect((await response.text()).length).toBe(1_288_890)
+    const empty = await post('SELECT 1 WHERE 0', waiting)
+    expect([empty.status, await empty.text()]).toEqual([200, ''])
+  })
+})
+
 describe('the protocol around statements', () => {
   it('answers /ping and /replicas_status, HEAD, OPTIONS, and 404 elsewhere', async () => {
     expect(await (await fetch(`${url}/ping`)).text()).toBe('Ok.\n')

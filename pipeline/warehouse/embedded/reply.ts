@@ -80,7 +80,7 @@ export class Reply {
     let out: NodeJS.WritableStream | undefined
     try {
       for await (const chunk of source) {
-        if (this.gone) continue // read on, or the engine would write into a closed pipe until the query is stopped
+        if (this.gone || (out === undefined && this.#failure)) continue // read on, or the engine would write into a closed pipe until the query is stopped
         if (out === undefined) {
           held.push(chunk)
           heldBytes += chunk.length
@@ -110,10 +110,10 @@ export class Reply {
     this.#result = result
   }
 
-  /** Reports a fault; if a result has begun, `stream` sends it when the pipe is empty. */
+  /** Reports a fault, the first of which counts; if a result has begun, `stream` sends it when the pipe is empty. */
   fail(error: EngineError): void {
-    this.#failure = error
-    this.#error(error)
+    this.#failure ??= error
+    this.#error(this.#failure)
   }
 
   #head(format: string | undefined): void {

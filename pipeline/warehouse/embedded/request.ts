@@ -16,6 +16,8 @@ export interface QueryRequest {
   readonly defaultFormat: string | undefined
   readonly enableHttpCompression: boolean
   readonly sendProgress: boolean
+  /** The result is sent once it is whole, so that its status and head tell of every error. */
+  readonly waitEndOfQuery: boolean
   /** Protocol revision that the client reads the Native format at; 0 if it names none. */
   readonly clientRevision: number
   readonly settings: ReadonlyMap<string, string>
@@ -25,7 +27,6 @@ export interface QueryRequest {
 /** Parameters of the protocol that are no settings of the engine and need nothing done here. */
 const ignored = new Set([
   'quota_key',
-  'wait_end_of_query',
   'session_check',
   'session_timeout',
   'close_session',
@@ -37,7 +38,6 @@ const ignored = new Set([
   'http_zlib_compression_level',
   'add_http_cors_header',
   'cancel_http_readonly_queries_on_client_close',
-  'http_wait_end_of_query',
   'role',
 ])
 
@@ -64,6 +64,7 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
       "The embedded engine compresses by HTTP's own Content-Encoding and Accept-Encoding; compress=1 and decompress=1 are not offered",
     )
   }
+  const waits = flag('http_wait_end_of_query', false)
   const result = {
     query: take('query') ?? '',
     isGet: request.method === 'GET' || request.method === 'HEAD',
@@ -75,6 +76,7 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     enableHttpCompression: flag('enable_http_compression', true),
     clientRevision: Number(take('client_protocol_version') ?? 0) || 0,
     sendProgress: flag('send_progress_in_http_headers', false),
+    waitEndOfQuery: flag('wait_end_of_query', waits),
   }
   const settings = new Map<string, string>()
   const parameters = new Map<string, string>()
