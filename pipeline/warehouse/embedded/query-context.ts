@@ -2,6 +2,7 @@ import type { Logger } from '#runtime/logger.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { Engine } from './engine.ts'
 import type { ResultFifos } from './result-fifos.ts'
+import type { Sessions } from './sessions.ts'
 import type { Slots } from './slots.ts'
 import type { Statement } from './statement.ts'
 
@@ -23,6 +24,7 @@ export interface QueryContext {
     readonly operators: Slots
     readonly analysts: Slots
   }
+  readonly sessions: Sessions
   readonly fifos: ResultFifos
   readonly disk: DiskWatch
   /** Statements that are running or wait for a place, by query id. */

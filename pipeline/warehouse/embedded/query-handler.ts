@@ -12,7 +12,7 @@ import { type QueryRequest, queryRequestFrom } from './request.ts'
 import { RequestBody } from './request-body.ts'
 import { untilWhole } from './result-spool.ts'
 import type { SqlToken } from './sql-tokens.ts'
-import type { InsertStatement, ReadStatement } from './statement.ts'
+import type { CommandStatement, InsertStatement, ReadStatement, Statement } from './statement.ts'
 import { type StatementRun, withConnection } from './statement-connection.ts'
 
 const notStarted: Running = { kind: undefined, stop: undefined }
@@ -26,6 +26,7 @@ export async function handleQuery(
 ): Promise<void> {
   const reply = new Reply(context, request, response)
   let queryId: string | undefined
+  let give: (() => void) | undefined
   try {
     const query = queryRequestFrom(request, url)
     authenticate(context, query)
@@ -40,36 +41,52 @@ export async function handleQuery(
     reply.start(query, queryId)
     const body = new RequestBody(request, query.query)
     const statement = await body.statement()
-    if (query.user === 'readonly') {
-      if (statement.kind === 'insert') throw new EngineError(164, 'READONLY', 'Cannot execute query in readonly mode')
-      refuseUnlessReading(statement.tokens)
-    }
-    const run: StatementRun = { kind: statement.kind, query, queryId, reply }
-    switch (statement.kind) {
-      case 'insert':
-        await insert(context, run, body, statement)
-        break
-      case 'read':
-        await read(context, run, statement)
-        break
-      case 'command': {
-        await withConnection(context, run, async (connection) => {
-          // INSERT … SELECT, also behind WITH.
-          const inserts = isWord(statement.tokens[0], 'INSERT') || isWord(statement.tokens[0], 'WITH')
-          const begin = () =>
-            inserts
-              ? connection.runInsert(statement.text)
-              : connection.run(statement.text, query.defaultFormat ?? 'TabSeparated')
-          const result = await (makesRoom(statement.tokens) ? begin() : context.disk.writing(begin))
-          await reply.whole(result.bytes, query.defaultFormat ?? 'TabSeparated', result)
-        })
-      }
-    }
+    const taken =
+      query.session && (await context.sessions.take(query.user, query.session, () => response.writableEnded))
+    give = taken?.give
+    refuseWrites(query, statement)
+    // `readonly` may change nothing that a session keeps.
+    const session = query.user === 'readonly' ? undefined : taken?.session
+    await runStatement(context, { statement, query, queryId, session, reply }, body)
   } catch (error) {
     reply.fail(engineErrorFrom(error))
   } finally {
     if (queryId !== undefined) context.running.delete(queryId)
+    give?.()
   }
+}
+
+/** @throws EngineError READONLY for what only the handler, and not the engine, can refuse */
+function refuseWrites(query: QueryRequest, statement: Statement): void {
+  // A session's connection could not leave the engine's readonly mode again.
+  const isReadInSession = query.session && (query.isGet || /^[12]$/.test(query.settings.get('readonly') ?? ''))
+  if (query.user !== 'readonly' && !isReadInSession) return
+  if (statement.kind === 'insert') throw new EngineError(164, 'READONLY', 'Cannot execute query in readonly mode')
+  refuseUnlessReading(statement.tokens)
+}
+
+async function runStatement(context: QueryContext, run: StatementRun, body: RequestBody): Promise<void> {
+  const { statement } = run
+  switch (statement.kind) {
+    case 'insert':
+      return insert(context, run, body, statement)
+    case 'read':
+      return read(context, run, statement)
+    case 'command':
+      return command(context, run, statement)
+  }
+}
+
+async function command(context: QueryContext, run: StatementRun, statement: CommandStatement): Promise<void> {
+  const { text, tokens } = statement
+  const format = run.query.defaultFormat ?? 'TabSeparated'
+  // INSERT … SELECT, also behind WITH.
+  const isInsert = isWord(tokens[0], 'INSERT') || isWord(tokens[0], 'WITH')
+  await withConnection(context, run, async (connection) => {
+    const begin = () => (isInsert ? connection.runInsert(text) : connection.run(text, format))
+    const result = await (makesRoom(tokens) ? begin() : context.disk.writing(begin))
+    await run.reply.whole(result.bytes, format, result)
+  })
 }
 
 async function insert(

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { pipelineApplication } from '../warehouse.ts'
 import { assertFormatName, EngineError } from './engine-error.ts'
+import type { SessionRequest } from './sessions.ts'
 
 /** What the URL and the headers of a request say, sorted. */
 export interface QueryRequest {
@@ -11,6 +12,7 @@ export interface QueryRequest {
   readonly password: string
   /** Sent by Penstock's own client. */
   readonly isPipeline: boolean
+  readonly session: SessionRequest | undefined
   readonly database: string | undefined
   readonly queryId: string | undefined
   readonly defaultFormat: string | undefined
@@ -27,9 +29,6 @@ export interface QueryRequest {
 /** Parameters of the protocol that are no settings of the engine and need nothing done here. */
 const ignored = new Set([
   'quota_key',
-  'session_check',
-  'session_timeout',
-  'close_session',
   'stacktrace',
   'buffer_size',
   'http_response_buffer_size',
@@ -50,9 +49,6 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     return value
   }
   const credentials = credentialsFrom(request, take('user'), take('password'))
-  if (take('session_id')) {
-    throw new EngineError(344, 'SUPPORT_IS_DISABLED', 'Sessions over HTTP are not offered by the embedded engine')
-  }
   const flag = (name: string, preset: boolean): boolean => {
     const value = take(name)
     return value === undefined ? preset : value !== '0' && value.toLowerCase() !== 'false' && value !== ''
@@ -69,6 +65,7 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     query: take('query') ?? '',
     isGet: request.method === 'GET' || request.method === 'HEAD',
     ...credentials,
+    session: sessionFrom(take),
     isPipeline: headerText(request, 'user-agent')?.startsWith(`${pipelineApplication} `) ?? false,
     database: take('database') ?? headerText(request, 'x-clickhouse-database'),
     queryId: take('query_id') || undefined,
@@ -96,6 +93,27 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     }
   }
   return { ...result, settings, parameters }
+}
+
+const sessionTimeoutSecondsPreset = 60
+const sessionTimeoutSecondsMax = 3_600
+
+/** @param take returns a parameter of the URL and takes it away */
+function sessionFrom(take: (name: string) => string | undefined): SessionRequest | undefined {
+  const id = take('session_id')
+  const timeout = take('session_timeout') ?? String(sessionTimeoutSecondsPreset)
+  const mustExist = take('session_check') === '1'
+  const isLast = take('close_session') === '1'
+  if (!id) return undefined
+  if (!/^\d+$/.test(timeout))
+    throw new EngineError(374, 'INVALID_SESSION_TIMEOUT', `Invalid session timeout: '${timeout}'`)
+  if (Number(timeout) > sessionTimeoutSecondsMax)
+    throw new EngineError(
+      374,
+      'INVALID_SESSION_TIMEOUT',
+      `Session timeout '${timeout}' is larger than max_session_timeout: ${sessionTimeoutSecondsMax}`,
+    )
+  return { id, timeoutMs: Number(timeout) * 1_000, mustExist, isLast }
 }
 
 function credentialsFrom(request: IncomingMessage, urlUser: string | undefined, urlPassword: string | undefined) {

@@ -11,6 +11,7 @@ import { Engine } from './engine.ts'
 import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
 import { ResultFifos } from './result-fifos.ts'
+import { Sessions } from './sessions.ts'
 import { Slots } from './slots.ts'
 
 /*
@@ -86,6 +87,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       operators: new Slots(ownCount, waitingMax),
       analysts: new Slots(analystCount, waitingMax),
     },
+    sessions: new Sessions(systemClock),
     fifos: new ResultFifos(spoolDir, 2 * ownCount + analystCount),
     disk: new DiskWatch({
       freeBytes: () => freeBytesOf(dataDir),
@@ -131,6 +133,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       await Promise.allSettled([...open])
       server.closeAllConnections()
       await closed
+      context.sessions.close()
       await context.disk.close()
       engine.close()
     },
