@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { pipeline, type Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib'
 import { EngineError } from './engine-error.ts'
+import { lz4Decoded } from './lz4-frame.ts'
 import { type Statement, statementOf } from './statement.ts'
 
 /** Longest text of a statement without rows that follow it. */
@@ -63,7 +64,7 @@ export class RequestBody {
   }
 }
 
-function decoded(request: IncomingMessage): Readable {
+function decoded(request: IncomingMessage): AsyncIterable<Buffer> {
   const encoding = request.headers['content-encoding'] ?? 'identity'
   switch (encoding) {
     case 'identity':
@@ -78,6 +79,8 @@ function decoded(request: IncomingMessage): Readable {
       return through(request, createBrotliDecompress())
     case 'zstd':
       return through(request, createZstdDecompress())
+    case 'lz4':
+      return lz4Decoded(request)
     default:
       throw new EngineError(89, 'UNKNOWN_COMPRESSION_METHOD', `Unknown compression method '${encoding}'`)
   }
