@@ -6,6 +6,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
+import { blocksDecompressed, compressedBlock } from './compressed-blocks.ts'
 import { type EmbeddedWarehouse, startEmbeddedWarehouse } from './start-embedded.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'penstock-embedded-'))
@@ -354,6 +355,23 @@ describe('the protocol around statements', () => {
     const plain = await post('SELECT 1', { enable_http_compression: '0' }, { 'Accept-Encoding': 'gzip' })
     expect(plain.headers.get('content-encoding')).toBe(null)
     await plain.text()
+  })
+
+  it("speaks ClickHouse's own compression both ways, errors included", async () => {
+    const blocks = (response: Response) => blocksDecompressed(Readable.fromWeb(response.body as ReadableStream))
+    const plain = async (response: Response) =>
+      Buffer.concat(await Readable.from(blocks(response)).toArray()).toString()
+    await text('CREATE TABLE own (a Int64) ENGINE = MergeTree ORDER BY a')
+    const rows = Buffer.concat([compressedBlock(Buffer.from('1\n2')), compressedBlock(Buffer.from('3\n4\n'))])
+    expect(await text(rows, { query: 'INSERT INTO own FORMAT TSV', decompress: '1' })).toBe('')
+    expect(await plain(await post('SELECT sum(a) FROM own', { compress: '1' }))).toBe('28\n')
+    expect((await plain(await post('SELECT * FROM numbers(200000)', { compress: '1' }))).length).toBe(1_288_890)
+    const refused = await post('SELECT nope', { compress: '1' })
+    expect(refused.headers.get('x-clickhouse-exception-code')).toBe('47')
+    expect(await plain(refused)).toMatch(/^Code: 47\. /)
+    const damaged = await post('x'.repeat(30), { query: 'INSERT INTO own FORMAT TSV', decompress: '1' })
+    expect(damaged.headers.get('x-clickhouse-exception-code')).toMatch(/^(12|40)$/)
+    await damaged.text()
   })
 
   it('answers pings and inserts while long queries fill their places', async () => {

@@ -7,9 +7,10 @@
  * Frames may follow each other. Checksums are stepped over: TCP has its own, and what does not decode is refused.
  * Source: lz4 doc/lz4_Frame_format.md.
  */
+import { Transform } from 'node:stream'
 import { ChunkReader } from './chunk-reader.ts'
 import { EngineError } from './engine-error.ts'
-import { decodeLz4Block } from './lz4-block.ts'
+import { decodeLz4Block, encodeLz4Block } from './lz4-block.ts'
 
 const magic = 0x184d2204
 /** A block may reach back so far into the ones before it. */
@@ -48,4 +49,36 @@ export async function* lz4Decoded(source: AsyncIterable<Buffer>): AsyncGenerator
 
 function fail(what: string): never {
   throw new EngineError(271, 'CANNOT_DECOMPRESS', `The body ${what}`)
+}
+
+/** Head of a frame of blocks of 64 KB that stand alone, without checksums. */
+const encodedHead = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82])
+const encodedBytesMax = 64 * 1024
+
+/** Encodes what is written to it as one frame. */
+export class Lz4Encoder extends Transform {
+  #isBegun = false
+
+  override _transform(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.#begin()
+    for (let at = 0; at < chunk.length; at += encodedBytesMax) {
+      const data = encodeLz4Block(chunk.subarray(at, at + encodedBytesMax))
+      const size = Buffer.allocUnsafe(4)
+      size.writeUInt32LE(data.length)
+      this.push(size)
+      this.push(data)
+    }
+    done()
+  }
+
+  override _flush(done: () => void): void {
+    this.#begin()
+    this.push(Buffer.alloc(4))
+    done()
+  }
+
+  #begin(): void {
+    if (!this.#isBegun) this.push(encodedHead)
+    this.#isBegun = true
+  }
 }

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { decodeLz4Block, encodeLz4Block } from './lz4-block.ts'
-import { lz4Decoded } from './lz4-frame.ts'
+import { Lz4Encoder, lz4Decoded } from './lz4-frame.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 100_000)
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex')
@@ -71,6 +71,14 @@ describe('a frame', () => {
     const plain = '04224d18 60 40 82 02000080 6869 00000000'
     const linked = '04224d18 40 40 00 09000000 80 6162636465666768 09000000 04 0800 50 767778797a 00000000'
     expect(await decoded(hex(empty + plain + linked))).toBe('hiabcdefghabcdefghvwxyz')
+  })
+
+  it('of any length comes back as it was', async () => {
+    for (const length of [0, 1, 65_536, 200_000]) {
+      const encoder = new Lz4Encoder()
+      encoder.end('ab'.repeat(length))
+      expect(await decoded(Buffer.concat(await encoder.toArray()))).toBe('ab'.repeat(length))
+    }
   })
 
   it('that is cut anywhere, or none, is refused', async () => {

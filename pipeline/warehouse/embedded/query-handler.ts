@@ -39,7 +39,7 @@ export async function handleQuery(
     }
     context.running.set(queryId, notStarted)
     reply.start(query, queryId)
-    const body = new RequestBody(request, query.query)
+    const body = new RequestBody(request, query.query, query.decompress)
     const statement = await body.statement()
     const taken =
       query.session && (await context.sessions.take(query.user, query.session, () => response.writableEnded))

@@ -8,6 +8,7 @@ it.each([
   ['gzip', 'gzip'],
   ['GZIP;q=0.5', 'gzip'],
   ['br, deflate', 'br'],
+  ['lz4', 'lz4'],
   ['gzip;q=0, zstd', 'zstd'],
   ['gzip; q=0.000, br;q=0', undefined],
   ['x-gzip-like, not-zstd', undefined],

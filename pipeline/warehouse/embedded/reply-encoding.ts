@@ -1,15 +1,18 @@
 import type { Transform } from 'node:stream'
 import { constants, createBrotliCompress, createDeflate, createGzip, createZstdCompress } from 'node:zlib'
+import { Lz4Encoder } from './lz4-frame.ts'
 
 /** Node presets 11, at which a core compresses a megabyte a second. */
 const brotliQuality = 3
 
 /** Content encodings of responses, in the order in which they are preferred. */
-const encoders: ReadonlyMap<string, () => Transform> = new Map([
+const encoders: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
   ['gzip', () => createGzip()],
   ['zstd', () => createZstdCompress()],
   ['br', () => createBrotliCompress({ params: { [constants.BROTLI_PARAM_QUALITY]: brotliQuality } })],
   ['deflate', () => createDeflate()],
+  // Last, as it is the one that takes the time of this thread.
+  ['lz4', () => new Lz4Encoder()],
 ])
 
 /** The encoding to answer with, by the request's Accept-Encoding [RFC 9110, 12.5.3]; `undefined` to answer as it is. */

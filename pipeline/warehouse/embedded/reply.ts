@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Transform } from 'node:stream'
+import { BlockCompressor, compressedBlock } from './compressed-blocks.ts'
 import type { EngineResult } from './engine.ts'
 import { type EngineError, engineErrorFrom, exceptionText, httpStatusOf } from './engine-error.ts'
 import { replyEncodingFor } from './reply-encoding.ts'
@@ -21,7 +22,8 @@ export class Reply {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #startedAtNs = process.hrtime.bigint()
-  #encoder: Transform | undefined
+  /** A result passes them in this order. */
+  readonly #encoders: Transform[] = []
   #onGone: (() => void) | undefined
   #failure: EngineError | undefined
   #result: EngineResult | undefined
@@ -51,11 +53,13 @@ export class Reply {
     this.#response.setHeader('X-ClickHouse-Exception-Tag', this.#exceptionTag)
     this.#response.setHeader('X-ClickHouse-Query-Id', queryId)
     this.#response.setHeader('X-ClickHouse-Timezone', this.#server.timezone)
+    if (query.compress) this.#encoders.push(new BlockCompressor())
     const encoding = query.enableHttpCompression
       ? replyEncodingFor(String(this.#request.headers['accept-encoding'] ?? ''))
       : undefined
-    if (encoding) this.#response.setHeader('Content-Encoding', encoding.name)
-    this.#encoder = encoding?.encoder
+    if (!encoding) return
+    this.#response.setHeader('Content-Encoding', encoding.name)
+    this.#encoders.push(encoding.encoder)
   }
 
   /** Called once if the client goes away before the response is whole. */
@@ -143,9 +147,10 @@ export class Reply {
   }
 
   #out(): NodeJS.WritableStream {
-    if (!this.#encoder) return this.#response
-    this.#encoder.pipe(this.#response)
-    return this.#encoder
+    return this.#encoders.reduceRight<NodeJS.WritableStream>((out, encoder) => {
+      encoder.pipe(out)
+      return encoder
+    }, this.#response)
   }
 
   async #write(out: NodeJS.WritableStream, chunk: Buffer): Promise<void> {
@@ -173,7 +178,8 @@ export class Reply {
     response.setHeader('X-ClickHouse-Exception-Code', String(error.number))
     response.setHeader('Content-Type', 'text/plain; charset=UTF-8')
     response.statusCode = httpStatusOf(error.number)
-    response.end(exceptionText(error, this.#server.version))
+    const text = exceptionText(error, this.#server.version)
+    response.end(this.#encoders[0] instanceof BlockCompressor ? compressedBlock(Buffer.from(text)) : text)
   }
 
   /**
@@ -188,14 +194,16 @@ export class Reply {
       this.#response.once('close', () => clearTimeout(timer))
     }
     const block = `\r\n__exception__\r\n${tag}\r\n${text}${Buffer.byteLength(text)} ${tag}\r\n__exception__\r\n`
-    if (!this.#encoder) {
+    const [first, last] = [this.#encoders[0], this.#encoders.at(-1)]
+    if (!first || !last) {
       this.#response.write(block, end)
       return
     }
     // The compressed stream is whole, the response is not.
-    this.#encoder.unpipe(this.#response)
-    this.#encoder.pipe(this.#response, { end: false })
-    this.#encoder.once('end', end).end(block)
+    last.unpipe(this.#response)
+    last.pipe(this.#response, { end: false })
+    last.once('end', end)
+    first.end(block)
   }
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { pipeline, type Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib'
+import { blocksDecompressed } from './compressed-blocks.ts'
 import { EngineError } from './engine-error.ts'
 import { lz4Decoded } from './lz4-frame.ts'
 import { type Statement, statementOf } from './statement.ts'
@@ -16,8 +17,10 @@ export class RequestBody {
   readonly #chunks: AsyncIterator<Buffer>
   #head: Buffer
 
-  constructor(request: IncomingMessage, query: string) {
-    this.#chunks = decoded(request)[Symbol.asyncIterator]()
+  /** @param decompress whether the body comes in ClickHouse's compressed blocks */
+  constructor(request: IncomingMessage, query: string, decompress: boolean) {
+    const body = decoded(request)
+    this.#chunks = (decompress ? blocksDecompressed(body) : body)[Symbol.asyncIterator]()
     this.#head = query === '' ? Buffer.alloc(0) : Buffer.from(`${query}\n`)
   }
 
@@ -58,6 +61,7 @@ export class RequestBody {
     try {
       return await this.#chunks.next()
     } catch (cause) {
+      if (cause instanceof EngineError) throw cause
       const reason = cause instanceof Error ? cause.message : String(cause)
       throw new EngineError(271, 'CANNOT_DECOMPRESS', `The request body cannot be read: ${reason}`)
     }

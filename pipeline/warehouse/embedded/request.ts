@@ -17,6 +17,10 @@ export interface QueryRequest {
   readonly queryId: string | undefined
   readonly defaultFormat: string | undefined
   readonly enableHttpCompression: boolean
+  /** The answer goes out in ClickHouse's compressed blocks. */
+  readonly compress: boolean
+  /** The body comes in them. */
+  readonly decompress: boolean
   readonly sendProgress: boolean
   /** The result is sent once it is whole, so that its status and head tell of every error. */
   readonly waitEndOfQuery: boolean
@@ -53,13 +57,6 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     const value = take(name)
     return value === undefined ? preset : value !== '0' && value.toLowerCase() !== 'false' && value !== ''
   }
-  if (flag('decompress', false) || flag('compress', false)) {
-    throw new EngineError(
-      344,
-      'SUPPORT_IS_DISABLED',
-      "The embedded engine compresses by HTTP's own Content-Encoding and Accept-Encoding; compress=1 and decompress=1 are not offered",
-    )
-  }
   const waits = flag('http_wait_end_of_query', false)
   const result = {
     query: take('query') ?? '',
@@ -70,6 +67,8 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     database: take('database') ?? headerText(request, 'x-clickhouse-database'),
     queryId: take('query_id') || undefined,
     defaultFormat: take('default_format') ?? headerText(request, 'x-clickhouse-format'),
+    compress: flag('compress', false),
+    decompress: flag('decompress', false),
     enableHttpCompression: flag('enable_http_compression', true),
     clientRevision: Number(take('client_protocol_version') ?? 0) || 0,
     sendProgress: flag('send_progress_in_http_headers', false),

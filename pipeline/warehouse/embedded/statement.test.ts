@@ -113,6 +113,6 @@ it('a long statement in one-byte chunks is read in linear time and whole', async
     for (const character of text) yield Buffer.from(character)
   }
   const request = Object.assign(bytes(), { headers: {} })
-  const statement = await new RequestBody(request as never, '').statement()
+  const statement = await new RequestBody(request as never, '', false).statement()
   expect(statement).toMatchObject({ kind: 'read', text })
 })
