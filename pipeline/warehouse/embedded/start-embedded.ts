@@ -20,8 +20,16 @@ import { Slots } from './slots.ts'
  *   POST rows ──▶ spool file, once whole ──▶ INSERT … FROM INFILE / SELECT … FROM file(…)   (insert places)
  *   SELECT    ──▶ INTO OUTFILE named pipe ──▶ encoder ──▶ response, at the client's pace      (query places)
  *
- * What differs from a server: no sessions over HTTP, no native LZ4 (`compress`, `decompress`), no progress before the end, no
- * access to the machine's files. An insert begins when its body is whole, so the spool needs room for the largest bodies.
+ * What differs from a ClickHouse server:
+ *
+ *   protocol     HTTP only; no tables in multipart bodies, no pages such as /play, and nothing for pages of another origin
+ *   users        `default` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs
+ *   inserts      begin when the body is whole, so the spool needs room for the largest bodies
+ *   progress     none before a result begins; the summary in the head of a streamed result counts nothing (`wait_end_of_query` does)
+ *   broken off   a result that fails midway ends with the exception, then leaves its client a few seconds to go first
+ *   query ids    are found in system.processes as `log_comment`; KILL QUERY takes them as `query_id` all the same
+ *   sessions     keep nothing for `readonly`; SET readonly ends the use of one
+ *   parameters   `role`, `quota_key`, `stacktrace` and those that tune the server's buffers and headers do nothing
  */
 
 export interface EmbeddedWarehouseOptions {
