@@ -6,7 +6,6 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
-import { blocksDecompressed, compressedBlock } from './compressed-blocks.ts'
 import { type EmbeddedWarehouse, startEmbeddedWarehouse } from './start-embedded.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'penstock-embedded-'))
@@ -268,30 +267,6 @@ describe('errors', () => {
     expect([response.status, response.headers.get('x-clickhouse-exception-code')]).toEqual([status, `${code}`])
     expect(await response.text()).toContain(`Code: ${code}. DB::Exception: `)
   })
-
-  it('an error in the middle of a stream never looks like its end', async () => {
-    const response = await post('SELECT number, throwIf(number = 3000000) FROM system.numbers')
-    expect(response.status).toBe(200)
-    await expect(response.text()).rejects.toThrow()
-  })
-})
-
-describe('wait_end_of_query', () => {
-  const waiting = { wait_end_of_query: '1' }
-
-  it('gives a late error its own status, with nothing of the result', async () => {
-    const response = await post('SELECT number, throwIf(number = 300000) FROM system.numbers', waiting)
-    expect([response.status, response.headers.get('x-clickhouse-exception-code')]).toEqual([500, '395'])
-    expect(await response.text()).toMatch(/^Code: 395\. /)
-  })
-
-  it('counts in the head what the whole query read', async () => {
-    const response = await post('SELECT * FROM numbers(200000)', waiting)
-    expect(JSON.parse(response.headers.get('x-clickhouse-summary') ?? '{}').read_rows).toBe('200000')
-    expect((await response.text()).length).toBe(1_288_890)
-    const empty = await post('SELECT 1 WHERE 0', waiting)
-    expect([empty.status, await empty.text()]).toEqual([200, ''])
-  })
 })
 
 describe('the protocol around statements', () => {
@@ -339,39 +314,6 @@ describe('the protocol around statements', () => {
       await running.then((response) => response.text()).catch(() => {})
       while ((await count()) !== '0\n');
     }
-  })
-
-  it('compresses what a client accepts', async () => {
-    for (const encoding of ['gzip', 'br', 'deflate', 'zstd']) {
-      const response = await post(
-        'SELECT * FROM numbers(200000)',
-        { enable_http_compression: '1' },
-        { 'Accept-Encoding': encoding },
-      )
-      expect(response.headers.get('content-encoding')).toBe(encoding)
-      if (encoding !== 'zstd') expect((await response.text()).length).toBe(1_288_890)
-      else await response.arrayBuffer()
-    }
-    const plain = await post('SELECT 1', { enable_http_compression: '0' }, { 'Accept-Encoding': 'gzip' })
-    expect(plain.headers.get('content-encoding')).toBe(null)
-    await plain.text()
-  })
-
-  it("speaks ClickHouse's own compression both ways, errors included", async () => {
-    const blocks = (response: Response) => blocksDecompressed(Readable.fromWeb(response.body as ReadableStream))
-    const plain = async (response: Response) =>
-      Buffer.concat(await Readable.from(blocks(response)).toArray()).toString()
-    await text('CREATE TABLE own (a Int64) ENGINE = MergeTree ORDER BY a')
-    const rows = Buffer.concat([compressedBlock(Buffer.from('1\n2')), compressedBlock(Buffer.from('3\n4\n'))])
-    expect(await text(rows, { query: 'INSERT INTO own FORMAT TSV', decompress: '1' })).toBe('')
-    expect(await plain(await post('SELECT sum(a) FROM own', { compress: '1' }))).toBe('28\n')
-    expect((await plain(await post('SELECT * FROM numbers(200000)', { compress: '1' }))).length).toBe(1_288_890)
-    const refused = await post('SELECT nope', { compress: '1' })
-    expect(refused.headers.get('x-clickhouse-exception-code')).toBe('47')
-    expect(await plain(refused)).toMatch(/^Code: 47\. /)
-    const damaged = await post('x'.repeat(30), { query: 'INSERT INTO own FORMAT TSV', decompress: '1' })
-    expect(damaged.headers.get('x-clickhouse-exception-code')).toMatch(/^(12|40)$/)
-    await damaged.text()
   })
 
   it('answers pings and inserts while long queries fill their places', async () => {
@@ -443,25 +385,6 @@ describe('@clickhouse/client', () => {
       code: '47',
       type: 'UNKNOWN_IDENTIFIER',
     })
-  })
-
-  it.each([false, true])('sees an error in the middle of a stream, compressed: %s', async (response) => {
-    const reader = createClient({
-      url,
-      username: 'default',
-      password: 'w',
-      compression: { response },
-      log: { level: ClickHouseLogLevel.OFF },
-    })
-    const rows = await reader.query({
-      query: 'SELECT number, throwIf(number = 300000) FROM system.numbers',
-      format: 'JSONEachRow',
-    })
-    const all = async () => {
-      for await (const _ of rows.stream());
-    }
-    await expect(all()).rejects.toMatchObject({ code: '395', type: 'FUNCTION_THROW_IF_VALUE_IS_NON_ZERO' })
-    await reader.close()
   })
 })
 

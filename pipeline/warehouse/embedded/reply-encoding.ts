@@ -5,8 +5,14 @@ import { Lz4Encoder } from './lz4-frame.ts'
 /** Node presets 11, at which a core compresses a megabyte a second. */
 const brotliQuality = 3
 
+/** What a result passes through. */
+export interface ReplyEncoder extends Transform {
+  /** Sends on what was written so far, where it does not do so anyway. */
+  flush?(): void
+}
+
 /** Content encodings of responses, in the order in which they are preferred. */
-const encoders: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
+const encoders: ReadonlyMap<string, () => ReplyEncoder> = new Map<string, () => ReplyEncoder>([
   ['gzip', () => createGzip()],
   ['zstd', () => createZstdCompress()],
   ['br', () => createBrotliCompress({ params: { [constants.BROTLI_PARAM_QUALITY]: brotliQuality } })],
@@ -16,7 +22,9 @@ const encoders: ReadonlyMap<string, () => Transform> = new Map<string, () => Tra
 ])
 
 /** The encoding to answer with, by the request's Accept-Encoding [RFC 9110, 12.5.3]; `undefined` to answer as it is. */
-export function replyEncodingFor(accepted: string): { readonly name: string; readonly encoder: Transform } | undefined {
+export function replyEncodingFor(
+  accepted: string,
+): { readonly name: string; readonly encoder: ReplyEncoder } | undefined {
   const names = new Set<string>()
   for (const item of accepted.toLowerCase().split(',')) {
     const [name = '', ...parameters] = item.split(';').map((part) => part.trim())

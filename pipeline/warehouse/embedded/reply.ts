@@ -1,19 +1,21 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Transform } from 'node:stream'
 import { BlockCompressor, compressedBlock } from './compressed-blocks.ts'
 import type { EngineResult } from './engine.ts'
 import { type EngineError, engineErrorFrom, exceptionText, httpStatusOf } from './engine-error.ts'
-import { replyEncodingFor } from './reply-encoding.ts'
+import { type ReplyEncoder, replyEncodingFor } from './reply-encoding.ts'
 import type { QueryRequest } from './request.ts'
 
 /** Bytes of a result that are held back before the head is sent, so that an early error still has its own status. */
 const heldBytesMax = 256 * 1024
 
 /**
- * A client that knows the block of exception leaves when it has read it; one that is cut off earlier may throw away what it has
- * not decompressed yet, the exception included.
+ * @clickhouse/client finds the block of exception only if all of it comes in one piece, so what was written before it is given time
+ * to be read.
  */
+const pieceDelayMs = 100
+
+/** A client leaves when it has read the exception; one that is cut off may throw away what it has not decompressed yet. */
 const leaveDelayMs = 5_000
 
 /** The response to one statement: head, result and error in the order ClickHouse sends them. */
@@ -23,7 +25,7 @@ export class Reply {
   readonly #response: ServerResponse
   readonly #startedAtNs = process.hrtime.bigint()
   /** A result passes them in this order. */
-  readonly #encoders: Transform[] = []
+  readonly #encoders: ReplyEncoder[] = []
   #onGone: (() => void) | undefined
   #failure: EngineError | undefined
   #result: EngineResult | undefined
@@ -189,11 +191,17 @@ export class Reply {
   #abort(error: EngineError): void {
     const text = exceptionText(error, this.#server.version)
     const tag = this.#exceptionTag
+    const block = `\r\n__exception__\r\n${tag}\r\n${text}${Buffer.byteLength(text)} ${tag}\r\n__exception__\r\n`
+    for (const encoder of this.#encoders) encoder.flush?.()
+    setTimeout(() => this.#endWith(block), pieceDelayMs)
+  }
+
+  #endWith(block: string): void {
+    if (this.gone) return
     const end = (): void => {
       const timer = setTimeout(() => this.#response.socket?.end(), leaveDelayMs)
       this.#response.once('close', () => clearTimeout(timer))
     }
-    const block = `\r\n__exception__\r\n${tag}\r\n${text}${Buffer.byteLength(text)} ${tag}\r\n__exception__\r\n`
     const [first, last] = [this.#encoders[0], this.#encoders.at(-1)]
     if (!first || !last) {
       this.#response.write(block, end)
