@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -40,12 +42,47 @@ describe('wait_end_of_query', () => {
     expect(await response.text()).toMatch(/^Code: 395\. /)
   })
 
-  it('counts in the head what the whole query read', async () => {
+  it('counts the whole result in the head', async () => {
     const response = await post('SELECT * FROM numbers(200000)', waiting)
     expect(JSON.parse(response.headers.get('x-clickhouse-summary') ?? '{}').read_rows).toBe('200000')
     expect((await response.text()).length).toBe(1_288_890)
     const empty = await post('SELECT 1 WHERE 0', waiting)
     expect([empty.status, await empty.text()]).toEqual([200, ''])
+  })
+})
+
+describe('send_progress_in_http_headers', () => {
+  const slow = (rows: string) =>
+    `SELECT ${rows} FROM numbers(8) WHERE sleepEachRow(0.1) = 0 SETTINGS max_block_size = 1`
+  const ask = async (statement: string) => {
+    const asked = request(`${url}/?send_progress_in_http_headers=1`, { method: 'POST' }).end(statement)
+    const [response]: IncomingMessage[] = await once(asked, 'response')
+    const body = Buffer.concat((await response?.toArray()) ?? []).toString()
+    const raw = response?.rawHeaders ?? []
+    const progress = raw
+      .filter((_, index) => raw[index - 1] === 'X-ClickHouse-Progress')
+      .map((line) => JSON.parse(line))
+    return { response, body, progress }
+  }
+
+  it('tells of a slow statement before its result, which comes whole', async () => {
+    const { response, body, progress } = await ask(slow('count()'))
+    expect(progress.length).toBeGreaterThan(3)
+    const rows = progress.map(({ read_rows }) => Number(read_rows))
+    expect(rows).toEqual(rows.toSorted((a, b) => a - b))
+    expect([response?.statusCode, response?.headers['x-clickhouse-format'], body]).toEqual([200, 'TabSeparated', '8\n'])
+  })
+
+  it('an error after it still has its code in the head', async () => {
+    const { response, body } = await ask(
+      slow('throwIf(number = 5), count()').replace('WHERE', 'GROUP BY number HAVING'),
+    )
+    expect(response?.headers['x-clickhouse-exception-code']).toBe('395')
+    expect(body).toMatch(/^Code: 395\. /)
+  })
+
+  it('a fast statement has one line, at its end', async () => {
+    expect((await ask('SELECT 1')).progress.length).toBe(1)
   })
 })
 

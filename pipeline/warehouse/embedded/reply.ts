@@ -30,6 +30,7 @@ export class Reply {
   #failure: EngineError | undefined
   #result: EngineResult | undefined
   #sendProgress = false
+  #progressSent = false
   readonly #exceptionTag = randomBytes(8).toString('hex')
   gone = false
 
@@ -68,6 +69,17 @@ export class Reply {
   onGone(callback: (() => void) | undefined): void {
     this.#onGone = callback
     if (this.gone) callback?.()
+  }
+
+  /**
+   * Sends a line of the head before the rest of it is known; false once that is sent. The status is 200 from then on, as on a server.
+   */
+  progress(summary: string): boolean {
+    const { headersSent, socket } = this.#response
+    if (headersSent || this.gone || !socket) return false
+    socket.write(`${this.#progressSent ? '' : 'HTTP/1.1 200 OK\r\n'}X-ClickHouse-Progress: ${summary}\r\n`)
+    this.#progressSent = true
+    return true
   }
 
   /** Sends a result that is already whole. */
@@ -129,9 +141,18 @@ export class Reply {
       response.setHeader('Content-Type', contentTypeOf(format))
     }
     const summary = this.#summary()
-    if (this.#sendProgress) response.setHeader('X-ClickHouse-Progress', summary)
+    if (this.#sendProgress && !this.#progressSent) response.setHeader('X-ClickHouse-Progress', summary)
     response.setHeader('X-ClickHouse-Summary', summary)
-    response.writeHead(200)
+    this.#restOfHead(200)
+  }
+
+  /**
+   * Node begins a head with the status line and has no way to send a part of it. If progress was sent before, that line becomes the
+   * value of a header.
+   */
+  #restOfHead(status: number): void {
+    if (this.#progressSent) this.#response.socket?.write('X-ClickHouse-Status: ')
+    this.#response.writeHead(status)
   }
 
   #summary(): string {
@@ -179,7 +200,7 @@ export class Reply {
     response.removeHeader('Content-Encoding')
     response.setHeader('X-ClickHouse-Exception-Code', String(error.number))
     response.setHeader('Content-Type', 'text/plain; charset=UTF-8')
-    response.statusCode = httpStatusOf(error.number)
+    this.#restOfHead(httpStatusOf(error.number))
     const text = exceptionText(error, this.#server.version)
     response.end(this.#encoders[0] instanceof BlockCompressor ? compressedBlock(Buffer.from(text)) : text)
   }

@@ -22,6 +22,7 @@ export interface QueryRequest {
   /** The body comes in them. */
   readonly decompress: boolean
   readonly sendProgress: boolean
+  readonly progressDelayMs: number
   /** The result is sent once it is whole, so that its status and head tell of every error. */
   readonly waitEndOfQuery: boolean
   /** Protocol revision that the client reads the Native format at; 0 if it names none. */
@@ -36,7 +37,6 @@ const ignored = new Set([
   'stacktrace',
   'buffer_size',
   'http_response_buffer_size',
-  'http_headers_progress_interval_ms',
   'http_write_exception_in_output_format',
   'http_zlib_compression_level',
   'add_http_cors_header',
@@ -72,6 +72,7 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     enableHttpCompression: flag('enable_http_compression', true),
     clientRevision: Number(take('client_protocol_version') ?? 0) || 0,
     sendProgress: flag('send_progress_in_http_headers', false),
+    progressDelayMs: Math.max(progressDelayMsMin, Number(take('http_headers_progress_interval_ms')) || 0),
     waitEndOfQuery: flag('wait_end_of_query', waits),
   }
   const settings = new Map<string, string>()
@@ -93,6 +94,9 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
   }
   return { ...result, settings, parameters }
 }
+
+/** What a server presets. Each line makes the head longer, so clients that wait for long should ask for fewer. */
+const progressDelayMsMin = 100
 
 const sessionTimeoutSecondsPreset = 60
 const sessionTimeoutSecondsMax = 3_600

@@ -25,7 +25,7 @@ import { Slots } from './slots.ts'
  *   protocol     HTTP only; no tables in multipart bodies, no pages such as /play, and nothing for pages of another origin
  *   users        `default` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs
  *   inserts      begin when the body is whole, so the spool needs room for the largest bodies
- *   progress     none before a result begins; the summary in the head of a streamed result counts nothing (`wait_end_of_query` does)
+ *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read what was in the result
  *   broken off   a result that fails midway ends with the exception, then leaves its client a few seconds to go first
  *   query ids    are found in system.processes as `log_comment`; KILL QUERY takes them as `query_id` all the same
  *   sessions     keep nothing for `readonly`; SET readonly ends the use of one

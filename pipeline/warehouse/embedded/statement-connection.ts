@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import { type EngineConnection, sqlText } from './engine.ts'
 import { EngineError } from './engine-error.ts'
 import { isWord } from './permissions.ts'
+import { sendProgress } from './progress.ts'
 import type { QueryContext } from './query-context.ts'
 import type { Reply } from './reply.ts'
 import type { QueryRequest } from './request.ts'
@@ -40,6 +41,8 @@ export async function withConnection(
   await slots.take()
   let connection: EngineConnection | undefined
   let restore: string[] = []
+  let progress: Promise<void> | undefined
+  const aborted = new AbortController()
   let ended = false
   let stopped: Promise<void> | undefined
   // Said again until it is so: a statement that is just about to begin is not in the engine's list yet.
@@ -66,9 +69,15 @@ export async function withConnection(
     if (session) restore = await statementsToRestore(connection, query, statement)
     await connection.run(prologue(query, queryId, session !== undefined), 'Null')
     if (query.database) await connection.run(`USE ${quotedName(query.database)}`, 'Null')
+    if (query.sendProgress)
+      progress = sendProgress(context.engine, queryId, reply, query.progressDelayMs, aborted.signal).catch((error) =>
+        context.logger.warn('no progress can be sent of a statement', { error }),
+      )
     await use(connection)
   } finally {
     ended = true
+    aborted.abort()
+    await progress
     reply.onGone(undefined)
     try {
       if (restore.length > 0) await stopped // or it would end these statements too
