@@ -100,6 +100,7 @@ export const errorTable = {
     disposition: 'fatal',
     meaning: 'an existing table lacks a setting that exactly-once delivery needs',
   },
+  WAREHOUSE_LOCKED: { disposition: 'fatal', meaning: "another process owns the embedded engine's data folder" },
   WAREHOUSE_ENGINE_FAILED: {
     disposition: 'retry',
     meaning: 'the embedded engine failed or was stopped during a query',

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import { PenstockError } from '#schemas/errors.ts'
-import type { Warehouse, WarehouseOptions, WarehouseRow } from './warehouse.ts'
+import { pipelineApplication, type Warehouse, type WarehouseOptions, type WarehouseRow } from './warehouse.ts'
 
 /** ClickHouse over HTTP. Connections are kept alive; what was never answered is reported, never repeated. */
 export class ClickhouseWarehouse implements Warehouse {
@@ -13,7 +13,7 @@ export class ClickhouseWarehouse implements Warehouse {
       username: options.user,
       password: options.password,
       request_timeout: options.requestMsMax,
-      application: 'penstock',
+      application: pipelineApplication,
       max_open_connections: 64,
       // Every fault is thrown to the caller, who decides; the client's own log would only repeat it.
       log: { level: ClickHouseLogLevel.OFF },

@@ -29,3 +29,6 @@ export interface WarehouseOptions {
   /** A request without an answer for so long counts as WAREHOUSE_UNAVAILABLE. */
   readonly requestMsMax: number
 }
+
+/** First word of the User-Agent of every request that is sent through this port. */
+export const pipelineApplication = 'penstock'

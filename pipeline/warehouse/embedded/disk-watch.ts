@@ -51,9 +51,7 @@ export class DiskWatch {
 
   /** Runs `write` and resolves as it does only if its writes had room. @throws EngineError NOT_ENOUGH_SPACE before it begins */
   async writing<T>(write: () => Promise<T>): Promise<T> {
-    this.#look()
-    if (this.#low)
-      throw new EngineError(243, 'NOT_ENOUGH_SPACE', `Less than ${limits.diskLowBytes} bytes are free on the disk`)
+    this.assertRoom()
     this.#writers++
     try {
       const result = await write()
@@ -62,6 +60,13 @@ export class DiskWatch {
     } finally {
       this.#writers--
     }
+  }
+
+  /** @throws EngineError NOT_ENOUGH_SPACE if nothing may be written now */
+  assertRoom(): void {
+    this.#look()
+    if (this.#low)
+      throw new EngineError(243, 'NOT_ENOUGH_SPACE', `Less than ${limits.diskLowBytes} bytes are free on the disk`)
   }
 
   /** Resolves when the engine is no longer asked for anything. */

@@ -51,6 +51,7 @@ describe('users', () => {
     'CREATE TABLE r (a Int8) ENGINE = Memory',
     'INSERT INTO u VALUES (1)',
     'INSERT INTO u SELECT 1',
+    "WITH 1 AS a INSERT INTO u SELECT a, '', 0",
     'DROP TABLE u',
     'SYSTEM STOP MERGES',
     'KILL QUERY WHERE 1',

@@ -51,7 +51,7 @@ export class Engine {
     this.#keep = keep
   }
 
-  /** @throws DEPENDENCY_MISSING, WAREHOUSE_ENGINE_FAILED (the folder is in use by another process, or damaged) */
+  /** @throws DEPENDENCY_MISSING, WAREHOUSE_LOCKED (another process has the folder open), WAREHOUSE_ENGINE_FAILED */
   static async open(path: string): Promise<Engine> {
     const binding = loadBinding()
     let keep: unknown
@@ -60,9 +60,14 @@ export class Engine {
       keep = binding.CreateConnection(path, engineArguments())
       await replaceDefaultDatabase(new EngineConnection(binding, keep), path)
     } catch (cause) {
-      throw new PenstockError('WAREHOUSE_ENGINE_FAILED', `the embedded engine cannot open ${path}; is it in use?`, {
-        cause,
-      })
+      const owner = ownerOf(path)
+      if (owner === undefined)
+        throw new PenstockError('WAREHOUSE_ENGINE_FAILED', `the embedded engine cannot open ${path}`, { cause })
+      throw new PenstockError(
+        'WAREHOUSE_LOCKED',
+        `the embedded engine in ${path} is open in process ${owner}: stop that process, use its port, or give this one another PENSTOCK_DATA_DIR`,
+        { cause },
+      )
     }
     return new Engine(binding, path, keep)
   }
@@ -141,6 +146,27 @@ export class EngineConnection {
 
   close(): void {
     this.#binding.CloseConnection(this.#connection)
+  }
+}
+
+/**
+ * Id of the other process that has the folder open, if there is one. The engine says only that it cannot open it; the file that it
+ * locks names its owner, and outlives a crash.
+ */
+function ownerOf(path: string): number | undefined {
+  try {
+    const owner = Number(/^PID: (\d+)/.exec(readFileSync(join(path, 'status'), 'utf8'))?.[1])
+    return owner !== process.pid && isAlive(owner) ? owner : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM' // another user's
   }
 }
 

@@ -24,7 +24,7 @@ const noCustomSerialization = Buffer.from([0])
 export async function* nativeAtRevision(
   source: AsyncIterable<Buffer>,
   revision: number,
-  onFault: () => void,
+  onFault: (fault: unknown) => void,
 ): AsyncGenerator<Buffer, void> {
   let parts: Buffer[] = []
   let length = 0
@@ -45,7 +45,7 @@ export async function* nativeAtRevision(
       }
     } catch (error) {
       fault = error
-      onFault()
+      onFault(error)
     }
     parts = [rest]
     length = rest.length

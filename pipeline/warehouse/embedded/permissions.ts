@@ -71,16 +71,31 @@ export function refuseSettings(query: QueryRequest): void {
   }
 }
 
-/** True if the statement is one that only reads. The engine's own readonly mode lets KILL and SYSTEM through. */
+/** @throws EngineError 164 unless the statement only reads. The engine's own readonly mode lets KILL and SYSTEM through. */
 export function refuseUnlessReading(tokens: readonly SqlToken[]): void {
-  const first = tokens[0]
-  const reads = first?.value === '(' || (first?.kind === 'word' && readWords.has(first.value.toUpperCase()))
   const parallel = tokens.some((token, index) => isWord(token, 'PARALLEL') && isWord(tokens[index + 1], 'WITH'))
-  if (!reads || parallel) throw new EngineError(164, 'READONLY', 'Cannot execute query in readonly mode')
+  if (!reads(tokens) || parallel) throw new EngineError(164, 'READONLY', 'Cannot execute query in readonly mode')
 }
 
-/** First words of statements that have a result and change nothing. */
-export const readWords: ReadonlySet<string> = new Set([
+/** True for a statement that has a result and changes nothing. */
+export function reads(tokens: readonly SqlToken[]): boolean {
+  const [first] = tokens
+  if (first?.kind !== 'word') return first?.value === '('
+  return readWords.has(first.value.toUpperCase()) && !(isWord(first, 'WITH') && insertsBehindWith(tokens))
+}
+
+/** `WITH … INSERT INTO …`, but not `WITH insert AS (…) SELECT` nor `WITH 1 AS insert SELECT`. */
+function insertsBehindWith(tokens: readonly SqlToken[]): boolean {
+  const main = tokens.find((token, index) => {
+    if (token.depth > 0 || !(isWord(token, 'INSERT') || isWord(token, 'SELECT'))) return false
+    const before = tokens[index - 1]
+    return !(isWord(before, 'AS') || isWord(before, 'WITH') || before?.value === ',')
+  })
+  return isWord(main, 'INSERT')
+}
+
+/** First words of such statements. */
+const readWords: ReadonlySet<string> = new Set([
   'SELECT',
   'WITH',
   'FROM',

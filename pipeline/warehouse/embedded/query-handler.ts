@@ -1,55 +1,19 @@
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { totalmem } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
-import type { Logger } from '#runtime/logger.ts'
-import type { DiskWatch } from './disk-watch.ts'
-import { type Engine, type EngineConnection, sqlText } from './engine.ts'
+import { sqlText } from './engine.ts'
 import { EngineError, engineErrorFrom } from './engine-error.ts'
 import { nativeAtRevision } from './native-revision.ts'
 import { isWord, refuseSettings, refuseUnlessReading } from './permissions.ts'
+import type { QueryContext, Running } from './query-context.ts'
 import { Reply } from './reply.ts'
 import { type QueryRequest, queryRequestFrom } from './request.ts'
 import { RequestBody } from './request-body.ts'
-import type { ResultFifos } from './result-fifos.ts'
-import type { Slots } from './slots.ts'
+import { untilWhole } from './result-spool.ts'
 import type { SqlToken } from './sql-tokens.ts'
-import type { InsertStatement, ReadStatement, Statement } from './statement.ts'
-
-/** One statement may take half of the machine's memory: it fails then, not the process with everybody's statements. */
-const queryBytesMax = Math.floor(totalmem() / 2)
-
-const stopAgainMs = 100
-
-export interface QueryContext {
-  readonly engine: Engine
-  readonly version: string
-  readonly timezone: string
-  readonly displayName: string
-  readonly spoolDir: string
-  readonly slots: {
-    readonly inserts: Slots
-    /** Queries and commands of `default`: the pipeline's own must not wait behind analysts. */
-    readonly owner: Slots
-    readonly analysts: Slots
-  }
-  readonly fifos: ResultFifos
-  readonly disk: DiskWatch
-  /** Statements that are running or wait for a place, by query id. */
-  readonly running: Map<string, Running>
-  /** Set when the server stops: nothing new is begun. */
-  closing: boolean
-  readonly passwords: ReadonlyMap<string, string>
-  readonly logger: Logger
-}
-
-export interface Running {
-  readonly kind: Statement['kind'] | undefined
-  /** Ends a statement that only reads. */
-  readonly stop: (() => void) | undefined
-}
+import type { CommandStatement, InsertStatement, ReadStatement, Statement } from './statement.ts'
+import { type StatementRun, withConnection } from './statement-connection.ts'
 
 const notStarted: Running = { kind: undefined, stop: undefined }
 
@@ -62,6 +26,7 @@ export async function handleQuery(
 ): Promise<void> {
   const reply = new Reply(context, request, response)
   let queryId: string | undefined
+  let give: (() => void) | undefined
   try {
     const query = queryRequestFrom(request, url)
     authenticate(context, query)
@@ -74,41 +39,61 @@ export async function handleQuery(
     }
     context.running.set(queryId, notStarted)
     reply.start(query, queryId)
-    const body = new RequestBody(request, query.query)
+    const body = new RequestBody(request, query.query, query.decompress)
     const statement = await body.statement()
-    if (query.user === 'readonly') {
-      if (statement.kind === 'insert') throw new EngineError(164, 'READONLY', 'Cannot execute query in readonly mode')
-      refuseUnlessReading(statement.tokens)
-    }
-    switch (statement.kind) {
-      case 'insert':
-        await insert(context, query, queryId, body, statement, reply)
-        break
-      case 'read':
-        await read(context, query, queryId, statement, reply)
-        break
-      case 'command': {
-        await withConnection(context, statement.kind, query, queryId, reply, async (connection) => {
-          const run = () => connection.run(statement.text, query.defaultFormat ?? 'TabSeparated')
-          const result = await (makesRoom(statement.tokens) ? run() : context.disk.writing(run))
-          await reply.whole(result.bytes, query.defaultFormat ?? 'TabSeparated', result)
-        })
-      }
-    }
+    const taken =
+      query.session && (await context.sessions.take(query.user, query.session, () => response.writableEnded))
+    give = taken?.give
+    refuseWrites(query, statement)
+    // `readonly` may change nothing that a session keeps.
+    const session = query.user === 'readonly' ? undefined : taken?.session
+    await runStatement(context, { statement, query, queryId, session, reply }, body)
   } catch (error) {
     reply.fail(engineErrorFrom(error))
   } finally {
     if (queryId !== undefined) context.running.delete(queryId)
+    give?.()
   }
+}
+
+/** @throws EngineError READONLY for what only the handler, and not the engine, can refuse */
+function refuseWrites(query: QueryRequest, statement: Statement): void {
+  // A session's connection could not leave the engine's readonly mode again.
+  const isReadInSession = query.session && (query.isGet || /^[12]$/.test(query.settings.get('readonly') ?? ''))
+  if (query.user !== 'readonly' && !isReadInSession) return
+  if (statement.kind === 'insert') throw new EngineError(164, 'READONLY', 'Cannot execute query in readonly mode')
+  refuseUnlessReading(statement.tokens)
+}
+
+async function runStatement(context: QueryContext, run: StatementRun, body: RequestBody): Promise<void> {
+  const { statement } = run
+  switch (statement.kind) {
+    case 'insert':
+      return insert(context, run, body, statement)
+    case 'read':
+      return read(context, run, statement)
+    case 'command':
+      return command(context, run, statement)
+  }
+}
+
+async function command(context: QueryContext, run: StatementRun, statement: CommandStatement): Promise<void> {
+  const { text, tokens } = statement
+  const format = run.query.defaultFormat ?? 'TabSeparated'
+  // INSERT … SELECT, also behind WITH.
+  const isInsert = isWord(tokens[0], 'INSERT') || isWord(tokens[0], 'WITH')
+  await withConnection(context, run, async (connection) => {
+    const begin = () => (isInsert ? connection.runInsert(text) : connection.run(text, format))
+    const result = await (makesRoom(tokens) ? begin() : context.disk.writing(begin))
+    await run.reply.whole(result.bytes, format, result)
+  })
 }
 
 async function insert(
   context: QueryContext,
-  query: QueryRequest,
-  queryId: string,
+  run: StatementRun,
   body: RequestBody,
   statement: InsertStatement,
-  reply: Reply,
 ): Promise<void> {
   const file = join(context.spoolDir, `insert-${randomUUID()}`)
   try {
@@ -119,29 +104,32 @@ async function insert(
     } finally {
       closeSync(descriptor)
     }
-    await withConnection(context, statement.kind, query, queryId, reply, async (connection) => {
+    await withConnection(context, run, async (connection) => {
       const result = await context.disk.writing(() => connection.runInsert(statement.textFor(file)))
-      await reply.whole(Buffer.alloc(0), undefined, result)
+      await run.reply.whole(Buffer.alloc(0), undefined, result)
     })
   } finally {
     rmSync(file, { force: true })
   }
 }
 
-async function read(
-  context: QueryContext,
-  query: QueryRequest,
-  queryId: string,
-  statement: ReadStatement,
-  reply: Reply,
-): Promise<void> {
+async function read(context: QueryContext, run: StatementRun, statement: ReadStatement): Promise<void> {
+  const { query, queryId, reply } = run
   const format = statement.format ?? query.defaultFormat ?? 'TabSeparated'
-  await withConnection(context, statement.kind, query, queryId, reply, async (connection) => {
+  await withConnection(context, run, async (connection) => {
     const fifo = context.fifos.open()
     const closed = new Promise<void>((resolve) => fifo.stream.once('close', () => resolve()))
-    const isRevised = format === 'Native' && query.clientRevision > 0
-    const stop = (): void => context.running.get(queryId)?.stop?.()
-    const result = isRevised ? nativeAtRevision(fifo.stream, query.clientRevision, stop) : fifo.stream
+    const breakOff = (fault: unknown): void => {
+      reply.fail(engineErrorFrom(fault))
+      context.running.get(queryId)?.stop?.()
+    }
+    let result: AsyncIterable<Buffer> = fifo.stream
+    if (format === 'Native' && query.clientRevision > 0)
+      result = nativeAtRevision(result, query.clientRevision, breakOff)
+    if (query.waitEndOfQuery) {
+      const file = join(context.spoolDir, `result-${randomUUID()}`)
+      result = untilWhole(result, file, () => context.disk.assertRoom(), breakOff)
+    }
     const sent = reply.stream(result, format).catch((error: unknown) => reply.fail(engineErrorFrom(error)))
     try {
       const tail = statement.tail === '' ? `FORMAT ${format}` : statement.tail
@@ -158,73 +146,12 @@ async function read(
   })
 }
 
-async function withConnection(
-  context: QueryContext,
-  kind: Statement['kind'],
-  query: QueryRequest,
-  queryId: string,
-  reply: Reply,
-  use: (connection: EngineConnection) => Promise<void>,
-): Promise<void> {
-  const { inserts, owner, analysts } = context.slots
-  const slots = kind === 'insert' ? inserts : query.user === 'readonly' ? analysts : owner
-  await slots.take()
-  let connection: EngineConnection | undefined
-  let ended = false
-  let stopping = false
-  // Said again until it is so: a statement that is just about to begin is not in the engine's list yet.
-  const stop = async (): Promise<void> => {
-    if (stopping) return
-    stopping = true
-    while (!ended) {
-      await context.engine.kill(queryId)
-      await setTimeout(stopAgainMs)
-    }
-  }
-  const stopRead = (): void => {
-    stop().catch((error) => context.logger.warn('a query was not stopped', { error }))
-  }
-  try {
-    if (reply.gone) return
-    if (context.closing) throw new EngineError(236, 'ABORTED', 'Server is shutting down')
-    connection = context.engine.connect()
-    // What writes goes on when its client is gone, as on a ClickHouse server.
-    if (kind === 'read') reply.onGone(stopRead)
-    context.running.set(queryId, { kind, stop: kind === 'read' ? stopRead : undefined })
-    await connection.run(prologue(query, queryId), 'Null')
-    if (query.database) await connection.run(`USE ${quotedName(query.database)}`, 'Null')
-    await use(connection)
-  } finally {
-    ended = true
-    reply.onGone(undefined)
-    connection?.close()
-    slots.give()
-  }
-}
-
 /** Commands that a nearly full disk does not keep from running. */
 const roomMakers = ['DROP', 'TRUNCATE', 'DETACH', 'KILL', 'SYSTEM', 'SET', 'USE']
 
 function makesRoom(tokens: readonly SqlToken[]): boolean {
   const isAlterDrop = isWord(tokens[0], 'ALTER') && tokens.some((token) => isWord(token, 'DROP'))
   return isAlterDrop || roomMakers.some((word) => isWord(tokens[0], word))
-}
-
-function prologue(query: QueryRequest, queryId: string): string {
-  const settings = [...query.settings, ...query.parameters]
-    .filter(([name]) => name !== 'log_comment' && (name !== 'readonly' || query.user !== 'readonly'))
-    .map(([name, value]) => `${name} = ${sqlText(value)}`)
-  if (!query.settings.has('max_memory_usage')) settings.push(`max_memory_usage = ${queryBytesMax}`)
-  settings.push(`log_comment = ${sqlText(queryId)}`)
-  // The engine itself then refuses writes, table functions that reach out, and further settings. As on a ClickHouse server,
-  // GET only reads.
-  if (query.user === 'readonly') settings.push('readonly = 1')
-  else if (query.isGet) settings.push('readonly = 2')
-  return `SET ${settings.join(', ')}`
-}
-
-function quotedName(name: string): string {
-  return `\`${name.replace(/[\\`]/g, '\\$&')}\``
 }
 
 function writeWhole(descriptor: number, chunk: Uint8Array): void {

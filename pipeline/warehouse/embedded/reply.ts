@@ -1,13 +1,22 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { PassThrough, type Transform } from 'node:stream'
-import { createBrotliCompress, createDeflate, createGzip, createZstdCompress } from 'node:zlib'
+import { BlockCompressor, compressedBlock } from './compressed-blocks.ts'
 import type { EngineResult } from './engine.ts'
 import { type EngineError, engineErrorFrom, exceptionText, httpStatusOf } from './engine-error.ts'
+import { type ReplyEncoder, replyEncodingFor } from './reply-encoding.ts'
 import type { QueryRequest } from './request.ts'
 
 /** Bytes of a result that are held back before the head is sent, so that an early error still has its own status. */
 const heldBytesMax = 256 * 1024
+
+/**
+ * @clickhouse/client finds the block of exception only if all of it comes in one piece, so what was written before it is given time
+ * to be read.
+ */
+const pieceDelayMs = 100
+
+/** A client leaves when it has read the exception; one that is cut off may throw away what it has not decompressed yet. */
+const leaveDelayMs = 5_000
 
 /** The response to one statement: head, result and error in the order ClickHouse sends them. */
 export class Reply {
@@ -15,11 +24,13 @@ export class Reply {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #startedAtNs = process.hrtime.bigint()
-  #encoder: Transform | undefined
+  /** A result passes them in this order. */
+  readonly #encoders: ReplyEncoder[] = []
   #onGone: (() => void) | undefined
   #failure: EngineError | undefined
   #result: EngineResult | undefined
   #sendProgress = false
+  #progressSent = false
   readonly #exceptionTag = randomBytes(8).toString('hex')
   gone = false
 
@@ -45,13 +56,30 @@ export class Reply {
     this.#response.setHeader('X-ClickHouse-Exception-Tag', this.#exceptionTag)
     this.#response.setHeader('X-ClickHouse-Query-Id', queryId)
     this.#response.setHeader('X-ClickHouse-Timezone', this.#server.timezone)
-    if (query.enableHttpCompression) this.#encoder = encoderFor(this.#request, this.#response)
+    if (query.compress) this.#encoders.push(new BlockCompressor())
+    const encoding = query.enableHttpCompression
+      ? replyEncodingFor(String(this.#request.headers['accept-encoding'] ?? ''))
+      : undefined
+    if (!encoding) return
+    this.#response.setHeader('Content-Encoding', encoding.name)
+    this.#encoders.push(encoding.encoder)
   }
 
   /** Called once if the client goes away before the response is whole. */
   onGone(callback: (() => void) | undefined): void {
     this.#onGone = callback
     if (this.gone) callback?.()
+  }
+
+  /**
+   * Sends a line of the head before the rest of it is known; false once that is sent. The status is 200 from then on, as on a server.
+   */
+  progress(summary: string): boolean {
+    const { headersSent, socket } = this.#response
+    if (headersSent || this.gone || !socket) return false
+    socket.write(`${this.#progressSent ? '' : 'HTTP/1.1 200 OK\r\n'}X-ClickHouse-Progress: ${summary}\r\n`)
+    this.#progressSent = true
+    return true
   }
 
   /** Sends a result that is already whole. */
@@ -70,7 +98,7 @@ export class Reply {
     let out: NodeJS.WritableStream | undefined
     try {
       for await (const chunk of source) {
-        if (this.gone) continue // read on, or the engine would write into a closed pipe until the query is stopped
+        if (this.gone || (out === undefined && this.#failure)) continue // read on, or the engine would write into a closed pipe until the query is stopped
         if (out === undefined) {
           held.push(chunk)
           heldBytes += chunk.length
@@ -100,10 +128,10 @@ export class Reply {
     this.#result = result
   }
 
-  /** Reports a fault; if a result has begun, `stream` sends it when the pipe is empty. */
+  /** Reports a fault, the first of which counts; if a result has begun, `stream` sends it when the pipe is empty. */
   fail(error: EngineError): void {
-    this.#failure = error
-    this.#error(error)
+    this.#failure ??= error
+    this.#error(this.#failure)
   }
 
   #head(format: string | undefined): void {
@@ -113,9 +141,18 @@ export class Reply {
       response.setHeader('Content-Type', contentTypeOf(format))
     }
     const summary = this.#summary()
-    if (this.#sendProgress) response.setHeader('X-ClickHouse-Progress', summary)
+    if (this.#sendProgress && !this.#progressSent) response.setHeader('X-ClickHouse-Progress', summary)
     response.setHeader('X-ClickHouse-Summary', summary)
-    response.writeHead(200)
+    this.#restOfHead(200)
+  }
+
+  /**
+   * Node begins a head with the status line and has no way to send a part of it. If progress was sent before, that line becomes the
+   * value of a header.
+   */
+  #restOfHead(status: number): void {
+    if (this.#progressSent) this.#response.socket?.write('X-ClickHouse-Status: ')
+    this.#response.writeHead(status)
   }
 
   #summary(): string {
@@ -133,9 +170,10 @@ export class Reply {
   }
 
   #out(): NodeJS.WritableStream {
-    if (!this.#encoder) return this.#response
-    this.#encoder.pipe(this.#response)
-    return this.#encoder
+    return this.#encoders.reduceRight<NodeJS.WritableStream>((out, encoder) => {
+      encoder.pipe(out)
+      return encoder
+    }, this.#response)
   }
 
   async #write(out: NodeJS.WritableStream, chunk: Buffer): Promise<void> {
@@ -162,8 +200,9 @@ export class Reply {
     response.removeHeader('Content-Encoding')
     response.setHeader('X-ClickHouse-Exception-Code', String(error.number))
     response.setHeader('Content-Type', 'text/plain; charset=UTF-8')
-    response.statusCode = httpStatusOf(error.number)
-    response.end(exceptionText(error, this.#server.version))
+    this.#restOfHead(httpStatusOf(error.number))
+    const text = exceptionText(error, this.#server.version)
+    response.end(this.#encoders[0] instanceof BlockCompressor ? compressedBlock(Buffer.from(text)) : text)
   }
 
   /**
@@ -174,25 +213,27 @@ export class Reply {
     const text = exceptionText(error, this.#server.version)
     const tag = this.#exceptionTag
     const block = `\r\n__exception__\r\n${tag}\r\n${text}${Buffer.byteLength(text)} ${tag}\r\n__exception__\r\n`
-    if (this.#encoder) this.#response.destroy()
-    else this.#response.write(block, () => this.#response.socket?.end())
+    for (const encoder of this.#encoders) encoder.flush?.()
+    setTimeout(() => this.#endWith(block), pieceDelayMs)
   }
-}
 
-function encoderFor(request: IncomingMessage, response: ServerResponse): Transform | undefined {
-  const accepted = String(request.headers['accept-encoding'] ?? '')
-  const encoders: Readonly<Record<string, () => Transform>> = {
-    zstd: createZstdCompress,
-    br: createBrotliCompress,
-    gzip: createGzip,
-    deflate: createDeflate,
+  #endWith(block: string): void {
+    if (this.gone) return
+    const end = (): void => {
+      const timer = setTimeout(() => this.#response.socket?.end(), leaveDelayMs)
+      this.#response.once('close', () => clearTimeout(timer))
+    }
+    const [first, last] = [this.#encoders[0], this.#encoders.at(-1)]
+    if (!first || !last) {
+      this.#response.write(block, end)
+      return
+    }
+    // The compressed stream is whole, the response is not.
+    last.unpipe(this.#response)
+    last.pipe(this.#response, { end: false })
+    last.once('end', end)
+    first.end(block)
   }
-  for (const name of ['gzip', 'zstd', 'br', 'deflate']) {
-    if (!new RegExp(`\\b${name}\\b`).test(accepted)) continue
-    response.setHeader('Content-Encoding', name)
-    return encoders[name]?.() ?? new PassThrough()
-  }
-  return undefined
 }
 
 function contentTypeOf(format: string): string {

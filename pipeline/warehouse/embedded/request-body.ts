@@ -1,7 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import { pipeline, type Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib'
+import { blocksDecompressed } from './compressed-blocks.ts'
 import { EngineError } from './engine-error.ts'
+import { lz4Decoded } from './lz4-frame.ts'
 import { type Statement, statementOf } from './statement.ts'
 
 /** Longest text of a statement without rows that follow it. */
@@ -15,8 +17,10 @@ export class RequestBody {
   readonly #chunks: AsyncIterator<Buffer>
   #head: Buffer
 
-  constructor(request: IncomingMessage, query: string) {
-    this.#chunks = decoded(request)[Symbol.asyncIterator]()
+  /** @param decompress whether the body comes in ClickHouse's compressed blocks */
+  constructor(request: IncomingMessage, query: string, decompress: boolean) {
+    const body = decoded(request)
+    this.#chunks = (decompress ? blocksDecompressed(body) : body)[Symbol.asyncIterator]()
     this.#head = query === '' ? Buffer.alloc(0) : Buffer.from(`${query}\n`)
   }
 
@@ -57,13 +61,14 @@ export class RequestBody {
     try {
       return await this.#chunks.next()
     } catch (cause) {
+      if (cause instanceof EngineError) throw cause
       const reason = cause instanceof Error ? cause.message : String(cause)
       throw new EngineError(271, 'CANNOT_DECOMPRESS', `The request body cannot be read: ${reason}`)
     }
   }
 }
 
-function decoded(request: IncomingMessage): Readable {
+function decoded(request: IncomingMessage): AsyncIterable<Buffer> {
   const encoding = request.headers['content-encoding'] ?? 'identity'
   switch (encoding) {
     case 'identity':
@@ -78,6 +83,8 @@ function decoded(request: IncomingMessage): Readable {
       return through(request, createBrotliDecompress())
     case 'zstd':
       return through(request, createZstdDecompress())
+    case 'lz4':
+      return lz4Decoded(request)
     default:
       throw new EngineError(89, 'UNKNOWN_COMPRESSION_METHOD', `Unknown compression method '${encoding}'`)
   }

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http'
+import { pipelineApplication } from '../warehouse.ts'
 import { assertFormatName, EngineError } from './engine-error.ts'
+import type { SessionRequest } from './sessions.ts'
 
 /** What the URL and the headers of a request say, sorted. */
 export interface QueryRequest {
@@ -8,11 +10,21 @@ export interface QueryRequest {
   readonly isGet: boolean
   readonly user: string
   readonly password: string
+  /** Sent by Penstock's own client. */
+  readonly isPipeline: boolean
+  readonly session: SessionRequest | undefined
   readonly database: string | undefined
   readonly queryId: string | undefined
   readonly defaultFormat: string | undefined
   readonly enableHttpCompression: boolean
+  /** The answer goes out in ClickHouse's compressed blocks. */
+  readonly compress: boolean
+  /** The body comes in them. */
+  readonly decompress: boolean
   readonly sendProgress: boolean
+  readonly progressDelayMs: number
+  /** The result is sent once it is whole, so that its status and head tell of every error. */
+  readonly waitEndOfQuery: boolean
   /** Protocol revision that the client reads the Native format at; 0 if it names none. */
   readonly clientRevision: number
   readonly settings: ReadonlyMap<string, string>
@@ -22,19 +34,13 @@ export interface QueryRequest {
 /** Parameters of the protocol that are no settings of the engine and need nothing done here. */
 const ignored = new Set([
   'quota_key',
-  'wait_end_of_query',
-  'session_check',
-  'session_timeout',
-  'close_session',
   'stacktrace',
   'buffer_size',
   'http_response_buffer_size',
-  'http_headers_progress_interval_ms',
   'http_write_exception_in_output_format',
   'http_zlib_compression_level',
   'add_http_cors_header',
   'cancel_http_readonly_queries_on_client_close',
-  'http_wait_end_of_query',
   'role',
 ])
 
@@ -47,30 +53,27 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     return value
   }
   const credentials = credentialsFrom(request, take('user'), take('password'))
-  if (take('session_id')) {
-    throw new EngineError(344, 'SUPPORT_IS_DISABLED', 'Sessions over HTTP are not offered by the embedded engine')
-  }
   const flag = (name: string, preset: boolean): boolean => {
     const value = take(name)
     return value === undefined ? preset : value !== '0' && value.toLowerCase() !== 'false' && value !== ''
   }
-  if (flag('decompress', false) || flag('compress', false)) {
-    throw new EngineError(
-      344,
-      'SUPPORT_IS_DISABLED',
-      "The embedded engine compresses by HTTP's own Content-Encoding and Accept-Encoding; compress=1 and decompress=1 are not offered",
-    )
-  }
+  const waits = flag('http_wait_end_of_query', false)
   const result = {
     query: take('query') ?? '',
     isGet: request.method === 'GET' || request.method === 'HEAD',
     ...credentials,
+    session: sessionFrom(take),
+    isPipeline: headerText(request, 'user-agent')?.startsWith(`${pipelineApplication} `) ?? false,
     database: take('database') ?? headerText(request, 'x-clickhouse-database'),
     queryId: take('query_id') || undefined,
     defaultFormat: take('default_format') ?? headerText(request, 'x-clickhouse-format'),
+    compress: flag('compress', false),
+    decompress: flag('decompress', false),
     enableHttpCompression: flag('enable_http_compression', true),
     clientRevision: Number(take('client_protocol_version') ?? 0) || 0,
     sendProgress: flag('send_progress_in_http_headers', false),
+    progressDelayMs: Math.max(progressDelayMsMin, Number(take('http_headers_progress_interval_ms')) || 0),
+    waitEndOfQuery: flag('wait_end_of_query', waits),
   }
   const settings = new Map<string, string>()
   const parameters = new Map<string, string>()
@@ -90,6 +93,30 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
     }
   }
   return { ...result, settings, parameters }
+}
+
+/** What a server presets. Each line makes the head longer, so clients that wait for long should ask for fewer. */
+const progressDelayMsMin = 100
+
+const sessionTimeoutSecondsPreset = 60
+const sessionTimeoutSecondsMax = 3_600
+
+/** @param take returns a parameter of the URL and takes it away */
+function sessionFrom(take: (name: string) => string | undefined): SessionRequest | undefined {
+  const id = take('session_id')
+  const timeout = take('session_timeout') ?? String(sessionTimeoutSecondsPreset)
+  const mustExist = take('session_check') === '1'
+  const isLast = take('close_session') === '1'
+  if (!id) return undefined
+  if (!/^\d+$/.test(timeout))
+    throw new EngineError(374, 'INVALID_SESSION_TIMEOUT', `Invalid session timeout: '${timeout}'`)
+  if (Number(timeout) > sessionTimeoutSecondsMax)
+    throw new EngineError(
+      374,
+      'INVALID_SESSION_TIMEOUT',
+      `Session timeout '${timeout}' is larger than max_session_timeout: ${sessionTimeoutSecondsMax}`,
+    )
+  return { id, timeoutMs: Number(timeout) * 1_000, mustExist, isLast }
 }
 
 function credentialsFrom(request: IncomingMessage, urlUser: string | undefined, urlPassword: string | undefined) {

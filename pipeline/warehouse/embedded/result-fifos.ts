@@ -17,12 +17,10 @@ export class ResultFifos {
 
   /** Opens a free pipe; there are as many as statements may run at once. */
   open(): ResultFifo {
-    const path = this.#free.pop()
+    const path = this.#free.at(-1)
     if (path === undefined) throw new Error('more results than pipes')
-    // Reader first: opening a pipe for writing without one would fail. Our own writer holds off the end of the stream until the
-    // engine has finished; it is opened before anybody reads, so the reader never sees an early end.
-    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
+    const { reader, writer } = openEnds(path)
+    this.#free.pop()
     const stream = new Socket({ fd: reader, readable: true, writable: false })
     let open = true
     return {
@@ -34,6 +32,20 @@ export class ResultFifos {
       },
       release: () => this.#free.push(path),
     }
+  }
+}
+
+/**
+ * Reader first: opening a pipe for writing without one would fail. Our own writer holds off the end of the stream until the engine
+ * has finished; it is opened before anybody reads, so the reader never sees an early end.
+ */
+function openEnds(path: string): { reader: number; writer: number } {
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    return { reader, writer: openSync(path, constants.O_WRONLY | constants.O_NONBLOCK) }
+  } catch (error) {
+    closeSync(reader)
+    throw error
   }
 }
 

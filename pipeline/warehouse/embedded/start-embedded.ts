@@ -8,8 +8,10 @@ import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
-import { handleQuery, type QueryContext } from './query-handler.ts'
+import type { QueryContext } from './query-context.ts'
+import { handleQuery } from './query-handler.ts'
 import { ResultFifos } from './result-fifos.ts'
+import { Sessions } from './sessions.ts'
 import { Slots } from './slots.ts'
 
 /*
@@ -18,8 +20,16 @@ import { Slots } from './slots.ts'
  *   POST rows ──▶ spool file, once whole ──▶ INSERT … FROM INFILE / SELECT … FROM file(…)   (insert places)
  *   SELECT    ──▶ INTO OUTFILE named pipe ──▶ encoder ──▶ response, at the client's pace      (query places)
  *
- * What differs from a server: no sessions over HTTP, no native LZ4 (`compress`, `decompress`), no progress before the end, no
- * access to the machine's files. An insert begins when its body is whole, so the spool needs room for the largest bodies.
+ * What differs from a ClickHouse server:
+ *
+ *   protocol     HTTP only; no tables in multipart bodies, no pages such as /play, and nothing for pages of another origin
+ *   users        `default` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs
+ *   inserts      begin when the body is whole, so the spool needs room for the largest bodies
+ *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read what was in the result
+ *   broken off   a result that fails midway ends with the exception, then leaves its client a few seconds to go first
+ *   query ids    are found in system.processes as `log_comment`; KILL QUERY takes them as `query_id` all the same
+ *   sessions     keep nothing for `readonly`; SET readonly ends the use of one
+ *   parameters   `role`, `quota_key`, `stacktrace` and those that tune the server's buffers and headers do nothing
  */
 
 export interface EmbeddedWarehouseOptions {
@@ -51,7 +61,7 @@ const waitingMax = 1_000
 
 /**
  * Opens the engine in this process and answers ClickHouse's HTTP protocol with it.
- * @throws DEPENDENCY_MISSING, PORT_UNAVAILABLE
+ * @throws DEPENDENCY_MISSING, PORT_UNAVAILABLE, WAREHOUSE_LOCKED, WAREHOUSE_ENGINE_FAILED
  */
 export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions): Promise<EmbeddedWarehouse> {
   const dataDir = resolve(options.dataDir)
@@ -63,16 +73,16 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     )
   const spoolDir = join(dataDir, 'spool')
   mkdirSync(join(dataDir, 'engine'), { recursive: true })
-  rmSync(spoolDir, { recursive: true, force: true })
-  mkdirSync(spoolDir, { mode: 0o700 })
   process.env.UV_THREADPOOL_SIZE ??= String(engineThreads)
   await roomOn(dataDir, options.logger)
   const engine = await Engine.open(join(dataDir, 'engine'))
+  // Only whoever has the engine open owns the spool: before, its files may be those of a process that serves from them.
+  rmSync(spoolDir, { recursive: true, force: true })
+  mkdirSync(spoolDir, { mode: 0o700 })
   const threads = poolThreads(options.logger)
-  const insertCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
-  const ownerCount = insertCount
+  const ownCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
   // Room stays for compression and for stopping queries; and the more queries run at once, the less is left for inserts.
-  const analystCount = Math.max(1, Math.min(threads - insertCount - ownerCount - 4, 4 * availableParallelism()))
+  const analystCount = Math.max(1, Math.min(threads - 3 * ownCount - 4, 4 * availableParallelism()))
   const facts = await engineFacts(engine)
   const context: QueryContext = {
     engine,
@@ -80,11 +90,13 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     displayName: hostname(),
     spoolDir,
     slots: {
-      inserts: new Slots(insertCount, waitingMax),
-      owner: new Slots(ownerCount, waitingMax),
+      pipelineInserts: new Slots(ownCount, waitingMax),
+      pipelineQuestions: new Slots(ownCount, waitingMax),
+      operators: new Slots(ownCount, waitingMax),
       analysts: new Slots(analystCount, waitingMax),
     },
-    fifos: new ResultFifos(spoolDir, ownerCount + analystCount),
+    sessions: new Sessions(systemClock),
+    fifos: new ResultFifos(spoolDir, 2 * ownCount + analystCount),
     disk: new DiskWatch({
       freeBytes: () => freeBytesOf(dataDir),
       clock: systemClock,
@@ -129,6 +141,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       await Promise.allSettled([...open])
       server.closeAllConnections()
       await closed
+      context.sessions.close()
       await context.disk.close()
       engine.close()
     },
@@ -165,8 +178,12 @@ function answered(request: IncomingMessage, response: ServerResponse, url: URL):
     return true
   }
   const { method, headers } = request
+  if (method === 'OPTIONS') {
+    response.writeHead(204, { Allow: 'GET, HEAD, OPTIONS, POST' }).end()
+    return true
+  }
   if (method !== 'GET' && method !== 'POST' && method !== 'HEAD')
-    return say(501, 'Only GET, HEAD and POST are served\n')
+    return say(501, 'Only GET, HEAD, OPTIONS and POST are served\n')
   // A page that a browser shows on this machine must not talk to the engine behind its reader's back.
   const isForeign = headers.origin !== undefined && headers.origin !== `http://${headers.host}`
   if (isForeign) return say(403, 'Requests of another origin are refused\n')

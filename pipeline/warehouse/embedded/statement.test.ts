@@ -12,6 +12,17 @@ describe('an INSERT with rows behind it', () => {
   it.each([
     ['INSERT INTO t FORMAT CSV\n1,2\n', '1,2\n', "INSERT INTO t  FROM INFILE 'F' COMPRESSION 'none'  FORMAT CSV"],
     ['INSERT INTO t FORMAT CSV 1,2\n', '1,2\n', "INSERT INTO t  FROM INFILE 'F' COMPRESSION 'none'  FORMAT CSV"],
+    [
+      "INSERT INTO t FORMAT Values (78,'v')",
+      "(78,'v')",
+      "INSERT INTO t  FROM INFILE 'F' COMPRESSION 'none'  FORMAT Values",
+    ],
+    ['INSERT INTO format VALUES (1)', ' (1)', "INSERT INTO format  FROM INFILE 'F' COMPRESSION 'none'  FORMAT Values"],
+    [
+      'INSERT INTO db.format VALUES (1)',
+      ' (1)',
+      "INSERT INTO db.format  FROM INFILE 'F' COMPRESSION 'none'  FORMAT Values",
+    ],
     ['insert into t(a) values (1)', ' (1)', "insert into t(a)  FROM INFILE 'F' COMPRESSION 'none'  FORMAT Values"],
     [
       'INSERT INTO format FORMAT TSV\n\n \nx',
@@ -85,12 +96,23 @@ describe('a statement with a result', () => {
   })
 })
 
+it.each([
+  ['WITH 1 AS a INSERT INTO t SELECT a', 'command'],
+  ['with x as (select 1) insert into t select * from x', 'command'],
+  ['WITH insert AS (SELECT 1) SELECT * FROM insert', 'read'],
+  ['WITH 1 AS a, insert AS (SELECT 1) SELECT insert FROM t', 'read'],
+  ['WITH 1 AS insert SELECT insert', 'read'],
+  ['WITH (SELECT 1) AS a SELECT a', 'read'],
+])('%j is a %s', (text, kind) => {
+  expect(whole(text).kind).toBe(kind)
+})
+
 it('a long statement in one-byte chunks is read in linear time and whole', async () => {
   const text = `SELECT ${'1+'.repeat(50_000)}1`
   async function* bytes() {
     for (const character of text) yield Buffer.from(character)
   }
   const request = Object.assign(bytes(), { headers: {} })
-  const statement = await new RequestBody(request as never, '').statement()
+  const statement = await new RequestBody(request as never, '', false).statement()
   expect(statement).toMatchObject({ kind: 'read', text })
 })

@@ -1,5 +1,5 @@
 import { assertFormatName, EngineError } from './engine-error.ts'
-import { isWord, readWords, refuseMachineAccess } from './permissions.ts'
+import { isWord, reads, refuseMachineAccess } from './permissions.ts'
 import { type SqlToken, sqlTokens } from './sql-tokens.ts'
 
 /**
@@ -66,8 +66,7 @@ function wholeStatement(head: Buffer, sql: string, first: SqlToken): Statement {
   const end = last ? last.end : head.length
   const text = head.toString('utf8', 0, end)
   refuseMachineAccess(tokens)
-  const isRead = first.value === '(' || (first.kind === 'word' && readWords.has(first.value.toUpperCase()))
-  if (!isRead) return { kind: 'command', tokens, text: isWord(first, 'KILL') ? killText(text) : text }
+  if (!reads(tokens)) return { kind: 'command', tokens, text: isWord(first, 'KILL') ? killText(text) : text }
   const formatIndex = trailingFormat(tokens)
   const format = tokens[formatIndex]
   if (!format) return { kind: 'read', tokens, text, tail: '', format: undefined }
@@ -123,13 +122,14 @@ function insertOf(
     if (token.value === '(' && isWord(before, 'input') && hasSelect && before) inputStart = before.start
     // `db.values` and `db.format` are names; a keyword can't follow a dot.
     if (token.depth > 0 || before?.value === '.') continue
+    const namesFormat = before !== name && isWord(before, 'FORMAT') && seen.at(-3)?.value !== '.'
     if (isWord(token, 'SELECT') || isWord(token, 'WITH')) hasSelect = true
     else if (isWord(token, 'SETTINGS') && !hasSelect && settingsAt < 0) settingsAt = token.start
-    else if (isWord(token, 'VALUES') && !hasSelect) {
+    else if (isWord(token, 'VALUES') && !hasSelect && !namesFormat) {
       if (token.end === sql.length && !complete) return undefined
       refuseMachineAccess(seen)
       return fromInfile(head, settingsAt, token.start, 'Values', token.end)
-    } else if (before && before !== name && isWord(before, 'FORMAT') && seen.at(-3)?.value !== '.' && isName(token)) {
+    } else if (before && namesFormat && isName(token)) {
       refuseMachineAccess(seen)
       assertFormatName(token.value)
       const dataAt = dataAfterFormat(sql, token.end)

@@ -1,0 +1,147 @@
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { type IncomingMessage, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { ClickHouseLogLevel, createClient } from '@clickhouse/client'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { silentLogger } from '#runtime/logger.ts'
+import { blocksDecompressed, compressedBlock } from './compressed-blocks.ts'
+import { type EmbeddedWarehouse, startEmbeddedWarehouse } from './start-embedded.ts'
+
+const dataDir = mkdtempSync(join(tmpdir(), 'penstock-answers-'))
+let warehouse: EmbeddedWarehouse
+let url: string
+
+beforeAll(async () => {
+  const loopback = { bind: '127.0.0.1', port: 0, password: '', readonlyPassword: '', logger: silentLogger }
+  warehouse = await startEmbeddedWarehouse({ dataDir, ...loopback })
+  url = `http://127.0.0.1:${warehouse.port}`
+})
+
+afterAll(async () => {
+  await warehouse?.close()
+  rmSync(dataDir, { recursive: true, force: true })
+})
+
+const post = (
+  body: string | Uint8Array,
+  parameters: Record<string, string> = {},
+  headers: Record<string, string> = {},
+) => fetch(`${url}/?${new URLSearchParams(parameters)}`, { method: 'POST', body: body as Buffer, headers })
+const text = async (body: string | Uint8Array, parameters: Record<string, string> = {}) =>
+  (await post(body, parameters)).text()
+
+describe('wait_end_of_query', () => {
+  const waiting = { wait_end_of_query: '1' }
+
+  it('gives a late error its own status, with nothing of the result', async () => {
+    const response = await post('SELECT number, throwIf(number = 300000) FROM system.numbers', waiting)
+    expect([response.status, response.headers.get('x-clickhouse-exception-code')]).toEqual([500, '395'])
+    expect(await response.text()).toMatch(/^Code: 395\. /)
+  })
+
+  it('counts the whole result in the head', async () => {
+    const response = await post('SELECT * FROM numbers(200000)', waiting)
+    expect(JSON.parse(response.headers.get('x-clickhouse-summary') ?? '{}').read_rows).toBe('200000')
+    expect((await response.text()).length).toBe(1_288_890)
+    const empty = await post('SELECT 1 WHERE 0', waiting)
+    expect([empty.status, await empty.text()]).toEqual([200, ''])
+  })
+})
+
+describe('send_progress_in_http_headers', () => {
+  const slow = (rows: string) =>
+    `SELECT ${rows} FROM numbers(8) WHERE sleepEachRow(0.1) = 0 SETTINGS max_block_size = 1`
+  const ask = async (statement: string) => {
+    const asked = request(`${url}/?send_progress_in_http_headers=1`, { method: 'POST' }).end(statement)
+    const [response]: IncomingMessage[] = await once(asked, 'response')
+    const body = Buffer.concat((await response?.toArray()) ?? []).toString()
+    const raw = response?.rawHeaders ?? []
+    const progress = raw
+      .filter((_, index) => raw[index - 1] === 'X-ClickHouse-Progress')
+      .map((line) => JSON.parse(line))
+    return { response, body, progress }
+  }
+
+  it('tells of a slow statement before its result, which comes whole', async () => {
+    const { response, body, progress } = await ask(slow('count()'))
+    expect(progress.length).toBeGreaterThan(3)
+    const rows = progress.map(({ read_rows }) => Number(read_rows))
+    expect(rows).toEqual(rows.toSorted((a, b) => a - b))
+    expect([response?.statusCode, response?.headers['x-clickhouse-format'], body]).toEqual([200, 'TabSeparated', '8\n'])
+  })
+
+  it('an error after it still has its code in the head', async () => {
+    const { response, body } = await ask(
+      slow('throwIf(number = 5), count()').replace('WHERE', 'GROUP BY number HAVING'),
+    )
+    expect(response?.headers['x-clickhouse-exception-code']).toBe('395')
+    expect(body).toMatch(/^Code: 395\. /)
+  })
+
+  it('a fast statement has one line, at its end', async () => {
+    expect((await ask('SELECT 1')).progress.length).toBe(1)
+  })
+})
+
+describe('an error in the middle of a result', () => {
+  it('never looks like its end', async () => {
+    const response = await post('SELECT number, throwIf(number = 3000000) FROM system.numbers')
+    expect(response.status).toBe(200)
+    await expect(response.text()).rejects.toThrow()
+  })
+
+  it.each([false, true])('@clickhouse/client sees its code, compressed: %s', async (response) => {
+    const reader = createClient({
+      url,
+      compression: { response },
+      log: { level: ClickHouseLogLevel.OFF },
+    })
+    const rows = await reader.query({
+      query: 'SELECT number, throwIf(number = 300000) FROM system.numbers',
+      format: 'JSONEachRow',
+    })
+    const all = async () => {
+      for await (const _ of rows.stream());
+    }
+    await expect(all()).rejects.toMatchObject({ code: '395', type: 'FUNCTION_THROW_IF_VALUE_IS_NON_ZERO' })
+    await reader.close()
+  })
+})
+
+describe('compression', () => {
+  it('compresses what a client accepts', async () => {
+    for (const encoding of ['gzip', 'br', 'deflate', 'zstd']) {
+      const response = await post(
+        'SELECT * FROM numbers(200000)',
+        { enable_http_compression: '1' },
+        { 'Accept-Encoding': encoding },
+      )
+      expect(response.headers.get('content-encoding')).toBe(encoding)
+      if (encoding !== 'zstd') expect((await response.text()).length).toBe(1_288_890)
+      else await response.arrayBuffer()
+    }
+    const plain = await post('SELECT 1', { enable_http_compression: '0' }, { 'Accept-Encoding': 'gzip' })
+    expect(plain.headers.get('content-encoding')).toBe(null)
+    await plain.text()
+  })
+
+  it("speaks ClickHouse's own compression both ways, errors included", async () => {
+    const blocks = (response: Response) => blocksDecompressed(Readable.fromWeb(response.body as ReadableStream))
+    const plain = async (response: Response) =>
+      Buffer.concat(await Readable.from(blocks(response)).toArray()).toString()
+    await text('CREATE TABLE own (a Int64) ENGINE = MergeTree ORDER BY a')
+    const rows = Buffer.concat([compressedBlock(Buffer.from('1\n2')), compressedBlock(Buffer.from('3\n4\n'))])
+    expect(await text(rows, { query: 'INSERT INTO own FORMAT TSV', decompress: '1' })).toBe('')
+    expect(await plain(await post('SELECT sum(a) FROM own', { compress: '1' }))).toBe('28\n')
+    expect((await plain(await post('SELECT * FROM numbers(200000)', { compress: '1' }))).length).toBe(1_288_890)
+    const refused = await post('SELECT nope', { compress: '1' })
+    expect(refused.headers.get('x-clickhouse-exception-code')).toBe('47')
+    expect(await plain(refused)).toMatch(/^Code: 47\. /)
+    const damaged = await post('x'.repeat(30), { query: 'INSERT INTO own FORMAT TSV', decompress: '1' })
+    expect(damaged.headers.get('x-clickhouse-exception-code')).toMatch(/^(12|40)$/)
+    await damaged.text()
+  })
+})

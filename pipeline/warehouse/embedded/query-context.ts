@@ -1,0 +1,42 @@
+import type { Logger } from '#runtime/logger.ts'
+import type { DiskWatch } from './disk-watch.ts'
+import type { Engine } from './engine.ts'
+import type { ResultFifos } from './result-fifos.ts'
+import type { Sessions } from './sessions.ts'
+import type { Slots } from './slots.ts'
+import type { Statement } from './statement.ts'
+
+/** What all statements of one embedded engine share. */
+export interface QueryContext {
+  readonly engine: Engine
+  readonly version: string
+  readonly timezone: string
+  readonly displayName: string
+  readonly spoolDir: string
+  /**
+   * The pipeline's statements have places that nobody else takes, since delivery stands still while they wait. Its client is known
+   * by its User-Agent: a person at `curl` can't take these places by accident, and `default` could stop the engine anyway.
+   */
+  readonly slots: {
+    readonly pipelineInserts: Slots
+    readonly pipelineQuestions: Slots
+    /** Of `default`, for instance to stop what fills the places of analysts. */
+    readonly operators: Slots
+    readonly analysts: Slots
+  }
+  readonly sessions: Sessions
+  readonly fifos: ResultFifos
+  readonly disk: DiskWatch
+  /** Statements that are running or wait for a place, by query id. */
+  readonly running: Map<string, Running>
+  /** Set when the server stops: nothing new is begun. */
+  closing: boolean
+  readonly passwords: ReadonlyMap<string, string>
+  readonly logger: Logger
+}
+
+export interface Running {
+  readonly kind: Statement['kind'] | undefined
+  /** Ends a statement that only reads. */
+  readonly stop: (() => void) | undefined
+}

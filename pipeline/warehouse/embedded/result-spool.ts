@@ -1,0 +1,42 @@
+import { rmSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+
+/**
+ * Yields what comes out of `source` only when all of it is there; until then it waits in the file `path`, which has no name any more
+ * once it is open, so that nothing is left of it whatever happens.
+ * @param assertRoom asked before each write; what it throws is a fault
+ * @param onFault called as soon as nothing good can come any more; `source` is read to its end all the same
+ * @throws the fault, after the end of `source`
+ */
+export async function* untilWhole(
+  source: AsyncIterable<Buffer>,
+  path: string,
+  assertRoom: () => void,
+  onFault: (fault: unknown) => void,
+): AsyncGenerator<Buffer, void> {
+  let file: FileHandle | undefined
+  let fault: unknown
+  try {
+    for await (const chunk of source) {
+      if (fault !== undefined) continue
+      try {
+        assertRoom()
+        file ??= await openNameless(path)
+        await file.appendFile(chunk)
+      } catch (error) {
+        fault = error
+        onFault(error)
+      }
+    }
+    if (fault !== undefined) throw fault
+    if (file) yield* file.createReadStream({ start: 0, autoClose: false }) as AsyncIterable<Buffer>
+  } finally {
+    await file?.close()
+  }
+}
+
+async function openNameless(path: string): Promise<FileHandle> {
+  const file = await open(path, 'wx+', 0o600)
+  rmSync(path)
+  return file
+}

@@ -1,0 +1,145 @@
+import { totalmem } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
+import { type EngineConnection, sqlText } from './engine.ts'
+import { EngineError } from './engine-error.ts'
+import { isWord } from './permissions.ts'
+import { sendProgress } from './progress.ts'
+import type { QueryContext } from './query-context.ts'
+import type { Reply } from './reply.ts'
+import type { QueryRequest } from './request.ts'
+import type { Session } from './sessions.ts'
+import type { Slots } from './slots.ts'
+import type { Statement } from './statement.ts'
+
+/** One statement may take half of the machine's memory: it fails then, not the process with everybody's statements. */
+const queryBytesMax = Math.floor(totalmem() / 2)
+
+const stopAgainMs = 100
+
+/** One statement of one request. */
+export interface StatementRun {
+  readonly statement: Statement
+  readonly query: QueryRequest
+  readonly queryId: string
+  /** Whose connection is used, and keeps what the statement sets. */
+  readonly session: Session | undefined
+  readonly reply: Reply
+}
+
+/**
+ * Waits for a place, then calls `use` with a connection on which the request's database, settings and parameters are set. If the
+ * client goes away, or the server stops, a statement that only reads is ended: `use` rejects.
+ * @throws EngineError
+ */
+export async function withConnection(
+  context: QueryContext,
+  { statement, query, queryId, session, reply }: StatementRun,
+  use: (connection: EngineConnection) => Promise<void>,
+): Promise<void> {
+  const { kind } = statement
+  const slots = slotsFor(context.slots, query, kind)
+  await slots.take()
+  let connection: EngineConnection | undefined
+  let restore: string[] = []
+  let progress: Promise<void> | undefined
+  const aborted = new AbortController()
+  let ended = false
+  let stopped: Promise<void> | undefined
+  // Said again until it is so: a statement that is just about to begin is not in the engine's list yet.
+  const stop = async (): Promise<void> => {
+    while (!ended) {
+      await context.engine.kill(queryId)
+      await setTimeout(stopAgainMs)
+    }
+  }
+  const stopRead = (): void => {
+    stopped ??= stop().catch((error) => context.logger.warn('a query was not stopped', { error }))
+  }
+  try {
+    if (reply.gone) return
+    if (context.closing) throw new EngineError(236, 'ABORTED', 'Server is shutting down')
+    connection = session?.connection ?? context.engine.connect()
+    if (session && !session.connection) {
+      session.connection = connection
+      await connection.run(`SET max_memory_usage = ${queryBytesMax}`, 'Null')
+    }
+    // What writes goes on when its client is gone, as on a ClickHouse server.
+    if (kind === 'read') reply.onGone(stopRead)
+    context.running.set(queryId, { kind, stop: kind === 'read' ? stopRead : undefined })
+    if (session) restore = await statementsToRestore(connection, query, statement)
+    await connection.run(prologue(query, queryId, session !== undefined), 'Null')
+    if (query.database) await connection.run(`USE ${quotedName(query.database)}`, 'Null')
+    if (query.sendProgress)
+      progress = sendProgress(context.engine, queryId, reply, query.progressDelayMs, aborted.signal).catch((error) =>
+        context.logger.warn('no progress can be sent of a statement', { error }),
+      )
+    await use(connection)
+  } finally {
+    ended = true
+    aborted.abort()
+    await progress
+    reply.onGone(undefined)
+    try {
+      if (restore.length > 0) await stopped // or it would end these statements too
+      for (const each of restore) await connection?.run(each, 'Null')
+    } finally {
+      if (!session) connection?.close()
+      slots.give()
+    }
+  }
+}
+
+function slotsFor(slots: QueryContext['slots'], query: QueryRequest, kind: Statement['kind']): Slots {
+  if (query.user === 'readonly') return slots.analysts
+  if (!query.isPipeline) return slots.operators
+  return kind === 'insert' ? slots.pipelineInserts : slots.pipelineQuestions
+}
+
+/** @param isKept whether the connection goes on to serve other requests */
+function prologue(query: QueryRequest, queryId: string, isKept: boolean): string {
+  const settings = [...query.settings, ...query.parameters]
+    .filter(([name]) => name !== 'log_comment' && (name !== 'readonly' || (query.user !== 'readonly' && !isKept)))
+    .map(([name, value]) => `${name} = ${sqlText(value)}`)
+  settings.push(`log_comment = ${sqlText(queryId)}`)
+  if (isKept) return `SET ${settings.join(', ')}`
+  if (!query.settings.has('max_memory_usage')) settings.push(`max_memory_usage = ${queryBytesMax}`)
+  // The engine itself then refuses writes, table functions that reach out, and further settings. As on a ClickHouse server,
+  // GET only reads.
+  if (query.user === 'readonly') settings.push('readonly = 1')
+  else if (query.isGet) settings.push('readonly = 2')
+  return `SET ${settings.join(', ')}`
+}
+
+/**
+ * Statements that undo what the URL of a request sets on a session's connection, where it holds for that request only; what the
+ * statement itself sets stays.
+ */
+async function statementsToRestore(
+  connection: EngineConnection,
+  query: QueryRequest,
+  statement: Statement,
+): Promise<string[]> {
+  const tokens = statement.kind === 'command' ? statement.tokens : []
+  const isSet = isWord(tokens[0], 'SET')
+  const named = [...query.settings.keys()].filter((name) => !(isSet && tokens.some((token) => isWord(token, name))))
+  if (named.length === 0 && !query.database) return []
+  const names = ['', ...named].map(sqlText).join(', ')
+  const { bytes } = await connection.run(
+    `SELECT name, value, toBool(changed) FROM system.settings WHERE name IN (${names}) ` +
+      "UNION ALL SELECT '', currentDatabase(), true SETTINGS limit = 0, offset = 0, max_result_rows = 0, max_rows_to_read = 0",
+    'JSONCompactEachRow',
+  )
+  const rows: [string, string, boolean][] = bytes
+    .toString()
+    .trim()
+    .split('\n')
+    .map((row) => JSON.parse(row))
+  return rows.flatMap(([name, value, isChanged]) => {
+    if (name === '') return isWord(tokens[0], 'USE') ? [] : [`USE ${quotedName(value)}`]
+    return name === 'readonly' ? [] : [`SET ${name} = ${isChanged ? sqlText(value) : 'DEFAULT'}`]
+  })
+}
+
+function quotedName(name: string): string {
+  return `\`${name.replace(/[\\`]/g, '\\$&')}\``
+}
