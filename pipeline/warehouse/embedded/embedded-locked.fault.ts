@@ -19,9 +19,11 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  const exited = once(owner, 'exit')
-  owner.kill('SIGKILL')
-  await exited
+  if (owner.exitCode === null && owner.signalCode === null) {
+    const exited = once(owner, 'exit')
+    owner.kill('SIGKILL')
+    await exited
+  }
   rmSync(dataDir, { recursive: true, force: true })
 })
 
@@ -40,6 +42,7 @@ it('a second start on a folder in use is refused for good and takes nothing from
       password: '',
       readonlyPassword: '',
       logger: silentLogger,
+      lockedMsMax: 0,
     })
     await expect(second).rejects.toMatchObject({
       code: 'WAREHOUSE_LOCKED',
@@ -55,4 +58,17 @@ it('a second start on a folder in use is refused for good and takes nothing from
   }
   expect(await post(ReadableStream.from(rows()), 'INSERT INTO t FORMAT TSV')).toBe('')
   for (let round = 0; round < 20; round++) expect(await post('SELECT sum(a) FROM t')).toBe('102\n')
+})
+
+it('a start waits for an engine that is just ending', async () => {
+  const waiting: string[] = []
+  const logger = { ...silentLogger, warn: (text: string) => void waiting.push(text) }
+  const options = { dataDir, bind: '127.0.0.1', port: 0, password: '', readonlyPassword: '' }
+  const second = startEmbeddedWarehouse({ ...options, logger })
+  while (waiting.length === 0) await setImmediate()
+  owner.kill('SIGKILL')
+  const warehouse = await second
+  url = `http://127.0.0.1:${warehouse.port}`
+  expect(await post('SELECT sum(a) FROM t')).toBe('102\n')
+  await warehouse.close()
 })

@@ -4,7 +4,7 @@ import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
@@ -43,6 +43,8 @@ export interface EmbeddedWarehouseOptions {
   /** Password of the user `readonly`, who may only read. */
   readonly readonlyPassword: string
   readonly logger: Logger
+  /** How long an engine of another process that has the folder open may still take to end. */
+  readonly lockedMsMax?: number
 }
 
 export interface EmbeddedWarehouse {
@@ -75,7 +77,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   mkdirSync(join(dataDir, 'engine'), { recursive: true })
   process.env.UV_THREADPOOL_SIZE ??= String(engineThreads)
   await roomOn(dataDir, options.logger)
-  const engine = await Engine.open(join(dataDir, 'engine'))
+  const engine = await openWhenFree(join(dataDir, 'engine'), options.lockedMsMax ?? 20_000, options.logger)
   // Only whoever has the engine open owns the spool: before, its files may be those of a process that serves from them.
   rmSync(spoolDir, { recursive: true, force: true })
   mkdirSync(spoolDir, { mode: 0o700 })
@@ -145,6 +147,22 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       await context.disk.close()
       engine.close()
     },
+  }
+}
+
+const lockedAskMs = 200
+
+/** Waits for an engine that is just ending, as after a supervisor was killed and started again. @throws WAREHOUSE_LOCKED */
+async function openWhenFree(path: string, lockedMsMax: number, logger: Logger): Promise<Engine> {
+  const untilMs = systemClock.nowMs() + lockedMsMax
+  for (let isTold = false; ; isTold = true) {
+    try {
+      return await Engine.open(path)
+    } catch (error) {
+      if (!isPenstockError(error, 'WAREHOUSE_LOCKED') || systemClock.nowMs() >= untilMs) throw error
+      if (!isTold) logger.warn('another process has the engine open; waiting for it to end', { error })
+      await sleep(systemClock, lockedAskMs)
+    }
   }
 }
 
