@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { AgentAddress } from './agents/agent-socket.ts'
+import { templateBody } from './body-template.ts'
 import { bodyBytesMin, sequencesMax } from './frames.ts'
 import { packetIds } from './ledger.ts'
 import { faultsOf, type LoadOptions, loadDefaults, processesMax } from './options.ts'
@@ -27,6 +28,8 @@ Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compa
   --qos <0|1>               (${loadDefaults.qos})
   --protocol <4|5>          MQTT 3.1.1 or 5 (${loadDefaults.protocol})
   --body-bytes <n>          size of the JSON body, from ${bodyBytesMin} (${loadDefaults.bodyBytes})
+  --body-template <text>    instead: JSON with seeded values, as '{"t": \${float(18,26,1)}, "n": \${int(0,9)}, "door": \${choice(open,closed)},
+                            "text": \${hex(16)}}'; sequence number and time come before its members
   --rate <n|saturate>       messages a second over all connections, sent on an absolute schedule whatever the target does (${loadDefaults.rate});
                             0 only connects; saturate: as many as the target takes
   --burst <n>               messages a device sends together when its turn comes (${loadDefaults.burst})
@@ -118,6 +121,18 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     faults.push(`--${name} ${given}: allowed is an integer from ${min} to ${max}`)
     return standard
   }
+  const collect = <T>(read: () => T): T | undefined => {
+    try {
+      return read()
+    } catch (error) {
+      if (!isPenstockError(error, 'LOADTEST_OPTIONS_INVALID')) throw error
+      faults.push(error.message)
+      return undefined
+    }
+  }
+  const bodyTemplate = text('body-template')
+  if (bodyTemplate !== undefined && text('body-bytes') !== undefined)
+    faults.push('--body-bytes: the body template says the size')
   const connections = integer('connections', loadDefaults.connections, 1, 999_999)
   const options: LoadOptions = {
     ...loadDefaults,
@@ -126,6 +141,7 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     qos: integer('qos', loadDefaults.qos, 0, 1) === 0 ? 0 : 1,
     protocol: integer('protocol', loadDefaults.protocol, 4, 5) === 5 ? 5 : 4,
     bodyBytes: integer('body-bytes', loadDefaults.bodyBytes, bodyBytesMin, limits.bodyBytesMax),
+    ...(bodyTemplate === undefined ? {} : collect(() => templateBody(bodyTemplate))),
     rate: text('rate') === 'saturate' ? 'saturate' : integer('rate', Number(loadDefaults.rate), 0, 100_000_000),
     burst: integer('burst', loadDefaults.burst, 1, 1_000_000),
     window: integer('window', loadDefaults.window, 1, packetIds),
@@ -145,15 +161,6 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     hubName: text('hub-name') ?? loadDefaults.hubName,
   }
   faults.push(...faultsOf(options))
-  const collect = <T>(read: () => T): T | undefined => {
-    try {
-      return read()
-    } catch (error) {
-      if (!isPenstockError(error, 'LOADTEST_OPTIONS_INVALID')) throw error
-      faults.push(error.message)
-      return undefined
-    }
-  }
   const file = collect(() => workloadFileAt(text('workload')))
   const thresholds = collect(() => thresholdsOf([file?.slo, text('slo')].filter(Boolean).join(','))) ?? []
   const shape = shapeNames.find((name) => name === (text('shape') ?? 'steady'))
@@ -253,6 +260,7 @@ const flags = {
   qos: { type: 'string' },
   protocol: { type: 'string' },
   'body-bytes': { type: 'string' },
+  'body-template': { type: 'string' },
   rate: { type: 'string' },
   burst: { type: 'string' },
   window: { type: 'string' },

@@ -8,6 +8,7 @@
  *
  * At most one write is under way, so a write buffer belongs to one connection from `socket.write` to its callback.
  */
+import type { BodyVariants } from './body-template.ts'
 import {
   type Account,
   type ConnectAnswer,
@@ -28,6 +29,8 @@ export interface ConnectionShared {
   readonly qos: 0 | 1
   readonly protocol: 4 | 5
   readonly bodyBytes: number
+  /** Undefined: bodies only have a size. */
+  readonly variants: BodyVariants | undefined
   /** Most unacknowledged messages a connection; below 65,535. */
   readonly window: number
   readonly acknowledged: LatencyHistogram
@@ -105,7 +108,7 @@ export class DeviceConnection {
     this.#index = index
     this.#shared = shared
     this.#window = shared.qos === 1 ? shared.window : Number.POSITIVE_INFINITY
-    const { qos, protocol, bodyBytes, random } = shared
+    const { qos, protocol, bodyBytes, variants, random } = shared
     const seed = Math.floor(random() * 2 ** 31)
     this.#template = new FrameTemplate({
       topic: `devices/${deviceId}/messages/events/`,
@@ -113,6 +116,7 @@ export class DeviceConnection {
       protocol,
       bodyBytes,
       seed,
+      variants,
     })
   }
 

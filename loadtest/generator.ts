@@ -7,6 +7,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { PenstockError } from '#schemas/errors.ts'
+import { BodyVariants } from './body-template.ts'
 import { type ConnectionCounters, type ConnectionShared, DeviceConnection, nowUs } from './device-connection.ts'
 import { deviceIdentities } from './device-identities.ts'
 import { SocketFactory } from './device-socket.ts'
@@ -272,7 +273,7 @@ export class Generator {
   }
 
   #sharedOf(): ConnectionShared {
-    const { qos, protocol, bodyBytes, window, connections, seed } = this.#options
+    const { qos, protocol, bodyBytes, bodyTemplate, window, connections, seed } = this.#options
     const schedule = this.#schedule
     const smallest = bodyBytes + 512
     const bufferBytes = Math.max(smallest, Math.min(writeBytes, Math.floor(writeBytesTotalMax / connections)))
@@ -281,6 +282,7 @@ export class Generator {
       qos,
       protocol,
       bodyBytes,
+      variants: bodyTemplate === undefined ? undefined : new BodyVariants(bodyTemplate, seed),
       window,
       acknowledged: this.#acknowledged,
       acknowledgedRaw: this.#acknowledgedRaw,

@@ -10,6 +10,7 @@ import { connect } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { BodyVariants } from './body-template.ts'
 import { deviceIdentities } from './device-identities.ts'
 import { bodyText } from './frames.ts'
 import type { GeneratorInterval, GeneratorProgress, GeneratorReport, GeneratorSlice } from './generator.ts'
@@ -43,6 +44,7 @@ export class HttpGenerator {
   readonly #options: LoadOptions
   readonly #devices: HttpDevice[] = []
   readonly #share: number
+  readonly #variants: BodyVariants | undefined
   readonly #acknowledged = new LatencyHistogram()
   readonly #counters = { opened: 0, lost: 0, refused: 0, lastFault: '' }
   #startMs = 0
@@ -51,6 +53,7 @@ export class HttpGenerator {
 
   constructor(options: LoadOptions, slice: GeneratorSlice) {
     this.#options = options
+    if (options.bodyTemplate !== undefined) this.#variants = new BodyVariants(options.bodyTemplate, options.seed)
     const identityOf = deviceIdentities(options)
     for (let index = slice.first; index < options.connections; index += slice.step) {
       const { deviceId, account } = identityOf(index)
@@ -176,7 +179,7 @@ export class HttpGenerator {
       if (device.isWaiting) ledger.noteResent({ from: sequence, to: sequence + 1 })
       else ledger.sent++
       device.isWaiting = true
-      client.setBody(bodyText(bodyBytes, sequence, Date.now(), seed))
+      client.setBody(bodyText(bodyBytes, sequence, Date.now(), seed, this.#variants))
     })
     client.on('response', (status, _bytes, ms) => {
       device.isWaiting = false

@@ -15,6 +15,8 @@ export interface LoadOptions {
   readonly qos: 0 | 1
   readonly protocol: 4 | 5
   readonly bodyBytes: number
+  /** Makes bodies of exactly `bodyBytes` (`templateBody`); undefined: they only have a size. */
+  readonly bodyTemplate: string | undefined
   /** Messages a second over all connections, on an absolute schedule; 0 only connects; 'saturate' sends what the target takes. */
   readonly rate: number | 'saturate'
   /** Rates over time, for a run that is not steady; undefined: `rate` for `seconds`. */
@@ -70,6 +72,7 @@ export const loadDefaults: LoadOptions = {
   qos: 1,
   protocol: 4,
   bodyBytes: 48,
+  bodyTemplate: undefined,
   rate: 10_000,
   burst: 1,
   window: 1_000,

@@ -6,7 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeCertificate } from '#control/auth/certificate-maker.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
 import { startAckSink } from './bench/ack-sink.ts'
-import { type LoadOptions, loadDefaults } from './options.ts'
+import { templateBody } from './body-template.ts'
+import { queryRows } from './clickhouse-rows.ts'
+import { type LoadOptions, loadDefaults, runPrefix } from './options.ts'
 import { ownerKeyOf, registerDevices } from './register-devices.ts'
 import { runWorkloads } from './run-load.ts'
 import { workloadsOfShape } from './workload/shapes.ts'
@@ -78,6 +80,35 @@ describe('every transport', () => {
     },
     60_000,
   )
+
+  test('bodies of a template arrive with their values, and the ledger reconciles, over MQTT and HTTP', async () => {
+    const line: LoadOptions = {
+      ...loadDefaults,
+      ...templateBody(`{"t": \${float(18,26,1)}, "door": \${choice(open,closed)}}`),
+      clickhouse: penstock.clickhouseUrl,
+      run: 'template',
+      connections: 3,
+      rate: 300,
+      seconds: 1,
+    }
+    const workloads = ['mqtt', 'http'].map((scheme, index) => {
+      return { ...line, url: `${scheme}://${addresses.get(scheme)}`, workload: scheme, firstDevice: index * 3 }
+    })
+    const ownerKey = ownerKeyOf(undefined, join(folder, 'data')) ?? ''
+    const registered = await registerDevices(workloads, { url: penstock.httpUrl, ownerKey, hubName: 'localhost' })
+    const result = await runWorkloads(workloads.map((each) => ({ ...each, deviceKeySecret: registered.secret })))
+    await registered.remove()
+    expect(result.reconciliation).toMatchObject({ lost: 0, repeated: 0, outOfOrder: 0, isClean: true })
+    for (const { counts } of result.workloads) expect(counts.settled).toBeGreaterThan(50)
+    const [row] = await queryRows(
+      penstock.clickhouseUrl,
+      `SELECT count(), countIf(JSONExtractFloat(body, 't') BETWEEN 18 AND 26),
+         arraySort(groupUniqArray(JSONExtractString(body, 'door'))) FROM ${line.table} WHERE startsWith(device_id, {run:String})`,
+      { run: runPrefix(line.run) },
+    )
+    const rows = result.reconciliation?.rows
+    expect(row).toEqual([rows, rows, ['closed', 'open']])
+  }, 60_000)
 
   test('a device that is not registered is refused, and the reason told', async () => {
     const options = { ...loadDefaults, url: `mqtt://${addresses.get('mqtt')}`, run: 'nobody', connections: 1 }

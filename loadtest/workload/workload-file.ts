@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { PenstockError } from '#schemas/errors.ts'
+import { templateBody, templateFaults } from '../body-template.ts'
 import type { LoadOptions, Storm } from '../options.ts'
 import type { RateSegment } from '../schedule.ts'
 import { type JsonSchema, schemaFaults } from './json-schema.ts'
@@ -22,6 +23,7 @@ interface FileWorkload {
   readonly qos?: 0 | 1
   readonly protocol?: 4 | 5
   readonly bodyBytes?: number
+  readonly bodyTemplate?: string
   readonly rate?: number
   readonly saturate?: boolean
   readonly burst?: number
@@ -78,7 +80,7 @@ export function workloadsOf(file: WorkloadFile, line: LoadOptions): LoadOptions[
       connections,
       qos: workload.qos ?? line.qos,
       protocol: workload.protocol ?? line.protocol,
-      bodyBytes: workload.bodyBytes ?? line.bodyBytes,
+      ...bodyOf(workload),
       burst: workload.burst ?? line.burst,
       window: workload.window ?? line.window,
       processes: Math.min(workload.processes ?? 1, connections),
@@ -95,13 +97,23 @@ export function workloadsOf(file: WorkloadFile, line: LoadOptions): LoadOptions[
   })
 }
 
+/** Its own body, or none: then the command line's. */
+function bodyOf({ bodyBytes, bodyTemplate }: FileWorkload): Partial<Pick<LoadOptions, 'bodyBytes' | 'bodyTemplate'>> {
+  if (bodyTemplate !== undefined) return templateBody(bodyTemplate)
+  return bodyBytes === undefined ? {} : { bodyBytes, bodyTemplate: undefined }
+}
+
 /** What the schema cannot say. */
 function meaningFaults(workload: FileWorkload, index: number, { seconds, workloads }: WorkloadFile): string[] {
   const at = `workloads[${index}]`
   const faults: string[] = []
-  const { shape, saturate, rate, delaySeconds = 0, skew = 0 } = workload
+  const { shape, saturate, rate, bodyBytes, bodyTemplate, delaySeconds = 0, skew = 0 } = workload
   if (saturate && (rate !== undefined || shape !== undefined || skew > 0))
     faults.push(`${at}: saturate goes with neither rate, shape nor skew`)
+  if (bodyBytes !== undefined && bodyTemplate !== undefined)
+    faults.push(`${at}.bodyBytes: the body template says the size`)
+  if (bodyTemplate !== undefined)
+    faults.push(...templateFaults(bodyTemplate).map((fault) => `${at}.bodyTemplate: ${fault}`))
   if (seconds !== undefined && delaySeconds >= seconds)
     faults.push(`${at}.delaySeconds: ${delaySeconds} is not below the ${seconds} seconds of the run`)
   if (workloads.findIndex(({ name }) => name === workload.name) !== index)

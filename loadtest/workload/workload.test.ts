@@ -24,15 +24,22 @@ test('a mix becomes workloads whose devices do not overlap, on top of the comman
       workloads: [
         { name: 'meters', connections: 100, rate: 500, skew: 1.1 },
         { name: 'cameras', connections: 5, saturate: true, bodyBytes: 4096, delaySeconds: 10 },
-        { name: 'rush', connections: 10, rate: 10, shape: { kind: 'ramp', from: 0, to: 90 } },
+        { name: 'rush', connections: 10, rate: 10, shape: { kind: 'ramp', from: 0, to: 90 }, bodyTemplate: '{"n":1}' },
       ],
     }),
     'w.json',
   )
-  const [meters, cameras, rush] = workloadsOf(file, { ...loadDefaults, run: 'r', protocol: 5 })
+  const [meters, cameras, rush] = workloadsOf(file, {
+    ...loadDefaults,
+    run: 'r',
+    protocol: 5,
+    bodyTemplate: '{}',
+  })
   expect(meters).toMatchObject({ firstDevice: 0, rate: 500, skew: 1.1, seconds: 30, protocol: 5, workload: 'meters' })
   expect(cameras).toMatchObject({ firstDevice: 100, rate: 'saturate', seconds: 20, delaySeconds: 10, bodyBytes: 4096 })
-  expect(rush).toMatchObject({ firstDevice: 105, shape: [{ seconds: 30, from: 0, to: 90 }] })
+  expect(rush).toMatchObject({ firstDevice: 105, shape: [{ seconds: 30, from: 0, to: 90 }], bodyTemplate: '{"n":1}' })
+  expect(meters).toMatchObject({ bodyTemplate: '{}' })
+  expect(cameras?.bodyTemplate).toBeUndefined()
 })
 
 test('all faults of a file are named with their places and what is allowed', () => {
@@ -57,6 +64,7 @@ test('what the schema cannot say is checked, too', () => {
       { ...device, saturate: true, rate: 5 },
       { ...device, delaySeconds: 5 },
       { ...device, name: 'b', shape: { kind: 'spike', peak: 5, to: 3 } },
+      { ...device, name: 'c', bodyBytes: 50, bodyTemplate: `\${x}` },
     ],
   })
   for (const part of [
@@ -65,6 +73,8 @@ test('what the schema cannot say is checked, too', () => {
     'already the name',
     'shape.atSeconds: is missing',
     'shape.to: does not belong',
+    'workloads[3].bodyBytes: the body template',
+    `workloads[3].bodyTemplate: character 1, \${x}: there is int`,
   ])
     expect(faults.join('\n')).toContain(part)
 })
