@@ -8,7 +8,7 @@ import type { AgentAddress } from './agents/agent-socket.ts'
 import { templateBody } from './body-template.ts'
 import { bodyBytesMin, sequencesMax } from './frames.ts'
 import { packetIds } from './ledger.ts'
-import { faultsOf, type LoadOptions, loadDefaults, processesMax } from './options.ts'
+import { connectRateMax, faultsOf, type LoadOptions, loadDefaults, processesMax } from './options.ts'
 import { ownerKeyOf, type RegistryAccess } from './register-devices.ts'
 import { type Threshold, thresholdsOf } from './slo.ts'
 import { isLocal } from './target-processes.ts'
@@ -25,6 +25,7 @@ Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compa
   --url <address>           target: mqtt, mqtts, ws, wss, http or https://host:port; over HTTP each
                             device waits for its answer before it sends again (${loadDefaults.url})
   --connections <n>         devices, one connection each (${loadDefaults.connections})
+  --connect-rate <n>        connections a second while they are opened; 0: as fast as the target accepts them (${loadDefaults.connectRate})
   --qos <0|1>               (${loadDefaults.qos})
   --protocol <4|5>          MQTT 3.1.1 or 5 (${loadDefaults.protocol})
   --body-bytes <n>          size of the JSON body, from ${bodyBytesMin} (${loadDefaults.bodyBytes})
@@ -138,6 +139,7 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     ...loadDefaults,
     url: text('url') ?? loadDefaults.url,
     connections,
+    connectRate: integer('connect-rate', loadDefaults.connectRate, 0, connectRateMax),
     qos: integer('qos', loadDefaults.qos, 0, 1) === 0 ? 0 : 1,
     protocol: integer('protocol', loadDefaults.protocol, 4, 5) === 5 ? 5 : 4,
     bodyBytes: integer('body-bytes', loadDefaults.bodyBytes, bodyBytesMin, limits.bodyBytesMax),
@@ -257,6 +259,7 @@ const flags = {
   help: { type: 'boolean', short: 'h' },
   url: { type: 'string' },
   connections: { type: 'string' },
+  'connect-rate': { type: 'string' },
   qos: { type: 'string' },
   protocol: { type: 'string' },
   'body-bytes': { type: 'string' },

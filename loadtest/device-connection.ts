@@ -63,6 +63,8 @@ export interface ConnectionCounters {
   opened: number
   lost: number
   refused: number
+  /** First connects that began later than `connectRate` asked. */
+  connectedLate: number
   /** Last reason a target gave for a refusal or that a connection failed with. */
   lastFault: string
 }

@@ -70,6 +70,8 @@ const tickMs = 1
 const pingMs = 20_000
 /** Connects under way at once: below every default accept backlog. */
 const connectingMax = 100
+/** A connect that begins so much after its moment is late: beyond a few ticks, the target or this process held it back. */
+const connectLateUsMax = 50_000
 
 export class Generator {
   readonly #options: LoadOptions
@@ -84,10 +86,11 @@ export class Generator {
   readonly #acknowledgedRaw = new LatencyHistogram()
   readonly #sendDelay = new LatencyHistogram()
   readonly #drift = new LatencyHistogram()
-  readonly #counters: ConnectionCounters = { opened: 0, lost: 0, refused: 0, lastFault: '' }
+  readonly #counters: ConnectionCounters = { opened: 0, lost: 0, refused: 0, connectedLate: 0, lastFault: '' }
   readonly #buffers: Buffer[] = []
   readonly #pumpQueue: DeviceConnection[] = []
   #isPumpScheduled = false
+  #pingTimer: NodeJS.Timeout | undefined
   #opened = 0
   #startUs = 0
   #scheduled = 0
@@ -111,16 +114,28 @@ export class Generator {
 
   /** Opens all connections. @throws LOADTEST_TARGET_UNREACHABLE if not all are accepted in time */
   async connect(): Promise<void> {
-    const deadlineUs = nowUs() + this.#options.connectMsMax * 1000
+    const { connectRate, connectMsMax } = this.#options
+    const beganUs = nowUs()
+    const dueUs = (device: number) => {
+      const index = this.#slice.first + device * this.#slice.step
+      return connectRate === 0 ? beganUs : beganUs + (index / connectRate) * 1e6
+    }
+    const count = this.#devices.length
+    const deadlineUs = dueUs(count - 1) + connectMsMax * 1000
+    // A slow schedule is longer than a keep-alive.
+    this.#pingTimer = setInterval(() => this.#ping(), pingMs)
     let begun = 0
-    while (this.#opened < this.#devices.length) {
-      while (begun < this.#devices.length && begun - this.#opened < connectingMax) this.#devices[begun++]?.open()
+    while (this.#opened < count) {
+      while (begun < count && begun - this.#opened < connectingMax && dueUs(begun) <= nowUs()) {
+        if (connectRate > 0 && nowUs() - dueUs(begun) > connectLateUsMax) this.#counters.connectedLate++
+        this.#devices[begun++]?.open()
+      }
       if (nowUs() > deadlineUs || this.#isAborted) {
         this.close()
         const { lastFault } = this.#counters
         throw new PenstockError(
           'LOADTEST_TARGET_UNREACHABLE',
-          `${this.#opened} of ${this.#devices.length} connections to ${this.#options.url} were accepted in ${this.#options.connectMsMax} ms; last fault: ${lastFault || 'none'}`,
+          `${this.#opened} of ${count} connections to ${this.#options.url} were accepted in ${Math.round((deadlineUs - beganUs) / 1000)} ms; last fault: ${lastFault || 'none'}`,
         )
       }
       await sleep(2)
@@ -130,7 +145,6 @@ export class Generator {
   /** Sends from `startAtMs` (UTC) on, drains, disconnects and reports. */
   async run(startAtMs: number): Promise<GeneratorReport> {
     this.#startUs = startAtMs * 1000
-    const ping = setInterval(() => this.#ping(), pingMs)
     while (nowUs() < this.#startUs && !this.#isAborted) await sleep(tickMs)
     const loopDelay = monitorEventLoopDelay({ resolution: 5 })
     loopDelay.enable()
@@ -142,7 +156,6 @@ export class Generator {
     const atStop = this.progress()
     await this.#drain()
     const settledMs = nowUs() / 1000 - startAtMs
-    clearInterval(ping)
     await this.#closeInOrder()
     const closedMs = nowUs() / 1000 - startAtMs
     return {
@@ -170,6 +183,7 @@ export class Generator {
   }
 
   close(): void {
+    clearInterval(this.#pingTimer)
     for (const device of this.#devices) device.finish()
   }
 

@@ -46,7 +46,7 @@ export class HttpGenerator {
   readonly #share: number
   readonly #variants: BodyVariants | undefined
   readonly #acknowledged = new LatencyHistogram()
-  readonly #counters = { opened: 0, lost: 0, refused: 0, lastFault: '' }
+  readonly #counters = { opened: 0, lost: 0, refused: 0, connectedLate: 0, lastFault: '' }
   #startMs = 0
   #cannon: Cannon | undefined
   #isAborted = false

@@ -36,6 +36,7 @@ export interface LoadResult {
     readonly opened: number
     readonly lost: number
     readonly refused: number
+    readonly connectedLate: number
     readonly lastFault: string
   }
   readonly acknowledgedOutOfOrder: number
@@ -117,6 +118,7 @@ export function generatedResult(
       opened: sum(({ counters }) => counters.opened),
       lost: sum(({ counters }) => counters.lost),
       refused: sum(({ counters }) => counters.refused),
+      connectedLate: sum(({ counters }) => counters.connectedLate),
       lastFault: reports.find(({ counters }) => counters.lastFault !== '')?.counters.lastFault ?? '',
     },
     acknowledgedOutOfOrder: sum((report) => report.acknowledgedOutOfOrder),

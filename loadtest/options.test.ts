@@ -47,7 +47,7 @@ test('every option the help names is understood, and every understood one is in 
     if (!['search', 'workload', 'data-dir', 'agent-secret-file'].includes(name))
       expect(faultsOfLine(...line), name).toBe('')
   }
-  expect(args.length).toBe(37)
+  expect(args.length).toBe(38)
 })
 
 test('all faults are named at once', () => {
@@ -78,6 +78,11 @@ test('a body template says the size of bodies; a faulty one is refused with its 
   })
   expect(faultsOfLine('--body-template', template, '--body-bytes', '50')).toContain('--body-bytes: the body template')
   expect(faultsOfLine('--body-template', `{"n": \${int(9)}}`)).toMatch(/^body template: character 7.*expected int/)
+})
+
+test('a rate of connects is of MQTT alone', () => {
+  expect(commandLineOf(['--connect-rate', '50'], 0).options.connectRate).toBe(50)
+  expect(faultsOfLine('--connect-rate', '50', '--url', 'http://h:1')).toContain('--connect-rate: not over HTTP')
 })
 
 test('clickhouse none turns reconciliation off; rate knows saturate', () => {

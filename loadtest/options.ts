@@ -38,7 +38,9 @@ export interface LoadOptions {
   /** ClickHouse HTTP address (user and password may be in it); undefined: nothing is reconciled. */
   readonly clickhouse: string | undefined
   readonly table: string
-  /** All connections must be accepted by then. */
+  /** Connections a second over all processes, on an absolute schedule; 0: as fast as the target accepts them. */
+  readonly connectRate: number
+  /** All connections must be accepted so long after the last one's turn. */
   readonly connectMsMax: number
   /** After the last message, how long PUBACKs are waited for. */
   readonly drainMsMax: number
@@ -83,6 +85,7 @@ export const loadDefaults: LoadOptions = {
   run: '',
   clickhouse: undefined,
   table: 'penstock.telemetry',
+  connectRate: 0,
   connectMsMax: 30_000,
   drainMsMax: 30_000,
   quietMsMax: 30_000,
@@ -110,7 +113,7 @@ export function segmentsOf({ rate, shape, seconds }: LoadOptions): readonly Rate
 
 /** What is wrong with options that did not come from the command line, too. */
 export function faultsOf(options: LoadOptions): string[] {
-  const { url, run, clickhouse, table, cpuList, firstDevice, connections } = options
+  const { url, run, clickhouse, table, cpuList, firstDevice, connections, connectRate } = options
   const faults: string[] = []
   if (!/^(mqtts?|wss?|https?):$/.test(URL.canParse(url) ? new URL(url).protocol : ''))
     faults.push(`--url ${url}: expected mqtt, mqtts, ws, wss, http or https://host:port`)
@@ -121,8 +124,13 @@ export function faultsOf(options: LoadOptions): string[] {
   if (cpuList !== undefined && !/^[\d,-]+$/.test(cpuList)) faults.push(`--cpus ${cpuList}: expected e.g. 1 or 0,2-3`)
   if (firstDevice + connections > devicesMax)
     faults.push(`--connections: all workloads together have at most ${devicesMax} devices`)
+  if (connectRate > 0 && url.startsWith('http'))
+    faults.push('--connect-rate: not over HTTP, where connections open with requests')
   return faults
 }
+
+/** Of a workload. */
+export const connectRateMax = 1_000_000
 
 /** First part of the device ids of a run; what reconciliation asks for. */
 export function runPrefix(run: string): string {

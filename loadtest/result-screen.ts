@@ -37,10 +37,10 @@ export function screenOf(result: LoadResult): string {
   lines.push('', `generator     CPU ${cpu} of a core, event-loop delay p99 ${loop.toFixed(1)} ms`)
   for (const { name, machine, clock } of result.manifest.agents)
     lines.push(`agent         ${name} on ${machine.host}, ${clockText(clock)}`)
-  const { lost, refused, lastFault } = result.connections
-  if (lost + refused > 0)
+  const { lost, refused, connectedLate, lastFault } = result.connections
+  if (lost + refused + connectedLate > 0)
     lines.push(
-      `connections   ${count(lost)} lost, ${count(refused)} refused${lastFault === '' ? '' : `; last: ${lastFault}`}`,
+      `connections   ${count(lost)} lost, ${count(refused)} refused${connectedLate > 0 ? `, ${count(connectedLate)} connected late` : ''}${lastFault === '' ? '' : `; last: ${lastFault}`}`,
     )
   if (result.acknowledgedOutOfOrder > 0)
     lines.push(`PUBACKs       ${count(result.acknowledgedOutOfOrder)} out of order`)

@@ -223,7 +223,7 @@ function generatorOf({ generators, connections, validity }: LoadResult): string 
       `<tr><td>generator ${index}${agent === undefined ? '' : ` <span class="muted">${escaped(agent)}</span>`}</td><td class="n">${percent(cpuShare)}</td><td class="n">${milliseconds(loopDelayMsP99)}</td><td class="n">${milliseconds(loopDelayMsMax)}</td></tr>`,
   )
   const lost = connections.lost + connections.refused
-  const note = `${validity.isValid ? 'The generator kept its schedule.' : 'The generator did not keep up.'} ${count(connections.opened)} connections were opened${lost > 0 ? `, ${count(connections.lost)} lost and ${count(connections.refused)} refused${connections.lastFault === '' ? '' : ` (last: ${connections.lastFault})`}` : ', none lost'}.`
+  const note = `${validity.isValid ? 'The generator kept its schedule.' : 'The generator did not keep up.'} ${count(connections.opened)} connections were opened${connections.connectedLate > 0 ? `, ${count(connections.connectedLate)} of them later than --connect-rate asked` : ''}${lost > 0 ? `, ${count(connections.lost)} lost and ${count(connections.refused)} refused${connections.lastFault === '' ? '' : ` (last: ${connections.lastFault})`}` : ', none lost'}.`
   return `<div class="card scroll"><p style="margin:0 0 8px">${escaped(note)}</p><table><tr><th></th><th class="n">CPU, of a core</th><th class="n">event-loop delay p99</th><th class="n">max</th></tr>${rows.join('')}</table></div>`
 }
 

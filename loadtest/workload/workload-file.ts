@@ -20,6 +20,7 @@ interface FileWorkload {
   readonly name: string
   readonly url?: string
   readonly connections: number
+  readonly connectRate?: number
   readonly qos?: 0 | 1
   readonly protocol?: 4 | 5
   readonly bodyBytes?: number
@@ -78,6 +79,7 @@ export function workloadsOf(file: WorkloadFile, line: LoadOptions): LoadOptions[
       seed: file.seed ?? line.seed,
       workload: name,
       connections,
+      connectRate: workload.connectRate ?? line.connectRate,
       qos: workload.qos ?? line.qos,
       protocol: workload.protocol ?? line.protocol,
       ...bodyOf(workload),

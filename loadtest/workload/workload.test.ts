@@ -22,7 +22,7 @@ test('a mix becomes workloads whose devices do not overlap, on top of the comman
       seconds: 30,
       slo: 'lost=0',
       workloads: [
-        { name: 'meters', connections: 100, rate: 500, skew: 1.1 },
+        { name: 'meters', connections: 100, rate: 500, skew: 1.1, connectRate: 20 },
         { name: 'cameras', connections: 5, saturate: true, bodyBytes: 4096, delaySeconds: 10 },
         { name: 'rush', connections: 10, rate: 10, shape: { kind: 'ramp', from: 0, to: 90 }, bodyTemplate: '{"n":1}' },
       ],
@@ -35,7 +35,15 @@ test('a mix becomes workloads whose devices do not overlap, on top of the comman
     protocol: 5,
     bodyTemplate: '{}',
   })
-  expect(meters).toMatchObject({ firstDevice: 0, rate: 500, skew: 1.1, seconds: 30, protocol: 5, workload: 'meters' })
+  expect(meters).toMatchObject({
+    firstDevice: 0,
+    rate: 500,
+    skew: 1.1,
+    connectRate: 20,
+    seconds: 30,
+    protocol: 5,
+    workload: 'meters',
+  })
   expect(cameras).toMatchObject({ firstDevice: 100, rate: 'saturate', seconds: 20, delaySeconds: 10, bodyBytes: 4096 })
   expect(rush).toMatchObject({ firstDevice: 105, shape: [{ seconds: 30, from: 0, to: 90 }], bodyTemplate: '{"n":1}' })
   expect(meters).toMatchObject({ bodyTemplate: '{}' })
