@@ -44,7 +44,7 @@ Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compa
   --table <name>            (${loadDefaults.table})
   --quiet-seconds <n>       without a new row for so long, what is missing is lost (${loadDefaults.quietMsMax / 1000})
   --shape <name>            rate over time: ${shapeNames.join(', ')}, see below
-  --workload <file.json>    several kinds of devices in one run, by loadtest/workload/workload.schema.json
+  --workload <file>         JSON or YAML (.yaml, .yml): several kinds of devices in one run, by loadtest/workload/workload.schema.json
   --search                  the highest --rate that meets --slo, from the given one on, each tried for --seconds
   --cpus <list>             pin the generator to these CPUs, e.g. 1 or 0,2-3 (Linux)
 

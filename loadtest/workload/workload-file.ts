@@ -7,6 +7,7 @@ import type { LoadOptions, Storm } from '../options.ts'
 import type { RateSegment } from '../schedule.ts'
 import { type JsonSchema, schemaFaults } from './json-schema.ts'
 import { spikeSegments } from './shapes.ts'
+import { dataOfYaml } from './yaml-text.ts'
 
 /** A file as the schema has it. */
 export interface WorkloadFile {
@@ -48,15 +49,9 @@ interface FileShape {
 
 const schemaFile = fileURLToPath(new URL('./workload.schema.json', import.meta.url))
 
-/** Reads and checks a file. @throws LOADTEST_OPTIONS_INVALID with all faults and their places */
+/** Reads and checks a file: YAML if it is named so, JSON otherwise. @throws LOADTEST_OPTIONS_INVALID with all faults and their places */
 export function workloadFileOf(text: string, file: string): WorkloadFile {
-  let found: unknown
-  try {
-    found = JSON.parse(text)
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `${file}: not JSON: ${why}`, { cause })
-  }
+  const found = dataOf(text, file)
   const schema = JSON.parse(readFileSync(schemaFile, 'utf8')) as JsonSchema
   const faults = schemaFaults(schema, found)
   const checked = faults.length === 0 ? (found as WorkloadFile) : undefined
@@ -64,6 +59,20 @@ export function workloadFileOf(text: string, file: string): WorkloadFile {
   if (!checked || faults.length > 0)
     throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.map((fault) => `${file}: ${fault}`).join('\n'))
   return checked
+}
+
+function dataOf(text: string, file: string): unknown {
+  if (/\.ya?ml$/i.test(file)) {
+    const { data, faults } = dataOfYaml(text)
+    if (faults.length === 0) return data
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.map((fault) => `${file}: not YAML: ${fault}`).join('\n'))
+  }
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `${file}: not JSON: ${why}`, { cause })
+  }
 }
 
 /** The file's workloads on top of what the command line says; their devices are numbered one after the other. */

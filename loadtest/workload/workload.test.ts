@@ -6,9 +6,9 @@ import { searchRate } from './search.ts'
 import { shapeNames, spikeSegments, workloadsOfShape } from './shapes.ts'
 import { workloadFileOf, workloadsOf } from './workload-file.ts'
 
-const faultsOf = (document: unknown) => {
+const faultsOf = (document: unknown, file = 'w.json') => {
   try {
-    workloadFileOf(typeof document === 'string' ? document : JSON.stringify(document), 'w.json')
+    workloadFileOf(typeof document === 'string' ? document : JSON.stringify(document), file)
     return []
   } catch (error) {
     expect(error).toMatchObject({ code: 'LOADTEST_OPTIONS_INVALID' })
@@ -62,6 +62,40 @@ test('all faults of a file are named with their places and what is allowed', () 
   expect(faultsOf({ workloads: [] })[0]).toContain('workloads: has 0 entries')
   expect(faultsOf([])[0]).toContain('the file: expected an object, found an array')
   expect(faultsOf('{')[0]).toContain('not JSON')
+})
+
+test('a file named .yaml or .yml says the same in YAML, by the same schema', () => {
+  const yaml = `
+seconds: 30
+workloads:
+  - &meters
+    name: meters # of one house
+    connections: 100
+    bodyTemplate: '{"t": \${float(18,26,1)}}'
+  - { name: roamers, connections: 5, storms: [{ atSeconds: 10, share: 0.5 }] }
+`
+  const json = {
+    seconds: 30,
+    workloads: [
+      { name: 'meters', connections: 100, bodyTemplate: `{"t": \${float(18,26,1)}}` },
+      { name: 'roamers', connections: 5, storms: [{ atSeconds: 10, share: 0.5 }] },
+    ],
+  }
+  for (const file of ['w.yaml', 'W.YML']) expect(workloadFileOf(yaml, file)).toEqual(json)
+  expect(faultsOf('workloads:\n  - name: a\n    connections: many\n', 'w.yml')).toEqual([
+    'w.yml: workloads[0].connections: expected an integer, found a string',
+  ])
+  expect(faultsOf('', 'w.yml')).toEqual(['w.yml: the file: expected an object, found null'])
+})
+
+test.each([
+  ['seconds: 1\nseconds: 2\n', 'Map keys must be unique at line 2, column 1'],
+  ['seconds: !years 1', 'Unresolved tag: !years at line 1, column 10'],
+  ['seconds: *none', 'Unresolved alias'],
+])('what is no YAML is refused with its line: %j', (yaml, fault) => {
+  const faults = faultsOf(yaml, 'w.yaml')
+  expect(faults.length).toBe(1)
+  expect(faults[0]).toContain(`w.yaml: not YAML: ${fault}`)
 })
 
 test('what the schema cannot say is checked, too', () => {
