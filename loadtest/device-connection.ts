@@ -193,6 +193,13 @@ export class DeviceConnection {
     if (this.#state === 'open') this.#socket?.destroy()
   }
 
+  /** Stops reading, or goes on: a connection that is lost meanwhile comes back reading. */
+  setReading(isReading: boolean): void {
+    if (this.#state !== 'open') return
+    if (isReading) this.#socket?.resume()
+    else this.#socket?.pause()
+  }
+
   ping(): void {
     if (this.#state === 'open' && !this.#isWriting) this.#socket?.write(pingRequest)
   }

@@ -206,7 +206,7 @@ export class Generator {
   }
 
   async #send(): Promise<void> {
-    const { rate, seconds } = this.#options
+    const { rate, seconds, slowReading } = this.#options
     const endUs = this.#startUs + seconds * 1e6
     if (rate === 'saturate') {
       for (const [index, device] of this.#devices.entries()) {
@@ -215,16 +215,41 @@ export class Generator {
       }
     }
     const isComplete = () => this.progress().sent >= this.#quota
-    const storms = [...this.#options.storms].sort((a, b) => a.atSeconds - b.atSeconds)
+    const events = this.#events()
     for (let tick = 0; !this.#isAborted; tick++) {
       const now = nowUs()
-      const storm = storms[0]
-      if (storm && now >= this.#startUs + storm.atSeconds * 1e6) this.#dropConnections(storms.shift()?.share ?? 0)
+      if (events[0] && now >= this.#startUs + events[0].atSeconds * 1e6) events.shift()?.act()
       if (this.#schedule) this.#scheduleUntil(Math.min(now, endUs), this.#schedule)
       if (now >= endUs || (this.#options.messages !== undefined && tick % 16 === 0 && isComplete())) break
       await sleep(tickMs)
     }
-    for (const device of this.#devices) device.isStopped = rate === 'saturate' || this.#isAborted || device.isStopped
+    for (const device of this.#devices) {
+      device.isStopped = rate === 'saturate' || this.#isAborted || device.isStopped
+      if (slowReading.length > 0) device.setReading(true)
+    }
+  }
+
+  /** What happens to connections while sending, in order. */
+  #events(): { readonly atSeconds: number; readonly act: () => void }[] {
+    const { storms, slowReading } = this.#options
+    const devicesOf = (share: number) => this.#devices.slice(0, Math.ceil(this.#devices.length * share))
+    const setReading = (share: number, isReading: boolean) => () => {
+      for (const device of devicesOf(share)) device.setReading(isReading)
+    }
+    const events = [
+      ...storms.map(({ atSeconds, share }) => ({
+        atSeconds,
+        // They come back by themselves, in order of their backoff.
+        act: () => {
+          for (const device of devicesOf(share)) device.drop()
+        },
+      })),
+      ...slowReading.flatMap(({ atSeconds, forSeconds, share }) => [
+        { atSeconds, act: setReading(share, false) },
+        { atSeconds: atSeconds + forSeconds, act: setReading(share, true) },
+      ]),
+    ]
+    return events.sort((a, b) => a.atSeconds - b.atSeconds)
   }
 
   /** Raises what is due at `nowUs`, and has it sent in this turn of the event loop: one write a device. */
@@ -241,11 +266,6 @@ export class Generator {
       device.due += count
       this.#pumpSoon(device)
     }
-  }
-
-  /** Cuts off a share of all connections at once; they come back by themselves, in order of their backoff. */
-  #dropConnections(share: number): void {
-    for (const device of this.#devices.slice(0, Math.ceil(this.#devices.length * share))) device.drop()
   }
 
   async #drain(): Promise<void> {

@@ -83,6 +83,7 @@ test('a body template says the size of bodies; a faulty one is refused with its 
 test('a rate of connects is of MQTT alone', () => {
   expect(commandLineOf(['--connect-rate', '50'], 0).options.connectRate).toBe(50)
   expect(faultsOfLine('--connect-rate', '50', '--url', 'http://h:1')).toContain('--connect-rate: not over HTTP')
+  expect(faultsOfLine('--shape', 'slow', '--url', 'http://h:1')).toContain('slow reading: not over HTTP')
 })
 
 test('clickhouse none turns reconciliation off; rate knows saturate', () => {

@@ -7,6 +7,11 @@ export interface Storm {
   readonly share: number
 }
 
+/** A stretch in which a share of all devices does not read its socket: PUBACKs stay there, and its window fills. */
+export interface SlowReading extends Storm {
+  readonly forSeconds: number
+}
+
 /** What one load run does; every field is plain data, so it is also what the generator's processes are sent. */
 export interface LoadOptions {
   /** `mqtt:`, `mqtts:`, `ws:`, `wss:`, `http:` or `https://host:port` */
@@ -24,6 +29,7 @@ export interface LoadOptions {
   /** Exponent of Zipf's law for the devices' shares of the rate; 0: all devices alike. */
   readonly skew: number
   readonly storms: readonly Storm[]
+  readonly slowReading: readonly SlowReading[]
   /** On a schedule: messages a device sends one right after the other before the next device's turn. */
   readonly burst: number
   /** Most unacknowledged messages a connection (QoS 1). */
@@ -93,6 +99,7 @@ export const loadDefaults: LoadOptions = {
   shape: undefined,
   skew: 0,
   storms: [],
+  slowReading: [],
   tlsCaFile: undefined,
   isTlsUnverified: false,
   sourceAddresses: [],
@@ -113,9 +120,10 @@ export function segmentsOf({ rate, shape, seconds }: LoadOptions): readonly Rate
 
 /** What is wrong with options that did not come from the command line, too. */
 export function faultsOf(options: LoadOptions): string[] {
-  const { url, run, clickhouse, table, cpuList, firstDevice, connections, connectRate } = options
+  const { url, run, clickhouse, table, cpuList, firstDevice, connections, connectRate, storms, slowReading } = options
   const faults: string[] = []
-  if (!/^(mqtts?|wss?|https?):$/.test(URL.canParse(url) ? new URL(url).protocol : ''))
+  const scheme = URL.canParse(url) ? new URL(url).protocol : ''
+  if (!/^(mqtts?|wss?|https?):$/.test(scheme))
     faults.push(`--url ${url}: expected mqtt, mqtts, ws, wss, http or https://host:port`)
   if (!/^[A-Za-z0-9]{1,32}$/.test(run)) faults.push(`--run ${run}: expected up to 32 letters and digits`)
   if (clickhouse !== undefined && !/^https?:$/.test(URL.canParse(clickhouse) ? new URL(clickhouse).protocol : ''))
@@ -124,8 +132,11 @@ export function faultsOf(options: LoadOptions): string[] {
   if (cpuList !== undefined && !/^[\d,-]+$/.test(cpuList)) faults.push(`--cpus ${cpuList}: expected e.g. 1 or 0,2-3`)
   if (firstDevice + connections > devicesMax)
     faults.push(`--connections: all workloads together have at most ${devicesMax} devices`)
-  if (connectRate > 0 && url.startsWith('http'))
-    faults.push('--connect-rate: not over HTTP, where connections open with requests')
+  if (/^https?:$/.test(scheme)) {
+    if (connectRate > 0) faults.push('--connect-rate: not over HTTP, where connections open with requests')
+    if (storms.length + slowReading.length > 0)
+      faults.push('storms and slow reading: not over HTTP, where each request is answered by itself')
+  }
   return faults
 }
 

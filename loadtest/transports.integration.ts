@@ -81,6 +81,38 @@ describe('every transport', () => {
     60_000,
   )
 
+  test.each([
+    ['mqtt', 'mqtt'],
+    ['wss', 'https'],
+  ] as const)(
+    '%s: devices that don’t read their PUBACKs for a while go on where they were, and the others never notice',
+    async (scheme, listener) => {
+      const options: LoadOptions = {
+        ...loadDefaults,
+        url: `${scheme}://${addresses.get(listener)}`,
+        clickhouse: penstock.clickhouseUrl,
+        run: `slow${scheme}`,
+        connections: 20,
+        rate: 2_000,
+        window: 20,
+        seconds: 3,
+        tlsCaFile: certFile,
+      }
+      const workloads = workloadsOfShape('slow', options)
+      const ownerKey = ownerKeyOf(undefined, join(folder, 'data')) ?? ''
+      const registered = await registerDevices(workloads, { url: penstock.httpUrl, ownerKey, hubName: 'localhost' })
+      const result = await runWorkloads(workloads.map((each) => ({ ...each, deviceKeySecret: registered.secret })))
+      await registered.remove()
+      expect(result.reconciliation).toMatchObject({ lost: 0, repeated: 0, outOfOrder: 0, resent: 0, isClean: true })
+      expect(result.connections.lost).toBe(0)
+      const [reading, slow] = result.workloads
+      expect(slow?.counts.settled).toBe(slow?.counts.offered)
+      expect(slow?.acknowledged.summary.maxMs).toBeGreaterThan(900)
+      expect(reading?.acknowledged.summary.p99Ms).toBeLessThan((slow?.acknowledged.summary.p99Ms ?? 0) / 2)
+    },
+    60_000,
+  )
+
   test('bodies of a template arrive with their values, and the ledger reconciles, over MQTT and HTTP', async () => {
     const line: LoadOptions = {
       ...loadDefaults,
@@ -120,7 +152,7 @@ describe('every transport', () => {
 })
 
 describe('shapes against the acknowledging sink', () => {
-  test.each(['ramp', 'spike', 'hot', 'noisy', 'storm'] as const)(
+  test.each(['ramp', 'spike', 'hot', 'noisy', 'storm', 'slow'] as const)(
     '%s: what is offered is sent and acknowledged, once',
     async (shape) => {
       const sink = await startAckSink(0)
@@ -138,7 +170,7 @@ describe('shapes against the acknowledging sink', () => {
         const { offered, sent, settled } = result.counts.atEnd
         expect(offered).toBeGreaterThan(2_900)
         expect({ sent, settled }).toEqual({ sent: offered, settled: offered })
-        expect(result.workloads.length).toBe(shape === 'noisy' ? 2 : 1)
+        expect(result.workloads.length).toBe(['noisy', 'slow'].includes(shape) ? 2 : 1)
         expect(result.connections.lost > 0).toBe(shape === 'storm')
         expect(result.timeline.length).toBeGreaterThan(0)
       } finally {

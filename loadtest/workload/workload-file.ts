@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { PenstockError } from '#schemas/errors.ts'
 import { templateBody, templateFaults } from '../body-template.ts'
-import type { LoadOptions, Storm } from '../options.ts'
+import type { LoadOptions, SlowReading, Storm } from '../options.ts'
 import type { RateSegment } from '../schedule.ts'
 import { type JsonSchema, schemaFaults } from './json-schema.ts'
 import { spikeSegments } from './shapes.ts'
@@ -35,6 +35,7 @@ interface FileWorkload {
   readonly skew?: number
   readonly shape?: FileShape
   readonly storms?: readonly Storm[]
+  readonly slowReading?: readonly SlowReading[]
 }
 
 interface FileShape {
@@ -80,7 +81,7 @@ export function workloadsOf(file: WorkloadFile, line: LoadOptions): LoadOptions[
   const seconds = file.seconds ?? line.seconds
   let firstDevice = line.firstDevice
   return file.workloads.map((workload) => {
-    const { name, connections, saturate, shape, storms = [], skew = 0, delaySeconds = 0 } = workload
+    const { name, connections, saturate, shape, storms = [], slowReading = [], skew = 0, delaySeconds = 0 } = workload
     const rate = saturate === true ? 'saturate' : (workload.rate ?? line.rate)
     const options: LoadOptions = {
       ...line,
@@ -101,6 +102,7 @@ export function workloadsOf(file: WorkloadFile, line: LoadOptions): LoadOptions[
       delaySeconds,
       skew,
       storms,
+      slowReading,
       firstDevice,
     }
     firstDevice += connections

@@ -72,13 +72,18 @@ workloads:
     name: meters # of one house
     connections: 100
     bodyTemplate: '{"t": \${float(18,26,1)}}'
-  - { name: roamers, connections: 5, storms: [{ atSeconds: 10, share: 0.5 }] }
+  - { name: roamers, connections: 5, storms: [{ atSeconds: 10, share: 0.5 }], slowReading: [{ atSeconds: 1, forSeconds: 2, share: 1 }] }
 `
   const json = {
     seconds: 30,
     workloads: [
       { name: 'meters', connections: 100, bodyTemplate: `{"t": \${float(18,26,1)}}` },
-      { name: 'roamers', connections: 5, storms: [{ atSeconds: 10, share: 0.5 }] },
+      {
+        name: 'roamers',
+        connections: 5,
+        storms: [{ atSeconds: 10, share: 0.5 }],
+        slowReading: [{ atSeconds: 1, forSeconds: 2, share: 1 }],
+      },
     ],
   }
   for (const file of ['w.yaml', 'W.YML']) expect(workloadFileOf(yaml, file)).toEqual(json)
@@ -131,7 +136,7 @@ test.each(shapeNames)('%s: devices do not overlap, and nothing is sent after the
     expect(schedule.total).toBeGreaterThan(0)
     expect(schedule.seconds).toBeCloseTo(options.seconds, 6)
     expect(options.delaySeconds + schedule.seconds).toBeLessThanOrEqual(30 + 1e-9)
-    for (const { atSeconds } of options.storms) expect(atSeconds).toBeLessThan(30)
+    for (const { atSeconds } of [...options.storms, ...options.slowReading]) expect(atSeconds).toBeLessThan(30)
   }
 })
 
