@@ -1,6 +1,6 @@
 /**
  * Devices over HTTP, by autocannon: each connection is a device that posts one message after the other and waits for its answer. That is
- * closed-loop: a slow target is asked less. So offered equals sent, and latencies count from writing.
+ * closed-loop: a slow target is asked less. So a rate is only asked for, offered equals sent, and latencies count from writing.
  *
  *   'request' ─▶ the device's next body, or again the one that got no answer      'response' ─▶ 2xx settles, anything else refuses
  */

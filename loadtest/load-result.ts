@@ -3,7 +3,7 @@ import type { GeneratorProgress, GeneratorReport } from './generator.ts'
 import { type LatencySnapshot, type LatencySummary, mergedHistogram } from './latency.ts'
 import type { LoadManifest } from './manifest.ts'
 import type { Observation } from './observer.ts'
-import type { LoadOptions } from './options.ts'
+import { isClosedLoop, type LoadOptions } from './options.ts'
 import type { Reconciliation } from './reconcile.ts'
 import type { ThresholdVerdict } from './slo.ts'
 import type { TimelinePoint } from './timeline.ts'
@@ -165,7 +165,7 @@ function warningsOf(parts: readonly WorkloadReports[], atStop: GeneratorProgress
     warnings.push(
       `${behind.toLocaleString('en')} messages that the schedule asked for were held back by the target's windows or sockets`,
     )
-  if (parts.some(({ options }) => options.url.startsWith('http')))
+  if (parts.some(({ options }) => isClosedLoop(options)))
     warnings.push('over HTTP a device waits for its answer before it sends again: latencies count from writing')
   return warnings
 }

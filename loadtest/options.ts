@@ -118,6 +118,19 @@ export function segmentsOf({ rate, shape, seconds }: LoadOptions): readonly Rate
   return [{ seconds, from: rate, to: rate }]
 }
 
+/** Over HTTP each device waits for its answer: nothing is offered whatever the target does. */
+export function isClosedLoop({ url }: LoadOptions): boolean {
+  return url.startsWith('http')
+}
+
+/** What a load asks of its target, for people. */
+export function askedText(options: LoadOptions): string {
+  const { rate, window } = options
+  if (rate === 'saturate') return isClosedLoop(options) ? 'saturating, closed-loop' : `saturating, window ${window}`
+  const perSecond = `${rate.toLocaleString('en')}/s`
+  return isClosedLoop(options) ? `asked for ${perSecond}, closed-loop` : `${perSecond} offered`
+}
+
 /** What is wrong with options that did not come from the command line, too. */
 export function faultsOf(options: LoadOptions): string[] {
   const { url, run, clickhouse, table, cpuList, firstDevice, connections, connectRate, storms, slowReading } = options

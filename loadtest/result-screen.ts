@@ -1,6 +1,7 @@
 import { clockText } from './agents/clocks.ts'
 import type { LatencySummary } from './latency.ts'
 import type { LoadResult } from './load-result.ts'
+import { askedText, isClosedLoop } from './options.ts'
 import type { DeviceFault } from './reconcile.ts'
 import { bytes, percent, short } from './report/figures.ts'
 
@@ -10,12 +11,11 @@ export function screenOf(result: LoadResult): string {
   const connections = workloads.reduce((sum, each) => sum + each.connections, 0)
   const { atStop, atEnd } = result.counts
   const { acknowledged, sendDelay, visible } = result.latency
-  const rate = options.rate === 'saturate' ? `saturating, window ${options.window}` : `${count(options.rate)}/s offered`
   const lines = [
-    `${options.url}  ${count(connections)} connections  QoS ${options.qos}  ${options.url.startsWith('http') ? 'HTTP' : `MQTT ${options.protocol === 5 ? '5' : '3.1.1'}`}  ${options.bodyBytes} B  ${rate}`,
+    `${options.url}  ${count(connections)} connections  QoS ${options.qos}  ${isClosedLoop(options) ? 'HTTP' : `MQTT ${options.protocol === 5 ? '5' : '3.1.1'}`}  ${options.bodyBytes} B  ${askedText(options)}`,
     `${(result.sendMs / 1000).toFixed(1)} s, run ${options.run}, seed ${options.seed}, ${options.processes} generator process(es), ${result.manifest.cpu}`,
     '',
-    `offered       ${cell(atStop.offered)}`,
+    ...(workloads.every(isClosedLoop) ? [] : [`offered       ${cell(atStop.offered)}`]),
     `sent          ${cell(atEnd.sent)}  ${cell(result.sentPerSecond)}/s`,
   ]
   if (options.qos === 0)

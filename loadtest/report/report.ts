@@ -1,7 +1,7 @@
 import { clockText } from '../agents/clocks.ts'
 import type { LoadResult } from '../load-result.ts'
 import type { Machine } from '../manifest.ts'
-import type { LoadOptions } from '../options.ts'
+import { askedText, isClosedLoop, type LoadOptions } from '../options.ts'
 import { isLocal } from '../target-processes.ts'
 import { comparisonOf } from './comparison.ts'
 import { bytes, count, duration, escaped, milliseconds, percent, short } from './figures.ts'
@@ -132,10 +132,16 @@ function arrived({ manifest, counts }: LoadResult): number {
 function stagesOf(result: LoadResult): string {
   const { counts, target, reconciliation, manifest } = result
   const taken = manifest.options.qos === 1 ? counts.atEnd.settled : counts.atEnd.sent
+  const { sent, offered } = counts.atEnd
+  const first: readonly Stage[] = manifest.workloads.every(isClosedLoop)
+    ? [{ name: 'sent', value: sent, before: undefined, why: askedText(manifest.options) }]
+    : [
+        { name: 'offered', value: offered, before: undefined, why: 'asked for by the schedule' },
+        { name: 'sent', value: sent, before: offered, why: 'written to sockets' },
+      ]
   // Each beside the stage that it is measured against: messages sent again reach the log twice and are stored once.
   const stages: readonly Stage[] = [
-    { name: 'offered', value: counts.atEnd.offered, before: undefined, why: 'asked for by the schedule' },
-    { name: 'sent', value: counts.atEnd.sent, before: counts.atEnd.offered, why: 'written to sockets' },
+    ...first,
     {
       name: 'acknowledged',
       value: manifest.options.qos === 1 ? counts.atEnd.settled : undefined,
