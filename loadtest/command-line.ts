@@ -2,18 +2,18 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parseArgs } from 'node:util'
-import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { AgentAddress } from './agents/agent-socket.ts'
 import { templateBody } from './body-template.ts'
 import { bodyBytesMin, sequencesMax } from './frames.ts'
 import { packetIds } from './ledger.ts'
-import { connectRateMax, faultsOf, type LoadOptions, loadDefaults, processesMax } from './options.ts'
+import { connectRateMax, faultsOf, type LoadOptions, loadDefaults, processesMax, valueOrFault } from './options.ts'
 import { ownerKeyOf, type RegistryAccess } from './register-devices.ts'
 import { type Threshold, thresholdsOf } from './slo.ts'
 import { isLocal } from './target-processes.ts'
 import { shapeHelp, shapeNames, workloadsOfShape } from './workload/shapes.ts'
-import { type WorkloadFile, workloadFileOf, workloadsOf } from './workload/workload-file.ts'
+import { workloadFileAt, workloadsOf } from './workload/workload-file.ts'
 
 /** A shorter one can be guessed by whoever a coordinator once took for an agent. */
 const secretLengthMin = 16
@@ -122,15 +122,7 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     faults.push(`--${name} ${given}: allowed is an integer from ${min} to ${max}`)
     return standard
   }
-  const collect = <T>(read: () => T): T | undefined => {
-    try {
-      return read()
-    } catch (error) {
-      if (!isPenstockError(error, 'LOADTEST_OPTIONS_INVALID')) throw error
-      faults.push(error.message)
-      return undefined
-    }
-  }
+  const collect = <T>(read: () => T) => valueOrFault(read, faults)
   const bodyTemplate = text('body-template')
   if (bodyTemplate !== undefined && text('body-bytes') !== undefined)
     faults.push('--body-bytes: the body template says the size')
@@ -163,7 +155,8 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     hubName: text('hub-name') ?? loadDefaults.hubName,
   }
   faults.push(...faultsOf(options))
-  const file = collect(() => workloadFileAt(text('workload')))
+  const workloadFile = text('workload')
+  const file = workloadFile === undefined ? undefined : collect(() => workloadFileAt(workloadFile))
   const thresholds = collect(() => thresholdsOf([file?.slo, text('slo')].filter(Boolean).join(','))) ?? []
   const shape = shapeNames.find((name) => name === (text('shape') ?? 'steady'))
   if (!shape) faults.push(`--shape ${text('shape')}: there is ${shapeNames.join(', ')}`)
@@ -224,10 +217,6 @@ function agentAddress(flag: string, given: string, secret: string | undefined, f
   else if (secret === undefined && !isLocal(url))
     faults.push(`--${flag} ${given}: beyond loopback agents need a --agent-secret-file, the same on all machines`)
   return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port), secret }
-}
-
-function workloadFileAt(file: string | undefined): WorkloadFile | undefined {
-  return file === undefined ? undefined : workloadFileOf(textAt('workload', file), file)
 }
 
 /** @throws LOADTEST_OPTIONS_INVALID */

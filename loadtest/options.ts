@@ -1,3 +1,4 @@
+import { isPenstockError } from '#schemas/errors.ts'
 import type { RateSegment } from './schedule.ts'
 
 /** A moment at which a share of all devices loses its connection at once. */
@@ -151,6 +152,17 @@ export function faultsOf(options: LoadOptions): string[] {
       faults.push('storms and slow reading: not over HTTP, where each request is answered by itself')
   }
   return faults
+}
+
+/** What `read` gives; or nothing, and why the options are invalid is added to their faults. */
+export function valueOrFault<T>(read: () => T, faults: string[]): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (!isPenstockError(error, 'LOADTEST_OPTIONS_INVALID')) throw error
+    faults.push(error.message)
+    return undefined
+  }
 }
 
 /** Of a workload. */

@@ -50,14 +50,18 @@ export function screenOf(result: LoadResult): string {
         `${name.slice(0, 13).padEnd(14)}CPU ${percent(cpuShare)} of a core, ${short(messagesPerCpuSecond)} messages/s per core, ${bytes(residentBytesMax)}`,
       )
   for (const warning of result.warnings) lines.push(`warning       ${warning}`)
-  lines.push('', ...verdictLines(result))
-  for (const { name, bound, limit, value, isMet } of result.thresholds)
-    lines.push(
-      `${isMet ? 'OK    ' : 'MISSED'}   ${name} ${value === undefined ? 'not measured' : short(value)}, asked for ${bound === 'most' ? '≤' : '≥'} ${short(limit)}`,
-    )
+  lines.push('', ...verdictLines(result), ...thresholdLines(result))
   if (result.verdict === 'invalid')
     lines.push('INVALID  the generator, or its machine, was the limit: these figures say nothing about the target')
   return lines.join('\n')
+}
+
+/** Each threshold with what was measured. */
+export function thresholdLines({ thresholds }: LoadResult): string[] {
+  return thresholds.map(
+    ({ name, bound, limit, value, isMet }) =>
+      `${isMet ? 'OK    ' : 'MISSED'}   ${name} ${value === undefined ? 'not measured' : short(value)}, asked for ${bound === 'most' ? '≤' : '≥'} ${short(limit)}`,
+  )
 }
 
 function verdictLines({ reconciliation, manifest }: LoadResult): string[] {

@@ -50,6 +50,17 @@ interface FileShape {
 
 const schemaFile = fileURLToPath(new URL('./workload.schema.json', import.meta.url))
 
+/** @throws LOADTEST_OPTIONS_INVALID if it cannot be read, too */
+export function workloadFileAt(file: string): WorkloadFile {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--workload ${file}: cannot be read`, { cause })
+  }
+  return workloadFileOf(text, file)
+}
+
 /** Reads and checks a file: YAML if it is named so, JSON otherwise. @throws LOADTEST_OPTIONS_INVALID with all faults and their places */
 export function workloadFileOf(text: string, file: string): WorkloadFile {
   const found = dataOf(text, file)
