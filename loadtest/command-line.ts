@@ -2,17 +2,18 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parseArgs } from 'node:util'
-import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { AgentAddress } from './agents/agent-socket.ts'
+import { templateBody } from './body-template.ts'
 import { bodyBytesMin, sequencesMax } from './frames.ts'
 import { packetIds } from './ledger.ts'
-import { faultsOf, type LoadOptions, loadDefaults, processesMax } from './options.ts'
+import { connectRateMax, faultsOf, type LoadOptions, loadDefaults, processesMax, valueOrFault } from './options.ts'
 import { ownerKeyOf, type RegistryAccess } from './register-devices.ts'
 import { type Threshold, thresholdsOf } from './slo.ts'
 import { isLocal } from './target-processes.ts'
 import { shapeHelp, shapeNames, workloadsOfShape } from './workload/shapes.ts'
-import { type WorkloadFile, workloadFileOf, workloadsOf } from './workload/workload-file.ts'
+import { workloadFileAt, workloadsOf } from './workload/workload-file.ts'
 
 /** A shorter one can be guessed by whoever a coordinator once took for an agent. */
 const secretLengthMin = 16
@@ -24,9 +25,12 @@ Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compa
   --url <address>           target: mqtt, mqtts, ws, wss, http or https://host:port; over HTTP each
                             device waits for its answer before it sends again (${loadDefaults.url})
   --connections <n>         devices, one connection each (${loadDefaults.connections})
+  --connect-rate <n>        connections a second while they are opened; 0: as fast as the target accepts them (${loadDefaults.connectRate})
   --qos <0|1>               (${loadDefaults.qos})
   --protocol <4|5>          MQTT 3.1.1 or 5 (${loadDefaults.protocol})
   --body-bytes <n>          size of the JSON body, from ${bodyBytesMin} (${loadDefaults.bodyBytes})
+  --body-template <text>    instead: JSON with seeded values, as '{"t": \${float(18,26,1)}, "n": \${int(0,9)}, "door": \${choice(open,closed)},
+                            "text": \${hex(16)}}'; sequence number and time come before its members
   --rate <n|saturate>       messages a second over all connections, sent on an absolute schedule whatever the target does (${loadDefaults.rate});
                             0 only connects; saturate: as many as the target takes
   --burst <n>               messages a device sends together when its turn comes (${loadDefaults.burst})
@@ -40,7 +44,7 @@ Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compa
   --table <name>            (${loadDefaults.table})
   --quiet-seconds <n>       without a new row for so long, what is missing is lost (${loadDefaults.quietMsMax / 1000})
   --shape <name>            rate over time: ${shapeNames.join(', ')}, see below
-  --workload <file.json>    several kinds of devices in one run, by loadtest/workload/workload.schema.json
+  --workload <file>         JSON or YAML (.yaml, .yml): several kinds of devices in one run, by loadtest/workload/workload.schema.json
   --search                  the highest --rate that meets --slo, from the given one on, each tried for --seconds
   --cpus <list>             pin the generator to these CPUs, e.g. 1 or 0,2-3 (Linux)
 
@@ -118,14 +122,20 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     faults.push(`--${name} ${given}: allowed is an integer from ${min} to ${max}`)
     return standard
   }
+  const collect = <T>(read: () => T) => valueOrFault(read, faults)
+  const bodyTemplate = text('body-template')
+  if (bodyTemplate !== undefined && text('body-bytes') !== undefined)
+    faults.push('--body-bytes: the body template says the size')
   const connections = integer('connections', loadDefaults.connections, 1, 999_999)
   const options: LoadOptions = {
     ...loadDefaults,
     url: text('url') ?? loadDefaults.url,
     connections,
+    connectRate: integer('connect-rate', loadDefaults.connectRate, 0, connectRateMax),
     qos: integer('qos', loadDefaults.qos, 0, 1) === 0 ? 0 : 1,
     protocol: integer('protocol', loadDefaults.protocol, 4, 5) === 5 ? 5 : 4,
     bodyBytes: integer('body-bytes', loadDefaults.bodyBytes, bodyBytesMin, limits.bodyBytesMax),
+    ...(bodyTemplate === undefined ? {} : collect(() => templateBody(bodyTemplate))),
     rate: text('rate') === 'saturate' ? 'saturate' : integer('rate', Number(loadDefaults.rate), 0, 100_000_000),
     burst: integer('burst', loadDefaults.burst, 1, 1_000_000),
     window: integer('window', loadDefaults.window, 1, packetIds),
@@ -145,16 +155,8 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     hubName: text('hub-name') ?? loadDefaults.hubName,
   }
   faults.push(...faultsOf(options))
-  const collect = <T>(read: () => T): T | undefined => {
-    try {
-      return read()
-    } catch (error) {
-      if (!isPenstockError(error, 'LOADTEST_OPTIONS_INVALID')) throw error
-      faults.push(error.message)
-      return undefined
-    }
-  }
-  const file = collect(() => workloadFileAt(text('workload')))
+  const workloadFile = text('workload')
+  const file = workloadFile === undefined ? undefined : collect(() => workloadFileAt(workloadFile))
   const thresholds = collect(() => thresholdsOf([file?.slo, text('slo')].filter(Boolean).join(','))) ?? []
   const shape = shapeNames.find((name) => name === (text('shape') ?? 'steady'))
   if (!shape) faults.push(`--shape ${text('shape')}: there is ${shapeNames.join(', ')}`)
@@ -217,10 +219,6 @@ function agentAddress(flag: string, given: string, secret: string | undefined, f
   return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port), secret }
 }
 
-function workloadFileAt(file: string | undefined): WorkloadFile | undefined {
-  return file === undefined ? undefined : workloadFileOf(textAt('workload', file), file)
-}
-
 /** @throws LOADTEST_OPTIONS_INVALID */
 function textAt(flag: string, file: string): string {
   try {
@@ -250,9 +248,11 @@ const flags = {
   help: { type: 'boolean', short: 'h' },
   url: { type: 'string' },
   connections: { type: 'string' },
+  'connect-rate': { type: 'string' },
   qos: { type: 'string' },
   protocol: { type: 'string' },
   'body-bytes': { type: 'string' },
+  'body-template': { type: 'string' },
   rate: { type: 'string' },
   burst: { type: 'string' },
   window: { type: 'string' },

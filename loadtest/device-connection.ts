@@ -8,6 +8,7 @@
  *
  * At most one write is under way, so a write buffer belongs to one connection from `socket.write` to its callback.
  */
+import type { BodyVariants } from './body-template.ts'
 import {
   type Account,
   type ConnectAnswer,
@@ -28,6 +29,8 @@ export interface ConnectionShared {
   readonly qos: 0 | 1
   readonly protocol: 4 | 5
   readonly bodyBytes: number
+  /** Undefined: bodies only have a size. */
+  readonly variants: BodyVariants | undefined
   /** Most unacknowledged messages a connection; below 65,535. */
   readonly window: number
   readonly acknowledged: LatencyHistogram
@@ -60,6 +63,8 @@ export interface ConnectionCounters {
   opened: number
   lost: number
   refused: number
+  /** First connects that began later than `connectRate` asked. */
+  connectedLate: number
   /** Last reason a target gave for a refusal or that a connection failed with. */
   lastFault: string
 }
@@ -105,7 +110,7 @@ export class DeviceConnection {
     this.#index = index
     this.#shared = shared
     this.#window = shared.qos === 1 ? shared.window : Number.POSITIVE_INFINITY
-    const { qos, protocol, bodyBytes, random } = shared
+    const { qos, protocol, bodyBytes, variants, random } = shared
     const seed = Math.floor(random() * 2 ** 31)
     this.#template = new FrameTemplate({
       topic: `devices/${deviceId}/messages/events/`,
@@ -113,6 +118,7 @@ export class DeviceConnection {
       protocol,
       bodyBytes,
       seed,
+      variants,
     })
   }
 
@@ -185,6 +191,13 @@ export class DeviceConnection {
   /** Cuts the connection off without DISCONNECT, as a lost network does; it reconnects. */
   drop(): void {
     if (this.#state === 'open') this.#socket?.destroy()
+  }
+
+  /** Stops reading, or goes on: a connection that is lost meanwhile comes back reading. */
+  setReading(isReading: boolean): void {
+    if (this.#state !== 'open') return
+    if (isReading) this.#socket?.resume()
+    else this.#socket?.pause()
   }
 
   ping(): void {

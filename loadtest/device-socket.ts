@@ -25,6 +25,9 @@ export interface DeviceSocket {
   /** `written` is called when the operating system has taken the bytes, which must not be changed before. */
   write(bytes: Buffer, written?: () => void): void
   end(bytes: Buffer): void
+  /** Reads no more until `resume`; what comes stays with the operating system. */
+  pause(): void
+  resume(): void
   destroy(): void
 }
 
@@ -138,6 +141,14 @@ class WebSocketClient implements DeviceSocket {
     this.write(bytes)
     if (this.#isUpgraded) this.#frame(0x88, Buffer.alloc(0))
     this.#socket.end()
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
   }
 
   destroy(): void {

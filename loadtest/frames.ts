@@ -7,7 +7,9 @@
  * The sequence number in the body is offset by 1e9, so it is valid JSON of fixed width. Only the last four digits of both
  * numbers change from frame to frame: a run of frames ends where a higher digit would change. The value is pseudo-random, so that
  * bodies don't compress to nothing, and a function of the number, so that a message sent again is the same bytes.
+ * With a body template (`body-template.ts`) one of its variants stands behind the time instead, copied whole for each frame.
  */
+import type { BodyVariants } from './body-template.ts'
 import { packetIds } from './ledger.ts'
 
 /** Added to a sequence number in the body; ClickHouse subtracts it again. */
@@ -32,6 +34,9 @@ export const bodyOffsets = {
   value: bodyHead.length + 10 + atHead.length + 13 + valueHead.length,
 } as const
 
+/** What every body begins with: sequence number and time. */
+export const bodyHeadBytes = bodyOffsets.at + bodyOffsets.atBytes
+
 const digitSpan = 10_000
 /** The ASCII digits of 0000 … 9999, four bytes each. */
 const fourDigits = Buffer.from(
@@ -45,6 +50,8 @@ export interface FrameOptions {
   readonly protocol: 4 | 5
   readonly bodyBytes: number
   readonly seed: number
+  /** Of the body template, whose size `bodyBytes` is; undefined: there is none. */
+  readonly variants?: BodyVariants | undefined
 }
 
 /** Milliseconds (UTC) at which a sequence number was to be sent. */
@@ -58,8 +65,11 @@ export class FrameTemplate {
   readonly #timeAt: number
   readonly #valueAt: number
   readonly #seed: number
+  readonly #tailAt: number
+  readonly #variants: BodyVariants | undefined
 
-  constructor({ topic, qos, protocol, bodyBytes, seed }: FrameOptions) {
+  constructor({ topic, qos, protocol, bodyBytes, seed, variants }: FrameOptions) {
+    if (variants && bodyHeadBytes + variants.bytes !== bodyBytes) throw new Error('bodyBytes is not of the template')
     const topicBytes = Buffer.from(topic)
     const variableBytes = 2 + topicBytes.length + (qos === 1 ? 2 : 0) + (protocol === 5 ? 1 : 0)
     const head = Buffer.concat([Buffer.from([0x30 | (qos << 1)]), remainingLength(variableBytes + bodyBytes)])
@@ -71,12 +81,14 @@ export class FrameTemplate {
     this.#sequenceAt = head.length + variableBytes + bodyOffsets.sequence
     this.#timeAt = head.length + variableBytes + bodyOffsets.at
     this.#valueAt = head.length + variableBytes + bodyOffsets.value
+    this.#tailAt = head.length + variableBytes + bodyHeadBytes
     this.#seed = seed
+    this.#variants = variants
     this.frameBytes = this.#frame.length
   }
 
   /**
-   * HOT: paid per message: six bytes with a packet id, four more with a time of its own.
+   * HOT: paid per message: six bytes with a packet id, four more with a time of its own; with a body template one copy of its variant.
    * Writes frames of the sequence numbers from `first` on, at most `count` and at most what fits, beginning at byte 0.
    * @param at one moment for all frames, or each one's own
    * @returns frames written, at least 1 if one fits: a run also ends where the fifth digit of a number changes
@@ -89,6 +101,8 @@ export class FrameTemplate {
     const idAt = this.#idAt
     const valueAt = this.#valueAt
     const seed = this.#seed
+    const variants = this.#variants
+    const tailAt = this.#tailAt
     const timeGroup = Math.floor(firstAtMs / digitSpan)
     let digits = (first % digitSpan) * 4
     let packetId = first % packetIds
@@ -103,7 +117,8 @@ export class FrameTemplate {
       }
       copyDigits(target, sequenceAt, digits)
       digits += 4
-      copyDigits(target, frameAt + valueAt, valueOfMessage(first + index, seed) * 4)
+      if (variants) variants.copy(target, frameAt + tailAt, first + index, seed)
+      else copyDigits(target, frameAt + valueAt, valueOfMessage(first + index, seed) * 4)
       if (typeof at !== 'number') {
         const atMs = at(first + index)
         if (Math.floor(atMs / digitSpan) !== timeGroup) {
@@ -143,15 +158,23 @@ export function valueOfMessage(sequence: number, seed: number): number {
 }
 
 /** The body of one message by itself, for transports without frames: the same bytes for the same number and moment. */
-export function bodyText(bodyBytes: number, sequence: number, atMs: number, seed: number): string {
-  const value = String(valueOfMessage(sequence, seed)).padStart(4, '0')
-  const head = `${bodyHead}${sequenceBase + sequence}${atHead}${Math.floor(atMs)}${valueHead}${value}`
+export function bodyText(
+  bodyBytes: number,
+  sequence: number,
+  atMs: number,
+  seed: number,
+  variants?: BodyVariants,
+): string {
+  const numbers = `${bodyHead}${sequenceBase + sequence}${atHead}${Math.floor(atMs)}`
+  if (variants) return numbers + variants.textOf(sequence, seed)
+  const head = `${numbers}${valueHead}${String(valueOfMessage(sequence, seed)).padStart(4, '0')}`
   return `${head.padEnd(bodyBytes - 2, '0123456789abcdef')}"}`
 }
 
 function bodyOf(bodyBytes: number): Buffer {
   const head = `${bodyHead}${'0'.repeat(bodyOffsets.sequenceBytes)}${atHead}${'0'.repeat(bodyOffsets.atBytes)}${valueHead}`
-  return Buffer.from(`${head.padEnd(bodyBytes - 2, '0123456789abcdef')}"}`, 'latin1')
+  // A template's body may be shorter than one with a value.
+  return Buffer.from(`${head.padEnd(bodyBytes - 2, '0123456789abcdef')}"}`, 'latin1').subarray(0, bodyBytes)
 }
 
 /** MQTT's variable byte integer [MQTT-2.2.3]. */

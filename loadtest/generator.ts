@@ -7,6 +7,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { PenstockError } from '#schemas/errors.ts'
+import { BodyVariants } from './body-template.ts'
 import { type ConnectionCounters, type ConnectionShared, DeviceConnection, nowUs } from './device-connection.ts'
 import { deviceIdentities } from './device-identities.ts'
 import { SocketFactory } from './device-socket.ts'
@@ -69,6 +70,8 @@ const tickMs = 1
 const pingMs = 20_000
 /** Connects under way at once: below every default accept backlog. */
 const connectingMax = 100
+/** A connect that begins so much after its moment is late: beyond a few ticks, the target or this process held it back. */
+const connectLateUsMax = 50_000
 
 export class Generator {
   readonly #options: LoadOptions
@@ -83,10 +86,11 @@ export class Generator {
   readonly #acknowledgedRaw = new LatencyHistogram()
   readonly #sendDelay = new LatencyHistogram()
   readonly #drift = new LatencyHistogram()
-  readonly #counters: ConnectionCounters = { opened: 0, lost: 0, refused: 0, lastFault: '' }
+  readonly #counters: ConnectionCounters = { opened: 0, lost: 0, refused: 0, connectedLate: 0, lastFault: '' }
   readonly #buffers: Buffer[] = []
   readonly #pumpQueue: DeviceConnection[] = []
   #isPumpScheduled = false
+  #pingTimer: NodeJS.Timeout | undefined
   #opened = 0
   #startUs = 0
   #scheduled = 0
@@ -110,16 +114,28 @@ export class Generator {
 
   /** Opens all connections. @throws LOADTEST_TARGET_UNREACHABLE if not all are accepted in time */
   async connect(): Promise<void> {
-    const deadlineUs = nowUs() + this.#options.connectMsMax * 1000
+    const { connectRate, connectMsMax } = this.#options
+    const beganUs = nowUs()
+    const dueUs = (device: number) => {
+      const index = this.#slice.first + device * this.#slice.step
+      return connectRate === 0 ? beganUs : beganUs + (index / connectRate) * 1e6
+    }
+    const count = this.#devices.length
+    const deadlineUs = dueUs(count - 1) + connectMsMax * 1000
+    // A slow schedule is longer than a keep-alive.
+    this.#pingTimer = setInterval(() => this.#ping(), pingMs)
     let begun = 0
-    while (this.#opened < this.#devices.length) {
-      while (begun < this.#devices.length && begun - this.#opened < connectingMax) this.#devices[begun++]?.open()
+    while (this.#opened < count) {
+      while (begun < count && begun - this.#opened < connectingMax && dueUs(begun) <= nowUs()) {
+        if (connectRate > 0 && nowUs() - dueUs(begun) > connectLateUsMax) this.#counters.connectedLate++
+        this.#devices[begun++]?.open()
+      }
       if (nowUs() > deadlineUs || this.#isAborted) {
         this.close()
         const { lastFault } = this.#counters
         throw new PenstockError(
           'LOADTEST_TARGET_UNREACHABLE',
-          `${this.#opened} of ${this.#devices.length} connections to ${this.#options.url} were accepted in ${this.#options.connectMsMax} ms; last fault: ${lastFault || 'none'}`,
+          `${this.#opened} of ${count} connections to ${this.#options.url} were accepted in ${Math.round((deadlineUs - beganUs) / 1000)} ms; last fault: ${lastFault || 'none'}`,
         )
       }
       await sleep(2)
@@ -129,7 +145,6 @@ export class Generator {
   /** Sends from `startAtMs` (UTC) on, drains, disconnects and reports. */
   async run(startAtMs: number): Promise<GeneratorReport> {
     this.#startUs = startAtMs * 1000
-    const ping = setInterval(() => this.#ping(), pingMs)
     while (nowUs() < this.#startUs && !this.#isAborted) await sleep(tickMs)
     const loopDelay = monitorEventLoopDelay({ resolution: 5 })
     loopDelay.enable()
@@ -141,7 +156,6 @@ export class Generator {
     const atStop = this.progress()
     await this.#drain()
     const settledMs = nowUs() / 1000 - startAtMs
-    clearInterval(ping)
     await this.#closeInOrder()
     const closedMs = nowUs() / 1000 - startAtMs
     return {
@@ -169,6 +183,7 @@ export class Generator {
   }
 
   close(): void {
+    clearInterval(this.#pingTimer)
     for (const device of this.#devices) device.finish()
   }
 
@@ -191,7 +206,7 @@ export class Generator {
   }
 
   async #send(): Promise<void> {
-    const { rate, seconds } = this.#options
+    const { rate, seconds, slowReading } = this.#options
     const endUs = this.#startUs + seconds * 1e6
     if (rate === 'saturate') {
       for (const [index, device] of this.#devices.entries()) {
@@ -200,16 +215,41 @@ export class Generator {
       }
     }
     const isComplete = () => this.progress().sent >= this.#quota
-    const storms = [...this.#options.storms].sort((a, b) => a.atSeconds - b.atSeconds)
+    const events = this.#events()
     for (let tick = 0; !this.#isAborted; tick++) {
       const now = nowUs()
-      const storm = storms[0]
-      if (storm && now >= this.#startUs + storm.atSeconds * 1e6) this.#dropConnections(storms.shift()?.share ?? 0)
+      if (events[0] && now >= this.#startUs + events[0].atSeconds * 1e6) events.shift()?.act()
       if (this.#schedule) this.#scheduleUntil(Math.min(now, endUs), this.#schedule)
       if (now >= endUs || (this.#options.messages !== undefined && tick % 16 === 0 && isComplete())) break
       await sleep(tickMs)
     }
-    for (const device of this.#devices) device.isStopped = rate === 'saturate' || this.#isAborted || device.isStopped
+    for (const device of this.#devices) {
+      device.isStopped = rate === 'saturate' || this.#isAborted || device.isStopped
+      if (slowReading.length > 0) device.setReading(true)
+    }
+  }
+
+  /** What happens to connections while sending, in order. */
+  #events(): { readonly atSeconds: number; readonly act: () => void }[] {
+    const { storms, slowReading } = this.#options
+    const devicesOf = (share: number) => this.#devices.slice(0, Math.ceil(this.#devices.length * share))
+    const setReading = (share: number, isReading: boolean) => () => {
+      for (const device of devicesOf(share)) device.setReading(isReading)
+    }
+    const events = [
+      ...storms.map(({ atSeconds, share }) => ({
+        atSeconds,
+        // They come back by themselves, in order of their backoff.
+        act: () => {
+          for (const device of devicesOf(share)) device.drop()
+        },
+      })),
+      ...slowReading.flatMap(({ atSeconds, forSeconds, share }) => [
+        { atSeconds, act: setReading(share, false) },
+        { atSeconds: atSeconds + forSeconds, act: setReading(share, true) },
+      ]),
+    ]
+    return events.sort((a, b) => a.atSeconds - b.atSeconds)
   }
 
   /** Raises what is due at `nowUs`, and has it sent in this turn of the event loop: one write a device. */
@@ -226,11 +266,6 @@ export class Generator {
       device.due += count
       this.#pumpSoon(device)
     }
-  }
-
-  /** Cuts off a share of all connections at once; they come back by themselves, in order of their backoff. */
-  #dropConnections(share: number): void {
-    for (const device of this.#devices.slice(0, Math.ceil(this.#devices.length * share))) device.drop()
   }
 
   async #drain(): Promise<void> {
@@ -272,7 +307,7 @@ export class Generator {
   }
 
   #sharedOf(): ConnectionShared {
-    const { qos, protocol, bodyBytes, window, connections, seed } = this.#options
+    const { qos, protocol, bodyBytes, bodyTemplate, window, connections, seed } = this.#options
     const schedule = this.#schedule
     const smallest = bodyBytes + 512
     const bufferBytes = Math.max(smallest, Math.min(writeBytes, Math.floor(writeBytesTotalMax / connections)))
@@ -281,6 +316,7 @@ export class Generator {
       qos,
       protocol,
       bodyBytes,
+      variants: bodyTemplate === undefined ? undefined : new BodyVariants(bodyTemplate, seed),
       window,
       acknowledged: this.#acknowledged,
       acknowledgedRaw: this.#acknowledgedRaw,

@@ -1,6 +1,6 @@
 /**
  * Devices over HTTP, by autocannon: each connection is a device that posts one message after the other and waits for its answer. That is
- * closed-loop: a slow target is asked less. So offered equals sent, and latencies count from writing.
+ * closed-loop: a slow target is asked less. So a rate is only asked for, offered equals sent, and latencies count from writing.
  *
  *   'request' ─▶ the device's next body, or again the one that got no answer      'response' ─▶ 2xx settles, anything else refuses
  */
@@ -10,6 +10,7 @@ import { connect } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { BodyVariants } from './body-template.ts'
 import { deviceIdentities } from './device-identities.ts'
 import { bodyText } from './frames.ts'
 import type { GeneratorInterval, GeneratorProgress, GeneratorReport, GeneratorSlice } from './generator.ts'
@@ -43,14 +44,16 @@ export class HttpGenerator {
   readonly #options: LoadOptions
   readonly #devices: HttpDevice[] = []
   readonly #share: number
+  readonly #variants: BodyVariants | undefined
   readonly #acknowledged = new LatencyHistogram()
-  readonly #counters = { opened: 0, lost: 0, refused: 0, lastFault: '' }
+  readonly #counters = { opened: 0, lost: 0, refused: 0, connectedLate: 0, lastFault: '' }
   #startMs = 0
   #cannon: Cannon | undefined
   #isAborted = false
 
   constructor(options: LoadOptions, slice: GeneratorSlice) {
     this.#options = options
+    if (options.bodyTemplate !== undefined) this.#variants = new BodyVariants(options.bodyTemplate, options.seed)
     const identityOf = deviceIdentities(options)
     for (let index = slice.first; index < options.connections; index += slice.step) {
       const { deviceId, account } = identityOf(index)
@@ -176,7 +179,7 @@ export class HttpGenerator {
       if (device.isWaiting) ledger.noteResent({ from: sequence, to: sequence + 1 })
       else ledger.sent++
       device.isWaiting = true
-      client.setBody(bodyText(bodyBytes, sequence, Date.now(), seed))
+      client.setBody(bodyText(bodyBytes, sequence, Date.now(), seed, this.#variants))
     })
     client.on('response', (status, _bytes, ms) => {
       device.isWaiting = false

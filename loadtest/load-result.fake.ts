@@ -56,7 +56,7 @@ export function fakeResult(lost = 0): LoadResult {
     storedPerSecond: 900,
     latency: { acknowledged: latency, raw: latency, sendDelay: latency, visible: latency },
     workloads: [{ name: 'all', counts: progress, acknowledgedPerSecond: 1_000, acknowledged: latency }],
-    connections: { opened: 2, lost: 0, refused: 0, lastFault: '' },
+    connections: { opened: 2, lost: 0, refused: 0, connectedLate: 0, lastFault: '' },
     acknowledgedOutOfOrder: 0,
     acknowledgedUnexpected: 0,
     generators: [{ agent: undefined, cpuShare: 0.5, loopDelayMsP99: 3, loopDelayMsMax: 4 }],

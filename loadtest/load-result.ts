@@ -3,7 +3,7 @@ import type { GeneratorProgress, GeneratorReport } from './generator.ts'
 import { type LatencySnapshot, type LatencySummary, mergedHistogram } from './latency.ts'
 import type { LoadManifest } from './manifest.ts'
 import type { Observation } from './observer.ts'
-import type { LoadOptions } from './options.ts'
+import { isClosedLoop, type LoadOptions } from './options.ts'
 import type { Reconciliation } from './reconcile.ts'
 import type { ThresholdVerdict } from './slo.ts'
 import type { TimelinePoint } from './timeline.ts'
@@ -38,6 +38,7 @@ export interface LoadResult {
     readonly opened: number
     readonly lost: number
     readonly refused: number
+    readonly connectedLate: number
     readonly lastFault: string
   }
   readonly acknowledgedOutOfOrder: number
@@ -119,6 +120,7 @@ export function generatedResult(
       opened: sum(({ counters }) => counters.opened),
       lost: sum(({ counters }) => counters.lost),
       refused: sum(({ counters }) => counters.refused),
+      connectedLate: sum(({ counters }) => counters.connectedLate),
       lastFault: reports.find(({ counters }) => counters.lastFault !== '')?.counters.lastFault ?? '',
     },
     acknowledgedOutOfOrder: sum((report) => report.acknowledgedOutOfOrder),
@@ -165,7 +167,7 @@ function warningsOf(parts: readonly WorkloadReports[], atStop: GeneratorProgress
     warnings.push(
       `${behind.toLocaleString('en')} messages that the schedule asked for were held back by the target's windows or sockets`,
     )
-  if (parts.some(({ options }) => options.url.startsWith('http')))
+  if (parts.some(({ options }) => isClosedLoop(options)))
     warnings.push('over HTTP a device waits for its answer before it sends again: latencies count from writing')
   return warnings
 }

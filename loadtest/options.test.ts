@@ -32,6 +32,7 @@ test('every option the help names is understood, and every understood one is in 
     table: 'a.b',
     cpus: '0',
     'body-bytes': '100',
+    'body-template': '{}',
     'quiet-seconds': '5',
     slo: 'puback_p99_ms=50',
     metrics: 'none',
@@ -46,7 +47,7 @@ test('every option the help names is understood, and every understood one is in 
     if (!['search', 'workload', 'data-dir', 'agent-secret-file'].includes(name))
       expect(faultsOfLine(...line), name).toBe('')
   }
-  expect(args.length).toBe(36)
+  expect(args.length).toBe(38)
 })
 
 test('all faults are named at once', () => {
@@ -67,6 +68,22 @@ test('all faults are named at once', () => {
   for (const name of ['qos', 'window', 'rate', 'url', 'run', 'body-bytes']) expect(faults).toContain(`--${name}`)
   expect(faultsOfLine('--nonsense')).toContain('nonsense')
   expect(faultsOfLine('--processes', '101')).toContain('1 to 100')
+})
+
+test('a body template says the size of bodies; a faulty one is refused with its place', () => {
+  const template = `{"n": \${int(0,99)}}`
+  expect(commandLineOf(['--body-template', template], 0).options).toMatchObject({
+    bodyTemplate: template,
+    bodyBytes: 45,
+  })
+  expect(faultsOfLine('--body-template', template, '--body-bytes', '50')).toContain('--body-bytes: the body template')
+  expect(faultsOfLine('--body-template', `{"n": \${int(9)}}`)).toMatch(/^body template: character 7.*expected int/)
+})
+
+test('a rate of connects is of MQTT alone', () => {
+  expect(commandLineOf(['--connect-rate', '50'], 0).options.connectRate).toBe(50)
+  expect(faultsOfLine('--connect-rate', '50', '--url', 'http://h:1')).toContain('--connect-rate: not over HTTP')
+  expect(faultsOfLine('--shape', 'slow', '--url', 'http://h:1')).toContain('slow reading: not over HTTP')
 })
 
 test('clickhouse none turns reconciliation off; rate knows saturate', () => {

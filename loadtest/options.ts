@@ -1,3 +1,4 @@
+import { isPenstockError } from '#schemas/errors.ts'
 import type { RateSegment } from './schedule.ts'
 
 /** A moment at which a share of all devices loses its connection at once. */
@@ -5,6 +6,11 @@ export interface Storm {
   readonly atSeconds: number
   /** Of 0 … 1. */
   readonly share: number
+}
+
+/** A stretch in which a share of all devices does not read its socket: PUBACKs stay there, and its window fills. */
+export interface SlowReading extends Storm {
+  readonly forSeconds: number
 }
 
 /** What one load run does; every field is plain data, so it is also what the generator's processes are sent. */
@@ -15,6 +21,8 @@ export interface LoadOptions {
   readonly qos: 0 | 1
   readonly protocol: 4 | 5
   readonly bodyBytes: number
+  /** Makes bodies of exactly `bodyBytes` (`templateBody`); undefined: they only have a size. */
+  readonly bodyTemplate: string | undefined
   /** Messages a second over all connections, on an absolute schedule; 0 only connects; 'saturate' sends what the target takes. */
   readonly rate: number | 'saturate'
   /** Rates over time, for a run that is not steady; undefined: `rate` for `seconds`. */
@@ -22,6 +30,7 @@ export interface LoadOptions {
   /** Exponent of Zipf's law for the devices' shares of the rate; 0: all devices alike. */
   readonly skew: number
   readonly storms: readonly Storm[]
+  readonly slowReading: readonly SlowReading[]
   /** On a schedule: messages a device sends one right after the other before the next device's turn. */
   readonly burst: number
   /** Most unacknowledged messages a connection (QoS 1). */
@@ -36,7 +45,9 @@ export interface LoadOptions {
   /** ClickHouse HTTP address (user and password may be in it); undefined: nothing is reconciled. */
   readonly clickhouse: string | undefined
   readonly table: string
-  /** All connections must be accepted by then. */
+  /** Connections a second over all processes, on an absolute schedule; 0: as fast as the target accepts them. */
+  readonly connectRate: number
+  /** All connections must be accepted so long after the last one's turn. */
   readonly connectMsMax: number
   /** After the last message, how long PUBACKs are waited for. */
   readonly drainMsMax: number
@@ -70,6 +81,7 @@ export const loadDefaults: LoadOptions = {
   qos: 1,
   protocol: 4,
   bodyBytes: 48,
+  bodyTemplate: undefined,
   rate: 10_000,
   burst: 1,
   window: 1_000,
@@ -80,6 +92,7 @@ export const loadDefaults: LoadOptions = {
   run: '',
   clickhouse: undefined,
   table: 'penstock.telemetry',
+  connectRate: 0,
   connectMsMax: 30_000,
   drainMsMax: 30_000,
   quietMsMax: 30_000,
@@ -87,6 +100,7 @@ export const loadDefaults: LoadOptions = {
   shape: undefined,
   skew: 0,
   storms: [],
+  slowReading: [],
   tlsCaFile: undefined,
   isTlsUnverified: false,
   sourceAddresses: [],
@@ -105,11 +119,25 @@ export function segmentsOf({ rate, shape, seconds }: LoadOptions): readonly Rate
   return [{ seconds, from: rate, to: rate }]
 }
 
+/** Over HTTP each device waits for its answer: nothing is offered whatever the target does. */
+export function isClosedLoop({ url }: LoadOptions): boolean {
+  return url.startsWith('http')
+}
+
+/** What a load asks of its target, for people. */
+export function askedText(options: LoadOptions): string {
+  const { rate, window } = options
+  if (rate === 'saturate') return isClosedLoop(options) ? 'saturating, closed-loop' : `saturating, window ${window}`
+  const perSecond = `${rate.toLocaleString('en')}/s`
+  return isClosedLoop(options) ? `asked for ${perSecond}, closed-loop` : `${perSecond} offered`
+}
+
 /** What is wrong with options that did not come from the command line, too. */
 export function faultsOf(options: LoadOptions): string[] {
-  const { url, run, clickhouse, table, cpuList, firstDevice, connections } = options
+  const { url, run, clickhouse, table, cpuList, firstDevice, connections, connectRate, storms, slowReading } = options
   const faults: string[] = []
-  if (!/^(mqtts?|wss?|https?):$/.test(URL.canParse(url) ? new URL(url).protocol : ''))
+  const scheme = URL.canParse(url) ? new URL(url).protocol : ''
+  if (!/^(mqtts?|wss?|https?):$/.test(scheme))
     faults.push(`--url ${url}: expected mqtt, mqtts, ws, wss, http or https://host:port`)
   if (!/^[A-Za-z0-9]{1,32}$/.test(run)) faults.push(`--run ${run}: expected up to 32 letters and digits`)
   if (clickhouse !== undefined && !/^https?:$/.test(URL.canParse(clickhouse) ? new URL(clickhouse).protocol : ''))
@@ -118,8 +146,27 @@ export function faultsOf(options: LoadOptions): string[] {
   if (cpuList !== undefined && !/^[\d,-]+$/.test(cpuList)) faults.push(`--cpus ${cpuList}: expected e.g. 1 or 0,2-3`)
   if (firstDevice + connections > devicesMax)
     faults.push(`--connections: all workloads together have at most ${devicesMax} devices`)
+  if (/^https?:$/.test(scheme)) {
+    if (connectRate > 0) faults.push('--connect-rate: not over HTTP, where connections open with requests')
+    if (storms.length + slowReading.length > 0)
+      faults.push('storms and slow reading: not over HTTP, where each request is answered by itself')
+  }
   return faults
 }
+
+/** What `read` gives; or nothing, and why the options are invalid is added to their faults. */
+export function valueOrFault<T>(read: () => T, faults: string[]): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (!isPenstockError(error, 'LOADTEST_OPTIONS_INVALID')) throw error
+    faults.push(error.message)
+    return undefined
+  }
+}
+
+/** Of a workload. */
+export const connectRateMax = 1_000_000
 
 /** First part of the device ids of a run; what reconciliation asks for. */
 export function runPrefix(run: string): string {

@@ -10,6 +10,24 @@ test('a faulty run says so, with the device and its missing numbers', () => {
   expect(text).toContain('warning       generator process 0 was late')
 })
 
+test('over HTTP a result says what was asked for, and that nothing was offered whatever the target did', () => {
+  const result = fakeResult()
+  const options = { ...result.manifest.options, url: 'http://h:1' }
+  const http = { ...result, manifest: { ...result.manifest, options, workloads: [options] } }
+  expect(screenOf(http)).toContain('HTTP  48 B  asked for 10,000/s, closed-loop')
+  expect(screenOf(http)).not.toContain('offered')
+  expect(reportOf(http)).toContain('asked for 10,000/s, closed-loop')
+  expect(reportOf(http)).not.toContain('offered')
+  expect(screenOf(result)).toContain('10,000/s offered')
+})
+
+test('connects that were late are told, on the screen and in the report', () => {
+  const result = fakeResult()
+  const late = { ...result, connections: { ...result.connections, connectedLate: 7 } }
+  expect(screenOf(late)).toContain('0 refused, 7 connected late')
+  expect(reportOf(late)).toContain('7 of them later than --connect-rate asked')
+})
+
 test('a clean run fits a screen of 100 columns and 24 lines', () => {
   const text = screenOf(fakeResult(0))
   expect(text).toContain('OK   lost 0')

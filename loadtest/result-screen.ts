@@ -1,6 +1,7 @@
 import { clockText } from './agents/clocks.ts'
 import type { LatencySummary } from './latency.ts'
 import type { LoadResult } from './load-result.ts'
+import { askedText, isClosedLoop } from './options.ts'
 import type { DeviceFault } from './reconcile.ts'
 import { bytes, percent, short } from './report/figures.ts'
 
@@ -10,12 +11,11 @@ export function screenOf(result: LoadResult): string {
   const connections = workloads.reduce((sum, each) => sum + each.connections, 0)
   const { atStop, atEnd } = result.counts
   const { acknowledged, sendDelay, visible } = result.latency
-  const rate = options.rate === 'saturate' ? `saturating, window ${options.window}` : `${count(options.rate)}/s offered`
   const lines = [
-    `${options.url}  ${count(connections)} connections  QoS ${options.qos}  ${options.url.startsWith('http') ? 'HTTP' : `MQTT ${options.protocol === 5 ? '5' : '3.1.1'}`}  ${options.bodyBytes} B  ${rate}`,
+    `${options.url}  ${count(connections)} connections  QoS ${options.qos}  ${isClosedLoop(options) ? 'HTTP' : `MQTT ${options.protocol === 5 ? '5' : '3.1.1'}`}  ${options.bodyBytes} B  ${askedText(options)}`,
     `${(result.sendMs / 1000).toFixed(1)} s, run ${options.run}, seed ${options.seed}, ${options.processes} generator process(es), ${result.manifest.cpu}`,
     '',
-    `offered       ${cell(atStop.offered)}`,
+    ...(workloads.every(isClosedLoop) ? [] : [`offered       ${cell(atStop.offered)}`]),
     `sent          ${cell(atEnd.sent)}  ${cell(result.sentPerSecond)}/s`,
   ]
   if (options.qos === 0)
@@ -37,10 +37,10 @@ export function screenOf(result: LoadResult): string {
   lines.push('', `generator     CPU ${cpu} of a core, event-loop delay p99 ${loop.toFixed(1)} ms`)
   for (const { name, machine, clock } of result.manifest.agents)
     lines.push(`agent         ${name} on ${machine.host}, ${clockText(clock)}`)
-  const { lost, refused, lastFault } = result.connections
-  if (lost + refused > 0)
+  const { lost, refused, connectedLate, lastFault } = result.connections
+  if (lost + refused + connectedLate > 0)
     lines.push(
-      `connections   ${count(lost)} lost, ${count(refused)} refused${lastFault === '' ? '' : `; last: ${lastFault}`}`,
+      `connections   ${count(lost)} lost, ${count(refused)} refused${connectedLate > 0 ? `, ${count(connectedLate)} connected late` : ''}${lastFault === '' ? '' : `; last: ${lastFault}`}`,
     )
   if (result.acknowledgedOutOfOrder > 0)
     lines.push(`PUBACKs       ${count(result.acknowledgedOutOfOrder)} out of order`)
@@ -50,14 +50,18 @@ export function screenOf(result: LoadResult): string {
         `${name.slice(0, 13).padEnd(14)}CPU ${percent(cpuShare)} of a core, ${short(messagesPerCpuSecond)} messages/s per core, ${bytes(residentBytesMax)}`,
       )
   for (const warning of result.warnings) lines.push(`warning       ${warning}`)
-  lines.push('', ...verdictLines(result))
-  for (const { name, bound, limit, value, isMet } of result.thresholds)
-    lines.push(
-      `${isMet ? 'OK    ' : 'MISSED'}   ${name} ${value === undefined ? 'not measured' : short(value)}, asked for ${bound === 'most' ? '≤' : '≥'} ${short(limit)}`,
-    )
+  lines.push('', ...verdictLines(result), ...thresholdLines(result))
   if (result.verdict === 'invalid')
     lines.push('INVALID  the generator, or its machine, was the limit: these figures say nothing about the target')
   return lines.join('\n')
+}
+
+/** Each threshold with what was measured. */
+export function thresholdLines({ thresholds }: LoadResult): string[] {
+  return thresholds.map(
+    ({ name, bound, limit, value, isMet }) =>
+      `${isMet ? 'OK    ' : 'MISSED'}   ${name} ${value === undefined ? 'not measured' : short(value)}, asked for ${bound === 'most' ? '≤' : '≥'} ${short(limit)}`,
+  )
 }
 
 function verdictLines({ reconciliation, manifest }: LoadResult): string[] {

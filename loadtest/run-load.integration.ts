@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { startAckSink } from './bench/ack-sink.ts'
 import { countOfRanges, type DeviceLedger } from './ledger.ts'
@@ -57,6 +59,23 @@ describe('a load run', () => {
     expect(ledgers.reduce((sum, { acknowledged }) => sum + countOfRanges(acknowledged), 0)).toBe(100_000)
   })
 
+  test('connects keep their absolute schedule over all processes; a target that holds them back makes them late', async () => {
+    const sink = await sinkAt(0)
+    const options = { ...optionsFor(sink.port), rate: 0, seconds: 1, connections: 60, processes: 2 }
+    const beganMs = performance.now()
+    const { connections } = await runLoad({ ...options, connectRate: 40 })
+    expect(performance.now() - beganMs).toBeGreaterThan((59 / 40) * 1000)
+    expect(connections).toMatchObject({ opened: 60, lost: 0, connectedLate: 0 })
+
+    // It accepts nobody before 300 ms are over, so whoever comes behind the connects under way waits.
+    const slow = await startSlowSink(300)
+    open.push(slow)
+    const held = await runLoad({ ...optionsFor(slow.port), rate: 0, seconds: 1, connections: 150, connectRate: 2_000 })
+    expect(held.connections.opened).toBe(150)
+    expect(held.connections.connectedLate).toBeGreaterThan(0)
+    expect(held.connections.connectedLate).toBeLessThanOrEqual(50)
+  })
+
   test('a target that is not there fails the run with its reason', async () => {
     const sink = await startAckSink(0)
     await sink.close()
@@ -70,6 +89,18 @@ async function sinkAt(port: number): Promise<{ readonly port: number; close(): P
   const sink = await startAckSink(port)
   open.push(sink)
   return sink
+}
+
+/** Answers each CONNECT that late. */
+async function startSlowSink(delayMs: number): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const server = createServer((socket) => {
+    socket.once('data', () => setTimeout(() => socket.write('\x20\x02\x00\x00', 'latin1'), delayMs))
+    socket.on('end', () => socket.end())
+    socket.on('error', () => socket.destroy())
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  return { port, close: () => new Promise((resolve) => server.close(() => resolve())) }
 }
 
 function optionsFor(port: number): LoadOptions {

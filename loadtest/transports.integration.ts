@@ -6,7 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeCertificate } from '#control/auth/certificate-maker.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
 import { startAckSink } from './bench/ack-sink.ts'
-import { type LoadOptions, loadDefaults } from './options.ts'
+import { templateBody } from './body-template.ts'
+import { queryRows } from './clickhouse-rows.ts'
+import { type LoadOptions, loadDefaults, runPrefix } from './options.ts'
 import { ownerKeyOf, registerDevices } from './register-devices.ts'
 import { runWorkloads } from './run-load.ts'
 import { workloadsOfShape } from './workload/shapes.ts'
@@ -79,6 +81,67 @@ describe('every transport', () => {
     60_000,
   )
 
+  test.each([
+    ['mqtt', 'mqtt'],
+    ['wss', 'https'],
+  ] as const)(
+    '%s: devices that don’t read their PUBACKs for a while go on where they were, and the others never notice',
+    async (scheme, listener) => {
+      const options: LoadOptions = {
+        ...loadDefaults,
+        url: `${scheme}://${addresses.get(listener)}`,
+        clickhouse: penstock.clickhouseUrl,
+        run: `slow${scheme}`,
+        connections: 20,
+        rate: 2_000,
+        window: 20,
+        seconds: 3,
+        tlsCaFile: certFile,
+      }
+      const workloads = workloadsOfShape('slow', options)
+      const ownerKey = ownerKeyOf(undefined, join(folder, 'data')) ?? ''
+      const registered = await registerDevices(workloads, { url: penstock.httpUrl, ownerKey, hubName: 'localhost' })
+      const result = await runWorkloads(workloads.map((each) => ({ ...each, deviceKeySecret: registered.secret })))
+      await registered.remove()
+      expect(result.reconciliation).toMatchObject({ lost: 0, repeated: 0, outOfOrder: 0, resent: 0, isClean: true })
+      expect(result.connections.lost).toBe(0)
+      const [reading, slow] = result.workloads
+      expect(slow?.counts.settled).toBe(slow?.counts.offered)
+      expect(slow?.acknowledged.summary.maxMs).toBeGreaterThan(900)
+      expect(reading?.acknowledged.summary.p99Ms).toBeLessThan((slow?.acknowledged.summary.p99Ms ?? 0) / 2)
+    },
+    60_000,
+  )
+
+  test('bodies of a template arrive with their values, and the ledger reconciles, over MQTT and HTTP', async () => {
+    const line: LoadOptions = {
+      ...loadDefaults,
+      ...templateBody(`{"t": \${float(18,26,1)}, "door": \${choice(open,closed)}}`),
+      clickhouse: penstock.clickhouseUrl,
+      run: 'template',
+      connections: 3,
+      rate: 300,
+      seconds: 1,
+    }
+    const workloads = ['mqtt', 'http'].map((scheme, index) => {
+      return { ...line, url: `${scheme}://${addresses.get(scheme)}`, workload: scheme, firstDevice: index * 3 }
+    })
+    const ownerKey = ownerKeyOf(undefined, join(folder, 'data')) ?? ''
+    const registered = await registerDevices(workloads, { url: penstock.httpUrl, ownerKey, hubName: 'localhost' })
+    const result = await runWorkloads(workloads.map((each) => ({ ...each, deviceKeySecret: registered.secret })))
+    await registered.remove()
+    expect(result.reconciliation).toMatchObject({ lost: 0, repeated: 0, outOfOrder: 0, isClean: true })
+    for (const { counts } of result.workloads) expect(counts.settled).toBeGreaterThan(50)
+    const [row] = await queryRows(
+      penstock.clickhouseUrl,
+      `SELECT count(), countIf(JSONExtractFloat(body, 't') BETWEEN 18 AND 26),
+         arraySort(groupUniqArray(JSONExtractString(body, 'door'))) FROM ${line.table} WHERE startsWith(device_id, {run:String})`,
+      { run: runPrefix(line.run) },
+    )
+    const rows = result.reconciliation?.rows
+    expect(row).toEqual([rows, rows, ['closed', 'open']])
+  }, 60_000)
+
   test('a device that is not registered is refused, and the reason told', async () => {
     const options = { ...loadDefaults, url: `mqtt://${addresses.get('mqtt')}`, run: 'nobody', connections: 1 }
     await expect(runWorkloads([{ ...options, connectMsMax: 500 }])).rejects.toMatchObject({
@@ -89,7 +152,7 @@ describe('every transport', () => {
 })
 
 describe('shapes against the acknowledging sink', () => {
-  test.each(['ramp', 'spike', 'hot', 'noisy', 'storm'] as const)(
+  test.each(['ramp', 'spike', 'hot', 'noisy', 'storm', 'slow'] as const)(
     '%s: what is offered is sent and acknowledged, once',
     async (shape) => {
       const sink = await startAckSink(0)
@@ -107,7 +170,7 @@ describe('shapes against the acknowledging sink', () => {
         const { offered, sent, settled } = result.counts.atEnd
         expect(offered).toBeGreaterThan(2_900)
         expect({ sent, settled }).toEqual({ sent: offered, settled: offered })
-        expect(result.workloads.length).toBe(shape === 'noisy' ? 2 : 1)
+        expect(result.workloads.length).toBe(['noisy', 'slow'].includes(shape) ? 2 : 1)
         expect(result.connections.lost > 0).toBe(shape === 'storm')
         expect(result.timeline.length).toBeGreaterThan(0)
       } finally {

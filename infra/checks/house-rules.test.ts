@@ -35,6 +35,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   aedes: ['loadtest/peers'],
   'hdr-histogram-js': ['loadtest'],
   autocannon: ['loadtest'],
+  yaml: ['loadtest/workload'],
   'azure-iot-device': ['infra/testbed'],
   'azure-iot-device-http': ['infra/testbed'],
   'azure-iot-device-mqtt': ['infra/testbed'],

@@ -16,6 +16,7 @@ need java default-jre-headless
 need mvn maven
 need setpriv util-linux
 need ip iproute2
+need chromium chromium
 need python3 python3 python3-venv
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || packages+=(postgresql)

@@ -1,7 +1,7 @@
 import { clockText } from '../agents/clocks.ts'
 import type { LoadResult } from '../load-result.ts'
 import type { Machine } from '../manifest.ts'
-import type { LoadOptions } from '../options.ts'
+import { askedText, isClosedLoop, type LoadOptions } from '../options.ts'
 import { isLocal } from '../target-processes.ts'
 import { comparisonOf } from './comparison.ts'
 import { bytes, count, duration, escaped, milliseconds, percent, short } from './figures.ts'
@@ -132,10 +132,16 @@ function arrived({ manifest, counts }: LoadResult): number {
 function stagesOf(result: LoadResult): string {
   const { counts, target, reconciliation, manifest } = result
   const taken = manifest.options.qos === 1 ? counts.atEnd.settled : counts.atEnd.sent
+  const { sent, offered } = counts.atEnd
+  const first: readonly Stage[] = manifest.workloads.every(isClosedLoop)
+    ? [{ name: 'sent', value: sent, before: undefined, why: askedText(manifest.options) }]
+    : [
+        { name: 'offered', value: offered, before: undefined, why: 'asked for by the schedule' },
+        { name: 'sent', value: sent, before: offered, why: 'written to sockets' },
+      ]
   // Each beside the stage that it is measured against: messages sent again reach the log twice and are stored once.
   const stages: readonly Stage[] = [
-    { name: 'offered', value: counts.atEnd.offered, before: undefined, why: 'asked for by the schedule' },
-    { name: 'sent', value: counts.atEnd.sent, before: counts.atEnd.offered, why: 'written to sockets' },
+    ...first,
     {
       name: 'acknowledged',
       value: manifest.options.qos === 1 ? counts.atEnd.settled : undefined,
@@ -223,7 +229,7 @@ function generatorOf({ generators, connections, validity }: LoadResult): string 
       `<tr><td>generator ${index}${agent === undefined ? '' : ` <span class="muted">${escaped(agent)}</span>`}</td><td class="n">${percent(cpuShare)}</td><td class="n">${milliseconds(loopDelayMsP99)}</td><td class="n">${milliseconds(loopDelayMsMax)}</td></tr>`,
   )
   const lost = connections.lost + connections.refused
-  const note = `${validity.isValid ? 'The generator kept its schedule.' : 'The generator did not keep up.'} ${count(connections.opened)} connections were opened${lost > 0 ? `, ${count(connections.lost)} lost and ${count(connections.refused)} refused${connections.lastFault === '' ? '' : ` (last: ${connections.lastFault})`}` : ', none lost'}.`
+  const note = `${validity.isValid ? 'The generator kept its schedule.' : 'The generator did not keep up.'} ${count(connections.opened)} connections were opened${connections.connectedLate > 0 ? `, ${count(connections.connectedLate)} of them later than --connect-rate asked` : ''}${lost > 0 ? `, ${count(connections.lost)} lost and ${count(connections.refused)} refused${connections.lastFault === '' ? '' : ` (last: ${connections.lastFault})`}` : ', none lost'}.`
   return `<div class="card scroll"><p style="margin:0 0 8px">${escaped(note)}</p><table><tr><th></th><th class="n">CPU, of a core</th><th class="n">event-loop delay p99</th><th class="n">max</th></tr>${rows.join('')}</table></div>`
 }
 

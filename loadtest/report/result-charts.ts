@@ -2,6 +2,7 @@
 import { mergedHistogram } from '../latency.ts'
 import type { LatencyResult, LoadResult } from '../load-result.ts'
 import type { StoredPoint } from '../observer.ts'
+import { isClosedLoop } from '../options.ts'
 import type { ProcessUsage } from '../target-processes.ts'
 import type { TimelinePoint } from '../timeline.ts'
 import { chart, type Point, type Series } from './chart.ts'
@@ -11,7 +12,7 @@ export function throughputChart({ timeline, target, manifest }: LoadResult): str
   const of = (value: (point: TimelinePoint) => number): Point[] =>
     timeline.map((point) => ({ x: point.atS, y: value(point) }))
   const series: Series[] = [{ name: 'sent', color: 2, points: of(({ sent }) => sent) }]
-  if (manifest.workloads.some(({ rate }) => rate !== 'saturate'))
+  if (manifest.workloads.some((options) => options.rate !== 'saturate' && !isClosedLoop(options)))
     series.unshift({ name: 'offered', color: 0, points: of(({ offered }) => offered), isDashed: true })
   if (manifest.options.qos === 1)
     series.push({ name: 'acknowledged', color: 1, points: of(({ acknowledged }) => acknowledged), isArea: true })

@@ -1,7 +1,7 @@
 /** Look of the report: one style sheet, both themes as variables, nothing loaded from elsewhere. */
 const light = `--bg:#f6f6f3;--card:#fff;--ink:#1b1d20;--muted:#666b73;--line:#e4e4df;--soft:#f0f0ec;
 --c0:#8a9099;--c1:#2868d8;--c2:#0b8f7d;--c3:#d9730d;--c4:#8452cf;--c5:#c9304a;--c6:#6d8b12;
---good:#12805c;--goodbg:#e2f4ec;--bad:#c02740;--badbg:#fbe6e9;--warn:#9a5b00;--warnbg:#fcf0d9`
+--good:#0f7553;--goodbg:#e2f4ec;--bad:#c02740;--badbg:#fbe6e9;--warn:#9a5b00;--warnbg:#fcf0d9`
 
 const dark = `--bg:#111316;--card:#191c20;--ink:#e9eaec;--muted:#9aa0a9;--line:#2a2e34;--soft:#22262b;
 --c0:#7f8691;--c1:#6ea3ff;--c2:#3fc9b3;--c3:#f3a24c;--c4:#b78df5;--c5:#ff7587;--c6:#b1ce50;
@@ -33,15 +33,16 @@ figcaption b{display:block;font-size:15px}
 figcaption small{display:block;color:var(--muted);font-size:13px;min-height:1.5em}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:4px 16px;margin:8px 0 4px;padding:0;font-size:13px;color:var(--muted)}
 .k{display:inline-block;width:14px;height:0;border-top:3px solid var(--c);border-radius:2px;margin-right:6px;vertical-align:middle}
-.k.dash{border-top-style:dotted}
+.k.dash{border-top-style:dotted;border-radius:0}
 .plot{position:relative}
 .plot svg{display:block;width:100%;height:auto;overflow:visible}
 .grid{stroke:var(--line);stroke-width:1}
-.tick{fill:var(--muted);font-size:11px}
+.tick{fill:var(--muted);font-size:12px}
 .line{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 .line.dash{stroke-dasharray:2 5}
 .area{fill:var(--c);opacity:.12}.dot{fill:var(--c)}
-.mark{stroke:var(--bad);stroke-width:1;stroke-dasharray:5 4}.marktext{fill:var(--bad);font-size:11px;paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}
+.mark{stroke:var(--bad);stroke-width:1;stroke-dasharray:5 4}.marktext{fill:var(--bad);font-size:12px;paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}
+@media (max-width:560px){.tick,.marktext{font-size:18px}}
 .cursor{position:absolute;top:0;bottom:11%;width:1px;background:var(--muted);opacity:.5;pointer-events:none}
 .tip{position:absolute;top:4px;pointer-events:none;background:var(--card);border:1px solid var(--line);border-radius:8px;box-shadow:0 4px 18px #0003;padding:6px 10px;font-size:12.5px;white-space:nowrap;z-index:2}
 .tip b{display:block;color:var(--muted);font-weight:500}
@@ -79,4 +80,5 @@ const head=document.createElement('b');head.textContent=label;tip.append(head);
 for(const {name,color,at:points} of series){let best;for(const p of points)if(!best||Math.abs(p[0]-at)<Math.abs(best[0]-at))best=p;
 if(!best||Math.abs(best[0]-at)>12)continue;
 const row=document.createElement('div'),key=document.createElement('i');key.className='k';key.style.setProperty('--c','var(--c'+color+')');row.append(key,name+'  '+best[3]);tip.append(row)}
-const left=at*scale;tip.style.left=left>box.width*0.6?'':left+12+'px';tip.style.right=left>box.width*0.6?box.width-left+12+'px':''})}`
+const left=at*scale,room=box.width-tip.offsetWidth,beside=left>box.width*0.6?left-12-tip.offsetWidth:left+12;
+tip.style.left=Math.max(0,Math.min(beside,room))+'px'})}`

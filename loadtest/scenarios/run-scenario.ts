@@ -2,7 +2,8 @@ import { isPenstockError } from '#schemas/errors.ts'
 import { clickhouseRows } from '../clickhouse-rows.ts'
 import type { LoadResult } from '../load-result.ts'
 import { type LoadOptions, loadDefaults } from '../options.ts'
-import { runLoad } from '../run-load.ts'
+import { runWorkloads } from '../run-load.ts'
+import { workloadsOf } from '../workload/workload-file.ts'
 import { LoadView } from './load-view.ts'
 import { type Scenario, type ScenarioOptions, type Site, Stage } from './scenario.ts'
 import { type ScenarioVerdict, verdictOf } from './verdict.ts'
@@ -65,7 +66,10 @@ async function runFaultyLoad(
   injecting.catch(() => {})
   hooks.signal?.addEventListener('abort', () => load.end())
   try {
-    const result = await runLoad(loadOptionsOf(stage.options, site), {
+    const { workload, thresholds = [] } = stage.options
+    const options = loadOptionsOf(stage.options, site)
+    const result = await runWorkloads(workload ? workloadsOf(workload, options) : [options], {
+      thresholds,
       signal: stop.signal,
       onProgress: (progress) => {
         load.update(progress)

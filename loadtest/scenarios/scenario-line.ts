@@ -1,7 +1,10 @@
 /** The command line of a scenario: `npm run loadtest -- --scenario <name>`. */
 import { parseArgs } from 'node:util'
 import { PenstockError } from '#schemas/errors.ts'
-import type { Scenario, ScenarioOptions } from './scenario.ts'
+import { valueOrFault } from '../options.ts'
+import { thresholdsOf } from '../slo.ts'
+import { type WorkloadFile, workloadFileAt } from '../workload/workload-file.ts'
+import type { Scenario, ScenarioOptions, Size } from './scenario.ts'
 import { scenarioListText, scenarioNamed } from './scenario-list.ts'
 
 export interface ScenarioLine {
@@ -24,10 +27,13 @@ ${scenarioListText()}
   --messages <n>      messages to have acknowledged, at least
   --rate <n>          messages a second over all connections
   --connections <n>   devices
+  --workload <file>   what devices send, as a load run takes it, instead of --rate and --connections; if it says seconds, they
+                      have to outlast the faults
+  --slo <name=n,…>    thresholds over the whole run, faults included; a missed one fails it
   --kafka <host:port> on these Kafka brokers instead of the embedded log
   --json <file>       also write the verdict as JSON; - for standard output instead of the screen
 
-Exit code: 0 nothing lost, nothing twice, order kept; 1 not so; 2 the run itself failed.`
+Exit code: 0 nothing lost, nothing twice, order kept, thresholds met; 1 not so; 2 the run itself failed.`
 }
 
 /** True if the arguments ask for a scenario. */
@@ -56,6 +62,11 @@ export function scenarioLineOf(args: readonly string[]): ScenarioLine | undefine
   const kafka = typeof values.kafka === 'string' ? values.kafka : undefined
   if (kafka !== undefined && scenario.log !== 'any')
     faults.push(`--kafka: ${name} needs ${scenario.log === 'embedded' ? 'the embedded log' : 'brokers of its own'}`)
+  const collect = <T>(read: () => T) => valueOrFault(read, faults)
+  const { workload: file, slo } = values
+  const workload = typeof file === 'string' ? collect(() => workloadFileAt(file)) : undefined
+  if (workload) faults.push(...workloadFaults(workload, values))
+  const thresholds = collect(() => thresholdsOf([workload?.slo, slo].filter(Boolean).join(','))) ?? []
   const options: ScenarioOptions = {
     seed: integer('seed', 1, 0, 2 ** 32 - 1),
     faults: integer('kills', size.faults, 0, 100_000),
@@ -63,9 +74,31 @@ export function scenarioLineOf(args: readonly string[]): ScenarioLine | undefine
     rate: integer('rate', size.rate, 1, 100_000_000),
     connections: integer('connections', size.connections, 1, 100_000),
     kafka,
+    ...(workload && loadOf(workload, size)),
+    ...(thresholds.length > 0 ? { thresholds } : {}),
   }
   if (faults.length > 0) throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.join('\n'))
   return { scenario, options, jsonFile: typeof values.json === 'string' ? values.json : undefined }
+}
+
+/** The installation's address is only known when it is there; its devices are the file's. */
+function workloadFaults({ workloads }: WorkloadFile, values: Readonly<Record<string, unknown>>): string[] {
+  return [
+    ...['rate', 'connections'].filter((flag) => flag in values).map((flag) => `--${flag}: the workload file says it`),
+    ...workloads.flatMap(({ url }, index) =>
+      url === undefined ? [] : `workloads[${index}].url: a scenario has its own`,
+    ),
+  ]
+}
+
+/** Faults that wait for a second's messages need its rate; one that saturates counts as the scenario's usual one. */
+function loadOf(workload: WorkloadFile, size: Size): Pick<ScenarioOptions, 'workload' | 'rate' | 'connections'> {
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+  return {
+    workload,
+    rate: sum(workload.workloads.map(({ rate = size.rate }) => rate)),
+    connections: sum(workload.workloads.map(({ connections }) => connections)),
+  }
 }
 
 const text = { type: 'string' } as const
@@ -78,6 +111,8 @@ const flags = {
   rate: text,
   connections: text,
   kafka: text,
+  workload: text,
+  slo: text,
   json: text,
   small: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },

@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { LoadResult } from '../load-result.ts'
 import { seededRandom } from '../seeded-random.ts'
+import type { Threshold } from '../slo.ts'
+import type { WorkloadFile } from '../workload/workload-file.ts'
 import type { LoadView } from './load-view.ts'
 
 export interface ScenarioOptions {
@@ -23,6 +25,10 @@ export interface ScenarioOptions {
   readonly kafka: string | undefined
   /** All devices must be connected by then. */
   readonly connectMsMax?: number
+  /** What devices send instead of one workload; `rate` and `connections` are then its sums. Undefined: all alike. */
+  readonly workload?: WorkloadFile | undefined
+  /** Judged over the whole run, faults included. */
+  readonly thresholds?: readonly Threshold[]
 }
 
 export interface Scenario {

@@ -1,4 +1,5 @@
 import type { LoadResult } from '../load-result.ts'
+import { thresholdLines } from '../result-screen.ts'
 import type { FaultEvent, Scenario, Stage } from './scenario.ts'
 
 /** What a scenario showed; plain data, so it is also its JSON. */
@@ -28,7 +29,7 @@ export interface ScenarioVerdict {
   readonly facts: Readonly<Record<string, number>>
   /** Why the schedule of faults did not come to its end; undefined if it did. */
   readonly failure: string | undefined
-  /** 0 lost, 0 doubled, order kept, and the schedule done. */
+  /** 0 lost, 0 doubled, order kept, the schedule done, and thresholds met. */
   readonly isClean: boolean
   readonly events: readonly FaultEvent[]
   readonly load: LoadResult
@@ -63,7 +64,7 @@ export function verdictOf(
     acknowledgedMsP99: latency.acknowledged.summary.p99Ms,
     facts,
     failure,
-    isClean: ledger?.isClean === true && failure === undefined,
+    isClean: ledger?.isClean === true && failure === undefined && load.thresholds.every(({ isMet }) => isMet),
     events,
     load,
   }
@@ -85,6 +86,7 @@ export function verdictScreen(verdict: ScenarioVerdict): string {
     `stored        ${number(verdict.stored)} in ${number(verdict.rows)} rows`,
     `lost ${number(verdict.lost)}   doubled ${number(verdict.doubled)}   never sent ${number(verdict.neverSent)}   out of order ${number(verdict.outOfOrder)}`,
     ...Object.entries(facts).map(([name, value]) => `${name}  ${Number(value.toPrecision(4))}`),
+    ...thresholdLines(load),
     ...(verdict.failure === undefined ? [] : [`NOT DONE: ${verdict.failure}`]),
     ...(load.reconciliation?.faults ?? []).slice(0, 5).map((fault) => `  ${JSON.stringify(fault)}`),
     verdict.isClean ? 'nothing lost, nothing twice, order kept' : 'NOT as it should be',

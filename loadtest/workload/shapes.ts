@@ -2,7 +2,7 @@
 import type { LoadOptions } from '../options.ts'
 import type { RateSegment } from '../schedule.ts'
 
-export const shapeNames = ['steady', 'ramp', 'spike', 'storm', 'hot', 'noisy'] as const
+export const shapeNames = ['steady', 'ramp', 'spike', 'storm', 'hot', 'noisy', 'slow'] as const
 export type ShapeName = (typeof shapeNames)[number]
 
 export const shapeHelp: Readonly<Record<ShapeName, string>> = {
@@ -12,6 +12,7 @@ export const shapeHelp: Readonly<Record<ShapeName, string>> = {
   storm: 'all connections are cut off at a third, and half of them at two thirds',
   hot: 'devices share the rate by Zipf’s law, exponent 1.2: the first sends most',
   noisy: 'in the middle third a tenth as many devices send ten times the rate beside the others',
+  slow: 'a tenth as many devices beside the others don’t read their PUBACKs in the middle third',
 }
 
 const spikeFactor = 5
@@ -23,6 +24,12 @@ export function workloadsOfShape(name: ShapeName, options: LoadOptions): LoadOpt
   const { rate, seconds, connections } = options
   if (rate === 'saturate' && name !== 'storm') return [options]
   const perSecond = rate === 'saturate' ? 0 : rate
+  const beside = {
+    ...options,
+    connections: Math.max(1, Math.round(connections / 10)),
+    processes: 1,
+    firstDevice: options.firstDevice + connections,
+  }
   switch (name) {
     case 'steady':
       return [options]
@@ -43,16 +50,22 @@ export function workloadsOfShape(name: ShapeName, options: LoadOptions): LoadOpt
       return [{ ...options, skew: zipfExponent }]
     case 'noisy': {
       const neighbour: LoadOptions = {
-        ...options,
+        ...beside,
         workload: 'noisy',
-        connections: Math.max(1, Math.round(connections / 10)),
-        processes: 1,
-        firstDevice: options.firstDevice + connections,
         rate: perSecond * noisyFactor,
         delaySeconds: seconds / 3,
         seconds: seconds / 3,
       }
       return [{ ...options, workload: 'quiet' }, neighbour]
+    }
+    case 'slow': {
+      const slow: LoadOptions = {
+        ...beside,
+        workload: 'slow',
+        rate: Math.ceil((perSecond * beside.connections) / connections),
+        slowReading: [{ atSeconds: seconds / 3, forSeconds: seconds / 3, share: 1 }],
+      }
+      return [{ ...options, workload: 'reading' }, slow]
     }
   }
 }

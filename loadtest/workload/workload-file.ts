@@ -2,10 +2,12 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { PenstockError } from '#schemas/errors.ts'
-import type { LoadOptions, Storm } from '../options.ts'
+import { templateBody, templateFaults } from '../body-template.ts'
+import type { LoadOptions, SlowReading, Storm } from '../options.ts'
 import type { RateSegment } from '../schedule.ts'
 import { type JsonSchema, schemaFaults } from './json-schema.ts'
 import { spikeSegments } from './shapes.ts'
+import { dataOfYaml } from './yaml-text.ts'
 
 /** A file as the schema has it. */
 export interface WorkloadFile {
@@ -19,9 +21,11 @@ interface FileWorkload {
   readonly name: string
   readonly url?: string
   readonly connections: number
+  readonly connectRate?: number
   readonly qos?: 0 | 1
   readonly protocol?: 4 | 5
   readonly bodyBytes?: number
+  readonly bodyTemplate?: string
   readonly rate?: number
   readonly saturate?: boolean
   readonly burst?: number
@@ -31,6 +35,7 @@ interface FileWorkload {
   readonly skew?: number
   readonly shape?: FileShape
   readonly storms?: readonly Storm[]
+  readonly slowReading?: readonly SlowReading[]
 }
 
 interface FileShape {
@@ -45,15 +50,20 @@ interface FileShape {
 
 const schemaFile = fileURLToPath(new URL('./workload.schema.json', import.meta.url))
 
-/** Reads and checks a file. @throws LOADTEST_OPTIONS_INVALID with all faults and their places */
-export function workloadFileOf(text: string, file: string): WorkloadFile {
-  let found: unknown
+/** @throws LOADTEST_OPTIONS_INVALID if it cannot be read, too */
+export function workloadFileAt(file: string): WorkloadFile {
+  let text: string
   try {
-    found = JSON.parse(text)
+    text = readFileSync(file, 'utf8')
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `${file}: not JSON: ${why}`, { cause })
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--workload ${file}: cannot be read`, { cause })
   }
+  return workloadFileOf(text, file)
+}
+
+/** Reads and checks a file: YAML if it is named so, JSON otherwise. @throws LOADTEST_OPTIONS_INVALID with all faults and their places */
+export function workloadFileOf(text: string, file: string): WorkloadFile {
+  const found = dataOf(text, file)
   const schema = JSON.parse(readFileSync(schemaFile, 'utf8')) as JsonSchema
   const faults = schemaFaults(schema, found)
   const checked = faults.length === 0 ? (found as WorkloadFile) : undefined
@@ -63,12 +73,26 @@ export function workloadFileOf(text: string, file: string): WorkloadFile {
   return checked
 }
 
+function dataOf(text: string, file: string): unknown {
+  if (/\.ya?ml$/i.test(file)) {
+    const { data, faults } = dataOfYaml(text)
+    if (faults.length === 0) return data
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.map((fault) => `${file}: not YAML: ${fault}`).join('\n'))
+  }
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `${file}: not JSON: ${why}`, { cause })
+  }
+}
+
 /** The file's workloads on top of what the command line says; their devices are numbered one after the other. */
 export function workloadsOf(file: WorkloadFile, line: LoadOptions): LoadOptions[] {
   const seconds = file.seconds ?? line.seconds
   let firstDevice = line.firstDevice
   return file.workloads.map((workload) => {
-    const { name, connections, saturate, shape, storms = [], skew = 0, delaySeconds = 0 } = workload
+    const { name, connections, saturate, shape, storms = [], slowReading = [], skew = 0, delaySeconds = 0 } = workload
     const rate = saturate === true ? 'saturate' : (workload.rate ?? line.rate)
     const options: LoadOptions = {
       ...line,
@@ -76,9 +100,10 @@ export function workloadsOf(file: WorkloadFile, line: LoadOptions): LoadOptions[
       seed: file.seed ?? line.seed,
       workload: name,
       connections,
+      connectRate: workload.connectRate ?? line.connectRate,
       qos: workload.qos ?? line.qos,
       protocol: workload.protocol ?? line.protocol,
-      bodyBytes: workload.bodyBytes ?? line.bodyBytes,
+      ...bodyOf(workload),
       burst: workload.burst ?? line.burst,
       window: workload.window ?? line.window,
       processes: Math.min(workload.processes ?? 1, connections),
@@ -88,6 +113,7 @@ export function workloadsOf(file: WorkloadFile, line: LoadOptions): LoadOptions[
       delaySeconds,
       skew,
       storms,
+      slowReading,
       firstDevice,
     }
     firstDevice += connections
@@ -95,13 +121,23 @@ export function workloadsOf(file: WorkloadFile, line: LoadOptions): LoadOptions[
   })
 }
 
+/** Its own body, or none: then the command line's. */
+function bodyOf({ bodyBytes, bodyTemplate }: FileWorkload): Partial<Pick<LoadOptions, 'bodyBytes' | 'bodyTemplate'>> {
+  if (bodyTemplate !== undefined) return templateBody(bodyTemplate)
+  return bodyBytes === undefined ? {} : { bodyBytes, bodyTemplate: undefined }
+}
+
 /** What the schema cannot say. */
 function meaningFaults(workload: FileWorkload, index: number, { seconds, workloads }: WorkloadFile): string[] {
   const at = `workloads[${index}]`
   const faults: string[] = []
-  const { shape, saturate, rate, delaySeconds = 0, skew = 0 } = workload
+  const { shape, saturate, rate, bodyBytes, bodyTemplate, delaySeconds = 0, skew = 0 } = workload
   if (saturate && (rate !== undefined || shape !== undefined || skew > 0))
     faults.push(`${at}: saturate goes with neither rate, shape nor skew`)
+  if (bodyBytes !== undefined && bodyTemplate !== undefined)
+    faults.push(`${at}.bodyBytes: the body template says the size`)
+  if (bodyTemplate !== undefined)
+    faults.push(...templateFaults(bodyTemplate).map((fault) => `${at}.bodyTemplate: ${fault}`))
   if (seconds !== undefined && delaySeconds >= seconds)
     faults.push(`${at}.delaySeconds: ${delaySeconds} is not below the ${seconds} seconds of the run`)
   if (workloads.findIndex(({ name }) => name === workload.name) !== index)
