@@ -23,7 +23,7 @@ beforeAll(async () => {
     logger: silentLogger,
   })
   const table =
-    'CREATE TABLE rows_test (device_id String, body String, log_partition UInt32, log_offset UInt64) ENGINE = MergeTree ORDER BY device_id'
+    "CREATE TABLE rows_test (device_id String, body String, log_partition UInt32, log_offset UInt64, enqueued_at DateTime64(3, 'UTC') DEFAULT fromUnixTimestamp64Milli(1700000000000 + log_offset, 'UTC')) ENGINE = MergeTree ORDER BY (device_id, enqueued_at)"
   await execute(table)
   rows = clickhouseRows(`http://127.0.0.1:${warehouse.port}`, 'default.rows_test')
 })
@@ -61,9 +61,16 @@ describe(`the checker's SQL (SEED=${seed})`, () => {
   })
 
   test('rows that became visible are told with the moment they were to be sent', async () => {
-    await store([0, 1, 2].map((sequence) => ({ deviceId: 'load-v-000000', sequence, partition: 0, offset: 0 })))
-    const seen = await rows.visibleAfter(new Map([['load-v-000000', 0]]))
-    expect(seen).toEqual([{ deviceId: 'load-v-000000', sentAtMs: 1_700_000_000_000, count: 2, lastSequence: 2 }])
+    const offsets = [0, 5, 5, 9]
+    await store(offsets.map((offset, sequence) => ({ deviceId: 'load-v-000000', sequence, partition: 0, offset })))
+    const beyond = (sequence: number, enqueuedAtMs: number) =>
+      rows.visibleAfter(new Map([['load-v-000000', { sequence, enqueuedAtMs }]]))
+    const news = { deviceId: 'load-v-000000', sentAtMs: 1_700_000_000_000 }
+    const last = { sequence: 3, enqueuedAtMs: 1_700_000_000_009 }
+    expect(await beyond(-1, 0)).toEqual([{ ...news, count: 4, last }])
+    // A later row may be of the same millisecond as the last one seen.
+    expect(await beyond(1, 1_700_000_000_005)).toEqual([{ ...news, count: 2, last }])
+    expect(await beyond(3, 1_700_000_000_009)).toEqual([])
   })
 
   test('a table that is not there is refused, a server that is not there unavailable', async () => {
@@ -96,7 +103,7 @@ async function store(planted: readonly FakeRow[]): Promise<void> {
     const body = `{"seq":${sequenceBase + sequence},"at":1700000000000,"v":"1"}`
     return `('${deviceId}','${body}',${partition},${offset})`
   })
-  await execute(`INSERT INTO rows_test VALUES ${values.join(',')}`)
+  await execute(`INSERT INTO rows_test (device_id, body, log_partition, log_offset) VALUES ${values.join(',')}`)
 }
 
 async function execute(statement: string): Promise<void> {

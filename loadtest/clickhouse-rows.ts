@@ -22,7 +22,14 @@ export interface VisibleRows {
   readonly deviceId: string
   readonly sentAtMs: number
   readonly count: number
-  readonly lastSequence: number
+  readonly last: Seen
+}
+
+/** The newest row of a device that a look has found. */
+export interface Seen {
+  readonly sequence: number
+  /** Moment in the row's `enqueued_at`; a device's later rows have none before it. */
+  readonly enqueuedAtMs: number
 }
 
 export interface ClickhouseRows extends RowSource {
@@ -30,8 +37,8 @@ export interface ClickhouseRows extends RowSource {
   tableRows(): Promise<number>
   /** Log partitions with rows that the edge took in at `atMs` (UTC) or later. */
   partitionsSince(atMs: number): Promise<number>
-  /** Rows of some devices beyond a sequence number each; for the latency from socket to row. */
-  visibleAfter(lastSequences: ReadonlyMap<string, number>): Promise<readonly VisibleRows[]>
+  /** Rows of some devices beyond the last one seen of each; for the latency from socket to row. Reads only what is newer. */
+  visibleAfter(seen: ReadonlyMap<string, Seen>): Promise<readonly VisibleRows[]>
 }
 
 /** @param url http(s) address, user and password may be in it @param table database.table */
@@ -105,17 +112,21 @@ export function clickhouseRows(url: string, table: string): ClickhouseRows {
       return Number(rows[0]?.[1] ?? 0)
     },
 
-    async visibleAfter(lastSequences) {
-      const devices = [...lastSequences].map(([id, last]) => `(device_id = '${id}' AND ${sequence} > ${last})`)
+    async visibleAfter(seen) {
+      const devices = [...seen].map(
+        ([id, last]) =>
+          `(device_id = '${id}' AND enqueued_at >= fromUnixTimestamp64Milli(toInt64(${last.enqueuedAtMs}), 'UTC') AND ${sequence} > ${last.sequence})`,
+      )
       const rows = await query(
-        `SELECT device_id, ${sentAtMs} AS at, count(), max(${sequence}) FROM ${table} WHERE ${devices.join(' OR ')} GROUP BY device_id, at`,
+        `SELECT device_id, ${sentAtMs} AS at, count(), max(${sequence}), max(toUnixTimestamp64Milli(enqueued_at))
+         FROM ${table} WHERE ${devices.join(' OR ')} GROUP BY device_id, at`,
         {},
       )
-      return rows.map(([id, at, count, last]) => ({
+      return rows.map(([id, at, count, last, enqueuedAtMs]) => ({
         deviceId: String(id),
         sentAtMs: Number(at),
         count: Number(count),
-        lastSequence: Number(last),
+        last: { sequence: Number(last), enqueuedAtMs: Number(enqueuedAtMs) },
       }))
     },
   }

@@ -1,10 +1,10 @@
-import type { ClickhouseRows } from './clickhouse-rows.ts'
+import type { ClickhouseRows, Seen } from './clickhouse-rows.ts'
 import { LatencyHistogram, type LatencySnapshot, type LatencySummary } from './latency.ts'
 import { deviceIdOf, type LoadOptions } from './options.ts'
 
 /** Devices looked at: enough to meet every partition, few enough to cost the warehouse little. */
 const sampleDevicesMax = 8
-/** Looks are at least so far apart, and rest nine times as long as they take. */
+/** Looks are at least so far apart, and rest as long as they take. */
 const lookMsMin = 100
 
 export interface VisibleLatency {
@@ -25,22 +25,22 @@ export function watchVisibleLatency(
   offsetMsOf: (process: number) => number,
 ): VisibleLatency {
   const histogram = new LatencyHistogram()
-  const lastSequences = new Map<string, number>()
+  const seen = new Map<string, Seen>()
   const offsetsMs = new Map<string, number>()
   const step = Math.max(1, Math.floor(connections / sampleDevicesMax))
   for (let sample = 0; sample < Math.min(connections, sampleDevicesMax); sample++) {
     // A step that processes divide would meet devices of one process only.
     const index = sample * step + (sample % step)
-    lastSequences.set(deviceIdOf(run, index), -1)
+    seen.set(deviceIdOf(run, index), { sequence: -1, enqueuedAtMs: 0 })
     offsetsMs.set(deviceIdOf(run, index), offsetMsOf(index % processes))
   }
   let isStopped = false
   const look = async () => {
-    const found = await rows.visibleAfter(lastSequences)
+    const found = await rows.visibleAfter(seen)
     const nowMs = Date.now()
-    for (const { deviceId, sentAtMs, count, lastSequence } of found) {
+    for (const { deviceId, sentAtMs, count, last } of found) {
       histogram.add((nowMs - sentAtMs + (offsetsMs.get(deviceId) ?? 0)) * 1000, count)
-      lastSequences.set(deviceId, Math.max(lastSequence, lastSequences.get(deviceId) ?? -1))
+      if (last.sequence > (seen.get(deviceId)?.sequence ?? -1)) seen.set(deviceId, last)
     }
   }
   const watch = async () => {
@@ -48,7 +48,7 @@ export function watchVisibleLatency(
       const begunMs = performance.now()
       // A warehouse that is down for a while is part of what is measured.
       await look().catch(() => undefined)
-      const restMs = Math.max(lookMsMin, (performance.now() - begunMs) * 9)
+      const restMs = Math.max(lookMsMin, performance.now() - begunMs)
       await new Promise((resolve) => setTimeout(resolve, Math.min(restMs, 5_000)))
     }
     await look().catch(() => undefined)

@@ -1,13 +1,19 @@
+import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import { startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
 import { createLogger } from '#runtime/logger.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { engineHost } from './open-role-warehouse.ts'
-import { stopOnSignal, tellSupervisor } from './role-process.ts'
+import { stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+
+/** Beside edges and worker on one machine inserts and queries take what these leave: devices wait for their PUBACK, rows on the log. */
+const nice = 5
 
 /** Runs the embedded ClickHouse engine behind its HTTP protocol until it is told to stop. */
 export async function runWarehouse(settings: Settings): Promise<void> {
   const logger = createLogger('warehouse', settings.logLevel)
+  // Before the engine has threads, which inherit it.
+  if (supervised) setPriority(nice)
   const host = engineHost(settings)
   if (host !== settings.bind)
     logger.warn(

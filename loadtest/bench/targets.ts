@@ -242,9 +242,10 @@ function isListening(port: number): Promise<boolean> {
   })
 }
 
+/** The registry of devices is made at a first start, beside everything else and for seconds: it refuses who does not prove itself. */
 async function isHttpReady(port: number): Promise<boolean> {
-  return fetch(`http://127.0.0.1:${port}/readyz`).then(
-    ({ ok }) => ok,
+  return fetch(`http://127.0.0.1:${port}/devices?api-version=2021-04-12`).then(
+    ({ status }) => status === 401,
     () => false,
   )
 }

@@ -177,7 +177,7 @@ export function sqlText(text: string): string {
 
 /** The engine's threads that merge, as the system names them. */
 const mergeThreadName = 'MergeMutate'
-const mergeNice = 10
+const mergeNice = 15
 
 /**
  * Gives the threads that merge a low priority, so that they take what inserts, queries and the other processes leave; true once
