@@ -44,6 +44,15 @@ describe('npm start', () => {
     expect((await fetch(`${penstock.httpUrl}/devices/first-device?api-version=2021-04-12`)).status).toBe(401)
   })
 
+  test('goes on without a registry where nobody needs one', async () => {
+    const penstock = await start('data', { PENSTOCK_OWNER_KEY: 'not base64 !' })
+    while (!penstock.output().includes('there is no registry')) await new Promise((resolve) => setTimeout(resolve, 50))
+    const client = await mqtt.connectAsync(penstock.mqttUrl, { clientId: 'd1' })
+    await client.publishAsync('devices/d1/messages/events/', 'hello', { qos: 1 })
+    await client.endAsync()
+    expect((await fetch(`${penstock.httpUrl}/readyz`)).status).toBe(200)
+  })
+
   test('does not share the ports of another installation', async () => {
     const { port } = new URL((await start('first')).mqttUrl)
     const second = startPenstock(join(folder, 'second'), { PENSTOCK_MQTT_PORT: port })

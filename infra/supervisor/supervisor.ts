@@ -40,6 +40,7 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   process.on('SIGTERM', () => stopped(0))
   process.on('SIGINT', () => stopped(0))
 
+  const required = settings.identities === 'required'
   const processes: SupervisedProcess[] = []
   const noisiest = new Map<SupervisedProcess, NoisiestReport>()
   const add = (
@@ -78,7 +79,10 @@ export async function runSupervisor(settings: Settings): Promise<number> {
         noisiest.delete(child)
         metrics.series('penstock_process_restarts_total', { role }).add(1)
       },
-      onFatal: () => stopped(1),
+      onFatal: () => {
+        if (role !== 'control' || required) return stopped(1)
+        logger.warn('there is no registry of devices; nobody needs one here')
+      },
     })
     processes.push(child)
     return child
@@ -126,16 +130,13 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   const start = async (): Promise<void> => {
     checkBeforeStart(settings)
     await portsFree(settings.bind, portsOf(settings), systemClock, logger)
-    const required = settings.identities === 'required'
     const edges = required ? startControl().then(startEdges) : startEdges()
     const [warehousePorts, edgePorts] = await Promise.all([startDelivery(), edges])
     started = true
     const ports = { ...edgePorts, ...warehousePorts }
     process.stdout.write(welcome(settings, ports, firstDevice))
-    if (required) return
-    // Where nobody needs an identity nothing waits for the registry.
-    await startControl()
-    process.stdout.write(welcomeDevice(settings, ports, firstDevice))
+    // Where nobody needs an identity nothing waits for the registry, and nothing ends without it.
+    if (!required) void startControl().then(() => process.stdout.write(welcomeDevice(settings, ports, firstDevice)))
   }
   const status = new StatusLine(() => ({ samples: samples().flat() }), logger)
   const outcome = await Promise.race([stopAsked, start().then(() => undefined)])
