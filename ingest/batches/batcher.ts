@@ -25,6 +25,7 @@ import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
 import { BatchBuffers, type BatchOwner, type EnvelopeFrame, OpenBatch } from './batch.ts'
+import { BatchDelay } from './batch-delay.ts'
 
 export interface BatcherOptions {
   readonly log: Log
@@ -33,7 +34,7 @@ export interface BatcherOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics<MetricName>
-  /** Age at which an open batch is closed. */
+  /** Age at which an open batch is closed; where acknowledgements are most of the work, up to five times that (`BatchDelay`). */
   readonly batchDelayMs: number
   readonly pendingBytesMax: number
   /** Told `true` when sockets must pause and `false` when they may go on. */
@@ -63,6 +64,7 @@ export class Batcher {
   readonly options: BatcherOptions
   readonly partitions: readonly PartitionBatcher[]
   readonly buffers = new BatchBuffers(16)
+  readonly delay: BatchDelay
   /** Time of the messages being written, as a number and as an Avro long; set by `tick`. */
   nowMs = 0
   time: Uint8Array = longBytes(0)
@@ -79,6 +81,7 @@ export class Batcher {
 
   constructor(options: BatcherOptions) {
     this.options = options
+    this.delay = new BatchDelay(options.batchDelayMs)
     this.appendedTotal = options.metrics.series('penstock_edge_batches_appended_total')
     this.appendedBytesTotal = options.metrics.series('penstock_edge_batch_bytes_total')
     this.failuresTotal = options.metrics.series('penstock_edge_append_failures_total')
@@ -115,12 +118,12 @@ export class Batcher {
 
   /**
    * Begins the delay after which all open batches are closed. It is one for all partitions, so that their appends reach the log
-   * together and share its commit; a batch waits for `batchDelayMs` at most.
+   * together and share its commit; a batch waits for one delay at most.
    */
   closeLater(): void {
     if (this.#timing) return
     this.#timing = true
-    this.options.clock.after(this.options.batchDelayMs, () => {
+    this.options.clock.after(this.delay.next(this.nowMs), () => {
       this.#timing = false
       for (const partition of this.partitions) partition.closeWhenDue()
     })
@@ -340,8 +343,10 @@ export class PartitionBatcher {
       const count = batch.ownerCounts[i] as number
       owed += count
       if (owner.batch === batch) owner.batch = undefined
-      if (durable) owner.settled(count)
-      else owner.refused(count)
+      if (durable) {
+        owner.settled(count)
+        this.#batcher.delay.acknowledged(count)
+      } else owner.refused(count)
     }
     if (!durable) this.#batcher.droppedTotal.add(batch.messageCount - owed)
   }

@@ -1,0 +1,64 @@
+/** Above so many writes of acknowledgements a millisecond, batches wait longer: each costs some 8 µs of CPU. */
+const writesPerMsMax = 20
+const stretchMax = 5
+/** With fewer messages a write than this, waiting longer brought nothing. */
+const messagesPerWriteMin = 1.25
+/** When so much less comes than before, devices wait for acknowledgements before they send on. */
+const shareMin = 0.75
+const lookMs = 500
+/** How long a wait that brought nothing is not tried again. */
+const restMs = 30_000
+
+/**
+ * How long an open batch waits for more messages: `baseMs`, and up to five times as long while acknowledgements are most of the
+ * work. A device gets one write a batch, the dearest step of a message, so that with many devices a longer wait lets one write
+ * acknowledge several messages. Where that is not so, or devices send less because of it, the wait goes back to `baseMs`.
+ */
+export class BatchDelay {
+  readonly #baseMs: number
+  readonly #longestMs: number
+  #ms: number
+  #writes = 0
+  #messages = 0
+  #sinceMs = 0
+  #messagesPerMsBefore = 0
+  #restUntilMs = 0
+
+  constructor(baseMs: number) {
+    this.#baseMs = baseMs
+    this.#longestMs = baseMs * stretchMax
+    this.#ms = baseMs
+  }
+
+  /** One write acknowledged so many messages. */
+  acknowledged(messages: number): void {
+    this.#writes++
+    this.#messages += messages
+  }
+
+  /** Milliseconds that batches which begin now wait. */
+  next(nowMs: number): number {
+    const passedMs = nowMs - this.#sinceMs
+    if (passedMs >= 0 && passedMs < lookMs) return this.#ms
+    if (passedMs >= lookMs) this.#look(nowMs, passedMs)
+    this.#writes = 0
+    this.#messages = 0
+    this.#sinceMs = nowMs
+    return this.#ms
+  }
+
+  #look(nowMs: number, passedMs: number): void {
+    const messagesPerMs = this.#messages / passedMs
+    if (this.#ms > this.#baseMs && (messagesPerMs < this.#messagesPerMsBefore * shareMin || this.#broughtNothing())) {
+      this.#ms = this.#baseMs
+      this.#restUntilMs = nowMs + restMs
+    } else if (this.#writes > writesPerMsMax * passedMs && nowMs >= this.#restUntilMs) {
+      if (this.#ms === this.#baseMs) this.#messagesPerMsBefore = messagesPerMs
+      this.#ms = Math.min(this.#ms * 2, this.#longestMs)
+    }
+  }
+
+  #broughtNothing(): boolean {
+    return this.#ms === this.#longestMs && this.#messages < this.#writes * messagesPerWriteMin
+  }
+}
