@@ -214,7 +214,7 @@ export const settingsTable = {
   deviceBytesPerSecond: {
     env: 'PENSTOCK_DEVICE_BYTES_PER_SECOND',
     kind: 'integer',
-    default: 0,
+    default: 16_000_000,
     min: 0,
     max: 1_000_000_000_000,
     meaning: 'bytes a second that one device may send to an edge process before it is made to wait; 0: any',
@@ -289,7 +289,8 @@ export const settingsTable = {
     default: 10,
     min: 0,
     max: 1_000,
-    meaning: 'longest time a message waits for others in its batch before the batch is closed',
+    meaning:
+      'longest time a message waits for others in its batch before the batch is closed; up to five times as long where acknowledgements take most of the CPU',
   },
   insertDelayMs: {
     env: 'PENSTOCK_INSERT_DELAY_MS',
