@@ -54,7 +54,8 @@ export interface DeliveryOptions {
 export type DeliveryOutcome = 'stored' | 'refused' | 'ended'
 
 const retryDelayMsFirst = 100
-const retryDelayMsMax = 5_000
+/** Short: after an outage what waited is to be caught up with at once, and an attempt at a sink that is away costs next to nothing. */
+const retryDelayMsMax = 1_000
 
 /**
  * @param commitIntent writes the intent down under the assignment's generation
