@@ -36,6 +36,7 @@ Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compa
   --burst <n>               messages a device sends together when its turn comes (${loadDefaults.burst})
   --window <n>              unacknowledged messages a connection, QoS 1 (${loadDefaults.window})
   --seconds <n>             how long to send (${loadDefaults.seconds})
+  --warm-up <n>             first seconds of them that are not in the latencies (${loadDefaults.warmUpSeconds})
   --messages <n>            stop after so many messages over all connections
   --processes <n>           generator processes, on each machine (${loadDefaults.processes})
   --seed <n>                seed of everything random (${loadDefaults.seed})
@@ -140,6 +141,7 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     burst: integer('burst', loadDefaults.burst, 1, 1_000_000),
     window: integer('window', loadDefaults.window, 1, packetIds),
     seconds: integer('seconds', loadDefaults.seconds, 1, 30 * 86_400),
+    warmUpSeconds: integer('warm-up', loadDefaults.warmUpSeconds, 0, 86_400),
     messages: text('messages') === undefined ? undefined : integer('messages', 1, 1, sequencesMax),
     processes: integer('processes', loadDefaults.processes, 1, Math.min(processesMax, connections)),
     seed: integer('seed', loadDefaults.seed, 0, 2 ** 32 - 1),
@@ -249,6 +251,7 @@ const flags = {
   url: { type: 'string' },
   connections: { type: 'string' },
   'connect-rate': { type: 'string' },
+  'warm-up': { type: 'string' },
   qos: { type: 'string' },
   protocol: { type: 'string' },
   'body-bytes': { type: 'string' },

@@ -231,12 +231,17 @@ export class Generator {
 
   /** What happens to connections while sending, in order. */
   #events(): { readonly atSeconds: number; readonly act: () => void }[] {
-    const { storms, slowReading } = this.#options
+    const { storms, slowReading, warmUpSeconds } = this.#options
     const devicesOf = (share: number) => this.#devices.slice(0, Math.ceil(this.#devices.length * share))
     const setReading = (share: number, isReading: boolean) => () => {
       for (const device of devicesOf(share)) device.setReading(isReading)
     }
+    const histograms = [this.#acknowledged, this.#acknowledgedRaw, this.#sendDelay, this.#drift]
+    const forget = () => {
+      for (const histogram of histograms) histogram.reset()
+    }
     const events = [
+      ...(warmUpSeconds > 0 ? [{ atSeconds: warmUpSeconds, act: forget }] : []),
       ...storms.map(({ atSeconds, share }) => ({
         atSeconds,
         // They come back by themselves, in order of their backoff.

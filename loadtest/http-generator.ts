@@ -92,9 +92,11 @@ export class HttpGenerator {
     const loopDelay = monitorEventLoopDelay({ resolution: 5 })
     loopDelay.enable()
     const cpuBefore = process.cpuUsage()
+    const warmUp = setTimeout(() => this.#acknowledged.reset(), this.#options.warmUpSeconds * 1000)
     if (!this.#isAborted && this.#options.rate !== 0) await this.#fire()
     const cpu = process.cpuUsage(cpuBefore)
     loopDelay.disable()
+    clearTimeout(warmUp)
     const sendMs = Date.now() - startAtMs
     const none = new LatencyHistogram().snapshot()
     const progress = this.progress()

@@ -47,3 +47,15 @@ test('an empty histogram is all zeros; out-of-range values are clamped', () => {
   expect(histogram.quantile(0.5)).toBe(0)
   expect(histogram.quantile(1)).toBe(2 ** 31 - 1)
 })
+
+test('what was added before a reset is forgotten, also by the next interval', () => {
+  const histogram = new LatencyHistogram()
+  histogram.add(5_000, 10)
+  histogram.takeRecent()
+  histogram.add(9_000, 1)
+  histogram.reset()
+  expect(histogram.summary()).toMatchObject({ count: 0, maxMs: 0 })
+  histogram.add(2_000, 3)
+  expect(histogram.summary()).toMatchObject({ count: 3, maxMs: 2 })
+  expect(histogram.takeRecent().buckets.map(([, count]) => count)).toEqual([3])
+})

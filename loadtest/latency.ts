@@ -51,6 +51,15 @@ export class LatencyHistogram {
     if (value > this.#max) this.#max = value
   }
 
+  /** Forgets all values: what follows is measured. */
+  reset(): void {
+    this.#counts.fill(0)
+    this.#taken?.fill(0)
+    this.#count = 0
+    this.#sum = 0
+    this.#max = 0
+  }
+
   /** The value that `fraction` of all values don't exceed, in microseconds; 0 if empty. */
   quantile(fraction: number): number {
     const wanted = Math.max(1, Math.ceil(fraction * this.#count))

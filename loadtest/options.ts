@@ -36,6 +36,8 @@ export interface LoadOptions {
   /** Most unacknowledged messages a connection (QoS 1). */
   readonly window: number
   readonly seconds: number
+  /** The first seconds of sending: in the ledger and the timeline, but not in the latencies, since code is compiled and buffers grow. */
+  readonly warmUpSeconds: number
   /** Ends the run earlier, after so many messages over all connections. */
   readonly messages: number | undefined
   readonly processes: number
@@ -86,6 +88,7 @@ export const loadDefaults: LoadOptions = {
   burst: 1,
   window: 1_000,
   seconds: 10,
+  warmUpSeconds: 0,
   messages: undefined,
   processes: 1,
   seed: 1,
@@ -136,6 +139,8 @@ export function askedText(options: LoadOptions): string {
 export function faultsOf(options: LoadOptions): string[] {
   const { url, run, clickhouse, table, cpuList, firstDevice, connections, connectRate, storms, slowReading } = options
   const faults: string[] = []
+  if (options.warmUpSeconds >= options.seconds)
+    faults.push(`--warm-up ${options.warmUpSeconds}: must end before the run's ${options.seconds} seconds`)
   const scheme = URL.canParse(url) ? new URL(url).protocol : ''
   if (!/^(mqtts?|wss?|https?):$/.test(scheme))
     faults.push(`--url ${url}: expected mqtt, mqtts, ws, wss, http or https://host:port`)

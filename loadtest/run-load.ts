@@ -85,7 +85,8 @@ export async function runWorkloads(given: readonly LoadOptions[], hooks: LoadHoo
     observer?.start(startAtMs)
     // A saturated warehouse has no time to be asked; its latency is a queue's length.
     const isWatched = typeof main.rate === 'number' && (main.rate > 0 || main.shape !== undefined)
-    visible = rows && isWatched ? watchVisibleLatency(main, rows, (process) => fleet.offsetMsOf(process)) : undefined
+    visible =
+      rows && isWatched ? watchVisibleLatency(main, rows, startAtMs, (process) => fleet.offsetMsOf(process)) : undefined
     const abort = () => {
       for (const each of handles) each.tell({ kind: 'abort' })
     }

@@ -17,11 +17,13 @@ export interface VisibleLatency {
 /**
  * Measures socket → queryable row by asking again and again for the newest rows of a few devices. A row counts at the moment the
  * query that first saw it was answered, so what is measured is too long by up to the time between two looks, never too short.
+ * @param startAtMs the first moment of sending
  * @param offsetMsOf a generator process's clock minus this one, which the moment of sending is corrected by
  */
 export function watchVisibleLatency(
-  { run, connections, processes }: LoadOptions,
+  { run, connections, processes, warmUpSeconds }: LoadOptions,
   rows: ClickhouseRows,
+  startAtMs: number,
   offsetMsOf: (process: number) => number,
 ): VisibleLatency {
   const histogram = new LatencyHistogram()
@@ -34,12 +36,14 @@ export function watchVisibleLatency(
     seen.set(deviceIdOf(run, index), { sequence: -1, enqueuedAtMs: 0 })
     offsetsMs.set(deviceIdOf(run, index), offsetMsOf(index % processes))
   }
+  const measuredFromMs = warmUpSeconds === 0 ? 0 : startAtMs + warmUpSeconds * 1000
   let isStopped = false
   const look = async () => {
     const found = await rows.visibleAfter(seen)
     const nowMs = Date.now()
     for (const { deviceId, sentAtMs, count, last } of found) {
-      histogram.add((nowMs - sentAtMs + (offsetsMs.get(deviceId) ?? 0)) * 1000, count)
+      const intendedAtMs = sentAtMs - (offsetsMs.get(deviceId) ?? 0)
+      if (intendedAtMs >= measuredFromMs) histogram.add((nowMs - intendedAtMs) * 1000, count)
       if (last.sequence > (seen.get(deviceId)?.sequence ?? -1)) seen.set(deviceId, last)
     }
   }

@@ -13,6 +13,7 @@ import { dataOfYaml } from './yaml-text.ts'
 export interface WorkloadFile {
   readonly seconds?: number
   readonly seed?: number
+  readonly warmUpSeconds?: number
   readonly slo?: string
   readonly workloads: readonly FileWorkload[]
 }
@@ -98,6 +99,7 @@ export function workloadsOf(file: WorkloadFile, line: LoadOptions): LoadOptions[
       ...line,
       url: workload.url ?? line.url,
       seed: file.seed ?? line.seed,
+      warmUpSeconds: file.warmUpSeconds ?? line.warmUpSeconds,
       workload: name,
       connections,
       connectRate: workload.connectRate ?? line.connectRate,

@@ -53,7 +53,7 @@ test('a mix becomes workloads whose devices do not overlap, on top of the comman
 test('all faults of a file are named with their places and what is allowed', () => {
   expect(faultsOf({ seconds: 0, speed: 1, workloads: [{ name: 'a', connections: '5', qos: 2 }, {}] })).toEqual([
     'w.json: seconds: 0 is not from 1 to 2592000',
-    'w.json: speed: is not known; there is seconds, seed, slo, workloads',
+    'w.json: speed: is not known; there is seconds, warmUpSeconds, seed, slo, workloads',
     'w.json: workloads[0].connections: expected an integer, found a string',
     'w.json: workloads[0].qos: 2 is not one of 0, 1',
     'w.json: workloads[1].name: is missing',
