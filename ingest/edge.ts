@@ -10,10 +10,11 @@ import { assertLimits, limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from './http/noisiest.ts'
 import { type AuthorizeRequest, routeTelemetry } from './http/telemetry.ts'
-import type { Connection } from './mqtt/connection.ts'
+import { type Connection, pauseReasons } from './mqtt/connection.ts'
 import { type EdgeContext, edgeCounters, type OnPresence } from './mqtt/edge-context.ts'
 import { type Authenticate, trustClientId } from './mqtt/identity.ts'
 import { listenMqtt } from './mqtt/listener.ts'
+import { pauseAll } from './mqtt/pause-all.ts'
 import type { TlsFiles } from './mqtt/tls-secrets.ts'
 import { routeMqttWebSocket } from './mqtt/websocket.ts'
 import { type QuotaOptions, unlimitedQuotas } from './quotas/quota-settings.ts'
@@ -93,9 +94,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     metrics: options.metrics,
     batchDelayMs: options.batchDelayMs,
     pendingBytesMax: options.pendingBytesMax ?? limits.edgePendingBytesMax,
-    onFull: (full) => {
-      for (const connection of connections) connection.pauseForEdge(full)
-    },
+    onFull: () => pauseAll(connections, batcher),
   })
   const edge: EdgeContext = {
     batcher,
@@ -150,7 +149,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       edge.draining = true
       listener.stopAccepting()
       tlsListener?.stopAccepting()
-      for (const connection of connections) connection.pauseForEdge(true)
+      for (const connection of connections) connection.pause(pauseReasons.edge)
       const giveUp = new AbortController()
       const cancelGiveUp = clock.after(drainMsMax, () => giveUp.abort())
       await batcher.drain(giveUp.signal)

@@ -31,11 +31,23 @@ import {
   refusingConnack,
   unsupportedVersionConnack,
 } from './packets.ts'
+import { PartialFrame } from './partial-frame.ts'
 import { PublishReader } from './publish-reader.ts'
 import { Unacknowledged } from './unacknowledged.ts'
 import { Will } from './will.ts'
 
 type State = 'waiting' | 'deciding' | 'open' | 'closed'
+
+/** Why a connection is not read from; several may hold at once. */
+export const pauseReasons = {
+  /** The batcher is full [G-4]. */
+  edge: 1,
+  /** The client does not read what it is sent. */
+  reader: 2,
+  /** Others are read first. */
+  turn: 4,
+} as const
+type PauseReason = (typeof pauseReasons)[keyof typeof pauseReasons]
 
 export class Connection implements BatchOwner {
   batch: OpenBatch | undefined = undefined
@@ -57,10 +69,8 @@ export class Connection implements BatchOwner {
   #will: Will | undefined = undefined
   #publishes: PublishReader | undefined = undefined
   #unacknowledged: Unacknowledged | undefined = undefined
-  #partial: Buffer | undefined = undefined
-  #partialBytes = 0
-  #pausedByEdge = false
-  #pausedByReader = false
+  readonly #partial = new PartialFrame()
+  #pauses = 0
   #meter: Meter | undefined = undefined
   /** Set while the connection waits for a quota: cancels the wait. */
   #shaping: (() => void) | undefined = undefined
@@ -75,7 +85,7 @@ export class Connection implements BatchOwner {
     edge.waiting.add(this)
     edge.counters.connections.add(1)
     edge.counters.opened.add(1)
-    if (edge.batcher.full) this.pauseForEdge(true)
+    if (edge.batcher.full) this.pause(pauseReasons.edge)
   }
 
   get version(): ProtocolVersion {
@@ -104,7 +114,7 @@ export class Connection implements BatchOwner {
     const before = receivedQos0.value + receivedQos1.value
     try {
       let at = 0
-      if (this.#partialBytes > 0) at = this.#completePartial(chunk)
+      if (this.#partial.length > 0) at = this.#completePartial(chunk)
       if (at < chunk.length) at = this.#readFrames(chunk, at, chunk.length)
       if (at < chunk.length && !this.#isClosed()) this.#keepPartial(chunk, at)
       if (this.#meter !== undefined) {
@@ -126,16 +136,21 @@ export class Connection implements BatchOwner {
 
   /** The network took what had been written: a slow reader is read from again. */
   onDrained(): void {
-    if (!this.#pausedByReader) return
-    this.#pausedByReader = false
-    this.#resumeIfFree()
+    if ((this.#pauses & pauseReasons.reader) !== 0) this.unpause(pauseReasons.reader)
   }
 
-  /** The batcher is full (or no longer): stops or resumes reading [G-4]. */
-  pauseForEdge(paused: boolean): void {
-    this.#pausedByEdge = paused
-    if (paused) this.#transport.pause()
-    else this.#resumeIfFree()
+  /** Stops reading. */
+  pause(reason: PauseReason): void {
+    if (this.#state === 'closed') return
+    this.#pauses |= reason
+    this.#transport.pause()
+  }
+
+  /** Reads on, if no other reason holds. */
+  unpause(reason: PauseReason): void {
+    if (this.#state === 'closed') return
+    this.#pauses &= ~reason
+    this.#resumeIfFree()
   }
 
   /** Called every second. Ends the connection if it was silent for too long [MQTT-3.1.2-24] or its credentials expired. */
@@ -146,7 +161,7 @@ export class Connection implements BatchOwner {
     }
     this.#meter?.report()
     // Not read, so not heard: a paused connection is not called silent.
-    if (this.#pausedByEdge || this.#pausedByReader || this.#shaping) this.#heardAtSeconds = this.#edge.seconds
+    if (this.#pauses !== 0 || this.#shaping) this.#heardAtSeconds = this.#edge.seconds
     if (this.#edge.seconds - this.#heardAtSeconds <= this.#silenceSecondsMax) return
     this.fail(
       this.#state === 'open'
@@ -167,9 +182,8 @@ export class Connection implements BatchOwner {
 
   send(bytes: Uint8Array): void {
     this.#transport.write(bytes)
-    if (this.#transport.writeBytes <= limits.socketWriteBytesMax || this.#pausedByReader) return
-    this.#pausedByReader = true
-    this.#transport.pause()
+    const isBehind = this.#transport.writeBytes > limits.socketWriteBytesMax
+    if (isBehind && (this.#pauses & pauseReasons.reader) === 0) this.pause(pauseReasons.reader)
   }
 
   /** The client said goodbye; with MQTT 5.0 it may still ask for its will (reason 0x04). */
@@ -310,10 +324,7 @@ export class Connection implements BatchOwner {
       this.fail(faultOf(error))
       return
     }
-    const waiting = this.#partial?.subarray(0, this.#partialBytes)
-    this.#partial = undefined
-    this.#partialBytes = 0
-    if (waiting !== undefined && waiting.length > 0) this.onChunk(waiting)
+    if (this.#partial.length > 0) this.onChunk(this.#partial.take())
     this.#resumeIfFree()
   }
 
@@ -360,8 +371,7 @@ export class Connection implements BatchOwner {
     this.#shaping?.()
     this.#shaping = undefined
     this.#edge.waiting.delete(this)
-    this.#partial = undefined
-    this.#partialBytes = 0
+    this.#partial.forget()
     this.#edge.connections.delete(this)
     this.#edge.counters.connections.add(-1)
     if (this.#edge.sessions.get(this.#sessionId) !== this) return
@@ -390,56 +400,33 @@ export class Connection implements BatchOwner {
   }
 
   #resumeIfFree(): void {
-    if (this.#pausedByEdge || this.#pausedByReader || this.#shaping || this.#state === 'deciding') return
-    this.#transport.resume()
+    if (this.#pauses === 0 && !this.#shaping && this.#state !== 'deciding') this.#transport.resume()
   }
 
   #keepPartial(chunk: Buffer, at: number): void {
-    const rest = chunk.length - at
-    const expected =
-      this.#state === 'deciding' ? rest : frameBytesOf(chunk, at, chunk.length, this.#state === 'waiting')
-    this.#partial = Buffer.allocUnsafeSlow(Math.max(rest, Math.min(expected, firstPartialBytes), shortestPartialBytes))
-    chunk.copy(this.#partial, 0, at)
-    this.#partialBytes = rest
+    const isDeciding = this.#state === 'deciding'
+    this.#partial.keep(chunk, at, isDeciding ? 0 : frameBytesOf(chunk, at, chunk.length, this.#state === 'waiting'))
   }
 
   /** Completes the kept frame from `chunk` and reads it; returns how much of the chunk that took. */
   #completePartial(chunk: Buffer): number {
+    const partial = this.#partial
     let at = 0
-    while (at < chunk.length && this.#partial !== undefined) {
-      const frameBytes =
-        this.#state === 'deciding' ? 0 : frameBytesOf(this.#partial, 0, this.#partialBytes, this.#state === 'waiting')
+    while (at < chunk.length && partial.length > 0) {
+      const isDeciding = this.#state === 'deciding'
+      const frameBytes = isDeciding ? 0 : frameBytesOf(partial.bytes, 0, partial.length, this.#state === 'waiting')
       // While the length is not known yet, one byte more may tell it; while deciding, everything just waits.
-      const missing = this.#state === 'deciding' ? chunk.length : frameBytes === 0 ? 1 : frameBytes - this.#partialBytes
+      const missing = isDeciding ? chunk.length : frameBytes === 0 ? 1 : frameBytes - partial.length
       const taken = Math.min(missing, chunk.length - at)
-      this.#reservePartial(this.#partialBytes + taken)
-      chunk.copy(this.#partial, this.#partialBytes, at, at + taken)
-      this.#partialBytes += taken
+      partial.append(chunk, at, taken)
       at += taken
-      if (frameBytes > 0 && this.#partialBytes === frameBytes) {
-        const frame = this.#partial
-        this.#partial = undefined
-        this.#partialBytes = 0
-        this.#readFrames(frame, 0, frameBytes)
-        return this.#isClosed() ? chunk.length : at
-      }
+      if (frameBytes === 0 || partial.length < frameBytes) continue
+      this.#readFrames(partial.take(), 0, frameBytes)
+      return this.#isClosed() ? chunk.length : at
     }
     return at
   }
-
-  #reservePartial(bytes: number): void {
-    const partial = this.#partial
-    if (partial === undefined || bytes <= partial.length) return
-    if (bytes > limits.packetBytesMax + 5)
-      throw new PenstockError('INGEST_FRAME_TOO_LARGE', 'too much sent before CONNACK')
-    this.#partial = Buffer.allocUnsafeSlow(Math.max(bytes, partial.length * 2))
-    partial.copy(this.#partial, 0, 0, this.#partialBytes)
-  }
 }
-
-/** Room made at once for a frame of known length; a longer one grows as its bytes really come. */
-const firstPartialBytes = 16 * 1024
-const shortestPartialBytes = 8
 
 function faultOf(error: unknown): PenstockError {
   return error instanceof PenstockError

@@ -10,6 +10,7 @@ import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import { Connection } from './connection.ts'
 import { type EdgeContext, edgeCounters, type Transport } from './edge-context.ts'
 import { type Authenticate, trustClientId } from './identity.ts'
+import { pauseAll } from './pause-all.ts'
 
 /** For tests: a log that keeps batches in an array and confirms them when told to. */
 export class CapturingLog implements Pick<Log, 'topic' | 'partitionCount' | 'append'> {
@@ -102,9 +103,7 @@ export function edgeFixture(
     metrics,
     batchDelayMs: 1,
     pendingBytesMax: options.pendingBytesMax ?? 64 * 1024 * 1024,
-    onFull: (full) => {
-      for (const connection of connections) connection.pauseForEdge(full)
-    },
+    onFull: () => pauseAll(connections, batcher),
   })
   const edge: EdgeContext = {
     batcher,
