@@ -47,7 +47,7 @@ test('every option the help names is understood, and every understood one is in 
     if (!['search', 'workload', 'data-dir', 'agent-secret-file'].includes(name))
       expect(faultsOfLine(...line), name).toBe('')
   }
-  expect(args.length).toBe(38)
+  expect(args.length).toBe(39)
 })
 
 test('all faults are named at once', () => {

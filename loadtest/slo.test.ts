@@ -37,6 +37,24 @@ test('what was not measured is missed, whatever the limit', () => {
   ])
 })
 
+test('messages that are nowhere miss the run, unless a threshold allows them', () => {
+  const result = fakeResult()
+  const nowhere = { ...result.reconciliation, unacknowledgedMissing: 5 } as typeof result.reconciliation
+  expect(judge([], { ...result, reconciliation: nowhere })).toEqual([
+    { name: 'missing', bound: 'most', limit: 0, value: 5, isMet: false },
+  ])
+  expect(judge(thresholdsOf('missing=5'), { ...result, reconciliation: nowhere })).toMatchObject([{ isMet: true }])
+  expect(judge([], result)).toEqual([])
+})
+
+test('without a warehouse, what was never acknowledged is missing; at QoS 0 nothing tells', () => {
+  const result = { ...fakeResult(), reconciliation: undefined }
+  const silent = { ...result, counts: { ...result.counts, atEnd: { ...result.counts.atEnd, settled: 400 } } }
+  expect(judge([], silent)).toMatchObject([{ name: 'missing', value: 600, isMet: false }])
+  const workloads = silent.manifest.workloads.map((each) => ({ ...each, qos: 0 as const }))
+  expect(judge([], { ...silent, manifest: { ...silent.manifest, workloads } })).toEqual([])
+})
+
 test('every name is measured by a full result', () => {
   const all = thresholdNames.map((name) => `${name}=1`).join(',')
   for (const { name, value } of judge(thresholdsOf(all), fakeResult())) expect(value, name).toEqual(expect.any(Number))

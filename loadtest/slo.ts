@@ -3,7 +3,9 @@
  *
  *   <latency>_<figure>_ms   puback · raw · stored · late   ×   mean p50 p90 p99 p999 max    at most
  *   sent_per_s acknowledged_per_s stored_per_s                                              at least
- *   lost repeated out_of_order refused connections_lost                                     at most
+ *   lost repeated out_of_order refused connections_lost missing                             at most
+ *
+ * `missing` was sent, and neither acknowledged nor refused nor stored. None may be, unless a threshold allows some.
  */
 import { PenstockError } from '#schemas/errors.ts'
 import type { LatencySummary } from './latency.ts'
@@ -24,7 +26,7 @@ export interface ThresholdVerdict extends Threshold {
 const latencies = ['puback', 'raw', 'stored', 'late'] as const
 const figures = ['mean', 'p50', 'p90', 'p99', 'p999', 'max'] as const
 const rates = ['sent_per_s', 'acknowledged_per_s', 'stored_per_s'] as const
-const counts = ['lost', 'repeated', 'out_of_order', 'refused', 'connections_lost'] as const
+const counts = ['lost', 'repeated', 'out_of_order', 'refused', 'connections_lost', 'missing'] as const
 
 export const thresholdNames: readonly string[] = [
   ...latencies.flatMap((latency) => figures.map((figure) => `${latency}_${figure}_ms`)),
@@ -50,18 +52,22 @@ export function thresholdsOf(text: string): Threshold[] {
   return thresholds
 }
 
-/** Each threshold against a result. */
+/** Each threshold against a result; without one for what is missing, it is added if any is. */
 export function judge(
   thresholds: readonly Threshold[],
   result: Omit<LoadResult, 'thresholds' | 'verdict'>,
 ): ThresholdVerdict[] {
-  return thresholds.map((threshold) => {
+  const isGiven = thresholds.some(({ name }) => name === noneMissing.name)
+  const isMissing = (measured(noneMissing.name, result) ?? 0) > 0
+  return [...thresholds, ...(isMissing && !isGiven ? [noneMissing] : [])].map((threshold) => {
     const value = measured(threshold.name, result)
     const isMet =
       value !== undefined && (threshold.bound === 'most' ? value <= threshold.limit : value >= threshold.limit)
     return { ...threshold, value, isMet }
   })
 }
+
+const noneMissing: Threshold = { name: 'missing', bound: 'most', limit: 0 }
 
 function measured(name: string, result: Omit<LoadResult, 'thresholds' | 'verdict'>): number | undefined {
   const { latency, reconciliation, connections } = result
@@ -88,8 +94,16 @@ function measured(name: string, result: Omit<LoadResult, 'thresholds' | 'verdict
       return connections.refused + (reconciliation?.refused ?? 0)
     case 'connections_lost':
       return connections.lost
+    case 'missing':
+      return reconciliation?.unacknowledgedMissing ?? unsettled(result)
   }
   return undefined
+}
+
+/** Without a warehouse only PUBACKs tell; undefined if some messages have none. */
+function unsettled({ manifest, counts }: Pick<LoadResult, 'manifest' | 'counts'>): number | undefined {
+  const { sent, settled } = counts.atEnd
+  return manifest.workloads.every(({ qos }) => qos === 1) ? sent - settled : undefined
 }
 
 function figureOf(summary: LatencySummary, figure: string): number {
