@@ -121,7 +121,7 @@ describe('house rules', () => {
   })
 
   test('every setting is documented as the table says', () => {
-    expect(text('docs/SETTINGS.md'), 'run: node infra/checks/settings-document.ts > docs/SETTINGS.md').toBe(
+    expect(text('docs/SETTINGS.md'), 'run: npx node infra/checks/settings-document.ts > docs/SETTINGS.md').toBe(
       settingsDocument(),
     )
   })
