@@ -6,6 +6,8 @@ import { PenstockError } from '#schemas/errors.ts'
 import type { Directory } from './directory.ts'
 import {
   activityRecord,
+  activityTuple,
+  type DirectoryAnswer,
   type DirectoryRequest,
   idTuple,
   onLines,
@@ -38,15 +40,20 @@ export async function serveDirectory(path: string, directory: Directory, logger:
     })
   })
   await listen(server, path)
-  const unwatch = directory.onInvalidate((invalid) => {
+  const tellAll = (told: DirectoryAnswer): void => {
     for (const socket of sockets) {
       if (socket.writableLength > unreadBytesMax) socket.destroy()
-      else writeLine(socket, { invalid })
+      else writeLine(socket, told)
     }
-  })
+  }
+  const unwatch = directory.onInvalidate((invalid) => tellAll({ invalid }))
+  const unwatchAnnounced = directory.onAnnounced(({ edge, opened }) =>
+    tellAll({ announced: edge, opened: opened.map(activityTuple) }),
+  )
   return {
     async close() {
       unwatch()
+      unwatchAnnounced()
       for (const socket of sockets) socket.destroy()
       const closed = once(server, 'close')
       server.close()
@@ -78,6 +85,7 @@ async function foundFor(
     await directory.beat(request.beat, request.heard.map(activityRecord))
     return null
   }
+  if ('announce' in request) return directory.announce(request.announce, request.opened.map(activityRecord))
   const found = await Promise.all(request.lookup.map((deviceId) => directory.lookup(deviceId)))
   return found.filter((device) => device !== undefined)
 }
@@ -96,6 +104,14 @@ function isRequest(value: unknown): value is DirectoryRequest {
       'heard' in value &&
       Array.isArray(value.heard) &&
       value.heard.every(Array.isArray)
+    )
+  }
+  if ('announce' in value) {
+    return (
+      typeof value.announce === 'string' &&
+      'opened' in value &&
+      Array.isArray(value.opened) &&
+      value.opened.every(Array.isArray)
     )
   }
   return 'trust' in value || ('reset' in value && typeof value.reset === 'string')

@@ -3,7 +3,7 @@
  * the process that owns the registry (or has PostgreSQL at hand), `remote-directory.ts` over a local socket to that process.
  */
 import type { IdentityId } from './identity.ts'
-import type { ActivityRecord, DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
+import type { ActivityRecord, Announcement, DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
 
 export interface Directory {
   /**
@@ -22,6 +22,10 @@ export interface Directory {
   reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]>
   /** This edge process lives, and heard of these: call it every `edgeBeatMs`, with `beatRecordsMax` at a time. @throws as `lookup` */
   beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void>
+  /** As `Registry.announce`. @throws as `lookup` */
+  announce(edge: string, opened: readonly ActivityRecord[]): Promise<number>
+  /** As `Registry.onAnnounced`; what may have been missed is told by the invalidation of everything. */
+  onAnnounced(listener: (announcement: Announcement) => void): () => void
   close(): Promise<void>
 }
 

@@ -5,7 +5,7 @@
  *   trust        {"t":1}
  */
 import type { IdentityChange, RegistryChange } from './registry.ts'
-import { notifyBytesMax, type Queries } from './sql/database.ts'
+import { itemsPacked, type Queries } from './sql/database.ts'
 
 export const changeChannel = 'penstock_registry'
 
@@ -14,23 +14,10 @@ const words: Readonly<Record<string, IdentityChange['change']>> = { c: 'created'
 
 /** Tells every process, once the transaction of `queries` commits. Splits what is longer than one payload. */
 export async function notifyIdentities(queries: Queries, changes: readonly IdentityChange[]): Promise<void> {
-  const payloads: string[] = []
-  let items: string[] = []
-  let bytes = 0
-  const flush = () => {
-    if (items.length > 0) payloads.push(`{"i":[${items.join(',')}]}`)
-    items = []
-    bytes = 0
-  }
-  for (const { change, deviceId, moduleId } of changes) {
-    const item = JSON.stringify(
-      moduleId === undefined ? [letters[change], deviceId] : [letters[change], deviceId, moduleId],
-    )
-    if (bytes + item.length + 16 > notifyBytesMax) flush()
-    items.push(item)
-    bytes += item.length + 1
-  }
-  flush()
+  const items = changes.map(({ change, deviceId, moduleId }) =>
+    JSON.stringify(moduleId === undefined ? [letters[change], deviceId] : [letters[change], deviceId, moduleId]),
+  )
+  const payloads = itemsPacked(items, 8).map((text) => `{"i":[${text}]}`)
   if (payloads.length === 0) return
   await queries.query('SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload', [changeChannel, payloads])
 }

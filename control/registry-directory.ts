@@ -3,7 +3,15 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Directory, Invalidation } from './directory.ts'
 import type { IdentityId } from './identity.ts'
 import { LookupBatch } from './lookup-batch.ts'
-import type { ActivityRecord, DeviceCredentials, PresenceRecord, Registry, RegistryChange, Trust } from './registry.ts'
+import type {
+  ActivityRecord,
+  Announcement,
+  DeviceCredentials,
+  PresenceRecord,
+  Registry,
+  RegistryChange,
+  Trust,
+} from './registry.ts'
 
 /** Presence records that wait while a write is under way; more are dropped, oldest first: the next connection tells again. */
 const presenceWaitingMax = 10_000
@@ -59,6 +67,14 @@ export class RegistryDirectory implements Directory {
 
   beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
     return this.#registry.recordBeat(edgeId, heard).catch(unavailable)
+  }
+
+  announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
+    return this.#registry.announce(edge, opened).catch(unavailable)
+  }
+
+  onAnnounced(listener: (announcement: Announcement) => void): () => void {
+    return this.#registry.onAnnounced(listener)
   }
 
   async close(): Promise<void> {

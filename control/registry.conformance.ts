@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generatedKeys, type Identity, type IdentityContent, type IdentityId, isKey } from './identity.ts'
-import type { Registry, RegistryChange } from './registry.ts'
+import type { Announcement, Registry, RegistryChange } from './registry.ts'
 
 /** A device as a caller describes it, enabled and with keys to be made. */
 export function deviceContent(deviceId: string, changes: Partial<IdentityContent> = {}): IdentityContent {
@@ -49,6 +49,24 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
       for (const deviceId of ['', 'x'.repeat(129), 'a/b', 'a b', 'é', 'a\0', '../x']) {
         await expect(registry.create(deviceContent(deviceId))).rejects.toEqual(coded('REGISTRY_ID_INVALID'))
       }
+    })
+
+    test('connections that are announced are told to all, in many notices if need be, by the clock of the store', async () => {
+      const told: Announcement[] = []
+      const unwatch = registry.onAnnounced((announcement) => told.push(announcement))
+      const opened = Array.from({ length: 1_000 }, (_, index) => ({
+        deviceId: `announced-${index}`,
+        moduleId: index % 2 === 0 ? undefined : "m'",
+        atMs: 1_000 + index,
+      }))
+      const aheadMs = await registry.announce('edge', opened)
+      await expect.poll(() => told.flatMap((announcement) => announcement.opened).length).toBe(opened.length)
+      expect(told.flatMap((announcement) => announcement.opened)).toEqual(
+        opened.map((record) => ({ ...record, atMs: record.atMs + aheadMs })),
+      )
+      expect(new Set(told.map(({ edge }) => edge))).toEqual(new Set(['edge']))
+      expect(told.length).toBeGreaterThan(1)
+      unwatch()
     })
 
     test('a second creation is refused and changes nothing', async () => {

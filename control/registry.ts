@@ -52,6 +52,17 @@ export interface Registry {
   /** As `resetPresence`, of every edge process that was not heard of for `silentMsMax`, by the store's own clock. */
   resetLostEdges(silentMsMax: number, atMs: number): Promise<IdentityId[]>
 
+  /**
+   * Tells every process that these connected at this edge process, so that older connections of theirs end elsewhere. One statement,
+   * whose NOTIFYs hold some 250 devices each.
+   * @param edge name of one start of one edge process
+   * @param opened by the clock of this machine
+   * @returns milliseconds by which the store's clock is ahead of it
+   */
+  announce(edge: string, opened: readonly ActivityRecord[]): Promise<number>
+  /** Calls back with what any process announced, this one too. The result ends it. */
+  onAnnounced(listener: (announcement: Announcement) => void): () => void
+
   /** Calls back after each committed change, made by this or any other process. The result ends it. */
   onChange(listener: (change: RegistryChange) => void): () => void
   close(): Promise<void>
@@ -150,11 +161,17 @@ export interface ActivityRecord extends IdentityId {
   readonly atMs: number
 }
 
+/** Connections that opened at one edge process, by the store's clock. */
+export interface Announcement {
+  readonly edge: string
+  readonly opened: readonly ActivityRecord[]
+}
+
 export type RegistryChange =
   | { readonly kind: 'identities'; readonly changes: readonly IdentityChange[] }
   /** Policies or authorities. */
   | { readonly kind: 'trust' }
-  /** Changes may have been missed: forget everything derived from the registry. */
+  /** Changes and announcements may have been missed: forget everything derived from the registry. */
   | { readonly kind: 'resync' }
 
 export interface IdentityChange extends IdentityId {
