@@ -395,6 +395,39 @@ describe('the control role on the embedded store', () => {
     ).rejects.toMatchObject({ code: 'CONTROL_UNREACHABLE' })
   })
 
+  test('quotas of single devices are set, shown and removed, over REST and from the command line', async () => {
+    await call('PUT', '/devices/quota-1', { body: { deviceId: 'quota-1' } })
+    const lines: string[] = []
+    const run = (...args: string[]) =>
+      runDevicesCommand(args, {
+        url: `http://127.0.0.1:${server.port}`,
+        hostName: 'hub.example',
+        deviceHostName: 'hub.example',
+        ownerKey: readOwnerKey(dataDir) ?? '',
+        write: (line) => lines.push(line),
+      })
+    await run('quota', 'quota-1', 'messages:100', 'connections:0')
+    const path = '/api/quotas/quota-1'
+    const quota = { deviceId: 'quota-1', messagesPerSecond: 100, connectionsPerMinute: 0 }
+    expect((await call('GET', path)).body).toEqual(quota)
+    expect((await call('GET', '/api/quotas')).body).toEqual([quota])
+    const put = await call('PUT', path, { body: { bytesPerSecond: 7 } })
+    expect([put.status, put.body]).toEqual([200, { deviceId: 'quota-1', bytesPerSecond: 7 }])
+    await run('quota', 'quota-1')
+    await run('quotas')
+    expect(lines).toEqual(['quota-1 messages:100 connections:0', 'quota-1 bytes:7', 'quota-1 bytes:7'])
+    for (const body of [{}, [], { messagesPerSecond: -1 }, { messagesPerSecond: 0.5 }, { messagePerSecond: 1 }])
+      expect((await call('PUT', path, { body })).status).toBe(400)
+    expect((await call('PUT', '/api/quotas/nobody', { body: { bytesPerSecond: 7 } })).status).toBe(404)
+    await expect(run('quota', 'quota-1', 'tokens:3')).rejects.toMatchObject({ code: 'CONTROL_COMMAND_INVALID' })
+    await run('quota', 'quota-1', '--remove')
+    expect((await call('GET', path)).status).toBe(404)
+    const policy = (await control.registry.trust()).policies.find(({ name }) => name === 'registryRead')
+    const reader = { policyName: 'registryRead', key: policy?.primaryKey ?? '' }
+    expect((await call('GET', '/api/quotas', reader)).status).toBe(200)
+    expect((await call('PUT', path, { body: { bytesPerSecond: 7 }, ...reader })).status).toBe(401)
+  })
+
   test('the owner alone sees and renews the keys of policies; what the old key let in ends', async () => {
     const lines: string[] = []
     const run = (...args: string[]) =>

@@ -80,6 +80,7 @@ async function foundFor(
   directory: Directory,
 ): Promise<unknown> {
   if ('trust' in request) return directory.trust()
+  if ('quotas' in request) return directory.quotas()
   if ('reset' in request) return (await directory.reset(request.reset, request.atMs)).map(idTuple)
   if ('beat' in request) {
     await directory.beat(request.beat, request.heard.map(activityRecord))
@@ -114,7 +115,7 @@ function isRequest(value: unknown): value is DirectoryRequest {
       value.opened.every(Array.isArray)
     )
   }
-  return 'trust' in value || ('reset' in value && typeof value.reset === 'string')
+  return 'trust' in value || 'quotas' in value || ('reset' in value && typeof value.reset === 'string')
 }
 
 async function listen(server: Server, path: string): Promise<void> {

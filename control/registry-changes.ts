@@ -3,6 +3,7 @@
  *
  *   identities   {"i":[["c","device"],["u","device","module"],["d","device"]]}
  *   trust        {"t":1}
+ *   quotas       {"q":1}      by a trigger: see sql/migrations.ts
  */
 import type { IdentityChange, RegistryChange } from './registry.ts'
 import { itemsPacked, type Queries } from './sql/database.ts'
@@ -32,6 +33,7 @@ export function changeFromPayload(payload: string): RegistryChange {
     const value: unknown = JSON.parse(payload)
     if (typeof value === 'object' && value !== null) {
       if ('t' in value) return { kind: 'trust' }
+      if ('q' in value) return { kind: 'quotas' }
       if ('i' in value && Array.isArray(value.i)) return { kind: 'identities', changes: value.i.map(identityChange) }
     }
   } catch {

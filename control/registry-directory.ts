@@ -7,6 +7,7 @@ import type {
   ActivityRecord,
   Announcement,
   DeviceCredentials,
+  DeviceQuota,
   PresenceRecord,
   Registry,
   RegistryChange,
@@ -45,6 +46,10 @@ export class RegistryDirectory implements Directory {
 
   trust(): Promise<Trust> {
     return this.#registry.trust().catch(unavailable)
+  }
+
+  quotas(): Promise<readonly DeviceQuota[]> {
+    return this.#registry.quotas().catch(unavailable)
   }
 
   onInvalidate(listener: (invalidation: Invalidation) => void): () => void {
@@ -103,6 +108,8 @@ export function invalidationOf(change: RegistryChange): Invalidation {
       return { kind: 'devices', deviceIds: [...new Set(change.changes.map(({ deviceId }) => deviceId))] }
     case 'trust':
       return { kind: 'trust' }
+    case 'quotas':
+      return { kind: 'quotas' }
     case 'resync':
       return { kind: 'everything' }
   }

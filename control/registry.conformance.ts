@@ -69,6 +69,30 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
       unwatch()
     })
 
+    test('a quota of a device is kept, told of, and goes with its device', async () => {
+      await registry.create(deviceContent('metered'))
+      const quota = { deviceId: 'metered', messagesPerSecond: 5, bytesPerSecond: 0, connectionsPerMinute: undefined }
+      const told = () => changes.filter(({ kind }) => kind === 'quotas').length
+      const before = told()
+      await registry.putQuota(quota)
+      expect(await registry.quotas()).toEqual([quota])
+      await expect.poll(told).toBe(before + 1)
+      const other = { ...quota, messagesPerSecond: undefined, bytesPerSecond: 1e12, connectionsPerMinute: 2 }
+      await registry.putQuota(other)
+      expect(await registry.quotas()).toEqual([other])
+      await registry.deleteQuota('metered')
+      expect(await registry.quotas()).toEqual([])
+      await expect(registry.deleteQuota('metered')).rejects.toEqual(coded('REGISTRY_QUOTA_UNKNOWN'))
+      await expect(registry.putQuota({ ...quota, deviceId: 'nobody' })).rejects.toEqual(
+        coded('REGISTRY_DEVICE_UNKNOWN'),
+      )
+      await registry.putQuota(quota)
+      await expect.poll(told).toBe(before + 4)
+      await registry.delete({ deviceId: 'metered', moduleId: undefined }, undefined)
+      expect(await registry.quotas()).toEqual([])
+      await expect.poll(told).toBe(before + 5)
+    })
+
     test('a second creation is refused and changes nothing', async () => {
       const first = await registry.create(deviceContent('twice'))
       await expect(registry.create(deviceContent('twice', { status: 'disabled' }))).rejects.toEqual(

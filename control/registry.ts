@@ -43,6 +43,13 @@ export interface Registry {
   putAuthority(authority: CertificateAuthority): Promise<void>
   deleteAuthority(name: string): Promise<boolean>
 
+  /** Quotas of single devices, by device id: few, and kept whole by every edge. */
+  quotas(): Promise<DeviceQuota[]>
+  /** Gives a device a quota of its own, or another one. @throws REGISTRY_DEVICE_UNKNOWN */
+  putQuota(quota: DeviceQuota): Promise<void>
+  /** @throws REGISTRY_QUOTA_UNKNOWN */
+  deleteQuota(deviceId: string): Promise<void>
+
   /** Connection states and last activities; later records of an identity win. Raises no change. */
   recordPresence(records: readonly PresenceRecord[]): Promise<void>
   /** Everything that this edge process held is disconnected: it has just started, or ends. @returns what it held */
@@ -151,6 +158,14 @@ export interface Trust {
   readonly authorities: readonly CertificateAuthority[]
 }
 
+/** What one device may do at one edge process. `undefined`: as the settings say; 0: any. It goes with its device. */
+export interface DeviceQuota {
+  readonly deviceId: string
+  readonly messagesPerSecond: number | undefined
+  readonly bytesPerSecond: number | undefined
+  readonly connectionsPerMinute: number | undefined
+}
+
 export interface PresenceRecord extends IdentityId {
   readonly connected: boolean
   readonly edgeId: string
@@ -171,6 +186,8 @@ export type RegistryChange =
   | { readonly kind: 'identities'; readonly changes: readonly IdentityChange[] }
   /** Policies or authorities. */
   | { readonly kind: 'trust' }
+  /** Quotas of single devices. */
+  | { readonly kind: 'quotas' }
   /** Changes and announcements may have been missed: forget everything derived from the registry. */
   | { readonly kind: 'resync' }
 

@@ -16,7 +16,7 @@ import {
 } from './directory-protocol.ts'
 import type { IdentityId } from './identity.ts'
 import { LookupBatch } from './lookup-batch.ts'
-import type { ActivityRecord, Announcement, DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
+import type { ActivityRecord, Announcement, DeviceCredentials, DeviceQuota, PresenceRecord, Trust } from './registry.ts'
 
 /** A request that is not answered by then is given up. */
 const answerMsMax = 5_000
@@ -63,6 +63,10 @@ export class RemoteDirectory implements Directory {
 
   trust(): Promise<Trust> {
     return this.#request((n) => ({ n, trust: 1 })) as Promise<Trust>
+  }
+
+  quotas(): Promise<readonly DeviceQuota[]> {
+    return this.#request((n) => ({ n, quotas: 1 })) as Promise<readonly DeviceQuota[]>
   }
 
   async reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]> {

@@ -12,6 +12,7 @@ import { type IdentityRow, identityFromRow, selectIdentities } from './identity-
 import { createIdentity, deleteIdentity, replaceIdentity, unknownFault } from './identity-writes.ts'
 import { recordBeat, recordPresence, resetLostEdges, resetPresence } from './presence.ts'
 import { runQuery } from './query/run-query.ts'
+import { deleteQuotaRow, putQuotaRow, quotaRows } from './quota-rows.ts'
 import type {
   ActivityRecord,
   Announcement,
@@ -19,6 +20,7 @@ import type {
   BulkOutcome,
   CertificateAuthority,
   DeviceCredentials,
+  DeviceQuota,
   IdentityChange,
   IdentityCredentials,
   IfMatch,
@@ -217,6 +219,18 @@ export class SqlRegistry implements Registry {
       if (deleted) await notifyTrust(queries)
       return deleted
     })
+  }
+
+  quotas(): Promise<DeviceQuota[]> {
+    return quotaRows(this.#database)
+  }
+
+  putQuota(quota: DeviceQuota): Promise<void> {
+    return this.#database.transaction((queries) => putQuotaRow(queries, quota))
+  }
+
+  deleteQuota(deviceId: string): Promise<void> {
+    return deleteQuotaRow(this.#database, deviceId)
   }
 
   recordPresence(records: readonly PresenceRecord[]): Promise<void> {

@@ -116,6 +116,8 @@ export const limits = {
   announcedAtOnceMax: 2_000,
   /** Pause after one that the store did not take. */
   announceRetryMs: 1_000,
+  /** Devices with quotas of their own in the registry: every edge process keeps all, about 200 bytes each, and reads them again after a change. */
+  deviceQuotasMax: 10_000,
   /** Certificate authorities kept; the hub's own limit. */
   authoritiesMax: 25,
 } as const

@@ -66,6 +66,10 @@ class FakeDirectory implements Directory {
     return 0
   }
 
+  async quotas(): Promise<[]> {
+    return []
+  }
+
   onAnnounced(): () => void {
     return () => {}
   }

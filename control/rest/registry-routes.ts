@@ -5,7 +5,7 @@
  *   POST /devices                 bulk          GET /devices/{d}/modules
  *   POST /devices/query           query         GET PUT DELETE /devices/{d}/modules/{m}
  *   GET /statistics/devices, /statistics/service
- *   authorities and policies: see `authority-operations.ts`, `policy-operations.ts`
+ *   authorities, policies and quotas: see `authority-operations.ts`, `policy-operations.ts`, `quota-operations.ts`
  */
 import type { HttpRouter } from '#runtime/http.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
@@ -19,6 +19,7 @@ import { bulkAnswer } from './bulk.ts'
 import { contentFrom, documentOf, isObject, jsonFrom, twinDocument } from './documents.ts'
 import { type Operation, registerOperation, type ServiceRoutesOptions } from './operation.ts'
 import { policyOperations } from './policy-operations.ts'
+import { quotaOperations } from './quota-operations.ts'
 import { faultAnswer } from './rest-errors.ts'
 
 /** Adds the registry's routes, and an answer in the hub's form for every other path. Path ids are percent-encoded. */
@@ -28,6 +29,7 @@ export function registerRegistryRoutes(router: HttpRouter, options: ServiceRoute
     ...operationsOn(registry),
     ...authorityOperations(registry, clock),
     ...policyOperations(registry, rekeyPolicy),
+    ...quotaOperations(registry),
   ]
   for (const operation of operations) registerOperation(router, options, operation)
   router.route({

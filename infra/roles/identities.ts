@@ -4,6 +4,8 @@ import { parseSasToken } from '#control/auth/sas-token.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import type { IdentityId } from '#control/identity.ts'
 import { openDirectory } from '#control/open-control.ts'
+import { QuotaWatch } from '#control/quota-watch.ts'
+import type { DeviceQuota } from '#control/registry.ts'
 import { TakeOver } from '#control/take-over.ts'
 import type { Edge } from '#ingest/edge.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest.ts'
@@ -31,6 +33,8 @@ export interface Identities {
   readonly onPresence: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
   /** Calls back with `device` or `device/module` of a connection that a newer one at another edge process ends. */
   readonly onTakenOver: (takeOver: (sessionId: string) => void) => void
+  /** Calls back with all quotas of single devices, at once and whenever one changed. */
+  readonly onQuotas: (override: (quotas: readonly DeviceQuota[]) => void) => void
   close(): Promise<void>
 }
 
@@ -46,6 +50,7 @@ export async function openIdentities(
   const heard = new HeardDevices(limits.heardDevicesMax)
   const authenticator = new Authenticator({ directory, rules, devicesCachedMax, metrics, logger })
   await authenticator.warm()
+  const quotas = await QuotaWatch.open(directory, systemClock, logger)
   const identityOf = (admission: Admission): Identity => {
     if (!admission.admitted) throw refusalOf(admission.code)
     return {
@@ -107,8 +112,10 @@ export async function openIdentities(
     onTakenOver: (handler) => {
       endTakenOver = handler
     },
+    onQuotas: (override) => quotas.listen(override),
     close: async () => {
       authenticator.close()
+      quotas.close()
       await takeOver.close()
       // Each end was told; what the registry could not take of so many at once must not count as lost at the next start.
       await directory.reset(edgeId, Date.now()).catch(() => {})
