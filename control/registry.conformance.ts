@@ -12,6 +12,7 @@ export function deviceContent(deviceId: string, changes: Partial<IdentityContent
     authentication: generatedKeys,
     iotEdge: false,
     deviceScope: undefined,
+    parentScope: undefined,
     managedBy: undefined,
     ...changes,
   }

@@ -51,16 +51,10 @@ function operationsOn(registry: Registry): Operation[] {
       bodyBytesMax,
       run: (request, body) => query(registry, request, body),
     },
-    {
-      method: 'GET',
-      pattern: '/devices/:device/modules',
-      right: 'RegistryRead',
-      async run(request) {
-        const modules = await registry.modulesOf(idOf(request).deviceId)
-        return jsonAnswer(200, modules.map(documentOf))
-      },
-    },
   ]
+  for (const pattern of ['/devices/:device/modules', '/devices/:device/modules/']) {
+    operations.push({ method: 'GET', pattern, right: 'RegistryRead', run: (request) => listModules(registry, request) })
+  }
   for (const pattern of ['/devices', '/devices/']) {
     operations.push(
       { method: 'GET', pattern, right: 'RegistryRead', run: (request) => list(registry, request) },
@@ -123,6 +117,12 @@ async function list(registry: Registry, request: HttpRequest): Promise<HttpAnswe
     devices.map(documentOf),
     last ? { 'x-ms-continuation': Buffer.from(last.deviceId, 'latin1').toString('base64url') } : {},
   )
+}
+
+async function listModules(registry: Registry, request: HttpRequest): Promise<HttpAnswer> {
+  const deviceId = request.parameter(0)
+  if (deviceId === undefined) throw argumentFault('the path is not percent-encoded UTF-8')
+  return jsonAnswer(200, (await registry.modulesOf(deviceId)).map(documentOf))
 }
 
 const queryPageDefault = 100

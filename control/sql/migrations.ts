@@ -81,6 +81,7 @@ const migrations: readonly (readonly string[])[] = [
     `CREATE TRIGGER quotas_changed AFTER INSERT OR UPDATE OR DELETE ON penstock.quotas
      FOR EACH ROW EXECUTE FUNCTION penstock.quotas_changed()`,
   ],
+  ['ALTER TABLE penstock.identities ADD COLUMN parent_scope text'],
 ]
 
 /** Any number, the same in every process: the key of the advisory lock that lets one process migrate at a time. */
