@@ -112,7 +112,7 @@ export const limits = {
   edgeSilenceMsMax: 300_000,
   /** What connects is gathered for so long before other edges are told: at most ten NOTIFYing statements a second and edge. */
   announceDelayMs: 100,
-  /** Connections in one of them: some 60 KB of notices, so that 100,000 are told within 5 s of a lost link or store. */
+  /** Connections in one of them: some 60 KB of notices, so that 100,000 are told some 5 s after a lost link or store. */
   announcedAtOnceMax: 2_000,
   /** Pause after one that the store did not take. */
   announceRetryMs: 1_000,
