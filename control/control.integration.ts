@@ -141,6 +141,9 @@ describe('the control role on the embedded store', () => {
       ['/devices/ok', { deviceId: 'other' }],
       ['/devices/ok', { status: 'maybe' }],
       ['/devices/ok', { statusReason: 5 }],
+      ['/devices/ok', { parentScopes: ['one', 'two'] }],
+      ['/devices/ok', { parentScopes: 'one' }],
+      ['/devices/ok', { parentScopes: ['x'.repeat(513)] }],
       ['/devices/ok', { authentication: { type: 'magic' } }],
       ['/devices/ok', { authentication: { type: 'sas', symmetricKey: { primaryKey: 'x', secondaryKey: 'y' } } }],
       ['/devices/ok', { authentication: { type: 'selfSigned' } }],
@@ -151,6 +154,18 @@ describe('the control role on the embedded store', () => {
     expect((await call('GET', '/devices/ok')).status).toBe(404)
   })
 
+  test('scopes of edge devices are kept as they were given, also by a replacement of what was read', async () => {
+    const scopes = { deviceScope: 'ms-azure-iot-edge://here-1', parentScopes: ['ms-azure-iot-edge://above-2'] }
+    const created = await call('PUT', '/devices/below', { body: scopes })
+    expect(created.body).toMatchObject(scopes)
+    const changed = { ...created.body, status: 'disabled' }
+    const replaced = await call('PUT', '/devices/below', { body: changed, ifMatch: '*' })
+    expect(replaced.body).toMatchObject({ ...scopes, status: 'disabled' })
+    expect((await call('GET', '/devices/below')).body).toEqual(replaced.body)
+    const cleared = await call('PUT', '/devices/below', { body: { ...changed, parentScopes: [] }, ifMatch: '*' })
+    expect(cleared.body.parentScopes).toEqual([])
+  })
+
   test('modules are created, listed and deleted', async () => {
     expect((await call('PUT', '/devices/host/modules/m', { body: {} })).status).toBe(404)
     await call('PUT', '/devices/host', { body: {} })
@@ -159,6 +174,10 @@ describe('the control role on the embedded store', () => {
     })
     expect(created.body).toMatchObject({ moduleId: 'm', deviceId: 'host', managedBy: 'me' })
     expect((await call('GET', '/devices/host/modules')).body).toEqual([created.body])
+    expect((await call('GET', '/devices/host/modules/')).body).toEqual([created.body])
+    // A module id that was left out must not become the device itself.
+    expect((await call('DELETE', '/devices/host/modules/', { ifMatch: '*' })).status).toBe(404)
+    expect((await call('GET', '/devices/host')).status).toBe(200)
     expect((await call('GET', '/devices/host/modules/m')).body).toEqual(created.body)
     expect((await call('PUT', '/devices/host/modules/m', { body: {} })).body.Message).toMatch(
       'ModuleAlreadyExistsOnDevice',
@@ -188,7 +207,12 @@ describe('the control role on the embedded store', () => {
     expect(mixed.status).toBe(400)
     expect(mixed.body.isSuccessful).toBe(false)
     expect(mixed.body.errors).toEqual([
-      expect.objectContaining({ deviceId: 'b-03', errorCode: 400_004, operation: 'updateTwin' }),
+      expect.objectContaining({
+        deviceId: 'b-03',
+        errorCode: 400_004,
+        errorStatus: expect.stringMatching(/^updateTwin: device twins are not offered/),
+        operation: 'updateTwin',
+      }),
       expect.objectContaining({ deviceId: 'b-02', errorCode: 409_001, operation: 'create' }),
     ])
     const { body: listed, headers } = await call('GET', '/devices/?top=3')
@@ -393,6 +417,39 @@ describe('the control role on the embedded store', () => {
         write() {},
       }),
     ).rejects.toMatchObject({ code: 'CONTROL_UNREACHABLE' })
+  })
+
+  test('quotas of single devices are set, shown and removed, over REST and from the command line', async () => {
+    await call('PUT', '/devices/quota-1', { body: { deviceId: 'quota-1' } })
+    const lines: string[] = []
+    const run = (...args: string[]) =>
+      runDevicesCommand(args, {
+        url: `http://127.0.0.1:${server.port}`,
+        hostName: 'hub.example',
+        deviceHostName: 'hub.example',
+        ownerKey: readOwnerKey(dataDir) ?? '',
+        write: (line) => lines.push(line),
+      })
+    await run('quota', 'quota-1', 'messages:100', 'connections:0')
+    const path = '/api/quotas/quota-1'
+    const quota = { deviceId: 'quota-1', messagesPerSecond: 100, connectionsPerMinute: 0 }
+    expect((await call('GET', path)).body).toEqual(quota)
+    expect((await call('GET', '/api/quotas')).body).toEqual([quota])
+    const put = await call('PUT', path, { body: { bytesPerSecond: 7 } })
+    expect([put.status, put.body]).toEqual([200, { deviceId: 'quota-1', bytesPerSecond: 7 }])
+    await run('quota', 'quota-1')
+    await run('quotas')
+    expect(lines).toEqual(['quota-1 messages:100 connections:0', 'quota-1 bytes:7', 'quota-1 bytes:7'])
+    for (const body of [{}, [], { messagesPerSecond: -1 }, { messagesPerSecond: 0.5 }, { messagePerSecond: 1 }])
+      expect((await call('PUT', path, { body })).status).toBe(400)
+    expect((await call('PUT', '/api/quotas/nobody', { body: { bytesPerSecond: 7 } })).status).toBe(404)
+    await expect(run('quota', 'quota-1', 'tokens:3')).rejects.toMatchObject({ code: 'CONTROL_COMMAND_INVALID' })
+    await run('quota', 'quota-1', '--remove')
+    expect((await call('GET', path)).status).toBe(404)
+    const policy = (await control.registry.trust()).policies.find(({ name }) => name === 'registryRead')
+    const reader = { policyName: 'registryRead', key: policy?.primaryKey ?? '' }
+    expect((await call('GET', '/api/quotas', reader)).status).toBe(200)
+    expect((await call('PUT', path, { body: { bytesPerSecond: 7 }, ...reader })).status).toBe(401)
   })
 
   test('the owner alone sees and renews the keys of policies; what the old key let in ends', async () => {

@@ -129,6 +129,8 @@ export class CredentialCache {
         this.#trust = undefined
         this.#trustNoticed++
         return
+      case 'quotas':
+        return
       case 'everything':
         this.#entries.clear()
         this.#noticedAll++

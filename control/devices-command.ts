@@ -6,6 +6,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { formatConnectionString } from './auth/connection-string.ts'
 import { argumentsOf } from './command-arguments.ts'
 import { newKey } from './identity.ts'
+import { listQuotas, runQuotaCommand } from './quota-command.ts'
 import { type CommandOptions, RestClient } from './rest-client.ts'
 
 export const devicesUsage = `penstock devices <command>
@@ -17,6 +18,9 @@ export const devicesUsage = `penstock devices <command>
   rekey <id> [--primary|--secondary]                              give it new keys, or one; the old ones end at once
   connection-string <id> [--secondary]                            what the device needs to connect
   delete <id>
+  quota <id> [messages:<n>] [bytes:<n>] [connections:<n>]         what it may do a second (connections: a minute), 0: any;
+                                                                  set as a whole, or shown
+  quota <id> --remove         quotas                              as the settings say again; all that are set
 
   --json   print documents as JSON`
 
@@ -28,6 +32,7 @@ const devicesOptions = {
   ca: 'bare',
   primary: 'bare',
   secondary: 'bare',
+  remove: 'bare',
   json: 'bare',
 } as const
 
@@ -60,6 +65,7 @@ export async function runDevicesCommand(args: readonly string[], options: Device
   const print = (device: Device) =>
     options.write(flags.has('json') ? JSON.stringify(device, undefined, 2) : textOf(device))
   if (command === 'list') return list(client, flags, options.write)
+  if (command === 'quotas') return listQuotas(client, options.write)
   if (command === undefined || id === undefined) throw invalid('a command and an id are expected')
   const get = (): Promise<Device> => client.json('GET', pathOf(id))
   switch (command) {
@@ -97,6 +103,9 @@ export async function runDevicesCommand(args: readonly string[], options: Device
     case 'delete':
       await client.call('DELETE', pathOf(id), undefined, { 'If-Match': '*' })
       options.write(`deleted ${id}`)
+      return
+    case 'quota':
+      await runQuotaCommand(client, id, words.slice(2), flags.has('remove'), options.write, invalid)
       return
     default:
       throw invalid(`${command} is not a command`)

@@ -3,10 +3,11 @@
  *
  *   edge → control   {"n":1,"lookup":["d1","d2"]}          {"n":2,"trust":1}      {"n":3,"reset":"edge-0","atMs":0}
  *                    {"n":4,"beat":"edge-0","heard":[["d1",null,0],…]}
+ *                    {"n":5,"announce":"kX3…","opened":[["d1",null,0],…]}    {"n":6,"quotas":1}
  *                    {"presence":[["d1",null,true,"edge-0",0],…]}
  *   control → edge   {"n":1,"found":[…]}  {"n":2,"found":{…}}  {"n":3,"found":[["d1",null],…]}  {"n":4,"found":null}
- *                    {"n":1,"fault":"text"}
- *                    {"invalid":{"kind":"devices","deviceIds":[…]}}
+ *                    {"n":5,"found":0}  {"n":6,"found":[…]}  {"n":1,"fault":"text"}
+ *                    {"invalid":{"kind":"devices","deviceIds":[…]}}  {"announced":"kX3…","opened":[["d1",null,0],…]}
  *
  * Answers come in any order. A notice that was sent before an answer arrives before it.
  */
@@ -21,14 +22,17 @@ import type { ActivityRecord, PresenceRecord } from './registry.ts'
 export type DirectoryRequest =
   | { readonly n: number; readonly lookup: readonly string[] }
   | { readonly n: number; readonly trust: 1 }
+  | { readonly n: number; readonly quotas: 1 }
   | { readonly n: number; readonly reset: string; readonly atMs: number }
   | { readonly n: number; readonly beat: string; readonly heard: readonly ActivityTuple[] }
+  | { readonly n: number; readonly announce: string; readonly opened: readonly ActivityTuple[] }
   | { readonly presence: readonly PresenceTuple[] }
 
 export type DirectoryAnswer =
   | { readonly n: number; readonly found: unknown }
   | { readonly n: number; readonly fault: string }
   | { readonly invalid: Invalidation }
+  | { readonly announced: string; readonly opened: readonly ActivityTuple[] }
 
 export type IdTuple = readonly [deviceId: string, moduleId: string | null]
 

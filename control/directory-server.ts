@@ -6,6 +6,8 @@ import { PenstockError } from '#schemas/errors.ts'
 import type { Directory } from './directory.ts'
 import {
   activityRecord,
+  activityTuple,
+  type DirectoryAnswer,
   type DirectoryRequest,
   idTuple,
   onLines,
@@ -38,15 +40,20 @@ export async function serveDirectory(path: string, directory: Directory, logger:
     })
   })
   await listen(server, path)
-  const unwatch = directory.onInvalidate((invalid) => {
+  const tellAll = (told: DirectoryAnswer): void => {
     for (const socket of sockets) {
       if (socket.writableLength > unreadBytesMax) socket.destroy()
-      else writeLine(socket, { invalid })
+      else writeLine(socket, told)
     }
-  })
+  }
+  const unwatch = directory.onInvalidate((invalid) => tellAll({ invalid }))
+  const unwatchAnnounced = directory.onAnnounced(({ edge, opened }) =>
+    tellAll({ announced: edge, opened: opened.map(activityTuple) }),
+  )
   return {
     async close() {
       unwatch()
+      unwatchAnnounced()
       for (const socket of sockets) socket.destroy()
       const closed = once(server, 'close')
       server.close()
@@ -73,11 +80,13 @@ async function foundFor(
   directory: Directory,
 ): Promise<unknown> {
   if ('trust' in request) return directory.trust()
+  if ('quotas' in request) return directory.quotas()
   if ('reset' in request) return (await directory.reset(request.reset, request.atMs)).map(idTuple)
   if ('beat' in request) {
     await directory.beat(request.beat, request.heard.map(activityRecord))
     return null
   }
+  if ('announce' in request) return directory.announce(request.announce, request.opened.map(activityRecord))
   const found = await Promise.all(request.lookup.map((deviceId) => directory.lookup(deviceId)))
   return found.filter((device) => device !== undefined)
 }
@@ -98,7 +107,15 @@ function isRequest(value: unknown): value is DirectoryRequest {
       value.heard.every(Array.isArray)
     )
   }
-  return 'trust' in value || ('reset' in value && typeof value.reset === 'string')
+  if ('announce' in value) {
+    return (
+      typeof value.announce === 'string' &&
+      'opened' in value &&
+      Array.isArray(value.opened) &&
+      value.opened.every(Array.isArray)
+    )
+  }
+  return 'trust' in value || 'quotas' in value || ('reset' in value && typeof value.reset === 'string')
 }
 
 async function listen(server: Server, path: string): Promise<void> {

@@ -3,7 +3,7 @@
  * the process that owns the registry (or has PostgreSQL at hand), `remote-directory.ts` over a local socket to that process.
  */
 import type { IdentityId } from './identity.ts'
-import type { ActivityRecord, DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
+import type { ActivityRecord, Announcement, DeviceCredentials, DeviceQuota, PresenceRecord, Trust } from './registry.ts'
 
 export interface Directory {
   /**
@@ -14,6 +14,8 @@ export interface Directory {
   lookup(deviceId: string): Promise<DeviceCredentials | undefined>
   /** Policies and authorities. @throws as `lookup` */
   trust(): Promise<Trust>
+  /** Quotas of single devices. @throws as `lookup` */
+  quotas(): Promise<readonly DeviceQuota[]>
   /** Calls back whenever something that was told may no longer hold. The result ends it. */
   onInvalidate(listener: (invalidation: Invalidation) => void): () => void
   /** Hands over connection states; kept for a while, and dropped if nobody takes them. Never throws. */
@@ -22,6 +24,10 @@ export interface Directory {
   reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]>
   /** This edge process lives, and heard of these: call it every `edgeBeatMs`, with `beatRecordsMax` at a time. @throws as `lookup` */
   beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void>
+  /** As `Registry.announce`. @throws as `lookup` */
+  announce(edge: string, opened: readonly ActivityRecord[]): Promise<number>
+  /** As `Registry.onAnnounced`; what may have been missed is told by the invalidation of everything. */
+  onAnnounced(listener: (announcement: Announcement) => void): () => void
   close(): Promise<void>
 }
 
@@ -29,5 +35,6 @@ export type Invalidation =
   /** These devices and all their modules. */
   | { readonly kind: 'devices'; readonly deviceIds: readonly string[] }
   | { readonly kind: 'trust' }
+  | { readonly kind: 'quotas' }
   /** Notices may have been missed. */
   | { readonly kind: 'everything' }

@@ -12,6 +12,7 @@ export async function ensureFirstDevice(registry: Registry, deviceId: string): P
     authentication: generatedKeys,
     iotEdge: false,
     deviceScope: undefined,
+    parentScope: undefined,
     managedBy: undefined,
   })
 }

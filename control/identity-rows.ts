@@ -18,6 +18,7 @@ export interface IdentityRow extends SqlRow {
   readonly secondary_thumbprint: string | null
   readonly iot_edge: boolean
   readonly device_scope: string | null
+  readonly parent_scope: string | null
   readonly managed_by: string | null
   readonly created_at: Date
   readonly connected: boolean | null
@@ -51,6 +52,7 @@ export function identityFromRow(row: IdentityRow): Identity {
     },
     iotEdge: row.iot_edge,
     deviceScope: row.device_scope ?? undefined,
+    parentScope: row.parent_scope ?? undefined,
     managedBy: row.managed_by ?? undefined,
     createdAtMs: row.created_at.getTime(),
     connected: row.connected ?? false,
@@ -74,7 +76,7 @@ export function newIdentity(content: IdentityContent, nowMs: number): Identity {
 }
 
 const columns = `device_id, module_id, generation_id, etag, status, status_reason, authentication, primary_key, secondary_key,
-  primary_thumbprint, secondary_thumbprint, iot_edge, device_scope, managed_by, created_at`
+  primary_thumbprint, secondary_thumbprint, iot_edge, device_scope, parent_scope, managed_by, created_at`
 
 /**
  * Inserts all identities whose id is free, in one statement, and returns the ids that were. Ids in order, so that two writers
@@ -95,6 +97,7 @@ export async function insertIdentities(queries: Queries, identities: readonly Id
     secondary_thumbprint: identity.authentication.secondaryThumbprint,
     iot_edge: identity.iotEdge,
     device_scope: identity.deviceScope,
+    parent_scope: identity.parentScope,
     managed_by: identity.managedBy,
     created_at: new Date(identity.createdAtMs).toISOString(),
   }))
@@ -102,7 +105,7 @@ export async function insertIdentities(queries: Queries, identities: readonly Id
     `INSERT INTO penstock.identities (${columns})
      SELECT ${columns} FROM jsonb_to_recordset($1::text::jsonb) AS r (device_id text, module_id text, generation_id text,
        etag text, status text, status_reason text, authentication text, primary_key text, secondary_key text,
-       primary_thumbprint text, secondary_thumbprint text, iot_edge boolean, device_scope text, managed_by text,
+       primary_thumbprint text, secondary_thumbprint text, iot_edge boolean, device_scope text, parent_scope text, managed_by text,
        created_at timestamptz)
      ORDER BY device_id COLLATE "C", module_id COLLATE "C"
      ON CONFLICT DO NOTHING RETURNING device_id, module_id`,
@@ -117,7 +120,7 @@ export async function updateIdentity(queries: Queries, identity: Identity): Prom
   await queries.query(
     `UPDATE penstock.identities SET etag = $3, status = $4, status_reason = $5, status_updated_at = $6, authentication = $7,
        primary_key = $8, secondary_key = $9, primary_thumbprint = $10, secondary_thumbprint = $11, iot_edge = $12,
-       device_scope = $13, managed_by = $14
+       device_scope = $13, managed_by = $14, parent_scope = $15
      WHERE device_id = $1 AND module_id = $2`,
     [
       identity.deviceId,
@@ -134,6 +137,7 @@ export async function updateIdentity(queries: Queries, identity: Identity): Prom
       identity.iotEdge,
       identity.deviceScope ?? null,
       identity.managedBy ?? null,
+      identity.parentScope ?? null,
     ],
   )
 }

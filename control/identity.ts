@@ -31,6 +31,8 @@ export interface IdentityContent extends IdentityId {
   readonly authentication: Authentication
   readonly iotEdge: boolean
   readonly deviceScope: string | undefined
+  /** Scope of the edge device above; devices only. Kept, like `deviceScope`, and of no effect. */
+  readonly parentScope: string | undefined
   /** Modules only. */
   readonly managedBy: string | undefined
 }
@@ -139,9 +141,9 @@ export function checkIdentityContent(content: IdentityContent): void {
   if (authentication.kind === 'selfSigned' && thumbprints.every((thumbprint) => thumbprint === undefined)) {
     throw argumentFault('authentication type selfSigned needs at least one x509Thumbprint')
   }
-  for (const text of [content.deviceScope, content.managedBy]) {
+  for (const text of [content.deviceScope, content.parentScope, content.managedBy]) {
     if (text !== undefined && (text.length > 512 || !isStorableText(text)))
-      throw argumentFault('deviceScope and managedBy must be at most 512 characters')
+      throw argumentFault('deviceScope, parentScopes and managedBy must be at most 512 characters')
   }
 }
 

@@ -3,9 +3,10 @@
  *
  *   identities   {"i":[["c","device"],["u","device","module"],["d","device"]]}
  *   trust        {"t":1}
+ *   quotas       {"q":1}      by a trigger: see sql/migrations.ts
  */
 import type { IdentityChange, RegistryChange } from './registry.ts'
-import { notifyBytesMax, type Queries } from './sql/database.ts'
+import { itemsPacked, type Queries } from './sql/database.ts'
 
 export const changeChannel = 'penstock_registry'
 
@@ -14,23 +15,10 @@ const words: Readonly<Record<string, IdentityChange['change']>> = { c: 'created'
 
 /** Tells every process, once the transaction of `queries` commits. Splits what is longer than one payload. */
 export async function notifyIdentities(queries: Queries, changes: readonly IdentityChange[]): Promise<void> {
-  const payloads: string[] = []
-  let items: string[] = []
-  let bytes = 0
-  const flush = () => {
-    if (items.length > 0) payloads.push(`{"i":[${items.join(',')}]}`)
-    items = []
-    bytes = 0
-  }
-  for (const { change, deviceId, moduleId } of changes) {
-    const item = JSON.stringify(
-      moduleId === undefined ? [letters[change], deviceId] : [letters[change], deviceId, moduleId],
-    )
-    if (bytes + item.length + 16 > notifyBytesMax) flush()
-    items.push(item)
-    bytes += item.length + 1
-  }
-  flush()
+  const items = changes.map(({ change, deviceId, moduleId }) =>
+    JSON.stringify(moduleId === undefined ? [letters[change], deviceId] : [letters[change], deviceId, moduleId]),
+  )
+  const payloads = itemsPacked(items, 8).map((text) => `{"i":[${text}]}`)
   if (payloads.length === 0) return
   await queries.query('SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload', [changeChannel, payloads])
 }
@@ -45,6 +33,7 @@ export function changeFromPayload(payload: string): RegistryChange {
     const value: unknown = JSON.parse(payload)
     if (typeof value === 'object' && value !== null) {
       if ('t' in value) return { kind: 'trust' }
+      if ('q' in value) return { kind: 'quotas' }
       if ('i' in value && Array.isArray(value.i)) return { kind: 'identities', changes: value.i.map(identityChange) }
     }
   } catch {

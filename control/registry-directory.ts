@@ -3,7 +3,16 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Directory, Invalidation } from './directory.ts'
 import type { IdentityId } from './identity.ts'
 import { LookupBatch } from './lookup-batch.ts'
-import type { ActivityRecord, DeviceCredentials, PresenceRecord, Registry, RegistryChange, Trust } from './registry.ts'
+import type {
+  ActivityRecord,
+  Announcement,
+  DeviceCredentials,
+  DeviceQuota,
+  PresenceRecord,
+  Registry,
+  RegistryChange,
+  Trust,
+} from './registry.ts'
 
 /** Presence records that wait while a write is under way; more are dropped, oldest first: the next connection tells again. */
 const presenceWaitingMax = 10_000
@@ -39,6 +48,10 @@ export class RegistryDirectory implements Directory {
     return this.#registry.trust().catch(unavailable)
   }
 
+  quotas(): Promise<readonly DeviceQuota[]> {
+    return this.#registry.quotas().catch(unavailable)
+  }
+
   onInvalidate(listener: (invalidation: Invalidation) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -59,6 +72,14 @@ export class RegistryDirectory implements Directory {
 
   beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
     return this.#registry.recordBeat(edgeId, heard).catch(unavailable)
+  }
+
+  announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
+    return this.#registry.announce(edge, opened).catch(unavailable)
+  }
+
+  onAnnounced(listener: (announcement: Announcement) => void): () => void {
+    return this.#registry.onAnnounced(listener)
   }
 
   async close(): Promise<void> {
@@ -87,6 +108,8 @@ export function invalidationOf(change: RegistryChange): Invalidation {
       return { kind: 'devices', deviceIds: [...new Set(change.changes.map(({ deviceId }) => deviceId))] }
     case 'trust':
       return { kind: 'trust' }
+    case 'quotas':
+      return { kind: 'quotas' }
     case 'resync':
       return { kind: 'everything' }
   }

@@ -79,6 +79,7 @@ async function importDevices(registry: Registry, devices: number): Promise<void>
         authentication: generatedKeys,
         iotEdge: false,
         deviceScope: undefined,
+        parentScope: undefined,
         managedBy: undefined,
       })),
     )

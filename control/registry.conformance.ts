@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generatedKeys, type Identity, type IdentityContent, type IdentityId, isKey } from './identity.ts'
-import type { Registry, RegistryChange } from './registry.ts'
+import type { Announcement, Registry, RegistryChange } from './registry.ts'
 
 /** A device as a caller describes it, enabled and with keys to be made. */
 export function deviceContent(deviceId: string, changes: Partial<IdentityContent> = {}): IdentityContent {
@@ -12,6 +12,7 @@ export function deviceContent(deviceId: string, changes: Partial<IdentityContent
     authentication: generatedKeys,
     iotEdge: false,
     deviceScope: undefined,
+    parentScope: undefined,
     managedBy: undefined,
     ...changes,
   }
@@ -49,6 +50,48 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
       for (const deviceId of ['', 'x'.repeat(129), 'a/b', 'a b', 'é', 'a\0', '../x']) {
         await expect(registry.create(deviceContent(deviceId))).rejects.toEqual(coded('REGISTRY_ID_INVALID'))
       }
+    })
+
+    test('connections that are announced are told to all, in many notices if need be, by the clock of the store', async () => {
+      const told: Announcement[] = []
+      const unwatch = registry.onAnnounced((announcement) => told.push(announcement))
+      const opened = Array.from({ length: 1_000 }, (_, index) => ({
+        deviceId: `announced-${index}`,
+        moduleId: index % 2 === 0 ? undefined : "m'",
+        atMs: 1_000 + index,
+      }))
+      const aheadMs = await registry.announce('edge', opened)
+      await expect.poll(() => told.flatMap((announcement) => announcement.opened).length).toBe(opened.length)
+      expect(told.flatMap((announcement) => announcement.opened)).toEqual(
+        opened.map((record) => ({ ...record, atMs: record.atMs + aheadMs })),
+      )
+      expect(new Set(told.map(({ edge }) => edge))).toEqual(new Set(['edge']))
+      expect(told.length).toBeGreaterThan(1)
+      unwatch()
+    })
+
+    test('a quota of a device is kept, told of, and goes with its device', async () => {
+      await registry.create(deviceContent('metered'))
+      const quota = { deviceId: 'metered', messagesPerSecond: 5, bytesPerSecond: 0, connectionsPerMinute: undefined }
+      const told = () => changes.filter(({ kind }) => kind === 'quotas').length
+      const before = told()
+      await registry.putQuota(quota)
+      expect(await registry.quotas()).toEqual([quota])
+      await expect.poll(told).toBe(before + 1)
+      const other = { ...quota, messagesPerSecond: undefined, bytesPerSecond: 1e12, connectionsPerMinute: 2 }
+      await registry.putQuota(other)
+      expect(await registry.quotas()).toEqual([other])
+      await registry.deleteQuota('metered')
+      expect(await registry.quotas()).toEqual([])
+      await expect(registry.deleteQuota('metered')).rejects.toEqual(coded('REGISTRY_QUOTA_UNKNOWN'))
+      await expect(registry.putQuota({ ...quota, deviceId: 'nobody' })).rejects.toEqual(
+        coded('REGISTRY_DEVICE_UNKNOWN'),
+      )
+      await registry.putQuota(quota)
+      await expect.poll(told).toBe(before + 4)
+      await registry.delete({ deviceId: 'metered', moduleId: undefined }, undefined)
+      expect(await registry.quotas()).toEqual([])
+      await expect.poll(told).toBe(before + 5)
     })
 
     test('a second creation is refused and changes nothing', async () => {

@@ -43,6 +43,13 @@ export interface Registry {
   putAuthority(authority: CertificateAuthority): Promise<void>
   deleteAuthority(name: string): Promise<boolean>
 
+  /** Quotas of single devices, by device id: few, and kept whole by every edge. */
+  quotas(): Promise<DeviceQuota[]>
+  /** Gives a device a quota of its own, or another one. @throws REGISTRY_DEVICE_UNKNOWN */
+  putQuota(quota: DeviceQuota): Promise<void>
+  /** @throws REGISTRY_QUOTA_UNKNOWN */
+  deleteQuota(deviceId: string): Promise<void>
+
   /** Connection states and last activities; later records of an identity win. Raises no change. */
   recordPresence(records: readonly PresenceRecord[]): Promise<void>
   /** Everything that this edge process held is disconnected: it has just started, or ends. @returns what it held */
@@ -51,6 +58,17 @@ export interface Registry {
   recordBeat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void>
   /** As `resetPresence`, of every edge process that was not heard of for `silentMsMax`, by the store's own clock. */
   resetLostEdges(silentMsMax: number, atMs: number): Promise<IdentityId[]>
+
+  /**
+   * Tells every process that these connected at this edge process, so that older connections of theirs end elsewhere. One statement,
+   * whose NOTIFYs hold some 250 devices each.
+   * @param edge name of one start of one edge process
+   * @param opened by the clock of this machine
+   * @returns milliseconds by which the store's clock is ahead of it
+   */
+  announce(edge: string, opened: readonly ActivityRecord[]): Promise<number>
+  /** Calls back with what any process announced, this one too. The result ends it. */
+  onAnnounced(listener: (announcement: Announcement) => void): () => void
 
   /** Calls back after each committed change, made by this or any other process. The result ends it. */
   onChange(listener: (change: RegistryChange) => void): () => void
@@ -140,6 +158,14 @@ export interface Trust {
   readonly authorities: readonly CertificateAuthority[]
 }
 
+/** What one device may do at one edge process. `undefined`: as the settings say; 0: any. It goes with its device. */
+export interface DeviceQuota {
+  readonly deviceId: string
+  readonly messagesPerSecond: number | undefined
+  readonly bytesPerSecond: number | undefined
+  readonly connectionsPerMinute: number | undefined
+}
+
 export interface PresenceRecord extends IdentityId {
   readonly connected: boolean
   readonly edgeId: string
@@ -150,11 +176,19 @@ export interface ActivityRecord extends IdentityId {
   readonly atMs: number
 }
 
+/** Connections that opened at one edge process, by the store's clock. */
+export interface Announcement {
+  readonly edge: string
+  readonly opened: readonly ActivityRecord[]
+}
+
 export type RegistryChange =
   | { readonly kind: 'identities'; readonly changes: readonly IdentityChange[] }
   /** Policies or authorities. */
   | { readonly kind: 'trust' }
-  /** Changes may have been missed: forget everything derived from the registry. */
+  /** Quotas of single devices. */
+  | { readonly kind: 'quotas' }
+  /** Changes and announcements may have been missed: forget everything derived from the registry. */
   | { readonly kind: 'resync' }
 
 export interface IdentityChange extends IdentityId {

@@ -4,6 +4,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Directory, Invalidation } from './directory.ts'
 import {
+  activityRecord,
   activityTuple,
   type DirectoryAnswer,
   type DirectoryRequest,
@@ -15,7 +16,7 @@ import {
 } from './directory-protocol.ts'
 import type { IdentityId } from './identity.ts'
 import { LookupBatch } from './lookup-batch.ts'
-import type { ActivityRecord, DeviceCredentials, PresenceRecord, Trust } from './registry.ts'
+import type { ActivityRecord, Announcement, DeviceCredentials, DeviceQuota, PresenceRecord, Trust } from './registry.ts'
 
 /** A request that is not answered by then is given up. */
 const answerMsMax = 5_000
@@ -40,6 +41,7 @@ export class RemoteDirectory implements Directory {
   readonly #logger: Logger
   readonly #batch: LookupBatch
   readonly #listeners = new Set<(invalidation: Invalidation) => void>()
+  readonly #announcedListeners = new Set<(announcement: Announcement) => void>()
   readonly #waiting = new Map<number, Waiting>()
   readonly #closed = new AbortController()
   readonly #running: Promise<void>
@@ -63,12 +65,25 @@ export class RemoteDirectory implements Directory {
     return this.#request((n) => ({ n, trust: 1 })) as Promise<Trust>
   }
 
+  quotas(): Promise<readonly DeviceQuota[]> {
+    return this.#request((n) => ({ n, quotas: 1 })) as Promise<readonly DeviceQuota[]>
+  }
+
   async reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]> {
     return ((await this.#request((n) => ({ n, reset: edgeId, atMs }))) as IdTuple[]).map(idFromTuple)
   }
 
   async beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
     await this.#request((n) => ({ n, beat: edgeId, heard: heard.map(activityTuple) }))
+  }
+
+  async announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
+    return (await this.#request((n) => ({ n, announce: edge, opened: opened.map(activityTuple) }))) as number
+  }
+
+  onAnnounced(listener: (announcement: Announcement) => void): () => void {
+    this.#announcedListeners.add(listener)
+    return () => this.#announcedListeners.delete(listener)
   }
 
   onInvalidate(listener: (invalidation: Invalidation) => void): () => void {
@@ -89,6 +104,7 @@ export class RemoteDirectory implements Directory {
     this.#closed.abort()
     this.#socket?.destroy()
     this.#listeners.clear()
+    this.#announcedListeners.clear()
     await this.#running
     for (const n of [...this.#waiting.keys()]) this.#fail(n, 'the directory was closed')
   }
@@ -144,7 +160,10 @@ export class RemoteDirectory implements Directory {
 
   #take(answer: DirectoryAnswer): void {
     if ('invalid' in answer) this.#emit(answer.invalid)
-    else if ('fault' in answer) this.#fail(answer.n, answer.fault)
+    else if ('announced' in answer) {
+      const announcement = { edge: answer.announced, opened: answer.opened.map(activityRecord) }
+      for (const listener of this.#announcedListeners) listener(announcement)
+    } else if ('fault' in answer) this.#fail(answer.n, answer.fault)
     else {
       const waiting = this.#waiting.get(answer.n)
       this.#waiting.delete(answer.n)

@@ -1,5 +1,6 @@
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { announce, announceChannel, announcementFromPayload } from './announcements.ts'
 import {
   checkIdentityContent,
   checkIdentityId,
@@ -11,12 +12,15 @@ import { type IdentityRow, identityFromRow, selectIdentities } from './identity-
 import { createIdentity, deleteIdentity, replaceIdentity, unknownFault } from './identity-writes.ts'
 import { recordBeat, recordPresence, resetLostEdges, resetPresence } from './presence.ts'
 import { runQuery } from './query/run-query.ts'
+import { deleteQuotaRow, putQuotaRow, quotaRows } from './quota-rows.ts'
 import type {
   ActivityRecord,
+  Announcement,
   BulkOperation,
   BulkOutcome,
   CertificateAuthority,
   DeviceCredentials,
+  DeviceQuota,
   IdentityChange,
   IdentityCredentials,
   IfMatch,
@@ -49,6 +53,7 @@ export class SqlRegistry implements Registry {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #listeners = new Set<(change: RegistryChange) => void>()
+  readonly #announcedListeners = new Set<(announcement: Announcement) => void>()
   #unlisten: (() => Promise<void>) | undefined
 
   private constructor(database: Database, clock: Clock, logger: Logger) {
@@ -60,9 +65,13 @@ export class SqlRegistry implements Registry {
   static async open(database: Database, clock: Clock, logger: Logger): Promise<SqlRegistry> {
     const registry = new SqlRegistry(database, clock, logger)
     registry.#unlisten = await database.listen(
-      changeChannel,
-      (payload) => registry.#emit(changeFromPayload(payload)),
-      () => registry.#emit({ kind: 'resync' }),
+      [changeChannel, announceChannel],
+      (payload, channel) => {
+        if (channel === changeChannel) return registry.#tell(registry.#listeners, changeFromPayload(payload))
+        const announcement = announcementFromPayload(payload)
+        if (announcement) registry.#tell(registry.#announcedListeners, announcement)
+      },
+      () => registry.#tell(registry.#listeners, { kind: 'resync' }),
     )
     return registry
   }
@@ -212,6 +221,18 @@ export class SqlRegistry implements Registry {
     })
   }
 
+  quotas(): Promise<DeviceQuota[]> {
+    return quotaRows(this.#database)
+  }
+
+  putQuota(quota: DeviceQuota): Promise<void> {
+    return this.#database.transaction((queries) => putQuotaRow(queries, quota))
+  }
+
+  deleteQuota(deviceId: string): Promise<void> {
+    return deleteQuotaRow(this.#database, deviceId)
+  }
+
   recordPresence(records: readonly PresenceRecord[]): Promise<void> {
     return recordPresence(this.#database, records)
   }
@@ -228,6 +249,15 @@ export class SqlRegistry implements Registry {
     return resetLostEdges(this.#database, silentMsMax, atMs)
   }
 
+  announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
+    return announce(this.#database, edge, opened, this.#clock.nowMs())
+  }
+
+  onAnnounced(listener: (announcement: Announcement) => void): () => void {
+    this.#announcedListeners.add(listener)
+    return () => this.#announcedListeners.delete(listener)
+  }
+
   onChange(listener: (change: RegistryChange) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -235,16 +265,17 @@ export class SqlRegistry implements Registry {
 
   async close(): Promise<void> {
     this.#listeners.clear()
+    this.#announcedListeners.clear()
     await this.#unlisten?.()
     await this.#database.close()
   }
 
-  #emit(change: RegistryChange): void {
-    for (const listener of this.#listeners) {
+  #tell<Told>(listeners: Iterable<(told: Told) => void>, told: Told): void {
+    for (const listener of listeners) {
       try {
-        listener(change)
+        listener(told)
       } catch (error) {
-        this.#logger.error('a listener to registry changes failed', { error })
+        this.#logger.error('a listener to the registry failed', { error })
       }
     }
   }

@@ -381,6 +381,17 @@ describe('quotas and events', () => {
     await until("SELECT count() FROM penstock.telemetry WHERE device_id = 'throttled'", '60')
   })
 
+  test('a quota set at the registry holds without a restart, and wins over that of the settings', async () => {
+    const body = JSON.stringify({ messagesPerSecond: 0 })
+    const headers = { Authorization: ownerToken(), 'Content-Type': 'application/json' }
+    const put = await fetch(`${penstock.httpUrl}/api/quotas/throttled`, { method: 'PUT', headers, body })
+    expect(put.status).toBe(200)
+    const lines = Array.from({ length: 100 }, () => 'x').join('\n')
+    const sent = async () => (await send('throttled', lines, { 'Content-Type': 'application/x-ndjson' })).status
+    await expect.poll(sent, { timeout: 10_000 }).toBe(204)
+    expect([await sent(), await sent()]).toEqual([204, 204])
+  })
+
   test('who was created, connected, ended and was deleted becomes rows, each once and in order', {
     timeout: 60_000,
   }, async () => {

@@ -132,6 +132,7 @@ export const errorTable = {
   REGISTRY_BODY_TOO_LARGE: { disposition: 'reject', meaning: 'a request body above its limit' },
   REGISTRY_PATH_UNKNOWN: { disposition: 'reject', meaning: 'a path or method that is not served' },
   REGISTRY_AUTHORITY_UNKNOWN: { disposition: 'reject', meaning: 'no certificate authority of this name' },
+  REGISTRY_QUOTA_UNKNOWN: { disposition: 'reject', meaning: 'the device has no quota of its own' },
   REGISTRY_POLICY_UNKNOWN: { disposition: 'reject', meaning: 'no shared access policy of this name' },
   REGISTRY_QUERY_INVALID: {
     disposition: 'reject',

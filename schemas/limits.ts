@@ -110,6 +110,14 @@ export const limits = {
   heardDevicesMax: 100_000,
   /** An edge process that was not heard of for so long never comes back: several beats may be lost on the way. */
   edgeSilenceMsMax: 300_000,
+  /** What connects is gathered for so long before other edges are told: at most ten NOTIFYing statements a second and edge. */
+  announceDelayMs: 100,
+  /** Connections in one of them: some 60 KB of notices, so that 100,000 are told some 5 s after a lost link or store. */
+  announcedAtOnceMax: 2_000,
+  /** Pause after one that the store did not take. */
+  announceRetryMs: 1_000,
+  /** Devices with quotas of their own in the registry: every edge process keeps all, about 200 bytes each, and reads them again after a change. */
+  deviceQuotasMax: 10_000,
   /** Certificate authorities kept; the hub's own limit. */
   authoritiesMax: 25,
 } as const

@@ -41,6 +41,31 @@ export const metricsTable = {
     help: 'Device events dropped because the log was slow',
     labels: [],
   },
+  penstock_events_rows_stored_total: {
+    type: 'counter',
+    help: 'Device events confirmed by the sink as rows',
+    labels: ['sink'],
+  },
+  penstock_events_insert_failures_total: {
+    type: 'counter',
+    help: 'Inserts of device events that failed and were tried again',
+    labels: ['sink'],
+  },
+  penstock_events_dead_letters_total: {
+    type: 'counter',
+    help: 'Device events sent to dead letters, by error code',
+    labels: ['reason'],
+  },
+  penstock_events_positions_lost_total: {
+    type: 'counter',
+    help: 'Records of device events removed by retention before they were delivered',
+    labels: [],
+  },
+  penstock_events_lag_records: {
+    type: 'gauge',
+    help: 'Log records of device events not yet stored, by partition',
+    labels: ['partition'],
+  },
   penstock_edge_shaped_total: {
     type: 'counter',
     help: 'Times a sender was made to wait for its quota, by whose quota it was',

@@ -232,7 +232,7 @@ export const settingsTable = {
     kind: 'text',
     default: undefined,
     meaning:
-      'quotas of single devices instead of the three above, e.g. `gateway-1 messages:5000 bytes:0 / probe connections:2`',
+      'quotas of single devices instead of the three above, e.g. `gateway-1 messages:5000 bytes:0 / probe connections:2`; those of registered devices are set without a restart by `npx penstock devices quota`, and win',
   },
   edgeMessagesPerSecond: {
     env: 'PENSTOCK_EDGE_MESSAGES_PER_SECOND',

@@ -43,7 +43,7 @@ async function main(devices: number): Promise<void> {
   try {
     const authentication = { ...generatedKeys, primaryKey: key, secondaryKey: key }
     const content = { moduleId: undefined, status: 'enabled', statusReason: undefined, authentication } as const
-    const others = { iotEdge: false, deviceScope: undefined, managedBy: undefined }
+    const others = { iotEdge: false, deviceScope: undefined, parentScope: undefined, managedBy: undefined }
     await control.registry.importDevices(
       Array.from({ length: devices }, (_, index) => ({ deviceId: `d${index}`, ...content, ...others })),
     )

@@ -62,6 +62,18 @@ class FakeDirectory implements Directory {
     return () => this.#listeners.delete(listener)
   }
 
+  async announce(): Promise<number> {
+    return 0
+  }
+
+  async quotas(): Promise<[]> {
+    return []
+  }
+
+  onAnnounced(): () => void {
+    return () => {}
+  }
+
   notify(invalidation: Invalidation): void {
     for (const listener of this.#listeners) listener(invalidation)
   }

@@ -74,6 +74,7 @@ export class RevocationWatch {
   }
 
   #invalidate(invalidation: Invalidation): void {
+    if (invalidation.kind === 'quotas') return
     this.#check(invalidation.kind === 'devices' ? invalidation.deviceIds : this.#watchers.keys())
   }
 

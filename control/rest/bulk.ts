@@ -16,6 +16,9 @@ const modes: Readonly<Record<string, BulkMode>> = {
   createorupdateifmatchetag: 'createOrUpdateIfMatchEtag',
 }
 
+/** The hub's other modes, of what is not kept here. */
+const twinModes = new Set(['updatetwin', 'updatetwinifmatchetag'])
+
 interface BulkError {
   readonly deviceId: string
   readonly moduleId?: string
@@ -50,6 +53,7 @@ export async function bulkAnswer(registry: Registry, document: unknown): Promise
 
 function operationFrom(item: JsonObject): BulkOperation {
   const name = textOf(item.importMode).toLowerCase()
+  if (twinModes.has(name)) throw argumentFault(`${item.importMode}: device twins are not offered; nothing was changed`)
   const mode = Object.hasOwn(modes, name) ? modes[name] : undefined
   if (!mode) throw argumentFault(`importMode must be one of ${Object.values(modes).join(', ')}`)
   const id = { deviceId: idOf(item), moduleId: textOf(item.moduleId) || undefined }

@@ -33,7 +33,7 @@ function deviceDocument(device: Identity): Readonly<Record<string, unknown>> {
     authentication: authenticationDocument(device.authentication),
     capabilities: { iotEdge: device.iotEdge },
     ...(device.deviceScope === undefined ? {} : { deviceScope: device.deviceScope }),
-    parentScopes: [],
+    parentScopes: device.parentScope === undefined ? [] : [device.parentScope],
   }
 }
 
@@ -134,8 +134,17 @@ export function contentFrom(document: unknown, id: IdentityId): IdentityContent 
     authentication: authenticationFrom(document.authentication),
     iotEdge: capabilities.iotEdge === true,
     deviceScope: optionalText(document, 'deviceScope'),
+    parentScope: id.moduleId === undefined ? parentScopeFrom(document.parentScopes) : undefined,
     managedBy: optionalText(document, 'managedBy'),
   }
+}
+
+/** A list of one at most, as the hub has it. */
+function parentScopeFrom(value: unknown): string | undefined {
+  const scopes: unknown = value ?? []
+  if (!Array.isArray(scopes) || scopes.length > 1)
+    throw argumentFault('parentScopes must be a list of one text at most')
+  return optionalText({ parentScopes: scopes[0] }, 'parentScopes')
 }
 
 function statusFrom(value: unknown): IdentityStatus {

@@ -5,7 +5,7 @@
  *   POST /devices                 bulk          GET /devices/{d}/modules
  *   POST /devices/query           query         GET PUT DELETE /devices/{d}/modules/{m}
  *   GET /statistics/devices, /statistics/service
- *   authorities and policies: see `authority-operations.ts`, `policy-operations.ts`
+ *   authorities, policies and quotas: see `authority-operations.ts`, `policy-operations.ts`, `quota-operations.ts`
  */
 import type { HttpRouter } from '#runtime/http.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
@@ -19,6 +19,7 @@ import { bulkAnswer } from './bulk.ts'
 import { contentFrom, documentOf, isObject, jsonFrom, twinDocument } from './documents.ts'
 import { type Operation, registerOperation, type ServiceRoutesOptions } from './operation.ts'
 import { policyOperations } from './policy-operations.ts'
+import { quotaOperations } from './quota-operations.ts'
 import { faultAnswer } from './rest-errors.ts'
 
 /** Adds the registry's routes, and an answer in the hub's form for every other path. Path ids are percent-encoded. */
@@ -28,6 +29,7 @@ export function registerRegistryRoutes(router: HttpRouter, options: ServiceRoute
     ...operationsOn(registry),
     ...authorityOperations(registry, clock),
     ...policyOperations(registry, rekeyPolicy),
+    ...quotaOperations(registry),
   ]
   for (const operation of operations) registerOperation(router, options, operation)
   router.route({
@@ -49,16 +51,10 @@ function operationsOn(registry: Registry): Operation[] {
       bodyBytesMax,
       run: (request, body) => query(registry, request, body),
     },
-    {
-      method: 'GET',
-      pattern: '/devices/:device/modules',
-      right: 'RegistryRead',
-      async run(request) {
-        const modules = await registry.modulesOf(idOf(request).deviceId)
-        return jsonAnswer(200, modules.map(documentOf))
-      },
-    },
   ]
+  for (const pattern of ['/devices/:device/modules', '/devices/:device/modules/']) {
+    operations.push({ method: 'GET', pattern, right: 'RegistryRead', run: (request) => listModules(registry, request) })
+  }
   for (const pattern of ['/devices', '/devices/']) {
     operations.push(
       { method: 'GET', pattern, right: 'RegistryRead', run: (request) => list(registry, request) },
@@ -121,6 +117,12 @@ async function list(registry: Registry, request: HttpRequest): Promise<HttpAnswe
     devices.map(documentOf),
     last ? { 'x-ms-continuation': Buffer.from(last.deviceId, 'latin1').toString('base64url') } : {},
   )
+}
+
+async function listModules(registry: Registry, request: HttpRequest): Promise<HttpAnswer> {
+  const deviceId = request.parameter(0)
+  if (deviceId === undefined) throw argumentFault('the path is not percent-encoded UTF-8')
+  return jsonAnswer(200, (await registry.modulesOf(deviceId)).map(documentOf))
 }
 
 const queryPageDefault = 100

@@ -26,6 +26,7 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   REGISTRY_MODULE_UNKNOWN: { status: 404, name: 'ModuleNotFound', number: 404_010 },
   REGISTRY_MODULES_FULL: { status: 413, name: 'TooManyModulesOnDevice', number: 413_003 },
   REGISTRY_AUTHORITY_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  REGISTRY_QUOTA_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
   REGISTRY_POLICY_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
   REGISTRY_ETAG_STALE: { status: 412, name: 'PreconditionFailed', number: 412_001 },
   REGISTRY_PATH_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },

@@ -23,7 +23,7 @@ export class ServiceGate {
     this.#logger = logger
     this.#trust = trust
     this.#unwatch = registry.onChange((change) => {
-      if (change.kind !== 'identities') void this.#reload()
+      if (change.kind === 'trust' || change.kind === 'resync') void this.#reload()
     })
   }
 

@@ -6,6 +6,7 @@
  *   edges      (edge_id)                when an edge process was last heard of, by this store's clock
  *   policies   (name)                   shared access policies with their two keys
  *   authorities (name)                  certificate authorities whose leaves may connect, once verified
+ *   quotas     (device_id)              what single devices may do instead of what the settings say; goes with its device
  *
  * Ids are compared as bytes (COLLATE "C"): the order of lists is the same everywhere and the primary key serves it.
  * Migrations are only ever added. Each runs once, in order, under one lock.
@@ -65,6 +66,22 @@ const migrations: readonly (readonly string[])[] = [
     'CREATE TABLE penstock.edges (edge_id text COLLATE "C" PRIMARY KEY, heard_at timestamptz NOT NULL)',
     'INSERT INTO penstock.edges SELECT DISTINCT edge_id, now() FROM penstock.presence WHERE connected',
   ],
+  [
+    `CREATE TABLE penstock.quotas (
+       device_id text COLLATE "C" PRIMARY KEY,
+       module_id text COLLATE "C" NOT NULL DEFAULT '' CHECK (module_id = ''),
+       messages_per_second bigint,
+       bytes_per_second bigint,
+       connections_per_minute bigint,
+       FOREIGN KEY (device_id, module_id) REFERENCES penstock.identities ON DELETE CASCADE
+     )`,
+    // Tells of what a deleted device takes with it too, and of a transaction once: see registry-changes.ts.
+    `CREATE FUNCTION penstock.quotas_changed() RETURNS trigger LANGUAGE plpgsql
+     AS $$ BEGIN PERFORM pg_notify('penstock_registry', '{"q":1}'); RETURN NULL; END $$`,
+    `CREATE TRIGGER quotas_changed AFTER INSERT OR UPDATE OR DELETE ON penstock.quotas
+     FOR EACH ROW EXECUTE FUNCTION penstock.quotas_changed()`,
+  ],
+  ['ALTER TABLE penstock.identities ADD COLUMN parent_scope text'],
 ]
 
 /** Any number, the same in every process: the key of the advisory lock that lets one process migrate at a time. */

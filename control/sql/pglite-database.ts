@@ -57,11 +57,16 @@ class PgliteDatabase implements Database {
   }
 
   /** Nothing can be missed inside one process, so `onGap` is never called. */
-  async listen(channel: string, onPayload: (payload: string) => void): Promise<() => Promise<void>> {
+  async listen(
+    channels: readonly string[],
+    onPayload: (payload: string, channel: string) => void,
+  ): Promise<() => Promise<void>> {
     this.#assertOpen()
-    const unlisten = await this.#store.listen(channel, onPayload)
+    const unlistens: (() => Promise<void>)[] = []
+    for (const channel of channels)
+      unlistens.push(await this.#store.listen(channel, (payload) => onPayload(payload, channel)))
     return async () => {
-      if (!this.#closed) await unlisten()
+      for (const unlisten of unlistens) if (!this.#closed) await unlisten()
     }
   }
 

@@ -78,8 +78,8 @@ class PostgresDatabase implements Database {
     }
   }
 
-  async listen(channel: string, onPayload: (payload: string) => void, onGap: () => void): Promise<() => Promise<void>> {
-    const listener = new Listener(this.#options, channel, onPayload, onGap)
+  async listen(channels: readonly string[], onPayload: OnPayload, onGap: () => void): Promise<() => Promise<void>> {
+    const listener = new Listener(this.#options, channels, onPayload, onGap)
     await listener.start()
     const stop = () => {
       this.#stops.delete(stop)
@@ -98,19 +98,21 @@ class PostgresDatabase implements Database {
   }
 }
 
+type OnPayload = (payload: string, channel: string) => void
+
 /** One connection that LISTENs, and is made anew whenever it is lost. */
 class Listener {
   readonly #options: PostgresOptions
-  readonly #channel: string
-  readonly #onPayload: (payload: string) => void
+  readonly #channels: readonly string[]
+  readonly #onPayload: OnPayload
   readonly #onGap: () => void
   readonly #stopped = new AbortController()
   #client: pg.Client | undefined
   #running: Promise<void> | undefined
 
-  constructor(options: PostgresOptions, channel: string, onPayload: (payload: string) => void, onGap: () => void) {
+  constructor(options: PostgresOptions, channels: readonly string[], onPayload: OnPayload, onGap: () => void) {
     this.#options = options
-    this.#channel = channel
+    this.#channels = channels
     this.#onPayload = onPayload
     this.#onGap = onGap
   }
@@ -158,10 +160,10 @@ class Listener {
     this.#client = client
     const lost = new Promise<void>((resolve) => client.once('end', resolve))
     client.on('error', (error) => this.#options.logger.warn('the listening connection was lost', { error }))
-    client.on('notification', ({ payload }) => this.#onPayload(payload ?? ''))
+    client.on('notification', ({ payload, channel }) => this.#onPayload(payload ?? '', channel))
     try {
       await client.connect()
-      await client.query(`LISTEN ${pg.escapeIdentifier(this.#channel)}`)
+      for (const channel of this.#channels) await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`)
     } catch (error) {
       await client.end().catch(() => {})
       throw unavailable(error)

@@ -4,12 +4,31 @@ import type { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
 import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import { Metrics } from '#runtime/metrics.ts'
+import { type MetricSample, Metrics } from '#runtime/metrics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { eventsWanted } from './events.ts'
 import { keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
+
+export interface EventDelivery extends Worker {
+  /** Its counters, under names of their own: lag and rows of events are not those of telemetry. */
+  samples(): readonly MetricSample[]
+}
+
+/** What a worker counts, as it is called for events; the rest is not shown. */
+const eventNames: Readonly<Partial<Record<string, MetricName>>> = {
+  penstock_worker_rows_stored_total: 'penstock_events_rows_stored_total',
+  penstock_worker_insert_failures_total: 'penstock_events_insert_failures_total',
+  penstock_worker_dead_letters_total: 'penstock_events_dead_letters_total',
+  penstock_worker_lag_records: 'penstock_events_lag_records',
+  penstock_log_positions_lost_total: 'penstock_events_positions_lost_total',
+} satisfies Partial<Record<MetricName, MetricName>>
+
+function eventSample([name, labels, value]: MetricSample): readonly MetricSample[] {
+  const eventName = eventNames[name]
+  return eventName === undefined ? [] : [[eventName, labels, value]]
+}
 
 /**
  * Delivers device events as telemetry is delivered, from their own topic to their own table; the tables are there already.
@@ -20,11 +39,10 @@ export async function deliverEvents(
   warehouse: Warehouse,
   deadLetters: ReturnType<typeof openDeadLetterBox>,
   logger: Logger,
-): Promise<Worker | undefined> {
+): Promise<EventDelivery | undefined> {
   if (!eventsWanted(settings)) return undefined
   const log = await openRoleLog(settings, logger, 'events')
   const tables = { replicated: settings.clickhouseReplicated === 'yes', ttlDays: 0 }
-  // Its own series: lag and rows of events are not those of telemetry.
   const metrics = new Metrics<MetricName>(metricsTable)
   const worker = await startWorker({
     log,
@@ -51,6 +69,7 @@ export async function deliverEvents(
       : undefined
   return {
     finished: worker.finished,
+    samples: () => metrics.samples().flatMap(eventSample),
     close: async () => {
       stopping.abort()
       await Promise.all([worker.close(), retention])

@@ -67,6 +67,8 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
       events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason })
     },
   })
+  identities?.onTakenOver((sessionId) => edge.takeOver(sessionId))
+  identities?.onQuotas((quotas) => edge.quotas.override(quotas))
   const noisiest = (): FromRole => ({ kind: 'noisiest', report: edge.quotas.noisiest.report(noisiestCountMax) })
   const beats = setInterval(() => void identities?.beat(edge), limits.edgeBeatMs)
   const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { controlSettings } from '#control/control-settings.ts'
 import { ensureFirstDevice } from '#control/first-device.ts'
 import { type Control, openControl } from '#control/open-control.ts'
+import type { DeviceQuota } from '#control/registry.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
@@ -40,4 +41,26 @@ test('a device that speaks HTTP only, and one that keeps its connection, have a 
   await identities.beat({ forEachHeard: (_, heard) => heard({ deviceId: 'by-mqtt', moduleId: undefined }, 1_000) })
   expect(await activity('by-mqtt')).toBe(1_000)
   await identities.close()
+})
+
+test('a quota set at the registry reaches every edge, and goes with its device', async () => {
+  const quota = { deviceId: 'by-mqtt', messagesPerSecond: 5, bytesPerSecond: undefined, connectionsPerMinute: 2 }
+  await control.registry.putQuota(quota)
+  const edges = await Promise.all(
+    [0, 1].map((index) => openIdentities(settings, `quota-${index}`, parts.metrics, silentLogger)),
+  )
+  const known = edges.map((edge) => {
+    let now: readonly DeviceQuota[] = []
+    edge.onQuotas((quotas) => {
+      now = quotas
+    })
+    return () => now
+  })
+  expect(known.map((quotas) => quotas())).toEqual([[quota], [quota]])
+  const changed = { ...quota, messagesPerSecond: 50 }
+  await control.registry.putQuota(changed)
+  for (const quotas of known) await expect.poll(quotas, { timeout: 10_000 }).toEqual([changed])
+  await control.registry.delete({ deviceId: 'by-mqtt', moduleId: undefined }, undefined)
+  for (const quotas of known) await expect.poll(quotas, { timeout: 10_000 }).toEqual([])
+  for (const edge of edges) await edge.close()
 })

@@ -4,10 +4,14 @@ import { parseSasToken } from '#control/auth/sas-token.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import type { IdentityId } from '#control/identity.ts'
 import { openDirectory } from '#control/open-control.ts'
+import { QuotaWatch } from '#control/quota-watch.ts'
+import type { DeviceQuota } from '#control/registry.ts'
+import { TakeOver } from '#control/take-over.ts'
 import type { Edge } from '#ingest/edge.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest.ts'
 import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
 import type { Authenticate, Identity } from '#ingest/mqtt/identity.ts'
+import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
@@ -27,6 +31,10 @@ export interface Identities {
   /** What this edge process held when it was last seen: it did not end in order. */
   readonly lost: readonly IdentityId[]
   readonly onPresence: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
+  /** Calls back with `device` or `device/module` of a connection that a newer one at another edge process ends. */
+  readonly onTakenOver: (takeOver: (sessionId: string) => void) => void
+  /** Calls back with all quotas of single devices, at once and whenever one changed. */
+  readonly onQuotas: (override: (quotas: readonly DeviceQuota[]) => void) => void
   close(): Promise<void>
 }
 
@@ -42,6 +50,7 @@ export async function openIdentities(
   const heard = new HeardDevices(limits.heardDevicesMax)
   const authenticator = new Authenticator({ directory, rules, devicesCachedMax, metrics, logger })
   await authenticator.warm()
+  const quotas = await QuotaWatch.open(directory, systemClock, logger)
   const identityOf = (admission: Admission): Identity => {
     if (!admission.admitted) throw refusalOf(admission.code)
     return {
@@ -52,6 +61,8 @@ export async function openIdentities(
     }
   }
   const intermediates = new KnownIntermediates()
+  let endTakenOver = (_sessionId: string): void => {}
+  const takeOver = new TakeOver(directory, systemClock, logger, (sessionId) => endTakenOver(sessionId))
   return {
     authenticate: (credentials) => {
       const certificates = intermediates.completed(credentials.certificates)
@@ -93,10 +104,19 @@ export async function openIdentities(
         logger.warn('the registry did not hear that this edge lives, and whom it heard of', { error })
       }
     },
-    onPresence: (deviceId, moduleId, connected) =>
-      directory.report([{ deviceId, moduleId, connected, edgeId, atMs: Date.now() }]),
+    onPresence: (deviceId, moduleId, connected) => {
+      directory.report([{ deviceId, moduleId, connected, edgeId, atMs: Date.now() }])
+      if (connected) takeOver.opened({ deviceId, moduleId })
+      else takeOver.ended({ deviceId, moduleId })
+    },
+    onTakenOver: (handler) => {
+      endTakenOver = handler
+    },
+    onQuotas: (override) => quotas.listen(override),
     close: async () => {
       authenticator.close()
+      quotas.close()
+      await takeOver.close()
       // Each end was told; what the registry could not take of so many at once must not count as lost at the next start.
       await directory.reset(edgeId, Date.now()).catch(() => {})
       await directory.close()

@@ -11,7 +11,7 @@ import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import type { Sink } from '#schemas/sink.ts'
 import type { TableOptions } from '#schemas/telemetry-table.ts'
-import { deliverEvents } from './deliver-events.ts'
+import { deliverEvents, type EventDelivery } from './deliver-events.ts'
 import { routeHealth } from './health.ts'
 import { keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
@@ -33,13 +33,15 @@ export async function runWorker(settings: Settings): Promise<void> {
   const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
   const warehouse = openRoleWarehouse(settings)
   let ready = false
+  let events: EventDelivery | undefined
+  const samples = () => [...metrics.samples(), ...(events?.samples() ?? [])]
   const health = supervised
     ? undefined
     : await openHttpServer({
         host: settings.bind,
         port: settings.httpPort,
         logger,
-        routes: (router) => routeHealth(router, () => ({ ready, metrics: metrics.render([metrics.samples()]) })),
+        routes: (router) => routeHealth(router, () => ({ ready, metrics: metrics.render([samples()]) })),
       })
   let closeWorker = async (): Promise<void> => {}
   close = async () => {
@@ -69,12 +71,12 @@ export async function runWorker(settings: Settings): Promise<void> {
     metrics,
     insertDelayMs: settings.insertDelayMs,
   })
-  const events = await deliverEvents(settings, warehouse, deadLetters, logger)
+  events = await deliverEvents(settings, warehouse, deadLetters, logger)
   closeWorker = async () => {
     await Promise.all([worker.close(), events?.close()])
   }
   ready = true
-  reportSamples(() => metrics.samples())
+  reportSamples(samples)
   tellSupervisor({ kind: 'ready', ports: {} })
   logger.info('delivering', { topic: log.topic, partitions: log.partitionCount })
   await Promise.all([worker.finished, events?.finished])

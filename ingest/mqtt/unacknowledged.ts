@@ -9,6 +9,8 @@ const firstSlots = 16
  */
 export class Unacknowledged {
   #ids = new Uint16Array(firstSlots)
+  /** At this count the ring grows, or refuses: its last doubling has a slot more than may be taken. */
+  #fullAt = firstSlots
   #first = 0
   count = 0
   /** Ids that ever left; with `count` it numbers all that came. */
@@ -18,7 +20,7 @@ export class Unacknowledged {
 
   /** @throws INGEST_RECEIVE_MAXIMUM. HOT: per QoS 1 message. */
   push(packetId: number): void {
-    if (this.count === this.#ids.length) this.#grow()
+    if (this.count === this.#fullAt) this.#grow()
     this.#ids[(this.#first + this.count) & (this.#ids.length - 1)] = packetId
     this.count++
   }
@@ -75,6 +77,7 @@ export class Unacknowledged {
     const mask = this.#ids.length - 1
     for (let i = 0; i < this.count; i++) larger[i] = this.#ids[(this.#first + i) & mask] as number
     this.#ids = larger
+    this.#fullAt = Math.min(larger.length, limits.receiveMaximum)
     this.#first = 0
   }
 }

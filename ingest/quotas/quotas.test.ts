@@ -163,6 +163,38 @@ describe('quotas of MQTT connections', () => {
       expect(() => readDeviceQuotas(bad, device)).toThrow(/PENSTOCK_DEVICE_QUOTAS/)
   })
 
+  test('a quota that changes holds for the open connection from its next chunk on, and for no other device', () => {
+    const clock = virtualClock(startMs)
+    const deviceOverrides = readDeviceQuotas('d1 bytes:1000000', unlimitedDevice)
+    const fixture = edgeFixture({ clock, quotas: with_({ deviceOverrides }) })
+    const [one, other] = ['d1', 'd2'].map((clientId) => {
+      const client = fixture.connect()
+      client.connection.onChunk(connectPacket(5, clientId))
+      return (count: number) => {
+        client.connection.onChunk(publishes(count, 5, clientId))
+        return client.transport.paused
+      }
+    }) as [(count: number) => boolean, (count: number) => boolean]
+    const quota = { bytesPerSecond: undefined, connectionsPerMinute: undefined }
+    expect([one(1_000), other(1_000)]).toEqual([false, false])
+    fixture.edge.quotas.override([{ deviceId: 'd2', messagesPerSecond: 100, ...quota }])
+    expect([one(1_000), other(1_000)]).toEqual([false, true])
+    turn(clock, 10_000)
+    // A change for another device forgives nothing that this one owes.
+    expect(other(150)).toBe(true)
+    fixture.edge.quotas.override([
+      { deviceId: 'd1', messagesPerSecond: 10, ...quota },
+      { deviceId: 'd2', messagesPerSecond: 100, ...quota },
+    ])
+    turn(clock, 510)
+    expect([one(20), other(10)]).toEqual([true, true])
+    turn(clock, 60_000)
+    fixture.edge.quotas.override([{ deviceId: 'd2', messagesPerSecond: 0, ...quota }])
+    expect([one(1_000), other(100_000)]).toEqual([false, false])
+    // What the setting says of the device was always its other limit.
+    expect(one(50_000)).toBe(true)
+  })
+
   test('a device that connects too often is told 0x9F, or 3; others connect', () => {
     for (const version of [4, 5] as const) {
       const quotas = with_({ device: { ...unlimitedDevice, connectionsPerMinute: 2 } })

@@ -7,8 +7,10 @@
  *   request ─▶ device and edge ─▶ waits a moment, else 429 with Retry-After
  *
  * Nothing that was taken in is dropped: buckets may owe, and the debt is waited for. Only a device's own debt ever ends its
- * connection; the edge's makes whoever sends wait. Buckets are a process's own: over several edge processes limits add up.
+ * connection; the edge's makes whoever sends wait. Quotas of single devices may change at any time: open connections follow with
+ * their next chunk, and what was owed is forgotten. Buckets are a process's own: over several edge processes limits add up.
  */
+import type { DeviceQuota as QuotaOverride } from '#control/registry.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
@@ -45,9 +47,13 @@ export class Quotas {
   readonly #connections: TokenBucket | undefined
   readonly #failures: FailureLimits
   readonly #devices = new Map<string, DeviceBuckets>()
+  #overrides: ReadonlyMap<string, DeviceQuota>
+  /** Grows whenever buckets were given up for others. */
+  version = 0
 
   constructor(options: QuotaOptions, clock: Clock, metrics: Metrics<MetricName>) {
     this.#options = options
+    this.#overrides = options.deviceOverrides
     this.#clock = clock
     this.#metrics = metrics
     this.noisiest = new Noisiest(clock)
@@ -98,7 +104,7 @@ export class Quotas {
    * @throws INGEST_CONNECTION_RATE, INGEST_RATE_EXCEEDED while the device owes too much
    */
   openMeter(deviceId: string | undefined): Meter {
-    const device = deviceId === undefined ? undefined : this.#bucketsOf(deviceId)
+    const device = deviceId === undefined ? undefined : this.bucketsOf(deviceId)
     if (device !== undefined) {
       const nowMs = this.#clock.nowMs()
       const owedMs = device.waitMs(nowMs)
@@ -131,7 +137,7 @@ export class Quotas {
    */
   requestWaitMs(deviceId: string, messages: number, bytes: number): number {
     const nowMs = this.#clock.nowMs()
-    const device = this.#bucketsOf(deviceId)
+    const device = this.bucketsOf(deviceId)
     const deviceMs = device?.waitMs(nowMs) ?? 0
     const edgeMs = Math.max(this.#messages?.waitMs(nowMs) ?? 0, this.#bytes?.waitMs(nowMs) ?? 0)
     const waitMs = Math.max(deviceMs, edgeMs)
@@ -142,6 +148,29 @@ export class Quotas {
     if (waitMs > 0) this.#shaped(deviceMs >= edgeMs ? 'device' : 'edge')
     this.noisiest.add(deviceId, messages, bytes)
     return waitMs
+  }
+
+  /**
+   * Takes the registry's quotas of single devices in place of those it gave before; what they do not name is as the settings say.
+   * Cost: one pass over them.
+   */
+  override(quotas: readonly QuotaOverride[]): void {
+    const before = this.#overrides
+    const overrides = new Map(this.#options.deviceOverrides)
+    for (const { deviceId, ...quota } of quotas) {
+      const otherwise = overrides.get(deviceId) ?? this.#options.device
+      overrides.set(deviceId, {
+        messagesPerSecond: quota.messagesPerSecond ?? otherwise.messagesPerSecond,
+        bytesPerSecond: quota.bytesPerSecond ?? otherwise.bytesPerSecond,
+        connectionsPerMinute: quota.connectionsPerMinute ?? otherwise.connectionsPerMinute,
+      })
+    }
+    this.#overrides = overrides
+    for (const deviceId of new Set([...before.keys(), ...overrides.keys()])) {
+      if (isSame(before.get(deviceId) ?? this.#options.device, this.#quotaOf(deviceId))) continue
+      this.#devices.delete(deviceId)
+      this.version++
+    }
   }
 
   /** Devices whose buckets are kept. */
@@ -156,8 +185,13 @@ export class Quotas {
     return waitMs
   }
 
-  #bucketsOf(deviceId: string): DeviceBuckets | undefined {
-    const quota = this.#options.deviceOverrides.get(deviceId) ?? this.#options.device
+  #quotaOf(deviceId: string): DeviceQuota {
+    return this.#overrides.get(deviceId) ?? this.#options.device
+  }
+
+  /** The buckets of a device as its quota is now; `undefined`: it has no limit. */
+  bucketsOf(deviceId: string): DeviceBuckets | undefined {
+    const quota = this.#quotaOf(deviceId)
     if (quota.messagesPerSecond === 0 && quota.bytesPerSecond === 0 && quota.connectionsPerMinute === 0)
       return undefined
     const known = this.#devices.get(deviceId)
@@ -201,6 +235,14 @@ export class Quotas {
 
 const forgetLookMax = 64
 
+function isSame(one: DeviceQuota, other: DeviceQuota): boolean {
+  return (
+    one.messagesPerSecond === other.messagesPerSecond &&
+    one.bytesPerSecond === other.bytesPerSecond &&
+    one.connectionsPerMinute === other.connectionsPerMinute
+  )
+}
+
 class DeviceBuckets {
   /** Connections that hold these buckets: they are not forgotten. */
   connected = 0
@@ -237,7 +279,9 @@ class DeviceBuckets {
 export class Meter {
   readonly #quotas: Quotas
   readonly #deviceId: string | undefined
-  readonly #device: DeviceBuckets | undefined
+  #device: DeviceBuckets | undefined
+  /** Of the quotas when the buckets were taken. */
+  #version: number
   #messages = 0
   #bytes = 0
 
@@ -245,10 +289,12 @@ export class Meter {
     this.#quotas = quotas
     this.#deviceId = deviceId
     this.#device = device
+    this.#version = quotas.version
   }
 
-  /** HOT: once a chunk; two additions where no limit is set. As `Quotas.charge`. */
+  /** HOT: once a chunk; two additions and a comparison where no limit is set. As `Quotas.charge`. */
   charge(messages: number, bytes: number, nowMs: number): number {
+    if (this.#version !== this.#quotas.version) this.#follow()
     this.#messages += messages
     this.#bytes += bytes
     return this.#quotas.charge(this.#device, messages, bytes, nowMs)
@@ -260,6 +306,15 @@ export class Meter {
     if (this.#deviceId !== undefined) this.#quotas.noisiest.add(this.#deviceId, this.#messages, this.#bytes)
     this.#messages = 0
     this.#bytes = 0
+  }
+
+  #follow(): void {
+    this.#version = this.#quotas.version
+    const device = this.#deviceId === undefined ? undefined : this.#quotas.bucketsOf(this.#deviceId)
+    if (device === this.#device) return
+    if (this.#device !== undefined) this.#device.connected--
+    if (device !== undefined) device.connected++
+    this.#device = device
   }
 
   close(): void {

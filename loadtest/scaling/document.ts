@@ -136,7 +136,7 @@ ${answers.map(({ title, question }) => answerText(title, model, planQuestion(que
 - **A worker writes to one ClickHouse address.** Shards beyond the first need something that spreads the inserts and answers for all of them when an open
   intent is replayed, or installations side by side, each with its share of the devices.
 - **A take-over** goes through the one supervisor of a machine, which tells every other edge process of it: messages grow with connects × edges. Edges on
-  different machines do not hear of it.
+  different machines hear of it through PostgreSQL: each edge of identities gets every connect of the fleet, some 250 in a notification.
 - **Statistics of the registry** count all rows: its time grows with the devices (benchmarks/registry.md).
 - **Partitions are fixed** when the topic is first created, and one device is always in one of them: no device is faster than its partition.
 - **One edge process** reads on one core, and an operating system's limit of open files bounds its connections.

@@ -319,6 +319,8 @@ function hintsOf(
       `a batch has only ${messagesABatch.toFixed(1)} messages, since ${edges} edges × ${partitions} partitions share them: a longer --batch-delay-ms, or fewer and larger edges and partitions, costs less`,
     )
   if (edges > question['node-cores'])
-    hints.push('edges on several machines: a take-over is told among the edges of one machine only')
+    hints.push(
+      'edges on several machines: a take-over is told among them through PostgreSQL, with required identities only',
+    )
   return hints
 }

@@ -1,0 +1,56 @@
+/** Device events from the embedded log to a warehouse that takes everything. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { settingsFromEnvironment } from '#runtime/settings.ts'
+import { batchFromMessages, envelopeBytes } from '#schemas/batch.ts'
+import { deliverEvents } from './deliver-events.ts'
+import { openRoleLog } from './open-role-log.ts'
+
+const dataDir = mkdtempSync(join(tmpdir(), 'penstock-deliver-events-'))
+const settings = settingsFromEnvironment({
+  PENSTOCK_DATA_DIR: dataDir,
+  PENSTOCK_EVENTS: 'always',
+  PENSTOCK_INSERT_DELAY_MS: '1',
+})
+const warehouse: Warehouse = {
+  insert: async () => {},
+  query: async () => [],
+  command: async () => {},
+  ping: async () => {},
+  close: async () => {},
+}
+
+afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
+
+test('device events that cannot become rows are counted as dead letters of their own', async () => {
+  const log = await openRoleLog(settings, silentLogger, 'events')
+  const append = (sequence: number, value: Uint8Array) => {
+    const times = { enqueuedAtMsFirst: 1_000, enqueuedAtMsLast: 1_000 }
+    return log.append(0, { schemaVersion: 1, edgeId: 'e', epoch: 1, sequence, messageCount: 1, ...times }, value)
+  }
+  const letters: string[] = []
+  const box = { put: async ({ reason }: { reason: string }) => void letters.push(reason) }
+  const delivery = await deliverEvents(settings, warehouse, box, silentLogger)
+  if (delivery === undefined) throw new Error('events are wanted')
+  const counted = (name: string) =>
+    delivery.samples().reduce((sum, [sample, , value]) => (sample === name ? sum + value : sum), 0)
+  // Each alert on events needs its series from the start.
+  const alerts = readFileSync(join(import.meta.dirname, '../../docs/alerts.yml'), 'utf8')
+  const alerted = new Set(alerts.match(/penstock_events_\w+_total/g))
+  expect(alerted.size).toBeGreaterThan(2)
+  for (const name of alerted) expect(delivery.samples().map(([sample]) => sample)).toContain(name)
+
+  await append(0, Buffer.from('no batch at all'))
+  const envelope = { deviceId: 'd', enqueuedAtMs: 1_000, body: Buffer.from('{}'), properties: {}, systemProperties: {} }
+  await append(1, batchFromMessages([{ bytes: envelopeBytes(envelope) }]))
+  await expect.poll(() => counted('penstock_events_rows_stored_total'), { timeout: 20_000 }).toBe(1)
+  expect(letters).toEqual(['BATCH_CORRUPT'])
+  expect(counted('penstock_events_dead_letters_total')).toBe(1)
+  expect(delivery.samples().filter(([name]) => !name.startsWith('penstock_events_'))).toEqual([])
+  await delivery.close()
+  await log.close()
+})
