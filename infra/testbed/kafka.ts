@@ -106,6 +106,8 @@ function nodeSettings(
     'log.dirs': data,
     'offsets.topic.replication.factor': replicas,
     'offsets.topic.num.partitions': '4',
+    // Positions too: confirmed by one broker alone they would wait for it if it is killed next.
+    'min.insync.replicas': String(Math.floor(Number(replicas) / 2) + 1),
     'transaction.state.log.replication.factor': replicas,
     'transaction.state.log.min.isr': '1',
     'share.coordinator.state.topic.replication.factor': replicas,

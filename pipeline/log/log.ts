@@ -60,7 +60,8 @@ export interface Assignment {
    * Records from `offset` on, in order, without gaps except those that retention made: at least one (or none after
    * `waitMs` without news), at most about `bytesMax` (always one record). Calls must ask for the offset after the last record
    * read, or an earlier one to read again.
-   * @throws LOG_POSITION_LOST if `offset` was removed by retention; the message says what is left.
+   * @throws LOG_POSITION_LOST if `offset` was removed by retention; the message says what is left. LOG_UNAVAILABLE (retry: the
+   *   assignment goes on)
    */
   read(offset: number, bytesMax: number, waitMs: number): Promise<LogRecord[]>
   /** Stores the group's position durably. Accepted only from the current generation. @throws LOG_UNAVAILABLE (retry) */

@@ -61,7 +61,7 @@ const retryDelayMs = 500
  */
 export async function runPartition(options: PartitionTaskOptions): Promise<void> {
   try {
-    const offset = options.assignment.position?.offset ?? (await options.firstOffset())
+    const offset = options.assignment.position?.offset ?? (await firstOffsetOf(options))
     await new PartitionTask(options, offset).run()
   } catch (error) {
     if (isPenstockError(error, 'LOG_GENERATION_STALE') || isPenstockError(error, 'LOG_CLOSED')) return
@@ -266,7 +266,7 @@ class PartitionTask {
   /** Retention removed what was not delivered: nothing brings it back, so it is said loudly and delivery goes on. */
   async #skipLost(cause: unknown): Promise<void> {
     const { assignment, logger, metrics } = this.#options
-    const first = await this.#options.firstOffset()
+    const first = await firstOffsetOf(this.#options)
     const lost = Math.max(0, first - this.#offset)
     logger.error('the log removed batches before they were delivered', { partition: assignment.partition, lost, cause })
     metrics.series('penstock_log_positions_lost_total').add(lost)
@@ -290,18 +290,31 @@ class PartitionTask {
 
   /** Writes the position down, again and again while the log can't be reached. */
   async #commit(intent: Intent | undefined, split?: Split): Promise<void> {
-    const { assignment, clock, ended, logger } = this.#options
     const metadata = textFromNote({ intent, split, delivered: this.#delivered.text() })
-    for (;;) {
-      try {
-        await assignment.commit({ offset: this.#offset, metadata })
-        this.#offsetCommitted = true
-        return
-      } catch (error) {
-        if (!isPenstockError(error) || error.disposition !== 'retry' || ended.aborted) throw error
-        logger.warn('position not confirmed', { partition: assignment.partition, error })
-        await sleep(clock, retryDelayMs, ended)
-      }
+    const position = { offset: this.#offset, metadata }
+    await untilLogAnswers(this.#options, 'position not confirmed', () => this.#options.assignment.commit(position))
+    this.#offsetCommitted = true
+  }
+}
+
+/** Where the partition begins, asked again and again while the log can't be reached. */
+function firstOffsetOf(options: PartitionTaskOptions): Promise<number> {
+  return untilLogAnswers(options, 'the log does not say where it begins', options.firstOffset)
+}
+
+/** @param text what is said of each failure. @throws what no retry heals; when the task has ended, anything */
+async function untilLogAnswers<T>(
+  { assignment, clock, ended, logger }: PartitionTaskOptions,
+  text: string,
+  ask: () => Promise<T>,
+): Promise<T> {
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (!isPenstockError(error) || error.disposition !== 'retry' || ended.aborted) throw error
+      logger.warn(text, { partition: assignment.partition, error })
+      await sleep(clock, retryDelayMs, ended)
     }
   }
 }

@@ -4,6 +4,7 @@ import { MemoryLog, MemoryStore } from '#pipeline/log/memory-log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import type { Sink, SinkRange } from '#schemas/sink.ts'
 import type { UndeliverableRecord } from './partition-task.ts'
@@ -103,6 +104,21 @@ describe('worker', () => {
       [0, 0],
       [1, 1],
     ])
+  })
+
+  test('a log that does not say yet where a new group begins makes the worker wait, not end', async () => {
+    const { log, sink, append } = open()
+    await append()
+    let asked = 0
+    const ranges = log.ranges.bind(log)
+    log.ranges = async () => {
+      if (asked++ < 3) throw new PenstockError('LOG_UNAVAILABLE', 'no broker leads the partition')
+      return ranges()
+    }
+    await start(log, sink)
+    await turnUntil(settled(log, 1))
+    expect(sink.ranges).toHaveLength(1)
+    expect(asked).toBeGreaterThan(3)
   })
 
   test('batches that retention removed before delivery are counted, and delivery goes on behind them', async () => {
