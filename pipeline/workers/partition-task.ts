@@ -61,7 +61,9 @@ const retryDelayMs = 500
  */
 export async function runPartition(options: PartitionTaskOptions): Promise<void> {
   try {
-    const offset = options.assignment.position?.offset ?? (await firstOffsetOf(options))
+    const { position } = options.assignment
+    const offset = position?.offset ?? (await firstOffsetOf(options))
+    if (!position && offset > 0) reportLost(options, offset, 'no position is kept')
     await new PartitionTask(options, offset).run()
   } catch (error) {
     if (isPenstockError(error, 'LOG_GENERATION_STALE') || isPenstockError(error, 'LOG_CLOSED')) return
@@ -265,11 +267,8 @@ class PartitionTask {
 
   /** Retention removed what was not delivered: nothing brings it back, so it is said loudly and delivery goes on. */
   async #skipLost(cause: unknown): Promise<void> {
-    const { assignment, logger, metrics } = this.#options
     const first = await firstOffsetOf(this.#options)
-    const lost = Math.max(0, first - this.#offset)
-    logger.error('the log removed batches before they were delivered', { partition: assignment.partition, lost, cause })
-    metrics.series('penstock_log_positions_lost_total').add(lost)
+    reportLost(this.#options, Math.max(0, first - this.#offset), cause)
     await this.#restartAt(first)
   }
 
@@ -295,6 +294,12 @@ class PartitionTask {
     await untilLogAnswers(this.#options, 'position not confirmed', () => this.#options.assignment.commit(position))
     this.#offsetCommitted = true
   }
+}
+
+/** Says of `lost` batches that no one delivers them any more. */
+function reportLost({ assignment, logger, metrics }: PartitionTaskOptions, lost: number, cause: unknown): void {
+  logger.error('the log removed batches before they were delivered', { partition: assignment.partition, lost, cause })
+  metrics.series('penstock_log_positions_lost_total').add(lost)
 }
 
 /** Where the partition begins, asked again and again while the log can't be reached. */
