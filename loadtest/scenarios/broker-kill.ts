@@ -1,5 +1,5 @@
 /** One broker of three is killed (-9) and started again; with three replicas and two in sync nothing acknowledged may be lost. */
-import { Installation } from './installation.ts'
+import { openInstallation } from './installation.ts'
 import { startBrokers } from './kafka-brokers.ts'
 import { kafkaSettings, type Scenario, type Site, type Stage } from './scenario.ts'
 
@@ -20,15 +20,12 @@ const awayReportsMax = 10
 async function prepare(stage: Stage): Promise<Site> {
   const brokers = await startBrokers(brokerCount, {})
   stage.own(() => brokers.stop())
-  const installation = await Installation.start({
-    ...stage.settings,
+  const installation = await openInstallation(stage, {
     ...kafkaSettings(brokers.addresses.join(',')),
     PENSTOCK_KAFKA_REPLICAS: String(brokerCount),
   })
-  stage.own(() => installation.stop())
   return {
-    mqttUrl: installation.mqttUrl,
-    clickhouseUrl: installation.clickhouseUrl,
+    ...installation.urls,
     inject: (load) =>
       stage.schedule(load, async () => {
         const index = stage.integer(0, brokerCount - 1)

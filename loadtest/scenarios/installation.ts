@@ -1,5 +1,6 @@
 import { PenstockError } from '#schemas/errors.ts'
 import { commandLineOf, processTreeOf } from '../process-cpu.ts'
+import type { Site, Stage } from './scenario.ts'
 import { freeLowPort, notReady, StartedProcess } from './started-process.ts'
 
 export type Role = 'edge' | 'worker' | 'warehouse'
@@ -54,6 +55,11 @@ export class Installation {
     }
   }
 
+  /** Where devices send to, and where rows are counted. */
+  get urls(): Pick<Site, 'mqttUrl' | 'clickhouseUrl'> {
+    return { mqttUrl: this.mqttUrl, clickhouseUrl: this.clickhouseUrl }
+  }
+
   get isRunning(): boolean {
     return this.#process?.isRunning === true
   }
@@ -99,15 +105,11 @@ export class Installation {
   }
 }
 
-/** One more worker beside an installation's own. */
-export async function startWorker(settings: Settings): Promise<StartedProcess> {
-  const worker = new StartedProcess('penstock worker', ['infra/penstock.ts', 'worker'], {
-    ...settings,
-    PENSTOCK_HTTP_PORT: '0',
-    PENSTOCK_LOG_LEVEL: 'info',
-  })
-  await worker.untilSaid('delivering')
-  return worker
+/** An installation of a scenario's own, which ends with its stage; `settings` come on top of the stage's. */
+export async function openInstallation(stage: Stage, settings: Settings = {}): Promise<Installation> {
+  const installation = await Installation.start({ ...stage.settings, ...settings })
+  stage.own(() => installation.stop())
+  return installation
 }
 
 /** The embedded engine as a ClickHouse server of its own. */

@@ -1,6 +1,6 @@
 /** The network to ClickHouse, and to Kafka, cut, delayed, silent, or reset in the middle of a request or response. */
 import { FaultyProxy, type ProxyBlow } from './faulty-proxy.ts'
-import { Installation, startWarehouse } from './installation.ts'
+import { openInstallation, startWarehouse } from './installation.ts'
 import { startBrokers } from './kafka-brokers.ts'
 import type { LoadView } from './load-view.ts'
 import { kafkaSettings, type Scenario, type Site, type Stage } from './scenario.ts'
@@ -44,11 +44,9 @@ async function prepareWarehouseCut(stage: Stage): Promise<Site> {
   stage.own(() => warehouse.stop())
   const proxy = await FaultyProxy.listen(await freeLowPort(), () => ({ host: '127.0.0.1', port }))
   stage.own(() => proxy.close())
-  const installation = await Installation.start({
-    ...stage.settings,
+  const installation = await openInstallation(stage, {
     PENSTOCK_CLICKHOUSE_URL: `http://127.0.0.1:${proxy.port}`,
   })
-  stage.own(() => installation.stop())
   return {
     mqttUrl: installation.mqttUrl,
     clickhouseUrl: `http://127.0.0.1:${port}`,
@@ -65,11 +63,9 @@ async function prepareKafkaCut(stage: Stage): Promise<Site> {
   const brokers = await startBrokers(1, { 'advertised.listeners': `PLAINTEXT://${advertised}` })
   stage.own(() => brokers.stop())
   brokerPort = Number(brokers.addresses[0]?.split(':')[1])
-  const installation = await Installation.start({ ...stage.settings, ...kafkaSettings(advertised) })
-  stage.own(() => installation.stop())
+  const installation = await openInstallation(stage, kafkaSettings(advertised))
   return {
-    mqttUrl: installation.mqttUrl,
-    clickhouseUrl: installation.clickhouseUrl,
+    ...installation.urls,
     // Nothing is acknowledged meanwhile, so what ends such a harm is a number of reports.
     inject: (load) => stage.schedule(load, () => harm(stage, proxy, load)),
   }

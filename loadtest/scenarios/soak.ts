@@ -2,7 +2,7 @@
 import type { LoadResult } from '../load-result.ts'
 import { anonymousBytesOf } from '../process-cpu.ts'
 import type { TimelinePoint } from '../timeline.ts'
-import { Installation } from './installation.ts'
+import { openInstallation } from './installation.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
 export const soak: Scenario = {
@@ -18,12 +18,10 @@ export const soak: Scenario = {
 const memoryReports = 4
 
 async function prepare(stage: Stage): Promise<Site> {
-  const installation = await Installation.start(stage.settings)
-  stage.own(() => installation.stop())
+  const installation = await openInstallation(stage)
   const samples: MemorySample[] = []
   return {
-    mqttUrl: installation.mqttUrl,
-    clickhouseUrl: installation.clickhouseUrl,
+    ...installation.urls,
     factsOf: (load) => factsOf(load, samples),
     inject: async (load) => {
       const beganMs = performance.now()

@@ -1,5 +1,5 @@
 /** ClickHouse is away while devices go on; then how fast what has gathered on the log is caught up with [N-7]. */
-import { Installation, startWarehouse } from './installation.ts'
+import { openInstallation, startWarehouse } from './installation.ts'
 import type { LoadView } from './load-view.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 import { freeLowPort } from './started-process.ts'
@@ -22,8 +22,7 @@ async function prepare(stage: Stage): Promise<Site> {
   let warehouse = await startWarehouse(settings)
   stage.own(() => warehouse.stop())
   const clickhouseUrl = `http://127.0.0.1:${port}`
-  const installation = await Installation.start({ ...stage.settings, PENSTOCK_CLICKHOUSE_URL: clickhouseUrl })
-  stage.own(() => installation.stop())
+  const installation = await openInstallation(stage, { PENSTOCK_CLICKHOUSE_URL: clickhouseUrl })
   const { faults, messages } = stage.options
   return {
     mqttUrl: installation.mqttUrl,
