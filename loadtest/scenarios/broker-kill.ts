@@ -9,7 +9,7 @@ export const brokerKill: Scenario = {
   name: 'kafka-broker-kill',
   summary: 'brokers of a three-broker Kafka are killed (-9) and come back, leaders among them',
   usual: { faults: 9, messages: 1_000_000, rate: 10_000, connections: 100 },
-  small: { faults: 2, messages: 20_000, rate: 2_000, connections: 20 },
+  small: { faults: 2, messages: 8_000, rate: 2_000, connections: 20 },
   log: 'own Kafka',
   prepare,
 }

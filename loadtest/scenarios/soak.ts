@@ -9,7 +9,7 @@ export const soak: Scenario = {
   name: 'soak',
   summary: 'no fault: memory and PUBACK p99 of the last quarter ÷ those of the second',
   usual: { faults: 0, messages: 24_000_000, rate: 20_000, connections: 100 },
-  small: { faults: 0, messages: 20_000, rate: 2_000, connections: 20 },
+  small: { faults: 0, messages: 12_000, rate: 2_000, connections: 20 },
   log: 'any',
   prepare,
 }
