@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePorts } from '#runtime/free-ports.ts'
 import { kafkaClassPath } from './kafka-jars.ts'
-import { accepts, freePorts, ServerProcess } from './server-process.ts'
+import { accepts, ServerProcess } from './server-process.ts'
 
 export interface KafkaForTests {
   /** `host:port` of all brokers, separated by commas. */

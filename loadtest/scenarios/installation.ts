@@ -1,7 +1,8 @@
+import { freePorts } from '#runtime/free-ports.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { commandLineOf, processTreeOf } from '../process-cpu.ts'
 import type { Site, Stage } from './scenario.ts'
-import { freeLowPort, notReady, StartedProcess } from './started-process.ts'
+import { notReady, StartedProcess } from './started-process.ts'
 
 export type Role = 'edge' | 'worker' | 'warehouse'
 
@@ -27,10 +28,11 @@ export class Installation {
 
   /** Chooses ports and starts. @throws LOADTEST_TARGET_UNREACHABLE */
   static async start(settings: Settings): Promise<Installation> {
+    const [mqtt, http, clickhouse] = await freePorts(3)
     const ports = {
-      PENSTOCK_MQTT_PORT: String(await freeLowPort()),
-      PENSTOCK_HTTP_PORT: String(await freeLowPort()),
-      PENSTOCK_CLICKHOUSE_PORT: String(await freeLowPort()),
+      PENSTOCK_MQTT_PORT: String(mqtt),
+      PENSTOCK_HTTP_PORT: String(http),
+      PENSTOCK_CLICKHOUSE_PORT: String(clickhouse),
     }
     const installation = new Installation({ ...ports, ...settings })
     await installation.start()
