@@ -524,7 +524,7 @@ describe('the control role on the embedded store', () => {
     await expect(renewal).rejects.toMatchObject({ code: 'REGISTRY_ARGUMENT_INVALID' })
   })
 
-  test('an edge process is told within a second of whom to cut off, also across a restart of the control role', async () => {
+  test('an edge process is told within a second of whom to cut off, also across a restart of the control role [G-6]', async () => {
     const directory = await openDirectory({ dataDir, postgresUrl: undefined, logger: silentLogger })
     const authenticator = new Authenticator({
       directory,

@@ -2,21 +2,26 @@ import { PenstockError } from '#schemas/errors.ts'
 import { ownerPolicyName } from './auth/policies.ts'
 import { createSasToken } from './auth/sas-token.ts'
 
-/** What every command needs that works over the REST API of the running installation. */
-export interface CommandOptions {
+/** How the owner reaches the control plane. */
+export interface RestAccess {
   /** Of the control plane, e.g. `http://127.0.0.1:8080`. */
   readonly url: string
   /** The hub's name, for tokens and connection strings. */
   readonly hostName: string
+  /** Base64 key of the policy `iothubowner`. */
   readonly ownerKey: string
+}
+
+/** What every command needs that works over the REST API of the running installation. */
+export interface CommandOptions extends RestAccess {
   readonly write: (line: string) => void
 }
 
 /** Calls the control plane as its owner. */
 export class RestClient {
-  readonly #options: CommandOptions
+  readonly #options: RestAccess
 
-  constructor(options: CommandOptions) {
+  constructor(options: RestAccess) {
     this.#options = options
   }
 
@@ -31,7 +36,7 @@ export class RestClient {
     })
     let response: Response
     try {
-      response = await fetch(`${url}${path}`, {
+      response = await fetch(new URL(path, url), {
         method,
         headers: { ...headers, Authorization: authorization, 'Content-Type': 'application/json; charset=utf-8' },
         body: body && JSON.stringify(body),
@@ -56,5 +61,5 @@ function messageOf(body: string, status: number): string {
   } catch {
     // Something else than the control plane answered.
   }
-  return `the control plane answered ${status}`
+  return `the control plane answered ${status}: ${body.slice(0, 300)}`
 }

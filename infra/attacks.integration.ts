@@ -1,175 +1,44 @@
 /** What a hostile network may try against everything as a user runs it (docs/SECURITY.md): identities required, TLS beside plain. */
-import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect as connectTcp, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
-import mqtt, { type MqttClient } from 'mqtt'
-import { generate, type Packet, parser as packetParser } from 'mqtt-packet'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { makeCertificate } from '#control/auth/certificate-maker.ts'
+import { generate } from 'mqtt-packet'
+import { describe, expect, test } from 'vitest'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { limits } from '#schemas/limits.ts'
-import { type RunningPenstock, startPenstock } from './testbed/penstock.ts'
+import {
+  ask,
+  clickhousePassword,
+  connectDevice,
+  connectionsMax,
+  connectPacket,
+  deviceFailures,
+  deviceKey,
+  deviceToken,
+  exchange,
+  firstPacket,
+  guardedPenstock,
+  guessedKey,
+  host,
+  hostileId,
+  httpPort,
+  httpsPort,
+  kept,
+  mqttPort,
+  mqttsPort,
+  ownerKey,
+  ownerToken,
+  penstock,
+  register,
+  rows,
+  secondKey,
+  send,
+  tokens,
+  told,
+  until,
+  untilMetrics,
+} from './guarded-penstock-fixture.ts'
 
-const secret = () => randomBytes(32).toString('base64')
-const ownerKey = secret()
-const deviceKey = secret()
-const secondKey = secret()
-const guessedKey = secret()
-const clickhousePassword = `clickhouse-${randomBytes(12).toString('hex')}`
-/** Whatever was told to a client, to be searched for secrets at the end. */
-const told: string[] = []
-/** Tokens that were sent. */
-const tokens: string[] = []
-
-const connectionsMax = 100
-const deviceFailures = 10
-let dataDir = ''
-let penstock: RunningPenstock
-let host = '127.0.0.1'
-let mqttPort = 0
-let mqttsPort = 0
-let httpPort = 0
-let httpsPort = 0
-
-beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'penstock-attacks-'))
-  const nowMs = Date.now()
-  const server = makeCertificate({
-    commonName: 'localhost',
-    hosts: ['localhost', '127.0.0.1'],
-    notBeforeMs: nowMs - 60_000,
-    notAfterMs: nowMs + 86_400_000,
-    use: 'server',
-  })
-  writeFileSync(join(dataDir, 'server.pem'), server.certificatePem)
-  writeFileSync(join(dataDir, 'server.key'), server.privateKeyPem, { mode: 0o600 })
-  penstock = await startPenstock(dataDir, {
-    PENSTOCK_IDENTITIES: 'required',
-    PENSTOCK_OWNER_KEY: ownerKey,
-    PENSTOCK_CLICKHOUSE_PASSWORD: clickhousePassword,
-    PENSTOCK_TLS_CERT: join(dataDir, 'server.pem'),
-    PENSTOCK_TLS_KEY: join(dataDir, 'server.key'),
-    PENSTOCK_MQTTS_PORT: '0',
-    PENSTOCK_HTTPS_PORT: '0',
-    PENSTOCK_EDGE_CONNECTIONS_MAX: String(connectionsMax),
-    PENSTOCK_DEVICE_FAILURES_PER_MINUTE: String(deviceFailures),
-    PENSTOCK_DEVICE_QUOTAS: 'throttled messages:10',
-    PENSTOCK_LOG_LEVEL: 'debug',
-  })
-  host = new URL(penstock.httpUrl).hostname
-  const portOf = (scheme: string): number =>
-    Number(new RegExp(`${scheme}://[^:\\s]+:(\\d+)`).exec(penstock.output())?.[1])
-  mqttPort = portOf('mqtt')
-  mqttsPort = portOf('mqtts')
-  httpPort = Number(new URL(penstock.httpUrl).port)
-  httpsPort = portOf('https')
-  for (const deviceId of ['honest', 'victim', 'noisy', 'throttled', hostileId]) await register(deviceId)
-})
-
-afterAll(async () => {
-  await penstock?.stop()
-  rmSync(dataDir, { recursive: true, force: true })
-})
-
-/** Allowed by the registry, and as near to SQL as an id may come. */
-const hostileId = "x'or(1=1)"
-
-function ownerToken(): string {
-  const content = { scope: 'localhost', key: ownerKey, policyName: 'iothubowner', expiresAtMs: Date.now() + 600_000 }
-  return kept(createSasToken(content))
-}
-
-function deviceToken(deviceId: string, key = deviceKey): string {
-  return kept(createSasToken({ scope: `localhost/devices/${deviceId}`, key, expiresAtMs: Date.now() + 600_000 }))
-}
-
-function kept(token: string): string {
-  tokens.push(token)
-  return token
-}
-
-async function ask(path: string, init: RequestInit = {}): Promise<{ status: number; text: string; headers: Headers }> {
-  const response = await fetch(`${penstock.httpUrl}${path}`, init)
-  const text = await response.text()
-  told.push(text, JSON.stringify([...response.headers]))
-  return { status: response.status, text, headers: response.headers }
-}
-
-async function register(deviceId: string, status = 'enabled'): Promise<void> {
-  const authentication = { type: 'sas', symmetricKey: { primaryKey: deviceKey, secondaryKey: secondKey } }
-  const response = await fetch(`${penstock.httpUrl}/devices/${encodeURIComponent(deviceId)}`, {
-    method: 'PUT',
-    headers: { Authorization: ownerToken(), 'Content-Type': 'application/json' },
-    body: JSON.stringify({ deviceId, status, authentication }),
-  })
-  expect(response.status, await response.text()).toBe(200)
-}
-
-function send(deviceId: string, body: string, headers: Record<string, string> = {}): ReturnType<typeof ask> {
-  return ask(`/devices/${encodeURIComponent(deviceId)}/messages/events?api-version=2020-03-13`, {
-    method: 'POST',
-    headers: { Authorization: deviceToken(deviceId), ...headers },
-    body,
-  })
-}
-
-async function rows(statement: string): Promise<string> {
-  const headers = { 'X-ClickHouse-User': 'default', 'X-ClickHouse-Key': clickhousePassword }
-  const response = await fetch(penstock.clickhouseUrl, { method: 'POST', headers, body: statement })
-  return (await response.text()).trim()
-}
-
-/** Polls until the statement answers as expected; the test's own time-out bounds it. */
-async function until(statement: string, expected: string): Promise<void> {
-  while ((await rows(statement)) !== expected) await new Promise((resolve) => setTimeout(resolve, 50))
-}
-
-/** Polls until the metrics say so: processes report theirs once a second. */
-async function untilMetrics(expected: RegExp): Promise<void> {
-  while (!expected.test((await ask('/metrics')).text)) await new Promise((resolve) => setTimeout(resolve, 50))
-}
-
-function connectDevice(deviceId: string, password = deviceKey): Promise<MqttClient> {
-  return mqtt.connectAsync(penstock.mqttUrl, {
-    clientId: deviceId,
-    username: deviceId,
-    password,
-    protocolVersion: 5,
-    reconnectPeriod: 0,
-  })
-}
-
-/** Everything one raw connection is answered, once the other side has closed it. */
-function exchange(port: number, bytes: Buffer | string, socket: Socket = connectTcp(port, host)): Promise<Buffer> {
-  return new Promise((resolve) => {
-    const parts: Buffer[] = []
-    socket.write(bytes)
-    socket.on('data', (part) => parts.push(part))
-    socket.on('error', () => {})
-    socket.on('close', () => {
-      told.push(Buffer.concat(parts).toString('latin1'))
-      resolve(Buffer.concat(parts))
-    })
-  })
-}
-
-function connectPacket(clientId: string, password: string): Buffer {
-  const client = { clientId, username: clientId, password: Buffer.from(password) }
-  return generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clean: true, keepalive: 60, ...client })
-}
-
-function firstPacket(bytes: Buffer): (Packet & { reasonCode?: number }) | undefined {
-  let first: Packet | undefined
-  const parser = packetParser({ protocolVersion: 5 })
-  parser.on('packet', (packet: Packet) => {
-    first ??= packet
-  })
-  parser.parse(bytes)
-  return first
-}
+guardedPenstock()
 
 describe('slow and silent', () => {
   test('slow-loris: whoever says nothing, or half a thing, is closed on every port of the edge; others go on', {
@@ -373,73 +242,6 @@ describe('guessing', () => {
       expect([answer.status, answer.headers.get('iothub-errorcode')]).toEqual([status, name])
     }
   })
-})
-
-describe('quotas and events', () => {
-  test('over its quota a device is slowed and then told so: HTTP 429 with the time to come back', async () => {
-    const lines = Array.from({ length: 60 }, (_, index) => String(index)).join('\n')
-    const headers = { 'Content-Type': 'application/x-ndjson' }
-    expect((await send('throttled', lines, headers)).status).toBe(204)
-    const second = await send('throttled', lines, headers)
-    expect(second.status).toBe(429)
-    expect(Number(second.headers.get('retry-after'))).toBeGreaterThan(1)
-    await until("SELECT count() FROM penstock.telemetry WHERE device_id = 'throttled'", '60')
-  })
-
-  test('a quota set at the registry holds without a restart, and wins over that of the settings', async () => {
-    const body = JSON.stringify({ messagesPerSecond: 0 })
-    const headers = { Authorization: ownerToken(), 'Content-Type': 'application/json' }
-    const put = await fetch(`${penstock.httpUrl}/api/quotas/throttled`, { method: 'PUT', headers, body })
-    expect(put.status).toBe(200)
-    const lines = Array.from({ length: 100 }, () => 'x').join('\n')
-    const sent = async () => (await send('throttled', lines, { 'Content-Type': 'application/x-ndjson' })).status
-    await expect.poll(sent, { timeout: 10_000 }).toBe(204)
-    expect([await sent(), await sent()]).toEqual([204, 204])
-  })
-
-  test('who was created, connected, ended and was deleted becomes rows, each once and in order', {
-    timeout: 60_000,
-  }, async () => {
-    const deviceId = 'eventful'
-    await register(deviceId)
-    const first = await connectDevice(deviceId)
-    const second = await connectDevice(deviceId) // takes over
-    await second.endAsync()
-    first.end(true)
-    // The edge's events come from another process than the registry's: deleted only once the end was told.
-    const told = `SELECT count() FROM penstock.device_events WHERE device_id = '${deviceId}'`
-    await until(told, '5')
-    const headers = { Authorization: ownerToken(), 'If-Match': '*' }
-    expect((await fetch(`${penstock.httpUrl}/devices/${deviceId}`, { method: 'DELETE', headers })).status).toBe(204)
-    await until(told, '6')
-    const query = `SELECT event, reason FROM penstock.device_events WHERE device_id = '${deviceId}' ORDER BY sequence FORMAT TSV`
-    expect((await rows(query)).split('\n').map((line) => line.trimEnd())).toEqual([
-      'created',
-      'connected',
-      'disconnected\tINGEST_TAKE_OVER',
-      'connected',
-      'disconnected\tCLOSED_BY_CLIENT',
-      'deleted',
-    ])
-  })
-})
-
-test('devices of an edge that was killed become rows of their end, each once; those of one that ended in order do not', {
-  timeout: 60_000,
-}, async () => {
-  const deviceId = 'bereft'
-  await register(deviceId)
-  const client = await connectDevice(deviceId)
-  client.on('error', () => {})
-  const ended = await connectDevice('honest')
-  await ended.endAsync()
-  const events = `SELECT count() FROM penstock.device_events WHERE device_id = '${deviceId}'`
-  await until(events, '2')
-  for (const pid of penstock.pidsOf('edge')) process.kill(pid, 'SIGKILL')
-  await until(events, '3')
-  const lost = "SELECT device_id, event FROM penstock.device_events WHERE reason = 'EDGE_LOST' FORMAT TSV"
-  expect(await rows(lost)).toBe(`${deviceId}\tdisconnected`)
-  client.end(true)
 })
 
 describe('secrets', () => {

@@ -9,10 +9,11 @@
  *   {"seq":1000000042,"at":1700000000000 │ ,"temperature": 21.4, "door": "open", "id": "m-03ad"␠␠}
  *                                          ▲ one of a process's variants, chosen by sequence number and the device's seed
  */
+
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { bodyHeadBytes, valueOfMessage } from './frames.ts'
-import { seededRandom } from './seeded-random.ts'
 
 /** Beyond it values hardly look more random, and the caches of a CPU hold them no more. */
 const variantsMax = 1024
@@ -91,7 +92,7 @@ export function templateFaults(text: string): string[] {
   if (faults.length > 0) return faults
   const bytes = bodyHeadBytes + tailBytesOf(parts)
   if (bytes > limits.bodyBytesMax) return [`bodies of ${bytes} bytes: allowed are ${limits.bodyBytesMax}`]
-  const random = seededRandom(0)
+  const random = seededRandom(0).next
   const sample = parts.map((part) => part.render(random)).join('')
   let found: unknown
   try {
@@ -113,7 +114,7 @@ export class BodyVariants {
   /** @throws LOADTEST_OPTIONS_INVALID as `templateFaults` says */
   constructor(template: string, seed: number) {
     const parts = checkedParts(template)
-    const random = seededRandom(seed)
+    const random = seededRandom(seed).next
     this.bytes = tailBytesOf(parts)
     this.#count = Math.max(1, Math.min(variantsMax, Math.floor(variantBytesTotalMax / this.bytes)))
     this.#all = Buffer.alloc(this.#count * this.bytes, ' ')

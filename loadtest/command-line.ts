@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parseArgs } from 'node:util'
+import type { RestAccess } from '#control/rest-client.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { AgentAddress } from './agents/agent-socket.ts'
@@ -9,7 +10,7 @@ import { templateBody } from './body-template.ts'
 import { bodyBytesMin, sequencesMax } from './frames.ts'
 import { packetIds } from './ledger.ts'
 import { connectRateMax, faultsOf, type LoadOptions, loadDefaults, processesMax, valueOrFault } from './options.ts'
-import { ownerKeyOf, type RegistryAccess } from './register-devices.ts'
+import { ownerKeyOf } from './register-devices.ts'
 import { type Threshold, thresholdsOf } from './slo.ts'
 import { isLocal } from './target-processes.ts'
 import { shapeHelp, shapeNames, workloadsOfShape } from './workload/shapes.ts'
@@ -91,7 +92,7 @@ export interface CommandLine {
   readonly workloads: readonly LoadOptions[]
   readonly isSearch: boolean
   /** Where devices are registered first; undefined: they are not. */
-  readonly registry: RegistryAccess | undefined
+  readonly registry: RestAccess | undefined
   readonly jsonFile: string | undefined
   /** Undefined: no report. */
   readonly reportFile: string | undefined
@@ -188,7 +189,7 @@ export function commandLineOf(args: readonly string[], nowMs: number): CommandLi
     options,
     workloads,
     isSearch,
-    registry: ownerKey === undefined ? undefined : { url: registryUrl, ownerKey, hubName: options.hubName },
+    registry: ownerKey === undefined ? undefined : { url: registryUrl, ownerKey, hostName: options.hubName },
     jsonFile: text('json'),
     reportFile: orNone(text('report') ?? `./data/loadtest/${options.run}.html`),
     compareFile: text('compare'),

@@ -6,6 +6,7 @@
  * connections held.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { BodyVariants } from './body-template.ts'
 import { type ConnectionCounters, type ConnectionShared, DeviceConnection, nowUs } from './device-connection.ts'
@@ -15,7 +16,6 @@ import { LatencyHistogram, type LatencySnapshot } from './latency.ts'
 import type { DeviceLedger } from './ledger.ts'
 import { type LoadOptions, segmentsOf } from './options.ts'
 import { RateSchedule, TurnOrder, zipfWeights } from './schedule.ts'
-import { seededRandom } from './seeded-random.ts'
 
 /** Sums of a process while it runs. */
 export interface GeneratorProgress {
@@ -329,7 +329,7 @@ export class Generator {
       intendedAtUs: schedule
         ? (index, sequence) => this.#startUs + schedule.secondsOf(this.#numberOf(index, sequence)) * 1e6
         : undefined,
-      random: seededRandom(seed + this.#slice.first),
+      random: seededRandom(seed + this.#slice.first).next,
       counters: this.#counters,
       takeBuffer: () => this.#buffers.pop() ?? Buffer.allocUnsafeSlow(bufferBytes),
       giveBuffer: (buffer) => this.#buffers.push(buffer),

@@ -1,19 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { ownerPolicyName, readOwnerKey } from '#control/auth/policies.ts'
-import { createSasToken } from '#control/auth/sas-token.ts'
+import { readOwnerKey } from '#control/auth/policies.ts'
+import { type RestAccess, RestClient } from '#control/rest-client.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { deviceKeyOf } from './device-identities.ts'
 import { deviceIdOf, type LoadOptions } from './options.ts'
-
-export interface RegistryAccess {
-  /** Address of the registry's REST API. */
-  readonly url: string
-  /** Base64 key of the policy iothubowner. */
-  readonly ownerKey: string
-  /** Name of the hub in the token's scope. */
-  readonly hubName: string
-}
 
 export interface RegisteredDevices {
   /** Makes each device's key: `LoadOptions.deviceKeySecret`. */
@@ -31,7 +22,7 @@ const requestsMax = 4
  */
 export async function registerDevices(
   workloads: readonly LoadOptions[],
-  access: RegistryAccess,
+  access: RestAccess,
 ): Promise<RegisteredDevices> {
   const secret = randomBytes(32).toString('base64')
   const ids = workloads.flatMap(({ run, firstDevice, connections }) =>
@@ -60,31 +51,12 @@ export function ownerKeyOf(given: string | undefined, dataDir: string | undefine
   return key
 }
 
-async function inBulk(ids: readonly string[], access: RegistryAccess, itemOf: (id: string) => object): Promise<void> {
+async function inBulk(ids: readonly string[], access: RestAccess, itemOf: (id: string) => object): Promise<void> {
+  const client = new RestClient(access)
   const waiting = [...ids]
   const work = async () => {
-    while (waiting.length > 0) await bulk(waiting.splice(0, limits.bulkOperationsMax).map(itemOf), access)
+    while (waiting.length > 0)
+      await client.json('POST', '/devices', waiting.splice(0, limits.bulkOperationsMax).map(itemOf))
   }
   await Promise.all(Array.from({ length: requestsMax }, work))
-}
-
-async function bulk(items: readonly object[], { url, ownerKey, hubName }: RegistryAccess): Promise<void> {
-  const authorization = createSasToken({
-    scope: hubName,
-    key: ownerKey,
-    policyName: ownerPolicyName,
-    expiresAtMs: Date.now() + 300_000,
-  })
-  let response: Response
-  try {
-    response = await fetch(new URL('/devices', url), {
-      method: 'POST',
-      headers: { Authorization: authorization, 'Content-Type': 'application/json; charset=utf-8' },
-      body: JSON.stringify(items),
-    })
-  } catch (cause) {
-    throw new PenstockError('CONTROL_UNREACHABLE', `nothing answers at ${url}`, { cause })
-  }
-  const text = await response.text()
-  if (!response.ok) throw new PenstockError('CONTROL_REFUSED', `registering devices: ${text.slice(0, 300)}`)
 }

@@ -68,7 +68,7 @@ describe('every transport', () => {
         sourceAddresses: ['127.0.0.1', '127.0.0.2'],
       }
       const ownerKey = ownerKeyOf(undefined, join(folder, 'data')) ?? ''
-      const registered = await registerDevices([options], { url: penstock.httpUrl, ownerKey, hubName: 'localhost' })
+      const registered = await registerDevices([options], { url: penstock.httpUrl, ownerKey, hostName: 'localhost' })
       const result = await runWorkloads([{ ...options, deviceKeySecret: registered.secret }], {
         observe: { metricsUrl: `${penstock.httpUrl}/metrics` },
       })
@@ -100,7 +100,7 @@ describe('every transport', () => {
       }
       const workloads = workloadsOfShape('slow', options)
       const ownerKey = ownerKeyOf(undefined, join(folder, 'data')) ?? ''
-      const registered = await registerDevices(workloads, { url: penstock.httpUrl, ownerKey, hubName: 'localhost' })
+      const registered = await registerDevices(workloads, { url: penstock.httpUrl, ownerKey, hostName: 'localhost' })
       const result = await runWorkloads(workloads.map((each) => ({ ...each, deviceKeySecret: registered.secret })))
       await registered.remove()
       expect(result.reconciliation).toMatchObject({ lost: 0, repeated: 0, outOfOrder: 0, resent: 0, isClean: true })
@@ -127,7 +127,7 @@ describe('every transport', () => {
       return { ...line, url: `${scheme}://${addresses.get(scheme)}`, workload: scheme, firstDevice: index * 3 }
     })
     const ownerKey = ownerKeyOf(undefined, join(folder, 'data')) ?? ''
-    const registered = await registerDevices(workloads, { url: penstock.httpUrl, ownerKey, hubName: 'localhost' })
+    const registered = await registerDevices(workloads, { url: penstock.httpUrl, ownerKey, hostName: 'localhost' })
     const result = await runWorkloads(workloads.map((each) => ({ ...each, deviceKeySecret: registered.secret })))
     await registered.remove()
     expect(result.reconciliation).toMatchObject({ lost: 0, repeated: 0, outOfOrder: 0, isClean: true })

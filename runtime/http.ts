@@ -17,8 +17,8 @@ import {
   us_listen_socket_close,
   us_socket_local_port,
 } from 'uWebSockets.js'
-import { type AddressInfo, createServer } from 'node:net'
 import { PenstockError } from '#schemas/errors.ts'
+import { freePort } from './free-ports.ts'
 import { answer, type HttpAnswer, readBody, textAnswer } from './http-answer.ts'
 import type { HttpPeer, HttpPeers } from './http-peers.ts'
 import { type HttpRequest, parameterCountOf, requestOf } from './http-request.ts'
@@ -169,17 +169,6 @@ function listening(app: TemplatedApp, socket: us_listen_socket, open: OpenReques
       return closing
     },
   }
-}
-
-function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, host, () => {
-      const { port } = probe.address() as AddressInfo
-      probe.close(() => resolve(port))
-    })
-  })
 }
 
 function listen(app: TemplatedApp, options: HttpServerOptions): Promise<us_listen_socket> {

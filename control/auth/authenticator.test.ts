@@ -192,7 +192,7 @@ describe('who may connect [G-6]', () => {
     expect(plain).toMatchObject({ admitted: true, deviceId: 'd', moduleId: undefined, expiresAtMs: undefined })
   })
 
-  test('a disabled device is refused, its modules too, and only who holds its key learns why', async () => {
+  test('a disabled device is refused, its modules too, and only who holds its key learns why [G-6]', async () => {
     const { authenticator, directory } = setUp()
     directory.change(device('d', { status: 'disabled', modules: { m: credentials() } }))
     expect(await outcome(authenticator.authenticate(connect({})))).toBe('AUTH_IDENTITY_DISABLED')

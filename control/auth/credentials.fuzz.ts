@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { randomFrom } from '#runtime/seeded-random.ts'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { generatedKeys } from '../identity.ts'
 import { parseQuery } from '../query/parse-query.ts'
@@ -61,7 +61,7 @@ const pieces = [
 ] as const
 
 describe(`what the network sends as credentials or queries, seed ${seed}`, () => {
-  const random = randomFrom(seed)
+  const random = seededRandom(seed).below
 
   const piece = () => pieces[random(pieces.length)] ?? ''
   const joined = () => Array.from({ length: random(12) }, piece).join('')

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { findExecutable, subFolders } from '#infra/testbed/executables.ts'
-import { freePorts } from '#infra/testbed/server-process.ts'
+import { freePort } from '#runtime/free-ports.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { openPostgresDatabase } from './postgres-database.ts'
 
@@ -40,7 +40,7 @@ export async function startPostgres(): Promise<PostgresForTests> {
     ['-D', data, '-U', 'penstock', '--auth=trust', '--no-sync', '--encoding=UTF8', '--locale=C.UTF-8'],
     options,
   )
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const args = ['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=']
   const url = `postgres://penstock@127.0.0.1:${port}/postgres`
   let stop = async () => {}

@@ -19,14 +19,33 @@ const paths = [...argument.matchAll(/`((?:schemas|runtime|pipeline|ingest|infra|
   ([, path = '']) => path,
 )
 
+const guarantees = [...new Set([...argument.matchAll(/^\| (G-\d+) \|/gm)].map(([, name = '']) => name))]
+
+/** True if `[name]` stands among the tags that end a test's name. */
+function carries(after: string, name: string): boolean {
+  return /^(?: \[G-\d+\])*/.exec(after)?.[0].includes(`[${name}]`) ?? false
+}
+
 describe('the guarantees cite what exists', () => {
   test('tests and files are cited at all', () => {
     expect(quotes.length).toBeGreaterThan(15)
     expect(paths.length).toBeGreaterThan(4)
+    expect(guarantees).toEqual(['G-1', 'G-2', 'G-3', 'G-4', 'G-5', 'G-6'])
   })
 
   test.each(quotes.filter((text) => text !== 'quotation marks'))('test: %s', (text) => {
     expect(testTexts.some((content) => content.includes(text))).toBe(true)
+  })
+
+  test.each(guarantees)('%s is proven by tests that carry it in their names', (name) => {
+    const [, row = ''] = new RegExp(`^\\| ${name} \\| (“.*) \\|$`, 'm').exec(argument) ?? []
+    const cited = [...row.matchAll(/“([^”]+)”/g)].map(([, text = '']) => text)
+    expect(cited.length).toBeGreaterThan(1)
+    for (const text of cited)
+      expect(
+        testTexts.some((content) => content.split(text).some((after, part) => part > 0 && carries(after, name))),
+        text,
+      ).toBe(true)
   })
 
   test.each(paths)('file: %s', (path) => {

@@ -44,10 +44,11 @@ export async function deliverEvents(
   const log = await openRoleLog(settings, logger, 'events')
   const tables = { replicated: settings.clickhouseReplicated === 'yes', ttlDays: 0 }
   const metrics = new Metrics<MetricName>(metricsTable)
+  // Members of one Kafka group read the same topics, so events have a group of their own.
+  const group = `${workerGroup(settings)}-events`
   const worker = await startWorker({
     log,
-    // Members of one Kafka group read the same topics, so events have a group of their own.
-    group: `${workerGroup(settings)}-events`,
+    group,
     sink: await openClickHouseSink({ warehouse, tables, tablesReady: true, table: 'device_events', logger }),
     deadLetters,
     logger,
@@ -59,6 +60,7 @@ export async function deliverEvents(
     settings.kafkaBrokers === undefined
       ? keepRetention({
           log,
+          group,
           ageMsMax: settings.logRetentionHours * 3_600_000,
           partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
           logger,

@@ -43,6 +43,7 @@ async function lookOnce(log: Log, metrics: Metrics<MetricName>, nowMs: number): 
   }
   await keepRetention({
     log,
+    group: 'workers',
     ageMsMax: 3_600_000,
     partitionBytesMax: 100_000,
     logger,
@@ -57,11 +58,13 @@ test('while nothing is delivered retention removes nothing, says so as an error 
   const log = await open('protected')
   const metrics = new Metrics<MetricName>(metricsTable)
   const nowMs = 10 * 3_600_000
-  // A worker's group that has delivered nothing: its warehouse is away.
-  const assigned = new Promise<Assignment>((resolve) => void log.join('workers', resolve))
-  const { commit } = await assigned
   for (let index = 0; index < 10; index++)
     await log.append(0, stamp(index, index < 5 ? 0 : nowMs), Buffer.alloc(50_000))
+  // The warehouse is away: first since ever, so that the worker's group has not joined yet, then with a group that delivers nothing.
+  expect(await lookOnce(log, metrics, nowMs)).toEqual([expect.stringContaining('batches are not delivered')])
+  expect(await log.ranges()).toEqual([{ first: 0, next: 10 }])
+  const assigned = new Promise<Assignment>((resolve) => void log.join('workers', resolve))
+  const { commit } = await assigned
   expect(await lookOnce(log, metrics, nowMs)).toEqual([expect.stringContaining('batches are not delivered')])
   expect(await log.ranges()).toEqual([{ first: 0, next: 10 }])
   expect(metrics.series('penstock_log_undelivered_over_limit_bytes').value).toBe(400_000)
@@ -137,7 +140,7 @@ test('a log at its size limit makes the edge pause its sockets within its bound;
       sequences.push(...records.map((record) => record.stamp.sequence))
       offset = sequences.length
       await commit({ offset, metadata: '' })
-      await log.retain({ nowMs: 0, ageMsMax: 0, partitionBytesMax: 0, force: false })
+      await log.retain({ nowMs: 0, ageMsMax: 0, partitionBytesMax: 0, neededBy: ['workers'], force: false })
     }
   }
   // The warehouse is back: delivery makes room, and what the edge held back goes through by itself.

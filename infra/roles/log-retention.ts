@@ -8,6 +8,8 @@ const retentionDelayMs = 60_000
 
 export interface LogRetentionOptions {
   readonly log: Log
+  /** Delivers from the log; it may not have joined yet, where the warehouse was away since the first start. */
+  readonly group: string
   readonly ageMsMax: number
   readonly partitionBytesMax: number
   readonly logger: Logger
@@ -27,7 +29,13 @@ export async function keepRetention(options: LogRetentionOptions): Promise<void>
   const overLimit = metrics.series('penstock_log_undelivered_over_limit_bytes')
   while (!stopping.aborted) {
     try {
-      const policy = { nowMs: clock.nowMs(), ageMsMax: options.ageMsMax, partitionBytesMax, force: false }
+      const policy = {
+        nowMs: clock.nowMs(),
+        ageMsMax: options.ageMsMax,
+        partitionBytesMax,
+        neededBy: [options.group],
+        force: false,
+      }
       const { removedRecords, keptBytes, overLimitBytes } = await log.retain(policy)
       kept.set(keptBytes)
       overLimit.set(overLimitBytes)

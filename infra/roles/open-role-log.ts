@@ -37,10 +37,14 @@ export async function openRoleLog(
         kind: 'kafka',
         brokers: settings.kafkaBrokers.split(',').map((broker) => broker.trim()),
         replicas: settings.kafkaReplicas,
-        retention: {
-          ageMsMax: settings.logRetentionHours * 3_600_000,
-          partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
-        },
+        // A dead letter waits for an operator, as it does on the embedded log.
+        retention:
+          topic === 'dead-letters'
+            ? 'none'
+            : {
+                ageMsMax: settings.logRetentionHours * 3_600_000,
+                partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
+              },
         ...options,
       })
 }

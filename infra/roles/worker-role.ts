@@ -52,6 +52,7 @@ export async function runWorker(settings: Settings): Promise<void> {
   if (settings.kafkaBrokers === undefined)
     void keepRetention({
       log,
+      group: workerGroup(settings),
       ageMsMax: settings.logRetentionHours * 3_600_000,
       partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
       logger,

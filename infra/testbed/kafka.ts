@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePorts } from '#runtime/free-ports.ts'
 import { kafkaClassPath } from './kafka-jars.ts'
-import { accepts, freePorts, ServerProcess } from './server-process.ts'
+import { accepts, ServerProcess } from './server-process.ts'
 
 export interface KafkaForTests {
   /** `host:port` of all brokers, separated by commas. */
@@ -106,6 +107,8 @@ function nodeSettings(
     'log.dirs': data,
     'offsets.topic.replication.factor': replicas,
     'offsets.topic.num.partitions': '4',
+    // Positions too: confirmed by one broker alone they would wait for it if it is killed next.
+    'min.insync.replicas': String(Math.floor(Number(replicas) / 2) + 1),
     'transaction.state.log.replication.factor': replicas,
     'transaction.state.log.min.isr': '1',
     'share.coordinator.state.topic.replication.factor': replicas,

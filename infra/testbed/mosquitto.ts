@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '#runtime/free-ports.ts'
 import { findExecutable } from './executables.ts'
-import { accepts, freePorts, ServerProcess } from './server-process.ts'
+import { accepts, ServerProcess } from './server-process.ts'
 
 /** Debian installs the broker where only root looks. */
 const brokerFolders = ['/usr/sbin', '/usr/local/sbin']
@@ -31,7 +32,7 @@ export async function startMosquitto(settings: readonly string[] = []): Promise<
   const command = findMosquitto('mosquitto')
   if (command === undefined) throw new Error('no mosquitto on this machine')
   const folder = mkdtempSync(join(tmpdir(), 'penstock-mosquitto-'))
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const file = join(folder, 'mosquitto.conf')
   const lines = [
     `listener ${port} 127.0.0.1`,

@@ -3,8 +3,9 @@ import { chownSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePort } from '#runtime/free-ports.ts'
 import { findExecutable, subFolders } from './executables.ts'
-import { freePorts, ServerProcess } from './server-process.ts'
+import { ServerProcess } from './server-process.ts'
 
 export interface PostgresForTests {
   /** `postgres://…` of an empty database whose user may do everything. */
@@ -39,7 +40,7 @@ export async function startPostgres(): Promise<PostgresForTests> {
     return [first, rest]
   }
   const data = join(folder, 'data')
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const environment = { ...process.env, LC_ALL: 'C.UTF-8' }
   let server: ServerProcess | undefined
 

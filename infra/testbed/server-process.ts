@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 
 /** Most characters of a server's output kept for an error message. */
 const outputLengthMax = 20_000
@@ -61,19 +61,6 @@ export class ServerProcess {
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }
-}
-
-/** Free TCP ports of the loopback address, all different. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => (server.listening ? undefined : once(server, 'listening'))))
-  const ports = servers.map((server) => {
-    const address = server.address()
-    if (address === null || typeof address === 'string') throw new Error('a listening server has no port')
-    return address.port
-  })
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }
 
 /** True if something accepts connections on a loopback port. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { randomFrom } from '#runtime/seeded-random.ts'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { hubBatchType, readMessages } from './message-reader.ts'
@@ -7,7 +7,7 @@ import { hubBatchType, readMessages } from './message-reader.ts'
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000)
 const rounds = 20_000
 
-const random = randomFrom(seed)
+const random = seededRandom(seed).below
 const pieces = [
   '[',
   ']',

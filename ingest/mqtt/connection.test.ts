@@ -218,7 +218,7 @@ describe('CONNECT', () => {
     expect(packetsIn(transport, 4).map(({ cmd }) => cmd)).toEqual(['connack', 'puback', 'puback'])
   })
 
-  test('an identity that is refused gets the code for it', async () => {
+  test('an identity that is refused gets the code for it [G-6]', async () => {
     const fixture = edgeFixture({
       authenticate: async () => Promise.reject(new PenstockError('INGEST_NOT_AUTHORIZED', 'no')),
     })

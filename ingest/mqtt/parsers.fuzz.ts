@@ -1,6 +1,6 @@
 import { generate } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
-import { randomFrom } from '#runtime/seeded-random.ts'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { readConnect } from './connect.ts'
@@ -11,7 +11,7 @@ import { readTopic } from './route.ts'
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000)
 const rounds = 20_000
 
-const random = randomFrom(seed)
+const random = seededRandom(seed).below
 
 function damaged(bytes: Buffer): Buffer {
   const copy = Buffer.from(bytes)

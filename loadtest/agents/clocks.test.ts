@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { loadDefaults } from '../options.ts'
-import { seededRandom } from '../seeded-random.ts'
 import { validityLimits, validityOf } from '../validity.ts'
 import { type AgentRecord, spreadOver } from './agent-fleet.ts'
 import { type ClockComparison, readClock } from './clocks.ts'
@@ -42,7 +42,7 @@ test.each([
 
 test('whatever the network does, the offset is within the uncertainty of the quickest round trip', async () => {
   const seed = Number(process.env.SEED ?? Date.now() % 2 ** 32)
-  const random = seededRandom(seed)
+  const random = seededRandom(seed).next
   for (let round = 0; round < 500; round++) {
     const trueOffsetMs = (random() - 0.5) * 1_000
     let quickestMs = Number.POSITIVE_INFINITY

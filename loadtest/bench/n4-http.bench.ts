@@ -5,9 +5,10 @@
 import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { freePort } from '#runtime/free-ports.ts'
 import { cpuSecondsOf } from '../process-cpu.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { freePort, startPenstock } from './targets.ts'
+import { startPenstock } from './targets.ts'
 
 /** What is used of autocannon, which has no types of its own. */
 type Autocannon = (options: object) => Promise<{

@@ -9,10 +9,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeCertificate } from '#control/auth/certificate-maker.ts'
 import { createSasToken } from '#control/auth/sas-token.ts'
+import { freePort } from '#runtime/free-ports.ts'
 import { residentBytesOf } from '../process-cpu.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { autocannon, body, onGeneratorCpu } from './n4-http.bench.ts'
-import { freePort, startPenstock, type Target } from './targets.ts'
+import { startPenstock, type Target } from './targets.ts'
 
 const targetCpu = '0'
 const connections = 200

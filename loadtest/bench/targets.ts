@@ -1,9 +1,10 @@
 /** What benches measure, each started as processes of its own on free ports and given CPUs, and stopped again. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort, freePorts } from '#runtime/free-ports.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { commandLineOf, cpuSecondsOf, processTreeOf, residentBytesOf } from '../process-cpu.ts'
 
@@ -42,7 +43,7 @@ const stopMsMax = 60_000
 /** A Penstock role, or all of them with 'start', with its data in a temporary folder. */
 export async function startPenstock(role: 'start' | 'edge' | 'warehouse', options: TargetOptions): Promise<Target> {
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-bench-'))
-  const [mqtt, http, clickhouse] = [await freePort(), await freePort(), await freePort()]
+  const [mqtt = 0, http = 0, clickhouse = 0] = await freePorts(3)
   const environment = {
     ...withoutSettings(process.env),
     PENSTOCK_DATA_DIR: dataDir,
@@ -248,14 +249,4 @@ async function isHttpReady(port: number): Promise<boolean> {
     ({ status }) => status === 401,
     () => false,
   )
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }

@@ -7,10 +7,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePorts } from '#runtime/free-ports.ts'
 import { loadDefaults } from '../options.ts'
 import { runLoad } from '../run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { freePort, startPenstock } from './targets.ts'
+import { startPenstock } from './targets.ts'
 
 const run = promisify(execFile)
 const targetCpu = '0'
@@ -27,7 +28,7 @@ async function bench(): Promise<void> {
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
   execFileSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', cert, '-days', '2', ...subject])
   for (let round = 0; round < args.rounds; round++) {
-    const [mqtts, https] = [await freePort(), await freePort()]
+    const [mqtts, https] = await freePorts(2)
     const environment = {
       PENSTOCK_TLS_CERT: cert,
       PENSTOCK_TLS_KEY: key,

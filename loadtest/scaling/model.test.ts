@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { seededRandom } from '../seeded-random.ts'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { nonNegativeLeastSquares } from './least-squares.ts'
 import { deviationsOf, fitModel, predict, quantityNames } from './model.ts'
 import { fakeScalingRun, knownCosts } from './scaling-run.fake.ts'
 
 describe('non-negative least squares', () => {
   test('finds coefficients whose columns differ by many powers of ten', () => {
-    const random = seededRandom(7)
+    const random = seededRandom(7).next
     const known = [3e-7, 0, 2e3, 0.5]
     const rows = Array.from({ length: 20 }, () => [random() * 1e6, random(), random() * 1e-3, random() * 10])
     const values = rows.map((row) => row.reduce((sum, each, index) => sum + each * known[index]!, 0))
@@ -33,7 +33,7 @@ describe('the model of how Penstock scales', () => {
   })
 
   test('with a tenth of noise predicts points it did not see within a fifth', () => {
-    const random = seededRandom(11)
+    const random = seededRandom(11).next
     const model = fitModel(fakeScalingRun(() => 0.95 + random() * 0.1).points)
     const heldOut = fakeScalingRun().points.filter(({ sweep }) => sweep === 'held out')
     const deviations = deviationsOf(model, heldOut)

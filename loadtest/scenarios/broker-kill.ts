@@ -1,5 +1,5 @@
 /** One broker of three is killed (-9) and started again; with three replicas and two in sync nothing acknowledged may be lost. */
-import { Installation } from './installation.ts'
+import { openInstallation } from './installation.ts'
 import { startBrokers } from './kafka-brokers.ts'
 import { kafkaSettings, type Scenario, type Site, type Stage } from './scenario.ts'
 
@@ -9,7 +9,7 @@ export const brokerKill: Scenario = {
   name: 'kafka-broker-kill',
   summary: 'brokers of a three-broker Kafka are killed (-9) and come back, leaders among them',
   usual: { faults: 9, messages: 1_000_000, rate: 10_000, connections: 100 },
-  small: { faults: 2, messages: 20_000, rate: 2_000, connections: 20 },
+  small: { faults: 2, messages: 8_000, rate: 2_000, connections: 20 },
   log: 'own Kafka',
   prepare,
 }
@@ -20,15 +20,12 @@ const awayReportsMax = 10
 async function prepare(stage: Stage): Promise<Site> {
   const brokers = await startBrokers(brokerCount, {})
   stage.own(() => brokers.stop())
-  const installation = await Installation.start({
-    ...stage.settings,
+  const installation = await openInstallation(stage, {
     ...kafkaSettings(brokers.addresses.join(',')),
     PENSTOCK_KAFKA_REPLICAS: String(brokerCount),
   })
-  stage.own(() => installation.stop())
   return {
-    mqttUrl: installation.mqttUrl,
-    clickhouseUrl: installation.clickhouseUrl,
+    ...installation.urls,
     inject: (load) =>
       stage.schedule(load, async () => {
         const index = stage.integer(0, brokerCount - 1)

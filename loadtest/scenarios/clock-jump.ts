@@ -6,7 +6,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { Installation } from './installation.ts'
+import { openInstallation } from './installation.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
 export const clockJump: Scenario = {
@@ -25,16 +25,13 @@ async function prepare(stage: Stage): Promise<Site> {
   const file = join(stage.dataDir, 'clock')
   writeFileSync(file, '0')
   const preload = pathToFileURL(join(import.meta.dirname, 'jumping-clock.ts')).href
-  const installation = await Installation.start({
-    ...stage.settings,
+  const installation = await openInstallation(stage, {
     NODE_OPTIONS: `--import=${preload}`,
     LOADTEST_CLOCK_FILE: file,
   })
-  stage.own(() => installation.stop())
   let aheadMs = 0
   return {
-    mqttUrl: installation.mqttUrl,
-    clickhouseUrl: installation.clickhouseUrl,
+    ...installation.urls,
     inject: (load) =>
       stage.schedule(load, async () => {
         const jumpMs = stage.pick(jumpsMs) * (stage.random() < 0.5 ? -1 : 1)

@@ -7,7 +7,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statfsSync, writeSyn
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { PenstockError } from '#schemas/errors.ts'
-import { Installation } from './installation.ts'
+import { openInstallation } from './installation.ts'
 import type { LoadView } from './load-view.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
@@ -30,11 +30,9 @@ const stillReports = 4
 async function prepare(stage: Stage): Promise<Site> {
   const folders = { log: join(stage.dataDir, 'log'), warehouse: join(stage.dataDir, 'warehouse') }
   for (const folder of Object.values(folders)) await mountMemory(stage, folder)
-  const installation = await Installation.start(stage.settings)
-  stage.own(() => installation.stop())
+  const installation = await openInstallation(stage)
   return {
-    mqttUrl: installation.mqttUrl,
-    clickhouseUrl: installation.clickhouseUrl,
+    ...installation.urls,
     inject: async (load) => {
       let isLog = stage.random() < 0.5
       await stage.schedule(load, async () => {

@@ -1,6 +1,8 @@
+import { freePorts } from '#runtime/free-ports.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { commandLineOf, processTreeOf } from '../process-cpu.ts'
-import { freeLowPort, notReady, StartedProcess } from './started-process.ts'
+import type { Site, Stage } from './scenario.ts'
+import { notReady, StartedProcess } from './started-process.ts'
 
 export type Role = 'edge' | 'worker' | 'warehouse'
 
@@ -26,10 +28,11 @@ export class Installation {
 
   /** Chooses ports and starts. @throws LOADTEST_TARGET_UNREACHABLE */
   static async start(settings: Settings): Promise<Installation> {
+    const [mqtt, http, clickhouse] = await freePorts(3)
     const ports = {
-      PENSTOCK_MQTT_PORT: String(await freeLowPort()),
-      PENSTOCK_HTTP_PORT: String(await freeLowPort()),
-      PENSTOCK_CLICKHOUSE_PORT: String(await freeLowPort()),
+      PENSTOCK_MQTT_PORT: String(mqtt),
+      PENSTOCK_HTTP_PORT: String(http),
+      PENSTOCK_CLICKHOUSE_PORT: String(clickhouse),
     }
     const installation = new Installation({ ...ports, ...settings })
     await installation.start()
@@ -52,6 +55,11 @@ export class Installation {
       }
       await sleep(pollMs)
     }
+  }
+
+  /** Where devices send to, and where rows are counted. */
+  get urls(): Pick<Site, 'mqttUrl' | 'clickhouseUrl'> {
+    return { mqttUrl: this.mqttUrl, clickhouseUrl: this.clickhouseUrl }
   }
 
   get isRunning(): boolean {
@@ -99,15 +107,11 @@ export class Installation {
   }
 }
 
-/** One more worker beside an installation's own. */
-export async function startWorker(settings: Settings): Promise<StartedProcess> {
-  const worker = new StartedProcess('penstock worker', ['infra/penstock.ts', 'worker'], {
-    ...settings,
-    PENSTOCK_HTTP_PORT: '0',
-    PENSTOCK_LOG_LEVEL: 'info',
-  })
-  await worker.untilSaid('delivering')
-  return worker
+/** An installation of a scenario's own, which ends with its stage; `settings` come on top of the stage's. */
+export async function openInstallation(stage: Stage, settings: Settings = {}): Promise<Installation> {
+  const installation = await Installation.start({ ...stage.settings, ...settings })
+  stage.own(() => installation.stop())
+  return installation
 }
 
 /** The embedded engine as a ClickHouse server of its own. */

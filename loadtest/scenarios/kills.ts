@@ -1,5 +1,5 @@
 /** kill -9, again and again, at moments that the seed chooses. */
-import { Installation, type Role } from './installation.ts'
+import { type Installation, openInstallation, type Role } from './installation.ts'
 import type { LoadView } from './load-view.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
@@ -31,11 +31,9 @@ function killing(name: string, summary: string, victims: readonly [Victim, ...Vi
 }
 
 async function prepare(stage: Stage, victims: readonly [Victim, ...Victim[]]): Promise<Site> {
-  const installation = await Installation.start({ ...stage.settings, PENSTOCK_EDGE_PROCESSES: '2' })
-  stage.own(() => installation.stop())
+  const installation = await openInstallation(stage, { PENSTOCK_EDGE_PROCESSES: '2' })
   return {
-    mqttUrl: installation.mqttUrl,
-    clickhouseUrl: installation.clickhouseUrl,
+    ...installation.urls,
     inject: (load) =>
       stage.schedule(load, async () => {
         const victim = stage.pick(victims)

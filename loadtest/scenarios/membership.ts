@@ -1,7 +1,7 @@
 /** Workers that come and go, and an installation that is started again with other numbers of processes. */
-import { Installation, startWorker } from './installation.ts'
+import { openInstallation } from './installation.ts'
+import { MoreWorkers } from './more-workers.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
-import type { StartedProcess } from './started-process.ts'
 
 export const membershipScenarios: readonly Scenario[] = [
   {
@@ -26,50 +26,41 @@ export const membershipScenarios: readonly Scenario[] = [
 const moreWorkersMax = 3
 
 async function prepareStorm(stage: Stage): Promise<Site> {
-  const installation = await Installation.start(stage.settings)
-  stage.own(() => installation.stop())
-  const settings = { ...stage.settings, PENSTOCK_CLICKHOUSE_URL: installation.clickhouseUrl }
-  const workers: StartedProcess[] = []
-  stage.own(() => Promise.all(workers.map((worker) => worker.stop())))
+  const installation = await openInstallation(stage)
+  const workers = new MoreWorkers(stage, installation)
   return {
-    mqttUrl: installation.mqttUrl,
-    clickhouseUrl: installation.clickhouseUrl,
+    ...installation.urls,
     inject: (load) =>
       stage.schedule(load, async () => {
         const joins = stage.random() < 0.5
         const dies = stage.random() < 0.5
-        const [leaving] = workers.length === 0 ? [] : workers.splice(stage.integer(0, workers.length - 1), 1)
-        if (leaving !== undefined && (!joins || workers.length + 1 >= moreWorkersMax)) {
-          await (dies ? leaving.kill() : leaving.stop())
+        const index = workers.count === 0 ? 0 : stage.integer(0, workers.count - 1)
+        if (workers.count === 0 || (joins && workers.count < moreWorkersMax)) {
+          await workers.add()
+          stage.injected('a worker joins', load)
+        } else {
+          await workers.take(index, dies)
           stage.injected(dies ? 'kill a worker of several' : 'a worker leaves', load)
-          return
         }
-        if (leaving !== undefined) workers.push(leaving)
-        workers.push(await startWorker(settings))
-        stage.injected('a worker joins', load)
       }),
   }
 }
 
 async function prepareRestarts(stage: Stage): Promise<Site> {
-  const installation = await Installation.start(stage.settings)
-  stage.own(() => installation.stop())
-  const settings = { ...stage.settings, PENSTOCK_CLICKHOUSE_URL: installation.clickhouseUrl }
-  const workers: StartedProcess[] = []
-  stage.own(() => Promise.all(workers.map((worker) => worker.stop())))
+  const installation = await openInstallation(stage)
+  const workers = new MoreWorkers(stage, installation)
   return {
-    mqttUrl: installation.mqttUrl,
-    clickhouseUrl: installation.clickhouseUrl,
+    ...installation.urls,
     inject: (load) =>
       stage.schedule(load, async () => {
         const dies = stage.random() < 0.5
         const edges = stage.integer(1, 3)
         const workerCount = stage.integer(1, 3)
-        await Promise.all(workers.splice(0).map((worker) => (dies ? worker.kill() : worker.stop())))
+        await workers.takeAll(dies)
         await (dies ? installation.killSupervisor() : installation.stop())
         stage.injected(dies ? 'kill all, start with other counts' : 'stop all, start with other counts', load)
         await installation.start({ PENSTOCK_EDGE_PROCESSES: String(edges) })
-        for (let more = 1; more < workerCount; more++) workers.push(await startWorker(settings))
+        while (workers.count < workerCount - 1) await workers.add()
       }),
   }
 }

@@ -1,10 +1,10 @@
 /** The network to ClickHouse, and to Kafka, cut, delayed, silent, or reset in the middle of a request or response. */
+import { freePort } from '#runtime/free-ports.ts'
 import { FaultyProxy, type ProxyBlow } from './faulty-proxy.ts'
-import { Installation, startWarehouse } from './installation.ts'
+import { openInstallation, startWarehouse } from './installation.ts'
 import { startBrokers } from './kafka-brokers.ts'
 import type { LoadView } from './load-view.ts'
 import { kafkaSettings, type Scenario, type Site, type Stage } from './scenario.ts'
-import { freeLowPort } from './started-process.ts'
 
 export const networkScenarios: readonly Scenario[] = [
   {
@@ -39,16 +39,14 @@ const harms: readonly [Harm, ...Harm[]] = [
 ]
 
 async function prepareWarehouseCut(stage: Stage): Promise<Site> {
-  const port = await freeLowPort()
+  const port = await freePort()
   const warehouse = await startWarehouse({ ...stage.settings, PENSTOCK_CLICKHOUSE_PORT: String(port) })
   stage.own(() => warehouse.stop())
-  const proxy = await FaultyProxy.listen(await freeLowPort(), () => ({ host: '127.0.0.1', port }))
+  const proxy = await FaultyProxy.listen(await freePort(), () => ({ host: '127.0.0.1', port }))
   stage.own(() => proxy.close())
-  const installation = await Installation.start({
-    ...stage.settings,
+  const installation = await openInstallation(stage, {
     PENSTOCK_CLICKHOUSE_URL: `http://127.0.0.1:${proxy.port}`,
   })
-  stage.own(() => installation.stop())
   return {
     mqttUrl: installation.mqttUrl,
     clickhouseUrl: `http://127.0.0.1:${port}`,
@@ -59,17 +57,15 @@ async function prepareWarehouseCut(stage: Stage): Promise<Site> {
 async function prepareKafkaCut(stage: Stage): Promise<Site> {
   // The broker tells its clients to come to the proxy.
   let brokerPort = 0
-  const proxy = await FaultyProxy.listen(await freeLowPort(), () => ({ host: '127.0.0.1', port: brokerPort }))
+  const proxy = await FaultyProxy.listen(await freePort(), () => ({ host: '127.0.0.1', port: brokerPort }))
   stage.own(() => proxy.close())
   const advertised = `127.0.0.1:${proxy.port}`
   const brokers = await startBrokers(1, { 'advertised.listeners': `PLAINTEXT://${advertised}` })
   stage.own(() => brokers.stop())
   brokerPort = Number(brokers.addresses[0]?.split(':')[1])
-  const installation = await Installation.start({ ...stage.settings, ...kafkaSettings(advertised) })
-  stage.own(() => installation.stop())
+  const installation = await openInstallation(stage, kafkaSettings(advertised))
   return {
-    mqttUrl: installation.mqttUrl,
-    clickhouseUrl: installation.clickhouseUrl,
+    ...installation.urls,
     // Nothing is acknowledged meanwhile, so what ends such a harm is a number of reports.
     inject: (load) => stage.schedule(load, () => harm(stage, proxy, load)),
   }

@@ -6,8 +6,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import type { LoadResult } from '../load-result.ts'
-import { seededRandom } from '../seeded-random.ts'
 import type { Threshold } from '../slo.ts'
 import type { WorkloadFile } from '../workload/workload-file.ts'
 import type { LoadView } from './load-view.ts'
@@ -72,7 +72,10 @@ export class Stage {
   readonly dataDir = mkdtempSync(join(tmpdir(), 'penstock-scenario-'))
   /** Settings of everything started; ports are chosen by who starts it. */
   readonly settings: Readonly<Record<string, string>>
+  /** From 0 (inclusive) to 1. */
   readonly random: () => number
+  /** A whole number from `min` to `max`, both possible. */
+  readonly integer: (min: number, max: number) => number
   readonly faults: Record<string, number> = {}
   readonly events: FaultEvent[] = []
   /** Figures beside the ledger, e.g. a ratio that was measured. */
@@ -82,17 +85,14 @@ export class Stage {
 
   constructor(options: ScenarioOptions) {
     this.options = options
-    this.random = seededRandom(options.seed)
+    const { next, integer } = seededRandom(options.seed)
+    this.random = next
+    this.integer = integer
     this.settings = {
       PENSTOCK_DATA_DIR: this.dataDir,
       PENSTOCK_LOG_LEVEL: 'warn',
       ...(options.kafka === undefined ? {} : kafkaSettings(options.kafka)),
     }
-  }
-
-  /** A whole number from `min` to `max`, both possible. */
-  integer(min: number, max: number): number {
-    return min + Math.floor(this.random() * (max - min + 1))
   }
 
   pick<T>(choices: readonly [T, ...T[]]): T {

@@ -1,26 +1,15 @@
 /** Small runs of the scenarios, against real processes: all of the ledger, in seconds. SEED= chooses another schedule. */
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
 import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { runScenario } from './run-scenario.ts'
 import type { Scenario } from './scenario.ts'
-import { scenarios } from './scenario-list.ts'
+import { scenarioNamed, scenarios } from './scenario-list.ts'
 import { verdictScreen } from './verdict.ts'
 
 const seed = Number(process.env.SEED ?? 1)
-/** Those that take longest for what they show are left to `npm run loadtest`: kills of one role, of Kafka brokers, the soak. */
-const wanted = [
-  'kill-all',
-  'kill-supervisor',
-  'zombie-worker',
-  'warehouse-down',
-  'warehouse-cut',
-  'kafka-cut',
-  'rebalance-storm',
-  'restart-with-other-counts',
-  'disk-full',
-  'clock-jump',
-]
+const runMsMax = 240_000
 const kafka = serverFor('Apache Kafka', kafkaMissing)
 const isRoot = process.getuid?.() === 0
 const needs = {
@@ -30,20 +19,42 @@ const needs = {
   embedded: { skip: !isRoot, note: isRoot ? '' : '[skipped: needs root]' },
 }
 
+/** One small run, which must end with all faults done and a clean ledger. */
+async function prove(scenario: Scenario, brokers: string | undefined): Promise<void> {
+  const verdict = await runScenario(scenario, { seed, ...scenario.small, kafka: brokers })
+  expect(verdict.isClean, verdictScreen(verdict)).toBe(true)
+  const { lost, doubled, outOfOrder, neverSent } = verdict
+  expect({ lost, doubled, outOfOrder, neverSent }).toEqual({ lost: 0, doubled: 0, outOfOrder: 0, neverSent: 0 })
+  expect(Object.values(verdict.faults).reduce((sum, count) => sum + count, 0)).toBe(scenario.small.faults)
+  expect(verdict.acknowledged).toBeGreaterThanOrEqual(scenario.small.messages)
+  expect(verdict.stored).toBe(verdict.sent)
+}
+
 // One after the other, as tests of one file are: each has a whole installation.
-describe.each(scenarios.filter(({ name }) => wanted.includes(name)))('$name', (scenario) => {
+describe.each(scenarios)('$name', (scenario) => {
   const { skip, note } = needs[scenario.log]
   test.skipIf(skip)(
     `nothing acknowledged is lost, nothing is stored twice, order is kept [G-1] [G-2] [G-3] ${note}`,
-    {
-      timeout: 240_000,
-    },
-    async () => {
-      const verdict = await runScenario(scenario, { seed, ...scenario.small, kafka: undefined })
-      expect(verdict.isClean, verdictScreen(verdict)).toBe(true)
-      expect(Object.values(verdict.faults).reduce((sum, count) => sum + count, 0)).toBe(scenario.small.faults)
-      expect(verdict.acknowledged).toBeGreaterThanOrEqual(scenario.small.messages)
-      expect(verdict.stored).toBe(verdict.sent)
+    { timeout: runMsMax },
+    () => prove(scenario, undefined),
+  )
+})
+
+// Where what another log does matters most: who owns a partition, and an edge that ends between append and answer.
+describe.skipIf(kafka.skip)(`on Apache Kafka ${kafka.note}`, () => {
+  let brokers: KafkaForTests
+  beforeAll(async () => {
+    brokers = await startKafka()
+  })
+  afterAll(() => brokers?.stop())
+
+  test.each(['kill-all', 'zombie-worker', 'rebalance-storm'])(
+    '%s: nothing acknowledged is lost, nothing is stored twice, order is kept [G-1] [G-2] [G-3]',
+    { timeout: runMsMax },
+    async (name) => {
+      const scenario = scenarioNamed(name)
+      if (!scenario) throw new Error(`there is no scenario ${name}`)
+      await prove(scenario, brokers.bootstrap)
     },
   )
 })

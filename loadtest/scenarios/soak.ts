@@ -2,14 +2,14 @@
 import type { LoadResult } from '../load-result.ts'
 import { anonymousBytesOf } from '../process-cpu.ts'
 import type { TimelinePoint } from '../timeline.ts'
-import { Installation } from './installation.ts'
+import { openInstallation } from './installation.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
 export const soak: Scenario = {
   name: 'soak',
   summary: 'no fault: memory and PUBACK p99 of the last quarter ÷ those of the second',
   usual: { faults: 0, messages: 24_000_000, rate: 20_000, connections: 100 },
-  small: { faults: 0, messages: 20_000, rate: 2_000, connections: 20 },
+  small: { faults: 0, messages: 12_000, rate: 2_000, connections: 20 },
   log: 'any',
   prepare,
 }
@@ -18,12 +18,10 @@ export const soak: Scenario = {
 const memoryReports = 4
 
 async function prepare(stage: Stage): Promise<Site> {
-  const installation = await Installation.start(stage.settings)
-  stage.own(() => installation.stop())
+  const installation = await openInstallation(stage)
   const samples: MemorySample[] = []
   return {
-    mqttUrl: installation.mqttUrl,
-    clickhouseUrl: installation.clickhouseUrl,
+    ...installation.urls,
     factsOf: (load) => factsOf(load, samples),
     inject: async (load) => {
       const beganMs = performance.now()

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { PenstockError } from '#schemas/errors.ts'
 
@@ -88,24 +87,4 @@ export class StartedProcess {
 
 export function notReady({ name, output }: StartedProcess): PenstockError {
   return new PenstockError('LOADTEST_TARGET_UNREACHABLE', `${name} ended at its start:\n${output.slice(-2_000)}`)
-}
-
-/** First and last port that Linux does not give to outgoing connections by default. */
-const portMin = 20_000
-const portMax = 32_000
-
-/**
- * A free loopback port that no outgoing connection gets by itself. From the usual range, a device that tries to reconnect while
- * its edge is away would sooner or later be given the edge's own port, and be connected to itself.
- */
-export async function freeLowPort(): Promise<number> {
-  for (;;) {
-    const port = portMin + Math.floor(Math.random() * (portMax - portMin))
-    const isFree = await new Promise<boolean>((resolve) => {
-      const server = createServer()
-      server.once('error', () => resolve(false))
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-    })
-    if (isFree) return port
-  }
 }

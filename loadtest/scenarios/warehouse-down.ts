@@ -1,8 +1,8 @@
 /** ClickHouse is away while devices go on; then how fast what has gathered on the log is caught up with [N-7]. */
-import { Installation, startWarehouse } from './installation.ts'
+import { freePort } from '#runtime/free-ports.ts'
+import { openInstallation, startWarehouse } from './installation.ts'
 import type { LoadView } from './load-view.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
-import { freeLowPort } from './started-process.ts'
 
 export const warehouseDown: Scenario = {
   name: 'warehouse-down',
@@ -17,13 +17,12 @@ export const warehouseDown: Scenario = {
 const downShare = 0.4
 
 async function prepare(stage: Stage): Promise<Site> {
-  const port = await freeLowPort()
+  const port = await freePort()
   const settings = { ...stage.settings, PENSTOCK_CLICKHOUSE_PORT: String(port) }
   let warehouse = await startWarehouse(settings)
   stage.own(() => warehouse.stop())
   const clickhouseUrl = `http://127.0.0.1:${port}`
-  const installation = await Installation.start({ ...stage.settings, PENSTOCK_CLICKHOUSE_URL: clickhouseUrl })
-  stage.own(() => installation.stop())
+  const installation = await openInstallation(stage, { PENSTOCK_CLICKHOUSE_URL: clickhouseUrl })
   const { faults, messages } = stage.options
   return {
     mqttUrl: installation.mqttUrl,

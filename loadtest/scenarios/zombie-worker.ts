@@ -2,8 +2,9 @@
  * A worker stops (SIGSTOP) for longer than its group waits for it, another one takes its partitions over and delivers what was
  * left, and the first goes on (SIGCONT) in the middle of what it was doing.
  */
-import { Installation, startWorker } from './installation.ts'
+import { type Installation, openInstallation } from './installation.ts'
 import type { LoadView } from './load-view.ts'
+import { MoreWorkers } from './more-workers.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
 export const zombieWorker: Scenario = {
@@ -16,13 +17,10 @@ export const zombieWorker: Scenario = {
 }
 
 async function prepare(stage: Stage): Promise<Site> {
-  const installation = await Installation.start(stage.settings)
-  stage.own(() => installation.stop())
-  const other = await startWorker({ ...stage.settings, PENSTOCK_CLICKHOUSE_URL: installation.clickhouseUrl })
-  stage.own(() => other.stop())
+  const installation = await openInstallation(stage)
+  await new MoreWorkers(stage, installation).add()
   return {
-    mqttUrl: installation.mqttUrl,
-    clickhouseUrl: installation.clickhouseUrl,
+    ...installation.urls,
     inject: async (load) => {
       stage.facts['stopped while it held the write lock of the log, so let go on at once'] = 0
       await stage.schedule(load, () => freezeUntilReplaced(stage, installation, load))

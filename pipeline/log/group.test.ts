@@ -1,24 +1,14 @@
 import { describe, expect, it } from 'vitest'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { assertOwner, emptyGroup, type GroupState, groupLeave, groupStep, spreadPartitions } from './group.ts'
 
 const none: ReadonlySet<string> = new Set()
 const member = (id: string) => ({ id, process: 'p' })
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 
-/** Deterministic random numbers (mulberry32). */
-function randomFrom(start: number): (below: number) => number {
-  let state = start
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
-
 describe('spreadPartitions', () => {
   it('gives every partition to a member, shares differ by one at most, and nobody loses what its share allows', () => {
-    const random = randomFrom(seed)
+    const random = seededRandom(seed).below
     for (let round = 0; round < 500; round++) {
       const members = Array.from({ length: 1 + random(6) }, (_, index) => `m${index}`)
       const holders = Array.from(
@@ -44,7 +34,7 @@ describe('spreadPartitions', () => {
 
 describe('a group', () => {
   it('has one owner a partition, whose generation is new with every change of owner, under any joins, leaves and deaths', () => {
-    const random = randomFrom(seed)
+    const random = seededRandom(seed).below
     const ids = ['a', 'b', 'c', 'd']
     let state: GroupState = emptyGroup(7)
     for (let round = 0; round < 2_000; round++) {

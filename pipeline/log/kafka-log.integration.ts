@@ -1,4 +1,4 @@
-import { describe } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
 import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
@@ -21,16 +21,29 @@ describe.skipIf(server.skip)(`the log on Apache Kafka ${server.note}`, () => {
     sessionMs: 2_000,
   })
 
+  beforeAll(async () => {
+    kafka = await startKafka()
+  })
+  afterAll(() => kafka.stop())
+
   logConformance('Kafka', {
-    start: async () => {
-      kafka = await startKafka()
-    },
-    stop: async () => {
-      killChildren()
-      await kafka.stop()
-    },
+    start: async () => {},
+    stop: async () => killChildren(),
     open: (topic, partitionCount) => openLog(options(topic, partitionCount)),
     options,
     retains: false,
+  })
+
+  it('a topic made to keep all its records does, and one that does not is named with its repair [G-5]', async () => {
+    const warnings: unknown[] = []
+    const logger = { ...silentLogger, warn: (_: string, fields?: object) => void warnings.push(fields) }
+    const open = async (topic: string, change: Partial<KafkaLogOptions>) =>
+      (await openLog({ ...options(topic, 1), logger, ...change })).close()
+    await open('letters', { retention: 'none' })
+    await open('letters', { retention: 'none' })
+    expect(warnings).toEqual([])
+    await open('limited', {})
+    await open('limited', { retention: 'none' })
+    expect(warnings).toEqual([{ topic: 'limited', repair: 'set retention.ms and retention.bytes to -1' }])
   })
 })

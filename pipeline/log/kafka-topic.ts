@@ -1,5 +1,4 @@
 import kafkajs, { type Admin } from 'kafkajs'
-import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { backoff, faultType } from './kafka-client.ts'
@@ -7,6 +6,9 @@ import type { KafkaLogOptions } from './open-log.ts'
 
 /** What a record batch takes beyond its largest record: its own head, the record's lengths and headers. */
 export const batchOverheadBytes = 64 * 1024
+
+/** Kafka's word for no limit of retention. */
+const unlimited = -1
 
 /** `max.message.bytes` limits a whole record batch. */
 export const messageBytesMax = limits.recordBytesMax + batchOverheadBytes
@@ -17,11 +19,11 @@ export const messageBytesMax = limits.recordBytesMax + batchOverheadBytes
  * @throws LOG_PARTITIONS_MISMATCH
  */
 export async function ensureTopic(admin: Admin, options: KafkaLogOptions): Promise<number> {
-  const { topic, partitionCount, replicas, retention, logger } = options
+  const { topic, partitionCount, replicas, retention } = options
   const entries = Object.entries({
     'max.message.bytes': messageBytesMax,
-    'retention.ms': retention.ageMsMax,
-    'retention.bytes': retention.partitionBytesMax,
+    'retention.ms': retention === 'none' ? unlimited : retention.ageMsMax,
+    'retention.bytes': retention === 'none' ? unlimited : retention.partitionBytesMax,
     'min.insync.replicas': Math.floor(replicas / 2) + 1,
     // Batches are compressed blocks already.
     'compression.type': 'uncompressed',
@@ -51,7 +53,7 @@ export async function ensureTopic(admin: Admin, options: KafkaLogOptions): Promi
       'LOG_PARTITIONS_MISMATCH',
       `topic ${topic} has ${found} partitions, the settings say ${partitionCount}; devices are spread by that number, so it never changes`,
     )
-  return batchBytesMaxOf(admin, topic, logger)
+  return checkSettings(admin, options)
 }
 
 /** A topic that was just created may not be known to every broker yet. */
@@ -68,7 +70,8 @@ async function partitionsOf(admin: Admin, topic: string): Promise<number> {
   }
 }
 
-async function batchBytesMaxOf(admin: Admin, topic: string, logger: Logger): Promise<number> {
+/** Says what an existing topic lacks. @returns largest record batch it takes */
+async function checkSettings(admin: Admin, { topic, retention, logger }: KafkaLogOptions): Promise<number> {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
     resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }],
@@ -80,6 +83,12 @@ async function batchBytesMaxOf(admin: Admin, topic: string, logger: Logger): Pro
       topic,
       'max.message.bytes': bytes,
       wanted: messageBytesMax,
+    })
+  const limited = ['retention.ms', 'retention.bytes'].filter((name) => Number(setting(name) ?? unlimited) >= 0)
+  if (retention === 'none' && limited.length > 0)
+    logger.warn('the topic should keep all its records, and Kafka removes old ones', {
+      topic,
+      repair: `set ${limited.join(' and ')} to ${unlimited}`,
     })
   if (setting('cleanup.policy')?.includes('compact'))
     logger.error('the topic is compacted: Kafka will remove batches that were not delivered', { topic })

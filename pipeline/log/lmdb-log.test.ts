@@ -62,7 +62,7 @@ describe('the embedded log', () => {
           await commit({ offset, metadata: 'x'.repeat(4_000) })
           await expect(log.append(0, stampOf(confirmed), value)).rejects.toMatchObject({ code: 'LOG_DISK_FULL' })
         }
-        await log.retain({ nowMs: 0, ageMsMax: 0, partitionBytesMax: 400_000, force: false })
+        await log.retain({ nowMs: 0, ageMsMax: 0, partitionBytesMax: 400_000, neededBy: [], force: false })
         for (let index = 0; index < 5; index++)
           expect(await log.append(0, stampOf(confirmed), value)).toBe(confirmed + index)
         await log.close()
@@ -81,7 +81,7 @@ describe('the embedded log', () => {
       disposition: 'retry',
     })
     const held = new Promise<Assignment>((resolve) => void log.join('g', (one) => one.partition === 0 && resolve(one)))
-    const policy = { nowMs: 0, ageMsMax: 0, partitionBytesMax: 100_000, force: false }
+    const policy = { nowMs: 0, ageMsMax: 0, partitionBytesMax: 100_000, neededBy: [], force: false }
     expect(await log.retain(policy)).toEqual({
       removedRecords: 0,
       lostRecords: 0,

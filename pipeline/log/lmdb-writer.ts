@@ -9,7 +9,7 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { assertOwner, type GroupMemberState, type GroupState, groupLeave, groupStep } from './group.ts'
 import { LmdbStore, type LmdbStoreOptions } from './lmdb-store.ts'
 import type { BatchStamp, GroupPosition, RetentionPolicy } from './log.ts'
-import { type KeptRecord, planRetention, type RetentionPlan } from './retention.ts'
+import { deliveredBy, type KeptRecord, planRetention, type RetentionPlan } from './retention.ts'
 
 export type WriterCommand =
   | { readonly kind: 'append'; readonly partition: number; readonly stamp: BatchStamp; readonly value: Uint8Array }
@@ -130,7 +130,7 @@ function run(store: LmdbStore, command: WriterCommand, room: { bytes: number }):
 
 function retain(store: LmdbStore, partition: number, policy: RetentionPolicy): RetentionPlan {
   const { first, next, bytes } = store.partition(partition)
-  const delivered = store.groups().map((group) => store.position(group, partition)?.offset ?? 0)
+  const delivered = deliveredBy(store.groups(), policy, (group) => store.position(group, partition))
   const end = Math.min(next, first + retainRecordsMax)
   const plan = planRetention(keptRecords(store, partition, first, end), { bytes, delivered, policy })
   for (let offset = first; offset < first + plan.removed; offset++) store.removeRecord(partition, offset)

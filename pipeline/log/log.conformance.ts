@@ -223,7 +223,7 @@ export function logConformance(name: string, subject: LogSubject): void {
 
     if (subject.retains)
       describe('retention', () => {
-        const policy = { nowMs: 10_000, ageMsMax: 1_000, partitionBytesMax: 1_000_000, force: false }
+        const policy = { nowMs: 10_000, ageMsMax: 1_000, partitionBytesMax: 1_000_000, neededBy: [], force: false }
         const at = (ms: number) => stampOf(0, { enqueuedAtMsFirst: ms, enqueuedAtMsLast: ms })
 
         it('removes by age what every group has delivered, and a read from there is a lost position', async () => {
@@ -253,6 +253,16 @@ export function logConformance(name: string, subject: LogSubject): void {
           expect(await log.retain(small)).toMatchObject({ removedRecords: 0, lostRecords: 0 })
           expect(await log.retain({ ...small, force: true })).toMatchObject({ removedRecords: 6, lostRecords: 6 })
           expect(await log.ranges()).toEqual([{ first: 6, next: 10 }])
+        })
+
+        it('never removes what a group that has yet to join for the first time needs', async () => {
+          const log = await open()
+          for (const ms of [1, 2]) await log.append(0, at(ms), Buffer.alloc(1000))
+          const needed = { ...policy, partitionBytesMax: 500, neededBy: ['g'] }
+          expect(await log.retain(needed)).toMatchObject({ removedRecords: 0, lostRecords: 0, overLimitBytes: 1_500 })
+          await (await (await join(log)).next(0)).commit({ offset: 1, metadata: '' })
+          expect(await log.retain(needed)).toMatchObject({ removedRecords: 1, lostRecords: 0 })
+          expect(await log.ranges()).toEqual([{ first: 1, next: 2 }])
         })
 
         it('removes by size the oldest delivered records of each partition', async () => {

@@ -60,7 +60,8 @@ export interface Assignment {
    * Records from `offset` on, in order, without gaps except those that retention made: at least one (or none after
    * `waitMs` without news), at most about `bytesMax` (always one record). Calls must ask for the offset after the last record
    * read, or an earlier one to read again.
-   * @throws LOG_POSITION_LOST if `offset` was removed by retention; the message says what is left.
+   * @throws LOG_POSITION_LOST if `offset` was removed by retention; the message says what is left. LOG_UNAVAILABLE (retry: the
+   *   assignment goes on)
    */
   read(offset: number, bytesMax: number, waitMs: number): Promise<LogRecord[]>
   /** Stores the group's position durably. Accepted only from the current generation. @throws LOG_UNAVAILABLE (retry) */
@@ -96,8 +97,9 @@ export interface Log {
   /** Reads outside any group, for tools: like `Assignment.read` without waiting. */
   read(partition: number, offset: number, bytesMax: number): Promise<LogRecord[]>
   /**
-   * Removes records older than `ageMsMax` or beyond `bytesMax` of a partition, oldest first, but never one that a group
-   * has not delivered yet unless `force`. Kafka does this itself by topic settings; there it only reports.
+   * Removes records older than `ageMsMax` or beyond `bytesMax` of a partition, oldest first, but never one that a group which
+   * has joined, or is named in the policy, has not delivered yet unless `force`. Kafka does this itself by topic settings; there it
+   * only reports.
    * @returns records removed, and of these how many some group had not delivered.
    */
   retain(policy: RetentionPolicy): Promise<RetentionResult>
@@ -108,6 +110,8 @@ export interface RetentionPolicy {
   readonly nowMs: number
   readonly ageMsMax: number
   readonly partitionBytesMax: number
+  /** Groups that need every record even before they join for the first time. */
+  readonly neededBy: readonly string[]
   /** Remove undelivered records too once a partition exceeds `partitionBytesMax`. */
   readonly force: boolean
 }

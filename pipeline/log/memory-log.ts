@@ -21,7 +21,7 @@ import type {
 } from './log.ts'
 import { assertPartition, assertPosition, assertReadable, assertRecordSize } from './log-checks.ts'
 import { NewsWaiters } from './news-waiters.ts'
-import { planRetention } from './retention.ts'
+import { deliveredBy, planRetention } from './retention.ts'
 
 interface MemoryPartition {
   first: number
@@ -143,7 +143,7 @@ export class MemoryLog implements Log, GroupStore {
     this.#assertOpen()
     const result = { removedRecords: 0, lostRecords: 0, keptBytes: 0, overLimitBytes: 0 }
     for (const [index, partition] of this.store.partitions.entries()) {
-      const delivered = [...this.store.groups.keys()].map((group) => this.position(group, index)?.offset ?? 0)
+      const delivered = deliveredBy(this.store.groups.keys(), policy, (group) => this.position(group, index))
       const records = partition.records.map(({ stamp, value }, at) => ({
         offset: partition.first + at,
         stamp,

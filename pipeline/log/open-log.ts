@@ -24,8 +24,8 @@ export interface KafkaLogOptions extends OpenLogShared {
   readonly brokers: readonly string[]
   /** Replicas of the topic if it is created; `min.insync.replicas` is then a majority of them. */
   readonly replicas: number
-  /** Retention of the topic if it is created. */
-  readonly retention: { readonly ageMsMax: number; readonly partitionBytesMax: number }
+  /** Retention of the topic if it is created; `'none'` keeps every record. */
+  readonly retention: { readonly ageMsMax: number; readonly partitionBytesMax: number } | 'none'
 }
 
 export type OpenLogOptions = LmdbLogOptions | KafkaLogOptions

@@ -6,6 +6,15 @@ export interface KeptRecord {
   readonly bytes: number
 }
 
+/** Next offset to deliver of every group that has joined, or that the policy names. */
+export function deliveredBy(
+  joined: Iterable<string>,
+  { neededBy }: RetentionPolicy,
+  positionOf: (group: string) => { readonly offset: number } | undefined,
+): number[] {
+  return [...new Set([...joined, ...neededBy])].map((group) => positionOf(group)?.offset ?? 0)
+}
+
 export interface RetentionPlan {
   /** Number of records to remove from the front. */
   readonly removed: number
@@ -17,7 +26,7 @@ export interface RetentionPlan {
 /**
  * Decides how many of the oldest records of one partition go.
  * @param records the partition's records from the oldest on; read only as far as needed
- * @param delivered next offset to deliver of each group that reads the log; none: nobody waits for its records
+ * @param delivered next offset to deliver of each group that needs the log's records; none: nobody waits for them
  */
 export function planRetention(
   records: Iterable<KeptRecord>,

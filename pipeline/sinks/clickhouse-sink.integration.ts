@@ -199,6 +199,20 @@ describe('ClickHouse sink over the embedded engine', () => {
     }
   })
 
+  test('the table of device events is held to the same', async () => {
+    const open = () =>
+      openClickHouseSink({ warehouse, tables, tablesReady: true, table: 'device_events', logger: silentLogger })
+    await warehouse.command('ALTER TABLE penstock.device_events MODIFY SETTING non_replicated_deduplication_window = 0')
+    await expect(open()).rejects.toMatchObject({
+      code: 'WAREHOUSE_TABLE_UNSAFE',
+      message: expect.stringContaining('repair: ALTER TABLE penstock.device_events'),
+    })
+    await warehouse.command(
+      'ALTER TABLE penstock.device_events MODIFY SETTING non_replicated_deduplication_window = 20000',
+    )
+    await open()
+  })
+
   test('a table that merges rows away, or splits an insert, stops the start', async () => {
     const columns =
       "device_id String, enqueued_at DateTime64(3, 'UTC'), body String, properties Map(LowCardinality(String), String), system_properties Map(LowCardinality(String), String), log_partition UInt32, log_offset UInt64"

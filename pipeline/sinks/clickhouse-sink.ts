@@ -17,7 +17,7 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Sink, SinkRange } from '#schemas/sink.ts'
 import { type BatchTable, type TableOptions, telemetryInput, warehouseDatabase } from '#schemas/telemetry-table.ts'
-import { prepareTables } from './clickhouse-tables.ts'
+import { assertTableSafe, prepareTables } from './clickhouse-tables.ts'
 
 const expiredText = 'penstock: this insert began too late'
 const dayText = 'penstock: a message lies outside the day that its batch is stamped with'
@@ -27,7 +27,7 @@ export interface ClickHouseSinkOptions {
   readonly tables: TableOptions
   /** Which table is filled; telemetry by default. */
   readonly table?: BatchTable
-  /** True if the tables were created and checked before. */
+  /** True if the tables were created, and telemetry's checked, before. */
   readonly tablesReady?: boolean
   readonly logger: Logger
   readonly clock?: Clock
@@ -38,7 +38,9 @@ export interface ClickHouseSinkOptions {
  * @throws WAREHOUSE_TABLE_UNSAFE, WAREHOUSE_UNAVAILABLE
  */
 export async function openClickHouseSink(options: ClickHouseSinkOptions): Promise<Sink> {
-  if (!options.tablesReady) await prepareTables(options.warehouse, options.tables, options.logger)
+  const { warehouse, tables, table = 'telemetry', tablesReady = false, logger } = options
+  if (!tablesReady) await prepareTables(warehouse, tables, logger)
+  if (table !== 'telemetry') await assertTableSafe(warehouse, tables, table)
   const sink = new ClickHouseSink(options)
   await sink.open()
   return sink

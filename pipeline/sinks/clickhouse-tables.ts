@@ -7,6 +7,7 @@ import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import {
+  type BatchTable,
   deliverySettings,
   migrations,
   migrationsTableStatements,
@@ -15,7 +16,7 @@ import {
   warehouseDatabase,
 } from '#schemas/telemetry-table.ts'
 
-const table = `${warehouseDatabase}.telemetry`
+const telemetry = `${warehouseDatabase}.telemetry`
 
 /**
  * Creates and migrates Penstock's tables, then checks that `penstock.telemetry` is able to hold its guarantees.
@@ -33,24 +34,30 @@ export async function prepareTables(warehouse: Warehouse, options: TableOptions,
     )
     logger.info('migration applied', { version, purpose })
   }
-  const faults = await telemetryTableFaults(warehouse, options)
-  if (faults.length > 0) {
-    throw new PenstockError(
-      'WAREHOUSE_TABLE_UNSAFE',
-      `${table} cannot hold exactly-once delivery:\n${faults.map(({ fault, repair }) => `  ${fault}\n    repair: ${repair}`).join('\n')}`,
-    )
-  }
+  await assertTableSafe(warehouse, options, 'telemetry')
   await applyTtl(warehouse, options, logger)
 }
 
-export interface TableFault {
+/** @throws WAREHOUSE_TABLE_UNSAFE with every fault of the existing table and the statement that repairs it; WAREHOUSE_UNAVAILABLE */
+export async function assertTableSafe(warehouse: Warehouse, options: TableOptions, name: BatchTable): Promise<void> {
+  const faults = await tableFaults(warehouse, options, name)
+  if (faults.length === 0) return
+  throw new PenstockError(
+    'WAREHOUSE_TABLE_UNSAFE',
+    `${warehouseDatabase}.${name} cannot hold exactly-once delivery:\n` +
+      faults.map(({ fault, repair }) => `  ${fault}\n    repair: ${repair}`).join('\n'),
+  )
+}
+
+interface TableFault {
   readonly fault: string
   readonly repair: string
 }
 
-/** What makes the existing telemetry table unsafe; empty if nothing does. */
-export async function telemetryTableFaults(warehouse: Warehouse, options: TableOptions): Promise<TableFault[]> {
-  const description = await describeTable(warehouse)
+/** What makes an existing table unsafe; empty if nothing does. */
+async function tableFaults(warehouse: Warehouse, options: TableOptions, tableName: BatchTable): Promise<TableFault[]> {
+  const table = `${warehouseDatabase}.${tableName}`
+  const description = await describeTable(warehouse, tableName)
   if (!description)
     return [{ fault: 'the table does not exist', repair: 'let Penstock create it: drop penstock.migrations' }]
   const { engine, engineFull, partitionKey, columns } = description
@@ -112,13 +119,13 @@ interface TableDescription {
   readonly columns: ReadonlyMap<string, string>
 }
 
-async function describeTable(warehouse: Warehouse): Promise<TableDescription | undefined> {
+async function describeTable(warehouse: Warehouse, table: BatchTable): Promise<TableDescription | undefined> {
   const where = `database = '${warehouseDatabase}' AND`
   const [row] = await warehouse.query(
-    `SELECT engine, engine_full, partition_key FROM system.tables WHERE ${where} name = 'telemetry'`,
+    `SELECT engine, engine_full, partition_key FROM system.tables WHERE ${where} name = '${table}'`,
   )
   if (!row) return undefined
-  const columns = await warehouse.query(`SELECT name, type FROM system.columns WHERE ${where} table = 'telemetry'`)
+  const columns = await warehouse.query(`SELECT name, type FROM system.columns WHERE ${where} table = '${table}'`)
   return {
     engine: String(row.engine),
     engineFull: String(row.engine_full),
@@ -135,15 +142,15 @@ function settingOf(engineFull: string, name: string): number | undefined {
 
 /** Brings the table's TTL in line with the setting; a table whose TTL an operator wrote by hand is left alone. */
 async function applyTtl(warehouse: Warehouse, options: TableOptions, logger: Logger): Promise<void> {
-  const description = await describeTable(warehouse)
+  const description = await describeTable(warehouse, 'telemetry')
   const found = /TTL toDateTime\(enqueued_at\) \+ toIntervalDay\((\d+)\)/.exec(description?.engineFull ?? '')
   const foundDays = found ? Number(found[1]) : 0
   if (foundDays === options.ttlDays || (!found && / TTL /.test(description?.engineFull ?? ''))) return
   const cluster = options.cluster === undefined ? '' : ` ON CLUSTER '${options.cluster.replaceAll("'", "''")}'`
   await warehouse.command(
     options.ttlDays > 0
-      ? `ALTER TABLE ${table}${cluster} MODIFY TTL toDateTime(enqueued_at) + INTERVAL ${options.ttlDays} DAY DELETE`
-      : `ALTER TABLE ${table}${cluster} REMOVE TTL`,
+      ? `ALTER TABLE ${telemetry}${cluster} MODIFY TTL toDateTime(enqueued_at) + INTERVAL ${options.ttlDays} DAY DELETE`
+      : `ALTER TABLE ${telemetry}${cluster} REMOVE TTL`,
   )
   logger.info('telemetry time to live changed', { fromDays: foundDays, toDays: options.ttlDays })
 }

@@ -1,9 +1,9 @@
 import { zstdCompressSync } from 'node:zlib'
 import { expect, test } from 'vitest'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { batchFromBlock, batchHeader, blocksOfBatch } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
 import { walkBatch } from './batch-walk.ts'
-import { seededRandom } from './simulation/seeded-random.ts'
 
 const block = (count: number, bytes: number) => batchFromBlock(count, zstdCompressSync(Buffer.alloc(bytes, 7)))
 

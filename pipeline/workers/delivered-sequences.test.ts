@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
-import { seededRandom } from './simulation/seeded-random.ts'
 
 const stamp = (sequence: number, edgeId = 'edge 1/ä', epoch = 7) => ({
   schemaVersion: 1,

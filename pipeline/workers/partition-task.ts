@@ -61,7 +61,9 @@ const retryDelayMs = 500
  */
 export async function runPartition(options: PartitionTaskOptions): Promise<void> {
   try {
-    const offset = options.assignment.position?.offset ?? (await options.firstOffset())
+    const { position } = options.assignment
+    const offset = position?.offset ?? (await firstOffsetOf(options))
+    if (!position && offset > 0) reportLost(options, offset, 'no position is kept')
     await new PartitionTask(options, offset).run()
   } catch (error) {
     if (isPenstockError(error, 'LOG_GENERATION_STALE') || isPenstockError(error, 'LOG_CLOSED')) return
@@ -265,11 +267,8 @@ class PartitionTask {
 
   /** Retention removed what was not delivered: nothing brings it back, so it is said loudly and delivery goes on. */
   async #skipLost(cause: unknown): Promise<void> {
-    const { assignment, logger, metrics } = this.#options
-    const first = await this.#options.firstOffset()
-    const lost = Math.max(0, first - this.#offset)
-    logger.error('the log removed batches before they were delivered', { partition: assignment.partition, lost, cause })
-    metrics.series('penstock_log_positions_lost_total').add(lost)
+    const first = await firstOffsetOf(this.#options)
+    reportLost(this.#options, Math.max(0, first - this.#offset), cause)
     await this.#restartAt(first)
   }
 
@@ -290,18 +289,37 @@ class PartitionTask {
 
   /** Writes the position down, again and again while the log can't be reached. */
   async #commit(intent: Intent | undefined, split?: Split): Promise<void> {
-    const { assignment, clock, ended, logger } = this.#options
     const metadata = textFromNote({ intent, split, delivered: this.#delivered.text() })
-    for (;;) {
-      try {
-        await assignment.commit({ offset: this.#offset, metadata })
-        this.#offsetCommitted = true
-        return
-      } catch (error) {
-        if (!isPenstockError(error) || error.disposition !== 'retry' || ended.aborted) throw error
-        logger.warn('position not confirmed', { partition: assignment.partition, error })
-        await sleep(clock, retryDelayMs, ended)
-      }
+    const position = { offset: this.#offset, metadata }
+    await untilLogAnswers(this.#options, 'position not confirmed', () => this.#options.assignment.commit(position))
+    this.#offsetCommitted = true
+  }
+}
+
+/** Says of `lost` batches that no one delivers them any more. */
+function reportLost({ assignment, logger, metrics }: PartitionTaskOptions, lost: number, cause: unknown): void {
+  logger.error('the log removed batches before they were delivered', { partition: assignment.partition, lost, cause })
+  metrics.series('penstock_log_positions_lost_total').add(lost)
+}
+
+/** Where the partition begins, asked again and again while the log can't be reached. */
+function firstOffsetOf(options: PartitionTaskOptions): Promise<number> {
+  return untilLogAnswers(options, 'the log does not say where it begins', options.firstOffset)
+}
+
+/** @param text what is said of each failure. @throws what no retry heals; when the task has ended, anything */
+async function untilLogAnswers<T>(
+  { assignment, clock, ended, logger }: PartitionTaskOptions,
+  text: string,
+  ask: () => Promise<T>,
+): Promise<T> {
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (!isPenstockError(error) || error.disposition !== 'retry' || ended.aborted) throw error
+      logger.warn(text, { partition: assignment.partition, error })
+      await sleep(clock, retryDelayMs, ended)
     }
   }
 }

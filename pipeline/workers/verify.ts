@@ -255,6 +255,9 @@ export function isVerified(verdicts: readonly PartitionVerdict[]): boolean {
   return verdicts.every(({ missing, double }) => missing === 0 && double === 0)
 }
 
+/** Lines of partitions in one screen. */
+const partitionsShownMax = 32
+
 const columns = [
   ['batches', 'batches'],
   ['lag', 'lagBatches'],
@@ -279,11 +282,15 @@ export function renderVerdicts(verdicts: readonly PartitionVerdict[]): string {
     ...columns.map(([, field]) => of(field).toLocaleString('en')),
     offsets,
   ]
-  // With many partitions only those that need a look are shown, so that it stays one screen.
+  // Of many partitions only those that need a look are shown, faulty ones first, so that it stays one screen.
+  const faultsOf = ({ missing, double }: PartitionVerdict) => missing + double
   const shown =
-    verdicts.length <= 32
+    verdicts.length <= partitionsShownMax
       ? verdicts
-      : verdicts.filter(({ missing, double, lagBatches }) => missing + double + lagBatches > 0).slice(0, 32)
+      : verdicts
+          .filter((verdict) => faultsOf(verdict) + verdict.lagBatches > 0)
+          .sort((one, other) => faultsOf(other) - faultsOf(one) || other.lagBatches - one.lagBatches)
+          .slice(0, partitionsShownMax)
   const rows = shown.map((verdict) =>
     cells(String(verdict.partition), (field) => verdict[field], verdict.faultyOffsets.join(' ')),
   )

@@ -3,11 +3,12 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory-log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import type { Sink, SinkRange } from '#schemas/sink.ts'
 import type { UndeliverableRecord } from './partition-task.ts'
-import { seededRandom } from './simulation/seeded-random.ts'
 import { simulatedBatch } from './simulation/simulated-batch.ts'
 import { SimulatedWarehouse } from './simulation/simulated-warehouse.ts'
 import { startWorker, type Worker } from './worker.ts'
@@ -105,17 +106,37 @@ describe('worker', () => {
     ])
   })
 
-  test('batches that retention removed before delivery are counted, and delivery goes on behind them', async () => {
+  test('a log that does not say yet where a new group begins makes the worker wait, not end', async () => {
+    const { log, sink, append } = open()
+    await append()
+    let asked = 0
+    const ranges = log.ranges.bind(log)
+    log.ranges = async () => {
+      if (asked++ < 3) throw new PenstockError('LOG_UNAVAILABLE', 'no broker leads the partition')
+      return ranges()
+    }
+    await start(log, sink)
+    await turnUntil(settled(log, 1))
+    expect(sink.ranges).toHaveLength(1)
+    expect(asked).toBeGreaterThan(3)
+  })
+
+  test.each([
+    ['before delivery', { offset: 1, metadata: '' }, 2],
+    ['before the group was ever there', undefined, 3],
+  ])('batches that retention removed %s are counted, and delivery goes on behind them', async (_, position, lost) => {
     const { log, sink, append, store } = open()
     for (let index = 0; index < 5; index++) await append()
-    store.positions.set('g 0', { offset: 1, metadata: '' })
+    if (position) store.positions.set('g 0', position)
     const keep = store.partitions[0]!
     keep.records.splice(0, 3)
     keep.first = 3
+    const counted = metrics.series('penstock_log_positions_lost_total')
+    const before = counted.value
     await start(log, sink)
     await turnUntil(settled(log, 5))
     expect(ranges(sink)).toEqual([[3, 4]])
-    expect(metrics.series('penstock_log_positions_lost_total').value).toBe(2)
+    expect(counted.value - before).toBe(lost)
   })
 
   test.each([

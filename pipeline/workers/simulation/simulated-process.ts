@@ -8,10 +8,10 @@
  */
 import type { Assignment, GroupPosition, Log } from '#pipeline/log/log.ts'
 import type { Clock } from '#runtime/clock.ts'
+import type { SeededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Sink } from '#schemas/sink.ts'
 import type { DeadLetterBox } from '../partition-task.ts'
-import type { SeededRandom } from './seeded-random.ts'
 
 export interface CommitFaults {
   /** Share of commits whose answer is lost, with and without effect. */

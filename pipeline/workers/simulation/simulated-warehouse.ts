@@ -7,9 +7,9 @@
  * Requests are delayed at will, answers get lost, and the client does not wait for ever.
  */
 import type { Clock } from '#runtime/clock.ts'
+import type { SeededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Sink, SinkRange } from '#schemas/sink.ts'
-import type { SeededRandom } from './seeded-random.ts'
 import { keyOf, messagesOf, type SimulatedMessage } from './simulated-batch.ts'
 
 export interface WarehouseFaults {
