@@ -9,6 +9,7 @@ import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import { type Edge, startEdge } from './edge.ts'
+import type { Announce } from './mqtt/edge-context.ts'
 import { CapturingLog } from './mqtt/edge-fixture.ts'
 
 const run = promisify(execFile)
@@ -24,6 +25,7 @@ interface StartOptions {
   readonly pendingBytesMax?: number
   readonly connectionsMax?: number
   readonly log?: CapturingLog
+  readonly announce?: Announce
 }
 
 async function start(options: StartOptions = {}) {
@@ -39,6 +41,7 @@ async function start(options: StartOptions = {}) {
     batchDelayMs: 2,
     connectionsMax: options.connectionsMax ?? 100,
     pendingBytesMax: options.pendingBytesMax,
+    ...(options.announce ? { announce: options.announce } : {}),
   })
   edges.push(edge)
   const count = (name: MetricName) =>
@@ -71,6 +74,22 @@ test('whoever is connected and was heard of lately is told, with when that was',
   expect(heard(0)).toEqual([])
   await client.endAsync()
   await expect.poll(() => heard(60_000)).toEqual([])
+})
+
+test('of two edge processes that tell one another, the older connection of a device ends, however late the notices are', async () => {
+  const notices: { readonly from: number; readonly sessionId: string; readonly openedAtMs: number }[] = []
+  const announceFrom = (from: number) => (sessionId: string, openedAtMs: number) => {
+    notices.push({ from, sessionId, openedAtMs })
+  }
+  const both = [await start({ announce: announceFrom(0) }), await start({ announce: announceFrom(1) })]
+  const clients: mqtt.MqttClient[] = []
+  for (const { port } of both)
+    clients.push(await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: 'd1', reconnectPeriod: 0 }))
+  expect(notices.length).toBe(2)
+  for (const { from, sessionId, openedAtMs } of notices) both[1 - from]?.edge.takeOver(sessionId, openedAtMs)
+  await expect.poll(() => clients.map(({ connected }) => connected)).toEqual([false, true])
+  expect(both.map(({ edge }) => edge.connectionCount)).toEqual([0, 1])
+  await clients[1]?.endAsync()
 })
 
 describe.each([4, 5] as const)('protocol level %i', (version) => {

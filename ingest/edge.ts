@@ -11,7 +11,7 @@ import type { MetricName } from '#schemas/metrics.ts'
 import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from './http/noisiest.ts'
 import { type AuthorizeRequest, routeTelemetry } from './http/telemetry.ts'
 import { type Connection, pauseReasons } from './mqtt/connection.ts'
-import { type EdgeContext, edgeCounters, type OnPresence } from './mqtt/edge-context.ts'
+import { type Announce, type EdgeContext, edgeCounters, type OnPresence } from './mqtt/edge-context.ts'
 import { type Authenticate, trustClientId } from './mqtt/identity.ts'
 import { listenMqtt } from './mqtt/listener.ts'
 import { pauseAll } from './mqtt/pause-all.ts'
@@ -38,7 +38,7 @@ export interface EdgeOptions {
   /** Decides on HTTP requests; left out: the path is believed. */
   readonly authorizeRequest?: AuthorizeRequest
   /** Called when a client id connects here, to end its connection at other edge processes. */
-  readonly announce?: (sessionId: string) => void
+  readonly announce?: Announce
   readonly onPresence?: OnPresence
   /** Left out: no limits. */
   readonly quotas?: QuotaOptions
@@ -61,8 +61,11 @@ export interface Edge {
   readonly quotas: Quotas
   /** Adds telemetry over HTTP and MQTT over WebSocket to a server. @param tls true if it speaks TLS */
   registerRoutes(router: HttpRouter, tls: boolean): void
-  /** A client id connected at another edge process: its connection here ends. */
-  takeOver(clientId: string): void
+  /**
+   * A device or module connected at another edge process: its connection here ends.
+   * @param openedAtMs by the machine's uptime: then only if it is older; left out: whichever it is
+   */
+  takeOver(sessionId: string, openedAtMs?: number): void
   readonly connectionCount: number
   /**
    * Calls back for each device or module that was heard of over MQTT within `withinMs` and is still connected.
@@ -134,7 +137,10 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls)
     },
-    takeOver: (clientId) => edge.sessions.get(clientId)?.takenOver(),
+    takeOver: (sessionId, openedAtMs = Number.POSITIVE_INFINITY) => {
+      const held = edge.sessions.get(sessionId)
+      if (held !== undefined && held.openedAtMs < openedAtMs) held.takenOver()
+    },
     get connectionCount() {
       return connections.size
     },

@@ -53,7 +53,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     mqtts: tls && { port: settings.mqttsPort, tls },
     batchDelayMs: settings.batchDelayMs,
     connectionsMax: settings.edgeConnectionsMax,
-    announce: (sessionId) => tellSupervisor({ kind: 'take-over', sessionId }),
+    announce: (sessionId, openedAtMs) => tellSupervisor({ kind: 'take-over', sessionId, openedAtMs }),
     ...identities,
     quotas: quotasFrom(settings),
     ...(supervised
@@ -101,7 +101,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     await log.close()
   })
   onSupervisorMessage((message) => {
-    if (message.kind === 'take-over') edge.takeOver(message.sessionId)
+    if (message.kind === 'take-over') edge.takeOver(message.sessionId, message.openedAtMs)
     if (message.kind === 'control') controlUrl = message.url
   })
   reportEverySecond(() => [{ kind: 'samples', samples: metrics.samples() }, noisiest()])

@@ -2,9 +2,9 @@
  * What a role process and its supervisor say to each other over the IPC channel. A role also runs alone (`npx penstock edge`),
  * with nobody to talk to.
  *
- *   role → supervisor   ready {ports} · samples {metrics} · noisiest {report} · take-over {sessionId} · ask-status · ask-noisiest {count}
+ *   role → supervisor   ready {ports} · samples {metrics} · noisiest {report} · take-over {sessionId, openedAtMs} · ask-status · ask-noisiest {count}
  *                       · first-device {device}
- *   supervisor → role   stop · take-over {sessionId} · status {ready, metrics} · noisiest {report of all} · control {url}
+ *   supervisor → role   stop · take-over {sessionId, openedAtMs} · status {ready, metrics} · noisiest {report of all} · control {url}
  *
  * A role whose supervisor disappears drains and ends: nothing is left behind.
  */
@@ -16,7 +16,7 @@ export type RoleName = 'edge' | 'worker' | 'warehouse' | 'control'
 export type FromRole =
   | { readonly kind: 'ready'; readonly ports: Readonly<Record<string, number>> }
   | { readonly kind: 'samples'; readonly samples: readonly MetricSample[] }
-  | { readonly kind: 'take-over'; readonly sessionId: string }
+  | { readonly kind: 'take-over'; readonly sessionId: string; readonly openedAtMs: number }
   | { readonly kind: 'noisiest'; readonly report: NoisiestReport }
   | { readonly kind: 'ask-status'; readonly askId: number }
   | { readonly kind: 'ask-noisiest'; readonly askId: number; readonly countMax: number }
@@ -24,7 +24,7 @@ export type FromRole =
 
 export type ToRole =
   | { readonly kind: 'stop' }
-  | { readonly kind: 'take-over'; readonly sessionId: string }
+  | { readonly kind: 'take-over'; readonly sessionId: string; readonly openedAtMs: number }
   | { readonly kind: 'status'; readonly askId: number; readonly status: Status }
   | { readonly kind: 'control'; readonly url: string }
   | { readonly kind: 'noisiest'; readonly askId: number; readonly report: NoisiestReport }

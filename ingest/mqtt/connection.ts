@@ -10,6 +10,7 @@
  */
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
 import type { Meter } from '#ingest/quotas/quotas.ts'
+import { machineUptimeMs } from '#runtime/uptime.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import {
@@ -52,6 +53,8 @@ type PauseReason = (typeof pauseReasons)[keyof typeof pauseReasons]
 export class Connection implements BatchOwner {
   batch: OpenBatch | undefined = undefined
   batchIndex = 0
+  /** When the CONNECT was accepted, by the machine's uptime. */
+  openedAtMs = 0
 
   readonly #edge: EdgeContext
   readonly #transport: Transport
@@ -343,10 +346,11 @@ export class Connection implements BatchOwner {
     const connack = acceptingConnack(request, assignedId)
     if (request.will) this.#will = new Will(edge, request.will, this)
     this.#sessionId = sessionIdOf(identity) ?? assignedId ?? request.clientId
+    this.openedAtMs = machineUptimeMs()
     edge.sessions.get(this.#sessionId)?.takenOver()
     edge.sessions.set(this.#sessionId, this)
     if (identity.deviceId !== undefined) {
-      edge.announce(this.#sessionId)
+      edge.announce(this.#sessionId, this.openedAtMs)
       edge.onPresence(identity.deviceId, identity.moduleId, true, 'CONNECTED')
     }
     this.#silenceSecondsMax = grantedKeepAliveSeconds(request.keepAliveSeconds) * 1.5

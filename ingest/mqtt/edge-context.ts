@@ -34,6 +34,9 @@ export interface Transport {
  */
 export type OnPresence = (deviceId: string, moduleId: string | undefined, connected: boolean, reason: string) => void
 
+/** @param openedAtMs by the machine's uptime, which its processes share */
+export type Announce = (sessionId: string, openedAtMs: number) => void
+
 /** What all connections of one edge process share. */
 export interface EdgeContext {
   readonly batcher: Batcher
@@ -53,8 +56,8 @@ export interface EdgeContext {
   /** Seconds since start, counted by the sweep; read instead of the clock per chunk. */
   seconds: number
   draining: boolean
-  /** Tells the other edge processes that this device or module is now connected here. */
-  readonly announce: (sessionId: string) => void
+  /** Tells the other edge processes of this machine that this device or module is now connected here. */
+  readonly announce: Announce
   readonly onPresence: OnPresence
 }
 
