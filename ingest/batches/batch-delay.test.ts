@@ -51,6 +51,16 @@ describe('the wait of a batch', () => {
     expect(half(delay, at, 15_000, 20)).toBe(10)
   })
 
+  test('goes back with a load that ends, and grows again with the next', () => {
+    const delay = new BatchDelay(10)
+    const at = { ...start }
+    delay.next(at.ms)
+    expect([1, 2, 3].map(() => half(delay, at, 12_500, 2))).toEqual([20, 40, 50])
+    expect(half(delay, at, 12_500, 2)).toBe(50)
+    expect(half(delay, at, 10, 1)).toBe(10)
+    expect(half(delay, at, 25_000, 1)).toBe(20)
+  })
+
   test('is none where the base is none', () => {
     const delay = new BatchDelay(0)
     const at = { ...start }

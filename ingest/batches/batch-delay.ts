@@ -23,6 +23,8 @@ export class BatchDelay {
   #sinceMs = 0
   #messagesPerMsBefore = 0
   #restUntilMs = 0
+  /** The last look made the wait longer. */
+  #isLonger = false
 
   constructor(baseMs: number) {
     this.#baseMs = baseMs
@@ -49,16 +51,19 @@ export class BatchDelay {
 
   #look(nowMs: number, passedMs: number): void {
     const messagesPerMs = this.#messages / passedMs
-    if (this.#ms > this.#baseMs && (messagesPerMs < this.#messagesPerMsBefore * shareMin || this.#broughtNothing())) {
+    const isFewer = messagesPerMs < this.#messagesPerMsBefore * shareMin
+    const isTooMany = this.#writes > writesPerMsMax * passedMs
+    const isInVain = isTooMany && this.#ms === this.#longestMs && this.#messages < this.#writes * messagesPerWriteMin
+    const wasLonger = this.#isLonger
+    this.#isLonger = false
+    if (this.#ms > this.#baseMs && (isFewer || isInVain)) {
       this.#ms = this.#baseMs
-      this.#restUntilMs = nowMs + restMs
-    } else if (this.#writes > writesPerMsMax * passedMs && nowMs >= this.#restUntilMs) {
+      // Fewer some time later are just a load that ended.
+      if (wasLonger || isInVain) this.#restUntilMs = nowMs + restMs
+    } else if (isTooMany && nowMs >= this.#restUntilMs) {
       if (this.#ms === this.#baseMs) this.#messagesPerMsBefore = messagesPerMs
+      this.#isLonger = this.#ms < this.#longestMs
       this.#ms = Math.min(this.#ms * 2, this.#longestMs)
     }
-  }
-
-  #broughtNothing(): boolean {
-    return this.#ms === this.#longestMs && this.#messages < this.#writes * messagesPerWriteMin
   }
 }
