@@ -2,7 +2,7 @@
  * A handshake storm: every device reconnects over TLS at once. Connections accepted a second, with full handshakes and with
  * resumed sessions, and what it does to the PUBACKs of devices that are established.
  */
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +11,7 @@ import { freePorts } from '#runtime/free-ports.ts'
 import { loadDefaults } from '../options.ts'
 import { runLoad } from '../run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
+import { selfSigned } from './self-signed.ts'
 import { startPenstock } from './targets.ts'
 
 const run = promisify(execFile)
@@ -23,15 +24,12 @@ async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 8 })
   const record = new BenchRecord('tls-storm', 'A storm of TLS handshakes')
   const folder = mkdtempSync(join(tmpdir(), 'penstock-storm-'))
-  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
-  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  execFileSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', cert, '-days', '2', ...subject])
+  const { certFile, keyFile } = selfSigned(folder)
   for (let round = 0; round < args.rounds; round++) {
     const [mqtts, https] = await freePorts(2)
     const environment = {
-      PENSTOCK_TLS_CERT: cert,
-      PENSTOCK_TLS_KEY: key,
+      PENSTOCK_TLS_CERT: certFile,
+      PENSTOCK_TLS_KEY: keyFile,
       PENSTOCK_MQTTS_PORT: String(mqtts),
       PENSTOCK_HTTPS_PORT: String(https),
     }
