@@ -425,7 +425,11 @@ export class Connection implements BatchOwner {
       partial.append(chunk, at, taken)
       at += taken
       if (frameBytes === 0 || partial.length < frameBytes) continue
-      this.#readFrames(partial.take(), 0, frameBytes)
+      const frame = partial.take()
+      const isConnect = this.#state === 'waiting'
+      this.#readFrames(frame, 0, frameBytes)
+      // What a CONNECT says is looked at later; of all others nothing is kept.
+      if (!isConnect) partial.giveBack(frame)
       return this.#isClosed() ? chunk.length : at
     }
     return at

@@ -3,6 +3,9 @@ import { limits } from '#schemas/limits.ts'
 
 /** Room made at once for a frame of known length; a longer one grows as its bytes really come. */
 const firstBytes = 16 * 1024
+/** Buffers of one size that are kept for the next large frame: making and collecting them costs more than filling them. */
+const keptMax = 8
+const kept = new Map<number, Buffer[]>()
 const shortestBytes = 8
 
 /** A copy of what a chunk left over: the beginning of a frame, or what came behind a CONNECT that is being decided. */
@@ -17,7 +20,7 @@ export class PartialFrame {
   /** Keeps `chunk` from `at` on. @param expectedBytes of the whole frame, 0 if not known */
   keep(chunk: Buffer, at: number, expectedBytes: number): void {
     const rest = chunk.length - at
-    this.#bytes = Buffer.allocUnsafeSlow(Math.max(rest, Math.min(expectedBytes, firstBytes), shortestBytes))
+    this.#bytes = bufferOf(Math.max(rest, Math.min(expectedBytes, firstBytes), shortestBytes))
     chunk.copy(this.#bytes, 0, at)
     this.length = rest
   }
@@ -36,6 +39,16 @@ export class PartialFrame {
     return bytes
   }
 
+  /** What `take` gave is not needed any more. */
+  giveBack(bytes: Buffer): void {
+    const { buffer } = bytes
+    const { byteLength } = buffer
+    if (byteLength < firstBytes) return
+    const same = kept.get(byteLength) ?? []
+    if (same.length < keptMax) same.push(Buffer.from(buffer))
+    kept.set(byteLength, same)
+  }
+
   forget(): void {
     this.#bytes = undefined
     this.length = 0
@@ -46,11 +59,19 @@ export class PartialFrame {
     if (count <= known.length) return known
     if (count > limits.packetBytesMax + 5)
       throw new PenstockError('INGEST_FRAME_TOO_LARGE', 'too much sent before CONNACK')
-    const larger = Buffer.allocUnsafeSlow(Math.max(count, known.length * 2))
+    const larger = bufferOf(Math.max(count, known.length * 2))
     known.copy(larger, 0, 0, this.length)
+    this.giveBack(known)
     this.#bytes = larger
     return larger
   }
+}
+
+/** Above a few bytes a power of two, so that it can be kept. */
+function bufferOf(bytes: number): Buffer {
+  if (bytes < firstBytes) return Buffer.allocUnsafeSlow(bytes)
+  const capacity = 2 ** Math.ceil(Math.log2(bytes))
+  return kept.get(capacity)?.pop() ?? Buffer.allocUnsafeSlow(capacity)
 }
 
 const nothing = Buffer.alloc(0)
