@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
 import mqtt, { type MqttClient } from 'mqtt'
 import { generate, type Packet, parser as packetParser } from 'mqtt-packet'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -142,10 +143,10 @@ function connectDevice(deviceId: string, password = deviceKey): Promise<MqttClie
 }
 
 /** Everything one raw connection is answered, once the other side has closed it. */
-function exchange(port: number, bytes: Buffer | string): Promise<Buffer> {
+function exchange(port: number, bytes: Buffer | string, socket: Socket = connectTcp(port, host)): Promise<Buffer> {
   return new Promise((resolve) => {
     const parts: Buffer[] = []
-    const socket = connectTcp(port, host, () => socket.write(bytes))
+    socket.write(bytes)
     socket.on('data', (part) => parts.push(part))
     socket.on('error', () => {})
     socket.on('close', () => {
@@ -192,7 +193,11 @@ describe('slow and silent', () => {
       const socket = new WebSocket(`ws://${host}:${httpPort}/mqtt`, 'mqtt')
       socket.addEventListener('close', () => resolve())
     })
-    await Promise.all([...attempts.map(([port, bytes]) => exchange(port, bytes)), silentSocket])
+    // Behind the handshake.
+    const secured = ['', request, `${request}Content-Length: 1000\r\n\r\n{`].map((bytes) =>
+      exchange(httpsPort, bytes, connectTls({ port: httpsPort, host, rejectUnauthorized: false })),
+    )
+    await Promise.all([...attempts.map(([port, bytes]) => exchange(port, bytes)), ...secured, silentSocket])
     expect(honest.connected).toBe(true)
     await honest.publishAsync('devices/honest/messages/events/', 'still here', { qos: 1 })
     await honest.endAsync()

@@ -22,6 +22,9 @@ const hub = 'hub.penstock.test'
 /** Of the network's own, but no loopback address: whoever comes over it is a stranger. */
 const elsewhere = '10.9.9.9'
 const client = (name: string): string => join(import.meta.dirname, 'testbed/clients', name)
+const transports = ['mqtt', 'mqtt-ws', 'http'] as const
+const pythonTransports = ['mqtt', 'mqtt-ws'] as const
+const certificateIds = (transport: string): readonly string[] => [`thumbprint-${transport}`, `authority-${transport}`]
 const ownerKey = randomBytes(32).toString('base64')
 const network = serverFor('a network namespace', namespaceMissing)
 const python = serverFor('Python', pythonSdkMissing)
@@ -34,7 +37,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
   let ca: DevelopmentCa
 
   beforeAll(async () => {
-    const deviceIds = ['by-thumbprint', 'by-authority', 'python-certificate']
+    const deviceIds = [...transports.flatMap(certificateIds), ...pythonTransports.map((name) => `python-x509-${name}`)]
     ca = makeDevelopmentCa({ dataDir, hostNames: [hub], deviceIds, nowMs: Date.now() })
     inside = await openNamespace([hub])
     await inside.run('ip', ['address', 'add', `${elsewhere}/32`, 'dev', 'lo'])
@@ -61,6 +64,12 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
   const trusted = (): Record<string, string> => ({ NODE_EXTRA_CA_CERTS: ca.caFile })
   const node = (args: readonly string[], input?: unknown): Promise<string> =>
     inside.run(process.execPath, args, { environment: trusted(), input: JSON.stringify(input ?? null) })
+
+  function certificateOf(deviceId: string): DevelopmentCa['devices'][number] {
+    const made = ca.devices.find(({ id }) => id === deviceId)
+    if (made === undefined) throw new Error(`no certificate of ${deviceId}`)
+    return made
+  }
 
   /** A request from inside the network. */
   async function ask(url: string, init: object): Promise<unknown> {
@@ -141,42 +150,49 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
   const messages = messagesWith({ plain: 'yes', 'k 1': 'v &=/%é' })
   const stored = storedOf(messages)
 
-  test.each(['mqtt', 'mqtt-ws', 'http'])(
+  const messagesOver = (transport: string): readonly ClientMessage[] =>
+    transport === 'http' ? messagesWith({ plain: 'yes', 'k-1': 'v &=/%' }) : messages
+  // In an HTTP batch, which holds all but the first, the SDK sends no system properties.
+  const storedOver = (transport: string, sent: readonly ClientMessage[]): readonly Row[] =>
+    storedOf(sent).map((row, index) => (transport === 'http' && index > 0 ? { ...row, system_properties: {} } : row))
+
+  test.each(transports)(
     "the hub's device SDK for Node over %s: every message with its properties is a row",
     async (transport) => {
       const deviceId = `node-${transport}`
       const { connectionString } = await device(deviceId)
-      const sent = transport === 'http' ? messagesWith({ plain: 'yes', 'k-1': 'v &=/%' }) : messages
+      const sent = messagesOver(transport)
       expect(await node([client('hub-device.ts'), transport, connectionString], sent)).toBe('sent\n')
-      // In an HTTP batch, which holds all but the first, the SDK sends no system properties.
-      const expected = storedOf(sent).map((row, index) =>
-        transport === 'http' && index > 0 ? { ...row, system_properties: {} } : row,
-      )
-      expect(await rows(deviceId, sent.length)).toEqual(expected)
+      expect(await rows(deviceId, sent.length)).toEqual(storedOver(transport, sent))
     },
   )
 
-  test("the hub's device SDK for Node with certificates: by thumbprint, and by a registered authority", async () => {
-    const [byThumbprint, byAuthority] = ca.devices
-    const primaryThumbprint = byThumbprint?.thumbprint
-    const kinds = [
-      { type: 'selfSigned', x509Thumbprint: { primaryThumbprint } },
-      { type: 'certificateAuthority' },
-    ] as const
-    for (const [at, made] of [byThumbprint, byAuthority].entries()) {
-      const { id = '', certFile = '', keyFile = '' } = made ?? {}
-      const { connectionString } = await device(id, kinds[at])
-      const args = [client('hub-device.ts'), 'mqtt', connectionString, certFile, keyFile]
-      expect(await node(args, messages)).toBe('sent\n')
-      expect(await rows(id, messages.length)).toEqual(stored)
-    }
-  })
+  test.each(transports)(
+    "the hub's device SDK for Node over %s with certificates: by thumbprint, and by a registered authority",
+    async (transport) => {
+      const [byThumbprint = '', byAuthority = ''] = certificateIds(transport)
+      const primaryThumbprint = certificateOf(byThumbprint).thumbprint
+      const kinds = [
+        [byThumbprint, { type: 'selfSigned', x509Thumbprint: { primaryThumbprint } }],
+        [byAuthority, { type: 'certificateAuthority' }],
+      ] as const
+      const sent = messagesOver(transport)
+      for (const [id, authentication] of kinds) {
+        const { certFile, keyFile } = certificateOf(id)
+        const { connectionString } = await device(id, authentication)
+        expect(await node([client('hub-device.ts'), transport, connectionString, certFile, keyFile], sent)).toBe(
+          'sent\n',
+        )
+        expect(await rows(id, sent.length)).toEqual(storedOver(transport, sent))
+      }
+    },
+  )
 
   test("the hub's device SDK for Node is told `not authorized` for a wrong key, over each transport", async () => {
     await device('cheated')
     const sharedAccessKey = randomBytes(32).toString('base64')
     const connectionString = formatConnectionString({ hostName: hub, deviceId: 'cheated', sharedAccessKey })
-    for (const transport of ['mqtt', 'mqtt-ws', 'http']) {
+    for (const transport of transports) {
       await expect(node([client('hub-device.ts'), transport, connectionString], messagesWith({}))).rejects.toThrow(
         /UnauthorizedError/,
       )
@@ -187,19 +203,22 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     const run = (args: readonly string[]): Promise<string> =>
       inside.run(pythonForDevices, [client('hub_device.py'), ...args], { input: JSON.stringify(messages) })
 
-    test.each(['mqtt', 'mqtt-ws'])("the hub's device SDK over %s: every message is a row", async (transport) => {
+    test.each(pythonTransports)("the hub's device SDK over %s: every message is a row", async (transport) => {
       const deviceId = `python-${transport}`
       const { connectionString } = await device(deviceId)
       expect(await run([transport, connectionString, ca.caFile])).toBe('sent\n')
       expect(await rows(deviceId, messages.length)).toEqual(stored)
     })
 
-    test("the hub's device SDK with a certificate of a registered authority", async () => {
-      const { id = '', certFile = '', keyFile = '' } = ca.devices[2] ?? {}
-      await device(id, { type: 'certificateAuthority' })
-      expect(await run(['mqtt', `${hub}/${id}`, ca.caFile, certFile, keyFile])).toBe('sent\n')
-      expect(await rows(id, messages.length)).toEqual(stored)
-    })
+    test.each(pythonTransports)(
+      "the hub's device SDK over %s with a certificate of a registered authority",
+      async (transport) => {
+        const { id, certFile, keyFile } = certificateOf(`python-x509-${transport}`)
+        await device(id, { type: 'certificateAuthority' })
+        expect(await run([transport, `${hub}/${id}`, ca.caFile, certFile, keyFile])).toBe('sent\n')
+        expect(await rows(id, messages.length)).toEqual(stored)
+      },
+    )
 
     test("the hub's device SDK is told of a wrong key", async () => {
       const sharedAccessKey = randomBytes(32).toString('base64')

@@ -1,4 +1,6 @@
 import type { HttpRequest as NativeRequest, HttpResponse as NativeResponse } from 'uWebSockets.js'
+import type { X509Certificate } from 'node:crypto'
+import type { HttpPeer } from './http-peers.ts'
 
 /** A request that outlives the native one, which is only valid during its handler's first tick. */
 export interface HttpRequest {
@@ -10,6 +12,8 @@ export interface HttpRequest {
   readonly queryText: string
   /** To be asked for before the answer is sent; empty if the client had gone before it was first asked for. */
   readonly remoteAddress: string
+  /** What the client showed in the TLS handshake, leaf first; empty without, or where none is asked for. Not verified. */
+  readonly certificates: readonly X509Certificate[]
   /** True once the client has gone; an answer would reach nobody. */
   aborted: boolean
   /** A header by its lower-case name; empty if absent. */
@@ -26,15 +30,19 @@ export interface HttpRequest {
  * Copies what is needed of a native request: method, path, query, headers, parameters. HOT: per request.
  * @param parameterCount how many `:name` the route's pattern has
  * @param method where the route has only one
+ * @param peer who is at the far end, where the connection was passed on
  */
 export function requestOf(
   native: NativeRequest,
   response: NativeResponse,
   parameterCount: number,
-  method?: string,
+  method: string | undefined,
+  peer: HttpPeer | undefined,
 ): HttpRequest {
-  return new CopiedRequest(native, response, parameterCount, method)
+  return new CopiedRequest(native, response, parameterCount, method, peer)
 }
+
+const noCertificates: readonly X509Certificate[] = []
 
 /** How many `:name` a pattern has. */
 export function parameterCountOf(pattern: string): number {
@@ -49,17 +57,21 @@ class CopiedRequest implements HttpRequest {
   aborted = false
   readonly #parameters: string[] = []
   readonly #response: NativeResponse
+  readonly #peer: HttpPeer | undefined
   #search: URLSearchParams | undefined = undefined
-  #remoteAddress: string | undefined = undefined
+  #remoteAddress: string | undefined
 
   constructor(
     native: NativeRequest,
     response: NativeResponse,
     parameterCount: number,
-    method = native.getMethod().toUpperCase(),
+    method: string | undefined,
+    peer: HttpPeer | undefined,
   ) {
-    this.method = method
+    this.method = method ?? native.getMethod().toUpperCase()
     this.#response = response
+    this.#peer = peer
+    this.#remoteAddress = peer?.remoteAddress
     this.path = native.getUrl()
     this.queryText = native.getQuery() ?? ''
     for (let index = 0; index < parameterCount; index++) this.#parameters.push(native.getParameter(index) ?? '')
@@ -75,6 +87,10 @@ class CopiedRequest implements HttpRequest {
     if (this.#remoteAddress === undefined && !this.aborted)
       this.#remoteAddress = Buffer.from(this.#response.getRemoteAddressAsText()).toString('latin1')
     return this.#remoteAddress ?? ''
+  }
+
+  get certificates(): readonly X509Certificate[] {
+    return this.#peer?.certificates ?? noCertificates
   }
 
   header(name: string): string {

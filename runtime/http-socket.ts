@@ -1,7 +1,11 @@
 /**
  * WebSockets as byte streams: the message boundaries of RFC 6455 carry no meaning for the protocols spoken inside.
  */
-import type { TemplatedApp, us_socket_context_t, WebSocket } from 'uWebSockets.js'
+
+import type { us_socket_context_t, WebSocket } from 'uWebSockets.js'
+import type { X509Certificate } from 'node:crypto'
+import type { HttpRouter } from './http.ts'
+import type { HttpPeer } from './http-peers.ts'
 
 /** One open WebSocket. Calls after it closed do nothing. */
 export interface ByteSocket {
@@ -13,6 +17,8 @@ export interface ByteSocket {
   /** Bytes written and not yet taken by the network. */
   readonly writeBytes: number
   readonly remoteAddress: string
+  /** As of a request. */
+  readonly certificates: readonly X509Certificate[]
 }
 
 export interface ByteSocketHandler {
@@ -37,11 +43,12 @@ export interface ByteSocketRoute {
 const unsupportedData = 1003
 
 interface SocketState {
+  readonly peer: HttpPeer | undefined
   handler: ByteSocketHandler | undefined
 }
 
-/** Serves `route` on a native application; a request that does not offer the sub-protocol is answered 400. */
-export function routeByteSocket(app: TemplatedApp, route: ByteSocketRoute): void {
+/** Serves `route`; a request that does not offer the sub-protocol is answered 400. */
+export function routeByteSocket({ app, peers }: Pick<HttpRouter, 'app' | 'peers'>, route: ByteSocketRoute): void {
   app.ws<SocketState>(route.pattern, {
     maxPayloadLength: route.messageBytesMax,
     // Its own time-outs are the spoken protocol's business.
@@ -49,6 +56,11 @@ export function routeByteSocket(app: TemplatedApp, route: ByteSocketRoute): void
     sendPingsAutomatically: false,
     maxBackpressure: 0,
     upgrade(response, request, context: us_socket_context_t) {
+      const peer = peers?.of(response)
+      if (peers !== undefined && peer === undefined) {
+        response.close()
+        return
+      }
       const offered = request
         .getHeader('sec-websocket-protocol')
         .split(',')
@@ -59,7 +71,7 @@ export function routeByteSocket(app: TemplatedApp, route: ByteSocketRoute): void
         return
       }
       response.upgrade<SocketState>(
-        { handler: undefined },
+        { peer, handler: undefined },
         request.getHeader('sec-websocket-key'),
         chosen,
         request.getHeader('sec-websocket-extensions'),
@@ -67,7 +79,8 @@ export function routeByteSocket(app: TemplatedApp, route: ByteSocketRoute): void
       )
     },
     open(native) {
-      native.getUserData().handler = route.attach(new NativeByteSocket(native))
+      const state = native.getUserData()
+      state.handler = route.attach(new NativeByteSocket(native, state.peer))
     },
     message(native, message, isBinary) {
       // The protocols spoken inside are binary [MQTT-6.0.0-1].
@@ -88,12 +101,18 @@ export function routeByteSocket(app: TemplatedApp, route: ByteSocketRoute): void
 
 class NativeByteSocket implements ByteSocket {
   readonly remoteAddress: string
+  readonly #peer: HttpPeer | undefined
   readonly #native: WebSocket<SocketState>
   #ended = false
 
-  constructor(native: WebSocket<SocketState>) {
+  constructor(native: WebSocket<SocketState>, peer: HttpPeer | undefined) {
     this.#native = native
-    this.remoteAddress = Buffer.from(native.getRemoteAddressAsText()).toString('latin1')
+    this.remoteAddress = peer?.remoteAddress ?? Buffer.from(native.getRemoteAddressAsText()).toString('latin1')
+    this.#peer = peer
+  }
+
+  get certificates(): readonly X509Certificate[] {
+    return this.#peer?.certificates ?? []
   }
 
   write(bytes: Uint8Array): void {

@@ -20,6 +20,7 @@ import {
 import { type AddressInfo, createServer } from 'node:net'
 import { PenstockError } from '#schemas/errors.ts'
 import { answer, type HttpAnswer, readBody, textAnswer } from './http-answer.ts'
+import type { HttpPeer, HttpPeers } from './http-peers.ts'
 import { type HttpRequest, parameterCountOf, requestOf } from './http-request.ts'
 import type { Logger } from './logger.ts'
 import { silentLogger } from './logger.ts'
@@ -46,9 +47,11 @@ export interface HttpRouter {
   route(route: HttpRoute): void
   /** The native application, for WebSocket and for routes that must not copy anything. */
   readonly app: TemplatedApp
+  /** Who is at the far end of each connection, where another server passes them on. */
+  readonly peers: HttpPeers | undefined
 }
 
-export interface HttpServerOptions {
+export interface HttpServerOptions extends HttpServing {
   readonly host: string
   /** 0 picks a free port. */
   readonly port: number
@@ -56,6 +59,9 @@ export interface HttpServerOptions {
   readonly tls?: { readonly certFile: string; readonly keyFile: string }
   /** Several processes listen on the same port and the kernel spreads connections over them (not on macOS). */
   readonly sharePort?: boolean
+}
+
+export interface HttpServing {
   /** Adds routes before the first request can arrive. */
   readonly routes?: (router: HttpRouter) => void
   /** What a fault thrown by a handler is answered with; by default 500 without details. */
@@ -65,8 +71,11 @@ export interface HttpServerOptions {
   readonly logger?: Logger
 }
 
-export interface HttpServer extends HttpRouter {
+export interface HttpServer extends HttpRouter, HttpListening {
   readonly port: number
+}
+
+export interface HttpListening {
   /** Accepts no more connections; open ones go on until `close`. */
   stopListening(): void
   /** Stops listening, waits up to `drainMs` (default 2,000) for open requests, then ends every connection. */
@@ -89,29 +98,67 @@ const methods = {
 export async function openHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const app = options.tls ? SSLApp({ cert_file_name: options.tls.certFile, key_file_name: options.tls.keyFile }) : App()
   const open = new OpenRequests()
-  const router: HttpRouter = {
-    app,
-    route(route) {
-      const parameterCount = parameterCountOf(route.pattern)
-      const method = route.method === 'ANY' ? undefined : route.method
-      app[methods[route.method]](route.pattern, (response, native) =>
-        serve(options, open, route, response, requestOf(native, response, parameterCount, method)),
-      )
-    },
-  }
+  const router = routerOf(app, options, open, undefined)
   options.routes?.(router)
   // The library shares a port that is named, not one that the kernel picks.
   const port = options.sharePort && options.port === 0 ? await freePort(options.host) : options.port
   const socket = await listen(app, { ...options, port })
-  let listening = true
+  return { ...router, ...listening(app, socket, open), port: us_socket_local_port(socket) }
+}
+
+/**
+ * Serves connections that another server of this process passes on over a local socket, each opened with its peer's header. Whatever
+ * else connects is closed at its first request.
+ * @param socketFile at most 100 bytes; made by this call, in a folder that only this user may enter
+ * @throws PenstockError PORT_UNAVAILABLE
+ */
+export async function openHttpServerBehind(
+  socketFile: string,
+  peers: HttpPeers,
+  options: HttpServing,
+): Promise<HttpListening> {
+  // The library copies the name unchecked into a field of 108 bytes.
+  if (Buffer.byteLength(socketFile) > socketFileBytesMax)
+    throw new PenstockError('PORT_UNAVAILABLE', `${socketFile} is too long a name for a local socket`)
+  const app = App()
+  const open = new OpenRequests()
+  options.routes?.(routerOf(app, options, open, peers))
+  const socket = await new Promise<us_listen_socket | false>((resolve) => app.listen_unix(resolve, socketFile))
+  if (!socket) throw new PenstockError('PORT_UNAVAILABLE', `cannot listen on ${socketFile}`)
+  return listening(app, socket, open)
+}
+
+const socketFileBytesMax = 100
+
+function routerOf(
+  app: TemplatedApp,
+  options: HttpServing,
+  open: OpenRequests,
+  peers: HttpPeers | undefined,
+): HttpRouter {
+  return {
+    app,
+    peers,
+    route(route) {
+      const parameterCount = parameterCountOf(route.pattern)
+      const method = route.method === 'ANY' ? undefined : route.method
+      app[methods[route.method]](route.pattern, (response, native) => {
+        const peer = peers?.of(response)
+        if (peers !== undefined && peer === undefined) response.close()
+        else serve(options, open, route, response, requestOf(native, response, parameterCount, method, peer), peer)
+      })
+    },
+  }
+}
+
+function listening(app: TemplatedApp, socket: us_listen_socket, open: OpenRequests): HttpListening {
+  let isListening = true
   let closing: Promise<void> | undefined
   const stopListening = (): void => {
-    if (listening) us_listen_socket_close(socket)
-    listening = false
+    if (isListening) us_listen_socket_close(socket)
+    isListening = false
   }
   return {
-    ...router,
-    port: us_socket_local_port(socket),
     stopListening,
     close(drainMs = 2_000) {
       closing ??= (async () => {
@@ -156,11 +203,12 @@ function listen(app: TemplatedApp, options: HttpServerOptions): Promise<us_liste
 }
 
 function serve(
-  options: HttpServerOptions,
+  options: HttpServing,
   open: OpenRequests,
   route: HttpRoute,
   response: NativeResponse,
   request: HttpRequest,
+  peer: HttpPeer | undefined,
 ): void {
   open.count++
   let finished = false
@@ -169,7 +217,7 @@ function serve(
     finished = true
     if (result) {
       options.observe?.(request.method, route.pattern, result.status)
-      if (!request.aborted) answer(response, result, request.method === 'HEAD', closeConnection)
+      if (!request.aborted) tell(response, request, result, closeConnection, peer)
     }
     open.ended()
   }
@@ -203,13 +251,30 @@ function serve(
   }
 }
 
+function tell(
+  response: NativeResponse,
+  request: HttpRequest,
+  result: HttpAnswer,
+  closeConnection: boolean,
+  peer: HttpPeer | undefined,
+): void {
+  const isHead = request.method === 'HEAD'
+  if (peer === undefined || !closeConnection) {
+    answer(response, result, isHead, closeConnection)
+    return
+  }
+  // Whoever passes the connection on ends it: closed from here, it could not write on, and would lose the answer.
+  answer(response, { ...result, headers: { ...result.headers, Connection: 'close' } }, isHead)
+  peer.end()
+}
+
 const noBody = new Uint8Array(0)
 
 function tooLarge({ tooLargeAnswer, bodyBytesMax }: HttpRoute): HttpAnswer {
   return tooLargeAnswer ?? textAnswer(413, `the body is larger than ${bodyBytesMax} bytes\n`)
 }
 
-function faultAnswer(options: HttpServerOptions, request: HttpRequest, route: HttpRoute, error: unknown): HttpAnswer {
+function faultAnswer(options: HttpServing, request: HttpRequest, route: HttpRoute, error: unknown): HttpAnswer {
   if (route.faultAnswer) {
     try {
       return route.faultAnswer(error)

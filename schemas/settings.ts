@@ -31,6 +31,14 @@ export const settingsTable = {
     meaning: 'PEM file of the certificate (and its chain) shown to clients; unset: no TLS ports',
   },
   tlsKey: { env: 'PENSTOCK_TLS_KEY', kind: 'text', default: undefined, meaning: 'PEM file of its private key' },
+  httpsClientCertificates: {
+    env: 'PENSTOCK_HTTPS_CLIENT_CERTIFICATES',
+    kind: 'choice',
+    default: 'asked',
+    choices: ['asked', 'ignored'],
+    meaning:
+      'asked: where identities are required, devices may prove themselves by certificate over HTTPS and WebSocket too; ignored: by token or key only, which is faster',
+  },
   identities: {
     env: 'PENSTOCK_IDENTITIES',
     kind: 'choice',

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Clock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
@@ -9,7 +10,8 @@ import { generatedKeys } from '../identity.ts'
 import type { DeviceCredentials, IdentityCredentials, Policy, Trust } from '../registry.ts'
 import { type Admission, publicReason } from './admission.ts'
 import { admissionRules } from './admission-rules.ts'
-import { Authenticator } from './authenticator.ts'
+import { Authenticator, type RequestAttempt } from './authenticator.ts'
+import { type IssuedCertificate, makeCertificate } from './certificate-maker.ts'
 import type { Refused } from './connect-attempt.ts'
 import { createSasToken } from './sas-token.ts'
 
@@ -239,6 +241,47 @@ describe('who may connect [G-6]', () => {
     expect(await outcome(request(own))).toBe('admitted')
     time.nowMs += 361_000
     expect(await outcome(request(own))).toBe('AUTH_TOKEN_EXPIRED')
+  })
+
+  test('a certificate that was admitted counts on for its connection and device alone, until it expires or the device changes', async () => {
+    const { authenticator, directory, time } = setUp()
+    const made = { commonName: 'd', notBeforeMs: nowMs - 1_000, notAfterMs: nowMs + 60_000 }
+    const leafOf = (own: IssuedCertificate): X509Certificate => new X509Certificate(own.certificatePem)
+    const own = leafOf(makeCertificate(made))
+    const withThumbprint = (leaf: X509Certificate): DeviceCredentials => {
+      const primaryThumbprint = leaf.fingerprint256.replaceAll(':', '')
+      return device('d', { authentication: { ...generatedKeys, kind: 'selfSigned', primaryThumbprint } })
+    }
+    const attempt = (leaf: X509Certificate, more: Partial<RequestAttempt> = {}): RequestAttempt => {
+      const id = { deviceId: 'd', moduleId: undefined }
+      return { id, authorization: '', certificates: [leaf], confidential: true, ...more }
+    }
+    directory.change(withThumbprint(own))
+    directory.devices.set('e', device('e'))
+    expect(authenticator.admittedBefore(attempt(own))).toBeUndefined()
+    expect(await outcome(authenticator.authenticateRequest(attempt(own)))).toBe('admitted')
+    expect(await outcome(authenticator.authenticateRequest(attempt(own)))).toBe('admitted')
+    expect(authenticator.admittedBefore(attempt(own))).toMatchObject({ admitted: true, deviceId: 'd' })
+    const others: Partial<RequestAttempt>[] = [
+      { id: { deviceId: 'e', moduleId: undefined } },
+      { id: { deviceId: 'd', moduleId: 'm' } },
+      { authorization: keyOf(3) },
+      { certificates: [leafOf(makeCertificate(made))] },
+      { certificates: [] },
+    ]
+    for (const other of others) {
+      expect(authenticator.admittedBefore(attempt(own, other))).toBeUndefined()
+      expect(await outcome(authenticator.authenticateRequest(attempt(own, other)))).not.toBe('admitted')
+    }
+    directory.change(withThumbprint(leafOf(makeCertificate(made))))
+    expect(authenticator.admittedBefore(attempt(own))).toBeUndefined()
+    expect(await outcome(authenticator.authenticateRequest(attempt(own)))).toBe('AUTH_CERTIFICATE_REFUSED')
+    directory.change(withThumbprint(own))
+    expect(await outcome(authenticator.authenticateRequest(attempt(own)))).toBe('admitted')
+    expect(await outcome(authenticator.authenticateRequest(attempt(own)))).toBe('admitted')
+    time.nowMs += 61_000
+    expect(authenticator.admittedBefore(attempt(own))).toBeUndefined()
+    expect(await outcome(authenticator.authenticateRequest(attempt(own)))).toBe('AUTH_CERTIFICATE_REFUSED')
   })
 })
 

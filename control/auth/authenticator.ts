@@ -15,7 +15,7 @@ import { CredentialCache } from '../credential-cache.ts'
 import type { Directory } from '../directory.ts'
 import type { IdentityId } from '../identity.ts'
 import { type Admission, type AdmissionRules, type Admitted, admit } from './admission.ts'
-import { AdmittedRequests } from './admitted-requests.ts'
+import { AdmittedRequests, type RequestProof } from './admitted-requests.ts'
 import { type Claim, type ConnectAttempt, claimOf, evidenceOf, type Refused, refusal } from './connect-attempt.ts'
 import { RevocationWatch } from './revocation-watch.ts'
 
@@ -38,6 +38,11 @@ export interface RequestAttempt {
   readonly authorization: string
   readonly certificates: ConnectAttempt['certificates']
   readonly confidential: boolean
+}
+
+/** A certificate counts only without a token or key. */
+function proofOf({ authorization, certificates }: RequestAttempt): RequestProof | undefined {
+  return authorization === '' ? certificates[0] : authorization
 }
 
 export class Authenticator {
@@ -80,24 +85,28 @@ export class Authenticator {
   }
 
   /** Decides on a request: a token or key in the Authorization header, else the certificate. Otherwise as `authenticate`. */
-  authenticateRequest({
-    id,
-    authorization,
-    certificates,
-    confidential,
-  }: RequestAttempt): Admission | Promise<Admission> {
-    const known = confidential
-      ? this.#requests.admitted(id, authorization, this.#cache, this.#clock.nowMs())
-      : undefined
-    if (known) return this.#counted(known)
+  authenticateRequest(attempt: RequestAttempt): Admission | Promise<Admission> {
+    const { id, authorization, certificates, confidential } = attempt
+    const known = this.admittedBefore(attempt)
+    if (known) return known
     const password = authorization === '' ? undefined : Buffer.from(authorization, 'latin1')
     const evidence = evidenceOf(password, certificates, confidential)
     if ('admitted' in evidence) return this.#counted(evidence)
     const admission = this.#decide({ id, evidence })
-    if (!(admission instanceof Promise) && admission.admitted && evidence.kind !== 'certificate') {
-      this.#requests.keep(authorization, admission, this.#cache)
+    const proof = proofOf(attempt)
+    if (!(admission instanceof Promise) && admission.admitted && proof !== undefined) {
+      this.#requests.keep(proof, admission, this.#cache)
     }
     return admission
+  }
+
+  /** The decision on a request that came before with the same token, or on the same connection, if it still holds. */
+  admittedBefore(attempt: RequestAttempt): Admitted | undefined {
+    const proof = attempt.confidential ? proofOf(attempt) : undefined
+    if (proof === undefined) return undefined
+    const known = this.#requests.admitted(attempt.id, proof, this.#cache, this.#clock.nowMs())
+    if (known) this.#counted(known)
+    return known
   }
 
   /**

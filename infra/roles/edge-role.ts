@@ -1,7 +1,9 @@
 import { hostname } from 'node:os'
-import { type Edge, startEdge } from '#ingest/edge.ts'
+import { startEdge } from '#ingest/edge.ts'
+import { type HttpsFront, openHttpsFront } from '#ingest/http/https-front.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest.ts'
-import { type HttpServer, openHttpServer } from '#runtime/http.ts'
+import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
+import { type HttpServing, openHttpServer, openHttpServerBehind } from '#runtime/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
@@ -13,7 +15,7 @@ import { openIdentities } from './identities.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { passToControl } from './pass-to-control.ts'
 import { quotasFrom } from './quotas.ts'
-import { openRenewingHttps } from './renewing-https.ts'
+import { openRenewingHttps, type RenewingHttps } from './renewing-https.ts'
 import {
   askNoisiest,
   askStatus,
@@ -72,12 +74,21 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
   let controlUrl = settings.controlUrl
   const control = () => controlUrl
-  const http = await serveHttp(settings, settings.httpPort, edge, logger, status, control)
-  const https =
-    tls &&
-    (await openRenewingHttps(settings.httpsPort, tls, logger, (port) =>
-      serveHttp(settings, port, edge, logger, status, control, tls),
-    ))
+  const serving = (isTls: boolean): HttpServing => ({
+    logger,
+    routes: (router) => {
+      edge.registerRoutes(router, isTls)
+      routeHealth(router, status)
+      passToControl(router, control, edge.quotas, isTls)
+    },
+  })
+  const http = await openHttpServer({
+    host: settings.bind,
+    port: settings.httpPort,
+    sharePort: true,
+    ...serving(false),
+  })
+  const https = tls && (await serveHttps(settings, tls, logger, serving(true)))
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)
@@ -100,25 +111,20 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   logger.info('listening', { bind: settings.bind, ...ports })
 }
 
-function serveHttp(
+function serveHttps(
   settings: Settings,
-  port: number,
-  edge: Edge,
+  files: TlsFiles,
   logger: Logger,
-  status: () => Status | Promise<Status>,
-  control: () => string | undefined,
-  tls?: { readonly certFile: string; readonly keyFile: string },
-): Promise<HttpServer> {
-  return openHttpServer({
-    host: settings.bind,
-    port,
-    sharePort: true,
-    logger,
-    ...(tls ? { tls } : {}),
-    routes: (router) => {
-      edge.registerRoutes(router, tls !== undefined)
-      routeHealth(router, status)
-      passToControl(router, control, edge.quotas, tls !== undefined)
-    },
-  })
+  serving: HttpServing,
+): Promise<HttpsFront | RenewingHttps> {
+  const { bind: host, httpsPort: port, edgeConnectionsMax: connectionsMax } = settings
+  // Where every device is believed, nobody looks at a certificate.
+  if (settings.identities === 'required' && settings.httpsClientCertificates === 'asked') {
+    return openHttpsFront({ host, port, files, connectionsMax, logger }, (socketFile, peers) =>
+      openHttpServerBehind(socketFile, peers, serving),
+    )
+  }
+  return openRenewingHttps(port, files, logger, (samePort) =>
+    openHttpServer({ host, port: samePort, sharePort: true, tls: files, ...serving }),
+  )
 }

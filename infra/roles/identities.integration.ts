@@ -29,8 +29,8 @@ test('a device that speaks HTTP only, and one that keeps its connection, have a 
   if (!made) throw new Error('there were devices already')
   await control.registry.create({ ...made, deviceId: 'by-mqtt' })
   const identities = await openIdentities(settings, 'edge-0', parts.metrics, parts.logger)
-  await identities.authorizeRequest('by-http', undefined, made.authentication.primaryKey ?? '', true)
-  await expect(identities.authorizeRequest('by-mqtt', undefined, 'wrong', true)).rejects.toThrow()
+  await identities.authorizeRequest('by-http', undefined, made.authentication.primaryKey ?? '', true, [])
+  await expect(identities.authorizeRequest('by-mqtt', undefined, 'wrong', true, [])).rejects.toThrow()
   const silent = { forEachHeard() {} }
   await identities.beat(silent)
   const activity = async (deviceId: string) =>

@@ -1,5 +1,5 @@
 import { type Admission, provePolicy, publicReason } from '#control/auth/admission.ts'
-import { Authenticator } from '#control/auth/authenticator.ts'
+import { Authenticator, type RequestAttempt } from '#control/auth/authenticator.ts'
 import { parseSasToken } from '#control/auth/sas-token.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import type { IdentityId } from '#control/identity.ts'
@@ -52,6 +52,12 @@ export async function openIdentities(
     }
   }
   const intermediates = new KnownIntermediates()
+  const decided = async (attempt: RequestAttempt): Promise<Admission> => {
+    const certificates = intermediates.completed(attempt.certificates)
+    const admission = await authenticator.authenticateRequest({ ...attempt, certificates })
+    if (admission.admitted && admission.proof.kind === 'authority') intermediates.remember(certificates)
+    return admission
+  }
   return {
     authenticate: (credentials) => {
       const certificates = intermediates.completed(credentials.certificates)
@@ -63,10 +69,10 @@ export async function openIdentities(
       const admission = authenticator.authenticate({ ...credentials, certificates })
       return admission instanceof Promise ? admission.then(decided) : decided(admission)
     },
-    authorizeRequest: async (deviceId, moduleId, authorization, confidential) => {
+    authorizeRequest: async (deviceId, moduleId, authorization, confidential, sent) => {
       const id = { deviceId, moduleId }
-      const attempt = { id, authorization, certificates: [], confidential }
-      const admission = await authenticator.authenticateRequest(attempt)
+      const attempt = { id, authorization, certificates: sent, confidential }
+      const admission = authenticator.admittedBefore(attempt) ?? (await decided(attempt))
       if (admission.admitted) {
         heard.add(id, Date.now())
         return

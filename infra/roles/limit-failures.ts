@@ -19,6 +19,7 @@ export function limitFailures(
   }
   return {
     app: router.app,
+    peers: router.peers,
     route: (route) =>
       router.route({
         ...route,

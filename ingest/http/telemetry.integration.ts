@@ -153,7 +153,7 @@ describe('telemetry over HTTP', () => {
       Message: `ErrorCode:${name};why`,
       ExceptionMessage: expect.stringMatching(/^Tracking ID:[0-9a-f-]{36}-TimeStamp:\d{4}-\d\d-\d\dT[\d:.]+Z-G:0$/),
     })
-    expect(asked).toEqual([['d1', undefined, 'SharedAccessSignature sr=x', true]])
+    expect(asked).toEqual([['d1', undefined, 'SharedAccessSignature sr=x', true, []]])
     expect(stored()).toEqual([])
   })
 

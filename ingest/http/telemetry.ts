@@ -4,6 +4,7 @@
  *   request ─▶ room? ─▶ body ─▶ who is this? ─▶ messages ─▶ quota ─▶ batches ─▶ 204 once all are durable [G-1]
  *               503       413     401, 403, 429   400         429       503 refused by the log
  */
+import type { X509Certificate } from 'node:crypto'
 import { isIdentityId } from '#control/identity.ts'
 import { classicAnswer, type HubFault, hubFaultOf } from '#control/rest/rest-errors.ts'
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
@@ -21,6 +22,7 @@ import { type HttpMessage, readMessages } from './message-reader.ts'
 
 /**
  * Decides whether a request may send as this device.
+ * @param certificates what the client showed in the TLS handshake; the same array for all requests of a connection
  * @throws PenstockError AUTH_DIRECTORY_UNAVAILABLE, INGEST_NOT_AUTHORIZED; to whoever holds the device's key: AUTH_TOKEN_EXPIRED,
  *   AUTH_IDENTITY_DISABLED
  */
@@ -29,6 +31,7 @@ export type AuthorizeRequest = (
   moduleId: string | undefined,
   authorization: string,
   confidential: boolean,
+  certificates: readonly X509Certificate[],
 ) => void | Promise<void>
 
 const device = '/devices/:device/messages/events'
@@ -87,7 +90,8 @@ function take(
     throw error
   }
   try {
-    const authorized = authorize(deviceId, moduleId, request.header('authorization'), confidential)
+    const authorization = request.header('authorization')
+    const authorized = authorize(deviceId, moduleId, authorization, confidential, request.certificates)
     if (authorized) return authorized.then(() => store(edge, deviceId, moduleId, request, body), refused)
   } catch (error) {
     refused(error)

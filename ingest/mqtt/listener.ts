@@ -1,12 +1,11 @@
-import type { X509Certificate } from 'node:crypto'
-import { type AddressInfo, createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net'
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { type AddressInfo, createServer, Socket, type SocketConstructorOpts } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
-import { PenstockError } from '#schemas/errors.ts'
 import { Connection, pauseReasons } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
 import { admitSocket, socketsMax } from './socket-gate.ts'
-import { readTlsSecrets, type TlsFiles, watchTlsFiles } from './tls-secrets.ts'
+import type { TlsFiles } from './tls-secrets.ts'
+import { certificatesOf, listening, openTlsServer, type WatchingServer } from './tls-server.ts'
 
 export interface Listener {
   readonly port: number
@@ -24,7 +23,7 @@ export async function listenMqtt(edge: EdgeContext, host: string, port: number, 
   // Counts also handshakes that have not ended and sockets that are being closed; `admitSocket` is the finer bound.
   server.maxConnections = 2 * socketsMax(edge.connectionsMax) + 1_000
   try {
-    await listening(server, host, port)
+    await listening(server, 'MQTT', host, port)
   } catch (error) {
     unwatch()
     throw error
@@ -37,11 +36,6 @@ export async function listenMqtt(edge: EdgeContext, host: string, port: number, 
       unwatch()
     },
   }
-}
-
-interface WatchingServer {
-  readonly server: Server
-  readonly unwatch: () => void
 }
 
 function tcpServer(edge: EdgeContext): WatchingServer {
@@ -103,82 +97,10 @@ function attachInPlace(edge: EdgeContext, accepted: Socket): void {
   socket.resume()
 }
 
-/** Handshakes that do not end in this time are given up: a connection that says nothing holds nothing. */
-const handshakeMsMax = 10_000
-
-/** The same for all edge processes: by default it differs with their command lines, and no session would be resumed elsewhere. */
-const sessions = { sessionIdContext: 'penstock-mqtt', sessionTimeout: 6 * 3600 }
-
 function tlsServer(edge: EdgeContext, files: TlsFiles): WatchingServer {
-  const secrets = readTlsSecrets(files, edge.clock.nowMs())
-  // A client certificate is asked for and judged with the CONNECT, not in the handshake: the same port serves devices with
-  // tokens, and self-signed leaves are legal.
-  const tls = createTlsServer(
-    {
-      ...secrets,
-      ...sessions,
-      requestCert: true,
-      rejectUnauthorized: false,
-      handshakeTimeout: handshakeMsMax,
-    },
-    (socket) => attachTls(edge, socket),
-  )
-  // A port scan, a plain-text client, or a handshake that took too long, which the library tells of but leaves open.
-  tls.on('tlsClientError', (_error, socket) => socket.destroy())
-  const queue = new HandshakeQueue((socket) => {
-    if (edge.draining) socket.destroy()
-    else tls.emit('connection', socket)
-  })
-  const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => queue.push(socket))
-  const unwatch = watchTlsFiles(files, () => {
-    try {
-      tls.setSecureContext({ ...readTlsSecrets(files, edge.clock.nowMs()), ...sessions })
-      edge.logger.info('certificate read again', { file: files.certFile })
-    } catch (error) {
-      edge.logger.error('the changed certificate cannot be used; the former one stays', { error })
-    }
-  })
-  return { server, unwatch }
-}
-
-/** TLS handshakes that begin in one turn of the event loop. Each takes a millisecond or two, which everybody else waits. */
-const handshakesPerTurn = 8
-
-/** Lets handshakes begin a few at a time, so that a storm of them delays established devices by little [G-4]. */
-class HandshakeQueue {
-  readonly #begin: (socket: Socket) => void
-  #waiting: Socket[] = []
-
-  constructor(begin: (socket: Socket) => void) {
-    this.#begin = begin
-  }
-
-  push(socket: Socket): void {
-    socket.on('error', ignoreError)
-    this.#waiting.push(socket)
-    if (this.#waiting.length === 1) setImmediate(() => this.#turn())
-  }
-
-  #turn(): void {
-    for (const socket of this.#waiting.splice(0, handshakesPerTurn)) this.#begin(socket)
-    if (this.#waiting.length > 0) setImmediate(() => this.#turn())
-  }
-}
-
-/** Other systems cannot balance a shared port; one process serves it there. */
-const reusePort = process.platform === 'linux'
-
-const backlog = 4096
-
-function listening(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      reject(
-        new PenstockError('PORT_UNAVAILABLE', `cannot listen for MQTT on ${host}:${port}: ${cause.code}`, { cause }),
-      )
-    })
-    server.listen({ host, port, backlog, reusePort }, resolve)
-  })
+  const { clock, logger } = edge
+  const options = { files, sessionIdContext: 'penstock-mqtt', clock, logger, isClosing: () => edge.draining }
+  return openTlsServer(options, (socket) => attachTls(edge, socket))
 }
 
 function attachTls(edge: EdgeContext, socket: TLSSocket): void {
@@ -232,14 +154,4 @@ function transportOf(socket: Socket, tls: TLSSocket | undefined): Transport {
     },
     certificates: () => (tls === undefined ? [] : certificatesOf(tls)),
   }
-}
-
-const chainMax = 8
-
-/** The chain as the client sent it, leaf first. */
-function certificatesOf(socket: TLSSocket): X509Certificate[] {
-  const chain: X509Certificate[] = []
-  let next = socket.getPeerX509Certificate()
-  for (; next !== undefined && chain.length < chainMax; next = next.issuerCertificate) chain.push(next)
-  return chain
 }

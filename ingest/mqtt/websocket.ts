@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { HttpRouter } from '#runtime/http.ts'
 import { type ByteSocket, routeByteSocket } from '#runtime/http-socket.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
@@ -16,7 +17,7 @@ const paths = ['/$iothub/websocket', '/mqtt'] as const
  */
 export function routeMqttWebSocket(router: HttpRouter, edge: EdgeContext, confidential: boolean): void {
   for (const pattern of paths) {
-    routeByteSocket(router.app, {
+    routeByteSocket(router, {
       pattern,
       protocol: 'mqtt',
       messageBytesMax: limits.webSocketMessageBytesMax,
@@ -100,7 +101,7 @@ class SocketSession implements Transport {
     return this.#socket.remoteAddress
   }
 
-  certificates(): [] {
-    return []
+  certificates(): readonly X509Certificate[] {
+    return this.#socket.certificates
   }
 }

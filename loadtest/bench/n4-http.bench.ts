@@ -19,12 +19,12 @@ type Autocannon = (options: object) => Promise<{
   readonly latency: { readonly p99: number }
 }>
 
-const autocannon = createRequire(import.meta.url)('autocannon') as Autocannon
+export const autocannon = createRequire(import.meta.url)('autocannon') as Autocannon
 
 const targetCpu = '0'
 const generatorCpu = '1'
 const connections = 1_000
-const body = '{"temperature":21.5,"humidity":40,"sequence":12345}'
+export const body = '{"temperature":21.5,"humidity":40,"sequence":12345}'
 /** Not measured: code is compiled, files and heaps grow. */
 const warmUpSeconds = 2
 
@@ -121,7 +121,7 @@ async function untilAnswered(port: number): Promise<void> {
 }
 
 /** The generator keeps to its own CPU. */
-async function onGeneratorCpu(): Promise<void> {
+export async function onGeneratorCpu(): Promise<void> {
   const child = spawn('taskset', ['-cp', generatorCpu, String(process.pid)], { stdio: 'ignore' })
   await new Promise((resolve) => child.once('exit', resolve))
 }

@@ -1,0 +1,119 @@
+/**
+ * TLS that asks for a client certificate and takes any, or none: who it speaks for is judged later, since the same port serves devices
+ * with tokens, and self-signed leaves are legal. Its certificate is renewed in place.
+ *
+ *   accepted ─▶ queue, a few a turn ─▶ handshake ─▶ onSocket
+ *                                         │ fails, or takes too long: destroyed
+ */
+import type { X509Certificate } from 'node:crypto'
+import { createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import type { Clock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { readTlsSecrets, type TlsFiles, watchTlsFiles } from './tls-secrets.ts'
+
+export interface TlsServerOptions {
+  readonly files: TlsFiles
+  /** The same for all processes that share sessions: by default it differs with their command lines, and none would be resumed. */
+  readonly sessionIdContext: string
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Handshakes that have not begun are given up. */
+  readonly isClosing: () => boolean
+}
+
+/** Not listening yet. */
+export interface WatchingServer {
+  readonly server: Server
+  /** Ends the watch of files. */
+  readonly unwatch: () => void
+}
+
+/** Handshakes that do not end in this time are given up: a connection that says nothing holds nothing. */
+const handshakeMsMax = 10_000
+const sessionTimeout = 6 * 3600
+
+/** @throws TLS_FILES_INVALID */
+export function openTlsServer(options: TlsServerOptions, onSocket: (socket: TLSSocket) => void): WatchingServer {
+  const { files, sessionIdContext, clock, logger, isClosing } = options
+  const sessions = { sessionIdContext, sessionTimeout }
+  const tls = createTlsServer(
+    {
+      ...readTlsSecrets(files, clock.nowMs()),
+      ...sessions,
+      requestCert: true,
+      rejectUnauthorized: false,
+      handshakeTimeout: handshakeMsMax,
+    },
+    onSocket,
+  )
+  // A port scan, a plain-text client, or a handshake that took too long, which the library tells of but leaves open.
+  tls.on('tlsClientError', (_error, socket) => socket.destroy())
+  const queue = new HandshakeQueue((socket) => {
+    if (isClosing()) socket.destroy()
+    else tls.emit('connection', socket)
+  })
+  const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => queue.push(socket))
+  const unwatch = watchTlsFiles(files, () => {
+    try {
+      tls.setSecureContext({ ...readTlsSecrets(files, clock.nowMs()), ...sessions })
+      logger.info('certificate read again', { file: files.certFile })
+    } catch (error) {
+      logger.error('the changed certificate cannot be used; the former one stays', { error })
+    }
+  })
+  return { server, unwatch }
+}
+
+/** TLS handshakes that begin in one turn of the event loop. Each takes a millisecond or two, which everybody else waits. */
+const handshakesPerTurn = 8
+
+/** Lets handshakes begin a few at a time, so that a storm of them delays established devices by little [G-4]. */
+class HandshakeQueue {
+  readonly #begin: (socket: Socket) => void
+  #waiting: Socket[] = []
+
+  constructor(begin: (socket: Socket) => void) {
+    this.#begin = begin
+  }
+
+  push(socket: Socket): void {
+    socket.on('error', ignoreError)
+    this.#waiting.push(socket)
+    if (this.#waiting.length === 1) setImmediate(() => this.#turn())
+  }
+
+  #turn(): void {
+    for (const socket of this.#waiting.splice(0, handshakesPerTurn)) this.#begin(socket)
+    if (this.#waiting.length > 0) setImmediate(() => this.#turn())
+  }
+}
+
+function ignoreError(): void {}
+
+/** Other systems cannot balance a shared port; one process serves it there. */
+const reusePort = process.platform === 'linux'
+
+const backlog = 4096
+
+/** @param protocol for the message @throws PORT_UNAVAILABLE */
+export function listening(server: Server, protocol: string, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const text = `cannot listen for ${protocol} on ${host}:${port}: ${cause.code}`
+      reject(new PenstockError('PORT_UNAVAILABLE', text, { cause }))
+    })
+    server.listen({ host, port, backlog, reusePort }, resolve)
+  })
+}
+
+const chainMax = 8
+
+/** The chain as the client sent it, leaf first. */
+export function certificatesOf(socket: TLSSocket): X509Certificate[] {
+  const chain: X509Certificate[] = []
+  let next = socket.getPeerX509Certificate()
+  for (; next !== undefined && chain.length < chainMax; next = next.issuerCertificate) chain.push(next)
+  return chain
+}
