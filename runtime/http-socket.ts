@@ -11,7 +11,7 @@ import type { HttpPeer } from './http-peers.ts'
 export interface ByteSocket {
   /** Sends one binary message. */
   write(bytes: Uint8Array): void
-  /** Sends what was written, then closes in order. */
+  /** Sends what was written, then closes in order. What is left after 4 s the library tears down, whatever still comes. */
   end(): void
   destroy(): void
   /** Bytes written and not yet taken by the network. */
