@@ -134,6 +134,44 @@ describe('telemetry over HTTP', () => {
     expect((await post(events, 'x')).status).toBe(503)
   })
 
+  test('a split body whose properties make it many times larger is 413, and counts as what it becomes [G-4]', async () => {
+    const { post, stored, edge } = await start()
+    const lines = (count: number) => '1\n'.repeat(count)
+    const headers = { 'content-type': 'application/x-ndjson', 'iothub-app-p': 'x'.repeat(3_000) }
+    for (const path of [events, '/devices/d1/modules/m1/messages/events']) {
+      const { status, headers: told, text } = await post(path, lines(2_000), headers)
+      expect([status, told.get('iothub-errorcode')]).toEqual([413, 'MessageTooLarge'])
+      expect(JSON.parse(text).Message).toMatch(/^ErrorCode:MessageTooLarge;/)
+    }
+    expect([stored().length, edge.batcher.pendingBytes]).toEqual([0, 0])
+    expect((await post(events, lines(1_000), headers)).status).toBe(204)
+    expect(stored().length).toBe(1_000)
+    const [noisiest] = edge.quotas.noisiest.report(1).byBytes
+    expect(noisiest?.amount).toBeGreaterThan(3_000_000)
+    expect((await post(events, lines(limits.httpMessagesMax), { 'content-type': 'application/x-ndjson' })).status).toBe(
+      204,
+    )
+  })
+
+  test('a request whose body came only after the edge was full is 503, and nothing of it is taken [G-4]', async () => {
+    const { post, log, edge, server, count } = await start({ pendingBytesMax: 256 * 1024 })
+    const { open, opened } = gate()
+    log.gate = () => opened
+    const socket = connect(server.port, '127.0.0.1')
+    socket.write(`POST ${events} HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nla`)
+    const taken: Promise<{ status: number }>[] = []
+    while (!edge.batcher.full) {
+      taken.push(post(events, Buffer.alloc(100_000, taken.length)))
+      await expect.poll(() => count('penstock_edge_messages_received_total')).toBe(taken.length)
+    }
+    socket.write('te')
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1.1 503 [\s\S]*retry-after: 1\r\n/i)
+    socket.destroy()
+    open()
+    expect((await Promise.all(taken)).map(({ status }) => status)).toEqual(taken.map(() => 204))
+    expect(log.envelopes().map(({ body }) => String(body))).not.toContain('late')
+  })
+
   test.each([
     ['INGEST_NOT_AUTHORIZED', 401, 'IotHubUnauthorizedAccess'],
     ['AUTH_TOKEN_EXPIRED', 401, 'IotHubUnauthorized'],
