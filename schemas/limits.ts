@@ -21,6 +21,8 @@ export const limits = {
    * that came in while there was room exceeds `edgePendingBytesMax` by little.
    */
   httpEnvelopeBytesMax: 4 * 1024 * 1024,
+  /** Bodies of all HTTP requests of a process that have no answer yet; some tens of the largest at once. */
+  httpBodiesBytesMax: 64 * 1024 * 1024,
   /** Largest WebSocket message: clients put many packets into one. */
   webSocketMessageBytesMax: 1024 * 1024,
   /** What may wait of one WebSocket while the log is slow; uWebSockets.js cannot pause one. */

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { edgeFixture } from '#ingest/mqtt/edge-fixture.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http.ts'
+import { BodyRoom } from '#runtime/http-bodies.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { hubBatchType } from './message-reader.ts'
@@ -14,12 +15,13 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.close(0)
 })
 
-async function start(options: { authorize?: AuthorizeRequest; pendingBytesMax?: number } = {}) {
+async function start(options: { authorize?: AuthorizeRequest; pendingBytesMax?: number; bodies?: BodyRoom } = {}) {
   const { pendingBytesMax } = options
   const fixture = edgeFixture(pendingBytesMax === undefined ? {} : { pendingBytesMax })
   const server = await openHttpServer({
     host: '127.0.0.1',
     port: 0,
+    ...(options.bodies ? { bodies: options.bodies } : {}),
     routes: (router) => routeTelemetry(router, fixture.edge, options.authorize ?? (() => {}), false),
   })
   servers.push(server)
@@ -193,6 +195,35 @@ describe('telemetry over HTTP', () => {
     })
     expect(asked).toEqual([['d1', undefined, 'SharedAccessSignature sr=x', true, []]])
     expect(stored()).toEqual([])
+  })
+
+  test('who sends is asked before the body is there, and a refusal does not wait for it [G-4] [G-6]', async () => {
+    const { server, stored } = await start({
+      authorize: (deviceId) => {
+        if (deviceId !== 'd1') throw new PenstockError('INGEST_NOT_AUTHORIZED', 'no')
+      },
+    })
+    const socket = connect(server.port, '127.0.0.1')
+    const head = (path: string, bytes: number) => `POST ${path} HTTP/1.1\r\nHost: h\r\nContent-Length: ${bytes}\r\n\r\n`
+    socket.write(head('/devices/stranger/messages/events', 100_000))
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1.1 401 /)
+    socket.write('x'.repeat(100_000))
+    socket.write(`${head(events, 2)}ok`)
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1.1 204 /)
+    expect(stored().map(([, body]) => body)).toEqual(['ok'])
+    socket.destroy()
+  })
+
+  test('what does not fit beside the bodies of others is 503 in the words of the hub [G-4]', async () => {
+    const { post } = await start({ bodies: new BodyRoom(100_000) })
+    const { status, headers, text } = await post(events, 'x'.repeat(200_000))
+    expect([status, headers.get('retry-after'), headers.get('iothub-errorcode')]).toEqual([
+      503,
+      '1',
+      'ServiceUnavailable',
+    ])
+    expect(JSON.parse(text).Message).toMatch(/^ErrorCode:ServiceUnavailable;/)
+    expect((await post(events, 'x'.repeat(50_000))).status).toBe(204)
   })
 
   test('a registry that does not answer is 503: come back', async () => {

@@ -1,11 +1,11 @@
 /**
  * Telemetry over HTTP: `POST /devices/{d}[/modules/{m}]/messages/events`.
  *
- *   request ─▶ room? ─▶ body ─▶ who is this? ─▶ messages ─▶ quota ─▶ room? ─▶ batches ─▶ 204 once all are durable [G-1]
- *               503       413     401, 403, 429   400, 413    429      503       503 refused by the log
+ *   request ─▶ room? ─▶ who is this? ─▶ body ─▶ messages ─▶ quota ─▶ room? ─▶ batches ─▶ 204 once all are durable [G-1]
+ *               503       401, 403, 429  413, 503  400, 413    429      503       503 refused by the log
  */
 import type { X509Certificate } from 'node:crypto'
-import { isIdentityId } from '#control/identity.ts'
+import { type IdentityId, isIdentityId } from '#control/identity.ts'
 import { classicAnswer, type HubFault, hubFaultOf } from '#control/rest/rest-errors.ts'
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
 import type { EdgeContext } from '#ingest/mqtt/edge-context.ts'
@@ -45,6 +45,7 @@ export function routeTelemetry(
   tls: boolean,
 ): void {
   for (const pattern of [device, moduleOfDevice]) {
+    const hasModule = pattern === moduleOfDevice
     router.route({
       method: 'POST',
       pattern,
@@ -54,11 +55,11 @@ export function routeTelemetry(
         const text = `a request of more than ${limits.httpBodyBytesMax} bytes; send smaller batches`
         return faultAnswer(new PenstockError('INGEST_FRAME_TOO_LARGE', text))
       },
-      admit: () => {
-        requireRoom(edge)
-        return undefined
+      get noRoomAnswer() {
+        return faultAnswer(new PenstockError('INGEST_OVERLOADED', 'too many requests are under way at the moment'))
       },
-      handle: (request, body) => take(edge, authorize, tls, pattern === moduleOfDevice, request, body),
+      admit: (request) => admit(edge, authorize, tls, hasModule, request),
+      handle: (request, body) => store(edge, hasModule, request, body),
       faultAnswer,
     })
   }
@@ -72,19 +73,21 @@ function requireRoom(edge: EdgeContext): void {
 
 const accepted: HttpAnswer = { status: 204, headers: {}, body: '' }
 
-/** HOT: per request; nothing waits but for a look-up, a quota and the log. */
-function take(
+/**
+ * Before any of the body is kept: who cannot prove anything costs no memory [G-4]. HOT: per request; nothing waits but for a look-up.
+ * @throws what `authorize` throws, INGEST_DRAINING, INGEST_OVERLOADED, INGEST_FAILURES_EXCEEDED, INGEST_BODY_MALFORMED
+ */
+function admit(
   edge: EdgeContext,
   authorize: AuthorizeRequest | undefined,
   tls: boolean,
   hasModule: boolean,
   request: HttpRequest,
-  body: Uint8Array,
-): Promise<HttpAnswer> {
-  const deviceId = idOf(request.parameter(0))
-  const moduleId = hasModule ? idOf(request.parameter(1)) : undefined
+): undefined | Promise<undefined> {
+  requireRoom(edge)
+  const { deviceId, moduleId } = identityOf(request, hasModule)
   if (edge.quotas.hasFailures) edge.quotas.admitAttempt(request.remoteAddress, deviceId)
-  if (authorize === undefined) return store(edge, deviceId, moduleId, request, body)
+  if (authorize === undefined) return undefined
   const { remoteAddress } = request
   const confidential = tls || isLoopbackAddress(remoteAddress)
   const refused = (error: unknown): never => {
@@ -95,20 +98,15 @@ function take(
   try {
     const authorization = request.header('authorization')
     const authorized = authorize(deviceId, moduleId, authorization, confidential, request.certificates)
-    if (authorized) return authorized.then(() => store(edge, deviceId, moduleId, request, body), refused)
+    return authorized?.then(() => undefined, refused)
   } catch (error) {
-    refused(error)
+    return refused(error)
   }
-  return store(edge, deviceId, moduleId, request, body)
 }
 
-function store(
-  edge: EdgeContext,
-  deviceId: string,
-  moduleId: string | undefined,
-  request: HttpRequest,
-  body: Uint8Array,
-): Promise<HttpAnswer> {
+/** HOT: per request; nothing waits but for a quota and the log. */
+function store(edge: EdgeContext, hasModule: boolean, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
+  const { deviceId, moduleId } = identityOf(request, hasModule)
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   const messages = readMessages(bytes, request.header('content-type'), request.query('split'), request.headers)
   if (messages.length === 0) return Promise.resolve(accepted)
@@ -135,6 +133,10 @@ function envelopeBytesOf(
   if (bytes <= limits.httpEnvelopeBytesMax) return bytes
   const text = `${messages.length} messages that have ${bytes} bytes with their properties; send smaller batches`
   throw new PenstockError('INGEST_FRAME_TOO_LARGE', text)
+}
+
+function identityOf(request: HttpRequest, hasModule: boolean): IdentityId {
+  return { deviceId: idOf(request.parameter(0)), moduleId: hasModule ? idOf(request.parameter(1)) : undefined }
 }
 
 function idOf(text: string | undefined): string {
