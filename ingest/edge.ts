@@ -105,6 +105,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     connectionsMax: options.connectionsMax,
     connections,
     waiting: new Set(),
+    webSocketWaiting: { bytes: 0, bytesMax: limits.webSocketsWaitingBytesMax },
     quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, options.metrics),
     sessions: new Map(),
     counters: edgeCounters(options.metrics),

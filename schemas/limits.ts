@@ -27,6 +27,8 @@ export const limits = {
   webSocketMessageBytesMax: 1024 * 1024,
   /** What may wait of one WebSocket while the log is slow; uWebSockets.js cannot pause one. */
   webSocketWaitingBytesMax: 2 * 1024 * 1024,
+  /** The same of all WebSockets of a process; as much as the edge itself may hold. */
+  webSocketsWaitingBytesMax: 64 * 1024 * 1024,
   /** Longest device id in bytes, as the hub's registry allows (128 characters of ASCII). */
   deviceIdBytesMax: 128,
   /** A connection must have sent its CONNECT by then. */

@@ -46,6 +46,8 @@ export interface EdgeContext {
   readonly connections: Set<Connection>
   /** Those of them that have not sent CONNECT yet, oldest first. */
   readonly waiting: Set<Connection>
+  /** What waits at all paused WebSockets together. */
+  readonly webSocketWaiting: { bytes: number; readonly bytesMax: number }
   readonly quotas: Quotas
   /** The one connection of each device or module, by `device` or `device/module`. */
   readonly sessions: Map<string, Connection>

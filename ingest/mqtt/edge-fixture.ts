@@ -6,6 +6,7 @@ import { type Clock, systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
+import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import { Connection } from './connection.ts'
 import { type EdgeContext, edgeCounters, type Transport } from './edge-context.ts'
@@ -86,6 +87,7 @@ export function edgeFixture(
     clock?: Clock
     partitions?: number
     pendingBytesMax?: number
+    webSocketWaitingBytesMax?: number
     authenticate?: Authenticate
     quotas?: QuotaOptions
   } = {},
@@ -114,6 +116,10 @@ export function edgeFixture(
     connectionsMax: 1000,
     connections,
     waiting: new Set(),
+    webSocketWaiting: {
+      bytes: 0,
+      bytesMax: options.webSocketWaitingBytesMax ?? limits.webSocketsWaitingBytesMax,
+    },
     quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, metrics),
     sessions: new Map(),
     counters: edgeCounters(metrics),
