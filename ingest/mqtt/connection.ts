@@ -100,7 +100,7 @@ export class Connection implements BatchOwner {
     return this.#moduleId
   }
 
-  /** Since anything was heard; whole seconds. */
+  /** Since anything was heard of an open connection; whole seconds. */
   get silentSeconds(): number {
     return this.#edge.seconds - this.#heardAtSeconds
   }
@@ -108,7 +108,8 @@ export class Connection implements BatchOwner {
   /** Bytes as they came from the network; valid during the call only. Never throws. HOT: per chunk. */
   onChunk(chunk: Buffer): void {
     if (this.#state === 'closed') return
-    this.#heardAtSeconds = this.#edge.seconds
+    // Before it is open its time counts from its start, whatever it says.
+    if (this.#state === 'open') this.#heardAtSeconds = this.#edge.seconds
     this.#edge.batcher.tick()
     const { receivedQos0, receivedQos1 } = this.#edge.counters
     const before = receivedQos0.value + receivedQos1.value
@@ -349,6 +350,7 @@ export class Connection implements BatchOwner {
       edge.announce(this.#sessionId)
       edge.onPresence(identity.deviceId, identity.moduleId, true, 'CONNECTED')
     }
+    this.#heardAtSeconds = edge.seconds
     this.#silenceSecondsMax = grantedKeepAliveSeconds(request.keepAliveSeconds) * 1.5
     this.#state = 'open'
     this.send(connack)
