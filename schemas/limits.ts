@@ -53,6 +53,8 @@ export const limits = {
   receiveMaximum: 65_535,
   /** MQTT 5 topic aliases a connection may set; each holds at most `topicBytesMax`. */
   topicAliasMax: 16,
+  /** Refused connections whose reason is logged in one minute; of more their number is. */
+  refusalsToldPerMinute: 10,
   /** Twin requests of a connection that are answered in one second: some SDKs repeat a refused one at once, without end. */
   twinRefusalsPerSecondMax: 10,
   /** Uncompressed envelopes in one Avro block. One block is compressed on one thread in about a millisecond. */

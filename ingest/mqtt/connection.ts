@@ -203,7 +203,7 @@ export class Connection implements BatchOwner {
     if (before === 'deciding' && error.code === 'INGEST_NOT_AUTHORIZED')
       this.#edge.quotas.attemptFailed(this.#transport.remoteAddress, this.#clientId)
     this.#edge.metrics.series('penstock_edge_connections_closed_total', { reason: error.code }).add(1)
-    this.#edge.logger.debug('connection ended', { code: error.code, remote: this.#transport.remoteAddress })
+    this.#edge.refusals.tell(error, this.#transport.remoteAddress)
     const farewell = this.#farewell(before, error)
     if (farewell) this.#transport.write(farewell)
     // Whoever never said a word is owed none, and in a flood must not stay until it closes by itself.
