@@ -15,6 +15,7 @@ import { type Announce, type EdgeContext, edgeCounters, type OnPresence } from '
 import { type Authenticate, trustClientId } from './mqtt/identity.ts'
 import { listenMqtt } from './mqtt/listener.ts'
 import { pauseAll } from './mqtt/pause-all.ts'
+import { RefusalLog } from './mqtt/refusal-log.ts'
 import type { TlsFiles } from './mqtt/tls-secrets.ts'
 import { routeMqttWebSocket } from './mqtt/websocket.ts'
 import { type QuotaOptions, unlimitedQuotas } from './quotas/quota-settings.ts'
@@ -108,6 +109,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     connectionsMax: options.connectionsMax,
     connections,
     waiting: new Set(),
+    webSocketWaiting: { bytes: 0, bytesMax: limits.webSocketsWaitingBytesMax },
+    refusals: new RefusalLog(options.logger),
     quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, options.metrics),
     sessions: new Map(),
     counters: edgeCounters(options.metrics),
@@ -123,6 +126,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   function sweep(): void {
     edge.seconds++
     pending.set(batcher.pendingBytes)
+    edge.refusals.onSecond()
     const nowMs = clock.nowMs()
     for (const connection of connections) connection.onSecond(nowMs)
     cancelSweep = clock.after(1000, sweep)

@@ -67,31 +67,3 @@ function headerText(value: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
   return /[\x00-\x1f\x7f]/.test(value) ? value.replace(/[\x00-\x1f\x7f]+/g, ' ') : value
 }
-
-/**
- * Collects a request body. `done` gets the bytes (its own copy), or `undefined` as soon as they exceed `bytesMax`; it is not
- * called if the client goes away. Must be called in the same tick as the request handler. Copies once.
- */
-export function readBody(
-  response: NativeResponse,
-  bytesMax: number,
-  done: (body: Uint8Array | undefined) => void,
-): void {
-  let chunks: Buffer[] = []
-  let bytes = 0
-  let over = false
-  response.onData((chunk, isLast) => {
-    if (over) return
-    bytes += chunk.byteLength
-    if (bytes > bytesMax) {
-      over = true
-      chunks = []
-      return done(undefined)
-    }
-    // The chunk's memory is only valid during this call.
-    if (chunk.byteLength > 0) chunks.push(Buffer.from(Buffer.from(chunk)))
-    if (!isLast) return
-    over = true
-    done(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))
-  })
-}

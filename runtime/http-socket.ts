@@ -11,7 +11,7 @@ import type { HttpPeer } from './http-peers.ts'
 export interface ByteSocket {
   /** Sends one binary message. */
   write(bytes: Uint8Array): void
-  /** Sends what was written, then closes in order. */
+  /** Sends what was written, then closes in order. What is left after 4 s the library tears down, whatever still comes. */
   end(): void
   destroy(): void
   /** Bytes written and not yet taken by the network. */
@@ -48,7 +48,7 @@ interface SocketState {
 }
 
 /** Serves `route`; a request that does not offer the sub-protocol is answered 400. */
-export function routeByteSocket({ app, peers }: Pick<HttpRouter, 'app' | 'peers'>, route: ByteSocketRoute): void {
+export function routeByteSocket({ app, peers, upgraded }: Omit<HttpRouter, 'route'>, route: ByteSocketRoute): void {
   app.ws<SocketState>(route.pattern, {
     maxPayloadLength: route.messageBytesMax,
     // Its own time-outs are the spoken protocol's business.
@@ -79,6 +79,7 @@ export function routeByteSocket({ app, peers }: Pick<HttpRouter, 'app' | 'peers'
       )
     },
     open(native) {
+      upgraded()
       const state = native.getUserData()
       state.handler = route.attach(new NativeByteSocket(native, state.peer))
     },

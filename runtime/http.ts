@@ -2,10 +2,13 @@
  * HTTP as this project serves it: the one door to uWebSockets.js.
  *
  *   request ─▶ admit (headers only, may refuse) ─▶ body, bounded ─▶ handler ─▶ answer, corked
- *                  │ refused: answer, connection closed   │ too large: 413    │ throws: errorAnswer
+ *                  │ refused: answer               │ too large: 413    │ throws: errorAnswer
+ *                                                  │ no room: 503
  *
- * A client that goes away is noticed by `aborted`; nothing is written to it any more. uWebSockets.js itself ends
- * connections that stay silent for 10 s in a request and refuses header blocks above its limit (431).
+ * A client that goes away is noticed by `aborted`; nothing is written to it any more. uWebSockets.js itself ends connections that
+ * stay silent, or send less than 16 KB a second of a request, for 10 s, and refuses header blocks above its limit (431). Of a
+ * request that was answered early it discards the rest, at the same pace; where it was not told how much that is, or it is too
+ * much, the connection is closed.
  */
 
 import {
@@ -18,8 +21,10 @@ import {
   us_socket_local_port,
 } from 'uWebSockets.js'
 import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
 import { freePort } from './free-ports.ts'
-import { answer, type HttpAnswer, readBody, textAnswer } from './http-answer.ts'
+import { answer, type HttpAnswer, textAnswer } from './http-answer.ts'
+import { type BodyOutcome, BodyRoom, RequestBody } from './http-bodies.ts'
 import type { HttpPeer, HttpPeers } from './http-peers.ts'
 import { type HttpRequest, parameterCountOf, requestOf } from './http-request.ts'
 import type { Logger } from './logger.ts'
@@ -35,8 +40,13 @@ export interface HttpRoute {
   readonly bodyBytesMax?: number
   /** What a body above the limit is answered with; plain text by default. */
   readonly tooLargeAnswer?: HttpAnswer
-  /** Looks at the headers before the body is read; an answer given here refuses the request. Must not throw faults it knows. */
-  readonly admit?: (request: HttpRequest) => HttpAnswer | undefined
+  /** What a body is answered with for which there is no room; plain text by default. */
+  readonly noRoomAnswer?: HttpAnswer
+  /**
+   * Looks at the headers before the body is read; an answer given here refuses the request, as does a fault. What comes of the body
+   * while a promise is waited for counts against the room.
+   */
+  readonly admit?: (request: HttpRequest) => HttpAnswer | undefined | Promise<HttpAnswer | undefined>
   /** `body` is the handler's own. What it throws goes to `errorAnswer`. */
   readonly handle: (request: HttpRequest, body: Uint8Array) => HttpAnswer | Promise<HttpAnswer>
   /** What a fault of this route is answered with; a fault thrown here goes to the server's `errorAnswer`. */
@@ -49,6 +59,8 @@ export interface HttpRouter {
   readonly app: TemplatedApp
   /** Who is at the far end of each connection, where another server passes them on. */
   readonly peers: HttpPeers | undefined
+  /** A connection became a WebSocket: it no longer counts among the server's, but among those of whoever took it. */
+  readonly upgraded: () => void
 }
 
 export interface HttpServerOptions extends HttpServing {
@@ -68,6 +80,11 @@ export interface HttpServing {
   readonly errorAnswer?: (error: unknown, request: HttpRequest) => HttpAnswer
   /** Called once a request with its status; `route` is the pattern, never the path. */
   readonly observe?: (method: string, route: string, status: number) => void
+  /** Room for bodies, to be shared by the servers of a process; by default the server's own, of `limits.httpBodiesBytesMax`. */
+  readonly bodies?: BodyRoom
+  /** Connections held at once, WebSockets not counted; more are closed at once. No bound by default. */
+  readonly connectionsMax?: number
+  readonly onConnectionRefused?: () => void
   readonly logger?: Logger
 }
 
@@ -136,18 +153,37 @@ function routerOf(
   open: OpenRequests,
   peers: HttpPeers | undefined,
 ): HttpRouter {
+  const bodies = options.bodies ?? new BodyRoom(limits.httpBodiesBytesMax)
   return {
     app,
     peers,
+    upgraded: boundConnections(app, options),
     route(route) {
       const parameterCount = parameterCountOf(route.pattern)
       const method = route.method === 'ANY' ? undefined : route.method
       app[methods[route.method]](route.pattern, (response, native) => {
         const peer = peers?.of(response)
         if (peers !== undefined && peer === undefined) response.close()
-        else serve(options, open, route, response, requestOf(native, response, parameterCount, method, peer), peer)
+        else
+          serve(options, open, bodies, route, response, requestOf(native, response, parameterCount, method, peer), peer)
       })
     },
+  }
+}
+
+/** @returns what to call when a connection became a WebSocket, whose end the library does not tell of here */
+function boundConnections(app: TemplatedApp, { connectionsMax, onConnectionRefused }: HttpServing): () => void {
+  if (connectionsMax === undefined) return () => {}
+  let count = 0
+  const onChange = (response: NativeResponse, change: number): void => {
+    count += change
+    if (change < 0 || count <= connectionsMax) return
+    onConnectionRefused?.()
+    response.close()
+  }
+  app.filter(onChange)
+  return () => {
+    count--
   }
 }
 
@@ -194,51 +230,102 @@ function listen(app: TemplatedApp, options: HttpServerOptions): Promise<us_liste
 function serve(
   options: HttpServing,
   open: OpenRequests,
+  bodies: BodyRoom,
   route: HttpRoute,
   response: NativeResponse,
   request: HttpRequest,
   peer: HttpPeer | undefined,
 ): void {
   open.count++
+  const bodyBytesMax = route.bodyBytesMax ?? 0
+  const body = bodyBytesMax === 0 ? undefined : new RequestBody(bodies, bodyBytesMax)
   let finished = false
   const finish = (result: HttpAnswer | undefined, closeConnection = false) => {
     if (finished) return
     finished = true
+    body?.release()
     if (result) {
       options.observe?.(request.method, route.pattern, result.status)
       if (!request.aborted) tell(response, request, result, closeConnection, peer)
     }
     open.ended()
   }
+  const finishEarly = (result: HttpAnswer) => finish(result, !isSoonOver(request, bodyBytesMax))
   const fail = (error: unknown) => finish(faultAnswer(options, request, route, error))
+  const failEarly = (error: unknown) => finishEarly(faultAnswer(options, request, route, error))
   response.onAborted(() => {
     request.aborted = true
     finish(undefined)
   })
-  const bodyBytesMax = route.bodyBytesMax ?? 0
+  const run = (bytes: Uint8Array) => {
+    if (finished) return
+    try {
+      const result = route.handle(request, bytes)
+      if (result instanceof Promise) result.then((value) => finish(value), fail)
+      else finish(result)
+    } catch (error) {
+      fail(error)
+    }
+  }
+  const read = (whole: (bytes: Uint8Array) => void) => {
+    if (body === undefined) whole(noBody)
+    else body.read(response, (outcome) => takeBody(route, outcome, whole, finish, finishEarly))
+  }
+  if (bodyBytesMax > 0 && Number(request.header('content-length')) > bodyBytesMax) {
+    finish(tooLarge(route), true)
+    return
+  }
   try {
-    const refusal =
-      route.admit?.(request) ??
-      (Number(request.header('content-length')) > bodyBytesMax && bodyBytesMax > 0 ? tooLarge(route) : undefined)
-    if (refusal) {
-      finish(refusal, true)
-      return
-    }
-    const run = (body: Uint8Array) => {
-      try {
-        const result = route.handle(request, body)
-        if (result instanceof Promise) result.then((value) => finish(value), fail)
-        else finish(result)
-      } catch (error) {
-        fail(error)
-      }
-    }
-    if (bodyBytesMax === 0) run(noBody)
-    else readBody(response, bodyBytesMax, (body) => (body ? run(body) : finish(tooLarge(route), true)))
+    const refusal = route.admit?.(request)
+    if (refusal instanceof Promise) readWhileAsking(refusal, read, run, finishEarly, failEarly)
+    else if (refusal) finishEarly(refusal)
+    else read(run)
   } catch (error) {
-    fail(error)
+    failEarly(error)
   }
 }
+
+/** What comes of the body before the decision waits for it. */
+function readWhileAsking(
+  refusal: Promise<HttpAnswer | undefined>,
+  read: (whole: (bytes: Uint8Array) => void) => void,
+  run: (bytes: Uint8Array) => void,
+  refuse: (result: HttpAnswer) => void,
+  fail: (error: unknown) => void,
+): void {
+  let isAdmitted = false
+  let whole: Uint8Array | undefined
+  read((bytes) => {
+    whole = bytes
+    if (isAdmitted) run(bytes)
+  })
+  refusal.then((result) => {
+    if (result) refuse(result)
+    else {
+      isAdmitted = true
+      if (whole) run(whole)
+    }
+  }, fail)
+}
+
+function takeBody(
+  route: HttpRoute,
+  outcome: BodyOutcome,
+  whole: (bytes: Uint8Array) => void,
+  finish: (result: HttpAnswer, closeConnection: boolean) => void,
+  finishEarly: (result: HttpAnswer) => void,
+): void {
+  if (outcome === 'too large') finish(tooLarge(route), true)
+  else if (outcome === 'no room') finishEarly(route.noRoomAnswer ?? noRoomAnswer)
+  else whole(outcome)
+}
+
+/** True if the library knows how much of the request is still to come, and that is not much. */
+function isSoonOver(request: HttpRequest, bodyBytesMax: number): boolean {
+  return request.header('transfer-encoding') === '' && Number(request.header('content-length')) <= bodyBytesMax
+}
+
+const noRoomAnswer = textAnswer(503, 'too much is under way at the moment\n', { 'Retry-After': '1' })
 
 function tell(
   response: NativeResponse,

@@ -16,10 +16,19 @@ export const limits = {
   httpPropertyBytesMax: 32 * 1024,
   /** Messages in one HTTP request: taking them in holds up the other devices of the process for a few tens of milliseconds. */
   httpMessagesMax: 20_000,
+  /**
+   * Envelopes of one HTTP request, whose messages may each have the properties of all: 20,000 messages of usual ids fit, and a request
+   * that came in while there was room exceeds `edgePendingBytesMax` by little.
+   */
+  httpEnvelopeBytesMax: 4 * 1024 * 1024,
+  /** Bodies of all HTTP requests of a process that have no answer yet; some tens of the largest at once. */
+  httpBodiesBytesMax: 64 * 1024 * 1024,
   /** Largest WebSocket message: clients put many packets into one. */
   webSocketMessageBytesMax: 1024 * 1024,
   /** What may wait of one WebSocket while the log is slow; uWebSockets.js cannot pause one. */
   webSocketWaitingBytesMax: 2 * 1024 * 1024,
+  /** The same of all WebSockets of a process; as much as the edge itself may hold. */
+  webSocketsWaitingBytesMax: 64 * 1024 * 1024,
   /** Longest device id in bytes, as the hub's registry allows (128 characters of ASCII). */
   deviceIdBytesMax: 128,
   /** A connection must have sent its CONNECT by then. */
@@ -44,6 +53,8 @@ export const limits = {
   receiveMaximum: 65_535,
   /** MQTT 5 topic aliases a connection may set; each holds at most `topicBytesMax`. */
   topicAliasMax: 16,
+  /** Refused connections whose reason is logged in one minute; of more their number is. */
+  refusalsToldPerMinute: 10,
   /** Twin requests of a connection that are answered in one second: some SDKs repeat a refused one at once, without end. */
   twinRefusalsPerSecondMax: 10,
   /** Uncompressed envelopes in one Avro block. One block is compressed on one thread in about a millisecond. */
@@ -137,6 +148,11 @@ export function assertLimits(): void {
   assert(limits.recordRawBytesMax >= limits.blockBytesMax, 'a largest block must fit a record')
   assert(limits.recordMessagesMax <= limits.insertRowsMax, 'one record must fit an insert')
   assert(limits.edgePendingBytesMax >= 16 * limits.recordBytesMax, 'a paused edge must still be able to fill blocks')
+  assert(
+    limits.httpEnvelopeBytesMax >= 3 * limits.httpBodyBytesMax &&
+      16 * limits.httpEnvelopeBytesMax <= limits.edgePendingBytesMax,
+    'a largest HTTP body must fit, with properties, and no request may fill the edge',
+  )
   assert(limits.insertRowsMax < 1_048_449, 'an insert must stay one ClickHouse block')
   assert(limits.insertBytesMax >= limits.recordBytesMax, 'one record must fit an insert')
   assert(limits.readBytesMax >= limits.insertBytesMax, 'a read must be able to fill an insert')

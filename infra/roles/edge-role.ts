@@ -4,8 +4,10 @@ import { join, resolve } from 'node:path'
 import { startEdge } from '#ingest/edge.ts'
 import { type HttpsFront, openHttpsFront } from '#ingest/http/https-front.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest.ts'
+import { socketsMax } from '#ingest/mqtt/socket-gate.ts'
 import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
 import { type HttpServing, openHttpServer, openHttpServerBehind } from '#runtime/http.ts'
+import { BodyRoom } from '#runtime/http-bodies.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
@@ -78,8 +80,13 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
   let controlUrl = settings.controlUrl
   const control = () => controlUrl
+  const bodies = new BodyRoom(limits.httpBodiesBytesMax)
+  const refusedFull = metrics.series('penstock_edge_sockets_refused_total', { reason: 'full' })
   const serving = (isTls: boolean): HttpServing => ({
     logger,
+    bodies,
+    connectionsMax: socketsMax(settings.edgeConnectionsMax),
+    onConnectionRefused: () => refusedFull.add(1),
     routes: (router) => {
       edge.registerRoutes(router, isTls)
       routeHealth(router, status)

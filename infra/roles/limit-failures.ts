@@ -13,21 +13,18 @@ export function limitFailures(
   quotas: Quotas,
   addressOf: (request: HttpRequest) => string,
 ): HttpRouter {
-  const counted = <T extends HttpAnswer | undefined>(request: HttpRequest, answer: T): T => {
+  const counted = <T extends HttpAnswer | undefined>(request: HttpRequest, answer: T | Promise<T>): T | Promise<T> => {
+    if (answer instanceof Promise) return answer.then((value) => counted(request, value))
     if (answer?.status === 401) quotas.attemptFailed(addressOf(request), serviceAttempts)
     return answer
   }
   return {
-    app: router.app,
-    peers: router.peers,
+    ...router,
     route: (route) =>
       router.route({
         ...route,
         admit: (request) => refusalOf(quotas, addressOf(request)) ?? counted(request, route.admit?.(request)),
-        handle: (request, body) => {
-          const answer = route.handle(request, body)
-          return answer instanceof Promise ? answer.then((value) => counted(request, value)) : counted(request, answer)
-        },
+        handle: (request, body) => counted(request, route.handle(request, body)),
       }),
   }
 }

@@ -13,6 +13,8 @@ export interface HttpMessage {
   readonly body: Buffer
   readonly properties: Map<string, string>
   readonly systemProperties: Map<string, string>
+  /** What the properties take of an envelope. */
+  readonly propertyBytes: number
 }
 
 export const hubBatchType = 'application/vnd.microsoft.iothub.json'
@@ -45,16 +47,16 @@ export function readMessages(
 ): HttpMessage[] {
   const type = contentType === '' ? '' : (contentType.split(';', 1)[0] ?? '').trim().toLowerCase()
   if (type === hubBatchType) return hubBatch(body)
-  const shared = propertiesOf(headers)
-  const one = (part: Buffer): HttpMessage => ({ body: part, ...shared })
+  const { properties, systemProperties } = propertiesOf(headers)
   const bodies = bodiesOf(body, split ?? (type === 'application/x-ndjson' ? 'lines' : 'no'))
-  if (bodies !== undefined && !shared.systemProperties.has('contentType')) {
-    shared.systemProperties.set('contentType', 'application/json')
+  if (bodies !== undefined && !systemProperties.has('contentType')) {
+    systemProperties.set('contentType', 'application/json')
   }
-  const messages = (bodies ?? [body]).map(one)
-  checkProperties(shared)
-  for (const message of messages) checkSize(message.body)
-  return messages
+  const propertyBytes = propertyBytesOf(properties, systemProperties)
+  return (bodies ?? [body]).map((part) => {
+    checkSize(part)
+    return { body: part, properties, systemProperties, propertyBytes }
+  })
 }
 
 /** The parts of a split body; `undefined` if the whole is one message. */
@@ -134,13 +136,11 @@ function hubBatch(body: Buffer): HttpMessage[] {
       throw malformed(`message ${index} of the batch has no body`)
     const properties = element.properties ?? {}
     if (!isRecord(properties)) throw malformed(`the properties of message ${index} of the batch are not an object`)
-    const message = {
-      body: Buffer.from(element.body, element.base64Encoded === false ? 'utf8' : 'base64'),
-      ...propertiesOf(Object.entries(properties).map(([key, value]) => [key, propertyText(key, value)] as const)),
-    }
-    checkSize(message.body)
-    checkProperties(message)
-    return message
+    const texts = Object.entries(properties).map(([key, value]) => [key, propertyText(key, value)] as const)
+    const own = propertiesOf(texts)
+    const body = Buffer.from(element.body, element.base64Encoded === false ? 'utf8' : 'base64')
+    checkSize(body)
+    return { body, ...own, propertyBytes: propertyBytesOf(own.properties, own.systemProperties) }
   })
 }
 
@@ -177,8 +177,8 @@ function checkSize(body: Buffer): void {
   }
 }
 
-/** An envelope must fit a block (`limits.envelopeBytesMax`), and a JSON batch may say anything. */
-function checkProperties({ properties, systemProperties }: Pick<HttpMessage, 'properties' | 'systemProperties'>): void {
+/** @throws INGEST_FRAME_TOO_LARGE: an envelope must fit a block (`limits.envelopeBytesMax`), and a JSON batch may say anything */
+function propertyBytesOf(properties: Map<string, string>, systemProperties: Map<string, string>): number {
   let bytes = 0
   for (const map of [properties, systemProperties]) {
     for (const [key, value] of map) bytes += Buffer.byteLength(key) + Buffer.byteLength(value) + entryOverheadBytes
@@ -189,6 +189,7 @@ function checkProperties({ properties, systemProperties }: Pick<HttpMessage, 'pr
       `${bytes} bytes of properties; at most ${limits.httpPropertyBytesMax} are allowed`,
     )
   }
+  return bytes
 }
 
 /** Two lengths of an Avro map entry. */

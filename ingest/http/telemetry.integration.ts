@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { edgeFixture } from '#ingest/mqtt/edge-fixture.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http.ts'
+import { BodyRoom } from '#runtime/http-bodies.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { hubBatchType } from './message-reader.ts'
@@ -14,12 +15,13 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.close(0)
 })
 
-async function start(options: { authorize?: AuthorizeRequest; pendingBytesMax?: number } = {}) {
+async function start(options: { authorize?: AuthorizeRequest; pendingBytesMax?: number; bodies?: BodyRoom } = {}) {
   const { pendingBytesMax } = options
   const fixture = edgeFixture(pendingBytesMax === undefined ? {} : { pendingBytesMax })
   const server = await openHttpServer({
     host: '127.0.0.1',
     port: 0,
+    ...(options.bodies ? { bodies: options.bodies } : {}),
     routes: (router) => routeTelemetry(router, fixture.edge, options.authorize ?? (() => {}), false),
   })
   servers.push(server)
@@ -134,6 +136,44 @@ describe('telemetry over HTTP', () => {
     expect((await post(events, 'x')).status).toBe(503)
   })
 
+  test('a split body whose properties make it many times larger is 413, and counts as what it becomes [G-4]', async () => {
+    const { post, stored, edge } = await start()
+    const lines = (count: number) => '1\n'.repeat(count)
+    const headers = { 'content-type': 'application/x-ndjson', 'iothub-app-p': 'x'.repeat(3_000) }
+    for (const path of [events, '/devices/d1/modules/m1/messages/events']) {
+      const { status, headers: told, text } = await post(path, lines(2_000), headers)
+      expect([status, told.get('iothub-errorcode')]).toEqual([413, 'MessageTooLarge'])
+      expect(JSON.parse(text).Message).toMatch(/^ErrorCode:MessageTooLarge;/)
+    }
+    expect([stored().length, edge.batcher.pendingBytes]).toEqual([0, 0])
+    expect((await post(events, lines(1_000), headers)).status).toBe(204)
+    expect(stored().length).toBe(1_000)
+    const [noisiest] = edge.quotas.noisiest.report(1).byBytes
+    expect(noisiest?.amount).toBeGreaterThan(3_000_000)
+    expect((await post(events, lines(limits.httpMessagesMax), { 'content-type': 'application/x-ndjson' })).status).toBe(
+      204,
+    )
+  })
+
+  test('a request whose body came only after the edge was full is 503, and nothing of it is taken [G-4]', async () => {
+    const { post, log, edge, server, count } = await start({ pendingBytesMax: 256 * 1024 })
+    const { open, opened } = gate()
+    log.gate = () => opened
+    const socket = connect(server.port, '127.0.0.1')
+    socket.write(`POST ${events} HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nla`)
+    const taken: Promise<{ status: number }>[] = []
+    while (!edge.batcher.full) {
+      taken.push(post(events, Buffer.alloc(100_000, taken.length)))
+      await expect.poll(() => count('penstock_edge_messages_received_total')).toBe(taken.length)
+    }
+    socket.write('te')
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1.1 503 [\s\S]*retry-after: 1\r\n/i)
+    socket.destroy()
+    open()
+    expect((await Promise.all(taken)).map(({ status }) => status)).toEqual(taken.map(() => 204))
+    expect(log.envelopes().map(({ body }) => String(body))).not.toContain('late')
+  })
+
   test.each([
     ['INGEST_NOT_AUTHORIZED', 401, 'IotHubUnauthorizedAccess'],
     ['AUTH_TOKEN_EXPIRED', 401, 'IotHubUnauthorized'],
@@ -155,6 +195,35 @@ describe('telemetry over HTTP', () => {
     })
     expect(asked).toEqual([['d1', undefined, 'SharedAccessSignature sr=x', true, []]])
     expect(stored()).toEqual([])
+  })
+
+  test('who sends is asked before the body is there, and a refusal does not wait for it [G-4] [G-6]', async () => {
+    const { server, stored } = await start({
+      authorize: (deviceId) => {
+        if (deviceId !== 'd1') throw new PenstockError('INGEST_NOT_AUTHORIZED', 'no')
+      },
+    })
+    const socket = connect(server.port, '127.0.0.1')
+    const head = (path: string, bytes: number) => `POST ${path} HTTP/1.1\r\nHost: h\r\nContent-Length: ${bytes}\r\n\r\n`
+    socket.write(head('/devices/stranger/messages/events', 100_000))
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1.1 401 /)
+    socket.write('x'.repeat(100_000))
+    socket.write(`${head(events, 2)}ok`)
+    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1.1 204 /)
+    expect(stored().map(([, body]) => body)).toEqual(['ok'])
+    socket.destroy()
+  })
+
+  test('what does not fit beside the bodies of others is 503 in the words of the hub [G-4]', async () => {
+    const { post } = await start({ bodies: new BodyRoom(100_000) })
+    const { status, headers, text } = await post(events, 'x'.repeat(200_000))
+    expect([status, headers.get('retry-after'), headers.get('iothub-errorcode')]).toEqual([
+      503,
+      '1',
+      'ServiceUnavailable',
+    ])
+    expect(JSON.parse(text).Message).toMatch(/^ErrorCode:ServiceUnavailable;/)
+    expect((await post(events, 'x'.repeat(50_000))).status).toBe(204)
   })
 
   test('a registry that does not answer is 503: come back', async () => {

@@ -1,11 +1,11 @@
 /**
  * Telemetry over HTTP: `POST /devices/{d}[/modules/{m}]/messages/events`.
  *
- *   request ─▶ room? ─▶ body ─▶ who is this? ─▶ messages ─▶ quota ─▶ batches ─▶ 204 once all are durable [G-1]
- *               503       413     401, 403, 429   400         429       503 refused by the log
+ *   request ─▶ room? ─▶ who is this? ─▶ body ─▶ messages ─▶ quota ─▶ room? ─▶ batches ─▶ 204 once all are durable [G-1]
+ *               503       401, 403, 429  413, 503  400, 413    429      503       503 refused by the log
  */
 import type { X509Certificate } from 'node:crypto'
-import { isIdentityId } from '#control/identity.ts'
+import { type IdentityId, isIdentityId } from '#control/identity.ts'
 import { classicAnswer, type HubFault, hubFaultOf } from '#control/rest/rest-errors.ts'
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
 import type { EdgeContext } from '#ingest/mqtt/edge-context.ts'
@@ -45,6 +45,7 @@ export function routeTelemetry(
   tls: boolean,
 ): void {
   for (const pattern of [device, moduleOfDevice]) {
+    const hasModule = pattern === moduleOfDevice
     router.route({
       method: 'POST',
       pattern,
@@ -54,34 +55,39 @@ export function routeTelemetry(
         const text = `a request of more than ${limits.httpBodyBytesMax} bytes; send smaller batches`
         return faultAnswer(new PenstockError('INGEST_FRAME_TOO_LARGE', text))
       },
-      admit: () => refusalWhenFull(edge),
-      handle: (request, body) => take(edge, authorize, tls, pattern === moduleOfDevice, request, body),
+      get noRoomAnswer() {
+        return faultAnswer(new PenstockError('INGEST_OVERLOADED', 'too many requests are under way at the moment'))
+      },
+      admit: (request) => admit(edge, authorize, tls, hasModule, request),
+      handle: (request, body) => store(edge, hasModule, request, body),
       faultAnswer,
     })
   }
 }
 
-function refusalWhenFull(edge: EdgeContext): HttpAnswer | undefined {
-  if (edge.draining) return faultAnswer(new PenstockError('INGEST_DRAINING', 'the edge is shutting down'))
-  if (edge.batcher.full) return faultAnswer(new PenstockError('INGEST_OVERLOADED', 'the log is slow at the moment'))
-  return undefined
+/** @throws INGEST_DRAINING, INGEST_OVERLOADED */
+function requireRoom(edge: EdgeContext): void {
+  if (edge.draining) throw new PenstockError('INGEST_DRAINING', 'the edge is shutting down')
+  if (edge.batcher.full) throw new PenstockError('INGEST_OVERLOADED', 'the log is slow at the moment')
 }
 
 const accepted: HttpAnswer = { status: 204, headers: {}, body: '' }
 
-/** HOT: per request; nothing waits but for a look-up, a quota and the log. */
-function take(
+/**
+ * Before any of the body is kept: who cannot prove anything costs no memory [G-4]. HOT: per request; nothing waits but for a look-up.
+ * @throws what `authorize` throws, INGEST_DRAINING, INGEST_OVERLOADED, INGEST_FAILURES_EXCEEDED, INGEST_BODY_MALFORMED
+ */
+function admit(
   edge: EdgeContext,
   authorize: AuthorizeRequest | undefined,
   tls: boolean,
   hasModule: boolean,
   request: HttpRequest,
-  body: Uint8Array,
-): Promise<HttpAnswer> {
-  const deviceId = idOf(request.parameter(0))
-  const moduleId = hasModule ? idOf(request.parameter(1)) : undefined
+): undefined | Promise<undefined> {
+  requireRoom(edge)
+  const { deviceId, moduleId } = identityOf(request, hasModule)
   if (edge.quotas.hasFailures) edge.quotas.admitAttempt(request.remoteAddress, deviceId)
-  if (authorize === undefined) return store(edge, deviceId, moduleId, request, body)
+  if (authorize === undefined) return undefined
   const { remoteAddress } = request
   const confidential = tls || isLoopbackAddress(remoteAddress)
   const refused = (error: unknown): never => {
@@ -92,26 +98,45 @@ function take(
   try {
     const authorization = request.header('authorization')
     const authorized = authorize(deviceId, moduleId, authorization, confidential, request.certificates)
-    if (authorized) return authorized.then(() => store(edge, deviceId, moduleId, request, body), refused)
+    return authorized?.then(() => undefined, refused)
   } catch (error) {
-    refused(error)
+    return refused(error)
   }
-  return store(edge, deviceId, moduleId, request, body)
 }
 
-function store(
-  edge: EdgeContext,
-  deviceId: string,
-  moduleId: string | undefined,
-  request: HttpRequest,
-  body: Uint8Array,
-): Promise<HttpAnswer> {
+/** HOT: per request; nothing waits but for a quota and the log. */
+function store(edge: EdgeContext, hasModule: boolean, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
+  const { deviceId, moduleId } = identityOf(request, hasModule)
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   const messages = readMessages(bytes, request.header('content-type'), request.query('split'), request.headers)
   if (messages.length === 0) return Promise.resolve(accepted)
-  const waitMs = edge.quotas.requestWaitMs(deviceId, messages.length, bytes.length)
+  requireRoom(edge)
+  const envelopeBytes = envelopeBytesOf(messages, bytes.length, deviceId, moduleId)
+  const waitMs = edge.quotas.requestWaitMs(deviceId, messages.length, envelopeBytes)
   if (waitMs > 0) return sleep(edge.clock, waitMs).then(() => durable(edge, deviceId, moduleId, messages))
   return durable(edge, deviceId, moduleId, messages)
+}
+
+/**
+ * What the request becomes. Each message of a split body has all properties of the request: a few kilobytes on the wire could be
+ * many megabytes here.
+ * @throws INGEST_FRAME_TOO_LARGE
+ */
+function envelopeBytesOf(
+  messages: readonly HttpMessage[],
+  bodyBytes: number,
+  deviceId: string,
+  moduleId: string | undefined,
+): number {
+  let bytes = bodyBytes + messages.length * (deviceId.length + (moduleId?.length ?? 0))
+  for (const { propertyBytes } of messages) bytes += propertyBytes
+  if (bytes <= limits.httpEnvelopeBytesMax) return bytes
+  const text = `${messages.length} messages that have ${bytes} bytes with their properties; send smaller batches`
+  throw new PenstockError('INGEST_FRAME_TOO_LARGE', text)
+}
+
+function identityOf(request: HttpRequest, hasModule: boolean): IdentityId {
+  return { deviceId: idOf(request.parameter(0)), moduleId: hasModule ? idOf(request.parameter(1)) : undefined }
 }
 
 function idOf(text: string | undefined): string {
@@ -119,26 +144,29 @@ function idOf(text: string | undefined): string {
   throw new PenstockError('INGEST_BODY_MALFORMED', 'the path names no device')
 }
 
-/** Writes the messages and resolves once all are on the log; rejects if the log refused one for good. */
+/** Writes the messages and resolves once all are on the log; rejects if the log refused one for good, or there is no room. */
 function durable(
   edge: EdgeContext,
   deviceId: string,
   moduleId: string | undefined,
   messages: readonly HttpMessage[],
 ): Promise<HttpAnswer> {
+  // By now others may have filled the edge. From here to the last message nobody else is heard, so that all are taken or none.
+  requireRoom(edge)
+  const count = messages.length
   return new Promise((resolve, reject) => {
     const settled = (): void => {
-      edge.counters.acknowledged.add(messages.length)
+      edge.counters.acknowledged.add(count)
       resolve(accepted)
     }
-    const owner = new RequestOwner(messages.length, settled, reject)
+    const owner = new RequestOwner(count, settled, reject)
     edge.batcher.tick()
     for (const { body, properties, systemProperties } of messages) {
       if (moduleId !== undefined) systemProperties.set('moduleId', moduleId)
       const route = routeOfReading(edge.batcher, { deviceId, properties, systemProperties })
       route.partition.write(route.frame, body, 0, body.length, owner)
     }
-    edge.counters.receivedHttp.add(messages.length)
+    edge.counters.receivedHttp.add(count)
   })
 }
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { createSasToken, expiresAtMsOf, parseSasToken } from '#control/auth/sas-token.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { pauseReasons } from './connection.ts'
 import { edgeFixture, type FakeTransport } from './edge-fixture.ts'
 import { trustClientId } from './identity.ts'
 
@@ -526,6 +527,35 @@ describe('the other packets', () => {
     fixture.edge.seconds += limits.connectDelayMsMax / 1000 + 1
     connection.onSecond(0)
     expect(transport.ended).toBe(true)
+  })
+
+  test('nor does sending it byte by byte, or more behind it, buy time [G-4]', () => {
+    const fixture = edgeFixture({ authenticate: () => new Promise(() => {}) })
+    const hello = connectPacket(4, 'longer-than-ten-bytes')
+    for (const atOnce of [Buffer.alloc(0), hello]) {
+      const { connection, transport } = fixture.connect()
+      connection.onChunk(atOnce)
+      for (let second = 0; second <= limits.connectDelayMsMax / 1000; second++) {
+        expect(transport.ended).toBe(false)
+        connection.onChunk(hello.subarray(second, second + 1))
+        fixture.edge.seconds++
+        connection.onSecond(0)
+      }
+      expect(transport.ended).toBe(true)
+    }
+  })
+
+  test('a connection that is not read from has its time for a CONNECT still', () => {
+    const fixture = edgeFixture()
+    const { connection, transport } = fixture.connect()
+    connection.pause(pauseReasons.edge)
+    for (let second = 0; second < 100; second++) {
+      fixture.edge.seconds++
+      connection.onSecond(0)
+    }
+    connection.unpause(pauseReasons.edge)
+    connection.onChunk(connectPacket(4))
+    expect(packetsIn(transport, 4)[0]).toMatchObject({ cmd: 'connack', returnCode: 0 })
   })
 })
 

@@ -103,7 +103,7 @@ export class Connection implements BatchOwner {
     return this.#moduleId
   }
 
-  /** Since anything was heard; whole seconds. */
+  /** Since anything was heard of an open connection; whole seconds. */
   get silentSeconds(): number {
     return this.#edge.seconds - this.#heardAtSeconds
   }
@@ -111,7 +111,8 @@ export class Connection implements BatchOwner {
   /** Bytes as they came from the network; valid during the call only. Never throws. HOT: per chunk. */
   onChunk(chunk: Buffer): void {
     if (this.#state === 'closed') return
-    this.#heardAtSeconds = this.#edge.seconds
+    // Before it is open its time counts from its start, whatever it says.
+    if (this.#state === 'open') this.#heardAtSeconds = this.#edge.seconds
     this.#edge.batcher.tick()
     const { receivedQos0, receivedQos1 } = this.#edge.counters
     const before = receivedQos0.value + receivedQos1.value
@@ -205,7 +206,7 @@ export class Connection implements BatchOwner {
     if (before === 'deciding' && error.code === 'INGEST_NOT_AUTHORIZED')
       this.#edge.quotas.attemptFailed(this.#transport.remoteAddress, this.#clientId)
     this.#edge.metrics.series('penstock_edge_connections_closed_total', { reason: error.code }).add(1)
-    this.#edge.logger.debug('connection ended', { code: error.code, remote: this.#transport.remoteAddress })
+    this.#edge.refusals.tell(error, this.#transport.remoteAddress)
     const farewell = this.#farewell(before, error)
     if (farewell) this.#transport.write(farewell)
     // Whoever never said a word is owed none, and in a flood must not stay until it closes by itself.
@@ -353,6 +354,7 @@ export class Connection implements BatchOwner {
       edge.announce(this.#sessionId, this.openedAtMs)
       edge.onPresence(identity.deviceId, identity.moduleId, true, 'CONNECTED')
     }
+    this.#heardAtSeconds = edge.seconds
     this.#silenceSecondsMax = grantedKeepAliveSeconds(request.keepAliveSeconds) * 1.5
     this.#state = 'open'
     this.send(connack)

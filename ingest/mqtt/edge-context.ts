@@ -7,6 +7,7 @@ import type { Counter, Metrics } from '#runtime/metrics.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Connection } from './connection.ts'
 import type { Authenticate } from './identity.ts'
+import type { RefusalLog } from './refusal-log.ts'
 
 /** What a connection's byte stream can do; TCP, TLS and WebSocket each have one. */
 export interface Transport {
@@ -49,6 +50,9 @@ export interface EdgeContext {
   readonly connections: Set<Connection>
   /** Those of them that have not sent CONNECT yet, oldest first. */
   readonly waiting: Set<Connection>
+  /** What waits at all paused WebSockets together. */
+  readonly webSocketWaiting: { bytes: number; readonly bytesMax: number }
+  readonly refusals: RefusalLog
   readonly quotas: Quotas
   /** The one connection of each device or module, by `device` or `device/module`. */
   readonly sessions: Map<string, Connection>

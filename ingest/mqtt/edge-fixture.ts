@@ -3,14 +3,16 @@ import { type QuotaOptions, unlimitedQuotas } from '#ingest/quotas/quota-setting
 import { Quotas } from '#ingest/quotas/quotas.ts'
 import type { BatchStamp, Log } from '#pipeline/log/log.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
-import { silentLogger } from '#runtime/logger.ts'
+import { type Logger, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
+import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import { Connection } from './connection.ts'
 import { type EdgeContext, edgeCounters, type Transport } from './edge-context.ts'
 import { type Authenticate, trustClientId } from './identity.ts'
 import { pauseAll } from './pause-all.ts'
+import { RefusalLog } from './refusal-log.ts'
 
 /** For tests: a log that keeps batches in an array and confirms them when told to. */
 export class CapturingLog implements Pick<Log, 'topic' | 'partitionCount' | 'append'> {
@@ -86,11 +88,14 @@ export function edgeFixture(
     clock?: Clock
     partitions?: number
     pendingBytesMax?: number
+    webSocketWaitingBytesMax?: number
     authenticate?: Authenticate
+    logger?: Logger
     quotas?: QuotaOptions
   } = {},
 ): EdgeFixture {
   const clock = options.clock ?? systemClock
+  const logger = options.logger ?? silentLogger
   const log = new CapturingLog(options.partitions)
   const metrics = new Metrics<MetricName>(metricsTable)
   const connections = new Set<Connection>()
@@ -99,7 +104,7 @@ export function edgeFixture(
     edgeId: 'edge-test',
     epoch: 1,
     clock,
-    logger: silentLogger,
+    logger,
     metrics,
     batchDelayMs: 1,
     pendingBytesMax: options.pendingBytesMax ?? 64 * 1024 * 1024,
@@ -108,12 +113,17 @@ export function edgeFixture(
   const edge: EdgeContext = {
     batcher,
     clock,
-    logger: silentLogger,
+    logger,
     metrics,
     authenticate: options.authenticate ?? trustClientId,
     connectionsMax: 1000,
     connections,
     waiting: new Set(),
+    webSocketWaiting: {
+      bytes: 0,
+      bytesMax: options.webSocketWaitingBytesMax ?? limits.webSocketsWaitingBytesMax,
+    },
+    refusals: new RefusalLog(logger),
     quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, metrics),
     sessions: new Map(),
     counters: edgeCounters(metrics),

@@ -92,7 +92,7 @@ function attachInPlace(edge: EdgeContext, accepted: Socket): void {
   ;(socket as unknown as SocketParts)._server = parts._server
   parts._handle = null
   parts._server = null
-  connection = new Connection(edge, transportOf(socket, undefined))
+  connection = new Connection(edge, transportOf(edge, socket, undefined))
   listen(connection, socket)
   socket.resume()
 }
@@ -108,7 +108,7 @@ function attachTls(edge: EdgeContext, socket: TLSSocket): void {
     socket.destroy()
     return
   }
-  const connection = new Connection(edge, transportOf(socket, socket))
+  const connection = new Connection(edge, transportOf(edge, socket, socket))
   socket.on('data', (chunk: Buffer) => connection.onChunk(chunk))
   listen(connection, socket)
 }
@@ -124,7 +124,7 @@ function ignoreError(): void {}
 /** How long a peer may take to read the last words before the socket is torn down. */
 const farewellMsMax = 2_000
 
-function transportOf(socket: Socket, tls: TLSSocket | undefined): Transport {
+function transportOf({ clock }: EdgeContext, socket: Socket, tls: TLSSocket | undefined): Transport {
   return {
     write: (bytes) => {
       socket.write(bytes)
@@ -138,7 +138,11 @@ function transportOf(socket: Socket, tls: TLSSocket | undefined): Transport {
     end: () => {
       socket.resume() // what still comes is discarded, so that the end is seen
       socket.end()
-      socket.setTimeout(farewellMsMax, () => socket.destroy())
+      // Not the socket's own time-out, which whoever goes on sending would put off for ever.
+      socket.once(
+        'close',
+        clock.after(farewellMsMax, () => socket.destroy()),
+      )
     },
     destroy: () => {
       socket.destroy()

@@ -5,8 +5,10 @@ import mqtt from 'mqtt'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { limits } from '#schemas/limits.ts'
+import { pauseReasons } from './connection.ts'
 import { edgeFixture } from './edge-fixture.ts'
 import type { Authenticate } from './identity.ts'
+import { pauseAll } from './pause-all.ts'
 import { routeMqttWebSocket } from './websocket.ts'
 
 const servers: HttpServer[] = []
@@ -14,7 +16,13 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.close(0)
 })
 
-async function start(options: { authenticate?: Authenticate; pendingBytesMax?: number } = {}) {
+interface StartOptions {
+  authenticate?: Authenticate
+  pendingBytesMax?: number
+  webSocketWaitingBytesMax?: number
+}
+
+async function start(options: StartOptions = {}) {
   const fixture = edgeFixture(options)
   const server = await openHttpServer({
     host: '127.0.0.1',
@@ -44,9 +52,17 @@ async function open(port: number, path = '/mqtt', protocol = 'mqtt'): Promise<Ra
 const hello = Buffer.from('100e00044d5154540402000000026431', 'hex')
 const accepted = Buffer.from('20020000', 'hex')
 
+/** CONNECT of another device; one of level 5 says that it has no properties. */
+function helloOf(deviceId: string, level: 4 | 5): Buffer {
+  const properties = level === 5 ? [0] : []
+  const head = [0, 4, ...Buffer.from('MQTT'), level, 2, 0, 0, ...properties, 0, deviceId.length]
+  const content = Buffer.concat([Buffer.from(head), Buffer.from(deviceId)])
+  return Buffer.concat([Buffer.from([0x10, content.length]), content])
+}
+
 /** PUBLISH to the device's own topic, QoS 0. */
-function publish(body: string | Buffer): Buffer {
-  const topic = Buffer.from('devices/d1/messages/events/')
+function publish(body: string | Buffer, deviceId = 'd1'): Buffer {
+  const topic = Buffer.from(`devices/${deviceId}/messages/events/`)
   const content = Buffer.from(body)
   const length = 2 + topic.length + content.length
   const lengthBytes: number[] = []
@@ -196,5 +212,66 @@ describe('MQTT over WebSocket', () => {
     await settle()
     expect(String(log.envelopes().at(-1)?.body)).toBe('waits')
     patient.socket.close()
+  })
+
+  test('what waits at all of them has a bound too: who exceeds it is told and ends, and others give theirs back [G-4]', async () => {
+    const bytesMax = 512 * 1024
+    const { port, edge, log, settle, count } = await start({ webSocketWaitingBytesMax: bytesMax })
+    const { webSocketWaiting } = edge
+    const sockets = await Promise.all(Array.from({ length: 8 }, () => open(port)))
+    for (const [index, { socket }] of sockets.entries()) socket.send(helloOf(`d${index}`, 5))
+    await expect.poll(() => edge.sessions.size).toBe(8)
+    for (const connection of edge.connections) connection.pause(pauseReasons.edge)
+    // Begins with the length of no properties.
+    const partOf = (index: number) => publish(Buffer.alloc(60_000), `d${index}`)
+    const part = partOf(0)
+    for (const [index, { socket }] of sockets.entries()) {
+      socket.send(partOf(index))
+      await expect.poll(() => webSocketWaiting.bytes).toBe(part.length * (index + 1))
+    }
+    const [greedy, gone, ...patient] = sockets as [Raw, Raw, ...Raw[]]
+    greedy.socket.send(part)
+    await greedy.closed
+    const farewell = greedy.received.at(-1)
+    expect([farewell?.[0], farewell?.[2]]).toEqual([0xe0, 0x97])
+    expect(webSocketWaiting.bytes).toBe(part.length * 7)
+    gone.socket.close()
+    await expect.poll(() => webSocketWaiting.bytes).toBe(part.length * 6)
+    for (const connection of edge.connections) connection.unpause(pauseReasons.edge)
+    expect(webSocketWaiting.bytes).toBe(0)
+    await settle()
+    expect([count('penstock_edge_messages_received_total'), log.envelopes().length]).toEqual([6, 6])
+    for (const { socket } of patient) socket.close()
+  })
+
+  test('a hundred that were paused resume in turns: what is pending stays bounded, and all of it comes [G-4]', async () => {
+    const pendingBytesMax = 1024 * 1024
+    const { port, edge, log, count } = await start({ pendingBytesMax })
+    const { batcher } = edge
+    let release = () => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    let pendingBytesMost = 0
+    log.gate = () => {
+      pendingBytesMost = Math.max(pendingBytesMost, batcher.pendingBytes)
+      return released
+    }
+    const sockets = await Promise.all(Array.from({ length: 100 }, () => open(port)))
+    const ids = sockets.map((_, index) => `d${index}`)
+    for (const [index, { socket }] of sockets.entries()) socket.send(helloOf(ids[index] ?? '', 4))
+    await expect.poll(() => edge.sessions.size).toBe(100)
+    for (const connection of edge.connections) connection.pause(pauseReasons.edge)
+    const body = Buffer.from(crypto.getRandomValues(new Uint8Array(60_000)))
+    for (const [index, { socket }] of sockets.entries()) socket.send(publish(body, ids[index]))
+    await expect.poll(() => edge.webSocketWaiting.bytes).toBeGreaterThan(100 * body.length)
+    pauseAll(edge.connections, batcher)
+    expect(batcher.full).toBe(true)
+    expect(batcher.full).toBe(true)
+    release()
+    await expect.poll(() => count('penstock_edge_messages_received_total')).toBe(100)
+    await expect.poll(() => batcher.pendingBytes).toBe(0)
+    expect(pendingBytesMost).toBeLessThan(pendingBytesMax + 2 * limits.blockBytesMax)
+    for (const { socket } of sockets) socket.close()
   })
 })

@@ -31,10 +31,11 @@ export function routeMqttWebSocket(router: HttpRouter, edge: EdgeContext, confid
 }
 
 /**
- * A WebSocket cannot be paused. What arrives while its connection is paused waits here, up to a bound; a client that sends more
- * is told so and ends [G-4].
+ * A WebSocket cannot be paused. What arrives while its connection is paused waits here, up to a bound of its own and one of all
+ * WebSockets; the client that exceeds either is told so and ends [G-4].
  */
 class SocketSession implements Transport {
+  readonly #edge: EdgeContext
   readonly #socket: ByteSocket
   readonly #connection: Connection
   readonly confidential: boolean
@@ -43,6 +44,7 @@ class SocketSession implements Transport {
   #waitingBytes = 0
 
   constructor(edge: EdgeContext, socket: ByteSocket, confidential: boolean) {
+    this.#edge = edge
     this.#socket = socket
     this.confidential = confidential || isLoopbackAddress(socket.remoteAddress)
     this.#connection = new Connection(edge, this)
@@ -53,8 +55,11 @@ class SocketSession implements Transport {
       this.#connection.onChunk(bytes)
       return
     }
+    const { webSocketWaiting } = this.#edge
     this.#waitingBytes += bytes.length
-    if (this.#waitingBytes <= limits.webSocketWaitingBytesMax) this.#waiting.push(Buffer.from(bytes))
+    webSocketWaiting.bytes += bytes.length
+    if (this.#waitingBytes <= limits.webSocketWaitingBytesMax && webSocketWaiting.bytes <= webSocketWaiting.bytesMax)
+      this.#waiting.push(Buffer.from(bytes))
     else
       this.#connection.fail(new PenstockError('INGEST_OVERLOADED', 'more was sent than can wait while the log is slow'))
   }
@@ -64,6 +69,7 @@ class SocketSession implements Transport {
   }
 
   onClosed(): void {
+    this.#takeWaiting()
     this.#connection.onClosed()
   }
 
@@ -77,19 +83,17 @@ class SocketSession implements Transport {
 
   resume(): void {
     this.#paused = false
-    const waiting = this.#waiting
-    this.#waiting = []
-    this.#waitingBytes = 0
     // Reading may pause again half-way; the rest then waits on.
-    for (const bytes of waiting) this.onChunk(bytes)
+    for (const bytes of this.#takeWaiting()) this.onChunk(bytes)
   }
 
   end(): void {
-    this.#waiting = []
+    this.#takeWaiting()
     this.#socket.end()
   }
 
   destroy(): void {
+    this.#takeWaiting()
     this.#socket.destroy()
   }
 
@@ -99,6 +103,15 @@ class SocketSession implements Transport {
 
   get remoteAddress(): string {
     return this.#socket.remoteAddress
+  }
+
+  /** What waited; nothing does any more. */
+  #takeWaiting(): readonly Buffer[] {
+    const waiting = this.#waiting
+    this.#edge.webSocketWaiting.bytes -= this.#waitingBytes
+    this.#waiting = []
+    this.#waitingBytes = 0
+    return waiting
   }
 
   certificates(): readonly X509Certificate[] {

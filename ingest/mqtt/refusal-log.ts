@@ -1,0 +1,63 @@
+import type { Logger } from '#runtime/logger.ts'
+import type { ErrorCode, PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+
+/** What whoever set the client up can mend. Connections end for other reasons too, which are nobody's mistake and counted only. */
+const mistakes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'INGEST_CONNECT_METHOD_REFUSED',
+  'INGEST_CONNECT_REFUSED',
+  'INGEST_CONNECTION_RATE',
+  'INGEST_CONNECTIONS_FULL',
+  'INGEST_FAILURES_EXCEEDED',
+  'INGEST_FRAME_MALFORMED',
+  'INGEST_FRAME_TOO_LARGE',
+  'INGEST_NOT_AUTHORIZED',
+  'INGEST_PROTOCOL_ERROR',
+  'INGEST_QOS_REFUSED',
+  'INGEST_RATE_EXCEEDED',
+  'INGEST_RECEIVE_MAXIMUM',
+  'INGEST_TOPIC_ALIAS_INVALID',
+  'INGEST_TOPIC_NOT_OWN',
+  'INGEST_TOPIC_REFUSED',
+])
+
+const minuteSeconds = 60
+const reasonCharactersMax = 200
+
+/**
+ * Says in the log why connections were refused or ended: MQTT 3.1.1 tells its clients next to nothing. The first few of a minute at
+ * level info, then how many more there were; all of them at level debug. A reason may hold words of the device, as its topic, which is
+ * cut; it never holds credentials.
+ */
+export class RefusalLog {
+  readonly #logger: Logger
+  #seconds = 0
+  #told = 0
+  #untold = 0
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  tell(error: PenstockError, remote: string): void {
+    const { code } = error
+    if (!mistakes.has(code)) {
+      this.#logger.debug('connection ended', { code, remote })
+      return
+    }
+    const isTold = this.#told < limits.refusalsToldPerMinute
+    if (isTold) this.#told++
+    else this.#untold++
+    const reason = error.message.slice(0, reasonCharactersMax)
+    this.#logger[isTold ? 'info' : 'debug']('connection refused', { reason, code, remote })
+  }
+
+  /** Called every second. */
+  onSecond(): void {
+    if (++this.#seconds < minuteSeconds) return
+    if (this.#untold > 0) this.#logger.info('more connections were refused in this minute', { count: this.#untold })
+    this.#seconds = 0
+    this.#told = 0
+    this.#untold = 0
+  }
+}

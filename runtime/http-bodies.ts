@@ -1,0 +1,104 @@
+/**
+ * Request bodies as they come in, and the room that they share:
+ *
+ *   chunk ─▶ room? ─▶ kept ─▶ whole ─▶ handled ─▶ answered: given back
+ *             │ none: of those that are still coming in, the one that began first gives way
+ *
+ * So whoever sends slowly never keeps out those who send at once. What is whole is never taken back: if there is no other, the body
+ * that came last gives way itself.
+ */
+import type { HttpResponse as NativeResponse } from 'uWebSockets.js'
+
+/** What the bodies of all requests that share it may hold, until they are answered. */
+export class BodyRoom {
+  readonly #bytesMax: number
+  #bytes = 0
+  /** Those that are not whole yet, in the order in which they began. */
+  readonly #arriving = new Set<RequestBody>()
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** @returns false if `body` had to give way itself. HOT: per chunk; one addition where a body comes as one. */
+  hold(body: RequestBody, bytes: number, isLast: boolean): boolean {
+    this.#bytes += bytes
+    if (isLast) this.#arriving.delete(body)
+    else this.#arriving.add(body)
+    while (this.#bytes > this.#bytesMax) {
+      const [first = body] = this.#arriving
+      first.giveWay()
+      if (first === body) return false
+    }
+    return true
+  }
+
+  release(body: RequestBody, bytes: number): void {
+    this.#bytes -= bytes
+    this.#arriving.delete(body)
+  }
+}
+
+/** What a body came to: its bytes, which are the receiver's own, or why they are not there. */
+export type BodyOutcome = Uint8Array | 'too large' | 'no room'
+
+/** The body of one request. */
+export class RequestBody {
+  readonly #room: BodyRoom
+  readonly #bytesMax: number
+  #chunks: Buffer[] = []
+  #bytes = 0
+  #done: ((outcome: BodyOutcome) => void) | undefined = undefined
+
+  constructor(room: BodyRoom, bytesMax: number) {
+    this.#room = room
+    this.#bytesMax = bytesMax
+  }
+
+  /** Calls `done` once, unless it is released before. To be called in the same tick as the request's handler. Copies once. */
+  read(response: NativeResponse, done: (outcome: BodyOutcome) => void): void {
+    this.#done = done
+    response.onData((chunk, isLast) => this.#take(chunk, isLast))
+  }
+
+  giveWay(): void {
+    this.#end('no room')
+  }
+
+  /** The request was answered, or its client has gone: what still comes is discarded. */
+  release(): void {
+    this.#done = undefined
+    this.#chunks = []
+    this.#room.release(this, this.#bytes)
+    this.#bytes = 0
+  }
+
+  #take(chunk: ArrayBuffer, isLast: boolean): void {
+    if (this.#done === undefined) return
+    if (this.#bytes + chunk.byteLength > this.#bytesMax) {
+      this.#end('too large')
+      return
+    }
+    this.#bytes += chunk.byteLength
+    if (!this.#room.hold(this, chunk.byteLength, isLast)) return
+    // The chunk's memory is only valid during this call.
+    if (chunk.byteLength > 0) this.#chunks.push(Buffer.from(Buffer.from(chunk)))
+    if (!isLast) return
+    const [first = Buffer.alloc(0)] = this.#chunks
+    const whole = this.#chunks.length < 2 ? first : Buffer.concat(this.#chunks)
+    this.#chunks = []
+    const done = this.#done
+    this.#done = undefined
+    done(whole)
+  }
+
+  #end(outcome: BodyOutcome): void {
+    const done = this.#done
+    this.release()
+    done?.(outcome)
+  }
+}
