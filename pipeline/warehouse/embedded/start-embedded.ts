@@ -23,7 +23,10 @@ import { Slots } from './slots.ts'
  * What differs from a ClickHouse server:
  *
  *   protocol     HTTP only; no tables in multipart bodies, no pages such as /play, and nothing for pages of another origin
- *   users        `default` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs
+ *   users        `default` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs, so there are no
+ *                dictionaries, backups, named collections, and no engines and table functions but those of `machine-names.ts`
+ *   statements   no backslash in a quoted name, no comment in a comment, nothing but ASCII outside quotes and comments
+ *   values       beside literals only plain expressions among the rows of VALUES (`plain-values.ts`)
  *   inserts      begin when the body is whole, so the spool needs room for the largest bodies
  *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read what was in the result
  *   broken off   a result that fails midway ends with the exception, then leaves its client a few seconds to go first
