@@ -1,7 +1,8 @@
 /**
  * WebSockets as byte streams: the message boundaries of RFC 6455 carry no meaning for the protocols spoken inside.
  */
-import type { TemplatedApp, us_socket_context_t, WebSocket } from 'uWebSockets.js'
+import type { us_socket_context_t, WebSocket } from 'uWebSockets.js'
+import type { HttpRouter } from './http.ts'
 
 /** One open WebSocket. Calls after it closed do nothing. */
 export interface ByteSocket {
@@ -40,8 +41,8 @@ interface SocketState {
   handler: ByteSocketHandler | undefined
 }
 
-/** Serves `route` on a native application; a request that does not offer the sub-protocol is answered 400. */
-export function routeByteSocket(app: TemplatedApp, route: ByteSocketRoute): void {
+/** Serves `route` on a router's application; a request that does not offer the sub-protocol is answered 400. */
+export function routeByteSocket({ app, callers }: Pick<HttpRouter, 'app' | 'callers'>, route: ByteSocketRoute): void {
   app.ws<SocketState>(route.pattern, {
     maxPayloadLength: route.messageBytesMax,
     // Its own time-outs are the spoken protocol's business.
@@ -49,6 +50,11 @@ export function routeByteSocket(app: TemplatedApp, route: ByteSocketRoute): void
     sendPingsAutomatically: false,
     maxBackpressure: 0,
     upgrade(response, request, context: us_socket_context_t) {
+      const fault = callers?.fault(request.getHeader('host'), request.getHeader('origin'))
+      if (fault !== undefined) {
+        response.writeStatus('403 Forbidden').end(`${fault}\n`)
+        return
+      }
       const offered = request
         .getHeader('sec-websocket-protocol')
         .split(',')

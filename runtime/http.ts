@@ -23,6 +23,7 @@ import { answer, type HttpAnswer, readBody, textAnswer } from './http-answer.ts'
 import { type HttpRequest, parameterCountOf, requestOf } from './http-request.ts'
 import type { Logger } from './logger.ts'
 import { silentLogger } from './logger.ts'
+import type { WebCallers } from './web-callers.ts'
 
 export type HttpMethod = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'ANY'
 
@@ -46,6 +47,8 @@ export interface HttpRouter {
   route(route: HttpRoute): void
   /** The native application, for WebSocket and for routes that must not copy anything. */
   readonly app: TemplatedApp
+  /** Whom routes on it have to refuse. */
+  readonly callers: WebCallers | undefined
 }
 
 export interface HttpServerOptions {
@@ -56,6 +59,8 @@ export interface HttpServerOptions {
   readonly tls?: { readonly certFile: string; readonly keyFile: string }
   /** Several processes listen on the same port and the kernel spreads connections over them (not on macOS). */
   readonly sharePort?: boolean
+  /** Refuses web pages with 403; left out: nobody. */
+  readonly callers?: WebCallers | undefined
   /** Adds routes before the first request can arrive. */
   readonly routes?: (router: HttpRouter) => void
   /** What a fault thrown by a handler is answered with; by default 500 without details. */
@@ -91,6 +96,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   const open = new OpenRequests()
   const router: HttpRouter = {
     app,
+    callers: options.callers,
     route(route) {
       const parameterCount = parameterCountOf(route.pattern)
       const method = route.method === 'ANY' ? undefined : route.method
@@ -181,6 +187,7 @@ function serve(
   const bodyBytesMax = route.bodyBytesMax ?? 0
   try {
     const refusal =
+      callerRefusal(options.callers, request) ??
       route.admit?.(request) ??
       (Number(request.header('content-length')) > bodyBytesMax && bodyBytesMax > 0 ? tooLarge(route) : undefined)
     if (refusal) {
@@ -201,6 +208,11 @@ function serve(
   } catch (error) {
     fail(error)
   }
+}
+
+function callerRefusal(callers: WebCallers | undefined, request: HttpRequest): HttpAnswer | undefined {
+  const fault = callers?.fault(request.header('host'), request.header('origin'))
+  return fault === undefined ? undefined : textAnswer(403, `${fault}\n`)
 }
 
 const noBody = new Uint8Array(0)

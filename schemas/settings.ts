@@ -163,7 +163,7 @@ export const settingsTable = {
     kind: 'text',
     default: 'localhost',
     meaning:
-      "the hub's name in tokens, user names and connection strings; further names behind commas are accepted too",
+      "the hub's name in tokens, user names and connection strings; further names behind commas are accepted too; on loopback HTTP and ClickHouse are served under these names, localhost and loopback addresses only",
   },
   ownerKey: {
     env: 'PENSTOCK_OWNER_KEY',

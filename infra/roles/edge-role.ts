@@ -7,6 +7,7 @@ import { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { callersOf } from './callers.ts'
 import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { openIdentities } from './identities.ts'
@@ -115,6 +116,7 @@ function serveHttp(
     sharePort: true,
     logger,
     ...(tls ? { tls } : {}),
+    callers: callersOf(settings, settings.bind, settings.identities === 'trusted'),
     routes: (router) => {
       edge.registerRoutes(router, tls !== undefined)
       routeHealth(router, status)

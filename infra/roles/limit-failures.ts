@@ -19,6 +19,7 @@ export function limitFailures(
   }
   return {
     app: router.app,
+    callers: router.callers,
     route: (route) =>
       router.route({
         ...route,

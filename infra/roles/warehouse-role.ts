@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
 import { createLogger } from '#runtime/logger.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { callersOf } from './callers.ts'
 import { engineHost } from './open-role-warehouse.ts'
 import { askPasswords, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
 
@@ -32,6 +33,7 @@ export async function runWarehouse(given: Settings): Promise<void> {
     port: settings.clickhousePort,
     password: settings.clickhousePassword,
     readonlyPassword: settings.clickhouseReadonlyPassword,
+    callers: callersOf(settings, host, false),
     logger,
   })
   stopOnSignal(async (reason) => {

@@ -16,7 +16,7 @@ const paths = ['/$iothub/websocket', '/mqtt'] as const
  */
 export function routeMqttWebSocket(router: HttpRouter, edge: EdgeContext, confidential: boolean): void {
   for (const pattern of paths) {
-    routeByteSocket(router.app, {
+    routeByteSocket(router, {
       pattern,
       protocol: 'mqtt',
       messageBytesMax: limits.webSocketMessageBytesMax,
