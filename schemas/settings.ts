@@ -185,7 +185,8 @@ export const settingsTable = {
     default: 200_000,
     min: 1_000,
     max: 100_000_000,
-    meaning: 'devices whose credentials one edge process keeps in memory, about 1 KB each',
+    meaning:
+      'devices whose credentials one edge process keeps in memory, about 1 KB each, and as many tokens of HTTP requests',
   },
   edgeProcesses: {
     env: 'PENSTOCK_EDGE_PROCESSES',

@@ -1,6 +1,7 @@
 import type { CredentialCache } from '../credential-cache.ts'
 import type { IdentityId } from '../identity.ts'
 import type { Admitted } from './admission.ts'
+import { KeptTokens } from './kept-tokens.ts'
 
 interface Kept {
   readonly admitted: Admitted
@@ -12,33 +13,31 @@ interface Kept {
 /**
  * Tokens that were admitted, so that a device that sends one with each HTTP request costs one signature, not one a request. A
  * token counts as long as it has not expired and neither the device nor the policies were told to have changed.
- * Bound: `countMax` tokens; the one kept longest leaves first.
+ * Bound: that of `KeptTokens`; of a device that sends several in turns the last is known.
  */
 export class AdmittedRequests {
-  readonly #countMax: number
-  readonly #kept = new Map<string, Kept>()
+  readonly #kept: KeptTokens<Kept>
 
   constructor(countMax: number) {
-    this.#countMax = countMax
+    this.#kept = new KeptTokens(countMax)
   }
 
-  // HOT: per HTTP request; two map look-ups and comparisons, nothing allocated.
+  get count(): number {
+    return this.#kept.count
+  }
+
+  // HOT: per HTTP request; two map look-ups and comparisons.
   admitted(id: IdentityId, authorization: string, cache: CredentialCache, nowMs: number): Admitted | undefined {
-    const kept = this.#kept.get(authorization)
+    const kept = this.#kept.get(id, authorization, nowMs)
     if (!kept) return undefined
     const { admitted, entry, trust } = kept
-    if (admitted.deviceId !== id.deviceId || admitted.moduleId !== id.moduleId) return undefined
-    if (admitted.expiresAtMs !== undefined && admitted.expiresAtMs <= nowMs) return undefined
     return cache.holds(id.deviceId, entry, trust) ? admitted : undefined
   }
 
-  keep(authorization: string, admitted: Admitted, cache: CredentialCache): void {
+  keep(authorization: string, admitted: Admitted, cache: CredentialCache, nowMs: number): void {
     const entry = cache.device(admitted.deviceId)
     const trust = cache.trust()
     if (entry instanceof Promise || trust instanceof Promise) return
-    this.#kept.set(authorization, { admitted, entry, trust })
-    if (this.#kept.size <= this.#countMax) return
-    const [oldest] = this.#kept.keys()
-    if (oldest !== undefined) this.#kept.delete(oldest)
+    this.#kept.set(admitted, authorization, { admitted, entry, trust }, admitted.expiresAtMs, nowMs)
   }
 }

@@ -95,7 +95,7 @@ export class Authenticator {
     if ('admitted' in evidence) return this.#counted(evidence)
     const admission = this.#decide({ id, evidence })
     if (!(admission instanceof Promise) && admission.admitted && evidence.kind !== 'certificate') {
-      this.#requests.keep(authorization, admission, this.#cache)
+      this.#requests.keep(authorization, admission, this.#cache, this.#clock.nowMs())
     }
     return admission
   }
