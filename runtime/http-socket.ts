@@ -48,7 +48,10 @@ interface SocketState {
 }
 
 /** Serves `route`; a request that does not offer the sub-protocol is answered 400. */
-export function routeByteSocket({ app, peers, upgraded }: Omit<HttpRouter, 'route'>, route: ByteSocketRoute): void {
+export function routeByteSocket(
+  { app, callers, peers, upgraded }: Omit<HttpRouter, 'route'>,
+  route: ByteSocketRoute,
+): void {
   app.ws<SocketState>(route.pattern, {
     maxPayloadLength: route.messageBytesMax,
     // Its own time-outs are the spoken protocol's business.
@@ -59,6 +62,11 @@ export function routeByteSocket({ app, peers, upgraded }: Omit<HttpRouter, 'rout
       const peer = peers?.of(response)
       if (peers !== undefined && peer === undefined) {
         response.close()
+        return
+      }
+      const fault = callers?.fault(request.getHeader('host'), request.getHeader('origin'))
+      if (fault !== undefined) {
+        response.writeStatus('403 Forbidden').end(`${fault}\n`)
         return
       }
       const offered = request

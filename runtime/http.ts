@@ -29,6 +29,7 @@ import type { HttpPeer, HttpPeers } from './http-peers.ts'
 import { type HttpRequest, parameterCountOf, requestOf } from './http-request.ts'
 import type { Logger } from './logger.ts'
 import { silentLogger } from './logger.ts'
+import type { WebCallers } from './web-callers.ts'
 
 export type HttpMethod = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'ANY'
 
@@ -61,6 +62,8 @@ export interface HttpRouter {
   readonly peers: HttpPeers | undefined
   /** A connection became a WebSocket: it no longer counts among the server's, but among those of whoever took it. */
   readonly upgraded: () => void
+  /** Whom routes on it have to refuse. */
+  readonly callers: WebCallers | undefined
 }
 
 export interface HttpServerOptions extends HttpServing {
@@ -74,6 +77,8 @@ export interface HttpServerOptions extends HttpServing {
 }
 
 export interface HttpServing {
+  /** Refuses web pages with 403; left out: nobody. */
+  readonly callers?: WebCallers | undefined
   /** Adds routes before the first request can arrive. */
   readonly routes?: (router: HttpRouter) => void
   /** What a fault thrown by a handler is answered with; by default 500 without details. */
@@ -156,6 +161,7 @@ function routerOf(
   const bodies = options.bodies ?? new BodyRoom(limits.httpBodiesBytesMax)
   return {
     app,
+    callers: options.callers,
     peers,
     upgraded: boundConnections(app, options),
     route(route) {
@@ -276,7 +282,7 @@ function serve(
     return
   }
   try {
-    const refusal = route.admit?.(request)
+    const refusal = callerRefusal(options.callers, request) ?? route.admit?.(request)
     if (refusal instanceof Promise) readWhileAsking(refusal, read, run, finishEarly, failEarly)
     else if (refusal) finishEarly(refusal)
     else read(run)
@@ -342,6 +348,11 @@ function tell(
   // Whoever passes the connection on ends it: closed from here, it could not write on, and would lose the answer.
   answer(response, { ...result, headers: { ...result.headers, Connection: 'close' } }, isHead)
   peer.end()
+}
+
+function callerRefusal(callers: WebCallers | undefined, request: HttpRequest): HttpAnswer | undefined {
+  const fault = callers?.fault(request.header('host'), request.header('origin'))
+  return fault === undefined ? undefined : textAnswer(403, `${fault}\n`)
 }
 
 const noBody = new Uint8Array(0)

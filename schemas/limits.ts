@@ -111,6 +111,8 @@ export const limits = {
   queryBytesMax: 8 * 1024,
   /** A SAS token or key as an MQTT password or Authorization header: a policy token of the longest ids, percent-encoded, has about 1,500. */
   credentialBytesMax: 4 * 1024,
+  /** Of an admitted token that is kept, so that it costs no signature again: most have about 200; with the device's credentials 2 KB. */
+  tokenKeptBytesMax: 1024,
   /** Certificates followed from a device's leaf to a registered authority. */
   certificateChainMax: 5,
   /** An edge process says so often that it lives, with the devices that it heard of. */

@@ -171,7 +171,7 @@ export const settingsTable = {
     kind: 'text',
     default: 'localhost',
     meaning:
-      "the hub's name in tokens, user names and connection strings; further names behind commas are accepted too",
+      "the hub's name in tokens, user names and connection strings; further names behind commas are accepted too; on loopback HTTP and ClickHouse are served under these names, localhost and loopback addresses only",
   },
   ownerKey: {
     env: 'PENSTOCK_OWNER_KEY',
@@ -193,7 +193,8 @@ export const settingsTable = {
     default: 200_000,
     min: 1_000,
     max: 100_000_000,
-    meaning: 'devices whose credentials one edge process keeps in memory, about 1 KB each',
+    meaning:
+      'devices whose credentials one edge process keeps in memory, about 1 KB each, and as many tokens of HTTP requests',
   },
   edgeProcesses: {
     env: 'PENSTOCK_EDGE_PROCESSES',

@@ -2,6 +2,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { CredentialCache } from '../credential-cache.ts'
 import type { IdentityId } from '../identity.ts'
 import type { Admitted } from './admission.ts'
+import { KeptTokens } from './kept-tokens.ts'
 
 interface Kept {
   readonly admitted: Admitted
@@ -17,39 +18,42 @@ export type RequestProof = string | X509Certificate
  * Proofs that were admitted, so that a device that sends a token with each HTTP request costs one signature, not one a request, and
  * one with a certificate one a connection. A proof counts as long as it has not expired and neither the device nor the policies and
  * authorities were told to have changed.
- * Bound: `countMax` tokens; the one kept longest leaves first. Certificates leave with their connections.
+ * Bound: that of `KeptTokens`; of a device that sends several in turns the last is known. Certificates leave with their connections.
  */
 export class AdmittedRequests {
-  readonly #countMax: number
-  readonly #tokens = new Map<string, Kept>()
+  readonly #tokens: KeptTokens<Kept>
   readonly #certificates = new WeakMap<X509Certificate, Kept>()
 
   constructor(countMax: number) {
-    this.#countMax = countMax
+    this.#tokens = new KeptTokens(countMax)
   }
 
-  // HOT: per HTTP request; two map look-ups and comparisons, nothing allocated.
+  /** Tokens that are kept. */
+  get count(): number {
+    return this.#tokens.count
+  }
+
+  // HOT: per HTTP request; two map look-ups and comparisons.
   admitted(id: IdentityId, proof: RequestProof, cache: CredentialCache, nowMs: number): Admitted | undefined {
-    const kept = typeof proof === 'string' ? this.#tokens.get(proof) : this.#certificates.get(proof)
+    const kept = typeof proof === 'string' ? this.#tokens.get(id, proof, nowMs) : this.#certificateOf(id, proof, nowMs)
     if (!kept) return undefined
     const { admitted, entry, trust } = kept
-    if (admitted.deviceId !== id.deviceId || admitted.moduleId !== id.moduleId) return undefined
-    if (admitted.expiresAtMs !== undefined && admitted.expiresAtMs <= nowMs) return undefined
     return cache.holds(id.deviceId, entry, trust) ? admitted : undefined
   }
 
-  keep(proof: RequestProof, admitted: Admitted, cache: CredentialCache): void {
+  keep(proof: RequestProof, admitted: Admitted, cache: CredentialCache, nowMs: number): void {
     const entry = cache.device(admitted.deviceId)
     const trust = cache.trust()
     if (entry instanceof Promise || trust instanceof Promise) return
     const kept = { admitted, entry, trust }
-    if (typeof proof !== 'string') {
-      this.#certificates.set(proof, kept)
-      return
-    }
-    this.#tokens.set(proof, kept)
-    if (this.#tokens.size <= this.#countMax) return
-    const [oldest] = this.#tokens.keys()
-    if (oldest !== undefined) this.#tokens.delete(oldest)
+    if (typeof proof === 'string') this.#tokens.set(admitted, proof, kept, admitted.expiresAtMs, nowMs)
+    else this.#certificates.set(proof, kept)
+  }
+
+  #certificateOf({ deviceId, moduleId }: IdentityId, proof: X509Certificate, nowMs: number): Kept | undefined {
+    const kept = this.#certificates.get(proof)
+    const admitted = kept?.admitted
+    if (admitted?.deviceId !== deviceId || admitted.moduleId !== moduleId) return undefined
+    return admitted.expiresAtMs !== undefined && admitted.expiresAtMs <= nowMs ? undefined : kept
   }
 }

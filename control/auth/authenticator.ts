@@ -95,7 +95,7 @@ export class Authenticator {
     const admission = this.#decide({ id, evidence })
     const proof = proofOf(attempt)
     if (!(admission instanceof Promise) && admission.admitted && proof !== undefined) {
-      this.#requests.keep(proof, admission, this.#cache)
+      this.#requests.keep(proof, admission, this.#cache, this.#clock.nowMs())
     }
     return admission
   }

@@ -13,6 +13,7 @@ import { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { callersOf } from './callers.ts'
 import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { openIdentities } from './identities.ts'
@@ -83,6 +84,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const bodies = new BodyRoom(limits.httpBodiesBytesMax)
   const refusedFull = metrics.series('penstock_edge_sockets_refused_total', { reason: 'full' })
   const serving = (isTls: boolean): HttpServing => ({
+    callers: callersOf(settings, settings.bind, settings.identities === 'trusted'),
     logger,
     bodies,
     connectionsMax: socketsMax(settings.edgeConnectionsMax),

@@ -3,13 +3,15 @@
  * with nobody to talk to.
  *
  *   role → supervisor   ready {ports} · samples {metrics} · noisiest {report} · take-over {sessionId, openedAtMs} · ask-status · ask-noisiest {count}
- *                       · first-device {device}
+ *                       · first-device {device} · ask-passwords
  *   supervisor → role   stop · take-over {sessionId, openedAtMs} · status {ready, metrics} · noisiest {report of all} · control {url}
+ *                       · passwords {of the warehouse's users}
  *
  * A role whose supervisor disappears drains and ends: nothing is left behind.
  */
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
+import type { Settings } from '#schemas/settings.ts'
 
 export type RoleName = 'edge' | 'worker' | 'warehouse' | 'control'
 
@@ -21,6 +23,7 @@ export type FromRole =
   | { readonly kind: 'ask-status'; readonly askId: number }
   | { readonly kind: 'ask-noisiest'; readonly askId: number; readonly countMax: number }
   | { readonly kind: 'first-device'; readonly device: FirstDevice }
+  | { readonly kind: 'ask-passwords'; readonly askId: number }
 
 export type ToRole =
   | { readonly kind: 'stop' }
@@ -28,6 +31,10 @@ export type ToRole =
   | { readonly kind: 'status'; readonly askId: number; readonly status: Status }
   | { readonly kind: 'control'; readonly url: string }
   | { readonly kind: 'noisiest'; readonly askId: number; readonly report: NoisiestReport }
+  | { readonly kind: 'passwords'; readonly askId: number; readonly passwords: WarehousePasswords }
+
+/** Of the embedded engine's users; not in the environment of its process (`role-environment.ts`). */
+export type WarehousePasswords = Pick<Settings, 'clickhousePassword' | 'clickhouseReadonlyPassword'>
 
 /** What all processes together are like. */
 export interface Status {
@@ -118,9 +125,19 @@ export async function askNoisiest(countMax: number): Promise<NoisiestReport> {
   return answer.report
 }
 
+/** Asks for the passwords of the warehouse's users; undefined if the supervisor is gone. Rejects if it does not answer. */
+export async function askPasswords(): Promise<WarehousePasswords | undefined> {
+  try {
+    return (await ask((askId) => ({ kind: 'ask-passwords', askId }), 'passwords')).passwords
+  } catch (error) {
+    if (!process.connected) return undefined
+    throw error
+  }
+}
+
 type Answer<Kind> = Extract<ToRole, { readonly kind: Kind; readonly askId: number }>
 
-function ask<Kind extends 'status' | 'noisiest'>(
+function ask<Kind extends 'status' | 'noisiest' | 'passwords'>(
   question: (askId: number) => FromRole,
   kind: Kind,
 ): Promise<Answer<Kind>> {
@@ -129,6 +146,11 @@ function ask<Kind extends 'status' | 'noisiest'>(
     const end = (): void => {
       clearTimeout(timer)
       process.off('message', hear)
+      process.off('disconnect', giveUp)
+    }
+    const giveUp = (): void => {
+      end()
+      reject(new Error('the supervisor does not answer'))
     }
     const hear = (message: unknown): void => {
       const heard = message as Answer<Kind>
@@ -136,11 +158,11 @@ function ask<Kind extends 'status' | 'noisiest'>(
       end()
       resolve(heard)
     }
-    const timer = setTimeout(() => {
-      end()
-      reject(new Error('the supervisor does not answer'))
-    }, answerMsMax)
+    const timer = setTimeout(giveUp, answerMsMax)
     process.on('message', hear)
+    process.on('disconnect', giveUp)
+    // It may have gone before anyone listened.
+    if (!process.connected) giveUp()
     tellSupervisor(question(askId))
   })
 }

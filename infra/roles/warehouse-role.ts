@@ -3,14 +3,19 @@ import { join } from 'node:path'
 import { startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
 import { createLogger } from '#runtime/logger.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { callersOf } from './callers.ts'
 import { engineHost } from './open-role-warehouse.ts'
-import { stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+import { askPasswords, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
 
 /** Beside edges and worker on one machine inserts and queries take what these leave: devices wait for their PUBACK, rows on the log. */
 const nice = 5
 
 /** Runs the embedded ClickHouse engine behind its HTTP protocol until it is told to stop. */
-export async function runWarehouse(settings: Settings): Promise<void> {
+export async function runWarehouse(given: Settings): Promise<void> {
+  const passwords = supervised ? await askPasswords() : given
+  // Nothing is open yet, and nobody is there to serve.
+  if (passwords === undefined) return
+  const settings = { ...given, ...passwords }
   const logger = createLogger('warehouse', settings.logLevel)
   // Before the engine has threads, which inherit it.
   if (supervised) setPriority(nice)
@@ -28,6 +33,7 @@ export async function runWarehouse(settings: Settings): Promise<void> {
     port: settings.clickhousePort,
     password: settings.clickhousePassword,
     readonlyPassword: settings.clickhouseReadonlyPassword,
+    callers: callersOf(settings, host, false),
     logger,
   })
   stopOnSignal(async (reason) => {

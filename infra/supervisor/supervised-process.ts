@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { type FromRole, fatalExitCode, type RoleName, type ToRole } from '#infra/roles/role-process.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
+import { environmentOf } from './role-environment.ts'
 
 export interface SupervisedOptions {
   readonly role: RoleName
@@ -87,7 +88,7 @@ export class SupervisedProcess {
   #spawn(): void {
     const startedAtMs = Date.now()
     const child = fork(script, [this.role, `--index=${this.index}`], {
-      env: { ...threadsOf(this.role), ...process.env, ...this.#environment },
+      env: environmentOf(this.role, { ...process.env, ...this.#environment }),
       execArgv: [],
     })
     this.#child = child
@@ -138,9 +139,4 @@ export function portSettings(ports: Readonly<Record<string, number>>): Record<st
   const settings: Record<string, string> = {}
   for (const [name, port] of Object.entries(ports)) settings[`PENSTOCK_${name.toUpperCase()}_PORT`] = String(port)
   return settings
-}
-
-/** The engine runs each statement on one of libuv's threads; with the usual four, an analyst's query would hold up an insert. */
-function threadsOf(role: RoleName): Record<string, string> {
-  return role === 'warehouse' ? { UV_THREADPOOL_SIZE: '24' } : {}
 }

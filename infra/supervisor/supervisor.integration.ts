@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import mqtt from 'mqtt'
@@ -51,6 +51,24 @@ describe('npm start', () => {
     await client.publishAsync('devices/d1/messages/events/', 'hello', { qos: 1 })
     await client.endAsync()
     expect((await fetch(`${penstock.httpUrl}/readyz`)).status).toBe(200)
+  })
+
+  test('no secret is in the environment of the warehouse, which asks for its passwords', async () => {
+    const secrets = {
+      PENSTOCK_OWNER_KEY: Buffer.alloc(32, 'owner').toString('base64'),
+      PENSTOCK_CLICKHOUSE_PASSWORD: 'of-who-writes',
+      PENSTOCK_CLICKHOUSE_READONLY_PASSWORD: 'of-who-reads',
+    }
+    const penstock = await start('data', { ...secrets, AWS_SECRET_ACCESS_KEY: 'of-the-cloud' })
+    const [pid] = penstock.pidsOf('warehouse')
+    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
+    expect(environment).toContain('PENSTOCK_DATA_DIR=')
+    for (const secret of [...Object.values(secrets), 'of-the-cloud']) expect(environment).not.toContain(secret)
+    const status = async (user: string, password: string) =>
+      (await fetch(`${penstock.clickhouseUrl}/?query=SELECT+1&user=${user}&password=${password}`)).status
+    expect(await status('default', 'of-who-writes')).toBe(200)
+    expect(await status('readonly', 'of-who-reads')).toBe(200)
+    expect(await status('default', '')).toBe(403)
   })
 
   test('does not share the ports of another installation', async () => {

@@ -69,6 +69,15 @@ export async function runSupervisor(settings: Settings): Promise<number> {
             child.tell({ kind: 'noisiest', askId: message.askId, report })
             return
           }
+          case 'ask-passwords': {
+            const { clickhousePassword, clickhouseReadonlyPassword } = settings
+            child.tell({
+              kind: 'passwords',
+              askId: message.askId,
+              passwords: { clickhousePassword, clickhouseReadonlyPassword },
+            })
+            return
+          }
           case 'first-device':
             firstDevice = message.device
             return

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { PenstockError } from '#schemas/errors.ts'
 import { engineErrorFrom } from './engine-error.ts'
+import { limitedEngineArguments } from './engine-rights.ts'
 
 /** What the engine says about a finished statement. */
 export interface EngineResult {
@@ -57,7 +58,7 @@ export class Engine {
     let keep: unknown
     try {
       // The engine lives as long as one connection does; this one runs nothing that may last.
-      keep = binding.CreateConnection(path, engineArguments())
+      keep = binding.CreateConnection(path, [...engineArguments(), ...limitedEngineArguments(path)])
       await replaceDefaultDatabase(new EngineConnection(binding, keep), path)
     } catch (cause) {
       const owner = ownerOf(path)

@@ -1,11 +1,12 @@
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { sqlText } from './engine.ts'
 import { EngineError, engineErrorFrom } from './engine-error.ts'
 import { nativeAtRevision } from './native-revision.ts'
 import { isWord, refuseSettings, refuseUnlessReading } from './permissions.ts'
+import { arePlainValues, plainValuesBytesMax } from './plain-values.ts'
 import type { QueryContext, Running } from './query-context.ts'
 import { Reply } from './reply.ts'
 import { type QueryRequest, queryRequestFrom } from './request.ts'
@@ -104,7 +105,13 @@ async function insert(
     } finally {
       closeSync(descriptor)
     }
+    const hasExpressions =
+      statement.format === 'Values' &&
+      statSync(file).size <= plainValuesBytesMax &&
+      arePlainValues(readFileSync(file, 'utf8'))
     await withConnection(context, run, async (connection) => {
+      // The prologue of every request turns it off again.
+      if (hasExpressions) await connection.run('SET input_format_values_interpret_expressions = 1', 'Null')
       const result = await context.disk.writing(() => connection.runInsert(statement.textFor(file)))
       await run.reply.whole(Buffer.alloc(0), undefined, result)
     })

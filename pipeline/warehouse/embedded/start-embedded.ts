@@ -4,6 +4,7 @@ import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import type { WebCallers } from '#runtime/web-callers.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { DiskWatch, freeBytesOf } from './disk-watch.ts'
@@ -23,7 +24,10 @@ import { Slots } from './slots.ts'
  * What differs from a ClickHouse server:
  *
  *   protocol     HTTP only; no tables in multipart bodies, no pages such as /play, and nothing for pages of another origin
- *   users        `default` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs
+ *   users        `default` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs, so there are no
+ *                dictionaries, backups, named collections, and no engines and table functions but those of `machine-names.ts`
+ *   statements   no backslash in a quoted name, no comment in a comment, nothing but ASCII outside quotes and comments
+ *   values       beside literals only plain expressions among the rows of VALUES (`plain-values.ts`)
  *   inserts      begin when the body is whole, so the spool needs room for the largest bodies
  *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read what was in the result
  *   broken off   a result that fails midway ends with the exception, then leaves its client a few seconds to go first
@@ -42,6 +46,8 @@ export interface EmbeddedWarehouseOptions {
   readonly password: string
   /** Password of the user `readonly`, who may only read. */
   readonly readonlyPassword: string
+  /** Refuses web pages by the name they ask for; those of another origin are refused anyway. */
+  readonly callers?: WebCallers | undefined
   readonly logger: Logger
   /** How long an engine of another process that has the folder open may still take to end. */
   readonly lockedMsMax?: number
@@ -119,7 +125,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   const server = createServer((request, response) => {
     const target = `http://localhost${request.url ?? '/'}`
     const url = new URL(URL.canParse(target) ? target : 'http://localhost/bad-request')
-    if (answered(request, response, url)) return
+    if (answered(request, response, url, options.callers)) return
     const handled = handleQuery(context, request, response, url)
     open.add(handled)
     handled.finally(() => open.delete(handled))
@@ -190,12 +196,19 @@ function poolThreads(logger: Logger): number {
 }
 
 /** Answers what is not a statement; false if it is one. */
-function answered(request: IncomingMessage, response: ServerResponse, url: URL): boolean {
+function answered(
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  callers: WebCallers | undefined,
+): boolean {
   const say = (status: number, text: string): true => {
     response.writeHead(status, { 'Content-Type': 'text/html; charset=UTF-8' }).end(text)
     return true
   }
   const { method, headers } = request
+  const fault = callers?.fault(headers.host ?? '', headers.origin ?? '')
+  if (fault !== undefined) return say(403, `${fault}\n`)
   if (method === 'OPTIONS') {
     response.writeHead(204, { Allow: 'GET, HEAD, OPTIONS, POST' }).end()
     return true

@@ -2,6 +2,7 @@ import { totalmem } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { type EngineConnection, sqlText } from './engine.ts'
 import { EngineError } from './engine-error.ts'
+import { withoutExpressions } from './engine-rights.ts'
 import { isWord } from './permissions.ts'
 import { sendProgress } from './progress.ts'
 import type { QueryContext } from './query-context.ts'
@@ -101,6 +102,7 @@ function prologue(query: QueryRequest, queryId: string, isKept: boolean): string
     .filter(([name]) => name !== 'log_comment' && (name !== 'readonly' || (query.user !== 'readonly' && !isKept)))
     .map(([name, value]) => `${name} = ${sqlText(value)}`)
   settings.push(`log_comment = ${sqlText(queryId)}`)
+  if (isKept) settings.push(...withoutExpressions.map((name) => `${name} = 0`))
   if (isKept) return `SET ${settings.join(', ')}`
   if (!query.settings.has('max_memory_usage')) settings.push(`max_memory_usage = ${queryBytesMax}`)
   // The engine itself then refuses writes, table functions that reach out, and further settings. As on a ClickHouse server,

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest'
+import { settingsTable } from '#schemas/settings.ts'
+import { environmentOf } from './role-environment.ts'
+
+test('the environment of the warehouse holds no secret and no credential; other roles have the whole', () => {
+  const given = {
+    ...Object.fromEntries(Object.values(settingsTable).map(({ env }) => [env, 'x'])),
+    AWS_SECRET_ACCESS_KEY: 'x',
+    PGPASSWORD: 'x',
+    PATH: '/bin',
+    TZ: 'UTC',
+    NODE_OPTIONS: '--max-old-space-size=100',
+  }
+  expect(Object.keys(environmentOf('warehouse', given)).sort()).toEqual([
+    'NODE_OPTIONS',
+    'PATH',
+    'PENSTOCK_BIND',
+    'PENSTOCK_CLICKHOUSE_PORT',
+    'PENSTOCK_DATA_DIR',
+    'PENSTOCK_HOSTNAME',
+    'PENSTOCK_LOG_LEVEL',
+    'TZ',
+    'UV_THREADPOOL_SIZE',
+  ])
+  expect(environmentOf('edge', given)).toEqual(given)
+})

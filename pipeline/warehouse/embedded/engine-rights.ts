@@ -1,0 +1,117 @@
+/**
+ * What the engine itself refuses to every statement, also where a text becomes SQL only once it runs (column defaults in the
+ * structure of a table function, expressions among inserted values). `permissions.ts` reads statements before; this does not.
+ *
+ *   engine/penstock-config.xml      no folder of programs or of users' files
+ *   engine/penstock-users.xml       the one user of all connections: rights, and settings that nobody changes
+ *   engine/user_defined/*.sql       a function in the place of the engine's `file`, which asks for no right
+ *
+ * Reading rows with FROM INFILE and writing results with INTO OUTFILE need no right: both are the handler's alone.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { openEngines } from './machine-names.ts'
+
+/** Rights of ClickHouse's GRANT. Without CREATE DICTIONARY, since a dictionary's source may be a file or a program. */
+const grants: readonly string[] = [
+  'GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, CHECK, KILL QUERY, KILL TRANSACTION, ' +
+    'MOVE PARTITION BETWEEN SHARDS, SYSTEM, dictGet, INTROSPECTION, CLUSTER ON *.*',
+  'REVOKE CREATE DICTIONARY ON *.*',
+  'GRANT SET DEFINER ON *',
+  // Only to read: an INSERT … SELECT FROM input() reads its rows from a file of the spool. Who else may is for `permissions.ts`.
+  'GRANT READ ON FILE',
+  ...['URL', 'REMOTE', 'S3'].map((source) => `GRANT READ, WRITE ON ${source}`),
+  ...openEngines.map((engine) => `GRANT TABLE ENGINE ON ${engine}`),
+]
+
+/**
+ * Settings that read or write a file by its path, that choose another disk, or with which a text becomes SQL, or a statement of
+ * another language, that nobody has read.
+ */
+const fixedSettings: readonly string[] = [
+  'format_schema',
+  'format_schema_source',
+  'format_template_row',
+  'format_template_resultset',
+  'input_format_record_errors_file_path',
+  'merge_tree_disk',
+  'merge_tree_table_disk',
+  'merge_tree_storage_policy',
+  'additional_result_filter',
+  'additional_table_filters',
+  'parallel_replicas_custom_key',
+  'dialect',
+  'allow_experimental_kusto_dialect',
+  'allow_experimental_prql_dialect',
+  'allow_experimental_polyglot_dialect',
+  'allow_experimental_eval_table_function',
+  'allow_python_table_function',
+]
+
+/**
+ * Values are read as literals: an expression among them is SQL that nobody has read. The handler alone turns the first of these on,
+ * for rows that it has read (`plain-values.ts`).
+ */
+export const withoutExpressions = [
+  'input_format_values_interpret_expressions',
+  'input_format_values_deduce_templates_of_expressions',
+] as const
+
+/** A folder that is not there. */
+const nowhere = '/nonexistent/'
+
+const config = (usersFile: string) => `<clickhouse>
+  <users_config>${xml(usersFile)}</users_config>
+  <user_scripts_path>${nowhere}</user_scripts_path>
+  <user_files_path>${nowhere}</user_files_path>
+  <format_schema_path>${nowhere}</format_schema_path>
+  <dictionaries_lib_path>${nowhere}</dictionaries_lib_path>
+</clickhouse>
+`
+
+const users = `<clickhouse>
+  <profiles>
+    <default>
+${withoutExpressions.map((name) => `      <${name}>0</${name}>`).join('\n')}
+      <constraints>
+${fixedSettings.map((name) => `        <${name}><const/></${name}>`).join('\n')}
+      </constraints>
+    </default>
+  </profiles>
+  <quotas><default/></quotas>
+  <users>
+    <default>
+      <password></password>
+      <networks><ip>::1</ip><ip>127.0.0.1</ip></networks>
+      <profile>default</profile>
+      <quota>default</quota>
+      <grants>
+${grants.map((grant) => `        <query>${grant}</query>`).join('\n')}
+      </grants>
+    </default>
+  </users>
+</clickhouse>
+`
+
+/** Takes the place of the engine's own function, and as that one has its name it can be neither dropped nor replaced. */
+const noFile =
+  "CREATE FUNCTION file AS path -> throwIf(materialize(1), 'the embedded engine gives no access to files')\n"
+
+/**
+ * Writes the files into the engine's folder, which must exist, and returns the arguments with which it opens under them.
+ * @param path absolute
+ */
+export function limitedEngineArguments(path: string): string[] {
+  const configFile = join(path, 'penstock-config.xml')
+  const usersFile = join(path, 'penstock-users.xml')
+  const functions = join(path, 'user_defined')
+  mkdirSync(functions, { recursive: true })
+  writeFileSync(configFile, config(usersFile), { mode: 0o600 })
+  writeFileSync(usersFile, users, { mode: 0o600 })
+  writeFileSync(join(functions, 'function_file.sql'), noFile, { mode: 0o600 })
+  return [`--config-file=${configFile}`]
+}
+
+function xml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+}

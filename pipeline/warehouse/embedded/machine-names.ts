@@ -1,0 +1,69 @@
+/**
+ * Names of table functions and of the engines of tables and databases. What is open works on tables, or over the network with what
+ * the statement itself says; the rest reads and writes files, starts programs, or lets another server ask for files. A test compares
+ * the lists with those of the engine: a new version brings no name that nobody has judged.
+ */
+const openFunctions = `
+  numbers numbers_mt zeros zeros_mt primes generateSeries generate_series generateRandom values SQLStandardValues null
+  view viewIfPermitted viewExplain merge loop dictionary input format
+  mergeTreeAnalyzeIndexes mergeTreeAnalyzeIndexesUUID mergeTreeIndex mergeTreeProjection mergeTreeTextIndex
+  timeSeriesData timeSeriesMetrics timeSeriesSamples timeSeriesSelector timeSeriesTags prometheusQuery prometheusQueryRange
+  cluster clusterAllReplicas remote remoteSecure s3 url`
+
+const closedFunctions = `
+  arrowstream azureBlobStorage azureBlobStorageCluster cosn deltaLake deltaLakeAzure deltaLakeAzureCluster deltaLakeCluster
+  deltaLakeLocal deltaLakeLocalCluster deltaLakeS3 deltaLakeS3Cluster eval executable file fileCluster filesystem fuzzJSON
+  fuzzQuery gcs hdfs hdfsCluster hudi hudiCluster hudiLocal iceberg icebergAzure icebergAzureCluster icebergCluster icebergHDFS
+  icebergHDFSCluster icebergLocal icebergLocalCluster icebergS3 icebergS3Cluster jdbc mongodb mysql odbc oss paimon paimonAzure
+  paimonAzureCluster paimonCluster paimonHDFS paimonHDFSCluster paimonLocal paimonS3 paimonS3Cluster postgresql python redis
+  s3Cluster sqlite urlCluster ytsaurus`
+
+const openEngineText = `
+  MergeTree ReplacingMergeTree SummingMergeTree AggregatingMergeTree CollapsingMergeTree VersionedCollapsingMergeTree
+  CoalescingMergeTree GraphiteMergeTree Log StripeLog TinyLog Memory Buffer Set Join Null View MaterializedView WindowView
+  TimeSeries Alias Distributed Merge Loop GenerateRandom Dictionary URL S3 Remote RemoteSecure
+  Atomic Ordinary`
+
+const closedEngines = `
+  ArrowStream AzureBlobStorage AzureQueue COSN DeltaLake DeltaLakeAzure DeltaLakeLocal DeltaLakeS3 EmbeddedRocksDB Executable
+  ExecutablePool File FileLog FuzzJSON FuzzQuery GCS HDFS Hudi Iceberg IcebergAzure IcebergHDFS IcebergLocal IcebergS3 JDBC Kafka
+  KeeperMap MaterializedPostgreSQL MongoDB MySQL NATS ODBC OSS Paimon PaimonAzure PaimonHDFS PaimonLocal PaimonS3 PostgreSQL
+  QueryRunner RabbitMQ Redis ReplicatedAggregatingMergeTree ReplicatedCoalescingMergeTree ReplicatedCollapsingMergeTree
+  ReplicatedGraphiteMergeTree ReplicatedMergeTree ReplicatedReplacingMergeTree ReplicatedSummingMergeTree
+  ReplicatedVersionedCollapsingMergeTree S3Queue SQLite YTsaurus
+  Backup DataLakeCatalog Filesystem Overlay Replicated`
+
+/** As the engine spells them. */
+export const openEngines: readonly string[] = words(openEngineText)
+
+/** In lower case. */
+export const judgedFunctions = lowerCase(openFunctions + closedFunctions)
+export const judgedEngines = lowerCase(openEngineText + closedEngines)
+
+const closedFunctionNames = lowerCase(closedFunctions)
+const openEngineNames = lowerCase(openEngineText)
+/** Of these the engine has ordinary functions too: `file('…')`, and one that loads a library. */
+const scalarNames = lowerCase('file catboostEvaluate')
+
+/** @param name of a table function or of an ordinary one, in any case */
+export function isClosedFunction(name: string): boolean {
+  return closedFunctionNames.has(name.toLowerCase()) || isClosedScalar(name)
+}
+
+/** @param name of a function that is no table function, in any case */
+export function isClosedScalar(name: string): boolean {
+  return scalarNames.has(name.toLowerCase())
+}
+
+/** @param name of an engine of tables or databases, in any case */
+export function isOpenEngine(name: string): boolean {
+  return openEngineNames.has(name.toLowerCase())
+}
+
+function words(text: string): string[] {
+  return text.trim().split(/\s+/)
+}
+
+function lowerCase(text: string): ReadonlySet<string> {
+  return new Set(words(text.toLowerCase()))
+}
