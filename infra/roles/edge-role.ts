@@ -1,4 +1,6 @@
-import { hostname } from 'node:os'
+import { mkdtempSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { startEdge } from '#ingest/edge.ts'
 import { type HttpsFront, openHttpsFront } from '#ingest/http/https-front.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest.ts'
@@ -95,7 +97,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     sharePort: true,
     ...serving(false),
   })
-  const https = tls && (await serveHttps(settings, tls, logger, serving(true)))
+  const https = tls && (await serveHttps(settings, index, tls, logger, serving(true)))
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)
@@ -118,8 +120,17 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   logger.info('listening', { bind: settings.bind, ...ports })
 }
 
+/** A local socket's name holds about 107 bytes; a data folder with a longer name gets one in the system's temporary folder. */
+const frontFolderBytesMax = 88
+
+function frontFolder({ dataDir }: Settings, index: number): string {
+  const folder = resolve(dataDir, 'https', `edge-${index}`)
+  return Buffer.byteLength(folder) <= frontFolderBytesMax ? folder : mkdtempSync(join(tmpdir(), 'penstock-https-'))
+}
+
 function serveHttps(
   settings: Settings,
+  index: number,
   files: TlsFiles,
   logger: Logger,
   serving: HttpServing,
@@ -127,7 +138,8 @@ function serveHttps(
   const { bind: host, httpsPort: port, edgeConnectionsMax: connectionsMax } = settings
   // Where every device is believed, nobody looks at a certificate.
   if (settings.identities === 'required' && settings.httpsClientCertificates === 'asked') {
-    return openHttpsFront({ host, port, files, connectionsMax, logger }, (socketFile, peers) =>
+    const folder = frontFolder(settings, index)
+    return openHttpsFront({ host, port, files, folder, connectionsMax, logger }, (socketFile, peers) =>
       openHttpServerBehind(socketFile, peers, serving),
     )
   }

@@ -1,7 +1,7 @@
 /** HTTPS that asks for client certificates, on real sockets. */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect as connectPlain, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -66,8 +66,12 @@ function routes(router: HttpRouter): void {
 
 async function start(more: (router: HttpRouter) => void = () => {}) {
   let socketFile = ''
+  const own = join(mkdtempSync(join(folder, 'front-')), 'own')
+  // As a process that was killed leaves it.
+  mkdirSync(own, { mode: 0o755 })
+  writeFileSync(join(own, 'front.sock'), '')
   const front = await openHttpsFront(
-    { host: '127.0.0.1', port: 0, files, connectionsMax: 100, logger: silentLogger },
+    { host: '127.0.0.1', port: 0, files, folder: own, connectionsMax: 100, logger: silentLogger },
     (file, peers) => {
       socketFile = file
       const both = (router: HttpRouter): void => {

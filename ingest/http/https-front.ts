@@ -12,9 +12,8 @@
  * Silence after the handshake, half requests and idle connections are the HTTP server's business as on its other ports.
  */
 import type { X509Certificate } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync } from 'node:fs'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { socketsMax } from '#ingest/mqtt/socket-gate.ts'
@@ -30,6 +29,11 @@ export interface HttpsFrontOptions {
   /** 0 picks a free one. Several processes may listen on one port. */
   readonly port: number
   readonly files: TlsFiles
+  /**
+   * Of this process alone, of at most 88 bytes; made if it is missing, closed to other users, and removed at the end. What a process
+   * that was killed left in it is replaced.
+   */
+  readonly folder: string
   /** Of the edge; bounds the sockets held here as it does those of MQTT over TLS. */
   readonly connectionsMax: number
   readonly logger: Logger
@@ -56,12 +60,12 @@ export async function openHttpsFront(
   options: HttpsFrontOptions,
   openBehind: (socketFile: string, peers: HttpPeers) => Promise<HttpListening>,
 ): Promise<HttpsFront> {
-  const { host, files, logger, clock = systemClock } = options
+  const { host, files, folder, logger, clock = systemClock } = options
   const peers = new HttpPeers()
   const accepted = new Set<Socket>()
   let closing = false
-  // Only this user may enter the folder (0700).
-  const folder = mkdtempSync(join(tmpdir(), 'penstock-https-'))
+  mkdirSync(folder, { recursive: true })
+  chmodSync(folder, 0o700)
   const socketFile = join(folder, 'front.sock')
   const tlsOptions = { files, sessionIdContext: 'penstock-https', clock, logger, isClosing: () => closing }
   let behind: HttpListening | undefined

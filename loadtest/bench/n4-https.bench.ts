@@ -4,6 +4,7 @@
  */
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeCertificate } from '#control/auth/certificate-maker.ts'
@@ -15,6 +16,8 @@ import { freePort, startPenstock, type Target } from './targets.ts'
 
 const targetCpu = '0'
 const connections = 200
+/** Connections under way at once, where each has one request. */
+const shortAtOnce = 50
 /** Not measured: code is compiled, files and heaps grow. */
 const warmUpSeconds = 2
 const deviceId = 'https-device'
@@ -29,16 +32,16 @@ interface Kind {
   readonly name: string
   readonly setting: 'asked' | 'ignored'
   readonly proof: 'token' | 'certificate'
-  /** Requests a connection; `undefined`: all. */
-  readonly reconnectRate?: number
+  /** One request a connection; `undefined`: all. */
+  readonly isShort?: boolean
 }
 
 const kinds: readonly Kind[] = [
   { name: 'ignored, token', setting: 'ignored', proof: 'token' },
   { name: 'asked, token', setting: 'asked', proof: 'token' },
   { name: 'asked, certificate', setting: 'asked', proof: 'certificate' },
-  { name: 'ignored, token, a connection each', setting: 'ignored', proof: 'token', reconnectRate: 1 },
-  { name: 'asked, token, a connection each', setting: 'asked', proof: 'token', reconnectRate: 1 },
+  { name: 'ignored, token, a connection each', setting: 'ignored', proof: 'token', isShort: true },
+  { name: 'asked, token, a connection each', setting: 'asked', proof: 'token', isShort: true },
 ]
 
 async function bench(): Promise<void> {
@@ -79,7 +82,7 @@ async function bench(): Promise<void> {
   record.finish(
     `**A CPU second, asked against ignored: ${ratio('asked, token', 'ignored, token')} × the requests with tokens on connections that are kept, ` +
       `${ratio('asked, certificate', 'ignored, token')} × with certificates; ${ratio('asked, token, a connection each', 'ignored, token, a connection each')} × with a connection each.**`,
-    `TLS 1.3, ECDSA P-256; ${connections} connections, one request under way on each, 51-byte JSON; Penstock on CPU ${targetCpu}, autocannon on the other. CPU and memory are the edge's.`,
+    `TLS 1.3, ECDSA P-256; ${connections} connections, one request under way on each, or ${shortAtOnce} at once that end with their request; 51-byte JSON; Penstock on CPU ${targetCpu}, senders on the other. CPU and memory are the edge's.`,
     args,
   )
 }
@@ -101,34 +104,74 @@ async function register(target: Target, { proof }: Kind): Promise<void> {
 
 async function measure(record: BenchRecord, target: Target, port: number, kind: Kind, seconds: number): Promise<void> {
   const edge = target.pidOf('edge')
+  const load = kind.isShort ? loadShort : loadKept
   await load(port, kind, warmUpSeconds)
   const before = target.cpuSeconds('edge')
-  const result = await load(port, kind, seconds)
+  const { answered, failures, duration } = await load(port, kind, seconds)
   const cpuSeconds = target.cpuSeconds('edge') - before
-  record.add(`${kind.name}: requests a CPU second`, result['2xx'] / cpuSeconds)
-  record.add(`${kind.name}: requests/s`, result['2xx'] / result.duration)
-  record.add(`${kind.name}: share of a core`, cpuSeconds / result.duration)
-  record.add(`${kind.name}: latency p99, ms`, result.latency.p99)
+  record.add(`${kind.name}: requests a CPU second`, answered / cpuSeconds)
+  record.add(`${kind.name}: requests/s`, answered / duration)
+  record.add(`${kind.name}: share of a core`, cpuSeconds / duration)
   record.add(`${kind.name}: memory, MB`, residentBytesOf(edge) / 1e6)
-  const failures = result.non2xx + result.errors
   if (failures > 0) record.note(`${kind.name}: ${failures} requests were not answered 2xx.`)
 }
 
-function load(port: number, { proof, reconnectRate }: Kind, seconds: number) {
+interface Outcome {
+  readonly answered: number
+  readonly failures: number
+  /** Seconds. */
+  readonly duration: number
+}
+
+const pathOfDevice = `/devices/${deviceId}/messages/events`
+
+function headersOf({ proof }: Kind): Record<string, string> {
   const token = createSasToken({ scope: `localhost/devices/${deviceId}`, key: deviceKey, expiresAtMs })
-  return autocannon({
-    url: `https://localhost:${port}/devices/${deviceId}/messages/events`,
+  return proof === 'token' ? { authorization: token } : {}
+}
+
+function tlsOptionsOf({ proof }: Kind): object {
+  const own = proof === 'token' ? {} : { cert: device.certificatePem, key: device.privateKeyPem }
+  return { ca: server.certificatePem, ...own }
+}
+
+async function loadKept(port: number, kind: Kind, seconds: number): Promise<Outcome> {
+  const result = await autocannon({
+    url: `https://localhost:${port}${pathOfDevice}`,
     method: 'POST',
-    headers: proof === 'token' ? { authorization: token } : {},
+    headers: headersOf(kind),
     body,
     connections,
     duration: seconds,
-    ...(reconnectRate === undefined ? {} : { reconnectRate }),
-    tlsOptions: {
-      ca: server.certificatePem,
-      ...(proof === 'token' ? {} : { cert: device.certificatePem, key: device.privateKeyPem }),
-    },
+    tlsOptions: tlsOptionsOf(kind),
   })
+  return { answered: result['2xx'], failures: result.non2xx + result.errors, duration: result.duration }
+}
+
+/** With full handshakes. */
+async function loadShort(port: number, kind: Kind, seconds: number): Promise<Outcome> {
+  const agent = new Agent({ keepAlive: false, maxCachedSessions: 0, ...tlsOptionsOf(kind) })
+  const headers = headersOf(kind)
+  const startedAtMs = performance.now()
+  const elapsed = (): number => (performance.now() - startedAtMs) / 1000
+  let [answered, failures] = [0, 0]
+  const send = (): Promise<boolean> =>
+    new Promise((resolve) => {
+      const asked = request(
+        `https://localhost:${port}${pathOfDevice}`,
+        { agent, method: 'POST', headers },
+        (response) => response.resume().once('close', () => resolve(response.statusCode === 204)),
+      )
+      asked.on('error', () => resolve(false)).end(body)
+    })
+  const sendOn = async (): Promise<void> => {
+    while (elapsed() < seconds) {
+      if (await send()) answered++
+      else failures++
+    }
+  }
+  await Promise.all(Array.from({ length: shortAtOnce }, sendOn))
+  return { answered, failures, duration: elapsed() }
 }
 
 if (import.meta.main) {
