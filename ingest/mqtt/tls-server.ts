@@ -8,6 +8,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { certificateChain } from '#control/auth/certificates.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -108,12 +109,7 @@ export function listening(server: Server, protocol: string, host: string, port: 
   })
 }
 
-const chainMax = 8
-
-/** The chain as the client sent it, leaf first. */
+/** The chain as the client sent it. */
 export function certificatesOf(socket: TLSSocket): X509Certificate[] {
-  const chain: X509Certificate[] = []
-  let next = socket.getPeerX509Certificate()
-  for (; next !== undefined && chain.length < chainMax; next = next.issuerCertificate) chain.push(next)
-  return chain
+  return certificateChain(socket.getPeerX509Certificate())
 }

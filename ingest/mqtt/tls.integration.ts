@@ -11,6 +11,7 @@ import mqtt from 'mqtt'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { makeCertificate } from '#control/auth/certificate-maker.ts'
 import { formatConnectionString } from '#control/auth/connection-string.ts'
+import { limits } from '#schemas/limits.ts'
 import { edgeFixture } from './edge-fixture.ts'
 import type { Credentials } from './identity.ts'
 import { type Listener, listenMqtt } from './listener.ts'
@@ -144,6 +145,26 @@ describe('MQTT over TLS', () => {
       expect(seen[1]?.certificates.map(({ subject }) => subject)).toEqual(['CN=stranger'])
     },
   )
+
+  test('of a longer chain only as many certificates are read as are followed, and none twice', async () => {
+    const authorities = [root]
+    for (let depth = 1; depth <= limits.certificateChainMax + 1; depth++)
+      authorities.unshift(
+        makeCertificate({ commonName: `middle-${depth}`, authority: true, issuer: authorities[0], ...times }),
+      )
+    const leaf = makeCertificate({ commonName: 'd1', issuer: authorities[0], use: 'client', ...times })
+    const { port, seen } = await start()
+    const cert = [leaf, ...authorities].map(({ certificatePem }) => certificatePem).join('')
+    await hello(await open(port, { cert, key: leaf.privateKeyPem }))
+    expect(seen[0]?.certificates.map(({ subject }) => subject).slice(0, 2)).toEqual([
+      'CN=d1',
+      `CN=middle-${limits.certificateChainMax + 1}`,
+    ])
+    expect(seen[0]?.certificates.length).toBe(limits.certificateChainMax)
+    const whole = [device, middle, root].map(({ certificatePem }) => certificatePem).join('')
+    await hello(await open(port, { cert: whole, key: device.privateKeyPem }))
+    expect(seen[1]?.certificates.map(({ subject }) => subject)).toEqual(['CN=d1', 'CN=middle', 'CN=root'])
+  })
 
   test.each(['TLSv1.2', 'TLSv1.3'] as const)(
     '%s: a session is resumed at another edge that shares the ticket key, with the leaf of its certificate',
