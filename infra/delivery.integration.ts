@@ -219,8 +219,7 @@ describe('delivery from log to ClickHouse', () => {
     // ClickHouse writes the token down before the part, so a kill between the two leaves this. Deleting the rows does too.
     let attempts = 0
     const burnt = throughSink(async (range, token, chunks) => {
-      const expiresAtMs = Date.now() + 60_000
-      await sink.insert(range, token, chunks, expiresAtMs)
+      await sink.insert(range, token, chunks, performance.now() + 60_000)
       if (attempts++ > 0) return
       await warehouse.command('ALTER TABLE penstock.telemetry DELETE WHERE 1 SETTINGS mutations_sync = 2')
       throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'killed while committing')

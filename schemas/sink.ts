@@ -20,18 +20,18 @@ export interface Sink {
   readonly name: string
   /**
    * Longest time that an insert, once begun, may still take effect. The sink enforces it.
-   * Together with `expiresAtMs` it says when an insert of unknown outcome can no longer change anything.
+   * Together with `expiresMonotonicMs` it says when an insert of unknown outcome can no longer change anything.
    */
   readonly insertMsMax: number
   /**
    * Stores the range. Repeating it with the same token and the same chunks stores it at most once, as long as the sink
    * remembers the token.
    * @param chunks together one Avro object container file; not copied, unchanged until the call settles
-   * @param expiresAtMs caller's clock, UTC milliseconds: the sink must not begin this insert later, whatever delayed the
-   *   request. This is the fence against a paused worker whose request arrives after another took the partition over.
+   * @param expiresMonotonicMs `Clock.monotonicMs` of this process: the sink must not begin this insert later, whatever delayed
+   *   the request. This is the fence against a paused worker whose request arrives after another took the partition over.
    * @throws WAREHOUSE_UNAVAILABLE (outcome unknown), WAREHOUSE_REFUSED (nothing was stored, and the same rows never will be)
    */
-  insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresAtMs: number): Promise<void>
+  insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresMonotonicMs: number): Promise<void>
   /** Rows of the range that are stored. It is asked by position and time, both from the intent. @throws WAREHOUSE_UNAVAILABLE */
   stored(range: SinkRange): Promise<number>
   /**

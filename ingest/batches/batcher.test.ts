@@ -47,6 +47,9 @@ function handClock(startMs: number): Clock & { nowAtMs: number; runTimers(): voi
     nowMs() {
       return this.nowAtMs
     },
+    monotonicMs() {
+      return this.nowAtMs
+    },
     after(_delayMs, action) {
       timers.add(action)
       return () => timers.delete(action)

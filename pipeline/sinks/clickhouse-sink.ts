@@ -52,8 +52,9 @@ class ClickHouseSink implements Sink {
   readonly #replicated: boolean
   readonly #clock: Clock
   #settings: Readonly<Record<string, string>> = {}
-  /** ClickHouse's clock minus ours. */
+  /** ClickHouse's clock minus our monotonic one, at most: what is added to a moment of ours never gives a later one of its. */
   #clockAheadMs = 0
+  #clockMeasuredMonotonicMs = 0
 
   constructor({ warehouse, tables, table = 'telemetry', clock = systemClock }: ClickHouseSinkOptions) {
     this.#warehouse = warehouse
@@ -68,13 +69,22 @@ class ClickHouseSink implements Sink {
     await this.#measureClock()
   }
 
-  async insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresAtMs: number): Promise<void> {
-    const statement = insertStatement(range, expiresAtMs + this.#clockAheadMs, this.#table)
+  async insert(
+    range: SinkRange,
+    token: string,
+    chunks: readonly Uint8Array[],
+    expiresMonotonicMs: number,
+  ): Promise<void> {
+    // Its clock may have been set back since, and no refusal would tell.
+    const measuredMs = this.#clock.monotonicMs() - this.#clockMeasuredMonotonicMs
+    if (measuredMs > limits.warehouseClockMeasuredMsMax) await this.#measureClock()
+    const expiresAtMs = Math.floor(expiresMonotonicMs + this.#clockAheadMs)
+    const statement = insertStatement(range, expiresAtMs, this.#table)
     try {
       await this.#warehouse.insert(statement, chunks, { ...this.#settings, insert_deduplication_token: token })
     } catch (error) {
       if (!isPenstockError(error, 'WAREHOUSE_REFUSED') || !error.message.includes(`: ${expiredText}`)) throw error
-      // Not the rows' fault: the process slept, or a clock was set. Measure again; the caller decides whether to repeat.
+      // Not the rows' fault: the process slept, or ClickHouse's clock was set. Measure again; the caller decides whether to repeat.
       await this.#measureClock()
       throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'the insert began too late and was refused', { cause: error })
     }
@@ -103,8 +113,8 @@ class ClickHouseSink implements Sink {
       enqueuedAtMsLast: 0,
     }
     try {
-      const expiresAtMs = this.#clock.nowMs() + limits.insertBeginMsMax
-      await this.insert(range, 'penstock: no rows', [batchHeader], expiresAtMs)
+      const expiresMonotonicMs = this.#clock.monotonicMs() + limits.insertBeginMsMax
+      await this.insert(range, 'penstock: no rows', [batchHeader], expiresMonotonicMs)
       return true
     } catch (error) {
       if (isPenstockError(error, 'WAREHOUSE_REFUSED')) return false
@@ -112,11 +122,18 @@ class ClickHouseSink implements Sink {
     }
   }
 
+  /**
+   * Reckons with the moment at which the answer is here: however long it took, expiries are early then, never late, and one that
+   * is too early is refused and measured anew.
+   */
   async #measureClock(): Promise<void> {
-    const before = this.#clock.nowMs()
     const [row] = await this.#warehouse.query('SELECT toUnixTimestamp64Milli(now64(3)) AS now_ms')
-    const middle = (before + this.#clock.nowMs()) / 2
-    this.#clockAheadMs = Math.round(Number(row?.now_ms ?? middle) - middle)
+    const answeredMonotonicMs = this.#clock.monotonicMs()
+    const nowMs = Number(row?.now_ms)
+    if (!Number.isSafeInteger(nowMs))
+      throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'ClickHouse did not say its time')
+    this.#clockAheadMs = nowMs - answeredMonotonicMs
+    this.#clockMeasuredMonotonicMs = answeredMonotonicMs
   }
 }
 

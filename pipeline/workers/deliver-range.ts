@@ -9,6 +9,7 @@
  * Whatever fails on the way, the next attempt begins at the fence. Two inserts of one range, whoever sent them, take effect
  * within `insertBeginMsMax` + `Sink.insertMsMax` of each other or the later one's sender has seen the rows of the earlier;
  * so the sink must remember a token for that long, and no longer.
+ * All of this counts on the monotonic clock: the wall clock may be set while an insert is on its way.
  */
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -81,8 +82,8 @@ class RangeDelivery {
   readonly #chunks: readonly Uint8Array[]
   readonly #commitIntent: (intent: Intent) => Promise<void>
   #intent: Intent
-  /** Until when an insert that someone sent may take effect; `undefined`: nobody has sent one of unknown outcome. */
-  #landsUntilMs: number | undefined
+  /** Until when, monotonic, an insert that someone sent may take effect; `undefined`: nobody has sent one of unknown outcome. */
+  #landsUntilMonotonicMs: number | undefined
 
   constructor(
     options: DeliveryOptions,
@@ -95,7 +96,8 @@ class RangeDelivery {
     this.#intent = intent
     this.#chunks = chunks
     this.#commitIntent = commitIntent
-    if (inherited) this.#landsUntilMs = options.clock.nowMs() + options.insertBeginMsMax + options.sink.insertMsMax
+    if (inherited)
+      this.#landsUntilMonotonicMs = options.clock.monotonicMs() + options.insertBeginMsMax + options.sink.insertMsMax
   }
 
   async run(): Promise<DeliveryOutcome> {
@@ -115,7 +117,7 @@ class RangeDelivery {
         case 'refused':
           logger.warn('insert refused', { ...this.#fields(attempt), error: result.error })
           this.#options.onRefusal(result.error)
-          if (this.#options.cutsOnRefusal === true && this.#landsUntilMs === undefined) return 'refused'
+          if (this.#options.cutsOnRefusal === true && this.#landsUntilMonotonicMs === undefined) return 'refused'
           // The sink may have refused everything at that moment. So it must take other rows before and after.
           if (!(await this.#sinkAccepts())) {
             acceptedBefore = false
@@ -141,21 +143,21 @@ class RangeDelivery {
   async #attempt(): Promise<Attempt> {
     const { sink, clock, insertBeginMsMax, skipSteps } = this.#options
     const { range, token } = this.#intent
-    const alone = this.#landsUntilMs === undefined
-    const begunAtMs = clock.nowMs()
+    const alone = this.#landsUntilMonotonicMs === undefined
+    const begunMonotonicMs = clock.monotonicMs()
     await this.#commitIntent(this.#intent)
     try {
       if (!alone && !skipSteps.has('ask-before') && (await this.#hasRows())) return { kind: 'stored' }
-      const expiresAtMs = skipSteps.has('expiry') ? Number.MAX_SAFE_INTEGER : begunAtMs + insertBeginMsMax
-      this.#landsUntilMs = begunAtMs + insertBeginMsMax + sink.insertMsMax
-      await sink.insert(range, skipSteps.has('token') ? '' : token, this.#chunks, expiresAtMs)
+      const expiresMonotonicMs = skipSteps.has('expiry') ? Number.MAX_SAFE_INTEGER : begunMonotonicMs + insertBeginMsMax
+      this.#landsUntilMonotonicMs = begunMonotonicMs + insertBeginMsMax + sink.insertMsMax
+      await sink.insert(range, skipSteps.has('token') ? '' : token, this.#chunks, expiresMonotonicMs)
       if (alone || skipSteps.has('ask-after') || (await this.#hasRows())) return { kind: 'stored' }
       return { kind: 'burnt' }
     } catch (error) {
       if (!isPenstockError(error)) throw error
       if (error.code === 'WAREHOUSE_REFUSED') {
         // This one took no effect, for certain; earlier ones still might.
-        if (alone) this.#landsUntilMs = undefined
+        if (alone) this.#landsUntilMonotonicMs = undefined
         return { kind: 'refused', error }
       }
       if (error.disposition !== 'retry') throw error
@@ -178,15 +180,15 @@ class RangeDelivery {
   /** Waits until nothing that was sent under this intent can take effect any more; false if the assignment ended. */
   async #buried(): Promise<boolean> {
     const { clock, ended, skipSteps } = this.#options
-    if (this.#landsUntilMs !== undefined && !skipSteps.has('bury'))
-      await sleep(clock, Math.max(0, this.#landsUntilMs + 1 - clock.nowMs()), ended)
+    if (this.#landsUntilMonotonicMs !== undefined && !skipSteps.has('bury'))
+      await sleep(clock, Math.max(0, this.#landsUntilMonotonicMs + 1 - clock.monotonicMs()), ended)
     return !ended.aborted
   }
 
   /** To be asked only when buried, so that the answer is final. False also when nobody can have stored it. */
   async #isStored(): Promise<boolean> {
     const { ended } = this.#options
-    for (let attempt = 0; this.#landsUntilMs !== undefined && !ended.aborted; attempt++) {
+    for (let attempt = 0; this.#landsUntilMonotonicMs !== undefined && !ended.aborted; attempt++) {
       try {
         return await this.#hasRows()
       } catch (error) {
@@ -204,7 +206,7 @@ class RangeDelivery {
 
   #renewToken(): void {
     this.#intent = { ...this.#intent, token: `${this.#intent.token}+` }
-    this.#landsUntilMs = undefined
+    this.#landsUntilMonotonicMs = undefined
   }
 
   #pause(attempt: number): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * One run of the real worker code in a simulated world: virtual clock, memory log, simulated warehouse, processes that are
- * killed, paused and started anew. The seed decides everything, so a run that fails can be repeated.
+ * killed, paused and started anew, and whose wall clocks are set. The seed decides everything, so a run that fails can be repeated.
  */
 import { setImmediate } from 'node:timers/promises'
 import type { BatchStamp } from '#pipeline/log/log.ts'
@@ -25,6 +25,7 @@ export interface SimulationResult {
   readonly batches: number
   readonly kills: number
   readonly pauses: number
+  readonly clockSets: number
   readonly inserts: number
 }
 
@@ -44,6 +45,8 @@ export interface PlantedBug {
   readonly warehouseStorm?: boolean
   /** True: what the sink refuses is mended and broken again and again. */
   readonly mendingStorm?: boolean
+  /** True: workers measure durations with the wall clock, which is set now and then. */
+  readonly wallClockOnly?: boolean
 }
 
 /** Runs the world of `seed` to its end. */
@@ -68,6 +71,7 @@ class World {
   readonly #log: MemoryLog
   readonly #logFences: boolean
   readonly #mendingStorm: boolean
+  readonly #wallClockOnly: boolean
   readonly #warehouse: SimulatedWarehouse
   /** By id. */
   readonly #appended: AppendedBatch[] = []
@@ -84,16 +88,20 @@ class World {
   readonly #running = new Map<SimulatedProcess, Worker | undefined>()
   readonly #killShare: number
   readonly #pauseShare: number
+  readonly #clockSetShare: number
   readonly #commitLossShare: number
   readonly #repeatShare: number
   #calm = false
   #kills = 0
   #refusals = 0
   #pauses = 0
+  #clockSets = 0
   readonly #faults: string[] = []
 
-  constructor(seed: number, { skipStep, logFences = true, warehouseStorm = false, mendingStorm = false }: PlantedBug) {
+  constructor(seed: number, bug: PlantedBug) {
+    const { skipStep, logFences = true, warehouseStorm = false, mendingStorm = false, wallClockOnly = false } = bug
     this.#mendingStorm = mendingStorm
+    this.#wallClockOnly = wallClockOnly
     this.#seed = seed
     this.#skipSteps = new Set(skipStep ? [skipStep] : [])
     this.#random = seededRandom(seed)
@@ -103,6 +111,7 @@ class World {
     const share = (max: number) => (random.chance(0.3) ? 0 : random.next() * max * storm)
     this.#killShare = warehouseStorm ? 0 : mendingStorm ? 0.03 : share(0.02)
     this.#pauseShare = warehouseStorm ? 0 : share(0.02)
+    this.#clockSetShare = share(0.02)
     this.#commitLossShare = share(0.1)
     this.#repeatShare = share(0.1)
     this.#store = new MemoryStore('simulated', random.integer(1, 3))
@@ -153,6 +162,7 @@ class World {
       batches: batchCount,
       kills: this.#kills,
       pauses: this.#pauses,
+      clockSets: this.#clockSets,
       inserts: this.#warehouse.ranges.length,
     }
   }
@@ -195,7 +205,8 @@ class World {
   }
 
   #start(): void {
-    const process = new SimulatedProcess(this.#clock, this.#random, (gated) => this.#atGate(gated))
+    const atGate = (gated: SimulatedProcess) => this.#atGate(gated)
+    const process = new SimulatedProcess(this.#clock, this.#random, atGate, this.#wallClockOnly)
     this.#running.set(process, undefined)
     const log = new MemoryLog({ store: this.#store, clock: process.clock, sessionMs })
     const faults: CommitFaults = {
@@ -230,6 +241,7 @@ class World {
     if (this.#calm || process.state !== 'running') return
     if (this.#random.chance(this.#killShare)) this.#kill(process)
     else if (this.#random.chance(this.#pauseShare)) this.#pause(process)
+    else if (this.#random.chance(this.#clockSetShare)) this.#setClock(process)
   }
 
   #kill(process: SimulatedProcess): void {
@@ -244,6 +256,12 @@ class World {
     process.pause()
     // Away for longer than its session it comes back as a zombie.
     this.#at(this.#random.integer(10, 3 * (insertBeginMsMax + insertMsMax)), () => process.resume())
+  }
+
+  #setClock(process: SimulatedProcess): void {
+    this.#clockSets++
+    const jumpMsMax = 3 * (insertBeginMsMax + insertMsMax)
+    process.setClock(this.#random.integer(-jumpMsMax, jumpMsMax))
   }
 
   #stopOne(): void {
