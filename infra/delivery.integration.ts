@@ -91,12 +91,12 @@ describe('delivery from log to ClickHouse', () => {
     await deadLetters.close()
   })
 
-  async function start(through: Sink = sink, insertBeginMsMax?: number): Promise<Worker> {
+  async function start(through: Sink = sink, insertBeginMsMax?: number, as = group): Promise<Worker> {
     const box = openDeadLetterBox({ log: deadLetters, warehouse, logger: silentLogger })
     const metrics = new Metrics(metricsTable)
     const worker = await startWorker({
       log,
-      group,
+      group: as,
       sink: through,
       deadLetters: box,
       logger: silentLogger,
@@ -114,6 +114,7 @@ describe('delivery from log to ClickHouse', () => {
       insertMsMax,
       insert,
       stored: (range) => sink.stored(range),
+      newest: (partition, end, sinceMs) => sink.newest(partition, end, sinceMs),
       accepts: () => sink.accepts(),
     }
   }
@@ -151,9 +152,9 @@ describe('delivery from log to ClickHouse', () => {
   }
 
   /** Resolves when the group has nothing left to deliver; the test's time-out bounds it. */
-  async function delivered(): Promise<void> {
+  async function delivered(as = group): Promise<void> {
     for (;;) {
-      const [ranges, positions] = await Promise.all([log.ranges(), log.positions(group)])
+      const [ranges, positions] = await Promise.all([log.ranges(), log.positions(as)])
       if (
         ranges.every(
           ({ next }, partition) =>
@@ -363,6 +364,20 @@ describe('delivery from log to ClickHouse', () => {
     await delivered()
     expect(await count()).toBe(6)
     expect(await verdicts()).toMatchObject([{ batches: 4, missing: 0, double: 0, rows: 6 }, {}, {}])
+  })
+
+  test('a group without positions goes on behind the newest rows and their letters, not at the oldest batch [G-2]', async () => {
+    for (let index = 0; index < 6; index++) for (const partition of [0, 1]) await append(partition, 3, startMs)
+    await append(1, 2, startMs, Buffer.from('not a batch'))
+    const before = await start()
+    await delivered()
+    await before.close()
+    for (const partition of [0, 1, 2]) await append(partition, 2, startMs)
+    // Another group is one whose positions the log forgot; nothing of the first is on its way any more.
+    await start(throughSink(sink.insert.bind(sink), 100), 1_000, 'forgotten')
+    await delivered('forgotten')
+    expect(await count()).toBe(2 * 6 * 3 + 3 * 2)
+    expect(await listDeadLetters(deadLetters)).toHaveLength(1)
   })
 
   test('verify counts what is missing and what is double, and names the offset', async () => {

@@ -15,6 +15,15 @@ export interface SinkRange {
   readonly enqueuedAtMsLast: number
 }
 
+/** Rows under one position: those of one insert, or of all parts of one batch. */
+export interface RowGroup {
+  readonly offset: number
+  readonly rowCount: number
+  /** Earliest and latest of them, UTC milliseconds. */
+  readonly enqueuedAtMsFirst: number
+  readonly enqueuedAtMsLast: number
+}
+
 export interface Sink {
   /** Label of this sink in metrics, from a small closed set. */
   readonly name: string
@@ -34,6 +43,11 @@ export interface Sink {
   insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresMonotonicMs: number): Promise<void>
   /** Rows of the range that are stored. It is asked by position and time, both from the intent. @throws WAREHOUSE_UNAVAILABLE */
   stored(range: SinkRange): Promise<number>
+  /**
+   * The rows under the largest position of a partition below `end`, of those taken in at `sinceMs` (UTC) or later; `undefined` if
+   * there are none. May look at every row's position. @throws WAREHOUSE_UNAVAILABLE
+   */
+  newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined>
   /**
    * True if the sink takes an insert without rows: what refuses a batch then is the batch, not a dropped table or a
    * missing grant. @throws WAREHOUSE_UNAVAILABLE

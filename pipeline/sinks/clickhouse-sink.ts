@@ -15,7 +15,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { batchHeader } from '#schemas/batch.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { Sink, SinkRange } from '#schemas/sink.ts'
+import type { RowGroup, Sink, SinkRange } from '#schemas/sink.ts'
 import { type BatchTable, type TableOptions, telemetryInput, warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { prepareTables } from './clickhouse-tables.ts'
 
@@ -91,15 +91,32 @@ class ClickHouseSink implements Sink {
   }
 
   async stored(range: SinkRange): Promise<number> {
+    await this.#synchronise()
     const table = `${warehouseDatabase}.${this.#table}`
-    // A replica that lags would answer 0 for what another one holds.
-    if (this.#replicated) await this.#warehouse.command(`SYSTEM SYNC REPLICA ${table} LIGHTWEIGHT`)
     // The time prunes the day's parts, and tells this log from an older one whose positions began at 0 too.
     const [row] = await this.#warehouse.query(
       `SELECT count() AS rows FROM ${table} WHERE log_partition = ${range.partition} AND log_offset = ${range.first} ` +
         `AND enqueued_at >= ${moment(range.enqueuedAtMsFirst)} AND enqueued_at <= ${moment(range.enqueuedAtMsLast)}`,
     )
     return Number(row?.rows ?? 0)
+  }
+
+  async newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined> {
+    await this.#synchronise()
+    const table = `${warehouseDatabase}.${this.#table}`
+    const mine = `log_partition = ${partition} AND log_offset < ${end} AND enqueued_at >= ${moment(sinceMs)}`
+    const [row] = await this.#warehouse.query(
+      'SELECT any(log_offset) AS offset, count() AS rows, toUnixTimestamp64Milli(min(enqueued_at)) AS from_ms, ' +
+        `toUnixTimestamp64Milli(max(enqueued_at)) AS to_ms FROM ${table} ` +
+        `WHERE ${mine} AND log_offset = (SELECT max(log_offset) FROM ${table} WHERE ${mine})`,
+    )
+    if (!row || Number(row.rows) === 0) return undefined
+    return {
+      offset: Number(row.offset),
+      rowCount: Number(row.rows),
+      enqueuedAtMsFirst: Number(row.from_ms),
+      enqueuedAtMsLast: Number(row.to_ms),
+    }
   }
 
   async accepts(): Promise<boolean> {
@@ -120,6 +137,12 @@ class ClickHouseSink implements Sink {
       if (isPenstockError(error, 'WAREHOUSE_REFUSED')) return false
       throw error
     }
+  }
+
+  /** A replica that lags would not know what another one holds. */
+  async #synchronise(): Promise<void> {
+    if (this.#replicated)
+      await this.#warehouse.command(`SYSTEM SYNC REPLICA ${warehouseDatabase}.${this.#table} LIGHTWEIGHT`)
   }
 
   /**

@@ -64,7 +64,7 @@ describe('dead letters', () => {
     })
     const log = open(telemetry)
     const { next } = (await log.ranges())[1]!
-    const deadLetters = { put: killed }
+    const deadLetters = { put: killed, lettered: killed }
     const metrics = new Metrics(metricsTable)
     const worker = await startWorker({
       log,

@@ -29,6 +29,8 @@ export type ProtocolStep =
   | 'repeats'
   | 'verdict'
   | 'parts-before'
+  | 'search'
+  | 'search-wait'
 
 export interface DeliveryOptions {
   readonly sink: Sink
@@ -54,13 +56,16 @@ export interface DeliveryOptions {
 /** `ended`: the assignment ended first, so the range is left to whoever finds its intent. */
 export type DeliveryOutcome = 'stored' | 'refused' | 'ended'
 
+/** What an earlier owner may have sent of a range: nothing; an insert whose outcome is final by now; one that may still take effect. */
+export type EarlierInsert = 'none' | 'landed' | 'landing'
+
 const retryDelayMsFirst = 100
 /** Short: after an outage what waited is to be caught up with at once, and an attempt at a sink that is away costs next to nothing. */
 const retryDelayMsMax = 1_000
 
 /**
  * @param commitIntent writes the intent down under the assignment's generation
- * @param inherited the intent was found open: an earlier owner's insert of it may still take effect
+ * @param earlier `landing` if the intent was found open
  * @throws what the log answers to a commit, LOG_GENERATION_STALE above all; nothing of the sink's that a retry can heal
  */
 export async function deliverRange(
@@ -68,9 +73,9 @@ export async function deliverRange(
   intent: Intent,
   chunks: readonly Uint8Array[],
   commitIntent: (intent: Intent) => Promise<void>,
-  inherited: boolean,
+  earlier: EarlierInsert,
 ): Promise<DeliveryOutcome> {
-  return await new RangeDelivery(options, intent, chunks, commitIntent, inherited).run()
+  return await new RangeDelivery(options, intent, chunks, commitIntent, earlier).run()
 }
 
 type Attempt =
@@ -90,14 +95,15 @@ class RangeDelivery {
     intent: Intent,
     chunks: readonly Uint8Array[],
     commitIntent: (intent: Intent) => Promise<void>,
-    inherited: boolean,
+    earlier: EarlierInsert,
   ) {
     this.#options = options
     this.#intent = intent
     this.#chunks = chunks
     this.#commitIntent = commitIntent
-    if (inherited)
-      this.#landsUntilMonotonicMs = options.clock.monotonicMs() + options.insertBeginMsMax + options.sink.insertMsMax
+    const nowMs = options.clock.monotonicMs()
+    if (earlier === 'landed') this.#landsUntilMonotonicMs = nowMs
+    if (earlier === 'landing') this.#landsUntilMonotonicMs = nowMs + options.insertBeginMsMax + options.sink.insertMsMax
   }
 
   async run(): Promise<DeliveryOutcome> {
@@ -143,7 +149,8 @@ class RangeDelivery {
   async #attempt(): Promise<Attempt> {
     const { sink, clock, insertBeginMsMax, skipSteps } = this.#options
     const { range, token } = this.#intent
-    const alone = this.#landsUntilMonotonicMs === undefined
+    const landsUntilBeforeMs = this.#landsUntilMonotonicMs
+    const alone = landsUntilBeforeMs === undefined
     const begunMonotonicMs = clock.monotonicMs()
     await this.#commitIntent(this.#intent)
     try {
@@ -157,7 +164,7 @@ class RangeDelivery {
       if (!isPenstockError(error)) throw error
       if (error.code === 'WAREHOUSE_REFUSED') {
         // This one took no effect, for certain; earlier ones still might.
-        if (alone) this.#landsUntilMonotonicMs = undefined
+        this.#landsUntilMonotonicMs = landsUntilBeforeMs
         return { kind: 'refused', error }
       }
       if (error.disposition !== 'retry') throw error

@@ -123,12 +123,16 @@ export class SimulatedProcess {
           return inserting
         }),
       stored: (range) => this.#call(() => sink.stored(range)),
+      newest: (partition, end, sinceMs) => this.#call(() => sink.newest(partition, end, sinceMs)),
       accepts: () => this.#call(() => sink.accepts()),
     }
   }
 
   deadLetters(box: DeadLetterBox): DeadLetterBox {
-    return { put: (letter) => this.#call(() => box.put(letter)) }
+    return {
+      put: (letter) => this.#call(() => box.put(letter)),
+      lettered: (topic, partition) => this.#call(() => box.lettered(topic, partition)),
+    }
   }
 
   #assignment(inner: Assignment, faults: CommitFaults): Assignment {

@@ -8,7 +8,7 @@
  */
 import type { Clock } from '#runtime/clock.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import type { Sink, SinkRange } from '#schemas/sink.ts'
+import type { RowGroup, Sink, SinkRange } from '#schemas/sink.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import { keyOf, messagesOf, type SimulatedMessage } from './simulated-batch.ts'
 
@@ -76,6 +76,25 @@ export class SimulatedWarehouse implements Sink {
       return this.ranges
         .filter(({ range: { partition, first } }) => partition === range.partition && first === range.first)
         .reduce((rows, { messages }) => rows + messages.length, 0)
+    })
+  }
+
+  newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined> {
+    return this.#request(async (late) => {
+      await this.#pass(late ? this.#requestMsMax * 2 : 50)
+      this.#refuseIfDown()
+      const mine = this.ranges.filter(
+        ({ range }) => range.partition === partition && range.first < end && range.enqueuedAtMsLast >= sinceMs,
+      )
+      const offset = Math.max(...mine.map(({ range }) => range.first))
+      const newest = mine.filter(({ range }) => range.first === offset)
+      if (newest.length === 0) return undefined
+      return {
+        offset,
+        rowCount: newest.reduce((rows, { messages }) => rows + messages.length, 0),
+        enqueuedAtMsFirst: Math.min(...newest.map(({ range }) => range.enqueuedAtMsFirst)),
+        enqueuedAtMsLast: Math.max(...newest.map(({ range }) => range.enqueuedAtMsLast)),
+      }
     })
   }
 

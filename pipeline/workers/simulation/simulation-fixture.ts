@@ -26,6 +26,8 @@ export interface SimulationResult {
   readonly kills: number
   readonly pauses: number
   readonly clockSets: number
+  /** How often the log forgot all positions. */
+  readonly forgotten: number
   readonly inserts: number
 }
 
@@ -45,6 +47,8 @@ export interface PlantedBug {
   readonly warehouseStorm?: boolean
   /** True: what the sink refuses is mended and broken again and again. */
   readonly mendingStorm?: boolean
+  /** True: the log forgets positions again and again. */
+  readonly forgettingStorm?: boolean
   /** True: workers measure durations with the wall clock, which is set now and then. */
   readonly wallClockOnly?: boolean
 }
@@ -72,6 +76,7 @@ class World {
   readonly #logFences: boolean
   readonly #mendingStorm: boolean
   readonly #wallClockOnly: boolean
+  readonly #forgettingStorm: boolean
   readonly #warehouse: SimulatedWarehouse
   /** By id. */
   readonly #appended: AppendedBatch[] = []
@@ -96,11 +101,14 @@ class World {
   #refusals = 0
   #pauses = 0
   #clockSets = 0
+  #forgotten = 0
   readonly #faults: string[] = []
 
   constructor(seed: number, bug: PlantedBug) {
-    const { skipStep, logFences = true, warehouseStorm = false, mendingStorm = false, wallClockOnly = false } = bug
+    const { skipStep, logFences = true, warehouseStorm = false, mendingStorm = false } = bug
+    const { wallClockOnly = false, forgettingStorm = false } = bug
     this.#mendingStorm = mendingStorm
+    this.#forgettingStorm = forgettingStorm
     this.#wallClockOnly = wallClockOnly
     this.#seed = seed
     this.#skipSteps = new Set(skipStep ? [skipStep] : [])
@@ -133,8 +141,8 @@ class World {
   async run(): Promise<SimulationResult> {
     const random = this.#random
     const batchCount = random.integer(5, 60)
-    const poisonShare = random.chance(0.5) ? 0 : random.next() * 0.3
-    const unreadableShare = random.chance(0.7) ? 0 : 0.1
+    const poisonShare = this.#forgettingStorm || random.chance(0.5) ? 0 : random.next() * 0.3
+    const unreadableShare = this.#forgettingStorm || random.chance(0.7) ? 0 : 0.1
     for (let id = 0; id < batchCount; id++) {
       if (random.chance(unreadableShare)) this.#unreadable.add(id)
       for (let index = 0; index < messagesPerBatchMax; index++)
@@ -152,7 +160,11 @@ class World {
       this.#at(random.integer(0, faultsMs), () => this.#start())
     for (let index = random.integer(0, 4); index > 0; index--)
       this.#at(random.integer(0, faultsMs), () => this.#stopOne())
-    for (let index = random.integer(0, 2); index > 0; index--) this.#outage()
+    for (let index = this.#forgettingStorm ? 0 : random.integer(0, 2); index > 0; index--) this.#outage()
+    // Of a batch that is settled message by message, rows alone do not say how far it is: that ends the worker, with the reason.
+    const forgets = this.#poison.size + this.#unreadable.size + this.#refusals === 0 && random.chance(0.5)
+    for (let index = this.#forgettingStorm ? 10 : forgets ? random.integer(1, 3) : 0; index > 0; index--)
+      this.#at(random.integer(0, faultsMs), () => this.#forgetPositions())
     this.#at(faultsMs * 1.5, () => this.#calmDown())
     await this.#turn()
     this.#check(batchCount)
@@ -163,6 +175,7 @@ class World {
       kills: this.#kills,
       pauses: this.#pauses,
       clockSets: this.#clockSets,
+      forgotten: this.#forgotten,
       inserts: this.#warehouse.ranges.length,
     }
   }
@@ -221,6 +234,8 @@ class World {
       sink: process.sink(this.#warehouse),
       deadLetters: process.deadLetters({
         put: async (letter) => this.#putLetter(letter),
+        // Positions are forgotten only where there are no letters.
+        lettered: async () => new Map(),
       }),
       logger: silentLogger,
       metrics: new Metrics(metricsTable),
@@ -262,6 +277,17 @@ class World {
     this.#clockSets++
     const jumpMsMax = 3 * (insertBeginMsMax + insertMsMax)
     process.setClock(this.#random.integer(-jumpMsMax, jumpMsMax))
+  }
+
+  /**
+   * The log forgets the group's positions; who delivers at that moment may go on or not. Those of a partition that has no rows yet are
+   * kept: that nothing is on its way there, only the long time says after which a real log forgets.
+   */
+  #forgetPositions(): void {
+    this.#forgotten++
+    for (const partition of new Set(this.#warehouse.ranges.map(({ range }) => range.partition)))
+      this.#store.positions.delete(`${group} ${partition}`)
+    for (const [process] of this.#running) if (this.#random.chance(0.5)) this.#kill(process)
   }
 
   #stopOne(): void {
