@@ -27,7 +27,7 @@ const write = (text: string): void => {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
 }
 
-/** `penstock verify`: the log against ClickHouse; exit code 1 if a row is missing or double. */
+/** `penstock verify`: the log against ClickHouse; exit code 1 if a row is missing or double, or not all was read. */
 export async function runVerify(settings: Settings): Promise<number> {
   const logger = createLogger('verify', settings.logLevel)
   const log = await openRoleLog(settings, logger)

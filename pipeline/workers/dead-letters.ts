@@ -1,9 +1,10 @@
 /** What an operator does with dead letters: look, send again, drop. The topic only grows; see `schemas/dead-letter.ts`. */
-import type { BatchStamp, Log } from '#pipeline/log/log.ts'
+import type { BatchStamp, Log, LogRecord } from '#pipeline/log/log.ts'
 import { envelopesOfBatch } from '#schemas/batch.ts'
 import { bytesFromReplay, bytesFromSettlement, type DeadLetter, letterFromBytes } from '#schemas/dead-letter.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { eachRecord, findDeadLetter, type LetterId, type ListedLetter, textOfLetterId } from './letter-states.ts'
+import { walkLog } from './log-walk.ts'
 
 /** @throws CONTROL_COMMAND_INVALID if `text` is not `partition:offset` */
 export function letterIdFromText(text: string): LetterId {
@@ -24,8 +25,12 @@ export async function readDeadLetter(log: Log, id: LetterId): Promise<StampedLet
 }
 
 async function withBytes(log: Log, { id }: ListedLetter): Promise<StampedLetter> {
-  const [record] = await log.read(id.partition, id.offset, 1)
-  const found = record?.offset === id.offset ? letterFromBytes(record.value) : undefined
+  let record: LogRecord | undefined
+  const walk = { partition: id.partition, from: id.offset, end: id.offset + 1, readBytesMax: 1 }
+  await walkLog(log, walk, (one) => {
+    record = one
+  })
+  const found = record && letterFromBytes(record.value)
   if (!record || found?.kind !== 'letter')
     throw new PenstockError('DEAD_LETTER_UNKNOWN', `the dead letter ${textOfLetterId(id)} is no longer kept`)
   return { ...found, stamp: record.stamp }
