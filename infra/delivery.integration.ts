@@ -12,14 +12,9 @@ import { type EmbeddedWarehouse, startEmbeddedWarehouse } from '#pipeline/wareho
 import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
-import {
-  dropDeadLetter,
-  readDeadLetter,
-  renderDeadLetter,
-  renderDeadLetters,
-  replayDeadLetter,
-} from '#pipeline/workers/dead-letters.ts'
-import { listDeadLetters } from '#pipeline/workers/letter-states.ts'
+import { dropDeadLetter, readDeadLetter, replayDeadLetter } from '#pipeline/workers/dead-letter-commands.ts'
+import { listDeadLetters } from '#pipeline/workers/dead-letter-states.ts'
+import { renderDeadLetter, renderDeadLetters } from '#pipeline/workers/render-dead-letters.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
 import { silentLogger } from '#runtime/logger.ts'

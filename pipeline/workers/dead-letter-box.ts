@@ -6,7 +6,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { bytesFromLetter, type DeadLetter } from '#schemas/dead-letter.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { deadLetterInsert } from '#schemas/telemetry-table.ts'
-import { listLetteredBatches } from './letter-states.ts'
+import { listLetteredBatches } from './dead-letter-states.ts'
 import type { DeadLetterBox } from './partition-task.ts'
 
 export interface DeadLetterBoxOptions {

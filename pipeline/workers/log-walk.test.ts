@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory-log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { bytesFromLetter } from '#schemas/dead-letter.ts'
-import { listDeadLetters } from './letter-states.ts'
+import { listDeadLetters } from './dead-letter-states.ts'
 import { isVerified, renderVerdicts, verify } from './verify.ts'
 
 /** A log of ten batches whose reads, from offset `silentFrom` on, are answered with nothing `emptyReads` times each. */

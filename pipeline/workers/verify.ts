@@ -16,10 +16,10 @@ import type { Log, LogRecord } from '#pipeline/log/log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
-import { renderTable } from './dead-letters.ts'
+import { type LetteredBatch, listLetteredBatches } from './dead-letter-states.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
-import { type LetteredBatch, listLetteredBatches } from './letter-states.ts'
 import { walkLog } from './log-walk.ts'
+import { renderTable } from './render-table.ts'
 
 const readBytesMax = 32 * 1024 * 1024
 const groupsMax = 50_000
