@@ -48,7 +48,7 @@ class FakeEdge {
         return () => {}
       },
     }
-    const behind = { nowMs: () => clock.nowMs() - aheadMs, after: clock.after }
+    const behind = { ...clock, nowMs: () => clock.nowMs() - aheadMs }
     this.takeOver = new TakeOver(directory, behind, silentLogger, (sessionId) => this.end(sessionId), name)
     store.edges.push(this)
   }

@@ -35,8 +35,8 @@ describe('alerts', () => {
     const worker = await startWorker({
       log,
       group: 'g',
-      sink: { name: 'none', insertMsMax: 1, insert: never, stored: never, accepts: never },
-      deadLetters: { put: never },
+      sink: { name: 'none', insertMsMax: 1, insert: never, stored: never, newest: never, accepts: never },
+      deadLetters: { put: never, lettered: never },
       logger: silentLogger,
       metrics,
       insertDelayMs: 1,

@@ -9,11 +9,10 @@ import {
   dropDeadLetter,
   letterIdFromText,
   readDeadLetter,
-  renderDeadLetter,
-  renderDeadLetters,
   replayDeadLetter,
-} from '#pipeline/workers/dead-letters.ts'
-import { findDeadLetter, type LetterId, listDeadLetters, textOfLetterId } from '#pipeline/workers/letter-states.ts'
+} from '#pipeline/workers/dead-letter-commands.ts'
+import { findDeadLetter, type LetterId, listDeadLetters, textOfLetterId } from '#pipeline/workers/dead-letter-states.ts'
+import { renderDeadLetter, renderDeadLetters } from '#pipeline/workers/render-dead-letters.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
@@ -27,7 +26,7 @@ const write = (text: string): void => {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
 }
 
-/** `penstock verify`: the log against ClickHouse; exit code 1 if a row is missing or double. */
+/** `penstock verify`: the log against ClickHouse; exit code 1 if a row is missing or double, or not all was read. */
 export async function runVerify(settings: Settings): Promise<number> {
   const logger = createLogger('verify', settings.logLevel)
   const log = await openRoleLog(settings, logger)

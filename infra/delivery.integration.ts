@@ -12,14 +12,9 @@ import { type EmbeddedWarehouse, startEmbeddedWarehouse } from '#pipeline/wareho
 import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
-import {
-  dropDeadLetter,
-  readDeadLetter,
-  renderDeadLetter,
-  renderDeadLetters,
-  replayDeadLetter,
-} from '#pipeline/workers/dead-letters.ts'
-import { listDeadLetters } from '#pipeline/workers/letter-states.ts'
+import { dropDeadLetter, readDeadLetter, replayDeadLetter } from '#pipeline/workers/dead-letter-commands.ts'
+import { listDeadLetters } from '#pipeline/workers/dead-letter-states.ts'
+import { renderDeadLetter, renderDeadLetters } from '#pipeline/workers/render-dead-letters.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
 import { silentLogger } from '#runtime/logger.ts'
@@ -91,12 +86,12 @@ describe('delivery from log to ClickHouse', () => {
     await deadLetters.close()
   })
 
-  async function start(through: Sink = sink, insertBeginMsMax?: number): Promise<Worker> {
+  async function start(through: Sink = sink, insertBeginMsMax?: number, as = group): Promise<Worker> {
     const box = openDeadLetterBox({ log: deadLetters, warehouse, logger: silentLogger })
     const metrics = new Metrics(metricsTable)
     const worker = await startWorker({
       log,
-      group,
+      group: as,
       sink: through,
       deadLetters: box,
       logger: silentLogger,
@@ -114,6 +109,7 @@ describe('delivery from log to ClickHouse', () => {
       insertMsMax,
       insert,
       stored: (range) => sink.stored(range),
+      newest: (partition, end, sinceMs) => sink.newest(partition, end, sinceMs),
       accepts: () => sink.accepts(),
     }
   }
@@ -151,9 +147,9 @@ describe('delivery from log to ClickHouse', () => {
   }
 
   /** Resolves when the group has nothing left to deliver; the test's time-out bounds it. */
-  async function delivered(): Promise<void> {
+  async function delivered(as = group): Promise<void> {
     for (;;) {
-      const [ranges, positions] = await Promise.all([log.ranges(), log.positions(group)])
+      const [ranges, positions] = await Promise.all([log.ranges(), log.positions(as)])
       if (
         ranges.every(
           ({ next }, partition) =>
@@ -219,8 +215,7 @@ describe('delivery from log to ClickHouse', () => {
     // ClickHouse writes the token down before the part, so a kill between the two leaves this. Deleting the rows does too.
     let attempts = 0
     const burnt = throughSink(async (range, token, chunks) => {
-      const expiresAtMs = Date.now() + 60_000
-      await sink.insert(range, token, chunks, expiresAtMs)
+      await sink.insert(range, token, chunks, performance.now() + 60_000)
       if (attempts++ > 0) return
       await warehouse.command('ALTER TABLE penstock.telemetry DELETE WHERE 1 SETTINGS mutations_sync = 2')
       throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'killed while committing')
@@ -364,6 +359,20 @@ describe('delivery from log to ClickHouse', () => {
     await delivered()
     expect(await count()).toBe(6)
     expect(await verdicts()).toMatchObject([{ batches: 4, missing: 0, double: 0, rows: 6 }, {}, {}])
+  })
+
+  test('a group without positions goes on behind the newest rows and their letters, not at the oldest batch [G-2]', async () => {
+    for (let index = 0; index < 6; index++) for (const partition of [0, 1]) await append(partition, 3, startMs)
+    await append(1, 2, startMs, Buffer.from('not a batch'))
+    const before = await start()
+    await delivered()
+    await before.close()
+    for (const partition of [0, 1, 2]) await append(partition, 2, startMs)
+    // Another group is one whose positions the log forgot; nothing of the first is on its way any more.
+    await start(throughSink(sink.insert.bind(sink), 100), 1_000, 'forgotten')
+    await delivered('forgotten')
+    expect(await count()).toBe(2 * 6 * 3 + 3 * 2)
+    expect(await listDeadLetters(deadLetters)).toHaveLength(1)
   })
 
   test('verify counts what is missing and what is double, and names the offset', async () => {

@@ -13,6 +13,7 @@ test('actions run in the order of their moments, and of one moment in the order 
   while (clock.step());
   expect(ran).toEqual(expected.map(({ delay, index }) => `${delay}.${index}`))
   expect(clock.nowMs()).toBe(1_009)
+  expect(clock.monotonicMs()).toBe(9)
 })
 
 test('a cancelled action never runs, and what waits beyond the bound stays', () => {

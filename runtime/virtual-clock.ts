@@ -16,6 +16,7 @@ export function virtualClock(startMs = 0): VirtualClock {
   const heap: Waiting[] = []
   return {
     nowMs: () => nowMs,
+    monotonicMs: () => nowMs - startMs,
     after(delayMs, action) {
       const waiting: Waiting = { atMs: nowMs + Math.max(0, delayMs), order: asked++, action }
       push(heap, waiting)

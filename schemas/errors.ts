@@ -80,6 +80,10 @@ export const errorTable = {
   LOG_GENERATION_STALE: { disposition: 'close', meaning: 'a group member of an older generation tried to commit' },
   LOG_PARTITIONS_MISMATCH: { disposition: 'fatal', meaning: 'the topic exists with another number of partitions' },
   LOG_POSITION_LOST: { disposition: 'fatal', meaning: 'the group position is older than what the log still keeps' },
+  LOG_POSITION_UNKNOWN: {
+    disposition: 'fatal',
+    meaning: 'the log has no position of the group, and the rows do not show how far it is delivered',
+  },
   LOG_CLOSED: { disposition: 'close', meaning: 'the log was closed while in use' },
   LOG_UNAVAILABLE: { disposition: 'retry', meaning: 'the log cannot be reached at the moment' },
   LOG_DATA_UNREADABLE: {

@@ -86,6 +86,8 @@ export const limits = {
   insertBeginMsMax: 60_000,
   /** An insert that ClickHouse has begun ends by then (`max_execution_time`). */
   insertRunMsMax: 120_000,
+  /** ClickHouse's clock is measured again after this long, so that one that was set back is noticed; costs one small query. */
+  warehouseClockMeasuredMsMax: 60_000,
   /** Inserts a second into one table at which deduplication must still hold; ClickHouse advises far fewer. */
   insertsPerSecondMax: 100,
   /** Tokens ClickHouse remembers a table: every insert that others may do before a late one ends, with a little room. */

@@ -67,7 +67,8 @@ export const settingsTable = {
     default: 1,
     min: 1,
     max: 7,
-    meaning: 'replicas of each Kafka topic that Penstock creates; min.insync.replicas is a majority of them',
+    meaning:
+      'replicas of each Kafka topic that Penstock creates; min.insync.replicas is a majority of them. An existing topic keeps its own, and fewer are warned of',
   },
   topicPrefix: {
     env: 'PENSTOCK_TOPIC_PREFIX',
@@ -89,7 +90,8 @@ export const settingsTable = {
     default: 168,
     min: 1,
     max: 87_600,
-    meaning: 'how long the log keeps batches that are already delivered',
+    meaning:
+      'how long the log keeps batches that are already delivered. On Kafka for topics that Penstock creates, delivered or not; an existing topic that differs is warned of',
   },
   logRetentionMegabytes: {
     env: 'PENSTOCK_LOG_RETENTION_MEGABYTES',
@@ -97,7 +99,8 @@ export const settingsTable = {
     default: 10_240,
     min: 16,
     max: 1_000_000_000,
-    meaning: 'size of one partition above which the oldest delivered batches are removed',
+    meaning:
+      'size of one partition above which the oldest delivered batches are removed. On Kafka for topics that Penstock creates, delivered or not; an existing topic that differs is warned of',
   },
   clickhouseUrl: {
     env: 'PENSTOCK_CLICKHOUSE_URL',

@@ -15,25 +15,39 @@ export interface SinkRange {
   readonly enqueuedAtMsLast: number
 }
 
+/** Rows under one position: those of one insert, or of all parts of one batch. */
+export interface RowGroup {
+  readonly offset: number
+  readonly rowCount: number
+  /** Earliest and latest of them, UTC milliseconds. */
+  readonly enqueuedAtMsFirst: number
+  readonly enqueuedAtMsLast: number
+}
+
 export interface Sink {
   /** Label of this sink in metrics, from a small closed set. */
   readonly name: string
   /**
    * Longest time that an insert, once begun, may still take effect. The sink enforces it.
-   * Together with `expiresAtMs` it says when an insert of unknown outcome can no longer change anything.
+   * Together with `expiresMonotonicMs` it says when an insert of unknown outcome can no longer change anything.
    */
   readonly insertMsMax: number
   /**
    * Stores the range. Repeating it with the same token and the same chunks stores it at most once, as long as the sink
    * remembers the token.
    * @param chunks together one Avro object container file; not copied, unchanged until the call settles
-   * @param expiresAtMs caller's clock, UTC milliseconds: the sink must not begin this insert later, whatever delayed the
-   *   request. This is the fence against a paused worker whose request arrives after another took the partition over.
+   * @param expiresMonotonicMs `Clock.monotonicMs` of this process: the sink must not begin this insert later, whatever delayed
+   *   the request. This is the fence against a paused worker whose request arrives after another took the partition over.
    * @throws WAREHOUSE_UNAVAILABLE (outcome unknown), WAREHOUSE_REFUSED (nothing was stored, and the same rows never will be)
    */
-  insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresAtMs: number): Promise<void>
+  insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresMonotonicMs: number): Promise<void>
   /** Rows of the range that are stored. It is asked by position and time, both from the intent. @throws WAREHOUSE_UNAVAILABLE */
   stored(range: SinkRange): Promise<number>
+  /**
+   * The rows under the largest position of a partition below `end`, of those taken in at `sinceMs` (UTC) or later; `undefined` if
+   * there are none. May look at every row's position. @throws WAREHOUSE_UNAVAILABLE
+   */
+  newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined>
   /**
    * True if the sink takes an insert without rows: what refuses a batch then is the batch, not a dropped table or a
    * missing grant. @throws WAREHOUSE_UNAVAILABLE

@@ -101,6 +101,7 @@ function setUp(devicesCachedMax = 100) {
   const time = { nowMs }
   const clock: Clock = {
     nowMs: () => time.nowMs,
+    monotonicMs: () => time.nowMs,
     after: (_delayMs, action) => {
       const immediate = setImmediate(action)
       return () => clearImmediate(immediate)

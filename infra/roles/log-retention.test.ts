@@ -36,6 +36,7 @@ async function lookOnce(log: Log, metrics: Metrics<MetricName>, nowMs: number): 
   const stop = new AbortController()
   const clock: Clock = {
     nowMs: () => nowMs,
+    monotonicMs: () => 0,
     after: (delayMs, action) => {
       stop.abort()
       return systemClock.after(Math.min(delayMs, 0), action)

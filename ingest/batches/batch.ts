@@ -27,6 +27,11 @@ export function envelopePrefix(deviceId: Uint8Array): Uint8Array {
 const firstBytes = 64 * 1024
 const largestFieldOverheadBytes = 16
 
+/** True if an envelope with this body fits a batch that is empty: then `OpenBatch.reserve` has room for it there. */
+export function fitsBlock(frame: EnvelopeFrame, bodyBytes: number): boolean {
+  return frame.prefix.length + frame.suffix.length + bodyBytes + largestFieldOverheadBytes <= limits.blockBytesMax
+}
+
 /**
  * Envelopes of one partition being gathered in a reused buffer.
  *

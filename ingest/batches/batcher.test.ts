@@ -47,6 +47,9 @@ function handClock(startMs: number): Clock & { nowAtMs: number; runTimers(): voi
     nowMs() {
       return this.nowAtMs
     },
+    monotonicMs() {
+      return this.nowAtMs
+    },
     after(_delayMs, action) {
       timers.add(action)
       return () => timers.delete(action)
@@ -191,6 +194,25 @@ describe('batches', () => {
     expect(log.envelopes().length).toBe(6)
     for (const { value } of log.appended)
       for (const raw of rawBlocksOf(value)) expect(raw.length).toBeLessThanOrEqual(limits.blockBytesMax)
+  })
+
+  test('the largest envelope is written whole, and one that no block holds is refused and leaves nothing behind', async () => {
+    const { edge, log, settle } = edgeFixture()
+    const frame = frameOf('d')
+    const owner = new Owner()
+    const write = (bodyBytes: number, of?: Owner) =>
+      edge.batcher.partitions[0]!.write(frame, Buffer.alloc(bodyBytes, 1), 0, bodyBytes, of)
+    const roomBytes = limits.blockBytesMax - frame.prefix.length - frame.suffix.length - 16
+    write(1)
+    expect(() => write(roomBytes + 1, owner)).toThrow(expect.objectContaining({ code: 'INGEST_FRAME_TOO_LARGE' }))
+    write(roomBytes)
+    expect(() => write(roomBytes + 1)).toThrow(expect.objectContaining({ code: 'INGEST_FRAME_TOO_LARGE' }))
+    await settle()
+    const bodies = log.appended.flatMap(({ value }) => [...envelopesOfBatch(value)].map(({ body }) => body.length))
+    expect(bodies).toEqual([1, roomBytes])
+    expect(log.appended.every(({ stamp }) => stamp.messageCount > 0)).toBe(true)
+    expect(owner.events).toEqual([])
+    expect(edge.batcher.pendingBytes).toBe(0)
   })
 
   test('an append that fails is repeated with the same bytes and order until it holds [G-1] [G-3]', async () => {

@@ -20,11 +20,11 @@ import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { batchFromBlock, batchSchemaVersion, blocksOfBatch, longBytes } from '#schemas/batch.ts'
-import { isPenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
-import { BatchBuffers, type BatchOwner, type EnvelopeFrame, OpenBatch } from './batch.ts'
+import { BatchBuffers, type BatchOwner, type EnvelopeFrame, fitsBlock, OpenBatch } from './batch.ts'
 import { BatchDelay } from './batch-delay.ts'
 
 export interface BatcherOptions {
@@ -178,11 +178,15 @@ export class PartitionBatcher {
   /**
    * Takes in one message: bytes `bodyStart..bodyEnd` of `source`, which is copied before this returns. `owner` is told when the
    * message is settled; leave it out for QoS 0.
+   * @throws INGEST_FRAME_TOO_LARGE if no block can hold it, which the limits of packets and requests exclude; nothing is written then
    * HOT: per message.
    */
   write(frame: EnvelopeFrame, source: Buffer, bodyStart: number, bodyEnd: number, owner: BatchOwner | undefined): void {
     let batch = this.#open
     if (batch === undefined || !batch.reserve(frame, bodyEnd - bodyStart)) {
+      // Before a batch is begun for it: one without messages must not reach the log.
+      if (!fitsBlock(frame, bodyEnd - bodyStart))
+        throw new PenstockError('INGEST_FRAME_TOO_LARGE', `an envelope must fit ${limits.blockBytesMax} bytes`)
       if (batch !== undefined) this.close()
       batch = this.#begin()
       batch.reserve(frame, bodyEnd - bodyStart)

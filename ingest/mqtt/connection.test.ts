@@ -399,7 +399,7 @@ describe('a request for the twin, which does not exist yet', () => {
 
   test('is not answered more often than an SDK may repeat it in a second', () => {
     let nowMs = 1_000_000
-    const clock = { nowMs: () => nowMs, after: () => () => {} }
+    const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs, after: () => () => {} }
     const { connection, transport } = edgeFixture({ clock }).connect()
     connection.onChunk(connectPacket(4))
     const answers = () => packetsIn(transport, 4).filter(({ cmd }) => cmd === 'publish').length

@@ -2,6 +2,7 @@ import kafkajs, { type Admin } from 'kafkajs'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { backoff, faultType } from './kafka-client.ts'
+import { warnOfDifferences } from './kafka-topic-differences.ts'
 import type { KafkaLogOptions } from './open-log.ts'
 
 /** What a record batch takes beyond its largest record: its own head, the record's lengths and headers. */
@@ -48,6 +49,18 @@ export async function ensureTopic(admin: Admin, options: KafkaLogOptions): Promi
     if (faultType(error) !== 'TOPIC_ALREADY_EXISTS') throw error
   }
   const found = await partitionsOf(admin, topic)
+  const wanted = Object.fromEntries(entries)
+  await warnOfDifferences(
+    admin,
+    topic,
+    {
+      replicas,
+      'min.insync.replicas': Number(wanted['min.insync.replicas']),
+      'retention.ms': Number(wanted['retention.ms']),
+      'retention.bytes': Number(wanted['retention.bytes']),
+    },
+    options.logger,
+  )
   if (found !== partitionCount)
     throw new PenstockError(
       'LOG_PARTITIONS_MISMATCH',

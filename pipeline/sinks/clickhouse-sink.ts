@@ -15,7 +15,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { batchHeader } from '#schemas/batch.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { Sink, SinkRange } from '#schemas/sink.ts'
+import type { RowGroup, Sink, SinkRange } from '#schemas/sink.ts'
 import { type BatchTable, type TableOptions, telemetryInput, warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { assertTableSafe, prepareTables } from './clickhouse-tables.ts'
 
@@ -54,8 +54,9 @@ class ClickHouseSink implements Sink {
   readonly #replicated: boolean
   readonly #clock: Clock
   #settings: Readonly<Record<string, string>> = {}
-  /** ClickHouse's clock minus ours. */
+  /** ClickHouse's clock minus our monotonic one, at most: what is added to a moment of ours never gives a later one of its. */
   #clockAheadMs = 0
+  #clockMeasuredMonotonicMs = 0
 
   constructor({ warehouse, tables, table = 'telemetry', clock = systemClock }: ClickHouseSinkOptions) {
     this.#warehouse = warehouse
@@ -70,28 +71,54 @@ class ClickHouseSink implements Sink {
     await this.#measureClock()
   }
 
-  async insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresAtMs: number): Promise<void> {
-    const statement = insertStatement(range, expiresAtMs + this.#clockAheadMs, this.#table)
+  async insert(
+    range: SinkRange,
+    token: string,
+    chunks: readonly Uint8Array[],
+    expiresMonotonicMs: number,
+  ): Promise<void> {
+    // Its clock may have been set back since, and no refusal would tell.
+    const measuredMs = this.#clock.monotonicMs() - this.#clockMeasuredMonotonicMs
+    if (measuredMs > limits.warehouseClockMeasuredMsMax) await this.#measureClock()
+    const expiresAtMs = Math.floor(expiresMonotonicMs + this.#clockAheadMs)
+    const statement = insertStatement(range, expiresAtMs, this.#table)
     try {
       await this.#warehouse.insert(statement, chunks, { ...this.#settings, insert_deduplication_token: token })
     } catch (error) {
       if (!isPenstockError(error, 'WAREHOUSE_REFUSED') || !error.message.includes(`: ${expiredText}`)) throw error
-      // Not the rows' fault: the process slept, or a clock was set. Measure again; the caller decides whether to repeat.
+      // Not the rows' fault: the process slept, or ClickHouse's clock was set. Measure again; the caller decides whether to repeat.
       await this.#measureClock()
       throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'the insert began too late and was refused', { cause: error })
     }
   }
 
   async stored(range: SinkRange): Promise<number> {
+    await this.#synchronise()
     const table = `${warehouseDatabase}.${this.#table}`
-    // A replica that lags would answer 0 for what another one holds.
-    if (this.#replicated) await this.#warehouse.command(`SYSTEM SYNC REPLICA ${table} LIGHTWEIGHT`)
     // The time prunes the day's parts, and tells this log from an older one whose positions began at 0 too.
     const [row] = await this.#warehouse.query(
       `SELECT count() AS rows FROM ${table} WHERE log_partition = ${range.partition} AND log_offset = ${range.first} ` +
         `AND enqueued_at >= ${moment(range.enqueuedAtMsFirst)} AND enqueued_at <= ${moment(range.enqueuedAtMsLast)}`,
     )
     return Number(row?.rows ?? 0)
+  }
+
+  async newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined> {
+    await this.#synchronise()
+    const table = `${warehouseDatabase}.${this.#table}`
+    const mine = `log_partition = ${partition} AND log_offset < ${end} AND enqueued_at >= ${moment(sinceMs)}`
+    const [row] = await this.#warehouse.query(
+      'SELECT any(log_offset) AS offset, count() AS rows, toUnixTimestamp64Milli(min(enqueued_at)) AS from_ms, ' +
+        `toUnixTimestamp64Milli(max(enqueued_at)) AS to_ms FROM ${table} ` +
+        `WHERE ${mine} AND log_offset = (SELECT max(log_offset) FROM ${table} WHERE ${mine})`,
+    )
+    if (!row || Number(row.rows) === 0) return undefined
+    return {
+      offset: Number(row.offset),
+      rowCount: Number(row.rows),
+      enqueuedAtMsFirst: Number(row.from_ms),
+      enqueuedAtMsLast: Number(row.to_ms),
+    }
   }
 
   async accepts(): Promise<boolean> {
@@ -105,8 +132,8 @@ class ClickHouseSink implements Sink {
       enqueuedAtMsLast: 0,
     }
     try {
-      const expiresAtMs = this.#clock.nowMs() + limits.insertBeginMsMax
-      await this.insert(range, 'penstock: no rows', [batchHeader], expiresAtMs)
+      const expiresMonotonicMs = this.#clock.monotonicMs() + limits.insertBeginMsMax
+      await this.insert(range, 'penstock: no rows', [batchHeader], expiresMonotonicMs)
       return true
     } catch (error) {
       if (isPenstockError(error, 'WAREHOUSE_REFUSED')) return false
@@ -114,11 +141,24 @@ class ClickHouseSink implements Sink {
     }
   }
 
+  /** A replica that lags would not know what another one holds. */
+  async #synchronise(): Promise<void> {
+    if (this.#replicated)
+      await this.#warehouse.command(`SYSTEM SYNC REPLICA ${warehouseDatabase}.${this.#table} LIGHTWEIGHT`)
+  }
+
+  /**
+   * Reckons with the moment at which the answer is here: however long it took, expiries are early then, never late, and one that
+   * is too early is refused and measured anew.
+   */
   async #measureClock(): Promise<void> {
-    const before = this.#clock.nowMs()
     const [row] = await this.#warehouse.query('SELECT toUnixTimestamp64Milli(now64(3)) AS now_ms')
-    const middle = (before + this.#clock.nowMs()) / 2
-    this.#clockAheadMs = Math.round(Number(row?.now_ms ?? middle) - middle)
+    const answeredMonotonicMs = this.#clock.monotonicMs()
+    const nowMs = Number(row?.now_ms)
+    if (!Number.isSafeInteger(nowMs))
+      throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'ClickHouse did not say its time')
+    this.#clockAheadMs = nowMs - answeredMonotonicMs
+    this.#clockMeasuredMonotonicMs = answeredMonotonicMs
   }
 }
 

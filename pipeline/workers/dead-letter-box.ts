@@ -6,6 +6,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { bytesFromLetter, type DeadLetter } from '#schemas/dead-letter.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { deadLetterInsert } from '#schemas/telemetry-table.ts'
+import { listLetteredBatches } from './dead-letter-states.ts'
 import type { DeadLetterBox } from './partition-task.ts'
 
 export interface DeadLetterBoxOptions {
@@ -25,6 +26,15 @@ export function openDeadLetterBox({
   clock = systemClock,
 }: DeadLetterBoxOptions): DeadLetterBox {
   return {
+    async lettered(topic, partition) {
+      const counts = new Map<number, number>()
+      for (const [offset, { letters }] of (await listLetteredBatches(log, topic)).get(partition) ?? [])
+        counts.set(
+          offset,
+          [...letters.values()].reduce((sum, { messageCount }) => sum + messageCount, 0),
+        )
+      return counts
+    },
     async put({ topic, partition, record, messageFirst, reason, text }) {
       const { offset, stamp, value: bytes } = record
       const { messageCount } = stamp

@@ -9,6 +9,7 @@
  * Whatever fails on the way, the next attempt begins at the fence. Two inserts of one range, whoever sent them, take effect
  * within `insertBeginMsMax` + `Sink.insertMsMax` of each other or the later one's sender has seen the rows of the earlier;
  * so the sink must remember a token for that long, and no longer.
+ * All of this counts on the monotonic clock: the wall clock may be set while an insert is on its way.
  */
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -28,6 +29,8 @@ export type ProtocolStep =
   | 'repeats'
   | 'verdict'
   | 'parts-before'
+  | 'search'
+  | 'search-wait'
 
 export interface DeliveryOptions {
   readonly sink: Sink
@@ -53,13 +56,16 @@ export interface DeliveryOptions {
 /** `ended`: the assignment ended first, so the range is left to whoever finds its intent. */
 export type DeliveryOutcome = 'stored' | 'refused' | 'ended'
 
+/** What an earlier owner may have sent of a range: nothing; an insert whose outcome is final by now; one that may still take effect. */
+export type EarlierInsert = 'none' | 'landed' | 'landing'
+
 const retryDelayMsFirst = 100
 /** Short: after an outage what waited is to be caught up with at once, and an attempt at a sink that is away costs next to nothing. */
 const retryDelayMsMax = 1_000
 
 /**
  * @param commitIntent writes the intent down under the assignment's generation
- * @param inherited the intent was found open: an earlier owner's insert of it may still take effect
+ * @param earlier `landing` if the intent was found open
  * @throws what the log answers to a commit, LOG_GENERATION_STALE above all; nothing of the sink's that a retry can heal
  */
 export async function deliverRange(
@@ -67,9 +73,9 @@ export async function deliverRange(
   intent: Intent,
   chunks: readonly Uint8Array[],
   commitIntent: (intent: Intent) => Promise<void>,
-  inherited: boolean,
+  earlier: EarlierInsert,
 ): Promise<DeliveryOutcome> {
-  return await new RangeDelivery(options, intent, chunks, commitIntent, inherited).run()
+  return await new RangeDelivery(options, intent, chunks, commitIntent, earlier).run()
 }
 
 type Attempt =
@@ -81,21 +87,23 @@ class RangeDelivery {
   readonly #chunks: readonly Uint8Array[]
   readonly #commitIntent: (intent: Intent) => Promise<void>
   #intent: Intent
-  /** Until when an insert that someone sent may take effect; `undefined`: nobody has sent one of unknown outcome. */
-  #landsUntilMs: number | undefined
+  /** Until when, monotonic, an insert that someone sent may take effect; `undefined`: nobody has sent one of unknown outcome. */
+  #landsUntilMonotonicMs: number | undefined
 
   constructor(
     options: DeliveryOptions,
     intent: Intent,
     chunks: readonly Uint8Array[],
     commitIntent: (intent: Intent) => Promise<void>,
-    inherited: boolean,
+    earlier: EarlierInsert,
   ) {
     this.#options = options
     this.#intent = intent
     this.#chunks = chunks
     this.#commitIntent = commitIntent
-    if (inherited) this.#landsUntilMs = options.clock.nowMs() + options.insertBeginMsMax + options.sink.insertMsMax
+    const nowMs = options.clock.monotonicMs()
+    if (earlier === 'landed') this.#landsUntilMonotonicMs = nowMs
+    if (earlier === 'landing') this.#landsUntilMonotonicMs = nowMs + options.insertBeginMsMax + options.sink.insertMsMax
   }
 
   async run(): Promise<DeliveryOutcome> {
@@ -115,7 +123,7 @@ class RangeDelivery {
         case 'refused':
           logger.warn('insert refused', { ...this.#fields(attempt), error: result.error })
           this.#options.onRefusal(result.error)
-          if (this.#options.cutsOnRefusal === true && this.#landsUntilMs === undefined) return 'refused'
+          if (this.#options.cutsOnRefusal === true && this.#landsUntilMonotonicMs === undefined) return 'refused'
           // The sink may have refused everything at that moment. So it must take other rows before and after.
           if (!(await this.#sinkAccepts())) {
             acceptedBefore = false
@@ -141,21 +149,22 @@ class RangeDelivery {
   async #attempt(): Promise<Attempt> {
     const { sink, clock, insertBeginMsMax, skipSteps } = this.#options
     const { range, token } = this.#intent
-    const alone = this.#landsUntilMs === undefined
-    const begunAtMs = clock.nowMs()
+    const landsUntilBeforeMs = this.#landsUntilMonotonicMs
+    const alone = landsUntilBeforeMs === undefined
+    const begunMonotonicMs = clock.monotonicMs()
     await this.#commitIntent(this.#intent)
     try {
       if (!alone && !skipSteps.has('ask-before') && (await this.#hasRows())) return { kind: 'stored' }
-      const expiresAtMs = skipSteps.has('expiry') ? Number.MAX_SAFE_INTEGER : begunAtMs + insertBeginMsMax
-      this.#landsUntilMs = begunAtMs + insertBeginMsMax + sink.insertMsMax
-      await sink.insert(range, skipSteps.has('token') ? '' : token, this.#chunks, expiresAtMs)
+      const expiresMonotonicMs = skipSteps.has('expiry') ? Number.MAX_SAFE_INTEGER : begunMonotonicMs + insertBeginMsMax
+      this.#landsUntilMonotonicMs = begunMonotonicMs + insertBeginMsMax + sink.insertMsMax
+      await sink.insert(range, skipSteps.has('token') ? '' : token, this.#chunks, expiresMonotonicMs)
       if (alone || skipSteps.has('ask-after') || (await this.#hasRows())) return { kind: 'stored' }
       return { kind: 'burnt' }
     } catch (error) {
       if (!isPenstockError(error)) throw error
       if (error.code === 'WAREHOUSE_REFUSED') {
         // This one took no effect, for certain; earlier ones still might.
-        if (alone) this.#landsUntilMs = undefined
+        this.#landsUntilMonotonicMs = landsUntilBeforeMs
         return { kind: 'refused', error }
       }
       if (error.disposition !== 'retry') throw error
@@ -178,15 +187,15 @@ class RangeDelivery {
   /** Waits until nothing that was sent under this intent can take effect any more; false if the assignment ended. */
   async #buried(): Promise<boolean> {
     const { clock, ended, skipSteps } = this.#options
-    if (this.#landsUntilMs !== undefined && !skipSteps.has('bury'))
-      await sleep(clock, Math.max(0, this.#landsUntilMs + 1 - clock.nowMs()), ended)
+    if (this.#landsUntilMonotonicMs !== undefined && !skipSteps.has('bury'))
+      await sleep(clock, Math.max(0, this.#landsUntilMonotonicMs + 1 - clock.monotonicMs()), ended)
     return !ended.aborted
   }
 
   /** To be asked only when buried, so that the answer is final. False also when nobody can have stored it. */
   async #isStored(): Promise<boolean> {
     const { ended } = this.#options
-    for (let attempt = 0; this.#landsUntilMs !== undefined && !ended.aborted; attempt++) {
+    for (let attempt = 0; this.#landsUntilMonotonicMs !== undefined && !ended.aborted; attempt++) {
       try {
         return await this.#hasRows()
       } catch (error) {
@@ -204,7 +213,7 @@ class RangeDelivery {
 
   #renewToken(): void {
     this.#intent = { ...this.#intent, token: `${this.#intent.token}+` }
-    this.#landsUntilMs = undefined
+    this.#landsUntilMonotonicMs = undefined
   }
 
   #pause(attempt: number): Promise<void> {

@@ -11,15 +11,16 @@
  *   │               │                                         └── one: message by message (`split-batch.ts`), position a+1
  *   └───────────────┴─────────────────────────────────────────┘
  */
-import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
+import type { Assignment, LogRecord, PartitionRange } from '#pipeline/log/log.ts'
 import { sleep } from '#runtime/clock.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { DeadLetterReason } from '#schemas/dead-letter.ts'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import { type DeliveryOptions, type DeliveryOutcome, deliverRange } from './deliver-range.ts'
+import { type DeliveryOptions, type DeliveryOutcome, deliverRange, type EarlierInsert } from './deliver-range.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
 import { type Intent, noteFromText, type Split, textFromNote, tokenOf } from './intent.ts'
+import { type FoundPosition, searchPosition } from './position-search.ts'
 import { type Cut, chunksOf, RangeReader, type ReadRecord, rangeOf } from './range-reader.ts'
 import { putLetter, type SplitOptions, settleByMessage } from './split-batch.ts'
 
@@ -27,6 +28,8 @@ import { putLetter, type SplitOptions, settleByMessage } from './split-batch.ts'
 export interface DeadLetterBox {
   /** Resolves once the letter is durable. @throws LOG_* with disposition `retry` if it may be tried again */
   put(letter: UndeliverableRecord): Promise<void>
+  /** How many messages became letters, by the offset of their batch. Reads the whole box. @throws LOG_UNAVAILABLE */
+  lettered(topic: string, partition: number): Promise<ReadonlyMap<number, number>>
 }
 
 export interface UndeliverableRecord {
@@ -42,9 +45,12 @@ export interface UndeliverableRecord {
 
 export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' | 'onRefusal'> {
   readonly topic: string
+  readonly group: string
   readonly assignment: Assignment
   /** First offset that the log still keeps of this partition. */
   readonly firstOffset: () => Promise<number>
+  /** What the log keeps of this partition. */
+  readonly range: () => Promise<PartitionRange>
   readonly deadLetters: DeadLetterBox
   readonly metrics: Metrics<MetricName>
   readonly insertDelayMs: number
@@ -57,14 +63,16 @@ const retryDelayMs = 500
 
 /**
  * Runs until the assignment ends, which is no error. Rejects with what no retry can heal.
- * @throws INTENT_CORRUPT, and faults of the program
+ * @throws INTENT_CORRUPT, LOG_POSITION_UNKNOWN, and faults of the program
  */
 export async function runPartition(options: PartitionTaskOptions): Promise<void> {
   try {
     const { position } = options.assignment
-    const offset = position?.offset ?? (await firstOffsetOf(options))
-    if (!position && offset > 0) reportLost(options, offset, 'no position is kept')
-    await new PartitionTask(options, offset).run()
+    const found = position ? undefined : await searchPosition(options)
+    const offset = position?.offset ?? found?.offset
+    if (offset === undefined) return
+    if (found && !found.fromRows && offset > 0) reportLost(options, offset, 'no position is kept')
+    await new PartitionTask(options, offset, found).run()
   } catch (error) {
     if (isPenstockError(error, 'LOG_GENERATION_STALE') || isPenstockError(error, 'LOG_CLOSED')) return
     // What was under way when the assignment ended is found by its next owner.
@@ -83,11 +91,13 @@ class PartitionTask {
   #delivered = new DeliveredSequences()
   /** False while the log does not know `#offset` yet. */
   #offsetCommitted = true
+  /** What an earlier owner may have sent from `#offset` on, without an intent that is left of it. */
+  #earlier: EarlierInsert = 'none'
   #recordsMax = Number.POSITIVE_INFINITY
   /** The last insert that the sink refused; unknown to an owner that only finds the verdict. */
   #refusal: PenstockError | undefined
 
-  constructor(options: PartitionTaskOptions, offset: number) {
+  constructor(options: PartitionTaskOptions, offset: number, found: FoundPosition | undefined) {
     const { metrics, sink } = options
     const failures = metrics.series('penstock_worker_insert_failures_total', { sink: sink.name })
     const refusals = metrics.series('penstock_worker_inserts_refused_total', { sink: sink.name })
@@ -102,6 +112,10 @@ class PartitionTask {
     }
     this.#offset = offset
     this.#reader = new RangeReader(options, offset)
+    if (!found) return
+    this.#earlier = 'landed'
+    this.#delivered = found.delivered
+    this.#offsetCommitted = !found.fromRows
   }
 
   async run(): Promise<void> {
@@ -140,7 +154,7 @@ class PartitionTask {
     }
     if (!records) return
     logger.info('open intent found', { partition, first: intent.range.first, last: intent.range.last })
-    const outcome = await this.#deliver(intent, records, true)
+    const outcome = await this.#deliver(intent, records, 'landing')
     metrics.series('penstock_worker_intents_replayed_total', { outcome }).add(1)
   }
 
@@ -163,7 +177,9 @@ class PartitionTask {
     if (!head) return
     const { topic, assignment } = this.#options
     const range = rangeOf(topic, assignment.partition, cut.records, this.#news(cut.records).records)
-    await this.#deliver({ range, token: tokenOf(range, head.record.stamp) }, cut.records, false)
+    const earlier = this.#earlier
+    this.#earlier = 'none'
+    await this.#deliver({ range, token: tokenOf(range, head.record.stamp) }, cut.records, earlier)
   }
 
   /** Of `records` those that were not settled before, and what is settled with them. The same again after a restart. */
@@ -181,7 +197,7 @@ class PartitionTask {
   }
 
   /** @param records all of the intent's range */
-  async #deliver(intent: Intent, records: readonly ReadRecord[], inherited: boolean): Promise<DeliveryOutcome> {
+  async #deliver(intent: Intent, records: readonly ReadRecord[], earlier: EarlierInsert): Promise<DeliveryOutcome> {
     const { metrics, sink, skipSteps } = this.#options
     const { range } = intent
     const news = this.#news(records)
@@ -191,7 +207,7 @@ class PartitionTask {
     const outcome =
       news.records.length === 0
         ? 'stored'
-        : await deliverRange(this.#delivery, intent, chunksOf(news.records), commitIntent, inherited)
+        : await deliverRange(this.#delivery, intent, chunksOf(news.records), commitIntent, earlier)
     const [head] = records
     switch (outcome) {
       case 'ended':

@@ -20,7 +20,7 @@ const retryDelayMs = 200
 /** A log record with what the worker needs to know of it, found out once. */
 export interface ReadRecord {
   readonly record: LogRecord
-  readonly readAtMs: number
+  readonly readMonotonicMs: number
   readonly rowCount: number
   readonly bodyBytesMax: number
   /** Days since 1970, UTC. */
@@ -72,7 +72,7 @@ export class RangeReader {
       }
       try {
         const records = await assignment.read(this.#nextOffset, roomBytes, readWaitMs)
-        if (records.length > 0) this.#add(records, clock.nowMs())
+        if (records.length > 0) this.#add(records, clock.monotonicMs())
       } catch (error) {
         if (isPenstockError(error) && error.disposition === 'retry') {
           await sleep(clock, retryDelayMs, ended)
@@ -148,15 +148,14 @@ export class RangeReader {
     this.#renew()
   }
 
-  /** How long `head` still waits for others. A clock that was set back ends the wait: rows must not wait as long as it jumped. */
+  /** How long `head` still waits for others. */
   #delayLeftMs(head: ReadRecord): number {
-    const waitedMs = this.#options.clock.nowMs() - head.readAtMs
-    return waitedMs < 0 ? 0 : this.#options.insertDelayMs - waitedMs
+    return this.#options.insertDelayMs - (this.#options.clock.monotonicMs() - head.readMonotonicMs)
   }
 
-  #add(records: readonly LogRecord[], readAtMs: number): void {
+  #add(records: readonly LogRecord[], readMonotonicMs: number): void {
     for (const record of records) {
-      this.#queue.push(inspect(record, readAtMs))
+      this.#queue.push(inspect(record, readMonotonicMs))
       this.#queueBytes += record.value.length
       this.#nextOffset = record.offset + 1
     }
@@ -215,7 +214,7 @@ function lengthOfRange(
   return { length, full: length >= recordsMax }
 }
 
-function inspect(record: LogRecord, readAtMs: number): ReadRecord {
+function inspect(record: LogRecord, readMonotonicMs: number): ReadRecord {
   const { enqueuedAtMsFirst, enqueuedAtMsLast, messageCount } = record.stamp
   const walk = walkBatch(record.value)
   const day = Math.floor(enqueuedAtMsFirst / dayMs)
@@ -224,8 +223,8 @@ function inspect(record: LogRecord, readAtMs: number): ReadRecord {
   else if (walk.rowCount !== messageCount) fault = `holds ${walk.rowCount} messages, its stamp says ${messageCount}`
   else if (Math.floor(enqueuedAtMsLast / dayMs) !== day) fault = 'spans two UTC days'
   return walk.kind === 'corrupt'
-    ? { record, readAtMs, rowCount: 0, bodyBytesMax: 0, day, fault }
-    : { record, readAtMs, rowCount: walk.rowCount, bodyBytesMax: walk.bodyBytesMax, day, fault }
+    ? { record, readMonotonicMs, rowCount: 0, bodyBytesMax: 0, day, fault }
+    : { record, readMonotonicMs, rowCount: walk.rowCount, bodyBytesMax: walk.bodyBytesMax, day, fault }
 }
 
 /** The range of all `records` (at least one), of which `news` become rows. */

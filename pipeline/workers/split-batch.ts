@@ -80,7 +80,7 @@ export async function settleByMessage(
       repeated ?? { range, token },
       chunks,
       (intent) => options.commit(intent, progress),
-      repeated !== undefined,
+      repeated === undefined ? 'none' : 'landing',
     )
     repeated = undefined
     if (outcome === 'ended') return 'ended'

@@ -10,6 +10,7 @@ function verdict(partition: number, change: Partial<PartitionVerdict> = {}): Par
     rows: 90,
     missing: 0,
     double: 0,
+    unreadBatches: 0,
     deadLetters: 0,
     replayed: 0,
     dropped: 0,

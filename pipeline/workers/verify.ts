@@ -9,15 +9,17 @@
  *   unchecked   batches of a group whose first ones retention has removed from the log
  *   dead        messages that became dead letters, also when they were replayed: that made them another batch
  *   expired     messages older than the table's TTL whose rows are gone
+ *   not read    batches that the log did not hand out when asked; what is not read is not verified
  *   foreign     rows at these positions from a time at which this log's batches were not written: of an older log
  */
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
-import { renderTable } from './dead-letters.ts'
+import { type LetteredBatch, listLetteredBatches } from './dead-letter-states.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
-import { type LetteredBatch, listLetteredBatches } from './letter-states.ts'
+import { walkLog } from './log-walk.ts'
+import { renderTable } from './render-table.ts'
 
 const readBytesMax = 32 * 1024 * 1024
 const groupsMax = 50_000
@@ -40,6 +42,8 @@ export interface PartitionVerdict {
   readonly dropped: number
   /** Delivered batches at the log's beginning that belong to an insert whose first batch is no longer kept. */
   readonly uncheckedBatches: number
+  /** Delivered batches that the log did not hand out; nothing is said of them. */
+  readonly unreadBatches: number
   /** Messages older than the table's TTL that have no rows (any more). */
   readonly expired: number
   /** Rows at these positions that an older log of the same name has left. */
@@ -113,6 +117,7 @@ class PartitionCheck {
     replayed: 0,
     dropped: 0,
     uncheckedBatches: 0,
+    unreadBatches: 0,
     expired: 0,
     foreignRows: 0,
   }
@@ -134,16 +139,11 @@ class PartitionCheck {
 
   async read(log: Log, end: number, letters: ReadonlyMap<number, LetteredBatch>): Promise<void> {
     const { first, partition } = this.#options
-    for (let offset = first; offset < end; ) {
-      const records = await log.read(partition, offset, readBytesMax)
-      if (records.length === 0) break
-      for (const record of records) {
-        if (record.offset >= end) break
-        await this.#take(record, letters.get(record.offset))
-      }
-      offset = (records.at(-1)?.offset ?? offset) + 1
-    }
-    await this.#close()
+    const walk = { partition, from: first, end, readBytesMax }
+    const read = await walkLog(log, walk, (record) => this.#take(record, letters.get(record.offset)))
+    this.#counts.unreadBatches = Math.max(0, end - read)
+    // Of a group that was not read to its end nothing can be said.
+    if (read >= end || this.#options.groups[this.#nextGroup]?.offset === read) await this.#close()
   }
 
   async #take({ offset, stamp }: LogRecord, lettered: LetteredBatch | undefined): Promise<void> {
@@ -250,9 +250,9 @@ async function expiryOf(warehouse: Warehouse, nowMs: number): Promise<number> {
   }
 }
 
-/** True if nothing is missing and nothing double; lag is no fault. */
+/** True if all was read, nothing is missing and nothing double; lag is no fault. */
 export function isVerified(verdicts: readonly PartitionVerdict[]): boolean {
-  return verdicts.every(({ missing, double }) => missing === 0 && double === 0)
+  return verdicts.every(({ missing, double, unreadBatches }) => missing + double + unreadBatches === 0)
 }
 
 /** Lines of partitions in one screen. */
@@ -269,6 +269,7 @@ const columns = [
   ['replayed', 'replayed'],
   ['dropped', 'dropped'],
   ['unchecked', 'uncheckedBatches'],
+  ['not read', 'unreadBatches'],
   ['expired', 'expired'],
   ['foreign', 'foreignRows'],
 ] as const
@@ -283,7 +284,7 @@ export function renderVerdicts(verdicts: readonly PartitionVerdict[]): string {
     offsets,
   ]
   // Of many partitions only those that need a look are shown, faulty ones first, so that it stays one screen.
-  const faultsOf = ({ missing, double }: PartitionVerdict) => missing + double
+  const faultsOf = ({ missing, double, unreadBatches }: PartitionVerdict) => missing + double + unreadBatches
   const shown =
     verdicts.length <= partitionsShownMax
       ? verdicts
@@ -296,11 +297,15 @@ export function renderVerdicts(verdicts: readonly PartitionVerdict[]): string {
   )
   rows.push(cells('all', sum, ''))
   const text = (field: Field) => sum(field).toLocaleString('en')
-  const lines = [
-    isVerified(verdicts)
-      ? `every delivered message is stored exactly once; ${text('lagBatches')} batches wait`
-      : `NOT as it should be: ${text('missing')} messages missing, ${text('double')} rows double`,
-  ]
+  const lines: string[] = []
+  if (isVerified(verdicts))
+    lines.push(`every delivered message is stored exactly once; ${text('lagBatches')} batches wait`)
+  if (sum('missing') + sum('double') > 0)
+    lines.push(`NOT as it should be: ${text('missing')} messages missing, ${text('double')} rows double`)
+  if (sum('unreadBatches') > 0)
+    lines.push(
+      `NOT read: ${text('unreadBatches')} batches, which the log did not hand out; nothing is said of them, try again`,
+    )
   const dead = sum('deadLetters')
   const open = dead - sum('replayed') - sum('dropped')
   if (dead > 0)

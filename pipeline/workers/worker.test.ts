@@ -51,7 +51,7 @@ describe('worker', () => {
       log,
       group: 'g',
       sink,
-      deadLetters: { put: async (letter) => void letters.push(letter) },
+      deadLetters: { put: async (letter) => void letters.push(letter), lettered: async () => new Map() },
       logger: silentLogger,
       metrics,
       insertDelayMs,

@@ -57,6 +57,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   const onAssigned = (assignment: Assignment) => {
     const { partition } = assignment
+    const range = async () => (await log.ranges())[partition] ?? { first: 0, next: 0 }
     const task = runPartition({
       ...options,
       assignment,
@@ -68,7 +69,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       inserts,
       readBytesMax: readBytesMaxOf(log.partitionCount),
       ended: AbortSignal.any([assignment.revoked, stop.signal]),
-      firstOffset: async () => (await log.ranges())[partition]?.first ?? 0,
+      firstOffset: async () => (await range()).first,
+      range,
       onOffset: (offset) => offsets.set(partition, offset),
     })
       .catch((error: unknown) => {

@@ -160,12 +160,12 @@ const lockedAskMs = 200
 
 /** Waits for an engine that is just ending, as after a supervisor was killed and started again. @throws WAREHOUSE_LOCKED */
 async function openWhenFree(path: string, lockedMsMax: number, logger: Logger): Promise<Engine> {
-  const untilMs = systemClock.nowMs() + lockedMsMax
+  const untilMs = systemClock.monotonicMs() + lockedMsMax
   for (let isTold = false; ; isTold = true) {
     try {
       return await Engine.open(path)
     } catch (error) {
-      if (!isPenstockError(error, 'WAREHOUSE_LOCKED') || systemClock.nowMs() >= untilMs) throw error
+      if (!isPenstockError(error, 'WAREHOUSE_LOCKED') || systemClock.monotonicMs() >= untilMs) throw error
       if (!isTold) logger.warn('another process has the engine open; waiting for it to end', { error })
       await sleep(systemClock, lockedAskMs)
     }

@@ -12,6 +12,7 @@ import type { SeededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Sink } from '#schemas/sink.ts'
 import type { DeadLetterBox } from '../partition-task.ts'
+import { lateText } from './simulated-warehouse.ts'
 
 export interface CommitFaults {
   /** Share of commits whose answer is lost, with and without effect. */
@@ -24,14 +25,23 @@ export class SimulatedProcess {
   readonly #clock: Clock
   readonly #random: SeededRandom
   readonly #onGate: () => void
+  readonly #wallClockOnly: boolean
+  readonly #monotonicStartMs: number
   #state: 'running' | 'paused' | 'dead' = 'running'
   #waiting: (() => void)[] = []
+  /** How far the wall clock is from the true time. */
+  #wallAheadMs = 0
 
-  /** @param onGate called at every gate; may kill or pause this process */
-  constructor(clock: Clock, random: SeededRandom, onGate: (process: SimulatedProcess) => void) {
+  /**
+   * @param onGate called at every gate; may kill or pause this process, or set its clock
+   * @param wallClockOnly the process measures durations with its wall clock: a bug that the simulation must find
+   */
+  constructor(clock: Clock, random: SeededRandom, onGate: (process: SimulatedProcess) => void, wallClockOnly: boolean) {
     this.#clock = clock
     this.#random = random
     this.#onGate = () => onGate(this)
+    this.#wallClockOnly = wallClockOnly
+    this.#monotonicStartMs = clock.nowMs() - random.integer(0, 1_000_000)
   }
 
   get state(): 'running' | 'paused' | 'dead' {
@@ -55,10 +65,17 @@ export class SimulatedProcess {
     for (const go of waiting) go()
   }
 
+  /** Sets the wall clock: it jumps by so much. */
+  setClock(byMs: number): void {
+    this.#wallAheadMs += byMs
+  }
+
   /** The process's own clock: its timers do not fire while it is paused, and never once it is dead. */
   get clock(): Clock {
+    const wallMs = () => this.#clock.nowMs() + this.#wallAheadMs
     return {
-      nowMs: () => this.#clock.nowMs(),
+      nowMs: wallMs,
+      monotonicMs: this.#wallClockOnly ? wallMs : () => this.#clock.nowMs() - this.#monotonicStartMs,
       after: (delayMs, action) => {
         let cancelled = false
         const cancel = this.#clock.after(delayMs, () => this.#whenRunning(() => !cancelled && action()))
@@ -90,18 +107,32 @@ export class SimulatedProcess {
     }
   }
 
+  /** @param sink on the true clock: like a real sink's, its time is measured at first and when an insert came too late */
   sink(sink: Sink): Sink {
+    const aheadMs = () => this.#clock.monotonicMs() - this.clock.monotonicMs()
+    let measuredMs = aheadMs()
     return {
       name: sink.name,
       insertMsMax: sink.insertMsMax,
-      insert: (range, token, chunks, expiresAtMs) => this.#call(() => sink.insert(range, token, chunks, expiresAtMs)),
+      insert: (range, token, chunks, expiresMonotonicMs) =>
+        this.#call(() => {
+          const inserting = sink.insert(range, token, chunks, expiresMonotonicMs + measuredMs)
+          inserting.catch((error: unknown) => {
+            if (isPenstockError(error) && error.message.includes(lateText)) measuredMs = aheadMs()
+          })
+          return inserting
+        }),
       stored: (range) => this.#call(() => sink.stored(range)),
+      newest: (partition, end, sinceMs) => this.#call(() => sink.newest(partition, end, sinceMs)),
       accepts: () => this.#call(() => sink.accepts()),
     }
   }
 
   deadLetters(box: DeadLetterBox): DeadLetterBox {
-    return { put: (letter) => this.#call(() => box.put(letter)) }
+    return {
+      put: (letter) => this.#call(() => box.put(letter)),
+      lettered: (topic, partition) => this.#call(() => box.lettered(topic, partition)),
+    }
   }
 
   #assignment(inner: Assignment, faults: CommitFaults): Assignment {

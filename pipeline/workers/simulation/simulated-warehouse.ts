@@ -9,8 +9,11 @@
 import type { Clock } from '#runtime/clock.ts'
 import type { SeededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import type { Sink, SinkRange } from '#schemas/sink.ts'
+import type { RowGroup, Sink, SinkRange } from '#schemas/sink.ts'
 import { keyOf, messagesOf, type SimulatedMessage } from './simulated-batch.ts'
+
+/** In the error of an insert that was not begun in time. */
+export const lateText = 'began too late'
 
 export interface WarehouseFaults {
   /** Share of requests that are lost, with effect or without, or that land late. */
@@ -61,9 +64,9 @@ export class SimulatedWarehouse implements Sink {
     this.#requestMsMax = options.requestMsMax
   }
 
-  insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresAtMs: number): Promise<void> {
+  insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresMonotonicMs: number): Promise<void> {
     const messages = readableMessagesOf(chunks)
-    return this.#request((late) => this.#serve(range, token, messages, expiresAtMs, late))
+    return this.#request((late) => this.#serve(range, token, messages, expiresMonotonicMs, late))
   }
 
   stored(range: SinkRange): Promise<number> {
@@ -73,6 +76,25 @@ export class SimulatedWarehouse implements Sink {
       return this.ranges
         .filter(({ range: { partition, first } }) => partition === range.partition && first === range.first)
         .reduce((rows, { messages }) => rows + messages.length, 0)
+    })
+  }
+
+  newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined> {
+    return this.#request(async (late) => {
+      await this.#pass(late ? this.#requestMsMax * 2 : 50)
+      this.#refuseIfDown()
+      const mine = this.ranges.filter(
+        ({ range }) => range.partition === partition && range.first < end && range.enqueuedAtMsLast >= sinceMs,
+      )
+      const offset = Math.max(...mine.map(({ range }) => range.first))
+      const newest = mine.filter(({ range }) => range.first === offset)
+      if (newest.length === 0) return undefined
+      return {
+        offset,
+        rowCount: newest.reduce((rows, { messages }) => rows + messages.length, 0),
+        enqueuedAtMsFirst: Math.min(...newest.map(({ range }) => range.enqueuedAtMsFirst)),
+        enqueuedAtMsLast: Math.max(...newest.map(({ range }) => range.enqueuedAtMsLast)),
+      }
     })
   }
 
@@ -88,15 +110,14 @@ export class SimulatedWarehouse implements Sink {
     range: SinkRange,
     token: string,
     messages: readonly SimulatedMessage[] | undefined,
-    expiresAtMs: number,
+    expiresMonotonicMs: number,
     late: boolean,
   ): Promise<void> {
     // Late ones arrive just in time, or far too late.
-    const inTimeMsMax = Math.min(this.#tokenMsMax, Math.max(0, expiresAtMs - this.#clock.nowMs()))
+    const inTimeMsMax = Math.min(this.#tokenMsMax, Math.max(0, expiresMonotonicMs - this.#clock.monotonicMs()))
     await this.#pass(late ? (this.#random.chance(0.5) ? inTimeMsMax : this.#tokenMsMax * 2) : 50)
     this.#refuseIfDown()
-    const begunAtMs = this.#clock.nowMs()
-    if (begunAtMs > expiresAtMs) throw unavailable('began too late')
+    if (this.#clock.monotonicMs() > expiresMonotonicMs) throw unavailable(lateText)
     if (this.refusesAll) throw new PenstockError('WAREHOUSE_REFUSED', 'simulated: no such table')
     await this.#pass(late ? this.insertMsMax : 200)
     if (!messages || messages.some((message) => this.#poison.has(keyOf(message))))

@@ -1,6 +1,6 @@
 /**
  * One run of the real worker code in a simulated world: virtual clock, memory log, simulated warehouse, processes that are
- * killed, paused and started anew. The seed decides everything, so a run that fails can be repeated.
+ * killed, paused and started anew, and whose wall clocks are set. The seed decides everything, so a run that fails can be repeated.
  */
 import { setImmediate } from 'node:timers/promises'
 import type { BatchStamp } from '#pipeline/log/log.ts'
@@ -25,6 +25,9 @@ export interface SimulationResult {
   readonly batches: number
   readonly kills: number
   readonly pauses: number
+  readonly clockSets: number
+  /** How often the log forgot all positions. */
+  readonly forgotten: number
   readonly inserts: number
 }
 
@@ -44,6 +47,10 @@ export interface PlantedBug {
   readonly warehouseStorm?: boolean
   /** True: what the sink refuses is mended and broken again and again. */
   readonly mendingStorm?: boolean
+  /** True: the log forgets positions again and again. */
+  readonly forgettingStorm?: boolean
+  /** True: workers measure durations with the wall clock, which is set now and then. */
+  readonly wallClockOnly?: boolean
 }
 
 /** Runs the world of `seed` to its end. */
@@ -68,6 +75,8 @@ class World {
   readonly #log: MemoryLog
   readonly #logFences: boolean
   readonly #mendingStorm: boolean
+  readonly #wallClockOnly: boolean
+  readonly #forgettingStorm: boolean
   readonly #warehouse: SimulatedWarehouse
   /** By id. */
   readonly #appended: AppendedBatch[] = []
@@ -84,16 +93,23 @@ class World {
   readonly #running = new Map<SimulatedProcess, Worker | undefined>()
   readonly #killShare: number
   readonly #pauseShare: number
+  readonly #clockSetShare: number
   readonly #commitLossShare: number
   readonly #repeatShare: number
   #calm = false
   #kills = 0
   #refusals = 0
   #pauses = 0
+  #clockSets = 0
+  #forgotten = 0
   readonly #faults: string[] = []
 
-  constructor(seed: number, { skipStep, logFences = true, warehouseStorm = false, mendingStorm = false }: PlantedBug) {
+  constructor(seed: number, bug: PlantedBug) {
+    const { skipStep, logFences = true, warehouseStorm = false, mendingStorm = false } = bug
+    const { wallClockOnly = false, forgettingStorm = false } = bug
     this.#mendingStorm = mendingStorm
+    this.#forgettingStorm = forgettingStorm
+    this.#wallClockOnly = wallClockOnly
     this.#seed = seed
     this.#skipSteps = new Set(skipStep ? [skipStep] : [])
     this.#random = seededRandom(seed)
@@ -103,6 +119,7 @@ class World {
     const share = (max: number) => (random.chance(0.3) ? 0 : random.next() * max * storm)
     this.#killShare = warehouseStorm ? 0 : mendingStorm ? 0.03 : share(0.02)
     this.#pauseShare = warehouseStorm ? 0 : share(0.02)
+    this.#clockSetShare = share(0.02)
     this.#commitLossShare = share(0.1)
     this.#repeatShare = share(0.1)
     this.#store = new MemoryStore('simulated', random.integer(1, 3))
@@ -124,8 +141,8 @@ class World {
   async run(): Promise<SimulationResult> {
     const random = this.#random
     const batchCount = random.integer(5, 60)
-    const poisonShare = random.chance(0.5) ? 0 : random.next() * 0.3
-    const unreadableShare = random.chance(0.7) ? 0 : 0.1
+    const poisonShare = this.#forgettingStorm || random.chance(0.5) ? 0 : random.next() * 0.3
+    const unreadableShare = this.#forgettingStorm || random.chance(0.7) ? 0 : 0.1
     for (let id = 0; id < batchCount; id++) {
       if (random.chance(unreadableShare)) this.#unreadable.add(id)
       for (let index = 0; index < messagesPerBatchMax; index++)
@@ -143,7 +160,11 @@ class World {
       this.#at(random.integer(0, faultsMs), () => this.#start())
     for (let index = random.integer(0, 4); index > 0; index--)
       this.#at(random.integer(0, faultsMs), () => this.#stopOne())
-    for (let index = random.integer(0, 2); index > 0; index--) this.#outage()
+    for (let index = this.#forgettingStorm ? 0 : random.integer(0, 2); index > 0; index--) this.#outage()
+    // Of a batch that is settled message by message, rows alone do not say how far it is: that ends the worker, with the reason.
+    const forgets = this.#poison.size + this.#unreadable.size + this.#refusals === 0 && random.chance(0.5)
+    for (let index = this.#forgettingStorm ? 10 : forgets ? random.integer(1, 3) : 0; index > 0; index--)
+      this.#at(random.integer(0, faultsMs), () => this.#forgetPositions())
     this.#at(faultsMs * 1.5, () => this.#calmDown())
     await this.#turn()
     this.#check(batchCount)
@@ -153,6 +174,8 @@ class World {
       batches: batchCount,
       kills: this.#kills,
       pauses: this.#pauses,
+      clockSets: this.#clockSets,
+      forgotten: this.#forgotten,
       inserts: this.#warehouse.ranges.length,
     }
   }
@@ -195,7 +218,8 @@ class World {
   }
 
   #start(): void {
-    const process = new SimulatedProcess(this.#clock, this.#random, (gated) => this.#atGate(gated))
+    const atGate = (gated: SimulatedProcess) => this.#atGate(gated)
+    const process = new SimulatedProcess(this.#clock, this.#random, atGate, this.#wallClockOnly)
     this.#running.set(process, undefined)
     const log = new MemoryLog({ store: this.#store, clock: process.clock, sessionMs })
     const faults: CommitFaults = {
@@ -210,6 +234,8 @@ class World {
       sink: process.sink(this.#warehouse),
       deadLetters: process.deadLetters({
         put: async (letter) => this.#putLetter(letter),
+        // Positions are forgotten only where there are no letters.
+        lettered: async () => new Map(),
       }),
       logger: silentLogger,
       metrics: new Metrics(metricsTable),
@@ -230,6 +256,7 @@ class World {
     if (this.#calm || process.state !== 'running') return
     if (this.#random.chance(this.#killShare)) this.#kill(process)
     else if (this.#random.chance(this.#pauseShare)) this.#pause(process)
+    else if (this.#random.chance(this.#clockSetShare)) this.#setClock(process)
   }
 
   #kill(process: SimulatedProcess): void {
@@ -244,6 +271,23 @@ class World {
     process.pause()
     // Away for longer than its session it comes back as a zombie.
     this.#at(this.#random.integer(10, 3 * (insertBeginMsMax + insertMsMax)), () => process.resume())
+  }
+
+  #setClock(process: SimulatedProcess): void {
+    this.#clockSets++
+    const jumpMsMax = 3 * (insertBeginMsMax + insertMsMax)
+    process.setClock(this.#random.integer(-jumpMsMax, jumpMsMax))
+  }
+
+  /**
+   * The log forgets the group's positions; who delivers at that moment may go on or not. Those of a partition that has no rows yet are
+   * kept: that nothing is on its way there, only the long time says after which a real log forgets.
+   */
+  #forgetPositions(): void {
+    this.#forgotten++
+    for (const partition of new Set(this.#warehouse.ranges.map(({ range }) => range.partition)))
+      this.#store.positions.delete(`${group} ${partition}`)
+    for (const [process] of this.#running) if (this.#random.chance(0.5)) this.#kill(process)
   }
 
   #stopOne(): void {

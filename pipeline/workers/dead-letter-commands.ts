@@ -1,9 +1,9 @@
 /** What an operator does with dead letters: look, send again, drop. The topic only grows; see `schemas/dead-letter.ts`. */
-import type { BatchStamp, Log } from '#pipeline/log/log.ts'
-import { envelopesOfBatch } from '#schemas/batch.ts'
+import type { BatchStamp, Log, LogRecord } from '#pipeline/log/log.ts'
 import { bytesFromReplay, bytesFromSettlement, type DeadLetter, letterFromBytes } from '#schemas/dead-letter.ts'
-import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import { eachRecord, findDeadLetter, type LetterId, type ListedLetter, textOfLetterId } from './letter-states.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { eachRecord, findDeadLetter, type LetterId, type ListedLetter, textOfLetterId } from './dead-letter-states.ts'
+import { walkLog } from './log-walk.ts'
 
 /** @throws CONTROL_COMMAND_INVALID if `text` is not `partition:offset` */
 export function letterIdFromText(text: string): LetterId {
@@ -24,8 +24,12 @@ export async function readDeadLetter(log: Log, id: LetterId): Promise<StampedLet
 }
 
 async function withBytes(log: Log, { id }: ListedLetter): Promise<StampedLetter> {
-  const [record] = await log.read(id.partition, id.offset, 1)
-  const found = record?.offset === id.offset ? letterFromBytes(record.value) : undefined
+  let record: LogRecord | undefined
+  const walk = { partition: id.partition, from: id.offset, end: id.offset + 1, readBytesMax: 1 }
+  await walkLog(log, walk, (one) => {
+    record = one
+  })
+  const found = record && letterFromBytes(record.value)
   if (!record || found?.kind !== 'letter')
     throw new PenstockError('DEAD_LETTER_UNKNOWN', `the dead letter ${textOfLetterId(id)} is no longer kept`)
   return { ...found, stamp: record.stamp }
@@ -96,63 +100,6 @@ async function offsetOnLog(log: Log, partition: number, wanted: BatchStamp, from
     if (edgeId === wanted.edgeId && epoch === wanted.epoch) found ??= offset
   })
   return found
-}
-
-export function renderDeadLetters(letters: readonly ListedLetter[]): string {
-  const count = (wanted: ListedLetter['state']) => letters.filter(({ state }) => state === wanted).length
-  const waiting = letters.filter(({ state }) => state === 'open' || state === 'replaying')
-  const settled = `${count('replayed')} replayed, ${count('dropped')} dropped`
-  if (waiting.length === 0) return letters.length === 0 ? 'no dead letters\n' : `no open dead letters; ${settled}\n`
-  const rows = waiting.map(({ id, state, letter, byteCount }) => [
-    textOfLetterId(id),
-    state,
-    new Date(letter.atMs).toISOString(),
-    letter.reason,
-    `${letter.topic}/${letter.partition}@${letter.offset}${letter.messageFirst ? `+${letter.messageFirst}` : ''}`,
-    String(letter.messageCount),
-    String(byteCount),
-    letter.text,
-  ])
-  const head = ['id', 'state', 'given up', 'reason', 'position', 'messages', 'bytes', 'text']
-  return `${renderTable(head, rows)}${waiting.length} open; ${settled}\n`
-}
-
-/** One letter in full: its head, what can be decoded, and the first bytes. */
-export function renderDeadLetter(letter: DeadLetter): string {
-  const { kind: _, bytes, ...head } = letter
-  const lines = Object.entries(head)
-    .filter(([name]) => name !== 'stamp')
-    .map(([name, value]) => `${name.padEnd(14)}${name === 'atMs' ? new Date(Number(value)).toISOString() : value}`)
-  try {
-    for (const { deviceId, enqueuedAtMs, body } of envelopesOfBatch(bytes).slice(0, 20))
-      lines.push(
-        `message       ${deviceId} ${new Date(enqueuedAtMs).toISOString()} ${JSON.stringify(Buffer.from(body).toString('utf8', 0, 200))}`,
-      )
-  } catch (error) {
-    if (!isPenstockError(error)) throw error
-    lines.push(`not readable  ${error.message}`)
-  }
-  for (let at = 0; at < Math.min(bytes.length, 256); at += 16) {
-    const row = Buffer.from(bytes.subarray(at, at + 16))
-    lines.push(
-      `${at.toString(16).padStart(6, '0')}  ${row.toString('hex').replace(/(..)/g, '$1 ').padEnd(48)} ${row.toString('latin1').replace(/[^ -~]/g, '.')}`,
-    )
-  }
-  return `${lines.join('\n')}\n`
-}
-
-/** Columns as wide as their widest cell. */
-export function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0)))
-  return [head, ...rows]
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .map((line) => `${line}\n`)
-    .join('')
 }
 
 async function settle(log: Log, id: LetterId, as: 'replayed' | 'dropped', atMs: number): Promise<void> {

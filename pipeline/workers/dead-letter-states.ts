@@ -2,6 +2,7 @@
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
 import { type DeadLetter, type DeadLetterReplay, letterFromBytes } from '#schemas/dead-letter.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { walkLog } from './log-walk.ts'
 
 const readBytesMax = 8 * 1024 * 1024
 
@@ -108,7 +109,10 @@ function keyOf({ topic, partition, offset, messageFirst = 0 }: ListedLetter['let
   return JSON.stringify([topic, partition, offset, messageFirst, stamp.edgeId, stamp.epoch, stamp.sequence])
 }
 
-/** Calls `action` for the records of a partition from offset `from` on, as far as they are kept. */
+/**
+ * Calls `action` for the records of a partition from offset `from` on, as far as they are kept.
+ * @throws LOG_UNAVAILABLE if not all of them could be read: a part would show what is settled as open
+ */
 export async function eachRecord(
   log: Log,
   partition: number,
@@ -117,12 +121,11 @@ export async function eachRecord(
 ): Promise<void> {
   const range = (await log.ranges())[partition]
   if (!range) return
-  for (let offset = Math.max(from, range.first); offset < range.next; ) {
-    const records = await log.read(partition, offset, readBytesMax)
-    if (records.length === 0) return
-    for (const record of records) {
-      action(record)
-      offset = record.offset + 1
-    }
-  }
+  const walk = { partition, from: Math.max(from, range.first), end: range.next, readBytesMax }
+  const read = await walkLog(log, walk, action)
+  if (read < range.next)
+    throw new PenstockError(
+      'LOG_UNAVAILABLE',
+      `the log has not handed out all of ${log.topic}/${partition}: read up to ${read} of ${range.next}`,
+    )
 }

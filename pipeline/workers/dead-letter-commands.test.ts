@@ -8,8 +8,9 @@ import { seededRandom } from '#runtime/seeded-random.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { openDeadLetterBox } from './dead-letter-box.ts'
-import { dropDeadLetter, letterIdFromText, renderDeadLetters, replayDeadLetter } from './dead-letters.ts'
-import { listDeadLetters } from './letter-states.ts'
+import { dropDeadLetter, letterIdFromText, replayDeadLetter } from './dead-letter-commands.ts'
+import { listDeadLetters } from './dead-letter-states.ts'
+import { renderDeadLetters } from './render-dead-letters.ts'
 import { simulatedBatch } from './simulation/simulated-batch.ts'
 import { SimulatedWarehouse } from './simulation/simulated-warehouse.ts'
 import { startWorker } from './worker.ts'
@@ -64,7 +65,7 @@ describe('dead letters', () => {
     })
     const log = open(telemetry)
     const { next } = (await log.ranges())[1]!
-    const deadLetters = { put: killed }
+    const deadLetters = { put: killed, lettered: killed }
     const metrics = new Metrics(metricsTable)
     const worker = await startWorker({
       log,

@@ -1,0 +1,59 @@
+import { describe, expect, test } from 'vitest'
+import { MemoryLog, MemoryStore } from '#pipeline/log/memory-log.ts'
+import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { bytesFromLetter } from '#schemas/dead-letter.ts'
+import { listDeadLetters } from './dead-letter-states.ts'
+import { isVerified, renderVerdicts, verify } from './verify.ts'
+
+/** A log of ten batches whose reads, from offset `silentFrom` on, are answered with nothing `emptyReads` times each. */
+async function logWithSilence(silentFrom: number, emptyReads: number) {
+  const store = new MemoryStore('t', 1)
+  const log = new MemoryLog({ store })
+  for (let sequence = 0; sequence < 10; sequence++) {
+    const times = { enqueuedAtMsFirst: 5, enqueuedAtMsLast: 5 }
+    const stamp = { schemaVersion: 1, edgeId: 'e', epoch: 1, sequence, messageCount: 1, ...times }
+    const letter = { topic: 't', partition: 0, offset: sequence, messageFirst: 0, text: '', atMs: 5, messageCount: 1 }
+    const value = bytesFromLetter({ ...letter, reason: 'BATCH_CORRUPT', bytes: new Uint8Array() })
+    await log.append(0, stamp, value)
+  }
+  store.positions.set('g 0', { offset: 10, metadata: '' })
+  const read = log.read.bind(log)
+  let silent = 0
+  log.read = async (partition, offset) => {
+    if (offset >= silentFrom && silent++ < emptyReads) return []
+    silent = 0
+    return (await read(partition, offset, 1)).slice(0, 1)
+  }
+  return log
+}
+
+/** As if every batch were one row, each stored by an insert of its own. */
+const warehouse = {
+  query: async (statement: string) =>
+    statement.includes('GROUP BY log_offset')
+      ? Array.from({ length: 10 }, (_, offset) => ({ offset, rows: 1, from_ms: 5, to_ms: 5 }))
+      : [],
+} as unknown as Warehouse
+
+describe('a log that answers with nothing before its end', () => {
+  test('is asked again, and read whole', async () => {
+    const log = await logWithSilence(0, 3)
+    const verdicts = await verify({ log, group: 'g', warehouse, deadLetters: undefined })
+    expect(verdicts).toMatchObject([{ messages: 10, rows: 10, unreadBatches: 0 }])
+    expect(isVerified(verdicts)).toBe(true)
+    expect(await listDeadLetters(log)).toHaveLength(10)
+  })
+
+  test('is not called verified beyond what was read', async () => {
+    const log = await logWithSilence(4, Number.POSITIVE_INFINITY)
+    const verdicts = await verify({ log, group: 'g', warehouse, deadLetters: undefined })
+    expect(verdicts).toMatchObject([{ messages: 4, missing: 0, double: 0, unreadBatches: 6 }])
+    expect(isVerified(verdicts)).toBe(false)
+    expect(renderVerdicts(verdicts)).toContain('NOT read: 6 batches')
+  })
+
+  test('does not show a part of its letters as all of them: a replay would be sent twice', async () => {
+    const log = await logWithSilence(4, Number.POSITIVE_INFINITY)
+    await expect(listDeadLetters(log)).rejects.toMatchObject({ code: 'LOG_UNAVAILABLE' })
+  })
+})

@@ -1,0 +1,36 @@
+import type { Log, LogRecord } from '#pipeline/log/log.ts'
+
+export interface LogWalk {
+  readonly partition: number
+  /** Offsets from `from` (inclusive) to `end`; `from` must still be kept. */
+  readonly from: number
+  readonly end: number
+  readonly readBytesMax: number
+}
+
+/** Kafka may answer with nothing though there is more: a broker that is busy or limits its clients. */
+const emptyReadsMax = 10
+
+/**
+ * Reads a partition outside any group, for tools; `action` is called for one record after the other.
+ * @returns the offset up to which it was read: below `end` if the log answered with nothing again and again, and then what was
+ *   read is not all there is
+ * @throws what the log and `action` throw
+ */
+export async function walkLog(
+  log: Log,
+  { partition, from, end, readBytesMax }: LogWalk,
+  action: (record: LogRecord) => void | Promise<void>,
+): Promise<number> {
+  let offset = from
+  for (let emptyReads = 0; offset < end && emptyReads < emptyReadsMax; ) {
+    const records = await log.read(partition, offset, readBytesMax)
+    emptyReads = records.length === 0 ? emptyReads + 1 : 0
+    for (const record of records) {
+      if (record.offset >= end) return end
+      await action(record)
+      offset = record.offset + 1
+    }
+  }
+  return offset
+}

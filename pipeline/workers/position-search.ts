@@ -1,0 +1,169 @@
+/**
+ * Finds where delivery goes on in a partition for which the log has no position of the group, though rows of its batches may be
+ * there: Kafka forgets the positions of a group that had no member for `offsets.retention.minutes`.
+ *
+ *   log    │ … │ f │ f+1 │ … │ l │ l+1 │ …     an insert stores the batches f..l wholly or not at all, under the position f
+ *   rows     …   └─── n rows ──┘               inserts follow one another, so the newest position with rows is the last insert;
+ *                                              it ends at the batch l with which the messages from f on are n, and l+1 is next
+ *
+ *   no rows that could be of this log ─▶ the oldest batch
+ *   rows ─▶ wait until nothing that was sent before can land ─▶ add up ── as many ──▶ behind the last batch that is stored or a letter
+ *                                                                 └────── otherwise ─▶ LOG_POSITION_UNKNOWN: nobody guesses
+ *
+ * Rows of an older log under the same positions are older than every batch of this one. The log is read whole, twice: rare enough.
+ */
+import type { Assignment, LogRecord, PartitionRange } from '#pipeline/log/log.ts'
+import { type Clock, sleep } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import type { RowGroup, Sink } from '#schemas/sink.ts'
+import type { ProtocolStep } from './deliver-range.ts'
+import { DeliveredSequences } from './delivered-sequences.ts'
+import type { DeadLetterBox } from './partition-task.ts'
+
+const readWaitMs = 1_000
+const retryDelayMs = 500
+
+export interface PositionSearchOptions {
+  readonly topic: string
+  readonly group: string
+  readonly assignment: Assignment
+  /** What the log keeps of the partition. */
+  readonly range: () => Promise<PartitionRange>
+  readonly sink: Sink
+  readonly deadLetters: DeadLetterBox
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly insertBeginMsMax: number
+  readonly readBytesMax: number
+  readonly skipSteps: ReadonlySet<ProtocolStep>
+  /** Aborted when the task ends. */
+  readonly ended: AbortSignal
+}
+
+export interface FoundPosition {
+  readonly offset: number
+  readonly delivered: DeliveredSequences
+  /** True if rows show it. */
+  readonly fromRows: boolean
+}
+
+/**
+ * Asks again and again while log or sink can't be reached.
+ * @returns `undefined` if the task ended first
+ * @throws LOG_POSITION_UNKNOWN, LOG_GENERATION_STALE
+ */
+export async function searchPosition(options: PositionSearchOptions): Promise<FoundPosition | undefined> {
+  const { assignment, clock, ended, logger } = options
+  while (!ended.aborted) {
+    try {
+      return await search(options)
+    } catch (error) {
+      // Retention may move on while the log is read.
+      const again = isPenstockError(error) && (error.disposition === 'retry' || error.code === 'LOG_POSITION_LOST')
+      if (!again) throw error
+      logger.warn('where delivery goes on is not known yet', { partition: assignment.partition, error })
+      await sleep(clock, retryDelayMs, ended)
+    }
+  }
+  return undefined
+}
+
+async function search(options: PositionSearchOptions): Promise<FoundPosition | undefined> {
+  const { assignment, sink, clock, ended, logger, insertBeginMsMax, skipSteps } = options
+  const { partition } = assignment
+  for (let waited = false; !ended.aborted; waited = true) {
+    const range = await options.range()
+    const oldest = { offset: range.first, delivered: new DeliveredSequences(), fromRows: false }
+    if (range.first === range.next || skipSteps.has('search') || !(await sink.newest(partition, range.next, 0)))
+      return oldest
+    const sinceMs = await oldestTimeOf(options, range)
+    const newest = await sink.newest(partition, range.next, sinceMs)
+    if (!newest) return oldest
+    if (waited || skipSteps.has('search-wait')) return await addUp(options, range, newest)
+    logger.warn('no position is kept, though batches are rows already; looking how far they go', { partition })
+    await sleep(clock, insertBeginMsMax + sink.insertMsMax, ended)
+  }
+  return undefined
+}
+
+async function oldestTimeOf(options: PositionSearchOptions, range: PartitionRange): Promise<number> {
+  let oldestMs = Number.MAX_SAFE_INTEGER
+  for await (const { stamp } of recordsOf(options, range))
+    oldestMs = Math.min(oldestMs, stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
+  return oldestMs
+}
+
+/** Adds up the batches from the newest rows on, and the letters behind them. */
+async function addUp(
+  options: PositionSearchOptions,
+  range: PartitionRange,
+  newest: RowGroup,
+): Promise<FoundPosition | undefined> {
+  const { assignment, topic, deadLetters, ended, logger } = options
+  const { partition } = assignment
+  if (newest.offset < range.first)
+    throw unknown(options, `the newest rows lie under ${newest.offset}, which the log no longer keeps`)
+  const lettered = await deadLetters.lettered(topic, partition)
+  // What is a letter proves nothing about its stamp, so it may be sent again but is never left out.
+  const delivered = new DeliveredSequences()
+  let next: number | undefined
+  let messages = 0
+  let fromMs = Number.MAX_SAFE_INTEGER
+  let toMs = 0
+  for await (const { offset, stamp } of recordsOf(options, range)) {
+    const letterCount = lettered.get(offset) ?? 0
+    if (next !== undefined) {
+      if (letterCount === 0) continue
+      // What became a letter is settled, and so is everything before it.
+      if (letterCount < stamp.messageCount || offset !== next)
+        throw unknown(
+          options,
+          `of the batch at ${offset}, behind the newest rows, ${letterCount} messages are dead letters`,
+        )
+      next = offset + 1
+      continue
+    }
+    const isCounted = offset >= newest.offset
+    if (isCounted) {
+      fromMs = Math.min(fromMs, stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
+      toMs = Math.max(toMs, stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
+      // Workers leave out what an edge appended twice.
+      if (!delivered.has(stamp)) messages += Math.max(0, stamp.messageCount - letterCount)
+    }
+    if (letterCount === 0) delivered.add(stamp)
+    const isWhole =
+      messages === newest.rowCount && newest.enqueuedAtMsFirst >= fromMs && newest.enqueuedAtMsLast <= toMs
+    if (isCounted && isWhole) next = offset + 1
+  }
+  if (ended.aborted) return undefined
+  if (next === undefined)
+    throw unknown(
+      options,
+      `${newest.rowCount} rows lie under ${newest.offset}, and the batches from there on never add up to as many messages`,
+    )
+  logger.warn('no position is kept; delivery goes on behind the newest rows', { partition, offset: next })
+  return { offset: next, delivered, fromRows: true }
+}
+
+async function* recordsOf(
+  { assignment, readBytesMax, ended }: PositionSearchOptions,
+  { first, next }: PartitionRange,
+): AsyncGenerator<LogRecord> {
+  for (let offset = first; offset < next && !ended.aborted; ) {
+    for (const record of await assignment.read(offset, readBytesMax, readWaitMs)) {
+      if (record.offset < next) yield record
+      offset = record.offset + 1
+    }
+  }
+}
+
+function unknown({ assignment, topic, group }: PositionSearchOptions, reason: string): PenstockError {
+  const { partition } = assignment
+  return new PenstockError(
+    'LOG_POSITION_UNKNOWN',
+    `the log has no position of group ${group} in ${topic}/${partition}, and the rows do not show how far it is delivered: ${reason}. ` +
+      'Look which batch is the first without rows, and set the position to it while no worker runs: ' +
+      `kafka-consumer-groups.sh --group ${group} --topic ${topic}:${partition} --reset-offsets --to-offset <offset> --execute`,
+  )
+}
