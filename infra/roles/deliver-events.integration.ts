@@ -1,8 +1,11 @@
-/** Device events from the embedded log to a warehouse that takes everything. */
+/** Device events from the embedded log to the embedded engine. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { prepareTables } from '#pipeline/sinks/clickhouse-tables.ts'
+import { type EmbeddedWarehouse, startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
+import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
@@ -16,15 +19,29 @@ const settings = settingsFromEnvironment({
   PENSTOCK_EVENTS: 'always',
   PENSTOCK_INSERT_DELAY_MS: '1',
 })
-const warehouse: Warehouse = {
-  insert: async () => {},
-  query: async () => [],
-  command: async () => {},
-  ping: async () => {},
-  close: async () => {},
-}
+let engine: EmbeddedWarehouse
+let warehouse: Warehouse
 
-afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
+beforeAll(async () => {
+  const bind = '127.0.0.1'
+  engine = await startEmbeddedWarehouse({
+    dataDir,
+    bind,
+    port: 0,
+    password: '',
+    readonlyPassword: '',
+    logger: silentLogger,
+  })
+  const url = `http://${bind}:${engine.port}`
+  warehouse = openWarehouse({ url, user: 'default', password: '', requestMsMax: 60_000 })
+  await prepareTables(warehouse, { replicated: false, ttlDays: 0 }, silentLogger)
+})
+
+afterAll(async () => {
+  await warehouse?.close()
+  await engine?.close()
+  rmSync(dataDir, { recursive: true, force: true })
+})
 
 test('device events that cannot become rows are counted as dead letters of their own', async () => {
   const log = await openRoleLog(settings, silentLogger, 'events')
