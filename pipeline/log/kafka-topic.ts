@@ -84,7 +84,7 @@ async function partitionsOf(admin: Admin, topic: string): Promise<number> {
 }
 
 /** Says what an existing topic lacks. @returns largest record batch it takes */
-async function checkSettings(admin: Admin, { topic, retention, logger }: KafkaLogOptions): Promise<number> {
+async function checkSettings(admin: Admin, { topic, logger }: KafkaLogOptions): Promise<number> {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
     resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }],
@@ -96,12 +96,6 @@ async function checkSettings(admin: Admin, { topic, retention, logger }: KafkaLo
       topic,
       'max.message.bytes': bytes,
       wanted: messageBytesMax,
-    })
-  const limited = ['retention.ms', 'retention.bytes'].filter((name) => Number(setting(name) ?? unlimited) >= 0)
-  if (retention === 'none' && limited.length > 0)
-    logger.warn('the topic should keep all its records, and Kafka removes old ones', {
-      topic,
-      repair: `set ${limited.join(' and ')} to ${unlimited}`,
     })
   if (setting('cleanup.policy')?.includes('compact'))
     logger.error('the topic is compacted: Kafka will remove batches that were not delivered', { topic })
