@@ -1,6 +1,6 @@
 /** Above so many writes of acknowledgements a millisecond, batches wait longer: each costs some 8 µs of CPU. */
 const writesPerMsMax = 20
-const stretchMax = 5
+const stretch = 5
 /** With fewer messages a write than this, waiting longer brought nothing. */
 const messagesPerWriteMin = 1.25
 /** When so much less comes than before, devices wait for acknowledgements before they send on. */
@@ -10,13 +10,12 @@ const lookMs = 500
 const restMs = 30_000
 
 /**
- * How long an open batch waits for more messages: `baseMs`, and up to five times as long while acknowledgements are most of the
+ * How long an open batch waits for more messages: `baseMs`, and five times as long while acknowledgements are most of the
  * work. A device gets one write a batch, the dearest step of a message, so that with many devices a longer wait lets one write
  * acknowledge several messages. Where that is not so, or devices send less because of it, the wait goes back to `baseMs`.
  */
 export class BatchDelay {
   readonly #baseMs: number
-  readonly #longestMs: number
   #ms: number
   #writes = 0
   #messages = 0
@@ -24,11 +23,10 @@ export class BatchDelay {
   #messagesPerMsBefore = 0
   #restUntilMs = 0
   /** The last look made the wait longer. */
-  #isLonger = false
+  #isNew = false
 
   constructor(baseMs: number) {
     this.#baseMs = baseMs
-    this.#longestMs = baseMs * stretchMax
     this.#ms = baseMs
   }
 
@@ -51,19 +49,20 @@ export class BatchDelay {
 
   #look(nowMs: number, passedMs: number): void {
     const messagesPerMs = this.#messages / passedMs
-    const isFewer = messagesPerMs < this.#messagesPerMsBefore * shareMin
     const isTooMany = this.#writes > writesPerMsMax * passedMs
-    const isInVain = isTooMany && this.#ms === this.#longestMs && this.#messages < this.#writes * messagesPerWriteMin
-    const wasLonger = this.#isLonger
-    this.#isLonger = false
-    if (this.#ms > this.#baseMs && (isFewer || isInVain)) {
+    const isFewer = messagesPerMs < this.#messagesPerMsBefore * shareMin
+    const isInVain = isTooMany && this.#messages < this.#writes * messagesPerWriteMin
+    const isNew = this.#isNew
+    this.#isNew = false
+    if (this.#ms === this.#baseMs) {
+      if (!isTooMany || nowMs < this.#restUntilMs) return
+      this.#messagesPerMsBefore = messagesPerMs
+      this.#isNew = true
+      this.#ms = this.#baseMs * stretch
+    } else if (isFewer || isInVain) {
       this.#ms = this.#baseMs
       // Fewer some time later are just a load that ended.
-      if (wasLonger || isInVain) this.#restUntilMs = nowMs + restMs
-    } else if (isTooMany && nowMs >= this.#restUntilMs) {
-      if (this.#ms === this.#baseMs) this.#messagesPerMsBefore = messagesPerMs
-      this.#isLonger = this.#ms < this.#longestMs
-      this.#ms = Math.min(this.#ms * 2, this.#longestMs)
+      if (isNew || isInVain) this.#restUntilMs = nowMs + restMs
     }
   }
 }
