@@ -24,11 +24,14 @@ export class BodyRoom {
     return this.#bytes
   }
 
-  /** @returns false if `body` had to give way itself. HOT: per chunk; one addition where a body comes as one. */
-  hold(body: RequestBody, bytes: number, isLast: boolean): boolean {
+  /**
+   * @param isFirst nothing of it came before
+   * @returns false if `body` had to give way itself. HOT: per chunk; one addition where a body comes as one.
+   */
+  hold(body: RequestBody, bytes: number, isFirst: boolean, isLast: boolean): boolean {
     this.#bytes += bytes
-    if (isLast) this.#arriving.delete(body)
-    else this.#arriving.add(body)
+    if (!isLast) this.#arriving.add(body)
+    else if (!isFirst) this.#arriving.delete(body)
     while (this.#bytes > this.#bytesMax) {
       const [first = body] = this.#arriving
       first.giveWay()
@@ -37,9 +40,10 @@ export class BodyRoom {
     return true
   }
 
-  release(body: RequestBody, bytes: number): void {
+  /** @param isWhole all of it has come */
+  release(body: RequestBody, bytes: number, isWhole: boolean): void {
     this.#bytes -= bytes
-    this.#arriving.delete(body)
+    if (!isWhole) this.#arriving.delete(body)
   }
 }
 
@@ -50,7 +54,9 @@ export type BodyOutcome = Uint8Array | 'too large' | 'no room'
 export class RequestBody {
   readonly #room: BodyRoom
   readonly #bytesMax: number
-  #chunks: Buffer[] = []
+  /** What came so far of a body that comes in several chunks. */
+  #chunks: Buffer[] | undefined = undefined
+  #isWhole = false
   #bytes = 0
   #done: ((outcome: BodyOutcome) => void) | undefined = undefined
 
@@ -72,8 +78,8 @@ export class RequestBody {
   /** The request was answered, or its client has gone: what still comes is discarded. */
   release(): void {
     this.#done = undefined
-    this.#chunks = []
-    this.#room.release(this, this.#bytes)
+    this.#chunks = undefined
+    this.#room.release(this, this.#bytes, this.#isWhole)
     this.#bytes = 0
   }
 
@@ -84,13 +90,17 @@ export class RequestBody {
       return
     }
     this.#bytes += chunk.byteLength
-    if (!this.#room.hold(this, chunk.byteLength, isLast)) return
+    if (!this.#room.hold(this, chunk.byteLength, this.#chunks === undefined, isLast)) return
     // The chunk's memory is only valid during this call.
-    if (chunk.byteLength > 0) this.#chunks.push(Buffer.from(Buffer.from(chunk)))
-    if (!isLast) return
-    const [first = Buffer.alloc(0)] = this.#chunks
-    const whole = this.#chunks.length < 2 ? first : Buffer.concat(this.#chunks)
-    this.#chunks = []
+    const copy = Buffer.from(Buffer.from(chunk))
+    if (!isLast) {
+      this.#chunks ??= []
+      this.#chunks.push(copy)
+      return
+    }
+    const whole = this.#chunks === undefined ? copy : Buffer.concat([...this.#chunks, copy])
+    this.#chunks = undefined
+    this.#isWhole = true
     const done = this.#done
     this.#done = undefined
     done(whole)
