@@ -8,8 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Log } from '#pipeline/log/log.ts'
 import { openLog } from '#pipeline/log/open-log.ts'
 import { openClickHouseSink } from '#pipeline/sinks/clickhouse-sink.ts'
-import { type EmbeddedWarehouse, startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
-import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
+import { embeddedWarehouseForTests } from '#pipeline/warehouse/embedded-fixture.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
 import { dropDeadLetter, readDeadLetter, replayDeadLetter } from '#pipeline/workers/dead-letter-commands.ts'
@@ -17,6 +16,7 @@ import { listDeadLetters } from '#pipeline/workers/dead-letter-states.ts'
 import { renderDeadLetter, renderDeadLetters } from '#pipeline/workers/render-dead-letters.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { batchFromBlock, batchFromMessages, envelopeBytes, envelopesOfBatch } from '#schemas/batch.ts'
@@ -31,7 +31,6 @@ const startMs = Date.UTC(2026, 0, 2, 23, 59, 59, 900)
 
 describe('delivery from log to ClickHouse', () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-delivery-'))
-  let engine: EmbeddedWarehouse
   let warehouse: Warehouse
   let sink: Sink
   let log: Log
@@ -40,25 +39,10 @@ describe('delivery from log to ClickHouse', () => {
   const workers: Worker[] = []
 
   beforeAll(async () => {
-    const bind = '127.0.0.1'
-    engine = await startEmbeddedWarehouse({
-      dataDir,
-      bind,
-      port: 0,
-      password: '',
-      readonlyPassword: '',
-      logger: silentLogger,
-    })
-    warehouse = openWarehouse({
-      url: `http://${bind}:${engine.port}`,
-      user: 'default',
-      password: '',
-      requestMsMax: 60_000,
-    })
+    warehouse = await embeddedWarehouseForTests(dataDir)
   })
   afterAll(async () => {
     await warehouse?.close()
-    await engine?.close()
     rmSync(dataDir, { recursive: true, force: true })
   })
   beforeEach(async () => {
@@ -215,7 +199,7 @@ describe('delivery from log to ClickHouse', () => {
     // ClickHouse writes the token down before the part, so a kill between the two leaves this. Deleting the rows does too.
     let attempts = 0
     const burnt = throughSink(async (range, token, chunks) => {
-      await sink.insert(range, token, chunks, performance.now() + 60_000)
+      await sink.insert(range, token, chunks, systemClock.monotonicMs() + 60_000)
       if (attempts++ > 0) return
       await warehouse.command('ALTER TABLE penstock.telemetry DELETE WHERE 1 SETTINGS mutations_sync = 2')
       throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'killed while committing')

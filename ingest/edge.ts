@@ -64,7 +64,7 @@ export interface Edge {
   registerRoutes(router: HttpRouter, tls: boolean): void
   /**
    * A device or module connected at another edge process: its connection here ends.
-   * @param openedAtMs by the machine's uptime: then only if it is older; left out: whichever it is
+   * @param openedAtMs by the monotonic clock: then only if it is older; left out: whichever it is
    */
   takeOver(sessionId: string, openedAtMs?: number): void
   readonly connectionCount: number

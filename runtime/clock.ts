@@ -2,7 +2,10 @@
 export interface Clock {
   /** UTC, milliseconds since 1970. May jump when the machine's clock is set. */
   nowMs(): number
-  /** Milliseconds since some moment of this process; never jumps, so differences are durations. May stand still while the machine sleeps. */
+  /**
+   * Milliseconds since the machine began, the same in all its processes; never jumps, so differences are durations. May stand still
+   * while the machine sleeps.
+   */
   monotonicMs(): number
   /** Calls `action` once after `delayMs`; the result cancels it. */
   after(delayMs: number, action: () => void): () => void
@@ -11,7 +14,7 @@ export interface Clock {
 /** The machine's clock and timers. A waiting timer keeps the process alive. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
+  monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
   after(delayMs, action) {
     const timer = setTimeout(action, delayMs)
     return () => clearTimeout(timer)

@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { prepareTables } from '#pipeline/sinks/clickhouse-tables.ts'
-import { type EmbeddedWarehouse, startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
-import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
+import { embeddedWarehouseForTests } from '#pipeline/warehouse/embedded-fixture.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
@@ -19,27 +18,15 @@ const settings = settingsFromEnvironment({
   PENSTOCK_EVENTS: 'always',
   PENSTOCK_INSERT_DELAY_MS: '1',
 })
-let engine: EmbeddedWarehouse
 let warehouse: Warehouse
 
 beforeAll(async () => {
-  const bind = '127.0.0.1'
-  engine = await startEmbeddedWarehouse({
-    dataDir,
-    bind,
-    port: 0,
-    password: '',
-    readonlyPassword: '',
-    logger: silentLogger,
-  })
-  const url = `http://${bind}:${engine.port}`
-  warehouse = openWarehouse({ url, user: 'default', password: '', requestMsMax: 60_000 })
+  warehouse = await embeddedWarehouseForTests(dataDir)
   await prepareTables(warehouse, { replicated: false, ttlDays: 0 }, silentLogger)
 })
 
 afterAll(async () => {
   await warehouse?.close()
-  await engine?.close()
   rmSync(dataDir, { recursive: true, force: true })
 })
 

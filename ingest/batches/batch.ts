@@ -29,7 +29,11 @@ const largestFieldOverheadBytes = 16
 
 /** True if an envelope with this body fits a batch that is empty: then `OpenBatch.reserve` has room for it there. */
 export function fitsBlock(frame: EnvelopeFrame, bodyBytes: number): boolean {
-  return frame.prefix.length + frame.suffix.length + bodyBytes + largestFieldOverheadBytes <= limits.blockBytesMax
+  return mostBytesOf(frame, bodyBytes) <= limits.blockBytesMax
+}
+
+function mostBytesOf({ prefix, suffix }: EnvelopeFrame, bodyBytes: number): number {
+  return prefix.length + suffix.length + bodyBytes + largestFieldOverheadBytes
 }
 
 /**
@@ -57,7 +61,7 @@ export class OpenBatch {
 
   /** True if an envelope with this body still fits; grows the buffer up to `limits.blockBytesMax`. */
   reserve(frame: EnvelopeFrame, bodyBytes: number): boolean {
-    const needed = this.length + frame.prefix.length + frame.suffix.length + bodyBytes + largestFieldOverheadBytes
+    const needed = this.length + mostBytesOf(frame, bodyBytes)
     if (needed <= this.bytes.length) return true
     if (needed > limits.blockBytesMax) return false
     let capacity = this.bytes.length

@@ -10,7 +10,6 @@
  */
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
 import type { Meter } from '#ingest/quotas/quotas.ts'
-import { machineUptimeMs } from '#runtime/uptime.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import {
@@ -53,7 +52,7 @@ type PauseReason = (typeof pauseReasons)[keyof typeof pauseReasons]
 export class Connection implements BatchOwner {
   batch: OpenBatch | undefined = undefined
   batchIndex = 0
-  /** When the CONNECT was accepted, by the machine's uptime. */
+  /** When the CONNECT was accepted, by the monotonic clock. */
   openedAtMs = 0
 
   readonly #edge: EdgeContext
@@ -347,7 +346,7 @@ export class Connection implements BatchOwner {
     const connack = acceptingConnack(request, assignedId)
     if (request.will) this.#will = new Will(edge, request.will, this)
     this.#sessionId = sessionIdOf(identity) ?? assignedId ?? request.clientId
-    this.openedAtMs = machineUptimeMs()
+    this.openedAtMs = edge.clock.monotonicMs()
     edge.sessions.get(this.#sessionId)?.takenOver()
     edge.sessions.set(this.#sessionId, this)
     if (identity.deviceId !== undefined) {

@@ -35,7 +35,7 @@ export interface Transport {
  */
 export type OnPresence = (deviceId: string, moduleId: string | undefined, connected: boolean, reason: string) => void
 
-/** @param openedAtMs by the machine's uptime, which its processes share */
+/** @param openedAtMs by the monotonic clock, which the machine's processes share */
 export type Announce = (sessionId: string, openedAtMs: number) => void
 
 /** What all connections of one edge process share. */

@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import { zstdCompressSync } from 'node:zlib'
 import { Type } from 'avsc'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type EmbeddedWarehouse, startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
-import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
-import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { embeddedWarehouseForTests, type WarehouseForTests } from '#pipeline/warehouse/embedded-fixture.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { batchFromBlock, batchHeader, blocksOfBatch, envelopeSchema } from '#schemas/batch.ts'
 import type { Sink, SinkRange } from '#schemas/sink.ts'
@@ -22,27 +21,15 @@ const startMs = 20_000 * dayMs
 
 describe('ClickHouse sink over the embedded engine', () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-sink-'))
-  let engine: EmbeddedWarehouse
-  let warehouse: Warehouse
+  let warehouse: WarehouseForTests
   let sink: Sink
 
   beforeAll(async () => {
-    const bind = '127.0.0.1'
-    engine = await startEmbeddedWarehouse({
-      dataDir,
-      bind,
-      port: 0,
-      password: '',
-      readonlyPassword: '',
-      logger: silentLogger,
-    })
-    const url = `http://${bind}:${engine.port}`
-    warehouse = openWarehouse({ url, user: 'default', password: '', requestMsMax: 60_000 })
+    warehouse = await embeddedWarehouseForTests(dataDir)
   })
 
   afterAll(async () => {
     await warehouse?.close()
-    await engine?.close()
     rmSync(dataDir, { recursive: true, force: true })
   })
 
@@ -52,7 +39,7 @@ describe('ClickHouse sink over the embedded engine', () => {
   })
 
   const count = async () => Number((await warehouse.query('SELECT count() AS n FROM penstock.telemetry'))[0]?.n)
-  const later = () => performance.now() + 60_000
+  const later = () => systemClock.monotonicMs() + 60_000
 
   test('joined batches become rows with every byte, and one part', async () => {
     const body = Buffer.from([0, 10, 13, 255, 0xc3, 0x28])
@@ -90,7 +77,7 @@ describe('ClickHouse sink over the embedded engine', () => {
 
   test('an insert that begins after its time is refused as unavailable and stores nothing [G-2]', async () => {
     const chunks = [batch([envelope('a', startMs)])]
-    await expect(sink.insert(range(1, 1), 't', chunks, performance.now() - 5_000)).rejects.toMatchObject({
+    await expect(sink.insert(range(1, 1), 't', chunks, systemClock.monotonicMs() - 5_000)).rejects.toMatchObject({
       code: 'WAREHOUSE_UNAVAILABLE',
     })
     expect(await count()).toBe(0)
@@ -124,7 +111,7 @@ describe('ClickHouse sink over the embedded engine', () => {
       deduplicate_insert_select: 'force_enable',
     })
     await new Promise<void>((resolve) => {
-      const socket = connect(engine.port, '127.0.0.1', () => {
+      const socket = connect(warehouse.port, '127.0.0.1', () => {
         const head = `POST /?${query} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`
         const first = chunks[0] ?? Buffer.alloc(0)
         // The first whole block is sent, then the sender dies.

@@ -47,8 +47,6 @@ export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' 
   readonly topic: string
   readonly group: string
   readonly assignment: Assignment
-  /** First offset that the log still keeps of this partition. */
-  readonly firstOffset: () => Promise<number>
   /** What the log keeps of this partition. */
   readonly range: () => Promise<PartitionRange>
   readonly deadLetters: DeadLetterBox
@@ -283,7 +281,7 @@ class PartitionTask {
 
   /** Retention removed what was not delivered: nothing brings it back, so it is said loudly and delivery goes on. */
   async #skipLost(cause: unknown): Promise<void> {
-    const first = await firstOffsetOf(this.#options)
+    const { first } = await untilLogAnswers(this.#options, 'the log does not say where it begins', this.#options.range)
     reportLost(this.#options, Math.max(0, first - this.#offset), cause)
     await this.#restartAt(first)
   }
@@ -316,11 +314,6 @@ class PartitionTask {
 function reportLost({ assignment, logger, metrics }: PartitionTaskOptions, lost: number, cause: unknown): void {
   logger.error('the log removed batches before they were delivered', { partition: assignment.partition, lost, cause })
   metrics.series('penstock_log_positions_lost_total').add(lost)
-}
-
-/** Where the partition begins, asked again and again while the log can't be reached. */
-function firstOffsetOf(options: PartitionTaskOptions): Promise<number> {
-  return untilLogAnswers(options, 'the log does not say where it begins', options.firstOffset)
 }
 
 /** @param text what is said of each failure. @throws what no retry heals; when the task has ended, anything */

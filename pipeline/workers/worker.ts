@@ -69,7 +69,6 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       inserts,
       readBytesMax: readBytesMaxOf(log.partitionCount),
       ended: AbortSignal.any([assignment.revoked, stop.signal]),
-      firstOffset: async () => (await range()).first,
       range,
       onOffset: (offset) => offsets.set(partition, offset),
     })
