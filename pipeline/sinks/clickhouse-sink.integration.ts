@@ -216,6 +216,23 @@ describe('ClickHouse sink over the embedded engine', () => {
     }
   })
 
+  test('a large merge of telemetry goes column by column', async () => {
+    const gathered = async () => {
+      const [row] = await warehouse.query("SELECT sum(value) AS n FROM system.events WHERE event = 'GatheredColumns'")
+      return Number(row?.n)
+    }
+    const before = await gathered()
+    for (const offset of [1, 2])
+      await warehouse.command(
+        'INSERT INTO penstock.telemetry (device_id, enqueued_at, body, log_offset) ' +
+          `SELECT 'a', fromUnixTimestamp64Milli(toInt64(${startMs}), 'UTC'), toString(number), ${offset} FROM numbers(100000)`,
+      )
+    await warehouse.command('OPTIMIZE TABLE penstock.telemetry FINAL')
+    expect(await count()).toBe(200_000)
+    // The engine may have merged them before by itself.
+    expect((await gathered()) - before).toBeGreaterThan(0)
+  })
+
   test('the time to live follows its setting', async () => {
     const ttl = async () =>
       /TTL [^S]*/
