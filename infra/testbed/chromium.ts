@@ -1,6 +1,7 @@
 /** A real browser for pages that the project makes, spoken to by the Chrome DevTools Protocol over a WebSocket on loopback. */
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findExecutable } from './executables.ts'
@@ -49,7 +50,8 @@ export async function startChromium(): Promise<ChromiumForTests> {
   const server = new ServerProcess('chromium', path, [...flags, 'about:blank'])
   const stop = async (): Promise<void> => {
     await server.stop()
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+    // Its helpers write for a moment longer. A retry of `rmSync` does not look again at what is in a folder.
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   }
   try {
     const address = () => /^DevTools listening on (ws:\S+)/m.exec(server.output)?.[1]

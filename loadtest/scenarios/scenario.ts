@@ -3,7 +3,8 @@
  *
  *   prepare ── load begins ── inject: wait for progress, do harm, wait, repair … ── load ends ── ledger against rows
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { seededRandom } from '#runtime/seeded-random.ts'
@@ -133,7 +134,7 @@ export class Stage {
   /** Stops what was started and removes its data. */
   async close(): Promise<void> {
     for (const stop of this.#stops.splice(0).reverse()) await stop()
-    rmSync(this.dataDir, { recursive: true, force: true, maxRetries: 5 })
+    await rm(this.dataDir, { recursive: true, force: true, maxRetries: 5 })
   }
 }
 
