@@ -1,6 +1,7 @@
 import type { Logger } from '#runtime/logger.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { Engine } from './engine.ts'
+import type { InsertSpool } from './insert-spool.ts'
 import type { ResultFifos } from './result-fifos.ts'
 import type { Sessions } from './sessions.ts'
 import type { Slots } from './slots.ts'
@@ -13,6 +14,7 @@ export interface QueryContext {
   readonly timezone: string
   readonly displayName: string
   readonly spoolDir: string
+  readonly insertSpool: InsertSpool
   /**
    * The pipeline's statements have places that nobody else takes, since delivery stands still while they wait. Its client is known
    * by its User-Agent: a person at `curl` can't take these places by accident, and `default` could stop the engine anyway.

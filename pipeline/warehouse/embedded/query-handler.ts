@@ -1,5 +1,5 @@
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
-import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { sqlText } from './engine.ts'
@@ -96,15 +96,9 @@ async function insert(
   body: RequestBody,
   statement: InsertStatement,
 ): Promise<void> {
-  const file = join(context.spoolDir, `insert-${randomUUID()}`)
+  // The engine starts once the body is whole: a client that dies half-way leaves nothing, at whatever byte it dies.
+  const file = await context.insertSpool.write(body.rest(statement.dataAt))
   try {
-    // The engine starts once the body is whole: a client that dies half-way leaves nothing, at whatever byte it dies.
-    const descriptor = openSync(file, 'wx', 0o600)
-    try {
-      for await (const chunk of body.rest(statement.dataAt)) writeWhole(descriptor, chunk)
-    } finally {
-      closeSync(descriptor)
-    }
     const hasExpressions =
       statement.format === 'Values' &&
       statSync(file).size <= plainValuesBytesMax &&
@@ -116,7 +110,7 @@ async function insert(
       await run.reply.whole(Buffer.alloc(0), undefined, result)
     })
   } finally {
-    rmSync(file, { force: true })
+    context.insertSpool.give(file)
   }
 }
 
@@ -159,10 +153,6 @@ const roomMakers = ['DROP', 'TRUNCATE', 'DETACH', 'KILL', 'SYSTEM', 'SET', 'USE'
 function makesRoom(tokens: readonly SqlToken[]): boolean {
   const isAlterDrop = isWord(tokens[0], 'ALTER') && tokens.some((token) => isWord(token, 'DROP'))
   return isAlterDrop || roomMakers.some((word) => isWord(tokens[0], word))
-}
-
-function writeWhole(descriptor: number, chunk: Uint8Array): void {
-  for (let written = 0; written < chunk.length; ) written += writeSync(descriptor, chunk, written)
 }
 
 function authenticate(context: QueryContext, query: QueryRequest): void {

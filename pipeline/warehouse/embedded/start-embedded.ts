@@ -9,6 +9,7 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
+import { InsertSpool } from './insert-spool.ts'
 import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
 import { ResultFifos } from './result-fifos.ts'
@@ -97,6 +98,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     ...facts,
     displayName: hostname(),
     spoolDir,
+    insertSpool: new InsertSpool(spoolDir),
     slots: {
       pipelineInserts: new Slots(ownCount, waitingMax),
       pipelineQuestions: new Slots(ownCount, waitingMax),
