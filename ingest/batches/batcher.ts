@@ -14,7 +14,6 @@
  * When full: `pendingBytes` counts the capacity of all buffers that are not yet settled. Above `pendingBytesMax` the batcher
  * asks its listener to pause all sockets, and to resume at half of it (G-4).
  */
-import { constants, zstdCompress, zstdCompressSync } from 'node:zlib'
 import type { BatchStamp, Log } from '#pipeline/log/log.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -26,6 +25,7 @@ import type { MetricName } from '#schemas/metrics.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
 import { BatchBuffers, type BatchOwner, type EnvelopeFrame, fitsBlock, OpenBatch } from './batch.ts'
 import { BatchDelay } from './batch-delay.ts'
+import { BlockCompressor } from './block-compressor.ts'
 
 export interface BatcherOptions {
   readonly log: Log
@@ -42,9 +42,6 @@ export interface BatcherOptions {
 }
 
 const dayMs = 86_400_000
-const compression = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
-/** So few bytes are compressed at once: the way to the thread pool and back costs more than the work. */
-const compressedHereBytesMax = 8 * 1024
 const underWayMax = 2
 const retryDelayMsMin = 50
 const retryDelayMsMax = 5_000
@@ -64,6 +61,7 @@ export class Batcher {
   readonly options: BatcherOptions
   readonly partitions: readonly PartitionBatcher[]
   readonly buffers = new BatchBuffers(16)
+  readonly compressor = new BlockCompressor()
   readonly delay: BatchDelay
   /** Time of the messages being written, as a number and as an Avro long; set by `tick`. */
   nowMs = 0
@@ -241,17 +239,8 @@ export class PartitionBatcher {
   }
 
   #compress(closed: ClosedBatch): void {
-    const { batch } = closed
-    const raw = batch.bytes.subarray(0, batch.length)
-    if (raw.length <= compressedHereBytesMax) {
-      this.#compressed(closed, zstdCompressSync(raw, compression))
-      return
-    }
-    const options = { ...compression, pledgedSrcSize: raw.length, chunkSize: Math.max(16 * 1024, raw.length >> 1) }
-    zstdCompress(raw, options, (error, compressed) => {
-      if (error) throw error // no input makes zstandard fail; out of memory does, and then nothing more may be acknowledged
-      this.#compressed(closed, compressed)
-    })
+    const { bytes, length } = closed.batch
+    this.#batcher.compressor.compress(bytes.subarray(0, length), (compressed) => this.#compressed(closed, compressed))
   }
 
   #compressed(closed: ClosedBatch, compressed: Uint8Array): void {

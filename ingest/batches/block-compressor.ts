@@ -1,0 +1,78 @@
+import { constants, createZstdCompress, type ZstdCompress, zstdCompressSync } from 'node:zlib'
+
+const params = { [constants.ZSTD_c_compressionLevel]: 1 }
+/** So few bytes are compressed at once: the way to the thread pool and back costs more than the work. */
+const compressedHereBytesMax = 8 * 1024
+/** As many as libuv's pool has threads. */
+const contextsMax = 4
+/** Outputs are parts of buffers of this size, one behind the other. */
+const outputBytes = 128 * 1024
+
+interface Job {
+  readonly raw: Uint8Array
+  readonly done: (frame: Buffer) => void
+}
+
+/**
+ * Compresses blocks with zstandard, each into one frame that names its length. The contexts stay: one made for each block costs as
+ * much CPU as the block, mostly for fresh memory, and V8 takes its megabyte for garbage that it must collect (a full collection
+ * every half second at 850,000 messages/s, each a pause of 7 to 16 ms).
+ */
+export class BlockCompressor {
+  readonly #free: Context[] = []
+  readonly #waiting: Job[] = []
+  #made = 0
+
+  /** Calls `done` at once or later; `raw` may not change before. */
+  compress(raw: Uint8Array, done: (frame: Buffer) => void): void {
+    if (raw.length <= compressedHereBytesMax) done(zstdCompressSync(raw, { params }))
+    else {
+      this.#waiting.push({ raw, done })
+      this.#begin()
+    }
+  }
+
+  #begin(): void {
+    if (this.#free.length === 0 && this.#made < contextsMax) {
+      this.#made++
+      this.#free.push(new Context())
+    }
+    const context = this.#free.pop()
+    if (context === undefined) return
+    const job = this.#waiting.shift()
+    if (job === undefined) {
+      this.#free.push(context)
+      return
+    }
+    context.run(job.raw, (frame) => {
+      this.#free.push(context)
+      if (this.#waiting.length > 0) this.#begin()
+      job.done(frame)
+    })
+  }
+}
+
+/** One compression after the other. */
+class Context {
+  readonly #stream: ZstdCompress
+  #pieces: Buffer[] = []
+
+  constructor() {
+    // With this flag each write is a frame of its own, and its length is known when it begins.
+    this.#stream = createZstdCompress({ params, chunkSize: outputBytes, flush: constants.ZSTD_e_end })
+    this.#stream.on('data', (piece: Buffer) => this.#pieces.push(piece))
+    this.#stream.on('error', (error) => {
+      throw error // no input makes zstandard fail; out of memory does, and then nothing more may be acknowledged
+    })
+  }
+
+  run(raw: Uint8Array, done: (frame: Buffer) => void): void {
+    this.#stream.write(raw, () => {
+      const [first, ...more] = this.#pieces
+      this.#pieces = []
+      done(
+        first !== undefined && more.length === 0 ? first : Buffer.concat(first === undefined ? [] : [first, ...more]),
+      )
+    })
+  }
+}
