@@ -2,8 +2,10 @@
  * Reads one partition ahead of the inserts and cuts what it has read into ranges.
  *
  *   log ── read ──▶ [record │ record │ record │ …] ── range() ──▶ a..b, joined without copying
- *                    at most `readBytesMax`          due when full, when `insertDelayMs` old, or when what follows
- *                                                    can't belong to it (another day, not a batch)
+ *                    at most `readBytesMax`          due when full, at the partition's next turn (each `insertDelayMs`), or
+ *                                                    when what follows can't belong to it (another day, not a batch)
+ *
+ * Partitions take turns within `insertDelayMs`: inserts that began together would take all cores for as long as they run.
  */
 import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
@@ -148,9 +150,12 @@ export class RangeReader {
     this.#renew()
   }
 
-  /** How long `head` still waits for others. */
-  #delayLeftMs(head: ReadRecord): number {
-    return this.#options.insertDelayMs - (this.#options.clock.monotonicMs() - head.readMonotonicMs)
+  /** How long `head` still waits for others: until the first turn after it was read. */
+  #delayLeftMs({ readMonotonicMs }: ReadRecord): number {
+    const { assignment, clock, insertDelayMs } = this.#options
+    const turnMs = turnOf(assignment.partition) * insertDelayMs
+    const sinceTurnMs = (readMonotonicMs + insertDelayMs - turnMs) % insertDelayMs
+    return insertDelayMs - sinceTurnMs - (clock.monotonicMs() - readMonotonicMs)
   }
 
   #add(records: readonly LogRecord[], readMonotonicMs: number): void {
@@ -184,6 +189,13 @@ export class RangeReader {
       this.#wake = resolve
     })
   }
+}
+
+/** From 0 to 1: bits reversed (van der Corput's sequence), so that neighbours lie far apart however many there are. */
+function turnOf(partition: number): number {
+  let turn = 0
+  for (let bits = partition, half = 0.5; bits > 0; bits >>>= 1, half /= 2) turn += (bits & 1) * half
+  return turn
 }
 
 /** How many records from the head make one insert, and whether waiting could add another. */
