@@ -16,7 +16,8 @@ test('each of many blocks at once becomes one frame of its own bytes, whatever i
   ])
   for (let round = 0; round < 3; round++) {
     const frames = await Promise.all(blocks.map((block) => compressed(compressor, block)))
-    for (const [index, frame] of frames.entries()) expect(zstdDecompressSync(frame).equals(blocks[index] ?? Buffer.alloc(0))).toBe(true)
+    for (const [index, frame] of frames.entries())
+      expect(zstdDecompressSync(frame).equals(blocks[index] ?? Buffer.alloc(0))).toBe(true)
   }
 })
 
