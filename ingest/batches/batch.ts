@@ -51,9 +51,12 @@ export class OpenBatch {
   enqueuedAtMsLast: number
   readonly owners: BatchOwner[] = []
   readonly ownerCounts: number[] = []
+  readonly #buffers: BatchBuffers
 
-  constructor(bytes: Buffer, day: number, nowMs: number) {
-    this.bytes = bytes
+  /** @param buffers where `bytes` comes from, and is to be given back */
+  constructor(buffers: BatchBuffers, expectedBytes: number, day: number, nowMs: number) {
+    this.#buffers = buffers
+    this.bytes = buffers.take(expectedBytes)
     this.day = day
     this.enqueuedAtMsFirst = nowMs
     this.enqueuedAtMsLast = nowMs
@@ -64,11 +67,10 @@ export class OpenBatch {
     const needed = this.length + mostBytesOf(frame, bodyBytes)
     if (needed <= this.bytes.length) return true
     if (needed > limits.blockBytesMax) return false
-    let capacity = this.bytes.length
-    while (capacity < needed) capacity *= 2
-    const larger = Buffer.allocUnsafeSlow(capacity)
-    this.bytes.copy(larger, 0, 0, this.length)
-    this.bytes = larger
+    const smaller = this.bytes
+    this.bytes = this.#buffers.take(needed)
+    smaller.copy(this.bytes, 0, 0, this.length)
+    this.#buffers.give(smaller)
     return true
   }
 
@@ -133,7 +135,7 @@ export class BatchBuffers {
     this.#keptMax = keptMax
   }
 
-  /** A buffer for about `expectedBytes`, a power of two from 64 KiB to `limits.blockBytesMax`. */
+  /** A buffer for `expectedBytes`, a power of two from 64 KiB to `limits.blockBytesMax`, which is the most it holds. */
   take(expectedBytes: number): Buffer {
     let capacity = firstBytes
     while (capacity < expectedBytes && capacity < limits.blockBytesMax) capacity *= 2

@@ -221,7 +221,7 @@ export class PartitionBatcher {
 
   #begin(): OpenBatch {
     const { buffers, day, nowMs } = this.#batcher
-    const batch = new OpenBatch(buffers.take(this.#expectedBytes), day, nowMs)
+    const batch = new OpenBatch(buffers, this.#expectedBytes, day, nowMs)
     this.#open = batch
     this.#openCapacityBytes = batch.bytes.length
     this.#batcher.hold(this.#openCapacityBytes)
