@@ -8,7 +8,7 @@ import { engineHost } from './open-role-warehouse.ts'
 import { askPasswords, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
 
 /** Beside edges and worker on one machine inserts and queries take what these leave: devices wait for their PUBACK, rows on the log. */
-const nice = 5
+const nice = 8
 
 /** Runs the embedded ClickHouse engine behind its HTTP protocol until it is told to stop. */
 export async function runWarehouse(given: Settings): Promise<void> {

@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism, setPriority } from 'node:os'
@@ -183,6 +184,9 @@ const mergeNice = 15
 /**
  * Gives the threads that merge a low priority, so that they take what inserts, queries and the other processes leave; true once
  * there are any. The engine's own setting for this does nothing unless it runs as root.
+ *
+ * `chrt` (of util-linux) puts them in SCHED_IDLE, too, where any thread that wakes takes their core at once: beside a nice thread it may
+ * have to wait for some milliseconds, each time a message passes from thread to thread. Without the program they are only nice.
  */
 function lowerMergePriority(): boolean {
   if (process.platform !== 'linux') return true
@@ -193,9 +197,14 @@ function lowerMergePriority(): boolean {
       return false // ended meanwhile
     }
   })
-  for (const task of tasks) setPriority(Number(task), mergeNice)
+  for (const task of tasks) {
+    setPriority(Number(task), mergeNice)
+    execFile('chrt', ['-i', '-p', '0', task], ignoreError)
+  }
   return tasks.length > 0
 }
+
+function ignoreError(): void {}
 
 /**
  * One merge at a time for every two cores: merges are never urgent, and the cores are the edge's and the inserts' too. Measured on
