@@ -35,12 +35,14 @@ export class InsertSpool {
     }
   }
 
-  /** Empties a file for the next insert. */
+  /** Empties a file for the next insert. Never throws: a file that cannot be emptied is left out, and removed at the next start. */
   give(path: string): void {
-    if (this.#free.length < keptMax) {
-      truncateSync(path, 0)
-      this.#free.push(path)
-    } else rmSync(path)
+    try {
+      if (this.#free.length < keptMax) {
+        truncateSync(path, 0)
+        this.#free.push(path)
+      } else rmSync(path)
+    } catch {}
   }
 }
 
