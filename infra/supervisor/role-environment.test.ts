@@ -22,5 +22,10 @@ test('the environment of the warehouse holds no secret and no credential; other 
     'TZ',
     'UV_THREADPOOL_SIZE',
   ])
-  expect(environmentOf('edge', given)).toEqual(given)
+  expect(environmentOf('worker', given)).toEqual(given)
+  expect(environmentOf('edge', given)).toEqual({ ...given, MALLOC_ARENA_MAX: '2' })
+})
+
+test('what the user says of the allocator of edges holds', () => {
+  expect(environmentOf('edge', { MALLOC_ARENA_MAX: '8' })).toEqual({ MALLOC_ARENA_MAX: '8' })
 })

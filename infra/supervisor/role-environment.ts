@@ -20,6 +20,9 @@ const systemVariables =
  * a process can't take from its environment what `/proc` once showed.
  */
 export function environmentOf(role: RoleName, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  // What one thread of an edge takes, another gives back. With an arena for each thread glibc then keeps ever more of it: over ten
+  // minutes at 980,000 messages/s 26 MB.
+  if (role === 'edge') return { MALLOC_ARENA_MAX: '2', ...environment }
   if (role !== 'warehouse') return environment
   return {
     // The engine runs each statement on one of libuv's threads; with the usual four, an analyst's query would hold up an insert.
