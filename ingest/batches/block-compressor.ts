@@ -25,29 +25,27 @@ export class BlockCompressor {
 
   /** Calls `done` at once or later; `raw` may not change before. */
   compress(raw: Uint8Array, done: (frame: Buffer) => void): void {
-    if (raw.length <= compressedHereBytesMax) done(zstdCompressSync(raw, { params }))
-    else {
-      this.#waiting.push({ raw, done })
-      this.#begin()
-    }
-  }
-
-  #begin(): void {
-    if (this.#free.length === 0 && this.#made < contextsMax) {
-      this.#made++
-      this.#free.push(new Context())
-    }
-    const context = this.#free.pop()
-    if (context === undefined) return
-    const job = this.#waiting.shift()
-    if (job === undefined) {
-      this.#free.push(context)
+    if (raw.length <= compressedHereBytesMax) {
+      done(zstdCompressSync(raw, { params }))
       return
     }
-    context.run(job.raw, (frame) => {
-      this.#free.push(context)
-      if (this.#waiting.length > 0) this.#begin()
-      job.done(frame)
+    const context = this.#free.pop() ?? this.#another()
+    if (context === undefined) this.#waiting.push({ raw, done })
+    else this.#run(context, { raw, done })
+  }
+
+  #another(): Context | undefined {
+    if (this.#made === contextsMax) return undefined
+    this.#made++
+    return new Context()
+  }
+
+  #run(context: Context, { raw, done }: Job): void {
+    context.run(raw, (frame) => {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#free.push(context)
+      else this.#run(context, next)
+      done(frame)
     })
   }
 }
@@ -68,11 +66,9 @@ class Context {
 
   run(raw: Uint8Array, done: (frame: Buffer) => void): void {
     this.#stream.write(raw, () => {
-      const [first, ...more] = this.#pieces
+      const pieces = this.#pieces
       this.#pieces = []
-      done(
-        first !== undefined && more.length === 0 ? first : Buffer.concat(first === undefined ? [] : [first, ...more]),
-      )
+      done(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces))
     })
   }
 }

@@ -199,12 +199,10 @@ function lowerMergePriority(): boolean {
   })
   for (const task of tasks) {
     setPriority(Number(task), mergeNice)
-    execFile('chrt', ['-i', '-p', '0', task], ignoreError)
+    execFile('chrt', ['-i', '-p', '0', task], () => {})
   }
   return tasks.length > 0
 }
-
-function ignoreError(): void {}
 
 /**
  * One merge at a time for every two cores: merges are never urgent, and the cores are the edge's and the inserts' too. Measured on
