@@ -59,13 +59,11 @@ class Context {
     // With this flag each write is a frame of its own, and its length is known when it begins.
     this.#stream = createZstdCompress({ params, chunkSize: outputBytes, flush: constants.ZSTD_e_end })
     this.#stream.on('data', (piece: Buffer) => this.#pieces.push(piece))
-    this.#stream.on('error', (error) => {
-      throw error // no input makes zstandard fail; out of memory does, and then nothing more may be acknowledged
-    })
   }
 
   run(raw: Uint8Array, done: (frame: Buffer) => void): void {
-    this.#stream.write(raw, () => {
+    this.#stream.write(raw, (error) => {
+      if (error) throw error // no input makes zstandard fail; out of memory does, and then nothing more may be acknowledged
       const pieces = this.#pieces
       this.#pieces = []
       done(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces))
