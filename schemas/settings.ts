@@ -302,7 +302,7 @@ export const settingsTable = {
     min: 0,
     max: 1_000,
     meaning:
-      'longest time a message waits for others in its batch before the batch is closed; up to five times as long where acknowledgements take most of the CPU',
+      'longest time a message waits for others in its batch before the batch is closed; up to six times as long, and 100 ms at most, while an edge gathers',
   },
   insertDelayMs: {
     env: 'PENSTOCK_INSERT_DELAY_MS',

@@ -9,6 +9,7 @@ import { limits } from '#schemas/limits.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
 import type { BatchOwner, EnvelopeFrame } from './batch.ts'
 import { envelopePrefix } from './batch.ts'
+import type { Batcher, PartitionBatcher } from './batcher.ts'
 
 const longType = avsc.Type.forSchema('long')
 const envelopeType = avsc.Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
@@ -155,6 +156,57 @@ describe('batches', () => {
     ])
     expect(log.envelopes().map(({ body }) => Number(String(body)))).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
     expect(owner.events.length).toBe(8)
+  })
+
+  /** Makes the edge gather: half seconds, after a first look, with very many writes of acknowledgements. */
+  function gather(batcher: Batcher, clock: ReturnType<typeof handClock>): void {
+    for (let half = 0; half < 3; half++) {
+      for (let i = 0; i < 25_000; i++) batcher.acknowledged(1)
+      clock.nowAtMs += 500
+      batcher.tick()
+      batcher.closeLater() // looks at what was acknowledged
+      clock.runTimers()
+    }
+  }
+
+  test('an edge that gathers closes what came meanwhile together, once everything before is settled', async () => {
+    const clock = handClock(1_700_000_000_000)
+    const { edge, log, settle } = edgeFixture({ clock, partitions: 2 })
+    gather(edge.batcher, clock)
+    let open = () => {}
+    log.gate = (index) => (index === 0 ? new Promise<void>((resolve) => (open = resolve)) : Promise.resolve())
+    const [first, second] = edge.batcher.partitions
+    const write = (partition: PartitionBatcher, body: string) =>
+      partition.write(frameOf('a'), Buffer.from(body), 0, body.length, undefined)
+    write(first!, '1')
+    clock.runTimers()
+    await until(() => open.name !== 'open')
+    write(first!, '2')
+    write(second!, '3')
+    expect(log.appended.length).toBe(0)
+    open()
+    await until(() => log.appended.length === 3) // no timer ran
+    expect(log.envelopes().map(({ body }) => Number(String(body)))).toEqual([1, 2, 3])
+    await settle()
+  })
+
+  test('a partition that does not settle keeps no other from closing, though the edge gathers', async () => {
+    const clock = handClock(1_700_000_000_000)
+    const { edge, log, settle } = edgeFixture({ clock, partitions: 2 })
+    gather(edge.batcher, clock)
+    let open = () => {}
+    log.gate = (index) => (index === 0 ? new Promise<void>((resolve) => (open = resolve)) : Promise.resolve())
+    const [first, second] = edge.batcher.partitions
+    first!.write(frameOf('a'), Buffer.from('1'), 0, 1, undefined)
+    clock.runTimers()
+    await until(() => open.name !== 'open')
+    second!.write(frameOf('b'), Buffer.from('2'), 0, 1, undefined)
+    clock.runTimers()
+    await until(() => log.appended.length === 1)
+    expect(log.envelopes().map(({ deviceId }) => deviceId)).toEqual(['b'])
+    open()
+    await settle()
+    expect(log.envelopes().length).toBe(2)
   })
 
   test('a batch never spans two UTC days, nor a clock that was set back', async () => {

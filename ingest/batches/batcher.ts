@@ -15,6 +15,7 @@
  * asks its listener to pause all sockets, and to resume at half of it (G-4).
  */
 import type { BatchStamp, Log } from '#pipeline/log/log.ts'
+import { blockThread } from '#runtime/block-thread.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
@@ -24,8 +25,8 @@ import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
 import { BatchBuffers, type BatchOwner, type EnvelopeFrame, fitsBlock, OpenBatch } from './batch.ts'
-import { BatchDelay } from './batch-delay.ts'
 import { BlockCompressor } from './block-compressor.ts'
+import { Gathering } from './gathering.ts'
 
 export interface BatcherOptions {
   readonly log: Log
@@ -34,7 +35,7 @@ export interface BatcherOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics<MetricName>
-  /** Age at which an open batch is closed; where acknowledgements are most of the work, up to five times that (`BatchDelay`). */
+  /** Age at which an open batch is closed, while the edge does not gather (`Gathering`). */
   readonly batchDelayMs: number
   readonly pendingBytesMax: number
   /** Told `true` when sockets must pause and `false` when they may go on. */
@@ -62,7 +63,7 @@ export class Batcher {
   readonly partitions: readonly PartitionBatcher[]
   readonly buffers = new BatchBuffers(16)
   readonly compressor = new BlockCompressor()
-  readonly delay: BatchDelay
+  readonly #gathering: Gathering
   /** Time of the messages being written, as a number and as an Avro long; set by `tick`. */
   nowMs = 0
   time: Uint8Array = longBytes(0)
@@ -74,12 +75,15 @@ export class Batcher {
   readonly failuresTotal
   readonly droppedTotal
   readonly #pauses
-  #timing = false
+  /** Set while open batches wait to be closed. */
+  #stopDelay: (() => void) | undefined
+  #sleptAtMs = 0
+  #draining = false
   #closing = false
 
   constructor(options: BatcherOptions) {
     this.options = options
-    this.delay = new BatchDelay(options.batchDelayMs)
+    this.#gathering = new Gathering(options.batchDelayMs)
     this.appendedTotal = options.metrics.series('penstock_edge_batches_appended_total')
     this.appendedBytesTotal = options.metrics.series('penstock_edge_batch_bytes_total')
     this.failuresTotal = options.metrics.series('penstock_edge_append_failures_total')
@@ -119,12 +123,44 @@ export class Batcher {
    * together and share its commit; a batch waits for one delay at most.
    */
   closeLater(): void {
-    if (this.#timing) return
-    this.#timing = true
-    this.options.clock.after(this.delay.next(this.nowMs), () => {
-      this.#timing = false
-      for (const partition of this.partitions) partition.closeWhenDue()
-    })
+    if (this.#stopDelay !== undefined) return
+    const isForSettled = this.#isGathering && this.#isUnderWay
+    const delayMs = isForSettled ? this.#gathering.periodMs : this.options.batchDelayMs
+    this.#stopDelay = this.options.clock.after(delayMs, () => this.#closeDue())
+  }
+
+  /**
+   * A partition has settled what was under way. After the last one an edge that gathers sleeps until its period is over, looks at
+   * all its sockets once, and closes what they brought.
+   */
+  settled(): void {
+    if (!this.#isGathering || this.#draining || this.#isUnderWay) return
+    const { clock } = this.options
+    const sleepMs = this.#sleptAtMs + this.#gathering.periodMs - clock.monotonicMs()
+    if (sleepMs > 0) blockThread(sleepMs)
+    this.#sleptAtMs = clock.monotonicMs()
+    this.#stopDelay?.()
+    this.#stopDelay = () => {}
+    // The first comes before the loop looks at its sockets, the second after it.
+    setImmediate(() => setImmediate(() => this.#closeDue()))
+  }
+
+  #closeDue(): void {
+    this.#stopDelay = undefined
+    for (const partition of this.partitions) partition.closeWhenDue()
+  }
+
+  get #isGathering(): boolean {
+    return this.#gathering.isOn(this.nowMs)
+  }
+
+  get #isUnderWay(): boolean {
+    return this.partitions.some((partition) => partition.isUnderWay)
+  }
+
+  /** One write acknowledged so many messages. */
+  acknowledged(messages: number): void {
+    this.#gathering.acknowledged(messages)
   }
 
   hold(bytes: number): void {
@@ -144,6 +180,7 @@ export class Batcher {
 
   /** Closes every open batch and resolves when all are settled, or refused because `giveUp` aborted. */
   async drain(giveUp: AbortSignal): Promise<void> {
+    this.#draining = true
     for (const partition of this.partitions) partition.close()
     const stop = () => {
       this.#closing = true
@@ -213,6 +250,11 @@ export class PartitionBatcher {
     this.#closeIfDue()
   }
 
+  /** Whether batches of it are closed, but not settled. */
+  get isUnderWay(): boolean {
+    return this.#closed.length > 0
+  }
+
   /** Resolves when nothing of this partition is open or under way. */
   idle(): Promise<void> {
     if (this.#open === undefined && this.#closed.length === 0) return Promise.resolve()
@@ -262,6 +304,7 @@ export class PartitionBatcher {
       this.#closeIfDue()
     }
     this.#appending = false
+    this.#batcher.settled()
     if (this.#open === undefined && this.#closed.length === 0) {
       for (const resolve of this.#idleWaiters.splice(0)) resolve()
     }
@@ -338,7 +381,7 @@ export class PartitionBatcher {
       if (owner.batch === batch) owner.batch = undefined
       if (durable) {
         owner.settled(count)
-        this.#batcher.delay.acknowledged(count)
+        this.#batcher.acknowledged(count)
       } else owner.refused(count)
     }
     if (!durable) this.#batcher.droppedTotal.add(batch.messageCount - owed)

@@ -1,0 +1,98 @@
+/** Above so many writes of acknowledgements a millisecond, gathering is tried: a read and a write cost some 20 µs of CPU. */
+const writesPerMsMax = 20
+/** Gathering pays with so many messages a write. */
+const messagesPerWriteMin = 1.5
+/** When so much less comes in two looks than before, devices wait for acknowledgements before they send on. */
+const shareMin = 0.75
+/** When so much less comes, one look is enough. */
+const shareMinOnce = 0.5
+const batchDelaysPerPeriod = 6
+/** The thread does nothing else while it sleeps: it answers no request, accepts no device. */
+const periodMsMax = 100
+const lookMs = 500
+/** Fewer after more looks than these are just a load that ended. */
+const trialLooks = 2
+/** So long gathering goes on until it is tried anew against its absence, and so long it is not tried again where it brought nothing. */
+const trialEveryMs = 60_000
+
+/**
+ * Whether the edge gathers, as a network card does that moderates its interrupts: it looks at its sockets once a period, and
+ * sleeps in between. The dearest steps of a message are the read that brings it and the write that acknowledges it, so that with
+ * many devices it costs less to take in several messages of each with one read and one write. That is tried while such writes are
+ * many, and given up where a write still acknowledges about one message, or where devices send less because of it.
+ */
+export class Gathering {
+  /** From the end of one sleep to the end of the next, at least; 0 where gathering is never tried. */
+  readonly periodMs: number
+  #isOn = false
+  #writes = 0
+  #messages = 0
+  #sinceMs = 0
+  /** Looks in a row: with many writes while it is off; since it began, and with fewer messages, while it is on. */
+  #manyLooks = 0
+  #looksOn = 0
+  #fewerLooks = 0
+  /** The least of two looks before it began: a backlog that was worked off in one of them is no measure of what devices send. */
+  #messagesPerMsBefore = 0
+  #endsAtMs = 0
+  #notUntilMs = 0
+
+  constructor(batchDelayMs: number) {
+    const periodMs = Math.min(batchDelaysPerPeriod * batchDelayMs, periodMsMax)
+    this.periodMs = periodMs > batchDelayMs ? periodMs : 0
+  }
+
+  /** One write acknowledged so many messages. */
+  acknowledged(messages: number): void {
+    this.#writes++
+    this.#messages += messages
+  }
+
+  /** Whether to gather now; what was acknowledged is looked at each half second. */
+  isOn(nowMs: number): boolean {
+    const passedMs = nowMs - this.#sinceMs
+    if (passedMs >= 0 && passedMs < lookMs) return this.#isOn
+    if (passedMs >= lookMs) {
+      if (this.#isOn) this.#lookOn(nowMs, this.#messages / passedMs)
+      else this.#lookOff(nowMs, passedMs)
+    }
+    this.#writes = 0
+    this.#messages = 0
+    this.#sinceMs = nowMs
+    return this.#isOn
+  }
+
+  #lookOff(nowMs: number, passedMs: number): void {
+    const isMany = this.#writes > writesPerMsMax * passedMs
+    if (!isMany || this.periodMs === 0 || nowMs < this.#notUntilMs) {
+      this.#manyLooks = 0
+      return
+    }
+    const messagesPerMs = this.#messages / passedMs
+    if (this.#manyLooks++ === 0) {
+      this.#messagesPerMsBefore = messagesPerMs
+      return
+    }
+    this.#messagesPerMsBefore = Math.min(messagesPerMs, this.#messagesPerMsBefore)
+    this.#isOn = true
+    this.#looksOn = 0
+    this.#fewerLooks = 0
+    this.#endsAtMs = nowMs + trialEveryMs
+  }
+
+  #lookOn(nowMs: number, messagesPerMs: number): void {
+    const share = messagesPerMs / this.#messagesPerMsBefore
+    this.#looksOn++
+    this.#fewerLooks = share < shareMin ? this.#fewerLooks + 1 : 0
+    if (share < shareMinOnce || this.#fewerLooks > 1)
+      this.#end(this.#looksOn > trialLooks ? nowMs : nowMs + trialEveryMs)
+    else if (this.#messages < this.#writes * messagesPerWriteMin) this.#end(nowMs + trialEveryMs)
+    else if (nowMs >= this.#endsAtMs) this.#end(nowMs)
+  }
+
+  #end(notUntilMs: number): void {
+    this.#isOn = false
+    this.#manyLooks = 0
+    this.#notUntilMs = notUntilMs
+  }
+}
