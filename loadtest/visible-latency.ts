@@ -2,7 +2,7 @@ import type { ClickhouseRows, Seen } from './clickhouse-rows.ts'
 import { LatencyHistogram, type LatencySnapshot, type LatencySummary } from './latency.ts'
 import { deviceIdOf, type LoadOptions } from './options.ts'
 
-/** Devices looked at: enough to meet every partition, few enough to cost the warehouse little. */
+/** Devices looked at: enough to meet the usual number of partitions, few enough to cost the warehouse little. */
 const sampleDevicesMax = 8
 /** Looks are at least so far apart, and rest as long as they take. */
 const lookMsMin = 100
@@ -29,10 +29,10 @@ export function watchVisibleLatency(
   const histogram = new LatencyHistogram()
   const seen = new Map<string, Seen>()
   const offsetsMs = new Map<string, number>()
-  const step = Math.max(1, Math.floor(connections / sampleDevicesMax))
-  for (let sample = 0; sample < Math.min(connections, sampleDevicesMax); sample++) {
-    // A step that processes divide would meet devices of one process only.
-    const index = sample * step + (sample % step)
+  const samples = Math.min(connections, sampleDevicesMax)
+  const first = Math.floor((connections - samples) / 2)
+  // Neighbours, of which every process has some: their rows lie together in every part, so that a look reads little.
+  for (let index = first; index < first + samples; index++) {
     seen.set(deviceIdOf(run, index), { sequence: -1, enqueuedAtMs: 0 })
     offsetsMs.set(deviceIdOf(run, index), offsetMsOf(index % processes))
   }

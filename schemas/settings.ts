@@ -9,7 +9,7 @@ export type SettingKind =
   | { readonly kind: 'url'; readonly default: undefined; readonly schemes: readonly string[]; readonly secret?: true }
   /** `host:port`, several behind commas. */
   | { readonly kind: 'hosts'; readonly default: undefined }
-  | { readonly kind: 'integer'; readonly default: number; readonly min: number; readonly max: number }
+  | { readonly kind: 'integer'; readonly default: number | undefined; readonly min: number; readonly max: number }
   | { readonly kind: 'choice'; readonly default: string; readonly choices: readonly string[] }
 
 export type Setting = SettingKind & { readonly env: string; readonly meaning: string }
@@ -79,10 +79,11 @@ export const settingsTable = {
   partitions: {
     env: 'PENSTOCK_PARTITIONS',
     kind: 'integer',
-    default: 4,
+    default: undefined,
     min: 1,
     max: 4096,
-    meaning: 'partitions of the telemetry topic; fixed when the topic is first created',
+    meaning:
+      'partitions of the telemetry topic, fixed when it is first created. Unset: those of the topic that exists; a new one gets as many as the machine has CPUs, from 2 to 16',
   },
   logRetentionHours: {
     env: 'PENSTOCK_LOG_RETENTION_HOURS',
@@ -322,7 +323,7 @@ export const settingsTable = {
 } as const satisfies Record<string, Setting>
 
 type ValueOf<S extends Setting> = S extends { kind: 'integer' }
-  ? number
+  ? number | (S extends { default: undefined } ? undefined : never)
   : S extends { choices: readonly (infer C)[] }
     ? C
     : S extends { default: undefined }

@@ -10,7 +10,7 @@ const server = serverFor('Apache Kafka', kafkaMissing)
 
 describe.skipIf(server.skip)(`the log on Apache Kafka ${server.note}`, () => {
   let kafka: KafkaForTests
-  const options = (topic: string, partitionCount: number): KafkaLogOptions => ({
+  const options = (topic: string, partitionCount: number | undefined): KafkaLogOptions => ({
     kind: 'kafka',
     brokers: kafka.brokers,
     replicas: 1,

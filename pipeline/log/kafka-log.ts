@@ -5,7 +5,7 @@ import { KafkaAppender } from './kafka-appender.ts'
 import { backoff, createCluster, createKafka, faultType, type KafkaCluster } from './kafka-client.ts'
 import { KafkaFetcher } from './kafka-fetcher.ts'
 import { KafkaMember, positionsOf } from './kafka-member.ts'
-import { ensureTopic } from './kafka-topic.ts'
+import { ensureTopic, type KafkaTopic } from './kafka-topic.ts'
 import type {
   Assignment,
   BatchStamp,
@@ -36,10 +36,10 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   for (let failures = 0; ; failures++) {
     const opened: KafkaCluster[] = []
     try {
-      const batchBytesMax = await withAdmin(kafka, options)
+      const found = await withAdmin(kafka, options)
       for (let count = 0; count < 3; count++) opened.push(await connected(kafka, options.topic))
       const [produce, fetch, ask] = opened as [KafkaCluster, KafkaCluster, KafkaCluster]
-      return new KafkaLog(options, kafka, batchBytesMax, { produce, fetch, ask })
+      return new KafkaLog(options, kafka, found, { produce, fetch, ask })
     } catch (error) {
       await Promise.all(opened.map((cluster) => cluster.disconnect().catch(() => {})))
       if (isPenstockError(error)) throw error
@@ -54,7 +54,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   }
 }
 
-async function withAdmin(kafka: Kafka, options: KafkaLogOptions): Promise<number> {
+async function withAdmin(kafka: Kafka, options: KafkaLogOptions): Promise<KafkaTopic> {
   const admin = kafka.admin()
   try {
     await admin.connect()
@@ -89,8 +89,9 @@ class KafkaLog implements Log {
   readonly #members = new Set<KafkaMember>()
   #closed = false
 
-  constructor(options: KafkaLogOptions, kafka: Kafka, batchBytesMax: number, clusters: Clusters) {
-    const { topic, partitionCount, logger } = options
+  constructor(options: KafkaLogOptions, kafka: Kafka, found: KafkaTopic, clusters: Clusters) {
+    const { topic, logger } = options
+    const { partitionCount, batchBytesMax } = found
     this.topic = topic
     this.partitionCount = partitionCount
     this.#options = options
@@ -109,12 +110,12 @@ class KafkaLog implements Log {
 
   async join(group: string, onAssigned: (assignment: Assignment) => void): Promise<GroupMember> {
     this.#assertOpen()
-    const { topic, partitionCount, logger, sessionMs = sessionMsDefault } = this.#options
+    const { topic, logger, sessionMs = sessionMsDefault } = this.#options
     const cluster = await connected(this.#kafka, topic)
     const member = new KafkaMember(cluster, this.#fetcher, {
       group,
       topic,
-      partitionCount,
+      partitionCount: this.partitionCount,
       sessionMs,
       logger,
       onAssigned,

@@ -4,6 +4,7 @@ import { limits } from '#schemas/limits.ts'
 import { backoff, faultType } from './kafka-client.ts'
 import { warnOfDifferences } from './kafka-topic-differences.ts'
 import type { KafkaLogOptions } from './open-log.ts'
+import { partitionCountDefault } from './partition-count.ts'
 
 /** What a record batch takes beyond its largest record: its own head, the record's lengths and headers. */
 export const batchOverheadBytes = 64 * 1024
@@ -14,12 +15,14 @@ const unlimited = -1
 /** `max.message.bytes` limits a whole record batch. */
 export const messageBytesMax = limits.recordBytesMax + batchOverheadBytes
 
-/**
- * Creates the topic, or checks the one that exists.
- * @returns largest record batch the topic takes
- * @throws LOG_PARTITIONS_MISMATCH
- */
-export async function ensureTopic(admin: Admin, options: KafkaLogOptions): Promise<number> {
+export interface KafkaTopic {
+  readonly partitionCount: number
+  /** Largest record batch that it takes. */
+  readonly batchBytesMax: number
+}
+
+/** Creates the topic, or checks the one that exists. @throws LOG_PARTITIONS_MISMATCH */
+export async function ensureTopic(admin: Admin, options: KafkaLogOptions): Promise<KafkaTopic> {
   const { topic, partitionCount, replicas, retention } = options
   const entries = Object.entries({
     'max.message.bytes': messageBytesMax,
@@ -39,7 +42,7 @@ export async function ensureTopic(admin: Admin, options: KafkaLogOptions): Promi
       topics: [
         {
           topic,
-          numPartitions: partitionCount,
+          numPartitions: partitionCount ?? partitionCountDefault(),
           replicationFactor: replicas,
           configEntries: entries.map(([name, value]) => ({ name, value: String(value) })),
         },
@@ -61,12 +64,12 @@ export async function ensureTopic(admin: Admin, options: KafkaLogOptions): Promi
     },
     options.logger,
   )
-  if (found !== partitionCount)
+  if (partitionCount !== undefined && found !== partitionCount)
     throw new PenstockError(
       'LOG_PARTITIONS_MISMATCH',
       `topic ${topic} has ${found} partitions, the settings say ${partitionCount}; devices are spread by that number, so it never changes`,
     )
-  return checkSettings(admin, options)
+  return { partitionCount: found, batchBytesMax: await checkSettings(admin, options) }
 }
 
 /** A topic that was just created may not be known to every broker yet. */

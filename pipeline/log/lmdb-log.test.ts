@@ -1,7 +1,7 @@
 import { execFileSync, fork, type StdioOptions, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -11,7 +11,7 @@ import type { Assignment } from './log.ts'
 import { type LmdbLogOptions, openLog } from './open-log.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'penstock-lmdb-'))
-const options = (topic: string, partitionCount: number): LmdbLogOptions => ({
+const options = (topic: string, partitionCount: number | undefined): LmdbLogOptions => ({
   kind: 'lmdb',
   dataDir,
   topic,
@@ -91,6 +91,12 @@ describe('the embedded log', () => {
     await (await held).commit({ offset: 2, metadata: '' })
     expect(await log.retain(policy)).toMatchObject({ removedRecords: 2, keptBytes: 600_000, overLimitBytes: 400_000 })
     expect(await log.append(0, stampOf(5), value)).toBe(3)
+    await log.close()
+  })
+
+  it('made without a number of partitions has some for the machine', async () => {
+    const log = await openLog(options('unnumbered', undefined))
+    expect(log.partitionCount).toBe(Math.min(16, Math.max(2, availableParallelism())))
     await log.close()
   })
 

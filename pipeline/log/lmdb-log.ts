@@ -21,6 +21,7 @@ import type {
 import { assertPartition, assertPosition, assertRecordSize } from './log-checks.ts'
 import { NewsWaiters } from './news-waiters.ts'
 import type { LmdbLogOptions } from './open-log.ts'
+import { partitionCountDefault } from './partition-count.ts'
 import { processIdentity } from './process-identity.ts'
 import type { RetentionPlan } from './retention.ts'
 
@@ -37,15 +38,20 @@ export async function openLmdbLog(options: LmdbLogOptions): Promise<Log> {
   })
   const path = join(options.dataDir, options.topic.replace(/[^A-Za-z0-9._-]/g, '_'))
   const { topic, partitionCount, bytesMax = 0 } = options
-  const storeOptions: LmdbStoreOptions = { path, topic, partitionCount, bytesMax }
+  const storeOptions: LmdbStoreOptions = {
+    path,
+    topic,
+    partitionCount: partitionCount ?? partitionCountDefault(),
+    bytesMax,
+  }
   const store = openStore(lmdb, storeOptions)
   try {
-    store.checkFormat(topic)
+    store.checkFormat(topic, partitionCount)
   } catch (error) {
     await store.close()
     throw error
   }
-  return new LmdbLog(options, store, new LmdbWriter(storeOptions))
+  return new LmdbLog(options, store, new LmdbWriter({ ...storeOptions, partitionCount: store.partitionCount }))
 }
 
 /** Makes the folder if there is none, and opens what is in it; says what to do about what can't be opened. */
@@ -107,12 +113,12 @@ class LmdbLog implements Log, GroupStore {
 
   constructor(options: LmdbLogOptions, store: LmdbStore, writer: LmdbWriter) {
     this.topic = options.topic
-    this.partitionCount = options.partitionCount
+    this.partitionCount = store.partitionCount
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#store = store
     this.#writer = writer
-    this.#knownNext = new Array(options.partitionCount).fill(0)
+    this.#knownNext = new Array(store.partitionCount).fill(0)
   }
 
   async append(partition: number, stamp: BatchStamp, value: Uint8Array): Promise<number> {

@@ -33,6 +33,7 @@ export interface LmdbStoreOptions {
   /** Folder of the environment. */
   readonly path: string
   readonly topic: string
+  /** The environment's own, once its format is checked. */
   readonly partitionCount: number
   /** Bytes of records above which appends are refused; 0: as many as the disk holds. */
   readonly bytesMax: number
@@ -46,7 +47,8 @@ export interface PartitionMeta extends PartitionRange {
 /** The environment as one thread sees it. Methods named `put…` and `remove…` only inside `transaction`. */
 export class LmdbStore {
   readonly path: string
-  readonly partitionCount: number
+  /** Its own, once its format is checked. */
+  partitionCount: number
   readonly #gate: LmdbGate
   readonly #env: RootDatabase<Buffer, Uint8Array>
   readonly #format: Bytes
@@ -96,24 +98,28 @@ export class LmdbStore {
     this.#beats = opened.beats
   }
 
-  /** Creates the format record, or checks it. @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE */
-  checkFormat(topic: string): void {
-    const wanted = { version: formatVersion, topic, partitionCount: this.partitionCount }
+  /**
+   * Creates the format record, or checks it.
+   * @param partitionCount undefined: as many as there are
+   * @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE
+   */
+  checkFormat(topic: string, partitionCount: number | undefined): void {
+    const made = { version: formatVersion, topic, partitionCount: this.partitionCount }
     const database = this.#format
     const key = Buffer.from('format')
     if (database.get(key) === undefined) {
       this.transaction(() => {
-        if (database.get(key) === undefined) database.putSync(key, Buffer.from(JSON.stringify(wanted)))
+        if (database.get(key) === undefined) database.putSync(key, Buffer.from(JSON.stringify(made)))
       })
       this.refresh()
     }
-    const found: typeof wanted = JSON.parse(database.get(key)?.toString() ?? '{}')
-    if (found.version === wanted.version && found.topic === topic && found.partitionCount === wanted.partitionCount)
-      return
+    const found: typeof made = JSON.parse(database.get(key)?.toString() ?? '{}')
+    if (partitionCount === undefined) this.partitionCount = found.partitionCount
+    if (found.version === formatVersion && found.topic === topic && found.partitionCount === this.partitionCount) return
     const both =
       `the log in ${this.path} holds topic ${found.topic} with ${found.partitionCount} partitions in format ${found.version}; ` +
-      `wanted is topic ${topic} with ${wanted.partitionCount} in format ${wanted.version}`
-    if (found.version !== wanted.version)
+      `wanted is topic ${topic} with ${this.partitionCount} in format ${formatVersion}`
+    if (found.version !== formatVersion)
       throw new PenstockError(
         'LOG_DATA_UNREADABLE',
         `${both}. Run the version of Penstock that wrote it until all is delivered, then move the folder away`,

@@ -13,9 +13,9 @@ export interface LogSubject {
   start(): Promise<void>
   stop(): Promise<void>
   /** Opens a log; the same topic again is what another process would see. */
-  open(topic: string, partitionCount: number): Promise<Log>
+  open(topic: string, partitionCount: number | undefined): Promise<Log>
   /** For another process to open the same log; `undefined` if it cannot be shared or survives nothing. */
-  options: ((topic: string, partitionCount: number) => OpenLogOptions) | undefined
+  options: ((topic: string, partitionCount: number | undefined) => OpenLogOptions) | undefined
   /** Kafka removes records by itself. */
   readonly retains: boolean
 }
@@ -219,6 +219,15 @@ export function logConformance(name: string, subject: LogSubject): void {
     it('another number of partitions than the topic has is refused', async () => {
       await open(2)
       await expect(subject.open(topic, 3)).rejects.toMatchObject({ code: 'LOG_PARTITIONS_MISMATCH' })
+    })
+
+    it('whoever names no number of partitions gets those that the topic has, and can use them all', async () => {
+      await open(5)
+      const log = await subject.open(topic, undefined)
+      logs.push(log)
+      expect(log.partitionCount).toBe(5)
+      expect(await log.append(4, stampOf(0), text('last'))).toBe(0)
+      expect(await log.ranges()).toHaveLength(5)
     })
 
     if (subject.retains)

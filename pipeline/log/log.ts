@@ -128,6 +128,9 @@ export interface RetentionResult {
 /** How a topic is opened or created. */
 export interface LogOptions {
   readonly topic: string
-  /** Wanted at creation; an existing topic with another count is LOG_PARTITIONS_MISMATCH. */
-  readonly partitionCount: number
+  /**
+   * Wanted at creation; an existing topic with another count is LOG_PARTITIONS_MISMATCH. Undefined: that of the existing topic,
+   * whatever it is, and `partitionCountDefault` at creation.
+   */
+  readonly partitionCount: number | undefined
 }

@@ -7,7 +7,7 @@ logConformance('memory', {
   start: async () => {},
   stop: async () => {},
   open: async (topic, partitionCount) => {
-    const store = stores.get(topic) ?? new MemoryStore(topic, partitionCount)
+    const store = stores.get(topic) ?? new MemoryStore(topic, partitionCount ?? 2)
     stores.set(topic, store)
     return new MemoryLog({ store, partitionCount })
   },
