@@ -28,7 +28,8 @@ export function forkGenerator(cpuList: string | undefined, { onEvent, onEnd }: G
   child.on('error', (cause) =>
     onEnd(new PenstockError('LOADTEST_GENERATOR_FAILED', 'a generator process could not be started', { cause })),
   )
-  child.on('exit', (code, signal) =>
+  // Not `exit`, which may come before the process's last message was read.
+  child.on('close', (code, signal) =>
     onEnd(new PenstockError('LOADTEST_GENERATOR_FAILED', `a generator process ended early: ${signal ?? code}`)),
   )
   return {
