@@ -31,7 +31,7 @@ export function watchVisibleLatency(
   const offsetsMs = new Map<string, number>()
   const samples = Math.min(connections, sampleDevicesMax)
   const first = Math.floor((connections - samples) / 2)
-  // Neighbours, of which every process has some: their rows lie together in every part, so that a look reads little.
+  // Neighbours: processes have them in turn, and their rows lie together in every part, so that a look reads little.
   for (let index = first; index < first + samples; index++) {
     seen.set(deviceIdOf(run, index), { sequence: -1, enqueuedAtMs: 0 })
     offsetsMs.set(deviceIdOf(run, index), offsetMsOf(index % processes))

@@ -9,7 +9,7 @@ import { limits } from '#schemas/limits.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
 import type { BatchOwner, EnvelopeFrame } from './batch.ts'
 import { envelopePrefix } from './batch.ts'
-import type { Batcher, PartitionBatcher } from './batcher.ts'
+import type { Batcher } from './batcher.ts'
 
 const longType = avsc.Type.forSchema('long')
 const envelopeType = avsc.Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
@@ -169,41 +169,40 @@ describe('batches', () => {
     }
   }
 
-  test('an edge that gathers closes what came meanwhile together, once everything before is settled', async () => {
+  /** An edge that gathers, whose first message is under way until `open` is called. */
+  async function gatheringEdge() {
     const clock = handClock(1_700_000_000_000)
-    const { edge, log, settle } = edgeFixture({ clock, partitions: 2 })
-    gather(edge.batcher, clock)
+    const fixture = edgeFixture({ clock, partitions: 2 })
+    const { batcher } = fixture.edge
+    gather(batcher, clock)
     let open = () => {}
-    log.gate = (index) => (index === 0 ? new Promise<void>((resolve) => (open = resolve)) : Promise.resolve())
-    const [first, second] = edge.batcher.partitions
-    const write = (partition: PartitionBatcher, body: string) =>
-      partition.write(frameOf('a'), Buffer.from(body), 0, body.length, undefined)
-    write(first!, '1')
+    fixture.log.gate = (index) => (index === 0 ? new Promise<void>((resolve) => (open = resolve)) : Promise.resolve())
+    const write = (partition: number, body: string) =>
+      batcher.partitions[partition]!.write(frameOf('a'), Buffer.from(body), 0, body.length, undefined)
+    write(0, '1')
     clock.runTimers()
     await until(() => open.name !== 'open')
-    write(first!, '2')
-    write(second!, '3')
+    const bodies = () => fixture.log.envelopes().map(({ body }) => Number(String(body)))
+    return { ...fixture, clock, write, bodies, open: () => open() }
+  }
+
+  test('an edge that gathers closes what came meanwhile together, once everything before is settled', async () => {
+    const { log, write, bodies, open, settle } = await gatheringEdge()
+    write(0, '2')
+    write(1, '3')
     expect(log.appended.length).toBe(0)
     open()
     await until(() => log.appended.length === 3) // no timer ran
-    expect(log.envelopes().map(({ body }) => Number(String(body)))).toEqual([1, 2, 3])
+    expect(bodies()).toEqual([1, 2, 3])
     await settle()
   })
 
   test('a partition that does not settle keeps no other from closing, though the edge gathers', async () => {
-    const clock = handClock(1_700_000_000_000)
-    const { edge, log, settle } = edgeFixture({ clock, partitions: 2 })
-    gather(edge.batcher, clock)
-    let open = () => {}
-    log.gate = (index) => (index === 0 ? new Promise<void>((resolve) => (open = resolve)) : Promise.resolve())
-    const [first, second] = edge.batcher.partitions
-    first!.write(frameOf('a'), Buffer.from('1'), 0, 1, undefined)
-    clock.runTimers()
-    await until(() => open.name !== 'open')
-    second!.write(frameOf('b'), Buffer.from('2'), 0, 1, undefined)
+    const { log, clock, write, bodies, open, settle } = await gatheringEdge()
+    write(1, '2')
     clock.runTimers()
     await until(() => log.appended.length === 1)
-    expect(log.envelopes().map(({ deviceId }) => deviceId)).toEqual(['b'])
+    expect(bodies()).toEqual([2])
     open()
     await settle()
     expect(log.envelopes().length).toBe(2)

@@ -124,7 +124,7 @@ export class Batcher {
    */
   closeLater(): void {
     if (this.#stopDelay !== undefined) return
-    const isForSettled = this.#isGathering && this.#isUnderWay
+    const isForSettled = this.#gathers() && this.#isUnderWay
     const delayMs = isForSettled ? this.#gathering.periodMs : this.options.batchDelayMs
     this.#stopDelay = this.options.clock.after(delayMs, () => this.#closeDue())
   }
@@ -134,7 +134,7 @@ export class Batcher {
    * all its sockets once, and closes what they brought.
    */
   settled(): void {
-    if (!this.#isGathering || this.#draining || this.#isUnderWay) return
+    if (!this.#gathers() || this.#draining || this.#isUnderWay) return
     const { clock } = this.options
     const sleepMs = this.#sleptAtMs + this.#gathering.periodMs - clock.monotonicMs()
     if (sleepMs > 0) blockThread(sleepMs)
@@ -150,7 +150,8 @@ export class Batcher {
     for (const partition of this.partitions) partition.closeWhenDue()
   }
 
-  get #isGathering(): boolean {
+  /** Looks at what was acknowledged, when it is time to. */
+  #gathers(): boolean {
     return this.#gathering.isOn(this.nowMs)
   }
 
