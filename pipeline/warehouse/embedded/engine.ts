@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises'
 import { PenstockError } from '#schemas/errors.ts'
 import { engineErrorFrom } from './engine-error.ts'
 import { limitedEngineArguments } from './engine-rights.ts'
+import { PartFolders } from './part-folders.ts'
 
 /** What the engine says about a finished statement. */
 export interface EngineResult {
@@ -45,12 +46,15 @@ export class Engine {
   readonly #binding: Binding
   readonly #path: string
   readonly #keep: unknown
+  readonly #partFolders: PartFolders
   #mergesLowered = false
 
   private constructor(binding: Binding, path: string, keep: unknown) {
     this.#binding = binding
     this.#path = path
     this.#keep = keep
+    this.#partFolders = new PartFolders(path)
+    this.#partFolders.spread()
   }
 
   /** @throws DEPENDENCY_MISSING, WAREHOUSE_LOCKED (another process has the folder open), WAREHOUSE_ENGINE_FAILED */
@@ -79,6 +83,11 @@ export class Engine {
     // They come with the first table.
     this.#mergesLowered ||= lowerMergePriority()
     return new EngineConnection(this.#binding, this.#binding.CreateConnection(this.#path))
+  }
+
+  /** To be called after statements that may have made tables. */
+  tablesMade(): void {
+    this.#partFolders.spread()
   }
 
   /** Ends the statement that runs under this tag; its promise then rejects with code 394. */

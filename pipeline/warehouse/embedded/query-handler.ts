@@ -86,6 +86,7 @@ async function command(context: QueryContext, run: StatementRun, statement: Comm
   await withConnection(context, run, async (connection) => {
     const begin = () => (isInsert ? connection.runInsert(text) : connection.run(text, format))
     const result = await (makesRoom(tokens) ? begin() : context.disk.writing(begin))
+    if (makesTables(tokens)) context.engine.tablesMade()
     await run.reply.whole(result.bytes, format, result)
   })
 }
@@ -145,6 +146,10 @@ async function read(context: QueryContext, run: StatementRun, statement: ReadSta
       fifo.release()
     }
   })
+}
+
+function makesTables(tokens: readonly SqlToken[]): boolean {
+  return isWord(tokens[0], 'CREATE') || isWord(tokens[0], 'REPLACE')
 }
 
 /** Commands that a nearly full disk does not keep from running. */
