@@ -129,6 +129,24 @@ describe('batches', () => {
     expect(log.envelopes().map(({ deviceId }) => deviceId)).toEqual(['a', 'b', 'b'])
   })
 
+  test('batches that are closed at once are appended at once, whichever is compressed first', async () => {
+    const clock = handClock(1_700_000_000_000)
+    const { edge, log, settle } = edgeFixture({ clock, partitions: 2 })
+    const turns: number[] = []
+    let turn = 0
+    log.gate = async () => {
+      turns.push(turn)
+      queueMicrotask(() => turn++)
+    }
+    const large = Buffer.from(Array.from({ length: 200_000 }, (_, i) => Math.imul(i, 2654435761) >>> 13))
+    for (const [index, partition] of edge.batcher.partitions.entries())
+      partition.write(frameOf('a'), large, 0, large.length >> index, undefined)
+    clock.runTimers()
+    await until(() => turns.length === edge.batcher.partitions.length)
+    expect(turns).toEqual([0, 0])
+    await settle()
+  })
+
   test('what waits while the log is slow shares one record, within its bounds and one day', async () => {
     const midnight = Date.UTC(2026, 0, 2)
     const clock = handClock(midnight - 5)

@@ -47,6 +47,26 @@ const underWayMax = 2
 const retryDelayMsMin = 50
 const retryDelayMsMax = 5_000
 
+/**
+ * Batches that were closed at once. They are appended once all of them are compressed: so they reach the log in one turn of the event
+ * loop and share its commit.
+ */
+class ClosedTogether {
+  readonly #partitions: PartitionBatcher[] = []
+  #compressing = 0
+
+  add(partition: PartitionBatcher): void {
+    this.#partitions.push(partition)
+    this.#compressing++
+  }
+
+  compressed(): void {
+    this.#compressing--
+    if (this.#compressing > 0) return
+    for (const partition of this.#partitions.splice(0)) partition.appendCompressed()
+  }
+}
+
 interface ClosedBatch {
   readonly batch: OpenBatch
   readonly capacityBytes: number
@@ -119,8 +139,8 @@ export class Batcher {
   }
 
   /**
-   * Begins the delay after which all open batches are closed. It is one for all partitions, so that their appends reach the log
-   * together and share its commit; a batch waits for one delay at most.
+   * Begins the delay after which all open batches are closed; a batch waits for one delay at most. It is one for all partitions, since
+   * what is closed together shares the log's commit.
    */
   closeLater(): void {
     if (this.#stopDelay !== undefined) return
@@ -147,7 +167,8 @@ export class Batcher {
 
   #closeDue(): void {
     this.#stopDelay = undefined
-    for (const partition of this.partitions) partition.closeWhenDue()
+    const together = new ClosedTogether()
+    for (const partition of this.partitions) partition.closeWhenDue(together)
   }
 
   /** Looks at what was acknowledged, when it is time to. */
@@ -234,7 +255,7 @@ export class PartitionBatcher {
   }
 
   /** Closes the open batch, whatever its age. */
-  close(): void {
+  close(together = new ClosedTogether()): void {
     const batch = this.#open
     if (batch === undefined) return
     this.#open = undefined
@@ -242,13 +263,14 @@ export class PartitionBatcher {
     this.#expectedBytes = batch.length
     const closed: ClosedBatch = { batch, capacityBytes: this.#openCapacityBytes, value: undefined }
     this.#closed.push(closed)
-    this.#compress(closed)
+    together.add(this)
+    this.#compress(closed, together)
   }
 
   /** The delay is over: closes the open batch now, or once fewer batches are under way. */
-  closeWhenDue(): void {
+  closeWhenDue(together: ClosedTogether): void {
     this.#due = this.#open !== undefined
-    this.#closeIfDue()
+    this.#closeIfDue(together)
   }
 
   /** Whether batches of it are closed, but not settled. */
@@ -277,18 +299,21 @@ export class PartitionBatcher {
     this.#openCapacityBytes = batch.bytes.length
   }
 
-  #closeIfDue(): void {
-    if (this.#due && this.#closed.length < underWayMax) this.close()
+  #closeIfDue(together?: ClosedTogether): void {
+    if (this.#due && this.#closed.length < underWayMax) this.close(together)
   }
 
-  #compress(closed: ClosedBatch): void {
-    const { bytes, length } = closed.batch
-    this.#batcher.compressor.compress(bytes.subarray(0, length), (compressed) => this.#compressed(closed, compressed))
+  #compress(closed: ClosedBatch, together: ClosedTogether): void {
+    const { bytes, length, messageCount } = closed.batch
+    this.#batcher.compressor.compress(bytes.subarray(0, length), (compressed) => {
+      closed.value = batchFromBlock(messageCount, compressed)
+      this.#batcher.buffers.give(bytes)
+      together.compressed()
+    })
   }
 
-  #compressed(closed: ClosedBatch, compressed: Uint8Array): void {
-    closed.value = batchFromBlock(closed.batch.messageCount, compressed)
-    this.#batcher.buffers.give(closed.batch.bytes)
+  /** Appends what is compressed, unless that is under way. */
+  appendCompressed(): void {
     void this.#appendInOrder()
   }
 

@@ -30,7 +30,9 @@ function tableFolders(dataDir: string): string[] {
 /** Whether each table's folder has the attribute T. */
 function spreads(dataDir: string): boolean[] {
   const folders = tableFolders(dataDir)
-  const lines = execFileSync('lsattr', ['-d', ...folders], { encoding: 'utf8' }).trim().split('\n')
+  const lines = execFileSync('lsattr', ['-d', ...folders], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
   return lines.map((line) => line.split(' ')[0]?.includes('T') ?? false)
 }
 
