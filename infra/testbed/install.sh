@@ -15,6 +15,7 @@ need kcat kcat
 need java default-jre-headless
 need mvn maven
 need setpriv util-linux
+need chattr e2fsprogs
 need ip iproute2
 need chromium chromium
 need python3 python3 python3-venv

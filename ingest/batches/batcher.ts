@@ -48,8 +48,8 @@ const retryDelayMsMin = 50
 const retryDelayMsMax = 5_000
 
 /**
- * Batches that were closed at once. They are appended once all of them are compressed: so they reach the log in one turn of the event
- * loop and share its commit.
+ * Batches that were closed at once. They are appended once all of them are compressed: so they reach the log in one turn of the
+ * event loop and share its commit.
  */
 class ClosedTogether {
   readonly #partitions: PartitionBatcher[] = []
@@ -139,8 +139,8 @@ export class Batcher {
   }
 
   /**
-   * Begins the delay after which all open batches are closed; a batch waits for one delay at most. It is one for all partitions, since
-   * what is closed together shares the log's commit.
+   * Begins the delay after which all open batches are closed; a batch waits for one delay at most. It is one for all partitions,
+   * since what is closed together shares the log's commit.
    */
   closeLater(): void {
     if (this.#stopDelay !== undefined) return

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 const keptMax = 16
 
 /**
- * Files in which bodies of inserts wait for the engine, used again and again. ext4 passes over each inode that was freed within the
- * last minutes whenever it makes a file, and an insert makes a dozen for its part: with a new spool file for each insert, that search
- * took a twelfth of a core at 850,000 rows/s.
+ * Files in which bodies of inserts wait for the engine, used again and again. ext4 without a journal passes over each inode that
+ * was freed within the last minutes whenever it makes a file, and an insert makes a dozen for its part: with a new spool file for
+ * each insert, that search took a twelfth of a core at 850,000 rows/s.
  */
 export class InsertSpool {
   readonly #folder: string
