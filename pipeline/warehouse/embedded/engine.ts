@@ -7,7 +7,7 @@ import { setTimeout } from 'node:timers/promises'
 import { PenstockError } from '#schemas/errors.ts'
 import { engineErrorFrom } from './engine-error.ts'
 import { limitedEngineArguments } from './engine-rights.ts'
-import { PartFolders } from './part-folders.ts'
+import { spreadParts } from './part-folders.ts'
 
 /** What the engine says about a finished statement. */
 export interface EngineResult {
@@ -46,15 +46,13 @@ export class Engine {
   readonly #binding: Binding
   readonly #path: string
   readonly #keep: unknown
-  readonly #partFolders: PartFolders
   #mergesLowered = false
 
   private constructor(binding: Binding, path: string, keep: unknown) {
     this.#binding = binding
     this.#path = path
     this.#keep = keep
-    this.#partFolders = new PartFolders(path)
-    this.#partFolders.spread()
+    spreadParts(path)
   }
 
   /** @throws DEPENDENCY_MISSING, WAREHOUSE_LOCKED (another process has the folder open), WAREHOUSE_ENGINE_FAILED */
@@ -87,7 +85,7 @@ export class Engine {
 
   /** To be called after statements that may have made tables. */
   tablesMade(): void {
-    this.#partFolders.spread()
+    spreadParts(this.#path)
   }
 
   /** Ends the statement that runs under this tag; its promise then rejects with code 394. */

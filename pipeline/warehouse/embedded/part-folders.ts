@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process'
-import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
@@ -9,33 +8,11 @@ import { join } from 'node:path'
  * group that was freed within the last minutes. A part is a dozen files or more and merges remove parts all the time, so the
  * group soon is full of such inodes: an insert of one row then costs 18 ms of CPU, and 7 where parts lie in groups of their own.
  * The attribute T of the table's folder (chattr(1), "top of directory hierarchy") gives each part another group. With a journal
- * it changes nothing.
+ * it changes nothing, other file systems refuse it, and whatever fails costs only speed.
+ * @param enginePath the engine's folder, in which tables lie as `store/<three digits>/<uuid>`
  */
-export class PartFolders {
-  readonly #store: string
-  readonly #spread = new Set<string>()
-
-  /** @param enginePath the engine's folder, in which tables lie as `store/<three digits>/<uuid>` */
-  constructor(enginePath: string) {
-    this.#store = join(enginePath, 'store')
-  }
-
-  /** Sees to tables that are new since the last call. Never throws: other file systems refuse, and only speed is lost. */
-  spread(): void {
-    if (process.platform !== 'linux') return
-    const folders = this.#tableFolders().filter((folder) => !this.#spread.has(folder))
-    if (folders.length === 0) return
-    for (const folder of folders) this.#spread.add(folder)
-    execFile('chattr', ['+T', ...folders], () => {})
-  }
-
-  #tableFolders(): string[] {
-    try {
-      return readdirSync(this.#store).flatMap((group) =>
-        readdirSync(join(this.#store, group)).map((table) => join(this.#store, group, table)),
-      )
-    } catch {
-      return [] // no table yet, or one that was just dropped
-    }
-  }
+export function spreadParts(enginePath: string): void {
+  if (process.platform !== 'linux') return
+  const tables = [join(enginePath, 'store'), '-mindepth', '2', '-maxdepth', '2', '-type', 'd']
+  execFile('find', [...tables, '-exec', 'chattr', '+T', '{}', '+'], () => {})
 }
