@@ -11,6 +11,7 @@ import type { BatchOwner, EnvelopeFrame } from './batch.ts'
 import { envelopePrefix } from './batch.ts'
 import type { Batcher } from './batcher.ts'
 
+const incompressible = Buffer.from(Array.from({ length: 200_000 }, (_, i) => Math.imul(i, 2654435761) >>> 13))
 const longType = avsc.Type.forSchema('long')
 const envelopeType = avsc.Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
 
@@ -110,9 +111,8 @@ describe('batches', () => {
     log.gate = (index) => (index === 0 ? new Promise((resolve) => (confirm = resolve)) : Promise.resolve())
     const owner = new Owner()
     const [partition] = edge.batcher.partitions
-    // Incompressible and large, then small: the second is compressed sooner.
-    const large = Buffer.from(Array.from({ length: 200_000 }, (_, i) => Math.imul(i, 2654435761) >>> 13))
-    partition!.write(frameOf('a'), large, 0, large.length, owner)
+    // Large, then small: the second is compressed sooner.
+    partition!.write(frameOf('a'), incompressible, 0, incompressible.length, owner)
     partition!.close()
     partition!.write(frameOf('b'), Buffer.from('2'), 0, 1, owner)
     partition!.write(frameOf('b'), Buffer.from('3'), 0, 1, owner)
@@ -138,9 +138,8 @@ describe('batches', () => {
       turns.push(turn)
       queueMicrotask(() => turn++)
     }
-    const large = Buffer.from(Array.from({ length: 200_000 }, (_, i) => Math.imul(i, 2654435761) >>> 13))
     for (const [index, partition] of edge.batcher.partitions.entries())
-      partition.write(frameOf('a'), large, 0, large.length >> index, undefined)
+      partition.write(frameOf('a'), incompressible, 0, incompressible.length >> index, undefined)
     clock.runTimers()
     await until(() => turns.length === edge.batcher.partitions.length)
     expect(turns).toEqual([0, 0])

@@ -63,7 +63,7 @@ class ClosedTogether {
   compressed(): void {
     this.#compressing--
     if (this.#compressing > 0) return
-    for (const partition of this.#partitions.splice(0)) partition.appendCompressed()
+    for (const partition of this.#partitions.splice(0)) void partition.appendInOrder()
   }
 }
 
@@ -313,11 +313,7 @@ export class PartitionBatcher {
   }
 
   /** Appends what is compressed, unless that is under way. */
-  appendCompressed(): void {
-    void this.#appendInOrder()
-  }
-
-  async #appendInOrder(): Promise<void> {
+  async appendInOrder(): Promise<void> {
     if (this.#appending) return
     this.#appending = true
     for (let next = this.#joined(); next.length > 0; next = this.#joined()) {

@@ -52,7 +52,6 @@ export class Engine {
     this.#binding = binding
     this.#path = path
     this.#keep = keep
-    spreadParts(path)
   }
 
   /** @throws DEPENDENCY_MISSING, WAREHOUSE_LOCKED (another process has the folder open), WAREHOUSE_ENGINE_FAILED */
@@ -73,6 +72,7 @@ export class Engine {
         { cause },
       )
     }
+    spreadParts(path)
     return new Engine(binding, path, keep)
   }
 
