@@ -1,5 +1,7 @@
+import type { X509Certificate } from 'node:crypto'
 import { type AddressInfo, createServer, Socket, type SocketConstructorOpts } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import { TLSSocket } from 'node:tls'
+import type { Clock } from '#runtime/clock.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { Connection, pauseReasons } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
@@ -92,7 +94,7 @@ function attachInPlace(edge: EdgeContext, accepted: Socket): void {
   ;(socket as unknown as SocketParts)._server = parts._server
   parts._handle = null
   parts._server = null
-  connection = new Connection(edge, transportOf(edge, socket, undefined))
+  connection = new Connection(edge, new SocketTransport(edge, socket))
   listen(connection, socket)
   socket.resume()
 }
@@ -108,7 +110,7 @@ function attachTls(edge: EdgeContext, socket: TLSSocket): void {
     socket.destroy()
     return
   }
-  const connection = new Connection(edge, transportOf(edge, socket, socket))
+  const connection = new Connection(edge, new SocketTransport(edge, socket))
   socket.on('data', (chunk: Buffer) => connection.onChunk(chunk))
   listen(connection, socket)
 }
@@ -124,38 +126,55 @@ function ignoreError(): void {}
 /** How long a peer may take to read the last words before the socket is torn down. */
 const farewellMsMax = 2_000
 
-function transportOf({ clock }: EdgeContext, socket: Socket, tls: TLSSocket | undefined): Transport {
-  return {
-    write: (bytes) => {
-      socket.write(bytes)
-    },
-    pause: () => {
-      socket.pause()
-    },
-    resume: () => {
-      socket.resume()
-    },
-    end: () => {
-      socket.resume() // what still comes is discarded, so that the end is seen
-      socket.end()
-      // Not the socket's own time-out, which whoever goes on sending would put off for ever.
-      socket.once(
-        'close',
-        clock.after(farewellMsMax, () => socket.destroy()),
-      )
-    },
-    destroy: () => {
-      socket.destroy()
-    },
-    get writeBytes() {
-      return socket.writableLength
-    },
-    get remoteAddress() {
-      return socket.remoteAddress ?? ''
-    },
-    get confidential() {
-      return tls !== undefined || isLoopbackAddress(socket.remoteAddress)
-    },
-    certificates: () => (tls === undefined ? [] : certificatesOf(tls)),
+/** A class, so that the sockets of all connections look alike to the compiler: an object of functions is a kind of its own each. */
+class SocketTransport implements Transport {
+  readonly #clock: Clock
+  readonly #socket: Socket
+
+  constructor({ clock }: EdgeContext, socket: Socket) {
+    this.#clock = clock
+    this.#socket = socket
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#socket.write(bytes)
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  end(): void {
+    this.#socket.resume() // what still comes is discarded, so that the end is seen
+    this.#socket.end()
+    // Not the socket's own time-out, which whoever goes on sending would put off for ever.
+    this.#socket.once(
+      'close',
+      this.#clock.after(farewellMsMax, () => this.#socket.destroy()),
+    )
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  get writeBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress ?? ''
+  }
+
+  get confidential(): boolean {
+    return this.#socket instanceof TLSSocket || isLoopbackAddress(this.#socket.remoteAddress)
+  }
+
+  certificates(): readonly X509Certificate[] {
+    return this.#socket instanceof TLSSocket ? certificatesOf(this.#socket) : []
   }
 }
