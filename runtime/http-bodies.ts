@@ -48,7 +48,7 @@ export class BodyRoom {
 }
 
 /** What a body came to: its bytes, which are the receiver's own, or why they are not there. */
-export type BodyOutcome = Uint8Array | 'too large' | 'no room'
+export type BodyOutcome = Buffer | 'too large' | 'no room'
 
 /** The body of one request. */
 export class RequestBody {

@@ -2,6 +2,8 @@ import type { HttpRequest as NativeRequest, HttpResponse as NativeResponse } fro
 import type { X509Certificate } from 'node:crypto'
 import type { HttpPeer } from './http-peers.ts'
 
+export type HttpHeader = readonly [name: string, value: string]
+
 /** A request that outlives the native one, which is only valid during its handler's first tick. */
 export interface HttpRequest {
   /** Upper case. */
@@ -18,8 +20,8 @@ export interface HttpRequest {
   aborted: boolean
   /** A header by its lower-case name; empty if absent. */
   header(name: string): string
-  /** All headers by their lower-case names; values of one given twice are joined with a comma. */
-  readonly headers: ReadonlyMap<string, string>
+  /** All headers with their lower-case names, in the order they came; values of one given twice are joined with a comma. */
+  readonly headers: readonly HttpHeader[]
   /** First value of a query key, decoded; `undefined` if absent. What cannot be decoded is given as it stands. */
   query(key: string): string | undefined
   /** A `:name` of the pattern by position, percent-decoded; `undefined` if it is not valid percent-encoded UTF-8. */
@@ -53,7 +55,8 @@ class CopiedRequest implements HttpRequest {
   readonly method: string
   readonly path: string
   readonly queryText: string
-  readonly headers = new Map<string, string>()
+  /** Pairs and no table: they are few, and each is looked for once at most. */
+  readonly headers: HttpHeader[] = []
   aborted = false
   readonly #parameters: string[] = []
   readonly #response: NativeResponse
@@ -77,8 +80,9 @@ class CopiedRequest implements HttpRequest {
     for (let index = 0; index < parameterCount; index++) this.#parameters.push(native.getParameter(index) ?? '')
     const { headers } = this
     native.forEach((name, value) => {
-      const before = headers.get(name)
-      headers.set(name, before === undefined ? value : `${before}, ${value}`)
+      const at = indexOfHeader(headers, name)
+      if (at < 0) headers.push([name, value])
+      else headers[at] = [name, `${headers[at]?.[1]}, ${value}`]
     })
   }
 
@@ -94,7 +98,8 @@ class CopiedRequest implements HttpRequest {
   }
 
   header(name: string): string {
-    return this.headers.get(name) ?? ''
+    const at = indexOfHeader(this.headers, name)
+    return at < 0 ? '' : (this.headers[at]?.[1] ?? '')
   }
 
   query(key: string): string | undefined {
@@ -106,6 +111,12 @@ class CopiedRequest implements HttpRequest {
   parameter(index: number): string | undefined {
     return percentDecoded(this.#parameters[index] ?? '')
   }
+}
+
+/** -1 if it is not there. */
+function indexOfHeader(headers: readonly HttpHeader[], name: string): number {
+  for (let index = 0; index < headers.length; index++) if (headers[index]?.[0] === name) return index
+  return -1
 }
 
 /** `undefined` where `decodeURIComponent` would throw. `+` stays a plus. */

@@ -24,7 +24,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { freePort } from './free-ports.ts'
 import { answer, type HttpAnswer, textAnswer } from './http-answer.ts'
-import { type BodyOutcome, BodyRoom, RequestBody } from './http-bodies.ts'
+import { BodyRoom, RequestBody } from './http-bodies.ts'
 import type { HttpPeer, HttpPeers } from './http-peers.ts'
 import { type HttpRequest, parameterCountOf, requestOf } from './http-request.ts'
 import type { Logger } from './logger.ts'
@@ -49,7 +49,7 @@ export interface HttpRoute {
    */
   readonly admit?: (request: HttpRequest) => HttpAnswer | undefined | Promise<HttpAnswer | undefined>
   /** `body` is the handler's own. What it throws goes to `errorAnswer`. */
-  readonly handle: (request: HttpRequest, body: Uint8Array) => HttpAnswer | Promise<HttpAnswer>
+  readonly handle: (request: HttpRequest, body: Buffer) => HttpAnswer | Promise<HttpAnswer>
   /** What a fault of this route is answered with; a fault thrown here goes to the server's `errorAnswer`. */
   readonly faultAnswer?: (error: unknown) => HttpAnswer
 }
@@ -169,9 +169,12 @@ function routerOf(
       const method = route.method === 'ANY' ? undefined : route.method
       app[methods[route.method]](route.pattern, (response, native) => {
         const peer = peers?.of(response)
-        if (peers !== undefined && peer === undefined) response.close()
-        else
-          serve(options, open, bodies, route, response, requestOf(native, response, parameterCount, method, peer), peer)
+        if (peers !== undefined && peer === undefined) {
+          response.close()
+          return
+        }
+        const request = requestOf(native, response, parameterCount, method, peer)
+        new Exchange(options, open, bodies, route, response, request, peer).serve()
       })
     },
   }
@@ -233,97 +236,143 @@ function listen(app: TemplatedApp, options: HttpServerOptions): Promise<us_liste
   })
 }
 
-function serve(
-  options: HttpServing,
-  open: OpenRequests,
-  bodies: BodyRoom,
-  route: HttpRoute,
-  response: NativeResponse,
-  request: HttpRequest,
-  peer: HttpPeer | undefined,
-): void {
-  open.count++
-  const bodyBytesMax = route.bodyBytesMax ?? 0
-  const body = bodyBytesMax === 0 ? undefined : new RequestBody(bodies, bodyBytesMax)
-  let finished = false
-  const finish = (result: HttpAnswer | undefined, closeConnection = false) => {
-    if (finished) return
-    finished = true
-    body?.release()
-    if (result) {
-      options.observe?.(request.method, route.pattern, result.status)
-      if (!request.aborted) tell(response, request, result, closeConnection, peer)
-    }
-    open.ended()
+/** One request until its answer. HOT: one a request, so methods instead of functions of its own. */
+class Exchange {
+  readonly #options: HttpServing
+  readonly #open: OpenRequests
+  readonly #route: HttpRoute
+  readonly #response: NativeResponse
+  readonly #request: HttpRequest
+  readonly #peer: HttpPeer | undefined
+  readonly #body: RequestBody | undefined
+  #finished = false
+
+  constructor(
+    options: HttpServing,
+    open: OpenRequests,
+    bodies: BodyRoom,
+    route: HttpRoute,
+    response: NativeResponse,
+    request: HttpRequest,
+    peer: HttpPeer | undefined,
+  ) {
+    this.#options = options
+    this.#open = open
+    this.#route = route
+    this.#response = response
+    this.#request = request
+    this.#peer = peer
+    const { bodyBytesMax = 0 } = route
+    this.#body = bodyBytesMax === 0 ? undefined : new RequestBody(bodies, bodyBytesMax)
+    open.count++
+    response.onAborted(() => {
+      request.aborted = true
+      this.#finish(undefined)
+    })
   }
-  const finishEarly = (result: HttpAnswer) => finish(result, !isSoonOver(request, bodyBytesMax))
-  const fail = (error: unknown) => finish(faultAnswer(options, request, route, error))
-  const failEarly = (error: unknown) => finishEarly(faultAnswer(options, request, route, error))
-  response.onAborted(() => {
-    request.aborted = true
-    finish(undefined)
-  })
-  const run = (bytes: Uint8Array) => {
-    if (finished) return
+
+  /** To be called in the tick of the library's handler. */
+  serve(): void {
+    const { bodyBytesMax = 0 } = this.#route
+    if (bodyBytesMax > 0 && Number(this.#request.header('content-length')) > bodyBytesMax) {
+      this.#finish(tooLarge(this.#route), true)
+      return
+    }
     try {
-      const result = route.handle(request, bytes)
-      if (result instanceof Promise) result.then((value) => finish(value), fail)
-      else finish(result)
+      const refusal = callerRefusal(this.#options.callers, this.#request) ?? this.#route.admit?.(this.#request)
+      if (refusal instanceof Promise) this.#readWhileAsking(refusal)
+      else if (refusal) this.#finishEarly(refusal)
+      else this.#read((bytes) => this.#run(bytes))
+    } catch (error) {
+      this.#finishEarly(this.#faultAnswer(error))
+    }
+  }
+
+  /** What comes of the body before the decision waits for it. */
+  #readWhileAsking(refusal: Promise<HttpAnswer | undefined>): void {
+    let isAdmitted = false
+    let whole: Buffer | undefined
+    this.#read((bytes) => {
+      whole = bytes
+      if (isAdmitted) this.#run(bytes)
+    })
+    refusal.then(
+      (result) => {
+        if (result) this.#finishEarly(result)
+        else {
+          isAdmitted = true
+          if (whole) this.#run(whole)
+        }
+      },
+      (error) => this.#finishEarly(this.#faultAnswer(error)),
+    )
+  }
+
+  #read(whole: (bytes: Buffer) => void): void {
+    if (this.#body === undefined) whole(noBody)
+    else
+      this.#body.read(this.#response, (outcome) => {
+        if (outcome === 'too large') this.#finish(tooLarge(this.#route), true)
+        else if (outcome === 'no room') this.#finishEarly(this.#route.noRoomAnswer ?? noRoomAnswer)
+        else whole(outcome)
+      })
+  }
+
+  #run(bytes: Buffer): void {
+    if (this.#finished) return
+    const fail = (error: unknown) => this.#finish(this.#faultAnswer(error))
+    try {
+      const result = this.#route.handle(this.#request, bytes)
+      if (result instanceof Promise) result.then((value) => this.#finish(value), fail)
+      else this.#finish(result)
     } catch (error) {
       fail(error)
     }
   }
-  const read = (whole: (bytes: Uint8Array) => void) => {
-    if (body === undefined) whole(noBody)
-    else body.read(response, (outcome) => takeBody(route, outcome, whole, finish, finishEarly))
-  }
-  if (bodyBytesMax > 0 && Number(request.header('content-length')) > bodyBytesMax) {
-    finish(tooLarge(route), true)
-    return
-  }
-  try {
-    const refusal = callerRefusal(options.callers, request) ?? route.admit?.(request)
-    if (refusal instanceof Promise) readWhileAsking(refusal, read, run, finishEarly, failEarly)
-    else if (refusal) finishEarly(refusal)
-    else read(run)
-  } catch (error) {
-    failEarly(error)
-  }
-}
 
-/** What comes of the body before the decision waits for it. */
-function readWhileAsking(
-  refusal: Promise<HttpAnswer | undefined>,
-  read: (whole: (bytes: Uint8Array) => void) => void,
-  run: (bytes: Uint8Array) => void,
-  refuse: (result: HttpAnswer) => void,
-  fail: (error: unknown) => void,
-): void {
-  let isAdmitted = false
-  let whole: Uint8Array | undefined
-  read((bytes) => {
-    whole = bytes
-    if (isAdmitted) run(bytes)
-  })
-  refusal.then((result) => {
-    if (result) refuse(result)
-    else {
-      isAdmitted = true
-      if (whole) run(whole)
+  /** Before all of the body was read. */
+  #finishEarly(result: HttpAnswer): void {
+    this.#finish(result, !isSoonOver(this.#request, this.#route.bodyBytesMax ?? 0))
+  }
+
+  /** @param result `undefined`: the client has gone */
+  #finish(result: HttpAnswer | undefined, closeConnection = false): void {
+    if (this.#finished) return
+    this.#finished = true
+    this.#body?.release()
+    if (result) {
+      this.#options.observe?.(this.#request.method, this.#route.pattern, result.status)
+      if (!this.#request.aborted) this.#tell(result, closeConnection)
     }
-  }, fail)
-}
+    this.#open.ended()
+  }
 
-function takeBody(
-  route: HttpRoute,
-  outcome: BodyOutcome,
-  whole: (bytes: Uint8Array) => void,
-  finish: (result: HttpAnswer, closeConnection: boolean) => void,
-  finishEarly: (result: HttpAnswer) => void,
-): void {
-  if (outcome === 'too large') finish(tooLarge(route), true)
-  else if (outcome === 'no room') finishEarly(route.noRoomAnswer ?? noRoomAnswer)
-  else whole(outcome)
+  #tell(result: HttpAnswer, closeConnection: boolean): void {
+    const isHead = this.#request.method === 'HEAD'
+    if (this.#peer === undefined || !closeConnection) {
+      answer(this.#response, result, isHead, closeConnection)
+      return
+    }
+    // Whoever passes the connection on ends it: closed from here, it could not write on, and would lose the answer.
+    answer(this.#response, { ...result, headers: { ...result.headers, Connection: 'close' } }, isHead)
+    this.#peer.end()
+  }
+
+  #faultAnswer(error: unknown): HttpAnswer {
+    const { errorAnswer, logger = silentLogger } = this.#options
+    try {
+      if (this.#route.faultAnswer) return this.#route.faultAnswer(error)
+    } catch (second) {
+      error = second
+    }
+    try {
+      if (errorAnswer) return errorAnswer(error, this.#request)
+    } catch (second) {
+      error = second
+    }
+    logger.error('a request failed', { method: this.#request.method, route: this.#route.pattern, error })
+    return textAnswer(500, 'internal error\n')
+  }
 }
 
 /** True if the library knows how much of the request is still to come, and that is not much. */
@@ -333,52 +382,15 @@ function isSoonOver(request: HttpRequest, bodyBytesMax: number): boolean {
 
 const noRoomAnswer = textAnswer(503, 'too much is under way at the moment\n', { 'Retry-After': '1' })
 
-function tell(
-  response: NativeResponse,
-  request: HttpRequest,
-  result: HttpAnswer,
-  closeConnection: boolean,
-  peer: HttpPeer | undefined,
-): void {
-  const isHead = request.method === 'HEAD'
-  if (peer === undefined || !closeConnection) {
-    answer(response, result, isHead, closeConnection)
-    return
-  }
-  // Whoever passes the connection on ends it: closed from here, it could not write on, and would lose the answer.
-  answer(response, { ...result, headers: { ...result.headers, Connection: 'close' } }, isHead)
-  peer.end()
-}
-
 function callerRefusal(callers: WebCallers | undefined, request: HttpRequest): HttpAnswer | undefined {
   const fault = callers?.fault(request.header('host'), request.header('origin'))
   return fault === undefined ? undefined : textAnswer(403, `${fault}\n`)
 }
 
-const noBody = new Uint8Array(0)
+const noBody = Buffer.alloc(0)
 
 function tooLarge({ tooLargeAnswer, bodyBytesMax }: HttpRoute): HttpAnswer {
   return tooLargeAnswer ?? textAnswer(413, `the body is larger than ${bodyBytesMax} bytes\n`)
-}
-
-function faultAnswer(options: HttpServing, request: HttpRequest, route: HttpRoute, error: unknown): HttpAnswer {
-  if (route.faultAnswer) {
-    try {
-      return route.faultAnswer(error)
-    } catch (second) {
-      error = second
-    }
-  }
-  if (options.errorAnswer) {
-    try {
-      return options.errorAnswer(error, request)
-    } catch (second) {
-      error = second
-    }
-  }
-  const logger = options.logger ?? silentLogger
-  logger.error('a request failed', { method: request.method, route: route.pattern, error })
-  return textAnswer(500, 'internal error\n')
 }
 
 /** Counts requests that have no answer yet. */

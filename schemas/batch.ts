@@ -110,7 +110,11 @@ export function longBytes(value: number): Uint8Array {
 
 /** An Avro string or bytes value: its length, then its bytes. */
 export function lengthPrefixed(bytes: Uint8Array): Uint8Array {
-  return Buffer.concat([longBytes(bytes.length), bytes])
+  let lengthBytes = 1
+  for (let rest = bytes.length; rest > 0x3f; rest = Math.floor(rest / 0x80)) lengthBytes++
+  const prefixed = Buffer.allocUnsafe(lengthBytes + bytes.length)
+  prefixed.set(bytes, writeLong(prefixed, 0, bytes.length))
+  return prefixed
 }
 
 /** A map of strings as Avro writes it: one block of entries and the end mark; an empty map is one zero byte. */

@@ -105,13 +105,12 @@ function admit(
 }
 
 /** HOT: per request; nothing waits but for a quota and the log. */
-function store(edge: EdgeContext, hasModule: boolean, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
+function store(edge: EdgeContext, hasModule: boolean, request: HttpRequest, body: Buffer): Promise<HttpAnswer> {
   const { deviceId, moduleId } = identityOf(request, hasModule)
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  const messages = readMessages(bytes, request.header('content-type'), request.query('split'), request.headers)
+  const messages = readMessages(body, request.header('content-type'), request.query('split'), request.headers)
   if (messages.length === 0) return Promise.resolve(accepted)
   requireRoom(edge)
-  const envelopeBytes = envelopeBytesOf(messages, bytes.length, deviceId, moduleId)
+  const envelopeBytes = envelopeBytesOf(messages, body.length, deviceId, moduleId)
   const waitMs = edge.quotas.requestWaitMs(deviceId, messages.length, envelopeBytes)
   if (waitMs > 0) return sleep(edge.clock, waitMs).then(() => durable(edge, deviceId, moduleId, messages))
   return durable(edge, deviceId, moduleId, messages)
