@@ -95,7 +95,7 @@ describe('every transport', () => {
         connections: 20,
         rate: 2_000,
         window: 20,
-        seconds: 3,
+        seconds: 6,
         tlsCaFile: certFile,
       }
       const workloads = workloadsOfShape('slow', options)
@@ -108,7 +108,8 @@ describe('every transport', () => {
       const [reading, slow] = result.workloads
       expect(slow?.counts.settled).toBe(slow?.counts.offered)
       expect(slow?.acknowledged.summary.maxMs).toBeGreaterThan(900)
-      expect(reading?.acknowledged.summary.p99Ms).toBeLessThan((slow?.acknowledged.summary.p99Ms ?? 0) / 2)
+      // A third of the run is not read. What of it reached the others would show in far more than a tenth of their messages.
+      expect(reading?.acknowledged.summary.p90Ms).toBeLessThan((slow?.acknowledged.summary.p90Ms ?? 0) / 2)
     },
     60_000,
   )
