@@ -58,7 +58,7 @@ class CopiedRequest implements HttpRequest {
   /** Pairs and no table: they are few, and each is looked for once at most. */
   readonly headers: HttpHeader[] = []
   aborted = false
-  readonly #parameters: string[] = []
+  readonly #parameters: readonly string[]
   readonly #response: NativeResponse
   readonly #peer: HttpPeer | undefined
   #search: URLSearchParams | undefined = undefined
@@ -77,7 +77,7 @@ class CopiedRequest implements HttpRequest {
     this.#remoteAddress = peer?.remoteAddress
     this.path = native.getUrl()
     this.queryText = native.getQuery() ?? ''
-    for (let index = 0; index < parameterCount; index++) this.#parameters.push(native.getParameter(index) ?? '')
+    this.#parameters = parametersOf(native, parameterCount)
     const { headers } = this
     native.forEach((name, value) => {
       const at = indexOfHeader(headers, name)
@@ -111,6 +111,13 @@ class CopiedRequest implements HttpRequest {
   parameter(index: number): string | undefined {
     return percentDecoded(this.#parameters[index] ?? '')
   }
+}
+
+/** An array of that length at once: one that grows has room for 17 at first. */
+function parametersOf(native: NativeRequest, count: number): readonly string[] {
+  const parameters = new Array<string>(count)
+  for (let index = 0; index < count; index++) parameters[index] = native.getParameter(index) ?? ''
+  return parameters
 }
 
 /** -1 if it is not there. */

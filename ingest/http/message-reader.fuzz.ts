@@ -71,8 +71,8 @@ describe(`messages of HTTP requests, SEED=${seed}`, () => {
         read++
         for (const message of messages) {
           expect(message.body.length).toBeLessThanOrEqual(limits.bodyBytesMax)
-          for (const key of message.systemProperties.keys()) expect(['moduleId', 'topic']).not.toContain(key)
-          for (const [key, value] of message.properties)
+          for (const key of message.properties.system.keys()) expect(['moduleId', 'topic']).not.toContain(key)
+          for (const [key, value] of message.properties.application)
             expect([typeof key, typeof value]).toEqual(['string', 'string'])
         }
       } catch (error) {

@@ -5,8 +5,8 @@ import { hubBatchType, readMessages } from './message-reader.ts'
 function read(body: string, contentType = '', split?: string, headers: Record<string, string> = {}) {
   return readMessages(Buffer.from(body), contentType, split, Object.entries(headers)).map((message) => ({
     body: String(message.body),
-    properties: Object.fromEntries(message.properties),
-    system: Object.fromEntries(message.systemProperties),
+    properties: Object.fromEntries(message.properties.application),
+    system: Object.fromEntries(message.properties.system),
   }))
 }
 const bodies = (...args: Parameters<typeof read>) => read(...args).map(({ body }) => body)
@@ -48,12 +48,12 @@ describe('the messages of a request', () => {
       Buffer.from('as it stands'),
       Buffer.alloc(0),
     ])
-    expect(messages.map(({ properties }) => Object.fromEntries(properties))).toEqual([
+    expect(messages.map(({ properties }) => Object.fromEntries(properties.application))).toEqual([
       { a: 'b' },
       { n: '5', t: 'true' },
       {},
     ])
-    expect(Object.fromEntries(messages[0]?.systemProperties ?? [])).toEqual({ messageId: '1' })
+    expect(Object.fromEntries(messages[0]?.properties.system ?? [])).toEqual({ messageId: '1' })
   })
 
   test('split=array: each element exactly as it was sent', () => {

@@ -11,11 +11,18 @@ import { limits } from '#schemas/limits.ts'
 
 export interface HttpMessage {
   readonly body: Buffer
-  readonly properties: Map<string, string>
-  readonly systemProperties: Map<string, string>
-  /** What the properties take of an envelope. */
-  readonly propertyBytes: number
+  /** The same object for all messages of a split body. */
+  readonly properties: MessageProperties
 }
+
+export interface MessageProperties {
+  readonly application: ReadonlyMap<string, string>
+  readonly system: ReadonlyMap<string, string>
+  /** What they take of an envelope. */
+  readonly bytes: number
+}
+
+const noProperties: MessageProperties = { application: new Map(), system: new Map(), bytes: 0 }
 
 export const hubBatchType = 'application/vnd.microsoft.iothub.json'
 
@@ -47,16 +54,10 @@ export function readMessages(
 ): HttpMessage[] {
   const type = contentType === '' ? '' : (contentType.split(';', 1)[0] ?? '').trim().toLowerCase()
   if (type === hubBatchType) return hubBatch(body)
-  const { properties, systemProperties } = propertiesOf(headers)
   const bodies = bodiesOf(body, split ?? (type === 'application/x-ndjson' ? 'lines' : 'no'))
-  if (bodies !== undefined && !systemProperties.has('contentType')) {
-    systemProperties.set('contentType', 'application/json')
-  }
-  const propertyBytes = propertyBytesOf(properties, systemProperties)
-  return (bodies ?? [body]).map((part) => {
-    checkSize(part)
-    return { body: part, properties, systemProperties, propertyBytes }
-  })
+  const properties = propertiesOf(headers, bodies === undefined ? undefined : 'application/json')
+  if (bodies === undefined) return [messageOf(body, properties)]
+  return bodies.map((part) => messageOf(part, properties))
 }
 
 /** The parts of a split body; `undefined` if the whole is one message. */
@@ -137,29 +138,36 @@ function hubBatch(body: Buffer): HttpMessage[] {
     const properties = element.properties ?? {}
     if (!isRecord(properties)) throw malformed(`the properties of message ${index} of the batch are not an object`)
     const texts = Object.entries(properties).map(([key, value]) => [key, propertyText(key, value)] as const)
-    const own = propertiesOf(texts)
     const body = Buffer.from(element.body, element.base64Encoded === false ? 'utf8' : 'base64')
-    checkSize(body)
-    return { body, ...own, propertyBytes: propertyBytesOf(own.properties, own.systemProperties) }
+    return messageOf(body, propertiesOf(texts))
   })
 }
 
-function propertiesOf(
-  headers: Iterable<readonly [string, string]>,
-): Pick<HttpMessage, 'properties' | 'systemProperties'> {
-  const properties = new Map<string, string>()
-  const systemProperties = new Map<string, string>()
+/**
+ * @param contentType where no header names one
+ * @throws INGEST_FRAME_TOO_LARGE
+ */
+function propertiesOf(headers: Iterable<readonly [string, string]>, contentType?: string): MessageProperties {
+  let application: Map<string, string> | undefined
+  let system = contentType === undefined ? undefined : new Map([['contentType', contentType]])
   for (const [name, value] of headers) {
     // HOT: most headers are none of these, and those that are begin with `i` or `d`.
     const first = name.charCodeAt(0) | 0x20
     if (first !== 0x69 && first !== 0x64) continue
     const key = name.toLowerCase()
-    const system = systemHeaders.get(key)
-    if (system !== undefined) systemProperties.set(system, value)
-    else if (key.startsWith(applicationPrefix)) properties.set(name.slice(applicationPrefix.length), value)
-    else if (key === ackHeader) properties.set(ackHeader, value)
+    const systemName = systemHeaders.get(key)
+    if (systemName !== undefined) {
+      system ??= new Map()
+      system.set(systemName, value)
+    } else if (key.startsWith(applicationPrefix) || key === ackHeader) {
+      application ??= new Map()
+      application.set(key === ackHeader ? ackHeader : name.slice(applicationPrefix.length), value)
+    }
   }
-  return { properties, systemProperties }
+  if (application === undefined && system === undefined) return noProperties
+  const { application: none } = noProperties
+  const bytes = propertyBytesOf(application ?? none, system ?? none)
+  return { application: application ?? none, system: system ?? none, bytes }
 }
 
 function propertyText(key: string, value: unknown): string {
@@ -168,19 +176,21 @@ function propertyText(key: string, value: unknown): string {
   return String(value)
 }
 
-function checkSize(body: Buffer): void {
+/** @throws INGEST_FRAME_TOO_LARGE */
+function messageOf(body: Buffer, properties: MessageProperties): HttpMessage {
   if (body.length > limits.bodyBytesMax) {
     throw new PenstockError(
       'INGEST_FRAME_TOO_LARGE',
       `a message of ${body.length} bytes; at most ${limits.bodyBytesMax} are allowed`,
     )
   }
+  return { body, properties }
 }
 
 /** @throws INGEST_FRAME_TOO_LARGE: an envelope must fit a block (`limits.envelopeBytesMax`), and a JSON batch may say anything */
-function propertyBytesOf(properties: Map<string, string>, systemProperties: Map<string, string>): number {
+function propertyBytesOf(application: ReadonlyMap<string, string>, system: ReadonlyMap<string, string>): number {
   let bytes = 0
-  for (const map of [properties, systemProperties]) {
+  for (const map of [application, system]) {
     for (const [key, value] of map) bytes += Buffer.byteLength(key) + Buffer.byteLength(value) + entryOverheadBytes
   }
   if (bytes > limits.httpPropertyBytesMax) {

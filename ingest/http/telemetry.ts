@@ -18,7 +18,7 @@ import type { HttpRequest } from '#runtime/http-request.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { type HttpMessage, readMessages } from './message-reader.ts'
+import { type HttpMessage, type MessageProperties, readMessages } from './message-reader.ts'
 
 /**
  * Decides whether a request may send as this device.
@@ -128,7 +128,7 @@ function envelopeBytesOf(
   moduleId: string | undefined,
 ): number {
   let bytes = bodyBytes + messages.length * (deviceId.length + (moduleId?.length ?? 0))
-  for (const { propertyBytes } of messages) bytes += propertyBytes
+  for (const { properties } of messages) bytes += properties.bytes
   if (bytes <= limits.httpEnvelopeBytesMax) return bytes
   const text = `${messages.length} messages that have ${bytes} bytes with their properties; send smaller batches`
   throw new PenstockError('INGEST_FRAME_TOO_LARGE', text)
@@ -152,39 +152,51 @@ function durable(
 ): Promise<HttpAnswer> {
   // By now others may have filled the edge. From here to the last message nobody else is heard, so that all are taken or none.
   requireRoom(edge)
-  const count = messages.length
   return new Promise((resolve, reject) => {
-    const settled = (): void => {
-      edge.counters.acknowledged.add(count)
-      resolve(accepted)
-    }
-    const owner = new RequestOwner(count, settled, reject)
+    const owner = new RequestOwner(edge, messages.length, resolve, reject)
     edge.batcher.tick()
-    for (const { body, properties, systemProperties } of messages) {
-      if (moduleId !== undefined) systemProperties.set('moduleId', moduleId)
-      const route = routeOfReading(edge.batcher, { deviceId, properties, systemProperties })
+    let routed: MessageProperties | undefined
+    let route: ReturnType<typeof routeOfReading> | undefined
+    for (const { body, properties } of messages) {
+      if (route === undefined || properties !== routed) {
+        routed = properties
+        const { application, system } = properties
+        const systemProperties = moduleId === undefined ? system : new Map(system).set('moduleId', moduleId)
+        route = routeOfReading(edge.batcher, { deviceId, properties: application, systemProperties })
+      }
       route.partition.write(route.frame, body, 0, body.length, owner)
     }
-    edge.counters.receivedHttp.add(count)
+    edge.counters.receivedHttp.add(messages.length)
   })
 }
 
 class RequestOwner implements BatchOwner {
   batch: OpenBatch | undefined = undefined
   batchIndex = 0
-  #waiting: number
-  readonly #resolve: () => void
+  readonly #edge: EdgeContext
+  readonly #count: number
+  readonly #resolve: (answer: HttpAnswer) => void
   readonly #reject: (error: PenstockError) => void
+  #waiting: number
 
-  constructor(waiting: number, resolve: () => void, reject: (error: PenstockError) => void) {
-    this.#waiting = waiting
+  constructor(
+    edge: EdgeContext,
+    count: number,
+    resolve: (answer: HttpAnswer) => void,
+    reject: (error: PenstockError) => void,
+  ) {
+    this.#edge = edge
+    this.#count = count
     this.#resolve = resolve
     this.#reject = reject
+    this.#waiting = count
   }
 
   settled(count: number): void {
     this.#waiting -= count
-    if (this.#waiting === 0) this.#resolve()
+    if (this.#waiting > 0) return
+    this.#edge.counters.acknowledged.add(this.#count)
+    this.#resolve(accepted)
   }
 
   refused(): void {

@@ -23,9 +23,15 @@ export interface Publisher {
   readonly moduleId: string | undefined
 }
 
-/** A topic read: whose it is, and what it says about its messages. */
-export interface TopicReading {
+/** Whose messages are, and what is said about them. */
+export interface MessageReading {
   readonly deviceId: string
+  readonly properties: ReadonlyMap<string, string>
+  readonly systemProperties: ReadonlyMap<string, string>
+}
+
+/** A topic read. */
+export interface TopicReading extends MessageReading {
   readonly properties: Map<string, string>
   readonly systemProperties: Map<string, string>
 }
@@ -130,8 +136,8 @@ export function routeFor(
 
 const twoEmptyMaps = Buffer.concat([mapBytes(new Map()), mapBytes(new Map())])
 
-/** Partition and frame of a topic reading. */
-export function routeOfReading(batcher: Batcher, reading: TopicReading): Pick<Route, 'frame' | 'partition'> {
+/** Partition and frame of messages. */
+export function routeOfReading(batcher: Batcher, reading: MessageReading): Pick<Route, 'frame' | 'partition'> {
   const deviceId = Buffer.from(reading.deviceId)
   const { properties, systemProperties } = reading
   const suffix =
