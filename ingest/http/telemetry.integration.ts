@@ -59,7 +59,13 @@ describe('telemetry over HTTP', () => {
   test('a module, and an id that needs percent-encoding', async () => {
     const { post, stored } = await start()
     await post('/devices/a%25%23b/modules/m%2B1/messages/events', 'x')
-    expect(stored()).toEqual([['a%#b', 'x', {}, { moduleId: 'm+1' }]])
+    const batch = ['a', 'b'].map((text) => ({ body: '', properties: { 'iothub-app-K': text } }))
+    await post('/devices/d1/modules/m/messages/events', JSON.stringify(batch), { 'content-type': hubBatchType })
+    expect(stored()).toEqual([
+      ['a%#b', 'x', {}, { moduleId: 'm+1' }],
+      ['d1', '', { K: 'a' }, { moduleId: 'm' }],
+      ['d1', '', { K: 'b' }, { moduleId: 'm' }],
+    ])
   })
 
   test("the hub's batch, an array and lines become messages in order [G-3]", async () => {
