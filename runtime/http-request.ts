@@ -55,7 +55,7 @@ class CopiedRequest implements HttpRequest {
   readonly method: string
   readonly path: string
   readonly queryText: string
-  /** Pairs and no table: they are few, and each is looked for once at most. */
+  /** Pairs and no table: they are few, and few are asked for. */
   readonly headers: HttpHeader[] = []
   aborted = false
   readonly #parameters: readonly string[]
@@ -80,7 +80,7 @@ class CopiedRequest implements HttpRequest {
     this.#parameters = parametersOf(native, parameterCount)
     const { headers } = this
     native.forEach((name, value) => {
-      const at = indexOfHeader(headers, name)
+      const at = headers.findIndex((header) => header[0] === name)
       if (at < 0) headers.push([name, value])
       else headers[at] = [name, `${headers[at]?.[1]}, ${value}`]
     })
@@ -98,8 +98,7 @@ class CopiedRequest implements HttpRequest {
   }
 
   header(name: string): string {
-    const at = indexOfHeader(this.headers, name)
-    return at < 0 ? '' : (this.headers[at]?.[1] ?? '')
+    return this.headers.find((header) => header[0] === name)?.[1] ?? ''
   }
 
   query(key: string): string | undefined {
@@ -118,12 +117,6 @@ function parametersOf(native: NativeRequest, count: number): readonly string[] {
   const parameters = new Array<string>(count)
   for (let index = 0; index < count; index++) parameters[index] = native.getParameter(index) ?? ''
   return parameters
-}
-
-/** -1 if it is not there. */
-function indexOfHeader(headers: readonly HttpHeader[], name: string): number {
-  for (let index = 0; index < headers.length; index++) if (headers[index]?.[0] === name) return index
-  return -1
 }
 
 /** `undefined` where `decodeURIComponent` would throw. `+` stays a plus. */

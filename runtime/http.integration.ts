@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type HttpRouter, type HttpServer, openHttpServer } from './http.ts'
@@ -29,6 +30,20 @@ describe('the HTTP server', () => {
     const response = await fetch(`${url}/things/a%2Fb/parts/%C3%A9?q=1%202`, { headers: { 'X-A': 'yes' } })
     expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8')
     expect(await response.json()).toEqual(['a/b', 'é', '1 2', 'yes'])
+  })
+
+  test('a header given twice is one, its values joined with a comma', async () => {
+    const { url } = await serverWith((router) =>
+      router.route({ method: 'GET', pattern: '/', handle: (request) => jsonAnswer(200, request.headers) }),
+    )
+    const [response] = (await once(get(url, { headers: { 'X-A': ['1', '2'], 'x-b': '3' } }), 'response')) as [
+      IncomingMessage,
+    ]
+    const headers: [string, string][] = JSON.parse((await response.toArray()).join(''))
+    expect(headers.filter(([name]) => name.startsWith('x-'))).toEqual([
+      ['x-a', '1, 2'],
+      ['x-b', '3'],
+    ])
   })
 
   test('a path that is not percent-encoded UTF-8 gives no parameter instead of a fault', async () => {

@@ -244,6 +244,7 @@ class Exchange {
   readonly #response: NativeResponse
   readonly #request: HttpRequest
   readonly #peer: HttpPeer | undefined
+  readonly #bodyBytesMax: number
   readonly #body: RequestBody | undefined
   #finished = false
 
@@ -262,8 +263,8 @@ class Exchange {
     this.#response = response
     this.#request = request
     this.#peer = peer
-    const { bodyBytesMax = 0 } = route
-    this.#body = bodyBytesMax === 0 ? undefined : new RequestBody(bodies, bodyBytesMax)
+    this.#bodyBytesMax = route.bodyBytesMax ?? 0
+    this.#body = this.#bodyBytesMax === 0 ? undefined : new RequestBody(bodies, this.#bodyBytesMax)
     open.count++
     response.onAborted(() => {
       request.aborted = true
@@ -273,8 +274,7 @@ class Exchange {
 
   /** To be called in the tick of the library's handler. */
   serve(): void {
-    const { bodyBytesMax = 0 } = this.#route
-    if (bodyBytesMax > 0 && Number(this.#request.header('content-length')) > bodyBytesMax) {
+    if (this.#body !== undefined && Number(this.#request.header('content-length')) > this.#bodyBytesMax) {
       this.#finish(tooLarge(this.#route), true)
       return
     }
@@ -332,7 +332,7 @@ class Exchange {
 
   /** Before all of the body was read. */
   #finishEarly(result: HttpAnswer): void {
-    this.#finish(result, !isSoonOver(this.#request, this.#route.bodyBytesMax ?? 0))
+    this.#finish(result, !isSoonOver(this.#request, this.#bodyBytesMax))
   }
 
   /** @param result `undefined`: the client has gone */

@@ -57,7 +57,9 @@ describe('batch, schema version 1', () => {
     for (const entries of [{}, { k: 'v' }, { é: 'ü', b: '' }]) {
       expect(Buffer.from(mapBytes(new Map(Object.entries(entries))))).toEqual(map.toBuffer(entries))
     }
-    expect(Buffer.from(lengthPrefixed(Buffer.from('abc')))).toEqual(avsc.Type.forSchema('string').toBuffer('abc'))
+    const string = avsc.Type.forSchema('string')
+    for (const text of ['', 'abc', ...[63, 64, 8_191, 8_192].map((length) => 'x'.repeat(length))])
+      expect(Buffer.from(lengthPrefixed(Buffer.from(text)))).toEqual(string.toBuffer(text))
   })
 
   test('the Avro library reads a batch, and joined batches, as container files', async () => {

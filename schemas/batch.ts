@@ -87,9 +87,11 @@ export function batchFromBlock(messageCount: number, compressed: Uint8Array): Bu
   return batch.subarray(0, length + syncMarker.length)
 }
 
+const longBytesMax = 8
+
 /**
  * Writes an Avro long (zigzag, base 128, least significant group first) and returns the position behind it.
- * @param value integer from 0 to 2^52, which covers every length, count and time written here; at most 8 bytes
+ * @param value integer from 0 to 2^52, which covers every length, count and time written here; at most `longBytesMax` bytes
  */
 export function writeLong(target: Uint8Array, position: number, value: number): number {
   let rest = value * 2
@@ -104,17 +106,16 @@ export function writeLong(target: Uint8Array, position: number, value: number): 
 
 /** An Avro long as bytes of its own. */
 export function longBytes(value: number): Uint8Array {
-  const bytes = new Uint8Array(8)
+  const bytes = new Uint8Array(longBytesMax)
   return bytes.subarray(0, writeLong(bytes, 0, value))
 }
 
 /** An Avro string or bytes value: its length, then its bytes. */
 export function lengthPrefixed(bytes: Uint8Array): Uint8Array {
-  let lengthBytes = 1
-  for (let rest = bytes.length; rest > 0x3f; rest = Math.floor(rest / 0x80)) lengthBytes++
-  const prefixed = Buffer.allocUnsafe(lengthBytes + bytes.length)
-  prefixed.set(bytes, writeLong(prefixed, 0, bytes.length))
-  return prefixed
+  const prefixed = Buffer.allocUnsafe(longBytesMax + bytes.length)
+  const start = writeLong(prefixed, 0, bytes.length)
+  prefixed.set(bytes, start)
+  return prefixed.subarray(0, start + bytes.length)
 }
 
 /** A map of strings as Avro writes it: one block of entries and the end mark; an empty map is one zero byte. */

@@ -22,7 +22,8 @@ export interface MessageProperties {
   readonly bytes: number
 }
 
-const noProperties: MessageProperties = { application: new Map(), system: new Map(), bytes: 0 }
+const none: ReadonlyMap<string, string> = new Map()
+const noProperties: MessageProperties = { application: none, system: none, bytes: 0 }
 
 export const hubBatchType = 'application/vnd.microsoft.iothub.json'
 
@@ -156,18 +157,14 @@ function propertiesOf(headers: Iterable<readonly [string, string]>, contentType?
     if (first !== 0x69 && first !== 0x64) continue
     const key = name.toLowerCase()
     const systemName = systemHeaders.get(key)
-    if (systemName !== undefined) {
-      system ??= new Map()
-      system.set(systemName, value)
-    } else if (key.startsWith(applicationPrefix) || key === ackHeader) {
-      application ??= new Map()
-      application.set(key === ackHeader ? ackHeader : name.slice(applicationPrefix.length), value)
-    }
+    if (systemName !== undefined) system = (system ?? new Map()).set(systemName, value)
+    else if (key.startsWith(applicationPrefix))
+      application = (application ?? new Map()).set(name.slice(applicationPrefix.length), value)
+    else if (key === ackHeader) application = (application ?? new Map()).set(ackHeader, value)
   }
   if (application === undefined && system === undefined) return noProperties
-  const { application: none } = noProperties
-  const bytes = propertyBytesOf(application ?? none, system ?? none)
-  return { application: application ?? none, system: system ?? none, bytes }
+  const properties = { application: application ?? none, system: system ?? none }
+  return { ...properties, bytes: propertyBytesOf(properties.application, properties.system) }
 }
 
 function propertyText(key: string, value: unknown): string {
