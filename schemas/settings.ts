@@ -117,6 +117,13 @@ export const settingsTable = {
     default: '',
     meaning: 'password of the user that writes; the embedded engine then asks for it too',
   },
+  clickhouseAnalystPassword: {
+    env: 'PENSTOCK_CLICKHOUSE_ANALYST_PASSWORD',
+    kind: 'secret',
+    default: '',
+    meaning:
+      "password of the embedded engine's user `analyst`, who reads all tables and writes those of the database `analyst`; unset: there is such a user only where no user has a password",
+  },
   clickhouseReadonlyPassword: {
     env: 'PENSTOCK_CLICKHOUSE_READONLY_PASSWORD',
     kind: 'secret',

@@ -34,7 +34,10 @@ export type ToRole =
   | { readonly kind: 'passwords'; readonly askId: number; readonly passwords: WarehousePasswords }
 
 /** Of the embedded engine's users; not in the environment of its process (`role-environment.ts`). */
-export type WarehousePasswords = Pick<Settings, 'clickhousePassword' | 'clickhouseReadonlyPassword'>
+export type WarehousePasswords = Pick<
+  Settings,
+  'clickhousePassword' | 'clickhouseAnalystPassword' | 'clickhouseReadonlyPassword'
+>
 
 /** What all processes together are like. */
 export interface Status {

@@ -32,6 +32,7 @@ export async function runWarehouse(given: Settings): Promise<void> {
     bind: host,
     port: settings.clickhousePort,
     password: settings.clickhousePassword,
+    analystPassword: settings.clickhouseAnalystPassword,
     readonlyPassword: settings.clickhouseReadonlyPassword,
     callers: callersOf(settings, host, false),
     logger,

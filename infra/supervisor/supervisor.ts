@@ -70,11 +70,11 @@ export async function runSupervisor(settings: Settings): Promise<number> {
             return
           }
           case 'ask-passwords': {
-            const { clickhousePassword, clickhouseReadonlyPassword } = settings
+            const { clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword } = settings
             child.tell({
               kind: 'passwords',
               askId: message.askId,
-              passwords: { clickhousePassword, clickhouseReadonlyPassword },
+              passwords: { clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword },
             })
             return
           }

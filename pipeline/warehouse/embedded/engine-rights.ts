@@ -3,26 +3,65 @@
  * structure of a table function, expressions among inserted values). `permissions.ts` reads statements before; this does not.
  *
  *   engine/penstock-config.xml      no folder of programs or of users' files
- *   engine/penstock-users.xml       the one user of all connections: rights, and settings that nobody changes
- *   engine/user_defined/*.sql       a function in the place of the engine's `file`, which asks for no right
+ *   engine/penstock-users.xml       roles and their rights, and settings that nobody changes
+ *   engine/user_defined/*.sql       functions in the place of the engine's own: `file`, which asks for no right, and who the user is
  *
  * Reading rows with FROM INFILE and writing results with INTO OUTFILE need no right: both are the handler's alone.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openEngines } from './machine-names.ts'
+import { openEngines, ownTableEngines } from './machine-names.ts'
 
-/** Rights of ClickHouse's GRANT. Without CREATE DICTIONARY, since a dictionary's source may be a file or a program. */
-const grants: readonly string[] = [
-  'GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, CHECK, KILL QUERY, KILL TRANSACTION, ' +
-    'MOVE PARTITION BETWEEN SHARDS, SYSTEM, dictGet, INTROSPECTION, CLUSTER ON *.*',
-  'REVOKE CREATE DICTIONARY ON *.*',
-  'GRANT SET DEFINER ON *',
-  // Only to read: an INSERT … SELECT FROM input() reads its rows from a file of the spool. Who else may is for `permissions.ts`.
-  'GRANT READ ON FILE',
-  ...['URL', 'REMOTE', 'S3'].map((source) => `GRANT READ, WRITE ON ${source}`),
-  ...openEngines.map((engine) => `GRANT TABLE ENGINE ON ${engine}`),
-]
+/**
+ * Users of the port. The engine has one user of its own, whose rights are those of the role that a connection has set; a role has the
+ * name of the user whose statements run under it. What no role is set for, the handler's own statements, has the rights of all.
+ */
+export type EngineUser = 'default' | 'analyst' | 'readonly'
+
+export function isEngineUser(name: string): name is EngineUser {
+  return name === 'default' || name === 'analyst' || name === 'readonly'
+}
+
+/** The database that `analyst` may write. */
+export const analystDatabase = 'analyst'
+
+/**
+ * The role for an INSERT … SELECT FROM input(), which reads its rows by the table function `file`: the user's own, and that. Set for
+ * statements that have been read and name no file themselves.
+ */
+export function spoolRoleOf(user: EngineUser): string {
+  return `${user}_spool`
+}
+
+const reading = 'GRANT SHOW, SELECT, CHECK, dictGet ON *.*'
+const own = (actions: string): string => `GRANT ${actions} ON ${analystDatabase}.*`
+
+/** Rights of ClickHouse's GRANT. None creates dictionaries, since a dictionary's source may be a file or a program. */
+const rights: Readonly<Record<EngineUser, readonly string[]>> = {
+  default: [
+    'GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, CHECK, KILL QUERY, KILL TRANSACTION, ' +
+      'MOVE PARTITION BETWEEN SHARDS, SYSTEM, dictGet, INTROSPECTION, CLUSTER ON *.*',
+    'REVOKE CREATE DICTIONARY ON *.*',
+    'GRANT SET DEFINER ON *',
+    ...['URL', 'REMOTE', 'S3'].map((source) => `GRANT READ, WRITE ON ${source}`),
+    ...openEngines.map((engine) => `GRANT TABLE ENGINE ON ${engine}`),
+  ],
+  // No engine that keeps its rows in another table or at another server, where these rights would not be asked for.
+  analyst: [
+    reading,
+    'GRANT CREATE TEMPORARY TABLE ON *.*',
+    own(
+      'CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, UNDROP TABLE, INSERT, ALTER, TRUNCATE, OPTIMIZE',
+    ),
+    ...ownTableEngines.map((engine) => `GRANT TABLE ENGINE ON ${engine}`),
+  ],
+  readonly: [reading],
+}
+
+const roles: readonly (readonly [string, readonly string[]])[] = Object.entries(rights).flatMap(([user, grants]) => [
+  [user, grants],
+  [spoolRoleOf(user as EngineUser), [...grants, 'GRANT READ ON FILE']],
+])
 
 /**
  * Settings that read or write a file by its path, that choose another disk, or with which a text becomes SQL, or a statement of
@@ -79,23 +118,29 @@ ${fixedSettings.map((name) => `        <${name}><const/></${name}>`).join('\n')}
     </default>
   </profiles>
   <quotas><default/></quotas>
+  <roles>
+${roles.map(([role, grants]) => `    <${role}><grants>${grants.map((grant) => `<query>${grant}</query>`).join('')}</grants></${role}>`).join('\n')}
+  </roles>
   <users>
     <default>
       <password></password>
       <networks><ip>::1</ip><ip>127.0.0.1</ip></networks>
       <profile>default</profile>
       <quota>default</quota>
-      <grants>
-${grants.map((grant) => `        <query>${grant}</query>`).join('\n')}
-      </grants>
+      <grants><query>GRANT ${roles.map(([role]) => role).join(', ')}</query></grants>
     </default>
   </users>
 </clickhouse>
 `
 
-/** Takes the place of the engine's own function, and as that one has its name it can be neither dropped nor replaced. */
-const noFile =
-  "CREATE FUNCTION file AS path -> throwIf(materialize(1), 'the embedded engine gives no access to files')\n"
+const userOfRole = "() -> splitByChar('_', currentRoles()[1])[1]"
+
+/** They take the place of the engine's own functions, and as those have their names they can be neither dropped nor replaced. */
+const functions: Readonly<Record<string, string>> = {
+  file: "path -> throwIf(materialize(1), 'the embedded engine gives no access to files')",
+  currentUser: userOfRole,
+  user: userOfRole,
+}
 
 /**
  * Writes the files into the engine's folder, which must exist, and returns the arguments with which it opens under them.
@@ -104,11 +149,14 @@ const noFile =
 export function limitedEngineArguments(path: string): string[] {
   const configFile = join(path, 'penstock-config.xml')
   const usersFile = join(path, 'penstock-users.xml')
-  const functions = join(path, 'user_defined')
-  mkdirSync(functions, { recursive: true })
+  const functionsFolder = join(path, 'user_defined')
+  mkdirSync(functionsFolder, { recursive: true })
   writeFileSync(configFile, config(usersFile), { mode: 0o600 })
   writeFileSync(usersFile, users, { mode: 0o600 })
-  writeFileSync(join(functions, 'function_file.sql'), noFile, { mode: 0o600 })
+  for (const [name, body] of Object.entries(functions))
+    writeFileSync(join(functionsFolder, `function_${name}.sql`), `CREATE FUNCTION ${name} AS ${body}\n`, {
+      mode: 0o600,
+    })
   return [`--config-file=${configFile}`]
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { PenstockError } from '#schemas/errors.ts'
 import { engineErrorFrom } from './engine-error.ts'
-import { limitedEngineArguments } from './engine-rights.ts'
+import { analystDatabase, limitedEngineArguments } from './engine-rights.ts'
 import { spreadParts } from './part-folders.ts'
 
 /** What the engine says about a finished statement. */
@@ -61,7 +61,9 @@ export class Engine {
     try {
       // The engine lives as long as one connection does; this one runs nothing that may last.
       keep = binding.CreateConnection(path, [...engineArguments(), ...limitedEngineArguments(path)])
-      await replaceDefaultDatabase(new EngineConnection(binding, keep), path)
+      const connection = new EngineConnection(binding, keep)
+      await replaceDefaultDatabase(connection, path)
+      await connection.run(`CREATE DATABASE IF NOT EXISTS ${analystDatabase}`, 'Null')
     } catch (cause) {
       const owner = ownerOf(path)
       if (owner === undefined)

@@ -7,8 +7,10 @@ const openFunctions = `
   numbers numbers_mt zeros zeros_mt primes generateSeries generate_series generateRandom values SQLStandardValues null
   view viewIfPermitted viewExplain merge loop dictionary input format
   mergeTreeAnalyzeIndexes mergeTreeAnalyzeIndexesUUID mergeTreeIndex mergeTreeProjection mergeTreeTextIndex
-  timeSeriesData timeSeriesMetrics timeSeriesSamples timeSeriesSelector timeSeriesTags prometheusQuery prometheusQueryRange
-  cluster clusterAllReplicas remote remoteSecure s3 url`
+  timeSeriesData timeSeriesMetrics timeSeriesSamples timeSeriesSelector timeSeriesTags prometheusQuery prometheusQueryRange`
+
+/** They ask other servers. */
+const reachingFunctions = 'cluster clusterAllReplicas remote remoteSecure s3 url'
 
 const closedFunctions = `
   arrowstream azureBlobStorage azureBlobStorageCluster cosn deltaLake deltaLakeAzure deltaLakeAzureCluster deltaLakeCluster
@@ -33,13 +35,19 @@ const closedEngines = `
   ReplicatedVersionedCollapsingMergeTree S3Queue SQLite YTsaurus
   Backup DataLakeCatalog Filesystem Overlay Replicated`
 
+/** Of tables that hold their own rows, or none, as the engine spells them. */
+export const ownTableEngines: readonly string[] = words(`
+  MergeTree ReplacingMergeTree SummingMergeTree AggregatingMergeTree CollapsingMergeTree VersionedCollapsingMergeTree
+  CoalescingMergeTree GraphiteMergeTree Log StripeLog TinyLog Memory Set Join Null View GenerateRandom`)
+
 /** As the engine spells them. */
 export const openEngines: readonly string[] = words(openEngineText)
 
 /** In lower case. */
-export const judgedFunctions = lowerCase(openFunctions + closedFunctions)
+export const judgedFunctions = lowerCase([openFunctions, reachingFunctions, closedFunctions].join(' '))
 export const judgedEngines = lowerCase(openEngineText + closedEngines)
 
+const reachingFunctionNames = lowerCase(reachingFunctions)
 const closedFunctionNames = lowerCase(closedFunctions)
 const openEngineNames = lowerCase(openEngineText)
 /** Of these the engine has ordinary functions too: `file('…')`, and one that loads a library. */
@@ -48,6 +56,11 @@ const scalarNames = lowerCase('file catboostEvaluate')
 /** @param name of a table function or of an ordinary one, in any case */
 export function isClosedFunction(name: string): boolean {
   return closedFunctionNames.has(name.toLowerCase()) || isClosedScalar(name)
+}
+
+/** @param name of a table function, in any case */
+export function isReachingFunction(name: string): boolean {
+  return reachingFunctionNames.has(name.toLowerCase())
 }
 
 /** @param name of a function that is no table function, in any case */

@@ -1,6 +1,7 @@
 import type { Logger } from '#runtime/logger.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { Engine } from './engine.ts'
+import type { Formatter } from './formatter.ts'
 import type { InsertSpool } from './insert-spool.ts'
 import type { ResultFifos } from './result-fifos.ts'
 import type { Sessions } from './sessions.ts'
@@ -10,6 +11,7 @@ import type { Statement } from './statement.ts'
 /** What all statements of one embedded engine share. */
 export interface QueryContext {
   readonly engine: Engine
+  readonly formatter: Formatter
   readonly version: string
   readonly timezone: string
   readonly displayName: string

@@ -1,20 +1,30 @@
+import assert from 'node:assert/strict'
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
+import { type CanonicalToken, isWord } from './canonical-tokens.ts'
 import { sqlText } from './engine.ts'
 import { EngineError, engineErrorFrom } from './engine-error.ts'
+import { type EngineUser, isEngineUser } from './engine-rights.ts'
 import { nativeAtRevision } from './native-revision.ts'
-import { isWord, refuseSettings, refuseUnlessReading } from './permissions.ts'
+import { refuseForbidden, refuseSettings } from './permissions.ts'
 import { arePlainValues, plainValuesBytesMax } from './plain-values.ts'
 import type { QueryContext, Running } from './query-context.ts'
 import { Reply } from './reply.ts'
 import { type QueryRequest, queryRequestFrom } from './request.ts'
 import { RequestBody } from './request-body.ts'
 import { untilWhole } from './result-spool.ts'
-import type { SqlToken } from './sql-tokens.ts'
-import type { CommandStatement, InsertStatement, ReadStatement, Statement } from './statement.ts'
+import type { Slots } from './slots.ts'
+import {
+  type CommandStatement,
+  type InsertStatement,
+  type ReadStatement,
+  type Statement,
+  statementFrom,
+} from './statement.ts'
 import { type StatementRun, withConnection } from './statement-connection.ts'
+import type { StatementText } from './statement-text.ts'
 
 const notStarted: Running = { kind: undefined, stop: undefined }
 
@@ -30,8 +40,8 @@ export async function handleQuery(
   let give: (() => void) | undefined
   try {
     const query = queryRequestFrom(request, url)
-    authenticate(context, query)
-    refuseSettings(query)
+    const user = authenticate(context, query)
+    refuseSettings(query, user)
     queryId = query.queryId ?? randomUUID()
     if (context.running.has(queryId)) {
       const id = queryId
@@ -40,15 +50,13 @@ export async function handleQuery(
     }
     context.running.set(queryId, notStarted)
     reply.start(query, queryId)
-    const body = new RequestBody(request, query.query, query.decompress)
-    const statement = await body.statement()
-    const taken =
-      query.session && (await context.sessions.take(query.user, query.session, () => response.writableEnded))
+    const body = new RequestBody(request, query)
+    const text = await body.statement()
+    const taken = query.session && (await context.sessions.take(user, query.session, () => response.writableEnded))
     give = taken?.give
-    refuseWrites(query, statement)
     // `readonly` may change nothing that a session keeps.
-    const session = query.user === 'readonly' ? undefined : taken?.session
-    await runStatement(context, { statement, query, queryId, session, reply }, body)
+    const session = user === 'readonly' ? undefined : taken?.session
+    await runText(context, { query, user, queryId, session, reply }, body, text)
   } catch (error) {
     reply.fail(engineErrorFrom(error))
   } finally {
@@ -57,20 +65,50 @@ export async function handleQuery(
   }
 }
 
-/** @throws EngineError READONLY for what only the handler, and not the engine, can refuse */
-function refuseWrites(query: QueryRequest, statement: Statement): void {
-  // A session's connection could not leave the engine's readonly mode again.
-  const isReadInSession = query.session && (query.isGet || /^[12]$/.test(query.settings.get('readonly') ?? ''))
-  if (query.user !== 'readonly' && !isReadInSession) return
-  if (statement.kind === 'insert') throw new EngineError(164, 'READONLY', 'Cannot execute query in readonly mode')
-  refuseUnlessReading(statement.tokens)
+/** What is known of a request before its statement is read. */
+type RequestRun = Omit<StatementRun, 'statement'>
+
+/** Waits for a place, has the engine read the statement, judges what it read, and runs that. */
+async function runText(context: QueryContext, run: RequestRun, body: RequestBody, text: StatementText): Promise<void> {
+  // The engine starts once the rows are whole: a client that dies half-way leaves nothing, at whatever byte it dies.
+  const rows = text.rowsAt === undefined ? undefined : await context.insertSpool.write(body.rest(text.rowsAt))
+  const slots = slotsFor(context.slots, run, rows !== undefined)
+  try {
+    await slots.take()
+    try {
+      if (run.reply.gone) return
+      const statement = statementFrom(await context.formatter.canonical(text.text), rows !== undefined)
+      refuseForbidden(statement.tokens, run.user)
+      refuseWritesInSession(run.query, statement)
+      await runStatement(context, { ...run, statement }, rows)
+    } finally {
+      slots.give()
+    }
+  } finally {
+    if (rows !== undefined) context.insertSpool.give(rows)
+  }
 }
 
-async function runStatement(context: QueryContext, run: StatementRun, body: RequestBody): Promise<void> {
+function slotsFor(slots: QueryContext['slots'], { query, user }: RequestRun, hasRows: boolean): Slots {
+  if (user !== 'default') return slots.analysts
+  if (!query.isPipeline) return slots.operators
+  return hasRows ? slots.pipelineInserts : slots.pipelineQuestions
+}
+
+/** The engine's own readonly mode cannot be used on a session's connection, which could not leave it again. */
+function refuseWritesInSession(query: QueryRequest, statement: Statement): void {
+  const isReading = query.isGet || /^[12]$/.test(query.settings.get('readonly') ?? '')
+  if (query.session && isReading && statement.kind !== 'read')
+    throw new EngineError(164, 'READONLY', 'Cannot execute query in readonly mode')
+}
+
+/** @param rows file of those that follow an INSERT */
+async function runStatement(context: QueryContext, run: StatementRun, rows: string | undefined): Promise<void> {
   const { statement } = run
   switch (statement.kind) {
     case 'insert':
-      return insert(context, run, body, statement)
+      assert(rows !== undefined)
+      return insert(context, run, statement, rows)
     case 'read':
       return read(context, run, statement)
     case 'command':
@@ -81,8 +119,7 @@ async function runStatement(context: QueryContext, run: StatementRun, body: Requ
 async function command(context: QueryContext, run: StatementRun, statement: CommandStatement): Promise<void> {
   const { text, tokens } = statement
   const format = run.query.defaultFormat ?? 'TabSeparated'
-  // INSERT … SELECT, also behind WITH.
-  const isInsert = isWord(tokens[0], 'INSERT') || isWord(tokens[0], 'WITH')
+  const isInsert = isWord(tokens[0], 'INSERT')
   await withConnection(context, run, async (connection) => {
     const begin = () => (isInsert ? connection.runInsert(text) : connection.run(text, format))
     const result = await (makesRoom(tokens) ? begin() : context.disk.writing(begin))
@@ -94,25 +131,19 @@ async function command(context: QueryContext, run: StatementRun, statement: Comm
 async function insert(
   context: QueryContext,
   run: StatementRun,
-  body: RequestBody,
   statement: InsertStatement,
+  rows: string,
 ): Promise<void> {
-  // The engine starts once the body is whole: a client that dies half-way leaves nothing, at whatever byte it dies.
-  const file = await context.insertSpool.write(body.rest(statement.dataAt))
-  try {
-    const hasExpressions =
-      statement.format === 'Values' &&
-      statSync(file).size <= plainValuesBytesMax &&
-      arePlainValues(readFileSync(file, 'utf8'))
-    await withConnection(context, run, async (connection) => {
-      // The prologue of every request turns it off again.
-      if (hasExpressions) await connection.run('SET input_format_values_interpret_expressions = 1', 'Null')
-      const result = await context.disk.writing(() => connection.runInsert(statement.textFor(file)))
-      await run.reply.whole(Buffer.alloc(0), undefined, result)
-    })
-  } finally {
-    context.insertSpool.give(file)
-  }
+  const hasExpressions =
+    statement.format === 'Values' &&
+    statSync(rows).size <= plainValuesBytesMax &&
+    arePlainValues(readFileSync(rows, 'utf8'))
+  await withConnection(context, run, async (connection) => {
+    // The prologue of every request turns it off again.
+    if (hasExpressions) await connection.run('SET input_format_values_interpret_expressions = 1', 'Null')
+    const result = await context.disk.writing(() => connection.runInsert(statement.textFor(rows)))
+    await run.reply.whole(Buffer.alloc(0), undefined, result)
+  })
 }
 
 async function read(context: QueryContext, run: StatementRun, statement: ReadStatement): Promise<void> {
@@ -148,22 +179,24 @@ async function read(context: QueryContext, run: StatementRun, statement: ReadSta
   })
 }
 
-function makesTables(tokens: readonly SqlToken[]): boolean {
+function makesTables(tokens: readonly CanonicalToken[]): boolean {
   return isWord(tokens[0], 'CREATE') || isWord(tokens[0], 'REPLACE')
 }
 
 /** Commands that a nearly full disk does not keep from running. */
 const roomMakers = ['DROP', 'TRUNCATE', 'DETACH', 'KILL', 'SYSTEM', 'SET', 'USE']
 
-function makesRoom(tokens: readonly SqlToken[]): boolean {
+function makesRoom(tokens: readonly CanonicalToken[]): boolean {
   const isAlterDrop = isWord(tokens[0], 'ALTER') && tokens.some((token) => isWord(token, 'DROP'))
   return isAlterDrop || roomMakers.some((word) => isWord(tokens[0], word))
 }
 
-function authenticate(context: QueryContext, query: QueryRequest): void {
+/** @throws EngineError AUTHENTICATION_FAILED */
+function authenticate(context: QueryContext, query: QueryRequest): EngineUser {
   const expected = context.passwords.get(query.user)
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-  if (expected !== undefined && timingSafeEqual(digest(expected), digest(query.password))) return
+  if (expected !== undefined && timingSafeEqual(digest(expected), digest(query.password)) && isEngineUser(query.user))
+    return query.user
   throw new EngineError(
     516,
     'AUTHENTICATION_FAILED',

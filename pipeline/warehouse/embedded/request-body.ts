@@ -4,10 +4,12 @@ import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompre
 import { blocksDecompressed } from './compressed-blocks.ts'
 import { EngineError } from './engine-error.ts'
 import { lz4Decoded } from './lz4-frame.ts'
-import { type Statement, statementOf } from './statement.ts'
+import type { QueryRequest } from './request.ts'
+import { type StatementText, statementTextOf } from './statement-text.ts'
 
-/** Longest text of a statement without rows that follow it. */
-const statementBytesMax = 64 * 1024 * 1024
+/** Length of a statement without the rows that follow it: what a server presets, and the most that `max_query_size` lifts it to. */
+export const statementBytesPreset = 256 * 1024
+export const statementBytesMax = 4 * 1024 * 1024
 
 /**
  * The query of the URL and the body behind it as one text, as ClickHouse reads them: first the statement is taken from its
@@ -15,16 +17,19 @@ const statementBytesMax = 64 * 1024 * 1024
  */
 export class RequestBody {
   readonly #chunks: AsyncIterator<Buffer>
+  readonly #textBytesMax: number
   #head: Buffer
 
-  /** @param decompress whether the body comes in ClickHouse's compressed blocks */
-  constructor(request: IncomingMessage, query: string, decompress: boolean) {
+  constructor(request: IncomingMessage, query: QueryRequest) {
     const body = decoded(request)
-    this.#chunks = (decompress ? blocksDecompressed(body) : body)[Symbol.asyncIterator]()
-    this.#head = query === '' ? Buffer.alloc(0) : Buffer.from(`${query}\n`)
+    this.#chunks = (query.decompress ? blocksDecompressed(body) : body)[Symbol.asyncIterator]()
+    this.#head = query.query === '' ? Buffer.alloc(0) : Buffer.from(`${query.query}\n`)
+    const wanted = Number(query.settings.get('max_query_size') ?? statementBytesPreset)
+    this.#textBytesMax = wanted > 0 ? Math.min(wanted, statementBytesMax) : statementBytesMax
   }
 
-  async statement(): Promise<Statement> {
+  /** @throws EngineError 62 if there is none, or it is too long */
+  async statement(): Promise<StatementText> {
     let parts: Buffer[] = [this.#head]
     let length = this.#head.length
     let nextLook = 0
@@ -33,22 +38,26 @@ export class RequestBody {
       if (length >= nextLook) {
         this.#head = Buffer.concat(parts)
         parts = [this.#head]
-        const statement = statementOf(this.#head, false)
-        if (statement) return statement
+        const statement = statementTextOf(this.#head, false)
+        if (statement) return this.#bounded(statement)
+        if (length > this.#textBytesMax) throw tooLong(this.#textBytesMax)
         nextLook = length * 2
       }
       const next = await this.#next()
       if (next.done) {
         this.#head = Buffer.concat(parts)
-        const statement = statementOf(this.#head, true)
+        const statement = statementTextOf(this.#head, true)
         if (!statement) throw new EngineError(62, 'SYNTAX_ERROR', 'Empty query')
-        return statement
+        return this.#bounded(statement)
       }
       parts.push(next.value)
       length += next.value.length
-      if (length > statementBytesMax)
-        throw new EngineError(229, 'QUERY_IS_TOO_LARGE', `Query is longer than ${statementBytesMax} bytes`)
     }
+  }
+
+  #bounded(statement: StatementText): StatementText {
+    if (statement.text.length > this.#textBytesMax) throw tooLong(this.#textBytesMax)
+    return statement
   }
 
   /** Everything after byte `from` of the text, without copying. */
@@ -66,6 +75,15 @@ export class RequestBody {
       throw new EngineError(271, 'CANNOT_DECOMPRESS', `The request body cannot be read: ${reason}`)
     }
   }
+}
+
+function tooLong(bytesMax: number): EngineError {
+  const advice = bytesMax < statementBytesMax ? `; max_query_size lifts this up to ${statementBytesMax}` : ''
+  return new EngineError(
+    62,
+    'SYNTAX_ERROR',
+    `Max query size exceeded: a statement has at most ${bytesMax} bytes${advice}`,
+  )
 }
 
 function decoded(request: IncomingMessage): AsyncIterable<Buffer> {

@@ -9,6 +9,7 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
+import { Formatter } from './formatter.ts'
 import { InsertSpool } from './insert-spool.ts'
 import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
@@ -45,6 +46,8 @@ export interface EmbeddedWarehouseOptions {
   readonly port: number
   /** Password of the user `default`, who may do everything. */
   readonly password: string
+  /** Password of the user `analyst`, who reads all and writes a database of its own; empty: see `passwordsOf`. */
+  readonly analystPassword?: string
   /** Password of the user `readonly`, who may only read. */
   readonly readonlyPassword: string
   /** Refuses web pages by the name they ask for; those of another origin are refused anyway. */
@@ -95,6 +98,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   const facts = await engineFacts(engine)
   const context: QueryContext = {
     engine,
+    formatter: new Formatter(engine),
     ...facts,
     displayName: hostname(),
     spoolDir,
@@ -117,10 +121,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     }),
     running: new Map(),
     closing: false,
-    passwords: new Map([
-      ['default', options.password],
-      ['readonly', options.readonlyPassword],
-    ]),
+    passwords: passwordsOf(options),
     logger: options.logger,
   }
   const open = new Set<Promise<void>>()
@@ -152,10 +153,22 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       server.closeAllConnections()
       await closed
       context.sessions.close()
+      context.formatter.close()
       await context.disk.close()
       engine.close()
     },
   }
+}
+
+/** Without a password of its own `analyst` would be a way past the others': it is there only if they have none either. */
+function passwordsOf(options: EmbeddedWarehouseOptions): ReadonlyMap<string, string> {
+  const { password, analystPassword = '', readonlyPassword } = options
+  const passwords = new Map([
+    ['default', password],
+    ['readonly', readonlyPassword],
+  ])
+  if (analystPassword !== '' || (password === '' && readonlyPassword === '')) passwords.set('analyst', analystPassword)
+  return passwords
 }
 
 const lockedAskMs = 200

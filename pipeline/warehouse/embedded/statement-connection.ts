@@ -1,15 +1,15 @@
 import { totalmem } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
+import { isWord } from './canonical-tokens.ts'
 import { type EngineConnection, sqlText } from './engine.ts'
 import { EngineError } from './engine-error.ts'
-import { withoutExpressions } from './engine-rights.ts'
-import { isWord } from './permissions.ts'
+import { type EngineUser, spoolRoleOf, withoutExpressions } from './engine-rights.ts'
 import { sendProgress } from './progress.ts'
+import { belowCeilings } from './query-ceilings.ts'
 import type { QueryContext } from './query-context.ts'
 import type { Reply } from './reply.ts'
 import type { QueryRequest } from './request.ts'
 import type { Session } from './sessions.ts'
-import type { Slots } from './slots.ts'
 import type { Statement } from './statement.ts'
 
 /** One statement may take half of the machine's memory: it fails then, not the process with everybody's statements. */
@@ -21,6 +21,7 @@ const stopAgainMs = 100
 export interface StatementRun {
   readonly statement: Statement
   readonly query: QueryRequest
+  readonly user: EngineUser
   readonly queryId: string
   /** Whose connection is used, and keeps what the statement sets. */
   readonly session: Session | undefined
@@ -28,18 +29,17 @@ export interface StatementRun {
 }
 
 /**
- * Waits for a place, then calls `use` with a connection on which the request's database, settings and parameters are set. If the
- * client goes away, or the server stops, a statement that only reads is ended: `use` rejects.
+ * Calls `use` with a connection on which the request's user, database, settings and parameters are set. If the client goes away, or
+ * the server stops, a statement that only reads is ended: `use` rejects.
  * @throws EngineError
  */
 export async function withConnection(
   context: QueryContext,
-  { statement, query, queryId, session, reply }: StatementRun,
+  run: StatementRun,
   use: (connection: EngineConnection) => Promise<void>,
 ): Promise<void> {
+  const { statement, query, queryId, session, reply } = run
   const { kind } = statement
-  const slots = slotsFor(context.slots, query, kind)
-  await slots.take()
   let connection: EngineConnection | undefined
   let restore: string[] = []
   let progress: Promise<void> | undefined
@@ -68,7 +68,8 @@ export async function withConnection(
     if (kind === 'read') reply.onGone(stopRead)
     context.running.set(queryId, { kind, stop: kind === 'read' ? stopRead : undefined })
     if (session) restore = await statementsToRestore(connection, query, statement)
-    await connection.run(prologue(query, queryId, session !== undefined), 'Null')
+    await connection.run(`SET ROLE ${roleOf(run)}`, 'Null')
+    await connection.run(prologue(run), 'Null')
     if (query.database) await connection.run(`USE ${quotedName(query.database)}`, 'Null')
     if (query.sendProgress)
       progress = sendProgress(context.engine, queryId, reply, query.progressDelayMs, aborted.signal).catch((error) =>
@@ -80,34 +81,33 @@ export async function withConnection(
     aborted.abort()
     await progress
     reply.onGone(undefined)
+    if (restore.length > 0) await stopped // or it would end these statements too
     try {
-      if (restore.length > 0) await stopped // or it would end these statements too
       for (const each of restore) await connection?.run(each, 'Null')
     } finally {
       if (!session) connection?.close()
-      slots.give()
     }
   }
 }
 
-function slotsFor(slots: QueryContext['slots'], query: QueryRequest, kind: Statement['kind']): Slots {
-  if (query.user === 'readonly') return slots.analysts
-  if (!query.isPipeline) return slots.operators
-  return kind === 'insert' ? slots.pipelineInserts : slots.pipelineQuestions
+function roleOf({ statement, user }: StatementRun): string {
+  return statement.kind === 'insert' && statement.selects ? spoolRoleOf(user) : user
 }
 
-/** @param isKept whether the connection goes on to serve other requests */
-function prologue(query: QueryRequest, queryId: string, isKept: boolean): string {
-  const settings = [...query.settings, ...query.parameters]
-    .filter(([name]) => name !== 'log_comment' && (name !== 'readonly' || (query.user !== 'readonly' && !isKept)))
+function prologue({ query, user, queryId, session }: StatementRun): string {
+  /** The connection goes on to serve other requests. */
+  const isKept = session !== undefined
+  const given = user === 'default' ? query.settings : belowCeilings(query.settings)
+  const settings = [...given, ...query.parameters]
+    .filter(([name]) => name !== 'log_comment' && (name !== 'readonly' || (user !== 'readonly' && !isKept)))
     .map(([name, value]) => `${name} = ${sqlText(value)}`)
   settings.push(`log_comment = ${sqlText(queryId)}`)
   if (isKept) settings.push(...withoutExpressions.map((name) => `${name} = 0`))
   if (isKept) return `SET ${settings.join(', ')}`
-  if (!query.settings.has('max_memory_usage')) settings.push(`max_memory_usage = ${queryBytesMax}`)
+  if (!given.has('max_memory_usage')) settings.push(`max_memory_usage = ${queryBytesMax}`)
   // The engine itself then refuses writes, table functions that reach out, and further settings. As on a ClickHouse server,
   // GET only reads.
-  if (query.user === 'readonly') settings.push('readonly = 1')
+  if (user === 'readonly') settings.push('readonly = 1')
   else if (query.isGet) settings.push('readonly = 2')
   return `SET ${settings.join(', ')}`
 }

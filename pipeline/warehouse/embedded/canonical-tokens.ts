@@ -1,0 +1,82 @@
+import { EngineError } from './engine-error.ts'
+
+/**
+ * Tokens of a statement as the engine itself writes it (`formatter.ts`). Such text has one way to write each thing: names bare or in
+ * backticks, literals in single quotes, single spaces, no comments. Whatever else stands outside quotes is refused, so that no text
+ * has a reading here that the engine does not share.
+ */
+export interface CanonicalToken {
+  /** `word` bare name, keyword or number; `quoted` name in backticks; `text` string literal; `symbol` one character. */
+  readonly kind: 'word' | 'quoted' | 'text' | 'symbol'
+  /** As written; for `quoted` what stands between its quotes, escapes and all. */
+  readonly value: string
+  readonly start: number
+  readonly end: number
+  /** Open brackets before this token. */
+  readonly depth: number
+}
+
+/** A minus or a slash that begins a comment is none of these. */
+const symbol = /[()[\]{},.:+*%=<>!?^@]|-(?!-)|\/(?![/*])/y
+const word = /\w+/y
+const wordOrQuote = /[\w'`]/
+
+/** @throws EngineError 62 for text that is not of the engine's own writing */
+export function canonicalTokens(sql: string): readonly CanonicalToken[] {
+  const tokens: CanonicalToken[] = []
+  let depth = 0
+  for (let start = 0; start < sql.length; ) {
+    const first = sql.charAt(start)
+    if (first === ' ') {
+      start += 1
+      continue
+    }
+    const kind = first === "'" ? 'text' : first === '`' ? 'quoted' : wordOrQuote.test(first) ? 'word' : 'symbol'
+    const end = endOf(kind, sql, start)
+    // Words and quotes never touch one another: `x'41'` is a literal of its own to the engine, and written as such.
+    if (end === undefined || (kind !== 'symbol' && wordOrQuote.test(sql.charAt(end)))) throw notCanonical(sql, start)
+    const value = kind === 'quoted' ? sql.slice(start + 1, end - 1) : sql.slice(start, end)
+    if (kind === 'symbol' && (value === ')' || value === ']' || value === '}')) depth -= 1
+    tokens.push({ kind, value, start, end, depth })
+    if (kind === 'symbol' && (value === '(' || value === '[' || value === '{')) depth += 1
+    start = end
+  }
+  return tokens
+}
+
+function endOf(kind: CanonicalToken['kind'], sql: string, start: number): number | undefined {
+  if (kind === 'text' || kind === 'quoted') return quoteEnd(sql, start)
+  const pattern = kind === 'word' ? word : symbol
+  pattern.lastIndex = start
+  return pattern.test(sql) ? pattern.lastIndex : undefined
+}
+
+/** Behind the quote that closes the one at `start`; undefined if none does. */
+function quoteEnd(sql: string, start: number): number | undefined {
+  const quote = sql.charAt(start)
+  for (let at = start + 1; at < sql.length; at += 1) {
+    const character = sql.charAt(at)
+    if (character === '\\') at += 1
+    else if (character === quote) {
+      if (sql.charAt(at + 1) !== quote) return at + 1
+      at += 1
+    }
+  }
+  return undefined
+}
+
+function notCanonical(sql: string, at: number): EngineError {
+  const place = JSON.stringify(sql.slice(at, at + 20))
+  return new EngineError(62, 'SYNTAX_ERROR', `Syntax error: the embedded engine takes no statement with ${place}`)
+}
+
+/** True if `token` is the bare word `word`, whatever its case. */
+export function isWord(token: CanonicalToken | undefined, word: string): boolean {
+  return token?.kind === 'word' && token.value.length === word.length && token.value.toUpperCase() === word
+}
+
+/** True if a round bracket opens behind the token at `index`: it is called, or declared with arguments. */
+export function isCalled(tokens: readonly CanonicalToken[], index: number): boolean {
+  const next = tokens[index + 1]
+  return next?.kind === 'symbol' && next.value === '('
+}
