@@ -9,14 +9,21 @@ import { type EmbeddedWarehouse, startEmbeddedWarehouse } from './start-embedded
 const folder = mkdtempSync(join(tmpdir(), 'penstock-machine-'))
 const secretFile = join(folder, 'owner-key')
 const secret = 'c2VjcmV0LW9mLXRoZS1vd25lcg=='
-const users = { default: 'w', readonly: 'r' } as const
+const users = { default: 'w', analyst: 'a', readonly: 'r' } as const
 type User = keyof typeof users
 let warehouse: EmbeddedWarehouse
 let url: string
 
 beforeAll(async () => {
   writeFileSync(secretFile, secret)
-  const loopback = { bind: '127.0.0.1', port: 0, password: 'w', readonlyPassword: 'r', logger: silentLogger }
+  const loopback = {
+    bind: '127.0.0.1',
+    port: 0,
+    password: 'w',
+    analystPassword: 'a',
+    readonlyPassword: 'r',
+    logger: silentLogger,
+  }
   warehouse = await startEmbeddedWarehouse({ dataDir: join(folder, 'warehouse'), ...loopback })
   url = `http://127.0.0.1:${warehouse.port}`
   expect((await ask('default', 'CREATE TABLE t (a Int64, b String) ENGINE = MergeTree ORDER BY a')).status).toBe(200)
@@ -61,6 +68,22 @@ const spellings: readonly string[] = [
   `SELECT ‘ ' ’, file(${path}) -- '`,
   `SELECT $${'x'.repeat(200)}$ ' $${'x'.repeat(200)}$, file(${path}) -- '`,
   `SELECT $$ ' $$, file(${path}) -- '`,
+  `SELECT TOP 1$$ ' $$, file(${path}) -- '`,
+  `SELECT TOP 1$$ ' $$, * FROM file(${path}, LineAsString) -- '`,
+  `SELECT 1.$$ ' $$, * FROM file(${path}, LineAsString) -- '`,
+  `SELECT 0x1$a$ ' $a$, * FROM file(${path}, LineAsString) -- '`,
+  `SELECT a$$ ' $$, * FROM file(${path}, LineAsString) -- '`,
+  `SELECT [1]$$ ' $$, * FROM file(${path}, LineAsString) -- '`,
+  `SELECT 1 # ' \n, file(${path}) # '`,
+  `SELECT 1 #! ' \n, file(${path}) #! '`,
+  `SELECT 1 AS x FORMAT CSV; SELECT file(${path})`,
+  `SELECT 1;\0SELECT file(${path})`,
+  `SELECT x'${Buffer.from("' OR file(").toString('hex')}', file(${path})`,
+  `DESCRIBE file(${path}, LineAsString)`,
+  `EXPLAIN SELECT * FROM file(${path}, LineAsString)`,
+  `EXISTS (SELECT * FROM file(${path}, LineAsString))`,
+  `SELECT * FROM cluster('default', file(${path}, LineAsString))`,
+  `SELECT * FROM viewIfPermitted(SELECT * FROM file(${path}, LineAsString) ELSE null('x String'))`,
   `SELECT arrayMap(file, [${path}])`,
   `SELECT arrayMap((file), [${path}])`,
   `SELECT arrayMap(file AS f, [${path}])`,
@@ -114,6 +137,19 @@ const changes: readonly string[] = [
   `INSERT INTO FUNCTION file(${never}, CSV, 'a Int8') VALUES (1)`,
   `INSERT INTO FUNCTION \`fi${backslash}x6ce\`(${never}, CSV, 'a Int8') SELECT 1`,
   `SELECT 1 INTO OUTFILE ${never}`,
+  `SELECT x FROM (SELECT TOP 1$$ ' $$, 'any bytes' AS x) INTO OUTFILE ${never} FORMAT RawBLOB; SELECT 3 -- '`,
+  `SELECT x FROM (SELECT TOP 1$$ ' $$, 'any bytes' AS x) INTO OUTFILE ${never} FORMAT RawBLOB -- '`,
+  `SELECT 1 INTO OUTFILE ${never} TRUNCATE FORMAT RawBLOB`,
+  `SHOW TABLES INTO OUTFILE ${never}`,
+  `DESCRIBE t INTO OUTFILE ${never}`,
+  `EXPLAIN SELECT 1 INTO OUTFILE ${never}`,
+  `CREATE TABLE f0 (a Int8) ENGINE = Memory PARALLEL WITH INSERT INTO FUNCTION file(${never}) SELECT 1`,
+  'SET ROLE default',
+  'SET ROLE default_spool',
+  'SET DEFAULT ROLE NONE TO default',
+  'EXECUTE AS default SELECT 1',
+  'GRANT READ ON FILE TO readonly',
+  'CREATE ROLE r',
   `SELECT 1 INTO /* */ OUTFILE ${never}`,
   `INSERT INTO t FROM INFILE ${path} FORMAT LineAsString`,
   `CREATE TABLE f1 (a String) ENGINE = File(LineAsString, ${path})`,

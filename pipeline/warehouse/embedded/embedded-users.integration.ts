@@ -10,7 +10,14 @@ let warehouse: EmbeddedWarehouse
 let url: string
 
 beforeAll(async () => {
-  const loopback = { bind: '127.0.0.1', port: 0, password: 'w', readonlyPassword: 'r', logger: silentLogger }
+  const loopback = {
+    bind: '127.0.0.1',
+    port: 0,
+    password: 'w',
+    analystPassword: 'a',
+    readonlyPassword: 'r',
+    logger: silentLogger,
+  }
   warehouse = await startEmbeddedWarehouse({ dataDir, ...loopback })
   url = `http://127.0.0.1:${warehouse.port}`
   await (await post('CREATE TABLE u (a Int64, b String, c Int64) ENGINE = MergeTree ORDER BY a')).text()
@@ -129,4 +136,122 @@ describe('users', () => {
     expect(response.headers.get('x-clickhouse-exception-code')).toBe('164')
     await response.text()
   })
+})
+
+describe('who reaches other servers', () => {
+  const reaching = [
+    "DESCRIBE url('http://127.0.0.1:1/', CSV)",
+    "DESCRIBE s3(concat('http://127.0.0.1:1/', (SELECT 'a')), 'CSV')",
+    "EXPLAIN SELECT * FROM url('http://127.0.0.1:1/', CSV, 'a String')",
+    "SELECT * FROM view(SELECT * FROM url('http://127.0.0.1:1/', CSV, 'a String'))",
+    "SELECT * FROM loop(remote('127.0.0.1:1', system.one))",
+    "SELECT * FROM cluster('default', system.one)",
+    "SELECT * FROM merge('default', 'u') AS m JOIN url('http://127.0.0.1:1/', CSV, 'a String') AS x ON 1 = 1",
+  ]
+  it.each(reaching)('neither readonly nor analyst: %s', async (statement) => {
+    for (const [user, key] of [
+      ['readonly', 'r'],
+      ['analyst', 'a'],
+    ] as const) {
+      const response = await post(statement, {}, { 'X-ClickHouse-User': user, 'X-ClickHouse-Key': key })
+      const text = await response.text()
+      expect(response.headers.get('x-clickhouse-exception-code'), text).toMatch(/^(164|497|62)$/)
+    }
+  })
+})
+
+describe('the user analyst', () => {
+  const as = { 'X-ClickHouse-User': 'analyst', 'X-ClickHouse-Key': 'a' }
+  const answer = async (statement: string, parameters: Record<string, string> = {}) =>
+    (await post(statement, parameters, as)).text()
+
+  it('reads what is there, and makes, fills and drops tables of its own database', async () => {
+    for (const statement of [
+      'CREATE DATABASE IF NOT EXISTS analyst',
+      'CREATE TABLE analyst.sums (a Int64, b String) ENGINE = SummingMergeTree ORDER BY a',
+      'INSERT INTO analyst.sums SELECT a, b FROM u',
+      "INSERT INTO analyst.sums VALUES (100, 'x'), (101, upper('y'))",
+      "INSERT INTO analyst.sums SELECT a, b FROM input('a Int64, b String') FORMAT CSV\n102,z\n",
+      'CREATE OR REPLACE VIEW analyst.seen AS SELECT count() AS n FROM u',
+      'CREATE TABLE analyst.copy AS analyst.sums',
+      'EXCHANGE TABLES analyst.copy AND analyst.sums',
+      'ALTER TABLE analyst.copy DELETE WHERE a = 100 SETTINGS mutations_sync = 1',
+      'DROP TABLE analyst.sums',
+    ])
+      expect(await answer(statement), statement).toBe('')
+    expect(
+      await answer('SELECT n > 5, (SELECT max(a) FROM analyst.copy), currentUser(), user() FROM analyst.seen'),
+    ).toBe('1\t102\tanalyst\tanalyst\n')
+    expect(await answer('DROP TABLE analyst.copy')).toBe('')
+    expect(await answer('DROP VIEW analyst.seen')).toBe('')
+  })
+
+  it('keeps temporary tables in a session', async () => {
+    const session = { session_id: 'of-the-analyst' }
+    expect(await answer('CREATE TEMPORARY TABLE mine (a Int8)', session)).toBe('')
+    expect(await answer('INSERT INTO mine VALUES (7)', session)).toBe('')
+    expect(await answer('SELECT a FROM mine', session)).toBe('7\n')
+  })
+
+  it.each([
+    "INSERT INTO u VALUES (1, '', 2)",
+    'CREATE TABLE default.mine (a Int8) ENGINE = Memory',
+    'CREATE DATABASE mine',
+    'DROP TABLE u',
+    'TRUNCATE TABLE u',
+    'RENAME TABLE u TO analyst.u',
+    'ALTER TABLE u DELETE WHERE 1',
+    'ALTER TABLE u MOVE PARTITION tuple() TO TABLE analyst.u',
+    'CREATE TABLE analyst.b (a Int64, b String, c Int64) ENGINE = Buffer(default, u, 1, 1, 1, 1, 1, 1, 1)',
+    "CREATE TABLE analyst.d (a Int64) ENGINE = Distributed('default', default, u)",
+    "CREATE TABLE analyst.l (a Int64) ENGINE = URL('http://127.0.0.1:1/', CSV)",
+    'CREATE MATERIALIZED VIEW analyst.v TO default.u AS SELECT a, b, c FROM u',
+    'CREATE VIEW analyst.v DEFINER = CURRENT_USER SQL SECURITY DEFINER AS SELECT 1',
+    'CREATE FUNCTION f AS x -> x',
+    'SYSTEM STOP MERGES',
+    'KILL QUERY WHERE 1',
+    'SET max_memory_usage = 1',
+    'SELECT 1 SETTINGS max_threads = 1000',
+    'SELECT 1 SETTINGS `max_execution_time` = 0',
+    "SELECT * FROM viewIfPermitted(SELECT 1 SETTINGS max_result_bytes = 0 ELSE null('x UInt8'))",
+  ])('may not: %s', async (statement) => {
+    const response = await post(statement, {}, as)
+    const text = await response.text()
+    expect(response.headers.get('x-clickhouse-exception-code'), text).toMatch(/^(164|291|497)$/)
+  })
+
+  it.each(['readonly', 'analyst'])(
+    'has, as %s, ceilings that the URL does not lift, and lower limits of its own',
+    async (user) => {
+      const settings = ['max_memory_usage', 'max_threads', 'max_execution_time', 'max_result_bytes']
+      const ask = `SELECT ${settings.map((name) => `toUInt64(getSetting('${name}'))`).join(', ')} FORMAT JSONCompactEachRow`
+      const of = async (value: string): Promise<number[]> => {
+        const given = Object.fromEntries(settings.map((name) => [name, value]))
+        const response = await post(ask, given, { 'X-ClickHouse-User': user, 'X-ClickHouse-Key': user.slice(0, 1) })
+        return JSON.parse(await response.text()).map(Number)
+      }
+      const ceilings = await of('0')
+      expect(Math.min(...ceilings)).toBeGreaterThan(0)
+      expect(await of('999999999999999')).toEqual(ceilings)
+      expect(await of('1')).not.toEqual(ceilings)
+    },
+  )
+})
+
+it('`analyst` is not there where others have passwords and it has none', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'penstock-embedded-'))
+  await warehouse.close()
+  const options = { dataDir: folder, bind: '127.0.0.1', port: 0, logger: silentLogger }
+  for (const [passwords, status] of [
+    [{ password: '', readonlyPassword: '' }, 200],
+    [{ password: 'w', readonlyPassword: '' }, 403],
+    [{ password: '', readonlyPassword: 'r' }, 403],
+  ] as const) {
+    warehouse = await startEmbeddedWarehouse({ ...options, ...passwords })
+    const response = await fetch(`http://127.0.0.1:${warehouse.port}/?query=SELECT+1&user=analyst`)
+    expect([passwords, response.status]).toEqual([passwords, status])
+    await response.text()
+    await warehouse.close()
+  }
+  rmSync(folder, { recursive: true, force: true })
 })

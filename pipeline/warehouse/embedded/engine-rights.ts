@@ -10,7 +10,6 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openEngines, ownTableEngines } from './machine-names.ts'
 
 /**
  * Users of the port. The engine has one user of its own, whose rights are those of the role that a connection has set; a role has the
@@ -44,16 +43,13 @@ const rights: Readonly<Record<EngineUser, readonly string[]>> = {
     'REVOKE CREATE DICTIONARY ON *.*',
     'GRANT SET DEFINER ON *',
     ...['URL', 'REMOTE', 'S3'].map((source) => `GRANT READ, WRITE ON ${source}`),
-    ...openEngines.map((engine) => `GRANT TABLE ENGINE ON ${engine}`),
   ],
-  // No engine that keeps its rows in another table or at another server, where these rights would not be asked for.
   analyst: [
     reading,
     'GRANT CREATE TEMPORARY TABLE ON *.*',
     own(
       'CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, UNDROP TABLE, INSERT, ALTER, TRUNCATE, OPTIMIZE',
     ),
-    ...ownTableEngines.map((engine) => `GRANT TABLE ENGINE ON ${engine}`),
   ],
   readonly: [reading],
 }

@@ -20,11 +20,16 @@ const closedFunctions = `
   paimonAzureCluster paimonCluster paimonHDFS paimonHDFSCluster paimonLocal paimonS3 paimonS3Cluster postgresql python redis
   s3Cluster sqlite urlCluster ytsaurus`
 
-const openEngineText = `
+const openEngines = `
   MergeTree ReplacingMergeTree SummingMergeTree AggregatingMergeTree CollapsingMergeTree VersionedCollapsingMergeTree
   CoalescingMergeTree GraphiteMergeTree Log StripeLog TinyLog Memory Buffer Set Join Null View MaterializedView WindowView
   TimeSeries Alias Distributed Merge Loop GenerateRandom Dictionary URL S3 Remote RemoteSecure
   Atomic Ordinary`
+
+/** Engines of tables that hold their own rows, or none: what is written to others goes past the rights of who writes. */
+const ownTableEngines = `
+  MergeTree ReplacingMergeTree SummingMergeTree AggregatingMergeTree CollapsingMergeTree VersionedCollapsingMergeTree
+  CoalescingMergeTree GraphiteMergeTree Log StripeLog TinyLog Memory Set Join Null View GenerateRandom`
 
 const closedEngines = `
   ArrowStream AzureBlobStorage AzureQueue COSN DeltaLake DeltaLakeAzure DeltaLakeLocal DeltaLakeS3 EmbeddedRocksDB Executable
@@ -35,21 +40,14 @@ const closedEngines = `
   ReplicatedVersionedCollapsingMergeTree S3Queue SQLite YTsaurus
   Backup DataLakeCatalog Filesystem Overlay Replicated`
 
-/** Of tables that hold their own rows, or none, as the engine spells them. */
-export const ownTableEngines: readonly string[] = words(`
-  MergeTree ReplacingMergeTree SummingMergeTree AggregatingMergeTree CollapsingMergeTree VersionedCollapsingMergeTree
-  CoalescingMergeTree GraphiteMergeTree Log StripeLog TinyLog Memory Set Join Null View GenerateRandom`)
-
-/** As the engine spells them. */
-export const openEngines: readonly string[] = words(openEngineText)
-
 /** In lower case. */
 export const judgedFunctions = lowerCase([openFunctions, reachingFunctions, closedFunctions].join(' '))
-export const judgedEngines = lowerCase(openEngineText + closedEngines)
+export const judgedEngines = lowerCase(openEngines + closedEngines)
 
 const reachingFunctionNames = lowerCase(reachingFunctions)
 const closedFunctionNames = lowerCase(closedFunctions)
-const openEngineNames = lowerCase(openEngineText)
+const ownTableEngineNames = lowerCase(ownTableEngines)
+const openEngineNames = lowerCase(openEngines)
 /** Of these the engine has ordinary functions too: `file('…')`, and one that loads a library. */
 const scalarNames = lowerCase('file catboostEvaluate')
 
@@ -73,10 +71,11 @@ export function isOpenEngine(name: string): boolean {
   return openEngineNames.has(name.toLowerCase())
 }
 
-function words(text: string): string[] {
-  return text.trim().split(/\s+/)
+/** @param name of an engine of tables, in any case */
+export function isOwnTableEngine(name: string): boolean {
+  return ownTableEngineNames.has(name.toLowerCase())
 }
 
 function lowerCase(text: string): ReadonlySet<string> {
-  return new Set(words(text.toLowerCase()))
+  return new Set(text.toLowerCase().trim().split(/\s+/))
 }

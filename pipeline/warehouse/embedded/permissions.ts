@@ -1,7 +1,14 @@
 import { type CanonicalToken, isCalled, isWord } from './canonical-tokens.ts'
 import { EngineError } from './engine-error.ts'
 import { type EngineUser, withoutExpressions } from './engine-rights.ts'
-import { isClosedFunction, isClosedScalar, isOpenEngine, isReachingFunction, judgedEngines } from './machine-names.ts'
+import {
+  isClosedFunction,
+  isClosedScalar,
+  isOpenEngine,
+  isOwnTableEngine,
+  isReachingFunction,
+  judgedEngines,
+} from './machine-names.ts'
 import { ceilingOf } from './query-ceilings.ts'
 import type { QueryRequest } from './request.ts'
 
@@ -31,7 +38,7 @@ const isKnown = (word: string): boolean => reading.has(word) || changing.has(wor
  */
 export function refuseForbidden(tokens: readonly CanonicalToken[], user: EngineUser): void {
   refuseKind(tokens, user)
-  refuseMachineAccess(tokens)
+  refuseMachineAccess(tokens, user)
   if (user === 'default') return
   for (const [index, token] of tokens.entries()) {
     if (isCalled(tokens, index) && isName(token) && isReachingFunction(token.value)) throw mayNot('ask other servers')
@@ -71,7 +78,7 @@ function refuseKind(tokens: readonly CanonicalToken[], user: EngineUser): void {
   }
 }
 
-function refuseMachineAccess(tokens: readonly CanonicalToken[]): void {
+function refuseMachineAccess(tokens: readonly CanonicalToken[], user: EngineUser): void {
   const attaches = tokens.some((token) => isWord(token, 'ATTACH'))
   const takesFunctions = tokens.some((token, index) => takesFunction.test(token.value) && isCalled(tokens, index))
   const makesStorage = attaches || tokens.some((token) => isWord(token, 'CREATE') || isWord(token, 'REPLACE'))
@@ -87,7 +94,7 @@ function refuseMachineAccess(tokens: readonly CanonicalToken[]): void {
       throw new EngineError(358, 'INTO_OUTFILE_NOT_ALLOWED', 'INTO OUTFILE is not allowed')
     if (isWord(token, 'INFILE') && isWord(before, 'FROM'))
       throw new EngineError(78, 'UNKNOWN_TYPE_OF_QUERY', 'Query has infile and was send directly to server')
-    if (isWord(token, 'ENGINE') && makesStorage) refuseEngine(tokens, index + 1)
+    if (isWord(token, 'ENGINE') && makesStorage) refuseEngine(tokens, index + 1, user)
     if (isExpressionSetting(token.value)) refuse(token.value)
     if (isCalled(tokens, index) && /^url$/i.test(token.value)) refuseUnlessWebAddress(tokens, index + 2)
     // `* APPLY file` and `* APPLY(file)` call a function without brackets behind its name, `arrayMap(file, …)` by its name alone.
@@ -110,11 +117,12 @@ function isAssigned(tokens: readonly CanonicalToken[], index: number): boolean {
 }
 
 /** @param at index of what follows ENGINE: `= Name`, `Name`; or something else, where `engine` is a column */
-function refuseEngine(tokens: readonly CanonicalToken[], at: number): void {
+function refuseEngine(tokens: readonly CanonicalToken[], at: number, user: EngineUser): void {
   const hasSign = tokens[at]?.value === '='
   const name = tokens[hasSign ? at + 1 : at]
   if (!name || !isName(name)) return
-  if (isOpenEngine(name.value) || (!hasSign && !judgedEngines.has(name.value.toLowerCase()))) return
+  const isOpen = user === 'analyst' ? isOwnTableEngine(name.value) : isOpenEngine(name.value)
+  if (isOpen || (!hasSign && !judgedEngines.has(name.value.toLowerCase()))) return
   refuse(`ENGINE = ${name.value}`)
 }
 
