@@ -30,6 +30,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   '@clickhouse/client': ['pipeline/warehouse', 'loadtest/peers'],
   chdb: ['pipeline/warehouse/embedded'],
   'uWebSockets.js': ['runtime', 'loadtest/peers'],
+  koffi: ['runtime/landlock.ts'],
   pg: ['control'],
   '@electric-sql/pglite': ['control'],
   aedes: ['loadtest/peers'],

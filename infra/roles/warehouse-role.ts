@@ -35,6 +35,7 @@ export async function runWarehouse(given: Settings): Promise<void> {
     analystPassword: settings.clickhouseAnalystPassword,
     readonlyPassword: settings.clickhouseReadonlyPassword,
     callers: callersOf(settings, host, false),
+    confines: true,
     logger,
   })
   stopOnSignal(async (reason) => {

@@ -129,6 +129,15 @@ describe('users', () => {
     await response.text()
   })
 
+  it('each is who it says it is, and has the rights of that', async () => {
+    for (const [user, key] of Object.entries({ default: 'w', analyst: 'a', readonly: 'r' })) {
+      const as = { 'X-ClickHouse-User': user, 'X-ClickHouse-Key': key }
+      expect(await (await post('SELECT currentUser(), user(), currentRoles()', {}, as)).text()).toBe(
+        `${user}\t${user}\t['${user}']\n`,
+      )
+    }
+  })
+
   it('GET never writes', async () => {
     const response = await fetch(
       `${url}/?user=default&password=w&query=${encodeURIComponent('CREATE TABLE g (a Int8) ENGINE = Memory')}`,

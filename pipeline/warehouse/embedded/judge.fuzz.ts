@@ -131,7 +131,7 @@ function statement(): string {
   return tokens.join('')
 }
 
-it(`no statement reads or writes a file of the machine (SEED=${seed})`, { timeout: 240_000 }, async () => {
+it(`no statement reads or writes a file of the machine (SEED=${seed})`, { timeout: 120_000 + count * 20 }, async () => {
   const url = `http://127.0.0.1:${warehouse.port}/`
   const refused = new Map<string, number>()
   const ask = async (): Promise<void> => {

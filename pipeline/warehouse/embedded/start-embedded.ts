@@ -7,6 +7,7 @@ import type { Logger } from '#runtime/logger.ts'
 import type { WebCallers } from '#runtime/web-callers.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { confineEngine } from './confinement.ts'
 import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
 import { Formatter } from './formatter.ts'
@@ -20,15 +21,16 @@ import { Slots } from './slots.ts'
 /*
  * The embedded engine as a ClickHouse server: one request is one connection of the engine.
  *
+ *   statement ──▶ formatted by the engine ──▶ judged (`permissions.ts`) ──▶ run, under the user's role
  *   POST rows ──▶ spool file, once whole ──▶ INSERT … FROM INFILE / SELECT … FROM file(…)   (insert places)
  *   SELECT    ──▶ INTO OUTFILE named pipe ──▶ encoder ──▶ response, at the client's pace      (query places)
  *
  * What differs from a ClickHouse server:
  *
  *   protocol     HTTP only; no tables in multipart bodies, no pages such as /play, and nothing for pages of another origin
- *   users        `default` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs, so there are no
- *                dictionaries, backups, named collections, and no engines and table functions but those of `machine-names.ts`
- *   statements   no backslash in a quoted name, no comment in a comment, nothing but ASCII outside quotes and comments
+ *   users        `default`, `analyst` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs, so there
+ *                are no dictionaries, backups, named collections, and no engines and table functions but those of `machine-names.ts`
+ *   statements   what runs is the text as the engine formats it (`formatter.ts`); 4 MiB at most, and no PARALLEL WITH
  *   values       beside literals only plain expressions among the rows of VALUES (`plain-values.ts`)
  *   inserts      begin when the body is whole, so the spool needs room for the largest bodies
  *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read what was in the result
@@ -53,6 +55,8 @@ export interface EmbeddedWarehouseOptions {
   /** Refuses web pages by the name they ask for; those of another origin are refused anyway. */
   readonly callers?: WebCallers | undefined
   readonly logger: Logger
+  /** Takes from the whole process the right to open what the engine has no need of: for a process that does nothing else. */
+  readonly confines?: boolean
   /** How long an engine of another process that has the folder open may still take to end. */
   readonly lockedMsMax?: number
 }
@@ -85,6 +89,9 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     )
   const spoolDir = join(dataDir, 'spool')
   mkdirSync(join(dataDir, 'engine'), { recursive: true })
+  const unconfined = options.confines ? confineEngine(dataDir) : undefined
+  if (unconfined !== undefined)
+    options.logger.warn('the engine may open every file that this user may open', { reason: unconfined })
   process.env.UV_THREADPOOL_SIZE ??= String(engineThreads)
   await roomOn(dataDir, options.logger)
   const engine = await openWhenFree(join(dataDir, 'engine'), options.lockedMsMax ?? 20_000, options.logger)

@@ -68,7 +68,7 @@ export async function withConnection(
     if (kind === 'read') reply.onGone(stopRead)
     context.running.set(queryId, { kind, stop: kind === 'read' ? stopRead : undefined })
     if (session) restore = await statementsToRestore(connection, query, statement)
-    await connection.run(`SET ROLE ${roleOf(run)}`, 'Null')
+    await connection.run(`SET ROLE ${quotedName(roleOf(run))}`, 'Null')
     await connection.run(prologue(run), 'Null')
     if (query.database) await connection.run(`USE ${quotedName(query.database)}`, 'Null')
     if (query.sendProgress)
@@ -90,6 +90,7 @@ export async function withConnection(
   }
 }
 
+/** Quoted where it is set: a bare `default` would be all roles. */
 function roleOf({ statement, user }: StatementRun): string {
   return statement.kind === 'insert' && statement.selects ? spoolRoleOf(user) : user
 }

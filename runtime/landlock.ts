@@ -1,0 +1,117 @@
+/**
+ * Landlock: a Linux process gives up, for itself and whatever it starts, to open any file but those below some folders
+ * (linux/Documentation/userspace-api/landlock.rst). Not even root gets it back. It holds for the calling thread and the threads that it
+ * starts from then on.
+ *
+ *   prctl(NO_NEW_PRIVS) ─▶ landlock_create_ruleset(rights) ─▶ landlock_add_rule(folder, rights)… ─▶ landlock_restrict_self
+ */
+import { closeSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { createRequire } from 'node:module'
+
+export interface FileAccess {
+  /** Files and folders below which all may be read; what does not exist is passed over. */
+  readonly read: readonly string[]
+  /** Below these programs may be started, too. */
+  readonly execute: readonly string[]
+  /** Below these all may be read, written, made and removed. */
+  readonly write: readonly string[]
+}
+
+/** The same on every architecture that Node runs on. */
+const syscalls = { createRuleset: 444, addRule: 445, restrictSelf: 446 } as const
+const setNoNewPrivileges = 38
+const pathBeneath = 1
+const askVersion = 1
+const openPath = 0o10000000 | 0o2000000 // O_PATH | O_CLOEXEC
+
+/** Bits of access, in the order in which versions of Landlock have added them. */
+const right = { execute: 1n << 0n, writeFile: 1n << 1n, readFile: 1n << 2n, readDir: 1n << 3n } as const
+const rightsCountOfVersion = [0, 13, 14, 15, 15, 16] as const
+/** Of these alone a rule for a file, which is no folder, may speak: beside the first three `truncate` and `ioctl_dev`. */
+const rightsOfFiles = right.execute | right.writeFile | right.readFile | (1n << 14n) | (1n << 15n)
+
+/**
+ * Confines this process. To be called before threads are started that must not escape, such as those of Node's pool.
+ * @returns why it could not be done; undefined if it holds
+ */
+export function confineFileAccess(access: FileAccess): string | undefined {
+  if (process.platform !== 'linux') return `there is no Landlock on ${process.platform}`
+  if (hasPoolThreads()) return 'threads of the pool run already, and would stay as they are'
+  const system = systemCalls()
+  if (typeof system === 'string') return system
+  const version = system.createRuleset(syscalls.createRuleset, null, 0, askVersion)
+  if (version < 1) return 'the kernel has no Landlock, or does not allow it here'
+  const count = rightsCountOfVersion[Math.min(version, rightsCountOfVersion.length - 1)] ?? 0
+  const all = (1n << BigInt(count)) - 1n
+  const ruleset = system.createRuleset(syscalls.createRuleset, uint64(all), 8, 0)
+  if (ruleset < 0) return 'the kernel refused to make a Landlock ruleset'
+  try {
+    const reading = right.readFile | right.readDir
+    for (const path of access.read) allow(system, ruleset, path, reading)
+    for (const path of access.execute) allow(system, ruleset, path, reading | right.execute)
+    for (const path of access.write) allow(system, ruleset, path, all & ~right.execute)
+    if (system.prctl(setNoNewPrivileges, 1, 0, 0, 0) !== 0) return 'the process could not give up new privileges'
+    if (system.restrictSelf(syscalls.restrictSelf, ruleset, 0) !== 0) return 'the kernel refused to confine the process'
+    return undefined
+  } finally {
+    closeSync(ruleset)
+  }
+}
+
+/** Threads that Node itself has from its start run no work of ours. */
+function hasPoolThreads(): boolean {
+  const tasks = readdirSync('/proc/self/task')
+  return tasks.some((task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim() === 'libuv-worker')
+}
+
+/** @throws Error if the kernel refuses the rule, which would confine more than was meant */
+function allow(system: SystemCalls, ruleset: number, path: string, rights: bigint): void {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  if (!stat) return
+  const folder = openSync(path, openPath)
+  try {
+    // struct landlock_path_beneath_attr, packed: __u64 allowed_access, __s32 parent_fd
+    const rule = Buffer.alloc(12)
+    rule.writeBigUInt64LE(stat.isDirectory() ? rights : rights & rightsOfFiles)
+    rule.writeInt32LE(folder, 8)
+    if (system.addRule(syscalls.addRule, ruleset, pathBeneath, rule, 0) !== 0)
+      throw new Error(`Landlock takes no rule for ${path}`)
+  } finally {
+    closeSync(folder)
+  }
+}
+
+function uint64(value: bigint): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64LE(value)
+  return bytes
+}
+
+interface SystemCalls {
+  createRuleset(number: number, attributes: Buffer | null, attributesBytes: number, flags: number): number
+  addRule(number: number, ruleset: number, kind: number, rule: Buffer, flags: number): number
+  restrictSelf(number: number, ruleset: number, flags: number): number
+  prctl(option: number, a: number, b: number, c: number, d: number): number
+}
+
+/** Of the C library, by koffi; or why there are none. */
+function systemCalls(): SystemCalls | string {
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as Koffi
+    const libc = koffi.load(null)
+    return {
+      createRuleset: libc.func('syscall', 'long', ['long', 'void *', 'size_t', 'uint32_t']),
+      addRule: libc.func('syscall', 'long', ['long', 'int', 'int', 'void *', 'uint32_t']),
+      restrictSelf: libc.func('syscall', 'long', ['long', 'int', 'uint32_t']),
+      prctl: libc.func('prctl', 'int', ['int', 'ulong', 'ulong', 'ulong', 'ulong']),
+    }
+  } catch {
+    return 'the optional package koffi is not installed, or has no binary for this platform'
+  }
+}
+
+interface Koffi {
+  load(path: null): {
+    func(name: string, result: string, parameters: readonly string[]): (...values: unknown[]) => number
+  }
+}
