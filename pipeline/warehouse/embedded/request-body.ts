@@ -9,7 +9,7 @@ import { type StatementText, statementTextOf } from './statement-text.ts'
 
 /** Length of a statement without the rows that follow it: what a server presets, and the most that `max_query_size` lifts it to. */
 export const statementBytesPreset = 256 * 1024
-export const statementBytesMax = 4 * 1024 * 1024
+export const statementBytesMax = 1024 * 1024
 
 /**
  * The query of the URL and the body behind it as one text, as ClickHouse reads them: first the statement is taken from its

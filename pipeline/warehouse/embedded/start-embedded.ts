@@ -30,7 +30,7 @@ import { Slots } from './slots.ts'
  *   protocol     HTTP only; no tables in multipart bodies, no pages such as /play, and nothing for pages of another origin
  *   users        `default`, `analyst` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs, so there
  *                are no dictionaries, backups, named collections, and no engines and table functions but those of `machine-names.ts`
- *   statements   what runs is the text as the engine formats it (`formatter.ts`); 4 MiB at most, and no PARALLEL WITH
+ *   statements   what runs is the text as the engine formats it (`formatter.ts`); 1 MiB at most, and no PARALLEL WITH
  *   values       beside literals only plain expressions among the rows of VALUES (`plain-values.ts`)
  *   inserts      begin when the body is whole, so the spool needs room for the largest bodies
  *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read what was in the result
