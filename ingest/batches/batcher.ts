@@ -154,7 +154,8 @@ export class Batcher {
    * all its sockets once, and closes what they brought.
    */
   settled(): void {
-    if (!this.#gathers() || this.#draining || this.#isUnderWay) return
+    if (!this.#gathers() || this.#draining || this.#isUnderWay || !this.#gathering.maySleep(this.options.clock.nowMs()))
+      return
     const { clock } = this.options
     const sleepMs = this.#sleptAtMs + this.#gathering.periodMs - clock.monotonicMs()
     if (sleepMs > 0) blockThread(sleepMs)
@@ -178,6 +179,11 @@ export class Batcher {
 
   get #isUnderWay(): boolean {
     return this.partitions.some((partition) => partition.isUnderWay)
+  }
+
+  /** Something came whose next step should not wait for a sleep: a socket, a part of a handshake, a CONNECT, a request. */
+  stayAwake(): void {
+    this.#gathering.stayAwake(this.options.clock.nowMs())
   }
 
   /** One write acknowledged so many messages. */

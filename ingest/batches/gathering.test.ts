@@ -100,6 +100,35 @@ describe('gathering', () => {
     }
   })
 
+  test('stays awake for 10 ms after each thing that waits for its next step', () => {
+    const gathering = new Gathering(10)
+    expect(gathering.maySleep(1_000)).toBe(true)
+    gathering.stayAwake(1_000)
+    gathering.stayAwake(1_004)
+    expect([1_004, 1_013, 1_014].map((nowMs) => gathering.maySleep(nowMs))).toEqual([false, false, true])
+    gathering.stayAwake(2_000)
+    expect(
+      [2_009, 1_000].map((nowMs) => gathering.maySleep(nowMs)),
+      'a clock that is set back',
+    ).toEqual([false, true])
+  })
+
+  test('a storm of connections does not end it for a minute: awake, it cannot gather', () => {
+    const gathering = new Gathering(10)
+    let nowMs = 1_000_000
+    gathering.isOn(nowMs)
+    const half = (writes: number, messages: number, connects: number): boolean => {
+      for (let i = 0; i < writes; i++) gathering.acknowledged(messages)
+      for (let i = 0; i < connects; i++) gathering.stayAwake(nowMs + (i * 500) / connects)
+      nowMs += 500
+      return gathering.isOn(nowMs)
+    }
+    half(25_000, 1, 0)
+    half(25_000, 1, 0)
+    expect([half(25_000, 1, 1_000), half(8_300, 3, 2)], 'a storm, and its end').toEqual([true, true])
+    expect(half(25_000, 1, 20), 'a device now and then is no excuse').toBe(false)
+  })
+
   test('survives a clock that is set back', () => {
     const gathering = new Gathering(10)
     gathering.isOn(1_000_000)

@@ -9,6 +9,11 @@ const shareMinOnce = 0.5
 const batchDelaysPerPeriod = 6
 /** The thread does nothing else while it sleeps: it answers no request, accepts no device. */
 const periodMsMax = 100
+/**
+ * So long it does not sleep once something came that waits for its next step. A handshake and a CONNECT take two to five steps, each a
+ * way there and back; a step that is longer under way than this waits for one sleep at most.
+ */
+const awakeMs = 10
 const lookMs = 500
 /** Fewer after more looks than these are just a load that ended. */
 const trialLooks = 2
@@ -36,6 +41,9 @@ export class Gathering {
   #messagesPerMsBefore = 0
   #endsAtMs = 0
   #notUntilMs = 0
+  #awakeUntilMs = 0
+  /** Time since the last look in which it stayed awake though it gathers. */
+  #awakeMs = 0
 
   constructor(batchDelayMs: number) {
     const periodMs = Math.min(batchDelaysPerPeriod * batchDelayMs, periodMsMax)
@@ -48,16 +56,29 @@ export class Gathering {
     this.#messages += messages
   }
 
+  /** A device connects, or somebody asks and waits for an answer: each step of it would wait for a sleep. */
+  stayAwake(nowMs: number): void {
+    const leftMs = this.maySleep(nowMs) ? 0 : this.#awakeUntilMs - nowMs
+    this.#awakeMs += awakeMs - leftMs
+    this.#awakeUntilMs = nowMs + awakeMs
+  }
+
+  /** Whether the thread may sleep where it gathers. A clock that is set back does not keep it awake. */
+  maySleep(nowMs: number): boolean {
+    return nowMs >= this.#awakeUntilMs || nowMs < this.#awakeUntilMs - awakeMs
+  }
+
   /** Whether to gather now; what was acknowledged is looked at each half second. */
   isOn(nowMs: number): boolean {
     const passedMs = nowMs - this.#sinceMs
     if (passedMs >= 0 && passedMs < lookMs) return this.#isOn
     if (passedMs >= lookMs) {
-      if (this.#isOn) this.#lookOn(nowMs, this.#messages / passedMs)
+      if (this.#isOn) this.#lookOn(nowMs, this.#messages / passedMs, this.#awakeMs > passedMs / 2)
       else this.#lookOff(nowMs, passedMs)
     }
     this.#writes = 0
     this.#messages = 0
+    this.#awakeMs = 0
     this.#sinceMs = nowMs
     return this.#isOn
   }
@@ -80,13 +101,14 @@ export class Gathering {
     this.#endsAtMs = nowMs + trialEveryMs
   }
 
-  #lookOn(nowMs: number, messagesPerMs: number): void {
+  /** @param wasAwake so much that messages a write tell nothing of what sleeping brings */
+  #lookOn(nowMs: number, messagesPerMs: number, wasAwake: boolean): void {
     const share = messagesPerMs / this.#messagesPerMsBefore
     this.#looksOn++
     this.#fewerLooks = share < shareMin ? this.#fewerLooks + 1 : 0
     if (share < shareMinOnce || this.#fewerLooks > 1)
       this.#end(this.#looksOn > trialLooks ? nowMs : nowMs + trialEveryMs)
-    else if (this.#messages < this.#writes * messagesPerWriteMin) this.#end(nowMs + trialEveryMs)
+    else if (!wasAwake && this.#messages < this.#writes * messagesPerWriteMin) this.#end(nowMs + trialEveryMs)
     else if (nowMs >= this.#endsAtMs) this.#end(nowMs)
   }
 
