@@ -81,7 +81,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       `the data folder of the embedded engine may not contain * ? { } [ ] ' " \\: ${dataDir}`,
     )
   const spoolDir = join(dataDir, 'spool')
-  mkdirSync(join(dataDir, 'engine'), { recursive: true })
+  mkdirSync(join(dataDir, 'engine'), { recursive: true, mode: 0o700 })
   process.env.UV_THREADPOOL_SIZE ??= String(engineThreads)
   await roomOn(dataDir, options.logger)
   const engine = await openWhenFree(join(dataDir, 'engine'), options.lockedMsMax ?? 20_000, options.logger)
