@@ -1,4 +1,6 @@
 /** What a hostile network may try against everything as a user runs it (docs/SECURITY.md): identities required, TLS beside plain. */
+import { request as httpRequest } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { generate } from 'mqtt-packet'
@@ -199,6 +201,39 @@ describe('the noisiest devices', () => {
       { Authorization: 'SharedAccessSignature x' },
     ]
     for (const headers of refused) expect((await ask('/api/noisiest', { headers })).status).toBe(401)
+  })
+})
+
+describe('web pages', () => {
+  const statusOf = (port: number, path: string, headers: Record<string, string>): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const send = port === httpsPort ? httpsRequest : httpRequest
+      const asked = send({ host, port, path, headers, rejectUnauthorized: false }, (response) => {
+        response.resume()
+        resolve(response.statusCode)
+      })
+      asked.on('error', reject)
+      asked.end()
+    })
+
+  test('of another origin get nothing where identities are required, whatever they send, over TLS neither', async () => {
+    const clickhousePort = Number(new URL(penstock.clickhouseUrl).port)
+    const asks = [
+      [httpPort, '/devices/honest', { Authorization: ownerToken() }],
+      [httpsPort, '/devices/honest', { Authorization: ownerToken() }],
+      [clickhousePort, `/?user=default&password=${clickhousePassword}&query=SELECT+1`, {}],
+    ] as const
+    for (const [port, path, headers] of asks) {
+      const status = (page: Record<string, string>) => statusOf(port, path, { ...headers, ...page })
+      expect(await status({})).toBe(200)
+      expect(await status({ 'Sec-Fetch-Site': 'same-origin' })).toBe(200)
+      expect(await status({ 'Sec-Fetch-Site': 'none' })).toBe(200)
+      expect(await status({ Origin: `http://${host}:${port}` })).toBe(200)
+      expect(await status({ 'Sec-Fetch-Site': 'cross-site' })).toBe(403)
+      expect(await status({ 'Sec-Fetch-Site': 'same-site' })).toBe(403)
+      expect(await status({ Origin: 'http://elsewhere.example' })).toBe(403)
+      expect(await status({ Origin: 'null' })).toBe(403)
+    }
   })
 })
 

@@ -33,7 +33,7 @@ export async function runWarehouse(given: Settings): Promise<void> {
     port: settings.clickhousePort,
     password: settings.clickhousePassword,
     readonlyPassword: settings.clickhouseReadonlyPassword,
-    callers: callersOf(settings, host, false),
+    callers: callersOf(settings, host),
     logger,
   })
   stopOnSignal(async (reason) => {

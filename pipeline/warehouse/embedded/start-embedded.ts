@@ -4,7 +4,7 @@ import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import type { WebCallers } from '#runtime/web-callers.ts'
+import { WebCallers } from '#runtime/web-callers.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { DiskWatch, freeBytesOf } from './disk-watch.ts'
@@ -47,8 +47,8 @@ export interface EmbeddedWarehouseOptions {
   readonly password: string
   /** Password of the user `readonly`, who may only read. */
   readonly readonlyPassword: string
-  /** Refuses web pages by the name they ask for; those of another origin are refused anyway. */
-  readonly callers?: WebCallers | undefined
+  /** Refuses web pages of another origin, and may by the name that they ask for; by default only the former. */
+  readonly callers?: WebCallers
   readonly logger: Logger
   /** How long an engine of another process that has the folder open may still take to end. */
   readonly lockedMsMax?: number
@@ -123,11 +123,12 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     ]),
     logger: options.logger,
   }
+  const callers = options.callers ?? new WebCallers([], true)
   const open = new Set<Promise<void>>()
   const server = createServer((request, response) => {
     const target = `http://localhost${request.url ?? '/'}`
     const url = new URL(URL.canParse(target) ? target : 'http://localhost/bad-request')
-    if (answered(request, response, url, options.callers)) return
+    if (answered(request, response, url, callers)) return
     const handled = handleQuery(context, request, response, url)
     open.add(handled)
     handled.finally(() => open.delete(handled))
@@ -198,18 +199,14 @@ function poolThreads(logger: Logger): number {
 }
 
 /** Answers what is not a statement; false if it is one. */
-function answered(
-  request: IncomingMessage,
-  response: ServerResponse,
-  url: URL,
-  callers: WebCallers | undefined,
-): boolean {
+function answered(request: IncomingMessage, response: ServerResponse, url: URL, callers: WebCallers): boolean {
   const say = (status: number, text: string): true => {
     response.writeHead(status, { 'Content-Type': 'text/html; charset=UTF-8' }).end(text)
     return true
   }
   const { method, headers } = request
-  const fault = callers?.fault(headers.host ?? '', headers.origin ?? '')
+  // A page that a browser shows on this machine must not talk to the engine behind its reader's back.
+  const fault = callers.fault(headers.host ?? '', headers.origin ?? '', String(headers['sec-fetch-site'] ?? ''))
   if (fault !== undefined) return say(403, `${fault}\n`)
   if (method === 'OPTIONS') {
     response.writeHead(204, { Allow: 'GET, HEAD, OPTIONS, POST' }).end()
@@ -217,9 +214,6 @@ function answered(
   }
   if (method !== 'GET' && method !== 'POST' && method !== 'HEAD')
     return say(501, 'Only GET, HEAD, OPTIONS and POST are served\n')
-  // A page that a browser shows on this machine must not talk to the engine behind its reader's back.
-  const isForeign = headers.origin !== undefined && headers.origin !== `http://${headers.host}`
-  if (isForeign) return say(403, 'Requests of another origin are refused\n')
   if (url.pathname === '/ping' || url.pathname === '/replicas_status') return say(200, 'Ok.\n')
   if (url.pathname !== '/' && url.pathname !== '/query')
     return say(
