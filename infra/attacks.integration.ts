@@ -13,6 +13,7 @@ import {
   connectDevice,
   connectionsMax,
   connectPacket,
+  connectThenLeave,
   deviceFailures,
   deviceKey,
   deviceToken,
@@ -238,7 +239,7 @@ describe('web pages', () => {
 })
 
 describe('guessing', () => {
-  test('wrong keys over HTTP and MQTT are counted by device and address, then not looked at; others are let in', async () => {
+  test('wrong keys over HTTP and MQTT are counted by device and address, then told to come back; the right one is let in', async () => {
     const statuses: number[] = []
     let retryAfter: string | null = null
     while (statuses.length < 2 * deviceFailures && statuses.at(-1) !== 429) {
@@ -253,6 +254,10 @@ describe('guessing', () => {
     const answer = firstPacket(await exchange(mqttPort, connectPacket('victim', guessedKey)))
     expect(answer).toMatchObject({ cmd: 'connack', reasonCode: 0x9f })
     expect((await send('honest', 'untouched')).status).toBe(204)
+    expect((await send('victim', 'untouched')).status).toBe(204)
+    expect(firstPacket(await exchange(mqttPort, connectThenLeave('victim', deviceKey)))).toMatchObject({
+      reasonCode: 0,
+    })
     await untilMetrics(/penstock_edge_over_limit_total\{reason="INGEST_FAILURES_EXCEEDED"\} [1-9]/)
   })
 
@@ -322,9 +327,8 @@ describe('secrets', () => {
   })
 })
 
-// Last, since it keeps this machine's services off.
 describe('guessing as a service', () => {
-  test('services that fail are refused too, and then kept off', async () => {
+  test('services that fail are told to come back; the owner at the same address gets in', async () => {
     const codes: number[] = []
     while (codes.length < 3 * deviceFailures && codes.at(-1) !== 429) {
       const authorization = kept(
@@ -345,5 +349,7 @@ describe('guessing as a service', () => {
     }
     expect(codes[0]).toBe(401)
     expect(codes.at(-1)).toBe(429)
+    const headers = { Authorization: ownerToken() }
+    for (const path of ['/devices/honest', '/api/noisiest']) expect((await ask(path, { headers })).status).toBe(200)
   })
 })

@@ -47,6 +47,11 @@ export const limits = {
   failureEntriesMax: 20_000,
   /** Devices in the sketch of the noisiest: any device with more than a 256th of the traffic is in it. */
   noisyDevicesKept: 256,
+  /**
+   * Look-ups of devices in the registry that one network gets from an edge process while its credentials fail too often: as many as one
+   * statement asks for, and a fleet behind one address has connected anew within seconds.
+   */
+  failingLookupsPerSecond: 1_000,
   /** Longest keep-alive interval granted; the hub's own cap. */
   keepAliveSecondsMax: 1_177,
   /** MQTT 5 Receive Maximum that the edge announces, and the most unacknowledged messages it holds a connection. */
