@@ -1,4 +1,4 @@
-import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
@@ -30,7 +30,7 @@ export async function handleQuery(
   let give: (() => void) | undefined
   try {
     const query = queryRequestFrom(request, url)
-    authenticate(context, query)
+    await authenticate(context, query, request)
     refuseSettings(query)
     queryId = query.queryId ?? randomUUID()
     if (context.running.has(queryId)) {
@@ -160,10 +160,12 @@ function makesRoom(tokens: readonly SqlToken[]): boolean {
   return isAlterDrop || roomMakers.some((word) => isWord(tokens[0], word))
 }
 
-function authenticate(context: QueryContext, query: QueryRequest): void {
-  const expected = context.passwords.get(query.user)
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-  if (expected !== undefined && timingSafeEqual(digest(expected), digest(query.password))) return
+async function authenticate(
+  { passwords }: QueryContext,
+  query: QueryRequest,
+  { socket }: IncomingMessage,
+): Promise<void> {
+  if (await passwords.admits(socket, query.user, query.password)) return
   throw new EngineError(
     516,
     'AUTHENTICATION_FAILED',

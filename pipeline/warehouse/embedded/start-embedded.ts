@@ -10,6 +10,7 @@ import { limits } from '#schemas/limits.ts'
 import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
 import { InsertSpool } from './insert-spool.ts'
+import { PasswordGate } from './password-gate.ts'
 import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
 import { ResultFifos } from './result-fifos.ts'
@@ -117,10 +118,14 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     }),
     running: new Map(),
     closing: false,
-    passwords: new Map([
-      ['default', options.password],
-      ['readonly', options.readonlyPassword],
-    ]),
+    passwords: new PasswordGate(
+      new Map([
+        ['default', options.password],
+        ['readonly', options.readonlyPassword],
+      ]),
+      systemClock,
+      options.logger,
+    ),
     logger: options.logger,
   }
   const callers = options.callers ?? new WebCallers([], true)
