@@ -4,7 +4,7 @@
  *
  * Links are not followed: while a folder was open, anyone may have put one there that leads anywhere.
  */
-import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, type Stats, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const otherUsers = 0o077
@@ -41,7 +41,7 @@ export function shutToOthers(path: string): string[] {
 
 /** Takes from other users what they may do with a file or folder itself; false if they still may something. */
 export function shut(path: string): boolean {
-  const found = lstatSync(path, { throwIfNoEntry: false })
+  const found = statusOf(path)
   if (found === undefined || found.isSymbolicLink() || isPrivate(found.mode)) return true
   // One such as /tmp belongs to everybody, and is not for this program to shut.
   if ((found.mode & sharedByAll) !== 0) return false
@@ -51,7 +51,16 @@ export function shut(path: string): boolean {
     return false
   }
   // File systems without rights of their own take the change and keep what they had.
-  return isPrivate(lstatSync(path, { throwIfNoEntry: false })?.mode ?? 0)
+  return isPrivate(statusOf(path)?.mode ?? 0)
+}
+
+/** Of a link itself; `undefined` for what is not there, or lies in a folder that this user may not enter: then it is another's. */
+function statusOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path)
+  } catch {
+    return undefined
+  }
 }
 
 function isPrivate(mode: number): boolean {
@@ -60,7 +69,7 @@ function isPrivate(mode: number): boolean {
 
 /** Empty for what is no folder, or has gone meanwhile, and for one that this user may not read: then it is another's. */
 function entriesOf(folder: string): string[] {
-  if (!lstatSync(folder, { throwIfNoEntry: false })?.isDirectory()) return []
+  if (!statusOf(folder)?.isDirectory()) return []
   try {
     return readdirSync(folder)
   } catch {

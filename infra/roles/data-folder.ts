@@ -10,7 +10,8 @@ const large = ['log', 'warehouse']
 
 /** Shuts a data folder that other users of the machine can reach, itself first; what cannot be shut is said by name. */
 export function keepDataFolderPrivate(dataDir: string, logger: Logger): void {
-  if (!existsSync(dataDir)) return
+  // One that is none, or can't be reached, stops the start for that reason.
+  if (!existsSync(dataDir) || !statSync(dataDir).isDirectory()) return
   const folder = realpathSync(dataDir)
   const open = openIn(folder)
   if (open.length === 0) return
