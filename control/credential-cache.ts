@@ -15,6 +15,8 @@ import type { DeviceCredentials, Trust } from './registry.ts'
 const knownMsMax = 600_000
 /** An unknown device is believed unknown for so long: a storm of strangers costs one look-up a second each. */
 const unknownMsMax = 1_000
+/** Of those that are believed unknown, about 150 bytes each. They have room of their own: strangers push out no device. */
+const unknownDevicesMax = 10_000
 
 interface Entry {
   readonly device: DeviceCredentials | undefined
@@ -27,6 +29,7 @@ export class CredentialCache {
   readonly #devicesMax: number
   /** In order of last use. */
   readonly #entries = new Map<string, Entry>()
+  readonly #unknown = new Map<string, Entry>()
   readonly #asking = new Map<string, Promise<Entry>>()
   readonly #unwatch: () => void
   /** Devices being asked for about which a notice came meanwhile: an answer from before it is not kept. */
@@ -57,11 +60,18 @@ export class CredentialCache {
       this.#entries.set(deviceId, entry)
       return entry
     }
+    const unknown = this.#freshUnknown(deviceId)
+    if (unknown) return unknown
     const before = this.#asking.get(deviceId)
     if (before) return before
     const asking = this.#ask(deviceId)
     this.#asking.set(deviceId, asking)
     return asking
+  }
+
+  /** True if a device was registered when it was last asked for, or need not be asked for now. */
+  knows(deviceId: string): boolean {
+    return this.#entries.has(deviceId) || this.#freshUnknown(deviceId) !== undefined
   }
 
   /** True if nothing has changed since these were given; asks nobody and does not count as use. */
@@ -93,12 +103,20 @@ export class CredentialCache {
     }
   }
 
+  #freshUnknown(deviceId: string): Entry | undefined {
+    const entry = this.#unknown.get(deviceId)
+    return entry && entry.untilMs > this.#clock.nowMs() ? entry : undefined
+  }
+
   #kept(deviceId: string, device: DeviceCredentials | undefined): Entry {
     const entry = { device, untilMs: this.#clock.nowMs() + (device ? knownMsMax : unknownMsMax) }
-    this.#entries.set(deviceId, entry)
-    if (this.#entries.size > this.#devicesMax) {
-      const [oldest] = this.#entries.keys()
-      if (oldest !== undefined) this.#entries.delete(oldest)
+    const [entries, others] = device ? [this.#entries, this.#unknown] : [this.#unknown, this.#entries]
+    others.delete(deviceId)
+    entries.delete(deviceId)
+    entries.set(deviceId, entry)
+    if (entries.size > (device ? this.#devicesMax : unknownDevicesMax)) {
+      const [oldest] = entries.keys()
+      if (oldest !== undefined) entries.delete(oldest)
     }
     return entry
   }
@@ -122,6 +140,7 @@ export class CredentialCache {
       case 'devices':
         for (const deviceId of invalidation.deviceIds) {
           this.#entries.delete(deviceId)
+          this.#unknown.delete(deviceId)
           if (this.#asking.has(deviceId)) this.#noticed.add(deviceId)
         }
         return
@@ -133,6 +152,7 @@ export class CredentialCache {
         return
       case 'everything':
         this.#entries.clear()
+        this.#unknown.clear()
         this.#noticedAll++
         this.#trust = undefined
         this.#trustNoticed++

@@ -1,4 +1,6 @@
 /** What a hostile network may try against everything as a user runs it (docs/SECURITY.md): identities required, TLS beside plain. */
+import { request as httpRequest } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { generate } from 'mqtt-packet'
@@ -11,6 +13,7 @@ import {
   connectDevice,
   connectionsMax,
   connectPacket,
+  connectThenLeave,
   deviceFailures,
   deviceKey,
   deviceToken,
@@ -202,8 +205,41 @@ describe('the noisiest devices', () => {
   })
 })
 
+describe('web pages', () => {
+  const statusOf = (port: number, path: string, headers: Record<string, string>): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const send = port === httpsPort ? httpsRequest : httpRequest
+      const asked = send({ host, port, path, headers, rejectUnauthorized: false }, (response) => {
+        response.resume()
+        resolve(response.statusCode)
+      })
+      asked.on('error', reject)
+      asked.end()
+    })
+
+  test('of another origin get nothing where identities are required, whatever they send, over TLS neither', async () => {
+    const clickhousePort = Number(new URL(penstock.clickhouseUrl).port)
+    const asks = [
+      [httpPort, '/devices/honest', { Authorization: ownerToken() }],
+      [httpsPort, '/devices/honest', { Authorization: ownerToken() }],
+      [clickhousePort, `/?user=default&password=${clickhousePassword}&query=SELECT+1`, {}],
+    ] as const
+    for (const [port, path, headers] of asks) {
+      const status = (page: Record<string, string>) => statusOf(port, path, { ...headers, ...page })
+      expect(await status({})).toBe(200)
+      expect(await status({ 'Sec-Fetch-Site': 'same-origin' })).toBe(200)
+      expect(await status({ 'Sec-Fetch-Site': 'none' })).toBe(200)
+      expect(await status({ Origin: `http://${host}:${port}` })).toBe(200)
+      expect(await status({ 'Sec-Fetch-Site': 'cross-site' })).toBe(403)
+      expect(await status({ 'Sec-Fetch-Site': 'same-site' })).toBe(403)
+      expect(await status({ Origin: 'http://elsewhere.example' })).toBe(403)
+      expect(await status({ Origin: 'null' })).toBe(403)
+    }
+  })
+})
+
 describe('guessing', () => {
-  test('wrong keys over HTTP and MQTT are counted by device and address, then not looked at; others are let in', async () => {
+  test('wrong keys over HTTP and MQTT are counted by device and address, then told to come back; the right one is let in', async () => {
     const statuses: number[] = []
     let retryAfter: string | null = null
     while (statuses.length < 2 * deviceFailures && statuses.at(-1) !== 429) {
@@ -218,6 +254,10 @@ describe('guessing', () => {
     const answer = firstPacket(await exchange(mqttPort, connectPacket('victim', guessedKey)))
     expect(answer).toMatchObject({ cmd: 'connack', reasonCode: 0x9f })
     expect((await send('honest', 'untouched')).status).toBe(204)
+    expect((await send('victim', 'untouched')).status).toBe(204)
+    expect(firstPacket(await exchange(mqttPort, connectThenLeave('victim', deviceKey)))).toMatchObject({
+      reasonCode: 0,
+    })
     await untilMetrics(/penstock_edge_over_limit_total\{reason="INGEST_FAILURES_EXCEEDED"\} [1-9]/)
   })
 
@@ -287,9 +327,8 @@ describe('secrets', () => {
   })
 })
 
-// Last, since it keeps this machine's services off.
 describe('guessing as a service', () => {
-  test('services that fail are refused too, and then kept off', async () => {
+  test('services that fail are told to come back; the owner at the same address gets in', async () => {
     const codes: number[] = []
     while (codes.length < 3 * deviceFailures && codes.at(-1) !== 429) {
       const authorization = kept(
@@ -310,5 +349,7 @@ describe('guessing as a service', () => {
     }
     expect(codes[0]).toBe(401)
     expect(codes.at(-1)).toBe(429)
+    const headers = { Authorization: ownerToken() }
+    for (const path of ['/devices/honest', '/api/noisiest']) expect((await ask(path, { headers })).status).toBe(200)
   })
 })

@@ -7,10 +7,11 @@
  *                 <device>.pem  <device>.key  for each device asked for; made once and kept
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CertificateRequest, type IssuedCertificate, makeCertificate } from '#control/auth/certificate-maker.ts'
 import { isIdentityId } from '#control/identity.ts'
+import { makePrivateFolder, replacePrivateFile } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 export interface DevelopmentCaOptions {
@@ -48,8 +49,7 @@ const leafDays = 397
 export function makeDevelopmentCa({ dataDir, hostNames, deviceIds, nowMs }: DevelopmentCaOptions): DevelopmentCa {
   for (const id of deviceIds) checkId(id)
   const folder = join(dataDir, 'tls')
-  mkdirSync(folder, { recursive: true })
-  chmodSync(folder, 0o700)
+  makePrivateFolder(folder)
   // An hour ago: clocks of devices differ.
   const times = (days: number) => ({ notBeforeMs: nowMs - 3_600_000, notAfterMs: nowMs + days * dayMs })
   const authority = keptOrMade(folder, 'ca', {
@@ -119,15 +119,8 @@ function keptOrMade(folder: string, name: string, request: CertificateRequest): 
 
 function write(folder: string, name: string, { certificatePem, privateKeyPem }: IssuedCertificate): void {
   // The certificate comes last: whoever watches it finds the key that belongs to it.
-  replaceFile(join(folder, `${name}.key`), privateKeyPem)
-  replaceFile(join(folder, `${name}.pem`), certificatePem)
-}
-
-/** A reader finds the old text or the new one, never a part. */
-function replaceFile(file: string, text: string): void {
-  writeFileSync(`${file}.new`, text, { mode: 0o600 })
-  chmodSync(`${file}.new`, 0o600)
-  renameSync(`${file}.new`, file)
+  replacePrivateFile(join(folder, `${name}.key`), privateKeyPem)
+  replacePrivateFile(join(folder, `${name}.pem`), certificatePem)
 }
 
 const ownNames = new Set(['ca', 'server', '.', '..'])

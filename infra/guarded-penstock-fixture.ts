@@ -170,6 +170,11 @@ export function connectPacket(clientId: string, password: string): Buffer {
   return generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clean: true, keepalive: 60, ...client })
 }
 
+/** As above, and says goodbye at once. */
+export function connectThenLeave(clientId: string, password: string): Buffer {
+  return Buffer.concat([connectPacket(clientId, password), generate({ cmd: 'disconnect' })])
+}
+
 export function firstPacket(bytes: Buffer): (Packet & { reasonCode?: number }) | undefined {
   let first: Packet | undefined
   const parser = packetParser({ protocolVersion: 5 })

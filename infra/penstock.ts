@@ -1,7 +1,9 @@
 import { createLogger } from '#runtime/logger.ts'
+import { keepNewFilesPrivate } from '#runtime/private-files.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import { fatalExitCode } from './roles/role-process.ts'
+import { keepDataFolderPrivate } from './roles/data-folder.ts'
+import { fatalExitCode, supervised } from './roles/role-process.ts'
 
 const usage = `penstock <command>
 
@@ -21,9 +23,14 @@ const usage = `penstock <command>
 Settings are environment variables PENSTOCK_*, or lines of a file named by PENSTOCK_CONFIG; docs/SETTINGS.md lists them.
 `
 
+/** Commands that run on, and keep something in the data folder; supervised ones find it as the supervisor left it. */
+const processes: ReadonlySet<string> = new Set(['start', 'edge', 'worker', 'control', 'warehouse'])
+
 /** Each command loads only what it needs: an edge has no use for the engine, nor a warehouse for Kafka. */
 async function run(command: string, args: readonly string[]): Promise<void> {
   const settings = settingsFromEnvironment(process.env)
+  if (processes.has(command) && !supervised)
+    keepDataFolderPrivate(settings.dataDir, createLogger(command, settings.logLevel))
   switch (command) {
     case 'start':
       process.exit(await (await import('./supervisor/supervisor.ts')).runSupervisor(settings))
@@ -76,6 +83,7 @@ async function helpOf(command: string): Promise<string> {
   }
 }
 
+keepNewFilesPrivate()
 const [command, ...args] = process.argv.slice(2)
 if (command === undefined || process.argv.includes('--help') || process.argv.includes('-h')) {
   process.stdout.write(await helpOf(command ?? ''))

@@ -12,7 +12,7 @@ import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from './http
 import { type AuthorizeRequest, routeTelemetry } from './http/telemetry.ts'
 import { type Connection, pauseReasons } from './mqtt/connection.ts'
 import { type Announce, type EdgeContext, edgeCounters, type OnPresence } from './mqtt/edge-context.ts'
-import { type Authenticate, trustClientId } from './mqtt/identity.ts'
+import { type Authenticate, type IsKnown, trustClientId } from './mqtt/identity.ts'
 import { listenMqtt } from './mqtt/listener.ts'
 import { pauseAll } from './mqtt/pause-all.ts'
 import { RefusalLog } from './mqtt/refusal-log.ts'
@@ -36,6 +36,8 @@ export interface EdgeOptions {
   readonly clock?: Clock
   /** Left out: the client id is believed, and only loopback addresses may be bound. */
   readonly authenticate?: Authenticate
+  /** Left out: no device needs a look-up. */
+  readonly isKnown?: IsKnown
   /** Decides on HTTP requests; left out: the path is believed. */
   readonly authorizeRequest?: AuthorizeRequest
   /** Called when a client id connects here, to end its connection at other edge processes. */
@@ -106,6 +108,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     logger: options.logger,
     metrics: options.metrics,
     authenticate: options.authenticate ?? trustClientId,
+    isKnown: options.isKnown ?? (() => true),
     connectionsMax: options.connectionsMax,
     connections,
     waiting: new Set(),

@@ -64,7 +64,8 @@ export function routeByteSocket(
         response.close()
         return
       }
-      const fault = callers?.fault(request.getHeader('host'), request.getHeader('origin'))
+      const [host, origin] = [request.getHeader('host'), request.getHeader('origin')]
+      const fault = callers?.fault(host, origin, request.getHeader('sec-fetch-site'))
       if (fault !== undefined) {
         response.writeStatus('403 Forbidden').end(`${fault}\n`)
         return

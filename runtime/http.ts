@@ -383,7 +383,7 @@ function isSoonOver(request: HttpRequest, bodyBytesMax: number): boolean {
 const noRoomAnswer = textAnswer(503, 'too much is under way at the moment\n', { 'Retry-After': '1' })
 
 function callerRefusal(callers: WebCallers | undefined, request: HttpRequest): HttpAnswer | undefined {
-  const fault = callers?.fault(request.header('host'), request.header('origin'))
+  const fault = callers?.fault(request.header('host'), request.header('origin'), request.header('sec-fetch-site'))
   return fault === undefined ? undefined : textAnswer(403, `${fault}\n`)
 }
 

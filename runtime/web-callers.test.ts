@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { WebCallers } from './web-callers.ts'
 
-const callers = new WebCallers(['Hub.example', ' second.example'], true)
+const callers = new WebCallers(['Hub.example', ' second.example'], false)
 
 test.each([
   ['localhost', ''],
@@ -14,11 +14,11 @@ test.each([
   ['second.example', ''],
   ['', ''],
   ['localhost:8080', 'http://localhost:8080'],
-  ['localhost:8080', 'http://localhost:3000'],
-  ['localhost:8080', 'http://[::1]:3000'],
+  ['[::1]:8080', 'http://[::1]:8080'],
+  ['HUB.example', 'https://hub.example'],
   ['localhost:8080', 'https://hub.example'],
 ])('Host %j and Origin %j are served', (host, origin) => {
-  expect(callers.fault(host, origin)).toBeUndefined()
+  expect(callers.fault(host, origin, '')).toBeUndefined()
 })
 
 test.each([
@@ -34,14 +34,41 @@ test.each([
   ['localhost:8080', 'http://evil.example'],
   ['localhost:8080', 'http://localhost.evil.example'],
   ['localhost:8080', 'http://localhost@evil.example'],
+  ['localhost:8080', 'http://localhost:3000'],
+  ['localhost:8080', 'http://127.0.0.1:8080'],
   ['localhost:8080', 'null'],
+  ['', 'null'],
   ['localhost:8080', 'file://'],
+  ['', 'file://'],
 ])('Host %j and Origin %j are refused', (host, origin) => {
-  expect(callers.fault(host, origin)).toBeDefined()
+  expect(callers.fault(host, origin, '')).toBeDefined()
 })
 
-test('where requests need credentials pages of other origins are served, under the same names', () => {
-  const devices = new WebCallers(['hub.example'], false)
-  expect(devices.fault('hub.example', 'http://elsewhere.example')).toBeUndefined()
-  expect(devices.fault('elsewhere.example', 'http://elsewhere.example')).toBeDefined()
+describe('what the browser says of the page that asks', () => {
+  test.each(['none', 'same-origin'])('%s is served', (fetchSite) => {
+    expect(callers.fault('localhost:8080', '', fetchSite)).toBeUndefined()
+    expect(callers.fault('localhost:8080', 'http://localhost:8080', fetchSite)).toBeUndefined()
+  })
+
+  test.each(['cross-site', 'same-site', 'none, cross-site', 'cross-site, none', 'anything'])(
+    '%s is refused',
+    (fetchSite) => {
+      expect(callers.fault('localhost:8080', '', fetchSite)).toBeDefined()
+      expect(callers.fault('localhost:8080', 'http://localhost:8080', fetchSite)).toBeDefined()
+    },
+  )
+
+  test('a name that leads here does not become this installation by it', () => {
+    expect(callers.fault('evil.example:8080', '', 'same-origin')).toBeDefined()
+    expect(callers.fault('localhost:8080', 'http://evil.example', 'same-origin')).toBeDefined()
+  })
+})
+
+test('beyond loopback any name is served, and no page but its own', () => {
+  const reachable = new WebCallers(['hub.example'], true)
+  expect(reachable.fault('10.0.0.7:8080', '', '')).toBeUndefined()
+  expect(reachable.fault('10.0.0.7:8080', 'http://10.0.0.7:8080', 'same-origin')).toBeUndefined()
+  expect(reachable.fault('10.0.0.7:8080', 'https://hub.example', '')).toBeUndefined()
+  expect(reachable.fault('10.0.0.7:8080', 'http://elsewhere.example', '')).toBeDefined()
+  expect(reachable.fault('10.0.0.7:8080', '', 'cross-site')).toBeDefined()
 })

@@ -70,7 +70,7 @@ export const errorTable = {
   INGEST_CONNECTION_RATE: { disposition: 'close', meaning: 'connections come faster than their quota' },
   INGEST_FAILURES_EXCEEDED: {
     disposition: 'close',
-    meaning: 'credentials from this address failed too often to be looked at for a while',
+    meaning: 'credentials failed, after others from this address failed too often; good ones are let in',
   },
   INGEST_CONNECTIONS_FULL: { disposition: 'close', meaning: 'the edge holds as many connections as it may' },
   INGEST_DRAINING: { disposition: 'close', meaning: 'the edge is shutting down' },

@@ -47,6 +47,17 @@ export const limits = {
   failureEntriesMax: 20_000,
   /** Devices in the sketch of the noisiest: any device with more than a 256th of the traffic is in it. */
   noisyDevicesKept: 256,
+  /**
+   * Look-ups of devices in the registry that one network gets from an edge process while its credentials fail too often: as many as one
+   * statement asks for, and a fleet behind one address has connected anew within seconds.
+   */
+  failingLookupsPerSecond: 1_000,
+  /** Wrong passwords that a network may send ClickHouse's embedded engine in a minute before attempts from there take turns. */
+  passwordFailuresPerMinute: 10,
+  /** One attempt of such a network is looked at in so long: 18,000 an hour, of which a password of six random letters has 300 million. */
+  passwordTurnMs: 200,
+  /** So long one waits for its turn; more that come meanwhile are told to come back, since clients give up. */
+  passwordWaitMsMax: 5_000,
   /** Longest keep-alive interval granted; the hub's own cap. */
   keepAliveSecondsMax: 1_177,
   /** MQTT 5 Receive Maximum that the edge announces, and the most unacknowledged messages it holds a connection. */

@@ -285,7 +285,7 @@ export const settingsTable = {
     min: 0,
     max: 1_000_000,
     meaning:
-      'refused credentials a minute from one network address, after which its attempts are not looked at; 0: any (behind a proxy)',
+      'refused credentials a minute from one network address, after which more are told to come back later and devices are looked up in turn; good ones are let in; 0: any',
   },
   deviceFailuresPerMinute: {
     env: 'PENSTOCK_DEVICE_FAILURES_PER_MINUTE',

@@ -327,6 +327,29 @@ describe('the cache of credentials', () => {
     expect(await outcome(authenticator.authenticate(attempt))).toBe('admitted')
   })
 
+  test('strangers push no device out, however many they are', async () => {
+    const { authenticator, directory } = setUp(10)
+    await authenticator.authenticate(connect({}))
+    expect(authenticator.knows('d')).toBe(true)
+    for (let stranger = 0; stranger < 100; stranger++) await authenticator.authenticate(connect({ id: `s${stranger}` }))
+    const before = directory.lookups
+    await authenticator.authenticate(connect({}))
+    expect(directory.lookups).toBe(before)
+  })
+
+  test('a device is known while it needs no look-up, and once it was registered', async () => {
+    const { authenticator, directory, time } = setUp()
+    expect(authenticator.knows('d')).toBe(false)
+    await Promise.all(['d', 'nobody'].map((id) => authenticator.authenticate(connect({ id }))))
+    expect(['d', 'nobody'].map((id) => authenticator.knows(id))).toEqual([true, true])
+    time.nowMs += 1_001
+    expect(['d', 'nobody'].map((id) => authenticator.knows(id))).toEqual([true, false])
+    time.nowMs += 600_000
+    expect(authenticator.knows('d')).toBe(true)
+    directory.change(device('d', { status: 'disabled' }))
+    expect(authenticator.knows('d')).toBe(false)
+  })
+
   test('an answer that a notice overtook is not believed', async () => {
     const { authenticator, directory } = setUp()
     let release = () => {}

@@ -14,6 +14,7 @@ import type { MetricName } from '#schemas/metrics.ts'
 import { CredentialCache } from '../credential-cache.ts'
 import type { Directory } from '../directory.ts'
 import type { IdentityId } from '../identity.ts'
+import type { Trust } from '../registry.ts'
 import { type Admission, type AdmissionRules, type Admitted, admit } from './admission.ts'
 import { AdmittedRequests, type RequestProof } from './admitted-requests.ts'
 import { type Claim, type ConnectAttempt, claimOf, evidenceOf, type Refused, refusal } from './connect-attempt.ts'
@@ -107,6 +108,16 @@ export class Authenticator {
     const known = this.#requests.admitted(attempt.id, proof, this.#cache, this.#clock.nowMs())
     if (known) this.#counted(known)
     return known
+  }
+
+  /** True if a decision on this device asks the registry nothing, or for what it is known to have. */
+  knows(deviceId: string): boolean {
+    return this.#cache.knows(deviceId)
+  }
+
+  /** Policies and authorities; a promise only if they must be asked for. Rejects with AUTH_DIRECTORY_UNAVAILABLE. */
+  trust(): Trust | Promise<Trust> {
+    return this.#cache.trust()
   }
 
   /**

@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { replacePrivateFile } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { isKey, newKey } from '../identity.ts'
 import { type KeyName, type Policy, type Registry, type Right, rights } from '../registry.ts'
@@ -80,8 +81,8 @@ function ownerKeyFile(dataDir: string): string {
 
 function writeOwnerKey(dataDir: string, key: string): void {
   if (readOwnerKey(dataDir) === key) return
-  mkdirSync(dataDir, { recursive: true })
-  writeFileSync(ownerKeyFile(dataDir), `${key}\n`, { mode: 0o600 })
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  replacePrivateFile(ownerKeyFile(dataDir), `${key}\n`)
 }
 
 /** The owner's key as the control role of this data folder left it; `undefined` if it never ran here. */

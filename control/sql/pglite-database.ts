@@ -1,6 +1,5 @@
-import { mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
 import type { PGlite, Transaction } from '@electric-sql/pglite'
+import { makePrivateFolder, shutToOthers } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Database, Queries, SqlRow, SqlValue } from './database.ts'
 import { lockStore } from './store-lock.ts'
@@ -12,10 +11,13 @@ import { lockStore } from './store-lock.ts'
  * @throws PenstockError DEPENDENCY_MISSING, STORE_LOCKED
  */
 export async function openPgliteDatabase(folder: string | undefined): Promise<Database> {
-  if (folder !== undefined) mkdirSync(dirname(folder), { recursive: true, mode: 0o700 })
+  if (folder !== undefined) makePrivateFolder(folder)
   const unlock = folder === undefined ? () => {} : lockStore(`${folder}.lock`)
   try {
-    return new PgliteDatabase(await (await loadPglite()).create(folder ?? 'memory://'), unlock)
+    const store = await (await loadPglite()).create(folder ?? 'memory://')
+    // It gives its first files the mode 0666, whatever the process says of new ones; until here their folder shuts them.
+    if (folder !== undefined) shutToOthers(folder)
+    return new PgliteDatabase(store, unlock)
   } catch (error) {
     unlock()
     throw error

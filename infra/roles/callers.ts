@@ -3,11 +3,10 @@ import { WebCallers } from '#runtime/web-callers.ts'
 import type { Settings } from '#schemas/settings.ts'
 
 /**
- * Whom a port refuses: where only this machine reaches it, web pages that its browser shows. Beyond loopback anyone may ask, under any
- * name, and has to prove who it is.
+ * Whom a port refuses: web pages from elsewhere and, where only this machine reaches it, those who ask under another name. Beyond
+ * loopback a program may call it by any name, and has to prove who it is.
  * @param bind address that the port listens on
- * @param ownPagesOnly see `WebCallers`
  */
-export function callersOf(settings: Settings, bind: string, ownPagesOnly: boolean): WebCallers | undefined {
-  return isLoopbackBind(bind) ? new WebCallers(settings.hostname.split(','), ownPagesOnly) : undefined
+export function callersOf(settings: Settings, bind: string): WebCallers {
+  return new WebCallers(settings.hostname.split(','), !isLoopbackBind(bind))
 }

@@ -11,9 +11,11 @@ import { type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
 import { Metrics } from '#runtime/metrics.ts'
+import { WebCallers } from '#runtime/web-callers.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { callersOf } from './callers.ts'
 import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { limitFailures } from './limit-failures.ts'
@@ -43,12 +45,15 @@ export async function runControl(settings: Settings): Promise<void> {
     if (events) await tellLost(events, lost)
   })
   const quotas = new Quotas(quotasFrom(settings), systemClock, metrics)
+  // What edges pass on has the names that they were asked under.
+  const callers = supervised ? new WebCallers(settings.hostname.split(','), true) : callersOf(settings, settings.bind)
   const serve = (port: number, files?: TlsFiles): Promise<HttpServer> =>
     openHttpServer({
       host: settings.bind,
       port,
       // A renewed certificate needs a second server on the port.
       sharePort: files !== undefined,
+      callers,
       logger,
       ...(files ? { tls: files } : {}),
       routes: (router) => {

@@ -84,7 +84,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const bodies = new BodyRoom(limits.httpBodiesBytesMax)
   const refusedFull = metrics.series('penstock_edge_sockets_refused_total', { reason: 'full' })
   const serving = (isTls: boolean): HttpServing => ({
-    callers: callersOf(settings, settings.bind, settings.identities === 'trusted'),
+    callers: callersOf(settings, settings.bind),
     logger,
     bodies,
     connectionsMax: socketsMax(settings.edgeConnectionsMax),

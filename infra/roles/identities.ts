@@ -10,7 +10,7 @@ import { TakeOver } from '#control/take-over.ts'
 import type { Edge } from '#ingest/edge.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest-route.ts'
 import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
-import type { Authenticate, Identity } from '#ingest/mqtt/identity.ts'
+import type { Authenticate, Identity, IsKnown } from '#ingest/mqtt/identity.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
@@ -24,6 +24,7 @@ import { KnownIntermediates } from './known-intermediates.ts'
 /** What an edge needs to let in only devices that prove who they are [G-6]. */
 export interface Identities {
   readonly authenticate: Authenticate
+  readonly isKnown: IsKnown
   readonly authorizeRequest: AuthorizeRequest
   readonly authorizeService: AuthorizeService
   /** Tells the registry that this edge lives, and whom it heard of since the last time. Never rejects. */
@@ -80,6 +81,7 @@ export async function openIdentities(
       const admission = authenticator.authenticate({ ...credentials, certificates })
       return admission instanceof Promise ? admission.then(decided) : decided(admission)
     },
+    isKnown: (deviceId) => authenticator.knows(deviceId),
     authorizeRequest: async (deviceId, moduleId, authorization, confidential, sent) => {
       const id = { deviceId, moduleId }
       const attempt = { id, authorization, certificates: sent, confidential }
@@ -96,7 +98,7 @@ export async function openIdentities(
       if (!confidential) throw refusalOf('AUTH_TRANSPORT_INSECURE')
       const token = parseSasToken(authorization)
       if (token === undefined) throw refusalOf('AUTH_CREDENTIALS_MISSING')
-      const proof = provePolicy(token, 'ServiceConnect', ['api'], await directory.trust(), rules, Date.now())
+      const proof = provePolicy(token, 'ServiceConnect', ['api'], await authenticator.trust(), rules, Date.now())
       if (!('policy' in proof)) throw refusalOf(proof.code)
     },
     lost,

@@ -1,11 +1,11 @@
-import { type Quotas, RateExceeded, serviceAttempts } from '#ingest/quotas/quotas.ts'
+import { type Quotas, type RateExceeded, serviceAttempts } from '#ingest/quotas/quotas.ts'
 import type { HttpRouter } from '#runtime/http.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
 
 /**
- * A router whose routes count each 401 against the client's address, and keep off whoever had too many before credentials are
- * looked at.
+ * A router whose routes count each 401 against the client's address, and answer 429 in its place to whoever had too many. All are looked
+ * at, and good credentials let in: that costs no more than a request which anyone may send.
  * @param addressOf whose request it is
  */
 export function limitFailures(
@@ -13,29 +13,30 @@ export function limitFailures(
   quotas: Quotas,
   addressOf: (request: HttpRequest) => string,
 ): HttpRouter {
-  const counted = <T extends HttpAnswer | undefined>(request: HttpRequest, answer: T | Promise<T>): T | Promise<T> => {
-    if (answer instanceof Promise) return answer.then((value) => counted(request, value))
-    if (answer?.status === 401) quotas.attemptFailed(addressOf(request), serviceAttempts)
-    return answer
+  const counted = (request: HttpRequest, answer: HttpAnswer): HttpAnswer => {
+    const exceeded = answer.status === 401 ? quotas.attemptFailed(addressOf(request), serviceAttempts) : undefined
+    return exceeded === undefined ? answer : refusalOf(exceeded)
   }
+  const maybeCounted = (request: HttpRequest, answer: HttpAnswer | undefined) => answer && counted(request, answer)
   return {
     ...router,
     route: (route) =>
       router.route({
         ...route,
-        admit: (request) => refusalOf(quotas, addressOf(request)) ?? counted(request, route.admit?.(request)),
-        handle: (request, body) => counted(request, route.handle(request, body)),
+        admit: (request) => {
+          const answer = route.admit?.(request)
+          if (answer instanceof Promise) return answer.then((value) => maybeCounted(request, value))
+          return maybeCounted(request, answer)
+        },
+        handle: (request, body) => {
+          const answer = route.handle(request, body)
+          return answer instanceof Promise ? answer.then((value) => counted(request, value)) : counted(request, answer)
+        },
       }),
   }
 }
 
-function refusalOf(quotas: Quotas, address: string): HttpAnswer | undefined {
-  try {
-    quotas.admitAttempt(address, serviceAttempts)
-    return undefined
-  } catch (error) {
-    if (!(error instanceof RateExceeded)) throw error
-    const headers = { 'Retry-After': String(Math.ceil(error.retryAfterMs / 1000)) }
-    return jsonAnswer(429, { Message: `ErrorCode:ThrottlingException;${error.message}` }, headers)
-  }
+function refusalOf({ message, retryAfterMs }: RateExceeded): HttpAnswer {
+  const headers = { 'Retry-After': String(Math.ceil(retryAfterMs / 1000)) }
+  return jsonAnswer(429, { Message: `ErrorCode:ThrottlingException;${message}` }, headers)
 }

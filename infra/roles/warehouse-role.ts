@@ -34,7 +34,7 @@ export async function runWarehouse(given: Settings): Promise<void> {
     password: settings.clickhousePassword,
     analystPassword: settings.clickhouseAnalystPassword,
     readonlyPassword: settings.clickhouseReadonlyPassword,
-    callers: callersOf(settings, host, false),
+    callers: callersOf(settings, host),
     confines: true,
     logger,
   })

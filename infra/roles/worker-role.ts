@@ -11,6 +11,7 @@ import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import type { Sink } from '#schemas/sink.ts'
 import type { TableOptions } from '#schemas/telemetry-table.ts'
+import { callersOf } from './callers.ts'
 import { deliverEvents, type EventDelivery } from './deliver-events.ts'
 import { routeHealth } from './health.ts'
 import { keepRetention } from './log-retention.ts'
@@ -40,6 +41,7 @@ export async function runWorker(settings: Settings): Promise<void> {
     : await openHttpServer({
         host: settings.bind,
         port: settings.httpPort,
+        callers: callersOf(settings, settings.bind),
         logger,
         routes: (router) => routeHealth(router, () => ({ ready, metrics: metrics.render([samples()]) })),
       })

@@ -11,7 +11,7 @@ import type { Settings } from '#schemas/settings.ts'
 /** Finds out before anything runs what would stop a role half-way. @throws SETTINGS_INVALID, TLS_FILES_INVALID, BIND_NOT_LOOPBACK */
 export function checkBeforeStart(settings: Settings): void {
   try {
-    mkdirSync(settings.dataDir, { recursive: true })
+    mkdirSync(settings.dataDir, { recursive: true, mode: 0o700 })
     accessSync(settings.dataDir, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause)

@@ -13,10 +13,17 @@ export interface PageOptions {
   readonly width: number
 }
 
+export interface PageAnswer {
+  readonly url: string
+  readonly status: number
+}
+
 /** A page that has loaded. */
 export interface PageForTests {
   /** Everything it asked for, itself first. */
   readonly requests: readonly string[]
+  /** What was answered, also where the browser gives the page nothing of it. */
+  readonly answers: readonly PageAnswer[]
   /** Exceptions nobody caught, and what the console was told as errors. */
   readonly errors: readonly string[]
   /** The value of an expression in the page, as JSON has it. @throws Error if it throws */
@@ -111,11 +118,18 @@ async function openPage(channel: DevTools, { url, theme, width }: PageOptions): 
   const { targetId } = await channel.send('Target.createTarget', { url: 'about:blank' })
   const sessionId = String((await channel.send('Target.attachToTarget', { targetId, flatten: true })).sessionId)
   const requests: string[] = []
+  const urls = new Map<unknown, string>()
+  const statuses: (readonly [requestId: unknown, status: number])[] = []
   const errors: string[] = []
   const send = (method: string, params: Fields = {}) => channel.send(method, params, sessionId)
   const loaded = new Promise<void>((resolve) => {
     channel.listen(sessionId, (method, params) => {
-      if (method === 'Network.requestWillBeSent') requests.push(String((params.request as Fields).url))
+      if (method === 'Network.requestWillBeSent') {
+        const url = String((params.request as Fields).url)
+        urls.set(params.requestId, url)
+        requests.push(url)
+      } else if (method === 'Network.responseReceivedExtraInfo')
+        statuses.push([params.requestId, Number(params.statusCode)])
       else if (method === 'Runtime.exceptionThrown') errors.push(JSON.stringify(params.exceptionDetails))
       else if (method === 'Log.entryAdded') errors.push(JSON.stringify(params.entry))
       else if (method === 'Page.loadEventFired') resolve()
@@ -128,6 +142,10 @@ async function openPage(channel: DevTools, { url, theme, width }: PageOptions): 
   await loaded
   return {
     requests,
+    // The browser may tell of an answer before it tells of its request.
+    get answers() {
+      return statuses.map(([requestId, status]) => ({ url: urls.get(requestId) ?? '', status }))
+    },
     errors,
     async evaluate(expression) {
       const answer = await send('Runtime.evaluate', { expression, returnByValue: true, awaitPromise: true })

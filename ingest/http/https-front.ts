@@ -12,7 +12,7 @@
  * Silence after the handshake, half requests and idle connections are the HTTP server's business as on its other ports.
  */
 import type { X509Certificate } from 'node:crypto'
-import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
@@ -23,6 +23,7 @@ import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
 import type { HttpListening } from '#runtime/http.ts'
 import { type HttpPeer, HttpPeers } from '#runtime/http-peers.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { makePrivateFolder } from '#runtime/private-files.ts'
 
 export interface HttpsFrontOptions {
   readonly host: string
@@ -64,8 +65,7 @@ export async function openHttpsFront(
   const peers = new HttpPeers()
   const accepted = new Set<Socket>()
   let closing = false
-  mkdirSync(folder, { recursive: true })
-  chmodSync(folder, 0o700)
+  makePrivateFolder(folder)
   const socketFile = join(folder, 'front.sock')
   const tlsOptions = { files, sessionIdContext: 'penstock-https', clock, logger, isClosing: () => closing }
   let behind: HttpListening | undefined

@@ -57,12 +57,11 @@ async function admit(
     if (!local) throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
     return
   }
-  quotas.admitAttempt(remoteAddress, serviceAttempts)
   try {
     await authorize(request.header('authorization'), tls || local)
   } catch (error) {
-    if (isPenstockError(error, 'INGEST_NOT_AUTHORIZED')) quotas.attemptFailed(remoteAddress, serviceAttempts)
-    throw error
+    const isFailure = isPenstockError(error, 'INGEST_NOT_AUTHORIZED')
+    throw (isFailure && quotas.attemptFailed(remoteAddress, serviceAttempts)) || error
   }
 }
 

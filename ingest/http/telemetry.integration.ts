@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { edgeFixture } from '#ingest/mqtt/edge-fixture.ts'
+import type { IsKnown } from '#ingest/mqtt/identity.ts'
+import { type QuotaOptions, unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { BodyRoom } from '#runtime/http-bodies.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -15,9 +17,17 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.close(0)
 })
 
-async function start(options: { authorize?: AuthorizeRequest; pendingBytesMax?: number; bodies?: BodyRoom } = {}) {
-  const { pendingBytesMax } = options
-  const fixture = edgeFixture(pendingBytesMax === undefined ? {} : { pendingBytesMax })
+interface Started {
+  readonly authorize?: AuthorizeRequest
+  readonly pendingBytesMax?: number
+  readonly bodies?: BodyRoom
+  readonly quotas?: QuotaOptions
+  readonly isKnown?: IsKnown
+}
+
+async function start(options: Started = {}) {
+  const { authorize: _, bodies: __, ...edge } = options
+  const fixture = edgeFixture(edge)
   const server = await openHttpServer({
     host: '127.0.0.1',
     port: 0,
@@ -201,6 +211,29 @@ describe('telemetry over HTTP', () => {
     })
     expect(asked).toEqual([['d1', undefined, 'SharedAccessSignature sr=x', true, []]])
     expect(stored()).toEqual([])
+  })
+
+  test('where others fail too often a failure is 429, a stranger waits for its look-up, and who is known is let in at once', async () => {
+    const quotas = { ...unlimitedQuotas, failuresPerMinute: { address: 3, deviceAtAddress: 0 } }
+    const { post, edge, stored } = await start({
+      quotas,
+      isKnown: (deviceId) => deviceId === 'd1',
+      authorize: (_, __, authorization) => {
+        if (authorization !== 'good') throw new PenstockError('INGEST_NOT_AUTHORIZED', 'no')
+      },
+    })
+    const statuses: number[] = []
+    for (let attempt = 0; attempt < 4; attempt++) statuses.push((await post(events, 'x')).status)
+    expect(statuses).toEqual([401, 401, 401, 429])
+    // Its turn is some seconds away.
+    const before = limits.failingLookupsPerSecond * 4
+    for (let lookup = 0; lookup < before; lookup++) edge.quotas.lookupWaitMs('127.0.0.1', 'x', () => false)
+    const good = { authorization: 'good' }
+    const stranger = post('/devices/d2/messages/events', 'late', good)
+    expect((await post(events, 'at once', good)).status).toBe(204)
+    expect((await stranger).status).toBe(204)
+    expect(stored().map(([deviceId]) => deviceId)).toEqual(['d1', 'd2'])
+    expect((await post(events, 'x')).headers.get('retry-after')).toMatch(/^[1-9]/)
   })
 
   test('who sends is asked before the body is there, and a refusal does not wait for it [G-4] [G-6]', async () => {

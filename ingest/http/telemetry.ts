@@ -74,7 +74,8 @@ function requireRoom(edge: EdgeContext): void {
 const accepted: HttpAnswer = { status: 204, headers: {}, body: '' }
 
 /**
- * Before any of the body is kept: who cannot prove anything costs no memory [G-4]. HOT: per request; nothing waits but for a look-up.
+ * Before any of the body is kept: who cannot prove anything costs no memory [G-4]. HOT: per request; nothing waits but for a look-up and, where
+ * credentials fail, for its turn.
  * @throws what `authorize` throws, INGEST_DRAINING, INGEST_OVERLOADED, INGEST_FAILURES_EXCEEDED, INGEST_BODY_MALFORMED
  */
 function admit(
@@ -86,22 +87,24 @@ function admit(
 ): undefined | Promise<undefined> {
   requireRoom(edge)
   const { deviceId, moduleId } = identityOf(request, hasModule)
-  if (edge.quotas.hasFailures) edge.quotas.admitAttempt(request.remoteAddress, deviceId)
   if (authorize === undefined) return undefined
   const { remoteAddress } = request
   const confidential = tls || isLoopbackAddress(remoteAddress)
   const refused = (error: unknown): never => {
-    if (isPenstockError(error) && error.code !== 'AUTH_DIRECTORY_UNAVAILABLE')
-      edge.quotas.attemptFailed(remoteAddress, deviceId)
-    throw error
+    const isFailure = isPenstockError(error) && error.code !== 'AUTH_DIRECTORY_UNAVAILABLE'
+    throw (isFailure && edge.quotas.attemptFailed(remoteAddress, deviceId)) || error
   }
-  try {
-    const authorization = request.header('authorization')
-    const authorized = authorize(deviceId, moduleId, authorization, confidential, request.certificates)
-    return authorized?.then(() => undefined, refused)
-  } catch (error) {
-    return refused(error)
+  const decide = (): undefined | Promise<undefined> => {
+    try {
+      const authorization = request.header('authorization')
+      const authorized = authorize(deviceId, moduleId, authorization, confidential, request.certificates)
+      return authorized?.then(() => undefined, refused)
+    } catch (error) {
+      return refused(error)
+    }
   }
+  const waitMs = edge.quotas.hasFailures ? edge.quotas.lookupWaitMs(remoteAddress, deviceId, edge.isKnown) : 0
+  return waitMs ? sleep(edge.clock, waitMs).then(decide) : decide()
 }
 
 /** HOT: per request; nothing waits but for a quota and the log. */

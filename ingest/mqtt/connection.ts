@@ -78,6 +78,7 @@ export class Connection implements BatchOwner {
   #shaping: (() => void) | undefined = undefined
   /** As the CONNECT gave it. */
   #clientId = ''
+  #isWhereOthersFail = false
 
   constructor(edge: EdgeContext, transport: Transport) {
     this.#edge = edge
@@ -201,9 +202,9 @@ export class Connection implements BatchOwner {
   fail(error: PenstockError): void {
     if (this.#state === 'closed') return
     const before = this.#state
-    this.#forget(error.code)
     if (before === 'deciding' && error.code === 'INGEST_NOT_AUTHORIZED')
-      this.#edge.quotas.attemptFailed(this.#transport.remoteAddress, this.#clientId)
+      error = this.#edge.quotas.attemptFailed(this.#transport.remoteAddress, this.#clientId) ?? error
+    this.#forget(error.code)
     this.#edge.metrics.series('penstock_edge_connections_closed_total', { reason: error.code }).add(1)
     this.#edge.refusals.tell(error, this.#transport.remoteAddress)
     const farewell = this.#farewell(before, error)
@@ -288,7 +289,10 @@ export class Connection implements BatchOwner {
     this.#state = 'deciding'
     this.#clientId = request.clientId
     this.#edge.waiting.delete(this)
-    const waitMs = this.#edge.quotas.connectWaitMs(this.#transport.remoteAddress, request.clientId)
+    const { quotas, isKnown } = this.#edge
+    const lookupMs = quotas.lookupWaitMs(this.#transport.remoteAddress, request.clientId, isKnown)
+    this.#isWhereOthersFail = lookupMs !== undefined
+    const waitMs = lookupMs ?? quotas.connectWaitMs()
     if (waitMs === 0) this.#identify(request, false)
     else this.#waitForQuota(waitMs, () => this.#identify(request, true))
   }
@@ -338,6 +342,7 @@ export class Connection implements BatchOwner {
       throw new PenstockError('INGEST_CONNECTIONS_FULL', `this edge holds its ${edge.connectionsMax} connections`)
     }
     this.#meter = edge.quotas.openMeter(identity.deviceId)
+    if (this.#isWhereOthersFail) edge.quotas.connectionTaken()
     this.#deviceId = identity.deviceId
     this.#moduleId = identity.moduleId
     this.#expiresAtMs = identity.expiresAtMs ?? Number.POSITIVE_INFINITY

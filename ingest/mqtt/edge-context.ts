@@ -6,7 +6,7 @@ import type { Logger } from '#runtime/logger.ts'
 import type { Counter, Metrics } from '#runtime/metrics.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Connection } from './connection.ts'
-import type { Authenticate } from './identity.ts'
+import type { Authenticate, IsKnown } from './identity.ts'
 import type { RefusalLog } from './refusal-log.ts'
 
 /** What a connection's byte stream can do; TCP, TLS and WebSocket each have one. */
@@ -45,6 +45,7 @@ export interface EdgeContext {
   readonly logger: Logger
   readonly metrics: Metrics<MetricName>
   readonly authenticate: Authenticate
+  readonly isKnown: IsKnown
   readonly connectionsMax: number
   /** Every open connection, also those that have not sent CONNECT yet. */
   readonly connections: Set<Connection>

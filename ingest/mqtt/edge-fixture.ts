@@ -10,7 +10,7 @@ import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import { Connection } from './connection.ts'
 import { type EdgeContext, edgeCounters, type Transport } from './edge-context.ts'
-import { type Authenticate, trustClientId } from './identity.ts'
+import { type Authenticate, type IsKnown, trustClientId } from './identity.ts'
 import { pauseAll } from './pause-all.ts'
 import { RefusalLog } from './refusal-log.ts'
 
@@ -90,6 +90,7 @@ export function edgeFixture(
     pendingBytesMax?: number
     webSocketWaitingBytesMax?: number
     authenticate?: Authenticate
+    isKnown?: IsKnown
     logger?: Logger
     quotas?: QuotaOptions
   } = {},
@@ -116,6 +117,7 @@ export function edgeFixture(
     logger,
     metrics,
     authenticate: options.authenticate ?? trustClientId,
+    isKnown: options.isKnown ?? (() => true),
     connectionsMax: 1000,
     connections,
     waiting: new Set(),

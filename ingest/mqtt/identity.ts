@@ -29,6 +29,9 @@ export interface Identity {
  */
 export type Authenticate = (credentials: Credentials) => Identity | Promise<Identity>
 
+/** Whether a decision on this device needs no look-up in the registry. */
+export type IsKnown = (deviceId: string) => boolean
+
 /** Trusts the client id: `device` or `device/module`. Allowed on loopback only. An empty id takes the device of its first topic. */
 export const trustClientId: Authenticate = ({ clientId }) => {
   if (clientId === '') return { deviceId: undefined, moduleId: undefined, expiresAtMs: undefined }

@@ -9,7 +9,6 @@
 import { randomBytes } from 'node:crypto'
 import {
   linkSync,
-  mkdirSync,
   readFileSync,
   renameSync,
   statSync,
@@ -20,6 +19,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { makePrivateFolder } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 export interface TlsFiles {
@@ -67,7 +67,7 @@ function ticketKey(file: string, nowMs: number): Buffer {
   const own = `${file}.${process.pid}`
   const age = ageMs(file, nowMs)
   if (age === undefined || age >= oldestTicketKeyMs) {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+    makePrivateFolder(dirname(file))
     writeFileSync(own, randomBytes(ticketKeyBytes), { mode: 0o600 })
     if (age === undefined) linkUnlessThere(own, file)
     else renameSync(own, file)

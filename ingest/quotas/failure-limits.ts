@@ -1,11 +1,15 @@
 /**
- * Failed attempts to prove an identity, counted by network address, and by device at an address. Whoever failed too often is
- * refused before credentials are looked at.
+ * Failed attempts to prove an identity, counted by network address, and by device at an address. They slow failures only: all
+ * credentials are looked at, and good ones let in, since one who fails may share an address with one who has the key.
  *
- * Not by device alone: then anyone could shut a device out by failing in its name. Guessing from many addresses stays hopeless,
- * since keys have 128 bits and more.
+ *   attempt ─▶ over the limit? ─▶ device unknown here? ─▶ waits for its turn among the look-ups of its network
+ *           ─▶ looked at ─▶ good: let in
+ *                        └▶ bad: counted; told why within the limit, and to come back later over it
+ *
+ * What is looked at costs less than the connection or request that brought it, but for a look-up in the registry: that is what a
+ * network that fails gets only so many of. Guessing is hopeless at any speed: keys have 128 bits and more.
  */
-import { isIPv6 } from 'node:net'
+import { networkOf } from '#runtime/network-of.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 export interface FailureRates {
@@ -16,14 +20,17 @@ export interface FailureRates {
 export class FailureLimits {
   readonly #byAddress: FailureTable
   readonly #byDevice: FailureTable
+  readonly #lookups = new Map<string, TokenBucket>()
+  readonly #entriesMax: number
 
   /** @param entriesMax of each of the two tables; the oldest entry is forgotten for a new one */
   constructor(perMinute: FailureRates, entriesMax: number) {
     this.#byAddress = new FailureTable(perMinute.address, entriesMax)
     this.#byDevice = new FailureTable(perMinute.deviceAtAddress, entriesMax)
+    this.#entriesMax = entriesMax
   }
 
-  /** Milliseconds until another attempt is looked at; 0: now. */
+  /** Milliseconds until another failure is within the limit; 0: one now is. */
   waitMs(address: string, deviceId: string, nowMs: number): number {
     if (this.size === 0) return 0
     const network = networkOf(address)
@@ -34,6 +41,23 @@ export class FailureLimits {
     const network = networkOf(address)
     this.#byAddress.failed(network, nowMs)
     this.#byDevice.failed(`${network} ${deviceId}`, nowMs)
+  }
+
+  /**
+   * Takes one look-up in the registry for a network that fails.
+   * @returns milliseconds until its turn; if they are more than `msMax` nothing is taken
+   */
+  lookupWaitMs(address: string, perSecond: number, msMax: number, nowMs: number): number {
+    const network = networkOf(address)
+    let bucket = this.#lookups.get(network)
+    if (bucket === undefined) {
+      if (this.#lookups.size >= this.#entriesMax) forgetOldest(this.#lookups)
+      bucket = new TokenBucket(perSecond, perSecond, nowMs)
+      this.#lookups.set(network, bucket)
+    }
+    const waitMs = bucket.waitMs(nowMs)
+    if (waitMs <= msMax) bucket.take(1, nowMs)
+    return waitMs
   }
 
   get size(): number {
@@ -63,36 +87,18 @@ class FailureTable {
     if (this.#perMinute === 0) return
     let bucket = this.#buckets.get(key)
     if (bucket === undefined) {
-      if (this.#buckets.size >= this.#entriesMax) this.#forgetOldest()
+      if (this.#buckets.size >= this.#entriesMax) forgetOldest(this.#buckets)
       bucket = new TokenBucket(this.#perMinute / 60, this.#perMinute, nowMs)
     } else this.#buckets.delete(key) // and entered again as the youngest
     // Attempts that were under way together may all fail; none of them counts below empty.
     if (bucket.missingMs(1, nowMs) === 0) bucket.take(1, nowMs)
     this.#buckets.set(key, bucket)
   }
-
-  #forgetOldest(): void {
-    for (const key of this.#buckets.keys()) {
-      this.#buckets.delete(key)
-      return
-    }
-  }
 }
 
-/** An IPv4 address, or the /64 of an IPv6 one, which is what one subscriber has. */
-export function networkOf(address: string): string {
-  const mapped = /^(?:::ffff:|(?:0000:){5}ffff:)(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
-  if (mapped) return mapped[1] as string
-  if (!isIPv6(address)) return address
-  const [head = '', tail] = address.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  if (tail !== undefined) {
-    const after = tail === '' ? [] : tail.split(':')
-    while (groups.length + after.length < 8) groups.push('0')
-    groups.push(...after)
+function forgetOldest(buckets: Map<string, TokenBucket>): void {
+  for (const key of buckets.keys()) {
+    buckets.delete(key)
+    return
   }
-  return groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')
 }

@@ -24,12 +24,13 @@ function turn(clock: VirtualClock, ms: number): void {
   while (!over) clock.step()
 }
 
-function connectPacket(version: 4 | 5, clientId = 'd1'): Buffer {
+function connectPacket(version: 4 | 5, clientId = 'd1', password?: string): Buffer {
   return generate({
     cmd: 'connect',
     protocolId: 'MQTT',
     protocolVersion: version,
     clientId,
+    ...(password === undefined ? {} : { username: clientId, password: Buffer.from(password) }),
     clean: true,
     keepalive: 60,
   })
@@ -232,28 +233,68 @@ describe('quotas of MQTT connections', () => {
     expect(packetsIn(all.at(-1)?.bytes ?? Buffer.alloc(0), 5)[0]).toMatchObject({ cmd: 'connack', reasonCode: 0x9f })
   })
 
-  test('wrong credentials from one address stop being looked at, and right ones elsewhere are', () => {
-    let looked = 0
-    const quotas = with_({ failuresPerMinute: { address: 0, deviceAtAddress: 3 } })
-    const fixture = edgeFixture({
-      clock: virtualClock(startMs),
-      quotas,
-      authenticate: ({ clientId }) => {
-        looked++
-        if (clientId === 'good') return { deviceId: clientId, moduleId: undefined, expiresAtMs: undefined }
-        throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
-      },
+  describe('from where credentials fail too often', () => {
+    const answerOf = (transport: { readonly bytes: Buffer }) =>
+      (packetsIn(transport.bytes, 5)[0] as { reasonCode?: number } | undefined)?.reasonCode
+
+    /** Whoever sends the password `good` is who it claims to be. */
+    function failing(change: Partial<QuotaOptions>, isKnown: (deviceId: string) => boolean) {
+      const clock = virtualClock(startMs)
+      const fixture = edgeFixture({
+        clock,
+        isKnown,
+        quotas: with_({ failuresPerMinute: { address: 3, deviceAtAddress: 0 }, ...change }),
+        authenticate: ({ clientId, password }) => {
+          if (password && Buffer.from(password).toString() === 'good')
+            return { deviceId: clientId, moduleId: undefined, expiresAtMs: undefined }
+          throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+        },
+      })
+      const connect = (clientId: string, password: string) => {
+        const { connection, transport } = fixture.connect()
+        connection.onChunk(connectPacket(5, clientId, password))
+        return transport
+      }
+      return { clock, fixture, connect }
+    }
+
+    test('bad ones are told to come back later, and good ones get in', () => {
+      const { connect } = failing({}, () => true)
+      const codes = Array.from({ length: 6 }, () => answerOf(connect('d1', 'bad')))
+      expect(codes).toEqual([0x87, 0x87, 0x87, 0x9f, 0x9f, 0x9f])
+      expect(answerOf(connect('d1', 'good'))).toBe(0)
+      expect(answerOf(connect('d2', 'good'))).toBe(0)
     })
-    const codes = Array.from({ length: 6 }, () => {
-      const { connection, transport } = fixture.connect()
-      connection.onChunk(connectPacket(5, 'bad'))
-      return (packetsIn(transport.bytes, 5)[0] as { reasonCode?: number }).reasonCode
+
+    test('they take no turn among the connections of others; one that got in counts', () => {
+      const edge = { ...unlimitedQuotas.edge, connectionsPerSecond: 1 }
+      const { clock, fixture, connect } = failing({ edge }, () => true)
+      for (let attempt = 0; attempt < 3; attempt++) {
+        connect('d1', 'bad')
+        turn(clock, 2_000)
+      }
+      for (let attempt = 0; attempt < 50; attempt++) connect('d1', 'bad')
+      expect(fixture.edge.quotas.connectWaitMs()).toBe(0)
+      expect(answerOf(connect('d1', 'good'))).toBe(0)
+      expect(fixture.edge.quotas.connectWaitMs()).toBeGreaterThan(0)
     })
-    expect(codes).toEqual([0x87, 0x87, 0x87, 0x9f, 0x9f, 0x9f])
-    expect(looked).toBe(3)
-    const { connection, transport } = fixture.connect()
-    connection.onChunk(connectPacket(5, 'good'))
-    expect(transport.ended).toBe(false)
+
+    test('devices that the edge does not know are looked up in turn; those that it knows are not held', () => {
+      const { clock, connect } = failing({}, (deviceId) => deviceId === 'known')
+      for (let attempt = 0; attempt < 3; attempt++) connect('d1', 'bad')
+      const { failingLookupsPerSecond, connectShapingMsMax } = limits
+      for (let stranger = 0; stranger <= failingLookupsPerSecond; stranger++) connect(`s${stranger}`, 'bad')
+      const late = connect('new', 'good')
+      expect(answerOf(late)).toBeUndefined()
+      expect(answerOf(connect('known', 'good'))).toBe(0)
+      expect(answerOf(connect('known/module', 'good'))).toBe(0)
+      turn(clock, 1_000)
+      expect(answerOf(late)).toBe(0)
+      // Beyond the wait that clients have patience for, they are told to come back.
+      const many = (failingLookupsPerSecond * (connectShapingMsMax + 1_000)) / 1_000
+      for (let stranger = 0; stranger <= many; stranger++) connect(`t${stranger}`, 'bad')
+      expect(answerOf(connect('newer', 'good'))).toBe(0x9f)
+    })
   })
 })
 

@@ -1,8 +1,9 @@
 /**
  * What one edge process lets its devices do, by token buckets.
  *
- *   CONNECT ─▶ failed too often? ─▶ edge: connections/s ─▶ credentials ─▶ device: connections/min, debt ─▶ open
- *               refused               waits, then refused                  refused
+ *   CONNECT ─▶ edge: connections/s ─▶ credentials ─▶ device: connections/min, debt ─▶ open
+ *               waits, then refused    refused         refused
+ *              (of a network that fails: look-ups/s, `failure-limits.ts`)
  *   chunk   ─▶ taken in whole ─▶ device and edge: messages/s, bytes/s ─▶ socket paused until nothing is owed [G-4]
  *   request ─▶ device and edge ─▶ waits a moment, else 429 with Retry-After
  *
@@ -65,12 +66,12 @@ export class Quotas {
   }
 
   /**
-   * Admits a CONNECT to the check of its credentials.
+   * Admits a CONNECT to the check of its credentials, unless it comes from where credentials fail: those take their turn elsewhere, and
+   * no other's.
    * @returns milliseconds to wait before it
-   * @throws INGEST_FAILURES_EXCEEDED, INGEST_CONNECTION_RATE
+   * @throws INGEST_CONNECTION_RATE
    */
-  connectWaitMs(address: string, deviceId: string): number {
-    this.admitAttempt(address, deviceId)
+  connectWaitMs(): number {
     if (this.#connections === undefined) return 0
     const nowMs = this.#clock.nowMs()
     const waitMs = this.#connections.waitMs(nowMs)
@@ -82,20 +83,38 @@ export class Quotas {
     return waitMs
   }
 
+  /** A CONNECT from where credentials fail was let in: it counts, and need not wait. */
+  connectionTaken(): void {
+    this.#connections?.take(1, this.#clock.nowMs())
+  }
+
   /** False while no credentials failed at all, so that nobody's address needs to be looked up. */
   get hasFailures(): boolean {
     return this.#failures.size > 0
   }
 
-  /** @throws INGEST_FAILURES_EXCEEDED if credentials from there failed too often */
-  admitAttempt(address: string, deviceId: string): void {
-    const waitMs = this.#failures.waitMs(address, deviceId, this.#clock.nowMs())
-    if (waitMs > 0) throw this.#refused('INGEST_FAILURES_EXCEEDED', 'too many failed attempts; come back later', waitMs)
+  /**
+   * Takes a look-up in the registry for an attempt from where credentials failed too often.
+   * @param clientId of a device, or a module of it; @param isKnown whether its device needs no look-up
+   * @returns milliseconds to wait before it; `undefined` where they did not
+   * @throws INGEST_FAILURES_EXCEEDED if so many wait there that it would take too long
+   */
+  lookupWaitMs(address: string, clientId: string, isKnown: (deviceId: string) => boolean): number | undefined {
+    const { failingLookupsPerSecond, connectShapingMsMax } = limits
+    const nowMs = this.#clock.nowMs()
+    if (this.#failures.waitMs(address, clientId, nowMs) === 0) return undefined
+    if (isKnown(clientId.split('/', 1)[0] ?? '')) return 0
+    const waitMs = this.#failures.lookupWaitMs(address, failingLookupsPerSecond, connectShapingMsMax, nowMs)
+    if (waitMs > connectShapingMsMax) throw this.#failing(waitMs)
+    return waitMs
   }
 
-  /** Credentials were refused. */
-  attemptFailed(address: string, deviceId: string): void {
-    this.#failures.failed(address, deviceId, this.#clock.nowMs())
+  /** Credentials were refused. @returns what is told instead of the reason, to whoever failed too often */
+  attemptFailed(address: string, deviceId: string): RateExceeded | undefined {
+    const nowMs = this.#clock.nowMs()
+    const waitMs = this.#failures.waitMs(address, deviceId, nowMs)
+    this.#failures.failed(address, deviceId, nowMs)
+    return waitMs > 0 ? this.#failing(waitMs) : undefined
   }
 
   /**
@@ -221,6 +240,10 @@ export class Quotas {
 
   #shaped(reason: ShapedBy): void {
     this.#metrics.series('penstock_edge_shaped_total', { reason }).add(1)
+  }
+
+  #failing(waitMs: number): RateExceeded {
+    return this.#refused('INGEST_FAILURES_EXCEEDED', 'too many failed attempts; come back later', waitMs)
   }
 
   #refused(

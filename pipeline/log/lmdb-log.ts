@@ -58,7 +58,7 @@ export async function openLmdbLog(options: LmdbLogOptions): Promise<Log> {
 function openStore(lmdb: typeof import('lmdb'), options: LmdbStoreOptions): LmdbStore {
   const { path } = options
   try {
-    mkdirSync(path, { recursive: true })
+    mkdirSync(path, { recursive: true, mode: 0o700 })
     for (const name of ['data.mdb', 'lock.mdb', 'gate.mdb', 'gate.mdb-lock'])
       if (existsSync(join(path, name))) accessSync(join(path, name), constants.R_OK | constants.W_OK)
     for (const name of ['data.mdb', 'gate.mdb']) assertLmdbFile(join(path, name))

@@ -1,8 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
+import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
+import { limits } from '#schemas/limits.ts'
+import { httpStatusOf } from './engine-error.ts'
 import { type EmbeddedWarehouse, startEmbeddedWarehouse } from './start-embedded.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'penstock-embedded-'))
@@ -121,6 +124,30 @@ describe('users', () => {
     const response = await post(body, parameters, { 'X-ClickHouse-User': 'default', 'X-ClickHouse-Key': 'w' })
     expect(response.headers.get('x-clickhouse-exception-code')).toMatch(/^(62|73|81|115|47)$/)
     await response.text()
+  })
+
+  it('whoever guesses at an address is slowed, and the right password from there gets in', async () => {
+    const ask = (key: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const headers = { 'X-ClickHouse-User': 'default', 'X-ClickHouse-Key': key }
+        const asked = request(
+          `${url}/?query=SELECT+1`,
+          { localAddress: '127.0.0.2', agent: false, headers },
+          (answer) => {
+            answer.resume()
+            resolve(answer.statusCode)
+          },
+        )
+        asked.on('error', reject)
+        asked.end()
+      })
+    const guesses = limits.passwordFailuresPerMinute + limits.passwordWaitMsMax / limits.passwordTurnMs + 10
+    const told = await Promise.all(Array.from({ length: guesses }, (_, at) => ask(`guess ${at}`)))
+    const [refused, late] = [httpStatusOf(516), httpStatusOf(202)]
+    expect(told.filter((status) => status === refused).length).toBeGreaterThan(limits.passwordFailuresPerMinute)
+    expect(told.every((status) => status === refused || status === late)).toBe(true)
+    expect(await ask('w')).toBe(200)
+    expect((await post('SELECT 1')).status).toBe(200)
   })
 
   it('a web page of another origin gets nothing', async () => {

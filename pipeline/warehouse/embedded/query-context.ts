@@ -3,6 +3,7 @@ import type { DiskWatch } from './disk-watch.ts'
 import type { Engine } from './engine.ts'
 import type { Formatter } from './formatter.ts'
 import type { InsertSpool } from './insert-spool.ts'
+import type { PasswordGate } from './password-gate.ts'
 import type { ResultFifos } from './result-fifos.ts'
 import type { Sessions } from './sessions.ts'
 import type { Slots } from './slots.ts'
@@ -35,7 +36,7 @@ export interface QueryContext {
   readonly running: Map<string, Running>
   /** Set when the server stops: nothing new is begun. */
   closing: boolean
-  readonly passwords: ReadonlyMap<string, string>
+  readonly passwords: PasswordGate
   readonly logger: Logger
 }
 

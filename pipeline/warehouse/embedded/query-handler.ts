@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
@@ -40,7 +40,7 @@ export async function handleQuery(
   let give: (() => void) | undefined
   try {
     const query = queryRequestFrom(request, url)
-    const user = authenticate(context, query)
+    const user = await authenticate(context, query, request)
     refuseSettings(query, user)
     queryId = query.queryId ?? randomUUID()
     if (context.running.has(queryId)) {
@@ -192,11 +192,12 @@ function makesRoom(tokens: readonly CanonicalToken[]): boolean {
 }
 
 /** @throws EngineError AUTHENTICATION_FAILED */
-function authenticate(context: QueryContext, query: QueryRequest): EngineUser {
-  const expected = context.passwords.get(query.user)
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-  if (expected !== undefined && timingSafeEqual(digest(expected), digest(query.password)) && isEngineUser(query.user))
-    return query.user
+async function authenticate(
+  { passwords }: QueryContext,
+  query: QueryRequest,
+  { socket }: IncomingMessage,
+): Promise<EngineUser> {
+  if ((await passwords.admits(socket, query.user, query.password)) && isEngineUser(query.user)) return query.user
   throw new EngineError(
     516,
     'AUTHENTICATION_FAILED',

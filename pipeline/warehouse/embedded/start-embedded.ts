@@ -4,7 +4,7 @@ import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import type { WebCallers } from '#runtime/web-callers.ts'
+import { WebCallers } from '#runtime/web-callers.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { confineEngine } from './confinement.ts'
@@ -12,6 +12,7 @@ import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
 import { Formatter } from './formatter.ts'
 import { InsertSpool } from './insert-spool.ts'
+import { PasswordGate } from './password-gate.ts'
 import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
 import { ResultFifos } from './result-fifos.ts'
@@ -52,8 +53,8 @@ export interface EmbeddedWarehouseOptions {
   readonly analystPassword?: string
   /** Password of the user `readonly`, who may only read. */
   readonly readonlyPassword: string
-  /** Refuses web pages by the name they ask for; those of another origin are refused anyway. */
-  readonly callers?: WebCallers | undefined
+  /** Refuses web pages of another origin, and may by the name that they ask for; by default only the former. */
+  readonly callers?: WebCallers
   readonly logger: Logger
   /** Takes from the whole process the right to open what the engine has no need of: for a process that does nothing else. */
   readonly confines?: boolean
@@ -88,7 +89,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       `the data folder of the embedded engine may not contain * ? { } [ ] ' " \\: ${dataDir}`,
     )
   const spoolDir = join(dataDir, 'spool')
-  mkdirSync(join(dataDir, 'engine'), { recursive: true })
+  mkdirSync(join(dataDir, 'engine'), { recursive: true, mode: 0o700 })
   const unconfined = options.confines ? confineEngine(dataDir) : undefined
   if (unconfined !== undefined)
     options.logger.warn('the engine may open every file that this user may open', { reason: unconfined })
@@ -128,14 +129,15 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     }),
     running: new Map(),
     closing: false,
-    passwords: passwordsOf(options),
+    passwords: new PasswordGate(passwordsOf(options), systemClock, options.logger),
     logger: options.logger,
   }
+  const callers = options.callers ?? new WebCallers([], true)
   const open = new Set<Promise<void>>()
   const server = createServer((request, response) => {
     const target = `http://localhost${request.url ?? '/'}`
     const url = new URL(URL.canParse(target) ? target : 'http://localhost/bad-request')
-    if (answered(request, response, url, options.callers)) return
+    if (answered(request, response, url, callers)) return
     const handled = handleQuery(context, request, response, url)
     open.add(handled)
     handled.finally(() => open.delete(handled))
@@ -218,18 +220,14 @@ function poolThreads(logger: Logger): number {
 }
 
 /** Answers what is not a statement; false if it is one. */
-function answered(
-  request: IncomingMessage,
-  response: ServerResponse,
-  url: URL,
-  callers: WebCallers | undefined,
-): boolean {
+function answered(request: IncomingMessage, response: ServerResponse, url: URL, callers: WebCallers): boolean {
   const say = (status: number, text: string): true => {
     response.writeHead(status, { 'Content-Type': 'text/html; charset=UTF-8' }).end(text)
     return true
   }
   const { method, headers } = request
-  const fault = callers?.fault(headers.host ?? '', headers.origin ?? '')
+  // A page that a browser shows on this machine must not talk to the engine behind its reader's back.
+  const fault = callers.fault(headers.host ?? '', headers.origin ?? '', String(headers['sec-fetch-site'] ?? ''))
   if (fault !== undefined) return say(403, `${fault}\n`)
   if (method === 'OPTIONS') {
     response.writeHead(204, { Allow: 'GET, HEAD, OPTIONS, POST' }).end()
@@ -237,9 +235,6 @@ function answered(
   }
   if (method !== 'GET' && method !== 'POST' && method !== 'HEAD')
     return say(501, 'Only GET, HEAD, OPTIONS and POST are served\n')
-  // A page that a browser shows on this machine must not talk to the engine behind its reader's back.
-  const isForeign = headers.origin !== undefined && headers.origin !== `http://${headers.host}`
-  if (isForeign) return say(403, 'Requests of another origin are refused\n')
   if (url.pathname === '/ping' || url.pathname === '/replicas_status') return say(200, 'Ok.\n')
   if (url.pathname !== '/' && url.pathname !== '/query')
     return say(
