@@ -113,6 +113,11 @@ export const metricsTable = {
     help: 'Inserts refused by the sink for good: bad messages, tried in ever smaller parts, or a missing table or grant',
     labels: ['sink'],
   },
+  penstock_worker_inserts_stored_despite_error_total: {
+    type: 'counter',
+    help: 'Inserts that were answered with an error though their rows are stored: a materialized view failed',
+    labels: ['sink'],
+  },
   penstock_worker_intents_replayed_total: {
     type: 'counter',
     help: 'Open intents settled after a restart or rebalance, by outcome',

@@ -43,7 +43,7 @@ export interface UndeliverableRecord {
   readonly text: string
 }
 
-export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' | 'onRefusal'> {
+export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' | 'onRefusal' | 'onStoredDespite'> {
   readonly topic: string
   readonly group: string
   readonly assignment: Assignment
@@ -99,6 +99,7 @@ class PartitionTask {
     const { metrics, sink } = options
     const failures = metrics.series('penstock_worker_insert_failures_total', { sink: sink.name })
     const refusals = metrics.series('penstock_worker_inserts_refused_total', { sink: sink.name })
+    const despite = metrics.series('penstock_worker_inserts_stored_despite_error_total', { sink: sink.name })
     this.#options = options
     this.#delivery = {
       ...options,
@@ -107,6 +108,7 @@ class PartitionTask {
         refusals.add(1)
         this.#refusal = error
       },
+      onStoredDespite: () => despite.add(1),
     }
     this.#offset = offset
     this.#reader = new RangeReader(options, offset)

@@ -28,7 +28,7 @@ describe('worker', () => {
     await closed
   })
 
-  function open(poison: ReadonlySet<string> = new Set()) {
+  function open(poison: ReadonlySet<string> = new Set(), viewPoison: ReadonlySet<string> = new Set()) {
     const store = new MemoryStore('telemetry', 1)
     const log = new MemoryLog({ store, clock })
     const sink = new SimulatedWarehouse({
@@ -36,6 +36,7 @@ describe('worker', () => {
       random: seededRandom(1),
       faults: { lossShare: 0, burnShare: 0 },
       poison,
+      viewPoison,
       insertMsMax: 3_000,
       tokenMsMax: 5_000,
       requestMsMax: 1_000,
@@ -215,6 +216,43 @@ describe('worker', () => {
     ])
     expect(metrics.series('penstock_worker_inserts_refused_total', { sink: 'simulated' }).value).toBeGreaterThan(2)
     expect(metrics.series('penstock_worker_insert_failures_total', { sink: 'simulated' }).value).toBe(0)
+  })
+
+  test('an insert that is answered with an error though its rows are stored is settled: no row twice, no letter, and counted [G-2] [G-5]', async () => {
+    const { log, sink, append } = open(new Set(['1/0']), new Set(['0/1', '2/0']))
+    const despite = metrics.series('penstock_worker_inserts_stored_despite_error_total', { sink: 'simulated' })
+    const before = despite.value
+    for (const messageCount of [3, 2, 1]) await append(undefined, messageCount)
+    const letters: UndeliverableRecord[] = []
+    await start(log, sink, letters)
+    await turnUntil(settled(log, 3))
+    expect(sink.ranges.flatMap(({ messages }) => messages.map(({ id, index }) => `${id}/${index}`))).toEqual([
+      '0/0',
+      '0/1',
+      '0/2',
+      '1/1',
+      '2/0',
+    ])
+    expect(letters.map(({ record: { offset }, messageFirst }) => [offset, messageFirst])).toEqual([[1, 0]])
+    expect(despite.value - before).toBe(2)
+  })
+
+  test('a refusal that left its token without its rows loses nothing: the next attempt has another [G-2]', async () => {
+    const { log, sink, append } = open()
+    await append()
+    const tokens: string[] = []
+    const insert = sink.insert.bind(sink)
+    sink.insert = async (range, token, ...rest) => {
+      tokens.push(token)
+      sink.faults = { lossShare: 0, burnShare: tokens.length === 1 ? 1 : 0 }
+      await insert(range, token, ...rest).catch(() => {
+        throw new PenstockError('WAREHOUSE_REFUSED', 'failed while committing')
+      })
+    }
+    await start(log, sink)
+    await turnUntil(settled(log, 1))
+    expect(sink.ranges).toHaveLength(1)
+    expect(tokens.at(-1)).toBe(`${tokens[0]}~1`)
   })
 
   test('a verdict that a worker left behind becomes a letter that says where its cause is', async () => {
