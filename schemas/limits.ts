@@ -88,6 +88,10 @@ export const limits = {
   insertRunMsMax: 120_000,
   /** ClickHouse's clock is measured again after this long, so that one that was set back is noticed; costs one small query. */
   warehouseClockMeasuredMsMax: 60_000,
+  /** The views over a table are looked at this often: a few small queries. */
+  viewsLookedAtMs: 10_000,
+  /** A view that failed counts as failing for so long: longer than Prometheus needs to see it, and an alert to be looked at. */
+  viewFailureFreshMs: 600_000,
   /** Inserts a second into one table at which deduplication must still hold; ClickHouse advises far fewer. */
   insertsPerSecondMax: 100,
   /** Tokens ClickHouse remembers a table: every insert that others may do before a late one ends, with a little room. */

@@ -66,6 +66,16 @@ export const metricsTable = {
     help: 'Log records of device events not yet stored, by partition',
     labels: ['partition'],
   },
+  penstock_events_views: {
+    type: 'gauge',
+    help: 'Materialized views that hang on the table of device events',
+    labels: [],
+  },
+  penstock_events_views_failing: {
+    type: 'gauge',
+    help: 'Of these, the ones that failed within ten minutes or have no target: they lack rows that are stored',
+    labels: [],
+  },
   penstock_edge_shaped_total: {
     type: 'counter',
     help: 'Times a sender was made to wait for its quota, by whose quota it was',
@@ -137,6 +147,16 @@ export const metricsTable = {
     type: 'gauge',
     help: 'Log records not yet stored, by partition',
     labels: ['partition'],
+  },
+  penstock_worker_views: {
+    type: 'gauge',
+    help: 'Materialized views that hang on the telemetry table',
+    labels: [],
+  },
+  penstock_worker_views_failing: {
+    type: 'gauge',
+    help: 'Of these, the ones that failed within ten minutes or have no target: they lack rows that are stored',
+    labels: [],
   },
   penstock_log_kept_bytes: {
     type: 'gauge',

@@ -1,4 +1,5 @@
 import { openClickHouseSink } from '#pipeline/sinks/clickhouse-sink.ts'
+import { watchViews } from '#pipeline/sinks/watch-views.ts'
 import type { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
 import { startWorker } from '#pipeline/workers/worker.ts'
@@ -71,6 +72,14 @@ export async function runWorker(settings: Settings): Promise<void> {
     logger,
     metrics,
     insertDelayMs: settings.insertDelayMs,
+  })
+  void watchViews({
+    warehouse,
+    table: 'telemetry',
+    logger,
+    metrics,
+    clock: systemClock,
+    stopping: stopping.signal,
   })
   events = await deliverEvents(settings, warehouse, deadLetters, logger)
   closeWorker = async () => {

@@ -197,6 +197,8 @@ function insertSettings(replicated: boolean): Readonly<Record<string, string>> {
     // With a token INSERT … SELECT is safe to repeat; newer versions must be told, and then refuse one without a token.
     deduplicate_insert_select: 'force_enable',
     insert_select_deduplicate: '1',
+    // A view that fails must neither make an error of an insert that is stored nor keep it out; who watches for that: watch-views.ts.
+    materialized_views_ignore_errors: '1',
     // A roll-up must not count a block that the table discarded (before 26.2 it did by default).
     deduplicate_blocks_in_dependent_materialized_views: '1',
     // One insert, one block: gather until more rows than an insert may have, whatever their bytes.
