@@ -88,6 +88,8 @@ export const limits = {
   insertRunMsMax: 120_000,
   /** ClickHouse's clock is measured again after this long, so that one that was set back is noticed; costs one small query. */
   warehouseClockMeasuredMsMax: 60_000,
+  /** A partition in which nothing is settled for so long after a failure stands still; a restart of ClickHouse is over by then. */
+  standstillMsMin: 60_000,
   /** The views over a table are looked at this often: a few small queries. */
   viewsLookedAtMs: 10_000,
   /** A view that failed counts as failing for so long: longer than Prometheus needs to see it, and an alert to be looked at. */

@@ -66,6 +66,11 @@ export const metricsTable = {
     help: 'Log records of device events not yet stored, by partition',
     labels: ['partition'],
   },
+  penstock_events_partitions_standing_still: {
+    type: 'gauge',
+    help: 'Partitions of device events in which nothing was settled for a minute since a step of delivery failed',
+    labels: [],
+  },
   penstock_events_views: {
     type: 'gauge',
     help: 'Materialized views that hang on the table of device events',
@@ -156,6 +161,11 @@ export const metricsTable = {
   penstock_worker_views_failing: {
     type: 'gauge',
     help: 'Of these, the ones that failed within ten minutes or have no target: they lack rows that are stored',
+    labels: [],
+  },
+  penstock_worker_partitions_standing_still: {
+    type: 'gauge',
+    help: 'Partitions in which nothing was settled for a minute since a step of delivery failed',
     labels: [],
   },
   penstock_log_kept_bytes: {

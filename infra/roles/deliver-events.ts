@@ -24,6 +24,7 @@ const eventNames: Readonly<Partial<Record<string, MetricName>>> = {
   penstock_worker_dead_letters_total: 'penstock_events_dead_letters_total',
   penstock_worker_lag_records: 'penstock_events_lag_records',
   penstock_log_positions_lost_total: 'penstock_events_positions_lost_total',
+  penstock_worker_partitions_standing_still: 'penstock_events_partitions_standing_still',
   penstock_worker_views: 'penstock_events_views',
   penstock_worker_views_failing: 'penstock_events_views_failing',
 } satisfies Partial<Record<MetricName, MetricName>>
@@ -82,6 +83,7 @@ export async function deliverEvents(
       : undefined
   return {
     finished: worker.finished,
+    standstills: () => worker.standstills(),
     samples: () => metrics.samples().flatMap(eventSample),
     close: async () => {
       stopping.abort()

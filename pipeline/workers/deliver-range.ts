@@ -51,6 +51,8 @@ export interface DeliveryOptions {
   readonly storedBefore?: number
   /** True: a refusal only makes the caller cut smaller, so it needs no proof that the sink takes other rows. */
   readonly cutsOnRefusal?: boolean
+  /** Told of each failure of a step that will be repeated, for as long as it fails. */
+  readonly onWait: (error: PenstockError) => void
   /** Called for each insert that will be repeated. */
   readonly onFailure: () => void
   /** Called for each insert that the sink refused and of which it has no rows, whether it will be repeated or not. */
@@ -125,10 +127,12 @@ class RangeDelivery {
         case 'unknown':
           logger.warn('insert not confirmed; it will be repeated', { ...this.#fields(attempt), error: result.error })
           this.#options.onFailure()
+          this.#options.onWait(result.error)
           break
         case 'refused':
           logger.warn('insert refused', { ...this.#fields(attempt), error: result.error })
           this.#options.onRefusal(result.error)
+          this.#options.onWait(result.error)
           if (this.#options.cutsOnRefusal === true && this.#landsUntilMonotonicMs === undefined) return 'refused'
           // The sink may have refused everything at that moment. So it must take other rows before and after.
           if (!(await this.#sinkAccepts())) {
@@ -222,6 +226,7 @@ class RangeDelivery {
         return true
       } catch (error) {
         if (!isPenstockError(error) || error.disposition !== 'retry') throw error
+        this.#options.onWait(error)
         await this.#pause(attempt)
       }
     }

@@ -53,7 +53,7 @@ export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' 
   readonly metrics: Metrics<MetricName>
   readonly insertDelayMs: number
   readonly readBytesMax: number
-  /** Told whenever the next offset to deliver moves. */
+  /** Told whenever the next offset to deliver moves, or a part of the batch there is settled. */
   readonly onOffset: (offset: number) => void
 }
 
@@ -248,7 +248,7 @@ class PartitionTask {
   }
 
   #splitOptions(): SplitOptions {
-    const { topic, assignment, deadLetters, metrics, sink } = this.#options
+    const { topic, assignment, deadLetters, metrics, sink, onOffset } = this.#options
     return {
       delivery: this.#delivery,
       topic,
@@ -259,15 +259,18 @@ class PartitionTask {
       onStored: (rowCount) => {
         metrics.series('penstock_worker_rows_stored_total', { sink: sink.name }).add(rowCount)
         metrics.series('penstock_worker_inserts_total', { sink: sink.name }).add(1)
+        onOffset(this.#offset)
       },
-      onLetter: (reason, messageCount) =>
-        metrics.series('penstock_worker_dead_letters_total', { reason }).add(messageCount),
+      onLetter: (reason, messageCount) => {
+        metrics.series('penstock_worker_dead_letters_total', { reason }).add(messageCount)
+        onOffset(this.#offset)
+      },
     }
   }
 
   /** The intent's batches are gone, so it can't be repeated: once nothing of it can land any more, its rows say what became of it. */
   async #recoverLost({ range }: Intent, cause: unknown): Promise<void> {
-    const { sink, clock, ended, insertBeginMsMax, logger } = this.#options
+    const { sink, clock, ended, insertBeginMsMax, logger, onWait } = this.#options
     await sleep(clock, insertBeginMsMax + sink.insertMsMax, ended)
     while (!ended.aborted) {
       try {
@@ -276,6 +279,7 @@ class PartitionTask {
       } catch (error) {
         if (!isPenstockError(error) || error.disposition !== 'retry') throw error
         logger.warn('the sink does not say what it has stored', { partition: range.partition, error })
+        onWait(error)
         await sleep(clock, retryDelayMs, ended)
       }
     }

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory-log.ts'
-import { silentLogger } from '#runtime/logger.ts'
+import { createLogger, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
@@ -47,13 +47,18 @@ describe('worker', () => {
     return { store, log, sink, append }
   }
 
-  async function start(log: MemoryLog, sink: Sink, letters: UndeliverableRecord[] = []): Promise<Worker> {
+  async function start(
+    log: MemoryLog,
+    sink: Sink,
+    letters: UndeliverableRecord[] = [],
+    logger = silentLogger,
+  ): Promise<Worker> {
     const starting = startWorker({
       log,
       group: 'g',
       sink,
       deadLetters: { put: async (letter) => void letters.push(letter), lettered: async () => new Map() },
-      logger: silentLogger,
+      logger,
       metrics,
       insertDelayMs,
       insertBeginMsMax: 2_000,
@@ -265,6 +270,33 @@ describe('worker', () => {
     expect(letters.map(({ text }) => text)).toEqual([
       'the sink refused message 0 of this batch: the cause went with a worker that ended; its log has it',
     ])
+  })
+
+  test('a partition that stands still is named with the reason after a minute, once a minute, until it moves', async () => {
+    const { log, sink, append } = open()
+    await append()
+    sink.targetMissing = true
+    const beganMs = clock.monotonicMs()
+    const lines: string[] = []
+    const delivery = await start(
+      log,
+      sink,
+      [],
+      createLogger('worker', 'error', (line) => lines.push(line)),
+    )
+    const standing = metrics.series('penstock_worker_partitions_standing_still')
+    await turnUntil(() => clock.monotonicMs() > beganMs + 50_000)
+    expect(delivery.standstills()).toEqual([])
+    await turnUntil(() => standing.value > 0)
+    expect(delivery.standstills()).toMatchObject([{ partition: 0, error: { code: 'WAREHOUSE_UNAVAILABLE' } }])
+    await turnUntil(() => delivery.standstills()[0]!.forMs > 150_000)
+    expect(lines).toHaveLength(2)
+    for (const line of lines)
+      expect(line).toMatch(/delivery stands still partitions=0 .*the target of a view is missing/)
+    sink.targetMissing = false
+    await turnUntil(settled(log, 1))
+    expect(delivery.standstills()).toEqual([])
+    await turnUntil(() => standing.value === 0)
   })
 
   test('a backlog is delivered whole and in order [G-3]', async () => {
