@@ -101,7 +101,7 @@ export const limits = {
   /** The same as an age, for ReplicatedMergeTree: its own default, 20 times the latest moment of a late insert. */
   deduplicationWindowSeconds: 3_600,
   /** Messages of one batch that become dead letters one by one; then what is left of it goes as one letter. Finding each takes
-   * about 2 log2(messages) small inserts, so that a batch full of bad messages holds its partition for seconds, not minutes. */
+   * about 2 log2(messages) small inserts, and a question after each that is refused, so that a batch full of bad messages holds its partition for seconds, not minutes. */
   deadLettersPerBatchMax: 16,
   /** Free disk below which the embedded engine takes no more writes: several of the largest inserts and their merges. */
   diskLowBytes: 256 * 1024 * 1024,
