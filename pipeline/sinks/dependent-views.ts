@@ -186,8 +186,9 @@ function unquoted(text: string): string {
 export function renderViews(table: BatchTable, views: readonly DependentView[]): string {
   if (views.length === 0) return ''
   const names = views.map(({ name, target }) => (target === undefined ? name : `${name} → ${target}`))
+  const [hang, hold] = views.length === 1 ? ['view hangs', 'it holds'] : ['views hang', 'they hold']
   const lines = [
-    `${views.length} materialized ${views.length === 1 ? 'view hangs' : 'views hang'} on ${warehouseDatabase}.${table}; what they hold is not verified: ${names.join(', ')}`,
+    `${views.length} materialized ${hang} on ${warehouseDatabase}.${table}; what ${hold} is not verified: ${names.join(', ')}`,
   ]
   for (const { name, failure } of views)
     if (failure) lines.push(`  ${name} lacks rows that are stored: it failed ${whenOf(failure)}: ${failure.text}`)
