@@ -210,9 +210,6 @@ function insertSettings(replicated: boolean): Readonly<Record<string, string>> {
     // One thread keeps the order of blocks, and so of one device's messages of one millisecond; one writer makes one part.
     max_threads: '1',
     max_insert_threads: '1',
-    // One block of one day is one part; the statement's own condition says it earlier and more clearly.
-    max_partitions_per_insert_block: '1',
-    throw_on_max_partitions_per_insert_block: '1',
     // Bounds how long an insert of unknown outcome may still land.
     max_execution_time: String(limits.insertRunMsMax / 1000),
     timeout_overflow_mode: 'throw',

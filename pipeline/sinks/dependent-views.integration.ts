@@ -127,6 +127,16 @@ describe('views over penstock.telemetry', () => {
     expect((await views())[0]?.failure).toBeUndefined()
   })
 
+  test('a target that is partitioned more finely than the table gets every row of an insert', async () => {
+    await warehouse.command(
+      'CREATE TABLE penstock.fine (body String) ENGINE = MergeTree PARTITION BY body ORDER BY body',
+    )
+    await view('finer', 'fine', 'body FROM penstock.telemetry')
+    await insert(1, bodies)
+    expect([await count('telemetry'), await count('fine')]).toEqual([4, 4])
+    expect((await views())[0]?.failure).toBeUndefined()
+  })
+
   test('a repeated insert reaches views again: a target with a window of tokens drops it, one without holds it twice', async () => {
     await target('remembering')
     await target('forgetful', 0)
