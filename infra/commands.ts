@@ -5,6 +5,8 @@ import { runAuthoritiesCommand } from '#control/authorities-command.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { runDevicesCommand } from '#control/devices-command.ts'
 import { runPoliciesCommand } from '#control/policies-command.ts'
+import { dependentViews, renderViews } from '#pipeline/sinks/dependent-views.ts'
+import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import {
   dropDeadLetter,
   letterIdFromText,
@@ -16,7 +18,7 @@ import { renderDeadLetter, renderDeadLetters } from '#pipeline/workers/render-de
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { developmentCaText, makeDevelopmentCa } from './development-ca.ts'
 import { openRoleLog, workerGroup } from './roles/open-role-log.ts'
@@ -34,10 +36,20 @@ export async function runVerify(settings: Settings): Promise<number> {
   const warehouse = openRoleWarehouse(settings)
   try {
     const verdicts = await verify({ log, group: workerGroup(settings), warehouse, deadLetters })
-    write(renderVerdicts(verdicts))
+    write(`${renderVerdicts(verdicts)}${await viewsText(warehouse)}`)
     return isVerified(verdicts) ? 0 : 1
   } finally {
     await Promise.all([log.close(), deadLetters.close(), warehouse.close()])
+  }
+}
+
+/** What hangs on the rows that were verified. Who runs this may not be allowed to look. */
+async function viewsText(warehouse: Warehouse): Promise<string> {
+  try {
+    return renderViews('telemetry', await dependentViews(warehouse, 'telemetry'))
+  } catch (error) {
+    if (!isPenstockError(error)) throw error
+    return `whether materialized views lack rows is not known: ${error.message}\n`
   }
 }
 

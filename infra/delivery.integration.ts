@@ -327,6 +327,75 @@ describe('delivery from log to ClickHouse', () => {
     expect(await verdicts()).toMatchObject([{ missing: 0, double: 0, deadLetters: 200, rows: 5 }, {}, {}])
   })
 
+  /** Stands for a ClickHouse that does not know how to ignore errors of views. */
+  async function sinkOfOlderServer(): Promise<Sink> {
+    const older: Warehouse = {
+      insert: (...request) => warehouse.insert(...request),
+      query: async (...request) =>
+        (await warehouse.query(...request)).filter(({ name }) => name !== 'materialized_views_ignore_errors'),
+      command: (...request) => warehouse.command(...request),
+      ping: () => warehouse.ping(),
+      close: () => warehouse.close(),
+    }
+    return await openClickHouseSink({ warehouse: older, tables, tablesReady: true, logger: silentLogger })
+  }
+
+  async function makeView(): Promise<void> {
+    await warehouse.command('CREATE TABLE penstock.target (n UInt64) ENGINE = MergeTree ORDER BY n')
+    await warehouse.command(
+      'CREATE MATERIALIZED VIEW penstock.view TO penstock.target AS ' +
+        'SELECT throwIf(toUInt64(body) % 4 = 2) + 1 AS n FROM penstock.telemetry',
+    )
+  }
+
+  test.each([
+    ['ignores its errors', () => Promise.resolve(sink)],
+    ['answers with its errors', sinkOfOlderServer],
+  ])(
+    'a view that fails at some rows costs no row, makes none twice and no letter, where the server %s [G-2] [G-5]',
+    async (_, open) => {
+      // A partition's first insert is asked for in any case; the fault shows in later ones.
+      for (const partition of [0, 1]) await append(partition, 1, startMs)
+      await start(await open())
+      await delivered()
+      await makeView()
+      for (let index = 0; index < 6; index++) await append(index % 2, 3, startMs)
+      await delivered()
+      expect(await count()).toBe(20)
+      expect(await listDeadLetters(deadLetters)).toEqual([])
+      expect(isVerified(await verdicts())).toBe(true)
+    },
+  )
+
+  test('a view whose target was dropped stops no partition', async () => {
+    await makeView()
+    await warehouse.command('DROP TABLE penstock.target')
+    for (let index = 0; index < 6; index++) await append(index % 2, 3, startMs)
+    await start()
+    await delivered()
+    expect(await count()).toBe(18)
+  })
+
+  test('where an older server stops at a dropped target, delivery goes on once it is there again, and stores nothing twice [G-2]', async () => {
+    await makeView()
+    await warehouse.command('DROP TABLE penstock.target')
+    for (let index = 0; index < 6; index++) await append(index % 2, 1, startMs)
+    let asked = 0
+    const older = await sinkOfOlderServer()
+    await start(
+      throughSink(async (...request) => {
+        asked++
+        await older.insert(...request)
+      }),
+    )
+    await expect.poll(() => asked, { timeout: 20_000 }).toBeGreaterThan(3)
+    expect(await count()).toBe(0)
+    await warehouse.command('CREATE TABLE penstock.target (n UInt64) ENGINE = MergeTree ORDER BY n')
+    await delivered()
+    expect(await count()).toBe(6)
+    expect(await listDeadLetters(deadLetters)).toEqual([])
+  })
+
   test('a batch that an edge appended twice becomes rows once, before and after a restart of the worker [G-2]', async () => {
     const again = async () => {
       const [record] = await log.read(0, 0, 1)

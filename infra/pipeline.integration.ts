@@ -80,7 +80,9 @@ describe.each(logs)('on %s', (_name, found, environmentOf) => {
       const first = await start(environment)
       await Promise.all([publish(first.mqttUrl, 'a', numbers(0, 500)), publish(first.mqttUrl, 'b', numbers(0, 300))])
       await until(first.clickhouseUrl, counts, 'a\t500\t500\nb\t300\t300')
-      expect((await fetch(`${first.httpUrl}/readyz`)).status).toBe(200)
+      // All of it: nothing stands still.
+      const ready = async () => await (await fetch(`${first.httpUrl}/readyz`)).text()
+      await expect.poll(ready, { timeout: 20_000 }).toBe('ready\n')
       expect(await (await fetch(`${first.httpUrl}/metrics`)).text()).toContain('penstock_edge_connections')
       await publish(first.mqttUrl, 'a', numbers(500, 500))
       expect(await first.stop(), first.output()).toBe(0)

@@ -99,7 +99,10 @@ export const errorTable = {
   INTENT_CORRUPT: { disposition: 'fatal', meaning: 'the position metadata of a partition cannot be read' },
 
   WAREHOUSE_UNAVAILABLE: { disposition: 'retry', meaning: 'the warehouse cannot be reached or did not answer in time' },
-  WAREHOUSE_REFUSED: { disposition: 'reject', meaning: 'the warehouse refused the rows for good' },
+  WAREHOUSE_REFUSED: {
+    disposition: 'reject',
+    meaning: 'the warehouse answered with an error that a repetition cannot change',
+  },
   WAREHOUSE_TABLE_UNSAFE: {
     disposition: 'fatal',
     meaning: 'an existing table lacks a setting that exactly-once delivery needs',

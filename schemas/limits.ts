@@ -99,6 +99,12 @@ export const limits = {
   insertRunMsMax: 120_000,
   /** ClickHouse's clock is measured again after this long, so that one that was set back is noticed; costs one small query. */
   warehouseClockMeasuredMsMax: 60_000,
+  /** A partition in which nothing is settled for so long after a failure stands still; a restart of ClickHouse is over by then. */
+  standstillMsMin: 60_000,
+  /** The views over a table are looked at this often: a few small queries. */
+  viewsLookedAtMs: 10_000,
+  /** A view that failed counts as failing for so long: longer than Prometheus needs to see it, and an alert to be looked at. */
+  viewFailureFreshMs: 600_000,
   /** Inserts a second into one table at which deduplication must still hold; ClickHouse advises far fewer. */
   insertsPerSecondMax: 100,
   /** Tokens ClickHouse remembers a table: every insert that others may do before a late one ends, with a little room. */
@@ -106,7 +112,7 @@ export const limits = {
   /** The same as an age, for ReplicatedMergeTree: its own default, 20 times the latest moment of a late insert. */
   deduplicationWindowSeconds: 3_600,
   /** Messages of one batch that become dead letters one by one; then what is left of it goes as one letter. Finding each takes
-   * about 2 log2(messages) small inserts, so that a batch full of bad messages holds its partition for seconds, not minutes. */
+   * about 2 log2(messages) small inserts, and a question after each that is refused, so that a batch full of bad messages holds its partition for seconds, not minutes. */
   deadLettersPerBatchMax: 16,
   /** Free disk below which the embedded engine takes no more writes: several of the largest inserts and their merges. */
   diskLowBytes: 256 * 1024 * 1024,

@@ -66,6 +66,21 @@ export const metricsTable = {
     help: 'Log records of device events not yet stored, by partition',
     labels: ['partition'],
   },
+  penstock_events_partitions_standing_still: {
+    type: 'gauge',
+    help: 'Partitions of device events in which nothing was settled for a minute since a step of delivery failed',
+    labels: [],
+  },
+  penstock_events_views: {
+    type: 'gauge',
+    help: 'Materialized views that hang on the table of device events',
+    labels: [],
+  },
+  penstock_events_views_failing: {
+    type: 'gauge',
+    help: 'Of these, the ones that failed within ten minutes or have no target: they lack rows that are stored',
+    labels: [],
+  },
   penstock_edge_shaped_total: {
     type: 'counter',
     help: 'Times a sender was made to wait for its quota, by whose quota it was',
@@ -113,6 +128,11 @@ export const metricsTable = {
     help: 'Inserts refused by the sink for good: bad messages, tried in ever smaller parts, or a missing table or grant',
     labels: ['sink'],
   },
+  penstock_worker_inserts_stored_despite_error_total: {
+    type: 'counter',
+    help: 'Inserts that were answered with an error though their rows are stored: a materialized view failed',
+    labels: ['sink'],
+  },
   penstock_worker_intents_replayed_total: {
     type: 'counter',
     help: 'Open intents settled after a restart or rebalance, by outcome',
@@ -132,6 +152,21 @@ export const metricsTable = {
     type: 'gauge',
     help: 'Log records not yet stored, by partition',
     labels: ['partition'],
+  },
+  penstock_worker_views: {
+    type: 'gauge',
+    help: 'Materialized views that hang on the telemetry table',
+    labels: [],
+  },
+  penstock_worker_views_failing: {
+    type: 'gauge',
+    help: 'Of these, the ones that failed within ten minutes or have no target: they lack rows that are stored',
+    labels: [],
+  },
+  penstock_worker_partitions_standing_still: {
+    type: 'gauge',
+    help: 'Partitions in which nothing was settled for a minute since a step of delivery failed',
+    labels: [],
   },
   penstock_log_kept_bytes: {
     type: 'gauge',

@@ -38,7 +38,8 @@ export interface Sink {
    * @param chunks together one Avro object container file; not copied, unchanged until the call settles
    * @param expiresMonotonicMs `Clock.monotonicMs` of this process: the sink must not begin this insert later, whatever delayed
    *   the request. This is the fence against a paused worker whose request arrives after another took the partition over.
-   * @throws WAREHOUSE_UNAVAILABLE (outcome unknown), WAREHOUSE_REFUSED (nothing was stored, and the same rows never will be)
+   * @throws WAREHOUSE_UNAVAILABLE (outcome unknown), WAREHOUSE_REFUSED (the insert has ended: `stored` says whether its rows are
+   *   there, and if not they never will be)
    */
   insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresMonotonicMs: number): Promise<void>
   /** Rows of the range that are stored. It is asked by position and time, both from the intent. @throws WAREHOUSE_UNAVAILABLE */

@@ -1,4 +1,5 @@
 import { openClickHouseSink } from '#pipeline/sinks/clickhouse-sink.ts'
+import { watchViews } from '#pipeline/sinks/watch-views.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import type { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
 import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
@@ -23,6 +24,9 @@ const eventNames: Readonly<Partial<Record<string, MetricName>>> = {
   penstock_worker_dead_letters_total: 'penstock_events_dead_letters_total',
   penstock_worker_lag_records: 'penstock_events_lag_records',
   penstock_log_positions_lost_total: 'penstock_events_positions_lost_total',
+  penstock_worker_partitions_standing_still: 'penstock_events_partitions_standing_still',
+  penstock_worker_views: 'penstock_events_views',
+  penstock_worker_views_failing: 'penstock_events_views_failing',
 } satisfies Partial<Record<MetricName, MetricName>>
 
 function eventSample([name, labels, value]: MetricSample): readonly MetricSample[] {
@@ -56,6 +60,14 @@ export async function deliverEvents(
     insertDelayMs: settings.insertDelayMs,
   })
   const stopping = new AbortController()
+  const watching = watchViews({
+    warehouse,
+    table: 'device_events',
+    logger,
+    metrics,
+    clock: systemClock,
+    stopping: stopping.signal,
+  })
   const retention =
     settings.kafkaBrokers === undefined
       ? keepRetention({
@@ -71,10 +83,11 @@ export async function deliverEvents(
       : undefined
   return {
     finished: worker.finished,
+    standstills: () => worker.standstills(),
     samples: () => metrics.samples().flatMap(eventSample),
     close: async () => {
       stopping.abort()
-      await Promise.all([worker.close(), retention])
+      await Promise.all([worker.close(), retention, watching])
       await log.close()
     },
   }

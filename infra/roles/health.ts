@@ -4,7 +4,10 @@ import type { Status } from './role-process.ts'
 
 const prometheus = { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' }
 
-/** `GET /healthz` (alive), `/readyz` (200 once traffic can be taken, else 503) and `/metrics`. */
+/**
+ * `GET /healthz` (alive), `/readyz` (200 once traffic can be taken, else 503) and `/metrics`. A second line of `/readyz` says so if
+ * delivery stands still, which alone is no reason to send devices away: the log takes what they send.
+ */
 export function routeHealth(router: HttpRouter, status: () => Status | Promise<Status>): void {
   for (const method of ['GET', 'HEAD'] as const) {
     router.route({ method, pattern: '/healthz', handle: () => textAnswer(200, 'alive\n') })
@@ -12,8 +15,9 @@ export function routeHealth(router: HttpRouter, status: () => Status | Promise<S
       method,
       pattern: '/readyz',
       handle: async () => {
-        const { ready } = await unready(status)
-        return ready ? textAnswer(200, 'ready\n') : textAnswer(503, 'not ready\n', { 'Retry-After': '1' })
+        const { ready, standstill } = await unready(status)
+        const text = `${ready ? 'ready' : 'not ready'}\n${standstill === undefined ? '' : `${standstill}\n`}`
+        return ready ? textAnswer(200, text) : textAnswer(503, text, { 'Retry-After': '1' })
       },
     })
   }

@@ -3,8 +3,8 @@
  * with nobody to talk to.
  *
  *   role → supervisor   ready {ports} · samples {metrics} · noisiest {report} · take-over {sessionId, openedAtMs} · ask-status · ask-noisiest {count}
- *                       · first-device {device} · ask-passwords
- *   supervisor → role   stop · take-over {sessionId, openedAtMs} · status {ready, metrics} · noisiest {report of all} · control {url}
+ *                       · first-device {device} · ask-passwords · standstill {text}
+ *   supervisor → role   stop · take-over {sessionId, openedAtMs} · status {ready, standstill, metrics} · noisiest {report of all} · control {url}
  *                       · passwords {of the warehouse's users}
  *
  * A role whose supervisor disappears drains and ends: nothing is left behind.
@@ -18,6 +18,7 @@ export type RoleName = 'edge' | 'worker' | 'warehouse' | 'control'
 export type FromRole =
   | { readonly kind: 'ready'; readonly ports: Readonly<Record<string, number>> }
   | { readonly kind: 'samples'; readonly samples: readonly MetricSample[] }
+  | { readonly kind: 'standstill'; readonly text: string | undefined }
   | { readonly kind: 'take-over'; readonly sessionId: string; readonly openedAtMs: number }
   | { readonly kind: 'noisiest'; readonly report: NoisiestReport }
   | { readonly kind: 'ask-status'; readonly askId: number }
@@ -42,6 +43,8 @@ export type WarehousePasswords = Pick<
 /** What all processes together are like. */
 export interface Status {
   readonly ready: boolean
+  /** One line that says so if nothing, or not everything, is delivered. Anyone may read it, so it quotes nothing. */
+  readonly standstill?: string | undefined
   /** Prometheus text format. */
   readonly metrics: string
 }

@@ -1,7 +1,8 @@
 import { openClickHouseSink } from '#pipeline/sinks/clickhouse-sink.ts'
+import { watchViews } from '#pipeline/sinks/watch-views.ts'
 import type { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letter-box.ts'
-import { startWorker } from '#pipeline/workers/worker.ts'
+import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import { openHttpServer } from '#runtime/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
@@ -17,7 +18,8 @@ import { routeHealth } from './health.ts'
 import { keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
-import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+import { reportEverySecond, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+import { standstillText } from './standstill-text.ts'
 
 /** Runs one worker until it is told to stop: delivers from the log to ClickHouse, and keeps the embedded log's retention. */
 export async function runWorker(settings: Settings): Promise<void> {
@@ -34,8 +36,13 @@ export async function runWorker(settings: Settings): Promise<void> {
   const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
   const warehouse = openRoleWarehouse(settings)
   let ready = false
+  let telemetry: Worker | undefined
   let events: EventDelivery | undefined
   const samples = () => [...metrics.samples(), ...(events?.samples() ?? [])]
+  const standstill = () =>
+    telemetry === undefined
+      ? 'delivery stands still: the worker waits for ClickHouse'
+      : standstillText({ telemetry: telemetry.standstills(), 'device events': events?.standstills() ?? [] })
   const health = supervised
     ? undefined
     : await openHttpServer({
@@ -43,7 +50,12 @@ export async function runWorker(settings: Settings): Promise<void> {
         port: settings.httpPort,
         callers: callersOf(settings, settings.bind),
         logger,
-        routes: (router) => routeHealth(router, () => ({ ready, metrics: metrics.render([samples()]) })),
+        routes: (router) =>
+          routeHealth(router, () => {
+            const text = standstill()
+            // Delivering is all that a worker is there for.
+            return { ready: ready && text === undefined, standstill: text, metrics: metrics.render([samples()]) }
+          }),
       })
   let closeWorker = async (): Promise<void> => {}
   close = async () => {
@@ -62,6 +74,10 @@ export async function runWorker(settings: Settings): Promise<void> {
       clock: systemClock,
       stopping: stopping.signal,
     })
+  reportEverySecond(() => [
+    { kind: 'samples', samples: samples() },
+    { kind: 'standstill', text: standstill() },
+  ])
   const sink = await openSinkWhenThere(settings, logger, stopping.signal, warehouse)
   if (sink === undefined) return
   const deadLetters = openDeadLetterBox({ log: deadLetterLog, warehouse, logger })
@@ -74,12 +90,20 @@ export async function runWorker(settings: Settings): Promise<void> {
     metrics,
     insertDelayMs: settings.insertDelayMs,
   })
+  void watchViews({
+    warehouse,
+    table: 'telemetry',
+    logger,
+    metrics,
+    clock: systemClock,
+    stopping: stopping.signal,
+  })
   events = await deliverEvents(settings, warehouse, deadLetters, logger)
+  telemetry = worker
   closeWorker = async () => {
     await Promise.all([worker.close(), events?.close()])
   }
   ready = true
-  reportSamples(samples)
   tellSupervisor({ kind: 'ready', ports: {} })
   logger.info('delivering', { topic: log.topic, partitions: log.partitionCount })
   await Promise.all([worker.finished, events?.finished])

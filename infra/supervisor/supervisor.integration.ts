@@ -28,6 +28,11 @@ describe('npm start', () => {
     await client.publishAsync('devices/d1/messages/events/', 'kept on the log', { qos: 1 })
     await client.endAsync()
     expect((await fetch(`${penstock.httpUrl}/readyz`, { method: 'HEAD' })).status).toBe(200)
+    const ready = await fetch(`${penstock.httpUrl}/readyz`)
+    expect([ready.status, await ready.text()]).toEqual([
+      200,
+      'ready\ndelivery stands still: the worker waits for ClickHouse\n',
+    ])
   })
 
   test('makes a first device and shows its connection string, also where nobody needs one', async () => {

@@ -23,6 +23,8 @@ import { welcome, welcomeDevice } from './welcome.ts'
 /** So long `npm start` waits for what devices can do without, before it says that everything else is ready. */
 const waitMsMax = 10_000
 
+const workerAway = 'delivery stands still: no worker runs'
+
 /** What the edges will listen on; 0 is picked free. */
 function portsOf(settings: Settings): number[] {
   const tls = settings.tlsCert === undefined ? [] : [settings.mqttsPort, settings.httpsPort]
@@ -78,6 +80,9 @@ export async function runSupervisor(settings: Settings): Promise<number> {
             })
             return
           }
+          case 'standstill':
+            standstill = message.text
+            return
           case 'first-device':
             firstDevice = message.device
             return
@@ -86,6 +91,7 @@ export async function runSupervisor(settings: Settings): Promise<number> {
       onReady: () => tellControl(),
       onRestart: () => {
         noisiest.delete(child)
+        if (role === 'worker') standstill = workerAway
         metrics.series('penstock_process_restarts_total', { role }).add(1)
       },
       onFatal: () => {
@@ -107,8 +113,11 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   const statusOfAll = (): Status => ({
     // What delivers may be away: the log takes the load.
     ready: started && processes.every(({ role, ready }) => ready || role !== 'edge'),
+    standstill,
     metrics: metrics.render(samples()),
   })
+  /** As the worker tells it; of one that ended, until the next one speaks. */
+  let standstill: string | undefined = workerAway
   let started = false
   let firstDevice: FirstDevice | undefined
   const startDelivery = async (): Promise<Readonly<Record<string, number>>> => {

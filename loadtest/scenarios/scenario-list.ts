@@ -1,6 +1,7 @@
 import { brokerKill } from './broker-kill.ts'
 import { clockJump } from './clock-jump.ts'
 import { diskFull } from './disk-full.ts'
+import { failingViews } from './failing-views.ts'
 import { killScenarios } from './kills.ts'
 import { membershipScenarios } from './membership.ts'
 import { networkScenarios } from './network.ts'
@@ -18,6 +19,7 @@ export const scenarios: readonly Scenario[] = [
   brokerKill,
   ...membershipScenarios,
   diskFull,
+  failingViews,
   clockJump,
   soak,
 ]

@@ -238,7 +238,13 @@ export class KafkaAppender {
     const [alone] = lanes
     if (lanes.length === 1 && alone !== undefined) {
       if (tooLarge.has(type)) this.#refuse(alone)
-      if (producerLost.has(type)) this.#renewProducer(alone, type)
+      if (producerLost.has(type)) {
+        this.#logger.warn('Kafka lost the state of an idempotent producer; a new one goes on', {
+          partition: alone.partition,
+          type,
+        })
+        this.#renewProducer(alone)
+      }
       if (alone.failures % failuresALine === 0)
         this.#logger.warn('Kafka does not confirm a batch; it is sent again', {
           partition: alone.partition,
@@ -254,7 +260,10 @@ export class KafkaAppender {
       .catch(() => {}) // no broker answers: the next attempt fails too, and comes back here
   }
 
-  /** Kafka refused the batch whole: nothing of it was appended, and its sequence is free. */
+  /**
+   * Kafka refused the batch whole. That is known of this attempt only: an earlier one, whose answer was lost, may have been appended
+   * under a larger limit. Then its sequence is taken, and the next batch under it would be confirmed and dropped as its repetition.
+   */
   #refuse(lane: Lane): void {
     const [first, ...rest] = lane.inFlight
     first?.reject(
@@ -262,13 +271,10 @@ export class KafkaAppender {
     )
     lane.inFlight = []
     lane.queue.unshift(...rest)
+    if (lane.failures > 1) this.#renewProducer(lane)
   }
 
-  #renewProducer(lane: Lane, type: string): void {
-    this.#logger.warn('Kafka lost the state of an idempotent producer; a new one goes on', {
-      partition: lane.partition,
-      type,
-    })
+  #renewProducer(lane: Lane): void {
     this.#producer = undefined
     lane.producer = undefined
     lane.sequence = 0

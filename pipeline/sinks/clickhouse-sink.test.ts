@@ -88,3 +88,22 @@ test("a ClickHouse whose clock was set is measured anew: set forward at once, se
   await insert()
   expect(expiries.at(-1)).toBe(time.warehouseMs + 60_000)
 })
+
+test('a question that is refused is no answer about rows: it is WAREHOUSE_UNAVAILABLE, and so is an insert that had to ask [G-2]', async () => {
+  const refused = () => Promise.reject(new PenstockError('WAREHOUSE_REFUSED', 'query: code 60 (UNKNOWN_TABLE)'))
+  let isRefusing = false
+  const warehouse = {
+    query: async () => (isRefusing ? refused() : [{ now_ms: String(startMs) }]),
+    insert: async () => {},
+  } as unknown as Warehouse
+  let monotonicMs = 0
+  const clock: Clock = { nowMs: () => startMs, monotonicMs: () => monotonicMs, after: () => () => {} }
+  const tables = { replicated: false, ttlDays: 0 }
+  const sink = await openClickHouseSink({ warehouse, tables, tablesReady: true, logger: silentLogger, clock })
+  isRefusing = true
+  monotonicMs += limits.warehouseClockMeasuredMsMax + 1
+  const unavailable = { code: 'WAREHOUSE_UNAVAILABLE', message: expect.stringContaining('code 60') }
+  await expect(sink.stored(range)).rejects.toMatchObject(unavailable)
+  await expect(sink.newest(0, 1, 0)).rejects.toMatchObject(unavailable)
+  await expect(sink.insert(range, 't', [batchHeader], monotonicMs + 60_000)).rejects.toMatchObject(unavailable)
+})

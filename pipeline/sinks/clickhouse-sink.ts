@@ -8,7 +8,7 @@
  *
  * Both conditions cost two comparisons a row, vectorised; the first is folded to a constant before the body is read.
  */
-import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -93,10 +93,9 @@ class ClickHouseSink implements Sink {
   }
 
   async stored(range: SinkRange): Promise<number> {
-    await this.#synchronise()
     const table = `${warehouseDatabase}.${this.#table}`
     // The time prunes the day's parts, and tells this log from an older one whose positions began at 0 too.
-    const [row] = await this.#warehouse.query(
+    const [row] = await this.#ask(
       `SELECT count() AS rows FROM ${table} WHERE log_partition = ${range.partition} AND log_offset = ${range.first} ` +
         `AND enqueued_at >= ${moment(range.enqueuedAtMsFirst)} AND enqueued_at <= ${moment(range.enqueuedAtMsLast)}`,
     )
@@ -104,10 +103,9 @@ class ClickHouseSink implements Sink {
   }
 
   async newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined> {
-    await this.#synchronise()
     const table = `${warehouseDatabase}.${this.#table}`
     const mine = `log_partition = ${partition} AND log_offset < ${end} AND enqueued_at >= ${moment(sinceMs)}`
-    const [row] = await this.#warehouse.query(
+    const [row] = await this.#ask(
       'SELECT any(log_offset) AS offset, count() AS rows, toUnixTimestamp64Milli(min(enqueued_at)) AS from_ms, ' +
         `toUnixTimestamp64Milli(max(enqueued_at)) AS to_ms FROM ${table} ` +
         `WHERE ${mine} AND log_offset = (SELECT max(log_offset) FROM ${table} WHERE ${mine})`,
@@ -141,10 +139,14 @@ class ClickHouseSink implements Sink {
     }
   }
 
-  /** A replica that lags would not know what another one holds. */
-  async #synchronise(): Promise<void> {
-    if (this.#replicated)
-      await this.#warehouse.command(`SYSTEM SYNC REPLICA ${warehouseDatabase}.${this.#table} LIGHTWEIGHT`)
+  /** Asks what the table holds. */
+  #ask(statement: string): Promise<readonly WarehouseRow[]> {
+    return answered(async () => {
+      // A replica that lags would not know what another one holds.
+      if (this.#replicated)
+        await this.#warehouse.command(`SYSTEM SYNC REPLICA ${warehouseDatabase}.${this.#table} LIGHTWEIGHT`)
+      return await this.#warehouse.query(statement)
+    })
   }
 
   /**
@@ -152,13 +154,23 @@ class ClickHouseSink implements Sink {
    * is too early is refused and measured anew.
    */
   async #measureClock(): Promise<void> {
-    const [row] = await this.#warehouse.query('SELECT toUnixTimestamp64Milli(now64(3)) AS now_ms')
+    const [row] = await answered(() => this.#warehouse.query('SELECT toUnixTimestamp64Milli(now64(3)) AS now_ms'))
     const answeredMonotonicMs = this.#clock.monotonicMs()
     const nowMs = Number(row?.now_ms)
     if (!Number.isSafeInteger(nowMs))
       throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'ClickHouse did not say its time')
     this.#clockAheadMs = nowMs - answeredMonotonicMs
     this.#clockMeasuredMonotonicMs = answeredMonotonicMs
+  }
+}
+
+/** A question that is refused says nothing about any rows, so it must not pass for WAREHOUSE_REFUSED: whoever asks waits. */
+async function answered<T>(question: () => Promise<T>): Promise<T> {
+  try {
+    return await question()
+  } catch (error) {
+    if (!isPenstockError(error, 'WAREHOUSE_REFUSED')) throw error
+    throw new PenstockError('WAREHOUSE_UNAVAILABLE', error.message, { cause: error })
   }
 }
 
@@ -185,6 +197,8 @@ function insertSettings(replicated: boolean): Readonly<Record<string, string>> {
     // With a token INSERT … SELECT is safe to repeat; newer versions must be told, and then refuse one without a token.
     deduplicate_insert_select: 'force_enable',
     insert_select_deduplicate: '1',
+    // A view that fails must neither make an error of an insert that is stored nor keep it out; who watches for that: watch-views.ts.
+    materialized_views_ignore_errors: '1',
     // A roll-up must not count a block that the table discarded (before 26.2 it did by default).
     deduplicate_blocks_in_dependent_materialized_views: '1',
     // One insert, one block: gather until more rows than an insert may have, whatever their bytes.
@@ -196,9 +210,6 @@ function insertSettings(replicated: boolean): Readonly<Record<string, string>> {
     // One thread keeps the order of blocks, and so of one device's messages of one millisecond; one writer makes one part.
     max_threads: '1',
     max_insert_threads: '1',
-    // One block of one day is one part; the statement's own condition says it earlier and more clearly.
-    max_partitions_per_insert_block: '1',
-    throw_on_max_partitions_per_insert_block: '1',
     // Bounds how long an insert of unknown outcome may still land.
     max_execution_time: String(limits.insertRunMsMax / 1000),
     timeout_overflow_mode: 'throw',

@@ -7,7 +7,8 @@ export interface Warehouse {
    * Sends `chunks` as the body of one `INSERT … FORMAT x` statement; retries nothing itself.
    * Resolves when ClickHouse confirmed the insert.
    * @param settings ClickHouse settings for this statement, e.g. `insert_deduplication_token`
-   * @throws WAREHOUSE_UNAVAILABLE (outcome unknown: ask or repeat with the same bytes and token), WAREHOUSE_REFUSED
+   * @throws WAREHOUSE_UNAVAILABLE (outcome unknown: ask or repeat with the same bytes and token), WAREHOUSE_REFUSED (it has ended;
+   *   whether anything was stored is to be asked, since ClickHouse stores a part before it answers with the error of a view)
    */
   insert(statement: string, chunks: readonly Uint8Array[], settings: Readonly<Record<string, string>>): Promise<void>
   /** Rows of a SELECT as objects (FORMAT JSONEachRow; 64-bit integers come as text), small results only. */

@@ -4,7 +4,8 @@
  *   fence ── commit the intent under our generation; the log refuses it to a worker that lost the partition
  *   ask ──── unless nobody can have sent this range yet: are its rows there?
  *   insert ─ with the range's token; begins within `insertBeginMsMax` of the fence or is refused by the sink itself
- *   ask ──── unless nobody can have sent this range before: a token may be remembered without its rows
+ *   ask ──── after a confirmation, unless nobody can have sent this range before: a token may be remembered without its rows
+ *            after a refusal, always: a materialized view that fails does so when the rows are stored already
  *
  * Whatever fails on the way, the next attempt begins at the fence. Two inserts of one range, whoever sent them, take effect
  * within `insertBeginMsMax` + `Sink.insertMsMax` of each other or the later one's sender has seen the rows of the earlier;
@@ -15,7 +16,7 @@ import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import type { Sink } from '#schemas/sink.ts'
-import type { Intent } from './intent.ts'
+import { type Intent, renewedToken } from './intent.ts'
 import type { Permits } from './permits.ts'
 
 /** Steps of the protocol that a test may leave out, to see that its checker finds what follows. Never in production. */
@@ -25,6 +26,9 @@ export type ProtocolStep =
   | 'expiry'
   | 'ask-before'
   | 'ask-after'
+  | 'ask-refused'
+  | 'refused-token'
+  | 'verdict-token'
   | 'bury'
   | 'repeats'
   | 'verdict'
@@ -47,10 +51,14 @@ export interface DeliveryOptions {
   readonly storedBefore?: number
   /** True: a refusal only makes the caller cut smaller, so it needs no proof that the sink takes other rows. */
   readonly cutsOnRefusal?: boolean
+  /** Told of each failure of a step that will be repeated, for as long as it fails. */
+  readonly onWait: (error: PenstockError) => void
   /** Called for each insert that will be repeated. */
   readonly onFailure: () => void
-  /** Called for each insert that the sink refused, whether it will be repeated or not. */
+  /** Called for each insert that the sink refused and of which it has no rows, whether it will be repeated or not. */
   readonly onRefusal: (error: PenstockError) => void
+  /** Called for each insert that the sink answered with an error though it has the rows. */
+  readonly onStoredDespite: () => void
 }
 
 /** `ended`: the assignment ended first, so the range is left to whoever finds its intent. */
@@ -107,7 +115,7 @@ class RangeDelivery {
   }
 
   async run(): Promise<DeliveryOutcome> {
-    const { ended, inserts, logger } = this.#options
+    const { ended, inserts, logger, skipSteps } = this.#options
     let acceptedBefore = false
     for (let attempt = 0; ; attempt++) {
       if (attempt > 0) await this.#pause(attempt - 1)
@@ -119,10 +127,12 @@ class RangeDelivery {
         case 'unknown':
           logger.warn('insert not confirmed; it will be repeated', { ...this.#fields(attempt), error: result.error })
           this.#options.onFailure()
+          this.#options.onWait(result.error)
           break
         case 'refused':
           logger.warn('insert refused', { ...this.#fields(attempt), error: result.error })
           this.#options.onRefusal(result.error)
+          this.#options.onWait(result.error)
           if (this.#options.cutsOnRefusal === true && this.#landsUntilMonotonicMs === undefined) return 'refused'
           // The sink may have refused everything at that moment. So it must take other rows before and after.
           if (!(await this.#sinkAccepts())) {
@@ -133,15 +143,14 @@ class RangeDelivery {
             acceptedBefore = true
             break
           }
-          if (!(await this.#buried())) return 'ended'
-          if (await this.#isStored()) return 'stored'
-          return 'refused'
+          // Under a token that was sent before, a refusal proves nothing: it may be remembered without its rows, while a view fails.
+          if (this.#landsUntilMonotonicMs === undefined || skipSteps.has('verdict-token')) return 'refused'
+          if (await this.#retireToken()) break
+          return ended.aborted ? 'ended' : 'stored'
         case 'burnt':
           logger.warn('an insert was taken for a repetition, but its rows are not there', this.#fields(attempt))
-          // It may be a repetition of one that is only now being committed: wait it out before a new token is tried.
-          if (!(await this.#buried())) return 'ended'
-          if (await this.#isStored()) return 'stored'
-          this.#renewToken()
+          if (await this.#retireToken()) break
+          return ended.aborted ? 'ended' : 'stored'
       }
     }
   }
@@ -162,14 +171,32 @@ class RangeDelivery {
       return { kind: 'burnt' }
     } catch (error) {
       if (!isPenstockError(error)) throw error
-      if (error.code === 'WAREHOUSE_REFUSED') {
-        // This one took no effect, for certain; earlier ones still might.
-        this.#landsUntilMonotonicMs = landsUntilBeforeMs
-        return { kind: 'refused', error }
-      }
+      if (error.code === 'WAREHOUSE_REFUSED') return await this.#refused(error, landsUntilBeforeMs)
       if (error.disposition !== 'retry') throw error
       return { kind: 'unknown', error }
     }
+  }
+
+  /** An insert that was refused has ended, so the answer is final for it. Until there is one, it counts as of unknown outcome. */
+  async #refused(error: PenstockError, landsUntilBeforeMs: number | undefined): Promise<Attempt> {
+    const { logger, skipSteps, onStoredDespite } = this.#options
+    try {
+      if (!skipSteps.has('ask-refused') && (await this.#hasRows())) {
+        logger.warn('the sink answered with an error and has the rows; a materialized view failed', {
+          ...this.#fields(0),
+          error,
+        })
+        onStoredDespite()
+        return { kind: 'stored' }
+      }
+    } catch (unanswered) {
+      if (!isPenstockError(unanswered) || unanswered.disposition !== 'retry') throw unanswered
+      return { kind: 'unknown', error: unanswered }
+    }
+    // This one stored nothing, for certain; earlier ones still might. What it may have left is its token without the rows.
+    this.#landsUntilMonotonicMs = landsUntilBeforeMs
+    if (landsUntilBeforeMs === undefined && !skipSteps.has('refused-token')) this.#renewToken()
+    return { kind: 'refused', error }
   }
 
   /** False while the sink would refuse any rows: then nothing is wrong with these, and dead letters would be a flood. */
@@ -184,22 +211,22 @@ class RangeDelivery {
     return false
   }
 
-  /** Waits until nothing that was sent under this intent can take effect any more; false if the assignment ended. */
-  async #buried(): Promise<boolean> {
+  /**
+   * Waits until nothing that was sent under the token can take effect any more, which may be one that is only now being committed;
+   * then goes on under a new one. False if there is no need: the rows are there after all, or the assignment ended.
+   */
+  async #retireToken(): Promise<boolean> {
     const { clock, ended, skipSteps } = this.#options
-    if (this.#landsUntilMonotonicMs !== undefined && !skipSteps.has('bury'))
-      await sleep(clock, Math.max(0, this.#landsUntilMonotonicMs + 1 - clock.monotonicMs()), ended)
-    return !ended.aborted
-  }
-
-  /** To be asked only when buried, so that the answer is final. False also when nobody can have stored it. */
-  async #isStored(): Promise<boolean> {
-    const { ended } = this.#options
-    for (let attempt = 0; this.#landsUntilMonotonicMs !== undefined && !ended.aborted; attempt++) {
+    const landsUntilMs = this.#landsUntilMonotonicMs ?? 0
+    if (!skipSteps.has('bury')) await sleep(clock, Math.max(0, landsUntilMs + 1 - clock.monotonicMs()), ended)
+    for (let attempt = 0; !ended.aborted; attempt++) {
       try {
-        return await this.#hasRows()
+        if (await this.#hasRows()) return false
+        this.#renewToken()
+        return true
       } catch (error) {
         if (!isPenstockError(error) || error.disposition !== 'retry') throw error
+        this.#options.onWait(error)
         await this.#pause(attempt)
       }
     }
@@ -211,8 +238,9 @@ class RangeDelivery {
     return (await sink.stored(this.#intent.range)) > storedBefore
   }
 
+  /** To be called when nothing that was sent under the present one can take effect any more. */
   #renewToken(): void {
-    this.#intent = { ...this.#intent, token: `${this.#intent.token}+` }
+    this.#intent = { ...this.#intent, token: renewedToken(this.#intent.token) }
     this.#landsUntilMonotonicMs = undefined
   }
 

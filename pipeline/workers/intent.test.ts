@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { emptyNote, noteFromText, textFromNote, tokenOf } from './intent.ts'
+import { emptyNote, noteFromText, renewedToken, textFromNote, tokenOf } from './intent.ts'
 
 const range = {
   topic: 't',
@@ -82,4 +82,13 @@ test('tokens differ by range, and by log when one is made anew under the same na
     tokenOf(range, { ...stamp, epoch: stamp.epoch + 1 }),
   ]
   expect(new Set(tokens).size).toBe(tokens.length)
+})
+
+test('a renewed token is another one each time, stays short, and is never that of another part of the batch', () => {
+  const part = `${tokenOf(range, stamp)}#0+3`
+  const tokens = [part]
+  for (let count = 0; count < 1_000; count++) tokens.push(renewedToken(tokens.at(-1)!))
+  expect(new Set(tokens).size).toBe(1_001)
+  expect(tokens.at(-1)!.length).toBeLessThan(part.length + 6)
+  for (const token of tokens) expect(token.slice(part.length)).toMatch(/^$|^~\d+$/)
 })

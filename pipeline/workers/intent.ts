@@ -21,7 +21,7 @@ const splitNoteVersion = 2
 
 export interface Intent {
   readonly range: SinkRange
-  /** Deduplication token of the range. A `+` is added when one is burnt: remembered by the sink without its rows. */
+  /** Deduplication token of the range. One that the sink may remember without its rows is given up for a `renewedToken`. */
   readonly token: string
 }
 
@@ -90,6 +90,12 @@ export function noteFromText(topic: string, partition: number, first: number, te
  */
 export function tokenOf({ topic, partition, first, last }: SinkRange, { edgeId, epoch, sequence }: BatchStamp): string {
   return `${topic}/${partition}/${first}-${last}/${edgeId}.${epoch}.${sequence}`
+}
+
+/** Another token of the same rows: `…~1`, `…~2`, so that it stays short however often it is renewed. */
+export function renewedToken(token: string): string {
+  const [, base = token, count = '0'] = /^(.*)~(\d+)$/s.exec(token) ?? []
+  return `${base}~${Number(count) + 1}`
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

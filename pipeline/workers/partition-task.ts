@@ -43,7 +43,7 @@ export interface UndeliverableRecord {
   readonly text: string
 }
 
-export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' | 'onRefusal'> {
+export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' | 'onRefusal' | 'onStoredDespite'> {
   readonly topic: string
   readonly group: string
   readonly assignment: Assignment
@@ -53,7 +53,7 @@ export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' 
   readonly metrics: Metrics<MetricName>
   readonly insertDelayMs: number
   readonly readBytesMax: number
-  /** Told whenever the next offset to deliver moves. */
+  /** Told whenever the next offset to deliver moves, or a part of the batch there is settled. */
   readonly onOffset: (offset: number) => void
 }
 
@@ -99,6 +99,7 @@ class PartitionTask {
     const { metrics, sink } = options
     const failures = metrics.series('penstock_worker_insert_failures_total', { sink: sink.name })
     const refusals = metrics.series('penstock_worker_inserts_refused_total', { sink: sink.name })
+    const despite = metrics.series('penstock_worker_inserts_stored_despite_error_total', { sink: sink.name })
     this.#options = options
     this.#delivery = {
       ...options,
@@ -107,6 +108,7 @@ class PartitionTask {
         refusals.add(1)
         this.#refusal = error
       },
+      onStoredDespite: () => despite.add(1),
     }
     this.#offset = offset
     this.#reader = new RangeReader(options, offset)
@@ -246,7 +248,7 @@ class PartitionTask {
   }
 
   #splitOptions(): SplitOptions {
-    const { topic, assignment, deadLetters, metrics, sink } = this.#options
+    const { topic, assignment, deadLetters, metrics, sink, onOffset } = this.#options
     return {
       delivery: this.#delivery,
       topic,
@@ -257,15 +259,18 @@ class PartitionTask {
       onStored: (rowCount) => {
         metrics.series('penstock_worker_rows_stored_total', { sink: sink.name }).add(rowCount)
         metrics.series('penstock_worker_inserts_total', { sink: sink.name }).add(1)
+        onOffset(this.#offset)
       },
-      onLetter: (reason, messageCount) =>
-        metrics.series('penstock_worker_dead_letters_total', { reason }).add(messageCount),
+      onLetter: (reason, messageCount) => {
+        metrics.series('penstock_worker_dead_letters_total', { reason }).add(messageCount)
+        onOffset(this.#offset)
+      },
     }
   }
 
   /** The intent's batches are gone, so it can't be repeated: once nothing of it can land any more, its rows say what became of it. */
   async #recoverLost({ range }: Intent, cause: unknown): Promise<void> {
-    const { sink, clock, ended, insertBeginMsMax, logger } = this.#options
+    const { sink, clock, ended, insertBeginMsMax, logger, onWait } = this.#options
     await sleep(clock, insertBeginMsMax + sink.insertMsMax, ended)
     while (!ended.aborted) {
       try {
@@ -274,6 +279,7 @@ class PartitionTask {
       } catch (error) {
         if (!isPenstockError(error) || error.disposition !== 'retry') throw error
         logger.warn('the sink does not say what it has stored', { partition: range.partition, error })
+        onWait(error)
         await sleep(clock, retryDelayMs, ended)
       }
     }

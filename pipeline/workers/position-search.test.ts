@@ -79,6 +79,7 @@ class Partition {
       readBytesMax: 1_000,
       ended: this.ended.signal,
       skipSteps: new Set(),
+      onWait: () => {},
     })
     const done = searching.then(
       () => true,

@@ -37,6 +37,8 @@ export interface PositionSearchOptions {
   readonly insertBeginMsMax: number
   readonly readBytesMax: number
   readonly skipSteps: ReadonlySet<ProtocolStep>
+  /** Told of each failure for which the search begins again. */
+  readonly onWait: (error: PenstockError) => void
   /** Aborted when the task ends. */
   readonly ended: AbortSignal
 }
@@ -54,7 +56,7 @@ export interface FoundPosition {
  * @throws LOG_POSITION_UNKNOWN, LOG_GENERATION_STALE
  */
 export async function searchPosition(options: PositionSearchOptions): Promise<FoundPosition | undefined> {
-  const { assignment, clock, ended, logger } = options
+  const { assignment, clock, ended, logger, onWait } = options
   while (!ended.aborted) {
     try {
       return await search(options)
@@ -63,6 +65,7 @@ export async function searchPosition(options: PositionSearchOptions): Promise<Fo
       const again = isPenstockError(error) && (error.disposition === 'retry' || error.code === 'LOG_POSITION_LOST')
       if (!again) throw error
       logger.warn('where delivery goes on is not known yet', { partition: assignment.partition, error })
+      onWait(error)
       await sleep(clock, retryDelayMs, ended)
     }
   }

@@ -1,14 +1,18 @@
+import { randomBytes } from 'node:crypto'
 import { zstdCompressSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { batchFromBlock } from '#schemas/batch.ts'
+import { limits } from '#schemas/limits.ts'
 import { RangeReader } from './range-reader.ts'
 
 const startMs = Date.UTC(2026, 0, 2)
 
-/** A reader over a partition that holds one record, and a clock that only goes where it is told. */
-async function readerOfOneRecord(insertDelayMs: number) {
+const oneMessage = batchFromBlock(1, zstdCompressSync(Buffer.from('block')))
+
+/** A reader that has read all of a partition, and a clock that only goes where it is told. */
+async function readerOf(insertDelayMs: number, values: readonly Uint8Array[], messageCount = 1) {
   const timers: { readonly delayMs: number; readonly action: () => void }[] = []
   const time = { nowMs: startMs, monotonicMs: 0 }
   const clock: Clock = {
@@ -25,27 +29,28 @@ async function readerOfOneRecord(insertDelayMs: number) {
     edgeId: 'e',
     epoch: 1,
     sequence: 0,
-    messageCount: 1,
+    messageCount,
     enqueuedAtMsFirst: startMs,
     enqueuedAtMsLast: startMs,
   }
-  const record: LogRecord = { offset: 0, stamp, value: batchFromBlock(1, zstdCompressSync(Buffer.from('block'))) }
+  const records: LogRecord[] = values.map((value, offset) => ({ offset, stamp, value }))
   const assignment: Assignment = {
     partition: 0,
     generation: 1,
     position: undefined,
     revoked: ended.signal,
-    read: async (offset) => (offset === 0 ? [record] : new Promise<LogRecord[]>(() => {})),
+    read: async (offset) => (offset === 0 ? records : new Promise<LogRecord[]>(() => {})),
     commit: async () => {},
   }
-  const reader = new RangeReader({ assignment, clock, insertDelayMs, readBytesMax: 1_000_000, ended: ended.signal }, 0)
+  const readBytesMax = Number.MAX_SAFE_INTEGER
+  const reader = new RangeReader({ assignment, clock, insertDelayMs, readBytesMax, ended: ended.signal }, 0)
   void reader.run()
-  await reader.through(0)
+  await reader.through(values.length - 1)
   return { reader, time, timers, end: () => ended.abort() }
 }
 
 test('a batch waits for others as long as it may, and no longer', async () => {
-  const { reader, time, end } = await readerOfOneRecord(250)
+  const { reader, time, end } = await readerOf(250, [oneMessage])
   time.monotonicMs += 249
   expect(reader.due(100)).toBeUndefined()
   time.monotonicMs += 1
@@ -54,7 +59,7 @@ test('a batch waits for others as long as it may, and no longer', async () => {
 })
 
 test('a clock that is set back by a day does not keep a batch waiting for a day', async () => {
-  const { reader, time, timers, end } = await readerOfOneRecord(250)
+  const { reader, time, timers, end } = await readerOf(250, [oneMessage])
   const cut = reader.cut(100)
   expect(timers.map(({ delayMs }) => delayMs)).toEqual([250])
   time.nowMs -= 86_400_000
@@ -62,5 +67,36 @@ test('a clock that is set back by a day does not keep a batch waiting for a day'
   for (const { action } of timers.splice(0)) action()
   expect(await cut).toMatchObject({ kind: 'range' })
   expect(timers).toEqual([])
+  end()
+})
+
+/** The largest block that an edge makes, and one that is as small on the log as it can be. */
+const incompressible = batchFromBlock(1, zstdCompressSync(randomBytes(limits.blockBytesMax)))
+const compressible = batchFromBlock(1, zstdCompressSync(Buffer.alloc(limits.blockBytesMax)))
+const manyMessages = batchFromBlock(limits.recordMessagesMax, zstdCompressSync(Buffer.from('block')))
+
+// One more would be a second block of ClickHouse's, so a second part: an insert that can be there in half.
+test.each([
+  ['rows', manyMessages, limits.recordMessagesMax, Math.floor(limits.insertRowsMax / limits.recordMessagesMax)],
+  ['bytes on the log', incompressible, 1, Math.floor(limits.insertBytesMax / incompressible.length)],
+  ['bytes uncompressed', compressible, 1, Math.floor(limits.insertBodyBytesMax / limits.blockBytesMax)],
+])(
+  'a range holds as many %s as an insert may have and not one batch more, and then waits for nothing [G-2]',
+  async (_, value, messageCount, countMax) => {
+    expect(countMax).toBeGreaterThan(1)
+    const fitting = await readerOf(250, Array(countMax).fill(value), messageCount)
+    expect(fitting.reader.due(Number.POSITIVE_INFINITY)).toBeUndefined()
+    fitting.end()
+    const overfull = await readerOf(250, Array(countMax + 1).fill(value), messageCount)
+    const cut = overfull.reader.due(Number.POSITIVE_INFINITY)
+    expect(cut?.kind === 'range' && cut.records.length).toBe(countMax)
+    overfull.end()
+  },
+)
+
+test('a range holds no more batches than asked for', async () => {
+  const { reader, end } = await readerOf(250, Array(5).fill(oneMessage))
+  const cut = reader.due(2)
+  expect(cut?.kind === 'range' && cut.records.length).toBe(2)
   end()
 })

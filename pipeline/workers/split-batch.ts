@@ -192,7 +192,7 @@ export async function putLetter(
   { deadLetters, delivery, onLetter }: Pick<SplitOptions, 'deadLetters' | 'delivery' | 'onLetter'>,
   letter: UndeliverableRecord,
 ): Promise<boolean> {
-  const { ended, clock, logger } = delivery
+  const { ended, clock, logger, onWait } = delivery
   const { partition, record, messageFirst, reason, text } = letter
   const { messageCount } = record.stamp
   while (!ended.aborted) {
@@ -211,6 +211,7 @@ export async function putLetter(
     } catch (error) {
       if (!isPenstockError(error) || error.disposition !== 'retry') throw error
       logger.warn('dead letter not confirmed', { partition, error })
+      onWait(error)
       await sleep(clock, retryDelayMs, ended)
     }
   }

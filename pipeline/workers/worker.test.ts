@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory-log.ts'
-import { silentLogger } from '#runtime/logger.ts'
+import { createLogger, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
@@ -28,7 +28,7 @@ describe('worker', () => {
     await closed
   })
 
-  function open(poison: ReadonlySet<string> = new Set()) {
+  function open(poison: ReadonlySet<string> = new Set(), viewPoison: ReadonlySet<string> = new Set()) {
     const store = new MemoryStore('telemetry', 1)
     const log = new MemoryLog({ store, clock })
     const sink = new SimulatedWarehouse({
@@ -36,6 +36,7 @@ describe('worker', () => {
       random: seededRandom(1),
       faults: { lossShare: 0, burnShare: 0 },
       poison,
+      viewPoison,
       insertMsMax: 3_000,
       tokenMsMax: 5_000,
       requestMsMax: 1_000,
@@ -46,13 +47,18 @@ describe('worker', () => {
     return { store, log, sink, append }
   }
 
-  async function start(log: MemoryLog, sink: Sink, letters: UndeliverableRecord[] = []): Promise<Worker> {
+  async function start(
+    log: MemoryLog,
+    sink: Sink,
+    letters: UndeliverableRecord[] = [],
+    logger = silentLogger,
+  ): Promise<Worker> {
     const starting = startWorker({
       log,
       group: 'g',
       sink,
       deadLetters: { put: async (letter) => void letters.push(letter), lettered: async () => new Map() },
-      logger: silentLogger,
+      logger,
       metrics,
       insertDelayMs,
       insertBeginMsMax: 2_000,
@@ -217,6 +223,43 @@ describe('worker', () => {
     expect(metrics.series('penstock_worker_insert_failures_total', { sink: 'simulated' }).value).toBe(0)
   })
 
+  test('an insert that is answered with an error though its rows are stored is settled: no row twice, no letter, and counted [G-2] [G-5]', async () => {
+    const { log, sink, append } = open(new Set(['1/0']), new Set(['0/1', '2/0']))
+    const despite = metrics.series('penstock_worker_inserts_stored_despite_error_total', { sink: 'simulated' })
+    const before = despite.value
+    for (const messageCount of [3, 2, 1]) await append(undefined, messageCount)
+    const letters: UndeliverableRecord[] = []
+    await start(log, sink, letters)
+    await turnUntil(settled(log, 3))
+    expect(sink.ranges.flatMap(({ messages }) => messages.map(({ id, index }) => `${id}/${index}`))).toEqual([
+      '0/0',
+      '0/1',
+      '0/2',
+      '1/1',
+      '2/0',
+    ])
+    expect(letters.map(({ record: { offset }, messageFirst }) => [offset, messageFirst])).toEqual([[1, 0]])
+    expect(despite.value - before).toBe(2)
+  })
+
+  test('a refusal that left its token without its rows loses nothing: the next attempt has another [G-2]', async () => {
+    const { log, sink, append } = open()
+    await append()
+    const tokens: string[] = []
+    const insert = sink.insert.bind(sink)
+    sink.insert = async (range, token, ...rest) => {
+      tokens.push(token)
+      sink.faults = { lossShare: 0, burnShare: tokens.length === 1 ? 1 : 0 }
+      await insert(range, token, ...rest).catch(() => {
+        throw new PenstockError('WAREHOUSE_REFUSED', 'failed while committing')
+      })
+    }
+    await start(log, sink)
+    await turnUntil(settled(log, 1))
+    expect(sink.ranges).toHaveLength(1)
+    expect(tokens.at(-1)).toBe(`${tokens[0]}~1`)
+  })
+
   test('a verdict that a worker left behind becomes a letter that says where its cause is', async () => {
     const { log, sink, append, store } = open()
     await append(undefined, 2)
@@ -227,6 +270,33 @@ describe('worker', () => {
     expect(letters.map(({ text }) => text)).toEqual([
       'the sink refused message 0 of this batch: the cause went with a worker that ended; its log has it',
     ])
+  })
+
+  test('a partition that stands still is named with the reason after a minute, once a minute, until it moves', async () => {
+    const { log, sink, append } = open()
+    await append()
+    sink.targetMissing = true
+    const beganMs = clock.monotonicMs()
+    const lines: string[] = []
+    const delivery = await start(
+      log,
+      sink,
+      [],
+      createLogger('worker', 'error', (line) => lines.push(line)),
+    )
+    const standing = metrics.series('penstock_worker_partitions_standing_still')
+    await turnUntil(() => clock.monotonicMs() > beganMs + 50_000)
+    expect(delivery.standstills()).toEqual([])
+    await turnUntil(() => standing.value > 0)
+    expect(delivery.standstills()).toMatchObject([{ partition: 0, error: { code: 'WAREHOUSE_UNAVAILABLE' } }])
+    await turnUntil(() => delivery.standstills()[0]!.forMs > 150_000)
+    expect(lines).toHaveLength(2)
+    for (const line of lines)
+      expect(line).toMatch(/delivery stands still partitions=0 .*the target of a view is missing/)
+    sink.targetMissing = false
+    await turnUntil(settled(log, 1))
+    expect(delivery.standstills()).toEqual([])
+    await turnUntil(() => standing.value === 0)
   })
 
   test('a backlog is delivered whole and in order [G-3]', async () => {

@@ -10,6 +10,7 @@ import type { Sink } from '#schemas/sink.ts'
 import type { ProtocolStep } from './deliver-range.ts'
 import { type DeadLetterBox, runPartition } from './partition-task.ts'
 import { Permits } from './permits.ts'
+import { type Standstill, Standstills } from './standstills.ts'
 
 export interface WorkerOptions {
   readonly log: Log
@@ -33,11 +34,13 @@ export interface WorkerOptions {
 export interface Worker {
   /** Resolves after `close`; rejects with a fault that no retry can heal, after which the process should end. */
   readonly finished: Promise<void>
+  /** Partitions of this worker whose delivery stands still. */
+  standstills(): readonly Standstill[]
   /** Lets inserts under way end, writes positions down and leaves the group. */
   close(): Promise<void>
 }
 
-const lagDelayMs = 5_000
+const reportDelayMs = 5_000
 
 /**
  * Joins `group` and delivers every partition it is given to `sink`, exactly once. Uses neither log nor sink after `close`,
@@ -50,6 +53,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const inserts = new Permits(limits.workerInsertsAtOnceMax)
   const tasks = new Set<Promise<void>>()
   const offsets = new Map<number, number>()
+  const standstills = new Standstills(clock, logger, options.metrics)
   let finish: { resolve: () => void; reject: (error: unknown) => void } = { resolve() {}, reject() {} }
   const finished = new Promise<void>((resolve, reject) => {
     finish = { resolve, reject }
@@ -70,7 +74,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       readBytesMax: readBytesMaxOf(log.partitionCount),
       ended: AbortSignal.any([assignment.revoked, stop.signal]),
       range,
-      onOffset: (offset) => offsets.set(partition, offset),
+      onOffset: (offset) => {
+        offsets.set(partition, offset)
+        standstills.moved(partition)
+      },
+      onWait: (error) => standstills.waits(partition, error),
     })
       .catch((error: unknown) => {
         logger.error('a partition cannot be delivered', { partition, error })
@@ -78,12 +86,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       })
       .finally(() => {
         tasks.delete(task)
+        standstills.moved(partition)
         if (assignment.revoked.aborted) offsets.delete(partition)
       })
     tasks.add(task)
   }
   const member = await log.join(options.group, onAssigned)
-  const reporting = reportLag(options, clock, offsets, stop.signal)
+  const reporting = reportRegularly(options, clock, offsets, standstills, stop.signal)
 
   const close = async () => {
     stop.abort()
@@ -93,7 +102,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     finish.resolve()
   }
   let closing: Promise<void> | undefined
-  return { finished, close: () => (closing ??= close()) }
+  return { finished, standstills: () => standstills.list(), close: () => (closing ??= close()) }
 }
 
 /** An alert on a counter's increase misses the first one if that makes the series. docs/alerts.yml */
@@ -109,13 +118,15 @@ function readBytesMaxOf(partitionCount: number): number {
   return Math.max(limits.recordBytesMax, Math.min(limits.readBytesMax, share))
 }
 
-async function reportLag(
+async function reportRegularly(
   { log, metrics, logger }: WorkerOptions,
   clock: Clock,
   offsets: ReadonlyMap<number, number>,
+  standstills: Standstills,
   stopped: AbortSignal,
 ): Promise<void> {
   while (!stopped.aborted) {
+    standstills.report()
     try {
       for (const [partition, { next }] of (await log.ranges()).entries()) {
         const offset = offsets.get(partition)
@@ -127,6 +138,6 @@ async function reportLag(
       if (!isPenstockError(error)) throw error
       logger.debug('lag not known', { error })
     }
-    await sleep(clock, lagDelayMs, stopped)
+    await sleep(clock, reportDelayMs, stopped)
   }
 }

@@ -3,7 +3,9 @@
  *   - an insert takes effect as a whole at one moment, or never
  *   - it does not begin after its time, and does not end later than `insertMsMax` after it began
  *   - a token is remembered for exactly `tokenMsMax`; an insert with it then does nothing and is confirmed
- *   - killed in the middle of a commit, it may remember the token without having the rows
+ *   - killed, or failing, in the middle of a commit, it may remember the token without having the rows
+ *   - a refusal may come though the rows are stored: a view over the table failed after them
+ *   - a view whose target is missing lets no insert in, whatever its rows
  * Requests are delayed at will, answers get lost, and the client does not wait for ever.
  */
 import type { Clock } from '#runtime/clock.ts'
@@ -32,14 +34,21 @@ export class SimulatedWarehouse implements Sink {
   readonly insertMsMax: number
   /** Every insert that took effect, in order. */
   readonly ranges: StoredRange[] = []
+  /** Keys of messages of which an insert was refused though nothing is wrong with them. */
+  readonly refusedAtCommit = new Set<string>()
   /** Refuses every insert while true: a dropped table, a missing grant. */
   refusesAll = false
   /** Answers nothing while true. */
   down = false
+  /** While true every insert is stored and then refused, as a view fails. */
+  viewsFail = false
+  /** While true no insert is let in, though questions are answered: the target of a view is missing. */
+  targetMissing = false
   faults: WarehouseFaults
   readonly #clock: Clock
   readonly #random: SeededRandom
   readonly #poison: ReadonlySet<string>
+  readonly #viewPoison: ReadonlySet<string>
   readonly #tokenMsMax: number
   readonly #requestMsMax: number
   readonly #tokens = new Map<string, number>()
@@ -50,6 +59,8 @@ export class SimulatedWarehouse implements Sink {
     readonly faults: WarehouseFaults
     /** Keys of messages that are refused for good. */
     readonly poison: ReadonlySet<string>
+    /** Keys of messages at which a view fails, when they are stored already. */
+    readonly viewPoison?: ReadonlySet<string>
     readonly insertMsMax: number
     readonly tokenMsMax: number
     /** What the client waits for an answer. */
@@ -59,6 +70,7 @@ export class SimulatedWarehouse implements Sink {
     this.#random = options.random
     this.faults = options.faults
     this.#poison = options.poison
+    this.#viewPoison = options.viewPoison ?? new Set()
     this.insertMsMax = options.insertMsMax
     this.#tokenMsMax = options.tokenMsMax
     this.#requestMsMax = options.requestMsMax
@@ -102,6 +114,7 @@ export class SimulatedWarehouse implements Sink {
     return this.#request(async () => {
       await this.#pass(50)
       this.#refuseIfDown()
+      if (this.targetMissing) throw unavailable('the target of a view is missing')
       return !this.refusesAll
     })
   }
@@ -119,14 +132,25 @@ export class SimulatedWarehouse implements Sink {
     this.#refuseIfDown()
     if (this.#clock.monotonicMs() > expiresMonotonicMs) throw unavailable(lateText)
     if (this.refusesAll) throw new PenstockError('WAREHOUSE_REFUSED', 'simulated: no such table')
+    if (this.targetMissing) throw unavailable('the target of a view is missing')
     await this.#pass(late ? this.insertMsMax : 200)
     if (!messages || messages.some((message) => this.#poison.has(keyOf(message))))
       throw new PenstockError('WAREHOUSE_REFUSED', 'simulated: bad row')
     const nowMs = this.#clock.nowMs()
-    if (token !== '' && (this.#tokens.get(token) ?? -1) >= nowMs) return
-    if (token !== '') this.#tokens.set(token, nowMs + this.#tokenMsMax)
-    if (this.#random.chance(this.faults.burnShare)) throw unavailable('killed while committing')
-    this.ranges.push({ range, messages })
+    // A view gets a repeated block too, as long as it has not taken it: it fails again.
+    if (token === '' || (this.#tokens.get(token) ?? -1) < nowMs) {
+      if (token !== '') this.#tokens.set(token, nowMs + this.#tokenMsMax)
+      if (this.#random.chance(this.faults.burnShare)) throw this.#burnt(messages)
+      this.ranges.push({ range, messages })
+    }
+    if (this.viewsFail || messages.some((message) => this.#viewPoison.has(keyOf(message))))
+      throw new PenstockError('WAREHOUSE_REFUSED', 'simulated: a view failed')
+  }
+
+  #burnt(messages: readonly SimulatedMessage[]): PenstockError {
+    if (this.#random.chance(0.5)) return unavailable('killed while committing')
+    for (const message of messages) this.refusedAtCommit.add(keyOf(message))
+    return new PenstockError('WAREHOUSE_REFUSED', 'simulated: failed while committing')
   }
 
   /** One request: its work goes on whether or not its client still waits. */

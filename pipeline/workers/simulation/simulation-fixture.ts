@@ -85,6 +85,8 @@ class World {
   /** Of these, the ones that it refuses at the moment: an operator may mend what was wrong. */
   readonly #refused = new Set<string>()
   readonly #unreadable = new Set<number>()
+  /** Keys of messages at which a view over the table fails; that makes no letter of them. */
+  readonly #viewPoison = new Set<string>()
   /** Keys of messages that became letters. */
   readonly #letters = new Set<string>()
   /** Keys of messages that are rows or letters, as far as the first `rangesSeen` ranges say. */
@@ -132,6 +134,7 @@ class World {
         ? { lossShare: 0.4, burnShare: 0.4 }
         : { lossShare: Math.min(0.7, share(0.3)), burnShare: share(0.1) },
       poison: this.#refused,
+      viewPoison: this.#viewPoison,
       insertMsMax,
       tokenMsMax: insertBeginMsMax + insertMsMax,
       requestMsMax: 1_000,
@@ -142,11 +145,14 @@ class World {
     const random = this.#random
     const batchCount = random.integer(5, 60)
     const poisonShare = this.#forgettingStorm || random.chance(0.5) ? 0 : random.next() * 0.3
+    const viewPoisonShare = random.chance(0.5) ? 0 : random.next() * 0.3
     const unreadableShare = this.#forgettingStorm || random.chance(0.7) ? 0 : 0.1
     for (let id = 0; id < batchCount; id++) {
       if (random.chance(unreadableShare)) this.#unreadable.add(id)
       for (let index = 0; index < messagesPerBatchMax; index++)
         if (random.chance(poisonShare)) this.#poison.add(keyOf({ id, index }))
+      for (let index = 0; index < messagesPerBatchMax; index++)
+        if (random.chance(viewPoisonShare)) this.#viewPoison.add(keyOf({ id, index }))
     }
     for (const key of this.#poison) this.#refused.add(key)
     if (this.#mendingStorm)
@@ -306,7 +312,7 @@ class World {
 
   #outage(): void {
     const beginsMs = this.#random.integer(0, faultsMs)
-    const kind = this.#random.chance(0.7) ? 'down' : 'refusesAll'
+    const kind = (['down', 'refusesAll', 'viewsFail', 'targetMissing'] as const)[this.#random.below(4)] ?? 'down'
     if (kind === 'refusesAll') this.#refusals++
     this.#at(beginsMs, () => {
       this.#warehouse[kind] = true
@@ -321,6 +327,8 @@ class World {
     this.#warehouse.faults = { lossShare: 0, burnShare: 0 }
     this.#warehouse.down = false
     this.#warehouse.refusesAll = false
+    this.#warehouse.viewsFail = false
+    this.#warehouse.targetMissing = false
     // Zombies that were members when paused come back on their own; one more worker makes sure that someone lives.
     this.#start()
   }
@@ -378,7 +386,8 @@ class World {
       if (count > 1) this.#faults.push(`message ${key} is stored ${count} times`)
       if (count === 1 && letter) this.#faults.push(`message ${key} is stored and a dead letter`)
       if (count === 0 && !letter) this.#faults.push(`message ${key} is lost`)
-      if (letter && !this.#poison.has(key) && !this.#unreadable.has(id)) withoutReason.add(id)
+      const hasReason = this.#poison.has(key) || this.#unreadable.has(id) || this.#warehouse.refusedAtCommit.has(key)
+      if (letter && !hasReason) withoutReason.add(id)
     }
     // A sink that refuses everything, but not at the two moments when it is asked, can't be told from a bad message.
     if (withoutReason.size > this.#refusals * this.#log.partitionCount)
