@@ -127,7 +127,7 @@ export function edgeFixture(
     quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, metrics),
     sessions: new Map(),
     counters: edgeCounters(metrics),
-    seconds: 0,
+    ticks: 0,
     draining: false,
     announce: () => {},
     onPresence: () => {},
