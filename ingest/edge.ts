@@ -117,6 +117,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     sessions: new Map(),
     counters: edgeCounters(options.metrics),
     ticks: 0,
+    refusedMessages: 0,
     draining: false,
     announce: options.announce ?? (() => {}),
     onPresence: options.onPresence ?? (() => {}),

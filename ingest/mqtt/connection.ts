@@ -96,16 +96,14 @@ export class Connection implements BatchOwner {
     // Before it is open its time counts from its start, whatever it says.
     if (this.#state === 'open') this.#heardAtTick = this.#edge.ticks
     this.#edge.batcher.tick()
-    const { receivedQos0, receivedQos1 } = this.#edge.counters
-    const before = receivedQos0.value + receivedQos1.value
+    const before = this.#messagesOfAll
     try {
       let at = 0
       if (this.#partial.length > 0) at = this.#completePartial(chunk)
       if (at < chunk.length) at = this.#readFrames(chunk, at, chunk.length)
       if (at < chunk.length && !this.#isClosed()) this.#keepPartial(chunk, at)
       if (this.#meter !== undefined) {
-        const messages = receivedQos0.value + receivedQos1.value - before
-        const waitMs = this.#meter.charge(messages, chunk.length, this.#edge.batcher.nowMs)
+        const waitMs = this.#meter.charge(this.#messagesOfAll - before, chunk.length, this.#edge.batcher.nowMs)
         if (waitMs > 0 && !this.#isClosed()) this.#waitForQuota(waitMs, () => this.#resumeIfFree())
       }
     } catch (error) {
@@ -259,6 +257,7 @@ export class Connection implements BatchOwner {
 
   /** What is not stored is answered: a request with a packet of its own, a message with the reason in its PUBACK. */
   #refuse({ refusal, packetId }: PublishReader): void {
+    this.#edge.refusedMessages++
     let reasonCode = 0
     if (refusal instanceof PenstockError) {
       reasonCode = reasonCodeOf(refusal.code)
@@ -355,6 +354,12 @@ export class Connection implements BatchOwner {
   /** A newer connection of the same client, here or at another edge process, ends this one [MQTT-3.1.4-2]. */
   takenOver(): void {
     this.fail(new PenstockError('INGEST_TAKE_OVER', 'a newer connection of this client took over'))
+  }
+
+  /** Read before and after a chunk: what comes between is its sender's. */
+  get #messagesOfAll(): number {
+    const { counters, refusedMessages } = this.#edge
+    return counters.receivedQos0.value + counters.receivedQos1.value + refusedMessages
   }
 
   get #frameVersion(): ProtocolVersion | undefined {

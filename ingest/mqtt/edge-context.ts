@@ -62,6 +62,8 @@ export interface EdgeContext {
   readonly counters: EdgeCounters
   /** Of `tickMs` each, that this process has listened to its sockets; read instead of the clock per chunk. */
   ticks: number
+  /** Messages and requests that were answered instead of stored; quotas count them as well. */
+  refusedMessages: number
   draining: boolean
   /** Tells the other edge processes of this machine that this device or module is now connected here. */
   readonly announce: Announce

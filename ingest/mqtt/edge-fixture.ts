@@ -128,6 +128,7 @@ export function edgeFixture(
     sessions: new Map(),
     counters: edgeCounters(metrics),
     ticks: 0,
+    refusedMessages: 0,
     draining: false,
     announce: () => {},
     onPresence: () => {},

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import { unlimitedDevice, unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
+import { virtualClock } from '#runtime/virtual-clock.ts'
 import { limits } from '#schemas/limits.ts'
 import { edgeFixture } from './edge-fixture.ts'
 import { bytes, packet, properties, property, rawConnect, text, twoBytes } from './raw-packets-fixture.ts'
@@ -101,4 +103,16 @@ test.each([
   const { connection, transport } = open(5)
   connection.onChunk(publish(5, { id: 1, ...message }))
   expect([transport.ended, transport.written.at(-1)?.[2]]).toEqual([true, reason])
+})
+
+test('refused messages count against the quota of their device as others do', () => {
+  const quotas = { ...unlimitedQuotas, device: { ...unlimitedDevice, messagesPerSecond: 10 } }
+  const { connect } = edgeFixture({ quotas, clock: virtualClock(1_700_000_000_000) })
+  const { connection, transport } = connect()
+  connection.onChunk(rawConnect(5))
+  const refused = (id: number) => publish(5, { id, topic: 'devices/d2/messages/events/' })
+  connection.onChunk(refused(1))
+  expect(transport.paused).toBe(false)
+  connection.onChunk(Buffer.concat(Array.from({ length: 100 }, (_, index) => refused(2 + index))))
+  expect([transport.paused, transport.ended]).toEqual([true, false])
 })
