@@ -42,9 +42,12 @@ export function oidText(content: Buffer): string {
   for (const byte of content) {
     value = value * 128 + (byte & 0x7f)
     if (byte > 0x7f) continue
-    if (parts.length === 0)
-      parts.push(Math.min(2, Math.floor(value / 40)), value - 40 * Math.min(2, Math.floor(value / 40)))
-    else parts.push(value)
+    if (parts.length > 0) parts.push(value)
+    else {
+      // The first two parts share a number; the first is 0, 1 or 2.
+      const first = Math.min(2, Math.floor(value / 40))
+      parts.push(first, value - 40 * first)
+    }
     value = 0
   }
   return parts.join('.')

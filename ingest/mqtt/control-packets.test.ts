@@ -85,8 +85,8 @@ describe('what an open connection may send', () => {
       '$share/a+/b',
       '$share/a#/b',
     ]
-    const sound = ['a', '/', '+', '#', '+/a/#', 'a/+/b', '$SYS/#']
-    const filters = [...broken, ...sound, '$share/g/a/#']
+    const sound = ['a', '/', '+', '#', '+/a/#', 'a/+/b', '$SYS/#', '/'.repeat(60_000)]
+    const filters = [...broken, ...sound, '$share/g/$share/a/#']
     const { connection, transport, answers } = open(5)
     connection.onChunk(
       subscribe(

@@ -68,15 +68,20 @@ export function isShared(filter: string): boolean {
  * [MQTT-4.7.3-1]. A shared one names its group, and a filter behind it [MQTT-4.8.2-1] [MQTT-4.8.2-2].
  */
 export function isWellFormed(filter: string): boolean {
-  if (filter === '') return false
-  const levels = filter.split('/')
+  let levels = filter.split('/')
   if (isShared(filter)) {
-    const [, group = ''] = levels
-    return group !== '' && !/[+#]/.test(group) && isWellFormed(levels.slice(2).join('/'))
+    const [, group = '', ...rest] = levels
+    if (group === '' || hasWildcard(group)) return false
+    levels = rest
   }
+  if (levels.length <= 1 && (levels[0] ?? '') === '') return false
   return levels.every(
-    (level, at) => !/[+#]/.test(level) || level === '+' || (level === '#' && at === levels.length - 1),
+    (level, at) => !hasWildcard(level) || level === '+' || (level === '#' && at === levels.length - 1),
   )
+}
+
+function hasWildcard(level: string): boolean {
+  return level.includes('+') || level.includes('#')
 }
 
 function notAllowed(what: string): PenstockError {
