@@ -138,6 +138,9 @@ describe('SAS tokens', () => {
       const moduleScope = scope.replace('devices/', 'devices/d/modules/')
       expect(covers(moduleScope, module, 'device'), `${moduleScope} for ${id} by a policy's key`).toBe(byPolicy)
     }
+    const quota = ['api', 'quotas', 'a']
+    expect(covers('hub.example/api/quotas/a', quota, 'service')).toBe(true)
+    for (const id of ['A', '%61']) expect(covers(`hub.example/api/quotas/${id}`, quota, 'service'), id).toBe(false)
     expect(covers('hub.example/devices/a%3Ab', ['devices', 'a:b'])).toBe(true)
     expect(covers('hub.example/devices/a%2Fb', ['devices', 'a'])).toBe(false)
   })

@@ -99,9 +99,13 @@ export function scopeCovers(token: SasToken, hubNames: readonly string[], resour
   const isOwnKey = token.policyName === undefined
   return path.every((segment, index) => {
     const wanted = resource[index] ?? ''
-    return segment === wanted || ((isOwnKey || index % 2 === 0) && isNearly(segment, wanted))
+    const anySpelling = isOwnKey || (index % 2 === 0 && collections.has(wanted))
+    return segment === wanted || (anySpelling && isNearly(segment, wanted))
   })
 }
+
+/** Ids stand behind them; in any other path, as that of a quota, they may stand anywhere. */
+const collections: ReadonlySet<string> = new Set(['devices', 'modules'])
 
 /** True if `host`, with or without a port, is a name of this hub. */
 export function isHubName(host: string, hubNames: readonly string[]): boolean {
