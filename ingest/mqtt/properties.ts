@@ -54,8 +54,9 @@ interface NamedProperty extends Property<unknown> {
   readonly name: Name
 }
 
-const byId: (NamedProperty | undefined)[] = []
-for (const [name, property] of Object.entries(table)) byId[property.id] = { name: name as Name, ...property }
+const byId: ReadonlyMap<number, NamedProperty> = new Map(
+  Object.entries(table).map(([name, property]) => [property.id, { name: name as Name, ...property }]),
+)
 
 /**
  * Reads the length of the properties and all of them.
@@ -76,7 +77,7 @@ export function readAllProperties(fields: FieldReader, place: PropertyPlace): Pr
       properties.userProperties.set(fields.text(), fields.text()) // [MQTT-1.5.7-1]
       continue
     }
-    const property = byId[id]
+    const property = byId.get(id)
     if (!property?.places.includes(place)) throw malformed(`property 0x${id.toString(16)} in a ${place} of a client`)
     if (properties[property.name] !== undefined) throw notAllowed(`property 0x${id.toString(16)} twice`)
     ;(properties as Record<Name, unknown>)[property.name] = property.read(fields)
