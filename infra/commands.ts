@@ -2,6 +2,7 @@
 import { deviceHostName } from '#control/auth/connection-string.ts'
 import { readOwnerKey } from '#control/auth/policies.ts'
 import { runAuthoritiesCommand } from '#control/authorities-command.ts'
+import { argumentsOf } from '#control/command-arguments.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { runDevicesCommand } from '#control/devices-command.ts'
 import { runPoliciesCommand } from '#control/policies-command.ts'
@@ -149,9 +150,13 @@ export async function runRegistryCommand(
   await registryCommands[command](args, options)
 }
 
-/** `penstock dev-ca [<device>…]`: certificates to try TLS with. */
-export function runDevelopmentCa(settings: Settings, deviceIds: readonly string[]): void {
+/** `penstock dev-ca [<device>…] [--curve P-384]`: certificates to try TLS with. @throws CONTROL_COMMAND_INVALID */
+export function runDevelopmentCa(settings: Settings, args: readonly string[]): void {
+  const invalid = (why: string) => new PenstockError('CONTROL_COMMAND_INVALID', why)
+  const { words: deviceIds, flags } = argumentsOf(args, { curve: 'value' }, invalid)
+  const curve = flags.get('curve') ?? 'P-256'
+  if (curve !== 'P-256' && curve !== 'P-384') throw invalid(`--curve is P-256 or P-384, and not ${curve}`)
   const hostNames = settings.hostname.split(',').map((name) => name.trim())
-  const made = makeDevelopmentCa({ dataDir: settings.dataDir, hostNames, deviceIds, nowMs: Date.now() })
+  const made = makeDevelopmentCa({ dataDir: settings.dataDir, hostNames, deviceIds, curve, nowMs: Date.now() })
   write(developmentCaText(made, hostNames[0] ?? 'localhost'))
 }

@@ -13,7 +13,7 @@ const usage = `penstock <command>
   control        the registry of devices
   warehouse      the embedded ClickHouse engine behind its HTTP protocol
 
-  dev-ca         certificates to try TLS with, for the server and for devices named behind it
+  dev-ca         certificates to try TLS with, for the server and for devices named behind it; --curve P-384 for clients that have it alone
   devices        create, list, show, disable, rekey, delete devices; their connection strings
   policies       the keys of services: list, show as connection string, renew
   authorities    certificate authorities whose certificates let devices in: list, add, verify, delete

@@ -23,11 +23,15 @@ export const errorTable = {
   },
 
   INGEST_FRAME_MALFORMED: { disposition: 'close', meaning: 'bytes that are not a packet of the spoken MQTT version' },
-  INGEST_FRAME_TOO_LARGE: { disposition: 'close', meaning: 'a packet or message body above its limit' },
+  INGEST_FRAME_TOO_LARGE: { disposition: 'close', meaning: 'a packet or request above its limit' },
+  INGEST_MESSAGE_TOO_LARGE: {
+    disposition: 'reject',
+    meaning: 'a message body above its limit, in a packet that is not',
+  },
   INGEST_PROTOCOL_ERROR: { disposition: 'close', meaning: 'a well-formed packet that is not allowed at this moment' },
-  INGEST_TOPIC_REFUSED: { disposition: 'close', meaning: 'a topic that this device may not publish to' },
+  INGEST_TOPIC_REFUSED: { disposition: 'reject', meaning: 'a topic that this device may not publish to' },
   INGEST_TOPIC_NOT_OWN: {
-    disposition: 'close',
+    disposition: 'reject',
     meaning: 'a topic of another device: a device publishes only as itself',
   },
   INGEST_TOPIC_ALIAS_INVALID: {

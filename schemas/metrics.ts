@@ -22,6 +22,11 @@ export const metricsTable = {
     help: 'QoS 0 messages dropped, by reason',
     labels: ['reason'],
   },
+  penstock_edge_messages_refused_total: {
+    type: 'counter',
+    help: 'Messages refused with a reason in their PUBACK while their connection went on, by error code',
+    labels: ['reason'],
+  },
   penstock_edge_batches_appended_total: { type: 'counter', help: 'Batches confirmed by the log', labels: [] },
   penstock_edge_batch_bytes_total: { type: 'counter', help: 'Bytes of batches confirmed by the log', labels: [] },
   penstock_edge_append_failures_total: {

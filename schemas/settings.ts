@@ -28,7 +28,8 @@ export const settingsTable = {
     env: 'PENSTOCK_TLS_CERT',
     kind: 'text',
     default: undefined,
-    meaning: 'PEM file of the certificate (and its chain) shown to clients; unset: no TLS ports',
+    meaning:
+      'PEM file of the certificate (and its chain) shown to clients; unset: no TLS ports. An RSA key suits every client; with TLS 1.2 an EC key only those that have its curve',
   },
   tlsKey: { env: 'PENSTOCK_TLS_KEY', kind: 'text', default: undefined, meaning: 'PEM file of its private key' },
   httpsClientCertificates: {
