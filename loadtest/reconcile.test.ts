@@ -81,6 +81,45 @@ describe('the checker', () => {
     expect(await reconcile([resent], fakeRowSource(rows), run)).toMatchObject({ outOfOrder: 0, isClean: true })
   })
 
+  test('finds disorder that what the device sent again does not explain', async () => {
+    const rows = rowsOf(0, 30).map((each) => (each.sequence === 3 ? { ...each, offset: 25 } : each))
+    for (const resent of [
+      [{ from: 2, to: 3 }],
+      [{ from: 4, to: 5 }],
+      [
+        { from: 0, to: 3 },
+        { from: 20, to: 30 },
+      ],
+    ]) {
+      const result = await reconcile([{ ...ledgerOf('load-t-0', 30), resent }], fakeRowSource(rows), run)
+      expect(result).toMatchObject({ lost: 0, repeated: 0, isClean: false })
+      expect(result.outOfOrder).toBe(1)
+      expect(result.faults[0]?.outOfOrder).toBe(1)
+    }
+  })
+
+  test('finds every single repetition: of the first message, of the last, beside what was sent again', async () => {
+    const resent = [{ from: 10, to: 12 }]
+    const sentAgain = [row(0, 10, 90), row(0, 11, 90)]
+    for (const sequence of [0, 9, 12, 19]) {
+      const doubled = [...sentAgain, row(0, sequence, 91)]
+      const result = await reconcile(
+        [{ ...ledgerOf('load-t-0', 20), resent }],
+        fakeRowSource(rowsOf(0, 20), doubled),
+        run,
+      )
+      expect(result, `${sequence}`).toMatchObject({ lost: 0, repeated: 1, isClean: false })
+    }
+    for (const sequence of [0, 10, 19]) {
+      const result = await reconcile(
+        [ledgerOf('load-t-0', 20)],
+        fakeRowSource(rowsOf(0, 20), [row(0, sequence, 7)]),
+        run,
+      )
+      expect(result, `${sequence}`).toMatchObject({ rows: 21, lost: 0, repeated: 1, isClean: false })
+    }
+  })
+
   test('finds a device whose rows are spread over two partitions', async () => {
     const rows = rowsOf(0, 30).map((each) => (each.sequence > 20 ? { ...each, partition: 1 } : each))
     expect(await reconcile([ledgerOf('load-t-0', 30)], fakeRowSource(rows), run)).toMatchObject({
