@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import avsc from 'avsc'
@@ -7,6 +8,7 @@ import {
   batchFromMessages,
   batchHeader,
   blocksOfBatch,
+  type Envelope,
   envelopeBytes,
   envelopeSchema,
   envelopesOfBatch,
@@ -129,6 +131,19 @@ describe('a batch that lies about itself', () => {
   test('a block larger than blocks are is not unpacked', () => {
     const bomb = zstdCompressSync(Buffer.alloc(limits.blockBytesMax + 1))
     expect(() => idsOf(batchOf([1, bomb.length, bomb]))).toThrow('larger than a block may be')
+  })
+
+  test('counts and lengths are read over all their groups', () => {
+    for (const count of [63, 64, 65, 8_191, 8_192]) {
+      const messages = Array.from({ length: count }, (_, i) => ({ bytes: envelope('d', i) }))
+      expect(messagesOfBatch(batchFromMessages(messages)).at(-1)?.envelope.enqueuedAtMs).toBe(count - 1)
+    }
+    for (const bytes of [50, 100, 9_000, 300_000]) {
+      // A digest does not get shorter by compression.
+      const body = createHash('shake256', { outputLength: bytes }).digest()
+      const message = { ...envelopesOfBatch(batchOf([1, one.length, one]))[0], body } as Envelope
+      expect(envelopesOfBatch(batchFromMessages([{ bytes: envelopeBytes(message) }]))[0]?.body).toEqual(body)
+    }
   })
 
   test('lengths are positive and of at most eight bytes', () => {
