@@ -120,6 +120,61 @@ describe('the checker', () => {
     }
   })
 
+  test('a double and a row that was never sent do not cancel out', async () => {
+    const rows = [...rowsOf(0, 20), row(0, 19, 6), ...rowsOf(9, 1)]
+    const result = await reconcile([ledgerOf('load-t-0', 20)], fakeRowSource(rows), run)
+    expect(result).toMatchObject({ lost: 0, repeated: 1, foreign: 1, outOfOrder: 0, isClean: false })
+  })
+
+  test('the figures of all devices add up, and the first twenty with a fault are named', async () => {
+    const ledgers = Array.from({ length: 25 }, (_, device) => ledgerOf(`${run}${device}`, 10))
+    ledgers.push({
+      ...ledgerOf('load-t-25', 10),
+      acknowledged: [{ from: 0, to: 5 }],
+      refused: [{ from: 5, to: 7 }],
+      resent: [{ from: 1, to: 4 }],
+    })
+    const rows = ledgers.flatMap((_, device) => rowsOf(device, 9))
+    const { faults, ...figures } = await reconcile(ledgers, fakeRowSource(rows), run)
+    expect(figures).toEqual({
+      devices: 26,
+      sent: 260,
+      acknowledged: 255,
+      refused: 2,
+      resent: 3,
+      rows: 234,
+      stored: 234,
+      unacknowledgedMissing: 1,
+      lost: 25,
+      repeated: 0,
+      foreign: 0,
+      outOfOrder: 0,
+      isClean: false,
+    })
+    expect(faults).toEqual(
+      ledgers
+        .slice(0, 20)
+        .map(({ deviceId }) => ({ deviceId, lost: [{ from: 9, to: 10 }], repeated: 0, foreign: [], outOfOrder: 0 })),
+    )
+  })
+
+  test('a run of no devices is clean, and costs no wait', async () => {
+    const { wait, clock } = virtualWait(() => {})
+    const nothing = { devices: 0, sent: 0, acknowledged: 0, refused: 0, resent: 0, rows: 0, stored: 0 }
+    const result = await reconcileWhenSettled([], fakeRowSource([]), run, wait)
+    expect(result).toEqual({
+      ...nothing,
+      unacknowledgedMissing: 0,
+      lost: 0,
+      repeated: 0,
+      foreign: 0,
+      outOfOrder: 0,
+      isClean: true,
+      faults: [],
+    })
+    expect(clock.nowMs).toBe(wait.confirmMs)
+  })
+
   test('finds a device whose rows are spread over two partitions', async () => {
     const rows = rowsOf(0, 30).map((each) => (each.sequence > 20 ? { ...each, partition: 1 } : each))
     expect(await reconcile([ledgerOf('load-t-0', 30)], fakeRowSource(rows), run)).toMatchObject({
