@@ -86,6 +86,17 @@ describe('the box of dead letters', () => {
     expect(copies).toEqual([])
   })
 
+  test('a log that fails once gets no letter without its bytes instead', async () => {
+    const { box, log, copies, written } = boxOf()
+    const append = log.append.bind(log)
+    log.append = async () => {
+      log.append = append
+      throw new PenstockError('LOG_UNAVAILABLE', 'silent')
+    }
+    await expect(box.put(letter(0, Buffer.from('x')))).rejects.toMatchObject({ code: 'LOG_UNAVAILABLE' })
+    expect([await written(0), copies]).toEqual([[], []])
+  })
+
   test('a copy that is not stored is said and left; a fault of the program is not', async () => {
     const { box, warned, faults, written } = boxOf()
     faults.insert = new PenstockError('WAREHOUSE_UNAVAILABLE', 'silent')
