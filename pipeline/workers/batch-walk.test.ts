@@ -64,6 +64,31 @@ test('a frame is told by its magic number and is longer than that', () => {
   for (const length of [0, 4, 5]) expect(of(frame.subarray(0, length)).kind).toBe('corrupt')
 })
 
+// RFC 8878 section 3.1.1.1: descriptor, window, dictionary id, then the size in so many bytes.
+test.each([
+  ['no size', [0x00, 0x58], limits.blockBytesMax],
+  ['no size, a dictionary', [0x01, 0x58, 9], limits.blockBytesMax],
+  ['one byte, one segment', [0x20, 200], 200],
+  ['one byte, one segment, a dictionary of 1 byte', [0x21, 9, 200], 200],
+  ['one byte, one segment, a dictionary of 2 bytes', [0x22, 9, 9, 200], 200],
+  ['one byte, one segment, a dictionary of 4 bytes', [0x23, 9, 9, 9, 9, 200], 200],
+  ['two bytes, which begin at 256', [0x40, 0x58, 1, 2], 0x0201 + 256],
+  ['two bytes, one segment', [0x60, 1, 2], 0x0201 + 256],
+  ['four bytes', [0x80, 0x58, 1, 2, 3, 0], 0x030201],
+  ['four bytes, one segment, a dictionary', [0xa1, 9, 1, 2, 3, 0], 0x030201],
+  ['eight bytes', [0xc0, 0x58, 1, 2, 3, 0, 0, 0, 0, 0], 0x030201],
+])('a frame says what it holds: %s', (_name, header, bodyBytesMax) => {
+  const frame = (bytes: readonly number[]) => Buffer.from([0x28, 0xb5, 0x2f, 0xfd, ...bytes])
+  const [sizeMax, of] = [limits.blockBytesMax, (bytes: readonly number[]) => walkBatch(batchFromBlock(1, frame(bytes)))]
+  expect(of([...header, 0, 0, 0])).toEqual(
+    bodyBytesMax <= sizeMax
+      ? { kind: 'batch', rowCount: 1, bodyBytesMax }
+      : { kind: 'corrupt', text: expect.stringContaining('larger than a block may be') },
+  )
+  // Cut within the header there is no size to be believed.
+  if (bodyBytesMax !== sizeMax) expect(of(header.slice(0, -1)).kind).toBe('corrupt')
+})
+
 test('damaged bytes never throw and never count more rows than blocks can say', () => {
   const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
   const random = seededRandom(seed)
