@@ -128,6 +128,8 @@ describe('SAS tokens', () => {
       expect(covers(scope, module, 'device'), `${scope} by a policy's key`).toBe(false)
     }
     expect(covers('hub.example/Devices/a', device, 'device')).toBe(true)
+    expect(covers('hub.example/devices/a/MODULES/m', module, 'device')).toBe(true)
+    expect(covers('hub.example/devices/a/modules/M', module, 'device')).toBe(false)
     expect(covers('hub.example/devices/a%3Ab', ['devices', 'a:b'])).toBe(true)
     expect(covers('hub.example/devices/a%2Fb', ['devices', 'a'])).toBe(false)
   })
