@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory-log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { bytesFromLetter } from '#schemas/dead-letter.ts'
@@ -49,7 +49,9 @@ describe('a walk', () => {
 
   test('hands out each record once, from its first to the last before its end', async () => {
     const log = await logWithSilence(0, 0)
+    const read = vi.spyOn(log, 'read')
     expect(await offsetsOf(log, 3, 6)).toEqual({ offsets: [3, 4, 5], read: 6 })
+    expect(read).toHaveBeenCalledTimes(3)
     expect(await offsetsOf(log, 9, 10)).toEqual({ offsets: [9], read: 10 })
     // Also where the log hands out more at once than is wanted, and where nothing is.
     const whole = new MemoryLog({ store: log.store })
