@@ -296,6 +296,32 @@ describe('the ledger', () => {
     expect(ledger.report('d').resent).toEqual(ledger.unsettled())
   })
 
+  test('is in order until a later message is settled before an earlier one, and again once that is', () => {
+    const ledger = new SequenceLedger()
+    ledger.sent = 3
+    expect([ledger.inOrder, ledger.inFlight]).toEqual([true, 3])
+    ledger.settle(2, false)
+    expect([ledger.inOrder, ledger.inFlight, ledger.acknowledgedOutOfOrder]).toEqual([false, 2, 1])
+    ledger.settle(1, false)
+    expect([ledger.inOrder, ledger.inFlight, ledger.settledTo]).toEqual([true, 1, 2])
+  })
+
+  test('what is sent again is one entry for each time, and neighbours are one', () => {
+    const ledger = new SequenceLedger()
+    for (const [from, to] of [
+      [1, 2],
+      [2, 4],
+      [2, 3],
+      [5, 6],
+    ] as const)
+      ledger.noteResent({ from, to })
+    expect(ledger.report('d').resent).toEqual([
+      { from: 1, to: 4 },
+      { from: 2, to: 3 },
+      { from: 5, to: 6 },
+    ])
+  })
+
   test('a PUBACK for nothing in flight is counted and changes nothing', () => {
     const ledger = new SequenceLedger()
     ledger.sent = 2

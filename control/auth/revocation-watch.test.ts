@@ -28,6 +28,10 @@ class FakeDirectory {
   #sideBySide = 0
   readonly #listeners: ((invalidation: Invalidation) => void)[] = []
 
+  get listenerCount(): number {
+    return this.#listeners.length
+  }
+
   readonly port = {
     lookup: async (deviceId: string): Promise<DeviceCredentials | undefined> => {
       this.#sideBySide++
@@ -106,6 +110,8 @@ describe('connections whose identity is revoked', () => {
     watch.add(admitted('d'), () => {})
     await vi.waitUntil(() => directory.answered === 1)
     watch.close()
+    // The cache's own is left.
+    expect(directory.listenerCount).toBe(1)
     directory.remove('d')
     await new Promise((resolve) => setTimeout(resolve, 0))
     expect([directory.answered, counted.value]).toEqual([1, 0])
