@@ -306,6 +306,15 @@ describe('the ledger', () => {
     expect([ledger.inOrder, ledger.inFlight, ledger.settledTo]).toEqual([true, 1, 2])
   })
 
+  test('reports nothing of nothing, and the first message alone', () => {
+    const ledger = new SequenceLedger()
+    expect(ledger.report('d')).toEqual({ deviceId: 'd', sent: 0, acknowledged: [], refused: [], resent: [] })
+    ledger.sent = 2
+    ledger.settle(1, false)
+    expect(ledger.report('d').acknowledged).toEqual([{ from: 0, to: 1 }])
+    expect(ledger.unsettled()).toEqual([{ from: 1, to: 2 }])
+  })
+
   test('what is sent again is one entry for each time, and neighbours are one', () => {
     const ledger = new SequenceLedger()
     for (const [from, to] of [
