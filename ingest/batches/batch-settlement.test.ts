@@ -73,18 +73,20 @@ function batcherOf() {
   const count = (name: MetricName) =>
     metrics.samples().reduce((sum, [sample, , value]) => (sample === name ? sum + value : sum), 0)
   const close = () => batcher.partitions[0]?.close()
-  return { batcher, clock, appended, behaviour, events, write, close, count }
+  return { batcher, clock, appended, behaviour, events, owners, write, close, count }
 }
 
 describe('owners of messages', () => {
   test('are told once a batch how many of theirs it held, in the order in which they came', async () => {
-    const { batcher, events, write } = batcherOf()
+    const { batcher, events, owners, write } = batcherOf()
     for (const owner of ['b', 'a', 'b', undefined, 'b', 'a'] as const) write(owner)
     await batcher.drain(new AbortController().signal)
     expect(events).toEqual(['b settled 3', 'a settled 2'])
     write('a')
     await batcher.drain(new AbortController().signal)
     expect(events.slice(2)).toEqual(['a settled 1'])
+    // Nobody holds on to a batch that is settled.
+    expect([owners.a.batch, owners.b.batch]).toEqual([undefined, undefined])
     expect(batcher.pendingBytes).toBe(0)
   })
 
