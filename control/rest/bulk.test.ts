@@ -68,7 +68,7 @@ describe('many operations in one request', () => {
     })
     const result = await answer([
       { id: 'first', importMode: 'create' },
-      { id: 'bad', moduleId: 'm', importMode: 'toString' },
+      { id: 'bad', moduleId: 'm', importMode: 'constructor' },
       { id: 'known', importMode: 'create' },
       { id: 'twin', importMode: 'updateTwin' },
       { id: 'odd', importMode: 'create' },
@@ -81,7 +81,7 @@ describe('many operations in one request', () => {
         moduleId: 'm',
         errorCode: 400_004,
         errorStatus: expect.stringContaining('importMode'),
-        operation: 'toString',
+        operation: 'constructor',
       },
       {
         deviceId: 'twin',
