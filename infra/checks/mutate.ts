@@ -34,7 +34,8 @@ const { values, positionals } = parseArgs({
 })
 const kinds = values.kinds?.split(',') ?? ['test', 'fuzz']
 const every = Number(values.every ?? 1)
-if (positionals.length === 0 || kinds.some((kind) => !kindsKnown.includes(kind)) || !Number.isSafeInteger(every)) {
+const isUnderstood = kinds.every((kind) => kindsKnown.includes(kind)) && Number.isSafeInteger(every) && every > 0
+if (positionals.length === 0 || !isUnderstood) {
   process.stderr.write('usage: node infra/checks/mutate.ts [--kinds test,fuzz] [--near] [--every n] file[:line] …\n')
   process.exit(2)
 }
