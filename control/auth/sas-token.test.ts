@@ -41,6 +41,7 @@ describe('SAS tokens', () => {
       `sig=${sig}&se=${expiry}&sr=${sr}`,
       `se=${expiry}&skn=registration&sr=${sr}&sig=${sig}`,
       `sr=${sr}&sig=${sig}&se=${expiry}&later=unknown`,
+      `sr=${sr}&sig=${sig}&se=${expiry}&x=`,
     ]) {
       const token = parsed(`SharedAccessSignature ${text}`)
       expect(token.policyName).toBe(undefined)
@@ -82,6 +83,8 @@ describe('SAS tokens', () => {
       `SharedAccessSignature sr=h&sr=i&sig=${sig}=&se=1`,
       `SharedAccessSignature sr=h&sig=${sig}=&se=1&skn=%ff`,
       `SharedAccessSignature sr=h&&sig=${sig}=&se=1`,
+      `SharedAccessSignature sr=h&=1&sig=${sig}=&se=1`,
+      `SharedAccessSignature sr=h&x&sig=${sig}=&se=1`,
       `SharedAccessSignature sr=${'h'.repeat(5_000)}&sig=${sig}=&se=1`,
     ]) {
       expect(parseSasToken(text), text).toBe(undefined)
@@ -141,6 +144,8 @@ describe('SAS tokens', () => {
     const quota = ['api', 'quotas', 'a']
     expect(covers('hub.example/api/quotas/a', quota, 'service')).toBe(true)
     for (const id of ['A', '%61']) expect(covers(`hub.example/api/quotas/${id}`, quota, 'service'), id).toBe(false)
+    expect(covers('hub.example/devices/a/MODULES/m', module, 'device')).toBe(true)
+    expect(covers('hub.example/devices/a/modules/M', module, 'device')).toBe(false)
     expect(covers('hub.example/devices/a%3Ab', ['devices', 'a:b'])).toBe(true)
     expect(covers('hub.example/devices/a%2Fb', ['devices', 'a'])).toBe(false)
   })

@@ -37,6 +37,8 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'hdr-histogram-js': ['loadtest'],
   autocannon: ['loadtest'],
   yaml: ['loadtest/workload'],
+  // The parser of the test runner, for the tool that plants faults.
+  vitest: ['infra/checks'],
   'azure-iot-device': ['infra/testbed'],
   'azure-iot-device-http': ['infra/testbed'],
   'azure-iot-device-mqtt': ['infra/testbed'],

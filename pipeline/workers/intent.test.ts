@@ -72,6 +72,46 @@ test('a note that is not understood stops the partition instead of being guessed
     expect(() => noteFromText('t', 3, 10, text), text).toThrow(expect.objectContaining({ code: 'INTENT_CORRUPT' }))
 })
 
+test('a note without one of its fields, or with no count in it, is not understood', () => {
+  const whole = { v: 1, b: 19, token: 't', rows: 1, from: 1, to: 1, delivered: '' }
+  const split = { ...whole, v: 2, b: 10, next: 3, stored: 2, given: 0 }
+  const corrupt = expect.objectContaining({ code: 'INTENT_CORRUPT' })
+  for (const note of [whole, split]) {
+    expect(noteFromText('t', 3, 10, JSON.stringify(note)).intent).toBeDefined()
+    for (const [name, value] of Object.entries(note)) {
+      // Without `b` it is a note without an intent.
+      const others = typeof value === 'string' ? [undefined, 1] : ['1', -1, 1.5, null]
+      for (const other of name === 'b' || others[0] === undefined ? others : [undefined, ...others])
+        expect(() => noteFromText('t', 3, 10, JSON.stringify({ ...note, [name]: other })), name).toThrow(corrupt)
+    }
+  }
+})
+
+test('a range of one batch, counts of nothing and the first moment are understood', () => {
+  const text = '{"v":1,"b":10,"token":"","rows":0,"from":0,"to":0,"delivered":""}'
+  const first = {
+    topic: 't',
+    partition: 3,
+    first: 10,
+    last: 10,
+    rowCount: 0,
+    enqueuedAtMsFirst: 0,
+    enqueuedAtMsLast: 0,
+  }
+  expect(noteFromText('t', 3, 10, text).intent).toEqual({ range: first, token: '' })
+  expect(() => noteFromText('t', 3, 11, text)).toThrow(expect.objectContaining({ code: 'INTENT_CORRUPT' }))
+})
+
+test('a split without an intent comes back, and a fault shows the place and the start of the note only', () => {
+  const split = { next: 0, stored: 0, given: 0 }
+  expect(noteFromText('t', 3, 10, textFromNote({ ...emptyNote, split }))).toEqual({ ...emptyNote, split })
+  const long = 'x'.repeat(1_000)
+  expect(() => noteFromText('t', 3, 10, long)).toThrow(
+    `t/3 at 10 carries a note that is not Penstock's: ${'x'.repeat(200)}`,
+  )
+  expect(() => noteFromText('t', 3, 10, long)).not.toThrow('x'.repeat(201))
+})
+
 test('tokens differ by range, and by log when one is made anew under the same name', () => {
   const tokens = [
     tokenOf(range, stamp),
@@ -80,6 +120,8 @@ test('tokens differ by range, and by log when one is made anew under the same na
     tokenOf({ ...range, partition: 4 }, stamp),
     tokenOf({ ...range, topic: 'u' }, stamp),
     tokenOf(range, { ...stamp, epoch: stamp.epoch + 1 }),
+    tokenOf(range, { ...stamp, edgeId: 'edge-2' }),
+    tokenOf(range, { ...stamp, sequence: stamp.sequence + 1 }),
   ]
   expect(new Set(tokens).size).toBe(tokens.length)
 })
