@@ -1,7 +1,7 @@
 import { createLogger } from '#runtime/logger.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import { fatalExitCode } from './roles/role-process.ts'
+import { awayExitCode, fatalExitCode, reportAlive, supervised } from './roles/role-process.ts'
 
 const usage = `penstock <command>
 
@@ -23,6 +23,7 @@ Settings are environment variables PENSTOCK_*, or lines of a file named by PENST
 
 /** Each command loads only what it needs: an edge has no use for the engine, nor a warehouse for Kafka. */
 async function run(command: string, args: readonly string[]): Promise<void> {
+  reportAlive()
   const settings = settingsFromEnvironment(process.env)
   switch (command) {
     case 'start':
@@ -88,6 +89,11 @@ if (command === undefined || process.argv.includes('--help') || process.argv.inc
     // Read by whoever typed the command, not by what collects logs.
     if (error.code === 'CONTROL_COMMAND_INVALID') process.stderr.write(`${error.message}\n`)
     else createLogger(command, 'error').error(error.message, { code: error.code, cause: error.cause })
-    process.exit(error.disposition === 'fatal' ? fatalExitCode : 1)
+    process.exit(exitCodeOf(error))
   }
+}
+
+function exitCodeOf({ disposition }: PenstockError): number {
+  if (disposition === 'fatal') return fatalExitCode
+  return supervised && disposition === 'retry' ? awayExitCode : 1
 }

@@ -12,8 +12,11 @@ export function routeHealth(router: HttpRouter, status: () => Status | Promise<S
       method,
       pattern: '/readyz',
       handle: async () => {
-        const { ready } = await unready(status)
-        return ready ? textAnswer(200, 'ready\n') : textAnswer(503, 'not ready\n', { 'Retry-After': '1' })
+        const { ready, silent = [] } = await unready(status)
+        const notes = silent.map((name) => `${name} says nothing\n`).join('')
+        return ready
+          ? textAnswer(200, `ready\n${notes}`)
+          : textAnswer(503, `not ready\n${notes}`, { 'Retry-After': '1' })
       },
     })
   }
