@@ -120,32 +120,40 @@ export class SupervisedProcess {
     })
     this.#child = child
     child.on('message', (message) => this.#hear(message as FromRole))
-    child.on('exit', (code, signal) => {
-      this.ready = false
-      this.samples = []
-      this.heardAtMs = undefined
-      if (this.#stopping) return
-      if (code === fatalExitCode) {
-        this.#options.onFatal()
-        return
-      }
-      const isHealthy = this.#readyAtMs !== undefined && systemClock.monotonicMs() - this.#readyAtMs > healthyMs
-      this.#readyAtMs = undefined
-      if (isHealthy) {
-        this.#restartDelayMs = restartDelayMsMin
-        this.#wasHealthy = true
-      } else if (this.#isOwnFault(code, signal)) this.#faultyLives++
-      const end = { role: this.role, index: this.index, code: code ?? undefined, signal: signal ?? undefined }
-      if (this.#faultyLives >= faultyLivesMax && !this.#wasHealthy) {
-        this.#options.logger.error('process ended again and again; why is said above', end)
-        this.#options.onFatal()
-        return
-      }
-      this.#options.logger.warn('process ended and is started again', { ...end, delayMs: this.#restartDelayMs })
-      this.#options.onRestart()
-      this.#restartTimer = setTimeout(() => this.#spawn(), this.#restartDelayMs)
-      this.#restartDelayMs = Math.min(this.#restartDelayMs * 2, restartDelayMsMax)
+    child.on('exit', (code, signal) => this.#ended(code, signal))
+    child.on('error', (error) => {
+      // Where the system has no room for another process there is none that could exit.
+      if (child.pid !== undefined) return
+      this.#options.logger.warn('a process could not be started', { process: this.name, error })
+      this.#ended(null, null)
     })
+  }
+
+  #ended(code: number | null, signal: NodeJS.Signals | null): void {
+    this.ready = false
+    this.samples = []
+    this.heardAtMs = undefined
+    if (this.#stopping) return
+    if (code === fatalExitCode) {
+      this.#options.onFatal()
+      return
+    }
+    const isHealthy = this.#readyAtMs !== undefined && systemClock.monotonicMs() - this.#readyAtMs > healthyMs
+    this.#readyAtMs = undefined
+    if (isHealthy) {
+      this.#restartDelayMs = restartDelayMsMin
+      this.#wasHealthy = true
+    } else if (this.#isOwnFault(code, signal)) this.#faultyLives++
+    const end = { role: this.role, index: this.index, code: code ?? undefined, signal: signal ?? undefined }
+    if (this.#faultyLives >= faultyLivesMax && !this.#wasHealthy) {
+      this.#options.logger.error('process ended again and again; why is said above', end)
+      this.#options.onFatal()
+      return
+    }
+    this.#options.logger.warn('process ended and is started again', { ...end, delayMs: this.#restartDelayMs })
+    this.#options.onRestart()
+    this.#restartTimer = setTimeout(() => this.#spawn(), this.#restartDelayMs)
+    this.#restartDelayMs = Math.min(this.#restartDelayMs * 2, restartDelayMsMax)
   }
 
   /** The engine needs nobody; what the others need may be away for as long as it likes. */
