@@ -1,13 +1,17 @@
 import { describe, expect, test } from 'vitest'
 import { createLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
-import { type Heard, killedMsMin, SilenceWatch, silentMsMin, startingMsMin } from './silence-watch.ts'
+import { betweenKillsMs, type Heard, killedMsMin, SilenceWatch, silentMsMin, startingMsMin } from './silence-watch.ts'
 
 class FakeProcess implements Heard {
-  readonly name = 'worker-0'
+  readonly name: string
   ready = true
   heardAtMs: number | undefined
   kills = 0
+  constructor(name: string, heardAtMs: number) {
+    this.name = name
+    this.heardAtMs = heardAtMs
+  }
   kill(): void {
     this.kills++
   }
@@ -15,11 +19,11 @@ class FakeProcess implements Heard {
 
 function watched() {
   const clock = virtualClock()
-  const process = new FakeProcess()
-  process.heardAtMs = clock.monotonicMs()
+  const process = new FakeProcess('worker-0', clock.monotonicMs())
+  const processes = [process]
   const lines: string[] = []
   const watch = new SilenceWatch(
-    () => [process],
+    () => processes,
     clock,
     createLogger('supervisor', 'info', (line) => lines.push(line)),
   )
@@ -33,7 +37,7 @@ function watched() {
       watch.look()
     }
   }
-  return { clock, process, lines, watch, pass, sleep }
+  return { clock, process, processes, lines, watch, pass, sleep }
 }
 
 describe('a process that says nothing', () => {
@@ -56,6 +60,17 @@ describe('a process that says nothing', () => {
     expect(process.kills).toBe(0)
     pass(1_000)
     expect(process.kills).toBe(1)
+  })
+
+  test('is killed before others that have been silent for less, which may only wait for it', () => {
+    const { process, processes, pass } = watched()
+    const waiting = new FakeProcess('edge-0', 500)
+    processes.unshift(waiting)
+    pass(killedMsMin + 1_000)
+    expect([process.kills, waiting.kills]).toEqual([1, 0])
+    process.heardAtMs = undefined
+    pass(betweenKillsMs)
+    expect([process.kills, waiting.kills]).toEqual([1, 1])
   })
 
   test('is only told of, and later, while it starts: it may be opening much data', () => {

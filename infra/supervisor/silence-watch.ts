@@ -14,8 +14,13 @@ export interface Heard {
 const askMs = 1_000
 /** Every process says each second that it is alive. On a machine that is busy beyond measure a second becomes some, not ten. */
 export const silentMsMin = 10_000
-/** Then it is believed to be stopped or caught in a loop for good. What it held unacknowledged is sent again, and nothing doubles [G-2]. */
-export const killedMsMin = 30_000
+/**
+ * Then it is believed to be stopped or caught in a loop for good: long after a worker's group has given its partitions to another. What it
+ * held unacknowledged is sent again, and nothing doubles [G-2].
+ */
+export const killedMsMin = 60_000
+/** Between two kills. The others may only have waited for what the first one held, such as the write lock of the embedded log. */
+export const betweenKillsMs = silentMsMin
 /** Opening much data keeps a starting process from saying anything, and to end it would only make it begin again. */
 export const startingMsMin = 60_000
 
@@ -32,6 +37,7 @@ export class SilenceWatch {
   #lookedAtMs: number
   /** Before it nobody could be heard: this process itself, or the whole machine, stood still. */
   #deafUntilMs = 0
+  #killsFromMs = 0
 
   constructor(processes: () => readonly Heard[], clock: Clock, logger: Logger) {
     this.#processes = processes
@@ -63,15 +69,23 @@ export class SilenceWatch {
     for (const name of this.#told) if (!silent.has(name)) this.#told.delete(name)
     for (const process of this.#processes()) {
       const { name } = process
+      if (!silent.has(name) || this.#told.has(name)) continue
+      this.#told.add(name)
       const silentMs = this.#silenceMs(process)
-      if (process.ready && silentMs >= killedMsMin) {
-        this.#logger.error('a process says nothing any more and is killed', { process: name, silentMs })
-        process.kill()
-      } else if (silent.has(name) && !this.#told.has(name)) {
-        this.#logger.warn('a process says nothing; it is stopped, or busy with one thing', { process: name, silentMs })
-      }
-      if (silent.has(name)) this.#told.add(name)
+      this.#logger.warn('a process says nothing; it is stopped, or busy with one thing', { process: name, silentMs })
     }
+    if (nowMs >= this.#killsFromMs) this.#killLongestSilent(nowMs)
+  }
+
+  #killLongestSilent(nowMs: number): void {
+    const [longest] = this.#processes()
+      .filter((process) => process.ready && this.#silenceMs(process) >= killedMsMin)
+      .sort((one, other) => this.#silenceMs(other) - this.#silenceMs(one))
+    if (longest === undefined) return
+    const silentMs = this.#silenceMs(longest)
+    this.#logger.error('a process says nothing any more and is killed', { process: longest.name, silentMs })
+    longest.kill()
+    this.#killsFromMs = nowMs + betweenKillsMs
   }
 
   #silenceMs({ heardAtMs }: Heard): number {
