@@ -1,5 +1,3 @@
-import { mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
 import type { PGlite, Transaction } from '@electric-sql/pglite'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Database, Queries, SqlRow, SqlValue } from './database.ts'
@@ -12,8 +10,7 @@ import { lockStore } from './store-lock.ts'
  * @throws PenstockError DEPENDENCY_MISSING, STORE_LOCKED
  */
 export async function openPgliteDatabase(folder: string | undefined): Promise<Database> {
-  if (folder !== undefined) mkdirSync(dirname(folder), { recursive: true, mode: 0o700 })
-  const unlock = folder === undefined ? () => {} : lockStore(`${folder}.lock`)
+  const unlock = folder === undefined ? () => {} : await lockStore(`${folder}.lock`)
   try {
     return new PgliteDatabase(await (await loadPglite()).create(folder ?? 'memory://'), unlock)
   } catch (error) {
