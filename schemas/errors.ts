@@ -79,6 +79,8 @@ export const errorTable = {
   LOG_RECORD_TOO_LARGE: { disposition: 'reject', meaning: 'a batch above what the log accepts' },
   LOG_GENERATION_STALE: { disposition: 'close', meaning: 'a group member of an older generation tried to commit' },
   LOG_PARTITIONS_MISMATCH: { disposition: 'fatal', meaning: 'the topic exists with another number of partitions' },
+  LOG_REPLACED: { disposition: 'fatal', meaning: 'the log was deleted, and another one made under its name' },
+  LOG_SERVER_TOO_OLD: { disposition: 'fatal', meaning: 'the Kafka brokers do not speak the protocol that is needed' },
   LOG_POSITION_LOST: { disposition: 'fatal', meaning: 'the group position is older than what the log still keeps' },
   LOG_POSITION_UNKNOWN: {
     disposition: 'fatal',

@@ -7,6 +7,7 @@
  *   duplicate. `kafka-appender.ts` keeps a sequence and one request in flight for each partition.
  * - Its consumer commits under the generation the member has now, not the one a partition was assigned under, and pushes
  *   records instead of waiting to be asked. `kafka-member.ts` and `kafka-fetcher.ts` do that.
+ * - It reads a topic by its name, which may be another topic's by now. `kafka-topic-id.ts` does by its id.
  *
  * `Cluster` and `Broker` are not in kafkajs's published types; the part used here is typed below, for the exact version that
  * package.json names.
@@ -24,6 +25,8 @@ export interface KafkaRecord {
 }
 
 export interface KafkaBroker {
+  /** By API key; known once connected. */
+  readonly versions: Readonly<Record<number, { readonly maxVersion: number }>>
   produce(request: {
     acks: number
     timeout: number
@@ -31,19 +34,6 @@ export interface KafkaBroker {
     producerEpoch: number
     topicData: readonly { topic: string; partitions: readonly ProducedPartition[] }[]
   }): Promise<{ topics: readonly { partitions: readonly { partition: number; baseOffset: string }[] }[] }>
-  fetch(request: {
-    replicaId: number
-    isolationLevel: number
-    maxWaitTime: number
-    minBytes: number
-    maxBytes: number
-    topics: readonly {
-      topic: string
-      partitions: readonly { partition: number; fetchOffset: string; maxBytes: number }[]
-    }[]
-  }): Promise<{
-    responses: readonly { partitions: readonly { partition: number; messages: readonly KafkaRecord[] }[] }[]
-  }>
   listOffsets(request: {
     replicaId: number
     isolationLevel: number

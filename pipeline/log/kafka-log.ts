@@ -6,6 +6,7 @@ import { backoff, createCluster, createKafka, faultType, type KafkaCluster } fro
 import { KafkaFetcher } from './kafka-fetcher.ts'
 import { KafkaMember, positionsOf } from './kafka-member.ts'
 import { ensureTopic, type KafkaTopic } from './kafka-topic.ts'
+import { assertKnowsTopicIds, identityOfTopic } from './kafka-topic-id.ts'
 import type {
   Assignment,
   BatchStamp,
@@ -29,7 +30,7 @@ const closeMsMax = 10_000
 const latestTimestamp = -1
 const earliestTimestamp = -2
 
-/** Opens a topic on Apache Kafka, and creates it if there is none. @throws LOG_PARTITIONS_MISMATCH, LOG_UNAVAILABLE */
+/** Opens a topic on Apache Kafka, and creates it if there is none. @throws LOG_PARTITIONS_MISMATCH, LOG_SERVER_TOO_OLD, LOG_UNAVAILABLE */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const kafka = createKafka(options.brokers, options.logger)
   const untilMs = performance.now() + openMsMax
@@ -38,6 +39,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     try {
       const found = await withAdmin(kafka, options)
       for (let count = 0; count < 3; count++) opened.push(await connected(kafka, options.topic))
+      assertKnowsTopicIds(await (opened[0] as KafkaCluster).findControllerBroker())
       const [produce, fetch, ask] = opened as [KafkaCluster, KafkaCluster, KafkaCluster]
       return new KafkaLog(options, kafka, found, { produce, fetch, ask })
     } catch (error) {
@@ -98,7 +100,7 @@ class KafkaLog implements Log {
     this.#kafka = kafka
     this.#clusters = clusters
     this.#appender = new KafkaAppender(clusters.produce, topic, partitionCount, batchBytesMax, logger)
-    this.#fetcher = new KafkaFetcher(clusters.fetch, topic)
+    this.#fetcher = new KafkaFetcher(clusters.fetch, topic, () => this.id())
   }
 
   async append(partition: number, stamp: BatchStamp, value: Uint8Array): Promise<number> {
@@ -106,6 +108,18 @@ class KafkaLog implements Log {
     assertPartition(partition, this.partitionCount)
     assertRecordSize(value, limits.recordBytesMax)
     return this.#appender.append(partition, stamp, value)
+  }
+
+  /** @throws LOG_PARTITIONS_MISMATCH if the topic was made again with other partitions */
+  async id(): Promise<string> {
+    const { topicId, partitionCount } = await this.#ask(async (cluster) =>
+      identityOfTopic(await cluster.findControllerBroker(), this.topic),
+    )
+    if (partitionCount === this.partitionCount) return topicId
+    throw new PenstockError(
+      'LOG_PARTITIONS_MISMATCH',
+      `topic ${this.topic} was made again with ${partitionCount} partitions instead of ${this.partitionCount}; devices are spread by that number`,
+    )
   }
 
   async join(group: string, onAssigned: (assignment: Assignment) => void): Promise<GroupMember> {

@@ -18,7 +18,7 @@ import type {
   RetentionPolicy,
   RetentionResult,
 } from './log.ts'
-import { assertPartition, assertPosition, assertRecordSize } from './log-checks.ts'
+import { assertPartition, assertPosition, assertRecordSize, assertSameLog } from './log-checks.ts'
 import { NewsWaiters } from './news-waiters.ts'
 import type { LmdbLogOptions } from './open-log.ts'
 import { partitionCountDefault } from './partition-count.ts'
@@ -130,6 +130,11 @@ class LmdbLog implements Log, GroupStore {
     return offset
   }
 
+  async id(): Promise<string> {
+    this.#assertOpen()
+    return this.#store.id
+  }
+
   async join(group: string, onAssigned: (assignment: Assignment) => void): Promise<GroupMember> {
     this.#assertOpen()
     const runner = new GroupRunner(this, {
@@ -197,9 +202,11 @@ class LmdbLog implements Log, GroupStore {
     offset: number,
     bytesMax: number,
     waitMs = 0,
+    logId?: string,
     stop?: AbortSignal,
   ): Promise<LogRecord[]> {
     this.#assertOpen()
+    assertSameLog(this.topic, logId, this.#store.id)
     assertPartition(partition, this.partitionCount)
     this.#store.refresh()
     const { next } = this.#store.partition(partition)

@@ -38,7 +38,10 @@ async function readerOfOneRecord(insertDelayMs: number) {
     read: async (offset) => (offset === 0 ? [record] : new Promise<LogRecord[]>(() => {})),
     commit: async () => {},
   }
-  const reader = new RangeReader({ assignment, clock, insertDelayMs, readBytesMax: 1_000_000, ended: ended.signal }, 0)
+  const reader = new RangeReader(
+    { assignment, logId: 'log', clock, insertDelayMs, readBytesMax: 1_000_000, ended: ended.signal },
+    0,
+  )
   void reader.run()
   await reader.through(0)
   return { reader, time, timers, end: () => ended.abort() }

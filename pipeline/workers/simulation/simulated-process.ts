@@ -92,6 +92,7 @@ export class SimulatedProcess {
     return {
       topic: log.topic,
       partitionCount: log.partitionCount,
+      id: () => this.#call(() => log.id()),
       append: (partition, stamp, value) => this.#call(() => log.append(partition, stamp, value)),
       join: async (group, onAssigned) => {
         const member = await log.join(group, (assignment) =>
@@ -146,7 +147,7 @@ export class SimulatedProcess {
       generation: inner.generation,
       position: inner.position,
       revoked: revoked.signal,
-      read: (offset, bytesMax, waitMs) => this.#call(() => inner.read(offset, bytesMax, waitMs), 0),
+      read: (offset, bytesMax, waitMs, logId) => this.#call(() => inner.read(offset, bytesMax, waitMs, logId), 0),
       commit: (position) =>
         this.#call(async () => {
           const lost = this.#random.chance(faults.lossShare)
