@@ -78,6 +78,7 @@ describe('the embedded store', () => {
 
   test.skipIf(containers.skip)(
     `belongs to one process, whatever container the other one is in, which touches nothing of it ${containers.note}`,
+    { timeout: 180_000 },
     async () => {
       const dataDir = mkdtempSync(join(tmpdir(), 'penstock-shared-'))
       const children: ChildProcess[] = []

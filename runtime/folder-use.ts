@@ -60,12 +60,17 @@ const claimDelayMsMax = 100
 /**
  * Makes this use the only one of `folder`. Who comes while another is there withdraws without having touched anything; of several
  * who come at once all may, so they come again after a moment of chance.
+ * @param mayShare true of the name of another use that may be there, too
  * @returns its use, or the name of who has the folder
  */
-export async function claimFolder(folder: string, name: string): Promise<FolderUse | string> {
+export async function claimFolder(
+  folder: string,
+  name: string,
+  mayShare: (other: string) => boolean = () => false,
+): Promise<FolderUse | string> {
   for (let attempt = 1; ; attempt++) {
     const use = await announceUse(folder, name)
-    const [other] = await use.others()
+    const other = (await use.others()).find((one) => !mayShare(one))
     if (other === undefined) return use
     use.end()
     if (attempt === claimAttemptsMax) return other

@@ -92,6 +92,7 @@ export const errorTable = {
     disposition: 'fatal',
     meaning: 'the files of the embedded log cannot be opened, or were written by another version',
   },
+  LOG_LOCKED: { disposition: 'fatal', meaning: 'the embedded log is open in another process id space' },
   LOG_DISK_FULL: {
     disposition: 'retry',
     meaning: 'no space is left for the log; nothing is acknowledged until there is',

@@ -15,6 +15,8 @@
  * it returns, so a crash leaves all of it or none. Opening, writing and closing happen inside the gate beside it (`lmdb-gate.ts`).
  */
 import { randomUUID } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Database, RootDatabase } from 'lmdb'
 import { PenstockError } from '#schemas/errors.ts'
 import { emptyGroup, type GroupState } from './group.ts'
@@ -62,6 +64,7 @@ export class LmdbStore {
   /** Of this very environment, once its format is checked. */
   id = ''
   readonly #gate: LmdbGate
+  readonly #inode: number | undefined
   readonly #env: RootDatabase<Buffer, Uint8Array>
   readonly #format: Bytes
   readonly #values: Bytes
@@ -100,6 +103,7 @@ export class LmdbStore {
         beats: database('beats'),
       }
     })
+    this.#inode = inodeOf(options.path)
     this.#env = opened.env
     this.#format = opened.format
     this.#values = opened.values
@@ -147,6 +151,11 @@ export class LmdbStore {
       `${both}. Set PENSTOCK_PARTITIONS=${found.partitionCount} (it is fixed when the log is made), or let all be delivered ` +
         'and move the folder away',
     )
+  }
+
+  /** False once the folder was removed: what is written is then gone with the last process that has it open. */
+  isInPlace(): boolean {
+    return inodeOf(this.path) === this.#inode
   }
 
   /** Bytes of all records that are kept. Cost: a look at each partition. */
@@ -270,6 +279,10 @@ export class LmdbStore {
   close(): Promise<void> {
     return this.#gate.within(() => this.#env.close())
   }
+}
+
+function inodeOf(path: string): number | undefined {
+  return statSync(join(path, 'data.mdb'), { throwIfNoEntry: false })?.ino
 }
 
 function numberKey(value: number): Buffer {

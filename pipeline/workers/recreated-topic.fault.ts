@@ -142,7 +142,7 @@ describe.skipIf(server.skip)(`a Kafka topic that is deleted and made again ${ser
     ['as many', 6],
     ['more', 12],
   ])(
-    'while a worker lives, with %s batches than before: what is acknowledged becomes rows, once and in order [G-1] [G-2]',
+    'what is acknowledged becomes rows, once and in order, while a worker lives, with %s batches than before [G-1] [G-2]',
     async (name, count) => {
       const topic = `anew.${name.replace(' ', '-')}`
       sink = warehouse()
