@@ -107,6 +107,7 @@ export const errorTable = {
     disposition: 'fatal',
     meaning: 'an existing table lacks a setting that exactly-once delivery needs',
   },
+  WAREHOUSE_SCHEMA_UNKNOWN: { disposition: 'fatal', meaning: 'the tables were made by a newer version' },
   WAREHOUSE_LOCKED: { disposition: 'fatal', meaning: "another process owns the embedded engine's data folder" },
   WAREHOUSE_ENGINE_FAILED: {
     disposition: 'retry',
