@@ -68,6 +68,8 @@ export interface Edge {
    */
   takeOver(sessionId: string, openedAtMs?: number): void
   readonly connectionCount: number
+  /** False while it drains, and while the log confirms nothing of what waits for it: new connections are better off elsewhere. */
+  readonly isReady: boolean
   /**
    * Calls back for each device or module that was heard of over MQTT within `withinMs` and is still connected.
    * Cost: one pass over the connections; nothing a message.
@@ -122,10 +124,15 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { bind, mqtts } = options
   const listener = await listenMqtt(edge, bind, options.mqttPort)
   const tlsListener = mqtts && (await listenMqtt(edge, bind, mqtts.port, mqtts.tls))
+  let appendedBefore = 0
+  let silentSeconds = 0
   let cancelSweep = clock.after(1000, sweep)
   function sweep(): void {
     edge.seconds++
     pending.set(batcher.pendingBytes)
+    const appended = batcher.appendedTotal.value
+    silentSeconds = batcher.pendingBytes > 0 && appended === appendedBefore ? silentSeconds + 1 : 0
+    appendedBefore = appended
     edge.refusals.onSecond()
     const nowMs = clock.nowMs()
     for (const connection of connections) connection.onSecond(nowMs)
@@ -147,6 +154,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     },
     get connectionCount() {
       return connections.size
+    },
+    get isReady() {
+      return !edge.draining && silentSeconds < limits.edgeLogSilentSecondsMax
     },
     forEachHeard: (withinMs, heard) => {
       const nowMs = clock.nowMs()

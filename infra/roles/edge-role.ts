@@ -78,7 +78,10 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   identities?.onQuotas((quotas) => edge.quotas.override(quotas))
   const noisiest = (): FromRole => ({ kind: 'noisiest', report: edge.quotas.noisiest.report(noisiestCountMax) })
   const beats = setInterval(() => void identities?.beat(edge), limits.edgeBeatMs)
-  const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
+  const status = async (): Promise<Status> => {
+    const all = supervised ? await askStatus() : { ready: true, metrics: metrics.render([metrics.samples()]) }
+    return { ...all, ready: all.ready && edge.isReady }
+  }
   let controlUrl = settings.controlUrl
   const control = () => controlUrl
   const bodies = new BodyRoom(limits.httpBodiesBytesMax)
