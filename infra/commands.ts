@@ -21,6 +21,7 @@ import type { Settings } from '#schemas/settings.ts'
 import { developmentCaText, makeDevelopmentCa } from './development-ca.ts'
 import { openRoleLog, workerGroup } from './roles/open-role-log.ts'
 import { openRoleWarehouse } from './roles/open-role-warehouse.ts'
+import { controlAuthorityOf } from './roles/tls-files.ts'
 
 const write = (text: string): void => {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
@@ -133,7 +134,8 @@ export async function runRegistryCommand(
   }
   const url = settings.controlUrl ?? localUrl(settings, hostName)
   const mqttsPort = settings.tlsCert === undefined ? undefined : settings.mqttsPort
-  const options = { url, hostName, deviceHostName: deviceHostName(hostName, mqttsPort), ownerKey, write }
+  const authority = controlAuthorityOf(settings)
+  const options = { url, authority, hostName, deviceHostName: deviceHostName(hostName, mqttsPort), ownerKey, write }
   await registryCommands[command](args, options)
 }
 

@@ -32,7 +32,7 @@ import {
   supervised,
   tellSupervisor,
 } from './role-process.ts'
-import { tlsFilesOf } from './tls-files.ts'
+import { controlAuthorityOf, tlsFilesOf } from './tls-files.ts'
 
 /** Runs one edge process until it is told to stop. @param index its number among the edges of this machine */
 export async function runEdge(settings: Settings, index: number): Promise<void> {
@@ -40,6 +40,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const metrics = new Metrics<MetricName>(metricsTable)
   const edgeId = `${hostname()}-${index}`
   const tls = tlsFilesOf(settings)
+  const controlAuthority = controlAuthorityOf(settings)
   const log = await openRoleLog(settings, logger)
   const identities =
     settings.identities === 'required' ? await openIdentities(settings, edgeId, metrics, logger) : undefined
@@ -95,7 +96,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     routes: (router) => {
       edge.registerRoutes(router, isTls)
       routeHealth(router, status)
-      passToControl(router, control, edge.quotas, isTls)
+      passToControl(router, control, controlAuthority, edge.quotas, isTls)
     },
   })
   const http = await openHttpServer({
