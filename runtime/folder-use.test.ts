@@ -1,8 +1,16 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { announceUse, claimFolder, type FolderUse } from './folder-use.ts'
+
+const announcer = `
+import { announceUse } from '${new URL('./folder-use.ts', import.meta.url).href}'
+await announceUse(process.argv[1], 'third')
+setInterval(() => {}, 60_000)
+process.stdout.write('announced')`
 
 describe('the use of a folder', () => {
   let folder = ''
@@ -31,6 +39,23 @@ describe('the use of a folder', () => {
     first.end()
     expect(await second.others()).toEqual([])
     expect(readdirSync(folder)).toHaveLength(1)
+  })
+
+  test('that ended with its process is told once, to one of those who look', async () => {
+    const killed = spawn(process.execPath, ['--input-type=module', '-e', announcer, folder], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await once(killed.stdout, 'data')
+    const [first, second] = [await announced('first'), await announced('second')]
+    expect((await first.others()).sort()).toEqual(['second', 'third'])
+    expect(await first.departed()).toEqual([])
+    killed.kill('SIGKILL')
+    await once(killed, 'close')
+    const told = await Promise.all([first.departed(), second.departed()])
+    expect(told.flat()).toEqual(['third'])
+    expect(await first.departed()).toEqual([])
+    second.end()
+    expect(await first.departed()).toEqual([])
   })
 
   test('is told in a folder whose name is longer than that of a socket, and cut to what a file may be called', async () => {

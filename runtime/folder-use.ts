@@ -12,7 +12,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { closeSync, constants, mkdirSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { closeSync, constants, mkdirSync, openSync, readdirSync, renameSync, rmSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -20,6 +20,8 @@ import { setTimeout } from 'node:timers/promises'
 export interface FolderUse {
   /** Names under which other living processes, or other uses of this one, are announced now. */
   others(): Promise<string[]>
+  /** Names of those whose process is gone, since somebody last looked: each is told once, to one of all that look. */
+  departed(): Promise<string[]>
   end(): void
 }
 
@@ -46,7 +48,8 @@ export async function announceUse(folder: string, name: string): Promise<FolderU
   await withShortPath(folder, (place) => listening(server, join(place, nameless)))
   renameSync(join(folder, nameless), join(folder, own))
   return {
-    others: () => livingIn(folder, own),
+    others: async () => (await lookAround(folder, own)).living,
+    departed: async () => (await lookAround(folder, own)).departed,
     end() {
       rmSync(join(folder, own), { force: true })
       server.close()
@@ -78,17 +81,30 @@ export async function claimFolder(
   }
 }
 
-async function livingIn(folder: string, own: string): Promise<string[]> {
+async function lookAround(folder: string, own: string): Promise<{ living: string[]; departed: string[] }> {
   const living: string[] = []
+  const departed: string[] = []
   await withShortPath(folder, async (place) => {
     for (const entry of readdirSync(folder)) {
       // One without a name is not announced yet, or was killed before it was.
       if (entry === own || entry.startsWith('.')) continue
-      if (await isListenedOn(join(place, entry))) living.push(entry.slice(0, entry.lastIndexOf(separator)))
-      else rmSync(join(folder, entry), { force: true })
+      const name = entry.slice(0, entry.lastIndexOf(separator))
+      if (await isListenedOn(join(place, entry))) living.push(name)
+      else if (removed(join(folder, entry))) departed.push(name)
     }
   })
-  return living
+  return { living, departed }
+}
+
+/** False if somebody else has. */
+function removed(path: string): boolean {
+  try {
+    unlinkSync(path)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
+    throw error
+  }
 }
 
 /** True if a process listens on the local socket `path`, or may: one that can't be asked, another user's say, counts as living. */
