@@ -15,7 +15,7 @@ import { findDeadLetter, type LetterId, listDeadLetters, textOfLetterId } from '
 import { renderDeadLetter, renderDeadLetters } from '#pipeline/workers/render-dead-letters.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { createLogger } from '#runtime/logger.ts'
-import { isLoopbackAddress } from '#runtime/loopback.ts'
+import { isLoopbackAddress, urlHost } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { developmentCaText, makeDevelopmentCa } from './development-ca.ts'
@@ -108,7 +108,7 @@ function localUrl(settings: Settings, hostName: string): string {
   const { bind, httpPort, httpsPort, tlsCert } = settings
   const plain =
     tlsCert === undefined || bind === 'localhost' || bind === '0.0.0.0' || bind === '::' || isLoopbackAddress(bind)
-  return plain ? `http://${bind}:${httpPort}` : `https://${hostName.replace(/:\d+$/, '')}:${httpsPort}`
+  return plain ? `http://${urlHost(bind)}:${httpPort}` : `https://${hostName.replace(/:\d+$/, '')}:${httpsPort}`
 }
 
 /** Commands over the REST API of the running installation, by the first word of the command line. */

@@ -2,6 +2,7 @@ import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import { startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
 import { createLogger } from '#runtime/logger.ts'
+import { urlHost } from '#runtime/loopback.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
 import { engineHost } from './open-role-warehouse.ts'
@@ -41,5 +42,5 @@ export async function runWarehouse(given: Settings): Promise<void> {
     await warehouse.close()
   })
   tellSupervisor({ kind: 'ready', ports: { clickhouse: warehouse.port } })
-  logger.info('listening', { clickhouse: `http://${host}:${warehouse.port}` })
+  logger.info('listening', { clickhouse: `http://${urlHost(host)}:${warehouse.port}` })
 }

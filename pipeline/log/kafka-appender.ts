@@ -33,7 +33,8 @@ const producerLost: ReadonlySet<string> = new Set([
 
 const tooLarge: ReadonlySet<string> = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'])
 
-/** Failures without an end are worth a line in the log this often. */
+/** What does not end by itself within seconds is worth a line in the log, and another one this often: each pause is up to a second. */
+const failuresUntilTold = 8
 const failuresALine = 30
 
 interface PendingRecord {
@@ -239,7 +240,7 @@ export class KafkaAppender {
     if (lanes.length === 1 && alone !== undefined) {
       if (tooLarge.has(type)) this.#refuse(alone)
       if (producerLost.has(type)) this.#renewProducer(alone, type)
-      if (alone.failures % failuresALine === 0)
+      if (alone.failures % failuresALine === failuresUntilTold)
         this.#logger.warn('Kafka does not confirm a batch; it is sent again', {
           partition: alone.partition,
           failures: alone.failures,

@@ -13,7 +13,8 @@
  * package.json names.
  */
 import { createRequire } from 'node:module'
-import kafkajs, { type Kafka, type logCreator } from 'kafkajs'
+import { connect, type Socket } from 'node:net'
+import kafkajs, { type ISocketFactoryArgs, type Kafka, type logCreator } from 'kafkajs'
 import type { Logger } from '#runtime/logger.ts'
 
 export interface KafkaRecord {
@@ -104,13 +105,29 @@ export function createKafka(brokers: readonly string[], logger: Logger): Kafka {
   forgetBrokenAnswers()
   return new kafkajs.Kafka({
     clientId: 'penstock',
-    brokers: [...brokers],
+    brokers: brokers.map(withoutColons),
+    socketFactory,
     connectionTimeout: 5_000,
     requestTimeout: requestMsMax,
     retry,
     logLevel: kafkajs.logLevel.ERROR,
     logCreator: logCreatorFor(logger),
   })
+}
+
+/** kafkajs takes a broker's name to end at its first colon, and an IPv6 address is full of them. Names of this form mean nothing else. */
+const literalSuffix = '.ipv6-literal.net'
+
+function withoutColons(broker: string): string {
+  const [, address, port] = /^\[([^\]]+)\]:(\d+)$/.exec(broker) ?? []
+  return address === undefined ? broker : `${address.replaceAll(':', '-')}${literalSuffix}:${port}`
+}
+
+const keepAliveDelayMs = 60_000
+
+function socketFactory({ host, port, onConnect }: ISocketFactoryArgs): Socket {
+  const address = host.endsWith(literalSuffix) ? host.slice(0, -literalSuffix.length).replaceAll('-', ':') : host
+  return connect({ host: address, port }, onConnect).setKeepAlive(true, keepAliveDelayMs)
 }
 
 interface KafkaConnection {

@@ -25,6 +25,8 @@ const sessionMsDefault = 10_000
 /** How long opening tries to reach a broker, and closing waits for appends. */
 const openMsMax = 15_000
 const closeMsMax = 10_000
+/** Fewer are a broker that is just starting. */
+const failuresUntilTold = 2
 
 /** Timestamps by which ListOffsets asks for the ends of a partition. */
 const latestTimestamp = -1
@@ -51,6 +53,8 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
           `Kafka at ${options.brokers.join(',')} cannot be used: ${faultType(error)}`,
           { cause: error },
         )
+      if (failures === failuresUntilTold)
+        options.logger.warn('Kafka cannot be used yet; trying again', { brokers: options.brokers.join(','), error })
       await backoff(failures)
     }
   }
