@@ -6,6 +6,7 @@ import { type HttpsFront, openHttpsFront } from '#ingest/http/https-front.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import { socketsMax } from '#ingest/mqtt/socket-gate.ts'
 import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
+import { claimFolder } from '#runtime/folder-use.ts'
 import { type HttpServing, openHttpServer, openHttpServerBehind } from '#runtime/http.ts'
 import { BodyRoom } from '#runtime/http-bodies.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
@@ -131,12 +132,17 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
 /** A local socket's name holds about 107 bytes; a data folder with a longer name gets one in the system's temporary folder. */
 const frontFolderBytesMax = 88
 
-function frontFolder({ dataDir }: Settings, index: number): string {
+async function frontFolder({ dataDir }: Settings, index: number): Promise<string> {
   const folder = resolve(dataDir, 'https', `edge-${index}`)
-  return Buffer.byteLength(folder) <= frontFolderBytesMax ? folder : mkdtempSync(join(tmpdir(), 'penstock-https-'))
+  if (Buffer.byteLength(folder) <= frontFolderBytesMax) {
+    // For as long as this process lives: an edge of another container may have the same number.
+    const use = await claimFolder(`${folder}.lock`, `${process.pid} of ${hostname()}`)
+    if (typeof use !== 'string') return folder
+  }
+  return mkdtempSync(join(tmpdir(), 'penstock-https-'))
 }
 
-function serveHttps(
+async function serveHttps(
   settings: Settings,
   index: number,
   files: TlsFiles,
@@ -146,7 +152,7 @@ function serveHttps(
   const { bind: host, httpsPort: port, edgeConnectionsMax: connectionsMax } = settings
   // Where every device is believed, nobody looks at a certificate.
   if (settings.identities === 'required' && settings.httpsClientCertificates === 'asked') {
-    const folder = frontFolder(settings, index)
+    const folder = await frontFolder(settings, index)
     return openHttpsFront({ host, port, files, folder, connectionsMax, logger }, (socketFile, peers) =>
       openHttpServerBehind(socketFile, peers, serving),
     )
