@@ -619,7 +619,7 @@ describe('the control role on the embedded store', () => {
         logger: silentLogger,
         audit: silentLogger,
       }),
-    ).rejects.toMatchObject({ code: 'STORE_LOCKED' })
+    ).rejects.toMatchObject({ code: 'PORT_UNAVAILABLE', disposition: 'fatal' })
   })
 
   test('a first device is made only where there is none', async () => {

@@ -18,12 +18,13 @@ import { findDeadLetter, type LetterId, listDeadLetters, textOfLetterId } from '
 import { renderDeadLetter, renderDeadLetters } from '#pipeline/workers/render-dead-letters.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { createLogger } from '#runtime/logger.ts'
-import { isLoopbackAddress } from '#runtime/loopback.ts'
+import { isLoopbackAddress, urlHost } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { developmentCaText, makeDevelopmentCa } from './development-ca.ts'
 import { openRoleLog, workerGroup } from './roles/open-role-log.ts'
 import { openRoleWarehouse } from './roles/open-role-warehouse.ts'
+import { controlAuthorityOf } from './roles/tls-files.ts'
 
 const write = (text: string): void => {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
@@ -120,7 +121,7 @@ function localUrl(settings: Settings, hostName: string): string {
   const { bind, httpPort, httpsPort, tlsCert } = settings
   const plain =
     tlsCert === undefined || bind === 'localhost' || bind === '0.0.0.0' || bind === '::' || isLoopbackAddress(bind)
-  return plain ? `http://${bind}:${httpPort}` : `https://${hostName.replace(/:\d+$/, '')}:${httpsPort}`
+  return plain ? `http://${urlHost(bind)}:${httpPort}` : `https://${hostName.replace(/:\d+$/, '')}:${httpsPort}`
 }
 
 /** Commands over the REST API of the running installation, by the first word of the command line. */
@@ -146,7 +147,8 @@ export async function runRegistryCommand(
   }
   const url = settings.controlUrl ?? localUrl(settings, hostName)
   const mqttsPort = settings.tlsCert === undefined ? undefined : settings.mqttsPort
-  const options = { url, hostName, deviceHostName: deviceHostName(hostName, mqttsPort), ownerKey, write }
+  const authority = controlAuthorityOf(settings)
+  const options = { url, authority, hostName, deviceHostName: deviceHostName(hostName, mqttsPort), ownerKey, write }
   await registryCommands[command](args, options)
 }
 

@@ -72,6 +72,8 @@ export interface Edge {
    */
   takeOver(sessionId: string, openedAtMs?: number): void
   readonly connectionCount: number
+  /** False while it drains, and while the log confirms nothing of what waits for it: new connections are better off elsewhere. */
+  readonly isReady: boolean
   /**
    * Calls back for each device or module that was heard of over MQTT within `withinMs` and is still connected.
    * Cost: one pass over the connections; nothing a message.
@@ -131,9 +133,14 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const stopTicks = startTicks(clock, (ticks) => {
     edge.ticks += ticks
   })
+  let appendedBefore = 0
+  let silentSeconds = 0
   let cancelSweep = clock.after(1000, sweep)
   function sweep(): void {
     pending.set(batcher.pendingBytes)
+    const appended = batcher.appendedTotal.value
+    silentSeconds = batcher.pendingBytes > 0 && appended === appendedBefore ? silentSeconds + 1 : 0
+    appendedBefore = appended
     edge.refusals.onSecond()
     const nowMs = clock.nowMs()
     for (const connection of connections) connection.onSecond(nowMs)
@@ -155,6 +162,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     },
     get connectionCount() {
       return connections.size
+    },
+    get isReady() {
+      return !edge.draining && silentSeconds < limits.edgeLogSilentSecondsMax
     },
     forEachHeard: (withinMs, heard) => {
       const nowMs = clock.nowMs()

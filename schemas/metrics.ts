@@ -63,7 +63,7 @@ export const metricsTable = {
   },
   penstock_events_positions_lost_total: {
     type: 'counter',
-    help: 'Records of device events removed by retention before they were delivered',
+    help: 'Records of device events removed before they were delivered: by retention, or with their log, which counts as one',
     labels: [],
   },
   penstock_events_lag_records: {
@@ -185,7 +185,7 @@ export const metricsTable = {
   },
   penstock_log_positions_lost_total: {
     type: 'counter',
-    help: 'Records removed by retention before they were delivered',
+    help: 'Records removed before they were delivered: by retention, or with their log, which counts as one',
     labels: [],
   },
   penstock_process_restarts_total: {

@@ -52,8 +52,15 @@ export const settingsTable = {
     env: 'PENSTOCK_CONTROL_URL',
     kind: 'url',
     default: undefined,
-    schemes: ['http'],
-    meaning: 'address of the control role, to which edges pass requests that are not theirs; set by `penstock start`',
+    schemes: ['http', 'https'],
+    meaning:
+      'address of the control role, to which edges pass requests that are not theirs and commands go; set by `penstock start`; over a network https',
+  },
+  controlCa: {
+    env: 'PENSTOCK_CONTROL_CA',
+    kind: 'text',
+    default: undefined,
+    meaning: "PEM file of the authority that signed the control role's certificate; unset: those that Node trusts",
   },
   clickhousePort: port('PENSTOCK_CLICKHOUSE_PORT', 8123, "the embedded engine's ClickHouse HTTP protocol"),
   kafkaBrokers: {

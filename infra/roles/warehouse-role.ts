@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { checkEmbedded, startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
 import { createLogger } from '#runtime/logger.ts'
+import { urlHost } from '#runtime/loopback.ts'
 import { lowerPriority } from '#runtime/lower-priority.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
@@ -47,5 +48,5 @@ export async function runWarehouse(given: Settings): Promise<void> {
     await warehouse.close()
   })
   tellSupervisor({ kind: 'ready', ports: { clickhouse: warehouse.port } })
-  logger.info('listening', { clickhouse: `http://${host}:${warehouse.port}` })
+  logger.info('listening', { clickhouse: `http://${urlHost(host)}:${warehouse.port}` })
 }

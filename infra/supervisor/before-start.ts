@@ -7,6 +7,7 @@ import { readTlsSecrets } from '#ingest/mqtt/tls-secrets.ts'
 import { checkEmbedded } from '#pipeline/warehouse/embedded/start-embedded.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { urlHost } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 
@@ -56,7 +57,10 @@ export async function portsFree(host: string, ports: readonly number[], clock: C
       }
     }
     if (fault !== undefined)
-      throw new PenstockError('PORT_UNAVAILABLE', `cannot listen on ${host}:${port}: ${fault}; who does: ss -ltnp`)
+      throw new PenstockError(
+        'PORT_UNAVAILABLE',
+        `cannot listen on ${urlHost(host)}:${port}: ${fault}; who does: ss -ltnp`,
+      )
   }
 }
 

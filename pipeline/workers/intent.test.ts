@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { emptyNote, noteFromText, renewedToken, textFromNote, tokenOf } from './intent.ts'
+import { noteFromText, renewedToken, textFromNote, tokenOf } from './intent.ts'
 
 const range = {
   topic: 't',
@@ -20,24 +20,30 @@ const stamp = {
   enqueuedAtMsLast: 0,
 }
 
+const emptyNote = { intent: undefined, split: undefined, delivered: '', logId: undefined }
+
 test('a note comes back from its text as it was: golden', () => {
   const note = {
     intent: { range, token: tokenOf(range, stamp) },
     split: undefined,
     delivered: 'edge-1 1767000000000 0-41',
+    logId: 'c4f0Zr2ETyuX0JmXvXq1Ug',
   }
   const text = textFromNote(note)
   expect(text).toBe(
     '{"v":1,"b":19,"token":"t/3/10-19/edge-1.1767000000000.42","rows":1000,"from":1767000000000,"to":1767000000999,' +
-      '"delivered":"edge-1 1767000000000 0-41"}',
+      '"delivered":"edge-1 1767000000000 0-41","log":"c4f0Zr2ETyuX0JmXvXq1Ug"}',
   )
   expect(noteFromText('t', 3, 10, text)).toEqual(note)
   expect(noteFromText('t', 3, 10, textFromNote({ ...emptyNote, delivered: 'x' }))).toEqual({
     ...emptyNote,
     delivered: 'x',
   })
-  expect(textFromNote(emptyNote)).toBe('')
   expect(noteFromText('t', 3, 10, '')).toEqual(emptyNote)
+})
+
+test('a note of an earlier version, which does not say of which log it is, is taken', () => {
+  expect(noteFromText('t', 3, 10, '{"v":1,"delivered":"x"}')).toEqual({ ...emptyNote, delivered: 'x' })
 })
 
 test('a note of a batch in parts comes back as it was, and is not taken for an intent of the whole batch: golden', () => {
@@ -46,6 +52,7 @@ test('a note of a batch in parts comes back as it was, and is not taken for an i
     intent: { range: part, token: `${tokenOf(part, stamp)}#3+2` },
     split: { next: 3, stored: 2, given: 0 },
     delivered: '',
+    logId: undefined,
   }
   const text = textFromNote(note)
   expect(text).toBe(
@@ -53,7 +60,7 @@ test('a note of a batch in parts comes back as it was, and is not taken for an i
       '"from":1767000000000,"to":1767000000999,"delivered":""}',
   )
   expect(noteFromText('t', 3, 10, text)).toEqual(note)
-  const given = { intent: undefined, split: { next: 3, stored: 2, given: 1 }, delivered: '' }
+  const given = { intent: undefined, split: { next: 3, stored: 2, given: 1 }, delivered: '', logId: 'l' }
   expect(noteFromText('t', 3, 10, textFromNote(given))).toEqual(given)
 })
 

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { sleep, systemClock } from '#runtime/clock.ts'
+import { claimFolder, type FolderUse } from '#runtime/folder-use.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { threadsNamed } from '#runtime/threads.ts'
 import { WebCallers } from '#runtime/web-callers.ts'
@@ -117,7 +118,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     options.logger.warn('the engine may open every file that this user may open', { reason: unconfined })
   process.env.UV_THREADPOOL_SIZE ??= String(engineThreads)
   await roomOn(dataDir, options.logger)
-  const engine = await openWhenFree(join(dataDir, 'engine'), options.lockedMsMax ?? 20_000, options.logger)
+  const { engine, use } = await openWhenFree(join(dataDir, 'engine'), options.lockedMsMax ?? 20_000, options.logger)
   // Only whoever has the engine open owns the spool: before, its files may be those of a process that serves from them.
   rmSync(spoolDir, { recursive: true, force: true })
   mkdirSync(spoolDir, { mode: 0o700 })
@@ -170,6 +171,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   const port = await listen(server, options).catch(async (error: unknown) => {
     await context.disk.close()
     engine.close()
+    use.end()
     throw error
   })
   return {
@@ -187,6 +189,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       context.formatter.close()
       await context.disk.close()
       engine.close()
+      use.end()
     },
   }
 }
@@ -205,16 +208,36 @@ function passwordsOf(options: EmbeddedWarehouseOptions): ReadonlyMap<string, str
 const lockedAskMs = 200
 
 /** Waits for an engine that is just ending, as after a supervisor was killed and started again. @throws WAREHOUSE_LOCKED */
-async function openWhenFree(path: string, lockedMsMax: number, logger: Logger): Promise<Engine> {
+async function openWhenFree(
+  path: string,
+  lockedMsMax: number,
+  logger: Logger,
+): Promise<{ readonly engine: Engine; readonly use: FolderUse }> {
   const untilMs = systemClock.monotonicMs() + lockedMsMax
   for (let isTold = false; ; isTold = true) {
     try {
-      return await Engine.open(path, logger)
+      return await openAlone(path, logger)
     } catch (error) {
       if (!isPenstockError(error, 'WAREHOUSE_LOCKED') || systemClock.monotonicMs() >= untilMs) throw error
       if (!isTold) logger.warn('another process has the engine open; waiting for it to end', { error })
       await sleep(systemClock, lockedAskMs)
     }
+  }
+}
+
+/** The engine's own lock tells that somebody has the folder, and its file a process id, which may be one of another container. */
+async function openAlone(path: string, logger: Logger): Promise<{ readonly engine: Engine; readonly use: FolderUse }> {
+  const use = await claimFolder(`${path}.lock`, `${process.pid} of ${hostname()}`)
+  if (typeof use === 'string')
+    throw new PenstockError(
+      'WAREHOUSE_LOCKED',
+      `the embedded engine in ${path} is open in process ${use}: stop that process, use its port, or give this one another PENSTOCK_DATA_DIR`,
+    )
+  try {
+    return { engine: await Engine.open(path, logger), use }
+  } catch (error) {
+    use.end()
+    throw error
   }
 }
 
