@@ -93,7 +93,7 @@ test('an edge says that it is not ready while the log confirms nothing, and whil
   expect(edge.isReady).toBe(true)
   const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: 'd1' })
   const sent = client.publishAsync('devices/d1/messages/events/', 'x', { qos: 1 })
-  await expect.poll(async () => (await pass(1), edge.isReady)).toBe(false)
+  await expect.poll(() => pass(1).then(() => edge.isReady)).toBe(false)
   confirm()
   await sent
   await pass(2)
