@@ -29,7 +29,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   lmdb: ['pipeline/log'],
   '@clickhouse/client': ['pipeline/warehouse', 'loadtest/peers'],
   chdb: ['pipeline/warehouse/embedded'],
-  'uWebSockets.js': ['runtime', 'loadtest/peers'],
+  'uWebSockets.js': ['loadtest/peers'],
   pg: ['control'],
   '@electric-sql/pglite': ['control'],
   aedes: ['loadtest/peers'],

@@ -1,8 +1,9 @@
 import type { X509Certificate } from 'node:crypto'
-import { type AddressInfo, createServer, Socket, type SocketConstructorOpts } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Clock } from '#runtime/clock.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
+import { readInPlace } from '#runtime/read-in-place.ts'
 import { Connection, pauseReasons } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
 import { admitSocket, socketsMax } from './socket-gate.ts'
@@ -48,9 +49,6 @@ function tcpServer(edge: EdgeContext): WatchingServer {
   return { server, unwatch: () => {} }
 }
 
-/** What all TCP sockets of the process are read into, one after the other; a connection keeps nothing of it. */
-const readBuffer = Buffer.allocUnsafeSlow(64 * 1024)
-
 /**
  * Sockets that filled the buffer, and so have more to read: each goes on when all others had their turn. The system would read
  * one that is always full 32 times before it looks at the next [G-4].
@@ -65,35 +63,12 @@ function awaitTurn(connection: Connection): void {
   })
 }
 
-/** What Node keeps of a socket besides its public face: the system's side, and the server that counts it. */
-interface SocketParts {
-  _handle: unknown
-  _server: unknown
-}
-
-/**
- * Reads the accepted socket into `readBuffer`, through a socket object of its own, since a server's cannot be told where to read to:
- * no buffer is made and collected for each read.
- */
 function attachInPlace(edge: EdgeContext, accepted: Socket): void {
-  const parts = accepted as unknown as SocketParts
   let connection: Connection | undefined
-  const options: SocketConstructorOpts & { readonly handle: unknown } = {
-    handle: parts._handle,
-    onread: {
-      buffer: readBuffer,
-      callback: (length: number) => {
-        if (connection === undefined) return true
-        connection.onChunk(readBuffer.subarray(0, length))
-        if (length === readBuffer.length) awaitTurn(connection)
-        return true
-      },
-    },
-  }
-  const socket = new Socket(options)
-  ;(socket as unknown as SocketParts)._server = parts._server
-  parts._handle = null
-  parts._server = null
+  const socket = readInPlace(accepted, (bytes, isFull) => {
+    connection?.onChunk(bytes)
+    if (isFull && connection !== undefined) awaitTurn(connection)
+  })
   connection = new Connection(edge, new SocketTransport(edge, socket))
   listen(connection, socket)
   socket.resume()

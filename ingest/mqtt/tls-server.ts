@@ -16,6 +16,8 @@ import { readTlsSecrets, type TlsFiles, watchTlsFiles } from './tls-secrets.ts'
 
 export interface TlsServerOptions {
   readonly files: TlsFiles
+  /** Default: true. */
+  readonly asksForCertificates?: boolean
   /** The same for all processes that share sessions: by default it differs with their command lines, and none would be resumed. */
   readonly sessionIdContext: string
   readonly clock: Clock
@@ -37,13 +39,13 @@ const sessionTimeout = 6 * 3600
 
 /** @throws TLS_FILES_INVALID */
 export function openTlsServer(options: TlsServerOptions, onSocket: (socket: TLSSocket) => void): WatchingServer {
-  const { files, sessionIdContext, clock, logger, isClosing } = options
+  const { files, asksForCertificates = true, sessionIdContext, clock, logger, isClosing } = options
   const sessions = { sessionIdContext, sessionTimeout }
   const tls = createTlsServer(
     {
       ...readTlsSecrets(files, clock.nowMs()),
       ...sessions,
-      requestCert: true,
+      requestCert: asksForCertificates,
       rejectUnauthorized: false,
       handshakeTimeout: handshakeMsMax,
     },

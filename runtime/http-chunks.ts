@@ -1,0 +1,122 @@
+/**
+ * A chunked body (RFC 9112 section 7.1), read in place:
+ *
+ *   size in hexadecimal [BWS ; extension] CRLF    data CRLF    …    0 [; extension] CRLF    trailer lines    CRLF
+ *
+ * Extensions and trailers are read by the rules, bounded, and left out: nothing here is meant by either.
+ */
+import { limits } from '#schemas/limits.ts'
+import { nameBytes, valueBytes } from './http-head.ts'
+
+const states = {
+  size: 0,
+  sizeEnd: 1,
+  extension: 2,
+  sizeLineFeed: 3,
+  data: 4,
+  dataReturn: 5,
+  dataLineFeed: 6,
+  line: 7,
+  trailerName: 8,
+  trailerValue: 9,
+  trailerLineFeed: 10,
+  lastLineFeed: 11,
+} as const
+type State = (typeof states)[keyof typeof states]
+
+const [tab, lineFeed, carriageReturn, space, colon, semicolon] = [0x09, 0x0a, 0x0d, 0x20, 0x3a, 0x3b]
+/** A chunk of more than 4 GB is none. */
+const sizeDigitsMax = 8
+
+export class ChunkedReader {
+  #state: State = states.size
+  #size = 0
+  #sizeDigits = 0
+  /** Of size lines and trailers beyond their digits. */
+  #overheadBytes = 0
+
+  /**
+   * Reads on from `at`, and gives data in pieces of `bytes`.
+   * @param data to be called with each piece; false: no more is wanted of this call's bytes
+   * @returns where the body ends; `undefined`: more is to come, or no more was wanted; `'malformed'`: it is no such body
+   */
+  read(bytes: Buffer, start: number, data: (piece: Buffer) => boolean): number | undefined | 'malformed' {
+    let at = start
+    while (at < bytes.length) {
+      if (this.#state === states.data) {
+        const end = Math.min(bytes.length, at + this.#size)
+        this.#size -= end - at
+        if (this.#size === 0) this.#state = states.dataReturn
+        if (!data(bytes.subarray(at, end))) return undefined
+        at = end
+        continue
+      }
+      const byte = bytes[at++] as number
+      const next = this.#next(byte)
+      if (next === undefined) return 'malformed'
+      if (this.#state === states.lastLineFeed) return at
+      this.#state = next
+    }
+    return undefined
+  }
+
+  /** The state behind one byte of framing; `undefined`: it may not be there. */
+  #next(byte: number): State | undefined {
+    switch (this.#state) {
+      case states.size: {
+        const digit = hexadecimal[byte] as number
+        if (digit < 16) {
+          this.#size = this.#size * 16 + digit
+          return ++this.#sizeDigits <= sizeDigitsMax ? states.size : undefined
+        }
+        if (this.#sizeDigits === 0) return undefined
+        if (byte === carriageReturn) return states.sizeLineFeed
+        return this.#sizeEnd(byte)
+      }
+      case states.sizeEnd:
+        return this.#sizeEnd(byte)
+      case states.extension:
+        if (byte === carriageReturn) return states.sizeLineFeed
+        return valueBytes[byte] === 1 ? this.#overhead(states.extension) : undefined
+      case states.sizeLineFeed:
+        this.#sizeDigits = 0
+        return byte === lineFeed ? (this.#size === 0 ? states.line : states.data) : undefined
+      case states.dataReturn:
+        return byte === carriageReturn ? states.dataLineFeed : undefined
+      case states.dataLineFeed:
+        return byte === lineFeed ? states.size : undefined
+      case states.line:
+        if (byte === carriageReturn) return states.lastLineFeed
+        return nameBytes[byte] !== 0 ? this.#overhead(states.trailerName) : undefined
+      case states.trailerName:
+        if (byte === colon) return states.trailerValue
+        return nameBytes[byte] !== 0 ? this.#overhead(states.trailerName) : undefined
+      case states.trailerValue:
+        if (byte === carriageReturn) return states.trailerLineFeed
+        return valueBytes[byte] === 1 ? this.#overhead(states.trailerValue) : undefined
+      case states.trailerLineFeed:
+        return byte === lineFeed ? states.line : undefined
+      case states.lastLineFeed:
+        return byte === lineFeed ? states.lastLineFeed : undefined
+      case states.data:
+        return undefined
+    }
+  }
+
+  /** White space before an extension is read, and before the end of the line it is not: nobody writes it there. */
+  #sizeEnd(byte: number): State | undefined {
+    if (byte === space || byte === tab) return this.#overhead(states.sizeEnd)
+    return byte === semicolon ? this.#overhead(states.extension) : undefined
+  }
+
+  #overhead(next: State): State | undefined {
+    return ++this.#overheadBytes <= limits.httpChunkOverheadBytesMax ? next : undefined
+  }
+}
+
+/** By byte: its value as a digit; 16 where it is none. */
+const hexadecimal = new Uint8Array(256).fill(16)
+for (let digit = 0; digit < 16; digit++) {
+  hexadecimal[digit.toString(16).charCodeAt(0)] = digit
+  hexadecimal[digit.toString(16).toUpperCase().charCodeAt(0)] = digit
+}
