@@ -1,30 +1,39 @@
 /**
  * A chunked body (RFC 9112 section 7.1), read in place:
  *
- *   size in hexadecimal [BWS ; extension] CRLF    data CRLF    …    0 [; extension] CRLF    trailer lines    CRLF
+ *   size in hexadecimal extensions CRLF    data CRLF    …    0 extensions CRLF    trailer lines    CRLF
+ *   extension: ;name  ;name=token  ;name="quoted"
  *
- * Extensions and trailers are read by the rules, bounded, and left out: nothing here is meant by either.
+ * Extensions and trailers are read by the rules, bounded, and left out: nothing here is meant by either. White space in a size line,
+ * which nobody may send, is refused.
  */
 import { limits } from '#schemas/limits.ts'
 import { nameBytes, valueBytes } from './http-head.ts'
 
 const states = {
   size: 0,
-  sizeEnd: 1,
-  extension: 2,
-  sizeLineFeed: 3,
-  data: 4,
-  dataReturn: 5,
-  dataLineFeed: 6,
-  line: 7,
-  trailerName: 8,
-  trailerValue: 9,
-  trailerLineFeed: 10,
-  lastLineFeed: 11,
+  sizeLineFeed: 1,
+  extensionStart: 2,
+  extensionName: 3,
+  extensionValue: 4,
+  extensionToken: 5,
+  quoted: 6,
+  quotedPair: 7,
+  quoteEnd: 8,
+  data: 9,
+  dataReturn: 10,
+  dataLineFeed: 11,
+  line: 12,
+  trailerName: 13,
+  trailerValue: 14,
+  trailerLineFeed: 15,
+  lastLineFeed: 16,
 } as const
 type State = (typeof states)[keyof typeof states]
 
-const [tab, lineFeed, carriageReturn, space, colon, semicolon] = [0x09, 0x0a, 0x0d, 0x20, 0x3a, 0x3b]
+const [lineFeed, carriageReturn, quote, colon, semicolon, equals, backslash] = [
+  0x0a, 0x0d, 0x22, 0x3a, 0x3b, 0x3d, 0x5c,
+]
 /** A chunk of more than 4 GB is none. */
 const sizeDigitsMax = 8
 
@@ -69,15 +78,26 @@ export class ChunkedReader {
           this.#size = this.#size * 16 + digit
           return ++this.#sizeDigits <= sizeDigitsMax ? states.size : undefined
         }
-        if (this.#sizeDigits === 0) return undefined
-        if (byte === carriageReturn) return states.sizeLineFeed
-        return this.#sizeEnd(byte)
+        return this.#sizeDigits === 0 ? undefined : this.#endOfExtension(byte)
       }
-      case states.sizeEnd:
-        return this.#sizeEnd(byte)
-      case states.extension:
-        if (byte === carriageReturn) return states.sizeLineFeed
-        return valueBytes[byte] === 1 ? this.#overhead(states.extension) : undefined
+      case states.extensionStart:
+        return nameBytes[byte] !== 0 ? this.#overhead(states.extensionName) : undefined
+      case states.extensionName:
+        if (nameBytes[byte] !== 0) return this.#overhead(states.extensionName)
+        return byte === equals ? this.#overhead(states.extensionValue) : this.#endOfExtension(byte)
+      case states.extensionValue:
+        if (byte === quote) return this.#overhead(states.quoted)
+        return nameBytes[byte] !== 0 ? this.#overhead(states.extensionToken) : undefined
+      case states.extensionToken:
+        return nameBytes[byte] !== 0 ? this.#overhead(states.extensionToken) : this.#endOfExtension(byte)
+      case states.quoted:
+        if (byte === quote) return this.#overhead(states.quoteEnd)
+        if (byte === backslash) return this.#overhead(states.quotedPair)
+        return valueBytes[byte] === 1 ? this.#overhead(states.quoted) : undefined
+      case states.quotedPair:
+        return valueBytes[byte] === 1 ? this.#overhead(states.quoted) : undefined
+      case states.quoteEnd:
+        return this.#endOfExtension(byte)
       case states.sizeLineFeed:
         this.#sizeDigits = 0
         return byte === lineFeed ? (this.#size === 0 ? states.line : states.data) : undefined
@@ -103,10 +123,9 @@ export class ChunkedReader {
     }
   }
 
-  /** White space before an extension is read, and before the end of the line it is not: nobody writes it there. */
-  #sizeEnd(byte: number): State | undefined {
-    if (byte === space || byte === tab) return this.#overhead(states.sizeEnd)
-    return byte === semicolon ? this.#overhead(states.extension) : undefined
+  #endOfExtension(byte: number): State | undefined {
+    if (byte === carriageReturn) return states.sizeLineFeed
+    return byte === semicolon ? this.#overhead(states.extensionStart) : undefined
   }
 
   #overhead(next: State): State | undefined {

@@ -9,6 +9,7 @@
  * that ends without CR, a CR or control character in a line, white space before a colon, a folded line, two lengths, a length beside a
  * transfer coding, two hosts.
  */
+import { isUtf8 } from 'node:buffer'
 import { limits } from '#schemas/limits.ts'
 import { InternedTexts } from './interned-texts.ts'
 
@@ -79,7 +80,8 @@ const names = new InternedTexts([
   ],
   ...['user-agent', 'sec-websocket-key', 'sec-websocket-protocol', 'sec-websocket-version', 'sec-websocket-extensions'],
 ])
-const methods = new InternedTexts(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+const knownMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+const methods = new InternedTexts([...knownMethods])
 
 /** What is learnt from headers on the way, in one object that is used again for each head. */
 const seen = { hosts: 0, host: '', lengths: 0, lengthBytes: 0, coding: '', connection: '', expect: '', upgrade: '' }
@@ -94,6 +96,7 @@ export function readHead(bytes: Buffer, start: number, end: number): RequestHead
   for (; nameBytes[bytes[at] as number] !== 0; at++) hash32 = (hash32 * 31 + (bytes[at] as number)) | 0
   if (at === start || bytes[at] !== space) return malformedLine
   const method = methods.of(bytes, start, at, hash32)
+  if (!knownMethods.has(method)) return unknownMethod
   const targetStart = ++at
   let queryStart = -1
   for (; ; at++) {
@@ -120,8 +123,9 @@ export function readHead(bytes: Buffer, start: number, end: number): RequestHead
     if (method !== 'OPTIONS') return malformedTarget
     path = '*'
   } else {
-    if (method === 'CONNECT') return noTunnel
-    const absolute = /^https?:\/\/([^/?@]+)([^?]*)\??(.*)$/i.exec(bytes.toString('latin1', targetStart, targetEnd))
+    const absolute = /^https?:\/\/([^/?@]+)(\/[^?]*)?(?:\?(.*))?$/i.exec(
+      bytes.toString('latin1', targetStart, targetEnd),
+    )
     if (absolute === null) return malformedTarget
     const [, authority = '', rest = '', query = ''] = absolute
     path = rest === '' ? '/' : rest
@@ -156,7 +160,7 @@ function framed(
   lastHost = host
   if (coding !== '') {
     if (lengths > 0 || isHttp10) return twoLengths
-    if (coding.toLowerCase() !== 'chunked') return unknownCoding
+    if (coding.toLowerCase() !== 'chunked') return codedChunks.test(coding) ? unknownCoding : twoLengths
   }
   if (lengths > 1 || lengthBytes < 0) return malformedLength
   if (expect !== '' && (expect.toLowerCase() !== '100-continue' || isHttp10)) return unknownExpectation
@@ -207,11 +211,16 @@ function readFields(bytes: Buffer, start: number, end: number, headers: HttpHead
     at += 2
     const value = isAscii
       ? bytes.toString('latin1', valueStart, valueEnd)
-      : bytes.toString('utf8', valueStart, valueEnd)
+      : textOf(bytes.subarray(valueStart, valueEnd))
     note(name, value)
     addHeader(headers, name, value)
   }
   return at + 2 === end && bytes[at + 1] === lineFeed ? undefined : malformedHeader
+}
+
+/** Beyond ASCII a value has no encoding of its own (RFC 9110 section 5.5): UTF-8 where it is that, else Latin-1, which loses nothing. */
+function textOf(value: Buffer): string {
+  return value.toString(isUtf8(value) ? 'utf8' : 'latin1')
 }
 
 /** What is given twice is one, its values joined (RFC 9110 section 5.3). */
@@ -302,7 +311,9 @@ const malformedHost = malformed('the host is none')
 const notOneHost = malformed('a request names its host, once')
 const malformedLength = malformed('the length is not one number')
 const twoLengths = malformed('the end of the body could be read in two ways')
-const noTunnel: HttpFault = { status: 501, text: 'tunnels are not offered' }
+const unknownMethod: HttpFault = { status: 501, text: 'this method is not served' }
+/** Chunked once, last: only then the body has an end (RFC 9112 section 6.3). */
+const codedChunks = /^(?!.*chunked.*chunked).*, *chunked$/i
 const unknownCoding: HttpFault = { status: 501, text: 'the one transfer coding here is chunked' }
 const unknownVersion: HttpFault = { status: 505, text: 'HTTP/1.1 and HTTP/1.0 are spoken here' }
 const unknownExpectation: HttpFault = { status: 417, text: 'the one expectation here is 100-continue' }
