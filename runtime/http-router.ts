@@ -28,6 +28,7 @@ export class PatternTree<Value> {
     if (at.values.has(method)) throw new Error(`${method} ${pattern} has two routes`)
     at.values.set(method, value)
     this.#methods.add(method)
+    if (method === 'GET') this.#methods.add('HEAD')
   }
 
   /**

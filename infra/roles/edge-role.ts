@@ -15,7 +15,7 @@ import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { openIdentities } from './identities.ts'
 import { openRoleLog } from './open-role-log.ts'
-import { passToControl } from './pass-to-control.ts'
+import { type ControlAddress, passToControl } from './pass-to-control.ts'
 import { quotasFrom } from './quotas.ts'
 import {
   askNoisiest,
@@ -75,7 +75,8 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const noisiest = (): FromRole => ({ kind: 'noisiest', report: edge.quotas.noisiest.report(noisiestCountMax) })
   const beats = setInterval(() => void identities?.beat(edge), limits.edgeBeatMs)
   const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
-  let controlUrl = settings.controlUrl
+  // Whoever supervises this process starts a control role, too, and tells where it is.
+  let controlUrl: ControlAddress = settings.controlUrl ?? (supervised ? 'starting' : undefined)
   const control = () => controlUrl
   const bodies = new BodyRoom(limits.httpBodiesBytesMax)
   const refusedFull = metrics.series('penstock_edge_sockets_refused_total', { reason: 'full' })
