@@ -146,7 +146,10 @@ export class FrameReader {
   }
 }
 
+/** Once two bytes of it are there. What is not masked is refused by these alone. */
 function headBytesOf(head: Buffer): number {
-  const length = (head[1] as number) & 0x7f
-  return 6 + (length === lengthOf16Bits ? 2 : length === lengthOf64Bits ? 8 : 0)
+  const second = head[1] as number
+  if ((second & 0x80) === 0) return 2
+  const length = second & 0x7f
+  return 2 + maskBytes + (length === lengthOf16Bits ? 2 : length === lengthOf64Bits ? 8 : 0)
 }
