@@ -69,7 +69,11 @@ test('while a client takes no answer its next request is not handled; then all c
   )
   const count = 100
   client.pause()
-  client.write(get('/').repeat(count))
+  client.setNoDelay(true)
+  for (let sent = 0; sent < count; sent++) {
+    client.write(get('/'))
+    await turn()
+  }
   await expect.poll(() => handled).toBeGreaterThan(0)
   let before = 0
   while (before !== handled) {
@@ -111,6 +115,26 @@ test('at the end idle connections end, and an answer under way is the last of it
   answers[0]?.()
   await Promise.all([...ended, closed])
   expect(heard).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\nConnection: close\r\n\r\nat last$/)
+})
+
+test('a client that waits to be told and is refused sends no body that would be read as a request: its connection ends', async () => {
+  const { client } = await open((router) =>
+    router.route({
+      method: 'POST',
+      pattern: '/',
+      bodyBytesMax: 100,
+      admit: () => textAnswer(401, 'no'),
+      handle: () => textAnswer(200, 'yes'),
+    }),
+  )
+  const closed = once(client, 'close')
+  let heard = ''
+  client.on('data', (bytes) => {
+    heard += bytes
+  })
+  client.write('POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n')
+  await closed
+  expect(heard).toMatch(/^HTTP\/1\.1 401 Unauthorized\r\n[\s\S]*\r\nConnection: close\r\n\r\nno$/)
 })
 
 test('who has gone is not answered, and what it sent ahead is not handled', async () => {

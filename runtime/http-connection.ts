@@ -117,7 +117,7 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
   /** HOT: per chunk. @param bytes valid during the call only */
   onChunk(bytes: Buffer): void {
     if (this.#phase === phases.taken) this.#taken?.onChunk(bytes)
-    else if (this.#phase < phases.answering && !this.#isBlocked && this.#ahead.length === 0) this.#read(bytes, false)
+    else if (this.#phase < phases.answering && this.#ahead.length === 0) this.#read(bytes, false)
     else if (this.#phase < phases.taken) this.#keepAhead(bytes, false)
   }
 

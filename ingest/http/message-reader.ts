@@ -156,7 +156,7 @@ function hubBatch(body: Buffer): HttpMessage[] {
 function bytesOfBase64(text: string): Buffer | undefined {
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
   const bytes = Buffer.from(text, 'base64')
-  return text.length % 4 === 0 && bytes.length === (text.length / 4) * 3 - padding ? bytes : undefined
+  return bytes.length === (text.length / 4) * 3 - padding ? bytes : undefined
 }
 
 /**
