@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Runs penstock.ts with a Node that can: TypeScript is stripped by Node 22.18 and later, and the binary of uWebSockets.js is one
-// for Node 22. Any other Node hands over to the one that the package brings as its dependency.
+// Runs penstock.ts with a Node that can: TypeScript is stripped by Node 22.18 and later, and 22 is the one that everything is
+// tested with. Any other Node hands over to the one that the package brings as its dependency.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
