@@ -111,6 +111,9 @@ export function httpService(options: HttpServing): HttpService {
   return new Service(options)
 }
 
+/** Sockets that are being closed, beyond as many as may be open. */
+const closingMax = 1_000
+
 /** Other systems cannot balance a shared port; one process serves it there. */
 const reusePort = process.platform === 'linux'
 const backlog = 4096
@@ -174,7 +177,9 @@ class Service implements HttpService, ConnectionHost {
 
   accept(accepted: Socket, certificatesOf?: () => readonly X509Certificate[]): void {
     const { connectionsMax = Number.POSITIVE_INFINITY, onConnectionRefused } = this.#options
-    if (this.isClosing || this.#connections.size >= connectionsMax) {
+    // Beside those that speak HTTP there are WebSockets, which whoever took them bounds, and those that are being closed.
+    const isFull = this.#connections.size >= connectionsMax || this.#sockets.size >= 2 * connectionsMax + closingMax
+    if (this.isClosing || isFull) {
       if (!this.isClosing) onConnectionRefused?.()
       accepted.destroy()
       return
