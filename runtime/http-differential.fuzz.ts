@@ -132,7 +132,7 @@ const strictness: readonly (readonly [says: RegExp, of?: RegExp])[] = [
   [/HTTP\/1.1 and HTTP\/1.0 are spoken here/],
   [/this method is not served/],
   [/the one expectation here/],
-  [/the chunks of the body are not as in/, /;\w+=\w+"/], // text in quotes behind a token
+  [/the chunks of the body are not as in/, /;\w*=\w+"|;=/], // an extension without a name, text in quotes behind a token
 ]
 
 interface Outcome {
