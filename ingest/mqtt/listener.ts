@@ -4,7 +4,7 @@ import { TLSSocket } from 'node:tls'
 import type { Clock } from '#runtime/clock.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { readInPlace } from '#runtime/read-in-place.ts'
-import { Connection, pauseReasons } from './connection.ts'
+import { Connection } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
 import { admitSocket, socketsMax } from './socket-gate.ts'
 import type { TlsFiles } from './tls-secrets.ts'
@@ -49,26 +49,9 @@ function tcpServer(edge: EdgeContext): WatchingServer {
   return { server, unwatch: () => {} }
 }
 
-/**
- * Sockets that filled the buffer, and so have more to read: each goes on when all others had their turn. The system would read
- * one that is always full 32 times before it looks at the next [G-4].
- */
-const waitingTurn: Connection[] = []
-
-function awaitTurn(connection: Connection): void {
-  connection.pause(pauseReasons.turn)
-  if (waitingTurn.push(connection) > 1) return
-  setImmediate(() => {
-    for (const next of waitingTurn.splice(0)) next.unpause(pauseReasons.turn)
-  })
-}
-
 function attachInPlace(edge: EdgeContext, accepted: Socket): void {
   let connection: Connection | undefined
-  const socket = readInPlace(accepted, (bytes, isFull) => {
-    connection?.onChunk(bytes)
-    if (isFull && connection !== undefined) awaitTurn(connection)
-  })
+  const socket = readInPlace(accepted, (bytes) => connection?.onChunk(bytes))
   connection = new Connection(edge, new SocketTransport(edge, socket))
   listen(connection, socket)
   socket.resume()
