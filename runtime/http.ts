@@ -11,7 +11,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { type HttpAnswer, textAnswer } from './http-answer.ts'
 import { BodyRoom } from './http-bodies.ts'
@@ -20,6 +19,7 @@ import { callerRefusal, Exchange, OpenRequests } from './http-exchange.ts'
 import type { RequestHead } from './http-head.ts'
 import { type HttpRequest, ReadRequest } from './http-request.ts'
 import { PatternTree } from './http-router.ts'
+import { listening } from './listening.ts'
 import type { Logger } from './logger.ts'
 import { readInPlace } from './read-in-place.ts'
 import type { WebCallers } from './web-callers.ts'
@@ -114,22 +114,12 @@ export function httpService(options: HttpServing): HttpService {
 /** Sockets that are being closed, beyond as many as may be open. */
 const closingMax = 1_000
 
-/** Other systems cannot balance a shared port; one process serves it there. */
-const reusePort = process.platform === 'linux'
-const backlog = 4096
-
 /** Listens, and serves the routes given in `options.routes` or added later. @throws PenstockError PORT_UNAVAILABLE */
 export async function openHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { host, port, sharePort = false } = options
   const service = httpService(options)
   const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => service.accept(socket))
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const text = `cannot listen for HTTP on ${host}:${port}: ${cause.code}`
-      reject(new PenstockError('PORT_UNAVAILABLE', text, { cause }))
-    })
-    server.listen({ host, port, backlog, reusePort: sharePort && reusePort }, resolve)
-  })
+  await listening(server, 'HTTP', host, port, sharePort)
   const stopListening = (): void => {
     server.close()
   }

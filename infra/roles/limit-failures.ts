@@ -19,7 +19,7 @@ export function limitFailures(
     return answer
   }
   return {
-    ...router,
+    upgrade: (route) => router.upgrade(route),
     route: (route) =>
       router.route({
         ...route,

@@ -8,9 +8,10 @@
 import type { AddressInfo, Socket } from 'node:net'
 import { socketsMax } from '#ingest/mqtt/socket-gate.ts'
 import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
-import { certificatesOf, listening, openTlsServer } from '#ingest/mqtt/tls-server.ts'
+import { certificatesOf, openTlsServer } from '#ingest/mqtt/tls-server.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpService } from '#runtime/http.ts'
+import { listening } from '#runtime/listening.ts'
 import type { Logger } from '#runtime/logger.ts'
 
 export interface HttpsServerOptions {
@@ -55,7 +56,7 @@ export async function openHttpsServer(options: HttpsServerOptions, service: Http
     socket.once('close', () => accepted.delete(socket))
   })
   try {
-    await listening(server, 'HTTPS', host, port)
+    await listening(server, 'HTTPS', host, port, true)
   } catch (error) {
     unwatch()
     throw error

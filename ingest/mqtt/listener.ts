@@ -2,13 +2,14 @@ import type { X509Certificate } from 'node:crypto'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Clock } from '#runtime/clock.ts'
+import { listening } from '#runtime/listening.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { readInPlace } from '#runtime/read-in-place.ts'
 import { Connection } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
 import { admitSocket, socketsMax } from './socket-gate.ts'
 import type { TlsFiles } from './tls-secrets.ts'
-import { certificatesOf, listening, openTlsServer, type WatchingServer } from './tls-server.ts'
+import { certificatesOf, openTlsServer, type WatchingServer } from './tls-server.ts'
 
 export interface Listener {
   readonly port: number
@@ -26,7 +27,7 @@ export async function listenMqtt(edge: EdgeContext, host: string, port: number, 
   // Counts also handshakes that have not ended and sockets that are being closed; `admitSocket` is the finer bound.
   server.maxConnections = 2 * socketsMax(edge.connectionsMax) + 1_000
   try {
-    await listening(server, 'MQTT', host, port)
+    await listening(server, 'MQTT', host, port, true)
   } catch (error) {
     unwatch()
     throw error

@@ -11,7 +11,6 @@ import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { certificateChain } from '#control/auth/certificates.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import { PenstockError } from '#schemas/errors.ts'
 import { readTlsSecrets, type TlsFiles, watchTlsFiles } from './tls-secrets.ts'
 
 export interface TlsServerOptions {
@@ -94,22 +93,6 @@ class HandshakeQueue {
 }
 
 function ignoreError(): void {}
-
-/** Other systems cannot balance a shared port; one process serves it there. */
-const reusePort = process.platform === 'linux'
-
-const backlog = 4096
-
-/** @param protocol for the message @throws PORT_UNAVAILABLE */
-export function listening(server: Server, protocol: string, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const text = `cannot listen for ${protocol} on ${host}:${port}: ${cause.code}`
-      reject(new PenstockError('PORT_UNAVAILABLE', text, { cause }))
-    })
-    server.listen({ host, port, backlog, reusePort }, resolve)
-  })
-}
 
 /** The chain as the client sent it. */
 export function certificatesOf(socket: TLSSocket): X509Certificate[] {
