@@ -48,6 +48,11 @@ export class BodyRoom {
 /** What a body came to: its bytes, which are the receiver's own, or why they are not there. */
 export type BodyOutcome = Buffer | 'too large' | 'no room'
 
+export interface BodyReceiver {
+  /** Once, unless the body is released before. */
+  onBody(outcome: BodyOutcome): void
+}
+
 /** The body of one request. */
 export class RequestBody {
   readonly #room: BodyRoom
@@ -56,16 +61,12 @@ export class RequestBody {
   #buffer: Buffer | undefined = undefined
   #isWhole = false
   #bytes = 0
-  #done: ((outcome: BodyOutcome) => void) | undefined = undefined
+  #receiver: BodyReceiver | undefined
 
-  constructor(room: BodyRoom, bytesMax: number) {
+  constructor(room: BodyRoom, bytesMax: number, receiver: BodyReceiver) {
     this.#room = room
     this.#bytesMax = bytesMax
-  }
-
-  /** Calls `done` once, unless it is released before. */
-  read(done: (outcome: BodyOutcome) => void): void {
-    this.#done = done
+    this.#receiver = receiver
   }
 
   giveWay(): void {
@@ -74,48 +75,53 @@ export class RequestBody {
 
   /** The request was answered, or its client has gone: what still comes is discarded. */
   release(): void {
-    this.#done = undefined
+    this.#receiver = undefined
     this.#buffer = undefined
     this.#room.release(this, this.#bytes, this.#isWhole)
     this.#bytes = 0
   }
 
-  /** @param chunk valid during the call @param isLast it may be empty then. HOT: per chunk; copies once where a body comes as one. */
-  take(chunk: Buffer, isLast: boolean): void {
-    if (this.#done === undefined) return
+  /**
+   * Takes `chunk[start…end)`, which is valid during the call. HOT: per chunk; copies once where a body comes as one.
+   * @param isLast nothing may come with it
+   */
+  take(chunk: Buffer, start: number, end: number, isLast: boolean): void {
+    if (this.#receiver === undefined) return
+    const count = end - start
     const before = this.#bytes
-    if (before + chunk.length > this.#bytesMax) {
+    if (before + count > this.#bytesMax) {
       this.#end('too large')
       return
     }
-    this.#bytes += chunk.length
-    if (!this.#room.hold(this, chunk.length, this.#buffer === undefined, isLast)) return
-    const isAll = isLast && this.#buffer === undefined
-    if (!isAll) this.#append(chunk, before)
-    if (!isLast) return
-    const whole = isAll ? Buffer.from(chunk) : this.#buffer?.subarray(0, this.#bytes)
+    this.#bytes += count
+    const isFirst = this.#buffer === undefined
+    if (!this.#room.hold(this, count, isFirst, isLast)) return
+    const buffer = this.#reserve(before + count, isLast)
+    chunk.copy(buffer, before, start, end)
+    if (!isLast) {
+      this.#buffer = buffer
+      return
+    }
     this.#buffer = undefined
     this.#isWhole = true
-    const done = this.#done
-    this.#done = undefined
-    done(whole ?? noBytes)
+    const receiver = this.#receiver
+    this.#receiver = undefined
+    receiver.onBody(buffer.length === this.#bytes ? buffer : buffer.subarray(0, this.#bytes))
   }
 
-  #append(chunk: Buffer, at: number): void {
-    const length = at + chunk.length
-    const held = this.#buffer ?? noBytes
-    if (length > held.length) {
-      this.#buffer = Buffer.allocUnsafeSlow(Math.min(this.#bytesMax, Math.max(length, 2 * held.length)))
-      held.copy(this.#buffer, 0, 0, at)
-    }
-    this.#buffer?.set(chunk, at)
+  /** A buffer of at least so many bytes, with what came before. One that is not the last grows by doubling. */
+  #reserve(bytes: number, isLast: boolean): Buffer {
+    const held = this.#buffer
+    if (held === undefined) return Buffer.allocUnsafe(bytes)
+    if (bytes <= held.length) return held
+    const larger = Buffer.allocUnsafeSlow(isLast ? bytes : Math.min(this.#bytesMax, Math.max(bytes, 2 * held.length)))
+    held.copy(larger)
+    return larger
   }
 
   #end(outcome: BodyOutcome): void {
-    const done = this.#done
+    const receiver = this.#receiver
     this.release()
-    done?.(outcome)
+    receiver?.onBody(outcome)
   }
 }
-
-const noBytes = Buffer.alloc(0)

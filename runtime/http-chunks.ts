@@ -45,18 +45,18 @@ export class ChunkedReader {
   #overheadBytes = 0
 
   /**
-   * Reads on from `at`, and gives data in pieces of `bytes`.
-   * @param data to be called with each piece; false: no more is wanted of this call's bytes
+   * Reads on from `start`.
+   * @param data to be called with each piece of data, as a range of `bytes`; false: no more is wanted of this call's bytes
    * @returns where the body ends; `undefined`: more is to come, or no more was wanted; `'malformed'`: it is no such body
    */
-  read(bytes: Buffer, start: number, data: (piece: Buffer) => boolean): number | undefined | 'malformed' {
+  read(bytes: Buffer, start: number, data: (start: number, end: number) => boolean): number | undefined | 'malformed' {
     let at = start
     while (at < bytes.length) {
       if (this.#state === states.data) {
         const end = Math.min(bytes.length, at + this.#size)
         this.#size -= end - at
         if (this.#size === 0) this.#state = states.dataReturn
-        if (!data(bytes.subarray(at, end))) return undefined
+        if (!data(at, end)) return undefined
         at = end
         continue
       }

@@ -280,7 +280,7 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
     const exchange = this.#host.begin(head, this)
     this.#exchange = exchange
     exchange?.begin(head.contentLength)
-    if (!hasBody) this.#exchange?.take(noBytes, true)
+    if (!hasBody) this.#exchange?.take(noBytes, 0, 0, true)
   }
 
   #readBody(bytes: Buffer, start: number): number {
@@ -290,13 +290,13 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
     this.#leftBytes -= end - start
     const isLast = this.#leftBytes === 0
     if (isLast) this.#endBody()
-    this.#exchange?.take(bytes.subarray(start, end), isLast)
+    this.#exchange?.take(bytes, start, end, isLast)
     return end
   }
 
   #readChunks(chunks: ChunkedReader, bytes: Buffer, start: number): number {
-    const end = chunks.read(bytes, start, (piece) => {
-      this.#exchange?.take(piece, false)
+    const end = chunks.read(bytes, start, (dataStart, dataEnd) => {
+      this.#exchange?.take(bytes, dataStart, dataEnd, false)
       return this.#phase === phases.body
     })
     if (this.#phase !== phases.body || end === undefined) return bytes.length
@@ -305,7 +305,7 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
       return bytes.length
     }
     this.#endBody()
-    this.#exchange?.take(noBytes, true)
+    this.#exchange?.take(noBytes, 0, 0, true)
     return end
   }
 

@@ -1,6 +1,6 @@
 import type { HttpRoute, HttpServing } from './http.ts'
 import { type HttpAnswer, textAnswer } from './http-answer.ts'
-import { type BodyRoom, RequestBody } from './http-bodies.ts'
+import { type BodyOutcome, type BodyReceiver, type BodyRoom, RequestBody } from './http-bodies.ts'
 import type { HttpRequest } from './http-request.ts'
 import { silentLogger } from './logger.ts'
 import type { WebCallers } from './web-callers.ts'
@@ -14,13 +14,16 @@ export interface ExchangeConnection {
 }
 
 /** One request until its answer. HOT: one a request, so methods instead of functions of its own. */
-export class Exchange {
+export class Exchange implements BodyReceiver {
   readonly #serving: HttpServing
   readonly #open: OpenRequests
   readonly #route: HttpRoute
   readonly #connection: ExchangeConnection
   readonly #request: HttpRequest
   readonly #body: RequestBody | undefined
+  #isAdmitted = false
+  /** What came whole before it was decided on. */
+  #whole: Buffer | undefined = undefined
   #finished = false
 
   constructor(
@@ -37,7 +40,7 @@ export class Exchange {
     this.#connection = connection
     this.#request = request
     const { bodyBytesMax = 0 } = route
-    this.#body = bodyBytesMax === 0 ? undefined : new RequestBody(bodies, bodyBytesMax)
+    this.#body = bodyBytesMax === 0 ? undefined : new RequestBody(bodies, bodyBytesMax, this)
     open.count++
   }
 
@@ -49,20 +52,20 @@ export class Exchange {
     }
     try {
       const refusal = callerRefusal(this.#serving.callers, this.#request) ?? this.#route.admit?.(this.#request)
-      if (refusal instanceof Promise) this.#readWhileAsking(refusal)
-      else if (refusal) this.#finish(refusal)
-      else {
-        this.#read((bytes) => this.#run(bytes))
-        this.#connection.wantBody()
-      }
+      if (!(refusal instanceof Promise)) this.#decided(refusal)
+      else
+        refusal.then(
+          (result) => this.#decided(result),
+          (error) => this.#finish(this.#faultAnswer(error)),
+        )
     } catch (error) {
       this.#finish(this.#faultAnswer(error))
     }
   }
 
   /** Bytes of the body, and its end. What is not wanted goes nowhere. */
-  take(chunk: Buffer, isLast: boolean): void {
-    this.#body?.take(chunk, isLast)
+  take(chunk: Buffer, start: number, end: number, isLast: boolean): void {
+    this.#body?.take(chunk, start, end, isLast)
   }
 
   /** The client has gone. */
@@ -72,45 +75,37 @@ export class Exchange {
   }
 
   /** What comes of the body before the decision waits for it. */
-  #readWhileAsking(refusal: Promise<HttpAnswer | undefined>): void {
-    let isAdmitted = false
-    let whole: Buffer | undefined
-    this.#read((bytes) => {
-      whole = bytes
-      if (isAdmitted) this.#run(bytes)
-    })
-    refusal.then(
-      (result) => {
-        if (result) this.#finish(result)
-        else {
-          isAdmitted = true
-          if (whole) this.#run(whole)
-          else if (!this.#finished) this.#connection.wantBody()
-        }
-      },
-      (error) => this.#finish(this.#faultAnswer(error)),
-    )
+  onBody(outcome: BodyOutcome): void {
+    if (outcome === 'too large') this.#finish(tooLarge(this.#route), true)
+    else if (outcome === 'no room') this.#finish(this.#route.noRoomAnswer ?? noRoomAnswer)
+    else if (this.#isAdmitted) this.#run(outcome)
+    else this.#whole = outcome
   }
 
-  #read(whole: (bytes: Buffer) => void): void {
-    if (this.#body === undefined) whole(noBody)
-    else
-      this.#body.read((outcome) => {
-        if (outcome === 'too large') this.#finish(tooLarge(this.#route), true)
-        else if (outcome === 'no room') this.#finish(this.#route.noRoomAnswer ?? noRoomAnswer)
-        else whole(outcome)
-      })
+  #decided(refusal: HttpAnswer | undefined): void {
+    if (refusal) {
+      this.#finish(refusal)
+      return
+    }
+    if (this.#finished) return
+    this.#isAdmitted = true
+    if (this.#body === undefined) this.#run(noBody)
+    else if (this.#whole !== undefined) this.#run(this.#whole)
+    else this.#connection.wantBody()
   }
 
   #run(bytes: Buffer): void {
     if (this.#finished) return
-    const fail = (error: unknown) => this.#finish(this.#faultAnswer(error))
     try {
       const result = this.#route.handle(this.#request, bytes)
-      if (result instanceof Promise) result.then((value) => this.#finish(value), fail)
-      else this.#finish(result)
+      if (!(result instanceof Promise)) this.#finish(result)
+      else
+        result.then(
+          (value) => this.#finish(value),
+          (error) => this.#finish(this.#faultAnswer(error)),
+        )
     } catch (error) {
-      fail(error)
+      this.#finish(this.#faultAnswer(error))
     }
   }
 
@@ -118,6 +113,7 @@ export class Exchange {
   #finish(result: HttpAnswer | undefined, closes = false): void {
     if (this.#finished) return
     this.#finished = true
+    this.#whole = undefined
     this.#body?.release()
     if (result) {
       this.#serving.observe?.(this.#request.method, this.#route.pattern, result.status)
