@@ -5,8 +5,9 @@
  *             │ none: of those that are still coming in, the one that began first gives way
  *
  * So whoever sends slowly never keeps out those who send at once. What is whole is never taken back: if there is no other, the body
- * that came last gives way itself.
+ * that came last gives way itself. A body that comes in pieces has a buffer that doubles: up to twice the room may be held.
  */
+
 /** What the bodies of all requests that share it may hold, until they are answered. */
 export class BodyRoom {
   readonly #bytesMax: number

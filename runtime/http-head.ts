@@ -163,7 +163,7 @@ function framed(
     if (coding.toLowerCase() !== 'chunked') return codedChunks.test(coding) ? unknownCoding : twoLengths
   }
   if (lengths > 1 || lengthBytes < 0) return malformedLength
-  if (expect !== '' && (expect.toLowerCase() !== '100-continue' || isHttp10)) return unknownExpectation
+  if (expect !== '' && expect.toLowerCase() !== '100-continue') return unknownExpectation
   const closes = connection !== '' && hasToken(connection, 'close')
   return {
     method,
@@ -174,7 +174,8 @@ function framed(
     isChunked: coding !== '',
     isHttp10,
     keepsAlive: !closes && (!isHttp10 || hasToken(connection, 'keep-alive')),
-    expectsContinue: expect !== '',
+    // An older client cannot be told (RFC 9110 section 10.1.1).
+    expectsContinue: expect !== '' && !isHttp10,
     asksForWebSocket:
       upgrade !== '' &&
       !isHttp10 &&

@@ -71,6 +71,13 @@ const taken: readonly Row[] = [
   ],
   ['a coding in capitals', `${post}Transfer-Encoding: CHUNKED\r\n\r\n0\r\n\r\n`, ['POST /p'], [200]],
   ['a client that waits to be told', `${post}Expect: 100-continue\r\n${three}`, ['POST /p abc'], [100, 200]],
+  [
+    'HTTP/1.0 that would wait',
+    `POST /p HTTP/1.0\r\nExpect: 100-continue\r\n${three}`,
+    ['POST /p abc'],
+    [200],
+    'closed',
+  ],
   ['HTTP/1.0', 'GET /a HTTP/1.0\r\n\r\n', ['GET /a'], [200], 'closed'],
   ['HTTP/1.0 with a body', `POST /p HTTP/1.0\r\n${three}`, ['POST /p abc'], [200], 'closed'],
   ['HTTP/1.0 that stays', 'GET /a HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n', ['GET /a'], [200]],
