@@ -23,9 +23,24 @@ export const limits = {
   httpEnvelopeBytesMax: 4 * 1024 * 1024,
   /** Bodies of all HTTP requests of a process that have no answer yet; some tens of the largest at once. */
   httpBodiesBytesMax: 64 * 1024 * 1024,
+  /**
+   * Head of an HTTP request: the largest properties as headers, whose names are longer on the wire than in an envelope, beside a token and
+   * what clients add.
+   */
+  httpHeadBytesMax: 64 * 1024,
+  /** Headers of an HTTP request; looking for one that was given twice costs its square. */
+  httpHeadersMax: 500,
+  /** Of a chunked HTTP body: extensions and trailers, which are read and left out. */
+  httpChunkOverheadBytesMax: 16 * 1024,
+  /** What a client sends behind a request that has no answer yet; more waits at the client. */
+  httpAheadBytesMax: 64 * 1024,
+  /** An HTTP connection is closed after so long without a request, or with an answer of which nothing is taken. */
+  httpSilenceMsMax: 10_000,
+  /** A request comes in within that time and one second more for each of these bytes. */
+  httpRequestBytesPerSecondMin: 16 * 1024,
   /** Largest WebSocket message: clients put many packets into one. */
   webSocketMessageBytesMax: 1024 * 1024,
-  /** What may wait of one WebSocket while the log is slow; uWebSockets.js cannot pause one. */
+  /** What may wait of one WebSocket while the log is slow: it is read on, so that its pings are answered and its end is seen. */
   webSocketWaitingBytesMax: 2 * 1024 * 1024,
   /** The same of all WebSockets of a process; as much as the edge itself may hold. */
   webSocketsWaitingBytesMax: 64 * 1024 * 1024,

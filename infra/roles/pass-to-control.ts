@@ -14,11 +14,20 @@ import { limitFailures } from './limit-failures.ts'
 
 const connectionsMax = 32
 const answerMsMax = 60_000
-const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date', 'uwebsockets'])
+/** Less than `httpSilenceMsMax`, after which the server behind closes. */
+const idleMsMax = 5_000
+/** Of one connection, not of the message (RFC 9110 section 7.6.1), and what each side says for itself. */
+const hopHeaders: ReadonlySet<string> = new Set([
+  ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
+  ...['expect', 'content-length', 'date'],
+])
+
+/** Where the control role is: its address; that it is still starting; or that there is none. */
+export type ControlAddress = string | 'starting' | undefined
 
 /**
  * Passes every request that no other route takes to the control role, so that one port serves devices and services.
- * @param control address of the control role; `undefined`: there is none, and such a request is answered 404
+ * @param control `undefined`: such a request is answered 404; while it starts 503
  * @param authority certificate that the control role's own is signed by; `undefined`: those that Node trusts
  * @param tls true if the server speaks TLS; without it credentials are passed on from this machine only: others have seen them
  *   already, and would see the keys in the answer
@@ -26,12 +35,13 @@ const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding', 'co
  */
 export function passToControl(
   router: HttpRouter,
-  control: () => string | undefined,
+  control: () => ControlAddress,
   authority: string | undefined,
   quotas: Quotas,
   tls: boolean,
 ): void {
-  const agentOptions = { keepAlive: true, maxSockets: connectionsMax }
+  // Given up before the server behind gives them up: a request on a connection that is just closing would be lost.
+  const agentOptions = { keepAlive: true, maxSockets: connectionsMax, timeout: idleMsMax }
   const agents = { plain: new Agent(agentOptions), tls: new HttpsAgent({ ...agentOptions, ca: authority }) }
   limitFailures(router, quotas, ({ remoteAddress }) => remoteAddress).route({
     method: 'ANY',
@@ -41,6 +51,7 @@ export function passToControl(
     handle: (request, body) => {
       const url = control()
       if (url === undefined) return textAnswer(404, 'nothing is served under this path\n')
+      if (url === 'starting') return textAnswer(503, 'the control role is starting\n', { 'Retry-After': '1' })
       return passed(isTls(url) ? agents.tls : agents.plain, url, request, body)
     },
   })
@@ -61,13 +72,12 @@ function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Ui
     const unavailable = (): void =>
       resolve(textAnswer(503, 'the control role does not answer\n', { 'Retry-After': '1' }))
     const query = request.queryText === '' ? '' : `?${request.queryText}`
-    const headers = Object.fromEntries([...request.headers].filter(([name]) => !hopHeaders.has(name)))
-    headers[clientAddressHeader] = request.remoteAddress
+    const headers = headersOf(request)
     const send = isTls(controlUrl) ? httpsRequest : httpRequest
     const passing = send(
       `${controlUrl}${request.path}${query}`,
       { agent, method: request.method, headers: { ...headers, 'content-length': body.length }, timeout: answerMsMax },
-      (response) => read(response).then(resolve, unavailable),
+      (response) => read(response, request.method === 'HEAD').then(resolve, unavailable),
     )
     passing.on('error', unavailable)
     passing.on('timeout', () => passing.destroy())
@@ -75,12 +85,28 @@ function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Ui
   })
 }
 
-async function read(response: IncomingMessage): Promise<HttpAnswer> {
+function headersOf(request: HttpRequest): Record<string, string> {
+  const headers: Record<string, string> = {}
+  const ofThisHop = request
+    .header('connection')
+    .toLowerCase()
+    .split(/[ \t]*,[ \t]*/)
+  for (const [name, value] of request.headers) {
+    // Node writes headers as Latin-1: each byte of UTF-8 as one of its characters.
+    if (!hopHeaders.has(name) && !ofThisHop.includes(name)) headers[name] = Buffer.from(value).toString('latin1')
+  }
+  headers[clientAddressHeader] = request.remoteAddress
+  return headers
+}
+
+async function read(response: IncomingMessage, isHead: boolean): Promise<HttpAnswer> {
   const chunks: Buffer[] = []
   for await (const chunk of response) chunks.push(chunk)
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(response.headers)) {
     if (!hopHeaders.has(name) && value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value
   }
-  return { status: response.statusCode ?? 502, headers, body: Buffer.concat(chunks) }
+  const answer = { status: response.statusCode ?? 502, headers, body: Buffer.concat(chunks) }
+  const length = Number(response.headers['content-length'])
+  return isHead && Number.isInteger(length) ? { ...answer, bodyBytes: length } : answer
 }

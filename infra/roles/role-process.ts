@@ -31,7 +31,8 @@ export type ToRole =
   | { readonly kind: 'stop' }
   | { readonly kind: 'take-over'; readonly sessionId: string; readonly openedAtMs: number }
   | { readonly kind: 'status'; readonly askId: number; readonly status: Status }
-  | { readonly kind: 'control'; readonly url: string }
+  /** `undefined`: there is none, and none will come. */
+  | { readonly kind: 'control'; readonly url: string | undefined }
   | { readonly kind: 'noisiest'; readonly askId: number; readonly report: NoisiestReport }
   | { readonly kind: 'passwords'; readonly askId: number; readonly passwords: WarehousePasswords }
 

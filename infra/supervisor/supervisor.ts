@@ -98,17 +98,21 @@ export async function runSupervisor(settings: Settings): Promise<number> {
       onFatal: () => {
         if (role !== 'control' || required) return stopped(1)
         logger.warn('there is no registry of devices; nobody needs one here')
+        hasControl = false
+        tellControl()
       },
     })
     processes.push(child)
     return child
   }
+  /** Until it is known that it cannot start. */
+  let hasControl = true
   /** Edges pass to it what is not theirs. */
   const tellControl = (): void => {
     const port = processes.find(({ role, ready }) => role === 'control' && ready)?.ports.http
-    if (port === undefined) return
-    for (const child of processes)
-      if (child.role === 'edge') child.tell({ kind: 'control', url: `http://127.0.0.1:${port}` })
+    if (port === undefined && hasControl) return
+    const url = port === undefined ? undefined : `http://127.0.0.1:${port}`
+    for (const child of processes) if (child.role === 'edge') child.tell({ kind: 'control', url })
   }
   const samples = () => [metrics.samples(), ...processes.map((child) => child.samples)]
   const silence = new SilenceWatch(() => processes, systemClock, logger)

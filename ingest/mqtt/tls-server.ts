@@ -11,11 +11,12 @@ import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { certificateChain } from '#control/auth/certificates.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import { PenstockError } from '#schemas/errors.ts'
 import { readTlsSecrets, type TlsFiles, warnOfValidity, watchTlsFiles } from './tls-secrets.ts'
 
 export interface TlsServerOptions {
   readonly files: TlsFiles
+  /** Default: true. */
+  readonly asksForCertificates?: boolean
   /** The same for all processes that share sessions: by default it differs with their command lines, and none would be resumed. */
   readonly sessionIdContext: string
   readonly clock: Clock
@@ -37,7 +38,7 @@ const sessionTimeout = 6 * 3600
 
 /** @throws TLS_FILES_INVALID */
 export function openTlsServer(options: TlsServerOptions, onSocket: (socket: TLSSocket) => void): WatchingServer {
-  const { files, sessionIdContext, clock, logger, isClosing } = options
+  const { files, asksForCertificates = true, sessionIdContext, clock, logger, isClosing } = options
   const sessions = { sessionIdContext, sessionTimeout }
   const secrets = () => {
     const read = readTlsSecrets(files, clock.nowMs())
@@ -48,7 +49,7 @@ export function openTlsServer(options: TlsServerOptions, onSocket: (socket: TLSS
     {
       ...secrets(),
       ...sessions,
-      requestCert: true,
+      requestCert: asksForCertificates,
       rejectUnauthorized: false,
       handshakeTimeout: handshakeMsMax,
     },
@@ -97,22 +98,6 @@ class HandshakeQueue {
 }
 
 function ignoreError(): void {}
-
-/** Other systems cannot balance a shared port; one process serves it there. */
-const reusePort = process.platform === 'linux'
-
-const backlog = 4096
-
-/** @param protocol for the message @throws PORT_UNAVAILABLE */
-export function listening(server: Server, protocol: string, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const text = `cannot listen for ${protocol} on ${host}:${port}: ${cause.code}`
-      reject(new PenstockError('PORT_UNAVAILABLE', text, { cause }))
-    })
-    server.listen({ host, port, backlog, reusePort }, resolve)
-  })
-}
 
 /** The chain as the client sent it. */
 export function certificatesOf(socket: TLSSocket): X509Certificate[] {
