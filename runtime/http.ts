@@ -81,6 +81,8 @@ export interface HttpServing {
   /** Connections held at once, WebSockets not counted; more are closed at once. No bound by default. */
   readonly connectionsMax?: number
   readonly onConnectionRefused?: () => void
+  /** Called with each connection and each request: whoever sent it waits. */
+  readonly onStep?: () => void
   readonly logger?: Logger
 }
 
@@ -166,7 +168,8 @@ class Service implements HttpService, ConnectionHost {
   }
 
   accept(accepted: Socket, certificatesOf?: () => readonly X509Certificate[]): void {
-    const { connectionsMax = Number.POSITIVE_INFINITY, onConnectionRefused } = this.#options
+    const { connectionsMax = Number.POSITIVE_INFINITY, onConnectionRefused, onStep } = this.#options
+    onStep?.()
     // Beside those that speak HTTP there are WebSockets, which whoever took them bounds, and those that are being closed.
     const isFull = this.#connections.size >= connectionsMax || this.#sockets.size >= 2 * connectionsMax + closingMax
     if (this.isClosing || isFull) {
@@ -188,6 +191,7 @@ class Service implements HttpService, ConnectionHost {
 
   /** HOT: per request. */
   begin(head: RequestHead, connection: HttpConnection): Exchange | undefined {
+    this.#options.onStep?.()
     if (head.asksForWebSocket) {
       const route = this.#upgrades.find('GET', head.path, this.#parameters)
       if (route !== undefined) {

@@ -90,6 +90,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     bodies,
     connectionsMax: socketsMax(settings.edgeConnectionsMax),
     onConnectionRefused: () => refusedFull.add(1),
+    onStep: edge.stayAwake,
     routes: (router) => {
       edge.registerRoutes(router, isTls)
       routeHealth(router, status)
@@ -113,6 +114,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
         asksForCertificates: settings.identities === 'required' && settings.httpsClientCertificates === 'asked',
         connectionsMax: settings.edgeConnectionsMax,
         logger,
+        onStep: edge.stayAwake,
       },
       httpService(serving(true)),
     ))

@@ -25,6 +25,8 @@ export interface HttpsServerOptions {
   /** Of the edge; bounds the sockets held here, with those in their handshake, as it does those of MQTT over TLS. */
   readonly connectionsMax: number
   readonly logger: Logger
+  /** Called with each step of a handshake; requests are the service's business. */
+  readonly onStep?: () => void
   readonly clock?: Clock
 }
 
@@ -45,6 +47,7 @@ export async function openHttpsServer(options: HttpsServerOptions, service: Http
     sessionIdContext: 'penstock-https',
     clock,
     logger,
+    onStep: options.onStep ?? (() => {}),
     isClosing: () => closing,
   }
   const { server, unwatch } = openTlsServer(tlsOptions, (socket) =>

@@ -44,6 +44,7 @@ export async function listenMqtt(edge: EdgeContext, host: string, port: number, 
 
 function tcpServer(edge: EdgeContext): WatchingServer {
   const server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted) => {
+    edge.batcher.stayAwake()
     if (!admitSocket(edge)) accepted.destroy()
     else attachInPlace(edge, accepted)
   })
@@ -59,8 +60,9 @@ function attachInPlace(edge: EdgeContext, accepted: Socket): void {
 }
 
 function tlsServer(edge: EdgeContext, files: TlsFiles): WatchingServer {
-  const { clock, logger } = edge
-  const options = { files, sessionIdContext: 'penstock-mqtt', clock, logger, isClosing: () => edge.draining }
+  const { batcher, clock, logger } = edge
+  const onStep = () => batcher.stayAwake()
+  const options = { files, sessionIdContext: 'penstock-mqtt', clock, logger, onStep, isClosing: () => edge.draining }
   return openTlsServer(options, (socket) => attachTls(edge, socket))
 }
 

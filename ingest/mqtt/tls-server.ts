@@ -21,6 +21,8 @@ export interface TlsServerOptions {
   readonly sessionIdContext: string
   readonly clock: Clock
   readonly logger: Logger
+  /** Called with each step that a client waits for: a socket, handshakes that begin, one that is done. */
+  readonly onStep: () => void
   /** Handshakes that have not begun are given up. */
   readonly isClosing: () => boolean
 }
@@ -38,7 +40,7 @@ const sessionTimeout = 6 * 3600
 
 /** @throws TLS_FILES_INVALID */
 export function openTlsServer(options: TlsServerOptions, onSocket: (socket: TLSSocket) => void): WatchingServer {
-  const { files, asksForCertificates = true, sessionIdContext, clock, logger, isClosing } = options
+  const { files, asksForCertificates = true, sessionIdContext, clock, logger, onStep, isClosing } = options
   const sessions = { sessionIdContext, sessionTimeout }
   const secrets = () => {
     const read = readTlsSecrets(files, clock.nowMs())
@@ -53,15 +55,22 @@ export function openTlsServer(options: TlsServerOptions, onSocket: (socket: TLSS
       rejectUnauthorized: false,
       handshakeTimeout: handshakeMsMax,
     },
-    onSocket,
+    (socket) => {
+      onStep()
+      onSocket(socket)
+    },
   )
   // A port scan, a plain-text client, or a handshake that took too long, which the library tells of but leaves open.
   tls.on('tlsClientError', (_error, socket) => socket.destroy())
   const queue = new HandshakeQueue((socket) => {
+    onStep()
     if (isClosing()) socket.destroy()
     else tls.emit('connection', socket)
   })
-  const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => queue.push(socket))
+  const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
+    onStep()
+    queue.push(socket)
+  })
   const unwatch = watchTlsFiles(files, () => {
     try {
       tls.setSecureContext({ ...secrets(), ...sessions })
