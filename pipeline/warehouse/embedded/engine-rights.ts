@@ -84,8 +84,8 @@ const fixedSettings: readonly string[] = [
 ]
 
 /**
- * Values are read as literals: an expression among them is SQL that nobody has read. The handler alone turns the first of these on,
- * for rows that it has read (`plain-values.ts`).
+ * Values are read as literals: an expression among them is SQL that nobody has read. The handler alone turns these on, for rows that
+ * it has read (`plain-values.ts`).
  */
 export const withoutExpressions = [
   'input_format_values_interpret_expressions',

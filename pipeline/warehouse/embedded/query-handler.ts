@@ -6,11 +6,12 @@ import { join } from 'node:path'
 import { type CanonicalToken, isWord } from './canonical-tokens.ts'
 import { sqlText } from './engine.ts'
 import { EngineError, engineErrorFrom } from './engine-error.ts'
-import { type EngineUser, isEngineUser } from './engine-rights.ts'
+import { type EngineUser, isEngineUser, withoutExpressions } from './engine-rights.ts'
 import { nativeAtRevision } from './native-revision.ts'
 import { refuseForbidden, refuseSettings } from './permissions.ts'
 import { arePlainValues, plainValuesBytesMax } from './plain-values.ts'
-import type { QueryContext, Running } from './query-context.ts'
+import { processListSql } from './process-list.ts'
+import type { QueryContext } from './query-context.ts'
 import { Reply } from './reply.ts'
 import { type QueryRequest, queryRequestFrom } from './request.ts'
 import { RequestBody } from './request-body.ts'
@@ -25,21 +26,19 @@ import {
 } from './statement.ts'
 import { type StatementRun, withConnection } from './statement-connection.ts'
 import type { StatementText } from './statement-text.ts'
-
-const notStarted: Running = { kind: undefined, stop: undefined }
+import { urlParameters } from './url-parameters.ts'
 
 /** Answers one request for a statement, errors included. Never rejects. */
 export async function handleQuery(
   context: QueryContext,
   request: IncomingMessage,
   response: ServerResponse,
-  url: URL,
 ): Promise<void> {
   const reply = new Reply(context, request, response)
   let queryId: string | undefined
   let give: (() => void) | undefined
   try {
-    const query = queryRequestFrom(request, url)
+    const query = queryRequestFrom(request, urlParameters(request.url ?? ''))
     const user = authenticate(context, query)
     refuseSettings(query, user)
     queryId = query.queryId ?? randomUUID()
@@ -48,7 +47,7 @@ export async function handleQuery(
       queryId = undefined
       throw new EngineError(216, 'QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING', `Query with id = ${id} is already running`)
     }
-    context.running.set(queryId, notStarted)
+    context.running.set(queryId, { user, kind: undefined, stop: undefined })
     reply.start(query, queryId)
     const body = new RequestBody(request, query)
     const text = await body.statement()
@@ -140,7 +139,8 @@ async function insert(
     arePlainValues(readFileSync(rows, 'utf8'))
   await withConnection(context, run, async (connection) => {
     // The prologue of every request turns it off again.
-    if (hasExpressions) await connection.run('SET input_format_values_interpret_expressions = 1', 'Null')
+    if (hasExpressions)
+      await connection.run(`SET ${withoutExpressions.map((name) => `${name} = 1`).join(', ')}`, 'Null')
     const result = await context.disk.writing(() => connection.runInsert(statement.textFor(rows)))
     await run.reply.whole(Buffer.alloc(0), undefined, result)
   })
@@ -166,7 +166,7 @@ async function read(context: QueryContext, run: StatementRun, statement: ReadSta
     const sent = reply.stream(result, format).catch((error: unknown) => reply.fail(engineErrorFrom(error)))
     try {
       const tail = statement.tail === '' ? `FORMAT ${format}` : statement.tail
-      const sql = `${statement.text}\nINTO OUTFILE ${sqlText(fifo.path)} APPEND COMPRESSION 'none' ${tail}`
+      const sql = `${textToRun(context, queryId, statement)}\nINTO OUTFILE ${sqlText(fifo.path)} APPEND COMPRESSION 'none' ${tail}`
       reply.finished(await connection.run(sql, format))
     } catch (error) {
       reply.fail(engineErrorFrom(error))
@@ -177,6 +177,12 @@ async function read(context: QueryContext, run: StatementRun, statement: ReadSta
       fifo.release()
     }
   })
+}
+
+function textToRun(context: QueryContext, queryId: string, { tokens, text }: ReadStatement): string {
+  const [first, second] = tokens
+  if (!second || !isWord(first, 'SHOW') || !isWord(second, 'PROCESSLIST')) return text
+  return processListSql(context, queryId) + text.slice(second.end)
 }
 
 function makesTables(tokens: readonly CanonicalToken[]): boolean {

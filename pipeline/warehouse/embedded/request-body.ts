@@ -11,6 +11,8 @@ import { type StatementText, statementTextOf } from './statement-text.ts'
 export const statementBytesPreset = 256 * 1024
 export const statementBytesMax = 1024 * 1024
 
+const newline = Buffer.from('\n')
+
 /**
  * The query of the URL and the body behind it as one text, as ClickHouse reads them: first the statement is taken from its
  * beginning, then `rest` yields the rows that follow.
@@ -23,7 +25,7 @@ export class RequestBody {
   constructor(request: IncomingMessage, query: QueryRequest) {
     const body = decoded(request)
     this.#chunks = (query.decompress ? blocksDecompressed(body) : body)[Symbol.asyncIterator]()
-    this.#head = query.query === '' ? Buffer.alloc(0) : Buffer.from(`${query.query}\n`)
+    this.#head = query.query.length === 0 ? query.query : Buffer.concat([query.query, newline])
     const wanted = Number(query.settings.get('max_query_size') ?? statementBytesPreset)
     this.#textBytesMax = wanted > 0 ? Math.min(wanted, statementBytesMax) : statementBytesMax
   }

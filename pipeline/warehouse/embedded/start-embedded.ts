@@ -12,6 +12,7 @@ import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
 import { Formatter } from './formatter.ts'
 import { InsertSpool } from './insert-spool.ts'
+import { OwnNames } from './own-names.ts'
 import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
 import { ResultFifos } from './result-fifos.ts'
@@ -33,9 +34,9 @@ import { Slots } from './slots.ts'
  *   statements   what runs is the text as the engine formats it (`formatter.ts`); 1 MiB at most, and no PARALLEL WITH
  *   values       beside literals only plain expressions among the rows of VALUES (`plain-values.ts`)
  *   inserts      begin when the body is whole, so the spool needs room for the largest bodies
- *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read what was in the result
+ *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read, too, what is in the result
  *   broken off   a result that fails midway ends with the exception, then leaves its client a few seconds to go first
- *   query ids    are found in system.processes as `log_comment`; KILL QUERY takes them as `query_id` all the same
+ *   query ids    are found in system.processes as `log_comment`; SHOW PROCESSLIST and KILL QUERY have them as `query_id` all the same
  *   sessions     keep nothing for `readonly`; SET readonly ends the use of one
  *   parameters   `role`, `quota_key`, `stacktrace` and those that tune the server's buffers and headers do nothing
  */
@@ -71,6 +72,9 @@ export interface EmbeddedWarehouse {
  * variable when the pool is first used, so it is set here unless the environment already says it.
  */
 const engineThreads = 24
+
+/** A server's bound for the length of a URL, which may hold a statement and its parameters; and beside it other headers. */
+const headBytesMax = 1024 * 1024 + 64 * 1024
 
 /** Statements that may wait for a place before new ones are told TOO_MANY_SIMULTANEOUS_QUERIES. */
 const waitingMax = 1_000
@@ -109,6 +113,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     ...facts,
     displayName: hostname(),
     spoolDir,
+    ownNames: new OwnNames(dataDir),
     insertSpool: new InsertSpool(spoolDir),
     slots: {
       pipelineInserts: new Slots(ownCount, waitingMax),
@@ -132,11 +137,11 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     logger: options.logger,
   }
   const open = new Set<Promise<void>>()
-  const server = createServer((request, response) => {
+  const server = createServer({ maxHeaderSize: headBytesMax }, (request, response) => {
     const target = `http://localhost${request.url ?? '/'}`
     const url = new URL(URL.canParse(target) ? target : 'http://localhost/bad-request')
     if (answered(request, response, url, options.callers)) return
-    const handled = handleQuery(context, request, response, url)
+    const handled = handleQuery(context, request, response)
     open.add(handled)
     handled.finally(() => open.delete(handled))
   })

@@ -38,7 +38,7 @@ export async function withConnection(
   run: StatementRun,
   use: (connection: EngineConnection) => Promise<void>,
 ): Promise<void> {
-  const { statement, query, queryId, session, reply } = run
+  const { statement, query, user, queryId, session, reply } = run
   const { kind } = statement
   let connection: EngineConnection | undefined
   let restore: string[] = []
@@ -66,7 +66,7 @@ export async function withConnection(
     }
     // What writes goes on when its client is gone, as on a ClickHouse server.
     if (kind === 'read') reply.onGone(stopRead)
-    context.running.set(queryId, { kind, stop: kind === 'read' ? stopRead : undefined })
+    context.running.set(queryId, { user, kind, stop: kind === 'read' ? stopRead : undefined })
     if (session) restore = await statementsToRestore(connection, query, statement)
     await connection.run(`SET ROLE ${quotedName(roleOf(run))}`, 'Null')
     await connection.run(prologue(run), 'Null')
