@@ -51,7 +51,8 @@ const rights: Readonly<Record<EngineUser, readonly string[]>> = {
       'CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, UNDROP TABLE, INSERT, ALTER, TRUNCATE, OPTIMIZE',
     ),
   ],
-  readonly: [reading],
+  // For the tables that a request brings along: statements of the user make none (`permissions.ts`).
+  readonly: [reading, 'GRANT CREATE TEMPORARY TABLE ON *.*'],
 }
 
 const roles: readonly (readonly [string, readonly string[]])[] = Object.entries(rights).flatMap(([user, grants]) => [

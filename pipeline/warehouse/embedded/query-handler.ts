@@ -3,10 +3,19 @@ import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { type CanonicalToken, isWord } from './canonical-tokens.ts'
 import { sqlText } from './engine.ts'
 import { EngineError, engineErrorFrom } from './engine-error.ts'
 import { type EngineUser, isEngineUser, withoutExpressions } from './engine-rights.ts'
+import {
+  type ExternalTable,
+  externalTablesOf,
+  type Form,
+  formBoundaryOf,
+  readForm,
+  tableStatements,
+} from './form-body.ts'
 import { nativeAtRevision } from './native-revision.ts'
 import { refuseForbidden, refuseSettings } from './permissions.ts'
 import { arePlainValues, plainValuesBytesMax } from './plain-values.ts'
@@ -14,7 +23,7 @@ import { processListSql } from './process-list.ts'
 import type { QueryContext } from './query-context.ts'
 import { Reply } from './reply.ts'
 import { type QueryRequest, queryRequestFrom } from './request.ts'
-import { RequestBody } from './request-body.ts'
+import { decodedBody, RequestBody } from './request-body.ts'
 import { untilWhole } from './result-spool.ts'
 import type { Slots } from './slots.ts'
 import {
@@ -37,9 +46,14 @@ export async function handleQuery(
   const reply = new Reply(context, request, response)
   let queryId: string | undefined
   let give: (() => void) | undefined
+  let form: Form | undefined
   try {
-    const query = queryRequestFrom(request, urlParameters(request.url ?? ''))
-    const user = authenticate(context, query)
+    const parameters = urlParameters(request.url ?? '')
+    const asked = queryRequestFrom(request, parameters)
+    const user = authenticate(context, asked)
+    form = await formOf(context, request, asked)
+    const { tables, rest } = externalTablesOf(form?.files ?? [], [...(form?.fields ?? []), ...parameters])
+    const query = form ? queryRequestFrom(request, rest) : asked
     refuseSettings(query, user)
     queryId = query.queryId ?? randomUUID()
     if (context.running.has(queryId)) {
@@ -49,26 +63,41 @@ export async function handleQuery(
     }
     context.running.set(queryId, { user, kind: undefined, stop: undefined })
     reply.start(query, queryId)
-    const body = new RequestBody(request, query)
+    const body = new RequestBody(form ? Readable.from([]) : decodedBody(request, query), query)
     const text = await body.statement()
     const taken = query.session && (await context.sessions.take(user, query.session, () => response.writableEnded))
     give = taken?.give
     // `readonly` may change nothing that a session keeps.
     const session = user === 'readonly' ? undefined : taken?.session
-    await runText(context, { query, user, queryId, session, reply }, body, text)
+    await runText(context, { query, user, queryId, session, reply }, tables, body, text)
   } catch (error) {
     reply.fail(engineErrorFrom(error))
   } finally {
     if (queryId !== undefined) context.running.delete(queryId)
+    for (const { path } of form?.files ?? []) context.insertSpool.give(path)
     give?.()
   }
 }
 
+/** The form in a request's body, whose user is known already: its fields say nothing of who asks. */
+async function formOf(context: QueryContext, request: IncomingMessage, query: QueryRequest): Promise<Form | undefined> {
+  const boundary = formBoundaryOf(request.headers['content-type'])
+  if (boundary === undefined) return undefined
+  const { fields, files } = await readForm(decodedBody(request, query), boundary, context.insertSpool)
+  return { fields: fields.filter(([name]) => name !== 'user' && name !== 'password'), files }
+}
+
 /** What is known of a request before its statement is read. */
-type RequestRun = Omit<StatementRun, 'statement'>
+type RequestRun = Omit<StatementRun, 'statement' | 'tables'>
 
 /** Waits for a place, has the engine read the statement, judges what it read, and runs that. */
-async function runText(context: QueryContext, run: RequestRun, body: RequestBody, text: StatementText): Promise<void> {
+async function runText(
+  context: QueryContext,
+  run: RequestRun,
+  external: readonly ExternalTable[],
+  body: RequestBody,
+  text: StatementText,
+): Promise<void> {
   // The engine starts once the rows are whole: a client that dies half-way leaves nothing, at whatever byte it dies.
   const rows = text.rowsAt === undefined ? undefined : await context.insertSpool.write(body.rest(text.rowsAt))
   const slots = slotsFor(context.slots, run, rows !== undefined)
@@ -79,7 +108,8 @@ async function runText(context: QueryContext, run: RequestRun, body: RequestBody
       const statement = statementFrom(await context.formatter.canonical(text.text), rows !== undefined)
       refuseForbidden(statement.tokens, run.user)
       refuseWritesInSession(run.query, statement)
-      await runStatement(context, { ...run, statement }, rows)
+      const tables = await Promise.all(external.map((table) => tableStatements(context.formatter, table)))
+      await runStatement(context, { ...run, statement, tables }, rows)
     } finally {
       slots.give()
     }

@@ -22,9 +22,9 @@ export class RequestBody {
   readonly #textBytesMax: number
   #head: Buffer
 
-  constructor(request: IncomingMessage, query: QueryRequest) {
-    const body = decoded(request)
-    this.#chunks = (query.decompress ? blocksDecompressed(body) : body)[Symbol.asyncIterator]()
+  /** @param body as `decodedBody` has it */
+  constructor(body: AsyncIterable<Buffer>, query: QueryRequest) {
+    this.#chunks = body[Symbol.asyncIterator]()
     this.#head = query.query.length === 0 ? query.query : Buffer.concat([query.query, newline])
     const wanted = Number(query.settings.get('max_query_size') ?? statementBytesPreset)
     this.#textBytesMax = wanted > 0 ? Math.min(wanted, statementBytesMax) : statementBytesMax
@@ -88,7 +88,13 @@ function tooLong(bytesMax: number): EngineError {
   )
 }
 
-function decoded(request: IncomingMessage): AsyncIterable<Buffer> {
+/** The bytes of a body behind its compression. @throws EngineError 89 */
+export function decodedBody(request: IncomingMessage, query: QueryRequest): AsyncIterable<Buffer> {
+  const body = withoutEncoding(request)
+  return query.decompress ? blocksDecompressed(body) : body
+}
+
+function withoutEncoding(request: IncomingMessage): AsyncIterable<Buffer> {
   const encoding = request.headers['content-encoding'] ?? 'identity'
   switch (encoding) {
     case 'identity':

@@ -3,6 +3,7 @@ import { pipelineApplication } from '../warehouse.ts'
 import { assertFormatName, EngineError } from './engine-error.ts'
 import { textWithEscapes } from './escaped-bytes.ts'
 import type { SessionRequest } from './sessions.ts'
+import type { Parameters } from './url-parameters.ts'
 
 /** What the URL and the headers of a request say, sorted. */
 export interface QueryRequest {
@@ -46,13 +47,10 @@ const ignored = new Set([
 ])
 
 /**
- * @param all parameters of the URL
+ * @param all parameters of the URL, and of a form; of two with one name the last counts
  * @throws EngineError if parts of it contradict each other
  */
-export function queryRequestFrom(
-  request: IncomingMessage,
-  all: readonly (readonly [name: string, value: Buffer])[],
-): QueryRequest {
+export function queryRequestFrom(request: IncomingMessage, all: Parameters): QueryRequest {
   const given = new Map(all.filter(([name]) => name !== 'query').map(([name, value]) => [name, textWithEscapes(value)]))
   const take = (name: string): string | undefined => {
     const value = given.get(name)

@@ -28,7 +28,8 @@ import { Slots } from './slots.ts'
  *
  * What differs from a ClickHouse server:
  *
- *   protocol     HTTP only; no tables in multipart bodies, no pages such as /play, and nothing for pages of another origin
+ *   protocol     HTTP only; no pages such as /play, and nothing for pages of another origin; a form has 4 MiB of fields at most, and
+ *                64 MiB of external tables
  *   users        `default`, `analyst` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs, so there
  *                are no dictionaries, backups, named collections, and no engines and table functions but those of `machine-names.ts`
  *   statements   what runs is the text as the engine formats it (`formatter.ts`); 1 MiB at most, and no PARALLEL WITH

@@ -1,9 +1,12 @@
+/** Parameters of a URL or a form. */
+export type Parameters = readonly (readonly [name: string, value: Buffer])[]
+
 /**
- * Parameters of a URL, or of a form's body, in the order in which they stand [WHATWG URL, 5.1]. Values are bytes: a statement may hold
+ * Parameters of a URL, in the order in which they stand [WHATWG URL, 5.1]. Values are bytes: a statement may hold
  * any in its quotes, and `URLSearchParams` would put other characters in the place of those that are not UTF-8.
  * @param target of the request, as Node gives it: a character a byte
  */
-export function urlParameters(target: string): [name: string, value: Buffer][] {
+export function urlParameters(target: string): Parameters {
   const start = target.indexOf('?')
   if (start < 0) return []
   const [query = ''] = target.slice(start + 1).split('#', 1)
