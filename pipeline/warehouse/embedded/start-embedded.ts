@@ -68,11 +68,20 @@ export interface EmbeddedWarehouse {
   close(): Promise<void>
 }
 
+/** Of the pipeline's inserts, of its questions, and of `default`. */
+const ownPlacesMax = 4
+
+/** Places of analysts: a short question among their long ones should find one free, and shares the cores with those that run. */
+const analystPlacesMax = Math.min(128, 16 * availableParallelism())
+
+/** For compression and for stopping queries. */
+const spareThreads = 4
+
 /**
  * Threads of libuv's pool, on which all statements, compression and name look-ups of the process run. libuv reads the
  * variable when the pool is first used, so it is set here unless the environment already says it.
  */
-const engineThreads = 24
+export const engineThreads = 3 * ownPlacesMax + analystPlacesMax + spareThreads
 
 /** A server's bound for the length of a URL, which may hold a statement and its parameters; and beside it other headers. */
 const headBytesMax = 1024 * 1024 + 64 * 1024
@@ -104,9 +113,8 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   rmSync(spoolDir, { recursive: true, force: true })
   mkdirSync(spoolDir, { mode: 0o700 })
   const threads = poolThreads(options.logger)
-  const ownCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
-  // Room stays for compression and for stopping queries; and the more queries run at once, the less is left for inserts.
-  const analystCount = Math.max(1, Math.min(threads - 3 * ownCount - 4, 4 * availableParallelism()))
+  const ownCount = Math.max(1, Math.min(ownPlacesMax, Math.floor(threads / 4)))
+  const analystCount = Math.max(1, Math.min(threads - 3 * ownCount - spareThreads, analystPlacesMax))
   const facts = await engineFacts(engine)
   const context: QueryContext = {
     engine,
