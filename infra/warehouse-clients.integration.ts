@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createClient } from '@clickhouse/client'
+import { ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type EmbeddedWarehouse, startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
 import { silentLogger } from '#runtime/logger.ts'
@@ -58,8 +58,16 @@ describe('@clickhouse/client', () => {
   it.each(users)('reads and is told of errors, as %s', async (user) => {
     const { port, password, database } = login(user)
     for (const compressed of [false, true]) {
+      const log = { level: ClickHouseLogLevel.OFF }
       const compression = { request: compressed, response: compressed }
-      const client = createClient({ url: `http://127.0.0.1:${port}`, username: user, password, database, compression })
+      const client = createClient({
+        url: `http://127.0.0.1:${port}`,
+        username: user,
+        password,
+        database,
+        compression,
+        log,
+      })
       const query = 'SELECT {a:String} AS a, currentUser() AS user'
       const result = await client.query({ query, query_params: { a: "it's \\ \t" }, format: 'JSONEachRow' })
       expect(await result.json()).toEqual([{ a: "it's \\ \t", user }])

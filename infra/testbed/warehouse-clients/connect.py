@@ -30,6 +30,10 @@ def code_of(statement, **more):
 
 equal(client.query("SELECT number, toString(number) FROM numbers(2)").result_rows, [(0, "0"), (1, "1")])
 equal(client.query("SELECT [1, 2], map('a', 1), (1, 'x'), NULL").result_rows, [([1, 2], {"a": 1}, (1, "x"), None)])
+equal(
+    client.query("SELECT '{\"a\":1,\"b\":{\"c\":[1,2]}}'::JSON, 1::Variant(Int8, String), 'x'::Dynamic, (1., 2.)::Point").result_rows,
+    [({"a": 1, "b": {"c": [1, 2]}}, 1, "x", (1.0, 2.0))],
+)
 equal(client.query("SELECT number FROM numbers(3)").summary["result_rows"], "3")
 equal(client.query("SELECT currentUser()").result_rows, [(user,)])
 moment = datetime.datetime(2024, 1, 2, 3, 4, 5)

@@ -36,6 +36,7 @@ import { Slots } from './slots.ts'
  *   values       beside literals only plain expressions among the rows of VALUES (`plain-values.ts`)
  *   inserts      begin when the body is whole, so the spool needs room for the largest bodies
  *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read, too, what is in the result
+ *   Native       at a client's protocol revision has no AggregateFunction: error 48
  *   broken off   a result that fails midway ends with the exception, then leaves its client a few seconds to go first
  *   query ids    are found in system.processes as `log_comment`; SHOW PROCESSLIST and KILL QUERY have them as `query_id` all the same
  *   sessions     keep nothing for `readonly`; SET readonly ends the use of one

@@ -74,6 +74,14 @@ func reads(db *sql.DB) error {
 	if err := db.QueryRow("SELECT {a:String}", clickhouse.Named("a", "x")).Scan(&given); err != nil || given != "x" {
 		return fmt.Errorf("read %q: %w", given, err)
 	}
+	var point, ring, variant, dynamic, json any
+	typed := "SELECT (1., 2.)::Point, [(1., 2.)]::Ring, 1::Variant(Int8, String), 'x'::Dynamic, '{\"a\":1}'::JSON"
+	if err := db.QueryRow(typed).Scan(&point, &ring, &variant, &dynamic, &json); err != nil {
+		return err
+	}
+	if found := fmt.Sprint(point, ring, variant, dynamic); found != "[1 2] [[1 2]] {1 Int8} {x String}" {
+		return fmt.Errorf("read %s", found)
+	}
 	rows, err := db.Query("SELECT number, toString(number) FROM numbers(300000)")
 	if err != nil {
 		return err
