@@ -34,6 +34,8 @@ equal(
     client.query("SELECT '{\"a\":1,\"b\":{\"c\":[1,2]}}'::JSON, 1::Variant(Int8, String), 'x'::Dynamic, (1., 2.)::Point").result_rows,
     [({"a": 1, "b": {"c": [1, 2]}}, 1, "x", (1.0, 2.0))],
 )
+(zoned,) = client.query("SELECT toDateTime(0, 'America/Chicago')").result_rows[0]
+equal((zoned.timestamp(), str(zoned.tzinfo)), (0, "America/Chicago"))
 equal(client.query("SELECT number FROM numbers(3)").summary["result_rows"], "3")
 equal(client.query("SELECT currentUser()").result_rows, [(user,)])
 moment = datetime.datetime(2024, 1, 2, 3, 4, 5)

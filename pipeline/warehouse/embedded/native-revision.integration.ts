@@ -70,6 +70,28 @@ describe('Native at the revision of the client (clickhouse-go, Grafana)', () => 
     expect(added > 0 && added % (8 + columnCount)).toBe(0)
   })
 
+  it('names the zone of times from its revision on', async () => {
+    const zone = "DateTime('America/Chicago')"
+    await post(`CREATE TABLE zoned (a ${zone}, b DateTime, c Array(${zone})) ENGINE = Memory`)
+    await post('INSERT INTO zoned VALUES (0, 0, [0])')
+    const statement = `SELECT a, 'DateTime' AS d, b, c, toDateTime(0, 'UTC') AS e FROM zoned FORMAT Native SETTINGS max_threads = 1`
+    const types = [zone, 'String', 'DateTime', `Array(${zone})`, "DateTime('UTC')"]
+    const headerOf = (bytes: Buffer) =>
+      types.map((type) => bytes.includes(Buffer.from(`${String.fromCharCode(type.length)}${type}`)))
+    expect(headerOf(await at(statement, '54336'))).toEqual([false, true, true, true, false])
+    for (const [query, revision] of [
+      [statement, '54337'],
+      [statement, '54460'],
+      [`WITH 1 AS x ${statement}`, '54460'],
+    ] as const)
+      expect(headerOf(await at(query, revision))).toEqual([true, true, true, true, true])
+    // Where the zone cannot be told, the times are right all the same.
+    const inSession = { session_id: 'zones', default_format: 'Native', client_protocol_version: '54460' }
+    await (await post(`CREATE TEMPORARY TABLE own AS SELECT a FROM zoned`, inSession)).text()
+    const kept = Buffer.from(await (await post('SELECT a FROM own', inSession)).arrayBuffer())
+    expect(kept.includes(Buffer.from('\x08DateTime\0'))).toBe(true)
+  })
+
   it('greets clickhouse-go', async () => {
     const hello = await (await post('SELECT displayName(), version(), revision(), timezone() FORMAT TSV')).text()
     expect(hello).toMatch(/^\S+\t26\.\S+\t54\d{3}\t\S+\n$/)

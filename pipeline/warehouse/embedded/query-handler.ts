@@ -33,7 +33,7 @@ import {
   type Statement,
   statementFrom,
 } from './statement.ts'
-import { type StatementRun, withConnection } from './statement-connection.ts'
+import { columnTypes, type StatementRun, withConnection } from './statement-connection.ts'
 import type { StatementText } from './statement-text.ts'
 import { urlParameters } from './url-parameters.ts'
 
@@ -188,7 +188,7 @@ async function read(context: QueryContext, run: StatementRun, statement: ReadSta
     }
     let result: AsyncIterable<Buffer> = fifo.stream
     if (format === 'Native' && query.clientRevision > 0)
-      result = nativeAtRevision(result, query.clientRevision, breakOff)
+      result = nativeAtRevision(result, query.clientRevision, () => columnTypes(context, run, statement), breakOff)
     if (query.waitEndOfQuery) {
       const file = join(context.spoolDir, `result-${randomUUID()}`)
       result = untilWhole(result, file, () => context.disk.assertRoom(), breakOff)

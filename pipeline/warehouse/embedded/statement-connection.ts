@@ -12,7 +12,7 @@ import type { Reply } from './reply.ts'
 import type { QueryRequest } from './request.ts'
 import { statementBytesPreset } from './request-body.ts'
 import type { Session } from './sessions.ts'
-import { quotedName, type Statement } from './statement.ts'
+import { quotedName, type ReadStatement, type Statement } from './statement.ts'
 
 /** One statement may take half of the machine's memory: it fails then, not the process with everybody's statements. */
 const queryBytesMax = Math.floor(totalmem() / 2)
@@ -42,7 +42,7 @@ export async function withConnection(
   run: StatementRun,
   use: (connection: EngineConnection) => Promise<void>,
 ): Promise<void> {
-  const { statement, query, user, queryId, tables, session, reply } = run
+  const { statement, query, user, queryId, session, reply } = run
   const { kind } = statement
   let connection: EngineConnection | undefined
   let restore: string[] = []
@@ -72,16 +72,7 @@ export async function withConnection(
     if (kind === 'read') reply.onGone(stopRead)
     context.running.set(queryId, { user, kind, stop: kind === 'read' ? stopRead : undefined })
     if (session) restore = await statementsToRestore(connection, query, statement)
-    await connection.run(`SET ROLE ${quotedName(roleOf(run))}`, 'Null')
-    await runOfAnyLength(connection, prologue(run))
-    if (query.database) await connection.run(`USE ${quotedName(query.database)}`, 'Null')
-    for (const { name, create, fill } of tables) {
-      await connection.run(create, 'Null')
-      if (session) restore.push(`DROP TEMPORARY TABLE ${quotedName(name)}`)
-      await connection.runInsert(fill)
-    }
-    const readonly = readonlyOf(run)
-    if (readonly !== undefined) await connection.run(`SET readonly = ${sqlText(readonly)}`, 'Null')
+    await prepare(connection, run, restore)
     if (query.sendProgress)
       progress = sendProgress(context.engine, queryId, reply, query.progressDelayMs, aborted.signal).catch((error) =>
         context.logger.warn('no progress can be sent of a statement', { error }),
@@ -98,6 +89,48 @@ export async function withConnection(
     } finally {
       if (!session) connection?.close()
     }
+  }
+}
+
+/** @param restore gets what takes the request's tables from a session again */
+async function prepare(connection: EngineConnection, run: StatementRun, restore: string[]): Promise<void> {
+  const { query, tables, session } = run
+  await connection.run(`SET ROLE ${quotedName(roleOf(run))}`, 'Null')
+  await runOfAnyLength(connection, prologue(run))
+  if (query.database) await connection.run(`USE ${quotedName(query.database)}`, 'Null')
+  for (const { name, create, fill } of tables) {
+    await connection.run(create, 'Null')
+    if (session) restore.push(`DROP TEMPORARY TABLE ${quotedName(name)}`)
+    await connection.runInsert(fill)
+  }
+  const readonly = readonlyOf(run)
+  if (readonly !== undefined) await connection.run(`SET readonly = ${sqlText(readonly)}`, 'Null')
+}
+
+/**
+ * The types of a SELECT's columns, asked beside it, while it runs. Undefined for other statements, and where the engine finds no answer,
+ * as with temporary tables of a session.
+ */
+export async function columnTypes(
+  context: QueryContext,
+  run: StatementRun,
+  { tokens, text }: ReadStatement,
+): Promise<readonly string[] | undefined> {
+  if (!isWord(tokens[0], 'SELECT') && !isWord(tokens[0], 'WITH')) return undefined
+  const connection = context.engine.connect()
+  try {
+    await prepare(connection, { ...run, session: undefined }, [])
+    const { bytes } = await connection.run(`DESCRIBE TABLE (${text})`, 'JSONEachRow')
+    return bytes
+      .toString()
+      .trim()
+      .split('\n')
+      .map((row): string => JSON.parse(row).type)
+  } catch (error) {
+    if (error instanceof EngineError) return undefined
+    throw error
+  } finally {
+    connection.close()
   }
 }
 

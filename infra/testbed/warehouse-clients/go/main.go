@@ -82,6 +82,13 @@ func reads(db *sql.DB) error {
 	if found := fmt.Sprint(point, ring, variant, dynamic); found != "[1 2] [[1 2]] {1 Int8} {x String}" {
 		return fmt.Errorf("read %s", found)
 	}
+	var at time.Time
+	if err := db.QueryRow("SELECT toDateTime(0, 'America/Chicago')").Scan(&at); err != nil {
+		return err
+	}
+	if at.Unix() != 0 || at.Location().String() != "America/Chicago" {
+		return fmt.Errorf("read %v", at)
+	}
 	rows, err := db.Query("SELECT number, toString(number) FROM numbers(300000)")
 	if err != nil {
 		return err
