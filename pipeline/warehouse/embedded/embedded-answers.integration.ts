@@ -146,6 +146,12 @@ describe('compression', () => {
   })
 })
 
+it('a refused setting is told in the compression of results', async () => {
+  const refused = await post('SELECT 1', { user: 'readonly', compress: '1', allow_ddl: '1' })
+  const blocks = blocksDecompressed(Readable.from([Buffer.from(await refused.arrayBuffer())]))
+  expect(Buffer.concat(await Readable.from(blocks).toArray()).toString()).toMatch(/^Code: 164\./)
+})
+
 describe('result_rows', () => {
   const counted = async (statement: string, parameters: Record<string, string> = {}) => {
     const response = await post(statement, parameters)

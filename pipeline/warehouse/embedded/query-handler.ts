@@ -54,22 +54,21 @@ export async function handleQuery(
     form = await formOf(context, request, asked)
     const { tables, rest } = externalTablesOf(form?.files ?? [], [...(form?.fields ?? []), ...parameters])
     const query = form ? queryRequestFrom(request, rest) : asked
+    const id = query.queryId ?? randomUUID()
+    // From here on errors go out as results do, compressed if the client asked for that.
+    reply.start(query, id)
     refuseSettings(query, user)
-    queryId = query.queryId ?? randomUUID()
-    if (context.running.has(queryId)) {
-      const id = queryId
-      queryId = undefined
+    if (context.running.has(id))
       throw new EngineError(216, 'QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING', `Query with id = ${id} is already running`)
-    }
-    context.running.set(queryId, { user, kind: undefined, stop: undefined })
-    reply.start(query, queryId)
+    queryId = id
+    context.running.set(id, { user, kind: undefined, stop: undefined })
     const body = new RequestBody(form ? Readable.from([]) : decodedBody(request, query), query)
     const text = await body.statement()
     const taken = query.session && (await context.sessions.take(user, query.session, () => response.writableEnded))
     give = taken?.give
     // `readonly` may change nothing that a session keeps.
     const session = user === 'readonly' ? undefined : taken?.session
-    await runText(context, { query, user, queryId, session, reply }, tables, body, text)
+    await runText(context, { query, user, queryId: id, session, reply }, tables, body, text)
   } catch (error) {
     reply.fail(engineErrorFrom(error))
   } finally {
