@@ -14,6 +14,7 @@ import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
 import { Formatter } from './formatter.ts'
 import { InsertSpool } from './insert-spool.ts'
+import { OwnNames } from './own-names.ts'
 import { PasswordGate } from './password-gate.ts'
 import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
@@ -31,15 +32,17 @@ import { checkTimeZone } from './time-zone.ts'
  *
  * What differs from a ClickHouse server:
  *
- *   protocol     HTTP only; no tables in multipart bodies, no pages such as /play, and nothing for pages of another origin
+ *   protocol     HTTP only; no pages such as /play, and nothing for pages of another origin; a form has 4 MiB of fields at most, and
+ *                64 MiB of external tables
  *   users        `default`, `analyst` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs, so there
  *                are no dictionaries, backups, named collections, and no engines and table functions but those of `machine-names.ts`
  *   statements   what runs is the text as the engine formats it (`formatter.ts`); 1 MiB at most, and no PARALLEL WITH
  *   values       beside literals only plain expressions among the rows of VALUES (`plain-values.ts`)
  *   inserts      begin when the body is whole, so the spool needs room for the largest bodies
- *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read what was in the result
+ *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read, too, what is in the result
+ *   Native       at a client's protocol revision has no AggregateFunction: error 48
  *   broken off   a result that fails midway ends with the exception, then leaves its client a few seconds to go first
- *   query ids    are found in system.processes as `log_comment`; KILL QUERY takes them as `query_id` all the same
+ *   query ids    are found in system.processes as `log_comment`; SHOW PROCESSLIST and KILL QUERY have them as `query_id` all the same
  *   sessions     keep nothing for `readonly`; SET readonly ends the use of one
  *   parameters   `role`, `quota_key`, `stacktrace` and those that tune the server's buffers and headers do nothing
  */
@@ -70,11 +73,23 @@ export interface EmbeddedWarehouse {
   close(): Promise<void>
 }
 
+/** Of the pipeline's inserts, of its questions, and of `default`. */
+const ownPlacesMax = 4
+
+/** Places of analysts: a short question among their long ones should find one free, and shares the cores with those that run. */
+const analystPlacesMax = Math.min(128, 16 * availableParallelism())
+
+/** For compression and for stopping queries. */
+const spareThreads = 4
+
 /**
  * Threads of libuv's pool, on which all statements, compression and name look-ups of the process run. libuv reads the
  * variable when the pool is first used, so it is set here unless the environment already says it.
  */
-const engineThreads = 24
+export const engineThreads = 3 * ownPlacesMax + analystPlacesMax + spareThreads
+
+/** A server's bound for the length of a URL, which may hold a statement and its parameters; and beside it other headers. */
+const headBytesMax = 1024 * 1024 + 64 * 1024
 
 /** Statements that may wait for a place before new ones are told TOO_MANY_SIMULTANEOUS_QUERIES. */
 const waitingMax = 1_000
@@ -123,9 +138,8 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   rmSync(spoolDir, { recursive: true, force: true })
   mkdirSync(spoolDir, { mode: 0o700 })
   const threads = poolThreads(options.logger)
-  const ownCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
-  // Room stays for compression and for stopping queries; and the more queries run at once, the less is left for inserts.
-  const analystCount = Math.max(1, Math.min(threads - 3 * ownCount - 4, 4 * availableParallelism()))
+  const ownCount = Math.max(1, Math.min(ownPlacesMax, Math.floor(threads / 4)))
+  const analystCount = Math.max(1, Math.min(threads - 3 * ownCount - spareThreads, analystPlacesMax))
   const facts = await engineFacts(engine)
   const context: QueryContext = {
     engine,
@@ -133,6 +147,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     ...facts,
     displayName: hostname(),
     spoolDir,
+    ownNames: new OwnNames(dataDir),
     insertSpool: new InsertSpool(spoolDir),
     slots: {
       pipelineInserts: new Slots(ownCount, waitingMax),
@@ -157,11 +172,11 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   }
   const callers = options.callers ?? new WebCallers([], true)
   const open = new Set<Promise<void>>()
-  const server = createServer((request, response) => {
+  const server = createServer({ maxHeaderSize: headBytesMax }, (request, response) => {
     const target = `http://localhost${request.url ?? '/'}`
     const url = new URL(URL.canParse(target) ? target : 'http://localhost/bad-request')
     if (answered(request, response, url, callers)) return
-    const handled = handleQuery(context, request, response, url)
+    const handled = handleQuery(context, request, response)
     open.add(handled)
     handled.finally(() => open.delete(handled))
   })
