@@ -131,6 +131,13 @@ export const limits = {
   /** Messages of one batch that become dead letters one by one; then what is left of it goes as one letter. Finding each takes
    * about 2 log2(messages) small inserts, and a question after each that is refused, so that a batch full of bad messages holds its partition for seconds, not minutes. */
   deadLettersPerBatchMax: 16,
+  /** Statements that the embedded engine runs at once of each: the pipeline's inserts, its questions, and `default`. */
+  engineOwnPlacesMax: 4,
+  /** And of analysts, for each core: a short question among their long ones should find a place free. They share the cores. */
+  engineAnalystPlacesPerCore: 16,
+  engineAnalystPlacesMax: 128,
+  /** Threads beside those that run statements: for compression, for stopping queries and asking about their columns. */
+  engineSpareThreads: 4,
   /** Free disk below which the embedded engine takes no more writes: several of the largest inserts and their merges. */
   diskLowBytes: 256 * 1024 * 1024,
   /** Free disk below which the embedded engine may no longer be writing. */
@@ -210,4 +217,14 @@ export function assertLimits(): void {
 
 function workerInsertsBytesMax(): number {
   return limits.workerInsertsAtOnceMax * limits.insertBytesMax
+}
+
+/** Places of analysts on a machine with so many cores. */
+export function engineAnalystPlaces(cores: number): number {
+  return Math.min(limits.engineAnalystPlacesMax, limits.engineAnalystPlacesPerCore * cores)
+}
+
+/** Threads of libuv's pool with which the embedded engine runs as many statements as it has places. */
+export function engineThreads(cores: number): number {
+  return 3 * limits.engineOwnPlacesMax + engineAnalystPlaces(cores) + limits.engineSpareThreads
 }

@@ -76,6 +76,24 @@ describe('a form', () => {
   })
 
   it.each([
+    'a String) ORDER BY (a',
+    'a String) ENGINE = Log; -- ',
+    'a String) ENGINE = Log; SELECT (1',
+    'a String) ENGINE = Memory ORDER BY (a',
+    'a String DEFAULT currentUser()',
+    'a String, b String ALIAS hostName()',
+    "a String, CONSTRAINT c CHECK a != ''",
+    'a String, INDEX i a TYPE set(1)',
+  ])('columns and types are all that the structure of a table has: %s', async (structure) => {
+    for (const user of ['default', 'readonly']) {
+      const answer = await send({ user, query: 'SELECT * FROM a', a_structure: structure }, { a: new Blob(['x\n']) })
+      expect(answer).toMatch(/^Code: (36|62)\..*(more than columns and types|Syntax error)/)
+    }
+    const named = { query: 'SELECT * FROM a', a_structure: '`DEFAULT` Tuple(`index` String, alias Int8)' }
+    expect(await send(named, { a: new Blob(["('x',1)\n"]) })).toBe("('x',1)\n")
+  })
+
+  it.each([
     'a String) ENGINE = Memory AS SELECT (1',
     "a String) AS SELECT * FROM file('/etc/hostname', LineAsString) -- ",
     "a String) ENGINE = File(CSV, '/etc/hostname'",
@@ -85,7 +103,7 @@ describe('a form', () => {
     'a',
     '',
     ')',
-  ])('a structure is columns and types alone: %s', async (structure) => {
+  ])('what is no structure is refused: %s', async (structure) => {
     for (const user of ['default', 'readonly'])
       expect(await send({ user, query: 'SELECT * FROM a', a_structure: structure }, { a: new Blob(['x\n']) })).toMatch(
         /^Code: (36|62|291)\./,

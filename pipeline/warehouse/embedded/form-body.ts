@@ -5,7 +5,7 @@
  *   files ──▶ spool ──▶ CREATE TEMPORARY TABLE name (structure) ──▶ INSERT INTO name FROM INFILE   (statement-connection.ts)
  */
 import { buffer } from 'node:stream/consumers'
-import { isWord } from './canonical-tokens.ts'
+import { type CanonicalToken, isWord } from './canonical-tokens.ts'
 import { assertFormatName, EngineError } from './engine-error.ts'
 import { formParts } from './form-parts.ts'
 import type { Formatter } from './formatter.ts'
@@ -127,10 +127,12 @@ export async function tableStatements(formatter: Formatter, table: ExternalTable
     false,
   )
   refuseForbidden(create.tokens, 'analyst')
-  const outside = create.tokens.filter(({ depth }) => depth === 0)
-  const isPlain = outside.length === outerWords && isWord(outside.at(-1), 'MEMORY')
-  if (create.kind !== 'command' || !isPlain)
-    throw new EngineError(36, 'BAD_ARGUMENTS', `The structure of external table ${table.name} is none`)
+  if (create.kind !== 'command' || !hasColumnsAlone(create.tokens))
+    throw new EngineError(
+      36,
+      'BAD_ARGUMENTS',
+      `The structure of external table ${table.name} is more than columns and types`,
+    )
   const fill = statementFrom(await formatter.canonical(Buffer.from(`INSERT INTO ${name} FORMAT ${table.format}`)), true)
   if (fill.kind !== 'insert') throw new EngineError(36, 'BAD_ARGUMENTS', `External table ${table.name} takes no rows`)
   return { name: table.name, create: create.text, fill: fill.textFor(table.path) }
@@ -138,3 +140,16 @@ export async function tableStatements(formatter: Formatter, table: ExternalTable
 
 /** CREATE TEMPORARY TABLE name ( ) ENGINE = Memory */
 const outerWords = 9
+
+/** Names of columns stand in backticks where the engine writes them, so that no column is taken for one of these. */
+const otherThanType = /^(DEFAULT|MATERIALIZED|ALIAS|EPHEMERAL|CONSTRAINT|INDEX|PROJECTION|PRIMARY)$/i
+
+function hasColumnsAlone(tokens: readonly CanonicalToken[]): boolean {
+  const outside = tokens.filter(({ depth }) => depth === 0)
+  const columns = tokens.filter(({ depth, kind }) => depth === 1 && kind === 'word')
+  return (
+    outside.length === outerWords &&
+    isWord(outside.at(-1), 'MEMORY') &&
+    !columns.some(({ value }) => otherThanType.test(value))
+  )
+}

@@ -8,7 +8,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { threadsNamed } from '#runtime/threads.ts'
 import { WebCallers } from '#runtime/web-callers.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import { limits } from '#schemas/limits.ts'
+import { engineAnalystPlaces, engineThreads, limits } from '#schemas/limits.ts'
 import { confineEngine } from './confinement.ts'
 import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
@@ -73,21 +73,6 @@ export interface EmbeddedWarehouse {
   close(): Promise<void>
 }
 
-/** Of the pipeline's inserts, of its questions, and of `default`. */
-const ownPlacesMax = 4
-
-/** Places of analysts: a short question among their long ones should find one free, and shares the cores with those that run. */
-const analystPlacesMax = Math.min(128, 16 * availableParallelism())
-
-/** For compression and for stopping queries. */
-const spareThreads = 4
-
-/**
- * Threads of libuv's pool, on which all statements, compression and name look-ups of the process run. libuv reads the
- * variable when the pool is first used, so it is set here unless the environment already says it.
- */
-export const engineThreads = 3 * ownPlacesMax + analystPlacesMax + spareThreads
-
 /** A server's bound for the length of a URL, which may hold a statement and its parameters; and beside it other headers. */
 const headBytesMax = 1024 * 1024 + 64 * 1024
 
@@ -131,15 +116,17 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   const unconfined = options.confines ? confineEngine(dataDir) : undefined
   if (unconfined !== undefined)
     options.logger.warn('the engine may open every file that this user may open', { reason: unconfined })
-  process.env.UV_THREADPOOL_SIZE ??= String(engineThreads)
+  // All statements, compression and name look-ups of the process run on libuv's pool, which reads this when it is first used.
+  process.env.UV_THREADPOOL_SIZE ??= String(engineThreads(availableParallelism()))
   await roomOn(dataDir, options.logger)
   const { engine, use } = await openWhenFree(join(dataDir, 'engine'), options.lockedMsMax ?? 20_000, options.logger)
   // Only whoever has the engine open owns the spool: before, its files may be those of a process that serves from them.
   rmSync(spoolDir, { recursive: true, force: true })
   mkdirSync(spoolDir, { mode: 0o700 })
   const threads = poolThreads(options.logger)
-  const ownCount = Math.max(1, Math.min(ownPlacesMax, Math.floor(threads / 4)))
-  const analystCount = Math.max(1, Math.min(threads - 3 * ownCount - spareThreads, analystPlacesMax))
+  const ownCount = Math.max(1, Math.min(limits.engineOwnPlacesMax, Math.floor(threads / 4)))
+  const analystThreads = threads - 3 * ownCount - limits.engineSpareThreads
+  const analystCount = Math.max(1, Math.min(analystThreads, engineAnalystPlaces(availableParallelism())))
   const facts = await engineFacts(engine)
   const context: QueryContext = {
     engine,
