@@ -12,9 +12,22 @@
  */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { closeSync, constants, mkdirSync, openSync, readdirSync, renameSync, rmSync, unlinkSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
-import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 
 export interface FolderUse {
@@ -126,14 +139,27 @@ async function listening(server: Server, path: string): Promise<void> {
   await once(server, 'listening')
 }
 
-/** Linux names an open folder anew, in a few bytes. */
+/** A name of the folder in a few bytes: that which Linux gives an open one, or where there is no /proc a link. */
 async function withShortPath(folder: string, action: (place: string) => Promise<void>): Promise<void> {
   const longest = Buffer.byteLength(folder) + 1 + entryBytesMax
   if (longest <= socketPathBytesMax || process.platform !== 'linux') return await action(folder)
   const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
-    await action(`/proc/self/fd/${descriptor}`)
+    const place = `/proc/self/fd/${descriptor}`
+    if (existsSync(place)) await action(place)
+    else await withLink(folder, action)
   } finally {
     closeSync(descriptor)
+  }
+}
+
+async function withLink(folder: string, action: (place: string) => Promise<void>): Promise<void> {
+  const own = mkdtempSync(join(tmpdir(), 'p-'))
+  const link = join(own, 'f')
+  try {
+    symlinkSync(resolve(folder), link)
+    await action(link)
+  } finally {
+    rmSync(own, { recursive: true, force: true })
   }
 }
