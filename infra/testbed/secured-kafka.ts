@@ -4,36 +4,33 @@ import { join } from 'node:path'
 import { type IssuedCertificate, makeCertificate } from '#control/auth/certificate-maker.ts'
 import { type KafkaForTests, type ListenerForTests, startKafka } from './kafka.ts'
 
-/**
- * A real Apache Kafka that asks for what a managed one asks for:
- *
- *   listener `mutual`  TLS with certificates on both sides
- *   listener `users`   TLS, and PLAIN, SCRAM or OAUTHBEARER (which takes tokens that nobody signed, RFC 7519 section 6)
- */
-export interface SecuredKafka {
-  readonly kafka: KafkaForTests
-  readonly user: string
-  readonly password: string
+export interface KafkaCertificates {
   /** PEM files: the authority of brokers and clients, and another one that nobody trusts. */
   readonly caFile: string
   readonly foreignCaFile: string
-  readonly client: { readonly certFile: string; readonly keyFile: string }
-  readonly foreignClient: { readonly certFile: string; readonly keyFile: string }
-  stop(): Promise<void>
+  /** A key and the certificate of 127.0.0.1, as Kafka takes them. */
+  readonly brokerFile: string
+  readonly client: ClientFiles
+  readonly foreignClient: ClientFiles
 }
 
-/** How long a session of OAUTHBEARER lasts at most. */
-const sessionMsMax = 3_600_000
+interface ClientFiles {
+  readonly certFile: string
+  readonly keyFile: string
+}
 
-export async function startSecuredKafka(): Promise<SecuredKafka> {
-  const folder = mkdtempSync(join(tmpdir(), 'penstock-secured-'))
+export function writeKafkaCertificates(folder: string): KafkaCertificates {
+  const nowMs = Date.now()
+  const times = { notBeforeMs: nowMs - 3_600_000, notAfterMs: nowMs + 86_400_000 }
   const written = (name: string, ...pems: readonly string[]): string => {
     const file = join(folder, name)
     writeFileSync(file, pems.join(''), { mode: 0o600 })
     return file
   }
-  const nowMs = Date.now()
-  const times = { notBeforeMs: nowMs - 3_600_000, notAfterMs: nowMs + 86_400_000 }
+  const clientOf = (name: string, issuer: IssuedCertificate): ClientFiles => {
+    const { certificatePem, privateKeyPem } = makeCertificate({ commonName: name, use: 'client', issuer, ...times })
+    return { certFile: written(`${name}.pem`, certificatePem), keyFile: written(`${name}.key`, privateKeyPem) }
+  }
   const authority = makeCertificate({ commonName: 'Kafka authority', authority: true, ...times })
   const foreign = makeCertificate({ commonName: 'foreign authority', authority: true, ...times })
   const broker = makeCertificate({
@@ -43,18 +40,41 @@ export async function startSecuredKafka(): Promise<SecuredKafka> {
     issuer: authority,
     ...times,
   })
-  const clientOf = (name: string, issuer: IssuedCertificate) => {
-    const { certificatePem, privateKeyPem } = makeCertificate({ commonName: name, use: 'client', issuer, ...times })
-    return { certFile: written(`${name}.pem`, certificatePem), keyFile: written(`${name}.key`, privateKeyPem) }
+  return {
+    caFile: written('ca.pem', authority.certificatePem),
+    foreignCaFile: written('foreign-ca.pem', foreign.certificatePem),
+    brokerFile: written('broker.pem', broker.privateKeyPem, broker.certificatePem),
+    client: clientOf('client', authority),
+    foreignClient: clientOf('foreign', foreign),
   }
-  const caFile = written('ca.pem', authority.certificatePem)
+}
+
+/**
+ * A real Apache Kafka that asks for what a managed one asks for:
+ *
+ *   listener `mutual`  TLS with certificates on both sides
+ *   listener `users`   TLS, and PLAIN, SCRAM or OAUTHBEARER (which takes tokens that nobody signed, RFC 7519 section 6)
+ */
+export interface SecuredKafka extends KafkaCertificates {
+  readonly kafka: KafkaForTests
+  readonly user: string
+  readonly password: string
+  stop(): Promise<void>
+}
+
+/** How long a session of OAUTHBEARER lasts at most. */
+const sessionMsMax = 3_600_000
+
+export async function startSecuredKafka(): Promise<SecuredKafka> {
+  const folder = mkdtempSync(join(tmpdir(), 'penstock-secured-'))
+  const certificates = writeKafkaCertificates(folder)
   const user = 'penstock'
   const password = 'a word=2C and so on'
   const tls = {
     'ssl.keystore.type': 'PEM',
-    'ssl.keystore.location': written('broker.pem', broker.privateKeyPem, broker.certificatePem),
+    'ssl.keystore.location': certificates.brokerFile,
     'ssl.truststore.type': 'PEM',
-    'ssl.truststore.location': caFile,
+    'ssl.truststore.location': certificates.caFile,
   }
   const listeners: readonly ListenerForTests[] = [
     { name: 'mutual', protocol: 'SSL', settings: { ...tls, 'ssl.client.auth': 'required' } },
@@ -88,10 +108,7 @@ export async function startSecuredKafka(): Promise<SecuredKafka> {
     kafka,
     user,
     password,
-    caFile,
-    foreignCaFile: written('foreign-ca.pem', foreign.certificatePem),
-    client: clientOf('client', authority),
-    foreignClient: clientOf('foreign', foreign),
+    ...certificates,
     stop: async () => {
       await kafka.stop()
       removed()
