@@ -86,6 +86,10 @@ export const errorTable = {
   LOG_PARTITIONS_MISMATCH: { disposition: 'fatal', meaning: 'the topic exists with another number of partitions' },
   LOG_REPLACED: { disposition: 'fatal', meaning: 'the log was deleted, and another one made under its name' },
   LOG_SERVER_TOO_OLD: { disposition: 'fatal', meaning: 'the Kafka brokers do not speak the protocol that is needed' },
+  LOG_ACCESS_REFUSED: {
+    disposition: 'retry',
+    meaning: 'TLS or the user does not suit the Kafka brokers, or the user lacks a right; either side may mend it',
+  },
   LOG_POSITION_LOST: { disposition: 'fatal', meaning: 'the group position is older than what the log still keeps' },
   LOG_POSITION_UNKNOWN: {
     disposition: 'fatal',

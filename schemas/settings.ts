@@ -69,6 +69,71 @@ export const settingsTable = {
     default: undefined,
     meaning: 'list of Apache Kafka brokers; unset: the embedded log',
   },
+  kafkaTls: {
+    env: 'PENSTOCK_KAFKA_TLS',
+    kind: 'choice',
+    default: 'no',
+    choices: ['no', 'yes'],
+    meaning: 'yes: TLS to the brokers, 1.2 or later; so it is too where one of the next three is set',
+  },
+  kafkaTlsCa: {
+    env: 'PENSTOCK_KAFKA_TLS_CA',
+    kind: 'text',
+    default: undefined,
+    meaning:
+      "PEM file of the authorities that sign the brokers' certificates; unset: those that Node trusts. It and the next two are read again by new connections once they have changed",
+  },
+  kafkaTlsCert: {
+    env: 'PENSTOCK_KAFKA_TLS_CERT',
+    kind: 'text',
+    default: undefined,
+    meaning: 'PEM file of the certificate (and its chain) that Penstock shows to brokers that ask for one',
+  },
+  kafkaTlsKey: {
+    env: 'PENSTOCK_KAFKA_TLS_KEY',
+    kind: 'text',
+    default: undefined,
+    meaning: 'PEM file of its private key, not encrypted',
+  },
+  kafkaSasl: {
+    env: 'PENSTOCK_KAFKA_SASL',
+    kind: 'choice',
+    default: 'none',
+    choices: ['none', 'plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'],
+    meaning:
+      'how Penstock proves to the brokers who it is. plain and oauthbearer send a secret, which leaves the machine over TLS only',
+  },
+  kafkaUser: {
+    env: 'PENSTOCK_KAFKA_USER',
+    kind: 'text',
+    default: undefined,
+    meaning: 'its user name there, or API key; with oauthbearer its client id at the token endpoint',
+  },
+  kafkaPassword: {
+    env: 'PENSTOCK_KAFKA_PASSWORD',
+    kind: 'secret',
+    default: undefined,
+    meaning: "that user's password, or API secret; with oauthbearer the client's secret",
+  },
+  kafkaOauthUrl: {
+    env: 'PENSTOCK_KAFKA_OAUTH_URL',
+    kind: 'url',
+    default: undefined,
+    schemes: ['http', 'https'],
+    meaning: 'token endpoint for oauthbearer (client credentials grant); beyond loopback https',
+  },
+  kafkaOauthScope: {
+    env: 'PENSTOCK_KAFKA_OAUTH_SCOPE',
+    kind: 'text',
+    default: undefined,
+    meaning: 'scope that is asked for there',
+  },
+  kafkaOauthExtensions: {
+    env: 'PENSTOCK_KAFKA_OAUTH_EXTENSIONS',
+    kind: 'text',
+    default: undefined,
+    meaning: 'SASL extensions beside the token, `name=value` behind commas, where the provider asks for them',
+  },
   kafkaReplicas: {
     env: 'PENSTOCK_KAFKA_REPLICAS',
     kind: 'integer',

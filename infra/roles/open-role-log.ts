@@ -4,6 +4,7 @@ import { openLog } from '#pipeline/log/open-log.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { brokersOf, kafkaAccessOf } from './kafka-access.ts'
 
 /** Group under which workers keep their positions. */
 export function workerGroup(settings: Settings): string {
@@ -35,7 +36,8 @@ export async function openRoleLog(
       })
     : openLog({
         kind: 'kafka',
-        brokers: settings.kafkaBrokers.split(',').map((broker) => broker.trim()),
+        brokers: brokersOf(settings.kafkaBrokers),
+        access: kafkaAccessOf(settings),
         replicas: settings.kafkaReplicas,
         // A dead letter waits for an operator, as it does on the embedded log.
         retention:

@@ -1,9 +1,11 @@
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { kafkaAccessOf } from '#infra/roles/kafka-access.ts'
 import { tlsFilesOf } from '#infra/roles/tls-files.ts'
 import { requireLoopback } from '#ingest/edge.ts'
 import { readTlsSecrets } from '#ingest/mqtt/tls-secrets.ts'
+import { readKafkaTls } from '#pipeline/log/open-log.ts'
 import { checkEmbedded } from '#pipeline/warehouse/embedded/start-embedded.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -32,6 +34,8 @@ export function checkBeforeStart(settings: Settings): void {
   if (settings.identities !== 'required') requireLoopback(settings.bind)
   const tls = tlsFilesOf(settings)
   if (tls !== undefined) readTlsSecrets(tls, Date.now())
+  const kafkaTls = kafkaAccessOf(settings).tls
+  if (kafkaTls !== undefined) readKafkaTls(kafkaTls)
   if (settings.clickhouseUrl === undefined) checkEmbedded(join(settings.dataDir, 'warehouse'))
 }
 

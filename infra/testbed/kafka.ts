@@ -11,6 +11,8 @@ export interface KafkaForTests {
   /** `host:port` of all brokers, separated by commas. */
   readonly bootstrap: string
   readonly brokers: readonly string[]
+  /** `host:port` of the first broker's further listener of this name. */
+  listener(name: string): string
   /** Stops a broker in order; it can be started again. */
   stopBroker(index: number): Promise<void>
   /** Kills a broker (SIGKILL). */
@@ -23,23 +25,38 @@ export interface KafkaForTests {
   stop(): Promise<void>
 }
 
+/** Beside the plain one, over which brokers speak with each other. */
+export interface ListenerForTests {
+  /** In lower case, as Kafka's settings of a listener have it. */
+  readonly name: string
+  readonly protocol: 'SSL' | 'SASL_SSL' | 'SASL_PLAINTEXT'
+  /** Settings of this listener alone. */
+  readonly settings: Readonly<Record<string, string>>
+}
+
 const heap = ['-Xms128m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
 
 /** Starts a real Apache Kafka (KRaft; each node is broker and controller) on free loopback ports with an empty data folder. */
 export async function startKafka({
   brokers: count = 1,
   settings = {},
+  listeners = [],
+  format = [],
 }: {
   brokers?: number
   settings?: Readonly<Record<string, string>>
+  listeners?: readonly ListenerForTests[]
+  /** Further arguments for formatting the data folder. */
+  format?: readonly string[]
 } = {}): Promise<KafkaForTests> {
   const classPath = await kafkaClassPath()
   const folder = mkdtempSync(join(tmpdir(), 'penstock-kafka-'))
-  const ports = await freePorts(count * 2)
+  const ports = await freePorts(count * (2 + listeners.length))
   const nodes = Array.from({ length: count }, (_, index) => ({
     index,
-    port: ports[index * 2] ?? 0,
-    controllerPort: ports[index * 2 + 1] ?? 0,
+    port: ports.pop() ?? 0,
+    controllerPort: ports.pop() ?? 0,
+    listeners: listeners.map((listener) => ({ ...listener, port: ports.pop() ?? 0 })),
     file: join(folder, `node-${index}.properties`),
     process: undefined as ServerProcess | undefined,
   }))
@@ -69,7 +86,8 @@ export async function startKafka({
         const data = join(folder, `data-${node.index}`)
         mkdirSync(data)
         writeFileSync(node.file, propertiesText({ ...nodeSettings(node, data, voters, count), ...settings }))
-        await promisify(execFile)('java', java('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', node.file))
+        const formatting = java('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', node.file, ...format)
+        await promisify(execFile)('java', formatting)
       }),
     )
     await Promise.all(nodes.map(start))
@@ -81,6 +99,7 @@ export async function startKafka({
   return {
     bootstrap: brokers.join(','),
     brokers,
+    listener: (name) => `127.0.0.1:${nodeAt(0).listeners.find((listener) => listener.name === name)?.port}`,
     stopBroker: async (index) => nodeAt(index).process?.stop(),
     killBroker: async (index) => nodeAt(index).process?.stop('SIGKILL'),
     pauseBroker: (index, paused) => nodeAt(index).process?.signal(paused ? 'SIGSTOP' : 'SIGCONT'),
@@ -89,21 +108,37 @@ export async function startKafka({
   }
 }
 
+interface Node {
+  readonly index: number
+  readonly port: number
+  readonly controllerPort: number
+  readonly listeners: readonly (ListenerForTests & { readonly port: number })[]
+}
+
 function nodeSettings(
-  { index, port, controllerPort }: { index: number; port: number; controllerPort: number },
+  { index, port, controllerPort, listeners }: Node,
   data: string,
   voters: string,
   count: number,
 ): Record<string, string> {
   const replicas = String(Math.min(3, count))
+  const addresses = [
+    `PLAINTEXT://127.0.0.1:${port}`,
+    ...listeners.map((listener) => `${listener.name.toUpperCase()}://127.0.0.1:${listener.port}`),
+  ]
+  const protocols = listeners.map(({ name, protocol }) => `,${name.toUpperCase()}:${protocol}`)
+  const ofListeners = listeners.flatMap((listener) =>
+    Object.entries(listener.settings).map(([name, value]) => [`listener.name.${listener.name}.${name}`, value]),
+  )
   return {
     'process.roles': 'broker,controller',
     'node.id': String(index + 1),
     'controller.quorum.voters': voters,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    listeners: `${addresses.join(',')},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': addresses.join(','),
     'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'listener.security.protocol.map': `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${protocols.join('')}`,
+    ...Object.fromEntries(ofListeners),
     'log.dirs': data,
     'offsets.topic.replication.factor': replicas,
     'offsets.topic.num.partitions': '4',

@@ -12,6 +12,7 @@
  */
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { accessFault } from './kafka-access-fault.ts'
 import { backoff, faultType, type KafkaCluster, type ProducedPartition } from './kafka-client.ts'
 import { headersFromStamp } from './kafka-stamp.ts'
 import { batchOverheadBytes } from './kafka-topic.ts'
@@ -250,6 +251,7 @@ export class KafkaAppender {
         this.#logger.warn('Kafka does not confirm a batch; it is sent again', {
           partition: alone.partition,
           failures: alone.failures,
+          why: accessFault(error)?.text,
           error,
         })
     }

@@ -8,14 +8,19 @@
  * - Its consumer commits under the generation the member has now, not the one a partition was assigned under, and pushes
  *   records instead of waiting to be asked. `kafka-member.ts` and `kafka-fetcher.ts` do that.
  * - It reads a topic by its name, which may be another topic's by now. `kafka-topic-id.ts` does by its id.
+ * - Its own TLS reads no file again, and its OAUTHBEARER takes a refusal for a consent. `kafka-socket.ts` and `kafka-oauth.ts` do
+ *   these; PLAIN and SCRAM are its own.
  *
  * `Cluster` and `Broker` are not in kafkajs's published types; the part used here is typed below, for the exact version that
  * package.json names.
  */
 import { createRequire } from 'node:module'
-import { connect, type Socket } from 'node:net'
-import kafkajs, { type ISocketFactoryArgs, type Kafka, type logCreator } from 'kafkajs'
+import kafkajs, { type Kafka, type logCreator, type SASLOptions } from 'kafkajs'
 import type { Logger } from '#runtime/logger.ts'
+import type { KafkaAccess, KafkaPassword } from './kafka-access.ts'
+import { accessFault } from './kafka-access-fault.ts'
+import { oauthMechanism } from './kafka-oauth.ts'
+import { kafkaSockets, withoutColons } from './kafka-socket.ts'
 
 export interface KafkaRecord {
   readonly offset: string
@@ -101,12 +106,21 @@ const requestMsMax = 10_000
 /** Quick and few: the callers here go on by themselves for as long as it makes sense. */
 const retry = { retries: 2, initialRetryTime: 50, maxRetryTime: 500 }
 
-export function createKafka(brokers: readonly string[], logger: Logger): Kafka {
-  forgetBrokenAnswers()
+/** kafkajs proves the user again so long before a session ends (KIP-368). Its own 10 s would be all of a short token's life. */
+const reauthenticationMs = 3_000
+
+/** @throws TLS_FILES_INVALID */
+export function createKafka(brokers: readonly string[], access: KafkaAccess, logger: Logger): Kafka {
+  mendConnections()
+  const { sasl } = access
   return new kafkajs.Kafka({
     clientId: 'penstock',
     brokers: brokers.map(withoutColons),
-    socketFactory,
+    socketFactory: kafkaSockets(access, logger),
+    ...(sasl === undefined
+      ? {}
+      : { sasl: sasl.mechanism === 'oauthbearer' ? oauthMechanism(sasl) : ownMechanism(sasl) }),
+    reauthenticationThreshold: reauthenticationMs,
     connectionTimeout: 5_000,
     requestTimeout: requestMsMax,
     retry,
@@ -115,19 +129,9 @@ export function createKafka(brokers: readonly string[], logger: Logger): Kafka {
   })
 }
 
-/** kafkajs takes a broker's name to end at its first colon, and an IPv6 address is full of them. Names of this form mean nothing else. */
-const literalSuffix = '.ipv6-literal.net'
-
-function withoutColons(broker: string): string {
-  const [, address, port] = /^\[([^\]]+)\]:(\d+)$/.exec(broker) ?? []
-  return address === undefined ? broker : `${address.replaceAll(':', '-')}${literalSuffix}:${port}`
-}
-
-const keepAliveDelayMs = 60_000
-
-function socketFactory({ host, port, onConnect }: ISocketFactoryArgs): Socket {
-  const address = host.endsWith(literalSuffix) ? host.slice(0, -literalSuffix.length).replaceAll('-', ':') : host
-  return connect({ host: address, port }, onConnect).setKeepAlive(true, keepAliveDelayMs)
+/** A copy, in which kafkajs keeps things. Its types want the mechanisms one by one. */
+function ownMechanism(password: KafkaPassword): SASLOptions {
+  return { ...password } as SASLOptions
 }
 
 interface KafkaConnection {
@@ -141,24 +145,30 @@ interface KafkaConnection {
 /** Bytes of the length before each answer. */
 const answerLengthBytes = 4
 
-let forgetsBrokenAnswers = false
+let connectionsMended = false
 
 /**
  * kafkajs connects again with the same object, and takes the answer that the old connection broke in the middle of for the
- * beginning of the new one's first: no answer is understood from then on, and every request times out for ever.
+ * beginning of the new one's first: no answer is understood from then on, and every request times out for ever. And two requests
+ * that find it unconnected both connect: the answers of both sockets then run into each other.
  */
-function forgetBrokenAnswers(): void {
-  if (forgetsBrokenAnswers) return
-  forgetsBrokenAnswers = true
+function mendConnections(): void {
+  if (connectionsMended) return
+  connectionsMended = true
   const { prototype }: { prototype: KafkaConnection } = createRequire(import.meta.url)('kafkajs/src/network/connection')
   const { connect } = prototype
+  const connecting = new WeakMap<KafkaConnection, Promise<unknown>>()
   prototype.connect = function (this: KafkaConnection) {
+    const begun = connecting.get(this)
+    if (begun !== undefined) return begun
     if (!this.isConnected()) {
       this.chunks = []
       this.bytesBuffered = 0
       this.bytesNeeded = answerLengthBytes
     }
-    return connect.call(this)
+    const connected = connect.call(this).finally(() => connecting.delete(this))
+    connecting.set(this, connected)
+    return connected
   }
 }
 
@@ -184,6 +194,11 @@ export function faultType(error: unknown): string {
   if (!(error instanceof Error)) return 'UNKNOWN'
   if ('type' in error && typeof error.type === 'string') return error.type
   return error.cause instanceof Error ? faultType(error.cause) : error.name
+}
+
+/** What to say of an error after "Kafka": what mends it where that is known, else its type. */
+export function faultText(error: unknown): string {
+  return accessFault(error)?.text ?? `cannot be used: ${faultType(error)}`
 }
 
 /** Resolves after a pause that grows with the number of failures, up to a second. */

@@ -1,5 +1,5 @@
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import { backoff, faultType, type KafkaCluster } from './kafka-client.ts'
+import { backoff, faultText, faultType, type KafkaCluster } from './kafka-client.ts'
 import { logRecordFromKafka } from './kafka-stamp.ts'
 import { fetchByTopicId, isTopicIdFault } from './kafka-topic-id.ts'
 import type { LogRecord } from './log.ts'
@@ -205,7 +205,7 @@ export class KafkaFetcher {
       )
     const replacement = isTopicIdFault(type) ? await this.#replacement(topicId) : undefined
     if (replacement !== undefined || performance.now() < untilMs || failures <= 5) return replacement
-    return new PenstockError('LOG_UNAVAILABLE', `Kafka cannot be read: ${type}`, { cause })
+    return new PenstockError('LOG_UNAVAILABLE', `Kafka ${faultText(cause)}`, { cause })
   }
 
   #settle(read: WaitingRead, records: LogRecord[]): void {

@@ -1,8 +1,9 @@
 import type { Kafka } from 'kafkajs'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { accessFault } from './kafka-access-fault.ts'
 import { KafkaAppender } from './kafka-appender.ts'
-import { backoff, createCluster, createKafka, faultType, type KafkaCluster } from './kafka-client.ts'
+import { backoff, createCluster, createKafka, faultText, type KafkaCluster } from './kafka-client.ts'
 import { KafkaFetcher } from './kafka-fetcher.ts'
 import { KafkaMember, positionsOf } from './kafka-member.ts'
 import { ensureTopic, type KafkaTopic } from './kafka-topic.ts'
@@ -32,9 +33,10 @@ const failuresUntilTold = 2
 const latestTimestamp = -1
 const earliestTimestamp = -2
 
-/** Opens a topic on Apache Kafka, and creates it if there is none. @throws LOG_PARTITIONS_MISMATCH, LOG_SERVER_TOO_OLD, LOG_UNAVAILABLE */
+/** Opens a topic on Apache Kafka, and creates it if there is none. @throws LOG_PARTITIONS_MISMATCH, LOG_SERVER_TOO_OLD, LOG_ACCESS_REFUSED, LOG_UNAVAILABLE */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
-  const kafka = createKafka(options.brokers, options.logger)
+  const kafka = createKafka(options.brokers, options.access ?? {}, options.logger)
+  const brokers = options.brokers.join(',')
   const untilMs = performance.now() + openMsMax
   for (let failures = 0; ; failures++) {
     const opened: KafkaCluster[] = []
@@ -46,15 +48,14 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
       return new KafkaLog(options, kafka, found, { produce, fetch, ask })
     } catch (error) {
       await Promise.all(opened.map((cluster) => cluster.disconnect().catch(() => {})))
-      if (isPenstockError(error)) throw error
+      if (isPenstockError(error) && error.disposition === 'fatal') throw error
+      const fault = accessFault(error)
+      if (fault?.certain && failures >= failuresUntilTold)
+        throw new PenstockError('LOG_ACCESS_REFUSED', `Kafka at ${brokers} ${fault.text}`, { cause: error })
       if (performance.now() > untilMs)
-        throw new PenstockError(
-          'LOG_UNAVAILABLE',
-          `Kafka at ${options.brokers.join(',')} cannot be used: ${faultType(error)}`,
-          { cause: error },
-        )
+        throw new PenstockError('LOG_UNAVAILABLE', `Kafka at ${brokers} ${faultText(error)}`, { cause: error })
       if (failures === failuresUntilTold)
-        options.logger.warn('Kafka cannot be used yet; trying again', { brokers: options.brokers.join(','), error })
+        options.logger.warn('Kafka cannot be used yet; trying again', { brokers, why: fault?.text, error })
       await backoff(failures)
     }
   }
@@ -212,8 +213,7 @@ class KafkaLog implements Log {
       try {
         return await question(cluster)
       } catch (error) {
-        if (failures >= 5)
-          throw new PenstockError('LOG_UNAVAILABLE', `Kafka does not answer: ${faultType(error)}`, { cause: error })
+        if (failures >= 5) throw new PenstockError('LOG_UNAVAILABLE', `Kafka ${faultText(error)}`, { cause: error })
         await backoff(failures)
         await cluster
           .connect()

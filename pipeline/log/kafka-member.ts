@@ -16,6 +16,7 @@ import kafkajs from 'kafkajs'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { spreadPartitions } from './group.ts'
+import { accessFault } from './kafka-access-fault.ts'
 import { backoff, faultType, type KafkaBroker, type KafkaCluster } from './kafka-client.ts'
 import type { KafkaFetcher } from './kafka-fetcher.ts'
 import type { Assignment, GroupMember, GroupPosition } from './log.ts'
@@ -87,6 +88,7 @@ export class KafkaMember implements GroupMember {
   }
 
   async #run(): Promise<void> {
+    const { group } = this.#options
     let failures = 0
     while (!this.#closed) {
       try {
@@ -104,7 +106,7 @@ export class KafkaMember implements GroupMember {
         if (!staleFaults.has(type)) {
           this.#coordinator = undefined
           if (failures++ > 0)
-            this.#options.logger.warn('a group member joins again', { group: this.#options.group, error })
+            this.#options.logger.warn('a group member joins again', { group, why: accessFault(error)?.text, error })
         }
         await backoff(staleFaults.has(type) ? 0 : failures)
         await this.#cluster.connect().catch(() => {}) // no broker answers: the next attempt fails too

@@ -1,6 +1,10 @@
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import type { KafkaAccess } from './kafka-access.ts'
 import type { Log, LogOptions } from './log.ts'
+
+export { type KafkaAccess, type KafkaSasl, type KafkaTlsFiles, sendsSecret } from './kafka-access.ts'
+export { readKafkaTls } from './kafka-tls.ts'
 
 interface OpenLogShared extends LogOptions {
   readonly logger: Logger
@@ -22,6 +26,8 @@ export interface KafkaLogOptions extends OpenLogShared {
   readonly kind: 'kafka'
   /** `host:port` of brokers to ask first. */
   readonly brokers: readonly string[]
+  /** Left out: neither TLS nor a user. */
+  readonly access?: KafkaAccess
   /** Replicas of the topic if it is created; `min.insync.replicas` is then a majority of them. */
   readonly replicas: number
   /** Retention of the topic if it is created; `'none'` keeps every record. */
@@ -32,7 +38,8 @@ export type OpenLogOptions = LmdbLogOptions | KafkaLogOptions
 
 /**
  * Opens a topic on the chosen log, and creates it if there is none.
- * @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE, LOG_LOCKED, LOG_SERVER_TOO_OLD, LOG_UNAVAILABLE, DEPENDENCY_MISSING
+ * @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE, LOG_LOCKED, LOG_SERVER_TOO_OLD, LOG_ACCESS_REFUSED,
+ *   TLS_FILES_INVALID, LOG_UNAVAILABLE, DEPENDENCY_MISSING
  */
 export async function openLog(options: OpenLogOptions): Promise<Log> {
   switch (options.kind) {
