@@ -129,6 +129,16 @@ const registryCommands = {
   authorities: runAuthoritiesCommand,
 } as const
 
+/** The first request of all starts the registry, which makes the key before it answers; that it refuses this one does not matter. */
+async function ownerKeyAfterStart(url: string, dataDir: string): Promise<string | undefined> {
+  try {
+    await fetch(new URL('/devices', url))
+  } catch (cause) {
+    throw new PenstockError('CONTROL_UNREACHABLE', `nothing answers at ${url}: is penstock running?`, { cause })
+  }
+  return readOwnerKey(dataDir)
+}
+
 /** `penstock devices …` and its like. */
 export async function runRegistryCommand(
   settings: Settings,
@@ -136,14 +146,14 @@ export async function runRegistryCommand(
   args: readonly string[],
 ): Promise<void> {
   const { dataDir, hostName } = controlSettings(settings)
-  const ownerKey = settings.ownerKey ?? readOwnerKey(dataDir)
+  const url = settings.controlUrl ?? localUrl(settings, hostName)
+  const ownerKey = settings.ownerKey ?? readOwnerKey(dataDir) ?? (await ownerKeyAfterStart(url, dataDir))
   if (ownerKey === undefined) {
     throw new PenstockError(
       'CONTROL_UNREACHABLE',
-      `no owner key under ${dataDir}: start with PENSTOCK_IDENTITIES=required first, or give PENSTOCK_OWNER_KEY`,
+      `no owner key under ${dataDir}: run this where penstock runs, with its PENSTOCK_DATA_DIR, or give PENSTOCK_OWNER_KEY`,
     )
   }
-  const url = settings.controlUrl ?? localUrl(settings, hostName)
   const mqttsPort = settings.tlsCert === undefined ? undefined : settings.mqttsPort
   const options = { url, hostName, deviceHostName: deviceHostName(hostName, mqttsPort), ownerKey, write }
   await registryCommands[command](args, options)

@@ -6,6 +6,7 @@ import { type HttpsFront, openHttpsFront } from '#ingest/http/https-front.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import { socketsMax } from '#ingest/mqtt/socket-gate.ts'
 import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { type HttpServing, openHttpServer, openHttpServerBehind } from '#runtime/http.ts'
 import { BodyRoom } from '#runtime/http-bodies.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
@@ -14,6 +15,7 @@ import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
+import { ControlAddress } from './control-address.ts'
 import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { openIdentities } from './identities.ts'
@@ -79,8 +81,11 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const noisiest = (): FromRole => ({ kind: 'noisiest', report: edge.quotas.noisiest.report(noisiestCountMax) })
   const beats = setInterval(() => void identities?.beat(edge), limits.edgeBeatMs)
   const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
-  let controlUrl = settings.controlUrl
-  const control = () => controlUrl
+  const control = new ControlAddress({
+    url: settings.controlUrl,
+    ask: supervised ? () => tellSupervisor({ kind: 'ask-control' }) : undefined,
+    clock: systemClock,
+  })
   const bodies = new BodyRoom(limits.httpBodiesBytesMax)
   const refusedFull = metrics.series('penstock_edge_sockets_refused_total', { reason: 'full' })
   const serving = (isTls: boolean): HttpServing => ({
@@ -111,7 +116,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   })
   onSupervisorMessage((message) => {
     if (message.kind === 'take-over') edge.takeOver(message.sessionId, message.openedAtMs)
-    if (message.kind === 'control') controlUrl = message.url
+    if (message.kind === 'control') control.told(message.control)
   })
   reportEverySecond(() => [{ kind: 'samples', samples: metrics.samples() }, noisiest()])
   const ports = {

@@ -18,6 +18,8 @@ export interface SupervisedOptions {
   readonly onReady: () => void
   /** The process met a fault that starting again cannot mend. */
   readonly onFatal: () => void
+  /** Called instead of starting the process again, whatever it ended of; `undefined`: it is started again. */
+  readonly onEnded?: (() => void) | undefined
 }
 
 const restartDelayMsMin = 100
@@ -97,6 +99,7 @@ export class SupervisedProcess {
       this.ready = false
       this.samples = []
       if (this.#stopping) return
+      if (this.#options.onEnded) return this.#options.onEnded()
       if (code === fatalExitCode) {
         this.#options.onFatal()
         return
