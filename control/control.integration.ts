@@ -363,6 +363,23 @@ describe('the control role on the embedded store', () => {
     expect(text).not.toContain('SharedAccessSignature')
   })
 
+  test('ids with + or # are made, and whoever makes them is told that they are no MQTT topic; other ids are not warned of', async () => {
+    const told = /^299 penstock "(plus\+1|d\/m#1) cannot publish below devices\/.*wildcards/
+    const warning = async (path: string, options = {}) => {
+      const made = await call('PUT', path, { body: {}, ...options })
+      expect(made.status).toBe(200)
+      return made.headers.get('warning')
+    }
+    expect(await warning('/devices/plus%2B1')).toMatch(told)
+    expect(await warning('/devices/d')).toBeNull()
+    expect(await warning('/devices/d/modules/m%231')).toMatch(told)
+    expect(await warning('/devices/plus%2B1', { ifMatch: '*' })).toBeNull()
+    const items = ['b#1', 'b#2', 'b-3'].map((id) => ({ id, importMode: 'create' }))
+    const bulk = await call('POST', '/devices', { body: items })
+    expect([bulk.status, bulk.headers.get('warning')]).toEqual([200, expect.stringMatching(/b#1 .*; 2 such ids/)])
+    expect(auditLines.join('\n')).toMatch(/changed operation="PUT \/devices\/plus%2B1".*warning=.*wildcards/)
+  })
+
   test('the command line manages devices', async () => {
     const lines: string[] = []
     const run = (...args: string[]) =>
@@ -397,6 +414,12 @@ describe('the control role on the embedded store', () => {
       expect(after[`${renewed}Key`]).not.toBe(before[`${renewed}Key`])
       expect(parseConnectionString(lines.at(-1) ?? '').sharedAccessKey).toBe(after[`${renewed}Key`])
     }
+    lines.length = 0
+    await run('create', 'cli#2')
+    expect(lines.filter((line) => /^warning: cli#2 cannot publish/.test(line)).length).toBe(1)
+    lines.length = 0
+    await run('create', 'cli-3')
+    expect(lines.join('\n')).not.toContain('warning')
     lines.length = 0
     await run('list')
     expect(lines.length).toBe((await control.registry.statistics()).devices)
@@ -596,7 +619,7 @@ describe('the control role on the embedded store', () => {
         logger: silentLogger,
         audit: silentLogger,
       }),
-    ).rejects.toMatchObject({ code: 'STORE_LOCKED' })
+    ).rejects.toMatchObject({ code: 'PORT_UNAVAILABLE', disposition: 'fatal' })
   })
 
   test('a first device is made only where there is none', async () => {

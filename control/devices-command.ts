@@ -5,7 +5,7 @@
 import { PenstockError } from '#schemas/errors.ts'
 import { formatConnectionString } from './auth/connection-string.ts'
 import { argumentsOf } from './command-arguments.ts'
-import { newKey } from './identity.ts'
+import { newKey, topicWarning } from './identity.ts'
 import { listQuotas, runQuotaCommand } from './quota-command.ts'
 import { type CommandOptions, RestClient } from './rest-client.ts'
 
@@ -72,6 +72,8 @@ export async function runDevicesCommand(args: readonly string[], options: Device
     case 'create': {
       const device = await put(client, id, newDocument(flags), false)
       print(device)
+      const warning = topicWarning({ deviceId: device.deviceId, moduleId: device.moduleId })
+      if (warning) options.write(`warning: ${warning}`)
       options.write(connectionString(device, options.deviceHostName, false))
       return
     }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
+import { isListenedOn } from '#runtime/folder-use.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Directory } from './directory.ts'
@@ -118,6 +119,15 @@ function isRequest(value: unknown): value is DirectoryRequest {
   return 'trust' in value || 'quotas' in value || ('reset' in value && typeof value.reset === 'string')
 }
 
+/** @throws PenstockError PORT_UNAVAILABLE if another process serves at `path` */
+export async function assertUnserved(path: string): Promise<void> {
+  if (await isListenedOn(path))
+    throw new PenstockError(
+      'PORT_UNAVAILABLE',
+      `a control role serves this data folder already, at ${path}: stop that one, or give this one another PENSTOCK_DATA_DIR`,
+    )
+}
+
 async function listen(server: Server, path: string): Promise<void> {
   try {
     await bind(server, path)
@@ -125,9 +135,7 @@ async function listen(server: Server, path: string): Promise<void> {
     if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) {
       throw new PenstockError('PORT_UNAVAILABLE', `cannot listen on ${path}`, { cause: error })
     }
-    if (await isServed(path)) {
-      throw new PenstockError('PORT_UNAVAILABLE', `another process serves the directory at ${path}`)
-    }
+    await assertUnserved(path)
     rmSync(path, { force: true })
     await bind(server, path)
   }
@@ -142,15 +150,4 @@ async function bind(server: Server, path: string): Promise<void> {
     process.umask(before)
   }
   await once(server, 'listening')
-}
-
-function isServed(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path)
-    socket.on('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.on('error', () => resolve(false))
-  })
 }

@@ -59,6 +59,16 @@ export function isIdentityId(text: string): boolean {
   return text.length <= limits.deviceIdBytesMax && idPattern.test(text)
 }
 
+/**
+ * What whoever makes such an identity should know; `undefined`: nothing. The hub allows + and # in ids, but MQTT has them for wildcards,
+ * which no topic name may hold.
+ */
+export function topicWarning(id: IdentityId): string | undefined {
+  const text = identityText(id)
+  if (!/[+#]/.test(text)) return undefined
+  return `${text} cannot publish below devices/${id.deviceId}/ over MQTT, where + and # are wildcards: it has HTTP, and topics of other names`
+}
+
 /** `device` or `device/module`: ids hold no slash, so the text is unambiguous. For logs and maps. */
 export function identityText({ deviceId, moduleId }: IdentityId): string {
   return moduleId === undefined ? deviceId : `${deviceId}/${moduleId}`

@@ -13,7 +13,7 @@ import type { AdmissionRules } from './auth/admission.ts'
 import { ensurePolicies, rekeyPolicy } from './auth/policies.ts'
 import type { Directory } from './directory.ts'
 import { controlSocketPath } from './directory-protocol.ts'
-import { serveDirectory } from './directory-server.ts'
+import { assertUnserved, serveDirectory } from './directory-server.ts'
 import { openRegistry } from './open-registry.ts'
 import type { Registry } from './registry.ts'
 import { RegistryDirectory } from './registry-directory.ts'
@@ -52,6 +52,8 @@ export interface Control {
 export async function openControl(options: ControlOptions): Promise<Control> {
   const { dataDir, postgresUrl, postgresConnectionsMax, metrics, logger, audit } = options
   const clock = options.clock ?? systemClock
+  // Before anything of the store is touched: what has no lock that this version knows still serves here.
+  await assertUnserved(controlSocketPath(dataDir))
   const registry = await openRegistry({ postgresUrl, dataDir, connectionsMax: postgresConnectionsMax, logger, clock })
   const directory = new RegistryDirectory(registry, logger)
   try {

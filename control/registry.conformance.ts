@@ -422,6 +422,8 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
       test('conditions select what they say', async () => {
         expect(await idsOf(`status = 'disabled'`)).toEqual([0, 3, 6, 9])
         expect(await idsOf(`NOT status = 'disabled' AND capabilities.iotEdge = true`)).toEqual([4, 8])
+        expect(await idsOf(`status = 'disabled' AND capabilities.iotEdge = true OR deviceId = 'q-05'`)).toEqual([0, 5])
+        expect(await idsOf(`deviceId = 'q-05' OR status = 'disabled' AND capabilities.iotEdge = true`)).toEqual([0, 5])
         expect(await idsOf(`deviceId IN ['q-01', 'q-05', 'nobody']`)).toEqual([1, 5])
         expect(await idsOf(`deviceId NIN ['q-01'] and deviceid < 'q-04'`)).toEqual([0, 2, 3])
         expect(await idsOf(`statusReason = "it's" OR ENDSWITH(deviceId, '11')`)).toEqual([5, 11])

@@ -13,9 +13,11 @@ const clock = virtualClock(1_000_000)
 class FakeStore {
   announcements: Announcement[] = []
   failing = false
+  attempts = 0
   readonly edges: FakeEdge[] = []
 
   announce(edge: string, opened: readonly ActivityRecord[], aheadMs: number): number {
+    this.attempts++
     if (this.failing) throw new PenstockError('AUTH_DIRECTORY_UNAVAILABLE', 'silent')
     const announcement = { edge, opened: opened.map((record) => ({ ...record, atMs: record.atMs + aheadMs })) }
     this.announcements.push(announcement)
@@ -33,23 +35,32 @@ class FakeEdge {
   readonly open = new Set<string>()
   readonly takeOver: TakeOver
   cut = false
+  endedHere = 0
+  watches = 2
   #hear = (_: Announcement): void => {}
   #invalidate = (_: Invalidation): void => {}
 
   constructor(store: FakeStore, name: string, aheadMs = 0) {
+    const unwatch = () => {
+      this.watches--
+    }
     const directory = {
       announce: async (edge: string, opened: readonly ActivityRecord[]) => store.announce(edge, opened, aheadMs),
       onAnnounced: (listener: (announcement: Announcement) => void) => {
         this.#hear = listener
-        return () => {}
+        return unwatch
       },
       onInvalidate: (listener: (invalidation: Invalidation) => void) => {
         this.#invalidate = listener
-        return () => {}
+        return unwatch
       },
     }
     const behind = { ...clock, nowMs: () => clock.nowMs() - aheadMs }
-    this.takeOver = new TakeOver(directory, behind, silentLogger, (sessionId) => this.end(sessionId), name)
+    const end = (sessionId: string) => {
+      this.endedHere++
+      this.end(sessionId)
+    }
+    this.takeOver = new TakeOver(directory, behind, silentLogger, end, name)
     store.edges.push(this)
   }
 
@@ -173,4 +184,46 @@ test('connections that come and go while the store is away cost bounded memory: 
   await pass(60_000)
   expect(store.toldCount).toBeLessThan(2 * limits.announcedAtOnceMax)
   expect(store.announcements.at(-1)?.opened.at(-1)?.deviceId).toBe('stays')
+})
+
+test('a connection that ended is neither ended again nor told of again', async () => {
+  const store = new FakeStore()
+  const [first, second] = [new FakeEdge(store, 'a'), new FakeEdge(store, 'b')]
+  first.connect('gone')
+  await pass(1_000)
+  first.end('gone')
+  first.takeOver.ended({ deviceId: 'never-here', moduleId: undefined })
+  first.linked()
+  second.connect('gone')
+  await pass(1_000)
+  expect([first.endedHere, second.endedHere]).toEqual([0, 0])
+  expect(store.toldCount).toBe(2)
+})
+
+test('while the store is away it is asked at the slower pace', async () => {
+  const store = new FakeStore()
+  const edge = new FakeEdge(store, 'a')
+  store.failing = true
+  edge.connect('waiting')
+  await pass(limits.announceDelayMs + 10 * limits.announceRetryMs)
+  expect(store.attempts).toBe(11)
+})
+
+test('what was heard of an earlier store ends nothing once another one is asked', async () => {
+  const edge = new FakeEdge(new FakeStore(), 'a')
+  edge.connect('stays')
+  edge.hear({ edge: 'b', opened: [{ deviceId: 'stays', moduleId: undefined, atMs: clock.nowMs() + 600_000 }] })
+  edge.linked()
+  await pass(1_000)
+  expect(edge.open.size).toBe(1)
+})
+
+test('once closed it hears nothing, tells nothing more, and what was under way has ended', async () => {
+  const store = new FakeStore()
+  const edge = new FakeEdge(store, 'a')
+  edge.connect('d')
+  const closed = edge.takeOver.close()
+  expect(edge.watches).toBe(0)
+  await Promise.all([closed, pass(10_000)])
+  expect(store.attempts).toBe(0)
 })

@@ -2,9 +2,11 @@
 import { deviceHostName } from '#control/auth/connection-string.ts'
 import { readOwnerKey } from '#control/auth/policies.ts'
 import { runAuthoritiesCommand } from '#control/authorities-command.ts'
+import { argumentsOf } from '#control/command-arguments.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { runDevicesCommand } from '#control/devices-command.ts'
 import { runPoliciesCommand } from '#control/policies-command.ts'
+import { type RestAccess, RestClient } from '#control/rest-client.ts'
 import { dependentViews, renderViews } from '#pipeline/sinks/dependent-views.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import {
@@ -17,12 +19,13 @@ import { findDeadLetter, type LetterId, listDeadLetters, textOfLetterId } from '
 import { renderDeadLetter, renderDeadLetters } from '#pipeline/workers/render-dead-letters.ts'
 import { isVerified, renderVerdicts, verify } from '#pipeline/workers/verify.ts'
 import { createLogger } from '#runtime/logger.ts'
-import { isLoopbackAddress } from '#runtime/loopback.ts'
+import { isLoopbackAddress, urlHost } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { developmentCaText, makeDevelopmentCa } from './development-ca.ts'
 import { openRoleLog, workerGroup } from './roles/open-role-log.ts'
 import { openRoleWarehouse } from './roles/open-role-warehouse.ts'
+import { controlAuthorityOf } from './roles/tls-files.ts'
 
 const write = (text: string): void => {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
@@ -119,7 +122,7 @@ function localUrl(settings: Settings, hostName: string): string {
   const { bind, httpPort, httpsPort, tlsCert } = settings
   const plain =
     tlsCert === undefined || bind === 'localhost' || bind === '0.0.0.0' || bind === '::' || isLoopbackAddress(bind)
-  return plain ? `http://${bind}:${httpPort}` : `https://${hostName.replace(/:\d+$/, '')}:${httpsPort}`
+  return plain ? `http://${urlHost(bind)}:${httpPort}` : `https://${hostName.replace(/:\d+$/, '')}:${httpsPort}`
 }
 
 /** Commands over the REST API of the running installation, by the first word of the command line. */
@@ -129,14 +132,25 @@ const registryCommands = {
   authorities: runAuthoritiesCommand,
 } as const
 
-/** The first request of all starts the registry, which makes the key before it answers; that it refuses this one does not matter. */
-async function ownerKeyAfterStart(url: string, dataDir: string): Promise<string | undefined> {
-  try {
-    await fetch(new URL('/devices', url))
-  } catch (cause) {
-    throw new PenstockError('CONTROL_UNREACHABLE', `nothing answers at ${url}: is penstock running?`, { cause })
+/** Each waits for the registry as long as an edge lets it; on a slow machine a first start takes longer. */
+const knocksMax = 3
+
+/**
+ * The first request of all starts the registry, which makes the key before it answers; that it refuses this one does not matter.
+ * @throws CONTROL_UNREACHABLE
+ */
+async function ownerKeyAfterStart(access: Omit<RestAccess, 'ownerKey'>, dataDir: string): Promise<string | undefined> {
+  const client = new RestClient({ ...access, ownerKey: '' })
+  let ownerKey: string | undefined
+  for (let knock = 0; knock < knocksMax && ownerKey === undefined; knock++) {
+    try {
+      await client.call('GET', '/devices')
+    } catch (error) {
+      if (!isPenstockError(error, 'CONTROL_REFUSED')) throw error
+    }
+    ownerKey = readOwnerKey(dataDir)
   }
-  return readOwnerKey(dataDir)
+  return ownerKey
 }
 
 /** `penstock devices …` and its like. */
@@ -147,7 +161,11 @@ export async function runRegistryCommand(
 ): Promise<void> {
   const { dataDir, hostName } = controlSettings(settings)
   const url = settings.controlUrl ?? localUrl(settings, hostName)
-  const ownerKey = settings.ownerKey ?? readOwnerKey(dataDir) ?? (await ownerKeyAfterStart(url, dataDir))
+  const access = { url, authority: controlAuthorityOf(settings), hostName }
+  const keptKey = settings.ownerKey ?? readOwnerKey(dataDir)
+  // Another machine's key is not kept here.
+  const ownerKey =
+    keptKey ?? (settings.controlUrl === undefined ? await ownerKeyAfterStart(access, dataDir) : undefined)
   if (ownerKey === undefined) {
     throw new PenstockError(
       'CONTROL_UNREACHABLE',
@@ -155,13 +173,17 @@ export async function runRegistryCommand(
     )
   }
   const mqttsPort = settings.tlsCert === undefined ? undefined : settings.mqttsPort
-  const options = { url, hostName, deviceHostName: deviceHostName(hostName, mqttsPort), ownerKey, write }
+  const options = { ...access, deviceHostName: deviceHostName(hostName, mqttsPort), ownerKey, write }
   await registryCommands[command](args, options)
 }
 
-/** `penstock dev-ca [<device>…]`: certificates to try TLS with. */
-export function runDevelopmentCa(settings: Settings, deviceIds: readonly string[]): void {
+/** `penstock dev-ca [<device>…] [--curve P-384]`: certificates to try TLS with. @throws CONTROL_COMMAND_INVALID */
+export function runDevelopmentCa(settings: Settings, args: readonly string[]): void {
+  const invalid = (why: string) => new PenstockError('CONTROL_COMMAND_INVALID', why)
+  const { words: deviceIds, flags } = argumentsOf(args, { curve: 'value' }, invalid)
+  const curve = flags.get('curve') ?? 'P-256'
+  if (curve !== 'P-256' && curve !== 'P-384') throw invalid(`--curve is P-256 or P-384, and not ${curve}`)
   const hostNames = settings.hostname.split(',').map((name) => name.trim())
-  const made = makeDevelopmentCa({ dataDir: settings.dataDir, hostNames, deviceIds, nowMs: Date.now() })
+  const made = makeDevelopmentCa({ dataDir: settings.dataDir, hostNames, deviceIds, curve, nowMs: Date.now() })
   write(developmentCaText(made, hostNames[0] ?? 'localhost'))
 }

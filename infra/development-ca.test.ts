@@ -59,6 +59,17 @@ describe('the development authority', () => {
     expect(devices[0]?.certFile).toBe(join(folder, '..~d1.pem'))
   })
 
+  test('the key of the server is on the curve that is asked for, P-256 if none is', () => {
+    for (const [curve, name] of [
+      [undefined, 'prime256v1'],
+      ['P-256', 'prime256v1'],
+      ['P-384', 'secp384r1'],
+    ] as const) {
+      const { certFile } = makeDevelopmentCa({ ...options(), ...(curve === undefined ? {} : { curve }) })
+      expect(read(certFile).publicKey.asymmetricKeyDetails?.namedCurve).toBe(name)
+    }
+  })
+
   test('openssl agrees', () => {
     const { caFile, certFile, devices } = makeDevelopmentCa(options(['d1']))
     const verify = (purpose: string, file: string) =>

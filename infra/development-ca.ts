@@ -20,6 +20,8 @@ export interface DevelopmentCaOptions {
   readonly hostNames: readonly string[]
   /** Device ids, or `device/module`; each gets a certificate of this common name. */
   readonly deviceIds: readonly string[]
+  /** Of the server's key; left out: P-256. A client of TLS 1.2 must have it, and some have secp384r1 (P-384) alone. */
+  readonly curve?: 'P-256' | 'P-384'
   readonly nowMs: number
 }
 
@@ -46,7 +48,13 @@ const authorityDays = 3_650
 const leafDays = 397
 
 /** Makes what is missing, all of it readable by its owner only. @throws CONTROL_COMMAND_INVALID for an id that cannot be a file */
-export function makeDevelopmentCa({ dataDir, hostNames, deviceIds, nowMs }: DevelopmentCaOptions): DevelopmentCa {
+export function makeDevelopmentCa({
+  dataDir,
+  hostNames,
+  deviceIds,
+  curve,
+  nowMs,
+}: DevelopmentCaOptions): DevelopmentCa {
   for (const id of deviceIds) checkId(id)
   const folder = join(dataDir, 'tls')
   makePrivateFolder(folder)
@@ -63,6 +71,7 @@ export function makeDevelopmentCa({ dataDir, hostNames, deviceIds, nowMs }: Deve
     hosts,
     use: 'server',
     issuer: authority,
+    ...(curve === undefined ? {} : { curve }),
     ...times(leafDays),
   })
   write(folder, 'server', server)

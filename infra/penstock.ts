@@ -3,7 +3,7 @@ import { keepNewFilesPrivate } from '#runtime/private-files.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { keepDataFolderPrivate } from './roles/data-folder.ts'
-import { fatalExitCode, supervised } from './roles/role-process.ts'
+import { awayExitCode, fatalExitCode, reportAlive, supervised } from './roles/role-process.ts'
 
 const usage = `penstock <command>
 
@@ -13,7 +13,7 @@ const usage = `penstock <command>
   control        the registry of devices
   warehouse      the embedded ClickHouse engine behind its HTTP protocol
 
-  dev-ca         certificates to try TLS with, for the server and for devices named behind it
+  dev-ca         certificates to try TLS with, for the server and for devices named behind it; --curve P-384 for clients that have it alone
   devices        create, list, show, disable, rekey, delete devices; their connection strings
   policies       the keys of services: list, show as connection string, renew
   authorities    certificate authorities whose certificates let devices in: list, add, verify, delete
@@ -28,6 +28,7 @@ const processes: ReadonlySet<string> = new Set(['start', 'edge', 'worker', 'cont
 
 /** Each command loads only what it needs: an edge has no use for the engine, nor a warehouse for Kafka. */
 async function run(command: string, args: readonly string[]): Promise<void> {
+  reportAlive()
   const settings = settingsFromEnvironment(process.env)
   if (processes.has(command) && !supervised)
     keepDataFolderPrivate(settings.dataDir, createLogger(command, settings.logLevel))
@@ -96,6 +97,11 @@ if (command === undefined || process.argv.includes('--help') || process.argv.inc
     // Read by whoever typed the command, not by what collects logs.
     if (error.code === 'CONTROL_COMMAND_INVALID') process.stderr.write(`${error.message}\n`)
     else createLogger(command, 'error').error(error.message, { code: error.code, cause: error.cause })
-    process.exit(error.disposition === 'fatal' ? fatalExitCode : 1)
+    process.exit(exitCodeOf(error))
   }
+}
+
+function exitCodeOf({ disposition }: PenstockError): number {
+  if (disposition === 'fatal') return fatalExitCode
+  return supervised && disposition === 'retry' ? awayExitCode : 1
 }

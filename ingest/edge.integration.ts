@@ -5,8 +5,10 @@ import { promisify } from 'node:util'
 import mqtt from 'mqtt'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Log } from '#pipeline/log/log.ts'
+import type { Clock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
+import { virtualClock } from '#runtime/virtual-clock.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import { type Edge, startEdge } from './edge.ts'
 import type { Announce } from './mqtt/edge-context.ts'
@@ -26,6 +28,7 @@ interface StartOptions {
   readonly connectionsMax?: number
   readonly log?: CapturingLog
   readonly announce?: Announce
+  readonly clock?: Clock
 }
 
 async function start(options: StartOptions = {}) {
@@ -42,6 +45,7 @@ async function start(options: StartOptions = {}) {
     connectionsMax: options.connectionsMax ?? 100,
     pendingBytesMax: options.pendingBytesMax,
     ...(options.announce ? { announce: options.announce } : {}),
+    ...(options.clock ? { clock: options.clock } : {}),
   })
   edges.push(edge)
   const count = (name: MetricName) =>
@@ -74,6 +78,30 @@ test('whoever is connected and was heard of lately is told, with when that was',
   expect(heard(0)).toEqual([])
   await client.endAsync()
   await expect.poll(() => heard(60_000)).toEqual([])
+})
+
+test('an edge says that it is not ready while the log confirms nothing, and while it drains', async () => {
+  const log = new CapturingLog()
+  let confirm = () => {}
+  log.gate = () => new Promise((resolve) => (confirm = resolve))
+  const clock = virtualClock(20_000 * 86_400_000)
+  const { edge, port } = await start({ log, clock })
+  const pass = async (seconds: number): Promise<void> => {
+    for (const untilMs = clock.nowMs() + seconds * 1000; clock.nowMs() < untilMs; ) clock.step()
+  }
+  await pass(60)
+  expect(edge.isReady).toBe(true)
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: 'd1' })
+  const sent = client.publishAsync('devices/d1/messages/events/', 'x', { qos: 1 })
+  await expect.poll(() => pass(1).then(() => edge.isReady)).toBe(false)
+  confirm()
+  await sent
+  await pass(2)
+  expect(edge.isReady).toBe(true)
+  await client.endAsync()
+  const closed = edge.close()
+  expect(edge.isReady).toBe(false)
+  await closed
 })
 
 test('of two edge processes that tell one another, the older connection of a device ends, however late the notices are', async () => {

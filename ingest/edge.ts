@@ -10,12 +10,14 @@ import { assertLimits, limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from './http/noisiest-route.ts'
 import { type AuthorizeRequest, routeTelemetry } from './http/telemetry.ts'
-import { type Connection, pauseReasons } from './mqtt/connection.ts'
+import type { Connection } from './mqtt/connection.ts'
 import { type Announce, type EdgeContext, edgeCounters, type OnPresence } from './mqtt/edge-context.ts'
 import { type Authenticate, type IsKnown, trustClientId } from './mqtt/identity.ts'
 import { listenMqtt } from './mqtt/listener.ts'
 import { pauseAll } from './mqtt/pause-all.ts'
+import { pauseReasons } from './mqtt/pause-reasons.ts'
 import { RefusalLog } from './mqtt/refusal-log.ts'
+import { startTicks } from './mqtt/ticks.ts'
 import type { TlsFiles } from './mqtt/tls-secrets.ts'
 import { routeMqttWebSocket } from './mqtt/websocket.ts'
 import { type QuotaOptions, unlimitedQuotas } from './quotas/quota-settings.ts'
@@ -70,6 +72,8 @@ export interface Edge {
    */
   takeOver(sessionId: string, openedAtMs?: number): void
   readonly connectionCount: number
+  /** False while it drains, and while the log confirms nothing of what waits for it: new connections are better off elsewhere. */
+  readonly isReady: boolean
   /**
    * Calls back for each device or module that was heard of over MQTT within `withinMs` and is still connected.
    * Cost: one pass over the connections; nothing a message.
@@ -117,7 +121,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, options.metrics),
     sessions: new Map(),
     counters: edgeCounters(options.metrics),
-    seconds: 0,
+    ticks: 0,
+    refusedMessages: 0,
     draining: false,
     announce: options.announce ?? (() => {}),
     onPresence: options.onPresence ?? (() => {}),
@@ -125,10 +130,17 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { bind, mqtts } = options
   const listener = await listenMqtt(edge, bind, options.mqttPort)
   const tlsListener = mqtts && (await listenMqtt(edge, bind, mqtts.port, mqtts.tls))
+  const stopTicks = startTicks(clock, (ticks) => {
+    edge.ticks += ticks
+  })
+  let appendedBefore = 0
+  let silentSeconds = 0
   let cancelSweep = clock.after(1000, sweep)
   function sweep(): void {
-    edge.seconds++
     pending.set(batcher.pendingBytes)
+    const appended = batcher.appendedTotal.value
+    silentSeconds = batcher.pendingBytes > 0 && appended === appendedBefore ? silentSeconds + 1 : 0
+    appendedBefore = appended
     edge.refusals.onSecond()
     const nowMs = clock.nowMs()
     for (const connection of connections) connection.onSecond(nowMs)
@@ -151,10 +163,12 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     get connectionCount() {
       return connections.size
     },
+    get isReady() {
+      return !edge.draining && silentSeconds < limits.edgeLogSilentSecondsMax
+    },
     forEachHeard: (withinMs, heard) => {
       const nowMs = clock.nowMs()
-      for (const { deviceId, moduleId, silentSeconds } of edge.sessions.values()) {
-        const silentMs = silentSeconds * 1000
+      for (const { deviceId, moduleId, silentMs } of edge.sessions.values()) {
         if (deviceId !== undefined && silentMs < withinMs) heard({ deviceId, moduleId }, nowMs - silentMs)
       }
     },
@@ -172,6 +186,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       await batcher.drain(giveUp.signal) // will messages
       cancelGiveUp()
       cancelSweep()
+      stopTicks()
       pending.set(0)
     },
   }

@@ -81,6 +81,100 @@ describe('the checker', () => {
     expect(await reconcile([resent], fakeRowSource(rows), run)).toMatchObject({ outOfOrder: 0, isClean: true })
   })
 
+  test('finds disorder that what the device sent again does not explain', async () => {
+    const rows = rowsOf(0, 30).map((each) => (each.sequence === 3 ? { ...each, offset: 25 } : each))
+    for (const resent of [
+      [{ from: 2, to: 3 }],
+      [{ from: 4, to: 5 }],
+      [
+        { from: 0, to: 3 },
+        { from: 20, to: 30 },
+      ],
+    ]) {
+      const result = await reconcile([{ ...ledgerOf('load-t-0', 30), resent }], fakeRowSource(rows), run)
+      expect(result).toMatchObject({ lost: 0, repeated: 0, isClean: false })
+      expect(result.outOfOrder).toBe(1)
+      expect(result.faults[0]?.outOfOrder).toBe(1)
+    }
+  })
+
+  test('finds every single repetition: of the first message, of the last, beside what was sent again', async () => {
+    const resent = [{ from: 10, to: 12 }]
+    const sentAgain = [row(0, 10, 90), row(0, 11, 90)]
+    for (const sequence of [0, 9, 12, 19]) {
+      const doubled = [...sentAgain, row(0, sequence, 91)]
+      const result = await reconcile(
+        [{ ...ledgerOf('load-t-0', 20), resent }],
+        fakeRowSource(rowsOf(0, 20), doubled),
+        run,
+      )
+      expect(result, `${sequence}`).toMatchObject({ lost: 0, repeated: 1, isClean: false })
+    }
+    for (const sequence of [0, 10, 19]) {
+      const result = await reconcile(
+        [ledgerOf('load-t-0', 20)],
+        fakeRowSource(rowsOf(0, 20), [row(0, sequence, 7)]),
+        run,
+      )
+      expect(result, `${sequence}`).toMatchObject({ rows: 21, lost: 0, repeated: 1, isClean: false })
+    }
+  })
+
+  test('a double and a row that was never sent do not cancel out', async () => {
+    const rows = [...rowsOf(0, 20), row(0, 19, 6), ...rowsOf(9, 1)]
+    const result = await reconcile([ledgerOf('load-t-0', 20)], fakeRowSource(rows), run)
+    expect(result).toMatchObject({ lost: 0, repeated: 1, foreign: 1, outOfOrder: 0, isClean: false })
+  })
+
+  test('the figures of all devices add up, and the first twenty with a fault are named', async () => {
+    const ledgers = Array.from({ length: 25 }, (_, device) => ledgerOf(`${run}${device}`, 10))
+    ledgers.push({
+      ...ledgerOf('load-t-25', 10),
+      acknowledged: [{ from: 0, to: 5 }],
+      refused: [{ from: 5, to: 7 }],
+      resent: [{ from: 1, to: 4 }],
+    })
+    const rows = ledgers.flatMap((_, device) => rowsOf(device, 9))
+    const { faults, ...figures } = await reconcile(ledgers, fakeRowSource(rows), run)
+    expect(figures).toEqual({
+      devices: 26,
+      sent: 260,
+      acknowledged: 255,
+      refused: 2,
+      resent: 3,
+      rows: 234,
+      stored: 234,
+      unacknowledgedMissing: 1,
+      lost: 25,
+      repeated: 0,
+      foreign: 0,
+      outOfOrder: 0,
+      isClean: false,
+    })
+    expect(faults).toEqual(
+      ledgers
+        .slice(0, 20)
+        .map(({ deviceId }) => ({ deviceId, lost: [{ from: 9, to: 10 }], repeated: 0, foreign: [], outOfOrder: 0 })),
+    )
+  })
+
+  test('a run of no devices is clean, and costs no wait', async () => {
+    const { wait, clock } = virtualWait(() => {})
+    const nothing = { devices: 0, sent: 0, acknowledged: 0, refused: 0, resent: 0, rows: 0, stored: 0 }
+    const result = await reconcileWhenSettled([], fakeRowSource([]), run, wait)
+    expect(result).toEqual({
+      ...nothing,
+      unacknowledgedMissing: 0,
+      lost: 0,
+      repeated: 0,
+      foreign: 0,
+      outOfOrder: 0,
+      isClean: true,
+      faults: [],
+    })
+    expect(clock.nowMs).toBe(wait.confirmMs)
+  })
+
   test('finds a device whose rows are spread over two partitions', async () => {
     const rows = rowsOf(0, 30).map((each) => (each.sequence > 20 ? { ...each, partition: 1 } : each))
     expect(await reconcile([ledgerOf('load-t-0', 30)], fakeRowSource(rows), run)).toMatchObject({
@@ -173,10 +267,12 @@ function virtualWait(onTime: (nowMs: number) => void) {
 describe('the ledger', () => {
   test('settles in order over many rounds of packet ids', () => {
     const ledger = new SequenceLedger()
+    let settled = 0
     for (let sequence = 0; sequence < 200_000; sequence++) {
       ledger.sent++
-      expect(ledger.settle(packetIdOfSequence(sequence), false)).toBe(true)
+      if (ledger.settle(packetIdOfSequence(sequence), false)) settled++
     }
+    expect(settled).toBe(200_000)
     expect(ledger.report('d')).toMatchObject({ sent: 200_000, acknowledged: [{ from: 0, to: 200_000 }] })
     expect(ledger.acknowledgedOutOfOrder).toBe(0)
   })
@@ -198,6 +294,41 @@ describe('the ledger', () => {
     const left = ledger.unsettled().flatMap(({ from, to }) => Array.from({ length: to - from }, (_, i) => from + i))
     expect(left).toEqual(Array.from({ length: 500 }, (_, i) => 65_530 + i).filter((sequence) => !settled.has(sequence)))
     expect(ledger.report('d').resent).toEqual(ledger.unsettled())
+  })
+
+  test('is in order until a later message is settled before an earlier one, and again once that is', () => {
+    const ledger = new SequenceLedger()
+    ledger.sent = 3
+    expect([ledger.inOrder, ledger.inFlight]).toEqual([true, 3])
+    ledger.settle(2, false)
+    expect([ledger.inOrder, ledger.inFlight, ledger.acknowledgedOutOfOrder]).toEqual([false, 2, 1])
+    ledger.settle(1, false)
+    expect([ledger.inOrder, ledger.inFlight, ledger.settledTo]).toEqual([true, 1, 2])
+  })
+
+  test('reports nothing of nothing, and the first message alone', () => {
+    const ledger = new SequenceLedger()
+    expect(ledger.report('d')).toEqual({ deviceId: 'd', sent: 0, acknowledged: [], refused: [], resent: [] })
+    ledger.sent = 2
+    ledger.settle(1, false)
+    expect(ledger.report('d').acknowledged).toEqual([{ from: 0, to: 1 }])
+    expect(ledger.unsettled()).toEqual([{ from: 1, to: 2 }])
+  })
+
+  test('what is sent again is one entry for each time, and neighbours are one', () => {
+    const ledger = new SequenceLedger()
+    for (const [from, to] of [
+      [1, 2],
+      [2, 4],
+      [2, 3],
+      [5, 6],
+    ] as const)
+      ledger.noteResent({ from, to })
+    expect(ledger.report('d').resent).toEqual([
+      { from: 1, to: 4 },
+      { from: 2, to: 3 },
+      { from: 5, to: 6 },
+    ])
   })
 
   test('a PUBACK for nothing in flight is counted and changes nothing', () => {

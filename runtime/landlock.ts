@@ -5,8 +5,9 @@
  *
  *   prctl(NO_NEW_PRIVS) ─▶ landlock_create_ruleset(rights) ─▶ landlock_add_rule(folder, rights)… ─▶ landlock_restrict_self
  */
-import { closeSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { threadsNamed } from './threads.ts'
 
 export interface FileAccess {
   /** Files and folders below which all may be read; what does not exist is passed over. */
@@ -36,7 +37,8 @@ const rightsOfFiles = right.execute | right.writeFile | right.readFile | (1n << 
  */
 export function confineFileAccess(access: FileAccess): string | undefined {
   if (process.platform !== 'linux') return `there is no Landlock on ${process.platform}`
-  if (hasPoolThreads()) return 'threads of the pool run already, and would stay as they are'
+  const stray = strayThreads()
+  if (stray !== undefined) return stray
   const system = systemCalls()
   if (typeof system === 'string') return system
   const version = system.createRuleset(syscalls.createRuleset, null, 0, askVersion)
@@ -58,10 +60,11 @@ export function confineFileAccess(access: FileAccess): string | undefined {
   }
 }
 
-/** Threads that Node itself has from its start run no work of ours. */
-function hasPoolThreads(): boolean {
-  const tasks = readdirSync('/proc/self/task')
-  return tasks.some((task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim() === 'libuv-worker')
+/** Why threads may run already; those that Node itself has from its start run no work of ours. */
+function strayThreads(): string | undefined {
+  const pool = threadsNamed('libuv-worker')
+  if (pool === undefined) return 'without /proc it cannot be told which threads run already'
+  return pool.length > 0 ? 'threads of the pool run already, and would stay as they are' : undefined
 }
 
 /** @throws Error if the kernel refuses the rule, which would confine more than was meant */

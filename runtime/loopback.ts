@@ -11,3 +11,8 @@ export function isLoopbackBind(bind: string): boolean {
 }
 
 const loopback = /^(127\.[\d.]+|::1|::ffff:127\.[\d.]+|(0000:){7}0001|(0000:){5}ffff:7f[0-9a-f]{2}:[0-9a-f]{4})$/i
+
+/** The host of a URL: IPv6 stands in brackets there. */
+export function urlHost(address: string): string {
+  return isIP(address) === 6 ? `[${address}]` : address
+}

@@ -23,11 +23,15 @@ export const errorTable = {
   },
 
   INGEST_FRAME_MALFORMED: { disposition: 'close', meaning: 'bytes that are not a packet of the spoken MQTT version' },
-  INGEST_FRAME_TOO_LARGE: { disposition: 'close', meaning: 'a packet or message body above its limit' },
+  INGEST_FRAME_TOO_LARGE: { disposition: 'close', meaning: 'a packet or request above its limit' },
+  INGEST_MESSAGE_TOO_LARGE: {
+    disposition: 'reject',
+    meaning: 'a message body above its limit, in a packet that is not',
+  },
   INGEST_PROTOCOL_ERROR: { disposition: 'close', meaning: 'a well-formed packet that is not allowed at this moment' },
-  INGEST_TOPIC_REFUSED: { disposition: 'close', meaning: 'a topic that this device may not publish to' },
+  INGEST_TOPIC_REFUSED: { disposition: 'reject', meaning: 'a topic that this device may not publish to' },
   INGEST_TOPIC_NOT_OWN: {
-    disposition: 'close',
+    disposition: 'reject',
     meaning: 'a topic of another device: a device publishes only as itself',
   },
   INGEST_TOPIC_ALIAS_INVALID: {
@@ -79,6 +83,8 @@ export const errorTable = {
   LOG_RECORD_TOO_LARGE: { disposition: 'reject', meaning: 'a batch above what the log accepts' },
   LOG_GENERATION_STALE: { disposition: 'close', meaning: 'a group member of an older generation tried to commit' },
   LOG_PARTITIONS_MISMATCH: { disposition: 'fatal', meaning: 'the topic exists with another number of partitions' },
+  LOG_REPLACED: { disposition: 'fatal', meaning: 'the log was deleted, and another one made under its name' },
+  LOG_SERVER_TOO_OLD: { disposition: 'fatal', meaning: 'the Kafka brokers do not speak the protocol that is needed' },
   LOG_POSITION_LOST: { disposition: 'fatal', meaning: 'the group position is older than what the log still keeps' },
   LOG_POSITION_UNKNOWN: {
     disposition: 'fatal',
@@ -90,6 +96,7 @@ export const errorTable = {
     disposition: 'fatal',
     meaning: 'the files of the embedded log cannot be opened, or were written by another version',
   },
+  LOG_LOCKED: { disposition: 'fatal', meaning: 'the embedded log is open in another process id space' },
   LOG_DISK_FULL: {
     disposition: 'retry',
     meaning: 'no space is left for the log; nothing is acknowledged until there is',
@@ -107,6 +114,7 @@ export const errorTable = {
     disposition: 'fatal',
     meaning: 'an existing table lacks a setting that exactly-once delivery needs',
   },
+  WAREHOUSE_SCHEMA_UNKNOWN: { disposition: 'fatal', meaning: 'the tables were made by a newer version' },
   WAREHOUSE_LOCKED: { disposition: 'fatal', meaning: "another process owns the embedded engine's data folder" },
   WAREHOUSE_ENGINE_FAILED: {
     disposition: 'retry',

@@ -79,6 +79,8 @@ export const limits = {
   recordMessagesMax: 65_536,
   /** Encoded, unsettled bytes one edge process may hold over all partitions before it pauses its sockets. */
   edgePendingBytesMax: 64 * 1024 * 1024,
+  /** So long an edge process may wait for the log to confirm anything before it says that it is not ready: longer than a Kafka leader's change. */
+  edgeLogSilentSecondsMax: 10,
   /** Bytes waiting in a socket's write queue before the client is called too slow. */
   socketWriteBytesMax: 1024 * 1024,
   /** Rows in one insert. Stays below ClickHouse's max_insert_block_size (1,048,449), so an insert is one block. */

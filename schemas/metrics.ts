@@ -22,6 +22,11 @@ export const metricsTable = {
     help: 'QoS 0 messages dropped, by reason',
     labels: ['reason'],
   },
+  penstock_edge_messages_refused_total: {
+    type: 'counter',
+    help: 'Messages refused with a reason in their PUBACK while their connection went on, by error code',
+    labels: ['reason'],
+  },
   penstock_edge_batches_appended_total: { type: 'counter', help: 'Batches confirmed by the log', labels: [] },
   penstock_edge_batch_bytes_total: { type: 'counter', help: 'Bytes of batches confirmed by the log', labels: [] },
   penstock_edge_append_failures_total: {
@@ -58,7 +63,7 @@ export const metricsTable = {
   },
   penstock_events_positions_lost_total: {
     type: 'counter',
-    help: 'Records of device events removed by retention before they were delivered',
+    help: 'Records of device events removed before they were delivered: by retention, or with their log, which counts as one',
     labels: [],
   },
   penstock_events_lag_records: {
@@ -180,7 +185,7 @@ export const metricsTable = {
   },
   penstock_log_positions_lost_total: {
     type: 'counter',
-    help: 'Records removed by retention before they were delivered',
+    help: 'Records removed before they were delivered: by retention, or with their log, which counts as one',
     labels: [],
   },
   penstock_process_restarts_total: {

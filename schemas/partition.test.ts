@@ -1,3 +1,4 @@
+import { Partitioners } from 'kafkajs'
 import { describe, expect, test } from 'vitest'
 import { murmur2, partitionOfDevice } from './partition.ts'
 
@@ -12,6 +13,34 @@ describe('partition of a device', () => {
     ['abc', 479470107],
   ])('murmur2(%s) equals what Kafka computes', (text, hash) => {
     expect(murmur2(Buffer.from(text))).toBe(hash)
+  })
+
+  // Worked out from Kafka's toPositive, which clears the sign bit: for negative hashes another partition than the absolute value's.
+  test.each([
+    ['21', 7, 1_173_551_340 % 7],
+    ['foobar', 12, 1_357_151_166 % 12],
+    ['a-little-bit-longer-string', 1_000, 661_178_819 % 1_000],
+    ['abc', 12, 479_470_107 % 12],
+  ])('%s of %d partitions is where Kafka has it', (deviceId, partitionCount, partition) => {
+    expect(partitionOfDevice(Buffer.from(deviceId), partitionCount)).toBe(partition)
+  })
+
+  test('ids of every length are where another Kafka client sends them', () => {
+    const clientChooses = Partitioners.DefaultPartitioner()
+    for (let length = 1; length <= 128; length++) {
+      const key = Buffer.from(Array.from({ length }, (_, i) => 33 + ((length * 31 + i * 7) % 94)))
+      for (const partitionCount of [1, 7, 12, 4096]) {
+        const partitionMetadata = Array.from({ length: partitionCount }, (_, partitionId) => ({
+          partitionErrorCode: 0,
+          partitionId,
+          leader: 0,
+          replicas: [],
+          isr: [],
+        }))
+        const chosen = clientChooses({ topic: 't', partitionMetadata, message: { key, value: null } })
+        expect(partitionOfDevice(key, partitionCount), `${key} of ${partitionCount}`).toBe(chosen)
+      }
+    }
   })
 
   test('every device has a partition within range', () => {

@@ -28,7 +28,8 @@ export const settingsTable = {
     env: 'PENSTOCK_TLS_CERT',
     kind: 'text',
     default: undefined,
-    meaning: 'PEM file of the certificate (and its chain) shown to clients; unset: no TLS ports',
+    meaning:
+      'PEM file of the certificate (and its chain) shown to clients; unset: no TLS ports. An RSA key suits every client; with TLS 1.2 an EC key only those that have its curve',
   },
   tlsKey: { env: 'PENSTOCK_TLS_KEY', kind: 'text', default: undefined, meaning: 'PEM file of its private key' },
   httpsClientCertificates: {
@@ -51,8 +52,15 @@ export const settingsTable = {
     env: 'PENSTOCK_CONTROL_URL',
     kind: 'url',
     default: undefined,
-    schemes: ['http'],
-    meaning: 'address of the control role, to which edges pass requests that are not theirs; set by `penstock start`',
+    schemes: ['http', 'https'],
+    meaning:
+      'address of the control role, to which edges pass requests that are not theirs and commands go; set by `penstock start`; over a network https',
+  },
+  controlCa: {
+    env: 'PENSTOCK_CONTROL_CA',
+    kind: 'text',
+    default: undefined,
+    meaning: "PEM file of the authority that signed the control role's certificate; unset: those that Node trusts",
   },
   clickhousePort: port('PENSTOCK_CLICKHOUSE_PORT', 8123, "the embedded engine's ClickHouse HTTP protocol"),
   kafkaBrokers: {

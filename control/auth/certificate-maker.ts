@@ -1,5 +1,5 @@
 /**
- * Makes X.509 v3 certificates (RFC 5280) with P-256 keys: for development authorities, for tests, never for a public one.
+ * Makes X.509 v3 certificates (RFC 5280) with keys on NIST curves: for development authorities, for tests, never for a public one.
  *
  *   Certificate = SEQUENCE { TBSCertificate, ecdsa-with-SHA256, BIT STRING signature }
  *   TBSCertificate = SEQUENCE { [0] version 2, serial, algorithm, issuer, validity, subject, public key, [3] extensions }
@@ -18,6 +18,18 @@ export interface CertificateRequest {
   /** Names and IPv4 addresses of a server. */
   readonly hosts?: readonly string[]
   readonly use?: 'client' | 'server'
+  /** Left out: P-256. */
+  readonly curve?: 'P-256' | 'P-384'
+  /** Authorities that may follow below this one. */
+  readonly pathLength?: number
+  /** Common names, and hosts with all below them, that certificates below this one may or may not have. */
+  readonly permitted?: NameConstraint
+  readonly excluded?: NameConstraint
+}
+
+export interface NameConstraint {
+  readonly commonNames?: readonly string[]
+  readonly hosts?: readonly string[]
 }
 
 export interface IssuedCertificate {
@@ -29,7 +41,7 @@ export interface IssuedCertificate {
 
 /** A new key pair and its certificate. */
 export function makeCertificate(request: CertificateRequest): IssuedCertificate {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: request.curve ?? 'P-256' })
   const { commonName, issuer } = request
   const signed = sequence(
     element(0xa0, integer(Buffer.from([2]))),
@@ -53,10 +65,14 @@ export function makeCertificate(request: CertificateRequest): IssuedCertificate 
   }
 }
 
-function extensionsOf({ authority, hosts, use }: CertificateRequest): Buffer[] {
-  const extensions = [
-    extension('2.5.29.19', true, sequence(...(authority ? [element(0x01, Buffer.from([0xff]))] : []))),
+function extensionsOf({ authority, hosts, use, pathLength, permitted, excluded }: CertificateRequest): Buffer[] {
+  const basic = [
+    ...(authority ? [element(0x01, Buffer.from([0xff]))] : []),
+    ...(pathLength === undefined ? [] : [integer(Buffer.from([pathLength]))]),
   ]
+  const extensions = [extension('2.5.29.19', true, sequence(...basic))]
+  const subtrees = [...subtreesOf(0xa0, permitted), ...subtreesOf(0xa1, excluded)]
+  if (subtrees.length > 0) extensions.push(extension('2.5.29.30', true, sequence(...subtrees)))
   if (authority) extensions.push(extension('2.5.29.15', true, element(0x03, Buffer.from([1, 0x06]))))
   if (use) {
     extensions.push(
@@ -72,6 +88,14 @@ function extensionsOf({ authority, hosts, use }: CertificateRequest): Buffer[] {
     extensions.push(extension('2.5.29.17', false, sequence(...names)))
   }
   return extensions
+}
+
+function subtreesOf(tag: number, { commonNames = [], hosts = [] }: NameConstraint = {}): Buffer[] {
+  const bases = [
+    ...commonNames.map((name) => element(0xa4, nameOf(name))),
+    ...hosts.map((host) => element(0x82, Buffer.from(host, 'latin1'))),
+  ]
+  return bases.length === 0 ? [] : [element(tag, Buffer.concat(bases.map((base) => sequence(base))))]
 }
 
 function extension(id: string, critical: boolean, value: Buffer): Buffer {

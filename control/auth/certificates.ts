@@ -6,6 +6,7 @@ import { randomBytes, X509Certificate } from 'node:crypto'
 import { limits } from '#schemas/limits.ts'
 import type { Authentication } from '../identity.ts'
 import type { CertificateAuthority } from '../registry.ts'
+import { isPathAllowed } from './certificate-path.ts'
 
 /** Leaf first, then each issuer that the client sent. Takes what `TLSSocket.getPeerX509Certificate()` gives. */
 export function certificateChain(leaf: X509Certificate | undefined): X509Certificate[] {
@@ -31,7 +32,7 @@ export function matchingThumbprint(
 
 /**
  * The verified authority that the leaf's chain ends at; `undefined`: none, some certificate is not valid now, an issuer is no
- * CA, or the leaf is not meant for clients. Path length constraints are not read.
+ * CA, an authority allows fewer of them or other names below it, or the leaf is not meant for clients.
  */
 export function issuingAuthority(
   chain: readonly X509Certificate[],
@@ -42,14 +43,17 @@ export function issuingAuthority(
   if (!leaf || !isForClients(leaf)) return undefined
   const anchors = authorities.filter(({ verified }) => verified).map(anchorOf)
   let current: X509Certificate = leaf
+  const path = [leaf]
   for (let depth = 1; depth <= limits.certificateChainMax; depth++) {
     if (!isValidAt(current, nowMs)) return undefined
     for (const { certificate, authority } of anchors) {
-      if (certificate && isValidAt(certificate, nowMs) && isIssuedBy(current, certificate)) return authority
+      if (!certificate || !isValidAt(certificate, nowMs) || !isIssuedBy(current, certificate)) continue
+      if (isPathAllowed([...path, certificate])) return authority
     }
     const issuer = chain.slice(depth).find((candidate) => candidate.ca && isIssuedBy(current, candidate))
     if (!issuer) return undefined
     current = issuer
+    path.push(issuer)
   }
   return undefined
 }

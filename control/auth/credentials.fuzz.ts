@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError } from '#schemas/errors.ts'
@@ -5,6 +6,8 @@ import { generatedKeys } from '../identity.ts'
 import { parseQuery } from '../query/parse-query.ts'
 import { conditionSql, Parameters } from '../query/query-sql.ts'
 import { admit } from './admission.ts'
+import { makeCertificate } from './certificate-maker.ts'
+import { isPathAllowed } from './certificate-path.ts'
 import { certificateFrom } from './certificates.ts'
 import { claimOf } from './connect-attempt.ts'
 import { parseConnectionString } from './connection-string.ts'
@@ -139,5 +142,31 @@ describe(`what the network sends as credentials or queries, seed ${seed}`, () =>
       }
     }
     for (let round = 0; round < 500; round++) certificateFrom(`-----BEGIN CERTIFICATE-----\n${joined()}`)
+  })
+
+  test('certificates: whatever the authorities of a path hold is read or refused', () => {
+    const times = { notBeforeMs: 0, notAfterMs: 4e12 }
+    const names = { commonNames: ['d'], hosts: ['h.example'] }
+    const root = makeCertificate({
+      commonName: 'r',
+      authority: true,
+      pathLength: 1,
+      permitted: names,
+      excluded: names,
+      ...times,
+    })
+    const leaf = makeCertificate({ commonName: 'd', issuer: root, hosts: ['h.example'], ...times })
+    const whole = [leaf, root].map(({ certificatePem }) => new X509Certificate(certificatePem).raw)
+    const outcomes = new Set<boolean>()
+    for (let round = 0; round < rounds / 10; round++) {
+      const path = whole.flatMap((raw) => {
+        const bytes = Buffer.from(raw)
+        for (let change = random(3); change > 0; change--) bytes[random(bytes.length)] = random(256)
+        const certificate = certificateFrom(bytes.toString('base64'))
+        return certificate === undefined ? [] : [certificate]
+      })
+      outcomes.add(isPathAllowed(path))
+    }
+    expect(outcomes.size).toBe(2)
   })
 })

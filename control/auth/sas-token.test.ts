@@ -41,6 +41,7 @@ describe('SAS tokens', () => {
       `sig=${sig}&se=${expiry}&sr=${sr}`,
       `se=${expiry}&skn=registration&sr=${sr}&sig=${sig}`,
       `sr=${sr}&sig=${sig}&se=${expiry}&later=unknown`,
+      `sr=${sr}&sig=${sig}&se=${expiry}&x=`,
     ]) {
       const token = parsed(`SharedAccessSignature ${text}`)
       expect(token.policyName).toBe(undefined)
@@ -82,6 +83,8 @@ describe('SAS tokens', () => {
       `SharedAccessSignature sr=h&sr=i&sig=${sig}=&se=1`,
       `SharedAccessSignature sr=h&sig=${sig}=&se=1&skn=%ff`,
       `SharedAccessSignature sr=h&&sig=${sig}=&se=1`,
+      `SharedAccessSignature sr=h&=1&sig=${sig}=&se=1`,
+      `SharedAccessSignature sr=h&x&sig=${sig}=&se=1`,
       `SharedAccessSignature sr=${'h'.repeat(5_000)}&sig=${sig}=&se=1`,
     ]) {
       expect(parseSasToken(text), text).toBe(undefined)
@@ -125,6 +128,24 @@ describe('SAS tokens', () => {
       expect(covers(scope, module, 'device'), `${scope} by a policy's key`).toBe(false)
     }
     expect(covers('hub.example/Devices/a', device, 'device')).toBe(true)
+    for (const [scope, id, byPolicy] of [
+      ['hub.example/devices/a%41', 'a%41', true],
+      ['hub.example/devices/a%41', 'aA', false],
+      ['hub.example/devices/100%25', '100%25', true],
+      ['hub.example/devices/100%25', '100%', false],
+      ['hub.example/devices/a%2562', 'a%62', false],
+    ] as const) {
+      expect(covers(scope, ['devices', id], 'device'), `${scope} for ${id} by a policy's key`).toBe(byPolicy)
+      expect(covers(scope, ['devices', id]), `${scope} for ${id} by its own`).toBe(true)
+      const module = ['devices', 'd', 'modules', id]
+      const moduleScope = scope.replace('devices/', 'devices/d/modules/')
+      expect(covers(moduleScope, module, 'device'), `${moduleScope} for ${id} by a policy's key`).toBe(byPolicy)
+    }
+    const quota = ['api', 'quotas', 'a']
+    expect(covers('hub.example/api/quotas/a', quota, 'service')).toBe(true)
+    for (const id of ['A', '%61']) expect(covers(`hub.example/api/quotas/${id}`, quota, 'service'), id).toBe(false)
+    expect(covers('hub.example/devices/a/MODULES/m', module, 'device')).toBe(true)
+    expect(covers('hub.example/devices/a/modules/M', module, 'device')).toBe(false)
     expect(covers('hub.example/devices/a%3Ab', ['devices', 'a:b'])).toBe(true)
     expect(covers('hub.example/devices/a%2Fb', ['devices', 'a'])).toBe(false)
   })

@@ -84,8 +84,8 @@ export function expiresAtMsOf(token: SasToken, skewMs: number): number {
 
 /**
  * True if the token's scope is one of the hub's names or a resource of it that `resource` is, or lies below, segment by segment.
- * Case does not count where the device's own key signed: that key already says whose token it is. A policy's key signs for any
- * device, and there the scope alone tells `a` from `A`, which are two.
+ * Neither case nor a second encoding of an id counts where the device's own key signed: that key already says whose token it is. A
+ * policy's key signs for any device, and there the scope alone tells `a` from `A`, and `a%41` from both: it is decoded once.
  * @param hubNames lower case, without port
  * @param resource e.g. `['devices', 'd', 'modules', 'm']`, as they stand in the registry
  */
@@ -97,18 +97,24 @@ export function scopeCovers(token: SasToken, hubNames: readonly string[], resour
   const [host = '', ...path] = segments
   if (!isHubName(host, hubNames) || path.length > resource.length) return false
   const isOwnKey = token.policyName === undefined
-  return path.every((segment, index) => segmentMatches(segment, resource[index] ?? '', isOwnKey || index % 2 === 0))
+  return path.every((segment, index) => {
+    const wanted = resource[index] ?? ''
+    const anySpelling = isOwnKey || (index % 2 === 0 && collections.has(wanted))
+    return segment === wanted || (anySpelling && isNearly(segment, wanted))
+  })
 }
+
+/** Ids stand behind them; in any other path, as that of a quota, they may stand anywhere. */
+const collections: ReadonlySet<string> = new Set(['devices', 'modules'])
 
 /** True if `host`, with or without a port, is a name of this hub. */
 export function isHubName(host: string, hubNames: readonly string[]): boolean {
   return hubNames.includes(host.replace(/:\d{1,5}$/, '').toLowerCase())
 }
 
-/** Ids may have been encoded once more on their own, as some clients do. Collection names never have a case. */
-function segmentMatches(segment: string, wanted: string, anyCase: boolean): boolean {
-  if (segment === wanted || decoded(segment) === wanted) return true
-  return anyCase && (decoded(segment) ?? segment).toLowerCase() === wanted.toLowerCase()
+/** The same but for case, and for the encoding that some clients give an id once more. Collection names never have a case. */
+function isNearly(segment: string, wanted: string): boolean {
+  return (decoded(segment) ?? segment).toLowerCase() === wanted.toLowerCase()
 }
 
 export interface SasTokenContent {

@@ -1,9 +1,10 @@
 import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { argumentFault } from '../identity.ts'
+import { argumentFault, topicWarning } from '../identity.ts'
 import type { BulkMode, BulkOperation, Registry } from '../registry.ts'
 import { contentFrom, isObject, type JsonObject } from './documents.ts'
+import { withWarning } from './operation.ts'
 import { hubFaultOf } from './rest-errors.ts'
 
 const modes: Readonly<Record<string, BulkMode>> = {
@@ -48,7 +49,15 @@ export async function bulkAnswer(registry: Registry, document: unknown): Promise
     const item = operations[index]?.item
     if (outcome && item) errors.push(errorOf(item, outcome))
   }
-  return jsonAnswer(errors.length === 0 ? 200 : 400, { isSuccessful: errors.length === 0, errors, warnings: [] })
+  const warned = operations.filter(
+    ({ operation: { mode, content } }, index) =>
+      mode.startsWith('create') && !outcomes[index] && topicWarning(content) !== undefined,
+  )
+  // The list of warnings is for codes that clients of the hub know.
+  return withWarning(
+    jsonAnswer(errors.length === 0 ? 200 : 400, { isSuccessful: errors.length === 0, errors, warnings: [] }),
+    warned[0] && `${topicWarning(warned[0].operation.content)}; ${warned.length} such ids in this request`,
+  )
 }
 
 function operationFrom(item: JsonObject): BulkOperation {

@@ -47,13 +47,21 @@ export interface Operation {
   readonly run: (request: HttpRequest, body: Uint8Array) => Promise<HttpAnswer>
 }
 
+const warningHeader = 'Warning'
+
+/** The answer with what its caller, and whoever reads the audit log, should know (RFC 7234 section 5.5). */
+export function withWarning(answer: HttpAnswer, warning: string | undefined): HttpAnswer {
+  if (warning === undefined) return answer
+  return { ...answer, headers: { ...answer.headers, [warningHeader]: `299 penstock "${warning}"` } }
+}
+
 /** Adds a route that asks for a right, answers faults as the hub does, counts itself and leaves a line in the audit log. */
 export function registerOperation(router: HttpRouter, options: ServiceRoutesOptions, operation: Operation): void {
   const { method, pattern, right, bodyBytesMax } = operation
   // Whose token it was, between `admit` and `handle` of one request.
   const callers = new WeakMap<HttpRequest, string>()
   const finish = (request: HttpRequest, result: HttpAnswer, fault?: unknown): HttpAnswer => {
-    audit(options, operation, request, callers.get(request), result.status, fault)
+    audit(options, operation, request, callers.get(request), result, fault)
     options.metrics
       .series('penstock_registry_requests_total', { method, route: pattern, status: String(result.status) })
       .add(1)
@@ -114,7 +122,7 @@ function audit(
   { method, right }: Operation,
   request: HttpRequest,
   caller: string | undefined,
-  status: number,
+  { status, headers }: HttpAnswer,
   fault: unknown,
 ): void {
   const fields = {
@@ -122,6 +130,7 @@ function audit(
     policy: caller,
     status,
     from: clientAddressOf(request),
+    warning: headers?.[warningHeader],
     fault: isPenstockError(fault) ? fault.code : typeof fault === 'string' ? fault : undefined,
   }
   if (status === 401) log.warn('refused', fields)

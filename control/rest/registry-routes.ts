@@ -12,12 +12,12 @@ import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
 import type { HttpRequest } from '#runtime/http-request.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { argumentFault, type Identity, type IdentityId } from '../identity.ts'
+import { argumentFault, type Identity, type IdentityId, topicWarning } from '../identity.ts'
 import type { IfMatch, Registry } from '../registry.ts'
 import { authorityOperations } from './authority-operations.ts'
 import { bulkAnswer } from './bulk.ts'
 import { contentFrom, documentOf, isObject, jsonFrom, twinDocument } from './documents.ts'
-import { type Operation, registerOperation, type ServiceRoutesOptions } from './operation.ts'
+import { type Operation, registerOperation, type ServiceRoutesOptions, withWarning } from './operation.ts'
 import { policyOperations } from './policy-operations.ts'
 import { quotaOperations } from './quota-operations.ts'
 import { faultAnswer } from './rest-errors.ts'
@@ -96,7 +96,8 @@ async function get(registry: Registry, request: HttpRequest): Promise<HttpAnswer
 async function put(registry: Registry, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
   const content = contentFrom(jsonFrom(body), idOf(request))
   const ifMatch = ifMatchOf(request)
-  return identityAnswer(ifMatch ? await registry.replace(content, ifMatch.etag) : await registry.create(content))
+  if (ifMatch) return identityAnswer(await registry.replace(content, ifMatch.etag))
+  return withWarning(identityAnswer(await registry.create(content)), topicWarning(content))
 }
 
 async function remove(registry: Registry, request: HttpRequest): Promise<HttpAnswer> {

@@ -16,7 +16,7 @@ const writtenRowsMax = 2_000
  */
 export async function openPgliteDatabase(folder: string | undefined): Promise<Database> {
   if (folder !== undefined) makePrivateFolder(folder)
-  const unlock = folder === undefined ? () => {} : lockStore(`${folder}.lock`)
+  const unlock = folder === undefined ? () => {} : await lockStore(`${folder}.lock`)
   try {
     const store = await (await loadPglite()).create(folder ?? 'memory://')
     // It gives its first files the mode 0666, whatever the process says of new ones; until here their folder shuts them.

@@ -1,4 +1,4 @@
-/** docs/SETTINGS.md from the settings table: `npx node infra/checks/settings-document.ts > docs/SETTINGS.md`. */
+/** docs/SETTINGS.md from the settings table: `node infra/run.js infra/checks/settings-document.ts > docs/SETTINGS.md`. */
 import { type Setting, settingsFileEnv, settingsTable } from '#schemas/settings.ts'
 
 export function settingsDocument(): string {

@@ -25,7 +25,9 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
 
-function runControl(environment: Record<string, string>) {
+const runControl = (environment: Record<string, string>) => runRole(['control'], environment)
+
+function runRole(args: readonly string[], environment: Record<string, string>) {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('PENSTOCK_'))
   const settings = {
     PENSTOCK_DATA_DIR: join(dataDir, 'data'),
@@ -34,7 +36,7 @@ function runControl(environment: Record<string, string>) {
     PENSTOCK_EVENTS: 'never',
     PENSTOCK_DEVICE_FAILURES_PER_MINUTE: String(failuresMax),
   }
-  const child = spawn(process.execPath, [script, 'control'], {
+  const child = spawn(process.execPath, [script, ...args], {
     env: { ...Object.fromEntries(inherited), ...settings, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -75,6 +77,49 @@ test('the control role alone speaks TLS, and slows who fails too often but not t
   for (let failures = 0; failures < failuresMax; failures++) expect(await ask(portOf(), token('service'))).toBe(401)
   expect(await ask(portOf(), token('service'))).toBe(429)
   expect(await ask(portOf(), token('iothubowner'))).toBe(200)
+})
+
+test('edges and commands of other machines reach the control role over TLS, whose authority they are told', {
+  timeout: 120_000,
+}, async () => {
+  const control = runControl({
+    PENSTOCK_DATA_DIR: join(dataDir, 'far'),
+    PENSTOCK_TLS_CERT: join(dataDir, 'server.pem'),
+    PENSTOCK_TLS_KEY: join(dataDir, 'server.key'),
+  })
+  const controlPort = () => Number(/serving the registry .*https=(\d+)/.exec(control.output)?.[1] ?? 0)
+  await expect.poll(controlPort, { timeout: 40_000 }).toBeGreaterThan(0)
+  const key = readOwnerKey(join(dataDir, 'far')) ?? ''
+  const elsewhere = {
+    PENSTOCK_DATA_DIR: join(dataDir, 'here'),
+    PENSTOCK_CONTROL_URL: `https://localhost:${controlPort()}`,
+    PENSTOCK_OWNER_KEY: key,
+  }
+  const authority = { PENSTOCK_CONTROL_CA: join(dataDir, 'server.pem') }
+  const command = async (environment: Record<string, string>) => {
+    const run = runRole(['devices', 'list'], { ...elsewhere, ...environment })
+    const [code] = await once(run.child, 'close')
+    return { code, output: run.output }
+  }
+  expect(await command(authority)).toMatchObject({ code: 0, output: expect.stringContaining('first-device') })
+  expect(await command({})).toMatchObject({ code: 1, output: expect.stringContaining('certificate') })
+  expect(await command({ PENSTOCK_CONTROL_CA: join(dataDir, 'server.key') })).toMatchObject({
+    code: 3,
+    output: expect.stringContaining('PENSTOCK_CONTROL_CA'),
+  })
+
+  const edge = runRole(['edge', '--index=0'], { ...elsewhere, ...authority, PENSTOCK_MQTT_PORT: '0' })
+  const edgePort = () => Number(/listening .*http=(\d+)/.exec(edge.output)?.[1] ?? 0)
+  await expect.poll(edgePort, { timeout: 40_000 }).toBeGreaterThan(0)
+  const token = createSasToken({
+    scope: 'localhost',
+    key,
+    policyName: 'iothubowner',
+    expiresAtMs: Date.now() + 60_000,
+  })
+  const passed = await fetch(`http://127.0.0.1:${edgePort()}/devices`, { headers: { Authorization: token } })
+  expect(passed.status).toBe(200)
+  expect(JSON.stringify(await passed.json())).toContain('first-device')
 })
 
 test('the control role does not listen beyond loopback without TLS, and says why', { timeout: 60_000 }, async () => {

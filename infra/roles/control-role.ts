@@ -3,6 +3,7 @@ import { controlSettings } from '#control/control-settings.ts'
 import { ensureFirstDevice } from '#control/first-device.ts'
 import { watchLostEdges } from '#control/lost-edges.ts'
 import { openControl } from '#control/open-control.ts'
+import type { Registry } from '#control/registry.ts'
 import { clientAddressOf } from '#control/rest/client-address.ts'
 import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
 import { Quotas } from '#ingest/quotas/quotas.ts'
@@ -59,7 +60,11 @@ export async function runControl(settings: Settings): Promise<void> {
       logger,
       ...(files ? { tls: files } : {}),
       routes: (router) => {
-        if (!supervised) routeHealth(router, () => ({ ready: true, metrics: metrics.render([metrics.samples()]) }))
+        if (!supervised)
+          routeHealth(router, async () => ({
+            ready: await answers(control.registry),
+            metrics: metrics.render([metrics.samples()]),
+          }))
         control.registerRoutes(limitFailures(router, quotas, clientAddressOf), files !== undefined)
       },
     })
@@ -81,6 +86,13 @@ export async function runControl(settings: Settings): Promise<void> {
   }
   tellSupervisor({ kind: 'ready', ports: { http: http.port } })
   logger.info('serving the registry', { bind: settings.bind, http: http.port, https: https?.port })
+}
+
+function answers(registry: Registry): Promise<boolean> {
+  return registry.devicesAfter('', 1).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** @throws BIND_NOT_LOOPBACK */

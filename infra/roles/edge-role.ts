@@ -7,6 +7,7 @@ import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import { socketsMax } from '#ingest/mqtt/socket-gate.ts'
 import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
 import { systemClock } from '#runtime/clock.ts'
+import { claimFolder } from '#runtime/folder-use.ts'
 import { type HttpServing, openHttpServer, openHttpServerBehind } from '#runtime/http.ts'
 import { BodyRoom } from '#runtime/http-bodies.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
@@ -34,7 +35,7 @@ import {
   supervised,
   tellSupervisor,
 } from './role-process.ts'
-import { tlsFilesOf } from './tls-files.ts'
+import { controlAuthorityOf, tlsFilesOf } from './tls-files.ts'
 
 /** Runs one edge process until it is told to stop. @param index its number among the edges of this machine */
 export async function runEdge(settings: Settings, index: number): Promise<void> {
@@ -42,6 +43,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const metrics = new Metrics<MetricName>(metricsTable)
   const edgeId = `${hostname()}-${index}`
   const tls = tlsFilesOf(settings)
+  const controlAuthority = controlAuthorityOf(settings)
   const log = await openRoleLog(settings, logger)
   const identities =
     settings.identities === 'required' ? await openIdentities(settings, edgeId, metrics, logger) : undefined
@@ -80,7 +82,10 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   identities?.onQuotas((quotas) => edge.quotas.override(quotas))
   const noisiest = (): FromRole => ({ kind: 'noisiest', report: edge.quotas.noisiest.report(noisiestCountMax) })
   const beats = setInterval(() => void identities?.beat(edge), limits.edgeBeatMs)
-  const status = supervised ? askStatus : (): Status => ({ ready: true, metrics: metrics.render([metrics.samples()]) })
+  const status = async (): Promise<Status> => {
+    const all = supervised ? await askStatus() : { ready: true, metrics: metrics.render([metrics.samples()]) }
+    return { ...all, ready: all.ready && edge.isReady }
+  }
   const control = new ControlAddress({
     url: settings.controlUrl,
     ask: supervised ? () => tellSupervisor({ kind: 'ask-control' }) : undefined,
@@ -97,7 +102,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     routes: (router) => {
       edge.registerRoutes(router, isTls)
       routeHealth(router, status)
-      passToControl(router, control, edge.quotas, isTls)
+      passToControl(router, control, controlAuthority, edge.quotas, isTls)
     },
   })
   const http = await openHttpServer({
@@ -132,12 +137,17 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
 /** A local socket's name holds about 107 bytes; a data folder with a longer name gets one in the system's temporary folder. */
 const frontFolderBytesMax = 88
 
-function frontFolder({ dataDir }: Settings, index: number): string {
+async function frontFolder({ dataDir }: Settings, index: number): Promise<string> {
   const folder = resolve(dataDir, 'https', `edge-${index}`)
-  return Buffer.byteLength(folder) <= frontFolderBytesMax ? folder : mkdtempSync(join(tmpdir(), 'penstock-https-'))
+  if (Buffer.byteLength(folder) <= frontFolderBytesMax) {
+    // For as long as this process lives: an edge of another container may have the same number.
+    const use = await claimFolder(`${folder}.lock`, `${process.pid} of ${hostname()}`)
+    if (typeof use !== 'string') return folder
+  }
+  return mkdtempSync(join(tmpdir(), 'penstock-https-'))
 }
 
-function serveHttps(
+async function serveHttps(
   settings: Settings,
   index: number,
   files: TlsFiles,
@@ -147,7 +157,7 @@ function serveHttps(
   const { bind: host, httpsPort: port, edgeConnectionsMax: connectionsMax } = settings
   // Where every device is believed, nobody looks at a certificate.
   if (settings.identities === 'required' && settings.httpsClientCertificates === 'asked') {
-    const folder = frontFolder(settings, index)
+    const folder = await frontFolder(settings, index)
     return openHttpsFront({ host, port, files, folder, connectionsMax, logger }, (socketFile, peers) =>
       openHttpServerBehind(socketFile, peers, serving),
     )

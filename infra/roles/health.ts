@@ -15,8 +15,12 @@ export function routeHealth(router: HttpRouter, status: () => Status | Promise<S
       method,
       pattern: '/readyz',
       handle: async () => {
-        const { ready, standstill } = await unready(status)
-        const text = `${ready ? 'ready' : 'not ready'}\n${standstill === undefined ? '' : `${standstill}\n`}`
+        const { ready, standstill, silent = [] } = await unready(status)
+        const notes = [
+          ...(standstill === undefined ? [] : [standstill]),
+          ...silent.map((name) => `${name} says nothing`),
+        ]
+        const text = [ready ? 'ready' : 'not ready', ...notes, ''].join('\n')
         return ready ? textAnswer(200, text) : textAnswer(503, text, { 'Retry-After': '1' })
       },
     })

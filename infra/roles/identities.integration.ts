@@ -1,9 +1,10 @@
 /** What an edge tells the registry of, over the control role's socket. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { controlSettings } from '#control/control-settings.ts'
+import { controlSocketPath } from '#control/directory-protocol.ts'
 import { ensureFirstDevice } from '#control/first-device.ts'
 import { type Control, openControl } from '#control/open-control.ts'
 import type { DeviceQuota } from '#control/registry.ts'
@@ -63,4 +64,26 @@ test('a quota set at the registry reaches every edge, and goes with its device',
   await control.registry.delete({ deviceId: 'by-mqtt', moduleId: undefined }, undefined)
   for (const quotas of known) await expect.poll(quotas, { timeout: 10_000 }).toEqual([])
   for (const edge of edges) await edge.close()
+})
+
+test('what one edge holds is not lost when another of the same name starts, or ends', async () => {
+  const [made] = await control.registry.devicesAfter('', 1)
+  if (!made) throw new Error('there is no device')
+  const { deviceId } = made
+  const isConnected = async () => (await control.registry.get({ deviceId, moduleId: undefined }))?.connected
+  const first = await openIdentities(settings, 'twin-0', parts.metrics, silentLogger)
+  first.onPresence(deviceId, undefined, true)
+  await expect.poll(isConnected, { timeout: 10_000 }).toBe(true)
+  const elsewhere = { ...settings, dataDir: mkdtempSync(join(tmpdir(), 'penstock-twin-')) }
+  symlinkSync(controlSocketPath(dataDir), controlSocketPath(elsewhere.dataDir))
+  for (const place of [settings, elsewhere]) {
+    const twin = await openIdentities(place, 'twin-0', parts.metrics, silentLogger)
+    expect(twin.lost).toEqual([])
+    expect(await isConnected()).toBe(true)
+    await twin.close()
+    expect(await isConnected()).toBe(true)
+  }
+  rmSync(elsewhere.dataDir, { recursive: true })
+  await first.close()
+  expect(await isConnected()).toBe(false)
 })

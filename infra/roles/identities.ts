@@ -18,6 +18,7 @@ import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { beginEdgeLife } from './edge-life.ts'
 import { HeardDevices } from './heard-devices.ts'
 import { KnownIntermediates } from './known-intermediates.ts'
 
@@ -29,7 +30,7 @@ export interface Identities {
   readonly authorizeService: AuthorizeService
   /** Tells the registry that this edge lives, and whom it heard of since the last time. Never rejects. */
   readonly beat: (edge: Pick<Edge, 'forEachHeard'>) => Promise<void>
-  /** What this edge process held when it was last seen: it did not end in order. */
+  /** What edge processes of this data folder held that did not end in order. */
   readonly lost: readonly IdentityId[]
   readonly onPresence: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
   /** Calls back with `device` or `device/module` of a connection that a newer one at another edge process ends. */
@@ -47,7 +48,9 @@ export async function openIdentities(
 ): Promise<Identities> {
   const { dataDir, postgresUrl, rules, devicesCachedMax } = controlSettings(settings)
   const directory = await openDirectory({ dataDir, postgresUrl, logger })
-  const lost = await directory.reset(edgeId, Date.now())
+  const life = await beginEdgeLife(dataDir, edgeId)
+  const lost: IdentityId[] = []
+  for (const id of [...life.departed, life.id]) lost.push(...(await directory.reset(id, Date.now())))
   const heard = new HeardDevices(limits.heardDevicesMax)
   const authenticator = new Authenticator({ directory, rules, devicesCachedMax, metrics, logger })
   await authenticator.warm()
@@ -106,14 +109,14 @@ export async function openIdentities(
       edge.forEachHeard(limits.edgeBeatMs, (id, atMs) => heard.add(id, atMs))
       const records = heard.take()
       try {
-        do await directory.beat(edgeId, records.splice(0, limits.beatRecordsMax))
+        do await directory.beat(life.id, records.splice(0, limits.beatRecordsMax))
         while (records.length > 0)
       } catch (error) {
         logger.warn('the registry did not hear that this edge lives, and whom it heard of', { error })
       }
     },
     onPresence: (deviceId, moduleId, connected) => {
-      directory.report([{ deviceId, moduleId, connected, edgeId, atMs: Date.now() }])
+      directory.report([{ deviceId, moduleId, connected, edgeId: life.id, atMs: Date.now() }])
       if (connected) takeOver.opened({ deviceId, moduleId })
       else takeOver.ended({ deviceId, moduleId })
     },
@@ -126,7 +129,8 @@ export async function openIdentities(
       quotas.close()
       await takeOver.close()
       // Each end was told; what the registry could not take of so many at once must not count as lost at the next start.
-      await directory.reset(edgeId, Date.now()).catch(() => {})
+      await directory.reset(life.id, Date.now()).catch(() => {})
+      life.end()
       await directory.close()
     },
   }

@@ -1,6 +1,6 @@
 import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
-import { isLoopbackBind } from '#runtime/loopback.ts'
+import { isLoopbackBind, urlHost } from '#runtime/loopback.ts'
 import type { Settings } from '#schemas/settings.ts'
 
 const requestMsMax = 120_000
@@ -16,7 +16,7 @@ export function engineHost(settings: Settings): string {
 
 /** Address of the warehouse that the settings choose. @param port of the embedded engine */
 export function warehouseUrl(settings: Settings, port: number): string {
-  return settings.clickhouseUrl ?? `http://${engineHost(settings)}:${port}`
+  return settings.clickhouseUrl ?? `http://${urlHost(engineHost(settings))}:${port}`
 }
 
 /** A client of the warehouse that the settings choose: a ClickHouse server, or the embedded engine on its port. */

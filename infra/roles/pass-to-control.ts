@@ -20,6 +20,7 @@ const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding', 'co
 /**
  * Passes every request that no other route takes to the control role, so that one port serves devices and services.
  * @param control finds the control role; where there is none such a request is answered 404, and 503 where it does not run for now
+ * @param authority certificate that the control role's own is signed by; `undefined`: those that Node trusts
  * @param tls true if the server speaks TLS; without it credentials are passed on from this machine only: others have seen them
  *   already, and would see the keys in the answer
  * @param quotas count requests that the control role refused for their credentials, and keep off who fails too often
@@ -27,11 +28,12 @@ const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding', 'co
 export function passToControl(
   router: HttpRouter,
   control: Pick<ControlAddress, 'find'>,
+  authority: string | undefined,
   quotas: Quotas,
   tls: boolean,
 ): void {
   const agentOptions = { keepAlive: true, maxSockets: connectionsMax }
-  const agents = { plain: new Agent(agentOptions), tls: new HttpsAgent(agentOptions) }
+  const agents = { plain: new Agent(agentOptions), tls: new HttpsAgent({ ...agentOptions, ca: authority }) }
   limitFailures(router, quotas, ({ remoteAddress }) => remoteAddress).route({
     method: 'ANY',
     pattern: '/*',

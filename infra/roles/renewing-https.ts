@@ -1,4 +1,5 @@
-import { readTlsSecrets, type TlsFiles, watchTlsFiles } from '#ingest/mqtt/tls-secrets.ts'
+import { readTlsSecrets, type TlsFiles, warnOfValidity, watchTlsFiles } from '#ingest/mqtt/tls-secrets.ts'
+import { systemClock } from '#runtime/clock.ts'
 import type { HttpServer } from '#runtime/http.ts'
 import type { Logger } from '#runtime/logger.ts'
 
@@ -19,14 +20,19 @@ export async function openRenewingHttps(
   logger: Logger,
   open: (port: number) => Promise<HttpServer>,
 ): Promise<RenewingHttps> {
-  let current = await open(port)
+  const opened = async (onPort: number): Promise<HttpServer> => {
+    const server = await open(onPort)
+    warnOfValidity({ certFile, keyFile }, systemClock.nowMs(), logger)
+    return server
+  }
+  let current = await opened(port)
   const former: HttpServer[] = []
   let renewing: Promise<void> | undefined
   let again = false
   const renew = async (): Promise<void> => {
     try {
       readTlsSecrets({ certFile, keyFile }, 0)
-      const next = await open(current.port)
+      const next = await opened(current.port)
       current.stopListening()
       former.push(current)
       current = next

@@ -2,7 +2,7 @@
  * What a role process and its supervisor say to each other over the IPC channel. A role also runs alone (`npx penstock edge`),
  * with nobody to talk to.
  *
- *   role → supervisor   ready {ports} · samples {metrics} · noisiest {report} · take-over {sessionId, openedAtMs} · ask-status · ask-noisiest {count}
+ *   role → supervisor   alive, every second · ready {ports} · samples {metrics} · noisiest {report} · take-over {sessionId, openedAtMs} · ask-status · ask-noisiest {count}
  *                       · first-device {device} · ask-passwords · standstill {text} · ask-control
  *   supervisor → role   stop · take-over {sessionId, openedAtMs} · status {ready, standstill, metrics} · noisiest {report of all} · control {where it is}
  *                       · passwords {of the warehouse's users}
@@ -16,6 +16,7 @@ import type { Settings } from '#schemas/settings.ts'
 export type RoleName = 'edge' | 'worker' | 'warehouse' | 'control'
 
 export type FromRole =
+  | { readonly kind: 'alive' }
   | { readonly kind: 'ready'; readonly ports: Readonly<Record<string, number>> }
   | { readonly kind: 'samples'; readonly samples: readonly MetricSample[] }
   | { readonly kind: 'standstill'; readonly text: string | undefined }
@@ -56,6 +57,8 @@ export interface Status {
   readonly standstill?: string | undefined
   /** Prometheus text format. */
   readonly metrics: string
+  /** Processes that run and say nothing, e.g. `worker-0`. */
+  readonly silent?: readonly string[]
 }
 
 /** A device that is registered, for the person who started everything to try. */
@@ -68,6 +71,9 @@ export interface FirstDevice {
 /** Exit code of a process that met a fatal expected fault: starting it again would not help. */
 export const fatalExitCode = 3
 
+/** Exit code of a supervised process that needs something which is away for now: starting it again is all that can be done. */
+export const awayExitCode = 4
+
 export const supervised = process.send !== undefined
 
 export function tellSupervisor(message: FromRole): void {
@@ -79,7 +85,7 @@ export function onSupervisorMessage(handle: (message: ToRole) => void): void {
   process.on('message', (message) => handle(message as ToRole))
 }
 
-/** Calls `stop` once: on SIGTERM and SIGINT if alone; if supervised on `stop`, or when the supervisor is gone; then exits with 0. */
+/** Calls `stop` once: on SIGTERM, SIGINT and SIGHUP if alone; if supervised on `stop`, or when the supervisor is gone; then exits with 0. */
 export function stopOnSignal(stop: (reason: string) => Promise<void>): void {
   let stopping = false
   const once = (reason: string): void => {
@@ -93,9 +99,9 @@ export function stopOnSignal(stop: (reason: string) => Promise<void>): void {
       },
     )
   }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    // Ctrl-C and service managers signal the whole process group; a supervised role waits for its supervisor, which stops the
-    // roles in order.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    // Ctrl-C, a terminal that closes and service managers signal the whole process group; a supervised role waits for its supervisor,
+    // which stops the roles in order.
     process.on(signal, () => {
       if (!supervised) once(signal)
     })
@@ -119,6 +125,11 @@ export function reportEverySecond(reports: () => readonly FromRole[]): void {
   }
   report()
   setInterval(report, reportDelayMs).unref()
+}
+
+/** Tells the supervisor that this process still turns, from its very start. */
+export function reportAlive(): void {
+  reportEverySecond(() => [{ kind: 'alive' }])
 }
 
 /** Sends this process's metric samples to the supervisor, now and every second. */

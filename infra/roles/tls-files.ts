@@ -1,3 +1,5 @@
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -12,4 +14,23 @@ export function tlsFilesOf(settings: Settings): TlsFiles | undefined {
     return { certFile, keyFile, ticketKeyFile: join(settings.dataDir, 'tls', 'ticket.key') }
   }
   throw new PenstockError('SETTINGS_INVALID', 'PENSTOCK_TLS_CERT and PENSTOCK_TLS_KEY must be set together')
+}
+
+/** Certificate of the authority that the control role is known by; `undefined` where none is named. @throws TLS_FILES_INVALID */
+export function controlAuthorityOf(settings: Settings): string | undefined {
+  const controlCa = settings.controlCa
+  if (controlCa === undefined) return undefined
+  try {
+    const pem = readFileSync(controlCa, 'utf8')
+    new X509Certificate(pem)
+    return pem
+  } catch (cause) {
+    throw new PenstockError(
+      'TLS_FILES_INVALID',
+      `PENSTOCK_CONTROL_CA=${controlCa} is no certificate: ${String(cause)}`,
+      {
+        cause,
+      },
+    )
+  }
 }

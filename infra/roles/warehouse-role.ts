@@ -1,7 +1,8 @@
-import { setPriority } from 'node:os'
 import { join } from 'node:path'
-import { startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
+import { checkEmbedded, startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
 import { createLogger } from '#runtime/logger.ts'
+import { urlHost } from '#runtime/loopback.ts'
+import { lowerPriority } from '#runtime/lower-priority.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
 import { engineHost } from './open-role-warehouse.ts'
@@ -17,8 +18,12 @@ export async function runWarehouse(given: Settings): Promise<void> {
   if (passwords === undefined) return
   const settings = { ...given, ...passwords }
   const logger = createLogger('warehouse', settings.logLevel)
+  const dataDir = join(settings.dataDir, 'warehouse')
+  // A supervisor has done so.
+  if (!supervised) checkEmbedded(dataDir)
   // Before the engine has threads, which inherit it.
-  if (supervised) setPriority(nice)
+  const error = supervised ? lowerPriority(0, nice) : undefined
+  if (error !== undefined) logger.warn('the engine runs at the priority of edge and worker', { error })
   const host = engineHost(settings)
   if (host !== settings.bind)
     logger.warn(
@@ -28,7 +33,7 @@ export async function runWarehouse(given: Settings): Promise<void> {
       },
     )
   const warehouse = await startEmbeddedWarehouse({
-    dataDir: join(settings.dataDir, 'warehouse'),
+    dataDir,
     bind: host,
     port: settings.clickhousePort,
     password: settings.clickhousePassword,
@@ -43,5 +48,5 @@ export async function runWarehouse(given: Settings): Promise<void> {
     await warehouse.close()
   })
   tellSupervisor({ kind: 'ready', ports: { clickhouse: warehouse.port } })
-  logger.info('listening', { clickhouse: `http://${host}:${warehouse.port}` })
+  logger.info('listening', { clickhouse: `http://${urlHost(host)}:${warehouse.port}` })
 }

@@ -26,16 +26,17 @@ export async function runWorker(settings: Settings): Promise<void> {
   const logger = createLogger('worker', settings.logLevel)
   const metrics = new Metrics<MetricName>(metricsTable)
   const stopping = new AbortController()
+  let ready = false
   let close = async (): Promise<void> => {}
   stopOnSignal(async (reason) => {
     logger.info('stopping', { reason })
+    ready = false
     stopping.abort()
     await close()
   })
   const log = await openRoleLog(settings, logger)
   const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
   const warehouse = openRoleWarehouse(settings)
-  let ready = false
   let telemetry: Worker | undefined
   let events: EventDelivery | undefined
   const samples = () => [...metrics.samples(), ...(events?.samples() ?? [])]

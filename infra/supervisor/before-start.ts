@@ -1,14 +1,20 @@
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { tlsFilesOf } from '#infra/roles/tls-files.ts'
 import { requireLoopback } from '#ingest/edge.ts'
 import { readTlsSecrets } from '#ingest/mqtt/tls-secrets.ts'
+import { checkEmbedded } from '#pipeline/warehouse/embedded/start-embedded.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { urlHost } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 
-/** Finds out before anything runs what would stop a role half-way. @throws SETTINGS_INVALID, TLS_FILES_INVALID, BIND_NOT_LOOPBACK */
+/**
+ * Finds out before anything runs what would stop a role half-way.
+ * @throws SETTINGS_INVALID, DEPENDENCY_MISSING, TLS_FILES_INVALID, BIND_NOT_LOOPBACK
+ */
 export function checkBeforeStart(settings: Settings): void {
   try {
     mkdirSync(settings.dataDir, { recursive: true, mode: 0o700 })
@@ -26,6 +32,7 @@ export function checkBeforeStart(settings: Settings): void {
   if (settings.identities !== 'required') requireLoopback(settings.bind)
   const tls = tlsFilesOf(settings)
   if (tls !== undefined) readTlsSecrets(tls, Date.now())
+  if (settings.clickhouseUrl === undefined) checkEmbedded(join(settings.dataDir, 'warehouse'))
 }
 
 /** Edges whose supervisor was killed drain and go; so long their ports are waited for. */
@@ -50,7 +57,10 @@ export async function portsFree(host: string, ports: readonly number[], clock: C
       }
     }
     if (fault !== undefined)
-      throw new PenstockError('PORT_UNAVAILABLE', `cannot listen on ${host}:${port}: ${fault}; who does: ss -ltnp`)
+      throw new PenstockError(
+        'PORT_UNAVAILABLE',
+        `cannot listen on ${urlHost(host)}:${port}: ${fault}; who does: ss -ltnp`,
+      )
   }
 }
 

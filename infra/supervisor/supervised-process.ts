@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { type FromRole, fatalExitCode, type RoleName, type ToRole } from '#infra/roles/role-process.ts'
+import { awayExitCode, type FromRole, fatalExitCode, type RoleName, type ToRole } from '#infra/roles/role-process.ts'
+import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
 import { environmentOf } from './role-environment.ts'
@@ -16,7 +17,7 @@ export interface SupervisedOptions {
   readonly onRestart: () => void
   /** The process is ready, for the first time or again. */
   readonly onReady: () => void
-  /** The process met a fault that starting again cannot mend. */
+  /** The process met a fault that starting again cannot mend, or that ends it again and again. */
   readonly onFatal: () => void
   /** Called instead of starting the process again, whatever it ended of; `undefined`: it is started again. */
   readonly onEnded?: (() => void) | undefined
@@ -24,9 +25,21 @@ export interface SupervisedOptions {
 
 const restartDelayMsMin = 100
 const restartDelayMsMax = 5_000
-/** A process that lived this long is believed healthy: the next restart is quick again. */
+/** A process that lived this long after it was ready is believed healthy: the next restart is quick again. */
 const healthyMs = 10_000
 const stopMsMax = 20_000
+/** So many lives that a fault of its own ended before it was healthy, and none that was healthy before: it cannot run here. */
+const faultyLivesMax = 5
+/** By which a process ends that did something wrong; others are sent by somebody, or by the system when memory is short. */
+const ownSignals: readonly (NodeJS.Signals | null)[] = [
+  'SIGABRT',
+  'SIGBUS',
+  'SIGFPE',
+  'SIGILL',
+  'SIGSEGV',
+  'SIGSYS',
+  'SIGTRAP',
+]
 
 const script = fileURLToPath(new URL('../penstock.ts', import.meta.url))
 
@@ -34,7 +47,7 @@ const script = fileURLToPath(new URL('../penstock.ts', import.meta.url))
  * One role process, started again when it dies.
  *
  *   starting ── ready ──▶ ready ── exit ──▶ (delay, doubling) ──▶ starting …
- *       └────────── exit with fatalExitCode ──▶ onFatal
+ *       └── exit with fatalExitCode, or by fault, for the fifth time, before it was ever healthy ──▶ onFatal
  */
 export class SupervisedProcess {
   readonly role: RoleName
@@ -42,12 +55,17 @@ export class SupervisedProcess {
   samples: readonly MetricSample[] = []
   ports: Readonly<Record<string, number>> = {}
   ready = false
+  /** When it last said something, or was started, by the monotonic clock; undefined while it does not run. */
+  heardAtMs: number | undefined
   readonly #options: SupervisedOptions
   #environment: Readonly<Record<string, string>>
   #child: ChildProcess | undefined
   #stopping = false
   #restartDelayMs = restartDelayMsMin
   #restartTimer: NodeJS.Timeout | undefined
+  #readyAtMs: number | undefined
+  #faultyLives = 0
+  #wasHealthy = false
   #readyWaiters: (() => void)[] = []
 
   constructor(options: SupervisedOptions) {
@@ -55,6 +73,10 @@ export class SupervisedProcess {
     this.role = options.role
     this.index = options.index
     this.#environment = options.environment
+  }
+
+  get name(): string {
+    return `${this.role}-${this.index}`
   }
 
   get pid(): number | undefined {
@@ -87,46 +109,78 @@ export class SupervisedProcess {
     })
   }
 
+  /** Ends it at once; it is started again. */
+  kill(): void {
+    this.#child?.kill('SIGKILL')
+  }
+
   #spawn(): void {
-    const startedAtMs = Date.now()
+    this.heardAtMs = systemClock.monotonicMs()
     const child = fork(script, [this.role, `--index=${this.index}`], {
       env: environmentOf(this.role, { ...process.env, ...this.#environment }),
       execArgv: [],
     })
     this.#child = child
     child.on('message', (message) => this.#hear(message as FromRole))
-    child.on('exit', (code, signal) => {
-      this.ready = false
-      this.samples = []
-      if (this.#stopping) return
-      if (this.#options.onEnded) return this.#options.onEnded()
-      if (code === fatalExitCode) {
-        this.#options.onFatal()
-        return
-      }
-      if (Date.now() - startedAtMs > healthyMs) this.#restartDelayMs = restartDelayMsMin
-      this.#options.logger.warn('process ended and is started again', {
-        role: this.role,
-        index: this.index,
-        code: code ?? undefined,
-        signal: signal ?? undefined,
-        delayMs: this.#restartDelayMs,
-      })
-      this.#options.onRestart()
-      this.#restartTimer = setTimeout(() => this.#spawn(), this.#restartDelayMs)
-      this.#restartDelayMs = Math.min(this.#restartDelayMs * 2, restartDelayMsMax)
+    child.on('exit', (code, signal) => this.#ended(code, signal))
+    child.on('error', (error) => {
+      // Where the system has no room for another process there is none that could exit.
+      if (child.pid !== undefined) return
+      this.#options.logger.warn('a process could not be started', { process: this.name, error })
+      this.#ended(null, null)
     })
   }
 
+  #ended(code: number | null, signal: NodeJS.Signals | null): void {
+    this.ready = false
+    this.samples = []
+    this.heardAtMs = undefined
+    if (this.#stopping) return
+    if (this.#options.onEnded) {
+      this.#options.onEnded()
+      return
+    }
+    if (code === fatalExitCode) {
+      this.#options.onFatal()
+      return
+    }
+    const isHealthy = this.#readyAtMs !== undefined && systemClock.monotonicMs() - this.#readyAtMs > healthyMs
+    this.#readyAtMs = undefined
+    if (isHealthy) {
+      this.#restartDelayMs = restartDelayMsMin
+      this.#wasHealthy = true
+    } else if (this.#isOwnFault(code, signal)) this.#faultyLives++
+    const end = { role: this.role, index: this.index, code: code ?? undefined, signal: signal ?? undefined }
+    if (this.#faultyLives >= faultyLivesMax && !this.#wasHealthy) {
+      this.#options.logger.error('process ended again and again; why is said above', end)
+      this.#options.onFatal()
+      return
+    }
+    this.#options.logger.warn('process ended and is started again', { ...end, delayMs: this.#restartDelayMs })
+    this.#options.onRestart()
+    this.#restartTimer = setTimeout(() => this.#spawn(), this.#restartDelayMs)
+    this.#restartDelayMs = Math.min(this.#restartDelayMs * 2, restartDelayMsMax)
+  }
+
+  /** The engine needs nobody; what the others need may be away for as long as it likes. */
+  #isOwnFault(code: number | null, signal: NodeJS.Signals | null): boolean {
+    if (code === null) return ownSignals.includes(signal)
+    return code !== awayExitCode || this.role === 'warehouse'
+  }
+
   #hear(message: FromRole): void {
+    this.heardAtMs = systemClock.monotonicMs()
     switch (message.kind) {
       case 'ready':
         this.ready = true
+        this.#readyAtMs = systemClock.monotonicMs()
         this.ports = message.ports
         // A port that was picked free stays the same over restarts, so that clients find it again.
         this.#environment = { ...this.#environment, ...portSettings(this.ports) }
         this.#options.onReady()
         for (const resolve of this.#readyWaiters.splice(0)) resolve()
+        return
+      case 'alive':
         return
       case 'samples':
         this.samples = message.samples

@@ -1,14 +1,13 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
 import mqtt from 'mqtt'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
 
-const script = fileURLToPath(new URL('../penstock.ts', import.meta.url))
 let folder = ''
 const running: RunningPenstock[] = []
 beforeEach(() => {
@@ -23,6 +22,15 @@ async function start(name: string, environment: Readonly<Record<string, string>>
   const penstock = await startPenstock(join(folder, name), environment)
   running.push(penstock)
   return penstock
+}
+
+const script = join(import.meta.dirname, '../penstock.js')
+
+/** A role is believed to stand still for good after a minute, and a process is started again after ever longer pauses. */
+const slowMsMax = 240_000
+
+async function until(happened: () => Promise<boolean>): Promise<void> {
+  while (!(await happened())) await new Promise((resolve) => setTimeout(resolve, 100))
 }
 
 describe('npm start', () => {
@@ -138,4 +146,95 @@ describe('npm start', () => {
     const open = { PENSTOCK_BIND: '0.0.0.0' }
     await expect(startPenstock(join(folder, 'data'), open)).rejects.toThrow(/ended with 3 [\s\S]*BIND_NOT_LOOPBACK/)
   })
+
+  test('finds out before anything runs what the embedded engine could not do here, by name', async () => {
+    const quoted = startPenstock(join(folder, "it's data"))
+    await expect(quoted).rejects.toThrow(/ended with 3 [\s\S]*may not contain/)
+    const zone = startPenstock(join(folder, 'data'), { TZ: 'Nowhere/Land' })
+    await expect(zone).rejects.toThrow(/ended with 3 [\s\S]*TZ=Nowhere\/Land is no time zone/)
+    const bare = startPenstock(join(folder, 'data'), { PATH: folder })
+    await expect(bare).rejects.toThrow(/ended with 3 [\s\S]*mkfifo/)
+  })
+
+  test.runIf(process.getuid?.() === 0)(
+    'runs where there is no /proc, and where it was given a low priority',
+    async () => {
+      const withoutProc = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs tmpfs /proc && exec "$@"', 'sh']
+      const penstock = await startPenstock(join(folder, 'data'), {}, ['nice', '-n', '12', ...withoutProc])
+      running.push(penstock)
+      const url = `${penstock.httpUrl}/devices/d1/messages/events?api-version=2021-04-12`
+      expect((await fetch(url, { method: 'POST', body: 'hello' })).status).toBe(204)
+      const rows = async () =>
+        (await fetch(penstock.clickhouseUrl, { method: 'POST', body: 'SELECT body FROM penstock.telemetry' })).text()
+      await until(async () => (await rows()) === 'hello\n')
+      expect(penstock.output()).not.toContain('started again')
+    },
+  )
+
+  test('none of that is asked of a machine that has no engine', async () => {
+    const clickhouse = { PENSTOCK_CLICKHOUSE_URL: 'http://127.0.0.1:1' }
+    const penstock = await startPenstock(join(folder, "it's data"), { ...clickhouse, TZ: 'Nowhere/Land', PATH: folder })
+    running.push(penstock)
+    expect((await fetch(`${penstock.httpUrl}/readyz`)).status).toBe(200)
+  })
+
+  test('stops with the reason where a role ends again and again', async () => {
+    const dataDir = join(folder, 'data')
+    mkdirSync(join(dataDir, 'warehouse'), { recursive: true })
+    writeFileSync(join(dataDir, 'warehouse/engine'), 'no folder')
+    await expect(startPenstock(dataDir)).rejects.toThrow(
+      /ended with 1 [\s\S]*EEXIST[\s\S]*again and again; why is said above role=warehouse/,
+    )
+  })
+
+  test(
+    'goes on for as long as what a role needs is away',
+    async () => {
+      const child = spawn(process.execPath, [script, 'start'], {
+        env: {
+          ...process.env,
+          PENSTOCK_DATA_DIR: join(folder, 'data'),
+          PENSTOCK_MQTT_PORT: '0',
+          PENSTOCK_HTTP_PORT: '0',
+          PENSTOCK_CLICKHOUSE_URL: 'http://127.0.0.1:1',
+          PENSTOCK_IDENTITIES: 'required',
+          PENSTOCK_POSTGRES_URL: 'postgres://127.0.0.1:1/none',
+        },
+      })
+      onTestFinished(() => void child.kill('SIGKILL'))
+      let output = ''
+      child.stderr.on('data', (bytes: Buffer) => {
+        output += bytes.toString()
+      })
+      await until(async () => output.split('started again role=control').length > 6)
+      expect(output).not.toContain('again and again')
+      child.kill('SIGTERM')
+      expect(await once(child, 'exit')).toEqual([0, null])
+    },
+    slowMsMax,
+  )
+
+  test(
+    'notices roles that stand still, and starts them anew',
+    async () => {
+      const penstock = await start('data', { PENSTOCK_EDGE_PROCESSES: '2' })
+      const roles = ['edge', 'worker', 'warehouse'] as const
+      const stopped = roles.map((role) => penstock.pidsOf(role)[0] ?? 0)
+      for (const pid of stopped) process.kill(pid, 'SIGSTOP')
+      // Of two edges that share a port the one that stands still may be asked.
+      const readiness = () =>
+        fetch(`${penstock.httpUrl}/readyz`, { signal: AbortSignal.timeout(2_000), headers: { connection: 'close' } })
+          .then((answer) => answer.text())
+          .catch(() => '')
+      await until(async () => {
+        const answer = await readiness()
+        return answer.startsWith('not ready\n') && roles.every((role) => answer.includes(`\n${role}-`))
+      })
+      await until(async () => (await readiness()) === 'ready\n')
+      expect(penstock.output().split('says nothing any more and is killed')).toHaveLength(4)
+      await until(async () => roles.every((role) => penstock.pidsOf(role).length > 0))
+      expect(roles.flatMap((role) => penstock.pidsOf(role)).filter((pid) => stopped.includes(pid))).toEqual([])
+    },
+    slowMsMax,
+  )
 })

@@ -17,6 +17,7 @@ import type { Settings } from '#schemas/settings.ts'
 import { checkBeforeStart, portsFree } from './before-start.ts'
 import { ControlOnDemand } from './control-on-demand.ts'
 import { mergedNoisiest } from './merge-noisiest.ts'
+import { SilenceWatch } from './silence-watch.ts'
 import { StatusLine } from './status-line.ts'
 import { portSettings, type SupervisedOptions, SupervisedProcess } from './supervised-process.ts'
 import { welcome, welcomeDevice } from './welcome.ts'
@@ -32,7 +33,7 @@ function portsOf(settings: Settings): number[] {
   return [settings.mqttPort, settings.httpPort, ...tls].filter((port) => port !== 0)
 }
 
-/** Runs everything until SIGTERM or SIGINT; resolves with the exit code. */
+/** Runs everything until SIGTERM, SIGINT or SIGHUP; resolves with the exit code. */
 export async function runSupervisor(settings: Settings): Promise<number> {
   const logger = createLogger('supervisor', settings.logLevel)
   const metrics = new Metrics<MetricName>(metricsTable)
@@ -40,8 +41,8 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   const stopAsked = new Promise<number>((resolve) => {
     stopped = resolve
   })
-  process.on('SIGTERM', () => stopped(0))
-  process.on('SIGINT', () => stopped(0))
+  // SIGHUP: the terminal it was started in has closed.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stopped(0))
 
   const required = settings.identities === 'required'
   const processes: SupervisedProcess[] = []
@@ -134,12 +135,18 @@ export async function runSupervisor(settings: Settings): Promise<number> {
     for (const child of processes) if (child.role === 'edge') child.tell({ kind: 'control', control: controlState() })
   }
   const samples = () => [metrics.samples(), ...processes.map((child) => child.samples)]
-  const statusOfAll = (): Status => ({
-    // What delivers may be away: the log takes the load.
-    ready: started && processes.every(({ role, ready }) => ready || role !== 'edge'),
-    standstill,
-    metrics: metrics.render(samples()),
-  })
+  const silence = new SilenceWatch(() => processes, systemClock, logger)
+  const statusOfAll = (): Status => {
+    const silent = silence.silent()
+    return {
+      // What delivers may be away: the log takes the load.
+      ready:
+        started && processes.every(({ role, ready, name }) => role !== 'edge' || (ready && !silent.includes(name))),
+      standstill,
+      metrics: metrics.render(samples()),
+      silent,
+    }
+  }
   /** As the worker tells it; of one that ended, until the next one speaks. */
   let standstill: string | undefined = workerAway
   let started = false
@@ -177,10 +184,12 @@ export async function runSupervisor(settings: Settings): Promise<number> {
     process.stdout.write(welcome(settings, ports, firstDevice))
   }
   const status = new StatusLine(() => ({ samples: samples().flat() }), logger)
+  silence.start()
   const outcome = await Promise.race([stopAsked, start().then(() => undefined)])
   if (outcome === undefined) status.start()
   const exitCode = outcome ?? (await stopAsked)
   status.stop()
+  silence.stop()
   logger.info('stopping', { exitCode })
   const again = () => {
     // A second Ctrl-C: whoever asks twice does not want to wait. Nothing acknowledged is lost by it.

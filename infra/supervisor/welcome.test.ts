@@ -30,3 +30,9 @@ test('where every client id is believed, any will do', () => {
   const text = welcome(settingsFromEnvironment({}), ports, undefined)
   expect(text).toContain('mosquitto_pub -q 1 -i thermostat-1 -t devices/thermostat-1/')
 })
+
+test('addresses of IPv6 stand in brackets', () => {
+  const text = welcome(settingsFromEnvironment({ PENSTOCK_BIND: '::1' }), { ...ports, https: 8443 }, undefined)
+  for (const url of ['mqtt://[::1]:1883', 'http://[::1]:8080', 'https://[::1]:8443', 'http://[::1]:8123'])
+    expect(text).toContain(url)
+})

@@ -2,6 +2,7 @@ import { deviceHostName, formatConnectionString } from '#control/auth/connection
 import { controlSettings } from '#control/control-settings.ts'
 import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
 import type { FirstDevice } from '#infra/roles/role-process.ts'
+import { urlHost } from '#runtime/loopback.ts'
 import type { Settings } from '#schemas/settings.ts'
 
 /** What a person needs who has just started everything: where things are, and commands that work as they stand. */
@@ -11,18 +12,14 @@ export function welcome(
   firstDevice: FirstDevice | undefined,
 ): string {
   const clickhouse = warehouseUrl(settings, ports.clickhouse ?? 0)
-  const http = `http://${settings.bind}:${ports.http}`
+  const host = urlHost(settings.bind)
+  const http = `http://${host}:${ports.http}`
   const required = settings.identities === 'required'
   const rows: [string, string][] = [
-    [
-      'MQTT',
-      `mqtt://${settings.bind}:${ports.mqtt}     3.1.1 and 5.0${required ? '' : ', the client id is the device id'}`,
-    ],
-    ...(ports.mqtts === undefined
-      ? []
-      : [['MQTT, TLS', `mqtts://${settings.bind}:${ports.mqtts}`] as [string, string]]),
+    ['MQTT', `mqtt://${host}:${ports.mqtt}     3.1.1 and 5.0${required ? '' : ', the client id is the device id'}`],
+    ...(ports.mqtts === undefined ? [] : [['MQTT, TLS', `mqtts://${host}:${ports.mqtts}`] as [string, string]]),
     ['HTTP', `${http}     telemetry, WebSocket at /mqtt, device registry`],
-    ...(ports.https === undefined ? [] : [['HTTPS', `https://${settings.bind}:${ports.https}`] as [string, string]]),
+    ...(ports.https === undefined ? [] : [['HTTPS', `https://${host}:${ports.https}`] as [string, string]]),
     ['ClickHouse', `${clickhouse}     user default, or readonly for analysts`],
     ['Health', `${http}/healthz  /readyz  /metrics`],
     [

@@ -1,4 +1,4 @@
-/** Fetches Kafka's jars ahead of the tests: `npx node infra/testbed/fetch-kafka.ts`. */
+/** Fetches Kafka's jars ahead of the tests: `node infra/run.js infra/testbed/fetch-kafka.ts`. */
 import { kafkaClassPath, kafkaMissing } from './kafka-jars.ts'
 
 if (process.argv[1] === import.meta.filename) {

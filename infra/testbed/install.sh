@@ -46,6 +46,7 @@ if [ ! -x "$python/bin/python" ] || ! "$python/bin/python" -c 'import azure.iot.
     echo "testbed: the device SDK for Python could not be installed" >&2
 fi
 
-# The project's own Node runs TypeScript; before `npm install` the tests fetch the jars themselves.
-node="$here/../../node_modules/.bin/node"
-if [ -x "$node" ]; then "$node" "$here/fetch-kafka.ts"; fi
+# Before `npm install` there may be no Node that runs TypeScript: the tests then fetch the jars themselves.
+if [ -d "$here/../../node_modules" ]; then
+  node "$here/../run.js" infra/testbed/fetch-kafka.ts || echo "testbed: the jars of Kafka could not be fetched" >&2
+fi

@@ -337,6 +337,21 @@ describe('batches', () => {
     expect(log.envelopes().length).toBe(written)
   })
 
+  test('it is full above its bound, not at it, and no longer at half of it, not above [G-4]', () => {
+    const { edge, connect } = edgeFixture({ pendingBytesMax: 1_000 })
+    const { batcher } = edge
+    const { transport } = connect()
+    const states: boolean[] = []
+    const step = (bytes: number) => {
+      if (bytes > 0) batcher.hold(bytes)
+      else batcher.release(-bytes)
+      expect(transport.paused).toBe(batcher.full)
+      states.push(batcher.full)
+    }
+    for (const bytes of [1_000, 1, -1, -499, -1, 500, 1, -501]) step(bytes)
+    expect(states).toEqual([false, true, true, true, false, false, true, false])
+  })
+
   test('a device has the partition that Kafka clients give its id', () => {
     const { edge } = edgeFixture({ partitions: 7 })
     expect(edge.batcher.partitionOf(Buffer.from('device-1')).index).toBe(partitionOfDevice(Buffer.from('device-1'), 7))

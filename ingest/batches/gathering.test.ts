@@ -64,6 +64,26 @@ describe('gathering', () => {
     expect([half(15_000, 20), half(15_000, 20)]).toEqual([true, false])
   })
 
+  test('goes on while three quarters come, to the message', () => {
+    const { half } = halves()
+    expect([half(20_000, 1), half(20_000, 1)]).toEqual([false, true])
+    expect([1, 2, 3, 4].map(() => half(5_000, 3))).toEqual([true, true, true, true])
+  })
+
+  test('that ends in its first two looks was a trial that failed; one that ends later, a load that ended', () => {
+    const begun = () => {
+      const { half } = halves()
+      half(25_000, 1)
+      half(25_000, 1)
+      return half
+    }
+    const early = begun()
+    expect([early(8_300, 3), early(10, 1), early(25_000, 1), early(25_000, 1)]).toEqual([true, false, false, false])
+    const late = begun()
+    expect([late(8_300, 3), late(8_300, 3), late(10, 1)]).toEqual([true, true, false])
+    expect([late(25_000, 1), late(25_000, 1)]).toEqual([false, true])
+  })
+
   test('a backlog that is worked off before it begins does not make what follows look little', () => {
     const { half } = halves()
     expect([half(15_000, 1), half(40_000, 1)]).toEqual([false, true])

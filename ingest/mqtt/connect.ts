@@ -2,22 +2,23 @@
  * CONNECT, step by step; the first step that fails decides the answer.
  *
  *   1 version      protocol name and level: 3.1.1 and 5.0                        [MQTT-3.1.2-1] [MQTT-3.1.2-2]
- *   2 flags        reserved bit, will and password flags agree                   [MQTT-3.1.2-3] [MQTT-3.1.2-22]
- *   3 packet       the rest of it, by the packet library
- *   4 client id    what a device id may hold; empty only with a clean start      [MQTT-3.1.3-8]
- *   5 will         its topic is one this device may publish to, its QoS 0 or 1
- *   6 identity     who this is (may take a moment; packets that follow wait)
- *   7 capacity     connections, draining
- *   8 take-over    an older connection of the same client ends                   [MQTT-3.1.4-2]
- *   9 CONNACK
+ *   2 packet       flags, properties and every field as the version has them (`connect-reader.ts`)  [MQTT-3.1.4-1]
+ *   3 client id    what a device id may hold; empty only with a clean start      [MQTT-3.1.3-8]
+ *   4 will         its topic is one this device may publish to, its QoS 0 or 1
+ *   5 identity     who this is (may take a moment; packets that follow wait)
+ *   6 capacity     connections, draining
+ *   7 take-over    an older connection of the same client ends                   [MQTT-3.1.4-2]
+ *   8 CONNACK
  */
 import { randomUUID } from 'node:crypto'
 import { idRule, isIdentityId } from '#control/identity.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { mqttPacket, type ProtocolVersion, parseControlPacket } from './packets.ts'
+import { type OnConnectKnown, readConnectPacket, type WillPacket } from './connect-reader.ts'
+import { mqttPacket, type ProtocolVersion } from './packets.ts'
+import { systemPropertiesOf } from './properties.ts'
 
-/** A CONNECT that passed steps 1 to 4. */
+/** A CONNECT that passed steps 1 to 3. */
 export interface ConnectRequest {
   readonly version: ProtocolVersion
   /** As sent; empty if the server is to choose one. */
@@ -39,69 +40,30 @@ export interface WillRequest {
   readonly systemProperties: ReadonlyMap<string, string>
 }
 
-export class UnsupportedVersion extends PenstockError {
-  readonly level: number
-
-  constructor(level: number) {
-    super('INGEST_CONNECT_REFUSED', `protocol level ${level} is not offered; 4 (MQTT 3.1.1) and 5 (MQTT 5.0) are`)
-    this.level = level
-  }
-}
-
 /**
- * Steps 1 to 4 on one whole CONNECT packet.
- * @param onPacketBytesMax told the client's Maximum Packet Size as soon as it is known: a refusal must keep to it as well
+ * Steps 1 to 3 on one whole CONNECT packet.
+ * @param onKnown told the version, and then the client's Maximum Packet Size, as soon as they are known: a refusal must keep to them
  * @throws PenstockError; `UnsupportedVersion` from step 1
  */
-export function readConnect(frame: Buffer, onPacketBytesMax?: (packetBytesMax: number) => void): ConnectRequest {
-  const version = versionOf(frame)
-  const packet = parseControlPacket(frame, version)
-  if (packet.cmd !== 'connect')
-    throw new PenstockError('INGEST_PROTOCOL_ERROR', 'the first packet must be a CONNECT [MQTT-3.1.0-1]')
-  const properties = packet.properties ?? {}
-  const packetBytesMax = properties.maximumPacketSize ?? Number.MAX_SAFE_INTEGER
-  onPacketBytesMax?.(packetBytesMax)
+export function readConnect(frame: Buffer, onKnown: OnConnectKnown = () => {}): ConnectRequest {
+  const { version, clientId, username, password, keepAliveSeconds, will, isCleanStart, properties } = readConnectPacket(
+    frame,
+    onKnown,
+  )
   if (properties.authenticationMethod !== undefined) {
     throw new PenstockError('INGEST_CONNECT_METHOD_REFUSED', 'extended authentication is not offered')
   }
-  checkClientId(packet.clientId, version, packet.clean ?? true)
+  checkClientId(clientId, version, isCleanStart)
   return {
     version,
-    clientId: packet.clientId,
-    username: packet.username,
-    password: packet.password === undefined ? undefined : Buffer.from(packet.password),
-    keepAliveSeconds: packet.keepalive ?? 0,
-    will: packet.will ? willOf(packet.will) : undefined,
-    packetBytesMax,
+    clientId,
+    username,
+    password: password && Buffer.from(password),
+    keepAliveSeconds,
+    will: will && willOf(will),
+    packetBytesMax: properties.maximumPacketSize ?? Number.MAX_SAFE_INTEGER,
     sessionExpirySeconds: properties.sessionExpiryInterval ?? 0,
   }
-}
-
-function versionOf(frame: Buffer): ProtocolVersion {
-  let at = 1
-  while ((frame[at] ?? 0) > 0x7f) at++
-  at++
-  if (frame.length < at + 2) throw new PenstockError('INGEST_FRAME_MALFORMED', 'a CONNECT that is cut short')
-  const nameBytes = frame.readUInt16BE(at)
-  const name = frame.toString('latin1', at + 2, at + 2 + nameBytes)
-  const level = frame[at + 2 + nameBytes]
-  const flags = frame[at + 3 + nameBytes]
-  if (level === undefined || flags === undefined)
-    throw new PenstockError('INGEST_FRAME_MALFORMED', 'a CONNECT that is cut short')
-  if (name === 'MQIsdp') throw new UnsupportedVersion(level)
-  if (name !== 'MQTT') throw new PenstockError('INGEST_FRAME_MALFORMED', 'the protocol name is not MQTT [MQTT-3.1.2-1]')
-  if (level !== 4 && level !== 5) throw new UnsupportedVersion(level)
-  if ((frame[0] as number) !== 0x10)
-    throw new PenstockError('INGEST_FRAME_MALFORMED', 'reserved bits of CONNECT are not 0 [MQTT-2.2.2-1]')
-  if ((flags & 0x01) !== 0)
-    throw new PenstockError('INGEST_FRAME_MALFORMED', 'the reserved connect flag is not 0 [MQTT-3.1.2-3]')
-  if ((flags & 0x04) === 0 && (flags & 0x38) !== 0) {
-    throw new PenstockError('INGEST_FRAME_MALFORMED', 'will QoS or retain without a will [MQTT-3.1.2-11]')
-  }
-  if (level === 4 && (flags & 0xc0) === 0x40) {
-    throw new PenstockError('INGEST_FRAME_MALFORMED', 'a password without a user name [MQTT-3.1.2-22]')
-  }
-  return level
 }
 
 function checkClientId(clientId: string, version: ProtocolVersion, clean: boolean): void {
@@ -114,31 +76,16 @@ function checkClientId(clientId: string, version: ProtocolVersion, clean: boolea
   throw new PenstockError('INGEST_CONNECT_REFUSED', `client id must be {device} or {device}/{module}, each ${idRule}`)
 }
 
-function willOf(will: NonNullable<mqttPacket.IConnectPacket['will']>): WillRequest {
-  if (will.qos === 2) throw new PenstockError('INGEST_QOS_REFUSED', 'a will with QoS 2 is not offered [MQTT-3.2.2-12]')
-  const payload = Buffer.from(will.payload)
+function willOf({ qos, isRetained, properties, topic, payload }: WillPacket): WillRequest {
+  if (qos === 2) throw new PenstockError('INGEST_QOS_REFUSED', 'a will with QoS 2 is not offered [MQTT-3.2.2-12]')
   if (payload.length > limits.bodyBytesMax)
-    throw new PenstockError('INGEST_FRAME_TOO_LARGE', 'the will message is too large')
-  const properties = will.properties ?? {}
-  const systemProperties = new Map<string, string>()
-  if (properties.contentType !== undefined) systemProperties.set('contentType', properties.contentType)
-  if (properties.responseTopic !== undefined) systemProperties.set('responseTopic', properties.responseTopic)
-  if (properties.correlationData !== undefined) {
-    systemProperties.set('correlationData', Buffer.from(properties.correlationData).toString('base64'))
-  }
-  if (properties.messageExpiryInterval !== undefined) {
-    systemProperties.set('messageExpiryInterval', String(properties.messageExpiryInterval))
-  }
-  const userProperties = new Map<string, string>()
-  for (const [key, value] of Object.entries(properties.userProperties ?? {})) {
-    userProperties.set(key, Array.isArray(value) ? String(value.at(-1)) : String(value))
-  }
+    throw new PenstockError('INGEST_MESSAGE_TOO_LARGE', 'the will message is too large')
   return {
-    topic: will.topic,
-    payload,
-    retain: will.retain ?? false,
-    userProperties,
-    systemProperties,
+    topic,
+    payload: Buffer.from(payload),
+    retain: isRetained,
+    userProperties: properties.userProperties ?? new Map(),
+    systemProperties: systemPropertiesOf(properties),
   }
 }
 
@@ -148,7 +95,7 @@ export function grantedKeepAliveSeconds(asked: number): number {
 }
 
 /**
- * Step 9. `assignedId` is set where the client left its id to the server.
+ * Step 8. `assignedId` is set where the client left its id to the server.
  * @throws INGEST_FRAME_TOO_LARGE: the client takes no packet of this length [MQTT-3.1.2-24], and must not miss what it says
  */
 export function acceptingConnack(request: ConnectRequest, assignedId: string | undefined): Buffer {

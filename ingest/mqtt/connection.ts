@@ -18,36 +18,20 @@ import {
   type ConnectRequest,
   grantedKeepAliveSeconds,
   readConnect,
-  UnsupportedVersion,
 } from './connect.ts'
 import { answerControlPacket } from './control-packets.ts'
-import type { EdgeContext, Transport } from './edge-context.ts'
+import { type EdgeContext, type Transport, tickMs } from './edge-context.ts'
+import { faultOf } from './fault.ts'
 import { frameBytesOf } from './frame.ts'
 import { type Identity, sessionIdOf } from './identity.ts'
-import {
-  disconnectPacket,
-  type ProtocolVersion,
-  pingResponse,
-  refusingConnack,
-  unsupportedVersionConnack,
-} from './packets.ts'
+import { farewell, type ProtocolVersion, pingResponse, reasonCodeOf } from './packets.ts'
 import { PartialFrame } from './partial-frame.ts'
+import { type PauseReason, pauseReasons } from './pause-reasons.ts'
 import { PublishReader } from './publish-reader.ts'
 import { Unacknowledged } from './unacknowledged.ts'
 import { Will } from './will.ts'
 
 type State = 'waiting' | 'deciding' | 'open' | 'closed'
-
-/** Why a connection is not read from; several may hold at once. */
-export const pauseReasons = {
-  /** The batcher is full [G-4]. */
-  edge: 1,
-  /** The client does not read what it is sent. */
-  reader: 2,
-  /** Others are read first. */
-  turn: 4,
-} as const
-type PauseReason = (typeof pauseReasons)[keyof typeof pauseReasons]
 
 export class Connection implements BatchOwner {
   batch: OpenBatch | undefined = undefined
@@ -65,8 +49,8 @@ export class Connection implements BatchOwner {
   #moduleId: string | undefined = undefined
   #expiresAtMs = Number.POSITIVE_INFINITY
   #packetBytesMax = Number.MAX_SAFE_INTEGER
-  #silenceSecondsMax = limits.connectDelayMsMax / 1000
-  #heardAtSeconds: number
+  #silenceTicksMax = limits.connectDelayMsMax / tickMs
+  #heardAtTick: number
   #endWatch: (() => void) | undefined = undefined
   #will: Will | undefined = undefined
   #publishes: PublishReader | undefined = undefined
@@ -83,7 +67,7 @@ export class Connection implements BatchOwner {
   constructor(edge: EdgeContext, transport: Transport) {
     this.#edge = edge
     this.#transport = transport
-    this.#heardAtSeconds = edge.seconds
+    this.#heardAtTick = edge.ticks
     edge.connections.add(this)
     edge.waiting.add(this)
     edge.counters.connections.add(1)
@@ -103,27 +87,25 @@ export class Connection implements BatchOwner {
     return this.#moduleId
   }
 
-  /** Since anything was heard of an open connection; whole seconds. */
-  get silentSeconds(): number {
-    return this.#edge.seconds - this.#heardAtSeconds
+  /** Since anything was heard of an open connection; a tick more or less. */
+  get silentMs(): number {
+    return (this.#edge.ticks - this.#heardAtTick) * tickMs
   }
 
   /** Bytes as they came from the network; valid during the call only. Never throws. HOT: per chunk. */
   onChunk(chunk: Buffer): void {
     if (this.#state === 'closed') return
     // Before it is open its time counts from its start, whatever it says.
-    if (this.#state === 'open') this.#heardAtSeconds = this.#edge.seconds
+    if (this.#state === 'open') this.#heardAtTick = this.#edge.ticks
     this.#edge.batcher.tick()
-    const { receivedQos0, receivedQos1 } = this.#edge.counters
-    const before = receivedQos0.value + receivedQos1.value
+    const before = this.#messagesOfAll
     try {
       let at = 0
       if (this.#partial.length > 0) at = this.#completePartial(chunk)
       if (at < chunk.length) at = this.#readFrames(chunk, at, chunk.length)
       if (at < chunk.length && !this.#isClosed()) this.#keepPartial(chunk, at)
       if (this.#meter !== undefined) {
-        const messages = receivedQos0.value + receivedQos1.value - before
-        const waitMs = this.#meter.charge(messages, chunk.length, this.#edge.batcher.nowMs)
+        const waitMs = this.#meter.charge(this.#messagesOfAll - before, chunk.length, this.#edge.batcher.nowMs)
         if (waitMs > 0 && !this.#isClosed()) this.#waitForQuota(waitMs, () => this.#resumeIfFree())
       }
     } catch (error) {
@@ -157,7 +139,7 @@ export class Connection implements BatchOwner {
     this.#resumeIfFree()
   }
 
-  /** Called every second. Ends the connection if it was silent for too long [MQTT-3.1.2-24] or its credentials expired. */
+  /** Called every second. Ends the connection if it was silent for too long [MQTT-3.1.2-22] or its credentials expired. */
   onSecond(nowMs: number): void {
     if (nowMs >= this.#expiresAtMs) {
       this.fail(new PenstockError('INGEST_NOT_AUTHORIZED', 'the credentials of this connection have expired'))
@@ -165,8 +147,9 @@ export class Connection implements BatchOwner {
     }
     this.#meter?.report()
     // Not read, so not heard: a paused connection is not called silent.
-    if (this.#pauses !== 0 || this.#shaping) this.#heardAtSeconds = this.#edge.seconds
-    if (this.#edge.seconds - this.#heardAtSeconds <= this.#silenceSecondsMax) return
+    if (this.#pauses !== 0 || this.#shaping) this.#heardAtTick = this.#edge.ticks
+    // What is heard in a tick may come at its end: only the ticks between were silent for sure.
+    if (this.#edge.ticks - this.#heardAtTick - 1 < this.#silenceTicksMax) return
     this.fail(
       this.#state === 'open'
         ? new PenstockError('INGEST_KEEP_ALIVE_TIMEOUT', 'nothing was heard for one and a half keep-alive intervals')
@@ -190,7 +173,17 @@ export class Connection implements BatchOwner {
     if (isBehind && (this.#pauses & pauseReasons.reader) === 0) this.pause(pauseReasons.reader)
   }
 
-  /** The client said goodbye; with MQTT 5.0 it may still ask for its will (reason 0x04). */
+  /** As `send`, of what a client with a small Maximum Packet Size may not take. @throws INGEST_FRAME_TOO_LARGE [MQTT-3.1.2-24] */
+  sendWithin(packet: Buffer): void {
+    if (packet.length > this.#packetBytesMax)
+      throw new PenstockError(
+        'INGEST_FRAME_TOO_LARGE',
+        `an answer of ${packet.length} bytes, more than the client takes`,
+      )
+    this.send(packet)
+  }
+
+  /** The client said goodbye. @param withWill its reason is not that all is well, so that its will is published */
   disconnectByClient(withWill: boolean): void {
     if (!withWill) this.#will = undefined
     this.#forget('CLOSED_BY_CLIENT')
@@ -207,21 +200,12 @@ export class Connection implements BatchOwner {
     this.#forget(error.code)
     this.#edge.metrics.series('penstock_edge_connections_closed_total', { reason: error.code }).add(1)
     this.#edge.refusals.tell(error, this.#transport.remoteAddress)
-    const farewell = this.#farewell(before, error)
-    if (farewell) this.#transport.write(farewell)
+    const lastWords = farewell(before, this.#version, error, this.#packetBytesMax)
+    if (lastWords) this.#transport.write(lastWords)
     // Whoever never said a word is owed none, and in a flood must not stay until it closes by itself.
-    if (before === 'waiting' && !farewell) this.#transport.destroy()
+    if (before === 'waiting' && !lastWords) this.#transport.destroy()
     else this.#transport.end()
     this.#publishWill()
-  }
-
-  #farewell(before: State, error: PenstockError): Uint8Array | undefined {
-    if (before === 'open') return this.#version === 5 ? disconnectPacket(error, this.#packetBytesMax) : undefined
-    if (error instanceof UnsupportedVersion) return unsupportedVersionConnack(error.level)
-    // Before a CONNECT was understood, nothing says that the peer speaks MQTT at all.
-    return before === 'deciding' || this.#version === 5 || error.code === 'INGEST_CONNECT_REFUSED'
-      ? refusingConnack(this.#version, error, this.#packetBytesMax)
-      : undefined
   }
 
   /** Reads whole frames and returns the position of the first byte that belongs to none. HOT: per frame. */
@@ -232,7 +216,7 @@ export class Connection implements BatchOwner {
       let length = bytes[at + 1] as number
       let body = at + 2
       if (length > 0x7f || this.#state !== 'open') {
-        const frameBytes = frameBytesOf(bytes, at, end, this.#state === 'waiting')
+        const frameBytes = frameBytesOf(bytes, at, end, this.#frameVersion)
         if (frameBytes === 0) break
         if (at + frameBytes > end) break
         while ((bytes[body - 1] as number) > 0x7f) body++
@@ -258,10 +242,7 @@ export class Connection implements BatchOwner {
     const message = this.#publishes
     const route = message.read(first, bytes, start, end)
     if (route === undefined) {
-      if (message.refusal) this.send(message.refusal)
-      if (message.packetId === 0) return
-      this.#unacknowledged ??= new Unacknowledged()
-      if (this.#unacknowledged.pushSettled(message.packetId)) this.settled(0)
+      this.#refuse(message)
       return
     }
     this.#deviceId ??= route.deviceId
@@ -276,16 +257,28 @@ export class Connection implements BatchOwner {
     this.#edge.counters.receivedQos1.value++
   }
 
+  /** What is not stored is answered: a request with a packet of its own, a message with the reason in its PUBACK. */
+  #refuse({ refusal, packetId }: PublishReader): void {
+    this.#edge.refusedMessages++
+    let reasonCode = 0
+    if (refusal instanceof PenstockError) {
+      reasonCode = reasonCodeOf(refusal.code)
+      this.#edge.metrics.series('penstock_edge_messages_refused_total', { reason: refusal.code }).add(1)
+      this.#edge.refusals.tell(refusal, this.#transport.remoteAddress, 'message')
+    } else if (refusal) this.send(refusal)
+    if (packetId === 0) return
+    this.#unacknowledged ??= new Unacknowledged()
+    if (this.#unacknowledged.pushSettled(packetId, reasonCode)) this.settled(0)
+  }
+
   #connect(frame: Buffer): void {
     if ((frame[0] as number) >>> 4 !== 1) {
       throw new PenstockError('INGEST_PROTOCOL_ERROR', 'the first packet must be a CONNECT [MQTT-3.1.0-1]')
     }
-    const levelAt = frame.indexOf('MQTT', 2, 'latin1') + 4
-    if (levelAt > 4 && levelAt < 12 && frame[levelAt] === 5) this.#version = 5
-    const request = readConnect(frame, (packetBytesMax) => {
+    const request = readConnect(frame, (version, packetBytesMax) => {
+      this.#version = version
       this.#packetBytesMax = packetBytesMax
     })
-    this.#version = request.version
     this.#state = 'deciding'
     this.#clientId = request.clientId
     this.#edge.waiting.delete(this)
@@ -358,8 +351,8 @@ export class Connection implements BatchOwner {
       edge.announce(this.#sessionId, this.openedAtMs)
       edge.onPresence(identity.deviceId, identity.moduleId, true, 'CONNECTED')
     }
-    this.#heardAtSeconds = edge.seconds
-    this.#silenceSecondsMax = grantedKeepAliveSeconds(request.keepAliveSeconds) * 1.5
+    this.#heardAtTick = edge.ticks
+    this.#silenceTicksMax = (grantedKeepAliveSeconds(request.keepAliveSeconds) * 1500) / tickMs
     this.#state = 'open'
     this.send(connack)
   }
@@ -367,6 +360,16 @@ export class Connection implements BatchOwner {
   /** A newer connection of the same client, here or at another edge process, ends this one [MQTT-3.1.4-2]. */
   takenOver(): void {
     this.fail(new PenstockError('INGEST_TAKE_OVER', 'a newer connection of this client took over'))
+  }
+
+  /** Read before and after a chunk: what comes between is its sender's. */
+  get #messagesOfAll(): number {
+    const { counters, refusedMessages } = this.#edge
+    return counters.receivedQos0.value + counters.receivedQos1.value + refusedMessages
+  }
+
+  get #frameVersion(): ProtocolVersion | undefined {
+    return this.#state === 'waiting' ? undefined : this.#version
   }
 
   #isClosed(): boolean {
@@ -415,7 +418,7 @@ export class Connection implements BatchOwner {
 
   #keepPartial(chunk: Buffer, at: number): void {
     const isDeciding = this.#state === 'deciding'
-    this.#partial.keep(chunk, at, isDeciding ? 0 : frameBytesOf(chunk, at, chunk.length, this.#state === 'waiting'))
+    this.#partial.keep(chunk, at, isDeciding ? 0 : frameBytesOf(chunk, at, chunk.length, this.#frameVersion))
   }
 
   /** Completes the kept frame from `chunk` and reads it; returns how much of the chunk that took. */
@@ -424,7 +427,7 @@ export class Connection implements BatchOwner {
     let at = 0
     while (at < chunk.length && partial.length > 0) {
       const isDeciding = this.#state === 'deciding'
-      const frameBytes = isDeciding ? 0 : frameBytesOf(partial.bytes, 0, partial.length, this.#state === 'waiting')
+      const frameBytes = isDeciding ? 0 : frameBytesOf(partial.bytes, 0, partial.length, this.#frameVersion)
       // While the length is not known yet, one byte more may tell it; while deciding, everything just waits.
       const missing = isDeciding ? chunk.length : frameBytes === 0 ? 1 : frameBytes - partial.length
       const taken = Math.min(missing, chunk.length - at)
@@ -440,10 +443,4 @@ export class Connection implements BatchOwner {
     }
     return at
   }
-}
-
-function faultOf(error: unknown): PenstockError {
-  return error instanceof PenstockError
-    ? error
-    : new PenstockError('INGEST_PROTOCOL_ERROR', String(error), { cause: error })
 }

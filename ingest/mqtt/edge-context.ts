@@ -38,6 +38,9 @@ export type OnPresence = (deviceId: string, moduleId: string | undefined, connec
 /** @param openedAtMs by the monotonic clock, which the machine's processes share */
 export type Announce = (sessionId: string, openedAtMs: number) => void
 
+/** How finely silence is measured. */
+export const tickMs = 100
+
 /** What all connections of one edge process share. */
 export interface EdgeContext {
   readonly batcher: Batcher
@@ -58,8 +61,10 @@ export interface EdgeContext {
   /** The one connection of each device or module, by `device` or `device/module`. */
   readonly sessions: Map<string, Connection>
   readonly counters: EdgeCounters
-  /** Seconds since start, counted by the sweep; read instead of the clock per chunk. */
-  seconds: number
+  /** Of `tickMs` each, that this process has listened to its sockets; read instead of the clock per chunk. */
+  ticks: number
+  /** Messages and requests that were answered instead of stored; quotas count them as well. */
+  refusedMessages: number
   draining: boolean
   /** Tells the other edge processes of this machine that this device or module is now connected here. */
   readonly announce: Announce

@@ -3,7 +3,7 @@ import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
 
 export type ProtocolVersion = 4 | 5
 
-/** Reason codes of MQTT 5.0 (section 2.4) by error code, for DISCONNECT and CONNACK. */
+/** Reason codes of MQTT 5.0 (section 2.4) by error code, for DISCONNECT, CONNACK and PUBACK. */
 const reasonCodes: Partial<Record<ErrorCode, number>> = {
   INGEST_FRAME_MALFORMED: 0x81,
   INGEST_PROTOCOL_ERROR: 0x82,
@@ -22,6 +22,7 @@ const reasonCodes: Partial<Record<ErrorCode, number>> = {
   INGEST_TOPIC_REFUSED: 0x90,
   INGEST_RECEIVE_MAXIMUM: 0x93,
   INGEST_TOPIC_ALIAS_INVALID: 0x94,
+  INGEST_MESSAGE_TOO_LARGE: 0x97,
   INGEST_FRAME_TOO_LARGE: 0x95,
   INGEST_QOS_REFUSED: 0x9b,
   INGEST_CONNECT_TIMEOUT: 0xa0,
@@ -45,17 +46,40 @@ const returnCodes: Partial<Record<ErrorCode, number>> = {
   INGEST_DRAINING: 0x03,
 }
 
+/**
+ * The last packet of a connection that ends for `error`; `undefined` where its version has none, the client takes none so long, or
+ * nothing says yet that the peer speaks MQTT at all.
+ * @param state that ends: before the CONNECT was understood, while it is decided on, behind the CONNACK
+ */
+export function farewell(
+  state: 'waiting' | 'deciding' | 'open' | 'closed',
+  version: ProtocolVersion,
+  error: PenstockError,
+  packetBytesMax: number,
+): Buffer | undefined {
+  if (state === 'open') return version === 5 ? disconnectPacket(error, packetBytesMax) : undefined
+  if (error instanceof UnsupportedVersion) return unsupportedVersionConnack(error.level)
+  return state === 'deciding' || version === 5 || error.code === 'INGEST_CONNECT_REFUSED'
+    ? refusingConnack(version, error, packetBytesMax)
+    : undefined
+}
+
+export class UnsupportedVersion extends PenstockError {
+  readonly level: number
+
+  constructor(level: number) {
+    super('INGEST_CONNECT_REFUSED', `protocol level ${level} is not offered; 4 (MQTT 3.1.1) and 5 (MQTT 5.0) are`)
+    this.level = level
+  }
+}
+
 const largestReasonBytes = 200
 
 /**
  * CONNACK that refuses; `undefined` where MQTT 3.1.1 has no code for the reason, or the client takes no packet of its length. Without
  * its text where only that would be too long for the client [MQTT-3.2.2-19].
  */
-export function refusingConnack(
-  version: ProtocolVersion,
-  error: PenstockError,
-  packetBytesMax: number,
-): Buffer | undefined {
+function refusingConnack(version: ProtocolVersion, error: PenstockError, packetBytesMax: number): Buffer | undefined {
   if (version === 4) {
     const returnCode = returnCodes[error.code]
     return returnCode === undefined
@@ -88,35 +112,14 @@ function firstWithin(bytesMax: number, ...packets: readonly Buffer[]): Buffer | 
   return packets.find(({ length }) => length <= bytesMax)
 }
 
-/** Level 132 etc.: "not supported" in the only form such a client can be assumed to read [MQTT-3.1.2-2]. */
-export function unsupportedVersionConnack(level: number): Buffer {
-  return level > 5 ? Buffer.from([0x20, 3, 0, 0x84, 0]) : Buffer.from([0x20, 2, 0, 1])
+/**
+ * "Not supported" in the only form that a client of this level can be assumed to read [MQTT-3.1.2-2]. Bridges between brokers set the
+ * highest bit and fall back to the level without it, once they were refused in that level's own form.
+ */
+function unsupportedVersionConnack(level: number): Buffer {
+  return (level & 0x7f) < 5 ? Buffer.from([0x20, 2, 0, 1]) : Buffer.from([0x20, 3, 0, 0x84, 0])
 }
 
 export const pingResponse: Uint8Array = Buffer.from([0xd0, 0])
-
-/** Parses one whole control packet that is not a PUBLISH. @throws INGEST_FRAME_MALFORMED */
-export function parseControlPacket(frame: Buffer, version: ProtocolVersion): mqttPacket.Packet {
-  let packet: mqttPacket.Packet | undefined
-  let fault: Error | undefined
-  const parser = mqttPacket.parser({ protocolVersion: version })
-  parser.on('packet', (parsed: mqttPacket.Packet) => {
-    packet = parsed
-  })
-  parser.on('error', (error: Error) => {
-    fault = error
-  })
-  try {
-    parser.parse(frame)
-  } catch (error) {
-    // The parser throws where a length inside the packet points beyond it.
-    fault = error instanceof Error ? error : new Error(String(error))
-  }
-  if (fault || !packet)
-    throw new PenstockError('INGEST_FRAME_MALFORMED', fault?.message ?? 'a packet shorter than it says', {
-      cause: fault,
-    })
-  return packet
-}
 
 export { mqttPacket }

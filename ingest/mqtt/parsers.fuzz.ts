@@ -1,12 +1,16 @@
-import { generate } from 'mqtt-packet'
+import { generate, parser as packetParser } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { readConnect } from './connect.ts'
+import { readConnectPacket } from './connect-reader.ts'
+import { FieldReader } from './fields.ts'
+import { readAllProperties } from './properties.ts'
 import { readPropertyBag } from './property-bag.ts'
-import { readPublishProperties } from './publish-properties.ts'
+import { bytes, packet, properties, property, rawConnect, text, twoBytes } from './raw-packets-fixture.ts'
 import { readTopic } from './route.ts'
+import { readSubscribe, readUnsubscribe } from './subscriptions.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000)
 const rounds = 20_000
@@ -35,7 +39,7 @@ function damaged(bytes: Buffer): Buffer {
 }
 
 const characters = ['a', 'é', '😀', ' ', '&', '=', '%', '/', '$', '+', '#', '\r\n', '\0', '"', "'", '{', '.', '-']
-const text = () => Array.from({ length: random(8) }, () => characters[random(characters.length)]).join('')
+const anyText = () => Array.from({ length: random(8) }, () => characters[random(characters.length)]).join('')
 
 /** The fault's code, or what was read; anything else that is thrown fails the test. */
 function outcome<T>(read: () => T): T | string {
@@ -50,7 +54,7 @@ function outcome<T>(read: () => T): T | string {
 describe(`parsers of what a device sends, SEED=${seed}`, () => {
   test('property bags: what a client encodes is what is read, whatever its characters', () => {
     for (let round = 0; round < rounds; round++) {
-      const sent = new Map(Array.from({ length: random(5) }, () => [`k${text()}`, text()] as const))
+      const sent = new Map(Array.from({ length: random(5) }, () => [`k${anyText()}`, anyText()] as const))
       const bag = [...sent].map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(value)}`).join('&')
       const properties = new Map<string, string>()
       readPropertyBag(bag, properties, new Map())
@@ -137,7 +141,7 @@ describe(`parsers of what a device sends, SEED=${seed}`, () => {
       const framed = (filler: number) => {
         const around = Buffer.alloc(bytes.length + 32, filler)
         bytes.copy(around, 16)
-        return outcome(() => readPublishProperties(around, 16, 16 + bytes.length))
+        return outcome(() => readAllProperties(new FieldReader(around, 16, 16 + bytes.length), 'publish'))
       }
       expect(framed(0xff)).toEqual(framed(0))
       if (round === 0) expect(framed(0)).toMatchObject({ topicAlias: 3 })
@@ -173,6 +177,88 @@ describe(`parsers of what a device sends, SEED=${seed}`, () => {
       )
       expect(request.keepAliveSeconds).toBeLessThanOrEqual(65_535)
       expect(request.will?.payload.length ?? 0).toBeLessThanOrEqual(limits.bodyBytesMax)
+    }
+    expect(read).toBeGreaterThan(samples.length)
+  })
+
+  test('SUBSCRIBE and UNSUBSCRIBE: read or refused as such, and never from beyond their end', () => {
+    let read = 0
+    for (let round = 0; round < rounds; round++) {
+      const version = random(2) === 0 ? 4 : 5
+      const isSubscribe = random(2) === 0
+      const filters = Array.from(
+        { length: 1 + random(4) },
+        () => ['a', '#', '+/b', '$share/g/a', 'é', ''][random(6)] as string,
+      )
+      const options = () => (version === 5 ? [0, 1, 2, 0x08, 0x10, 0x21][random(6)] : random(3)) as number
+      const sample = packet(
+        isSubscribe ? 0x82 : 0xa2,
+        twoBytes(1 + random(9)),
+        ...(version === 5 ? [bytes(0)] : []),
+        ...filters.flatMap((filter) => [text(filter), ...(isSubscribe ? [bytes(options())] : [])]),
+      )
+      const frame = random(3) === 0 ? sample : damaged(sample)
+      const outcomeOf = () => (isSubscribe ? readSubscribe(frame, version) : readUnsubscribe(frame, version))
+      const found = outcome(outcomeOf)
+      if (frame === sample) expect(found).toMatchObject({ filters })
+      if (typeof found === 'string') {
+        expect(['INGEST_FRAME_MALFORMED', 'INGEST_PROTOCOL_ERROR']).toContain(found)
+        continue
+      }
+      read++
+      const filterBytes = found.filters.reduce((sum, filter) => sum + text(filter).length + (isSubscribe ? 1 : 0), 0)
+      expect(frame.length).toBeGreaterThanOrEqual(4 + filterBytes)
+      for (const filter of found.filters) {
+        expect(filter).not.toContain('\0')
+        expect(frame.includes(text(filter))).toBe(true)
+      }
+    }
+    expect(read).toBeGreaterThan(rounds / 4)
+  })
+
+  test('CONNECT: whatever is read, the reference parser reads as the same', () => {
+    const samples = ([4, 5] as const).flatMap((version) =>
+      [0x02, 0xc2, 0x2e, 0xce].map((flags) => {
+        const own =
+          version === 5
+            ? [properties(property(0x26, Buffer.concat([text('k'), text('v')])), property(0x18, bytes(0, 0, 0, 1)))]
+            : []
+        const will = (flags & 0x04) === 0 ? [] : [...own, text('w/t'), text('gone')]
+        const who = (flags & 0x80) === 0 ? [] : [text('me'), text('secret')]
+        return rawConnect(version, {
+          flags,
+          properties: properties(property(0x11, bytes(0, 0, 1, 0))),
+          rest: [...will, ...who],
+        })
+      }),
+    )
+    let read = 0
+    for (let round = 0; round < rounds; round++) {
+      const sample = samples[round % samples.length] as Buffer
+      const frame = round < samples.length ? sample : damaged(sample)
+      const found = outcome(() => readConnectPacket(frame, () => {}))
+      // A frame whose length was damaged never comes as a whole.
+      if (typeof found === 'string' || frame.length !== 2 + (frame[1] as number)) continue
+      read++
+      let reference: unknown
+      const parser = packetParser({ protocolVersion: found.version })
+      parser.on('packet', (parsed) => {
+        reference = parsed
+      })
+      parser.on('error', () => {})
+      parser.parse(Buffer.from(frame))
+      // It refuses some topics and properties that the edge judges later.
+      if (reference === undefined) continue
+      expect(reference).toMatchObject({
+        clientId: found.clientId,
+        keepalive: found.keepAliveSeconds,
+        clean: found.isCleanStart,
+        ...(found.username === undefined ? {} : { username: found.username }),
+        ...(found.password === undefined ? {} : { password: found.password }),
+        ...(found.will === undefined
+          ? {}
+          : { will: { topic: found.will.topic, qos: found.will.qos, retain: found.will.isRetained } }),
+      })
     }
     expect(read).toBeGreaterThan(samples.length)
   })

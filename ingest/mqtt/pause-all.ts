@@ -1,5 +1,6 @@
 import type { Batcher } from '#ingest/batches/batcher.ts'
-import { type Connection, pauseReasons } from './connection.ts'
+import type { Connection } from './connection.ts'
+import { pauseReasons } from './pause-reasons.ts'
 
 /** The batcher became full (or is no longer): stops reading from all connections, or resumes [G-4]. */
 export function pauseAll(connections: Iterable<Connection>, batcher: Batcher): void {

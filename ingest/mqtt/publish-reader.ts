@@ -6,14 +6,17 @@
  * Header flags: DUP 8, QoS 6, RETAIN 1. The route of the last message is kept: the same topic and property bytes need no look.
  */
 import type { Batcher } from '#ingest/batches/batcher.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { FieldReader, malformed } from './fields.ts'
 import type { ProtocolVersion } from './packets.ts'
-import { readPublishProperties } from './publish-properties.ts'
+import { readAllProperties } from './properties.ts'
 import { type Publisher, type Route, routeFor } from './route.ts'
 import { twinRefusal } from './twin-refusal.ts'
 
 const none = new Uint8Array(0)
+/** Stands for every topic that is refused for its length, so that no alias keeps one. */
+const tooLongTopic = Buffer.alloc(limits.topicBytesMax + 1)
 
 /** Reads the PUBLISH packets of one connection; results lie in its fields until the next `read`, so that none is allocated. */
 export class PublishReader {
@@ -21,13 +24,13 @@ export class PublishReader {
   bodyStart = 0
   /** 0 for QoS 0. */
   packetId = 0
-  /** What the client is told, if anything, where `read` gave no route. */
-  refusal: Buffer | undefined = undefined
+  /** What the client is told, if anything, where `read` gave no route: a packet beside its PUBACK, or the reason in it. */
+  refusal: Buffer | PenstockError | undefined = undefined
   readonly #batcher: Batcher
   readonly #publisher: Publisher & { readonly version: ProtocolVersion }
   #route: Route | undefined = undefined
-  #refusals = 0
-  #refusedAtSecond = 0
+  #answers = 0
+  #answeredAtSecond = 0
   #aliases: (Buffer | undefined)[] | undefined = undefined
 
   constructor(batcher: Batcher, publisher: Publisher & { readonly version: ProtocolVersion }) {
@@ -37,7 +40,7 @@ export class PublishReader {
 
   /**
    * Reads the packet whose first byte is `first` and whose variable header begins at `start`; returns where it goes, `undefined` for
-   * a request that is not stored but answered with `refusal`.
+   * what is not stored but answered with `refusal`: a request, and a message of MQTT 5.0 that has a PUBACK to say so.
    * HOT: per message; compares topic and property bytes with the last ones.
    * @throws PenstockError, which ends the connection
    */
@@ -46,18 +49,16 @@ export class PublishReader {
     if (qos > 2) {
       throw qos === 4
         ? new PenstockError('INGEST_QOS_REFUSED', 'QoS 2 is not offered')
-        : new PenstockError('INGEST_FRAME_MALFORMED', 'both QoS bits are set [MQTT-3.3.1-4]')
+        : malformed('both QoS bits are set [MQTT-3.3.1-4]')
     }
-    if (qos === 0 && (first & 0x08) !== 0)
-      throw new PenstockError('INGEST_FRAME_MALFORMED', 'DUP with QoS 0 [MQTT-3.3.1-2]')
+    if (qos === 0 && (first & 0x08) !== 0) throw malformed('DUP with QoS 0 [MQTT-3.3.1-2]')
     if (end - start < 2) throw cutShort()
     const topicStart = start + 2
     const topicEnd = topicStart + (((bytes[start] as number) << 8) | (bytes[start + 1] as number))
     let at = topicEnd + qos
     if (at > end) throw cutShort()
     this.packetId = qos === 0 ? 0 : ((bytes[topicEnd] as number) << 8) | (bytes[topicEnd + 1] as number)
-    if (qos !== 0 && this.packetId === 0)
-      throw new PenstockError('INGEST_FRAME_MALFORMED', 'packet id 0 [MQTT-2.3.1-1]')
+    if (qos !== 0 && this.packetId === 0) throw malformed('packet id 0 [MQTT-2.3.1-1]')
     let propertiesStart = at
     if (this.#publisher.version === 5) {
       let length = at < end ? (bytes[at++] as number) : 0x80
@@ -69,36 +70,45 @@ export class PublishReader {
       at += length
       if (at > end) throw cutShort()
     }
-    if (end - at > limits.bodyBytesMax) {
-      throw new PenstockError(
-        'INGEST_FRAME_TOO_LARGE',
-        `a message body of ${end - at} bytes; at most ${limits.bodyBytesMax} are allowed`,
-      )
-    }
     this.bodyStart = at
-    const route = this.#route
+    const retain = (first & 1) === 1
+    let route = this.#route
     if (
-      route !== undefined &&
-      route.retain === ((first & 1) === 1) &&
-      sameBytes(route.topic, bytes, topicStart, topicEnd) &&
-      sameBytes(route.propertyBytes, bytes, propertiesStart, at)
+      route === undefined ||
+      route.retain !== retain ||
+      !sameBytes(route.topic, bytes, topicStart, topicEnd) ||
+      !sameBytes(route.propertyBytes, bytes, propertiesStart, at)
     ) {
-      return route
+      route = this.#routeOrRefusal(bytes.subarray(topicStart, topicEnd), retain, bytes.subarray(propertiesStart, at))
     }
-    return this.#routeOf(bytes.subarray(topicStart, topicEnd), (first & 1) === 1, bytes.subarray(propertiesStart, at))
+    // Behind the topic, which may set an alias that later messages rely on.
+    if (end - at > limits.bodyBytesMax && route !== undefined) return this.#refuse(tooLarge(end - at))
+    return route
+  }
+
+  #routeOrRefusal(topicBytes: Buffer, retain: boolean, propertyBytes: Buffer): Route | undefined {
+    try {
+      return this.#routeOf(topicBytes, retain, propertyBytes)
+    } catch (error) {
+      if (isPenstockError(error) && error.disposition === 'reject') return this.#refuse(error)
+      throw error
+    }
   }
 
   /** The route of another topic than the last message's; resolves topic aliases [MQTT-3.3.2-8]. */
   #routeOf(topicBytes: Buffer, retain: boolean, propertyBytes: Buffer): Route | undefined {
-    const extra = propertyBytes.length === 0 ? undefined : readPublishProperties(propertyBytes, 0, propertyBytes.length)
+    const extra =
+      propertyBytes.length === 0
+        ? undefined
+        : readAllProperties(new FieldReader(propertyBytes, 0, propertyBytes.length), 'publish')
     let topic = topicBytes
-    if (extra !== undefined && extra.topicAlias > 0) topic = this.#aliased(topicBytes, extra.topicAlias)
+    if (extra?.topicAlias !== undefined) topic = this.#aliased(topicBytes, extra.topicAlias)
     else if (topicBytes.length === 0) {
       throw new PenstockError('INGEST_PROTOCOL_ERROR', 'an empty topic name without a topic alias')
     }
     const refusal = twinRefusal(topic, this.#publisher.version)
     if (refusal !== undefined) {
-      this.refusal = this.#mayRefuse() ? refusal : undefined
+      this.refusal = this.#mayAnswer() ? refusal : undefined
       return undefined
     }
     const route = routeFor(this.#batcher, this.#publisher, topic, retain, extra, propertyBytes)
@@ -107,11 +117,20 @@ export class PublishReader {
     return this.#route
   }
 
-  #mayRefuse(): boolean {
+  /**
+   * MQTT 5.0 has a reason for the message alone, in its PUBACK [MQTT-3.4.2-1]. Of QoS 0, as of MQTT 3.1.1, nobody would hear of it: the
+   * connection ends, and nothing is lost in silence.
+   */
+  #refuse(fault: PenstockError): undefined {
+    if (this.#publisher.version === 4 || this.packetId === 0) throw fault
+    this.refusal = fault
+  }
+
+  #mayAnswer(): boolean {
     const second = Math.floor(this.#batcher.nowMs / 1000)
-    if (second !== this.#refusedAtSecond) this.#refusals = 0
-    this.#refusedAtSecond = second
-    return ++this.#refusals <= limits.twinRefusalsPerSecondMax
+    if (second !== this.#answeredAtSecond) this.#answers = 0
+    this.#answeredAtSecond = second
+    return ++this.#answers <= limits.twinRefusalsPerSecondMax
   }
 
   #aliased(topic: Buffer, alias: number): Buffer {
@@ -123,7 +142,7 @@ export class PublishReader {
     }
     this.#aliases ??= []
     if (topic.length > 0) {
-      this.#aliases[alias] = Buffer.from(topic)
+      this.#aliases[alias] = topic.length > limits.topicBytesMax ? tooLongTopic : Buffer.from(topic)
       return topic
     }
     const known = this.#aliases[alias]
@@ -149,12 +168,16 @@ function propertyBytesOf(bytes: Buffer, start: number, end: number): number {
       return length
     }
   }
-  throw new PenstockError(
-    'INGEST_FRAME_MALFORMED',
-    'a property length that is cut short, too long or beyond the packet',
+  throw malformed('a property length that is cut short, too long or beyond the packet')
+}
+
+function tooLarge(bodyBytes: number): PenstockError {
+  return new PenstockError(
+    'INGEST_MESSAGE_TOO_LARGE',
+    `a message body of ${bodyBytes} bytes; at most ${limits.bodyBytesMax} are allowed`,
   )
 }
 
 function cutShort(): PenstockError {
-  return new PenstockError('INGEST_FRAME_MALFORMED', 'a PUBLISH that is cut short')
+  return malformed('a PUBLISH that is cut short')
 }

@@ -73,7 +73,7 @@ describe('the first few refusals of a minute', () => {
     expect(lines.length).toBe(most)
     expect(lines[0]?.length).toBeLessThan(400)
     for (let second = 0; second < 60; second++) refusals.onSecond()
-    expect(lines.slice(most)).toEqual(['info  edge: more connections were refused in this minute count=7'])
+    expect(lines.slice(most)).toEqual(['info  edge: more connections and messages were refused in this minute count=7'])
     for (let second = 0; second < 120; second++) refusals.onSecond()
     expect(lines.length).toBe(most + 1)
     refusals.tell(error, 'there')

@@ -11,6 +11,7 @@ const mistakes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'INGEST_FAILURES_EXCEEDED',
   'INGEST_FRAME_MALFORMED',
   'INGEST_FRAME_TOO_LARGE',
+  'INGEST_MESSAGE_TOO_LARGE',
   'INGEST_NOT_AUTHORIZED',
   'INGEST_PROTOCOL_ERROR',
   'INGEST_QOS_REFUSED',
@@ -25,7 +26,7 @@ const minuteSeconds = 60
 const reasonCharactersMax = 200
 
 /**
- * Says in the log why connections were refused or ended: MQTT 3.1.1 tells its clients next to nothing. The first few of a minute at
+ * Says in the log why connections were refused or ended, and why single messages were refused: MQTT 3.1.1 tells its clients next to nothing. The first few of a minute at
  * level info, then how many more there were; all of them at level debug. A reason may hold words of the device, as its topic, which is
  * cut; it never holds credentials.
  */
@@ -39,7 +40,7 @@ export class RefusalLog {
     this.#logger = logger
   }
 
-  tell(error: PenstockError, remote: string): void {
+  tell(error: PenstockError, remote: string, refused: 'connection' | 'message' = 'connection'): void {
     const { code } = error
     if (!mistakes.has(code)) {
       this.#logger.debug('connection ended', { code, remote })
@@ -49,13 +50,14 @@ export class RefusalLog {
     if (isTold) this.#told++
     else this.#untold++
     const reason = error.message.slice(0, reasonCharactersMax)
-    this.#logger[isTold ? 'info' : 'debug']('connection refused', { reason, code, remote })
+    this.#logger[isTold ? 'info' : 'debug'](`${refused} refused`, { reason, code, remote })
   }
 
   /** Called every second. */
   onSecond(): void {
     if (++this.#seconds < minuteSeconds) return
-    if (this.#untold > 0) this.#logger.info('more connections were refused in this minute', { count: this.#untold })
+    if (this.#untold > 0)
+      this.#logger.info('more connections and messages were refused in this minute', { count: this.#untold })
     this.#seconds = 0
     this.#told = 0
     this.#untold = 0

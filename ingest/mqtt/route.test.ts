@@ -69,13 +69,23 @@ describe('telemetry topics', () => {
     'devices',
     '$iothub/twin/GET/?$rid=1',
     '$SYS/x',
-    '',
-    'a/+',
-    'a/#',
+    '$SYS/broker/connection/x',
+    '$SYS/broker/x/state',
     'devices/d1/messages/events/a=%zz',
     'devices/d1/messages/events/=b',
   ])('%s is refused', (topic) => {
     expect(() => read(topic)).toThrow(expect.objectContaining({ code: 'INGEST_TOPIC_REFUSED' }))
+  })
+
+  test.each(['', 'a/+', 'a/#'])('%s is no topic name at all [MQTT-3.3.2-2] [MQTT-4.7.3-1]', (topic) => {
+    expect(() => read(topic)).toThrow(expect.objectContaining({ code: 'INGEST_FRAME_MALFORMED' }))
+  })
+
+  test('what a bridge says of its own connection is kept as any other topic, though it begins with $', () => {
+    for (const name of ['host.bridge', 'd1/m1']) {
+      const topic = `$SYS/broker/connection/${name}/state`
+      expect(read(topic)).toEqual(['d1', {}, { topic }])
+    }
   })
 
   test("any other topic is kept, under the connection's own device", () => {

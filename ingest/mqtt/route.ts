@@ -3,8 +3,9 @@ import type { Batcher, PartitionBatcher } from '#ingest/batches/batcher.ts'
 import { mapBytes } from '#schemas/batch.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { malformed, textOf } from './fields.ts'
+import { type Properties, systemPropertiesOf } from './properties.ts'
 import { readPropertyBag } from './property-bag.ts'
-import { type PublishProperties, textOf } from './publish-properties.ts'
 
 /** Where messages of one topic go and what surrounds their bodies. A connection keeps its last one, as topics rarely change. */
 export interface Route {
@@ -44,7 +45,8 @@ export const retainProperty = ['mqtt-retain', 'true'] as const
  *   devices/{device}/messages/events/{bag}[/]                     telemetry
  *   devices/{device}/modules/{module}/messages/events/{bag}[/]    telemetry of a module
  *   anything else that begins with neither `$` nor `devices/`     telemetry with the topic as system property
- * @throws INGEST_TOPIC_REFUSED, INGEST_TOPIC_NOT_OWN [G-6], INGEST_FRAME_MALFORMED (not UTF-8)
+ *   $SYS/broker/connection/{name}/state                           the same: what a bridge of mosquitto says of its own connection
+ * @throws INGEST_TOPIC_REFUSED, INGEST_TOPIC_NOT_OWN [G-6], INGEST_FRAME_MALFORMED (not UTF-8, empty, with a wildcard)
  */
 export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReading {
   if (topicBytes.length > limits.topicBytesMax) {
@@ -54,11 +56,10 @@ export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReadin
     )
   }
   const topic = textOf(topicBytes)
-  // Wildcards stand for topics in filters only [MQTT-3.3.2-2]; a property bag may hold a plain `+` or `#` in no SDK.
-  if (topic === '' || topic.includes('#') || topic.includes('+')) {
-    throw new PenstockError('INGEST_TOPIC_REFUSED', 'a topic name must not be empty or hold the wildcards + and #')
-  }
-  if (topic.startsWith('$'))
+  // A property bag holds a plain `+` or `#` in no SDK.
+  if (topic === '' || topic.includes('#') || topic.includes('+'))
+    throw malformed('a topic name must not be empty [MQTT-4.7.3-1] or hold the wildcards + and # [MQTT-3.3.2-2]')
+  if (topic.startsWith('$') && !isBridgeState(topic))
     throw new PenstockError('INGEST_TOPIC_REFUSED', `topics that begin with $ are reserved: ${topic}`)
   const properties = new Map<string, string>()
   const systemProperties = new Map<string, string>()
@@ -101,6 +102,11 @@ export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReadin
   return { deviceId, properties, systemProperties }
 }
 
+/** By its default configuration a bridge publishes 1 to it once it is connected, and 0 by its will: without it, it never gets in. */
+function isBridgeState(topic: string): boolean {
+  return topic.startsWith('$SYS/broker/connection/') && topic.endsWith('/state')
+}
+
 /** The property bag of a telemetry topic, without the slash that may follow it; `undefined` for any other topic. */
 function telemetryBag(topic: string, levels: readonly string[]): string | undefined {
   if (levels[0] !== 'devices') return undefined
@@ -118,12 +124,14 @@ export function routeFor(
   publisher: Publisher,
   topic: Buffer,
   retain: boolean,
-  extra: PublishProperties | undefined,
+  extra: Properties | undefined,
   propertyBytes: Uint8Array,
 ): Route {
   const reading = readTopic(topic, publisher)
-  for (const [key, value] of extra?.userProperties ?? []) reading.properties.set(key, value)
-  for (const [key, value] of extra?.systemProperties ?? []) reading.systemProperties.set(key, value)
+  if (extra !== undefined) {
+    for (const [key, value] of extra.userProperties ?? []) reading.properties.set(key, value)
+    for (const [key, value] of systemPropertiesOf(extra)) reading.systemProperties.set(key, value)
+  }
   if (retain) reading.properties.set(...retainProperty)
   return {
     ...routeOfReading(batcher, reading),

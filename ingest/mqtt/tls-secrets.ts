@@ -6,7 +6,7 @@
  *                      that a device resumes its session at any of them. Renewed daily: stolen, it opens a day's TLS 1.2 sessions,
  *                      never those of TLS 1.3
  */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, X509Certificate } from 'node:crypto'
 import {
   linkSync,
   readFileSync,
@@ -19,6 +19,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import type { Logger } from '#runtime/logger.ts'
 import { makePrivateFolder } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
@@ -48,6 +49,14 @@ export function readTlsSecrets({ certFile, keyFile, ticketKeyFile }: TlsFiles, n
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new PenstockError('TLS_FILES_INVALID', `${certFile} and ${keyFile} cannot be used: ${why}`, { cause })
   }
+}
+
+/** Says in the log that the certificate is not valid now: every client refuses it, and the server alone would not notice. */
+export function warnOfValidity({ certFile }: TlsFiles, nowMs: number, logger: Logger): void {
+  const { validFrom, validTo } = new X509Certificate(readFileSync(certFile))
+  if (nowMs > Date.parse(validTo)) logger.warn('the certificate has expired: clients refuse it', { certFile, validTo })
+  else if (nowMs < Date.parse(validFrom))
+    logger.warn('the certificate is not valid yet: clients refuse it', { certFile, validFrom })
 }
 
 /** Calls `onChange` whenever one of the files was replaced or touched, and daily. The result ends the watch. */

@@ -12,7 +12,7 @@ import { certificateChain } from '#control/auth/certificates.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { readTlsSecrets, type TlsFiles, watchTlsFiles } from './tls-secrets.ts'
+import { readTlsSecrets, type TlsFiles, warnOfValidity, watchTlsFiles } from './tls-secrets.ts'
 
 export interface TlsServerOptions {
   readonly files: TlsFiles
@@ -39,9 +39,14 @@ const sessionTimeout = 6 * 3600
 export function openTlsServer(options: TlsServerOptions, onSocket: (socket: TLSSocket) => void): WatchingServer {
   const { files, sessionIdContext, clock, logger, isClosing } = options
   const sessions = { sessionIdContext, sessionTimeout }
+  const secrets = () => {
+    const read = readTlsSecrets(files, clock.nowMs())
+    warnOfValidity(files, clock.nowMs(), logger)
+    return read
+  }
   const tls = createTlsServer(
     {
-      ...readTlsSecrets(files, clock.nowMs()),
+      ...secrets(),
       ...sessions,
       requestCert: true,
       rejectUnauthorized: false,
@@ -58,7 +63,7 @@ export function openTlsServer(options: TlsServerOptions, onSocket: (socket: TLSS
   const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => queue.push(socket))
   const unwatch = watchTlsFiles(files, () => {
     try {
-      tls.setSecureContext({ ...readTlsSecrets(files, clock.nowMs()), ...sessions })
+      tls.setSecureContext({ ...secrets(), ...sessions })
       logger.info('certificate read again', { file: files.certFile })
     } catch (error) {
       logger.error('the changed certificate cannot be used; the former one stays', { error })

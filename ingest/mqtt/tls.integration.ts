@@ -11,11 +11,12 @@ import mqtt from 'mqtt'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { makeCertificate } from '#control/auth/certificate-maker.ts'
 import { formatConnectionString } from '#control/auth/connection-string.ts'
+import { createLogger } from '#runtime/logger.ts'
 import { limits } from '#schemas/limits.ts'
 import { edgeFixture } from './edge-fixture.ts'
 import type { Credentials } from './identity.ts'
 import { type Listener, listenMqtt } from './listener.ts'
-import { readTlsSecrets } from './tls-secrets.ts'
+import { readTlsSecrets, warnOfValidity } from './tls-secrets.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'penstock-tls-'))
 const times = { notBeforeMs: Date.now() - 3_600_000, notAfterMs: Date.now() + 3_600_000 }
@@ -215,6 +216,53 @@ describe('MQTT over TLS', () => {
       listenMqtt(edgeFixture().edge, '127.0.0.1', 0, { ...files, keyFile: join(folder, 'other.key') }),
     ).rejects.toMatchObject({ code: 'TLS_FILES_INVALID' })
   })
+
+  test('a certificate that is not valid now is told of when it is read, and again when it changes', async () => {
+    const lines: string[] = []
+    const own = { certFile: join(folder, 'own.pem'), keyFile: join(folder, 'own.key') }
+    const write = (beginsMs: number, endsMs: number) => {
+      const validity = { notBeforeMs: Date.now() + beginsMs, notAfterMs: Date.now() + endsMs }
+      const made = makeCertificate({ commonName: 'localhost', use: 'server', issuer: root, ...validity })
+      writeFileSync(own.keyFile, made.privateKeyPem)
+      writeFileSync(own.certFile, made.certificatePem)
+    }
+    const hourMs = 3_600_000
+    write(-2 * hourMs, -hourMs)
+    const logger = createLogger('edge', 'warn', (line) => lines.push(line.replace(/^\S+ /, '')))
+    listeners.push(await listenMqtt(edgeFixture({ logger }).edge, '127.0.0.1', 0, own))
+    expect(lines).toEqual([expect.stringMatching(/^warn {2}edge: the certificate has expired.*own\.pem/)])
+    write(hourMs, 2 * hourMs)
+    await expect.poll(() => lines.at(-1), { timeout: 20_000 }).toMatch(/is not valid yet.*own\.pem/)
+    const told = lines.length
+    warnOfValidity(files, Date.now(), logger)
+    expect(lines.length).toBe(told)
+  })
+
+  test.each([
+    ['TLSv1.3', 'P-256', 'secp384r1'],
+    ['TLSv1.3', 'P-256', 'secp521r1'],
+    ['TLSv1.3', 'P-384', 'prime256v1'],
+    ['TLSv1.2', 'P-384', 'secp384r1'],
+    ['TLSv1.2', 'P-256', 'prime256v1'],
+  ] as const)(
+    'a client of %s that has one curve only gets in: certificate on %s, client with %s',
+    async (version, curve, ecdhCurve) => {
+      const own = { certFile: join(folder, `${curve}.pem`), keyFile: join(folder, `${curve}.key`) }
+      const made = makeCertificate({
+        commonName: 'localhost',
+        hosts: ['localhost'],
+        use: 'server',
+        issuer: root,
+        curve,
+        ...times,
+      })
+      writeFileSync(own.keyFile, made.privateKeyPem)
+      writeFileSync(own.certFile, made.certificatePem)
+      const listener = await listenMqtt(edgeFixture().edge, '127.0.0.1', 0, own)
+      listeners.push(listener)
+      await hello(await open(listener.port, { ecdhCurve, ...onlyVersion(version) }))
+    },
+  )
 
   test('the ticket key is made once, for its owner only, and renewed after a day', () => {
     const read = () => readTlsSecrets(files, Date.now()).ticketKeys

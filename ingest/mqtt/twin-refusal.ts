@@ -1,6 +1,6 @@
 import { limits } from '#schemas/limits.ts'
+import { textOf } from './fields.ts'
 import { mqttPacket, type ProtocolVersion } from './packets.ts'
-import { textOf } from './publish-properties.ts'
 
 const twinRequest = /^\$iothub\/twin\/(?:GET|PATCH\/properties\/reported)\/\?\$rid=([^&#+]+)(?:&|$)/
 

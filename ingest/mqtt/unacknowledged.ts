@@ -2,6 +2,14 @@ import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 
 const firstSlots = 16
+const pubackBytesMax = 5
+
+/** A message that is not stored: it was answered, or refused. */
+interface SettledMessage {
+  /** As `Unacknowledged` numbers all that came. */
+  readonly number: number
+  readonly reasonCode: number
+}
 
 /**
  * Packet ids of QoS 1 messages that wait for their batch, oldest first: a ring that doubles up to `limits.receiveMaximum`.
@@ -15,8 +23,8 @@ export class Unacknowledged {
   count = 0
   /** Ids that ever left; with `count` it numbers all that came. */
   #left = 0
-  /** Numbers of those, still here, that no batch holds. */
-  readonly #settled: number[] = []
+  /** Those, still here, that no batch holds, oldest first. */
+  readonly #settled: SettledMessage[] = []
 
   /** @throws INGEST_RECEIVE_MAXIMUM. HOT: per QoS 1 message. */
   push(packetId: number): void {
@@ -27,12 +35,13 @@ export class Unacknowledged {
 
   /**
    * A message that no batch holds: it is acknowledged with what came before it.
+   * @param reasonCode of MQTT 5.0; 0: success
    * @returns true if nothing did, so that `pubacks(0)` has its acknowledgement
    * @throws as `push`
    */
-  pushSettled(packetId: number): boolean {
+  pushSettled(packetId: number, reasonCode: number): boolean {
     this.push(packetId)
-    this.#settled.push(this.#left + this.count - 1)
+    this.#settled.push({ number: this.#left + this.count - 1, reasonCode })
     return this.count === 1
   }
 
@@ -41,29 +50,39 @@ export class Unacknowledged {
    * forgotten. Success has the same four bytes in both versions.
    */
   pubacks(batchCount: number): Buffer {
-    const count = this.#settled.length === 0 ? batchCount : this.#countWithSettled(batchCount)
-    const packets = Buffer.allocUnsafe(count * 4)
-    const mask = this.#ids.length - 1
-    for (let i = 0, at = 0; i < count; i++) {
-      const id = this.#ids[(this.#first + i) & mask] as number
-      packets[at++] = 0x40
-      packets[at++] = 2
-      packets[at++] = id >>> 8
-      packets[at++] = id & 0xff
-    }
-    this.#first = (this.#first + count) & mask
-    this.count -= count
-    this.#left += count
+    if (this.#settled.length > 0) return this.#pubacksWithSettled(batchCount)
+    const packets = Buffer.allocUnsafe(batchCount * 4)
+    for (let i = 0, at = 0; i < batchCount; i++) at = writePuback(packets, at, this.#idAt(i), 0)
+    this.#forget(batchCount)
     return packets
   }
 
-  #countWithSettled(batchCount: number): number {
-    let count = batchCount
-    while (this.#settled[0] !== undefined && this.#settled[0] <= this.#left + count) {
-      this.#settled.shift()
-      count++
+  #pubacksWithSettled(batchCount: number): Buffer {
+    const packets = Buffer.allocUnsafe((batchCount + this.#settled.length) * pubackBytesMax)
+    let at = 0
+    let count = 0
+    let settledCount = 0
+    for (let heldCount = 0; count < this.count; count++) {
+      const settled = this.#settled[settledCount]
+      const isSettled = settled?.number === this.#left + count
+      if (!isSettled && heldCount === batchCount) break
+      at = writePuback(packets, at, this.#idAt(count), isSettled ? settled.reasonCode : 0)
+      if (isSettled) settledCount++
+      else heldCount++
     }
-    return count
+    this.#settled.splice(0, settledCount)
+    this.#forget(count)
+    return packets.subarray(0, at)
+  }
+
+  #idAt(index: number): number {
+    return this.#ids[(this.#first + index) & (this.#ids.length - 1)] as number
+  }
+
+  #forget(count: number): void {
+    this.#first = (this.#first + count) & (this.#ids.length - 1)
+    this.count -= count
+    this.#left += count
   }
 
   #grow(): void {
@@ -80,4 +99,18 @@ export class Unacknowledged {
     this.#fullAt = Math.min(larger.length, limits.receiveMaximum)
     this.#first = 0
   }
+}
+
+/**
+ * Success is left out; another reason, which MQTT 5.0 alone has, stands without its properties (section 3.4.2.2.1).
+ * HOT: per acknowledged message. @returns where the packet ends
+ */
+function writePuback(target: Buffer, start: number, id: number, reasonCode: number): number {
+  let at = start
+  target[at++] = 0x40
+  target[at++] = reasonCode === 0 ? 2 : 3
+  target[at++] = id >>> 8
+  target[at++] = id & 0xff
+  if (reasonCode !== 0) target[at++] = reasonCode
+  return at
 }

@@ -5,10 +5,10 @@ import mqtt from 'mqtt'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { limits } from '#schemas/limits.ts'
-import { pauseReasons } from './connection.ts'
 import { edgeFixture } from './edge-fixture.ts'
 import type { Authenticate } from './identity.ts'
 import { pauseAll } from './pause-all.ts'
+import { pauseReasons } from './pause-reasons.ts'
 import { routeMqttWebSocket } from './websocket.ts'
 
 const servers: HttpServer[] = []

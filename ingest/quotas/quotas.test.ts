@@ -1,5 +1,6 @@
 import { generate, type Packet, parser as packetParser } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
+import { tickMs } from '#ingest/mqtt/edge-context.ts'
 import { edgeFixture } from '#ingest/mqtt/edge-fixture.ts'
 import { admitSocket, socketsMax, waitingMax } from '#ingest/mqtt/socket-gate.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -87,7 +88,7 @@ describe('quotas of MQTT connections', () => {
     connection.onChunk(connectPacket(5))
     connection.onChunk(publishes(200))
     for (let second = 0; second < 100_000; second++) {
-      fixture.edge.seconds++
+      fixture.edge.ticks += 1000 / tickMs
       connection.onSecond(clock.nowMs())
     }
     expect(transport.ended).toBe(false)

@@ -29,6 +29,15 @@ describe('token bucket', () => {
     expect(bucket.missingMs(1, 100)).toBe(0)
   })
 
+  test('what was not taken for long is not saved beyond the burst', () => {
+    const quietMs = 3_600_000
+    const bucket = new TokenBucket(10, 20, 0)
+    bucket.take(20, 0)
+    expect(bucket.missingMs(20, quietMs)).toBe(0)
+    expect(bucket.missingMs(21, quietMs)).toBe(100)
+    expect(bucket.take(30, quietMs)).toBe(1_000)
+  })
+
   test('asking takes nothing', () => {
     const bucket = new TokenBucket(1, 1, 0)
     expect(bucket.missingMs(1, 0)).toBe(0)

@@ -1,4 +1,4 @@
-/** aedes alone: takes messages that nobody subscribed to, stores nothing. Usage: npx node loadtest/peers/aedes-broker.ts <port> */
+/** aedes alone: takes messages that nobody subscribed to, stores nothing. Usage: node infra/run.js loadtest/peers/aedes-broker.ts <port> */
 import { createServer } from 'node:net'
 import { Aedes } from 'aedes'
 

@@ -4,7 +4,7 @@
  *   aedes ── one Kafka record a message, gathered for some milliseconds, acks=all, PUBACK after it ──▶ Kafka
  *   Kafka ── kafkajs consumer (a process of its own) ── INSERT … JSONEachRow, then commit ──▶ ClickHouse
  *
- * Usage: npx node loadtest/peers/aedes-pipeline.ts --port 1884 --kafka 127.0.0.1:9092 --clickhouse http://127.0.0.1:8123
+ * Usage: node infra/run.js loadtest/peers/aedes-pipeline.ts --port 1884 --kafka 127.0.0.1:9092 --clickhouse http://127.0.0.1:8123
  * Prints `ready` and its process ids. The table is peer.telemetry, so `npm run loadtest -- --table peer.telemetry` reconciles it.
  */
 import { fork } from 'node:child_process'

@@ -1,5 +1,5 @@
 /**
- * The least an HTTP server can do with a POST: takes the body, answers 204, stores nothing. Usage: npx node loadtest/peers/bare-http.ts <port>
+ * The least an HTTP server can do with a POST: takes the body, answers 204, stores nothing. Usage: node infra/run.js loadtest/peers/bare-http.ts <port>
  */
 import { App } from 'uWebSockets.js'
 

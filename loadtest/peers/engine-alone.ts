@@ -2,7 +2,7 @@
  * What the ClickHouse engine alone inserts: Avro batches as the pipeline makes them, into a table with the pipeline's own
  * definition, and nothing else running. It is the denominator of N-1.
  *
- * Usage: npx node loadtest/peers/engine-alone.ts --clickhouse http://127.0.0.1:8123 --pid <its process> [--seconds 5] [--rows-insert 262144]
+ * Usage: node infra/run.js loadtest/peers/engine-alone.ts --clickhouse http://127.0.0.1:8123 --pid <its process> [--seconds 5] [--rows-insert 262144]
  */
 import { parseArgs } from 'node:util'
 import { zstdCompressSync } from 'node:zlib'

@@ -49,7 +49,7 @@ describe('docs/SCALING.md', () => {
     }
   })
 
-  test('is what the kept points say: npx node loadtest/scaling/write-document.ts', () => {
+  test('is what the kept points say: node infra/run.js loadtest/scaling/write-document.ts', () => {
     const kept = keptScalingDocument()!
     const docs = join(import.meta.dirname, '../../docs')
     expect(readFileSync(join(docs, 'SCALING.md'), 'utf8')).toBe(kept.markdown)

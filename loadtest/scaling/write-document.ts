@@ -1,4 +1,4 @@
-/** Writes docs/SCALING.md and its pictures from the kept points: `npx node loadtest/scaling/write-document.ts`. */
+/** Writes docs/SCALING.md and its pictures from the kept points: `node infra/run.js loadtest/scaling/write-document.ts`. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ScalingDocument, scalingDocument } from './document.ts'

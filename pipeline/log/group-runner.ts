@@ -17,7 +17,14 @@ export interface GroupStore {
   beatOf(group: string, memberId: string): number
   position(group: string, partition: number): GroupPosition | undefined
   commit(group: string, memberId: string, partition: number, generation: number, position: GroupPosition): Promise<void>
-  read(partition: number, offset: number, bytesMax: number, waitMs: number, stop: AbortSignal): Promise<LogRecord[]>
+  read(
+    partition: number,
+    offset: number,
+    bytesMax: number,
+    waitMs: number,
+    logId: string | undefined,
+    stop: AbortSignal,
+  ): Promise<LogRecord[]>
   /** Nothing is written, and the next write by anyone is followed by `look`. */
   isResting(): boolean
 }
@@ -173,9 +180,9 @@ export class GroupRunner implements GroupMember {
       generation,
       position: store.position(group, partition),
       revoked: revoke.signal,
-      read: async (offset, bytesMax, waitMs) => {
+      read: async (offset, bytesMax, waitMs, logId) => {
         assertHeld()
-        const records = await store.read(partition, offset, bytesMax, waitMs, revoke.signal)
+        const records = await store.read(partition, offset, bytesMax, waitMs, logId, revoke.signal)
         assertHeld()
         return records
       },

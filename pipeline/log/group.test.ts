@@ -63,6 +63,51 @@ describe('a group', () => {
       expect(state.partitions.every(({ owner, wanted }) => owner === wanted && owner !== undefined)).toBe(true)
   })
 
+  it('grows by one revision with every change, and is the same object without one', () => {
+    const empty = emptyGroup(3)
+    expect(empty).toMatchObject({ revision: 0, members: [], partitions: { length: 3 } })
+    const joined = groupStep(empty, member('a'), none)
+    expect(joined.revision).toBe(1)
+    expect(groupStep(joined, member('a'), none)).toBe(joined)
+    expect(groupStep(joined, member('a'), new Set(['gone']))).toBe(joined)
+    expect(groupLeave(joined, 'gone')).toBe(joined)
+    const second = groupStep(joined, member('b'), none)
+    expect([second.revision, second.members.map(({ id }) => id)]).toEqual([2, ['a', 'b']])
+    // What a holds and the plan gives to b is given up in a step of a, and taken in one of b.
+    expect(second.partitions.map(({ owner }) => owner)).toEqual(['a', 'a', 'a'])
+    expect(groupStep(second, member('b'), none)).toBe(second)
+    const givenUp = groupStep(second, member('a'), none)
+    expect(givenUp.partitions.map(({ owner }) => owner)).toEqual(['a', 'a', undefined])
+    const taken = groupStep(givenUp, member('b'), none)
+    expect(taken.partitions.map(({ owner, generation }) => [owner, generation])).toEqual([
+      ['a', 1],
+      ['a', 1],
+      ['b', 2],
+    ])
+    expect([givenUp.revision, taken.revision, groupLeave(taken, 'a').revision]).toEqual([3, 4, 5])
+  })
+
+  it('removes the dead, but never who makes the step, and sets free what left members owned', () => {
+    const both = groupStep(groupStep(emptyGroup(2), member('a'), none), member('b'), none)
+    const spread = groupStep(groupStep(both, member('a'), none), member('b'), none)
+    expect(spread.partitions.map(({ owner }) => owner)).toEqual(['a', 'b'])
+    const alone = groupStep(spread, member('a'), new Set(['a', 'b']))
+    expect(alone.members.map(({ id }) => id)).toEqual(['a'])
+    expect(alone.partitions.map(({ owner, generation }) => [owner, generation])).toEqual([
+      ['a', 1],
+      ['a', 3],
+    ])
+    const left = groupLeave(spread, 'b')
+    expect(left.partitions.map(({ owner, wanted }) => [owner, wanted])).toEqual([
+      ['a', 'a'],
+      [undefined, 'a'],
+    ])
+    expect(groupLeave(groupLeave(spread, 'b'), 'a').partitions.map(({ wanted }) => wanted)).toEqual([
+      undefined,
+      undefined,
+    ])
+  })
+
   it('accepts a commit from the owner under its generation only [G-2]', () => {
     let state = groupStep(emptyGroup(2), member('a'), none)
     const { generation } = state.partitions[0]!

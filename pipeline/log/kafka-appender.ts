@@ -33,7 +33,8 @@ const producerLost: ReadonlySet<string> = new Set([
 
 const tooLarge: ReadonlySet<string> = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'])
 
-/** Failures without an end are worth a line in the log this often. */
+/** What does not end by itself within seconds is worth a line in the log, and another one this often: each pause is up to a second. */
+const failuresUntilTold = 8
 const failuresALine = 30
 
 interface PendingRecord {
@@ -245,7 +246,7 @@ export class KafkaAppender {
         })
         this.#renewProducer(alone)
       }
-      if (alone.failures % failuresALine === 0)
+      if (alone.failures % failuresALine === failuresUntilTold)
         this.#logger.warn('Kafka does not confirm a batch; it is sent again', {
           partition: alone.partition,
           failures: alone.failures,

@@ -7,12 +7,14 @@
  *   duplicate. `kafka-appender.ts` keeps a sequence and one request in flight for each partition.
  * - Its consumer commits under the generation the member has now, not the one a partition was assigned under, and pushes
  *   records instead of waiting to be asked. `kafka-member.ts` and `kafka-fetcher.ts` do that.
+ * - It reads a topic by its name, which may be another topic's by now. `kafka-topic-id.ts` does by its id.
  *
  * `Cluster` and `Broker` are not in kafkajs's published types; the part used here is typed below, for the exact version that
  * package.json names.
  */
 import { createRequire } from 'node:module'
-import kafkajs, { type Kafka, type logCreator } from 'kafkajs'
+import { connect, type Socket } from 'node:net'
+import kafkajs, { type ISocketFactoryArgs, type Kafka, type logCreator } from 'kafkajs'
 import type { Logger } from '#runtime/logger.ts'
 
 export interface KafkaRecord {
@@ -24,6 +26,8 @@ export interface KafkaRecord {
 }
 
 export interface KafkaBroker {
+  /** By API key; known once connected. */
+  readonly versions: Readonly<Record<number, { readonly maxVersion: number }>>
   produce(request: {
     acks: number
     timeout: number
@@ -31,19 +35,6 @@ export interface KafkaBroker {
     producerEpoch: number
     topicData: readonly { topic: string; partitions: readonly ProducedPartition[] }[]
   }): Promise<{ topics: readonly { partitions: readonly { partition: number; baseOffset: string }[] }[] }>
-  fetch(request: {
-    replicaId: number
-    isolationLevel: number
-    maxWaitTime: number
-    minBytes: number
-    maxBytes: number
-    topics: readonly {
-      topic: string
-      partitions: readonly { partition: number; fetchOffset: string; maxBytes: number }[]
-    }[]
-  }): Promise<{
-    responses: readonly { partitions: readonly { partition: number; messages: readonly KafkaRecord[] }[] }[]
-  }>
   listOffsets(request: {
     replicaId: number
     isolationLevel: number
@@ -114,13 +105,29 @@ export function createKafka(brokers: readonly string[], logger: Logger): Kafka {
   forgetBrokenAnswers()
   return new kafkajs.Kafka({
     clientId: 'penstock',
-    brokers: [...brokers],
+    brokers: brokers.map(withoutColons),
+    socketFactory,
     connectionTimeout: 5_000,
     requestTimeout: requestMsMax,
     retry,
     logLevel: kafkajs.logLevel.ERROR,
     logCreator: logCreatorFor(logger),
   })
+}
+
+/** kafkajs takes a broker's name to end at its first colon, and an IPv6 address is full of them. Names of this form mean nothing else. */
+const literalSuffix = '.ipv6-literal.net'
+
+function withoutColons(broker: string): string {
+  const [, address, port] = /^\[([^\]]+)\]:(\d+)$/.exec(broker) ?? []
+  return address === undefined ? broker : `${address.replaceAll(':', '-')}${literalSuffix}:${port}`
+}
+
+const keepAliveDelayMs = 60_000
+
+function socketFactory({ host, port, onConnect }: ISocketFactoryArgs): Socket {
+  const address = host.endsWith(literalSuffix) ? host.slice(0, -literalSuffix.length).replaceAll('-', ':') : host
+  return connect({ host: address, port }, onConnect).setKeepAlive(true, keepAliveDelayMs)
 }
 
 interface KafkaConnection {

@@ -1,6 +1,7 @@
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { backoff, faultType, type KafkaCluster } from './kafka-client.ts'
 import { logRecordFromKafka } from './kafka-stamp.ts'
+import { fetchByTopicId, isTopicIdFault } from './kafka-topic-id.ts'
 import type { LogRecord } from './log.ts'
 
 /** Longest long poll if every reader of a broker waits, and if others may come meanwhile. */
@@ -11,6 +12,7 @@ const pollMsWhenOthersRead = 10
 const answerBytesMax = 64 * 1024 * 1024
 
 interface WaitingRead {
+  readonly topicId: string
   readonly partition: number
   readonly offset: number
   readonly bytesMax: number
@@ -25,6 +27,9 @@ interface WaitingRead {
 export class KafkaFetcher {
   readonly #cluster: KafkaCluster
   readonly #topic: string
+  readonly #askTopicId: () => Promise<string>
+  /** Of the topic that was there when somebody read last without saying which. */
+  #topicId: Promise<string> | undefined
   /** Partitions some task reads from now and then; decides how long a poll may last. */
   readonly readers = new Set<number>()
   readonly #waiting = new Set<WaitingRead>()
@@ -32,17 +37,33 @@ export class KafkaFetcher {
   #scheduled = false
   #closed = false
 
-  constructor(cluster: KafkaCluster, topic: string) {
+  /** @param askTopicId asks for the id of the topic that has the name now */
+  constructor(cluster: KafkaCluster, topic: string, askTopicId: () => Promise<string>) {
     this.#cluster = cluster
     this.#topic = topic
+    this.#askTopicId = askTopicId
   }
 
-  /** At least one record from `offset` on, or none after `waitMs` or when `stop` aborts. @throws LOG_POSITION_LOST, LOG_UNAVAILABLE, LOG_CLOSED */
-  read(partition: number, offset: number, bytesMax: number, waitMs: number, stop?: AbortSignal): Promise<LogRecord[]> {
-    if (this.#closed) return Promise.reject(closedError(this.#topic))
-    return new Promise((resolve, reject) => {
+  /**
+   * At least one record from `offset` on, or none after `waitMs` or when `stop` aborts.
+   * @param logId id of the topic to read; `undefined`: whichever there is
+   * @throws LOG_REPLACED, LOG_POSITION_LOST, LOG_UNAVAILABLE, LOG_CLOSED
+   */
+  async read(
+    partition: number,
+    offset: number,
+    bytesMax: number,
+    waitMs: number,
+    logId?: string,
+    stop?: AbortSignal,
+  ): Promise<LogRecord[]> {
+    const topicId = logId ?? (await this.#currentTopicId())
+    if (this.#closed) throw closedError(this.#topic)
+    if (stop?.aborted) return []
+    return await new Promise((resolve, reject) => {
       const settle = () => stop?.removeEventListener('abort', abort)
       const read: WaitingRead = {
+        topicId,
         partition,
         offset,
         bytesMax,
@@ -66,6 +87,16 @@ export class KafkaFetcher {
       this.#waiting.add(read)
       this.#schedule()
     })
+  }
+
+  #currentTopicId(): Promise<string> {
+    if (this.#topicId === undefined) {
+      this.#topicId = this.#askTopicId()
+      this.#topicId.catch(() => {
+        this.#topicId = undefined
+      })
+    }
+    return this.#topicId
   }
 
   close(): void {
@@ -123,26 +154,17 @@ export class KafkaFetcher {
     const waitMs = Math.min(pollMs, ...reads.map(({ untilMs }) => untilMs - nowMs))
     try {
       const broker = await this.#cluster.findBroker({ nodeId: leader })
-      const { responses } = await broker.fetch({
-        replicaId: -1,
-        isolationLevel: 1,
-        maxWaitTime: Math.max(0, Math.ceil(waitMs)),
-        minBytes: 1,
+      const fetched = await fetchByTopicId(broker, {
+        topicId: reads[0]?.topicId ?? '',
+        maxWaitMs: Math.max(0, Math.ceil(waitMs)),
         maxBytes: answerBytesMax,
-        topics: [
-          {
-            topic: this.#topic,
-            partitions: reads.map(({ partition, offset, bytesMax }) => ({
-              partition,
-              fetchOffset: String(offset),
-              maxBytes: Math.max(1, Math.min(bytesMax, answerBytesMax)),
-            })),
-          },
-        ],
+        partitions: reads.map(({ partition, offset, bytesMax }) => ({
+          partition,
+          offset,
+          maxBytes: Math.max(1, Math.min(bytesMax, answerBytesMax)),
+        })),
       })
-      const answers = new Map(
-        responses.flatMap(({ partitions }) => partitions).map(({ partition, messages }) => [partition, messages]),
-      )
+      const answers = new Map(fetched.map(({ partition, records }) => [partition, records]))
       for (const read of reads) {
         const records = (answers.get(read.partition) ?? [])
           .filter(({ isControlRecord }) => isControlRecord !== true)
@@ -157,26 +179,49 @@ export class KafkaFetcher {
     }
   }
 
+  /** Why a topic that no broker knows by its id can't be read any more; `undefined` if it may be the one still. */
+  async #replacement(topicId: string): Promise<PenstockError | undefined> {
+    try {
+      if ((await this.#askTopicId()) === topicId) return undefined
+    } catch (error) {
+      // It is gone and not made again yet, or nobody answers: the next attempt tells.
+      return isPenstockError(error, 'LOG_PARTITIONS_MISMATCH') ? error : undefined
+    }
+    this.#topicId = undefined
+    return new PenstockError(
+      'LOG_REPLACED',
+      `topic ${this.#topic} was deleted and made again: it is not ${topicId} any more`,
+    )
+  }
+
+  /** What a read that failed alone is told; `undefined`: it is tried again. */
+  async #faultOf(read: WaitingRead, type: string, cause: unknown): Promise<PenstockError | undefined> {
+    const { partition, offset, topicId, untilMs, failures } = read
+    if (type === 'OFFSET_OUT_OF_RANGE')
+      return new PenstockError(
+        'LOG_POSITION_LOST',
+        `offset ${offset} of partition ${partition} is not in topic ${this.#topic}`,
+        { cause },
+      )
+    const replacement = isTopicIdFault(type) ? await this.#replacement(topicId) : undefined
+    if (replacement !== undefined || performance.now() < untilMs || failures <= 5) return replacement
+    return new PenstockError('LOG_UNAVAILABLE', `Kafka cannot be read: ${type}`, { cause })
+  }
+
   #settle(read: WaitingRead, records: LogRecord[]): void {
     if (this.#waiting.delete(read)) read.resolve(records)
   }
 
   async #failed(reads: readonly WaitingRead[], error: unknown): Promise<void> {
     const type = faultType(error)
-    for (const read of reads) {
-      read.failures++
-      if (reads.length > 1) continue
-      const fault =
-        type === 'OFFSET_OUT_OF_RANGE'
-          ? new PenstockError(
-              'LOG_POSITION_LOST',
-              `offset ${read.offset} of partition ${read.partition} is not in topic ${this.#topic}`,
-              { cause: error },
-            )
-          : performance.now() >= read.untilMs && read.failures > 5
-            ? new PenstockError('LOG_UNAVAILABLE', `Kafka cannot be read: ${type}`, { cause: error })
-            : undefined
-      if (fault !== undefined && this.#waiting.delete(read)) read.reject(fault)
+    for (const read of reads) read.failures++
+    const [read, ...others] = reads
+    if (read !== undefined && others.length === 0) {
+      const fault = await this.#faultOf(read, type, error)
+      if (fault !== undefined) {
+        if (this.#waiting.delete(read)) read.reject(fault)
+        if (fault.disposition !== 'retry') return
+      }
     }
     if (type === 'OFFSET_OUT_OF_RANGE' || this.#closed) return
     await backoff(reads[0]?.failures ?? 0)
@@ -187,10 +232,13 @@ export class KafkaFetcher {
   }
 }
 
-/** The first read of each partition; a fetch names a partition once. */
+/** The first read of each partition, of one topic: a fetch names a partition once. The others have their turn after it. */
 function distinct(reads: readonly WaitingRead[]): WaitingRead[] {
   const partitions = new Set<number>()
-  return reads.filter(({ partition }) => !partitions.has(partition) && partitions.add(partition))
+  return reads.filter(
+    ({ partition, topicId }) =>
+      topicId === reads[0]?.topicId && !partitions.has(partition) && partitions.add(partition),
+  )
 }
 
 function bounded(records: LogRecord[], bytesMax: number): LogRecord[] {

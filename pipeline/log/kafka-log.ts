@@ -6,6 +6,7 @@ import { backoff, createCluster, createKafka, faultType, type KafkaCluster } fro
 import { KafkaFetcher } from './kafka-fetcher.ts'
 import { KafkaMember, positionsOf } from './kafka-member.ts'
 import { ensureTopic, type KafkaTopic } from './kafka-topic.ts'
+import { assertKnowsTopicIds, identityOfTopic } from './kafka-topic-id.ts'
 import type {
   Assignment,
   BatchStamp,
@@ -24,12 +25,14 @@ const sessionMsDefault = 10_000
 /** How long opening tries to reach a broker, and closing waits for appends. */
 const openMsMax = 15_000
 const closeMsMax = 10_000
+/** Fewer are a broker that is just starting. */
+const failuresUntilTold = 2
 
 /** Timestamps by which ListOffsets asks for the ends of a partition. */
 const latestTimestamp = -1
 const earliestTimestamp = -2
 
-/** Opens a topic on Apache Kafka, and creates it if there is none. @throws LOG_PARTITIONS_MISMATCH, LOG_UNAVAILABLE */
+/** Opens a topic on Apache Kafka, and creates it if there is none. @throws LOG_PARTITIONS_MISMATCH, LOG_SERVER_TOO_OLD, LOG_UNAVAILABLE */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const kafka = createKafka(options.brokers, options.logger)
   const untilMs = performance.now() + openMsMax
@@ -38,6 +41,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     try {
       const found = await withAdmin(kafka, options)
       for (let count = 0; count < 3; count++) opened.push(await connected(kafka, options.topic))
+      assertKnowsTopicIds(await (opened[0] as KafkaCluster).findControllerBroker())
       const [produce, fetch, ask] = opened as [KafkaCluster, KafkaCluster, KafkaCluster]
       return new KafkaLog(options, kafka, found, { produce, fetch, ask })
     } catch (error) {
@@ -49,6 +53,8 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
           `Kafka at ${options.brokers.join(',')} cannot be used: ${faultType(error)}`,
           { cause: error },
         )
+      if (failures === failuresUntilTold)
+        options.logger.warn('Kafka cannot be used yet; trying again', { brokers: options.brokers.join(','), error })
       await backoff(failures)
     }
   }
@@ -98,7 +104,7 @@ class KafkaLog implements Log {
     this.#kafka = kafka
     this.#clusters = clusters
     this.#appender = new KafkaAppender(clusters.produce, topic, partitionCount, batchBytesMax, logger)
-    this.#fetcher = new KafkaFetcher(clusters.fetch, topic)
+    this.#fetcher = new KafkaFetcher(clusters.fetch, topic, () => this.id())
   }
 
   async append(partition: number, stamp: BatchStamp, value: Uint8Array): Promise<number> {
@@ -106,6 +112,18 @@ class KafkaLog implements Log {
     assertPartition(partition, this.partitionCount)
     assertRecordSize(value, limits.recordBytesMax)
     return this.#appender.append(partition, stamp, value)
+  }
+
+  /** @throws LOG_PARTITIONS_MISMATCH if the topic was made again with other partitions */
+  async id(): Promise<string> {
+    const { topicId, partitionCount } = await this.#ask(async (cluster) =>
+      identityOfTopic(await cluster.findControllerBroker(), this.topic),
+    )
+    if (partitionCount === this.partitionCount) return topicId
+    throw new PenstockError(
+      'LOG_PARTITIONS_MISMATCH',
+      `topic ${this.topic} was made again with ${partitionCount} partitions instead of ${this.partitionCount}; devices are spread by that number`,
+    )
   }
 
   async join(group: string, onAssigned: (assignment: Assignment) => void): Promise<GroupMember> {

@@ -219,9 +219,9 @@ export class KafkaMember implements GroupMember {
       generation,
       position,
       revoked: signal,
-      read: async (offset, bytesMax, waitMs) => {
+      read: async (offset, bytesMax, waitMs, logId) => {
         assertHeld()
-        const records = await this.#fetcher.read(partition, offset, bytesMax, waitMs, signal)
+        const records = await this.#fetcher.read(partition, offset, bytesMax, waitMs, logId, signal)
         assertHeld()
         return records
       },

@@ -50,6 +50,29 @@ describe('the embedded log', () => {
     }
   })
 
+  it('takes no more batches once its folder was removed, delivers what it kept, and is another log afterwards [G-1]', async () => {
+    const log = await openLog(options('removed', 1))
+    const id = await log.id()
+    await log.append(0, stampOf(0), Buffer.from('kept'))
+    rmSync(join(dataDir, 'removed'), { recursive: true })
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await expect(log.append(0, stampOf(1), Buffer.from('lost'))).rejects.toMatchObject({
+        code: 'LOG_UNAVAILABLE',
+        disposition: 'retry',
+        message: expect.stringContaining('was removed while it is in use'),
+      })
+      // Also when another one has been made in its place.
+      const another = await openLog(options('removed', 1))
+      expect(await another.id()).not.toBe(id)
+      expect(await another.ranges()).toEqual([{ first: 0, next: 0 }])
+      await another.close()
+    }
+    expect((await log.read(0, 0, 1000)).map(({ value }) => Buffer.from(value).toString())).toEqual(['kept'])
+    const assigned = new Promise<Assignment>((resolve) => void log.join('g', resolve))
+    await (await assigned).commit({ offset: 1, metadata: '' })
+    await log.close()
+  })
+
   // A small file system needs root; elsewhere this is a visible skip.
   it.runIf(process.getuid?.() === 0)(
     'refuses appends when the disk is full, keeps what it confirmed, and goes on after retention made room',

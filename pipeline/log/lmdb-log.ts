@@ -1,11 +1,13 @@
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '#runtime/clock.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import type { FolderUse } from '#runtime/folder-use.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { GroupMemberState, GroupState } from './group.ts'
 import { GroupRunner, type GroupStore } from './group-runner.ts'
 import { LmdbChanges } from './lmdb-changes.ts'
+import { joinProcessSpace } from './lmdb-process-space.ts'
 import { LmdbStore, type LmdbStoreOptions } from './lmdb-store.ts'
 import { LmdbWriter } from './lmdb-writer-client.ts'
 import type {
@@ -19,7 +21,7 @@ import type {
   RetentionPolicy,
   RetentionResult,
 } from './log.ts'
-import { assertPartition, assertPosition, assertRecordSize } from './log-checks.ts'
+import { assertPartition, assertPosition, assertRecordSize, assertSameLog } from './log-checks.ts'
 import { NewsWaiters } from './news-waiters.ts'
 import type { LmdbLogOptions } from './open-log.ts'
 import { partitionCountDefault } from './partition-count.ts'
@@ -36,7 +38,7 @@ const looksInVainMax = 8
 
 const sessionMsDefault = 10_000
 
-/** Opens the embedded log of one topic, in a folder of its own below `dataDir`. @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE, DEPENDENCY_MISSING */
+/** Opens the embedded log of one topic, in a folder of its own below `dataDir`. @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE, LOG_LOCKED, DEPENDENCY_MISSING */
 export async function openLmdbLog(options: LmdbLogOptions): Promise<Log> {
   const lmdb = await import('lmdb').catch((cause) => {
     throw new PenstockError('DEPENDENCY_MISSING', 'the embedded log needs the package `lmdb`', { cause })
@@ -49,27 +51,35 @@ export async function openLmdbLog(options: LmdbLogOptions): Promise<Log> {
     partitionCount: partitionCount ?? partitionCountDefault(),
     bytesMax,
   }
-  const store = openStore(lmdb, storeOptions)
+  const { store, use } = await openStore(lmdb, storeOptions)
   try {
     store.checkFormat(topic, partitionCount)
   } catch (error) {
     await store.close()
+    use.end()
     throw error
   }
-  return new LmdbLog(options, store, new LmdbWriter({ ...storeOptions, partitionCount: store.partitionCount }))
+  return new LmdbLog(options, store, use, new LmdbWriter({ ...storeOptions, partitionCount: store.partitionCount }))
 }
 
 /** Makes the folder if there is none, and opens what is in it; says what to do about what can't be opened. */
-function openStore(lmdb: typeof import('lmdb'), options: LmdbStoreOptions): LmdbStore {
+async function openStore(
+  lmdb: typeof import('lmdb'),
+  options: LmdbStoreOptions,
+): Promise<{ readonly store: LmdbStore; readonly use: FolderUse }> {
   const { path } = options
+  let use: FolderUse | undefined
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
+    use = await joinProcessSpace(path)
     for (const name of ['data.mdb', 'lock.mdb', 'gate.mdb', 'gate.mdb-lock'])
       if (existsSync(join(path, name))) accessSync(join(path, name), constants.R_OK | constants.W_OK)
     for (const name of ['data.mdb', 'gate.mdb']) assertLmdbFile(join(path, name))
-    return new LmdbStore(lmdb, options)
+    return { store: new LmdbStore(lmdb, options), use }
   } catch (cause) {
+    use?.end()
+    if (isPenstockError(cause)) throw cause
     const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
     const advice =
       code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
@@ -109,6 +119,7 @@ class LmdbLog implements Log, GroupStore {
   readonly #options: LmdbLogOptions
   readonly #clock: Clock
   readonly #store: LmdbStore
+  readonly #use: FolderUse
   readonly #writer: LmdbWriter
   readonly #members = new Set<GroupRunner>()
   readonly #news = new NewsWaiters()
@@ -119,12 +130,13 @@ class LmdbLog implements Log, GroupStore {
   #cancelPoll: (() => void) | undefined
   #closed = false
 
-  constructor(options: LmdbLogOptions, store: LmdbStore, writer: LmdbWriter) {
+  constructor(options: LmdbLogOptions, store: LmdbStore, use: FolderUse, writer: LmdbWriter) {
     this.topic = options.topic
     this.partitionCount = store.partitionCount
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#store = store
+    this.#use = use
     this.#writer = writer
     this.#changes = new LmdbChanges(join(store.path, 'data.mdb'))
     this.#knownNext = new Array(store.partitionCount).fill(0)
@@ -137,6 +149,11 @@ class LmdbLog implements Log, GroupStore {
     const offset = await this.#writer.run({ kind: 'append', partition, stamp, value })
     this.#news.wake(partition)
     return offset
+  }
+
+  async id(): Promise<string> {
+    this.#assertOpen()
+    return this.#store.id
   }
 
   async join(group: string, onAssigned: (assignment: Assignment) => void): Promise<GroupMember> {
@@ -199,6 +216,7 @@ class LmdbLog implements Log, GroupStore {
     this.#news.wakeAll()
     await this.#writer.close()
     await this.#store.close()
+    this.#use.end()
   }
 
   /** Reads as `Log.read` does, or as an assignment does if it is told how long to wait. */
@@ -207,9 +225,11 @@ class LmdbLog implements Log, GroupStore {
     offset: number,
     bytesMax: number,
     waitMs = 0,
+    logId?: string,
     stop?: AbortSignal,
   ): Promise<LogRecord[]> {
     this.#assertOpen()
+    assertSameLog(this.topic, logId, this.#store.id)
     assertPartition(partition, this.partitionCount)
     this.#store.refresh()
     const { next } = this.#store.partition(partition)

@@ -9,11 +9,14 @@
  *   groups       name                         revision (double) and the rest of its state as JSON, see `group.ts`
  *   positions    name · 00 · partition u32    JSON [offset, metadata]
  *   beats        name · 00 · member           a double that the member raises while it lives
- *   format       "format"                     JSON {version, topic, partitionCount}
+ *   format       "format"                     JSON {version, topic, partitionCount, id}
  *
  * Records at or beyond a partition's next offset do not exist. Every write is one synchronous transaction that is on disk when
  * it returns, so a crash leaves all of it or none. Opening, writing and closing happen inside the gate beside it (`lmdb-gate.ts`).
  */
+import { randomUUID } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Database, RootDatabase } from 'lmdb'
 import { PenstockError } from '#schemas/errors.ts'
 import { emptyGroup, type GroupState } from './group.ts'
@@ -26,6 +29,15 @@ const formatVersion = 1
 
 /** Address space, not disk: the file grows as it is filled, and never needs to be mapped anew. */
 const fileBytesMax = 2 ** 40
+
+const formatKey = Buffer.from('format')
+
+interface LogFormat {
+  readonly version: number
+  readonly topic: string
+  readonly partitionCount: number
+  readonly id?: string
+}
 
 type Bytes = Database<Buffer, Uint8Array>
 
@@ -49,7 +61,10 @@ export class LmdbStore {
   readonly path: string
   /** Its own, once its format is checked. */
   partitionCount: number
+  /** Of this very environment, once its format is checked. */
+  id = ''
   readonly #gate: LmdbGate
+  readonly #inode: number | undefined
   readonly #env: RootDatabase<Buffer, Uint8Array>
   readonly #format: Bytes
   readonly #values: Bytes
@@ -88,6 +103,7 @@ export class LmdbStore {
         beats: database('beats'),
       }
     })
+    this.#inode = inodeOf(options.path)
     this.#env = opened.env
     this.#format = opened.format
     this.#values = opened.values
@@ -104,16 +120,22 @@ export class LmdbStore {
    * @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE
    */
   checkFormat(topic: string, partitionCount: number | undefined): void {
-    const made = { version: formatVersion, topic, partitionCount: this.partitionCount }
-    const database = this.#format
-    const key = Buffer.from('format')
-    if (database.get(key) === undefined) {
+    const made: LogFormat = { version: formatVersion, topic, partitionCount: this.partitionCount }
+    const kept = (): LogFormat | undefined => {
+      const text = this.#format.get(formatKey)?.toString()
+      return text === undefined ? undefined : JSON.parse(text)
+    }
+    const before = kept()
+    // Earlier versions made logs without an id.
+    if (before === undefined || (before.version === formatVersion && before.id === undefined)) {
       this.transaction(() => {
-        if (database.get(key) === undefined) database.putSync(key, Buffer.from(JSON.stringify(made)))
+        const format = { id: randomUUID(), ...(kept() ?? made) }
+        this.#format.putSync(formatKey, Buffer.from(JSON.stringify(format)))
       })
       this.refresh()
     }
-    const found: typeof made = JSON.parse(database.get(key)?.toString() ?? '{}')
+    const found = kept() ?? made
+    this.id = found.id ?? ''
     if (partitionCount === undefined) this.partitionCount = found.partitionCount
     if (found.version === formatVersion && found.topic === topic && found.partitionCount === this.partitionCount) return
     const both =
@@ -129,6 +151,11 @@ export class LmdbStore {
       `${both}. Set PENSTOCK_PARTITIONS=${found.partitionCount} (it is fixed when the log is made), or let all be delivered ` +
         'and move the folder away',
     )
+  }
+
+  /** False once the folder was removed: what is written is then gone with the last process that has it open. */
+  isInPlace(): boolean {
+    return inodeOf(this.path) === this.#inode
   }
 
   /** Bytes of all records that are kept. Cost: a look at each partition. */
@@ -252,6 +279,10 @@ export class LmdbStore {
   close(): Promise<void> {
     return this.#gate.within(() => this.#env.close())
   }
+}
+
+function inodeOf(path: string): number | undefined {
+  return statSync(join(path, 'data.mdb'), { throwIfNoEntry: false })?.ino
 }
 
 function numberKey(value: number): Buffer {

@@ -74,8 +74,11 @@ function serve(port: NonNullable<typeof parentPort>, options: LmdbStoreOptions, 
 function answersOf(store: LmdbStore, commands: readonly WriterCommand[], bytesMax: number): WriterAnswer[] {
   try {
     return store.transaction(() => {
-      // Positions and retention go on when appends no longer do, so that delivery makes room again.
-      const room = { bytes: bytesMax === 0 ? Number.POSITIVE_INFINITY : bytesMax - store.bytes() }
+      // Positions and retention go on when appends no longer do, so that delivery makes room again, and what is kept is delivered.
+      const room = {
+        bytes: bytesMax === 0 ? Number.POSITIVE_INFINITY : bytesMax - store.bytes(),
+        isInPlace: store.isInPlace(),
+      }
       return commands.map((command) => answerOf(store, command, room))
     })
   } catch (error) {
@@ -84,8 +87,14 @@ function answersOf(store: LmdbStore, commands: readonly WriterCommand[], bytesMa
   }
 }
 
+/** What appends of one transaction find. */
+interface Room {
+  bytes: number
+  readonly isInPlace: boolean
+}
+
 /** A refused command (stale generation) changes nothing and leaves the others of its transaction alone. */
-function answerOf(store: LmdbStore, command: WriterCommand, room: { bytes: number }): WriterAnswer {
+function answerOf(store: LmdbStore, command: WriterCommand, room: Room): WriterAnswer {
   try {
     return { ok: true, result: run(store, command, room) }
   } catch (error) {
@@ -94,9 +103,14 @@ function answerOf(store: LmdbStore, command: WriterCommand, room: { bytes: numbe
   }
 }
 
-function run(store: LmdbStore, command: WriterCommand, room: { bytes: number }): WriterResults[WriterCommand['kind']] {
+function run(store: LmdbStore, command: WriterCommand, room: Room): WriterResults[WriterCommand['kind']] {
   switch (command.kind) {
     case 'append': {
+      if (!room.isInPlace)
+        throw new PenstockError(
+          'LOG_UNAVAILABLE',
+          `the log's folder ${store.path} was removed while it is in use; nothing is acknowledged until Penstock is started again`,
+        )
       room.bytes -= command.value.length
       if (room.bytes < 0)
         throw new PenstockError('LOG_DISK_FULL', 'the log is as large as PENSTOCK_LOG_MEGABYTES_MAX lets it be')

@@ -33,3 +33,9 @@ export function assertReadable(partition: number, offset: number, range: Partiti
     `offset ${offset} of partition ${partition} ${what}; kept are offsets from ${range.first} up to, not including, ${range.next}`,
   )
 }
+
+/** @throws LOG_REPLACED unless `logId` is that of the log that is there, or nobody asks for one. */
+export function assertSameLog(topic: string, logId: string | undefined, found: string): void {
+  if (logId === undefined || logId === found) return
+  throw new PenstockError('LOG_REPLACED', `the log of ${topic} was made anew: it is ${found}, not ${logId} any more`)
+}

@@ -138,6 +138,20 @@ export function logConformance(name: string, subject: LogSubject): void {
       expect(await assignment.read(1, 1000, 1)).toEqual([])
     })
 
+    it('a log has one id however often it is opened, and who reads another one is refused', async () => {
+      const log = await open()
+      const id = await log.id()
+      expect(await (await open()).id()).toBe(id)
+      await log.append(0, stampOf(0), text('a'))
+      const assignment = await (await join(log)).next(0)
+      expect(textsOf(await assignment.read(0, 1000, 60_000, id))).toEqual(['a'])
+      // As long as Kafka's own ids.
+      const other = Buffer.alloc(16, 7).toString('base64url')
+      for (const offset of [0, 1, 5])
+        await expect(assignment.read(offset, 1000, 1, other)).rejects.toMatchObject({ code: 'LOG_REPLACED' })
+      expect(textsOf(await assignment.read(0, 1000, 60_000, id))).toEqual(['a'])
+    })
+
     it('an assignment reads again from an earlier offset', async () => {
       const log = await open()
       for (const value of ['a', 'b', 'c']) await log.append(0, stampOf(0), text(value))

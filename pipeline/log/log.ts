@@ -60,10 +60,11 @@ export interface Assignment {
    * Records from `offset` on, in order, without gaps except those that retention made: at least one (or none after
    * `waitMs` without news), at most about `bytesMax` (always one record). Calls must ask for the offset after the last record
    * read, or an earlier one to read again.
-   * @throws LOG_POSITION_LOST if `offset` was removed by retention; the message says what is left. LOG_UNAVAILABLE (retry: the
+   * @param logId `Log.id` of the log that `offset` is of: another one is not read; `undefined`: whichever there is
+   * @throws LOG_REPLACED, LOG_POSITION_LOST if `offset` was removed by retention; the message says what is left. LOG_UNAVAILABLE (retry: the
    *   assignment goes on)
    */
-  read(offset: number, bytesMax: number, waitMs: number): Promise<LogRecord[]>
+  read(offset: number, bytesMax: number, waitMs: number, logId?: string): Promise<LogRecord[]>
   /** Stores the group's position durably. Accepted only from the current generation. @throws LOG_UNAVAILABLE (retry) */
   commit(position: GroupPosition): Promise<void>
 }
@@ -77,6 +78,8 @@ export interface Log {
   /** Topic this log holds, e.g. `penstock.telemetry`. */
   readonly topic: string
   readonly partitionCount: number
+  /** Names the log that is there now: one that is made anew under the same topic begins at offset 0 again and has another id. @throws LOG_UNAVAILABLE */
+  id(): Promise<string>
   /**
    * Appends a batch and resolves with its offset once it is durable (Kafka `acks=all`; LMDB synced). Appends to one
    * partition from one process keep their call order. On Kafka it waits out an outage instead of failing, because only the same

@@ -19,7 +19,7 @@ import type {
   RetentionPolicy,
   RetentionResult,
 } from './log.ts'
-import { assertPartition, assertPosition, assertReadable, assertRecordSize } from './log-checks.ts'
+import { assertPartition, assertPosition, assertReadable, assertRecordSize, assertSameLog } from './log-checks.ts'
 import { NewsWaiters } from './news-waiters.ts'
 import { deliveredBy, planRetention } from './retention.ts'
 
@@ -32,7 +32,8 @@ interface MemoryPartition {
 /** What several `MemoryLog`s share. */
 export class MemoryStore {
   readonly topic: string
-  readonly partitions: MemoryPartition[]
+  partitions: MemoryPartition[]
+  id = 'memory-0'
   readonly groups = new Map<string, GroupState>()
   readonly positions = new Map<string, GroupPosition>()
   readonly beats = new Map<string, number>()
@@ -41,8 +42,19 @@ export class MemoryStore {
 
   constructor(topic: string, partitionCount: number) {
     this.topic = topic
-    this.partitions = Array.from({ length: partitionCount }, () => ({ first: 0, bytes: 0, records: [] }))
+    this.partitions = emptyPartitions(partitionCount)
   }
+
+  /** What is kept goes, and another log begins under the name; positions stay, as a broker that is slow to forget them has it. */
+  makeAnew(): void {
+    this.id = `memory-${Number(this.id.split('-')[1]) + 1}`
+    this.partitions = emptyPartitions(this.partitions.length)
+    this.news.wakeAll()
+  }
+}
+
+function emptyPartitions(count: number): MemoryPartition[] {
+  return Array.from({ length: count }, () => ({ first: 0, bytes: 0, records: [] }))
 }
 
 export interface MemoryLogOptions {
@@ -90,11 +102,12 @@ export class MemoryLog implements Log, GroupStore {
 
   async append(partition: number, stamp: BatchStamp, value: Uint8Array): Promise<number> {
     this.#assertOpen()
-    const target = this.#partition(partition)
+    assertPartition(partition, this.partitionCount)
     assertRecordSize(value, this.#recordBytesMax)
     const copy = Uint8Array.from(value)
     const stored = (this.#tails.get(partition) ?? Promise.resolve()).then(async () => {
       await this.#options.beforeAppend?.(partition, stamp)
+      const target = this.#partition(partition)
       target.records.push({ stamp, value: copy })
       target.bytes += copy.length
       this.store.news.wake(partition)
@@ -107,6 +120,11 @@ export class MemoryLog implements Log, GroupStore {
     const offset = await stored
     await this.#options.afterAppend?.(partition, offset)
     return offset
+  }
+
+  async id(): Promise<string> {
+    this.#assertOpen()
+    return this.store.id
   }
 
   async join(group: string, onAssigned: (assignment: Assignment) => void): Promise<GroupMember> {
@@ -178,13 +196,17 @@ export class MemoryLog implements Log, GroupStore {
     offset: number,
     bytesMax: number,
     waitMs = 0,
+    logId?: string,
     stop?: AbortSignal,
   ): Promise<LogRecord[]> {
     this.#assertOpen()
-    const source = this.#partition(partition)
-    if (offset === source.first + source.records.length && waitMs > 0)
+    assertSameLog(this.topic, logId, this.store.id)
+    const { first, records: kept } = this.#partition(partition)
+    if (offset === first + kept.length && waitMs > 0)
       await this.store.news.wait(partition, this.#options.clock ?? systemClock, waitMs, stop)
     this.#assertOpen()
+    assertSameLog(this.topic, logId, this.store.id)
+    const source = this.#partition(partition)
     assertReadable(partition, offset, { first: source.first, next: source.first + source.records.length })
     const records: LogRecord[] = []
     let bytes = 0

@@ -17,7 +17,7 @@ export interface LmdbLogOptions extends OpenLogShared {
   readonly bytesMax?: number
 }
 
-/** Apache Kafka 2.5 or later. */
+/** Apache Kafka 3.1 or later. */
 export interface KafkaLogOptions extends OpenLogShared {
   readonly kind: 'kafka'
   /** `host:port` of brokers to ask first. */
@@ -32,7 +32,7 @@ export type OpenLogOptions = LmdbLogOptions | KafkaLogOptions
 
 /**
  * Opens a topic on the chosen log, and creates it if there is none.
- * @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE, LOG_UNAVAILABLE, DEPENDENCY_MISSING
+ * @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE, LOG_LOCKED, LOG_SERVER_TOO_OLD, LOG_UNAVAILABLE, DEPENDENCY_MISSING
  */
 export async function openLog(options: OpenLogOptions): Promise<Log> {
   switch (options.kind) {

@@ -35,7 +35,7 @@ export interface ClickHouseSinkOptions {
 
 /**
  * Creates or checks the tables and opens the sink; the warehouse stays the caller's to close.
- * @throws WAREHOUSE_TABLE_UNSAFE, WAREHOUSE_UNAVAILABLE
+ * @throws WAREHOUSE_TABLE_UNSAFE, WAREHOUSE_SCHEMA_UNKNOWN, WAREHOUSE_UNAVAILABLE
  */
 export async function openClickHouseSink(options: ClickHouseSinkOptions): Promise<Sink> {
   const { warehouse, tables, table = 'telemetry', tablesReady = false, logger } = options

@@ -22,3 +22,17 @@ test('on a cluster every statement that changes tables goes to all its servers',
   for (const statement of changes.filter((one) => one.includes('ENGINE')))
     expect(statement).toMatch(/ENGINE = Replicated(Replacing)?MergeTree/)
 })
+
+test('tables that a newer version has migrated are refused before anything of them is changed', async () => {
+  const statements: string[] = []
+  const warehouse = {
+    command: async (statement: string) => void statements.push(statement),
+    query: async () => Array.from({ length: 99 }, (_, index) => ({ version: index + 1 })),
+  } as unknown as Warehouse
+  await expect(prepareTables(warehouse, { replicated: false, ttlDays: 7 }, silentLogger)).rejects.toMatchObject({
+    code: 'WAREHOUSE_SCHEMA_UNKNOWN',
+    disposition: 'fatal',
+    message: expect.stringContaining('have version 99'),
+  })
+  expect(statements.filter((statement) => !statement.includes('IF NOT EXISTS'))).toEqual([])
+})

@@ -20,13 +20,20 @@ const telemetry = `${warehouseDatabase}.telemetry`
 
 /**
  * Creates and migrates Penstock's tables, then checks that `penstock.telemetry` is able to hold its guarantees.
- * @throws WAREHOUSE_TABLE_UNSAFE with every fault and the statement that repairs it; WAREHOUSE_UNAVAILABLE
+ * @throws WAREHOUSE_TABLE_UNSAFE with every fault and the statement that repairs it; WAREHOUSE_SCHEMA_UNKNOWN, WAREHOUSE_UNAVAILABLE
  */
 export async function prepareTables(warehouse: Warehouse, options: TableOptions, logger: Logger): Promise<void> {
   for (const statement of migrationsTableStatements(options)) await warehouse.command(statement)
   const rows = await warehouse.query(`SELECT DISTINCT version FROM ${warehouseDatabase}.migrations`)
   const applied = new Set(rows.map(({ version }) => Number(version)))
-  for (const { version, purpose, statements } of migrations(options)) {
+  const known = migrations(options)
+  const newest = Math.max(...applied)
+  if (newest > known.length)
+    throw new PenstockError(
+      'WAREHOUSE_SCHEMA_UNKNOWN',
+      `the tables in ClickHouse have version ${newest}, this program knows ${known.length}: run the version of Penstock that made them, or a newer one`,
+    )
+  for (const { version, purpose, statements } of known) {
     if (applied.has(version)) continue
     for (const statement of statements) await warehouse.command(statement)
     await warehouse.command(

@@ -51,3 +51,42 @@ test('the text is bounded: what does not fit is forgotten, so delivered again an
   expect(gaps.has(stamp(4_998))).toBe(true)
   expect(gaps.has(stamp(4_999))).toBe(false)
 })
+
+test('the edge seen least recently is forgotten first, and being seen again counts', () => {
+  const delivered = new DeliveredSequences()
+  for (let edge = 0; edge < 100; edge++) delivered.add(stamp(1, `edge-${edge}`.padEnd(20, '.')))
+  delivered.add(stamp(2, 'edge-0'.padEnd(20, '.')))
+  for (let edge = 100; edge < 140; edge++) delivered.add(stamp(1, `edge-${edge}`.padEnd(20, '.')))
+  const text = delivered.text()
+  const kept = Array.from({ length: 140 }, (_, edge) => edge).filter((edge) =>
+    delivered.has(stamp(1, `edge-${edge}`.padEnd(20, '.'))),
+  )
+  // All that is kept is the newest, without a gap; and of the text nothing is free that one more would have filled.
+  expect(kept[0]).toBe(0)
+  expect(kept.slice(1)).toEqual(Array.from({ length: kept.length - 1 }, (_, i) => 140 - kept.length + 1 + i))
+  const perLine = text.split('\n').at(-1)?.length ?? 0
+  expect(text.length).toBeGreaterThan(2_500 - perLine - 1 - 4)
+  expect(new DeliveredSequences(text).text()).toBe(text)
+})
+
+test('a copy goes its own way', () => {
+  const delivered = new DeliveredSequences()
+  delivered.add(stamp(1))
+  const copy = delivered.copy()
+  copy.add(stamp(2))
+  delivered.add(stamp(3))
+  expect([delivered.has(stamp(2)), copy.has(stamp(1)), copy.has(stamp(2)), copy.has(stamp(3))]).toEqual([
+    false,
+    true,
+    true,
+    false,
+  ])
+})
+
+test('the text: golden', () => {
+  const delivered = new DeliveredSequences()
+  for (const sequence of [5, 6, 1, 9]) delivered.add(stamp(sequence, 'a b', 7))
+  delivered.add(stamp(0, 'c', 8))
+  expect(delivered.text()).toBe('a%20b 7 1-1,5-6,9-9\nc 8 0-0')
+  expect(new DeliveredSequences('').text()).toBe('')
+})

@@ -9,6 +9,8 @@
  *   a        │ split and intent   │ `rowCount` messages from `next` on are being inserted, as above
  *   a        │ split {given: n}   │ n messages from `next` on will be a dead letter, never rows any more
  *
+ * It also says which log the position is of, since one that is made anew under the same name begins at offset 0 again.
+ *
  * The note is JSON, below the 4,000 characters that a commit may carry (Kafka's offset.metadata.max.bytes is 4,096).
  */
 import type { BatchStamp } from '#pipeline/log/log.ts'
@@ -40,17 +42,19 @@ export interface PositionNote {
   readonly split: Split | undefined
   /** Sequences delivered so far, as `DeliveredSequences` writes them. */
   readonly delivered: string
+  /** `Log.id` of the log that the position is of; `undefined` in a note of an earlier version. */
+  readonly logId: string | undefined
 }
 
-export const emptyNote: PositionNote = { intent: undefined, split: undefined, delivered: '' }
+const emptyNote: PositionNote = { intent: undefined, split: undefined, delivered: '', logId: undefined }
 
-export function textFromNote({ intent, split, delivered }: PositionNote): string {
-  if (!intent && !split && delivered === '') return ''
+export function textFromNote({ intent, split, delivered, logId }: PositionNote): string {
   return JSON.stringify({
     v: split ? splitNoteVersion : noteVersion,
     ...split,
     ...(intent ? fieldsOfIntent(intent) : undefined),
     delivered,
+    log: logId,
   })
 }
 
@@ -71,17 +75,18 @@ export function noteFromText(topic: string, partition: number, first: number, te
   if (!isRecord(fields) || typeof fields.delivered !== 'string') throw corrupt(topic, partition, first, text)
   if (fields.v !== noteVersion && fields.v !== splitNoteVersion) throw corrupt(topic, partition, first, text)
   const { delivered, next, stored, given } = fields
+  const logId = typeof fields.log === 'string' ? fields.log : undefined
   let split: Split | undefined
   if (fields.v === splitNoteVersion) {
     if (!isCount(next) || !isCount(stored) || !isCount(given)) throw corrupt(topic, partition, first, text)
     split = { next, stored, given }
   }
-  if (fields.b === undefined) return { intent: undefined, split, delivered }
+  if (fields.b === undefined) return { intent: undefined, split, delivered, logId }
   const { b: last, token, rows, from, to } = fields
   if (!isCount(last) || last < first || typeof token !== 'string' || !isCount(rows) || !isCount(from) || !isCount(to))
     throw corrupt(topic, partition, first, text)
   const range = { topic, partition, first, last, rowCount: rows, enqueuedAtMsFirst: from, enqueuedAtMsLast: to }
-  return { intent: { range, token }, split, delivered }
+  return { intent: { range, token }, split, delivered, logId }
 }
 
 /**

@@ -1,8 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory-log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { bytesFromLetter } from '#schemas/dead-letter.ts'
 import { listDeadLetters } from './dead-letter-states.ts'
+import { walkLog } from './log-walk.ts'
 import { isVerified, renderVerdicts, verify } from './verify.ts'
 
 /** A log of ten batches whose reads, from offset `silentFrom` on, are answered with nothing `emptyReads` times each. */
@@ -34,6 +35,55 @@ const warehouse = {
       ? Array.from({ length: 10 }, (_, offset) => ({ offset, rows: 1, from_ms: 5, to_ms: 5 }))
       : [],
 } as unknown as Warehouse
+
+describe('a walk', () => {
+  const offsetsOf = async (log: MemoryLog, from: number, end: number) => {
+    const offsets: number[] = []
+    const read = await walkLog(
+      log,
+      { partition: 0, from, end, readBytesMax: 1 },
+      ({ offset }) => void offsets.push(offset),
+    )
+    return { offsets, read }
+  }
+
+  test('hands out each record once, from its first to the last before its end', async () => {
+    const log = await logWithSilence(0, 0)
+    const read = vi.spyOn(log, 'read')
+    expect(await offsetsOf(log, 3, 6)).toEqual({ offsets: [3, 4, 5], read: 6 })
+    expect(read).toHaveBeenCalledTimes(3)
+    expect(await offsetsOf(log, 9, 10)).toEqual({ offsets: [9], read: 10 })
+    // Also where the log hands out more at once than is wanted, and where nothing is.
+    const whole = new MemoryLog({ store: log.store })
+    expect(await offsetsOf(whole, 0, 4)).toEqual({ offsets: [0, 1, 2, 3], read: 4 })
+    expect(await offsetsOf(whole, 4, 4)).toEqual({ offsets: [], read: 4 })
+  })
+
+  test('gives up after ten answers with nothing in a row, and not after more that are not in a row', async () => {
+    const patient = await logWithSilence(0, 9)
+    expect(await offsetsOf(patient, 0, 10)).toMatchObject({ read: 10 })
+    let reads = 0
+    const silent = await logWithSilence(0, 0)
+    silent.read = async () => {
+      reads++
+      return []
+    }
+    expect(await offsetsOf(silent, 3, 10)).toEqual({ offsets: [], read: 3 })
+    expect(reads).toBe(10)
+  })
+
+  test('waits for each action, and ends with its fault', async () => {
+    const log = await logWithSilence(0, 0)
+    const done: number[] = []
+    const walk = walkLog(log, { partition: 0, from: 0, end: 10, readBytesMax: 1 }, async ({ offset }) => {
+      await Promise.resolve()
+      if (offset === 2) throw new Error('a fault')
+      done.push(offset)
+    })
+    await expect(walk).rejects.toThrow('a fault')
+    expect(done).toEqual([0, 1])
+  })
+})
 
 describe('a log that answers with nothing before its end', () => {
   test('is asked again, and read whole', async () => {

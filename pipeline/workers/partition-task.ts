@@ -47,6 +47,8 @@ export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' 
   readonly topic: string
   readonly group: string
   readonly assignment: Assignment
+  /** Names the log that is there now. */
+  readonly logId: () => Promise<string>
   /** What the log keeps of this partition. */
   readonly range: () => Promise<PartitionRange>
   readonly deadLetters: DeadLetterBox
@@ -58,6 +60,8 @@ export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' 
 }
 
 const retryDelayMs = 500
+/** How long a record that should be there is waited for. */
+const recordWaitMs = 1_000
 
 /**
  * Runs until the assignment ends, which is no error. Rejects with what no retry can heal.
@@ -70,7 +74,8 @@ export async function runPartition(options: PartitionTaskOptions): Promise<void>
     const offset = position?.offset ?? found?.offset
     if (offset === undefined) return
     if (found && !found.fromRows && offset > 0) reportLost(options, offset, 'no position is kept')
-    await new PartitionTask(options, offset, found).run()
+    const logId = found?.logId ?? (await untilLogAnswers(options, 'the log does not say which it is', options.logId))
+    await new PartitionTask(options, logId, offset, found).run()
   } catch (error) {
     if (isPenstockError(error, 'LOG_GENERATION_STALE') || isPenstockError(error, 'LOG_CLOSED')) return
     // What was under way when the assignment ended is found by its next owner.
@@ -83,6 +88,10 @@ class PartitionTask {
   readonly #options: PartitionTaskOptions
   readonly #delivery: DeliveryOptions
   #reader: RangeReader
+  /** Of the log that is delivered. */
+  #logId: string
+  /** Logs that were there before it; a broker that is behind may name one of them. */
+  readonly #logIdsBefore = new Set<string>()
   /** Next offset to deliver. */
   #offset: number
   /** Batches settled below `#offset`. */
@@ -95,7 +104,7 @@ class PartitionTask {
   /** The last insert that the sink refused; unknown to an owner that only finds the verdict. */
   #refusal: PenstockError | undefined
 
-  constructor(options: PartitionTaskOptions, offset: number, found: FoundPosition | undefined) {
+  constructor(options: PartitionTaskOptions, logId: string, offset: number, found: FoundPosition | undefined) {
     const { metrics, sink } = options
     const failures = metrics.series('penstock_worker_insert_failures_total', { sink: sink.name })
     const refusals = metrics.series('penstock_worker_inserts_refused_total', { sink: sink.name })
@@ -110,8 +119,9 @@ class PartitionTask {
       },
       onStoredDespite: () => despite.add(1),
     }
+    this.#logId = logId
     this.#offset = offset
-    this.#reader = new RangeReader(options, offset)
+    this.#reader = new RangeReader({ ...options, logId }, offset)
     if (!found) return
     this.#earlier = 'landed'
     this.#delivered = found.delivered
@@ -122,18 +132,27 @@ class PartitionTask {
     const { ended } = this.#options
     void this.#reader.run()
     this.#options.onOffset(this.#offset)
-    await this.#recover()
-    while (!ended.aborted) {
-      try {
+    await this.#despiteLosses(() => this.#recover())
+    while (!ended.aborted)
+      await this.#despiteLosses(async () => {
         if (!this.#offsetCommitted && !this.#reader.due(this.#recordsMax)) await this.#commit(undefined)
         const cut = await this.#reader.cut(this.#recordsMax)
         if (cut) await this.#settle(cut)
+      })
+    if (!this.#offsetCommitted) await this.#commit(undefined)
+  }
+
+  /** Runs `action`, and goes on elsewhere if the log turns out not to have what the position says. */
+  async #despiteLosses(action: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await action()
       } catch (error) {
-        if (!isPenstockError(error, 'LOG_POSITION_LOST')) throw error
-        await this.#skipLost(error)
+        if (isPenstockError(error, 'LOG_POSITION_LOST')) return await this.#skipLost(error)
+        if (!isPenstockError(error, 'LOG_REPLACED')) throw error
+        if (await this.#movedOn()) return await this.#beginAgain(error)
       }
     }
-    if (!this.#offsetCommitted) await this.#commit(undefined)
   }
 
   /** Settles what an earlier owner of this partition left open. */
@@ -141,8 +160,12 @@ class PartitionTask {
     const { assignment, topic, metrics, logger } = this.#options
     const { partition, position } = assignment
     if (!position) return
-    const { intent, split, delivered } = noteFromText(topic, partition, position.offset, position.metadata)
+    const { intent, split, delivered, logId } = noteFromText(topic, partition, position.offset, position.metadata)
     this.#delivered = new DeliveredSequences(delivered)
+    if (logId !== undefined && logId !== this.#logId && !(await this.#hasSettledBefore(position.offset))) {
+      this.#logIdsBefore.add(logId)
+      return await this.#beginAgain(`the position is of ${logId}, the log is ${this.#logId}`)
+    }
     if (split) return await this.#recoverSplit(intent, split)
     if (!intent) return
     let records: readonly ReadRecord[] | undefined
@@ -160,15 +183,10 @@ class PartitionTask {
 
   async #recoverSplit(intent: Intent | undefined, split: Split): Promise<void> {
     const { assignment, logger } = this.#options
-    try {
-      const [head] = (await this.#reader.through(this.#offset)) ?? []
-      if (!head) return
-      logger.info('a batch in parts found', { partition: assignment.partition, offset: this.#offset, ...split })
-      await this.#split(head, split, intent)
-    } catch (error) {
-      if (!isPenstockError(error, 'LOG_POSITION_LOST')) throw error
-      await this.#skipLost(error)
-    }
+    const [head] = (await this.#reader.through(this.#offset)) ?? []
+    if (!head) return
+    logger.info('a batch in parts found', { partition: assignment.partition, offset: this.#offset, ...split })
+    await this.#split(head, split, intent)
   }
 
   async #settle(cut: Cut): Promise<void> {
@@ -292,11 +310,58 @@ class PartitionTask {
     await this.#restartAt(first)
   }
 
+  /**
+   * True if the batch before `offset` is one that was settled: a log that was moved with its offsets, to other brokers say, has another
+   * id and the same batches. One that was made anew has others there, or none.
+   */
+  async #hasSettledBefore(offset: number): Promise<boolean> {
+    const { assignment } = this.#options
+    if (offset === 0) return false
+    const read = () => assignment.read(offset - 1, 1, recordWaitMs, this.#logId)
+    try {
+      const [record] = await untilLogAnswers(this.#options, 'the log does not say what it holds', read)
+      return record?.offset === offset - 1 && this.#delivered.has(record.stamp)
+    } catch (error) {
+      if (!isPenstockError(error, 'LOG_POSITION_LOST')) throw error
+      return false
+    }
+  }
+
+  /** Finds out which log is there; false if it is the one that was delivered: what said otherwise was a broker that is behind. */
+  async #movedOn(): Promise<boolean> {
+    const { logId: ask, clock, ended } = this.#options
+    const logId = await untilLogAnswers(this.#options, 'the log does not say which it is', ask)
+    if (logId === this.#logId || this.#logIdsBefore.has(logId)) {
+      await sleep(clock, retryDelayMs, ended)
+      this.#readFrom(this.#offset)
+      return false
+    }
+    this.#logIdsBefore.add(this.#logId)
+    this.#logId = logId
+    return true
+  }
+
+  /** Another log under this name is delivered from its start. What is settled stays so: an edge may append to it what the old one had. */
+  async #beginAgain(cause: unknown): Promise<void> {
+    const { assignment, logger, metrics } = this.#options
+    logger.error('the log was made anew; delivery begins at its start, and what the old one still held is lost', {
+      partition: assignment.partition,
+      offsetBefore: this.#offset,
+      cause,
+    })
+    metrics.series('penstock_log_positions_lost_total').add(1)
+    await this.#restartAt(0)
+  }
+
   async #restartAt(offset: number): Promise<void> {
     this.#offset = offset
     await this.#commit(undefined)
     this.#options.onOffset(offset)
-    this.#reader = new RangeReader(this.#options, offset)
+    this.#readFrom(offset)
+  }
+
+  #readFrom(offset: number): void {
+    this.#reader = new RangeReader({ ...this.#options, logId: this.#logId }, offset)
     void this.#reader.run()
   }
 
@@ -309,7 +374,7 @@ class PartitionTask {
 
   /** Writes the position down, again and again while the log can't be reached. */
   async #commit(intent: Intent | undefined, split?: Split): Promise<void> {
-    const metadata = textFromNote({ intent, split, delivered: this.#delivered.text() })
+    const metadata = textFromNote({ intent, split, delivered: this.#delivered.text(), logId: this.#logId })
     const position = { offset: this.#offset, metadata }
     await untilLogAnswers(this.#options, 'position not confirmed', () => this.#options.assignment.commit(position))
     this.#offsetCommitted = true

@@ -70,6 +70,7 @@ class Partition {
       topic: 't',
       group: 'g',
       assignment,
+      logId: async () => 'log',
       range: async () => ({ first: this.first, next: this.records.length }),
       sink: { insertMsMax, newest: (_, end, sinceMs) => this.newest(end, sinceMs) } as Sink,
       deadLetters: { put: async () => {}, lettered: async () => this.letters },

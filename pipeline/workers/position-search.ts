@@ -28,6 +28,8 @@ export interface PositionSearchOptions {
   readonly topic: string
   readonly group: string
   readonly assignment: Assignment
+  /** Names the log that is there now. */
+  readonly logId: () => Promise<string>
   /** What the log keeps of the partition. */
   readonly range: () => Promise<PartitionRange>
   readonly sink: Sink
@@ -44,6 +46,7 @@ export interface PositionSearchOptions {
 }
 
 export interface FoundPosition {
+  readonly logId: string
   readonly offset: number
   readonly delivered: DeliveredSequences
   /** True if rows show it. */
@@ -61,9 +64,10 @@ export async function searchPosition(options: PositionSearchOptions): Promise<Fo
     try {
       return await search(options)
     } catch (error) {
-      // Retention may move on while the log is read.
-      const again = isPenstockError(error) && (error.disposition === 'retry' || error.code === 'LOG_POSITION_LOST')
-      if (!again) throw error
+      if (!isPenstockError(error)) throw error
+      // Retention may move on while the log is read, and the log be made anew.
+      if (error.disposition !== 'retry' && error.code !== 'LOG_POSITION_LOST' && error.code !== 'LOG_REPLACED')
+        throw error
       logger.warn('where delivery goes on is not known yet', { partition: assignment.partition, error })
       onWait(error)
       await sleep(clock, retryDelayMs, ended)
@@ -72,27 +76,34 @@ export async function searchPosition(options: PositionSearchOptions): Promise<Fo
   return undefined
 }
 
+/** Which log is searched, and what it keeps. */
+interface Place {
+  readonly logId: string
+  readonly range: PartitionRange
+}
+
 async function search(options: PositionSearchOptions): Promise<FoundPosition | undefined> {
   const { assignment, sink, clock, ended, logger, insertBeginMsMax, skipSteps } = options
   const { partition } = assignment
   for (let waited = false; !ended.aborted; waited = true) {
-    const range = await options.range()
-    const oldest = { offset: range.first, delivered: new DeliveredSequences(), fromRows: false }
+    const place = { logId: await options.logId(), range: await options.range() }
+    const { logId, range } = place
+    const oldest = { logId, offset: range.first, delivered: new DeliveredSequences(), fromRows: false }
     if (range.first === range.next || skipSteps.has('search') || !(await sink.newest(partition, range.next, 0)))
       return oldest
-    const sinceMs = await oldestTimeOf(options, range)
+    const sinceMs = await oldestTimeOf(options, place)
     const newest = await sink.newest(partition, range.next, sinceMs)
     if (!newest) return oldest
-    if (waited || skipSteps.has('search-wait')) return await addUp(options, range, newest)
+    if (waited || skipSteps.has('search-wait')) return await addUp(options, place, newest)
     logger.warn('no position is kept, though batches are rows already; looking how far they go', { partition })
     await sleep(clock, insertBeginMsMax + sink.insertMsMax, ended)
   }
   return undefined
 }
 
-async function oldestTimeOf(options: PositionSearchOptions, range: PartitionRange): Promise<number> {
+async function oldestTimeOf(options: PositionSearchOptions, place: Place): Promise<number> {
   let oldestMs = Number.MAX_SAFE_INTEGER
-  for await (const { stamp } of recordsOf(options, range))
+  for await (const { stamp } of recordsOf(options, place))
     oldestMs = Math.min(oldestMs, stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
   return oldestMs
 }
@@ -100,9 +111,10 @@ async function oldestTimeOf(options: PositionSearchOptions, range: PartitionRang
 /** Adds up the batches from the newest rows on, and the letters behind them. */
 async function addUp(
   options: PositionSearchOptions,
-  range: PartitionRange,
+  place: Place,
   newest: RowGroup,
 ): Promise<FoundPosition | undefined> {
+  const { logId, range } = place
   const { assignment, topic, deadLetters, ended, logger } = options
   const { partition } = assignment
   if (newest.offset < range.first)
@@ -114,7 +126,7 @@ async function addUp(
   let messages = 0
   let fromMs = Number.MAX_SAFE_INTEGER
   let toMs = 0
-  for await (const { offset, stamp } of recordsOf(options, range)) {
+  for await (const { offset, stamp } of recordsOf(options, place)) {
     const letterCount = lettered.get(offset) ?? 0
     if (next !== undefined) {
       if (letterCount === 0) continue
@@ -146,15 +158,15 @@ async function addUp(
       `${newest.rowCount} rows lie under ${newest.offset}, and the batches from there on never add up to as many messages`,
     )
   logger.warn('no position is kept; delivery goes on behind the newest rows', { partition, offset: next })
-  return { offset: next, delivered, fromRows: true }
+  return { logId, offset: next, delivered, fromRows: true }
 }
 
 async function* recordsOf(
   { assignment, readBytesMax, ended }: PositionSearchOptions,
-  { first, next }: PartitionRange,
+  { logId, range: { first, next } }: Place,
 ): AsyncGenerator<LogRecord> {
   for (let offset = first; offset < next && !ended.aborted; ) {
-    for (const record of await assignment.read(offset, readBytesMax, readWaitMs)) {
+    for (const record of await assignment.read(offset, readBytesMax, readWaitMs, logId)) {
       if (record.offset < next) yield record
       offset = record.offset + 1
     }

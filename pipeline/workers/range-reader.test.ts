@@ -43,7 +43,10 @@ async function readerOf(insertDelayMs: number, values: readonly Uint8Array[], me
     commit: async () => {},
   }
   const readBytesMax = Number.MAX_SAFE_INTEGER
-  const reader = new RangeReader({ assignment, clock, insertDelayMs, readBytesMax, ended: ended.signal }, 0)
+  const reader = new RangeReader(
+    { assignment, logId: 'log', clock, insertDelayMs, readBytesMax, ended: ended.signal },
+    0,
+  )
   void reader.run()
   await reader.through(values.length - 1)
   return { reader, time, timers, end: () => ended.abort() }

@@ -37,6 +37,8 @@ export type Cut =
 
 export interface RangeReaderOptions {
   readonly assignment: Assignment
+  /** Of the log to read. */
+  readonly logId: string
   readonly clock: Clock
   readonly insertDelayMs: number
   readonly readBytesMax: number
@@ -65,7 +67,7 @@ export class RangeReader {
 
   /** Reads until the task ends; the first failure that is not `retry` is handed to whoever waits for a cut. */
   async run(): Promise<void> {
-    const { assignment, clock, ended, readBytesMax } = this.#options
+    const { assignment, logId, clock, ended, readBytesMax } = this.#options
     while (!ended.aborted) {
       const roomBytes = readBytesMax - (this.#queueBytes - this.#takenBytes)
       if (roomBytes <= 0) {
@@ -73,7 +75,7 @@ export class RangeReader {
         continue
       }
       try {
-        const records = await assignment.read(this.#nextOffset, roomBytes, readWaitMs)
+        const records = await assignment.read(this.#nextOffset, roomBytes, readWaitMs, logId)
         if (records.length > 0) this.#add(records, clock.monotonicMs())
       } catch (error) {
         if (isPenstockError(error) && error.disposition === 'retry') {

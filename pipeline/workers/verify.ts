@@ -18,6 +18,7 @@ import { isPenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { type LetteredBatch, listLetteredBatches } from './dead-letter-states.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
+import { noteFromText } from './intent.ts'
 import { walkLog } from './log-walk.ts'
 import { renderTable } from './render-table.ts'
 
@@ -66,11 +67,16 @@ export interface VerifyOptions {
 export async function verify(options: VerifyOptions): Promise<PartitionVerdict[]> {
   const { log, group, warehouse, deadLetters } = options
   const positions = await log.positions(group)
+  const logId = await log.id()
   const letters = deadLetters ? await listLetteredBatches(deadLetters, log.topic) : new Map()
   const expiredBeforeMs = await expiryOf(warehouse, options.nowMs ?? Date.now())
   const verdicts: PartitionVerdict[] = []
   for (const [partition, { first, next }] of (await log.ranges()).entries()) {
-    const delivered = Math.min(next, positions[partition]?.offset ?? first)
+    const { offset = first, metadata = '' } = positions[partition] ?? {}
+    const note = noteFromText(log.topic, partition, offset, metadata)
+    // A position of a log that is gone says nothing of the one made anew.
+    const isOfThis = note.logId === undefined || note.logId === logId
+    const delivered = isOfThis ? Math.min(next, offset) : first
     const groups = await rowGroups(warehouse, partition, first, delivered)
     const check = new PartitionCheck({ warehouse, partition, first, groups, expiredBeforeMs })
     await check.read(log, delivered, letters.get(partition) ?? new Map())

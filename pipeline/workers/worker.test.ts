@@ -198,6 +198,73 @@ describe('worker', () => {
     expect(sink.ranges.flatMap(({ messages }) => messages.map(({ id }) => id))).toEqual([0, 1, 2, 3, 4])
   })
 
+  describe('a log that is made anew under its name', () => {
+    const stored = (sink: SimulatedWarehouse) => sink.ranges.flatMap(({ messages }) => messages.map(({ id }) => id))
+    const lost = metrics.series('penstock_log_positions_lost_total')
+
+    test.each([
+      ['fewer', 2],
+      ['as many', 5],
+      ['more', 8],
+    ])('while its worker lives, with %s batches than before, becomes rows from its start [G-2]', async (_, count) => {
+      const { log, sink, append, store } = open()
+      for (let index = 0; index < 5; index++) await append()
+      await start(log, sink)
+      await turnUntil(settled(log, 5))
+      const before = lost.value
+      store.makeAnew()
+      for (let index = 0; index < count; index++) await append()
+      await turnUntil(() => stored(sink).length === 5 + count)
+      await turnUntil(settled(log, count))
+      expect(stored(sink)).toEqual(Array.from({ length: 5 + count }, (_, id) => id))
+      expect(lost.value - before).toBe(1)
+      await append()
+      await turnUntil(settled(log, count + 1))
+      expect(stored(sink)).toHaveLength(5 + count + 1)
+    })
+
+    test('while no worker lives becomes rows from its start, and what an edge repeats of the old one is no second row', async () => {
+      const { log, sink, append, store } = open()
+      for (let index = 0; index < 3; index++) await append()
+      const first = await start(log, sink)
+      await turnUntil(settled(log, 3))
+      await turnUntil(() => first.close())
+      const repeated = store.partitions[0]!.records[2]!
+      store.makeAnew()
+      for (let index = 0; index < 4; index++) await append()
+      await log.append(0, repeated.stamp, repeated.value)
+      await start(log, sink)
+      await turnUntil(settled(log, 5))
+      expect(stored(sink)).toEqual([0, 1, 2, 3, 4, 5, 6])
+    })
+
+    test('while an insert is open leaves that to whoever made it anew, and becomes rows from its start', async () => {
+      const { log, sink, append, store } = open()
+      const metadata = `{"v":1,"b":1,"token":"t","rows":2,"from":1,"to":2,"delivered":"","log":"${store.id}"}`
+      store.positions.set('g 0', { offset: 0, metadata })
+      store.makeAnew()
+      for (let index = 0; index < 3; index++) await append()
+      await start(log, sink)
+      await turnUntil(settled(log, 3))
+      expect(stored(sink)).toEqual([0, 1, 2])
+    })
+
+    test('but holds the same batches, as one that moved with its offsets, goes on where it was', async () => {
+      const { log, sink, append, store } = open()
+      for (let index = 0; index < 3; index++) await append()
+      const first = await start(log, sink)
+      await turnUntil(settled(log, 3))
+      await turnUntil(() => first.close())
+      const before = lost.value
+      store.id = 'moved'
+      await append()
+      await start(log, sink)
+      await turnUntil(settled(log, 4))
+      expect(stored(sink)).toEqual([0, 1, 2, 3])
+      expect(lost.value).toBe(before)
+    })
+  })
+
   test('a note that is not understood ends the worker with the reason', async () => {
     const { log, sink, append, store } = open()
     await append()

@@ -73,6 +73,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       inserts,
       readBytesMax: readBytesMaxOf(log.partitionCount),
       ended: AbortSignal.any([assignment.revoked, stop.signal]),
+      logId: () => log.id(),
       range,
       onOffset: (offset) => {
         offsets.set(partition, offset)

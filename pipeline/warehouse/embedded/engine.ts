@@ -1,9 +1,12 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { availableParallelism, setPriority } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { type Logger, silentLogger } from '#runtime/logger.ts'
+import { lowerPriority } from '#runtime/lower-priority.ts'
+import { threadsNamed } from '#runtime/threads.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { engineErrorFrom } from './engine-error.ts'
 import { analystDatabase, limitedEngineArguments } from './engine-rights.ts'
@@ -46,16 +49,18 @@ export class Engine {
   readonly #binding: Binding
   readonly #path: string
   readonly #keep: unknown
+  readonly #logger: Logger
   #mergesLowered = false
 
-  private constructor(binding: Binding, path: string, keep: unknown) {
+  private constructor(binding: Binding, path: string, keep: unknown, logger: Logger) {
     this.#binding = binding
     this.#path = path
     this.#keep = keep
+    this.#logger = logger
   }
 
   /** @throws DEPENDENCY_MISSING, WAREHOUSE_LOCKED (another process has the folder open), WAREHOUSE_ENGINE_FAILED */
-  static async open(path: string): Promise<Engine> {
+  static async open(path: string, logger: Logger = silentLogger): Promise<Engine> {
     const binding = loadBinding()
     let keep: unknown
     try {
@@ -75,13 +80,13 @@ export class Engine {
       )
     }
     spreadParts(path)
-    return new Engine(binding, path, keep)
+    return new Engine(binding, path, keep, logger)
   }
 
   /** A connection of its own: about 1 ms, and nothing of an earlier request's settings can leak into it. */
   connect(): EngineConnection {
     // They come with the first table.
-    this.#mergesLowered ||= lowerMergePriority()
+    this.#mergesLowered ||= lowerMergePriority(this.#logger)
     return new EngineConnection(this.#binding, this.#binding.CreateConnection(this.#path))
   }
 
@@ -192,24 +197,18 @@ const mergeNice = 15
 
 /**
  * Gives the threads that merge a low priority, so that they take what inserts, queries and the other processes leave; true once
- * there are any. The engine's own setting for this does nothing unless it runs as root.
+ * there are any, or none can be found. The engine's own setting for this does nothing unless it runs as root.
  *
  * `chrt` (of util-linux) puts them in SCHED_IDLE, too, where any thread that wakes takes their core at once: beside a nice thread it may
- * have to wait for some milliseconds, each time a message passes from thread to thread. Without the program they are only nice.
+ * have to wait for some milliseconds, each time a message passes from thread to thread. Without the program they are only nice, and
+ * whatever the system refuses costs only speed.
  */
-function lowerMergePriority(): boolean {
-  if (process.platform !== 'linux') return true
-  const tasks = readdirSync('/proc/self/task').filter((task) => {
-    try {
-      return readFileSync(`/proc/self/task/${task}/comm`, 'latin1').trim() === mergeThreadName
-    } catch {
-      return false // ended meanwhile
-    }
-  })
-  for (const task of tasks) {
-    setPriority(Number(task), mergeNice)
-    execFile('chrt', ['-i', '-p', '0', task], () => {})
-  }
+function lowerMergePriority(logger: Logger): boolean {
+  const tasks = threadsNamed(mergeThreadName)
+  if (tasks === undefined) return true
+  const refusals = tasks.map((task) => lowerPriority(task, mergeNice)).filter((error) => error !== undefined)
+  if (refusals.length > 0) logger.warn('merges run at the priority of inserts and queries', { error: refusals[0] })
+  for (const task of tasks) execFile('chrt', ['-i', '-p', '0', String(task)], () => {})
   return tasks.length > 0
 }
 

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { closeSync, constants, openSync } from 'node:fs'
+import { chmodSync, closeSync, constants, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
+import { PenstockError } from '#schemas/errors.ts'
 
 /**
  * Named pipes through which results leave the engine (`INTO OUTFILE`), so that a result of any size passes in the kernel's
@@ -12,7 +13,7 @@ export class ResultFifos {
 
   constructor(folder: string, count: number) {
     this.#free = Array.from({ length: count }, (_, index) => join(folder, `result-${index}.fifo`))
-    execFileSync('mkfifo', ['-m', '600', ...this.#free])
+    makeFifos(this.#free)
   }
 
   /** Opens a free pipe; there are as many as statements may run at once. */
@@ -32,6 +33,25 @@ export class ResultFifos {
       },
       release: () => this.#free.push(path),
     }
+  }
+}
+
+/**
+ * Makes named pipes that only this user may open. Node has no call for it, and a pipe without a name cannot be opened by the engine.
+ * @throws DEPENDENCY_MISSING
+ */
+export function makeFifos(paths: readonly string[]): void {
+  try {
+    execFileSync('mkfifo', paths, { stdio: ['ignore', 'ignore', 'pipe'] })
+    // Its own option for this needs /proc, which some sandboxes lack.
+    for (const path of paths) chmodSync(path, 0o600)
+  } catch (cause) {
+    throw new PenstockError(
+      'DEPENDENCY_MISSING',
+      'the embedded warehouse passes results through named pipes, which the program mkfifo (coreutils) could not make here; ' +
+        'install it, or set PENSTOCK_CLICKHOUSE_URL to a ClickHouse server',
+      { cause },
+    )
   }
 }
 

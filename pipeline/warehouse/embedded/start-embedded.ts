@@ -1,9 +1,11 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { sleep, systemClock } from '#runtime/clock.ts'
+import { claimFolder, type FolderUse } from '#runtime/folder-use.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { threadsNamed } from '#runtime/threads.ts'
 import { WebCallers } from '#runtime/web-callers.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -15,9 +17,10 @@ import { InsertSpool } from './insert-spool.ts'
 import { PasswordGate } from './password-gate.ts'
 import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
-import { ResultFifos } from './result-fifos.ts'
+import { makeFifos, ResultFifos } from './result-fifos.ts'
 import { Sessions } from './sessions.ts'
 import { Slots } from './slots.ts'
+import { checkTimeZone } from './time-zone.ts'
 
 /*
  * The embedded engine as a ClickHouse server: one request is one connection of the engine.
@@ -77,17 +80,37 @@ const engineThreads = 24
 const waitingMax = 1_000
 
 /**
- * Opens the engine in this process and answers ClickHouse's HTTP protocol with it.
- * @throws DEPENDENCY_MISSING, PORT_UNAVAILABLE, WAREHOUSE_LOCKED, WAREHOUSE_ENGINE_FAILED
+ * Finds out, before anything runs, what would keep the engine from opening here for good: a path that it reads as something else, a
+ * time zone that it does not know, named pipes that cannot be made. The folder is made if it does not exist.
+ * @throws SETTINGS_INVALID, DEPENDENCY_MISSING
  */
-export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions): Promise<EmbeddedWarehouse> {
-  const dataDir = resolve(options.dataDir)
+export function checkEmbedded(folder: string): void {
+  const dataDir = usablePath(folder)
+  checkTimeZone(process.env.TZ)
+  mkdirSync(dataDir, { recursive: true })
+  const path = join(dataDir, `check-${process.pid}.fifo`)
+  makeFifos([path])
+  rmSync(path)
+}
+
+/** @throws SETTINGS_INVALID */
+function usablePath(folder: string): string {
+  const dataDir = resolve(folder)
   // The engine reads these characters of a file's name as a pattern.
   if (/[*?{}[\]'"\\]/.test(dataDir))
     throw new PenstockError(
       'SETTINGS_INVALID',
       `the data folder of the embedded engine may not contain * ? { } [ ] ' " \\: ${dataDir}`,
     )
+  return dataDir
+}
+
+/**
+ * Opens the engine in this process and answers ClickHouse's HTTP protocol with it.
+ * @throws SETTINGS_INVALID, DEPENDENCY_MISSING, PORT_UNAVAILABLE, WAREHOUSE_LOCKED, WAREHOUSE_ENGINE_FAILED
+ */
+export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions): Promise<EmbeddedWarehouse> {
+  const dataDir = usablePath(options.dataDir)
   const spoolDir = join(dataDir, 'spool')
   mkdirSync(join(dataDir, 'engine'), { recursive: true, mode: 0o700 })
   const unconfined = options.confines ? confineEngine(dataDir) : undefined
@@ -95,7 +118,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     options.logger.warn('the engine may open every file that this user may open', { reason: unconfined })
   process.env.UV_THREADPOOL_SIZE ??= String(engineThreads)
   await roomOn(dataDir, options.logger)
-  const engine = await openWhenFree(join(dataDir, 'engine'), options.lockedMsMax ?? 20_000, options.logger)
+  const { engine, use } = await openWhenFree(join(dataDir, 'engine'), options.lockedMsMax ?? 20_000, options.logger)
   // Only whoever has the engine open owns the spool: before, its files may be those of a process that serves from them.
   rmSync(spoolDir, { recursive: true, force: true })
   mkdirSync(spoolDir, { mode: 0o700 })
@@ -148,6 +171,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   const port = await listen(server, options).catch(async (error: unknown) => {
     await context.disk.close()
     engine.close()
+    use.end()
     throw error
   })
   return {
@@ -165,6 +189,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       context.formatter.close()
       await context.disk.close()
       engine.close()
+      use.end()
     },
   }
 }
@@ -183,16 +208,36 @@ function passwordsOf(options: EmbeddedWarehouseOptions): ReadonlyMap<string, str
 const lockedAskMs = 200
 
 /** Waits for an engine that is just ending, as after a supervisor was killed and started again. @throws WAREHOUSE_LOCKED */
-async function openWhenFree(path: string, lockedMsMax: number, logger: Logger): Promise<Engine> {
+async function openWhenFree(
+  path: string,
+  lockedMsMax: number,
+  logger: Logger,
+): Promise<{ readonly engine: Engine; readonly use: FolderUse }> {
   const untilMs = systemClock.monotonicMs() + lockedMsMax
   for (let isTold = false; ; isTold = true) {
     try {
-      return await Engine.open(path)
+      return await openAlone(path, logger)
     } catch (error) {
       if (!isPenstockError(error, 'WAREHOUSE_LOCKED') || systemClock.monotonicMs() >= untilMs) throw error
       if (!isTold) logger.warn('another process has the engine open; waiting for it to end', { error })
       await sleep(systemClock, lockedAskMs)
     }
+  }
+}
+
+/** The engine's own lock tells that somebody has the folder, and its file a process id, which may be one of another container. */
+async function openAlone(path: string, logger: Logger): Promise<{ readonly engine: Engine; readonly use: FolderUse }> {
+  const use = await claimFolder(`${path}.lock`, `${process.pid} of ${hostname()}`)
+  if (typeof use === 'string')
+    throw new PenstockError(
+      'WAREHOUSE_LOCKED',
+      `the embedded engine in ${path} is open in process ${use}: stop that process, use its port, or give this one another PENSTOCK_DATA_DIR`,
+    )
+  try {
+    return { engine: await Engine.open(path, logger), use }
+  } catch (error) {
+    use.end()
+    throw error
   }
 }
 
@@ -210,10 +255,7 @@ async function roomOn(folder: string, logger: Logger): Promise<void> {
 /** Threads that libuv's pool really has: the variable says nothing if something used the pool before it was set. */
 function poolThreads(logger: Logger): number {
   const wanted = Number(process.env.UV_THREADPOOL_SIZE) || 4
-  if (process.platform !== 'linux') return wanted
-  const tasks = readdirSync('/proc/self/task')
-  const names = tasks.map((task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim())
-  const found = names.filter((name) => name === 'libuv-worker').length
+  const found = threadsNamed('libuv-worker')?.length ?? 0
   if (found === 0 || found >= wanted) return wanted
   logger.warn('the thread pool was in use before the engine opened; fewer statements run at once', { found, wanted })
   return found

@@ -87,15 +87,19 @@ export class SimulatedProcess {
     }
   }
 
-  /** @param log this process's own, on its own clock: the group hears nothing of it while it is paused */
-  log(log: Log, faults: CommitFaults): Log {
+  /**
+   * @param log this process's own, on its own clock: the group hears nothing of it while it is paused
+   * @param hasIds false: one log looks like another, as a topic does by its name
+   */
+  log(log: Log, faults: CommitFaults, hasIds: boolean): Log {
     return {
       topic: log.topic,
       partitionCount: log.partitionCount,
+      id: () => this.#call(async () => (hasIds ? await log.id() : log.topic)),
       append: (partition, stamp, value) => this.#call(() => log.append(partition, stamp, value)),
       join: async (group, onAssigned) => {
         const member = await log.join(group, (assignment) =>
-          this.#whenRunning(() => onAssigned(this.#assignment(assignment, faults))),
+          this.#whenRunning(() => onAssigned(this.#assignment(assignment, faults, hasIds))),
         )
         return { close: () => this.#call(() => member.close()) }
       },
@@ -135,7 +139,7 @@ export class SimulatedProcess {
     }
   }
 
-  #assignment(inner: Assignment, faults: CommitFaults): Assignment {
+  #assignment(inner: Assignment, faults: CommitFaults, hasIds: boolean): Assignment {
     // A paused process hears of a revocation when it goes on, a dead one never.
     const revoked = new AbortController()
     const revoke = () => this.#whenRunning(() => revoked.abort())
@@ -146,7 +150,8 @@ export class SimulatedProcess {
       generation: inner.generation,
       position: inner.position,
       revoked: revoked.signal,
-      read: (offset, bytesMax, waitMs) => this.#call(() => inner.read(offset, bytesMax, waitMs), 0),
+      read: (offset, bytesMax, waitMs, logId) =>
+        this.#call(() => inner.read(offset, bytesMax, waitMs, hasIds ? logId : undefined), 0),
       commit: (position) =>
         this.#call(async () => {
           const lost = this.#random.chance(faults.lossShare)

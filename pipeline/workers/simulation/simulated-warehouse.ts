@@ -86,7 +86,13 @@ export class SimulatedWarehouse implements Sink {
       await this.#pass(late ? this.#requestMsMax * 2 : 50)
       this.#refuseIfDown()
       return this.ranges
-        .filter(({ range: { partition, first } }) => partition === range.partition && first === range.first)
+        .filter(
+          ({ range: { partition, first, enqueuedAtMsFirst, enqueuedAtMsLast } }) =>
+            partition === range.partition &&
+            first === range.first &&
+            enqueuedAtMsFirst >= range.enqueuedAtMsFirst &&
+            enqueuedAtMsLast <= range.enqueuedAtMsLast,
+        )
         .reduce((rows, { messages }) => rows + messages.length, 0)
     })
   }

@@ -28,6 +28,8 @@ export interface SimulationResult {
   readonly clockSets: number
   /** How often the log forgot all positions. */
   readonly forgotten: number
+  /** How often the log was deleted and made anew. */
+  readonly madeAnew: number
   readonly inserts: number
 }
 
@@ -49,6 +51,8 @@ export interface PlantedBug {
   readonly mendingStorm?: boolean
   /** True: the log forgets positions again and again. */
   readonly forgettingStorm?: boolean
+  /** False: a log that was made anew looks like the one before. */
+  readonly logIds?: boolean
   /** True: workers measure durations with the wall clock, which is set now and then. */
   readonly wallClockOnly?: boolean
 }
@@ -74,6 +78,7 @@ class World {
   readonly #store: MemoryStore
   readonly #log: MemoryLog
   readonly #logFences: boolean
+  readonly #logIds: boolean
   readonly #mendingStorm: boolean
   readonly #wallClockOnly: boolean
   readonly #forgettingStorm: boolean
@@ -91,6 +96,8 @@ class World {
   readonly #letters = new Set<string>()
   /** Keys of messages that are rows or letters, as far as the first `rangesSeen` ranges say. */
   readonly #settled = new Set<string>()
+  /** Of these, and beside them, the ones that a log held when it was deleted: nobody promises any more that they become rows. */
+  readonly #excused = new Set<string>()
   #rangesSeen = 0
   readonly #running = new Map<SimulatedProcess, Worker | undefined>()
   readonly #killShare: number
@@ -104,11 +111,12 @@ class World {
   #pauses = 0
   #clockSets = 0
   #forgotten = 0
+  #madeAnew = 0
   readonly #faults: string[] = []
 
   constructor(seed: number, bug: PlantedBug) {
     const { skipStep, logFences = true, warehouseStorm = false, mendingStorm = false } = bug
-    const { wallClockOnly = false, forgettingStorm = false } = bug
+    const { wallClockOnly = false, forgettingStorm = false, logIds = true } = bug
     this.#mendingStorm = mendingStorm
     this.#forgettingStorm = forgettingStorm
     this.#wallClockOnly = wallClockOnly
@@ -127,6 +135,7 @@ class World {
     this.#store = new MemoryStore('simulated', random.integer(1, 3))
     this.#log = new MemoryLog({ store: this.#store, clock: this.#clock })
     this.#logFences = logFences
+    this.#logIds = logIds
     this.#warehouse = new SimulatedWarehouse({
       clock: this.#clock,
       random,
@@ -171,6 +180,9 @@ class World {
     const forgets = this.#poison.size + this.#unreadable.size + this.#refusals === 0 && random.chance(0.5)
     for (let index = this.#forgettingStorm ? 10 : forgets ? random.integer(1, 3) : 0; index > 0; index--)
       this.#at(random.integer(0, faultsMs), () => this.#forgetPositions())
+    // What the old log held may become rows, letters or nothing; which of them is not asked of bad ones, too.
+    if (!forgets && !this.#forgettingStorm && this.#poison.size + this.#unreadable.size === 0 && random.chance(0.5))
+      this.#at(random.integer(0, faultsMs), () => this.#makeAnew())
     this.#at(faultsMs * 1.5, () => this.#calmDown())
     await this.#turn()
     this.#check(batchCount)
@@ -182,6 +194,7 @@ class World {
       pauses: this.#pauses,
       clockSets: this.#clockSets,
       forgotten: this.#forgotten,
+      madeAnew: this.#madeAnew,
       inserts: this.#warehouse.ranges.length,
     }
   }
@@ -219,7 +232,12 @@ class World {
       offsets.push(await this.#log.append(partition, stamp, value))
     }
     // An append whose answer is lost is repeated, and the first one may even arrive after others.
-    if (this.#random.chance(this.#repeatShare)) this.#at(this.#random.integer(0, 3_000), () => void append())
+    const { id: logId } = this.#store
+    const again = () => {
+      // Whether the old log's was a row already, the new one can't know.
+      if (this.#store.id === logId) void append()
+    }
+    if (this.#random.chance(this.#repeatShare)) this.#at(this.#random.integer(0, 3_000), again)
     await append()
   }
 
@@ -235,7 +253,7 @@ class World {
         : { afterStale: (partition, position) => this.#store.positions.set(`${group} ${partition}`, position) }),
     }
     void startWorker({
-      log: process.log(log, faults),
+      log: process.log(log, faults, this.#logIds),
       group,
       sink: process.sink(this.#warehouse),
       deadLetters: process.deadLetters({
@@ -296,6 +314,15 @@ class World {
     for (const [process] of this.#running) if (this.#random.chance(0.5)) this.#kill(process)
   }
 
+  /** Somebody deletes the log and makes another one; who delivers at that moment may go on or not. */
+  #makeAnew(): void {
+    this.#madeAnew++
+    for (const [id, { offsets, messageCount }] of this.#appended.entries())
+      for (let index = 0; offsets.length > 0 && index < messageCount; index++) this.#excused.add(keyOf({ id, index }))
+    this.#store.makeAnew()
+    for (const [process] of this.#running) if (this.#random.chance(0.3)) this.#kill(process)
+  }
+
   #stopOne(): void {
     const candidates = [...this.#running].filter(([process, worker]) => worker && process.state === 'running')
     const [process, worker] = candidates[this.#random.integer(0, candidates.length - 1)] ?? []
@@ -352,7 +379,9 @@ class World {
     for (; this.#rangesSeen < this.#warehouse.ranges.length; this.#rangesSeen++)
       for (const message of this.#warehouse.ranges[this.#rangesSeen]?.messages ?? []) this.#settled.add(keyOf(message))
     for (const key of this.#letters) this.#settled.add(key)
-    return this.#settled.size >= this.#appended.reduce((sum, { messageCount }) => sum + messageCount, 0)
+    const open = this.#appended.reduce((sum, { messageCount }) => sum + messageCount, 0) - this.#settled.size
+    if (open <= 0 || this.#excused.size === 0) return open <= 0
+    return this.#messages().every(({ key }) => this.#settled.has(key) || this.#excused.has(key))
   }
 
   #messages(): { readonly id: number; readonly key: string }[] {
@@ -385,7 +414,7 @@ class World {
       const letter = this.#letters.has(key)
       if (count > 1) this.#faults.push(`message ${key} is stored ${count} times`)
       if (count === 1 && letter) this.#faults.push(`message ${key} is stored and a dead letter`)
-      if (count === 0 && !letter) this.#faults.push(`message ${key} is lost`)
+      if (count === 0 && !letter && !this.#excused.has(key)) this.#faults.push(`message ${key} is lost`)
       const hasReason = this.#poison.has(key) || this.#unreadable.has(id) || this.#warehouse.refusedAtCommit.has(key)
       if (letter && !hasReason) withoutReason.add(id)
     }

@@ -1,0 +1,26 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { PenstockError } from '#schemas/errors.ts'
+
+const probe = fileURLToPath(new URL('./time-zone-probe.ts', import.meta.url))
+
+/**
+ * The engine takes its time zone from `TZ`, and does not open with one that it does not know; Node would go on in UTC. Names that
+ * every database of zones has are believed. Of others only the engine knows what it takes (`UTC0`, but not `CET-1CEST` nor `utc`), so it is
+ * asked, in a process of its own and half a second.
+ * @throws SETTINGS_INVALID
+ */
+export function checkTimeZone(zone: string | undefined): void {
+  if (!zone || zone === 'UTC' || Intl.supportedValuesOf('timeZone').includes(zone)) return
+  // Whatever else keeps the engine from opening is told by the engine's own process.
+  if (opensIn(zone) || !opensIn('UTC')) return
+  throw new PenstockError(
+    'SETTINGS_INVALID',
+    `TZ=${zone} is no time zone that the embedded engine knows; name one as Europe/Berlin, or unset it`,
+  )
+}
+
+function opensIn(zone: string): boolean {
+  const env = { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR, TZ: zone }
+  return spawnSync(process.execPath, [probe], { stdio: 'ignore', env }).status === 0
+}

@@ -1,0 +1,15 @@
+import { getPriority, setPriority } from 'node:os'
+
+/**
+ * Gives a process or thread at least this nice value, where the system lets it; the result says why it did not. It costs only speed:
+ * who is nicer already stays so (EACCES otherwise), a sandbox may forbid the call (EPERM), a thread may have ended (ESRCH).
+ * @param id of a process or thread; 0 is this process
+ */
+export function lowerPriority(id: number, nice: number): unknown {
+  try {
+    if (getPriority(id) < nice) setPriority(id, nice)
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
