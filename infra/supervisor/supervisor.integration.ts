@@ -47,7 +47,9 @@ describe('npm start', () => {
     ])
   })
 
-  test('where nobody needs an identity, the registry runs once something asks it, and then shows a first device', async () => {
+  test('where nobody needs an identity, the registry runs once something asks it, and then shows a first device', {
+    timeout: slowMsMax,
+  }, async () => {
     const penstock = await start('data')
     expect(penstock.pidsOf('control')).toEqual([])
     const answers = await Promise.all(
@@ -68,7 +70,9 @@ describe('npm start', () => {
     expect((await fetch(`${penstock.httpUrl}/devices/first-device?api-version=2021-04-12`)).status).toBe(401)
   })
 
-  test('the first command of all finds the registry, and its key, where nobody needs an identity', async () => {
+  test('the first command of all finds the registry, and its key, where nobody needs an identity', {
+    timeout: slowMsMax,
+  }, async () => {
     const penstock = await start('data')
     const command = spawn(process.execPath, [script, 'devices', 'create', 'pump-7'], {
       env: {
@@ -81,7 +85,9 @@ describe('npm start', () => {
     expect(await text(command.stdout)).toContain('DeviceId=pump-7;SharedAccessKey=')
   })
 
-  test('a registry that dies, of too little memory say, costs its requests only, and a later one starts it', async () => {
+  test('a registry that dies, of too little memory say, costs its requests only, and a later one starts it', {
+    timeout: slowMsMax,
+  }, async () => {
     const penstock = await start('data')
     const ask = async () => {
       const answer = await fetch(`${penstock.httpUrl}/devices/d1`)
