@@ -1,5 +1,5 @@
-// Runs a script of the project in a Node that can: TypeScript is stripped by Node 22.18 and later, and the binary of uWebSockets.js is
-// one for Node 22. Any other Node hands over to the one that the package brings. Plain JavaScript, since any Node must read it.
+// Runs a script of the project in a Node that can: TypeScript is stripped by Node 22.18 and later, and 22 is the one that everything is
+// tested with. Any other Node hands over to the one that the package brings. Plain JavaScript, since any Node must read it.
 //
 //   with execve         that Node takes this process's place: same id, terminal, signals and exit
 //   without (Node 20)   that Node is a child. Signals go on to it, its end is the end here, and it ends with its launcher

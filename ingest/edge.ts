@@ -72,6 +72,8 @@ export interface Edge {
    */
   takeOver(sessionId: string, openedAtMs?: number): void
   readonly connectionCount: number
+  /** Somebody waits for the next step of what just came: until then the process does not sleep between looks at its sockets. */
+  stayAwake(): void
   /** False while it drains, and while the log confirms nothing of what waits for it: new connections are better off elsewhere. */
   readonly isReady: boolean
   /**
@@ -160,6 +162,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       const held = edge.sessions.get(sessionId)
       if (held !== undefined && held.openedAtMs < openedAtMs) held.takenOver()
     },
+    stayAwake: () => batcher.stayAwake(),
     get connectionCount() {
       return connections.size
     },

@@ -1,13 +1,14 @@
-import type { HttpResponse as NativeResponse } from 'uWebSockets.js'
-
 export interface HttpAnswer {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array
+  /** Length that an answer to HEAD tells of, where its body is not at hand; else that of the body. */
+  readonly bodyBytes?: number
 }
 
-/** Status line by code; what is not named here is sent as the bare number. */
+/** Status line by code; what is not named here is sent without a name. */
 const statusTexts: Readonly<Record<number, string>> = {
+  101: '101 Switching Protocols',
   200: '200 OK',
   201: '201 Created',
   202: '202 Accepted',
@@ -23,11 +24,15 @@ const statusTexts: Readonly<Record<number, string>> = {
   412: '412 Precondition Failed',
   413: '413 Payload Too Large',
   415: '415 Unsupported Media Type',
+  417: '417 Expectation Failed',
+  426: '426 Upgrade Required',
   429: '429 Too Many Requests',
+  431: '431 Request Header Fields Too Large',
   500: '500 Internal Server Error',
   501: '501 Not Implemented',
   503: '503 Service Unavailable',
   504: '504 Gateway Timeout',
+  505: '505 HTTP Version Not Supported',
 }
 
 /** JSON with the content type that clients of the hub insist on. */
@@ -43,24 +48,41 @@ export function textAnswer(status: number, text: string, headers: Readonly<Recor
   return { status, headers: { 'Content-Type': 'text/plain; charset=utf-8', ...headers }, body: text }
 }
 
+/** What becomes of the connection behind an answer: it says nothing where the version's own rule is followed. */
+export type ConnectionHeader = '' | 'close' | 'keep-alive' | 'Upgrade'
+
 /**
- * Writes a whole answer in one corked system call. Must not be called once the request was aborted or answered.
- * Header values lose line breaks, so that no value can add a header.
+ * The head of an answer. Header values lose line breaks, so that no value can add a header. HOT: per request.
+ * @param lengthBytes `undefined`: it has no body, and says no length
  */
-export function answer(
-  response: NativeResponse,
-  { status, headers, body }: HttpAnswer,
-  withoutBody = false,
-  closeConnection = false,
-): void {
-  response.cork(() => {
-    response.writeStatus(statusTexts[status] ?? String(status))
-    if (headers) for (const name in headers) response.writeHeader(name, headerText(headers[name] ?? ''))
-    // Without arguments: an `undefined` length is sent as a length, and clients then wait for that body.
-    if ((status === 204 || status === 304) && !closeConnection) response.endWithoutBody()
-    else if (withoutBody) response.endWithoutBody(Buffer.byteLength(body ?? ''), closeConnection)
-    else response.end(body ?? '', closeConnection)
-  })
+export function answerHead(
+  status: number,
+  headers: HttpAnswer['headers'],
+  lengthBytes: number | undefined,
+  connection: ConnectionHeader,
+): string {
+  let head = `HTTP/1.1 ${statusTexts[status] ?? `${status} `}\r\nDate: ${httpDate()}\r\n`
+  if (headers) for (const name in headers) head += `${name}: ${headerText(headers[name] ?? '')}\r\n`
+  if (lengthBytes !== undefined) head += `Content-Length: ${lengthBytes}\r\n`
+  return connection === '' ? `${head}\r\n` : `${head}Connection: ${connection}\r\n\r\n`
+}
+
+/** Answers to these have no body, whatever they say (RFC 9110 section 6.4.1). */
+export function hasNoBody(status: number): boolean {
+  return status === 204 || status === 304 || status < 200
+}
+
+let dateText = ''
+let dateSecond = 0
+
+/** The moment as HTTP writes it, made once a second. */
+function httpDate(): string {
+  const second = Math.floor(Date.now() / 1000)
+  if (second !== dateSecond) {
+    dateSecond = second
+    dateText = new Date(second * 1000).toUTCString()
+  }
+  return dateText
 }
 
 function headerText(value: string): string {

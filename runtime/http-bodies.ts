@@ -5,9 +5,8 @@
  *             │ none: of those that are still coming in, the one that began first gives way
  *
  * So whoever sends slowly never keeps out those who send at once. What is whole is never taken back: if there is no other, the body
- * that came last gives way itself.
+ * that came last gives way itself. A body that comes in pieces has a buffer that doubles: up to twice the room may be held.
  */
-import type { HttpResponse as NativeResponse } from 'uWebSockets.js'
 
 /** What the bodies of all requests that share it may hold, until they are answered. */
 export class BodyRoom {
@@ -50,25 +49,25 @@ export class BodyRoom {
 /** What a body came to: its bytes, which are the receiver's own, or why they are not there. */
 export type BodyOutcome = Buffer | 'too large' | 'no room'
 
+export interface BodyReceiver {
+  /** Once, unless the body is released before. */
+  onBody(outcome: BodyOutcome): void
+}
+
 /** The body of one request. */
 export class RequestBody {
   readonly #room: BodyRoom
   readonly #bytesMax: number
-  /** What came so far of a body that comes in several chunks. */
-  #chunks: Buffer[] | undefined = undefined
+  /** What came so far of a body that comes in several chunks. One buffer that grows: thousands of small chunks cost no more. */
+  #buffer: Buffer | undefined = undefined
   #isWhole = false
   #bytes = 0
-  #done: ((outcome: BodyOutcome) => void) | undefined = undefined
+  #receiver: BodyReceiver | undefined
 
-  constructor(room: BodyRoom, bytesMax: number) {
+  constructor(room: BodyRoom, bytesMax: number, receiver: BodyReceiver) {
     this.#room = room
     this.#bytesMax = bytesMax
-  }
-
-  /** Calls `done` once, unless it is released before. To be called in the same tick as the request's handler. Copies once. */
-  read(response: NativeResponse, done: (outcome: BodyOutcome) => void): void {
-    this.#done = done
-    response.onData((chunk, isLast) => this.#take(chunk, isLast))
+    this.#receiver = receiver
   }
 
   giveWay(): void {
@@ -77,38 +76,53 @@ export class RequestBody {
 
   /** The request was answered, or its client has gone: what still comes is discarded. */
   release(): void {
-    this.#done = undefined
-    this.#chunks = undefined
+    this.#receiver = undefined
+    this.#buffer = undefined
     this.#room.release(this, this.#bytes, this.#isWhole)
     this.#bytes = 0
   }
 
-  #take(chunk: ArrayBuffer, isLast: boolean): void {
-    if (this.#done === undefined) return
-    if (this.#bytes + chunk.byteLength > this.#bytesMax) {
+  /**
+   * Takes `chunk[start…end)`, which is valid during the call. HOT: per chunk; copies once where a body comes as one.
+   * @param isLast nothing may come with it
+   */
+  take(chunk: Buffer, start: number, end: number, isLast: boolean): void {
+    if (this.#receiver === undefined) return
+    const count = end - start
+    const before = this.#bytes
+    if (before + count > this.#bytesMax) {
       this.#end('too large')
       return
     }
-    this.#bytes += chunk.byteLength
-    if (!this.#room.hold(this, chunk.byteLength, this.#chunks === undefined, isLast)) return
-    // The chunk's memory is only valid during this call.
-    const copy = Buffer.from(Buffer.from(chunk))
+    this.#bytes += count
+    const isFirst = this.#buffer === undefined
+    if (!this.#room.hold(this, count, isFirst, isLast)) return
+    const buffer = this.#reserve(before + count, isLast)
+    chunk.copy(buffer, before, start, end)
     if (!isLast) {
-      this.#chunks ??= []
-      this.#chunks.push(copy)
+      this.#buffer = buffer
       return
     }
-    const whole = this.#chunks === undefined ? copy : Buffer.concat([...this.#chunks, copy])
-    this.#chunks = undefined
+    this.#buffer = undefined
     this.#isWhole = true
-    const done = this.#done
-    this.#done = undefined
-    done(whole)
+    const receiver = this.#receiver
+    this.#receiver = undefined
+    receiver.onBody(buffer.length === this.#bytes ? buffer : buffer.subarray(0, this.#bytes))
+  }
+
+  /** A buffer of at least so many bytes, with what came before. One that is not the last grows by doubling. */
+  #reserve(bytes: number, isLast: boolean): Buffer {
+    const held = this.#buffer
+    if (held === undefined) return Buffer.allocUnsafe(bytes)
+    if (bytes <= held.length) return held
+    const larger = Buffer.allocUnsafeSlow(isLast ? bytes : Math.min(this.#bytesMax, Math.max(bytes, 2 * held.length)))
+    held.copy(larger)
+    return larger
   }
 
   #end(outcome: BodyOutcome): void {
-    const done = this.#done
+    const receiver = this.#receiver
     this.release()
-    done?.(outcome)
+    receiver?.onBody(outcome)
   }
 }

@@ -1,17 +1,22 @@
 /**
  * WebSockets as byte streams: the message boundaries of RFC 6455 carry no meaning for the protocols spoken inside.
+ *
+ *   request ─▶ offered sub-protocol? ─▶ 101 ─▶ open ─▶ closed: by the client, by a fault of it, from here, or the connection has gone
+ *                 400, 426
  */
-
-import type { us_socket_context_t, WebSocket } from 'uWebSockets.js'
-import type { X509Certificate } from 'node:crypto'
+import { createHash, type X509Certificate } from 'node:crypto'
+import type { Socket } from 'node:net'
 import type { HttpRouter } from './http.ts'
-import type { HttpPeer } from './http-peers.ts'
+import { answerHead, type HttpAnswer, textAnswer } from './http-answer.ts'
+import type { HttpConnection, TakenConnection } from './http-connection.ts'
+import type { HttpRequest } from './http-request.ts'
+import { closeCodes, type FrameHandler, FrameReader, opcodes } from './websocket-frames.ts'
 
 /** One open WebSocket. Calls after it closed do nothing. */
 export interface ByteSocket {
   /** Sends one binary message. */
   write(bytes: Uint8Array): void
-  /** Sends what was written, then closes in order. What is left after 4 s the library tears down, whatever still comes. */
+  /** Sends what was written, then closes in order. What is left after 4 s is torn down, whatever still comes. */
   end(): void
   destroy(): void
   /** Bytes written and not yet taken by the network. */
@@ -39,121 +44,163 @@ export interface ByteSocketRoute {
   readonly attach: (socket: ByteSocket) => ByteSocketHandler | undefined
 }
 
-/** Status code of RFC 6455 section 7.4.1. */
-const unsupportedData = 1003
-
-interface SocketState {
-  readonly peer: HttpPeer | undefined
-  handler: ByteSocketHandler | undefined
-}
-
 /** Serves `route`; a request that does not offer the sub-protocol is answered 400. */
-export function routeByteSocket(
-  { app, callers, peers, upgraded }: Omit<HttpRouter, 'route'>,
-  route: ByteSocketRoute,
-): void {
-  app.ws<SocketState>(route.pattern, {
-    maxPayloadLength: route.messageBytesMax,
-    // Its own time-outs are the spoken protocol's business.
-    idleTimeout: 0,
-    sendPingsAutomatically: false,
-    maxBackpressure: 0,
-    upgrade(response, request, context: us_socket_context_t) {
-      const peer = peers?.of(response)
-      if (peers !== undefined && peer === undefined) {
-        response.close()
-        return
-      }
-      const [host, origin] = [request.getHeader('host'), request.getHeader('origin')]
-      const fault = callers?.fault(host, origin, request.getHeader('sec-fetch-site'))
-      if (fault !== undefined) {
-        response.writeStatus('403 Forbidden').end(`${fault}\n`)
-        return
-      }
-      const offered = request
-        .getHeader('sec-websocket-protocol')
-        .split(',')
-        .map((protocol) => protocol.trim())
-      const chosen = offered.find((protocol) => protocol.toLowerCase() === route.protocol)
-      if (chosen === undefined) {
-        response.writeStatus('400 Bad Request').end(`offer the WebSocket sub-protocol ${route.protocol}\n`)
-        return
-      }
-      response.upgrade<SocketState>(
-        { peer, handler: undefined },
-        request.getHeader('sec-websocket-key'),
-        chosen,
-        request.getHeader('sec-websocket-extensions'),
-        context,
-      )
-    },
-    open(native) {
-      upgraded()
-      const state = native.getUserData()
-      state.handler = route.attach(new NativeByteSocket(native, state.peer))
-    },
-    message(native, message, isBinary) {
-      // The protocols spoken inside are binary [MQTT-6.0.0-1].
-      if (isBinary) native.getUserData().handler?.onChunk(Buffer.from(message))
-      else native.end(unsupportedData, 'binary messages only')
-    },
-    drain(native) {
-      native.getUserData().handler?.onDrained()
-    },
-    close(native) {
-      const state = native.getUserData()
-      const { handler } = state
-      state.handler = undefined
-      handler?.onClosed()
-    },
-  })
+export function routeByteSocket(router: Pick<HttpRouter, 'upgrade'>, route: ByteSocketRoute): void {
+  router.upgrade({ pattern: route.pattern, upgrade: (request, connection) => upgrade(route, request, connection) })
 }
 
-class NativeByteSocket implements ByteSocket {
-  readonly remoteAddress: string
-  readonly #peer: HttpPeer | undefined
-  readonly #native: WebSocket<SocketState>
+function upgrade(route: ByteSocketRoute, request: HttpRequest, connection: HttpConnection): HttpAnswer | undefined {
+  if (request.header('sec-websocket-version') !== version)
+    return textAnswer(426, `this is version ${version}\n`, { 'Sec-WebSocket-Version': version, Upgrade: 'websocket' })
+  const key = request.header('sec-websocket-key')
+  if (!keyPattern.test(key)) return textAnswer(400, 'the key of the WebSocket is none\n')
+  const offered = request
+    .header('sec-websocket-protocol')
+    .split(',')
+    .map((protocol) => protocol.trim())
+  const chosen = offered.find((protocol) => protocol.toLowerCase() === route.protocol)
+  if (chosen === undefined) return textAnswer(400, `offer the WebSocket sub-protocol ${route.protocol}\n`)
+  const accept = createHash('sha1')
+    .update(key + keySuffix)
+    .digest('base64')
+  const headers = { Upgrade: 'websocket', 'Sec-WebSocket-Accept': accept, 'Sec-WebSocket-Protocol': chosen }
+  connection.socket.write(answerHead(101, headers, undefined, 'Upgrade'))
+  const socket = new FramedSocket(connection, route.messageBytesMax)
+  connection.take(socket)
+  socket.attach(route.attach(socket))
+  return undefined
+}
+
+const version = '13'
+/** 16 bytes in base64 (RFC 6455 section 4.1). */
+const keyPattern = /^[A-Za-z0-9+/]{22}==$/
+/** RFC 6455 section 1.3. */
+const keySuffix = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+
+/** How long a client may take to answer the end before the socket is torn down. */
+const farewellMsMax = 4_000
+/** Answers to pings wait no longer than this many bytes: only the last one matters (RFC 6455 section 5.5.3). */
+const pongBytesMax = 16 * 1024
+/** Messages up to this length are copied behind their head and written as one. */
+const copiedBytesMax = 16 * 1024
+
+class FramedSocket implements ByteSocket, TakenConnection, FrameHandler {
+  readonly #connection: HttpConnection
+  readonly #socket: Socket
+  readonly #reader: FrameReader
+  #handler: ByteSocketHandler | undefined = undefined
   #ended = false
 
-  constructor(native: WebSocket<SocketState>, peer: HttpPeer | undefined) {
-    this.#native = native
-    this.remoteAddress = peer?.remoteAddress ?? Buffer.from(native.getRemoteAddressAsText()).toString('latin1')
-    this.#peer = peer
+  constructor(connection: HttpConnection, messageBytesMax: number) {
+    this.#connection = connection
+    this.#socket = connection.socket
+    this.#reader = new FrameReader(messageBytesMax, this)
+  }
+
+  attach(handler: ByteSocketHandler | undefined): void {
+    if (this.#ended) handler?.onClosed()
+    else this.#handler = handler
+  }
+
+  get remoteAddress(): string {
+    return this.#connection.remoteAddress
   }
 
   get certificates(): readonly X509Certificate[] {
-    return this.#peer?.certificates ?? []
-  }
-
-  write(bytes: Uint8Array): void {
-    this.#whileOpen(() => this.#native.send(bytes, true))
-  }
-
-  end(): void {
-    this.#whileOpen(() => this.#native.end(1000))
-    this.#ended = true
-  }
-
-  destroy(): void {
-    this.#whileOpen(() => this.#native.close())
-    this.#ended = true
+    return this.#connection.certificates
   }
 
   get writeBytes(): number {
-    let bytes = 0
-    this.#whileOpen(() => {
-      bytes = this.#native.getBufferedAmount()
-    })
-    return bytes
+    return this.#ended ? 0 : this.#socket.writableLength
   }
 
-  /** The native object throws once its socket has closed, which it tells in no other way. */
-  #whileOpen(action: () => void): void {
-    if (this.#ended) return
-    try {
-      action()
-    } catch {
-      this.#ended = true
-    }
+  write(bytes: Uint8Array): void {
+    if (!this.#ended) this.#send(opcodes.binary, bytes)
   }
+
+  end(): void {
+    this.#close(closeCodes.normal)
+  }
+
+  destroy(): void {
+    this.#leave()
+    this.#socket.destroy()
+  }
+
+  onChunk(bytes: Buffer): void {
+    if (!this.#ended) this.#reader.read(bytes)
+  }
+
+  onDrained(): void {
+    this.#handler?.onDrained()
+  }
+
+  onClosed(): void {
+    this.#leave()
+  }
+
+  onData(bytes: Buffer): boolean {
+    this.#handler?.onChunk(bytes)
+    return !this.#ended
+  }
+
+  onPing(bytes: Buffer): boolean {
+    if (this.#socket.writableLength <= pongBytesMax) this.#send(opcodes.pong, bytes)
+    return true
+  }
+
+  /** Told back as it was given. */
+  onClose(code: Buffer): void {
+    this.#close(code.length === 2 ? code.readUInt16BE() : undefined)
+  }
+
+  onFault(code: number): void {
+    this.#close(code)
+  }
+
+  /** Tells the end, and ends the connection. */
+  #close(code: number | undefined): void {
+    if (this.#ended) return
+    const body = Buffer.alloc(code === undefined ? 0 : 2)
+    if (code !== undefined) body.writeUInt16BE(code)
+    this.#send(opcodes.close, body)
+    this.#leave()
+    const socket = this.#socket
+    socket.resume() // what still comes is discarded, so that the end is seen
+    socket.end()
+    const timer = setTimeout(() => socket.destroy(), farewellMsMax)
+    socket.once('close', () => clearTimeout(timer))
+  }
+
+  #leave(): void {
+    if (this.#ended) return
+    this.#ended = true
+    const handler = this.#handler
+    this.#handler = undefined
+    handler?.onClosed()
+  }
+
+  #send(opcode: number, bytes: Uint8Array): void {
+    const socket = this.#socket
+    const head = frameHead(opcode, bytes.length)
+    if (bytes.length <= copiedBytesMax) {
+      socket.write(Buffer.concat([head, bytes]))
+      return
+    }
+    socket.cork()
+    socket.write(head)
+    socket.write(bytes)
+    socket.uncork()
+  }
+}
+
+/** Of a whole message; a server masks nothing. */
+function frameHead(opcode: number, length: number): Buffer {
+  if (length < 126) return Buffer.from([0x80 | opcode, length])
+  const head = Buffer.alloc(length < 65_536 ? 4 : 10)
+  head[0] = 0x80 | opcode
+  head[1] = length < 65_536 ? 126 : 127
+  if (length < 65_536) head.writeUInt16BE(length, 2)
+  else head.writeUInt32BE(length, 6)
+  return head
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 
-/** True for an address of this machine, as `node:net` or uWebSockets.js writes it (which spells IPv6 out). */
+/** True for an address of this machine, compressed or spelt out. */
 export function isLoopbackAddress(address: string | undefined): boolean {
   return address !== undefined && loopback.test(address)
 }

@@ -47,6 +47,7 @@ export const errorTable = {
     meaning: 'the edge cannot take more at the moment; nothing of this was taken',
   },
   INGEST_BODY_MALFORMED: { disposition: 'reject', meaning: 'an HTTP telemetry request that cannot be read' },
+  INGEST_CODING_UNKNOWN: { disposition: 'reject', meaning: 'an HTTP body in a content coding that is not read here' },
   INGEST_QOS_REFUSED: { disposition: 'close', meaning: 'QoS 2 is not offered' },
   INGEST_CONNECT_REFUSED: { disposition: 'close', meaning: 'a CONNECT that names no acceptable device or version' },
   INGEST_CONNECT_METHOD_REFUSED: {

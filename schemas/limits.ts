@@ -23,9 +23,24 @@ export const limits = {
   httpEnvelopeBytesMax: 4 * 1024 * 1024,
   /** Bodies of all HTTP requests of a process that have no answer yet; some tens of the largest at once. */
   httpBodiesBytesMax: 64 * 1024 * 1024,
+  /**
+   * Head of an HTTP request: the largest properties as headers, whose names are longer on the wire than in an envelope, beside a token and
+   * what clients add.
+   */
+  httpHeadBytesMax: 64 * 1024,
+  /** Headers of an HTTP request; looking for one that was given twice costs its square. */
+  httpHeadersMax: 500,
+  /** Of a chunked HTTP body: extensions and trailers, which are read and left out. */
+  httpChunkOverheadBytesMax: 16 * 1024,
+  /** What a client sends behind a request that has no answer yet; more waits at the client. */
+  httpAheadBytesMax: 64 * 1024,
+  /** An HTTP connection is closed after so long without a request, or with an answer of which nothing is taken. */
+  httpSilenceMsMax: 10_000,
+  /** A request comes in within that time and one second more for each of these bytes. */
+  httpRequestBytesPerSecondMin: 16 * 1024,
   /** Largest WebSocket message: clients put many packets into one. */
   webSocketMessageBytesMax: 1024 * 1024,
-  /** What may wait of one WebSocket while the log is slow; uWebSockets.js cannot pause one. */
+  /** What may wait of one WebSocket while the log is slow: it is read on, so that its pings are answered and its end is seen. */
   webSocketWaitingBytesMax: 2 * 1024 * 1024,
   /** The same of all WebSockets of a process; as much as the edge itself may hold. */
   webSocketsWaitingBytesMax: 64 * 1024 * 1024,
@@ -116,6 +131,13 @@ export const limits = {
   /** Messages of one batch that become dead letters one by one; then what is left of it goes as one letter. Finding each takes
    * about 2 log2(messages) small inserts, and a question after each that is refused, so that a batch full of bad messages holds its partition for seconds, not minutes. */
   deadLettersPerBatchMax: 16,
+  /** Statements that the embedded engine runs at once of each: the pipeline's inserts, its questions, and `default`. */
+  engineOwnPlacesMax: 4,
+  /** And of analysts, for each core: a short question among their long ones should find a place free. They share the cores. */
+  engineAnalystPlacesPerCore: 16,
+  engineAnalystPlacesMax: 128,
+  /** Threads beside those that run statements: for compression, for stopping queries and asking about their columns. */
+  engineSpareThreads: 4,
   /** Free disk below which the embedded engine takes no more writes: several of the largest inserts and their merges. */
   diskLowBytes: 256 * 1024 * 1024,
   /** Free disk below which the embedded engine may no longer be writing. */
@@ -195,4 +217,14 @@ export function assertLimits(): void {
 
 function workerInsertsBytesMax(): number {
   return limits.workerInsertsAtOnceMax * limits.insertBytesMax
+}
+
+/** Places of analysts on a machine with so many cores. */
+export function engineAnalystPlaces(cores: number): number {
+  return Math.min(limits.engineAnalystPlacesMax, limits.engineAnalystPlacesPerCore * cores)
+}
+
+/** Threads of libuv's pool with which the embedded engine runs as many statements as it has places. */
+export function engineThreads(cores: number): number {
+  return 3 * limits.engineOwnPlacesMax + engineAnalystPlaces(cores) + limits.engineSpareThreads
 }

@@ -38,7 +38,7 @@ export const settingsTable = {
     default: 'asked',
     choices: ['asked', 'ignored'],
     meaning:
-      'asked: where identities are required, devices may prove themselves by certificate over HTTPS and WebSocket too; ignored: by token or key only, at less than half the CPU a request',
+      'asked: where identities are required, devices may prove themselves by certificate over HTTPS and WebSocket too; ignored: nobody is asked for one, devices have tokens or keys only',
   },
   identities: {
     env: 'PENSTOCK_IDENTITIES',

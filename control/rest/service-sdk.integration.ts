@@ -1,10 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { Agent } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createServer, type Server } from 'node:tls'
 import { Registry as HubRegistry } from 'azure-iothub'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type HttpServer, openHttpServer } from '#runtime/http.ts'
+import { type HttpService, httpService } from '#runtime/http.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { metricsTable } from '#schemas/metrics.ts'
@@ -17,7 +20,8 @@ import { type Control, openControl } from '../open-control.ts'
 describe("the hub's own service SDK", () => {
   const folder = mkdtempSync(join(tmpdir(), 'penstock-sdk-'))
   let control: Control
-  let server: HttpServer
+  let service: HttpService
+  let server: Server
   let hub: HubRegistry
   let agent: Agent
 
@@ -37,10 +41,6 @@ describe("the hub's own service SDK", () => {
       issuer: authority,
       ...times,
     })
-    const certFile = join(folder, 'cert.pem')
-    const keyFile = join(folder, 'key.pem')
-    writeFileSync(certFile, certificate.certificatePem)
-    writeFileSync(keyFile, certificate.privateKeyPem)
     control = await openControl({
       dataDir: folder,
       postgresUrl: undefined,
@@ -51,12 +51,11 @@ describe("the hub's own service SDK", () => {
       logger: silentLogger,
       audit: silentLogger,
     })
-    server = await openHttpServer({
-      host: '127.0.0.1',
-      port: 0,
-      tls: { certFile, keyFile },
-      routes: (router) => control.registerRoutes(router, true),
-    })
+    service = httpService({ routes: (router) => control.registerRoutes(router, true) })
+    server = createServer({ cert: certificate.certificatePem, key: certificate.privateKeyPem }, (socket) =>
+      service.accept(socket),
+    )
+    await once(server.listen(0, '127.0.0.1'), 'listening')
     hub = HubRegistry.fromConnectionString(
       formatConnectionString({
         hostName: 'localhost',
@@ -64,12 +63,15 @@ describe("the hub's own service SDK", () => {
         sharedAccessKey: control.ownerKey,
       }),
     )
-    agent = Object.assign(new Agent({ ca: authority.certificatePem, family: 4 }), { defaultPort: server.port })
+    agent = Object.assign(new Agent({ ca: authority.certificatePem, family: 4 }), {
+      defaultPort: (server.address() as AddressInfo).port,
+    })
     direct(hub)
   })
 
   afterAll(async () => {
-    await server.close()
+    server.close()
+    await service.close(0)
     await control.close()
     rmSync(folder, { recursive: true, force: true })
   })

@@ -5,10 +5,10 @@ import { watchLostEdges } from '#control/lost-edges.ts'
 import { openControl } from '#control/open-control.ts'
 import type { Registry } from '#control/registry.ts'
 import { clientAddressOf } from '#control/rest/client-address.ts'
-import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
+import { openHttpsServer } from '#ingest/http/https-server.ts'
 import { Quotas } from '#ingest/quotas/quotas.ts'
 import { systemClock } from '#runtime/clock.ts'
-import { type HttpServer, openHttpServer } from '#runtime/http.ts'
+import { type HttpServing, httpService, openHttpServer } from '#runtime/http.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -22,7 +22,6 @@ import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { limitFailures } from './limit-failures.ts'
 import { quotasFrom } from './quotas.ts'
-import { openRenewingHttps } from './renewing-https.ts'
 import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
 import { tlsFilesOf } from './tls-files.ts'
 
@@ -50,26 +49,26 @@ export async function runControl(settings: Settings): Promise<void> {
   const quotas = new Quotas(quotasFrom(settings), systemClock, metrics)
   // What edges pass on has the names that they were asked under.
   const callers = supervised ? new WebCallers(settings.hostname.split(','), true) : callersOf(settings, settings.bind)
-  const serve = (port: number, files?: TlsFiles): Promise<HttpServer> =>
-    openHttpServer({
-      host: settings.bind,
-      port,
-      // A renewed certificate needs a second server on the port.
-      sharePort: files !== undefined,
-      callers,
-      logger,
-      ...(files ? { tls: files } : {}),
-      routes: (router) => {
-        if (!supervised)
-          routeHealth(router, async () => ({
-            ready: await answers(control.registry),
-            metrics: metrics.render([metrics.samples()]),
-          }))
-        control.registerRoutes(limitFailures(router, quotas, clientAddressOf), files !== undefined)
-      },
-    })
-  const http = await serve(settings.httpPort)
-  const https = tls && (await openRenewingHttps(settings.httpsPort, tls, logger, (port) => serve(port, tls)))
+  const serving = (isTls: boolean): HttpServing => ({
+    callers,
+    logger,
+    routes: (router) => {
+      if (!supervised)
+        routeHealth(router, async () => ({
+          ready: await answers(control.registry),
+          metrics: metrics.render([metrics.samples()]),
+        }))
+      control.registerRoutes(limitFailures(router, quotas, clientAddressOf), isTls)
+    },
+  })
+  const { bind: host, httpsPort, edgeConnectionsMax: connectionsMax } = settings
+  const http = await openHttpServer({ host, port: settings.httpPort, ...serving(false) })
+  const https =
+    tls &&
+    (await openHttpsServer(
+      { host, port: httpsPort, files: tls, asksForCertificates: false, connectionsMax, logger },
+      httpService(serving(true)),
+    ))
   stopOnSignal(async (reason) => {
     logger.info('stopping', { reason })
     await Promise.all([http.close(), https?.close()])

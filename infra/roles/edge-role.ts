@@ -1,16 +1,12 @@
-import { mkdtempSync } from 'node:fs'
-import { hostname, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { hostname } from 'node:os'
 import { startEdge } from '#ingest/edge.ts'
-import { type HttpsFront, openHttpsFront } from '#ingest/http/https-front.ts'
+import { openHttpsServer } from '#ingest/http/https-server.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import { socketsMax } from '#ingest/mqtt/socket-gate.ts'
-import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
 import { systemClock } from '#runtime/clock.ts'
-import { claimFolder } from '#runtime/folder-use.ts'
-import { type HttpServing, openHttpServer, openHttpServerBehind } from '#runtime/http.ts'
+import { type HttpServing, httpService, openHttpServer } from '#runtime/http.ts'
 import { BodyRoom } from '#runtime/http-bodies.ts'
-import { createLogger, type Logger } from '#runtime/logger.ts'
+import { createLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
@@ -23,7 +19,6 @@ import { openIdentities } from './identities.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { passToControl } from './pass-to-control.ts'
 import { quotasFrom } from './quotas.ts'
-import { openRenewingHttps, type RenewingHttps } from './renewing-https.ts'
 import {
   askNoisiest,
   askStatus,
@@ -99,6 +94,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     bodies,
     connectionsMax: socketsMax(settings.edgeConnectionsMax),
     onConnectionRefused: () => refusedFull.add(1),
+    onStep: edge.stayAwake,
     routes: (router) => {
       edge.registerRoutes(router, isTls)
       routeHealth(router, status)
@@ -111,7 +107,21 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     sharePort: true,
     ...serving(false),
   })
-  const https = tls && (await serveHttps(settings, index, tls, logger, serving(true)))
+  const https =
+    tls &&
+    (await openHttpsServer(
+      {
+        host: settings.bind,
+        port: settings.httpsPort,
+        files: tls,
+        // Where every device is believed, nobody looks at a certificate.
+        asksForCertificates: settings.identities === 'required' && settings.httpsClientCertificates === 'asked',
+        connectionsMax: settings.edgeConnectionsMax,
+        logger,
+        onStep: edge.stayAwake,
+      },
+      httpService(serving(true)),
+    ))
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)
@@ -132,37 +142,4 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   }
   tellSupervisor({ kind: 'ready', ports })
   logger.info('listening', { bind: settings.bind, ...ports })
-}
-
-/** A local socket's name holds about 107 bytes; a data folder with a longer name gets one in the system's temporary folder. */
-const frontFolderBytesMax = 88
-
-async function frontFolder({ dataDir }: Settings, index: number): Promise<string> {
-  const folder = resolve(dataDir, 'https', `edge-${index}`)
-  if (Buffer.byteLength(folder) <= frontFolderBytesMax) {
-    // For as long as this process lives: an edge of another container may have the same number.
-    const use = await claimFolder(`${folder}.lock`, `${process.pid} of ${hostname()}`)
-    if (typeof use !== 'string') return folder
-  }
-  return mkdtempSync(join(tmpdir(), 'penstock-https-'))
-}
-
-async function serveHttps(
-  settings: Settings,
-  index: number,
-  files: TlsFiles,
-  logger: Logger,
-  serving: HttpServing,
-): Promise<HttpsFront | RenewingHttps> {
-  const { bind: host, httpsPort: port, edgeConnectionsMax: connectionsMax } = settings
-  // Where every device is believed, nobody looks at a certificate.
-  if (settings.identities === 'required' && settings.httpsClientCertificates === 'asked') {
-    const folder = await frontFolder(settings, index)
-    return openHttpsFront({ host, port, files, folder, connectionsMax, logger }, (socketFile, peers) =>
-      openHttpServerBehind(socketFile, peers, serving),
-    )
-  }
-  return openRenewingHttps(port, files, logger, (samePort) =>
-    openHttpServer({ host, port: samePort, sharePort: true, tls: files, ...serving }),
-  )
 }

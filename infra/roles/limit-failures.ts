@@ -19,7 +19,7 @@ export function limitFailures(
   }
   const maybeCounted = (request: HttpRequest, answer: HttpAnswer | undefined) => answer && counted(request, answer)
   return {
-    ...router,
+    upgrade: (route) => router.upgrade(route),
     route: (route) =>
       router.route({
         ...route,

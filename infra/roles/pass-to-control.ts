@@ -15,7 +15,13 @@ import { limitFailures } from './limit-failures.ts'
 
 const connectionsMax = 32
 const answerMsMax = 60_000
-const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date', 'uwebsockets'])
+/** Less than `httpSilenceMsMax`, after which the server behind closes. */
+const idleMsMax = 5_000
+/** Of one connection, not of the message (RFC 9110 section 7.6.1), and what each side says for itself. */
+const hopHeaders: ReadonlySet<string> = new Set([
+  ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
+  ...['expect', 'content-length', 'date'],
+])
 
 /**
  * Passes every request that no other route takes to the control role, so that one port serves devices and services.
@@ -32,7 +38,8 @@ export function passToControl(
   quotas: Quotas,
   tls: boolean,
 ): void {
-  const agentOptions = { keepAlive: true, maxSockets: connectionsMax }
+  // Given up before the server behind gives them up: a request on a connection that is just closing would be lost.
+  const agentOptions = { keepAlive: true, maxSockets: connectionsMax, timeout: idleMsMax }
   const agents = { plain: new Agent(agentOptions), tls: new HttpsAgent({ ...agentOptions, ca: authority }) }
   limitFailures(router, quotas, ({ remoteAddress }) => remoteAddress).route({
     method: 'ANY',
@@ -71,13 +78,12 @@ function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Ui
   return new Promise((resolve) => {
     const unavailable = (): void => resolve(unavailableAnswer('the control role does not answer\n', 1_000))
     const query = request.queryText === '' ? '' : `?${request.queryText}`
-    const headers = Object.fromEntries([...request.headers].filter(([name]) => !hopHeaders.has(name)))
-    headers[clientAddressHeader] = request.remoteAddress
+    const headers = headersOf(request)
     const send = isTls(controlUrl) ? httpsRequest : httpRequest
     const passing = send(
       `${controlUrl}${request.path}${query}`,
       { agent, method: request.method, headers: { ...headers, 'content-length': body.length }, timeout: answerMsMax },
-      (response) => read(response).then(resolve, unavailable),
+      (response) => read(response, request.method === 'HEAD').then(resolve, unavailable),
     )
     passing.on('error', unavailable)
     passing.on('timeout', () => passing.destroy())
@@ -85,12 +91,28 @@ function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Ui
   })
 }
 
-async function read(response: IncomingMessage): Promise<HttpAnswer> {
+function headersOf(request: HttpRequest): Record<string, string> {
+  const headers: Record<string, string> = {}
+  const ofThisHop = request
+    .header('connection')
+    .toLowerCase()
+    .split(/[ \t]*,[ \t]*/)
+  for (const [name, value] of request.headers) {
+    // Node writes headers as Latin-1: each byte of UTF-8 as one of its characters.
+    if (!hopHeaders.has(name) && !ofThisHop.includes(name)) headers[name] = Buffer.from(value).toString('latin1')
+  }
+  headers[clientAddressHeader] = request.remoteAddress
+  return headers
+}
+
+async function read(response: IncomingMessage, isHead: boolean): Promise<HttpAnswer> {
   const chunks: Buffer[] = []
   for await (const chunk of response) chunks.push(chunk)
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(response.headers)) {
     if (!hopHeaders.has(name) && value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value
   }
-  return { status: response.statusCode ?? 502, headers, body: Buffer.concat(chunks) }
+  const answer = { status: response.statusCode ?? 502, headers, body: Buffer.concat(chunks) }
+  const length = Number(response.headers['content-length'])
+  return isHead && Number.isInteger(length) ? { ...answer, bodyBytes: length } : answer
 }

@@ -1,4 +1,6 @@
+import { availableParallelism } from 'node:os'
 import type { RoleName } from '#infra/roles/role-process.ts'
+import { engineThreads } from '#schemas/limits.ts'
 import { settingsFileEnv, settingsTable } from '#schemas/settings.ts'
 
 /** Settings that the warehouse reads from its environment; for its passwords it asks the supervisor. */
@@ -26,7 +28,7 @@ export function environmentOf(role: RoleName, environment: NodeJS.ProcessEnv): N
   if (role !== 'warehouse') return environment
   return {
     // The engine runs each statement on one of libuv's threads; with the usual four, an analyst's query would hold up an insert.
-    UV_THREADPOOL_SIZE: '24',
+    UV_THREADPOOL_SIZE: String(engineThreads(availableParallelism())),
     ...Object.fromEntries(
       Object.entries(environment).filter(([name]) => systemVariables.test(name) || warehouseSettings.includes(name)),
     ),

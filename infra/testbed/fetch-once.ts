@@ -38,10 +38,10 @@ export async function runClient(program: string, args: readonly string[], cwd?: 
   })
 }
 
-/** The jars that a pom names. */
-export function fetchJars(pom: string, folder: string): Promise<void> {
+/** The jars that a pom names, with `properties` as `-Dname=value`. */
+export function fetchJars(pom: string, folder: string, ...properties: readonly string[]): Promise<void> {
   const goal = ['-q', '-B', '-f', pom, 'dependency:copy-dependencies', '-DincludeScope=runtime']
-  return runClient('mvn', [...goal, `-DoutputDirectory=${folder}`])
+  return runClient('mvn', [...goal, `-DoutputDirectory=${folder}`, ...properties])
 }
 
 function takeLock(lock: string): boolean {

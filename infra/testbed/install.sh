@@ -14,6 +14,8 @@ need mosquitto_pub mosquitto-clients
 need kcat kcat
 need java default-jre-headless
 need mvn maven
+need javac default-jdk-headless
+need go golang
 need setpriv util-linux
 need chattr e2fsprogs
 need ip iproute2
@@ -44,6 +46,14 @@ python="$here/../../.cache/python-device"
 if [ ! -x "$python/bin/python" ] || ! "$python/bin/python" -c 'import azure.iot.device' 2>/dev/null; then
   python3 -m venv "$python" && "$python/bin/pip" install -q --disable-pip-version-check azure-iot-device==2.14.0 ||
     echo "testbed: the device SDK for Python could not be installed" >&2
+fi
+
+# The clients with which analysts come to the embedded engine.
+clients="$here/../../.cache/python-warehouse"
+if [ ! -x "$clients/bin/python" ] || ! "$clients/bin/python" -c 'import clickhouse_connect, ibis, dbt.cli.main' 2>/dev/null; then
+  python3 -m venv "$clients" &&
+    "$clients/bin/pip" install -q --disable-pip-version-check -r "$here/warehouse-clients/requirements.txt" ||
+    echo "testbed: the warehouse's clients for Python could not be installed" >&2
 fi
 
 # Before `npm install` there may be no Node that runs TypeScript: the tests then fetch the jars themselves.

@@ -225,6 +225,19 @@ describe('batches', () => {
     expect(log.envelopes().length).toBe(2)
   })
 
+  test('an edge that gathers does not sleep while somebody waits for a next step: batches close by their delay', async () => {
+    const { edge, log, clock, write, open, settle } = await gatheringEdge()
+    write(0, '2')
+    edge.batcher.stayAwake()
+    open()
+    await until(() => log.appended.length === 1)
+    for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve))
+    expect(log.appended.length).toBe(1)
+    clock.runTimers()
+    await until(() => log.appended.length === 2)
+    await settle()
+  })
+
   test('a batch never spans two UTC days, nor a clock that was set back', async () => {
     const midnight = Date.UTC(2026, 0, 2)
     const clock = handClock(midnight - 1)

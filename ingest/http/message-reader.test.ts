@@ -56,6 +56,38 @@ describe('the messages of a request', () => {
     expect(Object.fromEntries(messages[0]?.properties.system ?? [])).toEqual({ messageId: '1' })
   })
 
+  test.each([
+    ['a', undefined],
+    ['ab', undefined],
+    ['abc', undefined],
+    ['aGk', undefined],
+    ['ab!d', undefined],
+    ['not base64!!', undefined],
+    ['aGk=aGk=', undefined],
+    ['a===', undefined],
+    ['====', undefined],
+    ['=aaa', undefined],
+    ['aG k', undefined],
+    ['', ''],
+    ['aGk=', 'hi'],
+    ['YQ==', 'a'],
+    ['Pj4-', '>>>'],
+    ['Pj4+', '>>>'],
+  ])('a body of the hub batch that is said to be base64 is that, or the batch is refused: %j', (text, read) => {
+    const batch = () => readMessages(Buffer.from(JSON.stringify([{ body: text }])), hubBatchType, undefined, [])
+    if (read === undefined) expect(batch).toThrow(expect.objectContaining({ code: 'INGEST_BODY_MALFORMED' }))
+    else expect(batch().map(({ body }) => String(body))).toEqual([read])
+  })
+
+  test.each([
+    ['base64Encoded that is no truth value', '[{"body":"aGk=","base64Encoded":"false"}]'],
+    ['bytes that are not UTF-8', '[{"body":"aGk=","properties":{"a":"\xff"}}]'],
+  ])('%s is refused, and not taken for something else', (_what, text) => {
+    expect(() => readMessages(Buffer.from(text, 'latin1'), hubBatchType, undefined, [])).toThrow(
+      expect.objectContaining({ code: 'INGEST_BODY_MALFORMED' }),
+    )
+  })
+
   test('split=array: each element exactly as it was sent', () => {
     const text = ' [ {"a" : 12345678901234567890} ,\n1.0, "x,]\\"[", [1,[2]], "é\\\\" , {"b":{}},null ] '
     const elements = ['{"a" : 12345678901234567890}', '1.0', '"x,]\\"["', '[1,[2]]', '"é\\\\"', '{"b":{}}', 'null']

@@ -6,6 +6,7 @@
  *   JSON array    each element is one message                  ?split=array
  *   lines         each line that is not empty is one message   ?split=lines, or Content-Type application/x-ndjson
  */
+import { isUtf8 } from 'node:buffer'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 
@@ -139,9 +140,23 @@ function hubBatch(body: Buffer): HttpMessage[] {
     const properties = element.properties ?? {}
     if (!isRecord(properties)) throw malformed(`the properties of message ${index} of the batch are not an object`)
     const texts = Object.entries(properties).map(([key, value]) => [key, propertyText(key, value)] as const)
-    const body = Buffer.from(element.body, element.base64Encoded === false ? 'utf8' : 'base64')
+    const { base64Encoded = true } = element
+    if (typeof base64Encoded !== 'boolean')
+      throw malformed(`base64Encoded of message ${index} of the batch is no truth value`)
+    const body = base64Encoded ? bytesOfBase64(element.body) : Buffer.from(element.body)
+    if (body === undefined) throw malformed(`the body of message ${index} of the batch is not base64`)
     return messageOf(body, propertiesOf(texts))
   })
+}
+
+/**
+ * Of base64 with its padding, in either alphabet; `undefined` if it is not whole: the decoder leaves out what it does not know, so that
+ * fewer bytes come than the length says.
+ */
+function bytesOfBase64(text: string): Buffer | undefined {
+  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
+  const bytes = Buffer.from(text, 'base64')
+  return bytes.length === (text.length / 4) * 3 - padding ? bytes : undefined
 }
 
 /**
@@ -209,6 +224,8 @@ function checkCount(count: number): void {
 }
 
 function jsonOf(body: Buffer): unknown {
+  // Else what is not UTF-8 would become other text.
+  if (!isUtf8(body)) throw malformed('the body is not JSON in UTF-8')
   try {
     return JSON.parse(body.toString('utf8'))
   } catch {

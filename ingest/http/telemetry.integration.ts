@@ -1,6 +1,7 @@
 /** Telemetry over HTTP on a real socket. */
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, test } from 'vitest'
 import { edgeFixture } from '#ingest/mqtt/edge-fixture.ts'
 import type { IsKnown } from '#ingest/mqtt/identity.ts'
@@ -263,6 +264,67 @@ describe('telemetry over HTTP', () => {
     ])
     expect(JSON.parse(text).Message).toMatch(/^ErrorCode:ServiceUnavailable;/)
     expect((await post(events, 'x'.repeat(50_000))).status).toBe(204)
+  })
+
+  test('a compressed body is stored as what it was, and what cannot be read is told so', async () => {
+    const { post, stored } = await start()
+    const sent = (coding: string, body: Uint8Array, more: Record<string, string> = {}) =>
+      post(`${events}?split=lines`, body, { 'content-encoding': coding, ...more })
+    expect((await sent('gzip', gzipSync('a\nb'))).status).toBe(204)
+    expect((await sent('X-GZIP', gzipSync('c'))).status).toBe(204)
+    expect((await sent('deflate', deflateSync('d'))).status).toBe(204)
+    expect((await sent('identity', Buffer.from('e'))).status).toBe(204)
+    const batch = gzipSync(JSON.stringify([{ body: 'Zg==' }]))
+    expect((await sent('gzip', batch, { 'content-type': hubBatchType })).status).toBe(204)
+    expect(stored().map(([, body]) => body)).toEqual(['a', 'b', 'c', 'd', 'e', 'f'])
+    for (const [coding, body, status, name] of [
+      ['br', brotliCompressSync('x'), 415, 'UnsupportedMediaType'],
+      ['gzip, gzip', gzipSync(gzipSync('x')), 415, 'UnsupportedMediaType'],
+      ['gzip', Buffer.from('x'), 400, 'ArgumentInvalid'],
+      ['gzip', gzipSync('cut off').subarray(0, 15), 400, 'ArgumentInvalid'],
+      ['gzip', gzipSync(Buffer.alloc(limits.httpBodyBytesMax + 1)), 413, 'MessageTooLarge'],
+    ] as const) {
+      const { status: told, headers } = await sent(coding, body)
+      expect([told, headers.get('iothub-errorcode')]).toEqual([status, name])
+      expect(headers.get('accept-encoding')).toBe(status === 415 ? 'gzip, deflate' : null)
+    }
+    expect(stored().length).toBe(6)
+  })
+
+  test('properties as headers are taken up to their limit, however many they are; beyond it 413', async () => {
+    const { post, stored } = await start()
+    const many = (count: number, bytes: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, index) => [`iothub-app-p${index}`, 'x'.repeat(bytes)]))
+    expect((await post(events, 'a', many(1, 5 * 1024))).status).toBe(204)
+    expect((await post(events, 'b', many(120, 40))).status).toBe(204)
+    expect((await post(events, 'c', many(400, 60))).status).toBe(204)
+    // One name of two bytes, and the lengths of name and value.
+    const most = limits.httpPropertyBytesMax - 2 - 6
+    expect((await post(events, 'd', many(1, most))).status).toBe(204)
+    const { status, headers } = await post(events, 'e', many(1, most + 1))
+    expect([status, headers.get('iothub-errorcode')]).toEqual([413, 'MessageTooLarge'])
+    expect(stored().map(([, body, properties]) => [body, Object.keys(properties as object).length])).toEqual([
+      ['a', 1],
+      ['b', 120],
+      ['c', 400],
+      ['d', 1],
+    ])
+  })
+
+  test('requests that follow one another without waiting are stored and answered, each in its turn [G-3]', async () => {
+    const { server, stored } = await start()
+    const socket = connect(server.port, '127.0.0.1')
+    const head = `POST ${events} HTTP/1.1\r\nHost: h\r\n`
+    const told: string[] = []
+    socket.on('data', (bytes) => told.push(String(bytes)))
+    const bodies = Array.from({ length: 20 }, (_, index) => `${index}`)
+    const chunked = (body: string) =>
+      `${head}Transfer-Encoding: chunked\r\n\r\n${body.length};a=b\r\n${body}\r\n0\r\nT: x\r\n\r\n`
+    const plain = (body: string) => `${head}Content-Length: ${body.length}\r\n\r\n${body}`
+    socket.write(bodies.map((body, index) => (index % 2 ? chunked(body) : plain(body))).join(''))
+    await expect.poll(() => told.join('').match(/^HTTP\/1\.1 204 /gm)?.length).toBe(bodies.length)
+    expect(stored().map(([, body]) => body)).toEqual(bodies)
+    socket.destroy()
   })
 
   test('a registry that does not answer is 503: come back', async () => {

@@ -3,6 +3,7 @@
  *
  *   request ─▶ room? ─▶ who is this? ─▶ body ─▶ messages ─▶ quota ─▶ room? ─▶ batches ─▶ 204 once all are durable [G-1]
  *               503       401, 403, 429  413, 503  400, 413    429      503       503 refused by the log
+ *                                                  415
  */
 import type { X509Certificate } from 'node:crypto'
 import { type IdentityId, isIdentityId } from '#control/identity.ts'
@@ -18,6 +19,7 @@ import type { HttpRequest } from '#runtime/http-request.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { codingsRead, decodedBody } from './content-coding.ts'
 import { type HttpMessage, type MessageProperties, readMessages } from './message-reader.ts'
 
 /**
@@ -108,15 +110,24 @@ function admit(
 }
 
 /** HOT: per request; nothing waits but for a quota and the log. */
-function store(edge: EdgeContext, hasModule: boolean, request: HttpRequest, body: Buffer): Promise<HttpAnswer> {
+function store(edge: EdgeContext, hasModule: boolean, request: HttpRequest, sent: Buffer): Promise<HttpAnswer> {
   const { deviceId, moduleId } = identityOf(request, hasModule)
-  const messages = readMessages(body, request.header('content-type'), request.query('split'), request.headers)
+  const body = decodedBody(sent, request.header('content-encoding'))
+  const messages = messagesOf(request, body)
   if (messages.length === 0) return Promise.resolve(accepted)
   requireRoom(edge)
   const envelopeBytes = envelopeBytesOf(messages, body.length, deviceId, moduleId)
   const waitMs = edge.quotas.requestWaitMs(deviceId, messages.length, envelopeBytes)
-  if (waitMs > 0) return sleep(edge.clock, waitMs).then(() => durable(edge, deviceId, moduleId, messages))
-  return durable(edge, deviceId, moduleId, messages)
+  if (waitMs === 0) return durable(edge, deviceId, moduleId, messages)
+  // Read anew behind the wait: in it only what was sent is held, which has its place in the room of all bodies [G-4].
+  return sleep(edge.clock, waitMs).then(() => {
+    const again = decodedBody(sent, request.header('content-encoding'))
+    return durable(edge, deviceId, moduleId, messagesOf(request, again))
+  })
+}
+
+function messagesOf(request: HttpRequest, body: Buffer): HttpMessage[] {
+  return readMessages(body, request.header('content-type'), request.query('split'), request.headers)
 }
 
 /**
@@ -210,6 +221,7 @@ class RequestOwner implements BatchOwner {
 /** Status and name of the edge's own faults, as the hub gives them. */
 const faults: Partial<Record<ErrorCode, Pick<HubFault, 'status' | 'name'>>> = {
   INGEST_BODY_MALFORMED: { status: 400, name: 'ArgumentInvalid' },
+  INGEST_CODING_UNKNOWN: { status: 415, name: 'UnsupportedMediaType' },
   INGEST_NOT_AUTHORIZED: { status: 401, name: 'IotHubUnauthorizedAccess' },
   INGEST_FRAME_TOO_LARGE: { status: 413, name: 'MessageTooLarge' },
   INGEST_RATE_EXCEEDED: { status: 429, name: 'ThrottlingException' },
@@ -222,5 +234,7 @@ const faults: Partial<Record<ErrorCode, Pick<HubFault, 'status' | 'name'>>> = {
 function faultAnswer(error: unknown): HttpAnswer {
   if (!isPenstockError(error)) throw error
   const retryAfterSeconds = error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : undefined
-  return classicAnswer(faults[error.code] ?? hubFaultOf(error), error.message, retryAfterSeconds)
+  const answer = classicAnswer(faults[error.code] ?? hubFaultOf(error), error.message, retryAfterSeconds)
+  if (error.code !== 'INGEST_CODING_UNKNOWN') return answer
+  return { ...answer, headers: { ...answer.headers, 'Accept-Encoding': codingsRead } }
 }

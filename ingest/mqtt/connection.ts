@@ -275,6 +275,7 @@ export class Connection implements BatchOwner {
     if ((frame[0] as number) >>> 4 !== 1) {
       throw new PenstockError('INGEST_PROTOCOL_ERROR', 'the first packet must be a CONNECT [MQTT-3.1.0-1]')
     }
+    this.#edge.batcher.stayAwake()
     const request = readConnect(frame, (version, packetBytesMax) => {
       this.#version = version
       this.#packetBytesMax = packetBytesMax

@@ -1,14 +1,15 @@
 import type { X509Certificate } from 'node:crypto'
-import { type AddressInfo, createServer, Socket, type SocketConstructorOpts } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Clock } from '#runtime/clock.ts'
+import { listening } from '#runtime/listening.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
+import { readInPlace } from '#runtime/read-in-place.ts'
 import { Connection } from './connection.ts'
 import type { EdgeContext, Transport } from './edge-context.ts'
-import { pauseReasons } from './pause-reasons.ts'
 import { admitSocket, socketsMax } from './socket-gate.ts'
 import type { TlsFiles } from './tls-secrets.ts'
-import { certificatesOf, listening, openTlsServer, type WatchingServer } from './tls-server.ts'
+import { certificatesOf, openTlsServer, type WatchingServer } from './tls-server.ts'
 
 export interface Listener {
   readonly port: number
@@ -26,7 +27,7 @@ export async function listenMqtt(edge: EdgeContext, host: string, port: number, 
   // Counts also handshakes that have not ended and sockets that are being closed; `admitSocket` is the finer bound.
   server.maxConnections = 2 * socketsMax(edge.connectionsMax) + 1_000
   try {
-    await listening(server, 'MQTT', host, port)
+    await listening(server, 'MQTT', host, port, true)
   } catch (error) {
     unwatch()
     throw error
@@ -43,66 +44,25 @@ export async function listenMqtt(edge: EdgeContext, host: string, port: number, 
 
 function tcpServer(edge: EdgeContext): WatchingServer {
   const server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted) => {
+    edge.batcher.stayAwake()
     if (!admitSocket(edge)) accepted.destroy()
     else attachInPlace(edge, accepted)
   })
   return { server, unwatch: () => {} }
 }
 
-/** What all TCP sockets of the process are read into, one after the other; a connection keeps nothing of it. */
-const readBuffer = Buffer.allocUnsafeSlow(64 * 1024)
-
-/**
- * Sockets that filled the buffer, and so have more to read: each goes on when all others had their turn. The system would read
- * one that is always full 32 times before it looks at the next [G-4].
- */
-const waitingTurn: Connection[] = []
-
-function awaitTurn(connection: Connection): void {
-  connection.pause(pauseReasons.turn)
-  if (waitingTurn.push(connection) > 1) return
-  setImmediate(() => {
-    for (const next of waitingTurn.splice(0)) next.unpause(pauseReasons.turn)
-  })
-}
-
-/** What Node keeps of a socket besides its public face: the system's side, and the server that counts it. */
-interface SocketParts {
-  _handle: unknown
-  _server: unknown
-}
-
-/**
- * Reads the accepted socket into `readBuffer`, through a socket object of its own, since a server's cannot be told where to read to:
- * no buffer is made and collected for each read.
- */
 function attachInPlace(edge: EdgeContext, accepted: Socket): void {
-  const parts = accepted as unknown as SocketParts
   let connection: Connection | undefined
-  const options: SocketConstructorOpts & { readonly handle: unknown } = {
-    handle: parts._handle,
-    onread: {
-      buffer: readBuffer,
-      callback: (length: number) => {
-        if (connection === undefined) return true
-        connection.onChunk(readBuffer.subarray(0, length))
-        if (length === readBuffer.length) awaitTurn(connection)
-        return true
-      },
-    },
-  }
-  const socket = new Socket(options)
-  ;(socket as unknown as SocketParts)._server = parts._server
-  parts._handle = null
-  parts._server = null
+  const socket = readInPlace(accepted, (bytes) => connection?.onChunk(bytes))
   connection = new Connection(edge, new SocketTransport(edge, socket))
   listen(connection, socket)
   socket.resume()
 }
 
 function tlsServer(edge: EdgeContext, files: TlsFiles): WatchingServer {
-  const { clock, logger } = edge
-  const options = { files, sessionIdContext: 'penstock-mqtt', clock, logger, isClosing: () => edge.draining }
+  const { batcher, clock, logger } = edge
+  const onStep = () => batcher.stayAwake()
+  const options = { files, sessionIdContext: 'penstock-mqtt', clock, logger, onStep, isClosing: () => edge.draining }
   return openTlsServer(options, (socket) => attachTls(edge, socket))
 }
 

@@ -4,7 +4,5 @@ export const pauseReasons = {
   edge: 1,
   /** The client does not read what it is sent. */
   reader: 2,
-  /** Others are read first. */
-  turn: 4,
 } as const
 export type PauseReason = (typeof pauseReasons)[keyof typeof pauseReasons]

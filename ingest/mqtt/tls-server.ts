@@ -11,15 +11,18 @@ import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { certificateChain } from '#control/auth/certificates.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import { PenstockError } from '#schemas/errors.ts'
 import { readTlsSecrets, type TlsFiles, warnOfValidity, watchTlsFiles } from './tls-secrets.ts'
 
 export interface TlsServerOptions {
   readonly files: TlsFiles
+  /** Default: true. */
+  readonly asksForCertificates?: boolean
   /** The same for all processes that share sessions: by default it differs with their command lines, and none would be resumed. */
   readonly sessionIdContext: string
   readonly clock: Clock
   readonly logger: Logger
+  /** Called with each step that a client waits for: a socket, handshakes that begin, one that is done. */
+  readonly onStep: () => void
   /** Handshakes that have not begun are given up. */
   readonly isClosing: () => boolean
 }
@@ -37,7 +40,7 @@ const sessionTimeout = 6 * 3600
 
 /** @throws TLS_FILES_INVALID */
 export function openTlsServer(options: TlsServerOptions, onSocket: (socket: TLSSocket) => void): WatchingServer {
-  const { files, sessionIdContext, clock, logger, isClosing } = options
+  const { files, asksForCertificates = true, sessionIdContext, clock, logger, onStep, isClosing } = options
   const sessions = { sessionIdContext, sessionTimeout }
   const secrets = () => {
     const read = readTlsSecrets(files, clock.nowMs())
@@ -48,19 +51,26 @@ export function openTlsServer(options: TlsServerOptions, onSocket: (socket: TLSS
     {
       ...secrets(),
       ...sessions,
-      requestCert: true,
+      requestCert: asksForCertificates,
       rejectUnauthorized: false,
       handshakeTimeout: handshakeMsMax,
     },
-    onSocket,
+    (socket) => {
+      onStep()
+      onSocket(socket)
+    },
   )
   // A port scan, a plain-text client, or a handshake that took too long, which the library tells of but leaves open.
   tls.on('tlsClientError', (_error, socket) => socket.destroy())
   const queue = new HandshakeQueue((socket) => {
+    onStep()
     if (isClosing()) socket.destroy()
     else tls.emit('connection', socket)
   })
-  const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => queue.push(socket))
+  const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
+    onStep()
+    queue.push(socket)
+  })
   const unwatch = watchTlsFiles(files, () => {
     try {
       tls.setSecureContext({ ...secrets(), ...sessions })
@@ -97,22 +107,6 @@ class HandshakeQueue {
 }
 
 function ignoreError(): void {}
-
-/** Other systems cannot balance a shared port; one process serves it there. */
-const reusePort = process.platform === 'linux'
-
-const backlog = 4096
-
-/** @param protocol for the message @throws PORT_UNAVAILABLE */
-export function listening(server: Server, protocol: string, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const text = `cannot listen for ${protocol} on ${host}:${port}: ${cause.code}`
-      reject(new PenstockError('PORT_UNAVAILABLE', text, { cause }))
-    })
-    server.listen({ host, port, backlog, reusePort }, resolve)
-  })
-}
 
 /** The chain as the client sent it. */
 export function certificatesOf(socket: TLSSocket): X509Certificate[] {

@@ -31,8 +31,8 @@ export function routeMqttWebSocket(router: HttpRouter, edge: EdgeContext, confid
 }
 
 /**
- * A WebSocket cannot be paused. What arrives while its connection is paused waits here, up to a bound of its own and one of all
- * WebSockets; the client that exceeds either is told so and ends [G-4].
+ * A WebSocket is read on while its connection is paused, so that its pings are answered and its end is seen. What arrives meanwhile waits
+ * here, up to a bound of its own and one of all WebSockets; the client that exceeds either is told so and ends [G-4].
  */
 class SocketSession implements Transport {
   readonly #edge: EdgeContext

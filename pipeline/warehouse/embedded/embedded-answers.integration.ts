@@ -145,3 +145,80 @@ describe('compression', () => {
     await damaged.text()
   })
 })
+
+it('a refused setting is told in the compression of results', async () => {
+  const refused = await post('SELECT 1', { user: 'readonly', compress: '1', allow_ddl: '1' })
+  const blocks = blocksDecompressed(Readable.from([Buffer.from(await refused.arrayBuffer())]))
+  expect(Buffer.concat(await Readable.from(blocks).toArray()).toString()).toMatch(/^Code: 164\./)
+})
+
+describe('result_rows', () => {
+  const counted = async (statement: string, parameters: Record<string, string> = {}) => {
+    const response = await post(statement, parameters)
+    await response.text()
+    return JSON.parse(response.headers.get('x-clickhouse-summary') ?? '{}').result_rows
+  }
+
+  it('counts the rows of a result, however many were read for it', async () => {
+    expect(await counted('SELECT count() FROM numbers(100000)')).toBe('1')
+    expect(await counted('SELECT number FROM numbers(1000) WHERE number >= 995')).toBe('5')
+    expect(await counted('SELECT 1 WHERE 0')).toBe('0')
+    expect(await counted('SELECT number FROM numbers(300000)', { wait_end_of_query: '1' })).toBe('300000')
+  })
+})
+
+describe('names of the files behind the port', () => {
+  const folder = new RegExp(`${dataDir}|OUTFILE|INFILE|insert-\\d|fifo`)
+
+  it('are in no error', async () => {
+    await text('CREATE TABLE named (a Int8, b String) ENGINE = Memory')
+    const rows = 'INSERT INTO named FORMAT CSV\nx,1\ny'
+    const selected = "INSERT INTO named SELECT a, nope FROM input('a Int8, b String') FORMAT CSV\n1,x"
+    for (const statement of [
+      rows,
+      selected,
+      'INSERT INTO named FORMAT Parquet\nx',
+      'SELECT nope FROM named FORMAT CSV',
+    ]) {
+      const answer = await text(statement)
+      expect(answer).toMatch(/^Code: (27|47|117)\./)
+      expect(answer).not.toMatch(folder)
+    }
+    expect(await text(selected)).toContain("FROM input('a Int8, b String')")
+  })
+
+  it('are not in SHOW PROCESSLIST, which has the ids and users of the port', async () => {
+    const abort = new AbortController()
+    const endless = fetch(`${url}/?user=readonly&query_id=endless`, {
+      method: 'POST',
+      body: 'SELECT count() FROM system.numbers FORMAT CSV',
+      signal: abort.signal,
+    }).catch(() => 'gone')
+    let list: Record<string, string>[] = []
+    while (!list.some(({ query_id }) => query_id === 'endless'))
+      list = JSON.parse(await text('SHOW PROCESSLIST FORMAT JSON', { query_id: 'mine' })).data
+    abort.abort()
+    await endless
+    expect(
+      list.map(({ query_id, initial_query_id, user, query }) => [query_id, initial_query_id, user, query]).sort(),
+    ).toEqual([
+      ['endless', 'endless', 'readonly', 'SELECT count() FROM system.numbers FORMAT CSV'],
+      ['mine', 'mine', 'default', 'SHOW PROCESSLIST'],
+    ])
+    expect(JSON.stringify(list)).not.toMatch(folder)
+  })
+})
+
+describe('the URL', () => {
+  it('may hold a statement of a megabyte', async () => {
+    const long = 'x'.repeat(1024 * 1024 - 1_000)
+    const query = `SELECT length('${long}')`
+    const response = await fetch(`${url}/?${new URLSearchParams({ query, max_query_size: '0' })}`)
+    expect(await response.text()).toBe(`${long.length}\n`)
+  })
+
+  it('keeps bytes that are not UTF-8 in statements and parameters', async () => {
+    const response = await fetch(`${url}/?param_a=%FFx%00&query=SELECT+hex('%FE%C3%BC'),hex({a:String})`)
+    expect(await response.text()).toBe('FEC3BC\tFF7800\n')
+  })
+})

@@ -46,3 +46,26 @@ it('queries without an end, of every user and on all their places, delay nothing
   abort.abort()
   expect(new Set(await Promise.all(endless))).toEqual(new Set(['gone']))
 })
+
+it('a short question of an analyst is answered while others run without an end', async () => {
+  const abort = new AbortController()
+  const endless = Array.from({ length: 20 }, (_, index) =>
+    fetch(`${url}/?user=readonly&query_id=long-${index}`, {
+      method: 'POST',
+      body: 'SELECT sum(sipHash64(number)) FROM system.numbers',
+      signal: abort.signal,
+    }).then(
+      () => 'answered',
+      () => 'gone',
+    ),
+  )
+  const ask = async (user: string, body: string) =>
+    (await fetch(`${url}/?user=${user}`, { method: 'POST', body })).text()
+  const running = "SELECT countIf(startsWith(Settings['log_comment'], 'long-')) FROM system.processes"
+  while (Number(await ask('default', running)) < 20);
+  expect(await ask('readonly', 'SELECT 1')).toBe('1\n')
+  expect(await ask('analyst', 'SELECT 2')).toBe('2\n')
+  expect(Number(await ask('default', running))).toBe(20)
+  abort.abort()
+  expect(new Set(await Promise.all(endless))).toEqual(new Set(['gone']))
+})

@@ -51,7 +51,8 @@ const rights: Readonly<Record<EngineUser, readonly string[]>> = {
       'CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, UNDROP TABLE, INSERT, ALTER, TRUNCATE, OPTIMIZE',
     ),
   ],
-  readonly: [reading],
+  // For the tables that a request brings along: statements of the user make none (`permissions.ts`).
+  readonly: [reading, 'GRANT CREATE TEMPORARY TABLE ON *.*'],
 }
 
 const roles: readonly (readonly [string, readonly string[]])[] = Object.entries(rights).flatMap(([user, grants]) => [
@@ -84,8 +85,8 @@ const fixedSettings: readonly string[] = [
 ]
 
 /**
- * Values are read as literals: an expression among them is SQL that nobody has read. The handler alone turns the first of these on,
- * for rows that it has read (`plain-values.ts`).
+ * Values are read as literals: an expression among them is SQL that nobody has read. The handler alone turns these on, for rows that
+ * it has read (`plain-values.ts`).
  */
 export const withoutExpressions = [
   'input_format_values_interpret_expressions',

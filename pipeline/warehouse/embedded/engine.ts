@@ -16,6 +16,7 @@ import { spreadParts } from './part-folders.ts'
 export interface EngineResult {
   readonly bytes: Buffer
   readonly elapsed: number
+  /** What is in the result, or in the rows inserted: the engine does not tell what it has scanned for it. */
   readonly rowsRead: number
   readonly bytesRead: number
   readonly rowsWritten: number

@@ -8,9 +8,9 @@
  *
  * The client's bytes travel as hexadecimal digits, which no reader can take for anything else.
  */
-import { isUtf8 } from 'node:buffer'
 import type { Engine, EngineConnection } from './engine.ts'
 import { EngineError } from './engine-error.ts'
+import { textWithEscapes } from './escaped-bytes.ts'
 
 /**
  * Reading `$a$ $b$ $c$ …` takes the engine quadratic time, as each may begin a text that ends at its like. Nobody writes as many.
@@ -42,7 +42,7 @@ export class Formatter {
       // Behind the text stands the one byte of the comparison.
       if (bytes.at(-1) !== 1)
         throw new EngineError(62, 'SYNTAX_ERROR', 'Syntax error: the engine does not read it as it writes it')
-      return withoutForeignBytes(bytes.subarray(0, -1))
+      return textWithEscapes(bytes.subarray(0, -1))
     } catch (error) {
       if (error instanceof EngineError) throw withoutScope(error)
       throw error
@@ -69,12 +69,6 @@ function assertFewDollars(text: Buffer): void {
   for (let at = text.indexOf('$'); at >= 0; at = text.indexOf('$', at + 1)) count += 1
   if (count > dollarsMax)
     throw new EngineError(62, 'SYNTAX_ERROR', `Syntax error: more than ${dollarsMax} dollar signs in one statement`)
-}
-
-/** Statements reach the engine as UTF-8; any other byte can only stand in quotes, where an escape means the same. */
-function withoutForeignBytes(canonical: Buffer): string {
-  if (isUtf8(canonical)) return canonical.toString()
-  return canonical.toString('latin1').replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`)
 }
 
 /** The engine names the statement in whose scope it failed: ours, which says nothing to the client. */

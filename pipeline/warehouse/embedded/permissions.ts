@@ -147,7 +147,7 @@ function mayNot(what: string): EngineError {
 
 /** Settings that `readonly` may set in the URL: they shape or bound its own results and nothing else. */
 const harmlessSettings =
-  /^(max_(execution_time|result_rows|result_bytes|rows_to_read|bytes_to_read|block_size|threads|memory_usage|final_threads)|result_overflow_mode|read_overflow_mode|timeout_overflow_mode|output_format_\w+|format_(csv|tsv|regexp|custom|template|json)_\w+|date_time_output_format|bool_\w+_representation|extremes|limit|offset|final|join_use_nulls|group_by_use_nulls|union_default_mode|session_timezone|log_comment|log_queries|use_query_cache|optimize_\w+|prefer_column_name_to_alias|count_distinct_implementation|cast_keep_nullable|totals_mode|max_query_size|wait_for_async_insert|async_insert)$/
+  /^(max_(execution_time|result_rows|result_bytes|rows_to_read|bytes_to_read|block_size|threads|memory_usage|final_threads)|result_overflow_mode|read_overflow_mode|timeout_overflow_mode|output_format_\w+|format_(csv|tsv|regexp|custom|template|json)_\w+|date_time_(in|out)put_format|bool_\w+_representation|extremes|limit|offset|final|join_use_nulls|group_by_use_nulls|union_default_mode|session_timezone|log_comment|log_queries|use_query_cache|use_query_condition_cache|use_skip_indexes|network_compression_method|network_zstd_compression_level|enable_analyzer|allow_experimental_analyzer|join_algorithm|optimize_\w+|prefer_column_name_to_alias|count_distinct_implementation|cast_keep_nullable|totals_mode|max_query_size|wait_for_async_insert|async_insert)$/
 
 /** @throws EngineError for a setting of the URL that nobody, or that `readonly`, may change */
 export function refuseSettings(query: QueryRequest, user: EngineUser): void {
@@ -155,6 +155,8 @@ export function refuseSettings(query: QueryRequest, user: EngineUser): void {
   if (user !== 'readonly') return
   for (const [name, value] of query.settings) {
     if (name === 'readonly' && (value === '1' || value === '2')) continue
+    // Clients send it empty; filters are SQL.
+    if (name === 'additional_table_filters' && /^\s*(\{\s*\})?\s*$/.test(value)) continue
     if (!harmlessSettings.test(name) || /template|schema/.test(name)) throw mayNot(`modify '${name}' setting`)
   }
 }

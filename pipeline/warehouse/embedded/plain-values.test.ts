@@ -6,6 +6,8 @@ it.each([
   "(now(), 1 + 1, toDateTime64('2020-01-01', 3), generateUUIDv4 ())",
   "('y;-- file(1) ß', now(), 'it''s')",
   "(CAST('1' AS Int8), INTERVAL 1 DAY + today(), [upper('a'), 'b'], (1, 2), {'a': 1})",
+  String.raw`('it\'s \\', now()), ('\\', toDateTime('2020-01-01')), ('\'', 1 + 1)`,
+  `('${"\\'".repeat(300_000)}', now())`,
 ])('is plain: %s', (rows) => {
   expect(arePlainValues(rows)).toBe(true)
 })
@@ -27,6 +29,13 @@ it.each([
   'nowfile(1)',
   "('a\\'', file(1), '')",
   "(now(), 'a",
+  String.raw`('a\\', file(1), '')`,
+  String.raw`('\'', file(1), '\'')`,
+  String.raw`(f\'ile(1), 'x')`,
+  "('a'file(1))",
+  '(1file(1))',
+  `(${'a'.repeat(500_000)}, file(1))`,
+  `(a${' '.repeat(500_000)}, file(1))`,
   "(/* ' */ file(1) /* ' */)",
 ])('is not: %j', (rows) => {
   expect(arePlainValues(rows)).toBe(false)

@@ -5,10 +5,7 @@
 const harmlessCalls =
   /^(now|now64|today|yesterday|rand|rand64|generateUUIDv[47]|array|tuple|map|cast|concat|upper|lower|unhex|base64Decode|makeDate(Time|Time64)?|parseDateTime(64)?BestEffort|fromUnixTimestamp(64(Milli|Micro|Nano))?|to(String|UUID|Date|Date32|DateTime|DateTime32|DateTime64|IPv4|IPv6|Bool|U?Int\d+|Float\d+|Decimal\d+|Interval\w+))$/i
 
-/** A literal that ends at the next quote, whoever reads it. */
-const plainText = /'[^'\\]*'/g
-
-/** Beside those: quotes, comments and escapes that hide a name, or what begins a query. */
+/** Beside literals: quotes, comments and escapes that hide a name, or what begins a query. */
 const ambiguous = /[^\n\r\t -~]|[\\'`"$#]|--|\/\*|\/\/|\bselect\b|\bfrom\b/i
 
 /** More rows than anyone writes by hand. */
@@ -16,8 +13,26 @@ export const plainValuesBytesMax = 1024 * 1024
 
 /** True if these rows in the format Values may be read with expressions; literals need none. */
 export function arePlainValues(rows: string): boolean {
-  const outside = rows.replace(plainText, '0')
+  const outside = withoutLiterals(rows)
   if (ambiguous.test(outside)) return false
-  for (const [, name = ''] of outside.matchAll(/([A-Za-z_]\w*)\s*\(/g)) if (!harmlessCalls.test(name)) return false
+  for (const [, name = ''] of outside.matchAll(/\b(\w+)\s*\(/g)) if (!harmlessCalls.test(name)) return false
   return true
+}
+
+/**
+ * The rows with a 0 for each literal. Every reader finds the same end of a literal: the first quote without a backslash before it that
+ * escapes it; a doubled quote makes two literals of one here, which is nothing else. One without an end leaves its quote.
+ */
+function withoutLiterals(rows: string): string {
+  const parts: string[] = []
+  let from = 0
+  for (let start = rows.indexOf("'"); start >= 0; start = rows.indexOf("'", from)) {
+    let end = start + 1
+    while (end < rows.length && rows.charAt(end) !== "'") end += rows.charAt(end) === '\\' ? 2 : 1
+    if (end >= rows.length) break
+    parts.push(rows.slice(from, start))
+    from = end + 1
+  }
+  parts.push(rows.slice(from))
+  return parts.join('0')
 }

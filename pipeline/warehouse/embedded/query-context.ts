@@ -1,8 +1,10 @@
 import type { Logger } from '#runtime/logger.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { Engine } from './engine.ts'
+import type { EngineUser } from './engine-rights.ts'
 import type { Formatter } from './formatter.ts'
 import type { InsertSpool } from './insert-spool.ts'
+import type { OwnNames } from './own-names.ts'
 import type { PasswordGate } from './password-gate.ts'
 import type { ResultFifos } from './result-fifos.ts'
 import type { Sessions } from './sessions.ts'
@@ -17,6 +19,7 @@ export interface QueryContext {
   readonly timezone: string
   readonly displayName: string
   readonly spoolDir: string
+  readonly ownNames: OwnNames
   readonly insertSpool: InsertSpool
   /**
    * The pipeline's statements have places that nobody else takes, since delivery stands still while they wait. Its client is known
@@ -41,6 +44,7 @@ export interface QueryContext {
 }
 
 export interface Running {
+  readonly user: EngineUser
   readonly kind: Statement['kind'] | undefined
   /** Ends a statement that only reads. */
   readonly stop: (() => void) | undefined

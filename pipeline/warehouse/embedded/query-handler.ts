@@ -3,17 +3,27 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { type CanonicalToken, isWord } from './canonical-tokens.ts'
 import { sqlText } from './engine.ts'
 import { EngineError, engineErrorFrom } from './engine-error.ts'
-import { type EngineUser, isEngineUser } from './engine-rights.ts'
+import { type EngineUser, isEngineUser, withoutExpressions } from './engine-rights.ts'
+import {
+  type ExternalTable,
+  externalTablesOf,
+  type Form,
+  formBoundaryOf,
+  readForm,
+  tableStatements,
+} from './form-body.ts'
 import { nativeAtRevision } from './native-revision.ts'
 import { refuseForbidden, refuseSettings } from './permissions.ts'
 import { arePlainValues, plainValuesBytesMax } from './plain-values.ts'
-import type { QueryContext, Running } from './query-context.ts'
+import { processListSql } from './process-list.ts'
+import type { QueryContext } from './query-context.ts'
 import { Reply } from './reply.ts'
 import { type QueryRequest, queryRequestFrom } from './request.ts'
-import { RequestBody } from './request-body.ts'
+import { decodedBody, RequestBody } from './request-body.ts'
 import { untilWhole } from './result-spool.ts'
 import type { Slots } from './slots.ts'
 import {
@@ -23,53 +33,70 @@ import {
   type Statement,
   statementFrom,
 } from './statement.ts'
-import { type StatementRun, withConnection } from './statement-connection.ts'
+import { columnTypes, type StatementRun, withConnection } from './statement-connection.ts'
 import type { StatementText } from './statement-text.ts'
-
-const notStarted: Running = { kind: undefined, stop: undefined }
+import { urlParameters } from './url-parameters.ts'
 
 /** Answers one request for a statement, errors included. Never rejects. */
 export async function handleQuery(
   context: QueryContext,
   request: IncomingMessage,
   response: ServerResponse,
-  url: URL,
 ): Promise<void> {
   const reply = new Reply(context, request, response)
   let queryId: string | undefined
   let give: (() => void) | undefined
+  let form: Form | undefined
   try {
-    const query = queryRequestFrom(request, url)
-    const user = await authenticate(context, query, request)
+    const parameters = urlParameters(request.url ?? '')
+    const asked = queryRequestFrom(request, parameters)
+    const user = await authenticate(context, asked, request)
+    form = await formOf(context, request, asked)
+    const { tables, rest } = externalTablesOf(form?.files ?? [], [...(form?.fields ?? []), ...parameters])
+    const query = form ? queryRequestFrom(request, rest) : asked
+    const id = query.queryId ?? randomUUID()
+    // From here on errors go out as results do, compressed if the client asked for that.
+    reply.start(query, id)
     refuseSettings(query, user)
-    queryId = query.queryId ?? randomUUID()
-    if (context.running.has(queryId)) {
-      const id = queryId
-      queryId = undefined
+    if (context.running.has(id))
       throw new EngineError(216, 'QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING', `Query with id = ${id} is already running`)
-    }
-    context.running.set(queryId, notStarted)
-    reply.start(query, queryId)
-    const body = new RequestBody(request, query)
+    queryId = id
+    context.running.set(id, { user, kind: undefined, stop: undefined })
+    const body = new RequestBody(form ? Readable.from([]) : decodedBody(request, query), query)
     const text = await body.statement()
     const taken = query.session && (await context.sessions.take(user, query.session, () => response.writableEnded))
     give = taken?.give
     // `readonly` may change nothing that a session keeps.
     const session = user === 'readonly' ? undefined : taken?.session
-    await runText(context, { query, user, queryId, session, reply }, body, text)
+    await runText(context, { query, user, queryId: id, session, reply }, tables, body, text)
   } catch (error) {
     reply.fail(engineErrorFrom(error))
   } finally {
     if (queryId !== undefined) context.running.delete(queryId)
+    for (const { path } of form?.files ?? []) context.insertSpool.give(path)
     give?.()
   }
 }
 
+/** The form in a request's body, whose user is known already: its fields say nothing of who asks. */
+async function formOf(context: QueryContext, request: IncomingMessage, query: QueryRequest): Promise<Form | undefined> {
+  const boundary = formBoundaryOf(request.headers['content-type'])
+  if (boundary === undefined) return undefined
+  const { fields, files } = await readForm(decodedBody(request, query), boundary, context.insertSpool)
+  return { fields: fields.filter(([name]) => name !== 'user' && name !== 'password'), files }
+}
+
 /** What is known of a request before its statement is read. */
-type RequestRun = Omit<StatementRun, 'statement'>
+type RequestRun = Omit<StatementRun, 'statement' | 'tables'>
 
 /** Waits for a place, has the engine read the statement, judges what it read, and runs that. */
-async function runText(context: QueryContext, run: RequestRun, body: RequestBody, text: StatementText): Promise<void> {
+async function runText(
+  context: QueryContext,
+  run: RequestRun,
+  external: readonly ExternalTable[],
+  body: RequestBody,
+  text: StatementText,
+): Promise<void> {
   // The engine starts once the rows are whole: a client that dies half-way leaves nothing, at whatever byte it dies.
   const rows = text.rowsAt === undefined ? undefined : await context.insertSpool.write(body.rest(text.rowsAt))
   const slots = slotsFor(context.slots, run, rows !== undefined)
@@ -80,7 +107,8 @@ async function runText(context: QueryContext, run: RequestRun, body: RequestBody
       const statement = statementFrom(await context.formatter.canonical(text.text), rows !== undefined)
       refuseForbidden(statement.tokens, run.user)
       refuseWritesInSession(run.query, statement)
-      await runStatement(context, { ...run, statement }, rows)
+      const tables = await Promise.all(external.map((table) => tableStatements(context.formatter, table)))
+      await runStatement(context, { ...run, statement, tables }, rows)
     } finally {
       slots.give()
     }
@@ -140,7 +168,8 @@ async function insert(
     arePlainValues(readFileSync(rows, 'utf8'))
   await withConnection(context, run, async (connection) => {
     // The prologue of every request turns it off again.
-    if (hasExpressions) await connection.run('SET input_format_values_interpret_expressions = 1', 'Null')
+    if (hasExpressions)
+      await connection.run(`SET ${withoutExpressions.map((name) => `${name} = 1`).join(', ')}`, 'Null')
     const result = await context.disk.writing(() => connection.runInsert(statement.textFor(rows)))
     await run.reply.whole(Buffer.alloc(0), undefined, result)
   })
@@ -158,7 +187,7 @@ async function read(context: QueryContext, run: StatementRun, statement: ReadSta
     }
     let result: AsyncIterable<Buffer> = fifo.stream
     if (format === 'Native' && query.clientRevision > 0)
-      result = nativeAtRevision(result, query.clientRevision, breakOff)
+      result = nativeAtRevision(result, query.clientRevision, () => columnTypes(context, run, statement), breakOff)
     if (query.waitEndOfQuery) {
       const file = join(context.spoolDir, `result-${randomUUID()}`)
       result = untilWhole(result, file, () => context.disk.assertRoom(), breakOff)
@@ -166,7 +195,7 @@ async function read(context: QueryContext, run: StatementRun, statement: ReadSta
     const sent = reply.stream(result, format).catch((error: unknown) => reply.fail(engineErrorFrom(error)))
     try {
       const tail = statement.tail === '' ? `FORMAT ${format}` : statement.tail
-      const sql = `${statement.text}\nINTO OUTFILE ${sqlText(fifo.path)} APPEND COMPRESSION 'none' ${tail}`
+      const sql = `${textToRun(context, queryId, statement)}\nINTO OUTFILE ${sqlText(fifo.path)} APPEND COMPRESSION 'none' ${tail}`
       reply.finished(await connection.run(sql, format))
     } catch (error) {
       reply.fail(engineErrorFrom(error))
@@ -177,6 +206,12 @@ async function read(context: QueryContext, run: StatementRun, statement: ReadSta
       fifo.release()
     }
   })
+}
+
+function textToRun(context: QueryContext, queryId: string, { tokens, text }: ReadStatement): string {
+  const [first, second] = tokens
+  if (!second || !isWord(first, 'SHOW') || !isWord(second, 'PROCESSLIST')) return text
+  return processListSql(context, queryId) + text.slice(second.end)
 }
 
 function makesTables(tokens: readonly CanonicalToken[]): boolean {

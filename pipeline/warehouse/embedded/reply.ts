@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { BlockCompressor, compressedBlock } from './compressed-blocks.ts'
 import type { EngineResult } from './engine.ts'
 import { type EngineError, engineErrorFrom, exceptionText, httpStatusOf } from './engine-error.ts'
+import type { QueryContext } from './query-context.ts'
 import { type ReplyEncoder, replyEncodingFor } from './reply-encoding.ts'
 import type { QueryRequest } from './request.ts'
 
@@ -18,9 +19,12 @@ const pieceDelayMs = 100
 /** A client leaves when it has read the exception; one that is cut off may throw away what it has not decompressed yet. */
 const leaveDelayMs = 5_000
 
+/** What the answers of one server have in common. */
+type Server = Pick<QueryContext, 'version' | 'timezone' | 'displayName' | 'ownNames'>
+
 /** The response to one statement: head, result and error in the order ClickHouse sends them. */
 export class Reply {
-  readonly #server: { readonly version: string; readonly timezone: string; readonly displayName: string }
+  readonly #server: Server
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #startedAtNs = process.hrtime.bigint()
@@ -34,11 +38,7 @@ export class Reply {
   readonly #exceptionTag = randomBytes(8).toString('hex')
   gone = false
 
-  constructor(
-    server: { readonly version: string; readonly timezone: string; readonly displayName: string },
-    request: IncomingMessage,
-    response: ServerResponse,
-  ) {
+  constructor(server: Server, request: IncomingMessage, response: ServerResponse) {
     this.#server = server
     this.#request = request
     this.#response = response
@@ -163,8 +163,8 @@ export class Reply {
       written_rows: String(result?.rowsWritten ?? 0),
       written_bytes: String(result?.bytesWritten ?? 0),
       total_rows_to_read: '0',
-      result_rows: String(result?.rowsWritten ?? 0),
-      result_bytes: String(result?.bytesWritten ?? 0),
+      result_rows: String(result?.rowsRead ?? 0),
+      result_bytes: String(result?.bytesRead ?? 0),
       elapsed_ns: String(process.hrtime.bigint() - this.#startedAtNs),
     })
   }
@@ -201,8 +201,12 @@ export class Reply {
     response.setHeader('X-ClickHouse-Exception-Code', String(error.number))
     response.setHeader('Content-Type', 'text/plain; charset=UTF-8')
     this.#restOfHead(httpStatusOf(error.number))
-    const text = exceptionText(error, this.#server.version)
+    const text = this.#exceptionText(error)
     response.end(this.#encoders[0] instanceof BlockCompressor ? compressedBlock(Buffer.from(text)) : text)
+  }
+
+  #exceptionText(error: EngineError): string {
+    return this.#server.ownNames.hiddenIn(exceptionText(error, this.#server.version))
   }
 
   /**
@@ -210,7 +214,7 @@ export class Reply {
    * chunk, so that nobody takes the part for the whole.
    */
   #abort(error: EngineError): void {
-    const text = exceptionText(error, this.#server.version)
+    const text = this.#exceptionText(error)
     const tag = this.#exceptionTag
     const block = `\r\n__exception__\r\n${tag}\r\n${text}${Buffer.byteLength(text)} ${tag}\r\n__exception__\r\n`
     for (const encoder of this.#encoders) encoder.flush?.()

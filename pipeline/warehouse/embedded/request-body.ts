@@ -11,6 +11,8 @@ import { type StatementText, statementTextOf } from './statement-text.ts'
 export const statementBytesPreset = 256 * 1024
 export const statementBytesMax = 1024 * 1024
 
+const newline = Buffer.from('\n')
+
 /**
  * The query of the URL and the body behind it as one text, as ClickHouse reads them: first the statement is taken from its
  * beginning, then `rest` yields the rows that follow.
@@ -20,10 +22,10 @@ export class RequestBody {
   readonly #textBytesMax: number
   #head: Buffer
 
-  constructor(request: IncomingMessage, query: QueryRequest) {
-    const body = decoded(request)
-    this.#chunks = (query.decompress ? blocksDecompressed(body) : body)[Symbol.asyncIterator]()
-    this.#head = query.query === '' ? Buffer.alloc(0) : Buffer.from(`${query.query}\n`)
+  /** @param body as `decodedBody` has it */
+  constructor(body: AsyncIterable<Buffer>, query: QueryRequest) {
+    this.#chunks = body[Symbol.asyncIterator]()
+    this.#head = query.query.length === 0 ? query.query : Buffer.concat([query.query, newline])
     const wanted = Number(query.settings.get('max_query_size') ?? statementBytesPreset)
     this.#textBytesMax = wanted > 0 ? Math.min(wanted, statementBytesMax) : statementBytesMax
   }
@@ -86,7 +88,13 @@ function tooLong(bytesMax: number): EngineError {
   )
 }
 
-function decoded(request: IncomingMessage): AsyncIterable<Buffer> {
+/** The bytes of a body behind its compression. @throws EngineError 89 */
+export function decodedBody(request: IncomingMessage, query: QueryRequest): AsyncIterable<Buffer> {
+  const body = withoutEncoding(request)
+  return query.decompress ? blocksDecompressed(body) : body
+}
+
+function withoutEncoding(request: IncomingMessage): AsyncIterable<Buffer> {
   const encoding = request.headers['content-encoding'] ?? 'identity'
   switch (encoding) {
     case 'identity':

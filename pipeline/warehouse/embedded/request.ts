@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import { pipelineApplication } from '../warehouse.ts'
 import { assertFormatName, EngineError } from './engine-error.ts'
+import { textWithEscapes } from './escaped-bytes.ts'
 import type { SessionRequest } from './sessions.ts'
+import type { Parameters } from './url-parameters.ts'
 
 /** What the URL and the headers of a request say, sorted. */
 export interface QueryRequest {
-  readonly query: string
+  readonly query: Buffer
   /** GET and HEAD only read. */
   readonly isGet: boolean
   readonly user: string
@@ -44,9 +46,12 @@ const ignored = new Set([
   'role',
 ])
 
-/** @throws EngineError if parts of it contradict each other */
-export function queryRequestFrom(request: IncomingMessage, url: URL): QueryRequest {
-  const given = new Map(url.searchParams)
+/**
+ * @param all parameters of the URL, and of a form; of two with one name the last counts
+ * @throws EngineError if parts of it contradict each other
+ */
+export function queryRequestFrom(request: IncomingMessage, all: Parameters): QueryRequest {
+  const given = new Map(all.filter(([name]) => name !== 'query').map(([name, value]) => [name, textWithEscapes(value)]))
   const take = (name: string): string | undefined => {
     const value = given.get(name)
     given.delete(name)
@@ -59,7 +64,7 @@ export function queryRequestFrom(request: IncomingMessage, url: URL): QueryReque
   }
   const waits = flag('http_wait_end_of_query', false)
   const result = {
-    query: take('query') ?? '',
+    query: all.findLast(([name]) => name === 'query')?.[1] ?? Buffer.alloc(0),
     isGet: request.method === 'GET' || request.method === 'HEAD',
     ...credentials,
     session: sessionFrom(take),

@@ -8,12 +8,13 @@ import type { Logger } from '#runtime/logger.ts'
 import { threadsNamed } from '#runtime/threads.ts'
 import { WebCallers } from '#runtime/web-callers.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import { limits } from '#schemas/limits.ts'
+import { engineAnalystPlaces, engineThreads, limits } from '#schemas/limits.ts'
 import { confineEngine } from './confinement.ts'
 import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
 import { Formatter } from './formatter.ts'
 import { InsertSpool } from './insert-spool.ts'
+import { OwnNames } from './own-names.ts'
 import { PasswordGate } from './password-gate.ts'
 import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
@@ -31,15 +32,17 @@ import { checkTimeZone } from './time-zone.ts'
  *
  * What differs from a ClickHouse server:
  *
- *   protocol     HTTP only; no tables in multipart bodies, no pages such as /play, and nothing for pages of another origin
+ *   protocol     HTTP only; no pages such as /play, and nothing for pages of another origin; a form has 4 MiB of fields at most, and
+ *                64 MiB of external tables
  *   users        `default`, `analyst` and `readonly`, no others and no GRANT; nobody reaches the machine's files or programs, so there
  *                are no dictionaries, backups, named collections, and no engines and table functions but those of `machine-names.ts`
  *   statements   what runs is the text as the engine formats it (`formatter.ts`); 1 MiB at most, and no PARALLEL WITH
  *   values       beside literals only plain expressions among the rows of VALUES (`plain-values.ts`)
  *   inserts      begin when the body is whole, so the spool needs room for the largest bodies
- *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read what was in the result
+ *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read, too, what is in the result
+ *   Native       at a client's protocol revision has no AggregateFunction: error 48
  *   broken off   a result that fails midway ends with the exception, then leaves its client a few seconds to go first
- *   query ids    are found in system.processes as `log_comment`; KILL QUERY takes them as `query_id` all the same
+ *   query ids    are found in system.processes as `log_comment`; SHOW PROCESSLIST and KILL QUERY have them as `query_id` all the same
  *   sessions     keep nothing for `readonly`; SET readonly ends the use of one
  *   parameters   `role`, `quota_key`, `stacktrace` and those that tune the server's buffers and headers do nothing
  */
@@ -70,11 +73,8 @@ export interface EmbeddedWarehouse {
   close(): Promise<void>
 }
 
-/**
- * Threads of libuv's pool, on which all statements, compression and name look-ups of the process run. libuv reads the
- * variable when the pool is first used, so it is set here unless the environment already says it.
- */
-const engineThreads = 24
+/** A server's bound for the length of a URL, which may hold a statement and its parameters; and beside it other headers. */
+const headBytesMax = 1024 * 1024 + 64 * 1024
 
 /** Statements that may wait for a place before new ones are told TOO_MANY_SIMULTANEOUS_QUERIES. */
 const waitingMax = 1_000
@@ -116,16 +116,17 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   const unconfined = options.confines ? confineEngine(dataDir) : undefined
   if (unconfined !== undefined)
     options.logger.warn('the engine may open every file that this user may open', { reason: unconfined })
-  process.env.UV_THREADPOOL_SIZE ??= String(engineThreads)
+  // All statements, compression and name look-ups of the process run on libuv's pool, which reads this when it is first used.
+  process.env.UV_THREADPOOL_SIZE ??= String(engineThreads(availableParallelism()))
   await roomOn(dataDir, options.logger)
   const { engine, use } = await openWhenFree(join(dataDir, 'engine'), options.lockedMsMax ?? 20_000, options.logger)
   // Only whoever has the engine open owns the spool: before, its files may be those of a process that serves from them.
   rmSync(spoolDir, { recursive: true, force: true })
   mkdirSync(spoolDir, { mode: 0o700 })
   const threads = poolThreads(options.logger)
-  const ownCount = Math.max(1, Math.min(4, Math.floor(threads / 4)))
-  // Room stays for compression and for stopping queries; and the more queries run at once, the less is left for inserts.
-  const analystCount = Math.max(1, Math.min(threads - 3 * ownCount - 4, 4 * availableParallelism()))
+  const ownCount = Math.max(1, Math.min(limits.engineOwnPlacesMax, Math.floor(threads / 4)))
+  const analystThreads = threads - 3 * ownCount - limits.engineSpareThreads
+  const analystCount = Math.max(1, Math.min(analystThreads, engineAnalystPlaces(availableParallelism())))
   const facts = await engineFacts(engine)
   const context: QueryContext = {
     engine,
@@ -133,6 +134,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     ...facts,
     displayName: hostname(),
     spoolDir,
+    ownNames: new OwnNames(dataDir),
     insertSpool: new InsertSpool(spoolDir),
     slots: {
       pipelineInserts: new Slots(ownCount, waitingMax),
@@ -157,11 +159,11 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   }
   const callers = options.callers ?? new WebCallers([], true)
   const open = new Set<Promise<void>>()
-  const server = createServer((request, response) => {
+  const server = createServer({ maxHeaderSize: headBytesMax }, (request, response) => {
     const target = `http://localhost${request.url ?? '/'}`
     const url = new URL(URL.canParse(target) ? target : 'http://localhost/bad-request')
     if (answered(request, response, url, callers)) return
-    const handled = handleQuery(context, request, response, url)
+    const handled = handleQuery(context, request, response)
     open.add(handled)
     handled.finally(() => open.delete(handled))
   })

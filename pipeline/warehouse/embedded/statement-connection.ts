@@ -4,13 +4,15 @@ import { isWord } from './canonical-tokens.ts'
 import { type EngineConnection, sqlText } from './engine.ts'
 import { EngineError } from './engine-error.ts'
 import { type EngineUser, spoolRoleOf, withoutExpressions } from './engine-rights.ts'
+import type { TableStatements } from './form-body.ts'
 import { sendProgress } from './progress.ts'
 import { belowCeilings } from './query-ceilings.ts'
 import type { QueryContext } from './query-context.ts'
 import type { Reply } from './reply.ts'
 import type { QueryRequest } from './request.ts'
+import { statementBytesPreset } from './request-body.ts'
 import type { Session } from './sessions.ts'
-import type { Statement } from './statement.ts'
+import { quotedName, type ReadStatement, type Statement } from './statement.ts'
 
 /** One statement may take half of the machine's memory: it fails then, not the process with everybody's statements. */
 const queryBytesMax = Math.floor(totalmem() / 2)
@@ -23,6 +25,8 @@ export interface StatementRun {
   readonly query: QueryRequest
   readonly user: EngineUser
   readonly queryId: string
+  /** Made before it, for it alone. */
+  readonly tables: readonly TableStatements[]
   /** Whose connection is used, and keeps what the statement sets. */
   readonly session: Session | undefined
   readonly reply: Reply
@@ -38,7 +42,7 @@ export async function withConnection(
   run: StatementRun,
   use: (connection: EngineConnection) => Promise<void>,
 ): Promise<void> {
-  const { statement, query, queryId, session, reply } = run
+  const { statement, query, user, queryId, session, reply } = run
   const { kind } = statement
   let connection: EngineConnection | undefined
   let restore: string[] = []
@@ -66,11 +70,9 @@ export async function withConnection(
     }
     // What writes goes on when its client is gone, as on a ClickHouse server.
     if (kind === 'read') reply.onGone(stopRead)
-    context.running.set(queryId, { kind, stop: kind === 'read' ? stopRead : undefined })
+    context.running.set(queryId, { user, kind, stop: kind === 'read' ? stopRead : undefined })
     if (session) restore = await statementsToRestore(connection, query, statement)
-    await connection.run(`SET ROLE ${quotedName(roleOf(run))}`, 'Null')
-    await connection.run(prologue(run), 'Null')
-    if (query.database) await connection.run(`USE ${quotedName(query.database)}`, 'Null')
+    await prepare(connection, run, restore)
     if (query.sendProgress)
       progress = sendProgress(context.engine, queryId, reply, query.progressDelayMs, aborted.signal).catch((error) =>
         context.logger.warn('no progress can be sent of a statement', { error }),
@@ -90,27 +92,85 @@ export async function withConnection(
   }
 }
 
+/** @param restore gets what takes the request's tables from a session again */
+async function prepare(connection: EngineConnection, run: StatementRun, restore: string[]): Promise<void> {
+  const { query, tables, session } = run
+  await connection.run(`SET ROLE ${quotedName(roleOf(run))}`, 'Null')
+  await runOfAnyLength(connection, prologue(run))
+  if (query.database) await connection.run(`USE ${quotedName(query.database)}`, 'Null')
+  for (const { name, create, fill } of tables) {
+    await connection.run(create, 'Null')
+    if (session) restore.push(`DROP TEMPORARY TABLE ${quotedName(name)}`)
+    await connection.runInsert(fill)
+  }
+  const readonly = readonlyOf(run)
+  if (readonly !== undefined) await connection.run(`SET readonly = ${sqlText(readonly)}`, 'Null')
+}
+
+/**
+ * The types of a SELECT's columns, asked beside it, while it runs. Undefined for other statements, and where the engine finds no answer,
+ * as with temporary tables of a session.
+ */
+export async function columnTypes(
+  context: QueryContext,
+  run: StatementRun,
+  { tokens, text }: ReadStatement,
+): Promise<readonly string[] | undefined> {
+  if (!isWord(tokens[0], 'SELECT') && !isWord(tokens[0], 'WITH')) return undefined
+  const connection = context.engine.connect()
+  try {
+    await prepare(connection, { ...run, session: undefined }, [])
+    const { bytes } = await connection.run(`DESCRIBE TABLE (${text})`, 'JSONEachRow')
+    return bytes
+      .toString()
+      .trim()
+      .split('\n')
+      .map((row): string => JSON.parse(row).type)
+  } catch (error) {
+    if (error instanceof EngineError) return undefined
+    throw error
+  } finally {
+    connection.close()
+  }
+}
+
 /** Quoted where it is set: a bare `default` would be all roles. */
 function roleOf({ statement, user }: StatementRun): string {
   return statement.kind === 'insert' && statement.selects ? spoolRoleOf(user) : user
 }
+
+/** Parameters may be longer than statements are by themselves. */
+async function runOfAnyLength(connection: EngineConnection, sql: string): Promise<void> {
+  if (sql.length > statementBytesPreset) await connection.run('SET max_query_size = 0', 'Null')
+  await connection.run(sql, 'Null')
+}
+
+/** Of those that a request may name, what is set otherwise. The length of statements is bounded before they are formatted. */
+const ownSettings: ReadonlySet<string> = new Set(['log_comment', 'readonly', 'max_query_size'])
 
 function prologue({ query, user, queryId, session }: StatementRun): string {
   /** The connection goes on to serve other requests. */
   const isKept = session !== undefined
   const given = user === 'default' ? query.settings : belowCeilings(query.settings)
   const settings = [...given, ...query.parameters]
-    .filter(([name]) => name !== 'log_comment' && (name !== 'readonly' || (user !== 'readonly' && !isKept)))
+    .filter(([name]) => !ownSettings.has(name))
     .map(([name, value]) => `${name} = ${sqlText(value)}`)
-  settings.push(`log_comment = ${sqlText(queryId)}`)
+  settings.push(`log_comment = ${sqlText(queryId)}`, 'max_query_size = 0')
   if (isKept) settings.push(...withoutExpressions.map((name) => `${name} = 0`))
   if (isKept) return `SET ${settings.join(', ')}`
   if (!given.has('max_memory_usage')) settings.push(`max_memory_usage = ${queryBytesMax}`)
-  // The engine itself then refuses writes, table functions that reach out, and further settings. As on a ClickHouse server,
-  // GET only reads.
-  if (user === 'readonly') settings.push('readonly = 1')
-  else if (query.isGet) settings.push('readonly = 2')
   return `SET ${settings.join(', ')}`
+}
+
+/**
+ * With it the engine itself refuses writes, table functions that reach out, and further settings. As on a ClickHouse server, GET only
+ * reads. A session's connection could not leave it again.
+ */
+function readonlyOf({ query, user, session }: StatementRun): string | undefined {
+  if (session) return undefined
+  if (user === 'readonly') return '1'
+  const given = query.settings.get('readonly')
+  return query.isGet && given !== '1' ? '2' : given
 }
 
 /**
@@ -141,8 +201,4 @@ async function statementsToRestore(
     if (name === '') return isWord(tokens[0], 'USE') ? [] : [`USE ${quotedName(value)}`]
     return name === 'readonly' ? [] : [`SET ${name} = ${isChanged ? sqlText(value) : 'DEFAULT'}`]
   })
-}
-
-function quotedName(name: string): string {
-  return `\`${name.replace(/[\\`]/g, '\\$&')}\``
 }

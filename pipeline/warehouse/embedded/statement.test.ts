@@ -148,7 +148,7 @@ const read = (chunks: Iterable<Buffer>, query: object): Promise<{ text: Buffer }
   )
   return new RequestBody(
     request as never,
-    { query: '', decompress: false, settings: new Map(), ...query } as never,
+    { query: Buffer.alloc(0), settings: new Map(), ...query } as never,
   ).statement()
 }
 
@@ -180,10 +180,7 @@ describe('a statement has a length', () => {
     [{ settings: new Map([['max_query_size', '999999999999']]) }, statementBytesMax],
   ])('with %j', async (query, bytesMax) => {
     const request = Object.assign(endless(), { headers: {} })
-    const body = new RequestBody(
-      request as never,
-      { query: '', decompress: false, settings: new Map(), ...query } as never,
-    )
+    const body = new RequestBody(request as never, { query: Buffer.alloc(0), settings: new Map(), ...query } as never)
     await expect(body.statement()).rejects.toMatchObject({
       number: 62,
       message: expect.stringContaining(`${bytesMax} bytes`),

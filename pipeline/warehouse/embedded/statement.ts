@@ -111,3 +111,7 @@ function insertFrom(canonical: string, tokens: readonly CanonicalToken[]): Inser
     textFor: (file) => `${start}file('${file}', ${format.name}, ${structure.value}, 'none')${middle}${rest}`,
   }
 }
+
+export function quotedName(name: string): string {
+  return `\`${name.replace(/[\\`]/g, '\\$&')}\``
+}

@@ -1,10 +1,10 @@
 /** HTTPS that asks for client certificates, on real sockets. */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect as connectPlain, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import mqtt from 'mqtt'
@@ -13,10 +13,10 @@ import { makeCertificate } from '#control/auth/certificate-maker.ts'
 import { edgeFixture } from '#ingest/mqtt/edge-fixture.ts'
 import type { Credentials } from '#ingest/mqtt/identity.ts'
 import { routeMqttWebSocket } from '#ingest/mqtt/websocket.ts'
-import { type HttpRouter, openHttpServerBehind } from '#runtime/http.ts'
+import { type HttpRouter, httpService } from '#runtime/http.ts'
 import { jsonAnswer, textAnswer } from '#runtime/http-answer.ts'
 import { silentLogger } from '#runtime/logger.ts'
-import { openHttpsFront } from './https-front.ts'
+import { openHttpsServer } from './https-server.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'penstock-front-'))
 const times = { notBeforeMs: Date.now() - 3_600_000, notAfterMs: Date.now() + 3_600_000 }
@@ -64,25 +64,19 @@ function routes(router: HttpRouter): void {
   router.route({ method: 'POST', pattern: '/take', bodyBytesMax, handle: () => textAnswer(200, 'taken') })
 }
 
-async function start(more: (router: HttpRouter) => void = () => {}) {
-  let socketFile = ''
-  const own = join(mkdtempSync(join(folder, 'front-')), 'own')
-  // As a process that was killed leaves it.
-  mkdirSync(own, { mode: 0o755 })
-  writeFileSync(join(own, 'front.sock'), '')
-  const front = await openHttpsFront(
-    { host: '127.0.0.1', port: 0, files, folder: own, connectionsMax: 100, logger: silentLogger },
-    (file, peers) => {
-      socketFile = file
-      const both = (router: HttpRouter): void => {
-        routes(router)
-        more(router)
-      }
-      return openHttpServerBehind(file, peers, { routes: both })
+async function start(more: (router: HttpRouter) => void = () => {}, asksForCertificates = true) {
+  const service = httpService({
+    routes: (router) => {
+      routes(router)
+      more(router)
     },
+  })
+  const server = await openHttpsServer(
+    { host: '127.0.0.1', port: 0, files, asksForCertificates, connectionsMax: 100, logger: silentLogger },
+    service,
   )
-  closing.push(() => front.close())
-  return { front, port: front.port, socketFile }
+  closing.push(() => server.close())
+  return { server, port: server.port }
 }
 
 async function open(
@@ -98,9 +92,6 @@ async function open(
 }
 
 const whoRequest = 'GET /who HTTP/1.1\r\nHost: localhost\r\n\r\n'
-
-const upgradeRequest =
-  'GET /mqtt HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n'
 
 async function who(socket: Socket): Promise<unknown> {
   socket.write(whoRequest)
@@ -153,34 +144,25 @@ describe('HTTPS that asks for client certificates', () => {
     await client.endAsync()
   })
 
-  test('another process that reaches the socket behind is nobody: closed, with a guessed name and without [G-6]', async () => {
-    const { edge } = edgeFixture()
-    const { port, socketFile } = await start((router) => routeMqttWebSocket(router, edge, true))
-    await who(await open(port, shown))
-    expect(statSync(dirname(socketFile)).mode & 0o777).toBe(0o700)
-    const local = Buffer.from('0d0a0d0a000d0a515549540a20000000', 'hex')
-    const ipv4 = Buffer.from('0d0a0d0a000d0a515549540a2111000c7f0000017f00000100010002', 'hex')
-    const openings = [Buffer.alloc(0), proxyHeader(randomBytes(16)), proxyHeader(Buffer.alloc(16)), local, ipv4]
-    for (const opening of openings) {
-      const socket = connectPlain(socketFile)
-      closing.push(() => socket.destroy())
-      socket.write(Buffer.concat([opening, Buffer.from(whoRequest)]))
-      expect(await untilClosed(socket)).toBe('')
-      const upgrading = connectPlain(socketFile)
-      closing.push(() => upgrading.destroy())
-      upgrading.write(Buffer.concat([opening, Buffer.from(upgradeRequest)]))
-      expect(await untilClosed(upgrading)).toBe('')
-    }
-  })
-
-  test('a client that names itself in its stream loses its name, and is closed [G-6]', async () => {
+  test('a client that names itself in its stream, as a proxy would, is refused, and others keep their names [G-6]', async () => {
     const { port } = await start()
     const other = await open(port, shown)
     const socket = await open(port)
     expect(await who(socket)).toEqual(['127.0.0.1'])
     socket.write(Buffer.concat([proxyHeader(randomBytes(16)), Buffer.from(whoRequest)]))
-    expect(await untilClosed(socket)).toBe('')
+    expect(await untilClosed(socket)).toMatch(/^HTTP\/1.1 400 /)
     expect(await who(other)).toEqual(['127.0.0.1', 'CN=d1', 'CN=middle'])
+  })
+
+  test('where certificates are not asked for, none is shown', async () => {
+    const { port } = await start(undefined, false)
+    expect(await who(await open(port, shown))).toEqual(['127.0.0.1'])
+  })
+
+  test('TLS 1.1 is refused', async () => {
+    const { port } = await start()
+    const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const
+    await expect(open(port, old)).rejects.toMatchObject({ code: expect.stringMatching(/^(ERR_SSL|ECONNRESET)/) })
   })
 
   test.each(['TLSv1.2', 'TLSv1.3'] as const)(
@@ -214,6 +196,10 @@ describe('HTTPS that asks for client certificates', () => {
     writeServerCertificate()
     await expect.poll(serialOf, { timeout: 20_000 }).not.toBe(old)
     expect(await who(before)).toEqual(['127.0.0.1', 'CN=d1', 'CN=middle'])
+    const second = await serialOf()
+    writeServerCertificate()
+    await expect.poll(serialOf, { timeout: 20_000 }).not.toBe(second)
+    expect(await who(before)).toEqual(['127.0.0.1', 'CN=d1', 'CN=middle'])
   })
 
   test('a client that reads late gets a large answer whole, and holds up nobody [G-4]', async () => {
@@ -232,12 +218,11 @@ describe('HTTPS that asks for client certificates', () => {
 
   test('a body above the limit is answered 413 although the client still sends', async () => {
     const { port } = await start()
-    const url = `https://localhost:${port}/take`
     const body = Buffer.alloc(20 * bodyBytesMax)
     for (let times = 0; times < 20; times++) {
       const socket = await open(port)
       const told = untilClosed(socket)
-      socket.write(`POST /take HTTP/1.1\r\nHost: ${url}\r\nContent-Length: ${body.length}\r\n\r\n`)
+      socket.write(`POST /take HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n`)
       socket.write(body)
       expect(await told).toMatch(/^HTTP\/1.1 413 /)
     }
@@ -254,7 +239,7 @@ describe('HTTPS that asks for client certificates', () => {
 
   test('at its end open requests are answered, then every connection ends, also one in its handshake', async () => {
     const answers: (() => void)[] = []
-    const { front, port, socketFile } = await start((router) =>
+    const { server, port } = await start((router) =>
       router.route({
         method: 'GET',
         pattern: '/wait',
@@ -269,11 +254,10 @@ describe('HTTPS that asks for client certificates', () => {
     waiting.write('GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n')
     await expect.poll(() => answers.length).toBe(1)
     const ends = [waiting, idle, half].map(untilClosed)
-    const closed = front.close()
+    const closed = server.close()
     await expect(open(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
     answers[0]?.()
     expect(await ends[0]).toMatch(/^HTTP\/1.1 200 [\s\S]*at last$/)
     await Promise.all([...ends, closed])
-    expect(existsSync(dirname(socketFile))).toBe(false)
   })
 })

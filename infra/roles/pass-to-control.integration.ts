@@ -1,0 +1,80 @@
+/** What an edge passes to the control role, and what comes back. */
+import { afterEach, expect, test } from 'vitest'
+import { unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
+import { Quotas } from '#ingest/quotas/quotas.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { type HttpServer, openHttpServer } from '#runtime/http.ts'
+import { jsonAnswer, textAnswer } from '#runtime/http-answer.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { metricsTable } from '#schemas/metrics.ts'
+import type { ControlFound } from './control-address.ts'
+import { passToControl } from './pass-to-control.ts'
+
+const servers: HttpServer[] = []
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.close(0)
+})
+
+async function open(options: Parameters<typeof openHttpServer>[0]['routes']): Promise<HttpServer> {
+  const server = await openHttpServer({ host: '127.0.0.1', port: 0, routes: options })
+  servers.push(server)
+  return server
+}
+
+/** An edge before a control role that echoes what it is asked. */
+async function start() {
+  const behind = await open((router) => {
+    router.route({
+      method: 'POST',
+      pattern: '/devices/:id',
+      bodyBytesMax: 100_000,
+      handle: (request, body) => jsonAnswer(200, { ...Object.fromEntries(request.headers), body: String(body) }),
+    })
+    router.route({ method: 'GET', pattern: '/devices/:id', handle: () => textAnswer(200, 'a device') })
+  })
+  const place: { found: ControlFound } = { found: { kind: 'at', url: `http://127.0.0.1:${behind.port}` } }
+  const control = { find: async () => place.found }
+  const quotas = new Quotas(unlimitedQuotas, systemClock, new Metrics(metricsTable))
+  const edge = await open((router) => passToControl(router, control, undefined, quotas, false))
+  return { place, url: `http://127.0.0.1:${edge.port}` }
+}
+
+test('HEAD has its answer, with the length and without the body, and so has whoever asks next', async () => {
+  const { url } = await start()
+  for (let round = 0; round < 5; round++) {
+    const head = await fetch(`${url}/devices/d`, { method: 'HEAD' })
+    expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, '8', ''])
+    expect(await (await fetch(`${url}/devices/d`)).text()).toBe('a device')
+  }
+  expect((await fetch(`${url}/nothing`, { method: 'HEAD' })).status).toBe(404)
+  const refused = await fetch(`${url}/devices/d`, { method: 'DELETE' })
+  expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'POST, GET, HEAD'])
+})
+
+test('headers arrive as they were sent, but those of the connection', async () => {
+  const { url } = await start()
+  const headers = { 'x-name': Buffer.from('Küche').toString('latin1'), te: 'trailers' }
+  const body = new Blob(['{}']).stream()
+  const answer = await fetch(`${url}/devices/d`, { method: 'POST', headers, body, duplex: 'half' } as RequestInit)
+  const seen = (await answer.json()) as Record<string, string>
+  expect(seen).toMatchObject({ 'x-name': 'Küche', body: '{}', 'content-length': '2', host: new URL(url).host })
+  for (const name of ['te', 'transfer-encoding', 'expect']) expect(seen[name]).toBeUndefined()
+})
+
+test('while the control role does not run it is 503 with Retry-After; where there is none 404', async () => {
+  const { place, url } = await start()
+  place.found = { kind: 'away', retryAfterMs: 7_500 }
+  const { status, headers } = await fetch(`${url}/devices`)
+  expect([status, headers.get('retry-after')]).toEqual([503, '8'])
+  place.found = { kind: 'none' }
+  expect((await fetch(`${url}/devices`)).status).toBe(404)
+})
+
+test('one that does not answer is 503', async () => {
+  const { place, url } = await start()
+  const gone = await open(() => {})
+  place.found = { kind: 'at', url: `http://127.0.0.1:${gone.port}` }
+  await gone.close(0)
+  const { status, headers } = await fetch(`${url}/devices/d`)
+  expect([status, headers.get('retry-after')]).toEqual([503, '1'])
+})

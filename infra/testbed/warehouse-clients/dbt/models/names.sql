@@ -1,0 +1,2 @@
+{{ config(materialized='view') }}
+select name from {{ ref('adults') }}

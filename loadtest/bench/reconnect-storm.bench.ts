@@ -1,0 +1,81 @@
+/**
+ * A reconnect storm beside steady traffic: 2,000 devices connect at once, over TCP, TLS and WebSocket, to an edge that takes 50 messages a
+ * second from each of 1,000 others and so gathers. Reach: ≥ 2,000 a second.
+ */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { freePorts } from '#runtime/free-ports.ts'
+import { loadDefaults } from '../options.ts'
+import { runLoad } from '../run-load.ts'
+import { BenchRecord, benchArguments } from './bench-record.ts'
+import { selfSigned } from './self-signed.ts'
+import { startPenstock } from './targets.ts'
+
+const run = promisify(execFile)
+const targetCpu = '0'
+const generatorCpu = '1'
+const steady = { connections: 1_000, rate: 50_000 }
+const devices = 2_000
+/** Until the edge gathers, code is compiled. */
+const settleMs = 5_000
+
+async function bench(): Promise<void> {
+  const args = benchArguments({ rounds: 3, seconds: 10 })
+  const record = new BenchRecord('reconnect-storm', 'A site that comes back beside steady traffic')
+  const folder = mkdtempSync(join(tmpdir(), 'penstock-storm-'))
+  const { certFile, keyFile } = selfSigned(folder)
+  for (let round = 0; round < args.rounds; round++) {
+    const [mqtts, https] = await freePorts(2)
+    const environment = {
+      PENSTOCK_TLS_CERT: certFile,
+      PENSTOCK_TLS_KEY: keyFile,
+      PENSTOCK_MQTTS_PORT: String(mqtts),
+      PENSTOCK_HTTPS_PORT: String(https),
+    }
+    const target = await startPenstock('edge', { cpuList: targetCpu, environment })
+    const ways = {
+      TCP: target.mqttUrl,
+      TLS: `mqtts://127.0.0.1:${mqtts}`,
+      WebSocket: `${target.metricsUrl.replace(/^http(.*)\/metrics$/, 'ws$1')}/mqtt`,
+    }
+    try {
+      for (const [way, url] of Object.entries(ways)) {
+        for (const load of ['alone', 'beside the load'] as const) {
+          const others =
+            load === 'alone'
+              ? undefined
+              : runLoad({
+                  ...loadDefaults,
+                  ...steady,
+                  url: target.mqttUrl,
+                  cpuList: generatorCpu,
+                  run: `storm${round}`,
+                  seconds: args.seconds,
+                })
+          if (others) await setTimeout(settleMs)
+          const script = join(import.meta.dirname, 'storm-clients.ts')
+          const { stdout } = await run('taskset', ['-c', generatorCpu, process.execPath, script, url, String(devices)])
+          const { ms, failed } = JSON.parse(stdout)
+          record.add(`${way}, ${load}: devices a second`, (devices * 1_000) / ms)
+          if (failed > 0) record.note(`${way}, ${load}: ${failed} connections failed.`)
+          await others
+        }
+      }
+    } finally {
+      await target.stop()
+    }
+  }
+  rmSync(folder, { recursive: true, force: true })
+  const median = (way: string) => record.median(`${way}, beside the load: devices a second`).toFixed(0)
+  record.finish(
+    `**Beside the load ${median('TCP')} devices a second over TCP, ${median('TLS')} over TLS, ${median('WebSocket')} over WebSocket (reach ≥ 2,000).**`,
+    `${devices} devices connect at once; ${steady.connections} others send ${steady.rate} messages/s at QoS 1; one edge process on CPU ${targetCpu}, all devices on CPU ${generatorCpu}. A full handshake of TLS 1.3 costs an edge some 1.2 ms of CPU.`,
+    args,
+  )
+}
+
+if (import.meta.main) await bench()
