@@ -26,10 +26,15 @@ export interface IdentityRow extends SqlRow {
   readonly last_activity_at: Date | null
 }
 
-/** Whole identities, with further columns (`, expression AS name`) behind them. */
+/**
+ * Whole identities, with further columns (`, expression AS name`) behind them. The presence of each is looked up by its ids: joined, the
+ * planner may read all presences for every page, or compare each of a page with each behind it where its statistics are old.
+ */
 export function selectIdentitiesWith(columns: string): string {
   return `SELECT i.*, p.connected, p.connection_updated_at, p.last_activity_at${columns}
-    FROM penstock.identities i LEFT JOIN penstock.presence p USING (device_id, module_id)`
+    FROM penstock.identities i LEFT JOIN LATERAL (
+      SELECT * FROM penstock.presence WHERE device_id = i.device_id AND module_id = i.module_id LIMIT 1
+    ) p ON true`
 }
 
 export const selectIdentities = selectIdentitiesWith('')

@@ -6,6 +6,7 @@ import { argumentsOf } from '#control/command-arguments.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { runDevicesCommand } from '#control/devices-command.ts'
 import { runPoliciesCommand } from '#control/policies-command.ts'
+import { type RestAccess, RestClient } from '#control/rest-client.ts'
 import { dependentViews, renderViews } from '#pipeline/sinks/dependent-views.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import {
@@ -131,6 +132,27 @@ const registryCommands = {
   authorities: runAuthoritiesCommand,
 } as const
 
+/** Each waits for the registry as long as an edge lets it; on a slow machine a first start takes longer. */
+const knocksMax = 3
+
+/**
+ * The first request of all starts the registry, which makes the key before it answers; that it refuses this one does not matter.
+ * @throws CONTROL_UNREACHABLE
+ */
+async function ownerKeyAfterStart(access: Omit<RestAccess, 'ownerKey'>, dataDir: string): Promise<string | undefined> {
+  const client = new RestClient({ ...access, ownerKey: '' })
+  let ownerKey: string | undefined
+  for (let knock = 0; knock < knocksMax && ownerKey === undefined; knock++) {
+    try {
+      await client.call('GET', '/devices')
+    } catch (error) {
+      if (!isPenstockError(error, 'CONTROL_REFUSED')) throw error
+    }
+    ownerKey = readOwnerKey(dataDir)
+  }
+  return ownerKey
+}
+
 /** `penstock devices …` and its like. */
 export async function runRegistryCommand(
   settings: Settings,
@@ -138,17 +160,20 @@ export async function runRegistryCommand(
   args: readonly string[],
 ): Promise<void> {
   const { dataDir, hostName } = controlSettings(settings)
-  const ownerKey = settings.ownerKey ?? readOwnerKey(dataDir)
+  const url = settings.controlUrl ?? localUrl(settings, hostName)
+  const access = { url, authority: controlAuthorityOf(settings), hostName }
+  const keptKey = settings.ownerKey ?? readOwnerKey(dataDir)
+  // Another machine's key is not kept here.
+  const ownerKey =
+    keptKey ?? (settings.controlUrl === undefined ? await ownerKeyAfterStart(access, dataDir) : undefined)
   if (ownerKey === undefined) {
     throw new PenstockError(
       'CONTROL_UNREACHABLE',
-      `no owner key under ${dataDir}: start with PENSTOCK_IDENTITIES=required first, or give PENSTOCK_OWNER_KEY`,
+      `no owner key under ${dataDir}: run this where penstock runs, with its PENSTOCK_DATA_DIR, or give PENSTOCK_OWNER_KEY`,
     )
   }
-  const url = settings.controlUrl ?? localUrl(settings, hostName)
   const mqttsPort = settings.tlsCert === undefined ? undefined : settings.mqttsPort
-  const authority = controlAuthorityOf(settings)
-  const options = { url, authority, hostName, deviceHostName: deviceHostName(hostName, mqttsPort), ownerKey, write }
+  const options = { ...access, deviceHostName: deviceHostName(hostName, mqttsPort), ownerKey, write }
   await registryCommands[command](args, options)
 }
 

@@ -1,8 +1,12 @@
-import type { PGlite, Transaction } from '@electric-sql/pglite'
+import type { PGlite } from '@electric-sql/pglite'
 import { makePrivateFolder, shutToOthers } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { analyzeGrown } from './analyze-grown.ts'
 import type { Database, Queries, SqlRow, SqlValue } from './database.ts'
 import { lockStore } from './store-lock.ts'
+
+/** Rows written between two looks at whether a table has grown. */
+const writtenRowsMax = 2_000
 
 /**
  * PostgreSQL in WebAssembly, in this process. One connection: statements run one after another, and one process at a time
@@ -39,6 +43,8 @@ async function loadPglite(): Promise<typeof PGlite> {
 class PgliteDatabase implements Database {
   readonly #store: PGlite
   readonly #unlock: () => void
+  /** Since tables were last looked at; the first statement looks at them as they were left. */
+  #writtenRows = writtenRowsMax
   #closed = false
 
   constructor(store: PGlite, unlock: () => void) {
@@ -48,14 +54,25 @@ class PgliteDatabase implements Database {
 
   async query<Row extends SqlRow>(sql: string, parameters: readonly SqlValue[] = []): Promise<Row[]> {
     this.#assertOpen()
-    return rowsOf<Row>(this.#store, sql, parameters)
+    const { rows, affectedRows = 0 } = await this.#store.query<Row>(sql, [...parameters])
+    await this.#written(affectedRows)
+    return rows
   }
 
   async transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
     this.#assertOpen()
-    return this.#store.transaction((transaction) =>
-      work({ query: (sql, parameters = []) => rowsOf(transaction, sql, parameters) }),
+    let written = 0
+    const result = await this.#store.transaction((transaction) =>
+      work({
+        async query<Row extends SqlRow>(sql: string, parameters: readonly SqlValue[] = []) {
+          const { rows, affectedRows = 0 } = await transaction.query<Row>(sql, [...parameters])
+          written += affectedRows
+          return rows
+        },
+      }),
     )
+    await this.#written(written)
+    return result
   }
 
   /** Nothing can be missed inside one process, so `onGap` is never called. */
@@ -82,15 +99,14 @@ class PgliteDatabase implements Database {
     }
   }
 
+  async #written(rows: number): Promise<void> {
+    this.#writtenRows += rows
+    if (this.#writtenRows < writtenRowsMax || this.#closed) return
+    this.#writtenRows = 0
+    await analyzeGrown({ query: async (sql) => (await this.#store.query<never>(sql)).rows })
+  }
+
   #assertOpen(): void {
     if (this.#closed) throw new PenstockError('STORE_UNAVAILABLE', 'the control store is closed')
   }
-}
-
-async function rowsOf<Row extends SqlRow>(
-  store: PGlite | Transaction,
-  sql: string,
-  parameters: readonly SqlValue[],
-): Promise<Row[]> {
-  return (await store.query<Row>(sql, [...parameters])).rows
 }

@@ -17,6 +17,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
+import { endFirstWhenMemoryEnds } from './end-first.ts'
 import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { limitFailures } from './limit-failures.ts'
@@ -30,6 +31,7 @@ const firstDeviceId = 'first-device'
 export async function runControl(settings: Settings): Promise<void> {
   const logger = createLogger('control', settings.logLevel)
   const metrics = new Metrics<MetricName>(metricsTable)
+  if (supervised && settings.identities !== 'required') endFirstWhenMemoryEnds()
   const options = controlSettings(settings)
   // Supervised, it is behind the edges of its own machine.
   const tls = supervised ? undefined : tlsFilesOf(settings)

@@ -3,6 +3,7 @@ import { startEdge } from '#ingest/edge.ts'
 import { openHttpsServer } from '#ingest/http/https-server.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import { socketsMax } from '#ingest/mqtt/socket-gate.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { type HttpServing, httpService, openHttpServer } from '#runtime/http.ts'
 import { BodyRoom } from '#runtime/http-bodies.ts'
 import { createLogger } from '#runtime/logger.ts'
@@ -11,11 +12,12 @@ import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
+import { ControlAddress } from './control-address.ts'
 import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { openIdentities } from './identities.ts'
 import { openRoleLog } from './open-role-log.ts'
-import { type ControlAddress, passToControl } from './pass-to-control.ts'
+import { passToControl } from './pass-to-control.ts'
 import { quotasFrom } from './quotas.ts'
 import {
   askNoisiest,
@@ -79,9 +81,11 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     const all = supervised ? await askStatus() : { ready: true, metrics: metrics.render([metrics.samples()]) }
     return { ...all, ready: all.ready && edge.isReady }
   }
-  // Whoever supervises this process starts a control role, too, and tells where it is.
-  let controlUrl: ControlAddress = settings.controlUrl ?? (supervised ? 'starting' : undefined)
-  const control = () => controlUrl
+  const control = new ControlAddress({
+    url: settings.controlUrl,
+    ask: supervised ? () => tellSupervisor({ kind: 'ask-control' }) : undefined,
+    clock: systemClock,
+  })
   const bodies = new BodyRoom(limits.httpBodiesBytesMax)
   const refusedFull = metrics.series('penstock_edge_sockets_refused_total', { reason: 'full' })
   const serving = (isTls: boolean): HttpServing => ({
@@ -127,7 +131,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   })
   onSupervisorMessage((message) => {
     if (message.kind === 'take-over') edge.takeOver(message.sessionId, message.openedAtMs)
-    if (message.kind === 'control') controlUrl = message.url
+    if (message.kind === 'control') control.told(message.control)
   })
   reportEverySecond(() => [{ kind: 'samples', samples: metrics.samples() }, noisiest()])
   const ports = {

@@ -7,7 +7,8 @@ import { type HttpServer, openHttpServer } from '#runtime/http.ts'
 import { jsonAnswer, textAnswer } from '#runtime/http-answer.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import { type ControlAddress, passToControl } from './pass-to-control.ts'
+import type { ControlFound } from './control-address.ts'
+import { passToControl } from './pass-to-control.ts'
 
 const servers: HttpServer[] = []
 afterEach(async () => {
@@ -31,9 +32,10 @@ async function start() {
     })
     router.route({ method: 'GET', pattern: '/devices/:id', handle: () => textAnswer(200, 'a device') })
   })
-  const place: { control: ControlAddress } = { control: `http://127.0.0.1:${behind.port}` }
+  const place: { found: ControlFound } = { found: { kind: 'at', url: `http://127.0.0.1:${behind.port}` } }
+  const control = { find: async () => place.found }
   const quotas = new Quotas(unlimitedQuotas, systemClock, new Metrics(metricsTable))
-  const edge = await open((router) => passToControl(router, () => place.control, undefined, quotas, false))
+  const edge = await open((router) => passToControl(router, control, undefined, quotas, false))
   return { place, url: `http://127.0.0.1:${edge.port}` }
 }
 
@@ -59,19 +61,19 @@ test('headers arrive as they were sent, but those of the connection', async () =
   for (const name of ['te', 'transfer-encoding', 'expect']) expect(seen[name]).toBeUndefined()
 })
 
-test('while the control role starts it is 503 with Retry-After; where there is none 404', async () => {
+test('while the control role does not run it is 503 with Retry-After; where there is none 404', async () => {
   const { place, url } = await start()
-  place.control = 'starting'
+  place.found = { kind: 'away', retryAfterMs: 7_500 }
   const { status, headers } = await fetch(`${url}/devices`)
-  expect([status, headers.get('retry-after')]).toEqual([503, '1'])
-  place.control = undefined
+  expect([status, headers.get('retry-after')]).toEqual([503, '8'])
+  place.found = { kind: 'none' }
   expect((await fetch(`${url}/devices`)).status).toBe(404)
 })
 
 test('one that does not answer is 503', async () => {
   const { place, url } = await start()
   const gone = await open(() => {})
-  place.control = `http://127.0.0.1:${gone.port}`
+  place.found = { kind: 'at', url: `http://127.0.0.1:${gone.port}` }
   await gone.close(0)
   const { status, headers } = await fetch(`${url}/devices/d`)
   expect([status, headers.get('retry-after')]).toEqual([503, '1'])

@@ -10,6 +10,7 @@ import type { HttpRequest } from '#runtime/http-request.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import type { ControlAddress } from './control-address.ts'
 import { limitFailures } from './limit-failures.ts'
 
 const connectionsMax = 32
@@ -22,12 +23,9 @@ const hopHeaders: ReadonlySet<string> = new Set([
   ...['expect', 'content-length', 'date'],
 ])
 
-/** Where the control role is: its address; that it is still starting; or that there is none. */
-export type ControlAddress = string | 'starting' | undefined
-
 /**
  * Passes every request that no other route takes to the control role, so that one port serves devices and services.
- * @param control `undefined`: such a request is answered 404; while it starts 503
+ * @param control finds the control role; where there is none such a request is answered 404, and 503 where it does not run for now
  * @param authority certificate that the control role's own is signed by; `undefined`: those that Node trusts
  * @param tls true if the server speaks TLS; without it credentials are passed on from this machine only: others have seen them
  *   already, and would see the keys in the answer
@@ -35,7 +33,7 @@ export type ControlAddress = string | 'starting' | undefined
  */
 export function passToControl(
   router: HttpRouter,
-  control: () => ControlAddress,
+  control: Pick<ControlAddress, 'find'>,
   authority: string | undefined,
   quotas: Quotas,
   tls: boolean,
@@ -48,17 +46,26 @@ export function passToControl(
     pattern: '/*',
     bodyBytesMax: limits.httpBodyBytesMax,
     admit: (request) => (tls ? undefined : insecureAnswer(request)),
-    handle: (request, body) => {
-      const url = control()
-      if (url === undefined) return textAnswer(404, 'nothing is served under this path\n')
-      if (url === 'starting') return textAnswer(503, 'the control role is starting\n', { 'Retry-After': '1' })
-      return passed(isTls(url) ? agents.tls : agents.plain, url, request, body)
+    handle: async (request, body) => {
+      const found = await control.find()
+      switch (found.kind) {
+        case 'none':
+          return textAnswer(404, 'nothing is served under this path\n')
+        case 'away':
+          return unavailableAnswer('the control role does not run\n', found.retryAfterMs)
+        case 'at':
+          return passed(isTls(found.url) ? agents.tls : agents.plain, found.url, request, body)
+      }
     },
   })
 }
 
 function isTls(url: string): boolean {
   return url.startsWith('https:')
+}
+
+function unavailableAnswer(text: string, retryAfterMs: number): HttpAnswer {
+  return textAnswer(503, text, { 'Retry-After': String(Math.ceil(retryAfterMs / 1_000)) })
 }
 
 function insecureAnswer(request: HttpRequest): HttpAnswer | undefined {
@@ -69,8 +76,7 @@ function insecureAnswer(request: HttpRequest): HttpAnswer | undefined {
 
 function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
   return new Promise((resolve) => {
-    const unavailable = (): void =>
-      resolve(textAnswer(503, 'the control role does not answer\n', { 'Retry-After': '1' }))
+    const unavailable = (): void => resolve(unavailableAnswer('the control role does not answer\n', 1_000))
     const query = request.queryText === '' ? '' : `?${request.queryText}`
     const headers = headersOf(request)
     const send = isTls(controlUrl) ? httpsRequest : httpRequest

@@ -3,8 +3,8 @@
  * with nobody to talk to.
  *
  *   role → supervisor   alive, every second · ready {ports} · samples {metrics} · noisiest {report} · take-over {sessionId, openedAtMs} · ask-status · ask-noisiest {count}
- *                       · first-device {device} · ask-passwords · standstill {text}
- *   supervisor → role   stop · take-over {sessionId, openedAtMs} · status {ready, standstill, metrics} · noisiest {report of all} · control {url}
+ *                       · first-device {device} · ask-passwords · standstill {text} · ask-control
+ *   supervisor → role   stop · take-over {sessionId, openedAtMs} · status {ready, standstill, metrics} · noisiest {report of all} · control {where it is}
  *                       · passwords {of the warehouse's users}
  *
  * A role whose supervisor disappears drains and ends: nothing is left behind.
@@ -26,13 +26,13 @@ export type FromRole =
   | { readonly kind: 'ask-noisiest'; readonly askId: number; readonly countMax: number }
   | { readonly kind: 'first-device'; readonly device: FirstDevice }
   | { readonly kind: 'ask-passwords'; readonly askId: number }
+  | { readonly kind: 'ask-control' }
 
 export type ToRole =
   | { readonly kind: 'stop' }
   | { readonly kind: 'take-over'; readonly sessionId: string; readonly openedAtMs: number }
   | { readonly kind: 'status'; readonly askId: number; readonly status: Status }
-  /** `undefined`: there is none, and none will come. */
-  | { readonly kind: 'control'; readonly url: string | undefined }
+  | { readonly kind: 'control'; readonly control: ControlState }
   | { readonly kind: 'noisiest'; readonly askId: number; readonly report: NoisiestReport }
   | { readonly kind: 'passwords'; readonly askId: number; readonly passwords: WarehousePasswords }
 
@@ -41,6 +41,14 @@ export type WarehousePasswords = Pick<
   Settings,
   'clickhousePassword' | 'clickhouseAnalystPassword' | 'clickhouseReadonlyPassword'
 >
+
+/** The control role as edges need to know it. */
+export type ControlState =
+  | { readonly state: 'running'; readonly url: string }
+  /** It does not run, or not yet: whoever asks is told again once it does. */
+  | { readonly state: 'away' }
+  /** It ended by itself, and is not started before so long. */
+  | { readonly state: 'failed'; readonly retryAfterMs: number }
 
 /** What all processes together are like. */
 export interface Status {

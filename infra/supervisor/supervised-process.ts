@@ -19,6 +19,8 @@ export interface SupervisedOptions {
   readonly onReady: () => void
   /** The process met a fault that starting again cannot mend, or that ends it again and again. */
   readonly onFatal: () => void
+  /** Called instead of starting the process again, whatever it ended of; `undefined`: it is started again. */
+  readonly onEnded?: (() => void) | undefined
 }
 
 const restartDelayMsMin = 100
@@ -134,6 +136,10 @@ export class SupervisedProcess {
     this.samples = []
     this.heardAtMs = undefined
     if (this.#stopping) return
+    if (this.#options.onEnded) {
+      this.#options.onEnded()
+      return
+    }
     if (code === fatalExitCode) {
       this.#options.onFatal()
       return

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import mqtt from 'mqtt'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
@@ -46,8 +47,17 @@ describe('npm start', () => {
     ])
   })
 
-  test('makes a first device and shows its connection string, also where nobody needs one', async () => {
+  test('where nobody needs an identity, the registry runs once something asks it, and then shows a first device', {
+    timeout: slowMsMax,
+  }, async () => {
     const penstock = await start('data')
+    expect(penstock.pidsOf('control')).toEqual([])
+    const answers = await Promise.all(
+      Array.from({ length: 4 }, () => fetch(`${penstock.httpUrl}/devices/first-device?api-version=2021-04-12`)),
+    )
+    // The first start may take longer than a request waits; nobody is told that there is nothing.
+    for (const { status } of answers) expect([401, 503]).toContain(status)
+    expect(penstock.pidsOf('control')).toHaveLength(1)
     while (!penstock.output().includes('SharedAccessKey=')) await new Promise((resolve) => setTimeout(resolve, 50))
     const [, key = ''] = /-u first-device -P '([^']+)'/.exec(penstock.output()) ?? []
     const client = await mqtt.connectAsync(penstock.mqttUrl, {
@@ -60,9 +70,47 @@ describe('npm start', () => {
     expect((await fetch(`${penstock.httpUrl}/devices/first-device?api-version=2021-04-12`)).status).toBe(401)
   })
 
+  test('the first command of all finds the registry, and its key, where nobody needs an identity', {
+    timeout: slowMsMax,
+  }, async () => {
+    const penstock = await start('data')
+    const command = spawn(process.execPath, [script, 'devices', 'create', 'pump-7'], {
+      env: {
+        ...process.env,
+        PENSTOCK_DATA_DIR: join(folder, 'data'),
+        PENSTOCK_HTTP_PORT: new URL(penstock.httpUrl).port,
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    expect(await text(command.stdout)).toContain('DeviceId=pump-7;SharedAccessKey=')
+  })
+
+  test('a registry that dies, of too little memory say, costs its requests only, and a later one starts it', {
+    timeout: slowMsMax,
+  }, async () => {
+    const penstock = await start('data')
+    const ask = async () => {
+      const answer = await fetch(`${penstock.httpUrl}/devices/d1`)
+      return [answer.status, answer.headers.get('retry-after')]
+    }
+    await expect.poll(ask, { timeout: 60_000 }).toEqual([401, null])
+    const [pid = 0] = penstock.pidsOf('control')
+    expect(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8')).toBe('500\n')
+    process.kill(pid, 'SIGKILL')
+    while (!penstock.output().includes('the control role ended'))
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    const client = await mqtt.connectAsync(penstock.mqttUrl, { clientId: 'd1' })
+    await client.publishAsync('devices/d1/messages/events/', 'hello', { qos: 1 })
+    await client.endAsync()
+    await expect.poll(ask, { timeout: 60_000 }).toEqual([401, null])
+    expect(penstock.pidsOf('control')).not.toEqual([pid])
+  })
+
   test('goes on without a registry where nobody needs one', async () => {
     const penstock = await start('data', { PENSTOCK_OWNER_KEY: 'not base64 !' })
-    while (!penstock.output().includes('there is no registry')) await new Promise((resolve) => setTimeout(resolve, 50))
+    const refused = await fetch(`${penstock.httpUrl}/devices/d1`)
+    expect([refused.status, Number(refused.headers.get('retry-after'))]).toEqual([503, expect.closeTo(1, 0)])
+    expect(penstock.output()).toContain('the control role ended')
     const client = await mqtt.connectAsync(penstock.mqttUrl, { clientId: 'd1' })
     await client.publishAsync('devices/d1/messages/events/', 'hello', { qos: 1 })
     await client.endAsync()

@@ -2,12 +2,12 @@
  * `npm start`: all roles on one machine, each a process of its own.
  *
  *   start   warehouse ▶ worker      side by side, so that devices connect also while ClickHouse is away
- *           control ▶ edges
+ *           control ▶ edges               the control role where identities are required; elsewhere once something asks for it
  *   stop    edges ▶ worker ▶ control, warehouse       devices first, so that what they were told is on the log
  */
 
 import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
-import type { FirstDevice, Status } from '#infra/roles/role-process.ts'
+import type { ControlState, FirstDevice, Status } from '#infra/roles/role-process.ts'
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import { createLogger } from '#runtime/logger.ts'
@@ -15,6 +15,7 @@ import { Metrics } from '#runtime/metrics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { checkBeforeStart, portsFree } from './before-start.ts'
+import { ControlOnDemand } from './control-on-demand.ts'
 import { mergedNoisiest } from './merge-noisiest.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import { StatusLine } from './status-line.ts'
@@ -50,6 +51,7 @@ export async function runSupervisor(settings: Settings): Promise<number> {
     role: SupervisedOptions['role'],
     index: number,
     environment: Record<string, string>,
+    onEnded?: () => void,
   ): SupervisedProcess => {
     const child: SupervisedProcess = new SupervisedProcess({
       role,
@@ -87,6 +89,10 @@ export async function runSupervisor(settings: Settings): Promise<number> {
           case 'first-device':
             firstDevice = message.device
             return
+          case 'ask-control':
+            demanded?.want()
+            child.tell({ kind: 'control', control: controlState() })
+            return
         }
       },
       onReady: () => tellControl(),
@@ -95,24 +101,38 @@ export async function runSupervisor(settings: Settings): Promise<number> {
         if (role === 'worker') standstill = workerAway
         metrics.series('penstock_process_restarts_total', { role }).add(1)
       },
-      onFatal: () => {
-        if (role !== 'control' || required) return stopped(1)
-        logger.warn('there is no registry of devices; nobody needs one here')
-        hasControl = false
-        tellControl()
-      },
+      onFatal: () => stopped(1),
+      onEnded,
     })
     processes.push(child)
     return child
   }
-  /** Until it is known that it cannot start. */
-  let hasControl = true
+  const addControl = (onEnded?: () => void) =>
+    add('control', 0, { PENSTOCK_HTTP_PORT: '0', PENSTOCK_BIND: '127.0.0.1' }, onEnded)
+  const demanded = required
+    ? undefined
+    : new ControlOnDemand({
+        create: (onEnded) => {
+          processes.splice(0, processes.length, ...processes.filter(({ role }) => role !== 'control'))
+          return addControl(onEnded)
+        },
+        onState: () => {
+          tellControl()
+          // Before that, `welcome` shows the device.
+          if (started && controlState().state === 'running')
+            process.stdout.write(welcomeDevice(settings, ports, firstDevice))
+        },
+        clock: systemClock,
+        logger,
+      })
+  const controlState = (): ControlState => {
+    if (demanded !== undefined) return demanded.state
+    const port = processes.find(({ role, ready }) => role === 'control' && ready)?.ports.http
+    return port === undefined ? { state: 'away' } : { state: 'running', url: `http://127.0.0.1:${port}` }
+  }
   /** Edges pass to it what is not theirs. */
   const tellControl = (): void => {
-    const port = processes.find(({ role, ready }) => role === 'control' && ready)?.ports.http
-    if (port === undefined && hasControl) return
-    const url = port === undefined ? undefined : `http://127.0.0.1:${port}`
-    for (const child of processes) if (child.role === 'edge') child.tell({ kind: 'control', url })
+    for (const child of processes) if (child.role === 'edge') child.tell({ kind: 'control', control: controlState() })
   }
   const samples = () => [metrics.samples(), ...processes.map((child) => child.samples)]
   const silence = new SilenceWatch(() => processes, systemClock, logger)
@@ -130,6 +150,7 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   /** As the worker tells it; of one that ended, until the next one speaks. */
   let standstill: string | undefined = workerAway
   let started = false
+  let ports: Readonly<Record<string, number>> = {}
   let firstDevice: FirstDevice | undefined
   const startDelivery = async (): Promise<Readonly<Record<string, number>>> => {
     const environment: Record<string, string> = {}
@@ -144,9 +165,6 @@ export async function runSupervisor(settings: Settings): Promise<number> {
     await Promise.race([worker, sleep(systemClock, waitMsMax)])
     return ports
   }
-  const startControl = async (): Promise<void> => {
-    await add('control', 0, { PENSTOCK_HTTP_PORT: '0', PENSTOCK_BIND: '127.0.0.1' }).start()
-  }
   const startEdges = async (): Promise<Readonly<Record<string, number>>> => {
     // With port 0 the first edge picks it, and the others share it.
     const first = add('edge', 0, {})
@@ -159,13 +177,11 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   const start = async (): Promise<void> => {
     checkBeforeStart(settings)
     await portsFree(settings.bind, portsOf(settings), systemClock, logger)
-    const edges = required ? startControl().then(startEdges) : startEdges()
+    const edges = required ? addControl().start().then(startEdges) : startEdges()
     const [warehousePorts, edgePorts] = await Promise.all([startDelivery(), edges])
     started = true
-    const ports = { ...edgePorts, ...warehousePorts }
+    ports = { ...edgePorts, ...warehousePorts }
     process.stdout.write(welcome(settings, ports, firstDevice))
-    // Where nobody needs an identity nothing waits for the registry, and nothing ends without it.
-    if (!required) void startControl().then(() => process.stdout.write(welcomeDevice(settings, ports, firstDevice)))
   }
   const status = new StatusLine(() => ({ samples: samples().flat() }), logger)
   silence.start()

@@ -52,7 +52,7 @@ ${welcomeDevice(settings, ports, firstDevice)}
 `
 }
 
-/** Shown once, to whoever started Penstock for the first time; empty later, when the key is not known here. */
+/** Shown once, to whoever started Penstock, when the registry runs for the first time; empty later, when the key is not known here. */
 export function welcomeDevice(
   settings: Settings,
   ports: Readonly<Record<string, number>>,

@@ -12,7 +12,7 @@ export interface RunningPenstock {
   /** Everything written so far, for messages of failed tests. */
   output(): string
   /** Process ids of a role, as they are now. */
-  pidsOf(role: 'edge' | 'worker' | 'warehouse'): number[]
+  pidsOf(role: 'edge' | 'worker' | 'warehouse' | 'control'): number[]
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number | null>
   /** kill -9 of the supervisor; resolves once its roles are gone too, which end by themselves. */

@@ -25,6 +25,8 @@ export interface GroupStore {
     logId: string | undefined,
     stop: AbortSignal,
   ): Promise<LogRecord[]>
+  /** Nothing is written, and the next write by anyone is followed by `look`. */
+  isResting(): boolean
 }
 
 export interface GroupRunnerOptions {
@@ -39,6 +41,8 @@ export interface GroupRunnerOptions {
 
 /** Longest time between two looks at the group; a move of partitions takes about two of them. */
 const tickMsMax = 50
+/** While its store rests a member looks so often within a session: at whether others live, and to say that it does. */
+const restingLooks = 30
 
 interface Held {
   readonly generation: number
@@ -52,9 +56,11 @@ export class GroupRunner implements GroupMember {
   readonly #self: GroupMemberState
   readonly #tickMs: number
   readonly #held = new Map<number, Held>()
+  /** Ticks from one look to the next. */
+  #ticksWaited = 1
+  #ticksSinceBeat = 0
   /** Last beat seen of each other member, and for how many ticks it has not changed. */
   readonly #beats = new Map<string, { beat: number; ticks: number }>()
-  #ticks = 0
   #cancel: (() => void) | undefined
   #running: Promise<void> = Promise.resolve()
   #closed = false
@@ -67,7 +73,7 @@ export class GroupRunner implements GroupMember {
   }
 
   async start(): Promise<void> {
-    await this.#act(true)
+    await this.#act(true, 0)
     this.#schedule()
   }
 
@@ -82,22 +88,29 @@ export class GroupRunner implements GroupMember {
 
   /** Looks at the group now instead of at the next tick. */
   look(): void {
-    if (this.#closed) return
-    this.#cancel?.()
-    this.#running = this.#tick()
+    // One that is under way is followed by the next within a tick.
+    if (this.#closed || this.#cancel === undefined) return
+    this.#cancel()
+    // Others may not have had the time that this member wanted to give them; it itself may have had it.
+    this.#running = this.#tick(1)
   }
 
   #schedule(): void {
     if (this.#closed) return
-    this.#cancel = this.#options.clock.after(this.#tickMs, () => {
-      this.#running = this.#tick()
+    const restingTicks = Math.max(1, Math.floor(this.#options.sessionMs / restingLooks / this.#tickMs))
+    const ticks = this.#store.isResting() ? restingTicks : 1
+    this.#ticksWaited = ticks
+    this.#cancel = this.#options.clock.after(ticks * this.#tickMs, () => {
+      this.#running = this.#tick(ticks)
     })
   }
 
-  async #tick(): Promise<void> {
-    this.#ticks++
+  /** @param ticks that have passed for sure */
+  async #tick(ticks: number): Promise<void> {
+    this.#cancel = undefined
+    this.#ticksSinceBeat += this.#ticksWaited
     try {
-      await this.#act(false)
+      await this.#act(false, ticks)
     } catch (error) {
       // The store could not be written (disk full, say): partitions stay as they are, commits are fenced anyway.
       this.#options.logger.warn('a group member could not update its group', { group: this.#options.group, error })
@@ -105,7 +118,7 @@ export class GroupRunner implements GroupMember {
     this.#schedule()
   }
 
-  async #act(joining: boolean): Promise<void> {
+  async #act(joining: boolean, ticks: number): Promise<void> {
     const { group, sessionMs } = this.#options
     const id = this.#self.id
     const before = this.#store.state(group)
@@ -113,7 +126,7 @@ export class GroupRunner implements GroupMember {
       const now = before.partitions[partition]
       if (now?.owner !== id || now.generation !== held.generation || now.wanted !== id) this.#revoke(partition)
     }
-    const dead = this.#deadMembers(before)
+    const dead = this.#deadMembers(before, ticks)
     const isMember = before.members.some((member) => member.id === id)
     const moves = before.partitions.some(
       ({ owner, wanted }) => (owner === id) !== (wanted === id) && (owner === id || owner === undefined),
@@ -124,17 +137,19 @@ export class GroupRunner implements GroupMember {
     for (const [partition, { owner, wanted, generation }] of state.partitions.entries()) {
       if (owner === id && wanted === id && !this.#held.has(partition)) this.#assign(partition, generation)
     }
-    if (this.#ticks % Math.max(1, Math.floor(sessionMs / 3 / this.#tickMs)) === 0) await this.#store.beat(group, id)
+    if (!joining && this.#ticksSinceBeat < Math.floor(sessionMs / 3 / this.#tickMs)) return
+    await this.#store.beat(group, id)
+    this.#ticksSinceBeat = 0
   }
 
   /** Counts its own ticks instead of reading a clock, so that neither a clock jump nor its own pause kills another member. */
-  #deadMembers(state: GroupState): Set<string> {
+  #deadMembers(state: GroupState, ticks: number): Set<string> {
     const dead = new Set<string>()
     for (const member of state.members) {
       if (member.id === this.#self.id) continue
       const beat = this.#store.beatOf(this.#options.group, member.id)
       const seen = this.#beats.get(member.id)
-      if (seen?.beat === beat) seen.ticks++
+      if (seen?.beat === beat) seen.ticks += ticks
       else this.#beats.set(member.id, { beat, ticks: 0 })
       const silent = seen !== undefined && seen.ticks * this.#tickMs >= this.#options.sessionMs
       if (silent || (member.process !== this.#self.process && isProcessGone(member.process))) dead.add(member.id)

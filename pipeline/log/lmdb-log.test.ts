@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
+import type { GroupStore } from './group-runner.ts'
 import { killChildren, logConformance, stampOf } from './log.conformance.ts'
 import type { Assignment } from './log.ts'
 import { type LmdbLogOptions, openLog } from './open-log.ts'
@@ -31,6 +32,24 @@ logConformance('LMDB', {
 })
 
 describe('the embedded log', () => {
+  it('at rest looks no more, and is woken by what another process appends', async () => {
+    const log = await openLog(options('resting', 1))
+    const other = await openLog(options('resting', 1))
+    try {
+      const { read } = await new Promise<Assignment>((resolve) => void log.join('g', resolve))
+      const resting = () => (log as unknown as GroupStore).isResting()
+      for (let offset = 0; offset < 3; offset++) {
+        const records = read(offset, 1_000_000, 600_000)
+        // Its own beats are the writes that prove that writes are told.
+        await expect.poll(resting, { timeout: 30_000 }).toBe(true)
+        await other.append(0, stampOf(offset), Buffer.from('news'))
+        expect((await records).map(({ offset: found }) => found)).toEqual([offset])
+      }
+    } finally {
+      await Promise.all([log.close(), other.close()])
+    }
+  })
+
   it('takes no more batches once its folder was removed, delivers what it kept, and is another log afterwards [G-1]', async () => {
     const log = await openLog(options('removed', 1))
     const id = await log.id()

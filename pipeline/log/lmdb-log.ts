@@ -6,6 +6,7 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { GroupMemberState, GroupState } from './group.ts'
 import { GroupRunner, type GroupStore } from './group-runner.ts'
+import { LmdbChanges } from './lmdb-changes.ts'
 import { joinProcessSpace } from './lmdb-process-space.ts'
 import { LmdbStore, type LmdbStoreOptions } from './lmdb-store.ts'
 import { LmdbWriter } from './lmdb-writer-client.ts'
@@ -27,9 +28,13 @@ import { partitionCountDefault } from './partition-count.ts'
 import { processIdentity } from './process-identity.ts'
 import type { RetentionPlan } from './retention.ts'
 
-/** How often a waiting reader looks for what other processes appended: often after news, then ever less often. */
+/**
+ * How often a waiting reader looks for what other processes appended: often after news, then ever less often, and after some looks in vain
+ * only once the file has been written to. They last some 100 ms, within which a write that was told is there for readers.
+ */
 const pollMsMin = 2
 const pollMsMax = 16
+const looksInVainMax = 8
 
 const sessionMsDefault = 10_000
 
@@ -66,6 +71,7 @@ async function openStore(
   let use: FolderUse | undefined
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
     use = await joinProcessSpace(path)
     for (const name of ['data.mdb', 'lock.mdb', 'gate.mdb', 'gate.mdb-lock'])
       if (existsSync(join(path, name))) accessSync(join(path, name), constants.R_OK | constants.W_OK)
@@ -118,7 +124,9 @@ class LmdbLog implements Log, GroupStore {
   readonly #members = new Set<GroupRunner>()
   readonly #news = new NewsWaiters()
   readonly #knownNext: number[]
+  readonly #changes: LmdbChanges
   #pollMs = pollMsMin
+  #looksInVain = 0
   #cancelPoll: (() => void) | undefined
   #closed = false
 
@@ -130,6 +138,7 @@ class LmdbLog implements Log, GroupStore {
     this.#store = store
     this.#use = use
     this.#writer = writer
+    this.#changes = new LmdbChanges(join(store.path, 'data.mdb'))
     this.#knownNext = new Array(store.partitionCount).fill(0)
   }
 
@@ -203,6 +212,7 @@ class LmdbLog implements Log, GroupStore {
     await Promise.all([...this.#members].map((member) => member.close()))
     this.#closed = true
     this.#cancelPoll?.()
+    this.#changes.close()
     this.#news.wakeAll()
     await this.#writer.close()
     await this.#store.close()
@@ -273,21 +283,44 @@ class LmdbLog implements Log, GroupStore {
     await this.#writer.run({ kind: 'commit', group, memberId, partition, generation, position })
   }
 
+  isResting(): boolean {
+    return this.#changes.reliable
+  }
+
   /** Looks for other processes' appends as long as someone waits; cost per look: one read of 24 bytes a waiting partition. */
   #poll(): void {
-    if (this.#cancelPoll !== undefined) return
-    this.#cancelPoll = this.#clock.after(this.#pollMs, () => {
-      this.#cancelPoll = undefined
-      if (this.#closed || this.#news.isEmpty) return
-      this.#pollMs = Math.min(pollMsMax, this.#pollMs * 2)
-      this.#store.refresh()
-      for (const partition of [...this.#news.partitions]) {
-        if (this.#store.partition(partition).next === this.#knownNext[partition]) continue
-        this.#pollMs = pollMsMin
-        this.#news.wake(partition)
-      }
-      if (!this.#news.isEmpty) this.#poll()
-    })
+    if (this.#cancelPoll !== undefined || this.#changes.reliable) return
+    this.#cancelPoll = this.#clock.after(this.#pollMs, () => this.#look())
+  }
+
+  #look(): void {
+    this.#cancelPoll?.()
+    this.#cancelPoll = undefined
+    if (this.#closed || this.#news.isEmpty) return
+    this.#pollMs = Math.min(pollMsMax, this.#pollMs * 2)
+    this.#looksInVain++
+    // Before this look, so that no write falls between the two.
+    if (this.#looksInVain >= looksInVainMax) this.#changes.tellNext(() => this.#written())
+    this.#store.refresh()
+    for (const partition of [...this.#news.partitions]) {
+      if (this.#store.partition(partition).next === this.#knownNext[partition]) continue
+      this.#lookOften()
+      this.#news.wake(partition)
+    }
+    if (!this.#news.isEmpty) this.#poll()
+  }
+
+  #lookOften(): void {
+    this.#pollMs = pollMsMin
+    this.#looksInVain = 0
+    // Each write would be told while many are read.
+    this.#changes.close()
+  }
+
+  #written(): void {
+    this.#lookOften()
+    this.#look()
+    for (const member of this.#members) member.look()
   }
 
   #assertOpen(): void {

@@ -186,6 +186,10 @@ export class MemoryLog implements Log, GroupStore {
     this.store.news.wakeAll()
   }
 
+  isResting(): boolean {
+    return false
+  }
+
   /** Reads as `Log.read` does, or as an assignment does if it is told how long to wait. */
   async read(
     partition: number,
