@@ -3,17 +3,13 @@
  * second from each of 1,000 others and so gathers. Reach: ≥ 2,000 a second.
  */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { freePorts } from '#runtime/free-ports.ts'
 import { loadDefaults } from '../options.ts'
 import { runLoad } from '../run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { selfSigned } from './self-signed.ts'
-import { startPenstock } from './targets.ts'
+import { startTlsEdge } from './tls-edge.ts'
 
 const run = promisify(execFile)
 const targetCpu = '0'
@@ -26,20 +22,11 @@ const settleMs = 5_000
 async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 10 })
   const record = new BenchRecord('reconnect-storm', 'A site that comes back beside steady traffic')
-  const folder = mkdtempSync(join(tmpdir(), 'penstock-storm-'))
-  const { certFile, keyFile } = selfSigned(folder)
   for (let round = 0; round < args.rounds; round++) {
-    const [mqtts, https] = await freePorts(2)
-    const environment = {
-      PENSTOCK_TLS_CERT: certFile,
-      PENSTOCK_TLS_KEY: keyFile,
-      PENSTOCK_MQTTS_PORT: String(mqtts),
-      PENSTOCK_HTTPS_PORT: String(https),
-    }
-    const target = await startPenstock('edge', { cpuList: targetCpu, environment })
+    const { target, mqttsUrl } = await startTlsEdge(targetCpu)
     const ways = {
       TCP: target.mqttUrl,
-      TLS: `mqtts://127.0.0.1:${mqtts}`,
+      TLS: mqttsUrl,
       WebSocket: `${target.metricsUrl.replace(/^http(.*)\/metrics$/, 'ws$1')}/mqtt`,
     }
     try {
@@ -69,7 +56,6 @@ async function bench(): Promise<void> {
       await target.stop()
     }
   }
-  rmSync(folder, { recursive: true, force: true })
   const median = (way: string) => record.median(`${way}, beside the load: devices a second`).toFixed(0)
   record.finish(
     `**Beside the load ${median('TCP')} devices a second over TCP, ${median('TLS')} over TLS, ${median('WebSocket')} over WebSocket (reach ≥ 2,000).**`,

@@ -3,16 +3,12 @@
  * resumed sessions, and what it does to the PUBACKs of devices that are established.
  */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { freePorts } from '#runtime/free-ports.ts'
 import { loadDefaults } from '../options.ts'
 import { runLoad } from '../run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { selfSigned } from './self-signed.ts'
-import { startPenstock } from './targets.ts'
+import { startTlsEdge } from './tls-edge.ts'
 
 const run = promisify(execFile)
 const targetCpu = '0'
@@ -23,29 +19,19 @@ const established = { connections: 50, rate: 500 }
 async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 8 })
   const record = new BenchRecord('tls-storm', 'A storm of TLS handshakes')
-  const folder = mkdtempSync(join(tmpdir(), 'penstock-storm-'))
-  const { certFile, keyFile } = selfSigned(folder)
   for (let round = 0; round < args.rounds; round++) {
-    const [mqtts, https] = await freePorts(2)
-    const environment = {
-      PENSTOCK_TLS_CERT: certFile,
-      PENSTOCK_TLS_KEY: keyFile,
-      PENSTOCK_MQTTS_PORT: String(mqtts),
-      PENSTOCK_HTTPS_PORT: String(https),
-    }
-    const target = await startPenstock('edge', { cpuList: targetCpu, environment })
-    const url = `mqtts://127.0.0.1:${mqtts}`
+    const { target, mqttsUrl } = await startTlsEdge(targetCpu)
     const load = {
       ...loadDefaults,
       ...established,
-      url,
+      url: mqttsUrl,
       isTlsUnverified: true,
       cpuList: generatorCpu,
       seconds: args.seconds,
     }
     try {
       for (const kind of ['no storm', 'full', 'resumed'] as const) {
-        const storm = kind === 'no storm' ? undefined : stormOf(mqtts, args.seconds, kind)
+        const storm = kind === 'no storm' ? undefined : stormOf(Number(new URL(mqttsUrl).port), args.seconds, kind)
         const { latency, warnings } = await runLoad({ ...load, run: `storm${round}${kind.replace(' ', '')}` })
         record.add(`${kind}: PUBACK p50 of established devices, ms`, latency.acknowledged.summary.p50Ms)
         record.add(`${kind}: PUBACK p99 of established devices, ms`, latency.acknowledged.summary.p99Ms)
@@ -59,7 +45,6 @@ async function bench(): Promise<void> {
       await target.stop()
     }
   }
-  rmSync(folder, { recursive: true, force: true })
   const median = (figure: string) => record.median(figure).toFixed(0)
   record.finish(
     `**${median('full: connections accepted a second')} full and ${median('resumed: connections accepted a second')} resumed TLS connections a second on one core, CONNECT and CONNACK included; ` +
