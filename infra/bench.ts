@@ -1,5 +1,6 @@
 /**
- * `npm run bench [-- name … --rounds n …]`: runs the benches one after the other; each appends its record to docs/benchmarks/.
+ * `npm run bench [-- name … --rounds n …]`: runs the benches one after the other; each appends its record to docs/benchmarks/. The guard
+ * alone is asked for by name, with the commit that it measures against.
  * A real Kafka is started for those that need one, or, as `peers`, can use one.
  */
 import { spawnSync } from 'node:child_process'
@@ -15,13 +16,17 @@ const onKafka = ['n3-', 'n8-', 'peers']
 
 const args = process.argv.slice(2)
 const firstOption = args.findIndex((arg) => arg.startsWith('--'))
-const names = firstOption < 0 ? args : args.slice(0, firstOption)
-const options = firstOption < 0 ? [] : args.slice(firstOption)
+const words = firstOption < 0 ? args : args.slice(0, firstOption)
+const isGuard = words[0] === 'guard'
+const names = isGuard ? ['guard'] : words
+const commit = isGuard && words[1] !== undefined ? ['--commit', words[1]] : []
+const options = [...commit, ...(firstOption < 0 ? [] : args.slice(firstOption))]
 
 process.exit(await run())
 
 function usage(): string {
   return `npm run bench [-- <name> … options]
+npm run bench -- guard <commit> [options]      this tree's hot path against that commit's; fails where it costs 5 % more
 
   --rounds <n>          rounds; in each one every target is measured once
   --seconds <n>         seconds of load a measurement
@@ -36,7 +41,10 @@ names, or their beginnings: ${benches.map((file) => file.replace('.bench.ts', ''
 function faultOfOptions(): string | undefined {
   const value = { type: 'string' } as const
   try {
-    parseArgs({ args: options, options: { rounds: value, seconds: value, kafka: value, dry: { type: 'boolean' } } })
+    parseArgs({
+      args: options,
+      options: { rounds: value, seconds: value, kafka: value, commit: value, dry: { type: 'boolean' } },
+    })
     return undefined
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
@@ -53,6 +61,10 @@ async function run(): Promise<number> {
     process.stderr.write(`${fault}\n\n${usage()}`)
     return 1
   }
+  if (isGuard && (words.length !== 2 || commit.length === 0)) {
+    process.stderr.write(`the guard needs one commit\n\n${usage()}`)
+    return 1
+  }
   const unknown = names.filter((name) => !benches.some((file) => file.startsWith(name)))
   if (unknown.length > 0) {
     process.stderr.write(`no bench named ${unknown.join(', ')}\n\n${usage()}`)
@@ -60,7 +72,7 @@ async function run(): Promise<number> {
   }
   let failed = 0
   for (const file of benches) {
-    if (names.length > 0 && !names.some((name) => file.startsWith(name))) continue
+    if (names.length > 0 ? !names.some((name) => file.startsWith(name)) : file.startsWith('guard')) continue
     process.stdout.write(`\n== ${file}\n`)
     if (!(await runBench(file))) failed++
   }

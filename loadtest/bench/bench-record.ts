@@ -21,21 +21,25 @@ export interface BenchArguments {
   readonly seconds: number
   /** Kafka bootstrap for benches that need one. */
   readonly kafka: string | undefined
+  /** That the guard measures against. */
+  readonly commit: string | undefined
   /** Print only, append nothing. */
   readonly isDry: boolean
 }
 
-/** `--rounds n --seconds n --kafka host:port --dry` */
+/** `--rounds n --seconds n --kafka host:port --commit c --dry` */
 export function benchArguments(defaults: { readonly rounds: number; readonly seconds: number }): BenchArguments {
   const { values } = parseArgs({
     options: {
       rounds: { type: 'string', default: String(defaults.rounds) },
       seconds: { type: 'string', default: String(defaults.seconds) },
       kafka: { type: 'string' },
+      commit: { type: 'string' },
       dry: { type: 'boolean', default: false },
     },
   })
-  return { rounds: Number(values.rounds), seconds: Number(values.seconds), kafka: values.kafka, isDry: values.dry }
+  const { rounds, seconds, kafka, commit, dry: isDry } = values
+  return { rounds: Number(rounds), seconds: Number(seconds), kafka, commit, isDry }
 }
 
 export class BenchRecord {

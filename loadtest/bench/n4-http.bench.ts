@@ -44,9 +44,9 @@ async function bench(): Promise<void> {
       const target = await start()
       try {
         await untilAnswered(target.port)
-        await load(target.port, warmUpSeconds)
+        await loadPosts(target.port, warmUpSeconds)
         const before = target.cpuSeconds()
-        const { requests, seconds, failures, latencyMsP99 } = await load(target.port, args.seconds)
+        const { requests, seconds, failures, latencyMsP99 } = await loadPosts(target.port, args.seconds)
         const cpuSeconds = target.cpuSeconds() - before
         record.add(`${target.name}, requests a CPU second`, requests / cpuSeconds)
         record.add(`${target.name}, requests/s`, requests / seconds)
@@ -91,7 +91,8 @@ async function startBare(): Promise<HttpTarget> {
 
 const pathOf = (device: number): string => `/devices/http-${device}/messages/events`
 
-async function load(port: number, seconds: number) {
+/** Telemetry of a hundred devices, one request under way on each of 1,000 connections. */
+export async function loadPosts(port: number, seconds: number) {
   const result = await autocannon({
     url: `http://127.0.0.1:${port}`,
     connections,
@@ -108,7 +109,8 @@ async function load(port: number, seconds: number) {
 
 const startMsMax = 30_000
 
-async function untilAnswered(port: number): Promise<void> {
+/** Resolves once telemetry is taken at `port`. */
+export async function untilAnswered(port: number): Promise<void> {
   const signal = AbortSignal.timeout(startMsMax)
   for (;;) {
     const answered = await fetch(`http://127.0.0.1:${port}${pathOf(0)}`, { method: 'POST', body, signal }).then(

@@ -32,6 +32,8 @@ export interface TargetOptions {
   readonly cpuList: string | undefined
   /** Settings on top of ports and the data folder. */
   readonly environment?: Readonly<Record<string, string>>
+  /** Of the tree that is started; left out: this one. */
+  readonly root?: string
   /** Worker processes, where all roles are started; 1 unless it is named. */
   readonly workers?: number
 }
@@ -53,7 +55,7 @@ export async function startPenstock(role: 'start' | 'edge' | 'warehouse', option
     PENSTOCK_LOG_LEVEL: 'warn',
     ...options.environment,
   }
-  const child = spawnOn(options.cpuList, [process.execPath, 'infra/penstock.ts', role], environment)
+  const child = spawnOn(options.cpuList, [process.execPath, 'infra/penstock.ts', role], environment, options.root)
   const isReady = {
     start: () => isHttpReady(http),
     edge: () => isListening(mqtt),
@@ -173,10 +175,11 @@ function spawnOn(
   cpuList: string | undefined,
   command: readonly string[],
   environment: NodeJS.ProcessEnv,
+  cwd = root,
 ): ChildProcess {
   const [program, ...args] = cpuList === undefined ? command : ['taskset', '-c', cpuList, ...command]
   // taskset replaces itself, so the process id is the program's own.
-  return spawn(program ?? '', args, { cwd: root, env: environment, stdio: ['ignore', 'ignore', 'inherit'] })
+  return spawn(program ?? '', args, { cwd, env: environment, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 function targetOf(
@@ -243,10 +246,10 @@ function isListening(port: number): Promise<boolean> {
   })
 }
 
-/** The registry of devices is made at a first start, beside everything else and for seconds: it refuses who does not prove itself. */
+/** Says so itself, on the port of the edges. */
 async function isHttpReady(port: number): Promise<boolean> {
-  return fetch(`http://127.0.0.1:${port}/devices?api-version=2021-04-12`).then(
-    ({ status }) => status === 401,
+  return fetch(`http://127.0.0.1:${port}/readyz`).then(
+    ({ ok }) => ok,
     () => false,
   )
 }
