@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import kafkajs, { type AclOperationTypes, type AclResourceTypes } from 'kafkajs'
 import mqtt from 'mqtt'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Assignment, BatchStamp, GroupMember, Log } from '#pipeline/log/log.ts'
@@ -167,6 +168,44 @@ describe.skipIf(server.skip)(`Kafka that asks who is there ${server.note}`, () =
       expect(warnings).toMatchObject([{ why: expect.stringMatching(text) }])
     },
   )
+
+  it('a user without the rights is told which; with those on a topic that exists, and on the group, all works', async () => {
+    await (await open(secured.kafka.bootstrap, {}, 'lent')).close()
+    const access = asUser({ username: secured.limitedUser })
+    const text = /lacks a right for its user: .*Create/
+    await expect(open(users(), access, 'lent')).rejects.toMatchObject({
+      code: 'LOG_ACCESS_REFUSED',
+      message: expect.stringMatching(text),
+    })
+    const { AclOperationTypes: may, AclResourceTypes: on } = kafkajs
+    const rights: [AclResourceTypes, string, AclOperationTypes][] = [
+      [on.TOPIC, 'lent', may.READ],
+      [on.TOPIC, 'lent', may.WRITE],
+      [on.TOPIC, 'lent', may.DESCRIBE_CONFIGS],
+      [on.GROUP, 'g', may.READ],
+    ]
+    const admin = new kafkajs.Kafka({ brokers: [secured.kafka.bootstrap], logLevel: kafkajs.logLevel.NOTHING }).admin()
+    await admin.connect()
+    await admin.createAcls({
+      acl: rights.map(([resourceType, resourceName, operation]) => ({
+        resourceType,
+        resourceName,
+        operation,
+        resourcePatternType: kafkajs.ResourcePatternTypes.LITERAL,
+        principal: `User:${secured.limitedUser}`,
+        host: '*',
+        permissionType: kafkajs.AclPermissionTypes.ALLOW,
+      })),
+    })
+    await admin.disconnect()
+    const log = await open(users(), access, 'lent')
+    await log.append(0, stamp, Buffer.from('a'))
+    expect((await readAll(log, 1)).map(String)).toEqual(['a'])
+    const { assignment, member } = await joined(log)
+    await assignment.commit({ offset: 1, metadata: '' })
+    await (await member).close()
+    await log.close()
+  })
 
   it('a session that ends is renewed with another token, and no append fails', { timeout: 60_000 }, async () => {
     tokens.lifeSeconds = 8
