@@ -1,6 +1,6 @@
 /** Kafka as managed ones are reached: over TLS, by certificate or as a user. */
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -168,6 +168,27 @@ describe.skipIf(server.skip)(`Kafka that asks who is there ${server.note}`, () =
       expect(warnings).toMatchObject([{ why: expect.stringMatching(text) }])
     },
   )
+
+  it('a certificate that was replaced is what the next connection shows, without a restart', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'penstock-replaced-'))
+    try {
+      const client = { certFile: join(folder, 'client.pem'), keyFile: join(folder, 'client.key') }
+      const replaceBy = ({ certFile, keyFile }: typeof client) => {
+        copyFileSync(keyFile, client.keyFile)
+        copyFileSync(certFile, client.certFile)
+      }
+      replaceBy(secured.client)
+      const log = await open(mutual(), { tls: { caFile: secured.caFile, client } })
+      replaceBy(secured.foreignClient)
+      await expect(log.join('g', () => {})).rejects.toThrow(/alert/)
+      replaceBy(secured.client)
+      const { member } = await joined(log)
+      await (await member).close()
+      await log.close()
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
 
   it('a user without the rights is told which; with those on a topic that exists, and on the group, all works', async () => {
     await (await open(secured.kafka.bootstrap, {}, 'lent')).close()
