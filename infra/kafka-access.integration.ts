@@ -144,10 +144,13 @@ describe.skipIf(server.skip)(`Kafka that asks who is there ${server.note}`, () =
       () => ({ sasl: { mechanism: 'plain', username: 'u', password: 'p' } }),
     ],
   ]
-  it.concurrent.each(refusals)('%s is refused by name, with what mends it', async (_, text, broker, access) => {
-    const opening = open(broker(), access()).then((log) => log.close())
-    await expect(opening).rejects.toMatchObject({ code: 'LOG_ACCESS_REFUSED', message: expect.stringMatching(text) })
-  })
+  it.concurrent.for(refusals)(
+    '%s is refused by name, with what mends it',
+    async ([, text, broker, access], { expect }) => {
+      const opening = open(broker(), access()).then((log) => log.close())
+      await expect(opening).rejects.toMatchObject({ code: 'LOG_ACCESS_REFUSED', message: expect.stringMatching(text) })
+    },
+  )
 
   const hints: [string, RegExp, () => string, () => KafkaAccess][] = [
     ['TLS to a port without', /closed a connection before TLS.*=no/, () => secured.kafka.bootstrap, () => asUser()],
@@ -158,9 +161,9 @@ describe.skipIf(server.skip)(`Kafka that asks who is there ${server.note}`, () =
       () => ({ tls: { caFile: secured.caFile } }),
     ],
   ]
-  it.concurrent.each(hints)(
+  it.concurrent.for(hints)(
     '%s, which a broker that starts looks like too, is warned of with what may mend it',
-    async (_, text, broker, access) => {
+    async ([, text, broker, access], { expect }) => {
       const warnings: unknown[] = []
       const logger = { ...silentLogger, warn: (_: string, fields?: object) => void warnings.push(fields) }
       const opening = open(broker(), access(), 'hinted', logger).then((log) => log.close())
