@@ -1,9 +1,10 @@
 /** Kafka as managed ones are reached: over TLS, by certificate or as a user. */
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import kafkajs, { type AclOperationTypes, type AclResourceTypes } from 'kafkajs'
 import mqtt from 'mqtt'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Assignment, BatchStamp, GroupMember, Log } from '#pipeline/log/log.ts'
@@ -143,10 +144,13 @@ describe.skipIf(server.skip)(`Kafka that asks who is there ${server.note}`, () =
       () => ({ sasl: { mechanism: 'plain', username: 'u', password: 'p' } }),
     ],
   ]
-  it.concurrent.each(refusals)('%s is refused by name, with what mends it', async (_, text, broker, access) => {
-    const opening = open(broker(), access()).then((log) => log.close())
-    await expect(opening).rejects.toMatchObject({ code: 'LOG_ACCESS_REFUSED', message: expect.stringMatching(text) })
-  })
+  it.concurrent.for(refusals)(
+    '%s is refused by name, with what mends it',
+    async ([, text, broker, access], { expect }) => {
+      const opening = open(broker(), access()).then((log) => log.close())
+      await expect(opening).rejects.toMatchObject({ code: 'LOG_ACCESS_REFUSED', message: expect.stringMatching(text) })
+    },
+  )
 
   const hints: [string, RegExp, () => string, () => KafkaAccess][] = [
     ['TLS to a port without', /closed a connection before TLS.*=no/, () => secured.kafka.bootstrap, () => asUser()],
@@ -157,9 +161,9 @@ describe.skipIf(server.skip)(`Kafka that asks who is there ${server.note}`, () =
       () => ({ tls: { caFile: secured.caFile } }),
     ],
   ]
-  it.concurrent.each(hints)(
+  it.concurrent.for(hints)(
     '%s, which a broker that starts looks like too, is warned of with what may mend it',
-    async (_, text, broker, access) => {
+    async ([, text, broker, access], { expect }) => {
       const warnings: unknown[] = []
       const logger = { ...silentLogger, warn: (_: string, fields?: object) => void warnings.push(fields) }
       const opening = open(broker(), access(), 'hinted', logger).then((log) => log.close())
@@ -167,6 +171,65 @@ describe.skipIf(server.skip)(`Kafka that asks who is there ${server.note}`, () =
       expect(warnings).toMatchObject([{ why: expect.stringMatching(text) }])
     },
   )
+
+  it('a certificate that was replaced is what the next connection shows, without a restart', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'penstock-replaced-'))
+    try {
+      const client = { certFile: join(folder, 'client.pem'), keyFile: join(folder, 'client.key') }
+      const replaceBy = ({ certFile, keyFile }: typeof client) => {
+        copyFileSync(keyFile, client.keyFile)
+        copyFileSync(certFile, client.certFile)
+      }
+      replaceBy(secured.client)
+      const log = await open(mutual(), { tls: { caFile: secured.caFile, client } })
+      replaceBy(secured.foreignClient)
+      await expect(log.join('g', () => {})).rejects.toThrow(/alert/)
+      replaceBy(secured.client)
+      const { member } = await joined(log)
+      await (await member).close()
+      await log.close()
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+
+  it('a user without the rights is told which; with those on a topic that exists, and on the group, all works', async () => {
+    await (await open(secured.kafka.bootstrap, {}, 'lent')).close()
+    const access = asUser({ username: secured.limitedUser })
+    const text = /lacks a right for its user: .*Create/
+    await expect(open(users(), access, 'lent')).rejects.toMatchObject({
+      code: 'LOG_ACCESS_REFUSED',
+      message: expect.stringMatching(text),
+    })
+    const { AclOperationTypes: may, AclResourceTypes: on } = kafkajs
+    const rights: [AclResourceTypes, string, AclOperationTypes][] = [
+      [on.TOPIC, 'lent', may.READ],
+      [on.TOPIC, 'lent', may.WRITE],
+      [on.TOPIC, 'lent', may.DESCRIBE_CONFIGS],
+      [on.GROUP, 'g', may.READ],
+    ]
+    const admin = new kafkajs.Kafka({ brokers: [secured.kafka.bootstrap], logLevel: kafkajs.logLevel.NOTHING }).admin()
+    await admin.connect()
+    await admin.createAcls({
+      acl: rights.map(([resourceType, resourceName, operation]) => ({
+        resourceType,
+        resourceName,
+        operation,
+        resourcePatternType: kafkajs.ResourcePatternTypes.LITERAL,
+        principal: `User:${secured.limitedUser}`,
+        host: '*',
+        permissionType: kafkajs.AclPermissionTypes.ALLOW,
+      })),
+    })
+    await admin.disconnect()
+    const log = await open(users(), access, 'lent')
+    await log.append(0, stamp, Buffer.from('a'))
+    expect((await readAll(log, 1)).map(String)).toEqual(['a'])
+    const { assignment, member } = await joined(log)
+    await assignment.commit({ offset: 1, metadata: '' })
+    await (await member).close()
+    await log.close()
+  })
 
   it('a session that ends is renewed with another token, and no append fails', { timeout: 60_000 }, async () => {
     tokens.lifeSeconds = 8

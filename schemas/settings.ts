@@ -107,7 +107,8 @@ export const settingsTable = {
     env: 'PENSTOCK_KAFKA_USER',
     kind: 'text',
     default: undefined,
-    meaning: 'its user name there, or API key; with oauthbearer its client id at the token endpoint',
+    meaning:
+      'its user name there, or API key; with oauthbearer its client id at the token endpoint. It needs the rights Read, Write and DescribeConfigs on topics and Read on groups that begin with PENSTOCK_TOPIC_PREFIX, and Create where topics are missing',
   },
   kafkaPassword: {
     env: 'PENSTOCK_KAFKA_PASSWORD',

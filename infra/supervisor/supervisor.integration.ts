@@ -149,6 +149,13 @@ describe('npm start', () => {
     )
     const tls = { PENSTOCK_TLS_CERT: file, PENSTOCK_TLS_KEY: file }
     await expect(startPenstock(join(folder, 'data'), tls)).rejects.toThrow(/ended with 3 [\s\S]*TLS_FILES_INVALID/)
+    const kafka = { PENSTOCK_KAFKA_BROKERS: 'kafka.example:9093' }
+    const ca = { ...kafka, PENSTOCK_KAFKA_TLS_CA: file }
+    await expect(startPenstock(join(folder, 'data'), ca)).rejects.toThrow(`${file} cannot be used for TLS to Kafka`)
+    const inClear = { ...kafka, PENSTOCK_KAFKA_SASL: 'plain', PENSTOCK_KAFKA_USER: 'u', PENSTOCK_KAFKA_PASSWORD: 'p' }
+    await expect(startPenstock(join(folder, 'data'), inClear)).rejects.toThrow(
+      /ended with 3 [\s\S]*PENSTOCK_KAFKA_SASL=plain would send a secret to kafka.example:9093/,
+    )
     const open = { PENSTOCK_BIND: '0.0.0.0' }
     await expect(startPenstock(join(folder, 'data'), open)).rejects.toThrow(/ended with 3 [\s\S]*BIND_NOT_LOOPBACK/)
   })

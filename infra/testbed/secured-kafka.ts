@@ -50,14 +50,17 @@ export function writeKafkaCertificates(folder: string): KafkaCertificates {
 }
 
 /**
- * A real Apache Kafka that asks for what a managed one asks for:
+ * A real Apache Kafka that asks for what a managed one asks for, of everybody but who comes over its plain listener:
  *
  *   listener `mutual`  TLS with certificates on both sides
- *   listener `users`   TLS, and PLAIN, SCRAM or OAUTHBEARER (which takes tokens that nobody signed, RFC 7519 section 6)
+ *   listener `users`   TLS, and PLAIN, SCRAM or OAUTHBEARER (which takes tokens that nobody signed, RFC 7519 section 6).
+ *                      There is a second user, who has no right that was not given
  */
 export interface SecuredKafka extends KafkaCertificates {
   readonly kafka: KafkaForTests
   readonly user: string
+  readonly limitedUser: string
+  /** Of both. */
   readonly password: string
   stop(): Promise<void>
 }
@@ -69,6 +72,7 @@ export async function startSecuredKafka(): Promise<SecuredKafka> {
   const folder = mkdtempSync(join(tmpdir(), 'penstock-secured-'))
   const certificates = writeKafkaCertificates(folder)
   const user = 'penstock'
+  const limitedUser = 'limited'
   const password = 'a word=2C and so on'
   const tls = {
     'ssl.keystore.type': 'PEM',
@@ -84,7 +88,10 @@ export async function startSecuredKafka(): Promise<SecuredKafka> {
       settings: {
         ...tls,
         'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER',
-        'plain.sasl.jaas.config': login('plain.PlainLoginModule', `user_${user}="${password}"`),
+        'plain.sasl.jaas.config': login(
+          'plain.PlainLoginModule',
+          `user_${user}="${password}" user_${limitedUser}="${password}"`,
+        ),
         'scram-sha-256.sasl.jaas.config': login('scram.ScramLoginModule'),
         'scram-sha-512.sasl.jaas.config': login('scram.ScramLoginModule'),
         'oauthbearer.sasl.jaas.config': login(
@@ -100,13 +107,18 @@ export async function startSecuredKafka(): Promise<SecuredKafka> {
     `${mechanism}=[name=${user},password=${password}]`,
   ])
   const removed = () => rmSync(folder, { recursive: true, force: true })
-  const kafka = await startKafka({ listeners, format }).catch((error: unknown) => {
+  const settings = {
+    'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+    'super.users': `User:ANONYMOUS;User:${user};User:CN=client`,
+  }
+  const kafka = await startKafka({ settings, listeners, format }).catch((error: unknown) => {
     removed()
     throw error
   })
   return {
     kafka,
     user,
+    limitedUser,
     password,
     ...certificates,
     stop: async () => {

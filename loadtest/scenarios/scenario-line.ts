@@ -30,7 +30,7 @@ ${scenarioListText()}
   --workload <file>   what devices send, as a load run takes it, instead of --rate and --connections; if it says seconds, they
                       have to outlast the faults
   --slo <name=n,…>    thresholds over the whole run, faults included; a missed one fails it
-  --kafka <host:port> on these Kafka brokers instead of the embedded log
+  --kafka <host:port> on these Kafka brokers instead of the embedded log; TLS and user by PENSTOCK_KAFKA_…
   --json <file>       also write the verdict as JSON; - for standard output instead of the screen
 
 Exit code: 0 nothing lost, nothing twice, order kept, thresholds met; 1 not so; 2 the run itself failed.`

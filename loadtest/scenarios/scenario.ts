@@ -92,7 +92,7 @@ export class Stage {
     this.settings = {
       PENSTOCK_DATA_DIR: this.dataDir,
       PENSTOCK_LOG_LEVEL: 'warn',
-      ...(options.kafka === undefined ? {} : kafkaSettings(options.kafka)),
+      ...(options.kafka === undefined ? {} : { ...givenKafkaSettings(), ...kafkaSettings(options.kafka) }),
     }
   }
 
@@ -136,6 +136,12 @@ export class Stage {
     for (const stop of this.#stops.splice(0).reverse()) await stop()
     await rm(this.dataDir, { recursive: true, force: true, maxRetries: 5 })
   }
+}
+
+/** TLS and user of brokers that were there before, as the environment has them. */
+function givenKafkaSettings(): Record<string, string> {
+  const given = Object.entries(process.env).filter(([name]) => name.startsWith('PENSTOCK_KAFKA_'))
+  return Object.fromEntries(given.map(([name, value]) => [name, value ?? '']))
 }
 
 /** Topics of their own, so that several runs share one Kafka. */

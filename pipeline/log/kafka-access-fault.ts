@@ -94,7 +94,12 @@ export function accessFault(error: unknown): AccessFault | undefined {
   if (error.name === 'KafkaJSSASLAuthenticationError' || type === 'SASL_AUTHENTICATION_FAILED')
     return refusedUser(error)
   if (code === 'ECONNRESET' && error.message.includes('before secure TLS connection')) return closedHandshake
-  return accessFault(error.cause) ?? (error.name === 'KafkaJSConnectionClosedError' ? closedConnection : undefined)
+  return accessFault(causeOf(error)) ?? (error.name === 'KafkaJSConnectionClosedError' ? closedConnection : undefined)
+}
+
+/** What kafkajs wrapped: one error, or those of several topics, of which ours has one at a time. */
+export function causeOf(error: Error): unknown {
+  return 'errors' in error && Array.isArray(error.errors) ? error.errors[0] : error.cause
 }
 
 function refusedUser({ message }: Error): AccessFault {

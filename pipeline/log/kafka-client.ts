@@ -18,7 +18,7 @@ import { createRequire } from 'node:module'
 import kafkajs, { type Kafka, type logCreator, type SASLOptions } from 'kafkajs'
 import type { Logger } from '#runtime/logger.ts'
 import type { KafkaAccess, KafkaPassword } from './kafka-access.ts'
-import { accessFault } from './kafka-access-fault.ts'
+import { accessFault, causeOf } from './kafka-access-fault.ts'
 import { oauthMechanism } from './kafka-oauth.ts'
 import { kafkaSockets, withoutColons } from './kafka-socket.ts'
 
@@ -193,7 +193,8 @@ export function createCluster(kafka: Kafka): KafkaCluster {
 export function faultType(error: unknown): string {
   if (!(error instanceof Error)) return 'UNKNOWN'
   if ('type' in error && typeof error.type === 'string') return error.type
-  return error.cause instanceof Error ? faultType(error.cause) : error.name
+  const cause = causeOf(error)
+  return cause instanceof Error ? faultType(cause) : error.name
 }
 
 /** What to say of an error after "Kafka": what mends it where that is known, else its type. */
