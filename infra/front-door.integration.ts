@@ -56,7 +56,9 @@ describe.each(isAll ? all : some)('Node $node, npm $npm, $flags, user $userId', 
 
   test('npm install succeeds, warns of no Node that README names, and keeps within its room', () => {
     expect(installed).toMatchObject({ code: 0 })
-    expect(installed.output).not.toContain('EBADENGINE')
+    // npm 10 looks at what it leaves out, too, and a tool of the benches is for Node 22: docs/INSTALL.md says so.
+    const warned = [...installed.output.matchAll(/EBADENGINE +package: '(.*)'/g)].map(([, name]) => name)
+    expect(warned).toEqual(door.node === 20 && door.npm === 10 ? ['uws-pack@20.0.8'] : [])
     expect(installed.output).not.toContain('install scripts')
     const megabytes = Number(
       execFileSync('du', ['-sm', join(clone.folder, 'node_modules')], { encoding: 'utf8' }).split('\t')[0],
@@ -131,26 +133,28 @@ describe.each(isAll ? all : some)('Node $node, npm $npm, $flags, user $userId', 
     })
   })
 
-  test.skipIf(door.node === 22)('where no Node 22 is, or it cannot run, the reason is said', async () => {
-    const bare = join(clone.folder, '..', 'bare')
-    for (const name of ['penstock.js', 'launch.js', 'end-with-launcher.js'])
-      cpSync(join(clone.folder, 'infra', name), join(bare, 'infra', name))
-    cpSync(join(clone.folder, 'package.json'), join(bare, 'package.json'))
-    const end = () => clone.run(clone.node, [join(bare, 'infra/penstock.js'), 'start'])
-    expect(await end()).toMatchObject({ code: 1, output: expect.stringContaining('is not installed') })
-    const own = join(bare, `node_modules/node-linux-${process.arch}/bin/node`)
-    cpSync(join(clone.folder, 'package.json'), own)
-    expect(await end()).toMatchObject({ code: 1, output: expect.stringContaining('cannot run here (EACCES)') })
-  })
+  if (door.node !== 22)
+    test('where no Node 22 is, or it cannot run, the reason is said', async () => {
+      const bare = join(clone.folder, '..', 'bare')
+      for (const name of ['penstock.js', 'launch.js', 'end-with-launcher.js'])
+        cpSync(join(clone.folder, 'infra', name), join(bare, 'infra', name))
+      cpSync(join(clone.folder, 'package.json'), join(bare, 'package.json'))
+      const end = () => clone.run(clone.node, [join(bare, 'infra/penstock.js'), 'start'])
+      expect(await end()).toMatchObject({ code: 1, output: expect.stringContaining('is not installed') })
+      const own = join(bare, `node_modules/node-linux-${process.arch}/bin/node`)
+      cpSync(join(clone.folder, 'package.json'), own)
+      expect(await end()).toMatchObject({ code: 1, output: expect.stringContaining('cannot run here (EACCES)') })
+    })
 
-  test.runIf(isAll)(
-    'npm test fetches its tools and runs',
-    async () => {
-      const end = await clone.run(clone.node, [clone.npm, 'test', '--', 'schemas/partition'])
-      expect(end).toMatchObject({ code: 0, output: expect.stringMatching(/^\d+ passed, 0 failed, 0 skipped$/m) })
-    },
-    installMsMax,
-  )
+  if (isAll)
+    test(
+      'npm test fetches its tools and runs',
+      async () => {
+        const end = await clone.run(clone.node, [clone.npm, 'test', '--', 'schemas/partition'])
+        expect(end).toMatchObject({ code: 0, output: expect.stringMatching(/^\d+ passed, 0 failed, 0 skipped$/m) })
+      },
+      installMsMax,
+    )
 })
 
 /** Its data, and ports that are free. */
