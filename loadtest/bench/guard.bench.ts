@@ -105,7 +105,7 @@ async function saturating(tree: Tree, seconds: number, add: Add): Promise<void> 
   const target = await startPenstock('start', { cpuList: bothCpus, root: tree.root })
   try {
     const load = { ...loadDefaults, url: target.mqttUrl, rate: 'saturate', cpuList: bothCpus } as const
-    const cpu = await cpuOfLoad(target, ['edge', 'worker'], { ...load, run: 'guard-full', seconds })
+    const cpu = await cpuOfLoad(target, ['edge', 'worker'], { ...load, run: 'guardfull', seconds })
     add('saturating QoS 1: edge, µs of CPU a message', cpu.edge ?? Number.NaN)
     add('saturating QoS 1: worker, µs of CPU a message', cpu.worker ?? Number.NaN)
   } finally {
@@ -117,7 +117,7 @@ async function manyDevices(tree: Tree, seconds: number, add: Add): Promise<void>
   const target = await startPenstock('edge', { cpuList: targetCpu, root: tree.root })
   try {
     const load = { ...loadDefaults, url: target.mqttUrl, connections: 1_000, rate: 50_000, cpuList: generatorCpu }
-    const cpu = await cpuOfLoad(target, ['edge'], { ...load, run: 'guard-many', seconds })
+    const cpu = await cpuOfLoad(target, ['edge'], { ...load, run: 'guardmany', seconds })
     add('1,000 devices × 50/s: edge, µs of CPU a message', cpu.edge ?? Number.NaN)
   } finally {
     await target.stop()
@@ -126,7 +126,7 @@ async function manyDevices(tree: Tree, seconds: number, add: Add): Promise<void>
 
 /** µs of CPU a message of each role, after a warm-up. */
 async function cpuOfLoad(target: Target, roles: readonly string[], load: LoadOptions): Promise<Record<string, number>> {
-  await runLoad({ ...load, run: `${load.run}-warm`, seconds: warmUpSeconds })
+  await runLoad({ ...load, run: `${load.run}warm`, seconds: warmUpSeconds })
   const before = roles.map((role) => target.cpuSeconds(role))
   const { counts } = await runLoad(load)
   return Object.fromEntries(
@@ -160,7 +160,7 @@ async function idle(tree: Tree, seconds: number, add: Add): Promise<void> {
     const load = {
       ...loadDefaults,
       url: target.mqttUrl,
-      run: 'guard-idle',
+      run: 'guardidle',
       connections: idleConnections,
       rate: 0,
       seconds,
