@@ -276,7 +276,7 @@ function lengthOf(text: string): number {
 const lengthDigitsMax = 15
 
 /** @param list of tokens, separated by commas; @param token in lower case */
-export function hasToken(list: string, token: string): boolean {
+function hasToken(list: string, token: string): boolean {
   if (list.length === token.length) return list.toLowerCase() === token
   return list
     .toLowerCase()

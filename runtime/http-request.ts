@@ -78,7 +78,7 @@ export class ReadRequest implements HttpRequest {
 }
 
 /** `undefined` where `decodeURIComponent` would throw. `+` stays a plus. */
-export function percentDecoded(text: string): string | undefined {
+function percentDecoded(text: string): string | undefined {
   if (!text.includes('%')) return text
   try {
     return decodeURIComponent(text)

@@ -51,8 +51,8 @@ function endOf(kind: CanonicalToken['kind'], sql: string, start: number): number
   return pattern.test(sql) ? pattern.lastIndex : undefined
 }
 
-/** Behind the quote that closes the one at `start`; undefined if none does. */
-function quoteEnd(sql: string, start: number): number | undefined {
+/** Behind the quote that closes the one at `start`; undefined if none does. Every reader of ClickHouse's SQL finds the same. */
+export function quoteEnd(sql: string, start: number): number | undefined {
   const quote = sql.charAt(start)
   for (let at = start + 1; at < sql.length; at += 1) {
     const character = sql.charAt(at)
@@ -71,7 +71,7 @@ function notCanonical(sql: string, at: number): EngineError {
 }
 
 /** True if `token` is the bare word `word`, whatever its case. */
-export function isWord(token: CanonicalToken | undefined, word: string): boolean {
+export function isWord(token: { readonly kind: string; readonly value: string } | undefined, word: string): boolean {
   return token?.kind === 'word' && token.value.length === word.length && token.value.toUpperCase() === word
 }
 

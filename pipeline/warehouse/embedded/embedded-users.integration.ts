@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
 import { limits } from '#schemas/limits.ts'
 import { httpStatusOf } from './engine-error.ts'
+import { dollarsMax } from './formatter.ts'
 import { type EmbeddedWarehouse, startEmbeddedWarehouse } from './start-embedded.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'penstock-embedded-'))
@@ -163,6 +164,14 @@ describe('users', () => {
         `${user}\t${user}\t['${user}']\n`,
       )
     }
+  })
+
+  it('a statement that would take the engine quadratic time to read is refused before it reads it', async () => {
+    const dollars = (count: number) => post(`SELECT 1 /* ${'$'.repeat(count)} */`)
+    const [taken, refused] = [await dollars(dollarsMax), await dollars(dollarsMax + 1)]
+    expect(await taken.text()).toBe('1\n')
+    expect(refused.headers.get('x-clickhouse-exception-code')).toBe('62')
+    expect(await refused.text()).toContain('dollar signs')
   })
 
   it('GET never writes', async () => {

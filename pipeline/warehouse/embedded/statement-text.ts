@@ -1,3 +1,4 @@
+import { isWord, quoteEnd } from './canonical-tokens.ts'
 import { EngineError } from './engine-error.ts'
 
 /**
@@ -22,7 +23,7 @@ export function statementTextOf(head: Buffer, complete: boolean): StatementText 
   const tokens = rawTokens(sql)
   const first = tokens.next().value ?? undefined
   if (!first && complete) throw new EngineError(62, 'SYNTAX_ERROR', 'Empty query')
-  const last = isKeyword(first, 'INSERT') ? lastOfInsert(tokens) : undefined
+  const last = isWord(first, 'INSERT') ? lastOfInsert(tokens) : undefined
   if (last) {
     const rowsAt = last.isFormat ? afterFormat(sql, last.end) : last.end
     // The word may go on in the bytes to come, or the space behind it.
@@ -39,19 +40,19 @@ function lastOfInsert(tokens: Iterable<RawToken>): { readonly end: number; reado
   let before: RawToken | undefined
   for (const token of tokens) {
     const behindDot = before?.value === '.'
-    const opensInput = isKeyword(before, 'INPUT') && token.value === '('
+    const opensInput = isWord(before, 'INPUT') && token.value === '('
     before = token
     if (expected === 'table') {
-      if (isName(token) && !isKeyword(token, 'INTO') && !isKeyword(token, 'TABLE')) expected = 'clause'
+      if (isName(token) && !isWord(token, 'INTO') && !isWord(token, 'TABLE')) expected = 'clause'
       continue
     }
     hasInput ||= hasSelect && opensInput
     // `db.values` and `db.format` are names: no keyword follows a dot.
     if (token.depth > 0 || behindDot) continue
     if (expected === 'format' && isName(token) && (!hasSelect || hasInput)) return { end: token.end, isFormat: true }
-    expected = isKeyword(token, 'FORMAT') ? 'format' : 'clause'
-    if (isKeyword(token, 'SELECT') || isKeyword(token, 'WITH')) hasSelect = true
-    if (isKeyword(token, 'VALUES') && !hasSelect) return { end: token.end, isFormat: false }
+    expected = isWord(token, 'FORMAT') ? 'format' : 'clause'
+    if (isWord(token, 'SELECT') || isWord(token, 'WITH')) hasSelect = true
+    if (isWord(token, 'VALUES') && !hasSelect) return { end: token.end, isFormat: false }
   }
   return undefined
 }
@@ -75,10 +76,6 @@ interface RawToken {
 
 const isName = ({ kind }: RawToken): boolean => kind !== 'other'
 
-function isKeyword(token: RawToken | undefined, keyword: string): boolean {
-  return token?.kind === 'word' && token.value.length === keyword.length && token.value.toUpperCase() === keyword
-}
-
 const space = /[ \t\n\r\f\v]/
 const word = /\w+/y
 
@@ -93,7 +90,7 @@ function* rawTokens(sql: string): Generator<RawToken, void> {
     if (comment !== undefined) end = comment
     else if (space.test(first)) end = start + 1
     else if (first === "'" || first === '"' || first === '`') {
-      end = quoteEnd(sql, start)
+      end = quoteEnd(sql, start) ?? sql.length
       yield { kind: first === "'" ? 'other' : 'quoted', value: '', end, depth }
     } else if (word.test(sql)) {
       end = word.lastIndex
@@ -126,20 +123,6 @@ function commentEnd(sql: string, start: number): number | undefined {
     else continue
     at += 1
     if (depth === 0) return at + 1
-  }
-  return sql.length
-}
-
-/** Behind the quote that closes the one at `start`, or the end of the text. */
-function quoteEnd(sql: string, start: number): number {
-  const quote = sql.charAt(start)
-  for (let at = start + 1; at < sql.length; at += 1) {
-    const character = sql.charAt(at)
-    if (character === '\\') at += 1
-    else if (character === quote) {
-      if (sql.charAt(at + 1) !== quote) return at + 1
-      at += 1
-    }
   }
   return sql.length
 }
