@@ -1,0 +1,23 @@
+import { clickhouseFields } from './clickhouse.ts'
+import type { EndpointField } from './field.ts'
+import { fileFields } from './file.ts'
+import { webhookFields } from './webhook.ts'
+
+/** Every kind of endpoint that routes can name, with its settings. `guarantee`: what a message that reaches it can count on [G-10]. */
+export const endpointKinds = {
+  clickhouse: { fields: clickhouseFields, guarantee: 'exactly once', meaning: 'rows of a ClickHouse table' },
+  file: { fields: fileFields, guarantee: 'exactly once', meaning: 'files in a folder' },
+  webhook: { fields: webhookFields, guarantee: 'at least once', meaning: 'HTTP requests' },
+} as const satisfies Record<string, EndpointKindTable>
+
+export interface EndpointKindTable {
+  readonly fields: Readonly<Record<string, EndpointField>>
+  readonly guarantee: 'exactly once' | 'at least once'
+  readonly meaning: string
+}
+
+export type EndpointKind = keyof typeof endpointKinds
+
+export function isEndpointKind(name: unknown): name is EndpointKind {
+  return typeof name === 'string' && Object.hasOwn(endpointKinds, name)
+}
