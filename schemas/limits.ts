@@ -184,6 +184,16 @@ export const limits = {
   conditionDepthMax: 64,
   /** Paths into bodies that the conditions of a set of routes have together: each is looked for in every body. */
   conditionBodyPathsMax: 32,
+  /** Routes of a document, as the hub has it: each is evaluated for every message. */
+  routesMax: 100,
+  /** Endpoints of a document, however many the setting allows: each reads the log for itself. */
+  endpointsMax: 100,
+  /** Enrichments of a document, as the hub has it. */
+  enrichmentsMax: 10,
+  /** Text of an enrichment: it is added to every message that reaches its endpoints. */
+  enrichmentValueBytesMax: 4 * 1024,
+  /** The document of routes as JSON: the largest conditions of all routes, and endpoints with their columns. */
+  routingDocumentBytesMax: 1024 * 1024,
 } as const
 
 /** Asserts the relations between limits that the code relies on. */
