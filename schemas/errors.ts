@@ -22,6 +22,11 @@ export const errorTable = {
     meaning: 'an optional dependency that this setting needs is not installed',
   },
 
+  INTERNAL_EXPECTATION_FAILED: {
+    disposition: 'fatal',
+    meaning: 'a server, a file or a process of Penstock gave what it never should; a fault of a program',
+  },
+
   INGEST_FRAME_MALFORMED: { disposition: 'close', meaning: 'bytes that are not a packet of the spoken MQTT version' },
   INGEST_FRAME_TOO_LARGE: { disposition: 'close', meaning: 'a packet or request above its limit' },
   INGEST_MESSAGE_TOO_LARGE: {
@@ -124,6 +129,16 @@ export const errorTable = {
   WAREHOUSE_ENGINE_FAILED: {
     disposition: 'retry',
     meaning: 'the embedded engine failed or was stopped during a query',
+  },
+
+  ENDPOINT_UNAVAILABLE: {
+    disposition: 'retry',
+    meaning: 'an endpoint cannot be reached, did not answer in time or asked to come back later',
+  },
+  ENDPOINT_REFUSED: { disposition: 'reject', meaning: 'an endpoint refused messages for what they hold' },
+  ENDPOINT_HELD: {
+    disposition: 'retry',
+    meaning: 'an endpoint takes nothing at present: a key, a right, a table or a queue needs repair',
   },
 
   DEAD_LETTER_UNKNOWN: { disposition: 'reject', meaning: 'there is no dead letter of this id' },

@@ -15,7 +15,7 @@ const folders = ['schemas', 'runtime', 'pipeline', 'control', 'ingest', 'loadtes
 const ranks: readonly (readonly string[])[] = [
   ['schemas'],
   ['runtime'],
-  ['pipeline/log', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
+  ['pipeline/log', 'pipeline/endpoints', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
   ['control'],
   ['ingest', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
   ['pipeline/operate'],
@@ -94,6 +94,7 @@ describe('house rules', () => {
         const allowed = rankOf(other) < rankOf(own) || (isTest(file) && other === 'infra/testbed')
         expect(allowed, `${own} (rank ${rankOf(own)}) imports ${target} (rank ${rankOf(other)})`).toBe(true)
         if (other === 'pipeline/log' && !isTest(file)) expect(path).toMatch(/^pipeline\/log\/(log|open-log)\.ts$/)
+        if (other === 'pipeline/endpoints' && !isTest(file)) expect(path).not.toMatch(/^pipeline\/endpoints\/memory\//)
         if (other === 'pipeline/warehouse' && !isTest(file)) {
           expect(path).toMatch(/^pipeline\/warehouse\/(warehouse|open-warehouse|embedded\/start-embedded)\.ts$/)
         }
