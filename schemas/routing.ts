@@ -65,15 +65,3 @@ export const defaultFallbackName = '$fallback'
 export const routingNamePattern = /^[A-Za-z0-9._-]{1,64}$/
 /** Keys of enrichments [the hub's own rule]. */
 export const enrichmentKeyPattern = /^[A-Za-z0-9._-]{1,64}$/
-
-/** How an endpoint does, as the hub says it. `dead`: nothing was taken for an hour; it is tried once a minute, and nothing is dropped. */
-export type HealthStatus = 'unknown' | 'healthy' | 'degraded' | 'unhealthy' | 'dead'
-
-export interface EndpointHealth {
-  readonly endpointId: string
-  readonly healthStatus: HealthStatus
-  readonly lastKnownError: string | undefined
-  readonly lastKnownErrorTimeMs: number | undefined
-  readonly lastSuccessfulSendAttemptTimeMs: number | undefined
-  readonly lastSendAttemptTimeMs: number | undefined
-}

@@ -75,9 +75,9 @@ function healthDocument(health: EndpointReport): Readonly<Record<string, unknown
     endpointId: health.endpointId,
     healthStatus: health.healthStatus,
     lastKnownError: health.lastKnownError,
-    lastKnownErrorTime: timeOf(health.lastKnownErrorTimeMs),
-    lastSuccessfulSendAttemptTime: timeOf(health.lastSuccessfulSendAttemptTimeMs),
-    lastSendAttemptTime: timeOf(health.lastSendAttemptTimeMs),
+    lastKnownErrorTime: timeOf(health.lastKnownErrorAtMs),
+    lastSuccessfulSendAttemptTime: timeOf(health.lastSuccessfulSendAttemptAtMs),
+    lastSendAttemptTime: timeOf(health.lastSendAttemptAtMs),
   }
 }
 

@@ -13,9 +13,10 @@ import { isObject, jsonFrom } from '#control/rest/documents.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
+import { endpointStatuses } from '#schemas/endpoint-health.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { type HealthStatus, type RoutingSource, routingSources } from '#schemas/routing.ts'
+import { type RoutingSource, routingSources } from '#schemas/routing.ts'
 import { conditionOnMessage } from './condition-test.ts'
 import { RoutingRefused, type RoutingService, routesThatTake, type ShownRouting } from './routing-service.ts'
 import type { EndpointReport, RouterReport } from './routing-store.ts'
@@ -119,22 +120,22 @@ export async function healthOfAll(service: RoutingService): Promise<readonly (En
   return endpoints.map(({ name }) => healthOf(name, reports))
 }
 
-/** From best to worst. An endpoint does as badly as it does at any router. */
-const ranks: readonly HealthStatus[] = ['unknown', 'healthy', 'degraded', 'unhealthy', 'dead']
-
 function healthOf(name: string, reports: readonly RouterReport[]): EndpointReport & { routers: number } {
   const found = reports.flatMap((report) => report.endpoints.filter(({ endpointId }) => endpointId === name))
   const newest = (time: (report: EndpointReport) => number | undefined): EndpointReport | undefined =>
     found.toSorted((one, other) => (time(other) ?? 0) - (time(one) ?? 0))[0]
-  const failed = newest((report) => report.lastKnownErrorTimeMs)
+  const failed = newest((report) => report.lastKnownErrorAtMs)
   return {
     endpointId: name,
-    healthStatus: ranks[Math.max(0, ...found.map(({ healthStatus }) => ranks.indexOf(healthStatus)))] ?? 'unknown',
+    // As badly as at any router: the list goes from best to worst.
+    healthStatus:
+      endpointStatuses[Math.max(0, ...found.map(({ healthStatus }) => endpointStatuses.indexOf(healthStatus)))] ??
+      'unknown',
     lastKnownError: failed?.lastKnownError,
-    lastKnownErrorTimeMs: failed?.lastKnownErrorTimeMs,
-    lastSuccessfulSendAttemptTimeMs: newest((report) => report.lastSuccessfulSendAttemptTimeMs)
-      ?.lastSuccessfulSendAttemptTimeMs,
-    lastSendAttemptTimeMs: newest((report) => report.lastSendAttemptTimeMs)?.lastSendAttemptTimeMs,
+    lastKnownErrorAtMs: failed?.lastKnownErrorAtMs,
+    lastSuccessfulSendAttemptAtMs: newest((report) => report.lastSuccessfulSendAttemptAtMs)
+      ?.lastSuccessfulSendAttemptAtMs,
+    lastSendAttemptAtMs: newest((report) => report.lastSendAttemptAtMs)?.lastSendAttemptAtMs,
     partitions: found.flatMap(({ partitions }) => partitions),
     routers: found.length,
   }

@@ -4,7 +4,8 @@
  *
  *   control: write ─▶ revision n ─▶ routers: changed, read, apply ─▶ report(revision n from these offsets on, health of endpoints)
  */
-import type { EndpointHealth, RoutingDocument } from '#schemas/routing.ts'
+import type { EndpointHealth } from '#schemas/endpoint-health.ts'
+import type { RoutingDocument } from '#schemas/routing.ts'
 
 export interface RoutingRevision {
   /** 0: nothing was ever written. */
