@@ -59,7 +59,7 @@ function settingOf(reader: DocumentReader, path: string, field: EndpointField, v
     case 'choice':
       return reader.choice(path, value, field.choices, field.default ?? '')
     case 'texts':
-      return textsOf(reader, path, field.countMax, value)
+      return textsOf(reader, path, field, value)
     case 'columns':
       return reader
         .list(path, value, field.countMax)
@@ -93,14 +93,22 @@ function addressOf(reader: DocumentReader, path: string, schemes: readonly strin
   return value
 }
 
-function textsOf(reader: DocumentReader, path: string, countMax: number, value: unknown): unknown {
+function textsOf(
+  reader: DocumentReader,
+  path: string,
+  { countMax, namePattern }: EndpointField & { type: 'texts' },
+  value: unknown,
+): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return reader.fault(path, `an object of texts is expected, this is ${kindOf(value)}`)
   const entries = Object.entries(value)
   if (entries.length > countMax) reader.fault(path, `has ${entries.length} entries, allowed are ${countMax}`)
-  for (const [name, text] of entries)
-    if (typeof text !== 'string' || hasControlCharacters(text) || hasControlCharacters(name))
+  for (const [name, text] of entries) {
+    if (!namePattern.test(name))
+      reader.fault(path, `${JSON.stringify(name.slice(0, 80))} is no name that is allowed here`)
+    if (typeof text !== 'string' || hasControlCharacters(text))
       reader.fault(pathOf(path, name), 'a text without control characters is expected')
+  }
   return value
 }
 

@@ -96,6 +96,10 @@ describe('the document of routes', () => {
     expect(faults({ endpoints: [{ ...hook, authorization: 'a\r\nx: y' }] })['endpoints[0].authorization']).toBeDefined()
     expect(faults({ endpoints: [{ ...hook, headers: { x: 'a\nb' } }] })['endpoints[0].headers.x']).toBeDefined()
   })
+
+  test.each(['Host', 'content-length', 'Webhook-Signature', 'a b', 'a:b', ''])('%j is no name of a header', (name) => {
+    expect(faults({ endpoints: [{ ...hook, headers: { [name]: 'x' } }] })['endpoints[0].headers']).toBeDefined()
+  })
 })
 
 describe('secrets of endpoints', () => {

@@ -24,7 +24,14 @@ export const webhookFields = {
     meaning: 'key that was used before: while it is set, requests carry a signature by each',
   },
   authorization: { type: 'text', secret: true, bytesMax: 4_096, meaning: 'value of the Authorization header' },
-  headers: { type: 'texts', countMax: 20, meaning: 'further headers of each request' },
+  headers: {
+    type: 'texts',
+    countMax: 20,
+    // Field names (RFC 9110 section 5.6.2), but for those that the request itself sets.
+    namePattern:
+      /^(?!(?:host|connection|content-.*|transfer-encoding|expect|upgrade|te|trailer|authorization|user-agent|webhook-.*)$)[!#$%&'*+.^_`|~0-9a-z-]{1,128}$/i,
+    meaning: 'further headers of each request',
+  },
   format: {
     type: 'choice',
     choices: ['json', 'ndjson'],
