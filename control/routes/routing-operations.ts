@@ -71,8 +71,8 @@ export function routingOperations(service: RoutingService): Operation[] {
 
 async function put(service: RoutingService, request: HttpRequest, json: unknown): Promise<HttpAnswer> {
   if (request.query('validate') !== undefined) {
-    const problems = await service.validate(json)
-    return jsonAnswer(200, { isValid: problems.every(({ severity }) => severity !== 'error'), problems })
+    const { problems, document } = await service.validate(json)
+    return jsonAnswer(200, { isValid: problems.every(({ severity }) => severity !== 'error'), problems, document })
   }
   const ifMatch = request.header('if-match')
   if (ifMatch === '')

@@ -51,9 +51,10 @@ export class RoutingService {
     return opened((await this.#store.read()).document, this.#key)
   }
 
-  /** Every fault of a document that somebody would put in force; nothing changes. */
-  async validate(json: unknown): Promise<readonly DocumentProblem[]> {
-    return (await this.#read(json)).problems
+  /** Every fault of a document that somebody would put in force, and how it would be shown; nothing changes. */
+  async validate(json: unknown): Promise<{ problems: readonly DocumentProblem[]; document: Values }> {
+    const { document, problems } = await this.#read(json)
+    return { problems, document: shownRouting(document) }
   }
 
   /**

@@ -37,7 +37,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   aedes: ['loadtest/peers'],
   'hdr-histogram-js': ['loadtest/ledger'],
   autocannon: ['loadtest/generate', 'loadtest/bench'],
-  yaml: ['loadtest/workload'],
+  yaml: ['runtime/yaml'],
   // The parser of the test runner, for the tool that plants faults.
   vitest: ['infra/checks'],
   'azure-iot-device': ['infra/testbed'],

@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url'
 import type { LoadOptions, SlowReading, Storm } from '#loadtest/cli/options.ts'
 import { templateBody, templateFaults } from '#loadtest/generate/body-template.ts'
 import type { RateSegment } from '#loadtest/generate/schedule.ts'
+import { dataOfYaml } from '#runtime/yaml/yaml-text.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type JsonSchema, schemaFaults } from './json-schema.ts'
 import { spikeSegments } from './shapes.ts'
-import { dataOfYaml } from './yaml-text.ts'
 
 /** A file as the schema has it. */
 export interface WorkloadFile {
