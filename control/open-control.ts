@@ -5,21 +5,21 @@
  *   openDirectory  every edge process
  */
 import { type Clock, systemClock } from '#runtime/clock.ts'
-import type { HttpRouter } from '#runtime/http.ts'
+import type { HttpRouter } from '#runtime/http/http.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { AdmissionRules } from './auth/admission.ts'
-import { ensurePolicies, rekeyPolicy } from './auth/policies.ts'
-import type { Directory } from './directory.ts'
-import { controlSocketPath } from './directory-protocol.ts'
-import { assertUnserved, serveDirectory } from './directory-server.ts'
+import type { Directory } from './link/directory.ts'
+import { controlSocketPath } from './link/directory-protocol.ts'
+import { assertUnserved, serveDirectory } from './link/directory-server.ts'
+import { RegistryDirectory } from './link/registry-directory.ts'
+import { RemoteDirectory } from './link/remote-directory.ts'
 import { openRegistry } from './open-registry.ts'
 import type { Registry } from './registry.ts'
-import { RegistryDirectory } from './registry-directory.ts'
-import { RemoteDirectory } from './remote-directory.ts'
 import { registerRegistryRoutes } from './rest/registry-routes.ts'
 import { ServiceGate } from './rest/service-gate.ts'
+import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
 
 export interface ControlOptions {
   readonly dataDir: string

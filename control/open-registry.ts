@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Registry } from './registry.ts'
-import { type DatabaseOptions, openDatabase } from './sql/open-database.ts'
 import { SqlRegistry } from './sql-registry.ts'
+import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
 
 /**
  * Opens the registry on a PostgreSQL server or embedded under `dataDir`, with its tables up to date. Reads no identity: a

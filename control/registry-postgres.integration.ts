@@ -5,8 +5,8 @@ import { silentLogger } from '#runtime/logger.ts'
 import { openRegistry } from './open-registry.ts'
 import { deviceContent, registryConformance } from './registry.conformance.ts'
 import type { RegistryChange } from './registry.ts'
-import { openPostgresDatabase } from './sql/postgres-database.ts'
-import { type PostgresForTests, postgresMissing, startPostgres } from './sql/postgres-fixture.ts'
+import { openPostgresDatabase } from './store/postgres-database.ts'
+import { type PostgresForTests, postgresMissing, startPostgres } from './store/postgres-fixture.ts'
 
 const postgres = serverFor('PostgreSQL', postgresMissing)
 

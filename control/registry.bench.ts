@@ -6,10 +6,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { silentLogger } from '#runtime/logger.ts'
-import { generatedKeys } from './identity.ts'
+import { generatedKeys } from './identities/identity.ts'
 import { openRegistry } from './open-registry.ts'
 import type { Registry } from './registry.ts'
-import { startPostgres } from './sql/postgres-fixture.ts'
+import { startPostgres } from './store/postgres-fixture.ts'
 
 const importBatch = 5_000
 const lookups = 20_000

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { generatedKeys, type Identity, type IdentityContent, type IdentityId, isKey } from './identity.ts'
+import { generatedKeys, type Identity, type IdentityContent, type IdentityId, isKey } from './identities/identity.ts'
 import type { Announcement, Registry, RegistryChange } from './registry.ts'
 
 /** A device as a caller describes it, enabled and with keys to be made. */

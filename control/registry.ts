@@ -5,8 +5,8 @@
  *
  * Faults of all calls: STORE_UNAVAILABLE (retry), REGISTRY_ID_INVALID, REGISTRY_ARGUMENT_INVALID.
  */
-import type { Authentication, Identity, IdentityContent, IdentityId, IdentityStatus } from './identity.ts'
-import type { SqlRow } from './sql/database.ts'
+import type { Authentication, Identity, IdentityContent, IdentityId, IdentityStatus } from './identities/identity.ts'
+import type { SqlRow } from './store/database.ts'
 
 /** `undefined`: whatever etag it has. */
 export type IfMatch = string | undefined

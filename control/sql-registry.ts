@@ -1,18 +1,19 @@
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import { announce, announceChannel, announcementFromPayload } from './announcements.ts'
 import {
   checkIdentityContent,
   checkIdentityId,
   type Identity,
   type IdentityContent,
   type IdentityId,
-} from './identity.ts'
-import { type IdentityRow, identityFromRow, selectIdentities } from './identity-rows.ts'
-import { createIdentity, deleteIdentity, replaceIdentity, unknownFault } from './identity-writes.ts'
-import { recordBeat, recordPresence, resetLostEdges, resetPresence } from './presence.ts'
+} from './identities/identity.ts'
+import { type IdentityRow, identityFromRow, selectIdentities } from './identities/identity-rows.ts'
+import { createIdentity, deleteIdentity, replaceIdentity, unknownFault } from './identities/identity-writes.ts'
+import { insertAll, runBulk } from './identities/registry-bulk.ts'
+import { announce, announceChannel, announcementFromPayload } from './presence/announcements.ts'
+import { recordBeat, recordPresence, resetLostEdges, resetPresence } from './presence/presence.ts'
 import { runQuery } from './query/run-query.ts'
-import { deleteQuotaRow, putQuotaRow, quotaRows } from './quota-rows.ts'
+import { deleteQuotaRow, putQuotaRow, quotaRows } from './quotas/quota-rows.ts'
 import type {
   ActivityRecord,
   Announcement,
@@ -34,9 +35,8 @@ import type {
   RegistryStatistics,
   Trust,
 } from './registry.ts'
-import { insertAll, runBulk } from './registry-bulk.ts'
-import { changeChannel, changeFromPayload, notifyIdentities, notifyTrust } from './registry-changes.ts'
-import type { Database } from './sql/database.ts'
+import type { Database } from './store/database.ts'
+import { changeChannel, changeFromPayload, notifyIdentities, notifyTrust } from './store/registry-changes.ts'
 import {
   authorityRows,
   deleteAuthorityRow,
@@ -45,7 +45,7 @@ import {
   putAuthorityRow,
   putPolicyRow,
   rekeyPolicyRow,
-} from './trust-rows.ts'
+} from './trust/trust-rows.ts'
 
 /** The registry over the control store; `open` begins to listen for changes. It owns the database from then on. */
 export class SqlRegistry implements Registry {

@@ -7,8 +7,8 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startKafka } from './testbed/kafka.ts'
-import { kafkaMissing } from './testbed/kafka-jars.ts'
+import { startKafka } from '#infra/testbed/kafka.ts'
+import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 
 const folder = join(import.meta.dirname, '../loadtest/bench')
 const benches = readdirSync(folder).filter((file) => file.endsWith('.bench.ts'))

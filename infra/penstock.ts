@@ -45,15 +45,15 @@ async function run(command: string, args: readonly string[]): Promise<void> {
     case 'warehouse':
       return (await import('./roles/warehouse-role.ts')).runWarehouse(settings)
     case 'dev-ca':
-      return (await import('./commands.ts')).runDevelopmentCa(settings, args)
+      return (await import('./commands/commands.ts')).runDevelopmentCa(settings, args)
     case 'devices':
     case 'policies':
     case 'authorities':
-      return (await import('./commands.ts')).runRegistryCommand(settings, command, args)
+      return (await import('./commands/commands.ts')).runRegistryCommand(settings, command, args)
     case 'dead-letters':
-      return (await import('./commands.ts')).runDeadLetters(settings, args)
+      return (await import('./commands/commands.ts')).runDeadLetters(settings, args)
     case 'verify':
-      process.exitCode = await (await import('./commands.ts')).runVerify(settings)
+      process.exitCode = await (await import('./commands/commands.ts')).runVerify(settings)
       return
     default:
       process.stderr.write(`unknown command: ${command}\n\n${usage}`)
@@ -72,13 +72,13 @@ function indexOf(args: readonly string[]): number {
 async function helpOf(command: string): Promise<string> {
   switch (command) {
     case 'devices':
-      return (await import('#control/devices-command.ts')).devicesUsage
+      return (await import('#infra/commands/devices.ts')).devicesUsage
     case 'policies':
-      return (await import('#control/policies-command.ts')).policiesUsage
+      return (await import('#infra/commands/policies.ts')).policiesUsage
     case 'authorities':
-      return (await import('#control/authorities-command.ts')).authoritiesUsage
+      return (await import('#infra/commands/authorities.ts')).authoritiesUsage
     case 'dead-letters':
-      return (await import('./commands.ts')).deadLettersUsage
+      return (await import('./commands/commands.ts')).deadLettersUsage
     default:
       return usage
   }

@@ -1,27 +1,27 @@
 import { Batcher } from '#ingest/batches/batcher.ts'
+import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from '#ingest/http/noisiest-route.ts'
+import { type AuthorizeRequest, routeTelemetry } from '#ingest/http/telemetry.ts'
+import { listenMqtt } from '#ingest/listeners/listener.ts'
+import { startTicks } from '#ingest/listeners/ticks.ts'
+import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
+import { routeMqttWebSocket } from '#ingest/listeners/websocket.ts'
+import type { Connection } from '#ingest/mqtt/connection.ts'
+import { type QuotaOptions, unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
+import { Quotas } from '#ingest/quotas/quotas.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
-import type { HttpRouter } from '#runtime/http.ts'
+import type { HttpRouter } from '#runtime/http/http.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { assertLimits, limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from './http/noisiest-route.ts'
-import { type AuthorizeRequest, routeTelemetry } from './http/telemetry.ts'
-import type { Connection } from './mqtt/connection.ts'
-import { type Announce, type EdgeContext, edgeCounters, type OnPresence } from './mqtt/edge-context.ts'
-import { type Authenticate, type IsKnown, trustClientId } from './mqtt/identity.ts'
-import { listenMqtt } from './mqtt/listener.ts'
-import { pauseAll } from './mqtt/pause-all.ts'
-import { pauseReasons } from './mqtt/pause-reasons.ts'
-import { RefusalLog } from './mqtt/refusal-log.ts'
-import { startTicks } from './mqtt/ticks.ts'
-import type { TlsFiles } from './mqtt/tls-secrets.ts'
-import { routeMqttWebSocket } from './mqtt/websocket.ts'
-import { type QuotaOptions, unlimitedQuotas } from './quotas/quota-settings.ts'
-import { Quotas } from './quotas/quotas.ts'
+import { type Announce, type EdgeContext, edgeCounters, type OnPresence } from './session/edge-context.ts'
+import { type Authenticate, type IsKnown, trustClientId } from './session/identity.ts'
+import { pauseAll } from './session/pause-all.ts'
+import { pauseReasons } from './session/pause-reasons.ts'
+import { RefusalLog } from './session/refusal-log.ts'
 
 export interface EdgeOptions {
   readonly log: Log
@@ -51,7 +51,7 @@ export interface EdgeOptions {
   readonly authorizeService?: AuthorizeService
   /** Left out: the noisiest devices are those of this process. */
   readonly noisiestOfAll?: NoisiestOfAll | undefined
-  readonly pendingBytesMax?: number
+  readonly pendingBytesMax?: number | undefined
 }
 
 export interface HeardId {

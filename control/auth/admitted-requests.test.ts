@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import type { CredentialCache } from '../credential-cache.ts'
-import type { IdentityId } from '../identity.ts'
+import type { IdentityId } from '#control/identities/identity.ts'
 import type { Admitted } from './admission.ts'
 import { AdmittedRequests } from './admitted-requests.ts'
+import type { CredentialCache } from './credential-cache.ts'
 
 /** A registry in which nothing changes. */
 const cache = { device: () => cache, trust: () => cache, holds: () => true } as unknown as CredentialCache

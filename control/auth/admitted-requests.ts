@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
-import type { CredentialCache } from '../credential-cache.ts'
-import type { IdentityId } from '../identity.ts'
+import type { IdentityId } from '#control/identities/identity.ts'
 import type { Admitted } from './admission.ts'
+import type { CredentialCache } from './credential-cache.ts'
 import { KeptTokens } from './kept-tokens.ts'
 
 interface Kept {

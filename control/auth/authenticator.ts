@@ -6,18 +6,19 @@
  *
  * A CONNECT of a device that this process has met is answered in the same tick. Messages are never checked here.
  */
+
+import type { IdentityId } from '#control/identities/identity.ts'
+import type { Directory } from '#control/link/directory.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter, Metrics } from '#runtime/metrics.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import { CredentialCache } from '../credential-cache.ts'
-import type { Directory } from '../directory.ts'
-import type { IdentityId } from '../identity.ts'
 import type { Trust } from '../registry.ts'
 import { type Admission, type AdmissionRules, type Admitted, admit } from './admission.ts'
 import { AdmittedRequests, type RequestProof } from './admitted-requests.ts'
 import { type Claim, type ConnectAttempt, claimOf, evidenceOf, type Refused, refusal } from './connect-attempt.ts'
+import { CredentialCache } from './credential-cache.ts'
 import { RevocationWatch } from './revocation-watch.ts'
 
 export interface AuthenticatorOptions {

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type TLSSocket } from 'node:tls'
 import { describe, expect, test } from 'vitest'
-import type { Authentication } from '../identity.ts'
+import type { Authentication } from '#control/identities/identity.ts'
+import { makeCertificate } from '#runtime/certificate-maker.ts'
 import type { CertificateAuthority } from '../registry.ts'
-import { makeCertificate } from './certificate-maker.ts'
 import {
   certificateChain,
   certificateFrom,

@@ -3,8 +3,8 @@
  * else: issuers are not checked there, because self-signed leaves are legal.
  */
 import { randomBytes, X509Certificate } from 'node:crypto'
+import type { Authentication } from '#control/identities/identity.ts'
 import { limits } from '#schemas/limits.ts'
-import type { Authentication } from '../identity.ts'
 import type { CertificateAuthority } from '../registry.ts'
 import { isPathAllowed } from './certificate-path.ts'
 

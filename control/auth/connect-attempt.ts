@@ -7,9 +7,9 @@
  *   none                           {d}[/{m}]            none                 certificate
  */
 import type { X509Certificate } from 'node:crypto'
+import { type IdentityId, isIdentityId } from '#control/identities/identity.ts'
 import type { ErrorCode } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { type IdentityId, isIdentityId } from '../identity.ts'
 import { isHubName, looksLikeSasToken, parseSasToken, type SasToken } from './sas-token.ts'
 
 export interface ConnectAttempt {

@@ -4,7 +4,7 @@ import { PenstockError } from '#schemas/errors.ts'
 export interface ConnectionString {
   readonly hostName: string
   readonly deviceId?: string
-  readonly moduleId?: string
+  readonly moduleId?: string | undefined
   readonly sharedAccessKeyName?: string
   readonly sharedAccessKey?: string
   readonly sharedAccessSignature?: string

@@ -6,8 +6,8 @@
  * looked at before as many again were kept.
  */
 import { timingSafeEqual } from 'node:crypto'
+import { type IdentityId, identityText } from '#control/identities/identity.ts'
 import { limits } from '#schemas/limits.ts'
-import { type IdentityId, identityText } from '../identity.ts'
 
 interface Kept<T> {
   readonly token: Buffer

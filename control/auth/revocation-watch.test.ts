@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { generatedKeys } from '#control/identities/identity.ts'
+import type { Directory, Invalidation } from '#control/link/directory.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { type Logger, silentLogger } from '#runtime/logger.ts'
 import { Counter } from '#runtime/metrics.ts'
-import { CredentialCache } from '../credential-cache.ts'
-import type { Directory, Invalidation } from '../directory.ts'
-import { generatedKeys } from '../identity.ts'
 import type { DeviceCredentials } from '../registry.ts'
 import type { Admitted } from './admission.ts'
+import { CredentialCache } from './credential-cache.ts'
 import { RevocationWatch } from './revocation-watch.ts'
 
 const thumbprint = 'AB'.repeat(32)

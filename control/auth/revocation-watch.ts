@@ -1,11 +1,11 @@
+import type { Directory, Invalidation } from '#control/link/directory.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter } from '#runtime/metrics.ts'
-import type { CredentialCache } from '../credential-cache.ts'
-import type { Directory, Invalidation } from '../directory.ts'
 import { type Admitted, revocation } from './admission.ts'
 import type { Refused } from './connect-attempt.ts'
+import type { CredentialCache } from './credential-cache.ts'
 
 /** Devices checked side by side; each batch is one statement at the registry. */
 const recheckBatchMax = 1_000

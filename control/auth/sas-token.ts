@@ -122,7 +122,7 @@ export interface SasTokenContent {
   readonly scope: string
   readonly key: string
   readonly expiresAtMs: number
-  readonly policyName?: string
+  readonly policyName?: string | undefined
 }
 
 /** Makes a token, as a device or service would. */

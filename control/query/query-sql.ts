@@ -1,5 +1,5 @@
 /** Query trees as SQL conditions. What comes from the caller goes into parameters, never into the text. */
-import type { SqlValue } from '../sql/database.ts'
+import type { SqlValue } from '#control/store/database.ts'
 import type { CompareOperator, Condition, Literal, Operand } from './query.ts'
 import { queryFault } from './tokens.ts'
 

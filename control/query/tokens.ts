@@ -1,5 +1,5 @@
+import { isStorableText } from '#control/identities/identity.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { isStorableText } from '../identity.ts'
 
 export type Token =
   | { readonly kind: 'word'; readonly text: string; readonly at: number }

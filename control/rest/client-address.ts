@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import type { HttpRequest } from '#runtime/http-request.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 
 /** In which an edge tells the control role whose request it passes on; what a client itself sends under this name never arrives. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { HttpRequest } from '#runtime/http-request.ts'
-import { generatedKeys, type Identity } from '../identity.ts'
+import { generatedKeys, type Identity } from '#control/identities/identity.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
 import { clientAddressOf } from './client-address.ts'
 import { contentFrom, documentOf, jsonFrom, twinDocument } from './documents.ts'
 

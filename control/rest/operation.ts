@@ -3,10 +3,13 @@
  *
  *   gate (policy, right, scope) ─▶ body ─▶ run ─▶ answer or fault in the hub's form ─▶ metric, audit line
  */
+
+import { ownerPolicyName } from '#control/trust/policies.ts'
+import type { RekeyPolicy } from '#control/trust/policy-operations.ts'
 import type { Clock } from '#runtime/clock.ts'
-import type { HttpMethod, HttpRouter } from '#runtime/http.ts'
-import type { HttpAnswer } from '#runtime/http-answer.ts'
-import type { HttpRequest } from '#runtime/http-request.ts'
+import type { HttpAnswer } from '#runtime/http/answer.ts'
+import type { HttpMethod, HttpRouter } from '#runtime/http/http.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'
@@ -15,10 +18,8 @@ import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { publicReason } from '../auth/admission.ts'
 import { refusal } from '../auth/connect-attempt.ts'
-import { ownerPolicyName } from '../auth/policies.ts'
 import type { Registry, Right } from '../registry.ts'
 import { clientAddressOf } from './client-address.ts'
-import type { RekeyPolicy } from './policy-operations.ts'
 import { faultAnswer, hubFaultOf } from './rest-errors.ts'
 import type { ServiceGate } from './service-gate.ts'
 

@@ -7,19 +7,20 @@
  *   GET /statistics/devices, /statistics/service
  *   authorities, policies and quotas: see `authority-operations.ts`, `policy-operations.ts`, `quota-operations.ts`
  */
-import type { HttpRouter } from '#runtime/http.ts'
-import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
-import type { HttpRequest } from '#runtime/http-request.ts'
+
+import { argumentFault, type Identity, type IdentityId, topicWarning } from '#control/identities/identity.ts'
+import { quotaOperations } from '#control/quotas/quota-operations.ts'
+import { authorityOperations } from '#control/trust/authority-operations.ts'
+import { policyOperations } from '#control/trust/policy-operations.ts'
+import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
+import type { HttpRouter } from '#runtime/http/http.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { argumentFault, type Identity, type IdentityId, topicWarning } from '../identity.ts'
 import type { IfMatch, Registry } from '../registry.ts'
-import { authorityOperations } from './authority-operations.ts'
 import { bulkAnswer } from './bulk.ts'
 import { contentFrom, documentOf, isObject, jsonFrom, twinDocument } from './documents.ts'
 import { type Operation, registerOperation, type ServiceRoutesOptions, withWarning } from './operation.ts'
-import { policyOperations } from './policy-operations.ts'
-import { quotaOperations } from './quota-operations.ts'
 import { faultAnswer } from './rest-errors.ts'
 
 /** Adds the registry's routes, and an answer in the hub's form for every other path. Path ids are percent-encoded. */

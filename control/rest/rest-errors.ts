@@ -1,6 +1,6 @@
 /** Faults as the hub's REST API tells them: status, error name and number. */
 import { randomUUID } from 'node:crypto'
-import { type HttpAnswer, jsonAnswer } from '#runtime/http-answer.ts'
+import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
 
 export interface HubFault {

@@ -1,5 +1,5 @@
+import { WebCallers } from '#runtime/http/web-callers.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
-import { WebCallers } from '#runtime/web-callers.ts'
 import type { Settings } from '#schemas/settings.ts'
 
 /**

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { makeCertificate } from '#control/auth/certificate-maker.ts'
-import { readOwnerKey } from '#control/auth/policies.ts'
 import { createSasToken } from '#control/auth/sas-token.ts'
+import { readOwnerKey } from '#control/trust/policies.ts'
+import { makeCertificate } from '#runtime/certificate-maker.ts'
 
 const script = fileURLToPath(new URL('../penstock.ts', import.meta.url))
 const failuresMax = 3

@@ -17,7 +17,7 @@ const uniqueBytes = 9
 
 /**
  * Begins a life of the edge process `edgeId`. What an earlier one held is known by its own id, so that nobody takes what another edge
- * of the same name holds for lost. Lives in a folder that is gone are found by their silence (`control/lost-edges.ts`).
+ * of the same name holds for lost. Lives in a folder that is gone are found by their silence (`control/presence/lost-edges.ts`).
  */
 export async function beginEdgeLife(dataDir: string, edgeId: string): Promise<EdgeLife> {
   const name = edgeId.replaceAll(/[^\w.-]/g, '_').slice(-nameLengthMax)

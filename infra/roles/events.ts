@@ -1,4 +1,4 @@
-import type { IdentityId } from '#control/identity.ts'
+import type { IdentityId } from '#control/identities/identity.ts'
 import { openEventWriter } from '#ingest/events/event-writer.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'

@@ -1,4 +1,4 @@
-import type { IdentityId } from '#control/identity.ts'
+import type { IdentityId } from '#control/identities/identity.ts'
 import type { ActivityRecord } from '#control/registry.ts'
 
 /** The devices and modules that one edge process heard of since it last said so. Bound: `countMax`, more are left out until then. */

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { TlsFiles } from '#ingest/mqtt/tls-secrets.ts'
+import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 

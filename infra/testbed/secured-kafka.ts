@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type IssuedCertificate, makeCertificate } from '#control/auth/certificate-maker.ts'
+import { type IssuedCertificate, makeCertificate } from '#runtime/certificate-maker.ts'
 import { type KafkaForTests, type ListenerForTests, startKafka } from './kafka.ts'
 
 export interface KafkaCertificates {

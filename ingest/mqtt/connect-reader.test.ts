@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { edgeFixture } from '#ingest/session/edge-fixture.ts'
 import { readConnectPacket } from './connect-reader.ts'
-import { edgeFixture } from './edge-fixture.ts'
 import { brokenTexts, bytes, properties, property, type RawConnect, rawConnect, text } from './raw-packets-fixture.ts'
 
 const malformed = 'INGEST_FRAME_MALFORMED'

@@ -11,7 +11,7 @@
  *   8 CONNACK
  */
 import { randomUUID } from 'node:crypto'
-import { idRule, isIdentityId } from '#control/identity.ts'
+import { idRule, isIdentityId } from '#control/identities/identity.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { type OnConnectKnown, readConnectPacket, type WillPacket } from './connect-reader.ts'

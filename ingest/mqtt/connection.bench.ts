@@ -1,6 +1,6 @@
 /** Cost of one PUBLISH in the edge's own code: parse, envelope, acknowledgement bookkeeping; no sockets, no log. */
 import mqttPacket from 'mqtt-packet'
-import { edgeFixture } from './edge-fixture.ts'
+import { edgeFixture } from '#ingest/session/edge-fixture.ts'
 
 const messages = Number(process.argv[2] ?? 4_000_000)
 for (const qos of [0, 1] as const) {

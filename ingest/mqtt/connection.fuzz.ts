@@ -1,9 +1,9 @@
 import { generate, type IPublishPacket, type Packet, parser as packetParser } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
+import { edgeFixture } from '#ingest/session/edge-fixture.ts'
 import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
 import type { Envelope } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
-import { edgeFixture } from './edge-fixture.ts'
 
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 const seconds = Number(process.env.FUZZ_SECONDS ?? 5)
@@ -26,7 +26,7 @@ function publish(random: Random, version: 4 | 5): Buffer {
     qos,
     dup: qos === 1 && random(8) === 0,
     retain: random(8) === 0,
-    messageId: qos === 1 ? 1 + random(65_535) : undefined,
+    ...(qos === 1 ? { messageId: 1 + random(65_535) } : {}),
   }
   if (version === 5 && random(2) === 0) {
     packet.properties = {

@@ -1,12 +1,12 @@
 import mqttPacket, { type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { createSasToken, expiresAtMsOf, parseSasToken } from '#control/auth/sas-token.ts'
+import { tickMs } from '#ingest/session/edge-context.ts'
+import { edgeFixture, type FakeTransport } from '#ingest/session/edge-fixture.ts'
+import { trustClientId } from '#ingest/session/identity.ts'
+import { pauseReasons } from '#ingest/session/pause-reasons.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { tickMs } from './edge-context.ts'
-import { edgeFixture, type FakeTransport } from './edge-fixture.ts'
-import { trustClientId } from './identity.ts'
-import { pauseReasons } from './pause-reasons.ts'
 
 type Version = 4 | 5
 

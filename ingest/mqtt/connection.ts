@@ -10,6 +10,10 @@
  */
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
 import type { Meter } from '#ingest/quotas/quotas.ts'
+import { type EdgeContext, type Transport, tickMs } from '#ingest/session/edge-context.ts'
+import { faultOf } from '#ingest/session/fault.ts'
+import { type Identity, sessionIdOf } from '#ingest/session/identity.ts'
+import { type PauseReason, pauseReasons } from '#ingest/session/pause-reasons.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import {
@@ -20,13 +24,9 @@ import {
   readConnect,
 } from './connect.ts'
 import { answerControlPacket } from './control-packets.ts'
-import { type EdgeContext, type Transport, tickMs } from './edge-context.ts'
-import { faultOf } from './fault.ts'
 import { frameBytesOf } from './frame.ts'
-import { type Identity, sessionIdOf } from './identity.ts'
 import { farewell, type ProtocolVersion, pingResponse, reasonCodeOf } from './packets.ts'
 import { PartialFrame } from './partial-frame.ts'
-import { type PauseReason, pauseReasons } from './pause-reasons.ts'
 import { PublishReader } from './publish-reader.ts'
 import { Unacknowledged } from './unacknowledged.ts'
 import { Will } from './will.ts'

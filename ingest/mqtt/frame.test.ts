@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { edgeFixture } from '#ingest/session/edge-fixture.ts'
 import { limits } from '#schemas/limits.ts'
-import { edgeFixture } from './edge-fixture.ts'
 import { frameBytesOf } from './frame.ts'
 import { bytes, packet, rawConnect, text, twoBytes, variableInteger } from './raw-packets-fixture.ts'
 

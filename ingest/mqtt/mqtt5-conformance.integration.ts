@@ -6,9 +6,9 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Listener, listenMqtt } from '#ingest/listeners/listener.ts'
+import { edgeFixture } from '#ingest/session/edge-fixture.ts'
 import { limits } from '#schemas/limits.ts'
-import { edgeFixture } from './edge-fixture.ts'
-import { type Listener, listenMqtt } from './listener.ts'
 import {
   bytes,
   packet,

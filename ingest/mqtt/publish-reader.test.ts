@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { edgeFixture } from './edge-fixture.ts'
+import { edgeFixture } from '#ingest/session/edge-fixture.ts'
 import { PublishReader } from './publish-reader.ts'
 
 const userProperty = (valueBytes: number) =>

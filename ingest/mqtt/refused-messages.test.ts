@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { unlimitedDevice, unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
+import { edgeFixture } from '#ingest/session/edge-fixture.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { limits } from '#schemas/limits.ts'
-import { edgeFixture } from './edge-fixture.ts'
 import { bytes, packet, properties, property, rawConnect, text, twoBytes } from './raw-packets-fixture.ts'
 
 function open(version: 4 | 5) {

@@ -1,5 +1,5 @@
+import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { WillRequest } from './connect.ts'
-import type { EdgeContext } from './edge-context.ts'
 import { type Publisher, type Route, readTopic, retainProperty, routeOfReading } from './route.ts'
 
 /** The application property that marks a will message, as the hub names it. */

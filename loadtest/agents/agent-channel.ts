@@ -13,8 +13,8 @@
  * Whatever ends a connection, or keeps it silent for `silenceMsMax`, ends the generators on one side and the run on the other.
  */
 import type { Socket } from 'node:net'
-import type { GeneratorCommand, GeneratorEvent } from '../generator-process.ts'
-import type { Machine } from '../manifest.ts'
+import type { GeneratorCommand, GeneratorEvent } from '#loadtest/generate/generator-process.ts'
+import type { Machine } from '#loadtest/result/manifest.ts'
 
 export type CoordinatorMessage =
   | { readonly kind: 'command'; readonly process: number; readonly command: GeneratorCommand }

@@ -10,10 +10,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { makeCertificate } from '#control/auth/certificate-maker.ts'
 import { type Namespace, namespaceMissing, openNamespace } from '#infra/testbed/namespace.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
-import type { LoadResult } from '../load-result.ts'
+import type { LoadResult } from '#loadtest/result/load-result.ts'
+import { makeCertificate } from '#runtime/certificate-maker.ts'
 
 /** Linking namespaces takes root; a user namespace may not reach into another. */
 const hasNetworks = process.getuid?.() === 0 && namespaceMissing() === undefined
@@ -22,7 +22,7 @@ const aheadMs = [-60_000, 60_000]
 const targetHost = hasNetworks ? '10.77.0.1' : '127.0.0.1'
 const folder = mkdtempSync(join(tmpdir(), 'penstock-agents-'))
 const inFolder = (name: string): string => join(folder, name)
-const program = join(import.meta.dirname, '../loadtest.ts')
+const program = join(import.meta.dirname, '../cli/loadtest.ts')
 
 describe(`agents ${hasNetworks ? 'in networks of their own' : 'on loopback'}`, () => {
   const networks: Namespace[] = []

@@ -4,11 +4,11 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
+import { type LoadOptions, loadDefaults } from '#loadtest/cli/options.ts'
+import { runLoad } from '#loadtest/cli/run-load.ts'
+import type { DeviceLedger } from '#loadtest/ledger/ledger.ts'
+import { processTreeOf } from '#loadtest/observe/process-cpu.ts'
 import { startAckSink } from '../bench/ack-sink.ts'
-import type { DeviceLedger } from '../ledger.ts'
-import { type LoadOptions, loadDefaults } from '../options.ts'
-import { processTreeOf } from '../process-cpu.ts'
-import { runLoad } from '../run-load.ts'
 import { startAgent } from './agent.ts'
 import { channelLimits } from './agent-channel.ts'
 import type { AgentAddress } from './agent-socket.ts'
@@ -19,7 +19,7 @@ afterEach(async () => {
 })
 
 const secret = 'thirty-two letters of a secret..'
-const program = join(import.meta.dirname, '../loadtest.ts')
+const program = join(import.meta.dirname, '../cli/loadtest.ts')
 
 describe('a load run over agents', () => {
   test('what they count is added up, and every device belongs to one of them', async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import { loadDefaults } from '#loadtest/cli/options.ts'
+import { validityLimits, validityOf } from '#loadtest/result/validity.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'
-import { loadDefaults } from '../options.ts'
-import { validityLimits, validityOf } from '../validity.ts'
 import { type AgentRecord, spreadOver } from './agent-fleet.ts'
 import { type ClockComparison, readClock } from './clocks.ts'
 

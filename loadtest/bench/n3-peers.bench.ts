@@ -2,10 +2,11 @@
  * N-3: the whole pipeline against the usual Node one (`peers/aedes-pipeline.ts`), both on the same Kafka and the same embedded
  * ClickHouse engine. Reach: ≥ 10 ×. Needs `--kafka host:port`.
  */
+
+import { loadDefaults } from '#loadtest/cli/options.ts'
+import { runLoad } from '#loadtest/cli/run-load.ts'
+import { assertClean } from '#loadtest/ledger/reconcile.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { loadDefaults } from '../options.ts'
-import { assertClean } from '../reconcile.ts'
-import { runLoad } from '../run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startPenstock, startUsualPipeline } from './targets.ts'
 

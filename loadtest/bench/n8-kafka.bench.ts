@@ -1,8 +1,9 @@
 /** N-8: the whole pipeline on Apache Kafka against the embedded log. Reach: ≥ 0.6. Needs `--kafka host:port`, or finds none to start. */
+
+import { loadDefaults } from '#loadtest/cli/options.ts'
+import { runLoad } from '#loadtest/cli/run-load.ts'
+import { assertClean } from '#loadtest/ledger/reconcile.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { loadDefaults } from '../options.ts'
-import { assertClean } from '../reconcile.ts'
-import { runLoad } from '../run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startPenstock } from './targets.ts'
 

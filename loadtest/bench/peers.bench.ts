@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { findMosquitto } from '#infra/testbed/mosquitto.ts'
 import { peerBrokers } from '#infra/testbed/peer-brokers.ts'
-import { type LoadOptions, loadDefaults } from '../options.ts'
-import { cpuSecondsOf, residentBytesOf } from '../process-cpu.ts'
-import { runLoad } from '../run-load.ts'
-import { processesOfTarget } from '../target-processes.ts'
+import { type LoadOptions, loadDefaults } from '#loadtest/cli/options.ts'
+import { runLoad } from '#loadtest/cli/run-load.ts'
+import { cpuSecondsOf, residentBytesOf } from '#loadtest/observe/process-cpu.ts'
+import { processesOfTarget } from '#loadtest/observe/target-processes.ts'
 import { type BenchArguments, BenchRecord, benchArguments } from './bench-record.ts'
 import { type Comparison, comparisonTable, losses, lossesTable, type PeerTarget, row } from './peer-tables.ts'
 import {
@@ -73,6 +73,8 @@ const figures = {
   faults: { name: 'messages lost or repeated', better: 'less' },
 } as const
 type FigureKey = keyof typeof figures
+/** What was measured; what a broker cannot show is left out. */
+type Figures = Partial<Record<FigureKey, number | undefined>>
 
 const onOneCore: Pinning = { target: '0', generator: '1' }
 const onAllCores: Pinning = { target: undefined, generator: undefined }
@@ -287,7 +289,7 @@ async function measure(
   options: LoadOptions,
   pinning: Pinning,
   remark: (text: string) => void,
-): Promise<Partial<Record<FigureKey, number>>> {
+): Promise<Figures> {
   const target = await contender.start({ cpuList: pinning.target })
   try {
     const load = { ...options, url: target.mqttUrl, ...rowsOf(contender, target) }
@@ -335,7 +337,7 @@ async function measure(
 }
 
 /** Memory of the first connections, before anything has been freed; their rate once the code has been run. */
-async function measureIdle(resident: () => number, load: LoadOptions): Promise<Partial<Record<FigureKey, number>>> {
+async function measureIdle(resident: () => number, load: LoadOptions): Promise<Figures> {
   const before = resident()
   let held = before
   await runLoad(

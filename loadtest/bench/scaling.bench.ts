@@ -3,9 +3,9 @@
  * under a short load. The points are appended to docs/benchmarks/scaling.json, and docs/SCALING.md is written from them.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { loadDefaults } from '#loadtest/cli/options.ts'
+import { manifestOf } from '#loadtest/result/manifest.ts'
 import { isPenstockError } from '#schemas/errors.ts'
-import { manifestOf } from '../manifest.ts'
-import { loadDefaults } from '../options.ts'
 import { loadText } from '../scaling/document.ts'
 import { measurePoint } from '../scaling/measure-point.ts'
 import { deviationsOf, fitModel } from '../scaling/model.ts'

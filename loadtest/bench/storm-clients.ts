@@ -2,8 +2,8 @@
  * A site that comes back: so many devices connect at once, each once, and stay.
  * `node storm-clients.ts <url> <devices>` prints how long it took until the last of them had its CONNACK, and how many failed.
  */
-import { connectPacket } from '../control-packets.ts'
-import { type DeviceSocket, SocketFactory } from '../device-socket.ts'
+import { connectPacket } from '#loadtest/generate/control-packets.ts'
+import { type DeviceSocket, SocketFactory } from '#loadtest/generate/device-socket.ts'
 
 const [url = '', devices] = process.argv.slice(2)
 const factory = new SocketFactory({ url, tlsCaFile: undefined, isTlsUnverified: true }, 64 * 1024)

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { commandLineOf, cpuSecondsOf, processTreeOf, residentBytesOf } from '#loadtest/observe/process-cpu.ts'
 import { freePort, freePorts } from '#runtime/free-ports.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { commandLineOf, cpuSecondsOf, processTreeOf, residentBytesOf } from '../process-cpu.ts'
 
 /** Something that speaks MQTT, ClickHouse's protocol, or both. */
 export interface Target {

@@ -3,7 +3,7 @@
  * `node tls-clients.ts <port> <seconds> <at once> full|resumed` prints how many were accepted a second.
  */
 import { connect, type TLSSocket } from 'node:tls'
-import { connectPacket } from '../control-packets.ts'
+import { connectPacket } from '#loadtest/generate/control-packets.ts'
 
 const [port, seconds, atOnce, kind] = process.argv.slice(2)
 const sessions: (Buffer | undefined)[] = []

@@ -1,6 +1,6 @@
+import type { LoadResult } from '#loadtest/result/load-result.ts'
+import type { LoadManifest } from '#loadtest/result/manifest.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { LoadResult } from '../load-result.ts'
-import type { LoadManifest } from '../manifest.ts'
 import { escaped, milliseconds, short } from './figures.ts'
 
 interface Row {

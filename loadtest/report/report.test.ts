@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { fakeResult } from '../load-result.fake.ts'
-import { judge, thresholdsOf } from '../slo.ts'
+import { fakeResult } from '#loadtest/result/load-result.fake.ts'
+import { judge, thresholdsOf } from '#loadtest/result/slo.ts'
 import { linearTicks, logTicks } from './chart.ts'
 import { differences, earlierResultOf } from './comparison.ts'
 import { reportOf } from './report.ts'

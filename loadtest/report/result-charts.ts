@@ -1,10 +1,11 @@
 /** Which figures of a result are drawn, and how. */
-import { mergedHistogram } from '../latency.ts'
-import type { LatencyResult, LoadResult } from '../load-result.ts'
-import type { StoredPoint } from '../observer.ts'
-import { isClosedLoop } from '../options.ts'
-import type { ProcessUsage } from '../target-processes.ts'
-import type { TimelinePoint } from '../timeline.ts'
+
+import { isClosedLoop } from '#loadtest/cli/options.ts'
+import { mergedHistogram } from '#loadtest/ledger/latency.ts'
+import type { TimelinePoint } from '#loadtest/ledger/timeline.ts'
+import type { StoredPoint } from '#loadtest/observe/observer.ts'
+import type { ProcessUsage } from '#loadtest/observe/target-processes.ts'
+import type { LatencyResult, LoadResult } from '#loadtest/result/load-result.ts'
 import { chart, type Point, type Series } from './chart.ts'
 import { duration, milliseconds, percent, tick } from './figures.ts'
 

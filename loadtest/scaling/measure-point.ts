@@ -6,13 +6,13 @@
  * Connecting, closing and the first compilation of code are outside the looks.
  */
 import { readFileSync } from 'node:fs'
+import { loadDefaults } from '#loadtest/cli/options.ts'
+import { runLoad } from '#loadtest/cli/run-load.ts'
+import { clickhouseRows, queryRows } from '#loadtest/observe/clickhouse-rows.ts'
+import { anonymousBytesOf, cpuSecondsOf } from '#loadtest/observe/process-cpu.ts'
+import { metricSums } from '#loadtest/observe/target-metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { startPenstock, type Target } from '../bench/targets.ts'
-import { clickhouseRows, queryRows } from '../clickhouse-rows.ts'
-import { loadDefaults } from '../options.ts'
-import { anonymousBytesOf, cpuSecondsOf } from '../process-cpu.ts'
-import { runLoad } from '../run-load.ts'
-import { metricSums } from '../target-metrics.ts'
 import type { PointLoad, Quantity, ScalingPoint, Work } from './scaling-point.ts'
 import { openFilesMax, type PlannedPoint, processesFor } from './sweep.ts'
 

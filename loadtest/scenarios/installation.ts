@@ -1,6 +1,6 @@
+import { commandLineOf, processTreeOf } from '#loadtest/observe/process-cpu.ts'
 import { freePorts } from '#runtime/free-ports.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { commandLineOf, processTreeOf } from '../process-cpu.ts'
 import type { Site, Stage } from './scenario.ts'
 import { notReady, StartedProcess } from './started-process.ts'
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { clickhouseRows } from '../clickhouse-rows.ts'
+import { clickhouseRows } from '#loadtest/observe/clickhouse-rows.ts'
 import { LoadView } from './load-view.ts'
 
 beforeEach(() => void vi.useFakeTimers())

@@ -1,6 +1,6 @@
+import type { GeneratorProgress } from '#loadtest/generate/generator.ts'
+import type { ClickhouseRows } from '#loadtest/observe/clickhouse-rows.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { ClickhouseRows } from '../clickhouse-rows.ts'
-import type { GeneratorProgress } from '../generator.ts'
 
 /** So long what a scenario waits for may stand still; longer than any time-out of the delivery protocol. */
 const stallMsMax = 240_000

@@ -1,8 +1,8 @@
 /** The command line of a scenario: `npm run loadtest -- --scenario <name>`. */
 import { parseArgs } from 'node:util'
+import { valueOrFault } from '#loadtest/cli/options.ts'
+import { thresholdsOf } from '#loadtest/result/slo.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { valueOrFault } from '../options.ts'
-import { thresholdsOf } from '../slo.ts'
 import { type WorkloadFile, workloadFileAt } from '../workload/workload-file.ts'
 import type { Scenario, ScenarioOptions, Size } from './scenario.ts'
 import { scenarioListText, scenarioNamed } from './scenario-list.ts'

@@ -3,8 +3,9 @@
  * highest that held and the lowest that did not. A run that is invalid counts as missed and ends the search upwards: beyond it the
  * generator would be measured.
  */
-import type { LoadResult } from '../load-result.ts'
-import type { LoadOptions } from '../options.ts'
+
+import type { LoadOptions } from '#loadtest/cli/options.ts'
+import type { LoadResult } from '#loadtest/result/load-result.ts'
 import { count, short } from '../report/figures.ts'
 
 /** The same workload with all its rates multiplied. Each try has a run name of its own, so that ledgers stay apart. */

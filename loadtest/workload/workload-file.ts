@@ -1,10 +1,10 @@
 /** A workload file: several kinds of devices in one run, as `workload.schema.json` says. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import type { LoadOptions, SlowReading, Storm } from '#loadtest/cli/options.ts'
+import { templateBody, templateFaults } from '#loadtest/generate/body-template.ts'
+import type { RateSegment } from '#loadtest/generate/schedule.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { templateBody, templateFaults } from '../body-template.ts'
-import type { LoadOptions, SlowReading, Storm } from '../options.ts'
-import type { RateSegment } from '../schedule.ts'
 import { type JsonSchema, schemaFaults } from './json-schema.ts'
 import { spikeSegments } from './shapes.ts'
 import { dataOfYaml } from './yaml-text.ts'

@@ -1,10 +1,10 @@
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import type { KafkaAccess } from './kafka-access.ts'
+import type { KafkaAccess } from './kafka/access.ts'
 import type { Log, LogOptions } from './log.ts'
 
-export { type KafkaAccess, type KafkaSasl, type KafkaTlsFiles, sendsSecret } from './kafka-access.ts'
-export { readKafkaTls } from './kafka-tls.ts'
+export { type KafkaAccess, type KafkaSasl, type KafkaTlsFiles, sendsSecret } from './kafka/access.ts'
+export { readKafkaTls } from './kafka/tls.ts'
 
 interface OpenLogShared extends LogOptions {
   readonly logger: Logger
@@ -44,11 +44,11 @@ export type OpenLogOptions = LmdbLogOptions | KafkaLogOptions
 export async function openLog(options: OpenLogOptions): Promise<Log> {
   switch (options.kind) {
     case 'lmdb': {
-      const { openLmdbLog } = await import('./lmdb-log.ts')
+      const { openLmdbLog } = await import('./lmdb/lmdb-log.ts')
       return openLmdbLog(options)
     }
     case 'kafka': {
-      const { openKafkaLog } = await import('./kafka-log.ts')
+      const { openKafkaLog } = await import('./kafka/kafka-log.ts')
       return openKafkaLog(options)
     }
   }

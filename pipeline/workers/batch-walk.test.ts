@@ -37,7 +37,7 @@ test('each block ends with the whole marker, also one that another follows', () 
   const batch = Buffer.concat([first, blocksOfBatch(block(2, 60))])
   for (let index = 0; index < syncMarker.length; index++) {
     const damaged = Buffer.from(batch)
-    damaged[first.length - syncMarker.length + index] ^= 1
+    damaged[first.length - syncMarker.length + index]! ^= 1
     expect(walkBatch(damaged), `byte ${index}`).toMatchObject({
       kind: 'corrupt',
       text: expect.stringContaining('marker'),
@@ -58,7 +58,7 @@ test('a frame is told by its magic number and is longer than that', () => {
   const frame = zstdCompressSync(Buffer.alloc(1, 7))
   for (let index = 0; index < 4; index++) {
     const damaged = Buffer.from(frame)
-    damaged[index] ^= 1
+    damaged[index]! ^= 1
     expect(of(damaged)).toMatchObject({ kind: 'corrupt', text: expect.stringContaining('not a zstandard frame') })
   }
   for (const length of [0, 4, 5]) expect(of(frame.subarray(0, length)).kind).toBe('corrupt')

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
-import { MemoryLog, MemoryStore } from '#pipeline/log/memory-log.ts'
+import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
 import { createLogger, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'

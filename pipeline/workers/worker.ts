@@ -26,7 +26,7 @@ export interface WorkerOptions {
   /** From 0 (inclusive) to 1; spreads retries. */
   readonly random?: () => number
   /** See `limits.insertBeginMsMax`. */
-  readonly insertBeginMsMax?: number
+  readonly insertBeginMsMax?: number | undefined
   /** For the simulation only, which must find what follows. */
   readonly skipSteps?: ReadonlySet<ProtocolStep>
 }

@@ -4,7 +4,7 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import type { BatchStamp } from '#pipeline/log/log.ts'
-import { MemoryLog, MemoryStore } from '#pipeline/log/memory-log.ts'
+import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'

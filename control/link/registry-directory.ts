@@ -1,0 +1,121 @@
+import type { IdentityId } from '#control/identities/identity.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import type {
+  ActivityRecord,
+  Announcement,
+  DeviceCredentials,
+  DeviceQuota,
+  PresenceRecord,
+  Registry,
+  RegistryChange,
+  Trust,
+} from '../registry.ts'
+import type { Directory, Invalidation } from './directory.ts'
+import { LookupBatch } from './lookup-batch.ts'
+
+/** Presence records that wait while a write is under way; more are dropped, oldest first: the next connection tells again. */
+const presenceWaitingMax = 10_000
+const presenceWriteMax = 1_000
+
+/** The directory of a process that has the registry itself; `close` closes it too if owned. */
+export class RegistryDirectory implements Directory {
+  readonly #registry: Registry
+  readonly #logger: Logger
+  readonly #ownsRegistry: boolean
+  readonly #batch: LookupBatch
+  readonly #listeners = new Set<(invalidation: Invalidation) => void>()
+  readonly #unwatch: () => void
+  #waiting: PresenceRecord[] = []
+  #writing: Promise<void> | undefined
+
+  constructor(registry: Registry, logger: Logger, { ownsRegistry = false } = {}) {
+    this.#ownsRegistry = ownsRegistry
+    this.#registry = registry
+    this.#logger = logger
+    this.#batch = new LookupBatch((deviceIds) => registry.credentials(deviceIds).catch(unavailable))
+    this.#unwatch = registry.onChange((change) => {
+      const invalidation = invalidationOf(change)
+      for (const listener of this.#listeners) listener(invalidation)
+    })
+  }
+
+  lookup(deviceId: string): Promise<DeviceCredentials | undefined> {
+    return this.#batch.lookup(deviceId)
+  }
+
+  trust(): Promise<Trust> {
+    return this.#registry.trust().catch(unavailable)
+  }
+
+  quotas(): Promise<readonly DeviceQuota[]> {
+    return this.#registry.quotas().catch(unavailable)
+  }
+
+  onInvalidate(listener: (invalidation: Invalidation) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  report(records: readonly PresenceRecord[]): void {
+    // `#write` must have something to wait for: it forgets its own promise when it is done.
+    if (records.length === 0) return
+    this.#waiting.push(...records)
+    if (this.#waiting.length > presenceWaitingMax) this.#waiting = this.#waiting.slice(-presenceWaitingMax)
+    this.#writing ??= this.#write()
+  }
+
+  async reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]> {
+    await this.#writing
+    return this.#registry.resetPresence(edgeId, atMs).catch(unavailable)
+  }
+
+  beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
+    return this.#registry.recordBeat(edgeId, heard).catch(unavailable)
+  }
+
+  announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
+    return this.#registry.announce(edge, opened).catch(unavailable)
+  }
+
+  onAnnounced(listener: (announcement: Announcement) => void): () => void {
+    return this.#registry.onAnnounced(listener)
+  }
+
+  async close(): Promise<void> {
+    this.#unwatch()
+    this.#listeners.clear()
+    await this.#writing
+    if (this.#ownsRegistry) await this.#registry.close()
+  }
+
+  async #write(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const records = this.#waiting.splice(0, presenceWriteMax)
+      try {
+        await this.#registry.recordPresence(records)
+      } catch (error) {
+        this.#logger.warn('connection states were not recorded', { count: records.length, error })
+      }
+    }
+    this.#writing = undefined
+  }
+}
+
+export function invalidationOf(change: RegistryChange): Invalidation {
+  switch (change.kind) {
+    case 'identities':
+      return { kind: 'devices', deviceIds: [...new Set(change.changes.map(({ deviceId }) => deviceId))] }
+    case 'trust':
+      return { kind: 'trust' }
+    case 'quotas':
+      return { kind: 'quotas' }
+    case 'resync':
+      return { kind: 'everything' }
+  }
+}
+
+function unavailable(cause: unknown): never {
+  if (!isPenstockError(cause, 'STORE_UNAVAILABLE')) throw cause
+  throw new PenstockError('AUTH_DIRECTORY_UNAVAILABLE', 'the registry does not answer', { cause })
+}

@@ -1,0 +1,53 @@
+/**
+ * Finds edge processes that are gone for good, whose devices would stay connected for ever:
+ *
+ *   edge     beat ── every edgeBeatMs ──▶ heard
+ *   control  not heard of for edgeSilenceMsMax ─▶ its devices are disconnected, and told of
+ *
+ * After a time in which beats could not arrive (this process or the store was away, the machine slept) nobody is judged before
+ * everyone had as long to be heard again. An edge that lives where nobody hears it is judged wrongly: its devices count as connected
+ * again with their next connection.
+ */
+
+import type { IdentityId } from '#control/identities/identity.ts'
+import { type Clock, sleep } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { limits } from '#schemas/limits.ts'
+import type { Registry } from '../registry.ts'
+
+/** @returns ends the watch, and resolves when nothing of it is under way */
+export function watchLostEdges(
+  registry: Pick<Registry, 'resetLostEdges' | 'trust'>,
+  clock: Clock,
+  logger: Logger,
+  onLost: (ids: readonly IdentityId[]) => Promise<void>,
+): () => Promise<void> {
+  const closed = new AbortController()
+  const watch = async (): Promise<void> => {
+    let listeningSinceMs = clock.nowMs()
+    let lookedAtMs = listeningSinceMs
+    while (!closed.signal.aborted) {
+      await sleep(clock, limits.edgeBeatMs, closed.signal)
+      if (closed.signal.aborted) return
+      const nowMs = clock.nowMs()
+      if (nowMs - lookedAtMs > 2 * limits.edgeBeatMs) listeningSinceMs = nowMs
+      lookedAtMs = nowMs
+      try {
+        if (nowMs - listeningSinceMs >= limits.edgeSilenceMsMax) {
+          const lost = await registry.resetLostEdges(limits.edgeSilenceMsMax, nowMs)
+          if (lost.length === 0) continue
+          logger.warn('edge processes are gone for good: their devices are disconnected', { devices: lost.length })
+          await onLost(lost)
+        } else await registry.trust() // only to learn whether the store answers
+      } catch (error) {
+        logger.warn('lost edge processes cannot be looked for', { error })
+        listeningSinceMs = nowMs
+      }
+    }
+  }
+  const watching = watch()
+  return () => {
+    closed.abort()
+    return watching
+  }
+}

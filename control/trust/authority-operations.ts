@@ -1,0 +1,127 @@
+/**
+ * Certificate authorities over REST. An authority lets nobody in before its owner has proven to hold its private key:
+ *
+ *   PUT /certificateAuthorities/{name}          {"certificate": PEM}  ─▶ unverified, with a code
+ *   POST /certificateAuthorities/{name}/verify  {"certificate": PEM of a certificate with the code as its common name,
+ *                                                signed by the authority}  ─▶ verified
+ *   GET /certificateAuthorities, GET DELETE /certificateAuthorities/{name}
+ *
+ * A PUT of another certificate begins anew; the connections that the old one let in end.
+ */
+
+import { certificateFrom, newVerificationCode, provesPossession } from '#control/auth/certificates.ts'
+import { argumentFault, isIdentityId } from '#control/identities/identity.ts'
+import { isObject, jsonFrom } from '#control/rest/documents.ts'
+import type { Operation } from '#control/rest/operation.ts'
+import type { Clock } from '#runtime/clock.ts'
+import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import type { CertificateAuthority, Registry } from '../registry.ts'
+
+export function authorityOperations(registry: Registry, clock: Clock): Operation[] {
+  const pattern = '/certificateAuthorities/:name'
+  const bodyBytesMax = limits.registryBodyBytesMax
+  return [
+    {
+      method: 'GET',
+      pattern: '/certificateAuthorities',
+      right: 'RegistryRead',
+      run: async () => jsonAnswer(200, (await registry.trust()).authorities.map(documentOf)),
+    },
+    {
+      method: 'GET',
+      pattern,
+      right: 'RegistryRead',
+      run: async (request) => jsonAnswer(200, documentOf(await authorityOf(registry, nameOf(request)))),
+    },
+    {
+      method: 'PUT',
+      pattern,
+      right: 'RegistryWrite',
+      bodyBytesMax,
+      run: (request, body) => put(registry, nameOf(request), body),
+    },
+    {
+      method: 'POST',
+      pattern: `${pattern}/verify`,
+      right: 'RegistryWrite',
+      bodyBytesMax,
+      run: (request, body) => verify(registry, nameOf(request), body, clock.nowMs()),
+    },
+    {
+      method: 'DELETE',
+      pattern,
+      right: 'RegistryWrite',
+      async run(request) {
+        const name = nameOf(request)
+        if (!(await registry.deleteAuthority(name))) throw unknown(name)
+        return { status: 204 }
+      },
+    },
+  ]
+}
+
+async function put(registry: Registry, name: string, body: Uint8Array): Promise<HttpAnswer> {
+  const certificate = certificateIn(body)
+  if (!certificate.ca) throw argumentFault('the certificate is no authority: its basic constraints do not say CA')
+  const text = certificate.toString()
+  const before = (await registry.trust()).authorities.find((authority) => authority.name === name)
+  const authority =
+    before?.certificate === text
+      ? before
+      : { name, certificate: text, verified: false, verificationCode: newVerificationCode() }
+  if (authority !== before) await registry.putAuthority(authority)
+  return jsonAnswer(200, documentOf(authority))
+}
+
+async function verify(registry: Registry, name: string, body: Uint8Array, nowMs: number): Promise<HttpAnswer> {
+  const authority = await authorityOf(registry, name)
+  if (!authority.verified && !provesPossession(authority, certificateIn(body), nowMs)) {
+    throw argumentFault(
+      'the certificate does not prove possession: its common name must be the code, its issuer the authority',
+    )
+  }
+  const verified = { ...authority, verified: true, verificationCode: undefined }
+  await registry.putAuthority(verified)
+  return jsonAnswer(200, documentOf(verified))
+}
+
+function certificateIn(body: Uint8Array) {
+  const document = jsonFrom(body)
+  const text = isObject(document) ? document.certificate : undefined
+  const certificate = typeof text === 'string' ? certificateFrom(text) : undefined
+  if (!certificate) throw argumentFault('the body must be {"certificate": …} with a certificate as PEM or base64 DER')
+  return certificate
+}
+
+async function authorityOf(registry: Registry, name: string): Promise<CertificateAuthority> {
+  const authority = (await registry.trust()).authorities.find((candidate) => candidate.name === name)
+  if (!authority) throw unknown(name)
+  return authority
+}
+
+function nameOf(request: HttpRequest): string {
+  const name = request.parameter(0)
+  if (name === undefined || !isIdentityId(name))
+    throw argumentFault('the name of an authority has the characters of a device id')
+  return name
+}
+
+function unknown(name: string): PenstockError {
+  return new PenstockError('REGISTRY_AUTHORITY_UNKNOWN', `no certificate authority ${name}`)
+}
+
+function documentOf({ name, certificate, verified, verificationCode }: CertificateAuthority): unknown {
+  const details = certificateFrom(certificate)
+  return {
+    name,
+    isVerified: verified,
+    ...(verificationCode === undefined ? {} : { verificationCode }),
+    subject: details?.subject,
+    thumbprint: details?.fingerprint256.replaceAll(':', ''),
+    expiry: details && new Date(details.validTo).toISOString(),
+    certificate,
+  }
+}

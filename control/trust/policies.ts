@@ -1,0 +1,95 @@
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { isKey, newKey } from '#control/identities/identity.ts'
+import { replacePrivateFile } from '#runtime/private-files.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { type KeyName, type Policy, type Registry, type Right, rights } from '../registry.ts'
+
+export const ownerPolicyName = 'iothubowner'
+
+/** The hub's own policies and their rights. */
+const defaultPolicies: Readonly<Record<string, readonly Right[]>> = {
+  [ownerPolicyName]: rights,
+  service: ['ServiceConnect'],
+  device: ['DeviceConnect'],
+  registryRead: ['RegistryRead'],
+  registryReadWrite: ['RegistryRead', 'RegistryWrite'],
+}
+
+/**
+ * Makes the default policies that are missing, with keys of their own, and sets the owner's primary key to `ownerKey` if
+ * given. The owner's primary key is left in `<dataDir>/owner-key`, readable by this user only, for the tools of this machine.
+ * @param ownerKey base64 of 16 to 64 bytes; `undefined`: the key made at the first start stays
+ * @returns the owner's primary key
+ * @throws PenstockError SETTINGS_INVALID, STORE_UNAVAILABLE
+ */
+export async function ensurePolicies(
+  registry: Registry,
+  dataDir: string | undefined,
+  ownerKey: string | undefined,
+): Promise<string> {
+  if (ownerKey !== undefined && !isKey(ownerKey)) {
+    throw new PenstockError('SETTINGS_INVALID', 'PENSTOCK_OWNER_KEY must be base64 of 16 to 64 bytes')
+  }
+  await registry.addPolicies(
+    Object.entries(defaultPolicies).map(([name, policyRights]) => ({
+      name,
+      rights: policyRights,
+      primaryKey: (name === ownerPolicyName && ownerKey) || newKey(),
+      secondaryKey: newKey(),
+    })),
+  )
+  let owner = await ownerOf(registry)
+  if (ownerKey !== undefined && owner.primaryKey !== ownerKey) {
+    owner = { ...owner, primaryKey: ownerKey }
+    await registry.putPolicy(owner)
+  }
+  if (dataDir !== undefined) writeOwnerKey(dataDir, owner.primaryKey)
+  return owner.primaryKey
+}
+
+/**
+ * Gives a policy a new key; the old one ends. The owner's primary key is left for the tools of this machine, as at the start.
+ * @param ownerKey the owner's primary key where a setting says it: then it is not changed here, since the next start would undo it
+ * @throws PenstockError REGISTRY_POLICY_UNKNOWN, REGISTRY_ARGUMENT_INVALID
+ */
+export async function rekeyPolicy(
+  registry: Registry,
+  { dataDir, ownerKey }: { readonly dataDir: string; readonly ownerKey: string | undefined },
+  name: string,
+  which: KeyName,
+): Promise<Policy> {
+  const isOwnerKey = name === ownerPolicyName && which === 'primary'
+  if (isOwnerKey && ownerKey !== undefined) {
+    throw new PenstockError('REGISTRY_ARGUMENT_INVALID', 'this key is the setting PENSTOCK_OWNER_KEY: change it there')
+  }
+  const policy = await registry.rekeyPolicy(name, which, newKey())
+  if (!policy) throw new PenstockError('REGISTRY_POLICY_UNKNOWN', `no policy ${name}`)
+  if (isOwnerKey) writeOwnerKey(dataDir, policy.primaryKey)
+  return policy
+}
+
+async function ownerOf(registry: Registry): Promise<Policy> {
+  const owner = (await registry.trust()).policies.find(({ name }) => name === ownerPolicyName)
+  if (!owner) throw new PenstockError('STORE_UNAVAILABLE', `policy ${ownerPolicyName} vanished from the control store`)
+  return owner
+}
+
+function ownerKeyFile(dataDir: string): string {
+  return join(dataDir, 'owner-key')
+}
+
+function writeOwnerKey(dataDir: string, key: string): void {
+  if (readOwnerKey(dataDir) === key) return
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  replacePrivateFile(ownerKeyFile(dataDir), `${key}\n`)
+}
+
+/** The owner's key as the control role of this data folder left it; `undefined` if it never ran here. */
+export function readOwnerKey(dataDir: string): string | undefined {
+  try {
+    return readFileSync(ownerKeyFile(dataDir), 'utf8').trim()
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Shared access policies over REST, for the owner only: whoever reads a policy's key has its rights.
+ *
+ *   GET /policies                [{name, rights}]
+ *   GET /policies/{name}         {name, rights, primaryKey, secondaryKey}
+ *   POST /policies/{name}/rekey  {"key": "primary" | "secondary"}; what the old key let in ends
+ */
+
+import { argumentFault } from '#control/identities/identity.ts'
+import { isObject, jsonFrom } from '#control/rest/documents.ts'
+import type { Operation } from '#control/rest/operation.ts'
+import { jsonAnswer } from '#runtime/http/answer.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { isKeyName, type KeyName, type Policy, type Registry } from '../registry.ts'
+
+/** Gives a policy a new key. @throws REGISTRY_POLICY_UNKNOWN, REGISTRY_ARGUMENT_INVALID */
+export type RekeyPolicy = (name: string, which: KeyName) => Promise<Policy>
+
+export function policyOperations(registry: Registry, rekey: RekeyPolicy): Operation[] {
+  return [
+    {
+      method: 'GET',
+      pattern: '/policies',
+      right: 'RegistryRead',
+      ownerOnly: true,
+      run: async () =>
+        jsonAnswer(
+          200,
+          (await registry.trust()).policies.map(({ name, rights }) => ({ name, rights })),
+        ),
+    },
+    {
+      method: 'GET',
+      pattern: '/policies/:name',
+      right: 'RegistryRead',
+      ownerOnly: true,
+      async run(request) {
+        const name = nameOf(request)
+        const policy = (await registry.trust()).policies.find((candidate) => candidate.name === name)
+        if (!policy) throw new PenstockError('REGISTRY_POLICY_UNKNOWN', `no policy ${name}`)
+        return jsonAnswer(200, policy)
+      },
+    },
+    {
+      method: 'POST',
+      pattern: '/policies/:name/rekey',
+      right: 'RegistryWrite',
+      ownerOnly: true,
+      bodyBytesMax: limits.registryBodyBytesMax,
+      async run(request, body) {
+        const document = jsonFrom(body)
+        const which = isObject(document) ? document.key : undefined
+        if (!isKeyName(which)) throw argumentFault('the body must be {"key":"primary"} or {"key":"secondary"}')
+        return jsonAnswer(200, await rekey(nameOf(request), which))
+      },
+    },
+  ]
+}
+
+function nameOf(request: HttpRequest): string {
+  return request.parameter(0) ?? ''
+}

@@ -1,0 +1,71 @@
+/** A real mosquitto whose bridge forwards what its own clients publish, with the settings that a bridge has by default. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { afterEach, describe, expect, test } from 'vitest'
+import { findMosquitto, type MosquittoForTests, mosquittoMissing, startMosquitto } from '#infra/testbed/mosquitto.ts'
+import { serverFor } from '#infra/testbed/require-server.ts'
+import { type Edge, startEdge } from '#ingest/edge.ts'
+import { CapturingLog } from '#ingest/session/edge-fixture.ts'
+import type { Log } from '#pipeline/log/log.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { type MetricName, metricsTable } from '#schemas/metrics.ts'
+
+const run = promisify(execFile)
+const mosquitto = serverFor('mosquitto', mosquittoMissing)
+const bridgeId = 'plant-7'
+const state = `$SYS/broker/connection/${bridgeId}/state`
+
+let edge: Edge | undefined
+let broker: MosquittoForTests | undefined
+
+afterEach(async () => {
+  await broker?.stop()
+  await edge?.close()
+  broker = undefined
+  edge = undefined
+})
+
+describe.skipIf(mosquitto.skip)(`a bridge of mosquitto ${mosquitto.note}`, () => {
+  test.each([
+    ['its default: level 0x84 first, then 0x04', []],
+    ['try_private false', ['try_private false']],
+    ['MQTT 5.0', ['bridge_protocol_version mqttv50']],
+  ])('gets in with %s; what it forwards and what it says of itself become rows', async (_what, settings) => {
+    const log = new CapturingLog()
+    const started = await startEdge({
+      log: log as unknown as Log,
+      logger: silentLogger,
+      metrics: new Metrics<MetricName>(metricsTable),
+      edgeId: 'edge-test',
+      bind: '127.0.0.1',
+      mqttPort: 0,
+      batchDelayMs: 2,
+      connectionsMax: 100,
+    })
+    edge = started
+    broker = await startMosquitto([
+      'connection up',
+      `address 127.0.0.1:${started.mqttPort}`,
+      `remote_clientid ${bridgeId}`,
+      'topic sensors/# both 1',
+      'restart_timeout 1',
+      ...settings,
+    ])
+    const rows = () => log.envelopes().map(({ body, systemProperties: { topic } }) => [topic, String(body)])
+    await expect.poll(rows, { timeout: 30_000 }).toEqual([[state, '1']])
+    const publisher = ['-p', String(broker.port), '-t', 'sensors/hall', '-q', '1', '-l']
+    const publishing = run(findMosquitto('mosquitto_pub') ?? '', publisher)
+    const bodies = Array.from({ length: 200 }, (_, i) => String(i))
+    publishing.child.stdin?.end(`${bodies.join('\n')}\n`)
+    await publishing
+    await expect.poll(() => rows().length, { timeout: 30_000 }).toBe(1 + bodies.length)
+    expect(rows().slice(1)).toEqual(bodies.map((body) => ['sensors/hall', body]))
+    expect(new Set(log.envelopes().map(({ deviceId }) => deviceId))).toEqual(new Set([bridgeId]))
+    expect(log.envelopes()[0]?.properties).toEqual({ 'mqtt-retain': 'true' })
+    // A broker that dies says nothing more: its will does.
+    process.kill(broker.pid, 'SIGKILL')
+    await expect.poll(() => rows().at(-1)).toEqual([state, '0'])
+    expect(log.envelopes().at(-1)?.properties).toEqual({ 'mqtt-retain': 'true', 'iothub-MessageType': 'Will' })
+  })
+})

@@ -1,0 +1,42 @@
+import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
+import type { HttpRouter } from '#runtime/http/http.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
+import { type Quotas, type RateExceeded, serviceAttempts } from './quotas.ts'
+
+/**
+ * A router whose routes count each 401 against the client's address, and answer 429 in its place to whoever had too many. All are looked
+ * at, and good credentials let in: that costs no more than a request which anyone may send.
+ * @param addressOf whose request it is
+ */
+export function limitFailures(
+  router: HttpRouter,
+  quotas: Quotas,
+  addressOf: (request: HttpRequest) => string,
+): HttpRouter {
+  const counted = (request: HttpRequest, answer: HttpAnswer): HttpAnswer => {
+    const exceeded = answer.status === 401 ? quotas.attemptFailed(addressOf(request), serviceAttempts) : undefined
+    return exceeded === undefined ? answer : refusalOf(exceeded)
+  }
+  const maybeCounted = (request: HttpRequest, answer: HttpAnswer | undefined) => answer && counted(request, answer)
+  return {
+    upgrade: (route) => router.upgrade(route),
+    route: (route) =>
+      router.route({
+        ...route,
+        admit: (request) => {
+          const answer = route.admit?.(request)
+          if (answer instanceof Promise) return answer.then((value) => maybeCounted(request, value))
+          return maybeCounted(request, answer)
+        },
+        handle: (request, body) => {
+          const answer = route.handle(request, body)
+          return answer instanceof Promise ? answer.then((value) => counted(request, value)) : counted(request, answer)
+        },
+      }),
+  }
+}
+
+function refusalOf({ message, retryAfterMs }: RateExceeded): HttpAnswer {
+  const headers = { 'Retry-After': String(Math.ceil(retryAfterMs / 1000)) }
+  return jsonAnswer(429, { Message: `ErrorCode:ThrottlingException;${message}` }, headers)
+}

@@ -1,0 +1,149 @@
+import { Batcher } from '#ingest/batches/batcher.ts'
+import { Connection } from '#ingest/mqtt/connection.ts'
+import { type QuotaOptions, unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
+import { Quotas } from '#ingest/quotas/quotas.ts'
+import type { BatchStamp, Log } from '#pipeline/log/log.ts'
+import { type Clock, systemClock } from '#runtime/clock.ts'
+import { type Logger, silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
+import { limits } from '#schemas/limits.ts'
+import { type MetricName, metricsTable } from '#schemas/metrics.ts'
+import { type EdgeContext, edgeCounters, type Transport } from './edge-context.ts'
+import { type Authenticate, type IsKnown, trustClientId } from './identity.ts'
+import { pauseAll } from './pause-all.ts'
+import { RefusalLog } from './refusal-log.ts'
+
+/** For tests: a log that keeps batches in an array and confirms them when told to. */
+export class CapturingLog implements Pick<Log, 'topic' | 'partitionCount' | 'append'> {
+  readonly topic = 'test'
+  readonly partitionCount: number
+  readonly appended: { readonly partition: number; readonly stamp: BatchStamp; readonly value: Uint8Array }[] = []
+  /** Awaited before each append is confirmed. */
+  gate: (appendIndex: number) => Promise<void> = async () => {}
+  #appends = 0
+
+  constructor(partitionCount = 1) {
+    this.partitionCount = partitionCount
+  }
+
+  async append(partition: number, stamp: BatchStamp, value: Uint8Array): Promise<number> {
+    await this.gate(this.#appends++)
+    this.appended.push({ partition, stamp, value: Uint8Array.from(value) })
+    return this.appended.length - 1
+  }
+
+  envelopes(): Envelope[] {
+    return this.appended.flatMap(({ value }) => envelopesOfBatch(value))
+  }
+}
+
+/** For tests: the far end of a connection. */
+export class FakeTransport implements Transport {
+  readonly written: Buffer[] = []
+  paused = false
+  ended = false
+  writeBytes = 0
+  readonly remoteAddress = 'test'
+  readonly confidential = true
+  certificates(): [] {
+    return []
+  }
+
+  write(bytes: Uint8Array): void {
+    this.written.push(Buffer.from(bytes))
+  }
+  pause(): void {
+    this.paused = true
+  }
+  resume(): void {
+    this.paused = false
+  }
+  end(): void {
+    this.ended = true
+  }
+  destroy(): void {
+    this.ended = true
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.written)
+  }
+}
+
+export interface EdgeFixture {
+  readonly edge: EdgeContext
+  readonly log: CapturingLog
+  readonly metrics: Metrics<MetricName>
+  connect(): { readonly connection: Connection; readonly transport: FakeTransport }
+  /** Closes and settles all batches. */
+  settle(): Promise<void>
+  /** Value of a counter, summed over its labels. */
+  count(name: MetricName): number
+}
+
+/** For tests: an edge without sockets. */
+export function edgeFixture(
+  options: {
+    clock?: Clock
+    partitions?: number
+    pendingBytesMax?: number
+    webSocketWaitingBytesMax?: number
+    authenticate?: Authenticate
+    isKnown?: IsKnown
+    logger?: Logger
+    quotas?: QuotaOptions
+  } = {},
+): EdgeFixture {
+  const clock = options.clock ?? systemClock
+  const logger = options.logger ?? silentLogger
+  const log = new CapturingLog(options.partitions)
+  const metrics = new Metrics<MetricName>(metricsTable)
+  const connections = new Set<Connection>()
+  const batcher = new Batcher({
+    log: log as unknown as Log,
+    edgeId: 'edge-test',
+    epoch: 1,
+    clock,
+    logger,
+    metrics,
+    batchDelayMs: 1,
+    pendingBytesMax: options.pendingBytesMax ?? 64 * 1024 * 1024,
+    onFull: () => pauseAll(connections, batcher),
+  })
+  const edge: EdgeContext = {
+    batcher,
+    clock,
+    logger,
+    metrics,
+    authenticate: options.authenticate ?? trustClientId,
+    isKnown: options.isKnown ?? (() => true),
+    connectionsMax: 1000,
+    connections,
+    waiting: new Set(),
+    webSocketWaiting: {
+      bytes: 0,
+      bytesMax: options.webSocketWaitingBytesMax ?? limits.webSocketsWaitingBytesMax,
+    },
+    refusals: new RefusalLog(logger),
+    quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, metrics),
+    sessions: new Map(),
+    counters: edgeCounters(metrics),
+    ticks: 0,
+    refusedMessages: 0,
+    draining: false,
+    announce: () => {},
+    onPresence: () => {},
+  }
+  return {
+    edge,
+    log,
+    metrics,
+    connect: () => {
+      const transport = new FakeTransport()
+      return { connection: new Connection(edge, transport), transport }
+    },
+    settle: () => batcher.drain(new AbortController().signal),
+    count: (name) => metrics.samples().reduce((sum, [sample, , value]) => (sample === name ? sum + value : sum), 0),
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * PUBLISH frames of one device, made by copying a template and patching four fields in place.
+ *
+ *   30│32│38│3A  remaining length  topic length · topic  [packet id]  [v5: 00]  {"seq":1000000042,"at":1700000000000,"v":"7351…"}
+ *                                                          ▲ QoS 1                     ▲ 10 digits     ▲ 13 digits      ▲ 4 digits
+ *
+ * The sequence number in the body is offset by 1e9, so it is valid JSON of fixed width. Only the last four digits of both
+ * numbers change from frame to frame: a run of frames ends where a higher digit would change. The value is pseudo-random, so that
+ * bodies don't compress to nothing, and a function of the number, so that a message sent again is the same bytes.
+ * With a body template (`body-template.ts`) one of its variants stands behind the time instead, copied whole for each frame.
+ */
+
+import { packetIds } from '#loadtest/ledger/ledger.ts'
+import type { BodyVariants } from './body-template.ts'
+
+/** Added to a sequence number in the body; ClickHouse subtracts it again. */
+export const sequenceBase = 1_000_000_000
+
+/** Sequence numbers a device may use in one run, as ten digits allow. */
+export const sequencesMax = 9_000_000_000
+
+/** The smallest body that holds sequence number and time and a value as JSON. */
+export const bodyBytesMin = 48
+
+const bodyHead = '{"seq":'
+const atHead = ',"at":'
+const valueHead = ',"v":"'
+
+/** Offsets within a body, from 0, for whoever reads them back with `substring`. */
+export const bodyOffsets = {
+  sequence: bodyHead.length,
+  sequenceBytes: 10,
+  at: bodyHead.length + 10 + atHead.length,
+  atBytes: 13,
+  value: bodyHead.length + 10 + atHead.length + 13 + valueHead.length,
+} as const
+
+/** What every body begins with: sequence number and time. */
+export const bodyHeadBytes = bodyOffsets.at + bodyOffsets.atBytes
+
+const digitSpan = 10_000
+/** The ASCII digits of 0000 … 9999, four bytes each. */
+const fourDigits = Buffer.from(
+  Array.from({ length: digitSpan }, (_, n) => String(n).padStart(4, '0')).join(''),
+  'latin1',
+)
+
+export interface FrameOptions {
+  readonly topic: string
+  readonly qos: 0 | 1
+  readonly protocol: 4 | 5
+  readonly bodyBytes: number
+  readonly seed: number
+  /** Of the body template, whose size `bodyBytes` is; undefined: there is none. */
+  readonly variants?: BodyVariants | undefined
+}
+
+/** Milliseconds (UTC) at which a sequence number was to be sent. */
+export type IntendedAtMs = (sequence: number) => number
+
+export class FrameTemplate {
+  readonly frameBytes: number
+  readonly #frame: Buffer
+  readonly #idAt: number
+  readonly #sequenceAt: number
+  readonly #timeAt: number
+  readonly #valueAt: number
+  readonly #seed: number
+  readonly #tailAt: number
+  readonly #variants: BodyVariants | undefined
+
+  constructor({ topic, qos, protocol, bodyBytes, seed, variants }: FrameOptions) {
+    if (variants && bodyHeadBytes + variants.bytes !== bodyBytes) throw new Error('bodyBytes is not of the template')
+    const topicBytes = Buffer.from(topic)
+    const variableBytes = 2 + topicBytes.length + (qos === 1 ? 2 : 0) + (protocol === 5 ? 1 : 0)
+    const head = Buffer.concat([Buffer.from([0x30 | (qos << 1)]), remainingLength(variableBytes + bodyBytes)])
+    const middle = Buffer.alloc(variableBytes)
+    middle.writeUInt16BE(topicBytes.length, 0)
+    middle.set(topicBytes, 2)
+    this.#idAt = qos === 1 ? head.length + 2 + topicBytes.length : -1
+    this.#frame = Buffer.concat([head, middle, bodyOf(bodyBytes)])
+    this.#sequenceAt = head.length + variableBytes + bodyOffsets.sequence
+    this.#timeAt = head.length + variableBytes + bodyOffsets.at
+    this.#valueAt = head.length + variableBytes + bodyOffsets.value
+    this.#tailAt = head.length + variableBytes + bodyHeadBytes
+    this.#seed = seed
+    this.#variants = variants
+    this.frameBytes = this.#frame.length
+  }
+
+  /**
+   * HOT: paid per message: six bytes with a packet id, four more with a time of its own; with a body template one copy of its variant.
+   * Writes frames of the sequence numbers from `first` on, at most `count` and at most what fits, beginning at byte 0.
+   * @param at one moment for all frames, or each one's own
+   * @returns frames written, at least 1 if one fits: a run also ends where the fifth digit of a number changes
+   */
+  fill(target: Buffer, first: number, count: number, isResent: boolean, at: number | IntendedAtMs): number {
+    const { frameBytes } = this
+    const firstAtMs = typeof at === 'number' ? at : at(first)
+    let frames = Math.min(count, Math.floor(target.length / frameBytes), digitSpan - (first % digitSpan))
+    this.#copyInto(target, frames, first, firstAtMs, isResent)
+    const idAt = this.#idAt
+    const valueAt = this.#valueAt
+    const seed = this.#seed
+    const variants = this.#variants
+    const tailAt = this.#tailAt
+    const timeGroup = Math.floor(firstAtMs / digitSpan)
+    let digits = (first % digitSpan) * 4
+    let packetId = first % packetIds
+    let sequenceAt = this.#sequenceAt + bodyOffsets.sequenceBytes - 4
+    let frameAt = 0
+    for (let index = 0; index < frames; index++) {
+      if (idAt >= 0) {
+        const id = packetId + 1
+        target[frameAt + idAt] = id >> 8
+        target[frameAt + idAt + 1] = id & 0xff
+        packetId = id === packetIds ? 0 : id
+      }
+      copyDigits(target, sequenceAt, digits)
+      digits += 4
+      if (variants) variants.copy(target, frameAt + tailAt, first + index, seed)
+      else copyDigits(target, frameAt + valueAt, valueOfMessage(first + index, seed) * 4)
+      if (typeof at !== 'number') {
+        const atMs = at(first + index)
+        if (Math.floor(atMs / digitSpan) !== timeGroup) {
+          frames = index
+          break
+        }
+        copyDigits(target, frameAt + this.#timeAt + bodyOffsets.atBytes - 4, (atMs % digitSpan) * 4)
+      }
+      sequenceAt += frameBytes
+      frameAt += frameBytes
+    }
+    return frames
+  }
+
+  /** One frame by bytes, then doubled: log2(frames) copies. */
+  #copyInto(target: Buffer, frames: number, sequence: number, atMs: number, isResent: boolean): void {
+    target.set(this.#frame, 0)
+    if (isResent && this.#idAt >= 0) target[0] = (target[0] ?? 0) | 0x08
+    target.write(String(sequenceBase + sequence), this.#sequenceAt, 'latin1')
+    target.write(String(Math.floor(atMs)), this.#timeAt, 'latin1')
+    const bytes = frames * this.frameBytes
+    for (let done = this.frameBytes; done < bytes; done *= 2) target.copyWithin(done, 0, Math.min(done, bytes - done))
+  }
+}
+
+function copyDigits(target: Buffer, at: number, from: number): void {
+  target[at] = fourDigits[from] as number
+  target[at + 1] = fourDigits[from + 1] as number
+  target[at + 2] = fourDigits[from + 2] as number
+  target[at + 3] = fourDigits[from + 3] as number
+}
+
+/** The four-digit value of a message, from 0. */
+export function valueOfMessage(sequence: number, seed: number): number {
+  const mixed = Math.imul(sequence ^ seed, 0x9e3779b1)
+  return ((mixed ^ (mixed >>> 15)) >>> 0) % digitSpan
+}
+
+/** The body of one message by itself, for transports without frames: the same bytes for the same number and moment. */
+export function bodyText(
+  bodyBytes: number,
+  sequence: number,
+  atMs: number,
+  seed: number,
+  variants?: BodyVariants,
+): string {
+  const numbers = `${bodyHead}${sequenceBase + sequence}${atHead}${Math.floor(atMs)}`
+  if (variants) return numbers + variants.textOf(sequence, seed)
+  const head = `${numbers}${valueHead}${String(valueOfMessage(sequence, seed)).padStart(4, '0')}`
+  return `${head.padEnd(bodyBytes - 2, '0123456789abcdef')}"}`
+}
+
+function bodyOf(bodyBytes: number): Buffer {
+  const head = `${bodyHead}${'0'.repeat(bodyOffsets.sequenceBytes)}${atHead}${'0'.repeat(bodyOffsets.atBytes)}${valueHead}`
+  // A template's body may be shorter than one with a value.
+  return Buffer.from(`${head.padEnd(bodyBytes - 2, '0123456789abcdef')}"}`, 'latin1').subarray(0, bodyBytes)
+}
+
+/** MQTT's variable byte integer [MQTT-2.2.3]. */
+export function remainingLength(value: number): Buffer {
+  const bytes: number[] = []
+  let rest = value
+  do {
+    bytes.push((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0))
+    rest >>>= 7
+  } while (rest > 0)
+  return Buffer.from(bytes)
+}

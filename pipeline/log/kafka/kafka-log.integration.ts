@@ -1,0 +1,53 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
+import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
+import { serverFor } from '#infra/testbed/require-server.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { killChildren, logConformance } from '../log.conformance.ts'
+import { type KafkaLogOptions, openLog } from '../open-log.ts'
+
+const server = serverFor('Apache Kafka', kafkaMissing)
+
+describe.skipIf(server.skip)(`the log on Apache Kafka ${server.note}`, () => {
+  let kafka: KafkaForTests
+  const options = (topic: string, partitionCount: number | undefined): KafkaLogOptions => ({
+    kind: 'kafka',
+    brokers: kafka.brokers,
+    replicas: 1,
+    retention: { ageMsMax: 3_600_000, partitionBytesMax: 1_000_000_000 },
+    topic,
+    partitionCount,
+    logger: silentLogger,
+    sessionMs: 2_000,
+  })
+
+  beforeAll(async () => {
+    kafka = await startKafka()
+  })
+  afterAll(() => kafka.stop())
+
+  logConformance('Kafka', {
+    start: async () => {},
+    stop: async () => killChildren(),
+    open: (topic, partitionCount) => openLog(options(topic, partitionCount)),
+    options,
+    retains: false,
+  })
+
+  it('a topic made to keep all its records does, and one that does not is named with its repair [G-5]', async () => {
+    const repairs: unknown[] = []
+    const logger = {
+      ...silentLogger,
+      warn: (_: string, fields?: Record<string, unknown>) => void repairs.push(fields?.repair),
+    }
+    const open = async (topic: string, change: Partial<KafkaLogOptions>) =>
+      (await openLog({ ...options(topic, 1), logger, ...change })).close()
+    await open('letters', { retention: 'none' })
+    await open('letters', { retention: 'none' })
+    expect(repairs).toEqual([])
+    await open('limited', {})
+    await open('limited', { retention: 'none' })
+    const alter = 'kafka-configs.sh --alter --entity-type topics --entity-name limited --add-config'
+    expect(repairs).toEqual([`${alter} retention.ms=-1`, `${alter} retention.bytes=-1`])
+  })
+})

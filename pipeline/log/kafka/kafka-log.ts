@@ -1,0 +1,229 @@
+import type { Kafka } from 'kafkajs'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import type {
+  Assignment,
+  BatchStamp,
+  GroupMember,
+  GroupPosition,
+  Log,
+  LogRecord,
+  PartitionRange,
+  RetentionResult,
+} from '../log.ts'
+import { assertPartition, assertRecordSize } from '../log-checks.ts'
+import type { KafkaLogOptions } from '../open-log.ts'
+import { accessFault } from './access-fault.ts'
+import { KafkaAppender } from './appender.ts'
+import { backoff, createCluster, createKafka, faultText, type KafkaCluster } from './client.ts'
+import { KafkaFetcher } from './fetcher.ts'
+import { KafkaMember, positionsOf } from './member.ts'
+import { ensureTopic, type KafkaTopic } from './topic.ts'
+import { assertKnowsTopicIds, identityOfTopic } from './topic-id.ts'
+
+const sessionMsDefault = 10_000
+
+/** How long opening tries to reach a broker, and closing waits for appends. */
+const openMsMax = 15_000
+const closeMsMax = 10_000
+/** Fewer are a broker that is just starting. */
+const failuresUntilTold = 2
+
+/** Timestamps by which ListOffsets asks for the ends of a partition. */
+const latestTimestamp = -1
+const earliestTimestamp = -2
+
+/** Opens a topic on Apache Kafka, and creates it if there is none. @throws LOG_PARTITIONS_MISMATCH, LOG_SERVER_TOO_OLD, LOG_ACCESS_REFUSED, LOG_UNAVAILABLE */
+export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
+  const kafka = createKafka(options.brokers, options.access ?? {}, options.logger)
+  const brokers = options.brokers.join(',')
+  const untilMs = performance.now() + openMsMax
+  for (let failures = 0; ; failures++) {
+    const opened: KafkaCluster[] = []
+    try {
+      const found = await withAdmin(kafka, options)
+      for (let count = 0; count < 3; count++) opened.push(await connected(kafka, options.topic))
+      assertKnowsTopicIds(await (opened[0] as KafkaCluster).findControllerBroker())
+      const [produce, fetch, ask] = opened as [KafkaCluster, KafkaCluster, KafkaCluster]
+      return new KafkaLog(options, kafka, found, { produce, fetch, ask })
+    } catch (error) {
+      await Promise.all(opened.map((cluster) => cluster.disconnect().catch(() => {})))
+      if (isPenstockError(error) && error.disposition === 'fatal') throw error
+      const fault = accessFault(error)
+      if (fault?.certain && failures >= failuresUntilTold)
+        throw new PenstockError('LOG_ACCESS_REFUSED', `Kafka at ${brokers} ${fault.text}`, { cause: error })
+      if (performance.now() > untilMs)
+        throw new PenstockError('LOG_UNAVAILABLE', `Kafka at ${brokers} ${faultText(error)}`, { cause: error })
+      if (failures === failuresUntilTold)
+        options.logger.warn('Kafka cannot be used yet; trying again', { brokers, why: fault?.text, error })
+      await backoff(failures)
+    }
+  }
+}
+
+async function withAdmin(kafka: Kafka, options: KafkaLogOptions): Promise<KafkaTopic> {
+  const admin = kafka.admin()
+  try {
+    await admin.connect()
+    return await ensureTopic(admin, options)
+  } finally {
+    await admin.disconnect().catch(() => {})
+  }
+}
+
+async function connected(kafka: Kafka, topic: string): Promise<KafkaCluster> {
+  const cluster = createCluster(kafka)
+  await cluster.connect()
+  await cluster.addTargetTopic(topic)
+  return cluster
+}
+
+interface Clusters {
+  readonly produce: KafkaCluster
+  readonly fetch: KafkaCluster
+  /** For positions and ends of partitions. */
+  readonly ask: KafkaCluster
+}
+
+class KafkaLog implements Log {
+  readonly topic: string
+  readonly partitionCount: number
+  readonly #options: KafkaLogOptions
+  readonly #kafka: Kafka
+  readonly #clusters: Clusters
+  readonly #appender: KafkaAppender
+  readonly #fetcher: KafkaFetcher
+  readonly #members = new Set<KafkaMember>()
+  #closed = false
+
+  constructor(options: KafkaLogOptions, kafka: Kafka, found: KafkaTopic, clusters: Clusters) {
+    const { topic, logger } = options
+    const { partitionCount, batchBytesMax } = found
+    this.topic = topic
+    this.partitionCount = partitionCount
+    this.#options = options
+    this.#kafka = kafka
+    this.#clusters = clusters
+    this.#appender = new KafkaAppender(clusters.produce, topic, partitionCount, batchBytesMax, logger)
+    this.#fetcher = new KafkaFetcher(clusters.fetch, topic, () => this.id())
+  }
+
+  async append(partition: number, stamp: BatchStamp, value: Uint8Array): Promise<number> {
+    this.#assertOpen()
+    assertPartition(partition, this.partitionCount)
+    assertRecordSize(value, limits.recordBytesMax)
+    return this.#appender.append(partition, stamp, value)
+  }
+
+  /** @throws LOG_PARTITIONS_MISMATCH if the topic was made again with other partitions */
+  async id(): Promise<string> {
+    const { topicId, partitionCount } = await this.#ask(async (cluster) =>
+      identityOfTopic(await cluster.findControllerBroker(), this.topic),
+    )
+    if (partitionCount === this.partitionCount) return topicId
+    throw new PenstockError(
+      'LOG_PARTITIONS_MISMATCH',
+      `topic ${this.topic} was made again with ${partitionCount} partitions instead of ${this.partitionCount}; devices are spread by that number`,
+    )
+  }
+
+  async join(group: string, onAssigned: (assignment: Assignment) => void): Promise<GroupMember> {
+    this.#assertOpen()
+    const { topic, logger, sessionMs = sessionMsDefault } = this.#options
+    const cluster = await connected(this.#kafka, topic)
+    const member = new KafkaMember(cluster, this.#fetcher, {
+      group,
+      topic,
+      partitionCount: this.partitionCount,
+      sessionMs,
+      logger,
+      onAssigned,
+    })
+    this.#members.add(member)
+    member.start()
+    return {
+      close: async () => {
+        this.#members.delete(member)
+        await member.close()
+      },
+    }
+  }
+
+  async positions(group: string): Promise<(GroupPosition | undefined)[]> {
+    const partitions = Array.from({ length: this.partitionCount }, (_, partition) => partition)
+    const positions = await this.#ask(async (cluster) =>
+      positionsOf(await cluster.findGroupCoordinator({ groupId: group }), group, this.topic, partitions),
+    )
+    return partitions.map((partition) => positions.get(partition))
+  }
+
+  async ranges(): Promise<PartitionRange[]> {
+    const [first, next] = await this.#ask((cluster) =>
+      Promise.all([this.#ends(cluster, earliestTimestamp), this.#ends(cluster, latestTimestamp)]),
+    )
+    return Array.from({ length: this.partitionCount }, (_, partition) => ({
+      first: first.get(partition) ?? 0,
+      next: next.get(partition) ?? 0,
+    }))
+  }
+
+  async read(partition: number, offset: number, bytesMax: number): Promise<LogRecord[]> {
+    this.#assertOpen()
+    assertPartition(partition, this.partitionCount)
+    return this.#fetcher.read(partition, offset, bytesMax, 0)
+  }
+
+  /** Kafka removes records by the topic's own settings; there is nothing to do here. */
+  async retain(): Promise<RetentionResult> {
+    this.#assertOpen()
+    return { removedRecords: 0, lostRecords: 0, keptBytes: 0, overLimitBytes: 0 }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await Promise.all([...this.#members].map((member) => member.close()))
+    await this.#appender.close(closeMsMax)
+    this.#fetcher.close()
+    await Promise.all(
+      Object.values(this.#clusters).map((cluster: KafkaCluster) => cluster.disconnect().catch(() => {})),
+    )
+  }
+
+  async #ends(cluster: KafkaCluster, timestamp: number): Promise<Map<number, number>> {
+    const byLeader = new Map<number, number[]>()
+    for (const { partitionId, leader } of cluster.findTopicPartitionMetadata(this.topic))
+      byLeader.set(leader, [...(byLeader.get(leader) ?? []), partitionId])
+    const ends = new Map<number, number>()
+    for (const [nodeId, partitions] of byLeader) {
+      const broker = await cluster.findBroker({ nodeId })
+      const topics = [{ topic: this.topic, partitions: partitions.map((partition) => ({ partition, timestamp })) }]
+      const { responses } = await broker.listOffsets({ replicaId: -1, isolationLevel: 0, topics })
+      for (const { partition, offset } of responses.flatMap((response) => response.partitions))
+        ends.set(partition, Number(offset))
+    }
+    return ends
+  }
+
+  /** A question that may be asked again. @throws LOG_UNAVAILABLE */
+  async #ask<T>(question: (cluster: KafkaCluster) => Promise<T>): Promise<T> {
+    for (let failures = 0; ; failures++) {
+      this.#assertOpen()
+      const cluster = this.#clusters.ask
+      try {
+        return await question(cluster)
+      } catch (error) {
+        if (failures >= 5) throw new PenstockError('LOG_UNAVAILABLE', `Kafka ${faultText(error)}`, { cause: error })
+        await backoff(failures)
+        await cluster
+          .connect()
+          .then(() => cluster.refreshMetadata())
+          .catch(() => {}) // the next attempt tells
+      }
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new PenstockError('LOG_CLOSED', `log ${this.topic} is closed`)
+  }
+}

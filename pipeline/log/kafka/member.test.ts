@@ -1,0 +1,107 @@
+import kafkajs from 'kafkajs'
+import { expect, it, vi } from 'vitest'
+import { silentLogger } from '#runtime/logger.ts'
+import type { Assignment } from '../log.ts'
+import type { KafkaBroker, KafkaCluster } from './client.ts'
+import type { KafkaFetcher } from './fetcher.ts'
+import { KafkaMember } from './member.ts'
+
+const { MemberAssignment } = kafkajs.AssignerProtocol
+
+/** A coordinator that gives the one partition to whoever joins, and a name and a generation to each who comes without. */
+function coordinator() {
+  const joins: string[] = []
+  const leaves: string[] = []
+  let generation = 0
+  let members = 0
+  const broker = {
+    joinGroup: async ({ memberId }: { memberId: string }) => {
+      joins.push(memberId)
+      if (memberId === '') generation++
+      const name = memberId === '' ? `member-${members++}` : memberId
+      return { generationId: generation, memberId: name, leaderId: name, members: [] }
+    },
+    syncGroup: async () => ({
+      memberAssignment: MemberAssignment.encode({ version: 1, assignment: { t: [0] }, userData: Buffer.alloc(0) }),
+    }),
+    offsetFetch: async () => ({ responses: [] }),
+    heartbeat: async () => undefined,
+    leaveGroup: async ({ memberId }: { memberId: string }) => void leaves.push(memberId),
+    offsetCommit: vi.fn(async () => undefined as unknown),
+  }
+  const cluster = {
+    connect: async () => {},
+    disconnect: async () => {},
+    findGroupCoordinator: async () => broker as unknown as KafkaBroker,
+  } as unknown as KafkaCluster
+  return { broker, cluster, joins, leaves }
+}
+
+function join(cluster: KafkaCluster) {
+  const assignments: Assignment[] = []
+  let wake = () => {}
+  const member = new KafkaMember(cluster, { readers: new Set() } as unknown as KafkaFetcher, {
+    group: 'g',
+    topic: 't',
+    partitionCount: 1,
+    sessionMs: 1_000,
+    logger: silentLogger,
+    onAssigned: (assignment) => {
+      assignments.push(assignment)
+      wake()
+    },
+  })
+  member.start()
+  const assigned = async (index: number): Promise<Assignment> => {
+    while (!assignments[index]) await new Promise<void>((resolve) => (wake = resolve))
+    return assignments[index]
+  }
+  return { member, assigned }
+}
+
+it('after a commit without an answer nothing is committed under its generation: the member leaves and comes back as another [G-2]', async () => {
+  const { broker, cluster, joins, leaves } = coordinator()
+  const { member, assigned } = join(cluster)
+  const first = await assigned(0)
+  broker.offsetCommit.mockRejectedValueOnce(new kafkajs.KafkaJSRequestTimeoutError('no answer', {} as never))
+  await expect(first.commit({ offset: 1, metadata: '' })).rejects.toMatchObject({ code: 'LOG_GENERATION_STALE' })
+  expect(first.revoked.aborted).toBe(true)
+  await expect(first.commit({ offset: 2, metadata: '' })).rejects.toMatchObject({ code: 'LOG_GENERATION_STALE' })
+  expect(broker.offsetCommit).toHaveBeenCalledTimes(1)
+  const second = await assigned(1)
+  expect(second.generation).toBeGreaterThan(first.generation)
+  expect(joins).toEqual(['', ''])
+  expect(leaves).toEqual(['member-0'])
+  await second.commit({ offset: 1, metadata: '' })
+  await member.close()
+})
+
+it('a commit that the coordinator itself refuses for now is tried again under the same generation', async () => {
+  const { broker, cluster, joins } = coordinator()
+  const { member, assigned } = join(cluster)
+  const only = await assigned(0)
+  const notNow = new kafkajs.KafkaJSProtocolError({
+    type: 'COORDINATOR_LOAD_IN_PROGRESS',
+    code: 14,
+    message: '',
+  } as never)
+  broker.offsetCommit.mockRejectedValueOnce(notNow)
+  await only.commit({ offset: 1, metadata: '' })
+  expect(broker.offsetCommit).toHaveBeenCalledTimes(2)
+  expect(joins).toEqual([''])
+  await member.close()
+})
+
+it('a heartbeat without an answer ends the membership too, since a commit may wait beside it', async () => {
+  const { broker, cluster, joins } = coordinator()
+  const { member, assigned } = join(cluster)
+  broker.heartbeat = async () => {
+    broker.heartbeat = async () => undefined
+    throw new kafkajs.KafkaJSConnectionError('closed')
+  }
+  const first = await assigned(0)
+  const second = await assigned(1)
+  expect(second.generation).toBeGreaterThan(first.generation)
+  expect(joins).toEqual(['', ''])
+  await member.close()
+})

@@ -1,0 +1,174 @@
+/** Dead letters on the memory log, replayed to a worker whose sink takes everything. */
+import { setImmediate } from 'node:timers/promises'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
+import { openDeadLetterBox } from '#pipeline/workers/dead-letters/dead-letter-box.ts'
+import { listDeadLetters } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
+import { simulatedBatch } from '#pipeline/workers/simulation/simulated-batch.ts'
+import { SimulatedWarehouse } from '#pipeline/workers/simulation/simulated-warehouse.ts'
+import { startWorker } from '#pipeline/workers/worker.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { seededRandom } from '#runtime/seeded-random.ts'
+import { virtualClock } from '#runtime/virtual-clock.ts'
+import { metricsTable } from '#schemas/metrics.ts'
+import { dropDeadLetter, letterIdFromText, replayDeadLetter } from './dead-letter-commands.ts'
+import { renderDeadLetters } from './render-dead-letters.ts'
+
+describe('dead letters', () => {
+  const clock = virtualClock(1_000_000)
+  let telemetry: MemoryStore
+  let letters: MemoryStore
+  const id = letterIdFromText('0:0')
+
+  const open = (store: MemoryStore, options: Partial<ConstructorParameters<typeof MemoryLog>[0]> = {}) =>
+    new MemoryLog({ store, clock, ...options })
+  const killed = () => Promise.reject(new Error('killed'))
+  const replay = (onLetters = open(letters), onTelemetry = open(telemetry)) =>
+    replayDeadLetter(onLetters, onTelemetry, id, clock.nowMs())
+  const drop = () => dropDeadLetter(open(letters), id, clock.nowMs())
+  const states = async () => (await listDeadLetters(open(letters))).map(({ state }) => state)
+  const list = async () => renderDeadLetters(await listDeadLetters(open(letters)))
+
+  async function putLetter(): Promise<void> {
+    const stamp = { schemaVersion: 1, edgeId: 'e', epoch: 1, sequence: 0, messageCount: 2 }
+    await openDeadLetterBox({ log: open(letters), warehouse: undefined, logger: silentLogger, clock }).put({
+      topic: 'telemetry',
+      partition: 1,
+      record: {
+        offset: 7,
+        stamp: { ...stamp, enqueuedAtMsFirst: 5, enqueuedAtMsLast: 5 },
+        value: simulatedBatch(0, 2, 5),
+      },
+      messageFirst: 0,
+      reason: 'WAREHOUSE_REFUSED',
+      text: 'no',
+    })
+  }
+
+  beforeEach(async () => {
+    telemetry = new MemoryStore('telemetry', 2)
+    letters = new MemoryStore('dead-letters', 1)
+    await putLetter()
+  })
+
+  /** Rows that a worker makes of all that is on the log. */
+  async function rowCount(): Promise<number> {
+    const sink = new SimulatedWarehouse({
+      clock,
+      random: seededRandom(1),
+      faults: { lossShare: 0, burnShare: 0 },
+      poison: new Set(),
+      insertMsMax: 3_000,
+      tokenMsMax: 5_000,
+      requestMsMax: 1_000,
+    })
+    const log = open(telemetry)
+    const { next } = (await log.ranges())[1]!
+    const deadLetters = { put: killed, lettered: killed }
+    const metrics = new Metrics(metricsTable)
+    const worker = await startWorker({
+      log,
+      group: 'g',
+      sink,
+      deadLetters,
+      logger: silentLogger,
+      metrics,
+      insertDelayMs: 1,
+      clock,
+    })
+    while (next > 0 && log.position('g', 1)?.offset !== next) {
+      await setImmediate()
+      clock.step()
+    }
+    const closing = worker.close()
+    for (let closed = false; !closed; clock.step())
+      closed = await Promise.race([closing.then(() => true), setImmediate(false)])
+    return sink.ranges.reduce((rows, { messages }) => rows + messages.length, 0)
+  }
+
+  test('replayed twice a letter becomes rows once: the second replay is refused and says when the first was [G-2]', async () => {
+    expect(await replay()).toBe(0)
+    await expect(replay()).rejects.toMatchObject({
+      code: 'DEAD_LETTER_SETTLED',
+      message: expect.stringContaining(`0:0 was replayed at ${new Date(clock.nowMs()).toISOString()}`),
+    })
+    expect(await rowCount()).toBe(2)
+    expect(await list()).toBe('no open dead letters; 1 replayed, 0 dropped\n')
+  })
+
+  test('a letter is dropped once and not after its replay, replayed not after it was dropped', async () => {
+    await drop()
+    await expect(drop()).rejects.toMatchObject({ code: 'DEAD_LETTER_SETTLED' })
+    await expect(replay()).rejects.toMatchObject({ code: 'DEAD_LETTER_SETTLED' })
+    expect(telemetry.partitions[1]!.records).toEqual([])
+    letters = new MemoryStore('dead-letters', 1)
+    await putLetter()
+    await replay()
+    await expect(drop()).rejects.toMatchObject({
+      code: 'DEAD_LETTER_SETTLED',
+      message: expect.stringContaining('replayed'),
+    })
+    expect(await states()).toEqual(['replayed'])
+  })
+
+  test('killed between append and settling, a replay is shown as such and its repetition sends nothing twice [G-2]', async () => {
+    await expect(replay(open(letters), open(telemetry, { afterAppend: killed }))).rejects.toThrow('killed')
+    expect(await list()).toMatch(/0:0 +replaying .*\n1 open/)
+    await expect(drop()).rejects.toMatchObject({ code: 'DEAD_LETTER_REPLAYING' })
+    expect(await replay()).toBe(0)
+    expect(telemetry.partitions[1]!.records).toHaveLength(1)
+    expect(await rowCount()).toBe(2)
+    expect(await states()).toEqual(['replayed'])
+  })
+
+  test('killed between its note and the append, a replay is repeated and sends the letter', async () => {
+    await expect(replay(open(letters), open(telemetry, { beforeAppend: killed }))).rejects.toThrow('killed')
+    expect(await states()).toEqual(['replaying'])
+    expect(await replay()).toBe(0)
+    expect(await rowCount()).toBe(2)
+  })
+
+  test('an append of a killed replay that lands after its repetition has the same stamp, so the worker leaves it out [G-2]', async () => {
+    let land = () => {}
+    const landing = new Promise<void>((resolve) => {
+      land = resolve
+    })
+    const first = replay(open(letters), open(telemetry, { beforeAppend: () => landing }))
+    while ((await states())[0] !== 'replaying') await setImmediate()
+    await setImmediate()
+    await replay()
+    land()
+    await first
+    expect(telemetry.partitions[1]!.records).toHaveLength(2)
+    expect(await rowCount()).toBe(2)
+  })
+
+  test('of two who settle a letter at once the first on the topic wins, and the other is told', async () => {
+    const beforeAppend = async () => {
+      beaten ??= drop()
+      await beaten
+    }
+    let beaten: Promise<void> | undefined
+    await expect(replay(open(letters, { beforeAppend }))).rejects.toMatchObject({ code: 'DEAD_LETTER_SETTLED' })
+    expect(telemetry.partitions[1]!.records).toEqual([])
+    expect(await states()).toEqual(['dropped'])
+  })
+
+  test('a letter that a worker wrote twice is one: replayed by either id, it is settled by both', async () => {
+    await putLetter()
+    expect(await states()).toEqual(['open'])
+    await replayDeadLetter(open(letters), open(telemetry), letterIdFromText('0:1'), clock.nowMs())
+    await expect(replay()).rejects.toMatchObject({ code: 'DEAD_LETTER_SETTLED' })
+    expect(await states()).toEqual(['replayed'])
+  })
+
+  test.each(['9:9', '0:9'])('what is no letter is said so: %s', async (text) => {
+    const none = letterIdFromText(text)
+    for (const call of [
+      dropDeadLetter(open(letters), none, 0),
+      replayDeadLetter(open(letters), open(telemetry), none, 0),
+    ])
+      await expect(call).rejects.toMatchObject({ code: 'DEAD_LETTER_UNKNOWN' })
+  })
+})

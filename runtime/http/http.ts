@@ -1,0 +1,269 @@
+/**
+ * HTTP as this project serves it, over sockets of `node:net` and `node:tls`:
+ *
+ *   request ─▶ admit (headers only, may refuse) ─▶ body, bounded ─▶ handler ─▶ answer, one write
+ *                  │ refused: answer               │ too large: 413    │ throws: errorAnswer
+ *                                                  │ no room: 503
+ *
+ * When a client goes away, `aborted` becomes true and nothing more is written to it. `connection.ts` says what a connection does
+ * between requests, and when it ends. `head.ts` and `chunks.ts` say what a request is.
+ */
+import type { X509Certificate } from 'node:crypto'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { limits } from '#schemas/limits.ts'
+import { listening } from '../listening.ts'
+import type { Logger } from '../logger.ts'
+import { readInPlace } from '../read-in-place.ts'
+import { type HttpAnswer, textAnswer } from './answer.ts'
+import { BodyRoom } from './bodies.ts'
+import { type ConnectionHost, farewellMsMax, HttpConnection } from './connection.ts'
+import { callerRefusal, Exchange, OpenRequests } from './exchange.ts'
+import type { RequestHead } from './head.ts'
+import { type HttpRequest, ReadRequest } from './request.ts'
+import { PatternTree } from './router.ts'
+import type { WebCallers } from './web-callers.ts'
+
+export type HttpMethod = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'ANY'
+
+export interface HttpRoute {
+  readonly method: HttpMethod
+  /** `/devices/:id`, `/static/*`: see `router.ts`. */
+  readonly pattern: string
+  /** Largest body, bytes; larger is answered 413. 0 (default): a body is not read. */
+  readonly bodyBytesMax?: number | undefined
+  /** The answer to a body above the limit; plain text by default. */
+  readonly tooLargeAnswer?: HttpAnswer
+  /** The answer to a body for which there is no room; plain text by default. */
+  readonly noRoomAnswer?: HttpAnswer
+  /**
+   * Looks at the headers before the body is read. An answer given here refuses the request, as does a fault. Bytes of the body that come
+   * while a promise is awaited count against the room.
+   */
+  readonly admit?: (request: HttpRequest) => HttpAnswer | undefined | Promise<HttpAnswer | undefined>
+  /** `body` belongs to the handler. What the handler throws goes to `errorAnswer`. */
+  readonly handle: (request: HttpRequest, body: Buffer) => HttpAnswer | Promise<HttpAnswer>
+  /** The answer to a fault of this route. A fault thrown here goes to the server's `errorAnswer`. */
+  readonly faultAnswer?: (error: unknown) => HttpAnswer
+}
+
+/** Takes over connections whose requests ask for a WebSocket. */
+export interface HttpUpgrade {
+  readonly pattern: string
+  /** Looks at the request. An answer given here refuses it; without one the connection was taken over. */
+  readonly upgrade: (request: HttpRequest, connection: HttpConnection) => HttpAnswer | undefined
+}
+
+export interface HttpRouter {
+  route(route: HttpRoute): void
+  upgrade(route: HttpUpgrade): void
+}
+
+export interface HttpServerOptions extends HttpServing {
+  readonly host: string
+  /** 0 picks a free port. */
+  readonly port: number
+  /** Several processes listen on the same port and the kernel spreads connections over them (not on macOS). */
+  readonly sharePort?: boolean
+}
+
+export interface HttpServing {
+  /** Refuses requests of web pages with 403; left out: refuses nobody. */
+  readonly callers?: WebCallers | undefined
+  /** Adds routes before the first request can arrive. */
+  readonly routes?: ((router: HttpRouter) => void) | undefined
+  /** The answer to a fault that a handler throws; by default 500 without details. */
+  readonly errorAnswer?: (error: unknown, request: HttpRequest) => HttpAnswer
+  /** Called once a request with its status; `route` is the pattern, never the path. */
+  readonly observe?: (method: string, route: string, status: number) => void
+  /** Room for bodies, which the servers of a process may share. By default the server has its own, of `limits.httpBodiesBytesMax`. */
+  readonly bodies?: BodyRoom
+  /** Connections held at once, WebSockets not counted; more are closed at once. No bound by default. */
+  readonly connectionsMax?: number
+  readonly onConnectionRefused?: () => void
+  /** Called with each connection and each request, since their senders wait. */
+  readonly onStep?: () => void
+  readonly logger?: Logger
+}
+
+export interface HttpServer extends HttpRouter, HttpListening {
+  readonly port: number
+}
+
+export interface HttpListening {
+  /** Accepts no more connections; open ones go on until `close`. */
+  stopListening(): void
+  /** Stops listening, waits up to `drainMs` (default 2,000) for open requests, then ends every connection. */
+  close(drainMs?: number): Promise<void>
+}
+
+/** Serves connections that are handed to it. */
+export interface HttpService extends HttpRouter {
+  /**
+   * @param socket paused and without listeners; of TLS once its handshake is done
+   * @param certificatesOf what its client showed; left out: it was not asked
+   */
+  accept(socket: Socket, certificatesOf?: () => readonly X509Certificate[]): void
+  /** Waits up to `drainMs` (default 2,000) for open requests. Their connections end with their answers. Then it ends every other connection. */
+  close(drainMs?: number): Promise<void>
+}
+
+/** Serves the routes given in `options.routes` or added later. */
+export function httpService(options: HttpServing): HttpService {
+  return new Service(options)
+}
+
+/** How many sockets may be closing beside those that may be open. */
+const closingMax = 1_000
+
+/** Listens, and serves the routes given in `options.routes` or added later. @throws PenstockError PORT_UNAVAILABLE */
+export async function openHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const { host, port, sharePort = false } = options
+  const service = httpService(options)
+  const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => service.accept(socket))
+  await listening(server, 'HTTP', host, port, sharePort)
+  const stopListening = (): void => {
+    server.close()
+  }
+  return {
+    route: (route) => service.route(route),
+    upgrade: (route) => service.upgrade(route),
+    port: (server.address() as AddressInfo).port,
+    stopListening,
+    close: (drainMs) => {
+      stopListening()
+      return service.close(drainMs)
+    },
+  }
+}
+
+class Service implements HttpService, ConnectionHost {
+  seconds = 0
+  isClosing = false
+  readonly #options: HttpServing
+  readonly #bodies: BodyRoom
+  readonly #open = new OpenRequests()
+  readonly #routes = new PatternTree<HttpRoute>()
+  readonly #upgrades = new PatternTree<HttpUpgrade>()
+  readonly #connections = new Set<HttpConnection>()
+  /** Those of the connections, of WebSockets, and of connections that are being closed. */
+  readonly #sockets = new Set<Socket>()
+  readonly #sweep: NodeJS.Timeout
+  readonly #parameters: string[] = []
+  #closed: Promise<void> | undefined
+
+  constructor(options: HttpServing) {
+    this.#options = options
+    this.#bodies = options.bodies ?? new BodyRoom(limits.httpBodiesBytesMax)
+    options.routes?.(this)
+    this.#sweep = setInterval(() => this.#onSecond(), 1000).unref()
+  }
+
+  route(route: HttpRoute): void {
+    this.#routes.add(route.method, route.pattern, route)
+  }
+
+  upgrade(route: HttpUpgrade): void {
+    this.#upgrades.add('GET', route.pattern, route)
+  }
+
+  accept(accepted: Socket, certificatesOf?: () => readonly X509Certificate[]): void {
+    const { connectionsMax = Number.POSITIVE_INFINITY, onConnectionRefused, onStep } = this.#options
+    onStep?.()
+    // Beside HTTP connections there are WebSockets, which their owner bounds, and sockets that are closing.
+    const isFull = this.#connections.size >= connectionsMax || this.#sockets.size >= 2 * connectionsMax + closingMax
+    if (this.isClosing || isFull) {
+      if (!this.isClosing) onConnectionRefused?.()
+      accepted.destroy()
+      return
+    }
+    let connection: HttpConnection | undefined
+    const onChunk = (bytes: Buffer): void => connection?.onChunk(bytes)
+    const socket = accepted instanceof TLSSocket ? accepted : readInPlace(accepted, onChunk)
+    if (socket === accepted) socket.on('data', onChunk)
+    connection = new HttpConnection(this, socket, certificatesOf)
+    attach(connection, socket)
+    this.#connections.add(connection)
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+    socket.resume()
+  }
+
+  /** HOT: per request. */
+  begin(head: RequestHead, connection: HttpConnection): Exchange | undefined {
+    this.#options.onStep?.()
+    if (head.asksForWebSocket) {
+      const route = this.#upgrades.find('GET', head.path, this.#parameters)
+      if (route !== undefined) {
+        this.#upgrade(route, head, connection)
+        return undefined
+      }
+    }
+    const route = this.#routes.find(head.method, head.path, this.#parameters)
+    const request = new ReadRequest(head, this.#parameters.slice(), connection)
+    return new Exchange(this.#options, this.#open, this.#bodies, route ?? this.#noRoute(head), connection, request)
+  }
+
+  left(connection: HttpConnection): void {
+    this.#connections.delete(connection)
+  }
+
+  close(drainMs = 2_000): Promise<void> {
+    this.#closed ??= this.#close(drainMs)
+    return this.#closed
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    this.isClosing = true
+    for (const connection of this.#connections) if (connection.isIdle) connection.end()
+    await this.#open.drained(drainMs)
+    clearInterval(this.#sweep)
+    for (const connection of this.#connections) connection.end()
+    // Answers that were just handed to their sockets leave. A client that is told the end closes its side.
+    const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
+    const timer = setTimeout(
+      () => {
+        for (const socket of this.#sockets) socket.destroy()
+      },
+      Math.min(drainMs, farewellMsMax),
+    )
+    await Promise.all(closed)
+    clearTimeout(timer)
+  }
+
+  #onSecond(): void {
+    this.seconds++
+    for (const connection of this.#connections) connection.onSecond()
+  }
+
+  #upgrade(route: HttpUpgrade, head: RequestHead, connection: HttpConnection): void {
+    const request = new ReadRequest(head, [], connection)
+    const hasBody = head.contentLength > 0 || head.isChunked
+    const refusal =
+      callerRefusal(this.#options.callers, request) ??
+      (hasBody ? textAnswer(400, 'a request for a WebSocket has no body\n') : route.upgrade(request, connection))
+    if (refusal) connection.answer(refusal, true)
+  }
+
+  /** For paths and methods that nobody serves. */
+  #noRoute({ path }: RequestHead): HttpRoute {
+    const methods = path === '*' ? ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] : this.#routes.methodsOf(path)
+    const allowed = { Allow: methods.join(', ') }
+    const answer = (): HttpAnswer => {
+      if (path === '*') return { status: 204, headers: allowed }
+      if (methods.length > 0) return textAnswer(405, 'this method is not served here\n', allowed)
+      return textAnswer(404, 'nothing is served under this path\n')
+    }
+    return { method: 'ANY', pattern: '', handle: answer }
+  }
+}
+
+function attach(connection: HttpConnection, socket: Socket): void {
+  socket.on('end', () => connection.onClosed())
+  socket.on('close', () => connection.onClosed())
+  socket.on('drain', () => connection.onDrained())
+  socket.on('timeout', () => connection.onStalled())
+  socket.on('error', ignoreError) // a `close` follows, and says enough
+}
+
+function ignoreError(): void {}

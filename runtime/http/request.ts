@@ -1,0 +1,88 @@
+import type { X509Certificate } from 'node:crypto'
+import type { HttpHeader, RequestHead } from './head.ts'
+
+export type { HttpHeader } from './head.ts'
+
+/** A request as its handler sees it; it may be kept. */
+export interface HttpRequest {
+  /** As it was sent; methods are upper case. */
+  readonly method: string
+  /** Without the query, still percent-encoded. */
+  readonly path: string
+  /** Without its `?`, still percent-encoded. */
+  readonly queryText: string
+  /** Empty if the client had gone before this was first read. */
+  readonly remoteAddress: string
+  /** Certificates that the client showed in the TLS handshake, leaf first, not verified. Empty if it showed none or was not asked. */
+  readonly certificates: readonly X509Certificate[]
+  /** True once the client has gone; an answer would reach nobody. */
+  aborted: boolean
+  /** A header by its lower-case name; empty if absent. */
+  header(name: string): string
+  /** All headers with their names in lower case, in the order they came. Values of a header that is given twice are joined with a comma. */
+  readonly headers: readonly HttpHeader[]
+  /** First value of a query key, decoded; `undefined` if absent. What cannot be decoded is given as it stands. */
+  query(key: string): string | undefined
+  /** A `:name` of the pattern by position, percent-decoded; `undefined` if it is not valid percent-encoded UTF-8. */
+  parameter(index: number): string | undefined
+}
+
+/** Who is at the far end of a connection. */
+export interface HttpClient {
+  readonly remoteAddress: string
+  /** The same array each time. */
+  readonly certificates: readonly X509Certificate[]
+}
+
+/** HOT: one a request. */
+export class ReadRequest implements HttpRequest {
+  readonly method: string
+  readonly path: string
+  readonly queryText: string
+  readonly headers: readonly HttpHeader[]
+  aborted = false
+  readonly #client: HttpClient
+  readonly #parameters: readonly string[]
+  #search: URLSearchParams | undefined = undefined
+
+  constructor({ method, path, queryText, headers }: RequestHead, parameters: readonly string[], client: HttpClient) {
+    this.method = method
+    this.path = path
+    this.queryText = queryText
+    this.headers = headers
+    this.#parameters = parameters
+    this.#client = client
+  }
+
+  get remoteAddress(): string {
+    return this.#client.remoteAddress
+  }
+
+  get certificates(): readonly X509Certificate[] {
+    return this.#client.certificates
+  }
+
+  header(name: string): string {
+    return this.headers.find((header) => header[0] === name)?.[1] ?? ''
+  }
+
+  query(key: string): string | undefined {
+    if (this.queryText === '') return undefined
+    this.#search ??= new URLSearchParams(this.queryText)
+    return this.#search.get(key) ?? undefined
+  }
+
+  parameter(index: number): string | undefined {
+    return percentDecoded(this.#parameters[index] ?? '')
+  }
+}
+
+/** `undefined` where `decodeURIComponent` would throw. `+` stays a plus. */
+function percentDecoded(text: string): string | undefined {
+  if (!text.includes('%')) return text
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
