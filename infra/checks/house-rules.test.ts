@@ -32,6 +32,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   chdb: ['pipeline/warehouse/embedded'],
   koffi: ['runtime/landlock.ts'],
   'uWebSockets.js': ['loadtest/peers'],
+  undici: ['pipeline/sinks/http'],
   pg: ['control/store'],
   '@electric-sql/pglite': ['control/store'],
   aedes: ['loadtest/peers'],
