@@ -8,7 +8,7 @@
 import { limits } from '#schemas/limits.ts'
 import { type Token, tokensOf } from './lexer.ts'
 import { pathFrom, twinChangePathFrom, twinPathFrom } from './path.ts'
-import { type Finding, type Span, SyntaxFault } from './problem.ts'
+import { type Finding, type Span, SyntaxFault, shortened } from './problem.ts'
 import type { BinaryOperator, Node } from './tree.ts'
 
 const levels: readonly (readonly BinaryOperator[])[] = [
@@ -117,7 +117,7 @@ class Parser {
       case 'end':
         return this.#fail('the condition ends where a value should follow', span, anOperand)
     }
-    return this.#fail(`${text} stands where a value should`, span, anOperand)
+    return this.#fail(`${shortened(text)} stands where a value should`, span, anOperand)
   }
 
   #unary(operator: 'NOT' | '-'): Node {
@@ -180,7 +180,7 @@ class Parser {
     if (root === undefined && !/[[\]]/.test(name)) return { kind: 'system', name, braced, span }
     if (root === undefined || rest === undefined || !rest.startsWith('.')) {
       this.warnings.push({
-        message: `${text} never has a value`,
+        message: `${shortened(text)} never has a value`,
         span,
         ...(root !== undefined && { suggestion: `name what is below it: $${root}.name` }),
       })
@@ -236,7 +236,12 @@ class Parser {
     const { kind, text, span } = this.#token
     if (text === ')') this.#fail('a closing bracket without an opening one', span, expected)
     if (kind === 'operator') this.#fail(`${text} cannot stand here`, span, expected)
-    this.#fail(`${text} follows without an operator`, span, expected, suggestionAfter(text))
+    this.#fail(
+      `${text} follows without an operator`,
+      span,
+      expected,
+      suggestionAfter(text, this.#tokens[this.#index - 1]?.text ?? ''),
+    )
   }
 
   #fail(message: string, span: Span, expected?: string, suggestion?: string): never {
@@ -249,10 +254,12 @@ class Parser {
   }
 }
 
-/** What somebody probably meant whose operator became part of a name, or who writes operators of another language. */
-function suggestionAfter(text: string): string | undefined {
+/** What was probably meant by somebody whose operator became part of a name, or who writes operators of another language. */
+function suggestionAfter(text: string, previous: string): string | undefined {
   if (text.startsWith('&')) return 'write AND'
   if (text === '|') return 'write OR, or || to join texts'
-  const [, operator, rest] = /^(\|\||[-+*%])(.+)$/.exec(text) ?? []
-  return operator === undefined ? undefined : `write ${operator} ${rest} with a blank: without it, it is one word`
+  const [, operator = /[-+*%|]+$/.exec(previous)?.[0]] = /^(\|\||[-+*%])./.exec(text) ?? []
+  return operator === undefined
+    ? undefined
+    : `write ${operator} with blanks around it: without them it is part of the word`
 }

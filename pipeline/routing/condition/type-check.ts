@@ -1,6 +1,6 @@
 import { functions, parameterAt, signatureOf, type ValueFunction } from './functions.ts'
 import { constantWords } from './lexer.ts'
-import { closest, type Finding, type Span } from './problem.ts'
+import { closest, type Finding, type Span, shortened } from './problem.ts'
 import { isDocumented, systemPropertyNames } from './system-properties.ts'
 import type { BinaryNode, CallNode, Node, UnaryNode } from './tree.ts'
 
@@ -105,7 +105,7 @@ class Checker {
         typeNames.bool,
         'NOT comes before = and <: put the comparison in brackets',
       )
-      return 'bool'
+      return 'dynamic'
     }
     if (type === 'number' || type === 'dynamic') return type
     this.#error(
@@ -189,7 +189,11 @@ class Checker {
     const [least, most] = called.kind === 'question' ? [1, 1] : [called.argumentsMin, called.argumentsMax]
     const signature = signatureOf(node.name, called)
     if (given.length < least || given.length > most) {
-      this.#error(`${node.name} was given ${given.length} arguments`, node.nameSpan, signature)
+      this.#error(
+        `${node.name} was given ${given.length} argument${given.length === 1 ? '' : 's'}`,
+        node.nameSpan,
+        signature,
+      )
     } else if (called.kind === 'value') {
       this.#arguments(node, called, given, signature)
     }
@@ -219,15 +223,18 @@ class Checker {
 
   #warnOfName(name: string, span: Span): void {
     const word = constantWords.find((constant) => constant === name.toLowerCase())
-    if (word !== undefined) this.#warn(`${name} is read as a property of that name`, span, `did you mean ${word}?`)
+    if (word !== undefined)
+      this.#warn(`${shortened(name)} is read as a property of that name`, span, `did you mean ${word}?`)
+    else if (/^[\d.]+[-+*%][\d.]+$/.test(name))
+      this.#warn(`${shortened(name)} is one name`, span, 'put blanks around operators')
     else if (/^[‘’“”]/.test(name))
-      this.#warn(`${name} is read as a property of that name`, span, `put texts between ' or "`)
+      this.#warn(`${shortened(name)} is read as a property of that name`, span, `put texts between ' or "`)
   }
 
   #warnOfSystemName(name: string, span: Span): void {
     if (isDocumented(name)) return
     const meant = closest(name, systemPropertyNames)
-    this.#warn(`the hub documents no system property ${name}`, span, meant && `did you mean $${meant}?`)
+    this.#warn(`the hub documents no system property ${shortened(name)}`, span, meant && `did you mean $${meant}?`)
   }
 
   /** For a place where a number should be, and a property or something else is. */
@@ -245,13 +252,14 @@ class Checker {
       const { name } = operand
       const word = constantWords.find((constant) => constant === name.toLowerCase())
       if (word !== undefined) return `${name} is read as a property: write ${word}`
-      if (/.[-+*%|&].|^[-+*%|&]|[-+*%|&]$/.test(name)) return `${name} is one name: put blanks around operators`
+      if (/.[-+*%|&].|^[-+*%|&]|[-+*%|&]$/.test(name))
+        return `${shortened(name)} is one name: put blanks around operators`
     }
     return undefined
   }
 
   #of(span: Span): string {
-    return this.#text.slice(span.start, span.end)
+    return shortened(this.#text.slice(span.start, span.end))
   }
 
   #error(message: string, span: Span, expected?: string, suggestion?: string): void {
