@@ -65,7 +65,7 @@ class Lexer {
   /** Over blanks and comments. */
   #skip(): void {
     for (;;) {
-      while (this.#at < this.#source.length && blank.test(this.#source.charAt(this.#at))) this.#at++
+      while (blank.test(this.#source.charAt(this.#at))) this.#at++
       if (!this.#source.startsWith('/*', this.#at)) return
       const close = this.#source.indexOf('*/', this.#at + 2)
       if (close < 0) this.#fail('the comment has no end', this.#at, this.#at + 2, { expected: '*/' })

@@ -12,7 +12,7 @@ export function pathFrom(text: string, offset: number): Path {
   for (const part of text.split('.')) {
     const span = { start, end: start + part.length }
     const [, name, indexes = ''] = /^([^[\]]+)((?:\[\d+\])*)$/.exec(part) ?? []
-    if (name === undefined) throw new SyntaxFault(findingOf(part, span))
+    if (name === undefined || name === '*') throw new SyntaxFault(findingOf(part, span))
     steps.push(name, ...Array.from(indexes.matchAll(/\d+/g), ([digits]) => Number(digits)))
     start = span.end + 1
   }

@@ -46,6 +46,12 @@ const faults: readonly (readonly [condition: string, place: string, message: str
     'properties are text: write as_number($messageId)',
   ],
   ['abs(grade) = 7', 'grade', 'abs cannot take a text here', 'properties are text: write as_number(grade)'],
+  [
+    'fan-speed > 3',
+    '>',
+    '> cannot compare a text with a number',
+    'properties are text: write as_number(fan-speed), or put blanks around operators',
+  ],
   ['5+3 = 8', '=', '= cannot compare a text with a number', '5+3 is one name: put blanks around operators'],
   [
     'as_number(a) -1 = 2',
@@ -82,6 +88,7 @@ const faults: readonly (readonly [condition: string, place: string, message: str
   ['$body. = 1', '.', 'the path has a dot without a name behind it', 'a name'],
   ['$body.a..b = 1', '.', 'the path has a dot without a name behind it', 'a name'],
   ['$body.a.list[] = 1', 'list[]', 'list[] is no step of a path', 'a name, or a name with an index: list[0]'],
+  ['$body.a.* = 1', '*', '* is no step of a path', 'a name, or a name with an index: list[0]'],
   ['$ = 1', '$', 'a $ without a name', 'the name of a system property, or $body and a path'],
   ['label = [7]', '[', '[ has no meaning here', 'an index stands behind a name in a path: $body.list[0]'],
   [
