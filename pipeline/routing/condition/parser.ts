@@ -20,7 +20,13 @@ const levels: readonly (readonly BinaryOperator[])[] = [
   ['+', '-', '||'],
   ['*', '/', '%'],
 ]
-const levelByOperator = new Map(levels.flatMap((operators, level) => operators.map((name) => [name as string, level])))
+interface BinaryLevel {
+  readonly operator: BinaryOperator
+  readonly level: number
+}
+const binaryLevels: ReadonlyMap<string, BinaryLevel> = new Map(
+  levels.flatMap((operators, level) => operators.map((operator) => [operator, { operator, level }])),
+)
 const constants: ReadonlyMap<string, true | false | null | undefined> = new Map([
   ['true', true],
   ['false', false],
@@ -68,22 +74,20 @@ class Parser {
     let left = this.#operand()
     for (;;) {
       const { text, span: operatorSpan } = this.#token
-      const operator = this.#binaryOperator()
-      const level = operator === undefined ? undefined : levelByOperator.get(operator)
-      if (operator === undefined || level === undefined || level < levelMin) return left
+      const next = this.#binaryOperator()
+      if (next === undefined || next.level < levelMin) return left
       this.#index++
       if (this.#isEnd()) this.#fail(`${text} has nothing on its right`, operatorSpan, anOperand)
-      const right = this.#expression(level + 1)
+      const right = this.#expression(next.level + 1)
       const span = { start: left.span.start, end: right.span.end }
-      left = this.#counted({ kind: 'binary', operator, left, right, span, operatorSpan })
+      left = this.#counted({ kind: 'binary', operator: next.operator, left, right, span, operatorSpan })
     }
   }
 
-  #binaryOperator(): BinaryOperator | undefined {
+  #binaryOperator(): BinaryLevel | undefined {
     const { kind, text } = this.#token
     if (kind !== 'operator' && kind !== 'keyword') return undefined
-    const name = text === '!=' ? '<>' : text.toUpperCase()
-    return levelByOperator.has(name) ? (name as BinaryOperator) : undefined
+    return binaryLevels.get(text === '!=' ? '<>' : text.toUpperCase())
   }
 
   #operand(): Node {
@@ -101,14 +105,11 @@ class Parser {
       case 'system':
         this.#index++
         return this.#counted(this.#system(text, span, false))
-      case 'keyword': {
-        if (constants.has(text)) {
-          this.#index++
-          return this.#counted({ kind: 'literal', value: constants.get(text), span })
-        }
+      case 'keyword':
         if (text.toUpperCase() === 'NOT') return this.#unary('NOT')
-        break
-      }
+        if (!constants.has(text)) break
+        this.#index++
+        return this.#counted({ kind: 'literal', value: constants.get(text), span })
       case 'operator':
         if (text === '-') return this.#unary('-')
         if (text === '(') return this.#bracket()
