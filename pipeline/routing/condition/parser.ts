@@ -238,7 +238,7 @@ class Parser {
     if (text === ')') this.#fail('a closing bracket without an opening one', span, expected)
     if (kind === 'operator') this.#fail(`${text} cannot stand here`, span, expected)
     this.#fail(
-      `${text} follows without an operator`,
+      `${shortened(text)} follows without an operator`,
       span,
       expected,
       suggestionAfter(text, this.#tokens[this.#index - 1]?.text ?? ''),

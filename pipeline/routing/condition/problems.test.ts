@@ -129,7 +129,19 @@ describe('a condition that does not compile', () => {
   })
 
   test('is never told about at length', () => {
-    expect(errorsOf(`${'a'.repeat(4000)}()`)[0]?.message.length).toBeLessThan(80)
+    const long = 'a'.repeat(2000)
+    for (const condition of [
+      `${long}()`,
+      `true ${long}`,
+      `$body.${long}[`,
+      `${long} > 3`,
+      `${long} AND true`,
+      `NOT ${long}`,
+    ]) {
+      const [{ message, suggestion = '' } = { message: '' }] = errorsOf(condition)
+      expect(message, condition.slice(0, 20)).not.toBe('')
+      expect(message.length + suggestion.length).toBeLessThan(150)
+    }
   })
 })
 
