@@ -33,6 +33,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   koffi: ['runtime/landlock.ts'],
   'uWebSockets.js': ['loadtest/peers'],
   undici: ['pipeline/sinks/http'],
+  aws4fetch: ['pipeline/sinks/s3'],
   pg: ['control/store'],
   '@electric-sql/pglite': ['control/store'],
   aedes: ['loadtest/peers'],
