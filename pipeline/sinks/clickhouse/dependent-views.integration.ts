@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { selectedOf } from '#pipeline/endpoints/selected-fixture.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { embeddedWarehouseForTests } from '#pipeline/warehouse/embedded-fixture.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { systemClock } from '#runtime/clock.ts'
@@ -11,7 +13,6 @@ import { Metrics } from '#runtime/metrics.ts'
 import { batchFromMessages, envelopeBytes } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import type { Sink } from '#schemas/sink.ts'
 import { openClickHouseSink } from './clickhouse-sink.ts'
 import { dependentViews, renderViews } from './dependent-views.ts'
 import { watchViews } from './watch-views.ts'
@@ -24,7 +25,7 @@ const throwing = "throwIf(JSONType(body, 'temperature') = 'String')"
 describe('views over penstock.telemetry', () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-views-'))
   let warehouse: Warehouse
-  let sink: Sink
+  let sink: TableSink
 
   beforeAll(async () => {
     warehouse = await embeddedWarehouseForTests(dataDir)
@@ -53,11 +54,15 @@ describe('views over penstock.telemetry', () => {
       partition: 0,
       first: offset,
       last: offset,
-      rowCount: texts.length,
+      messageCount: texts.length,
       enqueuedAtMsFirst: startMs,
       enqueuedAtMsLast: startMs,
     }
-    await sink.insert(range, `token ${offset}`, [batchFromMessages(messages)], systemClock.monotonicMs() + 60_000)
+    await sink.insert(
+      selectedOf(range, [batchFromMessages(messages)]),
+      `token ${offset}`,
+      systemClock.monotonicMs() + 60_000,
+    )
   }
 
   const count = async (table: string) =>
