@@ -30,6 +30,7 @@ import type { ObjectStore } from '../objects/object-store.ts'
 
 /** No name of an object begins so. */
 const partsFolder = '.parts'
+const mayWrite = constants.R_OK | constants.W_OK | constants.X_OK
 
 export class FileStore implements ObjectStore {
   readonly #root: string
@@ -42,6 +43,8 @@ export class FileStore implements ObjectStore {
   async put(name: string, content: AsyncIterable<Uint8Array>, ended: AbortSignal): Promise<void> {
     await this.#translated(async () => {
       const file = join(this.#root, name)
+      // Making folders would only say that one is missing.
+      await access(this.#root, mayWrite)
       await this.#makeFolder(dirname(file))
       await this.#makeFolder(join(this.#root, partsFolder))
       const part = join(this.#root, partsFolder, randomUUID())
@@ -80,7 +83,7 @@ export class FileStore implements ObjectStore {
   }
 
   async accepts(): Promise<boolean> {
-    return await access(this.#root, constants.R_OK | constants.W_OK | constants.X_OK).then(
+    return await access(this.#root, mayWrite).then(
       () => true,
       () => false,
     )
