@@ -82,6 +82,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const range = async () => (await log.ranges())[partition] ?? { first: 0, next: 0 }
     const task = runPartition({
       ...options,
+      insertDelayMs: (destination.atomic ? destination.gatherMsMax : undefined) ?? options.insertDelayMs,
       assignment,
       topic: log.topic,
       clock,
