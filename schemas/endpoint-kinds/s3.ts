@@ -13,7 +13,7 @@ export const s3Fields = {
     type: 'text',
     default: 'us-east-1',
     pattern: /^[a-z0-9-]{1,64}$/,
-    example: 'eu-central-1',
+    example: 'a name such as eu-central-1',
     address: true,
     meaning: 'region of the bucket, which is part of each signature',
   },

@@ -85,7 +85,11 @@ test.each([
 ])('%i %s is %s', async (status, code, expected, failure) => {
   answers = { PUT: { status, body: faultBody(code) } }
   const fault: unknown = await store.put('a', content('a'), never).catch((error: unknown) => error)
-  expect(fault).toMatchObject({ code: expected, failure, message: expect.stringMatching(`^answered ${status} ${code}: It <is> so\\.`) })
+  expect(fault).toMatchObject({
+    code: expected,
+    failure,
+    message: expect.stringMatching(`^answered ${status} ${code}: It <is> so\\.`),
+  })
 })
 
 test('a store that asks to wait is left alone so long', async () => {
