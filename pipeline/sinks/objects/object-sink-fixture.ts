@@ -33,5 +33,5 @@ export async function contentsOf(
 export const nameAt = (first: number, extension = '.json'): string => {
   const { enqueuedAtMsFirst } = rangeAt(first, [['x']]).range
   const offset = String(first).padStart(12, '0')
-  return `hub/0/2026/01/02/00/00/test-${offset}-${offset}-${String(enqueuedAtMsFirst % 60_000).padStart(5, '0')}${extension}`
+  return `hub/0/2026/01/02/00/00/test-${offset}-${offset}-${String(enqueuedAtMsFirst % 60_000).padStart(5, '0')}-0${extension}`
 }
