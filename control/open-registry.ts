@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '#runtime/clock.ts'
+import { SqlRegistry } from './identities/sql-identities.ts'
 import type { Registry } from './registry.ts'
-import { SqlRegistry } from './sql-registry.ts'
 import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
 
 /**

@@ -4,7 +4,7 @@ import type { Database, SqlRow, SqlValue } from '#control/store/database.ts'
 import { openDatabase } from '#control/store/open-database.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
-import { SqlRegistry } from '../sql-registry.ts'
+import { SqlRegistry } from './sql-identities.ts'
 
 const devices = 5_000
 const pageMax = 50

@@ -14,7 +14,7 @@ import {
   onLines,
   presenceRecord,
   writeLine,
-} from './directory-protocol.ts'
+} from './directory-contract.ts'
 
 export interface DirectoryServer {
   close(): Promise<void>

@@ -8,7 +8,7 @@ import { type Logger, silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import type { Announcement } from '../registry.ts'
 import type { Invalidation } from './directory.ts'
-import { type DirectoryAnswer, onLines, writeLine } from './directory-protocol.ts'
+import { type DirectoryAnswer, onLines, writeLine } from './directory-contract.ts'
 import { RemoteDirectory } from './remote-directory.ts'
 
 type Asked = Readonly<Record<string, unknown>>

@@ -22,7 +22,7 @@ import {
   onLines,
   presenceTuple,
   writeLine,
-} from './directory-protocol.ts'
+} from './directory-contract.ts'
 import { LookupBatch } from './lookup-batch.ts'
 
 /** A request that is not answered by then is given up. */

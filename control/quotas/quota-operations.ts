@@ -5,8 +5,8 @@
  *   GET PUT DELETE /api/quotas/{device}   {"messagesPerSecond":5000,"bytesPerSecond":0,"connectionsPerMinute":2}
  */
 
+import { isObject, jsonFrom } from '#control/identities/documents.ts'
 import { argumentFault } from '#control/identities/identity.ts'
-import { isObject, jsonFrom } from '#control/rest/documents.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'

@@ -4,6 +4,7 @@
  *   gate (policy, right, scope) ─▶ body ─▶ run ─▶ answer or fault in the hub's form ─▶ metric, audit line
  */
 
+import type { ServiceGate } from '#control/auth/service-gate.ts'
 import { ownerPolicyName } from '#control/trust/policies.ts'
 import type { RekeyPolicy } from '#control/trust/policy-operations.ts'
 import type { Clock } from '#runtime/clock.ts'
@@ -20,8 +21,7 @@ import { publicReason } from '../auth/admission.ts'
 import { refusal } from '../auth/connect-attempt.ts'
 import type { Registry, Right } from '../registry.ts'
 import { clientAddressOf } from './client-address.ts'
-import { faultAnswer, hubFaultOf } from './rest-errors.ts'
-import type { ServiceGate } from './service-gate.ts'
+import { faultAnswer, hubFaultOf } from './rest.ts'
 
 export interface ServiceRoutesOptions {
   readonly registry: Registry

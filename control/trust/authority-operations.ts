@@ -10,8 +10,8 @@
  */
 
 import { certificateFrom, newVerificationCode, provesPossession } from '#control/auth/certificates.ts'
+import { isObject, jsonFrom } from '#control/identities/documents.ts'
 import { argumentFault, isIdentityId } from '#control/identities/identity.ts'
-import { isObject, jsonFrom } from '#control/rest/documents.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'

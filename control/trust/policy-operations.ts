@@ -6,8 +6,8 @@
  *   POST /policies/{name}/rekey  {"key": "primary" | "secondary"}; what the old key let in ends
  */
 
+import { isObject, jsonFrom } from '#control/identities/documents.ts'
 import { argumentFault } from '#control/identities/identity.ts'
-import { isObject, jsonFrom } from '#control/rest/documents.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'

@@ -1,7 +1,7 @@
 /** Commands for operators that look at a running installation, and end. */
 import { deviceHostName } from '#control/auth/connection-string.ts'
+import { type RestAccess, RestClient } from '#control/client/client.ts'
 import { controlSettings } from '#control/control-settings.ts'
-import { type RestAccess, RestClient } from '#control/rest/rest-client.ts'
 import { readOwnerKey } from '#control/trust/policies.ts'
 import { openRoleLog, workerGroup } from '#infra/roles/open-role-log.ts'
 import { openRoleWarehouse } from '#infra/roles/open-role-warehouse.ts'

@@ -7,7 +7,7 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import { type IdentityId, isIdentityId } from '#control/identities/identity.ts'
-import { classicAnswer, type HubFault, hubFaultOf } from '#control/rest/rest-errors.ts'
+import { classicAnswer, type HubFault, hubFaultOf } from '#control/rest/rest.ts'
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
 import { routeOfReading } from '#ingest/mqtt/route.ts'
 import { RateExceeded } from '#ingest/quotas/quotas.ts'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type RestAccess, RestClient } from '#control/rest/rest-client.ts'
+import { type RestAccess, RestClient } from '#control/client/client.ts'
 import { readOwnerKey } from '#control/trust/policies.ts'
 import { deviceKeyOf } from '#loadtest/generate/device-identities.ts'
 import { PenstockError } from '#schemas/errors.ts'

@@ -1,5 +1,6 @@
 /** Identities as the hub's REST API writes and reads them. */
 
+import { PenstockError } from '#schemas/errors.ts'
 import {
   type Authentication,
   type AuthenticationKind,
@@ -10,8 +11,7 @@ import {
   type IdentityId,
   type IdentityStatus,
   thumbprintFrom,
-} from '#control/identities/identity.ts'
-import { PenstockError } from '#schemas/errors.ts'
+} from './identity.ts'
 
 const unsetTime = '0001-01-01T00:00:00Z'
 

@@ -1,19 +1,20 @@
+import { announce, announceChannel, announcementFromPayload } from '#control/presence/announcements.ts'
+import { recordBeat, recordPresence, resetLostEdges, resetPresence } from '#control/presence/presence-rows.ts'
+import { runQuery } from '#control/query/run-query.ts'
+import { deleteQuotaRow, putQuotaRow, quotaRows } from '#control/quotas/quota-rows.ts'
+import { changeChannel, changeFromPayload, notifyIdentities, notifyTrust } from '#control/store/changes.ts'
+import type { Database } from '#control/store/database.ts'
+import {
+  authorityRows,
+  deleteAuthorityRow,
+  insertPolicyRows,
+  policyRows,
+  putAuthorityRow,
+  putPolicyRow,
+  rekeyPolicyRow,
+} from '#control/trust/trust-rows.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import {
-  checkIdentityContent,
-  checkIdentityId,
-  type Identity,
-  type IdentityContent,
-  type IdentityId,
-} from './identities/identity.ts'
-import { type IdentityRow, identityFromRow, selectIdentities } from './identities/identity-rows.ts'
-import { createIdentity, deleteIdentity, replaceIdentity, unknownFault } from './identities/identity-writes.ts'
-import { insertAll, runBulk } from './identities/registry-bulk.ts'
-import { announce, announceChannel, announcementFromPayload } from './presence/announcements.ts'
-import { recordBeat, recordPresence, resetLostEdges, resetPresence } from './presence/presence.ts'
-import { runQuery } from './query/run-query.ts'
-import { deleteQuotaRow, putQuotaRow, quotaRows } from './quotas/quota-rows.ts'
 import type {
   ActivityRecord,
   Announcement,
@@ -34,18 +35,17 @@ import type {
   RegistryChange,
   RegistryStatistics,
   Trust,
-} from './registry.ts'
-import type { Database } from './store/database.ts'
-import { changeChannel, changeFromPayload, notifyIdentities, notifyTrust } from './store/registry-changes.ts'
+} from '../registry.ts'
+import { insertAll, runBulk } from './bulk-writes.ts'
 import {
-  authorityRows,
-  deleteAuthorityRow,
-  insertPolicyRows,
-  policyRows,
-  putAuthorityRow,
-  putPolicyRow,
-  rekeyPolicyRow,
-} from './trust/trust-rows.ts'
+  checkIdentityContent,
+  checkIdentityId,
+  type Identity,
+  type IdentityContent,
+  type IdentityId,
+} from './identity.ts'
+import { type IdentityRow, identityFromRow, selectIdentities } from './identity-rows.ts'
+import { createIdentity, deleteIdentity, replaceIdentity, unknownFault } from './identity-writes.ts'
 
 /** The registry over the control store; `open` begins to listen for changes. It owns the database from then on. */
 export class SqlRegistry implements Registry {

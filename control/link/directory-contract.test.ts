@@ -13,7 +13,7 @@ import {
   presenceRecord,
   presenceTuple,
   writeLine,
-} from './directory-protocol.ts'
+} from './directory-contract.ts'
 
 /** A socket that says what it is told to, already decoded, as `setEncoding` has it. */
 class FakeSocket extends EventEmitter {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { classicAnswer, faultAnswer, hubFaultOf } from '#control/rest/rest.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { BulkOperation, BulkOutcome, Registry } from '../registry.ts'
-import { bulkAnswer } from './bulk.ts'
-import { classicAnswer, faultAnswer, hubFaultOf } from './rest-errors.ts'
+import { bulkAnswer } from './bulk-operation.ts'
 
 /** A registry that keeps what it is asked, and refuses the devices that it is told to. */
 function registryOf(refused: Readonly<Record<string, Error>> = {}) {

@@ -8,8 +8,9 @@
  *   authorities, policies and quotas: see `authority-operations.ts`, `policy-operations.ts`, `quota-operations.ts`
  */
 
-import { argumentFault, type Identity, type IdentityId, topicWarning } from '#control/identities/identity.ts'
 import { quotaOperations } from '#control/quotas/quota-operations.ts'
+import { type Operation, registerOperation, type ServiceRoutesOptions, withWarning } from '#control/rest/operation.ts'
+import { faultAnswer } from '#control/rest/rest.ts'
 import { authorityOperations } from '#control/trust/authority-operations.ts'
 import { policyOperations } from '#control/trust/policy-operations.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
@@ -18,10 +19,9 @@ import type { HttpRequest } from '#runtime/http/request.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { IfMatch, Registry } from '../registry.ts'
-import { bulkAnswer } from './bulk.ts'
+import { bulkAnswer } from './bulk-operation.ts'
 import { contentFrom, documentOf, isObject, jsonFrom, twinDocument } from './documents.ts'
-import { type Operation, registerOperation, type ServiceRoutesOptions, withWarning } from './operation.ts'
-import { faultAnswer } from './rest-errors.ts'
+import { argumentFault, type Identity, type IdentityId, topicWarning } from './identity.ts'
 
 /** Adds the registry's routes, and an answer in the hub's form for every other path. Path ids are percent-encoded. */
 export function registerRegistryRoutes(router: HttpRouter, options: ServiceRoutesOptions): void {

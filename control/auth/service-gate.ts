@@ -1,9 +1,9 @@
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import { type AdmissionRules, type PolicyProof, provePolicy } from '../auth/admission.ts'
-import { type Refused, refusal } from '../auth/connect-attempt.ts'
-import { parseSasToken } from '../auth/sas-token.ts'
 import type { Registry, Right, Trust } from '../registry.ts'
+import { type AdmissionRules, type PolicyProof, provePolicy } from './admission.ts'
+import { type Refused, refusal } from './connect-attempt.ts'
+import { parseSasToken } from './sas-token.ts'
 
 /** Decides what a service may do by the policy token it sends. Keeps the policies in memory, fresh by the registry's notices. */
 export class ServiceGate {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
-import { createSasToken } from '../auth/sas-token.ts'
 import type { Registry, RegistryChange, Right } from '../registry.ts'
+import { createSasToken } from './sas-token.ts'
 import { ServiceGate } from './service-gate.ts'
 
 const keyOf = (byte: number) => Buffer.alloc(32, byte).toString('base64')

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { generatedKeys, type Identity } from '#control/identities/identity.ts'
+import { clientAddressOf } from '#control/rest/client-address.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
-import { clientAddressOf } from './client-address.ts'
 import { contentFrom, documentOf, jsonFrom, twinDocument } from './documents.ts'
+import { generatedKeys, type Identity } from './identity.ts'
 
 const id = { deviceId: 'd', moduleId: undefined }
 const plain = {

@@ -12,9 +12,9 @@ import { type HttpService, httpService } from '#runtime/http/http.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import { admissionRules } from '../auth/admission-rules.ts'
-import { formatConnectionString } from '../auth/connection-string.ts'
-import { type Control, openControl } from '../open-control.ts'
+import { admissionRules } from './auth/admission-rules.ts'
+import { formatConnectionString } from './auth/connection-string.ts'
+import { type Control, openControl } from './open-control.ts'
 
 /** The service SDK's registry client, unchanged but for its port (it has no setting for one), over TLS. */
 describe("the hub's own service SDK", () => {
