@@ -173,6 +173,18 @@ export const errorTable = {
   AUTH_REVOKED: { disposition: 'close', meaning: 'the identity was disabled, deleted or given other keys' },
   AUTH_DIRECTORY_UNAVAILABLE: { disposition: 'retry', meaning: 'who may connect cannot be asked at the moment' },
 
+  LINK_LOST: { disposition: 'retry', meaning: 'the link to another process of this installation ended' },
+  LINK_ANSWER_LATE: { disposition: 'retry', meaning: 'another process of this installation did not answer in time' },
+  LINK_QUESTION_UNKNOWN: {
+    disposition: 'reject',
+    meaning: 'another process of this installation has a version that does not know this question',
+  },
+  LINK_QUESTION_FAILED: { disposition: 'retry', meaning: 'another process of this installation could not answer' },
+  LINK_VALUE_INVALID: {
+    disposition: 'reject',
+    meaning: 'what another process of this installation said is not what both agreed on',
+  },
+
   CONTROL_UNREACHABLE: { disposition: 'retry', meaning: 'the control plane does not answer' },
   CONTROL_COMMAND_INVALID: { disposition: 'reject', meaning: 'a command line that is not understood' },
   CONTROL_REFUSED: { disposition: 'reject', meaning: 'the control plane refused an operation' },
