@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import type { Right } from '#control/rest/rights.ts'
+import type { Changes, ControlChange } from '#control/store/changes.ts'
+import type { TrustSource } from '#control/trust/trust.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
-import type { Registry, RegistryChange, Right } from '../registry.ts'
 import { createSasToken } from './sas-token.ts'
 import { ServiceGate } from './service-gate.ts'
 
@@ -16,7 +18,7 @@ class SlowRegistry {
   rights: readonly Right[] = ['ServiceConnect']
   reads = 0
   listeners = 0
-  #listener: ((change: RegistryChange) => void) | undefined
+  #listener: ((change: ControlChange) => void) | undefined
   readonly #answers: ((failing: boolean) => void)[] = []
 
   readonly port = {
@@ -29,17 +31,17 @@ class SlowRegistry {
         )
       })
     },
-    onChange: (listener: (change: RegistryChange) => void) => {
+    onChange: (listener: (change: ControlChange) => void) => {
       this.#listener = listener
       this.listeners++
       return () => {
         this.listeners--
       }
     },
-  } as unknown as Registry
+  } as unknown as TrustSource & Changes
 
   tell(kind: 'trust' | 'resync' | 'quotas'): void {
-    this.#listener?.({ kind } as RegistryChange)
+    this.#listener?.({ kind } as ControlChange)
   }
 
   async answer(failing = false): Promise<void> {
@@ -51,7 +53,7 @@ class SlowRegistry {
 async function gateOf() {
   const registry = new SlowRegistry()
   const rules = { hubNames: ['hub.example'], clockSkewMs: 0 }
-  const opening = ServiceGate.open(registry.port, rules, virtualClock(nowMs), silentLogger)
+  const opening = ServiceGate.open(registry.port, registry.port, rules, virtualClock(nowMs), silentLogger)
   await registry.answer()
   const gate = await opening
   const outcome = (authorization: string, right: Right = 'ServiceConnect', confidential = true) => {

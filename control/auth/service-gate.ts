@@ -1,13 +1,15 @@
+import type { Gate } from '#control/rest/operation.ts'
+import type { Right } from '#control/rest/rights.ts'
+import type { Changes } from '#control/store/changes.ts'
+import type { Trust, TrustSource } from '#control/trust/trust.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import type { Registry, Right, Trust } from '../registry.ts'
-import { type AdmissionRules, type PolicyProof, provePolicy } from './admission.ts'
-import { type Refused, refusal } from './connect-attempt.ts'
-import { parseSasToken } from './sas-token.ts'
+import { proveService } from './admission.ts'
+import { type AdmissionRules, type PolicyProof, publicReason, type Refused } from './auth.ts'
 
-/** Decides what a service may do by the policy token it sends. Keeps the policies in memory, fresh by the registry's notices. */
-export class ServiceGate {
-  readonly #registry: Registry
+/** Decides what a service may do by the policy token it sends. Keeps the policies in memory, fresh by the store's changes. */
+export class ServiceGate implements Gate {
+  readonly #source: TrustSource
   readonly #rules: AdmissionRules
   readonly #clock: Clock
   readonly #logger: Logger
@@ -16,39 +18,48 @@ export class ServiceGate {
   #reloading = false
   #reloadAgain = false
 
-  private constructor(registry: Registry, rules: AdmissionRules, clock: Clock, logger: Logger, trust: Trust) {
-    this.#registry = registry
+  private constructor(
+    source: TrustSource,
+    changes: Changes,
+    rules: AdmissionRules,
+    clock: Clock,
+    logger: Logger,
+    trust: Trust,
+  ) {
+    this.#source = source
     this.#rules = rules
     this.#clock = clock
     this.#logger = logger
     this.#trust = trust
-    this.#unwatch = registry.onChange((change) => {
+    this.#unwatch = changes.onChange((change) => {
       if (change.kind === 'trust' || change.kind === 'resync') void this.#reload()
     })
   }
 
-  static async open(registry: Registry, rules: AdmissionRules, clock: Clock, logger: Logger): Promise<ServiceGate> {
-    const gate = new ServiceGate(registry, rules, clock, logger, { policies: [], authorities: [] })
-    gate.#trust = await registry.trust()
+  static async open(
+    source: TrustSource,
+    changes: Changes,
+    rules: AdmissionRules,
+    clock: Clock,
+    logger: Logger,
+  ): Promise<ServiceGate> {
+    const gate = new ServiceGate(source, changes, rules, clock, logger, { policies: [], authorities: [] })
+    gate.#trust = await source.trust()
     return gate
   }
 
-  /**
-   * @param authorization the header
-   * @param resource path segments the token must cover
-   * @param confidential TLS, or the peer is this machine: nobody else has seen the token, nor will see the answer
-   */
   admit(
     authorization: string,
     right: Right,
     resource: readonly string[],
     confidential: boolean,
   ): PolicyProof | Refused {
-    if (authorization === '') return refusal('AUTH_CREDENTIALS_MISSING', 'the Authorization header is missing')
-    if (!confidential) return refusal('AUTH_TRANSPORT_INSECURE', 'a token sent without TLS from another machine')
-    const token = parseSasToken(authorization)
-    if (!token) return refusal('AUTH_CREDENTIALS_MALFORMED', 'the Authorization header holds no SAS token')
-    return provePolicy(token, right, resource, this.#trust, this.#rules, this.#clock.nowMs())
+    const nowMs = this.#clock.nowMs()
+    return proveService(authorization, right, resource, confidential, this.#trust, this.#rules, nowMs)
+  }
+
+  publicReason(refused: Pick<Refused, 'code'>): string {
+    return publicReason(refused)
   }
 
   close(): void {
@@ -64,7 +75,7 @@ export class ServiceGate {
     do {
       this.#reloadAgain = false
       try {
-        this.#trust = await this.#registry.trust()
+        this.#trust = await this.#source.trust()
       } catch (error) {
         // Closing this gate for all would turn a pause of the store into an outage; a resync follows when it is back.
         this.#logger.warn('policies could not be read again', { error })

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { createSasToken } from '#control/auth/sas-token.ts'
-import { ownerPolicyName } from '#control/trust/policies.ts'
+import { ownerPolicyName } from '#control/rest/rights.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** How the owner reaches the control plane. */

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { classicAnswer, faultAnswer, hubFaultOf } from '#control/rest/rest.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { BulkOperation, BulkOutcome, Registry } from '../registry.ts'
 import { bulkAnswer } from './bulk-operation.ts'
+import type { BulkOperation, BulkOutcome, Identities } from './identities.ts'
 
 /** A registry that keeps what it is asked, and refuses the devices that it is told to. */
 function registryOf(refused: Readonly<Record<string, Error>> = {}) {
@@ -13,7 +13,7 @@ function registryOf(refused: Readonly<Record<string, Error>> = {}) {
       asked.push(...operations)
       return operations.map(({ content }) => refused[content.deviceId])
     },
-  } as unknown as Registry
+  } as unknown as Identities
   const answer = async (document: unknown) => {
     const { status, body } = await bulkAnswer(registry, document)
     return { status, ...JSON.parse(String(body)) }

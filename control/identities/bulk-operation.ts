@@ -1,10 +1,11 @@
+import { isObject, type JsonObject } from '#control/rest/json-body.ts'
 import { withWarning } from '#control/rest/operation.ts'
 import { hubFaultOf } from '#control/rest/rest.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { BulkMode, BulkOperation, Registry } from '../registry.ts'
-import { contentFrom, isObject, type JsonObject } from './documents.ts'
+import { contentFrom } from './documents.ts'
+import type { BulkMode, BulkOperation, Identities } from './identities.ts'
 import { argumentFault, topicWarning } from './identity.ts'
 
 const modes: Readonly<Record<string, BulkMode>> = {
@@ -29,7 +30,7 @@ interface BulkError {
 }
 
 /** Runs `[{id, importMode, eTag?, status, authentication, …}]`: 200 if all were done, 400 with what was refused otherwise. */
-export async function bulkAnswer(registry: Registry, document: unknown): Promise<HttpAnswer> {
+export async function bulkAnswer(identities: Identities, document: unknown): Promise<HttpAnswer> {
   if (!Array.isArray(document)) throw argumentFault('the body must be a JSON array')
   if (document.length === 0 || document.length > limits.bulkOperationsMax) {
     throw argumentFault(`a bulk request holds 1 to ${limits.bulkOperationsMax} operations`)
@@ -44,7 +45,7 @@ export async function bulkAnswer(registry: Registry, document: unknown): Promise
       errors.push(errorOf(item, error))
     }
   }
-  const outcomes = operations.length === 0 ? [] : await registry.bulk(operations.map(({ operation }) => operation))
+  const outcomes = operations.length === 0 ? [] : await identities.bulk(operations.map(({ operation }) => operation))
   for (const [index, outcome] of outcomes.entries()) {
     const item = operations[index]?.item
     if (outcome && item) errors.push(errorOf(item, outcome))

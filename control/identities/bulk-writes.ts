@@ -1,15 +1,17 @@
+import type { IdentityChange } from '#control/store/changes.ts'
 import type { Queries } from '#control/store/database.ts'
 import { isPenstockError } from '#schemas/errors.ts'
-import type { BulkOperation, BulkOutcome, IdentityChange } from '../registry.ts'
+import type { BulkOperation, BulkOutcome } from './identities.ts'
 import {
   argumentFault,
   checkIdentityContent,
   completedAuthentication,
+  existsFault,
   type IdentityContent,
   identityText,
 } from './identity.ts'
 import { insertIdentities, newIdentity } from './identity-rows.ts'
-import { createIdentity, deleteIdentity, existsFault, lockedIdentity, replaceIdentity } from './identity-writes.ts'
+import { createIdentity, deleteIdentity, lockedIdentity, replaceIdentity } from './identity-writes.ts'
 
 export interface BulkResult {
   readonly outcomes: readonly BulkOutcome[]

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { clientAddressOf } from '#control/rest/client-address.ts'
+import { jsonFrom } from '#control/rest/json-body.ts'
+import { clientAddressOf } from '#control/rest/rest.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
-import { contentFrom, documentOf, jsonFrom, twinDocument } from './documents.ts'
+import { contentFrom, documentOf, twinDocument } from './documents.ts'
 import { generatedKeys, type Identity } from './identity.ts'
 
 const id = { deviceId: 'd', moduleId: undefined }

@@ -1,6 +1,6 @@
 /** Identities as the hub's REST API writes and reads them. */
 
-import { PenstockError } from '#schemas/errors.ts'
+import { isObject, type JsonObject } from '#control/rest/json-body.ts'
 import {
   type Authentication,
   type AuthenticationKind,
@@ -99,21 +99,6 @@ function connectionState({ connected }: Identity): string {
 
 function timeText(atMs: number | undefined): string {
   return atMs === undefined ? unsetTime : new Date(atMs).toISOString()
-}
-
-export type JsonObject = Readonly<Record<string, unknown>>
-
-/** @throws PenstockError REGISTRY_BODY_MALFORMED */
-export function jsonFrom(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(body).toString('utf8'))
-  } catch {
-    throw new PenstockError('REGISTRY_BODY_MALFORMED', 'the body is not JSON')
-  }
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Reads what a caller wants an identity to be; unknown fields are left aside, as the hub does. @throws REGISTRY_ARGUMENT_INVALID */

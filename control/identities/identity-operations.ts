@@ -1,118 +1,97 @@
 /**
- * The registry over REST, as the hub has it. All routes need a policy's SAS token; `api-version` is not looked at.
+ * Identities over REST, as the hub has it.
  *
  *   GET /devices[?top=n]          list          GET PUT DELETE /devices/{d}                 If-Match: etag or *
  *   POST /devices                 bulk          GET /devices/{d}/modules
- *   POST /devices/query           query         GET PUT DELETE /devices/{d}/modules/{m}
- *   GET /statistics/devices, /statistics/service
- *   authorities, policies and quotas: see `authority-operations.ts`, `policy-operations.ts`, `quota-operations.ts`
+ *   GET /statistics/devices, /statistics/service          GET PUT DELETE /devices/{d}/modules/{m}
  */
 
-import { quotaOperations } from '#control/quotas/quota-operations.ts'
-import { type Operation, registerOperation, type ServiceRoutesOptions, withWarning } from '#control/rest/operation.ts'
-import { faultAnswer } from '#control/rest/rest.ts'
-import { authorityOperations } from '#control/trust/authority-operations.ts'
-import { policyOperations } from '#control/trust/policy-operations.ts'
+import { jsonFrom } from '#control/rest/json-body.ts'
+import { type Operation, withWarning } from '#control/rest/operation.ts'
+import { pageSizeOf } from '#control/rest/page-size.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
-import type { HttpRouter } from '#runtime/http/http.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
-import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { IfMatch, Registry } from '../registry.ts'
 import { bulkAnswer } from './bulk-operation.ts'
-import { contentFrom, documentOf, isObject, jsonFrom, twinDocument } from './documents.ts'
-import { argumentFault, type Identity, type IdentityId, topicWarning } from './identity.ts'
+import { contentFrom, documentOf } from './documents.ts'
+import type { Identities, IfMatch } from './identities.ts'
+import { argumentFault, type Identity, type IdentityId, topicWarning, unknownFault } from './identity.ts'
 
-/** Adds the registry's routes, and an answer in the hub's form for every other path. Path ids are percent-encoded. */
-export function registerRegistryRoutes(router: HttpRouter, options: ServiceRoutesOptions): void {
-  const { registry, clock, rekeyPolicy } = options
-  const operations = [
-    ...operationsOn(registry),
-    ...authorityOperations(registry, clock),
-    ...policyOperations(registry, rekeyPolicy),
-    ...quotaOperations(registry),
-  ]
-  for (const operation of operations) registerOperation(router, options, operation)
-  router.route({
-    method: 'ANY',
-    pattern: '/*',
-    handle: () => faultAnswer(new PenstockError('REGISTRY_PATH_UNKNOWN', 'nothing is served here by this method')),
-  })
-}
-
-function operationsOn(registry: Registry): Operation[] {
+/** Path ids are percent-encoded. */
+export function identityOperations(identities: Identities): Operation[] {
   const bodyBytesMax = limits.registryBodyBytesMax
   const operations: Operation[] = [
-    { method: 'GET', pattern: '/statistics/devices', right: 'RegistryRead', run: () => deviceStatistics(registry) },
-    { method: 'GET', pattern: '/statistics/service', right: 'ServiceConnect', run: () => serviceStatistics(registry) },
+    { method: 'GET', pattern: '/statistics/devices', right: 'RegistryRead', run: () => deviceStatistics(identities) },
     {
-      method: 'POST',
-      pattern: '/devices/query',
-      right: 'RegistryRead',
-      bodyBytesMax,
-      run: (request, body) => query(registry, request, body),
+      method: 'GET',
+      pattern: '/statistics/service',
+      right: 'ServiceConnect',
+      run: () => serviceStatistics(identities),
     },
   ]
   for (const pattern of ['/devices/:device/modules', '/devices/:device/modules/']) {
-    operations.push({ method: 'GET', pattern, right: 'RegistryRead', run: (request) => listModules(registry, request) })
+    operations.push({
+      method: 'GET',
+      pattern,
+      right: 'RegistryRead',
+      run: (request) => listModules(identities, request),
+    })
   }
   for (const pattern of ['/devices', '/devices/']) {
     operations.push(
-      { method: 'GET', pattern, right: 'RegistryRead', run: (request) => list(registry, request) },
+      { method: 'GET', pattern, right: 'RegistryRead', run: (request) => list(identities, request) },
       {
         method: 'POST',
         pattern,
         right: 'RegistryWrite',
         bodyBytesMax,
-        run: (_request, body) => bulkAnswer(registry, jsonFrom(body)),
+        run: (_request, body) => bulkAnswer(identities, jsonFrom(body)),
       },
     )
   }
   for (const pattern of ['/devices/:device', '/devices/:device/modules/:module']) {
     operations.push(
-      { method: 'GET', pattern, right: 'RegistryRead', run: (request) => get(registry, request) },
+      { method: 'GET', pattern, right: 'RegistryRead', run: (request) => get(identities, request) },
       {
         method: 'PUT',
         pattern,
         right: 'RegistryWrite',
         bodyBytesMax,
-        run: (request, body) => put(registry, request, body),
+        run: (request, body) => put(identities, request, body),
       },
-      { method: 'DELETE', pattern, right: 'RegistryWrite', run: (request) => remove(registry, request) },
+      { method: 'DELETE', pattern, right: 'RegistryWrite', run: (request) => remove(identities, request) },
     )
   }
   return operations
 }
 
-async function get(registry: Registry, request: HttpRequest): Promise<HttpAnswer> {
+async function get(identities: Identities, request: HttpRequest): Promise<HttpAnswer> {
   const id = idOf(request)
-  const identity = await registry.get(id)
-  if (identity) return identityAnswer(identity)
-  throw id.moduleId === undefined
-    ? new PenstockError('REGISTRY_DEVICE_UNKNOWN', `no device ${id.deviceId}`)
-    : new PenstockError('REGISTRY_MODULE_UNKNOWN', `device ${id.deviceId} has no module ${id.moduleId}`)
+  const identity = await identities.get(id)
+  if (!identity) throw unknownFault(id)
+  return identityAnswer(identity)
 }
 
 /** Without If-Match a creation, with it a replacement. */
-async function put(registry: Registry, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
+async function put(identities: Identities, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
   const content = contentFrom(jsonFrom(body), idOf(request))
   const ifMatch = ifMatchOf(request)
-  if (ifMatch) return identityAnswer(await registry.replace(content, ifMatch.etag))
-  return withWarning(identityAnswer(await registry.create(content)), topicWarning(content))
+  if (ifMatch) return identityAnswer(await identities.replace(content, ifMatch.etag))
+  return withWarning(identityAnswer(await identities.create(content)), topicWarning(content))
 }
 
-async function remove(registry: Registry, request: HttpRequest): Promise<HttpAnswer> {
+async function remove(identities: Identities, request: HttpRequest): Promise<HttpAnswer> {
   const ifMatch = ifMatchOf(request)
   if (!ifMatch) throw argumentFault('the header If-Match is required: an etag, or *')
-  await registry.delete(idOf(request), ifMatch.etag)
+  await identities.delete(idOf(request), ifMatch.etag)
   return { status: 204 }
 }
 
 /** The hub gives 1,000 devices and no way to the rest; here `x-ms-continuation` goes on behind the last one. */
-async function list(registry: Registry, request: HttpRequest): Promise<HttpAnswer> {
-  const countMax = countOf(request.query('top') ?? '', limits.registryPageMax)
+async function list(identities: Identities, request: HttpRequest): Promise<HttpAnswer> {
+  const countMax = pageSizeOf(request.query('top') ?? '', limits.registryPageMax)
   const after = Buffer.from(request.header('x-ms-continuation'), 'base64url').toString('latin1')
-  const devices = await registry.devicesAfter(after.replaceAll('\0', ''), countMax)
+  const devices = await identities.devicesAfter(after.replaceAll('\0', ''), countMax)
   const last = devices.length === countMax ? devices.at(-1) : undefined
   return jsonAnswer(
     200,
@@ -121,31 +100,14 @@ async function list(registry: Registry, request: HttpRequest): Promise<HttpAnswe
   )
 }
 
-async function listModules(registry: Registry, request: HttpRequest): Promise<HttpAnswer> {
+async function listModules(identities: Identities, request: HttpRequest): Promise<HttpAnswer> {
   const deviceId = request.parameter(0)
   if (deviceId === undefined) throw argumentFault('the path is not percent-encoded UTF-8')
-  return jsonAnswer(200, (await registry.modulesOf(deviceId)).map(documentOf))
+  return jsonAnswer(200, (await identities.modulesOf(deviceId)).map(documentOf))
 }
 
-const queryPageDefault = 100
-
-async function query(registry: Registry, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
-  const document = jsonFrom(body)
-  const text = isObject(document) ? document.query : undefined
-  if (typeof text !== 'string') throw argumentFault('the body must be {"query":"SELECT …"}')
-  const result = await registry.query(text, {
-    countMax: countOf(request.header('x-ms-max-item-count'), queryPageDefault),
-    continuation: request.header('x-ms-continuation') || undefined,
-  })
-  const items = result.kind === 'twin' ? result.identities.map(twinDocument) : result.items
-  return jsonAnswer(200, items, {
-    'x-ms-item-type': result.kind,
-    ...(result.continuation === undefined ? {} : { 'x-ms-continuation': result.continuation }),
-  })
-}
-
-async function deviceStatistics(registry: Registry): Promise<HttpAnswer> {
-  const { devices, devicesDisabled } = await registry.statistics()
+async function deviceStatistics(identities: Identities): Promise<HttpAnswer> {
+  const { devices, devicesDisabled } = await identities.statistics()
   return jsonAnswer(200, {
     totalDeviceCount: devices,
     enabledDeviceCount: devices - devicesDisabled,
@@ -153,8 +115,8 @@ async function deviceStatistics(registry: Registry): Promise<HttpAnswer> {
   })
 }
 
-async function serviceStatistics(registry: Registry): Promise<HttpAnswer> {
-  return jsonAnswer(200, { connectedDeviceCount: (await registry.statistics()).devicesConnected })
+async function serviceStatistics(identities: Identities): Promise<HttpAnswer> {
+  return jsonAnswer(200, { connectedDeviceCount: (await identities.statistics()).devicesConnected })
 }
 
 function identityAnswer(identity: Identity): HttpAnswer {
@@ -177,10 +139,4 @@ function ifMatchOf(request: HttpRequest): { readonly etag: IfMatch } | undefined
   if (header === '') return undefined
   const etag = header.replace(/^W\//, '').replace(/^"(.*)"$/, '$1')
   return { etag: etag === '*' ? undefined : etag }
-}
-
-function countOf(text: string, countDefault: number): number {
-  if (text === '') return countDefault
-  if (!/^\d{1,9}$/.test(text) || Number(text) === 0) throw argumentFault('a page size must be a positive whole number')
-  return Math.min(Number(text), limits.registryPageMax)
 }

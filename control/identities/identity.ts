@@ -3,10 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 
-export type IdentityStatus = 'enabled' | 'disabled'
+export const identityStatuses = ['enabled', 'disabled'] as const
+
+export type IdentityStatus = (typeof identityStatuses)[number]
 
 /** `none`: an identity that cannot connect by itself. */
-export type AuthenticationKind = 'sas' | 'selfSigned' | 'certificateAuthority' | 'none'
+export const authenticationKinds = ['sas', 'selfSigned', 'certificateAuthority', 'none'] as const
+
+export type AuthenticationKind = (typeof authenticationKinds)[number]
 
 /** How an identity proves itself. Keys are base64 text, thumbprints upper-case hexadecimal (SHA-1 or SHA-256). */
 export interface Authentication {
@@ -164,4 +168,16 @@ export function argumentFault(message: string): PenstockError {
 /** True for what PostgreSQL can keep as text: no zero character, no half of a surrogate pair. */
 export function isStorableText(text: string): boolean {
   return !text.includes('\0') && Buffer.from(text).toString() === text
+}
+
+export function existsFault({ deviceId, moduleId }: IdentityId): PenstockError {
+  return moduleId === undefined
+    ? new PenstockError('REGISTRY_DEVICE_EXISTS', `device ${deviceId} is there already`)
+    : new PenstockError('REGISTRY_MODULE_EXISTS', `device ${deviceId} has a module ${moduleId} already`)
+}
+
+export function unknownFault({ deviceId, moduleId }: IdentityId): PenstockError {
+  return moduleId === undefined
+    ? new PenstockError('REGISTRY_DEVICE_UNKNOWN', `no device ${deviceId}`)
+    : new PenstockError('REGISTRY_MODULE_UNKNOWN', `device ${deviceId} has no module ${moduleId}`)
 }

@@ -1,79 +1,35 @@
-import { announce, announceChannel, announcementFromPayload } from '#control/presence/announcements.ts'
-import { recordBeat, recordPresence, resetLostEdges, resetPresence } from '#control/presence/presence-rows.ts'
-import { runQuery } from '#control/query/run-query.ts'
-import { deleteQuotaRow, putQuotaRow, quotaRows } from '#control/quotas/quota-rows.ts'
-import { changeChannel, changeFromPayload, notifyIdentities, notifyTrust } from '#control/store/changes.ts'
+import { type IdentityChange, notifyIdentities } from '#control/store/changes.ts'
 import type { Database } from '#control/store/database.ts'
-import {
-  authorityRows,
-  deleteAuthorityRow,
-  insertPolicyRows,
-  policyRows,
-  putAuthorityRow,
-  putPolicyRow,
-  rekeyPolicyRow,
-} from '#control/trust/trust-rows.ts'
 import type { Clock } from '#runtime/clock.ts'
-import type { Logger } from '#runtime/logger.ts'
+import { insertAll, runBulk } from './bulk-writes.ts'
 import type {
-  ActivityRecord,
-  Announcement,
   BulkOperation,
   BulkOutcome,
-  CertificateAuthority,
   DeviceCredentials,
-  DeviceQuota,
-  IdentityChange,
+  Identities,
   IdentityCredentials,
+  IdentityStatistics,
   IfMatch,
-  KeyName,
-  Policy,
-  PresenceRecord,
-  QueryPage,
-  QueryResult,
-  Registry,
-  RegistryChange,
-  RegistryStatistics,
-  Trust,
-} from '../registry.ts'
-import { insertAll, runBulk } from './bulk-writes.ts'
+} from './identities.ts'
 import {
   checkIdentityContent,
   checkIdentityId,
   type Identity,
   type IdentityContent,
   type IdentityId,
+  unknownFault,
 } from './identity.ts'
 import { type IdentityRow, identityFromRow, selectIdentities } from './identity-rows.ts'
-import { createIdentity, deleteIdentity, replaceIdentity, unknownFault } from './identity-writes.ts'
+import { createIdentity, deleteIdentity, replaceIdentity } from './identity-writes.ts'
 
-/** The registry over the control store; `open` begins to listen for changes. It owns the database from then on. */
-export class SqlRegistry implements Registry {
+/** Identities over the control store, which belongs to the caller. */
+export class SqlIdentities implements Identities {
   readonly #database: Database
   readonly #clock: Clock
-  readonly #logger: Logger
-  readonly #listeners = new Set<(change: RegistryChange) => void>()
-  readonly #announcedListeners = new Set<(announcement: Announcement) => void>()
-  #unlisten: (() => Promise<void>) | undefined
 
-  private constructor(database: Database, clock: Clock, logger: Logger) {
+  constructor(database: Database, clock: Clock) {
     this.#database = database
     this.#clock = clock
-    this.#logger = logger
-  }
-
-  static async open(database: Database, clock: Clock, logger: Logger): Promise<SqlRegistry> {
-    const registry = new SqlRegistry(database, clock, logger)
-    registry.#unlisten = await database.listen(
-      [changeChannel, announceChannel],
-      (payload, channel) => {
-        if (channel === changeChannel) return registry.#tell(registry.#listeners, changeFromPayload(payload))
-        const announcement = announcementFromPayload(payload)
-        if (announcement) registry.#tell(registry.#announcedListeners, announcement)
-      },
-      () => registry.#tell(registry.#listeners, { kind: 'resync' }),
-    )
-    return registry
   }
 
   async get(id: IdentityId): Promise<Identity | undefined> {
@@ -145,7 +101,7 @@ export class SqlRegistry implements Registry {
     })
   }
 
-  async statistics(): Promise<RegistryStatistics> {
+  async statistics(): Promise<IdentityStatistics> {
     const [row] = await this.#database.query<{ devices: number; disabled: number; connected: number }>(
       `SELECT (SELECT count(*) FROM penstock.identities WHERE module_id = '')::integer AS devices,
          (SELECT count(*) FROM penstock.identities WHERE module_id = '' AND status = 'disabled')::integer AS disabled,
@@ -156,10 +112,6 @@ export class SqlRegistry implements Registry {
       devicesDisabled: row?.disabled ?? 0,
       devicesConnected: row?.connected ?? 0,
     }
-  }
-
-  query(text: string, page: QueryPage): Promise<QueryResult> {
-    return runQuery(this.#database, text, page)
   }
 
   async credentials(deviceIds: readonly string[]): Promise<DeviceCredentials[]> {
@@ -178,106 +130,6 @@ export class SqlRegistry implements Registry {
       } else modules[moduleId] = credentials
     }
     return found
-  }
-
-  async trust(): Promise<Trust> {
-    return { policies: await policyRows(this.#database), authorities: await authorityRows(this.#database) }
-  }
-
-  async addPolicies(policies: readonly Policy[]): Promise<void> {
-    await this.#database.transaction(async (queries) => {
-      await insertPolicyRows(queries, policies)
-      await notifyTrust(queries)
-    })
-  }
-
-  async putPolicy(policy: Policy): Promise<void> {
-    await this.#database.transaction(async (queries) => {
-      await putPolicyRow(queries, policy)
-      await notifyTrust(queries)
-    })
-  }
-
-  rekeyPolicy(name: string, which: KeyName, key: string): Promise<Policy | undefined> {
-    return this.#database.transaction(async (queries) => {
-      const policy = await rekeyPolicyRow(queries, name, which, key)
-      if (policy) await notifyTrust(queries)
-      return policy
-    })
-  }
-
-  async putAuthority(authority: CertificateAuthority): Promise<void> {
-    await this.#database.transaction(async (queries) => {
-      await putAuthorityRow(queries, authority, this.#clock.nowMs())
-      await notifyTrust(queries)
-    })
-  }
-
-  deleteAuthority(name: string): Promise<boolean> {
-    return this.#database.transaction(async (queries) => {
-      const deleted = await deleteAuthorityRow(queries, name)
-      if (deleted) await notifyTrust(queries)
-      return deleted
-    })
-  }
-
-  quotas(): Promise<DeviceQuota[]> {
-    return quotaRows(this.#database)
-  }
-
-  putQuota(quota: DeviceQuota): Promise<void> {
-    return this.#database.transaction((queries) => putQuotaRow(queries, quota))
-  }
-
-  deleteQuota(deviceId: string): Promise<void> {
-    return deleteQuotaRow(this.#database, deviceId)
-  }
-
-  recordPresence(records: readonly PresenceRecord[]): Promise<void> {
-    return recordPresence(this.#database, records)
-  }
-
-  resetPresence(edgeId: string, atMs: number): Promise<IdentityId[]> {
-    return resetPresence(this.#database, edgeId, atMs)
-  }
-
-  recordBeat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
-    return recordBeat(this.#database, edgeId, heard)
-  }
-
-  resetLostEdges(silentMsMax: number, atMs: number): Promise<IdentityId[]> {
-    return resetLostEdges(this.#database, silentMsMax, atMs)
-  }
-
-  announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
-    return announce(this.#database, edge, opened, this.#clock.nowMs())
-  }
-
-  onAnnounced(listener: (announcement: Announcement) => void): () => void {
-    this.#announcedListeners.add(listener)
-    return () => this.#announcedListeners.delete(listener)
-  }
-
-  onChange(listener: (change: RegistryChange) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
-  }
-
-  async close(): Promise<void> {
-    this.#listeners.clear()
-    this.#announcedListeners.clear()
-    await this.#unlisten?.()
-    await this.#database.close()
-  }
-
-  #tell<Told>(listeners: Iterable<(told: Told) => void>, told: Told): void {
-    for (const listener of listeners) {
-      try {
-        listener(told)
-      } catch (error) {
-        this.#logger.error('a listener to the registry failed', { error })
-      }
-    }
   }
 }
 

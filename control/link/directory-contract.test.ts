@@ -1,98 +1,68 @@
-import { EventEmitter } from 'node:events'
-import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
-import {
-  activityRecord,
-  activityTuple,
-  controlSocketPath,
-  idFromTuple,
-  idTuple,
-  onLines,
-  presenceRecord,
-  presenceTuple,
-  writeLine,
-} from './directory-contract.ts'
+import { expect, test } from 'vitest'
+import { generatedKeys } from '#control/identities/identity.ts'
+import type { JsonCheck } from '#runtime/json-check.ts'
+import { controlContract, controlSocketPath, edgeContract } from './directory-contract.ts'
 
-/** A socket that says what it is told to, already decoded, as `setEncoding` has it. */
-class FakeSocket extends EventEmitter {
-  encoding = ''
-  destroyed = false
-  readonly written: string[] = []
+const travelled = <T>(check: JsonCheck<T>, value: T): T => check(JSON.parse(JSON.stringify(value)))
 
-  setEncoding(encoding: string): void {
-    this.encoding = encoding
-  }
-
-  write(text: string): void {
-    this.written.push(text)
-  }
-
-  destroy(): void {
-    this.destroyed = true
-  }
-}
-
-function lines(...chunks: readonly string[]) {
-  const socket = new FakeSocket()
-  const values: unknown[] = []
-  onLines(socket as unknown as Socket, (value) => values.push(value))
-  for (const chunk of chunks) socket.emit('data', chunk)
-  return { values, socket }
-}
-
-describe('lines of the directory', () => {
-  test('are values, however they are cut', () => {
-    const text = '{"n":1}\n[2]\n"é\\n"\n'
-    const values = [{ n: 1 }, [2], 'é\n']
-    expect(lines(text)).toMatchObject({ values, socket: { encoding: 'utf8', destroyed: false } })
-    for (let cut = 0; cut <= text.length; cut++)
-      for (let second = cut; second <= text.length; second++)
-        expect(lines(text.slice(0, cut), text.slice(cut, second), text.slice(second)).values).toEqual(values)
-    expect(lines(...text).values).toEqual(values)
-  })
-
-  test('are given once they are whole', () => {
-    const { values, socket } = lines('{"n"', ':1}')
-    expect(values).toEqual([])
-    socket.emit('data', '\n{"n":2}')
-    expect(values).toEqual([{ n: 1 }])
-  })
-
-  test('that are no JSON end the stream, and nothing behind them is read', () => {
-    const { values, socket } = lines('1\nx\n2\n')
-    expect([values, socket.destroyed]).toEqual([[1], true])
-  })
-
-  test('have a bounded length, which begins anew with each [G-4]', () => {
-    const megabytes = (count: number) => 'x'.repeat(count * 1024 * 1024)
-    const { values, socket } = lines(`"${megabytes(32)}`, `${megabytes(32).slice(2)}"`, '\n"', megabytes(63))
-    expect([values.length, socket.destroyed]).toEqual([1, false])
-    socket.emit('data', megabytes(1))
-    expect(socket.destroyed).toBe(true)
-  })
-
-  test('are written to a stream that is open only', () => {
-    const socket = new FakeSocket()
-    writeLine(socket as unknown as Socket, { n: 1, trust: 1 })
-    socket.destroyed = true
-    writeLine(socket as unknown as Socket, { n: 2, trust: 1 })
-    expect(socket.written).toEqual(['{"n":1,"trust":1}\n'])
-  })
-})
-
-test('records come back from their tuples, of devices and of modules', () => {
+test('records come back as they were, of devices and of modules', () => {
+  const { reset, beat, announce } = controlContract.questions
   for (const moduleId of [undefined, 'm']) {
     const id = { deviceId: 'd', moduleId }
-    expect(idFromTuple(JSON.parse(JSON.stringify(idTuple(id))))).toEqual(id)
+    expect(travelled(reset.answered, [id])).toEqual([id])
     const activity = { ...id, atMs: 5 }
-    expect(activityRecord(JSON.parse(JSON.stringify(activityTuple(activity))))).toEqual(activity)
+    const heard = { edgeId: 'edge-0', heard: [activity] }
+    expect(travelled(beat.asked, heard)).toEqual(heard)
+    const announcement = { edge: 'e', opened: [activity] }
+    expect(travelled(announce.asked, announcement)).toEqual(announcement)
+    expect(travelled(edgeContract.pushes.announced, announcement)).toEqual(announcement)
     for (const connected of [true, false]) {
       const presence = { ...activity, connected, edgeId: 'edge-0' }
-      expect(presenceRecord(JSON.parse(JSON.stringify(presenceTuple(presence))))).toEqual(presence)
+      expect(travelled(controlContract.pushes.presence, [presence])).toEqual([presence])
     }
   }
+})
+
+test('credentials, trust, quotas and notices come back as they were; a module may have any name', () => {
+  const { lookup, trust, quotas } = controlContract.questions
+  const credentials = {
+    generationId: 'g',
+    status: 'disabled',
+    authentication: { ...generatedKeys, primaryKey: 'k' },
+  } as const
+  const device = { deviceId: 'd', ...credentials, modules: Object.fromEntries([['__proto__', credentials]]) }
+  const [found] = travelled(lookup.answered, [device])
+  expect(found).toMatchObject({ deviceId: 'd', ...credentials })
+  expect(Object.entries(found?.modules ?? {})).toEqual([['__proto__', credentials]])
+  const policy = { name: 'p', rights: ['DeviceConnect'] as const, primaryKey: 'a', secondaryKey: 'b' }
+  const authority = { name: 'ca', certificate: 'PEM', verified: false, verificationCode: 'code' }
+  const all = {
+    policies: [policy],
+    authorities: [authority, { ...authority, verified: true, verificationCode: undefined }],
+  }
+  expect(travelled(trust.answered, all)).toEqual(all)
+  const quota = { deviceId: 'd', messagesPerSecond: 0, bytesPerSecond: undefined, connectionsPerMinute: 2 }
+  expect(travelled(quotas.answered, [quota])).toEqual([quota])
+  for (const notice of [
+    { kind: 'devices', deviceIds: ['d'] },
+    { kind: 'trust' },
+    { kind: 'quotas' },
+    { kind: 'everything' },
+  ] as const)
+    expect(travelled(edgeContract.pushes.invalid, notice)).toEqual(notice)
+})
+
+test('what another process may not say is refused, with where it is wrong', () => {
+  const { lookup, trust, beat } = controlContract.questions
+  expect(() => lookup.asked(['d', 1])).toThrow('[1] is no text')
+  expect(() => trust.answered({ policies: [{ name: 'p', rights: ['Everything'] }], authorities: [] })).toThrow(
+    '.policies[0].rights[0] is none of RegistryRead',
+  )
+  expect(() => beat.asked({ edgeId: 'e', heard: [['d', null, 3]] })).toThrow('.heard[0] is no object')
+  expect(() => edgeContract.pushes.invalid({ kind: 'twins' })).toThrow('.kind is of no known kind')
+  expect(() => edgeContract.pushes.invalid({ kind: 'constructor' })).toThrow('.kind is of no known kind')
 })
 
 test('a folder whose name is too long for a socket gets one elsewhere, each its own', () => {

@@ -1,6 +1,6 @@
 import { type IdentityId, identityText } from '#control/identities/identity.ts'
 import type { Queries, SqlRow } from '#control/store/database.ts'
-import type { ActivityRecord, PresenceRecord } from '../registry.ts'
+import type { ActivityRecord, PresenceRecord } from './presence.ts'
 
 /**
  * Connection states, many in one statement. An edge that lost a device to another edge's take-over reports its end late: only

@@ -1,6 +1,9 @@
-/** Faults as the hub's REST API tells them: status, error name and number. */
+/** What everyone who serves the hub's REST API, or passes requests on to it, needs: faults as it tells them, and whose request it is. */
 import { randomUUID } from 'node:crypto'
+import { isIP } from 'node:net'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
 
 export interface HubFault {
@@ -66,4 +69,13 @@ export function classicAnswer(
     { Message: `ErrorCode:${name};${text}`, ExceptionMessage: tracking },
     { 'iothub-errorcode': name, ...(retryAfterSeconds > 0 ? { 'Retry-After': String(retryAfterSeconds) } : {}) },
   )
+}
+
+/** In which an edge tells the control role whose request it passes on; what a client itself sends under this name never arrives. */
+export const clientAddressHeader = 'x-penstock-client-address'
+
+/** The address of whoever made the request. An edge is believed on this machine only: anyone can send a header. */
+export function clientAddressOf(request: HttpRequest): string {
+  const told = request.header(clientAddressHeader)
+  return isLoopbackAddress(request.remoteAddress) && isIP(told) !== 0 ? told : request.remoteAddress
 }

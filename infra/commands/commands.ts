@@ -2,7 +2,7 @@
 import { deviceHostName } from '#control/auth/connection-string.ts'
 import { type RestAccess, RestClient } from '#control/client/client.ts'
 import { controlSettings } from '#control/control-settings.ts'
-import { readOwnerKey } from '#control/trust/policies.ts'
+import { readOwnerKey } from '#control/trust/owner-key.ts'
 import { openRoleLog, workerGroup } from '#infra/roles/open-role-log.ts'
 import { openRoleWarehouse } from '#infra/roles/open-role-warehouse.ts'
 import { controlAuthorityOf } from '#infra/roles/tls-files.ts'

@@ -75,10 +75,10 @@ export async function runWorker(settings: Settings): Promise<void> {
       clock: systemClock,
       stopping: stopping.signal,
     })
-  reportEverySecond(() => [
-    { kind: 'samples', samples: samples() },
-    { kind: 'standstill', text: standstill() },
-  ])
+  reportEverySecond(() => {
+    tellSupervisor('samples', samples())
+    tellSupervisor('standstill', standstill())
+  })
   const sink = await openSinkWhenThere(settings, logger, stopping.signal, warehouse)
   if (sink === undefined) return
   const deadLetters = openDeadLetterBox({ log: deadLetterLog, warehouse, logger })
@@ -105,7 +105,7 @@ export async function runWorker(settings: Settings): Promise<void> {
     await Promise.all([worker.close(), events?.close()])
   }
   ready = true
-  tellSupervisor({ kind: 'ready', ports: {} })
+  tellSupervisor('ready', {})
   logger.info('delivering', { topic: log.topic, partitions: log.partitionCount })
   await Promise.all([worker.finished, events?.finished])
 }

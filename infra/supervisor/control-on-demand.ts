@@ -1,4 +1,4 @@
-import type { ControlState } from '#infra/roles/role-process.ts'
+import type { ControlState } from '#infra/roles/role-contract.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 

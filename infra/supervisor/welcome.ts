@@ -1,7 +1,7 @@
 import { deviceHostName, formatConnectionString } from '#control/auth/connection-string.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
-import type { FirstDevice } from '#infra/roles/role-process.ts'
+import type { FirstDevice } from '#infra/roles/role-contract.ts'
 import { urlHost } from '#runtime/loopback.ts'
 import type { Settings } from '#schemas/settings.ts'
 

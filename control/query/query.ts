@@ -1,0 +1,22 @@
+/** The port of queries: asks about identities in the hub's query language (`query-tree.ts` says which part of it). */
+import type { Identity } from '#control/identities/identity.ts'
+
+export interface IdentityQueries {
+  /** @throws REGISTRY_QUERY_INVALID, STORE_UNAVAILABLE (retry) */
+  query(text: string, page: QueryPage): Promise<QueryResult>
+}
+
+export interface QueryPage {
+  readonly countMax: number
+  /** As the page before gave it; `undefined` for the first page. */
+  readonly continuation: string | undefined
+}
+
+/** `twin`: whole identities; `raw`: the named fields or aggregates. `continuation` is `undefined` on the last page. */
+export type QueryResult =
+  | { readonly kind: 'twin'; readonly identities: readonly Identity[]; readonly continuation: string | undefined }
+  | {
+      readonly kind: 'raw'
+      readonly items: readonly Readonly<Record<string, unknown>>[]
+      readonly continuation: string | undefined
+    }
