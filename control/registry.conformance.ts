@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { generatedKeys, type Identity, type IdentityContent, type IdentityId, isKey } from './identities/identity.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
+import { generatedKeys, type Identity, type IdentityContent, isKey } from './identities/identity.ts'
 import type { Registry } from './open-registry.ts'
 import type { Announcement } from './presence/presence.ts'
 import type { ControlChange } from './store/changes.ts'

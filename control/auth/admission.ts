@@ -7,10 +7,10 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { DeviceCredentials, IdentityCredentials } from '#control/identities/identities.ts'
-import { type IdentityId, identityText } from '#control/identities/identity.ts'
 import type { Right } from '#control/rest/rights.ts'
 import type { Trust } from '#control/trust/trust.ts'
 import { commonName } from '#runtime/certificates.ts'
+import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import {
   type Admission,
   type AdmissionRules,

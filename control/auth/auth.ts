@@ -1,8 +1,8 @@
 /** The port of authentication: what an edge process asks about who connects, and what it is told. */
 import type { X509Certificate } from 'node:crypto'
-import type { IdentityId } from '#control/identities/identity.ts'
 import type { Policy } from '#control/trust/trust.ts'
 import type { ErrorCode } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 
 /** What an identity was admitted with; as long as the registry still has it, the connection may stay. */
 export type Proof =

@@ -7,7 +7,7 @@
  *   none                           {d}[/{m}]            none                 certificate
  */
 import type { X509Certificate } from 'node:crypto'
-import { type IdentityId, isIdentityId } from '#control/identities/identity.ts'
+import { type IdentityId, isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { type ConnectAttempt, type Refused, refusal } from './auth.ts'
 import { isHubName, looksLikeSasToken, parseSasToken, type SasToken } from './sas-token.ts'

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { classicAnswer, faultAnswer, hubFaultOf } from '#control/rest/rest.ts'
+import { classicAnswer, faultAnswer } from '#control/rest/rest.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
+import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { limits } from '#schemas/limits.ts'
 import { bulkAnswer } from './bulk-operation.ts'
 import type { BulkOperation, BulkOutcome, Identities } from './identities.ts'

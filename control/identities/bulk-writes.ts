@@ -1,6 +1,7 @@
 import type { IdentityChange } from '#control/store/changes.ts'
 import type { Queries } from '#control/store/database.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+import { identityText } from '#schemas/identity-id.ts'
 import type { BulkOperation, BulkOutcome } from './identities.ts'
 import {
   argumentFault,
@@ -8,7 +9,6 @@ import {
   completedAuthentication,
   existsFault,
   type IdentityContent,
-  identityText,
 } from './identity.ts'
 import { insertIdentities, newIdentity } from './identity-rows.ts'
 import { createIdentity, deleteIdentity, lockedIdentity, replaceIdentity } from './identity-writes.ts'

@@ -1,6 +1,7 @@
 /** Identities as the hub's REST API writes and reads them. */
 
 import { isObject, type JsonObject } from '#control/rest/json-body.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import {
   type Authentication,
   type AuthenticationKind,
@@ -8,7 +9,6 @@ import {
   generatedKeys,
   type Identity,
   type IdentityContent,
-  type IdentityId,
   type IdentityStatus,
   thumbprintFrom,
 } from './identity.ts'

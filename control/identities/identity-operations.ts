@@ -11,11 +11,12 @@ import { type Operation, withWarning } from '#control/rest/operation.ts'
 import { pageSizeOf } from '#control/rest/page-size.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { bulkAnswer } from './bulk-operation.ts'
 import { contentFrom, documentOf } from './documents.ts'
 import type { Identities, IfMatch } from './identities.ts'
-import { argumentFault, type Identity, type IdentityId, topicWarning, unknownFault } from './identity.ts'
+import { argumentFault, type Identity, topicWarning, unknownFault } from './identity.ts'
 
 /** Path ids are percent-encoded. */
 export function identityOperations(identities: Identities): Operation[] {

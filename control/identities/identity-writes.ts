@@ -5,6 +5,7 @@
 
 import type { Queries } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { IfMatch } from './identities.ts'
 import {
@@ -13,7 +14,6 @@ import {
   existsFault,
   type Identity,
   type IdentityContent,
-  type IdentityId,
   newEtag,
   unknownFault,
 } from './identity.ts'

@@ -1,6 +1,7 @@
 import { type IdentityChange, notifyIdentities } from '#control/store/changes.ts'
 import type { Database } from '#control/store/database.ts'
 import type { Clock } from '#runtime/clock.ts'
+import { checkIdentityId, type IdentityId } from '#schemas/identity-id.ts'
 import { insertAll, runBulk } from './bulk-writes.ts'
 import type {
   BulkOperation,
@@ -11,14 +12,7 @@ import type {
   IdentityStatistics,
   IfMatch,
 } from './identities.ts'
-import {
-  checkIdentityContent,
-  checkIdentityId,
-  type Identity,
-  type IdentityContent,
-  type IdentityId,
-  unknownFault,
-} from './identity.ts'
+import { checkIdentityContent, type Identity, type IdentityContent, unknownFault } from './identity.ts'
 import { type IdentityRow, identityFromRow, selectIdentities } from './identity-rows.ts'
 import { createIdentity, deleteIdentity, replaceIdentity } from './identity-writes.ts'
 

@@ -1,11 +1,11 @@
 import type { DeviceCredentials, Identities } from '#control/identities/identities.ts'
-import type { IdentityId } from '#control/identities/identity.ts'
 import type { ActivityRecord, Announcement, PresenceRecord, PresenceStore } from '#control/presence/presence.ts'
 import type { QuotaOverride, QuotaSource } from '#control/quotas/quotas.ts'
 import { type Changes, type Invalidation, invalidationOf } from '#control/store/changes.ts'
 import type { Trust, TrustSource } from '#control/trust/trust.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import type { Directory } from './directory.ts'
 import { LookupBatch } from './lookup-batch.ts'
 

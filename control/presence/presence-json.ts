@@ -1,6 +1,6 @@
 /** Presence as it travels between processes. */
-import type { IdentityId } from '#control/identities/identity.ts'
 import { aBoolean, aNumber, aText, listOf, optional, recordOf } from '#runtime/json-check.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import type { ActivityRecord, Announcement, PresenceRecord } from './presence.ts'
 
 const idChecks = { deviceId: aText, moduleId: optional(aText) }

@@ -1,8 +1,8 @@
+import type { IdentityId } from '#schemas/identity-id.ts'
 /**
  * The port of presence: which devices are connected, at which edge process, and when they were last heard of.
  * Faults of all calls: STORE_UNAVAILABLE (retry).
  */
-import type { IdentityId } from '#control/identities/identity.ts'
 
 export interface PresenceRecord extends IdentityId {
   readonly connected: boolean

@@ -1,8 +1,9 @@
 /** Quotas of single devices as rows of the control store. */
 
-import { argumentFault, checkIdentityId, unknownFault } from '#control/identities/identity.ts'
+import { argumentFault, unknownFault } from '#control/identities/identity.ts'
 import type { Queries, SqlRow } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { checkIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { QuotaOverride } from './quotas.ts'
 

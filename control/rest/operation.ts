@@ -12,9 +12,10 @@ import type { Logger } from '#runtime/logger.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import { clientAddressOf, faultAnswer, hubFaultOf } from './rest.ts'
+import { clientAddressOf, faultAnswer } from './rest.ts'
 import { ownerPolicyName, type Right } from './rights.ts'
 
 /** Decides who may call. */

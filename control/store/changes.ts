@@ -7,14 +7,12 @@
  *
  * A further kind of change is a line in `readers`, and one in `ControlChange`.
  */
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { itemsPacked, type Queries } from './database.ts'
 
 export const changeChannel = 'penstock_registry'
 
-export interface IdentityChange {
-  readonly deviceId: string
-  /** `undefined`: the device itself. */
-  readonly moduleId: string | undefined
+export interface IdentityChange extends IdentityId {
   readonly change: 'created' | 'updated' | 'deleted'
 }
 

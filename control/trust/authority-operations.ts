@@ -9,7 +9,7 @@
  * A PUT of another certificate begins anew; the connections that the old one let in end.
  */
 
-import { argumentFault, isIdentityId } from '#control/identities/identity.ts'
+import { argumentFault } from '#control/identities/identity.ts'
 import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { certificateFrom } from '#runtime/certificates.ts'
@@ -17,6 +17,7 @@ import type { Clock } from '#runtime/clock.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { newVerificationCode, provesPossession } from './possession.ts'
 import type { CertificateAuthority, TrustStore } from './trust.ts'

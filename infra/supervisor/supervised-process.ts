@@ -8,6 +8,7 @@ import { IpcChannel } from '#runtime/line-rpc/ipc-channel.ts'
 import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
+import { type BackOff, Pauses } from '#runtime/retry.ts'
 import { environmentOf } from './role-environment.ts'
 
 export interface SupervisedOptions {
@@ -38,8 +39,7 @@ export interface RoleHandlers {
 /** The supervisor asks its roles nothing; a question has to have a bound. */
 const answerMsMax = 2_000
 
-const restartDelayMsMin = 100
-const restartDelayMsMax = 5_000
+const restartBackOff: BackOff = { firstMs: 100, factor: 2, maxMs: 5_000, jitter: 0 }
 /** A process that lived this long after it was ready is believed healthy: the next restart is quick again. */
 const healthyMs = 10_000
 const stopMsMax = 20_000
@@ -77,7 +77,7 @@ export class SupervisedProcess {
   #child: ChildProcess | undefined
   #role: LineRpc<typeof supervisorContract, typeof roleContract> | undefined
   #stopping = false
-  #restartDelayMs = restartDelayMsMin
+  readonly #restarts = new Pauses(restartBackOff)
   #restartTimer: NodeJS.Timeout | undefined
   #readyAtMs: number | undefined
   #faultyLives = 0
@@ -163,7 +163,7 @@ export class SupervisedProcess {
     const isHealthy = this.#readyAtMs !== undefined && systemClock.monotonicMs() - this.#readyAtMs > healthyMs
     this.#readyAtMs = undefined
     if (isHealthy) {
-      this.#restartDelayMs = restartDelayMsMin
+      this.#restarts.reset()
       this.#wasHealthy = true
     } else if (this.#isOwnFault(code, signal)) this.#faultyLives++
     const end = { role: this.role, index: this.index, code: code ?? undefined, signal: signal ?? undefined }
@@ -172,10 +172,10 @@ export class SupervisedProcess {
       this.#options.onFatal()
       return
     }
-    this.#options.logger.warn('process ended and is started again', { ...end, delayMs: this.#restartDelayMs })
+    const delayMs = this.#restarts.nextMs()
+    this.#options.logger.warn('process ended and is started again', { ...end, delayMs })
     this.#options.onRestart()
-    this.#restartTimer = setTimeout(() => this.#spawn(), this.#restartDelayMs)
-    this.#restartDelayMs = Math.min(this.#restartDelayMs * 2, restartDelayMsMax)
+    this.#restartTimer = setTimeout(() => this.#spawn(), delayMs)
   }
 
   /** The engine needs nobody; what the others need may be away for as long as it likes. */

@@ -28,8 +28,7 @@ function channelOf(peer = new FakeProcess()) {
   const channel = new IpcChannel(peer as unknown as NodeJS.Process, () => heardCount++)
   const values: unknown[] = []
   const ends: string[] = []
-  const listen = () =>
-    channel.listen({ onValue: (value) => values.push(value), onEnd: (reason) => ends.push(reason) })
+  const listen = () => channel.listen({ onValue: (value) => values.push(value), onEnd: (reason) => ends.push(reason) })
   return { peer, channel, values, ends, listen, heard: () => heardCount }
 }
 

@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import { type Clock, sleep } from '#runtime/clock.ts'
+import { type BackOff, Pauses } from '#runtime/retry.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Answered, Asked, Contract, Handlers, Pushed, PushName, QuestionName } from './contract.ts'
 import { LineRpc } from './line-rpc.ts'
@@ -21,8 +22,7 @@ export interface LastingLinkOptions<Own extends Contract, Peer extends Contract>
   readonly onPushFault: (name: string, reason: string) => void
 }
 
-const reconnectDelayMsMin = 20
-const reconnectDelayMsMax = 1_000
+const reconnectBackOff: BackOff = { firstMs: 20, factor: 2, maxMs: 1_000, jitter: 0 }
 
 interface Waiting {
   readonly name: string
@@ -100,16 +100,15 @@ export class LastingLink<Own extends Contract, Peer extends Contract> {
 
   async #run(): Promise<void> {
     const { signal } = this.#closed
-    let delayMs = reconnectDelayMsMin
+    const pauses = new Pauses(reconnectBackOff)
     let again = false
     while (!signal.aborted) {
       const wasConnected = await this.#connection(again)
       if (wasConnected) {
         again = true
-        delayMs = reconnectDelayMsMin
+        pauses.reset()
       }
-      await sleep(this.#options.clock, delayMs, signal)
-      delayMs = Math.min(delayMs * 2, reconnectDelayMsMax)
+      await sleep(this.#options.clock, pauses.nextMs(), signal)
     }
   }
 
