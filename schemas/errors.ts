@@ -22,6 +22,11 @@ export const errorTable = {
     meaning: 'an optional dependency that this setting needs is not installed',
   },
 
+  INTERNAL_EXPECTATION_FAILED: {
+    disposition: 'fatal',
+    meaning: 'a server, a file or a process of Penstock gave what it never should; a fault of a program',
+  },
+
   INGEST_FRAME_MALFORMED: {
     disposition: 'close',
     meaning: 'bytes that are not a packet of the MQTT version of the connection',
@@ -183,6 +188,18 @@ export const errorTable = {
   AUTH_DIRECTORY_UNAVAILABLE: {
     disposition: 'retry',
     meaning: 'the registry cannot be asked at the moment who may connect',
+  },
+
+  LINK_LOST: { disposition: 'retry', meaning: 'the link to another process of this installation ended' },
+  LINK_ANSWER_LATE: { disposition: 'retry', meaning: 'another process of this installation did not answer in time' },
+  LINK_QUESTION_UNKNOWN: {
+    disposition: 'reject',
+    meaning: 'another process of this installation has a version that does not know this question',
+  },
+  LINK_QUESTION_FAILED: { disposition: 'retry', meaning: 'another process of this installation could not answer' },
+  LINK_VALUE_INVALID: {
+    disposition: 'reject',
+    meaning: 'what another process of this installation said is not what both agreed on',
   },
 
   CONTROL_UNREACHABLE: { disposition: 'retry', meaning: 'the control plane does not answer' },

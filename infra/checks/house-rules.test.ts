@@ -1,6 +1,6 @@
 /** The house rules that a machine can check (docs/ARCHITECTURE.md, "Layout"). */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { errorTable } from '#schemas/errors.ts'
 import { assertLimits } from '#schemas/limits.ts'
@@ -46,6 +46,17 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   mqtt: ['infra/testbed'],
 }
 
+/** What others may import of control: its top, the port of each room, and the texts in which identities and credentials travel. */
+const controlDoors =
+  /^control\/([\w-]+|([\w-]+)\/\2|identities\/identity|trust\/owner-key|auth\/(sas-token|connection-string))\.ts$/
+
+/**
+ * What control's rooms may import of one another: the same without the top, the two rooms that lie under all others, how values of a room
+ * travel between processes, and the rows of identities, which queries select from.
+ */
+const controlRoomDoors =
+  /^control\/(([\w-]+)\/(\2|[\w-]+-json)|(store|rest)\/[\w-]+|identities\/identity(-rows)?|auth\/sas-token)\.ts$/
+
 const sources = folders.flatMap((folder) => filesBelow(join(root, folder))).map((file) => relative(root, file))
 const code = sources.filter((file) => /\.tsx?$/.test(file))
 const isTest = (file: string): boolean =>
@@ -74,6 +85,31 @@ function partOf(path: string): string {
   return holding.sort((one, other) => other.length - one.length)[0] ?? ''
 }
 
+/** The top of control puts its rooms together, so it sees all of them. */
+function expectControlDoor(file: string, path: string): void {
+  if (dirname(file) !== 'control' && dirname(file) !== dirname(path)) expect(path).toMatch(controlRoomDoors)
+}
+
+/** A folder that can be reached from itself over the imports of folders below `part`; undefined: there is none. */
+function circleOfRooms(part: string): string | undefined {
+  const below = new Map<string, Set<string>>()
+  for (const file of code.filter((each) => each.startsWith(`${part}/`) && !isTest(each))) {
+    const rooms = below.get(dirname(file)) ?? new Set<string>()
+    below.set(dirname(file), rooms)
+    for (const target of importsOf(file)) {
+      const path = target.startsWith('#') ? target.slice(1) : join(dirname(file), target)
+      if (path.startsWith(`${part}/`) && dirname(path) !== dirname(file)) rooms.add(dirname(path))
+    }
+  }
+  // What imports nothing that is left lies at the bottom: taken away again and again, only circles stay.
+  for (let before = -1; before !== below.size; ) {
+    before = below.size
+    for (const [room, rooms] of below) if (![...rooms].some((other) => below.has(other))) below.delete(room)
+  }
+  const [circle] = below.keys()
+  return circle
+}
+
 const rankOf = (part: string): number => ranks.findIndex((parts) => parts.includes(part))
 
 describe('house rules', () => {
@@ -89,10 +125,14 @@ describe('house rules', () => {
         const path = target.slice(1)
         const other = partOf(path)
         expect(existsSync(join(root, path)), `${target} exists`).toBe(true)
-        if (other === own) continue
+        if (other === own) {
+          if (own === 'control' && !isTest(file)) expectControlDoor(file, path)
+          continue
+        }
         // Tests of several parts together may reach down to real servers and up to nothing.
         const allowed = rankOf(other) < rankOf(own) || (isTest(file) && other === 'infra/testbed')
         expect(allowed, `${own} (rank ${rankOf(own)}) imports ${target} (rank ${rankOf(other)})`).toBe(true)
+        if (other === 'control' && !isTest(file)) expect(path).toMatch(controlDoors)
         if (other === 'pipeline/log' && !isTest(file)) expect(path).toMatch(/^pipeline\/log\/(log|open-log)\.ts$/)
         if (other === 'pipeline/warehouse' && !isTest(file)) {
           expect(path).toMatch(/^pipeline\/warehouse\/(warehouse|open-warehouse|embedded\/start-embedded)\.ts$/)
@@ -115,6 +155,10 @@ describe('house rules', () => {
         ).toBe(true)
       }
     }
+  })
+
+  test('rooms of control lie one above the other', () => {
+    expect(circleOfRooms('control')).toBe(undefined)
   })
 
   test.each(code)('%s keeps to the form: no default export, bounded length, no open note', (file) => {

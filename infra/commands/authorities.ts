@@ -2,7 +2,7 @@
  * `penstock authorities …`: certificate authorities from the command line, over the REST API (`rest/authority-operations.ts`).
  */
 import { readFileSync } from 'node:fs'
-import { type CommandOptions, RestClient } from '#control/rest/rest-client.ts'
+import { type CommandOptions, RestClient } from '#control/client/client.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
 

@@ -1,8 +1,8 @@
 /** Commands for operators that look at a running installation, and end. */
 import { deviceHostName } from '#control/auth/connection-string.ts'
+import { type RestAccess, RestClient } from '#control/client/client.ts'
 import { controlSettings } from '#control/control-settings.ts'
-import { type RestAccess, RestClient } from '#control/rest/rest-client.ts'
-import { readOwnerKey } from '#control/trust/policies.ts'
+import { readOwnerKey } from '#control/trust/owner-key.ts'
 import { openRoleLog, workerGroup } from '#infra/roles/open-role-log.ts'
 import { openRoleWarehouse } from '#infra/roles/open-role-warehouse.ts'
 import { controlAuthorityOf } from '#infra/roles/tls-files.ts'
@@ -25,6 +25,7 @@ import {
 import { createLogger } from '#runtime/logger.ts'
 import { isLoopbackAddress, urlHost } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { logTopic } from '#schemas/log-topics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { argumentsOf } from './arguments.ts'
 import { runAuthoritiesCommand } from './authorities.ts'
@@ -104,7 +105,7 @@ export async function runDeadLetters(settings: Settings, words: readonly string[
       case 'replay': {
         const { topic } = (await findDeadLetter(letters, line.id)).letter
         // Back to where it came from: device events have a topic of their own.
-        const isEvent = topic === `${settings.topicPrefix}.events`
+        const isEvent = topic === logTopic(settings.topicPrefix, 'events')
         const home = await openRoleLog(settings, logger, isEvent ? 'events' : 'telemetry')
         try {
           write(`replayed as offset ${await replayDeadLetter(letters, home, line.id, Date.now())}`)

@@ -3,8 +3,8 @@
  */
 
 import { formatConnectionString } from '#control/auth/connection-string.ts'
+import { type CommandOptions, RestClient } from '#control/client/client.ts'
 import { newKey, topicWarning } from '#control/identities/identity.ts'
-import { type CommandOptions, RestClient } from '#control/rest/rest-client.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
 import { listQuotas, runQuotaCommand } from './quota.ts'

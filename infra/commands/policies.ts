@@ -3,8 +3,8 @@
  */
 
 import { formatConnectionString } from '#control/auth/connection-string.ts'
-import type { KeyName, Policy } from '#control/registry.ts'
-import { type CommandOptions, RestClient } from '#control/rest/rest-client.ts'
+import { type CommandOptions, RestClient } from '#control/client/client.ts'
+import type { KeyName, Policy } from '#control/trust/trust.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
 

@@ -103,7 +103,7 @@ async function connectDevice(edge: StandaloneEdge, key: string): Promise<Device>
 async function openControlWith(settings: Settings): Promise<{ control: Control; key: string }> {
   const options = { ...controlSettings(settings), metrics: new Metrics<MetricName>(metricsTable) }
   const control = await openControl({ ...options, logger: silentLogger, audit: silentLogger })
-  const made = await ensureFirstDevice(control.registry, deviceId)
+  const made = await ensureFirstDevice(control.registry.identities, deviceId)
   return { control, key: made?.authentication.primaryKey ?? '' }
 }
 
@@ -142,7 +142,7 @@ describe.skipIf(postgres.skip)(`edges that share a PostgreSQL server ${postgres.
     const third = await connectDevice(here, key)
     await expect.poll(second.reason, { timeout: 10_000 }).toBe(takenOver)
     expect(third.connected()).toBe(true)
-    const connected = async () => (await control.registry.get({ deviceId, moduleId: undefined }))?.connected
+    const connected = async () => (await control.registry.identities.get({ deviceId, moduleId: undefined }))?.connected
     await expect.poll(connected, { timeout: 10_000 }).toBe(true)
   })
 

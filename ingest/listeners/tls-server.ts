@@ -8,7 +8,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
-import { certificateChain } from '#control/auth/certificates.ts'
+import { certificateChain } from '#runtime/certificates.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { readTlsSecrets, type TlsFiles, warnOfValidity, watchTlsFiles } from './tls-secrets.ts'

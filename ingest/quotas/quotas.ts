@@ -11,7 +11,7 @@
  * connection; the edge's makes whoever sends wait. Quotas of single devices may change at any time: open connections follow with
  * their next chunk, and what was owed is forgotten. Buckets are a process's own: over several edge processes limits add up.
  */
-import type { DeviceQuota as QuotaOverride } from '#control/registry.ts'
+import type { QuotaOverride } from '#control/quotas/quotas.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parseArgs } from 'node:util'
-import type { RestAccess } from '#control/rest/rest-client.ts'
+import type { RestAccess } from '#control/client/client.ts'
 import type { AgentAddress } from '#loadtest/agents/agent-socket.ts'
 import { templateBody } from '#loadtest/generate/body-template.ts'
 import { bodyBytesMin, sequencesMax } from '#loadtest/generate/frames.ts'
