@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { limits } from '#schemas/limits.ts'
 import { frameBytesOf } from './frame.ts'
 import { bytes, packet, rawConnect, text, twoBytes, variableInteger } from './raw-packets-fixture.ts'

@@ -1,34 +1,24 @@
-import { type EnvelopeFrame, envelopePrefix } from '#ingest/batches/batch.ts'
-import type { Batcher, PartitionBatcher } from '#ingest/batches/batcher.ts'
-import { mapBytes } from '#schemas/batch.ts'
+import type { Batcher } from '#ingest/batches/batcher.ts'
+import { type MessageReading, type Route, routeOfReading } from '#ingest/batches/route.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { malformed, textOf } from './fields.ts'
 import { type Properties, systemPropertiesOf } from './properties.ts'
 import { readPropertyBag } from './property-bag.ts'
 
-/** Where messages of one topic go and what surrounds their bodies. A connection keeps its last one, as topics rarely change. */
-export interface Route {
+/** Where messages of one topic go. A connection keeps its last one, as topics rarely change. */
+export interface TopicRoute extends Route {
   /** Own copies of the packet's bytes it was made from; the same bytes have the same route. */
   readonly topic: Uint8Array
   readonly propertyBytes: Uint8Array
   readonly retain: boolean
   readonly deviceId: string
-  readonly frame: EnvelopeFrame
-  readonly partition: PartitionBatcher
 }
 
 /** The part of a connection that topics are judged by. */
 export interface Publisher {
   readonly deviceId: string | undefined
   readonly moduleId: string | undefined
-}
-
-/** Whose messages are, and what is said about them. */
-export interface MessageReading {
-  readonly deviceId: string
-  readonly properties: ReadonlyMap<string, string>
-  readonly systemProperties: ReadonlyMap<string, string>
 }
 
 /** A topic read. */
@@ -126,7 +116,7 @@ export function routeFor(
   retain: boolean,
   extra: Properties | undefined,
   propertyBytes: Uint8Array,
-): Route {
+): TopicRoute {
   const reading = readTopic(topic, publisher)
   if (extra !== undefined) {
     for (const [key, value] of extra.userProperties ?? []) reading.properties.set(key, value)
@@ -140,17 +130,4 @@ export function routeFor(
     propertyBytes: Uint8Array.from(propertyBytes),
     retain,
   }
-}
-
-const twoEmptyMaps = Buffer.concat([mapBytes(new Map()), mapBytes(new Map())])
-
-/** Partition and frame of messages. */
-export function routeOfReading(batcher: Batcher, reading: MessageReading): Pick<Route, 'frame' | 'partition'> {
-  const deviceId = Buffer.from(reading.deviceId)
-  const { properties, systemProperties } = reading
-  const suffix =
-    properties.size + systemProperties.size === 0
-      ? twoEmptyMaps
-      : Buffer.concat([mapBytes(properties), mapBytes(systemProperties)])
-  return { partition: batcher.partitionOf(deviceId), frame: { prefix: envelopePrefix(deviceId), suffix } }
 }

@@ -1,6 +1,7 @@
+import { type Route, routeOfReading } from '#ingest/batches/route.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { WillRequest } from './connect.ts'
-import { type Publisher, type Route, readTopic, retainProperty, routeOfReading } from './route.ts'
+import { type Publisher, readTopic, retainProperty } from './route.ts'
 
 /** The application property that marks a will message, as the hub names it. */
 const willProperty = ['iothub-MessageType', 'Will'] as const
@@ -12,7 +13,7 @@ const willProperty = ['iothub-MessageType', 'Will'] as const
  */
 export class Will {
   readonly #edge: EdgeContext
-  readonly #route: Pick<Route, 'frame' | 'partition'>
+  readonly #route: Route
   readonly #payload: Buffer
 
   /** @throws what `readTopic` throws, if the client may not publish to the will's topic */

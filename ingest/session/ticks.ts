@@ -1,5 +1,5 @@
-import { tickMs } from '#ingest/session/edge-context.ts'
 import type { Clock } from '#runtime/clock.ts'
+import { tickMs } from './edge-context.ts'
 
 /** Ticks counted at once, at most: a timer that is a little late. */
 const atOnceMax = 3
