@@ -130,8 +130,7 @@ export class MqttConnection extends Connection implements BatchOwner {
 
   /** HOT: per PUBLISH. */
   #publish(first: number, bytes: Buffer, start: number, end: number): void {
-    this.#publishes ??= new PublishReader(this.edge.batcher, this.#heldSession, this.#version)
-    const message = this.#publishes
+    const message = this.#publishes ?? this.#beginPublishes()
     const route = message.read(first, bytes, start, end)
     if (route === undefined) {
       this.#refuse(message)
@@ -147,6 +146,11 @@ export class MqttConnection extends Connection implements BatchOwner {
     this.#unacknowledged.push(message.packetId)
     route.partition.write(route.frame, bytes, message.bodyStart, end, this)
     this.edge.counters.receivedQos1.value++
+  }
+
+  #beginPublishes(): PublishReader {
+    this.#publishes = new PublishReader(this.edge.batcher, this.#heldSession, this.#version)
+    return this.#publishes
   }
 
   /** What is not stored is answered: a request with a packet of its own, a message with the reason in its PUBACK. */
