@@ -2,13 +2,14 @@
 import type { Spoken } from '#ingest/listeners/listener.ts'
 import type { SpokenInMessages } from '#ingest/listeners/websocket.ts'
 import { MqttConnection } from '#ingest/mqtt/connection.ts'
+import { webSocketPaths } from '#schemas/hub-topics.ts'
 import type { EdgeContext } from './session/edge-context.ts'
 
 export function mqttInBytes(edge: EdgeContext): Spoken {
   return { protocol: 'MQTT', attach: (transport) => new MqttConnection(edge, transport) }
 }
 
-/** On the hub's path, and on the one that most MQTT clients take by default (MQTT 3.1.1 section 6). */
+/** In messages of WebSockets (MQTT 3.1.1 section 6). */
 export function mqttInMessages(edge: EdgeContext): SpokenInMessages {
-  return { paths: ['/$iothub/websocket', '/mqtt'], subprotocol: 'mqtt', attach: mqttInBytes(edge).attach }
+  return { paths: webSocketPaths, subprotocol: 'mqtt', attach: mqttInBytes(edge).attach }
 }

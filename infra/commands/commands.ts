@@ -25,6 +25,7 @@ import {
 import { createLogger } from '#runtime/logger.ts'
 import { isLoopbackAddress, urlHost } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { logTopic } from '#schemas/log-topics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { argumentsOf } from './arguments.ts'
 import { runAuthoritiesCommand } from './authorities.ts'
@@ -104,7 +105,7 @@ export async function runDeadLetters(settings: Settings, words: readonly string[
       case 'replay': {
         const { topic } = (await findDeadLetter(letters, line.id)).letter
         // Back to where it came from: device events have a topic of their own.
-        const isEvent = topic === `${settings.topicPrefix}.events`
+        const isEvent = topic === logTopic(settings.topicPrefix, 'events')
         const home = await openRoleLog(settings, logger, isEvent ? 'events' : 'telemetry')
         try {
           write(`replayed as offset ${await replayDeadLetter(letters, home, line.id, Date.now())}`)

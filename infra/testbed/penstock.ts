@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { commandWordsOf, parentOf, processIds } from '#runtime/proc.ts'
 
 const script = fileURLToPath(new URL('../penstock.js', import.meta.url))
 
@@ -63,7 +63,8 @@ export async function startPenstock(
     httpUrl: address('Health'),
     pid: child.pid as number,
     output: () => output,
-    pidsOf: (role) => childrenOf(child.pid as number).filter((pid) => commandOf(pid).some((word) => word === role)),
+    pidsOf: (role) =>
+      childrenOf(child.pid as number).filter((pid) => commandWordsOf(pid).some((word) => word === role)),
     stop: () => {
       child.kill('SIGTERM')
       return exited
@@ -76,7 +77,7 @@ async function killed(child: ChildProcess, exited: Promise<unknown>): Promise<vo
   const roles = childrenOf(child.pid as number)
   child.kill('SIGKILL')
   await exited
-  while (roles.some((pid) => commandOf(pid).length > 0)) await new Promise(setImmediate)
+  while (roles.some((pid) => commandWordsOf(pid).length > 0)) await new Promise(setImmediate)
 }
 
 function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
@@ -84,25 +85,5 @@ function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 function childrenOf(parent: number): number[] {
-  return readdirSync('/proc')
-    .map(Number)
-    .filter((pid) => pid > 0 && parentOf(pid) === parent)
-}
-
-function parentOf(pid: number): number {
-  const stat = readProc(pid, 'stat')
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-}
-
-/** Command line of a process; empty if it is gone or only waits to be reaped. */
-function commandOf(pid: number): string[] {
-  return readProc(pid, 'cmdline').split('\0').filter(Boolean)
-}
-
-function readProc(pid: number, file: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
-  } catch {
-    return ''
-  }
+  return processIds().filter((pid) => parentOf(pid) === parent)
 }

@@ -4,6 +4,7 @@ import { cpus, hostname, release, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import type { AgentRecord } from '#loadtest/agents/agent-fleet.ts'
 import type { LoadOptions } from '#loadtest/cli/options.ts'
+import { openFilesLimit } from '#runtime/proc.ts'
 
 /** What one must know to believe a result, or to repeat it; the machine is the one that ran `npm run loadtest`. */
 export interface LoadManifest extends Machine {
@@ -89,7 +90,7 @@ function limitsOf(): Record<string, string> {
     const text = textOf(file).trim().replace(/\s+/g, ' ')
     if (text !== '') limits[name] = text
   }
-  const files = /^Max open files\s+(\S+)/m.exec(textOf('/proc/self/limits'))?.[1]
+  const files = openFilesLimit()
   if (files !== undefined) limits['open files (soft)'] = files
   return limits
 }

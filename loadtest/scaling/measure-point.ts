@@ -1,16 +1,9 @@
-/**
- * One point of the sweep: a fresh Penstock, a short load, and what it took between two looks while the load was steady.
- *
- *   connect ── warm-up ──┤ look … look ├── drain ── all rows there? ── what lies on disk
- *
- * Connecting, closing and the first compilation of code are outside the looks.
- */
-import { readFileSync } from 'node:fs'
 import { loadDefaults } from '#loadtest/cli/options.ts'
 import { runLoad } from '#loadtest/cli/run-load.ts'
 import { clickhouseRows, queryRows } from '#loadtest/observe/clickhouse-rows.ts'
 import { anonymousBytesOf, cpuSecondsOf } from '#loadtest/observe/process-cpu.ts'
 import { metricSums } from '#loadtest/observe/target-metrics.ts'
+import { memoryBytesOf } from '#runtime/proc.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { startPenstock, type Target } from '../bench/targets.ts'
 import type { PointLoad, Quantity, ScalingPoint, Work } from './scaling-point.ts'
@@ -54,7 +47,7 @@ export async function measurePoint({ sweep, load }: PlannedPoint, run: number, s
     environment: { PENSTOCK_PARTITIONS: String(load.partitions), PENSTOCK_EDGE_PROCESSES: String(load.edges) },
   })
   try {
-    const slabBefore = slabBytes()
+    const slabBefore = memoryBytesOf('Slab')
     const looks: Look[] = []
     const look = (settled: number) => {
       const atMs = performance.now()
@@ -147,13 +140,9 @@ function lookAt(target: Target, atMs: number, settled: number): Look {
     rows,
     cpuSeconds: ofRoles(cpuSecondsOf),
     memoryBytes: ofRoles(anonymousBytesOf),
-    slabBytes: slabBytes(),
+    // Kernel objects, sockets among them.
+    slabBytes: memoryBytesOf('Slab'),
   }
-}
-
-/** Kernel objects, sockets among them. */
-function slabBytes(): number {
-  return Number(/^Slab:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) * 1024
 }
 
 /** A figure of a run that lost something would be worth nothing. The table holds this run only. */
