@@ -1,3 +1,4 @@
+import { assert } from '#runtime/assert.ts'
 import { lengthPrefixed } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
 
@@ -69,6 +70,7 @@ export class OpenBatch {
     if (needed > limits.blockBytesMax) return false
     const smaller = this.bytes
     this.bytes = this.#buffers.take(needed)
+    assert(this.bytes.length >= needed, 'a larger buffer has the room that it was taken for')
     smaller.copy(this.bytes, 0, 0, this.length)
     this.#buffers.give(smaller)
     return true
@@ -132,6 +134,7 @@ export class BatchBuffers {
   readonly #keptMax: number
 
   constructor(keptMax: number) {
+    assert(keptMax > 0, 'buffers are kept to be used again')
     this.#keptMax = keptMax
   }
 
@@ -142,7 +145,12 @@ export class BatchBuffers {
     return this.#free.get(capacity)?.pop() ?? Buffer.allocUnsafeSlow(capacity)
   }
 
+  /** `buffer` came from `take`, and nobody reads it any more. */
   give(buffer: Buffer): void {
+    assert(
+      buffer.length >= firstBytes && buffer.length <= limits.blockBytesMax,
+      'a buffer comes back that was taken here',
+    )
     const free = this.#free.get(buffer.length) ?? []
     if (free.length < this.#keptMax) free.push(buffer)
     this.#free.set(buffer.length, free)

@@ -1,4 +1,5 @@
 import { constants, createZstdCompress, type ZstdCompress, zstdCompressSync } from 'node:zlib'
+import { assert } from '#runtime/assert.ts'
 
 const params = { [constants.ZSTD_c_compressionLevel]: 1 }
 /** So few bytes are compressed at once: the way to the thread pool and back costs more than the work. */
@@ -62,10 +63,12 @@ class Context {
   }
 
   run(raw: Uint8Array, done: (frame: Buffer) => void): void {
+    assert(this.#pieces.length === 0, 'a context compresses one block after the other')
     this.#stream.write(raw, (error) => {
       if (error) throw error // no input makes zstandard fail; out of memory does, and then nothing more may be acknowledged
       const pieces = this.#pieces
       this.#pieces = []
+      assert(pieces.length > 0, 'a block that was compressed has come out')
       done(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces))
     })
   }

@@ -1,3 +1,5 @@
+import { assert } from '#runtime/assert.ts'
+
 /** Above so many writes of acknowledgements a millisecond, gathering is tried: a read and a write cost some 20 µs of CPU. */
 const writesPerMsMax = 20
 /** Gathering pays with so many messages a write. */
@@ -46,6 +48,7 @@ export class Gathering {
   #awakeMs = 0
 
   constructor(batchDelayMs: number) {
+    assert(batchDelayMs >= 0, 'a batch waits for some time, or for none')
     const periodMs = Math.min(batchDelaysPerPeriod * batchDelayMs, periodMsMax)
     this.periodMs = periodMs > batchDelayMs ? periodMs : 0
   }

@@ -1,6 +1,7 @@
 import { mapBytes } from '#schemas/batch.ts'
 import { type EnvelopeFrame, envelopePrefix } from './batch.ts'
-import type { Batcher, PartitionBatcher } from './batcher.ts'
+import type { Batcher } from './batcher.ts'
+import type { PartitionBatcher } from './partition-batcher.ts'
 
 /** Whose messages are, and what is said about them. */
 export interface MessageReading {
