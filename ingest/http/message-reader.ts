@@ -6,8 +6,10 @@
  *   JSON array    each element is one message                  ?split=array
  *   lines         each line that is not empty is one message   ?split=lines, or Content-Type application/x-ndjson
  */
+
 import { isUtf8 } from 'node:buffer'
 import type { MessageProperties, SystemPropertyName, TelemetryMessage } from '#ingest/device-api/telemetry.ts'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 
@@ -59,7 +61,10 @@ function bodiesOf(body: Buffer, split: string): Buffer[] | undefined {
       const elements = jsonOf(body)
       if (!Array.isArray(elements)) throw malformed('with split=array the body must be a JSON array')
       checkCount(elements.length)
-      return elementsOf(body)
+      const parts = elementsOf(body)
+      // Another reader has judged the same bytes: where the two do not agree, one of them is wrong.
+      assert(parts.length === elements.length, 'an array has the elements that JSON says')
+      return parts
     }
     case 'lines':
       return linesOf(body)
@@ -93,6 +98,7 @@ function elementsOf(body: Buffer): Buffer[] {
     }
     end = at + 1
   }
+  assert(depth === 0 && start < 0, 'what is known to be JSON is closed')
   return elements
 }
 

@@ -5,11 +5,13 @@
  *               503       401, 403, 429  413, 503  400, 413    429      503       503 refused by the log
  *                                                  415
  */
+
 import type { X509Certificate } from 'node:crypto'
 import { classicAnswer } from '#control/rest/rest-errors.ts'
 import { type Sender, storeTogether, type TelemetryMessage } from '#ingest/device-api/telemetry.ts'
 import { RateExceeded } from '#ingest/quotas/quotas.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
 import type { HttpRouter } from '#runtime/http/http.ts'
@@ -119,6 +121,7 @@ function store(edge: EdgeContext, hasModule: boolean, request: HttpRequest, sent
   requireRoom(edge)
   const envelopeBytes = envelopeBytesOf(messages, body.length, sender)
   const waitMs = edge.quotas.requestWaitMs(sender.deviceId, messages.length, envelopeBytes)
+  assert(waitMs >= 0 && waitMs <= limits.requestShapingMsMax, 'a request waits a moment, or is refused')
   if (waitMs === 0) return durable(edge, sender, messages)
   // Read anew behind the wait: in it only what was sent is held, which has its place in the room of all bodies [G-4].
   return sleep(edge.clock, waitMs).then(() => {

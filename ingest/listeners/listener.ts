@@ -1,13 +1,13 @@
 import type { X509Certificate } from 'node:crypto'
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { Attach, Receiver, Transport } from '#ingest/session/transport.ts'
-import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { listening } from '#runtime/listening.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { readInPlace } from '#runtime/read-in-place.ts'
+import { portOf } from './port-of.ts'
 import { admitSocket, socketsMax } from './socket-gate.ts'
 import type { TlsFiles } from './tls-secrets.ts'
 import { certificatesOf, openTlsServer, type WatchingServer } from './tls-server.ts'
@@ -54,12 +54,6 @@ export async function listen(
       unwatch()
     },
   }
-}
-
-function portOf(server: Server): number {
-  const address = server.address()
-  assert(address !== null && typeof address === 'object' && address.port > 0, 'a listening server has a port')
-  return address.port
 }
 
 function tcpServer(edge: EdgeContext, { attach }: Spoken): WatchingServer {

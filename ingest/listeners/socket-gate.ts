@@ -1,4 +1,5 @@
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** Sockets that may be open without having sent CONNECT. They never take the places of those that have. */
@@ -17,6 +18,7 @@ export function socketsMax(connectionsMax: number): number {
  */
 export function admitSocket(edge: EdgeContext): boolean {
   const refused = (reason: string) => edge.metrics.series('penstock_edge_sockets_refused_total', { reason }).add(1)
+  assert(edge.waiting.size <= edge.connections.size, 'who waits is connected')
   if (edge.connections.size >= socketsMax(edge.connectionsMax)) {
     refused('full')
     return false

@@ -187,6 +187,7 @@ export class MqttConnection extends Connection implements BatchOwner {
 
   #accept(request: ConnectRequest, admission: Admission, identity: Identity): void {
     const session = admission.open(identity, this)
+    assert(this.session === undefined, 'a connection carries one session')
     this.session = session
     this.#isNameless = session.deviceId === undefined
     const assignedId = request.clientId === '' ? assignedClientId() : undefined

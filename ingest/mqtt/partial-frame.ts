@@ -45,6 +45,7 @@ export class PartialFrame {
       const count = Math.min(missing, chunk.length - at)
       this.append(chunk, at, count)
       at += count
+      assert(this.#frameBytes === 0 || this.length <= this.#frameBytes, 'no more is kept than the frame has')
       if (this.#frameBytes === 0) this.#frameBytes = frameBytesOf(this.#bytes ?? nothing, 0, this.length, version)
     }
     return at

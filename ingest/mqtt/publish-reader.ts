@@ -5,8 +5,10 @@
  *
  * Header flags: DUP 8, QoS 6, RETAIN 1. The route of the last message is kept: the same topic and property bytes need no look.
  */
+
 import type { Batcher } from '#ingest/batches/batcher.ts'
 import { bodyTooLarge } from '#ingest/device-api/telemetry.ts'
+import { assert } from '#runtime/assert.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { FieldReader, malformed } from './fields.ts'
@@ -143,6 +145,7 @@ export class PublishReader {
         `topic alias ${alias} is above ${limits.topicAliasMax} [MQTT-3.3.2-9]`,
       )
     }
+    assert(alias > 0, 'alias 0 was refused where properties are read')
     this.#aliases ??= []
     if (topic.length > 0) {
       this.#aliases[alias] = topic.length > limits.topicBytesMax ? tooLongTopic : Buffer.from(topic)

@@ -9,6 +9,7 @@
  * What is looked at costs less than the connection or request that brought it, but for a look-up in the registry: that is what a
  * network that fails gets only so many of. Guessing is hopeless at any speed: keys have 128 bits and more.
  */
+import { assert } from '#runtime/assert.ts'
 import { networkOf } from '#runtime/network-of.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -71,6 +72,7 @@ class FailureTable {
   readonly #buckets = new Map<string, TokenBucket>()
 
   constructor(perMinute: number, entriesMax: number) {
+    assert(perMinute >= 0 && entriesMax > 0, 'failures have a rate, and room to be counted')
     this.#perMinute = perMinute
     this.#entriesMax = entriesMax
   }
@@ -93,6 +95,7 @@ class FailureTable {
     // Attempts that were under way together may all fail; none of them counts below empty.
     if (bucket.missingMs(1, nowMs) === 0) bucket.take(1, nowMs)
     this.#buckets.set(key, bucket)
+    assert(this.#buckets.size <= this.#entriesMax, 'the oldest entry is forgotten for a new one')
   }
 }
 

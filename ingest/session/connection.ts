@@ -170,6 +170,7 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
 
   /** From here on it may send messages. @param silenceMsMax after which it ends */
   protected open(silenceMsMax: number): void {
+    assert(silenceMsMax > 0, 'a connection may be silent for a moment')
     assert(this.state === 'deciding' && this.session !== undefined, 'a connection opens with a session')
     this.#heardAtTick = this.edge.ticks
     this.#silenceTicksMax = silenceMsMax / tickMs
@@ -221,7 +222,7 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
     this.#shaping?.()
     this.#shaping = undefined
     this.edge.waiting.delete(this)
-    this.edge.connections.delete(this)
+    assert(this.edge.connections.delete(this), 'a connection ends once')
     this.edge.counters.connections.add(-1)
     this.session?.end(reason)
   }

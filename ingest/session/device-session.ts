@@ -26,13 +26,17 @@ export class DeviceSession implements Session {
 
   /** @throws INGEST_CONNECTION_RATE, INGEST_RATE_EXCEEDED while the device owes too much */
   constructor(edge: EdgeContext, identity: Identity, carrier: Carrier) {
+    const { deviceId, moduleId, expiresAtMs = Number.POSITIVE_INFINITY } = identity
+    assert(deviceId !== '' && moduleId !== '', 'who is let in has a name, or none yet')
+    assert(moduleId === undefined || deviceId !== undefined, 'a module is of a device')
+    assert(!Number.isNaN(expiresAtMs), 'credentials end at some moment, or never')
     this.carrier = carrier
-    this.moduleId = identity.moduleId
-    this.meter = edge.quotas.openMeter(identity.deviceId)
+    this.moduleId = moduleId
+    this.meter = edge.quotas.openMeter(deviceId)
     this.#edge = edge
-    this.#expiresAtMs = identity.expiresAtMs ?? Number.POSITIVE_INFINITY
+    this.#expiresAtMs = expiresAtMs
     this.#endWatch = identity.watch?.((error) => carrier.fail(error))
-    this.#deviceId = identity.deviceId
+    this.#deviceId = deviceId
   }
 
   get deviceId(): string | undefined {
