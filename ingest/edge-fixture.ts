@@ -6,7 +6,7 @@ import { type Logger, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
-import type { EdgeContext } from './session/edge-context.ts'
+import type { EdgeContext, OnPresence } from './session/edge-context.ts'
 import type { Authenticate, IsKnown } from './session/identity.ts'
 import { openEdgeContext } from './session/open-edge-context.ts'
 import type { Transport } from './session/transport.ts'
@@ -90,6 +90,7 @@ export function edgeFixture(
     isKnown?: IsKnown
     logger?: Logger
     quotas?: QuotaOptions
+    onPresence?: OnPresence
   } = {},
 ): EdgeFixture {
   const log = new CapturingLog(options.partitions)

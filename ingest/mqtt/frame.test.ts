@@ -70,3 +70,14 @@ test('what came behind a CONNECT waits for its decision up to a largest packet w
     expect(transport.ended).toBe(ended)
   }
 })
+
+test('a packet of two bytes that is cut between them is read with its second byte, not with what follows', () => {
+  const { connection, transport } = edgeFixture().connect()
+  connection.onChunk(rawConnect(4))
+  connection.onChunk(bytes(0xc0))
+  connection.onChunk(bytes(0x00))
+  expect(transport.written.at(-1)?.toString('hex')).toBe('d000')
+  connection.onChunk(bytes(0xe0))
+  connection.onChunk(bytes(0x00))
+  expect(transport.ended).toBe(true)
+})
