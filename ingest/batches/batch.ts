@@ -2,14 +2,17 @@ import { assert } from '#runtime/assert.ts'
 import { lengthPrefixed } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
 
-/** Whoever waits for a batch to be settled. Called once a batch and owner, in the order the batches were filled. */
+/**
+ * Waits for messages to be settled. It is told once for each batch that holds some of them, in the order in which these
+ * were filled.
+ */
 export interface BatchOwner {
   /** The batch it last wrote to and its index there: the owner is entered once a batch, not once a message. */
   batch: OpenBatch | undefined
   batchIndex: number
-  /** The oldest `count` messages waiting for acknowledgement are durable. */
+  /** The oldest `count` messages that wait are durable. */
   settled(count: number): void
-  /** The oldest `count` messages waiting will never be: the log refused their batch for good. */
+  /** The oldest `count` messages that wait will never be durable: the log refused their batch for good. */
   refused(count: number): void
 }
 

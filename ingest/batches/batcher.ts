@@ -87,8 +87,10 @@ export class Batcher implements WholeBatcher {
     return partition
   }
 
-  /** Reads the clock; called once a chunk, before its messages are written. Closes open batches when the UTC day
-   * changed or the clock was set back, so that a batch lies within one day and its times never fall. */
+  /**
+   * Reads the clock. Called once a chunk, before its messages are written. Closes open batches when the UTC day changed
+   * or the clock was set back: a batch lies within one day, and its times never fall.
+   */
   tick(): void {
     const nowMs = this.options.clock.nowMs()
     if (nowMs === this.nowMs) return
@@ -102,8 +104,8 @@ export class Batcher implements WholeBatcher {
   }
 
   /**
-   * Begins the delay after which all open batches are closed; a batch waits for one delay at most. It is one for all partitions,
-   * since what is closed together shares the log's commit.
+   * Begins the delay after which all open batches are closed, unless it runs already. All partitions share it, since
+   * what is closed together shares the log's commit.
    */
   closeLater(): void {
     if (this.#stopDelay !== undefined) return
@@ -125,7 +127,7 @@ export class Batcher implements WholeBatcher {
     this.#sleptAtMs = clock.monotonicMs()
     this.#stopDelay?.()
     this.#stopDelay = () => {}
-    // The first comes before the loop looks at its sockets, the second after it.
+    // The first callback runs before the loop looks at its sockets, the second after it.
     setImmediate(() => setImmediate(() => this.#closeDue()))
   }
 

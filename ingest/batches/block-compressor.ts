@@ -2,7 +2,7 @@ import { constants, createZstdCompress, type ZstdCompress, zstdCompressSync } fr
 import { assert } from '#runtime/assert.ts'
 
 const params = { [constants.ZSTD_c_compressionLevel]: 1 }
-/** So few bytes are compressed at once: the way to the thread pool and back costs more than the work. */
+/** Up to so many bytes are compressed in place: the way to the thread pool and back costs more than the work. */
 const compressedHereBytesMax = 8 * 1024
 /** As many as libuv's pool has threads. */
 const contextsMax = 4
@@ -15,9 +15,9 @@ interface Job {
 }
 
 /**
- * Compresses blocks with zstandard, each into one frame that names its length. The contexts stay: one made for each block costs as
- * much CPU as the block, mostly for fresh memory, and V8 takes its megabyte for garbage that it must collect (a full collection
- * every half second at 850,000 messages/s, each a pause of 7 to 16 ms).
+ * Compresses blocks with zstandard, each into one frame that names its length. Contexts are kept. A new one for each
+ * block would cost as much CPU as the block itself, mostly for fresh memory. V8 would take its megabyte for garbage: at
+ * 850,000 messages/s that was a full collection every half second, each a pause of 7 to 16 ms.
  */
 export class BlockCompressor {
   readonly #free: Context[] = []

@@ -79,8 +79,8 @@ function requireRoom(edge: EdgeContext): void {
 const accepted: HttpAnswer = { status: 204, headers: {}, body: '' }
 
 /**
- * Before any of the body is kept: who cannot prove anything costs no memory [G-4]. HOT: per request; nothing waits but for a look-up and, where
- * credentials fail, for its turn.
+ * Runs before any of the body is kept: a client that can prove nothing costs no memory [G-4]. HOT: per request. It
+ * waits only for a look-up and, where credentials fail, for its turn.
  * @throws what `authorize` throws, INGEST_DRAINING, INGEST_OVERLOADED, INGEST_FAILURES_EXCEEDED, INGEST_BODY_MALFORMED
  */
 function admit(

@@ -102,7 +102,10 @@ function ignoreError(): void {}
 /** How long a peer may take to read the last words before the socket is torn down. */
 const farewellMsMax = 2_000
 
-/** A class, so that the sockets of all connections look alike to the compiler: an object of functions is a kind of its own each. */
+/**
+ * A class, so that all transports have one shape for the compiler. An object of functions would be a shape of its own
+ * each time.
+ */
 class SocketTransport implements Transport {
   readonly #clock: Clock
   readonly #socket: Socket

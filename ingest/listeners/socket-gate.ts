@@ -13,8 +13,8 @@ export function socketsMax(connectionsMax: number): number {
 }
 
 /**
- * Room for one more socket? Against a flood of silent ones the longest silent gives way: who means to connect says so within a
- * round trip, long before its turn comes. @returns false: close it at once
+ * Whether there is room for one more socket. In a flood of silent ones the longest silent gives way. A client that
+ * means to connect says so within a round trip, long before its turn comes. @returns false: close it at once
  */
 export function admitSocket(edge: EdgeContext): boolean {
   const refused = (reason: string) => edge.metrics.series('penstock_edge_sockets_refused_total', { reason }).add(1)

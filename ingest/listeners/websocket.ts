@@ -42,8 +42,9 @@ export function routeWebSocket(
 }
 
 /**
- * A WebSocket is read on while its connection is paused, so that its pings are answered and its end is seen. What arrives meanwhile waits
- * here, up to a bound of its own and one of all WebSockets; the client that exceeds either is told so and ends [G-4].
+ * A WebSocket is read on while its connection is paused, so that its pings are answered and its end is seen. What
+ * arrives meanwhile waits here. There is a bound for each WebSocket and one for all of them. A client that exceeds
+ * either is told so, and its connection ends [G-4].
  */
 class WebSocketTransport implements Transport {
   readonly #edge: EdgeContext

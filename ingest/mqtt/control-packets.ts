@@ -14,8 +14,8 @@ export interface AnsweringConnection {
 }
 
 /**
- * Answers a packet of an open connection that is neither PUBLISH nor a PINGREQ as it should be. What a client may send besides is
- * SUBSCRIBE, UNSUBSCRIBE and DISCONNECT: it owes no PUBACK, since it is sent nothing above QoS 0, and neither QoS 2 nor extended
+ * Answers any packet of an open connection but PUBLISH and a well-formed PINGREQ. A client may send SUBSCRIBE,
+ * UNSUBSCRIBE and DISCONNECT. It owes no PUBACK, since it is sent nothing above QoS 0. Neither QoS 2 nor extended
  * authentication is offered.
  * @throws PenstockError, which ends the connection
  */

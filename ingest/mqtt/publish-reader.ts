@@ -27,7 +27,10 @@ export class PublishReader {
   bodyStart = 0
   /** 0 for QoS 0. */
   packetId = 0
-  /** What the client is told, if anything, where `read` gave no route: a packet beside its PUBACK, or the reason in it. */
+  /**
+   * What the client is told if `read` gave no route: a packet beside the PUBACK, or the reason in it. `undefined`:
+   * nothing.
+   */
   refusal: Buffer | PenstockError | undefined = undefined
   readonly #batcher: Batcher
   readonly #publisher: Publisher
@@ -123,8 +126,8 @@ export class PublishReader {
   }
 
   /**
-   * MQTT 5.0 has a reason for the message alone, in its PUBACK [MQTT-3.4.2-1]. Of QoS 0, as of MQTT 3.1.1, nobody would hear of it: the
-   * connection ends, and nothing is lost in silence.
+   * MQTT 5.0 can refuse a message alone, with a reason in its PUBACK [MQTT-3.4.2-1]. With QoS 0, or with MQTT 3.1.1,
+   * nobody would hear of it. There the connection ends, so that nothing is lost in silence.
    */
   #refuse(fault: PenstockError): undefined {
     if (this.#version === 4 || this.packetId === 0) throw fault

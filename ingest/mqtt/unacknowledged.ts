@@ -18,13 +18,13 @@ interface SettledMessage {
  */
 export class Unacknowledged {
   #ids = new Uint16Array(firstSlots)
-  /** At this count the ring grows, or refuses: its last doubling has a slot more than may be taken. */
+  /** At this count the ring grows, or refuses. Its last doubling has one slot more than may be taken. */
   #fullAt = firstSlots
   #first = 0
   count = 0
-  /** Ids that ever left; with `count` it numbers all that came. */
+  /** Ids that have left. With `count` it numbers all that ever came. */
   #left = 0
-  /** Those, still here, that no batch holds, oldest first. */
+  /** Messages that wait and that no batch holds, oldest first. */
   readonly #settled: SettledMessage[] = []
 
   /** @throws INGEST_RECEIVE_MAXIMUM. HOT: per QoS 1 message. */
@@ -47,8 +47,8 @@ export class Unacknowledged {
   }
 
   /**
-   * PUBACK packets for the oldest `batchCount` ids that batches hold, and for others among and right behind them; all are then
-   * forgotten. Success has the same four bytes in both versions.
+   * PUBACK packets for the oldest `batchCount` ids that batches hold, and for those that none holds among and right
+   * behind them. All of these are then forgotten. Success has the same four bytes in both versions.
    */
   pubacks(batchCount: number): Buffer {
     assert(batchCount >= 0 && batchCount <= this.count, 'a batch held messages that wait here')

@@ -7,9 +7,10 @@ import { type Publisher, readTopic, retainProperty } from './route.ts'
 const willProperty = ['iothub-MessageType', 'Will'] as const
 
 /**
- * A will message: telemetry that the edge publishes when its client is lost without a DISCONNECT [MQTT-3.1.2-8]. Its topic is judged
- * at CONNECT. A will delay ends with the session (MQTT 5.0, section 3.1.3.2.2), and no session outlives its connection here: the
- * will is due at the connection's end whatever its delay, and no client can come back to the session first.
+ * A will message: telemetry that the edge publishes when its client is lost without a DISCONNECT [MQTT-3.1.2-8]. Its
+ * topic is judged at CONNECT. A will delay ends with the session (MQTT 5.0, section 3.1.3.2.2), and no session outlives
+ * its connection here. So the will is due when the connection ends, whatever its delay, and no client can come back to
+ * the session first.
  */
 export class Will {
   readonly #edge: EdgeContext

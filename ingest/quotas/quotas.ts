@@ -68,8 +68,8 @@ export class Quotas {
   }
 
   /**
-   * Admits a CONNECT to the check of its credentials, unless it comes from where credentials fail: those take their turn elsewhere, and
-   * no other's.
+   * Admits a CONNECT to the check of its credentials. One from where credentials fail takes its turn by `lookupWaitMs`
+   * instead.
    * @returns milliseconds to wait before it
    * @throws INGEST_CONNECTION_RATE
    */

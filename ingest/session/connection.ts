@@ -1,6 +1,6 @@
 /**
- * One client's connection, whatever it speaks. What it sends is read by the protocol, a class derived from this one; it is one object with
- * it, so that a message costs no step more.
+ * One client's connection, whatever it speaks. A class derived from this one reads its protocol. The two are one
+ * object, so that a message costs no step more than it would in one class.
  *
  *   waiting ── says who it is ──▶ deciding ── is let in ──▶ open ── says goodbye ──▶ closed
  *      │                             │                       │

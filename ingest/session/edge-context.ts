@@ -44,7 +44,7 @@ export interface EdgeContext {
   readonly connectionsMax: number
   /** Every open connection, also of clients that have not said yet who they are. */
   readonly connections: Set<EdgeConnection>
-  /** Those of such clients, oldest first. */
+  /** The connections of such clients, oldest first. */
   readonly waiting: Set<EdgeConnection>
   /** What waits at all paused WebSockets together. */
   readonly webSocketWaiting: { bytes: number; readonly bytesMax: number }
@@ -53,7 +53,7 @@ export interface EdgeContext {
   /** The one session of each device or module, by `device` or `device/module`. */
   readonly sessions: Map<string, Session>
   readonly counters: EdgeCounters
-  /** Of `tickMs` each, that this process has listened to its sockets; read instead of the clock per chunk. */
+  /** How many times `tickMs` this process has listened to its sockets. Read once a chunk, instead of the clock. */
   ticks: number
   /** Messages and requests that were answered instead of stored; quotas count them as well. */
   refusedMessages: number

@@ -6,7 +6,7 @@ import { pauseReasons } from './pause-reasons.ts'
 export function pauseAll(connections: Iterable<EdgeConnection>, batcher: Batcher): void {
   const isFull = batcher.full
   for (const connection of connections) {
-    // What waited at a resumed connection may fill the batcher again, which then has paused all of them meanwhile.
+    // What waited at a resumed connection may fill the batcher again. All of them are paused then.
     if (batcher.full !== isFull) return
     if (isFull) connection.pause(pauseReasons.edge)
     else connection.unpause(pauseReasons.edge)
