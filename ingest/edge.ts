@@ -2,12 +2,12 @@ import { LogSilence } from '#ingest/batches/log-silence.ts'
 import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from '#ingest/http/noisiest-route.ts'
 import { type AuthorizeRequest, routeTelemetry } from '#ingest/http/telemetry.ts'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
+import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import { routeWebSocket } from '#ingest/listeners/websocket.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/http.ts'
-import { isLoopbackBind } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { assertLimits } from '#schemas/limits.ts'
 import { mqttInBytes, mqttInMessages } from './protocols.ts'
@@ -150,13 +150,4 @@ async function drain(edge: EdgeContext, listeners: readonly Listener[]): Promise
     connection.fail(new PenstockError('INGEST_DRAINING', 'the edge is shutting down'))
   await batcher.drain(giveUp.signal) // will messages
   cancelGiveUp()
-}
-
-/** For an edge that believes every client id. @throws BIND_NOT_LOOPBACK */
-export function requireLoopback(bind: string): void {
-  if (isLoopbackBind(bind)) return
-  throw new PenstockError(
-    'BIND_NOT_LOOPBACK',
-    `PENSTOCK_BIND=${bind}: without device identities the edge believes every client id, so it listens on loopback (127.0.0.0/8, ::1, localhost) only`,
-  )
 }

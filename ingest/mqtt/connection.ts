@@ -78,6 +78,7 @@ export class MqttConnection extends Connection implements BatchOwner {
     this.endByClient()
   }
 
+  /** HOT: per chunk. */
   protected read(chunk: Buffer): void {
     let at = 0
     if (this.#partial.length > 0) at = this.#completePartial(chunk)
