@@ -12,7 +12,7 @@ import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/te
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { ServerProcess } from '#infra/testbed/server-process.ts'
 import { startEdge } from '#ingest/edge.ts'
-import { CapturingLog } from '#ingest/session/edge-fixture.ts'
+import { CapturingLog } from '#ingest/edge-fixture.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'

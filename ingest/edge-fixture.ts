@@ -1,18 +1,15 @@
-import { Batcher } from '#ingest/batches/batcher.ts'
-import { Connection } from '#ingest/mqtt/connection.ts'
-import { type QuotaOptions, unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
-import { Quotas } from '#ingest/quotas/quotas.ts'
+import { MqttConnection } from '#ingest/mqtt/connection.ts'
+import type { QuotaOptions } from '#ingest/quotas/quota-settings.ts'
 import type { BatchStamp, Log } from '#pipeline/log/log.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { type Logger, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
-import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
-import { type EdgeContext, edgeCounters, type Transport } from './edge-context.ts'
-import { type Authenticate, type IsKnown, trustClientId } from './identity.ts'
-import { pauseAll } from './pause-all.ts'
-import { RefusalLog } from './refusal-log.ts'
+import type { EdgeContext, OnPresence } from './session/edge-context.ts'
+import type { Authenticate, IsKnown } from './session/identity.ts'
+import { openEdgeContext } from './session/open-edge-context.ts'
+import type { Transport } from './session/transport.ts'
 
 /** For tests: a log that keeps batches in an array and confirms them when told to. */
 export class CapturingLog implements Pick<Log, 'topic' | 'partitionCount' | 'append'> {
@@ -75,7 +72,7 @@ export interface EdgeFixture {
   readonly edge: EdgeContext
   readonly log: CapturingLog
   readonly metrics: Metrics<MetricName>
-  connect(): { readonly connection: Connection; readonly transport: FakeTransport }
+  connect(): { readonly connection: MqttConnection; readonly transport: FakeTransport }
   /** Closes and settles all batches. */
   settle(): Promise<void>
   /** Value of a counter, summed over its labels. */
@@ -93,57 +90,31 @@ export function edgeFixture(
     isKnown?: IsKnown
     logger?: Logger
     quotas?: QuotaOptions
+    onPresence?: OnPresence
   } = {},
 ): EdgeFixture {
-  const clock = options.clock ?? systemClock
-  const logger = options.logger ?? silentLogger
   const log = new CapturingLog(options.partitions)
   const metrics = new Metrics<MetricName>(metricsTable)
-  const connections = new Set<Connection>()
-  const batcher = new Batcher({
-    log: log as unknown as Log,
-    edgeId: 'edge-test',
-    epoch: 1,
-    clock,
-    logger,
-    metrics,
-    batchDelayMs: 1,
-    pendingBytesMax: options.pendingBytesMax ?? 64 * 1024 * 1024,
-    onFull: () => pauseAll(connections, batcher),
-  })
-  const edge: EdgeContext = {
-    batcher,
-    clock,
-    logger,
-    metrics,
-    authenticate: options.authenticate ?? trustClientId,
-    isKnown: options.isKnown ?? (() => true),
+  const { partitions: _, ...others } = options
+  const edge = openEdgeContext({
+    clock: systemClock,
+    logger: silentLogger,
     connectionsMax: 1000,
-    connections,
-    waiting: new Set(),
-    webSocketWaiting: {
-      bytes: 0,
-      bytesMax: options.webSocketWaitingBytesMax ?? limits.webSocketsWaitingBytesMax,
-    },
-    refusals: new RefusalLog(logger),
-    quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, metrics),
-    sessions: new Map(),
-    counters: edgeCounters(metrics),
-    ticks: 0,
-    refusedMessages: 0,
-    draining: false,
-    announce: () => {},
-    onPresence: () => {},
-  }
+    ...others,
+    log: log as unknown as Log,
+    metrics,
+    edgeId: 'edge-test',
+    batchDelayMs: 1,
+  })
   return {
     edge,
     log,
     metrics,
     connect: () => {
       const transport = new FakeTransport()
-      return { connection: new Connection(edge, transport), transport }
+      return { connection: new MqttConnection(edge, transport), transport }
     },
-    settle: () => batcher.drain(new AbortController().signal),
+    settle: () => edge.batcher.drain(new AbortController().signal),
     count: (name) => metrics.samples().reduce((sum, [sample, , value]) => (sample === name ? sum + value : sum), 0),
   }
 }

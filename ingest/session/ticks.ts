@@ -1,5 +1,6 @@
-import { tickMs } from '#ingest/session/edge-context.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
+import { tickMs } from './edge-context.ts'
 
 /** Ticks counted at once, at most: a timer that is a little late. */
 const atOnceMax = 3
@@ -14,6 +15,7 @@ export function startTicks(clock: Clock, onTicks: (ticks: number) => void): () =
   let cancel = clock.after(tickMs, look)
   function look(): void {
     const ticks = Math.floor((clock.monotonicMs() - countedAtMs) / tickMs)
+    assert(ticks >= 0, 'the monotonic clock never goes back')
     countedAtMs += ticks * tickMs
     onTicks(Math.min(ticks, atOnceMax))
     cancel = clock.after(tickMs, look)

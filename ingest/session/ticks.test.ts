@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { bytes, rawConnect } from '#ingest/mqtt/raw-packets-fixture.ts'
-import { tickMs } from '#ingest/session/edge-context.ts'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
 import type { Clock } from '#runtime/clock.ts'
+import { tickMs } from './edge-context.ts'
 import { startTicks } from './ticks.ts'
 
 /** Timers fire `lateMs` late. */
