@@ -14,7 +14,7 @@
  */
 import type { Socket } from 'node:net'
 import type { GeneratorCommand, GeneratorEvent } from '#loadtest/generate/generator-process.ts'
-import type { Machine } from '#loadtest/result/manifest.ts'
+import type { Machine } from './machine.ts'
 
 export type CoordinatorMessage =
   | { readonly kind: 'command'; readonly process: number; readonly command: GeneratorCommand }

@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net'
 import type { GeneratorListener, StartGenerator } from '#loadtest/generate/generator-port.ts'
-import type { Machine } from '#loadtest/result/manifest.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { AgentChannel, type AgentMessage, channelLimits } from './agent-channel.ts'
 import { type AgentAddress, connectToAgent } from './agent-socket.ts'
 import { type ClockReading, readClock } from './clocks.ts'
+import type { Machine } from './machine.ts'
 
 interface Waiting<T> {
   resolve(value: T): void

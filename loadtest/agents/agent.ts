@@ -1,13 +1,13 @@
 /** A generator agent: holds generator processes for a coordinator on another machine, one coordinator at a time. */
 import type { AddressInfo, Socket } from 'node:net'
-import { faultsOf, type LoadOptions, processesMax } from '#loadtest/cli/options.ts'
 import type { GeneratorSlice } from '#loadtest/generate/generator.ts'
 import { forkGenerator, type GeneratorPort } from '#loadtest/generate/generator-port.ts'
 import type { GeneratorEvent } from '#loadtest/generate/generator-process.ts'
-import { type Machine, machineOf } from '#loadtest/result/manifest.ts'
+import { faultsOf, type LoadOptions, processesMax } from '#loadtest/options/load-options.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { AgentChannel, type CoordinatorMessage, channelLimits } from './agent-channel.ts'
 import { type AgentAddress, agentServer } from './agent-socket.ts'
+import { type Machine, machineOf } from './machine.ts'
 
 export interface RunningAgent {
   readonly port: number

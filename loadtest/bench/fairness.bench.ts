@@ -2,8 +2,8 @@
  * Fairness [G-4]: 20 quiet devices beside one that sends as much as its socket takes, at one edge process. Reach: the quiet devices'
  * PUBACK p99 is at most twice what it is without the noisy one. With the device quota as it is by default, and without any.
  */
-import { type LoadOptions, loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+import { type LoadOptions, loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startPenstock, type Target } from './targets.ts'
 

@@ -2,8 +2,8 @@
  * The generator alone: messages/s of one process on one CPU against a sink on the other that only steps over frames and
  * acknowledges. A generator must not be what a run measures; reach: ≥ 1.5 million messages/s at QoS 1, PUBACKs included.
  */
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startSink } from './targets.ts'
 

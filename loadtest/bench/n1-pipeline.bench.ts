@@ -2,9 +2,10 @@
  * N-1: device socket → queryable row with everything and the generator on 2 CPUs, against what the ClickHouse engine alone inserts
  * into the same table on one CPU. Reach: ≥ 0.7.
  */
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+
 import { assertClean } from '#loadtest/ledger/reconcile.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { measureEngineAlone } from '../peers/engine-alone.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startPenstock } from './targets.ts'

@@ -2,8 +2,8 @@
  * N-2: the edge alone (parse, encode, durable append to the embedded log) on one core, against mosquitto without a subscriber,
  * which stores nothing. Messages for each CPU second of the target. Reach: QoS 0 ≥ 1.5 ×, QoS 1 with window 1,000 ≥ 5 ×.
  */
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startMosquitto, startPenstock } from './targets.ts'
 

@@ -3,9 +3,9 @@
  * ClickHouse engine. Reach: ≥ 10 ×. Needs `--kafka host:port`.
  */
 
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
 import { assertClean } from '#loadtest/ledger/reconcile.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startPenstock, startUsualPipeline } from './targets.ts'

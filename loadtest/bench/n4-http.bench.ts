@@ -5,8 +5,8 @@
 import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { cpuSecondsOf } from '#loadtest/observe/process-cpu.ts'
 import { freePort } from '#runtime/free-ports.ts'
+import { cpuSecondsOf } from '#runtime/processes.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startPenstock } from './targets.ts'
 

@@ -1,7 +1,7 @@
 /** N-5: resident memory an idle MQTT connection, with 10,000 of them held by one edge process; mosquitto beside. Reach: ≤ 10 KB. */
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
-import { residentBytesOf } from '#loadtest/observe/process-cpu.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
+import { residentBytesOf } from '#runtime/processes.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startMosquitto, startPenstock } from './targets.ts'
 

@@ -2,9 +2,10 @@
  * N-6: at half of saturation, PUBACK p99 and socket → queryable row p99, both from the moment a message was to be sent.
  * Saturation is measured first, in the same installation. Reach: ≤ 50 ms and ≤ 1 s.
  */
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+
 import { assertClean } from '#loadtest/ledger/reconcile.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startPenstock } from './targets.ts'
 

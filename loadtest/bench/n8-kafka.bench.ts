@@ -1,8 +1,8 @@
 /** N-8: the whole pipeline on Apache Kafka against the embedded log. Reach: ≥ 0.6. Needs `--kafka host:port`, or finds none to start. */
 
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
 import { assertClean } from '#loadtest/ledger/reconcile.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startPenstock } from './targets.ts'

@@ -2,8 +2,8 @@
  * N-9: 1,000 connections at 50 messages/s each, QoS 1, acknowledged when durable: CPU a message of the edge against mosquitto's,
  * which stores nothing. Reach: ≤ 1.2 ×.
  */
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startMosquitto, startPenstock } from './targets.ts'
 

@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { findMosquitto } from '#infra/testbed/mosquitto.ts'
 import { peerBrokers } from '#infra/testbed/peer-brokers.ts'
-import { type LoadOptions, loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
-import { cpuSecondsOf, residentBytesOf } from '#loadtest/observe/process-cpu.ts'
 import { processesOfTarget } from '#loadtest/observe/target-processes.ts'
+import { type LoadOptions, loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
+import { cpuSecondsOf, residentBytesOf } from '#runtime/processes.ts'
 import { type BenchArguments, BenchRecord, benchArguments } from './bench-record.ts'
 import { type Comparison, comparisonTable, losses, lossesTable, type PeerTarget, row } from './peer-tables.ts'
 import {
@@ -261,7 +261,7 @@ async function brokersToRun(): Promise<{ brokers: Contender[]; absent: Absent[] 
       ...sink,
       keeps: 'stepped over: what the generator can do',
       side: 'generator',
-      settings: '`loadtest/bench/ack-sink.ts`',
+      settings: '`loadtest/peers/ack-sink.ts`',
       missing: () => undefined,
     },
     {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { findMosquitto } from '#infra/testbed/mosquitto.ts'
 import { peerBrokers } from '#infra/testbed/peer-brokers.ts'
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { aedes, mosquitto, startBroker } from './targets.ts'
 
 const fetchMsMax = 120_000

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { commandLineOf, cpuSecondsOf, processTreeOf, residentBytesOf } from '#loadtest/observe/process-cpu.ts'
 import { freePort, freePorts } from '#runtime/free-ports.ts'
+import { commandLineOf, cpuSecondsOf, processTreeOf, residentBytesOf } from '#runtime/processes.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** Something that speaks MQTT, ClickHouse's protocol, or both. */
@@ -128,7 +128,7 @@ export const aedes: Broker = {
 /** The least a target can do (`ack-sink.ts`). */
 export const sink: Broker = {
   name: 'sink',
-  command: (port) => [process.execPath, 'loadtest/bench/ack-sink.ts', String(port)],
+  command: (port) => [process.execPath, 'loadtest/peers/ack-sink.ts', String(port)],
 }
 
 export function startMosquitto(options: TargetOptions): Promise<Target> {

@@ -5,8 +5,8 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 import { startTlsEdge } from './tls-edge.ts'
 

@@ -4,16 +4,23 @@ import { isIP } from 'node:net'
 import { parseArgs } from 'node:util'
 import type { RestAccess } from '#control/rest/rest-client.ts'
 import type { AgentAddress } from '#loadtest/agents/agent-socket.ts'
+import { bodyBytesMin, sequencesMax } from '#loadtest/generate/body-layout.ts'
 import { templateBody } from '#loadtest/generate/body-template.ts'
-import { bodyBytesMin, sequencesMax } from '#loadtest/generate/frames.ts'
 import { packetIds } from '#loadtest/ledger/ledger.ts'
-import { isLocal } from '#loadtest/observe/target-processes.ts'
+import {
+  connectRateMax,
+  faultsOf,
+  type LoadOptions,
+  loadDefaults,
+  processesMax,
+  valueOrFault,
+} from '#loadtest/options/load-options.ts'
+import { isLocal } from '#loadtest/options/target-address.ts'
 import { type Threshold, thresholdsOf } from '#loadtest/result/slo.ts'
 import { shapeHelp, shapeNames, workloadsOfShape } from '#loadtest/workload/shapes.ts'
 import { workloadFileAt, workloadsOf } from '#loadtest/workload/workload-file.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { connectRateMax, faultsOf, type LoadOptions, loadDefaults, processesMax, valueOrFault } from './options.ts'
 import { ownerKeyOf } from './register-devices.ts'
 
 /** A shorter one can be guessed by whoever a coordinator once took for an agent. */

@@ -1,9 +1,9 @@
 /**
  * Stored rows of a run, asked from ClickHouse over plain HTTP: the checker shares no code with what it checks.
- * Sequence number and time are cut out of the body at fixed places (`frames.ts`), which costs less than parsing JSON.
+ * Sequence number and time are cut out of the body at fixed places (`body-layout.ts`), which costs less than parsing JSON.
  */
 
-import { bodyOffsets, sequenceBase } from '#loadtest/generate/frames.ts'
+import { bodyOffsets, sequenceBase } from '#loadtest/generate/body-layout.ts'
 import type { SequenceRange } from '#loadtest/ledger/ledger.ts'
 import type { DeviceSummary, RowSource } from '#loadtest/ledger/reconcile.ts'
 import { PenstockError } from '#schemas/errors.ts'

@@ -1,7 +1,7 @@
 import type { LoadResult } from '#loadtest/result/load-result.ts'
 import type { LoadManifest } from '#loadtest/result/manifest.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { escaped, milliseconds, short } from './figures.ts'
+import { escaped, milliseconds, short } from '../figures.ts'
 
 interface Row {
   readonly name: string

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { judge } from '#loadtest/result/judge.ts'
 import { fakeResult } from '#loadtest/result/load-result.fake.ts'
-import { judge, thresholdsOf } from '#loadtest/result/slo.ts'
+import { thresholdsOf } from '#loadtest/result/slo.ts'
 import { linearTicks, logTicks } from './chart.ts'
 import { differences, earlierResultOf } from './comparison.ts'
 import { reportOf } from './report.ts'

@@ -1,5 +1,5 @@
-import { loadDefaults } from '#loadtest/cli/options.ts'
 import { LatencyHistogram } from '#loadtest/ledger/latency.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
 import type { LoadResult } from './load-result.ts'
 
 /** A result for tests of what is made of results. */

@@ -6,11 +6,11 @@
  * Connecting, closing and the first compilation of code are outside the looks.
  */
 import { readFileSync } from 'node:fs'
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
 import { clickhouseRows, queryRows } from '#loadtest/observe/clickhouse-rows.ts'
-import { anonymousBytesOf, cpuSecondsOf } from '#loadtest/observe/process-cpu.ts'
 import { metricSums } from '#loadtest/observe/target-metrics.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
+import { anonymousBytesOf, cpuSecondsOf } from '#runtime/processes.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { startPenstock, type Target } from '../bench/targets.ts'
 import type { PointLoad, Quantity, ScalingPoint, Work } from './scaling-point.ts'

@@ -1,5 +1,5 @@
-import { commandLineOf, processTreeOf } from '#loadtest/observe/process-cpu.ts'
 import { freePorts } from '#runtime/free-ports.ts'
+import { commandLineOf, processTreeOf } from '#runtime/processes.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Site, Stage } from './scenario.ts'
 import { notReady, StartedProcess } from './started-process.ts'

@@ -1,6 +1,6 @@
 /** The command line of a scenario: `npm run loadtest -- --scenario <name>`. */
 import { parseArgs } from 'node:util'
-import { valueOrFault } from '#loadtest/cli/options.ts'
+import { valueOrFault } from '#loadtest/options/load-options.ts'
 import { thresholdsOf } from '#loadtest/result/slo.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type WorkloadFile, workloadFileAt } from '../workload/workload-file.ts'

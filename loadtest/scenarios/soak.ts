@@ -1,8 +1,8 @@
 /** No fault at all: a steady load for long, in which memory stays flat and latency does not drift. */
 
-import type { TimelinePoint } from '#loadtest/ledger/timeline.ts'
-import { anonymousBytesOf } from '#loadtest/observe/process-cpu.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
+import type { TimelinePoint } from '#loadtest/result/timeline.ts'
+import { anonymousBytesOf } from '#runtime/processes.ts'
 import { openInstallation } from './installation.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 

@@ -1,6 +1,6 @@
-import { deviceIdOf, type LoadOptions } from '#loadtest/cli/options.ts'
-import type { ClickhouseRows, Seen } from '#loadtest/observe/clickhouse-rows.ts'
-import { LatencyHistogram, type LatencySnapshot, type LatencySummary } from './latency.ts'
+import { LatencyHistogram, type LatencySnapshot, type LatencySummary } from '#loadtest/ledger/latency.ts'
+import { deviceIdOf, type LoadOptions } from '#loadtest/options/load-options.ts'
+import type { ClickhouseRows, Seen } from './clickhouse-rows.ts'
 
 /** Devices looked at: enough to meet the usual number of partitions, few enough to cost the warehouse little. */
 const sampleDevicesMax = 8

@@ -1,5 +1,11 @@
-import type { RateSegment } from '#loadtest/generate/schedule.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+
+/** Messages a second from one rate to another, in a straight line. */
+export interface RateSegment {
+  readonly seconds: number
+  readonly from: number
+  readonly to: number
+}
 
 /** A moment at which a share of all devices loses its connection at once. */
 export interface Storm {
