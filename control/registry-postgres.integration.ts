@@ -1,12 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { openRegistry } from './open-registry.ts'
 import { deviceContent, registryConformance } from './registry.conformance.ts'
 import type { RegistryChange } from './registry.ts'
 import { openPostgresDatabase } from './store/postgres-database.ts'
-import { type PostgresForTests, postgresMissing, startPostgres } from './store/postgres-fixture.ts'
 
 const postgres = serverFor('PostgreSQL', postgresMissing)
 
@@ -19,7 +19,7 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
     server = await startPostgres()
   })
 
-  afterAll(() => server.remove())
+  afterAll(() => server.stop())
 
   test('processes that start at once agree on the tables', async () => {
     const registries = await Promise.all(Array.from({ length: 4 }, open))
@@ -62,7 +62,7 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
     const created = await registry.create(deviceContent('outlives'))
     const changes: RegistryChange[] = []
     registry.onChange((change) => changes.push(change))
-    await server.stop()
+    await server.kill()
     await expect(registry.get(created)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
     await expect(registry.create(deviceContent('meanwhile'))).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
     await expect(open()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })

@@ -7,7 +7,7 @@ import { assertClean } from '#loadtest/ledger/reconcile.ts'
 import { loadDefaults } from '#loadtest/options/load-options.ts'
 import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { startPenstock } from './targets.ts'
+import { startMeasured } from './measured-penstock.ts'
 
 /** 100 devices that share half a million messages a second send some at a time, as they do when they saturate. */
 const burst = 50
@@ -18,7 +18,7 @@ async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 20 })
   const record = new BenchRecord('n6-latency', 'N-6: latency at half of saturation')
   for (let round = 0; round < args.rounds; round++) {
-    const penstock = await startPenstock('start', { cpuList: undefined })
+    const penstock = await startMeasured('start', { cpuList: undefined })
     try {
       const common = {
         ...loadDefaults,

@@ -23,11 +23,11 @@ async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 10 })
   const record = new BenchRecord('reconnect-storm', 'A site that comes back beside steady traffic')
   for (let round = 0; round < args.rounds; round++) {
-    const { target, mqttsUrl } = await startTlsEdge(targetCpu)
+    const { edge, mqttsUrl, stop } = await startTlsEdge(targetCpu)
     const ways = {
-      TCP: target.mqttUrl,
+      TCP: edge.mqttUrl,
       TLS: mqttsUrl,
-      WebSocket: `${target.metricsUrl.replace(/^http(.*)\/metrics$/, 'ws$1')}/mqtt`,
+      WebSocket: `${edge.httpUrl.replace(/^http/, 'ws')}/mqtt`,
     }
     try {
       for (const [way, url] of Object.entries(ways)) {
@@ -38,7 +38,7 @@ async function bench(): Promise<void> {
               : runLoad({
                   ...loadDefaults,
                   ...steady,
-                  url: target.mqttUrl,
+                  url: edge.mqttUrl,
                   cpuList: generatorCpu,
                   run: `storm${round}`,
                   seconds: args.seconds,
@@ -53,7 +53,7 @@ async function bench(): Promise<void> {
         }
       }
     } finally {
-      await target.stop()
+      await stop()
     }
   }
   const median = (way: string) => record.median(`${way}, beside the load: devices a second`).toFixed(0)

@@ -20,7 +20,7 @@ async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 8 })
   const record = new BenchRecord('tls-storm', 'A storm of TLS handshakes')
   for (let round = 0; round < args.rounds; round++) {
-    const { target, mqttsUrl } = await startTlsEdge(targetCpu)
+    const { mqttsUrl, stop } = await startTlsEdge(targetCpu)
     const load = {
       ...loadDefaults,
       ...established,
@@ -42,7 +42,7 @@ async function bench(): Promise<void> {
         for (const warning of warnings) record.note(`${kind}: ${warning}.`)
       }
     } finally {
-      await target.stop()
+      await stop()
     }
   }
   const median = (figure: string) => record.median(figure).toFixed(0)

@@ -3,7 +3,7 @@
 import type { LoadResult } from '#loadtest/result/load-result.ts'
 import type { TimelinePoint } from '#loadtest/result/timeline.ts'
 import { anonymousBytesOf } from '#runtime/processes.ts'
-import { openInstallation } from './installation.ts'
+import { openInstallation, urlsOf } from './installation.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
 export const soak: Scenario = {
@@ -22,7 +22,7 @@ async function prepare(stage: Stage): Promise<Site> {
   const installation = await openInstallation(stage)
   const samples: MemorySample[] = []
   return {
-    ...installation.urls,
+    ...urlsOf(installation),
     factsOf: (load) => factsOf(load, samples),
     inject: async (load) => {
       const beganMs = performance.now()
