@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { deviceIdOf, loadDefaults, runPrefix } from '#loadtest/options/load-options.ts'
-import { commandLineOf, loadHelp } from './command-line.ts'
+import { commandLineOf } from './command-line.ts'
+import { loadHelp } from './load-help.ts'
 
 const faultsOfLine = (...args: string[]) => {
   try {

@@ -16,8 +16,9 @@ import { runScenario } from '#loadtest/scenarios/run-scenario.ts'
 import { isScenarioLine, type ScenarioLine, scenarioHelp, scenarioLineOf } from '#loadtest/scenarios/scenario-line.ts'
 import { verdictScreen } from '#loadtest/scenarios/verdict.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import { type CommandLine, commandLineOf, loadHelp } from './command-line.ts'
+import { type CommandLine, commandLineOf } from './command-line.ts'
 import { LiveScreen } from './live-view.ts'
+import { loadHelp } from './load-help.ts'
 import { registerDevices } from './register-devices.ts'
 
 async function main(args: readonly string[]): Promise<number> {
