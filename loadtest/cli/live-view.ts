@@ -2,7 +2,7 @@
 
 import { bytes, count, duration, milliseconds, percent, short } from '#loadtest/figures.ts'
 import type { TimelinePoint } from '#loadtest/result/timeline.ts'
-import type { LiveView } from '#loadtest/run/run-load.ts'
+import type { LiveView } from '#loadtest/run/load-run.ts'
 
 const barSigns = '▁▂▃▄▅▆▇█'
 const sparkWidth = 40

@@ -7,7 +7,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { RunningPenstock } from '#infra/testbed/penstock.ts'
-import { clickhouseRows, queryRows } from '#loadtest/observe/clickhouse-rows.ts'
+import { clickhouseRows } from '#loadtest/observe/clickhouse-rows.ts'
+import { queryRows } from '#loadtest/observe/query-rows.ts'
 import { metricSums } from '#loadtest/observe/target-metrics.ts'
 import { loadDefaults } from '#loadtest/options/load-options.ts'
 import { runLoad } from '#loadtest/run/run-load.ts'

@@ -5,7 +5,8 @@ import { LineReader } from '#loadtest/options/line-reader.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { bytes, count, short } from '../figures.ts'
 import { fitModel } from './model.ts'
-import { type Plan, type PlanFlag, type PlanQuestion, planFlags, planOf, planOptions, planQuestion } from './plan.ts'
+import { type Plan, planOf } from './plan.ts'
+import { type PlanFlag, type PlanQuestion, planFlags, planOptions, planQuestion } from './plan-question.ts'
 import { newestRunOf } from './scaling-point.ts'
 
 export const pointsFile = join(import.meta.dirname, '../../docs/benchmarks/scaling.json')

@@ -2,7 +2,7 @@
  * Analysts' materialized views over the telemetry table fail: at some rows, at every row, for want of their target; beside them the
  * worker and the engine are killed. No view may cost the table a row, store one twice or stop delivery.
  */
-import { queryRows } from '#loadtest/observe/clickhouse-rows.ts'
+import { queryRows } from '#loadtest/observe/query-rows.ts'
 import { killOne, openInstallation, urlsOf } from './installation.ts'
 import type { LoadView } from './load-view.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
