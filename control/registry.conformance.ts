@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { generatedKeys, type Identity, type IdentityContent, type IdentityId, isKey } from './identities/identity.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
+import { generatedKeys, type Identity, type IdentityContent, isKey } from './identities/identity.ts'
 import type { Announcement, Registry, RegistryChange } from './registry.ts'
 
 /** A device as a caller describes it, enabled and with keys to be made. */

@@ -5,7 +5,9 @@
  *
  * Faults of all calls: STORE_UNAVAILABLE (retry), REGISTRY_ID_INVALID, REGISTRY_ARGUMENT_INVALID.
  */
-import type { Authentication, Identity, IdentityContent, IdentityId, IdentityStatus } from './identities/identity.ts'
+
+import type { IdentityId } from '#schemas/identity-id.ts'
+import type { Authentication, Identity, IdentityContent, IdentityStatus } from './identities/identity.ts'
 import type { SqlRow } from './store/database.ts'
 
 /** `undefined`: whatever etag it has. */

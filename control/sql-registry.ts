@@ -1,12 +1,7 @@
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import {
-  checkIdentityContent,
-  checkIdentityId,
-  type Identity,
-  type IdentityContent,
-  type IdentityId,
-} from './identities/identity.ts'
+import { checkIdentityId, type IdentityId } from '#schemas/identity-id.ts'
+import { checkIdentityContent, type Identity, type IdentityContent } from './identities/identity.ts'
 import { type IdentityRow, identityFromRow, selectIdentities } from './identities/identity-rows.ts'
 import { createIdentity, deleteIdentity, replaceIdentity, unknownFault } from './identities/identity-writes.ts'
 import { insertAll, runBulk } from './identities/registry-bulk.ts'

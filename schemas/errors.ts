@@ -22,6 +22,11 @@ export const errorTable = {
     meaning: 'an optional dependency that this setting needs is not installed',
   },
 
+  INTERNAL_EXPECTATION_FAILED: {
+    disposition: 'fatal',
+    meaning: 'a server, a file or a process of Penstock gave what it never should; a fault of a program',
+  },
+
   INGEST_FRAME_MALFORMED: { disposition: 'close', meaning: 'bytes that are not a packet of the spoken MQTT version' },
   INGEST_FRAME_TOO_LARGE: { disposition: 'close', meaning: 'a packet or request above its limit' },
   INGEST_MESSAGE_TOO_LARGE: {

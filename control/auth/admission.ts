@@ -6,8 +6,8 @@
  * Whoever cannot prove anything learns nothing: `publicReason` is the same for an unknown device and a wrong key.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { type IdentityId, identityText } from '#control/identities/identity.ts'
 import type { ErrorCode } from '#schemas/errors.ts'
+import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import type { DeviceCredentials, IdentityCredentials, Policy, Right, Trust } from '../registry.ts'
 import { commonName, issuingAuthority, matchingThumbprint } from './certificates.ts'
 import { type Claim, type Refused, refusal } from './connect-attempt.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { IdentityId } from '#control/identities/identity.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import type { Admitted } from './admission.ts'
 import { AdmittedRequests } from './admitted-requests.ts'
 import type { CredentialCache } from './credential-cache.ts'

@@ -1,5 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
-import type { IdentityId } from '#control/identities/identity.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import type { Admitted } from './admission.ts'
 import type { CredentialCache } from './credential-cache.ts'
 import { KeptTokens } from './kept-tokens.ts'

@@ -7,12 +7,12 @@
  * A CONNECT of a device that this process has met is answered in the same tick. Messages are never checked here.
  */
 
-import type { IdentityId } from '#control/identities/identity.ts'
 import type { Directory } from '#control/link/directory.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter, Metrics } from '#runtime/metrics.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Trust } from '../registry.ts'
 import { type Admission, type AdmissionRules, type Admitted, admit } from './admission.ts'

@@ -7,8 +7,8 @@
  *   none                           {d}[/{m}]            none                 certificate
  */
 import type { X509Certificate } from 'node:crypto'
-import { type IdentityId, isIdentityId } from '#control/identities/identity.ts'
 import type { ErrorCode } from '#schemas/errors.ts'
+import { type IdentityId, isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { isHubName, looksLikeSasToken, parseSasToken, type SasToken } from './sas-token.ts'
 

@@ -5,6 +5,7 @@
 
 import type { Queries } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { IfMatch } from '../registry.ts'
 import {
@@ -12,7 +13,6 @@ import {
   completedAuthentication,
   type Identity,
   type IdentityContent,
-  type IdentityId,
   newEtag,
 } from './identity.ts'
 import {

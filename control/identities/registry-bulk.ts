@@ -1,13 +1,8 @@
 import type { Queries } from '#control/store/database.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+import { identityText } from '#schemas/identity-id.ts'
 import type { BulkOperation, BulkOutcome, IdentityChange } from '../registry.ts'
-import {
-  argumentFault,
-  checkIdentityContent,
-  completedAuthentication,
-  type IdentityContent,
-  identityText,
-} from './identity.ts'
+import { argumentFault, checkIdentityContent, completedAuthentication, type IdentityContent } from './identity.ts'
 import { insertIdentities, newIdentity } from './identity-rows.ts'
 import { createIdentity, deleteIdentity, existsFault, lockedIdentity, replaceIdentity } from './identity-writes.ts'
 

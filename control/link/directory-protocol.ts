@@ -15,7 +15,7 @@ import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { IdentityId } from '#control/identities/identity.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import type { ActivityRecord, PresenceRecord } from '../registry.ts'
 import type { Invalidation } from './directory.ts'
 

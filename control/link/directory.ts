@@ -2,7 +2,7 @@
  * The directory port: what an edge process asks the registry, and what it is told. Two adapters: `registry-directory.ts` in
  * the process that owns the registry (or has PostgreSQL at hand), `remote-directory.ts` over a local socket to that process.
  */
-import type { IdentityId } from '#control/identities/identity.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import type {
   ActivityRecord,
   Announcement,

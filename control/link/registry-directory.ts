@@ -1,6 +1,6 @@
-import type { IdentityId } from '#control/identities/identity.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import type {
   ActivityRecord,
   Announcement,

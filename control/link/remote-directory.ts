@@ -1,8 +1,8 @@
 import { connect, type Socket } from 'node:net'
-import type { IdentityId } from '#control/identities/identity.ts'
 import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import type {
   ActivityRecord,
   Announcement,

@@ -9,9 +9,9 @@
  * again with their next connection.
  */
 
-import type { IdentityId } from '#control/identities/identity.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Registry } from '../registry.ts'
 

@@ -1,5 +1,5 @@
-import { type IdentityId, identityText } from '#control/identities/identity.ts'
 import type { Queries, SqlRow } from '#control/store/database.ts'
+import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import type { ActivityRecord, PresenceRecord } from '../registry.ts'
 
 /**

@@ -11,10 +11,10 @@
  * are open. Memory: about 200 bytes a connection.
  */
 import { randomBytes } from 'node:crypto'
-import { type IdentityId, identityText } from '#control/identities/identity.ts'
 import type { Directory } from '#control/link/directory.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Announcement } from '../registry.ts'
 

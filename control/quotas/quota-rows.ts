@@ -1,9 +1,10 @@
 /** Quotas of single devices as rows of the control store. */
 
-import { argumentFault, checkIdentityId } from '#control/identities/identity.ts'
+import { argumentFault } from '#control/identities/identity.ts'
 import { unknownFault } from '#control/identities/identity-writes.ts'
 import type { Queries, SqlRow } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { checkIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { DeviceQuota } from '../registry.ts'
 

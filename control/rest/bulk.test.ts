@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
+import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { limits } from '#schemas/limits.ts'
 import type { BulkOperation, BulkOutcome, Registry } from '../registry.ts'
 import { bulkAnswer } from './bulk.ts'
-import { classicAnswer, faultAnswer, hubFaultOf } from './rest-errors.ts'
+import { classicAnswer, faultAnswer } from './rest-errors.ts'
 
 /** A registry that keeps what it is asked, and refuses the devices that it is told to. */
 function registryOf(refused: Readonly<Record<string, Error>> = {}) {

@@ -1,11 +1,11 @@
 import { argumentFault, topicWarning } from '#control/identities/identity.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { limits } from '#schemas/limits.ts'
 import type { BulkMode, BulkOperation, Registry } from '../registry.ts'
 import { contentFrom, isObject, type JsonObject } from './documents.ts'
 import { withWarning } from './operation.ts'
-import { hubFaultOf } from './rest-errors.ts'
 
 const modes: Readonly<Record<string, BulkMode>> = {
   create: 'create',

@@ -7,11 +7,11 @@ import {
   generatedKeys,
   type Identity,
   type IdentityContent,
-  type IdentityId,
   type IdentityStatus,
   thumbprintFrom,
 } from '#control/identities/identity.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 
 const unsetTime = '0001-01-01T00:00:00Z'
 

@@ -8,7 +8,7 @@
  *   authorities, policies and quotas: see `authority-operations.ts`, `policy-operations.ts`, `quota-operations.ts`
  */
 
-import { argumentFault, type Identity, type IdentityId, topicWarning } from '#control/identities/identity.ts'
+import { argumentFault, type Identity, topicWarning } from '#control/identities/identity.ts'
 import { quotaOperations } from '#control/quotas/quota-operations.ts'
 import { authorityOperations } from '#control/trust/authority-operations.ts'
 import { policyOperations } from '#control/trust/policy-operations.ts'
@@ -16,6 +16,7 @@ import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRouter } from '#runtime/http/http.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { IfMatch, Registry } from '../registry.ts'
 import { bulkAnswer } from './bulk.ts'

@@ -10,13 +10,14 @@
  */
 
 import { certificateFrom, newVerificationCode, provesPossession } from '#control/auth/certificates.ts'
-import { argumentFault, isIdentityId } from '#control/identities/identity.ts'
+import { argumentFault } from '#control/identities/identity.ts'
 import { isObject, jsonFrom } from '#control/rest/documents.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { CertificateAuthority, Registry } from '../registry.ts'
 

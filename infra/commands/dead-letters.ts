@@ -15,6 +15,7 @@ import {
 } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { logTopic } from '#schemas/log-topics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { type Command, write } from './command.ts'
 
@@ -62,7 +63,7 @@ async function run(settings: Settings, words: readonly string[]): Promise<undefi
       case 'replay': {
         const { topic } = (await findDeadLetter(letters, line.id)).letter
         // Back to where it came from: device events have a topic of their own.
-        const isEvent = topic === `${settings.topicPrefix}.events`
+        const isEvent = topic === logTopic(settings.topicPrefix, 'events')
         const home = await openRoleLog(settings, logger, isEvent ? 'events' : 'telemetry')
         try {
           write(`replayed as offset ${await replayDeadLetter(letters, home, line.id, Date.now())}`)

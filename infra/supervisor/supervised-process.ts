@@ -4,6 +4,7 @@ import { awayExitCode, type FromRole, fatalExitCode, type RoleName, type ToRole 
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
+import { type BackOff, Pauses } from '#runtime/retry.ts'
 import { environmentOf } from './role-environment.ts'
 
 export interface SupervisedOptions {
@@ -23,8 +24,7 @@ export interface SupervisedOptions {
   readonly onEnded?: (() => void) | undefined
 }
 
-const restartDelayMsMin = 100
-const restartDelayMsMax = 5_000
+const restartBackOff: BackOff = { firstMs: 100, factor: 2, maxMs: 5_000, jitter: 0 }
 /** A process that lived this long after it was ready is believed healthy: the next restart is quick again. */
 const healthyMs = 10_000
 const stopMsMax = 20_000
@@ -61,7 +61,7 @@ export class SupervisedProcess {
   #environment: Readonly<Record<string, string>>
   #child: ChildProcess | undefined
   #stopping = false
-  #restartDelayMs = restartDelayMsMin
+  readonly #restarts = new Pauses(restartBackOff)
   #restartTimer: NodeJS.Timeout | undefined
   #readyAtMs: number | undefined
   #faultyLives = 0
@@ -147,7 +147,7 @@ export class SupervisedProcess {
     const isHealthy = this.#readyAtMs !== undefined && systemClock.monotonicMs() - this.#readyAtMs > healthyMs
     this.#readyAtMs = undefined
     if (isHealthy) {
-      this.#restartDelayMs = restartDelayMsMin
+      this.#restarts.reset()
       this.#wasHealthy = true
     } else if (this.#isOwnFault(code, signal)) this.#faultyLives++
     const end = { role: this.role, index: this.index, code: code ?? undefined, signal: signal ?? undefined }
@@ -156,10 +156,10 @@ export class SupervisedProcess {
       this.#options.onFatal()
       return
     }
-    this.#options.logger.warn('process ended and is started again', { ...end, delayMs: this.#restartDelayMs })
+    const delayMs = this.#restarts.nextMs()
+    this.#options.logger.warn('process ended and is started again', { ...end, delayMs })
     this.#options.onRestart()
-    this.#restartTimer = setTimeout(() => this.#spawn(), this.#restartDelayMs)
-    this.#restartDelayMs = Math.min(this.#restartDelayMs * 2, restartDelayMsMax)
+    this.#restartTimer = setTimeout(() => this.#spawn(), delayMs)
   }
 
   /** The engine needs nobody; what the others need may be away for as long as it likes. */

@@ -24,6 +24,7 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
+import { utcDayOf } from '#schemas/time.ts'
 import { BatchBuffers, type BatchOwner, type EnvelopeFrame, fitsBlock, OpenBatch } from './batch.ts'
 import { BlockCompressor } from './block-compressor.ts'
 import { Gathering } from './gathering.ts'
@@ -42,7 +43,6 @@ export interface BatcherOptions {
   readonly onFull: (full: boolean) => void
 }
 
-const dayMs = 86_400_000
 const underWayMax = 2
 const retryDelayMsMin = 50
 const retryDelayMsMax = 5_000
@@ -132,7 +132,7 @@ export class Batcher {
     const wentBack = nowMs < this.nowMs
     this.nowMs = nowMs
     this.time = longBytes(nowMs)
-    const day = Math.floor(nowMs / dayMs)
+    const day = utcDayOf(nowMs)
     if (day === this.day && !wentBack) return
     this.day = day
     for (const partition of this.partitions) partition.close()

@@ -6,8 +6,7 @@
  *                                                  415
  */
 import type { X509Certificate } from 'node:crypto'
-import { type IdentityId, isIdentityId } from '#control/identities/identity.ts'
-import { classicAnswer, type HubFault, hubFaultOf } from '#control/rest/rest-errors.ts'
+import { classicAnswer } from '#control/rest/rest-errors.ts'
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
 import { routeOfReading } from '#ingest/mqtt/route.ts'
 import { RateExceeded } from '#ingest/quotas/quotas.ts'
@@ -17,7 +16,10 @@ import type { HttpAnswer } from '#runtime/http/answer.ts'
 import type { HttpRouter } from '#runtime/http/http.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
-import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { hubFaultOf } from '#schemas/hub-faults.ts'
+import { telemetryPath } from '#schemas/hub-topics.ts'
+import { type IdentityId, isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { codingsRead, decodedBody } from './content-coding.ts'
 import { type HttpMessage, type MessageProperties, readMessages } from './message-reader.ts'
@@ -36,8 +38,8 @@ export type AuthorizeRequest = (
   certificates: readonly X509Certificate[],
 ) => void | Promise<void>
 
-const device = '/devices/:device/messages/events'
-const moduleOfDevice = '/devices/:device/modules/:module/messages/events'
+const device = `/${telemetryPath(':device')}`
+const moduleOfDevice = `/${telemetryPath(':device', ':module')}`
 
 /** @param authorize `undefined`: every device is believed */
 export function routeTelemetry(
@@ -218,23 +220,10 @@ class RequestOwner implements BatchOwner {
   }
 }
 
-/** Status and name of the edge's own faults, as the hub gives them. */
-const faults: Partial<Record<ErrorCode, Pick<HubFault, 'status' | 'name'>>> = {
-  INGEST_BODY_MALFORMED: { status: 400, name: 'ArgumentInvalid' },
-  INGEST_CODING_UNKNOWN: { status: 415, name: 'UnsupportedMediaType' },
-  INGEST_NOT_AUTHORIZED: { status: 401, name: 'IotHubUnauthorizedAccess' },
-  INGEST_FRAME_TOO_LARGE: { status: 413, name: 'MessageTooLarge' },
-  INGEST_RATE_EXCEEDED: { status: 429, name: 'ThrottlingException' },
-  INGEST_FAILURES_EXCEEDED: { status: 429, name: 'ThrottlingException' },
-  INGEST_OVERLOADED: { status: 503, name: 'ServiceUnavailable' },
-  INGEST_DRAINING: { status: 503, name: 'ServiceUnavailable' },
-  INGEST_MESSAGE_REFUSED: { status: 503, name: 'ServiceUnavailable' },
-}
-
 function faultAnswer(error: unknown): HttpAnswer {
   if (!isPenstockError(error)) throw error
   const retryAfterSeconds = error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : undefined
-  const answer = classicAnswer(faults[error.code] ?? hubFaultOf(error), error.message, retryAfterSeconds)
+  const answer = classicAnswer(hubFaultOf(error), error.message, retryAfterSeconds)
   if (error.code !== 'INGEST_CODING_UNKNOWN') return answer
   return { ...answer, headers: { ...answer.headers, 'Accept-Encoding': codingsRead } }
 }

@@ -5,18 +5,18 @@ import type { HttpRouter } from '#runtime/http/http.ts'
 import { type ByteSocket, routeByteSocket } from '#runtime/http/socket.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { webSocketPaths } from '#schemas/hub-topics.ts'
 import { limits } from '#schemas/limits.ts'
 import { admitSocket } from './socket-gate.ts'
 
 /** The hub's path, and the one that most MQTT clients take by default. */
-const paths = ['/$iothub/websocket', '/mqtt'] as const
 
 /**
  * MQTT over WebSocket (MQTT 3.1.1 section 6): the same sessions, whose bytes come as messages.
  * @param confidential true if the router's server speaks TLS
  */
 export function routeMqttWebSocket(router: HttpRouter, edge: EdgeContext, confidential: boolean): void {
-  for (const pattern of paths) {
+  for (const pattern of webSocketPaths) {
     routeByteSocket(router, {
       pattern,
       protocol: 'mqtt',

@@ -11,8 +11,8 @@
  *   8 CONNACK
  */
 import { randomUUID } from 'node:crypto'
-import { idRule, isIdentityId } from '#control/identities/identity.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { idRule, isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { type OnConnectKnown, readConnectPacket, type WillPacket } from './connect-reader.ts'
 import { mqttPacket, type ProtocolVersion } from './packets.ts'

@@ -2,6 +2,7 @@ import { type EnvelopeFrame, envelopePrefix } from '#ingest/batches/batch.ts'
 import type { Batcher, PartitionBatcher } from '#ingest/batches/batcher.ts'
 import { mapBytes } from '#schemas/batch.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { isBridgeState } from '#schemas/hub-topics.ts'
 import { limits } from '#schemas/limits.ts'
 import { malformed, textOf } from './fields.ts'
 import { type Properties, systemPropertiesOf } from './properties.ts'
@@ -59,6 +60,7 @@ export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReadin
   // A property bag holds a plain `+` or `#` in no SDK.
   if (topic === '' || topic.includes('#') || topic.includes('+'))
     throw malformed('a topic name must not be empty [MQTT-4.7.3-1] or hold the wildcards + and # [MQTT-3.3.2-2]')
+  // Without its state a bridge never gets in.
   if (topic.startsWith('$') && !isBridgeState(topic))
     throw new PenstockError('INGEST_TOPIC_REFUSED', `topics that begin with $ are reserved: ${topic}`)
   const properties = new Map<string, string>()
@@ -100,11 +102,6 @@ export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReadin
   const moduleId = publisher.moduleId ?? (bag !== undefined && levels[2] === 'modules' ? levels[3] : undefined)
   if (moduleId !== undefined) systemProperties.set('moduleId', moduleId)
   return { deviceId, properties, systemProperties }
-}
-
-/** By its default configuration a bridge publishes 1 to it once it is connected, and 0 by its will: without it, it never gets in. */
-function isBridgeState(topic: string): boolean {
-  return topic.startsWith('$SYS/broker/connection/') && topic.endsWith('/state')
 }
 
 /** The property bag of a telemetry topic, without the slash that may follow it; `undefined` for any other topic. */

@@ -1,8 +1,7 @@
+import { twinAnswerTopic, twinRequestPattern } from '#schemas/hub-topics.ts'
 import { limits } from '#schemas/limits.ts'
 import { textOf } from './fields.ts'
 import { mqttPacket, type ProtocolVersion } from './packets.ts'
-
-const twinRequest = /^\$iothub\/twin\/(?:GET|PATCH\/properties\/reported)\/\?\$rid=([^&#+]+)(?:&|$)/
 
 const dollar = 0x24
 
@@ -18,8 +17,8 @@ const refusal = JSON.stringify({ errorCode: 400_003, message: 'this hub has no d
 export function twinRefusal(topic: Buffer, version: ProtocolVersion): Buffer | undefined {
   // HOT: once a new topic, which with a message id in it is once a message: others differ in the first byte.
   if (topic[0] !== dollar || version !== 4 || topic.length > limits.topicBytesMax) return undefined
-  const requestId = twinRequest.exec(textOf(topic))?.[1]
+  const requestId = twinRequestPattern.exec(textOf(topic))?.[1]
   if (requestId === undefined) return undefined
-  const response = `$iothub/twin/res/400/?$rid=${requestId}`
+  const response = twinAnswerTopic(400, requestId)
   return mqttPacket.generate({ cmd: 'publish', topic: response, payload: refusal, qos: 0, dup: false, retain: false })
 }

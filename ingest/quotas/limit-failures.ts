@@ -1,6 +1,7 @@
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRouter } from '#runtime/http/http.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
+import { throttled } from '#schemas/hub-faults.ts'
 import { type Quotas, type RateExceeded, serviceAttempts } from './quotas.ts'
 
 /**
@@ -38,5 +39,5 @@ export function limitFailures(
 
 function refusalOf({ message, retryAfterMs }: RateExceeded): HttpAnswer {
   const headers = { 'Retry-After': String(Math.ceil(retryAfterMs / 1000)) }
-  return jsonAnswer(429, { Message: `ErrorCode:ThrottlingException;${message}` }, headers)
+  return jsonAnswer(throttled.status, { Message: `ErrorCode:${throttled.name};${message}` }, headers)
 }

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { cpus, hostname, release, totalmem, type } from 'node:os'
 import { join } from 'node:path'
+import { openFilesLimit } from '#runtime/proc.ts'
 
 /** A machine that takes part in a run, as far as results depend on it. */
 export interface Machine {
@@ -51,7 +52,7 @@ function limitsOf(): Record<string, string> {
     const text = textOf(file).trim().replace(/\s+/g, ' ')
     if (text !== '') limits[name] = text
   }
-  const files = /^Max open files\s+(\S+)/m.exec(textOf('/proc/self/limits'))?.[1]
+  const files = openFilesLimit()
   if (files !== undefined) limits['open files (soft)'] = files
   return limits
 }

@@ -1,7 +1,8 @@
 /** Which processes a local target consists of, and what they use, from /proc (Linux; elsewhere there are none). */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { isLocal, portOf } from '#loadtest/options/target-address.ts'
+import { parentOf, processIds, procLink } from '#runtime/proc.ts'
 import { commandLineOf, cpuSecondsOf, processTreeOf, residentBytesOf } from '#runtime/processes.ts'
 
 export interface TargetProcess {
@@ -142,32 +143,20 @@ function listeningInodes(ports: ReadonlySet<number>): Set<string> {
 }
 
 function pidsWithSockets(inodes: ReadonlySet<string>): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readdirSync(`/proc/${pid}/fd`).some((fd) => {
-          const target = /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`))
-          return target?.[1] !== undefined && inodes.has(target[1])
-        })
-      } catch {
-        return false
-      }
-    })
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path)
-  } catch {
-    return ''
-  }
+  return processIds().filter((pid) => {
+    try {
+      return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+        const target = /^socket:\[(\d+)\]$/.exec(procLink(`${pid}/fd/${fd}`) ?? '')
+        return target?.[1] !== undefined && inodes.has(target[1])
+      })
+    } catch {
+      return false
+    }
+  })
 }
 
 /** The supervisor of a role, if there is one. */
 function topOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+  const parent = parentOf(pid) ?? 0
   return parent > 1 && /penstock\.[jt]s\b/.test(commandLineOf(parent)) ? topOf(parent) : pid
 }

@@ -5,13 +5,13 @@
  *
  * Connecting, closing and the first compilation of code are outside the looks.
  */
-import { readFileSync } from 'node:fs'
 import { RunningPenstock } from '#infra/testbed/penstock.ts'
 import { clickhouseRows } from '#loadtest/observe/clickhouse-rows.ts'
 import { queryRows } from '#loadtest/observe/query-rows.ts'
 import { metricSums } from '#loadtest/observe/target-metrics.ts'
 import { loadDefaults } from '#loadtest/options/load-options.ts'
 import { runLoad } from '#loadtest/run/run-load.ts'
+import { memoryBytesOf } from '#runtime/proc.ts'
 import { anonymousBytesOf, cpuSecondsOf } from '#runtime/processes.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { PointLoad, Quantity, ScalingPoint, Work } from './scaling-point.ts'
@@ -60,7 +60,7 @@ export async function measurePoint({ sweep, load }: PlannedPoint, run: number, s
     // The supervisor starts one worker.
     for (let index = 1; index < load.workers; index++) moreWorkers.push(await target.addWorker())
     const installation = [target, ...moreWorkers]
-    const slabBefore = slabBytes()
+    const slabBefore = memoryBytesOf('Slab')
     const { looks, result } = await lookDuring(installation, load, run, seconds)
     const steady = steadyOf(looks, result.sendMs, seconds)
     const { from, to } = steady
@@ -189,13 +189,9 @@ function lookAt(installation: readonly RunningPenstock[], clickhouseUrl: string,
     rows,
     cpuSeconds: ofRoles(cpuSecondsOf),
     memoryBytes: ofRoles(anonymousBytesOf),
-    slabBytes: slabBytes(),
+    // Kernel objects, sockets among them.
+    slabBytes: memoryBytesOf('Slab'),
   }
-}
-
-/** Kernel objects, sockets among them. */
-function slabBytes(): number {
-  return Number(/^Slab:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) * 1024
 }
 
 /** A figure of a run that lost something would be worth nothing. The table holds this run only. */

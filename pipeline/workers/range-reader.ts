@@ -13,9 +13,9 @@ import { batchHeader, blocksOfBatch } from '#schemas/batch.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { SinkRange } from '#schemas/sink.ts'
+import { utcDayOf } from '#schemas/time.ts'
 import { walkBatch } from './batch-walk.ts'
 
-const dayMs = 86_400_000
 const readWaitMs = 1_000
 const retryDelayMs = 200
 
@@ -231,11 +231,11 @@ function lengthOfRange(
 function inspect(record: LogRecord, readMonotonicMs: number): ReadRecord {
   const { enqueuedAtMsFirst, enqueuedAtMsLast, messageCount } = record.stamp
   const walk = walkBatch(record.value)
-  const day = Math.floor(enqueuedAtMsFirst / dayMs)
+  const day = utcDayOf(enqueuedAtMsFirst)
   let fault: string | undefined
   if (walk.kind === 'corrupt') fault = walk.text
   else if (walk.rowCount !== messageCount) fault = `holds ${walk.rowCount} messages, its stamp says ${messageCount}`
-  else if (Math.floor(enqueuedAtMsLast / dayMs) !== day) fault = 'spans two UTC days'
+  else if (utcDayOf(enqueuedAtMsLast) !== day) fault = 'spans two UTC days'
   return walk.kind === 'corrupt'
     ? { record, readMonotonicMs, rowCount: 0, bodyBytesMax: 0, day, fault }
     : { record, readMonotonicMs, rowCount: walk.rowCount, bodyBytesMax: walk.bodyBytesMax, day, fault }

@@ -22,12 +22,12 @@ import type { DeadLetterReason } from '#schemas/dead-letter.ts'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { SinkRange } from '#schemas/sink.ts'
+import { utcDayOf } from '#schemas/time.ts'
 import { type DeliveryOptions, deliverRange } from './deliver-range.ts'
 import { type Intent, type Split, tokenOf } from './intent.ts'
 import type { DeadLetterBox, UndeliverableRecord } from './partition-task.ts'
 import type { ReadRecord } from './range-reader.ts'
 
-const dayMs = 86_400_000
 const retryDelayMs = 500
 
 export interface SplitOptions {
@@ -123,11 +123,11 @@ function partsOf(
 ): (next: number, length: number) => Intent & { readonly chunks: readonly Uint8Array[] } {
   // What the sink is asked about must be the same for all parts: the times of all messages that can become rows, which are
   // those of the stamped day.
-  const day = Math.floor(stamp.enqueuedAtMsFirst / dayMs)
+  const day = utcDayOf(stamp.enqueuedAtMsFirst)
   let enqueuedAtMsFirst = stamp.enqueuedAtMsFirst
   let enqueuedAtMsLast = stamp.enqueuedAtMsFirst
   for (const { envelope } of messages) {
-    if (Math.floor(envelope.enqueuedAtMs / dayMs) !== day) continue
+    if (utcDayOf(envelope.enqueuedAtMs) !== day) continue
     enqueuedAtMsFirst = Math.min(enqueuedAtMsFirst, envelope.enqueuedAtMs)
     enqueuedAtMsLast = Math.max(enqueuedAtMsLast, envelope.enqueuedAtMs)
   }

@@ -8,12 +8,12 @@ import { virtualClock } from '#runtime/virtual-clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import type { Sink, SinkRange } from '#schemas/sink.ts'
+import { dayMs } from '#schemas/time.ts'
 import type { UndeliverableRecord } from './partition-task.ts'
 import { simulatedBatch } from './simulation/simulated-batch.ts'
 import { SimulatedWarehouse } from './simulation/simulated-warehouse.ts'
 import { startWorker, type Worker } from './worker.ts'
 
-const dayMs = 86_400_000
 const insertDelayMs = 100
 
 describe('worker', () => {
