@@ -18,7 +18,7 @@ import { limits } from './limits.ts'
 
 export const batchSchemaVersion = 1
 
-/** `telemetry.v1.avsc` as it stands in the header; a test holds the two equal. */
+/** `telemetry.v1.avsc` as the header contains it. A test checks that the two are equal. */
 export const envelopeSchema = {
   type: 'record',
   name: 'Envelope',
@@ -133,14 +133,14 @@ export function envelopesOfBatch(value: Uint8Array): Envelope[] {
   return messagesOfBatch(value).map(({ envelope }) => envelope)
 }
 
-/** One message of a batch: what it says, and its own bytes, untouched. */
+/** One message of a batch: its decoded fields, and its own bytes, unchanged. */
 export interface BatchMessage {
   readonly envelope: Envelope
   /** The encoded envelope, a view of the decompressed block. */
   readonly bytes: Uint8Array
 }
 
-/** All messages of a batch, to take it apart; `batchFromMessages` puts them together again. @throws BATCH_CORRUPT */
+/** All messages of a batch, to take it apart. `batchFromMessages` joins them again. @throws BATCH_CORRUPT */
 export function messagesOfBatch(value: Uint8Array): BatchMessage[] {
   const blocks = blocksOfBatch(value)
   const messages: BatchMessage[] = []

@@ -29,7 +29,7 @@ export interface Sink {
   readonly name: string
   /**
    * Longest time that an insert, once begun, may still take effect. The sink enforces it.
-   * Together with `expiresMonotonicMs` it says when an insert of unknown outcome can no longer change anything.
+   * After `expiresMonotonicMs` and this time, an insert of unknown outcome can no longer change anything.
    */
   readonly insertMsMax: number
   /**
@@ -37,20 +37,20 @@ export interface Sink {
    * remembers the token.
    * @param chunks together one Avro object container file; not copied, unchanged until the call settles
    * @param expiresMonotonicMs `Clock.monotonicMs` of this process: the sink must not begin this insert later, whatever delayed
-   *   the request. This is the fence against a paused worker whose request arrives after another took the partition over.
-   * @throws WAREHOUSE_UNAVAILABLE (outcome unknown), WAREHOUSE_REFUSED (the insert has ended: `stored` says whether its rows are
-   *   there, and if not they never will be)
+   *   the request. This is the fence against a paused worker whose request arrives after another worker took the partition over.
+   * @throws WAREHOUSE_UNAVAILABLE (outcome unknown), WAREHOUSE_REFUSED (the insert has ended; `stored` says whether its rows are
+   *   there; if they are not, they never will be)
    */
   insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresMonotonicMs: number): Promise<void>
-  /** Rows of the range that are stored. It is asked by position and time, both from the intent. @throws WAREHOUSE_UNAVAILABLE */
+  /** Number of stored rows of the range, counted by position and time, both from the intent. @throws WAREHOUSE_UNAVAILABLE */
   stored(range: SinkRange): Promise<number>
   /**
-   * The rows under the largest position of a partition below `end`, of those taken in at `sinceMs` (UTC) or later; `undefined` if
-   * there are none. May look at every row's position. @throws WAREHOUSE_UNAVAILABLE
+   * The rows under the largest position of a partition below `end`. Only rows taken in at `sinceMs` (UTC) or later count; `undefined`
+   * if there are none. May read the positions of all rows. @throws WAREHOUSE_UNAVAILABLE
    */
   newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined>
   /**
-   * True if the sink takes an insert without rows: what refuses a batch then is the batch, not a dropped table or a
+   * True if the sink accepts an insert without rows. Then a refusal of a batch is the fault of the batch, not of a dropped table or a
    * missing grant. @throws WAREHOUSE_UNAVAILABLE
    */
   accepts(): Promise<boolean>
