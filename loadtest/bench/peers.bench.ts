@@ -12,6 +12,7 @@ import { peerBrokers } from '#infra/testbed/peer-brokers.ts'
 import type { Target } from '#infra/testbed/target.ts'
 import { pinnedTo } from '#infra/testbed/target.ts'
 import { processesOfTarget } from '#loadtest/observe/target-processes.ts'
+import { hasTexts, isRecord, jsonOrNothing } from '#loadtest/options/json-shape.ts'
 import { type LoadOptions, loadDefaults } from '#loadtest/options/load-options.ts'
 import { aedes, sink, unboundedMosquitto } from '#loadtest/peers/brokers.ts'
 import { startUsualPipeline } from '#loadtest/peers/usual-pipeline.ts'
@@ -385,7 +386,9 @@ function targetsTable(groups: readonly Group[], absent: readonly Absent[]): stri
 }
 
 function aedesVersion(): string {
-  return JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')).devDependencies.aedes
+  const project = jsonOrNothing(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'))
+  const tools = isRecord(project) ? project.devDependencies : undefined
+  return hasTexts(tools, 'aedes') ? String(tools.aedes) : 'unknown'
 }
 
 /** In full on the terminal, in a line for the record. */

@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { loadDefaults } from '#loadtest/options/load-options.ts'
 import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
+import { figuresSaid } from './figures-said.ts'
 import { startTlsEdge } from './tls-edge.ts'
 
 const run = promisify(execFile)
@@ -46,7 +47,7 @@ async function bench(): Promise<void> {
           if (others) await setTimeout(settleMs)
           const script = join(import.meta.dirname, 'storm-clients.ts')
           const { stdout } = await run('taskset', ['-c', generatorCpu, process.execPath, script, url, String(devices)])
-          const { ms, failed } = JSON.parse(stdout)
+          const { ms, failed } = figuresSaid(stdout, 'ms', 'failed')
           record.add(`${way}, ${load}: devices a second`, (devices * 1_000) / ms)
           if (failed > 0) record.note(`${way}, ${load}: ${failed} connections failed.`)
           await others

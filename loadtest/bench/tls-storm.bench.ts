@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { loadDefaults } from '#loadtest/options/load-options.ts'
 import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
+import { figuresSaid } from './figures-said.ts'
 import { startTlsEdge } from './tls-edge.ts'
 
 const run = promisify(execFile)
@@ -75,7 +76,7 @@ async function stormOf(
     String(atOnce),
     kind,
   ]
-  return JSON.parse((await run('nice', line)).stdout)
+  return figuresSaid((await run('nice', line)).stdout, 'perSecond', 'failed')
 }
 
 if (import.meta.main) await bench()

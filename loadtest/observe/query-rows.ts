@@ -1,3 +1,4 @@
+import { jsonOrNothing } from '#loadtest/options/json-shape.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** An answer is awaited so long; a full look at a billion rows on two cores takes minutes. */
@@ -33,5 +34,11 @@ export async function queryRows(url: string, statement: string, parameters: Quer
   return text
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => JSON.parse(line))
+    .map(rowOf)
+}
+
+function rowOf(line: string): unknown[] {
+  const row = jsonOrNothing(line)
+  if (Array.isArray(row)) return row
+  throw new PenstockError('WAREHOUSE_REFUSED', `a row that is no list: ${line.slice(0, 1000)}`)
 }
