@@ -6,6 +6,26 @@ import { expect, test } from 'vitest'
 const root = join(import.meta.dirname, '../..')
 const planes = ['infra', 'loadtest', 'schemas']
 
+/** Rooms of a plane in their order: each imports those before it only. */
+const order: Readonly<Record<string, readonly string[]>> = {
+  loadtest: [
+    'options',
+    'ledger',
+    'generate',
+    'observe',
+    'agents',
+    'result',
+    'report',
+    'workload',
+    'run',
+    'scenarios',
+    'scaling',
+    'peers',
+    'bench',
+    'cli',
+  ],
+}
+
 /** Who imports whom. */
 type Imports = ReadonlyMap<string, ReadonlySet<string>>
 
@@ -72,4 +92,15 @@ test.each(planes)('%s: no files and no rooms import one another in a circle', (p
   expect(files.size).toBeGreaterThan(5)
   expect(circleOf(files)).toBeUndefined()
   expect(circleOf(roomsOf(files))).toBeUndefined()
+})
+
+test.each(Object.keys(order))('the rooms of %s lie in their order', (plane) => {
+  const placeOf = (room: string): number => order[plane]?.indexOf(room.slice(plane.length + 1)) ?? -1
+  for (const [room, targets] of roomsOf(importsOf(plane))) {
+    // What lies in the plane's own folder is for all of its rooms.
+    if (room === plane) continue
+    expect(placeOf(room), `${room} has a place in the order`).toBeGreaterThanOrEqual(0)
+    for (const target of targets)
+      if (target !== plane) expect(placeOf(target), `${room} imports ${target}`).toBeLessThan(placeOf(room))
+  }
 })
