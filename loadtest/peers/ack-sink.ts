@@ -1,6 +1,6 @@
 /**
  * The least a target can do: steps over PUBLISH frames and acknowledges them, stores nothing. It shows what the generator alone
- * can send. Usage: node infra/run.js loadtest/bench/ack-sink.ts [port]; prints the port it listens on.
+ * can send. Usage: node infra/run.js loadtest/peers/ack-sink.ts [port]; prints the port it listens on.
  */
 import { createServer, type Socket } from 'node:net'
 

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { startAckSink } from '#loadtest/bench/ack-sink.ts'
 import { countOfRanges, type DeviceLedger } from '#loadtest/ledger/ledger.ts'
-import { type LoadOptions, loadDefaults } from './options.ts'
+import { type LoadOptions, loadDefaults } from '#loadtest/options/load-options.ts'
+import { startAckSink } from '#loadtest/peers/ack-sink.ts'
 import { runLoad } from './run-load.ts'
 
 const open: { close(): Promise<void> }[] = []

@@ -1,5 +1,5 @@
 import type { GeneratorInterval } from '#loadtest/generate/generator.ts'
-import { type LatencyHistogram, type LatencySnapshot, mergedHistogram } from './latency.ts'
+import { type LatencyHistogram, type LatencySnapshot, mergedHistogram } from '#loadtest/ledger/latency.ts'
 
 /** One interval of a run: rates in messages a second, latencies in milliseconds. */
 export interface TimelinePoint {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { reportOf } from '#loadtest/report/report.ts'
-import { fakeResult } from './load-result.fake.ts'
+import { fakeResult } from '#loadtest/result/load-result.fake.ts'
+import { reportOf } from './report.ts'
 import { screenOf } from './result-screen.ts'
 
 test('a faulty run says so, with the device and its missing numbers', () => {

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { commandLineOf, loadHelp } from './command-line.ts'
-import { deviceIdOf, loadDefaults, runPrefix } from './options.ts'
+import { deviceIdOf, loadDefaults, runPrefix } from '#loadtest/options/load-options.ts'
+import { commandLineOf } from './command-line.ts'
+import { loadHelp } from './load-help.ts'
 
 const faultsOfLine = (...args: string[]) => {
   try {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { GeneratorInterval } from '#loadtest/generate/generator.ts'
-import { LatencyHistogram } from './latency.ts'
+import { LatencyHistogram } from '#loadtest/ledger/latency.ts'
 import { Timeline } from './timeline.ts'
 
 test('rates of several processes add up, each over its own interval, and latencies are merged', () => {

@@ -1,6 +1,7 @@
-import { deviceIdOf, type LoadOptions } from '#loadtest/cli/options.ts'
-import type { ClickhouseRows, Seen } from '#loadtest/observe/clickhouse-rows.ts'
-import { LatencyHistogram, type LatencySnapshot, type LatencySummary } from './latency.ts'
+import { LatencyHistogram, type LatencySnapshot, type LatencySummary } from '#loadtest/ledger/latency.ts'
+import { deviceIdOf, type LoadOptions } from '#loadtest/options/load-options.ts'
+import type { ClickhouseRows } from './clickhouse-rows.ts'
+import type { Seen } from './row-statements.ts'
 
 /** Devices looked at: enough to meet the usual number of partitions, few enough to cost the warehouse little. */
 const sampleDevicesMax = 8

@@ -1,5 +1,9 @@
-import type { RateSegment } from '#loadtest/generate/schedule.ts'
-import { isPenstockError } from '#schemas/errors.ts'
+/** Messages a second from one rate to another, in a straight line. */
+export interface RateSegment {
+  readonly seconds: number
+  readonly from: number
+  readonly to: number
+}
 
 /** A moment at which a share of all devices loses its connection at once. */
 export interface Storm {
@@ -157,17 +161,6 @@ export function faultsOf(options: LoadOptions): string[] {
       faults.push('storms and slow reading: not over HTTP, where each request is answered by itself')
   }
   return faults
-}
-
-/** What `read` gives; or nothing, and why the options are invalid is added to their faults. */
-export function valueOrFault<T>(read: () => T, faults: string[]): T | undefined {
-  try {
-    return read()
-  } catch (error) {
-    if (!isPenstockError(error, 'LOADTEST_OPTIONS_INVALID')) throw error
-    faults.push(error.message)
-    return undefined
-  }
 }
 
 /** Of a workload. */

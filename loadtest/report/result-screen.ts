@@ -1,9 +1,9 @@
 import { clockText } from '#loadtest/agents/clocks.ts'
-import { askedText, isClosedLoop } from '#loadtest/cli/options.ts'
+import { bytes, percent, short } from '#loadtest/figures.ts'
 import type { LatencySummary } from '#loadtest/ledger/latency.ts'
 import type { DeviceFault } from '#loadtest/ledger/reconcile.ts'
-import { bytes, percent, short } from '#loadtest/report/figures.ts'
-import type { LoadResult } from './load-result.ts'
+import { askedText, isClosedLoop } from '#loadtest/options/load-options.ts'
+import type { LoadResult } from '#loadtest/result/load-result.ts'
 
 /** A load result as one compact screen. */
 export function screenOf(result: LoadResult): string {

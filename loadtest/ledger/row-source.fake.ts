@@ -1,5 +1,5 @@
-import type { SequenceRange } from '#loadtest/ledger/ledger.ts'
-import type { DeviceSummary, RowSource } from '#loadtest/ledger/reconcile.ts'
+import type { SequenceRange } from './ledger.ts'
+import type { DeviceSummary, RowSource } from './reconcile.ts'
 
 /** A stored row as the checker sees it. */
 export interface FakeRow {
