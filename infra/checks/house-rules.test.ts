@@ -13,7 +13,7 @@ import { code, importsOf, isTest, root, text } from './sources.ts'
 const ranks: readonly (readonly string[])[] = [
   ['schemas'],
   ['runtime'],
-  ['pipeline/log', 'pipeline/warehouse', 'infra/testbed'],
+  ['pipeline/log', 'pipeline/endpoints', 'pipeline/warehouse', 'infra/testbed'],
   ['control'],
   ['ingest', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
   ['pipeline/operate'],
@@ -109,6 +109,7 @@ describe('house rules', () => {
         expect(allowed, `${own} (rank ${rankOf(own)}) imports ${target} (rank ${rankOf(other)})`).toBe(true)
         if (other === 'control' && !isTest(file)) expect(path).toMatch(controlDoors)
         if (other === 'pipeline/log' && !isTest(file)) expect(path).toMatch(/^pipeline\/log\/(log|open-log)\.ts$/)
+        if (other === 'pipeline/endpoints' && !isTest(file)) expect(path).not.toMatch(/^pipeline\/endpoints\/memory\//)
         if (other === 'pipeline/warehouse' && !isTest(file)) {
           expect(path).toMatch(/^pipeline\/warehouse\/(warehouse|open-warehouse|embedded\/start-embedded)\.ts$/)
         }
