@@ -1,12 +1,14 @@
 import { clickhouseFields } from './clickhouse.ts'
 import type { EndpointField } from './field.ts'
 import { fileFields } from './file.ts'
+import { postgresFields } from './postgres.ts'
 import { webhookFields } from './webhook.ts'
 
 /** Every kind of endpoint that routes can name, with its settings. `guarantee`: what a message that reaches it can count on [G-10]. */
 export const endpointKinds = {
   clickhouse: { fields: clickhouseFields, guarantee: 'exactly once', meaning: 'rows of a ClickHouse table' },
   file: { fields: fileFields, guarantee: 'exactly once', meaning: 'files in a folder' },
+  postgres: { fields: postgresFields, guarantee: 'exactly once', meaning: 'rows of a PostgreSQL table' },
   webhook: { fields: webhookFields, guarantee: 'at least once', meaning: 'HTTP requests' },
 } as const satisfies Record<string, EndpointKindTable>
 
