@@ -39,6 +39,10 @@ export interface EndpointDocument {
   readonly name: string
   readonly kind: EndpointKind
   readonly from: StartingPoint
+  /** The revision that it came with: an endpoint that was removed and is made anew has nothing of the old one but its name. */
+  readonly generation: number
+  /** What `from` meant then: it gets what was enqueued at this time or later, UTC milliseconds; 0 is everything. */
+  readonly startsAtMs: number
   /** `expire`: what retention removes is lost to this endpoint, and counted. `hold`: the log keeps it, as long as there is room. */
   readonly whenBehind: 'expire' | 'hold'
   readonly isEnabled: boolean
@@ -60,6 +64,14 @@ export const builtInEndpoint = 'events'
 /** Names that no endpoint of a document may have. */
 export const reservedEndpointNames: readonly string[] = [builtInEndpoint, 'fileNotifications', '$default']
 export const defaultFallbackName = '$fallback'
+
+/** The consumer group under which routers keep how far an endpoint is. */
+export function endpointGroup(topicPrefix: string, { name, generation }: EndpointDocument): string {
+  return `${endpointGroupPrefix(topicPrefix)}${name}.${generation}`
+}
+
+/** What the groups of all endpoints begin with, also of those that were removed. */
+export const endpointGroupPrefix = (topicPrefix: string): string => `${topicPrefix}.endpoint.`
 
 /** Names of routes and endpoints [the hub's own rule]. */
 export const routingNamePattern = /^[A-Za-z0-9._-]{1,64}$/

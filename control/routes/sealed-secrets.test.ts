@@ -19,6 +19,7 @@ const authorization = 'Bearer abc'
 const { document } = readRouting(
   { endpoints: [{ name: 'hook', kind: 'webhook', url: 'https://example.net/', authorization }] },
   emptyRouting,
+  { revision: 1, atMs: 0 },
 )
 
 describe('sealed secrets', () => {
