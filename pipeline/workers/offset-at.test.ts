@@ -4,7 +4,7 @@ import { offsetAt } from './offset-at.ts'
 
 /** One batch a second from 1,000 s on, with its stamp from `first` to `first` + 500 ms. */
 async function logOf(count: number): Promise<MemoryLog> {
-  const log = new MemoryLog({ store: new MemoryStore(), partitionCount: 1 })
+  const log = new MemoryLog({ store: new MemoryStore('test', 1) })
   for (let sequence = 0; sequence < count; sequence++) {
     const enqueuedAtMsFirst = (1_000 + sequence) * 1_000
     const stamp = {
