@@ -33,7 +33,8 @@ export class EnvelopeScan {
   systemStart = 0
   /** Known after `readMaps`, or set by whoever knows how long the maps are. */
   end = 0
-  /** Of the entry that `nextEntry` entered. */
+  /** Of the entry that `nextEntry` entered, its lengths included. */
+  entryStart = 0
   keyStart = 0
   keyEnd = 0
   valueStart = 0
@@ -50,6 +51,12 @@ export class EnvelopeScan {
     this.count = 0
     this.start = 0
     this.end = 0
+  }
+
+  /** Enters the envelope that begins there. @throws BATCH_CORRUPT */
+  enter(start: number): void {
+    this.end = start
+    if (!this.next()) this.#refuse('no envelope')
   }
 
   /**
@@ -93,6 +100,7 @@ export class EnvelopeScan {
   nextEntry(): boolean {
     if (this.#entriesLeft === 0 && !this.#nextEntries()) return false
     this.#entriesLeft--
+    this.entryStart = this.#at
     this.keyEnd = this.#skipText()
     this.keyStart = this.#textStart
     this.valueEnd = this.#skipText()

@@ -1,0 +1,155 @@
+/**
+ * Answers what conditions ask of a message that stands in a block, from its bytes. One object serves message after message.
+ *
+ * What the properties alone say is found out once for each combination of them (`PropertyFacts`, kept by `suffix-table.ts`). The device
+ * and the time come from the envelope itself, the body is read when first asked for.
+ */
+import { type BodyEncoding, bodyEncoding } from '#pipeline/routing/condition/body-encoding.ts'
+import { absent, type BodyValue, type Facts, type UnreadableReason } from '#pipeline/routing/condition/facts.ts'
+import { foldName, type Needs } from '#pipeline/routing/condition/needs.ts'
+import { enqueuedTimeText, storedAs } from '#pipeline/routing/condition/system-properties.ts'
+import { limits } from '#schemas/limits.ts'
+import { BodyScan } from './body-scan.ts'
+import { bodyInUtf8 } from './body-text.ts'
+import type { EnvelopeScan } from './envelope-scan.ts'
+import { WantedNames } from './wanted-properties.ts'
+
+/** The wanted properties of a message. */
+export interface PropertyFacts {
+  /** By their index in `Needs`. */
+  readonly properties: readonly (string | undefined)[]
+  /** By their index among the stored names. */
+  readonly stored: readonly (string | undefined)[]
+  readonly encoding: BodyEncoding | UnreadableReason
+}
+
+/** In place of an index among the stored names. */
+const deviceId = -1
+const enqueuedAt = -2
+const nowhere = -3
+
+export class StoredFacts implements Facts {
+  readonly #propertyNames: WantedNames
+  readonly #storedNames: WantedNames
+  /** Where each system property of `Needs` comes from. */
+  readonly #places: readonly number[]
+  readonly #contentType: number
+  readonly #contentEncoding: number
+  readonly #body: BodyScan
+  readonly #device = new DeviceText()
+  #scan: EnvelopeScan | undefined
+  #known: PropertyFacts | undefined
+  #isBodyRead = false
+  #unreadable: UnreadableReason | undefined
+
+  constructor(needs: Needs) {
+    const names: string[] = []
+    const indexOf = (name: string) => {
+      const folded = foldName(name)
+      return names.includes(folded) ? names.indexOf(folded) : names.push(folded) - 1
+    }
+    this.#places = needs.systemProperties.map((name) => {
+      const place = storedAs(name)
+      if (typeof place === 'object') return indexOf(place.systemProperty)
+      return place === 'deviceId' ? deviceId : place === 'enqueuedAtMs' ? enqueuedAt : nowhere
+    })
+    this.#contentType = indexOf('contentType')
+    this.#contentEncoding = indexOf('contentEncoding')
+    this.#propertyNames = new WantedNames(needs.properties)
+    this.#storedNames = new WantedNames(names)
+    this.#body = new BodyScan(needs.bodyPaths)
+  }
+
+  /** Reads the wanted properties of the envelope entered, whose maps were read. */
+  propertiesOf(scan: EnvelopeScan): PropertyFacts {
+    const properties: (string | undefined)[] = new Array(this.#propertyNames.count).fill(undefined)
+    const stored: (string | undefined)[] = new Array(this.#storedNames.count).fill(undefined)
+    this.#propertyNames.read(scan, scan.propertiesStart, properties)
+    this.#storedNames.read(scan, scan.systemStart, stored)
+    const encoding = bodyEncoding(stored[this.#contentType], stored[this.#contentEncoding])
+    return { properties, stored, encoding }
+  }
+
+  /** From now on the questions are about the envelope entered. HOT: per message that properties do not decide. */
+  enter(scan: EnvelopeScan, known: PropertyFacts): void {
+    this.#scan = scan
+    this.#known = known
+    this.#isBodyRead = false
+  }
+
+  property(index: number): string | undefined {
+    return this.#known?.properties[index]
+  }
+
+  system(index: number): string | undefined {
+    const place = this.#places[index] ?? nowhere
+    if (place >= 0) return this.#known?.stored[place]
+    if (this.#scan === undefined || place === nowhere) return undefined
+    return place === deviceId ? this.#device.textOf(this.#scan) : enqueuedTimeText(this.#scan.enqueuedAtMs())
+  }
+
+  body(index: number): BodyValue {
+    if (!this.#isBodyRead) this.#readBody()
+    return this.#unreadable === undefined ? this.#body.value(index) : undefined
+  }
+
+  /** No device has a twin yet. */
+  twin(): BodyValue {
+    return absent
+  }
+
+  unreadable(): UnreadableReason | undefined {
+    if (!this.#isBodyRead) this.#readBody()
+    return this.#unreadable
+  }
+
+  #readBody(): void {
+    this.#isBodyRead = true
+    const scan = this.#scan as EnvelopeScan
+    const encoding = this.#known?.encoding ?? 'content-type'
+    const bytes = scan.bytes as Buffer
+    switch (encoding) {
+      case 'content-type':
+      case 'content-encoding':
+      case 'not-json':
+        this.#unreadable = encoding
+        return
+      case 'utf-8':
+        this.#unreadable = this.#isRead(bytes, scan.bodyStart, scan.bodyEnd) ? undefined : 'not-json'
+        return
+      default: {
+        const text = bodyInUtf8(bytes.subarray(scan.bodyStart, scan.bodyEnd), encoding)
+        this.#unreadable = text !== undefined && this.#isRead(text, 0, text.length) ? undefined : 'not-json'
+      }
+    }
+  }
+
+  #isRead(bytes: Buffer, start: number, end: number): boolean {
+    // A block has room for more than a message may have, and nobody but a foreign writer of the log fills it so.
+    return end - start <= limits.bodyBytesMax && this.#body.read(bytes, start, end)
+  }
+}
+
+/** The device of the envelope entered; most follow one of the same device. */
+class DeviceText {
+  #bytes: Uint8Array = new Uint8Array(0)
+  #text = ''
+
+  textOf(scan: EnvelopeScan): string {
+    const bytes = scan.bytes as Buffer
+    if (!this.#isSame(bytes, scan.idStart, scan.idEnd)) {
+      this.#bytes = Uint8Array.prototype.slice.call(bytes, scan.idStart, scan.idEnd)
+      this.#text = bytes.toString('utf8', scan.idStart, scan.idEnd)
+    }
+    return this.#text
+  }
+
+  #isSame(bytes: Uint8Array, start: number, end: number): boolean {
+    const known = this.#bytes
+    if (end - start !== known.length) return false
+    for (let index = 0; index < known.length; index++) {
+      if (bytes[start + index] !== known[index]) return false
+    }
+    return true
+  }
+}
