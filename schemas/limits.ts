@@ -176,6 +176,14 @@ export const limits = {
   deviceQuotasMax: 10_000,
   /** Certificate authorities kept; the hub's own limit. */
   authoritiesMax: 25,
+  /** Text of a routing condition: a screen full. */
+  conditionBytesMax: 4 * 1024,
+  /** Names, values and operators of a condition: what one costs a message has a bound. */
+  conditionNodesMax: 256,
+  /** Brackets and signs within one another: readers of conditions call themselves for each. */
+  conditionDepthMax: 64,
+  /** Paths into bodies that the conditions of a set of routes have together: each is looked for in every body. */
+  conditionBodyPathsMax: 32,
   /** Combinations of a message's properties that a reader of routes remembers, of at most so many bytes: 4 MiB, and what it knows of them. */
   routedSuffixesMax: 4_096,
   routedSuffixBytesMax: 1_024,

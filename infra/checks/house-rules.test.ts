@@ -15,7 +15,7 @@ const folders = ['schemas', 'runtime', 'pipeline', 'control', 'ingest', 'loadtes
 const ranks: readonly (readonly string[])[] = [
   ['schemas'],
   ['runtime'],
-  ['pipeline/log', 'pipeline/warehouse', 'pipeline/routing'],
+  ['pipeline/log', 'pipeline/routing', 'pipeline/warehouse'],
   ['control'],
   ['ingest', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
   ['infra'],

@@ -26,8 +26,8 @@ export function bodyEncoding(
 
 function charsetOf(parameters: readonly string[]): string | undefined {
   for (const parameter of parameters) {
-    const [, value] = /^\s*charset\s*=\s*"?([^"]*?)"?\s*$/.exec(parameter) ?? []
-    if (value !== undefined) return value
+    const [name, value] = parameter.split('=', 2)
+    if (name?.trim() === 'charset') return value?.trim().replaceAll('"', '')
   }
   return undefined
 }

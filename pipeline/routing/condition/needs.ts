@@ -42,16 +42,22 @@ export class Needs {
     return this.#indexOf(this.bodyPaths as Path[], 'body', path)
   }
 
+  hasBodyPath(path: Path): boolean {
+    return this.#indexes.has(keyOf('body', path))
+  }
+
   twinPath(path: Path): number {
     return this.#indexOf(this.twinPaths as Path[], 'twin', path)
   }
 
   #indexOf<Entry>(list: Entry[], kind: string, entry: Entry): number {
-    // Nothing but JSON tells the index 0 from the name "0".
-    const key = `${kind} ${JSON.stringify(entry)}`
+    const key = keyOf(kind, entry)
     const known = this.#indexes.get(key)
     if (known !== undefined) return known
     this.#indexes.set(key, list.length)
     return list.push(entry) - 1
   }
 }
+
+/** JSON tells the index 0 from the name "0". */
+const keyOf = (kind: string, entry: unknown): string => `${kind} ${JSON.stringify(entry)}`

@@ -62,7 +62,11 @@ export class SuffixTable<Entry> {
     const length = scan.end - start
     this.#hash = hashOf(scan.bytes, start, scan.end, this.#salt)
     for (let index = this.#buckets[this.#hash % bucketsMax] as number; index !== none; ) {
-      if (this.#hashes[index] === this.#hash && this.#lengths[index] === length && this.#isAt(index, scan.bytes, start)) {
+      if (
+        this.#hashes[index] === this.#hash &&
+        this.#lengths[index] === length &&
+        this.#isAt(index, scan.bytes, start)
+      ) {
         this.hits++
         this.#last = index
         return this.#entries[index]
