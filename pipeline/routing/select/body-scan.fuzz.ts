@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { absent, arrayValue, type BodyValue, objectValue } from '#pipeline/routing/condition/facts.ts'
 import type { Path } from '#pipeline/routing/condition/needs.ts'
 import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
-import { BodyScan } from './body-scan.ts'
+import { BodyScan, unreadText } from './body-scan.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000)
 
@@ -58,11 +58,14 @@ function at(root: unknown, path: Path): BodyValue {
 
 const scan = new BodyScan(paths)
 
+const valueOf = (scan: BodyScan, index: number) =>
+  scan.values[index] === unreadText ? scan.text(index) : scan.values[index]
+
 /** Reads it amid other bytes, which would change the outcome if they were read. */
 function scanned(document: Uint8Array, around: string): BodyValue[] | 'refused' {
   const larger = Buffer.concat([Buffer.from(around), document, Buffer.from(around)])
   const start = Buffer.byteLength(around)
-  return scan.read(larger, start, start + document.length) ? paths.map((_, index) => scan.value(index)) : 'refused'
+  return scan.read(larger, start, start + document.length) ? paths.map((_, index): BodyValue => valueOf(scan, index)) : 'refused'
 }
 
 const surroundings = ['}', '"', '1', ' ', ']', '\\', 'e5', '\u00e9', 'x']

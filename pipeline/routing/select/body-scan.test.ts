@@ -2,14 +2,17 @@ import { describe, expect, test } from 'vitest'
 import { absent } from '#pipeline/routing/condition/facts.ts'
 import type { Path } from '#pipeline/routing/condition/needs.ts'
 import { limits } from '#schemas/limits.ts'
-import { BodyScan } from './body-scan.ts'
+import { BodyScan, unreadText } from './body-scan.ts'
 
 const bytesOf = (document: string | readonly number[]) => Buffer.from(document as string)
+
+const valueOf = (scan: BodyScan, index: number) =>
+  scan.values[index] === unreadText ? scan.text(index) : scan.values[index]
 
 function read(document: string | readonly number[], ...paths: Path[]): unknown {
   const scan = new BodyScan(paths)
   const bytes = bytesOf(document)
-  return scan.read(bytes, 0, bytes.length) ? paths.map((_, index) => scan.value(index)) : 'refused'
+  return scan.read(bytes, 0, bytes.length) ? paths.map((_, index) => valueOf(scan, index)) : 'refused'
 }
 
 // The kinds of cases that "Parsing JSON is a minefield" gathers: what RFC 8259 allows, and what it does not.
@@ -203,7 +206,7 @@ describe('the scan of bodies', () => {
     expect(read('{"a":1,"b":["x"]}')).toBe(true)
     expect(read('{"a":1,"b":["x"]')).toBe(false)
     expect(read('{}')).toBe(true)
-    expect([scan.value(0), scan.value(1)]).toEqual([absent, absent])
+    expect([valueOf(scan, 0), valueOf(scan, 1)]).toEqual([absent, absent])
   })
 
   test('the deepest nesting that a body has room for is read, and its last bracket missed', () => {

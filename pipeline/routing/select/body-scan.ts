@@ -42,7 +42,7 @@ const isHexDigit = new Uint8Array(256)
 for (const byte of Buffer.from('0123456789abcdefABCDEF')) isHexDigit[byte] = 1
 
 /** Stands for a text that nobody has asked for yet. */
-const unreadText = Symbol('text')
+export const unreadText: unique symbol = Symbol('text')
 
 /** How the bytes of a text spell it. */
 const asAscii = 0
@@ -54,8 +54,9 @@ const insideObject = 1
 const nestingFirst = 64
 
 export class BodyScan {
+  /** What stands at each path in the last document that was read well; `text` makes a text of what is still unread. */
+  readonly values: (BodyValue | typeof unreadText)[]
   readonly #root: PathNode
-  readonly #values: (BodyValue | typeof unreadText)[]
   readonly #textStarts: Int32Array
   readonly #textEnds: Int32Array
   readonly #spellings: Uint8Array
@@ -69,7 +70,7 @@ export class BodyScan {
   /** A value's index is that of its path. */
   constructor(paths: readonly Path[]) {
     this.#root = treeOfPaths(paths)
-    this.#values = paths.map(() => absent)
+    this.values = paths.map(() => absent)
     this.#textStarts = new Int32Array(paths.length)
     this.#textEnds = new Int32Array(paths.length)
     this.#spellings = new Uint8Array(paths.length)
@@ -83,7 +84,7 @@ export class BodyScan {
     this.#bytes = bytes
     this.#end = end
     this.#document++
-    const values = this.#values
+    const values = this.values
     for (let slot = 0; slot < values.length; slot++) values[slot] = absent
     let at = this.#behindBlanks(this.#behindMark(start))
     if (this.#byteAt(at) !== openBrace) return false
@@ -91,17 +92,12 @@ export class BodyScan {
     return at !== invalid && this.#behindBlanks(at) === end
   }
 
-  /** What stands at the path of that index in the last document, which was read well. */
-  value(index: number): BodyValue {
-    const value = this.#values[index]
-    return value === unreadText ? this.#text(index) : value
-  }
-
-  #text(index: number): string {
+  /** The text that stands at the path of that index. */
+  text(index: number): string {
     const bytes = this.#bytes
     const [start, end] = [this.#textStarts[index] ?? 0, this.#textEnds[index] ?? 0]
     const text = textOf(bytes, start, end, this.#spellings[index] ?? withEscapes)
-    this.#values[index] = text
+    this.values[index] = text
     return text
   }
 
@@ -130,20 +126,20 @@ export class BodyScan {
   /** A value that a path leads to, or through. */
   #wanted(node: PathNode, at: number): number {
     // A name that was there before: of its value nothing counts any more.
-    if (node.document === this.#document) for (const slot of node.slots) this.#values[slot] = absent
+    if (node.document === this.#document) for (const slot of node.slots) this.values[slot] = absent
     node.document = this.#document
     const { slot } = node
     switch (this.#byteAt(at)) {
       case openBrace:
-        if (slot >= 0) this.#values[slot] = objectValue
+        if (slot >= 0) this.values[slot] = objectValue
         return node.hasMembers ? this.#members(node, at + 1) : this.#any(at)
       case openBracket:
-        if (slot >= 0) this.#values[slot] = arrayValue
+        if (slot >= 0) this.values[slot] = arrayValue
         return node.hasElements ? this.#elements(node, at + 1) : this.#any(at)
       case quote: {
         const behind = this.#behindText(at + 1)
         if (slot >= 0) {
-          this.#values[slot] = unreadText
+          this.values[slot] = unreadText
           this.#textStarts[slot] = at + 1
           this.#textEnds[slot] = behind - 1
           this.#spellings[slot] = this.#spelling
@@ -151,17 +147,17 @@ export class BodyScan {
         return behind
       }
       case letterT:
-        if (slot >= 0) this.#values[slot] = true
+        if (slot >= 0) this.values[slot] = true
         return this.#literal(literalTrue, at)
       case letterF:
-        if (slot >= 0) this.#values[slot] = false
+        if (slot >= 0) this.values[slot] = false
         return this.#literal(literalFalse, at)
       case letterN:
-        if (slot >= 0) this.#values[slot] = null
+        if (slot >= 0) this.values[slot] = null
         return this.#literal(literalNull, at)
       default: {
         const behind = endOfNumber(this.#bytes, at, this.#end)
-        if (slot >= 0 && behind !== invalid) this.#values[slot] = numberAt(this.#bytes, at, behind)
+        if (slot >= 0 && behind !== invalid) this.values[slot] = numberAt(this.#bytes, at, behind)
         return behind
       }
     }

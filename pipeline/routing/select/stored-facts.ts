@@ -9,7 +9,7 @@ import { absent, type BodyValue, type Facts, type UnreadableReason } from '#pipe
 import { foldName, type Needs } from '#pipeline/routing/condition/needs.ts'
 import { enqueuedTimeText, storedAs } from '#pipeline/routing/condition/system-properties.ts'
 import { limits } from '#schemas/limits.ts'
-import { BodyScan } from './body-scan.ts'
+import { BodyScan, unreadText } from './body-scan.ts'
 import { bodyInUtf8 } from './body-text.ts'
 import type { EnvelopeScan } from './envelope-scan.ts'
 import { WantedNames } from './wanted-properties.ts'
@@ -40,6 +40,9 @@ export class StoredFacts implements Facts {
   #scan: EnvelopeScan | undefined
   #known: PropertyFacts | undefined
   #isBodyRead = false
+  /** Of the body's paths; all undefined if it can't be read. */
+  #values: BodyScan['values'] = []
+  readonly #nothing: BodyScan['values']
   #unreadable: UnreadableReason | undefined
 
   constructor(needs: Needs) {
@@ -58,6 +61,7 @@ export class StoredFacts implements Facts {
     this.#propertyNames = new WantedNames(needs.properties)
     this.#storedNames = new WantedNames(names)
     this.#body = new BodyScan(needs.bodyPaths)
+    this.#nothing = needs.bodyPaths.map(() => undefined)
   }
 
   /** Reads the wanted properties of the envelope entered, whose maps were read. */
@@ -90,7 +94,8 @@ export class StoredFacts implements Facts {
 
   body(index: number): BodyValue {
     if (!this.#isBodyRead) this.#readBody()
-    return this.#unreadable === undefined ? this.#body.value(index) : undefined
+    const value = this.#values[index]
+    return value === unreadText ? this.#body.text(index) : value
   }
 
   /** No device has a twin yet. */
@@ -105,6 +110,11 @@ export class StoredFacts implements Facts {
 
   #readBody(): void {
     this.#isBodyRead = true
+    this.#unreadable = this.#bodyFault()
+    this.#values = this.#unreadable === undefined ? this.#body.values : this.#nothing
+  }
+
+  #bodyFault(): UnreadableReason | undefined {
     const scan = this.#scan as EnvelopeScan
     const encoding = this.#known?.encoding ?? 'content-type'
     const bytes = scan.bytes as Buffer
@@ -112,14 +122,12 @@ export class StoredFacts implements Facts {
       case 'content-type':
       case 'content-encoding':
       case 'not-json':
-        this.#unreadable = encoding
-        return
+        return encoding
       case 'utf-8':
-        this.#unreadable = this.#isRead(bytes, scan.bodyStart, scan.bodyEnd) ? undefined : 'not-json'
-        return
+        return this.#isRead(bytes, scan.bodyStart, scan.bodyEnd) ? undefined : 'not-json'
       default: {
         const text = bodyInUtf8(bytes.subarray(scan.bodyStart, scan.bodyEnd), encoding)
-        this.#unreadable = text !== undefined && this.#isRead(text, 0, text.length) ? undefined : 'not-json'
+        return text !== undefined && this.#isRead(text, 0, text.length) ? undefined : 'not-json'
       }
     }
   }
