@@ -44,7 +44,7 @@ function valueFunction(
 export const functions: ReadonlyMap<string, ValueFunction | Question> = new Map<string, ValueFunction | Question>([
   ['abs', number(['number'], Math.abs)],
   ['exp', number(['number'], Math.exp)],
-  ['power', number(['number', 'number'], (base: number, exponent: number) => defined(base ** exponent))],
+  ['power', number(['number', 'number'], power)],
   ['square', number(['number'], (value: number) => value * value)],
   ['ceiling', number(['number'], Math.ceil)],
   ['floor', number(['number'], Math.floor)],
@@ -74,6 +74,12 @@ export const functions: ReadonlyMap<string, ValueFunction | Question> = new Map<
   ['ends_with', bool(['text', 'text'], (value: string, fragment: string) => value.endsWith(fragment))],
   ['contains', bool(['text', 'text'], (value: string, fragment: string) => value.includes(fragment))],
 ])
+
+/** Of 1, and of -1 to an infinite exponent, IEEE 754 says 1 where JavaScript says NaN. */
+function power(base: number, exponent: number): number | undefined {
+  const isOne = base === 1 || (base === -1 && Math.abs(exponent) === Number.POSITIVE_INFINITY)
+  return isOne ? 1 : defined(base ** exponent)
+}
 
 /** A number as JSON writes it, but for a plus sign, zeros before it and blanks around it. */
 const numberText = /^[ \t\r\n]*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)[ \t\r\n]*$/

@@ -63,23 +63,23 @@ class Interpreter {
   #outcomeOf(node: Node): Outcome {
     switch (node.kind) {
       case 'literal':
-        return of(node.value, 'value')
+        return outcomeWith(node.value, 'value')
       case 'property':
-        return of(this.#facts.property(this.#indexes.first(node)), 'property-absent')
+        return outcomeWith(this.#facts.property(this.#indexes.first(node)), 'property-absent')
       case 'system': {
         const value = this.#facts.system(this.#indexes.first(node))
-        if (value !== undefined || node.braced) return of(value, 'property-absent')
-        return of(this.#facts.property(this.#indexes.second(node)), 'property-absent')
+        if (value !== undefined || node.braced) return outcomeWith(value, 'property-absent')
+        return outcomeWith(this.#facts.property(this.#indexes.second(node)), 'property-absent')
       }
       case 'body':
         return this.#read(this.#facts.body(this.#indexes.first(node)))
       case 'twin':
         return this.#read(this.#facts.twin(this.#indexes.first(node)))
       case 'unreadable':
-        return of(undefined, 'type')
+        return outcomeWith(undefined)
       case 'twin-change': {
         const { value, reason } = this.#read(this.#facts.body(this.#indexes.first(node)))
-        return value === undefined ? { value, reason } : of(value !== absent, 'type')
+        return value === undefined ? { value, reason } : outcomeWith(value !== absent)
       }
       case 'unary':
         return this.#unary(node)
@@ -99,9 +99,9 @@ class Interpreter {
   #unary({ operator, operand }: UnaryNode): Outcome {
     const outcome = this.evaluate(operand)
     const { value } = outcome
-    if (operator === '-') return of(typeof value === 'number' ? -value : undefined, outcome.reason ?? 'type')
-    if (this.#types.get(operand) === 'null') return of(true, 'type')
-    return of(typeof value === 'boolean' ? !value : undefined, outcome.reason ?? 'type')
+    if (operator === '-') return outcomeWith(typeof value === 'number' ? -value : undefined, outcome.reason ?? 'type')
+    if (this.#types.get(operand) === 'null') return outcomeWith(true)
+    return outcomeWith(typeof value === 'boolean' ? !value : undefined, outcome.reason ?? 'type')
   }
 
   #binary(node: BinaryNode): Outcome {
@@ -110,12 +110,12 @@ class Interpreter {
     switch (node.operator) {
       case '=':
       case '<>':
-        return of(equality(node.operator, left.value, right.value), reasonOf([left, right], 'type'))
+        return outcomeWith(equality(node.operator, left.value, right.value), reasonOf([left, right], 'type'))
       case '<':
       case '<=':
       case '>':
       case '>=':
-        return of(order(node.operator, left.value, right.value), reasonOf([left, right], 'type'))
+        return outcomeWith(order(node.operator, left.value, right.value), reasonOf([left, right], 'type'))
       case '+':
       case '-':
       case '*':
@@ -123,12 +123,12 @@ class Interpreter {
       case '%': {
         const areNumbers = typeof left.value === 'number' && typeof right.value === 'number'
         const reason = reasonOf([left, right], areNumbers ? 'value' : 'type')
-        return of(arithmetic(node.operator, left.value, right.value), reason)
+        return outcomeWith(arithmetic(node.operator, left.value, right.value), reason)
       }
       case '||': {
         const joined =
           typeof left.value === 'string' && typeof right.value === 'string' ? left.value + right.value : undefined
-        return of(joined, reasonOf([left, right], 'type'))
+        return outcomeWith(joined, reasonOf([left, right], 'type'))
       }
       case '??':
         return isDefined(left.value) ? left : right
@@ -141,12 +141,12 @@ class Interpreter {
 
   /** `decisive` is what one side suffices for. */
   #logic(node: BinaryNode, left: Outcome, right: Outcome, decisive: boolean): Outcome {
-    if (this.#types.get(node) === 'null') return of(null, 'type')
+    if (this.#types.get(node) === 'null') return outcomeWith(null)
     // Only OR comes here with a keyword null: it is what the other side is.
     if (this.#types.get(node.left) === 'null') return judged(right)
     if (this.#types.get(node.right) === 'null') return judged(left)
     const [first, second] = [judged(left), judged(right)]
-    if (first.value === decisive || second.value === decisive) return of(decisive, 'type')
+    if (first.value === decisive || second.value === decisive) return outcomeWith(decisive)
     if (first.value === undefined) return first
     return second
   }
@@ -155,29 +155,29 @@ class Interpreter {
     const outcomes = node.arguments.map((argument) => this.evaluate(argument))
     const called = functions.get(node.name)
     const [first] = outcomes
-    if (called === undefined || first === undefined) return of(undefined, 'type')
+    if (called === undefined || first === undefined) return outcomeWith(undefined)
     if (called.kind === 'question') {
-      if (first.value !== undefined) return of(called.holds(first.value), 'type')
+      if (first.value !== undefined) return outcomeWith(called.holds(first.value))
       const isOfMessage = node.name !== 'is_defined' && this.#types.get(node.arguments[0] as Node) === 'dynamic'
-      return of(isOfMessage ? undefined : false, first.reason ?? 'type')
+      return outcomeWith(isOfMessage ? undefined : false, first.reason ?? 'type')
     }
     const fits = outcomes.every(({ value }, index) => {
       const parameter = parameterAt(called, index)
       return typeof value === 'string' ? parameter !== 'number' : typeof value === 'number' && parameter !== 'text'
     })
-    if (!fits) return of(undefined, reasonOf(outcomes, 'type'))
-    return of(called.apply(...(outcomes.map(({ value }) => value) as never[])), 'value')
+    if (!fits) return outcomeWith(undefined, reasonOf(outcomes, 'type'))
+    return outcomeWith(called.apply(...(outcomes.map(({ value }) => value) as never[])), 'value')
   }
 }
 
 /** A value with the reason that it has if it is undefined. */
-function of(value: Value, reason: UndefinedReason): Outcome {
+function outcomeWith(value: Value, reason: UndefinedReason = 'type'): Outcome {
   return { value, reason: value === undefined ? reason : undefined }
 }
 
 /** An outcome as AND and OR see it. */
 function judged({ value, reason }: Outcome): Outcome {
-  return of(truth(value), reason ?? 'type')
+  return outcomeWith(truth(value), reason ?? 'type')
 }
 
 /** The first reason that an operand brings. */

@@ -1,8 +1,8 @@
-import { type Finding, type Span, SyntaxFault } from './problem.ts'
+import { type Finding, type Span, SyntaxFault, shortened } from './problem.ts'
 
 /**
  * name      level, a-b, größe        one run of anything but blanks, quotes and  ( ) < > @ , ; : \ / [ ] ? = { }
- * system    $name, $body.a[0]        the same behind a dollar sign, and brackets
+ * system    $name, $body.d'or[0]     the same behind a dollar sign, and brackets, and an apostrophe within a word
  * number    12, -12, 0x1F, .5, 1e-3  a run that is a number as a whole; its sign belongs to it
  * text      'it\'s', "\u00e9"        escapes \' \" \\ \uXXXX
  * keyword   AND OR NOT               in any case; true false null undefined in lower case only
@@ -14,9 +14,10 @@ export type Token =
   | { readonly kind: 'text'; readonly text: string; readonly span: Span; readonly value: string }
 
 const blank = /\s/
-/** Ends a run of name characters. Brackets end one only where no dollar sign begins it. */
+/** Ends a run of name characters. Behind a dollar sign brackets do not, nor an apostrophe between letters. */
 const ending = /[()<>@,;:\\"'/[\]?={}\s]/
-const endingSystem = /[()<>@,;:\\"'/?={}\s]/
+const endingSystem = /[()<>@,;:\\"/?={}\s]/
+const letter = /[\p{L}\p{N}]/u
 const number = /^(?:-?\d+|-?\d*\.\d+(?:[eE][+-]?\d+)?|-?\d+[eE][+-]?\d+|0[xX][\da-fA-F]+)$/
 /** Operators that are also name characters: they are operators where they are a run of their own. */
 const runOperators = new Set(['+', '-', '*', '%', '||', '!='])
@@ -64,7 +65,7 @@ class Lexer {
   /** Over blanks and comments. */
   #skip(): void {
     for (;;) {
-      while (this.#at < this.#source.length && blank.test(this.#source.charAt(this.#at))) this.#at++
+      while (blank.test(this.#source.charAt(this.#at))) this.#at++
       if (!this.#source.startsWith('/*', this.#at)) return
       const close = this.#source.indexOf('*/', this.#at + 2)
       if (close < 0) this.#fail('the comment has no end', this.#at, this.#at + 2, { expected: '*/' })
@@ -102,18 +103,17 @@ class Lexer {
 
   #run(first: string): void {
     const start = this.#at
-    const end = first === '$' ? endingSystem : ending
     let stop = start + 1
-    while (stop < this.#source.length && !end.test(this.#source.charAt(stop))) stop++
+    while (stop < this.#source.length && !this.#ends(first, stop)) stop++
     if (this.#source.charAt(stop - 1) === '!' && this.#source.charAt(stop) === '=') {
       if (stop - 1 === start) {
         this.#at = stop + 1
         this.#push('operator', start)
         return
       }
-      const operand = this.#source.slice(start, stop - 1)
+      const operand = shortened(this.#source.slice(start, stop - 1))
       this.warnings.push({
-        message: `${operand}!= is read as ${operand} != here; a hub reads a property of the name ${operand}!`,
+        message: `${operand}!= is read as ${operand} != here; a hub takes the ! for a part of the name`,
         span: { start, end: stop + 1 },
         suggestion: `write ${operand} != with a blank`,
       })
@@ -121,6 +121,14 @@ class Lexer {
     }
     this.#at = stop
     this.#push(kindOf(this.#source.slice(start, stop)), start)
+  }
+
+  /** Whether a run that begins with `first` has its end before `at`. */
+  #ends(first: string, at: number): boolean {
+    const unit = this.#source.charAt(at)
+    if (first !== '$') return ending.test(unit)
+    if (unit !== "'") return endingSystem.test(unit)
+    return !letter.test(this.#source.charAt(at - 1)) || !letter.test(this.#source.charAt(at + 1))
   }
 
   #sign(first: string): void {

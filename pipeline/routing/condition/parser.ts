@@ -8,7 +8,7 @@
 import { limits } from '#schemas/limits.ts'
 import { type Token, tokensOf } from './lexer.ts'
 import { pathFrom, twinChangePathFrom, twinPathFrom } from './path.ts'
-import { type Finding, type Span, SyntaxFault } from './problem.ts'
+import { type Finding, type Span, SyntaxFault, shortened } from './problem.ts'
 import type { BinaryOperator, Node } from './tree.ts'
 
 const levels: readonly (readonly BinaryOperator[])[] = [
@@ -20,7 +20,13 @@ const levels: readonly (readonly BinaryOperator[])[] = [
   ['+', '-', '||'],
   ['*', '/', '%'],
 ]
-const levelByOperator = new Map(levels.flatMap((operators, level) => operators.map((name) => [name as string, level])))
+interface BinaryLevel {
+  readonly operator: BinaryOperator
+  readonly level: number
+}
+const binaryLevels: ReadonlyMap<string, BinaryLevel> = new Map(
+  levels.flatMap((operators, level) => operators.map((operator) => [operator, { operator, level }])),
+)
 const constants: ReadonlyMap<string, true | false | null | undefined> = new Map([
   ['true', true],
   ['false', false],
@@ -68,22 +74,20 @@ class Parser {
     let left = this.#operand()
     for (;;) {
       const { text, span: operatorSpan } = this.#token
-      const operator = this.#binaryOperator()
-      const level = operator === undefined ? undefined : levelByOperator.get(operator)
-      if (operator === undefined || level === undefined || level < levelMin) return left
+      const next = this.#binaryOperator()
+      if (next === undefined || next.level < levelMin) return left
       this.#index++
       if (this.#isEnd()) this.#fail(`${text} has nothing on its right`, operatorSpan, anOperand)
-      const right = this.#expression(level + 1)
+      const right = this.#expression(next.level + 1)
       const span = { start: left.span.start, end: right.span.end }
-      left = this.#counted({ kind: 'binary', operator, left, right, span, operatorSpan })
+      left = this.#counted({ kind: 'binary', operator: next.operator, left, right, span, operatorSpan })
     }
   }
 
-  #binaryOperator(): BinaryOperator | undefined {
+  #binaryOperator(): BinaryLevel | undefined {
     const { kind, text } = this.#token
     if (kind !== 'operator' && kind !== 'keyword') return undefined
-    const name = text === '!=' ? '<>' : text.toUpperCase()
-    return levelByOperator.has(name) ? (name as BinaryOperator) : undefined
+    return binaryLevels.get(text === '!=' ? '<>' : text.toUpperCase())
   }
 
   #operand(): Node {
@@ -101,14 +105,11 @@ class Parser {
       case 'system':
         this.#index++
         return this.#counted(this.#system(text, span, false))
-      case 'keyword': {
-        if (constants.has(text)) {
-          this.#index++
-          return this.#counted({ kind: 'literal', value: constants.get(text), span })
-        }
+      case 'keyword':
         if (text.toUpperCase() === 'NOT') return this.#unary('NOT')
-        break
-      }
+        if (!constants.has(text)) break
+        this.#index++
+        return this.#counted({ kind: 'literal', value: constants.get(text), span })
       case 'operator':
         if (text === '-') return this.#unary('-')
         if (text === '(') return this.#bracket()
@@ -117,7 +118,7 @@ class Parser {
       case 'end':
         return this.#fail('the condition ends where a value should follow', span, anOperand)
     }
-    return this.#fail(`${text} stands where a value should`, span, anOperand)
+    return this.#fail(`${shortened(text)} stands where a value should`, span, anOperand)
   }
 
   #unary(operator: 'NOT' | '-'): Node {
@@ -180,7 +181,7 @@ class Parser {
     if (root === undefined && !/[[\]]/.test(name)) return { kind: 'system', name, braced, span }
     if (root === undefined || rest === undefined || !rest.startsWith('.')) {
       this.warnings.push({
-        message: `${text} never has a value`,
+        message: `${shortened(text)} never has a value`,
         span,
         ...(root !== undefined && { suggestion: `name what is below it: $${root}.name` }),
       })
@@ -236,7 +237,12 @@ class Parser {
     const { kind, text, span } = this.#token
     if (text === ')') this.#fail('a closing bracket without an opening one', span, expected)
     if (kind === 'operator') this.#fail(`${text} cannot stand here`, span, expected)
-    this.#fail(`${text} follows without an operator`, span, expected, suggestionAfter(text))
+    this.#fail(
+      `${shortened(text)} follows without an operator`,
+      span,
+      expected,
+      suggestionAfter(text, this.#tokens[this.#index - 1]?.text ?? ''),
+    )
   }
 
   #fail(message: string, span: Span, expected?: string, suggestion?: string): never {
@@ -249,10 +255,12 @@ class Parser {
   }
 }
 
-/** What somebody probably meant whose operator became part of a name, or who writes operators of another language. */
-function suggestionAfter(text: string): string | undefined {
+/** What was probably meant by somebody whose operator became part of a name, or who writes operators of another language. */
+function suggestionAfter(text: string, previous: string): string | undefined {
   if (text.startsWith('&')) return 'write AND'
   if (text === '|') return 'write OR, or || to join texts'
-  const [, operator, rest] = /^(\|\||[-+*%])(.+)$/.exec(text) ?? []
-  return operator === undefined ? undefined : `write ${operator} ${rest} with a blank: without it, it is one word`
+  const [, operator = /[-+*%|]+$/.exec(previous)?.[0]] = /^(\|\||[-+*%])./.exec(text) ?? []
+  return operator === undefined
+    ? undefined
+    : `write ${operator} with blanks around it: without them it is part of the word`
 }

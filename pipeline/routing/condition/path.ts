@@ -1,5 +1,5 @@
 import { foldName, type Path, type PathStep } from './needs.ts'
-import { type Span, SyntaxFault } from './problem.ts'
+import { type Span, SyntaxFault, shortened } from './problem.ts'
 
 /**
  * Reads `a.b[0].c`: names with a dot between, each with any number of indexes behind it. No wildcards, no slices, no quotes.
@@ -12,7 +12,7 @@ export function pathFrom(text: string, offset: number): Path {
   for (const part of text.split('.')) {
     const span = { start, end: start + part.length }
     const [, name, indexes = ''] = /^([^[\]]+)((?:\[\d+\])*)$/.exec(part) ?? []
-    if (name === undefined) throw new SyntaxFault(findingOf(part, span))
+    if (name === undefined || name === '*') throw new SyntaxFault(findingOf(part, span))
     steps.push(name, ...Array.from(indexes.matchAll(/\d+/g), ([digits]) => Number(digits)))
     start = span.end + 1
   }
@@ -32,7 +32,7 @@ export function twinChangePathFrom(text: string, span: Span): Path {
   const [prefix] = /^(?:tags|properties\.(?:desired|reported))\.(?=.)/i.exec(text) ?? []
   if (prefix === undefined) {
     throw new SyntaxFault({
-      message: `${text} is no path below a part of a twin`,
+      message: `${shortened(text)} is no path below a part of a twin`,
       span,
       expected: 'tags.…, properties.desired.… or properties.reported.…',
     })
@@ -49,5 +49,9 @@ function findingOf(part: string, span: Span) {
       expected: 'a name',
     }
   }
-  return { message: `${part} is no step of a path`, span, expected: 'a name, or a name with an index: list[0]' }
+  return {
+    message: `${shortened(part)} is no step of a path`,
+    span,
+    expected: 'a name, or a name with an index: list[0]',
+  }
 }

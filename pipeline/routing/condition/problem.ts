@@ -51,6 +51,9 @@ export function problemFrom(text: string, finding: Finding, severity: Problem['s
   return { message, severity, location: locationOf(text, span), ...hints }
 }
 
+/** A part of a condition as messages show it. */
+export const shortened = (part: string): string => (part.length > 40 ? `${part.slice(0, 39)}…` : part)
+
 export function locationOf(text: string, { start, end }: Span): Location {
   return { start: positionOf(text, start), end: positionOf(text, end) }
 }

@@ -1,7 +1,6 @@
 import { functions, parameterAt, signatureOf, type ValueFunction } from './functions.ts'
-import { constantWords } from './lexer.ts'
-import { closest, type Finding, type Span } from './problem.ts'
-import { isDocumented, systemPropertyNames } from './system-properties.ts'
+import { meantByFunction, meantByOperands, warningOfName, warningOfSystemName } from './hints.ts'
+import { type Finding, type Span, shortened } from './problem.ts'
 import type { BinaryNode, CallNode, Node, UnaryNode } from './tree.ts'
 
 /** The sources of messages that routes know, by the hub's names. */
@@ -67,10 +66,10 @@ class Checker {
       case 'literal':
         return typeOfLiteral(node.value)
       case 'property':
-        this.#warnOfName(node.name, node.span)
+        this.#warn(warningOfName(node))
         return 'text'
       case 'system':
-        this.#warnOfSystemName(node.name, node.span)
+        this.#warn(warningOfSystemName(node))
         return 'text'
       case 'body':
       case 'twin':
@@ -105,14 +104,14 @@ class Checker {
         typeNames.bool,
         'NOT comes before = and <: put the comparison in brackets',
       )
-      return 'bool'
+      return 'dynamic'
     }
     if (type === 'number' || type === 'dynamic') return type
     this.#error(
       `- cannot stand before ${typeNames[type]}`,
       operatorSpan,
       typeNames.number,
-      this.#suggestNumber([node.operand]),
+      meantByOperands([node.operand], 'number'),
     )
     return 'number'
   }
@@ -161,7 +160,7 @@ class Checker {
     for (const [index, type] of given.entries()) {
       if (allowed.includes(type)) continue
       const operand = index === 0 ? node.left : node.right
-      const suggestion = expected === 'number' ? this.#suggestNumber([operand]) : this.#suggestName([operand])
+      const suggestion = meantByOperands([operand], expected === 'number' ? 'number' : 'other')
       this.#error(
         `${this.#of(node.operatorSpan)} takes no operand that is ${typeNames[type]}`,
         operand.span,
@@ -173,8 +172,7 @@ class Checker {
 
   #mismatch(node: BinaryNode, left: StaticType, right: StaticType, verb: string, link: string): void {
     const operands = [node.left, node.right]
-    const suggestion =
-      left === 'number' || right === 'number' ? this.#suggestNumber(operands) : this.#suggestName(operands)
+    const suggestion = meantByOperands(operands, left === 'number' || right === 'number' ? 'number' : 'other')
     const message = `${this.#of(node.operatorSpan)} cannot ${verb} ${typeNames[left]} ${link} ${typeNames[right]}`
     this.#error(message, node.operatorSpan, 'two values of one type', suggestion)
   }
@@ -183,13 +181,17 @@ class Checker {
     const given = node.arguments.map((argument) => this.typeOf(argument))
     const called = functions.get(node.name)
     if (called === undefined) {
-      this.#unknownFunction(node)
+      this.#error(`there is no function ${this.#of(node.nameSpan)}`, node.nameSpan, undefined, meantByFunction(node))
       return 'dynamic'
     }
     const [least, most] = called.kind === 'question' ? [1, 1] : [called.argumentsMin, called.argumentsMax]
     const signature = signatureOf(node.name, called)
     if (given.length < least || given.length > most) {
-      this.#error(`${node.name} was given ${given.length} arguments`, node.nameSpan, signature)
+      this.#error(
+        `${node.name} was given ${given.length} argument${given.length === 1 ? '' : 's'}`,
+        node.nameSpan,
+        signature,
+      )
     } else if (called.kind === 'value') {
       this.#arguments(node, called, given, signature)
     }
@@ -200,66 +202,23 @@ class Checker {
     for (const [index, argument] of node.arguments.entries()) {
       const parameter = parameterAt(called, index)
       const type = given[index] ?? 'dynamic'
-      if (
-        type === 'dynamic' ||
-        type === parameter ||
-        (parameter === 'convertible' && (type === 'text' || type === 'number'))
-      )
-        continue
-      const suggestion = parameter === 'number' ? this.#suggestNumber([argument]) : this.#suggestName([argument])
+      const isConverted = parameter === 'convertible' && (type === 'text' || type === 'number')
+      if (type === 'dynamic' || type === parameter || isConverted) continue
+      const suggestion = meantByOperands([argument], parameter === 'number' ? 'number' : 'other')
       this.#error(`${node.name} cannot take ${typeNames[type]} here`, argument.span, signature, suggestion)
     }
   }
 
-  #unknownFunction({ name, nameSpan }: CallNode): void {
-    const known = [...functions.keys(), 'twin_change_includes']
-    const meant = name === '!' ? 'NOT' : closest(name, known)
-    this.#error(`there is no function ${this.#of(nameSpan)}`, nameSpan, undefined, meant && `did you mean ${meant}?`)
-  }
-
-  #warnOfName(name: string, span: Span): void {
-    const word = constantWords.find((constant) => constant === name.toLowerCase())
-    if (word !== undefined) this.#warn(`${name} is read as a property of that name`, span, `did you mean ${word}?`)
-    else if (/^[‘’“”]/.test(name))
-      this.#warn(`${name} is read as a property of that name`, span, `put texts between ' or "`)
-  }
-
-  #warnOfSystemName(name: string, span: Span): void {
-    if (isDocumented(name)) return
-    const meant = closest(name, systemPropertyNames)
-    this.#warn(`the hub documents no system property ${name}`, span, meant && `did you mean $${meant}?`)
-  }
-
-  /** For a place where a number should be, and a property or something else is. */
-  #suggestNumber(operands: readonly Node[]): string | undefined {
-    const suggestion = this.#suggestName(operands)
-    if (suggestion !== undefined) return suggestion
-    const property = operands.find(({ kind }) => kind === 'property' || kind === 'system')
-    return property && `properties are text: write as_number(${this.#of(property.span)})`
-  }
-
-  /** For a name that was probably not meant as one. */
-  #suggestName(operands: readonly Node[]): string | undefined {
-    for (const operand of operands) {
-      if (operand.kind !== 'property') continue
-      const { name } = operand
-      const word = constantWords.find((constant) => constant === name.toLowerCase())
-      if (word !== undefined) return `${name} is read as a property: write ${word}`
-      if (/.[-+*%|&].|^[-+*%|&]|[-+*%|&]$/.test(name)) return `${name} is one name: put blanks around operators`
-    }
-    return undefined
-  }
-
   #of(span: Span): string {
-    return this.#text.slice(span.start, span.end)
+    return shortened(this.#text.slice(span.start, span.end))
   }
 
   #error(message: string, span: Span, expected?: string, suggestion?: string): void {
     this.errors.push({ message, span, ...(expected && { expected }), ...(suggestion && { suggestion }) })
   }
 
-  #warn(message: string, span: Span, suggestion: string | undefined): void {
-    this.warnings.push({ message, span, ...(suggestion && { suggestion }) })
+  #warn(warning: Finding | undefined): void {
+    if (warning !== undefined) this.warnings.push(warning)
   }
 }
 
