@@ -58,14 +58,16 @@ function at(root: unknown, path: Path): BodyValue {
 
 const scan = new BodyScan(paths)
 
-const valueOf = (scan: BodyScan, index: number) =>
+const foundAt = (scan: BodyScan, index: number) =>
   scan.values[index] === unreadText ? scan.text(index) : scan.values[index]
 
 /** Reads it amid other bytes, which would change the outcome if they were read. */
 function scanned(document: Uint8Array, around: string): BodyValue[] | 'refused' {
   const larger = Buffer.concat([Buffer.from(around), document, Buffer.from(around)])
   const start = Buffer.byteLength(around)
-  return scan.read(larger, start, start + document.length) ? paths.map((_, index): BodyValue => valueOf(scan, index)) : 'refused'
+  return scan.read(larger, start, start + document.length)
+    ? paths.map((_, index): BodyValue => foundAt(scan, index))
+    : 'refused'
 }
 
 const surroundings = ['}', '"', '1', ' ', ']', '\\', 'e5', '\u00e9', 'x']

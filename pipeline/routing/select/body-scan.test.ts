@@ -6,13 +6,13 @@ import { BodyScan, unreadText } from './body-scan.ts'
 
 const bytesOf = (document: string | readonly number[]) => Buffer.from(document as string)
 
-const valueOf = (scan: BodyScan, index: number) =>
+const foundAt = (scan: BodyScan, index: number) =>
   scan.values[index] === unreadText ? scan.text(index) : scan.values[index]
 
 function read(document: string | readonly number[], ...paths: Path[]): unknown {
   const scan = new BodyScan(paths)
   const bytes = bytesOf(document)
-  return scan.read(bytes, 0, bytes.length) ? paths.map((_, index) => valueOf(scan, index)) : 'refused'
+  return scan.read(bytes, 0, bytes.length) ? paths.map((_, index) => foundAt(scan, index)) : 'refused'
 }
 
 // The kinds of cases that "Parsing JSON is a minefield" gathers: what RFC 8259 allows, and what it does not.
@@ -206,7 +206,7 @@ describe('the scan of bodies', () => {
     expect(read('{"a":1,"b":["x"]}')).toBe(true)
     expect(read('{"a":1,"b":["x"]')).toBe(false)
     expect(read('{}')).toBe(true)
-    expect([valueOf(scan, 0), valueOf(scan, 1)]).toEqual([absent, absent])
+    expect([foundAt(scan, 0), foundAt(scan, 1)]).toEqual([absent, absent])
   })
 
   test('the deepest nesting that a body has room for is read, and its last bracket missed', () => {

@@ -1,3 +1,4 @@
+import { type AskTogether, compileTogether } from '#pipeline/routing/condition/compile-together.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { EnvelopeScan } from './envelope-scan.ts'
 import type { RouteSet, Rule, SourceRules } from './route-set.ts'
@@ -52,11 +53,19 @@ export class SelectionPass {
   readonly #suffixes = new SuffixTable<SuffixVerdicts>()
   /** Suffixes of the current block. */
   #met: SuffixVerdicts[] = []
+  readonly #askTogether: AskTogether
+  /** Indexes of the rules by message that are true of the current one. */
+  readonly #trues: Uint32Array
+  /** Messages of the current block of which a rule by message is undefined. */
+  readonly #undefinedCounts: Uint32Array
 
   constructor(routeSet: RouteSet, rules: SourceRules) {
     this.#rules = rules
     this.#words = routeSet.maskWords
     this.#facts = new StoredFacts(routeSet.needs)
+    this.#askTogether = compileTogether(rules.byMessage.map(({ condition }) => condition))
+    this.#trues = new Uint32Array(rules.byMessage.length)
+    this.#undefinedCounts = new Uint32Array(rules.byMessage.length)
   }
 
   /** Messages whose properties were known, and those whose properties were read. */
@@ -78,7 +87,7 @@ export class SelectionPass {
     const masks = new Uint32Array(count * words)
     const scan = this.#scan
     scan.open(plain)
-    this.#forgetMet()
+    this.#forget()
     let index = 0
     for (; scan.next(); index++) {
       if (index === count) throw miscounted(count)
@@ -100,16 +109,14 @@ export class SelectionPass {
     const { byMessage, fallback } = this.#rules
     const facts = this.#facts
     facts.enter(this.#scan, known)
-    let { isMatched } = known
-    for (let index = 0; index < byMessage.length; index++) {
-      const rule = byMessage[index] as Rule
-      const verdict = rule.condition.evaluate(facts)
-      tally.count(rule.index, verdict, 1)
-      if (verdict !== true) continue
-      isMatched = true
+    const trues = this.#trues
+    const trueCount = this.#askTogether(facts, trues, this.#undefinedCounts)
+    for (let index = 0; index < trueCount; index++) {
+      const rule = byMessage[trues[index] as number] as Rule
+      tally.count(rule.index, true, 1)
       add(masks, at, rule.mask)
     }
-    if (fallback === undefined || isMatched) return
+    if (fallback === undefined || known.isMatched || trueCount > 0) return
     const verdict = fallback.isBySuffix ? known.fallback : fallback.condition.evaluate(facts)
     tally.count(fallback.index, verdict, 1)
     if (verdict === true) add(masks, at, fallback.mask)
@@ -148,13 +155,16 @@ export class SelectionPass {
       for (const [order, { index }] of bySuffix.entries()) tally.count(index, known.verdicts[order], known.messages)
       if (countsFallback && !known.isMatched) tally.count(fallback.index, known.fallback, known.messages)
     }
-    this.#forgetMet()
+    for (const [order, { index }] of byMessage.entries())
+      tally.count(index, undefined, this.#undefinedCounts[order] as number)
+    this.#forget()
   }
 
-  /** Also after a block that turned out to be corrupt half-way. */
-  #forgetMet(): void {
+  /** What was counted of the current block; also of one that turned out to be corrupt half-way. */
+  #forget(): void {
     for (const known of this.#met) known.messages = 0
     this.#met = []
+    this.#undefinedCounts.fill(0)
   }
 }
 
