@@ -1,9 +1,11 @@
 import { type AskTogether, compileTogether } from '#pipeline/routing/condition/compile-together.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { ByteTable } from './byte-table.ts'
 import { EnvelopeScan } from './envelope-scan.ts'
 import type { RouteSet, Rule, SourceRules } from './route-set.ts'
-import { type PropertyFacts, StoredFacts } from './stored-facts.ts'
+import { StoredFacts } from './stored-facts.ts'
 import { SuffixTable } from './suffix-table.ts'
+import type { PropertyFacts } from './wanted-properties.ts'
 
 /** The shortest envelope: three lengths or times, and two maps, all of them empty. */
 const envelopeBytesMin = 5
@@ -51,6 +53,8 @@ export class SelectionPass {
   readonly #scan = new EnvelopeScan()
   readonly #facts: StoredFacts
   readonly #suffixes = new SuffixTable<SuffixVerdicts>()
+  /** By the wanted properties alone: where others never repeat, as a time among them. */
+  readonly #values = new ByteTable<SuffixVerdicts>()
   /** Suffixes of the current block. */
   #met: SuffixVerdicts[] = []
   readonly #askTogether: AskTogether
@@ -68,7 +72,7 @@ export class SelectionPass {
     this.#undefinedCounts = new Uint32Array(rules.byMessage.length)
   }
 
-  /** Messages whose properties were known, and those whose properties were read. */
+  /** Messages whose properties were known as they stand, and those whose wanted properties were read. */
   get suffixes(): { readonly hits: number; readonly misses: number } {
     return this.#suffixes
   }
@@ -122,10 +126,22 @@ export class SelectionPass {
     if (verdict === true) add(masks, at, fallback.mask)
   }
 
-  /** What the properties of the envelope entered decide; it is kept where there is room. */
+  /** What the properties of the envelope entered decide, if they are not known as they stand; it is kept where there is room. */
   #learn(scan: EnvelopeScan): SuffixVerdicts {
+    const { wanted } = this.#facts
+    wanted.read(scan)
+    const key = wanted.key(scan)
+    let known = key && this.#values.find(key, 0, key.length)
+    if (known === undefined) {
+      known = this.#decide(scan, wanted.facts(scan))
+      if (key !== undefined) this.#values.keep(key, 0, key.length, known)
+    }
+    this.#suffixes.keep(scan, known)
+    return known
+  }
+
+  #decide(scan: EnvelopeScan, properties: PropertyFacts): SuffixVerdicts {
     const { always, alwaysMask, bySuffix, byMessage, fallback } = this.#rules
-    const properties = this.#facts.propertiesOf(scan)
     this.#facts.enter(scan, properties)
     const mask = alwaysMask.slice()
     let isMatched = always.length > 0
@@ -141,9 +157,7 @@ export class SelectionPass {
     // Where no other condition can match, it is decided here.
     if (byMessage.length === 0 && fallback !== undefined && !isMatched && fallbackVerdict === true)
       add(mask, 0, fallback.mask)
-    const known = { ...properties, mask, isMatched, verdicts, fallback: fallbackVerdict, messages: 0 }
-    this.#suffixes.keep(scan, known)
-    return known
+    return { ...properties, mask, isMatched, verdicts, fallback: fallbackVerdict, messages: 0 }
   }
 
   /** Counts what was decided by properties, once for all messages that have them. */

@@ -1,10 +1,9 @@
 /**
  * Answers what conditions ask of a message that stands in a block, from its bytes. One object serves message after message.
  *
- * What the properties alone say is found out once for each combination of them (`PropertyFacts`, kept by `suffix-table.ts`). The device
- * and the time come from the envelope itself, the body is read when first asked for.
+ * What the properties alone say is told it (`PropertyFacts`). The device and the time come from the envelope itself, the body is read when
+ * first asked for.
  */
-import { type BodyEncoding, bodyEncoding } from '#pipeline/routing/condition/body-encoding.ts'
 import { absent, type BodyValue, type Facts, type UnreadableReason } from '#pipeline/routing/condition/facts.ts'
 import { foldName, type Needs } from '#pipeline/routing/condition/needs.ts'
 import { enqueuedTimeText, storedAs } from '#pipeline/routing/condition/system-properties.ts'
@@ -12,16 +11,7 @@ import { limits } from '#schemas/limits.ts'
 import { BodyScan, unreadText } from './body-scan.ts'
 import { bodyInUtf8 } from './body-text.ts'
 import type { EnvelopeScan } from './envelope-scan.ts'
-import { WantedNames } from './wanted-properties.ts'
-
-/** The wanted properties of a message. */
-export interface PropertyFacts {
-  /** By their index in `Needs`. */
-  readonly properties: readonly (string | undefined)[]
-  /** By their index among the stored names. */
-  readonly stored: readonly (string | undefined)[]
-  readonly encoding: BodyEncoding | UnreadableReason
-}
+import { type PropertyFacts, WantedProperties } from './wanted-properties.ts'
 
 /** In place of an index among the stored names. */
 const deviceId = -1
@@ -29,12 +19,10 @@ const enqueuedAt = -2
 const nowhere = -3
 
 export class StoredFacts implements Facts {
-  readonly #propertyNames: WantedNames
-  readonly #storedNames: WantedNames
+  /** Finds what `enter` is to be told. */
+  readonly wanted: WantedProperties
   /** Where each system property of `Needs` comes from. */
   readonly #places: readonly number[]
-  readonly #contentType: number
-  readonly #contentEncoding: number
   readonly #body: BodyScan
   readonly #device = new DeviceText()
   #scan: EnvelopeScan | undefined
@@ -56,22 +44,10 @@ export class StoredFacts implements Facts {
       if (typeof place === 'object') return indexOf(place.systemProperty)
       return place === 'deviceId' ? deviceId : place === 'enqueuedAtMs' ? enqueuedAt : nowhere
     })
-    this.#contentType = indexOf('contentType')
-    this.#contentEncoding = indexOf('contentEncoding')
-    this.#propertyNames = new WantedNames(needs.properties)
-    this.#storedNames = new WantedNames(names)
+    const hasBody = needs.bodyPaths.length > 0
+    this.wanted = new WantedProperties({ properties: needs.properties, system: names, hasBody })
     this.#body = new BodyScan(needs.bodyPaths)
     this.#nothing = needs.bodyPaths.map(() => undefined)
-  }
-
-  /** Reads the wanted properties of the envelope entered, whose maps were read. */
-  propertiesOf(scan: EnvelopeScan): PropertyFacts {
-    const properties: (string | undefined)[] = new Array(this.#propertyNames.count).fill(undefined)
-    const stored: (string | undefined)[] = new Array(this.#storedNames.count).fill(undefined)
-    this.#propertyNames.read(scan, scan.propertiesStart, properties)
-    this.#storedNames.read(scan, scan.systemStart, stored)
-    const encoding = bodyEncoding(stored[this.#contentType], stored[this.#contentEncoding])
-    return { properties, stored, encoding }
   }
 
   /** From now on the questions are about the envelope entered. HOT: per message that properties do not decide. */
@@ -87,7 +63,7 @@ export class StoredFacts implements Facts {
 
   system(index: number): string | undefined {
     const place = this.#places[index] ?? nowhere
-    if (place >= 0) return this.#known?.stored[place]
+    if (place >= 0) return this.#known?.system[place]
     if (this.#scan === undefined || place === nowhere) return undefined
     return place === deviceId ? this.#device.textOf(this.#scan) : enqueuedTimeText(this.#scan.enqueuedAtMs())
   }
