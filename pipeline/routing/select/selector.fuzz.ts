@@ -78,7 +78,7 @@ const randomEvent = (random: SeededRandom): Envelope => {
 describe(`selection, SEED=${seed}`, () => {
   test('of random records and routes finds what asking each route about each decoded message finds', async () => {
     const met = { all: 0, some: 0, none: 0 }
-    for (let round = 0; round < 250; round++) {
+    for (let round = 0; round < 120; round++) {
       const routes = randomRoutes(random, random.chance(0.2) ? 60 : 5)
       const routeSet = routeSetOf(routes, { interpreted: random.chance(0.3) })
       const selector = new Selector({ routeSet, reader, hubName })
@@ -101,7 +101,7 @@ describe(`selection, SEED=${seed}`, () => {
         await expectHandedOn(value, selection, routeSet, blocks.flat(), expected, kind)
       }
     }
-    expect(Math.min(...Object.values(met))).toBeGreaterThan(100)
+    expect(Math.min(...Object.values(met))).toBeGreaterThan(50)
   })
 
   /** What an endpoint gets as bytes and as objects is what was selected. */
