@@ -208,6 +208,15 @@ export const limits = {
   enrichmentValueBytesMax: 4 * 1024,
   /** The document of routes as JSON: the largest conditions of all routes, and endpoints with their columns. */
   routingDocumentBytesMax: 1024 * 1024,
+  /** Combinations of a message's properties that a reader of routes remembers, of at most so many bytes: 4 MiB, and what it knows of them. */
+  routedSuffixesMax: 4_096,
+  routedSuffixBytesMax: 1_024,
+  /** Once so many more were met that found no room, all are forgotten: devices have come to send others. */
+  routedSuffixesTurnedAwayMax: 65_536,
+  /** Selections of records that the endpoints of a process share, with their decompressed messages. */
+  selectionCacheBytesMax: 64 * 1024 * 1024,
+  /** Blocks that are decompressed at once for routes: as many as libuv's pool has threads. */
+  routedBlocksAtOnceMax: 4,
 } as const
 
 /** Asserts the relations between limits that the code relies on. */
