@@ -36,3 +36,11 @@ export interface RowGroup {
 export function storedCount({ messageCount, part }: DeliveryRange, isStored: boolean): number {
   return (part?.storedBefore ?? 0) + (isStored ? messageCount : 0)
 }
+
+/** What may be gathered into one range. The first batch always goes, however large. */
+export interface RangeLimits {
+  readonly messagesMax: number
+  /** Compressed, as on the log. */
+  readonly bytesMax: number
+  readonly envelopeBytesMax: number
+}

@@ -7,6 +7,7 @@
  * After a crash a..b is delivered again from its start, under the same ids. The worker cuts requests and halves them; an adapter only sends
  * one and says what became of it. Adapters lie in `pipeline/sinks/<kind>`; `endpoint.conformance.ts` states what all of them hold.
  */
+import type { RangeLimits } from './delivery-range.ts'
 import type { EndpointError } from './endpoint-error.ts'
 import type { SelectedMessage } from './selected-range.ts'
 
@@ -45,6 +46,8 @@ export interface Endpoint {
   /** What one request may hold: messages, and bytes of their envelopes. One message always goes, however large. */
   readonly requestMessagesMax: number
   readonly requestBytesMax: number
+  /** What is repeated from its start after a crash; left out: what `limits.insert…` say. */
+  readonly rangeLimits?: RangeLimits
   /** Requests at once, of different partitions; one partition has one under way, which keeps its order. */
   readonly requestsAtOnceMax: number
   /**

@@ -4,8 +4,6 @@ import type { DeliveryRange } from './delivery-range.ts'
 /** What a destination gets of a range. It gives the same bytes and messages however often it is asked. */
 export interface SelectedRange {
   readonly range: DeliveryRange
-  /** Uncompressed envelopes of what was selected, at most so many bytes. */
-  readonly envelopeBytesMax: number
   /** Names the routes that selected; `undefined` if everything always is. The same revision selects the same bytes again. */
   readonly revision: string | undefined
   /**
@@ -14,7 +12,7 @@ export interface SelectedRange {
    */
   avro(): Promise<readonly Uint8Array[]>
   /**
-   * The messages in their order, a block of some hundred at a time; decoded as they are asked for.
+   * The messages in their order, a block or a batch at a time; decoded as they are asked for.
    * @throws BATCH_CORRUPT if a batch can't be read, when it is reached
    */
   messages(): AsyncIterable<readonly SelectedMessage[]>

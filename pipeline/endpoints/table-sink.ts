@@ -5,14 +5,14 @@
  *
  * Adapters lie in `pipeline/sinks/<kind>`; `table-sink.conformance.ts` states what all of them hold.
  */
-import type { DeliveryRange, RowGroup } from './delivery-range.ts'
+import type { DeliveryRange, RangeLimits, RowGroup } from './delivery-range.ts'
 import type { SelectedRange } from './selected-range.ts'
 
 export interface TableSink {
   readonly atomic: true
   /** The endpoint's own name; a label of its metrics, so from a small closed set. */
   readonly name: string
-  /** What one insert may hold; left out: what `limits.insert…` say. The first batch always goes, however large. */
+  /** What one insert may hold; left out: what `limits.insert…` say. */
   readonly rangeLimits?: RangeLimits
   /**
    * Longest time that an insert, once begun, may still take effect. The sink enforces it.
@@ -52,11 +52,4 @@ export interface TableSink {
   accepts(): Promise<boolean>
   /** Ends its connections. The worker never does; whoever opened it does, once no worker uses it any more. */
   close(): Promise<void>
-}
-
-export interface RangeLimits {
-  readonly messagesMax: number
-  /** Compressed, as on the log. */
-  readonly bytesMax: number
-  readonly envelopeBytesMax: number
 }

@@ -70,7 +70,7 @@ describe('dead letters', () => {
     const worker = await startWorker({
       log,
       group: 'g',
-      sink,
+      destination: sink,
       deadLetters,
       logger: silentLogger,
       metrics,

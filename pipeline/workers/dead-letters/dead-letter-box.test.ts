@@ -5,7 +5,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { type DeadLetter, letterFromBytes } from '#schemas/dead-letter.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { UndeliverableRecord } from '../partition-task.ts'
+import type { UndeliverableRecord } from '../undeliverable.ts'
 import { openDeadLetterBox } from './dead-letter-box.ts'
 
 const letter = (partition: number, bytes: Uint8Array): UndeliverableRecord => ({

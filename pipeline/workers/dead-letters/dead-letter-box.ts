@@ -6,7 +6,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { bytesFromLetter, type DeadLetter } from '#schemas/dead-letter.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { deadLetterInsert } from '#schemas/telemetry-table.ts'
-import type { DeadLetterBox } from '../partition-task.ts'
+import type { DeadLetterBox } from '../undeliverable.ts'
 import { listLetteredBatches } from './dead-letter-states.ts'
 
 export interface DeadLetterBoxOptions {
@@ -26,19 +26,21 @@ export function openDeadLetterBox({
   clock = systemClock,
 }: DeadLetterBoxOptions): DeadLetterBox {
   return {
-    async lettered(topic, partition) {
+    async lettered(topic, partition, endpoint) {
       const counts = new Map<number, number>()
-      for (const [offset, { letters }] of (await listLetteredBatches(log, topic)).get(partition) ?? [])
+      for (const [offset, { letters }] of (await listLetteredBatches(log, topic, endpoint)).get(partition) ?? [])
         counts.set(
           offset,
           [...letters.values()].reduce((sum, { messageCount }) => sum + messageCount, 0),
         )
       return counts
     },
-    async put({ topic, partition, record, messageFirst, reason, text }) {
+    async put({ topic, partition, record, messageFirst, reason, text, endpoint }) {
       const { offset, stamp, value: bytes } = record
       const { messageCount } = stamp
-      const letter = { topic, partition, offset, messageFirst, reason, text, atMs: clock.nowMs(), messageCount, bytes }
+      const named = endpoint === undefined ? {} : { endpoint }
+      const atMs = clock.nowMs()
+      const letter = { topic, partition, offset, messageFirst, reason, text, atMs, messageCount, ...named, bytes }
       const home = partition % log.partitionCount
       try {
         await log.append(home, stamp, bytesFromLetter(letter))
@@ -64,6 +66,8 @@ export function openDeadLetterBox({
   }
 }
 
-function jsonRow({ bytes, ...head }: Omit<DeadLetter, 'kind'>): Uint8Array {
-  return Buffer.from(`${JSON.stringify({ ...head, bytes: Buffer.from(bytes).toString('base64') })}\n`)
+/** The table has no column for the endpoint, so its name stands before the text. */
+function jsonRow({ bytes, endpoint, ...head }: Omit<DeadLetter, 'kind'>): Uint8Array {
+  const text = endpoint === undefined ? head.text : `${endpoint}: ${head.text}`
+  return Buffer.from(`${JSON.stringify({ ...head, text, bytes: Buffer.from(bytes).toString('base64') })}\n`)
 }

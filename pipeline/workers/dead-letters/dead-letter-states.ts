@@ -54,11 +54,18 @@ export interface LetteredBatch {
   readonly letters: ReadonlyMap<number, { readonly messageCount: number; readonly state: LetterState }>
 }
 
-/** Batches of `topic` that became letters, wholly or in part, settled or not, by partition and offset. */
-export async function listLetteredBatches(log: Log, topic: string): Promise<Map<number, Map<number, LetteredBatch>>> {
+/**
+ * Batches of `topic` that became letters, wholly or in part, settled or not, by partition and offset.
+ * @param endpoint whose letters they are; `undefined`: those of the log's own destination
+ */
+export async function listLetteredBatches(
+  log: Log,
+  topic: string,
+  endpoint?: string,
+): Promise<Map<number, Map<number, LetteredBatch>>> {
   const partitions = new Map<number, Map<number, LetteredBatch>>()
   for (const { letter, state } of await listDeadLetters(log)) {
-    if (letter.topic !== topic) continue
+    if (letter.topic !== topic || letter.endpoint !== endpoint) continue
     const { partition, offset, reason, messageFirst = 0, messageCount } = letter
     const batches = partitions.get(partition) ?? new Map<number, LetteredBatch>()
     const letters = new Map(batches.get(offset)?.letters).set(messageFirst, { messageCount, state })
@@ -105,8 +112,9 @@ function canBecome(from: LetterState, to: LetterState): boolean {
 }
 
 /** A worker that dies between a letter and its position writes the letter again, for the same messages of the same batch. */
-function keyOf({ topic, partition, offset, messageFirst = 0 }: ListedLetter['letter'], { stamp }: LogRecord): string {
-  return JSON.stringify([topic, partition, offset, messageFirst, stamp.edgeId, stamp.epoch, stamp.sequence])
+function keyOf(letter: ListedLetter['letter'], { stamp }: LogRecord): string {
+  const { topic, partition, offset, messageFirst = 0, endpoint } = letter
+  return JSON.stringify([topic, partition, offset, messageFirst, endpoint, stamp.edgeId, stamp.epoch, stamp.sequence])
 }
 
 /**

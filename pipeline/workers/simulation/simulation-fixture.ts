@@ -11,8 +11,8 @@ import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import type { ProtocolStep } from '../deliver-range.ts'
-import type { UndeliverableRecord } from '../partition-task.ts'
+import type { ProtocolStep } from '../delivery.ts'
+import type { UndeliverableRecord } from '../undeliverable.ts'
 import { startWorker, type Worker } from '../worker.ts'
 import { keyOf, messagesOf, simulatedBatch, unreadableBatch } from './simulated-batch.ts'
 import { type CommitFaults, SimulatedProcess } from './simulated-process.ts'
@@ -255,7 +255,7 @@ class World {
     void startWorker({
       log: process.log(log, faults, this.#logIds),
       group,
-      sink: process.sink(this.#warehouse),
+      destination: process.sink(this.#warehouse),
       deadLetters: process.deadLetters({
         put: async (letter) => this.#putLetter(letter),
         // Positions are forgotten only where there are no letters.
@@ -394,7 +394,7 @@ class World {
     if (this.#appended.length !== batchCount) this.#faults.push('not every batch was appended')
     const times = new Map<string, number>()
     for (const { range, messages } of this.#warehouse.ranges) {
-      if (messages.length !== range.rowCount) this.#faults.push(`range ${range.first} does not count its rows`)
+      if (messages.length !== range.messageCount) this.#faults.push(`range ${range.first} does not count its rows`)
       let before = range.first - 1
       let last = -1
       for (const message of messages) {
