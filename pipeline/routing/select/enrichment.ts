@@ -20,9 +20,14 @@ export interface EnrichedMaps {
   readonly textBytes: number
 }
 
+/** A count as Avro writes it. */
+const longestLongBytes = 10
+
 export class Enricher {
   /** What is stamped, by key. */
   readonly stamps: ReadonlyMap<string, string>
+  /** By which an envelope grows at most. */
+  readonly stampBytes: number
   readonly #stampKeys: readonly Buffer[]
   readonly #stampEntries: Uint8Array
   readonly #known = new SuffixTable<EnrichedMaps>()
@@ -31,6 +36,7 @@ export class Enricher {
     this.stamps = new Map(enrichments.map(({ key, value }) => [key, value === '$iothubname' ? hubName : value]))
     this.#stampKeys = Array.from(this.stamps.keys(), (key) => Buffer.from(key))
     this.#stampEntries = Buffer.concat([...this.stamps].flat().map((text) => lengthPrefixed(Buffer.from(text))))
+    this.stampBytes = this.#stampEntries.length + longestLongBytes
   }
 
   /** The maps of the envelope entered, stamped. Its `end` is known afterwards. HOT: per enriched message. @throws BATCH_CORRUPT */

@@ -2,6 +2,7 @@
 import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
 import { messageId, type SelectedMessage, type SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { LogRecord } from '#pipeline/log/log.ts'
+import { oversizedIn } from '#pipeline/routing/select/oversized.ts'
 import { selectedMessages } from '#pipeline/routing/select/selected-messages.ts'
 import type { Selection } from '#pipeline/routing/select/selection.ts'
 import type { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
@@ -16,8 +17,8 @@ export interface RoutedSelectorOptions {
   readonly revisions: Revisions
   /** Shared by the endpoints of a process. */
   readonly cache: SelectionCache
-  /** Told once for each range and revision what was selected of it. */
-  readonly onSelected?: (range: DeliveryRange, revision: RoutingRevision) => void
+  /** Gives up messages that enrichments made too large, before the range is delivered without them. @throws as `DeadLetterBox.put` */
+  readonly giveUp: (range: DeliveryRange, record: LogRecord, oversized: ReadonlySet<number>) => Promise<void>
 }
 
 export class RoutedSelector implements Selector {
@@ -33,15 +34,36 @@ export class RoutedSelector implements Selector {
     records: readonly LogRecord[],
     revisionId: string | undefined,
   ): Promise<SelectedRange> {
-    const { endpoint, revisions, onSelected } = this.#options
+    const { endpoint, revisions } = this.#options
     const revision = revisions.find(revisionId)
     const index = revision.indexOf(endpoint)
     const selections =
       index < 0 ? [] : await Promise.all(records.map((record) => this.#selectionOf(range, record, revision)))
-    const messageCount = selections.reduce((sum, selection) => sum + selection.countOf(index), 0)
-    const selected = { ...range, messageCount }
-    onSelected?.(selected, revision)
-    return new RoutedRange(selected, { endpoint, index, revision, records, selections })
+    const oversized = await this.#givenUp(range, records, selections, revision)
+    const messageCount = selections.reduce(
+      (sum, selection, place) => sum + selection.countOf(index) - (oversized[place]?.size ?? 0),
+      0,
+    )
+    return new RoutedRange({ ...range, messageCount }, { endpoint, index, revision, records, selections, oversized })
+  }
+
+  /** By record, the messages that become letters. */
+  async #givenUp(
+    range: DeliveryRange,
+    records: readonly LogRecord[],
+    selections: readonly Selection[],
+    revision: RoutingRevision,
+  ): Promise<readonly ReadonlySet<number>[]> {
+    const { endpoint, giveUp } = this.#options
+    const enricher = revision.enricherOf(endpoint)
+    if (enricher === undefined) return []
+    const index = revision.indexOf(endpoint)
+    const oversized = selections.map((selection) => new Set(oversizedIn(selection, index, enricher)))
+    for (const [place, record] of records.entries()) {
+      const some = oversized[place]
+      if (some !== undefined && some.size > 0) await giveUp(range, record, some)
+    }
+    return oversized
   }
 
   #selectionOf({ topic, partition }: DeliveryRange, { offset, value }: LogRecord, revision: RoutingRevision) {
@@ -59,6 +81,8 @@ interface RoutedRecords {
   readonly records: readonly LogRecord[]
   /** One a record; none if no route leads to the endpoint. */
   readonly selections: readonly Selection[]
+  /** One a record; none if nothing is stamped. */
+  readonly oversized: readonly ReadonlySet<number>[]
 }
 
 class RoutedRange implements SelectedRange {
@@ -82,7 +106,10 @@ class RoutedRange implements SelectedRange {
     const { records, selections } = this.#routed
     for (const [place, record] of records.entries()) {
       const selection = selections[place]
-      if (selection !== undefined) yield this.#messagesOf(record, selection)
+      if (selection === undefined) continue
+      const oversized = this.#routed.oversized[place]
+      const messages = this.#messagesOf(record, selection)
+      yield oversized?.size ? messages.filter(({ index }) => !oversized.has(index)) : messages
     }
   }
 
