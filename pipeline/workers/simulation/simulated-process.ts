@@ -6,6 +6,7 @@
  *              └── here it may be killed or paused ─┘     a killed process never comes back; a paused one goes on later,
  *                                                         not knowing that time has passed
  */
+import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Assignment, GroupPosition, Log } from '#pipeline/log/log.ts'
 import type { Clock } from '#runtime/clock.ts'
@@ -131,6 +132,21 @@ export class SimulatedProcess {
       newest: (partition, end, sinceMs) => this.#call(() => sink.newest(partition, end, sinceMs)),
       accepts: () => this.#call(() => sink.accepts()),
       close: () => sink.close(),
+    }
+  }
+
+  endpoint(endpoint: Endpoint): Endpoint {
+    const { name, requestMessagesMax, requestBytesMax, requestsAtOnceMax, requestMsMax } = endpoint
+    return {
+      atomic: false,
+      name,
+      requestMessagesMax,
+      requestBytesMax,
+      requestsAtOnceMax,
+      requestMsMax,
+      deliver: (request, ended) => this.#call(() => endpoint.deliver(request, ended)),
+      accepts: () => this.#call(() => endpoint.accepts()),
+      close: () => endpoint.close(),
     }
   }
 
