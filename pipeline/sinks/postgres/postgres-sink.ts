@@ -4,7 +4,7 @@
  *   BEGIN ─▶ INSERT note ON CONFLICT DO NOTHING ─▶ it was there: the range is stored, nothing to do
  *                      └─▶ COPY rows ─▶ COMMIT    a fault before it: neither rows nor note
  *
- *   penstock_ranges (endpoint, topic, partition, first, part)   last, rows, and the times of the earliest and latest of them
+ *   penstock_ranges (group_name, topic, partition, first, part)   last, rows, and the times of the earliest and latest of them
  */
 import { pipeline } from 'node:stream/promises'
 import type pg from 'pg'
@@ -13,6 +13,7 @@ import { type DeliveryRange, type RowGroup, storedCount } from '#pipeline/endpoi
 import { EndpointError, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
+import { systemClock } from '#runtime/clock.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
 import type { PostgresSettings } from '#schemas/endpoint-kinds/postgres.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -22,6 +23,8 @@ import { postgresFault } from './postgres-fault.ts'
 
 export interface PostgresSinkOptions {
   readonly name: string
+  /** Consumer group of the endpoint: names its notes. */
+  readonly group: string
   readonly settings: PostgresSettings
   readonly rules: OutgoingRules
 }
@@ -36,13 +39,16 @@ export class PostgresSink implements TableSink {
   readonly name: string
   /** COPY, COMMIT and the note each have `statementMsMax`. */
   readonly insertMsMax = 4 * statementMsMax
+  readonly #group: string
   readonly #settings: PostgresSettings
   readonly #pool: pg.Pool
   #tablesMade: Promise<void> | undefined
   #insertCount = 0
+  #closing: Promise<void> | undefined
 
-  constructor({ name, settings, rules }: PostgresSinkOptions) {
+  constructor({ name, group, settings, rules }: PostgresSinkOptions) {
     this.name = name
+    this.#group = group
     this.#settings = settings
     this.#pool = openPool(settings, rules)
   }
@@ -51,7 +57,7 @@ export class PostgresSink implements TableSink {
     await this.#madeTables()
     await this.#transaction(async (client) => {
       // Notes are removed after days; a worker that slept so long must not begin.
-      if (performance.now() > expiresMonotonicMs)
+      if (systemClock.monotonicMs() > expiresMonotonicMs)
         throw unavailable('the range may belong to another worker by now', 'Transient')
       if (!(await this.#note(client, selected.range))) return
       const copy = client.query(
@@ -65,7 +71,7 @@ export class PostgresSink implements TableSink {
   async stored(range: DeliveryRange): Promise<number> {
     await this.#madeTables()
     const { rows } = await this.#query(
-      `SELECT 1 FROM ${this.#notes} WHERE endpoint = $1 AND topic = $2 AND partition = $3 AND first = $4 AND part = $5`,
+      `SELECT 1 FROM ${this.#notes} WHERE group_name = $1 AND topic = $2 AND partition = $3 AND first = $4 AND part = $5`,
       this.#key(range),
     )
     return storedCount(range, rows.length > 0)
@@ -77,9 +83,9 @@ export class PostgresSink implements TableSink {
       `SELECT first, max(CASE WHEN part = '' THEN last END) AS last, sum(row_count)::bigint AS row_count,
               min(enqueued_first) AS enqueued_first, max(enqueued_last) AS enqueued_last
        FROM ${this.#notes}
-       WHERE endpoint = $1 AND partition = $2 AND first < $3 AND enqueued_last >= $4
+       WHERE group_name = $1 AND partition = $2 AND first < $3 AND enqueued_last >= $4
        GROUP BY first ORDER BY first DESC LIMIT 1`,
-      [this.name, partition, end, new Date(sinceMs).toISOString()],
+      [this.#group, partition, end, new Date(sinceMs).toISOString()],
     )
     const [group] = rows
     if (group === undefined) return undefined
@@ -106,8 +112,9 @@ export class PostgresSink implements TableSink {
     }
   }
 
-  async close(): Promise<void> {
-    await this.#pool.end()
+  close(): Promise<void> {
+    this.#closing ??= this.#pool.end()
+    return this.#closing
   }
 
   /** In the schema of the table. */
@@ -117,14 +124,14 @@ export class PostgresSink implements TableSink {
   }
 
   #key({ topic, partition, first, part }: DeliveryRange): (string | number)[] {
-    return [this.name, topic, partition, first, part === undefined ? '' : `${part.first}+${part.length}`]
+    return [this.#group, topic, partition, first, part === undefined ? '' : `${part.first}+${part.length}`]
   }
 
   /** @returns false if the range is stored already */
   async #note(client: pg.ClientBase, range: DeliveryRange): Promise<boolean> {
     const { last, messageCount, enqueuedAtMsFirst, enqueuedAtMsLast } = range
     const { rowCount } = await client.query(
-      `INSERT INTO ${this.#notes} (endpoint, topic, partition, first, part, last, row_count, enqueued_first, enqueued_last)
+      `INSERT INTO ${this.#notes} (group_name, topic, partition, first, part, last, row_count, enqueued_first, enqueued_last)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
       [
         ...this.#key(range),
@@ -141,9 +148,9 @@ export class PostgresSink implements TableSink {
   async #forgetOldNotes(client: pg.ClientBase, { topic, partition, first }: DeliveryRange): Promise<void> {
     if (this.#insertCount++ % insertsBetween !== 0) return
     await client.query(
-      `DELETE FROM ${this.#notes} WHERE endpoint = $1 AND topic = $2 AND partition = $3 AND first < $4
+      `DELETE FROM ${this.#notes} WHERE group_name = $1 AND topic = $2 AND partition = $3 AND first < $4
        AND stored_at < now() - interval '${noteDaysKept} days'`,
-      [this.name, topic, partition, first],
+      [this.#group, topic, partition, first],
     )
   }
 
@@ -170,23 +177,30 @@ export class PostgresSink implements TableSink {
     )
     await this.#query(
       `CREATE TABLE IF NOT EXISTS ${this.#notes} (
-         endpoint text NOT NULL, topic text NOT NULL, partition integer NOT NULL, first bigint NOT NULL, part text NOT NULL,
+         group_name text NOT NULL, topic text NOT NULL, partition integer NOT NULL, first bigint NOT NULL, part text NOT NULL,
          last bigint NOT NULL, row_count bigint NOT NULL, enqueued_first timestamptz NOT NULL, enqueued_last timestamptz NOT NULL,
-         stored_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (endpoint, partition, first, topic, part))`,
+         stored_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (group_name, partition, first, topic, part))`,
     )
+  }
+
+  #faultOf(error: unknown): PenstockError {
+    const fault = error instanceof PenstockError ? error : postgresFault(error)
+    // A table that somebody dropped is made again.
+    if (fault.code === 'ENDPOINT_HELD') this.#tablesMade = undefined
+    return fault
   }
 
   async #query<Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []): Promise<pg.QueryResult<Row>> {
     try {
       return await this.#pool.query<Row>(sql, values)
     } catch (error) {
-      throw postgresFault(error)
+      throw this.#faultOf(error)
     }
   }
 
   async #transaction(work: (client: pg.ClientBase) => Promise<void>): Promise<void> {
     const client = await this.#pool.connect().catch((error: unknown) => {
-      throw postgresFault(error)
+      throw this.#faultOf(error)
     })
     let broken: Error | undefined
     const onError = (error: Error): void => {
@@ -201,7 +215,7 @@ export class PostgresSink implements TableSink {
       await client.query('ROLLBACK').catch((fault: Error) => {
         broken = fault
       })
-      throw error instanceof PenstockError ? error : postgresFault(error)
+      throw this.#faultOf(error)
     } finally {
       client.off('error', onError)
       client.release(broken)
