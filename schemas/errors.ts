@@ -157,6 +157,11 @@ export const errorTable = {
     meaning: 'a replay of the dead letter was begun; it can be finished, but the letter cannot be dropped',
   },
 
+  DEAD_LETTER_OF_ENDPOINT: {
+    disposition: 'reject',
+    meaning: 'the dead letter is of one endpoint; on the log it would go to all',
+  },
+
   STORE_UNAVAILABLE: { disposition: 'retry', meaning: 'the control store did not answer' },
   STORE_LOCKED: { disposition: 'fatal', meaning: 'another process owns the embedded control store' },
   STORE_SCHEMA_UNKNOWN: { disposition: 'fatal', meaning: 'the control store was written by a newer version' },

@@ -115,7 +115,11 @@ export interface RetentionPolicy {
   readonly partitionBytesMax: number
   /** Groups that need every record even before they join for the first time. */
   readonly neededBy: readonly string[]
-  /** Groups whose names begin so need nothing, unless `neededBy` has them: they lose what is removed. Left out: there are none. */
+  /**
+   * Groups whose names begin so have nothing kept for them, though they have joined, unless `neededBy` names them: endpoints that may fall
+   * behind retention, and those that were removed, so that none fills the log. What such a group then lacks, its reader finds as
+   * LOG_POSITION_LOST. Left out: there are none.
+   */
   readonly expiringPrefix?: string | undefined
   /** Remove undelivered records too once a partition exceeds `partitionBytesMax`. */
   readonly force: boolean

@@ -9,6 +9,7 @@
  */
 import type { DeliveryRange, RangeLimits } from '#pipeline/endpoints/delivery-range.ts'
 import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import { Change } from '#runtime/change.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import { walkBatch } from '#schemas/batch-walk.ts'
@@ -169,6 +170,11 @@ export class RangeReader {
 
   #add(records: readonly LogRecord[], readMonotonicMs: number): void {
     for (const record of records) {
+      assert(
+        record.offset >= this.#nextOffset,
+        `the log answers batches from ${this.#nextOffset} on, not ${record.offset}`,
+      )
+      assert(record.stamp.messageCount >= 1, `a batch at offset ${record.offset} is stamped with a message at least`)
       this.#queue.push(inspect(record, readMonotonicMs))
       this.#queueBytes += record.value.length
       this.#nextOffset = record.offset + 1
@@ -233,8 +239,12 @@ export function rangeOf(
   records: readonly ReadRecord[],
   news: readonly ReadRecord[],
 ): DeliveryRange {
-  const first = records[0]?.record.offset ?? 0
-  const last = records.at(-1)?.record.offset ?? first
+  const [head] = records
+  const tail = records.at(-1)
+  assert(head && tail, 'a range has a batch')
+  const first = head.record.offset
+  const last = tail.record.offset
+  assert(last - first + 1 >= records.length, `a range from ${first} to ${last} has no more batches than offsets`)
   let messageCount = 0
   let enqueuedAtMsFirst = Number.MAX_SAFE_INTEGER
   let enqueuedAtMsLast = 0

@@ -2,6 +2,7 @@ import { Circuit } from '#pipeline/endpoints/circuit.ts'
 import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Assignment, Log } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
@@ -63,12 +64,11 @@ const reportDelayMs = 5_000
  * destination after `close`, and closes neither.
  */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const { log, destination, clock = systemClock, random = Math.random, logger } = options
+  const { log, logger } = options
   beginSeries(options)
   const stop = new AbortController()
-  const permits = new Permits(destination.atomic ? limits.workerInsertsAtOnceMax : destination.requestsAtOnceMax)
-  const ownCircuit = destination.atomic ? undefined : new Circuit({ name: destination.name, clock, random })
-  const circuit = options.circuit ?? ownCircuit
+  const shared = sharedBy(options)
+  const { clock } = shared
   const tasks = new Set<Promise<void>>()
   const offsets = new Map<number, number>()
   const standstills = new Standstills(clock, logger, options.metrics)
@@ -79,23 +79,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   const onAssigned = (assignment: Assignment) => {
     const { partition } = assignment
+    assert(
+      partition < log.partitionCount,
+      `a log of ${log.partitionCount} partitions assigns one of them, not ${partition}`,
+    )
     const range = async () => (await log.ranges())[partition] ?? { first: 0, next: 0 }
     const task = runPartition({
-      ...options,
+      ...shared,
       assignment,
-      topic: log.topic,
-      clock,
-      random,
-      selector: options.selector ?? everything,
-      start: options.start,
-      letterEndpoint: options.letterEndpoint,
-      circuit,
-      insertBeginMsMax: options.insertBeginMsMax ?? limits.insertBeginMsMax,
-      skipSteps: options.skipSteps ?? new Set(),
-      permits,
-      readBytesMax: readBytesMaxOf(log.partitionCount),
       ended: AbortSignal.any([assignment.revoked, stop.signal]),
-      logId: () => log.id(),
       range,
       onOffset: (offset) => {
         offsets.set(partition, offset)
@@ -126,6 +118,28 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   }
   let closing: Promise<void> | undefined
   return { finished, standstills: () => standstills.list(), close: () => (closing ??= close()) }
+}
+
+/** What the tasks of all partitions have in common. */
+function sharedBy(options: WorkerOptions) {
+  const { log, destination, clock = systemClock, random = Math.random } = options
+  const { name, atomic } = destination
+  const requestsAtOnceMax = destination.atomic ? limits.workerInsertsAtOnceMax : destination.requestsAtOnceMax
+  return {
+    ...options,
+    topic: log.topic,
+    logId: () => log.id(),
+    clock,
+    random,
+    selector: options.selector ?? everything,
+    start: options.start,
+    letterEndpoint: options.letterEndpoint,
+    permits: new Permits(requestsAtOnceMax),
+    circuit: options.circuit ?? (atomic ? undefined : new Circuit({ name, clock, random })),
+    insertBeginMsMax: options.insertBeginMsMax ?? limits.insertBeginMsMax,
+    skipSteps: options.skipSteps ?? new Set<ProtocolStep>(),
+    readBytesMax: readBytesMaxOf(log.partitionCount),
+  }
 }
 
 /** An alert on a counter's increase misses the first one if that makes the series. docs/alerts.yml */

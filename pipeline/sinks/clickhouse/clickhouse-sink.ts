@@ -12,6 +12,7 @@ import type { DeliveryRange, RowGroup } from '#pipeline/endpoints/delivery-range
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -107,7 +108,7 @@ export class ClickHouseSink implements TableSink {
       `SELECT count() AS rows FROM ${table} WHERE log_partition = ${range.partition} AND log_offset = ${range.first} ` +
         `AND enqueued_at >= ${moment(range.enqueuedAtMsFirst)} AND enqueued_at <= ${moment(range.enqueuedAtMsLast)}${own}`,
     )
-    return Number(row?.rows ?? 0)
+    return row === undefined ? 0 : countOf(row.rows, 'a question for rows')
   }
 
   async newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined> {
@@ -119,9 +120,11 @@ export class ClickHouseSink implements TableSink {
         `WHERE ${mine} AND log_offset = (SELECT max(log_offset) FROM ${table} WHERE ${mine})`,
     )
     if (!row || Number(row.rows) === 0) return undefined
+    const offset = countOf(row.offset, 'a question for the newest position')
+    assert(offset < end, `the newest position below ${end} is not ${offset}`)
     return {
-      offset: Number(row.offset),
-      rowCount: Number(row.rows),
+      offset,
+      rowCount: countOf(row.rows, 'a question for the newest rows'),
       enqueuedAtMsFirst: Number(row.from_ms),
       enqueuedAtMsLast: Number(row.to_ms),
     }
@@ -270,6 +273,13 @@ async function knownSettings(
   )
   const known = new Set(rows.map(({ name }) => String(name)))
   return Object.fromEntries(Object.entries(wanted).filter(([name]) => known.has(name)))
+}
+
+/** A count that ClickHouse answered; of none at all nothing may be concluded. */
+function countOf(answer: unknown, question: string): number {
+  const count = Number(answer)
+  assert(answer !== undefined && Number.isSafeInteger(count) && count >= 0, `${question} is answered with a count`)
+  return count
 }
 
 function moment(atMs: number): string {
