@@ -98,6 +98,13 @@ const faults: readonly (readonly [condition: string, place: string, message: str
     'the source TwinChangeEvents',
   ],
   [
+    "twin_change_includes('tags.x')",
+    "'tags.x'",
+    'twin_change_includes asks for one path',
+    'a path without quotes: properties.reported.mode',
+  ],
+  ['twin_change_includes(tags.x, tags.y)', ',', ', cannot stand here', ')'],
+  [
     'twin_change_includes(other.x)',
     'other.x',
     'other.x is no path below a part of a twin',
