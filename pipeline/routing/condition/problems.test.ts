@@ -204,6 +204,10 @@ describe('the size of a condition is bounded', () => {
     expect(errorsOf(nested(limits.conditionDepthMax + 1))[0]?.message).toContain('deeper than 64')
   })
 
+  test('and by none that stand side by side', () => {
+    expect(errorsOf(Array.from({ length: limits.conditionDepthMax + 1 }, () => '(true)').join(' OR '))).toEqual([])
+  })
+
   test('and no text within it exhausts the stack or takes long', () => {
     for (const part of [
       '(',
