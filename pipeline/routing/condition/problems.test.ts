@@ -133,6 +133,10 @@ describe('a condition that does not compile', () => {
       start: { line: 2, column: 13 },
       end: { line: 2, column: 14 },
     })
+    expect(errorsOf('\nlabel zone\n')[0]?.location).toEqual({
+      start: { line: 2, column: 7 },
+      end: { line: 2, column: 11 },
+    })
   })
 
   test('is never told about at length', () => {
