@@ -15,6 +15,7 @@
  * asks its listener to pause all sockets, and to resume at half of it (G-4).
  */
 import type { BatchStamp, Log } from '#pipeline/log/log.ts'
+import { BlockCompressor } from '#runtime/block-compressor.ts'
 import { blockThread } from '#runtime/block-thread.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -25,7 +26,6 @@ import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
 import { BatchBuffers, type BatchOwner, type EnvelopeFrame, fitsBlock, OpenBatch } from './batch.ts'
-import { BlockCompressor } from './block-compressor.ts'
 import { Gathering } from './gathering.ts'
 
 export interface BatcherOptions {

@@ -14,10 +14,10 @@
  */
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import type { Permits } from '#runtime/permits.ts'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import type { Sink } from '#schemas/sink.ts'
 import { type Intent, renewedToken } from './intent.ts'
-import type { Permits } from './permits.ts'
 
 /** Steps of the protocol that a test may leave out, to see that its checker finds what follows. Never in production. */
 export type ProtocolStep =

@@ -10,10 +10,10 @@
 import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import { batchHeader, blocksOfBatch } from '#schemas/batch.ts'
+import { walkBatch } from '#schemas/batch-walk.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { SinkRange } from '#schemas/sink.ts'
-import { walkBatch } from './batch-walk.ts'
 
 const dayMs = 86_400_000
 const readWaitMs = 1_000

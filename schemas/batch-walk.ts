@@ -1,5 +1,5 @@
-import { batchHeader, isBatch, syncMarker } from '#schemas/batch.ts'
-import { limits } from '#schemas/limits.ts'
+import { batchHeader, isBatch, syncMarker } from './batch.ts'
+import { limits } from './limits.ts'
 
 /** A batch seen from outside: its blocks are stepped over, not decompressed. */
 export type BatchWalk =
@@ -11,33 +11,61 @@ export type BatchWalk =
     }
   | { readonly kind: 'corrupt'; readonly text: string }
 
+/** One block of a batch. Positions count in the batch. */
+export interface BatchBlock {
+  /** What it says; at least 1. */
+  readonly messageCount: number
+  /** Where its count begins. */
+  readonly start: number
+  /** The zstandard frame. */
+  readonly frameStart: number
+  readonly frameEnd: number
+  /** Behind its sync marker. */
+  readonly end: number
+  /** Upper bound of the uncompressed envelopes, at most `limits.blockBytesMax`. */
+  readonly plainBytesMax: number
+}
+
 const zstandardMagic = 0xfd2fb528
 
-/**
- * Steps over the blocks of a log record. HOT: a few dozen operations a block, nothing a message.
- * What passes is a list of whole blocks, so that appending it to another batch can't damage that one.
- */
+/** Steps over the blocks of a log record. HOT: a few dozen operations a block, nothing a message. */
 export function walkBatch(value: Uint8Array): BatchWalk {
-  if (!isBatch(value)) return corrupt('header or last sync marker differ from schema version 1')
-  let position = batchHeader.length
+  const blocks = blocksIn(value)
+  if (typeof blocks === 'string') return { kind: 'corrupt', text: blocks }
   let rowCount = 0
   let bodyBytesMax = 0
-  while (position < value.length) {
-    const count = readLong(value, position)
-    const size = count && readLong(value, count.end)
-    if (!size || count.value < 1) return corrupt(`block at byte ${position} has no valid count and length`)
-    const end = size.end + size.value
-    if (end + syncMarker.length > value.length || !hasSyncMarker(value, end))
-      return corrupt(`block at byte ${position} does not end with the sync marker`)
-    const plainBytes = plainBytesOfFrame(value, size.end, end)
-    if (plainBytes === undefined) return corrupt(`block at byte ${position} is not a zstandard frame`)
-    // Memory of whoever decompresses it is bounded by this check.
-    if (plainBytes > limits.blockBytesMax) return corrupt(`block at byte ${position} is larger than a block may be`)
-    rowCount += count.value
-    bodyBytesMax += plainBytes
-    position = end + syncMarker.length
+  for (const { messageCount, plainBytesMax } of blocks) {
+    rowCount += messageCount
+    bodyBytesMax += plainBytesMax
   }
   return { kind: 'batch', rowCount, bodyBytesMax }
+}
+
+/**
+ * The blocks of a log record in order, or what is wrong with it.
+ * What passes is a list of whole blocks, so that appending it to another batch can't damage that one.
+ */
+export function blocksIn(value: Uint8Array): BatchBlock[] | string {
+  if (!isBatch(value)) return 'header or last sync marker differ from schema version 1'
+  const blocks: BatchBlock[] = []
+  let start = batchHeader.length
+  while (start < value.length) {
+    const count = readLong(value, start)
+    const size = count && readLong(value, count.end)
+    if (!size || count.value < 1) return `block at byte ${start} has no valid count and length`
+    const frameStart = size.end
+    const frameEnd = frameStart + size.value
+    const end = frameEnd + syncMarker.length
+    if (end > value.length || !hasSyncMarker(value, frameEnd))
+      return `block at byte ${start} does not end with the sync marker`
+    const plainBytesMax = plainBytesOfFrame(value, frameStart, frameEnd)
+    if (plainBytesMax === undefined) return `block at byte ${start} is not a zstandard frame`
+    // Memory of whoever decompresses it is bounded by this check.
+    if (plainBytesMax > limits.blockBytesMax) return `block at byte ${start} is larger than a block may be`
+    blocks.push({ messageCount: count.value, start, frameStart, frameEnd, end, plainBytesMax })
+    start = end
+  }
+  return blocks
 }
 
 function hasSyncMarker(value: Uint8Array, start: number): boolean {
@@ -86,8 +114,4 @@ function readLong(bytes: Uint8Array, start: number): { readonly value: number; r
     scale *= 0x80
   }
   return undefined
-}
-
-function corrupt(text: string): BatchWalk {
-  return { kind: 'corrupt', text }
 }
