@@ -184,6 +184,15 @@ export const limits = {
   conditionDepthMax: 64,
   /** Paths into bodies that the conditions of a set of routes have together: each is looked for in every body. */
   conditionBodyPathsMax: 32,
+  /** Combinations of a message's properties that a reader of routes remembers, of at most so many bytes: 4 MiB, and what it knows of them. */
+  routedSuffixesMax: 4_096,
+  routedSuffixBytesMax: 1_024,
+  /** Once so many more were met that found no room, all are forgotten: devices have come to send others. */
+  routedSuffixesTurnedAwayMax: 65_536,
+  /** Selections of records that the endpoints of a process share, with their decompressed messages. */
+  selectionCacheBytesMax: 64 * 1024 * 1024,
+  /** Blocks that are decompressed at once for routes: as many as libuv's pool has threads. */
+  routedBlocksAtOnceMax: 4,
 } as const
 
 /** Asserts the relations between limits that the code relies on. */
@@ -214,6 +223,7 @@ export function assertLimits(): void {
     limits.diskLowBytes - limits.diskExhaustedBytes >= workerInsertsBytesMax(),
     'inserts that began with room must end with room',
   )
+  assert(limits.selectionCacheBytesMax >= 2 * limits.recordRawBytesMax, 'endpoints in step must find a largest record')
   assert(limits.edgeSilenceMsMax >= 3 * limits.edgeBeatMs, 'a lost beat must not end an edge')
   const lateMsMax = limits.insertBeginMsMax + limits.insertRunMsMax
   assert(
