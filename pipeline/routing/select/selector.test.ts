@@ -171,6 +171,14 @@ describe('what no edge writes is refused', () => {
     expect(await corruption(recordOf(fits + 1))).toContain('larger than a block may be')
   })
 
+  test('a record of another number of events than its blocks say', async () => {
+    const routes = [{ name: 'r', source: 'DeviceLifecycleEvents', endpointNames: ['e'], isEnabled: true }] as const
+    const selector = new Selector({ routeSet: routeSetOf({ routes }), reader, hubName: 'hub' })
+    const event = zstdCompressSync(envelopeBytes(message({ properties: { event: 'created' } })))
+    await expect(selector.select(batchFromBlock(2, event), 'events')).rejects.toThrow('holds 1 events')
+    expect((await selector.select(batchFromBlock(1, event), 'events')).of(0)).toBe('some')
+  })
+
   test('an event whose message would be larger than one may be', async () => {
     const routes = [{ name: 'r', source: 'DeviceLifecycleEvents', endpointNames: ['e'], isEnabled: true }] as const
     const selector = new Selector({ routeSet: routeSetOf({ routes }), reader, hubName: 'hub' })
