@@ -247,6 +247,7 @@ export function assertLimits(): void {
     limits.diskLowBytes - limits.diskExhaustedBytes >= workerInsertsBytesMax(),
     'inserts that began with room must end with room',
   )
+  assert(limits.selectionCacheBytesMax >= 2 * limits.recordRawBytesMax, 'endpoints in step must find a largest record')
   assert(limits.edgeSilenceMsMax >= 3 * limits.edgeBeatMs, 'a lost beat must not end an edge')
   const lateMsMax = limits.insertBeginMsMax + limits.insertRunMsMax
   assert(

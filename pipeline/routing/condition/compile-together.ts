@@ -71,7 +71,7 @@ function sourceOf(lines: readonly string[], bodyPaths: ReadonlySet<number>): str
 function askingOne({ evaluate }: Condition, condition: number): AskSome {
   return (facts, trues, undefinedCounts, length) => {
     const verdict = evaluate(facts)
-    if (verdict === undefined) undefinedCounts[condition]++
+    if (verdict === undefined) undefinedCounts[condition] = (undefinedCounts[condition] ?? 0) + 1
     if (verdict !== true) return length
     trues[length] = condition
     return length + 1

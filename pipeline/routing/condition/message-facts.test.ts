@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { limits } from '#schemas/limits.ts'
 import { absent, arrayValue, objectValue } from './facts.ts'
 import { factsOf, type RoutedMessage } from './message-facts.ts'
 import { Needs, type Path } from './needs.ts'
@@ -73,6 +74,12 @@ describe('facts of a message', () => {
 
   test.each(['', '{', '[1]', 'null', '"x"', '7', '{"a":1} x', "{'a':1}", '{"a":01}'])('%j is unreadable', (body) => {
     expect(bodyOf(body, 'utf-8', 'a')).toBe('not-json')
+  })
+
+  test('a body that nests as deep as it is long is read, or is not JSON, and nothing else', () => {
+    const depth = limits.bodyBytesMax / 8
+    expect(bodyOf(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`, 'utf-8', 'a')).toBe(arrayValue)
+    expect(bodyOf('{"a":'.repeat(depth), 'utf-8', 'a')).toBe('not-json')
   })
 
   test('says why a body is unreadable', () => {

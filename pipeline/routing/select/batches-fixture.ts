@@ -74,7 +74,12 @@ function verdictOf(text: string, source: RoutingSource, envelope: Envelope): boo
 
 /** By their names in conditions. */
 function systemPropertiesOf({ deviceId, enqueuedAtMs, systemProperties }: Envelope): [string, string][] {
-  const entries = Object.entries(systemProperties).filter(([name]) => !isDocumented(name))
+  const entries: [string, string][] = []
+  for (const [stored, value] of Object.entries(systemProperties)) {
+    const name = stored.replace(/^\$/, '')
+    const place = storedAs(name)
+    if (!isDocumented(name) && typeof place === 'object' && place.systemProperty === stored) entries.push([name, value])
+  }
   for (const name of systemPropertyNames) {
     const place = storedAs(name)
     const value =
@@ -127,6 +132,7 @@ const systemMaps: readonly Record<string, string>[] = [
   { contentType: 'text/plain', contentEncoding: 'utf-8' },
   { contentType: 'application/json', contentEncoding: 'utf-16' },
   { ...json, moduleId: 'm1', messageId: '9', correlationId: 'abc' },
+  { ...json, topic: 'a/b', $own: '1', own: '2' },
   { ...json, connectionAuthMethod: 'forged', 'dt-subject': 'forged', subject: 'pump' },
 ]
 
@@ -153,6 +159,8 @@ const conditions: readonly (string | undefined)[] = [
   'as_number(level) > 5',
   'is_defined(stamp)',
   "$messageId = '9'",
+  "$topic = 'a/b' OR $OWN = '1'",
+  "$own = '2'",
   "$contentType = 'application/json'",
   "$connectionDeviceId = 'press-1'",
   "$connectionModuleId = 'm1' OR $dt-subject = 'pump'",

@@ -168,7 +168,7 @@ describe(`the scan of bodies, SEED=${seed}`, () => {
   test('takes a document that is cut or damaged only where JSON.parse does', () => {
     const marks = Buffer.from('{}[]":,\\u0019eE+-.tfn \n\0\x1f\x7f\x80\xbf\xc0\xc2\xe0\xed\xf0\xf4\xff', 'latin1')
     let refused = 0
-    for (let round = 0; round < 30_000; round++) {
+    for (let round = 0; round < 20_000; round++) {
       const document = Buffer.from(randomDocument(random))
       for (let change = random.below(3); change >= 0; change--) {
         document[random.below(document.length)] = marks[random.below(marks.length)] as number
@@ -176,13 +176,13 @@ describe(`the scan of bodies, SEED=${seed}`, () => {
       const cut = random.below(3) === 0 ? document.subarray(0, random.below(document.length + 1)) : document
       if (expectSame(cut, [surroundings[random.below(surroundings.length)] as string]) === 'refused') refused++
     }
-    expect(refused).toBeGreaterThan(5_000)
+    expect(refused).toBeGreaterThan(3_000)
   })
 
   test('takes exactly those sequences of bytes in a text that are characters', () => {
     const document = Buffer.from('{"a":"____"}')
     const edges = [0x00, 0x1f, 0x20, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff]
-    for (let first = 0; first < 256; first++) {
+    for (let first = 0x7e; first < 256; first++) {
       for (const second of edges) {
         for (const third of edges) {
           for (const fourth of [0x20, 0x80, 0xbf, 0xc0]) {

@@ -3,6 +3,7 @@ import { absent } from '#pipeline/routing/condition/facts.ts'
 import type { Path } from '#pipeline/routing/condition/needs.ts'
 import { limits } from '#schemas/limits.ts'
 import { BodyScan, unreadText } from './body-scan.ts'
+import { watchedBytes } from './watched-bytes-fixture.ts'
 
 const bytesOf = (document: string | readonly number[]) => Buffer.from(document as string)
 
@@ -192,6 +193,14 @@ describe('the scan of bodies', () => {
     test.each(noObjects)('refuses %j, which is no object', (document) => {
       expect(read(document, path)).toBe('refused')
     })
+  })
+
+  test('no byte outside the document is read, wherever it ends', () => {
+    const scan = new BodyScan([['a', 'a', 0], ['b']])
+    for (const document of [...valid, ...invalid]) {
+      const bytes = Buffer.from(`}"${document}}"`)
+      for (let end = 2; end <= bytes.length - 2; end++) scan.read(watchedBytes(bytes, 2, end), 2, end)
+    }
   })
 
   test('of a name given twice the last counts, with all that is below it', () => {

@@ -20,7 +20,7 @@ export interface Route {
   readonly name: string
   readonly source: RoutingSource
   /** Missing: true. */
-  readonly condition?: string
+  readonly condition?: string | undefined
   readonly endpointNames: readonly string[]
   readonly isEnabled: boolean
 }
@@ -28,7 +28,7 @@ export interface Route {
 /** Takes those of DeviceMessages that no route took. */
 export interface FallbackRoute {
   readonly name: string
-  readonly condition?: string
+  readonly condition?: string | undefined
   readonly endpointNames: readonly string[]
   readonly isEnabled: boolean
 }
@@ -148,7 +148,8 @@ export class RouteSet {
       if (route.isFallback) fallback = { ...rule, isBySuffix: isDecidedBySuffix(condition) }
       else if (isAlwaysTrue(condition)) {
         always.push(index)
-        for (let word = 0; word < alwaysMask.length; word++) alwaysMask[word] |= rule.mask[word] ?? 0
+        for (let word = 0; word < alwaysMask.length; word++)
+          alwaysMask[word] = (alwaysMask[word] ?? 0) | (rule.mask[word] ?? 0)
       } else if (isDecidedBySuffix(condition)) bySuffix.push(rule)
       else byMessage.push(rule)
     }
@@ -168,7 +169,7 @@ export class RouteSet {
     const mask = new Uint32Array(this.maskWords)
     for (const name of endpointNames) {
       const index = this.endpoints.indexOf(name)
-      mask[index >> 5] |= 1 << (index & 31)
+      mask[index >> 5] = (mask[index >> 5] ?? 0) | (1 << (index & 31))
     }
     return mask
   }

@@ -23,7 +23,7 @@ export interface SelectedBytes {
 export interface SelectedEncoderOptions {
   readonly compressor: BlockCompressor
   /** Undefined if the endpoint's messages are not stamped. */
-  readonly enricher?: Enricher
+  readonly enricher?: Enricher | undefined
 }
 
 /** Of one endpoint. */

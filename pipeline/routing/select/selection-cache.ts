@@ -4,6 +4,7 @@
  * Bounded in bytes; the least recently used goes first. Nothing depends on what is kept: with no room at all each asks for itself, and only
  * those that ask at the same moment share.
  */
+import { limits } from '#schemas/limits.ts'
 import type { Selection } from './selection.ts'
 
 /** A record under a route set. */
@@ -24,7 +25,7 @@ export class SelectionCache {
   readonly #kept = new Map<string, Selection>()
   readonly #awaited = new Map<string, Promise<Selection>>()
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number = limits.selectionCacheBytesMax) {
     this.#bytesMax = bytesMax
   }
 

@@ -21,8 +21,8 @@ export class RouteTally {
   }
 
   count(index: number, verdict: boolean | undefined, messages: number): void {
-    if (verdict === true) this.matched[index] += messages
-    else if (verdict === undefined) this.undefined[index] += messages
+    if (verdict === true) this.matched[index] = (this.matched[index] ?? 0) + messages
+    else if (verdict === undefined) this.undefined[index] = (this.undefined[index] ?? 0) + messages
   }
 }
 
@@ -183,7 +183,8 @@ export class SelectionPass {
 }
 
 function add(masks: Uint32Array, at: number, mask: Uint32Array): void {
-  for (let word = 0; word < mask.length; word++) masks[at + word] |= mask[word] as number
+  for (let word = 0; word < mask.length; word++)
+    masks[at + word] = (masks[at + word] as number) | (mask[word] as number)
 }
 
 function miscounted(count: number): PenstockError {

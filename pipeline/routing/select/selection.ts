@@ -121,8 +121,10 @@ const selectionBytesMin = 1_024
 
 function addCounts(counts: Uint32Array, masks: Uint32Array, at: number, words: number, messages: number): void {
   for (let word = 0; word < words; word++) {
-    for (let bits = masks[at + word] as number; bits !== 0; bits &= bits - 1)
-      counts[word * 32 + 31 - Math.clz32(bits & -bits)] += messages
+    for (let bits = masks[at + word] as number; bits !== 0; bits &= bits - 1) {
+      const endpoint = word * 32 + 31 - Math.clz32(bits & -bits)
+      counts[endpoint] = (counts[endpoint] ?? 0) + messages
+    }
   }
 }
 

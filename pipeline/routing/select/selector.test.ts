@@ -9,6 +9,7 @@ import {
   type Envelope,
   envelopeBytes,
   envelopesOfBatch,
+  longBytes,
 } from '#schemas/batch.ts'
 import { type BatchBlock, blocksIn } from '#schemas/batch-walk.ts'
 import { isPenstockError } from '#schemas/errors.ts'
@@ -70,12 +71,23 @@ describe('selection', () => {
       message({ properties: { LEVEL: 'a' } }),
       message({ properties: { level: 'b' } }),
       message({ properties: { level: '' } }),
-      message({ systemProperties: { level: 'a' } }),
+      message({ systemProperties: { $level: 'a' } }),
       message(),
     ]
     expect(
       await selectedOf(["level = 'a'", "level = ''", 'NOT is_defined(level)', "{$level} = 'a'"], messages),
     ).toEqual([[0, 1], [3], [4, 5], [4]])
+  })
+
+  test('names of properties have no case, from A to Z and beyond ASCII', async () => {
+    const names = ['azAZ', 'AZaz', 'GRÖSSE', '\u212a', 'K', '@z', '`z', 'grösse']
+    const messages = names.map((name) => message({ properties: { [name]: 'x' } }))
+    expect(await selectedOf(["azaz = 'x'", "größe = 'x' OR grösse = 'x'", "k = 'x'", "`z = 'x'"], messages)).toEqual([
+      [0, 1],
+      [2, 7],
+      [3, 4],
+      [6],
+    ])
   })
 
   test('of properties that never repeat the wanted ones are told apart, also the longest', async () => {
@@ -84,6 +96,12 @@ describe('selection', () => {
       message({ properties: { level, at: String(index), padding: randomBytes(8).toString('hex') } }),
     )
     expect(await selectedOf(["level = 'a'", `length(level) = ${long.length}`], messages)).toEqual([[0, 2, 5], [3]])
+  })
+
+  test('more endpoints than a word has bits are told apart', async () => {
+    const conditions = Array.from({ length: 70 }, (_, index) => `n = '${index}'`)
+    const messages = conditions.map((_, index) => message({ properties: { n: String(index) } }))
+    expect(await selectedOf(conditions, messages)).toEqual(conditions.map((_, index) => [index]))
   })
 
   test('a body is read by its encoding', async () => {
@@ -153,6 +171,14 @@ describe('what no edge writes is refused', () => {
     expect(await corruption(recordOf(fits + 1))).toContain('larger than a block may be')
   })
 
+  test('a record of another number of events than its blocks say', async () => {
+    const routes = [{ name: 'r', source: 'DeviceLifecycleEvents', endpointNames: ['e'], isEnabled: true }] as const
+    const selector = new Selector({ routeSet: routeSetOf({ routes }), reader, hubName: 'hub' })
+    const event = zstdCompressSync(envelopeBytes(message({ properties: { event: 'created' } })))
+    await expect(selector.select(batchFromBlock(2, event), 'events')).rejects.toThrow('holds 1 events')
+    expect((await selector.select(batchFromBlock(1, event), 'events')).of(0)).toBe('some')
+  })
+
   test('an event whose message would be larger than one may be', async () => {
     const routes = [{ name: 'r', source: 'DeviceLifecycleEvents', endpointNames: ['e'], isEnabled: true }] as const
     const selector = new Selector({ routeSet: routeSetOf({ routes }), reader, hubName: 'hub' })
@@ -208,6 +234,27 @@ describe('what an endpoint gets', () => {
     expect(envelopesOfBatch(selected).map(({ properties }) => properties.t)).toEqual(['50', '51', '52', '53', '54'])
   })
 
+  test('a block is filled to its last byte, and no further', async () => {
+    const half = limits.blockBytesMax / 2
+    const ofLength = (length: number) => {
+      const empty = envelopeBytes(hot(50)).length
+      const body = Buffer.from('{"t":50}'.padEnd(length - empty + 8 - 2))
+      return { ...hot(50), body }
+    }
+    for (const [beyond, blockCount] of [
+      [0, 1],
+      [1, 2],
+    ] as const) {
+      const pair = [ofLength(half), ofLength(half + beyond)]
+      expect(pair.map((envelope) => envelopeBytes(envelope).length)).toEqual([half, half + beyond])
+      const value = batchOfBlocks(pair.map((envelope) => [envelope, hot(10)]))
+      const selection = await selectorOf(['$body.t > 30']).select(value, 'telemetry')
+      const selected = batchOf(await encoder.encode(value, selection, 0))
+      expect(blocksIn(selected)).toHaveLength(blockCount)
+      expect(envelopesOfBatch(selected).map(({ body }) => body.length)).toEqual(pair.map(({ body }) => body.length))
+    }
+  })
+
   test('a message that stamps make larger than a message may be is told, and is in no block', async () => {
     const key = 'tag'
     const value = 'x'.repeat(100)
@@ -223,14 +270,19 @@ describe('what an endpoint gets', () => {
     expect(Array.from(selectedMessages(selection, 0, enricher), ({ isTooLarge }) => isTooLarge)).toEqual([false, true])
   })
 
-  test('many short properties that make more bytes than a block has are told too', async () => {
-    const properties = Object.fromEntries(Array.from({ length: 60_000 }, (_, index) => [`k${index}`, '']))
-    const enricher = new Enricher([{ key: 'tag', value: 'x'.repeat(150_000) }], 'hub')
-    const record = batchOfBlocks([[message({ properties, body: Buffer.alloc(0) })]])
+  test('stamps that make a message larger than a block are told too', async () => {
+    // Properties that count for nothing, since they have neither names nor values, fill a block.
+    const count = limits.blockBytesMax / 2 - 50
+    const head = envelopeBytes(message({ body: Buffer.alloc(0) })).subarray(0, -2)
+    const envelope = Buffer.concat([head, longBytes(count), Buffer.alloc(2 * count), Buffer.from([0, 0])])
+    const record = batchFromBlock(1, zstdCompressSync(envelope))
     const selection = await selectorOf(['true'], ['e0']).select(record, 'telemetry')
-    expect(await new SelectedEncoder({ compressor, enricher }).encode(record, selection, 0)).toMatchObject({
-      tooLarge: [0],
-    })
+    const tooLargeWith = async (value: string) => {
+      const enricher = new Enricher([{ key: 'tag', value }], 'hub')
+      return (await new SelectedEncoder({ compressor, enricher }).encode(record, selection, 0)).tooLarge
+    }
+    expect(await tooLargeWith('x')).toEqual([])
+    expect(await tooLargeWith('x'.repeat(100))).toEqual([0])
   })
 
   test('bytes that are no characters stay what they are beside a stamp', async () => {
