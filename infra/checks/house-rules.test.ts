@@ -13,7 +13,7 @@ import { code, importsOf, isTest, root, text } from './sources.ts'
 const ranks: readonly (readonly string[])[] = [
   ['schemas'],
   ['runtime'],
-  ['pipeline/log', 'pipeline/endpoints', 'pipeline/warehouse', 'infra/testbed'],
+  ['pipeline/log', 'pipeline/endpoints', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
   ['control'],
   ['ingest', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
   ['pipeline/operate'],
@@ -30,12 +30,13 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   chdb: ['pipeline/warehouse/embedded'],
   koffi: ['runtime/landlock.ts'],
   'uWebSockets.js': ['loadtest/peers'],
+  undici: ['pipeline/sinks/http'],
   pg: ['control/store'],
   '@electric-sql/pglite': ['control/store'],
   aedes: ['loadtest/peers'],
   'hdr-histogram-js': ['loadtest/ledger'],
   autocannon: ['loadtest/generate', 'loadtest/bench'],
-  yaml: ['loadtest/workload'],
+  yaml: ['runtime/yaml'],
   // The parser of the test runner, for the tool that plants faults.
   vitest: ['infra/checks'],
   'azure-iot-device': ['infra/testbed'],

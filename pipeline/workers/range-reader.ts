@@ -12,10 +12,10 @@ import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import { Change } from '#runtime/change.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
+import { walkBatch } from '#schemas/batch-walk.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { utcDayOf } from '#schemas/time.ts'
-import { walkBatch } from './batch-walk.ts'
 
 const readWaitMs = 1_000
 const retryDelayMs = 200

@@ -1,0 +1,37 @@
+import { clickhouseFields } from './clickhouse.ts'
+import type { EndpointField } from './field.ts'
+import { fileFields } from './file.ts'
+import { postgresFields } from './postgres.ts'
+import { webhookFields } from './webhook.ts'
+
+/** Every kind of endpoint that routes can name, with its settings. `guarantee`: what a message that reaches it can count on [G-10]. */
+export const endpointKinds = {
+  clickhouse: {
+    fields: clickhouseFields,
+    reads: 'batches',
+    guarantee: 'exactly once',
+    meaning: 'rows of a ClickHouse table',
+  },
+  file: { fields: fileFields, reads: 'messages', guarantee: 'exactly once', meaning: 'files in a folder' },
+  postgres: {
+    fields: postgresFields,
+    reads: 'messages',
+    guarantee: 'exactly once',
+    meaning: 'rows of a PostgreSQL table',
+  },
+  webhook: { fields: webhookFields, reads: 'messages', guarantee: 'at least once', meaning: 'HTTP requests' },
+} as const satisfies Record<string, EndpointKindTable>
+
+export interface EndpointKindTable {
+  readonly fields: Readonly<Record<string, EndpointField>>
+  readonly guarantee: 'exactly once' | 'at least once'
+  /** `batches`: whole blocks of the log can be handed to it undecoded. */
+  readonly reads: 'batches' | 'messages'
+  readonly meaning: string
+}
+
+export type EndpointKind = keyof typeof endpointKinds
+
+export function isEndpointKind(name: unknown): name is EndpointKind {
+  return typeof name === 'string' && Object.hasOwn(endpointKinds, name)
+}
