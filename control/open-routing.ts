@@ -31,12 +31,9 @@ export interface Routing {
 
 /** @throws SETTINGS_INVALID, STORE_UNAVAILABLE, STORE_SCHEMA_UNKNOWN */
 export async function openRouting(options: RoutingOptions): Promise<Routing> {
-  const { dataDir, postgresUrl, secretsKey, logger, check, clock = systemClock } = options
+  const { dataDir, secretsKey, check, clock = systemClock } = options
   const key = secretsKeyOf(dataDir, secretsKey)
-  const store =
-    postgresUrl === undefined
-      ? new FileRoutingStore(routingFolder(dataDir), clock)
-      : await SqlRoutingStore.open(await openDatabase({ postgresUrl, dataDir: undefined, connectionsMax, logger }))
+  const store = await openRoutingStore(options)
   return {
     store,
     service: new RoutingService(store, key, { clock, ...(check && { check }) }),
@@ -46,6 +43,17 @@ export async function openRouting(options: RoutingOptions): Promise<Routing> {
     },
     close: () => store.close(),
   }
+}
+
+/** The document as it is kept, for whoever needs no secret of it. @throws STORE_UNAVAILABLE, STORE_SCHEMA_UNKNOWN */
+export async function openRoutingStore({
+  dataDir,
+  postgresUrl,
+  logger,
+  clock = systemClock,
+}: Pick<RoutingOptions, 'dataDir' | 'postgresUrl' | 'logger' | 'clock'>): Promise<RoutingStore> {
+  if (postgresUrl === undefined) return new FileRoutingStore(routingFolder(dataDir), clock)
+  return await SqlRoutingStore.open(await openDatabase({ postgresUrl, dataDir: undefined, connectionsMax, logger }))
 }
 
 const connectionsMax = 2

@@ -127,6 +127,14 @@ export const limits = {
   endpointDeadRetryMs: 60_000,
   /** Longest pause that an endpoint may ask for. */
   endpointRetryAfterMsMax: 3_600_000,
+  /** An object is stored within this time of its beginning: the largest one at some 5 Mbit/s. */
+  objectPutMsMax: 300_000,
+  /** A request that was given up may still be carried out by its server for so long; the longest that servers of objects take is a minute. */
+  objectLandMsMax: 60_000,
+  /** One request to a server of objects: a part, at some 2 Mbit/s. */
+  objectRequestMsMax: 60_000,
+  /** Parts in which larger objects are sent; two of them are held. S3 takes none below 5 MiB, and 10,000 of them. */
+  objectPartBytes: 8 * 1024 * 1024,
   /** A partition in which nothing is settled for this long after a failure stands still. A restart of ClickHouse is over by then. */
   standstillMsMin: 60_000,
   /** The views over a table are checked this often, by a few small queries. */

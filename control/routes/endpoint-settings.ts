@@ -1,5 +1,5 @@
 /** The settings of one endpoint, as the table of its kind says (`schemas/endpoint-kinds/`). */
-import { type EndpointKind, endpointKinds } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
+import { type EndpointKind, type EndpointKindTable, endpointKinds } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import type { EndpointField } from '#schemas/endpoint-kinds/field.ts'
 import { type DocumentReader, kindOf, pathOf } from './document-reader.ts'
 
@@ -13,6 +13,8 @@ const isKeptSecret = (value: unknown): boolean =>
 
 export const fieldsOf = (kind: EndpointKind): readonly [string, EndpointField][] =>
   Object.entries<EndpointField>(endpointKinds[kind].fields)
+
+const checkOf = (kind: EndpointKind): EndpointKindTable['check'] => (endpointKinds[kind] as EndpointKindTable).check
 
 /**
  * Checks settings and fills in defaults.
@@ -43,6 +45,7 @@ export function readEndpointSettings(
     if (field.required && settings[name] === undefined && !isGiven)
       reader.fault(pathOf(path, name), `is missing: ${field.meaning}`)
   }
+  for (const { field, message } of checkOf(kind)?.(settings) ?? []) reader.fault(pathOf(path, field), message)
   return settings
 }
 

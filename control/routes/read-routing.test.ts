@@ -88,6 +88,31 @@ describe('the document of routes', () => {
     expect(faults({ endpoints: [{ ...hook, name }] })['endpoints[0].name']).toBeDefined()
   })
 
+  test('a format of names must have all its parts, and lead nowhere else', () => {
+    const file = { name: 'archive', kind: 'file', folder: '/archive' }
+    const fault = (more: object) => faults({ endpoints: [{ ...file, ...more }] })['endpoints[0].nameFormat']
+    const whole = '{iothub}/{partition}/{YYYY}/{MM}/{DD}/{HH}/{mm}'
+    expect(fault({})).toBeUndefined()
+    expect(fault({ nameFormat: whole })).toBeUndefined()
+    expect(fault({ nameFormat: '{iothub}/{YYYY}/{MM}/{DD}/{HH}/{mm}' })).toContain('{partition} must be in it')
+    expect(fault({ nameFormat: `../${whole}` })).toContain('not one of dots')
+    expect(fault({ nameFormat: 7 })).toBe('a text is expected, this is a number')
+  })
+
+  test('an Azure account has a key or a signature', () => {
+    const blobs = { name: 'blobs', kind: 'azureBlob', account: 'fleet', container: 'telemetry' }
+    const key = { accountKey: Buffer.alloc(64).toString('base64') }
+    const sas = { sasToken: '?sv=2021&sr=c&sp=rcwl&sig=a%2Fb%3D' }
+    const found = (more: object, kept?: RoutingDocument) => faults({ endpoints: [{ ...blobs, ...more }] }, kept)
+    expect(found(key)).toEqual({})
+    expect(found(sas)).toEqual({})
+    const either = { 'endpoints[0].accountKey': 'either accountKey or sasToken is expected, and not both' }
+    expect(found({})).toEqual(either)
+    expect(found({ ...key, ...sas })).toEqual(either)
+    // The key that is kept counts as given.
+    expect(found({}, read({ endpoints: [{ ...blobs, ...key }] }))).toEqual({})
+  })
+
   test('an address with a password in it is refused, and the password not repeated', () => {
     const found = faults({ endpoints: [{ ...hook, url: 'https://me:hunter2@example.net/' }] })
     expect(JSON.stringify(found)).not.toContain('hunter2')

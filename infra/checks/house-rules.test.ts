@@ -6,6 +6,7 @@ import { errorTable } from '#schemas/errors.ts'
 import { assertLimits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { type Setting, settingsTable } from '#schemas/settings.ts'
+import { endpointsDocument } from './endpoints-document.ts'
 import { settingsDocument } from './settings-document.ts'
 import { code, importsOf, isTest, root, text } from './sources.ts'
 
@@ -31,6 +32,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   koffi: ['runtime/landlock.ts'],
   'uWebSockets.js': ['loadtest/peers'],
   undici: ['pipeline/sinks/http'],
+  aws4fetch: ['pipeline/sinks/s3'],
   pg: ['control/store'],
   '@electric-sql/pglite': ['control/store'],
   aedes: ['loadtest/peers'],
@@ -150,6 +152,13 @@ describe('house rules', () => {
       text('docs/SETTINGS.md'),
       'run: node infra/run.js infra/checks/settings-document.ts > docs/SETTINGS.md',
     ).toBe(settingsDocument())
+  })
+
+  test('every kind of endpoint is documented as its table says', () => {
+    expect(
+      text('docs/ENDPOINTS.md'),
+      'run: node infra/run.js infra/checks/endpoints-document.ts > docs/ENDPOINTS.md',
+    ).toBe(endpointsDocument())
   })
 
   test('settings have one name each, and are all read somewhere', () => {

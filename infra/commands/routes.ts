@@ -7,6 +7,7 @@ import { dataOfYaml } from '#runtime/yaml/yaml-text.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
 import { differences, givenSecrets } from './document-difference.ts'
+import { registryCommand } from './registry-command.ts'
 import {
   type ConditionTest,
   type EndpointHealthDocument,
@@ -16,7 +17,7 @@ import {
   testLines,
 } from './render-routes.ts'
 
-export const routesUsage = `penstock routes <command>
+const usage = `penstock routes <command>
 
   list [--json]                    routes, the endpoints they lead to, and how these do
   show                             the document as it is in force; secrets only say that they are set
@@ -27,6 +28,8 @@ export const routesUsage = `penstock routes <command>
   health                           how endpoints do, and how far each is
 
 <file> may be -, for what is piped in`
+
+export const routesCommand = registryCommand(usage, runRoutesCommand)
 
 /** The document as REST shows it. */
 interface ShownDocument {
@@ -157,5 +160,5 @@ function documentOf(file: string | undefined): object {
 }
 
 function invalid(why: string): PenstockError {
-  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${routesUsage}`)
+  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${usage}`)
 }

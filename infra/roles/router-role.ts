@@ -75,7 +75,7 @@ export async function runRouter(settings: Settings): Promise<void> {
   logger.info('routing', { revision: router.revision, endpoints: router.runs.length })
   const name = `${hostname()}-${process.pid}`
   while (!stopping.signal.aborted) {
-    await report(routing, await reportOf(name, router, settings.topicPrefix, logs), logger)
+    await report(routing, await reportOf(name, router, logs), logger)
     await applying.look()
     await sleep(systemClock, reportMs, stopping.signal)
   }
@@ -140,8 +140,6 @@ function healthServer(settings: Settings, router: Router, logger: Logger): Retur
     port: settings.httpPort,
     callers: callersOf(settings, settings.bind),
     logger,
-    routes: (routes) =>
-      routeHealth(routes, () => ({ ready: true, metrics: metrics.render([router.samples()]) })),
+    routes: (routes) => routeHealth(routes, () => ({ ready: true, metrics: metrics.render([router.samples()]) })),
   })
 }
-

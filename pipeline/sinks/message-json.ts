@@ -32,5 +32,6 @@ export function bodyJson({ body, systemProperties }: Envelope): string | undefin
   }
 }
 
-const base64Json = (bytes: Uint8Array): string =>
+/** A body's bytes as a value of a JSON document. */
+export const base64Json = (bytes: Uint8Array): string =>
   `"${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')}"`

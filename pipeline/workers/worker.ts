@@ -127,6 +127,7 @@ function sharedBy(options: WorkerOptions) {
   const requestsAtOnceMax = destination.atomic ? limits.workerInsertsAtOnceMax : destination.requestsAtOnceMax
   return {
     ...options,
+    insertDelayMs: (destination.atomic ? destination.gatherMsMax : undefined) ?? options.insertDelayMs,
     topic: log.topic,
     logId: () => log.id(),
     clock,

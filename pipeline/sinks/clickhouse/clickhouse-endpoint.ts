@@ -18,18 +18,20 @@ import { limits } from '#schemas/limits.ts'
 import { deliverySettings, telemetryColumns, warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { ClickHouseSink, type ClickHouseTarget } from './clickhouse-sink.ts'
 
+export interface ClickHouseHome {
+  readonly url: string
+  readonly user: string
+  readonly password: string
+  readonly replicated: boolean
+}
+
 export interface ClickHouseEndpointOptions {
   readonly name: string
   /** Consumer group of the endpoint: names its rows. */
   readonly group: string
   readonly settings: ClickhouseSettings
   /** Of `penstock.telemetry`, for an endpoint that names no server. */
-  readonly home: {
-    readonly url: string
-    readonly user: string
-    readonly password: string
-    readonly replicated: boolean
-  }
+  readonly home: ClickHouseHome
   readonly rules: OutgoingRules
   readonly clock?: Clock
 }

@@ -11,6 +11,8 @@ export interface HttpRequestOptions {
   /** From the beginning to the end of the answer. */
   readonly timeoutMs: number
   readonly ended: AbortSignal
+  /** What is read of the answer; left out: enough to read why. */
+  readonly replyBytesMax?: number
 }
 
 export interface HttpReply {
@@ -21,8 +23,8 @@ export interface HttpReply {
 }
 
 const connectMsMax = 10_000
-/** What is read of an answer; the rest is thrown away. */
-const replyBytesMax = 64 * 1024
+/** What is read of an answer, unless more is asked for; the rest is thrown away. */
+const reasonBytesMax = 64 * 1024
 
 export class HttpClient {
   readonly #agent: Agent
@@ -41,7 +43,8 @@ export class HttpClient {
   }
 
   /** @throws EndpointError: unavailable of whatever leaves the outcome unknown; held of an address that is not allowed */
-  async send({ method, url, headers, body, timeoutMs, ended }: HttpRequestOptions): Promise<HttpReply> {
+  async send(options: HttpRequestOptions): Promise<HttpReply> {
+    const { method, url, headers, body, timeoutMs, ended, replyBytesMax = reasonBytesMax } = options
     const refusal = refusalOfAddress(url.hostname, portOf(url), this.#rules)
     if (refusal !== undefined) throw held(refusal, 'Unauthorized')
     const signal = AbortSignal.any([ended, AbortSignal.timeout(timeoutMs)])
@@ -54,7 +57,7 @@ export class HttpClient {
         body: body ?? null,
         signal,
       })
-      return { status: reply.statusCode, headers: reply.headers, text: await beginningOf(reply.body) }
+      return { status: reply.statusCode, headers: reply.headers, text: await beginningOf(reply.body, replyBytesMax) }
     } catch (error) {
       throw faultOf(error, url.host, timeoutMs)
     }
@@ -73,13 +76,13 @@ function faultOf(error: unknown, host: string, timeoutMs: number): EndpointError
 }
 
 /** Read to its end, so that the connection can be used again, unless that is far. */
-async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<string> {
+async function beginningOf(body: Dispatcher.ResponseData['body'], bytesMax: number): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of body as AsyncIterable<Buffer>) {
-    if (length < replyBytesMax) chunks.push(chunk.subarray(0, replyBytesMax - length))
+    if (length < bytesMax) chunks.push(chunk.subarray(0, bytesMax - length))
     length += chunk.length
-    if (length > 16 * replyBytesMax) break
+    if (length > bytesMax + 16 * reasonBytesMax) break
   }
   return Buffer.concat(chunks).toString('utf8')
 }

@@ -28,7 +28,8 @@ export interface EndpointRunOptions {
   readonly endpoint: EndpointDocument
   readonly logs: readonly RoutedLog[]
   readonly topicPrefix: string
-  readonly open: (endpoint: EndpointDocument) => Promise<TableSink | Endpoint>
+  /** Opens the endpoint for one log. @param group its consumer group there, which names what it stores */
+  readonly open: (endpoint: EndpointDocument, group: string) => TableSink | Endpoint
   readonly revisions: Revisions
   readonly cache: SelectionCache
   readonly deadLetters: DeadLetterBox
@@ -106,10 +107,14 @@ export class EndpointRun {
 
   /** Until the run is closed, or a worker fails for good. */
   async #deliver(): Promise<void> {
-    const destination = await this.#options.open(this.endpoint)
+    const destinations: (TableSink | Endpoint)[] = []
     const workers: Worker[] = []
     try {
-      for (const [place, log] of this.#options.logs.entries()) workers.push(await this.#start(destination, log, place))
+      for (const [place, log] of this.#options.logs.entries()) {
+        const destination = this.#options.open(this.endpoint, this.groupOf(log))
+        destinations.push(destination)
+        workers.push(await this.#start(destination, log, place))
+      }
       const stopped = new Promise<void>((resolve) => {
         if (this.#stop.signal.aborted) resolve()
         this.#stop.signal.addEventListener('abort', () => resolve(), { once: true })
@@ -117,7 +122,7 @@ export class EndpointRun {
       await Promise.race([stopped, ...workers.map(({ finished }) => finished)])
     } finally {
       await Promise.allSettled(workers.map((worker) => worker.close()))
-      await destination.close()
+      await Promise.allSettled(destinations.map((destination) => destination.close()))
     }
   }
 

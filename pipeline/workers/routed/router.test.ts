@@ -80,7 +80,7 @@ describe('a router', () => {
       topicPrefix: 'penstock',
       hubName: 'hub.example',
       interpreted: false,
-      open: async ({ name }) => {
+      open: ({ name }) => {
         const inbox = new Inbox(name)
         inboxes.set(name, [...(inboxes.get(name) ?? []), inbox])
         return inbox
