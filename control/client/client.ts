@@ -87,7 +87,7 @@ interface Sent {
   readonly body: string | null
 }
 
-/** `fetch` trusts whom Node trusts and no one else. */
+/** `fetch` trusts the authorities that Node trusts, and cannot be given another one. */
 async function request(url: URL, authority: string | undefined, sent: Sent): Promise<Response> {
   if (authority === undefined || url.protocol !== 'https:') return await fetch(url, sent)
   const { method, headers, body } = sent
