@@ -1,12 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { openRegistry } from './open-registry.ts'
 import { deviceContent, registryConformance } from './registry.conformance.ts'
 import type { ControlChange } from './store/changes.ts'
 import { openPostgresDatabase } from './store/postgres-database.ts'
-import { type PostgresForTests, postgresMissing, startPostgres } from './store/postgres-fixture.ts'
 
 const postgres = serverFor('PostgreSQL', postgresMissing)
 
@@ -19,7 +19,7 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
     server = await startPostgres()
   })
 
-  afterAll(() => server.remove())
+  afterAll(() => server.stop())
 
   test('processes that start at once agree on the tables', async () => {
     const registries = await Promise.all(Array.from({ length: 4 }, open))
@@ -62,7 +62,7 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
     const created = await registry.identities.create(deviceContent('outlives'))
     const changes: ControlChange[] = []
     registry.changes.onChange((change) => changes.push(change))
-    await server.stop()
+    await server.kill()
     await expect(registry.identities.get(created)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
     await expect(registry.identities.create(deviceContent('meanwhile'))).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',

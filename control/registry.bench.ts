@@ -5,17 +5,17 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { startPostgres } from '#infra/testbed/postgres.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { generatedKeys } from './identities/identity.ts'
 import { openRegistry, type Registry } from './open-registry.ts'
-import { startPostgres } from './store/postgres-fixture.ts'
 
 const importBatch = 5_000
 const lookups = 20_000
 
 async function main(devices: number, kind: string): Promise<void> {
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-registry-bench-'))
-  const server = kind === 'postgres' ? await startPostgres() : undefined
+  const server = kind === 'postgres' ? await startPostgres({ isDurable: true }) : undefined
   const open = () =>
     openRegistry({
       postgresUrl: server?.url,
@@ -59,7 +59,7 @@ async function main(devices: number, kind: string): Promise<void> {
       })}\n`,
     )
   } finally {
-    await server?.remove()
+    await server?.stop()
     rmSync(dataDir, { recursive: true, force: true })
   }
 }

@@ -159,9 +159,25 @@ export function messagesOfBatch(value: Uint8Array): BatchMessage[] {
   return messages
 }
 
-/** A batch of these messages, at most `limits.blockBytesMax` together, in one block. */
+/** A batch of these messages, in one block if they fit it. */
 export function batchFromMessages(messages: readonly { readonly bytes: Uint8Array }[]): Buffer {
-  return batchFromBlock(messages.length, zstdCompressSync(Buffer.concat(messages.map(({ bytes }) => bytes))))
+  const blocks: Buffer[] = []
+  let block: Uint8Array[] = []
+  let byteCount = 0
+  const close = () => {
+    blocks.push(batchFromBlock(block.length, zstdCompressSync(Buffer.concat(block))))
+    block = []
+    byteCount = 0
+  }
+  for (const { bytes } of messages) {
+    // Readers refuse a larger one.
+    if (block.length > 0 && byteCount + bytes.length > limits.blockBytesMax) close()
+    block.push(bytes)
+    byteCount += bytes.length
+  }
+  close()
+  const [first = Buffer.alloc(0), ...others] = blocks
+  return others.length === 0 ? first : Buffer.concat([first, ...others.map(blocksOfBatch)])
 }
 
 /** One envelope as Avro writes it. For tools and tests; the edge has a faster way. */

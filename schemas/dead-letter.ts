@@ -15,7 +15,11 @@
 import { type ErrorCode, errorTable, PenstockError } from './errors.ts'
 
 /** Why a message becomes a letter; each is a label of `penstock_worker_dead_letters_total`. */
-export const deadLetterReasons = ['WAREHOUSE_REFUSED', 'BATCH_CORRUPT'] as const satisfies readonly ErrorCode[]
+export const deadLetterReasons = [
+  'WAREHOUSE_REFUSED',
+  'ENDPOINT_REFUSED',
+  'BATCH_CORRUPT',
+] as const satisfies readonly ErrorCode[]
 
 export type DeadLetterReason = (typeof deadLetterReasons)[number]
 
@@ -31,6 +35,11 @@ export interface DeadLetterHead {
   readonly messageCount: number
   /** Index in the batch of its first message; 0 for a whole batch. Older versions leave it out: their letters were whole batches. */
   readonly messageFirst?: number
+  /**
+   * Name of the endpoint that refused it, which alone may get it again. Left out for what the log's own destination refused, whose replay
+   * goes to the log.
+   */
+  readonly endpoint?: string
 }
 
 export interface DeadLetter extends DeadLetterHead {
@@ -128,7 +137,8 @@ function isHead(head: unknown): head is DeadLetterHead {
     'atMs' in head &&
     typeof head.atMs === 'number' &&
     'messageCount' in head &&
-    typeof head.messageCount === 'number'
+    typeof head.messageCount === 'number' &&
+    !('endpoint' in head && typeof head.endpoint !== 'string')
   )
 }
 

@@ -140,11 +140,26 @@ export const errorTable = {
     meaning: 'the embedded engine failed or was stopped during a query',
   },
 
+  ENDPOINT_UNAVAILABLE: {
+    disposition: 'retry',
+    meaning: 'an endpoint cannot be reached, did not answer in time or asked to come back later',
+  },
+  ENDPOINT_REFUSED: { disposition: 'reject', meaning: 'an endpoint refused messages for what they hold' },
+  ENDPOINT_HELD: {
+    disposition: 'retry',
+    meaning: 'an endpoint takes nothing at present: a key, a right, a table or a queue needs repair',
+  },
+
   DEAD_LETTER_UNKNOWN: { disposition: 'reject', meaning: 'there is no dead letter of this id' },
   DEAD_LETTER_SETTLED: { disposition: 'reject', meaning: 'the dead letter was replayed or dropped before' },
   DEAD_LETTER_REPLAYING: {
     disposition: 'reject',
     meaning: 'a replay of the dead letter was begun; it can be finished, but the letter cannot be dropped',
+  },
+
+  DEAD_LETTER_OF_ENDPOINT: {
+    disposition: 'reject',
+    meaning: 'the dead letter is of one endpoint; on the log it would go to all',
   },
 
   STORE_UNAVAILABLE: { disposition: 'retry', meaning: 'the control store did not answer' },

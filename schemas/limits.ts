@@ -116,6 +116,17 @@ export const limits = {
   insertRunMsMax: 120_000,
   /** ClickHouse's clock is measured again after this long, so that a clock that was set back is noticed. It costs one small query. */
   warehouseClockMeasuredMsMax: 60_000,
+  /** An endpoint whose attempts fail for so long is unhealthy; one that restarts is back by then. */
+  endpointUnhealthyMsMin: 10_000,
+  /** And dead after this long, the hub's own limit. */
+  endpointDeadMsMin: 3_600_000,
+  /** Pauses between attempts at an endpoint that fails, the first and the longest; of one that is unhealthy, and of one that is dead. */
+  endpointRetryMsFirst: 100,
+  endpointRetryMsMax: 1_000,
+  endpointUnhealthyRetryMsMax: 10_000,
+  endpointDeadRetryMs: 60_000,
+  /** Longest pause that an endpoint may ask for. */
+  endpointRetryAfterMsMax: 3_600_000,
   /** A partition in which nothing is settled for this long after a failure stands still. A restart of ClickHouse is over by then. */
   standstillMsMin: 60_000,
   /** The views over a table are checked this often, by a few small queries. */

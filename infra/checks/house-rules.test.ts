@@ -1,21 +1,19 @@
 /** The house rules that a machine can check (docs/ARCHITECTURE.md, "Layout"). */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { errorTable } from '#schemas/errors.ts'
 import { assertLimits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { type Setting, settingsTable } from '#schemas/settings.ts'
 import { settingsDocument } from './settings-document.ts'
-
-const root = join(import.meta.dirname, '../..')
-const folders = ['schemas', 'runtime', 'pipeline', 'control', 'ingest', 'loadtest', 'infra']
+import { code, importsOf, isTest, root, text } from './sources.ts'
 
 /** Parts in rank order; a part imports parts of a lower rank, and itself. */
 const ranks: readonly (readonly string[])[] = [
   ['schemas'],
   ['runtime'],
-  ['pipeline/log', 'pipeline/warehouse', 'infra/testbed'],
+  ['pipeline/log', 'pipeline/endpoints', 'pipeline/warehouse', 'infra/testbed'],
   ['control'],
   ['ingest', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
   ['pipeline/operate'],
@@ -24,7 +22,7 @@ const ranks: readonly (readonly string[])[] = [
 
 /** Each external library has one door: the folders (or files) that may import it. */
 const doors: Readonly<Record<string, readonly string[]>> = {
-  'mqtt-packet': ['ingest/mqtt', 'ingest/session'],
+  'mqtt-packet': ['ingest/mqtt'],
   avsc: ['schemas'],
   kafkajs: ['pipeline/log/kafka', 'loadtest/peers'],
   lmdb: ['pipeline/log/lmdb'],
@@ -55,29 +53,6 @@ const controlDoors =
 
 /** What its rooms may import of one another besides: the two that lie under all others, and rows of identities, which queries select from. */
 const controlRoomDoors = /^control\/((store|rest)\/[\w-]+|identities\/identity-rows)\.ts$/
-
-const sources = folders.flatMap((folder) => filesBelow(join(root, folder))).map((file) => relative(root, file))
-const code = sources.filter((file) => /\.tsx?$/.test(file))
-const isTest = (file: string): boolean =>
-  /\.(test|conformance|integration|fault|fuzz|bench)\.ts$/.test(file) || /-fixture\.ts$/.test(file)
-const text = (file: string): string => readFileSync(join(root, file), 'utf8')
-
-function filesBelow(folder: string): string[] {
-  if (!existsSync(folder)) return []
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
-    entry.isDirectory() ? filesBelow(join(folder, entry.name)) : [join(folder, entry.name)],
-  )
-}
-
-function importsOf(file: string): string[] {
-  const content = text(file)
-  const found = [
-    ...content.matchAll(/^(?:import|export)\s[^;'"]*?\sfrom '([^']+)'/gm),
-    ...content.matchAll(/^import '([^']+)'/gm),
-    ...content.matchAll(/\b(?:import|require)\('([^']+)'\)/g),
-  ]
-  return found.map(([, target]) => target as string)
-}
 
 function partOf(path: string): string {
   const holding = ranks.flat().filter((part) => path.startsWith(`${part}/`))
@@ -116,6 +91,7 @@ describe('house rules', () => {
         expect(allowed, `${own} (rank ${rankOf(own)}) imports ${target} (rank ${rankOf(other)})`).toBe(true)
         if (other === 'control' && !isTest(file)) expect(path).toMatch(controlDoors)
         if (other === 'pipeline/log' && !isTest(file)) expect(path).toMatch(/^pipeline\/log\/(log|open-log)\.ts$/)
+        if (other === 'pipeline/endpoints' && !isTest(file)) expect(path).not.toMatch(/^pipeline\/endpoints\/memory\//)
         if (other === 'pipeline/warehouse' && !isTest(file)) {
           expect(path).toMatch(/^pipeline\/warehouse\/(warehouse|open-warehouse|embedded\/start-embedded)\.ts$/)
         }

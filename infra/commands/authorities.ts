@@ -6,8 +6,9 @@ import { type CommandOptions, RestClient } from '#control/client/client.ts'
 import { aBoolean, aText, listOf, optional, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
+import { registryCommand } from './registry-command.ts'
 
-export const authoritiesUsage = `penstock authorities <command>
+const usage = `penstock authorities <command>
 
   list                   all of them
   add <name> <file>      take in the certificate (PEM) of an authority; says how to prove that its private key is yours
@@ -29,6 +30,8 @@ const authorityCheck = recordOf<Authority>({
   subject: optional(aText),
   expiry: optional(aText),
 })
+
+export const authoritiesCommand = registryCommand(usage, runAuthoritiesCommand)
 
 /** Carries out one command. @param args what stands behind `authorities` @throws as `runDevicesCommand` */
 export async function runAuthoritiesCommand(args: readonly string[], options: CommandOptions): Promise<void> {
@@ -88,5 +91,5 @@ and hand it in:
 }
 
 function invalid(why: string): PenstockError {
-  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${authoritiesUsage}`)
+  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${usage}`)
 }

@@ -8,8 +8,9 @@ import type { KeyName } from '#control/trust/trust.ts'
 import { aText, listOf, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
+import { registryCommand } from './registry-command.ts'
 
-export const policiesUsage = `penstock policies <command>
+const usage = `penstock policies <command>
 
   list                                 the policies and their rights
   show <name> [--secondary]            the connection string of a service
@@ -28,6 +29,8 @@ interface PolicyKeys {
 
 const policyLineCheck = recordOf<PolicyLine>({ name: aText, rights: listOf(aText) })
 const policyCheck = recordOf<PolicyKeys>({ name: aText, primaryKey: aText, secondaryKey: aText })
+
+export const policiesCommand = registryCommand(usage, runPoliciesCommand)
 
 /** Carries out one command. @param args what stands behind `policies` @throws as `runDevicesCommand` */
 export async function runPoliciesCommand(args: readonly string[], options: CommandOptions): Promise<void> {
@@ -63,5 +66,5 @@ function connectionString({ name, primaryKey, secondaryKey }: PolicyKeys, which:
 }
 
 function invalid(why: string): PenstockError {
-  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${policiesUsage}`)
+  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${usage}`)
 }

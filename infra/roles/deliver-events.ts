@@ -53,7 +53,7 @@ export async function deliverEvents(
   const worker = await startWorker({
     log,
     group,
-    sink: await openClickHouseSink({ warehouse, tables, tablesReady: true, table: 'device_events', logger }),
+    destination: await openClickHouseSink({ warehouse, tables, tablesReady: true, table: 'device_events', logger }),
     deadLetters,
     logger,
     metrics,

@@ -1,3 +1,4 @@
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { openClickHouseSink } from '#pipeline/sinks/clickhouse/clickhouse-sink.ts'
 import { watchViews } from '#pipeline/sinks/clickhouse/watch-views.ts'
 import type { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
@@ -11,7 +12,6 @@ import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
-import type { Sink } from '#schemas/sink.ts'
 import type { TableOptions } from '#schemas/telemetry-table.ts'
 import { callersOf } from './callers.ts'
 import { deliverEvents, type EventDelivery } from './deliver-events.ts'
@@ -86,7 +86,7 @@ export async function runWorker(settings: Settings): Promise<void> {
   const worker = await startWorker({
     log,
     group: workerGroup(settings),
-    sink,
+    destination: sink,
     deadLetters,
     logger,
     metrics,
@@ -119,7 +119,7 @@ async function openSinkWhenThere(
   logger: Logger,
   stopping: AbortSignal,
   warehouse: ReturnType<typeof openWarehouse>,
-): Promise<Sink | undefined> {
+): Promise<TableSink | undefined> {
   const tables = tableOptions(settings)
   if (stopping.aborted) return undefined
   try {

@@ -35,7 +35,16 @@ describe('alerts', () => {
     const worker = await startWorker({
       log,
       group: 'g',
-      sink: { name: 'none', insertMsMax: 1, insert: never, stored: never, newest: never, accepts: never },
+      destination: {
+        atomic: true,
+        name: 'none',
+        insertMsMax: 1,
+        insert: never,
+        stored: never,
+        newest: never,
+        accepts: never,
+        close: never,
+      },
       deadLetters: { put: never, lettered: never },
       logger: silentLogger,
       metrics,

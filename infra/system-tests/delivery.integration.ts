@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { zstdCompressSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { openLog } from '#pipeline/log/open-log.ts'
 import { dropDeadLetter, readDeadLetter, replayDeadLetter } from '#pipeline/operate/dead-letter-commands.ts'
@@ -23,7 +24,6 @@ import { batchFromBlock, batchFromMessages, envelopeBytes, envelopesOfBatch } fr
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import type { Sink } from '#schemas/sink.ts'
 
 const tables = { replicated: false, ttlDays: 0 }
 const group = 'workers'
@@ -32,7 +32,7 @@ const startMs = Date.UTC(2026, 0, 2, 23, 59, 59, 900)
 describe('delivery from log to ClickHouse', () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-delivery-'))
   let warehouse: Warehouse
-  let sink: Sink
+  let sink: TableSink
   let log: Log
   let deadLetters: Log
   let sequence = 0
@@ -70,13 +70,13 @@ describe('delivery from log to ClickHouse', () => {
     await deadLetters.close()
   })
 
-  async function start(through: Sink = sink, insertBeginMsMax?: number, as = group): Promise<Worker> {
+  async function start(through: TableSink = sink, insertBeginMsMax?: number, as = group): Promise<Worker> {
     const box = openDeadLetterBox({ log: deadLetters, warehouse, logger: silentLogger })
     const metrics = new Metrics(metricsTable)
     const worker = await startWorker({
       log,
       group: as,
-      sink: through,
+      destination: through,
       deadLetters: box,
       logger: silentLogger,
       metrics,
@@ -87,14 +87,16 @@ describe('delivery from log to ClickHouse', () => {
     return worker
   }
 
-  function throughSink(insert: Sink['insert'], insertMsMax = sink.insertMsMax): Sink {
+  function throughSink(insert: TableSink['insert'], insertMsMax = sink.insertMsMax): TableSink {
     return {
+      atomic: true,
       name: sink.name,
       insertMsMax,
       insert,
       stored: (range) => sink.stored(range),
       newest: (partition, end, sinceMs) => sink.newest(partition, end, sinceMs),
       accepts: () => sink.accepts(),
+      close: () => sink.close(),
     }
   }
 
@@ -198,8 +200,8 @@ describe('delivery from log to ClickHouse', () => {
     await append(0, 5, startMs)
     // ClickHouse writes the token down before the part, so a kill between the two leaves this. Deleting the rows does too.
     let attempts = 0
-    const burnt = throughSink(async (range, token, chunks) => {
-      await sink.insert(range, token, chunks, systemClock.monotonicMs() + 60_000)
+    const burnt = throughSink(async (selected, token) => {
+      await sink.insert(selected, token, systemClock.monotonicMs() + 60_000)
       if (attempts++ > 0) return
       await warehouse.command('ALTER TABLE penstock.telemetry DELETE WHERE 1 SETTINGS mutations_sync = 2')
       throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'killed while committing')
@@ -328,7 +330,7 @@ describe('delivery from log to ClickHouse', () => {
   })
 
   /** Stands for a ClickHouse that does not know how to ignore errors of views. */
-  async function sinkOfOlderServer(): Promise<Sink> {
+  async function sinkOfOlderServer(): Promise<TableSink> {
     const older: Warehouse = {
       insert: (...request) => warehouse.insert(...request),
       query: async (...request) =>

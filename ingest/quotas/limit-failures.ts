@@ -5,8 +5,8 @@ import { throttled } from '#schemas/hub-faults.ts'
 import { type Quotas, type RateExceeded, serviceAttempts } from './quotas.ts'
 
 /**
- * A router whose routes count each 401 against the client's address, and answer 429 in its place to whoever had too many. All are looked
- * at, and good credentials let in: that costs no more than a request which anyone may send.
+ * A router whose routes count each 401 against the client's address. An address that had too many is answered 429
+ * instead. All credentials are looked at, and good ones let in: that costs no more than a request that anyone may send.
  * @param addressOf whose request it is
  */
 export function limitFailures(

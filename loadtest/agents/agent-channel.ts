@@ -14,9 +14,8 @@
  * message that cannot be understood: both are of one version.
  */
 import type { Socket } from 'node:net'
-import { faultsOf, type LoadOptions } from '#loadtest/cli/options.ts'
 import type { GeneratorCommand, GeneratorEvent } from '#loadtest/generate/generator-process.ts'
-import type { Machine } from '#loadtest/result/manifest.ts'
+import { faultsOf, type LoadOptions } from '#loadtest/options/load-options.ts'
 import {
   aCount,
   aNumber,
@@ -33,6 +32,7 @@ import {
 } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
 import { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
+import type { Machine } from './machine.ts'
 
 export const channelLimits = {
   /** Options with a shape of thousands of segments. */

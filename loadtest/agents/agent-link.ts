@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net'
 import type { GeneratorListener, StartGenerator } from '#loadtest/generate/generator-port.ts'
 import type { GeneratorEvent } from '#loadtest/generate/generator-process.ts'
-import type { Machine } from '#loadtest/result/manifest.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import type { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
@@ -9,6 +8,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { agentChannel, agentContract, channelLimits, coordinatorContract } from './agent-channel.ts'
 import { type AgentAddress, connectToAgent } from './agent-socket.ts'
 import { type ClockReading, readClock } from './clocks.ts'
+import type { Machine } from './machine.ts'
 
 interface Waiting<T> {
   resolve(value: T): void

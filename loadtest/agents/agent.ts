@@ -1,15 +1,15 @@
 /** A generator agent: holds generator processes for a coordinator on another machine, one coordinator at a time. */
 import type { AddressInfo, Socket } from 'node:net'
-import { processesMax } from '#loadtest/cli/options.ts'
 import { forkGenerator, type GeneratorPort } from '#loadtest/generate/generator-port.ts'
 import type { GeneratorCommand, GeneratorEvent } from '#loadtest/generate/generator-process.ts'
-import { type Machine, machineOf } from '#loadtest/result/manifest.ts'
+import { processesMax } from '#loadtest/options/load-options.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import type { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { agentChannel, agentContract, channelLimits, coordinatorContract } from './agent-channel.ts'
 import { type AgentAddress, agentServer } from './agent-socket.ts'
+import { type Machine, machineOf } from './machine.ts'
 
 export interface RunningAgent {
   readonly port: number

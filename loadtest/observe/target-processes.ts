@@ -1,9 +1,9 @@
 /** Which processes a local target consists of, and what they use, from /proc (Linux; elsewhere there are none). */
 import { readdirSync, readFileSync } from 'node:fs'
-import { isIP } from 'node:net'
 import { basename } from 'node:path'
+import { isLocal, portOf } from '#loadtest/options/target-address.ts'
 import { parentOf, processIds, procLink } from '#runtime/proc.ts'
-import { commandLineOf, cpuSecondsOf, processTreeOf, residentBytesOf } from './process-cpu.ts'
+import { commandLineOf, cpuSecondsOf, processTreeOf, residentBytesOf } from '#runtime/processes.ts'
 
 export interface TargetProcess {
   readonly pid: number
@@ -40,27 +40,6 @@ export function processesOfTarget(urls: readonly string[]): TargetProcess[] {
   } catch {
     return []
   }
-}
-
-/** True if an address is of this machine, so that /proc knows its processes. */
-export function isLocal(url: string): boolean {
-  const host = new URL(url).hostname.replace(/^\[|\]$/g, '')
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
-}
-
-const standardPorts: Readonly<Record<string, number>> = {
-  'mqtt:': 1883,
-  'mqtts:': 8883,
-  'ws:': 80,
-  'wss:': 443,
-  'http:': 80,
-  'https:': 443,
-}
-
-/** Port of an address, also where it is its scheme's own and not written. */
-export function portOf(url: string): number {
-  const { port, protocol } = new URL(url)
-  return port === '' ? (standardPorts[protocol] ?? 0) : Number(port)
 }
 
 /** What a process is called in reports: `edge` of `node infra/penstock.ts edge 0`, else its program's name. */

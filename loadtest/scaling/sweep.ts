@@ -1,3 +1,4 @@
+/** The points of the sweep: one kind of work is varied at a time, around a load that a machine of two cores carries with ease. */
 import { openFilesLimit } from '#runtime/proc.ts'
 import type { PointLoad, Sweep } from './scaling-point.ts'
 

@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { dayMs } from '#schemas/time.ts'
-import { openInstallation } from './installation.ts'
+import { openInstallation, urlsOf } from './installation.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
 export const clockJump: Scenario = {
@@ -31,7 +31,7 @@ async function prepare(stage: Stage): Promise<Site> {
   })
   let aheadMs = 0
   return {
-    ...installation.urls,
+    ...urlsOf(installation),
     inject: (load) =>
       stage.schedule(load, async () => {
         const jumpMs = stage.pick(jumpsMs) * (stage.random() < 0.5 ? -1 : 1)

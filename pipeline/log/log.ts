@@ -115,6 +115,11 @@ export interface RetentionPolicy {
   readonly partitionBytesMax: number
   /** Groups that need every record even before they join for the first time. */
   readonly neededBy: readonly string[]
+  /**
+   * Groups for which nothing is kept, though they have joined: endpoints that may fall behind retention (`whenBehind: expire`), so that a
+   * dead one does not fill the log. What such a group then lacks, its reader finds as LOG_POSITION_LOST.
+   */
+  readonly expiring?: readonly string[]
   /** Remove undelivered records too once a partition exceeds `partitionBytesMax`. */
   readonly force: boolean
 }

@@ -63,4 +63,6 @@ test('a group that is needed and has yet to join waits from the beginning on; on
   expect(deliveredBy(['workers', 'readers'], { ...policy, neededBy: ['workers'] }, positionOf)).toEqual([7, 3])
   expect(deliveredBy(['workers'], { ...policy, neededBy: ['later'] }, positionOf)).toEqual([7, 0])
   expect(deliveredBy([], policy, positionOf)).toEqual([])
+  // A dead endpoint does not hold the log, unless that is wanted.
+  expect(deliveredBy(['workers', 'readers'], { ...policy, expiring: ['readers', 'gone'] }, positionOf)).toEqual([7])
 })

@@ -6,13 +6,15 @@ export interface KeptRecord {
   readonly bytes: number
 }
 
-/** Next offset to deliver of every group that has joined, or that the policy names. */
+/** Next offset to deliver of every group for which records are kept: those that have joined, or that the policy names. */
 export function deliveredBy(
   joined: Iterable<string>,
-  { neededBy }: RetentionPolicy,
+  { neededBy, expiring = [] }: RetentionPolicy,
   positionOf: (group: string) => { readonly offset: number } | undefined,
 ): number[] {
-  return [...new Set([...joined, ...neededBy])].map((group) => positionOf(group)?.offset ?? 0)
+  const groups = new Set([...joined, ...neededBy])
+  for (const group of expiring) groups.delete(group)
+  return [...groups].map((group) => positionOf(group)?.offset ?? 0)
 }
 
 export interface RetentionPlan {

@@ -30,7 +30,7 @@ describe('dead letters', () => {
   const states = async () => (await listDeadLetters(open(letters))).map(({ state }) => state)
   const list = async () => renderDeadLetters(await listDeadLetters(open(letters)))
 
-  async function putLetter(): Promise<void> {
+  async function putLetter(endpoint?: string): Promise<void> {
     const stamp = { schemaVersion: 1, edgeId: 'e', epoch: 1, sequence: 0, messageCount: 2 }
     await openDeadLetterBox({ log: open(letters), warehouse: undefined, logger: silentLogger, clock }).put({
       topic: 'telemetry',
@@ -43,6 +43,7 @@ describe('dead letters', () => {
       messageFirst: 0,
       reason: 'WAREHOUSE_REFUSED',
       text: 'no',
+      endpoint,
     })
   }
 
@@ -70,7 +71,7 @@ describe('dead letters', () => {
     const worker = await startWorker({
       log,
       group: 'g',
-      sink,
+      destination: sink,
       deadLetters,
       logger: silentLogger,
       metrics,
@@ -95,6 +96,19 @@ describe('dead letters', () => {
     })
     expect(await rowCount()).toBe(2)
     expect(await list()).toBe('no open dead letters; 1 replayed, 0 dropped\n')
+  })
+
+  test('a letter of an endpoint is never appended to the log, where every destination would get it [G-10]', async () => {
+    letters = new MemoryStore('dead-letters', 1)
+    await putLetter('webhook')
+    await expect(replay()).rejects.toMatchObject({
+      code: 'DEAD_LETTER_OF_ENDPOINT',
+      message: expect.stringContaining('webhook'),
+    })
+    expect(telemetry.partitions[1]!.records).toEqual([])
+    expect(await states()).toEqual(['open'])
+    expect(await list()).toContain('WAREHOUSE_REFUSED (webhook)')
+    await drop()
   })
 
   test('a letter is dropped once and not after its replay, replayed not after it was dropped', async () => {

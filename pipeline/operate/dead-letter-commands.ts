@@ -49,12 +49,19 @@ async function withBytes(log: Log, { id }: ListedLetter): Promise<StampedLetter>
  *   (the first note        └── no ──▶ append ─────────────────────────┘
  *    counts)                          one of a killed process that lands only now has the same stamp: the worker leaves it out
  *
+ * A letter of an endpoint is refused here: on the log it would go to every destination. It may only be handed to that endpoint, as a range
+ * of its own: topic and position of the letter on the dead-letter topic, its bytes as the batch, its id as the token.
  * @returns its new offset on the telemetry topic
- * @throws DEAD_LETTER_UNKNOWN, DEAD_LETTER_SETTLED, BATCH_CORRUPT if the letter has no bytes, what the logs throw
+ * @throws DEAD_LETTER_UNKNOWN, DEAD_LETTER_SETTLED, DEAD_LETTER_OF_ENDPOINT, BATCH_CORRUPT if the letter has no bytes, what the logs throw
  */
 export async function replayDeadLetter(deadLetters: Log, telemetry: Log, id: LetterId, nowMs: number): Promise<number> {
   const found = await findDeadLetter(deadLetters, id)
   assertUnsettled(found)
+  if (found.letter.endpoint !== undefined)
+    throw new PenstockError(
+      'DEAD_LETTER_OF_ENDPOINT',
+      `dead letter ${textOfLetterId(id)} is of the endpoint ${found.letter.endpoint}; on the log it would go to every destination`,
+    )
   const { stamp, bytes, partition } = await withBytes(deadLetters, found)
   if (bytes.length === 0)
     throw new PenstockError('BATCH_CORRUPT', 'the letter came without its bytes; see penstock.dead_letters')

@@ -8,61 +8,25 @@
  *            after a refusal, always: a materialized view that fails does so when the rows are stored already
  *
  * Whatever fails on the way, the next attempt begins at the fence. Two inserts of one range, whoever sent them, take effect
- * within `insertBeginMsMax` + `Sink.insertMsMax` of each other or the later one's sender has seen the rows of the earlier;
+ * within `insertBeginMsMax` + `TableSink.insertMsMax` of each other or the later one's sender has seen the rows of the earlier;
  * so the sink must remember a token for that long, and no longer.
  * All of this counts on the monotonic clock: the wall clock may be set while an insert is on its way.
  */
-import { type Clock, sleep } from '#runtime/clock.ts'
-import type { Logger } from '#runtime/logger.ts'
+import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
+import { assert } from '#runtime/assert.ts'
+import { sleep } from '#runtime/clock.ts'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
-import type { Sink } from '#schemas/sink.ts'
+import { admitted, type DeliveryOptions, type DeliveryOutcome } from './delivery.ts'
 import { type Intent, renewedToken } from './intent.ts'
-import type { Permits } from './permits.ts'
 
-/** Steps of the protocol that a test may leave out, to see that its checker finds what follows. Never in production. */
-export type ProtocolStep =
-  | 'intent'
-  | 'token'
-  | 'expiry'
-  | 'ask-before'
-  | 'ask-after'
-  | 'ask-refused'
-  | 'refused-token'
-  | 'verdict-token'
-  | 'bury'
-  | 'repeats'
-  | 'verdict'
-  | 'parts-before'
-  | 'search'
-  | 'search-wait'
-
-export interface DeliveryOptions {
-  readonly sink: Sink
-  readonly inserts: Permits
-  readonly clock: Clock
-  /** From 0 (inclusive) to 1; spreads retries. */
-  readonly random: () => number
-  readonly logger: Logger
-  readonly insertBeginMsMax: number
-  /** Aborted when the assignment ends. */
-  readonly ended: AbortSignal
-  readonly skipSteps: ReadonlySet<ProtocolStep>
-  /** Rows under the range's position that were stored before it, by other parts of the same batch. */
-  readonly storedBefore?: number
+export interface RangeDeliveryOptions extends DeliveryOptions {
+  readonly sink: TableSink
   /** True: a refusal only makes the caller cut smaller, so it needs no proof that the sink takes other rows. */
   readonly cutsOnRefusal?: boolean
-  /** Told of each failure of a step that will be repeated, for as long as it fails. */
-  readonly onWait: (error: PenstockError) => void
-  /** Called for each insert that will be repeated. */
-  readonly onFailure: () => void
-  /** Called for each insert that the sink refused and of which it has no rows, whether it will be repeated or not. */
-  readonly onRefusal: (error: PenstockError) => void
   /** Called for each insert that the sink answered with an error though it has the rows. */
   readonly onStoredDespite: () => void
 }
-
-/** `ended`: the assignment ended first, so the range is left to whoever finds its intent. */
-export type DeliveryOutcome = 'stored' | 'refused' | 'ended'
 
 /** What an earlier owner may have sent of a range: nothing; an insert whose outcome is final by now; one that may still take effect. */
 export type EarlierInsert = 'none' | 'landed' | 'landing'
@@ -77,13 +41,13 @@ const retryDelayMsMax = 1_000
  * @throws what the log answers to a commit, LOG_GENERATION_STALE above all; nothing of the sink's that a retry can heal
  */
 export async function deliverRange(
-  options: DeliveryOptions,
+  options: RangeDeliveryOptions,
   intent: Intent,
-  chunks: readonly Uint8Array[],
+  selected: SelectedRange,
   commitIntent: (intent: Intent) => Promise<void>,
   earlier: EarlierInsert,
 ): Promise<DeliveryOutcome> {
-  return await new RangeDelivery(options, intent, chunks, commitIntent, earlier).run()
+  return await new RangeDelivery(options, intent, selected, commitIntent, earlier).run()
 }
 
 type Attempt =
@@ -91,23 +55,23 @@ type Attempt =
   | { readonly kind: 'refused' | 'unknown'; readonly error: PenstockError }
 
 class RangeDelivery {
-  readonly #options: DeliveryOptions
-  readonly #chunks: readonly Uint8Array[]
+  readonly #options: RangeDeliveryOptions
+  readonly #selected: SelectedRange
   readonly #commitIntent: (intent: Intent) => Promise<void>
   #intent: Intent
   /** Until when, monotonic, an insert that someone sent may take effect; `undefined`: nobody has sent one of unknown outcome. */
   #landsUntilMonotonicMs: number | undefined
 
   constructor(
-    options: DeliveryOptions,
+    options: RangeDeliveryOptions,
     intent: Intent,
-    chunks: readonly Uint8Array[],
+    selected: SelectedRange,
     commitIntent: (intent: Intent) => Promise<void>,
     earlier: EarlierInsert,
   ) {
     this.#options = options
     this.#intent = intent
-    this.#chunks = chunks
+    this.#selected = selected
     this.#commitIntent = commitIntent
     const nowMs = options.clock.monotonicMs()
     if (earlier === 'landed') this.#landsUntilMonotonicMs = nowMs
@@ -115,12 +79,14 @@ class RangeDelivery {
   }
 
   async run(): Promise<DeliveryOutcome> {
-    const { ended, inserts, logger, skipSteps } = this.#options
+    const { ended, logger, skipSteps } = this.#options
     let acceptedBefore = false
     for (let attempt = 0; ; attempt++) {
       if (attempt > 0) await this.#pause(attempt - 1)
       if (ended.aborted) return 'ended'
-      const result = await inserts.with(() => this.#attempt())
+      const result = await admitted(this.#options, () => this.#attempt())
+      if (result === undefined) return 'ended'
+      this.#tellCircuit(result)
       switch (result.kind) {
         case 'stored':
           return 'stored'
@@ -157,7 +123,8 @@ class RangeDelivery {
 
   async #attempt(): Promise<Attempt> {
     const { sink, clock, insertBeginMsMax, skipSteps } = this.#options
-    const { range, token } = this.#intent
+    assert(this.#selected.range.messageCount > 0, 'an insert has messages')
+    const { token } = this.#intent
     const landsUntilBeforeMs = this.#landsUntilMonotonicMs
     const alone = landsUntilBeforeMs === undefined
     const begunMonotonicMs = clock.monotonicMs()
@@ -166,12 +133,12 @@ class RangeDelivery {
       if (!alone && !skipSteps.has('ask-before') && (await this.#hasRows())) return { kind: 'stored' }
       const expiresMonotonicMs = skipSteps.has('expiry') ? Number.MAX_SAFE_INTEGER : begunMonotonicMs + insertBeginMsMax
       this.#landsUntilMonotonicMs = begunMonotonicMs + insertBeginMsMax + sink.insertMsMax
-      await sink.insert(range, skipSteps.has('token') ? '' : token, this.#chunks, expiresMonotonicMs)
+      await sink.insert(this.#selected, skipSteps.has('token') ? '' : token, expiresMonotonicMs)
       if (alone || skipSteps.has('ask-after') || (await this.#hasRows())) return { kind: 'stored' }
       return { kind: 'burnt' }
     } catch (error) {
       if (!isPenstockError(error)) throw error
-      if (error.code === 'WAREHOUSE_REFUSED') return await this.#refused(error, landsUntilBeforeMs)
+      if (error.disposition === 'reject') return await this.#refused(error, landsUntilBeforeMs)
       if (error.disposition !== 'retry') throw error
       return { kind: 'unknown', error }
     }
@@ -197,6 +164,13 @@ class RangeDelivery {
     this.#landsUntilMonotonicMs = landsUntilBeforeMs
     if (landsUntilBeforeMs === undefined && !skipSteps.has('refused-token')) this.#renewToken()
     return { kind: 'refused', error }
+  }
+
+  #tellCircuit(result: Attempt): void {
+    const { circuit } = this.#options
+    if (result.kind === 'unknown') circuit?.failed(result.error)
+    else if (result.kind === 'refused') circuit?.refused(result.error)
+    else circuit?.taken()
   }
 
   /** False while the sink would refuse any rows: then nothing is wrong with these, and dead letters would be a flood. */
@@ -234,8 +208,10 @@ class RangeDelivery {
   }
 
   async #hasRows(): Promise<boolean> {
-    const { sink, storedBefore = 0 } = this.#options
-    return (await sink.stored(this.#intent.range)) > storedBefore
+    const { range } = this.#intent
+    const stored = await this.#options.sink.stored(range)
+    assert(Number.isSafeInteger(stored) && stored >= 0, `a sink counts what it has stored, and not to ${stored}`)
+    return stored > (range.part?.storedBefore ?? 0)
   }
 
   /** To be called when nothing that was sent under the present one can take effect any more. */

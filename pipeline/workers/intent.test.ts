@@ -6,7 +6,7 @@ const range = {
   partition: 3,
   first: 10,
   last: 19,
-  rowCount: 1_000,
+  messageCount: 1_000,
   enqueuedAtMsFirst: 1_767_000_000_000,
   enqueuedAtMsLast: 1_767_000_000_999,
 }
@@ -47,7 +47,7 @@ test('a note of an earlier version, which does not say of which log it is, is ta
 })
 
 test('a note of a batch in parts comes back as it was, and is not taken for an intent of the whole batch: golden', () => {
-  const part = { ...range, last: range.first, rowCount: 2 }
+  const part = { ...range, last: range.first, messageCount: 2, part: { first: 3, length: 2, storedBefore: 2 } }
   const note = {
     intent: { range: part, token: `${tokenOf(part, stamp)}#3+2` },
     split: { next: 3, stored: 2, given: 0 },
@@ -101,7 +101,7 @@ test('a range of one batch, counts of nothing and the first moment are understoo
     partition: 3,
     first: 10,
     last: 10,
-    rowCount: 0,
+    messageCount: 0,
     enqueuedAtMsFirst: 0,
     enqueuedAtMsLast: 0,
   }

@@ -11,48 +11,28 @@
  *   │               │                                         └── one: message by message (`split-batch.ts`), position a+1
  *   └───────────────┴─────────────────────────────────────────┘
  */
-import type { Assignment, LogRecord, PartitionRange } from '#pipeline/log/log.ts'
+import type { Assignment, PartitionRange } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
-import type { Metrics } from '#runtime/metrics.ts'
-import type { DeadLetterReason } from '#schemas/dead-letter.ts'
-import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
-import type { MetricName } from '#schemas/metrics.ts'
-import { type DeliveryOptions, type DeliveryOutcome, deliverRange, type EarlierInsert } from './deliver-range.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { Courier, type CourierOptions } from './courier.ts'
+import type { EarlierInsert } from './deliver-range.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
+import type { DeliveryOutcome } from './delivery.ts'
 import { type Intent, noteFromText, type Split, textFromNote, tokenOf } from './intent.ts'
-import { type FoundPosition, searchPosition } from './position-search.ts'
-import { type Cut, chunksOf, RangeReader, type ReadRecord, rangeOf } from './range-reader.ts'
-import { putLetter, type SplitOptions, settleByMessage } from './split-batch.ts'
+import { untilLogAnswers } from './log-answers.ts'
+import { type FoundPosition, type StartRule, searchPosition, startOf } from './position-search.ts'
+import { type Cut, RangeReader, type RangeReaderOptions, type ReadRecord, rangeOf } from './range-reader.ts'
 
-/** Where what can't be delivered goes. */
-export interface DeadLetterBox {
-  /** Resolves once the letter is durable. @throws LOG_* with disposition `retry` if it may be tried again */
-  put(letter: UndeliverableRecord): Promise<void>
-  /** How many messages became letters, by the offset of their batch. Reads the whole box. @throws LOG_UNAVAILABLE */
-  lettered(topic: string, partition: number): Promise<ReadonlyMap<number, number>>
-}
-
-export interface UndeliverableRecord {
-  readonly topic: string
-  readonly partition: number
-  /** Its value holds what is given up, its stamp counts it. */
-  readonly record: LogRecord
-  /** Which message of the batch at this offset is its first. */
-  readonly messageFirst: number
-  readonly reason: DeadLetterReason
-  readonly text: string
-}
-
-export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' | 'onRefusal' | 'onStoredDespite'> {
-  readonly topic: string
+export interface PartitionTaskOptions extends Omit<CourierOptions, 'partition' | 'onSettled'> {
   readonly group: string
   readonly assignment: Assignment
+  /** Where delivery begins in a partition for which nothing says how far it is; `undefined`: at the oldest batch. */
+  readonly start: StartRule | undefined
   /** Names the log that is there now. */
   readonly logId: () => Promise<string>
   /** What the log keeps of this partition. */
   readonly range: () => Promise<PartitionRange>
-  readonly deadLetters: DeadLetterBox
-  readonly metrics: Metrics<MetricName>
   readonly insertDelayMs: number
   readonly readBytesMax: number
   /** Told whenever the next offset to deliver moves, or a part of the batch there is settled. */
@@ -60,8 +40,12 @@ export interface PartitionTaskOptions extends Omit<DeliveryOptions, 'onFailure' 
 }
 
 const retryDelayMs = 500
+/** What a commit may carry; Kafka's offset.metadata.max.bytes is 4,096. */
+const noteLengthMax = 4_000
 /** How long a record that should be there is waited for. */
 const recordWaitMs = 1_000
+/** A position that moves though nothing is sent is written down this often. */
+const quietCommitDelayMs = 1_000
 
 /**
  * Runs until the assignment ends, which is no error. Rejects with what no retry can heal.
@@ -70,10 +54,10 @@ const recordWaitMs = 1_000
 export async function runPartition(options: PartitionTaskOptions): Promise<void> {
   try {
     const { position } = options.assignment
-    const found = position ? undefined : await searchPosition(options)
+    const found = position ? undefined : await findPosition(options)
     const offset = position?.offset ?? found?.offset
     if (offset === undefined) return
-    if (found && !found.fromRows && offset > 0) reportLost(options, offset, 'no position is kept')
+    if (found && !found.fromRows && !options.start && offset > 0) reportLost(options, offset, 'no position is kept')
     const logId = found?.logId ?? (await untilLogAnswers(options, 'the log does not say which it is', options.logId))
     await new PartitionTask(options, logId, offset, found).run()
   } catch (error) {
@@ -84,9 +68,18 @@ export async function runPartition(options: PartitionTaskOptions): Promise<void>
   }
 }
 
+async function findPosition(options: PartitionTaskOptions): Promise<FoundPosition | undefined> {
+  const { destination, selector } = options
+  if (destination.atomic)
+    return await searchPosition({ ...options, sink: destination, selectsEverything: selector.selectsEverything })
+  const ask = async () => ({ logId: await options.logId(), range: await options.range() })
+  const place = await untilLogAnswers(options, 'the log does not say what it holds', ask)
+  return await startOf(options, place)
+}
+
 class PartitionTask {
   readonly #options: PartitionTaskOptions
-  readonly #delivery: DeliveryOptions
+  readonly #courier: Courier
   #reader: RangeReader
   /** Of the log that is delivered. */
   #logId: string
@@ -98,30 +91,22 @@ class PartitionTask {
   #delivered = new DeliveredSequences()
   /** False while the log does not know `#offset` yet. */
   #offsetCommitted = true
+  #committedMonotonicMs: number
   /** What an earlier owner may have sent from `#offset` on, without an intent that is left of it. */
   #earlier: EarlierInsert = 'none'
   #recordsMax = Number.POSITIVE_INFINITY
-  /** The last insert that the sink refused; unknown to an owner that only finds the verdict. */
-  #refusal: PenstockError | undefined
 
   constructor(options: PartitionTaskOptions, logId: string, offset: number, found: FoundPosition | undefined) {
-    const { metrics, sink } = options
-    const failures = metrics.series('penstock_worker_insert_failures_total', { sink: sink.name })
-    const refusals = metrics.series('penstock_worker_inserts_refused_total', { sink: sink.name })
-    const despite = metrics.series('penstock_worker_inserts_stored_despite_error_total', { sink: sink.name })
     this.#options = options
-    this.#delivery = {
+    this.#courier = new Courier({
       ...options,
-      onFailure: () => failures.add(1),
-      onRefusal: (error) => {
-        refusals.add(1)
-        this.#refusal = error
-      },
-      onStoredDespite: () => despite.add(1),
-    }
+      partition: options.assignment.partition,
+      onSettled: () => options.onOffset(this.#offset),
+    })
+    this.#committedMonotonicMs = options.clock.monotonicMs()
     this.#logId = logId
     this.#offset = offset
-    this.#reader = new RangeReader({ ...options, logId }, offset)
+    this.#reader = new RangeReader({ ...options, ...this.#rangeLimits(), logId }, offset)
     if (!found) return
     this.#earlier = 'landed'
     this.#delivered = found.delivered
@@ -132,6 +117,8 @@ class PartitionTask {
     const { ended } = this.#options
     void this.#reader.run()
     this.#options.onOffset(this.#offset)
+    // Where a destination begins is said once.
+    if (!this.#offsetCommitted && this.#options.start) await this.#commit(undefined)
     await this.#despiteLosses(() => this.#recover())
     while (!ended.aborted)
       await this.#despiteLosses(async () => {
@@ -214,43 +201,63 @@ class PartitionTask {
     return { records: news, delivered }
   }
 
-  /** @param records all of the intent's range */
-  async #deliver(intent: Intent, records: readonly ReadRecord[], earlier: EarlierInsert): Promise<DeliveryOutcome> {
-    const { metrics, sink, skipSteps } = this.#options
-    const { range } = intent
+  /** @param open its range counts all messages; @param records all of its range */
+  async #deliver(open: Intent, records: readonly ReadRecord[], earlier: EarlierInsert): Promise<DeliveryOutcome> {
+    const { metrics, skipSteps } = this.#options
     const news = this.#news(records)
-    this.#offset = range.first
-    this.#reader.take(range.last)
+    this.#offset = open.range.first
+    this.#reader.take(open.range.last)
+    const selected = news.records.length === 0 ? undefined : await this.#courier.select(open, news.records)
+    if (!selected && news.records.length > 0) return await this.#cutUnreadable(records)
     const commitIntent = (next: Intent) => this.#commit(skipSteps.has('intent') ? undefined : next)
-    const outcome =
-      news.records.length === 0
-        ? 'stored'
-        : await deliverRange(this.#delivery, intent, chunksOf(news.records), commitIntent, earlier)
-    const [head] = records
+    let outcome: DeliveryOutcome = 'stored'
+    if (selected && selected.range.messageCount > 0) {
+      const intent = { range: selected.range, token: open.token, revision: selected.revision }
+      try {
+        outcome = await this.#courier.send(intent, selected, news.records, commitIntent, earlier)
+      } catch (error) {
+        if (!isPenstockError(error, 'BATCH_CORRUPT')) throw error
+        return await this.#cutUnreadable(records)
+      }
+    }
     switch (outcome) {
       case 'ended':
         break
       case 'stored':
         this.#delivered = news.delivered
-        this.#advance(range.last + 1)
+        this.#advance(open.range.last + 1)
         this.#recordsMax = this.#recordsMax * 2
-        metrics.series('penstock_worker_rows_stored_total', { sink: sink.name }).add(range.rowCount)
-        metrics.series('penstock_worker_inserts_total', { sink: sink.name }).add(news.records.length > 0 ? 1 : 0)
         metrics.series('penstock_worker_repeated_batches_total').add(records.length - news.records.length)
+        if (!selected || selected.range.messageCount === 0) await this.#commitQuietly()
         break
       case 'refused':
-        // A batch of one message needs no search.
-        if (records.length === 1 && head)
-          await this.#split(head, { next: 0, stored: 0, given: head.rowCount === 1 ? 1 : 0 }, undefined)
-        else this.#recordsMax = Math.ceil(records.length / 2)
+        await this.#cutRefused(records)
     }
     return outcome
   }
 
+  async #cutRefused(records: readonly ReadRecord[]): Promise<void> {
+    const [head] = records
+    if (records.length !== 1 || !head) this.#recordsMax = Math.ceil(records.length / 2)
+    // A batch of one message needs no search.
+    else await this.#split(head, { next: 0, stored: 0, given: head.rowCount === 1 ? 1 : 0 }, undefined)
+  }
+
+  /** One batch of these had to be read and can't be; the others have to be sent without it. */
+  async #cutUnreadable(records: readonly ReadRecord[]): Promise<DeliveryOutcome> {
+    const [head] = records
+    if (records.length !== 1 || !head) this.#recordsMax = Math.ceil(records.length / 2)
+    else await this.#bury(head, 'its blocks cannot be read')
+    return 'refused'
+  }
+
   /** The batch at the position, refused as a whole for good: its messages are settled one part after the other. */
   async #split(head: ReadRecord, split: Split, intent: Intent | undefined): Promise<void> {
+    const { skipSteps } = this.#options
     this.#reader.take(head.record.offset)
-    const outcome = await settleByMessage(this.#splitOptions(), head, split, intent)
+    const outcome = await this.#courier.split(head, split, intent, (next, progress) =>
+      this.#commit(skipSteps.has('intent') ? undefined : next, progress),
+    )
     if (outcome === 'ended') return
     // Appended again, it is left out like any other; what can't be read proves nothing about its stamp.
     if (outcome === 'settled') this.#delivered.add(head.record.stamp)
@@ -259,40 +266,19 @@ class PartitionTask {
   }
 
   /** First the letter, then the position: a crash between the two sends it twice and never loses it. */
-  async #bury({ record }: ReadRecord, text: string): Promise<void> {
-    const { topic, assignment } = this.#options
-    const letter = { topic, partition: assignment.partition, record, messageFirst: 0, text }
-    if (await putLetter(this.#splitOptions(), { ...letter, reason: 'BATCH_CORRUPT' })) this.#advance(record.offset + 1)
-  }
-
-  #splitOptions(): SplitOptions {
-    const { topic, assignment, deadLetters, metrics, sink, onOffset } = this.#options
-    return {
-      delivery: this.#delivery,
-      topic,
-      partition: assignment.partition,
-      deadLetters,
-      refusal: () => this.#refusal,
-      commit: (intent, split) => this.#commit(this.#options.skipSteps.has('intent') ? undefined : intent, split),
-      onStored: (rowCount) => {
-        metrics.series('penstock_worker_rows_stored_total', { sink: sink.name }).add(rowCount)
-        metrics.series('penstock_worker_inserts_total', { sink: sink.name }).add(1)
-        onOffset(this.#offset)
-      },
-      onLetter: (reason, messageCount) => {
-        metrics.series('penstock_worker_dead_letters_total', { reason }).add(messageCount)
-        onOffset(this.#offset)
-      },
-    }
+  async #bury(head: ReadRecord, text: string): Promise<void> {
+    if (await this.#courier.bury(head, text)) this.#advance(head.record.offset + 1)
   }
 
   /** The intent's batches are gone, so it can't be repeated: once nothing of it can land any more, its rows say what became of it. */
   async #recoverLost({ range }: Intent, cause: unknown): Promise<void> {
-    const { sink, clock, ended, insertBeginMsMax, logger, onWait } = this.#options
-    await sleep(clock, insertBeginMsMax + sink.insertMsMax, ended)
+    const { destination, clock, ended, insertBeginMsMax, logger, onWait } = this.#options
+    // What an endpoint has got of it, nobody can say.
+    if (!destination.atomic) return await this.#skipLost(cause)
+    await sleep(clock, insertBeginMsMax + destination.insertMsMax, ended)
     while (!ended.aborted) {
       try {
-        if ((await sink.stored(range)) === 0) return await this.#skipLost(cause)
+        if ((await destination.stored(range)) === 0) return await this.#skipLost(cause)
         return await this.#restartAt(range.last + 1)
       } catch (error) {
         if (!isPenstockError(error) || error.disposition !== 'retry') throw error
@@ -361,23 +347,36 @@ class PartitionTask {
   }
 
   #readFrom(offset: number): void {
-    this.#reader = new RangeReader({ ...this.#options, logId: this.#logId }, offset)
+    this.#reader = new RangeReader({ ...this.#options, ...this.#rangeLimits(), logId: this.#logId }, offset)
     void this.#reader.run()
   }
 
+  #rangeLimits(): Pick<RangeReaderOptions, 'rangeLimits'> {
+    return { rangeLimits: this.#options.destination.rangeLimits }
+  }
+
   #advance(offset: number): void {
+    assert(offset > this.#offset, `a position of ${this.#offset} moves on, and not to ${offset}`)
     this.#reader.settle(offset - 1)
     this.#offset = offset
     this.#offsetCommitted = false
     this.#options.onOffset(offset)
   }
 
+  /** Where nothing has to be sent for long, the position would only be written down once nothing is due any more. */
+  async #commitQuietly(): Promise<void> {
+    const sinceMs = this.#options.clock.monotonicMs() - this.#committedMonotonicMs
+    if (sinceMs >= quietCommitDelayMs) await this.#commit(undefined)
+  }
+
   /** Writes the position down, again and again while the log can't be reached. */
   async #commit(intent: Intent | undefined, split?: Split): Promise<void> {
     const metadata = textFromNote({ intent, split, delivered: this.#delivered.text(), logId: this.#logId })
+    assert(metadata.length <= noteLengthMax, `a note has at most ${noteLengthMax} characters, not ${metadata.length}`)
     const position = { offset: this.#offset, metadata }
     await untilLogAnswers(this.#options, 'position not confirmed', () => this.#options.assignment.commit(position))
     this.#offsetCommitted = true
+    this.#committedMonotonicMs = this.#options.clock.monotonicMs()
   }
 }
 
@@ -385,21 +384,4 @@ class PartitionTask {
 function reportLost({ assignment, logger, metrics }: PartitionTaskOptions, lost: number, cause: unknown): void {
   logger.error('the log removed batches before they were delivered', { partition: assignment.partition, lost, cause })
   metrics.series('penstock_log_positions_lost_total').add(lost)
-}
-
-/** @param text what is said of each failure. @throws what no retry heals; when the task has ended, anything */
-async function untilLogAnswers<T>(
-  { assignment, clock, ended, logger }: PartitionTaskOptions,
-  text: string,
-  ask: () => Promise<T>,
-): Promise<T> {
-  for (;;) {
-    try {
-      return await ask()
-    } catch (error) {
-      if (!isPenstockError(error) || error.disposition !== 'retry' || ended.aborted) throw error
-      logger.warn(text, { partition: assignment.partition, error })
-      await sleep(clock, retryDelayMs, ended)
-    }
-  }
 }

@@ -1,9 +1,12 @@
+import { assert } from '#runtime/assert.ts'
+
 /** Bounds how many of something run at once; waiting ones go in their order. */
 export class Permits {
   #free: number
   readonly #waiting: (() => void)[] = []
 
   constructor(countMax: number) {
+    assert(countMax >= 1, `some of it must be able to run, not ${countMax}`)
     this.#free = countMax
   }
 

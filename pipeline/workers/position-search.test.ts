@@ -1,10 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import type { RowGroup } from '#pipeline/endpoints/delivery-range.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Assignment, BatchStamp, LogRecord } from '#pipeline/log/log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { RowGroup, Sink } from '#schemas/sink.ts'
 import { type FoundPosition, searchPosition } from './position-search.ts'
 
 const insertBeginMsMax = 2_000
@@ -72,7 +73,7 @@ class Partition {
       assignment,
       logId: async () => 'log',
       range: async () => ({ first: this.first, next: this.records.length }),
-      sink: { insertMsMax, newest: (_, end, sinceMs) => this.newest(end, sinceMs) } as Sink,
+      sink: { insertMsMax, newest: (_, end, sinceMs) => this.newest(end, sinceMs) } as TableSink,
       deadLetters: { put: async () => {}, lettered: async () => this.letters },
       clock: this.clock,
       logger: silentLogger,

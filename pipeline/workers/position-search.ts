@@ -12,14 +12,16 @@
  *
  * Rows of an older log under the same positions are older than every batch of this one. The log is read whole, twice: rare enough.
  */
+import type { RowGroup } from '#pipeline/endpoints/delivery-range.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Assignment, LogRecord, PartitionRange } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import type { RowGroup, Sink } from '#schemas/sink.ts'
-import type { ProtocolStep } from './deliver-range.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
-import type { DeadLetterBox } from './partition-task.ts'
+import type { ProtocolStep } from './delivery.ts'
+import type { DeadLetterBox } from './undeliverable.ts'
 
 const readWaitMs = 1_000
 const retryDelayMs = 500
@@ -32,7 +34,13 @@ export interface PositionSearchOptions {
   readonly logId: () => Promise<string>
   /** What the log keeps of the partition. */
   readonly range: () => Promise<PartitionRange>
-  readonly sink: Sink
+  readonly sink: TableSink
+  /** False: rows are of some messages only, and can't be added up against those of the log. */
+  readonly selectsEverything?: boolean
+  /** Where delivery begins in a partition of which nothing is stored; left out: at the oldest batch. */
+  readonly start?: StartRule | undefined
+  /** Whose letters count; `undefined`: those of the log's own destination. */
+  readonly letterEndpoint?: string | undefined
   readonly deadLetters: DeadLetterBox
   readonly clock: Clock
   readonly logger: Logger
@@ -44,6 +52,12 @@ export interface PositionSearchOptions {
   /** Aborted when the task ends. */
   readonly ended: AbortSignal
 }
+
+/**
+ * Says where a destination begins in a partition. For one partition it says the same whenever it is asked, say the first batch since a moment, as
+ * a position that the log forgot is asked for again: then something comes twice, and nothing is left out.
+ */
+export type StartRule = (partition: number, range: PartitionRange) => Promise<number>
 
 export interface FoundPosition {
   readonly logId: string
@@ -77,7 +91,7 @@ export async function searchPosition(options: PositionSearchOptions): Promise<Fo
 }
 
 /** Which log is searched, and what it keeps. */
-interface Place {
+export interface Place {
   readonly logId: string
   readonly range: PartitionRange
 }
@@ -87,18 +101,39 @@ async function search(options: PositionSearchOptions): Promise<FoundPosition | u
   const { partition } = assignment
   for (let waited = false; !ended.aborted; waited = true) {
     const place = { logId: await options.logId(), range: await options.range() }
-    const { logId, range } = place
-    const oldest = { logId, offset: range.first, delivered: new DeliveredSequences(), fromRows: false }
+    const { range } = place
     if (range.first === range.next || skipSteps.has('search') || !(await sink.newest(partition, range.next, 0)))
-      return oldest
+      return await startOf(options, place)
     const sinceMs = await oldestTimeOf(options, place)
     const newest = await sink.newest(partition, range.next, sinceMs)
-    if (!newest) return oldest
+    if (!newest) return await startOf(options, place)
+    assertNewest(newest, range)
     if (waited || skipSteps.has('search-wait')) return await addUp(options, place, newest)
     logger.warn('no position is kept, though batches are rows already; looking how far they go', { partition })
     await sleep(clock, insertBeginMsMax + sink.insertMsMax, ended)
   }
   return undefined
+}
+
+/** Where a destination begins of which nothing is stored. */
+export async function startOf(
+  { assignment: { partition }, start }: Pick<PositionSearchOptions, 'assignment' | 'start'>,
+  { logId, range }: Place,
+): Promise<FoundPosition> {
+  const asked = (await start?.(partition, range)) ?? range.first
+  assert(Number.isSafeInteger(asked) && asked >= 0, `delivery of a partition begins at an offset, and not at ${asked}`)
+  const offset = Math.min(range.next, Math.max(range.first, asked))
+  return { logId, offset, delivered: new DeliveredSequences(), fromRows: false }
+}
+
+/** What the sink answered is what the position is made of. */
+function assertNewest({ offset, rowCount, last = offset }: RowGroup, { next }: PartitionRange): void {
+  assert(
+    offset >= 0 && offset < next,
+    `the newest rows lie below offset ${next}, which was asked for, and not at ${offset}`,
+  )
+  assert(rowCount > 0, `newest rows are some, and not ${rowCount}`)
+  assert(last >= offset && last < next, `an insert from offset ${offset} on ends below ${next}, and not at ${last}`)
 }
 
 async function oldestTimeOf(options: PositionSearchOptions, place: Place): Promise<number> {
@@ -119,7 +154,9 @@ async function addUp(
   const { partition } = assignment
   if (newest.offset < range.first)
     throw unknown(options, `the newest rows lie under ${newest.offset}, which the log no longer keeps`)
-  const lettered = await deadLetters.lettered(topic, partition)
+  if (newest.last === undefined && options.selectsEverything === false)
+    throw unknown(options, `rows lie under ${newest.offset}, and which batches they are of depends on routes`)
+  const lettered = await deadLetters.lettered(topic, partition, options.letterEndpoint)
   // What is a letter proves nothing about its stamp, so it may be sent again but is never left out.
   const delivered = new DeliveredSequences()
   let next: number | undefined
@@ -148,7 +185,9 @@ async function addUp(
     }
     if (letterCount === 0) delivered.add(stamp)
     const isWhole =
-      messages === newest.rowCount && newest.enqueuedAtMsFirst >= fromMs && newest.enqueuedAtMsLast <= toMs
+      newest.last === undefined
+        ? messages === newest.rowCount && newest.enqueuedAtMsFirst >= fromMs && newest.enqueuedAtMsLast <= toMs
+        : offset >= newest.last
     if (isCounted && isWhole) next = offset + 1
   }
   if (ended.aborted) return undefined
@@ -167,6 +206,7 @@ async function* recordsOf(
 ): AsyncGenerator<LogRecord> {
   for (let offset = first; offset < next && !ended.aborted; ) {
     for (const record of await assignment.read(offset, readBytesMax, readWaitMs, logId)) {
+      assert(record.offset >= offset, `the log answers batches from offset ${offset} on, and not ${record.offset}`)
       if (record.offset < next) yield record
       offset = record.offset + 1
     }

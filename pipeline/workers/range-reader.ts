@@ -7,12 +7,13 @@
  *
  * Partitions take turns within `insertDelayMs`: inserts that began together would take all cores for as long as they run.
  */
+import type { DeliveryRange, RangeLimits } from '#pipeline/endpoints/delivery-range.ts'
 import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
+import { Change } from '#runtime/change.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
-import { batchHeader, blocksOfBatch } from '#schemas/batch.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { SinkRange } from '#schemas/sink.ts'
 import { utcDayOf } from '#schemas/time.ts'
 import { walkBatch } from './batch-walk.ts'
 
@@ -42,8 +43,17 @@ export interface RangeReaderOptions {
   readonly clock: Clock
   readonly insertDelayMs: number
   readonly readBytesMax: number
+  /** What one range may hold. */
+  readonly rangeLimits?: RangeLimits | undefined
   /** Aborted when the task ends. */
   readonly ended: AbortSignal
+}
+
+/** As much as one insert may hold. */
+const insertLimits: RangeLimits = {
+  messagesMax: limits.insertRowsMax,
+  bytesMax: limits.insertBytesMax,
+  envelopeBytesMax: limits.insertBodyBytesMax,
 }
 
 export class RangeReader {
@@ -55,14 +65,12 @@ export class RangeReader {
   #nextOffset: number
   #failure: unknown
   #failed = false
-  #wake: () => void = () => {}
-  #changed: Promise<void> = Promise.resolve()
+  readonly #change = new Change()
 
   /** @param offset first offset to read. Reading begins with `run`. */
   constructor(options: RangeReaderOptions, offset: number) {
     this.#options = options
     this.#nextOffset = offset
-    this.#renew()
   }
 
   /** Reads until the task ends; the first failure that is not `retry` is handed to whoever waits for a cut. */
@@ -71,7 +79,7 @@ export class RangeReader {
     while (!ended.aborted) {
       const roomBytes = readBytesMax - (this.#queueBytes - this.#takenBytes)
       if (roomBytes <= 0) {
-        await this.#change(ended)
+        await this.#change.wait(clock, ended)
         continue
       }
       try {
@@ -84,7 +92,7 @@ export class RangeReader {
         }
         this.#failure = error
         this.#failed = true
-        this.#renew()
+        this.#change.happened()
         return
       }
     }
@@ -95,21 +103,21 @@ export class RangeReader {
     const head = this.#queue[0]
     if (!head) return undefined
     if (head.fault !== undefined) return { kind: 'unreadable', record: head, fault: head.fault }
-    const { length, full } = lengthOfRange(this.#queue, recordsMax)
+    const { length, full } = lengthOfRange(this.#queue, recordsMax, this.#options.rangeLimits ?? insertLimits)
     if (!full && this.#delayLeftMs(head) > 0) return undefined
     return { kind: 'range', records: this.#queue.slice(0, length) }
   }
 
   /** Waits until a cut is due; `undefined` when the task ended. @throws what made reading fail */
   async cut(recordsMax: number): Promise<Cut | undefined> {
-    const { ended } = this.#options
+    const { clock, ended } = this.#options
     while (!ended.aborted) {
       const cut = this.due(recordsMax)
       if (cut) return cut
       if (this.#failed) throw this.#failure
       const head = this.#queue[0]
-      if (head) await this.#change(ended, this.#delayLeftMs(head))
-      else await this.#change(ended)
+      if (head) await this.#change.wait(clock, ended, this.#delayLeftMs(head))
+      else await this.#change.wait(clock, ended)
     }
     return undefined
   }
@@ -119,12 +127,12 @@ export class RangeReader {
    * Records that retention removed are missing in it.
    */
   async through(last: number): Promise<readonly ReadRecord[] | undefined> {
-    const { ended } = this.#options
+    const { clock, ended } = this.#options
     while (!ended.aborted) {
       const newest = this.#queue.at(-1)
       if (newest && newest.record.offset >= last) return this.#queue.filter(({ record }) => record.offset <= last)
       if (this.#failed) throw this.#failure
-      await this.#change(ended)
+      await this.#change.wait(clock, ended)
     }
     return undefined
   }
@@ -136,7 +144,7 @@ export class RangeReader {
       if (record.offset > last) break
       this.#takenBytes += record.value.length
     }
-    this.#renew()
+    this.#change.happened()
   }
 
   /** Forgets everything up to `last`, which is settled, and makes room to read on. */
@@ -149,7 +157,7 @@ export class RangeReader {
     }
     this.#queue.splice(0, length)
     this.#takenBytes = 0
-    this.#renew()
+    this.#change.happened()
   }
 
   /** How long `head` still waits for others: until the first turn after it was read. */
@@ -162,34 +170,16 @@ export class RangeReader {
 
   #add(records: readonly LogRecord[], readMonotonicMs: number): void {
     for (const record of records) {
+      assert(
+        record.offset >= this.#nextOffset,
+        `the log answers batches from ${this.#nextOffset} on, not ${record.offset}`,
+      )
+      assert(record.stamp.messageCount >= 1, `a batch at offset ${record.offset} is stamped with a message at least`)
       this.#queue.push(inspect(record, readMonotonicMs))
       this.#queueBytes += record.value.length
       this.#nextOffset = record.offset + 1
     }
-    this.#renew()
-  }
-
-  /** Resolves at the next change, after `delayMs`, or when the task ends. */
-  #change(ended: AbortSignal, delayMs?: number): Promise<void> {
-    const changed = this.#changed
-    return new Promise((resolve) => {
-      const end = () => {
-        cancel()
-        ended.removeEventListener('abort', end)
-        resolve()
-      }
-      const cancel = delayMs === undefined ? () => {} : this.#options.clock.after(Math.max(0, delayMs), end)
-      ended.addEventListener('abort', end)
-      void changed.then(end)
-      if (ended.aborted) end()
-    })
-  }
-
-  #renew(): void {
-    this.#wake()
-    this.#changed = new Promise((resolve) => {
-      this.#wake = resolve
-    })
+    this.#change.happened()
   }
 }
 
@@ -204,6 +194,7 @@ function turnOf(partition: number): number {
 function lengthOfRange(
   queue: readonly ReadRecord[],
   recordsMax: number,
+  { messagesMax, bytesMax, envelopeBytesMax }: RangeLimits,
 ): { readonly length: number; readonly full: boolean } {
   const day = queue[0]?.day
   let rows = 0
@@ -218,9 +209,9 @@ function lengthOfRange(
       fault === undefined &&
       recordDay === day &&
       length < recordsMax &&
-      rows <= limits.insertRowsMax &&
-      bytes <= limits.insertBytesMax &&
-      bodyBytes <= limits.insertBodyBytesMax
+      rows <= messagesMax &&
+      bytes <= bytesMax &&
+      bodyBytes <= envelopeBytesMax
     // The first one always goes, since a batch can't be made smaller here.
     if (length > 0 && !fits) return { length, full: true }
     length++
@@ -247,22 +238,21 @@ export function rangeOf(
   partition: number,
   records: readonly ReadRecord[],
   news: readonly ReadRecord[],
-): SinkRange {
-  const first = records[0]?.record.offset ?? 0
-  const last = records.at(-1)?.record.offset ?? first
-  let rowCount = 0
+): DeliveryRange {
+  const [head] = records
+  const tail = records.at(-1)
+  assert(head && tail, 'a range has a batch')
+  const first = head.record.offset
+  const last = tail.record.offset
+  assert(last - first + 1 >= records.length, `a range from ${first} to ${last} has no more batches than offsets`)
+  let messageCount = 0
   let enqueuedAtMsFirst = Number.MAX_SAFE_INTEGER
   let enqueuedAtMsLast = 0
   for (const { record, rowCount: rows } of news) {
-    rowCount += rows
+    messageCount += rows
     // The edge's clock may have jumped back within a batch.
     enqueuedAtMsFirst = Math.min(enqueuedAtMsFirst, record.stamp.enqueuedAtMsFirst, record.stamp.enqueuedAtMsLast)
     enqueuedAtMsLast = Math.max(enqueuedAtMsLast, record.stamp.enqueuedAtMsFirst, record.stamp.enqueuedAtMsLast)
   }
-  return { topic, partition, first, last, rowCount, enqueuedAtMsFirst, enqueuedAtMsLast }
-}
-
-/** One container file of all `records`: one header, then views of their blocks; no byte is copied. */
-export function chunksOf(records: readonly ReadRecord[]): Uint8Array[] {
-  return [batchHeader, ...records.map(({ record }) => blocksOfBatch(record.value))]
+  return { topic, partition, first, last, messageCount, enqueuedAtMsFirst, enqueuedAtMsLast }
 }

@@ -94,7 +94,7 @@ describe.skipIf(server.skip)(`a Kafka topic that is deleted and made again ${ser
     const worker = await startWorker({
       log,
       group: 'g',
-      sink,
+      destination: sink,
       deadLetters: { put: () => Promise.reject(new Error('no letter is expected')), lettered: async () => new Map() },
       logger: silentLogger,
       metrics: new Metrics(metricsTable),

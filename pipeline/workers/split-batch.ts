@@ -1,5 +1,5 @@
 /**
- * Delivers one batch, refused as a whole for good, message by message: the good ones become rows, the others letters.
+ * Delivers one batch, refused as a whole for good, message by message: the good ones are stored, the others become letters.
  *
  *   messages   │ 0 1 2 3 4 5 6 7 │            settled in their order, `next` of them so far
  *   insert       0 1 2 3 ✗                   refused: half as many
@@ -7,40 +7,40 @@
  *                                4 ✓  5 6 ✓  7 ✓     stored: twice as many
  *
  * Every insert is a range of its own under the intent protocol; all have the batch's offset, so "is it stored?" means "more rows
- * than the parts before it had". What is given up is written down before its letter is, so nothing becomes both.
+ * than the parts before it had". What is given up is written down before its letter is, so nothing becomes both. Messages that no route
+ * selects are passed over; places are counted with them, so that they mean the same whatever routes select later.
  */
+import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
+import { selectedFromMessages } from '#pipeline/endpoints/selected-messages.ts'
+import type { SelectedMessage, SelectedRange } from '#pipeline/endpoints/selected-range.ts'
+import type { LogRecord } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
-import {
-  type BatchMessage,
-  batchFromMessages,
-  batchHeader,
-  blocksOfBatch,
-  isBatch,
-  messagesOfBatch,
-} from '#schemas/batch.ts'
-import type { DeadLetterReason } from '#schemas/dead-letter.ts'
+import { batchFromMessages, isBatch } from '#schemas/batch.ts'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { SinkRange } from '#schemas/sink.ts'
 import { utcDayOf } from '#schemas/time.ts'
-import { type DeliveryOptions, deliverRange } from './deliver-range.ts'
+import { deliverRange, type RangeDeliveryOptions } from './deliver-range.ts'
 import { type Intent, type Split, tokenOf } from './intent.ts'
-import type { DeadLetterBox, UndeliverableRecord } from './partition-task.ts'
+import { type LetterOptions, putLetter } from './put-letter.ts'
 import type { ReadRecord } from './range-reader.ts'
+import type { Selector } from './selector.ts'
+import type { UndeliverableRecord } from './undeliverable.ts'
 
 const retryDelayMs = 500
 
-export interface SplitOptions {
-  readonly delivery: DeliveryOptions
+export interface SplitOptions extends Omit<LetterOptions, 'delivery'> {
+  readonly delivery: RangeDeliveryOptions
   readonly topic: string
   readonly partition: number
-  readonly deadLetters: DeadLetterBox
+  readonly selector: Selector
+  /** Name that letters carry, if any. */
+  readonly letterEndpoint: string | undefined
   /** What the sink refused last, if this owner of the partition saw it. */
   readonly refusal: () => PenstockError | undefined
   /** Writes the batch's own position down, with what is under way in it. */
   readonly commit: (intent: Intent | undefined, split: Split) => Promise<void>
   readonly onStored: (rowCount: number) => void
-  readonly onLetter: (reason: DeadLetterReason, messageCount: number) => void
 }
 
 /**
@@ -54,96 +54,207 @@ export async function settleByMessage(
   from: Split,
   open: Intent | undefined,
 ): Promise<'settled' | 'unreadable' | 'ended'> {
-  const { delivery, topic, partition } = options
-  const { skipSteps } = delivery
-  const messages = messagesOf(record.value, bodyBytesMax)
-  const messageCount = messages?.length ?? record.stamp.messageCount
-  const parts = partsOf(topic, partition, record, messages ?? [])
-  let split = from
-  let repeated = open
-  let lengthMax = Math.ceil(messageCount / 2)
-  while (split.next < messageCount) {
-    if (delivery.ended.aborted) return 'ended'
-    const given = givenOf(split, messages, messageCount)
-    if (given > 0) {
-      split = { ...split, given }
-      if (!skipSteps.has('verdict')) await options.commit(undefined, split)
-      if (!(await putLetter(options, letterOf(options, record, messages, split)))) return 'ended'
-      split = { next: split.next + given, stored: split.stored, given: 0 }
-      continue
-    }
-    const length = repeated?.range.rowCount ?? Math.min(lengthMax, messageCount - split.next)
-    const { range, token, chunks } = parts(split.next, length)
-    const progress = split
-    const outcome = await deliverRange(
-      { ...delivery, storedBefore: skipSteps.has('parts-before') ? 0 : split.stored, cutsOnRefusal: length > 1 },
-      repeated ?? { range, token },
-      chunks,
-      (intent) => options.commit(intent, progress),
-      repeated === undefined ? 'none' : 'landing',
-    )
-    repeated = undefined
-    if (outcome === 'ended') return 'ended'
-    if (outcome === 'stored') {
-      options.onStored(length)
-      split = { next: split.next + length, stored: split.stored + length, given: 0 }
-      lengthMax = length * 2
-    } else if (length === 1) split = { ...split, given: 1 }
-    else lengthMax = Math.ceil(length / 2)
-  }
-  return messages ? 'settled' : 'unreadable'
+  const batch = await readBatch(options, record, bodyBytesMax, open?.revision)
+  return await new BatchSplit(options, batch, from, open).run()
 }
 
-/** The messages, or `undefined` if the bytes can't be read, or are more than is wise to unpack. */
-function messagesOf(value: Uint8Array, bodyBytesMax: number): readonly BatchMessage[] | undefined {
-  if (!isBatch(value) || bodyBytesMax > splitBytesMax) return undefined
-  try {
-    return messagesOfBatch(value)
-  } catch (error) {
-    if (!isPenstockError(error, 'BATCH_CORRUPT')) throw error
-    return undefined
-  }
+/** A batch with what the destination gets of it. */
+interface SplitBatch {
+  readonly record: LogRecord
+  /** Of the whole batch, without a count: what the sink is asked about must be the same for all parts. */
+  readonly range: Omit<DeliveryRange, 'messageCount'>
+  readonly token: string
+  /** `undefined` if the bytes can't be read, or are more than is wise to unpack. */
+  readonly messages: readonly SelectedMessage[] | undefined
+  readonly revision: string | undefined
 }
 
 /** An edge writes one block a batch; a few more may come from elsewhere. */
 const splitBytesMax = 4 * limits.blockBytesMax
 
-/** How many messages from `next` on become a letter now. The same again after a crash. */
-function givenOf({ next, stored, given }: Split, messages: unknown, messageCount: number): number {
-  if (given > 0) return given
-  return messages === undefined || next - stored >= limits.deadLettersPerBatchMax ? messageCount - next : 0
+async function readBatch(
+  { selector, topic, partition }: SplitOptions,
+  record: LogRecord,
+  bodyBytesMax: number,
+  revision: string | undefined,
+): Promise<SplitBatch> {
+  const { offset, stamp } = record
+  const { enqueuedAtMsFirst, enqueuedAtMsLast } = stamp
+  const whole = { topic, partition, first: offset, last: offset, enqueuedAtMsFirst, enqueuedAtMsLast }
+  const token = tokenOf({ ...whole, messageCount: stamp.messageCount }, stamp)
+  const unreadable = { record, range: whole, token, messages: undefined, revision: undefined }
+  if (!isBatch(record.value) || bodyBytesMax > splitBytesMax) return unreadable
+  try {
+    const selected = await selector.select({ ...whole, messageCount: stamp.messageCount }, [record], revision)
+    const messages: SelectedMessage[] = []
+    for await (const block of selected.messages()) messages.push(...block)
+    assertPlaces(messages, stamp.messageCount)
+    return { record, range: { ...whole, ...timesOf(record, messages) }, token, messages, revision: selected.revision }
+  } catch (error) {
+    if (!isPenstockError(error, 'BATCH_CORRUPT')) throw error
+    return unreadable
+  }
 }
 
-/** Makes the insert of `length` messages from `next` on. */
-function partsOf(
-  topic: string,
-  partition: number,
-  { offset, stamp }: UndeliverableRecord['record'],
-  messages: readonly BatchMessage[],
-): (next: number, length: number) => Intent & { readonly chunks: readonly Uint8Array[] } {
-  // What the sink is asked about must be the same for all parts: the times of all messages that can become rows, which are
-  // those of the stamped day.
+/** The times of the stamp and of all messages that can become rows, which are those of the stamped day. */
+function timesOf(
+  { stamp }: LogRecord,
+  messages: readonly SelectedMessage[],
+): Pick<DeliveryRange, 'enqueuedAtMsFirst' | 'enqueuedAtMsLast'> {
   const day = utcDayOf(stamp.enqueuedAtMsFirst)
-  let enqueuedAtMsFirst = stamp.enqueuedAtMsFirst
-  let enqueuedAtMsLast = stamp.enqueuedAtMsFirst
-  for (const { envelope } of messages) {
-    if (utcDayOf(envelope.enqueuedAtMs) !== day) continue
-    enqueuedAtMsFirst = Math.min(enqueuedAtMsFirst, envelope.enqueuedAtMs)
-    enqueuedAtMsLast = Math.max(enqueuedAtMsLast, envelope.enqueuedAtMs)
+  let enqueuedAtMsFirst = Math.min(stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
+  let enqueuedAtMsLast = Math.max(stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
+  for (const { enqueuedAtMs } of messages) {
+    if (utcDayOf(enqueuedAtMs) !== day) continue
+    enqueuedAtMsFirst = Math.min(enqueuedAtMsFirst, enqueuedAtMs)
+    enqueuedAtMsLast = Math.max(enqueuedAtMsLast, enqueuedAtMs)
   }
-  return (next, length) => {
-    const range: SinkRange = {
-      topic,
-      partition,
-      first: offset,
-      last: offset,
-      rowCount: length,
-      enqueuedAtMsFirst,
-      enqueuedAtMsLast,
+  return { enqueuedAtMsFirst, enqueuedAtMsLast }
+}
+
+/** Progress is counted in places, so each must be there once and in order. */
+function assertPlaces(messages: readonly SelectedMessage[], messageCount: number): void {
+  let before = -1
+  for (const { index } of messages) {
+    if (index <= before) break
+    before = index
+  }
+  assert(before === (messages.at(-1)?.index ?? -1), 'messages of a batch are selected in their order')
+  assert(before < messageCount, `a message of a batch of ${messageCount} is not its ${before + 1}th`)
+}
+
+/** Messages `next` to `next + length - 1` of the batch, as a range of their own. */
+interface Part {
+  readonly length: number
+  readonly selected: SelectedRange
+  readonly intent: Intent
+}
+
+class BatchSplit {
+  readonly #options: SplitOptions
+  readonly #batch: SplitBatch
+  readonly #messageCount: number
+  #split: Split
+  #open: Intent | undefined
+  /** Selected messages in the next insert. */
+  #lengthMax: number
+
+  constructor(options: SplitOptions, batch: SplitBatch, from: Split, open: Intent | undefined) {
+    this.#options = options
+    this.#batch = batch
+    this.#messageCount = batch.record.stamp.messageCount
+    this.#split = from
+    this.#open = open
+    this.#lengthMax = Math.ceil((batch.messages?.length ?? 0) / 2)
+    assert(from.next <= this.#messageCount, `of a batch of ${this.#messageCount} messages not ${from.next} are settled`)
+  }
+
+  async run(): Promise<'settled' | 'unreadable' | 'ended'> {
+    const { delivery } = this.#options
+    if (this.#open && this.#open.revision !== this.#batch.revision && !(await this.#settleOpen(this.#open)))
+      return 'ended'
+    while (this.#split.next < this.#messageCount) {
+      if (delivery.ended.aborted) return 'ended'
+      const given = this.#givenCount()
+      const goesOn = given > 0 ? await this.#giveUp(given) : await this.#deliverPart()
+      if (!goesOn) return 'ended'
     }
-    const token = `${tokenOf(range, stamp)}#${next}+${length}`
-    const chunks = [batchHeader, blocksOfBatch(batchFromMessages(messages.slice(next, next + length)))]
-    return { range, token, chunks }
+    return this.#batch.messages ? 'settled' : 'unreadable'
+  }
+
+  /**
+   * The routes that selected the open part are not known any more, so it can't be repeated: once nothing of it can land any
+   * more, the sink says what became of it. False if the assignment ended before.
+   */
+  async #settleOpen({ range }: Intent): Promise<boolean> {
+    const { sink, clock, ended, insertBeginMsMax, logger, onWait } = this.#options.delivery
+    this.#open = undefined
+    await sleep(clock, insertBeginMsMax + sink.insertMsMax, ended)
+    while (!ended.aborted) {
+      try {
+        const isStored = (await sink.stored(range)) > this.#split.stored
+        if (isStored) this.#passPart(range.part?.length ?? range.messageCount, range.messageCount)
+        return true
+      } catch (error) {
+        if (!isPenstockError(error) || error.disposition !== 'retry') throw error
+        logger.warn('the sink does not say what it has stored', { partition: range.partition, error })
+        onWait(error)
+        await sleep(clock, retryDelayMs, ended)
+      }
+    }
+    return false
+  }
+
+  /** How many messages from `next` on become a letter now. The same again after a crash. */
+  #givenCount(): number {
+    const { next, stored, given } = this.#split
+    if (given > 0) return given
+    const rest = this.#messageCount - next
+    if (this.#batch.messages === undefined) return rest
+    return this.#lettersBefore(next, stored) >= limits.deadLettersPerBatchMax ? rest : 0
+  }
+
+  #lettersBefore(next: number, stored: number): number {
+    const messages = this.#batch.messages ?? []
+    const settled = messages.length - messages.filter(({ index }) => index >= next).length
+    return settled - stored
+  }
+
+  async #giveUp(given: number): Promise<boolean> {
+    const { skipSteps } = this.#options.delivery
+    this.#split = { ...this.#split, given }
+    if (!skipSteps.has('verdict')) await this.#options.commit(undefined, this.#split)
+    const letter = letterOf(this.#options, this.#batch, this.#split)
+    if (letter && !(await putLetter(this.#options, letter))) return false
+    this.#split = { next: this.#split.next + given, stored: this.#split.stored, given: 0 }
+    return true
+  }
+
+  async #deliverPart(): Promise<boolean> {
+    const { delivery, commit, onStored } = this.#options
+    const part = this.#nextPart()
+    const { messageCount } = part.selected.range
+    const progress = this.#split
+    const repeated = this.#open
+    this.#open = undefined
+    if (messageCount === 0) {
+      this.#passPart(part.length, 0)
+      return true
+    }
+    const outcome = await deliverRange(
+      { ...delivery, cutsOnRefusal: messageCount > 1 },
+      repeated ?? part.intent,
+      part.selected,
+      (intent) => commit(intent, progress),
+      repeated === undefined ? 'none' : 'landing',
+    )
+    if (outcome === 'stored') {
+      onStored(messageCount)
+      this.#passPart(part.length, messageCount)
+      this.#lengthMax = messageCount * 2
+    } else if (messageCount === 1) this.#split = { ...this.#split, given: part.length }
+    else this.#lengthMax = Math.ceil(messageCount / 2)
+    return outcome !== 'ended'
+  }
+
+  /** The part that was open, else as many selected messages as may go at once; behind the last of them the batch is passed over. */
+  #nextPart(): Part {
+    const { range, token, messages = [], revision } = this.#batch
+    const { next, stored } = this.#split
+    const rest = messages.filter(({ index }) => index >= next)
+    const openLength = this.#open?.range.part?.length
+    const some =
+      openLength === undefined ? rest.slice(0, this.#lengthMax) : rest.filter(({ index }) => index < next + openLength)
+    const end = some.length === rest.length ? this.#messageCount : (some.at(-1)?.index ?? next) + 1
+    const length = openLength ?? end - next
+    const storedBefore = this.#options.delivery.skipSteps.has('parts-before') ? 0 : stored
+    const selected = selectedFromMessages({ ...range, part: { first: next, length, storedBefore } }, some, revision)
+    const intent = { range: selected.range, token: `${token}#${next}+${length}`, revision }
+    return { length, selected, intent }
+  }
+
+  #passPart(length: number, stored: number): void {
+    this.#split = { next: this.#split.next + length, stored: this.#split.stored + stored, given: 0 }
   }
 }
 
@@ -152,68 +263,41 @@ const causeLengthMax = 350
 
 /** What is given up, as a batch of its own that can be sent again; bytes that can't be read stay as they are. */
 function letterOf(
-  { topic, partition, refusal }: SplitOptions,
-  record: UndeliverableRecord['record'],
-  messages: readonly BatchMessage[] | undefined,
+  { topic, partition, refusal, letterEndpoint: endpoint }: SplitOptions,
+  { record, messages }: SplitBatch,
   { next, given }: Split,
-): UndeliverableRecord {
+): UndeliverableRecord | undefined {
+  const error = refusal()
   const cause =
-    refusal()?.message.replace(/\s+/g, ' ').slice(0, causeLengthMax) ??
+    error?.message.replace(/\s+/g, ' ').slice(0, causeLengthMax) ??
     'the cause went with a worker that ended; its log has it'
   if (messages === undefined) {
     const text = `the sink refused this batch, and its messages cannot be read: ${cause}`
-    return { topic, partition, record, messageFirst: 0, reason: 'BATCH_CORRUPT', text }
+    return { topic, partition, record, messageFirst: 0, reason: 'BATCH_CORRUPT', text, endpoint }
   }
-  const some = messages.slice(next, next + given)
-  const times = some.map(({ envelope }) => envelope.enqueuedAtMs)
+  const some = messages.filter(({ index }) => index >= next && index < next + given)
+  const [head] = some
+  if (!head) return undefined
+  const times = some.map(({ enqueuedAtMs }) => enqueuedAtMs)
   const stamp = {
     ...record.stamp,
-    messageCount: given,
+    messageCount: some.length,
     // Their own times: a message may be refused just because its batch is stamped with other ones.
     enqueuedAtMsFirst: times.reduce((one, other) => Math.min(one, other)),
     enqueuedAtMsLast: times.reduce((one, other) => Math.max(one, other)),
   }
   const text =
-    given === 1
-      ? `the sink refused message ${next} of this batch: ${cause}`
-      : `the sink refused ${limits.deadLettersPerBatchMax} messages of this batch, the last one: ${cause}; those from ${next} on were not tried`
+    some.length === 1
+      ? `the sink refused message ${head.index} of this batch: ${cause}`
+      : `the sink refused ${limits.deadLettersPerBatchMax} messages of this batch, the last one: ${cause}; those from ${head.index} on were not tried`
+  const isWhole = some.length === record.stamp.messageCount
   return {
     topic,
     partition,
-    record: { offset: record.offset, stamp, value: given === messages.length ? record.value : batchFromMessages(some) },
-    messageFirst: next,
-    reason: 'WAREHOUSE_REFUSED',
+    record: { offset: record.offset, stamp, value: isWhole ? record.value : batchFromMessages(some) },
+    messageFirst: head.index,
+    reason: error?.code === 'ENDPOINT_REFUSED' ? 'ENDPOINT_REFUSED' : 'WAREHOUSE_REFUSED',
     text,
+    endpoint,
   }
-}
-
-/** Tries until the letter is durable; false if the assignment ended first. */
-export async function putLetter(
-  { deadLetters, delivery, onLetter }: Pick<SplitOptions, 'deadLetters' | 'delivery' | 'onLetter'>,
-  letter: UndeliverableRecord,
-): Promise<boolean> {
-  const { ended, clock, logger, onWait } = delivery
-  const { partition, record, messageFirst, reason, text } = letter
-  const { messageCount } = record.stamp
-  while (!ended.aborted) {
-    try {
-      await deadLetters.put(letter)
-      logger.error('sent to dead letters', {
-        partition,
-        offset: record.offset,
-        messageFirst,
-        messageCount,
-        reason,
-        text,
-      })
-      onLetter(reason, messageCount)
-      return true
-    } catch (error) {
-      if (!isPenstockError(error) || error.disposition !== 'retry') throw error
-      logger.warn('dead letter not confirmed', { partition, error })
-      onWait(error)
-      await sleep(clock, retryDelayMs, ended)
-    }
-  }
-  return false
 }

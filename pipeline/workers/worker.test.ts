@@ -1,5 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
+import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
 import { createLogger, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -7,11 +9,10 @@ import { seededRandom } from '#runtime/seeded-random.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import type { Sink, SinkRange } from '#schemas/sink.ts'
 import { dayMs } from '#schemas/time.ts'
-import type { UndeliverableRecord } from './partition-task.ts'
 import { simulatedBatch } from './simulation/simulated-batch.ts'
 import { SimulatedWarehouse } from './simulation/simulated-warehouse.ts'
+import type { UndeliverableRecord } from './undeliverable.ts'
 import { startWorker, type Worker } from './worker.ts'
 
 const insertDelayMs = 100
@@ -49,14 +50,14 @@ describe('worker', () => {
 
   async function start(
     log: MemoryLog,
-    sink: Sink,
+    destination: TableSink,
     letters: UndeliverableRecord[] = [],
     logger = silentLogger,
   ): Promise<Worker> {
     const starting = startWorker({
       log,
       group: 'g',
-      sink,
+      destination,
       deadLetters: { put: async (letter) => void letters.push(letter), lettered: async () => new Map() },
       logger,
       metrics,
@@ -151,12 +152,12 @@ describe('worker', () => {
   ])('an open intent whose batches are gone is settled by what is stored (%s), not guessed', async (stored, lost) => {
     const { log, sink, append, store } = open()
     for (let index = 0; index < 4; index++) await append()
-    const range: SinkRange = {
+    const range: DeliveryRange = {
       topic: 'telemetry',
       partition: 0,
       first: 0,
       last: 1,
-      rowCount: 2,
+      messageCount: 2,
       enqueuedAtMsFirst: 1,
       enqueuedAtMsLast: 2,
     }

@@ -1,4 +1,8 @@
+import { Circuit } from '#pipeline/endpoints/circuit.ts'
+import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Assignment, Log } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
@@ -6,17 +10,30 @@ import { deadLetterReasons } from '#schemas/dead-letter.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import type { Sink } from '#schemas/sink.ts'
-import type { ProtocolStep } from './deliver-range.ts'
-import { type DeadLetterBox, runPartition } from './partition-task.ts'
+import type { ProtocolStep } from './delivery.ts'
+import { runPartition } from './partition-task.ts'
 import { Permits } from './permits.ts'
+import type { StartRule } from './position-search.ts'
+import { everything, type Selector } from './selector.ts'
 import { type Standstill, Standstills } from './standstills.ts'
+import type { DeadLetterBox } from './undeliverable.ts'
 
 export interface WorkerOptions {
   readonly log: Log
-  /** Workers of one group share the partitions. */
+  /** Workers of one group share the partitions. Each destination has a group of its own, so that none waits for another. */
   readonly group: string
-  readonly sink: Sink
+  readonly destination: TableSink | Endpoint
+  /** What of the log the destination gets; left out: everything. */
+  readonly selector?: Selector
+  /** Where delivery begins in a partition for which nothing says how far it is; left out: at the oldest batch. */
+  readonly start?: StartRule
+  /**
+   * Name that dead letters carry, so that they are replayed to this destination only; left out: a letter of a table is replayed to the log,
+   * and so to everybody, and that of an endpoint carries its name.
+   */
+  readonly letterEndpoint?: string
+  /** Shared by all partitions, and asked for health by whoever shows it; left out: an endpoint has one all the same, a table none. */
+  readonly circuit?: Circuit
   readonly deadLetters: DeadLetterBox
   readonly logger: Logger
   readonly metrics: Metrics<MetricName>
@@ -43,14 +60,15 @@ export interface Worker {
 const reportDelayMs = 5_000
 
 /**
- * Joins `group` and delivers every partition it is given to `sink`, exactly once. Uses neither log nor sink after `close`,
- * and closes neither.
+ * Joins `group` and delivers every partition it is given: exactly once to a table, at least once to an endpoint. Uses neither log nor
+ * destination after `close`, and closes neither.
  */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const { log, clock = systemClock, logger } = options
+  const { log, logger } = options
   beginSeries(options)
   const stop = new AbortController()
-  const inserts = new Permits(limits.workerInsertsAtOnceMax)
+  const shared = sharedBy(options)
+  const { clock } = shared
   const tasks = new Set<Promise<void>>()
   const offsets = new Map<number, number>()
   const standstills = new Standstills(clock, logger, options.metrics)
@@ -61,19 +79,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   const onAssigned = (assignment: Assignment) => {
     const { partition } = assignment
+    assert(
+      partition < log.partitionCount,
+      `a log of ${log.partitionCount} partitions assigns one of them, not ${partition}`,
+    )
     const range = async () => (await log.ranges())[partition] ?? { first: 0, next: 0 }
     const task = runPartition({
-      ...options,
+      ...shared,
       assignment,
-      topic: log.topic,
-      clock,
-      random: options.random ?? Math.random,
-      insertBeginMsMax: options.insertBeginMsMax ?? limits.insertBeginMsMax,
-      skipSteps: options.skipSteps ?? new Set(),
-      inserts,
-      readBytesMax: readBytesMaxOf(log.partitionCount),
       ended: AbortSignal.any([assignment.revoked, stop.signal]),
-      logId: () => log.id(),
       range,
       onOffset: (offset) => {
         offsets.set(partition, offset)
@@ -106,10 +120,32 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   return { finished, standstills: () => standstills.list(), close: () => (closing ??= close()) }
 }
 
+/** What the tasks of all partitions have in common. */
+function sharedBy(options: WorkerOptions) {
+  const { log, destination, clock = systemClock, random = Math.random } = options
+  const { name, atomic } = destination
+  const requestsAtOnceMax = destination.atomic ? limits.workerInsertsAtOnceMax : destination.requestsAtOnceMax
+  return {
+    ...options,
+    topic: log.topic,
+    logId: () => log.id(),
+    clock,
+    random,
+    selector: options.selector ?? everything,
+    start: options.start,
+    letterEndpoint: options.letterEndpoint,
+    permits: new Permits(requestsAtOnceMax),
+    circuit: options.circuit ?? (atomic ? undefined : new Circuit({ name, clock, random })),
+    insertBeginMsMax: options.insertBeginMsMax ?? limits.insertBeginMsMax,
+    skipSteps: options.skipSteps ?? new Set<ProtocolStep>(),
+    readBytesMax: readBytesMaxOf(log.partitionCount),
+  }
+}
+
 /** An alert on a counter's increase misses the first one if that makes the series. docs/alerts.yml */
-function beginSeries({ metrics, sink }: WorkerOptions): void {
+function beginSeries({ metrics, destination }: WorkerOptions): void {
   for (const reason of deadLetterReasons) metrics.series('penstock_worker_dead_letters_total', { reason })
-  metrics.series('penstock_worker_rows_stored_total', { sink: sink.name })
+  metrics.series('penstock_worker_rows_stored_total', { sink: destination.name })
   metrics.series('penstock_log_positions_lost_total')
 }
 

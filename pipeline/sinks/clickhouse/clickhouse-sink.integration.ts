@@ -5,11 +5,13 @@ import { join } from 'node:path'
 import { zstdCompressSync } from 'node:zlib'
 import { Type } from 'avsc'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
+import { selectedOf } from '#pipeline/endpoints/selected-fixture.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { embeddedWarehouseForTests, type WarehouseForTests } from '#pipeline/warehouse/embedded-fixture.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { batchFromBlock, batchHeader, blocksOfBatch, envelopeSchema } from '#schemas/batch.ts'
-import type { Sink, SinkRange } from '#schemas/sink.ts'
 import { migrations } from '#schemas/telemetry-table.ts'
 import { dayMs } from '#schemas/time.ts'
 import { insertStatement, openClickHouseSink } from './clickhouse-sink.ts'
@@ -22,7 +24,7 @@ const startMs = 20_000 * dayMs
 describe('ClickHouse sink over the embedded engine', () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-sink-'))
   let warehouse: WarehouseForTests
-  let sink: Sink
+  let sink: TableSink
 
   beforeAll(async () => {
     warehouse = await embeddedWarehouseForTests(dataDir)
@@ -47,7 +49,11 @@ describe('ClickHouse sink over the embedded engine', () => {
       { deviceId: 'a', enqueuedAtMs: startMs + 1, body, properties: { k: 'v', é: '' }, systemProperties: {} },
     ])
     const many = Array.from({ length: 200_000 }, (_, index) => envelope(`d${index % 100}`, startMs + 2 + index))
-    await sink.insert(range(5, 200_001), 't1', [batchHeader, blocksOfBatch(one), blocksOfBatch(batch(many))], later())
+    await sink.insert(
+      selectedOf(range(5, 200_001), [batchHeader, blocksOfBatch(one), blocksOfBatch(batch(many))]),
+      't1',
+      later(),
+    )
     const [row] = await warehouse.query(
       "SELECT hex(body) AS body, properties, system_properties, toUnixTimestamp64Milli(enqueued_at) AS at, log_partition, log_offset FROM penstock.telemetry WHERE device_id = 'a'",
     )
@@ -69,32 +75,36 @@ describe('ClickHouse sink over the embedded engine', () => {
 
   test('an insert with a token it remembers stores nothing again [G-2]', async () => {
     const chunks = [batch([envelope('a', startMs)])]
-    await sink.insert(range(1, 1), 'same', chunks, later())
-    await sink.insert(range(1, 1), 'same', chunks, later())
-    await sink.insert(range(2, 1), 'other', chunks, later())
+    await sink.insert(selectedOf(range(1, 1), chunks), 'same', later())
+    await sink.insert(selectedOf(range(1, 1), chunks), 'same', later())
+    await sink.insert(selectedOf(range(2, 1), chunks), 'other', later())
     expect(await count()).toBe(2)
   })
 
   test('an insert that begins after its time is refused as unavailable and stores nothing [G-2]', async () => {
     const chunks = [batch([envelope('a', startMs)])]
-    await expect(sink.insert(range(1, 1), 't', chunks, systemClock.monotonicMs() - 5_000)).rejects.toMatchObject({
+    await expect(
+      sink.insert(selectedOf(range(1, 1), chunks), 't', systemClock.monotonicMs() - 5_000),
+    ).rejects.toMatchObject({
       code: 'WAREHOUSE_UNAVAILABLE',
     })
     expect(await count()).toBe(0)
-    await sink.insert(range(1, 1), 't', chunks, later())
+    await sink.insert(selectedOf(range(1, 1), chunks), 't', later())
     expect(await count()).toBe(1)
   })
 
   test('rows of another day than their stamp are refused, so an insert stays one part', async () => {
     const chunks = [batch([envelope('a', startMs), envelope('a', startMs + dayMs)])]
-    await expect(sink.insert(range(1, 2), 't', chunks, later())).rejects.toMatchObject({ code: 'WAREHOUSE_REFUSED' })
+    await expect(sink.insert(selectedOf(range(1, 2), chunks), 't', later())).rejects.toMatchObject({
+      code: 'WAREHOUSE_REFUSED',
+    })
     expect(await count()).toBe(0)
   })
 
   test('bytes that are no Avro batch are refused, and refusing is not the sink having stopped', async () => {
     const bad = batchFromBlock(3, Buffer.from('garbage'))
     const good = batch([envelope('a', startMs)])
-    await expect(sink.insert(range(1, 4), 't', [good, blocksOfBatch(bad)], later())).rejects.toMatchObject({
+    await expect(sink.insert(selectedOf(range(1, 4), [good, blocksOfBatch(bad)]), 't', later())).rejects.toMatchObject({
       code: 'WAREHOUSE_REFUSED',
     })
     expect(await count()).toBe(0)
@@ -123,12 +133,12 @@ describe('ClickHouse sink over the embedded engine', () => {
       socket.on('close', () => resolve())
     })
     // Had the cut one stored its first block, this one would be taken for its repetition and one row would be missing.
-    await sink.insert(range(9, 2), 'cut', chunks, later())
+    await sink.insert(selectedOf(range(9, 2), chunks), 'cut', later())
     expect(await count()).toBe(2)
   })
 
   test('what is stored is asked by position and time, so an older log with the same positions is told apart', async () => {
-    await sink.insert(range(7, 1), 't', [batch([envelope('a', startMs)])], later())
+    await sink.insert(selectedOf(range(7, 1), [batch([envelope('a', startMs)])]), 't', later())
     expect(await sink.stored(range(7, 1))).toBe(1)
     expect(await sink.stored(range(8, 1))).toBe(0)
     expect(await sink.stored({ ...range(7, 1), partition: 4 })).toBe(0)
@@ -150,8 +160,8 @@ describe('ClickHouse sink over the embedded engine', () => {
         },
       ]),
     ]
-    await events.insert(range(1, 1), 'e', chunks, later())
-    await events.insert(range(1, 1), 'e', chunks, later())
+    await events.insert(selectedOf(range(1, 1), chunks), 'e', later())
+    await events.insert(selectedOf(range(1, 1), chunks), 'e', later())
     expect(await events.stored(range(1, 1))).toBe(1)
     expect(await sink.stored(range(1, 1))).toBe(0)
     const rows = await warehouse.query(
@@ -256,13 +266,13 @@ describe('ClickHouse sink over the embedded engine', () => {
   })
 })
 
-function range(first: number, rowCount: number): SinkRange {
+function range(first: number, messageCount: number): DeliveryRange {
   return {
     topic: 'test',
     partition: 3,
     first,
     last: first,
-    rowCount,
+    messageCount,
     enqueuedAtMsFirst: startMs,
     enqueuedAtMsLast: startMs + 999,
   }

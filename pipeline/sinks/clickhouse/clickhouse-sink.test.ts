@@ -1,20 +1,21 @@
 import { expect, test } from 'vitest'
+import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
+import { selectedOf } from '#pipeline/endpoints/selected-fixture.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { batchHeader } from '#schemas/batch.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { SinkRange } from '#schemas/sink.ts'
 import { openClickHouseSink } from './clickhouse-sink.ts'
 
 const startMs = Date.UTC(2026, 0, 2)
-const range: SinkRange = {
+const range: DeliveryRange = {
   topic: 't',
   partition: 0,
   first: 0,
   last: 0,
-  rowCount: 1,
+  messageCount: 1,
   enqueuedAtMsFirst: startMs,
   enqueuedAtMsLast: startMs,
 }
@@ -59,7 +60,7 @@ test('the latest moment to begin is the same however the wall clock of the worke
   for (const jumpMs of [0, 3_600_000, -7_200_000]) {
     pass(1_000)
     time.wallMs += jumpMs
-    await sink.insert(range, 't', [batchHeader], time.monotonicMs + 60_000)
+    await sink.insert(selectedOf(range, [batchHeader]), 't', time.monotonicMs + 60_000)
     expect(expiries.pop()).toBe(time.warehouseMs + 60_000)
     expect(await sink.accepts()).toBe(true)
     expect(expiries.pop()).toBe(time.warehouseMs + limits.insertBeginMsMax)
@@ -71,14 +72,14 @@ test('an answer that was long on its way makes the latest moment earlier, never 
   time.answerMs = 10_000
   const sink = await open()
   time.warehouseMs += 10_000
-  await sink.insert(range, 't', [batchHeader], time.monotonicMs + 60_000)
+  await sink.insert(selectedOf(range, [batchHeader]), 't', time.monotonicMs + 60_000)
   expect(expiries).toEqual([time.warehouseMs + 50_000])
 })
 
 test("a ClickHouse whose clock was set is measured anew: set forward at once, set back within a minute's time [G-2]", async () => {
   const { time, expiries, open, pass } = await sinkWithClocks()
   const sink = await open()
-  const insert = () => sink.insert(range, 't', [batchHeader], time.monotonicMs + 60_000)
+  const insert = () => sink.insert(selectedOf(range, [batchHeader]), 't', time.monotonicMs + 60_000)
   time.warehouseMs += 3_600_000
   await expect(insert()).rejects.toMatchObject({ code: 'WAREHOUSE_UNAVAILABLE' })
   await insert()
@@ -105,5 +106,7 @@ test('a question that is refused is no answer about rows: it is WAREHOUSE_UNAVAI
   const unavailable = { code: 'WAREHOUSE_UNAVAILABLE', message: expect.stringContaining('code 60') }
   await expect(sink.stored(range)).rejects.toMatchObject(unavailable)
   await expect(sink.newest(0, 1, 0)).rejects.toMatchObject(unavailable)
-  await expect(sink.insert(range, 't', [batchHeader], monotonicMs + 60_000)).rejects.toMatchObject(unavailable)
+  await expect(sink.insert(selectedOf(range, [batchHeader]), 't', monotonicMs + 60_000)).rejects.toMatchObject(
+    unavailable,
+  )
 })

@@ -8,14 +8,17 @@
  *
  * Both conditions cost two comparisons a row, vectorised; the first is folded to a constant before the body is read.
  */
+import type { DeliveryRange, RowGroup } from '#pipeline/endpoints/delivery-range.ts'
+import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { batchHeader } from '#schemas/batch.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { RowGroup, Sink, SinkRange } from '#schemas/sink.ts'
 import { type BatchTable, type TableOptions, telemetryInput, warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { assertTableSafe, prepareTables } from './clickhouse-tables.ts'
 
@@ -37,7 +40,7 @@ export interface ClickHouseSinkOptions {
  * Creates or checks the tables and opens the sink; the warehouse stays the caller's to close.
  * @throws WAREHOUSE_TABLE_UNSAFE, WAREHOUSE_SCHEMA_UNKNOWN, WAREHOUSE_UNAVAILABLE
  */
-export async function openClickHouseSink(options: ClickHouseSinkOptions): Promise<Sink> {
+export async function openClickHouseSink(options: ClickHouseSinkOptions): Promise<TableSink> {
   const { warehouse, tables, table = 'telemetry', tablesReady = false, logger } = options
   if (!tablesReady) await prepareTables(warehouse, tables, logger)
   if (table !== 'telemetry') await assertTableSafe(warehouse, tables, table)
@@ -46,7 +49,8 @@ export async function openClickHouseSink(options: ClickHouseSinkOptions): Promis
   return sink
 }
 
-class ClickHouseSink implements Sink {
+class ClickHouseSink implements TableSink {
+  readonly atomic = true
   readonly name: string
   readonly insertMsMax = limits.insertRunMsMax
   readonly #warehouse: Warehouse
@@ -71,8 +75,12 @@ class ClickHouseSink implements Sink {
     await this.#measureClock()
   }
 
-  async insert(
-    range: SinkRange,
+  async insert(selected: SelectedRange, token: string, expiresMonotonicMs: number): Promise<void> {
+    await this.#insert(selected.range, token, await selected.avro(), expiresMonotonicMs)
+  }
+
+  async #insert(
+    range: DeliveryRange,
     token: string,
     chunks: readonly Uint8Array[],
     expiresMonotonicMs: number,
@@ -92,14 +100,14 @@ class ClickHouseSink implements Sink {
     }
   }
 
-  async stored(range: SinkRange): Promise<number> {
+  async stored(range: DeliveryRange): Promise<number> {
     const table = `${warehouseDatabase}.${this.#table}`
     // The time prunes the day's parts, and tells this log from an older one whose positions began at 0 too.
     const [row] = await this.#ask(
       `SELECT count() AS rows FROM ${table} WHERE log_partition = ${range.partition} AND log_offset = ${range.first} ` +
         `AND enqueued_at >= ${moment(range.enqueuedAtMsFirst)} AND enqueued_at <= ${moment(range.enqueuedAtMsLast)}`,
     )
-    return Number(row?.rows ?? 0)
+    return row === undefined ? 0 : countOf(row.rows, 'a question for rows')
   }
 
   async newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined> {
@@ -111,33 +119,38 @@ class ClickHouseSink implements Sink {
         `WHERE ${mine} AND log_offset = (SELECT max(log_offset) FROM ${table} WHERE ${mine})`,
     )
     if (!row || Number(row.rows) === 0) return undefined
+    const offset = countOf(row.offset, 'a question for the newest position')
+    assert(offset < end, `the newest position below ${end} is not ${offset}`)
     return {
-      offset: Number(row.offset),
-      rowCount: Number(row.rows),
+      offset,
+      rowCount: countOf(row.rows, 'a question for the newest rows'),
       enqueuedAtMsFirst: Number(row.from_ms),
       enqueuedAtMsLast: Number(row.to_ms),
     }
   }
 
   async accepts(): Promise<boolean> {
-    const range: SinkRange = {
+    const range: DeliveryRange = {
       topic: '',
       partition: 0,
       first: 0,
       last: 0,
-      rowCount: 0,
+      messageCount: 0,
       enqueuedAtMsFirst: 0,
       enqueuedAtMsLast: 0,
     }
     try {
       const expiresMonotonicMs = this.#clock.monotonicMs() + limits.insertBeginMsMax
-      await this.insert(range, 'penstock: no rows', [batchHeader], expiresMonotonicMs)
+      await this.#insert(range, 'penstock: no rows', [batchHeader], expiresMonotonicMs)
       return true
     } catch (error) {
       if (isPenstockError(error, 'WAREHOUSE_REFUSED')) return false
       throw error
     }
   }
+
+  /** Nothing is its own: the warehouse stays the caller's. */
+  async close(): Promise<void> {}
 
   /** Asks what the table holds. */
   #ask(statement: string): Promise<readonly WarehouseRow[]> {
@@ -175,7 +188,7 @@ async function answered<T>(question: () => Promise<T>): Promise<T> {
 }
 
 /** The statement that stores `range`; `expiresAtMs` in ClickHouse's time. */
-export function insertStatement(range: SinkRange, expiresAtMs: number, table: BatchTable = 'telemetry'): string {
+export function insertStatement(range: DeliveryRange, expiresAtMs: number, table: BatchTable = 'telemetry'): string {
   return (
     `INSERT INTO ${warehouseDatabase}.${table} (device_id, enqueued_at, body, properties, system_properties, log_partition, log_offset) ` +
     `SELECT deviceId, enqueuedAtMs, body, properties, systemProperties, ${range.partition}, ${range.first} ` +
@@ -228,6 +241,13 @@ async function knownSettings(
   )
   const known = new Set(rows.map(({ name }) => String(name)))
   return Object.fromEntries(Object.entries(wanted).filter(([name]) => known.has(name)))
+}
+
+/** A count that ClickHouse answered; of none at all nothing may be concluded. */
+function countOf(answer: unknown, question: string): number {
+  const count = Number(answer)
+  assert(answer !== undefined && Number.isSafeInteger(count) && count >= 0, `${question} is answered with a count`)
+  return count
 }
 
 function moment(atMs: number): string {

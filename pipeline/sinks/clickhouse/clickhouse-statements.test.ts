@@ -1,18 +1,19 @@
 /** What the sink says to ClickHouse; `clickhouse-sink.integration.ts` shows that ClickHouse takes it so. */
 import { expect, test } from 'vitest'
+import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
+import { selectedOf } from '#pipeline/endpoints/selected-fixture.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { batchHeader } from '#schemas/batch.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { SinkRange } from '#schemas/sink.ts'
 import { insertStatement, openClickHouseSink } from './clickhouse-sink.ts'
 
-const range: SinkRange = {
+const range: DeliveryRange = {
   topic: 't',
   partition: 3,
   first: 17,
   last: 19,
-  rowCount: 5,
+  messageCount: 5,
   enqueuedAtMsFirst: 1_700_000_000_001,
   enqueuedAtMsLast: 1_700_000_000_009,
 }
@@ -59,7 +60,7 @@ test('an insert carries its token and what makes it one block, a repetition, and
   for (const replicated of [false, true]) {
     const { inserts, open } = standIn()
     const sink = await open(replicated)
-    await sink.insert(range, 'the token', [batchHeader, Buffer.from('x')], Number.MAX_SAFE_INTEGER / 4)
+    await sink.insert(selectedOf(range, [batchHeader, Buffer.from('x')]), 'the token', Number.MAX_SAFE_INTEGER / 4)
     const [insert] = inserts
     expect(insert?.chunks).toEqual([batchHeader, Buffer.from('x')])
     expect(insert?.settings).toMatchObject({
@@ -81,7 +82,7 @@ test('an insert carries its token and what makes it one block, a repetition, and
 
 test('a setting that the server does not know is left out, and the others stay', async () => {
   const { inserts, open } = standIn('deduplicate_insert_select')
-  await (await open(false)).insert(range, 't', [batchHeader], Number.MAX_SAFE_INTEGER / 4)
+  await (await open(false)).insert(selectedOf(range, [batchHeader]), 't', Number.MAX_SAFE_INTEGER / 4)
   expect(inserts[0]?.settings).not.toHaveProperty('deduplicate_insert_select')
   expect(inserts[0]?.settings).toHaveProperty('insert_deduplicate', '1')
 })
@@ -132,7 +133,9 @@ test('a sink that is refused does not accept, and one that does not answer says 
   expect(inserts[0]?.chunks).toEqual([batchHeader])
   behaviour.refusal = new PenstockError('WAREHOUSE_REFUSED', 'Code: 497: not enough privileges')
   expect(await sink.accepts()).toBe(false)
-  await expect(sink.insert(range, 't', [batchHeader], Number.MAX_SAFE_INTEGER / 4)).rejects.toBe(behaviour.refusal)
+  await expect(sink.insert(selectedOf(range, [batchHeader]), 't', Number.MAX_SAFE_INTEGER / 4)).rejects.toBe(
+    behaviour.refusal,
+  )
   behaviour.refusal = new PenstockError('WAREHOUSE_UNAVAILABLE', 'silent')
   await expect(sink.accepts()).rejects.toBe(behaviour.refusal)
 })

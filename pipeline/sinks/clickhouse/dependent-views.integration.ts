@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { embeddedWarehouseForTests } from '#pipeline/warehouse/embedded-fixture.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { systemClock } from '#runtime/clock.ts'
@@ -10,7 +11,6 @@ import { createLogger, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import type { Sink } from '#schemas/sink.ts'
 import { openClickHouseSink } from './clickhouse-sink.ts'
 import { dependentViews, renderViews } from './dependent-views.ts'
 import { insertTexts } from './insert-texts-fixture.ts'
@@ -23,7 +23,7 @@ const throwing = "throwIf(JSONType(body, 'temperature') = 'String')"
 describe('views over penstock.telemetry', () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-views-'))
   let warehouse: Warehouse
-  let sink: Sink
+  let sink: TableSink
 
   beforeAll(async () => {
     warehouse = await embeddedWarehouseForTests(dataDir)

@@ -1,12 +1,13 @@
+import { selectedOf } from '#pipeline/endpoints/selected-fixture.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { batchFromMessages, envelopeBytes } from '#schemas/batch.ts'
-import type { Sink } from '#schemas/sink.ts'
 
 const enqueuedAtMs = 20_000 * 86_400_000
 
 /** Inserts one batch of messages with these bodies, as a worker would. The same offset and token repeat the same insert. */
 export async function insertTexts(
-  sink: Sink,
+  sink: TableSink,
   offset: number,
   texts: readonly string[],
   token = `token ${offset}`,
@@ -25,9 +26,9 @@ export async function insertTexts(
     partition: 0,
     first: offset,
     last: offset,
-    rowCount: texts.length,
+    messageCount: texts.length,
     enqueuedAtMsFirst: enqueuedAtMs,
     enqueuedAtMsLast: enqueuedAtMs,
   }
-  await sink.insert(range, token, [batchFromMessages(messages)], systemClock.monotonicMs() + 60_000)
+  await sink.insert(selectedOf(range, [batchFromMessages(messages)]), token, systemClock.monotonicMs() + 60_000)
 }

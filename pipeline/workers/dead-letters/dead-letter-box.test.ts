@@ -5,7 +5,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { type DeadLetter, letterFromBytes } from '#schemas/dead-letter.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { UndeliverableRecord } from '../partition-task.ts'
+import type { UndeliverableRecord } from '../undeliverable.ts'
 import { openDeadLetterBox } from './dead-letter-box.ts'
 
 const letter = (partition: number, bytes: Uint8Array): UndeliverableRecord => ({
@@ -111,6 +111,16 @@ describe('the box of dead letters', () => {
     const logger = { warn: () => {} } as unknown as Logger
     await openDeadLetterBox({ log, warehouse: undefined, logger }).put(letter(0, Buffer.from('x')))
     expect(await written(0)).toHaveLength(1)
+  })
+
+  test('letters of an endpoint carry its name, and count for it alone', async () => {
+    const { box, copies, written } = boxOf()
+    await box.put({ ...letter(0, Buffer.from('x')), endpoint: 'one' })
+    await box.put({ ...letter(0, Buffer.from('x')), endpoint: 'other' })
+    expect((await written(0)).map(({ endpoint }) => endpoint)).toEqual(['one', 'other'])
+    expect(copies.map((copy) => JSON.parse(copy).endpoint)).toEqual(['one', 'other'])
+    expect(await box.lettered('telemetry', 0)).toEqual(new Map())
+    expect(await box.lettered('telemetry', 0, 'one')).toEqual(new Map([[40, 2]]))
   })
 
   test('how many messages of which batch became letters is added up, of one topic and partition', async () => {

@@ -1,12 +1,13 @@
 import type { Log } from '#pipeline/log/log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { bytesFromLetter, type DeadLetter } from '#schemas/dead-letter.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { deadLetterInsert } from '#schemas/telemetry-table.ts'
-import type { DeadLetterBox } from '../partition-task.ts'
+import type { DeadLetterBox } from '../undeliverable.ts'
 import { listLetteredBatches } from './dead-letter-states.ts'
 
 export interface DeadLetterBoxOptions {
@@ -26,19 +27,25 @@ export function openDeadLetterBox({
   clock = systemClock,
 }: DeadLetterBoxOptions): DeadLetterBox {
   return {
-    async lettered(topic, partition) {
+    async lettered(topic, partition, endpoint) {
       const counts = new Map<number, number>()
-      for (const [offset, { letters }] of (await listLetteredBatches(log, topic)).get(partition) ?? [])
+      for (const [offset, { letters }] of (await listLetteredBatches(log, topic, endpoint)).get(partition) ?? [])
         counts.set(
           offset,
           [...letters.values()].reduce((sum, { messageCount }) => sum + messageCount, 0),
         )
       return counts
     },
-    async put({ topic, partition, record, messageFirst, reason, text }) {
+    async put({ topic, partition, record, messageFirst, reason, text, endpoint }) {
       const { offset, stamp, value: bytes } = record
       const { messageCount } = stamp
-      const letter = { topic, partition, offset, messageFirst, reason, text, atMs: clock.nowMs(), messageCount, bytes }
+      assert(
+        messageCount >= 1 && messageFirst >= 0,
+        `a letter holds messages, not ${messageCount} from ${messageFirst} on`,
+      )
+      const named = endpoint === undefined ? {} : { endpoint }
+      const atMs = clock.nowMs()
+      const letter = { topic, partition, offset, messageFirst, reason, text, atMs, messageCount, ...named, bytes }
       const home = partition % log.partitionCount
       try {
         await log.append(home, stamp, bytesFromLetter(letter))

@@ -1,6 +1,7 @@
 /** What became of each dead letter, read from the whole topic; `schemas/dead-letter.ts` draws the states. */
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
 import { walkLog } from '#pipeline/workers/log-walk.ts'
+import { assert } from '#runtime/assert.ts'
 import { type DeadLetter, type DeadLetterReplay, letterFromBytes } from '#schemas/dead-letter.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
@@ -54,11 +55,18 @@ export interface LetteredBatch {
   readonly letters: ReadonlyMap<number, { readonly messageCount: number; readonly state: LetterState }>
 }
 
-/** Batches of `topic` that became letters, wholly or in part, settled or not, by partition and offset. */
-export async function listLetteredBatches(log: Log, topic: string): Promise<Map<number, Map<number, LetteredBatch>>> {
+/**
+ * Batches of `topic` that became letters, wholly or in part, settled or not, by partition and offset.
+ * @param endpoint whose letters they are; `undefined`: those of the log's own destination
+ */
+export async function listLetteredBatches(
+  log: Log,
+  topic: string,
+  endpoint?: string,
+): Promise<Map<number, Map<number, LetteredBatch>>> {
   const partitions = new Map<number, Map<number, LetteredBatch>>()
   for (const { letter, state } of await listDeadLetters(log)) {
-    if (letter.topic !== topic) continue
+    if (letter.topic !== topic || letter.endpoint !== endpoint) continue
     const { partition, offset, reason, messageFirst = 0, messageCount } = letter
     const batches = partitions.get(partition) ?? new Map<number, LetteredBatch>()
     const letters = new Map(batches.get(offset)?.letters).set(messageFirst, { messageCount, state })
@@ -105,8 +113,9 @@ function canBecome(from: LetterState, to: LetterState): boolean {
 }
 
 /** A worker that dies between a letter and its position writes the letter again, for the same messages of the same batch. */
-function keyOf({ topic, partition, offset, messageFirst = 0 }: ListedLetter['letter'], { stamp }: LogRecord): string {
-  return JSON.stringify([topic, partition, offset, messageFirst, stamp.edgeId, stamp.epoch, stamp.sequence])
+function keyOf(letter: ListedLetter['letter'], { stamp }: LogRecord): string {
+  const { topic, partition, offset, messageFirst = 0, endpoint } = letter
+  return JSON.stringify([topic, partition, offset, messageFirst, endpoint, stamp.edgeId, stamp.epoch, stamp.sequence])
 }
 
 /**
@@ -123,6 +132,7 @@ export async function eachRecord(
   if (!range) return
   const walk = { partition, from: Math.max(from, range.first), end: range.next, readBytesMax }
   const read = await walkLog(log, walk, action)
+  assert(range.first <= range.next, `a partition keeps what is between ${range.first} and ${range.next}`)
   if (read < range.next)
     throw new PenstockError(
       'LOG_UNAVAILABLE',

@@ -6,12 +6,13 @@
  *              └── here it may be killed or paused ─┘     a killed process never comes back; a paused one goes on later,
  *                                                         not knowing that time has passed
  */
+import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Assignment, GroupPosition, Log } from '#pipeline/log/log.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { SeededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import type { Sink } from '#schemas/sink.ts'
-import type { DeadLetterBox } from '../partition-task.ts'
+import type { DeadLetterBox } from '../undeliverable.ts'
 import { lateText } from './simulated-warehouse.ts'
 
 export interface CommitFaults {
@@ -112,15 +113,16 @@ export class SimulatedProcess {
   }
 
   /** @param sink on the true clock: like a real sink's, its time is measured at first and when an insert came too late */
-  sink(sink: Sink): Sink {
+  sink(sink: TableSink): TableSink {
     const aheadMs = () => this.#clock.monotonicMs() - this.clock.monotonicMs()
     let measuredMs = aheadMs()
     return {
+      atomic: true,
       name: sink.name,
       insertMsMax: sink.insertMsMax,
-      insert: (range, token, chunks, expiresMonotonicMs) =>
+      insert: (selected, token, expiresMonotonicMs) =>
         this.#call(() => {
-          const inserting = sink.insert(range, token, chunks, expiresMonotonicMs + measuredMs)
+          const inserting = sink.insert(selected, token, expiresMonotonicMs + measuredMs)
           inserting.catch((error: unknown) => {
             if (isPenstockError(error) && error.message.includes(lateText)) measuredMs = aheadMs()
           })
@@ -129,13 +131,29 @@ export class SimulatedProcess {
       stored: (range) => this.#call(() => sink.stored(range)),
       newest: (partition, end, sinceMs) => this.#call(() => sink.newest(partition, end, sinceMs)),
       accepts: () => this.#call(() => sink.accepts()),
+      close: () => sink.close(),
+    }
+  }
+
+  endpoint(endpoint: Endpoint): Endpoint {
+    const { name, requestMessagesMax, requestBytesMax, requestsAtOnceMax, requestMsMax } = endpoint
+    return {
+      atomic: false,
+      name,
+      requestMessagesMax,
+      requestBytesMax,
+      requestsAtOnceMax,
+      requestMsMax,
+      deliver: (request, ended) => this.#call(() => endpoint.deliver(request, ended)),
+      accepts: () => this.#call(() => endpoint.accepts()),
+      close: () => endpoint.close(),
     }
   }
 
   deadLetters(box: DeadLetterBox): DeadLetterBox {
     return {
       put: (letter) => this.#call(() => box.put(letter)),
-      lettered: (topic, partition) => this.#call(() => box.lettered(topic, partition)),
+      lettered: (topic, partition, endpoint) => this.#call(() => box.lettered(topic, partition, endpoint)),
     }
   }
 

@@ -8,10 +8,12 @@
  *   - a view whose target is missing lets no insert in, whatever its rows
  * Requests are delayed at will, answers get lost, and the client does not wait for ever.
  */
+import type { DeliveryRange, RowGroup } from '#pipeline/endpoints/delivery-range.ts'
+import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { SeededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import type { RowGroup, Sink, SinkRange } from '#schemas/sink.ts'
 import { keyOf, messagesOf, type SimulatedMessage } from './simulated-batch.ts'
 
 /** In the error of an insert that was not begun in time. */
@@ -25,11 +27,12 @@ export interface WarehouseFaults {
 }
 
 export interface StoredRange {
-  readonly range: SinkRange
+  readonly range: DeliveryRange
   readonly messages: readonly SimulatedMessage[]
 }
 
-export class SimulatedWarehouse implements Sink {
+export class SimulatedWarehouse implements TableSink {
+  readonly atomic = true
   readonly name = 'simulated'
   readonly insertMsMax: number
   /** Every insert that took effect, in order. */
@@ -76,12 +79,13 @@ export class SimulatedWarehouse implements Sink {
     this.#requestMsMax = options.requestMsMax
   }
 
-  insert(range: SinkRange, token: string, chunks: readonly Uint8Array[], expiresMonotonicMs: number): Promise<void> {
-    const messages = readableMessagesOf(chunks)
-    return this.#request((late) => this.#serve(range, token, messages, expiresMonotonicMs, late))
+  async insert(selected: SelectedRange, token: string, expiresMonotonicMs: number): Promise<void> {
+    const { range } = selected
+    const messages = readableMessagesOf(await selected.avro())
+    await this.#request((late) => this.#serve(range, token, messages, expiresMonotonicMs, late))
   }
 
-  stored(range: SinkRange): Promise<number> {
+  stored(range: DeliveryRange): Promise<number> {
     return this.#request(async (late) => {
       await this.#pass(late ? this.#requestMsMax * 2 : 50)
       this.#refuseIfDown()
@@ -125,8 +129,10 @@ export class SimulatedWarehouse implements Sink {
     })
   }
 
+  async close(): Promise<void> {}
+
   async #serve(
-    range: SinkRange,
+    range: DeliveryRange,
     token: string,
     messages: readonly SimulatedMessage[] | undefined,
     expiresMonotonicMs: number,

@@ -11,8 +11,8 @@ import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import type { ProtocolStep } from '../deliver-range.ts'
-import type { UndeliverableRecord } from '../partition-task.ts'
+import type { ProtocolStep } from '../delivery.ts'
+import type { UndeliverableRecord } from '../undeliverable.ts'
 import { startWorker, type Worker } from '../worker.ts'
 import { keyOf, messagesOf, simulatedBatch, unreadableBatch } from './simulated-batch.ts'
 import { type CommitFaults, SimulatedProcess } from './simulated-process.ts'
@@ -127,7 +127,7 @@ class World {
     // Each kind of fault is sometimes absent, so that others are seen alone, and in a storm all are frequent.
     const storm = random.chance(0.2) ? 4 : 1
     const share = (max: number) => (random.chance(0.3) ? 0 : random.next() * max * storm)
-    this.#killShare = warehouseStorm ? 0 : mendingStorm ? 0.03 : share(0.02)
+    this.#killShare = warehouseStorm ? 0 : mendingStorm ? 0.05 : share(0.02)
     this.#pauseShare = warehouseStorm ? 0 : share(0.02)
     this.#clockSetShare = share(0.02)
     this.#commitLossShare = share(0.1)
@@ -153,7 +153,8 @@ class World {
   async run(): Promise<SimulationResult> {
     const random = this.#random
     const batchCount = random.integer(5, 60)
-    const poisonShare = this.#forgettingStorm || random.chance(0.5) ? 0 : random.next() * 0.3
+    const isClean = !this.#mendingStorm && random.chance(0.5)
+    const poisonShare = this.#forgettingStorm || isClean ? 0 : random.next() * 0.3
     const viewPoisonShare = random.chance(0.5) ? 0 : random.next() * 0.3
     const unreadableShare = this.#forgettingStorm || random.chance(0.7) ? 0 : 0.1
     for (let id = 0; id < batchCount; id++) {
@@ -255,7 +256,7 @@ class World {
     void startWorker({
       log: process.log(log, faults, this.#logIds),
       group,
-      sink: process.sink(this.#warehouse),
+      destination: process.sink(this.#warehouse),
       deadLetters: process.deadLetters({
         put: async (letter) => this.#putLetter(letter),
         // Positions are forgotten only where there are no letters.
@@ -394,7 +395,7 @@ class World {
     if (this.#appended.length !== batchCount) this.#faults.push('not every batch was appended')
     const times = new Map<string, number>()
     for (const { range, messages } of this.#warehouse.ranges) {
-      if (messages.length !== range.rowCount) this.#faults.push(`range ${range.first} does not count its rows`)
+      if (messages.length !== range.messageCount) this.#faults.push(`range ${range.first} does not count its rows`)
       let before = range.first - 1
       let last = -1
       for (const message of messages) {

@@ -1,0 +1,48 @@
+/** Routes that change: a revision selects some messages and writes its name into them. */
+import { selectedFromMessages } from '#pipeline/endpoints/selected-messages.ts'
+import type { SelectedMessage } from '#pipeline/endpoints/selected-range.ts'
+import { envelopeBytes } from '#schemas/batch.ts'
+import { everything, type Selector } from '../selector.ts'
+
+/** By the place of a message in its batch: every revision selects the first kind, even ones the second, none the third. */
+export type Fate = 'always' | 'sometimes' | 'never'
+
+export function fateOf(index: number): Fate {
+  return (['always', 'sometimes', 'never'] as const)[index % 3] ?? 'never'
+}
+
+export class SimulatedRoutes implements Selector {
+  readonly selectsEverything = false
+  #revision = 0
+  /** How many revisions before the present one are still known. */
+  readonly #knownMax: number
+
+  constructor(knownMax: number) {
+    this.#knownMax = knownMax
+  }
+
+  change(): void {
+    this.#revision++
+  }
+
+  async select(...[range, records, asked]: Parameters<Selector['select']>): ReturnType<Selector['select']> {
+    const known = asked !== undefined && this.#revision - Number(asked) <= this.#knownMax
+    const revision = known ? Number(asked) : this.#revision
+    const whole = await everything.select(range, records, undefined)
+    const messages: SelectedMessage[] = []
+    for await (const block of whole.messages())
+      for (const message of block) if (isSelected(message.index, revision)) messages.push(enriched(message, revision))
+    return selectedFromMessages(range, messages, String(revision))
+  }
+}
+
+function isSelected(index: number, revision: number): boolean {
+  const fate = fateOf(index)
+  return fate === 'always' || (fate === 'sometimes' && revision % 2 === 0)
+}
+
+function enriched(message: SelectedMessage, revision: number): SelectedMessage {
+  const changed = { ...message, properties: { ...message.properties, revision: String(revision) } }
+  const { deviceId, enqueuedAtMs, body, properties, systemProperties } = changed
+  return { ...changed, bytes: envelopeBytes({ deviceId, enqueuedAtMs, body, properties, systemProperties }) }
+}
