@@ -10,7 +10,7 @@ import { type QuotaOptions, unlimitedQuotas } from '#ingest/quotas/quota-setting
 import { Quotas } from '#ingest/quotas/quotas.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
-import type { HttpRouter } from '#runtime/http/http.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'

@@ -1,8 +1,8 @@
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import { type Quotas, serviceAttempts } from '#ingest/quotas/quotas.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
-import type { HttpRouter } from '#runtime/http/http.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 

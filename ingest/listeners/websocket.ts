@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { Connection } from '#ingest/mqtt/connection.ts'
 import type { EdgeContext, Transport } from '#ingest/session/edge-context.ts'
-import type { HttpRouter } from '#runtime/http/http.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import { type ByteSocket, routeByteSocket } from '#runtime/http/socket.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
