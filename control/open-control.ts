@@ -5,7 +5,7 @@
  *   openDirectory  every edge process
  */
 import { type Clock, systemClock } from '#runtime/clock.ts'
-import type { HttpRouter } from '#runtime/http/http.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { MetricName } from '#schemas/metrics.ts'

@@ -34,6 +34,8 @@ export const limits = {
   httpChunkOverheadBytesMax: 16 * 1024,
   /** What a client sends behind a request that has no answer yet; more waits at the client. */
   httpAheadBytesMax: 64 * 1024,
+  /** Of a request body that is handed on as it comes in: what waits for its reader; more waits at the client. */
+  httpBodyAheadBytesMax: 64 * 1024,
   /** An HTTP connection is closed after so long without a request, or with an answer of which nothing is taken. */
   httpSilenceMsMax: 10_000,
   /** A request comes in within that time and one second more for each of these bytes. */
