@@ -3,7 +3,7 @@
  * one process that owns the embedded store, or one of many on PostgreSQL.
  */
 import { type Clock, systemClock } from '#runtime/clock.ts'
-import type { HttpRouter } from '#runtime/http/http.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'

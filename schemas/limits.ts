@@ -34,6 +34,8 @@ export const limits = {
   httpChunkOverheadBytesMax: 16 * 1024,
   /** What a client may send behind a request that has no answer yet. The rest waits at the client. */
   httpAheadBytesMax: 64 * 1024,
+  /** Of a request body that is handed on as it comes in: what waits for its reader; more waits at the client. */
+  httpBodyAheadBytesMax: 64 * 1024,
   /** An HTTP connection is closed after this long without a request, or with an answer of which the client takes nothing. */
   httpSilenceMsMax: 10_000,
   /** A request must come in within `httpSilenceMsMax` plus the time that its bytes take at this rate. */

@@ -6,8 +6,8 @@
 
 import type { Clock } from '#runtime/clock.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
-import type { HttpMethod, HttpRouter } from '#runtime/http/http.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
+import type { HttpMethod, HttpRouter } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'

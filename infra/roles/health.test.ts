@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { HttpRouter } from '#runtime/http/http.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { routeHealth } from './health.ts'
 import type { Status } from './role-contract.ts'

@@ -78,14 +78,8 @@ export class PartitionBatcher {
    */
   write(frame: EnvelopeFrame, source: Buffer, bodyStart: number, bodyEnd: number, owner: BatchOwner | undefined): void {
     let batch = this.#open
-    if (batch === undefined || !batch.reserve(frame, bodyEnd - bodyStart)) {
-      // Before a batch is begun for it: one without messages must not reach the log.
-      if (!fitsBlock(frame, bodyEnd - bodyStart))
-        throw new PenstockError('INGEST_FRAME_TOO_LARGE', `an envelope must fit ${limits.blockBytesMax} bytes`)
-      if (batch !== undefined) this.close()
-      batch = this.#begin()
-      assert(batch.reserve(frame, bodyEnd - bodyStart), 'an empty batch has room for what fits a block')
-    }
+    if (batch === undefined || !batch.reserve(frame, bodyEnd - bodyStart))
+      batch = this.#next(frame, bodyEnd - bodyStart)
     batch.write(frame, this.#batcher.time, source, bodyStart, bodyEnd)
     batch.enqueuedAtMsLast = this.#batcher.nowMs
     if (owner !== undefined) batch.owe(owner)
@@ -121,6 +115,17 @@ export class PartitionBatcher {
   idle(): Promise<void> {
     if (this.#open === undefined && this.#closed.length === 0) return Promise.resolve()
     return new Promise((resolve) => this.#idleWaiters.push(resolve))
+  }
+
+  /** Another open batch, which has room for an envelope with this body. @throws as `write` */
+  #next(frame: EnvelopeFrame, bodyBytes: number): OpenBatch {
+    // Before a batch is begun for it: one without messages must not reach the log.
+    if (!fitsBlock(frame, bodyBytes))
+      throw new PenstockError('INGEST_FRAME_TOO_LARGE', `an envelope must fit ${limits.blockBytesMax} bytes`)
+    this.close()
+    const batch = this.#begin()
+    assert(batch.reserve(frame, bodyBytes), 'an empty batch has room for what fits a block')
+    return batch
   }
 
   #begin(): OpenBatch {

@@ -66,12 +66,25 @@ export function watchTlsFiles(files: TlsFiles, onChange: () => void): () => void
   const watched = [files.certFile, files.keyFile, files.ticketKeyFile].filter((file) => file !== undefined)
   // A listener of its own: others watch the same files.
   const look = (): void => onChange()
+  const stateOfAll = (): string => watched.map(stateOf).join()
+  const before = stateOfAll()
   for (const file of watched) watchFile(file, { interval: lookDelayMs, persistent: false }, look)
+  // The watch takes its first look later, as what it compares with. A change before that look shows here only.
+  const once = setTimeout(() => {
+    if (stateOfAll() !== before) look()
+  }, lookDelayMs).unref()
   const daily = setInterval(look, oldestTicketKeyMs).unref()
   return () => {
+    clearTimeout(once)
     clearInterval(daily)
     for (const file of watched) unwatchFile(file, look)
   }
+}
+
+/** Another text once the file was replaced or touched. */
+function stateOf(file: string): string {
+  const stats = statSync(file, { throwIfNoEntry: false })
+  return stats === undefined ? 'missing' : `${stats.ino} ${stats.size} ${stats.mtimeMs}`
 }
 
 function ticketKey(file: string, nowMs: number): Buffer {
