@@ -210,6 +210,7 @@ class PartitionTask {
     const selected = news.records.length === 0 ? undefined : await this.#courier.select(open, news.records)
     if (!selected && news.records.length > 0) return await this.#cutUnreadable(records)
     const commitIntent = (next: Intent) => this.#commit(skipSteps.has('intent') ? undefined : next)
+    if (selected?.unfit && !(await this.#courier.giveUpUnfit(selected.unfit, news.records))) return 'ended'
     let outcome: DeliveryOutcome = 'stored'
     if (selected && selected.range.messageCount > 0) {
       const intent = { range: selected.range, token: open.token, revision: selected.revision }

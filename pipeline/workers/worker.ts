@@ -14,7 +14,7 @@ import type { ProtocolStep } from './delivery.ts'
 import { runPartition } from './partition-task.ts'
 import { Permits } from './permits.ts'
 import type { StartRule } from './position-search.ts'
-import { everything, type Selector } from './selector.ts'
+import { everything, type RangeSelector } from './range-selector.ts'
 import { type Standstill, Standstills } from './standstills.ts'
 import type { DeadLetterBox } from './undeliverable.ts'
 
@@ -24,7 +24,7 @@ export interface WorkerOptions {
   readonly group: string
   readonly destination: TableSink | Endpoint
   /** What of the log the destination gets; left out: everything. */
-  readonly selector?: Selector
+  readonly selector?: RangeSelector
   /** Where delivery begins in a partition for which nothing says how far it is; left out: at the oldest batch. */
   readonly start?: StartRule
   /**
