@@ -1,5 +1,6 @@
 import type { SelectedMessage } from '#pipeline/endpoints/selected-range.ts'
 import type { BatchStamp } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import { batchFromMessages } from '#schemas/batch.ts'
 import type { DeadLetterReason } from '#schemas/dead-letter.ts'
 import type { UndeliverableRecord } from './undeliverable.ts'
@@ -22,6 +23,7 @@ export function letterOfMessages(
   { reason, text }: { readonly reason: DeadLetterReason; readonly text: string },
 ): UndeliverableRecord {
   const [{ offset, index }] = messages
+  assert(messages.at(-1)?.offset === offset, `a letter is of the batch at ${offset} alone`)
   const times = messages.map(({ enqueuedAtMs }) => enqueuedAtMs)
   const own: BatchStamp = {
     ...stamp,

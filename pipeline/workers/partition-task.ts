@@ -172,6 +172,10 @@ class PartitionTask {
     const { assignment, logger } = this.#options
     const [head] = (await this.#reader.through(this.#offset)) ?? []
     if (!head) return
+    assert(
+      head.record.offset === this.#offset,
+      `the batch that is in parts lies at ${this.#offset}, not ${head.record.offset}`,
+    )
     logger.info('a batch in parts found', { partition: assignment.partition, offset: this.#offset, ...split })
     await this.#split(head, split, intent)
   }

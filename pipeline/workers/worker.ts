@@ -83,7 +83,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       partition < log.partitionCount,
       `a log of ${log.partitionCount} partitions assigns one of them, not ${partition}`,
     )
-    const range = async () => (await log.ranges())[partition] ?? { first: 0, next: 0 }
+    const range = async () => {
+      const found = (await log.ranges())[partition]
+      // Where the log begins decides what counts as lost, so it is not guessed.
+      assert(found && found.first <= found.next, `the log says what it keeps of partition ${partition}`)
+      return found
+    }
     const task = runPartition({
       ...shared,
       assignment,
