@@ -1,7 +1,7 @@
 /** The settings of the control role and of an edge's door, in the shapes that control/ takes. */
 import type { Settings } from '#schemas/settings.ts'
-import type { AdmissionRules } from './auth/admission.ts'
 import { admissionRules } from './auth/admission-rules.ts'
+import type { AdmissionRules } from './auth/auth.ts'
 
 export interface ControlSettings {
   readonly dataDir: string

@@ -1,24 +1,24 @@
 /**
- * The control role put together: registry, policies, the gate for services, and the directory that edges of this machine ask.
- *
- *   openControl    the one process that owns the embedded store, or one of many on PostgreSQL
- *   openDirectory  every edge process
+ * The control role put together: registry, policies, the gate for services, and the directory that edges of this machine ask. It is the
+ * one process that owns the embedded store, or one of many on PostgreSQL.
  */
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/http.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import type { AdmissionRules } from './auth/admission.ts'
+import type { AdmissionRules } from './auth/auth.ts'
+import { ServiceGate } from './auth/service-gate.ts'
+import { ensureFirstDevice } from './identities/first-device.ts'
+import type { Identity } from './identities/identity.ts'
 import type { Directory } from './link/directory.ts'
-import { controlSocketPath } from './link/directory-protocol.ts'
+import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
-import { RemoteDirectory } from './link/remote-directory.ts'
-import { openRegistry } from './open-registry.ts'
-import type { Registry } from './registry.ts'
-import { registerRegistryRoutes } from './rest/registry-routes.ts'
-import { ServiceGate } from './rest/service-gate.ts'
+import { openRegistry, type Registry } from './open-registry.ts'
+import { watchLostEdges } from './presence/lost-edges.ts'
+import { registerServiceRoutes } from './service-routes.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
 
 export interface ControlOptions {
@@ -40,11 +40,14 @@ export interface Control {
   readonly registry: Registry
   /** For an edge in this process. */
   readonly directory: Directory
-  readonly gate: ServiceGate
   /** The primary key of policy `iothubowner`. */
   readonly ownerKey: string
   /** @param tls true if the server speaks TLS; without it tokens are taken from this machine only */
   registerRoutes(router: HttpRouter, tls: boolean): void
+  /** The device that a first start makes; `undefined` if there are devices already. */
+  ensureFirstDevice(deviceId: string): Promise<Identity | undefined>
+  /** Calls back with devices of edge processes that are gone for good. The result ends it, and resolves when nothing is under way. */
+  watchLostEdges(onLost: (ids: readonly IdentityId[]) => Promise<void>): () => Promise<void>
   close(): Promise<void>
 }
 
@@ -57,25 +60,25 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const registry = await openRegistry({ postgresUrl, dataDir, connectionsMax: postgresConnectionsMax, logger, clock })
   const directory = new RegistryDirectory(registry, logger)
   try {
-    const ownerKey = await ensurePolicies(registry, dataDir, options.ownerKey)
-    const gate = await ServiceGate.open(registry, options.rules, clock, logger)
-    const server = await serveDirectory(controlSocketPath(dataDir), directory, logger)
+    const ownerKey = await ensurePolicies(registry.trust, dataDir, options.ownerKey)
+    const gate = await ServiceGate.open(registry.trust, registry.changes, options.rules, clock, logger)
+    const server = await serveDirectory(controlSocketPath(dataDir), directory, logger, clock)
     return {
       registry,
       directory,
-      gate,
       ownerKey,
       registerRoutes: (router, tls) =>
-        registerRegistryRoutes(router, {
-          registry,
+        registerServiceRoutes(router, registry, (name, which) => rekeyPolicy(registry.trust, options, name, which), {
           gate,
-          rekeyPolicy: (name, which) => rekeyPolicy(registry, options, name, which),
           metrics,
           audit,
           logger,
           clock,
           tls,
         }),
+      ensureFirstDevice: (deviceId) => ensureFirstDevice(registry.identities, deviceId),
+      watchLostEdges: (onLost) =>
+        watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
       async close() {
         await server.close()
         gate.close()
@@ -88,20 +91,4 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     await registry.close()
     throw error
   }
-}
-
-export interface DirectoryOptions {
-  readonly dataDir: string
-  readonly postgresUrl: string | undefined
-  readonly logger: Logger
-}
-
-/** Connections an edge process keeps to PostgreSQL: look-ups are batched one after another, presence and trust beside them. */
-const edgeConnectionsMax = 3
-
-/** The directory of an edge process: PostgreSQL itself where there is one, else the control role of this data folder. */
-export async function openDirectory({ dataDir, postgresUrl, logger }: DirectoryOptions): Promise<Directory> {
-  if (postgresUrl === undefined) return new RemoteDirectory(controlSocketPath(dataDir), logger)
-  const registry = await openRegistry({ postgresUrl, dataDir: undefined, connectionsMax: edgeConnectionsMax, logger })
-  return new RegistryDirectory(registry, logger, { ownsRegistry: true })
 }

@@ -1,4 +1,4 @@
-/** Stops the calling thread for `ms` milliseconds: nothing of it runs meanwhile, neither timers nor sockets. Other threads go on. */
+/** Stops the calling thread for `ms` milliseconds. None of its timers and sockets run meanwhile; other threads go on. */
 export function blockThread(ms: number): void {
   Atomics.wait(cell, 0, 0, ms)
 }

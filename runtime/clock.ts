@@ -1,10 +1,10 @@
-/** Time as everything here sees it, so that tests and simulations can turn it by hand. */
+/** The time that all code here uses, so that tests and simulations can advance it by hand. */
 export interface Clock {
   /** UTC, milliseconds since 1970. May jump when the machine's clock is set. */
   nowMs(): number
   /**
-   * Milliseconds since the machine began, the same in all its processes; never jumps, so differences are durations. May stand still
-   * while the machine sleeps.
+   * Milliseconds since the machine started, the same in all its processes. It never jumps, so differences are durations. It may stand
+   * still while the machine sleeps.
    */
   monotonicMs(): number
   /** Calls `action` once after `delayMs`; the result cancels it. */

@@ -1,14 +1,14 @@
 /**
- * Which living processes use a folder, as the kernel knows it.
+ * Finds out from the kernel which living processes use a folder.
  *
  *   announce ── listen on a local socket in the folder, then give it its name: whoever sees the name finds a listener
- *   look     ── connect to the others' sockets: taken, its process lives; refused, it is gone, and its name is removed
+ *   look     ── connect to the others' sockets: accepted, its process lives; refused, it is gone, and its name is removed
  *
- * A process id proves nothing: each container counts its own, so two that share a volume may both be process 7, and neither sees the
- * other. A listening socket ends with its process however that ends, and is found through the file system, which they share. Who
- * announces before looking can't be missed: of two who come at once at least one sees the other.
+ * A process id proves nothing. Each container counts its own, so two containers that share a volume may both have a process 7, and neither
+ * sees the other. A listening socket ends with its process, however the process ends. It is found through the file system, which both
+ * share. Each process announces itself before it looks: so of two that come at once, at least one sees the other.
  *
- * Holds on one kernel, whatever namespaces the processes have; not for machines that share a folder over a network.
+ * This holds on one kernel, whatever namespaces the processes have. It does not hold for machines that share a folder over a network.
  */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -31,24 +31,24 @@ import { join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 
 export interface FolderUse {
-  /** Names under which other living processes, or other uses of this one, are announced now. */
+  /** Names of the uses that are announced now: by other living processes, or by this one a second time. */
   others(): Promise<string[]>
-  /** Names of those whose process is gone, since somebody last looked: each is told once, to one of all that look. */
+  /** Names of uses whose process ended since somebody last looked. Each is told once, to only one of all that look. */
   departed(): Promise<string[]>
   end(): void
 }
 
-/** Longest name of a local socket that every system takes, its final zero left out. */
+/** Longest name of a local socket that every system accepts, without its final zero. */
 const socketPathBytesMax = 103
 
-/** A name, what makes it unique, and the dot before both are announced. */
+/** An entry is a name, a separator and a unique part. A dot stands before it until it is announced. */
 const nameLengthMax = 40
 const separator = '~'
 const uniqueBytes = 6
 const entryBytesMax = 1 + nameLengthMax + separator.length + 2 * uniqueBytes
 
 /**
- * Announces that this process uses what `folder` stands for, until `end` or the process's own end.
+ * Announces that this process uses what `folder` stands for, until `end` is called or the process ends.
  * @param folder holds nothing else; made if there is none, for this user alone
  * @param name what others are told, at most 40 characters of it
  */
@@ -74,10 +74,10 @@ const claimAttemptsMax = 5
 const claimDelayMsMax = 100
 
 /**
- * Makes this use the only one of `folder`. Who comes while another is there withdraws without having touched anything; of several
- * who come at once all may, so they come again after a moment of chance.
+ * Makes this use the only one of `folder`. A process that comes while another is there withdraws without having touched anything. Of
+ * several that come at once all may withdraw. So they try again after a random delay.
  * @param mayShare true of the name of another use that may be there, too
- * @returns its use, or the name of who has the folder
+ * @returns this use, or the name of the use that has the folder
  */
 export async function claimFolder(
   folder: string,
@@ -99,7 +99,7 @@ async function lookAround(folder: string, own: string): Promise<{ living: string
   const departed: string[] = []
   await withShortPath(folder, async (place) => {
     for (const entry of readdirSync(folder)) {
-      // One without a name is not announced yet, or was killed before it was.
+      // An entry that begins with a dot is not announced yet, or its process was killed before it was.
       if (entry === own || entry.startsWith('.')) continue
       const name = entry.slice(0, entry.lastIndexOf(separator))
       if (await isListenedOn(join(place, entry))) living.push(name)
@@ -109,7 +109,7 @@ async function lookAround(folder: string, own: string): Promise<{ living: string
   return { living, departed }
 }
 
-/** False if somebody else has. */
+/** False if somebody else has removed it. */
 function removed(path: string): boolean {
   try {
     unlinkSync(path)
@@ -120,7 +120,7 @@ function removed(path: string): boolean {
   }
 }
 
-/** True if a process listens on the local socket `path`, or may: one that can't be asked, another user's say, counts as living. */
+/** True if a process listens on the local socket `path`, or may. A socket that can't be asked, such as another user's, counts as living. */
 export function isListenedOn(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path)
@@ -139,7 +139,7 @@ async function listening(server: Server, path: string): Promise<void> {
   await once(server, 'listening')
 }
 
-/** A name of the folder in a few bytes: that which Linux gives an open one, or where there is no /proc a link. */
+/** A short path of the folder: the one that Linux gives an open folder, or a link where there is no /proc. */
 async function withShortPath(folder: string, action: (place: string) => Promise<void>): Promise<void> {
   const longest = Buffer.byteLength(folder) + 1 + entryBytesMax
   if (longest <= socketPathBytesMax || process.platform !== 'linux') return await action(folder)

@@ -1,13 +1,13 @@
 import { createServer, type Server } from 'node:net'
 
-/** First and last port that is drawn: below what Linux and macOS give to outgoing connections by default. */
+/** First and last port to choose from: below those that Linux and macOS give to outgoing connections by default. */
 const portMin = 20_000
 const portMax = 32_000
 
 /**
- * TCP ports that nothing listens on at the moment, all different, which no outgoing connection gets by itself: from the usual range, a
- * client that connects again while its server is away would sooner or later be given the server's own port, and be connected to
- * itself. @throws what listening on `host` fails with, if not because a port is taken
+ * Different TCP ports that nothing listens on at the moment, and that the system gives to no outgoing connection. With ports of that
+ * range a client that connects again while its server is away would sooner or later get the server's own port, and connect to itself.
+ * @throws what listening on `host` fails with, unless a port is taken
  */
 export async function freePorts(count: number, host = '127.0.0.1'): Promise<number[]> {
   const held: Server[] = []

@@ -1,12 +1,12 @@
 /**
- * Short texts that come again and again in what clients send, so that each is made once. What is not known beforehand takes a free
- * place or is made anew each time: nobody can fill more than the table, or drive out what is known.
+ * Keeps short texts that clients send again and again, so that each is created once. A text that is not known beforehand takes a free
+ * place. Without a free place it is created anew each time. So nobody can fill more than the table, or drive out the known texts.
  */
 export class InternedTexts {
   readonly #texts: (string | undefined)[] = new Array<string | undefined>(tableSize).fill(undefined)
   readonly #isFolded: boolean
 
-  /** @param known all in lower case: then bytes are compared in lower case too, and texts made are in lower case */
+  /** @param known if all are in lower case, bytes are compared in lower case too, and created texts are in lower case */
   constructor(known: readonly string[]) {
     this.#isFolded = known.every((text) => text === text.toLowerCase())
     for (const text of known) {

@@ -1,7 +1,7 @@
 /**
- * Landlock: a Linux process gives up, for itself and whatever it starts, to open any file but those below some folders
- * (linux/Documentation/userspace-api/landlock.rst). Not even root gets it back. It holds for the calling thread and the threads that it
- * starts from then on.
+ * Landlock: a Linux process gives up the right to open files, except below some folders, for itself and for whatever it starts
+ * (linux/Documentation/userspace-api/landlock.rst). Not even root gets the right back. This holds for the calling thread and for the
+ * threads that it starts afterwards.
  *
  *   prctl(NO_NEW_PRIVS) ─▶ landlock_create_ruleset(rights) ─▶ landlock_add_rule(folder, rights)… ─▶ landlock_restrict_self
  */
@@ -10,11 +10,11 @@ import { createRequire } from 'node:module'
 import { threadsNamed } from './threads.ts'
 
 export interface FileAccess {
-  /** Files and folders below which all may be read; what does not exist is passed over. */
+  /** Everything below these files and folders may be read. What does not exist is skipped. */
   readonly read: readonly string[]
-  /** Below these programs may be started, too. */
+  /** Below these, programs may be started too. */
   readonly execute: readonly string[]
-  /** Below these all may be read, written, made and removed. */
+  /** Below these, everything may be read, written, created and removed. */
   readonly write: readonly string[]
 }
 
@@ -28,11 +28,11 @@ const openPath = 0o10000000 | 0o2000000 // O_PATH | O_CLOEXEC
 /** Bits of access, in the order in which versions of Landlock have added them. */
 const right = { execute: 1n << 0n, writeFile: 1n << 1n, readFile: 1n << 2n, readDir: 1n << 3n } as const
 const rightsCountOfVersion = [0, 13, 14, 15, 15, 16] as const
-/** Of these alone a rule for a file, which is no folder, may speak: beside the first three `truncate` and `ioctl_dev`. */
+/** The only rights that a rule for a file, not a folder, may name: the first three, `truncate` and `ioctl_dev`. */
 const rightsOfFiles = right.execute | right.writeFile | right.readFile | (1n << 14n) | (1n << 15n)
 
 /**
- * Confines this process. To be called before threads are started that must not escape, such as those of Node's pool.
+ * Confines this process. Call it before threads are started that must not escape, such as those of Node's pool.
  * @returns why it could not be done; undefined if it holds
  */
 export function confineFileAccess(access: FileAccess): string | undefined {
@@ -67,7 +67,7 @@ function strayThreads(): string | undefined {
   return pool.length > 0 ? 'threads of the pool run already, and would stay as they are' : undefined
 }
 
-/** @throws Error if the kernel refuses the rule, which would confine more than was meant */
+/** @throws Error if the kernel refuses the rule: without it the process would be confined more than was meant */
 function allow(system: SystemCalls, ruleset: number, path: string, rights: bigint): void {
   const stat = statSync(path, { throwIfNoEntry: false })
   if (!stat) return
@@ -97,7 +97,7 @@ interface SystemCalls {
   prctl(option: number, a: number, b: number, c: number, d: number): number
 }
 
-/** Of the C library, by koffi; or why there are none. */
+/** Functions of the C library, by koffi; or why there are none. */
 function systemCalls(): SystemCalls | string {
   try {
     const koffi = createRequire(import.meta.url)('koffi') as Koffi

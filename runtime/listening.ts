@@ -1,7 +1,7 @@
 import type { Server } from 'node:net'
 import { PenstockError } from '#schemas/errors.ts'
 
-/** Other systems cannot balance a shared port; one process serves it there. */
+/** Only Linux balances a shared port. On other systems one process serves it. */
 const reusePort = process.platform === 'linux'
 const backlog = 4096
 

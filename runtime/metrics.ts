@@ -22,7 +22,7 @@ export class Counter {
 
 export type LabelValues = Readonly<Record<string, string>>
 
-/** One sample as it travels between processes: metric name, label text (`a="b"`), value. */
+/** One sample as it is sent between processes: metric name, label text (`a="b"`), value. */
 export type MetricSample = readonly [name: string, labels: string, value: number]
 
 export class Metrics<Name extends string> {
@@ -34,7 +34,7 @@ export class Metrics<Name extends string> {
     this.#table = table
   }
 
-  /** The series of `name` with these label values, made on first use and then kept; hold on to it on a hot path. */
+  /** The series of `name` with these label values, created on first use and then kept. Hot code should keep a reference to it. */
   series(name: Name, labels: LabelValues = {}): Counter {
     const expected = this.#table[name].labels
     const text = expected.map((label) => `${label}="${escapeLabel(labels[label] ?? '')}"`).join(',')

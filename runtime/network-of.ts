@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net'
 
-/** An IPv4 address, or the /64 of an IPv6 one, which is what one subscriber has. */
+/** An IPv4 address, or the /64 of an IPv6 address, since one subscriber has a whole /64. */
 export function networkOf(address: string): string {
   const mapped = /^(?:::ffff:|(?:0000:){5}ffff:)(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
   if (mapped) return mapped[1] as string

@@ -35,7 +35,7 @@ test('a socket that always has more to read waits until others had their turn, a
   await expect.poll(() => accepted.length).toBe(2)
   for (const socket of accepted) socket.resume()
   await expect.poll(() => bytesOf.get('g'), { timeout: 20_000 }).toBe(large.length)
-  // By itself the system would read the greedy one 32 times first.
+  // Without the turns, the greedy socket would be read 32 times first.
   expect(order.indexOf('m')).toBeLessThan(8)
 })
 

@@ -1,17 +1,17 @@
 import { Socket, type SocketConstructorOpts } from 'node:net'
 
-/** What all TCP sockets of the process are read into, one after the other; nobody keeps anything of it. */
+/** All TCP sockets of the process are read into this buffer, one after the other. Nobody keeps a view of it. */
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024)
 
-/** What Node keeps of a socket besides its public face: the system's side, and the server that counts it. */
+/** Fields of a Node socket beside its public interface: its handle, and the server that counts it. */
 interface SocketParts {
   _handle: unknown
   _server: unknown
 }
 
 /**
- * Sockets that filled the buffer, and so have more to read: each goes on when all others had their turn. The system would read
- * one that is always full 32 times before it looks at the next [G-4].
+ * Sockets that filled the buffer, and so have more to read. Each goes on after all others had their turn. Otherwise the system would read
+ * a socket that is always full 32 times before it reads the next one [G-4].
  */
 const waitingTurn: Socket[] = []
 
@@ -23,8 +23,8 @@ function awaitTurn(socket: Socket): void {
 }
 
 /**
- * Reads an accepted socket into one buffer that all share, through a socket object of its own, since a server's cannot be told where to
- * read to: no buffer is made and collected for each read.
+ * Reads an accepted socket into one buffer that all sockets share, so that no buffer is allocated for each read. A server's socket object
+ * cannot be given a buffer, so the connection gets a socket object of its own.
  * @param accepted paused, as of a server with `pauseOnConnect`
  * @param onChunk bytes valid during the call
  * @returns paused

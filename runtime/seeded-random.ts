@@ -1,4 +1,4 @@
-/** Numbers that a seed decides: the same seed gives the same run. Its functions may be handed on by themselves. Not for secrets. */
+/** Random numbers by a seed: the same seed gives the same run. Its functions do not need `this`. Not for secrets. */
 export interface SeededRandom {
   /** From 0 (inclusive) to 1. */
   next(this: void): number
@@ -10,7 +10,7 @@ export interface SeededRandom {
   chance(this: void, share: number): boolean
 }
 
-/** Mulberry32. Tests that draw their seed print it. */
+/** Mulberry32. Tests that choose their seed at random print it. */
 export function seededRandom(seed: number): SeededRandom {
   let state = seed >>> 0
   const next = () => {

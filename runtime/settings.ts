@@ -61,7 +61,7 @@ function valueFromText(setting: Setting, text: string | undefined, faults: strin
     }
     case 'hosts':
       if (text === '' || text.split(',').every((each) => hostAndPort.test(each.trim()))) return text || setting.default
-      faults.push(`${setting.env}=${text}: allowed is host:port, several behind commas`)
+      faults.push(`${setting.env}=${text}: allowed is host:port, or several separated by commas`)
       return setting.default
     case 'integer': {
       const value = Number(text)

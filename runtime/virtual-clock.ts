@@ -1,15 +1,15 @@
 import type { Clock } from './clock.ts'
 
-/** A clock that stands still until it is turned. */
+/** A clock that stands still until it is advanced. */
 export interface VirtualClock extends Clock {
   /**
-   * Moves to the earliest waiting action and runs it; of two at one moment the one that was asked for first.
+   * Advances to the earliest waiting action and runs it. Of two at the same moment it runs the one that was registered first.
    * @returns false if nothing waits, or only beyond `untilMs`
    */
   step(untilMs?: number): boolean
 }
 
-/** A virtual clock that begins at `startMs`. A step costs O(log n) of the waiting actions. */
+/** A virtual clock that begins at `startMs`. A step costs O(log n) in the number of waiting actions. */
 export function virtualClock(startMs = 0): VirtualClock {
   let nowMs = startMs
   let asked = 0
@@ -20,7 +20,7 @@ export function virtualClock(startMs = 0): VirtualClock {
     after(delayMs, action) {
       const waiting: Waiting = { atMs: nowMs + Math.max(0, delayMs), order: asked++, action }
       push(heap, waiting)
-      // What is cancelled stays in the heap, as nothing, until its moment.
+      // A cancelled action stays in the heap until its moment, and then does nothing.
       return () => {
         waiting.action = undefined
       }

@@ -97,7 +97,7 @@ describe('batch, schema version 1', () => {
 
 const corrupt = expect.objectContaining({ code: 'BATCH_CORRUPT' })
 
-/** A batch of blocks that say of themselves what they want. */
+/** A batch of blocks whose counts and lengths need not be true. */
 function batchOf(...blocks: readonly (readonly [count: number, size: number, bytes: Uint8Array])[]): Buffer {
   const parts = blocks.flatMap(([count, size, bytes]) => [longBytes(count), longBytes(size), bytes, syncMarker])
   return Buffer.concat([batchHeader, ...parts])
@@ -139,7 +139,7 @@ describe('a batch that lies about itself', () => {
       expect(messagesOfBatch(batchFromMessages(messages)).at(-1)?.envelope.enqueuedAtMs).toBe(count - 1)
     }
     for (const bytes of [50, 100, 9_000, 300_000]) {
-      // A digest does not get shorter by compression.
+      // A digest does not compress.
       const body = createHash('shake256', { outputLength: bytes }).digest()
       const message = { ...envelopesOfBatch(batchOf([1, one.length, one]))[0], body } as Envelope
       expect(envelopesOfBatch(batchFromMessages([{ bytes: envelopeBytes(message) }]))[0]?.body).toEqual(body)

@@ -12,12 +12,13 @@
  */
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import avsc from 'avsc'
+import { readLong } from './avro-long.ts'
 import { PenstockError } from './errors.ts'
 import { limits } from './limits.ts'
 
 export const batchSchemaVersion = 1
 
-/** `telemetry.v1.avsc` as it stands in the header; a test holds the two equal. */
+/** `telemetry.v1.avsc` as the header contains it. A test checks that the two are equal. */
 export const envelopeSchema = {
   type: 'record',
   name: 'Envelope',
@@ -132,21 +133,21 @@ export function envelopesOfBatch(value: Uint8Array): Envelope[] {
   return messagesOfBatch(value).map(({ envelope }) => envelope)
 }
 
-/** One message of a batch: what it says, and its own bytes, untouched. */
+/** One message of a batch: its decoded fields, and its own bytes, unchanged. */
 export interface BatchMessage {
   readonly envelope: Envelope
   /** The encoded envelope, a view of the decompressed block. */
   readonly bytes: Uint8Array
 }
 
-/** All messages of a batch, to take it apart; `batchFromMessages` puts them together again. @throws BATCH_CORRUPT */
+/** All messages of a batch, to take it apart. `batchFromMessages` joins them again. @throws BATCH_CORRUPT */
 export function messagesOfBatch(value: Uint8Array): BatchMessage[] {
   const blocks = blocksOfBatch(value)
   const messages: BatchMessage[] = []
   let position = 0
   while (position < blocks.length) {
-    const count = readLong(blocks, position)
-    const size = readLong(blocks, count.end)
+    const count = lengthAt(blocks, position)
+    const size = lengthAt(blocks, count.end)
     const end = size.end + size.value
     if (end + syncMarker.length > blocks.length) throw new PenstockError('BATCH_CORRUPT', 'a block is cut short')
     const before = messages.length
@@ -210,17 +211,8 @@ function decodeAt(plain: Buffer, position: number): { value: Envelope; offset: n
   }
 }
 
-function readLong(bytes: Uint8Array, start: number): { value: number; end: number } {
-  let value = 0
-  let scale = 1
-  for (let at = start; at < bytes.length && at < start + 8; at++) {
-    const byte = bytes[at] ?? 0
-    value += (byte & 0x7f) * scale
-    if (byte < 0x80) {
-      if (value % 2 !== 0) break
-      return { value: value / 2, end: at + 1 }
-    }
-    scale *= 0x80
-  }
-  throw new PenstockError('BATCH_CORRUPT', 'a length is not a positive Avro long')
+function lengthAt(bytes: Uint8Array, start: number): { readonly value: number; readonly end: number } {
+  const length = readLong(bytes, start)
+  if (length === undefined) throw new PenstockError('BATCH_CORRUPT', 'a length is not a positive Avro long')
+  return length
 }

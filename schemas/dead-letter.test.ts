@@ -22,7 +22,7 @@ const letter: Omit<DeadLetter, 'kind'> = {
 const settlement = { letter: 5, as: 'replayed', atMs: 9 } as const
 const replay = { letter: 5, epoch: 8, next: 7, atMs: 9 } as const
 
-/** A record of any head. */
+/** A record with any head. */
 function record(kind: number, head: unknown, bytes: Uint8Array = new Uint8Array()): Buffer {
   const text = Buffer.from(JSON.stringify(head))
   const start = Buffer.from(['P', 'D', 'L'].map((each) => each.charCodeAt(0)).concat(kind, 0, 0, 0, 0))

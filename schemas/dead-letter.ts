@@ -3,10 +3,10 @@
  *
  *   ┌ "PDL" 01 │ u32 big endian: length of the head │ head: JSON, UTF-8 │ bytes ┐
  *
- * What becomes of a letter is said by later records on the same topic and partition, since a log only grows. The first that
- * is no repetition decides, so of two operators one is refused:
+ * A log only grows. So later records on the same topic and partition say what becomes of a letter. The first that is no repetition
+ * decides, so of two operators one is refused:
  *
- *   open ──▶ 03 replaying ──▶ 02 replayed      a replay that was begun can only be ended: it may have been sent
+ *   open ──▶ 03 replaying ──▶ 02 replayed      a replay that was begun can only be finished: it may have been sent
  *    └─────▶ 02 dropped
  *
  *   ┌ "PDL" 02 │ u32 length │ {"letter": <offset>, "as": "replayed" | "dropped", "atMs": …} ┐
@@ -29,11 +29,11 @@ export interface DeadLetterHead {
   readonly offset: number
   readonly reason: ErrorCode
   readonly text: string
-  /** When it was given up, UTC milliseconds. */
+  /** When it became a letter, UTC milliseconds. */
   readonly atMs: number
   /** Messages that it holds. */
   readonly messageCount: number
-  /** Which message of the batch is its first: 0 for a whole batch. Left out by older versions, whose letters were whole batches. */
+  /** Index in the batch of its first message; 0 for a whole batch. Older versions leave it out: their letters were whole batches. */
   readonly messageFirst?: number
   /**
    * Name of the endpoint that refused it, which alone may get it again. Left out for what the log's own destination refused, whose replay
@@ -55,14 +55,14 @@ export interface DeadLetterSettlement {
   readonly atMs: number
 }
 
-/** Written before the letter's bytes are appended again, so that whoever repeats this appends the same batch. */
+/** Written before the bytes of the letter are appended again, so that whoever repeats the replay appends the same batch. */
 export interface DeadLetterReplay {
   readonly kind: 'replay'
   /** As in `DeadLetterSettlement`. */
   readonly letter: number
   /** Epoch of the stamp that the letter's bytes are appended under. */
   readonly epoch: number
-  /** Offset in the letter's own partition before which that batch can't be. */
+  /** The batch of the replay can only be at this offset of the letter's partition, or later. */
   readonly next: number
   readonly atMs: number
 }
@@ -72,7 +72,7 @@ export type DeadLetterRecord = DeadLetter | DeadLetterSettlement | DeadLetterRep
 const magic = Buffer.from('PDL', 'latin1')
 const headStart = 8
 
-/** Longest head, so that the original's bytes and it fit a log record. */
+/** Longest head, so that the head and the original bytes fit a log record. */
 export const deadLetterHeadBytesMax = 4096
 
 /** Encodes a letter; `text` is cut so that the head stays below `deadLetterHeadBytesMax`. */

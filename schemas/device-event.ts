@@ -3,10 +3,10 @@
  * (`telemetry.v1.avsc`), so that batches, log, worker and sink are those of telemetry.
  *
  *   deviceId           the device
- *   enqueuedAtMs       when the process that tells of it saw it
+ *   enqueuedAtMs       when the process that reports it saw it
  *   body               JSON, the same fields as text
- *   properties         event, sequence, and where there is one: reason
- *   systemProperties   moduleId, where it is a module's
+ *   properties         event, sequence, and reason if there is one
+ *   systemProperties   moduleId if it is an event of a module
  */
 export type DeviceEventKind = 'created' | 'updated' | 'deleted' | 'connected' | 'disconnected'
 
@@ -21,8 +21,8 @@ export interface DeviceEvent {
 const perMs = 1_024
 
 /**
- * Numbers the events of one process: 16 hexadecimal digits that grow, also over its restarts, and compare as text. Of two
- * processes the later event has the larger one as far as their clocks agree.
+ * Numbers the events of one process: 16 hexadecimal digits that compare as text and grow, also over restarts of the process. Of two
+ * processes the later event has the larger number, as far as their clocks agree.
  */
 export class EventSequence {
   #last = 0

@@ -1,7 +1,7 @@
 /**
  * Every expected fault of Penstock, in one table. Code = AREA_THING_FAULT.
  *
- * disposition: what the caller must do, so that no one decides by reading text.
+ * disposition: what the caller must do. Code decides by it, never by the text of a message.
  *   retry   the same call may succeed later; nothing was lost
  *   reject  this input can never succeed; tell its sender and go on
  *   close   the connection (or stream) that caused it must end
@@ -13,7 +13,7 @@ export const errorTable = {
   SETTINGS_INVALID: { disposition: 'fatal', meaning: 'one or more settings are unknown or out of range' },
   BIND_NOT_LOOPBACK: {
     disposition: 'fatal',
-    meaning: 'without device identities the edge, and without TLS the control role, may listen on loopback only',
+    meaning: 'the edge without device identities, or the control role without TLS, was to listen beyond loopback',
   },
   PORT_UNAVAILABLE: { disposition: 'fatal', meaning: 'a listening port is taken or may not be bound' },
   TLS_FILES_INVALID: { disposition: 'fatal', meaning: 'a certificate or key file is missing or cannot be used' },
@@ -27,11 +27,14 @@ export const errorTable = {
     meaning: 'a server, a file or a process of Penstock gave what it never should; a fault of a program',
   },
 
-  INGEST_FRAME_MALFORMED: { disposition: 'close', meaning: 'bytes that are not a packet of the spoken MQTT version' },
+  INGEST_FRAME_MALFORMED: {
+    disposition: 'close',
+    meaning: 'bytes that are not a packet of the MQTT version of the connection',
+  },
   INGEST_FRAME_TOO_LARGE: { disposition: 'close', meaning: 'a packet or request above its limit' },
   INGEST_MESSAGE_TOO_LARGE: {
     disposition: 'reject',
-    meaning: 'a message body above its limit, in a packet that is not',
+    meaning: 'a message body above its limit, in a packet within its own limit',
   },
   INGEST_PROTOCOL_ERROR: { disposition: 'close', meaning: 'a well-formed packet that is not allowed at this moment' },
   INGEST_TOPIC_REFUSED: { disposition: 'reject', meaning: 'a topic that this device may not publish to' },
@@ -52,7 +55,7 @@ export const errorTable = {
     meaning: 'the edge cannot take more at the moment; nothing of this was taken',
   },
   INGEST_BODY_MALFORMED: { disposition: 'reject', meaning: 'an HTTP telemetry request that cannot be read' },
-  INGEST_CODING_UNKNOWN: { disposition: 'reject', meaning: 'an HTTP body in a content coding that is not read here' },
+  INGEST_CODING_UNKNOWN: { disposition: 'reject', meaning: 'an HTTP body in a content coding that is not supported' },
   INGEST_QOS_REFUSED: { disposition: 'close', meaning: 'QoS 2 is not offered' },
   INGEST_CONNECT_REFUSED: { disposition: 'close', meaning: 'a CONNECT that names no acceptable device or version' },
   INGEST_CONNECT_METHOD_REFUSED: {
@@ -75,30 +78,36 @@ export const errorTable = {
   INGEST_TAKE_OVER: { disposition: 'close', meaning: 'a newer connection of the same device ended this one' },
   INGEST_RATE_EXCEEDED: {
     disposition: 'close',
-    meaning: 'a device sent more than its quota, beyond what waiting can mend',
+    meaning: 'a device exceeded its quota by more than it may wait for',
   },
   INGEST_CONNECTION_RATE: { disposition: 'close', meaning: 'connections come faster than their quota' },
   INGEST_FAILURES_EXCEEDED: {
     disposition: 'close',
-    meaning: 'credentials failed, after others from this address failed too often; good ones are let in',
+    meaning: 'credentials failed after too many failures from this address; good ones are still let in',
   },
   INGEST_CONNECTIONS_FULL: { disposition: 'close', meaning: 'the edge holds as many connections as it may' },
   INGEST_DRAINING: { disposition: 'close', meaning: 'the edge is shutting down' },
 
   LOG_APPEND_FAILED: { disposition: 'retry', meaning: 'the log did not confirm a batch; it may be appended again' },
   LOG_RECORD_TOO_LARGE: { disposition: 'reject', meaning: 'a batch above what the log accepts' },
-  LOG_GENERATION_STALE: { disposition: 'close', meaning: 'a group member of an older generation tried to commit' },
+  LOG_GENERATION_STALE: {
+    disposition: 'close',
+    meaning: 'a member of an older generation of the consumer group tried to commit',
+  },
   LOG_PARTITIONS_MISMATCH: { disposition: 'fatal', meaning: 'the topic exists with another number of partitions' },
   LOG_REPLACED: { disposition: 'fatal', meaning: 'the log was deleted, and another one made under its name' },
   LOG_SERVER_TOO_OLD: { disposition: 'fatal', meaning: 'the Kafka brokers do not speak the protocol that is needed' },
   LOG_ACCESS_REFUSED: {
     disposition: 'retry',
-    meaning: 'TLS or the user does not suit the Kafka brokers, or the user lacks a right; either side may mend it',
+    meaning: 'the Kafka brokers refuse TLS, the user or one of its rights; a change on either side can mend it',
   },
-  LOG_POSITION_LOST: { disposition: 'fatal', meaning: 'the group position is older than what the log still keeps' },
+  LOG_POSITION_LOST: {
+    disposition: 'fatal',
+    meaning: 'the position of the consumer group is older than what the log still keeps',
+  },
   LOG_POSITION_UNKNOWN: {
     disposition: 'fatal',
-    meaning: 'the log has no position of the group, and the rows do not show how far it is delivered',
+    meaning: 'the log has no position of the consumer group, and the rows do not show how far it is delivered',
   },
   LOG_CLOSED: { disposition: 'close', meaning: 'the log was closed while in use' },
   LOG_UNAVAILABLE: { disposition: 'retry', meaning: 'the log cannot be reached at the moment' },
@@ -118,7 +127,7 @@ export const errorTable = {
   WAREHOUSE_UNAVAILABLE: { disposition: 'retry', meaning: 'the warehouse cannot be reached or did not answer in time' },
   WAREHOUSE_REFUSED: {
     disposition: 'reject',
-    meaning: 'the warehouse answered with an error that a repetition cannot change',
+    meaning: 'the warehouse answered with an error that a retry cannot change',
   },
   WAREHOUSE_TABLE_UNSAFE: {
     disposition: 'fatal',
@@ -145,7 +154,7 @@ export const errorTable = {
   DEAD_LETTER_SETTLED: { disposition: 'reject', meaning: 'the dead letter was replayed or dropped before' },
   DEAD_LETTER_REPLAYING: {
     disposition: 'reject',
-    meaning: 'a replay of the dead letter was begun, so it can be ended but not dropped',
+    meaning: 'a replay of the dead letter was begun; it can be finished, but the letter cannot be dropped',
   },
 
   DEAD_LETTER_OF_ENDPOINT: {
@@ -183,15 +192,30 @@ export const errorTable = {
   AUTH_CREDENTIALS_MISSING: { disposition: 'reject', meaning: 'neither a password, a token nor a certificate' },
   AUTH_IDENTITY_UNKNOWN: { disposition: 'reject', meaning: 'no such device, module or policy' },
   AUTH_IDENTITY_DISABLED: { disposition: 'reject', meaning: 'the device is disabled' },
-  AUTH_KIND_MISMATCH: { disposition: 'reject', meaning: 'the identity proves itself in another way' },
-  AUTH_SIGNATURE_WRONG: { disposition: 'reject', meaning: 'neither key made this token, or a wrong key' },
+  AUTH_KIND_MISMATCH: { disposition: 'reject', meaning: 'the identity authenticates in another way' },
+  AUTH_SIGNATURE_WRONG: { disposition: 'reject', meaning: 'a token that neither key signed, or a wrong key' },
   AUTH_TOKEN_EXPIRED: { disposition: 'close', meaning: 'the token is past its expiry' },
   AUTH_SCOPE_MISMATCH: { disposition: 'reject', meaning: 'the token was made for another hub or resource' },
   AUTH_RIGHT_MISSING: { disposition: 'reject', meaning: 'the policy does not have the right that is needed' },
   AUTH_CERTIFICATE_REFUSED: { disposition: 'reject', meaning: 'a certificate that does not prove the identity' },
   AUTH_TRANSPORT_INSECURE: { disposition: 'reject', meaning: 'a secret sent without TLS from another machine' },
   AUTH_REVOKED: { disposition: 'close', meaning: 'the identity was disabled, deleted or given other keys' },
-  AUTH_DIRECTORY_UNAVAILABLE: { disposition: 'retry', meaning: 'who may connect cannot be asked at the moment' },
+  AUTH_DIRECTORY_UNAVAILABLE: {
+    disposition: 'retry',
+    meaning: 'the registry cannot be asked at the moment who may connect',
+  },
+
+  LINK_LOST: { disposition: 'retry', meaning: 'the link to another process of this installation ended' },
+  LINK_ANSWER_LATE: { disposition: 'retry', meaning: 'another process of this installation did not answer in time' },
+  LINK_QUESTION_UNKNOWN: {
+    disposition: 'reject',
+    meaning: 'another process of this installation has a version that does not know this question',
+  },
+  LINK_QUESTION_FAILED: { disposition: 'retry', meaning: 'another process of this installation could not answer' },
+  LINK_VALUE_INVALID: {
+    disposition: 'reject',
+    meaning: 'what another process of this installation said is not what both agreed on',
+  },
 
   CONTROL_UNREACHABLE: { disposition: 'retry', meaning: 'the control plane does not answer' },
   CONTROL_COMMAND_INVALID: { disposition: 'reject', meaning: 'a command line that is not understood' },
@@ -208,7 +232,7 @@ export const errorTable = {
   },
   LOADTEST_LEDGER_FULL: {
     disposition: 'fatal',
-    meaning: 'a load test saw more refused or re-sent ranges than its ledger keeps',
+    meaning: 'a load test saw more refused or re-sent ranges than its ledger can hold',
   },
   LOADTEST_OPTIONS_INVALID: { disposition: 'fatal', meaning: 'a load test was started with an unknown or bad option' },
   LOADTEST_TARGET_UNREACHABLE: {
@@ -217,17 +241,20 @@ export const errorTable = {
   },
   LOADTEST_SCENARIO_STALLED: {
     disposition: 'fatal',
-    meaning: 'what a scenario of faults waited for did not come about',
+    meaning: 'a fault scenario waited for something that did not happen',
   },
-  LOADTEST_SCENARIO_IMPOSSIBLE: { disposition: 'fatal', meaning: 'this machine lacks what a scenario of faults needs' },
+  LOADTEST_SCENARIO_IMPOSSIBLE: {
+    disposition: 'fatal',
+    meaning: 'this machine lacks something that a fault scenario needs',
+  },
   LOADTEST_MODEL_UNFITTED: {
     disposition: 'fatal',
-    meaning: 'the measured points do not suffice to fit the model of how Penstock scales',
+    meaning: 'too few measured points to fit the scaling model',
   },
   LOADTEST_GENERATOR_FAILED: { disposition: 'fatal', meaning: 'a process of the load generator ended early' },
   LOADTEST_AGENT_FAILED: {
     disposition: 'fatal',
-    meaning: 'an agent of a load test was not reached, refused, or was lost during the run',
+    meaning: 'an agent of a load test was not reached, refused the run, or was lost during it',
   },
 } as const satisfies Record<string, { disposition: Disposition; meaning: string }>
 

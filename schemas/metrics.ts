@@ -24,7 +24,7 @@ export const metricsTable = {
   },
   penstock_edge_messages_refused_total: {
     type: 'counter',
-    help: 'Messages refused with a reason in their PUBACK while their connection went on, by error code',
+    help: 'Messages refused in their PUBACK while the connection went on, by error code',
     labels: ['reason'],
   },
   penstock_edge_batches_appended_total: { type: 'counter', help: 'Batches confirmed by the log', labels: [] },
@@ -63,7 +63,7 @@ export const metricsTable = {
   },
   penstock_events_positions_lost_total: {
     type: 'counter',
-    help: 'Records of device events removed before they were delivered: by retention, or with their log, which counts as one',
+    help: 'Records of device events removed before they were delivered: by retention, or with their whole log, which counts as one',
     labels: [],
   },
   penstock_events_lag_records: {
@@ -73,22 +73,22 @@ export const metricsTable = {
   },
   penstock_events_partitions_standing_still: {
     type: 'gauge',
-    help: 'Partitions of device events in which nothing was settled for a minute since a step of delivery failed',
+    help: 'Partitions of device events that stand still: a step of delivery failed, and nothing was settled for a minute since',
     labels: [],
   },
   penstock_events_views: {
     type: 'gauge',
-    help: 'Materialized views that hang on the table of device events',
+    help: 'Materialized views over the table of device events',
     labels: [],
   },
   penstock_events_views_failing: {
     type: 'gauge',
-    help: 'Of these, the ones that failed within ten minutes or have no target: they lack rows that are stored',
+    help: 'Materialized views over the table of device events that failed within ten minutes or have no target: they lack stored rows',
     labels: [],
   },
   penstock_edge_shaped_total: {
     type: 'counter',
-    help: 'Times a sender was made to wait for its quota, by whose quota it was',
+    help: 'Times that a sender was made to wait for a quota, by whose quota it was',
     labels: ['reason'],
   },
   penstock_edge_over_limit_total: {
@@ -113,7 +113,7 @@ export const metricsTable = {
   },
   penstock_auth_lookups_total: {
     type: 'counter',
-    help: 'Devices asked for at the registry because they were not cached',
+    help: 'Devices looked up in the registry because they were not cached',
     labels: [],
   },
   penstock_registry_requests_total: {
@@ -130,7 +130,7 @@ export const metricsTable = {
   },
   penstock_worker_inserts_refused_total: {
     type: 'counter',
-    help: 'Inserts refused by the sink for good: bad messages, tried in ever smaller parts, or a missing table or grant',
+    help: 'Inserts refused by the sink for good. Bad messages are tried in ever smaller parts; a table or grant may be missing',
     labels: ['sink'],
   },
   penstock_worker_inserts_stored_despite_error_total: {
@@ -160,17 +160,17 @@ export const metricsTable = {
   },
   penstock_worker_views: {
     type: 'gauge',
-    help: 'Materialized views that hang on the telemetry table',
+    help: 'Materialized views over the telemetry table',
     labels: [],
   },
   penstock_worker_views_failing: {
     type: 'gauge',
-    help: 'Of these, the ones that failed within ten minutes or have no target: they lack rows that are stored',
+    help: 'Materialized views over the telemetry table that failed within ten minutes or have no target: they lack stored rows',
     labels: [],
   },
   penstock_worker_partitions_standing_still: {
     type: 'gauge',
-    help: 'Partitions in which nothing was settled for a minute since a step of delivery failed',
+    help: 'Partitions that stand still: a step of delivery failed, and nothing was settled for a minute since',
     labels: [],
   },
   penstock_log_kept_bytes: {
@@ -180,12 +180,12 @@ export const metricsTable = {
   },
   penstock_log_undelivered_over_limit_bytes: {
     type: 'gauge',
-    help: 'Bytes above the size limits of partitions that cannot be removed because they are not delivered',
+    help: 'Bytes above the size limits of partitions. They cannot be removed because they are not delivered',
     labels: [],
   },
   penstock_log_positions_lost_total: {
     type: 'counter',
-    help: 'Records removed before they were delivered: by retention, or with their log, which counts as one',
+    help: 'Records removed before they were delivered: by retention, or with their whole log, which counts as one',
     labels: [],
   },
   penstock_process_restarts_total: {

@@ -15,7 +15,7 @@ describe('partition of a device', () => {
     expect(murmur2(Buffer.from(text))).toBe(hash)
   })
 
-  // Worked out from Kafka's toPositive, which clears the sign bit: for negative hashes another partition than the absolute value's.
+  // Computed from Kafka's toPositive, which clears the sign bit. For negative hashes that is another partition than the absolute value gives.
   test.each([
     ['21', 7, 1_173_551_340 % 7],
     ['foobar', 12, 1_357_151_166 % 12],

@@ -1,6 +1,6 @@
 /**
- * The partition of a device, as Kafka's own default partitioner computes it from a record key, so that any Kafka client
- * that produces with the device id as its key agrees. Source: org.apache.kafka.common.utils.Utils.murmur2 and
+ * The partition of a device, as Kafka's own default partitioner computes it from a record key. So any Kafka client that
+ * produces with the device id as its key uses the same partition. Source: org.apache.kafka.common.utils.Utils.murmur2 and
  * BuiltInPartitioner.partitionForKey: `toPositive(murmur2(key)) % partitions`.
  * @param deviceId UTF-8 bytes of the device id
  */

@@ -7,7 +7,7 @@ export type SettingKind =
   | { readonly kind: 'secret'; readonly default: string | undefined }
   /** An address of one of these schemes, e.g. `http://host:8123`. */
   | { readonly kind: 'url'; readonly default: undefined; readonly schemes: readonly string[]; readonly secret?: true }
-  /** `host:port`, several behind commas. */
+  /** `host:port`, or several of them, separated by commas. */
   | { readonly kind: 'hosts'; readonly default: undefined }
   | { readonly kind: 'integer'; readonly default: number | undefined; readonly min: number; readonly max: number }
   | { readonly kind: 'choice'; readonly default: string; readonly choices: readonly string[] }
@@ -29,16 +29,21 @@ export const settingsTable = {
     kind: 'text',
     default: undefined,
     meaning:
-      'PEM file of the certificate (and its chain) shown to clients; unset: no TLS ports. An RSA key suits every client; with TLS 1.2 an EC key only those that have its curve',
+      'PEM file of the certificate (and its chain) shown to clients; unset: no TLS ports. An RSA key suits every client. With TLS 1.2 an EC key suits only clients that know its curve',
   },
-  tlsKey: { env: 'PENSTOCK_TLS_KEY', kind: 'text', default: undefined, meaning: 'PEM file of its private key' },
+  tlsKey: {
+    env: 'PENSTOCK_TLS_KEY',
+    kind: 'text',
+    default: undefined,
+    meaning: 'PEM file of the private key of PENSTOCK_TLS_CERT',
+  },
   httpsClientCertificates: {
     env: 'PENSTOCK_HTTPS_CLIENT_CERTIFICATES',
     kind: 'choice',
     default: 'asked',
     choices: ['asked', 'ignored'],
     meaning:
-      'asked: where identities are required, devices may prove themselves by certificate over HTTPS and WebSocket too; ignored: nobody is asked for one, devices have tokens or keys only',
+      'asked: where identities are required, devices may also prove themselves by certificate over HTTPS and WebSocket; ignored: no client is asked for a certificate there, so devices need tokens or keys',
   },
   identities: {
     env: 'PENSTOCK_IDENTITIES',
@@ -54,7 +59,7 @@ export const settingsTable = {
     default: undefined,
     schemes: ['http', 'https'],
     meaning:
-      'address of the control role, to which edges pass requests that are not theirs and commands go; set by `penstock start`; over a network https',
+      'address of the control role. Edges pass requests of the registry to it, and commands go to it. `penstock start` sets it; over a network it must be https',
   },
   controlCa: {
     env: 'PENSTOCK_CONTROL_CA',
@@ -67,21 +72,21 @@ export const settingsTable = {
     env: 'PENSTOCK_KAFKA_BROKERS',
     kind: 'hosts',
     default: undefined,
-    meaning: 'list of Apache Kafka brokers; unset: the embedded log',
+    meaning: 'Apache Kafka brokers, separated by commas; unset: the embedded log',
   },
   kafkaTls: {
     env: 'PENSTOCK_KAFKA_TLS',
     kind: 'choice',
     default: 'no',
     choices: ['no', 'yes'],
-    meaning: 'yes: TLS to the brokers, 1.2 or later; so it is too where one of the next three is set',
+    meaning: 'yes: TLS to the brokers, 1.2 or later. It is also on if one of the next three settings is set',
   },
   kafkaTlsCa: {
     env: 'PENSTOCK_KAFKA_TLS_CA',
     kind: 'text',
     default: undefined,
     meaning:
-      "PEM file of the authorities that sign the brokers' certificates; unset: those that Node trusts. It and the next two are read again by new connections once they have changed",
+      "PEM file of the authorities that sign the brokers' certificates; unset: those that Node trusts. This file and the next two are read again for new connections after they changed",
   },
   kafkaTlsCert: {
     env: 'PENSTOCK_KAFKA_TLS_CERT',
@@ -93,7 +98,7 @@ export const settingsTable = {
     env: 'PENSTOCK_KAFKA_TLS_KEY',
     kind: 'text',
     default: undefined,
-    meaning: 'PEM file of its private key, not encrypted',
+    meaning: 'PEM file of the private key of PENSTOCK_KAFKA_TLS_CERT, not encrypted',
   },
   kafkaSasl: {
     env: 'PENSTOCK_KAFKA_SASL',
@@ -101,39 +106,39 @@ export const settingsTable = {
     default: 'none',
     choices: ['none', 'plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'],
     meaning:
-      'how Penstock proves to the brokers who it is. plain and oauthbearer send a secret, which leaves the machine over TLS only',
+      'how Penstock authenticates to the brokers. plain and oauthbearer send a secret, which leaves the machine over TLS only',
   },
   kafkaUser: {
     env: 'PENSTOCK_KAFKA_USER',
     kind: 'text',
     default: undefined,
     meaning:
-      'its user name there, or API key; with oauthbearer its client id at the token endpoint. It needs the rights Read, Write and DescribeConfigs on topics and Read on groups that begin with PENSTOCK_TOPIC_PREFIX, and Create where topics are missing',
+      'user name or API key at the brokers; with oauthbearer the client id at the token endpoint. The user needs the rights Read, Write and DescribeConfigs on topics and Read on groups whose names begin with PENSTOCK_TOPIC_PREFIX, and Create if topics are missing',
   },
   kafkaPassword: {
     env: 'PENSTOCK_KAFKA_PASSWORD',
     kind: 'secret',
     default: undefined,
-    meaning: "that user's password, or API secret; with oauthbearer the client's secret",
+    meaning: "password of PENSTOCK_KAFKA_USER, or API secret; with oauthbearer the client's secret",
   },
   kafkaOauthUrl: {
     env: 'PENSTOCK_KAFKA_OAUTH_URL',
     kind: 'url',
     default: undefined,
     schemes: ['http', 'https'],
-    meaning: 'token endpoint for oauthbearer (client credentials grant); beyond loopback https',
+    meaning: 'token endpoint for oauthbearer (client credentials grant); beyond loopback it must be https',
   },
   kafkaOauthScope: {
     env: 'PENSTOCK_KAFKA_OAUTH_SCOPE',
     kind: 'text',
     default: undefined,
-    meaning: 'scope that is asked for there',
+    meaning: 'scope that is requested at the token endpoint',
   },
   kafkaOauthExtensions: {
     env: 'PENSTOCK_KAFKA_OAUTH_EXTENSIONS',
     kind: 'text',
     default: undefined,
-    meaning: 'SASL extensions beside the token, `name=value` behind commas, where the provider asks for them',
+    meaning: 'SASL extensions sent with the token, `name=value` separated by commas, if the provider requires them',
   },
   kafkaReplicas: {
     env: 'PENSTOCK_KAFKA_REPLICAS',
@@ -142,7 +147,7 @@ export const settingsTable = {
     min: 1,
     max: 7,
     meaning:
-      'replicas of each Kafka topic that Penstock creates; min.insync.replicas is a majority of them. An existing topic keeps its own, and fewer are warned of',
+      'replicas of each Kafka topic that Penstock creates; min.insync.replicas is a majority of them. An existing topic keeps its number; Penstock warns if it has fewer',
   },
   topicPrefix: {
     env: 'PENSTOCK_TOPIC_PREFIX',
@@ -157,7 +162,7 @@ export const settingsTable = {
     min: 1,
     max: 4096,
     meaning:
-      'partitions of the telemetry topic, fixed when it is first created. Unset: those of the topic that exists; a new one gets as many as the machine has CPUs, from 2 to 16',
+      'partitions of the telemetry topic, fixed when the topic is first created. Unset: the number that the existing topic has; a new topic gets one for each CPU of the machine, from 2 to 16',
   },
   logRetentionHours: {
     env: 'PENSTOCK_LOG_RETENTION_HOURS',
@@ -166,7 +171,7 @@ export const settingsTable = {
     min: 1,
     max: 87_600,
     meaning:
-      'how long the log keeps batches that are already delivered. On Kafka for topics that Penstock creates, delivered or not; an existing topic that differs is warned of',
+      'how long the log keeps batches that are already delivered. On Kafka it holds for batches delivered or not, and is set on topics that Penstock creates; Penstock warns of an existing topic that differs',
   },
   logRetentionMegabytes: {
     env: 'PENSTOCK_LOG_RETENTION_MEGABYTES',
@@ -175,7 +180,7 @@ export const settingsTable = {
     min: 16,
     max: 1_000_000_000,
     meaning:
-      'size of one partition above which the oldest delivered batches are removed. On Kafka for topics that Penstock creates, delivered or not; an existing topic that differs is warned of',
+      'size of one partition above which the oldest delivered batches are removed. On Kafka it holds for batches delivered or not, and is set on topics that Penstock creates; Penstock warns of an existing topic that differs',
   },
   clickhouseUrl: {
     env: 'PENSTOCK_CLICKHOUSE_URL',
@@ -184,19 +189,24 @@ export const settingsTable = {
     schemes: ['http', 'https'],
     meaning: 'address of a ClickHouse server; unset: the embedded engine',
   },
-  clickhouseUser: { env: 'PENSTOCK_CLICKHOUSE_USER', kind: 'text', default: 'default', meaning: 'user that writes' },
+  clickhouseUser: {
+    env: 'PENSTOCK_CLICKHOUSE_USER',
+    kind: 'text',
+    default: 'default',
+    meaning: 'ClickHouse user that writes',
+  },
   clickhousePassword: {
     env: 'PENSTOCK_CLICKHOUSE_PASSWORD',
     kind: 'secret',
     default: '',
-    meaning: 'password of the user that writes; the embedded engine then asks for it too',
+    meaning: 'password of PENSTOCK_CLICKHOUSE_USER; if it is set, the embedded engine requires it too',
   },
   clickhouseAnalystPassword: {
     env: 'PENSTOCK_CLICKHOUSE_ANALYST_PASSWORD',
     kind: 'secret',
     default: '',
     meaning:
-      "password of the embedded engine's user `analyst`, who reads all tables and writes those of the database `analyst`; unset: there is such a user only where no user has a password",
+      "password of the embedded engine's user `analyst`, who reads all tables and writes those of the database `analyst`; unset: this user exists only if no user has a password",
   },
   clickhouseReadonlyPassword: {
     env: 'PENSTOCK_CLICKHOUSE_READONLY_PASSWORD',
@@ -225,7 +235,7 @@ export const settingsTable = {
     min: 0,
     max: 1_000_000_000,
     meaning:
-      'size of the embedded telemetry log above which it takes no more batches, so that devices wait instead of the disk being filled; 0: what the disk holds',
+      'size of the embedded telemetry log above which it takes no more batches: devices wait, and the disk is not filled; 0: as much as the disk holds',
   },
   telemetryTtlDays: {
     env: 'PENSTOCK_TELEMETRY_TTL_DAYS',
@@ -241,7 +251,7 @@ export const settingsTable = {
     default: undefined,
     schemes: ['postgres', 'postgresql'],
     secret: true,
-    meaning: 'address of the control store; unset: embedded under the data folder',
+    meaning: 'address of PostgreSQL as control store; unset: an embedded one in the data folder',
   },
   postgresConnections: {
     env: 'PENSTOCK_POSTGRES_CONNECTIONS',
@@ -249,20 +259,20 @@ export const settingsTable = {
     default: 10,
     min: 1,
     max: 1_000,
-    meaning: 'connections that a control process keeps to the control store',
+    meaning: 'connections that a control process keeps open to the control store',
   },
   hostname: {
     env: 'PENSTOCK_HOSTNAME',
     kind: 'text',
     default: 'localhost',
     meaning:
-      "the hub's name in tokens, user names and connection strings; further names behind commas are accepted too; on loopback HTTP and ClickHouse are served under these names, localhost and loopback addresses only",
+      "the hub's name in tokens, user names and connection strings. More names, separated by commas, are accepted too. On loopback, HTTP and ClickHouse answer only under these names, localhost and loopback addresses",
   },
   ownerKey: {
     env: 'PENSTOCK_OWNER_KEY',
     kind: 'secret',
     default: undefined,
-    meaning: 'base64 primary key of the policy iothubowner; unset: made and kept at the first start',
+    meaning: 'base64 primary key of the policy iothubowner; unset: generated at the first start and kept',
   },
   clockSkewSeconds: {
     env: 'PENSTOCK_CLOCK_SKEW_SECONDS',
@@ -270,7 +280,7 @@ export const settingsTable = {
     default: 300,
     min: 0,
     max: 86_400,
-    meaning: 'how long a token is still good after its expiry, for devices whose clock differs',
+    meaning: 'how long a token is still accepted after its expiry, for devices whose clocks differ',
   },
   credentialsCached: {
     env: 'PENSTOCK_CREDENTIALS_CACHED',
@@ -279,7 +289,7 @@ export const settingsTable = {
     min: 1_000,
     max: 100_000_000,
     meaning:
-      'devices whose credentials one edge process keeps in memory, about 1 KB each, and as many tokens of HTTP requests',
+      'number of devices whose credentials one edge process caches, about 1 KB each; it caches as many tokens of HTTP requests',
   },
   edgeProcesses: {
     env: 'PENSTOCK_EDGE_PROCESSES',
@@ -287,7 +297,7 @@ export const settingsTable = {
     default: 1,
     min: 1,
     max: 256,
-    meaning: 'edge processes that share the MQTT port',
+    meaning: 'number of edge processes, which share the ports',
   },
   edgeConnectionsMax: {
     env: 'PENSTOCK_EDGE_CONNECTIONS_MAX',
@@ -303,7 +313,8 @@ export const settingsTable = {
     default: 0,
     min: 0,
     max: 1_000_000_000,
-    meaning: 'messages a second that one device may send to an edge process before it is made to wait; 0: any',
+    meaning:
+      'messages a second that one device may send to an edge process; a device that sends more is made to wait; 0: no limit',
   },
   deviceBytesPerSecond: {
     env: 'PENSTOCK_DEVICE_BYTES_PER_SECOND',
@@ -311,7 +322,8 @@ export const settingsTable = {
     default: 16_000_000,
     min: 0,
     max: 1_000_000_000_000,
-    meaning: 'bytes a second that one device may send to an edge process before it is made to wait; 0: any',
+    meaning:
+      'bytes a second that one device may send to an edge process; a device that sends more is made to wait; 0: no limit',
   },
   deviceConnectionsPerMinute: {
     env: 'PENSTOCK_DEVICE_CONNECTIONS_PER_MINUTE',
@@ -319,14 +331,14 @@ export const settingsTable = {
     default: 0,
     min: 0,
     max: 1_000_000,
-    meaning: 'times a minute that one device may connect to an edge process; 0: any',
+    meaning: 'times a minute that one device may connect to an edge process; 0: no limit',
   },
   deviceQuotas: {
     env: 'PENSTOCK_DEVICE_QUOTAS',
     kind: 'text',
     default: undefined,
     meaning:
-      'quotas of single devices instead of the three above, e.g. `gateway-1 messages:5000 bytes:0 / probe connections:2`; those of registered devices are set without a restart by `npx penstock devices quota`, and win',
+      'quotas of single devices, in place of the three settings above, e.g. `gateway-1 messages:5000 bytes:0 / probe connections:2`. For registered devices use `npx penstock devices quota` instead: it needs no restart, and it wins',
   },
   edgeMessagesPerSecond: {
     env: 'PENSTOCK_EDGE_MESSAGES_PER_SECOND',
@@ -334,7 +346,8 @@ export const settingsTable = {
     default: 0,
     min: 0,
     max: 1_000_000_000,
-    meaning: 'messages a second that one edge process takes of all devices before senders are made to wait; 0: any',
+    meaning:
+      'messages a second that one edge process takes from all devices together; beyond that, senders are made to wait; 0: no limit',
   },
   edgeBytesPerSecond: {
     env: 'PENSTOCK_EDGE_BYTES_PER_SECOND',
@@ -342,7 +355,8 @@ export const settingsTable = {
     default: 0,
     min: 0,
     max: 1_000_000_000_000,
-    meaning: 'bytes a second that one edge process takes of all devices before senders are made to wait; 0: any',
+    meaning:
+      'bytes a second that one edge process takes from all devices together; beyond that, senders are made to wait; 0: no limit',
   },
   edgeConnectionsPerSecond: {
     env: 'PENSTOCK_EDGE_CONNECTIONS_PER_SECOND',
@@ -350,7 +364,8 @@ export const settingsTable = {
     default: 0,
     min: 0,
     max: 1_000_000,
-    meaning: 'CONNECTs a second that one edge process decides on; others wait a few seconds, then are refused; 0: any',
+    meaning:
+      'CONNECTs a second that one edge process handles; others wait for a few seconds, then are refused; 0: no limit',
   },
   failuresPerMinute: {
     env: 'PENSTOCK_FAILURES_PER_MINUTE',
@@ -359,7 +374,7 @@ export const settingsTable = {
     min: 0,
     max: 1_000_000,
     meaning:
-      'refused credentials a minute from one network address, after which more are told to come back later and devices are looked up in turn; good ones are let in; 0: any',
+      'refused credentials a minute from one network address. Beyond that, more bad credentials are told to come back later, and devices there are looked up in turn; good credentials are let in; 0: no limit',
   },
   deviceFailuresPerMinute: {
     env: 'PENSTOCK_DEVICE_FAILURES_PER_MINUTE',
@@ -367,7 +382,8 @@ export const settingsTable = {
     default: 30,
     min: 0,
     max: 1_000_000,
-    meaning: 'the same for one device id from one network address',
+    meaning:
+      'refused credentials a minute for one device id from one network address; beyond it as for PENSTOCK_FAILURES_PER_MINUTE',
   },
   events: {
     env: 'PENSTOCK_EVENTS',
@@ -375,7 +391,7 @@ export const settingsTable = {
     default: 'identities',
     choices: ['identities', 'always', 'never'],
     meaning:
-      'when devices that connect, end or change become rows of penstock.device_events: where identities are required, always, or never',
+      'whether it is recorded in penstock.device_events that a device connects, disconnects or changes. identities: only where identities are required; always; never',
   },
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
@@ -384,7 +400,7 @@ export const settingsTable = {
     min: 0,
     max: 1_000,
     meaning:
-      'longest time a message waits for others in its batch before the batch is closed; up to six times as long, and 100 ms at most, while an edge gathers',
+      'longest time that a batch stays open for more messages. An edge that acknowledges many devices gathers longer: up to six times as long, and 100 ms at most',
   },
   insertDelayMs: {
     env: 'PENSTOCK_INSERT_DELAY_MS',
@@ -392,14 +408,14 @@ export const settingsTable = {
     default: 250,
     min: 1,
     max: 60_000,
-    meaning: 'longest time a worker gathers batches of a partition before it inserts them',
+    meaning: 'longest time that a worker collects batches of a partition before it inserts them',
   },
   logLevel: {
     env: 'PENSTOCK_LOG_LEVEL',
     kind: 'choice',
     default: 'info',
     choices: ['error', 'warn', 'info', 'debug'],
-    meaning: 'least important level that is written',
+    meaning: 'log lines of this level and of more important ones are written',
   },
 } as const satisfies Record<string, Setting>
 

@@ -51,7 +51,7 @@ export function deliverySettings(replicated: boolean): Readonly<Record<string, n
   return replicated
     ? {
         replicated_deduplication_window: limits.deduplicationWindow,
-        // Tokens are also forgotten by age; an insert may be late by insertBeginMsMax + insertRunMsMax.
+        // Tokens are also forgotten by age. An insert may be late by insertBeginMsMax + insertRunMsMax.
         replicated_deduplication_window_seconds: limits.deduplicationWindowSeconds,
       }
     : {
@@ -61,7 +61,7 @@ export function deliverySettings(replicated: boolean): Readonly<Record<string, n
         // fsync a part: a part below 10 MB is one data file (compact), and an insert is one part.
         fsync_after_insert: 1,
         fsync_part_directory: 1,
-        // What was merged stays until the result is surely on disk and whole, as on a ClickHouse server; in the embedded engine the
+        // Merged parts stay until the result is surely complete and on disk, as on a ClickHouse server. In the embedded engine the
         // default is 0, and a merge that ends with the power or on a full disk would have removed the only copy.
         old_parts_lifetime: oldPartsLifetimeSeconds,
       }
@@ -73,11 +73,11 @@ const oldPartsLifetimeSeconds = 480
 export interface Migration {
   readonly version: number
   readonly purpose: string
-  /** Each may run again, and several workers may run it at once. */
+  /** Each migration may run again, and several workers may run it at once. */
   readonly statements: readonly string[]
 }
 
-/** All migrations in order. A published one never changes; what comes later is a new one. */
+/** All migrations in order. A published migration never changes; a later change is a new migration. */
 export function migrations(options: TableOptions): readonly Migration[] {
   return [
     { version: 1, purpose: 'telemetry', statements: [telemetryStatement(options)] },
@@ -101,14 +101,14 @@ export function migrationsTableStatements(options: TableOptions): readonly strin
 }
 
 function telemetryStatement(options: TableOptions): string {
-  // ORDER BY: analysts ask for one device over a time; neighbours of one device compress best.
-  // PARTITION BY: a day is dropped as a whole; an insert never crosses it, so that it stays one part.
+  // ORDER BY: analysts ask for one device over a period, and rows of one device beside each other compress best.
+  // PARTITION BY: a day is dropped as a whole. An insert never crosses a day, so it stays one part.
   // Codecs: inserts are bound by CPU and LZ4 (the default) is the cheapest for text. Times and positions are sorted within
   // a device, so their differences are small: Delta leaves LZ4 next to nothing to store.
   const ttl = options.ttlDays > 0 ? ` TTL toDateTime(enqueued_at) + INTERVAL ${options.ttlDays} DAY DELETE` : ''
   const settings = {
     ...deliverySettings(options.replicated),
-    // With a TTL whole days leave at once instead of being rewritten.
+    // With a TTL, whole days are dropped at once instead of being rewritten.
     ttl_only_drop_parts: 1,
   }
   return (
@@ -130,7 +130,7 @@ function telemetryStatement(options: TableOptions): string {
 }
 
 function deviceEventsStatement(options: TableOptions): string {
-  // What analysts ask for is computed from the envelope's maps when a row is inserted (see `device-event.ts`).
+  // The columns that analysts use are computed from the envelope's maps when a row is inserted (see `device-event.ts`).
   const columns = [
     ...Object.entries(telemetryColumns).map(([name, type]) => `${name} ${type}`),
     "event LowCardinality(String) MATERIALIZED properties['event']",
@@ -141,7 +141,7 @@ function deviceEventsStatement(options: TableOptions): string {
   const settings = Object.entries(deliverySettings(options.replicated)).map(([name, value]) => `${name} = ${value}`)
   return (
     `CREATE TABLE IF NOT EXISTS ${warehouseDatabase}.device_events${onCluster(options)} (${columns.join(', ')}) ` +
-    // Events are few: months instead of days keep the parts few, too.
+    // Events are few, so partitions of a month keep the number of parts small.
     `ENGINE = ${engine('MergeTree', options)} PARTITION BY toYYYYMM(enqueued_at) ORDER BY (device_id, enqueued_at) ` +
     `SETTINGS ${settings.join(', ')}`
   )
@@ -156,8 +156,8 @@ function oldPartsStatements(options: TableOptions): string[] {
 }
 
 /**
- * By default ClickHouse merges tables of fewer than eleven columns beside the key row by row, which is dear with maps: 1.31 µs of
- * CPU a row of 48-byte bodies, and 0.40 column by column. Merges below 131,072 rows stay as they are.
+ * By default ClickHouse merges tables with fewer than eleven columns beside the key row by row. With maps that is expensive: 1.31 µs of
+ * CPU a row of 48-byte bodies, against 0.40 column by column. Merges below 131,072 rows stay row by row.
  */
 function verticalMergesStatement(options: TableOptions): string {
   return (
@@ -167,7 +167,7 @@ function verticalMergesStatement(options: TableOptions): string {
 }
 
 function deadLettersStatement(options: TableOptions): string {
-  // Replacing: a letter may be sent again after a crash; its position is its identity.
+  // Replacing: a letter may be sent again after a crash. Its position identifies it.
   return (
     `CREATE TABLE IF NOT EXISTS ${warehouseDatabase}.dead_letters${onCluster(options)} (` +
     'topic LowCardinality(String), log_partition UInt32, log_offset UInt64, ' +
@@ -177,7 +177,7 @@ function deadLettersStatement(options: TableOptions): string {
 }
 
 function deadLettersByMessageStatement(options: TableOptions): string {
-  // A key may be made longer by a column that the same statement adds; with the column there already it changes nothing.
+  // A key may be extended only by a column that the same statement adds. If the column exists already, nothing changes.
   return (
     `ALTER TABLE ${warehouseDatabase}.dead_letters${onCluster(options)} ` +
     'ADD COLUMN IF NOT EXISTS message_first UInt32 AFTER log_offset, ' +

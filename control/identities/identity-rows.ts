@@ -1,7 +1,8 @@
 /** Identities as rows of the control store. */
 
 import type { Queries, SqlRow } from '#control/store/database.ts'
-import type { AuthenticationKind, Identity, IdentityContent, IdentityId, IdentityStatus } from './identity.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
+import type { AuthenticationKind, Identity, IdentityContent, IdentityStatus } from './identity.ts'
 import { newEtag, newGenerationId } from './identity.ts'
 
 export interface IdentityRow extends SqlRow {

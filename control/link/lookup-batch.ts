@@ -1,5 +1,5 @@
+import type { DeviceCredentials } from '#control/identities/identities.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { DeviceCredentials } from '../registry.ts'
 
 /** Devices asked for in one statement. */
 const batchMax = 1_000

@@ -9,15 +9,19 @@
  * again with their next connection.
  */
 
-import type { IdentityId } from '#control/identities/identity.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
-import type { Registry } from '../registry.ts'
+import type { PresenceStore } from './presence.ts'
 
-/** @returns ends the watch, and resolves when nothing of it is under way */
+/**
+ * @param checkStore rejects while the store does not answer
+ * @returns ends the watch, and resolves when nothing of it is under way
+ */
 export function watchLostEdges(
-  registry: Pick<Registry, 'resetLostEdges' | 'trust'>,
+  store: Pick<PresenceStore, 'resetLostEdges'>,
+  checkStore: () => Promise<unknown>,
   clock: Clock,
   logger: Logger,
   onLost: (ids: readonly IdentityId[]) => Promise<void>,
@@ -34,11 +38,11 @@ export function watchLostEdges(
       lookedAtMs = nowMs
       try {
         if (nowMs - listeningSinceMs >= limits.edgeSilenceMsMax) {
-          const lost = await registry.resetLostEdges(limits.edgeSilenceMsMax, nowMs)
+          const lost = await store.resetLostEdges(limits.edgeSilenceMsMax, nowMs)
           if (lost.length === 0) continue
           logger.warn('edge processes are gone for good: their devices are disconnected', { devices: lost.length })
           await onLost(lost)
-        } else await registry.trust() // only to learn whether the store answers
+        } else await checkStore()
       } catch (error) {
         logger.warn('lost edge processes cannot be looked for', { error })
         listeningSinceMs = nowMs

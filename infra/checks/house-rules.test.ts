@@ -1,15 +1,13 @@
 /** The house rules that a machine can check (docs/ARCHITECTURE.md, "Layout"). */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { errorTable } from '#schemas/errors.ts'
 import { assertLimits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { type Setting, settingsTable } from '#schemas/settings.ts'
 import { settingsDocument } from './settings-document.ts'
-
-const root = join(import.meta.dirname, '../..')
-const folders = ['schemas', 'runtime', 'pipeline', 'control', 'ingest', 'loadtest', 'infra']
+import { code, importsOf, isTest, root, text } from './sources.ts'
 
 /** Parts in rank order; a part imports parts of a lower rank, and itself. */
 const ranks: readonly (readonly string[])[] = [
@@ -24,7 +22,7 @@ const ranks: readonly (readonly string[])[] = [
 
 /** Each external library has one door: the folders (or files) that may import it. */
 const doors: Readonly<Record<string, readonly string[]>> = {
-  'mqtt-packet': ['ingest/mqtt', 'ingest/session'],
+  'mqtt-packet': ['ingest/mqtt'],
   avsc: ['schemas'],
   kafkajs: ['pipeline/log/kafka', 'loadtest/peers'],
   lmdb: ['pipeline/log/lmdb'],
@@ -46,32 +44,45 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   mqtt: ['infra/testbed'],
 }
 
-const sources = folders.flatMap((folder) => filesBelow(join(root, folder))).map((file) => relative(root, file))
-const code = sources.filter((file) => /\.tsx?$/.test(file))
-const isTest = (file: string): boolean =>
-  /\.(test|conformance|integration|fault|fuzz|bench)\.ts$/.test(file) || /-fixture\.ts$/.test(file)
-const text = (file: string): string => readFileSync(join(root, file), 'utf8')
+/** What others may import of control: its top, the port of each room, and the texts in which identities and credentials travel. */
+const controlDoors =
+  /^control\/([\w-]+|([\w-]+)\/\2|identities\/identity|trust\/owner-key|auth\/(sas-token|connection-string))\.ts$/
 
-function filesBelow(folder: string): string[] {
-  if (!existsSync(folder)) return []
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
-    entry.isDirectory() ? filesBelow(join(folder, entry.name)) : [join(folder, entry.name)],
-  )
-}
-
-function importsOf(file: string): string[] {
-  const content = text(file)
-  const found = [
-    ...content.matchAll(/^(?:import|export)\s[^;'"]*?\sfrom '([^']+)'/gm),
-    ...content.matchAll(/^import '([^']+)'/gm),
-    ...content.matchAll(/\b(?:import|require)\('([^']+)'\)/g),
-  ]
-  return found.map(([, target]) => target as string)
-}
+/**
+ * What control's rooms may import of one another: the same without the top, the two rooms that lie under all others, how values of a room
+ * travel between processes, and the rows of identities, which queries select from.
+ */
+const controlRoomDoors =
+  /^control\/(([\w-]+)\/(\2|[\w-]+-json)|(store|rest)\/[\w-]+|identities\/identity(-rows)?|auth\/sas-token)\.ts$/
 
 function partOf(path: string): string {
   const holding = ranks.flat().filter((part) => path.startsWith(`${part}/`))
   return holding.sort((one, other) => other.length - one.length)[0] ?? ''
+}
+
+/** The top of control puts its rooms together, so it sees all of them. */
+function expectControlDoor(file: string, path: string): void {
+  if (dirname(file) !== 'control' && dirname(file) !== dirname(path)) expect(path).toMatch(controlRoomDoors)
+}
+
+/** A folder that can be reached from itself over the imports of folders below `part`; undefined: there is none. */
+function circleOfRooms(part: string): string | undefined {
+  const below = new Map<string, Set<string>>()
+  for (const file of code.filter((each) => each.startsWith(`${part}/`) && !isTest(each))) {
+    const rooms = below.get(dirname(file)) ?? new Set<string>()
+    below.set(dirname(file), rooms)
+    for (const target of importsOf(file)) {
+      const path = target.startsWith('#') ? target.slice(1) : join(dirname(file), target)
+      if (path.startsWith(`${part}/`) && dirname(path) !== dirname(file)) rooms.add(dirname(path))
+    }
+  }
+  // What imports nothing that is left lies at the bottom: taken away again and again, only circles stay.
+  for (let before = -1; before !== below.size; ) {
+    before = below.size
+    for (const [room, rooms] of below) if (![...rooms].some((other) => below.has(other))) below.delete(room)
+  }
+  const [circle] = below.keys()
+  return circle
 }
 
 const rankOf = (part: string): number => ranks.findIndex((parts) => parts.includes(part))
@@ -89,10 +100,14 @@ describe('house rules', () => {
         const path = target.slice(1)
         const other = partOf(path)
         expect(existsSync(join(root, path)), `${target} exists`).toBe(true)
-        if (other === own) continue
+        if (other === own) {
+          if (own === 'control' && !isTest(file)) expectControlDoor(file, path)
+          continue
+        }
         // Tests of several parts together may reach down to real servers and up to nothing.
         const allowed = rankOf(other) < rankOf(own) || (isTest(file) && other === 'infra/testbed')
         expect(allowed, `${own} (rank ${rankOf(own)}) imports ${target} (rank ${rankOf(other)})`).toBe(true)
+        if (other === 'control' && !isTest(file)) expect(path).toMatch(controlDoors)
         if (other === 'pipeline/log' && !isTest(file)) expect(path).toMatch(/^pipeline\/log\/(log|open-log)\.ts$/)
         if (other === 'pipeline/endpoints' && !isTest(file)) expect(path).not.toMatch(/^pipeline\/endpoints\/memory\//)
         if (other === 'pipeline/warehouse' && !isTest(file)) {
@@ -116,6 +131,10 @@ describe('house rules', () => {
         ).toBe(true)
       }
     }
+  })
+
+  test('rooms of control lie one above the other', () => {
+    expect(circleOfRooms('control')).toBe(undefined)
   })
 
   test.each(code)('%s keeps to the form: no default export, bounded length, no open note', (file) => {

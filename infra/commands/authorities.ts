@@ -2,11 +2,12 @@
  * `penstock authorities …`: certificate authorities from the command line, over the REST API (`rest/authority-operations.ts`).
  */
 import { readFileSync } from 'node:fs'
-import { type CommandOptions, RestClient } from '#control/rest/rest-client.ts'
+import { type CommandOptions, RestClient } from '#control/client/client.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
+import { registryCommand } from './registry-command.ts'
 
-export const authoritiesUsage = `penstock authorities <command>
+const usage = `penstock authorities <command>
 
   list                   all of them
   add <name> <file>      take in the certificate (PEM) of an authority; says how to prove that its private key is yours
@@ -20,6 +21,8 @@ interface Authority {
   readonly subject?: string
   readonly expiry?: string
 }
+
+export const authoritiesCommand = registryCommand(usage, runAuthoritiesCommand)
 
 /** Carries out one command. @param args what stands behind `authorities` @throws as `runDevicesCommand` */
 export async function runAuthoritiesCommand(args: readonly string[], options: CommandOptions): Promise<void> {
@@ -78,5 +81,5 @@ and hand it in:
 }
 
 function invalid(why: string): PenstockError {
-  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${authoritiesUsage}`)
+  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${usage}`)
 }

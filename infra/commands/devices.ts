@@ -3,13 +3,14 @@
  */
 
 import { formatConnectionString } from '#control/auth/connection-string.ts'
+import { RestClient } from '#control/client/client.ts'
 import { newKey, topicWarning } from '#control/identities/identity.ts'
-import { type CommandOptions, RestClient } from '#control/rest/rest-client.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
 import { listQuotas, runQuotaCommand } from './quota.ts'
+import { type RegistryCommandOptions, registryCommand } from './registry-command.ts'
 
-export const devicesUsage = `penstock devices <command>
+const usage = `penstock devices <command>
 
   create <id> [--disabled] [--edge] [--thumbprint <hex>] [--ca]   make a device, or a module as device/module
   list [--top <count>]                                            all devices, or the first ones
@@ -48,17 +49,14 @@ interface Device {
   }
 }
 
-export interface DevicesCommandOptions extends CommandOptions {
-  /** What devices connect to: see `deviceHostName`. */
-  readonly deviceHostName: string
-}
+export const devicesCommand = registryCommand(usage, runDevicesCommand)
 
 /**
  * Carries out one command.
  * @param args what stands behind `devices`
  * @throws PenstockError CONTROL_COMMAND_INVALID (message: what is wrong, with the usage), CONTROL_UNREACHABLE, CONTROL_REFUSED
  */
-export async function runDevicesCommand(args: readonly string[], options: DevicesCommandOptions): Promise<void> {
+export async function runDevicesCommand(args: readonly string[], options: RegistryCommandOptions): Promise<void> {
   const { words, flags } = argumentsOf(args, devicesOptions, invalid)
   const [command, id] = words
   const client = new RestClient(options)
@@ -191,5 +189,5 @@ function idOf({ deviceId, moduleId }: Device): string {
 }
 
 function invalid(why: string): PenstockError {
-  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${devicesUsage}`)
+  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${usage}`)
 }

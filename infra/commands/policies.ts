@@ -3,16 +3,19 @@
  */
 
 import { formatConnectionString } from '#control/auth/connection-string.ts'
-import type { KeyName, Policy } from '#control/registry.ts'
-import { type CommandOptions, RestClient } from '#control/rest/rest-client.ts'
+import { type CommandOptions, RestClient } from '#control/client/client.ts'
+import type { KeyName, Policy } from '#control/trust/trust.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
+import { registryCommand } from './registry-command.ts'
 
-export const policiesUsage = `penstock policies <command>
+const usage = `penstock policies <command>
 
   list                                 the policies and their rights
   show <name> [--secondary]            the connection string of a service
   rekey <name> --primary|--secondary   a new key in the place of one; what the old key let in ends at once`
+
+export const policiesCommand = registryCommand(usage, runPoliciesCommand)
 
 /** Carries out one command. @param args what stands behind `policies` @throws as `runDevicesCommand` */
 export async function runPoliciesCommand(args: readonly string[], options: CommandOptions): Promise<void> {
@@ -48,5 +51,5 @@ function connectionString({ name, primaryKey, secondaryKey }: Policy, which: Key
 }
 
 function invalid(why: string): PenstockError {
-  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${policiesUsage}`)
+  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${usage}`)
 }

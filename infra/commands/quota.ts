@@ -1,5 +1,5 @@
 /** `penstock devices quota …`: what single devices may do, spelled as in the setting PENSTOCK_DEVICE_QUOTAS. */
-import type { RestClient } from '#control/rest/rest-client.ts'
+import type { RestClient } from '#control/client/client.ts'
 
 const fields: Readonly<Record<string, string>> = {
   messages: 'messagesPerSecond',

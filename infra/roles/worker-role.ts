@@ -4,11 +4,12 @@ import { watchViews } from '#pipeline/sinks/clickhouse/watch-views.ts'
 import type { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letters/dead-letter-box.ts'
 import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
-import { sleep, systemClock } from '#runtime/clock.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { openHttpServer } from '#runtime/http/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
-import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import type { TableOptions } from '#schemas/telemetry-table.ts'
@@ -75,10 +76,10 @@ export async function runWorker(settings: Settings): Promise<void> {
       clock: systemClock,
       stopping: stopping.signal,
     })
-  reportEverySecond(() => [
-    { kind: 'samples', samples: samples() },
-    { kind: 'standstill', text: standstill() },
-  ])
+  reportEverySecond(() => {
+    tellSupervisor('samples', samples())
+    tellSupervisor('standstill', standstill())
+  })
   const sink = await openSinkWhenThere(settings, logger, stopping.signal, warehouse)
   if (sink === undefined) return
   const deadLetters = openDeadLetterBox({ log: deadLetterLog, warehouse, logger })
@@ -105,12 +106,12 @@ export async function runWorker(settings: Settings): Promise<void> {
     await Promise.all([worker.close(), events?.close()])
   }
   ready = true
-  tellSupervisor({ kind: 'ready', ports: {} })
+  tellSupervisor('ready', {})
   logger.info('delivering', { topic: log.topic, partitions: log.partitionCount })
   await Promise.all([worker.finished, events?.finished])
 }
 
-const warehouseRetryMs = 1_000
+const warehouseBackOff: BackOff = { firstMs: 1_000, factor: 1, maxMs: 1_000, jitter: 0 }
 
 /** Opens the sink; while the warehouse cannot be reached, tries again. `undefined` once the process is stopping. */
 async function openSinkWhenThere(
@@ -120,16 +121,18 @@ async function openSinkWhenThere(
   warehouse: ReturnType<typeof openWarehouse>,
 ): Promise<TableSink | undefined> {
   const tables = tableOptions(settings)
-  while (!stopping.aborted) {
-    try {
-      return await openClickHouseSink({ warehouse, tables, logger })
-    } catch (error) {
-      if (!isPenstockError(error) || error.disposition !== 'retry') throw error
-      logger.warn('the warehouse cannot be reached yet', { error })
-      await sleep(systemClock, warehouseRetryMs, stopping)
-    }
+  if (stopping.aborted) return undefined
+  try {
+    return await retry(() => openClickHouseSink({ warehouse, tables, logger }), {
+      backOff: warehouseBackOff,
+      clock: systemClock,
+      until: stopping,
+      onRetry: (error) => logger.warn('the warehouse cannot be reached yet', { error }),
+    })
+  } catch (error) {
+    if (stopping.aborted && isTransient(error)) return undefined
+    throw error
   }
-  return undefined
 }
 
 /** @throws SETTINGS_INVALID: without replication the servers of a cluster would each hold a part that no one else sees */

@@ -7,7 +7,7 @@
  */
 
 import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
-import type { ControlState, FirstDevice, Status } from '#infra/roles/role-process.ts'
+import type { ControlState, FirstDevice, Status } from '#infra/roles/role-contract.ts'
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import { createLogger } from '#runtime/logger.ts'
@@ -58,42 +58,32 @@ export async function runSupervisor(settings: Settings): Promise<number> {
       index,
       environment,
       logger,
-      onMessage: (message) => {
-        switch (message.kind) {
-          case 'take-over':
-            for (const other of processes) if (other.role === 'edge' && other !== child) other.tell(message)
-            return
-          case 'ask-status':
-            child.tell({ kind: 'status', askId: message.askId, status: statusOfAll() })
-            return
-          case 'noisiest':
-            noisiest.set(child, message.report)
-            return
-          case 'ask-noisiest': {
-            const report = mergedNoisiest([...noisiest.values()], message.countMax)
-            child.tell({ kind: 'noisiest', askId: message.askId, report })
-            return
-          }
-          case 'ask-passwords': {
+      handlers: {
+        questions: {
+          status: () => statusOfAll(),
+          noisiestOfAll: (countMax) => mergedNoisiest([...noisiest.values()], countMax),
+          passwords: () => {
             const { clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword } = settings
-            child.tell({
-              kind: 'passwords',
-              askId: message.askId,
-              passwords: { clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword },
-            })
-            return
-          }
-          case 'standstill':
-            standstill = message.text
-            return
-          case 'first-device':
-            firstDevice = message.device
-            return
-          case 'ask-control':
+            return { clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword }
+          },
+        },
+        pushes: {
+          takeOver: (takenOver) => {
+            for (const other of processes)
+              if (other.role === 'edge' && other !== child) other.tell('takeOver', takenOver)
+          },
+          noisiest: (report) => void noisiest.set(child, report),
+          standstill: (text) => {
+            standstill = text
+          },
+          firstDevice: (device) => {
+            firstDevice = device
+          },
+          needsControl: () => {
             demanded?.want()
-            child.tell({ kind: 'control', control: controlState() })
-            return
-        }
+            child.tell('control', controlState())
+          },
+        },
       },
       onReady: () => tellControl(),
       onRestart: () => {
@@ -132,7 +122,7 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   }
   /** Edges pass to it what is not theirs. */
   const tellControl = (): void => {
-    for (const child of processes) if (child.role === 'edge') child.tell({ kind: 'control', control: controlState() })
+    for (const child of processes) if (child.role === 'edge') child.tell('control', controlState())
   }
   const samples = () => [metrics.samples(), ...processes.map((child) => child.samples)]
   const silence = new SilenceWatch(() => processes, systemClock, logger)

@@ -1,7 +1,7 @@
 import { zstdDecompressSync } from 'node:zlib'
 import avsc from 'avsc'
 import { describe, expect, test } from 'vitest'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { batchHeader, envelopeSchema, envelopesOfBatch, mapBytes, syncMarker } from '#schemas/batch.ts'
 import { PenstockError } from '#schemas/errors.ts'

@@ -1,7 +1,8 @@
 import { constants, createZstdCompress, type ZstdCompress, zstdCompressSync } from 'node:zlib'
+import { assert } from '#runtime/assert.ts'
 
 const params = { [constants.ZSTD_c_compressionLevel]: 1 }
-/** So few bytes are compressed at once: the way to the thread pool and back costs more than the work. */
+/** Up to so many bytes are compressed in place: the way to the thread pool and back costs more than the work. */
 const compressedHereBytesMax = 8 * 1024
 /** As many as libuv's pool has threads. */
 const contextsMax = 4
@@ -14,9 +15,9 @@ interface Job {
 }
 
 /**
- * Compresses blocks with zstandard, each into one frame that names its length. The contexts stay: one made for each block costs as
- * much CPU as the block, mostly for fresh memory, and V8 takes its megabyte for garbage that it must collect (a full collection
- * every half second at 850,000 messages/s, each a pause of 7 to 16 ms).
+ * Compresses blocks with zstandard, each into one frame that names its length. Contexts are kept. A new one for each
+ * block would cost as much CPU as the block itself, mostly for fresh memory. V8 would take its megabyte for garbage: at
+ * 850,000 messages/s that was a full collection every half second, each a pause of 7 to 16 ms.
  */
 export class BlockCompressor {
   readonly #free: Context[] = []
@@ -62,10 +63,12 @@ class Context {
   }
 
   run(raw: Uint8Array, done: (frame: Buffer) => void): void {
+    assert(this.#pieces.length === 0, 'a context compresses one block after the other')
     this.#stream.write(raw, (error) => {
       if (error) throw error // no input makes zstandard fail; out of memory does, and then nothing more may be acknowledged
       const pieces = this.#pieces
       this.#pieces = []
+      assert(pieces.length > 0, 'a block that was compressed has come out')
       done(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces))
     })
   }

@@ -6,6 +6,7 @@
  *                      that a device resumes its session at any of them. Renewed daily: stolen, it opens a day's TLS 1.2 sessions,
  *                      never those of TLS 1.3
  */
+
 import { randomBytes, X509Certificate } from 'node:crypto'
 import {
   linkSync,
@@ -19,6 +20,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { assert } from '#runtime/assert.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { makePrivateFolder } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -74,6 +76,7 @@ export function watchTlsFiles(files: TlsFiles, onChange: () => void): () => void
 
 function ticketKey(file: string, nowMs: number): Buffer {
   const own = `${file}.${process.pid}`
+  assert(Number.isFinite(nowMs), 'the age of a key is told by a clock')
   const age = ageMs(file, nowMs)
   if (age === undefined || age >= oldestTicketKeyMs) {
     makePrivateFolder(dirname(file))

@@ -1,11 +1,12 @@
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRouter } from '#runtime/http/http.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
+import { throttled } from '#schemas/hub-faults.ts'
 import { type Quotas, type RateExceeded, serviceAttempts } from './quotas.ts'
 
 /**
- * A router whose routes count each 401 against the client's address, and answer 429 in its place to whoever had too many. All are looked
- * at, and good credentials let in: that costs no more than a request which anyone may send.
+ * A router whose routes count each 401 against the client's address. An address that had too many is answered 429
+ * instead. All credentials are looked at, and good ones let in: that costs no more than a request that anyone may send.
  * @param addressOf whose request it is
  */
 export function limitFailures(
@@ -38,5 +39,5 @@ export function limitFailures(
 
 function refusalOf({ message, retryAfterMs }: RateExceeded): HttpAnswer {
   const headers = { 'Retry-After': String(Math.ceil(retryAfterMs / 1000)) }
-  return jsonAnswer(429, { Message: `ErrorCode:ThrottlingException;${message}` }, headers)
+  return jsonAnswer(throttled.status, { Message: `ErrorCode:${throttled.name};${message}` }, headers)
 }

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { type RestAccess, RestClient } from '#control/rest/rest-client.ts'
-import { readOwnerKey } from '#control/trust/policies.ts'
+import { type RestAccess, RestClient } from '#control/client/client.ts'
+import { readOwnerKey } from '#control/trust/owner-key.ts'
 import { deviceKeyOf } from '#loadtest/generate/device-identities.ts'
+import { deviceIdOf, type LoadOptions } from '#loadtest/options/load-options.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { deviceIdOf, type LoadOptions } from './options.ts'
 
 export interface RegisteredDevices {
   /** Makes each device's key: `LoadOptions.deviceKeySecret`. */

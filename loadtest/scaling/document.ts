@@ -1,9 +1,10 @@
 /** docs/SCALING.md from the newest run of the sweep: every figure is computed, the words hold for any. */
-import { bytes, count, percent, short } from '../report/figures.ts'
+import { bytes, count, percent, short } from '../figures.ts'
 import { type Deviation, deviationsOf, fitModel, quantities, quantityNames, type ScalingModel } from './model.ts'
 import { picturesOf } from './pictures.ts'
-import { batchMessagesMin, type PlanQuestion, planFlags, planOf, planOptions, planQuestion } from './plan.ts'
+import { batchMessagesMin, planOf } from './plan.ts'
 import { planColumns, planRows, planSentence } from './plan-line.ts'
+import { type PlanQuestion, planFlags, planOptions, planQuestion } from './plan-question.ts'
 import { type PointLoad, type ScalingPoint, type ScalingRun, sweeps, type Work } from './scaling-point.ts'
 
 /** What one of a term is called, and whether it is an event or something held. */
@@ -60,53 +61,81 @@ export function scalingDocument(run: ScalingRun): ScalingDocument {
   const { points } = run
   const model = fitModel(points)
   const pictures = picturesOf(points, model)
-  const heldOut = deviationsOf(
-    model,
-    points.filter(({ sweep }) => sweep === 'held out'),
-  )
-  const fitted = deviationsOf(
-    model,
-    points.filter(({ sweep }) => sweep !== 'held out'),
-  )
-  const markdown = `# How Penstock scales
+  const markdown = [
+    introductionText(run),
+    picturesText(pictures),
+    modelText(model),
+    checkText(points, model),
+    clusterText(model),
+    extrapolatedText(run),
+    boundsText(),
+    pointsText(points),
+  ].join('')
+  return { markdown, pictures: new Map(pictures.map(({ file, svg }) => [file, svg])) }
+}
 
-Measured on one machine, put into a small model, checked by runs the model was not fitted to, and extrapolated to clusters. This page and
-its pictures are written by \`npm run bench -- scaling\`; the points are in [benchmarks/scaling.json](benchmarks/scaling.json).
-For another load: \`npm run loadtest -- --plan --rate 10e6 --devices 100e6 --body 200\` (\`--plan --help\`).
+function introductionText(run: ScalingRun): string {
+  const { points } = run
+  const limits = Object.entries(run.limits).map(([name, value]) => `${name} ${value}`)
+  return `# How Penstock scales
+
+This page says what a cluster needs for a load. Penstock was measured on one machine. A small model was fitted to the points, checked by runs it was not
+fitted to, and extrapolated to clusters. For another load: \`npm run loadtest -- --plan --rate 10e6 --devices 100e6 --body 200\` (\`--plan --help\`).
+\`npm run bench -- scaling\` writes this page and its pictures. The points are in [benchmarks/scaling.json](benchmarks/scaling.json).
 
 ${run.startedAt.slice(0, 16).replace('T', ' ')} UTC, commit ${run.commit}. ${run.machine}. ${points.length} points, each a fresh Penstock on the embedded log and engine
-with ${run.secondsAPoint} s of load at QoS 1; generator and everything else on the same CPUs. Connecting, the first seconds and closing are not measured.
-Limits: ${Object.entries(run.limits)
-    .map(([name, value]) => `${name} ${value}`)
-    .join(', ')}.${doubtOf(points)}${listOf('\n\nNot done on this machine:', run.skipped)}
+with ${run.secondsAPoint} s of load at QoS 1. The generator and everything else share the CPUs. Connecting, the first seconds and closing are not measured.
+Limits: ${limits.join(', ')}.${doubtOf(points)}${listOf('\n\nNot done on this machine:', run.skipped)}
 
-## Pictures
+`
+}
+
+function picturesText(pictures: ReturnType<typeof picturesOf>): string {
+  return `## Pictures
 
 ${pictures.map(({ file, title }) => `![${title}](scaling/${file})`).join('\n\n')}
 
-## The model
+`
+}
 
-A sum of costs, none of them negative (least squares of relative errors). A cost of 0 is one that the points do not tell from the others.
+function modelText(model: ScalingModel): string {
+  return `## The model
+
+The model is a sum of costs, none of them negative (least squares of relative errors). A cost of 0 means that the points do not separate it from the others.
 A read is one turn of a device: the messages that arrive together share its cost.
 Reads are counted as the generator's writes, not in the edge.
 
 ${table(['quantity', 'for each', 'takes'], modelRows(model))}
 
-The load test's bodies are JSON with digits that change and a filler that does not: they compress well, so bytes on disk are of them. The
-generator's smallest body has 48 bytes. Memory is what a process holds for itself, without pages of mapped files; the kernel's is the growth of its
-objects, halved, since both ends are here.
+The load test's bodies are JSON with digits that change and a filler that does not. They compress well, so the bytes on disk hold for such bodies only. The
+generator's smallest body has 48 bytes. Memory is what a process holds for itself, without pages of mapped files. The kernel's memory is the growth of its
+objects, halved, since both ends of each connection are on this machine.
 
-## Check
+`
+}
 
-Runs the model was not fitted to, of other combinations than the sweep's:
+function checkText(points: readonly ScalingPoint[], model: ScalingModel): string {
+  const isHeldOut = ({ sweep }: ScalingPoint) => sweep === 'held out'
+  const heldOut = deviationsOf(model, points.filter(isHeldOut))
+  const fitted = deviationsOf(
+    model,
+    points.filter((point) => !isHeldOut(point)),
+  )
+  return `## Check
+
+These runs combine parameters in other ways than the sweep. The model was not fitted to them:
 
 ${table(['load', 'quantity', 'measured', 'predicted', 'error'], heldOut.map(deviationRow))}
 
 ${errorsOf('Not fitted to', heldOut)} ${errorsOf('Fitted', fitted)}
 
-## What a cluster needs
+`
+}
 
-Answers of \`--plan\` with its standard assumptions, where nothing else is said:
+function clusterText(model: ScalingModel): string {
+  return `## What a cluster needs
+
+These are answers of \`--plan\` with its standard assumptions, except where a line of options says otherwise:
 
 ${table(
   ['assumption', 'value', 'meaning'],
@@ -114,34 +143,48 @@ ${table(
 )}
 
 ${answers.map(({ title, question }) => answerText(title, model, planQuestion(question))).join('\n')}
-## What was measured, and what is extrapolated
+`
+}
+
+function extrapolatedText({ points, limits }: ScalingRun): string {
+  const upTo = (value: (point: ScalingPoint) => number) => count(most(points, value))
+  return `## What was measured, and what is extrapolated
 
 | | measured here | extrapolated |
 |---|---|---|
-| connections | up to ${count(most(points, ({ load }) => load.connections))} on ${count(most(points, ({ load }) => load.edges))} edge processes | that each costs the same in a fleet, over a network, with TLS and identities (not on here) |
+| connections | up to ${upTo(({ load }) => load.connections)} on ${upTo(({ load }) => load.edges)} edge processes | that each costs the same in a fleet, over a network, with TLS and identities (all off here) |
 | messages | up to ${short(most(points, ({ work }) => work.messagesPerSecond))}/s, rows up to ${short(most(points, ({ work }) => work.rowsPerSecond))}/s | that processes on more machines add up |
-| partitions | up to ${count(most(points, ({ load }) => load.partitions))} | more of them; batches a second by PENSTOCK_BATCH_DELAY_MS, edges and partitions |
-| processes | up to ${count(most(points, ({ load }) => load.edges))} edges and ${count(most(points, ({ load }) => load.workers))} workers on ${run.limits.CPUs ?? 'these'} CPUs: their CPU a message, not a speed-up | their number |
-| Kafka | nothing; the log was the embedded one ([benchmarks/n8-kafka.md](benchmarks/n8-kafka.md) compares both) | brokers, by bytes, records and disk that are assumed |
+| partitions | up to ${upTo(({ load }) => load.partitions)} | more of them; batches a second by PENSTOCK_BATCH_DELAY_MS, edges and partitions |
+| processes | up to ${upTo(({ load }) => load.edges)} edges and ${upTo(({ load }) => load.workers)} workers on ${limits.CPUs ?? 'these'} CPUs: their CPU a message was measured, not a speed-up | their number |
+| Kafka | nothing; the log was the embedded one ([benchmarks/n8-kafka.md](benchmarks/n8-kafka.md) compares both) | brokers, from assumed bytes, records and disk |
 | ClickHouse | one embedded engine | shards and replicas; a replica is counted as if it inserted all rows itself |
 | disk | bytes of these bodies | other bodies by \`--compressed-share\`; merges and indexes over days |
 | control store | bytes of a device ([benchmarks/registry.md](benchmarks/registry.md)) | a fleet's registry, all devices coming back at once |
 
-## What does not scale
+`
+}
 
-- **The embedded log, engine and store** are of one machine. Beyond it: Kafka, ClickHouse, PostgreSQL.
-- **Edges × partitions.** Each edge fills a batch of each partition, so batches get small as both grow, and a batch costs far more than a message.
-  Below ${batchMessagesMin} messages a batch \`--plan\` says so. A longer PENSTOCK_BATCH_DELAY_MS trades latency for it.
-- **One table takes ${planOptions['shard-inserts'].standard} inserts a second** until deduplication forgets too soon. Partitions ÷ PENSTOCK_INSERT_DELAY_MS must stay below it for each shard.
-- **A worker writes to one ClickHouse address.** Shards beyond the first need something that spreads the inserts and answers for all of them when an open
-  intent is replayed, or installations side by side, each with its share of the devices.
-- **A take-over** goes through the one supervisor of a machine, which tells every other edge process of it: messages grow with connects × edges. Edges on
-  different machines hear of it through PostgreSQL: each edge of identities gets every connect of the fleet, some 250 in a notification.
-- **Statistics of the registry** count all rows: its time grows with the devices (benchmarks/registry.md).
-- **Partitions are fixed** when the topic is first created, and one device is always in one of them: no device is faster than its partition.
-- **One edge process** reads on one core, and an operating system's limit of open files bounds its connections.
+/** What no number of machines helps with. */
+function boundsText(): string {
+  return `## What does not scale
 
-## All points
+- **The embedded log, engine and store** serve one machine. For more machines use Kafka, ClickHouse and PostgreSQL.
+- **Edges × partitions.** Each edge fills a batch of each partition. So batches get small as both numbers grow, and a batch costs far more than a message.
+  Below ${batchMessagesMin} messages a batch \`--plan\` says so. A longer PENSTOCK_BATCH_DELAY_MS gives larger batches and costs latency.
+- **One table takes ${planOptions['shard-inserts'].standard} inserts a second**; with more, ClickHouse forgets deduplication tokens too soon. For each shard, partitions ÷ PENSTOCK_INSERT_DELAY_MS must stay below it.
+- **A worker writes to one ClickHouse address.** Shards beyond the first need one of two things: something that spreads the inserts, and answers for all
+  shards when an open intent is replayed; or several installations, each with its share of the devices.
+- **A take-over** goes through the one supervisor of a machine, which tells every other edge process. So its messages grow with connects × edges. Edges on
+  different machines are told through PostgreSQL: where identities are required, each edge gets every connect of the fleet, some 250 in a notification.
+- **Statistics of the registry** count all rows, so their time grows with the devices (benchmarks/registry.md).
+- **Partitions are fixed** when the topic is first created. A device is always in the same one, so no device is faster than its partition.
+- **One edge process** reads on one core. The operating system's limit of open files bounds its connections.
+
+`
+}
+
+function pointsText(points: readonly ScalingPoint[]): string {
+  return `## All points
 
 ${table(
   [
@@ -160,9 +203,8 @@ ${table(
   sweeps.flatMap((sweep) => points.filter((point) => point.sweep === sweep)).map(pointRow),
 )}
 
-The last column says where the generator itself was late (*): what it offered is then uneven, what was counted stays counted.
+A * in the last column marks a point at which the generator itself was late. Its load was then uneven; its counts are right.
 `
-  return { markdown, pictures: new Map(pictures.map(({ file, svg }) => [file, svg])) }
 }
 
 const answers: readonly { readonly title: string; readonly question: Partial<PlanQuestion> }[] = [

@@ -21,11 +21,11 @@ import { walkLog } from '#pipeline/workers/log-walk.ts'
 import { assert } from '#runtime/assert.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
+import { dayMs } from '#schemas/time.ts'
 import { renderTable } from './render-table.ts'
 
 const readBytesMax = 32 * 1024 * 1024
 const groupsMax = 50_000
-const dayMs = 86_400_000
 const table = `${warehouseDatabase}.telemetry`
 
 export interface PartitionVerdict {

@@ -6,7 +6,7 @@ import { warehouseErrorFrom } from './clickhouse-warehouse.ts'
 import { openWarehouse } from './open-warehouse.ts'
 import type { Warehouse } from './warehouse.ts'
 
-/** What the next request is answered with; `undefined` is never answered. */
+/** The answer to the next request; with `undefined` it is never answered. */
 let answer: { status: number; body: string } | 'hang' | 'cut' = 'hang'
 let received: { url: URL; body: Buffer } | undefined
 let server: Server

@@ -3,7 +3,7 @@ import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClien
 import { PenstockError } from '#schemas/errors.ts'
 import { pipelineApplication, type Warehouse, type WarehouseOptions, type WarehouseRow } from './warehouse.ts'
 
-/** ClickHouse over HTTP. Connections are kept alive; what was never answered is reported, never repeated. */
+/** ClickHouse over HTTP. Connections are kept alive. A request without an answer is reported, never repeated. */
 export class ClickhouseWarehouse implements Warehouse {
   readonly #client: ClickHouseClient
 
@@ -73,8 +73,8 @@ async function translated<T>(operation: Operation, call: () => Promise<T>): Prom
 }
 
 /**
- * WAREHOUSE_REFUSED only if ClickHouse itself said no, with a code that another try cannot change. All else (no answer, a
- * proxy's 429 or 5xx, an overloaded or half-working server) is WAREHOUSE_UNAVAILABLE, so that no row is given up for it.
+ * WAREHOUSE_REFUSED only if ClickHouse itself refused, with a code that a retry cannot change. Everything else (no answer, a proxy's
+ * 429 or 5xx, an overloaded or half-working server) is WAREHOUSE_UNAVAILABLE, so that it never makes a dead letter.
  */
 export function warehouseErrorFrom(error: unknown, operation: Operation): PenstockError {
   if (!(error instanceof ClickHouseError)) return unavailable(`${operation}: no answer from the warehouse`, error)
@@ -89,7 +89,7 @@ function unavailable(text: string, cause: unknown): PenstockError {
   return new PenstockError('WAREHOUSE_UNAVAILABLE', cause instanceof ClickHouseError ? text : text + reason, { cause })
 }
 
-/** ClickHouse's error numbers for faults that pass by themselves or by an operator's hand. */
+/** ClickHouse's error numbers for faults that pass by themselves, or that an operator mends. */
 const transientCodes: ReadonlySet<number> = new Set([
   3, // UNEXPECTED_END_OF_FILE: the body was cut
   74, // CANNOT_READ_FROM_FILE_DESCRIPTOR
@@ -127,5 +127,5 @@ const transientCodes: ReadonlySet<number> = new Set([
   999, // KEEPER_EXCEPTION
 ])
 
-/** For an insert: nothing is wrong with its rows, their table is missing. */
+/** For an insert: its rows are fine, but their table is missing. */
 const misplacedCodes: ReadonlySet<number> = new Set([60 /* UNKNOWN_TABLE */, 81 /* UNKNOWN_DATABASE */])

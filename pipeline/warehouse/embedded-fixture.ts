@@ -4,11 +4,11 @@ import { openWarehouse } from './open-warehouse.ts'
 import type { Warehouse } from './warehouse.ts'
 
 export interface WarehouseForTests extends Warehouse {
-  /** Of the engine, on loopback. */
+  /** Port of the engine, on loopback. */
   readonly port: number
 }
 
-/** An embedded engine on a free port of loopback and a client of it; closing the client ends both. */
+/** An embedded engine on a free port of loopback, and a client for it. Closing the client ends both. */
 export async function embeddedWarehouseForTests(dataDir: string): Promise<WarehouseForTests> {
   const bind = '127.0.0.1'
   const engine = await startEmbeddedWarehouse({

@@ -4,11 +4,11 @@
  */
 export interface Warehouse {
   /**
-   * Sends `chunks` as the body of one `INSERT … FORMAT x` statement; retries nothing itself.
+   * Sends `chunks` as the body of one `INSERT … FORMAT x` statement. It does not retry.
    * Resolves when ClickHouse confirmed the insert.
    * @param settings ClickHouse settings for this statement, e.g. `insert_deduplication_token`
-   * @throws WAREHOUSE_UNAVAILABLE (outcome unknown: ask or repeat with the same bytes and token), WAREHOUSE_REFUSED (it has ended;
-   *   whether anything was stored is to be asked, since ClickHouse stores a part before it answers with the error of a view)
+   * @throws WAREHOUSE_UNAVAILABLE (outcome unknown: ask, or retry with the same bytes and token), WAREHOUSE_REFUSED (the insert has
+   *   ended; ask whether anything was stored, since ClickHouse stores a part before it answers with the error of a view)
    */
   insert(statement: string, chunks: readonly Uint8Array[], settings: Readonly<Record<string, string>>): Promise<void>
   /** Rows of a SELECT as objects (FORMAT JSONEachRow; 64-bit integers come as text), small results only. */
@@ -27,7 +27,7 @@ export interface WarehouseOptions {
   readonly url: string
   readonly user: string
   readonly password: string
-  /** A request without an answer for so long counts as WAREHOUSE_UNAVAILABLE. */
+  /** A request that has no answer after this time counts as WAREHOUSE_UNAVAILABLE. */
   readonly requestMsMax: number
 }
 

@@ -1,3 +1,4 @@
+import { readLong } from '#schemas/avro-long.ts'
 import { batchHeader, isBatch, syncMarker } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
 
@@ -74,18 +75,6 @@ function plainBytesOfFrame(value: Uint8Array, start: number, end: number): numbe
     default:
       return limits.blockBytesMax
   }
-}
-
-function readLong(bytes: Uint8Array, start: number): { readonly value: number; readonly end: number } | undefined {
-  let value = 0
-  let scale = 1
-  for (let at = start; at < bytes.length && at < start + 7; at++) {
-    const byte = bytes[at] ?? 0
-    value += (byte & 0x7f) * scale
-    if (byte < 0x80) return value % 2 === 0 ? { value: value / 2, end: at + 1 } : undefined
-    scale *= 0x80
-  }
-  return undefined
 }
 
 function corrupt(text: string): BatchWalk {

@@ -14,9 +14,9 @@ import { Change } from '#runtime/change.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { utcDayOf } from '#schemas/time.ts'
 import { walkBatch } from './batch-walk.ts'
 
-const dayMs = 86_400_000
 const readWaitMs = 1_000
 const retryDelayMs = 200
 
@@ -222,11 +222,11 @@ function lengthOfRange(
 function inspect(record: LogRecord, readMonotonicMs: number): ReadRecord {
   const { enqueuedAtMsFirst, enqueuedAtMsLast, messageCount } = record.stamp
   const walk = walkBatch(record.value)
-  const day = Math.floor(enqueuedAtMsFirst / dayMs)
+  const day = utcDayOf(enqueuedAtMsFirst)
   let fault: string | undefined
   if (walk.kind === 'corrupt') fault = walk.text
   else if (walk.rowCount !== messageCount) fault = `holds ${walk.rowCount} messages, its stamp says ${messageCount}`
-  else if (Math.floor(enqueuedAtMsLast / dayMs) !== day) fault = 'spans two UTC days'
+  else if (utcDayOf(enqueuedAtMsLast) !== day) fault = 'spans two UTC days'
   return walk.kind === 'corrupt'
     ? { record, readMonotonicMs, rowCount: 0, bodyBytesMax: 0, day, fault }
     : { record, readMonotonicMs, rowCount: walk.rowCount, bodyBytesMax: walk.bodyBytesMax, day, fault }

@@ -19,6 +19,7 @@ import { sleep } from '#runtime/clock.ts'
 import { isBatch } from '#schemas/batch.ts'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { utcDayOf } from '#schemas/time.ts'
 import { deliverRange, type RangeDeliveryOptions } from './deliver-range.ts'
 import { type Intent, type Split, tokenOf } from './intent.ts'
 import { letterOfMessages } from './letter-of-messages.ts'
@@ -27,7 +28,6 @@ import type { ReadRecord } from './range-reader.ts'
 import type { RangeSelector } from './range-selector.ts'
 import type { UndeliverableRecord } from './undeliverable.ts'
 
-const dayMs = 86_400_000
 const retryDelayMs = 500
 
 export interface SplitOptions extends Omit<LetterOptions, 'delivery'> {
@@ -104,11 +104,11 @@ function timesOf(
   { stamp }: LogRecord,
   messages: readonly SelectedMessage[],
 ): Pick<DeliveryRange, 'enqueuedAtMsFirst' | 'enqueuedAtMsLast'> {
-  const day = Math.floor(stamp.enqueuedAtMsFirst / dayMs)
+  const day = utcDayOf(stamp.enqueuedAtMsFirst)
   let enqueuedAtMsFirst = Math.min(stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
   let enqueuedAtMsLast = Math.max(stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
   for (const { enqueuedAtMs } of messages) {
-    if (Math.floor(enqueuedAtMs / dayMs) !== day) continue
+    if (utcDayOf(enqueuedAtMs) !== day) continue
     enqueuedAtMsFirst = Math.min(enqueuedAtMsFirst, enqueuedAtMs)
     enqueuedAtMsLast = Math.max(enqueuedAtMsLast, enqueuedAtMs)
   }

@@ -2,11 +2,11 @@ export interface HttpAnswer {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array
-  /** Length that an answer to HEAD tells of, where its body is not at hand; else that of the body. */
+  /** Content-Length of an answer to HEAD whose body is not at hand. By default it is the length of the body. */
   readonly bodyBytes?: number
 }
 
-/** Status line by code; what is not named here is sent without a name. */
+/** Status line by code. A code that is not here is sent without a name. */
 const statusTexts: Readonly<Record<number, string>> = {
   101: '101 Switching Protocols',
   200: '200 OK',
@@ -35,7 +35,7 @@ const statusTexts: Readonly<Record<number, string>> = {
   505: '505 HTTP Version Not Supported',
 }
 
-/** JSON with the content type that clients of the hub insist on. */
+/** JSON with the content type that clients of the hub require. */
 export function jsonAnswer(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
   return {
     status,
@@ -48,12 +48,12 @@ export function textAnswer(status: number, text: string, headers: Readonly<Recor
   return { status, headers: { 'Content-Type': 'text/plain; charset=utf-8', ...headers }, body: text }
 }
 
-/** What becomes of the connection behind an answer: it says nothing where the version's own rule is followed. */
+/** What becomes of the connection after an answer. Empty: the default of the HTTP version. */
 export type ConnectionHeader = '' | 'close' | 'keep-alive' | 'Upgrade'
 
 /**
  * The head of an answer. Header values lose line breaks, so that no value can add a header. HOT: per request.
- * @param lengthBytes `undefined`: it has no body, and says no length
+ * @param lengthBytes `undefined`: the answer has no body and no Content-Length
  */
 export function answerHead(
   status: number,

@@ -1,4 +1,4 @@
-/** Who is heard before a body is read, and what bodies may hold together. */
+/** What is decided before a body is read, and how much memory all bodies together may take. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -32,7 +32,7 @@ const post = (path: string, bytes: number) => `POST ${path} HTTP/1.1\r\nHost: h\
 const answerTo = async (socket: Socket) => String((await once(socket, 'data'))[0])
 const bodyBytesMax = 1_000_000
 
-/** Routes that echo the length of a body; what `/asks` takes is decided by the test. */
+/** Routes that answer with the length of a body. The test decides what `/asks` admits. */
 function echoing() {
   let decide: (refusal: ReturnType<typeof textAnswer> | undefined) => void = () => {}
   const handled: number[] = []

@@ -4,15 +4,15 @@
  *   chunk ─▶ room? ─▶ kept ─▶ whole ─▶ handled ─▶ answered: given back
  *             │ none: of those that are still coming in, the one that began first gives way
  *
- * So whoever sends slowly never keeps out those who send at once. What is whole is never taken back: if there is no other, the body
- * that came last gives way itself. A body that comes in pieces has a buffer that doubles: up to twice the room may be held.
+ * So a slow sender never keeps out a fast one. A complete body never gives way. If all others are complete, the body that came last gives
+ * way itself. A body that comes in pieces has a buffer that doubles, so up to twice the room may be held.
  */
 
-/** What the bodies of all requests that share it may hold, until they are answered. */
+/** The bytes that the bodies of all requests together may hold until they are answered. */
 export class BodyRoom {
   readonly #bytesMax: number
   #bytes = 0
-  /** Those that are not whole yet, in the order in which they began. */
+  /** Bodies that are not complete yet, in the order in which they began. */
   readonly #arriving = new Set<RequestBody>()
 
   constructor(bytesMax: number) {
@@ -24,7 +24,7 @@ export class BodyRoom {
   }
 
   /**
-   * @param isFirst nothing of it came before
+   * @param isFirst these are the first bytes of the body
    * @returns false if `body` had to give way itself. HOT: per chunk; one addition where a body comes as one.
    */
   hold(body: RequestBody, bytes: number, isFirst: boolean, isLast: boolean): boolean {
@@ -46,7 +46,7 @@ export class BodyRoom {
   }
 }
 
-/** What a body came to: its bytes, which are the receiver's own, or why they are not there. */
+/** The bytes of a body, which belong to the receiver, or why there are none. */
 export type BodyOutcome = Buffer | 'too large' | 'no room'
 
 export interface BodyReceiver {
@@ -58,7 +58,7 @@ export interface BodyReceiver {
 export class RequestBody {
   readonly #room: BodyRoom
   readonly #bytesMax: number
-  /** What came so far of a body that comes in several chunks. One buffer that grows: thousands of small chunks cost no more. */
+  /** The beginning of a body that comes in several chunks. One buffer that grows, so thousands of small chunks cost no more. */
   #buffer: Buffer | undefined = undefined
   #isWhole = false
   #bytes = 0
@@ -74,7 +74,7 @@ export class RequestBody {
     this.#end('no room')
   }
 
-  /** The request was answered, or its client has gone: what still comes is discarded. */
+  /** The request was answered, or its client has gone. What still comes is discarded. */
   release(): void {
     this.#receiver = undefined
     this.#buffer = undefined

@@ -4,7 +4,7 @@
  *   size in hexadecimal extensions CRLF    data CRLF    …    0 extensions CRLF    trailer lines    CRLF
  *   extension: ;name  ;name=token  ;name="quoted"
  *
- * Extensions and trailers are read by the rules, bounded, and left out: nothing here is meant by either. White space in a size line,
+ * Extensions and trailers are checked against the grammar, bounded, and discarded: no route here uses them. White space in a size line,
  * which nobody may send, is refused.
  */
 import { limits } from '#schemas/limits.ts'
@@ -34,20 +34,20 @@ type State = (typeof states)[keyof typeof states]
 const [lineFeed, carriageReturn, quote, colon, semicolon, equals, backslash] = [
   0x0a, 0x0d, 0x22, 0x3a, 0x3b, 0x3d, 0x5c,
 ]
-/** A chunk of more than 4 GB is none. */
+/** A chunk of more than 4 GB is refused. */
 const sizeDigitsMax = 8
 
 export class ChunkedReader {
   #state: State = states.size
   #size = 0
   #sizeDigits = 0
-  /** Of size lines and trailers beyond their digits. */
+  /** Bytes of size lines and trailers, without the digits of sizes. */
   #overheadBytes = 0
 
   /**
    * Reads on from `start`.
-   * @param data to be called with each piece of data, as a range of `bytes`; false: no more is wanted of this call's bytes
-   * @returns where the body ends; `undefined`: more is to come, or no more was wanted; `'malformed'`: it is no such body
+   * @param data is called with each piece of data, as a range of `bytes`; false: it wants no more of this call's bytes
+   * @returns where the body ends; `undefined`: more is to come, or no more was wanted; `'malformed'`: it is not a chunked body
    */
   read(bytes: Buffer, start: number, data: (start: number, end: number) => boolean): number | undefined | 'malformed' {
     let at = start
@@ -69,7 +69,7 @@ export class ChunkedReader {
     return undefined
   }
 
-  /** The state behind one byte of framing; `undefined`: it may not be there. */
+  /** The state after one byte of framing; `undefined`: the byte is not allowed there. */
   #next(byte: number): State | undefined {
     switch (this.#state) {
       case states.size: {
@@ -133,7 +133,7 @@ export class ChunkedReader {
   }
 }
 
-/** By byte: its value as a digit; 16 where it is none. */
+/** The value of each byte as a digit; 16 if it is not a digit. */
 const hexadecimal = new Uint8Array(256).fill(16)
 for (let digit = 0; digit < 16; digit++) {
   hexadecimal[digit.toString(16).charCodeAt(0)] = digit

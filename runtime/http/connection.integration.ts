@@ -1,4 +1,4 @@
-/** What a connection is between requests: what waits, in which order, and how it ends. */
+/** A connection between requests: what waits, in which order, and how it ends. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
@@ -80,7 +80,7 @@ test('while a client takes no answer its next request is not handled; then all c
     before = handled
     for (let turns = 0; turns < 100; turns++) await turn()
   }
-  // What the system holds of a connection, and one more.
+  // As many bytes as the system buffers for a connection, and one more.
   expect(handled).toBeLessThan(count / 2)
   let bytes = 0
   client.on('data', (chunk) => {

@@ -8,9 +8,9 @@
  *     ├─ malformed: answered, ─▶ farewell ─▶ closed
  *     └─ WebSocket: taken by its route
  *
- * One request is served at a time, so that answers have the requests' order, and requests of one connection are handled in the order in
- * which they were sent: two that are not safe must not run at once (RFC 9112 section 9.3.2). What a client sends ahead waits, up to a
- * bound; then its socket does.
+ * One request is served at a time. So answers have the order of the requests, and requests of one connection are handled in the order in
+ * which they were sent: two that are not safe must not run at once (RFC 9112 section 9.3.2). What a client sends ahead waits here, up to
+ * a bound. Beyond it the socket is paused.
  *
  *   silent between requests, or slower than `httpRequestBytesPerSecondMin` in one    closed
  *   takes nothing of an answer                                                       closed after `httpSilenceMsMax`
@@ -28,19 +28,19 @@ import type { HttpClient } from './request.ts'
 
 /** What a connection needs of its server. */
 export interface ConnectionHost {
-  /** Counted by the server; read instead of the clock. */
+  /** Seconds that the server counts; cheaper than reading the clock. */
   readonly seconds: number
   /** The next answer of each connection is its last. */
   readonly isClosing: boolean
-  /** Begins a request; `undefined`: the connection was taken or closed instead. Bytes of the body come afterwards. */
+  /** Begins a request. `undefined`: the connection was taken over or closed instead. Bytes of the body come afterwards. */
   begin(head: RequestHead, connection: HttpConnection): Exchange | undefined
-  /** It is no connection of the server any more: it has closed, or was taken. */
+  /** The connection has closed or was taken over, and is no longer the server's. */
   left(connection: HttpConnection): void
 }
 
-/** Takes a connection's bytes, once it speaks another protocol. */
+/** Receives the bytes of a connection that now speaks another protocol. */
 export interface TakenConnection {
-  /** Valid during the call only, and the taker's own in it. */
+  /** Bytes are valid during the call only; the receiver may overwrite them. */
   onChunk(bytes: Buffer): void
   onDrained(): void
   /** Once. */
@@ -50,9 +50,9 @@ export interface TakenConnection {
 const phases = { head: 0, body: 1, answering: 2, taken: 3, farewell: 4, closed: 5 } as const
 type Phase = (typeof phases)[keyof typeof phases]
 
-/** How long a peer may take to read the last words before the socket is torn down. */
+/** How long a peer may take to read the last answer before the socket is destroyed. */
 export const farewellMsMax = 2_000
-/** What is kept of bytes that came ahead costs this much beside them. */
+/** Memory that each kept chunk costs beside its bytes. */
 const pieceOverheadBytes = 128
 const headEnd = Buffer.from('\r\n\r\n')
 const [lineFeed, carriageReturn] = [0x0a, 0x0d]
@@ -68,23 +68,23 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
   #head: RequestHead | undefined = undefined
   #exchange: Exchange | undefined = undefined
   #taken: TakenConnection | undefined = undefined
-  /** Of a head that a chunk cut: its beginning, in a buffer that grows. */
+  /** The beginning of a head that a chunk cut in two, in a buffer that grows. */
   #partial = noBytes
   #partialBytes = 0
-  /** Of a body whose length was told. */
+  /** Bytes still to come of a body with Content-Length. */
   #leftBytes = 0
   #chunks: ChunkedReader | undefined = undefined
   #wantsContinue = false
   #isBlocked = false
   #isReading = false
-  /** What came behind a request that has no answer yet, in own memory. */
+  /** Copies of bytes that came behind a request that has no answer yet. */
   readonly #ahead: Buffer[] = []
   #aheadBytes = 0
-  /** Since when, and with how many bytes, a request comes in; without one the wait for it. */
+  /** Since when a request comes in, and with how many bytes. Without a request: since when one is waited for. */
   #sinceSecond: number
   #receivedBytes = 0
 
-  /** @param certificatesOf what the client showed; left out: it was not asked */
+  /** @param certificatesOf the client's certificates; left out: it was not asked for any */
   constructor(host: ConnectionHost, socket: Socket, certificatesOf?: () => readonly X509Certificate[]) {
     this.#host = host
     this.socket = socket
@@ -101,7 +101,7 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
     return this.#certificates
   }
 
-  /** Whether it waits for a request of which nothing has come. */
+  /** True while no byte of a next request has come. */
   get isIdle(): boolean {
     return this.#phase === phases.head && this.#partialBytes === 0 && this.#ahead.length === 0
   }
@@ -121,12 +121,12 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
     else this.#readAhead()
   }
 
-  /** The client takes nothing, for too long. */
+  /** The client has read nothing of its answer for too long. */
   onStalled(): void {
     this.socket.destroy()
   }
 
-  /** Also at the client's end: nothing tells one that has gone from one that only says no more. */
+  /** Also when the client ends its side: a client that has gone looks the same as one that only sends no more. */
   onClosed(): void {
     if (this.#phase === phases.closed) return
     const [exchange, taken] = [this.#exchange, this.#taken]
@@ -141,7 +141,7 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
     if (this.#host.seconds - this.#sinceSecond > allowed) this.socket.destroy()
   }
 
-  /** From here on bytes go to `taken`; what already came behind the request follows. */
+  /** From here on bytes go to `taken`, first those that already came behind the request. */
   take(taken: TakenConnection): void {
     this.#taken = taken
     this.#phase = phases.taken
@@ -168,7 +168,7 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
     }
   }
 
-  /** Ends the connection once what it was told has arrived. */
+  /** Ends the connection once the answer has arrived. */
   end(): void {
     if (this.#phase >= phases.farewell) return
     const exchange = this.#exchange
@@ -178,7 +178,7 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
     socket.setTimeout(limits.httpSilenceMsMax)
     socket.pause()
     socket.end(() => {
-      // The end is seen behind what still comes; not the socket's own time-out, which whoever goes on sending would put off for ever.
+      // Reading on is how the end is seen. The socket's own timeout does not serve: a client that goes on sending would postpone it for ever.
       socket.resume()
       const timer = setTimeout(() => socket.destroy(), farewellMsMax)
       socket.once('close', () => clearTimeout(timer))
@@ -232,7 +232,7 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
     return this.#readCutHead(bytes, at)
   }
 
-  /** What came of a head before, and more of it: looks for its end in what is new. */
+  /** Joins new bytes to the beginning of a head, and looks for the end of the head in the new ones. */
   #readCutHead(bytes: Buffer, start: number): number {
     const before = this.#partialBytes
     const count = Math.min(bytes.length - start, limits.httpHeadBytesMax + 1 - before)
@@ -307,7 +307,7 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
     else this.#phase = phases.answering
   }
 
-  /** Whether what is left of the request is known, and not much, and will come. */
+  /** True if the rest of the request has a known length, is short, and will come. */
   #isSoonOver(): boolean {
     if (this.#phase !== phases.body) return true
     return this.#chunks === undefined && this.#leftBytes <= limits.httpBodyBytesMax && !this.#wantsContinue
@@ -335,7 +335,7 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
     if (this.#phase < phases.taken && this.#aheadBytes <= limits.httpAheadBytesMax) this.socket.resume()
   }
 
-  /** One write to the system, unless the body is bytes: then two at once. */
+  /** One write to the system; two together if the body is bytes. */
   #write({ status, headers, body = '', bodyBytes }: HttpAnswer, isHead: boolean, connection: ConnectionHeader): void {
     const { socket } = this
     let isTaken: boolean
@@ -360,7 +360,7 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
 
 const malformedChunk: HttpFault = { status: 400, text: 'the chunks of the body are not as in HTTP/1.1' }
 
-/** @param from what is before was looked at */
+/** @param from bytes before it were searched already */
 function hasBareLineFeed(bytes: Buffer, from: number): boolean {
   for (let at = bytes.indexOf(lineFeed, from); at >= 0; at = bytes.indexOf(lineFeed, at + 1))
     if (at === 0 || bytes[at - 1] !== carriageReturn) return true

@@ -1,7 +1,8 @@
 /**
- * The same bytes, cut at random places, to this server and to `node:http` (llhttp): both must see the same requests, or none.
+ * Sends the same bytes, cut at random places, to this server and to `node:http` (llhttp). Both must see the same requests, or none.
  *
- * Where the two differ on purpose this server refuses more (`strictness`), but for what `node:http` refuses against the norm (`mistaken`).
+ * Where the two differ on purpose, this server refuses more (`strictness`). The exception is what `node:http` refuses against the standard
+ * (`mistaken`).
  */
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
@@ -121,17 +122,17 @@ function cut(text: string): string[] {
   return pieces
 }
 
-/** A size line with an extension that is not by the grammar: without a name or value, or with text behind a quoted one. */
+/** A size line with an extension against the grammar: without a name or value, or with text after a quoted value. */
 const otherExtension =
   /^[\da-f]+(?=;)(?!(?:;[!#$%&'*+\-.^`|~\w]+(?:=(?:[!#$%&'*+\-.^`|~\w]+|"(?:[^"\\]|\\.)*"))?)*\r$)/im
 
-/** Why `node:http` takes what this server refuses: by what this server says, and of what. */
+/** Why `node:http` accepts what this server refuses, by this server's answer and the request. */
 const strictness: readonly (readonly [says: RegExp, of?: RegExp])[] = [
   [/a request names its host, once/],
   [/the host is none/],
   [/the target of the request is none/], // a fragment, `GET *`
   [/the one transfer coding here is chunked/],
-  [/the end of the body could be read in two ways/], // chunks in HTTP/1.0, of which it tells the handler before it refuses
+  [/the end of the body could be read in two ways/], // chunks in HTTP/1.0: it calls the handler before it refuses them
   [/the request line is not as in/], // several spaces, HTTP/0.9 without a version
   [/HTTP\/1.1 and HTTP\/1.0 are spoken here/],
   [/this method is not served/],
@@ -146,7 +147,7 @@ interface Outcome {
   readonly closed: boolean
 }
 
-/** What this server makes of a target: the path and query of an absolute one, whose host goes before the header's. */
+/** How this server reads a target. Of an absolute one it takes path and query, and its host wins over the header. */
 function asOurs({ method, target, headers, body }: SeenRequest): SeenRequest {
   const absolute = /^http:\/\/([^/?]+)(.*)$/.exec(target)
   const rest = absolute === null ? target : absolute[2]?.replace(/^(?!\/)/, '/')
@@ -155,7 +156,7 @@ function asOurs({ method, target, headers, body }: SeenRequest): SeenRequest {
 }
 
 async function settled(clients: readonly RawClient[], isDone: () => boolean): Promise<void> {
-  // Both answer in the turns in which bytes come: what has not changed for many of them is all.
+  // Both servers answer in the turn of the event loop in which bytes come. If nothing changed for many turns, the answer is complete.
   let quiet = 0
   let before = ''
   while (quiet < 40 && !(quiet > 12 && isDone())) {
@@ -182,7 +183,7 @@ async function converse(pieces: readonly string[]): Promise<readonly [Outcome, O
   return outcomes as [Outcome, Outcome]
 }
 
-/** Where `node:http` refuses what is as it should be. */
+/** Where `node:http` refuses what the standard allows. */
 const mistaken: readonly (readonly [string, RegExp])[] = [
   ['a tab behind a length or coding', /^(Content-Length|Transfer-Encoding): *\w*[ \t]*\t[ \t]*\r$/im],
 ]
@@ -206,7 +207,7 @@ test(`any bytes are the same requests as for node:http, or fewer for a reason th
   for (let round = 0; round < rounds; round++) {
     let text = Array.from({ length: random.integer(1, 3) }, request).join('')
     while (random.chance(0.5)) text = slipped(text)
-    // Ends the head that a slip may have left open: this server judges whole heads.
+    // Ends a head that a change may have left open, since this server judges complete heads only.
     text += end
     const pieces = cut(text)
     const [own, other] = await converse(pieces)

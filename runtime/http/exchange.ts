@@ -7,13 +7,13 @@ import type { WebCallers } from './web-callers.ts'
 
 /** The connection that a request came on. */
 export interface ExchangeConnection {
-  /** The body is wanted: a client that waits to hear it begins. */
+  /** The body is wanted. A client that waits for `100 Continue` gets it. */
   wantBody(): void
-  /** To be called once, unless the client has gone. @param closes nothing more is served on the connection */
+  /** Is called once, unless the client has gone. @param closes no further request is served on the connection */
   answer(result: HttpAnswer, closes: boolean): void
 }
 
-/** One request until its answer. HOT: one a request, so methods instead of functions of its own. */
+/** One request until its answer. HOT: one object a request, so it has methods and no closures. */
 export class Exchange implements BodyReceiver {
   readonly #serving: HttpServing
   readonly #open: OpenRequests
@@ -22,7 +22,7 @@ export class Exchange implements BodyReceiver {
   readonly #request: HttpRequest
   readonly #body: RequestBody | undefined
   #isAdmitted = false
-  /** What came whole before it was decided on. */
+  /** A body that was complete before the route decided on it. */
   #whole: Buffer | undefined = undefined
   #finished = false
 
@@ -44,7 +44,7 @@ export class Exchange implements BodyReceiver {
     open.count++
   }
 
-  /** @param bodyBytes as told; 0 if not */
+  /** @param bodyBytes by Content-Length; 0 without one */
   begin(bodyBytes: number): void {
     if (this.#body !== undefined && bodyBytes > (this.#route.bodyBytesMax ?? 0)) {
       this.#finish(tooLarge(this.#route), true)
@@ -63,7 +63,7 @@ export class Exchange implements BodyReceiver {
     }
   }
 
-  /** Bytes of the body, and its end. What is not wanted goes nowhere. */
+  /** Takes bytes of the body, and its end. Bytes that are not wanted are discarded. */
   take(chunk: Buffer, start: number, end: number, isLast: boolean): void {
     this.#body?.take(chunk, start, end, isLast)
   }
@@ -74,7 +74,7 @@ export class Exchange implements BodyReceiver {
     this.#finish(undefined)
   }
 
-  /** What comes of the body before the decision waits for it. */
+  /** Bytes of the body that come before the route's decision wait for it. */
   onBody(outcome: BodyOutcome): void {
     if (outcome === 'too large') this.#finish(tooLarge(this.#route), true)
     else if (outcome === 'no room') this.#finish(this.#route.noRoomAnswer ?? noRoomAnswer)
@@ -146,7 +146,7 @@ function tooLarge({ tooLargeAnswer, bodyBytesMax }: HttpRoute): HttpAnswer {
   return tooLargeAnswer ?? textAnswer(413, `the body is larger than ${bodyBytesMax} bytes\n`)
 }
 
-/** Of a web page that may not ask; `undefined` for everybody else. */
+/** The refusal of a web page that may not send this request; `undefined` for everybody else. */
 export function callerRefusal(callers: WebCallers | undefined, request: HttpRequest): HttpAnswer | undefined {
   const fault = callers?.fault(request.header('host'), request.header('origin'), request.header('sec-fetch-site'))
   return fault === undefined ? undefined : textAnswer(403, `${fault}\n`)

@@ -5,9 +5,9 @@
  *   name: value CRLF                               any number of times
  *   CRLF
  *
- * Whatever two readers could take differently is refused, since a proxy in front of this one may have read it the other way: a line
- * that ends without CR, a CR or control character in a line, white space before a colon, a folded line, two lengths, a length beside a
- * transfer coding, two hosts.
+ * What two readers could understand differently is refused, since a proxy in front of this one may have understood it the other way: a
+ * line that ends without CR, a CR or control character in a line, white space before a colon, a folded line, two lengths, a length beside
+ * a transfer coding, two hosts.
  */
 import { isUtf8 } from 'node:buffer'
 import { limits } from '#schemas/limits.ts'
@@ -15,7 +15,7 @@ import { InternedTexts } from '../interned-texts.ts'
 
 export type HttpHeader = readonly [name: string, value: string]
 
-/** Why bytes are no request that can be served. What follows them has no known beginning: the connection ends. */
+/** Why a request cannot be read. Nobody knows where the next one begins, so the connection ends. */
 export interface HttpFault {
   readonly status: 400 | 408 | 417 | 431 | 501 | 505
   readonly text: string
@@ -27,15 +27,15 @@ export interface RequestHead {
   readonly path: string
   /** Without its `?`, still percent-encoded. */
   readonly queryText: string
-  /** Names in lower case, each once; `host` is the target's own where that names one. */
+  /** Names in lower case, each once. If the target names a host, that is `host`. */
   readonly headers: HttpHeader[]
-  /** Of a body whose length was told; 0 without a body. */
+  /** Content-Length; 0 without a body. */
   readonly contentLength: number
   readonly isChunked: boolean
   readonly isHttp10: boolean
   /** Whether the client means to send another request on this connection. */
   readonly keepsAlive: boolean
-  /** Waits to be told that its body is wanted. */
+  /** The client waits for `100 Continue` before it sends its body. */
   readonly expectsContinue: boolean
   /** Asks for the connection to become a WebSocket. */
   readonly asksForWebSocket: boolean
@@ -46,13 +46,13 @@ const [tab, lineFeed, carriageReturn, space, hash, star, slash, colon, questionM
 ]
 const [zero, nine, del] = [0x30, 0x39, 0x7f]
 
-/** By byte: what it is in the name of a header, lower case; 0 where it is in none (RFC 9110 section 5.6.2). */
+/** Each byte as a header name has it, in lower case; 0 if no name may contain it (RFC 9110 section 5.6.2). */
 export const nameBytes = new Uint8Array(256)
 for (const character of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz") {
   nameBytes[character.charCodeAt(0)] = character.charCodeAt(0)
   nameBytes[character.toUpperCase().charCodeAt(0)] = character.charCodeAt(0)
 }
-/** By byte: 1 where it may be in a value, text beyond ASCII included (RFC 9110 section 5.5). */
+/** 1 for each byte that a header value may contain, text beyond ASCII included (RFC 9110 section 5.5). */
 export const valueBytes = new Uint8Array(256)
   .fill(1, space)
   .fill(1, tab, tab + 1)
@@ -83,12 +83,12 @@ const names = new InternedTexts([
 const knownMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 const methods = new InternedTexts([...knownMethods])
 
-/** What is learnt from headers on the way, in one object that is used again for each head. */
+/** What the headers said so far, in one object that is reused for each head. */
 const seen = { hosts: 0, host: '', lengths: 0, lengthBytes: 0, coding: '', connection: '', expect: '', upgrade: '' }
 
 /**
- * Reads `bytes[start…end)`, which ends with an empty line. HOT: per request; one text each for method, path and values, an array for
- * the headers, a pair each.
+ * Reads `bytes[start…end)`, which ends with an empty line. HOT: per request. Allocates one text each for method, path and values, one
+ * array for the headers, and a pair for each header.
  */
 export function readHead(bytes: Buffer, start: number, end: number): RequestHead | HttpFault {
   let at = start
@@ -130,7 +130,7 @@ export function readHead(bytes: Buffer, start: number, end: number): RequestHead
     const [, authority = '', rest = '', query = ''] = absolute
     path = rest === '' ? '/' : rest
     queryText = query
-    // Whatever the header says: the target is what was asked for (RFC 9112 section 3.2.2).
+    // The host of the target counts, whatever the header says (RFC 9112 section 3.2.2).
     const hostAt = headers.findIndex(([name]) => name === 'host')
     headers.splice(hostAt < 0 ? headers.length : hostAt, 1, ['host', authority])
     seen.host = authority
@@ -143,7 +143,7 @@ export function isFault(read: RequestHead | HttpFault): read is HttpFault {
   return 'status' in read
 }
 
-/** HOT: per request one comparison; clients that come together call this server by one name. */
+/** HOT: per request one comparison, since most clients call this server by the same name. */
 let lastHost = ''
 
 /** What the headers say together about body and connection (RFC 9112 section 6.3). */
@@ -219,12 +219,12 @@ function readFields(bytes: Buffer, start: number, end: number, headers: HttpHead
   return at + 2 === end && bytes[at + 1] === lineFeed ? undefined : malformedHeader
 }
 
-/** Beyond ASCII a value has no encoding of its own (RFC 9110 section 5.5): UTF-8 where it is that, else Latin-1, which loses nothing. */
+/** A value beyond ASCII has no defined encoding (RFC 9110 section 5.5). It is read as UTF-8 if it is valid, else as Latin-1, which loses nothing. */
 function textOf(value: Buffer): string {
   return value.toString(isUtf8(value) ? 'utf8' : 'latin1')
 }
 
-/** What is given twice is one, its values joined (RFC 9110 section 5.3). */
+/** A header that is given twice becomes one, its values joined (RFC 9110 section 5.3). */
 function addHeader(headers: HttpHeader[], name: string, value: string): void {
   for (let index = 0; index < headers.length; index++) {
     const header = headers[index] as HttpHeader
@@ -246,7 +246,7 @@ function note(name: string, value: string): void {
       seen.lengthBytes = lengthOf(value)
       return
     case 'transfer-encoding':
-      // Given twice, or empty, it is none that is known.
+      // Given twice, or empty, it is no known coding.
       seen.coding = seen.coding === '' && value !== '' ? value : 'unknown'
       return
     case 'connection':
@@ -260,7 +260,7 @@ function note(name: string, value: string): void {
   }
 }
 
-/** Digits only: no sign, no list, no second reading. Negative if it is no length. */
+/** Digits only, no sign and no list, so that nobody can read it differently. Negative if it is no length. */
 function lengthOf(text: string): number {
   if (text.length === 0 || text.length > lengthDigitsMax) return -1
   let length = 0
@@ -272,7 +272,7 @@ function lengthOf(text: string): number {
   return length
 }
 
-/** Stays exact as a number. */
+/** So many digits stay exact in a number. */
 const lengthDigitsMax = 15
 
 /** @param list of tokens, separated by commas; @param token in lower case */
@@ -286,7 +286,7 @@ function hasToken(list: string, token: string): boolean {
 
 const versionBytes = 'HTTP/1.1\r\n'.length
 
-/** The minor version, or why it is none. */
+/** The minor version, or why there is none. */
 function versionAt(bytes: Buffer, at: number): number | HttpFault {
   const isHttp =
     bytes[at] === 0x48 &&
@@ -304,7 +304,7 @@ function versionAt(bytes: Buffer, at: number): number | HttpFault {
 const hostPattern = /^(?:\[[\da-f:.v]+\]|[\w\-.~%!$&'()*+;=]*)(?::\d*)?$/i
 
 const malformed = (text: string): HttpFault => ({ status: 400, text })
-/** Also of bytes that cannot become a head, seen before it is whole. */
+/** Also for bytes that cannot become a head, before the head is complete. */
 export const malformedLine = malformed('the request line is not as in HTTP/1.1')
 const malformedTarget = malformed('the target of the request is none')
 const malformedHeader = malformed('a header line is not as in HTTP/1.1')
@@ -313,7 +313,7 @@ const notOneHost = malformed('a request names its host, once')
 const malformedLength = malformed('the length is not one number')
 const twoLengths = malformed('the end of the body could be read in two ways')
 const unknownMethod: HttpFault = { status: 501, text: 'this method is not served' }
-/** Chunked once, last: only then the body has an end (RFC 9112 section 6.3). */
+/** True if `chunked` stands once and last: only then the body has an end (RFC 9112 section 6.3). */
 const codedChunks = /^(?!.*chunked.*chunked).*, *chunked$/i
 const unknownCoding: HttpFault = { status: 501, text: 'the one transfer coding here is chunked' }
 const unknownVersion: HttpFault = { status: 505, text: 'HTTP/1.1 and HTTP/1.0 are spoken here' }

@@ -5,8 +5,8 @@
  *                  │ refused: answer               │ too large: 413    │ throws: errorAnswer
  *                                                  │ no room: 503
  *
- * A client that goes away is noticed by `aborted`; nothing is written to it any more. What a connection is between requests, and
- * when it ends: `http-connection.ts`. What is a request: `http-head.ts`, `http-chunks.ts`.
+ * When a client goes away, `aborted` becomes true and nothing more is written to it. `connection.ts` says what a connection does
+ * between requests, and when it ends. `head.ts` and `chunks.ts` say what a request is.
  */
 import type { X509Certificate } from 'node:crypto'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
@@ -28,29 +28,29 @@ export type HttpMethod = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE' | 'HEAD' | 
 
 export interface HttpRoute {
   readonly method: HttpMethod
-  /** `/devices/:id`, `/static/*`: see `http-router.ts`. */
+  /** `/devices/:id`, `/static/*`: see `router.ts`. */
   readonly pattern: string
   /** Largest body, bytes; larger is answered 413. 0 (default): a body is not read. */
   readonly bodyBytesMax?: number | undefined
-  /** What a body above the limit is answered with; plain text by default. */
+  /** The answer to a body above the limit; plain text by default. */
   readonly tooLargeAnswer?: HttpAnswer
-  /** What a body is answered with for which there is no room; plain text by default. */
+  /** The answer to a body for which there is no room; plain text by default. */
   readonly noRoomAnswer?: HttpAnswer
   /**
-   * Looks at the headers before the body is read; an answer given here refuses the request, as does a fault. What comes of the body
-   * while a promise is waited for counts against the room.
+   * Looks at the headers before the body is read. An answer given here refuses the request, as does a fault. Bytes of the body that come
+   * while a promise is awaited count against the room.
    */
   readonly admit?: (request: HttpRequest) => HttpAnswer | undefined | Promise<HttpAnswer | undefined>
-  /** `body` is the handler's own. What it throws goes to `errorAnswer`. */
+  /** `body` belongs to the handler. What the handler throws goes to `errorAnswer`. */
   readonly handle: (request: HttpRequest, body: Buffer) => HttpAnswer | Promise<HttpAnswer>
-  /** What a fault of this route is answered with; a fault thrown here goes to the server's `errorAnswer`. */
+  /** The answer to a fault of this route. A fault thrown here goes to the server's `errorAnswer`. */
   readonly faultAnswer?: (error: unknown) => HttpAnswer
 }
 
-/** Takes connections over whose requests ask for a WebSocket. */
+/** Takes over connections whose requests ask for a WebSocket. */
 export interface HttpUpgrade {
   readonly pattern: string
-  /** Looks at the request; an answer given here refuses it, else the connection was taken. */
+  /** Looks at the request. An answer given here refuses it; without one the connection was taken over. */
   readonly upgrade: (request: HttpRequest, connection: HttpConnection) => HttpAnswer | undefined
 }
 
@@ -68,20 +68,20 @@ export interface HttpServerOptions extends HttpServing {
 }
 
 export interface HttpServing {
-  /** Refuses web pages with 403; left out: nobody. */
+  /** Refuses requests of web pages with 403; left out: refuses nobody. */
   readonly callers?: WebCallers | undefined
   /** Adds routes before the first request can arrive. */
   readonly routes?: ((router: HttpRouter) => void) | undefined
-  /** What a fault thrown by a handler is answered with; by default 500 without details. */
+  /** The answer to a fault that a handler throws; by default 500 without details. */
   readonly errorAnswer?: (error: unknown, request: HttpRequest) => HttpAnswer
   /** Called once a request with its status; `route` is the pattern, never the path. */
   readonly observe?: (method: string, route: string, status: number) => void
-  /** Room for bodies, to be shared by the servers of a process; by default the server's own, of `limits.httpBodiesBytesMax`. */
+  /** Room for bodies, which the servers of a process may share. By default the server has its own, of `limits.httpBodiesBytesMax`. */
   readonly bodies?: BodyRoom
   /** Connections held at once, WebSockets not counted; more are closed at once. No bound by default. */
   readonly connectionsMax?: number
   readonly onConnectionRefused?: () => void
-  /** Called with each connection and each request: whoever sent it waits. */
+  /** Called with each connection and each request, since their senders wait. */
   readonly onStep?: () => void
   readonly logger?: Logger
 }
@@ -104,7 +104,7 @@ export interface HttpService extends HttpRouter {
    * @param certificatesOf what its client showed; left out: it was not asked
    */
   accept(socket: Socket, certificatesOf?: () => readonly X509Certificate[]): void
-  /** Waits up to `drainMs` (default 2,000) for open requests, whose connections end with their answers, then ends every connection. */
+  /** Waits up to `drainMs` (default 2,000) for open requests. Their connections end with their answers. Then it ends every other connection. */
   close(drainMs?: number): Promise<void>
 }
 
@@ -113,7 +113,7 @@ export function httpService(options: HttpServing): HttpService {
   return new Service(options)
 }
 
-/** Sockets that are being closed, beyond as many as may be open. */
+/** How many sockets may be closing beside those that may be open. */
 const closingMax = 1_000
 
 /** Listens, and serves the routes given in `options.routes` or added later. @throws PenstockError PORT_UNAVAILABLE */
@@ -170,7 +170,7 @@ class Service implements HttpService, ConnectionHost {
   accept(accepted: Socket, certificatesOf?: () => readonly X509Certificate[]): void {
     const { connectionsMax = Number.POSITIVE_INFINITY, onConnectionRefused, onStep } = this.#options
     onStep?.()
-    // Beside those that speak HTTP there are WebSockets, which whoever took them bounds, and those that are being closed.
+    // Beside HTTP connections there are WebSockets, which their owner bounds, and sockets that are closing.
     const isFull = this.#connections.size >= connectionsMax || this.#sockets.size >= 2 * connectionsMax + closingMax
     if (this.isClosing || isFull) {
       if (!this.isClosing) onConnectionRefused?.()
@@ -219,7 +219,7 @@ class Service implements HttpService, ConnectionHost {
     await this.#open.drained(drainMs)
     clearInterval(this.#sweep)
     for (const connection of this.#connections) connection.end()
-    // Answers that were just handed to their sockets leave, and whoever is told the end closes its side.
+    // Answers that were just handed to their sockets leave. A client that is told the end closes its side.
     const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
     const timer = setTimeout(
       () => {

@@ -11,15 +11,15 @@ export interface HttpRequest {
   readonly path: string
   /** Without its `?`, still percent-encoded. */
   readonly queryText: string
-  /** Empty if the client had gone before it was first asked for. */
+  /** Empty if the client had gone before this was first read. */
   readonly remoteAddress: string
-  /** What the client showed in the TLS handshake, leaf first; empty without, or where none is asked for. Not verified. */
+  /** Certificates that the client showed in the TLS handshake, leaf first, not verified. Empty if it showed none or was not asked. */
   readonly certificates: readonly X509Certificate[]
   /** True once the client has gone; an answer would reach nobody. */
   aborted: boolean
   /** A header by its lower-case name; empty if absent. */
   header(name: string): string
-  /** All headers with their lower-case names, in the order they came; values of one given twice are joined with a comma. */
+  /** All headers with their names in lower case, in the order they came. Values of a header that is given twice are joined with a comma. */
   readonly headers: readonly HttpHeader[]
   /** First value of a query key, decoded; `undefined` if absent. What cannot be decoded is given as it stands. */
   query(key: string): string | undefined

@@ -5,8 +5,8 @@
  *   /devices/:id       any segment that is not empty, by position among the route's parameters
  *   /static/*          whatever follows, also nothing
  *
- * What is named goes before a parameter, and a parameter before a rest. A route of the request's own method
- * goes before one of `ANY`, and what can be got has a head, too.
+ * A literal segment wins over a parameter, and a parameter over a rest. A route of the request's own method wins over one of `ANY`. A
+ * route of GET also answers HEAD.
  */
 export class PatternTree<Value> {
   readonly #root: Branch<Value> = branch()
@@ -32,7 +32,7 @@ export class PatternTree<Value> {
   }
 
   /**
-   * HOT: per request; a short text a segment.
+   * HOT: per request. Allocates a short text for each segment.
    * @param parameters where the found route's parameters are left
    */
   find(method: string, path: string, parameters: string[]): Value | undefined {
@@ -57,7 +57,7 @@ function branch<Value>(): Branch<Value> {
   return { named: new Map(), parameter: undefined, rest: undefined, values: new Map() }
 }
 
-/** @param start of the segment to look at; beyond the end: the path is used up */
+/** @param start of the next segment; beyond the end if there is none */
 function find<Value>(
   at: Branch<Value>,
   method: string,

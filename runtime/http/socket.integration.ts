@@ -1,4 +1,4 @@
-/** What becomes of a WebSocket that was ended from here. */
+/** What becomes of a WebSocket that the server ended. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'

@@ -1,7 +1,7 @@
 /**
  * WebSockets as byte streams: the message boundaries of RFC 6455 carry no meaning for the protocols spoken inside.
  *
- *   request ─▶ offered sub-protocol? ─▶ 101 ─▶ open ─▶ closed: by the client, by a fault of it, from here, or the connection has gone
+ *   request ─▶ offered sub-protocol? ─▶ 101 ─▶ open ─▶ closed: by the client, for its fault, by this side, or with its connection
  *                 400, 426
  */
 import { createHash, type X509Certificate } from 'node:crypto'
@@ -16,7 +16,7 @@ import { closeCodes, type FrameHandler, FrameReader, opcodes } from './websocket
 export interface ByteSocket {
   /** Sends one binary message. */
   write(bytes: Uint8Array): void
-  /** Sends what was written, then closes in order. What is left after 4 s is torn down, whatever still comes. */
+  /** Sends what was written, then closes in order. If that takes more than 4 s, the socket is destroyed. */
   end(): void
   destroy(): void
   /** Bytes written and not yet taken by the network. */
@@ -77,9 +77,9 @@ const keyPattern = /^[A-Za-z0-9+/]{22}==$/
 /** RFC 6455 section 1.3. */
 const keySuffix = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
-/** How long a client may take to answer the end before the socket is torn down. */
+/** How long a client may take to answer a close before the socket is destroyed. */
 const farewellMsMax = 4_000
-/** Answers to pings wait no longer than this many bytes: only the last one matters (RFC 6455 section 5.5.3). */
+/** Beyond this many waiting bytes pings get no answer: only the last one matters (RFC 6455 section 5.5.3). */
 const pongBytesMax = 16 * 1024
 /** Messages up to this length are copied behind their head and written as one. */
 const copiedBytesMax = 16 * 1024
@@ -149,7 +149,7 @@ class FramedSocket implements ByteSocket, TakenConnection, FrameHandler {
     return true
   }
 
-  /** Told back as it was given. */
+  /** The code is echoed. */
   onClose(code: Buffer): void {
     this.#close(code.length === 2 ? code.readUInt16BE() : undefined)
   }
@@ -158,7 +158,7 @@ class FramedSocket implements ByteSocket, TakenConnection, FrameHandler {
     this.#close(code)
   }
 
-  /** Tells the end, and ends the connection. */
+  /** Reports the close, and ends the connection. */
   #close(code: number | undefined): void {
     if (this.#ended) return
     const body = Buffer.alloc(code === undefined ? 0 : 2)

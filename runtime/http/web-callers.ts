@@ -1,26 +1,26 @@
 /**
- * Keeps web pages off that are not this installation's own. A browser sends requests for every page that it shows, to this machine and
- * with the passwords that it keeps, and tells three things that a page can't change:
+ * Refuses requests of web pages that are not this installation's own. A browser sends requests for every page that it shows, also to this
+ * machine and with the passwords that it keeps. Three headers tell about the page, and a page can't change them:
  *
- *   Sec-Fetch-Site  how the page that asks stands to what it asks: same-origin, same-site, cross-site; `none`: no page asks, but the
- *                   user, by the address bar or a bookmark. Told to loopback and over TLS, with links, images and forms, too
- *   Origin          where the page came from, unless it only reads; what remains where Sec-Fetch-Site is not told
- *   Host            the name that was asked for. A page may give its own name this machine's address (DNS rebinding): then the browser
- *                   takes the answer for the page's own, and Host is that name
+ *   Sec-Fetch-Site  how the page is related to the server: same-origin, same-site, cross-site; `none`: no page asks, but the user, by
+ *                   the address bar or a bookmark. Browsers send it to loopback and over TLS, also with links, images and forms
+ *   Origin          where the page came from. Browsers send it unless the request only reads. It counts where Sec-Fetch-Site is missing
+ *   Host            the name of the server in the request. A page may give its own name this machine's address (DNS rebinding). Then the
+ *                   browser takes the answer for the page's own, and Host is that name
  *
- * Programs name what they were told to connect to, and nothing else.
+ * Programs that are not browsers send only Host: the name that they connect to.
  */
 import { isIP } from 'node:net'
 
 export class WebCallers {
   readonly #hostnames: ReadonlySet<string>
   readonly #anyHost: boolean
-  /** HOT: per request one look-up; what clients of this machine call it are few texts. */
+  /** HOT: per request one look-up. Clients call this machine by few different names. */
   readonly #knownHosts = new Set<string>()
 
   /**
    * @param hostnames names of this installation
-   * @param anyHost false where only this machine asks, which needs no names but those, localhost and loopback addresses
+   * @param anyHost false where only this machine can connect: then only `hostnames`, localhost and loopback addresses are accepted
    */
   constructor(hostnames: readonly string[], anyHost: boolean) {
     this.#hostnames = new Set(hostnames.map((name) => name.trim().toLowerCase()))
@@ -40,11 +40,11 @@ export class WebCallers {
     return isOwn ? undefined : 'requests of web pages from elsewhere are refused'
   }
 
-  /** The host that was asked, or the name of this installation: a proxy may ask under another than it was asked under. */
+  /** True for the requested host, and for the names of this installation: a proxy may use another name than its client did. */
   #isOwnOrigin(origin: string, host: string): boolean {
     if (!URL.canParse(origin)) return false
     const { host: originHost, hostname } = new URL(origin)
-    // Both lack the port that is their scheme's own.
+    // Both leave out the default port of their scheme.
     return (
       (originHost !== '' && originHost === host.toLowerCase()) || (!isLocal(hostname) && this.#hostnames.has(hostname))
     )

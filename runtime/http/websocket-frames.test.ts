@@ -16,7 +16,7 @@ function frame(first: number, data: Buffer | string, mask = Buffer.from('1a2b3c4
 const final = 0x80
 const binary = final | opcodes.binary
 
-/** What is heard: data together, pings, an end, a fault. */
+/** What the handler received: data joined, pings, a close, a fault. */
 function heard(chunks: readonly Buffer[]) {
   const events: string[] = []
   let data = ''

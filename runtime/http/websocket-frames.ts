@@ -3,8 +3,8 @@
  *
  *   FIN RSV×3 opcode×4    MASK length×7    [16 or 64 bits of length]    4 bytes of mask    data, masked
  *
- * Data is unmasked where it lies and pushed together, so that all messages of a chunk are given as one piece, and nothing of a message
- * is kept here.
+ * Data is unmasked in place and moved together. So all messages of a chunk are delivered as one piece, and no part of a message is kept
+ * here.
  */
 
 export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
@@ -17,9 +17,9 @@ export interface FrameHandler {
   onData(bytes: Buffer): boolean
   /** Valid during the call only. False: no more is wanted. */
   onPing(bytes: Buffer): boolean
-  /** The client ends it. @param code empty, or what it gave as two bytes */
+  /** The client closes the WebSocket. @param code empty, or the two bytes that it gave */
   onClose(code: Buffer): void
-  /** It breaks the protocol, or what may be said here. */
+  /** The client breaks the protocol, or a limit of this server. */
   onFault(code: number): void
 }
 
@@ -32,7 +32,7 @@ const lengthOf64Bits = 127
 export class FrameReader {
   readonly #handler: FrameHandler
   readonly #messageBytesMax: number
-  /** Of the frame under way; its mask stays until the next begins. */
+  /** Of the current frame. Its mask stays until the next frame begins. */
   readonly #head = Buffer.allocUnsafeSlow(headBytesMax)
   #headBytes = 0
   /** Negative between frames. */
@@ -41,7 +41,7 @@ export class FrameReader {
   #leftBytes = 0
   #maskStart = 0
   #maskIndex = 0
-  /** Of the message under way, all its frames; negative between messages. */
+  /** Bytes of the current message, over all its frames; negative between messages. */
   #messageBytes = -1
   /** Of a control frame. */
   readonly #control = Buffer.allocUnsafeSlow(controlBytesMax)
@@ -55,7 +55,7 @@ export class FrameReader {
   /** HOT: per chunk; one pass over its bytes, which are overwritten. */
   read(bytes: Buffer): void {
     let at = 0
-    /** Data that was read and not given yet. */
+    /** Data that was read and not delivered yet. */
     let [dataStart, dataEnd] = [0, 0]
     while (at < bytes.length) {
       if (this.#opcode < 0) {
@@ -87,7 +87,7 @@ export class FrameReader {
     if (dataEnd > dataStart) this.#handler.onData(bytes.subarray(dataStart, dataEnd))
   }
 
-  /** The head is whole. @returns why it may not be; 0 if it may */
+  /** The head of a frame is complete. @returns the code to close with; 0 if the frame is allowed */
   #begin(): number {
     const head = this.#head
     const [first, second] = [head[0] as number, head[1] as number]
@@ -146,7 +146,7 @@ export class FrameReader {
   }
 }
 
-/** Once two bytes of it are there. What is not masked is refused by these alone. */
+/** Length of a head by its first two bytes. Of a frame that is not masked these two are enough, since it is refused. */
 function headBytesOf(head: Buffer): number {
   const second = head[1] as number
   if ((second & 0x80) === 0) return 2

@@ -14,7 +14,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { BatchStamp } from '../log.ts'
 import { accessFault } from './access-fault.ts'
-import { backoff, faultType, type KafkaCluster, type ProducedPartition } from './client.ts'
+import { faultType, type KafkaCluster, type ProducedPartition, pauseAfter, reconnect } from './client.ts'
 import { headersFromStamp } from './stamp.ts'
 import { batchOverheadBytes } from './topic.ts'
 
@@ -255,12 +255,9 @@ export class KafkaAppender {
           error,
         })
     }
-    await backoff(lanes.length === 1 ? (alone?.failures ?? 0) : 0)
+    await pauseAfter(lanes.length === 1 ? (alone?.failures ?? 0) : 0)
     if (this.#closed) return
-    await this.#cluster
-      .connect()
-      .then(() => this.#cluster.refreshMetadata())
-      .catch(() => {}) // no broker answers: the next attempt fails too, and comes back here
+    await reconnect(this.#cluster)
   }
 
   /**

@@ -16,7 +16,9 @@
  */
 import { createRequire } from 'node:module'
 import kafkajs, { type Kafka, type logCreator, type SASLOptions } from 'kafkajs'
+import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { type BackOff, pauseMs } from '#runtime/retry.ts'
 import type { KafkaAccess, KafkaPassword } from './access.ts'
 import { accessFault, causeOf } from './access-fault.ts'
 import { oauthMechanism } from './oauth.ts'
@@ -202,7 +204,18 @@ export function faultText(error: unknown): string {
   return accessFault(error)?.text ?? `cannot be used: ${faultType(error)}`
 }
 
-/** Resolves after a pause that grows with the number of failures, up to a second. */
-export function backoff(failures: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, Math.min(1_000, 25 * 2 ** Math.min(failures, 10))))
+/** Between two attempts at a broker, whatever is asked of it. */
+export const kafkaBackOff: BackOff = { firstMs: 25, factor: 2, maxMs: 1_000, jitter: 0 }
+
+/** For what is tried again by another turn of the caller, not by a loop. */
+export function pauseAfter(failures: number): Promise<void> {
+  return sleep(systemClock, pauseMs(kafkaBackOff, failures))
+}
+
+/** To the brokers that there are now; where none answers the next request fails and says why. */
+export async function reconnect(cluster: KafkaCluster): Promise<void> {
+  await cluster
+    .connect()
+    .then(() => cluster.refreshMetadata())
+    .catch(() => {})
 }

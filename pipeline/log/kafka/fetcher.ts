@@ -1,6 +1,6 @@
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { LogRecord } from '../log.ts'
-import { backoff, faultText, faultType, type KafkaCluster } from './client.ts'
+import { faultText, faultType, type KafkaCluster, pauseAfter, reconnect } from './client.ts'
 import { logRecordFromKafka } from './stamp.ts'
 import { fetchByTopicId, isTopicIdFault } from './topic-id.ts'
 
@@ -224,11 +224,8 @@ export class KafkaFetcher {
       }
     }
     if (type === 'OFFSET_OUT_OF_RANGE' || this.#closed) return
-    await backoff(reads[0]?.failures ?? 0)
-    await this.#cluster
-      .connect()
-      .then(() => this.#cluster.refreshMetadata())
-      .catch(() => {}) // no broker answers: the next attempt fails too, and comes back here
+    await pauseAfter(reads[0]?.failures ?? 0)
+    await reconnect(this.#cluster)
   }
 }
 

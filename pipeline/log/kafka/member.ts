@@ -14,12 +14,14 @@
  */
 import kafkajs from 'kafkajs'
 import { spreadPartitions } from '#pipeline/log/group/group.ts'
+import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { retry } from '#runtime/retry.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Assignment, GroupMember, GroupPosition } from '../log.ts'
 import { assertPosition } from '../log-checks.ts'
 import { accessFault } from './access-fault.ts'
-import { backoff, faultType, type KafkaBroker, type KafkaCluster } from './client.ts'
+import { faultType, type KafkaBroker, type KafkaCluster, kafkaBackOff, pauseAfter } from './client.ts'
 import type { KafkaFetcher } from './fetcher.ts'
 
 export interface KafkaMemberOptions {
@@ -108,7 +110,7 @@ export class KafkaMember implements GroupMember {
           if (failures++ > 0)
             this.#options.logger.warn('a group member joins again', { group, why: accessFault(error)?.text, error })
         }
-        await backoff(staleFaults.has(type) ? 0 : failures)
+        await pauseAfter(staleFaults.has(type) ? 0 : failures)
         await this.#cluster.connect().catch(() => {}) // no broker answers: the next attempt fails too
       }
     }
@@ -246,36 +248,40 @@ export class KafkaMember implements GroupMember {
     const { group, topic, sessionMs } = this.#options
     const untilMs = performance.now() + sessionMs
     const { metadata } = position
-    for (let failures = 0; ; failures++) {
-      let sent = false
-      try {
-        const broker = await this.#coordinatorNow()
-        sent = true
-        await broker.offsetCommit({
-          groupId: group,
-          groupGenerationId: generation,
-          memberId,
-          topics: [{ topic, partitions: [{ partition, offset: String(position.offset), metadata }] }],
-        })
-        return
-      } catch (error) {
-        const type = faultType(error)
-        const unanswered = sent && !isAnswer(error)
-        if (staleFaults.has(type) || revoked.aborted || unanswered) {
-          this.#fellOut(type, unanswered)
-          throw new PenstockError(
-            'LOG_GENERATION_STALE',
-            `Kafka did not take a commit to partition ${partition}: ${type}`,
-            {
-              cause: error,
-            },
-          )
-        }
-        if (performance.now() > untilMs)
-          throw new PenstockError('LOG_UNAVAILABLE', `Kafka does not take a position: ${type}`, { cause: error })
-        this.#coordinator = undefined
-        await backoff(failures)
-      }
+    let sent = false
+    const attempt = async (): Promise<void> => {
+      sent = false
+      const broker = await this.#coordinatorNow()
+      sent = true
+      await broker.offsetCommit({
+        groupId: group,
+        groupGenerationId: generation,
+        memberId,
+        topics: [{ topic, partitions: [{ partition, offset: String(position.offset), metadata }] }],
+      })
+    }
+    const isStale = (error: unknown): boolean =>
+      staleFaults.has(faultType(error)) || revoked.aborted || (sent && !isAnswer(error))
+    try {
+      await retry(attempt, {
+        backOff: kafkaBackOff,
+        clock: systemClock,
+        until: revoked,
+        isRetryable: (error) => !isStale(error) && performance.now() <= untilMs,
+        onRetry: () => {
+          this.#coordinator = undefined
+        },
+      })
+    } catch (error) {
+      const type = faultType(error)
+      if (!isStale(error))
+        throw new PenstockError('LOG_UNAVAILABLE', `Kafka does not take a position: ${type}`, { cause: error })
+      this.#fellOut(type, sent && !isAnswer(error))
+      throw new PenstockError(
+        'LOG_GENERATION_STALE',
+        `Kafka did not take a commit to partition ${partition}: ${type}`,
+        { cause: error },
+      )
     }
   }
 

@@ -1,14 +1,14 @@
 import { EngineError } from './engine-error.ts'
 
 /**
- * Tokens of a statement as the engine itself writes it (`formatter.ts`). Such text has one way to write each thing: names bare or in
- * backticks, literals in single quotes, single spaces, no comments. Whatever else stands outside quotes is refused, so that no text
- * has a reading here that the engine does not share.
+ * Tokens of a statement as the engine itself writes it (`formatter.ts`). Such text has only one form for each thing: names bare or in
+ * backticks, literals in single quotes, single spaces, no comments. Anything else outside quotes is refused. So this reader and the engine
+ * never read a text differently.
  */
 export interface CanonicalToken {
   /** `word` bare name, keyword or number; `quoted` name in backticks; `text` string literal; `symbol` one character. */
   readonly kind: 'word' | 'quoted' | 'text' | 'symbol'
-  /** As written; for `quoted` what stands between its quotes, escapes and all. */
+  /** As written. For `quoted`: the text between the quotes, with its escapes. */
   readonly value: string
   readonly start: number
   readonly end: number
@@ -16,7 +16,7 @@ export interface CanonicalToken {
   readonly depth: number
 }
 
-/** A minus or a slash that begins a comment is none of these. */
+/** One symbol. A minus or a slash that begins a comment does not match. */
 const symbol = /[()[\]{},.:+*%=<>!?^@]|-(?!-)|\/(?![/*])/y
 const word = /\w+/y
 const wordOrQuote = /[\w'`]/
@@ -33,7 +33,7 @@ export function canonicalTokens(sql: string): readonly CanonicalToken[] {
     }
     const kind = first === "'" ? 'text' : first === '`' ? 'quoted' : wordOrQuote.test(first) ? 'word' : 'symbol'
     const end = endOf(kind, sql, start)
-    // Words and quotes never touch one another: `x'41'` is a literal of its own to the engine, and written as such.
+    // Words and quotes never touch each other. The engine reads `x'41'` as one literal, and writes it as such.
     if (end === undefined || (kind !== 'symbol' && wordOrQuote.test(sql.charAt(end)))) throw notCanonical(sql, start)
     const value = kind === 'quoted' ? sql.slice(start + 1, end - 1) : sql.slice(start, end)
     if (kind === 'symbol' && (value === ')' || value === ']' || value === '}')) depth -= 1
@@ -51,7 +51,7 @@ function endOf(kind: CanonicalToken['kind'], sql: string, start: number): number
   return pattern.test(sql) ? pattern.lastIndex : undefined
 }
 
-/** Behind the quote that closes the one at `start`; undefined if none does. Every reader of ClickHouse's SQL finds the same. */
+/** Position after the quote that closes the one at `start`; undefined if there is none. Every reader of ClickHouse's SQL must find the same. */
 export function quoteEnd(sql: string, start: number): number | undefined {
   const quote = sql.charAt(start)
   for (let at = start + 1; at < sql.length; at += 1) {
@@ -75,7 +75,7 @@ export function isWord(token: { readonly kind: string; readonly value: string } 
   return token?.kind === 'word' && token.value.length === word.length && token.value.toUpperCase() === word
 }
 
-/** True if a round bracket opens behind the token at `index`: it is called, or declared with arguments. */
+/** True if a round bracket follows the token at `index`: it is called, or declared with arguments. */
 export function isCalled(tokens: readonly CanonicalToken[], index: number): boolean {
   const next = tokens[index + 1]
   return next?.kind === 'symbol' && next.value === '('

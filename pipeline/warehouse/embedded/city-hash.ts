@@ -48,7 +48,7 @@ function withSeed(s: DataView, seed0: bigint, seed1: bigint): Pair {
   }
   y = wrap(y + rotate(w0, 37n) * k0 + z)
   x = wrap(x + rotate(wrap(v0 + z), 49n) * k0)
-  // What is left is hashed from its end on, in pieces of 32 bytes, the last of which may begin before it.
+  // The rest is hashed from its end backwards, in pieces of 32 bytes. The last piece may begin before the rest does.
   for (let done = 32; done < (s.byteLength % 128) + 32; done += 32) {
     const at = s.byteLength - done
     y = wrap(rotate(wrap(y - x), 42n) * k0 + v1)

@@ -11,7 +11,7 @@ const decompressed = async (bytes: Buffer, step = 7): Promise<Buffer> => {
   return Buffer.concat(await Readable.from(blocksDecompressed(Readable.from(chunks))).toArray())
 }
 
-/** A block of `data` as it stands, by any method. */
+/** A block with `data` unchanged, under any method. */
 const block = (method: number, data: Buffer, decodedBytes: number): Buffer => {
   const head = Buffer.alloc(9)
   head[0] = method

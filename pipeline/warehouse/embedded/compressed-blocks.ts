@@ -19,7 +19,7 @@ const zstd = 0x90
 const hashBytes = 16
 const headBytes = 9
 
-/** ClickHouse's own blocks are of a megabyte; a client may make one of each of its batches. */
+/** ClickHouse's own blocks have a megabyte. A client may make one block of each of its batches. */
 const blockBytesMax = 256 * 1024 * 1024
 
 /** Turns each chunk into a block. */
@@ -41,7 +41,7 @@ export function compressedBlock(bytes: Buffer): Buffer {
   return Buffer.concat([cityHash128(hashed), hashed])
 }
 
-/** What a stream of blocks holds; a chunk a block. @throws EngineError */
+/** Decodes a stream of blocks, one chunk for each block. @throws EngineError */
 export async function* blocksDecompressed(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
   const reader = new ChunkReader(source)
   for (;;) {

@@ -5,8 +5,8 @@ import { confineEngine } from './confinement.ts'
 import { Engine } from './engine.ts'
 
 /**
- * Test aid: a confined process with an engine, whose statements no judge has read and which have the rights of all roles. Tells what
- * each way to a file outside came to; and whether the engine works.
+ * Test aid: a confined process with an engine. No judge reads its statements, and they have the rights of all roles. It reports the
+ * result of each attempt to reach a file outside, and whether the engine works.
  */
 const [dataDir = '', secret = '', never = ''] = process.argv.slice(2)
 const unconfined = confineEngine(dataDir)

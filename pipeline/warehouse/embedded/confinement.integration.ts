@@ -16,7 +16,7 @@ it('a statement that gets past the judge, with all rights of the engine, reaches
   const child = fork(join(import.meta.dirname, 'confinement.fixture.ts'), [dataDir, secret, never], { silent: true })
   try {
     const [{ unconfined, outcomes, works }] = await once(child, 'message')
-    // A kernel without it is a skip that can be seen, and in CI a failure.
+    // Without Landlock in the kernel this is a visible skip, and in CI a failure.
     if (unconfined !== undefined && process.env.CI !== 'true') return context.skip(unconfined)
     expect(unconfined).toBeUndefined()
     for (const [name, outcome] of Object.entries(outcomes)) expect(outcome, name).toMatch(/^refused: /)

@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import { confineFileAccess, type FileAccess } from '#runtime/landlock.ts'
 
-/** What the engine and Node read of the system: libraries, tools, time zones, certificates and names of hosts; nothing of its users. */
+/** What the engine and Node read of the system: libraries, tools, time zones, certificates and host names. Nothing of the system's users. */
 const systemFiles: FileAccess = {
   execute: ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64'],
   read: [
@@ -23,13 +23,13 @@ const systemFiles: FileAccess = {
   write: ['/dev/null', '/dev/zero'],
 }
 
-/** Of the program itself. The data folder may lie beside these, so that their parent is not named. */
+/** Folders of the program itself. The data folder may lie beside them, so their parent is not in the list. */
 const programFolders = ['node_modules', 'infra', 'pipeline', 'runtime', 'schemas', 'control', 'package.json']
 
 /**
- * Takes from this process, which runs statements, whatever it has no need to open: files of other users and programs, the log, the
- * registry of devices, the environment of other processes. It holds whatever a statement gets past the judge.
- * @param dataDir of the embedded warehouse alone
+ * Takes from this process, which runs statements, the right to open what it does not need: files of other users and programs, the log,
+ * the registry of devices, the environment of other processes. This holds even if a statement gets past the judge.
+ * @param dataDir the folder of the embedded warehouse only
  * @returns why it could not be done; undefined if it holds
  */
 export function confineEngine(dataDir: string): string | undefined {

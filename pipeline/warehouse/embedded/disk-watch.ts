@@ -1,20 +1,21 @@
 /**
  * Keeps the embedded engine from writing to a full disk.
  *
- * chDB 3.4.0 goes on when the disk refuses a write: an insert or a merge then ends well and leaves a part of empty files behind (seen
- * with ENOSPC under strace). So nothing may write when the disk is full:
+ * chDB 3.4.0 goes on when the disk refuses a write. An insert or a merge then succeeds, and leaves a part of empty files behind (seen with
+ * ENOSPC under strace). So nothing may write when the disk is full:
  *
  *   free bytes    twice the low mark        low mark                      exhausted mark
  *   ─────────────────── roomy ────────────────▶│──── low ────────────────────▶│──── exhausted
  *                                              what writes is refused (243),     something still writes: the process is killed
  *       │◀──────────── roomy again ────────────merges are stopped                nothing does: queries go on
  *
- * Killed, the engine is what it is after any crash: when it starts again, which waits for room, it sets broken parts aside, and what
- * was merged into them is used instead (`old_parts_lifetime`). Inserts under way were not answered and are repeated.
+ * After the kill the engine recovers as after any crash. It starts again once there is room, sets broken parts aside, and uses the parts
+ * that were merged into them instead (`old_parts_lifetime`). Inserts under way were not answered, and are repeated.
  */
 import { statfsSync } from 'node:fs'
-import { type Clock, sleep } from '#runtime/clock.ts'
+import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { type BackOff, retry } from '#runtime/retry.ts'
 import { limits } from '#schemas/limits.ts'
 import { EngineError } from './engine-error.ts'
 
@@ -25,15 +26,15 @@ export interface DiskWatchOptions {
   /** Resolves when no merge runs any more and none begins. */
   readonly stopMerges: () => Promise<void>
   readonly startMerges: () => Promise<void>
-  /** The disk may refuse writes that are under way. Must not return. */
+  /** Called when the disk may refuse writes that are under way. Must not return. */
   readonly onExhausted: () => void
 }
 
-/** No disk is filled faster: between two looks the free space can't fall from where it was to nothing. */
+/** No disk fills faster. So between two checks the free space can't fall from the last value to nothing. */
 const fillBytesPerMsMax = 4 * 1024 * 1024
 const lookDelayMsMin = 10
 const lookDelayMsMax = 1_000
-const retryDelayMs = 1_000
+const switchBackOff: BackOff = { firstMs: 1_000, factor: 1, maxMs: 1_000, jitter: 0 }
 
 export class DiskWatch {
   readonly #options: DiskWatchOptions
@@ -49,7 +50,7 @@ export class DiskWatch {
     this.#lookAgain()
   }
 
-  /** Runs `write` and resolves as it does only if its writes had room. @throws EngineError NOT_ENOUGH_SPACE before it begins */
+  /** Runs `write`. Resolves with its result only if its writes had room. @throws EngineError NOT_ENOUGH_SPACE before it begins */
   async writing<T>(write: () => Promise<T>): Promise<T> {
     this.assertRoom()
     this.#writers++
@@ -104,25 +105,30 @@ export class DiskWatch {
     return free
   }
 
-  /** Stops or starts merges until they are as they should be. */
+  /** Stops or starts merges, until the engine has done what was last asked for. */
   async #switchMerges(): Promise<void> {
-    const { stopMerges, startMerges, clock, logger } = this.#options
-    while (this.#merging === this.#low && !this.#closed) {
-      const low = this.#low
-      try {
-        if (!low) this.#merging = true
-        await (low ? stopMerges() : startMerges())
-        this.#merging = !low
-      } catch (error) {
-        logger.warn('merges could not be switched', { low, error })
-        await sleep(clock, retryDelayMs)
-      }
-    }
+    const { clock, logger } = this.#options
+    while (this.#merging === this.#low && !this.#closed)
+      await retry(() => this.#switchOnce(), {
+        backOff: switchBackOff,
+        clock,
+        isRetryable: () => true,
+        onRetry: (error) => logger.warn('merges could not be switched', { low: this.#low, error }),
+      })
     this.#switching = undefined
+  }
+
+  async #switchOnce(): Promise<void> {
+    const low = this.#low
+    if (this.#merging !== low || this.#closed) return
+    const { stopMerges, startMerges } = this.#options
+    if (!low) this.#merging = true
+    await (low ? stopMerges() : startMerges())
+    this.#merging = !low
   }
 }
 
-/** Bytes that the file system of `folder` still takes. */
+/** Free bytes of the file system of `folder`. */
 export function freeBytesOf(folder: string): number {
   const { bavail, bsize } = statfsSync(folder)
   return bavail * bsize

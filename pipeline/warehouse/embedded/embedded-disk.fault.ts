@@ -54,7 +54,7 @@ describe.runIf(process.getuid?.() === 0)('the embedded engine on a disk that fil
     )
     const confirmed = new Set<number>()
     for (let round = 0, block = 0; round < 3; round++) {
-      // Enough small parts that merges run without an end.
+      // Enough small parts to keep merges running.
       const insert = async (): Promise<void> => {
         const own = block++
         await ask(`INSERT INTO t.rows SELECT ${own}, hex(sipHash128(number, ${own})) FROM numbers(50000)`)

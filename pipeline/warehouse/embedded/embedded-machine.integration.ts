@@ -48,7 +48,7 @@ const path = text(secretFile)
 const never = text(join(folder, 'never'))
 const backslash = '\\'
 
-/** Ways to spell a name or to hide it from whoever reads the statement other than the engine does. */
+/** Ways to spell or hide a name, so that a reader other than the engine would miss it. */
 const spellings: readonly string[] = [
   `SELECT file(${path})`,
   `SELECT \`file\`(${path})`,

@@ -36,7 +36,7 @@ it('queries without an end, of every user and on all their places, delay nothing
     ),
   )
   const pipeline = openWarehouse({ url, user: 'default', password: '', requestMsMax: 30_000 })
-  // All that can run are running: four of `default`, at least one of `readonly`.
+  // As many statements run as can: four of `default`, at least one of `readonly`.
   const running = `SELECT countIf(startsWith(Settings['log_comment'], 'default')) >= 4 AND countIf(startsWith(Settings['log_comment'], 'readonly')) >= 1 AS full FROM system.processes`
   while (Number((await pipeline.query(running))[0]?.full) !== 1);
   await pipeline.command('CREATE TABLE t (a Int64) ENGINE = MergeTree ORDER BY a')

@@ -1,7 +1,7 @@
 import { createLogger } from '#runtime/logger.ts'
 import { startEmbeddedWarehouse } from './start-embedded.ts'
 
-/** Test aid: an embedded warehouse in a process of its own that can be killed; tells its port to its parent. */
+/** Test aid: an embedded warehouse in a process of its own, which can be killed. It sends its port to its parent. */
 const warehouse = await startEmbeddedWarehouse({
   dataDir: process.argv[2] ?? '',
   bind: '127.0.0.1',

@@ -99,7 +99,7 @@ it('a result of 1 GB passes in bounded memory, at the pace of its reader', async
     child.send('rss')
     return Number((await answer)[0])
   }
-  // The engine's caches and Node's heap take their size first.
+  // First the engine's caches and Node's heap grow to their usual size.
   const warm = await post("SELECT number, repeat('x', 190) FROM numbers(2000000)")
   for await (const _ of warm.body ?? []);
   const before = await rss()

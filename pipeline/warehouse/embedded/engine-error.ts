@@ -17,8 +17,8 @@ export function assertFormatName(name: string): void {
 }
 
 /**
- * Reads `Code: 60. DB::Exception: text. (UNKNOWN_TABLE)` as the engine throws it, and what the system answers to this process
- * itself; anything else is UNKNOWN_EXCEPTION.
+ * Reads `Code: 60. DB::Exception: text. (UNKNOWN_TABLE)` as the engine throws it, and errors of system calls of this process. Anything else
+ * is UNKNOWN_EXCEPTION.
  */
 export function engineErrorFrom(cause: unknown): EngineError {
   if (cause instanceof EngineError) return cause
@@ -43,7 +43,7 @@ export function engineErrorFrom(cause: unknown): EngineError {
   return new EngineError(number, codeName, text.trim())
 }
 
-/** A system call of this process failed, for a reason that lies in no statement and no row: a full disk, no descriptor left. */
+/** A system call of this process failed for a reason outside any statement or row: a full disk, no descriptor left. */
 function isSystemError(cause: unknown): cause is NodeJS.ErrnoException {
   return cause instanceof Error && 'errno' in cause && 'syscall' in cause && typeof cause.errno === 'number'
 }

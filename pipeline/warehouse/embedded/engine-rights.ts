@@ -1,19 +1,20 @@
 /**
- * What the engine itself refuses to every statement, also where a text becomes SQL only once it runs (column defaults in the
- * structure of a table function, expressions among inserted values). `permissions.ts` reads statements before; this does not.
+ * What the engine itself refuses to every statement. This also holds for text that becomes SQL only while a statement runs: column defaults
+ * in the structure of a table function, expressions among inserted values. `permissions.ts` reads statements before they run, and cannot
+ * see these.
  *
  *   engine/penstock-config.xml      no folder of programs or of users' files
  *   engine/penstock-users.xml       roles and their rights, and settings that nobody changes
- *   engine/user_defined/*.sql       functions in the place of the engine's own: `file`, which asks for no right, and who the user is
+ *   engine/user_defined/*.sql       functions that replace the engine's own: `file`, which needs no right, and those that name the user
  *
- * Reading rows with FROM INFILE and writing results with INTO OUTFILE need no right: both are the handler's alone.
+ * Reading rows with FROM INFILE and writing results with INTO OUTFILE need no right. Only the handler may use them.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * Users of the port. The engine has one user of its own, whose rights are those of the role that a connection has set; a role has the
- * name of the user whose statements run under it. What no role is set for, the handler's own statements, has the rights of all.
+ * Users of the port. The engine has a single user, whose rights are those of the role that a connection has set. A role has the name of the
+ * user whose statements run under it. The handler's own statements set no role, and have the rights of all roles.
  */
 export type EngineUser = 'default' | 'analyst' | 'readonly'
 
@@ -25,8 +26,8 @@ export function isEngineUser(name: string): name is EngineUser {
 export const analystDatabase = 'analyst'
 
 /**
- * The role for an INSERT … SELECT FROM input(), which reads its rows by the table function `file`: the user's own, and that. Set for
- * statements that have been read and name no file themselves.
+ * The role for an INSERT … SELECT FROM input(), which reads its rows by the table function `file`. It has the rights of the user's own role,
+ * and `file`. It is set only for statements that the judge has read and that name no file themselves.
  */
 export function spoolRoleOf(user: EngineUser): string {
   return `${user}_spool`
@@ -51,7 +52,7 @@ const rights: Readonly<Record<EngineUser, readonly string[]>> = {
       'CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, UNDROP TABLE, INSERT, ALTER, TRUNCATE, OPTIMIZE',
     ),
   ],
-  // For the tables that a request brings along: statements of the user make none (`permissions.ts`).
+  // For the tables that a request brings along. Statements of the user may not create tables (`permissions.ts`).
   readonly: [reading, 'GRANT CREATE TEMPORARY TABLE ON *.*'],
 }
 
@@ -61,8 +62,8 @@ const roles: readonly (readonly [string, readonly string[]])[] = Object.entries(
 ])
 
 /**
- * Settings that read or write a file by its path, that choose another disk, or with which a text becomes SQL, or a statement of
- * another language, that nobody has read.
+ * Settings that read or write a file by its path, that choose another disk, or that turn a text into SQL or into a statement of another
+ * language, which nobody has judged.
  */
 const fixedSettings: readonly string[] = [
   'format_schema',
@@ -85,15 +86,15 @@ const fixedSettings: readonly string[] = [
 ]
 
 /**
- * Values are read as literals: an expression among them is SQL that nobody has read. The handler alone turns these on, for rows that
- * it has read (`plain-values.ts`).
+ * Values are read as literals only, since an expression among them is SQL that nobody has judged. Only the handler turns expressions on,
+ * for rows that it has read (`plain-values.ts`).
  */
 export const withoutExpressions = [
   'input_format_values_interpret_expressions',
   'input_format_values_deduce_templates_of_expressions',
 ] as const
 
-/** A folder that is not there. */
+/** A folder that does not exist. */
 const nowhere = '/nonexistent/'
 
 const config = (usersFile: string) => `<clickhouse>
@@ -132,7 +133,7 @@ ${roles.map(([role, grants]) => `    <${role}><grants>${grants.map((grant) => `<
 
 const userOfRole = "() -> splitByChar('_', currentRoles()[1])[1]"
 
-/** They take the place of the engine's own functions, and as those have their names they can be neither dropped nor replaced. */
+/** They replace the engine's own functions. Since the engine has functions of these names, they can be neither dropped nor replaced. */
 const functions: Readonly<Record<string, string>> = {
   file: "path -> throwIf(materialize(1), 'the embedded engine gives no access to files')",
   currentUser: userOfRole,

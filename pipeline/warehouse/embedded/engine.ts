@@ -16,7 +16,7 @@ import { spreadParts } from './part-folders.ts'
 export interface EngineResult {
   readonly bytes: Buffer
   readonly elapsed: number
-  /** What is in the result, or in the rows inserted: the engine does not tell what it has scanned for it. */
+  /** Rows and bytes of the result, or of the inserted rows. The engine does not tell what it scanned for them. */
   readonly rowsRead: number
   readonly bytesRead: number
   readonly rowsWritten: number
@@ -28,7 +28,7 @@ const mergesAskMs = 20
 const newline = Buffer.from('\n')
 const nothing = Buffer.alloc(0)
 
-/** Connections of the engine's binding; every one runs its statements one after another, on a thread of libuv's pool. */
+/** Connections of the engine's binding. Each runs its statements one after another, on a thread of libuv's pool. */
 interface Binding {
   CreateConnection(path: string, engineArguments?: readonly string[]): unknown
   CloseConnection(connection: unknown): void
@@ -65,7 +65,7 @@ export class Engine {
     const binding = loadBinding()
     let keep: unknown
     try {
-      // The engine lives as long as one connection does; this one runs nothing that may last.
+      // The engine lives as long as it has a connection. This one runs only short statements.
       keep = binding.CreateConnection(path, [...engineArguments(), ...limitedEngineArguments(path)])
       const connection = new EngineConnection(binding, keep)
       await replaceDefaultDatabase(connection, path)
@@ -84,14 +84,14 @@ export class Engine {
     return new Engine(binding, path, keep, logger)
   }
 
-  /** A connection of its own: about 1 ms, and nothing of an earlier request's settings can leak into it. */
+  /** A new connection. It costs about 1 ms, and no settings of an earlier request can leak into it. */
   connect(): EngineConnection {
-    // They come with the first table.
+    // The merging threads start with the first table.
     this.#mergesLowered ||= lowerMergePriority(this.#logger)
     return new EngineConnection(this.#binding, this.#binding.CreateConnection(this.#path))
   }
 
-  /** To be called after statements that may have made tables. */
+  /** Call it after statements that may have created tables. */
   tablesMade(): void {
     spreadParts(this.#path)
   }
@@ -103,7 +103,7 @@ export class Engine {
     )
   }
 
-  /** Ends the merges that run and lets no other begin; resolves when none runs. */
+  /** Stops all merges and lets no other begin. Resolves when none runs. */
   async stopMerges(): Promise<void> {
     await this.#use(async (connection) => {
       await connection.run('SYSTEM STOP MERGES', 'Null')
@@ -131,7 +131,7 @@ export class Engine {
   }
 }
 
-/** One connection. `close` only after the last statement has settled: closing under a running one kills the engine. */
+/** One connection. Call `close` only after the last statement has settled: closing during a statement kills the engine. */
 export class EngineConnection {
   readonly #binding: Binding
   readonly #connection: unknown
@@ -151,7 +151,7 @@ export class EngineConnection {
     }
   }
 
-  /** Runs an INSERT that names its rows itself; only this call of the binding tells how many were written. */
+  /** Runs an INSERT whose text says where its rows come from. Only this call of the binding tells how many were written. */
   async runInsert(sql: string): Promise<EngineResult> {
     try {
       const result = await this.#binding.InsertRawAsyncConnection(this.#connection, sql, newline, false)
@@ -167,8 +167,8 @@ export class EngineConnection {
 }
 
 /**
- * Id of the other process that has the folder open, if there is one. The engine says only that it cannot open it; the file that it
- * locks names its owner, and outlives a crash.
+ * Id of the other process that has the folder open, if there is one. The engine says only that it cannot open the folder. The file that
+ * it locks names its owner, but stays after a crash.
  */
 function ownerOf(path: string): number | undefined {
   try {
@@ -183,7 +183,7 @@ function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM' // another user's
+    return error instanceof Error && 'code' in error && error.code === 'EPERM' // A process of another user.
   }
 }
 
@@ -192,17 +192,17 @@ export function sqlText(text: string): string {
   return `'${text.replace(/[\\']/g, '\\$&').replaceAll('\n', '\\n').replaceAll('\0', '\\0')}'`
 }
 
-/** The engine's threads that merge, as the system names them. */
+/** The system's name of the engine's merging threads. */
 const mergeThreadName = 'MergeMutate'
 const mergeNice = 15
 
 /**
- * Gives the threads that merge a low priority, so that they take what inserts, queries and the other processes leave; true once
- * there are any, or none can be found. The engine's own setting for this does nothing unless it runs as root.
+ * Gives the merging threads a low priority, so that they use only what inserts, queries and the other processes leave. Returns true once
+ * there are such threads, or if they cannot be found. The engine's own setting for this has no effect unless it runs as root.
  *
- * `chrt` (of util-linux) puts them in SCHED_IDLE, too, where any thread that wakes takes their core at once: beside a nice thread it may
- * have to wait for some milliseconds, each time a message passes from thread to thread. Without the program they are only nice, and
- * whatever the system refuses costs only speed.
+ * `chrt` (of util-linux) also puts them in SCHED_IDLE. There, any other thread that wakes takes their core at once. Beside a thread that is
+ * only nice, it may wait for some milliseconds each time a message passes from thread to thread. Without `chrt` the threads are only nice.
+ * Whatever the system refuses costs only speed.
  */
 function lowerMergePriority(logger: Logger): boolean {
   const tasks = threadsNamed(mergeThreadName)
@@ -214,9 +214,9 @@ function lowerMergePriority(logger: Logger): boolean {
 }
 
 /**
- * One merge at a time for every two cores: merges are never urgent, and the cores are the edge's and the inserts' too. Measured on
- * 2 cores at saturation, in turns: 433 k and 471 k messages/s acknowledged with the engine's default of four at once, 607 k and
- * 542 k with one.
+ * One merge at a time for every two cores. Merges are never urgent, and the edge and the inserts need the same cores. Measured on 2 cores at
+ * saturation, in turns: 433 k and 471 k messages/s acknowledged with the engine's default of four merges at once, 607 k and 542 k with
+ * one.
  */
 function engineArguments(): string[] {
   const merges = Math.max(1, Math.floor(availableParallelism() / 2))
@@ -224,12 +224,12 @@ function engineArguments(): string[] {
 }
 
 /**
- * The engine's own `default` database is an overlay that reads any file of the machine by its path as a table
- * (`SELECT * FROM "/etc/passwd"`). A plain database takes its name and its tables; what is stored is the same either way.
+ * The engine's own `default` database is an overlay that reads any file of the machine as a table, by its path
+ * (`SELECT * FROM "/etc/passwd"`). A plain database takes over its name and its tables. The stored data are the same in both.
  */
 async function replaceDefaultDatabase(connection: EngineConnection, path: string): Promise<void> {
   await connection.run('DETACH DATABASE default', 'Null')
-  // Attached again under its own UUID, which the engine accepts only while the database's file is not there; the copy outlives
+  // It is attached again under its own UUID. The engine accepts that only while the database's file is absent; the copy survives
   // a crash in between.
   const file = join(path, 'metadata', 'default.sql')
   const copy = `${file}.kept`
@@ -243,8 +243,8 @@ async function replaceDefaultDatabase(connection: EngineConnection, path: string
 }
 
 /**
- * chdb's public Session defers every close until all running queries of the process have ended, so one long query would pile
- * up connections; its native binding closes each connection at once. chdb is pinned to one version for this reason.
+ * chdb's public Session delays every close until all running queries of the process have ended, so connections would pile up behind one
+ * long query. Its native binding closes each connection at once. For this reason chdb is pinned to one version.
  */
 function loadBinding(): Binding {
   const require = createRequire(import.meta.url)

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 
 /**
- * What reaches the engine reaches it as UTF-8: bytes that are not become escapes, which mean the same within quotes and in the value of
- * a parameter. Nowhere else can they stand.
+ * The engine gets its text as UTF-8. Bytes that are not UTF-8 become escapes, which mean the same inside quotes and in the value of a
+ * parameter. Such bytes can stand nowhere else.
  */
 export function textWithEscapes(bytes: Buffer): string {
   if (isUtf8(bytes)) return bytes.toString()

@@ -1,6 +1,6 @@
 /**
- * A request whose body is a form: parts without a file's name are parameters like those of the URL; each file is a table beside the
- * statement, there for that statement only.
+ * A request whose body is a form. Parts without a file name are parameters, like those of the URL. Each file becomes a table that exists
+ * for this statement only.
  *
  *   files ──▶ spool ──▶ CREATE TEMPORARY TABLE name (structure) ──▶ INSERT INTO name FROM INFILE   (statement-connection.ts)
  */
@@ -21,17 +21,17 @@ export interface Form {
 
 interface FormFile {
   readonly name: string
-  /** Of the spool. */
+  /** Path in the spool. */
   readonly path: string
 }
 
-/** A file of a form with what the parameters say of it. */
+/** A file of a form, and what the parameters say about it. */
 export interface ExternalTable extends FormFile {
   readonly structure: string
   readonly format: string
 }
 
-/** Statements that make and fill a table. */
+/** Statements that create and fill a table. */
 export interface TableStatements {
   readonly name: string
   readonly create: string
@@ -44,7 +44,7 @@ const fieldsBytesMax = 4 * 1024 * 1024
 /** Tables are held in memory while their statement runs, as several do at once. */
 const filesBytesMax = 64 * 1024 * 1024
 
-/** Boundary of a request's form; undefined if its body is none. */
+/** Boundary of a request's form; undefined if its body is not a form. */
 export function formBoundaryOf(contentType: string | undefined): string | undefined {
   if (!/^multipart\/form-data\b/i.test(contentType ?? '')) return undefined
   const [, quoted, bare] = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;]{1,70}))/i.exec(contentType ?? '') ?? []
@@ -71,7 +71,7 @@ export async function readForm(source: AsyncIterable<Buffer>, boundary: string, 
   }
 }
 
-/** Passes on `chunks` and takes their length from the room that is left. */
+/** Passes `chunks` on, and subtracts their length from the room that is left. */
 async function* within<Kind extends string>(
   room: Record<Kind, number>,
   kind: Kind,
@@ -90,8 +90,8 @@ async function* within<Kind extends string>(
 }
 
 /**
- * The tables of a form and the parameters that say nothing of them.
- * @throws EngineError 36 for a file of which no parameter tells the structure
+ * The tables of a form, and the parameters that are not about them.
+ * @throws EngineError 36 for a file whose structure no parameter gives
  */
 export function externalTablesOf(
   files: readonly FormFile[],
@@ -116,8 +116,8 @@ export function externalTablesOf(
 }
 
 /**
- * Statements for `table`, as the engine has read them and judged like an analyst's, whoever asks: what a structure may say besides
- * columns and their types is SQL.
+ * Statements for `table`, as the engine has read them. They are judged like those of an analyst, whoever asks, since a structure may
+ * contain SQL beside columns and their types.
  * @throws EngineError
  */
 export async function tableStatements(formatter: Formatter, table: ExternalTable): Promise<TableStatements> {
@@ -141,7 +141,7 @@ export async function tableStatements(formatter: Formatter, table: ExternalTable
 /** CREATE TEMPORARY TABLE name ( ) ENGINE = Memory */
 const outerWords = 9
 
-/** Names of columns stand in backticks where the engine writes them, so that no column is taken for one of these. */
+/** The engine writes column names in backticks, so no column is mistaken for one of these. */
 const otherThanType = /^(DEFAULT|MATERIALIZED|ALIAS|EPHEMERAL|CONSTRAINT|INDEX|PROJECTION|PRIMARY)$/i
 
 function hasColumnsAlone(tokens: readonly CanonicalToken[]): boolean {

@@ -7,13 +7,13 @@ import { EngineError } from './engine-error.ts'
 
 export interface FormPart {
   readonly name: string
-  /** Whether the part has a file's name, as external data have. */
+  /** True if the part has a file name, as external data have. */
   readonly isFile: boolean
-  /** Its content; to be read to its end before the next part. */
+  /** Its content, which must be read to its end before the next part. */
   readonly chunks: AsyncIterable<Buffer>
 }
 
-/** More than any client says of a part. */
+/** More than the headers of a part take with any client. */
 const headBytesMax = 8 * 1024
 
 const newline = Buffer.from('\r\n')
@@ -39,7 +39,7 @@ export async function* formParts(source: AsyncIterable<Buffer>, boundary: string
   }
 }
 
-/** Headers of the next part; undefined behind the last. */
+/** Headers of the next part; undefined after the last part. */
 async function headOf(body: MarkedBytes): Promise<string | undefined> {
   if (await body.startsWith('--')) return undefined
   const parts: Buffer[] = []
@@ -68,11 +68,11 @@ class MarkedBytes {
     return this.#bytes.toString('latin1', 0, text.length) === text
   }
 
-  /** What stands before the next `mark`, which is passed over. */
+  /** The bytes before the next `mark`. The mark itself is skipped. */
   async *until(mark: Buffer): AsyncGenerator<Buffer, void> {
     let at = this.#bytes.indexOf(mark)
     for (; at < 0; at = this.#bytes.indexOf(mark)) {
-      // A mark may begin in the last bytes and end in those to come.
+      // A mark may begin in the last bytes and end in the next chunk.
       const settled = Math.max(0, this.#bytes.length - mark.length + 1)
       if (settled > 0) yield this.#take(settled)
       await this.#more()

@@ -1,25 +1,25 @@
 /**
- * Has the engine itself read a statement. What it writes back is what it understood: comments, heredocs, spellings and escapes are
- * gone, so that a wall can be built on this text; and this text, not the client's, is what runs.
+ * Lets the engine itself read a statement. The engine writes back what it understood, without comments, heredocs, variant spellings and
+ * escapes. The judge reads this text, and this text is what runs, not the client's.
  *
  *   client's bytes ── hex ──▶ formatQuerySingleLine ──▶ canonical text ──▶ judge (permissions.ts) ──▶ run
  *                                 ▲         │
- *                                 └─ again ─┘  the same text must come out, or what was judged is not what would run
+ *                                 └─ again ─┘  the same text must come out, or the judged text is not the one that would run
  *
- * The client's bytes travel as hexadecimal digits, which no reader can take for anything else.
+ * The client's bytes are sent as hexadecimal digits, which nothing can mistake for SQL.
  */
 import type { Engine, EngineConnection } from './engine.ts'
 import { EngineError } from './engine-error.ts'
 import { textWithEscapes } from './escaped-bytes.ts'
 
 /**
- * Reading `$a$ $b$ $c$ …` takes the engine quadratic time, as each may begin a text that ends at its like. Nobody writes as many.
+ * The engine takes quadratic time to read `$a$ $b$ $c$ …`, since each may begin a heredoc that ends at the same mark. Nobody needs so many.
  */
 export const dollarsMax = 4_096
 
 export class Formatter {
   readonly #engine: Engine
-  /** As many as texts were read at once; they keep nothing of any. */
+  /** As many connections as texts were ever read at once. They keep nothing of a text. */
   readonly #idle: EngineConnection[] = []
 
   constructor(engine: Engine) {
@@ -39,7 +39,7 @@ export class Formatter {
           'SELECT canonical, formatQuerySingleLine(canonical) = canonical',
         'RawBLOB',
       )
-      // Behind the text stands the one byte of the comparison.
+      // The byte after the text is the result of the comparison.
       if (bytes.at(-1) !== 1)
         throw new EngineError(62, 'SYNTAX_ERROR', 'Syntax error: the engine does not read it as it writes it')
       return textWithEscapes(bytes.subarray(0, -1))
@@ -51,14 +51,14 @@ export class Formatter {
     }
   }
 
-  /** No text may be under way. */
+  /** Must not be called while a text is being read. */
   close(): void {
     for (const connection of this.#idle.splice(0)) connection.close()
   }
 
   async #open(): Promise<EngineConnection> {
     const connection = this.#engine.connect()
-    // The length of a statement is bounded before it comes here.
+    // The caller has bounded the length of the statement.
     await connection.run('SET implicit_select = 0, max_query_size = 0', 'Null')
     return connection
   }
@@ -71,7 +71,7 @@ function assertFewDollars(text: Buffer): void {
     throw new EngineError(62, 'SYNTAX_ERROR', `Syntax error: more than ${dollarsMax} dollar signs in one statement`)
 }
 
-/** The engine names the statement in whose scope it failed: ours, which says nothing to the client. */
+/** The engine names the statement in which it failed. That is our own one, which means nothing to the client. */
 function withoutScope(error: EngineError): EngineError {
   return new EngineError(
     error.number,

@@ -1,13 +1,13 @@
 import { closeSync, openSync, rmSync, truncateSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** So many files stay for the next inserts; what a burst needs beyond them is removed. */
+/** So many files are kept for the next inserts. Files that a burst needs beyond them are removed. */
 const keptMax = 16
 
 /**
- * Files in which bodies of inserts wait for the engine, used again and again. ext4 without a journal passes over each inode that
- * was freed within the last minutes whenever it makes a file, and an insert makes a dozen for its part: with a new spool file for
- * each insert, that search took a twelfth of a core at 850,000 rows/s.
+ * Files in which bodies of inserts wait for the engine. They are reused. Whenever ext4 without a journal creates a file, it skips each inode
+ * that was freed within the last minutes, and an insert creates a dozen files for its part. With a new spool file for each insert, that
+ * search took a twelfth of a core at 850,000 rows/s.
  */
 export class InsertSpool {
   readonly #folder: string
@@ -18,7 +18,7 @@ export class InsertSpool {
     this.#folder = folder
   }
 
-  /** Writes `chunks` to a file, which is the caller's until it is given back. @throws what the chunks or the disk fail with */
+  /** Writes `chunks` to a file, which the caller owns until it gives it back. @throws the fault of the chunks or the disk */
   async write(chunks: AsyncIterable<Uint8Array>): Promise<string> {
     const path = this.#free.pop() ?? join(this.#folder, `insert-${this.#made++}`)
     try {
@@ -35,7 +35,7 @@ export class InsertSpool {
     }
   }
 
-  /** Empties a file for the next insert. Never throws: a file that cannot be emptied is left out, and removed at the next start. */
+  /** Empties a file for the next insert. Never throws: a file that cannot be emptied is not reused, and is removed at the next start. */
   give(path: string): void {
     try {
       if (this.#free.length < keptMax) {

@@ -1,6 +1,6 @@
 /**
- * The judge and the engine against each other: statements made of what hides one thing in another, with a file that nobody may read
- * and one that nobody may write. Whatever the two take a statement for, the secret never comes out and the file never comes to be.
+ * The judge against the engine. The statements are built from constructs that hide one thing in another. One file may not be read, and one
+ * may not be written. However the two read a statement, the secret never comes out and the file is never created.
  */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -35,7 +35,7 @@ function random(below: number): number {
 }
 const pick = <T>(from: readonly T[]): T => from[random(from.length)] as T
 
-/** What makes a reader lose its place. */
+/** Constructs that make a reader lose its place. */
 const hiding = [
   ...[
     "'",
@@ -97,7 +97,7 @@ const hiding = [
     '?',
   ],
 ]
-/** Statements that read or write a file, were it not for the judge; each is changed in a few places. */
+/** Statements that would read or write a file without the judge. Each is changed in a few places. */
 const reaching = [
   `SELECT file('${secretFile}')`,
   `SELECT * FROM file('${secretFile}', LineAsString)`,
@@ -118,7 +118,7 @@ const reaching = [
   'SELECT 1 AS x, 2 AS y FROM numbers(3) WHERE number > 1 ORDER BY x SETTINGS max_threads = 1 FORMAT CSV',
 ]
 
-/** A reaching statement, cut into words, quotes and signs, of which some are doubled, lost or joined by what hides. */
+/** Such a statement, cut into words, quotes and signs. Some are doubled, removed, or joined by constructs that hide. */
 function statement(): string {
   const tokens = pick(reaching).match(/\w+|'[^']*'|\s+|./gs) ?? []
   for (let changes = random(4); changes > 0; changes -= 1) {
@@ -131,7 +131,7 @@ function statement(): string {
   return tokens.join('')
 }
 
-/** A result that fails midway ends with its connection: then what came of it. */
+/** The answer. If a result fails midway and ends with its connection: the part that came. */
 async function whatCame(response: Response): Promise<string> {
   const chunks: Uint8Array[] = []
   try {
@@ -150,7 +150,7 @@ it(`no statement reads or writes a file of the machine (SEED=${seed})`, { timeou
     const body = await whatCame(response)
     const code = response.headers.get('x-clickhouse-exception-code') ?? 'none'
     refused.set(code, (refused.get(code) ?? 0) + 1)
-    // A message may name the file as the statement did; only its content is a secret.
+    // A message may name the file, as the statement did. Only the content is secret.
     expect(body, `${JSON.stringify(text)} as ${user}`).not.toContain(secret)
     expect(existsSync(never), `${JSON.stringify(text)} as ${user}`).toBe(false)
   }

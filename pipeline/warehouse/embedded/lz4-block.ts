@@ -9,15 +9,15 @@
 import { EngineError } from './engine-error.ts'
 
 const matchMin = 4
-/** The last match must begin so many bytes before the end, and the last five bytes are literals: decoders rely on it. */
+/** The last match must begin at least this many bytes before the end, and the last five bytes are literals. Decoders rely on both. */
 const matchEndBytes = 12
 const literalEndBytes = 5
 const distanceMax = 65_535
 const hashBits = 13
 
 /**
- * Decodes `source` into `target` from `at` on; matches may reach back to the target's first byte.
- * @returns end of what was written
+ * Decodes `source` into `target`, beginning at `at`. Matches may reach back to the first byte of `target`.
+ * @returns the end of the written bytes
  * @throws EngineError CANNOT_DECOMPRESS
  */
 export function decodeLz4Block(source: Uint8Array, target: Uint8Array, at: number): number {
@@ -48,7 +48,7 @@ function fail(): never {
   throw new EngineError(271, 'CANNOT_DECOMPRESS', 'Cannot decompress an LZ4 block')
 }
 
-/** Longest block that `length` bytes become. */
+/** Length of the longest block into which `length` bytes can be encoded. */
 export function lz4BlockBytesMax(length: number): number {
   return length + Math.ceil(length / 255) + 16
 }
@@ -66,7 +66,7 @@ export function encodeLz4Block(source: Buffer): Buffer {
     const before = positions[hash] ?? -1
     positions[hash] = at
     if (before < 0 || at - before > distanceMax || source.readInt32LE(before) !== word) {
-      // The longer nothing is found, the less is looked at: what can't be compressed passes quickly.
+      // The longer no match is found, the more bytes are skipped, so that incompressible data pass quickly.
       at += 1 + ((at - literalsAt) >> 6)
       continue
     }

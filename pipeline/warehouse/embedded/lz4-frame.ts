@@ -4,7 +4,7 @@
  *   04 22 4d 18 · flags · size of blocks · [length, 8] · [dictionary, 4] · checksum of this, 1
  *   blocks × ( size, 4, top bit: not compressed · data · [checksum, 4] ) · 00 00 00 00 · [checksum, 4]
  *
- * Frames may follow each other. Checksums are stepped over: TCP has its own, and what does not decode is refused.
+ * Frames may follow each other. Checksums are skipped: TCP has its own, and data that do not decode are refused.
  * Source: lz4 doc/lz4_Frame_format.md.
  */
 import { Transform } from 'node:stream'
@@ -13,10 +13,10 @@ import { EngineError } from './engine-error.ts'
 import { decodeLz4Block, encodeLz4Block } from './lz4-block.ts'
 
 const magic = 0x184d2204
-/** A block may reach back so far into the ones before it. */
+/** How far a block may reach back into earlier blocks. */
 const windowBytes = 64 * 1024
 
-/** Decodes frames; a chunk a block. @throws EngineError CANNOT_DECOMPRESS */
+/** Decodes frames, one chunk for each block. @throws EngineError CANNOT_DECOMPRESS */
 export async function* lz4Decoded(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
   const reader = new ChunkReader(source)
   const read = async (length: number): Promise<Buffer> => {
@@ -51,7 +51,7 @@ function fail(what: string): never {
   throw new EngineError(271, 'CANNOT_DECOMPRESS', `The body ${what}`)
 }
 
-/** Head of a frame of blocks of 64 KB that stand alone, without checksums. */
+/** Head of a frame with independent blocks of 64 KB, without checksums. */
 const encodedHead = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82])
 const encodedBytesMax = 64 * 1024
 

@@ -6,7 +6,7 @@ import { Lz4Encoder, lz4Decoded } from './lz4-frame.ts'
 const seed = Number(process.env.SEED ?? Date.now() % 100_000)
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex')
 const text = 'aaaaaaaaaaaaaaaaaaaaaaaabcdefghij'.repeat(3)
-/** What the reference implementation, lz4 1.9.4, makes of `text`. */
+/** `text` as the reference implementation, lz4 1.9.4, encodes it. */
 const block = '1f 61 0100 04 9f 6263646566676869 6a 2000 04 0f 2100 13 50 666768696a'
 
 describe('a block', () => {
@@ -36,7 +36,7 @@ describe('a block', () => {
       return Math.floor((state / 2 ** 31) * below)
     }
     for (let length = 0; length < 400; length++) {
-      // From one letter, which compresses well, to any byte, which does not.
+      // From a single letter, which compresses well, to any byte, which does not.
       const letters = 1 + random(length % 4 === 0 ? 256 : 4)
       const source = Buffer.from(Array.from({ length: length * (1 + random(9)) }, () => random(letters)))
       const target = Buffer.alloc(source.length)

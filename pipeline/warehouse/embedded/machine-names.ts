@@ -1,7 +1,7 @@
 /**
- * Names of table functions and of the engines of tables and databases. What is open works on tables, or over the network with what
- * the statement itself says; the rest reads and writes files, starts programs, or lets another server ask for files. A test compares
- * the lists with those of the engine: a new version brings no name that nobody has judged.
+ * Names of table functions, and of engines of tables and databases. Those that are open work on tables, or over the network with what the
+ * statement itself says. The others read and write files, start programs, or let another server ask for files. A test compares the lists
+ * with those of the engine, so a new version cannot bring a name that nobody has judged.
  */
 const openFunctions = `
   numbers numbers_mt zeros zeros_mt primes generateSeries generate_series generateRandom values SQLStandardValues null
@@ -26,7 +26,7 @@ const openEngines = `
   TimeSeries Alias Distributed Merge Loop GenerateRandom Dictionary URL S3 Remote RemoteSecure
   Atomic Ordinary`
 
-/** Engines of tables that hold their own rows, or none: what is written to others goes past the rights of who writes. */
+/** Engines of tables that hold their own rows, or none. Writes to tables of other engines would bypass the rights of the writer. */
 const ownTableEngines = `
   MergeTree ReplacingMergeTree SummingMergeTree AggregatingMergeTree CollapsingMergeTree VersionedCollapsingMergeTree
   CoalescingMergeTree GraphiteMergeTree Log StripeLog TinyLog Memory Set Join Null View GenerateRandom`
@@ -48,7 +48,7 @@ const reachingFunctionNames = lowerCase(reachingFunctions)
 const closedFunctionNames = lowerCase(closedFunctions)
 const ownTableEngineNames = lowerCase(ownTableEngines)
 const openEngineNames = lowerCase(openEngines)
-/** Of these the engine has ordinary functions too: `file('…')`, and one that loads a library. */
+/** Names that the engine also has as ordinary functions: `file('…')`, and one that loads a library. */
 const scalarNames = lowerCase('file catboostEvaluate')
 
 /** @param name of a table function or of an ordinary one, in any case */

@@ -85,7 +85,7 @@ describe('Native at the revision of the client (clickhouse-go, Grafana)', () => 
       [`WITH 1 AS x ${statement}`, '54460'],
     ] as const)
       expect(headerOf(await at(query, revision))).toEqual([true, true, true, true, true])
-    // Where the zone cannot be told, the times are right all the same.
+    // If the zone is not known, the times are still right.
     const inSession = { session_id: 'zones', default_format: 'Native', client_protocol_version: '54460' }
     await (await post(`CREATE TEMPORARY TABLE own AS SELECT a FROM zoned`, inSession)).text()
     const kept = Buffer.from(await (await post('SELECT a FROM own', inSession)).arrayBuffer())

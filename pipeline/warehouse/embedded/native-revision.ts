@@ -7,7 +7,7 @@
  *                                        · data, absent if rows = 0 )
  *   type  = DateTime('zone') where it was DateTime                   from revision 54337
  *
- * To find where a column ends its data must be stepped over (`native-types.ts`).
+ * To find the end of a column, its data must be skipped (`native-types.ts`).
  * Source: ClickHouse src/Formats/NativeWriter.cpp.
  */
 import { EngineError } from './engine-error.ts'
@@ -21,9 +21,9 @@ const noCustomSerialization = Buffer.from([0])
 
 /**
  * Rewrites a stream of Native blocks; holds one or two blocks.
- * @param typesOf asked once if there is a DateTime: what the columns' types are; undefined if that cannot be told
- * @param onFault called as soon as nothing good can come any more; `source` is read to its end all the same
- * @throws EngineError 48 for a type it can't step over, after the end of `source`
+ * @param typesOf called once if there is a DateTime; returns the types of the columns, or undefined if they are not known
+ * @param onFault called as soon as the result is bound to fail; `source` is still read to its end
+ * @throws EngineError 48 for a type that it can't skip, after the end of `source`
  */
 export async function* nativeAtRevision(
   source: AsyncIterable<Buffer>,
@@ -88,7 +88,7 @@ function typeText(type: string | undefined): Buffer {
 
 const plainTime = 'DateTime'
 
-/** The first block of `bytes` as pieces of the new form; `undefined` if it is not whole. */
+/** The first block of `bytes` as pieces in the newer form; `undefined` if the block is not complete. */
 function rewrittenBlock(bytes: Buffer, revision: number): Block | undefined {
   if (bytes.length === 0) return undefined
   const cursor = new Cursor(bytes)

@@ -1,6 +1,6 @@
 /**
- * How long the data of a column are in the Native format. Most types say so by themselves; of Dynamic and JSON a prefix tells which
- * types follow:
+ * Finds the length of a column's data in the Native format. For most types it follows from the type. For Dynamic and JSON a prefix tells
+ * which types follow:
  *
  *   Variant   mode, 8 · [data:] discriminators, rows × 1 (ff is NULL) · values of each type, in the order of their names
  *   Dynamic   version, 8 · [most types, varint: version 1] · types: count, names · Variant of them and SharedVariant, a String
@@ -64,12 +64,12 @@ export class Cursor {
   }
 }
 
-/** Steps over prefix and data of a column. @throws notWhole; EngineError 48 for a type whose length is not known here */
+/** Skips prefix and data of a column. @throws notWhole; EngineError 48 for a type whose length is not known here */
 export function stepColumn(type: string, rows: number, cursor: Cursor): void {
   stepData(afterPrefix(typeOf(type), cursor), rows, cursor)
 }
 
-/** What the data of a column are made of, once its prefix is read. */
+/** How to skip the data of a column, once its prefix is read. */
 type Layout =
   | { readonly kind: 'fixed'; readonly width: number }
   | { readonly kind: 'text' }
@@ -95,7 +95,7 @@ const widths: ReadonlyMap<string, number> = new Map([
   ...['Int256', 'UInt256', 'Decimal256'].map((name) => [name, 32] as const),
 ])
 
-/** Names for other types. */
+/** Aliases of types. */
 const aliases: ReadonlyMap<string, string> = new Map([
   ['Point', 'Tuple(Float64, Float64)'],
   ['Ring', 'Array(Point)'],
@@ -112,12 +112,12 @@ function widthOf({ name, parameters }: NativeType): number | undefined {
     const digits = Number(parameters[0])
     return digits <= 9 ? 4 : digits <= 18 ? 8 : digits <= 38 ? 16 : 32
   }
-  // A bit of every number at a time, in the bytes that so many bits need.
+  // One bit of all numbers, then the next bit, each in as many bytes as the bits need.
   if (name === 'QBit') return 8 * (widths.get(parameters[0] ?? '') ?? 0) * Math.ceil(Number(parameters[1]) / 8)
   return name.startsWith('Interval') ? 8 : widths.get(name)
 }
 
-/** Steps over the prefix of a column, whose order is that of the types within it. */
+/** Skips the prefix of a column. It has the order of the types inside the column's type. */
 function afterPrefix(type: NativeType, cursor: Cursor): Layout {
   const width = widthOf(type)
   if (width !== undefined) return { kind: 'fixed', width }

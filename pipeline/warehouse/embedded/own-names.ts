@@ -1,15 +1,15 @@
 import { join } from 'node:path'
 import { sqlText } from './engine.ts'
 
-/** A string literal, in the syntax that JavaScript's patterns and the engine's share. */
+/** A pattern for a string literal, in the syntax that JavaScript and the engine share. */
 const literal = String.raw`'(?:[^'\\]|\\.)*'`
 
 /**
- * Hides the files through which rows and results pass (`insert-spool.ts`, `result-fifos.ts`), and where the data folder is: neither is
- * of use to a client, and a ClickHouse server has no such names in its errors.
+ * Hides the files through which rows and results pass (`insert-spool.ts`, `result-fifos.ts`), and the place of the data folder. Neither is
+ * of use to a client, and errors of a ClickHouse server have no such names.
  */
 export class OwnNames {
-  /** What is written with them in statements and errors, and what stands in its place. */
+  /** How such names appear in statements and errors, and what replaces them. */
   readonly #hidden: readonly { readonly pattern: string; readonly shown: string }[]
 
   /** @param dataDir absolute */
@@ -30,7 +30,7 @@ export class OwnNames {
     return this.#hidden.reduce((seen, { pattern, shown }) => seen.replace(new RegExp(pattern, 'g'), shown), text)
   }
 
-  /** An expression of SQL for what `expression`, a text, holds without them. */
+  /** An SQL expression for the text of `expression` without such names. */
   sqlHiddenIn(expression: string): string {
     return this.#hidden.reduce(
       (seen, { pattern, shown }) =>

@@ -4,11 +4,11 @@ import { join } from 'node:path'
 /**
  * Spreads the parts of each table over the disk, for ext4 without a journal, as in some images of virtual machines.
  *
- * ext4 keeps a folder's files in one block group. Without a journal it passes, for every file it makes, over each inode of the
- * group that was freed within the last minutes. A part is a dozen files or more and merges remove parts all the time, so the
- * group soon is full of such inodes: an insert of one row then costs 17 ms of CPU, and 7 where parts lie in groups of their own.
- * The attribute T of the table's folder (chattr(1), "top of directory hierarchy") gives each part another group. With a journal
- * it changes nothing, other file systems refuse it, and whatever fails costs only speed.
+ * ext4 keeps the files of a folder in one block group. Without a journal it skips, for every file that it creates, each inode of the group
+ * that was freed within the last minutes. A part has a dozen files or more, and merges remove parts all the time. So the group is soon
+ * full of such inodes. An insert of one row then costs 17 ms of CPU, and 7 if parts lie in groups of their own.
+ * The attribute T of the table's folder (chattr(1), "top of directory hierarchy") gives each part another group. With a journal it changes
+ * nothing. Other file systems refuse it. A failure costs only speed.
  * @param enginePath the engine's folder, in which tables lie as `store/<three digits>/<uuid>`
  */
 export function spreadParts(enginePath: string): void {

@@ -20,7 +20,7 @@ function setUp() {
     createLogger('test', 'info', (line) => lines.push(line)),
   )
   const from = (remoteAddress: string) => ({ remoteAddress })
-  /** Settles what is under way; `undefined` for an attempt that still waits. */
+  /** Lets attempts under way settle; `undefined` for an attempt that still waits. */
   const outcome = async (attempt: Promise<boolean>): Promise<boolean | string | undefined> => {
     const none = new Promise<undefined>((resolve) => setImmediate(() => resolve(undefined)))
     return Promise.race([attempt.catch((error: EngineError) => error.codeName), none])

@@ -1,11 +1,11 @@
 /**
- * Who may state what user it is. People choose these passwords, so that guessing has to be slow; and whoever knows one must get in beside
- * one who guesses at the same address.
+ * Checks passwords. People choose these passwords, so guessing must be slow. But whoever knows a password must get in, even beside somebody
+ * who guesses at the same address.
  *
- *   attempt ─▶ network failed too often? ─▶ waits for its turn among those of its network ─▶ looked at
+ *   attempt ─▶ network failed too often? ─▶ waits for its turn among those of its network ─▶ checked
  *              (not on a connection that proved the same user before)   too many wait: come back later
  *
- * A wrong password is thus worth a turn, whether its sender waits for the answer or not, and turns have a rate.
+ * So each wrong password takes a turn, whether its sender waits for the answer or not, and the rate of turns is bounded.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Socket } from 'node:net'
@@ -19,7 +19,7 @@ import { EngineError } from './engine-error.ts'
 export type PasswordPeer = Pick<Socket, 'remoteAddress'>
 
 interface Network {
-  /** Each failure moves it on; failures are too many while it is more than a minute ahead. */
+  /** Each failure moves this moment on. While it is more than a minute ahead, there were too many failures. */
   failedUntilMs: number
   nextTurnAtMs: number
 }
@@ -30,21 +30,21 @@ export class PasswordGate {
   readonly #passwords: ReadonlyMap<string, string>
   readonly #clock: Clock
   readonly #logger: Logger
-  /** Those that failed, by the last failure; bound: `failureEntriesMax`. */
+  /** Networks that failed, in the order of their last failure; at most `failureEntriesMax`. */
   readonly #networks = new Map<string, Network>()
-  /** Users that connections have proven. */
+  /** The user that each connection has proven. */
   readonly #proven = new WeakMap<PasswordPeer, string>()
   #minute = 0
   #told = 0
 
-  /** @param passwords of each user; an empty one is nothing to guess */
+  /** @param passwords by user; a user with an empty password needs none */
   constructor(passwords: ReadonlyMap<string, string>, clock: Clock, logger: Logger) {
     this.#passwords = passwords
     this.#clock = clock
     this.#logger = logger
   }
 
-  /** True if it is the user's password. @throws EngineError TOO_MANY_SIMULTANEOUS_QUERIES if too many wait to be looked at */
+  /** True if it is the user's password. @throws EngineError TOO_MANY_SIMULTANEOUS_QUERIES if too many attempts wait */
   async admits(peer: PasswordPeer, user: string, password: string): Promise<boolean> {
     const network = networkOf(peer.remoteAddress ?? '')
     const isOpen = password === '' && this.#passwords.get(user) === ''
@@ -77,7 +77,7 @@ export class PasswordGate {
     const nowMs = this.#clock.nowMs()
     const network = this.#networks.get(name) ?? { failedUntilMs: 0, nextTurnAtMs: 0 }
     const oneMs = minuteMs / limits.passwordFailuresPerMinute
-    // Those under way together may all fail; the network is slowed for one of them beyond the limit, not for all.
+    // Attempts that run at once may all fail. The network is slowed for one of them beyond the limit, not for all.
     network.failedUntilMs = Math.min(Math.max(nowMs, network.failedUntilMs), nowMs + minuteMs) + oneMs
     this.#networks.delete(name)
     this.#networks.set(name, network)
@@ -86,7 +86,7 @@ export class PasswordGate {
     this.#tell(name, user, nowMs)
   }
 
-  /** The first of each minute, so that a guesser does not fill the log. */
+  /** Logs the first failures of each minute only, so that somebody who guesses does not fill the log. */
   #tell(from: string, user: string, nowMs: number): void {
     const minute = Math.floor(nowMs / minuteMs)
     if (minute !== this.#minute) {

@@ -13,28 +13,28 @@ import { ceilingOf } from './query-ceilings.ts'
 import type { QueryRequest } from './request.ts'
 
 /*
- * The judge: what a ClickHouse server would refuse by its configuration and the library engine does not. It reads statements as the
- * engine has written them. Behind it stand the engine's own rights (`engine-rights.ts`), also for what only shows once a statement runs,
- * and behind these the process, which cannot open what it does not need (`confinement.ts`).
+ * The judge. It refuses what a ClickHouse server would refuse by its configuration and the library engine does not. It reads statements as
+ * the engine has written them. Two more walls stand behind it: the engine's own rights (`engine-rights.ts`), also for what shows only once a
+ * statement runs; and the process, which cannot open what it does not need (`confinement.ts`).
  */
 
 /** First words of statements that have a result and change nothing. */
 const reading: ReadonlySet<string> = new Set(['SELECT', 'WITH', 'SHOW', 'DESCRIBE', 'EXPLAIN', 'EXISTS', 'CHECK'])
 
-/** Of those that change tables or the session. Rights in the engine say which tables. */
+/** First words of statements that change tables or the session. Rights in the engine decide which tables. */
 const changing: ReadonlySet<string> = new Set(
   'INSERT CREATE REPLACE DROP UNDROP ALTER TRUNCATE OPTIMIZE RENAME EXCHANGE DETACH ATTACH DELETE UPDATE SET USE'.split(
     ' ',
   ),
 )
 
-/** Of those that act on the engine and on other statements: of `default` alone. */
+/** First words of statements that act on the engine and on other statements. Only `default` may use them. */
 const operating: ReadonlySet<string> = new Set(['SYSTEM', 'KILL'])
 
 const isKnown = (word: string): boolean => reading.has(word) || changing.has(word) || operating.has(word)
 
 /**
- * @throws EngineError if this user may not run the statement, or nobody may since it reaches for the files or programs of the machine
+ * @throws EngineError if this user may not run the statement, or if nobody may, since it would reach files or programs of the machine
  */
 export function refuseForbidden(tokens: readonly CanonicalToken[], user: EngineUser): void {
   refuseKind(tokens, user)
@@ -71,7 +71,7 @@ function refuseKind(tokens: readonly CanonicalToken[], user: EngineUser): void {
     )
       refuse('PARALLEL WITH')
     if (user !== 'analyst' || token.kind !== 'word') continue
-    // What such a view inserts, it inserts with the rights of the engine's one user, and in the path of the pipeline's inserts.
+    // Such a view inserts with the rights of the engine's one user, and on the path of the pipeline's inserts.
     if (isWord(token, 'MATERIALIZED') && isWord(tokens[index + 1], 'VIEW')) refuse('MATERIALIZED VIEW')
     if (isWord(token, 'DEFINER') || (isWord(token, 'SQL') && isWord(tokens[index + 1], 'SECURITY')))
       refuse('SQL SECURITY')
@@ -97,7 +97,7 @@ function refuseMachineAccess(tokens: readonly CanonicalToken[], user: EngineUser
     if (isWord(token, 'ENGINE') && makesStorage) refuseEngine(tokens, index + 1, user)
     if (isExpressionSetting(token.value)) refuse(token.value)
     if (isCalled(tokens, index) && /^url$/i.test(token.value)) refuseUnlessWebAddress(tokens, index + 2)
-    // `* APPLY file` and `* APPLY(file)` call a function without brackets behind its name, `arrayMap(file, …)` by its name alone.
+    // `* APPLY file`, `* APPLY(file)` and `arrayMap(file, …)` call a function without a bracket after its name.
     const applied = isWord(before, 'APPLY') || (before?.value === '(' && isWord(tokens[index - 2], 'APPLY'))
     if ((isCalled(tokens, index) || applied) && isClosedFunction(token.value)) refuse(token.value)
     if (takesFunctions && before?.value !== '.' && isClosedScalar(token.value)) refuse(token.value)
@@ -126,7 +126,7 @@ function refuseEngine(tokens: readonly CanonicalToken[], at: number, user: Engin
   refuse(`ENGINE = ${name.value}`)
 }
 
-/** A file: address may be put together by an expression; a plain web address is all that is let through. */
+/** An expression could build a file: address, so only a plain web address is allowed. */
 function refuseUnlessWebAddress(tokens: readonly CanonicalToken[], at: number): void {
   const [address, after] = [tokens[at], tokens[at + 1]]
   const isPlain = address?.kind === 'text' && /^'https?:/i.test(address.value) && /^[,)]$/.test(after?.value ?? '')
@@ -145,7 +145,7 @@ function mayNot(what: string): EngineError {
   return new EngineError(164, 'READONLY', `Cannot ${what} in readonly mode`)
 }
 
-/** Settings that `readonly` may set in the URL: they shape or bound its own results and nothing else. */
+/** Settings that `readonly` may set in the URL. They only shape or bound its own results. */
 const harmlessSettings =
   /^(max_(execution_time|result_rows|result_bytes|rows_to_read|bytes_to_read|block_size|threads|memory_usage|final_threads)|result_overflow_mode|read_overflow_mode|timeout_overflow_mode|output_format_\w+|format_(csv|tsv|regexp|custom|template|json)_\w+|date_time_(in|out)put_format|bool_\w+_representation|extremes|limit|offset|final|join_use_nulls|group_by_use_nulls|union_default_mode|session_timezone|log_comment|log_queries|use_query_cache|use_query_condition_cache|use_skip_indexes|network_compression_method|network_zstd_compression_level|enable_analyzer|allow_experimental_analyzer|join_algorithm|optimize_\w+|prefer_column_name_to_alias|count_distinct_implementation|cast_keep_nullable|totals_mode|max_query_size|wait_for_async_insert|async_insert)$/
 

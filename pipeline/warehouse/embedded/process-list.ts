@@ -2,8 +2,8 @@ import { sqlText } from './engine.ts'
 import type { QueryContext } from './query-context.ts'
 
 /**
- * SHOW PROCESSLIST as a server answers it: clients' statements alone, under the ids and users of the port, as they were written. The
- * engine has ids of its own and one user.
+ * SHOW PROCESSLIST as a server answers it: only the statements of clients, as they wrote them, with the ids and users of the port. The
+ * engine itself has ids of its own and one user.
  */
 export function processListSql({ running, ownNames }: QueryContext, queryId: string): string {
   const list = (values: Iterable<string>): string => `[${['', ...values].map(sqlText).join(', ')}]`

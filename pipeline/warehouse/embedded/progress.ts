@@ -3,8 +3,8 @@ import { type Engine, sqlText } from './engine.ts'
 import type { Reply } from './reply.ts'
 
 /**
- * Sends what a statement has done so far, in lines of the answer's head, until the answer begins or `signal` aborts.
- * @param delayMs between two lines, and before the first: most statements are faster
+ * Sends the progress of a statement, in header lines of the answer, until the answer begins or `signal` aborts.
+ * @param delayMs between two lines, and before the first one; most statements end sooner
  */
 export async function sendProgress(
   engine: Engine,

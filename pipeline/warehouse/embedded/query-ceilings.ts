@@ -1,11 +1,11 @@
 import { availableParallelism, totalmem } from 'node:os'
 
 /**
- * What one statement of an analyst may take at most. Neither the URL nor the statement lifts it, and 0, which means "without limit" to
- * the engine, is the ceiling, too.
+ * Upper limits for one statement of an analyst. Neither the URL nor the statement can lift them. 0, which means "no limit" to the engine,
+ * means the upper limit here.
  */
 const ceilings: ReadonlyMap<string, number> = new Map([
-  // Several run at once, beside the inserts: a statement fails then, not the process with everybody's statements.
+  // Several statements run at once, beside the inserts. With a limit one statement fails, not the process with all of them.
   ['max_memory_usage', Math.floor(totalmem() / 4)],
   ['max_threads', availableParallelism()],
   ['max_final_threads', availableParallelism()],
@@ -20,7 +20,7 @@ export function ceilingOf(name: string): number | undefined {
   return ceilings.get(name.toLowerCase())
 }
 
-/** The settings of a request with every ceiling among them: the client's own value where it is lower. */
+/** The settings of a request, with every upper limit added. A lower value of the client stays. */
 export function belowCeilings(settings: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
   const bounded = new Map(settings)
   for (const [name, ceiling] of ceilings) {

@@ -22,13 +22,14 @@ export interface QueryContext {
   readonly ownNames: OwnNames
   readonly insertSpool: InsertSpool
   /**
-   * The pipeline's statements have places that nobody else takes, since delivery stands still while they wait. Its client is known
-   * by its User-Agent: a person at `curl` can't take these places by accident, and `default` could stop the engine anyway.
+   * Places for the pipeline's statements only, since delivery stands still while they wait. The pipeline's client is recognised by its
+   * User-Agent. So a person with `curl` can't take these places by accident. On purpose does no more harm: `default` could stop the
+   * engine anyway.
    */
   readonly slots: {
     readonly pipelineInserts: Slots
     readonly pipelineQuestions: Slots
-    /** Of `default`, for instance to stop what fills the places of analysts. */
+    /** Places of `default`, for instance to stop the statements that fill the places of analysts. */
     readonly operators: Slots
     readonly analysts: Slots
   }
@@ -37,7 +38,7 @@ export interface QueryContext {
   readonly disk: DiskWatch
   /** Statements that are running or wait for a place, by query id. */
   readonly running: Map<string, Running>
-  /** Set when the server stops: nothing new is begun. */
+  /** Set when the server stops. No new statement is begun then. */
   closing: boolean
   readonly passwords: PasswordGate
   readonly logger: Logger

@@ -55,7 +55,7 @@ export async function handleQuery(
     const { tables, rest } = externalTablesOf(form?.files ?? [], [...(form?.fields ?? []), ...parameters])
     const query = form ? queryRequestFrom(request, rest) : asked
     const id = query.queryId ?? randomUUID()
-    // From here on errors go out as results do, compressed if the client asked for that.
+    // From here on errors are sent like results, compressed if the client asked for that.
     reply.start(query, id)
     refuseSettings(query, user)
     if (context.running.has(id))
@@ -66,7 +66,7 @@ export async function handleQuery(
     const text = await body.statement()
     const taken = query.session && (await context.sessions.take(user, query.session, () => response.writableEnded))
     give = taken?.give
-    // `readonly` may change nothing that a session keeps.
+    // `readonly` may not change anything that a session keeps.
     const session = user === 'readonly' ? undefined : taken?.session
     await runText(context, { query, user, queryId: id, session, reply }, tables, body, text)
   } catch (error) {
@@ -78,7 +78,7 @@ export async function handleQuery(
   }
 }
 
-/** The form in a request's body, whose user is known already: its fields say nothing of who asks. */
+/** The form in a request's body. The user is known already; fields of the form cannot change it. */
 async function formOf(context: QueryContext, request: IncomingMessage, query: QueryRequest): Promise<Form | undefined> {
   const boundary = formBoundaryOf(request.headers['content-type'])
   if (boundary === undefined) return undefined
@@ -89,7 +89,7 @@ async function formOf(context: QueryContext, request: IncomingMessage, query: Qu
 /** What is known of a request before its statement is read. */
 type RequestRun = Omit<StatementRun, 'statement' | 'tables'>
 
-/** Waits for a place, has the engine read the statement, judges what it read, and runs that. */
+/** Waits for a place, lets the engine read the statement, judges what it read, and runs that. */
 async function runText(
   context: QueryContext,
   run: RequestRun,
@@ -97,7 +97,7 @@ async function runText(
   body: RequestBody,
   text: StatementText,
 ): Promise<void> {
-  // The engine starts once the rows are whole: a client that dies half-way leaves nothing, at whatever byte it dies.
+  // The engine starts once all rows have come. So a client that dies half-way leaves nothing, whatever byte it dies at.
   const rows = text.rowsAt === undefined ? undefined : await context.insertSpool.write(body.rest(text.rowsAt))
   const slots = slotsFor(context.slots, run, rows !== undefined)
   try {
@@ -123,14 +123,14 @@ function slotsFor(slots: QueryContext['slots'], { query, user }: RequestRun, has
   return hasRows ? slots.pipelineInserts : slots.pipelineQuestions
 }
 
-/** The engine's own readonly mode cannot be used on a session's connection, which could not leave it again. */
+/** The engine's own readonly mode cannot be used on a session's connection, since the connection could not leave it again. */
 function refuseWritesInSession(query: QueryRequest, statement: Statement): void {
   const isReading = query.isGet || /^[12]$/.test(query.settings.get('readonly') ?? '')
   if (query.session && isReading && statement.kind !== 'read')
     throw new EngineError(164, 'READONLY', 'Cannot execute query in readonly mode')
 }
 
-/** @param rows file of those that follow an INSERT */
+/** @param rows file of the rows that follow an INSERT */
 async function runStatement(context: QueryContext, run: StatementRun, rows: string | undefined): Promise<void> {
   const { statement } = run
   switch (statement.kind) {
@@ -218,7 +218,7 @@ function makesTables(tokens: readonly CanonicalToken[]): boolean {
   return isWord(tokens[0], 'CREATE') || isWord(tokens[0], 'REPLACE')
 }
 
-/** Commands that a nearly full disk does not keep from running. */
+/** Commands that run even if the disk is nearly full. */
 const roomMakers = ['DROP', 'TRUNCATE', 'DETACH', 'KILL', 'SYSTEM', 'SET', 'USE']
 
 function makesRoom(tokens: readonly CanonicalToken[]): boolean {

@@ -2,12 +2,12 @@ import type { Transform } from 'node:stream'
 import { constants, createBrotliCompress, createDeflate, createGzip, createZstdCompress } from 'node:zlib'
 import { Lz4Encoder } from './lz4-frame.ts'
 
-/** Node presets 11, at which a core compresses a megabyte a second. */
+/** Node's default is 11, at which a core compresses a megabyte a second. */
 const brotliQuality = 3
 
-/** What a result passes through. */
+/** A stream that a result passes through. */
 export interface ReplyEncoder extends Transform {
-  /** Sends on what was written so far, where it does not do so anyway. */
+  /** Flushes what was written so far. Left out if the stream does so by itself. */
   flush?(): void
 }
 
@@ -17,7 +17,7 @@ const encoders: ReadonlyMap<string, () => ReplyEncoder> = new Map<string, () => 
   ['zstd', () => createZstdCompress()],
   ['br', () => createBrotliCompress({ params: { [constants.BROTLI_PARAM_QUALITY]: brotliQuality } })],
   ['deflate', () => createDeflate()],
-  // Last, as it is the one that takes the time of this thread.
+  // Last, since it is the one that runs on this thread.
   ['lz4', () => new Lz4Encoder()],
 ])
 

@@ -7,16 +7,16 @@ import type { QueryContext } from './query-context.ts'
 import { type ReplyEncoder, replyEncodingFor } from './reply-encoding.ts'
 import type { QueryRequest } from './request.ts'
 
-/** Bytes of a result that are held back before the head is sent, so that an early error still has its own status. */
+/** Bytes of a result that are held back before the head is sent, so that an early error still gets its own status. */
 const heldBytesMax = 256 * 1024
 
 /**
- * @clickhouse/client finds the block of exception only if all of it comes in one piece, so what was written before it is given time
- * to be read.
+ * @clickhouse/client finds the exception block only if all of it comes in one piece. So there is a pause in which the client can read what
+ * was written before it.
  */
 const pieceDelayMs = 100
 
-/** A client leaves when it has read the exception; one that is cut off may throw away what it has not decompressed yet. */
+/** A client leaves when it has read the exception. If it is cut off earlier, it may discard what it has not decompressed yet. */
 const leaveDelayMs = 5_000
 
 /** What the answers of one server have in common. */
@@ -72,7 +72,7 @@ export class Reply {
   }
 
   /**
-   * Sends a line of the head before the rest of it is known; false once that is sent. The status is 200 from then on, as on a server.
+   * Sends a header line before the rest of the head is known. False once the head is sent. From then on the status is 200, as on a server.
    */
   progress(summary: string): boolean {
     const { headersSent, socket } = this.#response
@@ -98,7 +98,7 @@ export class Reply {
     let out: NodeJS.WritableStream | undefined
     try {
       for await (const chunk of source) {
-        if (this.gone || (out === undefined && this.#failure)) continue // read on, or the engine would write into a closed pipe until the query is stopped
+        if (this.gone || (out === undefined && this.#failure)) continue // Read on, or the engine would write into a closed pipe.
         if (out === undefined) {
           held.push(chunk)
           heldBytes += chunk.length
@@ -128,7 +128,7 @@ export class Reply {
     this.#result = result
   }
 
-  /** Reports a fault, the first of which counts; if a result has begun, `stream` sends it when the pipe is empty. */
+  /** Reports a fault. Only the first one counts. If a result has begun, `stream` sends the fault when the pipe is empty. */
   fail(error: EngineError): void {
     this.#failure ??= error
     this.#error(this.#failure)
@@ -147,7 +147,7 @@ export class Reply {
   }
 
   /**
-   * Node begins a head with the status line and has no way to send a part of it. If progress was sent before, that line becomes the
+   * Node begins a head with the status line, and cannot send a part of a head. If progress was sent before, the status line becomes the
    * value of a header.
    */
   #restOfHead(status: number): void {
@@ -210,8 +210,8 @@ export class Reply {
   }
 
   /**
-   * The end of a response whose result broke off: ClickHouse's block of exception, then the connection ends without HTTP's last
-   * chunk, so that nobody takes the part for the whole.
+   * The end of a response whose result broke off: ClickHouse's exception block. Then the connection ends without HTTP's last chunk, so
+   * that nobody takes the result for complete.
    */
   #abort(error: EngineError): void {
     const text = this.#exceptionText(error)
@@ -232,7 +232,7 @@ export class Reply {
       this.#response.write(block, end)
       return
     }
-    // The compressed stream is whole, the response is not.
+    // The compressed stream is complete, but the response is not.
     last.unpipe(this.#response)
     last.pipe(this.#response, { end: false })
     last.once('end', end)

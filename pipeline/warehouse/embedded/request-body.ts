@@ -7,22 +7,22 @@ import { lz4Decoded } from './lz4-frame.ts'
 import type { QueryRequest } from './request.ts'
 import { type StatementText, statementTextOf } from './statement-text.ts'
 
-/** Length of a statement without the rows that follow it: what a server presets, and the most that `max_query_size` lifts it to. */
+/** Longest statement, without the rows that follow it: the default of a server, and the most that `max_query_size` can allow. */
 export const statementBytesPreset = 256 * 1024
 export const statementBytesMax = 1024 * 1024
 
 const newline = Buffer.from('\n')
 
 /**
- * The query of the URL and the body behind it as one text, as ClickHouse reads them: first the statement is taken from its
- * beginning, then `rest` yields the rows that follow.
+ * The query of the URL and the body after it as one text, as ClickHouse reads them. First the statement is taken from the beginning. Then
+ * `rest` yields the rows that follow.
  */
 export class RequestBody {
   readonly #chunks: AsyncIterator<Buffer>
   readonly #textBytesMax: number
   #head: Buffer
 
-  /** @param body as `decodedBody` has it */
+  /** @param body as `decodedBody` returns it */
   constructor(body: AsyncIterable<Buffer>, query: QueryRequest) {
     this.#chunks = body[Symbol.asyncIterator]()
     this.#head = query.query.length === 0 ? query.query : Buffer.concat([query.query, newline])
@@ -30,13 +30,13 @@ export class RequestBody {
     this.#textBytesMax = wanted > 0 ? Math.min(wanted, statementBytesMax) : statementBytesMax
   }
 
-  /** @throws EngineError 62 if there is none, or it is too long */
+  /** @throws EngineError 62 if there is no statement, or it is too long */
   async statement(): Promise<StatementText> {
     let parts: Buffer[] = [this.#head]
     let length = this.#head.length
     let nextLook = 0
     while (true) {
-      // Looked at again only when the text has doubled: linear work however small the chunks are.
+      // The text is read again only when it has doubled, so the work is linear however small the chunks are.
       if (length >= nextLook) {
         this.#head = Buffer.concat(parts)
         parts = [this.#head]
@@ -88,7 +88,7 @@ function tooLong(bytesMax: number): EngineError {
   )
 }
 
-/** The bytes of a body behind its compression. @throws EngineError 89 */
+/** The decompressed bytes of a body. @throws EngineError 89 */
 export function decodedBody(request: IncomingMessage, query: QueryRequest): AsyncIterable<Buffer> {
   const body = withoutEncoding(request)
   return query.decompress ? blocksDecompressed(body) : body

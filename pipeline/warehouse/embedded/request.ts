@@ -5,7 +5,7 @@ import { textWithEscapes } from './escaped-bytes.ts'
 import type { SessionRequest } from './sessions.ts'
 import type { Parameters } from './url-parameters.ts'
 
-/** What the URL and the headers of a request say, sorted. */
+/** What the URL and the headers of a request say. */
 export interface QueryRequest {
   readonly query: Buffer
   /** GET and HEAD only read. */
@@ -19,21 +19,21 @@ export interface QueryRequest {
   readonly queryId: string | undefined
   readonly defaultFormat: string | undefined
   readonly enableHttpCompression: boolean
-  /** The answer goes out in ClickHouse's compressed blocks. */
+  /** The answer is sent in ClickHouse's compressed blocks. */
   readonly compress: boolean
-  /** The body comes in them. */
+  /** The body comes in such blocks. */
   readonly decompress: boolean
   readonly sendProgress: boolean
   readonly progressDelayMs: number
-  /** The result is sent once it is whole, so that its status and head tell of every error. */
+  /** The result is sent once it is complete, so that status and head can report every error. */
   readonly waitEndOfQuery: boolean
-  /** Protocol revision that the client reads the Native format at; 0 if it names none. */
+  /** Protocol revision in which the client reads the Native format; 0 if it names none. */
   readonly clientRevision: number
   readonly settings: ReadonlyMap<string, string>
   readonly parameters: ReadonlyMap<string, string>
 }
 
-/** Parameters of the protocol that are no settings of the engine and need nothing done here. */
+/** Parameters of the protocol that are not settings of the engine and have no effect here. */
 const ignored = new Set([
   'quota_key',
   'stacktrace',
@@ -47,7 +47,7 @@ const ignored = new Set([
 ])
 
 /**
- * @param all parameters of the URL, and of a form; of two with one name the last counts
+ * @param all parameters of the URL and of a form; of two with the same name the last one counts
  * @throws EngineError if parts of it contradict each other
  */
 export function queryRequestFrom(request: IncomingMessage, all: Parameters): QueryRequest {
@@ -100,13 +100,13 @@ export function queryRequestFrom(request: IncomingMessage, all: Parameters): Que
   return { ...result, settings, parameters }
 }
 
-/** What a server presets. Each line makes the head longer, so clients that wait for long should ask for fewer. */
+/** The default of a server. Each line makes the head longer, so clients that wait for long should ask for fewer lines. */
 const progressDelayMsMin = 100
 
 const sessionTimeoutSecondsPreset = 60
 const sessionTimeoutSecondsMax = 3_600
 
-/** @param take returns a parameter of the URL and takes it away */
+/** @param take returns a parameter of the URL and removes it */
 function sessionFrom(take: (name: string) => string | undefined): SessionRequest | undefined {
   const id = take('session_id')
   const timeout = take('session_timeout') ?? String(sessionTimeoutSecondsPreset)

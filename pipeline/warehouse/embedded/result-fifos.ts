@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { PenstockError } from '#schemas/errors.ts'
 
 /**
- * Named pipes through which results leave the engine (`INTO OUTFILE`), so that a result of any size passes in the kernel's
- * 64 KB of pipe and a slow reader slows the query. Made once: Node can't make one itself.
+ * Named pipes through which results leave the engine (`INTO OUTFILE`). A result of any size passes through the 64 KB of the kernel's pipe,
+ * and a slow reader slows the query. The pipes are created once, since Node can't create one itself.
  */
 export class ResultFifos {
   readonly #free: string[]
@@ -37,7 +37,7 @@ export class ResultFifos {
 }
 
 /**
- * Makes named pipes that only this user may open. Node has no call for it, and a pipe without a name cannot be opened by the engine.
+ * Creates named pipes that only this user may open. Node has no call for this, and the engine cannot open a pipe without a name.
  * @throws DEPENDENCY_MISSING
  */
 export function makeFifos(paths: readonly string[]): void {
@@ -56,8 +56,8 @@ export function makeFifos(paths: readonly string[]): void {
 }
 
 /**
- * Reader first: opening a pipe for writing without one would fail. Our own writer holds off the end of the stream until the engine
- * has finished; it is opened before anybody reads, so the reader never sees an early end.
+ * The reader is opened first, since opening a pipe for writing without a reader would fail. Then our own writer is opened, before anybody
+ * reads. It keeps the stream open until the engine has finished, so the reader never sees an early end.
  */
 function openEnds(path: string): { reader: number; writer: number } {
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)

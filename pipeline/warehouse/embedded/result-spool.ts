@@ -2,10 +2,10 @@ import { rmSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 
 /**
- * Yields what comes out of `source` only when all of it is there; until then it waits in the file `path`, which has no name any more
- * once it is open, so that nothing is left of it whatever happens.
- * @param assertRoom asked before each write; what it throws is a fault
- * @param onFault called as soon as nothing good can come any more; `source` is read to its end all the same
+ * Yields the bytes of `source` only when all of them are there. Until then they wait in the file `path`. Its name is removed as soon as it
+ * is open, so nothing is left of it, whatever happens.
+ * @param assertRoom called before each write; what it throws is a fault
+ * @param onFault called as soon as the result is bound to fail; `source` is still read to its end
  * @throws the fault, after the end of `source`
  */
 export async function* untilWhole(

@@ -1,11 +1,11 @@
 /**
- * Sessions over HTTP: the requests of a user that name one session share a connection of the engine, and with it temporary tables,
- * SET and USE.
+ * Sessions over HTTP. Requests of a user that name the same session share a connection of the engine. So they share temporary tables, SET
+ * and USE.
  *
  *   take ──▶ busy ──── give ───▶ idle ── its timeout, or close_session ─▶ gone
  *            take: 373           take ──▶ busy
  *
- * A client may ask again as soon as it has its answer, a moment before the session is given back: that request waits.
+ * A client may send its next request as soon as it has its answer, a moment before the session is given back. That request waits.
  */
 import type { Clock } from '#runtime/clock.ts'
 import type { EngineConnection } from './engine.ts'
@@ -14,20 +14,20 @@ import { EngineError } from './engine-error.ts'
 export interface SessionRequest {
   readonly id: string
   readonly timeoutMs: number
-  /** Refused unless the session is there. */
+  /** The request is refused unless the session exists. */
   readonly mustExist: boolean
   /** The session ends with this request. */
   readonly isLast: boolean
 }
 
 export interface Session {
-  /** Made by the first statement that needs it; closed with the session. */
+  /** Created by the first statement that needs it, and closed with the session. */
   connection: EngineConnection | undefined
 }
 
 interface OpenSession extends Session {
   readonly key: string
-  /** The request that has it or had it last. */
+  /** The request that uses the session, or used it last. */
   request: SessionRequest
   isAnswered: () => boolean
   busy: boolean
@@ -48,7 +48,7 @@ export class Sessions {
 
   /**
    * The session, for one request at a time.
-   * @param isAnswered whether the client has its answer, so that only we keep the session from its next request
+   * @param isAnswered true once the client has its answer: its next request then waits only for us
    * @returns the session and what gives it back, to be called once
    * @throws EngineError SESSION_NOT_FOUND, SESSION_IS_LOCKED, TOO_MANY_SIMULTANEOUS_QUERIES
    */

@@ -1,6 +1,6 @@
 import { EngineError } from './engine-error.ts'
 
-/** At most `count` holders at once; others wait in the order they came. */
+/** At most `count` holders at once. Others wait, in the order in which they came. */
 export class Slots {
   readonly #waiting: (() => void)[] = []
   readonly #waitingMax: number

@@ -39,16 +39,16 @@ import { checkTimeZone } from './time-zone.ts'
  *   statements   what runs is the text as the engine formats it (`formatter.ts`); 1 MiB at most, and no PARALLEL WITH
  *   values       beside literals only plain expressions among the rows of VALUES (`plain-values.ts`)
  *   inserts      begin when the body is whole, so the spool needs room for the largest bodies
- *   summary      counts nothing where a result is streamed (`wait_end_of_query` waits for it), and else as read, too, what is in the result
+ *   summary      counts nothing if a result is streamed (not so with `wait_end_of_query`), else the rows of the result, also as rows read
  *   Native       at a client's protocol revision has no AggregateFunction: error 48
- *   broken off   a result that fails midway ends with the exception, then leaves its client a few seconds to go first
- *   query ids    are found in system.processes as `log_comment`; SHOW PROCESSLIST and KILL QUERY have them as `query_id` all the same
+ *   broken off   a result that fails midway ends with the exception; then the client has a few seconds to close first
+ *   query ids    are `log_comment` in system.processes; SHOW PROCESSLIST and KILL QUERY have them as `query_id`, as on a server
  *   sessions     keep nothing for `readonly`; SET readonly ends the use of one
  *   parameters   `role`, `quota_key`, `stacktrace` and those that tune the server's buffers and headers do nothing
  */
 
 export interface EmbeddedWarehouseOptions {
-  /** Folder of the engine's data; made if it does not exist. One process at a time can use it. */
+  /** Folder of the engine's data; created if it does not exist. Only one process at a time can use it. */
   readonly dataDir: string
   readonly bind: string
   /** 0 picks a free port. */
@@ -59,12 +59,12 @@ export interface EmbeddedWarehouseOptions {
   readonly analystPassword?: string
   /** Password of the user `readonly`, who may only read. */
   readonly readonlyPassword: string
-  /** Refuses web pages of another origin, and may by the name that they ask for; by default only the former. */
+  /** Refuses web pages of another origin. It may also refuse requests by the host name that they use; by default it does not. */
   readonly callers?: WebCallers
   readonly logger: Logger
-  /** Takes from the whole process the right to open what the engine has no need of: for a process that does nothing else. */
+  /** True: the whole process loses the right to open what the engine does not need. Only for a process that does nothing else. */
   readonly confines?: boolean
-  /** How long an engine of another process that has the folder open may still take to end. */
+  /** How long to wait for an engine of another process that has the folder open and is ending. */
   readonly lockedMsMax?: number
 }
 
@@ -73,15 +73,15 @@ export interface EmbeddedWarehouse {
   close(): Promise<void>
 }
 
-/** A server's bound for the length of a URL, which may hold a statement and its parameters; and beside it other headers. */
+/** A server's limit for a URL, which may contain a statement and its parameters, and room for other headers. */
 const headBytesMax = 1024 * 1024 + 64 * 1024
 
-/** Statements that may wait for a place before new ones are told TOO_MANY_SIMULTANEOUS_QUERIES. */
+/** Statements that may wait for a place. Beyond them new ones get TOO_MANY_SIMULTANEOUS_QUERIES. */
 const waitingMax = 1_000
 
 /**
- * Finds out, before anything runs, what would keep the engine from opening here for good: a path that it reads as something else, a
- * time zone that it does not know, named pipes that cannot be made. The folder is made if it does not exist.
+ * Checks, before anything runs, for what would always keep the engine from opening here: a path that it reads as something else, a time zone
+ * that it does not know, named pipes that cannot be created. The folder is created if it does not exist.
  * @throws SETTINGS_INVALID, DEPENDENCY_MISSING
  */
 export function checkEmbedded(folder: string): void {
@@ -116,11 +116,11 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   const unconfined = options.confines ? confineEngine(dataDir) : undefined
   if (unconfined !== undefined)
     options.logger.warn('the engine may open every file that this user may open', { reason: unconfined })
-  // All statements, compression and name look-ups of the process run on libuv's pool, which reads this when it is first used.
+  // All statements, compression and name look-ups of the process run on libuv's pool. The pool reads this variable when it is first used.
   process.env.UV_THREADPOOL_SIZE ??= String(engineThreads(availableParallelism()))
   await roomOn(dataDir, options.logger)
   const { engine, use } = await openWhenFree(join(dataDir, 'engine'), options.lockedMsMax ?? 20_000, options.logger)
-  // Only whoever has the engine open owns the spool: before, its files may be those of a process that serves from them.
+  // Only the process that has the engine open owns the spool. Before that, its files may be in use by another process.
   rmSync(spoolDir, { recursive: true, force: true })
   mkdirSync(spoolDir, { mode: 0o700 })
   const threads = poolThreads(options.logger)
@@ -182,7 +182,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
       context.closing = true
       const closed = new Promise((done) => server.close(done))
       server.closeIdleConnections()
-      // Inserts end by themselves and soon; what only reads may last for hours and can be asked again.
+      // Inserts end soon by themselves. Statements that only read may last for hours, and can be repeated.
       for (const { stop } of context.running.values()) stop?.()
       await Promise.allSettled([...open])
       server.closeAllConnections()
@@ -196,7 +196,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   }
 }
 
-/** Without a password of its own `analyst` would be a way past the others': it is there only if they have none either. */
+/** An `analyst` without a password would bypass the passwords of the others. So this user exists without one only if they have none either. */
 function passwordsOf(options: EmbeddedWarehouseOptions): ReadonlyMap<string, string> {
   const { password, analystPassword = '', readonlyPassword } = options
   const passwords = new Map([
@@ -209,7 +209,7 @@ function passwordsOf(options: EmbeddedWarehouseOptions): ReadonlyMap<string, str
 
 const lockedAskMs = 200
 
-/** Waits for an engine that is just ending, as after a supervisor was killed and started again. @throws WAREHOUSE_LOCKED */
+/** Waits for an engine that is ending, as after a supervisor was killed and started again. @throws WAREHOUSE_LOCKED */
 async function openWhenFree(
   path: string,
   lockedMsMax: number,
@@ -227,7 +227,7 @@ async function openWhenFree(
   }
 }
 
-/** The engine's own lock tells that somebody has the folder, and its file a process id, which may be one of another container. */
+/** The engine's own lock tells that somebody has the folder. Its file names a process id, which may be one of another container. */
 async function openAlone(path: string, logger: Logger): Promise<{ readonly engine: Engine; readonly use: FolderUse }> {
   const use = await claimFolder(`${path}.lock`, `${process.pid} of ${hostname()}`)
   if (typeof use === 'string')
@@ -245,7 +245,7 @@ async function openAlone(path: string, logger: Logger): Promise<{ readonly engin
 
 const roomAskMs = 1_000
 
-/** Opening writes, too, and the engine does not notice when that fails. */
+/** Opening the engine writes, too, and the engine does not notice if that fails. */
 async function roomOn(folder: string, logger: Logger): Promise<void> {
   for (let asked = 0; freeBytesOf(folder) < limits.diskLowBytes; asked++) {
     if (asked % 60 === 0)
@@ -254,7 +254,7 @@ async function roomOn(folder: string, logger: Logger): Promise<void> {
   }
 }
 
-/** Threads that libuv's pool really has: the variable says nothing if something used the pool before it was set. */
+/** The number of threads that libuv's pool really has. The variable has no effect if something used the pool before it was set. */
 function poolThreads(logger: Logger): number {
   const wanted = Number(process.env.UV_THREADPOOL_SIZE) || 4
   const found = threadsNamed('libuv-worker')?.length ?? 0
@@ -263,14 +263,14 @@ function poolThreads(logger: Logger): number {
   return found
 }
 
-/** Answers what is not a statement; false if it is one. */
+/** Answers a request that is not a statement; false if it is one. */
 function answered(request: IncomingMessage, response: ServerResponse, url: URL, callers: WebCallers): boolean {
   const say = (status: number, text: string): true => {
     response.writeHead(status, { 'Content-Type': 'text/html; charset=UTF-8' }).end(text)
     return true
   }
   const { method, headers } = request
-  // A page that a browser shows on this machine must not talk to the engine behind its reader's back.
+  // A web page that a browser on this machine shows must not talk to the engine without its user's knowledge.
   const fault = callers.fault(headers.host ?? '', headers.origin ?? '', String(headers['sec-fetch-site'] ?? ''))
   if (fault !== undefined) return say(403, `${fault}\n`)
   if (method === 'OPTIONS') {

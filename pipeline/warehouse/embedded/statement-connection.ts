@@ -14,7 +14,7 @@ import { statementBytesPreset } from './request-body.ts'
 import type { Session } from './sessions.ts'
 import { quotedName, type ReadStatement, type Statement } from './statement.ts'
 
-/** One statement may take half of the machine's memory: it fails then, not the process with everybody's statements. */
+/** One statement may take half of the machine's memory. Beyond that the statement fails, not the process with all statements. */
 const queryBytesMax = Math.floor(totalmem() / 2)
 
 const stopAgainMs = 100
@@ -25,16 +25,16 @@ export interface StatementRun {
   readonly query: QueryRequest
   readonly user: EngineUser
   readonly queryId: string
-  /** Made before it, for it alone. */
+  /** Tables that are created before the statement, for it alone. */
   readonly tables: readonly TableStatements[]
-  /** Whose connection is used, and keeps what the statement sets. */
+  /** The session whose connection is used. It keeps what the statement sets. */
   readonly session: Session | undefined
   readonly reply: Reply
 }
 
 /**
- * Calls `use` with a connection on which the request's user, database, settings and parameters are set. If the client goes away, or
- * the server stops, a statement that only reads is ended: `use` rejects.
+ * Calls `use` with a connection on which the request's user, database, settings and parameters are set. If the client goes away or the
+ * server stops, a statement that only reads is ended, and `use` rejects.
  * @throws EngineError
  */
 export async function withConnection(
@@ -50,7 +50,7 @@ export async function withConnection(
   const aborted = new AbortController()
   let ended = false
   let stopped: Promise<void> | undefined
-  // Said again until it is so: a statement that is just about to begin is not in the engine's list yet.
+  // Repeated until it succeeds, since a statement that is about to begin is not in the engine's list yet.
   const stop = async (): Promise<void> => {
     while (!ended) {
       await context.engine.kill(queryId)
@@ -68,7 +68,7 @@ export async function withConnection(
       session.connection = connection
       await connection.run(`SET max_memory_usage = ${queryBytesMax}`, 'Null')
     }
-    // What writes goes on when its client is gone, as on a ClickHouse server.
+    // A statement that writes goes on when its client is gone, as on a ClickHouse server.
     if (kind === 'read') reply.onGone(stopRead)
     context.running.set(queryId, { user, kind, stop: kind === 'read' ? stopRead : undefined })
     if (session) restore = await statementsToRestore(connection, query, statement)
@@ -83,7 +83,7 @@ export async function withConnection(
     aborted.abort()
     await progress
     reply.onGone(undefined)
-    if (restore.length > 0) await stopped // or it would end these statements too
+    if (restore.length > 0) await stopped // Otherwise it would end these statements too.
     try {
       for (const each of restore) await connection?.run(each, 'Null')
     } finally {
@@ -92,7 +92,7 @@ export async function withConnection(
   }
 }
 
-/** @param restore gets what takes the request's tables from a session again */
+/** @param restore receives the statements that remove the request's tables from a session */
 async function prepare(connection: EngineConnection, run: StatementRun, restore: string[]): Promise<void> {
   const { query, tables, session } = run
   await connection.run(`SET ROLE ${quotedName(roleOf(run))}`, 'Null')
@@ -108,8 +108,8 @@ async function prepare(connection: EngineConnection, run: StatementRun, restore:
 }
 
 /**
- * The types of a SELECT's columns, asked beside it, while it runs. Undefined for other statements, and where the engine finds no answer,
- * as with temporary tables of a session.
+ * The types of a SELECT's columns, asked by another statement while it runs. Undefined for other statements, and if the engine finds no
+ * answer, as with temporary tables of a session.
  */
 export async function columnTypes(
   context: QueryContext,
@@ -134,22 +134,22 @@ export async function columnTypes(
   }
 }
 
-/** Quoted where it is set: a bare `default` would be all roles. */
+/** The name is quoted: a bare `default` would mean all roles. */
 function roleOf({ statement, user }: StatementRun): string {
   return statement.kind === 'insert' && statement.selects ? spoolRoleOf(user) : user
 }
 
-/** Parameters may be longer than statements are by themselves. */
+/** Parameters may be longer than a statement may be by itself. */
 async function runOfAnyLength(connection: EngineConnection, sql: string): Promise<void> {
   if (sql.length > statementBytesPreset) await connection.run('SET max_query_size = 0', 'Null')
   await connection.run(sql, 'Null')
 }
 
-/** Of those that a request may name, what is set otherwise. The length of statements is bounded before they are formatted. */
+/** Settings that a request may name but that are always set to these values. The length of statements is bounded before they are formatted. */
 const ownSettings: ReadonlySet<string> = new Set(['log_comment', 'readonly', 'max_query_size'])
 
 function prologue({ query, user, queryId, session }: StatementRun): string {
-  /** The connection goes on to serve other requests. */
+  /** The connection serves other requests afterwards. */
   const isKept = session !== undefined
   const given = user === 'default' ? query.settings : belowCeilings(query.settings)
   const settings = [...given, ...query.parameters]
@@ -163,8 +163,8 @@ function prologue({ query, user, queryId, session }: StatementRun): string {
 }
 
 /**
- * With it the engine itself refuses writes, table functions that reach out, and further settings. As on a ClickHouse server, GET only
- * reads. A session's connection could not leave it again.
+ * In this mode the engine itself refuses writes, table functions that reach other servers, and further settings. As on a ClickHouse server,
+ * GET only reads. A session's connection could not leave this mode again.
  */
 function readonlyOf({ query, user, session }: StatementRun): string | undefined {
   if (session) return undefined
@@ -174,7 +174,7 @@ function readonlyOf({ query, user, session }: StatementRun): string | undefined 
 }
 
 /**
- * Statements that undo what the URL of a request sets on a session's connection, where it holds for that request only; what the
+ * Statements that undo what the URL of a request set on a session's connection, since the URL holds for that request only. What the
  * statement itself sets stays.
  */
 async function statementsToRestore(

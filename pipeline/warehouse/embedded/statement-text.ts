@@ -2,9 +2,9 @@ import { isWord, quoteEnd } from './canonical-tokens.ts'
 import { EngineError } from './engine-error.ts'
 
 /**
- * Where the text of a statement ends and the rows that follow an INSERT begin. Only the engine knows what a statement means
- * (`formatter.ts`), and rows are never shown to it as a statement; so this looks no further than needed to find them, in linear time.
- * Where it reads an INSERT in another way than the engine does, the engine refuses what it is shown, and rows stay rows.
+ * Finds where the text of a statement ends and the rows that follow an INSERT begin. Only the engine knows what a statement means
+ * (`formatter.ts`), and rows are never shown to it as a statement. So this reads no more than it needs to find the rows, in linear time.
+ * If it reads an INSERT in another way than the engine does, the engine refuses the text that it gets, and rows stay rows.
  */
 export interface StatementText {
   readonly text: Buffer
@@ -14,7 +14,7 @@ export interface StatementText {
 
 /**
  * @param head the query of the URL, a newline, and the beginning of the body
- * @param complete whether `head` is the whole request; if not, `undefined` asks for more bytes
+ * @param complete true if `head` is the whole request; if not, the result `undefined` asks for more bytes
  * @throws EngineError 62 if there is nothing
  */
 export function statementTextOf(head: Buffer, complete: boolean): StatementText | undefined {
@@ -26,13 +26,13 @@ export function statementTextOf(head: Buffer, complete: boolean): StatementText 
   const last = isWord(first, 'INSERT') ? lastOfInsert(tokens) : undefined
   if (last) {
     const rowsAt = last.isFormat ? afterFormat(sql, last.end) : last.end
-    // The word may go on in the bytes to come, or the space behind it.
+    // The word, or the space after it, may go on in the next bytes.
     if (rowsAt < sql.length || complete) return { text: head.subarray(0, last.end), rowsAt }
   }
   return complete ? { text: head, rowsAt: undefined } : undefined
 }
 
-/** End of `VALUES` or of a format's name, where an INSERT has rows behind it. */
+/** End of `VALUES` or of a format's name, if an INSERT has rows after it. */
 function lastOfInsert(tokens: Iterable<RawToken>): { readonly end: number; readonly isFormat: boolean } | undefined {
   let expected: 'table' | 'clause' | 'format' = 'table'
   let hasSelect = false
@@ -79,7 +79,7 @@ const isName = ({ kind }: RawToken): boolean => kind !== 'other'
 const space = /[ \t\n\r\f\v]/
 const word = /\w+/y
 
-/** Words, quotes, comments and brackets as ClickHouse has them. Read lazily: rows are never looked at. */
+/** Words, quotes, comments and brackets as ClickHouse reads them. They are read lazily, so rows are never read. */
 function* rawTokens(sql: string): Generator<RawToken, void> {
   let depth = 0
   for (let start = 0; start < sql.length; ) {
@@ -106,7 +106,7 @@ function* rawTokens(sql: string): Generator<RawToken, void> {
 
 const lineComments: ReadonlySet<string> = new Set(['--', '//', '#!', '# '])
 
-/** Behind the comment that begins at `start`; undefined if none does. */
+/** Position after the comment that begins at `start`; undefined if none begins there. */
 function commentEnd(sql: string, start: number): number | undefined {
   const two = sql.slice(start, start + 2)
   if (lineComments.has(two)) {

@@ -3,8 +3,8 @@ import { assertFormatName, EngineError } from './engine-error.ts'
 import { reads } from './permissions.ts'
 
 /**
- * What a statement is, so that it can be rewritten for the engine: results leave and rows enter through files, because the engine's
- * own inline insert loses leading bytes of binary data. Read from the text that the engine itself has written (`formatter.ts`).
+ * Finds out what kind a statement is, so that it can be rewritten for the engine. Results leave and rows enter through files, because the
+ * engine's own inline insert loses leading bytes of binary data. This reads the text that the engine itself has written (`formatter.ts`).
  */
 export type Statement = ReadStatement | CommandStatement | InsertStatement
 
@@ -29,9 +29,9 @@ export interface InsertStatement {
   readonly kind: 'insert'
   readonly tokens: readonly CanonicalToken[]
   readonly format: string
-  /** Whether it reads its rows as those of a table function, `INSERT … SELECT … FROM input(…)`. */
+  /** True if it reads its rows by a table function, `INSERT … SELECT … FROM input(…)`. */
   readonly selects: boolean
-  /** The statement that reads its rows from `file` instead (a path without quotes or backslashes). */
+  /** The same statement, reading its rows from `file` (a path without quotes or backslashes). */
   readonly textFor: (file: string) => string
 }
 

@@ -5,14 +5,14 @@ import { PenstockError } from '#schemas/errors.ts'
 const probe = fileURLToPath(new URL('./time-zone-probe.ts', import.meta.url))
 
 /**
- * The engine takes its time zone from `TZ`, and does not open with one that it does not know; Node would go on in UTC. Names that
- * every database of zones has are believed. Of others only the engine knows what it takes (`UTC0`, but not `CET-1CEST` nor `utc`), so it is
- * asked, in a process of its own and half a second.
+ * The engine takes its time zone from `TZ`, and does not open if it does not know the zone. Node would go on in UTC. Names that every
+ * time-zone database has are accepted. For other names only the engine knows what it accepts (`UTC0`, but neither `CET-1CEST` nor `utc`).
+ * So the engine is asked, in a process of its own, which takes half a second.
  * @throws SETTINGS_INVALID
  */
 export function checkTimeZone(zone: string | undefined): void {
   if (!zone || zone === 'UTC' || Intl.supportedValuesOf('timeZone').includes(zone)) return
-  // Whatever else keeps the engine from opening is told by the engine's own process.
+  // If anything else keeps the engine from opening, the engine's own process reports it.
   if (opensIn(zone) || !opensIn('UTC')) return
   throw new PenstockError(
     'SETTINGS_INVALID',

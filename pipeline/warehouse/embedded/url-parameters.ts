@@ -2,9 +2,9 @@
 export type Parameters = readonly (readonly [name: string, value: Buffer])[]
 
 /**
- * Parameters of a URL, in the order in which they stand [WHATWG URL, 5.1]. Values are bytes: a statement may hold
- * any in its quotes, and `URLSearchParams` would put other characters in the place of those that are not UTF-8.
- * @param target of the request, as Node gives it: a character a byte
+ * Parameters of a URL, in the order in which they stand [WHATWG URL, 5.1]. Values are bytes, since a statement may contain any bytes in its
+ * quotes. `URLSearchParams` would replace bytes that are not UTF-8.
+ * @param target of the request, as Node gives it: one character for each byte
  */
 export function urlParameters(target: string): Parameters {
   const start = target.indexOf('?')
