@@ -8,6 +8,7 @@ export interface ControlSettings {
   readonly postgresUrl: string | undefined
   readonly postgresConnectionsMax: number
   readonly ownerKey: string | undefined
+  readonly secretsKey: string | undefined
   readonly rules: AdmissionRules
   readonly devicesCachedMax: number
   /** The hub's own name, for connection strings. */
@@ -21,6 +22,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     postgresUrl: settings.postgresUrl,
     postgresConnectionsMax: settings.postgresConnections,
     ownerKey: settings.ownerKey,
+    secretsKey: settings.secretsKey,
     rules: admissionRules(settings.hostname, settings.clockSkewSeconds),
     devicesCachedMax: settings.credentialsCached,
     hostName: hostName.trim(),

@@ -17,9 +17,12 @@ import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
 import { openRegistry, type Registry } from './open-registry.ts'
+import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
+import type { CheckDocument } from './routes/routing-service.ts'
 import { registerServiceRoutes } from './service-routes.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
+import type { RekeyPolicy } from './trust/policy-operations.ts'
 
 export interface ControlOptions {
   readonly dataDir: string
@@ -28,6 +31,10 @@ export interface ControlOptions {
   readonly postgresConnectionsMax: number
   /** `undefined`: made and kept at the first start. */
   readonly ownerKey: string | undefined
+  /** Of endpoints; `undefined`: made and kept in the data folder. */
+  readonly secretsKey?: string | undefined
+  /** Further checks of documents of routes. */
+  readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
   readonly metrics: Metrics<MetricName>
   readonly logger: Logger
@@ -59,16 +66,26 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   await assertUnserved(controlSocketPath(dataDir))
   const registry = await openRegistry({ postgresUrl, dataDir, connectionsMax: postgresConnectionsMax, logger, clock })
   const directory = new RegistryDirectory(registry, logger)
+  const { secretsKey, checkRouting } = options
   try {
+    const routing = await openRouting({
+      dataDir,
+      postgresUrl,
+      secretsKey,
+      logger,
+      clock,
+      ...(checkRouting && { check: checkRouting }),
+    })
     const ownerKey = await ensurePolicies(registry.trust, dataDir, options.ownerKey)
     const gate = await ServiceGate.open(registry.trust, registry.changes, options.rules, clock, logger)
+    const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
     const server = await serveDirectory(controlSocketPath(dataDir), directory, logger, clock)
     return {
       registry,
       directory,
       ownerKey,
       registerRoutes: (router, tls) =>
-        registerServiceRoutes(router, registry, (name, which) => rekeyPolicy(registry.trust, options, name, which), {
+        registerServiceRoutes(router, registry, routing.service, rekey, {
           gate,
           metrics,
           audit,
@@ -83,6 +100,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
         await server.close()
         gate.close()
         await directory.close()
+        await routing.close()
         await registry.close()
       },
     }

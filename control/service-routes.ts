@@ -8,6 +8,9 @@ import { queryOperations } from './query/query-operation.ts'
 import { quotaOperations } from './quotas/quota-operations.ts'
 import { type OperationOptions, registerOperation } from './rest/operation.ts'
 import { faultAnswer } from './rest/rest.ts'
+import { hubRoutingOperations } from './routes/hub-operations.ts'
+import { routingOperations } from './routes/routing-operations.ts'
+import type { RoutingService } from './routes/routing-service.ts'
 import { authorityOperations } from './trust/authority-operations.ts'
 import { policyOperations, type RekeyPolicy } from './trust/policy-operations.ts'
 
@@ -15,6 +18,7 @@ import { policyOperations, type RekeyPolicy } from './trust/policy-operations.ts
 export function registerServiceRoutes(
   router: HttpRouter,
   registry: Registry,
+  routing: RoutingService,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -24,6 +28,8 @@ export function registerServiceRoutes(
     ...authorityOperations(registry.trust, options.clock),
     ...policyOperations(registry.trust, rekeyPolicy),
     ...quotaOperations(registry.quotas),
+    ...routingOperations(routing),
+    ...hubRoutingOperations(routing),
   ]
   for (const operation of operations) registerOperation(router, options, operation)
   router.route({

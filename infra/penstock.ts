@@ -27,6 +27,10 @@ const processes: ReadonlyMap<string, Process> = new Map(
       summary: 'one worker: delivers from the log to ClickHouse',
       run: async (settings) => (await import('./roles/worker-role.ts')).runWorker(settings),
     },
+    router: {
+      summary: 'one router: delivers from the log to the endpoints of routes; several share the work',
+      run: async (settings) => (await import('./roles/router-role.ts')).runRouter(settings),
+    },
     control: {
       summary: 'the registry of devices',
       run: async (settings) => (await import('./roles/control-role.ts')).runControl(settings),

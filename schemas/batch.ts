@@ -45,17 +45,15 @@ export interface Envelope {
 export const syncMarker: Uint8Array = Buffer.from('penstock.batch.1', 'latin1')
 
 /** The header of every batch of schema version 1. */
-export const batchHeader: Uint8Array = buildHeader()
+export const batchHeader: Uint8Array = containerHeader(envelopeSchema, 'zstandard', syncMarker)
 
-function buildHeader(): Uint8Array {
+/** Beginning of an Avro object container file. @param sync 16 bytes that end it and each block */
+export function containerHeader(schema: object, codec: string, sync: Uint8Array): Uint8Array {
   const metadata = avsc.Type.forSchema({ type: 'map', values: 'bytes' })
   return Buffer.concat([
     Buffer.from('Obj\x01', 'latin1'),
-    metadata.toBuffer({
-      'avro.schema': Buffer.from(JSON.stringify(envelopeSchema)),
-      'avro.codec': Buffer.from('zstandard'),
-    }),
-    syncMarker,
+    metadata.toBuffer({ 'avro.schema': Buffer.from(JSON.stringify(schema)), 'avro.codec': Buffer.from(codec) }),
+    sync,
   ])
 }
 

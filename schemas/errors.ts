@@ -217,6 +217,16 @@ export const errorTable = {
     meaning: 'what another process of this installation said is not what both agreed on',
   },
 
+  ROUTING_INVALID: {
+    disposition: 'reject',
+    meaning: 'a document of routes, endpoints or enrichments that is not allowed',
+  },
+  ROUTING_ETAG_STALE: { disposition: 'reject', meaning: 'the routes were changed since they were read' },
+  ROUTING_ENDPOINT_UNKNOWN: { disposition: 'reject', meaning: 'no endpoint of this name' },
+  ROUTING_SECRETS_UNREADABLE: {
+    disposition: 'fatal',
+    meaning: 'secrets of endpoints were sealed with another key than the one that is set',
+  },
   CONTROL_UNREACHABLE: { disposition: 'retry', meaning: 'the control plane does not answer' },
   CONTROL_COMMAND_INVALID: { disposition: 'reject', meaning: 'a command line that is not understood' },
   CONTROL_REFUSED: { disposition: 'reject', meaning: 'the control plane refused an operation' },

@@ -127,6 +127,14 @@ export const limits = {
   endpointDeadRetryMs: 60_000,
   /** Longest pause that an endpoint may ask for. */
   endpointRetryAfterMsMax: 3_600_000,
+  /** An object is stored within this time of its beginning: the largest one at some 5 Mbit/s. */
+  objectPutMsMax: 300_000,
+  /** A request that was given up may still be carried out by its server for so long; the longest that servers of objects take is a minute. */
+  objectLandMsMax: 60_000,
+  /** One request to a server of objects: a part, at some 2 Mbit/s. */
+  objectRequestMsMax: 60_000,
+  /** Parts in which larger objects are sent; two of them are held. S3 takes none below 5 MiB, and 10,000 of them. */
+  objectPartBytes: 8 * 1024 * 1024,
   /** A partition in which nothing is settled for this long after a failure stands still. A restart of ClickHouse is over by then. */
   standstillMsMin: 60_000,
   /** The views over a table are checked this often, by a few small queries. */
@@ -190,6 +198,33 @@ export const limits = {
   deviceQuotasMax: 10_000,
   /** Certificate authorities kept; the hub's own limit. */
   authoritiesMax: 25,
+  /** Text of a routing condition: a screen full. */
+  conditionBytesMax: 4 * 1024,
+  /** Names, values and operators of a condition: what one costs a message has a bound. */
+  conditionNodesMax: 256,
+  /** Brackets and signs within one another: readers of conditions call themselves for each. */
+  conditionDepthMax: 64,
+  /** Paths into bodies that the conditions of a set of routes have together: each is looked for in every body. */
+  conditionBodyPathsMax: 32,
+  /** Routes of a document, as the hub has it: each is evaluated for every message. */
+  routesMax: 100,
+  /** Endpoints of a document, however many the setting allows: each reads the log for itself. */
+  endpointsMax: 100,
+  /** Enrichments of a document, as the hub has it. */
+  enrichmentsMax: 10,
+  /** Text of an enrichment: it is added to every message that reaches its endpoints. */
+  enrichmentValueBytesMax: 4 * 1024,
+  /** The document of routes as JSON: the largest conditions of all routes, and endpoints with their columns. */
+  routingDocumentBytesMax: 1024 * 1024,
+  /** Combinations of a message's properties that a reader of routes remembers, of at most so many bytes: 4 MiB, and what it knows of them. */
+  routedSuffixesMax: 4_096,
+  routedSuffixBytesMax: 1_024,
+  /** Once so many more were met that found no room, all are forgotten: devices have come to send others. */
+  routedSuffixesTurnedAwayMax: 65_536,
+  /** Selections of records that the endpoints of a process share, with their decompressed messages. */
+  selectionCacheBytesMax: 64 * 1024 * 1024,
+  /** Blocks that are decompressed at once for routes: as many as libuv's pool has threads. */
+  routedBlocksAtOnceMax: 4,
 } as const
 
 /** Asserts the relations between limits that the code relies on. */
@@ -220,6 +255,7 @@ export function assertLimits(): void {
     limits.diskLowBytes - limits.diskExhaustedBytes >= workerInsertsBytesMax(),
     'inserts that began with room must end with room',
   )
+  assert(limits.selectionCacheBytesMax >= 2 * limits.recordRawBytesMax, 'endpoints in step must find a largest record')
   assert(limits.edgeSilenceMsMax >= 3 * limits.edgeBeatMs, 'a lost beat must not end an edge')
   const lateMsMax = limits.insertBeginMsMax + limits.insertRunMsMax
   assert(

@@ -121,6 +121,36 @@ export const metricsTable = {
     help: 'Requests to the registry API, by route and status',
     labels: ['method', 'route', 'status'],
   },
+  penstock_endpoint_messages_delivered_total: {
+    type: 'counter',
+    help: 'Messages that an endpoint confirmed',
+    labels: ['endpoint', 'log'],
+  },
+  penstock_endpoint_failures_total: {
+    type: 'counter',
+    help: 'Attempts at an endpoint that failed and are repeated',
+    labels: ['endpoint', 'log'],
+  },
+  penstock_endpoint_dead_letters_total: {
+    type: 'counter',
+    help: 'Messages that an endpoint refused for good, by reason',
+    labels: ['endpoint', 'log', 'reason'],
+  },
+  penstock_endpoint_lag_records: {
+    type: 'gauge',
+    help: 'Batches on the log behind the position of an endpoint',
+    labels: ['endpoint', 'log', 'partition'],
+  },
+  penstock_endpoint_expired_total: {
+    type: 'counter',
+    help: 'Times that an endpoint lost batches, since retention removed them before it got them',
+    labels: ['endpoint', 'log'],
+  },
+  penstock_endpoint_partitions_standing_still: {
+    type: 'gauge',
+    help: 'Partitions in which an endpoint got nothing for a minute since an attempt failed',
+    labels: ['endpoint', 'log'],
+  },
   penstock_worker_rows_stored_total: { type: 'counter', help: 'Rows confirmed by the sink', labels: ['sink'] },
   penstock_worker_inserts_total: { type: 'counter', help: 'Inserts confirmed by the sink', labels: ['sink'] },
   penstock_worker_insert_failures_total: {

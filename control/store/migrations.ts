@@ -7,6 +7,8 @@
  *   policies   (name)                   shared access policies with their two keys
  *   authorities (name)                  certificate authorities whose leaves may connect, once verified
  *   quotas     (device_id)              what single devices may do instead of what the settings say; goes with its device
+ *   routing    (revision)               the document of routes in force, one row; secrets are sealed
+ *   routers    (router)                 what each router last said of itself
  *
  * Ids are compared as bytes (COLLATE "C"): the order of lists is the same everywhere and the primary key serves it.
  * Migrations are only ever added. Each runs once, in order, under one lock.
@@ -82,6 +84,10 @@ const migrations: readonly (readonly string[])[] = [
      FOR EACH ROW EXECUTE FUNCTION penstock.quotas_changed()`,
   ],
   ['ALTER TABLE penstock.identities ADD COLUMN parent_scope text'],
+  [
+    'CREATE TABLE penstock.routing (revision integer PRIMARY KEY, document text NOT NULL)',
+    'CREATE TABLE penstock.routers (router text COLLATE "C" PRIMARY KEY, heard_at timestamptz NOT NULL, report text NOT NULL)',
+  ],
 ]
 
 /** Any number, the same in every process: the key of the advisory lock that lets one process migrate at a time. */

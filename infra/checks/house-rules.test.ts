@@ -6,6 +6,7 @@ import { errorTable } from '#schemas/errors.ts'
 import { assertLimits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { type Setting, settingsTable } from '#schemas/settings.ts'
+import { endpointsDocument } from './endpoints-document.ts'
 import { settingsDocument } from './settings-document.ts'
 import { code, importsOf, isTest, root, text } from './sources.ts'
 
@@ -13,7 +14,7 @@ import { code, importsOf, isTest, root, text } from './sources.ts'
 const ranks: readonly (readonly string[])[] = [
   ['schemas'],
   ['runtime'],
-  ['pipeline/log', 'pipeline/endpoints', 'pipeline/warehouse', 'infra/testbed'],
+  ['pipeline/log', 'pipeline/endpoints', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
   ['control'],
   ['ingest', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
   ['pipeline/operate'],
@@ -30,12 +31,14 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   chdb: ['pipeline/warehouse/embedded'],
   koffi: ['runtime/landlock.ts'],
   'uWebSockets.js': ['loadtest/peers'],
+  undici: ['pipeline/sinks/http'],
+  aws4fetch: ['pipeline/sinks/s3'],
   pg: ['control/store'],
   '@electric-sql/pglite': ['control/store'],
   aedes: ['loadtest/peers'],
   'hdr-histogram-js': ['loadtest/ledger'],
   autocannon: ['loadtest/generate', 'loadtest/bench'],
-  yaml: ['loadtest/workload'],
+  yaml: ['runtime/yaml'],
   // The parser of the test runner, for the tool that plants faults.
   vitest: ['infra/checks'],
   'azure-iot-device': ['infra/testbed'],
@@ -149,6 +152,13 @@ describe('house rules', () => {
       text('docs/SETTINGS.md'),
       'run: node infra/run.js infra/checks/settings-document.ts > docs/SETTINGS.md',
     ).toBe(settingsDocument())
+  })
+
+  test('every kind of endpoint is documented as its table says', () => {
+    expect(
+      text('docs/ENDPOINTS.md'),
+      'run: node infra/run.js infra/checks/endpoints-document.ts > docs/ENDPOINTS.md',
+    ).toBe(endpointsDocument())
   })
 
   test('settings have one name each, and are all read somewhere', () => {

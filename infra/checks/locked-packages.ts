@@ -83,7 +83,7 @@ const anywhere = new Set([
   'PostgreSQL',
 ])
 /** Of tools that are never passed on: files of theirs that are changed would have to be shown. */
-const inDevelopment = new Set([...anywhere, 'MPL-2.0', 'BlueOak-1.0.0'])
+const inDevelopment = new Set([...anywhere, 'MPL-2.0', 'BlueOak-1.0.0', 'Unlicense'])
 
 /** True if the licence, an SPDX expression of one level, may be used there. */
 export function isAllowed(licence: string, isDevelopment: boolean): boolean {

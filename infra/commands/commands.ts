@@ -27,6 +27,10 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       summary: 'certificate authorities whose certificates let devices in: list, add, verify, delete',
       load: async () => (await import('./authorities.ts')).authoritiesCommand,
     },
+    routes: {
+      summary: 'routes, endpoints and enrichments: list, show, plan, apply, test; how endpoints do',
+      load: async () => (await import('./routes.ts')).routesCommand,
+    },
     'dead-letters': {
       summary: 'list, show, replay, drop what ClickHouse refused for good',
       load: async () => (await import('./dead-letters.ts')).deadLettersCommand,

@@ -16,6 +16,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
+import { routingCheck } from './check-routing.ts'
 import { endFirstWhenMemoryEnds } from './end-first.ts'
 import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
@@ -35,7 +36,13 @@ export async function runControl(settings: Settings): Promise<void> {
   const tls = supervised ? undefined : tlsFilesOf(settings)
   if (tls === undefined) requireLoopback(settings.bind)
   const events = await openRoleEvents(settings, `${hostname()}-control`, metrics, logger)
-  const control = await openControl({ ...options, metrics, logger, audit: createLogger('audit', 'info') })
+  const control = await openControl({
+    ...options,
+    checkRouting: routingCheck(settings),
+    metrics,
+    logger,
+    audit: createLogger('audit', 'info'),
+  })
   control.registry.changes.onChange((change) => {
     if (change.kind !== 'identities') return
     for (const { change: event, deviceId, moduleId } of change.changes)

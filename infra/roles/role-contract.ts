@@ -25,7 +25,7 @@ import type { Contract } from '#runtime/line-rpc/contract.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 
-export type RoleName = 'edge' | 'worker' | 'warehouse' | 'control'
+export type RoleName = 'edge' | 'worker' | 'router' | 'warehouse' | 'control'
 
 /** Of the embedded engine's users; not in the environment of its process (`role-environment.ts`). */
 export type WarehousePasswords = Pick<

@@ -15,6 +15,7 @@ import type { Settings } from '#schemas/settings.ts'
 import type { TableOptions } from '#schemas/telemetry-table.ts'
 import { callersOf } from './callers.ts'
 import { deliverEvents, type EventDelivery } from './deliver-events.ts'
+import { endpointRetention } from './endpoint-retention.ts'
 import { routeHealth } from './health.ts'
 import { keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
@@ -38,6 +39,7 @@ export async function runWorker(settings: Settings): Promise<void> {
   const log = await openRoleLog(settings, logger)
   const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
   const warehouse = openRoleWarehouse(settings)
+  const endpoints = endpointRetention(settings, logger)
   let telemetry: Worker | undefined
   let events: EventDelivery | undefined
   const samples = () => [...metrics.samples(), ...(events?.samples() ?? [])]
@@ -62,13 +64,14 @@ export async function runWorker(settings: Settings): Promise<void> {
   let closeWorker = async (): Promise<void> => {}
   close = async () => {
     await closeWorker()
-    await Promise.all([log.close(), deadLetterLog.close(), warehouse.close(), health?.close()])
+    await Promise.all([log.close(), deadLetterLog.close(), warehouse.close(), health?.close(), endpoints.close()])
   }
   // Also while the warehouse is away, which is when a log grows.
   if (settings.kafkaBrokers === undefined)
     void keepRetention({
       log,
       group: workerGroup(settings),
+      endpoints,
       ageMsMax: settings.logRetentionHours * 3_600_000,
       partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
       logger,
@@ -100,7 +103,7 @@ export async function runWorker(settings: Settings): Promise<void> {
     clock: systemClock,
     stopping: stopping.signal,
   })
-  events = await deliverEvents(settings, warehouse, deadLetters, logger)
+  events = await deliverEvents(settings, warehouse, deadLetters, endpoints, logger)
   telemetry = worker
   closeWorker = async () => {
     await Promise.all([worker.close(), events?.close()])

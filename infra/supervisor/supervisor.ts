@@ -3,7 +3,8 @@
  *
  *   start   warehouse ▶ worker      side by side, so that devices connect also while ClickHouse is away
  *           control ▶ edges               the control role where identities are required; elsewhere once something asks for it
- *   stop    edges ▶ worker ▶ control, warehouse       devices first, so that what they were told is on the log
+ *           router                        once routes lead to an endpoint
+ *   stop    edges ▶ worker, router ▶ control, warehouse       devices first, so that what they were told is on the log
  */
 
 import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
@@ -16,6 +17,7 @@ import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { checkBeforeStart, portsFree } from './before-start.ts'
 import { ControlOnDemand } from './control-on-demand.ts'
+import { endpointsWanted } from './endpoints-wanted.ts'
 import { mergedNoisiest } from './merge-noisiest.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import { StatusLine } from './status-line.ts'
@@ -91,7 +93,8 @@ export async function runSupervisor(settings: Settings): Promise<number> {
         if (role === 'worker') standstill = workerAway
         metrics.series('penstock_process_restarts_total', { role }).add(1)
       },
-      onFatal: () => stopped(1),
+      // Endpoints are no reason to turn devices away.
+      onFatal: () => role === 'router' || stopped(1),
       onEnded,
     })
     processes.push(child)
@@ -142,16 +145,17 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   let started = false
   let ports: Readonly<Record<string, number>> = {}
   let firstDevice: FirstDevice | undefined
+  /** Where the warehouse is. */
+  const deliveryEnvironment: Record<string, string> = {}
   const startDelivery = async (): Promise<Readonly<Record<string, number>>> => {
-    const environment: Record<string, string> = {}
     let ports: Readonly<Record<string, number>> = {}
     if (settings.clickhouseUrl === undefined) {
       const warehouse = add('warehouse', 0, {})
       await warehouse.start()
       ports = warehouse.ports
-      environment.PENSTOCK_CLICKHOUSE_URL = warehouseUrl(settings, ports.clickhouse ?? 0)
+      deliveryEnvironment.PENSTOCK_CLICKHOUSE_URL = warehouseUrl(settings, ports.clickhouse ?? 0)
     }
-    const worker = add('worker', 0, environment).start()
+    const worker = add('worker', 0, deliveryEnvironment).start()
     await Promise.race([worker, sleep(systemClock, waitMsMax)])
     return ports
   }
@@ -164,6 +168,11 @@ export async function runSupervisor(settings: Settings): Promise<number> {
     await Promise.all(others)
     return first.ports
   }
+  const ending = new AbortController()
+  const startRouter = async (): Promise<void> => {
+    await endpointsWanted(settings, logger, ending.signal)
+    if (!ending.signal.aborted) await add('router', 0, { ...portSettings(ports), ...deliveryEnvironment }).start()
+  }
   const start = async (): Promise<void> => {
     checkBeforeStart(settings)
     await portsFree(settings.bind, portsOf(settings), systemClock, logger)
@@ -172,6 +181,7 @@ export async function runSupervisor(settings: Settings): Promise<number> {
     started = true
     ports = { ...edgePorts, ...warehousePorts }
     process.stdout.write(welcome(settings, ports, firstDevice))
+    void startRouter()
   }
   const status = new StatusLine(() => ({ samples: samples().flat() }), logger)
   silence.start()
@@ -181,13 +191,14 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   status.stop()
   silence.stop()
   logger.info('stopping', { exitCode })
+  ending.abort()
   const again = () => {
     // A second Ctrl-C: whoever asks twice does not want to wait. Nothing acknowledged is lost by it.
     for (const child of processes) if (child.pid !== undefined) process.kill(child.pid, 'SIGKILL')
     process.exit(1)
   }
   process.on('SIGINT', again)
-  for (const roles of [['edge'], ['worker'], ['control', 'warehouse']] as const) {
+  for (const roles of [['edge'], ['worker', 'router'], ['control', 'warehouse']] as const) {
     await Promise.all(processes.filter(({ role }) => roles.some((name) => name === role)).map((child) => child.stop()))
   }
   return exitCode

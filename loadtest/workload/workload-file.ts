@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { templateBody, templateFaults } from '#loadtest/generate/body-template.ts'
 import type { LoadOptions, RateSegment, SlowReading, Storm } from '#loadtest/options/load-options.ts'
+import { dataOfYaml } from '#runtime/yaml/yaml-text.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type JsonSchema, schemaFaults } from './json-schema.ts'
 import { spikeSegments } from './shapes.ts'
-import { dataOfYaml } from './yaml-text.ts'
 
 /** A file as the schema has it. */
 export interface WorkloadFile {

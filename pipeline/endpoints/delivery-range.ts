@@ -26,6 +26,7 @@ export interface BatchPart {
 /** Messages under one position: those of one insert, or of all parts of one batch. */
 export interface RowGroup {
   readonly offset: number
+  /** At least one; with `last` it may be less than there are, since what is named by its range need not be counted. */
   readonly rowCount: number
   /** Earliest and latest of them, UTC milliseconds. */
   readonly enqueuedAtMsFirst: number

@@ -14,6 +14,8 @@ export interface TableSink {
   readonly name: string
   /** What one insert may hold; left out: what `limits.insert…` say. */
   readonly rangeLimits?: RangeLimits
+  /** Longest time that batches are gathered for one insert; left out: the worker's own. */
+  readonly gatherMsMax?: number
   /**
    * Longest time that an insert, once begun, may still take effect. The sink enforces it.
    * Together with `expiresMonotonicMs` it says when an insert of unknown outcome can no longer change anything.

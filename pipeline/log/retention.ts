@@ -6,15 +6,14 @@ export interface KeptRecord {
   readonly bytes: number
 }
 
-/** Next offset to deliver of every group for which records are kept: those that have joined, or that the policy names. */
+/** Next offset to deliver of every group that has joined and does not expire, or that the policy names. */
 export function deliveredBy(
   joined: Iterable<string>,
-  { neededBy, expiring = [] }: RetentionPolicy,
+  { neededBy, expiringPrefix }: RetentionPolicy,
   positionOf: (group: string) => { readonly offset: number } | undefined,
 ): number[] {
-  const groups = new Set([...joined, ...neededBy])
-  for (const group of expiring) groups.delete(group)
-  return [...groups].map((group) => positionOf(group)?.offset ?? 0)
+  const holding = [...joined].filter((group) => expiringPrefix === undefined || !group.startsWith(expiringPrefix))
+  return [...new Set([...holding, ...neededBy])].map((group) => positionOf(group)?.offset ?? 0)
 }
 
 export interface RetentionPlan {

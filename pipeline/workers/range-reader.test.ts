@@ -12,7 +12,12 @@ const startMs = Date.UTC(2026, 0, 2)
 const oneMessage = batchFromBlock(1, zstdCompressSync(Buffer.from('block')))
 
 /** A reader that has read all of a partition, and a clock that only goes where it is told. */
-async function readerOf(insertDelayMs: number, values: readonly Uint8Array[], messageCount = 1) {
+async function readerOf(
+  insertDelayMs: number,
+  values: readonly Uint8Array[],
+  messageCount = 1,
+  readBytesMax = Number.MAX_SAFE_INTEGER,
+) {
   const timers: { readonly delayMs: number; readonly action: () => void }[] = []
   const time = { nowMs: startMs, monotonicMs: 0 }
   const clock: Clock = {
@@ -42,7 +47,6 @@ async function readerOf(insertDelayMs: number, values: readonly Uint8Array[], me
     read: async (offset) => (offset === 0 ? records : new Promise<LogRecord[]>(() => {})),
     commit: async () => {},
   }
-  const readBytesMax = Number.MAX_SAFE_INTEGER
   const reader = new RangeReader(
     { assignment, logId: 'log', clock, insertDelayMs, readBytesMax, ended: ended.signal },
     0,
@@ -51,6 +55,19 @@ async function readerOf(insertDelayMs: number, values: readonly Uint8Array[], me
   await reader.through(values.length - 1)
   return { reader, time, timers, end: () => ended.abort() }
 }
+
+test('what fills the room to read ahead waits for nothing, since nothing more is read [G-4]', async () => {
+  const bytes = 2 * oneMessage.length
+  for (const [readBytesMax, length] of [
+    [bytes, 2],
+    [bytes + 1, undefined],
+  ] as const) {
+    const { reader, end } = await readerOf(60_000, [oneMessage, oneMessage], 1, readBytesMax)
+    const cut = reader.due(100)
+    expect(cut?.kind === 'range' ? cut.records.length : undefined).toBe(length)
+    end()
+  }
+})
 
 test('a batch waits for others as long as it may, and no longer', async () => {
   const { reader, time, end } = await readerOf(250, [oneMessage])

@@ -2,7 +2,7 @@
  * Reads one partition ahead of the inserts and cuts what it has read into ranges.
  *
  *   log ── read ──▶ [record │ record │ record │ …] ── range() ──▶ a..b, joined without copying
- *                    at most `readBytesMax`          due when full, at the partition's next turn (each `insertDelayMs`), or
+ *                    at most `readBytesMax`          due when full (or the queue is), at the partition's next turn (each `insertDelayMs`), or
  *                                                    when what follows can't belong to it (another day, not a batch)
  *
  * Partitions take turns within `insertDelayMs`: inserts that began together would take all cores for as long as they run.
@@ -12,10 +12,10 @@ import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import { Change } from '#runtime/change.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
+import { walkBatch } from '#schemas/batch-walk.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { utcDayOf } from '#schemas/time.ts'
-import { walkBatch } from './batch-walk.ts'
 
 const readWaitMs = 1_000
 const retryDelayMs = 200
@@ -75,9 +75,9 @@ export class RangeReader {
 
   /** Reads until the task ends; the first failure that is not `retry` is handed to whoever waits for a cut. */
   async run(): Promise<void> {
-    const { assignment, logId, clock, ended, readBytesMax } = this.#options
+    const { assignment, logId, clock, ended } = this.#options
     while (!ended.aborted) {
-      const roomBytes = readBytesMax - (this.#queueBytes - this.#takenBytes)
+      const roomBytes = this.#roomBytes()
       if (roomBytes <= 0) {
         await this.#change.wait(clock, ended)
         continue
@@ -104,7 +104,7 @@ export class RangeReader {
     if (!head) return undefined
     if (head.fault !== undefined) return { kind: 'unreadable', record: head, fault: head.fault }
     const { length, full } = lengthOfRange(this.#queue, recordsMax, this.#options.rangeLimits ?? insertLimits)
-    if (!full && this.#delayLeftMs(head) > 0) return undefined
+    if (!full && this.#roomBytes() > 0 && this.#delayLeftMs(head) > 0) return undefined
     return { kind: 'range', records: this.#queue.slice(0, length) }
   }
 
@@ -158,6 +158,11 @@ export class RangeReader {
     this.#queue.splice(0, length)
     this.#takenBytes = 0
     this.#change.happened()
+  }
+
+  /** Nothing more is read while there is none, so nothing can be gathered either. */
+  #roomBytes(): number {
+    return this.#options.readBytesMax - (this.#queueBytes - this.#takenBytes)
   }
 
   /** How long `head` still waits for others: until the first turn after it was read. */

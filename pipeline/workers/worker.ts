@@ -6,13 +6,13 @@ import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import { Permits } from '#runtime/permits.ts'
 import { deadLetterReasons } from '#schemas/dead-letter.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { ProtocolStep } from './delivery.ts'
 import { runPartition } from './partition-task.ts'
-import { Permits } from './permits.ts'
 import type { StartRule } from './position-search.ts'
 import { everything, type RangeSelector } from './range-selector.ts'
 import { type Standstill, Standstills } from './standstills.ts'
@@ -132,6 +132,7 @@ function sharedBy(options: WorkerOptions) {
   const requestsAtOnceMax = destination.atomic ? limits.workerInsertsAtOnceMax : destination.requestsAtOnceMax
   return {
     ...options,
+    insertDelayMs: (destination.atomic ? destination.gatherMsMax : undefined) ?? options.insertDelayMs,
     topic: log.topic,
     logId: () => log.id(),
     clock,

@@ -1,8 +1,8 @@
 /** The first table sink, against the embedded engine through a relay that can be shut. */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Relay } from '#infra/testbed/relay.ts'
 import { tableSinkConformance } from '#pipeline/endpoints/table-sink.conformance.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { embeddedWarehouseForTests, type WarehouseForTests } from '#pipeline/warehouse/embedded-fixture.ts'
@@ -15,48 +15,6 @@ const dataDir = mkdtempSync(join(tmpdir(), 'penstock-sink-conformance-'))
 const tables = { replicated: false, ttlDays: 0 }
 let warehouse: WarehouseForTests
 let relay: Relay
-
-/** Passes bytes on, and cuts every connection while it is shut. */
-class Relay {
-  isShut = false
-  readonly #server: Server
-  readonly #sockets = new Set<Socket>()
-
-  constructor(port: number) {
-    this.#server = createServer((inner) => {
-      const outer = connect(port, '127.0.0.1')
-      for (const socket of [inner, outer]) {
-        this.#sockets.add(socket)
-        socket.on('error', () => {})
-        socket.on('close', () => {
-          this.#sockets.delete(socket)
-          inner.destroy()
-          outer.destroy()
-        })
-      }
-      if (this.isShut) inner.destroy()
-      inner.pipe(outer)
-      outer.pipe(inner)
-    })
-  }
-
-  async listen(): Promise<void> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port
-  }
-
-  cut(): void {
-    for (const socket of this.#sockets) socket.destroy()
-  }
-
-  async close(): Promise<void> {
-    this.cut()
-    await new Promise((resolve) => this.#server.close(resolve))
-  }
-}
 
 /** A sink with a connection of its own; closing it cuts what is under way. */
 async function open(): Promise<TableSink> {

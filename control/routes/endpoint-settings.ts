@@ -1,0 +1,146 @@
+/** The settings of one endpoint, as the table of its kind says (`schemas/endpoint-kinds/`). */
+import { type EndpointKind, type EndpointKindTable, endpointKinds } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
+import type { EndpointField } from '#schemas/endpoint-kinds/field.ts'
+import { type DocumentReader, kindOf, pathOf } from './document-reader.ts'
+
+export type Values = Readonly<Record<string, unknown>>
+
+/** In the place of a secret in what is shown; written back it means: the one that is kept. */
+export const keptSecret = { isSet: true } as const
+
+const isKeptSecret = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && (value as { isSet?: unknown }).isSet === true
+
+export const fieldsOf = (kind: EndpointKind): readonly [string, EndpointField][] =>
+  Object.entries<EndpointField>(endpointKinds[kind].fields)
+
+const checkOf = (kind: EndpointKind): EndpointKindTable['check'] => (endpointKinds[kind] as EndpointKindTable).check
+
+/**
+ * Checks settings and fills in defaults.
+ * @param kept of the endpoint that has this name and kind already, secrets included: one that is not given, or given as `keptSecret`,
+ * stays, as long as the endpoint sends to where it did
+ */
+export function readEndpointSettings(
+  reader: DocumentReader,
+  path: string,
+  kind: EndpointKind,
+  given: Values,
+  kept: Values | undefined,
+): Values {
+  const fields = fieldsOf(kind)
+  const settings: Record<string, unknown> = {}
+  for (const [name, field] of fields) {
+    const value = given[name]
+    if (value === undefined || value === null || isKeptSecret(value)) settings[name] = field.default
+    else settings[name] = settingOf(reader, pathOf(path, name), field, value)
+  }
+  const isMoved = fields.some(([name, field]) => field.address && !sameJson(kept?.[name], settings[name]))
+  for (const [name, field] of fields) {
+    const isGiven = given[name] !== undefined && given[name] !== null && !isKeptSecret(given[name])
+    const isKept = field.secret === true && !isGiven && kept?.[name] !== undefined
+    if (isKept && !isMoved) settings[name] = kept[name]
+    else if (isKept || isKeptSecret(given[name]))
+      reader.fault(pathOf(path, name), 'must be given again, since the endpoint sends to another place than before')
+    if (field.required && settings[name] === undefined && !isGiven)
+      reader.fault(pathOf(path, name), `is missing: ${field.meaning}`)
+  }
+  for (const { field, message } of checkOf(kind)?.(settings) ?? []) reader.fault(pathOf(path, field), message)
+  return settings
+}
+
+function settingOf(reader: DocumentReader, path: string, field: EndpointField, value: unknown): unknown {
+  switch (field.type) {
+    case 'text':
+      return textOf(reader, path, field, value)
+    case 'url':
+      return addressOf(reader, path, field.schemes, value)
+    case 'integer':
+      return reader.integer(path, value, field)
+    case 'boolean':
+      return reader.boolean(path, value, field.default ?? false)
+    case 'choice':
+      return reader.choice(path, value, field.choices, field.default ?? '')
+    case 'texts':
+      return textsOf(reader, path, field, value)
+    case 'columns':
+      return reader
+        .list(path, value, field.countMax)
+        .map((entry, index) => columnOf(reader, `${path}[${index}]`, entry))
+  }
+}
+
+/** A message never shows the text: it may be a secret. */
+function textOf(
+  reader: DocumentReader,
+  path: string,
+  field: EndpointField & { type: 'text' },
+  value: unknown,
+): unknown {
+  if (typeof value !== 'string') return reader.fault(path, `a text is expected, this is ${kindOf(value)}`)
+  const { bytesMax = 1_024, pattern, example } = field
+  if (value === '' || Buffer.byteLength(value) > bytesMax || hasControlCharacters(value))
+    return reader.fault(path, `1 to ${bytesMax} bytes without control characters are expected`)
+  if (pattern !== undefined && !pattern.test(value)) return reader.fault(path, `expected: ${example ?? pattern.source}`)
+  return value
+}
+
+function addressOf(reader: DocumentReader, path: string, schemes: readonly string[], value: unknown): unknown {
+  const expected = schemes.map((scheme) => `${scheme}://host:port`).join(' or ')
+  const url = typeof value === 'string' && value.length <= 2_048 && URL.canParse(value) ? new URL(value) : undefined
+  if (url === undefined || !schemes.includes(url.protocol.slice(0, -1)) || url.hostname === '')
+    return reader.fault(path, `an address is expected: ${expected}`)
+  // It would be shown, logged and kept in the clear.
+  if (url.username !== '' || url.password !== '')
+    return reader.fault(path, 'names a user or password: these have fields of their own')
+  return value
+}
+
+function textsOf(
+  reader: DocumentReader,
+  path: string,
+  { countMax, namePattern }: EndpointField & { type: 'texts' },
+  value: unknown,
+): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return reader.fault(path, `an object of texts is expected, this is ${kindOf(value)}`)
+  const entries = Object.entries(value)
+  if (entries.length > countMax) reader.fault(path, `has ${entries.length} entries, allowed are ${countMax}`)
+  for (const [name, text] of entries) {
+    if (!namePattern.test(name))
+      reader.fault(path, `${JSON.stringify(name.slice(0, 80))} is no name that is allowed here`)
+    if (typeof text !== 'string' || hasControlCharacters(text))
+      reader.fault(pathOf(path, name), 'a text without control characters is expected')
+  }
+  return value
+}
+
+function columnOf(reader: DocumentReader, path: string, entry: unknown): unknown {
+  const column = reader.object(path, entry, ['name', 'type', 'expression'])
+  const part = (name: string): string => {
+    const text = reader.text(pathOf(path, name), column[name], '')
+    if (text === '') reader.fault(pathOf(path, name), 'is missing')
+    return text
+  }
+  const name = part('name')
+  if (!/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(name))
+    reader.fault(pathOf(path, 'name'), 'letters, digits and _ are expected')
+  return { name, type: part('type'), expression: part('expression') }
+}
+
+function hasControlCharacters(text: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
+  return /[\0-\x1f\x7f]/.test(text)
+}
+
+const sameJson = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other)
+
+/** As it may be shown: a secret that is set only says so. */
+export function withoutSecrets(kind: EndpointKind, settings: Values): Values {
+  const shown: Record<string, unknown> = {}
+  for (const [name, field] of fieldsOf(kind)) {
+    const value = settings[name]
+    if (value !== undefined) shown[name] = field.secret ? keptSecret : value
+  }
+  return shown
+}

@@ -1,0 +1,201 @@
+import { describe, expect, test } from 'vitest'
+import { emptyRouting, type RoutingDocument } from '#schemas/routing.ts'
+import { readRouting, shownRouting } from './read-routing.ts'
+
+const next = { revision: 1, atMs: 1_700_000_000_000 }
+const hook = { name: 'hook', kind: 'webhook', url: 'https://example.net/in' }
+
+function read(json: unknown, kept: RoutingDocument = emptyRouting): RoutingDocument {
+  const { document, problems } = readRouting(json, kept, next)
+  expect(problems.filter(({ severity }) => severity === 'error')).toEqual([])
+  return document
+}
+
+function faults(json: unknown, kept: RoutingDocument = emptyRouting): Record<string, string> {
+  const { problems } = readRouting(json, kept, next)
+  return Object.fromEntries(problems.map(({ path, message }) => [path, message]))
+}
+
+describe('the document of routes', () => {
+  test('an empty document has no routes', () => {
+    expect(read({})).toEqual(emptyRouting)
+  })
+
+  test('what is left out has the defaults of the hub', () => {
+    const document = read({ routes: [{ name: 'r', endpointNames: ['events'] }] })
+    expect(document.routes).toEqual([
+      { name: 'r', source: 'DeviceMessages', condition: 'true', endpointNames: ['events'], isEnabled: true },
+    ])
+  })
+
+  test('settings of a kind get their defaults', () => {
+    expect(read({ endpoints: [hook] }).endpoints[0]).toMatchObject({
+      name: 'hook',
+      from: 'now',
+      whenBehind: 'expire',
+      isEnabled: true,
+      settings: { url: 'https://example.net/in', format: 'json', messagesMax: 1_000 },
+    })
+  })
+
+  test('every fault is named at its place, at once', () => {
+    const found = faults({
+      routes: [
+        { name: 'a b', endpointNames: ['nowhere'], condition: 'level >' },
+        { name: 'r', endpointNames: [] },
+        { name: 'R', endpointNames: ['events'], source: 'Everything' },
+      ],
+      enrichments: [{ key: 'k k', value: '$twin.tags.x', endpointNames: ['events'] }],
+      endpoints: [
+        { ...hook, url: 'ftp://x', messagesMax: 0, extra: 1 },
+        { name: 'q', kind: 'pigeon' },
+      ],
+      other: [],
+    })
+    expect(Object.keys(found).sort()).toEqual([
+      'endpoints[0].extra',
+      'endpoints[0].messagesMax',
+      'endpoints[0].url',
+      'endpoints[1].kind',
+      'enrichments[0].key',
+      'enrichments[0].value',
+      'other',
+      'routes[0].condition',
+      'routes[0].endpointNames[0]',
+      'routes[0].name',
+      'routes[1].endpointNames',
+      'routes[2].name',
+      'routes[2].source',
+    ])
+    expect(found['endpoints[1].kind']).toContain('webhook')
+    expect(found['routes[0].endpointNames[0]']).toContain('hook')
+  })
+
+  test('a fault of a condition has its line and column', () => {
+    const { problems } = readRouting(
+      { routes: [{ name: 'r', endpointNames: ['events'], condition: "a = 'b'\nAND c >" }] },
+      emptyRouting,
+      next,
+    )
+    expect(problems[0]).toMatchObject({ path: 'routes[0].condition', location: { start: { line: 2 } } })
+  })
+
+  test.each([['not an object'], [[]], [null], [7]])('%j is no document', (json) => {
+    expect(Object.keys(faults(json))).toEqual([''])
+  })
+
+  test.each(['events', 'fileNotifications', '$default'])('%s is no name of an endpoint', (name) => {
+    expect(faults({ endpoints: [{ ...hook, name }] })['endpoints[0].name']).toBeDefined()
+  })
+
+  test('a format of names must have all its parts, and lead nowhere else', () => {
+    const file = { name: 'archive', kind: 'file', folder: '/archive' }
+    const fault = (more: object) => faults({ endpoints: [{ ...file, ...more }] })['endpoints[0].nameFormat']
+    const whole = '{iothub}/{partition}/{YYYY}/{MM}/{DD}/{HH}/{mm}'
+    expect(fault({})).toBeUndefined()
+    expect(fault({ nameFormat: whole })).toBeUndefined()
+    expect(fault({ nameFormat: '{iothub}/{YYYY}/{MM}/{DD}/{HH}/{mm}' })).toContain('{partition} must be in it')
+    expect(fault({ nameFormat: `../${whole}` })).toContain('not one of dots')
+    expect(fault({ nameFormat: 7 })).toBe('a text is expected, this is a number')
+  })
+
+  test('an Azure account has a key or a signature', () => {
+    const blobs = { name: 'blobs', kind: 'azureBlob', account: 'fleet', container: 'telemetry' }
+    const key = { accountKey: Buffer.alloc(64).toString('base64') }
+    const sas = { sasToken: '?sv=2021&sr=c&sp=rcwl&sig=a%2Fb%3D' }
+    const found = (more: object, kept?: RoutingDocument) => faults({ endpoints: [{ ...blobs, ...more }] }, kept)
+    expect(found(key)).toEqual({})
+    expect(found(sas)).toEqual({})
+    const either = { 'endpoints[0].accountKey': 'either accountKey or sasToken is expected, and not both' }
+    expect(found({})).toEqual(either)
+    expect(found({ ...key, ...sas })).toEqual(either)
+    // The key that is kept counts as given.
+    expect(found({}, read({ endpoints: [{ ...blobs, ...key }] }))).toEqual({})
+  })
+
+  test('an address with a password in it is refused, and the password not repeated', () => {
+    const found = faults({ endpoints: [{ ...hook, url: 'https://me:hunter2@example.net/' }] })
+    expect(JSON.stringify(found)).not.toContain('hunter2')
+    expect(found['endpoints[0].url']).toContain('fields of their own')
+  })
+
+  test('a text with control characters is refused', () => {
+    expect(faults({ endpoints: [{ ...hook, authorization: 'a\r\nx: y' }] })['endpoints[0].authorization']).toBeDefined()
+    expect(faults({ endpoints: [{ ...hook, headers: { x: 'a\nb' } }] })['endpoints[0].headers.x']).toBeDefined()
+  })
+
+  test.each(['Host', 'content-length', 'Webhook-Signature', 'a b', 'a:b', ''])('%j is no name of a header', (name) => {
+    expect(faults({ endpoints: [{ ...hook, headers: { [name]: 'x' } }] })['endpoints[0].headers']).toBeDefined()
+  })
+})
+
+describe('where an endpoint begins', () => {
+  const later = { revision: 9, atMs: next.atMs + 60_000 }
+  const began = (from: string) =>
+    readRouting({ endpoints: [{ ...hook, from }] }, emptyRouting, next).document.endpoints[0]
+
+  test.each([
+    ['now', next.atMs],
+    ['oldest', 0],
+    ['2023-01-01T00:00:00+01:00', Date.UTC(2022, 11, 31, 23)],
+  ])('%s', (from, startsAtMs) => {
+    expect(began(from)).toMatchObject({ generation: 1, startsAtMs })
+  })
+
+  test.each(['yesterday', '2023', '1700000000000', ''])('%j is nowhere', (from) => {
+    expect(faults({ endpoints: [{ ...hook, from }] })['endpoints[0].from']).toContain('oldest')
+  })
+
+  test('stays when the document changes, and an endpoint that is made anew begins anew', () => {
+    const kept = read({ endpoints: [hook] })
+    const changed = readRouting({ endpoints: [{ ...hook, from: 'oldest', messagesMax: 5 }] }, kept, later).document
+    expect(changed.endpoints[0]).toMatchObject({ generation: 1, startsAtMs: next.atMs })
+    expect(readRouting({ endpoints: [hook] }, emptyRouting, later).document.endpoints[0]).toMatchObject({
+      generation: 9,
+      startsAtMs: later.atMs,
+    })
+  })
+})
+
+describe('secrets of endpoints', () => {
+  const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
+  const kept = read({ endpoints: [{ ...hook, secret }] })
+
+  test('are never shown', () => {
+    const shown = JSON.stringify(shownRouting(kept))
+    expect(shown).not.toContain(secret)
+    expect(shown).toContain('"secret":{"isSet":true}')
+  })
+
+  test('stay where what was shown is written back', () => {
+    expect(read(shownRouting(kept), kept)).toEqual(kept)
+  })
+
+  test('stay where they are left out', () => {
+    expect(read({ endpoints: [{ ...hook, messagesMax: 5 }] }, kept).endpoints[0]?.settings.secret).toBe(secret)
+  })
+
+  test('do not follow an endpoint that sends to another place', () => {
+    const moved = { ...hook, url: 'https://attacker.example/' }
+    expect(faults({ endpoints: [{ ...moved, secret: { isSet: true } }] }, kept)['endpoints[0].secret']).toContain(
+      'again',
+    )
+    expect(faults({ endpoints: [moved] }, kept)['endpoints[0].secret']).toContain('again')
+    expect(read({ endpoints: [{ ...moved, secret }] }, kept).endpoints[0]?.settings.secret).toBe(secret)
+  })
+
+  test('of another endpoint are not to be had by its name', () => {
+    expect(faults({ endpoints: [{ ...hook, name: 'other', secret: { isSet: true } }] }, kept)).toEqual({
+      'endpoints[0].secret': expect.stringContaining('again'),
+    })
+  })
+
+  test('a refused one is not repeated', () => {
+    expect(JSON.stringify(faults({ endpoints: [{ ...hook, secret: 'not base64!' }] }))).not.toContain('not base64!')
+  })
+
+  test('an endpoint does not change its kind', () => {
+    const other = { name: 'hook', kind: 'file', folder: '/tmp/x' }
+    expect(faults({ endpoints: [other] }, kept)['endpoints[0].kind']).toContain('another name')
+  })
+})

@@ -1,0 +1,164 @@
+/**
+ * `penstock routes …`: routes, endpoints and enrichments from the command line, over the REST API.
+ */
+import { readFileSync } from 'node:fs'
+import { type CommandOptions, RestClient } from '#control/client/client.ts'
+import { dataOfYaml } from '#runtime/yaml/yaml-text.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { argumentsOf } from './arguments.ts'
+import { differences, givenSecrets } from './document-difference.ts'
+import { registryCommand } from './registry-command.ts'
+import {
+  type ConditionTest,
+  type EndpointHealthDocument,
+  healthLine,
+  type Problem,
+  problemLine,
+  testLines,
+} from './render-routes.ts'
+
+const usage = `penstock routes <command>
+
+  list [--json]                    routes, the endpoints they lead to, and how these do
+  show                             the document as it is in force; secrets only say that they are set
+  plan <file>                      what a document (YAML or JSON) would change; changes nothing
+  apply <file>                     puts it in force, whole: what it does not name ends. Secrets it leaves out stay
+  test <file> [--source <source>]  which routes take a message: {"body", "appProperties", "systemProperties"}
+  test <file> --condition <text>   what one condition makes of it, part by part
+  health                           how endpoints do, and how far each is
+
+<file> may be -, for what is piped in`
+
+export const routesCommand = registryCommand(usage, runRoutesCommand)
+
+/** The document as REST shows it. */
+interface ShownDocument {
+  readonly routes: readonly {
+    readonly name: string
+    readonly source: string
+    readonly condition: string
+    readonly endpointNames: readonly string[]
+    readonly isEnabled: boolean
+  }[]
+  readonly fallbackRoute?: {
+    readonly condition: string
+    readonly endpointNames: readonly string[]
+    readonly isEnabled: boolean
+  }
+  readonly endpoints: readonly { readonly name: string; readonly kind: string; readonly isEnabled: boolean }[]
+}
+
+interface Validation {
+  readonly isValid: boolean
+  readonly problems: readonly Problem[]
+  /** As it would be shown, defaults filled in. */
+  readonly document: unknown
+}
+
+/** Carries out one command. @param args what stands behind `routes` @throws as `runDevicesCommand` */
+export async function runRoutesCommand(args: readonly string[], options: CommandOptions): Promise<void> {
+  const kinds = { json: 'bare', source: 'value', condition: 'value' } as const
+  const { words, flags } = argumentsOf(args, kinds, invalid)
+  const [command, file] = words
+  const client = new RestClient(options)
+  switch (command) {
+    case 'list':
+      return list(client, flags.has('json'), options.write)
+    case 'show':
+      options.write(JSON.stringify(await client.json('GET', '/routing'), undefined, 2))
+      return
+    case 'health':
+      for (const endpoint of await healthOf(client)) options.write(healthLine(endpoint))
+      return
+    case 'plan':
+    case 'apply':
+      return change(client, documentOf(file), command === 'apply', options.write)
+    case 'test':
+      return test(client, documentOf(file), flags, options.write)
+    default:
+      throw invalid(command === undefined ? 'a command is expected' : `${command} is not a command`)
+  }
+}
+
+async function healthOf(client: RestClient): Promise<readonly EndpointHealthDocument[]> {
+  return (await client.json<{ endpoints: EndpointHealthDocument[] }>('GET', '/routing/endpoints')).endpoints
+}
+
+async function list(client: RestClient, asJson: boolean, write: (line: string) => void): Promise<void> {
+  const document = await client.json<ShownDocument>('GET', '/routing')
+  if (asJson) return write(JSON.stringify(document.routes, undefined, 2))
+  for (const { name, source, condition, endpointNames, isEnabled } of document.routes)
+    write(`${name}\t${isEnabled ? source : 'off'}\t${endpointNames.join(' ')}\t${condition}`)
+  if (document.fallbackRoute !== undefined) {
+    const { condition, endpointNames, isEnabled } = document.fallbackRoute
+    write(`$fallback\t${isEnabled ? 'DeviceMessages' : 'off'}\t${endpointNames.join(' ')}\t${condition}`)
+  }
+  for (const endpoint of await healthOf(client)) write(healthLine(endpoint))
+}
+
+/** Reads, compares and writes under the etag of what was compared, so that nobody's change in between is undone. */
+async function change(
+  client: RestClient,
+  wanted: object,
+  isApplied: boolean,
+  write: (line: string) => void,
+): Promise<void> {
+  const inForce = await client.call('GET', '/routing')
+  const etag = inForce.headers.get('etag') ?? '*'
+  const validation = await client.json<Validation>('PUT', '/routing?validate', wanted)
+  for (const problem of validation.problems) write(problemLine(problem))
+  if (!validation.isValid) throw new PenstockError('CONTROL_REFUSED', 'the document is refused; nothing was changed')
+  const current: unknown = await inForce.json()
+  const changes = [...differences(current, validation.document), ...givenSecrets(current, wanted)]
+  for (const line of changes) write(line)
+  if (changes.length === 0) return write('nothing changes')
+  if (!isApplied) return
+  const applied = await client.call('PUT', '/routing', wanted, { 'If-Match': etag })
+  write(`in force as revision ${applied.headers.get('x-penstock-revision')}`)
+}
+
+async function test(
+  client: RestClient,
+  message: object,
+  flags: ReadonlyMap<string, string>,
+  write: (line: string) => void,
+): Promise<void> {
+  const source = flags.has('source') ? { source: flags.get('source') } : {}
+  const condition = flags.get('condition')
+  if (condition !== undefined) {
+    const outcome = await client.json<ConditionTest>('POST', '/routing/test', {
+      ...source,
+      message,
+      route: { condition },
+    })
+    for (const line of testLines(outcome)) write(line)
+    return
+  }
+  const { routes } = await client.json<{ routes: { name: string; endpointNames: string[] }[] }>(
+    'POST',
+    '/routing/test',
+    { ...source, message },
+  )
+  for (const { name, endpointNames } of routes) write(`${name}\t${endpointNames.join(' ')}`)
+  if (routes.length === 0) write('no route takes it')
+}
+
+/** YAML holds JSON. */
+function documentOf(file: string | undefined): object {
+  if (file === undefined) throw invalid('a file is expected')
+  let text: string
+  try {
+    text = readFileSync(file === '-' ? 0 : file, 'utf8')
+  } catch (error) {
+    throw new PenstockError('CONTROL_COMMAND_INVALID', `${file} cannot be read: ${(error as Error).message}`)
+  }
+  const { data, faults } = dataOfYaml(text)
+  if (faults.length > 0) throw new PenstockError('CONTROL_COMMAND_INVALID', `${file}: ${faults.join('\n')}`)
+  if (typeof data !== 'object' || data === null || Array.isArray(data))
+    throw new PenstockError('CONTROL_COMMAND_INVALID', `${file}: an object is expected`)
+  return data
+}
+
+function invalid(why: string): PenstockError {
+  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${usage}`)
+}
