@@ -11,6 +11,7 @@ import {
   optional,
   recordOf,
   variantsOf,
+  wholeAs,
 } from './json-check.ts'
 
 describe('checks of JSON', () => {
@@ -45,6 +46,13 @@ describe('checks of JSON', () => {
       ['x', false],
     ])
     expect(() => mapOf(aBoolean)({ x: 1 })).toThrow('.x is neither true nor false')
+  })
+
+  test('give what is passed on whole, once its essentials are right', () => {
+    const check = wholeAs<{ readonly a: number }>(recordOf({ a: aNumber }))
+    const value = { a: 1, b: 2 }
+    expect(check(value)).toBe(value)
+    expect(() => check({ b: 2 })).toThrow('.a is no number')
   })
 
   test('take what is left out where it may be, also as the null that JSON makes of it', () => {

@@ -69,6 +69,14 @@ export function recordOf<T extends object>(
   }
 }
 
+/** Looks at what `essentials` name, and gives the value whole: for what is passed on, or written back, as it came. */
+export function wholeAs<T extends object>(essentials: JsonCheck<object>): JsonCheck<T> {
+  return (value) => {
+    essentials(value)
+    return value as T
+  }
+}
+
 /** A union that its field `field` tells apart. */
 export function variantsOf<Field extends string, T extends { readonly [F in Field]: string }>(
   field: Field,

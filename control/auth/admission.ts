@@ -3,7 +3,7 @@
  *
  *   claim ─▶ identity known? ─▶ right kind of evidence? ─▶ signed by its key or a policy's? ─▶ scope, expiry ─▶ enabled?
  *
- * Whoever cannot prove anything learns nothing: `publicReason` of `auth.ts` is the same for an unknown device and a wrong key.
+ * A client that proves nothing learns nothing: `publicReason` of `auth.ts` is the same for an unknown device and a wrong key.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { DeviceCredentials, IdentityCredentials } from '#control/identities/identities.ts'
@@ -114,7 +114,7 @@ function provePolicy(
  * Decides on a service by the policy token that it sends.
  * @param authorization the header
  * @param resource path segments that the token must cover
- * @param confidential TLS, or the peer is this machine: nobody else has seen the token, nor will see the answer
+ * @param confidential TLS, or the peer is this machine: token and answer cannot be read on the way
  */
 export function proveService(
   authorization: string,

@@ -46,7 +46,7 @@ export class CredentialCache {
     this.#directory = directory
     this.#clock = clock
     this.#devicesMax = devicesMax
-    // Registered first, so that whoever hears of a notice after this finds nothing stale here.
+    // Registered before all others, so that they find nothing stale here when they hear of a notice.
     this.#unwatch = directory.onInvalidate((invalidation) => this.#invalidate(invalidation))
   }
 
@@ -76,7 +76,7 @@ export class CredentialCache {
     return this.#entries.has(deviceId) || this.#freshUnknown(deviceId) !== undefined
   }
 
-  /** True if nothing has changed since these were given; asks nobody and does not count as use. */
+  /** True if nothing has changed since these were given. Makes no look-up and does not count as use. */
   holds(deviceId: string, entry: object, trust: object): boolean {
     const now = this.#entries.get(deviceId)
     return now === entry && this.#trust === trust && now.untilMs > this.#clock.nowMs()

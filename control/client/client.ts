@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { ownerPolicyName } from '#control/rest/rights.ts'
+import { aText, type JsonCheck, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** How the owner reaches the control plane. */
@@ -57,9 +58,26 @@ export class RestClient {
     return response
   }
 
-  /** The answer as what the caller knows it to be. @throws as `call` */
-  async json<T>(method: string, path: string, body?: object, headers?: Record<string, string>): Promise<T> {
-    return (await (await this.call(method, path, body, headers)).json()) as T
+  /** @throws as `call`; CONTROL_UNREACHABLE where what answers is not what `check` expects of the control plane */
+  async json<T>(
+    check: JsonCheck<T>,
+    method: string,
+    path: string,
+    body?: object,
+    headers?: Record<string, string>,
+  ): Promise<T> {
+    return this.checked(check, await this.call(method, path, body, headers))
+  }
+
+  /** The body of an answer. @throws as `json` */
+  async checked<T>(check: JsonCheck<T>, response: Response): Promise<T> {
+    try {
+      return check(await response.json())
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      const message = `what answers at ${this.#options.url} is not the control plane of this version: ${reason}`
+      throw new PenstockError('CONTROL_UNREACHABLE', message, { cause })
+    }
   }
 }
 
@@ -69,7 +87,7 @@ interface Sent {
   readonly body: string | null
 }
 
-/** `fetch` trusts whom Node trusts and no one else. */
+/** `fetch` trusts the authorities that Node trusts, and cannot be given another one. */
 async function request(url: URL, authority: string | undefined, sent: Sent): Promise<Response> {
   if (authority === undefined || url.protocol !== 'https:') return await fetch(url, sent)
   const { method, headers, body } = sent
@@ -85,10 +103,11 @@ async function request(url: URL, authority: string | undefined, sent: Sent): Pro
   return new Response(status === 204 ? null : Buffer.concat(chunks), { status, headers: answered })
 }
 
+const errorBody = recordOf<{ readonly Message: string }>({ Message: aText })
+
 function messageOf(body: string, status: number): string {
   try {
-    const { Message } = JSON.parse(body) as { Message?: unknown }
-    if (typeof Message === 'string') return Message.replace(/^ErrorCode:[^;]*;/, '')
+    return errorBody(JSON.parse(body)).Message.replace(/^ErrorCode:[^;]*;/, '')
   } catch {
     // Something else than the control plane answered.
   }

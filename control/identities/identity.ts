@@ -49,7 +49,7 @@ export interface Identity extends IdentityContent {
 }
 
 /**
- * What whoever makes such an identity should know; `undefined`: nothing. The hub allows + and # in ids, but MQTT has them for wildcards,
+ * A warning for the person who makes such an identity; `undefined`: none. The hub allows + and # in ids, but MQTT has them for wildcards,
  * which no topic name may hold.
  */
 export function topicWarning(id: IdentityId): string | undefined {

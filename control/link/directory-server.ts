@@ -107,7 +107,7 @@ async function listen(server: Server, path: string): Promise<void> {
 }
 
 async function bind(server: Server, path: string): Promise<void> {
-  // The file gets its rights when it is made: nobody else can open it even for a moment.
+  // The file has its rights from the moment it is made: no other user can open it, not even for an instant.
   const before = process.umask(0o177)
   try {
     server.listen(path)

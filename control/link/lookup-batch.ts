@@ -14,7 +14,7 @@ interface Waiting {
 
 /**
  * Gathers look-ups into batches: one is under way at a time, and what arrives meanwhile makes up the next. A storm of
- * connections thus costs a statement a thousand devices, a single one waits for nobody.
+ * connections thus costs one statement a thousand devices. A single look-up is made at once.
  */
 export class LookupBatch {
   readonly #ask: (deviceIds: readonly string[]) => Promise<readonly DeviceCredentials[]>

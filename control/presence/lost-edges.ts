@@ -1,12 +1,12 @@
 /**
- * Finds edge processes that are gone for good, whose devices would stay connected for ever:
+ * Finds edge processes that are gone for good. Without it their devices would count as connected for ever.
  *
  *   edge     beat ── every edgeBeatMs ──▶ heard
- *   control  not heard of for edgeSilenceMsMax ─▶ its devices are disconnected, and told of
+ *   control  not heard of for edgeSilenceMsMax ─▶ its devices are disconnected, and an event says so of each
  *
- * After a time in which beats could not arrive (this process or the store was away, the machine slept) nobody is judged before
- * everyone had as long to be heard again. An edge that lives where nobody hears it is judged wrongly: its devices count as connected
- * again with their next connection.
+ * Beats cannot arrive while this process or the store is away, or the machine sleeps. After such a time no edge counts as lost before
+ * all had `edgeSilenceMsMax` to be heard again. An edge that lives but cannot be heard counts as lost wrongly: its devices count as
+ * connected again with their next connection.
  */
 
 import { type Clock, sleep } from '#runtime/clock.ts'

@@ -1,8 +1,8 @@
-import type { IdentityId } from '#schemas/identity-id.ts'
 /**
  * The port of presence: which devices are connected, at which edge process, and when they were last heard of.
  * Faults of all calls: STORE_UNAVAILABLE (retry).
  */
+import type { IdentityId } from '#schemas/identity-id.ts'
 
 export interface PresenceRecord extends IdentityId {
   readonly connected: boolean
@@ -48,7 +48,7 @@ export interface PresenceStore extends Announcements {
 
 /** What an edge process tells of what it holds. @throws AUTH_DIRECTORY_UNAVAILABLE (retry) where it says nothing else */
 export interface EdgePresence extends Announcements {
-  /** Hands over connection states; kept for a while, and dropped if nobody takes them. Never throws. */
+  /** Hands over connection states. They wait for a while if the store is away, and the oldest are dropped. Never throws. */
   report(records: readonly PresenceRecord[]): void
   /** Whatever this edge process held is disconnected: call it at its start and end. @returns what it held */
   reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]>

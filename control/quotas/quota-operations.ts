@@ -62,7 +62,7 @@ export function quotaOperations(store: QuotaStore): Operation[] {
   ]
 }
 
-/** A name that is not known would be a limit that nobody keeps, so it is refused. @throws REGISTRY_ARGUMENT_INVALID */
+/** An unknown name would be a limit without effect, so it is refused. @throws REGISTRY_ARGUMENT_INVALID */
 function quotaFrom(document: unknown, deviceId: string): QuotaOverride {
   const fields = Object.keys(quotaMax).join(', ')
   if (!isObject(document)) throw argumentFault(`the body must be a JSON object of ${fields}`)

@@ -23,7 +23,7 @@ export interface Gate {
   /**
    * @param authorization the header
    * @param resource path segments the caller's token must cover
-   * @param confidential TLS, or the peer is this machine: nobody else has seen the token, nor will see the answer
+   * @param confidential TLS, or the peer is this machine: token and answer cannot be read on the way
    */
   admit(authorization: string, right: Right, resource: readonly string[], confidential: boolean): Caller | RefusedCaller
   /** What a refused caller may be told. */
@@ -66,7 +66,7 @@ export interface Operation {
 
 const warningHeader = 'Warning'
 
-/** The answer with what its caller, and whoever reads the audit log, should know (RFC 7234 section 5.5). */
+/** The answer with a warning for its caller and for the audit log (RFC 7234 section 5.5). */
 export function withWarning(answer: HttpAnswer, warning: string | undefined): HttpAnswer {
   if (warning === undefined) return answer
   return { ...answer, headers: { ...answer.headers, [warningHeader]: `299 penstock "${warning}"` } }

@@ -32,10 +32,10 @@ export function classicAnswer(
   )
 }
 
-/** In which an edge tells the control role whose request it passes on; what a client itself sends under this name never arrives. */
+/** The header in which an edge tells the control role whose request it passes on. An edge replaces what a client sends under this name. */
 export const clientAddressHeader = 'x-penstock-client-address'
 
-/** The address of whoever made the request. An edge is believed on this machine only: anyone can send a header. */
+/** The address of the client that made the request. The header counts from this machine only: anyone can send a header. */
 export function clientAddressOf(request: HttpRequest): string {
   const told = request.header(clientAddressHeader)
   return isLoopbackAddress(request.remoteAddress) && isIP(told) !== 0 ? told : request.remoteAddress

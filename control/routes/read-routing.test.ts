@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { emptyRouting, type RoutingDocument } from '#schemas/routing.ts'
+import { emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
 import { readRouting, shownRouting } from './read-routing.ts'
 
 const next = { revision: 1, atMs: 1_700_000_000_000 }

@@ -23,9 +23,10 @@ import {
   reservedEndpointNames,
   routingNamePattern,
   routingSources,
-} from '#schemas/routing.ts'
-import { type DocumentProblem, DocumentReader, pathOf } from './document-reader.ts'
+} from '#schemas/routing/routing.ts'
+import { DocumentReader, pathOf } from './document-reader.ts'
 import { readEndpointSettings, type Values, withoutSecrets } from './endpoint-settings.ts'
+import type { DocumentProblem } from './routes.ts'
 
 export interface RoutingReading {
   readonly document: RoutingDocument

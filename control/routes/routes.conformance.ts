@@ -1,6 +1,6 @@
 /** What every routing store does. `open` gives two handles on one store, as a control role and a router have it. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { emptyRouting, type RoutingDocument } from '#schemas/routing.ts'
+import { emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
 import type { RouterReport, RoutingStore } from './routes.ts'
 
 export interface OpenStores {

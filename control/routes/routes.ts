@@ -5,7 +5,7 @@
  *   control: write ─▶ revision n ─▶ routers: changed, read, apply ─▶ report(revision n from these offsets on, health of endpoints)
  */
 import type { EndpointHealth } from '#schemas/endpoint-health.ts'
-import type { RoutingDocument } from '#schemas/routing.ts'
+import type { RoutingDocument } from '#schemas/routing/routing.ts'
 
 export interface RoutingRevision {
   /** 0: nothing was ever written. */
@@ -63,3 +63,20 @@ export interface PartitionReport {
   /** Of the oldest that is not delivered; 0: there is none. */
   readonly ageMs: number
 }
+
+/** A fault of a document, for whoever wrote it. `path` as in JavaScript: `endpoints[0].url`. */
+export interface DocumentProblem {
+  readonly path: string
+  readonly message: string
+  readonly severity: 'error' | 'warning'
+  /** Within the text at `path`; lines and columns begin at 1. */
+  readonly location?: TextLocation
+}
+
+export interface TextLocation {
+  readonly start: { readonly line: number; readonly column: number }
+  readonly end: { readonly line: number; readonly column: number }
+}
+
+/** A further check of a document that is right in itself, such as whether its endpoints' addresses are allowed. */
+export type CheckDocument = (document: RoutingDocument) => Promise<readonly DocumentProblem[]>

@@ -3,11 +3,10 @@ import { readCondition } from '#pipeline/routing/condition/condition.ts'
 import { factsOf, type RoutedMessage } from '#pipeline/routing/condition/message-facts.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { FallbackRouteDocument, RouteDocument, RoutingDocument, RoutingSource } from '#schemas/routing.ts'
-import type { DocumentProblem } from './document-reader.ts'
+import type { FallbackRouteDocument, RouteDocument, RoutingDocument, RoutingSource } from '#schemas/routing/routing.ts'
 import type { Values } from './endpoint-settings.ts'
 import { readRouting, shownRouting } from './read-routing.ts'
-import type { RouterReport, RoutingStore } from './routes.ts'
+import type { CheckDocument, DocumentProblem, RouterReport, RoutingStore } from './routes.ts'
 import { opened, type SecretsKey, sealed } from './sealed-secrets.ts'
 
 export interface ShownRouting {
@@ -28,9 +27,6 @@ export class RoutingRefused extends PenstockError {
     this.problems = problems
   }
 }
-
-/** A further check of a document that is right in itself, such as whether its endpoints' addresses are allowed. */
-export type CheckDocument = (document: RoutingDocument) => Promise<readonly DocumentProblem[]>
 
 export interface RoutingServiceOptions {
   /** Left out: nothing further is checked. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { emptyRouting } from '#schemas/routing.ts'
+import { emptyRouting } from '#schemas/routing/routing.ts'
 import { readRouting } from './read-routing.ts'
 import { opened, SecretsKey, sealed, secretsKeyOf } from './sealed-secrets.ts'
 

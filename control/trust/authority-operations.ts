@@ -1,12 +1,12 @@
 /**
- * Certificate authorities over REST. An authority lets nobody in before its owner has proven to hold its private key:
+ * Certificate authorities over REST. An authority lets no device in before its owner has proven to hold its private key:
  *
  *   PUT /certificateAuthorities/{name}          {"certificate": PEM}  ─▶ unverified, with a code
  *   POST /certificateAuthorities/{name}/verify  {"certificate": PEM of a certificate with the code as its common name,
  *                                                signed by the authority}  ─▶ verified
  *   GET /certificateAuthorities, GET DELETE /certificateAuthorities/{name}
  *
- * A PUT of another certificate begins anew; the connections that the old one let in end.
+ * After a PUT of another certificate the authority is unverified again, and connections that the old one let in end.
  */
 
 import { argumentFault } from '#control/identities/identity.ts'

@@ -1,5 +1,5 @@
 /**
- * Shared access policies over REST, for the owner only: whoever reads a policy's key has its rights.
+ * Shared access policies over REST, for the owner only: a policy's key gives all of its rights.
  *
  *   GET /policies                [{name, rights}]
  *   GET /policies/{name}         {name, rights, primaryKey, secondaryKey}

@@ -32,7 +32,7 @@ export function isKeyName(value: unknown): value is KeyName {
   return value === 'primary' || value === 'secondary'
 }
 
-/** A shared access policy: whoever holds one of its keys has its rights. */
+/** A shared access policy: each of its two keys gives its rights. */
 export interface Policy {
   readonly name: string
   readonly rights: readonly Right[]

@@ -3,6 +3,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { type CommandOptions, RestClient } from '#control/client/client.ts'
+import { aBoolean, aText, listOf, optional, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
 import { registryCommand } from './registry-command.ts'
@@ -17,10 +18,18 @@ const usage = `penstock authorities <command>
 interface Authority {
   readonly name: string
   readonly isVerified: boolean
-  readonly verificationCode?: string
-  readonly subject?: string
-  readonly expiry?: string
+  readonly verificationCode: string | undefined
+  readonly subject: string | undefined
+  readonly expiry: string | undefined
 }
+
+const authorityCheck = recordOf<Authority>({
+  name: aText,
+  isVerified: aBoolean,
+  verificationCode: optional(aText),
+  subject: optional(aText),
+  expiry: optional(aText),
+})
 
 export const authoritiesCommand = registryCommand(usage, runAuthoritiesCommand)
 
@@ -31,20 +40,21 @@ export async function runAuthoritiesCommand(args: readonly string[], options: Co
   const client = new RestClient(options)
   const print = (authority: Authority) => options.write(lineOf(authority))
   if (command === 'list') {
-    for (const authority of await client.json<Authority[]>('GET', '/certificateAuthorities')) print(authority)
+    for (const authority of await client.json(listOf(authorityCheck), 'GET', '/certificateAuthorities'))
+      print(authority)
     return
   }
   if (command === undefined || name === undefined) throw invalid('a command and the name of an authority are expected')
   const path = `/certificateAuthorities/${encodeURIComponent(name)}`
   switch (command) {
     case 'add': {
-      const authority = await client.json<Authority>('PUT', path, { certificate: certificateIn(file) })
+      const authority = await client.json(authorityCheck, 'PUT', path, { certificate: certificateIn(file) })
       print(authority)
       if (authority.verificationCode !== undefined) options.write(proofText(authority.verificationCode, name))
       return
     }
     case 'verify':
-      print(await client.json<Authority>('POST', `${path}/verify`, { certificate: certificateIn(file) }))
+      print(await client.json(authorityCheck, 'POST', `${path}/verify`, { certificate: certificateIn(file) }))
       return
     case 'delete':
       await client.call('DELETE', path)

@@ -5,6 +5,7 @@
 import { formatConnectionString } from '#control/auth/connection-string.ts'
 import { RestClient } from '#control/client/client.ts'
 import { newKey, topicWarning } from '#control/identities/identity.ts'
+import { aText, listOf, optional, recordOf, wholeAs } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
 import { listQuotas, runQuotaCommand } from './quota.ts'
@@ -39,15 +40,29 @@ const devicesOptions = {
 
 interface Device {
   readonly deviceId: string
-  readonly moduleId?: string
-  readonly status?: string
+  readonly moduleId?: string | undefined
+  readonly status?: string | undefined
   readonly connectionState: string
   readonly lastActivityTime: string
   readonly authentication: {
     readonly type: string
-    readonly symmetricKey: { readonly primaryKey: string | null; readonly secondaryKey: string | null }
+    readonly symmetricKey: { readonly primaryKey?: string | undefined; readonly secondaryKey?: string | undefined }
   }
 }
+
+const keys = recordOf({ primaryKey: optional(aText), secondaryKey: optional(aText) })
+
+/** A document is shown, and put back, as it came. */
+const deviceCheck = wholeAs<Device>(
+  recordOf({
+    deviceId: aText,
+    moduleId: optional(aText),
+    status: optional(aText),
+    connectionState: aText,
+    lastActivityTime: aText,
+    authentication: recordOf({ type: aText, symmetricKey: keys }),
+  }),
+)
 
 export const devicesCommand = registryCommand(usage, runDevicesCommand)
 
@@ -65,7 +80,7 @@ export async function runDevicesCommand(args: readonly string[], options: Regist
   if (command === 'list') return list(client, flags, options.write)
   if (command === 'quotas') return listQuotas(client, options.write)
   if (command === undefined || id === undefined) throw invalid('a command and an id are expected')
-  const get = (): Promise<Device> => client.json('GET', pathOf(id))
+  const get = (): Promise<Device> => client.json(deviceCheck, 'GET', pathOf(id))
   switch (command) {
     case 'create': {
       const device = await put(client, id, newDocument(flags), false)
@@ -138,7 +153,7 @@ async function list(
     const page = await client.call('GET', `/devices?top=${Math.min(left, 1_000)}`, undefined, {
       ...(continuation === '' ? {} : { 'x-ms-continuation': continuation }),
     })
-    const devices = (await page.json()) as Device[]
+    const devices = await client.checked(listOf(deviceCheck), page)
     for (const device of devices) write(flags.has('json') ? JSON.stringify(device) : lineOf(device))
     left -= devices.length
     continuation = page.headers.get('x-ms-continuation') ?? ''
@@ -146,7 +161,7 @@ async function list(
 }
 
 function put(client: RestClient, id: string, document: object, replace: boolean): Promise<Device> {
-  return client.json('PUT', pathOf(id), document, replace ? { 'If-Match': etagOf(document) } : {})
+  return client.json(deviceCheck, 'PUT', pathOf(id), document, replace ? { 'If-Match': etagOf(document) } : {})
 }
 
 /** The replacement must be of what was read: otherwise two administrators undo one another's work. */

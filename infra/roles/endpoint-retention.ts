@@ -1,7 +1,7 @@
 import { openRoutingStore } from '#control/open-routing.ts'
 import type { RoutingStore } from '#control/routes/routes.ts'
 import type { Logger } from '#runtime/logger.ts'
-import { endpointGroup, endpointGroupPrefix } from '#schemas/routing.ts'
+import { endpointGroup, endpointGroupPrefix } from '#schemas/routing/routing.ts'
 import type { Settings } from '#schemas/settings.ts'
 import type { EndpointRetention } from './log-retention.ts'
 

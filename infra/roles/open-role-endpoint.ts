@@ -2,7 +2,7 @@ import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { openEndpoint } from '#pipeline/sinks/open-endpoint.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
-import type { EndpointDocument } from '#schemas/routing.ts'
+import type { EndpointDocument } from '#schemas/routing/routing.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { warehouseUrl } from './open-role-warehouse.ts'
 
@@ -22,10 +22,10 @@ export function endpointOpener(settings: Settings, hubName: string): OpenRoleEnd
 
 /** What endpoints may not reach, and what they may all the same. */
 export function outgoingRulesOf(settings: Settings): OutgoingRules {
-  const { mqttPort, mqttsPort, httpPort, httpsPort, clickhousePort, endpointsAllowed = '' } = settings
+  const { mqttPort, mqttsPort, httpPort, httpsPort, clickhousePort } = settings
   return {
     ownPorts: [mqttPort, mqttsPort, httpPort, httpsPort, clickhousePort].filter((port) => port !== 0),
-    allowed: endpointsAllowed
+    allowed: (settings.endpointsAllowed ?? '')
       .split(',')
       .map((host) => host.trim())
       .filter((host) => host !== ''),

@@ -212,11 +212,10 @@ export class RunningPenstock implements Target {
         // The last line of what it says once everything is ready.
         return this.output().includes('Stop:  ')
       case 'edge':
-        return accepts(Number(this.#settings.PENSTOCK_MQTT_PORT))
+      case 'control':
+        return isReadyAt(this.#settings.PENSTOCK_HTTP_PORT)
       case 'warehouse':
         return accepts(Number(this.#settings.PENSTOCK_CLICKHOUSE_PORT))
-      case 'control':
-        return accepts(Number(this.#settings.PENSTOCK_HTTP_PORT))
       case 'worker':
         return this.output().includes('delivering')
     }
@@ -225,6 +224,15 @@ export class RunningPenstock implements Target {
   async #removeOwnFolder(): Promise<void> {
     if (this.#ownFolder !== undefined) await rm(this.#ownFolder, { recursive: true, force: true, maxRetries: 5 })
   }
+}
+
+const answerMsMax = 5_000
+
+function isReadyAt(httpPort: string | undefined): Promise<boolean> {
+  return fetch(`http://127.0.0.1:${httpPort}/readyz`, { signal: AbortSignal.timeout(answerMsMax) }).then(
+    ({ ok }) => ok,
+    () => false,
+  )
 }
 
 /** As `npm start` shows them. */

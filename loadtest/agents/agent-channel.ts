@@ -28,6 +28,7 @@ import {
   optional,
   recordOf,
   variantsOf,
+  wholeAs,
 } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
 import { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
@@ -56,7 +57,7 @@ type Connect = Extract<GeneratorCommand, { readonly kind: 'connect' }>
 
 /** A generator process looks at its options itself and can only end by them; what is looked at here is what it is started by. */
 const loadOptions: JsonCheck<LoadOptions> = (value) => {
-  const options = objectOf<LoadOptions>(value)
+  const options = wholeAs<LoadOptions>(recordOf({}))(value)
   const faults = faultsOf(options)
   if (faults.length > 0) throw new TypeError(`has faults: ${faults.join('; ')}`)
   return options
@@ -77,25 +78,18 @@ const command = variantsOf<'kind', GeneratorCommand>('kind', {
 type Progress = Extract<GeneratorEvent, { readonly kind: 'progress' }>
 type Done = Extract<GeneratorEvent, { readonly kind: 'done' }>
 
+/** What a generator counted is passed on as it is; looked at is what is added up over agents. */
 const figures = { offered: aNumber, sent: aNumber, settled: aNumber, open: aNumber }
 const progressFigures = recordOf({ ...figures, atMs: aNumber })
 const reportFigures = recordOf({ ...figures, ledgers: listOf(recordOf({ deviceId: aText, sent: aCount })) })
-
-/** What a generator counted is passed on as it is; looked at is what is added up over agents. */
-function counted<T extends object>(figuresOf: JsonCheck<object>): JsonCheck<T> {
-  return (value) => {
-    figuresOf(value)
-    return objectOf(value)
-  }
-}
 
 const event = variantsOf<'kind', GeneratorEvent>('kind', {
   connected: recordOf<Extract<GeneratorEvent, { readonly kind: 'connected' }>>({
     kind: oneOf('connected'),
     connectMs: aNumber,
   }),
-  progress: recordOf<Progress>({ kind: oneOf('progress'), progress: counted(progressFigures) }),
-  done: recordOf<Done>({ kind: oneOf('done'), report: counted(reportFigures) }),
+  progress: recordOf<Progress>({ kind: oneOf('progress'), progress: wholeAs(progressFigures) }),
+  done: recordOf<Done>({ kind: oneOf('done'), report: wholeAs(reportFigures) }),
   failed: recordOf<Extract<GeneratorEvent, { readonly kind: 'failed' }>>({
     kind: oneOf('failed'),
     code: optional(aText),
@@ -132,8 +126,3 @@ export const coordinatorContract = {
     event: recordOf<{ readonly process: number; readonly event: GeneratorEvent }>({ process: aCount, event }),
   },
 } as const satisfies Contract
-
-function objectOf<T extends object>(value: unknown): T {
-  if (typeof value !== 'object' || value === null) throw new TypeError('is no object')
-  return value as T
-}

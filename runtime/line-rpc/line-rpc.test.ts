@@ -13,8 +13,10 @@ class PairedChannel implements Channel {
   other: PairedChannel | undefined
   listener: ChannelListener | undefined
   isClosed = false
+  listens = 0
 
   listen(listener: ChannelListener): void {
+    this.listens++
     this.listener = listener
   }
 
@@ -90,7 +92,6 @@ function linked(changes: Partial<Handlers<typeof server>['questions']> = {}) {
     onEnd: (reason) => ends.push(reason),
     onPushFault: () => {},
   })
-  asking.listen()
   const say = (value: unknown) => there.listener?.onValue(value)
   return { asking, serving, here, there, clock, heard, ends, pushFaults, questionFaults, slow, say }
 }
@@ -104,6 +105,15 @@ describe('a link', () => {
     slow[0]?.('first')
     expect(await Promise.all([one, two])).toEqual(['first', 'second'])
     expect(await serving.ask('name', undefined)).toBe('client')
+  })
+
+  test('asking listens, and listening twice is listening once', async () => {
+    const { asking, here } = linked()
+    expect(here.listens).toBe(0)
+    expect(await asking.ask('double', 4)).toBe(8)
+    asking.listen()
+    expect(await asking.ask('double', 5)).toBe(10)
+    expect(here.listens).toBe(1)
   })
 
   test('what a handler throws is told with its code; what has none is a failure, and both are told of here', async () => {
@@ -159,7 +169,8 @@ describe('a link', () => {
   test.each([null, 1, 'text', [[]], {}, { v: 1 }, { n: 'one', q: 'double' }, { q: 'double' }])(
     'a side that says %j does not speak this language: nothing waits for it any more',
     async (value) => {
-      const { serving, ends, say } = linked()
+      const { asking, serving, ends, say } = linked()
+      asking.listen()
       expect(await serving.ask('name', undefined)).toBe('client')
       say(value)
       say(value)

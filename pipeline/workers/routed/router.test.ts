@@ -6,7 +6,7 @@ import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { batchFromMessages, envelopeBytes } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
-import { type EndpointDocument, emptyRouting, type RoutingDocument } from '#schemas/routing.ts'
+import { type EndpointDocument, emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
 import type { UndeliverableRecord } from '../undeliverable.ts'
 import { Router } from './router.ts'
 

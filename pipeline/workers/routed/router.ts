@@ -6,7 +6,7 @@ import { BlockReader } from '#pipeline/routing/select/block-reader.ts'
 import { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
-import { type EndpointDocument, emptyRouting, type RoutingDocument } from '#schemas/routing.ts'
+import { type EndpointDocument, emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
 import { EndpointRun, type EndpointRunOptions } from './endpoint-run.ts'
 import { Revisions, RoutingRevision } from './routing-revision.ts'
 

@@ -8,7 +8,7 @@ import { Selector } from '#pipeline/routing/select/selector.ts'
 import { BlockCompressor } from '#runtime/block-compressor.ts'
 import { endpointKinds } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { builtInEndpoint, type RoutingDocument } from '#schemas/routing.ts'
+import { builtInEndpoint, type RoutingDocument } from '#schemas/routing/routing.ts'
 
 export interface RevisionOptions {
   /** In enrichments, and in the messages that events become. */

@@ -2,7 +2,7 @@
  * The document of routes, endpoints and enrichments, as people write it and as routers read it. Names of routes, sources and
  * enrichments are the hub's own, so that its management clients read them.
  */
-import type { EndpointKind } from './endpoint-kinds/endpoint-kinds.ts'
+import type { EndpointKind } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 
 /** What can be routed. Twin changes are named by documents of the hub, but there are none to route yet. */
 export const routingSources = ['DeviceMessages', 'DeviceLifecycleEvents', 'DeviceConnectionStateEvents'] as const
