@@ -264,6 +264,11 @@ export function assertLimits(): void {
     limits.deduplicationWindow >= (limits.insertsPerSecondMax * lateMsMax) / 1000,
     'the token of a late insert must still be remembered',
   )
+  assert(
+    limits.endpointUnhealthyRetryMsMax <= limits.endpointDeadRetryMs &&
+      limits.endpointUnhealthyMsMin < limits.endpointDeadMsMin,
+    'an endpoint that is worse off is tried more seldom',
+  )
   assert(limits.deduplicationWindowSeconds * 1000 >= 2 * lateMsMax, 'a token must outlive a late insert')
 }
 

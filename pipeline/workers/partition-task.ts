@@ -172,6 +172,10 @@ class PartitionTask {
     const { assignment, logger } = this.#options
     const [head] = (await this.#reader.through(this.#offset)) ?? []
     if (!head) return
+    assert(
+      head.record.offset === this.#offset,
+      `the batch that is in parts lies at ${this.#offset}, not ${head.record.offset}`,
+    )
     logger.info('a batch in parts found', { partition: assignment.partition, offset: this.#offset, ...split })
     await this.#split(head, split, intent)
   }
@@ -210,6 +214,7 @@ class PartitionTask {
     const selected = news.records.length === 0 ? undefined : await this.#courier.select(open, news.records)
     if (!selected && news.records.length > 0) return await this.#cutUnreadable(records)
     const commitIntent = (next: Intent) => this.#commit(skipSteps.has('intent') ? undefined : next)
+    if (selected?.unfit && !(await this.#courier.giveUpUnfit(selected.unfit, news.records))) return 'ended'
     let outcome: DeliveryOutcome = 'stored'
     if (selected && selected.range.messageCount > 0) {
       const intent = { range: selected.range, token: open.token, revision: selected.revision }

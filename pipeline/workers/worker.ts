@@ -14,7 +14,7 @@ import type { MetricName } from '#schemas/metrics.ts'
 import type { ProtocolStep } from './delivery.ts'
 import { runPartition } from './partition-task.ts'
 import type { StartRule } from './position-search.ts'
-import { everything, type Selector } from './selector.ts'
+import { everything, type RangeSelector } from './range-selector.ts'
 import { type Standstill, Standstills } from './standstills.ts'
 import type { DeadLetterBox } from './undeliverable.ts'
 
@@ -24,7 +24,7 @@ export interface WorkerOptions {
   readonly group: string
   readonly destination: TableSink | Endpoint
   /** What of the log the destination gets; left out: everything. */
-  readonly selector?: Selector
+  readonly selector?: RangeSelector
   /** Where delivery begins in a partition for which nothing says how far it is; left out: at the oldest batch. */
   readonly start?: StartRule
   /**
@@ -83,7 +83,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       partition < log.partitionCount,
       `a log of ${log.partitionCount} partitions assigns one of them, not ${partition}`,
     )
-    const range = async () => (await log.ranges())[partition] ?? { first: 0, next: 0 }
+    const range = async () => {
+      const found = (await log.ranges())[partition]
+      // Where the log begins decides what counts as lost, so it is not guessed.
+      assert(found && found.first <= found.next, `the log says what it keeps of partition ${partition}`)
+      return found
+    }
     const task = runPartition({
       ...shared,
       assignment,

@@ -8,7 +8,7 @@ import type { Selection } from '#pipeline/routing/select/selection.ts'
 import type { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
 import type { RecordKind } from '#pipeline/routing/select/selector.ts'
 import { batchHeader, envelopeBytes, messagesOfBatch } from '#schemas/batch.ts'
-import type { Selector } from '../selector.ts'
+import type { RangeSelector } from '../range-selector.ts'
 import type { Revisions, RoutingRevision } from './routing-revision.ts'
 
 export interface RoutedSelectorOptions {
@@ -21,7 +21,7 @@ export interface RoutedSelectorOptions {
   readonly giveUp: (range: DeliveryRange, record: LogRecord, oversized: ReadonlySet<number>) => Promise<void>
 }
 
-export class RoutedSelector implements Selector {
+export class RoutedSelector implements RangeSelector {
   readonly selectsEverything = false
   readonly #options: RoutedSelectorOptions
 
@@ -131,14 +131,18 @@ class RoutedRange implements SelectedRange {
     const named = (place: number) => ({ id: messageId(topic, partition, offset, place), offset, index: place })
     // Nobody had to look at the messages to know that all of them go there.
     if (selection.blocks === undefined && selection.countOf(index) > 0)
-      return messagesOfBatch(value).map(({ envelope, bytes }, place) => ({ ...envelope, ...named(place), bytes }))
-    return Array.from(
-      selectedMessages(selection, index, revision.enricherOf(endpoint)),
-      ({ index: place, isTooLarge: _, ...envelope }) => ({
+      return messagesOfBatch(value).map(({ envelope, bytes }, place) => ({
         ...envelope,
         ...named(place),
-        bytes: envelopeBytes(envelope),
-      }),
+        byteCount: bytes.length,
+        bytes,
+      }))
+    return Array.from(
+      selectedMessages(selection, index, revision.enricherOf(endpoint)),
+      ({ index: place, isTooLarge: _, ...envelope }) => {
+        const bytes = envelopeBytes(envelope)
+        return { ...envelope, ...named(place), byteCount: bytes.length, bytes }
+      },
     )
   }
 }

@@ -4,7 +4,7 @@ import type { LogRecord } from '#pipeline/log/log.ts'
 import { batchHeader, blocksOfBatch, messagesOfBatch } from '#schemas/batch.ts'
 
 /** Says what of a range one destination gets. */
-export interface Selector {
+export interface RangeSelector {
   /** True if it is all, always: then stored messages can be added up against those of the log. */
   readonly selectsEverything: boolean
   /**
@@ -18,7 +18,7 @@ export interface Selector {
 }
 
 /** Everything, undecoded: batches are joined behind one header, and no byte is copied. */
-export const everything: Selector = {
+export const everything: RangeSelector = {
   selectsEverything: true,
   select: async (range, records) => new WholeBatches(range, records),
 }
@@ -47,6 +47,7 @@ class WholeBatches implements SelectedRange {
         id: messageId(topic, partition, offset, index),
         offset,
         index,
+        byteCount: bytes.length,
         bytes,
       }))
   }
