@@ -18,7 +18,7 @@ import type { BatchStamp, Log } from '#pipeline/log/log.ts'
 import { blockThread } from '#runtime/block-thread.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import type { Metrics } from '#runtime/metrics.ts'
+import type { Histogram, Metrics } from '#runtime/metrics.ts'
 import { batchFromBlock, batchSchemaVersion, blocksOfBatch, longBytes } from '#schemas/batch.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -91,6 +91,8 @@ export class Batcher {
   pendingBytes = 0
   full = false
   readonly appendedTotal
+  readonly appendSeconds
+  readonly acknowledgeSeconds
   readonly appendedBytesTotal
   readonly failuresTotal
   readonly droppedTotal
@@ -105,6 +107,8 @@ export class Batcher {
     this.options = options
     this.#gathering = new Gathering(options.batchDelayMs)
     this.appendedTotal = options.metrics.series('penstock_edge_batches_appended_total')
+    this.appendSeconds = options.metrics.histogram('penstock_edge_append_seconds')
+    this.acknowledgeSeconds = options.metrics.histogram('penstock_edge_acknowledge_seconds')
     this.appendedBytesTotal = options.metrics.series('penstock_edge_batch_bytes_total')
     this.failuresTotal = options.metrics.series('penstock_edge_append_failures_total')
     this.droppedTotal = options.metrics.series('penstock_edge_messages_dropped_total', { reason: 'LOG_APPEND_FAILED' })
@@ -118,6 +122,11 @@ export class Batcher {
 
   get closing(): boolean {
     return this.#closing
+  }
+
+  /** One addition a batch: its messages are as old as its first. A clock that was set back makes none younger than nothing. */
+  observeAge(seconds: Histogram, { enqueuedAtMsFirst, messageCount }: OpenBatch): void {
+    seconds.observe(Math.max(0, this.options.clock.nowMs() - enqueuedAtMsFirst) / 1_000, messageCount)
   }
 
   partitionOf(deviceId: Uint8Array): PartitionBatcher {
@@ -326,7 +335,9 @@ export class PartitionBatcher {
       const durable = await this.#append(next)
       this.#closed.splice(0, next.length)
       for (const { batch, capacityBytes } of next) {
+        if (durable) this.#batcher.observeAge(this.#batcher.appendSeconds, batch)
         this.#settle(batch, durable)
+        if (durable) this.#batcher.observeAge(this.#batcher.acknowledgeSeconds, batch)
         this.#batcher.release(capacityBytes)
       }
       this.#closeIfDue()

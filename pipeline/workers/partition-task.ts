@@ -23,6 +23,7 @@ import { type Intent, noteFromText, type Split, textFromNote, tokenOf } from './
 import { type FoundPosition, searchPosition } from './position-search.ts'
 import { type Cut, chunksOf, RangeReader, type ReadRecord, rangeOf } from './range-reader.ts'
 import { putLetter, type SplitOptions, settleByMessage } from './split-batch.ts'
+import { observeStored } from './stage-times.ts'
 
 /** Where what can't be delivered goes. */
 export interface DeadLetterBox {
@@ -235,6 +236,7 @@ class PartitionTask {
         this.#advance(range.last + 1)
         this.#recordsMax = this.#recordsMax * 2
         metrics.series('penstock_worker_rows_stored_total', { sink: sink.name }).add(range.rowCount)
+        observeStored(metrics, sink.name, news.records, this.#options.clock)
         metrics.series('penstock_worker_inserts_total', { sink: sink.name }).add(news.records.length > 0 ? 1 : 0)
         metrics.series('penstock_worker_repeated_batches_total').add(records.length - news.records.length)
         break
