@@ -1,4 +1,13 @@
-/** Every metric: `penstock_<area>_<thing>_<unit>_total`, labels from small closed sets, never a device id. */
+/** Of the stages of a message, from the fastest disk to an outage. */
+const stageSeconds = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800,
+] as const
+
+/**
+ * Every metric: `penstock_<area>_<thing>_<unit>_total`, a histogram `penstock_<area>_<thing>_seconds`; labels from small closed sets,
+ * never a device id. The stages of a message count messages, each as its batch does: accepted → appended → acknowledged at the edge, then
+ * → read → stored at the worker.
+ */
 export const metricsTable = {
   penstock_edge_connections: { type: 'gauge', help: 'Open device connections', labels: [] },
   penstock_edge_connections_opened_total: { type: 'counter', help: 'Device connections accepted', labels: [] },
@@ -33,6 +42,18 @@ export const metricsTable = {
     type: 'counter',
     help: 'Appends that failed and were tried again',
     labels: [],
+  },
+  penstock_edge_append_seconds: {
+    type: 'histogram',
+    help: 'Messages by the time from when their batch began until the log confirmed it',
+    labels: [],
+    buckets: stageSeconds,
+  },
+  penstock_edge_acknowledge_seconds: {
+    type: 'histogram',
+    help: 'Messages by the time from when their batch began until it was settled with those who sent it',
+    labels: [],
+    buckets: stageSeconds,
   },
   penstock_edge_pending_bytes: { type: 'gauge', help: 'Envelope bytes taken in and not yet settled', labels: [] },
   penstock_edge_pauses_total: {
@@ -177,6 +198,18 @@ export const metricsTable = {
     type: 'counter',
     help: 'Messages sent to dead letters, by error code',
     labels: ['reason'],
+  },
+  penstock_worker_read_seconds: {
+    type: 'histogram',
+    help: 'Messages by the time from when an edge took in the last of their batch until a worker had read it, by both clocks',
+    labels: [],
+    buckets: stageSeconds,
+  },
+  penstock_worker_store_seconds: {
+    type: 'histogram',
+    help: 'Messages by the time from when a worker had read their batch until its rows were stored',
+    labels: ['sink'],
+    buckets: stageSeconds,
   },
   penstock_worker_repeated_batches_total: {
     type: 'counter',

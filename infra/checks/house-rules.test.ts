@@ -94,7 +94,9 @@ describe('house rules', () => {
         const allowed = rankOf(other) < rankOf(own) || (isTest(file) && other === 'infra/testbed')
         expect(allowed, `${own} (rank ${rankOf(own)}) imports ${target} (rank ${rankOf(other)})`).toBe(true)
         if (other === 'control' && !isTest(file)) expect(path).toMatch(controlDoors)
-        if (other === 'pipeline/log' && !isTest(file)) expect(path).toMatch(/^pipeline\/log\/(log|open-log)\.ts$/)
+        if (other === 'pipeline/log' && !isTest(file)) {
+          expect(path).toMatch(/^pipeline\/log\/(log|log-options|kafka-access|open\/open-log)\.ts$/)
+        }
         if (other === 'pipeline/endpoints' && !isTest(file)) expect(path).not.toMatch(/^pipeline\/endpoints\/memory\//)
         if (other === 'pipeline/warehouse' && !isTest(file)) {
           expect(path).toMatch(/^pipeline\/warehouse\/(warehouse|open-warehouse|embedded\/start-embedded)\.ts$/)
@@ -179,6 +181,7 @@ describe('house rules', () => {
     for (const [name, { type }] of Object.entries(metricsTable)) {
       expect(name).toMatch(/^penstock_[a-z]+_[a-z0-9_]+$/)
       expect(name.endsWith('_total'), name).toBe(type === 'counter')
+      expect(name.endsWith('_seconds'), name).toBe(type === 'histogram')
       expect(all.includes(`'${name}'`), name).toBe(true)
     }
   })

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Log } from '#pipeline/log/log.ts'
-import { openLog } from '#pipeline/log/open-log.ts'
+import { openLog } from '#pipeline/log/open/open-log.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type LogTopicName, logTopic } from '#schemas/log-topics.ts'

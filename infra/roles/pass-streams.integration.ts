@@ -101,7 +101,7 @@ test('an answer that breaks off behind the edge breaks off before it', async () 
 
 test('an answer is made no faster than its client takes it [G-4]', async () => {
   const piece = Buffer.alloc(64 * 1024)
-  const pieces = 3_000
+  const pieces = 1_500
   let made = 0
   const stream = async function* (): AsyncGenerator<Buffer> {
     for (; made < pieces; made++) yield piece
@@ -112,9 +112,9 @@ test('an answer is made no faster than its client takes it [G-4]', async () => {
   let before = -1
   while (before !== made) {
     before = made
-    for (let count = 0; count < 500; count++) await new Promise(setImmediate)
+    for (let count = 0; count < 100; count++) await new Promise(setImmediate)
   }
-  expect(made * piece.length).toBeLessThan(128 * 1024 * 1024)
+  expect(made * piece.length).toBeLessThan(64 * 1024 * 1024)
   let bytes = 0
   for await (const chunk of response) bytes += chunk.length
   expect(bytes).toBe(pieces * piece.length)

@@ -2,7 +2,7 @@
 import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
-import { openLog } from '#pipeline/log/open-log.ts'
+import { openLog } from '#pipeline/log/open/open-log.ts'
 import { type EndpointToOpen, openEndpoint } from '#pipeline/sinks/open-endpoint.ts'
 import { startWorker } from '#pipeline/workers/worker.ts'
 import { silentLogger } from '#runtime/logger.ts'

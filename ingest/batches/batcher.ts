@@ -17,12 +17,12 @@
 import { assert } from '#runtime/assert.ts'
 import { BlockCompressor } from '#runtime/block-compressor.ts'
 import { blockThread } from '#runtime/block-thread.ts'
-import type { Metrics } from '#runtime/metrics.ts'
+import type { Histogram, Metrics } from '#runtime/metrics.ts'
 import { longBytes } from '#schemas/batch.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
 import { utcDayOf } from '#schemas/time.ts'
-import { BatchBuffers } from './batch.ts'
+import { BatchBuffers, type OpenBatch } from './batch.ts'
 import { ClosedTogether } from './closed-together.ts'
 import { Gathering } from './gathering.ts'
 import { type AppendOptions, PartitionBatcher, type WholeBatcher } from './partition-batcher.ts'
@@ -49,6 +49,8 @@ export class Batcher implements WholeBatcher {
   pendingBytes = 0
   full = false
   readonly appendedTotal
+  readonly appendSeconds
+  readonly acknowledgeSeconds
   readonly appendedBytesTotal
   readonly failuresTotal
   readonly droppedTotal
@@ -65,6 +67,8 @@ export class Batcher implements WholeBatcher {
     this.options = options
     this.#gathering = new Gathering(options.batchDelayMs)
     this.appendedTotal = options.metrics.series('penstock_edge_batches_appended_total')
+    this.appendSeconds = options.metrics.histogram('penstock_edge_append_seconds')
+    this.acknowledgeSeconds = options.metrics.histogram('penstock_edge_acknowledge_seconds')
     this.appendedBytesTotal = options.metrics.series('penstock_edge_batch_bytes_total')
     this.failuresTotal = options.metrics.series('penstock_edge_append_failures_total')
     this.droppedTotal = options.metrics.series('penstock_edge_messages_dropped_total', { reason: 'LOG_APPEND_FAILED' })
@@ -78,6 +82,11 @@ export class Batcher implements WholeBatcher {
 
   get closing(): boolean {
     return this.#closing
+  }
+
+  /** One addition a batch: its messages are as old as its first. A clock that was set back makes none younger than nothing. */
+  observeAge(seconds: Histogram, { enqueuedAtMsFirst, messageCount }: OpenBatch): void {
+    seconds.observe(Math.max(0, this.options.clock.nowMs() - enqueuedAtMsFirst) / 1_000, messageCount)
   }
 
   partitionOf(deviceId: Uint8Array): PartitionBatcher {

@@ -23,6 +23,7 @@ import { type Intent, noteFromText, type Split, textFromNote, tokenOf } from './
 import { untilLogAnswers } from './log-answers.ts'
 import { type FoundPosition, type StartRule, searchPosition, startOf } from './position-search.ts'
 import { type Cut, RangeReader, type RangeReaderOptions, type ReadRecord, rangeOf } from './range-reader.ts'
+import { observeStored } from './stage-times.ts'
 
 export interface PartitionTaskOptions extends Omit<CourierOptions, 'partition' | 'onSettled'> {
   readonly group: string
@@ -232,6 +233,7 @@ class PartitionTask {
         this.#delivered = news.delivered
         this.#advance(open.range.last + 1)
         this.#recordsMax = this.#recordsMax * 2
+        observeStored(metrics, this.#options.destination.name, news.records, this.#options.clock)
         metrics.series('penstock_worker_repeated_batches_total').add(records.length - news.records.length)
         if (!selected || selected.range.messageCount === 0) await this.#commitQuietly()
         break

@@ -19,8 +19,9 @@ import kafkajs, { type Kafka, type logCreator, type SASLOptions } from 'kafkajs'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type BackOff, pauseMs } from '#runtime/retry.ts'
-import type { KafkaAccess, KafkaPassword } from './access.ts'
+import type { KafkaAccess, KafkaPassword } from '../kafka-access.ts'
 import { accessFault, causeOf } from './access-fault.ts'
+import type { TopicAnswer } from './answers.ts'
 import { oauthMechanism } from './oauth.ts'
 import { kafkaSockets, withoutColons } from './socket.ts'
 
@@ -41,12 +42,17 @@ export interface KafkaBroker {
     producerId: unknown
     producerEpoch: number
     topicData: readonly { topic: string; partitions: readonly ProducedPartition[] }[]
-  }): Promise<{ topics: readonly { partitions: readonly { partition: number; baseOffset: string }[] }[] }>
+  }): Promise<{
+    topics: readonly {
+      topicName: string
+      partitions: readonly { partition: number; errorCode: number; baseOffset: string }[]
+    }[]
+  }>
   listOffsets(request: {
     replicaId: number
     isolationLevel: number
     topics: readonly { topic: string; partitions: readonly { partition: number; timestamp: number }[] }[]
-  }): Promise<{ responses: readonly { partitions: readonly { partition: number; offset: string }[] }[] }>
+  }): Promise<{ responses: readonly TopicAnswer<{ partition: number; errorCode: number; offset: string }>[] }>
   initProducerId(request: { transactionTimeout: number }): Promise<{ producerId: unknown; producerEpoch: number }>
   joinGroup(request: {
     groupId: string
@@ -76,12 +82,17 @@ export interface KafkaBroker {
       topic: string
       partitions: readonly { partition: number; offset: string; metadata: string }[]
     }[]
-  }): Promise<unknown>
+  }): Promise<{ responses: readonly TopicAnswer<{ partition: number; errorCode: number }>[] }>
   offsetFetch(request: {
     groupId: string
     topics: readonly { topic: string; partitions: readonly { partition: number }[] }[]
   }): Promise<{
-    responses: readonly { partitions: readonly { partition: number; offset: string; metadata: string | null }[] }[]
+    responses: readonly TopicAnswer<{
+      partition: number
+      errorCode: number
+      offset: string
+      metadata: string | null
+    }>[]
   }>
 }
 

@@ -1,4 +1,5 @@
 import type { Kafka } from 'kafkajs'
+import { assert } from '#runtime/assert.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { retry } from '#runtime/retry.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
@@ -14,8 +15,9 @@ import type {
   RetentionResult,
 } from '../log.ts'
 import { assertPartition, assertRecordSize } from '../log-checks.ts'
-import type { KafkaLogOptions } from '../open-log.ts'
+import type { KafkaLogOptions } from './../log-options.ts'
 import { accessFault } from './access-fault.ts'
+import { answersOf, offsetFrom } from './answers.ts'
 import { KafkaAppender } from './appender.ts'
 import { createCluster, createKafka, faultText, type KafkaCluster, kafkaBackOff, reconnect } from './client.ts'
 import { KafkaFetcher } from './fetcher.ts'
@@ -194,10 +196,12 @@ class KafkaLog implements Log {
     const [first, next] = await this.#ask((cluster) =>
       Promise.all([this.#ends(cluster, earliestTimestamp), this.#ends(cluster, latestTimestamp)]),
     )
-    return Array.from({ length: this.partitionCount }, (_, partition) => ({
-      first: first.get(partition) ?? 0,
-      next: next.get(partition) ?? 0,
-    }))
+    return Array.from({ length: this.partitionCount }, (_, partition) => {
+      const range = { first: first.get(partition), next: next.get(partition) }
+      assert(range.first !== undefined && range.next !== undefined, `Kafka says where partition ${partition} ends`)
+      // Asked for at two moments, between which retention may have gone on.
+      return { first: Math.min(range.first, range.next), next: range.next }
+    })
   }
 
   async read(partition: number, offset: number, bytesMax: number): Promise<LogRecord[]> {
@@ -232,8 +236,9 @@ class KafkaLog implements Log {
       const broker = await cluster.findBroker({ nodeId })
       const topics = [{ topic: this.topic, partitions: partitions.map((partition) => ({ partition, timestamp })) }]
       const { responses } = await broker.listOffsets({ replicaId: -1, isolationLevel: 0, topics })
-      for (const { partition, offset } of responses.flatMap((response) => response.partitions))
-        ends.set(partition, Number(offset))
+      const found = answersOf(responses, this.topic, partitions)
+      for (const partition of partitions)
+        ends.set(partition, offsetFrom(found.get(partition)?.offset, `an end of partition ${partition}`))
     }
     return ends
   }

@@ -14,13 +14,15 @@
  */
 import kafkajs from 'kafkajs'
 import { spreadPartitions } from '#pipeline/log/group/group.ts'
+import { assert } from '#runtime/assert.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { retry } from '#runtime/retry.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Assignment, GroupMember, GroupPosition } from '../log.ts'
-import { assertPosition } from '../log-checks.ts'
+import { assertPartition, assertPosition } from '../log-checks.ts'
 import { accessFault } from './access-fault.ts'
+import { answersOf, offsetFrom } from './answers.ts'
 import { faultType, type KafkaBroker, type KafkaCluster, kafkaBackOff, pauseAfter } from './client.ts'
 import type { KafkaFetcher } from './fetcher.ts'
 
@@ -37,6 +39,9 @@ export interface KafkaMemberOptions {
 const heartbeatMsMax = 500
 
 const { MemberAssignment, MemberMetadata } = kafkajs.AssignerProtocol
+
+/** Kafka's word for no position. */
+const neverCommitted = -1
 
 const protocolName = 'penstock-spread'
 
@@ -117,7 +122,7 @@ export class KafkaMember implements GroupMember {
   }
 
   async #joinAndAssign(): Promise<number> {
-    const { group, topic, sessionMs } = this.#options
+    const { group, topic, partitionCount, sessionMs } = this.#options
     this.#rejoin = false
     const broker = await this.#coordinatorNow()
     const abandonedId = this.#abandonedId
@@ -138,10 +143,13 @@ export class KafkaMember implements GroupMember {
     })
     this.#memberId = joined.memberId
     const { generationId, memberId, leaderId, members } = joined
+    assert(memberId !== '', 'a member that joined has a name')
+    assert(Number.isInteger(generationId) && generationId >= 0, `a group has a generation, not ${generationId}`)
     const groupAssignment = leaderId === memberId ? this.#assignmentOf(members) : []
     const synced = await broker.syncGroup({ groupId: group, generationId, memberId, groupAssignment })
     const decoded = MemberAssignment.decode(synced.memberAssignment)
     const partitions = decoded?.assignment[topic] ?? []
+    for (const partition of partitions) assertPartition(partition, partitionCount)
     const positions = await positionsOf(broker, group, topic, partitions)
     if (this.#closed) return generationId
     this.#owned = partitions
@@ -253,12 +261,13 @@ export class KafkaMember implements GroupMember {
       sent = false
       const broker = await this.#coordinatorNow()
       sent = true
-      await broker.offsetCommit({
+      const { responses } = await broker.offsetCommit({
         groupId: group,
         groupGenerationId: generation,
         memberId,
         topics: [{ topic, partitions: [{ partition, offset: String(position.offset), metadata }] }],
       })
+      answersOf(responses, topic, [partition])
     }
     const isStale = (error: unknown): boolean =>
       staleFaults.has(faultType(error)) || revoked.aborted || (sent && !isAnswer(error))
@@ -311,8 +320,12 @@ export async function positionsOf(
   if (partitions.length === 0) return positions
   const topics = [{ topic, partitions: partitions.map((partition) => ({ partition })) }]
   const { responses } = await coordinator.offsetFetch({ groupId: group, topics })
-  for (const { partition, offset, metadata } of responses.flatMap((response) => response.partitions))
-    if (Number(offset) >= 0) positions.set(partition, { offset: Number(offset), metadata: metadata ?? '' })
+  const found = answersOf(responses, topic, partitions)
+  for (const partition of partitions) {
+    const { offset: text, metadata } = found.get(partition) ?? {}
+    const offset = offsetFrom(text, `the position of partition ${partition}`, neverCommitted)
+    if (offset !== neverCommitted) positions.set(partition, { offset, metadata: metadata ?? '' })
+  }
   return positions
 }
 

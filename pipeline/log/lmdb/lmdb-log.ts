@@ -21,7 +21,7 @@ import type {
   RetentionResult,
 } from '../log.ts'
 import { assertPartition, assertPosition, assertRecordSize, assertSameLog } from '../log-checks.ts'
-import type { LmdbLogOptions } from '../open-log.ts'
+import type { LmdbLogOptions } from './../log-options.ts'
 import { partitionCountDefault } from '../partition-count.ts'
 import type { RetentionPlan } from '../retention.ts'
 import { LmdbChanges } from './changes.ts'

@@ -13,6 +13,7 @@
  * that were merged into them instead (`old_parts_lifetime`). Inserts under way were not answered, and are repeated.
  */
 import { statfsSync } from 'node:fs'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type BackOff, retry } from '#runtime/retry.ts'
@@ -60,6 +61,7 @@ export class DiskWatch {
       return result
     } finally {
       this.#writers--
+      assert(this.#writers >= 0, 'a write ends once')
     }
   }
 
@@ -87,6 +89,7 @@ export class DiskWatch {
   #look(): number {
     const { freeBytes, onExhausted, logger } = this.#options
     const free = freeBytes()
+    assert(free >= 0, `the disk has free bytes, not ${free}`)
     if (free < limits.diskExhaustedBytes && (this.#writers > 0 || this.#merging)) {
       logger.error('the disk is full while the engine writes; it is killed and starts again when there is room', {
         free,

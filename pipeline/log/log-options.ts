@@ -1,10 +1,8 @@
+/** With what a log is opened, whichever keeps it. */
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import type { KafkaAccess } from './kafka/access.ts'
-import type { Log, LogOptions } from './log.ts'
-
-export { type KafkaAccess, type KafkaSasl, type KafkaTlsFiles, sendsSecret } from './kafka/access.ts'
-export { readKafkaTls } from './kafka/tls.ts'
+import type { KafkaAccess } from './kafka-access.ts'
+import type { LogOptions } from './log.ts'
 
 interface OpenLogShared extends LogOptions {
   readonly logger: Logger
@@ -35,21 +33,3 @@ export interface KafkaLogOptions extends OpenLogShared {
 }
 
 export type OpenLogOptions = LmdbLogOptions | KafkaLogOptions
-
-/**
- * Opens a topic on the chosen log, and creates it if there is none.
- * @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE, LOG_LOCKED, LOG_SERVER_TOO_OLD, LOG_ACCESS_REFUSED,
- *   TLS_FILES_INVALID, LOG_UNAVAILABLE, DEPENDENCY_MISSING
- */
-export async function openLog(options: OpenLogOptions): Promise<Log> {
-  switch (options.kind) {
-    case 'lmdb': {
-      const { openLmdbLog } = await import('./lmdb/lmdb-log.ts')
-      return openLmdbLog(options)
-    }
-    case 'kafka': {
-      const { openKafkaLog } = await import('./kafka/kafka-log.ts')
-      return openKafkaLog(options)
-    }
-  }
-}
