@@ -17,17 +17,40 @@ const planes = [
   'pipeline/operate',
   'control',
   'ingest',
+  'loadtest',
   'infra',
 ]
 
 /** Rooms of a plane in their order: each imports from rows above its own, and nothing from its neighbours. */
 const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
-  control: [['rest', 'store'], ['identities'], ['presence', 'query', 'quotas', 'trust'], ['auth'], ['client', 'link']],
+  control: [
+    ['rest', 'store'],
+    ['identities'],
+    ['presence', 'query', 'quotas', 'routes', 'trust'],
+    ['auth'],
+    ['client', 'link'],
+  ],
   ingest: [
     ['batches', 'quotas'],
     ['events', 'session'],
     ['device-api', 'listeners'],
     ['http', 'mqtt'],
+  ],
+  loadtest: [
+    ['options'],
+    ['ledger'],
+    ['generate'],
+    ['observe'],
+    ['agents'],
+    ['result'],
+    ['report'],
+    ['workload'],
+    ['run'],
+    ['scenarios'],
+    ['scaling'],
+    ['peers'],
+    ['bench'],
+    ['cli'],
   ],
 }
 

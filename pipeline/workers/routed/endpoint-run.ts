@@ -3,15 +3,12 @@
  * circuit for all. Whatever becomes of it, the others go on [G-10].
  */
 import { Circuit } from '#pipeline/endpoints/circuit.ts'
-import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
 import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
-import type { LogRecord } from '#pipeline/log/log.ts'
 import type { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type MetricSample, Metrics } from '#runtime/metrics.ts'
-import { batchFromMessages, messagesOfBatch } from '#schemas/batch.ts'
 import type { EndpointHealth } from '#schemas/endpoint-health.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
@@ -130,13 +127,11 @@ export class EndpointRun {
     const { revisions, cache, deadLetters, logger, clock } = this.#options
     const { name, startsAtMs, settings } = this.endpoint
     const { log, kind } = routed
-    const giveUp = (range: DeliveryRange, record: LogRecord, oversized: ReadonlySet<number>) =>
-      this.#giveUp(range, record, oversized)
     return startWorker({
       log,
       group: this.groupOf(routed),
       destination,
-      selector: new RoutedSelector({ endpoint: name, kind, revisions, cache, giveUp }),
+      selector: new RoutedSelector({ endpoint: name, kind, revisions, cache }),
       start: (partition, range) => offsetAt(log, partition, range, startsAtMs),
       letterEndpoint: name,
       circuit: this.#circuit,
@@ -146,27 +141,6 @@ export class EndpointRun {
       insertDelayMs: typeof settings.delayMs === 'number' ? settings.delayMs : delayMsDefault,
       clock,
     })
-  }
-
-  /** A letter for each message, once: a range that is selected again finds those that are there. */
-  async #giveUp({ topic, partition }: DeliveryRange, record: LogRecord, oversized: ReadonlySet<number>): Promise<void> {
-    const { deadLetters } = this.#options
-    const { name } = this.endpoint
-    const lettered = (await deadLetters.lettered(topic, partition, name)).get(record.offset) ?? 0
-    if (lettered >= oversized.size) return
-    for (const [index, { bytes }] of messagesOfBatch(record.value).entries()) {
-      if (!oversized.has(index)) continue
-      const stamp = { ...record.stamp, messageCount: 1 }
-      await deadLetters.put({
-        topic,
-        partition,
-        record: { offset: record.offset, stamp, value: batchFromMessages([{ bytes }]) },
-        messageFirst: index,
-        reason: 'ENDPOINT_REFUSED',
-        text: 'enrichments make the message larger than one may be',
-        endpoint: name,
-      })
-    }
   }
 }
 

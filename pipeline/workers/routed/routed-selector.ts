@@ -1,6 +1,11 @@
 /** What the routes in force send to one endpoint. */
 import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
-import { messageId, type SelectedMessage, type SelectedRange } from '#pipeline/endpoints/selected-range.ts'
+import {
+  messageId,
+  type SelectedMessage,
+  type SelectedRange,
+  type UnfitMessage,
+} from '#pipeline/endpoints/selected-range.ts'
 import type { LogRecord } from '#pipeline/log/log.ts'
 import { oversizedIn } from '#pipeline/routing/select/oversized.ts'
 import { selectedMessages } from '#pipeline/routing/select/selected-messages.ts'
@@ -17,8 +22,6 @@ export interface RoutedSelectorOptions {
   readonly revisions: Revisions
   /** Shared by the endpoints of a process. */
   readonly cache: SelectionCache
-  /** Gives up messages that enrichments made too large, before the range is delivered without them. @throws as `DeadLetterBox.put` */
-  readonly giveUp: (range: DeliveryRange, record: LogRecord, oversized: ReadonlySet<number>) => Promise<void>
 }
 
 export class RoutedSelector implements RangeSelector {
@@ -39,7 +42,7 @@ export class RoutedSelector implements RangeSelector {
     const index = revision.indexOf(endpoint)
     const selections =
       index < 0 ? [] : await Promise.all(records.map((record) => this.#selectionOf(range, record, revision)))
-    const oversized = await this.#givenUp(range, records, selections, revision)
+    const oversized = this.#oversizedIn(selections, revision)
     const messageCount = selections.reduce(
       (sum, selection, place) => sum + selection.countOf(index) - (oversized[place]?.size ?? 0),
       0,
@@ -47,23 +50,13 @@ export class RoutedSelector implements RangeSelector {
     return new RoutedRange({ ...range, messageCount }, { endpoint, index, revision, records, selections, oversized })
   }
 
-  /** By record, the messages that become letters. */
-  async #givenUp(
-    range: DeliveryRange,
-    records: readonly LogRecord[],
-    selections: readonly Selection[],
-    revision: RoutingRevision,
-  ): Promise<readonly ReadonlySet<number>[]> {
-    const { endpoint, giveUp } = this.#options
+  /** By record, the messages that enrichments make too large. */
+  #oversizedIn(selections: readonly Selection[], revision: RoutingRevision): readonly ReadonlySet<number>[] {
+    const { endpoint } = this.#options
     const enricher = revision.enricherOf(endpoint)
     if (enricher === undefined) return []
     const index = revision.indexOf(endpoint)
-    const oversized = selections.map((selection) => new Set(oversizedIn(selection, index, enricher)))
-    for (const [place, record] of records.entries()) {
-      const some = oversized[place]
-      if (some !== undefined && some.size > 0) await giveUp(range, record, some)
-    }
-    return oversized
+    return selections.map((selection) => new Set(oversizedIn(selection, index, enricher)))
   }
 
   #selectionOf({ topic, partition }: DeliveryRange, { offset, value }: LogRecord, revision: RoutingRevision) {
@@ -88,12 +81,14 @@ interface RoutedRecords {
 class RoutedRange implements SelectedRange {
   readonly range: DeliveryRange
   readonly revision: string
+  readonly unfit: readonly UnfitMessage[]
   readonly #routed: RoutedRecords
   #avro: Promise<readonly Uint8Array[]> | undefined
 
   constructor(range: DeliveryRange, routed: RoutedRecords) {
     this.range = range
     this.revision = routed.revision.id
+    this.unfit = unfitOf(range, routed)
     this.#routed = routed
   }
 
@@ -145,4 +140,18 @@ class RoutedRange implements SelectedRange {
       },
     )
   }
+}
+
+/** What enrichments made too large, as the devices sent it. */
+function unfitOf({ topic, partition }: DeliveryRange, { records, oversized }: RoutedRecords): readonly UnfitMessage[] {
+  return records.flatMap(({ offset, value }, place) => {
+    const indexes = oversized[place]
+    if (indexes === undefined || indexes.size === 0) return []
+    return messagesOfBatch(value).flatMap(({ envelope, bytes }, index) => {
+      if (!indexes.has(index)) return []
+      const id = messageId(topic, partition, offset, index)
+      const message = { ...envelope, id, offset, index, bytes, byteCount: bytes.length }
+      return [{ message, text: 'enrichments make the message larger than one may be' }]
+    })
+  })
 }
