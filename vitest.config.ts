@@ -3,10 +3,32 @@ import { defineConfig } from 'vitest/config'
 // Test kinds are suffixes beside the source; benches are scripts of their own (`npm run bench`).
 export default defineConfig({
   test: {
-    include: ['**/*.{test,fuzz,conformance.test,integration,fault}.ts'],
-    exclude: ['node_modules/**', 'data/**'],
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    projects: [
+      {
+        extends: true,
+        // Functions and classes of one process: two files at a time, first, so that a simple fault shows within minutes.
+        test: {
+          name: 'units',
+          include: ['**/*.{test,fuzz}.ts'],
+          exclude: ['node_modules/**', 'data/**'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        // Real servers and whole installations: each file has the machine for itself.
+        test: {
+          name: 'servers',
+          include: ['**/*.{integration,fault}.ts'],
+          exclude: ['node_modules/**', 'data/**'],
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 })

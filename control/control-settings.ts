@@ -1,13 +1,14 @@
 /** The settings of the control role and of an edge's door, in the shapes that control/ takes. */
 import type { Settings } from '#schemas/settings.ts'
-import type { AdmissionRules } from './auth/admission.ts'
 import { admissionRules } from './auth/admission-rules.ts'
+import type { AdmissionRules } from './auth/auth.ts'
 
 export interface ControlSettings {
   readonly dataDir: string
   readonly postgresUrl: string | undefined
   readonly postgresConnectionsMax: number
   readonly ownerKey: string | undefined
+  readonly secretsKey: string | undefined
   readonly rules: AdmissionRules
   readonly devicesCachedMax: number
   /** The hub's own name, for connection strings. */
@@ -21,6 +22,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     postgresUrl: settings.postgresUrl,
     postgresConnectionsMax: settings.postgresConnections,
     ownerKey: settings.ownerKey,
+    secretsKey: settings.secretsKey,
     rules: admissionRules(settings.hostname, settings.clockSkewSeconds),
     devicesCachedMax: settings.credentialsCached,
     hostName: hostName.trim(),

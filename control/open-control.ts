@@ -1,25 +1,28 @@
 /**
- * The control role put together: registry, policies, the gate for services, and the directory that edges of this machine ask.
- *
- *   openControl    the one process that owns the embedded store, or one of many on PostgreSQL
- *   openDirectory  every edge process
+ * The control role put together: registry, policies, the gate for services, and the directory that edges of this machine ask. It is the
+ * one process that owns the embedded store, or one of many on PostgreSQL.
  */
 import { type Clock, systemClock } from '#runtime/clock.ts'
-import type { HttpRouter } from '#runtime/http/http.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import type { AdmissionRules } from './auth/admission.ts'
+import type { AdmissionRules } from './auth/auth.ts'
+import { ServiceGate } from './auth/service-gate.ts'
+import { ensureFirstDevice } from './identities/first-device.ts'
+import type { Identity } from './identities/identity.ts'
 import type { Directory } from './link/directory.ts'
-import { controlSocketPath } from './link/directory-protocol.ts'
+import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
-import { RemoteDirectory } from './link/remote-directory.ts'
-import { openRegistry } from './open-registry.ts'
-import type { Registry } from './registry.ts'
-import { registerRegistryRoutes } from './rest/registry-routes.ts'
-import { ServiceGate } from './rest/service-gate.ts'
+import { openRegistry, type Registry } from './open-registry.ts'
+import { openRouting } from './open-routing.ts'
+import { watchLostEdges } from './presence/lost-edges.ts'
+import type { CheckDocument } from './routes/routes.ts'
+import { registerServiceRoutes } from './service-routes.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
+import type { RekeyPolicy } from './trust/policy-operations.ts'
 
 export interface ControlOptions {
   readonly dataDir: string
@@ -28,6 +31,10 @@ export interface ControlOptions {
   readonly postgresConnectionsMax: number
   /** `undefined`: made and kept at the first start. */
   readonly ownerKey: string | undefined
+  /** Of endpoints; `undefined`: made and kept in the data folder. */
+  readonly secretsKey?: string | undefined
+  /** Further checks of documents of routes. */
+  readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
   readonly metrics: Metrics<MetricName>
   readonly logger: Logger
@@ -40,11 +47,14 @@ export interface Control {
   readonly registry: Registry
   /** For an edge in this process. */
   readonly directory: Directory
-  readonly gate: ServiceGate
   /** The primary key of policy `iothubowner`. */
   readonly ownerKey: string
   /** @param tls true if the server speaks TLS; without it tokens are taken from this machine only */
   registerRoutes(router: HttpRouter, tls: boolean): void
+  /** The device that a first start makes; `undefined` if there are devices already. */
+  ensureFirstDevice(deviceId: string): Promise<Identity | undefined>
+  /** Calls back with devices of edge processes that are gone for good. The result ends it, and resolves when nothing is under way. */
+  watchLostEdges(onLost: (ids: readonly IdentityId[]) => Promise<void>): () => Promise<void>
   close(): Promise<void>
 }
 
@@ -56,30 +66,41 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   await assertUnserved(controlSocketPath(dataDir))
   const registry = await openRegistry({ postgresUrl, dataDir, connectionsMax: postgresConnectionsMax, logger, clock })
   const directory = new RegistryDirectory(registry, logger)
+  const { secretsKey, checkRouting } = options
   try {
-    const ownerKey = await ensurePolicies(registry, dataDir, options.ownerKey)
-    const gate = await ServiceGate.open(registry, options.rules, clock, logger)
-    const server = await serveDirectory(controlSocketPath(dataDir), directory, logger)
+    const routing = await openRouting({
+      dataDir,
+      postgresUrl,
+      secretsKey,
+      logger,
+      clock,
+      ...(checkRouting && { check: checkRouting }),
+    })
+    const ownerKey = await ensurePolicies(registry.trust, dataDir, options.ownerKey)
+    const gate = await ServiceGate.open(registry.trust, registry.changes, options.rules, clock, logger)
+    const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
+    const server = await serveDirectory(controlSocketPath(dataDir), directory, logger, clock)
     return {
       registry,
       directory,
-      gate,
       ownerKey,
       registerRoutes: (router, tls) =>
-        registerRegistryRoutes(router, {
-          registry,
+        registerServiceRoutes(router, registry, routing.service, rekey, {
           gate,
-          rekeyPolicy: (name, which) => rekeyPolicy(registry, options, name, which),
           metrics,
           audit,
           logger,
           clock,
           tls,
         }),
+      ensureFirstDevice: (deviceId) => ensureFirstDevice(registry.identities, deviceId),
+      watchLostEdges: (onLost) =>
+        watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
       async close() {
         await server.close()
         gate.close()
         await directory.close()
+        await routing.close()
         await registry.close()
       },
     }
@@ -88,20 +109,4 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     await registry.close()
     throw error
   }
-}
-
-export interface DirectoryOptions {
-  readonly dataDir: string
-  readonly postgresUrl: string | undefined
-  readonly logger: Logger
-}
-
-/** Connections an edge process keeps to PostgreSQL: look-ups are batched one after another, presence and trust beside them. */
-const edgeConnectionsMax = 3
-
-/** The directory of an edge process: PostgreSQL itself where there is one, else the control role of this data folder. */
-export async function openDirectory({ dataDir, postgresUrl, logger }: DirectoryOptions): Promise<Directory> {
-  if (postgresUrl === undefined) return new RemoteDirectory(controlSocketPath(dataDir), logger)
-  const registry = await openRegistry({ postgresUrl, dataDir: undefined, connectionsMax: edgeConnectionsMax, logger })
-  return new RegistryDirectory(registry, logger, { ownsRegistry: true })
 }

@@ -1,7 +1,30 @@
 import { type Clock, systemClock } from '#runtime/clock.ts'
-import type { Registry } from './registry.ts'
-import { SqlRegistry } from './sql-registry.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Identities } from './identities/identities.ts'
+import { SqlIdentities } from './identities/sql-identities.ts'
+import type { PresenceStore } from './presence/presence.ts'
+import { SqlPresence } from './presence/sql-presence.ts'
+import type { IdentityQueries } from './query/query.ts'
+import { runQuery } from './query/run-query.ts'
+import type { QuotaStore } from './quotas/quotas.ts'
+import { SqlQuotas } from './quotas/sql-quotas.ts'
+import { ChangeFeed } from './store/change-feed.ts'
+import type { Changes } from './store/changes.ts'
+import type { Database } from './store/database.ts'
 import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
+import { SqlTrust } from './trust/sql-trust.ts'
+import type { TrustStore } from './trust/trust.ts'
+
+/** What the control store keeps, by capability: one database, and one feed of changes. */
+export interface Registry {
+  readonly identities: Identities
+  readonly trust: TrustStore
+  readonly quotas: QuotaStore
+  readonly presence: PresenceStore
+  readonly queries: IdentityQueries
+  readonly changes: Changes
+  close(): Promise<void>
+}
 
 /**
  * Opens the registry on a PostgreSQL server or embedded under `dataDir`, with its tables up to date. Reads no identity: a
@@ -11,9 +34,27 @@ import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
 export async function openRegistry(options: DatabaseOptions & { readonly clock?: Clock }): Promise<Registry> {
   const database = await openDatabase(options)
   try {
-    return await SqlRegistry.open(database, options.clock ?? systemClock, options.logger)
+    return await registryOver(database, options.clock ?? systemClock, options.logger)
   } catch (error) {
     await database.close()
     throw error
+  }
+}
+
+/** Puts the capabilities together over a database, which belongs to the registry from then on. */
+export async function registryOver(database: Database, clock: Clock, logger: Logger): Promise<Registry> {
+  const presence = new SqlPresence(database, clock, logger)
+  const changes = await ChangeFeed.open(database, logger, [presence.channel])
+  return {
+    identities: new SqlIdentities(database, clock),
+    trust: new SqlTrust(database, clock),
+    quotas: new SqlQuotas(database),
+    presence,
+    queries: { query: (text, page) => runQuery(database, text, page) },
+    changes,
+    async close() {
+      await changes.close()
+      await database.close()
+    },
   }
 }

@@ -5,18 +5,17 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { startPostgres } from '#infra/testbed/postgres.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { generatedKeys } from './identities/identity.ts'
-import { openRegistry } from './open-registry.ts'
-import type { Registry } from './registry.ts'
-import { startPostgres } from './store/postgres-fixture.ts'
+import { openRegistry, type Registry } from './open-registry.ts'
 
 const importBatch = 5_000
 const lookups = 20_000
 
 async function main(devices: number, kind: string): Promise<void> {
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-registry-bench-'))
-  const server = kind === 'postgres' ? await startPostgres() : undefined
+  const server = kind === 'postgres' ? await startPostgres({ isDurable: true }) : undefined
   const open = () =>
     openRegistry({
       postgresUrl: server?.url,
@@ -32,16 +31,18 @@ async function main(devices: number, kind: string): Promise<void> {
       registry = await open()
     })
     const point = await latencies(lookups, async () => {
-      await registry.credentials([idAt(Math.floor(Math.random() * devices))])
+      await registry.identities.credentials([idAt(Math.floor(Math.random() * devices))])
     })
     const batch = await latencies(200, async () => {
-      await registry.credentials(Array.from({ length: 1_000 }, () => idAt(Math.floor(Math.random() * devices))))
+      await registry.identities.credentials(
+        Array.from({ length: 1_000 }, () => idAt(Math.floor(Math.random() * devices))),
+      )
     })
     const page = await latencies(200, async () => {
-      await registry.devicesAfter(idAt(Math.floor(Math.random() * devices)), 100)
+      await registry.identities.devicesAfter(idAt(Math.floor(Math.random() * devices)), 100)
     })
     const countMs = await seconds(async () => {
-      await registry.statistics()
+      await registry.identities.statistics()
     })
     await registry.close()
     const round = (value: number) => Math.round(value * 100) / 100
@@ -58,7 +59,7 @@ async function main(devices: number, kind: string): Promise<void> {
       })}\n`,
     )
   } finally {
-    await server?.remove()
+    await server?.stop()
     rmSync(dataDir, { recursive: true, force: true })
   }
 }
@@ -70,7 +71,7 @@ function idAt(index: number): string {
 async function importDevices(registry: Registry, devices: number): Promise<void> {
   for (let from = 0; from < devices; from += importBatch) {
     const count = Math.min(importBatch, devices - from)
-    await registry.importDevices(
+    await registry.identities.importDevices(
       Array.from({ length: count }, (_, index) => ({
         deviceId: idAt(from + index),
         moduleId: undefined,

@@ -2,63 +2,71 @@ import { createLogger } from '#runtime/logger.ts'
 import { keepNewFilesPrivate } from '#runtime/private-files.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import type { Settings } from '#schemas/settings.ts'
+import { commands } from './commands/commands.ts'
 import { keepDataFolderPrivate } from './roles/data-folder.ts'
 import { awayExitCode, fatalExitCode, reportAlive, supervised } from './roles/role-process.ts'
 
+interface Process {
+  readonly summary: string
+  run(settings: Settings, args: readonly string[]): Promise<void>
+}
+
+/** What runs on, and keeps something in the data folder. Each loads only what it needs: a warehouse has no use for Kafka. */
+const processes: ReadonlyMap<string, Process> = new Map(
+  Object.entries<Process>({
+    start: {
+      summary: 'everything on this machine, as `npm start` does',
+      run: async (settings) => process.exit(await (await import('./supervisor/supervisor.ts')).runSupervisor(settings)),
+    },
+    edge: {
+      summary: 'one edge process: devices connect to it; --index <n> tells those of one machine apart',
+      run: async (settings, args) => (await import('./roles/edge-role.ts')).runEdge(settings, indexOf(args)),
+    },
+    worker: {
+      summary: 'one worker: delivers from the log to ClickHouse',
+      run: async (settings) => (await import('./roles/worker-role.ts')).runWorker(settings),
+    },
+    router: {
+      summary: 'one router: delivers from the log to the endpoints of routes; several share the work',
+      run: async (settings) => (await import('./roles/router-role.ts')).runRouter(settings),
+    },
+    control: {
+      summary: 'the registry of devices',
+      run: async (settings) => (await import('./roles/control-role.ts')).runControl(settings),
+    },
+    warehouse: {
+      summary: 'the embedded ClickHouse engine behind its HTTP protocol',
+      run: async (settings) => (await import('./roles/warehouse-role.ts')).runWarehouse(settings),
+    },
+  }),
+)
+
 const usage = `penstock <command>
 
-  start          everything on this machine, as \`npm start\` does
-  edge           one edge process: devices connect to it; --index <n> tells those of one machine apart
-  worker         one worker: delivers from the log to ClickHouse
-  control        the registry of devices
-  warehouse      the embedded ClickHouse engine behind its HTTP protocol
+${summariesOf(processes)}
 
-  dev-ca         certificates to try TLS with, for the server and for devices named behind it; --curve P-384 for clients that have it alone
-  devices        create, list, show, disable, rekey, delete devices; their connection strings
-  policies       the keys of services: list, show as connection string, renew
-  authorities    certificate authorities whose certificates let devices in: list, add, verify, delete
-  dead-letters   list, show, replay, drop what ClickHouse refused for good
-  verify         compare the log with ClickHouse
+${summariesOf(commands)}
 
 Settings are environment variables PENSTOCK_*, or lines of a file named by PENSTOCK_CONFIG; docs/SETTINGS.md lists them.
 `
 
-/** Commands that run on, and keep something in the data folder; supervised ones find it as the supervisor left it. */
-const processes: ReadonlySet<string> = new Set(['start', 'edge', 'worker', 'control', 'warehouse'])
+function summariesOf(named: ReadonlyMap<string, { readonly summary: string }>): string {
+  return [...named].map(([name, { summary }]) => `  ${name.padEnd(14)} ${summary}`).join('\n')
+}
 
-/** Each command loads only what it needs: an edge has no use for the engine, nor a warehouse for Kafka. */
-async function run(command: string, args: readonly string[]): Promise<void> {
+async function run(name: string, args: readonly string[]): Promise<void> {
   reportAlive()
   const settings = settingsFromEnvironment(process.env)
-  if (processes.has(command) && !supervised)
-    keepDataFolderPrivate(settings.dataDir, createLogger(command, settings.logLevel))
-  switch (command) {
-    case 'start':
-      process.exit(await (await import('./supervisor/supervisor.ts')).runSupervisor(settings))
-      break
-    case 'edge':
-      return (await import('./roles/edge-role.ts')).runEdge(settings, indexOf(args))
-    case 'worker':
-      return (await import('./roles/worker-role.ts')).runWorker(settings)
-    case 'control':
-      return (await import('./roles/control-role.ts')).runControl(settings)
-    case 'warehouse':
-      return (await import('./roles/warehouse-role.ts')).runWarehouse(settings)
-    case 'dev-ca':
-      return (await import('./commands/commands.ts')).runDevelopmentCa(settings, args)
-    case 'devices':
-    case 'policies':
-    case 'authorities':
-      return (await import('./commands/commands.ts')).runRegistryCommand(settings, command, args)
-    case 'dead-letters':
-      return (await import('./commands/commands.ts')).runDeadLetters(settings, args)
-    case 'verify':
-      process.exitCode = await (await import('./commands/commands.ts')).runVerify(settings)
-      return
-    default:
-      process.stderr.write(`unknown command: ${command}\n\n${usage}`)
-      process.exitCode = 1
+  const started = processes.get(name)
+  if (started !== undefined) {
+    // Supervised ones find it as the supervisor left it.
+    if (!supervised) keepDataFolderPrivate(settings.dataDir, createLogger(name, settings.logLevel))
+    return started.run(settings, args)
   }
+  const command = await commands.get(name)?.load()
+  if (command === undefined) process.stderr.write(`unknown command: ${name}\n\n${usage}`)
+  process.exitCode = command === undefined ? 1 : ((await command.run(settings, args)) ?? 0)
 }
 
 /** Number of an edge process among those of this machine. @throws CONTROL_COMMAND_INVALID */
@@ -69,19 +77,8 @@ function indexOf(args: readonly string[]): number {
   return Number(match[1] ?? 0)
 }
 
-async function helpOf(command: string): Promise<string> {
-  switch (command) {
-    case 'devices':
-      return (await import('#infra/commands/devices.ts')).devicesUsage
-    case 'policies':
-      return (await import('#infra/commands/policies.ts')).policiesUsage
-    case 'authorities':
-      return (await import('#infra/commands/authorities.ts')).authoritiesUsage
-    case 'dead-letters':
-      return (await import('./commands/commands.ts')).deadLettersUsage
-    default:
-      return usage
-  }
+async function helpOf(name: string): Promise<string> {
+  return (await commands.get(name)?.load())?.usage ?? usage
 }
 
 keepNewFilesPrivate()

@@ -17,6 +17,14 @@ interface RunnerReport {
   readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly unknown[] }[]
 }
 
+/** A count that is none would make the sum none, and `failed` never above 0. */
+function isReport(value: unknown): value is RunnerReport {
+  if (typeof value !== 'object' || value === null) return false
+  const counts = ['numPassedTests', 'numFailedTests', 'numPendingTests', 'numTodoTests'] as const
+  const report: Partial<RunnerReport> = value
+  return counts.every((count) => Number.isInteger(report[count])) && Array.isArray(report.testResults)
+}
+
 const root = join(import.meta.dirname, '..')
 const tool = (name: string): string => join(root, 'node_modules', '.bin', name)
 /** Tools are scripts that ask for `node`: they get the one that runs here. */
@@ -49,7 +57,8 @@ function runSuites(args: readonly string[]): void {
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
   const { status } = spawnSync(tool('vitest'), ['run', ...reporters, ...args], { stdio: 'inherit', env })
   try {
-    const report: RunnerReport = JSON.parse(readFileSync(file, 'utf8'))
+    const report: unknown = JSON.parse(readFileSync(file, 'utf8'))
+    if (!isReport(report)) throw new Error('this is not a report of the test runner')
     passed += report.numPassedTests
     failed += report.numFailedTests
     skipped += report.numPendingTests + report.numTodoTests

@@ -11,8 +11,8 @@ import { Metrics } from '#runtime/metrics.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import { type Edge, startEdge } from './edge.ts'
+import { CapturingLog } from './edge-fixture.ts'
 import type { Announce } from './session/edge-context.ts'
-import { CapturingLog } from './session/edge-fixture.ts'
 
 const run = promisify(execFile)
 const edges: Edge[] = []

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
+import { procText } from './proc.ts'
 
 const folder = '/proc/self/task'
 
@@ -6,17 +7,9 @@ const folder = '/proc/self/task'
 export function threadsNamed(name: string): number[] | undefined {
   try {
     return readdirSync(folder)
-      .filter((task) => nameOf(task) === name)
+      .filter((task) => procText(`self/task/${task}/comm`)?.trim() === name)
       .map(Number)
   } catch {
     return undefined
-  }
-}
-
-function nameOf(task: string): string {
-  try {
-    return readFileSync(`${folder}/${task}/comm`, 'latin1').trim()
-  } catch {
-    return '' // It has ended meanwhile.
   }
 }

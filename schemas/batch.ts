@@ -12,6 +12,7 @@
  */
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import avsc from 'avsc'
+import { readLong } from './avro-long.ts'
 import { PenstockError } from './errors.ts'
 import { limits } from './limits.ts'
 
@@ -143,8 +144,8 @@ export function messagesOfBatch(value: Uint8Array): BatchMessage[] {
   const messages: BatchMessage[] = []
   let position = 0
   while (position < blocks.length) {
-    const count = readLong(blocks, position)
-    const size = readLong(blocks, count.end)
+    const count = lengthAt(blocks, position)
+    const size = lengthAt(blocks, count.end)
     const end = size.end + size.value
     if (end + syncMarker.length > blocks.length) throw new PenstockError('BATCH_CORRUPT', 'a block is cut short')
     const before = messages.length
@@ -208,17 +209,8 @@ function decodeAt(plain: Buffer, position: number): { value: Envelope; offset: n
   }
 }
 
-function readLong(bytes: Uint8Array, start: number): { value: number; end: number } {
-  let value = 0
-  let scale = 1
-  for (let at = start; at < bytes.length && at < start + 8; at++) {
-    const byte = bytes[at] ?? 0
-    value += (byte & 0x7f) * scale
-    if (byte < 0x80) {
-      if (value % 2 !== 0) break
-      return { value: value / 2, end: at + 1 }
-    }
-    scale *= 0x80
-  }
-  throw new PenstockError('BATCH_CORRUPT', 'a length is not a positive Avro long')
+function lengthAt(bytes: Uint8Array, start: number): { readonly value: number; readonly end: number } {
+  const length = readLong(bytes, start)
+  if (length === undefined) throw new PenstockError('BATCH_CORRUPT', 'a length is not a positive Avro long')
+  return length
 }

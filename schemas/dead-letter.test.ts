@@ -56,6 +56,13 @@ describe('records of the dead-letter topic', () => {
     expect(bytesFromReplay(replay)).toEqual(record(3, replay))
   })
 
+  test('a letter of an endpoint says whose it is, in a field that older readers leave out', () => {
+    const named = { ...letter, endpoint: 'webhook-1' }
+    expect(letterFromBytes(bytesFromLetter(named))).toEqual({ kind: 'letter', ...named })
+    const { bytes, ...head } = letter
+    expect(() => letterFromBytes(record(1, { ...head, endpoint: 5 }, bytes))).toThrow(corrupt)
+  })
+
   test('a letter of an older version says nothing of its first message', () => {
     const { bytes, messageFirst: _, ...head } = letter
     expect(letterFromBytes(record(1, head, bytes))).toEqual({ kind: 'letter', ...head, bytes })

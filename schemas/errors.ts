@@ -157,6 +157,11 @@ export const errorTable = {
     meaning: 'a replay of the dead letter was begun; it can be finished, but the letter cannot be dropped',
   },
 
+  DEAD_LETTER_OF_ENDPOINT: {
+    disposition: 'reject',
+    meaning: 'the dead letter is of one endpoint; on the log it would go to all',
+  },
+
   STORE_UNAVAILABLE: { disposition: 'retry', meaning: 'the control store did not answer' },
   STORE_LOCKED: { disposition: 'fatal', meaning: 'another process owns the embedded control store' },
   STORE_SCHEMA_UNKNOWN: { disposition: 'fatal', meaning: 'the control store was written by a newer version' },
@@ -198,6 +203,18 @@ export const errorTable = {
   AUTH_DIRECTORY_UNAVAILABLE: {
     disposition: 'retry',
     meaning: 'the registry cannot be asked at the moment who may connect',
+  },
+
+  LINK_LOST: { disposition: 'retry', meaning: 'the link to another process of this installation ended' },
+  LINK_ANSWER_LATE: { disposition: 'retry', meaning: 'another process of this installation did not answer in time' },
+  LINK_QUESTION_UNKNOWN: {
+    disposition: 'reject',
+    meaning: 'another process of this installation has a version that does not know this question',
+  },
+  LINK_QUESTION_FAILED: { disposition: 'retry', meaning: 'another process of this installation could not answer' },
+  LINK_VALUE_INVALID: {
+    disposition: 'reject',
+    meaning: 'what another process of this installation said is not what both agreed on',
   },
 
   ROUTING_INVALID: {

@@ -34,6 +34,8 @@ export const limits = {
   httpChunkOverheadBytesMax: 16 * 1024,
   /** What a client may send behind a request that has no answer yet. The rest waits at the client. */
   httpAheadBytesMax: 64 * 1024,
+  /** Of a request body that is handed on as it comes in: what waits for its reader; more waits at the client. */
+  httpBodyAheadBytesMax: 64 * 1024,
   /** An HTTP connection is closed after this long without a request, or with an answer of which the client takes nothing. */
   httpSilenceMsMax: 10_000,
   /** A request must come in within `httpSilenceMsMax` plus the time that its bytes take at this rate. */
@@ -216,6 +218,15 @@ export const limits = {
   enrichmentValueBytesMax: 4 * 1024,
   /** The document of routes as JSON: the largest conditions of all routes, and endpoints with their columns. */
   routingDocumentBytesMax: 1024 * 1024,
+  /** Combinations of a message's properties that a reader of routes remembers, of at most so many bytes: 4 MiB, and what it knows of them. */
+  routedSuffixesMax: 4_096,
+  routedSuffixBytesMax: 1_024,
+  /** Once so many more were met that found no room, all are forgotten: devices have come to send others. */
+  routedSuffixesTurnedAwayMax: 65_536,
+  /** Selections of records that the endpoints of a process share, with their decompressed messages. */
+  selectionCacheBytesMax: 64 * 1024 * 1024,
+  /** Blocks that are decompressed at once for routes: as many as libuv's pool has threads. */
+  routedBlocksAtOnceMax: 4,
 } as const
 
 /** Asserts the relations between limits that the code relies on. */
@@ -246,11 +257,17 @@ export function assertLimits(): void {
     limits.diskLowBytes - limits.diskExhaustedBytes >= workerInsertsBytesMax(),
     'inserts that began with room must end with room',
   )
+  assert(limits.selectionCacheBytesMax >= 2 * limits.recordRawBytesMax, 'endpoints in step must find a largest record')
   assert(limits.edgeSilenceMsMax >= 3 * limits.edgeBeatMs, 'a lost beat must not end an edge')
   const lateMsMax = limits.insertBeginMsMax + limits.insertRunMsMax
   assert(
     limits.deduplicationWindow >= (limits.insertsPerSecondMax * lateMsMax) / 1000,
     'the token of a late insert must still be remembered',
+  )
+  assert(
+    limits.endpointUnhealthyRetryMsMax <= limits.endpointDeadRetryMs &&
+      limits.endpointUnhealthyMsMin < limits.endpointDeadMsMin,
+    'an endpoint that is worse off is tried more seldom',
   )
   assert(limits.deduplicationWindowSeconds * 1000 >= 2 * lateMsMax, 'a token must outlive a late insert')
 }

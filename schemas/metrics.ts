@@ -1,4 +1,13 @@
-/** Every metric: `penstock_<area>_<thing>_<unit>_total`, labels from small closed sets, never a device id. */
+/** Of the stages of a message, from the fastest disk to an outage. */
+const stageSeconds = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800,
+] as const
+
+/**
+ * Every metric: `penstock_<area>_<thing>_<unit>_total`, a histogram `penstock_<area>_<thing>_seconds`; labels from small closed sets,
+ * never a device id. The stages of a message count messages, each as its batch does: accepted → appended → acknowledged at the edge, then
+ * → read → stored at the worker.
+ */
 export const metricsTable = {
   penstock_edge_connections: { type: 'gauge', help: 'Open device connections', labels: [] },
   penstock_edge_connections_opened_total: { type: 'counter', help: 'Device connections accepted', labels: [] },
@@ -33,6 +42,18 @@ export const metricsTable = {
     type: 'counter',
     help: 'Appends that failed and were tried again',
     labels: [],
+  },
+  penstock_edge_append_seconds: {
+    type: 'histogram',
+    help: 'Messages by the time from when their batch began until the log confirmed it',
+    labels: [],
+    buckets: stageSeconds,
+  },
+  penstock_edge_acknowledge_seconds: {
+    type: 'histogram',
+    help: 'Messages by the time from when their batch began until it was settled with those who sent it',
+    labels: [],
+    buckets: stageSeconds,
   },
   penstock_edge_pending_bytes: { type: 'gauge', help: 'Envelope bytes taken in and not yet settled', labels: [] },
   penstock_edge_pauses_total: {
@@ -121,6 +142,36 @@ export const metricsTable = {
     help: 'Requests to the registry API, by route and status',
     labels: ['method', 'route', 'status'],
   },
+  penstock_endpoint_messages_delivered_total: {
+    type: 'counter',
+    help: 'Messages that an endpoint confirmed',
+    labels: ['endpoint', 'log'],
+  },
+  penstock_endpoint_failures_total: {
+    type: 'counter',
+    help: 'Attempts at an endpoint that failed and are repeated',
+    labels: ['endpoint', 'log'],
+  },
+  penstock_endpoint_dead_letters_total: {
+    type: 'counter',
+    help: 'Messages that an endpoint refused for good, by reason',
+    labels: ['endpoint', 'log', 'reason'],
+  },
+  penstock_endpoint_lag_records: {
+    type: 'gauge',
+    help: 'Batches on the log behind the position of an endpoint',
+    labels: ['endpoint', 'log', 'partition'],
+  },
+  penstock_endpoint_expired_total: {
+    type: 'counter',
+    help: 'Times that an endpoint lost batches, since retention removed them before it got them',
+    labels: ['endpoint', 'log'],
+  },
+  penstock_endpoint_partitions_standing_still: {
+    type: 'gauge',
+    help: 'Partitions in which an endpoint got nothing for a minute since an attempt failed',
+    labels: ['endpoint', 'log'],
+  },
   penstock_worker_rows_stored_total: { type: 'counter', help: 'Rows confirmed by the sink', labels: ['sink'] },
   penstock_worker_inserts_total: { type: 'counter', help: 'Inserts confirmed by the sink', labels: ['sink'] },
   penstock_worker_insert_failures_total: {
@@ -147,6 +198,18 @@ export const metricsTable = {
     type: 'counter',
     help: 'Messages sent to dead letters, by error code',
     labels: ['reason'],
+  },
+  penstock_worker_read_seconds: {
+    type: 'histogram',
+    help: 'Messages by the time from when an edge took in the last of their batch until a worker had read it, by both clocks',
+    labels: [],
+    buckets: stageSeconds,
+  },
+  penstock_worker_store_seconds: {
+    type: 'histogram',
+    help: 'Messages by the time from when a worker had read their batch until its rows were stored',
+    labels: ['sink'],
+    buckets: stageSeconds,
   },
   penstock_worker_repeated_batches_total: {
     type: 'counter',

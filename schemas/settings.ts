@@ -2,6 +2,8 @@
  * Every setting an operator may turn: its environment variable, type, default and meaning. This table is the only source;
  * the parser (`runtime/settings.ts`) validates against it and `docs/SETTINGS.md` is generated from it.
  */
+import { routingSettings } from './routing-settings.ts'
+
 export type SettingKind =
   | { readonly kind: 'text'; readonly default: string | undefined }
   | { readonly kind: 'secret'; readonly default: string | undefined }
@@ -393,6 +395,7 @@ export const settingsTable = {
     meaning:
       'whether it is recorded in penstock.device_events that a device connects, disconnects or changes. identities: only where identities are required; always; never',
   },
+  ...routingSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',

@@ -41,9 +41,9 @@ export const telemetryInput =
 
 /** Stores dead letters given as JSON lines: head fields and the bytes as base64, which JSON can carry. */
 export const deadLetterInsert =
-  `INSERT INTO ${warehouseDatabase}.dead_letters (topic, log_partition, log_offset, message_first, at, reason, text, message_count, bytes) ` +
-  "SELECT topic, partition, offset, messageFirst, fromUnixTimestamp64Milli(atMs, 'UTC'), reason, text, messageCount, base64Decode(bytes) " +
-  "FROM input('topic String, partition UInt32, offset UInt64, messageFirst UInt32, atMs Int64, reason String, text String, messageCount UInt32, " +
+  `INSERT INTO ${warehouseDatabase}.dead_letters (topic, log_partition, log_offset, message_first, endpoint, at, reason, text, message_count, bytes) ` +
+  "SELECT topic, partition, offset, messageFirst, endpoint, fromUnixTimestamp64Milli(atMs, 'UTC'), reason, text, messageCount, base64Decode(bytes) " +
+  "FROM input('topic String, partition UInt32, offset UInt64, messageFirst UInt32, endpoint String, atMs Int64, reason String, text String, messageCount UInt32, " +
   "bytes String') FORMAT JSONEachRow"
 
 /** Settings of `penstock.telemetry` without which delivery is not exactly once; checked on an existing table too. */
@@ -86,6 +86,7 @@ export function migrations(options: TableOptions): readonly Migration[] {
     { version: 4, purpose: 'device events', statements: [deviceEventsStatement(options)] },
     { version: 5, purpose: 'merged parts are kept for a while', statements: oldPartsStatements(options) },
     { version: 6, purpose: 'telemetry is merged column by column', statements: [verticalMergesStatement(options)] },
+    { version: 7, purpose: 'dead letters by endpoint', statements: [deadLettersByEndpointStatement(options)] },
   ]
 }
 
@@ -181,6 +182,15 @@ function deadLettersByMessageStatement(options: TableOptions): string {
     `ALTER TABLE ${warehouseDatabase}.dead_letters${onCluster(options)} ` +
     'ADD COLUMN IF NOT EXISTS message_first UInt32 AFTER log_offset, ' +
     'MODIFY ORDER BY (topic, log_partition, log_offset, message_first)'
+  )
+}
+
+/** Two endpoints may refuse the same message. */
+function deadLettersByEndpointStatement(options: TableOptions): string {
+  return (
+    `ALTER TABLE ${warehouseDatabase}.dead_letters${onCluster(options)} ` +
+    'ADD COLUMN IF NOT EXISTS endpoint String AFTER message_first, ' +
+    'MODIFY ORDER BY (topic, log_partition, log_offset, message_first, endpoint)'
   )
 }
 

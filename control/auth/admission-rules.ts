@@ -1,4 +1,4 @@
-import type { AdmissionRules } from './admission.ts'
+import type { AdmissionRules } from './auth.ts'
 
 /** @param hostnames `hub.example` or a list behind commas, ports left aside; the first is the hub's own in messages */
 export function admissionRules(hostnames: string, clockSkewSeconds: number): AdmissionRules {

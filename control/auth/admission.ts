@@ -3,38 +3,27 @@
  *
  *   claim ─▶ identity known? ─▶ right kind of evidence? ─▶ signed by its key or a policy's? ─▶ scope, expiry ─▶ enabled?
  *
- * Whoever cannot prove anything learns nothing: `publicReason` is the same for an unknown device and a wrong key.
+ * A client that proves nothing learns nothing: `publicReason` of `auth.ts` is the same for an unknown device and a wrong key.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { type IdentityId, identityText } from '#control/identities/identity.ts'
-import type { ErrorCode } from '#schemas/errors.ts'
-import type { DeviceCredentials, IdentityCredentials, Policy, Right, Trust } from '../registry.ts'
-import { commonName, issuingAuthority, matchingThumbprint } from './certificates.ts'
-import { type Claim, type Refused, refusal } from './connect-attempt.ts'
-import { expiresAtMsOf, type SasToken, scopeCovers, signingKeyOf } from './sas-token.ts'
-
-/** What an identity was admitted with; as long as the registry still has it, the connection may stay. */
-export type Proof =
-  | { readonly kind: 'key'; readonly mark: string }
-  | { readonly kind: 'policy'; readonly name: string; readonly mark: string }
-  | { readonly kind: 'thumbprint'; readonly thumbprint: string }
-  | { readonly kind: 'authority'; readonly name: string; readonly mark: string }
-
-export interface Admitted extends IdentityId {
-  readonly admitted: true
-  /** The connection ends then, with its token; may be too far away for one timer (2^31 ms). `undefined`: no end. */
-  readonly expiresAtMs: number | undefined
-  readonly generationId: string
-  readonly proof: Proof
-}
-
-export type Admission = Admitted | Refused
-
-export interface AdmissionRules {
-  /** Names of this hub, lower case, without port. */
-  readonly hubNames: readonly string[]
-  readonly clockSkewMs: number
-}
+import type { DeviceCredentials, IdentityCredentials } from '#control/identities/identities.ts'
+import type { Right } from '#control/rest/rights.ts'
+import type { Trust } from '#control/trust/trust.ts'
+import { commonName } from '#runtime/certificates.ts'
+import { type IdentityId, identityText } from '#schemas/identity-id.ts'
+import {
+  type Admission,
+  type AdmissionRules,
+  type Admitted,
+  type PolicyProof,
+  type Proof,
+  type Proven,
+  type Refused,
+  refusal,
+} from './auth.ts'
+import { issuingAuthority, matchingThumbprint } from './certificates.ts'
+import type { Claim } from './connect-attempt.ts'
+import { expiresAtMsOf, parseSasToken, type SasToken, scopeCovers, signingKeyOf } from './sas-token.ts'
 
 /** @param device what the registry says of the claimed device; `undefined`: it has none */
 export function admit(
@@ -52,11 +41,6 @@ export function admit(
     return refusal('AUTH_IDENTITY_DISABLED', `${identityText(id)} is disabled`)
   }
   return { admitted: true, ...id, generationId: identity.generationId, ...proven }
-}
-
-interface Proven {
-  readonly proof: Proof
-  readonly expiresAtMs: number | undefined
 }
 
 function prove(
@@ -103,12 +87,8 @@ function proveToken(
   )
 }
 
-export interface PolicyProof extends Proven {
-  readonly policy: Policy
-}
-
-/** Verifies a token made with a policy's key, for a resource and a right. Used by services too. */
-export function provePolicy(
+/** Verifies a token made with a policy's key, for a resource and a right. */
+function provePolicy(
   token: SasToken,
   right: Right,
   resource: readonly string[],
@@ -128,6 +108,28 @@ export function provePolicy(
     proof: { kind: 'policy', name: policy.name, mark: secretMark(key) },
     expiresAtMs: expiresAtMsOf(token, rules.clockSkewMs),
   }
+}
+
+/**
+ * Decides on a service by the policy token that it sends.
+ * @param authorization the header
+ * @param resource path segments that the token must cover
+ * @param confidential TLS, or the peer is this machine: token and answer cannot be read on the way
+ */
+export function proveService(
+  authorization: string,
+  right: Right,
+  resource: readonly string[],
+  confidential: boolean,
+  trust: Trust,
+  rules: AdmissionRules,
+  nowMs: number,
+): PolicyProof | Refused {
+  if (authorization === '') return refusal('AUTH_CREDENTIALS_MISSING', 'the Authorization header is missing')
+  if (!confidential) return refusal('AUTH_TRANSPORT_INSECURE', 'a token sent without TLS from another machine')
+  const token = parseSasToken(authorization)
+  if (!token) return refusal('AUTH_CREDENTIALS_MALFORMED', 'the Authorization header holds no SAS token')
+  return provePolicy(token, right, resource, trust, rules, nowMs)
 }
 
 function tokenFault(
@@ -235,21 +237,4 @@ function equalKey(sent: string, keys: readonly (string | undefined)[]): string |
 /** Recognises a secret without keeping it. */
 function secretMark(secret: string): string {
   return createHash('sha256').update(secret).digest('base64').slice(0, 22)
-}
-
-const tellable: Partial<Record<ErrorCode, string>> = {
-  AUTH_CREDENTIALS_MALFORMED: 'the credentials cannot be read',
-  AUTH_CREDENTIALS_MISSING: 'credentials are missing',
-  AUTH_TOKEN_EXPIRED: 'the token has expired',
-  AUTH_SCOPE_MISMATCH: 'the token or user name is for another hub or device',
-  AUTH_RIGHT_MISSING: 'the policy does not have the right that this needs',
-  AUTH_IDENTITY_DISABLED: 'the device is disabled',
-  AUTH_TRANSPORT_INSECURE: 'keys and tokens are taken over TLS only: use the TLS port',
-  AUTH_REVOKED: 'the device was disabled, deleted or given other credentials',
-  AUTH_DIRECTORY_UNAVAILABLE: 'the hub cannot check credentials at the moment',
-}
-
-/** What the refused side may be told. */
-export function publicReason({ code }: Pick<Refused, 'code'>): string {
-  return tellable[code] ?? 'not authorized'
 }

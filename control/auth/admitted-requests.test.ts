@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import type { IdentityId } from '#control/identities/identity.ts'
-import type { Admitted } from './admission.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { AdmittedRequests } from './admitted-requests.ts'
+import type { Admitted } from './auth.ts'
 import type { CredentialCache } from './credential-cache.ts'
 
 /** A registry in which nothing changes. */

@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
-import type { IdentityId } from '#control/identities/identity.ts'
-import type { Admitted } from './admission.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
+import type { Admitted } from './auth.ts'
 import type { CredentialCache } from './credential-cache.ts'
 import { KeptTokens } from './kept-tokens.ts'
 

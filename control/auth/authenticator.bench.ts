@@ -9,7 +9,8 @@ import { generatedKeys } from '#control/identities/identity.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import { openControl, openDirectory } from '../open-control.ts'
+import { openControl } from '../open-control.ts'
+import { openDirectory } from '../open-edge-control.ts'
 import { admissionRules } from './admission-rules.ts'
 import { Authenticator } from './authenticator.ts'
 import { createSasToken } from './sas-token.ts'
@@ -44,7 +45,7 @@ async function main(devices: number): Promise<void> {
     const authentication = { ...generatedKeys, primaryKey: key, secondaryKey: key }
     const content = { moduleId: undefined, status: 'enabled', statusReason: undefined, authentication } as const
     const others = { iotEdge: false, deviceScope: undefined, parentScope: undefined, managedBy: undefined }
-    await control.registry.importDevices(
+    await control.registry.identities.importDevices(
       Array.from({ length: devices }, (_, index) => ({ deviceId: `d${index}`, ...content, ...others })),
     )
     const attempts = Array.from({ length: devices }, (_, index) => ({

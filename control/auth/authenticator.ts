@@ -7,39 +7,41 @@
  * A CONNECT of a device that this process has met is answered in the same tick. Messages are never checked here.
  */
 
-import type { IdentityId } from '#control/identities/identity.ts'
-import type { Directory } from '#control/link/directory.ts'
+import type { CredentialSource } from '#control/identities/identities.ts'
+import type { Right } from '#control/rest/rights.ts'
+import type { Invalidations } from '#control/store/changes.ts'
+import type { TrustSource } from '#control/trust/trust.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter, Metrics } from '#runtime/metrics.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import type { Trust } from '../registry.ts'
-import { type Admission, type AdmissionRules, type Admitted, admit } from './admission.ts'
+import { admit, proveService } from './admission.ts'
 import { AdmittedRequests, type RequestProof } from './admitted-requests.ts'
-import { type Claim, type ConnectAttempt, claimOf, evidenceOf, type Refused, refusal } from './connect-attempt.ts'
+import {
+  type Admission,
+  type AdmissionRules,
+  type Admitted,
+  type ConnectAttempt,
+  type PolicyProof,
+  type Refused,
+  type RequestAttempt,
+  refusal,
+} from './auth.ts'
+import { type Claim, claimOf, evidenceOf } from './connect-attempt.ts'
 import { CredentialCache } from './credential-cache.ts'
+import { KnownIntermediates } from './known-intermediates.ts'
 import { RevocationWatch } from './revocation-watch.ts'
 
 export interface AuthenticatorOptions {
   /** Owned by the caller. */
-  readonly directory: Directory
+  readonly directory: CredentialSource & TrustSource & Invalidations
   readonly rules: AdmissionRules
   /** Devices whose credentials are kept in memory, about 1 KB each. */
   readonly devicesCachedMax: number
   readonly metrics: Metrics<MetricName>
   readonly logger: Logger
   readonly clock?: Clock
-}
-
-/** A request of a device over HTTP, which carries its credentials each time. */
-export interface RequestAttempt {
-  /** Whom the path names. */
-  readonly id: IdentityId
-  /** The Authorization header; empty without one. */
-  readonly authorization: string
-  readonly certificates: ConnectAttempt['certificates']
-  readonly confidential: boolean
 }
 
 /** A certificate counts only without a token or key. */
@@ -53,6 +55,7 @@ export class Authenticator {
   readonly #cache: CredentialCache
   readonly #watch: RevocationWatch
   readonly #requests: AdmittedRequests
+  readonly #intermediates = new KnownIntermediates()
   readonly #admitted: Counter
   readonly #lookups: Counter
 
@@ -72,7 +75,7 @@ export class Authenticator {
     )
   }
 
-  /** Loads policies and authorities, so that the first CONNECTs need not wait for them. Rejects as `Directory.trust`. */
+  /** Loads policies and authorities, so that the first CONNECTs need not wait for them. Rejects as `TrustSource.trust`. */
   async warm(): Promise<void> {
     await this.#cache.trust()
   }
@@ -82,7 +85,8 @@ export class Authenticator {
    * for a registry that does not answer (AUTH_DIRECTORY_UNAVAILABLE: tell the client to come back).
    */
   authenticate(attempt: ConnectAttempt): Admission | Promise<Admission> {
-    const claim = claimOf(attempt, this.#options.rules.hubNames)
+    const certificates = this.#intermediates.completed(attempt.certificates)
+    const claim = claimOf({ ...attempt, certificates }, this.#options.rules.hubNames)
     return claim.refused ? this.#counted(claim.refused) : this.#decide(claim)
   }
 
@@ -92,7 +96,7 @@ export class Authenticator {
     const known = this.admittedBefore(attempt)
     if (known) return known
     const password = authorization === '' ? undefined : Buffer.from(authorization, 'latin1')
-    const evidence = evidenceOf(password, certificates, confidential)
+    const evidence = evidenceOf(password, this.#intermediates.completed(certificates), confidential)
     if ('admitted' in evidence) return this.#counted(evidence)
     const admission = this.#decide({ id, evidence })
     const proof = proofOf(attempt)
@@ -111,14 +115,24 @@ export class Authenticator {
     return known
   }
 
+  /**
+   * Decides on a service that sends a policy's token to this edge process. Rejects as `TrustSource.trust`.
+   * @param authorization the header
+   * @param resource path segments that the token must cover
+   */
+  async authenticateService(
+    authorization: string,
+    right: Right,
+    resource: readonly string[],
+    confidential: boolean,
+  ): Promise<PolicyProof | Refused> {
+    const trust = await this.#cache.trust()
+    return proveService(authorization, right, resource, confidential, trust, this.#options.rules, this.#clock.nowMs())
+  }
+
   /** True if a decision on this device asks the registry nothing, or for what it is known to have. */
   knows(deviceId: string): boolean {
     return this.#cache.knows(deviceId)
-  }
-
-  /** Policies and authorities; a promise only if they must be asked for. Rejects with AUTH_DIRECTORY_UNAVAILABLE. */
-  trust(): Trust | Promise<Trust> {
-    return this.#cache.trust()
   }
 
   /**
@@ -139,7 +153,7 @@ export class Authenticator {
     const entry = this.#cache.device(claim.id.deviceId)
     const trust = this.#cache.trust()
     if (!(entry instanceof Promise) && !(trust instanceof Promise)) {
-      return this.#counted(admit(claim, entry.device, trust, this.#options.rules, this.#clock.nowMs()))
+      return this.#decided(claim, admit(claim, entry.device, trust, this.#options.rules, this.#clock.nowMs()))
     }
     return this.#decideLater(claim, entry, trust)
   }
@@ -151,14 +165,19 @@ export class Authenticator {
   ): Promise<Admission> {
     try {
       const [{ device }, policies] = await Promise.all([entry, trust])
-      const admission = admit(claim, device, policies, this.#options.rules, this.#clock.nowMs())
-      return this.#counted(admission)
+      return this.#decided(claim, admit(claim, device, policies, this.#options.rules, this.#clock.nowMs()))
     } catch (error) {
       if (!isPenstockError(error, 'AUTH_DIRECTORY_UNAVAILABLE')) {
         this.#options.logger.error('a look-up of credentials failed', { error })
       }
       return this.#counted(refusal('AUTH_DIRECTORY_UNAVAILABLE', 'the registry does not answer'))
     }
+  }
+
+  #decided({ evidence }: Claim, admission: Admission): Admission {
+    if (admission.admitted && admission.proof.kind === 'authority' && evidence.kind === 'certificate')
+      this.#intermediates.remember(evidence.certificates)
+    return this.#counted(admission)
   }
 
   #counted(admission: Admission): Admission {

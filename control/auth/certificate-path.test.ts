@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import type { CertificateAuthority } from '#control/trust/trust.ts'
 import { type CertificateRequest, type IssuedCertificate, makeCertificate } from '#runtime/certificate-maker.ts'
-import type { CertificateAuthority } from '../registry.ts'
 import { isPathAllowed } from './certificate-path.ts'
 import { issuingAuthority } from './certificates.ts'
 

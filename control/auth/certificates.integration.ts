@@ -4,17 +4,11 @@ import type { AddressInfo } from 'node:net'
 import { connect, createServer, type TLSSocket } from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import type { Authentication } from '#control/identities/identity.ts'
+import { newVerificationCode, provesPossession } from '#control/trust/possession.ts'
+import type { CertificateAuthority } from '#control/trust/trust.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
-import type { CertificateAuthority } from '../registry.ts'
-import {
-  certificateChain,
-  certificateFrom,
-  commonName,
-  issuingAuthority,
-  matchingThumbprint,
-  newVerificationCode,
-  provesPossession,
-} from './certificates.ts'
+import { certificateChain, certificateFrom, commonName } from '#runtime/certificates.ts'
+import { issuingAuthority, matchingThumbprint } from './certificates.ts'
 
 const hourMs = 3_600_000
 const nowMs = Date.now()

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { type ConnectAttempt, claimOf } from './connect-attempt.ts'
+import type { ConnectAttempt } from './auth.ts'
+import { claimOf } from './connect-attempt.ts'
 import { createSasToken } from './sas-token.ts'
 
 const token = createSasToken({ scope: 'hub.example/devices/d', key: 'AAAA', expiresAtMs: 1 })

@@ -7,27 +7,10 @@
  *   none                           {d}[/{m}]            none                 certificate
  */
 import type { X509Certificate } from 'node:crypto'
-import { type IdentityId, isIdentityId } from '#control/identities/identity.ts'
-import type { ErrorCode } from '#schemas/errors.ts'
+import { type IdentityId, isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
+import { type ConnectAttempt, type Refused, refusal } from './auth.ts'
 import { isHubName, looksLikeSasToken, parseSasToken, type SasToken } from './sas-token.ts'
-
-export interface ConnectAttempt {
-  readonly clientId: string
-  readonly username: string | undefined
-  readonly password: Uint8Array | undefined
-  /** From the TLS handshake, leaf first; empty without one. See `certificateChain`. */
-  readonly certificates: readonly X509Certificate[]
-  /** TLS, or the peer is this machine: secrets may be sent. */
-  readonly confidential: boolean
-}
-
-export interface Refused {
-  readonly admitted: false
-  readonly code: ErrorCode
-  /** For logs: may say what an attacker would like to know. Never holds a secret. */
-  readonly reason: string
-}
 
 export type Evidence =
   | { readonly kind: 'token'; readonly token: SasToken }
@@ -38,10 +21,6 @@ export interface Claim {
   readonly refused?: undefined
   readonly id: IdentityId
   readonly evidence: Evidence
-}
-
-export function refusal(code: ErrorCode, reason: string): Refused {
-  return { admitted: false, code, reason }
 }
 
 /** Reads an attempt; nothing is verified yet. @param hubNames lower case, without port */

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import type { DeviceCredentials } from '#control/identities/identities.ts'
 import { generatedKeys } from '#control/identities/identity.ts'
-import type { Directory, Invalidation } from '#control/link/directory.ts'
+import type { Directory } from '#control/link/directory.ts'
+import type { Invalidation } from '#control/store/changes.ts'
+import type { Trust } from '#control/trust/trust.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
-import type { DeviceCredentials, Trust } from '../registry.ts'
 import { CredentialCache } from './credential-cache.ts'
 
 /** A directory whose answers come when the test says so, in the order of the questions. */

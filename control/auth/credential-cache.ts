@@ -8,9 +8,10 @@
  * Bound: `devicesMax` devices; the one asked for longest ago leaves first.
  */
 
-import type { Directory, Invalidation } from '#control/link/directory.ts'
+import type { CredentialSource, DeviceCredentials } from '#control/identities/identities.ts'
+import type { Invalidation, Invalidations } from '#control/store/changes.ts'
+import type { Trust, TrustSource } from '#control/trust/trust.ts'
 import type { Clock } from '#runtime/clock.ts'
-import type { DeviceCredentials, Trust } from '../registry.ts'
 
 /** A registered device is asked for again after this time even without a notice: bounds what a lost notice can do. */
 const knownMsMax = 600_000
@@ -25,7 +26,7 @@ interface Entry {
 }
 
 export class CredentialCache {
-  readonly #directory: Directory
+  readonly #directory: CredentialSource & TrustSource & Invalidations
   readonly #clock: Clock
   readonly #devicesMax: number
   /** In order of last use. */
@@ -41,11 +42,11 @@ export class CredentialCache {
   #trustNoticed = 0
   lookups = 0
 
-  constructor(directory: Directory, clock: Clock, devicesMax: number) {
+  constructor(directory: CredentialSource & TrustSource & Invalidations, clock: Clock, devicesMax: number) {
     this.#directory = directory
     this.#clock = clock
     this.#devicesMax = devicesMax
-    // Registered first, so that whoever hears of a notice after this finds nothing stale here.
+    // Registered before all others, so that they find nothing stale here when they hear of a notice.
     this.#unwatch = directory.onInvalidate((invalidation) => this.#invalidate(invalidation))
   }
 
@@ -75,7 +76,7 @@ export class CredentialCache {
     return this.#entries.has(deviceId) || this.#freshUnknown(deviceId) !== undefined
   }
 
-  /** True if nothing has changed since these were given; asks nobody and does not count as use. */
+  /** True if nothing has changed since these were given. Makes no look-up and does not count as use. */
   holds(deviceId: string, entry: object, trust: object): boolean {
     const now = this.#entries.get(deviceId)
     return now === entry && this.#trust === trust && now.untilMs > this.#clock.nowMs()

@@ -6,7 +6,7 @@
  * looked at before as many again were kept.
  */
 import { timingSafeEqual } from 'node:crypto'
-import { type IdentityId, identityText } from '#control/identities/identity.ts'
+import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 
 interface Kept<T> {

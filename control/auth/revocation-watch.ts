@@ -1,10 +1,10 @@
-import type { Directory, Invalidation } from '#control/link/directory.ts'
+import type { Invalidation, Invalidations } from '#control/store/changes.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter } from '#runtime/metrics.ts'
-import { type Admitted, revocation } from './admission.ts'
-import type { Refused } from './connect-attempt.ts'
+import { revocation } from './admission.ts'
+import type { Admitted, Refused } from './auth.ts'
 import type { CredentialCache } from './credential-cache.ts'
 
 /** Devices checked side by side; each batch is one statement at the registry. */
@@ -29,12 +29,12 @@ export class RevocationWatch {
   #running = false
 
   /** `cache` must have been made before, so that it hears of notices first. */
-  constructor(directory: Directory, cache: CredentialCache, clock: Clock, logger: Logger, revocations: Counter) {
+  constructor(notices: Invalidations, cache: CredentialCache, clock: Clock, logger: Logger, revocations: Counter) {
     this.#cache = cache
     this.#clock = clock
     this.#logger = logger
     this.#revocations = revocations
-    this.#unwatch = directory.onInvalidate((invalidation) => this.#invalidate(invalidation))
+    this.#unwatch = notices.onInvalidate((invalidation) => this.#invalidate(invalidation))
   }
 
   add(admitted: Admitted, onRevoked: (refused: Refused) => void): () => void {

@@ -1,7 +1,8 @@
 /** Identities as rows of the control store. */
 
 import type { Queries, SqlRow } from '#control/store/database.ts'
-import type { AuthenticationKind, Identity, IdentityContent, IdentityId, IdentityStatus } from './identity.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
+import type { AuthenticationKind, Identity, IdentityContent, IdentityStatus } from './identity.ts'
 import { newEtag, newGenerationId } from './identity.ts'
 
 export interface IdentityRow extends SqlRow {
@@ -85,8 +86,8 @@ const columns = `device_id, module_id, generation_id, etag, status, status_reaso
   primary_thumbprint, secondary_thumbprint, iot_edge, device_scope, parent_scope, managed_by, created_at`
 
 /**
- * Inserts all identities whose id is free, in one statement, and returns the ids that were. Ids in order, so that two writers
- * of the same ids wait for one another instead of for ever.
+ * Inserts all identities whose id is free, in one statement, and returns the ids that were. Ids are in order, so that two writers
+ * of the same ids wait for one another and not in a deadlock.
  */
 export async function insertIdentities(queries: Queries, identities: readonly Identity[]): Promise<IdentityId[]> {
   const records = identities.map((identity) => ({

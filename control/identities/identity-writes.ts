@@ -5,15 +5,17 @@
 
 import type { Queries } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
-import type { IfMatch } from '../registry.ts'
+import type { IfMatch } from './identities.ts'
 import {
   checkIdentityContent,
   completedAuthentication,
+  existsFault,
   type Identity,
   type IdentityContent,
-  type IdentityId,
   newEtag,
+  unknownFault,
 } from './identity.ts'
 import {
   type IdentityRow,
@@ -99,16 +101,4 @@ function checkEtag(identity: Identity, ifMatch: IfMatch): void {
   if (ifMatch !== undefined && ifMatch !== identity.etag) {
     throw new PenstockError('REGISTRY_ETAG_STALE', 'the identity was changed since it was read: read it again')
   }
-}
-
-export function existsFault({ deviceId, moduleId }: IdentityId): PenstockError {
-  return moduleId === undefined
-    ? new PenstockError('REGISTRY_DEVICE_EXISTS', `device ${deviceId} is there already`)
-    : new PenstockError('REGISTRY_MODULE_EXISTS', `device ${deviceId} has a module ${moduleId} already`)
-}
-
-export function unknownFault({ deviceId, moduleId }: IdentityId): PenstockError {
-  return moduleId === undefined
-    ? new PenstockError('REGISTRY_DEVICE_UNKNOWN', `no device ${deviceId}`)
-    : new PenstockError('REGISTRY_MODULE_UNKNOWN', `device ${deviceId} has no module ${moduleId}`)
 }

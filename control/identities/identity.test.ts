@@ -1,13 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { checkIdentityId, identityText, isIdentityId } from '#schemas/identity-id.ts'
 import {
   type Authentication,
   checkIdentityContent,
-  checkIdentityId,
   completedAuthentication,
   generatedKeys,
   type IdentityContent,
-  identityText,
-  isIdentityId,
   isKey,
   isStorableText,
   newEtag,

@@ -1,12 +1,16 @@
 /** What the registry keeps of a device or module, and what is allowed in it. */
 import { randomBytes } from 'node:crypto'
 import { PenstockError } from '#schemas/errors.ts'
-import { limits } from '#schemas/limits.ts'
+import { checkIdentityId, type IdentityId, identityText } from '#schemas/identity-id.ts'
 
-export type IdentityStatus = 'enabled' | 'disabled'
+export const identityStatuses = ['enabled', 'disabled'] as const
+
+export type IdentityStatus = (typeof identityStatuses)[number]
 
 /** `none`: an identity that cannot connect by itself. */
-export type AuthenticationKind = 'sas' | 'selfSigned' | 'certificateAuthority' | 'none'
+export const authenticationKinds = ['sas', 'selfSigned', 'certificateAuthority', 'none'] as const
+
+export type AuthenticationKind = (typeof authenticationKinds)[number]
 
 /** How an identity proves itself. Keys are base64 text, thumbprints upper-case hexadecimal (SHA-1 or SHA-256). */
 export interface Authentication {
@@ -15,12 +19,6 @@ export interface Authentication {
   readonly secondaryKey: string | undefined
   readonly primaryThumbprint: string | undefined
   readonly secondaryThumbprint: string | undefined
-}
-
-export interface IdentityId {
-  readonly deviceId: string
-  /** `undefined`: the device itself. */
-  readonly moduleId: string | undefined
 }
 
 /** What a caller says about an identity. */
@@ -50,39 +48,14 @@ export interface Identity extends IdentityContent {
   readonly lastActivityAtMs: number | undefined
 }
 
-const idPattern = /^[A-Za-z0-9\-.+%_#*?!(),:=@$']+$/
-/** What `isIdentityId` asks for, in words. */
-export const idRule = `1 to ${limits.deviceIdBytesMax} letters, digits or - . + % _ # * ? ! ( ) , : = @ $ '`
-
-/** True for 1 to 128 of the characters that the hub allows in device and module ids. */
-export function isIdentityId(text: string): boolean {
-  return text.length <= limits.deviceIdBytesMax && idPattern.test(text)
-}
-
 /**
- * What whoever makes such an identity should know; `undefined`: nothing. The hub allows + and # in ids, but MQTT has them for wildcards,
+ * A warning for the person who makes such an identity; `undefined`: none. The hub allows + and # in ids, but MQTT has them for wildcards,
  * which no topic name may hold.
  */
 export function topicWarning(id: IdentityId): string | undefined {
   const text = identityText(id)
   if (!/[+#]/.test(text)) return undefined
   return `${text} cannot publish below devices/${id.deviceId}/ over MQTT, where + and # are wildcards: it has HTTP, and topics of other names`
-}
-
-/** `device` or `device/module`: ids hold no slash, so the text is unambiguous. For logs and maps. */
-export function identityText({ deviceId, moduleId }: IdentityId): string {
-  return moduleId === undefined ? deviceId : `${deviceId}/${moduleId}`
-}
-
-/** @throws PenstockError REGISTRY_ID_INVALID */
-export function checkIdentityId({ deviceId, moduleId }: IdentityId): void {
-  if (!isIdentityId(deviceId)) throw idFault('device id', deviceId)
-  if (moduleId !== undefined && !isIdentityId(moduleId)) throw idFault('module id', moduleId)
-}
-
-function idFault(what: string, id: string): PenstockError {
-  const shown = JSON.stringify(id.length > limits.deviceIdBytesMax ? `${id.slice(0, limits.deviceIdBytesMax)}…` : id)
-  return new PenstockError('REGISTRY_ID_INVALID', `${what} ${shown} must be ${idRule}`)
 }
 
 /** A key as the hub makes them: 32 random bytes in base64. */
@@ -164,4 +137,16 @@ export function argumentFault(message: string): PenstockError {
 /** True for what PostgreSQL can keep as text: no zero character, no half of a surrogate pair. */
 export function isStorableText(text: string): boolean {
   return !text.includes('\0') && Buffer.from(text).toString() === text
+}
+
+export function existsFault({ deviceId, moduleId }: IdentityId): PenstockError {
+  return moduleId === undefined
+    ? new PenstockError('REGISTRY_DEVICE_EXISTS', `device ${deviceId} is there already`)
+    : new PenstockError('REGISTRY_MODULE_EXISTS', `device ${deviceId} has a module ${moduleId} already`)
+}
+
+export function unknownFault({ deviceId, moduleId }: IdentityId): PenstockError {
+  return moduleId === undefined
+    ? new PenstockError('REGISTRY_DEVICE_UNKNOWN', `no device ${deviceId}`)
+    : new PenstockError('REGISTRY_MODULE_UNKNOWN', `device ${deviceId} has no module ${moduleId}`)
 }

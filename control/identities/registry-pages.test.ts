@@ -4,7 +4,7 @@ import type { Database, SqlRow, SqlValue } from '#control/store/database.ts'
 import { openDatabase } from '#control/store/open-database.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
-import { SqlRegistry } from '../sql-registry.ts'
+import { registryOver } from '../open-registry.ts'
 
 const devices = 5_000
 const pageMax = 50
@@ -46,7 +46,7 @@ test('a page of devices costs the rows of that page, wherever it lies', { timeou
       return database.query<Row>(sql, parameters)
     },
   }
-  const registry = await SqlRegistry.open(explained, systemClock, silentLogger)
+  const registry = await registryOver(explained, systemClock, silentLogger)
   onTestFinished(() => registry.close())
   const ids = Array.from({ length: devices }, (_, index) => `device-${String(index).padStart(5, '0')}`)
   const none = {
@@ -57,7 +57,7 @@ test('a page of devices costs the rows of that page, wherever it lies', { timeou
   }
   for (let from = 0; from < devices; from += 1_000) {
     const part = ids.slice(from, from + 1_000)
-    await registry.importDevices(
+    await registry.identities.importDevices(
       part.map((deviceId) => ({
         deviceId,
         moduleId: undefined,
@@ -70,18 +70,18 @@ test('a page of devices costs the rows of that page, wherever it lies', { timeou
         managedBy: undefined,
       })),
     )
-    await registry.recordPresence(
+    await registry.presence.recordPresence(
       part.map((deviceId) => ({ deviceId, moduleId: undefined, connected: true, edgeId: 'edge', atMs: 1 })),
     )
   }
   for (const last of ['', ids[devices / 2] ?? '', ids[devices - pageMax - 1] ?? '']) {
-    expect(await registry.devicesAfter(last, pageMax)).toHaveLength(pageMax)
+    expect(await registry.identities.devicesAfter(last, pageMax)).toHaveLength(pageMax)
     expect(scanned).toBeLessThanOrEqual(3 * pageMax)
   }
   const query = 'SELECT * FROM devices'
   let continuation: string | undefined
   for (let page = 0; page < 10; page++) {
-    const result = await registry.query(query, { countMax: pageMax, continuation })
+    const result = await registry.queries.query(query, { countMax: pageMax, continuation })
     expect(scanned).toBeLessThanOrEqual(3 * pageMax)
     continuation = result.continuation
   }

@@ -1,27 +1,21 @@
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
+import { type Clock, systemClock } from '#runtime/clock.ts'
 import { isListenedOn } from '#runtime/folder-use.ts'
+import type { Handlers } from '#runtime/line-rpc/contract.ts'
+import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
+import { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Directory } from './directory.ts'
-import {
-  activityRecord,
-  activityTuple,
-  type DirectoryAnswer,
-  type DirectoryRequest,
-  idTuple,
-  onLines,
-  presenceRecord,
-  writeLine,
-} from './directory-protocol.ts'
+import { answerMsMax, controlContract, directoryLimits, edgeContract } from './directory-contract.ts'
 
 export interface DirectoryServer {
   close(): Promise<void>
 }
 
-/** Bytes that an edge has not read: beyond it the edge is stuck, and asks again from the beginning once it is back. */
-const unreadBytesMax = 256 * 1024 * 1024
+type EdgeLink = LineRpc<typeof controlContract, typeof edgeContract>
 
 /**
  * Serves the directory to the edge processes of this machine. Only the user who runs this may open the socket: it carries
@@ -29,33 +23,43 @@ const unreadBytesMax = 256 * 1024 * 1024
  * @param path see `controlSocketPath`
  * @throws PenstockError PORT_UNAVAILABLE if another process serves there
  */
-export async function serveDirectory(path: string, directory: Directory, logger: Logger): Promise<DirectoryServer> {
-  const sockets = new Set<Socket>()
+export async function serveDirectory(
+  path: string,
+  directory: Directory,
+  logger: Logger,
+  clock: Clock = systemClock,
+): Promise<DirectoryServer> {
+  const edges = new Map<Socket, EdgeLink>()
+  const handlers = handlersOf(directory)
   const server = createServer((socket) => {
-    sockets.add(socket)
-    socket.on('error', () => socket.destroy())
-    socket.on('close', () => sockets.delete(socket))
-    onLines(socket, (value) => {
-      if (isRequest(value)) void answer(socket, value, directory, logger)
-      else socket.destroy()
+    const channel = new SocketChannel(socket, directoryLimits)
+    const edge = new LineRpc({
+      channel,
+      own: controlContract,
+      handlers,
+      peer: edgeContract,
+      clock,
+      answerMsMax,
+      onEnd: () => channel.destroy(),
+      onPushFault: (push, reason) => logger.warn('what an edge told cannot be read', { push, reason }),
+      onQuestionFault: (question, error) => logger.warn('a question of an edge failed', { question, error }),
     })
+    edges.set(socket, edge)
+    socket.on('close', () => edges.delete(socket))
+    edge.listen()
   })
   await listen(server, path)
-  const tellAll = (told: DirectoryAnswer): void => {
-    for (const socket of sockets) {
-      if (socket.writableLength > unreadBytesMax) socket.destroy()
-      else writeLine(socket, told)
-    }
-  }
-  const unwatch = directory.onInvalidate((invalid) => tellAll({ invalid }))
-  const unwatchAnnounced = directory.onAnnounced(({ edge, opened }) =>
-    tellAll({ announced: edge, opened: opened.map(activityTuple) }),
-  )
+  const unwatch = directory.onInvalidate((invalid) => {
+    for (const edge of edges.values()) edge.push('invalid', invalid)
+  })
+  const unwatchAnnounced = directory.onAnnounced((announcement) => {
+    for (const edge of edges.values()) edge.push('announced', announcement)
+  })
   return {
     async close() {
       unwatch()
       unwatchAnnounced()
-      for (const socket of sockets) socket.destroy()
+      for (const socket of edges.keys()) socket.destroy()
       const closed = once(server, 'close')
       server.close()
       await closed
@@ -63,60 +67,21 @@ export async function serveDirectory(path: string, directory: Directory, logger:
   }
 }
 
-async function answer(socket: Socket, request: DirectoryRequest, directory: Directory, logger: Logger): Promise<void> {
-  if ('presence' in request) {
-    directory.report(request.presence.map(presenceRecord))
-    return
+function handlersOf(directory: Directory): Handlers<typeof controlContract> {
+  return {
+    questions: {
+      lookup: async (deviceIds) => {
+        const found = await Promise.all(deviceIds.map((deviceId) => directory.lookup(deviceId)))
+        return found.filter((device) => device !== undefined)
+      },
+      trust: () => directory.trust(),
+      quotas: () => directory.quotas(),
+      reset: ({ edgeId, atMs }) => directory.reset(edgeId, atMs),
+      beat: ({ edgeId, heard }) => directory.beat(edgeId, heard),
+      announce: ({ edge, opened }) => directory.announce(edge, opened),
+    },
+    pushes: { presence: (records) => directory.report(records) },
   }
-  try {
-    writeLine(socket, { n: request.n, found: await foundFor(request, directory) })
-  } catch (error) {
-    logger.warn('a look-up for an edge failed', { error })
-    writeLine(socket, { n: request.n, fault: error instanceof Error ? error.message : 'failed' })
-  }
-}
-
-async function foundFor(
-  request: Exclude<DirectoryRequest, { presence: unknown }>,
-  directory: Directory,
-): Promise<unknown> {
-  if ('trust' in request) return directory.trust()
-  if ('quotas' in request) return directory.quotas()
-  if ('reset' in request) return (await directory.reset(request.reset, request.atMs)).map(idTuple)
-  if ('beat' in request) {
-    await directory.beat(request.beat, request.heard.map(activityRecord))
-    return null
-  }
-  if ('announce' in request) return directory.announce(request.announce, request.opened.map(activityRecord))
-  const found = await Promise.all(request.lookup.map((deviceId) => directory.lookup(deviceId)))
-  return found.filter((device) => device !== undefined)
-}
-
-/** The other side is this project's own; what is checked is that nothing else speaks. */
-function isRequest(value: unknown): value is DirectoryRequest {
-  if (typeof value !== 'object' || value === null) return false
-  if ('presence' in value) return Array.isArray(value.presence) && value.presence.every(Array.isArray)
-  if (!('n' in value) || typeof value.n !== 'number') return false
-  if ('lookup' in value) {
-    return Array.isArray(value.lookup) && value.lookup.every((deviceId) => typeof deviceId === 'string')
-  }
-  if ('beat' in value) {
-    return (
-      typeof value.beat === 'string' &&
-      'heard' in value &&
-      Array.isArray(value.heard) &&
-      value.heard.every(Array.isArray)
-    )
-  }
-  if ('announce' in value) {
-    return (
-      typeof value.announce === 'string' &&
-      'opened' in value &&
-      Array.isArray(value.opened) &&
-      value.opened.every(Array.isArray)
-    )
-  }
-  return 'trust' in value || 'quotas' in value || ('reset' in value && typeof value.reset === 'string')
 }
 
 /** @throws PenstockError PORT_UNAVAILABLE if another process serves at `path` */
@@ -142,7 +107,7 @@ async function listen(server: Server, path: string): Promise<void> {
 }
 
 async function bind(server: Server, path: string): Promise<void> {
-  // The file gets its rights when it is made: nobody else can open it even for a moment.
+  // The file has its rights from the moment it is made: no other user can open it, not even for an instant.
   const before = process.umask(0o177)
   try {
     server.listen(path)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import type { DeviceCredentials } from '#control/identities/identities.ts'
 import { generatedKeys } from '#control/identities/identity.ts'
-import type { DeviceCredentials } from '../registry.ts'
 import { LookupBatch } from './lookup-batch.ts'
 
 const device = (deviceId: string): DeviceCredentials => ({

@@ -1,5 +1,5 @@
+import type { DeviceCredentials } from '#control/identities/identities.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { DeviceCredentials } from '../registry.ts'
 
 /** Devices asked for in one statement. */
 const batchMax = 1_000
@@ -14,7 +14,7 @@ interface Waiting {
 
 /**
  * Gathers look-ups into batches: one is under way at a time, and what arrives meanwhile makes up the next. A storm of
- * connections thus costs a statement a thousand devices, a single one waits for nobody.
+ * connections thus costs one statement a thousand devices. A single look-up is made at once.
  */
 export class LookupBatch {
   readonly #ask: (deviceIds: readonly string[]) => Promise<readonly DeviceCredentials[]>

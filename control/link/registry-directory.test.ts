@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import type { PresenceRecord } from '#control/presence/presence.ts'
+import { type ControlChange, type Invalidation, invalidationOf } from '#control/store/changes.ts'
 import { type Logger, silentLogger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { PresenceRecord, Registry, RegistryChange } from '../registry.ts'
-import type { Invalidation } from './directory.ts'
-import { invalidationOf, RegistryDirectory } from './registry-directory.ts'
+import { type DirectorySources, RegistryDirectory } from './registry-directory.ts'
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 const state = (atMs: number): PresenceRecord => ({
@@ -20,13 +20,13 @@ function registryOf() {
   const written: PresenceRecord[][] = []
   const ends: ((failing: boolean) => void)[] = []
   const faults = { error: undefined as Error | undefined }
-  const listeners: ((change: RegistryChange) => void)[] = []
+  const listeners: ((change: ControlChange) => void)[] = []
   const answer = async (name: string) => {
     asked.push(name)
     if (faults.error) throw faults.error
     return []
   }
-  const port = {
+  const flat = {
     trust: () => answer('trust'),
     quotas: () => answer('quotas'),
     credentials: () => answer('credentials'),
@@ -40,12 +40,20 @@ function registryOf() {
         ends.push((failing) => (failing ? reject(new Error('silent')) : resolve())),
       )
     },
-    onChange: (listener: (change: RegistryChange) => void) => {
+    onChange: (listener: (change: ControlChange) => void) => {
       listeners.push(listener)
       return () => void listeners.splice(0)
     },
     close: () => answer('close'),
-  } as unknown as Registry
+  }
+  const port = {
+    identities: flat,
+    trust: flat,
+    quotas: flat,
+    presence: flat,
+    changes: flat,
+    close: flat.close,
+  } as unknown as DirectorySources
   const end = async (failing = false) => {
     ends.shift()?.(failing)
     await turn()

@@ -1,26 +1,31 @@
-import type { IdentityId } from '#control/identities/identity.ts'
+import type { DeviceCredentials, Identities } from '#control/identities/identities.ts'
+import type { ActivityRecord, Announcement, PresenceRecord, PresenceStore } from '#control/presence/presence.ts'
+import type { QuotaOverride, QuotaSource } from '#control/quotas/quotas.ts'
+import { type Changes, type Invalidation, invalidationOf } from '#control/store/changes.ts'
+import type { Trust, TrustSource } from '#control/trust/trust.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import type {
-  ActivityRecord,
-  Announcement,
-  DeviceCredentials,
-  DeviceQuota,
-  PresenceRecord,
-  Registry,
-  RegistryChange,
-  Trust,
-} from '../registry.ts'
-import type { Directory, Invalidation } from './directory.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
+import type { Directory } from './directory.ts'
 import { LookupBatch } from './lookup-batch.ts'
 
 /** Presence records that wait while a write is under way; more are dropped, oldest first: the next connection tells again. */
 const presenceWaitingMax = 10_000
 const presenceWriteMax = 1_000
 
+/** What the directory asks, by capability. */
+export interface DirectorySources {
+  readonly identities: Pick<Identities, 'credentials'>
+  readonly trust: TrustSource
+  readonly quotas: QuotaSource
+  readonly presence: PresenceStore
+  readonly changes: Changes
+  close(): Promise<void>
+}
+
 /** The directory of a process that has the registry itself; `close` closes it too if owned. */
 export class RegistryDirectory implements Directory {
-  readonly #registry: Registry
+  readonly #registry: DirectorySources
   readonly #logger: Logger
   readonly #ownsRegistry: boolean
   readonly #batch: LookupBatch
@@ -29,12 +34,12 @@ export class RegistryDirectory implements Directory {
   #waiting: PresenceRecord[] = []
   #writing: Promise<void> | undefined
 
-  constructor(registry: Registry, logger: Logger, { ownsRegistry = false } = {}) {
+  constructor(registry: DirectorySources, logger: Logger, { ownsRegistry = false } = {}) {
     this.#ownsRegistry = ownsRegistry
     this.#registry = registry
     this.#logger = logger
-    this.#batch = new LookupBatch((deviceIds) => registry.credentials(deviceIds).catch(unavailable))
-    this.#unwatch = registry.onChange((change) => {
+    this.#batch = new LookupBatch((deviceIds) => registry.identities.credentials(deviceIds).catch(unavailable))
+    this.#unwatch = registry.changes.onChange((change) => {
       const invalidation = invalidationOf(change)
       for (const listener of this.#listeners) listener(invalidation)
     })
@@ -45,11 +50,11 @@ export class RegistryDirectory implements Directory {
   }
 
   trust(): Promise<Trust> {
-    return this.#registry.trust().catch(unavailable)
+    return this.#registry.trust.trust().catch(unavailable)
   }
 
-  quotas(): Promise<readonly DeviceQuota[]> {
-    return this.#registry.quotas().catch(unavailable)
+  quotas(): Promise<readonly QuotaOverride[]> {
+    return this.#registry.quotas.quotas().catch(unavailable)
   }
 
   onInvalidate(listener: (invalidation: Invalidation) => void): () => void {
@@ -67,19 +72,19 @@ export class RegistryDirectory implements Directory {
 
   async reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]> {
     await this.#writing
-    return this.#registry.resetPresence(edgeId, atMs).catch(unavailable)
+    return this.#registry.presence.resetPresence(edgeId, atMs).catch(unavailable)
   }
 
   beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
-    return this.#registry.recordBeat(edgeId, heard).catch(unavailable)
+    return this.#registry.presence.recordBeat(edgeId, heard).catch(unavailable)
   }
 
   announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
-    return this.#registry.announce(edge, opened).catch(unavailable)
+    return this.#registry.presence.announce(edge, opened).catch(unavailable)
   }
 
   onAnnounced(listener: (announcement: Announcement) => void): () => void {
-    return this.#registry.onAnnounced(listener)
+    return this.#registry.presence.onAnnounced(listener)
   }
 
   async close(): Promise<void> {
@@ -93,25 +98,12 @@ export class RegistryDirectory implements Directory {
     while (this.#waiting.length > 0) {
       const records = this.#waiting.splice(0, presenceWriteMax)
       try {
-        await this.#registry.recordPresence(records)
+        await this.#registry.presence.recordPresence(records)
       } catch (error) {
         this.#logger.warn('connection states were not recorded', { count: records.length, error })
       }
     }
     this.#writing = undefined
-  }
-}
-
-export function invalidationOf(change: RegistryChange): Invalidation {
-  switch (change.kind) {
-    case 'identities':
-      return { kind: 'devices', deviceIds: [...new Set(change.changes.map(({ deviceId }) => deviceId))] }
-    case 'trust':
-      return { kind: 'trust' }
-    case 'quotas':
-      return { kind: 'quotas' }
-    case 'resync':
-      return { kind: 'everything' }
   }
 }
 

@@ -1,24 +1,31 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Announcement } from '#control/presence/presence.ts'
+import type { Invalidation } from '#control/store/changes.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
+import { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
 import { type Logger, silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
-import type { Announcement } from '../registry.ts'
-import type { Invalidation } from './directory.ts'
-import { type DirectoryAnswer, onLines, writeLine } from './directory-protocol.ts'
+import { directoryLimits } from './directory-contract.ts'
 import { RemoteDirectory } from './remote-directory.ts'
 
-type Asked = Readonly<Record<string, unknown>>
+/** A question with its number, or a push. */
+interface Asked {
+  readonly n?: number
+  readonly q?: string
+  readonly p?: string
+  readonly v?: unknown
+}
 
 /** A control role that does nothing by itself: what it was asked is in `asked`, what it says is up to the test. */
 class SilentControl {
   readonly asked: Asked[] = []
   readonly #path: string
   #server: Server | undefined
-  #socket: Socket | undefined
+  #channel: SocketChannel | undefined
 
   constructor(path: string) {
     this.#path = path
@@ -26,37 +33,30 @@ class SilentControl {
 
   async listen(): Promise<void> {
     const server = createServer((socket) => {
-      this.#socket = socket
-      socket.on('error', () => {})
-      onLines(socket, (value) => this.#hear(value as Asked))
+      this.#channel = new SocketChannel(socket, directoryLimits)
+      this.#channel.listen({ onValue: (value) => this.asked.push(value as Asked), onEnd: () => socket.destroy() })
     })
     this.#server = server
     await new Promise<void>((resolve) => server.listen(this.#path, resolve))
   }
 
-  #hear(asked: Asked): void {
-    // Told at each connection, also where there is nothing to tell.
-    const isNothing = Array.isArray(asked.presence) && asked.presence.length === 0
-    if (!isNothing) this.asked.push(asked)
+  say(value: object): void {
+    this.#channel?.send(value)
   }
 
-  say(answer: DirectoryAnswer): void {
-    if (this.#socket) writeLine(this.#socket, answer)
+  /** Says so to the question of this name that was asked last. */
+  answer(name: string, found: unknown): void {
+    const n = this.asked.findLast(({ q }) => q === name)?.n
+    if (n === undefined) throw new Error(`nobody asked for ${name}`)
+    this.say({ n, v: found })
   }
 
-  /** Says so to the request with this field that was asked last. */
-  answer(field: string, found: unknown): void {
-    const n = this.asked.findLast((asked) => field in asked)?.n
-    if (typeof n !== 'number') throw new Error(`nobody asked for ${field}`)
-    this.say({ n, found })
-  }
-
-  countOf(field: string): number {
-    return this.asked.filter((asked) => field in asked).length
+  countOf(name: string): number {
+    return this.asked.filter(({ q, p }) => q === name || p === name).length
   }
 
   async close(): Promise<void> {
-    this.#socket?.destroy()
+    this.#channel?.destroy()
     const server = this.#server
     if (server) await new Promise<void>((resolve) => server.close(() => resolve()))
     this.#server = undefined
@@ -96,21 +96,24 @@ const unavailable = (message: string) => ({
   message: expect.stringContaining(message),
 })
 
+const empty = { policies: [], authorities: [] }
+
 describe('the directory of an edge process', () => {
   test('each question has its own answer, in any order', async () => {
     await control.listen()
     const remote = open()
     const [quotas, reset, announced] = [remote.quotas(), remote.reset('edge-0', 7), remote.announce('e', [])]
     await until(() => control.asked.length === 3)
-    expect(control.asked).toMatchObject([{ quotas: 1 }, { reset: 'edge-0', atMs: 7 }, { announce: 'e', opened: [] }])
-    control.answer('announce', 12)
-    control.answer('quotas', ['q'])
-    control.answer('reset', [
-      ['d', null],
-      ['d', 'm'],
+    expect(control.asked).toMatchObject([
+      { q: 'quotas' },
+      { q: 'reset', v: { edgeId: 'edge-0', atMs: 7 } },
+      { q: 'announce', v: { edge: 'e', opened: [] } },
     ])
+    control.answer('announce', 12)
+    control.answer('quotas', [{ deviceId: 'q' }])
+    control.answer('reset', [{ deviceId: 'd' }, { deviceId: 'd', moduleId: 'm' }])
     expect(await announced).toBe(12)
-    expect(await quotas).toEqual(['q'])
+    expect(await quotas).toEqual([{ deviceId: 'q' }])
     expect(await reset).toEqual([
       { deviceId: 'd', moduleId: undefined },
       { deviceId: 'd', moduleId: 'm' },
@@ -122,11 +125,11 @@ describe('the directory of an edge process', () => {
     const remote = open()
     const [trust, beat] = [remote.trust(), remote.beat('edge-0', [{ deviceId: 'd', moduleId: undefined, atMs: 3 }])]
     await until(() => control.asked.length === 2)
-    expect(control.asked[1]).toMatchObject({ beat: 'edge-0', heard: [['d', null, 3]] })
+    expect(control.asked[1]).toMatchObject({ q: 'beat', v: { edgeId: 'edge-0', heard: [{ deviceId: 'd', atMs: 3 }] } })
     const failed = expect(trust).rejects.toMatchObject(unavailable('no store'))
-    control.say({ n: control.asked[0]?.n as number, fault: 'no store' })
+    control.say({ n: control.asked[0]?.n, fault: 'no store', code: 'AUTH_DIRECTORY_UNAVAILABLE' })
     await failed
-    control.answer('beat', null)
+    control.answer('beat', undefined)
     await beat
   })
 
@@ -139,16 +142,16 @@ describe('the directory of an edge process', () => {
     const quotas = remote.quotas()
     await control.listen()
     await until(() => control.countOf('trust') === 2 && control.countOf('quotas') === 1)
-    control.answer('trust', 'found')
+    control.answer('trust', empty)
     control.answer('quotas', [])
-    expect([await trust, await quotas]).toEqual(['found', []])
+    expect([await trust, await quotas]).toEqual([empty, []])
     // What is answered is not asked again.
     await control.close()
     const later = remote.trust()
     await control.listen()
     await until(() => control.countOf('trust') === 3)
-    control.answer('trust', 'later')
-    expect([await later, control.countOf('quotas')]).toEqual(['later', 1])
+    control.answer('trust', empty)
+    expect([await later, control.countOf('quotas')]).toEqual([empty, 1])
   })
 
   test('after each new connection but the first all that was told is invalid', async () => {
@@ -179,8 +182,8 @@ describe('the directory of an edge process', () => {
     remote.onAnnounced((announcement) => ended.push(announcement))()
     void remote.trust().catch(() => {})
     await until(() => control.countOf('trust') === 1)
-    control.say({ invalid: { kind: 'devices', deviceIds: ['d'] } })
-    control.say({ announced: 'other', opened: [['d', 'm', 9]] })
+    control.say({ p: 'invalid', v: { kind: 'devices', deviceIds: ['d'] } })
+    control.say({ p: 'announced', v: { edge: 'other', opened: [{ deviceId: 'd', moduleId: 'm', atMs: 9 }] } })
     await until(() => announcements.length === 1)
     expect(invalidations).toEqual([{ kind: 'devices', deviceIds: ['d'] }])
     expect(announcements).toEqual([{ edge: 'other', opened: [{ deviceId: 'd', moduleId: 'm', atMs: 9 }] }])
@@ -193,18 +196,18 @@ describe('the directory of an edge process', () => {
     for (let atMs = 0; atMs < 10_002; atMs++) remote.report([state(atMs)])
     await control.listen()
     await until(() => control.countOf('presence') === 1)
-    const told = control.asked.find((asked) => 'presence' in asked)?.presence as unknown[][]
-    expect([told.length, told[0]?.[4], told.at(-1)?.[4]]).toEqual([10_000, 2, 10_001])
+    const told = control.asked.find(({ p }) => p === 'presence')?.v as { readonly atMs: number }[]
+    expect([told.length, told[0]?.atMs, told.at(-1)?.atMs]).toEqual([10_000, 2, 10_001])
     remote.report([state(7)])
     await until(() => control.countOf('presence') === 2)
-    expect(control.asked.at(-1)).toEqual({ presence: [['d', null, true, 'e', 7]] })
+    expect(control.asked.at(-1)).toEqual({ p: 'presence', v: [JSON.parse(JSON.stringify(state(7)))] })
     warned.length = 0
     await control.close()
     await until(() => warned.length === 1)
     remote.report([state(8)])
     await control.listen()
     await until(() => control.countOf('presence') === 3)
-    expect(control.asked.at(-1)).toEqual({ presence: [['d', null, true, 'e', 8]] })
+    expect(control.asked.at(-1)).toEqual({ p: 'presence', v: [JSON.parse(JSON.stringify(state(8)))] })
   })
 
   test('what is not answered within five seconds is given up', async () => {
@@ -224,6 +227,32 @@ describe('the directory of an edge process', () => {
     expect(clock.nowMs()).toBeLessThan(7_000)
     // A late answer is nobody's: nothing waits for it.
     await expect(remote.close()).resolves.toBeUndefined()
+  })
+
+  test('a notice of a newer version means that anything may have changed; another push of it means nothing', async () => {
+    await control.listen()
+    const remote = open()
+    const heard: Invalidation[] = []
+    remote.onInvalidate((invalidation) => heard.push(invalidation))
+    void remote.trust().catch(() => {})
+    await until(() => control.countOf('trust') === 1)
+    warned.length = 0
+    control.say({ p: 'twins', v: [] })
+    control.say({ p: 'invalid', v: { kind: 'twins', deviceIds: ['d'] } })
+    await until(() => heard.length === 1)
+    expect([heard, warned.length]).toEqual([[{ kind: 'everything' }], 2])
+  })
+
+  test('an answer that is not what was agreed on is no answer', async () => {
+    await control.listen()
+    const remote = open()
+    const [trust, lookup] = [remote.trust(), remote.lookup('d')]
+    const failed = [expect(trust).rejects.toMatchObject(unavailable('.policies is no list'))]
+    failed.push(expect(lookup).rejects.toMatchObject(unavailable('is none of enabled, disabled')))
+    await until(() => control.asked.length === 2)
+    control.answer('trust', { policies: 'all' })
+    control.answer('lookup', [{ deviceId: 'd', generationId: 'g', status: 'admin' }])
+    await Promise.all(failed)
   })
 
   test('once it is closed nothing waits, and nothing is asked', async () => {

@@ -1,67 +1,60 @@
-import { connect, type Socket } from 'node:net'
-import type { IdentityId } from '#control/identities/identity.ts'
-import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
+import type { DeviceCredentials } from '#control/identities/identities.ts'
+import type { ActivityRecord, Announcement, PresenceRecord } from '#control/presence/presence.ts'
+import type { QuotaOverride } from '#control/quotas/quotas.ts'
+import type { Invalidation } from '#control/store/changes.ts'
+import type { Trust } from '#control/trust/trust.ts'
+import { type Clock, systemClock } from '#runtime/clock.ts'
+import { LastingLink } from '#runtime/line-rpc/lasting-link.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type {
-  ActivityRecord,
-  Announcement,
-  DeviceCredentials,
-  DeviceQuota,
-  PresenceRecord,
-  Trust,
-} from '../registry.ts'
-import type { Directory, Invalidation } from './directory.ts'
-import {
-  activityRecord,
-  activityTuple,
-  type DirectoryAnswer,
-  type DirectoryRequest,
-  type IdTuple,
-  idFromTuple,
-  onLines,
-  presenceTuple,
-  writeLine,
-} from './directory-protocol.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
+import type { Directory } from './directory.ts'
+import { answerMsMax, controlContract, directoryLimits, edgeContract } from './directory-contract.ts'
 import { LookupBatch } from './lookup-batch.ts'
 
-/** A request that is not answered by then is given up. */
-const answerMsMax = 5_000
-const reconnectDelayMsMin = 20
-const reconnectDelayMsMax = 1_000
+/** Presence records that wait for a connection; more are dropped, oldest first: the next connection of a device tells again. */
 const presenceWaitingMax = 10_000
 
-interface Waiting {
-  readonly request: DirectoryRequest
-  readonly resolve: (found: unknown) => void
-  readonly reject: (error: PenstockError) => void
-  readonly cancelTimeout: () => void
-}
-
 /**
- * The directory of an edge process, asked over the control role's socket. Connects when made and again whenever the
- * connection is lost; requests without an answer by then are made again, for up to 5 s each. After each new connection all that was told is invalid.
+ * The directory of an edge process, asked over the control role's socket. Connects when made and again whenever the connection is lost;
+ * questions without an answer by then are asked again, for up to 5 s each. After each new connection all that was told is invalid.
  */
 export class RemoteDirectory implements Directory {
-  readonly #path: string
-  readonly #clock: Clock
-  readonly #logger: Logger
+  readonly #link: LastingLink<typeof edgeContract, typeof controlContract>
   readonly #batch: LookupBatch
   readonly #listeners = new Set<(invalidation: Invalidation) => void>()
   readonly #announcedListeners = new Set<(announcement: Announcement) => void>()
-  readonly #waiting = new Map<number, Waiting>()
-  readonly #closed = new AbortController()
-  readonly #running: Promise<void>
   #presence: PresenceRecord[] = []
-  #socket: Socket | undefined
-  #number = 0
 
   constructor(path: string, logger: Logger, clock: Clock = systemClock) {
-    this.#path = path
-    this.#logger = logger
-    this.#clock = clock
-    this.#batch = new LookupBatch((lookup) => this.#request((n) => ({ n, lookup })) as Promise<DeviceCredentials[]>)
-    this.#running = this.#run()
+    this.#batch = new LookupBatch((deviceIds) => this.#link.ask('lookup', deviceIds).catch(unavailable))
+    this.#link = new LastingLink({
+      path,
+      limits: directoryLimits,
+      own: edgeContract,
+      handlers: {
+        questions: {},
+        pushes: {
+          invalid: (invalidation) => this.#emit(invalidation),
+          announced: (announcement) => {
+            for (const listener of this.#announcedListeners) listener(announcement)
+          },
+        },
+      },
+      peer: controlContract,
+      clock,
+      answerMsMax,
+      onConnected: (again) => {
+        if (again) this.#emit({ kind: 'everything' })
+        this.report(this.#presence.splice(0))
+      },
+      onLost: (reason) => logger.warn('the connection to the control role was lost', { reason }),
+      onPushFault: (push, reason) => {
+        logger.warn('what the control role told cannot be read', { push, reason })
+        // Something no longer holds, and what that is a newer version says in its own way.
+        if (push === 'invalid') this.#emit({ kind: 'everything' })
+      },
+    })
   }
 
   lookup(deviceId: string): Promise<DeviceCredentials | undefined> {
@@ -69,23 +62,23 @@ export class RemoteDirectory implements Directory {
   }
 
   trust(): Promise<Trust> {
-    return this.#request((n) => ({ n, trust: 1 })) as Promise<Trust>
+    return this.#link.ask('trust', undefined).catch(unavailable)
   }
 
-  quotas(): Promise<readonly DeviceQuota[]> {
-    return this.#request((n) => ({ n, quotas: 1 })) as Promise<readonly DeviceQuota[]>
+  quotas(): Promise<readonly QuotaOverride[]> {
+    return this.#link.ask('quotas', undefined).catch(unavailable)
   }
 
-  async reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]> {
-    return ((await this.#request((n) => ({ n, reset: edgeId, atMs }))) as IdTuple[]).map(idFromTuple)
+  reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]> {
+    return this.#link.ask('reset', { edgeId, atMs }).catch(unavailable)
   }
 
-  async beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
-    await this.#request((n) => ({ n, beat: edgeId, heard: heard.map(activityTuple) }))
+  beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
+    return this.#link.ask('beat', { edgeId, heard }).catch(unavailable)
   }
 
-  async announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
-    return (await this.#request((n) => ({ n, announce: edge, opened: opened.map(activityTuple) }))) as number
+  announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
+    return this.#link.ask('announce', { edge, opened }).catch(unavailable)
   }
 
   onAnnounced(listener: (announcement: Announcement) => void): () => void {
@@ -99,92 +92,15 @@ export class RemoteDirectory implements Directory {
   }
 
   report(records: readonly PresenceRecord[]): void {
-    if (this.#socket) {
-      writeLine(this.#socket, { presence: records.map(presenceTuple) })
-      return
-    }
+    if (records.length === 0 || this.#link.push('presence', records)) return
     this.#presence.push(...records)
     if (this.#presence.length > presenceWaitingMax) this.#presence = this.#presence.slice(-presenceWaitingMax)
   }
 
   async close(): Promise<void> {
-    this.#closed.abort()
-    this.#socket?.destroy()
     this.#listeners.clear()
     this.#announcedListeners.clear()
-    await this.#running
-    for (const n of [...this.#waiting.keys()]) this.#fail(n, 'the directory was closed')
-  }
-
-  #request(make: (n: number) => DirectoryRequest): Promise<unknown> {
-    const n = ++this.#number
-    return new Promise((resolve, reject) => {
-      if (this.#closed.signal.aborted) return reject(unavailable('the directory was closed'))
-      const cancelTimeout = this.#clock.after(answerMsMax, () => this.#fail(n, 'the control role did not answer'))
-      const request = make(n)
-      this.#waiting.set(n, { request, resolve, reject, cancelTimeout })
-      if (this.#socket) writeLine(this.#socket, request)
-    })
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#closed
-    let delayMs = reconnectDelayMsMin
-    let connectedBefore = false
-    while (!signal.aborted) {
-      const lost = await this.#connect(connectedBefore)
-      if (lost) {
-        connectedBefore = true
-        delayMs = reconnectDelayMsMin
-        await lost.promise
-        this.#socket = undefined
-        if (!signal.aborted) this.#logger.warn('the connection to the control role was lost')
-      }
-      await sleep(this.#clock, delayMs, signal)
-      delayMs = Math.min(delayMs * 2, reconnectDelayMsMax)
-    }
-  }
-
-  /** `undefined` if nobody listens; else a promise of the connection's end, boxed so that it is not awaited. */
-  #connect(again: boolean): Promise<{ promise: Promise<void> } | undefined> {
-    const socket = connect(this.#path)
-    const ended = new Promise<void>((resolve) => socket.on('close', () => resolve()))
-    socket.on('error', () => socket.destroy())
-    onLines(socket, (value) => this.#take(value as DirectoryAnswer))
-    return new Promise((resolve) => {
-      socket.once('connect', () => {
-        if (this.#closed.signal.aborted) socket.destroy()
-        this.#socket = socket
-        if (again) this.#emit({ kind: 'everything' })
-        // All requests may be made twice.
-        for (const { request } of this.#waiting.values()) writeLine(socket, request)
-        this.report(this.#presence.splice(0))
-        resolve({ promise: ended })
-      })
-      ended.then(() => resolve(undefined))
-    })
-  }
-
-  #take(answer: DirectoryAnswer): void {
-    if ('invalid' in answer) this.#emit(answer.invalid)
-    else if ('announced' in answer) {
-      const announcement = { edge: answer.announced, opened: answer.opened.map(activityRecord) }
-      for (const listener of this.#announcedListeners) listener(announcement)
-    } else if ('fault' in answer) this.#fail(answer.n, answer.fault)
-    else {
-      const waiting = this.#waiting.get(answer.n)
-      this.#waiting.delete(answer.n)
-      waiting?.cancelTimeout()
-      waiting?.resolve(answer.found)
-    }
-  }
-
-  #fail(n: number, why: string): void {
-    const waiting = this.#waiting.get(n)
-    if (!waiting) return
-    this.#waiting.delete(n)
-    waiting.cancelTimeout()
-    waiting.reject(unavailable(why))
+    await this.#link.close()
   }
 
   #emit(invalidation: Invalidation): void {
@@ -192,6 +108,7 @@ export class RemoteDirectory implements Directory {
   }
 }
 
-function unavailable(why: string): PenstockError {
-  return new PenstockError('AUTH_DIRECTORY_UNAVAILABLE', why)
+function unavailable(cause: unknown): never {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  throw new PenstockError('AUTH_DIRECTORY_UNAVAILABLE', `the control role gives no answer: ${reason}`, { cause })
 }

@@ -8,7 +8,7 @@
  */
 
 import { itemsPacked, type Queries } from '#control/store/database.ts'
-import type { ActivityRecord, Announcement } from '../registry.ts'
+import type { ActivityRecord, Announcement } from './presence.ts'
 
 export const announceChannel = 'penstock_connections'
 

@@ -14,21 +14,23 @@ function watched() {
   const answer = () => {
     if (state.away) throw new PenstockError('STORE_UNAVAILABLE', 'away')
   }
-  const registry = {
-    trust: async () => {
-      answer()
-      return { policies: [], authorities: [] }
-    },
+  const store = {
     resetLostEdges: async (_silentMsMax: number, atMs: number) => {
       answer()
       state.judgedAtMs.push(atMs)
       return [device]
     },
   }
-  const close = watchLostEdges(registry, clock, silentLogger, async (ids) => {
-    expect(ids).toEqual([device])
-    state.told++
-  })
+  const close = watchLostEdges(
+    store,
+    async () => answer(),
+    clock,
+    silentLogger,
+    async (ids) => {
+      expect(ids).toEqual([device])
+      state.told++
+    },
+  )
   onTestFinished(close)
   const beats = async (count: number) => {
     for (let beat = 0; beat < count; beat++) {

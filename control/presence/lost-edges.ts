@@ -1,23 +1,27 @@
 /**
- * Finds edge processes that are gone for good, whose devices would stay connected for ever:
+ * Finds edge processes that are gone for good. Without it their devices would count as connected for ever.
  *
  *   edge     beat ── every edgeBeatMs ──▶ heard
- *   control  not heard of for edgeSilenceMsMax ─▶ its devices are disconnected, and told of
+ *   control  not heard of for edgeSilenceMsMax ─▶ its devices are disconnected, and an event says so of each
  *
- * After a time in which beats could not arrive (this process or the store was away, the machine slept) nobody is judged before
- * everyone had as long to be heard again. An edge that lives where nobody hears it is judged wrongly: its devices count as connected
- * again with their next connection.
+ * Beats cannot arrive while this process or the store is away, or the machine sleeps. After such a time no edge counts as lost before
+ * all had `edgeSilenceMsMax` to be heard again. An edge that lives but cannot be heard counts as lost wrongly: its devices count as
+ * connected again with their next connection.
  */
 
-import type { IdentityId } from '#control/identities/identity.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
-import type { Registry } from '../registry.ts'
+import type { PresenceStore } from './presence.ts'
 
-/** @returns ends the watch, and resolves when nothing of it is under way */
+/**
+ * @param checkStore rejects while the store does not answer
+ * @returns ends the watch, and resolves when nothing of it is under way
+ */
 export function watchLostEdges(
-  registry: Pick<Registry, 'resetLostEdges' | 'trust'>,
+  store: Pick<PresenceStore, 'resetLostEdges'>,
+  checkStore: () => Promise<unknown>,
   clock: Clock,
   logger: Logger,
   onLost: (ids: readonly IdentityId[]) => Promise<void>,
@@ -34,11 +38,11 @@ export function watchLostEdges(
       lookedAtMs = nowMs
       try {
         if (nowMs - listeningSinceMs >= limits.edgeSilenceMsMax) {
-          const lost = await registry.resetLostEdges(limits.edgeSilenceMsMax, nowMs)
+          const lost = await store.resetLostEdges(limits.edgeSilenceMsMax, nowMs)
           if (lost.length === 0) continue
           logger.warn('edge processes are gone for good: their devices are disconnected', { devices: lost.length })
           await onLost(lost)
-        } else await registry.trust() // only to learn whether the store answers
+        } else await checkStore()
       } catch (error) {
         logger.warn('lost edge processes cannot be looked for', { error })
         listeningSinceMs = nowMs

@@ -1,88 +1,57 @@
-import { type IdentityId, identityText } from '#control/identities/identity.ts'
-import type { Queries, SqlRow } from '#control/store/database.ts'
-import type { ActivityRecord, PresenceRecord } from '../registry.ts'
-
 /**
- * Connection states, many in one statement. An edge that lost a device to another edge's take-over reports its end late: only
- * the edge that holds the connection may say that it ended. Identities that are gone are left out.
+ * The port of presence: which devices are connected, at which edge process, and when they were last heard of.
+ * Faults of all calls: STORE_UNAVAILABLE (retry).
  */
-export async function recordPresence(queries: Queries, records: readonly PresenceRecord[]): Promise<void> {
-  const last = new Map<string, PresenceRecord>()
-  for (const record of records) last.set(identityText(record), record)
-  const rows = [...last.values()].map(({ deviceId, moduleId, connected, edgeId, atMs }) => ({
-    device_id: deviceId,
-    module_id: moduleId ?? '',
-    connected,
-    edge_id: edgeId,
-    at: new Date(atMs).toISOString(),
-  }))
-  if (rows.length === 0) return
-  await queries.query(
-    `INSERT INTO penstock.presence AS p (device_id, module_id, connected, edge_id, connection_updated_at, last_activity_at)
-     SELECT i.device_id, i.module_id, r.connected, r.edge_id, r.at, r.at
-     FROM jsonb_to_recordset($1::text::jsonb) AS r (device_id text, module_id text, connected boolean, edge_id text, at timestamptz)
-     JOIN penstock.identities i ON i.device_id = r.device_id AND i.module_id = r.module_id
-     ORDER BY i.device_id, i.module_id
-     ON CONFLICT (device_id, module_id) DO UPDATE SET connected = excluded.connected, edge_id = excluded.edge_id,
-       connection_updated_at = excluded.connection_updated_at,
-       last_activity_at = greatest(p.last_activity_at, excluded.last_activity_at)
-     WHERE (p.connection_updated_at IS NULL OR excluded.connection_updated_at >= p.connection_updated_at) AND (excluded.connected OR p.edge_id = excluded.edge_id)`,
-    [JSON.stringify(rows)],
-  )
+import type { IdentityId } from '#schemas/identity-id.ts'
+
+export interface PresenceRecord extends IdentityId {
+  readonly connected: boolean
+  readonly edgeId: string
+  readonly atMs: number
 }
 
-/** Everything the edge held is disconnected. Cost: as many rows as it held. */
-export async function resetPresence(queries: Queries, edgeId: string, atMs: number): Promise<IdentityId[]> {
-  const rows = await queries.query<IdRow>(
-    `WITH edge AS (${edgeHeard})
-     UPDATE penstock.presence SET connected = false, connection_updated_at = $2 WHERE edge_id = $1 AND connected
-     RETURNING device_id, module_id`,
-    [edgeId, new Date(atMs)],
-  )
-  return rows.map(idFromRow)
+export interface ActivityRecord extends IdentityId {
+  readonly atMs: number
 }
 
-/** A device that never connected, since it speaks HTTP, gets a row that says when it was heard of and no more. */
-export async function recordBeat(queries: Queries, edgeId: string, heard: readonly ActivityRecord[]): Promise<void> {
-  const rows = heard.map(({ deviceId, moduleId, atMs }) => ({
-    device_id: deviceId,
-    module_id: moduleId ?? '',
-    at: new Date(atMs).toISOString(),
-  }))
-  await queries.query(
-    `WITH edge AS (${edgeHeard})
-     INSERT INTO penstock.presence AS p (device_id, module_id, connected, edge_id, last_activity_at)
-     SELECT i.device_id, i.module_id, false, $1, r.at
-     FROM jsonb_to_recordset($2::text::jsonb) AS r (device_id text, module_id text, at timestamptz)
-     JOIN penstock.identities i ON i.device_id = r.device_id AND i.module_id = r.module_id
-     ORDER BY i.device_id, i.module_id
-     ON CONFLICT (device_id, module_id) DO UPDATE SET last_activity_at = excluded.last_activity_at
-     WHERE p.last_activity_at IS NULL OR p.last_activity_at < excluded.last_activity_at`,
-    [edgeId, JSON.stringify(rows)],
-  )
+/** Connections that opened at one edge process, by the store's clock. */
+export interface Announcement {
+  readonly edge: string
+  readonly opened: readonly ActivityRecord[]
 }
 
-/** Of several processes that call this at once, each device is told to one. */
-export async function resetLostEdges(queries: Queries, silentMsMax: number, atMs: number): Promise<IdentityId[]> {
-  const rows = await queries.query<IdRow>(
-    `WITH lost AS (
-       DELETE FROM penstock.edges WHERE heard_at <= now() - $1::float8 * interval '1 millisecond' RETURNING edge_id
-     )
-     UPDATE penstock.presence p SET connected = false, connection_updated_at = $2
-     FROM lost WHERE p.edge_id = lost.edge_id AND p.connected
-     RETURNING p.device_id, p.module_id`,
-    [silentMsMax, new Date(atMs)],
-  )
-  return rows.map(idFromRow)
+/** How edge processes tell one another who connected. */
+export interface Announcements {
+  /**
+   * Tells every process that these connected at this edge process, so that older connections of theirs end elsewhere. One statement,
+   * whose NOTIFYs hold some 250 devices each.
+   * @param edge name of one start of one edge process
+   * @param opened by the clock of this machine
+   * @returns milliseconds by which the store's clock is ahead of it
+   * @throws of an edge process: AUTH_DIRECTORY_UNAVAILABLE (retry)
+   */
+  announce(edge: string, opened: readonly ActivityRecord[]): Promise<number>
+  /** Calls back with what any process announced, this one too. What may have been missed is told as a change. The result ends it. */
+  onAnnounced(listener: (announcement: Announcement) => void): () => void
 }
 
-const edgeHeard = `INSERT INTO penstock.edges VALUES ($1, now()) ON CONFLICT (edge_id) DO UPDATE SET heard_at = now()`
-
-interface IdRow extends SqlRow {
-  readonly device_id: string
-  readonly module_id: string
+export interface PresenceStore extends Announcements {
+  /** Connection states and last activities; later records of an identity win. Raises no change. */
+  recordPresence(records: readonly PresenceRecord[]): Promise<void>
+  /** Everything that this edge process held is disconnected: it has just started, or ends. @returns what it held */
+  resetPresence(edgeId: string, atMs: number): Promise<IdentityId[]>
+  /** This edge process lives and heard of these; who is connected does not change, and identities that are gone are left out. */
+  recordBeat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void>
+  /** As `resetPresence`, of every edge process that was not heard of for `silentMsMax`, by the store's own clock. */
+  resetLostEdges(silentMsMax: number, atMs: number): Promise<IdentityId[]>
 }
 
-function idFromRow({ device_id, module_id }: IdRow): IdentityId {
-  return { deviceId: device_id, moduleId: module_id === '' ? undefined : module_id }
+/** What an edge process tells of what it holds. @throws AUTH_DIRECTORY_UNAVAILABLE (retry) where it says nothing else */
+export interface EdgePresence extends Announcements {
+  /** Hands over connection states. They wait for a while if the store is away, and the oldest are dropped. Never throws. */
+  report(records: readonly PresenceRecord[]): void
+  /** Whatever this edge process held is disconnected: call it at its start and end. @returns what it held */
+  reset(edgeId: string, atMs: number): Promise<readonly IdentityId[]>
+  /** This edge process lives, and heard of these: call it every `edgeBeatMs`, with `beatRecordsMax` at a time. */
+  beat(edgeId: string, heard: readonly ActivityRecord[]): Promise<void>
 }

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import type { Invalidation } from '#control/link/directory.ts'
+import type { Invalidation } from '#control/store/changes.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { ActivityRecord, Announcement } from '../registry.ts'
+import type { ActivityRecord, Announcement } from './presence.ts'
 import { TakeOver } from './take-over.ts'
 
 const clock = virtualClock(1_000_000)

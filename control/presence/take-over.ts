@@ -11,12 +11,12 @@
  * are open. Memory: about 200 bytes a connection.
  */
 import { randomBytes } from 'node:crypto'
-import { type IdentityId, identityText } from '#control/identities/identity.ts'
-import type { Directory } from '#control/link/directory.ts'
+import type { Invalidations } from '#control/store/changes.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
-import type { Announcement } from '../registry.ts'
+import type { Announcement, Announcements } from './presence.ts'
 
 interface Held {
   readonly id: IdentityId
@@ -35,7 +35,7 @@ interface Rival {
 export class TakeOver {
   /** Of this start: two processes of one name are two edges. */
   readonly #edge: string
-  readonly #directory: Pick<Directory, 'announce' | 'onAnnounced' | 'onInvalidate'>
+  readonly #directory: Announcements & Invalidations
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #onTakenOver: (sessionId: string) => void
@@ -47,7 +47,7 @@ export class TakeOver {
 
   /** @param onTakenOver ends the connection of this device or module here, `device` or `device/module`, and thereby calls `ended` */
   constructor(
-    directory: Pick<Directory, 'announce' | 'onAnnounced' | 'onInvalidate'>,
+    directory: Announcements & Invalidations,
     clock: Clock,
     logger: Logger,
     onTakenOver: (sessionId: string) => void,

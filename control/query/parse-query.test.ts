@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { limits } from '#schemas/limits.ts'
 import { parseQuery } from './parse-query.ts'
-import type { Condition, Operand } from './query.ts'
+import type { Condition, Operand } from './query-tree.ts'
 
 /** A condition with all its brackets. */
 function textOf(condition: Condition | undefined): string {

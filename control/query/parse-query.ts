@@ -1,5 +1,5 @@
 import { limits } from '#schemas/limits.ts'
-import type { CompareOperator, Condition, Literal, Operand, Query, SelectItem, TextFunction } from './query.ts'
+import type { CompareOperator, Condition, Literal, Operand, Query, SelectItem, TextFunction } from './query-tree.ts'
 import { queryFault, type Token, tokensOf } from './tokens.ts'
 
 /** Conditions within conditions: bounds the recursion, far above what people write. */

@@ -1,6 +1,6 @@
 /** Query trees as SQL conditions. What comes from the caller goes into parameters, never into the text. */
 import type { SqlValue } from '#control/store/database.ts'
-import type { CompareOperator, Condition, Literal, Operand } from './query.ts'
+import type { CompareOperator, Condition, Literal, Operand } from './query-tree.ts'
 import { queryFault } from './tokens.ts'
 
 type FieldType = 'text' | 'boolean' | 'time'

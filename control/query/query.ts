@@ -1,44 +1,22 @@
-/**
- * The hub's query language, the part that asks about identities, as a tree.
- *
- *   query      SELECT [TOP n] ( * | item {, item} ) FROM devices | devices.modules [WHERE condition] [GROUP BY path {, path}]
- *   item       path [AS name] | COUNT() [AS name]
- *   condition  comparison | IN | call | NOT condition | condition AND condition | condition OR condition | ( condition )
- *   comparison operand ( = | != | <> | < | <= | > | >= ) operand
- *   IN         operand [NOT] IN [ literal {, literal} ]           (NIN too)
- *   call       IS_DEFINED(path) | STARTSWITH(path, text) | ENDSWITH(path, text) | CONTAINS(path, text)
- *   operand    path | 'text' | "text" | number | true | false
- *
- * Words and path names are read without regard to case. A path that no identity has (tags.x, properties.y) is undefined: every
- * condition on it is false.
- */
-export type Literal = string | number | boolean
+/** The port of queries: asks about identities in the hub's query language (`query-tree.ts` says which part of it). */
+import type { Identity } from '#control/identities/identity.ts'
 
-export type Operand =
-  | { readonly kind: 'path'; readonly path: string }
-  | { readonly kind: 'literal'; readonly value: Literal }
-
-export type CompareOperator = '=' | '!=' | '<' | '<=' | '>' | '>='
-
-export type TextFunction = 'STARTSWITH' | 'ENDSWITH' | 'CONTAINS'
-
-export type Condition =
-  | { readonly kind: 'and' | 'or'; readonly left: Condition; readonly right: Condition }
-  | { readonly kind: 'not'; readonly condition: Condition }
-  | { readonly kind: 'compare'; readonly operator: CompareOperator; readonly left: Operand; readonly right: Operand }
-  | { readonly kind: 'in'; readonly operand: Operand; readonly values: readonly Literal[] }
-  | { readonly kind: 'defined'; readonly path: string }
-  | { readonly kind: 'text'; readonly function: TextFunction; readonly path: string; readonly text: string }
-
-export type SelectItem =
-  | { readonly kind: 'path'; readonly path: string; readonly name: string }
-  | { readonly kind: 'count'; readonly name: string }
-
-export interface Query {
-  readonly from: 'devices' | 'modules'
-  /** `undefined`: whole documents. */
-  readonly items: readonly SelectItem[] | undefined
-  readonly top: number | undefined
-  readonly where: Condition | undefined
-  readonly groupBy: readonly string[]
+export interface IdentityQueries {
+  /** @throws REGISTRY_QUERY_INVALID, STORE_UNAVAILABLE (retry) */
+  query(text: string, page: QueryPage): Promise<QueryResult>
 }
+
+export interface QueryPage {
+  readonly countMax: number
+  /** As the page before gave it; `undefined` for the first page. */
+  readonly continuation: string | undefined
+}
+
+/** `twin`: whole identities; `raw`: the named fields or aggregates. `continuation` is `undefined` on the last page. */
+export type QueryResult =
+  | { readonly kind: 'twin'; readonly identities: readonly Identity[]; readonly continuation: string | undefined }
+  | {
+      readonly kind: 'raw'
+      readonly items: readonly Readonly<Record<string, unknown>>[]
+      readonly continuation: string | undefined
+    }

@@ -3,10 +3,10 @@ import { isStorableText } from '#control/identities/identity.ts'
 import { type IdentityRow, identityFromRow, selectIdentitiesWith } from '#control/identities/identity-rows.ts'
 import type { Queries, SqlRow } from '#control/store/database.ts'
 import { limits } from '#schemas/limits.ts'
-import type { QueryPage, QueryResult } from '../registry.ts'
 import { parseQuery } from './parse-query.ts'
-import type { Query, SelectItem } from './query.ts'
+import type { QueryPage, QueryResult } from './query.ts'
 import { conditionSql, fieldOf, Parameters } from './query-sql.ts'
+import type { Query, SelectItem } from './query-tree.ts'
 import { queryFault } from './tokens.ts'
 
 /** Where the next page begins: behind these ids. */

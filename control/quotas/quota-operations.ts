@@ -6,27 +6,27 @@
  */
 
 import { argumentFault } from '#control/identities/identity.ts'
-import { isObject, jsonFrom } from '#control/rest/documents.ts'
+import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { limits } from '#schemas/limits.ts'
-import type { DeviceQuota, Registry } from '../registry.ts'
 import { quotaUnknown } from './quota-rows.ts'
+import type { QuotaOverride, QuotaStore } from './quotas.ts'
 
 /** Largest values, as those of the settings. */
 const quotaMax = { messagesPerSecond: 1e9, bytesPerSecond: 1e12, connectionsPerMinute: 1e6 } as const
 
 type QuotaField = keyof typeof quotaMax
 
-export function quotaOperations(registry: Registry): Operation[] {
+export function quotaOperations(store: QuotaStore): Operation[] {
   const pattern = '/api/quotas/:device'
   return [
     {
       method: 'GET',
       pattern: '/api/quotas',
       right: 'RegistryRead',
-      run: async () => jsonAnswer(200, await registry.quotas()),
+      run: async () => jsonAnswer(200, await store.quotas()),
     },
     {
       method: 'GET',
@@ -34,7 +34,7 @@ export function quotaOperations(registry: Registry): Operation[] {
       right: 'RegistryRead',
       async run(request) {
         const deviceId = deviceIdOf(request)
-        const quota = (await registry.quotas()).find((candidate) => candidate.deviceId === deviceId)
+        const quota = (await store.quotas()).find((candidate) => candidate.deviceId === deviceId)
         if (!quota) throw quotaUnknown(deviceId)
         return jsonAnswer(200, quota)
       },
@@ -46,7 +46,7 @@ export function quotaOperations(registry: Registry): Operation[] {
       bodyBytesMax: limits.registryBodyBytesMax,
       async run(request, body) {
         const quota = quotaFrom(jsonFrom(body), deviceIdOf(request))
-        await registry.putQuota(quota)
+        await store.putQuota(quota)
         return jsonAnswer(200, quota)
       },
     },
@@ -55,15 +55,15 @@ export function quotaOperations(registry: Registry): Operation[] {
       pattern,
       right: 'RegistryWrite',
       async run(request) {
-        await registry.deleteQuota(deviceIdOf(request))
+        await store.deleteQuota(deviceIdOf(request))
         return { status: 204 }
       },
     },
   ]
 }
 
-/** A name that is not known would be a limit that nobody keeps, so it is refused. @throws REGISTRY_ARGUMENT_INVALID */
-function quotaFrom(document: unknown, deviceId: string): DeviceQuota {
+/** An unknown name would be a limit without effect, so it is refused. @throws REGISTRY_ARGUMENT_INVALID */
+function quotaFrom(document: unknown, deviceId: string): QuotaOverride {
   const fields = Object.keys(quotaMax).join(', ')
   if (!isObject(document)) throw argumentFault(`the body must be a JSON object of ${fields}`)
   const given = Object.keys(document).filter((name) => name !== 'deviceId')

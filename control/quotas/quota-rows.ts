@@ -1,11 +1,11 @@
 /** Quotas of single devices as rows of the control store. */
 
-import { argumentFault, checkIdentityId } from '#control/identities/identity.ts'
-import { unknownFault } from '#control/identities/identity-writes.ts'
+import { argumentFault, unknownFault } from '#control/identities/identity.ts'
 import type { Queries, SqlRow } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { checkIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
-import type { DeviceQuota } from '../registry.ts'
+import type { QuotaOverride } from './quotas.ts'
 
 interface QuotaRow extends SqlRow {
   readonly device_id: string
@@ -14,7 +14,7 @@ interface QuotaRow extends SqlRow {
   readonly connections: number | null
 }
 
-export async function quotaRows(queries: Queries): Promise<DeviceQuota[]> {
+export async function quotaRows(queries: Queries): Promise<QuotaOverride[]> {
   const rows = await queries.query<QuotaRow>(
     `SELECT device_id, messages_per_second::float8 AS messages, bytes_per_second::float8 AS bytes,
        connections_per_minute::float8 AS connections
@@ -28,7 +28,7 @@ export async function quotaRows(queries: Queries): Promise<DeviceQuota[]> {
   }))
 }
 
-export async function putQuotaRow(queries: Queries, quota: DeviceQuota): Promise<void> {
+export async function putQuotaRow(queries: Queries, quota: QuotaOverride): Promise<void> {
   const { deviceId, messagesPerSecond, bytesPerSecond, connectionsPerMinute } = quota
   const id = { deviceId, moduleId: undefined }
   checkIdentityId(id)

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import type { Invalidation } from '#control/link/directory.ts'
+import type { Invalidation } from '#control/store/changes.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
-import type { DeviceQuota } from '../registry.ts'
 import { QuotaWatch } from './quota-watch.ts'
+import type { QuotaOverride } from './quotas.ts'
 
-const quota = (messagesPerSecond: number): DeviceQuota => ({
+const quota = (messagesPerSecond: number): QuotaOverride => ({
   deviceId: 'd',
   messagesPerSecond,
   bytesPerSecond: undefined,

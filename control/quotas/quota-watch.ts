@@ -1,23 +1,23 @@
-import type { Directory } from '#control/link/directory.ts'
+import type { Invalidations } from '#control/store/changes.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import type { DeviceQuota } from '../registry.ts'
+import type { QuotaOverride, QuotaSource } from './quotas.ts'
 
 const retryDelayMs = 500
 
 /** What an edge process knows of the quotas of single devices: all of them, read again after each change. */
 export class QuotaWatch {
-  readonly #directory: Pick<Directory, 'quotas' | 'onInvalidate'>
+  readonly #directory: QuotaSource & Invalidations
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #closed = new AbortController()
   readonly #unwatch: () => void
-  #quotas: readonly DeviceQuota[] = []
-  #onQuotas: (quotas: readonly DeviceQuota[]) => void = () => {}
+  #quotas: readonly QuotaOverride[] = []
+  #onQuotas: (quotas: readonly QuotaOverride[]) => void = () => {}
   #changes = 0
   #reading = false
 
-  private constructor(directory: Pick<Directory, 'quotas' | 'onInvalidate'>, clock: Clock, logger: Logger) {
+  private constructor(directory: QuotaSource & Invalidations, clock: Clock, logger: Logger) {
     this.#directory = directory
     this.#clock = clock
     this.#logger = logger
@@ -28,19 +28,15 @@ export class QuotaWatch {
     })
   }
 
-  /** @throws as `Directory.quotas` */
-  static async open(
-    directory: Pick<Directory, 'quotas' | 'onInvalidate'>,
-    clock: Clock,
-    logger: Logger,
-  ): Promise<QuotaWatch> {
+  /** @throws as `QuotaSource.quotas` */
+  static async open(directory: QuotaSource & Invalidations, clock: Clock, logger: Logger): Promise<QuotaWatch> {
     const watch = new QuotaWatch(directory, clock, logger)
     watch.#quotas = await directory.quotas()
     return watch
   }
 
   /** Calls back with all quotas, at once and after each change; the registry that does not answer leaves them as they are. */
-  listen(onQuotas: (quotas: readonly DeviceQuota[]) => void): void {
+  listen(onQuotas: (quotas: readonly QuotaOverride[]) => void): void {
     this.#onQuotas = onQuotas
     onQuotas(this.#quotas)
   }

@@ -4,29 +4,45 @@
  *   gate (policy, right, scope) ─▶ body ─▶ run ─▶ answer or fault in the hub's form ─▶ metric, audit line
  */
 
-import { ownerPolicyName } from '#control/trust/policies.ts'
-import type { RekeyPolicy } from '#control/trust/policy-operations.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
-import type { HttpMethod, HttpRouter } from '#runtime/http/http.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
+import type { HttpMethod, HttpRouter } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'
-import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import { publicReason } from '../auth/admission.ts'
-import { refusal } from '../auth/connect-attempt.ts'
-import type { Registry, Right } from '../registry.ts'
-import { clientAddressOf } from './client-address.ts'
-import { faultAnswer, hubFaultOf } from './rest-errors.ts'
-import type { ServiceGate } from './service-gate.ts'
+import { clientAddressOf, faultAnswer } from './rest.ts'
+import { ownerPolicyName, type Right } from './rights.ts'
 
-export interface ServiceRoutesOptions {
-  readonly registry: Registry
-  readonly gate: ServiceGate
-  readonly rekeyPolicy: RekeyPolicy
+/** Decides who may call. */
+export interface Gate {
+  /**
+   * @param authorization the header
+   * @param resource path segments the caller's token must cover
+   * @param confidential TLS, or the peer is this machine: token and answer cannot be read on the way
+   */
+  admit(authorization: string, right: Right, resource: readonly string[], confidential: boolean): Caller | RefusedCaller
+  /** What a refused caller may be told. */
+  publicReason(refused: RefusedCaller): string
+}
+
+interface Caller {
+  readonly policy: { readonly name: string }
+}
+
+interface RefusedCaller {
+  readonly admitted: false
+  readonly code: ErrorCode
+  /** For logs only. */
+  readonly reason: string
+}
+
+export interface OperationOptions {
+  readonly gate: Gate
   readonly metrics: Metrics<MetricName>
   /** Area `audit`: one line a change at info, a refusal at warn, a read at debug. */
   readonly audit: Logger
@@ -50,14 +66,14 @@ export interface Operation {
 
 const warningHeader = 'Warning'
 
-/** The answer with what its caller, and whoever reads the audit log, should know (RFC 7234 section 5.5). */
+/** The answer with a warning for its caller and for the audit log (RFC 7234 section 5.5). */
 export function withWarning(answer: HttpAnswer, warning: string | undefined): HttpAnswer {
   if (warning === undefined) return answer
   return { ...answer, headers: { ...answer.headers, [warningHeader]: `299 penstock "${warning}"` } }
 }
 
 /** Adds a route that asks for a right, answers faults as the hub does, counts itself and leaves a line in the audit log. */
-export function registerOperation(router: HttpRouter, options: ServiceRoutesOptions, operation: Operation): void {
+export function registerOperation(router: HttpRouter, options: OperationOptions, operation: Operation): void {
   const { method, pattern, right, bodyBytesMax } = operation
   // Whose token it was, between `admit` and `handle` of one request.
   const callers = new WeakMap<HttpRequest, string>()
@@ -82,17 +98,16 @@ export function registerOperation(router: HttpRouter, options: ServiceRoutesOpti
     admit(request) {
       const confidential = options.tls || isLoopbackAddress(request.remoteAddress)
       const authorization = request.header('authorization')
-      const proof = options.gate.admit(authorization, right, resourceOf(request), confidential)
-      const admission =
-        operation.ownerOnly && 'policy' in proof && proof.policy.name !== ownerPolicyName
-          ? refusal('AUTH_RIGHT_MISSING', `policy ${proof.policy.name} is not the owner's`)
-          : proof
-      if (!('admitted' in admission)) {
-        callers.set(request, admission.policy.name)
+      const caller = forOwnerOnly(
+        operation,
+        options.gate.admit(authorization, right, resourceOf(request), confidential),
+      )
+      if ('policy' in caller) {
+        callers.set(request, caller.policy.name)
         return undefined
       }
-      const fault = new PenstockError(admission.code, publicReason(admission))
-      return finish(request, faultAnswer(fault), admission.reason)
+      const fault = new PenstockError(caller.code, options.gate.publicReason(caller))
+      return finish(request, faultAnswer(fault), caller.reason)
     },
     async handle(request, body) {
       try {
@@ -102,6 +117,11 @@ export function registerOperation(router: HttpRouter, options: ServiceRoutesOpti
       }
     },
   })
+}
+
+function forOwnerOnly({ ownerOnly }: Operation, caller: Caller | RefusedCaller): Caller | RefusedCaller {
+  if (!ownerOnly || !('policy' in caller) || caller.policy.name === ownerPolicyName) return caller
+  return { admitted: false, code: 'AUTH_RIGHT_MISSING', reason: `policy ${caller.policy.name} is not the owner's` }
 }
 
 /** The path's segments, decoded: what a token's scope must cover. A path that cannot be decoded is covered by whole-hub tokens only. */
@@ -119,7 +139,7 @@ function resourceOf(request: HttpRequest): string[] {
 }
 
 function audit(
-  { audit: log }: ServiceRoutesOptions,
+  { audit: log }: OperationOptions,
   { method, right }: Operation,
   request: HttpRequest,
   caller: string | undefined,

@@ -1,6 +1,6 @@
 import { readCondition } from '#pipeline/routing/condition/condition.ts'
 import { factsOf, type RoutedMessage } from '#pipeline/routing/condition/message-facts.ts'
-import type { RoutingSource } from '#schemas/routing.ts'
+import type { RoutingSource } from '#schemas/routing/routing.ts'
 
 /** What a condition makes of one message; of one that does not compile, why. The form is the hub's own. */
 export function conditionOnMessage(

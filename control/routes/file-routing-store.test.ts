@@ -2,10 +2,10 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { emptyRouting } from '#schemas/routing.ts'
+import { emptyRouting } from '#schemas/routing/routing.ts'
 import { FileRoutingStore } from './file-routing-store.ts'
-import { routingStoreConformance } from './routing-store.conformance.ts'
-import { reportMsMax } from './routing-store.ts'
+import { routingStoreConformance } from './routes.conformance.ts'
+import { reportMsMax } from './routes.ts'
 
 const newFolder = (): string => mkdtempSync(join(tmpdir(), 'penstock-routing-'))
 

@@ -9,14 +9,8 @@ import { join } from 'node:path'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { makePrivateFolder, replacePrivateFile } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { emptyRouting, type RoutingDocument } from '#schemas/routing.ts'
-import {
-  noticeMsMax,
-  type RouterReport,
-  type RoutingRevision,
-  type RoutingStore,
-  reportMsMax,
-} from './routing-store.ts'
+import { emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
+import { noticeMsMax, type RouterReport, type RoutingRevision, type RoutingStore, reportMsMax } from './routes.ts'
 
 export class FileRoutingStore implements RoutingStore {
   readonly #folder: string

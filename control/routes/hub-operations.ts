@@ -8,15 +8,15 @@
  * `api-version` is not looked at. The token is the owner's SAS token, alone or behind `Bearer`.
  */
 import { argumentFault } from '#control/identities/identity.ts'
-import { isObject, jsonFrom } from '#control/rest/documents.ts'
+import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { jsonAnswer } from '#runtime/http/answer.ts'
 import { limits } from '#schemas/limits.ts'
-import type { FallbackRouteDocument, RouteDocument } from '#schemas/routing.ts'
+import type { FallbackRouteDocument, RouteDocument } from '#schemas/routing/routing.ts'
 import { conditionOnMessage } from './condition-test.ts'
+import type { EndpointReport } from './routes.ts'
 import { healthOfAll, sourceOf } from './routing-operations.ts'
 import { type RoutingService, routesThatTake } from './routing-service.ts'
-import type { EndpointReport } from './routing-store.ts'
 import { testMessageFrom } from './test-message.ts'
 
 const hub = '/subscriptions/:subscription/resourceGroups/:group/providers/Microsoft.Devices/IotHubs/:hub'

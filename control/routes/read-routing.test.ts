@@ -1,17 +1,18 @@
 import { describe, expect, test } from 'vitest'
-import { emptyRouting, type RoutingDocument } from '#schemas/routing.ts'
+import { emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
 import { readRouting, shownRouting } from './read-routing.ts'
 
+const next = { revision: 1, atMs: 1_700_000_000_000 }
 const hook = { name: 'hook', kind: 'webhook', url: 'https://example.net/in' }
 
 function read(json: unknown, kept: RoutingDocument = emptyRouting): RoutingDocument {
-  const { document, problems } = readRouting(json, kept)
+  const { document, problems } = readRouting(json, kept, next)
   expect(problems.filter(({ severity }) => severity === 'error')).toEqual([])
   return document
 }
 
 function faults(json: unknown, kept: RoutingDocument = emptyRouting): Record<string, string> {
-  const { problems } = readRouting(json, kept)
+  const { problems } = readRouting(json, kept, next)
   return Object.fromEntries(problems.map(({ path, message }) => [path, message]))
 }
 
@@ -74,6 +75,7 @@ describe('the document of routes', () => {
     const { problems } = readRouting(
       { routes: [{ name: 'r', endpointNames: ['events'], condition: "a = 'b'\nAND c >" }] },
       emptyRouting,
+      next,
     )
     expect(problems[0]).toMatchObject({ path: 'routes[0].condition', location: { start: { line: 2 } } })
   })
@@ -124,6 +126,34 @@ describe('the document of routes', () => {
 
   test.each(['Host', 'content-length', 'Webhook-Signature', 'a b', 'a:b', ''])('%j is no name of a header', (name) => {
     expect(faults({ endpoints: [{ ...hook, headers: { [name]: 'x' } }] })['endpoints[0].headers']).toBeDefined()
+  })
+})
+
+describe('where an endpoint begins', () => {
+  const later = { revision: 9, atMs: next.atMs + 60_000 }
+  const began = (from: string) =>
+    readRouting({ endpoints: [{ ...hook, from }] }, emptyRouting, next).document.endpoints[0]
+
+  test.each([
+    ['now', next.atMs],
+    ['oldest', 0],
+    ['2023-01-01T00:00:00+01:00', Date.UTC(2022, 11, 31, 23)],
+  ])('%s', (from, startsAtMs) => {
+    expect(began(from)).toMatchObject({ generation: 1, startsAtMs })
+  })
+
+  test.each(['yesterday', '2023', '1700000000000', ''])('%j is nowhere', (from) => {
+    expect(faults({ endpoints: [{ ...hook, from }] })['endpoints[0].from']).toContain('oldest')
+  })
+
+  test('stays when the document changes, and an endpoint that is made anew begins anew', () => {
+    const kept = read({ endpoints: [hook] })
+    const changed = readRouting({ endpoints: [{ ...hook, from: 'oldest', messagesMax: 5 }] }, kept, later).document
+    expect(changed.endpoints[0]).toMatchObject({ generation: 1, startsAtMs: next.atMs })
+    expect(readRouting({ endpoints: [hook] }, emptyRouting, later).document.endpoints[0]).toMatchObject({
+      generation: 9,
+      startsAtMs: later.atMs,
+    })
   })
 })
 

@@ -23,9 +23,10 @@ import {
   reservedEndpointNames,
   routingNamePattern,
   routingSources,
-} from '#schemas/routing.ts'
-import { type DocumentProblem, DocumentReader, pathOf } from './document-reader.ts'
+} from '#schemas/routing/routing.ts'
+import { DocumentReader, pathOf } from './document-reader.ts'
 import { readEndpointSettings, type Values, withoutSecrets } from './endpoint-settings.ts'
+import type { DocumentProblem } from './routes.ts'
 
 export interface RoutingReading {
   readonly document: RoutingDocument
@@ -33,13 +34,19 @@ export interface RoutingReading {
   readonly problems: readonly DocumentProblem[]
 }
 
-/** @param kept the document in force, for the secrets that stay */
-export function readRouting(json: unknown, kept: RoutingDocument): RoutingReading {
+/** What becomes of a document once it is in force. */
+export interface NextRevision {
+  readonly revision: number
+  readonly atMs: number
+}
+
+/** @param kept the document in force, for the secrets that stay and for how endpoints began */
+export function readRouting(json: unknown, kept: RoutingDocument, next: NextRevision): RoutingReading {
   const reader = new DocumentReader()
   const all = reader.object('', json, ['routes', 'fallbackRoute', 'enrichments', 'endpoints'])
   const endpoints = reader
     .list('endpoints', all.endpoints, limits.endpointsMax)
-    .map((entry, index) => readEndpoint(reader, `endpoints[${index}]`, entry, kept))
+    .map((entry, index) => readEndpoint(reader, `endpoints[${index}]`, entry, kept, next))
   const needs = new Needs()
   const routes = reader
     .list('routes', all.routes, limits.routesMax)
@@ -121,6 +128,7 @@ function readEndpoint(
   path: string,
   entry: unknown,
   kept: RoutingDocument,
+  next: NextRevision,
 ): EndpointDocument | undefined {
   const kind = typeof entry === 'object' && entry !== null ? (entry as { kind?: unknown }).kind : undefined
   if (!isEndpointKind(kind)) {
@@ -134,10 +142,13 @@ function readEndpoint(
   const before = kept.endpoints.find((other) => other.name === name)
   if (before !== undefined && before.kind !== kind)
     reader.fault(pathOf(path, 'kind'), `${name} is a ${before.kind}: an endpoint of another kind needs another name`)
+  const from = startOf(reader, pathOf(path, 'from'), endpoint.from, before)
   return {
     name,
     kind,
-    from: startOf(reader, pathOf(path, 'from'), endpoint.from, before),
+    from,
+    generation: before?.generation ?? next.revision,
+    startsAtMs: before?.startsAtMs ?? startMsOf(from, next.atMs),
     whenBehind: reader.choice(pathOf(path, 'whenBehind'), endpoint.whenBehind, ['expire', 'hold'], 'expire'),
     isEnabled: reader.boolean(pathOf(path, 'isEnabled'), endpoint.isEnabled, true),
     settings: readEndpointSettings(reader, path, kind, endpoint, before?.settings),
@@ -151,6 +162,10 @@ function startOf(reader: DocumentReader, path: string, value: unknown, before: E
   if (/^\d{4}-\d{2}-\d{2}T/.test(text) && !Number.isNaN(Date.parse(text))) return new Date(text).toISOString()
   reader.fault(path, 'allowed is now, oldest or a time such as 2026-01-31T00:00:00Z')
   return 'now'
+}
+
+function startMsOf(from: string, nowMs: number): number {
+  return from === 'now' ? nowMs : from === 'oldest' ? 0 : Date.parse(from)
 }
 
 function nameOf(reader: DocumentReader, path: string, value: unknown): string {
@@ -195,7 +210,7 @@ export function shownRouting(document: RoutingDocument): Values {
     routes: document.routes,
     ...(document.fallbackRoute === undefined ? {} : { fallbackRoute: document.fallbackRoute }),
     enrichments: document.enrichments,
-    endpoints: document.endpoints.map(({ settings, ...common }) => ({
+    endpoints: document.endpoints.map(({ settings, generation: _generation, startsAtMs: _startsAtMs, ...common }) => ({
       ...common,
       ...withoutSecrets(common.kind, settings),
     })),

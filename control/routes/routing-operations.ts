@@ -9,17 +9,17 @@
  *   GET  /routing/endpoints/{name}
  */
 import { argumentFault } from '#control/identities/identity.ts'
-import { isObject, jsonFrom } from '#control/rest/documents.ts'
+import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { endpointStatuses } from '#schemas/endpoint-health.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { type RoutingSource, routingSources } from '#schemas/routing.ts'
+import { type RoutingSource, routingSources } from '#schemas/routing/routing.ts'
 import { conditionOnMessage } from './condition-test.ts'
+import type { EndpointReport, RouterReport } from './routes.ts'
 import { RoutingRefused, type RoutingService, routesThatTake, type ShownRouting } from './routing-service.ts'
-import type { EndpointReport, RouterReport } from './routing-store.ts'
 import { testMessageFrom } from './test-message.ts'
 
 export function routingOperations(service: RoutingService): Operation[] {

@@ -1,12 +1,12 @@
 /** What people do with the document of routes: read it, put another in force, ask what it makes of a message. */
 import { readCondition } from '#pipeline/routing/condition/condition.ts'
 import { factsOf, type RoutedMessage } from '#pipeline/routing/condition/message-facts.ts'
+import { type Clock, systemClock } from '#runtime/clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { FallbackRouteDocument, RouteDocument, RoutingDocument, RoutingSource } from '#schemas/routing.ts'
-import type { DocumentProblem } from './document-reader.ts'
+import type { FallbackRouteDocument, RouteDocument, RoutingDocument, RoutingSource } from '#schemas/routing/routing.ts'
 import type { Values } from './endpoint-settings.ts'
 import { readRouting, shownRouting } from './read-routing.ts'
-import type { RouterReport, RoutingStore } from './routing-store.ts'
+import type { CheckDocument, DocumentProblem, RouterReport, RoutingStore } from './routes.ts'
 import { opened, type SecretsKey, sealed } from './sealed-secrets.ts'
 
 export interface ShownRouting {
@@ -28,18 +28,27 @@ export class RoutingRefused extends PenstockError {
   }
 }
 
-/** A further check of a document that is right in itself, such as whether its endpoints' addresses are allowed. */
-export type CheckDocument = (document: RoutingDocument) => Promise<readonly DocumentProblem[]>
+export interface RoutingServiceOptions {
+  /** Left out: nothing further is checked. */
+  readonly check?: CheckDocument
+  readonly clock?: Clock
+}
 
 export class RoutingService {
   readonly #store: RoutingStore
   readonly #key: SecretsKey
   readonly #check: CheckDocument
+  readonly #clock: Clock
 
-  constructor(store: RoutingStore, key: SecretsKey, check: CheckDocument = async () => []) {
+  constructor(
+    store: RoutingStore,
+    key: SecretsKey,
+    { check = async () => [], clock = systemClock }: RoutingServiceOptions = {},
+  ) {
     this.#store = store
     this.#key = key
     this.#check = check
+    this.#clock = clock
   }
 
   async shown(): Promise<ShownRouting> {
@@ -80,7 +89,9 @@ export class RoutingService {
   }
 
   async #read(json: unknown): Promise<{ document: RoutingDocument; problems: readonly DocumentProblem[] }> {
-    const { document, problems } = readRouting(json, await this.inForce())
+    const { revision, document: kept } = await this.#store.read()
+    const next = { revision: revision + 1, atMs: this.#clock.nowMs() }
+    const { document, problems } = readRouting(json, opened(kept, this.#key), next)
     if (problems.some(({ severity }) => severity === 'error')) return { document, problems }
     return { document, problems: [...problems, ...(await this.#check(document))] }
   }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { emptyRouting } from '#schemas/routing.ts'
+import { emptyRouting } from '#schemas/routing/routing.ts'
 import { readRouting } from './read-routing.ts'
 import { opened, SecretsKey, sealed, secretsKeyOf } from './sealed-secrets.ts'
 
@@ -19,6 +19,7 @@ const authorization = 'Bearer abc'
 const { document } = readRouting(
   { endpoints: [{ name: 'hook', kind: 'webhook', url: 'https://example.net/', authorization }] },
   emptyRouting,
+  { revision: 1, atMs: 0 },
 )
 
 describe('sealed secrets', () => {

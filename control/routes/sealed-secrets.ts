@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { makePrivateFolder, replacePrivateFile } from '#runtime/private-files.ts'
 import { isEndpointKind } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { EndpointDocument, RoutingDocument } from '#schemas/routing.ts'
+import type { EndpointDocument, RoutingDocument } from '#schemas/routing/routing.ts'
 import { fieldsOf } from './endpoint-settings.ts'
 
 const prefix = 'sealed:1:'

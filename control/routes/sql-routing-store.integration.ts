@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe } from 'vitest'
+import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { migrate } from '../store/migrations.ts'
 import { openPostgresDatabase } from '../store/postgres-database.ts'
-import { type PostgresForTests, postgresMissing, startPostgres } from '../store/postgres-fixture.ts'
-import { routingStoreConformance } from './routing-store.conformance.ts'
+import { routingStoreConformance } from './routes.conformance.ts'
 import { SqlRoutingStore } from './sql-routing-store.ts'
 
 const postgres = serverFor('PostgreSQL', postgresMissing)
@@ -16,7 +16,7 @@ describe.skipIf(postgres.skip)(`routes on a PostgreSQL server ${postgres.note}`,
     server = await startPostgres()
   })
 
-  afterAll(() => server.remove())
+  afterAll(() => server.stop())
 
   routingStoreConformance('PostgreSQL', async () => {
     const openDatabase = () => openPostgresDatabase({ url: server.url, connectionsMax: 2, logger: silentLogger })

@@ -1,8 +1,8 @@
 import type { Database } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { emptyRouting, type RoutingDocument } from '#schemas/routing.ts'
+import { emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
 import { reportFrom, revisionFrom } from './file-routing-store.ts'
-import { type RouterReport, type RoutingRevision, type RoutingStore, reportMsMax } from './routing-store.ts'
+import { type RouterReport, type RoutingRevision, type RoutingStore, reportMsMax } from './routes.ts'
 
 const channel = 'penstock_routing'
 

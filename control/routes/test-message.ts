@@ -1,5 +1,5 @@
 import { argumentFault } from '#control/identities/identity.ts'
-import { isObject } from '#control/rest/documents.ts'
+import { isObject } from '#control/rest/json-body.ts'
 import type { RoutedMessage } from '#pipeline/routing/condition/message-facts.ts'
 
 /**

@@ -20,7 +20,7 @@ import { silentLogger } from '#runtime/logger.ts'
 const registry = await openRegistry({ postgresUrl: undefined, dataDir: process.argv[1], connectionsMax: 1, logger: silentLogger })
 for (let index = 0; ; index++) {
   const deviceId = process.argv[2] + '-' + index
-  await registry.create({ deviceId, moduleId: undefined, status: 'enabled', authentication: generatedKeys, iotEdge: false })
+  await registry.identities.create({ deviceId, moduleId: undefined, status: 'enabled', authentication: generatedKeys, iotEdge: false })
   process.stdout.write(deviceId + '\\n')
 }`
 
@@ -68,7 +68,7 @@ describe('the embedded store', () => {
       }
       // The killed owner's lock is taken over.
       const registry = await openRegistry({ postgresUrl: undefined, dataDir, connectionsMax: 1, logger: silentLogger })
-      const kept = await registry.credentials(answered)
+      const kept = await registry.identities.credentials(answered)
       expect(kept.length).toBe(answered.length)
       await registry.close()
     } finally {

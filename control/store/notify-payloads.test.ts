@@ -1,9 +1,9 @@
 /** What travels in NOTIFY payloads, there and back. */
 import { describe, expect, test } from 'vitest'
 import { announce, announcementFromPayload } from '#control/presence/announcements.ts'
-import type { ActivityRecord, IdentityChange } from '../registry.ts'
+import type { ActivityRecord } from '../presence/presence.ts'
+import { changeFromPayload, type IdentityChange, notifyIdentities, notifyTrust } from './changes.ts'
 import type { Queries } from './database.ts'
-import { changeFromPayload, notifyIdentities, notifyTrust } from './registry-changes.ts'
 
 /** PostgreSQL takes payloads of fewer bytes than this. */
 const payloadBytesMax = 8_000

@@ -100,7 +100,7 @@ class PostgresDatabase implements Database {
 
 type OnPayload = (payload: string, channel: string) => void
 
-/** One connection that LISTENs, and is made anew whenever it is lost. */
+/** One connection that LISTENs. It is made again whenever it is lost. */
 class Listener {
   readonly #options: PostgresOptions
   readonly #channels: readonly string[]

@@ -1,26 +1,28 @@
 /**
- * Certificate authorities over REST. An authority lets nobody in before its owner has proven to hold its private key:
+ * Certificate authorities over REST. An authority lets no device in before its owner has proven to hold its private key:
  *
  *   PUT /certificateAuthorities/{name}          {"certificate": PEM}  ─▶ unverified, with a code
  *   POST /certificateAuthorities/{name}/verify  {"certificate": PEM of a certificate with the code as its common name,
  *                                                signed by the authority}  ─▶ verified
  *   GET /certificateAuthorities, GET DELETE /certificateAuthorities/{name}
  *
- * A PUT of another certificate begins anew; the connections that the old one let in end.
+ * After a PUT of another certificate the authority is unverified again, and connections that the old one let in end.
  */
 
-import { certificateFrom, newVerificationCode, provesPossession } from '#control/auth/certificates.ts'
-import { argumentFault, isIdentityId } from '#control/identities/identity.ts'
-import { isObject, jsonFrom } from '#control/rest/documents.ts'
+import { argumentFault } from '#control/identities/identity.ts'
+import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
+import { certificateFrom } from '#runtime/certificates.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
-import type { CertificateAuthority, Registry } from '../registry.ts'
+import { newVerificationCode, provesPossession } from './possession.ts'
+import type { CertificateAuthority, TrustStore } from './trust.ts'
 
-export function authorityOperations(registry: Registry, clock: Clock): Operation[] {
+export function authorityOperations(store: TrustStore, clock: Clock): Operation[] {
   const pattern = '/certificateAuthorities/:name'
   const bodyBytesMax = limits.registryBodyBytesMax
   return [
@@ -28,27 +30,27 @@ export function authorityOperations(registry: Registry, clock: Clock): Operation
       method: 'GET',
       pattern: '/certificateAuthorities',
       right: 'RegistryRead',
-      run: async () => jsonAnswer(200, (await registry.trust()).authorities.map(documentOf)),
+      run: async () => jsonAnswer(200, (await store.trust()).authorities.map(documentOf)),
     },
     {
       method: 'GET',
       pattern,
       right: 'RegistryRead',
-      run: async (request) => jsonAnswer(200, documentOf(await authorityOf(registry, nameOf(request)))),
+      run: async (request) => jsonAnswer(200, documentOf(await authorityOf(store, nameOf(request)))),
     },
     {
       method: 'PUT',
       pattern,
       right: 'RegistryWrite',
       bodyBytesMax,
-      run: (request, body) => put(registry, nameOf(request), body),
+      run: (request, body) => put(store, nameOf(request), body),
     },
     {
       method: 'POST',
       pattern: `${pattern}/verify`,
       right: 'RegistryWrite',
       bodyBytesMax,
-      run: (request, body) => verify(registry, nameOf(request), body, clock.nowMs()),
+      run: (request, body) => verify(store, nameOf(request), body, clock.nowMs()),
     },
     {
       method: 'DELETE',
@@ -56,35 +58,35 @@ export function authorityOperations(registry: Registry, clock: Clock): Operation
       right: 'RegistryWrite',
       async run(request) {
         const name = nameOf(request)
-        if (!(await registry.deleteAuthority(name))) throw unknown(name)
+        if (!(await store.deleteAuthority(name))) throw unknown(name)
         return { status: 204 }
       },
     },
   ]
 }
 
-async function put(registry: Registry, name: string, body: Uint8Array): Promise<HttpAnswer> {
+async function put(store: TrustStore, name: string, body: Uint8Array): Promise<HttpAnswer> {
   const certificate = certificateIn(body)
   if (!certificate.ca) throw argumentFault('the certificate is no authority: its basic constraints do not say CA')
   const text = certificate.toString()
-  const before = (await registry.trust()).authorities.find((authority) => authority.name === name)
+  const before = (await store.trust()).authorities.find((authority) => authority.name === name)
   const authority =
     before?.certificate === text
       ? before
       : { name, certificate: text, verified: false, verificationCode: newVerificationCode() }
-  if (authority !== before) await registry.putAuthority(authority)
+  if (authority !== before) await store.putAuthority(authority)
   return jsonAnswer(200, documentOf(authority))
 }
 
-async function verify(registry: Registry, name: string, body: Uint8Array, nowMs: number): Promise<HttpAnswer> {
-  const authority = await authorityOf(registry, name)
+async function verify(store: TrustStore, name: string, body: Uint8Array, nowMs: number): Promise<HttpAnswer> {
+  const authority = await authorityOf(store, name)
   if (!authority.verified && !provesPossession(authority, certificateIn(body), nowMs)) {
     throw argumentFault(
       'the certificate does not prove possession: its common name must be the code, its issuer the authority',
     )
   }
   const verified = { ...authority, verified: true, verificationCode: undefined }
-  await registry.putAuthority(verified)
+  await store.putAuthority(verified)
   return jsonAnswer(200, documentOf(verified))
 }
 
@@ -96,8 +98,8 @@ function certificateIn(body: Uint8Array) {
   return certificate
 }
 
-async function authorityOf(registry: Registry, name: string): Promise<CertificateAuthority> {
-  const authority = (await registry.trust()).authorities.find((candidate) => candidate.name === name)
+async function authorityOf(store: TrustStore, name: string): Promise<CertificateAuthority> {
+  const authority = (await store.trust()).authorities.find((candidate) => candidate.name === name)
   if (!authority) throw unknown(name)
   return authority
 }

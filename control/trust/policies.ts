@@ -1,11 +1,8 @@
-import { mkdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { isKey, newKey } from '#control/identities/identity.ts'
-import { replacePrivateFile } from '#runtime/private-files.ts'
+import { ownerPolicyName, type Right, rights } from '#control/rest/rights.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { type KeyName, type Policy, type Registry, type Right, rights } from '../registry.ts'
-
-export const ownerPolicyName = 'iothubowner'
+import { writeOwnerKey } from './owner-key.ts'
+import type { KeyName, Policy, TrustStore } from './trust.ts'
 
 /** The hub's own policies and their rights. */
 const defaultPolicies: Readonly<Record<string, readonly Right[]>> = {
@@ -24,14 +21,14 @@ const defaultPolicies: Readonly<Record<string, readonly Right[]>> = {
  * @throws PenstockError SETTINGS_INVALID, STORE_UNAVAILABLE
  */
 export async function ensurePolicies(
-  registry: Registry,
+  store: TrustStore,
   dataDir: string | undefined,
   ownerKey: string | undefined,
 ): Promise<string> {
   if (ownerKey !== undefined && !isKey(ownerKey)) {
     throw new PenstockError('SETTINGS_INVALID', 'PENSTOCK_OWNER_KEY must be base64 of 16 to 64 bytes')
   }
-  await registry.addPolicies(
+  await store.addPolicies(
     Object.entries(defaultPolicies).map(([name, policyRights]) => ({
       name,
       rights: policyRights,
@@ -39,10 +36,10 @@ export async function ensurePolicies(
       secondaryKey: newKey(),
     })),
   )
-  let owner = await ownerOf(registry)
+  let owner = await ownerOf(store)
   if (ownerKey !== undefined && owner.primaryKey !== ownerKey) {
     owner = { ...owner, primaryKey: ownerKey }
-    await registry.putPolicy(owner)
+    await store.putPolicy(owner)
   }
   if (dataDir !== undefined) writeOwnerKey(dataDir, owner.primaryKey)
   return owner.primaryKey
@@ -54,7 +51,7 @@ export async function ensurePolicies(
  * @throws PenstockError REGISTRY_POLICY_UNKNOWN, REGISTRY_ARGUMENT_INVALID
  */
 export async function rekeyPolicy(
-  registry: Registry,
+  store: TrustStore,
   { dataDir, ownerKey }: { readonly dataDir: string; readonly ownerKey: string | undefined },
   name: string,
   which: KeyName,
@@ -63,33 +60,14 @@ export async function rekeyPolicy(
   if (isOwnerKey && ownerKey !== undefined) {
     throw new PenstockError('REGISTRY_ARGUMENT_INVALID', 'this key is the setting PENSTOCK_OWNER_KEY: change it there')
   }
-  const policy = await registry.rekeyPolicy(name, which, newKey())
+  const policy = await store.rekeyPolicy(name, which, newKey())
   if (!policy) throw new PenstockError('REGISTRY_POLICY_UNKNOWN', `no policy ${name}`)
   if (isOwnerKey) writeOwnerKey(dataDir, policy.primaryKey)
   return policy
 }
 
-async function ownerOf(registry: Registry): Promise<Policy> {
-  const owner = (await registry.trust()).policies.find(({ name }) => name === ownerPolicyName)
+async function ownerOf(store: TrustStore): Promise<Policy> {
+  const owner = (await store.trust()).policies.find(({ name }) => name === ownerPolicyName)
   if (!owner) throw new PenstockError('STORE_UNAVAILABLE', `policy ${ownerPolicyName} vanished from the control store`)
   return owner
-}
-
-function ownerKeyFile(dataDir: string): string {
-  return join(dataDir, 'owner-key')
-}
-
-function writeOwnerKey(dataDir: string, key: string): void {
-  if (readOwnerKey(dataDir) === key) return
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  replacePrivateFile(ownerKeyFile(dataDir), `${key}\n`)
-}
-
-/** The owner's key as the control role of this data folder left it; `undefined` if it never ran here. */
-export function readOwnerKey(dataDir: string): string | undefined {
-  try {
-    return readFileSync(ownerKeyFile(dataDir), 'utf8').trim()
-  } catch {
-    return undefined
-  }
 }

@@ -1,5 +1,5 @@
 /**
- * Shared access policies over REST, for the owner only: whoever reads a policy's key has its rights.
+ * Shared access policies over REST, for the owner only: a policy's key gives all of its rights.
  *
  *   GET /policies                [{name, rights}]
  *   GET /policies/{name}         {name, rights, primaryKey, secondaryKey}
@@ -7,18 +7,18 @@
  */
 
 import { argumentFault } from '#control/identities/identity.ts'
-import { isObject, jsonFrom } from '#control/rest/documents.ts'
+import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { isKeyName, type KeyName, type Policy, type Registry } from '../registry.ts'
+import { isKeyName, type KeyName, type Policy, type TrustSource } from './trust.ts'
 
 /** Gives a policy a new key. @throws REGISTRY_POLICY_UNKNOWN, REGISTRY_ARGUMENT_INVALID */
 export type RekeyPolicy = (name: string, which: KeyName) => Promise<Policy>
 
-export function policyOperations(registry: Registry, rekey: RekeyPolicy): Operation[] {
+export function policyOperations(source: TrustSource, rekey: RekeyPolicy): Operation[] {
   return [
     {
       method: 'GET',
@@ -28,7 +28,7 @@ export function policyOperations(registry: Registry, rekey: RekeyPolicy): Operat
       run: async () =>
         jsonAnswer(
           200,
-          (await registry.trust()).policies.map(({ name, rights }) => ({ name, rights })),
+          (await source.trust()).policies.map(({ name, rights }) => ({ name, rights })),
         ),
     },
     {
@@ -38,7 +38,7 @@ export function policyOperations(registry: Registry, rekey: RekeyPolicy): Operat
       ownerOnly: true,
       async run(request) {
         const name = nameOf(request)
-        const policy = (await registry.trust()).policies.find((candidate) => candidate.name === name)
+        const policy = (await source.trust()).policies.find((candidate) => candidate.name === name)
         if (!policy) throw new PenstockError('REGISTRY_POLICY_UNKNOWN', `no policy ${name}`)
         return jsonAnswer(200, policy)
       },

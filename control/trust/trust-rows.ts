@@ -1,10 +1,11 @@
 /** Policies and certificate authorities as rows of the control store. */
 
 import { newEtag } from '#control/identities/identity.ts'
+import { type Right, rights } from '#control/rest/rights.ts'
 import type { Queries, SqlRow } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { type CertificateAuthority, type KeyName, type Policy, type Right, rights } from '../registry.ts'
+import type { CertificateAuthority, KeyName, Policy } from './trust.ts'
 
 const policyColumns = 'name, rights, primary_key, secondary_key'
 

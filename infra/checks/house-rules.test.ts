@@ -1,6 +1,6 @@
 /** The house rules that a machine can check (docs/ARCHITECTURE.md, "Layout"). */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { errorTable } from '#schemas/errors.ts'
 import { assertLimits } from '#schemas/limits.ts'
@@ -8,9 +8,7 @@ import { metricsTable } from '#schemas/metrics.ts'
 import { type Setting, settingsTable } from '#schemas/settings.ts'
 import { endpointsDocument } from './endpoints-document.ts'
 import { settingsDocument } from './settings-document.ts'
-
-const root = join(import.meta.dirname, '../..')
-const folders = ['schemas', 'runtime', 'pipeline', 'control', 'ingest', 'loadtest', 'infra']
+import { code, importsOf, isTest, root, text } from './sources.ts'
 
 /** Parts in rank order; a part imports parts of a lower rank, and itself. */
 const ranks: readonly (readonly string[])[] = [
@@ -25,7 +23,7 @@ const ranks: readonly (readonly string[])[] = [
 
 /** Each external library has one door: the folders (or files) that may import it. */
 const doors: Readonly<Record<string, readonly string[]>> = {
-  'mqtt-packet': ['ingest/mqtt', 'ingest/session'],
+  'mqtt-packet': ['ingest/mqtt'],
   avsc: ['schemas'],
   kafkajs: ['pipeline/log/kafka', 'loadtest/peers'],
   lmdb: ['pipeline/log/lmdb'],
@@ -35,7 +33,8 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'uWebSockets.js': ['loadtest/peers'],
   undici: ['pipeline/sinks/http'],
   aws4fetch: ['pipeline/sinks/s3'],
-  pg: ['control/store'],
+  pg: ['control/store', 'pipeline/sinks/postgres'],
+  'pg-copy-streams': ['pipeline/sinks/postgres'],
   '@electric-sql/pglite': ['control/store'],
   aedes: ['loadtest/peers'],
   'hdr-histogram-js': ['loadtest/ledger'],
@@ -49,32 +48,27 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   mqtt: ['infra/testbed'],
 }
 
-const sources = folders.flatMap((folder) => filesBelow(join(root, folder))).map((file) => relative(root, file))
-const code = sources.filter((file) => /\.tsx?$/.test(file))
-const isTest = (file: string): boolean =>
-  /\.(test|conformance|integration|fault|fuzz|bench)\.ts$/.test(file) || /-fixture\.ts$/.test(file)
-const text = (file: string): string => readFileSync(join(root, file), 'utf8')
+/**
+ * What others may import of control: its top, the port of each room, how values of a room travel between processes, and the texts in which
+ * identities and credentials do.
+ */
+const controlDoors =
+  /^control\/([\w-]+|([\w-]+)\/(\2|[\w-]+-json)|identities\/identity|trust\/owner-key|auth\/(sas-token|connection-string))\.ts$/
 
-function filesBelow(folder: string): string[] {
-  if (!existsSync(folder)) return []
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
-    entry.isDirectory() ? filesBelow(join(folder, entry.name)) : [join(folder, entry.name)],
-  )
-}
-
-function importsOf(file: string): string[] {
-  const content = text(file)
-  const found = [
-    ...content.matchAll(/^(?:import|export)\s[^;'"]*?\sfrom '([^']+)'/gm),
-    ...content.matchAll(/^import '([^']+)'/gm),
-    ...content.matchAll(/\b(?:import|require)\('([^']+)'\)/g),
-  ]
-  return found.map(([, target]) => target as string)
-}
+/** What its rooms may import of one another besides: the two that lie under all others, and rows of identities, which queries select from. */
+const controlRoomDoors = /^control\/((store|rest)\/[\w-]+|identities\/identity-rows)\.ts$/
 
 function partOf(path: string): string {
   const holding = ranks.flat().filter((part) => path.startsWith(`${part}/`))
   return holding.sort((one, other) => other.length - one.length)[0] ?? ''
+}
+
+/** The top of control puts its rooms together, so it sees all of them, and none of them sees it. */
+function expectControlDoor(file: string, path: string): void {
+  const [from, to] = [dirname(file), dirname(path)]
+  if (from === 'control' || from === to) return
+  expect(to, path).not.toBe('control')
+  if (!controlRoomDoors.test(path)) expect(path).toMatch(controlDoors)
 }
 
 const rankOf = (part: string): number => ranks.findIndex((parts) => parts.includes(part))
@@ -92,17 +86,25 @@ describe('house rules', () => {
         const path = target.slice(1)
         const other = partOf(path)
         expect(existsSync(join(root, path)), `${target} exists`).toBe(true)
-        if (other === own) continue
+        if (other === own) {
+          if (own === 'control' && !isTest(file)) expectControlDoor(file, path)
+          continue
+        }
         // Tests of several parts together may reach down to real servers and up to nothing.
         const allowed = rankOf(other) < rankOf(own) || (isTest(file) && other === 'infra/testbed')
         expect(allowed, `${own} (rank ${rankOf(own)}) imports ${target} (rank ${rankOf(other)})`).toBe(true)
-        if (other === 'pipeline/log' && !isTest(file)) expect(path).toMatch(/^pipeline\/log\/(log|open-log)\.ts$/)
+        if (other === 'control' && !isTest(file)) expect(path).toMatch(controlDoors)
+        if (other === 'pipeline/log' && !isTest(file)) {
+          expect(path).toMatch(/^pipeline\/log\/(log|log-options|kafka-access|open\/open-log)\.ts$/)
+        }
         if (other === 'pipeline/endpoints' && !isTest(file)) expect(path).not.toMatch(/^pipeline\/endpoints\/memory\//)
         if (other === 'pipeline/warehouse' && !isTest(file)) {
           expect(path).toMatch(/^pipeline\/warehouse\/(warehouse|open-warehouse|embedded\/start-embedded)\.ts$/)
         }
       } else if (target.startsWith('.')) {
-        expect(partOf(join(file, '..', target)), `${target} stays inside ${own}`).toBe(own)
+        const path = join(dirname(file), target)
+        expect(partOf(path), `${target} stays inside ${own}`).toBe(own)
+        if (own === 'control' && !isTest(file)) expectControlDoor(file, path)
       } else if (!target.startsWith('node:') && !isTest(file)) {
         const door =
           doors[target] ??
@@ -179,6 +181,7 @@ describe('house rules', () => {
     for (const [name, { type }] of Object.entries(metricsTable)) {
       expect(name).toMatch(/^penstock_[a-z]+_[a-z0-9_]+$/)
       expect(name.endsWith('_total'), name).toBe(type === 'counter')
+      expect(name.endsWith('_seconds'), name).toBe(type === 'histogram')
       expect(all.includes(`'${name}'`), name).toBe(true)
     }
   })

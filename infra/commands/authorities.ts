@@ -2,11 +2,13 @@
  * `penstock authorities …`: certificate authorities from the command line, over the REST API (`rest/authority-operations.ts`).
  */
 import { readFileSync } from 'node:fs'
-import { type CommandOptions, RestClient } from '#control/rest/rest-client.ts'
+import { type CommandOptions, RestClient } from '#control/client/client.ts'
+import { aBoolean, aText, listOf, optional, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
+import { registryCommand } from './registry-command.ts'
 
-export const authoritiesUsage = `penstock authorities <command>
+const usage = `penstock authorities <command>
 
   list                   all of them
   add <name> <file>      take in the certificate (PEM) of an authority; says how to prove that its private key is yours
@@ -16,10 +18,20 @@ export const authoritiesUsage = `penstock authorities <command>
 interface Authority {
   readonly name: string
   readonly isVerified: boolean
-  readonly verificationCode?: string
-  readonly subject?: string
-  readonly expiry?: string
+  readonly verificationCode: string | undefined
+  readonly subject: string | undefined
+  readonly expiry: string | undefined
 }
+
+const authorityCheck = recordOf<Authority>({
+  name: aText,
+  isVerified: aBoolean,
+  verificationCode: optional(aText),
+  subject: optional(aText),
+  expiry: optional(aText),
+})
+
+export const authoritiesCommand = registryCommand(usage, runAuthoritiesCommand)
 
 /** Carries out one command. @param args what stands behind `authorities` @throws as `runDevicesCommand` */
 export async function runAuthoritiesCommand(args: readonly string[], options: CommandOptions): Promise<void> {
@@ -28,20 +40,21 @@ export async function runAuthoritiesCommand(args: readonly string[], options: Co
   const client = new RestClient(options)
   const print = (authority: Authority) => options.write(lineOf(authority))
   if (command === 'list') {
-    for (const authority of await client.json<Authority[]>('GET', '/certificateAuthorities')) print(authority)
+    for (const authority of await client.json(listOf(authorityCheck), 'GET', '/certificateAuthorities'))
+      print(authority)
     return
   }
   if (command === undefined || name === undefined) throw invalid('a command and the name of an authority are expected')
   const path = `/certificateAuthorities/${encodeURIComponent(name)}`
   switch (command) {
     case 'add': {
-      const authority = await client.json<Authority>('PUT', path, { certificate: certificateIn(file) })
+      const authority = await client.json(authorityCheck, 'PUT', path, { certificate: certificateIn(file) })
       print(authority)
       if (authority.verificationCode !== undefined) options.write(proofText(authority.verificationCode, name))
       return
     }
     case 'verify':
-      print(await client.json<Authority>('POST', `${path}/verify`, { certificate: certificateIn(file) }))
+      print(await client.json(authorityCheck, 'POST', `${path}/verify`, { certificate: certificateIn(file) }))
       return
     case 'delete':
       await client.call('DELETE', path)
@@ -78,5 +91,5 @@ and hand it in:
 }
 
 function invalid(why: string): PenstockError {
-  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${authoritiesUsage}`)
+  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${usage}`)
 }

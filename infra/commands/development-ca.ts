@@ -9,10 +9,12 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isIdentityId } from '#control/identities/identity.ts'
 import { type CertificateRequest, type IssuedCertificate, makeCertificate } from '#runtime/certificate-maker.ts'
 import { makePrivateFolder, replacePrivateFile } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { telemetryPath } from '#schemas/hub-topics.ts'
+import { isIdentityId } from '#schemas/identity-id.ts'
+import { dayMs } from '#schemas/time.ts'
 
 export interface DevelopmentCaOptions {
   readonly dataDir: string
@@ -42,7 +44,6 @@ export interface DeviceCertificate {
   readonly thumbprint: string
 }
 
-const dayMs = 86_400_000
 const authorityDays = 3_650
 /** Some clients refuse server certificates that are valid for longer. */
 const leafDays = 397
@@ -88,7 +89,7 @@ export function makeDevelopmentCa({
 /** What to do next, as commands that work as they stand. */
 export function developmentCaText({ caFile, certFile, keyFile, devices }: DevelopmentCa, hostName: string): string {
   const deviceId = devices[0]?.id ?? 'thermostat-1'
-  const publish = `mosquitto_pub -h ${hostName} -p 8883 --cafile ${caFile} -q 1 -i ${deviceId} -t devices/${deviceId}/messages/events/ -m '{"temperature":21.5}'`
+  const publish = `mosquitto_pub -h ${hostName} -p 8883 --cafile ${caFile} -q 1 -i ${deviceId} -t ${telemetryPath(deviceId)}/ -m '{"temperature":21.5}'`
   const withKey = `
   Then a device with a key connects over TLS:
 
@@ -100,7 +101,7 @@ export function developmentCaText({ caFile, certFile, keyFile, devices }: Develo
   And ${id} with its certificate:
 
     npx penstock devices create ${id} --thumbprint ${thumbprint}
-    mosquitto_pub -h ${hostName} -p 8883 --cafile ${caFile} --cert ${cert} --key ${key} -q 1 -i ${id} -t devices/${id.replace('/', '/modules/')}/messages/events/ -m '{"temperature":21.5}'
+    mosquitto_pub -h ${hostName} -p 8883 --cafile ${caFile} --cert ${cert} --key ${key} -q 1 -i ${id} -t ${telemetryPath(id.replace('/', '/modules/'))}/ -m '{"temperature":21.5}'
 `,
   )
   return `

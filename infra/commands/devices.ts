@@ -3,13 +3,15 @@
  */
 
 import { formatConnectionString } from '#control/auth/connection-string.ts'
+import { RestClient } from '#control/client/client.ts'
 import { newKey, topicWarning } from '#control/identities/identity.ts'
-import { type CommandOptions, RestClient } from '#control/rest/rest-client.ts'
+import { aText, listOf, optional, recordOf, wholeAs } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
 import { listQuotas, runQuotaCommand } from './quota.ts'
+import { type RegistryCommandOptions, registryCommand } from './registry-command.ts'
 
-export const devicesUsage = `penstock devices <command>
+const usage = `penstock devices <command>
 
   create <id> [--disabled] [--edge] [--thumbprint <hex>] [--ca]   make a device, or a module as device/module
   list [--top <count>]                                            all devices, or the first ones
@@ -38,27 +40,38 @@ const devicesOptions = {
 
 interface Device {
   readonly deviceId: string
-  readonly moduleId?: string
-  readonly status?: string
+  readonly moduleId?: string | undefined
+  readonly status?: string | undefined
   readonly connectionState: string
   readonly lastActivityTime: string
   readonly authentication: {
     readonly type: string
-    readonly symmetricKey: { readonly primaryKey: string | null; readonly secondaryKey: string | null }
+    readonly symmetricKey: { readonly primaryKey?: string | undefined; readonly secondaryKey?: string | undefined }
   }
 }
 
-export interface DevicesCommandOptions extends CommandOptions {
-  /** What devices connect to: see `deviceHostName`. */
-  readonly deviceHostName: string
-}
+const keys = recordOf({ primaryKey: optional(aText), secondaryKey: optional(aText) })
+
+/** A document is shown, and put back, as it came. */
+const deviceCheck = wholeAs<Device>(
+  recordOf({
+    deviceId: aText,
+    moduleId: optional(aText),
+    status: optional(aText),
+    connectionState: aText,
+    lastActivityTime: aText,
+    authentication: recordOf({ type: aText, symmetricKey: keys }),
+  }),
+)
+
+export const devicesCommand = registryCommand(usage, runDevicesCommand)
 
 /**
  * Carries out one command.
  * @param args what stands behind `devices`
  * @throws PenstockError CONTROL_COMMAND_INVALID (message: what is wrong, with the usage), CONTROL_UNREACHABLE, CONTROL_REFUSED
  */
-export async function runDevicesCommand(args: readonly string[], options: DevicesCommandOptions): Promise<void> {
+export async function runDevicesCommand(args: readonly string[], options: RegistryCommandOptions): Promise<void> {
   const { words, flags } = argumentsOf(args, devicesOptions, invalid)
   const [command, id] = words
   const client = new RestClient(options)
@@ -67,7 +80,7 @@ export async function runDevicesCommand(args: readonly string[], options: Device
   if (command === 'list') return list(client, flags, options.write)
   if (command === 'quotas') return listQuotas(client, options.write)
   if (command === undefined || id === undefined) throw invalid('a command and an id are expected')
-  const get = (): Promise<Device> => client.json('GET', pathOf(id))
+  const get = (): Promise<Device> => client.json(deviceCheck, 'GET', pathOf(id))
   switch (command) {
     case 'create': {
       const device = await put(client, id, newDocument(flags), false)
@@ -140,7 +153,7 @@ async function list(
     const page = await client.call('GET', `/devices?top=${Math.min(left, 1_000)}`, undefined, {
       ...(continuation === '' ? {} : { 'x-ms-continuation': continuation }),
     })
-    const devices = (await page.json()) as Device[]
+    const devices = await client.checked(listOf(deviceCheck), page)
     for (const device of devices) write(flags.has('json') ? JSON.stringify(device) : lineOf(device))
     left -= devices.length
     continuation = page.headers.get('x-ms-continuation') ?? ''
@@ -148,7 +161,7 @@ async function list(
 }
 
 function put(client: RestClient, id: string, document: object, replace: boolean): Promise<Device> {
-  return client.json('PUT', pathOf(id), document, replace ? { 'If-Match': etagOf(document) } : {})
+  return client.json(deviceCheck, 'PUT', pathOf(id), document, replace ? { 'If-Match': etagOf(document) } : {})
 }
 
 /** The replacement must be of what was read: otherwise two administrators undo one another's work. */
@@ -191,5 +204,5 @@ function idOf({ deviceId, moduleId }: Device): string {
 }
 
 function invalid(why: string): PenstockError {
-  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${devicesUsage}`)
+  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${usage}`)
 }

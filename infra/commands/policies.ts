@@ -3,16 +3,34 @@
  */
 
 import { formatConnectionString } from '#control/auth/connection-string.ts'
-import type { KeyName, Policy } from '#control/registry.ts'
-import { type CommandOptions, RestClient } from '#control/rest/rest-client.ts'
+import { type CommandOptions, RestClient } from '#control/client/client.ts'
+import type { KeyName } from '#control/trust/trust.ts'
+import { aText, listOf, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
+import { registryCommand } from './registry-command.ts'
 
-export const policiesUsage = `penstock policies <command>
+const usage = `penstock policies <command>
 
   list                                 the policies and their rights
   show <name> [--secondary]            the connection string of a service
   rekey <name> --primary|--secondary   a new key in the place of one; what the old key let in ends at once`
+
+interface PolicyLine {
+  readonly name: string
+  readonly rights: readonly string[]
+}
+
+interface PolicyKeys {
+  readonly name: string
+  readonly primaryKey: string
+  readonly secondaryKey: string
+}
+
+const policyLineCheck = recordOf<PolicyLine>({ name: aText, rights: listOf(aText) })
+const policyCheck = recordOf<PolicyKeys>({ name: aText, primaryKey: aText, secondaryKey: aText })
+
+export const policiesCommand = registryCommand(usage, runPoliciesCommand)
 
 /** Carries out one command. @param args what stands behind `policies` @throws as `runDevicesCommand` */
 export async function runPoliciesCommand(args: readonly string[], options: CommandOptions): Promise<void> {
@@ -20,7 +38,7 @@ export async function runPoliciesCommand(args: readonly string[], options: Comma
   const [command, name] = words
   const client = new RestClient(options)
   if (command === 'list') {
-    const policies = await client.json<Pick<Policy, 'name' | 'rights'>[]>('GET', '/policies')
+    const policies = await client.json(listOf(policyLineCheck), 'GET', '/policies')
     for (const policy of policies) options.write(`${policy.name}\t${policy.rights.join(' ')}`)
     return
   }
@@ -29,11 +47,11 @@ export async function runPoliciesCommand(args: readonly string[], options: Comma
   const which: KeyName = flags.has('secondary') ? 'secondary' : 'primary'
   switch (command) {
     case 'show':
-      options.write(connectionString(await client.json<Policy>('GET', path), which, options.hostName))
+      options.write(connectionString(await client.json(policyCheck, 'GET', path), which, options.hostName))
       return
     case 'rekey': {
       if (flags.size !== 1) throw invalid('either --primary or --secondary is expected')
-      const policy = await client.json<Policy>('POST', `${path}/rekey`, { key: which })
+      const policy = await client.json(policyCheck, 'POST', `${path}/rekey`, { key: which })
       options.write(connectionString(policy, which, options.hostName))
       return
     }
@@ -42,11 +60,11 @@ export async function runPoliciesCommand(args: readonly string[], options: Comma
   }
 }
 
-function connectionString({ name, primaryKey, secondaryKey }: Policy, which: KeyName, hostName: string): string {
+function connectionString({ name, primaryKey, secondaryKey }: PolicyKeys, which: KeyName, hostName: string): string {
   const sharedAccessKey = which === 'primary' ? primaryKey : secondaryKey
   return formatConnectionString({ hostName, sharedAccessKeyName: name, sharedAccessKey })
 }
 
 function invalid(why: string): PenstockError {
-  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${policiesUsage}`)
+  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${usage}`)
 }

@@ -1,13 +1,14 @@
 /** `penstock devices quota …`: what single devices may do, spelled as in the setting PENSTOCK_DEVICE_QUOTAS. */
-import type { RestClient } from '#control/rest/rest-client.ts'
+import type { RestClient } from '#control/client/client.ts'
+import { quotaCheck } from '#control/quotas/quota-json.ts'
+import type { QuotaOverride } from '#control/quotas/quotas.ts'
+import { listOf } from '#runtime/json-check.ts'
 
-const fields: Readonly<Record<string, string>> = {
+const fields: Readonly<Record<string, 'messagesPerSecond' | 'bytesPerSecond' | 'connectionsPerMinute'>> = {
   messages: 'messagesPerSecond',
   bytes: 'bytesPerSecond',
   connections: 'connectionsPerMinute',
 }
-
-type QuotaDocument = Readonly<Record<string, string | number>>
 
 /**
  * Without words shows the quota, else sets it as a whole.
@@ -29,7 +30,7 @@ export async function runQuotaCommand(
     return
   }
   if (words.length === 0) {
-    write(quotaLine(await client.json('GET', path)))
+    write(quotaLine(await client.json(quotaCheck, 'GET', path)))
     return
   }
   const document: Record<string, number> = {}
@@ -39,14 +40,14 @@ export async function runQuotaCommand(
     if (field === undefined) throw invalid(`${word} is not messages:n, bytes:n or connections:n`)
     document[field] = Number(value)
   }
-  write(quotaLine(await client.json('PUT', path, document)))
+  write(quotaLine(await client.json(quotaCheck, 'PUT', path, document)))
 }
 
 export async function listQuotas(client: RestClient, write: (line: string) => void): Promise<void> {
-  for (const quota of await client.json<QuotaDocument[]>('GET', '/api/quotas')) write(quotaLine(quota))
+  for (const quota of await client.json(listOf(quotaCheck), 'GET', '/api/quotas')) write(quotaLine(quota))
 }
 
-function quotaLine(quota: QuotaDocument): string {
+function quotaLine(quota: QuotaOverride): string {
   const words = Object.entries(fields).flatMap(([name, field]) =>
     quota[field] === undefined ? [] : [`${name}:${quota[field]}`],
   )

@@ -1,12 +1,18 @@
-/** What REST answers about routes and endpoints, as lines of text. */
+/** What REST answers about routes and endpoints: how it is checked, and as lines of text. */
+import { aBoolean, aCount, aText, type JsonCheck, listOf, optional, recordOf } from '#runtime/json-check.ts'
 
-export interface EndpointHealthDocument {
-  readonly endpointId: string
-  readonly healthStatus: string
-  readonly lastKnownError?: string
-  readonly partitions: readonly { readonly behind: number; readonly ageMs: number; readonly revisionFrom: number }[]
-  readonly routers: number
-}
+/** The document is shown as it came. */
+export const shown: JsonCheck<unknown> = (value) => value
+
+const endpointHealth = recordOf({
+  endpointId: aText,
+  healthStatus: aText,
+  lastKnownError: optional(aText),
+  partitions: listOf(recordOf({ behind: aCount, ageMs: aCount })),
+  routers: aCount,
+})
+export type EndpointHealthDocument = ReturnType<typeof endpointHealth>
+export const endpointsHealth = recordOf({ endpoints: listOf(endpointHealth) })
 
 /** `name  status  records behind, age of the oldest  the last error` */
 export function healthLine({
@@ -28,26 +34,42 @@ export function healthLine({
   return `${endpointId}\t${healthStatus}\t${state}${fault}`
 }
 
-export interface Problem {
-  readonly path: string
-  readonly message: string
-  readonly severity: string
-  readonly location?: { readonly start: { readonly line: number; readonly column: number } }
-}
+const location = recordOf({ start: recordOf({ line: aCount, column: aCount }) })
+const problem = recordOf({ path: aText, message: aText, severity: aText, location: optional(location) })
+export type Problem = ReturnType<typeof problem>
+
+/** What is wrong with a document, and how it would be shown. */
+export const validation = recordOf({ isValid: aBoolean, problems: listOf(problem), document: shown })
 
 export function problemLine({ path, message, severity, location }: Problem): string {
   const place = location === undefined ? '' : ` line ${location.start.line} column ${location.start.column}`
   return `${severity}: ${path}${place}: ${message}`
 }
 
-export interface ConditionTest {
-  readonly result: string
-  readonly details: { readonly compilationErrors: readonly Omit<Problem, 'path'>[] }
-  readonly explanation?: {
-    readonly reason?: string
-    readonly steps: readonly { readonly text: string; readonly value: string; readonly reason?: string }[]
-  }
+export const conditionTest = recordOf({
+  result: aText,
+  details: recordOf({
+    compilationErrors: listOf(recordOf({ message: aText, severity: aText, location: optional(location) })),
+  }),
+  explanation: optional(recordOf({ steps: listOf(recordOf({ text: aText, value: aText, reason: optional(aText) })) })),
+})
+export type ConditionTest = ReturnType<typeof conditionTest>
+
+export const routesThatTake = recordOf({
+  routes: listOf(recordOf({ name: aText, endpointNames: listOf(aText) })),
+})
+
+const route = {
+  condition: aText,
+  endpointNames: listOf(aText),
+  isEnabled: aBoolean,
 }
+
+/** The document in force, as far as it is listed. */
+export const listedDocument = recordOf({
+  routes: listOf(recordOf({ name: aText, source: aText, ...route })),
+  fallbackRoute: optional(recordOf(route)),
+})
 
 /** Faults of a condition; or the value of each of its parts, and then its verdict. */
 export function testLines({ result, details, explanation }: ConditionTest): string[] {

@@ -2,21 +2,26 @@
  * `penstock routes …`: routes, endpoints and enrichments from the command line, over the REST API.
  */
 import { readFileSync } from 'node:fs'
-import { type CommandOptions, RestClient } from '#control/rest/rest-client.ts'
+import { type CommandOptions, RestClient } from '#control/client/client.ts'
 import { dataOfYaml } from '#runtime/yaml/yaml-text.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
 import { differences, givenSecrets } from './document-difference.ts'
+import { registryCommand } from './registry-command.ts'
 import {
-  type ConditionTest,
+  conditionTest,
   type EndpointHealthDocument,
+  endpointsHealth,
   healthLine,
-  type Problem,
+  listedDocument,
   problemLine,
+  routesThatTake,
+  shown,
   testLines,
+  validation,
 } from './render-routes.ts'
 
-export const routesUsage = `penstock routes <command>
+const usage = `penstock routes <command>
 
   list [--json]                    routes, the endpoints they lead to, and how these do
   show                             the document as it is in force; secrets only say that they are set
@@ -28,29 +33,7 @@ export const routesUsage = `penstock routes <command>
 
 <file> may be -, for what is piped in`
 
-/** The document as REST shows it. */
-interface ShownDocument {
-  readonly routes: readonly {
-    readonly name: string
-    readonly source: string
-    readonly condition: string
-    readonly endpointNames: readonly string[]
-    readonly isEnabled: boolean
-  }[]
-  readonly fallbackRoute?: {
-    readonly condition: string
-    readonly endpointNames: readonly string[]
-    readonly isEnabled: boolean
-  }
-  readonly endpoints: readonly { readonly name: string; readonly kind: string; readonly isEnabled: boolean }[]
-}
-
-interface Validation {
-  readonly isValid: boolean
-  readonly problems: readonly Problem[]
-  /** As it would be shown, defaults filled in. */
-  readonly document: unknown
-}
+export const routesCommand = registryCommand(usage, runRoutesCommand)
 
 /** Carries out one command. @param args what stands behind `routes` @throws as `runDevicesCommand` */
 export async function runRoutesCommand(args: readonly string[], options: CommandOptions): Promise<void> {
@@ -62,7 +45,7 @@ export async function runRoutesCommand(args: readonly string[], options: Command
     case 'list':
       return list(client, flags.has('json'), options.write)
     case 'show':
-      options.write(JSON.stringify(await client.json('GET', '/routing'), undefined, 2))
+      options.write(JSON.stringify(await client.json(shown, 'GET', '/routing'), undefined, 2))
       return
     case 'health':
       for (const endpoint of await healthOf(client)) options.write(healthLine(endpoint))
@@ -78,11 +61,11 @@ export async function runRoutesCommand(args: readonly string[], options: Command
 }
 
 async function healthOf(client: RestClient): Promise<readonly EndpointHealthDocument[]> {
-  return (await client.json<{ endpoints: EndpointHealthDocument[] }>('GET', '/routing/endpoints')).endpoints
+  return (await client.json(endpointsHealth, 'GET', '/routing/endpoints')).endpoints
 }
 
 async function list(client: RestClient, asJson: boolean, write: (line: string) => void): Promise<void> {
-  const document = await client.json<ShownDocument>('GET', '/routing')
+  const document = await client.json(listedDocument, 'GET', '/routing')
   if (asJson) return write(JSON.stringify(document.routes, undefined, 2))
   for (const { name, source, condition, endpointNames, isEnabled } of document.routes)
     write(`${name}\t${isEnabled ? source : 'off'}\t${endpointNames.join(' ')}\t${condition}`)
@@ -102,11 +85,11 @@ async function change(
 ): Promise<void> {
   const inForce = await client.call('GET', '/routing')
   const etag = inForce.headers.get('etag') ?? '*'
-  const validation = await client.json<Validation>('PUT', '/routing?validate', wanted)
-  for (const problem of validation.problems) write(problemLine(problem))
-  if (!validation.isValid) throw new PenstockError('CONTROL_REFUSED', 'the document is refused; nothing was changed')
+  const checked = await client.json(validation, 'PUT', '/routing?validate', wanted)
+  for (const problem of checked.problems) write(problemLine(problem))
+  if (!checked.isValid) throw new PenstockError('CONTROL_REFUSED', 'the document is refused; nothing was changed')
   const current: unknown = await inForce.json()
-  const changes = [...differences(current, validation.document), ...givenSecrets(current, wanted)]
+  const changes = [...differences(current, checked.document), ...givenSecrets(current, wanted)]
   for (const line of changes) write(line)
   if (changes.length === 0) return write('nothing changes')
   if (!isApplied) return
@@ -123,7 +106,7 @@ async function test(
   const source = flags.has('source') ? { source: flags.get('source') } : {}
   const condition = flags.get('condition')
   if (condition !== undefined) {
-    const outcome = await client.json<ConditionTest>('POST', '/routing/test', {
+    const outcome = await client.json(conditionTest, 'POST', '/routing/test', {
       ...source,
       message,
       route: { condition },
@@ -131,11 +114,7 @@ async function test(
     for (const line of testLines(outcome)) write(line)
     return
   }
-  const { routes } = await client.json<{ routes: { name: string; endpointNames: string[] }[] }>(
-    'POST',
-    '/routing/test',
-    { ...source, message },
-  )
+  const { routes } = await client.json(routesThatTake, 'POST', '/routing/test', { ...source, message })
   for (const { name, endpointNames } of routes) write(`${name}\t${endpointNames.join(' ')}`)
   if (routes.length === 0) write('no route takes it')
 }
@@ -157,5 +136,5 @@ function documentOf(file: string | undefined): object {
 }
 
 function invalid(why: string): PenstockError {
-  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${routesUsage}`)
+  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${usage}`)
 }

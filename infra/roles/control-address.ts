@@ -1,5 +1,5 @@
 import { type Clock, sleep } from '#runtime/clock.ts'
-import type { ControlState } from './role-process.ts'
+import type { ControlState } from './role-contract.ts'
 
 export type ControlFound =
   | { readonly kind: 'at'; readonly url: string }

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createSasToken } from '#control/auth/sas-token.ts'
-import { readOwnerKey } from '#control/trust/policies.ts'
+import { readOwnerKey } from '#control/trust/owner-key.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
 
 const script = fileURLToPath(new URL('../penstock.ts', import.meta.url))

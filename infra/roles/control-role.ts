@@ -1,15 +1,14 @@
 import { hostname } from 'node:os'
 import { controlSettings } from '#control/control-settings.ts'
-import { ensureFirstDevice } from '#control/identities/first-device.ts'
+import type { Identities } from '#control/identities/identities.ts'
 import { openControl } from '#control/open-control.ts'
-import { watchLostEdges } from '#control/presence/lost-edges.ts'
-import type { Registry } from '#control/registry.ts'
-import { clientAddressOf } from '#control/rest/client-address.ts'
+import { clientAddressOf } from '#control/rest/rest.ts'
 import { openHttpsServer } from '#ingest/listeners/https-server.ts'
 import { limitFailures } from '#ingest/quotas/limit-failures.ts'
 import { Quotas } from '#ingest/quotas/quotas.ts'
 import { systemClock } from '#runtime/clock.ts'
-import { type HttpServing, httpService, openHttpServer } from '#runtime/http/http.ts'
+import { httpService, openHttpServer } from '#runtime/http/http.ts'
+import type { HttpServing } from '#runtime/http/serving.ts'
 import { WebCallers } from '#runtime/http/web-callers.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
@@ -18,6 +17,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
+import { routingCheck } from './check-routing.ts'
 import { endFirstWhenMemoryEnds } from './end-first.ts'
 import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
@@ -37,13 +37,19 @@ export async function runControl(settings: Settings): Promise<void> {
   const tls = supervised ? undefined : tlsFilesOf(settings)
   if (tls === undefined) requireLoopback(settings.bind)
   const events = await openRoleEvents(settings, `${hostname()}-control`, metrics, logger)
-  const control = await openControl({ ...options, metrics, logger, audit: createLogger('audit', 'info') })
-  control.registry.onChange((change) => {
+  const control = await openControl({
+    ...options,
+    checkRouting: routingCheck(settings),
+    metrics,
+    logger,
+    audit: createLogger('audit', 'info'),
+  })
+  control.registry.changes.onChange((change) => {
     if (change.kind !== 'identities') return
     for (const { change: event, deviceId, moduleId } of change.changes)
       events?.tell({ event, deviceId, moduleId, reason: undefined })
   })
-  const unwatchEdges = watchLostEdges(control.registry, systemClock, logger, async (lost) => {
+  const unwatchEdges = control.watchLostEdges(async (lost) => {
     if (events) await tellLost(events, lost)
   })
   const quotas = new Quotas(quotasFrom(settings), systemClock, metrics)
@@ -55,7 +61,7 @@ export async function runControl(settings: Settings): Promise<void> {
     routes: (router) => {
       if (!supervised)
         routeHealth(router, async () => ({
-          ready: await answers(control.registry),
+          ready: await answers(control.registry.identities),
           metrics: metrics.render([metrics.samples()]),
         }))
       control.registerRoutes(limitFailures(router, quotas, clientAddressOf), isTls)
@@ -77,18 +83,18 @@ export async function runControl(settings: Settings): Promise<void> {
     await events?.close()
   })
   reportSamples(() => metrics.samples())
-  const made = await ensureFirstDevice(control.registry, firstDeviceId)
-  const device = made ?? (await control.registry.devicesAfter('', 1))[0]
+  const made = await control.ensureFirstDevice(firstDeviceId)
+  const device = made ?? (await control.registry.identities.devicesAfter('', 1))[0]
   if (device?.authentication.kind === 'sas' && device.status === 'enabled') {
     const key = made?.authentication.primaryKey
-    tellSupervisor({ kind: 'first-device', device: { deviceId: device.deviceId, key } })
+    tellSupervisor('firstDevice', { deviceId: device.deviceId, key })
   }
-  tellSupervisor({ kind: 'ready', ports: { http: http.port } })
+  tellSupervisor('ready', { http: http.port })
   logger.info('serving the registry', { bind: settings.bind, http: http.port, https: https?.port })
 }
 
-function answers(registry: Registry): Promise<boolean> {
-  return registry.devicesAfter('', 1).then(
+function answers(identities: Identities): Promise<boolean> {
+  return identities.devicesAfter('', 1).then(
     () => true,
     () => false,
   )

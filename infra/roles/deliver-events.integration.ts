@@ -37,11 +37,12 @@ test('device events that cannot become rows are counted as dead letters of their
     return log.append(0, { schemaVersion: 1, edgeId: 'e', epoch: 1, sequence, messageCount: 1, ...times }, value)
   }
   const letters: string[] = []
+  const noEndpoints = { expiringPrefix: 'endpoint.', heldBy: async () => [] }
   const box = {
     put: async ({ reason }: { reason: string }) => void letters.push(reason),
     lettered: async () => new Map(),
   }
-  const delivery = await deliverEvents(settings, warehouse, box, silentLogger)
+  const delivery = await deliverEvents(settings, warehouse, box, noEndpoints, silentLogger)
   if (delivery === undefined) throw new Error('events are wanted')
   const counted = (name: string) =>
     delivery.samples().reduce((sum, [sample, , value]) => (sample === name ? sum + value : sum), 0)

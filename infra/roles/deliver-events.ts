@@ -9,7 +9,7 @@ import { type MetricSample, Metrics } from '#runtime/metrics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { eventsWanted } from './events.ts'
-import { keepRetention } from './log-retention.ts'
+import { type EndpointRetention, keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
 
 export interface EventDelivery extends Worker {
@@ -42,6 +42,7 @@ export async function deliverEvents(
   settings: Settings,
   warehouse: Warehouse,
   deadLetters: ReturnType<typeof openDeadLetterBox>,
+  endpoints: EndpointRetention,
   logger: Logger,
 ): Promise<EventDelivery | undefined> {
   if (!eventsWanted(settings)) return undefined
@@ -73,6 +74,7 @@ export async function deliverEvents(
       ? keepRetention({
           log,
           group,
+          endpoints,
           ageMsMax: settings.logRetentionHours * 3_600_000,
           partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
           logger,

@@ -5,7 +5,8 @@ import { openHttpsServer } from '#ingest/listeners/https-server.ts'
 import { socketsMax } from '#ingest/listeners/socket-gate.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { BodyRoom } from '#runtime/http/bodies.ts'
-import { type HttpServing, httpService, openHttpServer } from '#runtime/http/http.ts'
+import { httpService, openHttpServer } from '#runtime/http/http.ts'
+import type { HttpServing } from '#runtime/http/serving.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
@@ -19,13 +20,12 @@ import { openIdentities } from './identities.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { passToControl } from './pass-to-control.ts'
 import { quotasFrom } from './quotas.ts'
+import type { Status } from './role-contract.ts'
 import {
   askNoisiest,
   askStatus,
-  type FromRole,
-  onSupervisorMessage,
+  listenAsEdge,
   reportEverySecond,
-  type Status,
   stopOnSignal,
   supervised,
   tellSupervisor,
@@ -55,14 +55,14 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     mqtts: tls && { port: settings.mqttsPort, tls },
     batchDelayMs: settings.batchDelayMs,
     connectionsMax: settings.edgeConnectionsMax,
-    announce: (sessionId, openedAtMs) => tellSupervisor({ kind: 'take-over', sessionId, openedAtMs }),
+    announce: (sessionId, openedAtMs) => tellSupervisor('takeOver', { sessionId, openedAtMs }),
     ...identities,
     quotas: quotasFrom(settings),
     ...(supervised
       ? {
           noisiestOfAll: (countMax) => {
             // What the supervisor knows of this process may be a second old.
-            tellSupervisor(noisiest())
+            tellNoisiest()
             return askNoisiest(countMax)
           },
         }
@@ -75,7 +75,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   })
   identities?.onTakenOver((sessionId) => edge.takeOver(sessionId))
   identities?.onQuotas((quotas) => edge.quotas.override(quotas))
-  const noisiest = (): FromRole => ({ kind: 'noisiest', report: edge.quotas.noisiest.report(noisiestCountMax) })
+  const tellNoisiest = () => tellSupervisor('noisiest', edge.quotas.noisiest.report(noisiestCountMax))
   const beats = setInterval(() => void identities?.beat(edge), limits.edgeBeatMs)
   const status = async (): Promise<Status> => {
     const all = supervised ? await askStatus() : { ready: true, metrics: metrics.render([metrics.samples()]) }
@@ -83,7 +83,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   }
   const control = new ControlAddress({
     url: settings.controlUrl,
-    ask: supervised ? () => tellSupervisor({ kind: 'ask-control' }) : undefined,
+    ask: supervised ? () => tellSupervisor('needsControl', undefined) : undefined,
     clock: systemClock,
   })
   const bodies = new BodyRoom(limits.httpBodiesBytesMax)
@@ -129,17 +129,20 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     await Promise.all([http.close(), https?.close(), identities?.close(), events?.close()])
     await log.close()
   })
-  onSupervisorMessage((message) => {
-    if (message.kind === 'take-over') edge.takeOver(message.sessionId, message.openedAtMs)
-    if (message.kind === 'control') control.told(message.control)
+  listenAsEdge({
+    takeOver: ({ sessionId, openedAtMs }) => edge.takeOver(sessionId, openedAtMs),
+    control: (state) => control.told(state),
   })
-  reportEverySecond(() => [{ kind: 'samples', samples: metrics.samples() }, noisiest()])
+  reportEverySecond(() => {
+    tellSupervisor('samples', metrics.samples())
+    tellNoisiest()
+  })
   const ports = {
     mqtt: edge.mqttPort,
     http: http.port,
     ...(edge.mqttsPort === undefined ? {} : { mqtts: edge.mqttsPort }),
     ...(https === undefined ? {} : { https: https.port }),
   }
-  tellSupervisor({ kind: 'ready', ports })
+  tellSupervisor('ready', ports)
   logger.info('listening', { bind: settings.bind, ...ports })
 }

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import type { HttpRouter } from '#runtime/http/http.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { routeHealth } from './health.ts'
-import type { Status } from './role-process.ts'
+import type { Status } from './role-contract.ts'
 import { standstillText } from './standstill-text.ts'
 
 /** What `GET path` is answered with in this state. */

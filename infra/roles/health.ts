@@ -1,6 +1,6 @@
 import { textAnswer } from '#runtime/http/answer.ts'
-import type { HttpRouter } from '#runtime/http/http.ts'
-import type { Status } from './role-process.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
+import type { Status } from './role-contract.ts'
 
 const prometheus = { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' }
 

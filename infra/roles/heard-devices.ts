@@ -1,5 +1,5 @@
-import type { IdentityId } from '#control/identities/identity.ts'
-import type { ActivityRecord } from '#control/registry.ts'
+import type { ActivityRecord } from '#control/presence/presence.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 
 /** The devices and modules that one edge process heard of since it last said so. Bound: `countMax`, more are left out until then. */
 export class HeardDevices {

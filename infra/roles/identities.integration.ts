@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { controlSettings } from '#control/control-settings.ts'
 import { ensureFirstDevice } from '#control/identities/first-device.ts'
-import { controlSocketPath } from '#control/link/directory-protocol.ts'
+import { controlSocketPath } from '#control/link/directory-contract.ts'
 import { type Control, openControl } from '#control/open-control.ts'
-import type { DeviceQuota } from '#control/registry.ts'
+import type { QuotaOverride } from '#control/quotas/quotas.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
@@ -27,16 +27,16 @@ afterAll(async () => {
 })
 
 test('a device that speaks HTTP only, and one that keeps its connection, have a time of their last activity', async () => {
-  const made = await ensureFirstDevice(control.registry, 'by-http')
+  const made = await ensureFirstDevice(control.registry.identities, 'by-http')
   if (!made) throw new Error('there were devices already')
-  await control.registry.create({ ...made, deviceId: 'by-mqtt' })
+  await control.registry.identities.create({ ...made, deviceId: 'by-mqtt' })
   const identities = await openIdentities(settings, 'edge-0', parts.metrics, parts.logger)
   await identities.authorizeRequest('by-http', undefined, made.authentication.primaryKey ?? '', true, [])
   await expect(identities.authorizeRequest('by-mqtt', undefined, 'wrong', true, [])).rejects.toThrow()
   const silent = { forEachHeard() {} }
   await identities.beat(silent)
   const activity = async (deviceId: string) =>
-    (await control.registry.get({ deviceId, moduleId: undefined }))?.lastActivityAtMs
+    (await control.registry.identities.get({ deviceId, moduleId: undefined }))?.lastActivityAtMs
   expect(await activity('by-http')).toBeGreaterThan(made.createdAtMs)
   expect(await activity('by-mqtt')).toBe(undefined)
   await identities.beat({ forEachHeard: (_, heard) => heard({ deviceId: 'by-mqtt', moduleId: undefined }, 1_000) })
@@ -46,12 +46,12 @@ test('a device that speaks HTTP only, and one that keeps its connection, have a 
 
 test('a quota set at the registry reaches every edge, and goes with its device', async () => {
   const quota = { deviceId: 'by-mqtt', messagesPerSecond: 5, bytesPerSecond: undefined, connectionsPerMinute: 2 }
-  await control.registry.putQuota(quota)
+  await control.registry.quotas.putQuota(quota)
   const edges = await Promise.all(
     [0, 1].map((index) => openIdentities(settings, `quota-${index}`, parts.metrics, silentLogger)),
   )
   const known = edges.map((edge) => {
-    let now: readonly DeviceQuota[] = []
+    let now: readonly QuotaOverride[] = []
     edge.onQuotas((quotas) => {
       now = quotas
     })
@@ -59,18 +59,18 @@ test('a quota set at the registry reaches every edge, and goes with its device',
   })
   expect(known.map((quotas) => quotas())).toEqual([[quota], [quota]])
   const changed = { ...quota, messagesPerSecond: 50 }
-  await control.registry.putQuota(changed)
+  await control.registry.quotas.putQuota(changed)
   for (const quotas of known) await expect.poll(quotas, { timeout: 10_000 }).toEqual([changed])
-  await control.registry.delete({ deviceId: 'by-mqtt', moduleId: undefined }, undefined)
+  await control.registry.identities.delete({ deviceId: 'by-mqtt', moduleId: undefined }, undefined)
   for (const quotas of known) await expect.poll(quotas, { timeout: 10_000 }).toEqual([])
   for (const edge of edges) await edge.close()
 })
 
 test('what one edge holds is not lost when another of the same name starts, or ends', async () => {
-  const [made] = await control.registry.devicesAfter('', 1)
+  const [made] = await control.registry.identities.devicesAfter('', 1)
   if (!made) throw new Error('there is no device')
   const { deviceId } = made
-  const isConnected = async () => (await control.registry.get({ deviceId, moduleId: undefined }))?.connected
+  const isConnected = async () => (await control.registry.identities.get({ deviceId, moduleId: undefined }))?.connected
   const first = await openIdentities(settings, 'twin-0', parts.metrics, silentLogger)
   first.onPresence(deviceId, undefined, true)
   await expect.poll(isConnected, { timeout: 10_000 }).toBe(true)

@@ -1,21 +1,15 @@
-import { type Admission, provePolicy, publicReason } from '#control/auth/admission.ts'
-import { Authenticator, type RequestAttempt } from '#control/auth/authenticator.ts'
-import { KnownIntermediates } from '#control/auth/known-intermediates.ts'
-import { parseSasToken } from '#control/auth/sas-token.ts'
+import { type Admission, publicReason } from '#control/auth/auth.ts'
 import { controlSettings } from '#control/control-settings.ts'
-import type { IdentityId } from '#control/identities/identity.ts'
-import { openDirectory } from '#control/open-control.ts'
-import { TakeOver } from '#control/presence/take-over.ts'
-import { QuotaWatch } from '#control/quotas/quota-watch.ts'
-import type { DeviceQuota } from '#control/registry.ts'
+import { openEdgeControl } from '#control/open-edge-control.ts'
+import type { QuotaOverride } from '#control/quotas/quotas.ts'
 import type { Edge } from '#ingest/edge.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest-route.ts'
 import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
 import type { Authenticate, Identity, IsKnown } from '#ingest/session/identity.ts'
-import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
@@ -36,7 +30,7 @@ export interface Identities {
   /** Calls back with `device` or `device/module` of a connection that a newer one at another edge process ends. */
   readonly onTakenOver: (takeOver: (sessionId: string) => void) => void
   /** Calls back with all quotas of single devices, at once and whenever one changed. */
-  readonly onQuotas: (override: (quotas: readonly DeviceQuota[]) => void) => void
+  readonly onQuotas: (override: (quotas: readonly QuotaOverride[]) => void) => void
   close(): Promise<void>
 }
 
@@ -47,14 +41,21 @@ export async function openIdentities(
   logger: Logger,
 ): Promise<Identities> {
   const { dataDir, postgresUrl, rules, devicesCachedMax } = controlSettings(settings)
-  const directory = await openDirectory({ dataDir, postgresUrl, logger })
+  let endTakenOver = (_sessionId: string): void => {}
+  const control = await openEdgeControl({
+    dataDir,
+    postgresUrl,
+    rules,
+    devicesCachedMax,
+    metrics,
+    logger,
+    onTakenOver: (sessionId) => endTakenOver(sessionId),
+  })
+  const { authenticator, quotas, presence, takeOver } = control
   const life = await beginEdgeLife(dataDir, edgeId)
   const lost: IdentityId[] = []
-  for (const id of [...life.departed, life.id]) lost.push(...(await directory.reset(id, Date.now())))
+  for (const id of [...life.departed, life.id]) lost.push(...(await presence.reset(id, Date.now())))
   const heard = new HeardDevices(limits.heardDevicesMax)
-  const authenticator = new Authenticator({ directory, rules, devicesCachedMax, metrics, logger })
-  await authenticator.warm()
-  const quotas = await QuotaWatch.open(directory, systemClock, logger)
   const identityOf = (admission: Admission): Identity => {
     if (!admission.admitted) throw refusalOf(admission.code)
     return {
@@ -64,31 +65,16 @@ export async function openIdentities(
       watch: (onRevoked) => authenticator.watch(admission, ({ code }) => onRevoked(refusalOf(code))),
     }
   }
-  const intermediates = new KnownIntermediates()
-  let endTakenOver = (_sessionId: string): void => {}
-  const takeOver = new TakeOver(directory, systemClock, logger, (sessionId) => endTakenOver(sessionId))
-  const decided = async (attempt: RequestAttempt): Promise<Admission> => {
-    const certificates = intermediates.completed(attempt.certificates)
-    const admission = await authenticator.authenticateRequest({ ...attempt, certificates })
-    if (admission.admitted && admission.proof.kind === 'authority') intermediates.remember(certificates)
-    return admission
-  }
   return {
     authenticate: (credentials) => {
-      const certificates = intermediates.completed(credentials.certificates)
-      const decided = (admission: Admission): Identity => {
-        const identity = identityOf(admission)
-        if (admission.admitted && admission.proof.kind === 'authority') intermediates.remember(certificates)
-        return identity
-      }
-      const admission = authenticator.authenticate({ ...credentials, certificates })
-      return admission instanceof Promise ? admission.then(decided) : decided(admission)
+      const admission = authenticator.authenticate(credentials)
+      return admission instanceof Promise ? admission.then(identityOf) : identityOf(admission)
     },
     isKnown: (deviceId) => authenticator.knows(deviceId),
     authorizeRequest: async (deviceId, moduleId, authorization, confidential, sent) => {
       const id = { deviceId, moduleId }
       const attempt = { id, authorization, certificates: sent, confidential }
-      const admission = authenticator.admittedBefore(attempt) ?? (await decided(attempt))
+      const admission = authenticator.admittedBefore(attempt) ?? (await authenticator.authenticateRequest(attempt))
       if (admission.admitted) {
         heard.add(id, Date.now())
         return
@@ -99,9 +85,7 @@ export async function openIdentities(
     },
     authorizeService: async (authorization, confidential) => {
       if (!confidential) throw refusalOf('AUTH_TRANSPORT_INSECURE')
-      const token = parseSasToken(authorization)
-      if (token === undefined) throw refusalOf('AUTH_CREDENTIALS_MISSING')
-      const proof = provePolicy(token, 'ServiceConnect', ['api'], await authenticator.trust(), rules, Date.now())
+      const proof = await authenticator.authenticateService(authorization, 'ServiceConnect', ['api'], confidential)
       if (!('policy' in proof)) throw refusalOf(proof.code)
     },
     lost,
@@ -109,14 +93,14 @@ export async function openIdentities(
       edge.forEachHeard(limits.edgeBeatMs, (id, atMs) => heard.add(id, atMs))
       const records = heard.take()
       try {
-        do await directory.beat(life.id, records.splice(0, limits.beatRecordsMax))
+        do await presence.beat(life.id, records.splice(0, limits.beatRecordsMax))
         while (records.length > 0)
       } catch (error) {
         logger.warn('the registry did not hear that this edge lives, and whom it heard of', { error })
       }
     },
     onPresence: (deviceId, moduleId, connected) => {
-      directory.report([{ deviceId, moduleId, connected, edgeId: life.id, atMs: Date.now() }])
+      presence.report([{ deviceId, moduleId, connected, edgeId: life.id, atMs: Date.now() }])
       if (connected) takeOver.opened({ deviceId, moduleId })
       else takeOver.ended({ deviceId, moduleId })
     },
@@ -125,13 +109,10 @@ export async function openIdentities(
     },
     onQuotas: (override) => quotas.listen(override),
     close: async () => {
-      authenticator.close()
-      quotas.close()
-      await takeOver.close()
       // Each end was told; what the registry could not take of so many at once must not count as lost at the next start.
-      await directory.reset(life.id, Date.now()).catch(() => {})
+      await presence.reset(life.id, Date.now()).catch(() => {})
       life.end()
-      await directory.close()
+      await control.close()
     },
   }
 }

@@ -1,4 +1,4 @@
-import { type KafkaAccess, type KafkaSasl, type KafkaTlsFiles, sendsSecret } from '#pipeline/log/open-log.ts'
+import { type KafkaAccess, type KafkaSasl, type KafkaTlsFiles, sendsSecret } from '#pipeline/log/kafka-access.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type Settings, settingsTable } from '#schemas/settings.ts'

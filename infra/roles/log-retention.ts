@@ -6,10 +6,20 @@ import type { MetricName } from '#schemas/metrics.ts'
 
 const retentionDelayMs = 60_000
 
+/** What endpoints need of the log. */
+export interface EndpointRetention {
+  /** Groups of endpoints begin so: they lose what is removed, but for those that `heldBy` names. */
+  readonly expiringPrefix: string
+  /** @throws STORE_UNAVAILABLE: then nothing is removed this time */
+  readonly heldBy: () => Promise<readonly string[]>
+}
+
 export interface LogRetentionOptions {
   readonly log: Log
   /** Delivers from the log; it may not have joined yet, where the warehouse was away since the first start. */
   readonly group: string
+  /** Left out: the log has no endpoints. */
+  readonly endpoints?: EndpointRetention
   readonly ageMsMax: number
   readonly partitionBytesMax: number
   readonly logger: Logger
@@ -24,16 +34,18 @@ export interface LogRetentionOptions {
  * `PENSTOCK_LOG_MEGABYTES_MAX` or the disk ends it by making devices wait.
  */
 export async function keepRetention(options: LogRetentionOptions): Promise<void> {
-  const { log, logger, metrics, clock, stopping, partitionBytesMax } = options
+  const { log, logger, metrics, clock, stopping, partitionBytesMax, endpoints } = options
   const kept = metrics.series('penstock_log_kept_bytes')
   const overLimit = metrics.series('penstock_log_undelivered_over_limit_bytes')
   while (!stopping.aborted) {
     try {
+      const held = (await endpoints?.heldBy()) ?? []
       const policy = {
         nowMs: clock.nowMs(),
         ageMsMax: options.ageMsMax,
         partitionBytesMax,
-        neededBy: [options.group],
+        neededBy: [options.group, ...held],
+        expiringPrefix: endpoints?.expiringPrefix,
         force: false,
       }
       const { removedRecords, keptBytes, overLimitBytes } = await log.retain(policy)

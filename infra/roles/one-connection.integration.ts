@@ -2,17 +2,16 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import mqtt from 'mqtt'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { controlSettings } from '#control/control-settings.ts'
 import { ensureFirstDevice } from '#control/identities/first-device.ts'
 import { type Control, openControl } from '#control/open-control.ts'
+import { RunningPenstock } from '#infra/testbed/penstock.ts'
 import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
-import { ServerProcess } from '#infra/testbed/server-process.ts'
 import { startEdge } from '#ingest/edge.ts'
-import { CapturingLog } from '#ingest/session/edge-fixture.ts'
+import { CapturingLog } from '#ingest/edge-fixture.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -29,23 +28,19 @@ interface StandaloneEdge {
   close(): Promise<void>
 }
 
-const script = fileURLToPath(new URL('../penstock.ts', import.meta.url))
-
 /** `npx penstock edge` with a data folder of its own. */
 async function startEdgeProcess(dataDir: string, index: number, postgresUrl: string): Promise<StandaloneEdge> {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('PENSTOCK_'))
-  const edge = new ServerProcess('the edge', process.execPath, [script, 'edge', `--index=${index}`], {
-    ...Object.fromEntries(inherited),
-    PENSTOCK_DATA_DIR: join(dataDir, `edge-${index}`),
-    PENSTOCK_MQTT_PORT: '0',
-    PENSTOCK_HTTP_PORT: '0',
-    PENSTOCK_EVENTS: 'never',
-    PENSTOCK_IDENTITIES: 'required',
-    PENSTOCK_POSTGRES_URL: postgresUrl,
+  const edge = await RunningPenstock.start({
+    command: 'edge',
+    args: [`--index=${index}`],
+    settings: {
+      PENSTOCK_DATA_DIR: join(dataDir, `edge-${index}`),
+      PENSTOCK_EVENTS: 'never',
+      PENSTOCK_IDENTITIES: 'required',
+      PENSTOCK_POSTGRES_URL: postgresUrl,
+    },
   })
-  const port = () => Number(/listening .*mqtt=(\d+)/.exec(edge.output)?.[1] ?? 0)
-  await edge.until(async () => port() > 0)
-  return { port: port(), close: () => edge.stop() }
+  return { port: Number(new URL(edge.mqttUrl).port), close: async () => void (await edge.stop()) }
 }
 
 /** As `runEdge` puts it together, in this process. */
@@ -103,7 +98,7 @@ async function connectDevice(edge: StandaloneEdge, key: string): Promise<Device>
 async function openControlWith(settings: Settings): Promise<{ control: Control; key: string }> {
   const options = { ...controlSettings(settings), metrics: new Metrics<MetricName>(metricsTable) }
   const control = await openControl({ ...options, logger: silentLogger, audit: silentLogger })
-  const made = await ensureFirstDevice(control.registry, deviceId)
+  const made = await ensureFirstDevice(control.registry.identities, deviceId)
   return { control, key: made?.authentication.primaryKey ?? '' }
 }
 
@@ -142,7 +137,7 @@ describe.skipIf(postgres.skip)(`edges that share a PostgreSQL server ${postgres.
     const third = await connectDevice(here, key)
     await expect.poll(second.reason, { timeout: 10_000 }).toBe(takenOver)
     expect(third.connected()).toBe(true)
-    const connected = async () => (await control.registry.get({ deviceId, moduleId: undefined }))?.connected
+    const connected = async () => (await control.registry.identities.get({ deviceId, moduleId: undefined }))?.connected
     await expect.poll(connected, { timeout: 10_000 }).toBe(true)
   })
 

@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import type { Log } from '#pipeline/log/log.ts'
-import { openLog } from '#pipeline/log/open-log.ts'
+import { openLog } from '#pipeline/log/open/open-log.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { type LogTopicName, logTopic } from '#schemas/log-topics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { brokersOf, kafkaAccessOf } from './kafka-access.ts'
 
@@ -15,15 +16,11 @@ export function workerGroup(settings: Settings): string {
 const logMegabytesMin = 64
 
 /** Opens the log that the settings choose, on one of Penstock's topics. */
-export async function openRoleLog(
-  settings: Settings,
-  logger: Logger,
-  topic: 'telemetry' | 'dead-letters' | 'events' = 'telemetry',
-): Promise<Log> {
+export async function openRoleLog(settings: Settings, logger: Logger, topic: LogTopicName = 'telemetry'): Promise<Log> {
   if (settings.logMegabytesMax > 0 && settings.logMegabytesMax < logMegabytesMin)
     throw new PenstockError('SETTINGS_INVALID', `PENSTOCK_LOG_MEGABYTES_MAX must be 0 or at least ${logMegabytesMin}`)
   const options = {
-    topic: `${settings.topicPrefix}.${topic}`,
+    topic: logTopic(settings.topicPrefix, topic),
     partitionCount: topic === 'telemetry' ? settings.partitions : 1,
     logger,
   }

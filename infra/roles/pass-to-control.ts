@@ -1,20 +1,25 @@
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import { publicReason } from '#control/auth/admission.ts'
-import { clientAddressHeader } from '#control/rest/client-address.ts'
-import { faultAnswer } from '#control/rest/rest-errors.ts'
+import { pipeline } from 'node:stream/promises'
+import { publicReason } from '#control/auth/auth.ts'
+import { clientAddressHeader, faultAnswer } from '#control/rest/rest.ts'
 import { limitFailures } from '#ingest/quotas/limit-failures.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
-import { type HttpAnswer, textAnswer } from '#runtime/http/answer.ts'
-import type { HttpRouter } from '#runtime/http/http.ts'
+import { type HttpAnswer, hasNoBody, textAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
+import type { BodyStream } from '#runtime/http/streamed-body.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { ControlAddress } from './control-address.ts'
 
-const connectionsMax = 32
-const answerMsMax = 60_000
+/** A long answer and a large body each hold one for as long as they last. */
+const connectionsMax = 256
+/** So long either side may say nothing; how long all of it takes does not matter. */
+const silenceMsMax = 60_000
+/** A body up to this length comes in whole before the control role hears of it, so that whoever sends slowly holds no connection to it. */
+const beginningBytesMax = 64 * 1024
 /** Less than `httpSilenceMsMax`, after which the server behind closes. */
 const idleMsMax = 5_000
 /** Of one connection, not of the message (RFC 9110 section 7.6.1), and what each side says for itself. */
@@ -24,7 +29,8 @@ const hopHeaders: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Passes every request that no other route takes to the control role, so that one port serves devices and services.
+ * Passes every request that no other route takes to the control role, so that one port serves devices and services. Both ways bytes
+ * pass as they come, and no faster than they are taken.
  * @param control finds the control role; where there is none such a request is answered 404, and 503 where it does not run for now
  * @param authority certificate that the control role's own is signed by; `undefined`: those that Node trusts
  * @param tls true if the server speaks TLS; without it credentials are passed on from this machine only: others have seen them
@@ -46,7 +52,8 @@ export function passToControl(
     pattern: '/*',
     bodyBytesMax: limits.httpBodyBytesMax,
     admit: (request) => (tls ? undefined : insecureAnswer(request)),
-    handle: async (request, body) => {
+    handleStream: async (request, body) => {
+      const beginning = await beginningOf(body)
       const found = await control.find()
       switch (found.kind) {
         case 'none':
@@ -54,7 +61,7 @@ export function passToControl(
         case 'away':
           return unavailableAnswer('the control role does not run\n', found.retryAfterMs)
         case 'at':
-          return passed(isTls(found.url) ? agents.tls : agents.plain, found.url, request, body)
+          return passed(isTls(found.url) ? agents.tls : agents.plain, found.url, request, beginning)
       }
     },
   })
@@ -74,21 +81,52 @@ function insecureAnswer(request: HttpRequest): HttpAnswer | undefined {
   return faultAnswer(new PenstockError(code, publicReason({ code })))
 }
 
-function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
+/** What came first of a body, and what is still to come; `undefined`: that was all. */
+interface BegunBody {
+  readonly lengthBytes: number | undefined
+  readonly beginning: Buffer
+  readonly rest: AsyncIterable<Buffer> | undefined
+}
+
+async function beginningOf(body: BodyStream): Promise<BegunBody> {
+  const pieces: Buffer[] = []
+  let bytes = 0
+  const iterator = body[Symbol.asyncIterator]()
+  while (bytes <= beginningBytesMax) {
+    const { done, value } = await iterator.next()
+    if (done === true) return { lengthBytes: bytes, beginning: Buffer.concat(pieces), rest: undefined }
+    pieces.push(value)
+    bytes += value.length
+  }
+  return {
+    lengthBytes: body.lengthBytes,
+    beginning: Buffer.concat(pieces),
+    rest: { [Symbol.asyncIterator]: () => iterator },
+  }
+}
+
+function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: BegunBody): Promise<HttpAnswer> {
   return new Promise((resolve) => {
     const unavailable = (): void => resolve(unavailableAnswer('the control role does not answer\n', 1_000))
     const query = request.queryText === '' ? '' : `?${request.queryText}`
-    const headers = headersOf(request)
+    const headers: OutgoingHttpHeaders = headersOf(request)
+    if (body.lengthBytes !== undefined) headers['content-length'] = body.lengthBytes
     const send = isTls(controlUrl) ? httpsRequest : httpRequest
-    const passing = send(
-      `${controlUrl}${request.path}${query}`,
-      { agent, method: request.method, headers: { ...headers, 'content-length': body.length }, timeout: answerMsMax },
-      (response) => read(response, request.method === 'HEAD').then(resolve, unavailable),
+    const options = { agent, method: request.method, headers, timeout: silenceMsMax }
+    const passing = send(`${controlUrl}${request.path}${query}`, options, (response) =>
+      resolve(answerOf(response, request.method === 'HEAD')),
     )
     passing.on('error', unavailable)
     passing.on('timeout', () => passing.destroy())
-    passing.end(body)
+    // A fault of either side ends the request, which is told above.
+    if (body.rest === undefined) passing.end(body.beginning)
+    else void pipeline(wholeOf(body.beginning, body.rest), passing).catch(() => {})
   })
+}
+
+async function* wholeOf(beginning: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield beginning
+  yield* rest
 }
 
 function headersOf(request: HttpRequest): Record<string, string> {
@@ -105,14 +143,15 @@ function headersOf(request: HttpRequest): Record<string, string> {
   return headers
 }
 
-async function read(response: IncomingMessage, isHead: boolean): Promise<HttpAnswer> {
-  const chunks: Buffer[] = []
-  for await (const chunk of response) chunks.push(chunk)
+function answerOf(response: IncomingMessage, isHead: boolean): HttpAnswer {
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(response.headers)) {
     if (!hopHeaders.has(name) && value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value
   }
-  const answer = { status: response.statusCode ?? 502, headers, body: Buffer.concat(chunks) }
-  const length = Number(response.headers['content-length'])
-  return isHead && Number.isInteger(length) ? { ...answer, bodyBytes: length } : answer
+  const status = response.statusCode ?? 502
+  const length = response.headers['content-length']
+  const told = length === undefined ? {} : { bodyBytes: Number(length) }
+  if (!isHead && !hasNoBody(status)) return { status, headers, ...told, stream: response }
+  response.resume() // its connection is free for another request
+  return { status, headers, ...told }
 }

@@ -47,6 +47,6 @@ export async function runWarehouse(given: Settings): Promise<void> {
     logger.info('stopping', { reason })
     await warehouse.close()
   })
-  tellSupervisor({ kind: 'ready', ports: { clickhouse: warehouse.port } })
+  tellSupervisor('ready', { clickhouse: warehouse.port })
   logger.info('listening', { clickhouse: `http://${urlHost(host)}:${warehouse.port}` })
 }

@@ -4,16 +4,18 @@ import { watchViews } from '#pipeline/sinks/clickhouse/watch-views.ts'
 import type { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letters/dead-letter-box.ts'
 import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
-import { sleep, systemClock } from '#runtime/clock.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { openHttpServer } from '#runtime/http/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
-import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import type { TableOptions } from '#schemas/telemetry-table.ts'
 import { callersOf } from './callers.ts'
 import { deliverEvents, type EventDelivery } from './deliver-events.ts'
+import { endpointRetention } from './endpoint-retention.ts'
 import { routeHealth } from './health.ts'
 import { keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
@@ -37,6 +39,7 @@ export async function runWorker(settings: Settings): Promise<void> {
   const log = await openRoleLog(settings, logger)
   const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
   const warehouse = openRoleWarehouse(settings)
+  const endpoints = endpointRetention(settings, logger)
   let telemetry: Worker | undefined
   let events: EventDelivery | undefined
   const samples = () => [...metrics.samples(), ...(events?.samples() ?? [])]
@@ -61,13 +64,14 @@ export async function runWorker(settings: Settings): Promise<void> {
   let closeWorker = async (): Promise<void> => {}
   close = async () => {
     await closeWorker()
-    await Promise.all([log.close(), deadLetterLog.close(), warehouse.close(), health?.close()])
+    await Promise.all([log.close(), deadLetterLog.close(), warehouse.close(), health?.close(), endpoints.close()])
   }
   // Also while the warehouse is away, which is when a log grows.
   if (settings.kafkaBrokers === undefined)
     void keepRetention({
       log,
       group: workerGroup(settings),
+      endpoints,
       ageMsMax: settings.logRetentionHours * 3_600_000,
       partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
       logger,
@@ -75,10 +79,10 @@ export async function runWorker(settings: Settings): Promise<void> {
       clock: systemClock,
       stopping: stopping.signal,
     })
-  reportEverySecond(() => [
-    { kind: 'samples', samples: samples() },
-    { kind: 'standstill', text: standstill() },
-  ])
+  reportEverySecond(() => {
+    tellSupervisor('samples', samples())
+    tellSupervisor('standstill', standstill())
+  })
   const sink = await openSinkWhenThere(settings, logger, stopping.signal, warehouse)
   if (sink === undefined) return
   const deadLetters = openDeadLetterBox({ log: deadLetterLog, warehouse, logger })
@@ -99,18 +103,18 @@ export async function runWorker(settings: Settings): Promise<void> {
     clock: systemClock,
     stopping: stopping.signal,
   })
-  events = await deliverEvents(settings, warehouse, deadLetters, logger)
+  events = await deliverEvents(settings, warehouse, deadLetters, endpoints, logger)
   telemetry = worker
   closeWorker = async () => {
     await Promise.all([worker.close(), events?.close()])
   }
   ready = true
-  tellSupervisor({ kind: 'ready', ports: {} })
+  tellSupervisor('ready', {})
   logger.info('delivering', { topic: log.topic, partitions: log.partitionCount })
   await Promise.all([worker.finished, events?.finished])
 }
 
-const warehouseRetryMs = 1_000
+const warehouseBackOff: BackOff = { firstMs: 1_000, factor: 1, maxMs: 1_000, jitter: 0 }
 
 /** Opens the sink; while the warehouse cannot be reached, tries again. `undefined` once the process is stopping. */
 async function openSinkWhenThere(
@@ -120,16 +124,18 @@ async function openSinkWhenThere(
   warehouse: ReturnType<typeof openWarehouse>,
 ): Promise<TableSink | undefined> {
   const tables = tableOptions(settings)
-  while (!stopping.aborted) {
-    try {
-      return await openClickHouseSink({ warehouse, tables, logger })
-    } catch (error) {
-      if (!isPenstockError(error) || error.disposition !== 'retry') throw error
-      logger.warn('the warehouse cannot be reached yet', { error })
-      await sleep(systemClock, warehouseRetryMs, stopping)
-    }
+  if (stopping.aborted) return undefined
+  try {
+    return await retry(() => openClickHouseSink({ warehouse, tables, logger }), {
+      backOff: warehouseBackOff,
+      clock: systemClock,
+      until: stopping,
+      onRetry: (error) => logger.warn('the warehouse cannot be reached yet', { error }),
+    })
+  } catch (error) {
+    if (stopping.aborted && isTransient(error)) return undefined
+    throw error
   }
-  return undefined
 }
 
 /** @throws SETTINGS_INVALID: without replication the servers of a cluster would each hold a part that no one else sees */

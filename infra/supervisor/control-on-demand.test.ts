@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest'
-import type { ControlState } from '#infra/roles/role-process.ts'
+import type { ControlState } from '#infra/roles/role-contract.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { type VirtualClock, virtualClock } from '#runtime/virtual-clock.ts'
 import { ControlOnDemand } from './control-on-demand.ts'

@@ -1,6 +1,7 @@
-import type { ControlState } from '#infra/roles/role-process.ts'
+import type { ControlState } from '#infra/roles/role-contract.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { type BackOff, Pauses } from '#runtime/retry.ts'
 
 /** The part of a `SupervisedProcess` that is needed here. */
 export interface DemandedProcess {
@@ -19,8 +20,7 @@ export interface ControlOnDemandOptions {
 }
 
 const unwantedMsMax = 600_000
-const pauseMsMin = 1_000
-const pauseMsMax = 60_000
+const startBackOff: BackOff = { firstMs: 1_000, factor: 2, maxMs: 60_000, jitter: 0 }
 /** A process that served this long is believed healthy: the pause after its end is short again. */
 const healthyMs = 10_000
 
@@ -40,7 +40,7 @@ export class ControlOnDemand {
   #wantedAtMs = 0
   #readyAtMs = 0
   #pausedUntilMs = 0
-  #pauseMs = pauseMsMin
+  readonly #pauses = new Pauses(startBackOff)
   #cancelLook = (): void => {}
 
   constructor(options: ControlOnDemandOptions) {
@@ -98,13 +98,13 @@ export class ControlOnDemand {
     if (this.#process !== process) return
     const { clock, logger, onState } = this.#options
     const nowMs = clock.monotonicMs()
-    if (this.#url !== undefined && nowMs - this.#readyAtMs > healthyMs) this.#pauseMs = pauseMsMin
-    logger.warn('the control role ended; a request after a pause starts it again', { pauseMs: this.#pauseMs })
+    if (this.#url !== undefined && nowMs - this.#readyAtMs > healthyMs) this.#pauses.reset()
+    const pauseMs = this.#pauses.nextMs()
+    logger.warn('the control role ended; a request after a pause starts it again', { pauseMs })
     this.#cancelLook()
     this.#process = undefined
     this.#url = undefined
-    this.#pausedUntilMs = nowMs + this.#pauseMs
-    this.#pauseMs = Math.min(this.#pauseMs * 2, pauseMsMax)
+    this.#pausedUntilMs = nowMs + pauseMs
     onState()
   }
 }

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import type { RoleName } from '#infra/roles/role-process.ts'
+import type { RoleName } from '#infra/roles/role-contract.ts'
 import { engineThreads } from '#schemas/limits.ts'
 import { settingsFileEnv, settingsTable } from '#schemas/settings.ts'
 

@@ -1,9 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { awayExitCode, type FromRole, fatalExitCode, type RoleName, type ToRole } from '#infra/roles/role-process.ts'
+import { type RoleName, roleContract, supervisorContract } from '#infra/roles/role-contract.ts'
+import { awayExitCode, fatalExitCode } from '#infra/roles/role-process.ts'
 import { systemClock } from '#runtime/clock.ts'
+import type { Handlers, Pushed, PushName } from '#runtime/line-rpc/contract.ts'
+import { IpcChannel } from '#runtime/line-rpc/ipc-channel.ts'
+import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
+import { type BackOff, Pauses } from '#runtime/retry.ts'
 import { environmentOf } from './role-environment.ts'
 
 export interface SupervisedOptions {
@@ -12,8 +17,8 @@ export interface SupervisedOptions {
   /** Settings for the process, on top of the supervisor's own environment. */
   readonly environment: Readonly<Record<string, string>>
   readonly logger: Logger
-  /** What a role says besides how it is. */
-  readonly onMessage: (message: FromRole) => void
+  /** What a role asks, and tells besides how it is. */
+  readonly handlers: RoleHandlers
   readonly onRestart: () => void
   /** The process is ready, for the first time or again. */
   readonly onReady: () => void
@@ -23,8 +28,18 @@ export interface SupervisedOptions {
   readonly onEnded?: (() => void) | undefined
 }
 
-const restartDelayMsMin = 100
-const restartDelayMsMax = 5_000
+type SupervisorHandlers = Handlers<typeof supervisorContract>
+
+/** How a role is (`alive`, `ready`, `samples`) is heard here. */
+export interface RoleHandlers {
+  readonly questions: SupervisorHandlers['questions']
+  readonly pushes: Omit<SupervisorHandlers['pushes'], 'alive' | 'ready' | 'samples'>
+}
+
+/** The supervisor asks its roles nothing; a question has to have a bound. */
+const answerMsMax = 2_000
+
+const restartBackOff: BackOff = { firstMs: 100, factor: 2, maxMs: 5_000, jitter: 0 }
 /** A process that lived this long after it was ready is believed healthy: the next restart is quick again. */
 const healthyMs = 10_000
 const stopMsMax = 20_000
@@ -60,8 +75,9 @@ export class SupervisedProcess {
   readonly #options: SupervisedOptions
   #environment: Readonly<Record<string, string>>
   #child: ChildProcess | undefined
+  #role: LineRpc<typeof supervisorContract, typeof roleContract> | undefined
   #stopping = false
-  #restartDelayMs = restartDelayMsMin
+  readonly #restarts = new Pauses(restartBackOff)
   #restartTimer: NodeJS.Timeout | undefined
   #readyAtMs: number | undefined
   #faultyLives = 0
@@ -89,8 +105,8 @@ export class SupervisedProcess {
     return new Promise((resolve) => this.#readyWaiters.push(resolve))
   }
 
-  tell(message: ToRole): void {
-    if (this.#child?.connected) this.#child.send(message, () => {})
+  tell<Name extends PushName<typeof roleContract>>(name: Name, told: Pushed<typeof roleContract, Name>): void {
+    this.#role?.push(name, told)
   }
 
   /** Asks the process to drain and resolves when it is gone; one that does not end in time is killed. */
@@ -105,7 +121,7 @@ export class SupervisedProcess {
         clearTimeout(kill)
         resolve()
       })
-      this.tell({ kind: 'stop' })
+      this.tell('stop', undefined)
     })
   }
 
@@ -121,7 +137,7 @@ export class SupervisedProcess {
       execArgv: [],
     })
     this.#child = child
-    child.on('message', (message) => this.#hear(message as FromRole))
+    this.#role = this.#linkTo(child)
     child.on('exit', (code, signal) => this.#ended(code, signal))
     child.on('error', (error) => {
       // Where the system has no room for another process there is none that could exit.
@@ -147,7 +163,7 @@ export class SupervisedProcess {
     const isHealthy = this.#readyAtMs !== undefined && systemClock.monotonicMs() - this.#readyAtMs > healthyMs
     this.#readyAtMs = undefined
     if (isHealthy) {
-      this.#restartDelayMs = restartDelayMsMin
+      this.#restarts.reset()
       this.#wasHealthy = true
     } else if (this.#isOwnFault(code, signal)) this.#faultyLives++
     const end = { role: this.role, index: this.index, code: code ?? undefined, signal: signal ?? undefined }
@@ -156,10 +172,10 @@ export class SupervisedProcess {
       this.#options.onFatal()
       return
     }
-    this.#options.logger.warn('process ended and is started again', { ...end, delayMs: this.#restartDelayMs })
+    const delayMs = this.#restarts.nextMs()
+    this.#options.logger.warn('process ended and is started again', { ...end, delayMs })
     this.#options.onRestart()
-    this.#restartTimer = setTimeout(() => this.#spawn(), this.#restartDelayMs)
-    this.#restartDelayMs = Math.min(this.#restartDelayMs * 2, restartDelayMsMax)
+    this.#restartTimer = setTimeout(() => this.#spawn(), delayMs)
   }
 
   /** The engine needs nobody; what the others need may be away for as long as it likes. */
@@ -168,26 +184,45 @@ export class SupervisedProcess {
     return code !== awayExitCode || this.role === 'warehouse'
   }
 
-  #hear(message: FromRole): void {
-    this.heardAtMs = systemClock.monotonicMs()
-    switch (message.kind) {
-      case 'ready':
-        this.ready = true
-        this.#readyAtMs = systemClock.monotonicMs()
-        this.ports = message.ports
-        // A port that was picked free stays the same over restarts, so that clients find it again.
-        this.#environment = { ...this.#environment, ...portSettings(this.ports) }
-        this.#options.onReady()
-        for (const resolve of this.#readyWaiters.splice(0)) resolve()
-        return
-      case 'alive':
-        return
-      case 'samples':
-        this.samples = message.samples
-        return
-      default:
-        this.#options.onMessage(message)
-    }
+  #linkTo(child: ChildProcess): LineRpc<typeof supervisorContract, typeof roleContract> {
+    const { handlers, logger } = this.#options
+    const link = new LineRpc({
+      channel: new IpcChannel(child, () => {
+        this.heardAtMs = systemClock.monotonicMs()
+      }),
+      own: supervisorContract,
+      handlers: {
+        questions: handlers.questions,
+        pushes: {
+          ...handlers.pushes,
+          alive: () => {},
+          ready: (ports) => this.#becameReady(ports),
+          samples: (samples) => {
+            this.samples = samples
+          },
+        },
+      },
+      peer: roleContract,
+      clock: systemClock,
+      answerMsMax,
+      onEnd: () => {},
+      onPushFault: (push, reason) =>
+        logger.warn('what a process told cannot be read', { process: this.name, push, reason }),
+      onQuestionFault: (question, error) =>
+        logger.warn('a question of a process failed', { process: this.name, question, error }),
+    })
+    link.listen()
+    return link
+  }
+
+  #becameReady(ports: Readonly<Record<string, number>>): void {
+    this.ready = true
+    this.#readyAtMs = systemClock.monotonicMs()
+    this.ports = ports
+    // A port that was picked free stays the same over restarts, so that clients find it again.
+    this.#environment = { ...this.#environment, ...portSettings(ports) }
+    this.#options.onReady()
+    for (const resolve of this.#readyWaiters.splice(0)) resolve()
   }
 }
 

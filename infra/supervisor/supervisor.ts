@@ -3,11 +3,12 @@
  *
  *   start   warehouse ▶ worker      side by side, so that devices connect also while ClickHouse is away
  *           control ▶ edges               the control role where identities are required; elsewhere once something asks for it
- *   stop    edges ▶ worker ▶ control, warehouse       devices first, so that what they were told is on the log
+ *           router                        once routes lead to an endpoint
+ *   stop    edges ▶ worker, router ▶ control, warehouse       devices first, so that what they were told is on the log
  */
 
 import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
-import type { ControlState, FirstDevice, Status } from '#infra/roles/role-process.ts'
+import type { ControlState, FirstDevice, Status } from '#infra/roles/role-contract.ts'
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import { createLogger } from '#runtime/logger.ts'
@@ -16,6 +17,7 @@ import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { checkBeforeStart, portsFree } from './before-start.ts'
 import { ControlOnDemand } from './control-on-demand.ts'
+import { endpointsWanted } from './endpoints-wanted.ts'
 import { mergedNoisiest } from './merge-noisiest.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import { StatusLine } from './status-line.ts'
@@ -58,42 +60,32 @@ export async function runSupervisor(settings: Settings): Promise<number> {
       index,
       environment,
       logger,
-      onMessage: (message) => {
-        switch (message.kind) {
-          case 'take-over':
-            for (const other of processes) if (other.role === 'edge' && other !== child) other.tell(message)
-            return
-          case 'ask-status':
-            child.tell({ kind: 'status', askId: message.askId, status: statusOfAll() })
-            return
-          case 'noisiest':
-            noisiest.set(child, message.report)
-            return
-          case 'ask-noisiest': {
-            const report = mergedNoisiest([...noisiest.values()], message.countMax)
-            child.tell({ kind: 'noisiest', askId: message.askId, report })
-            return
-          }
-          case 'ask-passwords': {
+      handlers: {
+        questions: {
+          status: () => statusOfAll(),
+          noisiestOfAll: (countMax) => mergedNoisiest([...noisiest.values()], countMax),
+          passwords: () => {
             const { clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword } = settings
-            child.tell({
-              kind: 'passwords',
-              askId: message.askId,
-              passwords: { clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword },
-            })
-            return
-          }
-          case 'standstill':
-            standstill = message.text
-            return
-          case 'first-device':
-            firstDevice = message.device
-            return
-          case 'ask-control':
+            return { clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword }
+          },
+        },
+        pushes: {
+          takeOver: (takenOver) => {
+            for (const other of processes)
+              if (other.role === 'edge' && other !== child) other.tell('takeOver', takenOver)
+          },
+          noisiest: (report) => void noisiest.set(child, report),
+          standstill: (text) => {
+            standstill = text
+          },
+          firstDevice: (device) => {
+            firstDevice = device
+          },
+          needsControl: () => {
             demanded?.want()
-            child.tell({ kind: 'control', control: controlState() })
-            return
-        }
+            child.tell('control', controlState())
+          },
+        },
       },
       onReady: () => tellControl(),
       onRestart: () => {
@@ -101,7 +93,8 @@ export async function runSupervisor(settings: Settings): Promise<number> {
         if (role === 'worker') standstill = workerAway
         metrics.series('penstock_process_restarts_total', { role }).add(1)
       },
-      onFatal: () => stopped(1),
+      // Endpoints are no reason to turn devices away.
+      onFatal: () => role === 'router' || stopped(1),
       onEnded,
     })
     processes.push(child)
@@ -132,7 +125,7 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   }
   /** Edges pass to it what is not theirs. */
   const tellControl = (): void => {
-    for (const child of processes) if (child.role === 'edge') child.tell({ kind: 'control', control: controlState() })
+    for (const child of processes) if (child.role === 'edge') child.tell('control', controlState())
   }
   const samples = () => [metrics.samples(), ...processes.map((child) => child.samples)]
   const silence = new SilenceWatch(() => processes, systemClock, logger)
@@ -152,16 +145,17 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   let started = false
   let ports: Readonly<Record<string, number>> = {}
   let firstDevice: FirstDevice | undefined
+  /** Where the warehouse is. */
+  const deliveryEnvironment: Record<string, string> = {}
   const startDelivery = async (): Promise<Readonly<Record<string, number>>> => {
-    const environment: Record<string, string> = {}
     let ports: Readonly<Record<string, number>> = {}
     if (settings.clickhouseUrl === undefined) {
       const warehouse = add('warehouse', 0, {})
       await warehouse.start()
       ports = warehouse.ports
-      environment.PENSTOCK_CLICKHOUSE_URL = warehouseUrl(settings, ports.clickhouse ?? 0)
+      deliveryEnvironment.PENSTOCK_CLICKHOUSE_URL = warehouseUrl(settings, ports.clickhouse ?? 0)
     }
-    const worker = add('worker', 0, environment).start()
+    const worker = add('worker', 0, deliveryEnvironment).start()
     await Promise.race([worker, sleep(systemClock, waitMsMax)])
     return ports
   }
@@ -174,6 +168,11 @@ export async function runSupervisor(settings: Settings): Promise<number> {
     await Promise.all(others)
     return first.ports
   }
+  const ending = new AbortController()
+  const startRouter = async (): Promise<void> => {
+    await endpointsWanted(settings, logger, ending.signal)
+    if (!ending.signal.aborted) await add('router', 0, { ...portSettings(ports), ...deliveryEnvironment }).start()
+  }
   const start = async (): Promise<void> => {
     checkBeforeStart(settings)
     await portsFree(settings.bind, portsOf(settings), systemClock, logger)
@@ -182,6 +181,7 @@ export async function runSupervisor(settings: Settings): Promise<number> {
     started = true
     ports = { ...edgePorts, ...warehousePorts }
     process.stdout.write(welcome(settings, ports, firstDevice))
+    void startRouter()
   }
   const status = new StatusLine(() => ({ samples: samples().flat() }), logger)
   silence.start()
@@ -191,13 +191,14 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   status.stop()
   silence.stop()
   logger.info('stopping', { exitCode })
+  ending.abort()
   const again = () => {
     // A second Ctrl-C: whoever asks twice does not want to wait. Nothing acknowledged is lost by it.
     for (const child of processes) if (child.pid !== undefined) process.kill(child.pid, 'SIGKILL')
     process.exit(1)
   }
   process.on('SIGINT', again)
-  for (const roles of [['edge'], ['worker'], ['control', 'warehouse']] as const) {
+  for (const roles of [['edge'], ['worker', 'router'], ['control', 'warehouse']] as const) {
     await Promise.all(processes.filter(({ role }) => roles.some((name) => name === role)).map((child) => child.stop()))
   }
   return exitCode

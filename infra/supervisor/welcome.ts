@@ -1,8 +1,9 @@
 import { deviceHostName, formatConnectionString } from '#control/auth/connection-string.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
-import type { FirstDevice } from '#infra/roles/role-process.ts'
+import type { FirstDevice } from '#infra/roles/role-contract.ts'
 import { urlHost } from '#runtime/loopback.ts'
+import { telemetryPath } from '#schemas/hub-topics.ts'
 import type { Settings } from '#schemas/settings.ts'
 
 /** What a person needs who has just started everything: where things are, and commands that work as they stand. */
@@ -74,7 +75,7 @@ export function welcomeDevice(
 function sendCommand(ports: Readonly<Record<string, number>>, deviceId: string, key: string | undefined): string {
   const port = ports.mqtt === 1883 ? '' : ` -p ${ports.mqtt}`
   const credentials = key === undefined ? '' : ` -u ${deviceId} -P '${key}'`
-  return `mosquitto_pub${port} -q 1 -i ${deviceId}${credentials} -t devices/${deviceId}/messages/events/ -m '{"temperature":21.5}'`
+  return `mosquitto_pub${port} -q 1 -i ${deviceId}${credentials} -t ${telemetryPath(deviceId)}/ -m '{"temperature":21.5}'`
 }
 
 /** Only an id that a shell takes as it stands: the line is there to be copied, and whoever registers devices may choose any. */

@@ -1,5 +1,5 @@
 /** The bound on memory while the log does not answer, for each way in beside MQTT over TCP: a whole installation on a real Kafka. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import mqttPacket from 'mqtt-packet'
@@ -8,6 +8,7 @@ import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
 import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
+import { statusBytesOf } from '#runtime/proc.ts'
 import { limits } from '#schemas/limits.ts'
 
 const kafka = serverFor('Kafka', kafkaMissing)
@@ -89,7 +90,7 @@ describe.skipIf(kafka.skip)('while the log does not answer, memory stays bounded
 
   const residentBytes = (): number => {
     const [edge] = penstock.pidsOf('edge')
-    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${edge}/status`, 'utf8'))?.[1]) * 1024
+    return statusBytesOf(edge ?? 0, 'VmRSS')
   }
 
   const post = (deviceId: string, body: string | Uint8Array, query = '', headers: Record<string, string> = {}) =>

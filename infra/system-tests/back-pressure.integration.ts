@@ -1,6 +1,6 @@
 /** What devices see while the log does not answer, and what `penstock verify` says afterwards: a whole installation on a real Kafka. */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +10,7 @@ import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
 import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
+import { statusBytesOf } from '#runtime/proc.ts'
 import { limits } from '#schemas/limits.ts'
 
 const kafka = serverFor('Kafka', kafkaMissing)
@@ -90,7 +91,7 @@ async function until<T>(ask: () => T | Promise<T>, isDone: (answer: T) => boolea
 }
 
 function residentBytes(pid: number): number {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
+  return statusBytesOf(pid, 'VmRSS')
 }
 
 const gauge = async (name: string): Promise<number> => {

@@ -4,19 +4,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { admissionRules } from '#control/auth/admission-rules.ts'
+import type { Refused } from '#control/auth/auth.ts'
 import { Authenticator } from '#control/auth/authenticator.ts'
-import type { Refused } from '#control/auth/connect-attempt.ts'
 import { parseConnectionString } from '#control/auth/connection-string.ts'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { ensureFirstDevice } from '#control/identities/first-device.ts'
-import { controlSocketPath } from '#control/link/directory-protocol.ts'
-import { type Control, openControl, openDirectory } from '#control/open-control.ts'
-import { readOwnerKey, rekeyPolicy } from '#control/trust/policies.ts'
+import { controlSocketPath } from '#control/link/directory-contract.ts'
+import { type Control, openControl } from '#control/open-control.ts'
+import { openDirectory } from '#control/open-edge-control.ts'
+import { readOwnerKey } from '#control/trust/owner-key.ts'
+import { rekeyPolicy } from '#control/trust/policies.ts'
 import { runAuthoritiesCommand } from '#infra/commands/authorities.ts'
 import { runDevicesCommand } from '#infra/commands/devices.ts'
 import { runPoliciesCommand } from '#infra/commands/policies.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
-import { type HttpRouter, type HttpServer, openHttpServer } from '#runtime/http/http.ts'
+import { type HttpServer, openHttpServer } from '#runtime/http/http.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import { createLogger, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { metricsTable } from '#schemas/metrics.ts'
@@ -239,7 +242,7 @@ describe('the control role on the embedded store', () => {
   })
 
   test('only a policy with the right, for this hub, within its time, is let in', async () => {
-    const policies = (await control.registry.trust()).policies
+    const policies = (await control.registry.trust.trust()).policies
     const keyOf = (name: string) => policies.find((policy) => policy.name === name)?.primaryKey ?? ''
     const read = { policyName: 'registryRead', key: keyOf('registryRead') }
     expect((await call('GET', '/devices', read)).status).toBe(200)
@@ -422,7 +425,7 @@ describe('the control role on the embedded store', () => {
     expect(lines.join('\n')).not.toContain('warning')
     lines.length = 0
     await run('list')
-    expect(lines.length).toBe((await control.registry.statistics()).devices)
+    expect(lines.length).toBe((await control.registry.identities.statistics()).devices)
     lines.length = 0
     await run('show', 'cli-1', '--json')
     expect(JSON.parse(lines.join('\n')).deviceId).toBe('cli-1')
@@ -469,7 +472,7 @@ describe('the control role on the embedded store', () => {
     await expect(run('quota', 'quota-1', 'tokens:3')).rejects.toMatchObject({ code: 'CONTROL_COMMAND_INVALID' })
     await run('quota', 'quota-1', '--remove')
     expect((await call('GET', path)).status).toBe(404)
-    const policy = (await control.registry.trust()).policies.find(({ name }) => name === 'registryRead')
+    const policy = (await control.registry.trust.trust()).policies.find(({ name }) => name === 'registryRead')
     const reader = { policyName: 'registryRead', key: policy?.primaryKey ?? '' }
     expect((await call('GET', '/api/quotas', reader)).status).toBe(200)
     expect((await call('PUT', path, { body: { bytesPerSecond: 7 }, ...reader })).status).toBe(401)
@@ -543,7 +546,7 @@ describe('the control role on the embedded store', () => {
 
   test("the owner's primary key is not renewed where a setting says it", async () => {
     const options = { dataDir, ownerKey: readOwnerKey(dataDir) }
-    const renewal = rekeyPolicy(control.registry, options, 'iothubowner', 'primary')
+    const renewal = rekeyPolicy(control.registry.trust, options, 'iothubowner', 'primary')
     await expect(renewal).rejects.toMatchObject({ code: 'REGISTRY_ARGUMENT_INVALID' })
   })
 
@@ -598,7 +601,7 @@ describe('the control role on the embedded store', () => {
     // Asked while nobody served: answered once somebody does.
     expect(await waiting).toMatchObject({ admitted: false, code: 'AUTH_IDENTITY_UNKNOWN' })
     expect(control.ownerKey).toBe(ownerKey)
-    await control.registry.delete({ deviceId: 'edge-2', moduleId: undefined }, undefined)
+    await control.registry.identities.delete({ deviceId: 'edge-2', moduleId: undefined }, undefined)
     await expect.poll(() => two.revoked.length, { timeout: 5_000 }).toBe(1)
     authenticator.close()
     await directory.close()
@@ -623,6 +626,6 @@ describe('the control role on the embedded store', () => {
   })
 
   test('a first device is made only where there is none', async () => {
-    expect(await ensureFirstDevice(control.registry, 'device-1')).toBe(undefined)
+    expect(await ensureFirstDevice(control.registry.identities, 'device-1')).toBe(undefined)
   })
 })

@@ -2,7 +2,7 @@
 import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
-import { openLog } from '#pipeline/log/open-log.ts'
+import { openLog } from '#pipeline/log/open/open-log.ts'
 import { type EndpointToOpen, openEndpoint } from '#pipeline/sinks/open-endpoint.ts'
 import { startWorker } from '#pipeline/workers/worker.ts'
 import { silentLogger } from '#runtime/logger.ts'
@@ -62,10 +62,13 @@ class DeadlySink implements TableSink {
 
 if (process.send !== undefined) await run(JSON.parse(process.argv[2] ?? '{}'))
 
+/** For ClickHouse endpoints, of which none is opened here. */
+const home = { url: 'http://127.0.0.1:8123', user: '', password: '', replicated: false }
+
 async function run(options: KilledWorkerOptions): Promise<void> {
   const { dataDir, topic, partitionCount, endpoint } = options
   const log = await openLog({ kind: 'lmdb', topic, partitionCount, dataDir, logger: silentLogger, sessionMs: 500 })
-  const sink = openEndpoint(endpoint, { rules: { ownPorts: [], allowed: [] }, hubName: 'hub', topic })
+  const sink = openEndpoint(endpoint, { rules: { ownPorts: [], allowed: [] }, hubName: 'hub', group: topic, home })
   if (!sink.atomic) throw new Error(`${endpoint.kind} is stored at least once`)
   const worker = await startWorker({
     log,

@@ -28,9 +28,9 @@ export async function startAzurite(): Promise<AzuriteForTests> {
   const account = 'penstock'
   const accountKey = Buffer.alloc(64, 7).toString('base64')
   const where = ['--blobHost', '127.0.0.1', '--blobPort', String(port), '--location', folder]
-  const args = [program, ...where, '--silent', '--disableTelemetry']
+  const command = [process.execPath, program, ...where, '--silent', '--disableTelemetry']
   const environment = { ...process.env, AZURITE_ACCOUNTS: `${account}:${accountKey}` }
-  const server = new ServerProcess('Azurite', process.execPath, args, environment)
+  const server = new ServerProcess('Azurite', command, { environment })
   const stop = async (): Promise<void> => {
     await server.stop('SIGKILL')
     rmSync(folder, { recursive: true, force: true })

@@ -54,7 +54,7 @@ export async function startChromium(): Promise<ChromiumForTests> {
   const folder = mkdtempSync(join(tmpdir(), 'penstock-chromium-'))
   const place = ['--disable-dev-shm-usage', '--remote-debugging-port=0', `--user-data-dir=${folder}`]
   const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', ...place]
-  const server = new ServerProcess('chromium', path, [...flags, 'about:blank'])
+  const server = new ServerProcess('chromium', [path, ...flags, 'about:blank'])
   const stop = async (): Promise<void> => {
     await server.stop()
     // Its helpers write for a moment longer. A retry of `rmSync` does not look again at what is in a folder.
@@ -62,7 +62,7 @@ export async function startChromium(): Promise<ChromiumForTests> {
   }
   try {
     const address = () => /^DevTools listening on (ws:\S+)/m.exec(server.output)?.[1]
-    await server.until(async () => address() !== undefined)
+    await server.until(() => address() !== undefined)
     const socket = new WebSocket(address() ?? '')
     await once(socket, 'open')
     const channel = new DevTools(socket)

@@ -34,38 +34,41 @@ export interface ListenerForTests {
   readonly settings: Readonly<Record<string, string>>
 }
 
+export interface KafkaOptions {
+  readonly brokers?: number
+  /** Of every broker. */
+  readonly settings?: Readonly<Record<string, string>>
+  readonly listeners?: readonly ListenerForTests[]
+  /** Further arguments for formatting the data folder. */
+  readonly format?: readonly string[]
+}
+
 const heap = ['-Xms128m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
 
 /** Starts a real Apache Kafka (KRaft; each node is broker and controller) on free loopback ports with an empty data folder. */
-export async function startKafka({
-  brokers: count = 1,
-  settings = {},
-  listeners = [],
-  format = [],
-}: {
-  brokers?: number
-  settings?: Readonly<Record<string, string>>
-  listeners?: readonly ListenerForTests[]
-  /** Further arguments for formatting the data folder. */
-  format?: readonly string[]
-} = {}): Promise<KafkaForTests> {
+export async function startKafka(options: KafkaOptions = {}): Promise<KafkaForTests> {
+  const { brokers: count = 1, settings = {}, listeners = [], format = [] } = options
   const classPath = await kafkaClassPath()
   const folder = mkdtempSync(join(tmpdir(), 'penstock-kafka-'))
-  const ports = await freePorts(count * (2 + listeners.length))
-  const nodes = Array.from({ length: count }, (_, index) => ({
-    index,
-    port: ports.pop() ?? 0,
-    controllerPort: ports.pop() ?? 0,
-    listeners: listeners.map((listener) => ({ ...listener, port: ports.pop() ?? 0 })),
-    file: join(folder, `node-${index}.properties`),
-    process: undefined as ServerProcess | undefined,
-  }))
-  const voters = nodes.map(({ index, controllerPort }) => `${index + 1}@127.0.0.1:${controllerPort}`).join(',')
-  const clusterId = Buffer.from('penstock-testbed').toString('base64url')
-  const java = (mainClass: string, ...args: string[]) => [...heap, '-cp', classPath, mainClass, ...args]
+  const nodes = await nodesOf(count, listeners, folder)
+  const java = (mainClass: string, ...args: string[]) => ['java', ...heap, '-cp', classPath, mainClass, ...args]
 
-  const start = async (node: (typeof nodes)[number]): Promise<void> => {
-    const server = new ServerProcess(`Kafka node ${node.index}`, 'java', java('kafka.Kafka', node.file))
+  const formatted = async (node: Node): Promise<void> => {
+    mkdirSync(node.data)
+    writeFileSync(node.file, propertiesText({ ...nodeSettings(node, nodes), ...settings }))
+    const [program = '', ...args] = java(
+      'kafka.tools.StorageTool',
+      'format',
+      '-t',
+      clusterId,
+      '-c',
+      node.file,
+      ...format,
+    )
+    await promisify(execFile)(program, args)
+  }
+  const start = async (node: Node): Promise<void> => {
+    const server = new ServerProcess(`Kafka node ${node.index}`, java('kafka.Kafka', node.file))
     node.process = server
     await server.until(() => accepts(node.port))
   }
@@ -74,54 +77,72 @@ export async function startKafka({
     await Promise.all(nodes.map(({ process }) => process?.stop('SIGKILL')))
     rmSync(folder, { recursive: true, force: true })
   }
-  const nodeAt = (index: number): (typeof nodes)[number] => {
-    const node = nodes[index]
-    if (node === undefined) throw new Error(`there is no broker ${index}`)
-    return node
-  }
 
   try {
-    await Promise.all(
-      nodes.map(async (node) => {
-        const data = join(folder, `data-${node.index}`)
-        mkdirSync(data)
-        writeFileSync(node.file, propertiesText({ ...nodeSettings(node, data, voters, count), ...settings }))
-        const formatting = java('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', node.file, ...format)
-        await promisify(execFile)('java', formatting)
-      }),
-    )
+    await Promise.all(nodes.map(formatted))
     await Promise.all(nodes.map(start))
   } catch (error) {
     await stop()
     throw error
+  }
+  return kafkaOf(nodes, start, stop)
+}
+
+function kafkaOf(
+  nodes: readonly Node[],
+  start: (node: Node) => Promise<void>,
+  stop: () => Promise<void>,
+): KafkaForTests {
+  const nodeAt = (index: number): Node => {
+    const node = nodes[index]
+    if (node === undefined) throw new Error(`there is no broker ${index}`)
+    return node
   }
   const brokers = nodes.map(({ port }) => `127.0.0.1:${port}`)
   return {
     bootstrap: brokers.join(','),
     brokers,
     listener: (name) => `127.0.0.1:${nodeAt(0).listeners.find((listener) => listener.name === name)?.port}`,
-    stopBroker: async (index) => nodeAt(index).process?.stop(),
-    killBroker: async (index) => nodeAt(index).process?.stop('SIGKILL'),
+    stopBroker: async (index) => void (await nodeAt(index).process?.stop()),
+    killBroker: async (index) => void (await nodeAt(index).process?.stop('SIGKILL')),
     pauseBroker: (index, paused) => nodeAt(index).process?.signal(paused ? 'SIGSTOP' : 'SIGCONT'),
     startBroker: (index) => start(nodeAt(index)),
     stop,
   }
 }
 
+const clusterId = Buffer.from('penstock-testbed').toString('base64url')
+
 interface Node {
   readonly index: number
   readonly port: number
   readonly controllerPort: number
   readonly listeners: readonly (ListenerForTests & { readonly port: number })[]
+  /** Its settings. */
+  readonly file: string
+  readonly data: string
+  process: ServerProcess | undefined
+}
+
+async function nodesOf(count: number, listeners: readonly ListenerForTests[], folder: string): Promise<Node[]> {
+  const ports = await freePorts(count * (2 + listeners.length))
+  return Array.from({ length: count }, (_, index) => ({
+    index,
+    port: ports.pop() ?? 0,
+    controllerPort: ports.pop() ?? 0,
+    listeners: listeners.map((listener) => ({ ...listener, port: ports.pop() ?? 0 })),
+    file: join(folder, `node-${index}.properties`),
+    data: join(folder, `data-${index}`),
+    process: undefined,
+  }))
 }
 
 function nodeSettings(
-  { index, port, controllerPort, listeners }: Node,
-  data: string,
-  voters: string,
-  count: number,
+  { index, port, controllerPort, listeners, data }: Node,
+  nodes: readonly Node[],
 ): Record<string, string> {
-  const replicas = String(Math.min(3, count))
+  const replicas = String(Math.min(3, nodes.length))
+  const voters = nodes.map((node) => `${node.index + 1}@127.0.0.1:${node.controllerPort}`).join(',')
   const addresses = [
     `PLAINTEXT://127.0.0.1:${port}`,
     ...listeners.map((listener) => `${listener.name.toUpperCase()}://127.0.0.1:${listener.port}`),

@@ -11,7 +11,7 @@ export interface PostgresForTests {
   /** `postgres://…` of an empty database whose user may do everything. */
   readonly url: string
   readonly port: number
-  /** Kills the server (SIGKILL); `start` brings it back on the same data. */
+  /** Ends the server at once as a crash would, connections included; `start` brings it back on the same data. */
   kill(): Promise<void>
   start(): Promise<void>
   stop(): Promise<void>
@@ -28,27 +28,26 @@ export function postgresMissing(): string | undefined {
   return undefined
 }
 
-/** Starts a real PostgreSQL on a free loopback port with an empty data folder. As root it runs as user `postgres` or `nobody`. */
-export async function startPostgres(): Promise<PostgresForTests> {
+/**
+ * Starts a real PostgreSQL on a free loopback port with an empty data folder. As root it runs as user `postgres` or `nobody`.
+ * @param isDurable waits for its disk, as a server that is measured must
+ */
+export async function startPostgres({ isDurable = false } = {}): Promise<PostgresForTests> {
   const postgres = findExecutable('postgres', serverFolders())
   const initdb = findExecutable('initdb', serverFolders())
   if (postgres === undefined || initdb === undefined) throw new Error('no PostgreSQL server on this machine')
   const folder = mkdtempSync(join(tmpdir(), 'penstock-postgres-'))
   const prefix = await otherUser(folder)
-  const run = (command: string, args: readonly string[]): [string, string[]] => {
-    const [first = command, ...rest] = [...prefix, command, ...args]
-    return [first, rest]
-  }
   const data = join(folder, 'data')
   const port = await freePort()
   const environment = { ...process.env, LC_ALL: 'C.UTF-8' }
   let server: ServerProcess | undefined
 
   const start = async (): Promise<void> => {
-    const args = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-F', '-c', 'timezone=UTC']
-    const started = new ServerProcess('PostgreSQL', ...run(postgres, args), environment)
-    server = started
-    await started.until(async () => started.output.includes('database system is ready to accept connections'))
+    const args = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-c', 'timezone=UTC']
+    const command = [...prefix, postgres, ...args, ...(isDurable ? [] : ['-F'])]
+    server = new ServerProcess('PostgreSQL', command, { environment })
+    await server.untilSaid('database system is ready to accept connections')
   }
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     await server?.stop(signal)
@@ -58,7 +57,8 @@ export async function startPostgres(): Promise<PostgresForTests> {
 
   try {
     const args = ['-D', data, '-U', 'penstock', '--auth=trust', '--encoding=UTF8', '--no-sync', '--no-instructions']
-    await promisify(execFile)(...run(initdb, args), { env: environment, cwd: folder })
+    const [program = initdb, ...rest] = [...prefix, initdb, ...args]
+    await promisify(execFile)(program, rest, { env: environment, cwd: folder })
     await start()
   } catch (error) {
     await stop('SIGKILL')
@@ -68,7 +68,8 @@ export async function startPostgres(): Promise<PostgresForTests> {
   return {
     url: `postgres://penstock@127.0.0.1:${port}/postgres`,
     port,
-    kill: () => stop('SIGKILL'),
+    // PostgreSQL's immediate shutdown: its connections' processes end, too.
+    kill: () => stop('SIGQUIT'),
     start,
     stop: async () => {
       await stop('SIGINT') // PostgreSQL's fast shutdown

@@ -45,7 +45,7 @@ export async function startSeaweed(): Promise<SeaweedForTests> {
     '-s3.autoCreateBucket=false',
     `-s3.config=${config}`,
   ]
-  const server = new ServerProcess('SeaweedFS', program, ['server', ...where, ...small, ...portArgs])
+  const server = new ServerProcess('SeaweedFS', [program, 'server', ...where, ...small, ...portArgs])
   const url = `http://127.0.0.1:${ports[6]}`
   const stop = async (): Promise<void> => {
     await server.stop('SIGKILL')

@@ -1,65 +1,124 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { sleep, systemClock } from '#runtime/clock.ts'
+import { cpuSecondsOf, processTreeOf, residentBytesOf } from '#runtime/processes.ts'
+import { PenstockError } from '#schemas/errors.ts'
 
-/** Most characters of a server's output kept for an error message. */
-const outputLengthMax = 20_000
+/** Most characters of a server's output that are kept. */
+const outputLengthMax = 200_000
+/** The last of them, in an error message. */
+const shownLengthMax = 20_000
+const pollMs = 20
+/** How long the last output of a process that ended may take to arrive here. */
+const lastOutputMsMax = 1_000
 
-/** A server started for tests: its output is kept, and it ends with this process at the latest. */
+export interface ServerOptions {
+  readonly environment?: NodeJS.ProcessEnv
+  readonly cwd?: string
+  /** Shows what it writes to standard error as it comes, besides keeping it. */
+  readonly showsErrors?: boolean
+}
+
+/** A server started for tests, scenarios or benches: its output is kept, and it ends with this process at the latest. */
 export class ServerProcess {
   readonly name: string
+  /** Resolves with the exit code; `null` if a signal ended it, or it could not be started. */
+  readonly exited: Promise<number | null>
   readonly #child: ChildProcess
-  readonly #exit: Promise<unknown>
-  readonly #killOnExit: () => void
+  readonly #closed: Promise<unknown>
   #output = ''
 
-  constructor(name: string, command: string, args: readonly string[], environment: NodeJS.ProcessEnv = process.env) {
+  /** @param command program and arguments */
+  constructor(name: string, command: readonly string[], options: ServerOptions = {}) {
+    const { environment = process.env, cwd, showsErrors = false } = options
+    const [program = '', ...args] = command
     this.name = name
-    this.#child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment })
+    this.#child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment, cwd })
     const keep = (chunk: Buffer) => {
       this.#output = (this.#output + chunk.toString()).slice(-outputLengthMax)
     }
     this.#child.stdout?.on('data', keep)
     this.#child.stderr?.on('data', keep)
-    this.#exit = once(this.#child, 'exit').catch((error: unknown) => keep(Buffer.from(String(error))))
-    this.#killOnExit = () => this.#child.kill('SIGKILL')
-    process.once('exit', this.#killOnExit)
-    void this.#exit.then(() => process.removeListener('exit', this.#killOnExit))
+    if (showsErrors) this.#child.stderr?.pipe(process.stderr, { end: false })
+    this.#closed = once(this.#child, 'close').catch(() => undefined)
+    this.exited = once(this.#child, 'exit').then(
+      ([code]) => code,
+      (error: unknown) => {
+        keep(Buffer.from(String(error)))
+        return null
+      },
+    )
+    const killOnExit = () => this.#child.kill('SIGKILL')
+    process.once('exit', killOnExit)
+    void this.exited.then(() => process.removeListener('exit', killOnExit))
   }
 
-  get pid(): number | undefined {
-    return this.#child.pid
+  /** 0 if it could not be started. */
+  get pid(): number {
+    return this.#child.pid ?? 0
   }
 
   get running(): boolean {
     return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
   }
 
+  /** The newest of what it wrote, standard output and error together. */
   get output(): string {
     return this.#output
   }
 
-  /** Asks `ready` again and again until it gives true. @throws Error with the server's output if it ended or took too long */
-  async until(ready: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
-    const deadline = Date.now() + timeoutMs
+  /** CPU seconds so far of it and all that it started. */
+  cpuSeconds(): number {
+    return processTreeOf(this.pid).reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
+  }
+
+  /** Resident bytes of it and all that it started; pages that several of them map count several times. */
+  residentBytes(): number {
+    return processTreeOf(this.pid).reduce((sum, pid) => sum + residentBytesOf(pid), 0)
+  }
+
+  /**
+   * Asks `ready` again and again until it gives true.
+   * @throws LOADTEST_TARGET_UNREACHABLE with the server's output if it ended or took too long; then it still runs
+   */
+  async until(ready: () => boolean | Promise<boolean>, timeoutMs = 60_000): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs
     while (!(await ready())) {
-      if (!this.running) throw new Error(`${this.name} ended before it was ready:\n${this.#output}`)
-      if (Date.now() > deadline) throw new Error(`${this.name} was not ready after ${timeoutMs} ms:\n${this.#output}`)
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      if (!this.running) {
+        const code = await this.exited
+        await Promise.race([this.#closed, sleep(systemClock, lastOutputMsMax)])
+        throw this.#notReady(`ended with ${code} before it was ready`)
+      }
+      if (performance.now() > deadlineMs) throw this.#notReady(`was not ready after ${timeoutMs} ms`)
+      await sleep(systemClock, pollMs)
     }
   }
 
-  /** Sends a signal and waits for the end; after `timeoutMs` it is killed. */
-  async stop(signal: NodeJS.Signals = 'SIGTERM', timeoutMs = 15_000): Promise<void> {
-    if (!this.running) return
+  /** Resolves once it has written `text`. @throws as `until` */
+  async untilSaid(text: string, timeoutMs?: number): Promise<void> {
+    await this.until(() => this.#output.includes(text), timeoutMs)
+  }
+
+  /** Sends a signal and resolves with the exit code; after `timeoutMs` it is killed, which gives `null`. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM', timeoutMs = 60_000): Promise<number | null> {
+    if (!this.running) return this.exited
     this.#child.kill(signal)
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), timeoutMs)
-    await this.#exit
+    const code = await this.exited
     clearTimeout(timer)
+    return code
   }
 
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
+  }
+
+  #notReady(what: string): PenstockError {
+    return new PenstockError(
+      'LOADTEST_TARGET_UNREACHABLE',
+      `${this.name} ${what}:\n${this.#output.slice(-shownLengthMax)}`,
+    )
   }
 }
 

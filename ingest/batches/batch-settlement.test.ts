@@ -46,13 +46,15 @@ function batcherOf() {
     failures: 0,
     code: 'LOG_APPEND_FAILED' as 'LOG_APPEND_FAILED' | 'LOG_RECORD_TOO_LARGE',
     attempts: 0,
+    /** What it answers, where all is well how many it holds already. */
+    offsetOf: (count: number): unknown => count,
   }
   const log = {
     partitionCount: 1,
     append: async (_: number, stamp: BatchStamp, value: Uint8Array) => {
       behaviour.attempts++
       if (behaviour.failures-- > 0) throw new PenstockError(behaviour.code, 'not now')
-      appended.push({ stamp, bytes: value.length })
+      return behaviour.offsetOf(appended.push({ stamp, bytes: value.length }) - 1)
     },
   } as unknown as Log
   const batcher = new Batcher({
@@ -175,6 +177,25 @@ describe('appends', () => {
     expect(events).toEqual(['a refused 1'])
     expect(behaviour.attempts).toBe(4)
   })
+
+  test.each([
+    ['none at all', undefined],
+    ['no number', Number.NaN],
+    ['the one before the first', -1],
+    ['one that it gave before', 0],
+  ])(
+    'that are answered with %s for an offset are not confirmed: nobody is acknowledged [G-1]',
+    async (_name, answer) => {
+      const { batcher, behaviour, events, write } = batcherOf()
+      write('a')
+      await batcher.drain(new AbortController().signal)
+      behaviour.offsetOf = () => answer
+      write('b')
+      await batcher.drain(new AbortController().signal)
+      expect(events).toEqual(['a settled 1', 'b refused 1'])
+      expect(behaviour.attempts).toBe(2)
+    },
+  )
 
   test('are tried once where the drain was given up before it began', async () => {
     const { batcher, behaviour, events, write } = batcherOf()

@@ -1,14 +1,18 @@
+import { assert } from '#runtime/assert.ts'
 import { lengthPrefixed } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
 
-/** Whoever waits for a batch to be settled. Called once a batch and owner, in the order the batches were filled. */
+/**
+ * Waits for messages to be settled. It is told once for each batch that holds some of them, in the order in which these
+ * were filled.
+ */
 export interface BatchOwner {
   /** The batch it last wrote to and its index there: the owner is entered once a batch, not once a message. */
   batch: OpenBatch | undefined
   batchIndex: number
-  /** The oldest `count` messages waiting for acknowledgement are durable. */
+  /** The oldest `count` messages that wait are durable. */
   settled(count: number): void
-  /** The oldest `count` messages waiting will never be: the log refused their batch for good. */
+  /** The oldest `count` messages that wait will never be durable: the log refused their batch for good. */
   refused(count: number): void
 }
 
@@ -69,6 +73,7 @@ export class OpenBatch {
     if (needed > limits.blockBytesMax) return false
     const smaller = this.bytes
     this.bytes = this.#buffers.take(needed)
+    assert(this.bytes.length >= needed, 'a larger buffer has the room that it was taken for')
     smaller.copy(this.bytes, 0, 0, this.length)
     this.#buffers.give(smaller)
     return true
@@ -132,6 +137,7 @@ export class BatchBuffers {
   readonly #keptMax: number
 
   constructor(keptMax: number) {
+    assert(keptMax > 0, 'buffers are kept to be used again')
     this.#keptMax = keptMax
   }
 
@@ -142,7 +148,12 @@ export class BatchBuffers {
     return this.#free.get(capacity)?.pop() ?? Buffer.allocUnsafeSlow(capacity)
   }
 
+  /** `buffer` came from `take`, and nobody reads it any more. */
   give(buffer: Buffer): void {
+    assert(
+      buffer.length >= firstBytes && buffer.length <= limits.blockBytesMax,
+      'a buffer comes back that was taken here',
+    )
     const free = this.#free.get(buffer.length) ?? []
     if (free.length < this.#keptMax) free.push(buffer)
     this.#free.set(buffer.length, free)

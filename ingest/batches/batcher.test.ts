@@ -1,7 +1,7 @@
 import { zstdDecompressSync } from 'node:zlib'
 import avsc from 'avsc'
 import { describe, expect, test } from 'vitest'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { batchHeader, envelopeSchema, envelopesOfBatch, mapBytes, syncMarker } from '#schemas/batch.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -363,6 +363,23 @@ describe('batches', () => {
     }
     for (const bytes of [1_000, 1, -1, -499, -1, 500, 1, -501]) step(bytes)
     expect(states).toEqual([false, true, true, true, false, false, true, false])
+  })
+
+  test('how long a batch took to be appended and settled is counted once for all its messages', async () => {
+    const clock = handClock(1_700_000_000_000)
+    const { edge, metrics, settle, log } = edgeFixture({ clock })
+    const { batcher } = edge
+    batcher.tick()
+    const write = () => batcher.partitionOf(Buffer.from('d')).write(frameOf('d'), Buffer.from('x'), 0, 1, undefined)
+    for (let message = 0; message < 3; message++) write()
+    clock.nowAtMs += 200
+    await settle()
+    expect(log.appended.length).toBe(1)
+    const samples = new Map(metrics.samples().map(([name, , value]) => [name, value]))
+    for (const stage of ['append', 'acknowledge']) {
+      expect(samples.get(`penstock_edge_${stage}_seconds_count`)).toBe(3)
+      expect(samples.get(`penstock_edge_${stage}_seconds_sum`)).toBeCloseTo(3 * 0.2)
+    }
   })
 
   test('a device has the partition that Kafka clients give its id', () => {

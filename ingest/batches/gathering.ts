@@ -1,30 +1,40 @@
-/** Above so many writes of acknowledgements a millisecond, gathering is tried: a read and a write cost some 20 µs of CPU. */
+import { assert } from '#runtime/assert.ts'
+
+/**
+ * Gathering is tried above so many writes of acknowledgements a millisecond. A read and a write cost some 20 µs of CPU.
+ */
 const writesPerMsMax = 20
-/** Gathering pays with so many messages a write. */
+/** Gathering pays if a write acknowledges so many messages. */
 const messagesPerWriteMin = 1.5
-/** When so much less comes in two looks than before, devices wait for acknowledgements before they send on. */
+/**
+ * If only this share of the former messages comes in two looks, devices wait for acknowledgements before they send on.
+ */
 const shareMin = 0.75
-/** When so much less comes, one look is enough. */
+/** If only this share comes, one look is enough. */
 const shareMinOnce = 0.5
 const batchDelaysPerPeriod = 6
 /** The thread does nothing else while it sleeps: it answers no request, accepts no device. */
 const periodMsMax = 100
 /**
- * So long it does not sleep once something came that waits for its next step. A handshake and a CONNECT take two to five steps, each a
- * way there and back; a step that is longer under way than this waits for one sleep at most.
+ * The thread stays awake for so long after something came that waits for its next step. A handshake and a CONNECT take
+ * two to five steps, each a way there and back. A step that takes longer waits for one sleep at most.
  */
 const awakeMs = 10
 const lookMs = 500
-/** Fewer after more looks than these are just a load that ended. */
+/** If fewer messages come after more looks than these, the load has just ended. */
 const trialLooks = 2
-/** So long gathering goes on until it is tried anew against its absence, and so long it is not tried again where it brought nothing. */
+/**
+ * Gathering goes on for so long, and is then compared anew with its absence. Where it brought nothing, it is not tried
+ * again for so long.
+ */
 const trialEveryMs = 60_000
 
 /**
- * Whether the edge gathers, as a network card does that moderates its interrupts: it looks at its sockets once a period, and
- * sleeps in between. The dearest steps of a message are the read that brings it and the write that acknowledges it, so that with
- * many devices it costs less to take in several messages of each with one read and one write. That is tried while such writes are
- * many, and given up where a write still acknowledges about one message, or where devices send less because of it.
+ * Decides whether the edge gathers, as a network card that moderates its interrupts does: it looks at its sockets once
+ * a period, and sleeps in between. The dearest steps of a message are the read that brings it and the write that
+ * acknowledges it. With many devices it costs less to take in several messages of each with one read and one write.
+ * Gathering is tried while such writes are many. It is given up where a write still acknowledges about one message, or
+ * where devices send less because of it.
  */
 export class Gathering {
   /** From the end of one sleep to the end of the next, at least; 0 where gathering is never tried. */
@@ -33,8 +43,9 @@ export class Gathering {
   #writes = 0
   #messages = 0
   #sinceMs = 0
-  /** Looks in a row: with many writes while it is off; since it began, and with fewer messages, while it is on. */
+  /** While it is off: looks in a row with many writes. */
   #manyLooks = 0
+  /** While it is on: looks since it began, and looks in a row with fewer messages. */
   #looksOn = 0
   #fewerLooks = 0
   /** The least of two looks before it began: a backlog that was worked off in one of them is no measure of what devices send. */
@@ -46,6 +57,7 @@ export class Gathering {
   #awakeMs = 0
 
   constructor(batchDelayMs: number) {
+    assert(batchDelayMs >= 0, 'a batch waits for some time, or for none')
     const periodMs = Math.min(batchDelaysPerPeriod * batchDelayMs, periodMsMax)
     this.periodMs = periodMs > batchDelayMs ? periodMs : 0
   }
@@ -101,7 +113,7 @@ export class Gathering {
     this.#endsAtMs = nowMs + trialEveryMs
   }
 
-  /** @param wasAwake so much that messages a write tell nothing of what sleeping brings */
+  /** @param wasAwake it slept so little that messages a write do not show what sleeping brings */
   #lookOn(nowMs: number, messagesPerMs: number, wasAwake: boolean): void {
     const share = messagesPerMs / this.#messagesPerMsBefore
     this.#looksOn++

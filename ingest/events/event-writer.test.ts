@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { CapturingLog } from '#ingest/session/edge-fixture.ts'
+import { CapturingLog } from '#ingest/edge-fixture.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'

@@ -6,7 +6,7 @@
  * What a process has not yet appended when it is killed is lost; once on the log an event becomes exactly one row.
  */
 import { Batcher } from '#ingest/batches/batcher.ts'
-import { routeOfReading } from '#ingest/mqtt/route.ts'
+import { routeOfReading } from '#ingest/batches/route.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'

@@ -2,7 +2,9 @@
  * Bodies that came compressed. Within one tick and bounded, so that a small request never holds large memory while others run: what
  * becomes of the largest takes a few milliseconds.
  */
+
 import { gunzipSync, inflateSync } from 'node:zlib'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 
@@ -31,7 +33,9 @@ export function decodedBody(body: Buffer, coding: string): Buffer {
 
 function unpacked(unpack: typeof gunzipSync, body: Buffer): Buffer {
   try {
-    return unpack(body, { maxOutputLength: limits.httpBodyBytesMax })
+    const whole = unpack(body, { maxOutputLength: limits.httpBodyBytesMax })
+    assert(whole.length <= limits.httpBodyBytesMax, 'a body that is unpacked keeps to its limit [G-4]')
+    return whole
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
       const text = `a request that becomes more than ${limits.httpBodyBytesMax} bytes; send smaller batches`

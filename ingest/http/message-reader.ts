@@ -6,22 +6,12 @@
  *   JSON array    each element is one message                  ?split=array
  *   lines         each line that is not empty is one message   ?split=lines, or Content-Type application/x-ndjson
  */
+
 import { isUtf8 } from 'node:buffer'
+import type { MessageProperties, SystemPropertyName, TelemetryMessage } from '#ingest/device-api/telemetry.ts'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-
-export interface HttpMessage {
-  readonly body: Buffer
-  /** The same object for all messages of a split body. */
-  readonly properties: MessageProperties
-}
-
-export interface MessageProperties {
-  readonly application: ReadonlyMap<string, string>
-  readonly system: ReadonlyMap<string, string>
-  /** What they take of an envelope. */
-  readonly bytes: number
-}
 
 const none: ReadonlyMap<string, string> = new Map()
 const noProperties: MessageProperties = { application: none, system: none, bytes: 0 }
@@ -32,7 +22,7 @@ export const hubBatchType = 'application/vnd.microsoft.iothub.json'
  * Headers (and property names of a hub batch) that carry system properties, by the name under which these are stored. `iothub-to` is
  * left out: it repeats the request's path.
  */
-const systemHeaders: ReadonlyMap<string, string> = new Map([
+const systemHeaders: ReadonlyMap<string, SystemPropertyName> = new Map<string, SystemPropertyName>([
   ['iothub-messageid', 'messageId'],
   ['iothub-correlationid', 'correlationId'],
   ['iothub-userid', 'userId'],
@@ -53,7 +43,7 @@ export function readMessages(
   contentType: string,
   split: string | undefined,
   headers: Iterable<readonly [string, string]>,
-): HttpMessage[] {
+): TelemetryMessage[] {
   const type = contentType === '' ? '' : (contentType.split(';', 1)[0] ?? '').trim().toLowerCase()
   if (type === hubBatchType) return hubBatch(body)
   const bodies = bodiesOf(body, split ?? (type === 'application/x-ndjson' ? 'lines' : 'no'))
@@ -71,7 +61,10 @@ function bodiesOf(body: Buffer, split: string): Buffer[] | undefined {
       const elements = jsonOf(body)
       if (!Array.isArray(elements)) throw malformed('with split=array the body must be a JSON array')
       checkCount(elements.length)
-      return elementsOf(body)
+      const parts = elementsOf(body)
+      // Another reader has judged the same bytes: where the two do not agree, one of them is wrong.
+      assert(parts.length === elements.length, 'an array has the elements that JSON says')
+      return parts
     }
     case 'lines':
       return linesOf(body)
@@ -105,6 +98,7 @@ function elementsOf(body: Buffer): Buffer[] {
     }
     end = at + 1
   }
+  assert(depth === 0 && start < 0, 'what is known to be JSON is closed')
   return elements
 }
 
@@ -130,7 +124,7 @@ function linesOf(body: Buffer): Buffer[] {
   return lines
 }
 
-function hubBatch(body: Buffer): HttpMessage[] {
+function hubBatch(body: Buffer): TelemetryMessage[] {
   const elements = jsonOf(body)
   if (!Array.isArray(elements)) throw malformed('a batch must be a JSON array')
   checkCount(elements.length)
@@ -189,7 +183,7 @@ function propertyText(key: string, value: unknown): string {
 }
 
 /** @throws INGEST_FRAME_TOO_LARGE */
-function messageOf(body: Buffer, properties: MessageProperties): HttpMessage {
+function messageOf(body: Buffer, properties: MessageProperties): TelemetryMessage {
   if (body.length > limits.bodyBytesMax) {
     throw new PenstockError(
       'INGEST_FRAME_TOO_LARGE',

@@ -1,8 +1,9 @@
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import { type Quotas, serviceAttempts } from '#ingest/quotas/quotas.ts'
+import { assert } from '#runtime/assert.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
-import type { HttpRouter } from '#runtime/http/http.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 
@@ -39,6 +40,11 @@ export function routeNoisiest(
       const asked = Number(request.query('top') ?? countDefault)
       const count = Number.isInteger(asked) && asked > 0 ? Math.min(asked, noisiestCountMax) : countDefault
       const { fromMs, toMs, byMessages, byBytes } = await ofAll(count)
+      assert(fromMs <= toMs, 'a report of other processes ends behind its beginning')
+      assert(
+        byMessages.length <= count && byBytes.length <= count,
+        'a report names no more devices than were asked for',
+      )
       const from = new Date(fromMs).toISOString()
       return jsonAnswer(200, { from, to: new Date(toMs).toISOString(), byMessages, byBytes })
     },

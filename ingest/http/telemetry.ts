@@ -5,22 +5,25 @@
  *               503       401, 403, 429  413, 503  400, 413    429      503       503 refused by the log
  *                                                  415
  */
+
 import type { X509Certificate } from 'node:crypto'
-import { type IdentityId, isIdentityId } from '#control/identities/identity.ts'
-import { classicAnswer, type HubFault, hubFaultOf } from '#control/rest/rest-errors.ts'
-import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
-import { routeOfReading } from '#ingest/mqtt/route.ts'
+import { classicAnswer } from '#control/rest/rest.ts'
+import { type Sender, storeTogether, type TelemetryMessage } from '#ingest/device-api/telemetry.ts'
 import { RateExceeded } from '#ingest/quotas/quotas.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
-import type { HttpRouter } from '#runtime/http/http.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
-import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { hubFaultOf } from '#schemas/hub-faults.ts'
+import { telemetryPath } from '#schemas/hub-topics.ts'
+import { isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { codingsRead, decodedBody } from './content-coding.ts'
-import { type HttpMessage, type MessageProperties, readMessages } from './message-reader.ts'
+import { readMessages } from './message-reader.ts'
 
 /**
  * Decides whether a request may send as this device.
@@ -36,8 +39,8 @@ export type AuthorizeRequest = (
   certificates: readonly X509Certificate[],
 ) => void | Promise<void>
 
-const device = '/devices/:device/messages/events'
-const moduleOfDevice = '/devices/:device/modules/:module/messages/events'
+const device = `/${telemetryPath(':device')}`
+const moduleOfDevice = `/${telemetryPath(':device', ':module')}`
 
 /** @param authorize `undefined`: every device is believed */
 export function routeTelemetry(
@@ -76,8 +79,8 @@ function requireRoom(edge: EdgeContext): void {
 const accepted: HttpAnswer = { status: 204, headers: {}, body: '' }
 
 /**
- * Before any of the body is kept: who cannot prove anything costs no memory [G-4]. HOT: per request; nothing waits but for a look-up and, where
- * credentials fail, for its turn.
+ * Runs before any of the body is kept: a client that can prove nothing costs no memory [G-4]. HOT: per request. It
+ * waits only for a look-up and, where credentials fail, for its turn.
  * @throws what `authorize` throws, INGEST_DRAINING, INGEST_OVERLOADED, INGEST_FAILURES_EXCEEDED, INGEST_BODY_MALFORMED
  */
 function admit(
@@ -88,7 +91,7 @@ function admit(
   request: HttpRequest,
 ): undefined | Promise<undefined> {
   requireRoom(edge)
-  const { deviceId, moduleId } = identityOf(request, hasModule)
+  const { deviceId, moduleId } = senderOf(request, hasModule)
   if (authorize === undefined) return undefined
   const { remoteAddress } = request
   const confidential = tls || isLoopbackAddress(remoteAddress)
@@ -111,22 +114,23 @@ function admit(
 
 /** HOT: per request; nothing waits but for a quota and the log. */
 function store(edge: EdgeContext, hasModule: boolean, request: HttpRequest, sent: Buffer): Promise<HttpAnswer> {
-  const { deviceId, moduleId } = identityOf(request, hasModule)
+  const sender = senderOf(request, hasModule)
   const body = decodedBody(sent, request.header('content-encoding'))
   const messages = messagesOf(request, body)
   if (messages.length === 0) return Promise.resolve(accepted)
   requireRoom(edge)
-  const envelopeBytes = envelopeBytesOf(messages, body.length, deviceId, moduleId)
-  const waitMs = edge.quotas.requestWaitMs(deviceId, messages.length, envelopeBytes)
-  if (waitMs === 0) return durable(edge, deviceId, moduleId, messages)
+  const envelopeBytes = envelopeBytesOf(messages, body.length, sender)
+  const waitMs = edge.quotas.requestWaitMs(sender.deviceId, messages.length, envelopeBytes)
+  assert(waitMs >= 0 && waitMs <= limits.requestShapingMsMax, 'a request waits a moment, or is refused')
+  if (waitMs === 0) return durable(edge, sender, messages)
   // Read anew behind the wait: in it only what was sent is held, which has its place in the room of all bodies [G-4].
   return sleep(edge.clock, waitMs).then(() => {
     const again = decodedBody(sent, request.header('content-encoding'))
-    return durable(edge, deviceId, moduleId, messagesOf(request, again))
+    return durable(edge, sender, messagesOf(request, again))
   })
 }
 
-function messagesOf(request: HttpRequest, body: Buffer): HttpMessage[] {
+function messagesOf(request: HttpRequest, body: Buffer): TelemetryMessage[] {
   return readMessages(body, request.header('content-type'), request.query('split'), request.headers)
 }
 
@@ -136,10 +140,9 @@ function messagesOf(request: HttpRequest, body: Buffer): HttpMessage[] {
  * @throws INGEST_FRAME_TOO_LARGE
  */
 function envelopeBytesOf(
-  messages: readonly HttpMessage[],
+  messages: readonly TelemetryMessage[],
   bodyBytes: number,
-  deviceId: string,
-  moduleId: string | undefined,
+  { deviceId, moduleId }: Sender,
 ): number {
   let bytes = bodyBytes + messages.length * (deviceId.length + (moduleId?.length ?? 0))
   for (const { properties } of messages) bytes += properties.bytes
@@ -148,7 +151,7 @@ function envelopeBytesOf(
   throw new PenstockError('INGEST_FRAME_TOO_LARGE', text)
 }
 
-function identityOf(request: HttpRequest, hasModule: boolean): IdentityId {
+function senderOf(request: HttpRequest, hasModule: boolean): Sender {
   return { deviceId: idOf(request.parameter(0)), moduleId: hasModule ? idOf(request.parameter(1)) : undefined }
 }
 
@@ -158,83 +161,18 @@ function idOf(text: string | undefined): string {
 }
 
 /** Writes the messages and resolves once all are on the log; rejects if the log refused one for good, or there is no room. */
-function durable(
-  edge: EdgeContext,
-  deviceId: string,
-  moduleId: string | undefined,
-  messages: readonly HttpMessage[],
-): Promise<HttpAnswer> {
+function durable(edge: EdgeContext, sender: Sender, messages: readonly TelemetryMessage[]): Promise<HttpAnswer> {
   // By now others may have filled the edge. From here to the last message nobody else is heard, so that all are taken or none.
   requireRoom(edge)
-  return new Promise((resolve, reject) => {
-    const owner = new RequestOwner(edge, messages.length, resolve, reject)
-    edge.batcher.tick()
-    let routed: MessageProperties | undefined
-    let route: ReturnType<typeof routeOfReading> | undefined
-    for (const { body, properties } of messages) {
-      if (route === undefined || properties !== routed) {
-        routed = properties
-        const { application, system } = properties
-        const systemProperties = moduleId === undefined ? system : new Map(system).set('moduleId', moduleId)
-        route = routeOfReading(edge.batcher, { deviceId, properties: application, systemProperties })
-      }
-      route.partition.write(route.frame, body, 0, body.length, owner)
-    }
-    edge.counters.receivedHttp.add(messages.length)
-  })
-}
-
-class RequestOwner implements BatchOwner {
-  batch: OpenBatch | undefined = undefined
-  batchIndex = 0
-  readonly #edge: EdgeContext
-  readonly #count: number
-  readonly #resolve: (answer: HttpAnswer) => void
-  readonly #reject: (error: PenstockError) => void
-  #waiting: number
-
-  constructor(
-    edge: EdgeContext,
-    count: number,
-    resolve: (answer: HttpAnswer) => void,
-    reject: (error: PenstockError) => void,
-  ) {
-    this.#edge = edge
-    this.#count = count
-    this.#resolve = resolve
-    this.#reject = reject
-    this.#waiting = count
-  }
-
-  settled(count: number): void {
-    this.#waiting -= count
-    if (this.#waiting > 0) return
-    this.#edge.counters.acknowledged.add(this.#count)
-    this.#resolve(accepted)
-  }
-
-  refused(): void {
-    this.#reject(new PenstockError('INGEST_MESSAGE_REFUSED', 'the log refused a batch; its messages were not stored'))
-  }
-}
-
-/** Status and name of the edge's own faults, as the hub gives them. */
-const faults: Partial<Record<ErrorCode, Pick<HubFault, 'status' | 'name'>>> = {
-  INGEST_BODY_MALFORMED: { status: 400, name: 'ArgumentInvalid' },
-  INGEST_CODING_UNKNOWN: { status: 415, name: 'UnsupportedMediaType' },
-  INGEST_NOT_AUTHORIZED: { status: 401, name: 'IotHubUnauthorizedAccess' },
-  INGEST_FRAME_TOO_LARGE: { status: 413, name: 'MessageTooLarge' },
-  INGEST_RATE_EXCEEDED: { status: 429, name: 'ThrottlingException' },
-  INGEST_FAILURES_EXCEEDED: { status: 429, name: 'ThrottlingException' },
-  INGEST_OVERLOADED: { status: 503, name: 'ServiceUnavailable' },
-  INGEST_DRAINING: { status: 503, name: 'ServiceUnavailable' },
-  INGEST_MESSAGE_REFUSED: { status: 503, name: 'ServiceUnavailable' },
+  const stored = storeTogether(edge, sender, messages, accepted)
+  edge.counters.receivedHttp.add(messages.length)
+  return stored
 }
 
 function faultAnswer(error: unknown): HttpAnswer {
   if (!isPenstockError(error)) throw error
   const retryAfterSeconds = error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : undefined
-  const answer = classicAnswer(faults[error.code] ?? hubFaultOf(error), error.message, retryAfterSeconds)
+  const answer = classicAnswer(hubFaultOf(error), error.message, retryAfterSeconds)
   if (error.code !== 'INGEST_CODING_UNKNOWN') return answer
   return { ...answer, headers: { ...answer.headers, 'Accept-Encoding': codingsRead } }
 }

@@ -9,14 +9,16 @@ import { text } from 'node:stream/consumers'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import mqtt from 'mqtt'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
+import { mqttInMessages } from '#ingest/protocols.ts'
 import type { Credentials } from '#ingest/session/identity.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
 import { jsonAnswer, textAnswer } from '#runtime/http/answer.ts'
-import { type HttpRouter, httpService } from '#runtime/http/http.ts'
+import { httpService } from '#runtime/http/http.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { openHttpsServer } from './https-server.ts'
-import { routeMqttWebSocket } from './websocket.ts'
+import { routeWebSocket } from './websocket.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'penstock-front-'))
 const times = { notBeforeMs: Date.now() - 3_600_000, notAfterMs: Date.now() + 3_600_000 }
@@ -133,7 +135,7 @@ describe('HTTPS that asks for client certificates', () => {
         return { deviceId: credentials.clientId, moduleId: undefined, expiresAtMs: undefined }
       },
     })
-    const { port } = await start((router) => routeMqttWebSocket(router, edge, true))
+    const { port } = await start((router) => routeWebSocket(router, edge, mqttInMessages(edge), true))
     const client = await mqtt.connectAsync(`wss://localhost:${port}/mqtt`, {
       clientId: 'd1',
       wsOptions: { ca: root.certificatePem, ...shown },

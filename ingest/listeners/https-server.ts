@@ -5,11 +5,12 @@
  *
  * Silence after the handshake, half requests and idle connections are the service's business, as on its other ports.
  */
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpService } from '#runtime/http/http.ts'
 import { listening } from '#runtime/listening.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { portOf } from './port-of.ts'
 import { socketsMax } from './socket-gate.ts'
 import type { TlsFiles } from './tls-secrets.ts'
 import { certificatesOf, openTlsServer } from './tls-server.ts'
@@ -65,7 +66,7 @@ export async function openHttpsServer(options: HttpsServerOptions, service: Http
     throw error
   }
   return {
-    port: (server.address() as AddressInfo).port,
+    port: portOf(server),
     close: async () => {
       closing = true
       server.close()

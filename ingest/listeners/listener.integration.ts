@@ -6,10 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { afterAll, afterEach, expect, test } from 'vitest'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
+import { mqttInBytes } from '#ingest/protocols.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
-import { type Listener, listenMqtt } from './listener.ts'
+import { type Listener, listen } from './listener.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'penstock-listener-'))
 const listeners: Listener[] = []
@@ -45,7 +46,7 @@ test.each([
 ])('over %s a socket that was %s and goes on sending is torn down all the same [G-4]', async (over, _what, bytes) => {
   const clock = virtualClock(Date.now())
   const { edge } = edgeFixture({ clock })
-  const listener = await listenMqtt(edge, '127.0.0.1', 0, over === 'TLS' ? tlsFiles() : undefined)
+  const listener = await listen(edge, mqttInBytes(edge), '127.0.0.1', 0, over === 'TLS' ? tlsFiles() : undefined)
   listeners.push(listener)
   const to = { port: listener.port, host: '127.0.0.1', allowHalfOpen: true }
   const client = over === 'TLS' ? connectTls({ ...to, rejectUnauthorized: false }) : connect(to)

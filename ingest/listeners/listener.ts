@@ -1,12 +1,13 @@
 import type { X509Certificate } from 'node:crypto'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { Connection } from '#ingest/mqtt/connection.ts'
-import type { EdgeContext, Transport } from '#ingest/session/edge-context.ts'
+import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import type { Attach, Receiver, Transport } from '#ingest/session/transport.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { listening } from '#runtime/listening.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { readInPlace } from '#runtime/read-in-place.ts'
+import { portOf } from './port-of.ts'
 import { admitSocket, socketsMax } from './socket-gate.ts'
 import type { TlsFiles } from './tls-secrets.ts'
 import { certificatesOf, openTlsServer, type WatchingServer } from './tls-server.ts'
@@ -17,23 +18,36 @@ export interface Listener {
   stopAccepting(): void
 }
 
+/** What is spoken on a port. */
+export interface Spoken {
+  /** As the error of a port that is taken names it. */
+  readonly protocol: string
+  readonly attach: Attach
+}
+
 /**
- * Listens for MQTT on TCP, or on TLS. Several processes may listen on one port; the kernel spreads connections over them.
+ * Listens on TCP, or on TLS. Several processes may listen on one port; the kernel spreads connections over them.
  * @param port 0 picks a free one
  * @throws PORT_UNAVAILABLE, TLS_FILES_INVALID
  */
-export async function listenMqtt(edge: EdgeContext, host: string, port: number, tls?: TlsFiles): Promise<Listener> {
-  const { server, unwatch } = tls === undefined ? tcpServer(edge) : tlsServer(edge, tls)
+export async function listen(
+  edge: EdgeContext,
+  spoken: Spoken,
+  host: string,
+  port: number,
+  tls?: TlsFiles,
+): Promise<Listener> {
+  const { server, unwatch } = tls === undefined ? tcpServer(edge, spoken) : tlsServer(edge, spoken, tls)
   // Counts also handshakes that have not ended and sockets that are being closed; `admitSocket` is the finer bound.
   server.maxConnections = 2 * socketsMax(edge.connectionsMax) + 1_000
   try {
-    await listening(server, 'MQTT', host, port, true)
+    await listening(server, spoken.protocol, host, port, true)
   } catch (error) {
     unwatch()
     throw error
   }
   return {
-    port: (server.address() as AddressInfo).port,
+    port: portOf(server),
     // Ends the listening only; the edge ends open connections itself.
     stopAccepting: () => {
       server.close()
@@ -42,43 +56,44 @@ export async function listenMqtt(edge: EdgeContext, host: string, port: number, 
   }
 }
 
-function tcpServer(edge: EdgeContext): WatchingServer {
+function tcpServer(edge: EdgeContext, { attach }: Spoken): WatchingServer {
   const server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted) => {
     edge.batcher.stayAwake()
     if (!admitSocket(edge)) accepted.destroy()
-    else attachInPlace(edge, accepted)
+    else attachInPlace(edge, attach, accepted)
   })
   return { server, unwatch: () => {} }
 }
 
-function attachInPlace(edge: EdgeContext, accepted: Socket): void {
-  let connection: Connection | undefined
-  const socket = readInPlace(accepted, (bytes) => connection?.onChunk(bytes))
-  connection = new Connection(edge, new SocketTransport(edge, socket))
-  listen(connection, socket)
+function attachInPlace(edge: EdgeContext, attach: Attach, accepted: Socket): void {
+  let receiver: Receiver | undefined
+  const socket = readInPlace(accepted, (bytes) => receiver?.onChunk(bytes))
+  receiver = attach(new SocketTransport(edge, socket))
+  tellOfEnd(receiver, socket)
   socket.resume()
 }
 
-function tlsServer(edge: EdgeContext, files: TlsFiles): WatchingServer {
+function tlsServer(edge: EdgeContext, { protocol, attach }: Spoken, files: TlsFiles): WatchingServer {
   const { batcher, clock, logger } = edge
   const onStep = () => batcher.stayAwake()
-  const options = { files, sessionIdContext: 'penstock-mqtt', clock, logger, onStep, isClosing: () => edge.draining }
-  return openTlsServer(options, (socket) => attachTls(edge, socket))
+  const sessionIdContext = `penstock-${protocol.toLowerCase()}`
+  const options = { files, sessionIdContext, clock, logger, onStep, isClosing: () => edge.draining }
+  return openTlsServer(options, (socket) => attachTls(edge, attach, socket))
 }
 
-function attachTls(edge: EdgeContext, socket: TLSSocket): void {
+function attachTls(edge: EdgeContext, attach: Attach, socket: TLSSocket): void {
   if (!admitSocket(edge)) {
     socket.destroy()
     return
   }
-  const connection = new Connection(edge, new SocketTransport(edge, socket))
-  socket.on('data', (chunk: Buffer) => connection.onChunk(chunk))
-  listen(connection, socket)
+  const receiver = attach(new SocketTransport(edge, socket))
+  socket.on('data', (chunk: Buffer) => receiver.onChunk(chunk))
+  tellOfEnd(receiver, socket)
 }
 
-function listen(connection: Connection, socket: Socket): void {
-  socket.on('close', () => connection.onClosed())
-  socket.on('drain', () => connection.onDrained())
+function tellOfEnd(receiver: Receiver, socket: Socket): void {
+  socket.on('close', () => receiver.onClosed())
+  socket.on('drain', () => receiver.onDrained())
   socket.on('error', ignoreError) // a `close` follows, and says enough
 }
 
@@ -87,7 +102,10 @@ function ignoreError(): void {}
 /** How long a peer may take to read the last words before the socket is torn down. */
 const farewellMsMax = 2_000
 
-/** A class, so that the sockets of all connections look alike to the compiler: an object of functions is a kind of its own each. */
+/**
+ * A class, so that all transports have one shape for the compiler. An object of functions would be a shape of its own
+ * each time.
+ */
 class SocketTransport implements Transport {
   readonly #clock: Clock
   readonly #socket: Socket

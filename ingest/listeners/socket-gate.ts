@@ -1,4 +1,5 @@
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** Sockets that may be open without having sent CONNECT. They never take the places of those that have. */
@@ -12,11 +13,12 @@ export function socketsMax(connectionsMax: number): number {
 }
 
 /**
- * Room for one more socket? Against a flood of silent ones the longest silent gives way: who means to connect says so within a
- * round trip, long before its turn comes. @returns false: close it at once
+ * Whether there is room for one more socket. In a flood of silent ones the longest silent gives way. A client that
+ * means to connect says so within a round trip, long before its turn comes. @returns false: close it at once
  */
 export function admitSocket(edge: EdgeContext): boolean {
   const refused = (reason: string) => edge.metrics.series('penstock_edge_sockets_refused_total', { reason }).add(1)
+  assert(edge.waiting.size <= edge.connections.size, 'who waits is connected')
   if (edge.connections.size >= socketsMax(edge.connectionsMax)) {
     refused('full')
     return false

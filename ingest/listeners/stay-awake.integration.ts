@@ -7,11 +7,12 @@ import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import mqtt from 'mqtt'
 import { afterEach, expect, test, vi } from 'vitest'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
+import { mqttInBytes } from '#ingest/protocols.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
 import { textAnswer } from '#runtime/http/answer.ts'
 import { openHttpServer } from '#runtime/http/http.ts'
-import { listenMqtt } from './listener.ts'
+import { listen } from './listener.ts'
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {
@@ -28,7 +29,7 @@ function edgeThatCounts() {
 
 test('over TCP: the socket, and its CONNECT', async () => {
   const { edge, steps } = edgeThatCounts()
-  const listener = await listenMqtt(edge, host, 0)
+  const listener = await listen(edge, mqttInBytes(edge), host, 0)
   closing.push(() => listener.stopAccepting())
   const silent = connectPlain(listener.port, host)
   closing.push(() => silent.destroy())
@@ -47,7 +48,7 @@ test('over TLS: the socket, its handshake as it begins and as it is done, and th
   writeFileSync(files.certFile, made.certificatePem)
   writeFileSync(files.keyFile, made.privateKeyPem)
   const { edge, steps } = edgeThatCounts()
-  const listener = await listenMqtt(edge, host, 0, files)
+  const listener = await listen(edge, mqttInBytes(edge), host, 0, files)
   closing.push(() => listener.stopAccepting())
   const silent = connectTls({ port: listener.port, host, rejectUnauthorized: false })
   closing.push(() => silent.destroy())

@@ -6,6 +6,7 @@
  *                      that a device resumes its session at any of them. Renewed daily: stolen, it opens a day's TLS 1.2 sessions,
  *                      never those of TLS 1.3
  */
+
 import { randomBytes, X509Certificate } from 'node:crypto'
 import {
   linkSync,
@@ -19,6 +20,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { assert } from '#runtime/assert.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { makePrivateFolder } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -64,16 +66,30 @@ export function watchTlsFiles(files: TlsFiles, onChange: () => void): () => void
   const watched = [files.certFile, files.keyFile, files.ticketKeyFile].filter((file) => file !== undefined)
   // A listener of its own: others watch the same files.
   const look = (): void => onChange()
+  const stateOfAll = (): string => watched.map(stateOf).join()
+  const before = stateOfAll()
   for (const file of watched) watchFile(file, { interval: lookDelayMs, persistent: false }, look)
+  // The watch takes its first look later, as what it compares with. A change before that look shows here only.
+  const once = setTimeout(() => {
+    if (stateOfAll() !== before) look()
+  }, lookDelayMs).unref()
   const daily = setInterval(look, oldestTicketKeyMs).unref()
   return () => {
+    clearTimeout(once)
     clearInterval(daily)
     for (const file of watched) unwatchFile(file, look)
   }
 }
 
+/** Another text once the file was replaced or touched. */
+function stateOf(file: string): string {
+  const stats = statSync(file, { throwIfNoEntry: false })
+  return stats === undefined ? 'missing' : `${stats.ino} ${stats.size} ${stats.mtimeMs}`
+}
+
 function ticketKey(file: string, nowMs: number): Buffer {
   const own = `${file}.${process.pid}`
+  assert(Number.isFinite(nowMs), 'the age of a key is told by a clock')
   const age = ageMs(file, nowMs)
   if (age === undefined || age >= oldestTicketKeyMs) {
     makePrivateFolder(dirname(file))

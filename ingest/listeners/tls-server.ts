@@ -1,6 +1,6 @@
 /**
- * TLS that asks for a client certificate and takes any, or none: who it speaks for is judged later, since the same port serves devices
- * with tokens, and self-signed leaves are legal. Its certificate is renewed in place.
+ * TLS that asks for a client certificate and takes any, or none. Who it speaks for is judged later: the same port
+ * serves devices with tokens, and self-signed leaves are legal. The server's own certificate is renewed in place.
  *
  *   accepted ─▶ queue, a few a turn ─▶ handshake ─▶ onSocket
  *                                         │ fails, or takes too long: destroyed
@@ -8,7 +8,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
-import { certificateChain } from '#control/auth/certificates.ts'
+import { certificateChain } from '#runtime/certificates.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { readTlsSecrets, type TlsFiles, warnOfValidity, watchTlsFiles } from './tls-secrets.ts'

@@ -10,13 +10,15 @@ import overMqtt from 'azure-iot-device-mqtt'
 import mqtt from 'mqtt'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { formatConnectionString } from '#control/auth/connection-string.ts'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
+import { mqttInBytes } from '#ingest/protocols.ts'
+import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { Credentials } from '#ingest/session/identity.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { limits } from '#schemas/limits.ts'
-import { type Listener, listenMqtt } from './listener.ts'
-import { readTlsSecrets, warnOfValidity } from './tls-secrets.ts'
+import { type Listener, listen } from './listener.ts'
+import { readTlsSecrets, type TlsFiles, warnOfValidity } from './tls-secrets.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'penstock-tls-'))
 const times = { notBeforeMs: Date.now() - 3_600_000, notAfterMs: Date.now() + 3_600_000 }
@@ -45,6 +47,8 @@ function writeServerCertificate(commonName: string): void {
   writeFileSync(files.certFile, made.certificatePem)
 }
 
+const listenOn = (edge: EdgeContext, tls: TlsFiles) => listen(edge, mqttInBytes(edge), '127.0.0.1', 0, tls)
+
 async function start() {
   const seen: Credentials[] = []
   const fixture = edgeFixture({
@@ -53,7 +57,7 @@ async function start() {
       return { deviceId: credentials.clientId, moduleId: undefined, expiresAtMs: undefined }
     },
   })
-  const listener = await listenMqtt(fixture.edge, '127.0.0.1', 0, files)
+  const listener = await listenOn(fixture.edge, files)
   listeners.push(listener)
   return { ...fixture, port: listener.port, seen }
 }
@@ -207,14 +211,14 @@ describe('MQTT over TLS', () => {
 
   test('files that cannot be used stop the start with their names', async () => {
     const broken = { ...files, certFile: join(folder, 'missing.pem') }
-    await expect(listenMqtt(edgeFixture().edge, '127.0.0.1', 0, broken)).rejects.toMatchObject({
+    await expect(listenOn(edgeFixture().edge, broken)).rejects.toMatchObject({
       code: 'TLS_FILES_INVALID',
       message: expect.stringContaining('missing.pem'),
     })
     writeFileSync(join(folder, 'other.key'), root.privateKeyPem)
-    await expect(
-      listenMqtt(edgeFixture().edge, '127.0.0.1', 0, { ...files, keyFile: join(folder, 'other.key') }),
-    ).rejects.toMatchObject({ code: 'TLS_FILES_INVALID' })
+    await expect(listenOn(edgeFixture().edge, { ...files, keyFile: join(folder, 'other.key') })).rejects.toMatchObject({
+      code: 'TLS_FILES_INVALID',
+    })
   })
 
   test('a certificate that is not valid now is told of when it is read, and again when it changes', async () => {
@@ -229,7 +233,7 @@ describe('MQTT over TLS', () => {
     const hourMs = 3_600_000
     write(-2 * hourMs, -hourMs)
     const logger = createLogger('edge', 'warn', (line) => lines.push(line.replace(/^\S+ /, '')))
-    listeners.push(await listenMqtt(edgeFixture({ logger }).edge, '127.0.0.1', 0, own))
+    listeners.push(await listenOn(edgeFixture({ logger }).edge, own))
     expect(lines).toEqual([expect.stringMatching(/^warn {2}edge: the certificate has expired.*own\.pem/)])
     write(hourMs, 2 * hourMs)
     await expect.poll(() => lines.at(-1), { timeout: 20_000 }).toMatch(/is not valid yet.*own\.pem/)
@@ -258,7 +262,7 @@ describe('MQTT over TLS', () => {
       })
       writeFileSync(own.keyFile, made.privateKeyPem)
       writeFileSync(own.certFile, made.certificatePem)
-      const listener = await listenMqtt(edgeFixture().edge, '127.0.0.1', 0, own)
+      const listener = await listenOn(edgeFixture().edge, own)
       listeners.push(listener)
       await hello(await open(listener.port, { ecdhCurve, ...onlyVersion(version) }))
     },

@@ -3,13 +3,14 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import mqtt from 'mqtt'
 import { afterEach, describe, expect, test } from 'vitest'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
+import { mqttInMessages } from '#ingest/protocols.ts'
 import type { Authenticate } from '#ingest/session/identity.ts'
 import { pauseAll } from '#ingest/session/pause-all.ts'
 import { pauseReasons } from '#ingest/session/pause-reasons.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http/http.ts'
 import { limits } from '#schemas/limits.ts'
-import { routeMqttWebSocket } from './websocket.ts'
+import { routeWebSocket } from './websocket.ts'
 
 const servers: HttpServer[] = []
 afterEach(async () => {
@@ -27,7 +28,7 @@ async function start(options: StartOptions = {}) {
   const server = await openHttpServer({
     host: '127.0.0.1',
     port: 0,
-    routes: (router) => routeMqttWebSocket(router, fixture.edge, false),
+    routes: (router) => routeWebSocket(router, fixture.edge, mqttInMessages(fixture.edge), false),
   })
   servers.push(server)
   return { ...fixture, port: server.port, bodies: () => fixture.log.envelopes().map(({ body }) => String(body)) }

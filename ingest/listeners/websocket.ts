@@ -1,28 +1,39 @@
 import type { X509Certificate } from 'node:crypto'
-import { Connection } from '#ingest/mqtt/connection.ts'
-import type { EdgeContext, Transport } from '#ingest/session/edge-context.ts'
-import type { HttpRouter } from '#runtime/http/http.ts'
+import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import type { Attach, Receiver, Transport } from '#ingest/session/transport.ts'
+import { assert } from '#runtime/assert.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
 import { type ByteSocket, routeByteSocket } from '#runtime/http/socket.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { admitSocket } from './socket-gate.ts'
 
-/** The hub's path, and the one that most MQTT clients take by default. */
-const paths = ['/$iothub/websocket', '/mqtt'] as const
+/** What is spoken over WebSockets, and where. */
+export interface SpokenInMessages {
+  readonly paths: readonly string[]
+  /** As the client asks for it (RFC 6455 section 1.9). */
+  readonly subprotocol: string
+  readonly attach: Attach
+}
 
 /**
- * MQTT over WebSocket (MQTT 3.1.1 section 6): the same sessions, whose bytes come as messages.
+ * A protocol over WebSocket: the same connections, whose bytes come as messages.
  * @param confidential true if the router's server speaks TLS
  */
-export function routeMqttWebSocket(router: HttpRouter, edge: EdgeContext, confidential: boolean): void {
+export function routeWebSocket(
+  router: HttpRouter,
+  edge: EdgeContext,
+  { paths, subprotocol, attach }: SpokenInMessages,
+  confidential: boolean,
+): void {
   for (const pattern of paths) {
     routeByteSocket(router, {
       pattern,
-      protocol: 'mqtt',
+      protocol: subprotocol,
       messageBytesMax: limits.webSocketMessageBytesMax,
       attach: (socket) => {
-        if (admitSocket(edge)) return new SocketSession(edge, socket, confidential)
+        if (admitSocket(edge)) return new WebSocketTransport(edge, attach, socket, confidential)
         socket.destroy()
         return undefined
       },
@@ -31,28 +42,29 @@ export function routeMqttWebSocket(router: HttpRouter, edge: EdgeContext, confid
 }
 
 /**
- * A WebSocket is read on while its connection is paused, so that its pings are answered and its end is seen. What arrives meanwhile waits
- * here, up to a bound of its own and one of all WebSockets; the client that exceeds either is told so and ends [G-4].
+ * A WebSocket is read on while its connection is paused, so that its pings are answered and its end is seen. What
+ * arrives meanwhile waits here. There is a bound for each WebSocket and one for all of them. A client that exceeds
+ * either is told so, and its connection ends [G-4].
  */
-class SocketSession implements Transport {
+class WebSocketTransport implements Transport {
   readonly #edge: EdgeContext
   readonly #socket: ByteSocket
-  readonly #connection: Connection
+  readonly #receiver: Receiver
   readonly confidential: boolean
   #paused = false
   #waiting: Buffer[] = []
   #waitingBytes = 0
 
-  constructor(edge: EdgeContext, socket: ByteSocket, confidential: boolean) {
+  constructor(edge: EdgeContext, attach: Attach, socket: ByteSocket, confidential: boolean) {
     this.#edge = edge
     this.#socket = socket
     this.confidential = confidential || isLoopbackAddress(socket.remoteAddress)
-    this.#connection = new Connection(edge, this)
+    this.#receiver = attach(this)
   }
 
   onChunk(bytes: Buffer): void {
     if (!this.#paused) {
-      this.#connection.onChunk(bytes)
+      this.#receiver.onChunk(bytes)
       return
     }
     const { webSocketWaiting } = this.#edge
@@ -61,16 +73,16 @@ class SocketSession implements Transport {
     if (this.#waitingBytes <= limits.webSocketWaitingBytesMax && webSocketWaiting.bytes <= webSocketWaiting.bytesMax)
       this.#waiting.push(Buffer.from(bytes))
     else
-      this.#connection.fail(new PenstockError('INGEST_OVERLOADED', 'more was sent than can wait while the log is slow'))
+      this.#receiver.fail(new PenstockError('INGEST_OVERLOADED', 'more was sent than can wait while the log is slow'))
   }
 
   onDrained(): void {
-    this.#connection.onDrained()
+    this.#receiver.onDrained()
   }
 
   onClosed(): void {
     this.#takeWaiting()
-    this.#connection.onClosed()
+    this.#receiver.onClosed()
   }
 
   write(bytes: Uint8Array): void {
@@ -109,6 +121,7 @@ class SocketSession implements Transport {
   #takeWaiting(): readonly Buffer[] {
     const waiting = this.#waiting
     this.#edge.webSocketWaiting.bytes -= this.#waitingBytes
+    assert(this.#edge.webSocketWaiting.bytes >= 0, 'no more waits no longer than ever waited')
     this.#waiting = []
     this.#waitingBytes = 0
     return waiting

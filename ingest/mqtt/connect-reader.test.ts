@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { readConnectPacket } from './connect-reader.ts'
 import { brokenTexts, bytes, properties, property, type RawConnect, rawConnect, text } from './raw-packets-fixture.ts'
 

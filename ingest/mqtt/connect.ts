@@ -11,8 +11,9 @@
  *   8 CONNACK
  */
 import { randomUUID } from 'node:crypto'
-import { idRule, isIdentityId } from '#control/identities/identity.ts'
+import { bodyTooLarge } from '#ingest/device-api/telemetry.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { idRule, isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { type OnConnectKnown, readConnectPacket, type WillPacket } from './connect-reader.ts'
 import { mqttPacket, type ProtocolVersion } from './packets.ts'
@@ -78,8 +79,7 @@ function checkClientId(clientId: string, version: ProtocolVersion, clean: boolea
 
 function willOf({ qos, isRetained, properties, topic, payload }: WillPacket): WillRequest {
   if (qos === 2) throw new PenstockError('INGEST_QOS_REFUSED', 'a will with QoS 2 is not offered [MQTT-3.2.2-12]')
-  if (payload.length > limits.bodyBytesMax)
-    throw new PenstockError('INGEST_MESSAGE_TOO_LARGE', 'the will message is too large')
+  if (payload.length > limits.bodyBytesMax) throw bodyTooLarge(payload.length)
   return {
     topic,
     payload: Buffer.from(payload),

@@ -1,6 +1,6 @@
 import { generate, type IPublishPacket, type Packet, parser as packetParser } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
 import type { Envelope } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'

@@ -1,8 +1,8 @@
 import mqttPacket, { type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { createSasToken, expiresAtMsOf, parseSasToken } from '#control/auth/sas-token.ts'
+import { edgeFixture, type FakeTransport } from '#ingest/edge-fixture.ts'
 import { tickMs } from '#ingest/session/edge-context.ts'
-import { edgeFixture, type FakeTransport } from '#ingest/session/edge-fixture.ts'
 import { trustClientId } from '#ingest/session/identity.ts'
 import { pauseReasons } from '#ingest/session/pause-reasons.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -199,7 +199,7 @@ describe('CONNECT', () => {
     second.connection.onChunk(connectPacket(5))
     expect(endOf(transport, 5)).toBe(0x8e)
     expect(second.transport.ended).toBe(false)
-    expect(fixture.edge.sessions.get('d1')).toBe(second.connection)
+    expect(fixture.edge.sessions.get('d1')?.carrier).toBe(second.connection)
   })
 
   test('packets sent before a slow identity is known wait for it, in order', async () => {
@@ -614,7 +614,7 @@ describe('a token that ends', () => {
       await fixture.settle()
       expect(fixture.log.envelopes().map(({ body }) => String(body))).toEqual(['before', 'before', 'after'])
       expect(packetsIn(renewed.transport, 4).map(({ cmd }) => cmd)).toEqual(['connack', 'puback', 'puback'])
-      expect(fixture.edge.sessions.get('d1')).toBe(renewed.connection)
+      expect(fixture.edge.sessions.get('d1')?.carrier).toBe(renewed.connection)
       renewed.connection.onSecond(200_000)
       expect(renewed.transport.ended).toBe(true)
     },

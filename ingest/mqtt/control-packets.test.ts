@@ -1,6 +1,6 @@
 import mqttPacket, { type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { brokenTexts, bytes, packet, properties, property, rawConnect, text, twoBytes } from './raw-packets-fixture.ts'
 
 type Version = 4 | 5

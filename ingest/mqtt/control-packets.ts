@@ -1,34 +1,41 @@
 import { PenstockError } from '#schemas/errors.ts'
-import type { Connection } from './connection.ts'
 import { bodyOf, malformed } from './fields.ts'
 import { mqttPacket, type ProtocolVersion } from './packets.ts'
 import { readProperties } from './properties.ts'
 import type { Publisher } from './route.ts'
 import { type FilterPacket, isShared, isWellFormed, readSubscribe, readUnsubscribe } from './subscriptions.ts'
 
+/** What answers need of the connection. */
+export interface AnsweringConnection {
+  readonly version: ProtocolVersion
+  /** @throws INGEST_FRAME_TOO_LARGE: the client does not take so long a packet */
+  writeWithin(packet: Buffer): void
+  disconnected(withWill: boolean): void
+}
+
 /**
- * Answers a packet of an open connection that is neither PUBLISH nor a PINGREQ as it should be. What a client may send besides is
- * SUBSCRIBE, UNSUBSCRIBE and DISCONNECT: it owes no PUBACK, since it is sent nothing above QoS 0, and neither QoS 2 nor extended
+ * Answers any packet of an open connection but PUBLISH and a well-formed PINGREQ. A client may send SUBSCRIBE,
+ * UNSUBSCRIBE and DISCONNECT. It owes no PUBACK, since it is sent nothing above QoS 0. Neither QoS 2 nor extended
  * authentication is offered.
  * @throws PenstockError, which ends the connection
  */
-export function answerControlPacket(connection: Connection, frame: Buffer): void {
+export function answerControlPacket(connection: AnsweringConnection, publisher: Publisher, frame: Buffer): void {
   const { version } = connection
   const type = (frame[0] as number) >>> 4
   switch (type) {
     case packetTypes.subscribe:
-      answerSubscribe(connection, readSubscribe(frame, version))
+      answerSubscribe(connection, publisher, readSubscribe(frame, version))
       return
     case packetTypes.unsubscribe: {
       const { packetId, filters } = readUnsubscribe(frame, version)
       const granted = filters.map((filter) => (isWellFormed(filter) ? noSubscriptionExisted : filterInvalid))
-      connection.sendWithin(
+      connection.writeWithin(
         mqttPacket.generate({ cmd: 'unsuback', messageId: packetId, granted }, { protocolVersion: version }),
       )
       return
     }
     case packetTypes.disconnect:
-      connection.disconnectByClient(readDisconnect(frame, version) !== normalDisconnection)
+      connection.disconnected(readDisconnect(frame, version) !== normalDisconnection)
       return
     case packetTypes.connect:
       throw new PenstockError('INGEST_PROTOCOL_ERROR', 'a second CONNECT [MQTT-3.1.0-2]')
@@ -44,15 +51,19 @@ export function answerControlPacket(connection: Connection, frame: Buffer): void
 /** Table 2-1 of both versions. */
 const packetTypes = { connect: 1, pubrel: 6, subscribe: 8, unsubscribe: 10, pingRequest: 12, disconnect: 14 } as const
 
-function answerSubscribe(connection: Connection, { packetId, properties, filters }: FilterPacket): void {
+function answerSubscribe(
+  connection: AnsweringConnection,
+  publisher: Publisher,
+  { packetId, properties, filters }: FilterPacket,
+): void {
   const { version } = connection
   // The hub ends a connection that listens for another device; 0x80 could not say why. MQTT 5.0 has a reason code for it.
-  const foreign = version === 4 && filters.find((filter) => isForeign(filter, connection))
+  const foreign = version === 4 && filters.find((filter) => isForeign(filter, publisher))
   if (foreign) throw new PenstockError('INGEST_TOPIC_NOT_OWN', `a filter of another device: ${foreign}`)
   // No topic is granted: every filter gets a failure of its own, and the connection goes on [MQTT-3.8.4-5].
   const isIdentified = properties.subscriptionIdentifier !== undefined
   const granted = filters.map((filter) => refusalOf(filter, version, isIdentified))
-  connection.sendWithin(
+  connection.writeWithin(
     mqttPacket.generate({ cmd: 'suback', messageId: packetId, granted }, { protocolVersion: version }),
   )
 }

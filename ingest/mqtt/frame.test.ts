@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { limits } from '#schemas/limits.ts'
 import { frameBytesOf } from './frame.ts'
 import { bytes, packet, rawConnect, text, twoBytes, variableInteger } from './raw-packets-fixture.ts'
@@ -69,4 +69,15 @@ test('what came behind a CONNECT waits for its decision up to a largest packet w
     connection.onChunk(Buffer.alloc(limits.packetBytesMax + 5 - 1 + more))
     expect(transport.ended).toBe(ended)
   }
+})
+
+test('a packet of two bytes that is cut between them is read with its second byte, not with what follows', () => {
+  const { connection, transport } = edgeFixture().connect()
+  connection.onChunk(rawConnect(4))
+  connection.onChunk(bytes(0xc0))
+  connection.onChunk(bytes(0x00))
+  expect(transport.written.at(-1)?.toString('hex')).toBe('d000')
+  connection.onChunk(bytes(0xe0))
+  connection.onChunk(bytes(0x00))
+  expect(transport.ended).toBe(true)
 })

@@ -2,10 +2,11 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
-import { findMosquitto, type MosquittoForTests, mosquittoMissing, startMosquitto } from '#infra/testbed/mosquitto.ts'
+import type { RunningBroker } from '#infra/testbed/broker.ts'
+import { findMosquitto, mosquittoMissing, startMosquitto } from '#infra/testbed/mosquitto.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
-import { CapturingLog } from '#ingest/session/edge-fixture.ts'
+import { CapturingLog } from '#ingest/edge-fixture.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -17,7 +18,7 @@ const bridgeId = 'plant-7'
 const state = `$SYS/broker/connection/${bridgeId}/state`
 
 let edge: Edge | undefined
-let broker: MosquittoForTests | undefined
+let broker: RunningBroker | undefined
 
 afterEach(async () => {
   await broker?.stop()

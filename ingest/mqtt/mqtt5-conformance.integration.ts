@@ -6,8 +6,9 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Listener, listenMqtt } from '#ingest/listeners/listener.ts'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
+import { type Listener, listen } from '#ingest/listeners/listener.ts'
+import { mqttInBytes } from '#ingest/protocols.ts'
 import { limits } from '#schemas/limits.ts'
 import {
   bytes,
@@ -24,7 +25,7 @@ const { edge, settle, log } = edgeFixture()
 let listener: Listener
 
 beforeAll(async () => {
-  listener = await listenMqtt(edge, '127.0.0.1', 0)
+  listener = await listen(edge, mqttInBytes(edge), '127.0.0.1', 0)
 })
 afterAll(() => listener.stopAccepting())
 

@@ -1,5 +1,8 @@
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { frameBytesOf } from './frame.ts'
+import type { ProtocolVersion } from './packets.ts'
 
 /** Room made at once for a frame of known length; a longer one grows as its bytes really come. */
 const firstBytes = 16 * 1024
@@ -12,21 +15,45 @@ const shortestBytes = 8
 export class PartialFrame {
   #bytes: Buffer | undefined = undefined
   length = 0
+  /** Of the whole frame; 0 while that is not known. */
+  #frameBytes = 0
 
-  get bytes(): Buffer {
-    return this.#bytes?.subarray(0, this.length) ?? nothing
+  /** True if it holds one frame, to its end. */
+  get isWhole(): boolean {
+    return this.length > 0 && this.length === this.#frameBytes
   }
 
-  /** Keeps `chunk` from `at` on. @param expectedBytes of the whole frame, 0 if not known */
-  keep(chunk: Buffer, at: number, expectedBytes: number): void {
+  /** Keeps `chunk` from `at` on. @param frameBytes of the whole frame, 0 if not known */
+  keep(chunk: Buffer, at: number, frameBytes: number): void {
     const rest = chunk.length - at
-    this.#bytes = bufferOf(Math.max(rest, Math.min(expectedBytes, firstBytes), shortestBytes))
+    assert(this.length === 0 && rest > 0, 'what is kept begins anew')
+    this.#bytes = bufferOf(Math.max(rest, Math.min(frameBytes, firstBytes), shortestBytes))
     chunk.copy(this.#bytes, 0, at)
     this.length = rest
+    this.#frameBytes = frameBytes
+  }
+
+  /**
+   * Takes from the beginning of `chunk` what the frame lacks. @returns how many bytes that were
+   * @param version as `frameBytesOf` has it, which tells what it throws
+   */
+  complete(chunk: Buffer, version: ProtocolVersion | undefined): number {
+    let at = 0
+    while (at < chunk.length && !this.isWhole) {
+      // While the length is not known yet, one byte more may tell it.
+      const missing = this.#frameBytes === 0 ? 1 : this.#frameBytes - this.length
+      const count = Math.min(missing, chunk.length - at)
+      this.append(chunk, at, count)
+      at += count
+      assert(this.#frameBytes === 0 || this.length <= this.#frameBytes, 'no more is kept than the frame has')
+      if (this.#frameBytes === 0) this.#frameBytes = frameBytesOf(this.#bytes ?? nothing, 0, this.length, version)
+    }
+    return at
   }
 
   /** Adds `count` bytes of `chunk`. @throws INGEST_FRAME_TOO_LARGE if they are more than a packet may have */
   append(chunk: Buffer, at: number, count: number): void {
+    assert(count > 0 && at + count <= chunk.length, 'bytes that are kept lie in the chunk')
     const bytes = this.#reserve(this.length + count)
     chunk.copy(bytes, this.length, at, at + count)
     this.length += count
@@ -34,7 +61,7 @@ export class PartialFrame {
 
   /** Gives what was kept, and forgets it. */
   take(): Buffer {
-    const { bytes } = this
+    const bytes = (this.#bytes ?? nothing).subarray(0, this.length)
     this.forget()
     return bytes
   }
@@ -52,6 +79,7 @@ export class PartialFrame {
   forget(): void {
     this.#bytes = undefined
     this.length = 0
+    this.#frameBytes = 0
   }
 
   #reserve(count: number): Buffer {

@@ -2,6 +2,7 @@
  * Properties of MQTT 5.0 (section 2.2.2.2): those that a client may send, each with the packets that may carry it. Length of all as a
  * variable byte integer, then identifier byte and value of each. Only user properties may repeat.
  */
+import type { SystemPropertyName } from '#ingest/device-api/telemetry.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type FieldReader, malformed } from './fields.ts'
 
@@ -86,9 +87,9 @@ export function readAllProperties(fields: FieldReader, place: PropertyPlace): Pr
 }
 
 /** What the properties of a message say about it, by the names under which it is stored. */
-export function systemPropertiesOf(properties: Properties): Map<string, string> {
+export function systemPropertiesOf(properties: Properties): Map<SystemPropertyName, string> {
   const { payloadFormatIndicator, messageExpiryInterval, contentType, responseTopic, correlationData } = properties
-  const stored = new Map<string, string>()
+  const stored = new Map<SystemPropertyName, string>()
   if (payloadFormatIndicator !== undefined) stored.set('payloadFormatIndicator', String(payloadFormatIndicator))
   if (messageExpiryInterval !== undefined) stored.set('messageExpiryInterval', String(messageExpiryInterval))
   if (contentType !== undefined) stored.set('contentType', contentType)

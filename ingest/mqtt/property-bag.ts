@@ -2,10 +2,11 @@
  * The property bag at the end of a telemetry topic: `&`-joined `key=value`, both sides percent-encoded UTF-8; `key` and `key=`
  * have an empty value. `$`-keys (also spelled `%24`) are the hub's system properties.
  */
+import type { SystemPropertyName } from '#ingest/device-api/telemetry.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** Names under which system properties are stored, by their key in the bag. */
-const systemPropertyNames: ReadonlyMap<string, string> = new Map([
+const systemPropertyNames: ReadonlyMap<string, SystemPropertyName> = new Map<string, SystemPropertyName>([
   ['$.mid', 'messageId'],
   ['$.cid', 'correlationId'],
   ['$.uid', 'userId'],

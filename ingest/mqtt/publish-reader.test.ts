@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { PublishReader } from './publish-reader.ts'
 
 const userProperty = (valueBytes: number) =>
@@ -13,11 +13,7 @@ test.each([
   ['127 in two bytes [MQTT-1.5.5-1]', 'ff00', 127, false],
   ['128 in three bytes [MQTT-1.5.5-1]', '808100', 128, false],
 ])('a property length of %s', (_name, length, propertyBytes, allowed) => {
-  const reader = new PublishReader(edgeFixture().edge.batcher, {
-    deviceId: 'd1',
-    moduleId: undefined,
-    version: 5,
-  })
+  const reader = new PublishReader(edgeFixture().edge.batcher, { deviceId: 'd1', moduleId: undefined }, 5)
   const properties = propertyBytes === 0 ? Buffer.alloc(0) : userProperty(propertyBytes - 6)
   const bytes = Buffer.concat([
     Buffer.from('000161', 'hex'),

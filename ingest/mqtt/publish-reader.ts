@@ -5,13 +5,16 @@
  *
  * Header flags: DUP 8, QoS 6, RETAIN 1. The route of the last message is kept: the same topic and property bytes need no look.
  */
+
 import type { Batcher } from '#ingest/batches/batcher.ts'
+import { bodyTooLarge } from '#ingest/device-api/telemetry.ts'
+import { assert } from '#runtime/assert.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { FieldReader, malformed } from './fields.ts'
 import type { ProtocolVersion } from './packets.ts'
 import { readAllProperties } from './properties.ts'
-import { type Publisher, type Route, routeFor } from './route.ts'
+import { type Publisher, routeFor, type TopicRoute } from './route.ts'
 import { twinRefusal } from './twin-refusal.ts'
 
 const none = new Uint8Array(0)
@@ -24,18 +27,23 @@ export class PublishReader {
   bodyStart = 0
   /** 0 for QoS 0. */
   packetId = 0
-  /** What the client is told, if anything, where `read` gave no route: a packet beside its PUBACK, or the reason in it. */
+  /**
+   * What the client is told if `read` gave no route: a packet beside the PUBACK, or the reason in it. `undefined`:
+   * nothing.
+   */
   refusal: Buffer | PenstockError | undefined = undefined
   readonly #batcher: Batcher
-  readonly #publisher: Publisher & { readonly version: ProtocolVersion }
-  #route: Route | undefined = undefined
+  readonly #publisher: Publisher
+  readonly #version: ProtocolVersion
+  #route: TopicRoute | undefined = undefined
   #answers = 0
   #answeredAtSecond = 0
   #aliases: (Buffer | undefined)[] | undefined = undefined
 
-  constructor(batcher: Batcher, publisher: Publisher & { readonly version: ProtocolVersion }) {
+  constructor(batcher: Batcher, publisher: Publisher, version: ProtocolVersion) {
     this.#batcher = batcher
     this.#publisher = publisher
+    this.#version = version
   }
 
   /**
@@ -44,7 +52,7 @@ export class PublishReader {
    * HOT: per message; compares topic and property bytes with the last ones.
    * @throws PenstockError, which ends the connection
    */
-  read(first: number, bytes: Buffer, start: number, end: number): Route | undefined {
+  read(first: number, bytes: Buffer, start: number, end: number): TopicRoute | undefined {
     const qos = first & 0x06
     if (qos > 2) {
       throw qos === 4
@@ -60,7 +68,7 @@ export class PublishReader {
     this.packetId = qos === 0 ? 0 : ((bytes[topicEnd] as number) << 8) | (bytes[topicEnd + 1] as number)
     if (qos !== 0 && this.packetId === 0) throw malformed('packet id 0 [MQTT-2.3.1-1]')
     let propertiesStart = at
-    if (this.#publisher.version === 5) {
+    if (this.#version === 5) {
       let length = at < end ? (bytes[at++] as number) : 0x80
       if (length > 0x7f) {
         length = propertyBytesOf(bytes, propertiesStart, end)
@@ -82,11 +90,11 @@ export class PublishReader {
       route = this.#routeOrRefusal(bytes.subarray(topicStart, topicEnd), retain, bytes.subarray(propertiesStart, at))
     }
     // Behind the topic, which may set an alias that later messages rely on.
-    if (end - at > limits.bodyBytesMax && route !== undefined) return this.#refuse(tooLarge(end - at))
+    if (end - at > limits.bodyBytesMax && route !== undefined) return this.#refuse(bodyTooLarge(end - at))
     return route
   }
 
-  #routeOrRefusal(topicBytes: Buffer, retain: boolean, propertyBytes: Buffer): Route | undefined {
+  #routeOrRefusal(topicBytes: Buffer, retain: boolean, propertyBytes: Buffer): TopicRoute | undefined {
     try {
       return this.#routeOf(topicBytes, retain, propertyBytes)
     } catch (error) {
@@ -96,7 +104,7 @@ export class PublishReader {
   }
 
   /** The route of another topic than the last message's; resolves topic aliases [MQTT-3.3.2-8]. */
-  #routeOf(topicBytes: Buffer, retain: boolean, propertyBytes: Buffer): Route | undefined {
+  #routeOf(topicBytes: Buffer, retain: boolean, propertyBytes: Buffer): TopicRoute | undefined {
     const extra =
       propertyBytes.length === 0
         ? undefined
@@ -106,7 +114,7 @@ export class PublishReader {
     else if (topicBytes.length === 0) {
       throw new PenstockError('INGEST_PROTOCOL_ERROR', 'an empty topic name without a topic alias')
     }
-    const refusal = twinRefusal(topic, this.#publisher.version)
+    const refusal = twinRefusal(topic, this.#version)
     if (refusal !== undefined) {
       this.refusal = this.#mayAnswer() ? refusal : undefined
       return undefined
@@ -118,11 +126,11 @@ export class PublishReader {
   }
 
   /**
-   * MQTT 5.0 has a reason for the message alone, in its PUBACK [MQTT-3.4.2-1]. Of QoS 0, as of MQTT 3.1.1, nobody would hear of it: the
-   * connection ends, and nothing is lost in silence.
+   * MQTT 5.0 can refuse a message alone, with a reason in its PUBACK [MQTT-3.4.2-1]. With QoS 0, or with MQTT 3.1.1,
+   * nobody would hear of it. There the connection ends, so that nothing is lost in silence.
    */
   #refuse(fault: PenstockError): undefined {
-    if (this.#publisher.version === 4 || this.packetId === 0) throw fault
+    if (this.#version === 4 || this.packetId === 0) throw fault
     this.refusal = fault
   }
 
@@ -140,6 +148,7 @@ export class PublishReader {
         `topic alias ${alias} is above ${limits.topicAliasMax} [MQTT-3.3.2-9]`,
       )
     }
+    assert(alias > 0, 'alias 0 was refused where properties are read')
     this.#aliases ??= []
     if (topic.length > 0) {
       this.#aliases[alias] = topic.length > limits.topicBytesMax ? tooLongTopic : Buffer.from(topic)
@@ -169,13 +178,6 @@ function propertyBytesOf(bytes: Buffer, start: number, end: number): number {
     }
   }
   throw malformed('a property length that is cut short, too long or beyond the packet')
-}
-
-function tooLarge(bodyBytes: number): PenstockError {
-  return new PenstockError(
-    'INGEST_MESSAGE_TOO_LARGE',
-    `a message body of ${bodyBytes} bytes; at most ${limits.bodyBytesMax} are allowed`,
-  )
 }
 
 function cutShort(): PenstockError {

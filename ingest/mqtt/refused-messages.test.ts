@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { unlimitedDevice, unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
-import { edgeFixture } from '#ingest/session/edge-fixture.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { limits } from '#schemas/limits.ts'
 import { bytes, packet, properties, property, rawConnect, text, twoBytes } from './raw-packets-fixture.ts'

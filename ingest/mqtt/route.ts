@@ -1,34 +1,26 @@
-import { type EnvelopeFrame, envelopePrefix } from '#ingest/batches/batch.ts'
-import type { Batcher, PartitionBatcher } from '#ingest/batches/batcher.ts'
-import { mapBytes } from '#schemas/batch.ts'
+import type { Batcher } from '#ingest/batches/batcher.ts'
+import { type MessageReading, type Route, routeOfReading } from '#ingest/batches/route.ts'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { isBridgeState } from '#schemas/hub-topics.ts'
 import { limits } from '#schemas/limits.ts'
 import { malformed, textOf } from './fields.ts'
 import { type Properties, systemPropertiesOf } from './properties.ts'
 import { readPropertyBag } from './property-bag.ts'
 
-/** Where messages of one topic go and what surrounds their bodies. A connection keeps its last one, as topics rarely change. */
-export interface Route {
+/** Where messages of one topic go. A connection keeps its last one, as topics rarely change. */
+export interface TopicRoute extends Route {
   /** Own copies of the packet's bytes it was made from; the same bytes have the same route. */
   readonly topic: Uint8Array
   readonly propertyBytes: Uint8Array
   readonly retain: boolean
   readonly deviceId: string
-  readonly frame: EnvelopeFrame
-  readonly partition: PartitionBatcher
 }
 
 /** The part of a connection that topics are judged by. */
 export interface Publisher {
   readonly deviceId: string | undefined
   readonly moduleId: string | undefined
-}
-
-/** Whose messages are, and what is said about them. */
-export interface MessageReading {
-  readonly deviceId: string
-  readonly properties: ReadonlyMap<string, string>
-  readonly systemProperties: ReadonlyMap<string, string>
 }
 
 /** A topic read. */
@@ -49,20 +41,7 @@ export const retainProperty = ['mqtt-retain', 'true'] as const
  * @throws INGEST_TOPIC_REFUSED, INGEST_TOPIC_NOT_OWN [G-6], INGEST_FRAME_MALFORMED (not UTF-8, empty, with a wildcard)
  */
 export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReading {
-  if (topicBytes.length > limits.topicBytesMax) {
-    throw new PenstockError(
-      'INGEST_TOPIC_REFUSED',
-      `a topic of ${topicBytes.length} bytes; at most ${limits.topicBytesMax} are allowed`,
-    )
-  }
-  const topic = textOf(topicBytes)
-  // A property bag holds a plain `+` or `#` in no SDK.
-  if (topic === '' || topic.includes('#') || topic.includes('+'))
-    throw malformed('a topic name must not be empty [MQTT-4.7.3-1] or hold the wildcards + and # [MQTT-3.3.2-2]')
-  if (topic.startsWith('$') && !isBridgeState(topic))
-    throw new PenstockError('INGEST_TOPIC_REFUSED', `topics that begin with $ are reserved: ${topic}`)
-  const properties = new Map<string, string>()
-  const systemProperties = new Map<string, string>()
+  const topic = topicNameOf(topicBytes)
   const levels = topic.split('/', 7)
   const owner = levels[0] === 'devices' ? levels[1] : undefined
   if (owner !== undefined && publisher.deviceId !== undefined && owner !== publisher.deviceId) {
@@ -72,6 +51,7 @@ export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReadin
     )
   }
   const bag = telemetryBag(topic, levels)
+  const namedModuleId = bag !== undefined && levels[2] === 'modules' ? levels[3] : undefined
   const deviceId = publisher.deviceId ?? (bag === undefined ? undefined : owner)
   if (deviceId === undefined || deviceId === '') {
     throw new PenstockError(
@@ -79,6 +59,8 @@ export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReadin
       'a client without an id must publish to devices/{id}/messages/events/',
     )
   }
+  const properties = new Map<string, string>()
+  const systemProperties = new Map<string, string>()
   if (bag === undefined) {
     if (levels[0] === 'devices') {
       throw new PenstockError(
@@ -88,8 +70,7 @@ export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReadin
     }
     systemProperties.set('topic', topic)
   } else {
-    const moduleId = levels[2] === 'modules' ? levels[3] : undefined
-    if (moduleId !== publisher.moduleId && publisher.deviceId !== undefined) {
+    if (namedModuleId !== publisher.moduleId && publisher.deviceId !== undefined) {
       throw new PenstockError(
         'INGEST_TOPIC_NOT_OWN',
         `the topic is not that of this client's device and module: ${topic}`,
@@ -97,14 +78,27 @@ export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReadin
     }
     readPropertyBag(bag, properties, systemProperties)
   }
-  const moduleId = publisher.moduleId ?? (bag !== undefined && levels[2] === 'modules' ? levels[3] : undefined)
+  const moduleId = publisher.moduleId ?? namedModuleId
   if (moduleId !== undefined) systemProperties.set('moduleId', moduleId)
   return { deviceId, properties, systemProperties }
 }
 
-/** By its default configuration a bridge publishes 1 to it once it is connected, and 0 by its will: without it, it never gets in. */
-function isBridgeState(topic: string): boolean {
-  return topic.startsWith('$SYS/broker/connection/') && topic.endsWith('/state')
+/** A topic name that may be published to as far as any device is concerned. @throws as `readTopic` */
+function topicNameOf(bytes: Buffer): string {
+  if (bytes.length > limits.topicBytesMax) {
+    throw new PenstockError(
+      'INGEST_TOPIC_REFUSED',
+      `a topic of ${bytes.length} bytes; at most ${limits.topicBytesMax} are allowed`,
+    )
+  }
+  const topic = textOf(bytes)
+  // A property bag holds a plain `+` or `#` in no SDK.
+  if (topic === '' || topic.includes('#') || topic.includes('+'))
+    throw malformed('a topic name must not be empty [MQTT-4.7.3-1] or hold the wildcards + and # [MQTT-3.3.2-2]')
+  // Without its state a bridge never gets in.
+  if (topic.startsWith('$') && !isBridgeState(topic))
+    throw new PenstockError('INGEST_TOPIC_REFUSED', `topics that begin with $ are reserved: ${topic}`)
+  return topic
 }
 
 /** The property bag of a telemetry topic, without the slash that may follow it; `undefined` for any other topic. */
@@ -114,6 +108,7 @@ function telemetryBag(topic: string, levels: readonly string[]): string | undefi
   if (levels[offset + 2] !== 'messages' || levels[offset + 3] !== 'events') return undefined
   let end = 0
   for (let level = 0; level < offset + 4; level++) end += (levels[level] ?? '').length + 1
+  assert(end <= topic.length + 1, 'levels of a topic lie in it')
   const bag = topic.slice(end)
   return bag.endsWith('/') ? bag.slice(0, -1) : bag
 }
@@ -126,7 +121,7 @@ export function routeFor(
   retain: boolean,
   extra: Properties | undefined,
   propertyBytes: Uint8Array,
-): Route {
+): TopicRoute {
   const reading = readTopic(topic, publisher)
   if (extra !== undefined) {
     for (const [key, value] of extra.userProperties ?? []) reading.properties.set(key, value)
@@ -140,17 +135,4 @@ export function routeFor(
     propertyBytes: Uint8Array.from(propertyBytes),
     retain,
   }
-}
-
-const twoEmptyMaps = Buffer.concat([mapBytes(new Map()), mapBytes(new Map())])
-
-/** Partition and frame of messages. */
-export function routeOfReading(batcher: Batcher, reading: MessageReading): Pick<Route, 'frame' | 'partition'> {
-  const deviceId = Buffer.from(reading.deviceId)
-  const { properties, systemProperties } = reading
-  const suffix =
-    properties.size + systemProperties.size === 0
-      ? twoEmptyMaps
-      : Buffer.concat([mapBytes(properties), mapBytes(systemProperties)])
-  return { partition: batcher.partitionOf(deviceId), frame: { prefix: envelopePrefix(deviceId), suffix } }
 }

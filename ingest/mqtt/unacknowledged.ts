@@ -1,3 +1,4 @@
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 
@@ -17,13 +18,13 @@ interface SettledMessage {
  */
 export class Unacknowledged {
   #ids = new Uint16Array(firstSlots)
-  /** At this count the ring grows, or refuses: its last doubling has a slot more than may be taken. */
+  /** At this count the ring grows, or refuses. Its last doubling has one slot more than may be taken. */
   #fullAt = firstSlots
   #first = 0
   count = 0
-  /** Ids that ever left; with `count` it numbers all that came. */
+  /** Ids that have left. With `count` it numbers all that ever came. */
   #left = 0
-  /** Those, still here, that no batch holds, oldest first. */
+  /** Messages that wait and that no batch holds, oldest first. */
   readonly #settled: SettledMessage[] = []
 
   /** @throws INGEST_RECEIVE_MAXIMUM. HOT: per QoS 1 message. */
@@ -46,10 +47,11 @@ export class Unacknowledged {
   }
 
   /**
-   * PUBACK packets for the oldest `batchCount` ids that batches hold, and for others among and right behind them; all are then
-   * forgotten. Success has the same four bytes in both versions.
+   * PUBACK packets for the oldest `batchCount` ids that batches hold, and for those that none holds among and right
+   * behind them. All of these are then forgotten. Success has the same four bytes in both versions.
    */
   pubacks(batchCount: number): Buffer {
+    assert(batchCount >= 0 && batchCount <= this.count, 'a batch held messages that wait here')
     if (this.#settled.length > 0) return this.#pubacksWithSettled(batchCount)
     const packets = Buffer.allocUnsafe(batchCount * 4)
     for (let i = 0, at = 0; i < batchCount; i++) at = writePuback(packets, at, this.#idAt(i), 0)
@@ -62,7 +64,8 @@ export class Unacknowledged {
     let at = 0
     let count = 0
     let settledCount = 0
-    for (let heldCount = 0; count < this.count; count++) {
+    let heldCount = 0
+    for (; count < this.count; count++) {
       const settled = this.#settled[settledCount]
       const isSettled = settled?.number === this.#left + count
       if (!isSettled && heldCount === batchCount) break
@@ -70,6 +73,7 @@ export class Unacknowledged {
       if (isSettled) settledCount++
       else heldCount++
     }
+    assert(heldCount === batchCount, 'a batch acknowledges as many messages as it held [G-1]')
     this.#settled.splice(0, settledCount)
     this.#forget(count)
     return packets.subarray(0, at)
@@ -95,6 +99,7 @@ export class Unacknowledged {
     const larger = new Uint16Array(this.#ids.length * 2)
     const mask = this.#ids.length - 1
     for (let i = 0; i < this.count; i++) larger[i] = this.#ids[(this.#first + i) & mask] as number
+    assert((larger.length & (larger.length - 1)) === 0, 'a ring has a power of two of slots')
     this.#ids = larger
     this.#fullAt = Math.min(larger.length, limits.receiveMaximum)
     this.#first = 0

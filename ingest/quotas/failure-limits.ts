@@ -1,14 +1,17 @@
 /**
- * Failed attempts to prove an identity, counted by network address, and by device at an address. They slow failures only: all
- * credentials are looked at, and good ones let in, since one who fails may share an address with one who has the key.
+ * Failed attempts to prove an identity, counted by network address, and by device at an address. They slow failures
+ * only. All credentials are looked at, and good ones let in: a client that fails may share an address with one that has
+ * the key.
  *
  *   attempt ─▶ over the limit? ─▶ device unknown here? ─▶ waits for its turn among the look-ups of its network
  *           ─▶ looked at ─▶ good: let in
  *                        └▶ bad: counted; told why within the limit, and to come back later over it
  *
- * What is looked at costs less than the connection or request that brought it, but for a look-up in the registry: that is what a
- * network that fails gets only so many of. Guessing is hopeless at any speed: keys have 128 bits and more.
+ * To look at credentials costs less than the connection or request that brought them, except for a look-up in the
+ * registry. A network that fails gets only so many look-ups. Guessing is hopeless at any speed: keys have 128 bits and
+ * more.
  */
+import { assert } from '#runtime/assert.ts'
 import { networkOf } from '#runtime/network-of.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -71,6 +74,7 @@ class FailureTable {
   readonly #buckets = new Map<string, TokenBucket>()
 
   constructor(perMinute: number, entriesMax: number) {
+    assert(perMinute >= 0 && entriesMax > 0, 'failures have a rate, and room to be counted')
     this.#perMinute = perMinute
     this.#entriesMax = entriesMax
   }
@@ -93,6 +97,7 @@ class FailureTable {
     // Attempts that were under way together may all fail; none of them counts below empty.
     if (bucket.missingMs(1, nowMs) === 0) bucket.take(1, nowMs)
     this.#buckets.set(key, bucket)
+    assert(this.#buckets.size <= this.#entriesMax, 'the oldest entry is forgotten for a new one')
   }
 }
 

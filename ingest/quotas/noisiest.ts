@@ -1,3 +1,4 @@
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { limits } from '#schemas/limits.ts'
 import { SpaceSaving } from './space-saving.ts'
@@ -38,6 +39,7 @@ export class Noisiest {
 
   /** Called once a second and device that sent something, and once an HTTP request. */
   add(deviceId: string, messages: number, bytes: number): void {
+    assert(messages >= 0 && bytes >= 0, 'what a device sent is counted, never taken back')
     this.#turn()
     this.#present.messages.add(deviceId, messages)
     this.#present.bytes.add(deviceId, bytes)
@@ -46,6 +48,7 @@ export class Noisiest {
   /** The heaviest of the last whole minute, or of the present one while there is none before it. */
   report(countMax: number): NoisiestReport {
     this.#turn()
+    assert(countMax > 0, 'a report names a device')
     const { fromMs, messages, bytes } = this.#before
     return {
       fromMs,

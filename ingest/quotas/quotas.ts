@@ -11,7 +11,8 @@
  * connection; the edge's makes whoever sends wait. Quotas of single devices may change at any time: open connections follow with
  * their next chunk, and what was owed is forgotten. Buckets are a process's own: over several edge processes limits add up.
  */
-import type { DeviceQuota as QuotaOverride } from '#control/registry.ts'
+import type { QuotaOverride } from '#control/quotas/quotas.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
@@ -66,8 +67,8 @@ export class Quotas {
   }
 
   /**
-   * Admits a CONNECT to the check of its credentials, unless it comes from where credentials fail: those take their turn elsewhere, and
-   * no other's.
+   * Admits a CONNECT to the check of its credentials. One from where credentials fail takes its turn by `lookupWaitMs`
+   * instead.
    * @returns milliseconds to wait before it
    * @throws INGEST_CONNECTION_RATE
    */
@@ -178,6 +179,7 @@ export class Quotas {
     const overrides = new Map(this.#options.deviceOverrides)
     for (const { deviceId, ...quota } of quotas) {
       const otherwise = overrides.get(deviceId) ?? this.#options.device
+      assert(isQuota(quota), 'quotas that the registry tells are numbers, from 0')
       overrides.set(deviceId, {
         messagesPerSecond: quota.messagesPerSecond ?? otherwise.messagesPerSecond,
         bytesPerSecond: quota.bytesPerSecond ?? otherwise.bytesPerSecond,
@@ -219,6 +221,7 @@ export class Quotas {
     if (this.#devices.size >= limits.quotaDevicesMax) this.#forgetSome(nowMs)
     const made = new DeviceBuckets(quota, nowMs)
     this.#devices.set(deviceId, made)
+    assert(this.#devices.size <= limits.quotaDevicesMax, 'devices are forgotten for new ones')
     return made
   }
 
@@ -257,6 +260,12 @@ export class Quotas {
 }
 
 const forgetLookMax = 64
+
+/** What is left out is no quota of the device's own. */
+function isQuota(quota: Omit<QuotaOverride, 'deviceId'>): boolean {
+  const { messagesPerSecond = 0, bytesPerSecond = 0, connectionsPerMinute = 0 } = quota
+  return [messagesPerSecond, bytesPerSecond, connectionsPerMinute].every((value) => value >= 0)
+}
 
 function isSame(one: DeviceQuota, other: DeviceQuota): boolean {
   return (
@@ -342,7 +351,9 @@ export class Meter {
 
   close(): void {
     this.report()
-    if (this.#device !== undefined) this.#device.connected--
+    if (this.#device === undefined) return
+    assert(this.#device.connected > 0, 'a meter that is closed was counted')
+    this.#device.connected--
   }
 }
 

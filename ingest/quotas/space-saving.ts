@@ -5,12 +5,14 @@
  *
  * The kept keys lie in a binary heap, lightest first: a new key replaces that one and inherits its weight as error.
  */
+import { assert } from '#runtime/assert.ts'
 export class SpaceSaving {
   readonly #keysMax: number
   readonly #heap: Kept[] = []
   readonly #kept = new Map<string, Kept>()
 
   constructor(keysMax: number) {
+    assert(keysMax > 0, 'some keys are kept')
     this.#keysMax = keysMax
   }
 
@@ -35,6 +37,7 @@ export class SpaceSaving {
     lightest.key = key
     lightest.error = lightest.weight
     lightest.weight += weight
+    assert(this.#kept.size === this.#heap.length, 'a key is kept once')
     this.#sink(0)
   }
 

@@ -3,6 +3,7 @@
  *
  *   tokens ≤ burst     grows by `perSecond`     take(n) subtracts, below zero too     waitMs = debt ÷ rate
  */
+import { assert } from '#runtime/assert.ts'
 export class TokenBucket {
   readonly #perMs: number
   readonly #burst: number
@@ -11,6 +12,7 @@ export class TokenBucket {
 
   /** @param perSecond more than 0 @param burst tokens it can hold; begins full */
   constructor(perSecond: number, burst: number, nowMs: number) {
+    assert(perSecond > 0 && burst > 0, 'a bucket fills, and holds something')
     this.#perMs = perSecond / 1000
     this.#burst = burst
     this.#tokens = burst

@@ -1,6 +1,6 @@
 import { PenstockError } from '#schemas/errors.ts'
 
-/** What ends a connection: the error itself, or of any other kind a protocol error with that as its cause. */
+/** The fault that ends a connection. Whatever is no expected fault becomes a protocol error, with that as its cause. */
 export function faultOf(error: unknown): PenstockError {
   return error instanceof PenstockError
     ? error

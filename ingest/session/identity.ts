@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { PenstockError } from '#schemas/errors.ts'
 
-/** What a CONNECT says about who is calling. */
+/** What a client says about who it is. */
 export interface Credentials {
   readonly clientId: string
   readonly username: string | undefined
@@ -24,7 +24,7 @@ export interface Identity {
 }
 
 /**
- * Decides on a CONNECT. A plain result is used at once; a promise holds the connection's further packets until it is there.
+ * Decides who a client is. A plain result is used at once. While a promise is open, what else the client sends waits.
  * @throws PenstockError INGEST_CONNECT_REFUSED or INGEST_NOT_AUTHORIZED
  */
 export type Authenticate = (credentials: Credentials) => Identity | Promise<Identity>
@@ -40,7 +40,7 @@ export const trustClientId: Authenticate = ({ clientId }) => {
   return { deviceId: clientId.slice(0, slash), moduleId: clientId.slice(slash + 1), expiresAtMs: undefined }
 }
 
-/** One connection a device, and one a module of it; `undefined`: a client without an id. */
+/** The name of a session: a device has one, and each of its modules has one. `undefined`: a client without an id. */
 export function sessionIdOf({ deviceId, moduleId }: Identity): string | undefined {
   return deviceId === undefined || moduleId === undefined ? deviceId : `${deviceId}/${moduleId}`
 }

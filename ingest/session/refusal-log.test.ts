@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { createLogger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { edgeFixture } from './edge-fixture.ts'
+import { edgeFixture } from '../edge-fixture.ts'
 import { RefusalLog } from './refusal-log.ts'
 
 function collecting(level: 'info' | 'debug' = 'info') {
@@ -58,9 +58,9 @@ describe('the first few refusals of a minute', () => {
 
   test("are not drowned by ends that are nobody's mistake", () => {
     const { lines, logger } = collecting()
-    const { connection } = edgeFixture({ logger }).connect()
-    connection.onChunk(connectPacket('d1'))
-    connection.takenOver()
+    const { connect, edge } = edgeFixture({ logger })
+    connect().connection.onChunk(connectPacket('d1'))
+    edge.sessions.get('d1')?.takenOver()
     expect(lines).toEqual([])
   })
 

@@ -2,7 +2,10 @@ import type { Logger } from '#runtime/logger.ts'
 import type { ErrorCode, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 
-/** What whoever set the client up can mend. Connections end for other reasons too, which are nobody's mistake and counted only. */
+/**
+ * Mistakes that whoever set up the client can mend. Other reasons to end a connection are nobody's mistake; they are
+ * only counted.
+ */
 const mistakes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'INGEST_CONNECT_METHOD_REFUSED',
   'INGEST_CONNECT_REFUSED',
@@ -26,9 +29,9 @@ const minuteSeconds = 60
 const reasonCharactersMax = 200
 
 /**
- * Says in the log why connections were refused or ended, and why single messages were refused: MQTT 3.1.1 tells its clients next to nothing. The first few of a minute at
- * level info, then how many more there were; all of them at level debug. A reason may hold words of the device, as its topic, which is
- * cut; it never holds credentials.
+ * Says in the log why connections were refused or ended, and why single messages were refused: MQTT 3.1.1 tells its
+ * clients next to nothing. The first few of a minute are told at level info, then how many more there were. At level
+ * debug all are told. A reason may hold words of the device, such as its topic, and is cut. It never holds credentials.
  */
 export class RefusalLog {
   readonly #logger: Logger

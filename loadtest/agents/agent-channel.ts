@@ -1,32 +1,38 @@
 /**
- * What coordinator and agent say to each other over one TCP connection, one JSON object a line.
+ * What coordinator and agent say to each other over one TCP connection (`runtime/line-rpc/`).
  *
  *   coordinator                                      agent
- *        ◀──────────── welcome {machine} ──────────────        or ended {message}: it has a coordinator already
+ *        ◀──────────── welcome {machine} ──────────────        or ended {reason}: it has a coordinator already
  *        ── command {process, connect} ───────────────▶      forks a generator process of that number
  *        ── command {process, run | abort} ───────────▶      passed on as they are
  *        ◀──────────── event {process, …} ─────────────      passed on as they are
- *        ── clock ────────────────────────────────────▶      at any time, also to show that it lives
- *        ◀──────────── clock {atMs} ───────────────────
- *        ── release ──────────────────────────────────▶      ends its generators, says ended {message}, closes
+ *        ── clock? ───────────────────────────────────▶      at any time, also to show that it lives
+ *        ◀──────────── its UTC, milliseconds ──────────
+ *        ── release ──────────────────────────────────▶      ends its generators, says ended {reason}, closes
  *
- * Whatever ends a connection, or keeps it silent for `silenceMsMax`, ends the generators on one side and the run on the other.
+ * Whatever ends a connection, or keeps it silent for `silenceMsMax`, ends the generators on one side and the run on the other. So does a
+ * message that cannot be understood: both are of one version.
  */
 import type { Socket } from 'node:net'
 import type { GeneratorCommand, GeneratorEvent } from '#loadtest/generate/generator-process.ts'
-import type { Machine } from '#loadtest/result/manifest.ts'
-
-export type CoordinatorMessage =
-  | { readonly kind: 'command'; readonly process: number; readonly command: GeneratorCommand }
-  | { readonly kind: 'clock' }
-  | { readonly kind: 'release' }
-
-export type AgentMessage =
-  | { readonly kind: 'welcome'; readonly machine: Machine }
-  /** Nothing more will come. */
-  | { readonly kind: 'ended'; readonly message: string }
-  | { readonly kind: 'event'; readonly process: number; readonly event: GeneratorEvent }
-  | { readonly kind: 'clock'; readonly atMs: number }
+import { faultsOf, type LoadOptions } from '#loadtest/options/load-options.ts'
+import {
+  aCount,
+  aNumber,
+  aText,
+  type JsonCheck,
+  listOf,
+  mapOf,
+  nothing,
+  oneOf,
+  optional,
+  recordOf,
+  variantsOf,
+  wholeAs,
+} from '#runtime/json-check.ts'
+import type { Contract } from '#runtime/line-rpc/contract.ts'
+import { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
+import type { Machine } from './machine.ts'
 
 export const channelLimits = {
   /** Options with a shape of thousands of segments. */
@@ -41,97 +47,82 @@ export const channelLimits = {
   progressBytesMax: 1024 * 1024,
 } as const
 
-export interface ChannelListener {
-  /** One line's JSON. What it throws ends the channel with that reason. */
-  onMessage(message: unknown): void
-  /** Once, after the last message: the other side is gone, silent, or said what cannot be understood. */
-  onEnd(reason: string): void
+/** @param lineBytesMax longest message of the other side */
+export function agentChannel(socket: Socket, lineBytesMax: number): SocketChannel {
+  const { eventBytesMax: unreadBytesMax, silenceMsMax } = channelLimits
+  return new SocketChannel(socket, { lineBytesMax, unreadBytesMax, silenceMsMax })
 }
 
-/** Lines of JSON over a socket, of bounded length; notices a silent other side. */
-export class AgentChannel {
-  readonly #socket: Socket
-  readonly #bytesMax: number
-  readonly #listener: ChannelListener
-  readonly #parts: Buffer[] = []
-  #bytes = 0
-  #isEnded = false
-  readonly closed: Promise<void>
+type Connect = Extract<GeneratorCommand, { readonly kind: 'connect' }>
 
-  constructor(socket: Socket, bytesMax: number, listener: ChannelListener) {
-    this.#socket = socket
-    this.#bytesMax = bytesMax
-    this.#listener = listener
-    const silence = setTimeout(
-      () => socket.destroy(new Error(`nothing was heard for ${channelLimits.silenceMsMax / 1000} s`)),
-      channelLimits.silenceMsMax,
-    )
-    socket.on('data', (chunk) => {
-      if (this.#isEnded) return
-      silence.refresh()
-      this.#read(chunk)
-    })
-    socket.on('error', (error) => this.#end(error.message))
-    this.closed = new Promise((resolve) =>
-      socket.once('close', () => {
-        clearTimeout(silence)
-        this.#end('the connection was closed')
-        resolve()
-      }),
-    )
-  }
-
-  get isSlow(): boolean {
-    return this.#socket.writableLength > channelLimits.progressBytesMax
-  }
-
-  send(message: CoordinatorMessage | AgentMessage): void {
-    if (this.#socket.writable) this.#socket.write(`${JSON.stringify(message)}\n`)
-  }
-
-  /** Closes once everything is written; `closed` then resolves within `silenceMsMax`. */
-  close(): void {
-    this.#isEnded = true
-    if (this.#socket.writable) this.#socket.end()
-    else this.#socket.destroy()
-  }
-
-  #read(chunk: Buffer): void {
-    let from = 0
-    for (let at = chunk.indexOf(10); at >= 0 && !this.#isEnded; at = chunk.indexOf(10, from)) {
-      this.#keep(chunk.subarray(from, at))
-      from = at + 1
-      if (!this.#isEnded) this.#deliver(Buffer.concat(this.#parts.splice(0)).toString())
-      this.#bytes = 0
-    }
-    if (!this.#isEnded) this.#keep(chunk.subarray(from))
-  }
-
-  #keep(part: Buffer): void {
-    this.#parts.push(part)
-    this.#bytes += part.length
-    if (this.#bytes > this.#bytesMax) this.#end(`a message was longer than ${this.#bytesMax} bytes`)
-  }
-
-  #deliver(line: string): void {
-    let message: unknown
-    try {
-      message = JSON.parse(line)
-    } catch {
-      this.#end('a message was not JSON')
-      return
-    }
-    try {
-      this.#listener.onMessage(message)
-    } catch (error) {
-      this.#end(error instanceof Error ? error.message : String(error))
-    }
-  }
-
-  #end(reason: string): void {
-    if (this.#isEnded) return
-    this.#isEnded = true
-    this.#parts.length = 0
-    this.#listener.onEnd(reason)
-  }
+/** A generator process looks at its options itself and can only end by them; what is looked at here is what it is started by. */
+const loadOptions: JsonCheck<LoadOptions> = (value) => {
+  const options = wholeAs<LoadOptions>(recordOf({}))(value)
+  const faults = faultsOf(options)
+  if (faults.length > 0) throw new TypeError(`has faults: ${faults.join('; ')}`)
+  return options
 }
+
+const slice: JsonCheck<Connect['slice']> = (value) => {
+  const { first, step } = recordOf<Connect['slice']>({ first: aCount, step: aCount })(value)
+  if (first >= step) throw new TypeError('is no slice of the devices')
+  return { first, step }
+}
+
+const command = variantsOf<'kind', GeneratorCommand>('kind', {
+  connect: recordOf<Connect>({ kind: oneOf('connect'), options: loadOptions, slice }),
+  run: recordOf<{ readonly kind: 'run'; readonly startAtMs: number }>({ kind: oneOf('run'), startAtMs: aNumber }),
+  abort: () => ({ kind: 'abort' }),
+})
+
+type Progress = Extract<GeneratorEvent, { readonly kind: 'progress' }>
+type Done = Extract<GeneratorEvent, { readonly kind: 'done' }>
+
+/** What a generator counted is passed on as it is; looked at is what is added up over agents. */
+const figures = { offered: aNumber, sent: aNumber, settled: aNumber, open: aNumber }
+const progressFigures = recordOf({ ...figures, atMs: aNumber })
+const reportFigures = recordOf({ ...figures, ledgers: listOf(recordOf({ deviceId: aText, sent: aCount })) })
+
+const event = variantsOf<'kind', GeneratorEvent>('kind', {
+  connected: recordOf<Extract<GeneratorEvent, { readonly kind: 'connected' }>>({
+    kind: oneOf('connected'),
+    connectMs: aNumber,
+  }),
+  progress: recordOf<Progress>({ kind: oneOf('progress'), progress: wholeAs(progressFigures) }),
+  done: recordOf<Done>({ kind: oneOf('done'), report: wholeAs(reportFigures) }),
+  failed: recordOf<Extract<GeneratorEvent, { readonly kind: 'failed' }>>({
+    kind: oneOf('failed'),
+    code: optional(aText),
+    message: aText,
+  }),
+})
+
+/** What an agent answers and hears. */
+export const agentContract = {
+  questions: { clock: { asked: nothing, answered: aNumber } },
+  pushes: {
+    command: recordOf<{ readonly process: number; readonly command: GeneratorCommand }>({ process: aCount, command }),
+    release: nothing,
+  },
+} as const satisfies Contract
+
+/** What a coordinator hears. */
+export const coordinatorContract = {
+  questions: {},
+  pushes: {
+    welcome: recordOf<Machine>({
+      node: aText,
+      cpu: aText,
+      cpuCount: aNumber,
+      memoryBytes: aNumber,
+      system: aText,
+      host: aText,
+      version: aText,
+      commit: aText,
+      limits: mapOf(aText),
+    }),
+    /** Nothing more will come. */
+    ended: aText,
+    event: recordOf<{ readonly process: number; readonly event: GeneratorEvent }>({ process: aCount, event }),
+  },
+} as const satisfies Contract

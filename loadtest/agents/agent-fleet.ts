@@ -1,10 +1,10 @@
-import type { LoadOptions } from '#loadtest/cli/options.ts'
 import { forkGenerator, type StartGenerator } from '#loadtest/generate/generator-port.ts'
-import { type Machine, versionOf } from '#loadtest/result/manifest.ts'
+import type { LoadOptions } from '#loadtest/options/load-options.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { AgentLink } from './agent-link.ts'
 import type { AgentAddress } from './agent-socket.ts'
 import type { ClockComparison, ClockReading } from './clocks.ts'
+import { type Machine, versionOf } from './machine.ts'
 
 /** What a result tells of an agent. */
 export interface AgentRecord {

@@ -1,10 +1,14 @@
 import type { Socket } from 'node:net'
 import type { GeneratorListener, StartGenerator } from '#loadtest/generate/generator-port.ts'
-import type { Machine } from '#loadtest/result/manifest.ts'
+import type { GeneratorEvent } from '#loadtest/generate/generator-process.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
+import type { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { AgentChannel, type AgentMessage, channelLimits } from './agent-channel.ts'
+import { agentChannel, agentContract, channelLimits, coordinatorContract } from './agent-channel.ts'
 import { type AgentAddress, connectToAgent } from './agent-socket.ts'
 import { type ClockReading, readClock } from './clocks.ts'
+import type { Machine } from './machine.ts'
 
 interface Waiting<T> {
   resolve(value: T): void
@@ -18,10 +22,9 @@ const doubt = 'is an agent there, with the same --agent-secret-file or none?'
 export class AgentLink {
   /** `host:port`, as it is named in results. */
   readonly name: string
-  readonly #channel: AgentChannel
+  readonly #channel: SocketChannel
+  readonly #agent: LineRpc<typeof coordinatorContract, typeof agentContract>
   readonly #listeners = new Map<number, GeneratorListener>()
-  /** Questions for its time are answered in their order. */
-  readonly #clockWaits: Waiting<number>[] = []
   readonly #heartbeat: NodeJS.Timeout
   readonly #welcome: Waiting<Machine>
   #isWelcome = false
@@ -30,10 +33,28 @@ export class AgentLink {
   private constructor(name: string, socket: Socket, welcome: Waiting<Machine>) {
     this.name = name
     this.#welcome = welcome
-    this.#channel = new AgentChannel(socket, channelLimits.eventBytesMax, {
-      onMessage: (message) => this.#hear(message as AgentMessage),
+    this.#channel = agentChannel(socket, channelLimits.eventBytesMax)
+    this.#agent = new LineRpc({
+      channel: this.#channel,
+      own: coordinatorContract,
+      handlers: {
+        questions: {},
+        pushes: {
+          welcome: (machine) => {
+            this.#isWelcome = true
+            this.#welcome.resolve(machine)
+          },
+          ended: (reason) => this.#fail(reason),
+          event: ({ process, event }) => this.#hear(process, event),
+        },
+      },
+      peer: agentContract,
+      clock: systemClock,
+      answerMsMax: channelLimits.silenceMsMax,
       onEnd: (reason) => this.#fail(this.#isWelcome ? reason : `${reason}; ${doubt}`),
+      onPushFault: (name, reason) => this.#fail(`its ${name} ${reason}`),
     })
+    this.#agent.listen()
     this.#heartbeat = setInterval(() => this.#askClock().catch(() => {}), channelLimits.heartbeatMs)
   }
 
@@ -60,10 +81,10 @@ export class AgentLink {
             command.kind === 'connect'
               ? { ...command, options: { ...command.options, clickhouse: undefined } }
               : command
-          this.#channel.send({ kind: 'command', process, command: sent })
+          this.#agent.push('command', { process, command: sent })
         },
         // An agent ends all of a coordinator's at once: a run that loses one is over.
-        kill: () => this.#channel.send({ kind: 'release' }),
+        kill: () => this.#agent.push('release', undefined),
       }
     }
   }
@@ -77,48 +98,32 @@ export class AgentLink {
   /** Has the agent end its generators, and resolves once it is free for others, or does not answer. */
   async close(): Promise<void> {
     clearInterval(this.#heartbeat)
-    this.#channel.send({ kind: 'release' })
+    this.#agent.push('release', undefined)
     await this.#channel.closed
   }
 
-  #hear(message: AgentMessage): void {
-    switch (message.kind) {
-      case 'welcome':
-        this.#isWelcome = true
-        this.#welcome.resolve(message.machine)
-        return
-      case 'ended':
-        this.#fail(message.message)
-        return
-      case 'clock':
-        this.#clockWaits.shift()?.resolve(message.atMs)
-        return
-      case 'event': {
-        const { process, event } = message
-        const named = event.kind === 'failed' ? { ...event, message: `agent ${this.name}: ${event.message}` } : event
-        this.#listeners.get(process)?.onEvent(named)
-        return
-      }
-    }
+  #hear(process: number, event: GeneratorEvent): void {
+    const named = event.kind === 'failed' ? { ...event, message: `agent ${this.name}: ${event.message}` } : event
+    this.#listeners.get(process)?.onEvent(named)
   }
 
   #askClock(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      if (this.#lost) return reject(this.#lost)
-      this.#clockWaits.push({ resolve, reject })
-      this.#channel.send({ kind: 'clock' })
+    return this.#agent.ask('clock', undefined).catch((error: Error) => {
+      throw this.#lost ?? this.#failed(error.message)
     })
   }
 
   #fail(reason: string): void {
-    this.#channel.close()
+    this.#agent.close()
     if (this.#lost) return
-    const lost = new PenstockError('LOADTEST_AGENT_FAILED', `agent ${this.name}: ${reason}`)
-    this.#lost = lost
+    this.#lost = this.#failed(reason)
     clearInterval(this.#heartbeat)
-    this.#welcome.reject(lost)
-    for (const each of this.#clockWaits.splice(0)) each.reject(lost)
-    for (const each of this.#listeners.values()) each.onEnd(lost)
+    this.#welcome.reject(this.#lost)
+    for (const each of this.#listeners.values()) each.onEnd(this.#lost)
+  }
+
+  #failed(reason: string): PenstockError {
+    return new PenstockError('LOADTEST_AGENT_FAILED', `agent ${this.name}: ${reason}`)
   }
 }
 

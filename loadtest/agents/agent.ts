@@ -1,13 +1,15 @@
 /** A generator agent: holds generator processes for a coordinator on another machine, one coordinator at a time. */
 import type { AddressInfo, Socket } from 'node:net'
-import { faultsOf, type LoadOptions, processesMax } from '#loadtest/cli/options.ts'
-import type { GeneratorSlice } from '#loadtest/generate/generator.ts'
 import { forkGenerator, type GeneratorPort } from '#loadtest/generate/generator-port.ts'
-import type { GeneratorEvent } from '#loadtest/generate/generator-process.ts'
-import { type Machine, machineOf } from '#loadtest/result/manifest.ts'
+import type { GeneratorCommand, GeneratorEvent } from '#loadtest/generate/generator-process.ts'
+import { processesMax } from '#loadtest/options/load-options.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
+import type { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { AgentChannel, type CoordinatorMessage, channelLimits } from './agent-channel.ts'
+import { agentChannel, agentContract, channelLimits, coordinatorContract } from './agent-channel.ts'
 import { type AgentAddress, agentServer } from './agent-socket.ts'
+import { type Machine, machineOf } from './machine.ts'
 
 export interface RunningAgent {
   readonly port: number
@@ -63,97 +65,86 @@ export function startAgent(address: AgentAddress, say: (line: string) => void): 
 }
 
 function refuse(socket: Socket): void {
-  const channel = new AgentChannel(socket, 0, { onMessage: () => {}, onEnd: () => {} })
-  channel.send({ kind: 'ended', message: 'it has a coordinator already' })
+  const channel = agentChannel(socket, 0)
+  channel.listen({ onValue: () => {}, onEnd: () => {} })
+  channel.send({ p: 'ended', v: 'it has a coordinator already' })
   channel.close()
 }
 
 /** Does as a coordinator says. @returns why that ended, once its generators are gone */
 function serveCoordinator(socket: Socket, machine: Machine): Promise<string> {
-  return new Promise((resolve) => {
-    const generators = new Map<number, GeneratorPort>()
-    let endReason: string | undefined
-    const end = (reason: string) => {
-      endReason ??= reason
-      for (const generator of generators.values()) generator.kill()
-      finish()
-    }
-    const finish = () => {
-      if (endReason === undefined || generators.size > 0) return
-      resolve(endReason)
-      channel.send({ kind: 'ended', message: endReason })
-      channel.close()
-    }
-    const connect = (process: number, options: LoadOptions, slice: GeneratorSlice) => {
-      if (generators.has(process) || generators.size >= processesMax)
-        throw new Error(`there is a generator process ${process} already, or ${processesMax} of them`)
-      const tell = (event: GeneratorEvent) => {
-        // A timeline does without a point; a report it cannot do without.
-        if (event.kind !== 'progress' || !channel.isSlow) channel.send({ kind: 'event', process, event })
-      }
-      const port = forkGenerator(options.cpuList, {
-        onEvent: tell,
-        onEnd: ({ code, message }) => {
-          tell({ kind: 'failed', code, message })
-          generators.delete(process)
-          finish()
+  return new Promise((resolve) => new CoordinatorSession(socket, machine, resolve))
+}
+
+/** One coordinator and the generators that it had started. */
+class CoordinatorSession {
+  readonly #generators = new Map<number, GeneratorPort>()
+  readonly #channel: SocketChannel
+  readonly #coordinator: LineRpc<typeof agentContract, typeof coordinatorContract>
+  readonly #onGone: (reason: string) => void
+  #endReason: string | undefined
+
+  constructor(socket: Socket, machine: Machine, onGone: (reason: string) => void) {
+    this.#onGone = onGone
+    this.#channel = agentChannel(socket, channelLimits.commandBytesMax)
+    this.#coordinator = new LineRpc({
+      channel: this.#channel,
+      own: agentContract,
+      handlers: {
+        questions: { clock: () => Date.now() },
+        pushes: {
+          command: ({ process, command }) => this.#obey(process, command),
+          release: () => this.#end('released'),
         },
-      })
-      generators.set(process, port)
-      port.send({ kind: 'connect', options, slice })
-    }
-    const channel = new AgentChannel(socket, channelLimits.commandBytesMax, {
-      onMessage: (received) => {
-        const message = coordinatorMessageOf(received)
-        switch (message.kind) {
-          case 'clock':
-            return channel.send({ kind: 'clock', atMs: Date.now() })
-          case 'release':
-            return end('released')
-          case 'command': {
-            const { process, command } = message
-            if (command.kind === 'connect') return connect(process, command.options, command.slice)
-            return generators.get(process)?.send(command)
-          }
-        }
       },
-      onEnd: end,
+      peer: coordinatorContract,
+      clock: systemClock,
+      answerMsMax: channelLimits.silenceMsMax,
+      onEnd: (reason) => this.#end(reason),
+      onPushFault: (name, reason) => this.#end(`${name} ${reason}`),
     })
-    channel.send({ kind: 'welcome', machine })
-  })
-}
-
-/** Checks what is needed here; a generator process checks its options itself and can only end by them. Throws with the reason. */
-function coordinatorMessageOf(received: unknown): CoordinatorMessage {
-  const message = recordOf(received)
-  if (message.kind === 'clock' || message.kind === 'release') return { kind: message.kind }
-  const { process } = message
-  if (message.kind !== 'command' || !isCount(process)) throw new Error('a message of no known kind')
-  const command = recordOf(message.command)
-  switch (command.kind) {
-    case 'run':
-      if (typeof command.startAtMs !== 'number') throw new Error('run: no moment to start at')
-      return { kind: 'command', process, command: { kind: 'run', startAtMs: command.startAtMs } }
-    case 'abort':
-      return { kind: 'command', process, command: { kind: 'abort' } }
-    case 'connect': {
-      const options = recordOf(command.options) as unknown as LoadOptions
-      const faults = faultsOf(options)
-      if (faults.length > 0) throw new Error(`connect: ${faults.join('; ')}`)
-      const { first, step } = recordOf(command.slice)
-      if (!isCount(first) || !isCount(step) || first >= step) throw new Error('connect: no slice of the devices')
-      return { kind: 'command', process, command: { kind: 'connect', options, slice: { first, step } } }
-    }
-    default:
-      throw new Error('a command of no known kind')
+    this.#coordinator.listen()
+    this.#coordinator.push('welcome', machine)
   }
-}
 
-function recordOf(value: unknown): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null) throw new Error('a message without its parts')
-  return value as Readonly<Record<string, unknown>>
-}
+  #obey(process: number, command: GeneratorCommand): void {
+    if (command.kind === 'connect') this.#connect(process, command)
+    else this.#generators.get(process)?.send(command)
+  }
 
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0
+  #connect(process: number, command: Extract<GeneratorCommand, { readonly kind: 'connect' }>): void {
+    const generators = this.#generators
+    if (generators.has(process) || generators.size >= processesMax)
+      throw new Error(`starts generator process ${process}, which is there already, or more than ${processesMax}`)
+    const generator = forkGenerator(command.options.cpuList, {
+      onEvent: (event) => this.#tell(process, event),
+      onEnd: ({ code, message }) => {
+        this.#tell(process, { kind: 'failed', code, message })
+        generators.delete(process)
+        this.#finish()
+      },
+    })
+    generators.set(process, generator)
+    generator.send(command)
+  }
+
+  #tell(process: number, event: GeneratorEvent): void {
+    // A timeline does without a point; a report it cannot do without.
+    if (event.kind === 'progress' && this.#channel.unread > channelLimits.progressBytesMax) return
+    this.#coordinator.push('event', { process, event })
+  }
+
+  #end(reason: string): void {
+    this.#endReason ??= reason
+    for (const generator of this.#generators.values()) generator.kill()
+    this.#finish()
+  }
+
+  #finish(): void {
+    const reason = this.#endReason
+    if (reason === undefined || this.#generators.size > 0) return
+    this.#onGone(reason)
+    this.#coordinator.push('ended', reason)
+    this.#coordinator.close()
+  }
 }

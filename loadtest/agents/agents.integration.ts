@@ -4,11 +4,11 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { type LoadOptions, loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
 import type { DeviceLedger } from '#loadtest/ledger/ledger.ts'
-import { processTreeOf } from '#loadtest/observe/process-cpu.ts'
-import { startAckSink } from '../bench/ack-sink.ts'
+import { type LoadOptions, loadDefaults } from '#loadtest/options/load-options.ts'
+import { startAckSink } from '#loadtest/peers/ack-sink.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
+import { processTreeOf } from '#runtime/processes.ts'
 import { startAgent } from './agent.ts'
 import { channelLimits } from './agent-channel.ts'
 import type { AgentAddress } from './agent-socket.ts'
@@ -127,11 +127,13 @@ describe('a load run over agents', () => {
 
   test.each([
     ['what is no JSON', '{]\n', 'not JSON'],
-    ['no object', 'null\n', 'without its parts'],
-    ['an unknown kind', '{"kind":"shutdown"}\n', 'no known kind'],
-    ['no process', '{"kind":"command","process":-1,"command":{"kind":"abort"}}\n', 'no known kind'],
-    ['bad options', '{"kind":"command","process":0,"command":{"kind":"connect","options":{}}}\n', '--url undefined'],
-    ['no start', '{"kind":"command","process":0,"command":{"kind":"run"}}\n', 'no moment'],
+    ['no object', 'null\n', 'neither question, answer nor push'],
+    ['an unknown kind', '{"kind":"shutdown"}\n', 'neither question, answer nor push'],
+    ['an unknown push', '{"p":"shutdown"}\n', 'is not known'],
+    ['no process', '{"p":"command","v":{"process":-1,"command":{"kind":"abort"}}}\n', '.process is no count'],
+    ['an unknown command', '{"p":"command","v":{"process":0,"command":{"kind":"exec"}}}\n', 'no known kind'],
+    ['bad options', '{"p":"command","v":{"process":0,"command":{"kind":"connect","options":{}}}}\n', '--url undefined'],
+    ['no start', '{"p":"command","v":{"process":0,"command":{"kind":"run"}}}\n', '.startAtMs is no number'],
     ['an endless line', 'x'.repeat(channelLimits.commandBytesMax + 1), 'longer than'],
   ])('an agent answers %s with what is wrong, and serves the next', async (_, input, reason) => {
     const agent = await agentHere()
@@ -143,7 +145,7 @@ describe('a load run over agents', () => {
     socket.write(input)
     await once(socket, 'close')
     const lines = output.trim().split('\n')
-    expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ kind: 'ended', message: expect.stringContaining(reason) })
+    expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ p: 'ended', v: expect.stringContaining(reason) })
     await expectToWork(agent)
   })
 })

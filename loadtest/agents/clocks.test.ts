@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { loadDefaults } from '#loadtest/cli/options.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
 import { validityLimits, validityOf } from '#loadtest/result/validity.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { type AgentRecord, spreadOver } from './agent-fleet.ts'

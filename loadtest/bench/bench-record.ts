@@ -1,9 +1,10 @@
 /** Figures of a bench: gathered by name over alternating rounds, shown as a table, appended to docs/benchmarks/. */
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { versionOf } from '#loadtest/agents/machine.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -145,6 +146,6 @@ function commit(): string {
       (isChanged ? ' and changes' : '')
     )
   } catch {
-    return JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version
+    return versionOf()
   }
 }

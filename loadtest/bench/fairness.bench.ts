@@ -2,10 +2,11 @@
  * Fairness [G-4]: 20 quiet devices beside one that sends as much as its socket takes, at one edge process. Reach: the quiet devices'
  * PUBACK p99 is at most twice what it is without the noisy one. With the device quota as it is by default, and without any.
  */
-import { type LoadOptions, loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+import type { Target } from '#infra/testbed/target.ts'
+import { type LoadOptions, loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { startPenstock, type Target } from './targets.ts'
+import { startMeasured } from './measured-penstock.ts'
 
 const quietDevices: Partial<LoadOptions> = { connections: 20, rate: 400, run: 'quiet' }
 const noisyDevice: Partial<LoadOptions> = {
@@ -24,7 +25,7 @@ async function bench(): Promise<void> {
   const record = new BenchRecord('fairness', 'Fairness: one device at full speed beside quiet ones')
   for (let round = 0; round < args.rounds; round++) {
     for (const [name, environment] of Object.entries(variants)) {
-      const target = await startPenstock('edge', { cpuList: undefined, environment })
+      const target = await startMeasured('edge', { cpuList: undefined, environment })
       try {
         await besideNoisy(target, warmUpSeconds, 1)
         const alone = await quietP99Ms(target, args.seconds)

@@ -2,10 +2,13 @@
  * The generator alone: messages/s of one process on one CPU against a sink on the other that only steps over frames and
  * acknowledges. A generator must not be what a run measures; reach: ≥ 1.5 million messages/s at QoS 1, PUBACKs included.
  */
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+
+import { startBroker } from '#infra/testbed/broker.ts'
+import { pinnedTo } from '#infra/testbed/target.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { sink } from '#loadtest/peers/brokers.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { startSink } from './targets.ts'
 
 async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 5 })
@@ -17,9 +20,9 @@ async function bench(): Promise<void> {
       [100, 0, 4],
       [1_000, 1, 4],
     ] as const) {
-      const sink = await startSink({ cpuList: '0' })
+      const target = await startBroker(sink, pinnedTo('0'))
       try {
-        const load = { ...loadDefaults, url: sink.mqttUrl, rate: 'saturate', cpuList: '1' } as const
+        const load = { ...loadDefaults, url: target.mqttUrl, rate: 'saturate', cpuList: '1' } as const
         const { counts, consumedMs, generators } = await runLoad({
           ...load,
           run: `g${round}`,
@@ -32,7 +35,7 @@ async function bench(): Promise<void> {
         record.add(`${name}, messages/s`, (counts.atEnd.sent * 1000) / consumedMs)
         record.add(`${name}, generator's share of its CPU`, generators[0]?.cpuShare ?? Number.NaN)
       } finally {
-        await sink.stop()
+        await target.stop()
       }
     }
   }

@@ -5,18 +5,20 @@
  *   commit ── git worktree, npm install ──▶ before ┐
  *   this tree ────────────────────────────▶ now    ┴─ each round: every line of one, then of the other
  */
+
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { type LoadOptions, loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
-import { residentBytesOf } from '#loadtest/observe/process-cpu.ts'
+import type { Role, RunningPenstock } from '#infra/testbed/penstock.ts'
+import { type LoadOptions, loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { freePort } from '#runtime/free-ports.ts'
+import { residentBytesOf } from '#runtime/processes.ts'
 import { BenchRecord, benchArguments, type Measured } from './bench-record.ts'
+import { startMeasured } from './measured-penstock.ts'
 import { loadPosts, onGeneratorCpu, untilAnswered } from './n4-http.bench.ts'
-import { startPenstock, type Target } from './targets.ts'
 
 const ratioMax = 1.05
 const targetCpu = '0'
@@ -102,7 +104,7 @@ function installedMegabytes(tree: Tree): number {
 
 /** What edges and worker pay for a message when devices send all that is taken. */
 async function saturating(tree: Tree, seconds: number, add: Add): Promise<void> {
-  const target = await startPenstock('start', { cpuList: bothCpus, root: tree.root })
+  const target = await startMeasured('start', { cpuList: bothCpus, root: tree.root })
   try {
     const load = { ...loadDefaults, url: target.mqttUrl, rate: 'saturate', cpuList: bothCpus } as const
     const cpu = await cpuOfLoad(target, ['edge', 'worker'], { ...load, run: 'guardfull', seconds })
@@ -114,7 +116,7 @@ async function saturating(tree: Tree, seconds: number, add: Add): Promise<void> 
 }
 
 async function manyDevices(tree: Tree, seconds: number, add: Add): Promise<void> {
-  const target = await startPenstock('edge', { cpuList: targetCpu, root: tree.root })
+  const target = await startMeasured('edge', { cpuList: targetCpu, root: tree.root })
   try {
     const load = { ...loadDefaults, url: target.mqttUrl, connections: 1_000, rate: 50_000, cpuList: generatorCpu }
     const cpu = await cpuOfLoad(target, ['edge'], { ...load, run: 'guardmany', seconds })
@@ -125,7 +127,11 @@ async function manyDevices(tree: Tree, seconds: number, add: Add): Promise<void>
 }
 
 /** µs of CPU a message of each role, after a warm-up. */
-async function cpuOfLoad(target: Target, roles: readonly string[], load: LoadOptions): Promise<Record<string, number>> {
+async function cpuOfLoad(
+  target: RunningPenstock,
+  roles: readonly Role[],
+  load: LoadOptions,
+): Promise<Record<string, number>> {
   await runLoad({ ...load, run: `${load.run}warm`, seconds: warmUpSeconds })
   const before = roles.map((role) => target.cpuSeconds(role))
   const { counts } = await runLoad(load)
@@ -137,7 +143,7 @@ async function cpuOfLoad(target: Target, roles: readonly string[], load: LoadOpt
 async function posts(tree: Tree, seconds: number, add: Add): Promise<void> {
   const port = await freePort()
   const environment = { PENSTOCK_HTTP_PORT: String(port) }
-  const target = await startPenstock('edge', { cpuList: targetCpu, root: tree.root, environment })
+  const target = await startMeasured('edge', { cpuList: targetCpu, root: tree.root, environment })
   try {
     await untilAnswered(port)
     await loadPosts(port, warmUpSeconds)
@@ -150,7 +156,7 @@ async function posts(tree: Tree, seconds: number, add: Add): Promise<void> {
 }
 
 async function idle(tree: Tree, seconds: number, add: Add): Promise<void> {
-  const target = await startPenstock('edge', { cpuList: undefined, root: tree.root })
+  const target = await startMeasured('edge', { cpuList: undefined, root: tree.root })
   try {
     const before = residentBytesOf(target.pid)
     let after = before
@@ -174,7 +180,7 @@ async function idle(tree: Tree, seconds: number, add: Add): Promise<void> {
 
 async function atRest(tree: Tree, _seconds: number, add: Add): Promise<void> {
   const startedAtMs = performance.now()
-  const target = await startPenstock('start', { cpuList: bothCpus, root: tree.root })
+  const target = await startMeasured('start', { cpuList: bothCpus, root: tree.root })
   try {
     add('first start until all is ready, s', (performance.now() - startedAtMs) / 1_000)
     await setTimeout(restMs)

@@ -2,12 +2,13 @@
  * N-1: device socket → queryable row with everything and the generator on 2 CPUs, against what the ClickHouse engine alone inserts
  * into the same table on one CPU. Reach: ≥ 0.7.
  */
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+
 import { assertClean } from '#loadtest/ledger/reconcile.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { measureEngineAlone } from '../peers/engine-alone.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { startPenstock } from './targets.ts'
+import { startMeasured } from './measured-penstock.ts'
 
 const bothCpus = '0,1'
 const engineCpu = '0'
@@ -17,11 +18,11 @@ async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 20 })
   const record = new BenchRecord('n1-pipeline', 'N-1: from the device’s socket to the queryable row')
   for (let round = 0; round < args.rounds; round++) {
-    const engine = await startPenstock('warehouse', { cpuList: engineCpu })
+    const engine = await startMeasured('warehouse', { cpuList: engineCpu })
     try {
       const alone = await measureEngineAlone({
         clickhouse: engine.clickhouseUrl,
-        pid: engine.pidOf('warehouse'),
+        pid: engine.pid,
         seconds: Math.min(args.seconds, 10),
         rowsPerInsert: 262_144,
       })
@@ -30,7 +31,7 @@ async function bench(): Promise<void> {
     } finally {
       await engine.stop()
     }
-    const penstock = await startPenstock('start', { cpuList: bothCpus })
+    const penstock = await startMeasured('start', { cpuList: bothCpus })
     try {
       const cpuOfRoles = () => roles.map((role) => penstock.cpuSeconds(role))
       const before = cpuOfRoles()

@@ -2,10 +2,14 @@
  * N-2: the edge alone (parse, encode, durable append to the embedded log) on one core, against mosquitto without a subscriber,
  * which stores nothing. Messages for each CPU second of the target. Reach: QoS 0 ≥ 1.5 ×, QoS 1 with window 1,000 ≥ 5 ×.
  */
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+
+import { startBroker } from '#infra/testbed/broker.ts'
+import { pinnedTo } from '#infra/testbed/target.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { unboundedMosquitto } from '#loadtest/peers/brokers.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { startMosquitto, startPenstock } from './targets.ts'
+import { startMeasured } from './measured-penstock.ts'
 
 const targetCpu = '0'
 const generatorCpu = '1'
@@ -15,7 +19,10 @@ const warmUpSeconds = 2
 async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 5 })
   const record = new BenchRecord('n2-edge', 'N-2: the edge alone against mosquitto')
-  const starts = [() => startPenstock('edge', { cpuList: targetCpu }), () => startMosquitto({ cpuList: targetCpu })]
+  const starts = [
+    () => startMeasured('edge', { cpuList: targetCpu }),
+    () => startBroker(unboundedMosquitto, pinnedTo(targetCpu)),
+  ]
   for (let round = 0; round < args.rounds; round++) {
     for (const start of starts) {
       for (const qos of [0, 1] as const) {

@@ -3,12 +3,13 @@
  * ClickHouse engine. Reach: ≥ 10 ×. Needs `--kafka host:port`.
  */
 
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
 import { assertClean } from '#loadtest/ledger/reconcile.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { startUsualPipeline } from '#loadtest/peers/usual-pipeline.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { startPenstock, startUsualPipeline } from './targets.ts'
+import { startMeasured } from './measured-penstock.ts'
 
 async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 15 })
@@ -26,7 +27,7 @@ async function bench(): Promise<void> {
       ] as const,
       ['Penstock embedded', {}] as const,
     ]) {
-      const penstock = await startPenstock('start', { cpuList: undefined, environment })
+      const penstock = await startMeasured('start', { cpuList: undefined, environment })
       try {
         const result = await runLoad({
           ...load,

@@ -5,10 +5,10 @@
 import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { cpuSecondsOf } from '#loadtest/observe/process-cpu.ts'
 import { freePort } from '#runtime/free-ports.ts'
+import { cpuSecondsOf } from '#runtime/processes.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { startPenstock } from './targets.ts'
+import { startMeasured } from './measured-penstock.ts'
 
 /** What is used of autocannon, which has no types of its own. */
 type Autocannon = (options: object) => Promise<{
@@ -68,11 +68,16 @@ async function bench(): Promise<void> {
 
 async function startEdge(): Promise<HttpTarget> {
   const port = await freePort()
-  const target = await startPenstock('edge', {
+  const target = await startMeasured('edge', {
     cpuList: targetCpu,
     environment: { PENSTOCK_HTTP_PORT: String(port) },
   })
-  return { name: 'Penstock edge', port, cpuSeconds: () => target.cpuSeconds(), stop: () => target.stop() }
+  return {
+    name: 'Penstock edge',
+    port,
+    cpuSeconds: () => target.cpuSeconds(),
+    stop: async () => void (await target.stop()),
+  }
 }
 
 async function startBare(): Promise<HttpTarget> {

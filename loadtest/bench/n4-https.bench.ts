@@ -2,18 +2,20 @@
  * N-4 over TLS, identities required: what it costs that devices may prove themselves by certificate over HTTPS
  * (`PENSTOCK_HTTPS_CLIENT_CERTIFICATES`), for devices with tokens and with certificates, on connections that are kept and on one a request.
  */
+
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSasToken } from '#control/auth/sas-token.ts'
-import { residentBytesOf } from '#loadtest/observe/process-cpu.ts'
+import type { RunningPenstock } from '#infra/testbed/penstock.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
 import { freePort } from '#runtime/free-ports.ts'
+import { residentBytesOf } from '#runtime/processes.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
+import { startMeasured } from './measured-penstock.ts'
 import { autocannon, body, onGeneratorCpu } from './n4-http.bench.ts'
-import { startPenstock, type Target } from './targets.ts'
 
 const targetCpu = '0'
 const connections = 200
@@ -55,7 +57,7 @@ async function bench(): Promise<void> {
   for (let round = 0; round < args.rounds; round++) {
     for (const kind of kinds) {
       const [mqtts, https] = [await freePort(), await freePort()]
-      const target = await startPenstock('start', {
+      const target = await startMeasured('start', {
         cpuList: targetCpu,
         environment: {
           PENSTOCK_IDENTITIES: 'required',
@@ -88,14 +90,14 @@ async function bench(): Promise<void> {
   )
 }
 
-async function register(target: Target, { proof }: Kind): Promise<void> {
+async function register(target: RunningPenstock, { proof }: Kind): Promise<void> {
   const token = { scope: 'localhost', key: ownerKey, policyName: 'iothubowner', expiresAtMs }
   const primaryThumbprint = new X509Certificate(device.certificatePem).fingerprint256.replaceAll(':', '')
   const authentication =
     proof === 'token'
       ? { type: 'sas', symmetricKey: { primaryKey: deviceKey, secondaryKey: deviceKey } }
       : { type: 'selfSigned', x509Thumbprint: { primaryThumbprint } }
-  const response = await fetch(`${new URL(target.metricsUrl).origin}/devices/${deviceId}`, {
+  const response = await fetch(`${target.httpUrl}/devices/${deviceId}`, {
     method: 'PUT',
     headers: { Authorization: createSasToken(token), 'Content-Type': 'application/json' },
     body: JSON.stringify({ deviceId, authentication }),
@@ -103,8 +105,14 @@ async function register(target: Target, { proof }: Kind): Promise<void> {
   if (!response.ok) throw new Error(`the device was not registered: ${response.status} ${await response.text()}`)
 }
 
-async function measure(record: BenchRecord, target: Target, port: number, kind: Kind, seconds: number): Promise<void> {
-  const edge = target.pidOf('edge')
+async function measure(
+  record: BenchRecord,
+  target: RunningPenstock,
+  port: number,
+  kind: Kind,
+  seconds: number,
+): Promise<void> {
+  const edge = target.pidsOf('edge')[0] ?? target.pid
   const load = kind.isShort ? loadShort : loadKept
   await load(port, kind, warmUpSeconds)
   const before = target.cpuSeconds('edge')

@@ -1,16 +1,18 @@
 /** N-5: resident memory an idle MQTT connection, with 10,000 of them held by one edge process; mosquitto beside. Reach: ≤ 10 KB. */
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
-import { residentBytesOf } from '#loadtest/observe/process-cpu.ts'
+import { startBroker } from '#infra/testbed/broker.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { unboundedMosquitto } from '#loadtest/peers/brokers.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
+import { residentBytesOf } from '#runtime/processes.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { startMosquitto, startPenstock } from './targets.ts'
+import { startMeasured } from './measured-penstock.ts'
 
 const connections = 10_000
 
 async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 10 })
   const record = new BenchRecord('n5-idle-memory', 'N-5: memory of idle connections')
-  const starts = [() => startPenstock('edge', { cpuList: undefined }), () => startMosquitto({ cpuList: undefined })]
+  const starts = [() => startMeasured('edge', { cpuList: undefined }), () => startBroker(unboundedMosquitto)]
   for (let round = 0; round < args.rounds; round++) {
     for (const start of starts) {
       const target = await start()

@@ -2,11 +2,12 @@
  * N-6: at half of saturation, PUBACK p99 and socket → queryable row p99, both from the moment a message was to be sent.
  * Saturation is measured first, in the same installation. Reach: ≤ 50 ms and ≤ 1 s.
  */
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+
 import { assertClean } from '#loadtest/ledger/reconcile.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { startPenstock } from './targets.ts'
+import { startMeasured } from './measured-penstock.ts'
 
 /** 100 devices that share half a million messages a second send some at a time, as they do when they saturate. */
 const burst = 50
@@ -17,7 +18,7 @@ async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 20 })
   const record = new BenchRecord('n6-latency', 'N-6: latency at half of saturation')
   for (let round = 0; round < args.rounds; round++) {
-    const penstock = await startPenstock('start', { cpuList: undefined })
+    const penstock = await startMeasured('start', { cpuList: undefined })
     try {
       const common = {
         ...loadDefaults,

@@ -1,11 +1,11 @@
 /** N-8: the whole pipeline on Apache Kafka against the embedded log. Reach: ≥ 0.6. Needs `--kafka host:port`, or finds none to start. */
 
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
 import { assertClean } from '#loadtest/ledger/reconcile.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { startPenstock } from './targets.ts'
+import { startMeasured } from './measured-penstock.ts'
 
 async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 20 })
@@ -16,7 +16,7 @@ async function bench(): Promise<void> {
   for (let round = 0; round < args.rounds; round++) {
     const onKafka = { PENSTOCK_KAFKA_BROKERS: args.kafka, PENSTOCK_TOPIC_PREFIX: `bench-${runName}-${round}` }
     for (const [name, environment] of [['on Kafka', onKafka] as const, ['embedded log', {}] as const]) {
-      const penstock = await startPenstock('start', { cpuList: undefined, environment })
+      const penstock = await startMeasured('start', { cpuList: undefined, environment })
       try {
         const result = await runLoad({
           ...loadDefaults,

@@ -2,10 +2,14 @@
  * N-9: 1,000 connections at 50 messages/s each, QoS 1, acknowledged when durable: CPU a message of the edge against mosquitto's,
  * which stores nothing. Reach: ≤ 1.2 ×.
  */
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+
+import { startBroker } from '#infra/testbed/broker.ts'
+import { pinnedTo } from '#infra/testbed/target.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { unboundedMosquitto } from '#loadtest/peers/brokers.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
-import { startMosquitto, startPenstock } from './targets.ts'
+import { startMeasured } from './measured-penstock.ts'
 
 const targetCpu = '0'
 const generatorCpu = '1'
@@ -15,7 +19,10 @@ const warmUpSeconds = 3
 async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 30 })
   const record = new BenchRecord('n9-thousand-connections', 'N-9: 1,000 connections at 50 messages/s each')
-  const starts = [() => startPenstock('edge', { cpuList: targetCpu }), () => startMosquitto({ cpuList: targetCpu })]
+  const starts = [
+    () => startMeasured('edge', { cpuList: targetCpu }),
+    () => startBroker(unboundedMosquitto, pinnedTo(targetCpu)),
+  ]
   for (let round = 0; round < args.rounds; round++) {
     for (const start of starts) {
       const target = await start()

@@ -2,27 +2,30 @@
  * Peers side by side: the edge against brokers, one core each, and the whole pipeline against the usual Node one; the same generator and
  * scenarios, each target in turn, in one run. With `--kafka host:port` also what needs a Kafka. A peer that cannot be had is named.
  */
+
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
+import { startBroker } from '#infra/testbed/broker.ts'
 import { findMosquitto } from '#infra/testbed/mosquitto.ts'
 import { peerBrokers } from '#infra/testbed/peer-brokers.ts'
-import { type LoadOptions, loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
-import { cpuSecondsOf, residentBytesOf } from '#loadtest/observe/process-cpu.ts'
+import type { Target } from '#infra/testbed/target.ts'
+import { pinnedTo } from '#infra/testbed/target.ts'
 import { processesOfTarget } from '#loadtest/observe/target-processes.ts'
+import { hasTexts, isRecord, jsonOrNothing } from '#loadtest/options/json-shape.ts'
+import { type LoadOptions, loadDefaults } from '#loadtest/options/load-options.ts'
+import { aedes, sink, unboundedMosquitto } from '#loadtest/peers/brokers.ts'
+import { startUsualPipeline } from '#loadtest/peers/usual-pipeline.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
+import { cpuSecondsOf, residentBytesOf } from '#runtime/processes.ts'
 import { type BenchArguments, BenchRecord, benchArguments } from './bench-record.ts'
+import { type MeasuredOptions, startMeasured } from './measured-penstock.ts'
 import { type Comparison, comparisonTable, losses, lossesTable, type PeerTarget, row } from './peer-tables.ts'
-import {
-  aedes,
-  mosquitto,
-  sink,
-  startBroker,
-  startPenstock,
-  startUsualPipeline,
-  type Target,
-  type TargetOptions,
-} from './targets.ts'
+
+/** A broker alone has no rows. */
+interface MeasuredTarget extends Target {
+  readonly clickhouseUrl?: string
+}
 
 interface Contender extends PeerTarget {
   readonly settings: string
@@ -32,7 +35,7 @@ interface Contender extends PeerTarget {
   readonly table?: string
   /** Address of the Kafka it is on. */
   readonly kafka?: string
-  start(options: TargetOptions): Promise<Target>
+  start(options: MeasuredOptions): Promise<MeasuredTarget>
 }
 
 interface Absent {
@@ -183,8 +186,8 @@ async function measureAll(groups: readonly Group[], args: BenchArguments, record
 }
 
 function edgesOf(kafka: string | undefined): Contender[] {
-  const start = (environment: Readonly<Record<string, string>>) => (options: TargetOptions) =>
-    startPenstock('edge', { ...options, environment })
+  const start = (environment: Readonly<Record<string, string>>) => (options: MeasuredOptions) =>
+    startMeasured('edge', { ...options, environment })
   return [
     {
       name: 'Penstock edge',
@@ -218,14 +221,14 @@ function pipelinesOf(kafka: string | undefined): Contender[] {
       ...penstock,
       name: 'Penstock embedded',
       settings: 'its defaults; embedded log (LMDB) and embedded ClickHouse engine',
-      start: (options) => startPenstock('start', options),
+      start: (options) => startMeasured('start', options),
     },
     ...onKafka(kafka, (bootstrap) => ({
       ...penstock,
       name: 'Penstock on Kafka',
       settings: `its defaults; ${kafkaSettings}, embedded ClickHouse engine`,
       kafka: bootstrap,
-      start: (options) => startPenstock('start', { ...options, environment: kafkaEnvironment(bootstrap) }),
+      start: (options) => startMeasured('start', { ...options, environment: kafkaEnvironment(bootstrap) }),
     })),
     ...onKafka(kafka, (bootstrap) => ({
       name: 'usual pipeline',
@@ -261,12 +264,12 @@ async function brokersToRun(): Promise<{ brokers: Contender[]; absent: Absent[] 
       ...sink,
       keeps: 'stepped over: what the generator can do',
       side: 'generator',
-      settings: '`loadtest/bench/ack-sink.ts`',
+      settings: '`loadtest/peers/ack-sink.ts`',
       missing: () => undefined,
     },
     {
       ...here,
-      ...mosquitto,
+      ...unboundedMosquitto,
       settings: 'max_inflight_messages 0, max_queued_messages 0, nothing persisted',
       missing: () => (findMosquitto('mosquitto') === undefined ? 'no mosquitto' : undefined),
     },
@@ -278,7 +281,7 @@ async function brokersToRun(): Promise<{ brokers: Contender[]; absent: Absent[] 
   for (const candidate of candidates) {
     const reason = candidate.missing() ?? (await candidate.fetch().then(() => undefined, explained))
     if (reason !== undefined) absent.push({ name: candidate.name, reason })
-    else brokers.push({ ...candidate, start: (options) => startBroker(candidate, options) })
+    else brokers.push({ ...candidate, start: (options) => startBroker(candidate, pinnedTo(options.cpuList)) })
   }
   return { brokers, absent }
 }
@@ -356,7 +359,7 @@ async function measureIdle(resident: () => number, load: LoadOptions): Promise<F
   }
 }
 
-function rowsOf({ table }: Contender, { clickhouseUrl }: Target): Partial<LoadOptions> {
+function rowsOf({ table }: Contender, { clickhouseUrl }: MeasuredTarget): Partial<LoadOptions> {
   return table === undefined ? {} : { clickhouse: clickhouseUrl, table }
 }
 
@@ -383,7 +386,9 @@ function targetsTable(groups: readonly Group[], absent: readonly Absent[]): stri
 }
 
 function aedesVersion(): string {
-  return JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')).devDependencies.aedes
+  const project = jsonOrNothing(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'))
+  const tools = isRecord(project) ? project.devDependencies : undefined
+  return hasTexts(tools, 'aedes') ? String(tools.aedes) : 'unknown'
 }
 
 /** In full on the terminal, in a line for the record. */

@@ -1,15 +1,16 @@
 import { describe, expect, it } from 'vitest'
+import { startBroker } from '#infra/testbed/broker.ts'
 import { findMosquitto } from '#infra/testbed/mosquitto.ts'
 import { peerBrokers } from '#infra/testbed/peer-brokers.ts'
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
-import { aedes, mosquitto, startBroker } from './targets.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { aedes, unboundedMosquitto } from '#loadtest/peers/brokers.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 
 const fetchMsMax = 120_000
 const none = async (): Promise<void> => {}
 const peers = [
   { ...aedes, missing: () => undefined, fetch: none },
-  { ...mosquitto, missing: () => (findMosquitto('mosquitto') ? undefined : 'no mosquitto'), fetch: none },
+  { ...unboundedMosquitto, missing: () => (findMosquitto('mosquitto') ? undefined : 'no mosquitto'), fetch: none },
   // What takes minutes to build is left to the bench.
   ...peerBrokers().filter(({ isSlowToFetch }) => !isSlowToFetch),
 ]
@@ -21,7 +22,7 @@ describe.each(peers)('$name', (peer) => {
     `acknowledges what the generator sends, and stops ${missing === undefined ? '' : `[skipped: ${missing}]`}`,
     async () => {
       await peer.fetch()
-      const target = await startBroker(peer, { cpuList: undefined })
+      const target = await startBroker(peer)
       try {
         const load = { ...loadDefaults, url: target.mqttUrl, run: 'smoke', connections: 10, rate: 2_000, seconds: 1 }
         const { counts, connections } = await runLoad(load)

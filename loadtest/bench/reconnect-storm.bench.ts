@@ -6,9 +6,10 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
+import { figuresSaid } from './figures-said.ts'
 import { startTlsEdge } from './tls-edge.ts'
 
 const run = promisify(execFile)
@@ -23,11 +24,11 @@ async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 10 })
   const record = new BenchRecord('reconnect-storm', 'A site that comes back beside steady traffic')
   for (let round = 0; round < args.rounds; round++) {
-    const { target, mqttsUrl } = await startTlsEdge(targetCpu)
+    const { edge, mqttsUrl, stop } = await startTlsEdge(targetCpu)
     const ways = {
-      TCP: target.mqttUrl,
+      TCP: edge.mqttUrl,
       TLS: mqttsUrl,
-      WebSocket: `${target.metricsUrl.replace(/^http(.*)\/metrics$/, 'ws$1')}/mqtt`,
+      WebSocket: `${edge.httpUrl.replace(/^http/, 'ws')}/mqtt`,
     }
     try {
       for (const [way, url] of Object.entries(ways)) {
@@ -38,7 +39,7 @@ async function bench(): Promise<void> {
               : runLoad({
                   ...loadDefaults,
                   ...steady,
-                  url: target.mqttUrl,
+                  url: edge.mqttUrl,
                   cpuList: generatorCpu,
                   run: `storm${round}`,
                   seconds: args.seconds,
@@ -46,14 +47,14 @@ async function bench(): Promise<void> {
           if (others) await setTimeout(settleMs)
           const script = join(import.meta.dirname, 'storm-clients.ts')
           const { stdout } = await run('taskset', ['-c', generatorCpu, process.execPath, script, url, String(devices)])
-          const { ms, failed } = JSON.parse(stdout)
+          const { ms, failed } = figuresSaid(stdout, 'ms', 'failed')
           record.add(`${way}, ${load}: devices a second`, (devices * 1_000) / ms)
           if (failed > 0) record.note(`${way}, ${load}: ${failed} connections failed.`)
           await others
         }
       }
     } finally {
-      await target.stop()
+      await stop()
     }
   }
   const median = (way: string) => record.median(`${way}, beside the load: devices a second`).toFixed(0)

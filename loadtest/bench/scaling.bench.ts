@@ -3,7 +3,7 @@
  * under a short load. The points are appended to docs/benchmarks/scaling.json, and docs/SCALING.md is written from them.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { loadDefaults } from '#loadtest/cli/options.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
 import { manifestOf } from '#loadtest/result/manifest.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { loadText } from '../scaling/document.ts'

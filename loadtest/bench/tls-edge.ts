@@ -1,12 +1,19 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { RunningPenstock } from '#infra/testbed/penstock.ts'
 import { freePorts } from '#runtime/free-ports.ts'
+import { startMeasured } from './measured-penstock.ts'
 import { selfSigned } from './self-signed.ts'
-import { startPenstock, type Target } from './targets.ts'
+
+export interface TlsEdge {
+  readonly edge: RunningPenstock
+  readonly mqttsUrl: string
+  stop(): Promise<void>
+}
 
 /** One edge process that speaks TLS, too, with a certificate of its own. */
-export async function startTlsEdge(cpuList: string): Promise<{ readonly target: Target; readonly mqttsUrl: string }> {
+export async function startTlsEdge(cpuList: string): Promise<TlsEdge> {
   const folder = mkdtempSync(join(tmpdir(), 'penstock-storm-'))
   const { certFile, keyFile } = selfSigned(folder)
   const [mqtts, https] = await freePorts(2)
@@ -16,10 +23,10 @@ export async function startTlsEdge(cpuList: string): Promise<{ readonly target: 
     PENSTOCK_MQTTS_PORT: String(mqtts),
     PENSTOCK_HTTPS_PORT: String(https),
   }
-  const target = await startPenstock('edge', { cpuList, environment })
+  const edge = await startMeasured('edge', { cpuList, environment })
   const stop = async () => {
-    await target.stop()
+    await edge.stop()
     rmSync(folder, { recursive: true, force: true })
   }
-  return { target: { ...target, stop }, mqttsUrl: `mqtts://127.0.0.1:${mqtts}` }
+  return { edge, mqttsUrl: `mqtts://127.0.0.1:${mqtts}`, stop }
 }

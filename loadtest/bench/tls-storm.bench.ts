@@ -5,9 +5,10 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
+import { figuresSaid } from './figures-said.ts'
 import { startTlsEdge } from './tls-edge.ts'
 
 const run = promisify(execFile)
@@ -20,7 +21,7 @@ async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 3, seconds: 8 })
   const record = new BenchRecord('tls-storm', 'A storm of TLS handshakes')
   for (let round = 0; round < args.rounds; round++) {
-    const { target, mqttsUrl } = await startTlsEdge(targetCpu)
+    const { mqttsUrl, stop } = await startTlsEdge(targetCpu)
     const load = {
       ...loadDefaults,
       ...established,
@@ -42,7 +43,7 @@ async function bench(): Promise<void> {
         for (const warning of warnings) record.note(`${kind}: ${warning}.`)
       }
     } finally {
-      await target.stop()
+      await stop()
     }
   }
   const median = (figure: string) => record.median(figure).toFixed(0)
@@ -75,7 +76,7 @@ async function stormOf(
     String(atOnce),
     kind,
   ]
-  return JSON.parse((await run('nice', line)).stdout)
+  return figuresSaid((await run('nice', line)).stdout, 'perSecond', 'failed')
 }
 
 if (import.meta.main) await bench()

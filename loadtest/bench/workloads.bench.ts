@@ -5,12 +5,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type LoadOptions, loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
+import { type LoadOptions, loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
 import { freePorts } from '#runtime/free-ports.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
+import { startMeasured } from './measured-penstock.ts'
 import { selfSigned } from './self-signed.ts'
-import { startPenstock } from './targets.ts'
 
 const targetCpu = '0'
 const generatorCpu = '1'
@@ -49,7 +49,7 @@ async function bench(): Promise<void> {
         PENSTOCK_MQTTS_PORT: String(mqtts),
         PENSTOCK_HTTPS_PORT: String(https),
       }
-      const target = await startPenstock('edge', { cpuList: targetCpu, environment })
+      const target = await startMeasured('edge', { cpuList: targetCpu, environment })
       const urls: Record<Way, string> = {
         mqtt: target.mqttUrl,
         mqtts: `mqtts://127.0.0.1:${mqtts}`,

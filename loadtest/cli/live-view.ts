@@ -1,8 +1,8 @@
 /** What a terminal shows while a load runs: a few lines written over in a terminal, one plain line every few seconds elsewhere. */
 
-import type { TimelinePoint } from '#loadtest/ledger/timeline.ts'
-import { bytes, count, duration, milliseconds, percent, short } from '#loadtest/report/figures.ts'
-import type { LiveView } from './run-load.ts'
+import { bytes, count, duration, milliseconds, percent, short } from '#loadtest/figures.ts'
+import type { TimelinePoint } from '#loadtest/result/timeline.ts'
+import type { LiveView } from '#loadtest/run/load-run.ts'
 
 const barSigns = '▁▂▃▄▅▆▇█'
 const sparkWidth = 40

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { type RestAccess, RestClient } from '#control/rest/rest-client.ts'
-import { readOwnerKey } from '#control/trust/policies.ts'
+import { type RestAccess, RestClient } from '#control/client/client.ts'
+import { readOwnerKey } from '#control/trust/owner-key.ts'
 import { deviceKeyOf } from '#loadtest/generate/device-identities.ts'
+import { deviceIdOf, type LoadOptions } from '#loadtest/options/load-options.ts'
+import { nothing } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { deviceIdOf, type LoadOptions } from './options.ts'
 
 export interface RegisteredDevices {
   /** Makes each device's key: `LoadOptions.deviceKeySecret`. */
@@ -56,7 +57,7 @@ async function inBulk(ids: readonly string[], access: RestAccess, itemOf: (id: s
   const waiting = [...ids]
   const work = async () => {
     while (waiting.length > 0)
-      await client.json('POST', '/devices', waiting.splice(0, limits.bulkOperationsMax).map(itemOf))
+      await client.json(nothing, 'POST', '/devices', waiting.splice(0, limits.bulkOperationsMax).map(itemOf))
   }
   await Promise.all(Array.from({ length: requestsMax }, work))
 }

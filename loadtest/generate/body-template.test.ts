@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { limits } from '#schemas/limits.ts'
+import { sequenceBase } from './body-layout.ts'
 import { BodyVariants, templateBody, templateFaults } from './body-template.ts'
-import { bodyText, FrameTemplate, sequenceBase } from './frames.ts'
+import { bodyText, FrameTemplate } from './frames.ts'
 
 const text = ` {"temperature": \${float(-18,26,1)}, "door": \${choice(open,"ajar",3,élan)}, "n": \${int(-5,100)},\n"id": "m-\${hex(3)}-\${choice(a b,c)}", "text": \${hex(16)}} `
 

@@ -4,7 +4,7 @@
  *   {"temperature": ${float(18,26,1)}, "door": ${choice(open,closed)}, "id": "m-${hex(4)}"}
  *
  * `${` always begins a placeholder. Words and hex digits stand as JSON strings, or bare inside a string. The body of a message begins
- * with its sequence number and time, as every body does (`frames.ts`), and is padded with spaces, so that all are equally long:
+ * with its sequence number and time, as every body does (`body-layout.ts`), and is padded with spaces, so that all are equally long:
  *
  *   {"seq":1000000042,"at":1700000000000 │ ,"temperature": 21.4, "door": "open", "id": "m-03ad"␠␠}
  *                                          ▲ one of a process's variants, chosen by sequence number and the device's seed
@@ -13,7 +13,7 @@
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { bodyHeadBytes, valueOfMessage } from './frames.ts'
+import { bodyHeadBytes, valueOfMessage } from './body-layout.ts'
 
 /** Beyond it values hardly look more random, and the caches of a CPU hold them no more. */
 const variantsMax = 1024

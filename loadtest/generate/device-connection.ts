@@ -11,6 +11,7 @@
 
 import type { LatencyHistogram } from '#loadtest/ledger/latency.ts'
 import { packetIds, SequenceLedger, type SequenceRange } from '#loadtest/ledger/ledger.ts'
+import { telemetryPath } from '#schemas/hub-topics.ts'
 import type { BodyVariants } from './body-template.ts'
 import {
   type Account,
@@ -114,7 +115,7 @@ export class DeviceConnection {
     const { qos, protocol, bodyBytes, variants, random } = shared
     const seed = Math.floor(random() * 2 ** 31)
     this.#template = new FrameTemplate({
-      topic: `devices/${deviceId}/messages/events/`,
+      topic: `${telemetryPath(deviceId)}/`,
       qos,
       protocol,
       bodyBytes,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { loadDefaults } from '#loadtest/cli/options.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
 import { manifestOf } from '#loadtest/result/manifest.ts'
 import { connectPacket } from './control-packets.ts'
 import { accountsOf, deviceIdentities, deviceKeyOf } from './device-identities.ts'

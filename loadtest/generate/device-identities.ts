@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { deviceIdOf, type LoadOptions } from '#loadtest/cli/options.ts'
+import { deviceIdOf, type LoadOptions } from '#loadtest/options/load-options.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Account } from './control-packets.ts'
 import type { DeviceIdentity } from './device-connection.ts'

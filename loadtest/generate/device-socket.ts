@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs'
 import { connect, isIP, type Socket } from 'node:net'
 import { createSecureContext, type SecureContext, connect as tlsConnect } from 'node:tls'
-import { portOf } from '#loadtest/observe/target-processes.ts'
+import { portOf } from '#loadtest/options/target-address.ts'
 
 export interface SocketHandlers {
   /** Bytes of the stream: the first `count` of `bytes`, valid during the call only. */

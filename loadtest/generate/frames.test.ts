@@ -1,7 +1,8 @@
 import { generate, parser } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { packetIdOfSequence } from '#loadtest/ledger/ledger.ts'
-import { bodyBytesMin, FrameTemplate, sequenceBase } from './frames.ts'
+import { bodyBytesMin, sequenceBase } from './body-layout.ts'
+import { FrameTemplate } from './frames.ts'
 
 const topic = 'devices/load-abc-000001/messages/events/'
 

@@ -4,41 +4,24 @@
  *   30│32│38│3A  remaining length  topic length · topic  [packet id]  [v5: 00]  {"seq":1000000042,"at":1700000000000,"v":"7351…"}
  *                                                          ▲ QoS 1                     ▲ 10 digits     ▲ 13 digits      ▲ 4 digits
  *
- * The sequence number in the body is offset by 1e9, so it is valid JSON of fixed width. Only the last four digits of both
- * numbers change from frame to frame: a run of frames ends where a higher digit would change. The value is pseudo-random, so that
- * bodies don't compress to nothing, and a function of the number, so that a message sent again is the same bytes.
+ * Only the last four digits of both numbers change from frame to frame (`body-layout.ts`): a run of frames ends where a higher digit
+ * would change.
  * With a body template (`body-template.ts`) one of its variants stands behind the time instead, copied whole for each frame.
  */
 
 import { packetIds } from '#loadtest/ledger/ledger.ts'
+import {
+  atHead,
+  bodyHead,
+  bodyHeadBytes,
+  bodyOffsets,
+  digitSpan,
+  sequenceBase,
+  valueHead,
+  valueOfMessage,
+} from './body-layout.ts'
 import type { BodyVariants } from './body-template.ts'
 
-/** Added to a sequence number in the body; ClickHouse subtracts it again. */
-export const sequenceBase = 1_000_000_000
-
-/** Sequence numbers a device may use in one run, as ten digits allow. */
-export const sequencesMax = 9_000_000_000
-
-/** The smallest body that holds sequence number and time and a value as JSON. */
-export const bodyBytesMin = 48
-
-const bodyHead = '{"seq":'
-const atHead = ',"at":'
-const valueHead = ',"v":"'
-
-/** Offsets within a body, from 0, for whoever reads them back with `substring`. */
-export const bodyOffsets = {
-  sequence: bodyHead.length,
-  sequenceBytes: 10,
-  at: bodyHead.length + 10 + atHead.length,
-  atBytes: 13,
-  value: bodyHead.length + 10 + atHead.length + 13 + valueHead.length,
-} as const
-
-/** What every body begins with: sequence number and time. */
-export const bodyHeadBytes = bodyOffsets.at + bodyOffsets.atBytes
-
-const digitSpan = 10_000
 /** The ASCII digits of 0000 … 9999, four bytes each. */
 const fourDigits = Buffer.from(
   Array.from({ length: digitSpan }, (_, n) => String(n).padStart(4, '0')).join(''),
@@ -150,12 +133,6 @@ function copyDigits(target: Buffer, at: number, from: number): void {
   target[at + 1] = fourDigits[from + 1] as number
   target[at + 2] = fourDigits[from + 2] as number
   target[at + 3] = fourDigits[from + 3] as number
-}
-
-/** The four-digit value of a message, from 0. */
-export function valueOfMessage(sequence: number, seed: number): number {
-  const mixed = Math.imul(sequence ^ seed, 0x9e3779b1)
-  return ((mixed ^ (mixed >>> 15)) >>> 0) % digitSpan
 }
 
 /** The body of one message by itself, for transports without frames: the same bytes for the same number and moment. */

@@ -1,4 +1,4 @@
-import type { LoadOptions } from '#loadtest/cli/options.ts'
+import type { LoadOptions } from '#loadtest/options/load-options.ts'
 import { type ErrorCode, errorTable, PenstockError } from '#schemas/errors.ts'
 import type { GeneratorInterval, GeneratorProgress, GeneratorReport, GeneratorSlice } from './generator.ts'
 import type { GeneratorPort, StartGenerator } from './generator-port.ts'

@@ -1,6 +1,6 @@
 /** One generator process: told by its parent what to send, and when to begin. */
 
-import type { LoadOptions } from '#loadtest/cli/options.ts'
+import type { LoadOptions } from '#loadtest/options/load-options.ts'
 import { Generator, type GeneratorInterval, type GeneratorReport, type GeneratorSlice } from './generator.ts'
 import { HttpGenerator } from './http-generator.ts'
 

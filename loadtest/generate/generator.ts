@@ -6,9 +6,9 @@
  * connections held.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { type LoadOptions, segmentsOf } from '#loadtest/cli/options.ts'
 import { LatencyHistogram, type LatencySnapshot } from '#loadtest/ledger/latency.ts'
 import type { DeviceLedger } from '#loadtest/ledger/ledger.ts'
+import { type LoadOptions, segmentsOf } from '#loadtest/options/load-options.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { BodyVariants } from './body-template.ts'

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { RateSchedule, type RateSegment, TurnOrder, zipfWeights } from './schedule.ts'
+import type { RateSegment } from '#loadtest/options/load-options.ts'
+import { RateSchedule, TurnOrder, zipfWeights } from './schedule.ts'
 
 const shapes: Record<string, RateSegment[]> = {
   steady: [{ seconds: 10, from: 100, to: 100 }],

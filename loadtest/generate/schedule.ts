@@ -6,13 +6,7 @@
  *   turns     a repeating order of devices; each turn sends one burst. Even: 0, 1, 2, … Skewed: device d has ~ 1/(d+1)^s of all turns,
  *             spread evenly over the order, so the hot device is always hot rather than hot in one block
  */
-
-/** Messages a second from one rate to another, in a straight line. */
-export interface RateSegment {
-  readonly seconds: number
-  readonly from: number
-  readonly to: number
-}
+import type { RateSegment } from '#loadtest/options/load-options.ts'
 
 interface PlacedSegment extends RateSegment {
   readonly beginS: number

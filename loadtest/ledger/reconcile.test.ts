@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { type FakeRow, fakeRowSource } from '#loadtest/observe/row-source.fake.ts'
 import { type DeviceLedger, packetIdOfSequence, SequenceLedger, subtractRanges, unionOfRanges } from './ledger.ts'
 import { assertClean, reconcile, reconcileWhenSettled } from './reconcile.ts'
+import { type FakeRow, fakeRowSource } from './row-source.fake.ts'
 
 const run = 'load-t-'
 

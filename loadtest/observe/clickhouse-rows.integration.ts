@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { sequenceBase } from '#loadtest/generate/frames.ts'
+import { sequenceBase } from '#loadtest/generate/body-layout.ts'
+import { type FakeRow, fakeRowSource } from '#loadtest/ledger/row-source.fake.ts'
 import { startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embedded.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { type ClickhouseRows, clickhouseRows } from './clickhouse-rows.ts'
-import { type FakeRow, fakeRowSource } from './row-source.fake.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'loadtest-rows-'))
 let warehouse: { readonly port: number; close(): Promise<void> }

@@ -1,8 +1,9 @@
 /** Which processes a local target consists of, and what they use, from /proc (Linux; elsewhere there are none). */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { isIP } from 'node:net'
+import { readdirSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
-import { commandLineOf, cpuSecondsOf, processTreeOf, residentBytesOf } from './process-cpu.ts'
+import { isLocal, portOf } from '#loadtest/options/target-address.ts'
+import { parentOf, processIds, procLink } from '#runtime/proc.ts'
+import { commandLineOf, cpuSecondsOf, processTreeOf, residentBytesOf } from '#runtime/processes.ts'
 
 export interface TargetProcess {
   readonly pid: number
@@ -39,27 +40,6 @@ export function processesOfTarget(urls: readonly string[]): TargetProcess[] {
   } catch {
     return []
   }
-}
-
-/** True if an address is of this machine, so that /proc knows its processes. */
-export function isLocal(url: string): boolean {
-  const host = new URL(url).hostname.replace(/^\[|\]$/g, '')
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
-}
-
-const standardPorts: Readonly<Record<string, number>> = {
-  'mqtt:': 1883,
-  'mqtts:': 8883,
-  'ws:': 80,
-  'wss:': 443,
-  'http:': 80,
-  'https:': 443,
-}
-
-/** Port of an address, also where it is its scheme's own and not written. */
-export function portOf(url: string): number {
-  const { port, protocol } = new URL(url)
-  return port === '' ? (standardPorts[protocol] ?? 0) : Number(port)
 }
 
 /** What a process is called in reports: `edge` of `node infra/penstock.ts edge 0`, else its program's name. */
@@ -163,32 +143,20 @@ function listeningInodes(ports: ReadonlySet<number>): Set<string> {
 }
 
 function pidsWithSockets(inodes: ReadonlySet<string>): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readdirSync(`/proc/${pid}/fd`).some((fd) => {
-          const target = /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`))
-          return target?.[1] !== undefined && inodes.has(target[1])
-        })
-      } catch {
-        return false
-      }
-    })
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path)
-  } catch {
-    return ''
-  }
+  return processIds().filter((pid) => {
+    try {
+      return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+        const target = /^socket:\[(\d+)\]$/.exec(procLink(`${pid}/fd/${fd}`) ?? '')
+        return target?.[1] !== undefined && inodes.has(target[1])
+      })
+    } catch {
+      return false
+    }
+  })
 }
 
 /** The supervisor of a role, if there is one. */
 function topOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+  const parent = parentOf(pid) ?? 0
   return parent > 1 && /penstock\.[jt]s\b/.test(commandLineOf(parent)) ? topOf(parent) : pid
 }

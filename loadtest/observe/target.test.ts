@@ -1,8 +1,7 @@
 import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
-import { validityLimits, validityOf } from '#loadtest/result/validity.ts'
 import { messagesOnLog, sumsOf } from './target-metrics.ts'
-import { halve, isLocal, nameOf, pointsKept, portOf, processesOfTarget, UsageSampler } from './target-processes.ts'
+import { halve, nameOf, pointsKept, processesOfTarget, UsageSampler } from './target-processes.ts'
 
 test('series of one name are summed, whatever their labels', () => {
   const sums = sumsOf('# HELP a x\n# TYPE a counter\na{qos="0"} 2\na{qos="1",x="} 9"} 3\nb 1e3\nc NaN\n')
@@ -29,13 +28,7 @@ test('a process is called by its role or its program', () => {
   expect(nameOf('/x/node --flag /y/infra/penstock.ts edge 1 ')).toBe('edge 1')
   expect(nameOf('node infra/penstock.js start')).toBe('supervisor')
   expect(nameOf('/usr/sbin/mosquitto -c /tmp/a.conf')).toBe('mosquitto')
-  expect(nameOf('/x/node loadtest/bench/ack-sink.ts 0')).toBe('ack-sink.ts')
-})
-
-test('addresses of this machine are known as such, with the ports of their schemes', () => {
-  expect(['mqtt://127.0.0.3:1', 'wss://localhost', 'mqtt://[::1]:2'].map(isLocal)).toEqual([true, true, true])
-  expect(['mqtt://10.0.0.1', 'mqtts://example.com'].map(isLocal)).toEqual([false, false])
-  expect(['mqtt://h', 'mqtts://h', 'ws://h', 'wss://h', 'mqtt://h:7'].map(portOf)).toEqual([1883, 8883, 80, 443, 7])
+  expect(nameOf('/x/node loadtest/peers/ack-sink.ts 0')).toBe('ack-sink.ts')
 })
 
 test('nothing is found behind a port where nothing listens, and the generator is not its own target', async () => {
@@ -57,22 +50,6 @@ test('a process that ends while it is sampled keeps what it had', () => {
   const [here, gone] = sampler.usage(100)
   expect(here?.points.length).toBe(2)
   expect(gone).toMatchObject({ cpuSeconds: 0, messagesPerCpuSecond: 0, points: [] })
-})
-
-test('a run is valid up to the limits of its generator, and not beyond them', () => {
-  const generator = {
-    agent: undefined,
-    cpuShare: 0.899,
-    loopDelayMsP99: validityLimits.loopDelayMsP99Max,
-    loopDelayMsMax: 900,
-  }
-  const run = { isScheduled: true, generators: [generator], agents: [], driftMsP99: validityLimits.driftMsP99Max }
-  expect(validityOf(run)).toEqual({ isValid: true, reasons: [] })
-  const over = (change: object) => validityOf({ ...run, ...change }).reasons.join()
-  expect(over({ generators: [{ ...generator, cpuShare: 0.9 }] })).toContain('90 % of a core')
-  expect(over({ generators: [generator, { ...generator, loopDelayMsP99: 51 }] })).toContain('process 1 was late')
-  expect(over({ driftMsP99: 51 })).toContain('drifted')
-  expect(validityOf({ ...run, isScheduled: false, driftMsP99: 900 }).isValid).toBe(true)
 })
 
 test('a soak of a week keeps a bounded number of samples, its first and its latest', () => {

@@ -6,8 +6,8 @@
  */
 import { parseArgs } from 'node:util'
 import { zstdCompressSync } from 'node:zlib'
-import { sequenceBase, valueOfMessage } from '#loadtest/generate/frames.ts'
-import { cpuSecondsOf } from '#loadtest/observe/process-cpu.ts'
+import { sequenceBase, valueOfMessage } from '#loadtest/generate/body-layout.ts'
+import { cpuSecondsOf } from '#runtime/processes.ts'
 import { batchFromBlock, batchHeader, blocksOfBatch, lengthPrefixed, longBytes } from '#schemas/batch.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { migrations, migrationsTableStatements, telemetryInput } from '#schemas/telemetry-table.ts'

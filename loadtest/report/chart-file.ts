@@ -2,8 +2,9 @@
  * A chart as an SVG file of its own. Its colours are written out, since not every viewer knows CSS variables, and lie between light
  * and dark, so that it reads on both: a document does not tell its pictures which it is shown on.
  */
+
+import { escaped } from '../figures.ts'
 import { type ChartOptions, drawingOf, height, width } from './chart.ts'
-import { escaped } from './figures.ts'
 
 const colors = ['#818892', '#3f82e8', '#12a08a', '#dd7a18', '#9465e0', '#dd4560', '#7f9c1e']
 const style = `text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;fill:#7b838d}

@@ -1,7 +1,8 @@
+import { hasNumbers, hasTexts, isRecord, jsonOrNothing } from '#loadtest/options/json-shape.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
 import type { LoadManifest } from '#loadtest/result/manifest.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { escaped, milliseconds, short } from './figures.ts'
+import { escaped, milliseconds, short } from '../figures.ts'
 
 interface Row {
   readonly name: string
@@ -103,16 +104,32 @@ function machinesOf(manifest: LoadManifest): string {
 
 /** Reads a result of an earlier run. @throws LOADTEST_OPTIONS_INVALID if it is none */
 export function earlierResultOf(text: string, file: string): LoadResult {
-  let found: unknown
-  try {
-    found = JSON.parse(text)
-  } catch (cause) {
-    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--compare ${file}: not JSON`, { cause })
-  }
-  const has = (name: string) => typeof found === 'object' && found !== null && name in found
-  if (!['manifest', 'latency', 'counts', 'timeline', 'validity', 'verdict'].every(has))
-    throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--compare ${file}: not a load result`)
-  return found as LoadResult
+  const found = jsonOrNothing(text)
+  if (found === undefined) throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--compare ${file}: not JSON`)
+  if (!isResult(found)) throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--compare ${file}: not a load result`)
+  return found
+}
+
+/** That it has all that a comparison reads. */
+function isResult(value: unknown): value is LoadResult {
+  if (!hasTexts(value, 'verdict') || !hasNumbers(value, 'sentPerSecond', 'acknowledgedPerSecond')) return false
+  const { manifest, latency, counts, timeline, validity } = value
+  return (
+    hasTexts(manifest, 'node', 'cpu', 'commit') &&
+    hasTexts(manifest.options, 'run') &&
+    isRecord(latency) &&
+    isSummarised(latency.acknowledged) &&
+    (latency.visible === undefined || isSummarised(latency.visible)) &&
+    isRecord(counts) &&
+    hasNumbers(counts.atEnd, 'sent', 'settled') &&
+    Array.isArray(timeline) &&
+    isRecord(validity) &&
+    typeof validity.isValid === 'boolean'
+  )
+}
+
+function isSummarised(latency: unknown): boolean {
+  return isRecord(latency) && hasNumbers(latency.summary, 'p50Ms', 'p99Ms', 'p999Ms')
 }
 
 function changeText(change: number): string {

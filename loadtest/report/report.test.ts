@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { judge } from '#loadtest/result/judge.ts'
 import { fakeResult } from '#loadtest/result/load-result.fake.ts'
-import { judge, thresholdsOf } from '#loadtest/result/slo.ts'
+import { thresholdsOf } from '#loadtest/result/slo.ts'
 import { linearTicks, logTicks } from './chart.ts'
 import { differences, earlierResultOf } from './comparison.ts'
 import { reportOf } from './report.ts'
@@ -53,6 +54,8 @@ test('a comparison names what else was different; a file that is no result is re
   }
   expect(differences(result, other)).toEqual(['machine', 'rate'])
   expect(earlierResultOf(JSON.stringify(result), 'x').verdict).toBe('passed')
+  for (const part of ['manifest', 'latency', 'counts', 'timeline', 'validity', 'verdict', 'sentPerSecond'])
+    expect(() => earlierResultOf(JSON.stringify({ ...result, [part]: {} }), 'x'), part).toThrow('not a load result')
   for (const text of ['{', '[]', '{"manifest":1}'])
     expect(() => earlierResultOf(text, 'x')).toThrow(expect.objectContaining({ code: 'LOADTEST_OPTIONS_INVALID' }))
 })

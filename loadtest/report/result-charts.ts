@@ -1,13 +1,13 @@
 /** Which figures of a result are drawn, and how. */
 
-import { isClosedLoop } from '#loadtest/cli/options.ts'
 import { mergedHistogram } from '#loadtest/ledger/latency.ts'
-import type { TimelinePoint } from '#loadtest/ledger/timeline.ts'
 import type { StoredPoint } from '#loadtest/observe/observer.ts'
 import type { ProcessUsage } from '#loadtest/observe/target-processes.ts'
+import { isClosedLoop } from '#loadtest/options/load-options.ts'
 import type { LatencyResult, LoadResult } from '#loadtest/result/load-result.ts'
+import type { TimelinePoint } from '#loadtest/result/timeline.ts'
+import { duration, milliseconds, percent, tick } from '../figures.ts'
 import { chart, type Point, type Series } from './chart.ts'
-import { duration, milliseconds, percent, tick } from './figures.ts'
 
 export function throughputChart({ timeline, target, manifest }: LoadResult): string {
   const of = (value: (point: TimelinePoint) => number): Point[] =>

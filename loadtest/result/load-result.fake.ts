@@ -1,5 +1,6 @@
-import { loadDefaults } from '#loadtest/cli/options.ts'
 import { LatencyHistogram } from '#loadtest/ledger/latency.ts'
+import type { Reconciliation } from '#loadtest/ledger/reconcile.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
 import type { LoadResult } from './load-result.ts'
 
 /** A result for tests of what is made of results. */
@@ -9,44 +10,9 @@ export function fakeResult(lost = 0): LoadResult {
   histogram.add(1_234, 999)
   histogram.add(80_000, 1)
   const latency = { summary: histogram.summary(), snapshot: histogram.snapshot() }
-  const fault = {
-    deviceId: 'load-r-000001',
-    lost: [
-      { from: 5, to: 6 },
-      { from: 9, to: 11 },
-    ],
-    repeated: 0,
-    foreign: [],
-    outOfOrder: 0,
-  }
   const options = { ...loadDefaults, run: 'r' }
-  const point = {
-    offered: 500,
-    sent: 500,
-    acknowledged: 480,
-    open: 2,
-    inFlight: 20,
-    p50Ms: 1,
-    p99Ms: 9,
-    p999Ms: 70,
-    maxMs: 80,
-  }
   return {
-    manifest: {
-      startedAt: '2030-01-01T00:00:00.000Z',
-      options,
-      workloads: [options],
-      agents: [],
-      node: 'v22',
-      cpu: 'a CPU',
-      cpuCount: 2,
-      memoryBytes: 2 ** 33,
-      system: 'Linux 6',
-      host: 'h',
-      version: '0.1.0',
-      commit: 'abc',
-      limits: { 'net.core.somaxconn': '4096' },
-    },
+    manifest: { ...machine, startedAt: '2030-01-01T00:00:00.000Z', options, workloads: [options], agents: [] },
     counts: { atStop: progress, atEnd: progress },
     connectMs: 10,
     sendMs: 1_000,
@@ -62,48 +28,90 @@ export function fakeResult(lost = 0): LoadResult {
     generators: [{ agent: undefined, cpuShare: 0.5, loopDelayMsP99: 3, loopDelayMsMax: 4 }],
     warnings: lost > 0 ? ['generator process 0 was late'] : [],
     validity: { isValid: true, reasons: [] },
-    timeline: [
-      { ...point, atS: 0.5 },
-      { ...point, atS: 1, acknowledged: 520 },
-    ],
-    target: {
-      onLog: 1_000,
-      stored: [
-        { atS: 0.4, rows: 100 },
-        { atS: 1.4, rows: 1_000 },
-      ],
-      processes: [
-        {
-          pid: 7,
-          name: 'edge 0',
-          cpuSeconds: 0.4,
-          cpuShare: 0.4,
-          residentBytesMax: 90 * 2 ** 20,
-          messagesPerCpuSecond: 2_500,
-          points: [
-            { atS: 0.5, cpuShare: 0.3, residentBytes: 80 * 2 ** 20 },
-            { atS: 1, cpuShare: 0.5, residentBytes: 90 * 2 ** 20 },
-          ],
-        },
-      ],
-    },
-    reconciliation: {
-      devices: 2,
-      sent: 1_000,
-      acknowledged: 1_000,
-      refused: 0,
-      resent: 0,
-      rows: 1_000 - lost,
-      stored: 1_000 - lost,
-      unacknowledgedMissing: 0,
-      lost,
-      repeated: 0,
-      foreign: 0,
-      outOfOrder: 0,
-      isClean: lost === 0,
-      faults: lost > 0 ? [fault] : [],
-    },
+    timeline,
+    target,
+    reconciliation: fakeReconciliation(lost),
     thresholds: [],
     verdict: lost > 0 ? 'failed' : 'passed',
+  }
+}
+
+const machine = {
+  node: 'v22',
+  cpu: 'a CPU',
+  cpuCount: 2,
+  memoryBytes: 2 ** 33,
+  system: 'Linux 6',
+  host: 'h',
+  version: '0.1.0',
+  commit: 'abc',
+  limits: { 'net.core.somaxconn': '4096' },
+}
+
+const point = {
+  offered: 500,
+  sent: 500,
+  acknowledged: 480,
+  open: 2,
+  inFlight: 20,
+  p50Ms: 1,
+  p99Ms: 9,
+  p999Ms: 70,
+  maxMs: 80,
+}
+
+const timeline = [
+  { ...point, atS: 0.5 },
+  { ...point, atS: 1, acknowledged: 520 },
+]
+
+const target = {
+  onLog: 1_000,
+  stored: [
+    { atS: 0.4, rows: 100 },
+    { atS: 1.4, rows: 1_000 },
+  ],
+  processes: [
+    {
+      pid: 7,
+      name: 'edge 0',
+      cpuSeconds: 0.4,
+      cpuShare: 0.4,
+      residentBytesMax: 90 * 2 ** 20,
+      messagesPerCpuSecond: 2_500,
+      points: [
+        { atS: 0.5, cpuShare: 0.3, residentBytes: 80 * 2 ** 20 },
+        { atS: 1, cpuShare: 0.5, residentBytes: 90 * 2 ** 20 },
+      ],
+    },
+  ],
+}
+
+function fakeReconciliation(lost: number): Reconciliation {
+  const fault = {
+    deviceId: 'load-r-000001',
+    lost: [
+      { from: 5, to: 6 },
+      { from: 9, to: 11 },
+    ],
+    repeated: 0,
+    foreign: [],
+    outOfOrder: 0,
+  }
+  return {
+    devices: 2,
+    sent: 1_000,
+    acknowledged: 1_000,
+    refused: 0,
+    resent: 0,
+    rows: 1_000 - lost,
+    stored: 1_000 - lost,
+    unacknowledgedMissing: 0,
+    lost,
+    repeated: 0,
+    foreign: 0,
+    outOfOrder: 0,
+    isClean: lost === 0,
+    faults: lost > 0 ? [fault] : [],
   }
 }

@@ -1,12 +1,12 @@
 import type { AgentRecord } from '#loadtest/agents/agent-fleet.ts'
-import { isClosedLoop, type LoadOptions } from '#loadtest/cli/options.ts'
 import type { GeneratorProgress, GeneratorReport } from '#loadtest/generate/generator.ts'
 import { type LatencySnapshot, type LatencySummary, mergedHistogram } from '#loadtest/ledger/latency.ts'
 import type { Reconciliation } from '#loadtest/ledger/reconcile.ts'
-import type { TimelinePoint } from '#loadtest/ledger/timeline.ts'
 import type { Observation } from '#loadtest/observe/observer.ts'
+import { isClosedLoop, type LoadOptions } from '#loadtest/options/load-options.ts'
 import type { LoadManifest } from './manifest.ts'
 import type { ThresholdVerdict } from './slo.ts'
+import type { TimelinePoint } from './timeline.ts'
 import { type GeneratorHealth, type Validity, validityOf } from './validity.ts'
 
 export interface LoadResult {

@@ -1,9 +1,6 @@
-import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { cpus, hostname, release, totalmem, type } from 'node:os'
-import { join } from 'node:path'
 import type { AgentRecord } from '#loadtest/agents/agent-fleet.ts'
-import type { LoadOptions } from '#loadtest/cli/options.ts'
+import { type Machine, machineOf } from '#loadtest/agents/machine.ts'
+import type { LoadOptions } from '#loadtest/options/load-options.ts'
 
 /** What one must know to believe a result, or to repeat it; the machine is the one that ran `npm run loadtest`. */
 export interface LoadManifest extends Machine {
@@ -13,32 +10,6 @@ export interface LoadManifest extends Machine {
   readonly workloads: readonly LoadOptions[]
   /** Machines of the generators; empty if they ran on this one. */
   readonly agents: readonly AgentRecord[]
-}
-
-export interface Machine {
-  readonly node: string
-  readonly cpu: string
-  readonly cpuCount: number
-  readonly memoryBytes: number
-  readonly system: string
-  readonly host: string
-  readonly version: string
-  readonly commit: string
-  /** Kernel and process limits that bound connections and throughput; empty elsewhere than on Linux. */
-  readonly limits: Readonly<Record<string, string>>
-}
-
-const root = join(import.meta.dirname, '../..')
-
-const limitFiles: Readonly<Record<string, string>> = {
-  'fs.file-max': '/proc/sys/fs/file-max',
-  'net.core.somaxconn': '/proc/sys/net/core/somaxconn',
-  'net.ipv4.ip_local_port_range': '/proc/sys/net/ipv4/ip_local_port_range',
-  'net.ipv4.tcp_max_syn_backlog': '/proc/sys/net/ipv4/tcp_max_syn_backlog',
-  'net.ipv4.tcp_rmem': '/proc/sys/net/ipv4/tcp_rmem',
-  'net.ipv4.tcp_wmem': '/proc/sys/net/ipv4/tcp_wmem',
-  'cgroup cpu.max': '/sys/fs/cgroup/cpu.max',
-  'cgroup memory.max': '/sys/fs/cgroup/memory.max',
 }
 
 /** @param startAtMs first moment of sending, UTC */
@@ -59,62 +30,11 @@ export function manifestOf(
   }
 }
 
-/** This machine, as far as results depend on it. */
-export function machineOf(): Machine {
-  return {
-    node: process.version,
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cpuCount: cpus().length,
-    memoryBytes: totalmem(),
-    system: `${type()} ${release()}`,
-    host: hostname(),
-    version: versionOf(),
-    commit: commitOf(),
-    limits: limitsOf(),
-  }
-}
-
 /** A result is shown around; what opens a door is not in it. */
 function withoutSecrets(options: LoadOptions): LoadOptions {
   return {
     ...options,
     deviceKeySecret: undefined,
     clickhouse: options.clickhouse === undefined ? undefined : new URL(options.clickhouse).origin,
-  }
-}
-
-function limitsOf(): Record<string, string> {
-  const limits: Record<string, string> = {}
-  for (const [name, file] of Object.entries(limitFiles)) {
-    const text = textOf(file).trim().replace(/\s+/g, ' ')
-    if (text !== '') limits[name] = text
-  }
-  const files = /^Max open files\s+(\S+)/m.exec(textOf('/proc/self/limits'))?.[1]
-  if (files !== undefined) limits['open files (soft)'] = files
-  return limits
-}
-
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    return ''
-  }
-}
-
-/** Penstock's own. */
-export function versionOf(): string {
-  const described: unknown = JSON.parse(textOf(join(root, 'package.json')) || '{}')
-  return typeof described === 'object' && described !== null && 'version' in described ? String(described.version) : ''
-}
-
-function commitOf(): string {
-  const git = (...args: string[]) =>
-    execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
-  try {
-    const isChanged = git('status', '--porcelain', '--untracked-files=no') !== ''
-    return git('rev-parse', '--short', 'HEAD') + (isChanged ? ' and changes' : '')
-  } catch {
-    return 'unknown'
   }
 }

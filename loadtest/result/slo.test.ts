@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { judge } from './judge.ts'
 import { fakeResult } from './load-result.fake.ts'
-import { judge, thresholdNames, thresholdsOf } from './slo.ts'
+import { thresholdNames, thresholdsOf } from './slo.ts'
 
 test('latencies and losses are bounded from above, rates from below', () => {
   expect(thresholdsOf(' puback_p99_ms=50, stored_per_s=1e4 ,lost=0')).toEqual([

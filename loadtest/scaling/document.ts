@@ -1,9 +1,10 @@
 /** docs/SCALING.md from the newest run of the sweep: every figure is computed, the words hold for any. */
-import { bytes, count, percent, short } from '../report/figures.ts'
+import { bytes, count, percent, short } from '../figures.ts'
 import { type Deviation, deviationsOf, fitModel, quantities, quantityNames, type ScalingModel } from './model.ts'
 import { picturesOf } from './pictures.ts'
-import { batchMessagesMin, type PlanQuestion, planFlags, planOf, planOptions, planQuestion } from './plan.ts'
+import { batchMessagesMin, planOf } from './plan.ts'
 import { planColumns, planRows, planSentence } from './plan-line.ts'
+import { type PlanQuestion, planFlags, planOptions, planQuestion } from './plan-question.ts'
 import { type PointLoad, type ScalingPoint, type ScalingRun, sweeps, type Work } from './scaling-point.ts'
 
 /** What one of a term is called, and whether it is an event or something held. */
@@ -60,15 +61,23 @@ export function scalingDocument(run: ScalingRun): ScalingDocument {
   const { points } = run
   const model = fitModel(points)
   const pictures = picturesOf(points, model)
-  const heldOut = deviationsOf(
-    model,
-    points.filter(({ sweep }) => sweep === 'held out'),
-  )
-  const fitted = deviationsOf(
-    model,
-    points.filter(({ sweep }) => sweep !== 'held out'),
-  )
-  const markdown = `# How Penstock scales
+  const markdown = [
+    introductionText(run),
+    picturesText(pictures),
+    modelText(model),
+    checkText(points, model),
+    clusterText(model),
+    extrapolatedText(run),
+    boundsText(),
+    pointsText(points),
+  ].join('')
+  return { markdown, pictures: new Map(pictures.map(({ file, svg }) => [file, svg])) }
+}
+
+function introductionText(run: ScalingRun): string {
+  const { points } = run
+  const limits = Object.entries(run.limits).map(([name, value]) => `${name} ${value}`)
+  return `# How Penstock scales
 
 This page says what a cluster needs for a load. Penstock was measured on one machine. A small model was fitted to the points, checked by runs it was not
 fitted to, and extrapolated to clusters. For another load: \`npm run loadtest -- --plan --rate 10e6 --devices 100e6 --body 200\` (\`--plan --help\`).
@@ -76,15 +85,21 @@ fitted to, and extrapolated to clusters. For another load: \`npm run loadtest --
 
 ${run.startedAt.slice(0, 16).replace('T', ' ')} UTC, commit ${run.commit}. ${run.machine}. ${points.length} points, each a fresh Penstock on the embedded log and engine
 with ${run.secondsAPoint} s of load at QoS 1. The generator and everything else share the CPUs. Connecting, the first seconds and closing are not measured.
-Limits: ${Object.entries(run.limits)
-    .map(([name, value]) => `${name} ${value}`)
-    .join(', ')}.${doubtOf(points)}${listOf('\n\nNot done on this machine:', run.skipped)}
+Limits: ${limits.join(', ')}.${doubtOf(points)}${listOf('\n\nNot done on this machine:', run.skipped)}
 
-## Pictures
+`
+}
+
+function picturesText(pictures: ReturnType<typeof picturesOf>): string {
+  return `## Pictures
 
 ${pictures.map(({ file, title }) => `![${title}](scaling/${file})`).join('\n\n')}
 
-## The model
+`
+}
+
+function modelText(model: ScalingModel): string {
+  return `## The model
 
 The model is a sum of costs, none of them negative (least squares of relative errors). A cost of 0 means that the points do not separate it from the others.
 A read is one turn of a device: the messages that arrive together share its cost.
@@ -96,7 +111,17 @@ The load test's bodies are JSON with digits that change and a filler that does n
 generator's smallest body has 48 bytes. Memory is what a process holds for itself, without pages of mapped files. The kernel's memory is the growth of its
 objects, halved, since both ends of each connection are on this machine.
 
-## Check
+`
+}
+
+function checkText(points: readonly ScalingPoint[], model: ScalingModel): string {
+  const isHeldOut = ({ sweep }: ScalingPoint) => sweep === 'held out'
+  const heldOut = deviationsOf(model, points.filter(isHeldOut))
+  const fitted = deviationsOf(
+    model,
+    points.filter((point) => !isHeldOut(point)),
+  )
+  return `## Check
 
 These runs combine parameters in other ways than the sweep. The model was not fitted to them:
 
@@ -104,7 +129,11 @@ ${table(['load', 'quantity', 'measured', 'predicted', 'error'], heldOut.map(devi
 
 ${errorsOf('Not fitted to', heldOut)} ${errorsOf('Fitted', fitted)}
 
-## What a cluster needs
+`
+}
+
+function clusterText(model: ScalingModel): string {
+  return `## What a cluster needs
 
 These are answers of \`--plan\` with its standard assumptions, except where a line of options says otherwise:
 
@@ -114,20 +143,30 @@ ${table(
 )}
 
 ${answers.map(({ title, question }) => answerText(title, model, planQuestion(question))).join('\n')}
-## What was measured, and what is extrapolated
+`
+}
+
+function extrapolatedText({ points, limits }: ScalingRun): string {
+  const upTo = (value: (point: ScalingPoint) => number) => count(most(points, value))
+  return `## What was measured, and what is extrapolated
 
 | | measured here | extrapolated |
 |---|---|---|
-| connections | up to ${count(most(points, ({ load }) => load.connections))} on ${count(most(points, ({ load }) => load.edges))} edge processes | that each costs the same in a fleet, over a network, with TLS and identities (all off here) |
+| connections | up to ${upTo(({ load }) => load.connections)} on ${upTo(({ load }) => load.edges)} edge processes | that each costs the same in a fleet, over a network, with TLS and identities (all off here) |
 | messages | up to ${short(most(points, ({ work }) => work.messagesPerSecond))}/s, rows up to ${short(most(points, ({ work }) => work.rowsPerSecond))}/s | that processes on more machines add up |
-| partitions | up to ${count(most(points, ({ load }) => load.partitions))} | more of them; batches a second by PENSTOCK_BATCH_DELAY_MS, edges and partitions |
-| processes | up to ${count(most(points, ({ load }) => load.edges))} edges and ${count(most(points, ({ load }) => load.workers))} workers on ${run.limits.CPUs ?? 'these'} CPUs: their CPU a message was measured, not a speed-up | their number |
+| partitions | up to ${upTo(({ load }) => load.partitions)} | more of them; batches a second by PENSTOCK_BATCH_DELAY_MS, edges and partitions |
+| processes | up to ${upTo(({ load }) => load.edges)} edges and ${upTo(({ load }) => load.workers)} workers on ${limits.CPUs ?? 'these'} CPUs: their CPU a message was measured, not a speed-up | their number |
 | Kafka | nothing; the log was the embedded one ([benchmarks/n8-kafka.md](benchmarks/n8-kafka.md) compares both) | brokers, from assumed bytes, records and disk |
 | ClickHouse | one embedded engine | shards and replicas; a replica is counted as if it inserted all rows itself |
 | disk | bytes of these bodies | other bodies by \`--compressed-share\`; merges and indexes over days |
 | control store | bytes of a device ([benchmarks/registry.md](benchmarks/registry.md)) | a fleet's registry, all devices coming back at once |
 
-## What does not scale
+`
+}
+
+/** What no number of machines helps with. */
+function boundsText(): string {
+  return `## What does not scale
 
 - **The embedded log, engine and store** serve one machine. For more machines use Kafka, ClickHouse and PostgreSQL.
 - **Edges × partitions.** Each edge fills a batch of each partition. So batches get small as both numbers grow, and a batch costs far more than a message.
@@ -141,7 +180,11 @@ ${answers.map(({ title, question }) => answerText(title, model, planQuestion(que
 - **Partitions are fixed** when the topic is first created. A device is always in the same one, so no device is faster than its partition.
 - **One edge process** reads on one core. The operating system's limit of open files bounds its connections.
 
-## All points
+`
+}
+
+function pointsText(points: readonly ScalingPoint[]): string {
+  return `## All points
 
 ${table(
   [
@@ -162,7 +205,6 @@ ${table(
 
 A * in the last column marks a point at which the generator itself was late. Its load was then uneven; its counts are right.
 `
-  return { markdown, pictures: new Map(pictures.map(({ file, svg }) => [file, svg])) }
 }
 
 const answers: readonly { readonly title: string; readonly question: Partial<PlanQuestion> }[] = [

@@ -5,19 +5,19 @@
  *
  * Connecting, closing and the first compilation of code are outside the looks.
  */
-import { readFileSync } from 'node:fs'
-import { loadDefaults } from '#loadtest/cli/options.ts'
-import { runLoad } from '#loadtest/cli/run-load.ts'
-import { clickhouseRows, queryRows } from '#loadtest/observe/clickhouse-rows.ts'
-import { anonymousBytesOf, cpuSecondsOf } from '#loadtest/observe/process-cpu.ts'
+import { RunningPenstock } from '#infra/testbed/penstock.ts'
+import { clickhouseRows } from '#loadtest/observe/clickhouse-rows.ts'
+import { queryRows } from '#loadtest/observe/query-rows.ts'
 import { metricSums } from '#loadtest/observe/target-metrics.ts'
+import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
+import { memoryBytesOf } from '#runtime/proc.ts'
+import { anonymousBytesOf, cpuSecondsOf } from '#runtime/processes.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { startPenstock, type Target } from '../bench/targets.ts'
 import type { PointLoad, Quantity, ScalingPoint, Work } from './scaling-point.ts'
 import { openFilesMax, type PlannedPoint, processesFor } from './sweep.ts'
 
-const roles = ['edge', 'worker', 'warehouse'] as const
-type Role = (typeof roles)[number]
+type Role = 'edge' | 'worker' | 'warehouse'
 
 const warmUpMs = 2_000
 const lookMsMin = 400
@@ -47,46 +47,27 @@ interface Look {
  * @throws as `runLoad` does; LOADTEST_LOST, LOADTEST_REPEATED if the rows are not as many as were acknowledged
  */
 export async function measurePoint({ sweep, load }: PlannedPoint, run: number, seconds: number): Promise<ScalingPoint> {
-  const { connections, rate, burst, bodyBytes, workers } = load
-  const target = await startPenstock('start', {
-    cpuList: undefined,
-    workers,
-    environment: { PENSTOCK_PARTITIONS: String(load.partitions), PENSTOCK_EDGE_PROCESSES: String(load.edges) },
+  const target = await RunningPenstock.start({
+    settings: {
+      PENSTOCK_LOG_LEVEL: 'warn',
+      PENSTOCK_PARTITIONS: String(load.partitions),
+      PENSTOCK_EDGE_PROCESSES: String(load.edges),
+    },
+    showsErrors: true,
   })
+  const moreWorkers: RunningPenstock[] = []
   try {
-    const slabBefore = slabBytes()
-    const looks: Look[] = []
-    const look = (settled: number) => {
-      const atMs = performance.now()
-      if (atMs - (looks.at(-1)?.atMs ?? 0) >= lookMsMin) looks.push(lookAt(target, atMs, settled))
-    }
-    const { counts, warnings, sendMs } = await runLoad(
-      {
-        ...loadDefaults,
-        url: target.mqttUrl,
-        run: `scaling${run}`,
-        connections,
-        rate,
-        burst,
-        bodyBytes,
-        seconds,
-        connectMsMax,
-        drainMsMax: rowsMsMax,
-        processes: processesFor(connections, openFilesMax()),
-        sourceAddresses: sourceAddressesFor(connections, run),
-      },
-      { onProgress: ({ settled, open }) => open === connections && look(settled) },
-    )
-    const steady = looks.filter(({ atMs }, _, [first]) => first !== undefined && isSteady(atMs - first.atMs, sendMs))
-    const [from, to] = [steady[0], steady.at(-1)]
-    if (from === undefined || to === undefined || from === to)
-      throw new PenstockError(
-        'LOADTEST_GENERATOR_FAILED',
-        `too short to be measured: ${looks.length} looks in ${seconds} s`,
-      )
-    if (rate !== 0 && to.settled === from.settled)
+    // The supervisor starts one worker.
+    for (let index = 1; index < load.workers; index++) moreWorkers.push(await target.addWorker())
+    const installation = [target, ...moreWorkers]
+    const slabBefore = memoryBytesOf('Slab')
+    const { looks, result } = await lookDuring(installation, load, run, seconds)
+    const steady = steadyOf(looks, result.sendMs, seconds)
+    const { from, to } = steady
+    const isBusy = load.rate !== 0
+    if (isBusy && to.settled === from.settled)
       throw new PenstockError('LOADTEST_GENERATOR_FAILED', 'nothing was acknowledged between the looks')
-    if (rate !== 0) await allStored(target, counts.atEnd.settled)
+    if (isBusy) await allStored(target, result.counts.atEnd.settled)
     const measuredSeconds = (to.atMs - from.atMs) / 1000
     const perSecond = (fromValue: number, toValue: number) => (toValue - fromValue) / measuredSeconds
     const onDisk = await onDiskOf(target)
@@ -95,27 +76,85 @@ export async function measurePoint({ sweep, load }: PlannedPoint, run: number, s
       rowsPerSecond: perSecond(await from.rows, await to.rows),
       ...onDisk,
     })
-    const coresOf = (role: Role) => perSecond(from.cpuSeconds[role], to.cpuSeconds[role])
-    const memoryOf = (role: Role) => Math.max(...steady.map(({ memoryBytes }) => memoryBytes[role]))
     const measured: Partial<Record<Quantity, number>> = {
-      edgeCores: coresOf('edge'),
-      workerCores: coresOf('worker'),
-      warehouseCores: coresOf('warehouse'),
-      edgeMemory: memoryOf('edge'),
-      workerMemory: memoryOf('worker'),
-      warehouseMemory: memoryOf('warehouse'),
+      ...usageOf(steady, perSecond),
       // Both ends of each connection are on this machine.
-      ...(connections < kernelConnectionsMin ? {} : { kernelMemory: Math.max(0, to.slabBytes - slabBefore) / 2 }),
-      ...(rate === 0
-        ? {}
-        : {
+      ...(load.connections < kernelConnectionsMin ? {} : { kernelMemory: Math.max(0, to.slabBytes - slabBefore) / 2 }),
+      ...(isBusy
+        ? {
             logBytesPerSecond: work.logBytesPerSecond,
             clickhouseBytesPerSecond: onDisk.bytesARow * work.rowsPerSecond,
-          }),
+          }
+        : {}),
     }
-    return { sweep, load, seconds: measuredSeconds, work, measured, warnings }
+    return { sweep, load, seconds: measuredSeconds, work, measured, warnings: result.warnings }
   } finally {
+    await Promise.all(moreWorkers.map((worker) => worker.stop()))
     await target.stop()
+  }
+}
+
+/** Runs the load, and looks whenever all devices are connected. */
+async function lookDuring(installation: readonly RunningPenstock[], load: PointLoad, run: number, seconds: number) {
+  const { connections, rate, burst, bodyBytes } = load
+  const [main] = installation
+  if (main === undefined) throw new Error('there is nothing to look at')
+  const looks: Look[] = []
+  const look = (settled: number) => {
+    const atMs = performance.now()
+    if (atMs - (looks.at(-1)?.atMs ?? 0) >= lookMsMin)
+      looks.push(lookAt(installation, main.clickhouseUrl, atMs, settled))
+  }
+  const result = await runLoad(
+    {
+      ...loadDefaults,
+      url: main.mqttUrl,
+      run: `scaling${run}`,
+      connections,
+      rate,
+      burst,
+      bodyBytes,
+      seconds,
+      connectMsMax,
+      drainMsMax: rowsMsMax,
+      processes: processesFor(connections, openFilesMax()),
+      sourceAddresses: sourceAddressesFor(connections, run),
+    },
+    { onProgress: ({ settled, open }) => open === connections && look(settled) },
+  )
+  return { looks, result }
+}
+
+/** The looks while the load was steady, and the two that everything is measured between. */
+interface SteadyLooks {
+  readonly from: Look
+  readonly to: Look
+  readonly all: readonly Look[]
+}
+
+/** @throws LOADTEST_GENERATOR_FAILED where there are no two */
+function steadyOf(looks: readonly Look[], sendMs: number, seconds: number): SteadyLooks {
+  const all = looks.filter(({ atMs }, _, [first]) => first !== undefined && isSteady(atMs - first.atMs, sendMs))
+  const [from, to] = [all[0], all.at(-1)]
+  if (from === undefined || to === undefined || from === to)
+    throw new PenstockError(
+      'LOADTEST_GENERATOR_FAILED',
+      `too short to be measured: ${looks.length} looks in ${seconds} s`,
+    )
+  return { from, to, all }
+}
+
+/** Cores between the two looks, and the most memory at any. */
+function usageOf({ from, to, all }: SteadyLooks, perSecond: (from: number, to: number) => number) {
+  const coresOf = (role: Role) => perSecond(from.cpuSeconds[role], to.cpuSeconds[role])
+  const memoryOf = (role: Role) => Math.max(...all.map(({ memoryBytes }) => memoryBytes[role]))
+  return {
+    edgeCores: coresOf('edge'),
+    workerCores: coresOf('worker'),
+    warehouseCores: coresOf('warehouse'),
+    edgeMemory: memoryOf('edge'),
+    workerMemory: memoryOf('worker'),
+    warehouseMemory: memoryOf('warehouse'),
   }
 }
 
@@ -133,12 +172,15 @@ function isSteady(sinceFirstLookMs: number, sendMs: number): boolean {
   return sinceFirstLookMs >= warmUpMs - 500 && sinceFirstLookMs <= sendMs - 500
 }
 
-function lookAt(target: Target, atMs: number, settled: number): Look {
-  const ofRoles = (value: (pid: number) => number) =>
-    Object.fromEntries(
-      roles.map((role) => [role, target.pidsOf(role).reduce((sum, pid) => sum + value(pid), 0)]),
-    ) as Record<Role, number>
-  const rows = clickhouseRows(target.clickhouseUrl, table).tableRows()
+function lookAt(installation: readonly RunningPenstock[], clickhouseUrl: string, atMs: number, settled: number): Look {
+  const sumOf = (role: Role, value: (pid: number) => number) =>
+    installation.flatMap((each) => each.pidsOf(role)).reduce((sum, pid) => sum + value(pid), 0)
+  const ofRoles = (value: (pid: number) => number): Record<Role, number> => ({
+    edge: sumOf('edge', value),
+    worker: sumOf('worker', value),
+    warehouse: sumOf('warehouse', value),
+  })
+  const rows = clickhouseRows(clickhouseUrl, table).tableRows()
   // It is awaited only where the look is one of the two that count.
   rows.catch(() => {})
   return {
@@ -147,17 +189,13 @@ function lookAt(target: Target, atMs: number, settled: number): Look {
     rows,
     cpuSeconds: ofRoles(cpuSecondsOf),
     memoryBytes: ofRoles(anonymousBytesOf),
-    slabBytes: slabBytes(),
+    // Kernel objects, sockets among them.
+    slabBytes: memoryBytesOf('Slab'),
   }
 }
 
-/** Kernel objects, sockets among them. */
-function slabBytes(): number {
-  return Number(/^Slab:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) * 1024
-}
-
 /** A figure of a run that lost something would be worth nothing. The table holds this run only. */
-async function allStored(target: Target, acknowledged: number): Promise<void> {
+async function allStored(target: RunningPenstock, acknowledged: number): Promise<void> {
   const { tableRows } = clickhouseRows(target.clickhouseUrl, table)
   const deadlineMs = performance.now() + rowsMsMax
   let rows = await tableRows()
@@ -178,7 +216,7 @@ interface OnDisk {
 }
 
 /** What a message of this run left behind, over all of it. */
-async function onDiskOf(target: Target): Promise<OnDisk> {
+async function onDiskOf(target: RunningPenstock): Promise<OnDisk> {
   const counters = await metricSums(target.metricsUrl)
   const counted = (name: string) => counters?.get(`penstock_edge_${name}_total`) ?? 0
   const messages = Math.max(1, counted('messages_acknowledged'))

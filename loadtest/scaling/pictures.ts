@@ -1,7 +1,8 @@
 /** The pictures of docs/SCALING.md. */
+
+import { count, tick } from '../figures.ts'
 import type { Point, Series } from '../report/chart.ts'
 import { chartFile } from '../report/chart-file.ts'
-import { count, tick } from '../report/figures.ts'
 import { deviationsOf, predict, quantities, type ScalingModel } from './model.ts'
 import type { Quantity, ScalingPoint, Sweep } from './scaling-point.ts'
 

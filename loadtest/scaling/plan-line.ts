@@ -1,11 +1,12 @@
 /** The command line of a plan: `npm run loadtest -- --plan`. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { LineReader } from '#loadtest/options/line-reader.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { bytes, count, short } from '../report/figures.ts'
+import { bytes, count, short } from '../figures.ts'
 import { fitModel } from './model.ts'
-import { type Plan, type PlanFlag, type PlanQuestion, planFlags, planOf, planOptions, planQuestion } from './plan.ts'
+import { type Plan, planOf } from './plan.ts'
+import { type PlanFlag, type PlanQuestion, planFlags, planOptions, planQuestion } from './plan-question.ts'
 import { newestRunOf } from './scaling-point.ts'
 
 export const pointsFile = join(import.meta.dirname, '../../docs/benchmarks/scaling.json')
@@ -41,28 +42,20 @@ export function isPlanLine(args: readonly string[]): boolean {
 
 /** @returns undefined if help is asked for @throws LOADTEST_OPTIONS_INVALID with all faults */
 export function planLineOf(args: readonly string[]): PlanLine | undefined {
-  let values: Record<string, string | boolean | undefined>
-  try {
-    values = parseArgs({ args: [...args], options: flags, strict: true, allowPositionals: false }).values
-  } catch (error) {
-    throw new PenstockError('LOADTEST_OPTIONS_INVALID', error instanceof Error ? error.message : String(error))
-  }
-  if (values.help === true) return undefined
-  const faults: string[] = []
+  const line = new LineReader(args, flags)
+  line.assertFaultless()
+  if (line.isSet('help')) return undefined
   const asked: Partial<Record<PlanFlag, number>> = {}
   for (const flag of planFlags) {
-    const given = values[flag]
-    if (typeof given !== 'string') continue
     const { min, max } = planOptions[flag]
-    const value = Number(given)
-    if (given.trim() !== '' && value >= min && value <= max) asked[flag] = value
-    else faults.push(`--${flag} ${given}: allowed is a number from ${min} to ${max}`)
+    const value = line.number(flag, min, max)
+    if (value !== undefined) asked[flag] = value
   }
-  if (faults.length > 0) throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.join('\n'))
+  line.assertFaultless()
   return {
     question: planQuestion(asked),
-    pointsFile: typeof values.points === 'string' ? values.points : pointsFile,
-    isJson: values.json === true,
+    pointsFile: line.text('points') ?? pointsFile,
+    isJson: line.isSet('json'),
   }
 }
 

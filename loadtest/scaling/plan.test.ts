@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { planFlags, planOf, planOptions, planQuestion } from './plan.ts'
+import { planOf } from './plan.ts'
 import { answerOf, isPlanLine, planHelp, planLineOf } from './plan-line.ts'
+import { planFlags, planOptions, planQuestion } from './plan-question.ts'
 import { knownCosts } from './scaling-run.fake.ts'
 
 const planFor = (asked: Parameters<typeof planQuestion>[0]) => planOf(knownCosts, planQuestion(asked))

@@ -1,72 +1,8 @@
-/** What a cluster needs for a load, from the model and from assumptions that an operator may change. */
+/** What a cluster needs for a load, from the model and from assumptions that an operator may change (`plan-question.ts`). */
 import { limits } from '#schemas/limits.ts'
 import { costOf, predict, type ScalingModel } from './model.ts'
+import type { PlanQuestion } from './plan-question.ts'
 import type { Work } from './scaling-point.ts'
-
-export interface PlanOption {
-  readonly standard: number
-  readonly min: number
-  readonly max: number
-  /** Where the number comes from, if it is no wish. */
-  readonly meaning: string
-}
-
-/** Questions and assumptions; the name is the flag. */
-export const planOptions = {
-  rate: { standard: 1e6, min: 0, max: 1e10, meaning: 'messages a second' },
-  devices: { standard: 1e5, min: 1, max: 1e10, meaning: 'devices, all connected' },
-  body: { standard: 200, min: 0, max: limits.bodyBytesMax, meaning: 'bytes of a body' },
-  'messages-per-read': { standard: 1, min: 1, max: 1e4, meaning: 'messages a device sends together' },
-  'keep-alive-seconds': { standard: 240, min: 1, max: 65_535, meaning: 'between PINGREQs of a device; each is a read' },
-  'batch-delay-ms': { standard: 10, min: 1, max: 1_000, meaning: 'PENSTOCK_BATCH_DELAY_MS' },
-  'insert-delay-ms': { standard: 250, min: 1, max: 60_000, meaning: 'PENSTOCK_INSERT_DELAY_MS' },
-  'compressed-share': {
-    standard: 0.25,
-    min: 0,
-    max: 1,
-    meaning: 'what compression leaves of a body; the load test’s own bodies shrink further than a device’s',
-  },
-  'retention-hours': { standard: 24, min: 0, max: 87_600, meaning: 'how long the log keeps batches' },
-  'table-days': { standard: 30, min: 0, max: 36_500, meaning: 'how long ClickHouse keeps rows' },
-  headroom: { standard: 0.5, min: 0, max: 0.95, meaning: 'share of every core, disk and link that stays free' },
-  'core-speed': { standard: 1, min: 0.01, max: 100, meaning: 'a core of the cluster ÷ a core of the measured machine' },
-  'log-replicas': { standard: 3, min: 1, max: 7, meaning: 'copies of a batch on Kafka' },
-  'table-replicas': { standard: 2, min: 1, max: 7, meaning: 'copies of a ClickHouse shard' },
-  'node-cores': { standard: 16, min: 1, max: 1_024, meaning: 'cores of a machine' },
-  'node-gigabytes': { standard: 64, min: 1, max: 65_536, meaning: 'its memory' },
-  'node-terabytes': { standard: 30, min: 0.01, max: 10_000, meaning: 'its disk' },
-  'edge-connections': { standard: 50_000, min: 1, max: 1e7, meaning: 'connections an edge process is given' },
-  'partition-rate': {
-    standard: 100_000,
-    min: 1,
-    max: 1e7,
-    meaning: 'messages a second a partition is given: one insert of it runs at a time (not measured by the sweep)',
-  },
-  'broker-megabytes': { standard: 200, min: 1, max: 1e5, meaning: 'MB/s a broker writes (not measured)' },
-  'broker-batches': { standard: 50_000, min: 1, max: 1e7, meaning: 'records a second a broker takes (not measured)' },
-  'shard-inserts': {
-    standard: limits.insertsPerSecondMax,
-    min: 1,
-    max: 1_000,
-    meaning: 'inserts a second into one table, at which deduplication still holds',
-  },
-  'device-bytes': {
-    standard: 500,
-    min: 1,
-    max: 1e6,
-    meaning: 'control store: a device with its keys and index (docs/benchmarks/registry.md), its presence, and room',
-  },
-} as const satisfies Record<string, PlanOption>
-
-export type PlanFlag = keyof typeof planOptions
-export type PlanQuestion = Readonly<Record<PlanFlag, number>>
-
-export const planFlags = Object.keys(planOptions) as readonly PlanFlag[]
-
-export function planQuestion(asked: Partial<PlanQuestion> = {}): PlanQuestion {
-  const standards = planFlags.map((flag): [PlanFlag, number] => [flag, planOptions[flag].standard])
-  return { ...(Object.fromEntries(standards) as Record<PlanFlag, number>), ...asked }
-}
 
 export interface PlanPart {
   readonly name: string
@@ -113,6 +49,18 @@ interface Size {
 }
 
 export function planOf(model: ScalingModel, question: PlanQuestion): Plan {
+  const size = settledSize(model, question)
+  const work = workOf(model, question, size)
+  const { edges, partitions, shards } = size
+  const messagesABatch = question.rate === 0 ? 0 : question.rate / work.batchesPerSecond
+  const rowsAnInsert = question.rate === 0 ? 0 : question.rate / work.insertsPerSecond
+  const parts = partsOf(model, question, size, work)
+  const hints = hintsOf(question, { messagesABatch, edges, partitions })
+  return { question, work, partitions, shards, messagesABatch, rowsAnInsert, parts, hints }
+}
+
+/** The size whose own work asks for no more than it has. */
+function settledSize(model: ScalingModel, question: PlanQuestion): Size {
   let size: Size = { edges: 1, workers: 1, partitions: partitionsMin, shards: 1 }
   for (let round = 0; round < roundsMax; round++) {
     const next = sizeFor(model, question, size)
@@ -120,27 +68,17 @@ export function planOf(model: ScalingModel, question: PlanQuestion): Plan {
     if (isSettled && next.partitions === size.partitions) break
     size = next
   }
-  const work = workOf(model, question, size)
-  const { edges, workers, partitions, shards } = size
+  return size
+}
+
+function partsOf(model: ScalingModel, question: PlanQuestion, size: Size, work: Work): PlanPart[] {
+  const { edges, workers, shards } = size
   const replicas = question['table-replicas']
-  const free = 1 - question.headroom
-  const logDisk = work.logBytesPerSecond * question['retention-hours'] * 3600 * question['log-replicas']
-  const tableDisk = tableBytesOf(model, question) * replicas
   const cores = coresOf(model, question, work)
-  const memory = {
-    edge:
-      predict(model, 'edgeMemory', work) +
-      predict(model, 'kernelMemory', work) +
-      edges * Math.min(credentialsCached, question.devices / edges) * credentialBytes,
-    worker: predict(model, 'workerMemory', work),
-    warehouse: predict(model, 'warehouseMemory', work) * replicas,
-  }
-  const nodesFor = (processes: number, memoryBytes: number) =>
-    Math.ceil(
-      Math.max(processes / question['node-cores'], memoryBytes / (question['node-gigabytes'] * gigabyte * free)),
-    )
+  const memory = memoryOf(model, question, size, work)
+  const logDisk = work.logBytesPerSecond * question['retention-hours'] * 3600 * question['log-replicas']
   const brokers = brokersNeeded(question, work, logDisk)
-  const parts: PlanPart[] = [
+  return [
     {
       name: 'edge processes',
       count: edges,
@@ -148,7 +86,7 @@ export function planOf(model: ScalingModel, question: PlanQuestion): Plan {
       cores: cores.edge,
       memoryBytes: memory.edge,
       diskBytes: 0,
-      nodes: nodesFor(edges, memory.edge),
+      nodes: nodesFor(question, edges, memory.edge),
     },
     {
       name: 'workers',
@@ -157,14 +95,13 @@ export function planOf(model: ScalingModel, question: PlanQuestion): Plan {
       cores: cores.worker,
       memoryBytes: memory.worker,
       diskBytes: 0,
-      nodes: nodesFor(workers, memory.worker),
+      nodes: nodesFor(question, workers, memory.worker),
     },
     {
+      ...notMeasured,
       name: 'Kafka brokers',
       count: most(brokers),
       boundBy: boundOf(brokers),
-      cores: undefined,
-      memoryBytes: undefined,
       diskBytes: logDisk,
       nodes: most(brokers),
     },
@@ -175,23 +112,37 @@ export function planOf(model: ScalingModel, question: PlanQuestion): Plan {
       // What one replica inserted the others fetch and merge: less than this, but not measured.
       cores: cores.warehouse * replicas,
       memoryBytes: memory.warehouse,
-      diskBytes: tableDisk,
+      diskBytes: tableBytesOf(model, question) * replicas,
       nodes: shards * replicas,
     },
     {
+      ...notMeasured,
       name: 'control store',
       count: 1,
       boundBy: 'devices',
-      cores: undefined,
-      memoryBytes: undefined,
       diskBytes: question.devices * question['device-bytes'],
       nodes: 1,
     },
   ]
-  const messagesABatch = question.rate === 0 ? 0 : question.rate / work.batchesPerSecond
-  const rowsAnInsert = question.rate === 0 ? 0 : question.rate / work.insertsPerSecond
-  const hints = hintsOf(question, { messagesABatch, edges, partitions })
-  return { question, work, partitions, shards, messagesABatch, rowsAnInsert, parts, hints }
+}
+
+const notMeasured = { cores: undefined, memoryBytes: undefined } as const
+
+function memoryOf(model: ScalingModel, question: PlanQuestion, { edges }: Size, work: Work) {
+  return {
+    edge:
+      predict(model, 'edgeMemory', work) +
+      predict(model, 'kernelMemory', work) +
+      edges * Math.min(credentialsCached, question.devices / edges) * credentialBytes,
+    worker: predict(model, 'workerMemory', work),
+    warehouse: predict(model, 'warehouseMemory', work) * question['table-replicas'],
+  }
+}
+
+/** Machines for so many processes of one core each, and their memory. */
+function nodesFor(question: PlanQuestion, processes: number, memoryBytes: number): number {
+  const memoryBytesMax = question['node-gigabytes'] * gigabyte * (1 - question.headroom)
+  return Math.ceil(Math.max(processes / question['node-cores'], memoryBytes / memoryBytesMax))
 }
 
 /** What the work of a size asks for; never less than that size, so that repeating it ends. */

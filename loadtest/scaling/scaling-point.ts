@@ -1,4 +1,5 @@
 /** What one run of the sweep measured, in the units of the model: work a second, and what it took. */
+import { hasNumbers, hasTexts, isRecord, isTexts, jsonOrNothing } from '#loadtest/options/json-shape.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** What a point was told to do. */
@@ -89,12 +90,7 @@ export interface ScalingRun {
 
 /** Reads docs/benchmarks/scaling.json, oldest run first. @throws LOADTEST_OPTIONS_INVALID */
 export function scalingRunsOf(text: string, file: string): readonly ScalingRun[] {
-  let content: unknown
-  try {
-    content = JSON.parse(text)
-  } catch {
-    content = undefined
-  }
+  const content = jsonOrNothing(text)
   if (Array.isArray(content) && content.every(isRun)) return content
   throw new PenstockError(
     'LOADTEST_OPTIONS_INVALID',
@@ -111,15 +107,22 @@ export function newestRunOf(text: string, file: string): ScalingRun {
 
 function isRun(value: unknown): value is ScalingRun {
   return (
-    isRecord(value) && typeof value.startedAt === 'string' && Array.isArray(value.points) && value.points.every(isPoint)
+    hasTexts(value, 'startedAt', 'commit', 'machine') &&
+    hasNumbers(value, 'secondsAPoint') &&
+    isRecord(value.limits) &&
+    isTexts(Object.values(value.limits)) &&
+    isTexts(value.skipped) &&
+    Array.isArray(value.points) &&
+    value.points.every(isPoint)
   )
 }
 
 function isPoint(value: unknown): value is ScalingPoint {
   return (
-    isRecord(value) &&
+    hasNumbers(value, 'seconds') &&
     sweeps.some((sweep) => sweep === value.sweep) &&
-    isRecord(value.load) &&
+    isLoad(value.load) &&
+    isTexts(value.warnings) &&
     isRecord(value.work) &&
     Object.values(value.work).every(Number.isFinite) &&
     isRecord(value.measured) &&
@@ -127,6 +130,9 @@ function isPoint(value: unknown): value is ScalingPoint {
   )
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
+function isLoad(value: unknown): value is PointLoad {
+  return (
+    hasNumbers(value, 'connections', 'burst', 'bodyBytes', 'partitions', 'edges', 'workers') &&
+    (value.rate === 'saturate' || Number.isFinite(value.rate))
+  )
 }

@@ -1,5 +1,5 @@
 /** The points of the sweep: one kind of work is varied at a time, around a load that a machine of two cores carries with ease. */
-import { readFileSync } from 'node:fs'
+import { openFilesLimit } from '#runtime/proc.ts'
 import type { PointLoad, Sweep } from './scaling-point.ts'
 
 export interface PlannedPoint {
@@ -69,6 +69,6 @@ export function processesFor(connections: number, filesMax: number): number {
 
 /** Node raises its soft limit to the hard one by itself, and so do the processes it starts. */
 export function openFilesMax(): number {
-  const limit = /^Max open files\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
+  const limit = openFilesLimit()
   return limit === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(limit ?? 0)
 }

@@ -1,6 +1,5 @@
 /** One broker of three is killed (-9) and started again; with three replicas and two in sync nothing acknowledged may be lost. */
-import { openInstallation } from './installation.ts'
-import { startBrokers } from './kafka-brokers.ts'
+import { openBrokers, openInstallation, urlsOf } from './installation.ts'
 import { kafkaSettings, type Scenario, type Site, type Stage } from './scenario.ts'
 
 const brokerCount = 3
@@ -18,23 +17,22 @@ export const brokerKill: Scenario = {
 const awayReportsMax = 10
 
 async function prepare(stage: Stage): Promise<Site> {
-  const brokers = await startBrokers(brokerCount, {})
-  stage.own(() => brokers.stop())
+  const kafka = await openBrokers(stage, brokerCount, {})
   const installation = await openInstallation(stage, {
-    ...kafkaSettings(brokers.addresses.join(',')),
+    ...kafkaSettings(kafka.bootstrap),
     PENSTOCK_KAFKA_REPLICAS: String(brokerCount),
   })
   return {
-    ...installation.urls,
+    ...urlsOf(installation),
     inject: (load) =>
       stage.schedule(load, async () => {
         const index = stage.integer(0, brokerCount - 1)
         const reports = stage.integer(1, awayReportsMax)
-        await brokers.kill(index)
+        await kafka.killBroker(index)
         stage.injected('kill broker', load)
         const until = load.reports + reports
         await load.until('reports while a broker is away', () => load.reports >= until)
-        await brokers.start(index)
+        await kafka.startBroker(index)
         // Killed again before its replicas have caught up, two of three would be missing: that is another guarantee.
         await load.untilMore(stage.options.rate)
       }),

@@ -6,7 +6,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { openInstallation } from './installation.ts'
+import { dayMs } from '#schemas/time.ts'
+import { openInstallation, urlsOf } from './installation.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
 export const clockJump: Scenario = {
@@ -18,8 +19,7 @@ export const clockJump: Scenario = {
   prepare,
 }
 
-const day = 86_400_000
-const jumpsMs: readonly [number, ...number[]] = [1, 5, 1_000, 61_000, 3_600_000, day, 3 * day]
+const jumpsMs: readonly [number, ...number[]] = [1, 5, 1_000, 61_000, 3_600_000, dayMs, 3 * dayMs]
 
 async function prepare(stage: Stage): Promise<Site> {
   const file = join(stage.dataDir, 'clock')
@@ -31,7 +31,7 @@ async function prepare(stage: Stage): Promise<Site> {
   })
   let aheadMs = 0
   return {
-    ...installation.urls,
+    ...urlsOf(installation),
     inject: (load) =>
       stage.schedule(load, async () => {
         const jumpMs = stage.pick(jumpsMs) * (stage.random() < 0.5 ? -1 : 1)
@@ -43,6 +43,6 @@ async function prepare(stage: Stage): Promise<Site> {
 }
 
 function textOfMs(ms: number): string {
-  if (ms >= day) return `${ms / day} d`
+  if (ms >= dayMs) return `${ms / dayMs} d`
   return ms >= 1_000 ? `${ms / 1_000} s` : `${ms} ms`
 }

@@ -7,7 +7,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statfsSync, writeSyn
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { PenstockError } from '#schemas/errors.ts'
-import { openInstallation } from './installation.ts'
+import { openInstallation, urlsOf } from './installation.ts'
 import type { LoadView } from './load-view.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
@@ -32,7 +32,7 @@ async function prepare(stage: Stage): Promise<Site> {
   for (const folder of Object.values(folders)) await mountMemory(stage, folder)
   const installation = await openInstallation(stage)
   return {
-    ...installation.urls,
+    ...urlsOf(installation),
     inject: async (load) => {
       let isLog = stage.random() < 0.5
       await stage.schedule(load, async () => {

@@ -2,8 +2,8 @@
  * Analysts' materialized views over the telemetry table fail: at some rows, at every row, for want of their target; beside them the
  * worker and the engine are killed. No view may cost the table a row, store one twice or stop delivery.
  */
-import { queryRows } from '#loadtest/observe/clickhouse-rows.ts'
-import { openInstallation } from './installation.ts'
+import { queryRows } from '#loadtest/observe/query-rows.ts'
+import { killOne, openInstallation, urlsOf } from './installation.ts'
 import type { LoadView } from './load-view.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
@@ -37,7 +37,7 @@ async function prepare(stage: Stage): Promise<Site> {
       ),
     )
   return {
-    ...installation.urls,
+    ...urlsOf(installation),
     inject: async (load) => {
       await load.untilStored(1)
       await stage.schedule(load, async () => {
@@ -51,7 +51,7 @@ async function prepare(stage: Stage): Promise<Site> {
         )
         if (kind === 'a view whose target is dropped') await change(load, `DROP TABLE IF EXISTS ${name}_target`)
         const before = (await load.storedRows()) ?? 0
-        if (victim) await load.until(`a process ${victim} to kill`, () => installation.kill(victim, 0))
+        if (victim) await load.until(`a process ${victim} to kill`, () => killOne(installation, victim, 0))
         stage.injected(victim ? `${kind}, kill ${victim}` : kind, load)
         // Rows go on past the view that fails.
         await load.untilStored(before + 1)

@@ -1,5 +1,6 @@
 /** kill -9, again and again, at moments that the seed chooses. */
-import { type Installation, openInstallation, type Role } from './installation.ts'
+import type { Role, RunningPenstock } from '#infra/testbed/penstock.ts'
+import { killOne, openInstallation, urlsOf } from './installation.ts'
 import type { LoadView } from './load-view.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
@@ -33,7 +34,7 @@ function killing(name: string, summary: string, victims: readonly [Victim, ...Vi
 async function prepare(stage: Stage, victims: readonly [Victim, ...Victim[]]): Promise<Site> {
   const installation = await openInstallation(stage, { PENSTOCK_EDGE_PROCESSES: '2' })
   return {
-    ...installation.urls,
+    ...urlsOf(installation),
     inject: (load) =>
       stage.schedule(load, async () => {
         const victim = stage.pick(victims)
@@ -45,8 +46,8 @@ async function prepare(stage: Stage, victims: readonly [Victim, ...Victim[]]): P
   }
 }
 
-async function kill(installation: Installation, victim: Victim, among: number, load: LoadView): Promise<void> {
-  if (victim === 'supervisor') await installation.killSupervisor()
+async function kill(installation: RunningPenstock, victim: Victim, among: number, load: LoadView): Promise<void> {
+  if (victim === 'supervisor') await installation.kill()
   // One that is just being started again is killed as soon as it is there.
-  else await load.until(`a process ${victim} to kill`, () => installation.kill(victim, among))
+  else await load.until(`a process ${victim} to kill`, () => killOne(installation, victim, among))
 }

@@ -1,5 +1,5 @@
 /** Workers that come and go, and an installation that is started again with other numbers of processes. */
-import { openInstallation } from './installation.ts'
+import { openInstallation, urlsOf } from './installation.ts'
 import { MoreWorkers } from './more-workers.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
@@ -29,7 +29,7 @@ async function prepareStorm(stage: Stage): Promise<Site> {
   const installation = await openInstallation(stage)
   const workers = new MoreWorkers(stage, installation)
   return {
-    ...installation.urls,
+    ...urlsOf(installation),
     inject: (load) =>
       stage.schedule(load, async () => {
         const joins = stage.random() < 0.5
@@ -50,14 +50,14 @@ async function prepareRestarts(stage: Stage): Promise<Site> {
   const installation = await openInstallation(stage)
   const workers = new MoreWorkers(stage, installation)
   return {
-    ...installation.urls,
+    ...urlsOf(installation),
     inject: (load) =>
       stage.schedule(load, async () => {
         const dies = stage.random() < 0.5
         const edges = stage.integer(1, 3)
         const workerCount = stage.integer(1, 3)
         await workers.takeAll(dies)
-        await (dies ? installation.killSupervisor() : installation.stop())
+        await (dies ? installation.kill() : installation.stop())
         stage.injected(dies ? 'kill all, start with other counts' : 'stop all, start with other counts', load)
         await installation.start({ PENSTOCK_EDGE_PROCESSES: String(edges) })
         while (workers.count < workerCount - 1) await workers.add()

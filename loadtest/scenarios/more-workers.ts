@@ -1,19 +1,13 @@
-import type { Installation } from './installation.ts'
+import type { RunningPenstock } from '#infra/testbed/penstock.ts'
 import type { Stage } from './scenario.ts'
-import { StartedProcess } from './started-process.ts'
 
 /** Workers beside an installation's own; they end before it does. */
 export class MoreWorkers {
-  readonly #settings: Readonly<Record<string, string>>
-  readonly #workers: StartedProcess[] = []
+  readonly #installation: RunningPenstock
+  readonly #workers: RunningPenstock[] = []
 
-  constructor(stage: Stage, { clickhouseUrl }: Installation) {
-    this.#settings = {
-      ...stage.settings,
-      PENSTOCK_CLICKHOUSE_URL: clickhouseUrl,
-      PENSTOCK_HTTP_PORT: '0',
-      PENSTOCK_LOG_LEVEL: 'info',
-    }
+  constructor(stage: Stage, installation: RunningPenstock) {
+    this.#installation = installation
     stage.own(() => this.takeAll(false))
   }
 
@@ -23,9 +17,7 @@ export class MoreWorkers {
 
   /** Resolves once it delivers. */
   async add(): Promise<void> {
-    const worker = new StartedProcess('penstock worker', ['infra/penstock.ts', 'worker'], this.#settings)
-    this.#workers.push(worker)
-    await worker.untilSaid('delivering')
+    this.#workers.push(await this.#installation.addWorker())
   }
 
   /** Ends one, in order or by kill -9. */
@@ -38,6 +30,6 @@ export class MoreWorkers {
   }
 }
 
-async function end(workers: readonly StartedProcess[], isKilled: boolean): Promise<void> {
+async function end(workers: readonly RunningPenstock[], isKilled: boolean): Promise<void> {
   await Promise.all(workers.map((worker) => (isKilled ? worker.kill() : worker.stop())))
 }

@@ -1,8 +1,7 @@
 /** The network to ClickHouse, and to Kafka, cut, delayed, silent, or reset in the middle of a request or response. */
 import { freePort } from '#runtime/free-ports.ts'
 import { FaultyProxy, type ProxyBlow } from './faulty-proxy.ts'
-import { openInstallation, startWarehouse } from './installation.ts'
-import { startBrokers } from './kafka-brokers.ts'
+import { openBrokers, openInstallation, startWarehouse, urlsOf } from './installation.ts'
 import type { LoadView } from './load-view.ts'
 import { kafkaSettings, type Scenario, type Site, type Stage } from './scenario.ts'
 
@@ -60,12 +59,11 @@ async function prepareKafkaCut(stage: Stage): Promise<Site> {
   const proxy = await FaultyProxy.listen(await freePort(), () => ({ host: '127.0.0.1', port: brokerPort }))
   stage.own(() => proxy.close())
   const advertised = `127.0.0.1:${proxy.port}`
-  const brokers = await startBrokers(1, { 'advertised.listeners': `PLAINTEXT://${advertised}` })
-  stage.own(() => brokers.stop())
-  brokerPort = Number(brokers.addresses[0]?.split(':')[1])
+  const kafka = await openBrokers(stage, 1, { 'advertised.listeners': `PLAINTEXT://${advertised}` })
+  brokerPort = Number(kafka.brokers[0]?.split(':')[1])
   const installation = await openInstallation(stage, kafkaSettings(advertised))
   return {
-    ...installation.urls,
+    ...urlsOf(installation),
     // Nothing is acknowledged meanwhile, so what ends such a harm is a number of reports.
     inject: (load) => stage.schedule(load, () => harm(stage, proxy, load)),
   }

@@ -1,6 +1,5 @@
 /** The command line of a scenario: `npm run loadtest -- --scenario <name>`. */
-import { parseArgs } from 'node:util'
-import { valueOrFault } from '#loadtest/cli/options.ts'
+import { LineReader } from '#loadtest/options/line-reader.ts'
 import { thresholdsOf } from '#loadtest/result/slo.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type WorkloadFile, workloadFileAt } from '../workload/workload-file.ts'
@@ -43,48 +42,47 @@ export function isScenarioLine(args: readonly string[]): boolean {
 
 /** @returns undefined if help is asked for, or the list @throws LOADTEST_OPTIONS_INVALID with all faults */
 export function scenarioLineOf(args: readonly string[]): ScenarioLine | undefined {
-  const faults: string[] = []
-  const values = valuesOf(args)
-  const name = String(values.scenario ?? '')
-  if (values.help === true || name === 'list') return undefined
+  const line = new LineReader(args, flags)
+  line.assertFaultless()
+  const name = line.text('scenario') ?? ''
+  if (line.isSet('help') || name === 'list') return undefined
   const scenario = scenarioNamed(name)
   if (scenario === undefined)
     throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--scenario ${name}: there is\n${scenarioListText()}`)
-  const size = values.small === true ? scenario.small : scenario.usual
-  const integer = (flag: string, standard: number, min: number, max: number): number => {
-    const given = values[flag]
-    if (typeof given !== 'string') return standard
-    const value = Number(given)
-    if (given.trim() !== '' && Number.isInteger(value) && value >= min && value <= max) return value
-    faults.push(`--${flag} ${given}: allowed is an integer from ${min} to ${max}`)
-    return standard
-  }
-  const kafka = typeof values.kafka === 'string' ? values.kafka : undefined
-  if (kafka !== undefined && scenario.log !== 'any')
-    faults.push(`--kafka: ${name} needs ${scenario.log === 'embedded' ? 'the embedded log' : 'brokers of its own'}`)
-  const collect = <T>(read: () => T) => valueOrFault(read, faults)
-  const { workload: file, slo } = values
-  const workload = typeof file === 'string' ? collect(() => workloadFileAt(file)) : undefined
-  if (workload) faults.push(...workloadFaults(workload, values))
-  const thresholds = collect(() => thresholdsOf([workload?.slo, slo].filter(Boolean).join(','))) ?? []
-  const options: ScenarioOptions = {
-    seed: integer('seed', 1, 0, 2 ** 32 - 1),
-    faults: integer('kills', size.faults, 0, 100_000),
-    messages: integer('messages', size.messages, 1, 10_000_000_000),
-    rate: integer('rate', size.rate, 1, 100_000_000),
-    connections: integer('connections', size.connections, 1, 100_000),
+  const options = scenarioOptionsOf(line, scenario)
+  line.assertFaultless()
+  return { scenario, options, jsonFile: line.text('json') }
+}
+
+function scenarioOptionsOf(line: LineReader, { name, log, small, usual }: Scenario): ScenarioOptions {
+  const { faults } = line
+  const size = line.isSet('small') ? small : usual
+  const kafka = line.text('kafka')
+  if (kafka !== undefined && log !== 'any')
+    faults.push(`--kafka: ${name} needs ${log === 'embedded' ? 'the embedded log' : 'brokers of its own'}`)
+  const file = line.text('workload')
+  const workload = file === undefined ? undefined : line.collect(() => workloadFileAt(file))
+  if (workload) faults.push(...workloadFaults(workload, line.given))
+  const slo = [workload?.slo, line.text('slo')].filter(Boolean).join(',')
+  const thresholds = line.collect(() => thresholdsOf(slo)) ?? []
+  return {
+    seed: line.integer('seed', 1, 0, 2 ** 32 - 1),
+    faults: line.integer('kills', size.faults, 0, 100_000),
+    messages: line.integer('messages', size.messages, 1, 10_000_000_000),
+    rate: line.integer('rate', size.rate, 1, 100_000_000),
+    connections: line.integer('connections', size.connections, 1, 100_000),
     kafka,
     ...(workload && loadOf(workload, size)),
     ...(thresholds.length > 0 ? { thresholds } : {}),
   }
-  if (faults.length > 0) throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.join('\n'))
-  return { scenario, options, jsonFile: typeof values.json === 'string' ? values.json : undefined }
 }
 
 /** The installation's address is only known when it is there; its devices are the file's. */
-function workloadFaults({ workloads }: WorkloadFile, values: Readonly<Record<string, unknown>>): string[] {
+function workloadFaults({ workloads }: WorkloadFile, given: readonly string[]): string[] {
   return [
-    ...['rate', 'connections'].filter((flag) => flag in values).map((flag) => `--${flag}: the workload file says it`),
+    ...['rate', 'connections']
+      .filter((flag) => given.includes(flag))
+      .map((flag) => `--${flag}: the workload file says it`),
     ...workloads.flatMap(({ url }, index) =>
       url === undefined ? [] : `workloads[${index}].url: a scenario has its own`,
     ),
@@ -117,11 +115,3 @@ const flags = {
   small: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
-
-function valuesOf(args: readonly string[]): Record<string, string | boolean | undefined> {
-  try {
-    return parseArgs({ args: [...args], options: flags, strict: true, allowPositionals: false }).values
-  } catch (error) {
-    throw new PenstockError('LOADTEST_OPTIONS_INVALID', error instanceof Error ? error.message : String(error))
-  }
-}

@@ -1,9 +1,9 @@
 /** No fault at all: a steady load for long, in which memory stays flat and latency does not drift. */
 
-import type { TimelinePoint } from '#loadtest/ledger/timeline.ts'
-import { anonymousBytesOf } from '#loadtest/observe/process-cpu.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
-import { openInstallation } from './installation.ts'
+import type { TimelinePoint } from '#loadtest/result/timeline.ts'
+import { anonymousBytesOf } from '#runtime/processes.ts'
+import { openInstallation, urlsOf } from './installation.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
 export const soak: Scenario = {
@@ -22,7 +22,7 @@ async function prepare(stage: Stage): Promise<Site> {
   const installation = await openInstallation(stage)
   const samples: MemorySample[] = []
   return {
-    ...installation.urls,
+    ...urlsOf(installation),
     factsOf: (load) => factsOf(load, samples),
     inject: async (load) => {
       const beganMs = performance.now()

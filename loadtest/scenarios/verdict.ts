@@ -1,5 +1,5 @@
+import { thresholdLines } from '#loadtest/report/result-screen.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
-import { thresholdLines } from '#loadtest/result/result-screen.ts'
 import type { FaultEvent, Scenario, Stage } from './scenario.ts'
 
 /** What a scenario showed; plain data, so it is also its JSON. */

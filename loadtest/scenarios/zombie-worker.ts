@@ -2,7 +2,8 @@
  * A worker stops (SIGSTOP) for longer than its group waits for it, another one takes its partitions over and delivers what was
  * left, and the first goes on (SIGCONT) in the middle of what it was doing.
  */
-import { type Installation, openInstallation } from './installation.ts'
+import type { RunningPenstock } from '#infra/testbed/penstock.ts'
+import { openInstallation, urlsOf } from './installation.ts'
 import type { LoadView } from './load-view.ts'
 import { MoreWorkers } from './more-workers.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
@@ -20,7 +21,7 @@ async function prepare(stage: Stage): Promise<Site> {
   const installation = await openInstallation(stage)
   await new MoreWorkers(stage, installation).add()
   return {
-    ...installation.urls,
+    ...urlsOf(installation),
     inject: async (load) => {
       stage.facts['stopped while it held the write lock of the log, so let go on at once'] = 0
       await stage.schedule(load, () => freezeUntilReplaced(stage, installation, load))
@@ -28,7 +29,7 @@ async function prepare(stage: Stage): Promise<Site> {
   }
 }
 
-async function freezeUntilReplaced(stage: Stage, installation: Installation, load: LoadView): Promise<void> {
+async function freezeUntilReplaced(stage: Stage, installation: RunningPenstock, load: LoadView): Promise<void> {
   for (;;) {
     let pid = 0
     await load.until('a worker to stop', () => {

@@ -1,6 +1,6 @@
 /** Named shapes of a run for the command line; a workload file says the same with figures of its own. */
-import type { LoadOptions } from '#loadtest/cli/options.ts'
-import type { RateSegment } from '#loadtest/generate/schedule.ts'
+
+import type { LoadOptions, RateSegment } from '#loadtest/options/load-options.ts'
 
 export const shapeNames = ['steady', 'ramp', 'spike', 'storm', 'hot', 'noisy', 'slow'] as const
 export type ShapeName = (typeof shapeNames)[number]

@@ -1,9 +1,8 @@
 /** A workload file: several kinds of devices in one run, as `workload.schema.json` says. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { LoadOptions, SlowReading, Storm } from '#loadtest/cli/options.ts'
 import { templateBody, templateFaults } from '#loadtest/generate/body-template.ts'
-import type { RateSegment } from '#loadtest/generate/schedule.ts'
+import type { LoadOptions, RateSegment, SlowReading, Storm } from '#loadtest/options/load-options.ts'
 import { dataOfYaml } from '#runtime/yaml/yaml-text.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type JsonSchema, schemaFaults } from './json-schema.ts'

@@ -9,6 +9,7 @@
  *
  * A refusal for what a message holds is an answer: the endpoint lives.
  */
+import { assert } from '#runtime/assert.ts'
 import { Change } from '#runtime/change.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { EndpointHealth, EndpointStatus } from '#schemas/endpoint-health.ts'
@@ -83,6 +84,7 @@ export class Circuit {
   failed(error: PenstockError): void {
     const { clock } = this.#options
     const nowMs = clock.monotonicMs()
+    assert(error.disposition !== 'fatal', `an endpoint that fails is waited for; ${error.code} is no such fault`)
     this.#noteError(error)
     this.#outage ??= { sinceMonotonicMs: nowMs, failures: 0, isHeld: false, nextMonotonicMs: nowMs }
     const outage = this.#outage

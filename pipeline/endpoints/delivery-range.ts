@@ -1,3 +1,5 @@
+import { assert } from '#runtime/assert.ts'
+
 /** What is delivered at once: the batches from offset `first` to `last` of one partition, contiguous and of one UTC day. */
 export interface DeliveryRange {
   readonly topic: string
@@ -35,6 +37,7 @@ export interface RowGroup {
 
 /** The answer of `TableSink.stored` from a destination that knows each range by its name: it is there, or it is not. */
 export function storedCount({ messageCount, part }: DeliveryRange, isStored: boolean): number {
+  assert(messageCount > 0, `only a range with messages is stored, and not one of ${messageCount}`)
   return (part?.storedBefore ?? 0) + (isStored ? messageCount : 0)
 }
 

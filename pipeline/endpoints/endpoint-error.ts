@@ -1,3 +1,4 @@
+import { assert } from '#runtime/assert.ts'
 import type { EndpointFailure } from '#schemas/endpoint-health.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
@@ -16,6 +17,8 @@ export class EndpointError extends PenstockError {
   readonly retryAfterMs: number | undefined
 
   constructor(code: EndpointErrorCode, message: string, { failure, retryAfterMs, cause }: EndpointErrorOptions) {
+    const isPause = retryAfterMs === undefined || retryAfterMs >= 0
+    assert(isPause, `an endpoint asks to be left alone for some time, not for ${retryAfterMs} ms`)
     super(code, message, cause === undefined ? undefined : { cause })
     this.failure = failure
     this.retryAfterMs = retryAfterMs

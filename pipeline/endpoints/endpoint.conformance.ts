@@ -205,8 +205,8 @@ function requestOf(endpoint: Endpoint, messages: readonly SelectedMessage[]): En
 
 function fitOf({ requestBytesMax }: Endpoint, messages: readonly SelectedMessage[]): readonly SelectedMessage[] {
   let byteCount = 0
-  return messages.filter(({ bytes }) => {
-    byteCount += bytes.length
+  return messages.filter((message) => {
+    byteCount += message.byteCount
     return byteCount <= requestBytesMax
   })
 }

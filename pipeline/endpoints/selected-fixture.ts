@@ -33,13 +33,9 @@ export function messagesAt(offset: number, bodies: readonly string[], partition 
       properties: { place: String(index), 'é ': '\u{1f600}' },
       systemProperties: { contentType: 'application/json', contentEncoding: 'utf-8' },
     }
-    return {
-      ...envelope,
-      id: messageId('test', partition, offset, index),
-      offset,
-      index,
-      bytes: envelopeBytes(envelope),
-    }
+    const bytes = envelopeBytes(envelope)
+    const id = messageId('test', partition, offset, index)
+    return { ...envelope, id, offset, index, byteCount: bytes.length, bytes }
   })
 }
 

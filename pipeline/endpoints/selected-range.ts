@@ -6,6 +6,8 @@ export interface SelectedRange {
   readonly range: DeliveryRange
   /** Names the routes that selected; `undefined` if everything always is. The same revision selects the same bytes again. */
   readonly revision: string | undefined
+  /** Neither counted in the range nor among its bytes and messages: they become dead letters before it is delivered. */
+  readonly unfit?: readonly UnfitMessage[]
   /**
    * Together one Avro object container file of what was selected (`schemas/batch.ts`): one header, then blocks. Batches of which
    * everything is selected are the bytes that lie on the log, undecoded. Not to be changed.
@@ -26,8 +28,17 @@ export interface SelectedMessage extends Envelope {
   readonly offset: number
   /** Which message of its batch, from 0. */
   readonly index: number
-  /** The envelope as Avro writes it, so that a batch can be made of it again. */
+  /** Length of `bytes`. */
+  readonly byteCount: number
+  /** The envelope as Avro writes it, so that a batch can be made of it again; may be made only when it is asked for. */
   readonly bytes: Uint8Array
+}
+
+/** A selected message that no destination may get: the routes' enrichments made it larger than a message may be. */
+export interface UnfitMessage {
+  /** As the device sent it. */
+  readonly message: SelectedMessage
+  readonly text: string
 }
 
 /** `SelectedMessage.id` */

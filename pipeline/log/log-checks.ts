@@ -1,4 +1,4 @@
-import assert from 'node:assert'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { GroupPosition, PartitionRange } from './log.ts'
 
@@ -9,13 +9,16 @@ export const metadataLengthMax = 4_000
 export function assertPartition(partition: number, partitionCount: number): void {
   assert(
     Number.isInteger(partition) && partition >= 0 && partition < partitionCount,
-    `partition ${partition} of ${partitionCount}`,
+    `${partition} is one of ${partitionCount} partitions`,
   )
 }
 
 export function assertPosition(position: GroupPosition): void {
-  assert(Number.isSafeInteger(position.offset) && position.offset >= 0, `offset ${position.offset}`)
-  assert(position.metadata.length <= metadataLengthMax, `metadata of ${position.metadata.length} characters`)
+  assert(
+    Number.isSafeInteger(position.offset) && position.offset >= 0,
+    `a position is an offset, not ${position.offset}`,
+  )
+  assert(position.metadata.length <= metadataLengthMax, `metadata of ${position.metadata.length} characters is kept`)
 }
 
 /** @throws LOG_RECORD_TOO_LARGE */

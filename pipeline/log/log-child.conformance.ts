@@ -2,7 +2,7 @@
 import { silentLogger } from '#runtime/logger.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import type { Assignment, BatchStamp, Log } from './log.ts'
-import { openLog } from './open-log.ts'
+import { openLog } from './open/open-log.ts'
 
 const [options = '{}', action, count = '0'] = process.argv.slice(2)
 

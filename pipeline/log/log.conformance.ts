@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Assignment, BatchStamp, GroupMember, Log, LogRecord } from './log.ts'
-import type { OpenLogOptions } from './open-log.ts'
+import type { OpenLogOptions } from './log-options.ts'
 
 /** One adapter under test. */
 export interface LogSubject {

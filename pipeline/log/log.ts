@@ -101,7 +101,7 @@ export interface Log {
   read(partition: number, offset: number, bytesMax: number): Promise<LogRecord[]>
   /**
    * Removes records older than `ageMsMax` or beyond `bytesMax` of a partition, oldest first, but never one that a group which
-   * has joined, or is named in the policy, has not delivered yet unless `force`. Kafka does this itself by topic settings; there it
+   * has joined, or is named in the policy, has not delivered yet unless `force`, or the group is one that expires. Kafka does this itself by topic settings; there it
    * only reports.
    * @returns records removed, and of these how many some group had not delivered.
    */
@@ -115,6 +115,12 @@ export interface RetentionPolicy {
   readonly partitionBytesMax: number
   /** Groups that need every record even before they join for the first time. */
   readonly neededBy: readonly string[]
+  /**
+   * Groups whose names begin so have nothing kept for them, though they have joined, unless `neededBy` names them: endpoints that may fall
+   * behind retention, and those that were removed, so that none fills the log. What such a group then lacks, its reader finds as
+   * LOG_POSITION_LOST. Left out: there are none.
+   */
+  readonly expiringPrefix?: string | undefined
   /** Remove undelivered records too once a partition exceeds `partitionBytesMax`. */
   readonly force: boolean
 }

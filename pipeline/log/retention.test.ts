@@ -63,4 +63,13 @@ test('a group that is needed and has yet to join waits from the beginning on; on
   expect(deliveredBy(['workers', 'readers'], { ...policy, neededBy: ['workers'] }, positionOf)).toEqual([7, 3])
   expect(deliveredBy(['workers'], { ...policy, neededBy: ['later'] }, positionOf)).toEqual([7, 0])
   expect(deliveredBy([], policy, positionOf)).toEqual([])
+  // A dead endpoint does not hold the log, unless that is wanted.
+})
+
+test('groups that expire hold nothing back, unless the policy names them', () => {
+  const positionOf = (group: string) => ({ offset: group.length })
+  const expiring = { ...policy, expiringPrefix: 'endpoint.' }
+  const joined = ['workers', 'endpoint.a', 'endpoint.bb']
+  expect(deliveredBy(joined, expiring, positionOf)).toEqual([7])
+  expect(deliveredBy(joined, { ...expiring, neededBy: ['endpoint.bb'] }, positionOf)).toEqual([7, 11])
 })

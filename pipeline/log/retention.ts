@@ -6,13 +6,14 @@ export interface KeptRecord {
   readonly bytes: number
 }
 
-/** Next offset to deliver of every group that has joined, or that the policy names. */
+/** Next offset to deliver of every group that has joined and does not expire, or that the policy names. */
 export function deliveredBy(
   joined: Iterable<string>,
-  { neededBy }: RetentionPolicy,
+  { neededBy, expiringPrefix }: RetentionPolicy,
   positionOf: (group: string) => { readonly offset: number } | undefined,
 ): number[] {
-  return [...new Set([...joined, ...neededBy])].map((group) => positionOf(group)?.offset ?? 0)
+  const holding = [...joined].filter((group) => expiringPrefix === undefined || !group.startsWith(expiringPrefix))
+  return [...new Set([...holding, ...neededBy])].map((group) => positionOf(group)?.offset ?? 0)
 }
 
 export interface RetentionPlan {

@@ -1,18 +1,23 @@
 /** Dead letters on the memory log, replayed to a worker whose sink takes everything. */
 import { setImmediate } from 'node:timers/promises'
 import { beforeEach, describe, expect, test } from 'vitest'
+import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
+import { MemoryEndpoint, MemoryReceiver } from '#pipeline/endpoints/memory/memory-endpoint.ts'
+import type { LogRecord } from '#pipeline/log/log.ts'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letters/dead-letter-box.ts'
 import { listDeadLetters } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
+import { deliverLetter } from '#pipeline/workers/deliver-letter.ts'
 import { simulatedBatch } from '#pipeline/workers/simulation/simulated-batch.ts'
 import { SimulatedWarehouse } from '#pipeline/workers/simulation/simulated-warehouse.ts'
 import { startWorker } from '#pipeline/workers/worker.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
+import { Permits } from '#runtime/permits.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import { dropDeadLetter, letterIdFromText, replayDeadLetter } from './dead-letter-commands.ts'
+import { dropDeadLetter, letterIdFromText, replayDeadLetter, replayToEndpoint } from './dead-letter-commands.ts'
 import { renderDeadLetters } from './render-dead-letters.ts'
 
 describe('dead letters', () => {
@@ -30,7 +35,7 @@ describe('dead letters', () => {
   const states = async () => (await listDeadLetters(open(letters))).map(({ state }) => state)
   const list = async () => renderDeadLetters(await listDeadLetters(open(letters)))
 
-  async function putLetter(): Promise<void> {
+  async function putLetter(endpoint?: string): Promise<void> {
     const stamp = { schemaVersion: 1, edgeId: 'e', epoch: 1, sequence: 0, messageCount: 2 }
     await openDeadLetterBox({ log: open(letters), warehouse: undefined, logger: silentLogger, clock }).put({
       topic: 'telemetry',
@@ -43,7 +48,28 @@ describe('dead letters', () => {
       messageFirst: 0,
       reason: 'WAREHOUSE_REFUSED',
       text: 'no',
+      endpoint,
     })
+  }
+
+  /** Hands a letter to the endpoint, as a process that has it open does. */
+  const deliverTo = (endpoint: Endpoint) => async (letter: LogRecord) => {
+    const delivery = {
+      permits: new Permits(1),
+      circuit: undefined,
+      clock,
+      random: () => 0.5,
+      logger: silentLogger,
+      insertBeginMsMax: 1_000,
+      ended: new AbortController().signal,
+      skipSteps: new Set<never>(),
+      onWait: () => {},
+      onFailure: () => {},
+      onRefusal: () => {},
+    }
+    const deadLetters = openDeadLetterBox({ log: open(letters), warehouse: undefined, logger: silentLogger, clock })
+    const options = { endpoint, delivery, topic: 'dead-letters', partition: 0, deadLetters, onLetter: () => {} }
+    return (await deliverLetter(options, letter)) === 'stored'
   }
 
   beforeEach(async () => {
@@ -95,6 +121,58 @@ describe('dead letters', () => {
     })
     expect(await rowCount()).toBe(2)
     expect(await list()).toBe('no open dead letters; 1 replayed, 0 dropped\n')
+  })
+
+  test('a letter of an endpoint is never appended to the log, where every destination would get it [G-10]', async () => {
+    letters = new MemoryStore('dead-letters', 1)
+    await putLetter('webhook')
+    await expect(replay()).rejects.toMatchObject({
+      code: 'DEAD_LETTER_OF_ENDPOINT',
+      message: expect.stringContaining('webhook'),
+    })
+    expect(telemetry.partitions[1]!.records).toEqual([])
+    expect(await states()).toEqual(['open'])
+    expect(await list()).toContain('WAREHOUSE_REFUSED (webhook)')
+    await drop()
+  })
+
+  test('a letter of an endpoint is replayed to that endpoint, under the same ids however often it is interrupted [G-10]', async () => {
+    letters = new MemoryStore('dead-letters', 1)
+    await putLetter('webhook')
+    const receiver = new MemoryReceiver()
+    const deliver = deliverTo(new MemoryEndpoint(receiver, 'webhook'))
+    const replayTo = (action: (letter: LogRecord) => Promise<boolean>) =>
+      replayToEndpoint(open(letters), id, clock.nowMs(), action)
+    expect(
+      await replayTo(async (letter) => {
+        await deliver(letter)
+        return false
+      }),
+    ).toBe(false)
+    expect(await states()).toEqual(['replaying'])
+    await expect(drop()).rejects.toMatchObject({ code: 'DEAD_LETTER_REPLAYING' })
+    expect(await replayTo(deliver)).toBe(true)
+    expect(await states()).toEqual(['replayed'])
+    await expect(replayTo(deliver)).rejects.toMatchObject({ code: 'DEAD_LETTER_SETTLED' })
+    const { requests } = receiver
+    expect(requests.map((request) => request.id)).toEqual(Array(2).fill('webhook/dead-letters/0/0-0/e.1.0#0+2'))
+    expect(requests[1]?.messages.map((message) => message.id)).toEqual(['dead-letters/0/0/0', 'dead-letters/0/0/1'])
+    expect(telemetry.partitions[1]!.records).toEqual([])
+  })
+
+  test('what an endpoint refuses again is another letter, and the first one is settled', async () => {
+    letters = new MemoryStore('dead-letters', 1)
+    await putLetter('webhook')
+    const receiver = new MemoryReceiver()
+    receiver.badBody = '0/1'
+    const deliver = deliverTo(new MemoryEndpoint(receiver, 'webhook'))
+    expect(await replayToEndpoint(open(letters), id, clock.nowMs(), deliver)).toBe(true)
+    expect(receiver.requests.flatMap(({ messages }) => messages.map((message) => message.id))).toEqual([
+      'dead-letters/0/0/0',
+    ])
+    const [first, second] = await listDeadLetters(open(letters))
+    expect([first?.state, second?.state]).toEqual(['replayed', 'open'])
+    expect(second?.letter).toMatchObject({ topic: 'dead-letters', offset: 0, messageFirst: 1, endpoint: 'webhook' })
   })
 
   test('a letter is dropped once and not after its replay, replayed not after it was dropped', async () => {

@@ -8,6 +8,7 @@ import {
   textOfLetterId,
 } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
 import { walkLog } from '#pipeline/workers/log-walk.ts'
+import { assert } from '#runtime/assert.ts'
 import { bytesFromReplay, bytesFromSettlement, type DeadLetter, letterFromBytes } from '#schemas/dead-letter.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
@@ -49,12 +50,18 @@ async function withBytes(log: Log, { id }: ListedLetter): Promise<StampedLetter>
  *   (the first note        └── no ──▶ append ─────────────────────────┘
  *    counts)                          one of a killed process that lands only now has the same stamp: the worker leaves it out
  *
+ * A letter of an endpoint is refused here: on the log it would go to every destination. It goes by `replayToEndpoint`.
  * @returns its new offset on the telemetry topic
- * @throws DEAD_LETTER_UNKNOWN, DEAD_LETTER_SETTLED, BATCH_CORRUPT if the letter has no bytes, what the logs throw
+ * @throws DEAD_LETTER_UNKNOWN, DEAD_LETTER_SETTLED, DEAD_LETTER_OF_ENDPOINT, BATCH_CORRUPT if the letter has no bytes, what the logs throw
  */
 export async function replayDeadLetter(deadLetters: Log, telemetry: Log, id: LetterId, nowMs: number): Promise<number> {
   const found = await findDeadLetter(deadLetters, id)
   assertUnsettled(found)
+  if (found.letter.endpoint !== undefined)
+    throw new PenstockError(
+      'DEAD_LETTER_OF_ENDPOINT',
+      `dead letter ${textOfLetterId(id)} is of the endpoint ${found.letter.endpoint}; on the log it would go to every destination`,
+    )
   const { stamp, bytes, partition } = await withBytes(deadLetters, found)
   if (bytes.length === 0)
     throw new PenstockError('BATCH_CORRUPT', 'the letter came without its bytes; see penstock.dead_letters')
@@ -72,6 +79,39 @@ export async function replayDeadLetter(deadLetters: Log, telemetry: Log, id: Let
   const offset = sent ?? (await telemetry.append(partition, again, bytes))
   await settle(deadLetters, begun.id, 'replayed', nowMs)
   return offset
+}
+
+/**
+ * Hands the letter to the endpoint that refused it, and settles it. What is refused again is another letter. Killed at any moment it is to be
+ * called again; the endpoint may then get it twice, under the same ids.
+ * @param deliver gets the letter at its place on the dead-letter topic; false if it was interrupted (`pipeline/workers/deliver-letter.ts`)
+ * @returns false if it was interrupted
+ * @throws DEAD_LETTER_UNKNOWN, DEAD_LETTER_SETTLED, BATCH_CORRUPT if the letter has no bytes, what the log and `deliver` throw
+ */
+export async function replayToEndpoint(
+  deadLetters: Log,
+  id: LetterId,
+  nowMs: number,
+  deliver: (letter: LogRecord) => Promise<boolean>,
+): Promise<boolean> {
+  const found = await findDeadLetter(deadLetters, id)
+  assertUnsettled(found)
+  assert(found.letter.endpoint !== undefined, `dead letter ${textOfLetterId(id)} is of an endpoint`)
+  const { stamp, bytes } = await withBytes(deadLetters, found)
+  if (bytes.length === 0)
+    throw new PenstockError('BATCH_CORRUPT', 'the letter came without its bytes; see penstock.dead_letters')
+  if (found.state === 'open')
+    await note(
+      deadLetters,
+      found.id,
+      nowMs,
+      bytesFromReplay({ letter: found.id.offset, epoch: nowMs, next: 0, atMs: nowMs }),
+    )
+  const begun = await findDeadLetter(deadLetters, id)
+  assertUnsettled(begun)
+  if (!(await deliver({ offset: begun.id.offset, stamp, value: bytes }))) return false
+  await settle(deadLetters, begun.id, 'replayed', nowMs)
+  return true
 }
 
 /**

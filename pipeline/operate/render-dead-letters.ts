@@ -14,7 +14,7 @@ export function renderDeadLetters(letters: readonly ListedLetter[]): string {
     textOfLetterId(id),
     state,
     new Date(letter.atMs).toISOString(),
-    letter.reason,
+    letter.endpoint === undefined ? letter.reason : `${letter.reason} (${letter.endpoint})`,
     `${letter.topic}/${letter.partition}@${letter.offset}${letter.messageFirst ? `+${letter.messageFirst}` : ''}`,
     String(letter.messageCount),
     String(byteCount),

@@ -18,13 +18,14 @@ import { type LetteredBatch, listLetteredBatches } from '#pipeline/workers/dead-
 import { DeliveredSequences } from '#pipeline/workers/delivered-sequences.ts'
 import { noteFromText } from '#pipeline/workers/intent.ts'
 import { walkLog } from '#pipeline/workers/log-walk.ts'
+import { assert } from '#runtime/assert.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
+import { dayMs } from '#schemas/time.ts'
 import { renderTable } from './render-table.ts'
 
 const readBytesMax = 32 * 1024 * 1024
 const groupsMax = 50_000
-const dayMs = 86_400_000
 const table = `${warehouseDatabase}.telemetry`
 
 export interface PartitionVerdict {
@@ -220,7 +221,9 @@ class PartitionCheck {
         `AND enqueued_at >= fromUnixTimestamp64Milli(toInt64(${fromMs}), 'UTC') ` +
         `AND enqueued_at <= fromUnixTimestamp64Milli(toInt64(${toMs}), 'UTC')`,
     )
-    return Number(answer?.rows ?? 0)
+    const found = Number(answer?.rows)
+    assert(found >= 0 && found <= rows.rows, `of ${rows.rows} rows some lie in a time, not ${found}`)
+    return found
   }
 }
 
@@ -235,9 +238,20 @@ async function rowGroups(warehouse: Warehouse, partition: number, first: number,
     )
     for (const { offset, rows, from_ms, to_ms } of page)
       groups.push({ offset: Number(offset), rows: Number(rows), fromMs: Number(from_ms), toMs: Number(to_ms) })
+    assertGroups(groups.slice(-page.length), from, end)
     const last = groups.at(-1)
     if (page.length < groupsMax || !last) return groups
     from = last.offset + 1
+  }
+}
+
+/** A verdict is made of this answer: positions that were asked for, in their order, and counts. */
+function assertGroups(groups: readonly RowGroup[], from: number, end: number): void {
+  let next = from
+  for (const { offset, rows, fromMs, toMs } of groups) {
+    assert(offset >= next && offset < end, `ClickHouse answers positions from ${next} to ${end}, and not ${offset}`)
+    assert(rows > 0 && fromMs <= toMs, `rows under position ${offset} are counted with their times`)
+    next = offset + 1
   }
 }
 

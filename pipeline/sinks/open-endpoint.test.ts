@@ -8,7 +8,8 @@ import type { EndpointKind } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import { nameAt, objectSettings } from './objects/object-sink-fixture.ts'
 import { openEndpoint } from './open-endpoint.ts'
 
-const context = { rules: { ownPorts: [9], allowed: [] }, hubName: 'hub', topic: 'test' }
+const home = { url: 'http://127.0.0.1:8123', user: 'default', password: '', replicated: false }
+const context = { rules: { ownPorts: [9], allowed: [] }, hubName: 'hub', group: 'test', home }
 const settings: Partial<Record<EndpointKind, Record<string, unknown>>> = {
   file: { ...objectSettings, folder: '/nowhere' },
   s3: { ...objectSettings, region: 'us-east-1', bucket: 'telemetry', accessKeyId: 'a', secretAccessKey: 'b' },
@@ -45,7 +46,7 @@ test('what is opened stores under the names of its hub', async () => {
     expect(await sink.newest(0, 100, 0)).toMatchObject({ offset: 7, last: 7 })
     const other = openEndpoint(
       { name: 'y', kind: 'file', settings: { ...settings.file, folder } },
-      { ...context, topic: 'other' },
+      { ...context, group: 'other' },
     )
     expect(other.atomic && (await other.newest(0, 100, 0))).toBeUndefined()
     rmSync(join(folder, nameAt(7)))

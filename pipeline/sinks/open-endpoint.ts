@@ -5,16 +5,20 @@ import { assert } from '#runtime/assert.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
 import type { AzureBlobSettings } from '#schemas/endpoint-kinds/azure-blob.ts'
+import type { ClickhouseSettings } from '#schemas/endpoint-kinds/clickhouse.ts'
 import type { EndpointKind } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import type { FileSettings } from '#schemas/endpoint-kinds/file.ts'
 import type { ObjectSettings } from '#schemas/endpoint-kinds/object-fields.ts'
+import type { PostgresSettings } from '#schemas/endpoint-kinds/postgres.ts'
 import type { S3Settings } from '#schemas/endpoint-kinds/s3.ts'
 import type { WebhookSettings } from '#schemas/endpoint-kinds/webhook.ts'
-import type { EndpointDocument } from '#schemas/routing.ts'
+import type { EndpointDocument } from '#schemas/routing/routing.ts'
 import { AzureBlobStore } from './azure-blob/azure-blob-store.ts'
+import { ClickHouseEndpoint, type ClickHouseHome } from './clickhouse/clickhouse-endpoint.ts'
 import { FileStore } from './file/file-store.ts'
 import { ObjectSink } from './objects/object-sink.ts'
 import type { ObjectStore } from './objects/object-store.ts'
+import { PostgresSink } from './postgres/postgres-sink.ts'
 import { S3Store } from './s3/s3-store.ts'
 import { WebhookEndpoint } from './webhook/webhook-endpoint.ts'
 
@@ -22,8 +26,10 @@ export interface OpenContext {
   readonly rules: OutgoingRules
   /** What `{iothub}` stands for. */
   readonly hubName: string
-  /** Of the log that feeds the endpoint. */
-  readonly topic: string
+  /** Consumer group of the endpoint on the log that feeds it: names what it stores. */
+  readonly group: string
+  /** Where `penstock.telemetry` is, for ClickHouse endpoints that name no server. */
+  readonly home: ClickHouseHome
   readonly clock?: Clock
 }
 
@@ -41,6 +47,10 @@ type Opener = (endpoint: EndpointToOpen, context: Required<OpenContext>) => Tabl
 
 /** Settings were checked against the table of their kind when the document was read. */
 const openers: Partial<Record<EndpointKind, Opener>> = {
+  clickhouse: ({ name, settings }, { group, home, rules, clock }) =>
+    new ClickHouseEndpoint({ name, group, settings: settings as unknown as ClickhouseSettings, home, rules, clock }),
+  postgres: ({ name, settings }, { group, rules }) =>
+    new PostgresSink({ name, group, settings: settings as unknown as PostgresSettings, rules }),
   file: objects<FileSettings>(({ folder }) => new FileStore(folder)),
   s3: objects<S3Settings>((settings, { rules, clock }) => new S3Store({ settings, rules, clock })),
   azureBlob: objects<AzureBlobSettings>((settings, { rules, clock }) => new AzureBlobStore({ settings, rules, clock })),
@@ -53,7 +63,7 @@ function objects<Settings extends ObjectSettings>(
 ): Opener {
   return ({ name, settings: values }, context) => {
     const settings = values as unknown as Settings
-    const { hubName, topic, clock } = context
-    return new ObjectSink({ name, store: storeOf(settings, context), settings, hubName, topic, clock })
+    const { hubName, group, clock } = context
+    return new ObjectSink({ name, store: storeOf(settings, context), settings, hubName, group, clock })
   }
 }

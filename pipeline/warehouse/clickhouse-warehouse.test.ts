@@ -71,6 +71,17 @@ it('what ClickHouse refuses for good is WAREHOUSE_REFUSED with its code in the t
   await expect(insert()).rejects.toMatchObject({ code: 'WAREHOUSE_REFUSED', message: expect.stringContaining('117') })
 })
 
+it.each(['', 'x', '0', '-1'])('an error of the code %j refuses nothing: what it means is not known', (code) => {
+  const error = new ClickHouseError({ message: 'no', code, type: 'UNKNOWN' })
+  for (const operation of ['insert', 'query', 'command'] as const)
+    expect(warehouseErrorFrom(error, operation).code).toBe('WAREHOUSE_UNAVAILABLE')
+})
+
+it.each(['1\n', '{"a":1}\n"text"\n', '[1]\n', 'null\n'])('%j is no answer of rows', async (body) => {
+  answer = { status: 200, body }
+  await expect(warehouse.query('SELECT 1')).rejects.toMatchObject({ code: 'WAREHOUSE_UNAVAILABLE' })
+})
+
 it('a missing table refuses a query, though it only delays an insert', () => {
   const error = new ClickHouseError({ message: 'no', code: '60', type: 'UNKNOWN_TABLE' })
   expect(warehouseErrorFrom(error, 'query').code).toBe('WAREHOUSE_REFUSED')

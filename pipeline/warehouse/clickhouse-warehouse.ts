@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { pipelineApplication, type Warehouse, type WarehouseOptions, type WarehouseRow } from './warehouse.ts'
 
@@ -44,7 +45,7 @@ export class ClickhouseWarehouse implements Warehouse {
         query_params: parameters,
         clickhouse_settings: { output_format_json_quote_64bit_integers: 1 },
       })
-      return result.json<WarehouseRow>()
+      return checkedRows(await result.json())
     })
   }
 
@@ -60,6 +61,17 @@ export class ClickhouseWarehouse implements Warehouse {
   async close(): Promise<void> {
     await this.#client.close()
   }
+}
+
+/** Once a question: each of its rows is an object, or it was not ClickHouse that answered. */
+function checkedRows(rows: unknown): readonly WarehouseRow[] {
+  assert(Array.isArray(rows), 'an answer of ClickHouse has rows')
+  for (const row of rows) assert(isRow(row), 'a row of ClickHouse has columns')
+  return rows
+}
+
+function isRow(row: unknown): row is WarehouseRow {
+  return typeof row === 'object' && row !== null && !Array.isArray(row)
 }
 
 type Operation = 'insert' | 'query' | 'command'
@@ -80,6 +92,8 @@ export function warehouseErrorFrom(error: unknown, operation: Operation): Pensto
   if (!(error instanceof ClickHouseError)) return unavailable(`${operation}: no answer from the warehouse`, error)
   const code = Number(error.code)
   const text = `${operation}: code ${code} (${error.type ?? 'unknown'}): ${error.message}`
+  // What has no number is not known to have ended; nothing may be given up for it.
+  if (!Number.isInteger(code) || code <= 0) return unavailable(text, error)
   if (transientCodes.has(code) || (operation === 'insert' && misplacedCodes.has(code))) return unavailable(text, error)
   return new PenstockError('WAREHOUSE_REFUSED', text, { cause: error })
 }

@@ -1,7 +1,8 @@
 /** What the task of one partition does at its destination, whichever kind that is, and what it counts there. */
 import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
-import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
+import type { SelectedRange, UnfitMessage } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
+import type { BatchStamp } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { DeadLetterReason } from '#schemas/dead-letter.ts'
@@ -11,9 +12,10 @@ import { deliverRange, type EarlierInsert, type RangeDeliveryOptions } from './d
 import { deliverRequests } from './deliver-requests.ts'
 import type { DeliveryOptions, DeliveryOutcome } from './delivery.ts'
 import type { Intent, Split } from './intent.ts'
+import { letterOfMessages } from './letter-of-messages.ts'
 import { type LetterOptions, putLetter } from './put-letter.ts'
 import type { ReadRecord } from './range-reader.ts'
-import type { Selector } from './selector.ts'
+import type { RangeSelector } from './range-selector.ts'
 import { settleByMessage } from './split-batch.ts'
 import type { DeadLetterBox } from './undeliverable.ts'
 
@@ -21,7 +23,7 @@ export interface CourierOptions extends Omit<DeliveryOptions, 'onFailure' | 'onR
   readonly topic: string
   readonly partition: number
   readonly destination: TableSink | Endpoint
-  readonly selector: Selector
+  readonly selector: RangeSelector
   /** Name that dead letters carry, if any. */
   readonly letterEndpoint: string | undefined
   readonly deadLetters: DeadLetterBox
@@ -75,6 +77,18 @@ export class Courier {
     }
   }
 
+  /** What enrichments made too large becomes letters; false if the assignment ended before. */
+  async giveUpUnfit(unfit: readonly UnfitMessage[], records: readonly ReadRecord[]): Promise<boolean> {
+    const { topic, partition, letterEndpoint: endpoint } = this.#options
+    for (const { message, text } of unfit) {
+      const why = { reason: 'ENDPOINT_REFUSED', text } as const
+      const stamp = stampAt(records, message.offset)
+      const letter = letterOfMessages({ topic, partition, endpoint }, stamp, [message], why)
+      if (!(await putLetter(this.#letterOptions(), letter))) return false
+    }
+    return true
+  }
+
   /**
    * Brings a range that is not empty to a known end. Of an endpoint that is `stored`, also where letters are left of it.
    * @throws BATCH_CORRUPT if a batch that had to be read can't be
@@ -94,14 +108,7 @@ export class Courier {
       return outcome
     }
     const options = { ...this.#letterOptions(), endpoint: destination, letterEndpoint, delivery: this.#delivery }
-    const stampOf = (offset: number) => {
-      const found = records.find(({ record }) => record.offset === offset)
-      assert(
-        found,
-        `what is selected from offset ${selected.range.first} on is of its batches, and not of one at ${offset}`,
-      )
-      return found.record.stamp
-    }
+    const stampOf = (offset: number) => stampAt(records, offset)
     const onDelivered = (count: number) => {
       if (count > 0) this.#countStored(count, 1)
       this.#options.onSettled()
@@ -152,4 +159,10 @@ export class Courier {
     }
     return { delivery: this.#delivery, deadLetters, onLetter }
   }
+}
+
+function stampAt(records: readonly ReadRecord[], offset: number): BatchStamp {
+  const found = records.find(({ record }) => record.offset === offset)
+  assert(found, `what is selected is of the batches of its range, and not of one at ${offset}`)
+  return found.record.stamp
 }

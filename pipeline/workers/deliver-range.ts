@@ -123,6 +123,7 @@ class RangeDelivery {
 
   async #attempt(): Promise<Attempt> {
     const { sink, clock, insertBeginMsMax, skipSteps } = this.#options
+    assert(this.#selected.range.messageCount > 0, 'an insert has messages')
     const { token } = this.#intent
     const landsUntilBeforeMs = this.#landsUntilMonotonicMs
     const alone = landsUntilBeforeMs === undefined

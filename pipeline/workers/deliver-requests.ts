@@ -16,10 +16,10 @@ import { type EndpointError, held } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedMessage, SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { BatchStamp } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
-import { batchFromMessages } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
 import { admitted, type DeliveryOptions, type DeliveryOutcome } from './delivery.ts'
 import type { Intent } from './intent.ts'
+import { letterOfMessages, messagesByBatch } from './letter-of-messages.ts'
 import { type LetterOptions, putLetter } from './put-letter.ts'
 
 export interface RequestDeliveryOptions extends Omit<LetterOptions, 'delivery'> {
@@ -66,14 +66,14 @@ async function* requestsOf(
   let byteCount = 0
   for await (const block of selected.messages())
     for (const message of block) {
-      const isFull = messages.length >= requestMessagesMax || byteCount + message.bytes.length > requestBytesMax
+      const isFull = messages.length >= requestMessagesMax || byteCount + message.byteCount > requestBytesMax
       if (messages.length > 0 && isFull) {
         yield messages
         messages = []
         byteCount = 0
       }
       messages.push(message)
-      byteCount += message.bytes.length
+      byteCount += message.byteCount
     }
   if (messages.length > 0) yield messages
 }
@@ -223,45 +223,18 @@ class RequestDelivery {
     reasonOf: (message: SelectedMessage) => string,
   ): Promise<boolean> {
     if (this.#options.delivery.skipSteps.has('letters')) return true
-    for (const group of lettersOf(messages)) if (!(await this.#putLetter(group, reasonOf(group[0])))) return false
+    const { topic, partition } = this.#intent.range
+    const { stampOf, letterEndpoint: endpoint } = this.#options
+    for (const group of messagesByBatch(messages, limits.blockBytesMax)) {
+      const [head] = group
+      const reason = reasonOf(head).replace(/\s+/g, ' ')
+      const text = `the endpoint refused message ${head.index} of this batch: ${reason}`
+      const why = { reason: 'ENDPOINT_REFUSED', text } as const
+      const letter = letterOfMessages({ topic, partition, endpoint }, stampOf(head.offset), group, why)
+      if (!(await putLetter(this.#options, letter))) return false
+    }
     return true
   }
-
-  async #putLetter(messages: readonly [SelectedMessage, ...SelectedMessage[]], reason: string): Promise<boolean> {
-    const { topic, partition } = this.#intent.range
-    const [{ offset, index }] = messages
-    const times = messages.map(({ enqueuedAtMs }) => enqueuedAtMs)
-    const stamp: BatchStamp = {
-      ...this.#options.stampOf(offset),
-      messageCount: messages.length,
-      enqueuedAtMsFirst: times.reduce((one, other) => Math.min(one, other)),
-      enqueuedAtMsLast: times.reduce((one, other) => Math.max(one, other)),
-    }
-    return await putLetter(this.#options, {
-      topic,
-      partition,
-      record: { offset, stamp, value: batchFromMessages(messages) },
-      messageFirst: index,
-      reason: 'ENDPOINT_REFUSED',
-      text: `the endpoint refused message ${index} of this batch: ${reason.replace(/\s+/g, ' ')}`,
-      endpoint: this.#options.letterEndpoint,
-    })
-  }
-}
-
-function* lettersOf(messages: readonly SelectedMessage[]): Generator<readonly [SelectedMessage, ...SelectedMessage[]]> {
-  let letter: [SelectedMessage, ...SelectedMessage[]] | undefined
-  let byteCount = 0
-  for (const message of messages) {
-    byteCount += message.bytes.length
-    if (letter && letter[0].offset === message.offset && byteCount <= limits.blockBytesMax) letter.push(message)
-    else {
-      if (letter) yield letter
-      letter = [message]
-      byteCount = message.bytes.length
-    }
-  }
-  if (letter) yield letter
 }
 
 /** An adapter that miscounts would lose messages or make letters of good ones. */

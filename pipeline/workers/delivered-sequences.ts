@@ -7,6 +7,7 @@
  * A sequence counts as settled only if it was seen: what is forgotten for want of room is delivered again, never left out.
  */
 import type { BatchStamp } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 
 /** Longest text; with an intent it must fit the 4,000 characters of a commit. */
 const textLengthMax = 2_500
@@ -35,6 +36,7 @@ export class DeliveredSequences {
   }
 
   add(stamp: BatchStamp): void {
+    assert(Number.isSafeInteger(stamp.sequence), `a batch is stamped with a sequence, not ${stamp.sequence}`)
     const key = keyOf(stamp)
     const intervals = this.#intervals.get(key) ?? []
     this.#intervals.delete(key)

@@ -2,8 +2,8 @@
 import type { Circuit } from '#pipeline/endpoints/circuit.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import type { Permits } from '#runtime/permits.ts'
 import type { PenstockError } from '#schemas/errors.ts'
-import type { Permits } from './permits.ts'
 
 /** Steps of the protocol that a test may leave out, to see that its checker finds what follows. Never in production. */
 export type ProtocolStep =

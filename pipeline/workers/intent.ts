@@ -15,6 +15,7 @@
  */
 import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
 import type { BatchStamp } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 const noteVersion = 1
@@ -54,6 +55,11 @@ export interface PositionNote {
 const emptyNote: PositionNote = { intent: undefined, split: undefined, delivered: '', logId: undefined }
 
 export function textFromNote({ intent, split, delivered, logId }: PositionNote): string {
+  if (split) {
+    const { next, stored, given } = split
+    assert(stored <= next, `of the first ${next} messages of a batch no more are stored, not ${stored}`)
+    assert(given >= 0, `no fewer than none are given up, not ${given}`)
+  }
   return JSON.stringify({
     v: split ? splitNoteVersion : noteVersion,
     ...split,
@@ -64,6 +70,7 @@ export function textFromNote({ intent, split, delivered, logId }: PositionNote):
 }
 
 function fieldsOfIntent({ range, token, revision }: Intent): object {
+  assert(range.last >= range.first, `a range from ${range.first} ends behind it, and not at ${range.last}`)
   const { last, messageCount: rows, enqueuedAtMsFirst: from, enqueuedAtMsLast: to, part } = range
   // Of a part of which everything is selected, the count says how long it is.
   const length = part?.length === rows ? undefined : part?.length

@@ -1,4 +1,5 @@
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 
 export interface LogWalk {
   readonly partition: number
@@ -27,6 +28,7 @@ export async function walkLog(
     const records = await log.read(partition, offset, readBytesMax)
     emptyReads = records.length === 0 ? emptyReads + 1 : 0
     for (const record of records) {
+      assert(record.offset >= offset, `the log answers batches from offset ${offset} on, and not ${record.offset}`)
       if (record.offset >= end) return end
       await action(record)
       offset = record.offset + 1

@@ -23,6 +23,7 @@ import { type Intent, noteFromText, type Split, textFromNote, tokenOf } from './
 import { untilLogAnswers } from './log-answers.ts'
 import { type FoundPosition, type StartRule, searchPosition, startOf } from './position-search.ts'
 import { type Cut, RangeReader, type RangeReaderOptions, type ReadRecord, rangeOf } from './range-reader.ts'
+import { observeStored } from './stage-times.ts'
 
 export interface PartitionTaskOptions extends Omit<CourierOptions, 'partition' | 'onSettled'> {
   readonly group: string
@@ -172,6 +173,10 @@ class PartitionTask {
     const { assignment, logger } = this.#options
     const [head] = (await this.#reader.through(this.#offset)) ?? []
     if (!head) return
+    assert(
+      head.record.offset === this.#offset,
+      `the batch that is in parts lies at ${this.#offset}, not ${head.record.offset}`,
+    )
     logger.info('a batch in parts found', { partition: assignment.partition, offset: this.#offset, ...split })
     await this.#split(head, split, intent)
   }
@@ -210,6 +215,7 @@ class PartitionTask {
     const selected = news.records.length === 0 ? undefined : await this.#courier.select(open, news.records)
     if (!selected && news.records.length > 0) return await this.#cutUnreadable(records)
     const commitIntent = (next: Intent) => this.#commit(skipSteps.has('intent') ? undefined : next)
+    if (selected?.unfit && !(await this.#courier.giveUpUnfit(selected.unfit, news.records))) return 'ended'
     let outcome: DeliveryOutcome = 'stored'
     if (selected && selected.range.messageCount > 0) {
       const intent = { range: selected.range, token: open.token, revision: selected.revision }
@@ -227,6 +233,7 @@ class PartitionTask {
         this.#delivered = news.delivered
         this.#advance(open.range.last + 1)
         this.#recordsMax = this.#recordsMax * 2
+        observeStored(metrics, this.#options.destination.name, news.records, this.#options.clock)
         metrics.series('penstock_worker_repeated_batches_total').add(records.length - news.records.length)
         if (!selected || selected.range.messageCount === 0) await this.#commitQuietly()
         break

@@ -9,13 +9,14 @@
  */
 import type { DeliveryRange, RangeLimits } from '#pipeline/endpoints/delivery-range.ts'
 import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import { Change } from '#runtime/change.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
+import { walkBatch } from '#schemas/batch-walk.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { walkBatch } from './batch-walk.ts'
+import { utcDayOf } from '#schemas/time.ts'
 
-const dayMs = 86_400_000
 const readWaitMs = 1_000
 const retryDelayMs = 200
 
@@ -174,6 +175,11 @@ export class RangeReader {
 
   #add(records: readonly LogRecord[], readMonotonicMs: number): void {
     for (const record of records) {
+      assert(
+        record.offset >= this.#nextOffset,
+        `the log answers batches from ${this.#nextOffset} on, not ${record.offset}`,
+      )
+      assert(record.stamp.messageCount >= 1, `a batch at offset ${record.offset} is stamped with a message at least`)
       this.#queue.push(inspect(record, readMonotonicMs))
       this.#queueBytes += record.value.length
       this.#nextOffset = record.offset + 1
@@ -221,11 +227,11 @@ function lengthOfRange(
 function inspect(record: LogRecord, readMonotonicMs: number): ReadRecord {
   const { enqueuedAtMsFirst, enqueuedAtMsLast, messageCount } = record.stamp
   const walk = walkBatch(record.value)
-  const day = Math.floor(enqueuedAtMsFirst / dayMs)
+  const day = utcDayOf(enqueuedAtMsFirst)
   let fault: string | undefined
   if (walk.kind === 'corrupt') fault = walk.text
   else if (walk.rowCount !== messageCount) fault = `holds ${walk.rowCount} messages, its stamp says ${messageCount}`
-  else if (Math.floor(enqueuedAtMsLast / dayMs) !== day) fault = 'spans two UTC days'
+  else if (utcDayOf(enqueuedAtMsLast) !== day) fault = 'spans two UTC days'
   return walk.kind === 'corrupt'
     ? { record, readMonotonicMs, rowCount: 0, bodyBytesMax: 0, day, fault }
     : { record, readMonotonicMs, rowCount: walk.rowCount, bodyBytesMax: walk.bodyBytesMax, day, fault }
@@ -238,8 +244,12 @@ export function rangeOf(
   records: readonly ReadRecord[],
   news: readonly ReadRecord[],
 ): DeliveryRange {
-  const first = records[0]?.record.offset ?? 0
-  const last = records.at(-1)?.record.offset ?? first
+  const [head] = records
+  const tail = records.at(-1)
+  assert(head && tail, 'a range has a batch')
+  const first = head.record.offset
+  const last = tail.record.offset
+  assert(last - first + 1 >= records.length, `a range from ${first} to ${last} has no more batches than offsets`)
   let messageCount = 0
   let enqueuedAtMsFirst = Number.MAX_SAFE_INTEGER
   let enqueuedAtMsLast = 0

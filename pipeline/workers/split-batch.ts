@@ -12,28 +12,29 @@
  */
 import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
 import { selectedFromMessages } from '#pipeline/endpoints/selected-messages.ts'
-import type { SelectedMessage, SelectedRange } from '#pipeline/endpoints/selected-range.ts'
+import type { SelectedMessage, SelectedRange, UnfitMessage } from '#pipeline/endpoints/selected-range.ts'
 import type { LogRecord } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
-import { batchFromMessages, isBatch } from '#schemas/batch.ts'
+import { isBatch } from '#schemas/batch.ts'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { utcDayOf } from '#schemas/time.ts'
 import { deliverRange, type RangeDeliveryOptions } from './deliver-range.ts'
 import { type Intent, type Split, tokenOf } from './intent.ts'
+import { letterOfMessages } from './letter-of-messages.ts'
 import { type LetterOptions, putLetter } from './put-letter.ts'
 import type { ReadRecord } from './range-reader.ts'
-import type { Selector } from './selector.ts'
+import type { RangeSelector } from './range-selector.ts'
 import type { UndeliverableRecord } from './undeliverable.ts'
 
-const dayMs = 86_400_000
 const retryDelayMs = 500
 
 export interface SplitOptions extends Omit<LetterOptions, 'delivery'> {
   readonly delivery: RangeDeliveryOptions
   readonly topic: string
   readonly partition: number
-  readonly selector: Selector
+  readonly selector: RangeSelector
   /** Name that letters carry, if any. */
   readonly letterEndpoint: string | undefined
   /** What the sink refused last, if this owner of the partition saw it. */
@@ -66,6 +67,7 @@ interface SplitBatch {
   readonly token: string
   /** `undefined` if the bytes can't be read, or are more than is wise to unpack. */
   readonly messages: readonly SelectedMessage[] | undefined
+  readonly unfit: readonly UnfitMessage[]
   readonly revision: string | undefined
 }
 
@@ -82,14 +84,15 @@ async function readBatch(
   const { enqueuedAtMsFirst, enqueuedAtMsLast } = stamp
   const whole = { topic, partition, first: offset, last: offset, enqueuedAtMsFirst, enqueuedAtMsLast }
   const token = tokenOf({ ...whole, messageCount: stamp.messageCount }, stamp)
-  const unreadable = { record, range: whole, token, messages: undefined, revision: undefined }
+  const unreadable = { record, range: whole, token, messages: undefined, unfit: [], revision: undefined }
   if (!isBatch(record.value) || bodyBytesMax > splitBytesMax) return unreadable
   try {
     const selected = await selector.select({ ...whole, messageCount: stamp.messageCount }, [record], revision)
     const messages: SelectedMessage[] = []
     for await (const block of selected.messages()) messages.push(...block)
     assertPlaces(messages, stamp.messageCount)
-    return { record, range: { ...whole, ...timesOf(record, messages) }, token, messages, revision: selected.revision }
+    const { revision: selectedBy, unfit = [] } = selected
+    return { record, range: { ...whole, ...timesOf(record, messages) }, token, messages, unfit, revision: selectedBy }
   } catch (error) {
     if (!isPenstockError(error, 'BATCH_CORRUPT')) throw error
     return unreadable
@@ -101,11 +104,11 @@ function timesOf(
   { stamp }: LogRecord,
   messages: readonly SelectedMessage[],
 ): Pick<DeliveryRange, 'enqueuedAtMsFirst' | 'enqueuedAtMsLast'> {
-  const day = Math.floor(stamp.enqueuedAtMsFirst / dayMs)
+  const day = utcDayOf(stamp.enqueuedAtMsFirst)
   let enqueuedAtMsFirst = Math.min(stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
   let enqueuedAtMsLast = Math.max(stamp.enqueuedAtMsFirst, stamp.enqueuedAtMsLast)
   for (const { enqueuedAtMs } of messages) {
-    if (Math.floor(enqueuedAtMs / dayMs) !== day) continue
+    if (utcDayOf(enqueuedAtMs) !== day) continue
     enqueuedAtMsFirst = Math.min(enqueuedAtMsFirst, enqueuedAtMs)
     enqueuedAtMsLast = Math.max(enqueuedAtMsLast, enqueuedAtMs)
   }
@@ -151,6 +154,8 @@ class BatchSplit {
 
   async run(): Promise<'settled' | 'unreadable' | 'ended'> {
     const { delivery } = this.#options
+    // Written before the first part already, but routes may have changed since.
+    for (const { message, text } of this.#batch.unfit) if (!(await this.#giveUpUnfit(message, text))) return 'ended'
     if (this.#open && this.#open.revision !== this.#batch.revision && !(await this.#settleOpen(this.#open)))
       return 'ended'
     while (this.#split.next < this.#messageCount) {
@@ -192,6 +197,14 @@ class BatchSplit {
     const rest = this.#messageCount - next
     if (this.#batch.messages === undefined) return rest
     return this.#lettersBefore(next, stored) >= limits.deadLettersPerBatchMax ? rest : 0
+  }
+
+  async #giveUpUnfit(message: SelectedMessage, text: string): Promise<boolean> {
+    const { topic, partition, letterEndpoint: endpoint } = this.#options
+    if (message.index < this.#split.next) return true
+    const why = { reason: 'ENDPOINT_REFUSED', text } as const
+    const letter = letterOfMessages({ topic, partition, endpoint }, this.#batch.record.stamp, [message], why)
+    return await putLetter(this.#options, letter)
   }
 
   #lettersBefore(next: number, stored: number): number {
@@ -275,29 +288,14 @@ function letterOf(
     const text = `the sink refused this batch, and its messages cannot be read: ${cause}`
     return { topic, partition, record, messageFirst: 0, reason: 'BATCH_CORRUPT', text, endpoint }
   }
-  const some = messages.filter(({ index }) => index >= next && index < next + given)
-  const [head] = some
+  const [head, ...others] = messages.filter(({ index }) => index >= next && index < next + given)
   if (!head) return undefined
-  const times = some.map(({ enqueuedAtMs }) => enqueuedAtMs)
-  const stamp = {
-    ...record.stamp,
-    messageCount: some.length,
-    // Their own times: a message may be refused just because its batch is stamped with other ones.
-    enqueuedAtMsFirst: times.reduce((one, other) => Math.min(one, other)),
-    enqueuedAtMsLast: times.reduce((one, other) => Math.max(one, other)),
-  }
   const text =
-    some.length === 1
+    others.length === 0
       ? `the sink refused message ${head.index} of this batch: ${cause}`
       : `the sink refused ${limits.deadLettersPerBatchMax} messages of this batch, the last one: ${cause}; those from ${head.index} on were not tried`
-  const isWhole = some.length === record.stamp.messageCount
-  return {
-    topic,
-    partition,
-    record: { offset: record.offset, stamp, value: isWhole ? record.value : batchFromMessages(some) },
-    messageFirst: head.index,
-    reason: error?.code === 'ENDPOINT_REFUSED' ? 'ENDPOINT_REFUSED' : 'WAREHOUSE_REFUSED',
-    text,
-    endpoint,
-  }
+  const reason = error?.code === 'ENDPOINT_REFUSED' ? 'ENDPOINT_REFUSED' : 'WAREHOUSE_REFUSED'
+  const letter = letterOfMessages({ topic, partition, endpoint }, record.stamp, [head, ...others], { reason, text })
+  const isWhole = others.length + 1 === record.stamp.messageCount
+  return isWhole ? { ...letter, record: { ...letter.record, value: record.value } } : letter
 }

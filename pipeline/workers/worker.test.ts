@@ -9,12 +9,12 @@ import { seededRandom } from '#runtime/seeded-random.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { metricsTable } from '#schemas/metrics.ts'
+import { dayMs } from '#schemas/time.ts'
 import { simulatedBatch } from './simulation/simulated-batch.ts'
 import { SimulatedWarehouse } from './simulation/simulated-warehouse.ts'
 import type { UndeliverableRecord } from './undeliverable.ts'
 import { startWorker, type Worker } from './worker.ts'
 
-const dayMs = 86_400_000
 const insertDelayMs = 100
 
 describe('worker', () => {

@@ -2,18 +2,19 @@ import { Circuit } from '#pipeline/endpoints/circuit.ts'
 import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Assignment, Log } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import { Permits } from '#runtime/permits.ts'
 import { deadLetterReasons } from '#schemas/dead-letter.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { ProtocolStep } from './delivery.ts'
 import { runPartition } from './partition-task.ts'
-import { Permits } from './permits.ts'
 import type { StartRule } from './position-search.ts'
-import { everything, type Selector } from './selector.ts'
+import { everything, type RangeSelector } from './range-selector.ts'
 import { type Standstill, Standstills } from './standstills.ts'
 import type { DeadLetterBox } from './undeliverable.ts'
 
@@ -23,7 +24,7 @@ export interface WorkerOptions {
   readonly group: string
   readonly destination: TableSink | Endpoint
   /** What of the log the destination gets; left out: everything. */
-  readonly selector?: Selector
+  readonly selector?: RangeSelector
   /** Where delivery begins in a partition for which nothing says how far it is; left out: at the oldest batch. */
   readonly start?: StartRule
   /**
@@ -63,12 +64,11 @@ const reportDelayMs = 5_000
  * destination after `close`, and closes neither.
  */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const { log, destination, clock = systemClock, random = Math.random, logger } = options
+  const { log, logger } = options
   beginSeries(options)
   const stop = new AbortController()
-  const permits = new Permits(destination.atomic ? limits.workerInsertsAtOnceMax : destination.requestsAtOnceMax)
-  const ownCircuit = destination.atomic ? undefined : new Circuit({ name: destination.name, clock, random })
-  const circuit = options.circuit ?? ownCircuit
+  const shared = sharedBy(options)
+  const { clock } = shared
   const tasks = new Set<Promise<void>>()
   const offsets = new Map<number, number>()
   const standstills = new Standstills(clock, logger, options.metrics)
@@ -79,24 +79,20 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   const onAssigned = (assignment: Assignment) => {
     const { partition } = assignment
-    const range = async () => (await log.ranges())[partition] ?? { first: 0, next: 0 }
+    assert(
+      partition < log.partitionCount,
+      `a log of ${log.partitionCount} partitions assigns one of them, not ${partition}`,
+    )
+    const range = async () => {
+      const found = (await log.ranges())[partition]
+      // Where the log begins decides what counts as lost, so it is not guessed.
+      assert(found && found.first <= found.next, `the log says what it keeps of partition ${partition}`)
+      return found
+    }
     const task = runPartition({
-      ...options,
-      insertDelayMs: (destination.atomic ? destination.gatherMsMax : undefined) ?? options.insertDelayMs,
+      ...shared,
       assignment,
-      topic: log.topic,
-      clock,
-      random,
-      selector: options.selector ?? everything,
-      start: options.start,
-      letterEndpoint: options.letterEndpoint,
-      circuit,
-      insertBeginMsMax: options.insertBeginMsMax ?? limits.insertBeginMsMax,
-      skipSteps: options.skipSteps ?? new Set(),
-      permits,
-      readBytesMax: readBytesMaxOf(log.partitionCount),
       ended: AbortSignal.any([assignment.revoked, stop.signal]),
-      logId: () => log.id(),
       range,
       onOffset: (offset) => {
         offsets.set(partition, offset)
@@ -127,6 +123,29 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   }
   let closing: Promise<void> | undefined
   return { finished, standstills: () => standstills.list(), close: () => (closing ??= close()) }
+}
+
+/** What the tasks of all partitions have in common. */
+function sharedBy(options: WorkerOptions) {
+  const { log, destination, clock = systemClock, random = Math.random } = options
+  const { name, atomic } = destination
+  const requestsAtOnceMax = destination.atomic ? limits.workerInsertsAtOnceMax : destination.requestsAtOnceMax
+  return {
+    ...options,
+    insertDelayMs: (destination.atomic ? destination.gatherMsMax : undefined) ?? options.insertDelayMs,
+    topic: log.topic,
+    logId: () => log.id(),
+    clock,
+    random,
+    selector: options.selector ?? everything,
+    start: options.start,
+    letterEndpoint: options.letterEndpoint,
+    permits: new Permits(requestsAtOnceMax),
+    circuit: options.circuit ?? (atomic ? undefined : new Circuit({ name, clock, random })),
+    insertBeginMsMax: options.insertBeginMsMax ?? limits.insertBeginMsMax,
+    skipSteps: options.skipSteps ?? new Set<ProtocolStep>(),
+    readBytesMax: readBytesMaxOf(log.partitionCount),
+  }
 }
 
 /** An alert on a counter's increase misses the first one if that makes the series. docs/alerts.yml */

@@ -2,7 +2,13 @@ export interface HttpAnswer {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array
-  /** Content-Length of an answer to HEAD whose body is not at hand. By default it is the length of the body. */
+  /**
+   * In place of `body`: made while it is sent, and asked for as the client takes it. A fault of it, or another length than `bodyBytes`,
+   * ends the connection so that the client sees it. Once the client has gone it is let go of: a Node stream is destroyed, of any other
+   * the iterator's `return` is called.
+   */
+  readonly stream?: AsyncIterable<Uint8Array>
+  /** Length that an answer to HEAD tells of, where its body is not at hand; that of `stream` where it is known. */
   readonly bodyBytes?: number
 }
 
@@ -53,17 +59,18 @@ export type ConnectionHeader = '' | 'close' | 'keep-alive' | 'Upgrade'
 
 /**
  * The head of an answer. Header values lose line breaks, so that no value can add a header. HOT: per request.
- * @param lengthBytes `undefined`: the answer has no body and no Content-Length
+ * @param lengthBytes `undefined`: it says no length, having no body, or one that ends with the connection
  */
 export function answerHead(
   status: number,
   headers: HttpAnswer['headers'],
-  lengthBytes: number | undefined,
+  lengthBytes: number | 'chunked' | undefined,
   connection: ConnectionHeader,
 ): string {
   let head = `HTTP/1.1 ${statusTexts[status] ?? `${status} `}\r\nDate: ${httpDate()}\r\n`
   if (headers) for (const name in headers) head += `${name}: ${headerText(headers[name] ?? '')}\r\n`
-  if (lengthBytes !== undefined) head += `Content-Length: ${lengthBytes}\r\n`
+  if (lengthBytes === 'chunked') head += 'Transfer-Encoding: chunked\r\n'
+  else if (lengthBytes !== undefined) head += `Content-Length: ${lengthBytes}\r\n`
   return connection === '' ? `${head}\r\n` : `${head}Connection: ${connection}\r\n\r\n`
 }
 

@@ -4,7 +4,8 @@ import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { textAnswer } from './answer.ts'
 import { BodyRoom } from './bodies.ts'
-import { type HttpRouter, type HttpServer, type HttpServing, openHttpServer } from './http.ts'
+import { type HttpServer, openHttpServer } from './http.ts'
+import type { HttpRouter, HttpServing } from './serving.ts'
 
 const servers: HttpServer[] = []
 const clients: Socket[] = []

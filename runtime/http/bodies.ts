@@ -8,12 +8,26 @@
  * way itself. A body that comes in pieces has a buffer that doubles, so up to twice the room may be held.
  */
 
-/** The bytes that the bodies of all requests together may hold until they are answered. */
+/** A body that holds room. */
+export interface HeldBody {
+  /** There is no room for it any more. */
+  giveWay(): void
+}
+
+/** A body that is being received. */
+export interface IncomingBody {
+  /** Takes `chunk[start…end)`, which is valid during the call. @param isLast nothing may come with it */
+  take(chunk: Buffer, start: number, end: number, isLast: boolean): void
+  /** What still comes is discarded. */
+  release(reason?: 'client gone'): void
+}
+
+/** What the bodies of all requests that share it may hold, until they are answered. */
 export class BodyRoom {
   readonly #bytesMax: number
   #bytes = 0
-  /** Bodies that are not complete yet, in the order in which they began. */
-  readonly #arriving = new Set<RequestBody>()
+  /** Those that are not whole yet, in the order in which they began. */
+  readonly #arriving = new Set<HeldBody>()
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
@@ -27,7 +41,7 @@ export class BodyRoom {
    * @param isFirst these are the first bytes of the body
    * @returns false if `body` had to give way itself. HOT: per chunk; one addition where a body comes as one.
    */
-  hold(body: RequestBody, bytes: number, isFirst: boolean, isLast: boolean): boolean {
+  hold(body: HeldBody, bytes: number, isFirst: boolean, isLast: boolean): boolean {
     this.#bytes += bytes
     if (!isLast) this.#arriving.add(body)
     else if (!isFirst) this.#arriving.delete(body)
@@ -39,8 +53,8 @@ export class BodyRoom {
     return true
   }
 
-  /** @param isWhole all of it has come */
-  release(body: RequestBody, bytes: number, isWhole: boolean): void {
+  /** @param isWhole all of it has come, or it still holds something */
+  release(body: HeldBody, bytes: number, isWhole: boolean): void {
     this.#bytes -= bytes
     if (!isWhole) this.#arriving.delete(body)
   }
@@ -55,7 +69,7 @@ export interface BodyReceiver {
 }
 
 /** The body of one request. */
-export class RequestBody {
+export class RequestBody implements IncomingBody, HeldBody {
   readonly #room: BodyRoom
   readonly #bytesMax: number
   /** The beginning of a body that comes in several chunks. One buffer that grows, so thousands of small chunks cost no more. */

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { textAnswer } from './answer.ts'
-import { type HttpRouter, type HttpServer, openHttpServer } from './http.ts'
+import { type HttpServer, openHttpServer } from './http.ts'
+import type { HttpRouter } from './serving.ts'
 import { turn } from './wire-fixture.ts'
 
 const servers: HttpServer[] = []

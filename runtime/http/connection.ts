@@ -19,12 +19,15 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { limits } from '#schemas/limits.ts'
 import { answerHead, type ConnectionHeader, type HttpAnswer, hasNoBody, textAnswer } from './answer.ts'
 import { ChunkedReader } from './chunks.ts'
 import type { Exchange, ExchangeConnection } from './exchange.ts'
 import { type HttpFault, headTooLarge, isFault, malformedLine, nameBytes, type RequestHead, readHead } from './head.ts'
 import type { HttpClient } from './request.ts'
+import type { TakenConnection, UpgradableConnection } from './serving.ts'
+import { discardStream, framingOf, StreamedAnswer } from './streamed-answer.ts'
 
 /** What a connection needs of its server. */
 export interface ConnectionHost {
@@ -36,15 +39,6 @@ export interface ConnectionHost {
   begin(head: RequestHead, connection: HttpConnection): Exchange | undefined
   /** The connection has closed or was taken over, and is no longer the server's. */
   left(connection: HttpConnection): void
-}
-
-/** Receives the bytes of a connection that now speaks another protocol. */
-export interface TakenConnection {
-  /** Bytes are valid during the call only; the receiver may overwrite them. */
-  onChunk(bytes: Buffer): void
-  onDrained(): void
-  /** Once. */
-  onClosed(): void
 }
 
 const phases = { head: 0, body: 1, answering: 2, taken: 3, farewell: 4, closed: 5 } as const
@@ -59,7 +53,7 @@ const [lineFeed, carriageReturn] = [0x0a, 0x0d]
 const noBytes = Buffer.alloc(0)
 const noCertificates: readonly X509Certificate[] = []
 
-export class HttpConnection implements HttpClient, ExchangeConnection {
+export class HttpConnection implements HttpClient, ExchangeConnection, UpgradableConnection {
   readonly socket: Socket
   readonly #host: ConnectionHost
   readonly #certificatesOf: (() => readonly X509Certificate[]) | undefined
@@ -76,6 +70,9 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
   #chunks: ChunkedReader | undefined = undefined
   #wantsContinue = false
   #isBlocked = false
+  #isBodyPaused = false
+  /** The answer that leaves piece by piece. */
+  #streamed: StreamedAnswer | undefined = undefined
   #isReading = false
   /** Copies of bytes that came behind a request that has no answer yet. */
   readonly #ahead: Buffer[] = []
@@ -118,25 +115,28 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
     this.#sinceSecond = this.#host.seconds
     this.socket.setTimeout(0)
     if (this.#phase === phases.taken) this.#taken?.onDrained()
+    else if (this.#streamed !== undefined) this.#streamed.onDrained()
     else this.#readAhead()
   }
 
   /** The client has read nothing of its answer for too long. */
   onStalled(): void {
-    this.socket.destroy()
+    if (this.#streamed === undefined) this.socket.destroy()
+    else if (this.#streamed.isBlocked) this.cut()
   }
 
   /** Also when the client ends its side: a client that has gone looks the same as one that only sends no more. */
   onClosed(): void {
     if (this.#phase === phases.closed) return
-    const [exchange, taken] = [this.#exchange, this.#taken]
+    const [exchange, taken, streamed] = [this.#exchange, this.#taken, this.#streamed]
     this.#leave(phases.closed)
+    streamed?.abort()
     exchange?.abort()
     taken?.onClosed()
   }
 
   onSecond(): void {
-    if (this.#phase >= phases.answering || this.#isBlocked) return
+    if (this.#phase >= phases.answering || this.#isBlocked || this.#isBodyPaused || this.#wantsContinue) return
     const allowed = limits.httpSilenceMsMax / 1000 + this.#receivedBytes / limits.httpRequestBytesPerSecondMin
     if (this.#host.seconds - this.#sinceSecond > allowed) this.socket.destroy()
   }
@@ -157,20 +157,30 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
   /** HOT: per request. */
   answer(result: HttpAnswer, closes: boolean): void {
     const head = this.#head
-    if (this.#phase === phases.closed || head === undefined) return
+    if (this.#phase === phases.closed || head === undefined) {
+      discardStream(result.stream)
+      return
+    }
+    if (result.stream !== undefined && head.method !== 'HEAD' && !hasNoBody(result.status)) {
+      void this.#stream(result, result.stream, head, closes)
+      return
+    }
+    discardStream(result.stream)
+    const exchange = this.#exchange
     this.#exchange = undefined
     const keepsAlive = !closes && head.keepsAlive && !this.#host.isClosing && this.#isSoonOver()
     this.#write(result, head.method === 'HEAD', keepsAlive ? (head.isHttp10 ? 'keep-alive' : '') : 'close')
-    if (!keepsAlive) this.end()
-    else if (this.#phase === phases.answering) {
-      this.#awaitRequest()
-      if (!this.#isReading) this.#readAhead()
-    }
+    if (result.stream !== undefined) exchange?.answered(undefined)
+    this.#answered(keepsAlive)
   }
 
   /** Ends the connection once the answer has arrived. */
   end(): void {
     if (this.#phase >= phases.farewell) return
+    if (this.#streamed !== undefined) {
+      this.cut()
+      return
+    }
     const exchange = this.#exchange
     this.#leave(phases.farewell)
     exchange?.abort()
@@ -185,10 +195,70 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
     })
   }
 
+  /** A body that ends with its connection would look whole if that ended in order. */
+  cut(): void {
+    const { socket } = this
+    if (socket instanceof TLSSocket) socket.destroy()
+    else socket.resetAndDestroy()
+    this.onClosed()
+  }
+
+  pauseBody(): void {
+    this.#isBodyPaused = true
+    this.socket.pause()
+  }
+
+  resumeBody(): void {
+    if (!this.#isBodyPaused) return
+    this.#isBodyPaused = false
+    // The client could not send meanwhile.
+    this.#sinceSecond = this.#host.seconds
+    this.#receivedBytes = 0
+    if (!this.#isReading) this.#readAhead()
+  }
+
+  async #stream(
+    { status, headers, bodyBytes }: HttpAnswer,
+    stream: AsyncIterable<Uint8Array>,
+    head: RequestHead,
+    closes: boolean,
+  ): Promise<void> {
+    const framing = framingOf(head, bodyBytes)
+    const keepsAlive =
+      !closes && head.keepsAlive && !this.#host.isClosing && this.#isSoonOver() && framing.kind !== 'close'
+    const length = framing.kind === 'length' ? framing.bytes : framing.kind === 'chunked' ? 'chunked' : undefined
+    this.socket.write(answerHead(status, headers, length, keepsAlive ? (head.isHttp10 ? 'keep-alive' : '') : 'close'))
+    const streamed = new StreamedAnswer(this.socket, framing, stream, limits.httpSilenceMsMax)
+    this.#streamed = streamed
+    let fault: unknown
+    await streamed.send().catch((error: unknown) => {
+      fault = error
+    })
+    // Its client has gone meanwhile, or it was cut.
+    if (this.#streamed !== streamed) return
+    this.#streamed = undefined
+    const exchange = this.#exchange
+    this.#exchange = undefined
+    exchange?.answered(fault)
+    if (this.socket.writableNeedDrain) this.#awaitDrain()
+    if (fault !== undefined) this.cut()
+    else this.#answered(keepsAlive && !this.#host.isClosing && this.#isSoonOver())
+  }
+
+  /** @param keepsAlive another request may follow */
+  #answered(keepsAlive: boolean): void {
+    if (!keepsAlive) this.end()
+    else if (this.#phase === phases.answering) {
+      this.#awaitRequest()
+      if (!this.#isReading) this.#readAhead()
+    }
+  }
+
   #leave(phase: Phase): void {
     if (this.#phase < phases.taken) this.#host.left(this)
     this.#phase = phase
     this.#exchange = undefined
+    this.#streamed = undefined
     this.#taken = undefined
     this.#partial = noBytes
     this.#ahead.length = 0
@@ -326,22 +396,25 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
   }
 
   #readAhead(): void {
-    while (this.#phase < phases.answering && !this.#isBlocked) {
+    while (this.#phase < phases.answering && !this.#isBlocked && !this.#isBodyPaused) {
       const bytes = this.#ahead.shift()
       if (bytes === undefined) break
       this.#aheadBytes -= bytes.length + pieceOverheadBytes
       this.#read(bytes, true)
     }
-    if (this.#phase < phases.taken && this.#aheadBytes <= limits.httpAheadBytesMax) this.socket.resume()
+    if (this.#phase < phases.taken && !this.#isBodyPaused && this.#aheadBytes <= limits.httpAheadBytesMax)
+      this.socket.resume()
   }
 
-  /** One write to the system; two together if the body is bytes. */
-  #write({ status, headers, body = '', bodyBytes }: HttpAnswer, isHead: boolean, connection: ConnectionHeader): void {
+  /** One write to the system, unless the body is bytes: then two at once. */
+  #write(answer: HttpAnswer, isHead: boolean, connection: ConnectionHeader): void {
+    const { status, headers, body = '', bodyBytes, stream } = answer
     const { socket } = this
     let isTaken: boolean
     if (hasNoBody(status)) isTaken = socket.write(answerHead(status, headers, undefined, connection))
     else {
-      const length = bodyBytes ?? Buffer.byteLength(body)
+      // Of a streamed one, whose length need not be known, only the head is said here.
+      const length = bodyBytes ?? (stream === undefined ? Buffer.byteLength(body) : undefined)
       const head = answerHead(status, headers, length, connection)
       if (isHead) isTaken = socket.write(head)
       else if (typeof body === 'string') isTaken = socket.write(head + body)
@@ -352,9 +425,12 @@ export class HttpConnection implements HttpClient, ExchangeConnection {
         socket.uncork()
       }
     }
-    if (isTaken) return
+    if (!isTaken) this.#awaitDrain()
+  }
+
+  #awaitDrain(): void {
     this.#isBlocked = true
-    socket.setTimeout(limits.httpSilenceMsMax)
+    this.socket.setTimeout(limits.httpSilenceMsMax)
   }
 }
 

@@ -1,38 +1,48 @@
+import { limits } from '#schemas/limits.ts'
+import { assert } from '../assert.ts'
 import { silentLogger } from '../logger.ts'
 import { type HttpAnswer, textAnswer } from './answer.ts'
-import { type BodyOutcome, type BodyReceiver, type BodyRoom, RequestBody } from './bodies.ts'
-import type { HttpRoute, HttpServing } from './http.ts'
+import { type BodyOutcome, type BodyReceiver, type BodyRoom, type IncomingBody, RequestBody } from './bodies.ts'
 import type { HttpRequest } from './request.ts'
+import type { AnyRoute, HttpServing } from './serving.ts'
+import { discardStream } from './streamed-answer.ts'
+import { BodyFault, type BodySource, StreamedBody } from './streamed-body.ts'
 import type { WebCallers } from './web-callers.ts'
 
 /** The connection that a request came on. */
-export interface ExchangeConnection {
-  /** The body is wanted. A client that waits for `100 Continue` gets it. */
-  wantBody(): void
-  /** Is called once, unless the client has gone. @param closes no further request is served on the connection */
+export interface ExchangeConnection extends BodySource {
+  /**
+   * To be called once, unless the client has gone; `answered` follows where the answer is a stream.
+   * @param closes nothing more is served on the connection
+   */
   answer(result: HttpAnswer, closes: boolean): void
+  /** Ends the connection in the middle of an answer, so that its client sees that it is not whole. */
+  cut(): void
 }
 
 /** One request until its answer. HOT: one object a request, so it has methods and no closures. */
 export class Exchange implements BodyReceiver {
   readonly #serving: HttpServing
   readonly #open: OpenRequests
-  readonly #route: HttpRoute
+  readonly #route: AnyRoute
   readonly #connection: ExchangeConnection
   readonly #request: HttpRequest
-  readonly #body: RequestBody | undefined
+  readonly #body: IncomingBody | undefined
+  readonly #stream: StreamedBody | undefined
   #isAdmitted = false
   /** A body that was complete before the route decided on it. */
   #whole: Buffer | undefined = undefined
   #finished = false
+  #isOver = false
 
   constructor(
     serving: HttpServing,
     open: OpenRequests,
     bodies: BodyRoom,
-    route: HttpRoute,
+    route: AnyRoute,
     connection: ExchangeConnection,
     request: HttpRequest,
+    lengthBytes: number | undefined,
   ) {
     this.#serving = serving
     this.#open = open
@@ -40,7 +50,11 @@ export class Exchange implements BodyReceiver {
     this.#connection = connection
     this.#request = request
     const { bodyBytesMax = 0 } = route
-    this.#body = bodyBytesMax === 0 ? undefined : new RequestBody(bodies, bodyBytesMax, this)
+    if ('handleStream' in route) {
+      const bounds = { bytesMax: bodyBytesMax, aheadBytesMax: limits.httpBodyAheadBytesMax, lengthBytes }
+      this.#stream = new StreamedBody(bodies, bounds, connection, this)
+      this.#body = this.#stream
+    } else this.#body = bodyBytesMax === 0 ? undefined : new RequestBody(bodies, bodyBytesMax, this)
     open.count++
   }
 
@@ -56,10 +70,10 @@ export class Exchange implements BodyReceiver {
       else
         refusal.then(
           (result) => this.#decided(result),
-          (error) => this.#finish(this.#faultAnswer(error)),
+          (error) => this.#fail(error),
         )
     } catch (error) {
-      this.#finish(this.#faultAnswer(error))
+      this.#fail(error)
     }
   }
 
@@ -71,12 +85,23 @@ export class Exchange implements BodyReceiver {
   /** The client has gone. */
   abort(): void {
     this.#request.aborted = true
+    if (this.#stream !== undefined) this.#stream.release('client gone')
     this.#finish(undefined)
+    this.#end()
+  }
+
+  /** A streamed answer has left, or broke off. @param fault why it did */
+  answered(fault: unknown): void {
+    const { logger = silentLogger } = this.#serving
+    const { method } = this.#request
+    if (fault !== undefined) logger.warn('an answer broke off', { method, route: this.#route.pattern, error: fault })
+    this.#end()
   }
 
   /** Bytes of the body that come before the route's decision wait for it. */
   onBody(outcome: BodyOutcome): void {
-    if (outcome === 'too large') this.#finish(tooLarge(this.#route), true)
+    if (this.#finished) this.#connection.cut()
+    else if (outcome === 'too large') this.#finish(tooLarge(this.#route), true)
     else if (outcome === 'no room') this.#finish(this.#route.noRoomAnswer ?? noRoomAnswer)
     else if (this.#isAdmitted) this.#run(outcome)
     else this.#whole = outcome
@@ -89,7 +114,8 @@ export class Exchange implements BodyReceiver {
     }
     if (this.#finished) return
     this.#isAdmitted = true
-    if (this.#body === undefined) this.#run(noBody)
+    if (this.#stream !== undefined) this.#run(noBody)
+    else if (this.#body === undefined) this.#run(noBody)
     else if (this.#whole !== undefined) this.#run(this.#whole)
     else this.#connection.wantBody()
   }
@@ -97,28 +123,53 @@ export class Exchange implements BodyReceiver {
   #run(bytes: Buffer): void {
     if (this.#finished) return
     try {
-      const result = this.#route.handle(this.#request, bytes)
+      const result = this.#handled(bytes)
       if (!(result instanceof Promise)) this.#finish(result)
       else
         result.then(
           (value) => this.#finish(value),
-          (error) => this.#finish(this.#faultAnswer(error)),
+          (error) => this.#fail(error),
         )
     } catch (error) {
-      this.#finish(this.#faultAnswer(error))
+      this.#fail(error)
     }
+  }
+
+  #fail(error: unknown): void {
+    // The handler only hears of what was answered already, or reaches nobody.
+    if (this.#finished && error instanceof BodyFault) return
+    this.#finish(this.#faultAnswer(error))
+  }
+
+  #handled(bytes: Buffer): HttpAnswer | Promise<HttpAnswer> {
+    const route = this.#route
+    if (!('handleStream' in route)) return route.handle(this.#request, bytes)
+    assert(this.#stream !== undefined, 'a route of streamed bodies is given one')
+    return route.handleStream(this.#request, this.#stream)
   }
 
   /** @param result `undefined`: the client has gone */
   #finish(result: HttpAnswer | undefined, closes = false): void {
-    if (this.#finished) return
+    if (this.#finished) {
+      discardStream(result?.stream)
+      return
+    }
     this.#finished = true
     this.#whole = undefined
-    this.#body?.release()
+    // While a streamed answer leaves, a streamed body may still be read for it.
+    const goesOn = result?.stream !== undefined
+    if (!goesOn || this.#stream === undefined) this.#body?.release()
     if (result) {
       this.#serving.observe?.(this.#request.method, this.#route.pattern, result.status)
       this.#connection.answer(result, closes)
     }
+    if (!goesOn) this.#end()
+  }
+
+  #end(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#stream?.release()
     this.#open.ended()
   }
 
@@ -142,7 +193,7 @@ export class Exchange implements BodyReceiver {
 const noRoomAnswer = textAnswer(503, 'too much is under way at the moment\n', { 'Retry-After': '1' })
 const noBody = Buffer.alloc(0)
 
-function tooLarge({ tooLargeAnswer, bodyBytesMax }: HttpRoute): HttpAnswer {
+function tooLarge({ tooLargeAnswer, bodyBytesMax }: AnyRoute): HttpAnswer {
   return tooLargeAnswer ?? textAnswer(413, `the body is larger than ${bodyBytesMax} bytes\n`)
 }
 

@@ -3,7 +3,8 @@ import { get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { jsonAnswer, textAnswer } from './answer.ts'
-import { type HttpRouter, type HttpServer, openHttpServer } from './http.ts'
+import { type HttpServer, openHttpServer } from './http.ts'
+import type { HttpRouter } from './serving.ts'
 
 const servers: HttpServer[] = []
 

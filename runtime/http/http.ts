@@ -1,63 +1,28 @@
 /**
  * HTTP as this project serves it, over sockets of `node:net` and `node:tls`:
  *
- *   request ─▶ admit (headers only, may refuse) ─▶ body, bounded ─▶ handler ─▶ answer, one write
+ *   request ─▶ admit (headers only, may refuse) ─▶ body, bounded ─▶ handler ─▶ answer, one write, or streamed
  *                  │ refused: answer               │ too large: 413    │ throws: errorAnswer
  *                                                  │ no room: 503
  *
- * When a client goes away, `aborted` becomes true and nothing more is written to it. `connection.ts` says what a connection does
- * between requests, and when it ends. `head.ts` and `chunks.ts` say what a request is.
+ * A handler may be given the body as it comes in, and answer with one that is made while it is sent (`streamed-body.ts`,
+ * `streamed-answer.ts`). A client that goes away is noticed by `aborted`; nothing is written to it any more. What a connection is between requests, and
+ * when it ends: `connection.ts`. What is a request: `head.ts`, `chunks.ts`.
  */
 import type { X509Certificate } from 'node:crypto'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { limits } from '#schemas/limits.ts'
 import { listening } from '../listening.ts'
-import type { Logger } from '../logger.ts'
 import { readInPlace } from '../read-in-place.ts'
 import { type HttpAnswer, textAnswer } from './answer.ts'
 import { BodyRoom } from './bodies.ts'
 import { type ConnectionHost, farewellMsMax, HttpConnection } from './connection.ts'
 import { callerRefusal, Exchange, OpenRequests } from './exchange.ts'
 import type { RequestHead } from './head.ts'
-import { type HttpRequest, ReadRequest } from './request.ts'
+import { ReadRequest } from './request.ts'
 import { PatternTree } from './router.ts'
-import type { WebCallers } from './web-callers.ts'
-
-export type HttpMethod = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'ANY'
-
-export interface HttpRoute {
-  readonly method: HttpMethod
-  /** `/devices/:id`, `/static/*`: see `router.ts`. */
-  readonly pattern: string
-  /** Largest body, bytes; larger is answered 413. 0 (default): a body is not read. */
-  readonly bodyBytesMax?: number | undefined
-  /** The answer to a body above the limit; plain text by default. */
-  readonly tooLargeAnswer?: HttpAnswer
-  /** The answer to a body for which there is no room; plain text by default. */
-  readonly noRoomAnswer?: HttpAnswer
-  /**
-   * Looks at the headers before the body is read. An answer given here refuses the request, as does a fault. Bytes of the body that come
-   * while a promise is awaited count against the room.
-   */
-  readonly admit?: (request: HttpRequest) => HttpAnswer | undefined | Promise<HttpAnswer | undefined>
-  /** `body` belongs to the handler. What the handler throws goes to `errorAnswer`. */
-  readonly handle: (request: HttpRequest, body: Buffer) => HttpAnswer | Promise<HttpAnswer>
-  /** The answer to a fault of this route. A fault thrown here goes to the server's `errorAnswer`. */
-  readonly faultAnswer?: (error: unknown) => HttpAnswer
-}
-
-/** Takes over connections whose requests ask for a WebSocket. */
-export interface HttpUpgrade {
-  readonly pattern: string
-  /** Looks at the request. An answer given here refuses it; without one the connection was taken over. */
-  readonly upgrade: (request: HttpRequest, connection: HttpConnection) => HttpAnswer | undefined
-}
-
-export interface HttpRouter {
-  route(route: HttpRoute): void
-  upgrade(route: HttpUpgrade): void
-}
+import type { AnyRoute, HttpRouter, HttpServing, HttpUpgrade } from './serving.ts'
 
 export interface HttpServerOptions extends HttpServing {
   readonly host: string
@@ -65,25 +30,6 @@ export interface HttpServerOptions extends HttpServing {
   readonly port: number
   /** Several processes listen on the same port and the kernel spreads connections over them (not on macOS). */
   readonly sharePort?: boolean
-}
-
-export interface HttpServing {
-  /** Refuses requests of web pages with 403; left out: refuses nobody. */
-  readonly callers?: WebCallers | undefined
-  /** Adds routes before the first request can arrive. */
-  readonly routes?: ((router: HttpRouter) => void) | undefined
-  /** The answer to a fault that a handler throws; by default 500 without details. */
-  readonly errorAnswer?: (error: unknown, request: HttpRequest) => HttpAnswer
-  /** Called once a request with its status; `route` is the pattern, never the path. */
-  readonly observe?: (method: string, route: string, status: number) => void
-  /** Room for bodies, which the servers of a process may share. By default the server has its own, of `limits.httpBodiesBytesMax`. */
-  readonly bodies?: BodyRoom
-  /** Connections held at once, WebSockets not counted; more are closed at once. No bound by default. */
-  readonly connectionsMax?: number
-  readonly onConnectionRefused?: () => void
-  /** Called with each connection and each request, since their senders wait. */
-  readonly onStep?: () => void
-  readonly logger?: Logger
 }
 
 export interface HttpServer extends HttpRouter, HttpListening {
@@ -143,7 +89,7 @@ class Service implements HttpService, ConnectionHost {
   readonly #options: HttpServing
   readonly #bodies: BodyRoom
   readonly #open = new OpenRequests()
-  readonly #routes = new PatternTree<HttpRoute>()
+  readonly #routes = new PatternTree<AnyRoute>()
   readonly #upgrades = new PatternTree<HttpUpgrade>()
   readonly #connections = new Set<HttpConnection>()
   /** Those of the connections, of WebSockets, and of connections that are being closed. */
@@ -159,7 +105,7 @@ class Service implements HttpService, ConnectionHost {
     this.#sweep = setInterval(() => this.#onSecond(), 1000).unref()
   }
 
-  route(route: HttpRoute): void {
+  route(route: AnyRoute): void {
     this.#routes.add(route.method, route.pattern, route)
   }
 
@@ -201,7 +147,9 @@ class Service implements HttpService, ConnectionHost {
     }
     const route = this.#routes.find(head.method, head.path, this.#parameters)
     const request = new ReadRequest(head, this.#parameters.slice(), connection)
-    return new Exchange(this.#options, this.#open, this.#bodies, route ?? this.#noRoute(head), connection, request)
+    const lengthBytes = head.isChunked ? undefined : head.contentLength
+    const found = route ?? this.#noRoute(head)
+    return new Exchange(this.#options, this.#open, this.#bodies, found, connection, request, lengthBytes)
   }
 
   left(connection: HttpConnection): void {
@@ -246,7 +194,7 @@ class Service implements HttpService, ConnectionHost {
   }
 
   /** For paths and methods that nobody serves. */
-  #noRoute({ path }: RequestHead): HttpRoute {
+  #noRoute({ path }: RequestHead): AnyRoute {
     const methods = path === '*' ? ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] : this.#routes.methodsOf(path)
     const allowed = { Allow: methods.join(', ') }
     const answer = (): HttpAnswer => {

@@ -7,9 +7,8 @@
 import { createHash, type X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { answerHead, type HttpAnswer, textAnswer } from './answer.ts'
-import type { HttpConnection, TakenConnection } from './connection.ts'
-import type { HttpRouter } from './http.ts'
 import type { HttpRequest } from './request.ts'
+import type { HttpRouter, TakenConnection, UpgradableConnection } from './serving.ts'
 import { closeCodes, type FrameHandler, FrameReader, opcodes } from './websocket-frames.ts'
 
 /** One open WebSocket. Calls after it closed do nothing. */
@@ -49,7 +48,11 @@ export function routeByteSocket(router: Pick<HttpRouter, 'upgrade'>, route: Byte
   router.upgrade({ pattern: route.pattern, upgrade: (request, connection) => upgrade(route, request, connection) })
 }
 
-function upgrade(route: ByteSocketRoute, request: HttpRequest, connection: HttpConnection): HttpAnswer | undefined {
+function upgrade(
+  route: ByteSocketRoute,
+  request: HttpRequest,
+  connection: UpgradableConnection,
+): HttpAnswer | undefined {
   if (request.header('sec-websocket-version') !== version)
     return textAnswer(426, `this is version ${version}\n`, { 'Sec-WebSocket-Version': version, Upgrade: 'websocket' })
   const key = request.header('sec-websocket-key')
@@ -85,13 +88,13 @@ const pongBytesMax = 16 * 1024
 const copiedBytesMax = 16 * 1024
 
 class FramedSocket implements ByteSocket, TakenConnection, FrameHandler {
-  readonly #connection: HttpConnection
+  readonly #connection: UpgradableConnection
   readonly #socket: Socket
   readonly #reader: FrameReader
   #handler: ByteSocketHandler | undefined = undefined
   #ended = false
 
-  constructor(connection: HttpConnection, messageBytesMax: number) {
+  constructor(connection: UpgradableConnection, messageBytesMax: number) {
     this.#connection = connection
     this.#socket = connection.socket
     this.#reader = new FrameReader(messageBytesMax, this)

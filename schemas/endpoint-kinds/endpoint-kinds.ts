@@ -3,26 +3,46 @@ import { clickhouseFields } from './clickhouse.ts'
 import type { EndpointField } from './field.ts'
 import { fileFields } from './file.ts'
 import { checkObjectNames, type FieldFault } from './object-fields.ts'
+import { postgresFields } from './postgres.ts'
 import { s3Fields } from './s3.ts'
 import { webhookFields } from './webhook.ts'
 
 /** Every kind of endpoint that routes can name, with its settings. `guarantee`: what a message that reaches it can count on [G-10]. */
 export const endpointKinds = {
-  clickhouse: { fields: clickhouseFields, guarantee: 'exactly once', meaning: 'rows of a ClickHouse table' },
-  file: { fields: fileFields, check: checkObjectNames, guarantee: 'exactly once', meaning: 'files in a folder' },
+  clickhouse: {
+    fields: clickhouseFields,
+    reads: 'batches',
+    guarantee: 'exactly once',
+    meaning: 'rows of a ClickHouse table',
+  },
+  file: {
+    fields: fileFields,
+    check: checkObjectNames,
+    reads: 'messages',
+    guarantee: 'exactly once',
+    meaning: 'files in a folder',
+  },
   s3: {
     fields: s3Fields,
     check: checkObjectNames,
+    reads: 'messages',
     guarantee: 'exactly once',
     meaning: 'objects in an S3-compatible store',
   },
   azureBlob: {
     fields: azureBlobFields,
     check: checkAzureBlob,
+    reads: 'messages',
     guarantee: 'exactly once',
     meaning: 'blobs in Azure Blob Storage',
   },
-  webhook: { fields: webhookFields, guarantee: 'at least once', meaning: 'HTTP requests' },
+  postgres: {
+    fields: postgresFields,
+    reads: 'messages',
+    guarantee: 'exactly once',
+    meaning: 'rows of a PostgreSQL table',
+  },
+  webhook: { fields: webhookFields, reads: 'messages', guarantee: 'at least once', meaning: 'HTTP requests' },
 } as const satisfies Record<string, EndpointKindTable>
 
 export interface EndpointKindTable {
@@ -30,6 +50,8 @@ export interface EndpointKindTable {
   /** Faults of settings whose fields are right, each for itself. Never shows a secret. */
   readonly check?: (settings: Readonly<Record<string, unknown>>) => readonly FieldFault[]
   readonly guarantee: 'exactly once' | 'at least once'
+  /** `batches`: whole blocks of the log can be handed to it undecoded. */
+  readonly reads: 'batches' | 'messages'
   readonly meaning: string
 }
 

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import mqtt from 'mqtt'
+import { telemetryPath } from '#schemas/hub-topics.ts'
 
 async function send(url: string, version: 4 | 5, deviceId: string, key: string): Promise<void> {
   const bodies: readonly string[] = JSON.parse(readFileSync(0, 'utf8'))
@@ -15,7 +16,7 @@ async function send(url: string, version: 4 | 5, deviceId: string, key: string):
     protocolVersion: version,
     reconnectPeriod: 0,
   })
-  for (const body of bodies) await client.publishAsync(`devices/${deviceId}/messages/events/`, body, { qos: 1 })
+  for (const body of bodies) await client.publishAsync(`${telemetryPath(deviceId)}/`, body, { qos: 1 })
   await client.endAsync()
 }
 

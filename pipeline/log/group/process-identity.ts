@@ -1,5 +1,5 @@
-import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { procLink, procText, statFieldsOf } from '#runtime/proc.ts'
 
 /** Names this process so that another one can tell whether it is still alive: `place|pid|start`. */
 export function processIdentity(): string {
@@ -26,21 +26,12 @@ export function isProcessGone(identity: string): boolean {
 let placeText: string | undefined
 
 function place(): string {
-  placeText ??= `${hostname()}/${attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()) ?? ''}/${attempt(() => readlinkSync('/proc/self/ns/pid')) ?? ''}`
+  placeText ??= `${hostname()}/${procText('sys/kernel/random/boot_id')?.trim() ?? ''}/${procLink('self/ns/pid') ?? ''}`
   return placeText
 }
 
 /** Start time of a process in ticks since boot; field 22 of proc_pid_stat(5). A zombie counts as gone. */
 function startOf(pid: number): string | undefined {
-  const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return fields?.[0] === 'Z' ? 'zombie' : fields?.[19]
-}
-
-function attempt(read: () => string): string | undefined {
-  try {
-    return read()
-  } catch {
-    return undefined // no such file system or process: the caller then knows less
-  }
+  const fields = statFieldsOf(pid)
+  return fields[0] === 'Z' ? 'zombie' : fields[19]
 }

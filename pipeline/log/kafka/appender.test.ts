@@ -13,10 +13,19 @@ const stamp = {
   enqueuedAtMsLast: 0,
 }
 
+interface ProducedAnswer {
+  readonly partition: number
+  readonly errorCode: number
+  readonly baseOffset: string
+}
+
 type Request = Parameters<KafkaBroker['produce']>[0]
 
 /** A broker that knows batches by producer and sequence as Kafka does; `fault` may end a request, before or after it took effect. */
-function brokerThat(fault: () => { readonly type: string; readonly appends: boolean } | undefined) {
+function brokerThat(
+  fault: () => { readonly type: string; readonly appends: boolean } | undefined,
+  answers: ((answer: ProducedAnswer) => unknown)[] = [],
+) {
   const values: string[] = []
   const known = new Map<string, number>()
   let producers = 0
@@ -36,7 +45,9 @@ function brokerThat(fault: () => { readonly type: string; readonly appends: bool
       const key = `${producerId} ${firstSequence}`
       if (!found || found.appends) append(key, messages)
       if (found) throw Object.assign(new Error(found.type), { type: found.type })
-      return { topics: [{ partitions: [{ partition, baseOffset: String(known.get(key)) }] }] }
+      const answer = { partition, errorCode: 0, baseOffset: String(known.get(key)) }
+      const whole = { topics: [{ topicName: 't', partitions: [answer] }] }
+      return answers.shift()?.(answer) ?? whole
     },
   }
   const cluster = {
@@ -70,4 +81,35 @@ test('a batch whose answer was lost is sent again under its sequence and lies on
   expect(await appender.append(0, stamp, Buffer.from('only'))).toBe(0)
   expect(values).toEqual(['only'])
   await appender.close(0)
+})
+
+const topicsOf = (topicName: string, ...partitions: unknown[]) => ({ topics: [{ topicName, partitions }] })
+
+test.each([
+  ['nothing', () => ({ topics: [] })],
+  ['no partition', () => topicsOf('t')],
+  ['another partition', (answer: ProducedAnswer) => topicsOf('t', { ...answer, partition: 1 })],
+  ['another topic', (answer: ProducedAnswer) => topicsOf('other', answer)],
+  ['an error code', (answer: ProducedAnswer) => topicsOf('t', { ...answer, errorCode: 7 })],
+  ['no offset', (answer: ProducedAnswer) => topicsOf('t', { ...answer, baseOffset: undefined })],
+  ['offset -1', (answer: ProducedAnswer) => topicsOf('t', { ...answer, baseOffset: '-1' })],
+])('an answer of %s confirms nothing: the batch is sent again, and lies on the log once [G-1]', async (_, answer) => {
+  let requests = 0
+  const { values, appender } = brokerThat(() => {
+    requests++
+    return undefined
+  }, [answer, answer])
+  expect(await appender.append(0, stamp, Buffer.from('only'))).toBe(0)
+  expect([requests, values]).toEqual([3, ['only']])
+  await appender.close(0)
+})
+
+test('one that is never confirmed is refused when the log closes', async () => {
+  const silent = new Array(1_000).fill(() => ({ topics: [] }))
+  const { appender } = brokerThat(() => undefined, silent)
+  const appended = expect(appender.append(0, stamp, Buffer.from('only'))).rejects.toMatchObject({
+    code: 'LOG_APPEND_FAILED',
+  })
+  await appender.close(50)
+  await appended
 })

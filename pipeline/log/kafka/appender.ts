@@ -10,11 +10,20 @@
  * an append waits out an outage instead of failing. Requests carry batches of several partitions; after a failure each batch
  * goes alone until it succeeded, because kafkajs tells of one failed partition only.
  */
+import { assert } from '#runtime/assert.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { BatchStamp } from '../log.ts'
 import { accessFault } from './access-fault.ts'
-import { backoff, faultType, type KafkaCluster, type ProducedPartition } from './client.ts'
+import { answersOf, offsetFrom } from './answers.ts'
+import {
+  faultType,
+  type KafkaBroker,
+  type KafkaCluster,
+  type ProducedPartition,
+  pauseAfter,
+  reconnect,
+} from './client.ts'
 import { headersFromStamp } from './stamp.ts'
 import { batchOverheadBytes } from './topic.ts'
 
@@ -185,12 +194,8 @@ export class KafkaAppender {
         ...producer,
         topicData: [{ topic: this.#topic, partitions: together.map(producedPartition) }],
       })
-      const offsets = new Map(
-        topics
-          .flatMap(({ partitions }) => partitions)
-          .map(({ partition, baseOffset }) => [partition, Number(baseOffset)]),
-      )
-      for (const lane of together) this.#appended(lane, offsets.get(lane.partition) ?? Number.NaN)
+      const offsets = baseOffsetsOf(topics, this.#topic, together)
+      for (const [lane, offset] of offsets) this.#appended(lane, offset)
     } catch (error) {
       await this.#failed(sent, error)
     }
@@ -217,6 +222,7 @@ export class KafkaAppender {
     this.#producer ??= this.#cluster
       .findControllerBroker()
       .then((broker) => broker.initProducerId({ transactionTimeout: 60_000 }))
+      .then(checkedProducer)
     const current = this.#producer
     const producer = await current.catch((error: unknown) => {
       if (this.#producer === current) this.#producer = undefined
@@ -255,12 +261,9 @@ export class KafkaAppender {
           error,
         })
     }
-    await backoff(lanes.length === 1 ? (alone?.failures ?? 0) : 0)
+    await pauseAfter(lanes.length === 1 ? (alone?.failures ?? 0) : 0)
     if (this.#closed) return
-    await this.#cluster
-      .connect()
-      .then(() => this.#cluster.refreshMetadata())
-      .catch(() => {}) // no broker answers: the next attempt fails too, and comes back here
+    await reconnect(this.#cluster)
   }
 
   /**
@@ -282,6 +285,34 @@ export class KafkaAppender {
     lane.producer = undefined
     lane.sequence = 0
   }
+}
+
+function checkedProducer(producer: Producer): Producer {
+  const { producerId, producerEpoch } = producer
+  assert(Number(producerId) >= 0, `a producer has an id, not ${String(producerId)}`)
+  assert(Number.isInteger(producerEpoch) && producerEpoch >= 0, `a producer has an epoch, not ${producerEpoch}`)
+  return producer
+}
+
+/**
+ * Where the batches of these lanes lie. An answer that does not say so of each confirms none: they are sent again, and the broker, who
+ * knows them by their sequences, appends none twice [G-1].
+ */
+function baseOffsetsOf(
+  topics: Awaited<ReturnType<KafkaBroker['produce']>>['topics'],
+  topic: string,
+  lanes: readonly Lane[],
+): [Lane, number][] {
+  const answers = topics.map(({ topicName, partitions }) => ({ topic: topicName, partitions }))
+  const found = answersOf(
+    answers,
+    topic,
+    lanes.map(({ partition }) => partition),
+  )
+  return lanes.map((lane) => {
+    const { partition } = lane
+    return [lane, offsetFrom(found.get(partition)?.baseOffset, `where a batch of partition ${partition} lies`)]
+  })
 }
 
 function producedPartition({ partition, sequence, inFlight }: Lane): ProducedPartition {

@@ -16,9 +16,12 @@
  */
 import { createRequire } from 'node:module'
 import kafkajs, { type Kafka, type logCreator, type SASLOptions } from 'kafkajs'
+import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import type { KafkaAccess, KafkaPassword } from './access.ts'
+import { type BackOff, pauseMs } from '#runtime/retry.ts'
+import type { KafkaAccess, KafkaPassword } from '../kafka-access.ts'
 import { accessFault, causeOf } from './access-fault.ts'
+import type { TopicAnswer } from './answers.ts'
 import { oauthMechanism } from './oauth.ts'
 import { kafkaSockets, withoutColons } from './socket.ts'
 
@@ -39,12 +42,17 @@ export interface KafkaBroker {
     producerId: unknown
     producerEpoch: number
     topicData: readonly { topic: string; partitions: readonly ProducedPartition[] }[]
-  }): Promise<{ topics: readonly { partitions: readonly { partition: number; baseOffset: string }[] }[] }>
+  }): Promise<{
+    topics: readonly {
+      topicName: string
+      partitions: readonly { partition: number; errorCode: number; baseOffset: string }[]
+    }[]
+  }>
   listOffsets(request: {
     replicaId: number
     isolationLevel: number
     topics: readonly { topic: string; partitions: readonly { partition: number; timestamp: number }[] }[]
-  }): Promise<{ responses: readonly { partitions: readonly { partition: number; offset: string }[] }[] }>
+  }): Promise<{ responses: readonly TopicAnswer<{ partition: number; errorCode: number; offset: string }>[] }>
   initProducerId(request: { transactionTimeout: number }): Promise<{ producerId: unknown; producerEpoch: number }>
   joinGroup(request: {
     groupId: string
@@ -74,12 +82,17 @@ export interface KafkaBroker {
       topic: string
       partitions: readonly { partition: number; offset: string; metadata: string }[]
     }[]
-  }): Promise<unknown>
+  }): Promise<{ responses: readonly TopicAnswer<{ partition: number; errorCode: number }>[] }>
   offsetFetch(request: {
     groupId: string
     topics: readonly { topic: string; partitions: readonly { partition: number }[] }[]
   }): Promise<{
-    responses: readonly { partitions: readonly { partition: number; offset: string; metadata: string | null }[] }[]
+    responses: readonly TopicAnswer<{
+      partition: number
+      errorCode: number
+      offset: string
+      metadata: string | null
+    }>[]
   }>
 }
 
@@ -202,7 +215,18 @@ export function faultText(error: unknown): string {
   return accessFault(error)?.text ?? `cannot be used: ${faultType(error)}`
 }
 
-/** Resolves after a pause that grows with the number of failures, up to a second. */
-export function backoff(failures: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, Math.min(1_000, 25 * 2 ** Math.min(failures, 10))))
+/** Between two attempts at a broker, whatever is asked of it. */
+export const kafkaBackOff: BackOff = { firstMs: 25, factor: 2, maxMs: 1_000, jitter: 0 }
+
+/** For what is tried again by another turn of the caller, not by a loop. */
+export function pauseAfter(failures: number): Promise<void> {
+  return sleep(systemClock, pauseMs(kafkaBackOff, failures))
+}
+
+/** To the brokers that there are now; where none answers the next request fails and says why. */
+export async function reconnect(cluster: KafkaCluster): Promise<void> {
+  await cluster
+    .connect()
+    .then(() => cluster.refreshMetadata())
+    .catch(() => {})
 }

@@ -4,10 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
 import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
+import { openLog } from '#pipeline/log/open/open-log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { stampOf } from '../log.conformance.ts'
 import type { Assignment } from '../log.ts'
-import { openLog } from '../open-log.ts'
 
 const server = serverFor('Apache Kafka', kafkaMissing)
 

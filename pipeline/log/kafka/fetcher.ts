@@ -1,6 +1,7 @@
+import { assert } from '#runtime/assert.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { LogRecord } from '../log.ts'
-import { backoff, faultText, faultType, type KafkaCluster } from './client.ts'
+import { faultText, faultType, type KafkaCluster, pauseAfter, reconnect } from './client.ts'
 import { logRecordFromKafka } from './stamp.ts'
 import { fetchByTopicId, isTopicIdFault } from './topic-id.ts'
 
@@ -166,10 +167,13 @@ export class KafkaFetcher {
       })
       const answers = new Map(fetched.map(({ partition, records }) => [partition, records]))
       for (const read of reads) {
-        const records = (answers.get(read.partition) ?? [])
+        const answered = answers.get(read.partition)
+        assert(answered !== undefined, `Kafka answers for partition ${read.partition} of ${this.#topic}`)
+        const records = answered
           .filter(({ isControlRecord }) => isControlRecord !== true)
           .map(logRecordFromKafka)
           .filter(({ offset }) => offset >= read.offset)
+        assertOrder(records, read.partition)
         read.failures = 0
         if (records.length > 0) this.#settle(read, bounded(records, read.bytesMax))
         else if (performance.now() >= read.untilMs) this.#settle(read, [])
@@ -224,11 +228,8 @@ export class KafkaFetcher {
       }
     }
     if (type === 'OFFSET_OUT_OF_RANGE' || this.#closed) return
-    await backoff(reads[0]?.failures ?? 0)
-    await this.#cluster
-      .connect()
-      .then(() => this.#cluster.refreshMetadata())
-      .catch(() => {}) // no broker answers: the next attempt fails too, and comes back here
+    await pauseAfter(reads[0]?.failures ?? 0)
+    await reconnect(this.#cluster)
   }
 }
 
@@ -248,6 +249,15 @@ function bounded(records: LogRecord[], bytesMax: number): LogRecord[] {
     return index > 0 && bytes > bytesMax
   })
   return end < 0 ? records : records.slice(0, end)
+}
+
+/** Per batch. Positions are counted on by offset, so a record before its predecessor would be skipped or stored twice [G-2]. */
+function assertOrder(records: readonly LogRecord[], partition: number): void {
+  let before = -1
+  for (const { offset } of records) {
+    assert(Number.isSafeInteger(offset) && offset > before, `a record of partition ${partition} lies behind ${before}`)
+    before = offset
+  }
 }
 
 function closedError(topic: string): PenstockError {

@@ -2,11 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
 import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
+import { openLog } from '#pipeline/log/open/open-log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { stampOf } from '../log.conformance.ts'
 import type { Assignment, Log, LogRecord } from '../log.ts'
-import { openLog } from '../open-log.ts'
 
 const server = serverFor('Apache Kafka', kafkaMissing)
 

@@ -1,4 +1,7 @@
 import type { Kafka } from 'kafkajs'
+import { assert } from '#runtime/assert.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { retry } from '#runtime/retry.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type {
@@ -12,10 +15,11 @@ import type {
   RetentionResult,
 } from '../log.ts'
 import { assertPartition, assertRecordSize } from '../log-checks.ts'
-import type { KafkaLogOptions } from '../open-log.ts'
+import type { KafkaLogOptions } from './../log-options.ts'
 import { accessFault } from './access-fault.ts'
+import { answersOf, offsetFrom } from './answers.ts'
 import { KafkaAppender } from './appender.ts'
-import { backoff, createCluster, createKafka, faultText, type KafkaCluster } from './client.ts'
+import { createCluster, createKafka, faultText, type KafkaCluster, kafkaBackOff, reconnect } from './client.ts'
 import { KafkaFetcher } from './fetcher.ts'
 import { KafkaMember, positionsOf } from './member.ts'
 import { ensureTopic, type KafkaTopic } from './topic.ts'
@@ -29,6 +33,9 @@ const closeMsMax = 10_000
 /** Fewer are a broker that is just starting. */
 const failuresUntilTold = 2
 
+/** Then whoever asked decides. */
+const askFailuresMax = 5
+
 /** Timestamps by which ListOffsets asks for the ends of a partition. */
 const latestTimestamp = -1
 const earliestTimestamp = -2
@@ -38,26 +45,55 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const kafka = createKafka(options.brokers, options.access ?? {}, options.logger)
   const brokers = options.brokers.join(',')
   const untilMs = performance.now() + openMsMax
-  for (let failures = 0; ; failures++) {
-    const opened: KafkaCluster[] = []
-    try {
-      const found = await withAdmin(kafka, options)
-      for (let count = 0; count < 3; count++) opened.push(await connected(kafka, options.topic))
-      assertKnowsTopicIds(await (opened[0] as KafkaCluster).findControllerBroker())
-      const [produce, fetch, ask] = opened as [KafkaCluster, KafkaCluster, KafkaCluster]
-      return new KafkaLog(options, kafka, found, { produce, fetch, ask })
-    } catch (error) {
-      await Promise.all(opened.map((cluster) => cluster.disconnect().catch(() => {})))
-      if (isPenstockError(error) && error.disposition === 'fatal') throw error
-      const fault = accessFault(error)
-      if (fault?.certain && failures >= failuresUntilTold)
-        throw new PenstockError('LOG_ACCESS_REFUSED', `Kafka at ${brokers} ${fault.text}`, { cause: error })
-      if (performance.now() > untilMs)
-        throw new PenstockError('LOG_UNAVAILABLE', `Kafka at ${brokers} ${faultText(error)}`, { cause: error })
-      if (failures === failuresUntilTold)
-        options.logger.warn('Kafka cannot be used yet; trying again', { brokers, why: fault?.text, error })
-      await backoff(failures)
-    }
+  const isRefused = (error: unknown, failures: number): boolean =>
+    accessFault(error)?.certain === true && failures > failuresUntilTold
+  let failed = 0
+  try {
+    return await retry(() => openOnce(kafka, options), {
+      backOff: kafkaBackOff,
+      clock: systemClock,
+      isRetryable: (error, failures) => {
+        failed = failures
+        return !isFatal(error) && !isRefused(error, failures) && performance.now() <= untilMs
+      },
+      onRetry: (error, { failures }) => {
+        if (failures === failuresUntilTold + 1)
+          options.logger.warn('Kafka cannot be used yet; trying again', {
+            brokers,
+            why: accessFault(error)?.text,
+            error,
+          })
+      },
+    })
+  } catch (error) {
+    if (isFatal(error)) throw error
+    const [code, text] = isRefused(error, failed)
+      ? (['LOG_ACCESS_REFUSED', accessFault(error)?.text] as const)
+      : (['LOG_UNAVAILABLE', faultText(error)] as const)
+    throw new PenstockError(code, `Kafka at ${brokers} ${text}`, { cause: error })
+  }
+}
+
+function isFatal(error: unknown): boolean {
+  return isPenstockError(error) && error.disposition === 'fatal'
+}
+
+async function openOnce(kafka: Kafka, options: KafkaLogOptions): Promise<KafkaLog> {
+  const opened: KafkaCluster[] = []
+  const open = async (): Promise<KafkaCluster> => {
+    const cluster = createCluster(kafka)
+    opened.push(cluster)
+    await connect(cluster, options.topic)
+    return cluster
+  }
+  try {
+    const found = await withAdmin(kafka, options)
+    const clusters = { produce: await open(), fetch: await open(), ask: await open() }
+    assertKnowsTopicIds(await clusters.ask.findControllerBroker())
+    return new KafkaLog(options, kafka, found, clusters)
+  } catch (error) {
+    await Promise.all(opened.map((cluster) => cluster.disconnect().catch(() => {})))
+    throw error
   }
 }
 
@@ -71,11 +107,9 @@ async function withAdmin(kafka: Kafka, options: KafkaLogOptions): Promise<KafkaT
   }
 }
 
-async function connected(kafka: Kafka, topic: string): Promise<KafkaCluster> {
-  const cluster = createCluster(kafka)
+async function connect(cluster: KafkaCluster, topic: string): Promise<void> {
   await cluster.connect()
   await cluster.addTargetTopic(topic)
-  return cluster
 }
 
 interface Clusters {
@@ -130,7 +164,8 @@ class KafkaLog implements Log {
   async join(group: string, onAssigned: (assignment: Assignment) => void): Promise<GroupMember> {
     this.#assertOpen()
     const { topic, logger, sessionMs = sessionMsDefault } = this.#options
-    const cluster = await connected(this.#kafka, topic)
+    const cluster = createCluster(this.#kafka)
+    await connect(cluster, topic)
     const member = new KafkaMember(cluster, this.#fetcher, {
       group,
       topic,
@@ -161,10 +196,12 @@ class KafkaLog implements Log {
     const [first, next] = await this.#ask((cluster) =>
       Promise.all([this.#ends(cluster, earliestTimestamp), this.#ends(cluster, latestTimestamp)]),
     )
-    return Array.from({ length: this.partitionCount }, (_, partition) => ({
-      first: first.get(partition) ?? 0,
-      next: next.get(partition) ?? 0,
-    }))
+    return Array.from({ length: this.partitionCount }, (_, partition) => {
+      const range = { first: first.get(partition), next: next.get(partition) }
+      assert(range.first !== undefined && range.next !== undefined, `Kafka says where partition ${partition} ends`)
+      // Asked for at two moments, between which retention may have gone on.
+      return { first: Math.min(range.first, range.next), next: range.next }
+    })
   }
 
   async read(partition: number, offset: number, bytesMax: number): Promise<LogRecord[]> {
@@ -199,27 +236,30 @@ class KafkaLog implements Log {
       const broker = await cluster.findBroker({ nodeId })
       const topics = [{ topic: this.topic, partitions: partitions.map((partition) => ({ partition, timestamp })) }]
       const { responses } = await broker.listOffsets({ replicaId: -1, isolationLevel: 0, topics })
-      for (const { partition, offset } of responses.flatMap((response) => response.partitions))
-        ends.set(partition, Number(offset))
+      const found = answersOf(responses, this.topic, partitions)
+      for (const partition of partitions)
+        ends.set(partition, offsetFrom(found.get(partition)?.offset, `an end of partition ${partition}`))
     }
     return ends
   }
 
   /** A question that may be asked again. @throws LOG_UNAVAILABLE */
   async #ask<T>(question: (cluster: KafkaCluster) => Promise<T>): Promise<T> {
-    for (let failures = 0; ; failures++) {
+    const cluster = this.#clusters.ask
+    const attempt = async (failures: number): Promise<T> => {
+      if (failures > 0) await reconnect(cluster)
       this.#assertOpen()
-      const cluster = this.#clusters.ask
-      try {
-        return await question(cluster)
-      } catch (error) {
-        if (failures >= 5) throw new PenstockError('LOG_UNAVAILABLE', `Kafka ${faultText(error)}`, { cause: error })
-        await backoff(failures)
-        await cluster
-          .connect()
-          .then(() => cluster.refreshMetadata())
-          .catch(() => {}) // the next attempt tells
-      }
+      return question(cluster)
+    }
+    try {
+      return await retry(attempt, {
+        backOff: kafkaBackOff,
+        clock: systemClock,
+        isRetryable: (error, failures) => !isPenstockError(error, 'LOG_CLOSED') && failures <= askFailuresMax,
+      })
+    } catch (error) {
+      if (isPenstockError(error, 'LOG_CLOSED')) throw error
+      throw new PenstockError('LOG_UNAVAILABLE', `Kafka ${faultText(error)}`, { cause: error })
     }
   }
 

@@ -8,6 +8,11 @@ import { KafkaMember } from './member.ts'
 
 const { MemberAssignment } = kafkajs.AssignerProtocol
 
+/** About the one partition. */
+function answerOf(more: object) {
+  return { responses: [{ topic: 't', partitions: [{ partition: 0, errorCode: 0, ...more }] }] }
+}
+
 /** A coordinator that gives the one partition to whoever joins, and a name and a generation to each who comes without. */
 function coordinator() {
   const joins: string[] = []
@@ -24,10 +29,10 @@ function coordinator() {
     syncGroup: async () => ({
       memberAssignment: MemberAssignment.encode({ version: 1, assignment: { t: [0] }, userData: Buffer.alloc(0) }),
     }),
-    offsetFetch: async () => ({ responses: [] }),
+    offsetFetch: async () => answerOf({ offset: '-1', metadata: null }),
     heartbeat: async () => undefined,
     leaveGroup: async ({ memberId }: { memberId: string }) => void leaves.push(memberId),
-    offsetCommit: vi.fn(async () => undefined as unknown),
+    offsetCommit: vi.fn(async (): Promise<unknown> => answerOf({})),
   }
   const cluster = {
     connect: async () => {},
@@ -103,5 +108,20 @@ it('a heartbeat without an answer ends the membership too, since a commit may wa
   const second = await assigned(1)
   expect(second.generation).toBeGreaterThan(first.generation)
   expect(joins).toEqual(['', ''])
+  await member.close()
+})
+
+it.each([
+  ['nothing', { responses: [] }],
+  ['another topic', { responses: [{ topic: 'other', partitions: [{ partition: 0, errorCode: 0 }] }] }],
+  ['a fault', answerOf({ errorCode: 12 })],
+])('a commit that is answered with %s is not known to be taken: the membership ends [G-2]', async (_, answer) => {
+  const { broker, cluster, leaves } = coordinator()
+  const { member, assigned } = join(cluster)
+  const first = await assigned(0)
+  broker.offsetCommit.mockResolvedValueOnce(answer)
+  await expect(first.commit({ offset: 1, metadata: '' })).rejects.toMatchObject({ code: 'LOG_GENERATION_STALE' })
+  await assigned(1)
+  expect(leaves).toEqual(['member-0'])
   await member.close()
 })

@@ -14,12 +14,16 @@
  */
 import kafkajs from 'kafkajs'
 import { spreadPartitions } from '#pipeline/log/group/group.ts'
+import { assert } from '#runtime/assert.ts'
+import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { retry } from '#runtime/retry.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Assignment, GroupMember, GroupPosition } from '../log.ts'
-import { assertPosition } from '../log-checks.ts'
+import { assertPartition, assertPosition } from '../log-checks.ts'
 import { accessFault } from './access-fault.ts'
-import { backoff, faultType, type KafkaBroker, type KafkaCluster } from './client.ts'
+import { answersOf, offsetFrom } from './answers.ts'
+import { faultType, type KafkaBroker, type KafkaCluster, kafkaBackOff, pauseAfter } from './client.ts'
 import type { KafkaFetcher } from './fetcher.ts'
 
 export interface KafkaMemberOptions {
@@ -35,6 +39,9 @@ export interface KafkaMemberOptions {
 const heartbeatMsMax = 500
 
 const { MemberAssignment, MemberMetadata } = kafkajs.AssignerProtocol
+
+/** Kafka's word for no position. */
+const neverCommitted = -1
 
 const protocolName = 'penstock-spread'
 
@@ -108,14 +115,14 @@ export class KafkaMember implements GroupMember {
           if (failures++ > 0)
             this.#options.logger.warn('a group member joins again', { group, why: accessFault(error)?.text, error })
         }
-        await backoff(staleFaults.has(type) ? 0 : failures)
+        await pauseAfter(staleFaults.has(type) ? 0 : failures)
         await this.#cluster.connect().catch(() => {}) // no broker answers: the next attempt fails too
       }
     }
   }
 
   async #joinAndAssign(): Promise<number> {
-    const { group, topic, sessionMs } = this.#options
+    const { group, topic, partitionCount, sessionMs } = this.#options
     this.#rejoin = false
     const broker = await this.#coordinatorNow()
     const abandonedId = this.#abandonedId
@@ -136,10 +143,13 @@ export class KafkaMember implements GroupMember {
     })
     this.#memberId = joined.memberId
     const { generationId, memberId, leaderId, members } = joined
+    assert(memberId !== '', 'a member that joined has a name')
+    assert(Number.isInteger(generationId) && generationId >= 0, `a group has a generation, not ${generationId}`)
     const groupAssignment = leaderId === memberId ? this.#assignmentOf(members) : []
     const synced = await broker.syncGroup({ groupId: group, generationId, memberId, groupAssignment })
     const decoded = MemberAssignment.decode(synced.memberAssignment)
     const partitions = decoded?.assignment[topic] ?? []
+    for (const partition of partitions) assertPartition(partition, partitionCount)
     const positions = await positionsOf(broker, group, topic, partitions)
     if (this.#closed) return generationId
     this.#owned = partitions
@@ -246,36 +256,41 @@ export class KafkaMember implements GroupMember {
     const { group, topic, sessionMs } = this.#options
     const untilMs = performance.now() + sessionMs
     const { metadata } = position
-    for (let failures = 0; ; failures++) {
-      let sent = false
-      try {
-        const broker = await this.#coordinatorNow()
-        sent = true
-        await broker.offsetCommit({
-          groupId: group,
-          groupGenerationId: generation,
-          memberId,
-          topics: [{ topic, partitions: [{ partition, offset: String(position.offset), metadata }] }],
-        })
-        return
-      } catch (error) {
-        const type = faultType(error)
-        const unanswered = sent && !isAnswer(error)
-        if (staleFaults.has(type) || revoked.aborted || unanswered) {
-          this.#fellOut(type, unanswered)
-          throw new PenstockError(
-            'LOG_GENERATION_STALE',
-            `Kafka did not take a commit to partition ${partition}: ${type}`,
-            {
-              cause: error,
-            },
-          )
-        }
-        if (performance.now() > untilMs)
-          throw new PenstockError('LOG_UNAVAILABLE', `Kafka does not take a position: ${type}`, { cause: error })
-        this.#coordinator = undefined
-        await backoff(failures)
-      }
+    let sent = false
+    const attempt = async (): Promise<void> => {
+      sent = false
+      const broker = await this.#coordinatorNow()
+      sent = true
+      const { responses } = await broker.offsetCommit({
+        groupId: group,
+        groupGenerationId: generation,
+        memberId,
+        topics: [{ topic, partitions: [{ partition, offset: String(position.offset), metadata }] }],
+      })
+      answersOf(responses, topic, [partition])
+    }
+    const isStale = (error: unknown): boolean =>
+      staleFaults.has(faultType(error)) || revoked.aborted || (sent && !isAnswer(error))
+    try {
+      await retry(attempt, {
+        backOff: kafkaBackOff,
+        clock: systemClock,
+        until: revoked,
+        isRetryable: (error) => !isStale(error) && performance.now() <= untilMs,
+        onRetry: () => {
+          this.#coordinator = undefined
+        },
+      })
+    } catch (error) {
+      const type = faultType(error)
+      if (!isStale(error))
+        throw new PenstockError('LOG_UNAVAILABLE', `Kafka does not take a position: ${type}`, { cause: error })
+      this.#fellOut(type, sent && !isAnswer(error))
+      throw new PenstockError(
+        'LOG_GENERATION_STALE',
+        `Kafka did not take a commit to partition ${partition}: ${type}`,
+        { cause: error },
+      )
     }
   }
 
@@ -305,8 +320,12 @@ export async function positionsOf(
   if (partitions.length === 0) return positions
   const topics = [{ topic, partitions: partitions.map((partition) => ({ partition })) }]
   const { responses } = await coordinator.offsetFetch({ groupId: group, topics })
-  for (const { partition, offset, metadata } of responses.flatMap((response) => response.partitions))
-    if (Number(offset) >= 0) positions.set(partition, { offset: Number(offset), metadata: metadata ?? '' })
+  const found = answersOf(responses, topic, partitions)
+  for (const partition of partitions) {
+    const { offset: text, metadata } = found.get(partition) ?? {}
+    const offset = offsetFrom(text, `the position of partition ${partition}`, neverCommitted)
+    if (offset !== neverCommitted) positions.set(partition, { offset, metadata: metadata ?? '' })
+  }
   return positions
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Mechanism } from 'kafkajs'
 import { PenstockError } from '#schemas/errors.ts'
-import type { KafkaOauth } from './access.ts'
+import type { KafkaOauth } from '../kafka-access.ts'
 
 const answerMsMax = 5_000
 /** A token is renewed so long before it expires, or in the middle of a shorter life. */

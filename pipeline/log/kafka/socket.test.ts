@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { expect, it } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
-import type { KafkaAccess } from './access.ts'
+import type { KafkaAccess } from '../kafka-access.ts'
 import { accessFault } from './access-fault.ts'
 import { kafkaSockets, withoutColons } from './socket.ts'
 

@@ -3,7 +3,7 @@ import { connect as connectTls } from 'node:tls'
 import type { ISocketFactory, ISocketFactoryArgs } from 'kafkajs'
 import type { Logger } from '#runtime/logger.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
-import { type KafkaAccess, sendsSecret } from './access.ts'
+import { type KafkaAccess, sendsSecret } from '../kafka-access.ts'
 import { brokerSpeaksTls, secretWithoutTls } from './access-fault.ts'
 import { KafkaTls } from './tls.ts'
 

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { KafkaTlsFiles } from './access.ts'
+import type { KafkaTlsFiles } from '../kafka-access.ts'
 
 /** Reads what TLS to Kafka needs. @throws TLS_FILES_INVALID that names the file */
 export function readKafkaTls({ caFile, client }: KafkaTlsFiles): SecureContext {

@@ -9,6 +9,7 @@
  */
 import { createRequire } from 'node:module'
 import kafkajs from 'kafkajs'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { KafkaBroker, KafkaRecord } from './client.ts'
 
@@ -86,14 +87,17 @@ export async function identityOfTopic(broker: KafkaBroker, topic: string): Promi
     .writeBoolean(false)
     .writeBoolean(false)
     .writeUVarInt(noTags)
-  const { faultCode, ...identity } = await send(broker, metadataApi, body, (decoder) => {
+  const { faultCode, name, ...identity } = await send(broker, metadataApi, body, (decoder) => {
     decoder.readUVarIntArray(skipBroker)
     decoder.readUVarIntString()
     decoder.readInt32()
     const [found] = decoder.readUVarIntArray(readTopic) ?? []
-    return found ?? { faultCode: 3, topicId: '', partitionCount: 0 }
+    return found ?? { faultCode: 3, name: topic, topicId: '', partitionCount: 0 }
   })
   if (faultCode !== 0) throw errorFromCode(faultCode)
+  assert(name === topic, `Kafka tells of topic ${topic}, not ${name}`)
+  assert(identity.topicId !== noId.toString('base64url'), `topic ${topic} has an id`)
+  assert(identity.partitionCount > 0, `topic ${topic} has partitions`)
   return identity
 }
 
@@ -105,15 +109,15 @@ function skipBroker(decoder: Decoder): void {
   decoder.readTaggedFields()
 }
 
-function readTopic(decoder: Decoder): TopicIdentity & { readonly faultCode: number } {
+function readTopic(decoder: Decoder): TopicIdentity & { readonly faultCode: number; readonly name: string | null } {
   const faultCode = decoder.readInt16()
-  decoder.readUVarIntString()
+  const name = decoder.readUVarIntString()
   const topicId = decoder.readBytes(idBytes).toString('base64url')
   decoder.readBoolean()
   const partitions = decoder.readUVarIntArray(skipPartition) ?? []
   decoder.readInt32()
   decoder.readTaggedFields()
-  return { faultCode, topicId, partitionCount: partitions.length }
+  return { faultCode, name, topicId, partitionCount: partitions.length }
 }
 
 function skipPartition(decoder: Decoder): void {
@@ -131,6 +135,7 @@ export interface FetchRequest {
 }
 
 export interface FetchedPartition {
+  readonly topicId: string
   readonly partition: number
   readonly faultCode: number
   readonly records: readonly KafkaRecord[]
@@ -176,17 +181,19 @@ export async function fetchByTopicId(broker: KafkaBroker, request: FetchRequest)
   const fetched = await Promise.all(topics.flat())
   const fault = [faultCode, ...fetched.map((partition) => partition.faultCode)].find((code) => code !== 0)
   if (fault !== undefined) throw faultOf(fault)
+  for (const { topicId } of fetched)
+    assert(topicId === request.topicId, `Kafka sends records of topic ${request.topicId}, not of ${topicId}`)
   return fetched
 }
 
 function readFetchedTopic(decoder: Decoder): Promise<FetchedPartition>[] {
-  decoder.readBytes(idBytes)
-  const partitions = decoder.readUVarIntArray(readFetchedPartition) ?? []
+  const topicId = decoder.readBytes(idBytes).toString('base64url')
+  const partitions = decoder.readUVarIntArray((each) => readFetchedPartition(each, topicId)) ?? []
   decoder.readTaggedFields()
   return partitions
 }
 
-function readFetchedPartition(decoder: Decoder): Promise<FetchedPartition> {
+function readFetchedPartition(decoder: Decoder, topicId: string): Promise<FetchedPartition> {
   const partition = decoder.readInt32()
   const faultCode = decoder.readInt16()
   for (const _ of ['high watermark', 'last stable', 'log start']) decoder.readInt64()
@@ -194,7 +201,7 @@ function readFetchedPartition(decoder: Decoder): Promise<FetchedPartition> {
   decoder.readInt32()
   const bytes = decoder.readBytes(Math.max(0, decoder.readUVarInt() - 1))
   decoder.readTaggedFields()
-  return recordsOf(bytes).then((records) => ({ partition, faultCode, records }))
+  return recordsOf(bytes).then((records) => ({ topicId, partition, faultCode, records }))
 }
 
 function skipAborted(decoder: Decoder): void {

@@ -4,9 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
 import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
+import { openLog } from '#pipeline/log/open/open-log.ts'
 import { freePorts } from '#runtime/free-ports.ts'
 import { silentLogger } from '#runtime/logger.ts'
-import { type KafkaLogOptions, openLog } from '../open-log.ts'
+import type { KafkaLogOptions } from './../log-options.ts'
 
 const server = serverFor('Apache Kafka', kafkaMissing)
 

@@ -1,13 +1,18 @@
 import kafkajs, { type Admin } from 'kafkajs'
+import { systemClock } from '#runtime/clock.ts'
+import { retry } from '#runtime/retry.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { KafkaLogOptions } from '../open-log.ts'
+import type { KafkaLogOptions } from './../log-options.ts'
 import { partitionCountDefault } from '../partition-count.ts'
-import { backoff, faultType } from './client.ts'
+import { faultType, kafkaBackOff } from './client.ts'
 import { warnOfDifferences } from './topic-differences.ts'
 
 /** What a record batch takes beyond its largest record: its own head, the record's lengths and headers. */
 export const batchOverheadBytes = 64 * 1024
+
+/** Of a topic that was just made; more is no delay of a moment. */
+const metadataFailuresMax = 10
 
 /** Kafka's word for no limit of retention. */
 const unlimited = -1
@@ -77,16 +82,17 @@ export async function ensureTopic(admin: Admin, options: KafkaLogOptions): Promi
 
 /** A topic that was just created may not be known to every broker yet. */
 async function partitionsOf(admin: Admin, topic: string): Promise<number> {
-  for (let failures = 0; ; failures++) {
-    try {
-      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-      const partitions = topics[0]?.partitions ?? []
-      if (partitions.length > 0 && partitions.every(({ leader }) => leader >= 0)) return partitions.length
-    } catch (error) {
-      if (failures > 10) throw error
-    }
-    await backoff(failures)
+  const ask = async (): Promise<number> => {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+    const partitions = topics[0]?.partitions ?? []
+    if (partitions.length > 0 && partitions.every(({ leader }) => leader >= 0)) return partitions.length
+    throw new PenstockError('LOG_UNAVAILABLE', `topic ${topic} has partitions without a leader`)
   }
+  return retry(ask, {
+    backOff: kafkaBackOff,
+    clock: systemClock,
+    isRetryable: (_, failures) => failures <= metadataFailuresMax,
+  })
 }
 
 /** Says what an existing topic lacks. @returns largest record batch it takes */

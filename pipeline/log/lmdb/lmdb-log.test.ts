@@ -6,10 +6,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { GroupStore } from '#pipeline/log/group/group-runner.ts'
+import { openLog } from '#pipeline/log/open/open-log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { killChildren, logConformance, stampOf } from '../log.conformance.ts'
 import type { Assignment } from '../log.ts'
-import { type LmdbLogOptions, openLog } from '../open-log.ts'
+import type { LmdbLogOptions } from './../log-options.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'penstock-lmdb-'))
 const options = (topic: string, partitionCount: number | undefined): LmdbLogOptions => ({
@@ -163,7 +164,7 @@ describe('the embedded log', () => {
     try {
       await (await openLog({ ...options('own', 1), dataDir: folder })).close()
       chmodSync(folder, 0o755)
-      const url = new URL('../open-log.ts', import.meta.url)
+      const url = new URL('../open/open-log.ts', import.meta.url)
       const code = `import { openLog } from ${JSON.stringify(url)}; await openLog(${JSON.stringify({ ...options('own', 1), dataDir: folder })})`
       const child = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
         cwd: fileURLToPath(new URL('.', url)),

@@ -6,6 +6,7 @@ import { NewsWaiters } from '#pipeline/log/group/news-waiters.ts'
 import { processIdentity } from '#pipeline/log/group/process-identity.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { FolderUse } from '#runtime/folder-use.ts'
+import { type BackOff, Pauses } from '#runtime/retry.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type {
@@ -20,7 +21,7 @@ import type {
   RetentionResult,
 } from '../log.ts'
 import { assertPartition, assertPosition, assertRecordSize, assertSameLog } from '../log-checks.ts'
-import type { LmdbLogOptions } from '../open-log.ts'
+import type { LmdbLogOptions } from './../log-options.ts'
 import { partitionCountDefault } from '../partition-count.ts'
 import type { RetentionPlan } from '../retention.ts'
 import { LmdbChanges } from './changes.ts'
@@ -32,8 +33,7 @@ import { LmdbWriter } from './writer-client.ts'
  * How often a waiting reader looks for what other processes appended: often after news, then ever less often, and after some looks in vain
  * only once the file has been written to. They last some 100 ms, within which a write that was told is there for readers.
  */
-const pollMsMin = 2
-const pollMsMax = 16
+const pollBackOff: BackOff = { firstMs: 2, factor: 2, maxMs: 16, jitter: 0 }
 const looksInVainMax = 8
 
 const sessionMsDefault = 10_000
@@ -125,7 +125,7 @@ class LmdbLog implements Log, GroupStore {
   readonly #news = new NewsWaiters()
   readonly #knownNext: number[]
   readonly #changes: LmdbChanges
-  #pollMs = pollMsMin
+  readonly #polls = new Pauses(pollBackOff)
   #looksInVain = 0
   #cancelPoll: (() => void) | undefined
   #closed = false
@@ -290,14 +290,13 @@ class LmdbLog implements Log, GroupStore {
   /** Looks for other processes' appends as long as someone waits; cost per look: one read of 24 bytes a waiting partition. */
   #poll(): void {
     if (this.#cancelPoll !== undefined || this.#changes.reliable) return
-    this.#cancelPoll = this.#clock.after(this.#pollMs, () => this.#look())
+    this.#cancelPoll = this.#clock.after(this.#polls.nextMs(), () => this.#look())
   }
 
   #look(): void {
     this.#cancelPoll?.()
     this.#cancelPoll = undefined
     if (this.#closed || this.#news.isEmpty) return
-    this.#pollMs = Math.min(pollMsMax, this.#pollMs * 2)
     this.#looksInVain++
     // Before this look, so that no write falls between the two.
     if (this.#looksInVain >= looksInVainMax) this.#changes.tellNext(() => this.#written())
@@ -311,7 +310,7 @@ class LmdbLog implements Log, GroupStore {
   }
 
   #lookOften(): void {
-    this.#pollMs = pollMsMin
+    this.#polls.reset()
     this.#looksInVain = 0
     // Each write would be told while many are read.
     this.#changes.close()

@@ -6,14 +6,15 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { pidNamespaceMissing, throughPidNamespace } from '#infra/testbed/pid-namespace.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
+import { openLog } from '#pipeline/log/open/open-log.ts'
 import { silentLogger } from '#runtime/logger.ts'
-import { type LmdbLogOptions, openLog } from '../open-log.ts'
+import type { LmdbLogOptions } from './../log-options.ts'
 
 const containers = serverFor('a process id namespace', pidNamespaceMissing)
 
 /** Opens the log, says so or why not, and holds it open until its input ends. */
 const opener = `
-import { openLog } from '#pipeline/log/open-log.ts'
+import { openLog } from '#pipeline/log/open/open-log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 try {
   const log = await openLog({ ...JSON.parse(process.argv[1]), logger: silentLogger })

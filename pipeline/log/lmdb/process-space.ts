@@ -1,6 +1,6 @@
-import { readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { claimFolder, type FolderUse } from '#runtime/folder-use.ts'
+import { procLink } from '#runtime/proc.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /**
@@ -24,9 +24,6 @@ export async function joinProcessSpace(path: string): Promise<FolderUse> {
 }
 
 function processSpace(): string {
-  try {
-    return readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')
-  } catch {
-    return 'machine' // a system without such spaces
-  }
+  const space = procLink('self/ns/pid')?.replace(/\D/g, '')
+  return space ?? 'machine' // a system without such spaces
 }

@@ -19,11 +19,13 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Database, RootDatabase } from 'lmdb'
 import { emptyGroup, type GroupState } from '#pipeline/log/group/group.ts'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { BatchStamp, GroupPosition, LogRecord, PartitionRange } from '../log.ts'
 import { assertReadable } from '../log-checks.ts'
 import type { KeptRecord } from '../retention.ts'
 import { LmdbGate } from './gate.ts'
+import { formatFrom, groupFrom, type LogFormat, positionFrom, stampFrom } from './kept-json.ts'
 
 const formatVersion = 1
 
@@ -31,13 +33,6 @@ const formatVersion = 1
 const fileBytesMax = 2 ** 40
 
 const formatKey = Buffer.from('format')
-
-interface LogFormat {
-  readonly version: number
-  readonly topic: string
-  readonly partitionCount: number
-  readonly id?: string
-}
 
 type Bytes = Database<Buffer, Uint8Array>
 
@@ -122,8 +117,8 @@ export class LmdbStore {
   checkFormat(topic: string, partitionCount: number | undefined): void {
     const made: LogFormat = { version: formatVersion, topic, partitionCount: this.partitionCount }
     const kept = (): LogFormat | undefined => {
-      const text = this.#format.get(formatKey)?.toString()
-      return text === undefined ? undefined : JSON.parse(text)
+      const value = this.#format.get(formatKey)
+      return value === undefined ? undefined : formatFrom(value)
     }
     const before = kept()
     // Earlier versions made logs without an id.
@@ -179,7 +174,12 @@ export class LmdbStore {
   partition(partition: number): PartitionMeta {
     const value = this.#partitions.get(numberKey(partition))
     if (value === undefined) return { first: 0, next: 0, bytes: 0 }
-    return { first: value.readDoubleLE(0), next: value.readDoubleLE(8), bytes: value.readDoubleLE(16) }
+    const meta = { first: value.readDoubleLE(0), next: value.readDoubleLE(8), bytes: value.readDoubleLE(16) }
+    assert(
+      meta.first >= 0 && meta.first <= meta.next && meta.bytes >= 0,
+      `partition ${partition} begins before it ends`,
+    )
+    return meta
   }
 
   putPartition(partition: number, { first, next, bytes }: PartitionMeta): void {
@@ -212,7 +212,10 @@ export class LmdbStore {
       const kept = this.kept(partition, at)
       if (records.length > 0 && bytes + kept.bytes > bytesMax) break
       const value = this.#values.getBinary(recordKey(partition, at))
-      if (value === undefined) throw new Error(`record ${at} of partition ${partition} has a stamp and no value`)
+      assert(
+        value?.length === kept.bytes,
+        `record ${at} of partition ${partition} has the ${kept.bytes} bytes of its stamp`,
+      )
       bytes += kept.bytes
       records.push({ offset: at, stamp: kept.stamp, value })
     }
@@ -222,8 +225,8 @@ export class LmdbStore {
   /** A record without its value. */
   kept(partition: number, offset: number): KeptRecord {
     const value = this.#stamps.get(recordKey(partition, offset))
-    if (value === undefined) throw new Error(`record ${offset} of partition ${partition} is missing`)
-    const [bytes, stamp]: [number, BatchStamp] = JSON.parse(value.toString())
+    assert(value !== undefined, `record ${offset} of partition ${partition} is kept`)
+    const [bytes, stamp] = stampFrom(value)
     return { offset, stamp, bytes }
   }
 
@@ -238,7 +241,7 @@ export class LmdbStore {
     const revision = value.readDoubleLE(0)
     const cached = this.#states.get(name)
     if (cached?.revision === revision) return cached.state
-    const state: GroupState = { ...JSON.parse(value.toString('utf8', 8)), revision }
+    const state: GroupState = { ...groupFrom(value.subarray(8), this.partitionCount), revision }
     this.#states.set(name, { revision, state })
     return state
   }
@@ -252,8 +255,7 @@ export class LmdbStore {
   position(group: string, partition: number): GroupPosition | undefined {
     const value = this.#positions.get(namedKey(group, numberKey(partition)))
     if (value === undefined) return undefined
-    const [offset, metadata]: [number, string] = JSON.parse(value.toString())
-    return { offset, metadata }
+    return positionFrom(value)
   }
 
   putPosition(group: string, partition: number, { offset, metadata }: GroupPosition): void {

@@ -52,7 +52,7 @@ export function routedFrom(message: CaseMessage): RoutedMessage {
 export function outcomeOf(
   condition: string,
   message: RoutedMessage,
-  options: { source?: RoutingSource; interpreted?: boolean } = {},
+  options: { source?: RoutingSource | undefined; interpreted?: boolean } = {},
 ): Expected {
   const reading = readCondition(condition, options.source ?? 'DeviceMessages', options)
   return 'errors' in reading ? 'error' : expectedFrom(verdictOf(reading.condition, message))

@@ -44,4 +44,6 @@ test('the code of every case is made of these words, numbers, signs and texts as
 test('constants are compared without asking for their type', () => {
   expect(sourceOf('$body.t > 30')).toContain("typeof value0 === 'number' ? value0 > (30) : undefined")
   expect(sourceOf("level = 'x'")).toContain(`typeof value0 === 'string' ? value0 === "x" : undefined`)
+  expect(sourceOf("$body.s = 'x'")).toContain('isUsable(value0) ? value0 === "x" : undefined')
+  expect(sourceOf("'x' <> $body.s")).toContain('isUsable(value0) ? "x" !== value0 : undefined')
 })

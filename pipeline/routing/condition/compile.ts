@@ -17,22 +17,42 @@ const runtime = { absent, equality, order, isUsable, isDefined }
 const runtimeNames = Object.keys(runtime)
 
 /** The operations above, then the functions of the table that the condition calls. */
-type Factory = (...runtimeThenFunctions: unknown[]) => (facts: Facts) => Verdict
+type Factory<Made> = (...runtimeThenFunctions: unknown[]) => Made
 
 /** The condition as a function: the same verdicts as `interpret`, ten to twenty times as fast. */
 export function compile(checked: Checked, indexes: NeedIndexes): (facts: Facts) => Verdict {
-  const { source, called } = generate(checked, indexes)
+  return functionOf(generate(checked, indexes))
+}
+
+/** @param generated.source returns a function made of conditions by `generateInto` */
+export function functionOf<Made>({ source, called }: { source: string; called: readonly unknown[] }): Made {
   const functionNames = called.map((_, index) => `function${index}`)
-  const factory = new Function(...runtimeNames, ...functionNames, source) as Factory
+  const factory = new Function(...runtimeNames, ...functionNames, source) as Factory<Made>
   return factory(...Object.values(runtime), ...called)
 }
 
 /** The text of the function, for tests to look at, and the functions of the table that it calls. */
-export function generate({ tree, types }: Checked, indexes: NeedIndexes): { source: string; called: unknown[] } {
-  const generator = new Generator(types, indexes)
+export function generate(checked: Checked, indexes: NeedIndexes): { source: string; called: unknown[] } {
+  const called: unknown[] = []
+  const { lines, verdict } = generateInto(called, checked, indexes, (index) => `facts.body(${index})`)
+  const source = `'use strict'\nreturn (facts) => {\n${lines.join('\n')}\nreturn ${verdict}\n}`
+  return { source, called }
+}
+
+/**
+ * Lines that reach the verdict, and the operand that it is then in.
+ * @param called gains the functions of the table that they call; several conditions may share it
+ * @param bodyOf an expression that reads the path of that index
+ */
+export function generateInto(
+  called: unknown[],
+  { tree, types }: Checked,
+  indexes: NeedIndexes,
+  bodyOf: (index: number) => string,
+): { lines: readonly string[]; verdict: string } {
+  const generator = new Generator(types, indexes, called, bodyOf)
   const verdict = generator.verdict(tree)
-  const source = `'use strict'\nreturn (facts) => {\n${generator.lines.join('\n')}\nreturn ${verdict}\n}`
-  return { source, called: generator.called }
+  return { lines: generator.lines, verdict }
 }
 
 const javaScriptTypes = { text: 'string', number: 'number', bool: 'boolean' } as const
@@ -47,14 +67,22 @@ interface Operand {
 
 class Generator {
   readonly lines: string[] = []
-  readonly called: unknown[] = []
+  readonly #called: unknown[]
+  readonly #bodyOf: (index: number) => string
   readonly #types: ReadonlyMap<Node, StaticType>
   readonly #indexes: NeedIndexes
   #variableCount = 0
 
-  constructor(types: ReadonlyMap<Node, StaticType>, indexes: NeedIndexes) {
+  constructor(
+    types: ReadonlyMap<Node, StaticType>,
+    indexes: NeedIndexes,
+    called: unknown[],
+    bodyOf: (index: number) => string,
+  ) {
     this.#types = types
     this.#indexes = indexes
+    this.#called = called
+    this.#bodyOf = bodyOf
   }
 
   verdict(tree: Node): string {
@@ -84,11 +112,11 @@ class Generator {
         return this.#constant(node.braced ? value : `${value} ?? facts.property(${this.#indexes.second(node)})`)
       }
       case 'body':
-        return this.#constant(`facts.body(${this.#indexes.first(node)})`)
+        return this.#constant(this.#bodyOf(this.#indexes.first(node)))
       case 'twin':
         return this.#constant(`facts.twin(${this.#indexes.first(node)})`)
       case 'twin-change': {
-        const value = this.#constant(`facts.body(${this.#indexes.first(node)})`)
+        const value = this.#constant(this.#bodyOf(this.#indexes.first(node)))
         return this.#constant(`${value} === undefined ? undefined : ${value} !== absent`)
       }
       case 'unary': {
@@ -211,7 +239,7 @@ class Generator {
   }
 
   #named(called: unknown): string {
-    return `function${this.called.push(called) - 1}`
+    return `function${this.#called.push(called) - 1}`
   }
 
   #block(test: string, write: () => void): void {

@@ -1,4 +1,4 @@
-/** By hand with more: `RUNS=500000 vitest run pipeline/routing/condition/condition.fuzz.ts`, repeated with `SEED=`. */
+/** Ten million evaluations by hand: `RUNS=1250000 vitest run pipeline/routing/condition/condition.fuzz.ts`; a run again with `SEED=`. */
 import { describe, expect, test } from 'vitest'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { conditionFrom } from './cases-fixture.ts'

@@ -2,13 +2,13 @@ import { compile } from './compile.ts'
 import { type Explanation, explain } from './explain.ts'
 import type { Facts } from './facts.ts'
 import { interpret } from './interpret.ts'
-import { enterNeeds, pathTooMany } from './need-indexes.ts'
+import { enterNeeds, type NeedIndexes, pathTooMany } from './need-indexes.ts'
 import { Needs, type Uses } from './needs.ts'
 import type { Verdict } from './operations.ts'
 import { parseCondition } from './parser.ts'
 import { type Finding, type Problem, problemFrom, SyntaxFault } from './problem.ts'
 import type { Node } from './tree.ts'
-import { checkTypes, type RoutingSource } from './type-check.ts'
+import { type Checked, checkTypes, type RoutingSource } from './type-check.ts'
 
 export type { Explanation, Step } from './explain.ts'
 export type { UndefinedReason } from './interpret.ts'
@@ -27,6 +27,8 @@ export interface Condition {
   readonly evaluate: (facts: Facts) => Verdict
   /** The same verdict with its reasons; slowly. */
   readonly explain: (facts: Facts) => Explanation
+  /** What code is generated from; undefined if none is to be. */
+  readonly plan: { readonly checked: Checked; readonly indexes: NeedIndexes } | undefined
 }
 
 export interface ReadOptions {
@@ -67,6 +69,7 @@ export function readCondition(text: string, source: RoutingSource, options: Read
     uses: indexes.uses,
     evaluate,
     explain: (facts) => explain(text, checked, indexes, facts),
+    plan: interpreted ? undefined : { checked, indexes },
   }
   return { condition, warnings }
 }

@@ -138,6 +138,8 @@ describe('places where others differ', () => {
       '$body.n % 2 = 1': 'true',
       '-($body.n) = -7': 'true',
       '$body.s % 2 = 1': 'undefined',
+      "$body.n + 1 = 'x'": 'false',
+      "7 + 1 = 'x'": 'error',
       '-($body.s) = 1': 'undefined',
     })
   })

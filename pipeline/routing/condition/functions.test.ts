@@ -23,6 +23,8 @@ describe('functions', () => {
     ['power(0, 0) = 1', 'true'],
     ['sqrt(-1) = 0', 'undefined'],
     ["concat('a', 'b', name, 'c') = 'abgravelc'", 'true'],
+    ["concat('a', 'b', 5) = 'ab5'", 'error'],
+    ["concat(lost ?? 'a', lost ?? 'b') = 'ab'", 'true'],
     ["index_of(name, '') = 0", 'true'],
     ["upper('ﬁ😀é') = 'ﬁ😀É'", 'true'],
     ['is_number(1 / 0)', 'false'],

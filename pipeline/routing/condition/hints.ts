@@ -1,7 +1,8 @@
 /** What somebody probably meant whose condition compiles to something else, or not at all. */
+import { closest } from './closest.ts'
 import { functions } from './functions.ts'
 import { constantWords } from './lexer.ts'
-import { closest, type Finding, shortened } from './problem.ts'
+import { type Finding, shortened } from './problem.ts'
 import { isDocumented, systemPropertyNames } from './system-properties.ts'
 import type { CallNode, Node, PropertyNode, SystemPropertyNode } from './tree.ts'
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { limits } from '#schemas/limits.ts'
 import { absent, arrayValue, objectValue } from './facts.ts'
 import { factsOf, type RoutedMessage } from './message-facts.ts'
 import { Needs, type Path } from './needs.ts'
@@ -63,16 +64,22 @@ describe('facts of a message', () => {
     },
   )
 
-  test('bytes that are no characters become U+FFFD within a text, and are no JSON elsewhere', () => {
-    expect(bodyOf(Buffer.from('{"k":"a\xffb"}', 'latin1'), 'utf-8', 'k')).toBe('a\uFFFDb')
+  test('bytes that are no characters are no JSON, also within a text', () => {
+    expect(bodyOf(Buffer.from('{"k":"a\xffb"}', 'latin1'), 'utf-8', 'k')).toBe('not-json')
     const withPoint = (point: number) => utf32(...pointsOf('{"k":"'), point, ...pointsOf('"}'))
-    for (const point of [0xd800, 0x110000, 0xffffffff]) expect(bodyOf(withPoint(point), 'utf-32', 'k')).toBe('\uFFFD')
+    for (const point of [0xd800, 0x110000, 0xffffffff]) expect(bodyOf(withPoint(point), 'utf-32', 'k')).toBe('not-json')
     expect(bodyOf(Buffer.concat([utf32(...pointsOf('{}')), Buffer.of(1)]), 'utf-32', 'k')).toBe('not-json')
     expect(bodyOf(Buffer.from('{}', 'utf16le').swap16(), 'utf-16', 'k')).toBe('not-json')
   })
 
   test.each(['', '{', '[1]', 'null', '"x"', '7', '{"a":1} x', "{'a':1}", '{"a":01}'])('%j is unreadable', (body) => {
     expect(bodyOf(body, 'utf-8', 'a')).toBe('not-json')
+  })
+
+  test('a body that nests as deep as it is long is read, or is not JSON, and nothing else', () => {
+    const depth = limits.bodyBytesMax / 8
+    expect(bodyOf(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`, 'utf-8', 'a')).toBe(arrayValue)
+    expect(bodyOf('{"a":'.repeat(depth), 'utf-8', 'a')).toBe('not-json')
   })
 
   test('says why a body is unreadable', () => {

@@ -54,26 +54,25 @@ function documentOf(
   const encoding = bodyEncoding(contentType, contentEncoding)
   if (encoding === 'content-type' || encoding === 'content-encoding') return { unreadable: encoding }
   if (encoding === 'not-json') return { unreadable: encoding }
-  const text = typeof body === 'string' ? body.replace(/^\uFEFF/, '') : decoded(body, encoding)
   try {
+    const text = typeof body === 'string' ? body.replace(/^\uFEFF/, '') : decoded(body, encoding)
     const root: unknown = JSON.parse(text)
     if (typeof root === 'object' && root !== null && !Array.isArray(root)) return { root }
   } catch {
-    // Not JSON, as a root that is no object.
+    // Not JSON, or no characters; as a root that is no object.
   }
   return { unreadable: 'not-json' }
 }
 
-/** What is no character becomes U+FFFD; a byte order mark is left out. */
+/** A byte order mark is left out. @throws TypeError or RangeError on what is no character of the encoding */
 function decoded(body: Uint8Array, encoding: 'utf-8' | 'utf-16' | 'utf-32'): string {
-  if (encoding === 'utf-8') return new TextDecoder('utf-8').decode(body)
-  if (encoding === 'utf-16') return new TextDecoder('utf-16le').decode(body)
+  if (encoding !== 'utf-32') return new TextDecoder(encoding, { fatal: true }).decode(body)
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength)
   let text = ''
   for (let at = 0; at < body.byteLength; at += 4) {
-    const point = at + 4 <= body.byteLength ? view.getUint32(at, true) : Number.NaN
-    const isCharacter = point <= 0x10ffff && !(point >= 0xd800 && point <= 0xdfff)
-    if (at > 0 || point !== 0xfeff) text += isCharacter ? String.fromCodePoint(point) : '\uFFFD'
+    const point = view.getUint32(at, true)
+    if (point >= 0xd800 && point <= 0xdfff) throw new RangeError('half of a surrogate pair')
+    if (at > 0 || point !== 0xfeff) text += String.fromCodePoint(point)
   }
   return text
 }

@@ -20,44 +20,68 @@ export const foldName = (name: string): string => name.toLowerCase()
  * one `Needs` share it. Entries are only ever added, so an index stays what it is.
  */
 export class Needs {
+  readonly #properties = new EntryList<string>()
+  readonly #systemProperties = new EntryList<string>()
+  readonly #bodyPaths = new EntryList<Path>()
+  readonly #twinPaths = new EntryList<Path>()
+
   /** Names of application properties, folded. */
-  readonly properties: readonly string[] = []
+  get properties(): readonly string[] {
+    return this.#properties.entries
+  }
+
   /** Names of system properties as in conditions, without the dollar sign, folded: `connectiondeviceid`. */
-  readonly systemProperties: readonly string[] = []
-  readonly bodyPaths: readonly Path[] = []
-  readonly twinPaths: readonly Path[] = []
-  readonly #indexes = new Map<string, number>()
+  get systemProperties(): readonly string[] {
+    return this.#systemProperties.entries
+  }
+
+  get bodyPaths(): readonly Path[] {
+    return this.#bodyPaths.entries
+  }
+
+  get twinPaths(): readonly Path[] {
+    return this.#twinPaths.entries
+  }
 
   /** The index of the property of that name, in any case. */
   property(name: string): number {
-    return this.#indexOf(this.properties as string[], 'property', foldName(name))
+    return this.#properties.indexOf(foldName(name))
   }
 
   /** The index of the system property of that name, in any case and without the dollar sign. */
   systemProperty(name: string): number {
-    return this.#indexOf(this.systemProperties as string[], 'system', foldName(name))
+    return this.#systemProperties.indexOf(foldName(name))
   }
 
   bodyPath(path: Path): number {
-    return this.#indexOf(this.bodyPaths as Path[], 'body', path)
+    return this.#bodyPaths.indexOf(path)
   }
 
   hasBodyPath(path: Path): boolean {
-    return this.#indexes.has(keyOf('body', path))
+    return this.#bodyPaths.has(path)
   }
 
   twinPath(path: Path): number {
-    return this.#indexOf(this.twinPaths as Path[], 'twin', path)
+    return this.#twinPaths.indexOf(path)
+  }
+}
+
+/** Entries in the order in which they were first asked for. */
+class EntryList<Entry extends string | Path> {
+  readonly entries: Entry[] = []
+  readonly #indexes = new Map<string, number>()
+
+  indexOf(entry: Entry): number {
+    const known = this.#indexes.get(keyOf(entry))
+    if (known !== undefined) return known
+    this.#indexes.set(keyOf(entry), this.entries.length)
+    return this.entries.push(entry) - 1
   }
 
-  #indexOf<Entry>(list: Entry[], kind: string, entry: Entry): number {
-    const key = keyOf(kind, entry)
-    const known = this.#indexes.get(key)
-    if (known !== undefined) return known
-    this.#indexes.set(key, list.length)
-    return list.push(entry) - 1
+  has(entry: Entry): boolean {
+    return this.#indexes.has(keyOf(entry))
   }
 }
 
 /** JSON tells the index 0 from the name "0". */
-const keyOf = (kind: string, entry: unknown): string => `${kind} ${JSON.stringify(entry)}`
+const keyOf = (entry: string | Path): string => JSON.stringify(entry)

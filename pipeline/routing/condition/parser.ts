@@ -177,9 +177,9 @@ class Parser {
   #system(text: string, span: Span, braced: boolean): Node {
     const name = text.slice(1)
     if (name === '') this.#fail('a $ without a name', span, 'the name of a system property, or $body and a path')
-    const [, root, rest] = /^(body|twin)(?=[.[]|$)(.*)$/i.exec(name) ?? []
+    const [, root, rest = ''] = /^(body|twin)(?=[.[]|$)(.*)$/i.exec(name) ?? []
     if (root === undefined && !/[[\]]/.test(name)) return { kind: 'system', name, braced, span }
-    if (root === undefined || rest === undefined || !rest.startsWith('.')) {
+    if (!rest.startsWith('.')) {
       this.warnings.push({
         message: `${shortened(text)} never has a value`,
         span,
@@ -188,7 +188,7 @@ class Parser {
       return { kind: 'unreadable', span }
     }
     const pathStart = span.start + '$body.'.length
-    return root.toLowerCase() === 'body'
+    return root?.toLowerCase() === 'body'
       ? { kind: 'body', path: pathFrom(rest.slice(1), pathStart), span }
       : { kind: 'twin', path: twinPathFrom(rest.slice(1), pathStart), span }
   }

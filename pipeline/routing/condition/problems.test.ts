@@ -98,6 +98,13 @@ const faults: readonly (readonly [condition: string, place: string, message: str
     'the source TwinChangeEvents',
   ],
   [
+    "twin_change_includes('tags.x')",
+    "'tags.x'",
+    'twin_change_includes asks for one path',
+    'a path without quotes: properties.reported.mode',
+  ],
+  ['twin_change_includes(tags.x, tags.y)', ',', ', cannot stand here', ')'],
+  [
     'twin_change_includes(other.x)',
     'other.x',
     'other.x is no path below a part of a twin',
@@ -125,6 +132,10 @@ describe('a condition that does not compile', () => {
     expect(errorsOf("label = 'a'\n  AND grade > 3")[0]?.location).toEqual({
       start: { line: 2, column: 13 },
       end: { line: 2, column: 14 },
+    })
+    expect(errorsOf('\nlabel zone\n')[0]?.location).toEqual({
+      start: { line: 2, column: 7 },
+      end: { line: 2, column: 11 },
     })
   })
 
@@ -175,14 +186,15 @@ describe('the size of a condition is bounded', () => {
     expect(Buffer.byteLength(condition(limits.conditionBytesMax))).toBe(limits.conditionBytesMax - 1)
     expect(errorsOf(condition(limits.conditionBytesMax))).toEqual([])
     expect(errorsOf(condition(limits.conditionBytesMax + 2))).toMatchObject([
-      { message: 'the condition has more than 4096 bytes' },
+      { message: 'the condition has more than 4096 bytes', location: { start: { line: 1, column: 1 } } },
     ])
   })
 
   test('by names, values and operators', () => {
-    // So many operands have one operator less between them.
-    expect(errorsOf(operands(limits.conditionNodesMax / 2))).toEqual([])
-    expect(errorsOf(operands(limits.conditionNodesMax / 2 + 1))[0]?.message).toContain('more than 256 names')
+    // Between so many operands there is one operator less.
+    const condition = operands(limits.conditionNodesMax / 2)
+    expect(errorsOf(`NOT ${condition}`)).toEqual([])
+    expect(errorsOf(`NOT NOT ${condition}`)[0]?.message).toContain('more than 256 names')
   })
 
   test.each([
@@ -194,6 +206,10 @@ describe('the size of a condition is bounded', () => {
   ])('by %s within one another', (_, nested) => {
     expect(errorsOf(nested(limits.conditionDepthMax))).toEqual([])
     expect(errorsOf(nested(limits.conditionDepthMax + 1))[0]?.message).toContain('deeper than 64')
+  })
+
+  test('and by none that stand side by side', () => {
+    expect(errorsOf(Array.from({ length: limits.conditionDepthMax + 1 }, () => '(true)').join(' OR '))).toEqual([])
   })
 
   test('and no text within it exhausts the stack or takes long', () => {

@@ -7,7 +7,8 @@ test('system properties of conditions are found where messages have them, in any
   expect(storedAs('connectionModuleId')).toEqual({ systemProperty: 'moduleId' })
   expect(storedAs('enqueuedTime')).toBe('enqueuedAtMs')
   expect(storedAs('connectionAuthMethod')).toBe('nowhere')
-  expect(storedAs('topic')).toEqual({ systemProperty: 'topic' })
+  expect(storedAs('Topic')).toEqual({ systemProperty: 'Topic' })
+  expect(storedAs('odd')).toEqual({ systemProperty: '$odd' })
   expect([isDocumented('DT-subject'), isDocumented('topic')]).toEqual([true, false])
 })
 

@@ -24,6 +24,9 @@ const documented: Readonly<Record<string, StoredAs>> = {
   'iothub-interface-id': { systemProperty: 'interfaceId' },
 }
 
+/** Undocumented, and stored under these names. */
+const othersStored: ReadonlySet<string> = new Set(['to', 'expiry', 'outputName', 'topic'].map(foldName))
+
 /** How conditions spell them, without the dollar sign. */
 export const systemPropertyNames: readonly string[] = Object.keys(documented)
 
@@ -31,9 +34,10 @@ const byFoldedName = new Map(Object.entries(documented).map(([name, stored]) => 
 
 export const isDocumented = (name: string): boolean => byFoldedName.has(foldName(name))
 
-/** Where a stored message has the system property of that name, in any case; what is not documented has the same name there. */
+/** Where a stored message has the system property of that name, in any case. What no protocol defines is stored with its dollar sign. */
 export function storedAs(name: string): StoredAs {
-  return byFoldedName.get(foldName(name)) ?? { systemProperty: name }
+  const folded = foldName(name)
+  return byFoldedName.get(folded) ?? { systemProperty: othersStored.has(folded) ? name : `$${name}` }
 }
 
 /** `$enqueuedTime` as the hub writes it: seven digits of a second, so that moments compare as their texts do. */

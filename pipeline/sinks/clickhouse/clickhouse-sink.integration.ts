@@ -13,12 +13,12 @@ import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { batchFromBlock, batchHeader, blocksOfBatch, envelopeSchema } from '#schemas/batch.ts'
 import { migrations } from '#schemas/telemetry-table.ts'
+import { dayMs } from '#schemas/time.ts'
 import { insertStatement, openClickHouseSink } from './clickhouse-sink.ts'
 import { prepareTables } from './clickhouse-tables.ts'
 
 const envelopeType = Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
 const tables = { replicated: false, ttlDays: 0 }
-const dayMs = 86_400_000
 const startMs = 20_000 * dayMs
 
 describe('ClickHouse sink over the embedded engine', () => {

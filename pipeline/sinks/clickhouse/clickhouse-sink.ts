@@ -12,6 +12,7 @@ import type { DeliveryRange, RowGroup } from '#pipeline/endpoints/delivery-range
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -43,17 +44,17 @@ export async function openClickHouseSink(options: ClickHouseSinkOptions): Promis
   const { warehouse, tables, table = 'telemetry', tablesReady = false, logger } = options
   if (!tablesReady) await prepareTables(warehouse, tables, logger)
   if (table !== 'telemetry') await assertTableSafe(warehouse, tables, table)
-  const sink = new ClickHouseSink(options)
+  const sink = new ClickHouseSink(warehouse, ownTable(table), tables.replicated, options.clock ?? systemClock)
   await sink.open()
   return sink
 }
 
-class ClickHouseSink implements TableSink {
+export class ClickHouseSink implements TableSink {
   readonly atomic = true
   readonly name: string
   readonly insertMsMax = limits.insertRunMsMax
   readonly #warehouse: Warehouse
-  readonly #table: BatchTable
+  readonly #target: ClickHouseTarget
   readonly #replicated: boolean
   readonly #clock: Clock
   #settings: Readonly<Record<string, string>> = {}
@@ -61,14 +62,15 @@ class ClickHouseSink implements TableSink {
   #clockAheadMs = 0
   #clockMeasuredMonotonicMs = 0
 
-  constructor({ warehouse, tables, table = 'telemetry', clock = systemClock }: ClickHouseSinkOptions) {
+  constructor(warehouse: Warehouse, target: ClickHouseTarget, replicated: boolean, clock: Clock) {
     this.#warehouse = warehouse
-    this.#table = table
-    this.name = table === 'telemetry' ? 'clickhouse' : 'clickhouse-events'
-    this.#replicated = tables.replicated
+    this.#target = target
+    this.name = target.name
+    this.#replicated = replicated
     this.#clock = clock
   }
 
+  /** Asks the server for what inserts need to know of it. @throws WAREHOUSE_UNAVAILABLE */
   async open(): Promise<void> {
     this.#settings = await knownSettings(this.#warehouse, insertSettings(this.#replicated))
     await this.#measureClock()
@@ -88,7 +90,7 @@ class ClickHouseSink implements TableSink {
     const measuredMs = this.#clock.monotonicMs() - this.#clockMeasuredMonotonicMs
     if (measuredMs > limits.warehouseClockMeasuredMsMax) await this.#measureClock()
     const expiresAtMs = Math.floor(expiresMonotonicMs + this.#clockAheadMs)
-    const statement = insertStatement(range, expiresAtMs, this.#table)
+    const statement = insertStatement(range, expiresAtMs, this.#target)
     try {
       await this.#warehouse.insert(statement, chunks, { ...this.#settings, insert_deduplication_token: token })
     } catch (error) {
@@ -100,27 +102,29 @@ class ClickHouseSink implements TableSink {
   }
 
   async stored(range: DeliveryRange): Promise<number> {
-    const table = `${warehouseDatabase}.${this.#table}`
+    const { table, own } = this.#target
     // The time prunes the day's parts, and tells this log from an older one whose positions began at 0 too.
     const [row] = await this.#ask(
       `SELECT count() AS rows FROM ${table} WHERE log_partition = ${range.partition} AND log_offset = ${range.first} ` +
-        `AND enqueued_at >= ${moment(range.enqueuedAtMsFirst)} AND enqueued_at <= ${moment(range.enqueuedAtMsLast)}`,
+        `AND enqueued_at >= ${moment(range.enqueuedAtMsFirst)} AND enqueued_at <= ${moment(range.enqueuedAtMsLast)}${own}`,
     )
-    return Number(row?.rows ?? 0)
+    return row === undefined ? 0 : countOf(row.rows, 'a question for rows')
   }
 
   async newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined> {
-    const table = `${warehouseDatabase}.${this.#table}`
-    const mine = `log_partition = ${partition} AND log_offset < ${end} AND enqueued_at >= ${moment(sinceMs)}`
+    const { table, own } = this.#target
+    const mine = `log_partition = ${partition} AND log_offset < ${end} AND enqueued_at >= ${moment(sinceMs)}${own}`
     const [row] = await this.#ask(
       'SELECT any(log_offset) AS offset, count() AS rows, toUnixTimestamp64Milli(min(enqueued_at)) AS from_ms, ' +
         `toUnixTimestamp64Milli(max(enqueued_at)) AS to_ms FROM ${table} ` +
         `WHERE ${mine} AND log_offset = (SELECT max(log_offset) FROM ${table} WHERE ${mine})`,
     )
     if (!row || Number(row.rows) === 0) return undefined
+    const offset = countOf(row.offset, 'a question for the newest position')
+    assert(offset < end, `the newest position below ${end} is not ${offset}`)
     return {
-      offset: Number(row.offset),
-      rowCount: Number(row.rows),
+      offset,
+      rowCount: countOf(row.rows, 'a question for the newest rows'),
       enqueuedAtMsFirst: Number(row.from_ms),
       enqueuedAtMsLast: Number(row.to_ms),
     }
@@ -153,8 +157,7 @@ class ClickHouseSink implements TableSink {
   #ask(statement: string): Promise<readonly WarehouseRow[]> {
     return answered(async () => {
       // A replica that lags would not know what another one holds.
-      if (this.#replicated)
-        await this.#warehouse.command(`SYSTEM SYNC REPLICA ${warehouseDatabase}.${this.#table} LIGHTWEIGHT`)
+      if (this.#replicated) await this.#warehouse.command(`SYSTEM SYNC REPLICA ${this.#target.table} LIGHTWEIGHT`)
       return await this.#warehouse.query(statement)
     })
   }
@@ -174,6 +177,33 @@ class ClickHouseSink implements TableSink {
   }
 }
 
+/** Where rows go, and as what. */
+export interface ClickHouseTarget {
+  /** Of the endpoint, or of the sink in metrics. */
+  readonly name: string
+  /** With its database. */
+  readonly table: string
+  /** Names of columns, and what fills them: expressions over the fields of an envelope. Position and partition follow by themselves. */
+  readonly columns: readonly (readonly [name: string, expression: string])[]
+  /** `WITH … `: other names of these fields, which expressions use. */
+  readonly names?: string
+  /** Where others write to the table, too: ` AND …` which rows are this destination's. */
+  readonly own: string
+}
+
+const envelopeColumns = [
+  ['device_id', 'deviceId'],
+  ['enqueued_at', 'enqueuedAtMs'],
+  ['body', 'body'],
+  ['properties', 'properties'],
+  ['system_properties', 'systemProperties'],
+] as const
+
+function ownTable(table: BatchTable): ClickHouseTarget {
+  const name = table === 'telemetry' ? 'clickhouse' : 'clickhouse-events'
+  return { name, table: `${warehouseDatabase}.${table}`, columns: envelopeColumns, own: '' }
+}
+
 /** A question that is refused says nothing about any rows, so it must not pass for WAREHOUSE_REFUSED: whoever asks waits. */
 async function answered<T>(question: () => Promise<T>): Promise<T> {
   try {
@@ -185,10 +215,15 @@ async function answered<T>(question: () => Promise<T>): Promise<T> {
 }
 
 /** The statement that stores `range`; `expiresAtMs` in ClickHouse's time. */
-export function insertStatement(range: DeliveryRange, expiresAtMs: number, table: BatchTable = 'telemetry'): string {
+export function insertStatement(
+  range: DeliveryRange,
+  expiresAtMs: number,
+  { table, columns, names = '' }: ClickHouseTarget = ownTable('telemetry'),
+): string {
+  const filled = [...columns, ['log_partition', String(range.partition)], ['log_offset', String(range.first)]] as const
   return (
-    `INSERT INTO ${warehouseDatabase}.${table} (device_id, enqueued_at, body, properties, system_properties, log_partition, log_offset) ` +
-    `SELECT deviceId, enqueuedAtMs, body, properties, systemProperties, ${range.partition}, ${range.first} ` +
+    `INSERT INTO ${table} (${filled.map(([name]) => name).join(', ')}) ` +
+    `${names}SELECT ${filled.map(([, expression]) => expression).join(', ')} ` +
     `FROM input('${telemetryInput.replaceAll("'", "\\'")}') ` +
     `WHERE throwIf(now64(3) > ${moment(expiresAtMs)}, '${expiredText}') = 0 ` +
     `AND throwIf(toDate(enqueuedAtMs) != toDate(${moment(range.enqueuedAtMsFirst)}), '${dayText}') = 0 ` +
@@ -238,6 +273,13 @@ async function knownSettings(
   )
   const known = new Set(rows.map(({ name }) => String(name)))
   return Object.fromEntries(Object.entries(wanted).filter(([name]) => known.has(name)))
+}
+
+/** A count that ClickHouse answered; of none at all nothing may be concluded. */
+function countOf(answer: unknown, question: string): number {
+  const count = Number(answer)
+  assert(answer !== undefined && Number.isSafeInteger(count) && count >= 0, `${question} is answered with a count`)
+  return count
 }
 
 function moment(atMs: number): string {

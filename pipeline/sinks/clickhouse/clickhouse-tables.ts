@@ -4,6 +4,7 @@
  */
 
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import {
@@ -26,6 +27,7 @@ export async function prepareTables(warehouse: Warehouse, options: TableOptions,
   for (const statement of migrationsTableStatements(options)) await warehouse.command(statement)
   const rows = await warehouse.query(`SELECT DISTINCT version FROM ${warehouseDatabase}.migrations`)
   const applied = new Set(rows.map(({ version }) => Number(version)))
+  for (const version of applied) assert(Number.isInteger(version), `migrations are numbered, and none is ${version}`)
   const known = migrations(options)
   const newest = Math.max(...applied)
   if (newest > known.length)

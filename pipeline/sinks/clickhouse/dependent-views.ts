@@ -11,6 +11,7 @@
  *   system.errors           the last error of each code since the server began; it names the view
  */
 import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
+import { assert } from '#runtime/assert.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { type BatchTable, warehouseDatabase } from '#schemas/telemetry-table.ts'
 
@@ -149,6 +150,7 @@ async function failuresCounted(warehouse: Warehouse, views: readonly string[]): 
 }
 
 function failureOf(view: string, ageSeconds: unknown, text: unknown): NamedFailure {
+  assert(Number.isFinite(Number(ageSeconds)), `a failure of the view ${view} has an age`)
   const line = String(text).replace(/\s+/g, ' ')
   // What failed stands first, where and in which view last.
   const short = line.length <= textLengthMax ? line : `${line.slice(0, textLengthMax)}…`

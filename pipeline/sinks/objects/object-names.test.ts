@@ -5,7 +5,7 @@ import { ObjectNames } from './object-names.ts'
 
 const topic = 'penstock.telemetry'
 const names = (format = defaultObjectNameFormat) =>
-  new ObjectNames({ format, hubName: 'hub.example', topic, extension: '.json' })
+  new ObjectNames({ format, hubName: 'hub.example', group: topic, extension: '.json' })
 
 const range: DeliveryRange = {
   topic,
@@ -98,8 +98,8 @@ describe('names of objects', () => {
     const open =
       (hubName: string, of = topic) =>
       () =>
-        new ObjectNames({ format: defaultObjectNameFormat, hubName, topic: of, extension: '.json' })
+        new ObjectNames({ format: defaultObjectNameFormat, hubName, group: of, extension: '.json' })
     for (const hubName of ['..', '../up', 'a/b', '']) expect(open(hubName)).toThrow('host name')
-    for (const of of ['a/../b', '']) expect(open('hub', of)).toThrow('topic')
+    for (const of of ['a/../b', '']) expect(open('hub', of)).toThrow('group')
   })
 })

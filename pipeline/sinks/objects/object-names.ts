@@ -1,10 +1,10 @@
 /**
  * Names of objects. A name is made of the range only, so that every attempt at a range has the same one, whatever routes select:
  *
- *   hub/3/2026/01/31/23/59/penstock.telemetry-000000001200-000000001234-41207-18792[-p16-4].json
- *   │ the format, of the   │ topic            │ first      │ last       │     │     └ part of a batch
- *   └ first message's minute                                            │     └ milliseconds to the last message
- *                                                                       └ seconds and milliseconds of the first
+ *   hub/3/2026/01/31/23/59/penstock.endpoint.cold.3-000000001200-000000001234-41207-18792[-p16-4].json
+ *   │ the format, of the   │ group                │ first      │ last       │     │     └ part of a batch
+ *   └ first message's minute                                                │     └ milliseconds to the last message
+ *                                                                           └ seconds and milliseconds of the first
  *
  * The times tell the ranges of a log from those of one that was made anew under the same name, and so begins at offset 0 again.
  */
@@ -16,7 +16,8 @@ export interface ObjectNamesOptions {
   /** Without fault, as `faultOfNameFormat` says. */
   readonly format: string
   readonly hubName: string
-  readonly topic: string
+  /** Consumer group of the endpoint: two that fill one place, and one that is made anew, have objects of their own. */
+  readonly group: string
   /** With its full stop. */
   readonly extension: string
 }
@@ -50,18 +51,17 @@ export class ObjectNames {
 
   constructor(options: ObjectNamesOptions) {
     assert(/^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/.test(options.hubName), 'the name of a hub is a host name')
-    assert(/^[A-Za-z0-9._-]{1,249}$/.test(options.topic), 'the name of a topic has the characters that Kafka allows')
+    assert(/^[A-Za-z0-9._-]{1,249}$/.test(options.group), 'the name of a group has the characters of a topic')
     this.#options = options
     this.#pattern = patternOf(options)
   }
 
-  nameOf({ topic, partition, first, last, enqueuedAtMsFirst, enqueuedAtMsLast, part }: DeliveryRange): string {
-    assert(topic === this.#options.topic, `ranges of this endpoint are of ${this.#options.topic}, and not of ${topic}`)
+  nameOf({ partition, first, last, enqueuedAtMsFirst, enqueuedAtMsLast, part }: DeliveryRange): string {
     const moment = new Date(enqueuedAtMsFirst).toISOString()
     const offsets = [first, last].map((offset) => String(offset).padStart(offsetDigits, '0'))
     const ofBatch = part === undefined ? [] : [`p${part.first}-${part.length}`]
     const times = [moment.slice(17, 19) + moment.slice(20, 23), enqueuedAtMsLast - enqueuedAtMsFirst]
-    const range = [topic, ...offsets, ...times, ...ofBatch].join('-')
+    const range = [this.#options.group, ...offsets, ...times, ...ofBatch].join('-')
     return `${this.#filled(partition, moment)}/${range}${this.#options.extension}`
   }
 
@@ -116,14 +116,14 @@ export class ObjectNames {
   }
 }
 
-function patternOf({ format, hubName, topic, extension }: ObjectNamesOptions): RegExp {
+function patternOf({ format, hubName, group, extension }: ObjectNamesOptions): RegExp {
   const path = piecesOfNameFormat(format).map((piece) => {
     if ('text' in piece) return literal(piece.text)
     return piece.part === 'iothub' ? literal(hubName) : `(?<${piece.part}>${digitsOfPart[piece.part]})`
   })
   const offsets = `(?<first>\\d{${offsetDigits},16})-(?<last>\\d{${offsetDigits},16})`
   const times = '(?<seconds>\\d{2})(?<millis>\\d{3})-(?<lengthMs>\\d{1,8})'
-  const range = `${literal(topic)}-${offsets}-${times}(?:-p(?<partFirst>\\d{1,9})-(?<partLength>\\d{1,9}))?`
+  const range = `${literal(group)}-${offsets}-${times}(?:-p(?<partFirst>\\d{1,9})-(?<partLength>\\d{1,9}))?`
   return new RegExp(`^${path.join('')}/${range}${literal(extension)}$`)
 }
 

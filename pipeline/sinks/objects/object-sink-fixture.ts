@@ -13,10 +13,10 @@ export const objectSettings: ObjectSettings = {
   rollBytes: 1_000_000,
 }
 
-/** A sink of the hub `hub` for ranges of the topic `test`, as `rangeAt` makes them. */
+/** A sink of the hub `hub` and the group `test`. */
 export function objectSink(store: ObjectStore, settings: Partial<ObjectSettings> = {}): ObjectSink {
   const all = { ...objectSettings, ...settings }
-  return new ObjectSink({ name: 'objects', store, settings: all, hubName: 'hub', topic: 'test', clock: systemClock })
+  return new ObjectSink({ name: 'objects', store, settings: all, hubName: 'hub', group: 'test', clock: systemClock })
 }
 
 /** Messages of objects by name, partition by partition and in the order of positions. */

@@ -41,7 +41,7 @@ class MemoryStore implements ObjectStore {
 function opened() {
   const store = new MemoryStore()
   const clock = virtualClock()
-  const sink = new ObjectSink({ name: 'x', store, settings: objectSettings, hubName: 'hub', topic: 'test', clock })
+  const sink = new ObjectSink({ name: 'x', store, settings: objectSettings, hubName: 'hub', group: 'test', clock })
   const insert = (selected: SelectedRange) => sink.insert(selected, '', clock.monotonicMs() + limits.insertBeginMsMax)
   return { store, clock, sink, insert }
 }

@@ -23,8 +23,8 @@ export interface ObjectSinkOptions {
   readonly store: ObjectStore
   readonly settings: ObjectSettings
   readonly hubName: string
-  /** Of the log whose ranges are stored. */
-  readonly topic: string
+  /** Consumer group of the endpoint: so that endpoints in one place, and one that is made anew, have names of their own. */
+  readonly group: string
   readonly clock: Clock
 }
 
@@ -40,7 +40,7 @@ export class ObjectSink implements TableSink {
   readonly #clock: Clock
   #isSwept = false
 
-  constructor({ name, store, settings, hubName, topic, clock }: ObjectSinkOptions) {
+  constructor({ name, store, settings, hubName, group, clock }: ObjectSinkOptions) {
     const { rollSeconds, rollBytes, nameFormat, encoding } = settings
     this.name = name
     this.gatherMsMax = rollSeconds * 1000
@@ -51,7 +51,7 @@ export class ObjectSink implements TableSink {
     }
     this.#store = store
     this.#settings = settings
-    this.#names = new ObjectNames({ format: nameFormat, hubName, topic, extension: extensionOf(encoding) })
+    this.#names = new ObjectNames({ format: nameFormat, hubName, group, extension: extensionOf(encoding) })
     this.#clock = clock
   }
 

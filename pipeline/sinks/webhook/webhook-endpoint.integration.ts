@@ -73,7 +73,9 @@ function message(
     properties: { level: 'high' },
     systemProperties,
   }
-  return { ...envelope, id: `penstock.telemetry/0/7/${index}`, offset: 7, index, bytes: envelopeBytes(envelope) }
+  const bytes = envelopeBytes(envelope)
+  const id = `penstock.telemetry/0/7/${index}`
+  return { ...envelope, id, offset: 7, index, byteCount: bytes.length, bytes }
 }
 
 const json = { contentType: 'application/json', contentEncoding: 'utf-8' }

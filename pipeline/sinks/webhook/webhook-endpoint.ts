@@ -9,11 +9,11 @@
  */
 import type { Endpoint, EndpointRequest, RequestOutcome } from '#pipeline/endpoints/endpoint.ts'
 import { EndpointError, held, refused, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
+import { messageJson } from '#pipeline/sinks/messages/message-json.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
 import type { WebhookSettings } from '#schemas/endpoint-kinds/webhook.ts'
 import { HttpClient, type HttpReply, retryAfterMsOf } from '../http/http-client.ts'
-import { messageJson } from '../message-json.ts'
 import { signedHeaders, webhookId } from './signature.ts'
 
 export interface WebhookOptions {

@@ -1,3 +1,5 @@
+import { assert } from '#runtime/assert.ts'
+
 /** Reads a stream of chunks in pieces of the lengths that a format asks for. */
 export class ChunkReader {
   readonly #chunks: AsyncIterator<Buffer>
@@ -9,6 +11,7 @@ export class ChunkReader {
 
   /** The next `length` bytes; fewer at the end of the stream only. */
   async read(length: number): Promise<Buffer> {
+    assert(Number.isSafeInteger(length) && length >= 0, `${length} bytes can be read`)
     const parts = [this.#rest]
     let have = this.#rest.length
     while (have < length) {

@@ -13,8 +13,10 @@
  * that were merged into them instead (`old_parts_lifetime`). Inserts under way were not answered, and are repeated.
  */
 import { statfsSync } from 'node:fs'
-import { type Clock, sleep } from '#runtime/clock.ts'
+import { assert } from '#runtime/assert.ts'
+import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { type BackOff, retry } from '#runtime/retry.ts'
 import { limits } from '#schemas/limits.ts'
 import { EngineError } from './engine-error.ts'
 
@@ -33,7 +35,7 @@ export interface DiskWatchOptions {
 const fillBytesPerMsMax = 4 * 1024 * 1024
 const lookDelayMsMin = 10
 const lookDelayMsMax = 1_000
-const retryDelayMs = 1_000
+const switchBackOff: BackOff = { firstMs: 1_000, factor: 1, maxMs: 1_000, jitter: 0 }
 
 export class DiskWatch {
   readonly #options: DiskWatchOptions
@@ -59,6 +61,7 @@ export class DiskWatch {
       return result
     } finally {
       this.#writers--
+      assert(this.#writers >= 0, 'a write ends once')
     }
   }
 
@@ -86,6 +89,7 @@ export class DiskWatch {
   #look(): number {
     const { freeBytes, onExhausted, logger } = this.#options
     const free = freeBytes()
+    assert(free >= 0, `the disk has free bytes, not ${free}`)
     if (free < limits.diskExhaustedBytes && (this.#writers > 0 || this.#merging)) {
       logger.error('the disk is full while the engine writes; it is killed and starts again when there is room', {
         free,
@@ -106,19 +110,24 @@ export class DiskWatch {
 
   /** Stops or starts merges, until the engine has done what was last asked for. */
   async #switchMerges(): Promise<void> {
-    const { stopMerges, startMerges, clock, logger } = this.#options
-    while (this.#merging === this.#low && !this.#closed) {
-      const low = this.#low
-      try {
-        if (!low) this.#merging = true
-        await (low ? stopMerges() : startMerges())
-        this.#merging = !low
-      } catch (error) {
-        logger.warn('merges could not be switched', { low, error })
-        await sleep(clock, retryDelayMs)
-      }
-    }
+    const { clock, logger } = this.#options
+    while (this.#merging === this.#low && !this.#closed)
+      await retry(() => this.#switchOnce(), {
+        backOff: switchBackOff,
+        clock,
+        isRetryable: () => true,
+        onRetry: (error) => logger.warn('merges could not be switched', { low: this.#low, error }),
+      })
     this.#switching = undefined
+  }
+
+  async #switchOnce(): Promise<void> {
+    const low = this.#low
+    if (this.#merging !== low || this.#closed) return
+    const { stopMerges, startMerges } = this.#options
+    if (!low) this.#merging = true
+    await (low ? stopMerges() : startMerges())
+    this.#merging = !low
   }
 }
 

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { assert } from '#runtime/assert.ts'
 import { type Logger, silentLogger } from '#runtime/logger.ts'
 import { lowerPriority } from '#runtime/lower-priority.ts'
 import { threadsNamed } from '#runtime/threads.ts'
@@ -145,6 +146,7 @@ export class EngineConnection {
   async run(sql: string, format: string): Promise<EngineResult> {
     try {
       const result = await this.#binding.QueryAsyncConnection(this.#connection, sql, format)
+      assertCounts(result.rowsRead, result.bytesRead)
       return { ...result, rowsWritten: 0, bytesWritten: 0 }
     } catch (error) {
       throw engineErrorFrom(error)
@@ -155,6 +157,7 @@ export class EngineConnection {
   async runInsert(sql: string): Promise<EngineResult> {
     try {
       const result = await this.#binding.InsertRawAsyncConnection(this.#connection, sql, newline, false)
+      assertCounts(result.rowsWritten, result.bytesWritten)
       return { bytes: nothing, rowsRead: result.rowsWritten, bytesRead: result.bytesWritten, ...result }
     } catch (error) {
       throw engineErrorFrom(error)
@@ -185,6 +188,12 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EPERM' // A process of another user.
   }
+}
+
+/** Once a statement: what the binding tells goes to clients, and says whether rows are stored. */
+function assertCounts(rows: number, bytes: number): void {
+  assert(Number.isSafeInteger(rows) && rows >= 0, `the engine counts rows, not ${rows}`)
+  assert(Number.isSafeInteger(bytes) && bytes >= 0, `the engine counts bytes, not ${bytes}`)
 }
 
 /** `text` as a ClickHouse string literal. */
@@ -239,7 +248,7 @@ async function replaceDefaultDatabase(connection: EngineConnection, path: string
   else await connection.run(`ATTACH DATABASE default UUID '${uuid}' ENGINE = Atomic`, 'Null')
   rmSync(copy, { force: true })
   const { bytes } = await connection.run("SELECT engine FROM system.databases WHERE name = 'default'", 'TabSeparated')
-  if (bytes.toString().trim() !== 'Atomic') throw new Error('the database `default` could not be replaced')
+  assert(bytes.toString().trim() === 'Atomic', 'the database `default` is one of plain tables')
 }
 
 /**

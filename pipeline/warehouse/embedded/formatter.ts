@@ -8,6 +8,7 @@
  *
  * The client's bytes are sent as hexadecimal digits, which nothing can mistake for SQL.
  */
+import { assert } from '#runtime/assert.ts'
 import type { Engine, EngineConnection } from './engine.ts'
 import { EngineError } from './engine-error.ts'
 import { textWithEscapes } from './escaped-bytes.ts'
@@ -40,6 +41,7 @@ export class Formatter {
         'RawBLOB',
       )
       // The byte after the text is the result of the comparison.
+      assert(bytes.length > 0, 'the engine says whether it reads what it writes')
       if (bytes.at(-1) !== 1)
         throw new EngineError(62, 'SYNTAX_ERROR', 'Syntax error: the engine does not read it as it writes it')
       return textWithEscapes(bytes.subarray(0, -1))

@@ -1,5 +1,6 @@
-import { closeSync, openSync, rmSync, truncateSync, writeSync } from 'node:fs'
+import { closeSync, openSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { assert } from '#runtime/assert.ts'
 
 /** So many files are kept for the next inserts. Files that a burst needs beyond them are removed. */
 const keptMax = 16
@@ -21,13 +22,19 @@ export class InsertSpool {
   /** Writes `chunks` to a file, which the caller owns until it gives it back. @throws the fault of the chunks or the disk */
   async write(chunks: AsyncIterable<Uint8Array>): Promise<string> {
     const path = this.#free.pop() ?? join(this.#folder, `insert-${this.#made++}`)
+    let bytes = 0
     try {
       const descriptor = openSync(path, 'w', 0o600)
       try {
-        for await (const chunk of chunks) writeWhole(descriptor, chunk)
+        for await (const chunk of chunks) {
+          writeWhole(descriptor, chunk)
+          bytes += chunk.length
+        }
       } finally {
         closeSync(descriptor)
       }
+      const bytesKept = statSync(path).size
+      assert(bytesKept === bytes, `the spool keeps ${bytes} bytes of an insert, not ${bytesKept}`)
       return path
     } catch (error) {
       this.give(path)
@@ -37,6 +44,8 @@ export class InsertSpool {
 
   /** Empties a file for the next insert. Never throws: a file that cannot be emptied is not reused, and is removed at the next start. */
   give(path: string): void {
+    // Two inserts would be written into one file.
+    assert(!this.#free.includes(path), 'a file is given back once')
     try {
       if (this.#free.length < keptMax) {
         truncateSync(path, 0)
@@ -47,5 +56,12 @@ export class InsertSpool {
 }
 
 function writeWhole(descriptor: number, chunk: Uint8Array): void {
-  for (let written = 0; written < chunk.length; ) written += writeSync(descriptor, chunk, written)
+  for (let written = 0; written < chunk.length; ) {
+    const bytes = writeSync(descriptor, chunk, written)
+    assert(
+      bytes > 0 && written + bytes <= chunk.length,
+      `a write of ${chunk.length - written} bytes takes some of them`,
+    )
+    written += bytes
+  }
 }

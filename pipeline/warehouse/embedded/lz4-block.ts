@@ -6,6 +6,7 @@
  * where a length of 15 goes on in bytes of 255 until one is less; the last sequence ends after its literals. A match may overlap
  * what it writes. Source: lz4 doc/lz4_Block_format.md.
  */
+import { assert } from '#runtime/assert.ts'
 import { EngineError } from './engine-error.ts'
 
 const matchMin = 4
@@ -80,6 +81,7 @@ export function encodeLz4Block(source: Buffer): Buffer {
     literalsAt = at
   }
   to = writeSequence(target, to, source, literalsAt, source.length, matchMin)
+  assert(to <= target.length, `a block of ${source.length} bytes fits ${target.length}`)
   return target.subarray(0, to)
 }
 

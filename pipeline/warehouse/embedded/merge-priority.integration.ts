@@ -1,7 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { statFieldsOf } from '#runtime/proc.ts'
+import { threadsNamed } from '#runtime/threads.ts'
 import { embeddedWarehouseForTests } from '../embedded-fixture.ts'
 
 /** Of `enum sched` in the kernel's `sched.h`. */
@@ -9,11 +11,7 @@ const schedIdle = 5
 
 /** Scheduling policies of this process's threads that merge: field 41 of `stat` (proc_pid_stat(5)). */
 function mergePolicies(): number[] {
-  return readdirSync('/proc/self/task').flatMap((task) => {
-    const stat = readFileSync(`/proc/self/task/${task}/stat`, 'latin1')
-    const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
-    return name === 'MergeMutate' ? [Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[38])] : []
-  })
+  return (threadsNamed('MergeMutate') ?? []).map((task) => Number(statFieldsOf(`self/task/${task}`)[38]))
 }
 
 test.runIf(process.platform === 'linux')('merges run only where nothing else wants a core', async () => {

@@ -1,9 +1,9 @@
-import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { assert } from '#runtime/assert.ts'
 import { type CanonicalToken, isWord } from './canonical-tokens.ts'
 import { sqlText } from './engine.ts'
 import { EngineError, engineErrorFrom } from './engine-error.ts'
@@ -135,7 +135,7 @@ async function runStatement(context: QueryContext, run: StatementRun, rows: stri
   const { statement } = run
   switch (statement.kind) {
     case 'insert':
-      assert(rows !== undefined)
+      assert(rows !== undefined, 'an insert of rows has them in a file')
       return insert(context, run, statement, rows)
     case 'read':
       return read(context, run, statement)

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, closeSync, constants, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /**
@@ -19,7 +20,7 @@ export class ResultFifos {
   /** Opens a free pipe; there are as many as statements may run at once. */
   open(): ResultFifo {
     const path = this.#free.at(-1)
-    if (path === undefined) throw new Error('more results than pipes')
+    assert(path !== undefined, 'there are as many pipes as results')
     const { reader, writer } = openEnds(path)
     this.#free.pop()
     const stream = new Socket({ fd: reader, readable: true, writable: false })
@@ -31,7 +32,10 @@ export class ResultFifos {
         if (open) closeSync(writer)
         open = false
       },
-      release: () => this.#free.push(path),
+      release: () => {
+        assert(!open && !this.#free.includes(path), 'a pipe is given back once, when the engine has finished')
+        this.#free.push(path)
+      },
     }
   }
 }

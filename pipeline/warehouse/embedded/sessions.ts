@@ -7,6 +7,7 @@
  *
  * A client may send its next request as soon as it has its answer, a moment before the session is given back. That request waits.
  */
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { EngineConnection } from './engine.ts'
 import { EngineError } from './engine-error.ts'
@@ -78,10 +79,14 @@ export class Sessions {
 
   /** Ends all sessions; none may be busy. */
   close(): void {
-    for (const session of this.#open.values()) this.#end(session)
+    for (const session of this.#open.values()) {
+      assert(!session.busy, 'no session is busy when all end')
+      this.#end(session)
+    }
   }
 
   #give(session: OpenSession): void {
+    assert(session.busy, 'a session is given back once')
     session.busy = false
     if (session.request.isLast) this.#end(session)
     else session.cancelTimeout = this.#clock.after(session.request.timeoutMs, () => this.#end(session))

@@ -1,12 +1,16 @@
+import { assert } from '#runtime/assert.ts'
 import { EngineError } from './engine-error.ts'
 
 /** At most `count` holders at once. Others wait, in the order in which they came. */
 export class Slots {
   readonly #waiting: (() => void)[] = []
   readonly #waitingMax: number
+  readonly #count: number
   #free: number
 
   constructor(count: number, waitingMax: number) {
+    assert(count > 0, 'somebody may run')
+    this.#count = count
     this.#free = count
     this.#waitingMax = waitingMax
   }
@@ -28,5 +32,6 @@ export class Slots {
     const next = this.#waiting.shift()
     if (next) next()
     else this.#free += 1
+    assert(this.#free <= this.#count, 'each place is given back once')
   }
 }

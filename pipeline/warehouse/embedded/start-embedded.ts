@@ -2,10 +2,12 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
+import { assert } from '#runtime/assert.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import { claimFolder, type FolderUse } from '#runtime/folder-use.ts'
 import { WebCallers } from '#runtime/http/web-callers.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { type BackOff, retry } from '#runtime/retry.ts'
 import { threadsNamed } from '#runtime/threads.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { engineAnalystPlaces, engineThreads, limits } from '#schemas/limits.ts'
@@ -111,24 +113,70 @@ function usablePath(folder: string): string {
  */
 export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions): Promise<EmbeddedWarehouse> {
   const dataDir = usablePath(options.dataDir)
-  const spoolDir = join(dataDir, 'spool')
-  mkdirSync(join(dataDir, 'engine'), { recursive: true, mode: 0o700 })
-  const unconfined = options.confines ? confineEngine(dataDir) : undefined
+  const { engine, use } = await openEngine(dataDir, options)
+  const context = await contextOf(engine, dataDir, options)
+  const open = new Set<Promise<void>>()
+  const server = serverOf(context, options.callers ?? new WebCallers([], true), open)
+  const end = async (): Promise<void> => {
+    context.sessions.close()
+    context.formatter.close()
+    await context.disk.close()
+    engine.close()
+    use.end()
+  }
+  const port = await listen(server, options).catch(async (error: unknown) => {
+    await end()
+    throw error
+  })
+  return {
+    port,
+    async close() {
+      context.closing = true
+      const closed = new Promise((done) => server.close(done))
+      server.closeIdleConnections()
+      // Inserts end by themselves and soon; what only reads may last for hours and can be asked again.
+      for (const { stop } of context.running.values()) stop?.()
+      await Promise.allSettled([...open])
+      server.closeAllConnections()
+      await closed
+      await end()
+    },
+  }
+}
+
+async function openEngine(
+  dataDir: string,
+  { confines, lockedMsMax = 20_000, logger }: EmbeddedWarehouseOptions,
+): Promise<{ readonly engine: Engine; readonly use: FolderUse }> {
+  const folder = join(dataDir, 'engine')
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const unconfined = confines ? confineEngine(dataDir) : undefined
   if (unconfined !== undefined)
-    options.logger.warn('the engine may open every file that this user may open', { reason: unconfined })
-  // All statements, compression and name look-ups of the process run on libuv's pool. The pool reads this variable when it is first used.
+    logger.warn('the engine may open every file that this user may open', { reason: unconfined })
+  // All statements, compression and name look-ups of the process run on libuv's pool, which reads this when it is first used.
   process.env.UV_THREADPOOL_SIZE ??= String(engineThreads(availableParallelism()))
-  await roomOn(dataDir, options.logger)
-  const { engine, use } = await openWhenFree(join(dataDir, 'engine'), options.lockedMsMax ?? 20_000, options.logger)
-  // Only the process that has the engine open owns the spool. Before that, its files may be in use by another process.
+  await roomOn(dataDir, logger)
+  const opened = await openWhenFree(folder, lockedMsMax, logger)
+  // Only whoever has the engine open owns the spool: before, its files may be those of a process that serves from them.
+  const spoolDir = spoolOf(dataDir)
   rmSync(spoolDir, { recursive: true, force: true })
   mkdirSync(spoolDir, { mode: 0o700 })
-  const threads = poolThreads(options.logger)
+  return opened
+}
+
+function spoolOf(dataDir: string): string {
+  return join(dataDir, 'spool')
+}
+
+async function contextOf(engine: Engine, dataDir: string, options: EmbeddedWarehouseOptions): Promise<QueryContext> {
+  const { logger } = options
+  const spoolDir = spoolOf(dataDir)
+  const threads = poolThreads(logger)
   const ownCount = Math.max(1, Math.min(limits.engineOwnPlacesMax, Math.floor(threads / 4)))
   const analystThreads = threads - 3 * ownCount - limits.engineSpareThreads
   const analystCount = Math.max(1, Math.min(analystThreads, engineAnalystPlaces(availableParallelism())))
   const facts = await engineFacts(engine)
-  const context: QueryContext = {
+  return {
     engine,
     formatter: new Formatter(engine),
     ...facts,
@@ -147,18 +195,20 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     disk: new DiskWatch({
       freeBytes: () => freeBytesOf(dataDir),
       clock: systemClock,
-      logger: options.logger,
+      logger,
       stopMerges: () => engine.stopMerges(),
       startMerges: () => engine.startMerges(),
       onExhausted: () => process.kill(process.pid, 'SIGKILL'),
     }),
     running: new Map(),
     closing: false,
-    passwords: new PasswordGate(passwordsOf(options), systemClock, options.logger),
-    logger: options.logger,
+    passwords: new PasswordGate(passwordsOf(options), systemClock, logger),
+    logger,
   }
-  const callers = options.callers ?? new WebCallers([], true)
-  const open = new Set<Promise<void>>()
+}
+
+/** @param open holds what is under way */
+function serverOf(context: QueryContext, callers: WebCallers, open: Set<Promise<void>>): Server {
   const server = createServer({ maxHeaderSize: headBytesMax }, (request, response) => {
     const target = `http://localhost${request.url ?? '/'}`
     const url = new URL(URL.canParse(target) ? target : 'http://localhost/bad-request')
@@ -170,30 +220,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   // Rows may take as long to arrive as they need, and a client's pool may keep a connection longer than Node's 5 s.
   server.requestTimeout = 0
   server.keepAliveTimeout = 65_000
-  const port = await listen(server, options).catch(async (error: unknown) => {
-    await context.disk.close()
-    engine.close()
-    use.end()
-    throw error
-  })
-  return {
-    port,
-    async close() {
-      context.closing = true
-      const closed = new Promise((done) => server.close(done))
-      server.closeIdleConnections()
-      // Inserts end soon by themselves. Statements that only read may last for hours, and can be repeated.
-      for (const { stop } of context.running.values()) stop?.()
-      await Promise.allSettled([...open])
-      server.closeAllConnections()
-      await closed
-      context.sessions.close()
-      context.formatter.close()
-      await context.disk.close()
-      engine.close()
-      use.end()
-    },
-  }
+  return server
 }
 
 /** An `analyst` without a password would bypass the passwords of the others. So this user exists without one only if they have none either. */
@@ -207,24 +234,23 @@ function passwordsOf(options: EmbeddedWarehouseOptions): ReadonlyMap<string, str
   return passwords
 }
 
-const lockedAskMs = 200
+const lockedBackOff: BackOff = { firstMs: 200, factor: 1, maxMs: 200, jitter: 0 }
 
 /** Waits for an engine that is ending, as after a supervisor was killed and started again. @throws WAREHOUSE_LOCKED */
-async function openWhenFree(
+function openWhenFree(
   path: string,
   lockedMsMax: number,
   logger: Logger,
 ): Promise<{ readonly engine: Engine; readonly use: FolderUse }> {
   const untilMs = systemClock.monotonicMs() + lockedMsMax
-  for (let isTold = false; ; isTold = true) {
-    try {
-      return await openAlone(path, logger)
-    } catch (error) {
-      if (!isPenstockError(error, 'WAREHOUSE_LOCKED') || systemClock.monotonicMs() >= untilMs) throw error
-      if (!isTold) logger.warn('another process has the engine open; waiting for it to end', { error })
-      await sleep(systemClock, lockedAskMs)
-    }
-  }
+  return retry(() => openAlone(path, logger), {
+    backOff: lockedBackOff,
+    clock: systemClock,
+    isRetryable: (error) => isPenstockError(error, 'WAREHOUSE_LOCKED') && systemClock.monotonicMs() < untilMs,
+    onRetry: (error, { failures }) => {
+      if (failures === 1) logger.warn('another process has the engine open; waiting for it to end', { error })
+    },
+  })
 }
 
 /** The engine's own lock tells that somebody has the folder. Its file names a process id, which may be one of another container. */
@@ -293,6 +319,8 @@ async function engineFacts(engine: Engine): Promise<{ version: string; timezone:
   try {
     const { bytes } = await connection.run('SELECT version(), timezone()', 'TabSeparated')
     const [version = '', timezone = ''] = bytes.toString().trim().split('\t')
+    assert(/^\d+\.\d+/.test(version), `the engine has a version, not ${version}`)
+    assert(timezone !== '', 'the engine has a time zone')
     return { version, timezone }
   } finally {
     connection.close()
@@ -306,7 +334,8 @@ function listen(server: Server, options: EmbeddedWarehouseOptions): Promise<numb
     )
     server.listen(options.port, options.bind, () => {
       const address = server.address()
-      done(typeof address === 'object' && address ? address.port : options.port)
+      assert(typeof address === 'object' && address !== null, 'a server that listens has a port')
+      done(address.port)
     })
   })
 }

@@ -1,9 +1,11 @@
 import { totalmem } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
+import { assert } from '#runtime/assert.ts'
 import { isWord } from './canonical-tokens.ts'
 import { type EngineConnection, sqlText } from './engine.ts'
 import { EngineError } from './engine-error.ts'
 import { type EngineUser, spoolRoleOf, withoutExpressions } from './engine-rights.ts'
+import { engineRows } from './engine-rows.ts'
 import type { TableStatements } from './form-body.ts'
 import { sendProgress } from './progress.ts'
 import { belowCeilings } from './query-ceilings.ts'
@@ -121,17 +123,17 @@ export async function columnTypes(
   try {
     await prepare(connection, { ...run, session: undefined }, [])
     const { bytes } = await connection.run(`DESCRIBE TABLE (${text})`, 'JSONEachRow')
-    return bytes
-      .toString()
-      .trim()
-      .split('\n')
-      .map((row): string => JSON.parse(row).type)
+    return engineRows(bytes, 'columns', isColumn).map(({ type }) => type)
   } catch (error) {
     if (error instanceof EngineError) return undefined
     throw error
   } finally {
     connection.close()
   }
+}
+
+function isColumn(row: unknown): row is { readonly type: string } {
+  return typeof row === 'object' && row !== null && 'type' in row && typeof row.type === 'string'
 }
 
 /** The name is quoted: a bare `default` would mean all roles. */
@@ -192,13 +194,16 @@ async function statementsToRestore(
       "UNION ALL SELECT '', currentDatabase(), true SETTINGS limit = 0, offset = 0, max_result_rows = 0, max_rows_to_read = 0",
     'JSONCompactEachRow',
   )
-  const rows: [string, string, boolean][] = bytes
-    .toString()
-    .trim()
-    .split('\n')
-    .map((row) => JSON.parse(row))
+  const rows = engineRows(bytes, 'settings', isSetting)
+  assert(rows.length > 0, 'a connection has a database')
   return rows.flatMap(([name, value, isChanged]) => {
     if (name === '') return isWord(tokens[0], 'USE') ? [] : [`USE ${quotedName(value)}`]
     return name === 'readonly' ? [] : [`SET ${name} = ${isChanged ? sqlText(value) : 'DEFAULT'}`]
   })
+}
+
+function isSetting(row: unknown): row is readonly [name: string, value: string, isChanged: boolean] {
+  if (!Array.isArray(row)) return false
+  const [name, value, isChanged]: unknown[] = row
+  return typeof name === 'string' && typeof value === 'string' && typeof isChanged === 'boolean'
 }

@@ -113,6 +113,16 @@ describe('the box of dead letters', () => {
     expect(await written(0)).toHaveLength(1)
   })
 
+  test('letters of an endpoint carry its name, and count for it alone', async () => {
+    const { box, copies, written } = boxOf()
+    await box.put({ ...letter(0, Buffer.from('x')), endpoint: 'one' })
+    await box.put({ ...letter(0, Buffer.from('x')), endpoint: 'other' })
+    expect((await written(0)).map(({ endpoint }) => endpoint)).toEqual(['one', 'other'])
+    expect(copies.map((copy) => JSON.parse(copy).endpoint)).toEqual(['one', 'other'])
+    expect(await box.lettered('telemetry', 0)).toEqual(new Map())
+    expect(await box.lettered('telemetry', 0, 'one')).toEqual(new Map([[40, 2]]))
+  })
+
   test('how many messages of which batch became letters is added up, of one topic and partition', async () => {
     const { box } = boxOf()
     await box.put(letter(0, Buffer.from('x')))

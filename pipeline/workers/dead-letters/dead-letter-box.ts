@@ -1,5 +1,6 @@
 import type { Log } from '#pipeline/log/log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -38,6 +39,10 @@ export function openDeadLetterBox({
     async put({ topic, partition, record, messageFirst, reason, text, endpoint }) {
       const { offset, stamp, value: bytes } = record
       const { messageCount } = stamp
+      assert(
+        messageCount >= 1 && messageFirst >= 0,
+        `a letter holds messages, not ${messageCount} from ${messageFirst} on`,
+      )
       const named = endpoint === undefined ? {} : { endpoint }
       const atMs = clock.nowMs()
       const letter = { topic, partition, offset, messageFirst, reason, text, atMs, messageCount, ...named, bytes }
@@ -66,8 +71,6 @@ export function openDeadLetterBox({
   }
 }
 
-/** The table has no column for the endpoint, so its name stands before the text. */
-function jsonRow({ bytes, endpoint, ...head }: Omit<DeadLetter, 'kind'>): Uint8Array {
-  const text = endpoint === undefined ? head.text : `${endpoint}: ${head.text}`
-  return Buffer.from(`${JSON.stringify({ ...head, text, bytes: Buffer.from(bytes).toString('base64') })}\n`)
+function jsonRow({ bytes, ...head }: Omit<DeadLetter, 'kind'>): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ ...head, bytes: Buffer.from(bytes).toString('base64') })}\n`)
 }

@@ -1,6 +1,7 @@
 /** What became of each dead letter, read from the whole topic; `schemas/dead-letter.ts` draws the states. */
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
 import { walkLog } from '#pipeline/workers/log-walk.ts'
+import { assert } from '#runtime/assert.ts'
 import { type DeadLetter, type DeadLetterReplay, letterFromBytes } from '#schemas/dead-letter.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
@@ -131,6 +132,7 @@ export async function eachRecord(
   if (!range) return
   const walk = { partition, from: Math.max(from, range.first), end: range.next, readBytesMax }
   const read = await walkLog(log, walk, action)
+  assert(range.first <= range.next, `a partition keeps what is between ${range.first} and ${range.next}`)
   if (read < range.next)
     throw new PenstockError(
       'LOG_UNAVAILABLE',

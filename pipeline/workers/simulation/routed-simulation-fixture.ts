@@ -245,7 +245,8 @@ class RoutedWorld {
         ? new Set(this.#table.ranges.flatMap(({ messages }) => messages.map(keyOf)))
         : new Set(this.#endpoint.arrivals.map(bodyOf))
     return this.#appended.every(
-      ({ key, index }) => fateOf(index) !== 'always' || delivered.has(key) || this.#letters[kind].has(key),
+      ({ key, index }) =>
+        !['always', 'unfit'].includes(fateOf(index)) || delivered.has(key) || this.#letters[kind].has(key),
     )
   }
 
@@ -261,7 +262,9 @@ class RoutedWorld {
       const fate = fateOf(index)
       if (fate === 'always' && !arrived.has(key) && !isLetter) this.#faults.push(`message ${key} is lost`)
       if (fate === 'never' && (arrived.has(key) || isLetter)) this.#faults.push(`message ${key} was never selected`)
-      if (isLetter && !this.#poison.has(key)) this.#faults.push(`message ${key} is a letter without being bad`)
+      if (fate === 'unfit' && (arrived.has(key) || !isLetter)) this.#faults.push(`message ${key} is no letter`)
+      if (isLetter && fate !== 'unfit' && !this.#poison.has(key))
+        this.#faults.push(`message ${key} is a letter without being bad`)
     }
     this.#checkIds(arrivals)
     this.#checkOrder(arrivals)
@@ -311,6 +314,7 @@ class RoutedWorld {
       if (count > 1) this.#faults.push(`message ${key} is stored ${count} times`)
       if (count > 0 && isLetter) this.#faults.push(`message ${key} is stored and a letter`)
       if (fateOf(index) === 'always' && count === 0 && !isLetter) this.#faults.push(`message ${key} is not stored`)
+      if (fateOf(index) === 'unfit' && (count > 0 || !isLetter)) this.#faults.push(`message ${key} is no letter`)
       if (fateOf(index) === 'never' && (count > 0 || isLetter)) this.#faults.push(`message ${key} was never selected`)
     }
   }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { type RoutedBug, type RoutedResult, simulateRouted } from './routed-simulation-fixture.ts'
 
 const seedGiven = process.env.SEED === undefined ? undefined : Number(process.env.SEED)
-const runCount = Number(process.env.RUNS ?? 500)
+const runCount = Number(process.env.RUNS ?? 150)
 
 describe('both kinds of destination in a simulated world in which routes change', () => {
   test('an endpoint gets every selected message at least once, in order and under ids that stay, or a letter; a table gets it exactly once [G-2] [G-5] [G-10]', {

@@ -127,7 +127,7 @@ class World {
     // Each kind of fault is sometimes absent, so that others are seen alone, and in a storm all are frequent.
     const storm = random.chance(0.2) ? 4 : 1
     const share = (max: number) => (random.chance(0.3) ? 0 : random.next() * max * storm)
-    this.#killShare = warehouseStorm ? 0 : mendingStorm ? 0.03 : share(0.02)
+    this.#killShare = warehouseStorm ? 0 : mendingStorm ? 0.05 : share(0.02)
     this.#pauseShare = warehouseStorm ? 0 : share(0.02)
     this.#clockSetShare = share(0.02)
     this.#commitLossShare = share(0.1)
@@ -153,7 +153,8 @@ class World {
   async run(): Promise<SimulationResult> {
     const random = this.#random
     const batchCount = random.integer(5, 60)
-    const poisonShare = this.#forgettingStorm || random.chance(0.5) ? 0 : random.next() * 0.3
+    const isClean = !this.#mendingStorm && random.chance(0.5)
+    const poisonShare = this.#forgettingStorm || isClean ? 0 : random.next() * 0.3
     const viewPoisonShare = random.chance(0.5) ? 0 : random.next() * 0.3
     const unreadableShare = this.#forgettingStorm || random.chance(0.7) ? 0 : 0.1
     for (let id = 0; id < batchCount; id++) {

@@ -1,0 +1,141 @@
+import { describe, expect, test } from 'vitest'
+import { classicAnswer, faultAnswer } from '#control/rest/rest.ts'
+import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
+import { hubFaultOf } from '#schemas/hub-faults.ts'
+import { limits } from '#schemas/limits.ts'
+import { bulkAnswer } from './bulk-operation.ts'
+import type { BulkOperation, BulkOutcome, Identities } from './identities.ts'
+
+/** A registry that keeps what it is asked, and refuses the devices that it is told to. */
+function registryOf(refused: Readonly<Record<string, Error>> = {}) {
+  const asked: BulkOperation[] = []
+  const registry = {
+    bulk: async (operations: readonly BulkOperation[]): Promise<BulkOutcome[]> => {
+      asked.push(...operations)
+      return operations.map(({ content }) => refused[content.deviceId])
+    },
+  } as unknown as Identities
+  const answer = async (document: unknown) => {
+    const { status, body } = await bulkAnswer(registry, document)
+    return { status, ...JSON.parse(String(body)) }
+  }
+  return { asked, answer }
+}
+
+const invalid = { code: 'REGISTRY_ARGUMENT_INVALID' }
+
+describe('many operations in one request', () => {
+  test('have the modes of the hub, in any case, and etags with quotes or without', async () => {
+    const { asked, answer } = registryOf()
+    const modes = [
+      'create',
+      'update',
+      'updateIfMatchETag',
+      'DELETE',
+      'deleteIfMatchEtag',
+      'createOrUpdate',
+      'createOrUpdateIfMatchETag',
+    ]
+    const items = modes.map((importMode, i) => ({ id: `d${i}`, importMode, eTag: i % 2 === 0 ? '"e"' : 'e' }))
+    expect(await answer(items)).toEqual({ status: 200, isSuccessful: true, errors: [], warnings: [] })
+    expect(asked.map(({ mode }) => mode)).toEqual([
+      'create',
+      'update',
+      'updateIfMatchEtag',
+      'delete',
+      'deleteIfMatchEtag',
+      'createOrUpdate',
+      'createOrUpdateIfMatchEtag',
+    ])
+    expect(asked.every(({ etag }) => etag === 'e')).toBe(true)
+  })
+
+  test('name devices and modules as either form has it, and bring what the identity is to be', async () => {
+    const { asked, answer } = registryOf()
+    await answer([
+      { deviceId: 'd', importMode: 'create', status: 'disabled' },
+      { id: 'd', moduleId: 'm', importMode: 'create', etag: 'x' },
+    ])
+    expect(asked).toMatchObject([
+      { content: { deviceId: 'd', moduleId: undefined, status: 'disabled' }, etag: undefined },
+      { content: { deviceId: 'd', moduleId: 'm' }, etag: 'x' },
+    ])
+  })
+
+  test('that cannot be read, or are refused, are named each; the others are done', async () => {
+    const { asked, answer } = registryOf({
+      known: new PenstockError('REGISTRY_DEVICE_EXISTS', 'there is one'),
+      odd: new Error('a secret of the program'),
+    })
+    const result = await answer([
+      { id: 'first', importMode: 'create' },
+      { id: 'bad', moduleId: 'm', importMode: 'constructor' },
+      { id: 'known', importMode: 'create' },
+      { id: 'twin', importMode: 'updateTwin' },
+      { id: 'odd', importMode: 'create' },
+    ])
+    expect(asked.map(({ content }) => content.deviceId)).toEqual(['first', 'known', 'odd'])
+    expect(result).toMatchObject({ status: 400, isSuccessful: false })
+    expect(result.errors).toEqual([
+      {
+        deviceId: 'bad',
+        moduleId: 'm',
+        errorCode: 400_004,
+        errorStatus: expect.stringContaining('importMode'),
+        operation: 'constructor',
+      },
+      {
+        deviceId: 'twin',
+        errorCode: 400_004,
+        errorStatus: expect.stringContaining('twins are not offered'),
+        operation: 'updateTwin',
+      },
+      { deviceId: 'known', errorCode: 409_001, errorStatus: 'there is one', operation: 'create' },
+      {
+        deviceId: 'odd',
+        errorCode: 500_001,
+        errorStatus: 'the operation could not be carried out',
+        operation: 'create',
+      },
+    ])
+  })
+
+  test('are a list of 1 to the most that one request holds, of objects', async () => {
+    const { asked, answer } = registryOf()
+    const many = (count: number) => Array.from({ length: count }, (_, i) => ({ id: `d${i}`, importMode: 'create' }))
+    expect(await answer(many(limits.bulkOperationsMax))).toMatchObject({ status: 200 })
+    for (const document of [{}, [], many(limits.bulkOperationsMax + 1), [1], [null]])
+      await expect(answer(document)).rejects.toMatchObject(invalid)
+    expect(asked).toHaveLength(limits.bulkOperationsMax)
+    // None is asked of the registry where none can be read.
+    expect(await answer([{ id: 'd' }])).toMatchObject({ status: 400 })
+    expect(asked).toHaveLength(limits.bulkOperationsMax)
+  })
+})
+
+describe('faults as the hub tells them', () => {
+  const fault = (code: ErrorCode) => hubFaultOf(new PenstockError(code, 'why'))
+
+  test('who may not learn why is told the same, whatever the reason', () => {
+    for (const code of ['AUTH_SIGNATURE_WRONG', 'AUTH_IDENTITY_UNKNOWN', 'AUTH_CREDENTIALS_MISSING'] as const)
+      expect(fault(code)).toEqual({ status: 401, name: 'IotHubUnauthorizedAccess', number: 401_002 })
+    expect(fault('AUTH_DIRECTORY_UNAVAILABLE').status).toBe(503)
+    expect(fault('LOG_CLOSED').status).toBe(500)
+  })
+
+  test('a fault of the program is told without its text', () => {
+    const answer = faultAnswer(new Error('a secret of the program'))
+    expect([answer.status, String(answer.body)]).toEqual([500, expect.not.stringContaining('secret')])
+    expect(String(faultAnswer(new PenstockError('LOG_CLOSED', 'a secret of the program')).body)).not.toContain('secret')
+    expect(String(faultAnswer(new PenstockError('REGISTRY_ETAG_STALE', 'an etag')).body)).toContain('an etag')
+  })
+
+  test('the form is that which clients take apart, with a moment to wait where the store is away', () => {
+    const answer = classicAnswer({ status: 404, name: 'DeviceNotFound' }, 'why')
+    expect(JSON.parse(String(answer.body)).Message).toBe('ErrorCode:DeviceNotFound;why')
+    expect(answer.headers).toMatchObject({ 'iothub-errorcode': 'DeviceNotFound' })
+    expect(answer.headers).not.toHaveProperty('Retry-After')
+    expect(classicAnswer({ status: 503, name: 'x' }, 'y').headers).toMatchObject({ 'Retry-After': '1' })
+    expect(classicAnswer({ status: 429, name: 'x' }, 'y', 7).headers).toMatchObject({ 'Retry-After': '7' })
+  })
+})

@@ -1,0 +1,123 @@
+import type { IdentityChange } from '#control/store/changes.ts'
+import type { Queries } from '#control/store/database.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { identityText } from '#schemas/identity-id.ts'
+import type { BulkOperation, BulkOutcome } from './identities.ts'
+import {
+  argumentFault,
+  checkIdentityContent,
+  completedAuthentication,
+  existsFault,
+  type IdentityContent,
+} from './identity.ts'
+import { insertIdentities, newIdentity } from './identity-rows.ts'
+import { createIdentity, deleteIdentity, lockedIdentity, replaceIdentity } from './identity-writes.ts'
+
+export interface BulkResult {
+  readonly outcomes: readonly BulkOutcome[]
+  readonly changes: readonly IdentityChange[]
+}
+
+/** Runs operations in order within one transaction; those refused leave no trace. Creations of new devices go in one statement. */
+export async function runBulk(
+  queries: Queries,
+  operations: readonly BulkOperation[],
+  nowMs: number,
+): Promise<BulkResult> {
+  if (allCreateDistinctDevices(operations)) return createAll(queries, operations, nowMs)
+  const outcomes: BulkOutcome[] = []
+  const changes: IdentityChange[] = []
+  for (const operation of operations) {
+    try {
+      changes.push(await runOne(queries, operation, nowMs))
+      outcomes.push(undefined)
+    } catch (error) {
+      // Anything but a refusal (the store is gone, say) fails the whole transaction.
+      if (!isPenstockError(error) || error.disposition !== 'reject') throw error
+      outcomes.push(error)
+    }
+  }
+  return { outcomes, changes }
+}
+
+function allCreateDistinctDevices(operations: readonly BulkOperation[]): boolean {
+  const ids = new Set<string>()
+  for (const { mode, content } of operations) {
+    if (mode !== 'create' || content.moduleId !== undefined) return false
+    ids.add(content.deviceId)
+  }
+  return ids.size === operations.length
+}
+
+async function createAll(queries: Queries, operations: readonly BulkOperation[], nowMs: number): Promise<BulkResult> {
+  const refused = new Map<IdentityContent, Error>()
+  const wanted: IdentityContent[] = []
+  for (const { content } of operations) {
+    try {
+      checkIdentityContent(content)
+      wanted.push(content)
+    } catch (error) {
+      if (!isPenstockError(error)) throw error
+      refused.set(content, error)
+    }
+  }
+  const created = new Set((await insertAll(queries, wanted, nowMs)).map(({ deviceId }) => deviceId))
+  return {
+    outcomes: operations.map(({ content }) => {
+      const fault = refused.get(content)
+      return fault ?? (created.has(content.deviceId) ? undefined : existsFault(content))
+    }),
+    changes: [...created].map((deviceId) => ({ deviceId, moduleId: undefined, change: 'created' })),
+  }
+}
+
+/** Inserts devices that were checked, with keys where they have none; ids that exist are left out. */
+export async function insertAll(
+  queries: Queries,
+  contents: readonly IdentityContent[],
+  nowMs: number,
+): Promise<readonly IdentityChange[]> {
+  const identities = contents.map((content) =>
+    newIdentity({ ...content, authentication: completedAuthentication(content.authentication, undefined) }, nowMs),
+  )
+  const inserted = await insertIdentities(queries, identities)
+  return inserted.map((id) => ({ ...id, change: 'created' }))
+}
+
+async function runOne(queries: Queries, operation: BulkOperation, nowMs: number): Promise<IdentityChange> {
+  const { mode, content, etag } = operation
+  const { deviceId, moduleId } = content
+  const done = (change: IdentityChange['change']): IdentityChange => ({ deviceId, moduleId, change })
+  switch (mode) {
+    case 'create':
+      await createIdentity(queries, content, nowMs)
+      return done('created')
+    case 'update':
+      await replaceIdentity(queries, content, undefined, nowMs)
+      return done('updated')
+    case 'updateIfMatchEtag':
+      await replaceIdentity(queries, content, required(etag, operation), nowMs)
+      return done('updated')
+    case 'delete':
+      await deleteIdentity(queries, content, undefined)
+      return done('deleted')
+    case 'deleteIfMatchEtag':
+      await deleteIdentity(queries, content, required(etag, operation))
+      return done('deleted')
+    case 'createOrUpdate':
+    case 'createOrUpdateIfMatchEtag': {
+      if (!(await lockedIdentity(queries, content))) {
+        await createIdentity(queries, content, nowMs)
+        return done('created')
+      }
+      const ifMatch = mode === 'createOrUpdate' ? undefined : required(etag, operation)
+      await replaceIdentity(queries, content, ifMatch, nowMs)
+      return done('updated')
+    }
+  }
+}
+
+function required(etag: string | undefined, { mode, content }: BulkOperation): string {
+  if (etag === undefined) throw argumentFault(`${mode} of ${identityText(content)} needs an eTag`)
+  return etag
+}

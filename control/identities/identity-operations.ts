@@ -1,0 +1,143 @@
+/**
+ * Identities over REST, as the hub has it.
+ *
+ *   GET /devices[?top=n]          list          GET PUT DELETE /devices/{d}                 If-Match: etag or *
+ *   POST /devices                 bulk          GET /devices/{d}/modules
+ *   GET /statistics/devices, /statistics/service          GET PUT DELETE /devices/{d}/modules/{m}
+ */
+
+import { jsonFrom } from '#control/rest/json-body.ts'
+import { type Operation, withWarning } from '#control/rest/operation.ts'
+import { pageSizeOf } from '#control/rest/page-size.ts'
+import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
+import { limits } from '#schemas/limits.ts'
+import { bulkAnswer } from './bulk-operation.ts'
+import { contentFrom, documentOf } from './documents.ts'
+import type { Identities, IfMatch } from './identities.ts'
+import { argumentFault, type Identity, topicWarning, unknownFault } from './identity.ts'
+
+/** Path ids are percent-encoded. */
+export function identityOperations(identities: Identities): Operation[] {
+  const bodyBytesMax = limits.registryBodyBytesMax
+  const operations: Operation[] = [
+    { method: 'GET', pattern: '/statistics/devices', right: 'RegistryRead', run: () => deviceStatistics(identities) },
+    {
+      method: 'GET',
+      pattern: '/statistics/service',
+      right: 'ServiceConnect',
+      run: () => serviceStatistics(identities),
+    },
+  ]
+  for (const pattern of ['/devices/:device/modules', '/devices/:device/modules/']) {
+    operations.push({
+      method: 'GET',
+      pattern,
+      right: 'RegistryRead',
+      run: (request) => listModules(identities, request),
+    })
+  }
+  for (const pattern of ['/devices', '/devices/']) {
+    operations.push(
+      { method: 'GET', pattern, right: 'RegistryRead', run: (request) => list(identities, request) },
+      {
+        method: 'POST',
+        pattern,
+        right: 'RegistryWrite',
+        bodyBytesMax,
+        run: (_request, body) => bulkAnswer(identities, jsonFrom(body)),
+      },
+    )
+  }
+  for (const pattern of ['/devices/:device', '/devices/:device/modules/:module']) {
+    operations.push(
+      { method: 'GET', pattern, right: 'RegistryRead', run: (request) => get(identities, request) },
+      {
+        method: 'PUT',
+        pattern,
+        right: 'RegistryWrite',
+        bodyBytesMax,
+        run: (request, body) => put(identities, request, body),
+      },
+      { method: 'DELETE', pattern, right: 'RegistryWrite', run: (request) => remove(identities, request) },
+    )
+  }
+  return operations
+}
+
+async function get(identities: Identities, request: HttpRequest): Promise<HttpAnswer> {
+  const id = idOf(request)
+  const identity = await identities.get(id)
+  if (!identity) throw unknownFault(id)
+  return identityAnswer(identity)
+}
+
+/** Without If-Match a creation, with it a replacement. */
+async function put(identities: Identities, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
+  const content = contentFrom(jsonFrom(body), idOf(request))
+  const ifMatch = ifMatchOf(request)
+  if (ifMatch) return identityAnswer(await identities.replace(content, ifMatch.etag))
+  return withWarning(identityAnswer(await identities.create(content)), topicWarning(content))
+}
+
+async function remove(identities: Identities, request: HttpRequest): Promise<HttpAnswer> {
+  const ifMatch = ifMatchOf(request)
+  if (!ifMatch) throw argumentFault('the header If-Match is required: an etag, or *')
+  await identities.delete(idOf(request), ifMatch.etag)
+  return { status: 204 }
+}
+
+/** The hub gives 1,000 devices and no way to the rest; here `x-ms-continuation` goes on behind the last one. */
+async function list(identities: Identities, request: HttpRequest): Promise<HttpAnswer> {
+  const countMax = pageSizeOf(request.query('top') ?? '', limits.registryPageMax)
+  const after = Buffer.from(request.header('x-ms-continuation'), 'base64url').toString('latin1')
+  const devices = await identities.devicesAfter(after.replaceAll('\0', ''), countMax)
+  const last = devices.length === countMax ? devices.at(-1) : undefined
+  return jsonAnswer(
+    200,
+    devices.map(documentOf),
+    last ? { 'x-ms-continuation': Buffer.from(last.deviceId, 'latin1').toString('base64url') } : {},
+  )
+}
+
+async function listModules(identities: Identities, request: HttpRequest): Promise<HttpAnswer> {
+  const deviceId = request.parameter(0)
+  if (deviceId === undefined) throw argumentFault('the path is not percent-encoded UTF-8')
+  return jsonAnswer(200, (await identities.modulesOf(deviceId)).map(documentOf))
+}
+
+async function deviceStatistics(identities: Identities): Promise<HttpAnswer> {
+  const { devices, devicesDisabled } = await identities.statistics()
+  return jsonAnswer(200, {
+    totalDeviceCount: devices,
+    enabledDeviceCount: devices - devicesDisabled,
+    disabledDeviceCount: devicesDisabled,
+  })
+}
+
+async function serviceStatistics(identities: Identities): Promise<HttpAnswer> {
+  return jsonAnswer(200, { connectedDeviceCount: (await identities.statistics()).devicesConnected })
+}
+
+function identityAnswer(identity: Identity): HttpAnswer {
+  return jsonAnswer(200, documentOf(identity), { ETag: `"${identity.etag}"` })
+}
+
+/** @throws REGISTRY_ARGUMENT_INVALID where the path is not percent-encoded UTF-8 */
+function idOf(request: HttpRequest): IdentityId {
+  const deviceId = request.parameter(0)
+  const moduleId = request.parameter(1)
+  if (deviceId === undefined || (moduleId === undefined && request.path.split('/').length > 4)) {
+    throw argumentFault('the path is not percent-encoded UTF-8')
+  }
+  return { deviceId, moduleId: moduleId || undefined }
+}
+
+/** Quoted or not, weak or not; `*` is whatever etag there is. `undefined`: no such header. */
+function ifMatchOf(request: HttpRequest): { readonly etag: IfMatch } | undefined {
+  const header = request.header('if-match').trim()
+  if (header === '') return undefined
+  const etag = header.replace(/^W\//, '').replace(/^"(.*)"$/, '$1')
+  return { etag: etag === '*' ? undefined : etag }
+}

@@ -1,0 +1,58 @@
+/**
+ * The directory over a local socket (`runtime/line-rpc/`): what edges ask the control role, and what it tells them. A further capability is
+ * a line or two in these tables, with the checks that its own folder exports.
+ */
+import { createHash } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { deviceCredentialsCheck } from '#control/identities/credentials-json.ts'
+import { activitiesCheck, announcementCheck, identityIdCheck, presenceCheck } from '#control/presence/presence-json.ts'
+import { quotaCheck } from '#control/quotas/quota-json.ts'
+import { invalidationCheck } from '#control/store/invalidation-json.ts'
+import { trustCheck } from '#control/trust/trust-json.ts'
+import { aNumber, aText, listOf, nothing, recordOf } from '#runtime/json-check.ts'
+import type { Contract } from '#runtime/line-rpc/contract.ts'
+
+/** What the control role answers and hears. */
+export const controlContract = {
+  questions: {
+    lookup: { asked: listOf(aText), answered: listOf(deviceCredentialsCheck) },
+    trust: { asked: nothing, answered: trustCheck },
+    quotas: { asked: nothing, answered: listOf(quotaCheck) },
+    reset: {
+      asked: recordOf<{ readonly edgeId: string; readonly atMs: number }>({ edgeId: aText, atMs: aNumber }),
+      answered: listOf(identityIdCheck),
+    },
+    beat: { asked: activitiesCheck, answered: nothing },
+    announce: { asked: announcementCheck, answered: aNumber },
+  },
+  pushes: { presence: listOf(presenceCheck) },
+} as const satisfies Contract
+
+/** What an edge hears. */
+export const edgeContract = {
+  questions: {},
+  pushes: { invalid: invalidationCheck, announced: announcementCheck },
+} as const satisfies Contract
+
+/** Longest line: a thousand devices of fifty modules each, and the largest batch of presence, fit many times. */
+const lineBytesMax = 64 * 1024 * 1024
+
+/** Of one that has not read so much, it is stuck, and asks again from the beginning once it is back. */
+const unreadBytesMax = 256 * 1024 * 1024
+
+export const directoryLimits = { lineBytesMax, unreadBytesMax } as const
+
+/** A question that is not answered by then is given up. */
+export const answerMsMax = 5_000
+
+/** Unix socket paths hold about 107 bytes; a data folder with a longer name gets a socket in the system's temporary folder. */
+const socketPathBytesMax = 103
+
+/** Where the control role listens for the edges of the same data folder. */
+export function controlSocketPath(dataDir: string): string {
+  const folder = resolve(dataDir)
+  const path = join(folder, 'control.sock')
+  if (Buffer.byteLength(path) <= socketPathBytesMax) return path
+  return join(tmpdir(), `penstock-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}.sock`)
+}

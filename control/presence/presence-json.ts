@@ -1,0 +1,25 @@
+/** Presence as it travels between processes. */
+import { aBoolean, aNumber, aText, listOf, optional, recordOf } from '#runtime/json-check.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
+import type { ActivityRecord, Announcement, PresenceRecord } from './presence.ts'
+
+const idChecks = { deviceId: aText, moduleId: optional(aText) }
+
+export const identityIdCheck = recordOf<IdentityId>(idChecks)
+
+export const presenceCheck = recordOf<PresenceRecord>({
+  ...idChecks,
+  connected: aBoolean,
+  edgeId: aText,
+  atMs: aNumber,
+})
+
+const activityCheck = recordOf<ActivityRecord>({ ...idChecks, atMs: aNumber })
+
+/** What an edge process has heard of. */
+export const activitiesCheck = recordOf<{ readonly edgeId: string; readonly heard: readonly ActivityRecord[] }>({
+  edgeId: aText,
+  heard: listOf(activityCheck),
+})
+
+export const announcementCheck = recordOf<Announcement>({ edge: aText, opened: listOf(activityCheck) })

@@ -1,0 +1,50 @@
+/**
+ * Queries over REST.
+ *
+ *   POST /devices/query   {"query":"SELECT …"}     x-ms-max-item-count, x-ms-continuation ─▶ a page, its kind and the next continuation
+ */
+import { argumentFault, type Identity } from '#control/identities/identity.ts'
+import { isObject, jsonFrom } from '#control/rest/json-body.ts'
+import type { Operation } from '#control/rest/operation.ts'
+import { pageSizeOf } from '#control/rest/page-size.ts'
+import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
+import { limits } from '#schemas/limits.ts'
+import type { IdentityQueries } from './query.ts'
+
+type DocumentOf = (identity: Identity) => unknown
+
+const pageSizeDefault = 100
+
+/** @param documentOf what a query of whole documents gives of an identity */
+export function queryOperations(queries: IdentityQueries, documentOf: DocumentOf): Operation[] {
+  return [
+    {
+      method: 'POST',
+      pattern: '/devices/query',
+      right: 'RegistryRead',
+      bodyBytesMax: limits.registryBodyBytesMax,
+      run: (request, body) => query(queries, documentOf, request, body),
+    },
+  ]
+}
+
+async function query(
+  queries: IdentityQueries,
+  documentOf: DocumentOf,
+  request: HttpRequest,
+  body: Uint8Array,
+): Promise<HttpAnswer> {
+  const document = jsonFrom(body)
+  const text = isObject(document) ? document.query : undefined
+  if (typeof text !== 'string') throw argumentFault('the body must be {"query":"SELECT …"}')
+  const result = await queries.query(text, {
+    countMax: pageSizeOf(request.header('x-ms-max-item-count'), pageSizeDefault),
+    continuation: request.header('x-ms-continuation') || undefined,
+  })
+  const items = result.kind === 'twin' ? result.identities.map(documentOf) : result.items
+  return jsonAnswer(200, items, {
+    'x-ms-item-type': result.kind,
+    ...(result.continuation === undefined ? {} : { 'x-ms-continuation': result.continuation }),
+  })
+}

@@ -1,0 +1,44 @@
+/**
+ * The hub's query language, the part that asks about identities, as a tree.
+ *
+ *   query      SELECT [TOP n] ( * | item {, item} ) FROM devices | devices.modules [WHERE condition] [GROUP BY path {, path}]
+ *   item       path [AS name] | COUNT() [AS name]
+ *   condition  comparison | IN | call | NOT condition | condition AND condition | condition OR condition | ( condition )
+ *   comparison operand ( = | != | <> | < | <= | > | >= ) operand
+ *   IN         operand [NOT] IN [ literal {, literal} ]           (NIN too)
+ *   call       IS_DEFINED(path) | STARTSWITH(path, text) | ENDSWITH(path, text) | CONTAINS(path, text)
+ *   operand    path | 'text' | "text" | number | true | false
+ *
+ * Words and path names are read without regard to case. A path that no identity has (tags.x, properties.y) is undefined: every
+ * condition on it is false.
+ */
+export type Literal = string | number | boolean
+
+export type Operand =
+  | { readonly kind: 'path'; readonly path: string }
+  | { readonly kind: 'literal'; readonly value: Literal }
+
+export type CompareOperator = '=' | '!=' | '<' | '<=' | '>' | '>='
+
+export type TextFunction = 'STARTSWITH' | 'ENDSWITH' | 'CONTAINS'
+
+export type Condition =
+  | { readonly kind: 'and' | 'or'; readonly left: Condition; readonly right: Condition }
+  | { readonly kind: 'not'; readonly condition: Condition }
+  | { readonly kind: 'compare'; readonly operator: CompareOperator; readonly left: Operand; readonly right: Operand }
+  | { readonly kind: 'in'; readonly operand: Operand; readonly values: readonly Literal[] }
+  | { readonly kind: 'defined'; readonly path: string }
+  | { readonly kind: 'text'; readonly function: TextFunction; readonly path: string; readonly text: string }
+
+export type SelectItem =
+  | { readonly kind: 'path'; readonly path: string; readonly name: string }
+  | { readonly kind: 'count'; readonly name: string }
+
+export interface Query {
+  readonly from: 'devices' | 'modules'
+  /** `undefined`: whole documents. */
+  readonly items: readonly SelectItem[] | undefined
+  readonly top: number | undefined
+  readonly where: Condition | undefined
+  readonly groupBy: readonly string[]
+}

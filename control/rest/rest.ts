@@ -1,0 +1,42 @@
+/** What everyone who serves the hub's REST API, or passes requests on to it, needs: faults as it tells them, and whose request it is. */
+import { randomUUID } from 'node:crypto'
+import { isIP } from 'node:net'
+import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { type HubFault, hubFaultOf } from '#schemas/hub-faults.ts'
+
+/** A fault of the registry; what is not an expected fault is told without its text. */
+export function faultAnswer(error: unknown): HttpAnswer {
+  const fault = hubFaultOf(error)
+  const isTold = error instanceof PenstockError && fault.status !== 500
+  return classicAnswer(fault, isTold ? error.message : 'the request could not be carried out')
+}
+
+/**
+ * The classic error body: clients split `Message` at `;` and `:` to find the name, and read the body as JSON only with this
+ * content type.
+ * @param retryAfterSeconds `undefined`: a moment where the service is unavailable, else nothing is said
+ */
+export function classicAnswer(
+  { status, name }: Pick<HubFault, 'status' | 'name'>,
+  text: string,
+  retryAfterSeconds = status === 503 ? 1 : 0,
+): HttpAnswer {
+  const tracking = `Tracking ID:${randomUUID()}-TimeStamp:${new Date().toISOString()}-G:0`
+  return jsonAnswer(
+    status,
+    { Message: `ErrorCode:${name};${text}`, ExceptionMessage: tracking },
+    { 'iothub-errorcode': name, ...(retryAfterSeconds > 0 ? { 'Retry-After': String(retryAfterSeconds) } : {}) },
+  )
+}
+
+/** The header in which an edge tells the control role whose request it passes on. An edge replaces what a client sends under this name. */
+export const clientAddressHeader = 'x-penstock-client-address'
+
+/** The address of the client that made the request. The header counts from this machine only: anyone can send a header. */
+export function clientAddressOf(request: HttpRequest): string {
+  const told = request.header(clientAddressHeader)
+  return isLoopbackAddress(request.remoteAddress) && isIP(told) !== 0 ? told : request.remoteAddress
+}

@@ -1,0 +1,82 @@
+/**
+ * The routing store port: the document of routes that is in force, and what routers say of it. Two adapters: `file-routing-store.ts` in a
+ * data folder, `sql-routing-store.ts` where control and routers share PostgreSQL. One conformance suite runs over both.
+ *
+ *   control: write ─▶ revision n ─▶ routers: changed, read, apply ─▶ report(revision n from these offsets on, health of endpoints)
+ */
+import type { EndpointHealth } from '#schemas/endpoint-health.ts'
+import type { RoutingDocument } from '#schemas/routing/routing.ts'
+
+export interface RoutingRevision {
+  /** 0: nothing was ever written. */
+  readonly revision: number
+  readonly changedAtMs: number
+  /** Secrets are sealed (`sealed-secrets.ts`). */
+  readonly document: RoutingDocument
+}
+
+export interface RoutingStore {
+  /** @throws STORE_UNAVAILABLE */
+  read(): Promise<RoutingRevision>
+  /**
+   * Puts a document in force as one step.
+   * @param ifRevision the one that it was made from; `undefined`: whichever is in force
+   * @throws ROUTING_ETAG_STALE, STORE_UNAVAILABLE
+   */
+  write(document: RoutingDocument, ifRevision: number | undefined): Promise<RoutingRevision>
+  /** Calls back when another document may be in force, within `noticeMsMax`; also without need. The result ends it. */
+  onChange(listener: () => void): () => void
+  /** Says how this router does; the last report of each router counts. @throws STORE_UNAVAILABLE */
+  report(report: RouterReport): Promise<void>
+  /** Of routers that were heard within `reportMsMax`. @throws STORE_UNAVAILABLE */
+  reports(): Promise<RouterReport[]>
+  close(): Promise<void>
+}
+
+/** Routers learn of a new document within this time; half of what is promised (2 s), the rest is theirs. */
+export const noticeMsMax = 1_000
+/** A router that says nothing for so long is gone. */
+export const reportMsMax = 30_000
+
+export interface RouterReport {
+  readonly router: string
+  readonly atMs: number
+  /** In force at this router. */
+  readonly revision: number
+  readonly endpoints: readonly EndpointReport[]
+}
+
+export interface EndpointReport extends EndpointHealth {
+  /** What this router delivers to the endpoint, by partition of the telemetry log. */
+  readonly partitions: readonly PartitionReport[]
+}
+
+export interface PartitionReport {
+  readonly topic: string
+  readonly partition: number
+  /** From this offset on the revision decides. */
+  readonly revisionFrom: number
+  /** All before it is delivered. */
+  readonly position: number
+  /** Records on the log behind it. */
+  readonly behind: number
+  /** Of the oldest that is not delivered; 0: there is none. */
+  readonly ageMs: number
+}
+
+/** A fault of a document, for whoever wrote it. `path` as in JavaScript: `endpoints[0].url`. */
+export interface DocumentProblem {
+  readonly path: string
+  readonly message: string
+  readonly severity: 'error' | 'warning'
+  /** Within the text at `path`; lines and columns begin at 1. */
+  readonly location?: TextLocation
+}
+
+export interface TextLocation {
+  readonly start: { readonly line: number; readonly column: number }
+  readonly end: { readonly line: number; readonly column: number }
+}
+
+/** A further check of a document that is right in itself, such as whether its endpoints' addresses are allowed. */
+export type CheckDocument = (document: RoutingDocument) => Promise<readonly DocumentProblem[]>

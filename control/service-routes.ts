@@ -1,0 +1,40 @@
+/** The service API: the table of what each capability serves over REST. All routes need a policy's SAS token; `api-version` is not looked at. */
+import type { HttpRouter } from '#runtime/http/serving.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { twinDocument } from './identities/documents.ts'
+import { identityOperations } from './identities/identity-operations.ts'
+import type { Registry } from './open-registry.ts'
+import { queryOperations } from './query/query-operation.ts'
+import { quotaOperations } from './quotas/quota-operations.ts'
+import { type OperationOptions, registerOperation } from './rest/operation.ts'
+import { faultAnswer } from './rest/rest.ts'
+import { hubRoutingOperations } from './routes/hub-operations.ts'
+import { routingOperations } from './routes/routing-operations.ts'
+import type { RoutingService } from './routes/routing-service.ts'
+import { authorityOperations } from './trust/authority-operations.ts'
+import { policyOperations, type RekeyPolicy } from './trust/policy-operations.ts'
+
+/** Adds all routes, and an answer in the hub's form for every other path. */
+export function registerServiceRoutes(
+  router: HttpRouter,
+  registry: Registry,
+  routing: RoutingService,
+  rekeyPolicy: RekeyPolicy,
+  options: OperationOptions,
+): void {
+  const operations = [
+    ...identityOperations(registry.identities),
+    ...queryOperations(registry.queries, twinDocument),
+    ...authorityOperations(registry.trust, options.clock),
+    ...policyOperations(registry.trust, rekeyPolicy),
+    ...quotaOperations(registry.quotas),
+    ...routingOperations(routing),
+    ...hubRoutingOperations(routing),
+  ]
+  for (const operation of operations) registerOperation(router, options, operation)
+  router.route({
+    method: 'ANY',
+    pattern: '/*',
+    handle: () => faultAnswer(new PenstockError('REGISTRY_PATH_UNKNOWN', 'nothing is served here by this method')),
+  })
+}

@@ -1,0 +1,63 @@
+import type { CheckDocument, DocumentProblem } from '#control/routes/routes.ts'
+import { isOwnTable } from '#pipeline/sinks/clickhouse/clickhouse-endpoint.ts'
+import { columnFault } from '#pipeline/sinks/clickhouse/column-check.ts'
+import { type OutgoingRules, refusalOfAddress } from '#runtime/outgoing-addresses.ts'
+import type { ClickhouseSettings } from '#schemas/endpoint-kinds/clickhouse.ts'
+import type { EndpointDocument } from '#schemas/routing/routing.ts'
+import type { Settings } from '#schemas/settings.ts'
+import { outgoingRulesOf } from './open-role-endpoint.ts'
+import { openRoleWarehouse } from './open-role-warehouse.ts'
+
+/** What a document of routes must not ask of this installation, beyond what is wrong with it anywhere. */
+export function routingCheck(settings: Settings): CheckDocument {
+  const rules = outgoingRulesOf(settings)
+  return async ({ endpoints }) => {
+    const problems = endpoints.flatMap((endpoint, index) => endpointProblems(endpoint, `endpoints[${index}]`, rules))
+    if (endpoints.length > settings.endpointsMax)
+      problems.push(
+        error('endpoints', `${endpoints.length}, allowed are ${settings.endpointsMax} (PENSTOCK_ENDPOINTS_MAX)`),
+      )
+    if (problems.length === 0)
+      for (const [index, endpoint] of endpoints.entries())
+        problems.push(...(await columnProblems(settings, endpoint, `endpoints[${index}]`)))
+    return problems
+  }
+}
+
+const error = (path: string, message: string): DocumentProblem => ({ path, message, severity: 'error' })
+
+function endpointProblems({ kind, settings }: EndpointDocument, path: string, rules: OutgoingRules): DocumentProblem[] {
+  const problems: DocumentProblem[] = []
+  for (const [name, value] of Object.entries(settings)) {
+    if (typeof value !== 'string' || !/^[a-z]+:\/\//.test(value) || !URL.canParse(value)) continue
+    const { hostname, port, protocol } = new URL(value)
+    const refusal = refusalOfAddress(hostname, Number(port) || (protocol === 'https:' ? 443 : 80), rules)
+    if (refusal !== undefined)
+      problems.push(error(`${path}.${name}`, `${refusal}; PENSTOCK_ENDPOINTS_ALLOWED may allow it`))
+  }
+  const { url, database, table } = settings as Partial<ClickhouseSettings>
+  if (kind === 'clickhouse' && url === undefined && isOwnTable(database ?? '', table ?? ''))
+    problems.push(error(`${path}.table`, `${database}.${table} is Penstock's own; name another table`))
+  return problems
+}
+
+/** Expressions are asked of the server that will evaluate them. One that is away checks nothing: what is wrong holds the endpoint later. */
+async function columnProblems(
+  settings: Settings,
+  { kind, settings: given }: EndpointDocument,
+  path: string,
+): Promise<DocumentProblem[]> {
+  const { url, columns = [] } = given as Partial<ClickhouseSettings>
+  if (kind !== 'clickhouse' || url !== undefined || columns.length === 0) return []
+  const warehouse = openRoleWarehouse(settings)
+  const problems: DocumentProblem[] = []
+  try {
+    for (const [index, column] of columns.entries()) {
+      const fault = await columnFault(warehouse, column)
+      if (fault !== undefined) problems.push(error(`${path}.columns[${index}].expression`, fault))
+    }
+  } finally {
+    await warehouse.close()
+  }
+  return problems
+}

@@ -1,0 +1,33 @@
+import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
+import { openEndpoint } from '#pipeline/sinks/open-endpoint.ts'
+import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
+import type { EndpointDocument } from '#schemas/routing/routing.ts'
+import type { Settings } from '#schemas/settings.ts'
+import { warehouseUrl } from './open-role-warehouse.ts'
+
+/** Opens an endpoint for one of the logs. @param group consumer group of the endpoint on that log */
+export type OpenRoleEndpoint = (endpoint: EndpointDocument, group: string) => TableSink | Endpoint
+
+export function endpointOpener(settings: Settings, hubName: string): OpenRoleEndpoint {
+  const rules = outgoingRulesOf(settings)
+  const home = {
+    url: warehouseUrl(settings, settings.clickhousePort),
+    user: settings.clickhouseUser,
+    password: settings.clickhousePassword,
+    replicated: settings.clickhouseReplicated === 'yes',
+  }
+  return (endpoint, group) => openEndpoint(endpoint, { rules, hubName, group, home })
+}
+
+/** What endpoints may not reach, and what they may all the same. */
+export function outgoingRulesOf(settings: Settings): OutgoingRules {
+  const { mqttPort, mqttsPort, httpPort, httpsPort, clickhousePort } = settings
+  return {
+    ownPorts: [mqttPort, mqttsPort, httpPort, httpsPort, clickhousePort].filter((port) => port !== 0),
+    allowed: (settings.endpointsAllowed ?? '')
+      .split(',')
+      .map((host) => host.trim())
+      .filter((host) => host !== ''),
+  }
+}

@@ -1,0 +1,145 @@
+import { hostname } from 'node:os'
+import { openRouting, type Routing } from '#control/open-routing.ts'
+import type { RouterReport } from '#control/routes/routes.ts'
+import { openDeadLetterBox } from '#pipeline/workers/dead-letters/dead-letter-box.ts'
+import type { RoutedLog } from '#pipeline/workers/routed/routed-log.ts'
+import { Router } from '#pipeline/workers/routed/router.ts'
+import { sleep, systemClock } from '#runtime/clock.ts'
+import { openHttpServer } from '#runtime/http/http.ts'
+import { createLogger, type Logger } from '#runtime/logger.ts'
+import { lowerPriority } from '#runtime/lower-priority.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { type MetricName, metricsTable } from '#schemas/metrics.ts'
+import type { Settings } from '#schemas/settings.ts'
+import { callersOf } from './callers.ts'
+import { reportOf } from './endpoint-reports.ts'
+import { routeHealth } from './health.ts'
+import { endpointOpener } from './open-role-endpoint.ts'
+import { openRoleLog } from './open-role-log.ts'
+import { openRoleWarehouse } from './open-role-warehouse.ts'
+import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+
+/** Beside edges and worker on one machine: PUBACKs and the default table go first. */
+const nice = 5
+/** How often a router says how it does, and asks again for a document that it could not put in force. */
+const reportMs = 2_000
+
+/** Runs one router until it is told to stop: delivers the log to the endpoints of the document of routes. Several share partitions. */
+export async function runRouter(settings: Settings): Promise<void> {
+  const logger = createLogger('router', settings.logLevel)
+  const error = supervised ? lowerPriority(0, nice) : undefined
+  if (error !== undefined) logger.warn('routing runs at the priority of edge and worker', { error })
+  const stopping = new AbortController()
+  let close = async (): Promise<void> => {}
+  stopOnSignal(async (reason) => {
+    logger.info('stopping', { reason })
+    stopping.abort()
+    await close()
+  })
+  const [hubName = ''] = settings.hostname.split(',')
+  const logs: RoutedLog[] = [
+    { kind: 'telemetry', log: await openRoleLog(settings, logger) },
+    { kind: 'events', log: await openRoleLog(settings, logger, 'events') },
+  ]
+  const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
+  const warehouse = openRoleWarehouse(settings)
+  const routing = await openRouting({ ...settings, logger })
+  const router = new Router({
+    logs,
+    topicPrefix: settings.topicPrefix,
+    hubName: hubName.trim(),
+    interpreted: settings.routesInterpreted === 'yes',
+    open: endpointOpener(settings, hubName.trim()),
+    deadLetters: openDeadLetterBox({ log: deadLetterLog, warehouse, logger }),
+    logger,
+    clock: systemClock,
+  })
+  const applying = new DocumentWatch(router, routing, logger)
+  const health = supervised ? undefined : await healthServer(settings, router, logger)
+  close = async () => {
+    await applying.close()
+    await router.close()
+    const closing: readonly ({ close(): Promise<void> } | undefined)[] = [
+      ...logs.map(({ log }) => log),
+      deadLetterLog,
+      warehouse,
+      routing,
+      health,
+    ]
+    await Promise.all(closing.map((each) => each?.close()))
+  }
+  reportSamples(() => router.samples())
+  await applying.look()
+  tellSupervisor('ready', {})
+  logger.info('routing', { revision: router.revision, endpoints: router.runs.length })
+  const name = `${hostname()}-${process.pid}`
+  while (!stopping.signal.aborted) {
+    await report(routing, await reportOf(name, router, logs), logger)
+    await applying.look()
+    await sleep(systemClock, reportMs, stopping.signal)
+  }
+}
+
+/** Puts each document in force that control wrote. */
+class DocumentWatch {
+  readonly #router: Router
+  readonly #routing: Routing
+  readonly #logger: Logger
+  readonly #unwatch: () => void
+  #looking: Promise<void> = Promise.resolve()
+  #refused = 0
+
+  constructor(router: Router, routing: Routing, logger: Logger) {
+    this.#router = router
+    this.#routing = routing
+    this.#logger = logger
+    this.#unwatch = routing.store.onChange(() => void this.look())
+  }
+
+  /** One look after the other. What could not be put in force is tried again at the next, and said once. */
+  look(): Promise<void> {
+    this.#looking = this.#looking.then(() => this.#apply())
+    return this.#looking
+  }
+
+  async close(): Promise<void> {
+    this.#unwatch()
+    await this.#looking
+  }
+
+  async #apply(): Promise<void> {
+    try {
+      const { revision, document } = await this.#routing.inForce()
+      if (revision === this.#router.revision) return
+      this.#router.apply(revision, document)
+      this.#logger.info('routes are in force', { revision, endpoints: document.endpoints.length })
+    } catch (error) {
+      if (!isPenstockError(error)) throw error
+      const { revision } = this.#router
+      if (this.#refused === revision + 1) return
+      this.#refused = revision + 1
+      this.#logger.error('a document of routes cannot be put in force; the one before stays', { revision, error })
+    }
+  }
+}
+
+async function report(routing: Routing, text: RouterReport, logger: Logger): Promise<void> {
+  try {
+    await routing.store.report(text)
+  } catch (error) {
+    if (!isPenstockError(error)) throw error
+    logger.warn('how endpoints do could not be written down', { error })
+  }
+}
+
+function healthServer(settings: Settings, router: Router, logger: Logger): ReturnType<typeof openHttpServer> {
+  const metrics = new Metrics<MetricName>(metricsTable)
+  return openHttpServer({
+    host: settings.bind,
+    port: settings.httpPort,
+    callers: callersOf(settings, settings.bind),
+    logger,
+    routes: (routes) => routeHealth(routes, () => ({ ready: true, metrics: metrics.render([router.samples()]) })),
+  })
+}

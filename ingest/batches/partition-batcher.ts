@@ -1,0 +1,237 @@
+import type { BatchStamp, Log } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
+import type { BlockCompressor } from '#runtime/block-compressor.ts'
+import type { Clock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Counter, Histogram } from '#runtime/metrics.ts'
+import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { type BatchBuffers, type BatchOwner, type EnvelopeFrame, fitsBlock, OpenBatch } from './batch.ts'
+import { ClosedTogether } from './closed-together.ts'
+import { batchValue, type ClosedBatch, type CompressedBatch, joinable, recordOf } from './record.ts'
+
+export interface AppendOptions {
+  readonly log: Log
+  /** With `epoch` and a sequence, what a record is known by: the same record appended twice counts once. */
+  readonly edgeId: string
+  readonly epoch: number
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** What the partitions of one batcher share. */
+export interface WholeBatcher {
+  readonly options: AppendOptions
+  readonly buffers: BatchBuffers
+  readonly compressor: BlockCompressor
+  /** Time of the messages being written, as a number and as an Avro long, and its UTC day. */
+  readonly nowMs: number
+  readonly time: Uint8Array
+  readonly day: number
+  /** It drains, and was told to give up what the log does not confirm. */
+  readonly closing: boolean
+  readonly appendedTotal: Counter
+  readonly appendedBytesTotal: Counter
+  readonly failuresTotal: Counter
+  readonly droppedTotal: Counter
+  readonly appendSeconds: Histogram
+  readonly acknowledgeSeconds: Histogram
+  /** Counts how old the messages of a batch are now. */
+  observeAge(seconds: Histogram, batch: OpenBatch): void
+  /** Bytes of buffers are in use from now on, or no longer. */
+  hold(bytes: number): void
+  release(bytes: number): void
+  /** A batch was begun. */
+  closeLater(): void
+  /** A partition has settled what was under way. */
+  settled(): void
+  /** One write acknowledged so many messages. */
+  acknowledged(messages: number): void
+}
+
+/** Batches of a partition that may be closed and not settled before the next waits to be due. */
+const underWayMax = 2
+const appendPauses: BackOff = { firstMs: 50, factor: 2, maxMs: 5_000, jitter: 0 }
+
+/** One partition of a `Batcher`. */
+export class PartitionBatcher {
+  readonly index: number
+  readonly #batcher: WholeBatcher
+  readonly #closed: ClosedBatch[] = []
+  #open: OpenBatch | undefined
+  #openCapacityBytes = 0
+  #due = false
+  #sequence = 0
+  /** Of the last record that the log confirmed. */
+  #lastOffset = -1
+  #expectedBytes = 0
+  #appending = false
+  #idleWaiters: (() => void)[] = []
+
+  constructor(batcher: WholeBatcher, index: number) {
+    this.#batcher = batcher
+    this.index = index
+  }
+
+  /**
+   * Takes in one message: bytes `bodyStart..bodyEnd` of `source`, which is copied before this returns. `owner` is told when the
+   * message is settled; leave it out for QoS 0.
+   * @throws INGEST_FRAME_TOO_LARGE if no block can hold it, which the limits of packets and requests exclude; nothing is written then
+   * HOT: per message.
+   */
+  write(frame: EnvelopeFrame, source: Buffer, bodyStart: number, bodyEnd: number, owner: BatchOwner | undefined): void {
+    let batch = this.#open
+    if (batch === undefined || !batch.reserve(frame, bodyEnd - bodyStart))
+      batch = this.#next(frame, bodyEnd - bodyStart)
+    batch.write(frame, this.#batcher.time, source, bodyStart, bodyEnd)
+    batch.enqueuedAtMsLast = this.#batcher.nowMs
+    if (owner !== undefined) batch.owe(owner)
+    if (batch.bytes.length !== this.#openCapacityBytes) this.#grown(batch)
+  }
+
+  /** Closes the open batch, whatever its age. */
+  close(together = new ClosedTogether()): void {
+    const batch = this.#open
+    if (batch === undefined) return
+    assert(batch.messageCount > 0, 'a batch that is closed holds a message')
+    this.#open = undefined
+    this.#due = false
+    this.#expectedBytes = batch.length
+    const closed: ClosedBatch = { batch, capacityBytes: this.#openCapacityBytes, value: undefined }
+    this.#closed.push(closed)
+    together.add(this)
+    this.#compress(closed, together)
+  }
+
+  /** The delay is over: closes the open batch now, or once fewer batches are under way. */
+  closeWhenDue(together: ClosedTogether): void {
+    this.#due = this.#open !== undefined
+    this.#closeIfDue(together)
+  }
+
+  /** Whether batches of it are closed, but not settled. */
+  get isUnderWay(): boolean {
+    return this.#closed.length > 0
+  }
+
+  /** Resolves when nothing of this partition is open or under way. */
+  idle(): Promise<void> {
+    if (this.#open === undefined && this.#closed.length === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#idleWaiters.push(resolve))
+  }
+
+  /** Another open batch, which has room for an envelope with this body. @throws as `write` */
+  #next(frame: EnvelopeFrame, bodyBytes: number): OpenBatch {
+    // Before a batch is begun for it: one without messages must not reach the log.
+    if (!fitsBlock(frame, bodyBytes))
+      throw new PenstockError('INGEST_FRAME_TOO_LARGE', `an envelope must fit ${limits.blockBytesMax} bytes`)
+    this.close()
+    const batch = this.#begin()
+    assert(batch.reserve(frame, bodyBytes), 'an empty batch has room for what fits a block')
+    return batch
+  }
+
+  #begin(): OpenBatch {
+    assert(this.#open === undefined, 'a partition has one open batch')
+    const { buffers, day, nowMs } = this.#batcher
+    const batch = new OpenBatch(buffers, this.#expectedBytes, day, nowMs)
+    this.#open = batch
+    this.#openCapacityBytes = batch.bytes.length
+    this.#batcher.hold(this.#openCapacityBytes)
+    this.#batcher.closeLater()
+    return batch
+  }
+
+  #grown(batch: OpenBatch): void {
+    this.#batcher.hold(batch.bytes.length - this.#openCapacityBytes)
+    this.#openCapacityBytes = batch.bytes.length
+  }
+
+  #closeIfDue(together?: ClosedTogether): void {
+    if (this.#due && this.#closed.length < underWayMax) this.close(together)
+  }
+
+  #compress(closed: ClosedBatch, together: ClosedTogether): void {
+    const { bytes, length } = closed.batch
+    this.#batcher.compressor.compress(bytes.subarray(0, length), (compressed) => {
+      assert(closed.value === undefined, 'a block is compressed once')
+      closed.value = batchValue(closed.batch, compressed)
+      this.#batcher.buffers.give(bytes)
+      together.compressed()
+    })
+  }
+
+  /** Appends what is compressed, unless that is under way. */
+  async appendInOrder(): Promise<void> {
+    if (this.#appending) return
+    this.#appending = true
+    for (let next = joinable(this.#closed); next.length > 0; next = joinable(this.#closed)) {
+      const durable = await this.#append(next)
+      const settled = this.#closed.splice(0, next.length)
+      assert(settled[0]?.batch === next[0]?.batch, 'what was appended is what waits at the front')
+      for (const { batch, capacityBytes } of next) {
+        if (durable) this.#batcher.observeAge(this.#batcher.appendSeconds, batch)
+        this.#settle(batch, durable)
+        if (durable) this.#batcher.observeAge(this.#batcher.acknowledgeSeconds, batch)
+        this.#batcher.release(capacityBytes)
+      }
+      this.#closeIfDue()
+    }
+    this.#appending = false
+    this.#batcher.settled()
+    if (this.#open === undefined && this.#closed.length === 0) {
+      for (const resolve of this.#idleWaiters.splice(0)) resolve()
+    }
+  }
+
+  /** True once the log confirmed the batches; false if it never will. Failures that may pass are retried with the same bytes. */
+  async #append(joined: readonly CompressedBatch[]): Promise<boolean> {
+    const { options, appendedTotal, appendedBytesTotal, failuresTotal } = this.#batcher
+    const { value, stamp: content } = recordOf(joined)
+    const stamp: BatchStamp = { ...content, edgeId: options.edgeId, epoch: options.epoch, sequence: this.#sequence++ }
+    const failed = { partition: this.index, messages: stamp.messageCount }
+    try {
+      const offset = await retry(() => options.log.append(this.index, stamp, value), {
+        backOff: appendPauses,
+        clock: options.clock,
+        isRetryable: (error) => isTransient(error) && !this.#batcher.closing,
+        onRetry: (error, { pauseMs }) => {
+          failuresTotal.add(1)
+          options.logger.warn('append failed, will be repeated', { ...failed, pauseMs, error })
+        },
+      })
+      this.#checkOffset(offset)
+      appendedTotal.add(1)
+      appendedBytesTotal.add(value.length)
+      return true
+    } catch (error) {
+      failuresTotal.add(1)
+      options.logger.error('append failed for good; its messages stay unacknowledged', { ...failed, error })
+      return false
+    }
+  }
+
+  /** An answer without a place on the log, or behind what it confirmed before, is no confirmation [G-1] [G-3]. */
+  #checkOffset(offset: number): void {
+    assert(Number.isSafeInteger(offset) && offset >= 0, 'the log tells at which offset a record lies')
+    assert(offset > this.#lastOffset, 'offsets of a partition grow')
+    this.#lastOffset = offset
+  }
+
+  #settle(batch: OpenBatch, durable: boolean): void {
+    let owed = 0
+    for (let i = 0; i < batch.owners.length; i++) {
+      const owner = batch.owners[i] as BatchOwner
+      const count = batch.ownerCounts[i] as number
+      owed += count
+      if (owner.batch === batch) owner.batch = undefined
+      if (durable) {
+        owner.settled(count)
+        this.#batcher.acknowledged(count)
+      } else owner.refused(count)
+    }
+    assert(owed <= batch.messageCount, 'no batch owes more messages than it holds')
+    if (!durable) this.#batcher.droppedTotal.add(batch.messageCount - owed)
+  }
+}

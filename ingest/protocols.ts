@@ -1,0 +1,15 @@
+/** What is spoken on the ports of the edge: a protocol is attached to byte streams here, and nowhere else. */
+import type { Spoken } from '#ingest/listeners/listener.ts'
+import type { SpokenInMessages } from '#ingest/listeners/websocket.ts'
+import { MqttConnection } from '#ingest/mqtt/connection.ts'
+import { webSocketPaths } from '#schemas/hub-topics.ts'
+import type { EdgeContext } from './session/edge-context.ts'
+
+export function mqttInBytes(edge: EdgeContext): Spoken {
+  return { protocol: 'MQTT', attach: (transport) => new MqttConnection(edge, transport) }
+}
+
+/** In messages of WebSockets (MQTT 3.1.1 section 6). */
+export function mqttInMessages(edge: EdgeContext): SpokenInMessages {
+  return { paths: webSocketPaths, subprotocol: 'mqtt', attach: mqttInBytes(edge).attach }
+}

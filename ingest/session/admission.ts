@@ -1,0 +1,86 @@
+/**
+ * Lets a client in, or refuses it.
+ *
+ *   its turn ─▶ credentials ─▶ capacity, quota of the device ─▶ session
+ *    waits       refused         refused
+ *
+ * The turn is one of the edge's connections a second. From where credentials failed too often, it is one of the network's look-ups in
+ * the registry instead (`FailureLimits`).
+ */
+import type { Quotas } from '#ingest/quotas/quotas.ts'
+import { assert } from '#runtime/assert.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { DeviceSession } from './device-session.ts'
+import type { EdgeContext } from './edge-context.ts'
+import type { Credentials, Identity } from './identity.ts'
+import type { Carrier } from './session.ts'
+import type { Transport } from './transport.ts'
+
+/** What a client says about itself. */
+export type Claim = Pick<Credentials, 'clientId' | 'username' | 'password'>
+
+/** One attempt of one client. */
+export class Admission {
+  readonly #edge: EdgeContext
+  readonly #transport: Transport
+  readonly #claim: Claim
+  /** It took its turn among those of its network, and none of the edge's. */
+  #isWhereOthersFail = false
+
+  constructor(edge: EdgeContext, transport: Transport, claim: Claim) {
+    this.#edge = edge
+    this.#transport = transport
+    this.#claim = claim
+  }
+
+  /**
+   * Takes its turn.
+   * @returns milliseconds until `identify` may be called
+   * @throws INGEST_CONNECTION_RATE, INGEST_FAILURES_EXCEEDED: too many wait
+   */
+  waitMs(): number {
+    const { quotas, isKnown } = this.#edge
+    const lookupMs = quotas.lookupWaitMs(this.#transport.remoteAddress, this.#claim.clientId, isKnown)
+    this.#isWhereOthersFail = lookupMs !== undefined
+    const waitMs = lookupMs ?? quotas.connectWaitMs()
+    assert(waitMs >= 0, 'a turn is now or later')
+    return waitMs
+  }
+
+  /** Decides who it is. @throws, or rejects with, what `refusal` is to be asked about */
+  identify(): Identity | Promise<Identity> {
+    const { clientId, username, password } = this.#claim
+    const certificates = this.#transport.certificates()
+    const { confidential } = this.#transport
+    return this.#edge.authenticate({ clientId, username, password, certificates, confidential })
+  }
+
+  /** Counts credentials that were refused. @returns what is told: the reason, or to whoever failed too often when to come back */
+  refusal(error: unknown): PenstockError {
+    const fault =
+      error instanceof PenstockError
+        ? error
+        : new PenstockError('INGEST_NOT_AUTHORIZED', 'identity unknown', { cause: error })
+    if (fault.code !== 'INGEST_NOT_AUTHORIZED') return fault
+    return this.#quotas.attemptFailed(this.#transport.remoteAddress, this.#claim.clientId) ?? fault
+  }
+
+  /**
+   * Lets it in as who it is; the carrier ends the session when it ends itself.
+   * @throws INGEST_DRAINING, INGEST_CONNECTIONS_FULL, and what `DeviceSession` throws
+   */
+  open(identity: Identity, carrier: Carrier): DeviceSession {
+    const { draining, connections, waiting, connectionsMax } = this.#edge
+    if (draining) throw new PenstockError('INGEST_DRAINING', 'the edge is shutting down')
+    assert(connections.size >= waiting.size, 'who waits is connected')
+    if (connections.size - waiting.size > connectionsMax)
+      throw new PenstockError('INGEST_CONNECTIONS_FULL', `this edge holds its ${connectionsMax} connections`)
+    const session = new DeviceSession(this.#edge, identity, carrier)
+    if (this.#isWhereOthersFail) this.#quotas.connectionTaken()
+    return session
+  }
+
+  get #quotas(): Quotas {
+    return this.#edge.quotas
+  }
+}

@@ -1,0 +1,153 @@
+import type { RoutingSource } from '#pipeline/routing/condition/condition.ts'
+import { type Envelope, envelopeBytes } from '#schemas/batch.ts'
+import type { BatchBlock } from '#schemas/batch-walk.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { type BlockReader, blocksOf } from './block-reader.ts'
+import { envelopesIn } from './envelope-reading.ts'
+import { eventMessageOf } from './event-message.ts'
+import type { RouteSet } from './route-set.ts'
+import { type SelectedBlock, Selection } from './selection.ts'
+import { RouteTally, SelectionPass } from './selection-pass.ts'
+
+/** What a record holds: messages of devices, or events about them. */
+export type RecordKind = 'telemetry' | 'events'
+
+export interface SelectorOptions {
+  readonly routeSet: RouteSet
+  /** Shared by the selectors of a process. */
+  readonly reader: BlockReader
+  /** In the messages that events become. */
+  readonly hubName: string
+}
+
+const eventSources: readonly RoutingSource[] = ['DeviceLifecycleEvents', 'DeviceConnectionStateEvents']
+
+/**
+ * Says which messages of a record go to which endpoints of a route set. It learns the properties that devices send, so keep one as long as
+ * the set is used.
+ */
+export class Selector {
+  readonly #options: SelectorOptions
+  readonly #passes = new Map<RoutingSource, SelectionPass>()
+
+  constructor(options: SelectorOptions) {
+    this.#options = options
+    const { routeSet } = options
+    for (const source of ['DeviceMessages', ...eventSources] as const) {
+      const rules = routeSet.rules(source)
+      if (rules) this.#passes.set(source, new SelectionPass(routeSet, rules))
+    }
+  }
+
+  /** Messages whose properties were known to a source's routes, and those whose properties were read. */
+  get suffixes(): { readonly hits: number; readonly misses: number } {
+    let [hits, misses] = [0, 0]
+    for (const { suffixes } of this.#passes.values()) {
+      hits += suffixes.hits
+      misses += suffixes.misses
+    }
+    return { hits, misses }
+  }
+
+  /**
+   * @param value a log record, a batch of schema version 1; not to be changed as long as the selection is used
+   * @throws BATCH_CORRUPT
+   */
+  async select(value: Uint8Array, kind: RecordKind): Promise<Selection> {
+    const blocks = blocksOf(value)
+    return kind === 'telemetry' ? this.#selectTelemetry(value, blocks) : this.#selectEvents(value, blocks)
+  }
+
+  async #selectTelemetry(value: Uint8Array, blocks: readonly BatchBlock[]): Promise<Selection> {
+    const { routeSet, reader } = this.#options
+    const rules = routeSet.rules('DeviceMessages')
+    const pass = this.#passes.get('DeviceMessages')
+    if (rules === undefined || pass === undefined) return this.#nothing(blocks)
+    const tally = this.#tally()
+    const messageCount = countOf(blocks)
+    if (!rules.looksAtMessages) {
+      for (const index of rules.always) tally.count(index, true, messageCount)
+      return Selection.undecoded(messageCount, rules.alwaysMask, routeSet.endpoints.length, tally)
+    }
+    const selected: SelectedBlock[] = []
+    let firstIndex = 0
+    for (const [index, plain] of (await reader.read(value, blocks)).entries()) {
+      const { messageCount, start, end } = blocks[index] as BatchBlock
+      const verdicts = pass.run(plain, messageCount, tally)
+      const stored = value.subarray(start, end)
+      selected.push({ ...verdicts, source: 'DeviceMessages', plain, firstIndex, messageCount, stored })
+      firstIndex += messageCount
+    }
+    return Selection.decoded(messageCount, selected, routeSet.endpoints.length, routeSet.maskWords, tally)
+  }
+
+  async #selectEvents(value: Uint8Array, blocks: readonly BatchBlock[]): Promise<Selection> {
+    const { routeSet, reader, hubName } = this.#options
+    if (!eventSources.some((source) => this.#passes.has(source))) return this.#nothing(blocks)
+    const tally = this.#tally()
+    const selected: SelectedBlock[] = []
+    for (const run of runsOf(await reader.read(value, blocks), countOf(blocks), hubName)) {
+      const pass = this.#passes.get(run.source)
+      if (pass === undefined) continue
+      const messages = run.envelopes.map(envelopeBytes)
+      // No edge writes such an event; whoever copies messages relies on it.
+      if (messages.some(({ length }) => length > limits.envelopeBytesMax))
+        throw new PenstockError('BATCH_CORRUPT', 'an event that makes a message larger than one may be')
+      const plain = Buffer.concat(messages)
+      const messageCount = run.envelopes.length
+      const verdicts = pass.run(plain, messageCount, tally)
+      selected.push({
+        ...verdicts,
+        source: run.source,
+        plain,
+        firstIndex: run.firstIndex,
+        messageCount,
+        stored: undefined,
+      })
+    }
+    return Selection.decoded(countOf(blocks), selected, routeSet.endpoints.length, routeSet.maskWords, tally)
+  }
+
+  #nothing(blocks: readonly BatchBlock[]): Selection {
+    const { endpoints, maskWords } = this.#options.routeSet
+    return Selection.undecoded(countOf(blocks), new Uint32Array(maskWords), endpoints.length, this.#tally())
+  }
+
+  #tally(): RouteTally {
+    return new RouteTally(this.#options.routeSet.names.length)
+  }
+}
+
+const countOf = (blocks: readonly BatchBlock[]): number =>
+  blocks.reduce((sum, { messageCount }) => sum + messageCount, 0)
+
+/** Neighbouring events of one source, as the messages that routes get. */
+interface EventRun {
+  readonly source: RoutingSource
+  readonly firstIndex: number
+  readonly envelopes: Envelope[]
+}
+
+/** @throws BATCH_CORRUPT also behind the last run, if there are not so many events */
+function* runsOf(plains: readonly Buffer[], count: number, hubName: string): Generator<EventRun> {
+  let run: EventRun | undefined
+  let index = 0
+  for (const plain of plains) {
+    for (const stored of envelopesIn(plain)) {
+      const message = eventMessageOf(stored, hubName)
+      if (run !== undefined && message?.source !== run.source) {
+        yield run
+        run = undefined
+      }
+      if (message !== undefined) {
+        run ??= { source: message.source, firstIndex: index, envelopes: [] }
+        run.envelopes.push(message.envelope)
+      }
+      index++
+    }
+  }
+  if (run !== undefined) yield run
+  if (index !== count)
+    throw new PenstockError('BATCH_CORRUPT', `a record holds ${index} events, its blocks say ${count}`)
+}

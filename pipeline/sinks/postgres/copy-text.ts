@@ -1,0 +1,52 @@
+/** Rows in the text format of COPY (PostgreSQL manual, "COPY", file formats): tabs part columns, a line feed ends a row. */
+import { refused } from '#pipeline/endpoints/endpoint-error.ts'
+import type { SelectedMessage } from '#pipeline/endpoints/selected-range.ts'
+import type { PostgresSettings } from '#schemas/endpoint-kinds/postgres.ts'
+
+/** The columns that `copyRow` writes, in order. */
+export const copiedColumns = [
+  'device_id',
+  'enqueued_at',
+  'body',
+  'properties',
+  'system_properties',
+  'log_partition',
+  'log_offset',
+  'log_index',
+] as const
+
+/** One row with its line feed. @throws EndpointError: refused if the body is no text, and the column is one */
+export function copyRow(message: SelectedMessage, partition: number, bodyType: PostgresSettings['body']): string {
+  const { id, deviceId, enqueuedAtMs, body, properties, systemProperties, offset, index } = message
+  const columns = [
+    escaped(deviceId),
+    new Date(enqueuedAtMs).toISOString(),
+    // The backslash of a bytea stands for itself only where it is doubled.
+    bodyType === 'bytea' ? `\\\\x${hexOf(body)}` : escaped(textOf(body, id)),
+    escaped(JSON.stringify(properties)),
+    escaped(JSON.stringify(systemProperties)),
+    partition,
+    offset,
+    index,
+  ]
+  return `${columns.join('\t')}\n`
+}
+
+const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+function escaped(text: string): string {
+  return text.replace(/[\\\n\r\t]/g, (character) => escapes[character] ?? character)
+}
+
+const hexOf = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function textOf(body: Uint8Array, id: string): string {
+  try {
+    return utf8.decode(body)
+  } catch {
+    throw refused(`the body of message ${id} is not UTF-8`)
+  }
+}

@@ -1,0 +1,56 @@
+/** Faults as the hub's REST API tells them, by which its clients decide: status, error name and number. */
+import { type ErrorCode, isPenstockError } from './errors.ts'
+
+export interface HubFault {
+  readonly status: number
+  readonly name: string
+  readonly number: number
+}
+
+const argumentInvalid: HubFault = { status: 400, name: 'ArgumentInvalid', number: 400_004 }
+const unauthorized: HubFault = { status: 401, name: 'IotHubUnauthorizedAccess', number: 401_002 }
+const serverError: HubFault = { status: 500, name: 'ServerError', number: 500_001 }
+const messageTooLarge: HubFault = { status: 413, name: 'MessageTooLarge', number: 413_001 }
+export const throttled: HubFault = { status: 429, name: 'ThrottlingException', number: 429_001 }
+const unavailable: HubFault = { status: 503, name: 'ServiceUnavailable', number: 503_001 }
+
+const faults: Partial<Record<ErrorCode, HubFault>> = {
+  REGISTRY_ID_INVALID: argumentInvalid,
+  REGISTRY_ARGUMENT_INVALID: argumentInvalid,
+  REGISTRY_QUERY_INVALID: argumentInvalid,
+  REGISTRY_BODY_MALFORMED: { status: 400, name: 'IotHubFormatError', number: 400_006 },
+  REGISTRY_BODY_TOO_LARGE: messageTooLarge,
+  REGISTRY_DEVICE_EXISTS: { status: 409, name: 'DeviceAlreadyExists', number: 409_001 },
+  REGISTRY_DEVICE_UNKNOWN: { status: 404, name: 'DeviceNotFound', number: 404_001 },
+  REGISTRY_MODULE_EXISTS: { status: 409, name: 'ModuleAlreadyExistsOnDevice', number: 409_301 },
+  REGISTRY_MODULE_UNKNOWN: { status: 404, name: 'ModuleNotFound', number: 404_010 },
+  REGISTRY_MODULES_FULL: { status: 413, name: 'TooManyModulesOnDevice', number: 413_003 },
+  REGISTRY_AUTHORITY_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  REGISTRY_QUOTA_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  REGISTRY_POLICY_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  REGISTRY_ETAG_STALE: { status: 412, name: 'PreconditionFailed', number: 412_001 },
+  ROUTING_INVALID: argumentInvalid,
+  ROUTING_ETAG_STALE: { status: 412, name: 'PreconditionFailed', number: 412_001 },
+  ROUTING_ENDPOINT_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  REGISTRY_PATH_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  STORE_UNAVAILABLE: unavailable,
+  AUTH_DIRECTORY_UNAVAILABLE: unavailable,
+  AUTH_TOKEN_EXPIRED: { status: 401, name: 'IotHubUnauthorized', number: 401_003 },
+  // The hub has a status for these two, but no code that its clients know.
+  AUTH_IDENTITY_DISABLED: { status: 403, name: 'DeviceDisabled', number: 403_000 },
+  INGEST_CODING_UNKNOWN: { status: 415, name: 'UnsupportedMediaType', number: 415_000 },
+  INGEST_BODY_MALFORMED: argumentInvalid,
+  INGEST_NOT_AUTHORIZED: unauthorized,
+  INGEST_FRAME_TOO_LARGE: messageTooLarge,
+  INGEST_RATE_EXCEEDED: throttled,
+  INGEST_FAILURES_EXCEEDED: throttled,
+  INGEST_OVERLOADED: unavailable,
+  INGEST_DRAINING: unavailable,
+  INGEST_MESSAGE_REFUSED: unavailable,
+}
+
+/** Every AUTH code that is not named is the same to a caller. */
+export function hubFaultOf(error: unknown): HubFault {
+  if (!isPenstockError(error)) return serverError
+  return faults[error.code] ?? (error.code.startsWith('AUTH_') ? unauthorized : serverError)
+}

@@ -1,0 +1,34 @@
+/** Who a device or module is, and what an id may be made of. */
+import { PenstockError } from './errors.ts'
+import { limits } from './limits.ts'
+
+export interface IdentityId {
+  readonly deviceId: string
+  /** `undefined`: the device itself. */
+  readonly moduleId: string | undefined
+}
+
+const idPattern = /^[A-Za-z0-9\-.+%_#*?!(),:=@$']+$/
+/** What `isIdentityId` asks for, in words. */
+export const idRule = `1 to ${limits.deviceIdBytesMax} letters, digits or - . + % _ # * ? ! ( ) , : = @ $ '`
+
+/** True for 1 to 128 of the characters that the hub allows in device and module ids. */
+export function isIdentityId(text: string): boolean {
+  return text.length <= limits.deviceIdBytesMax && idPattern.test(text)
+}
+
+/** `device` or `device/module`: ids hold no slash, so the text is unambiguous. For logs and maps. */
+export function identityText({ deviceId, moduleId }: IdentityId): string {
+  return moduleId === undefined ? deviceId : `${deviceId}/${moduleId}`
+}
+
+/** @throws PenstockError REGISTRY_ID_INVALID */
+export function checkIdentityId({ deviceId, moduleId }: IdentityId): void {
+  if (!isIdentityId(deviceId)) throw idFault('device id', deviceId)
+  if (moduleId !== undefined && !isIdentityId(moduleId)) throw idFault('module id', moduleId)
+}
+
+function idFault(what: string, id: string): PenstockError {
+  const shown = JSON.stringify(id.length > limits.deviceIdBytesMax ? `${id.slice(0, limits.deviceIdBytesMax)}…` : id)
+  return new PenstockError('REGISTRY_ID_INVALID', `${what} ${shown} must be ${idRule}`)
+}
