@@ -1,6 +1,6 @@
 /** What a terminal shows while a load runs: a few lines written over in a terminal, one plain line every few seconds elsewhere. */
 
-import { bytes, count, duration, milliseconds, percent, short } from '#loadtest/figures.ts'
+import { bytes, count, duration, milliseconds, percent, short } from '#loadtest/options/figures.ts'
 import type { TimelinePoint } from '#loadtest/result/timeline.ts'
 import type { LiveView } from '#loadtest/run/load-run.ts'
 

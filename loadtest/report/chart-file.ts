@@ -3,7 +3,7 @@
  * and dark, so that it reads on both: a document does not tell its pictures which it is shown on.
  */
 
-import { escaped } from '../figures.ts'
+import { escaped } from '#loadtest/options/figures.ts'
 import { type ChartOptions, drawingOf, height, width } from './chart.ts'
 
 const colors = ['#818892', '#3f82e8', '#12a08a', '#dd7a18', '#9465e0', '#dd4560', '#7f9c1e']

@@ -1,5 +1,5 @@
 /** Line charts as SVG text. Colours are CSS variables (`style.ts`), so one drawing serves both themes; what lies under the pointer is shown by `script.ts`. */
-import { escaped } from '../figures.ts'
+import { escaped } from '#loadtest/options/figures.ts'
 
 export interface Series {
   readonly name: string

@@ -1,8 +1,8 @@
+import { escaped, milliseconds, short } from '#loadtest/options/figures.ts'
 import { hasNumbers, hasTexts, isRecord, jsonOrNothing } from '#loadtest/options/json-shape.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
 import type { LoadManifest } from '#loadtest/result/manifest.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { escaped, milliseconds, short } from '../figures.ts'
 
 interface Row {
   readonly name: string

@@ -1,7 +1,7 @@
 import { clockText } from '#loadtest/agents/clocks.ts'
-import { bytes, percent, short } from '#loadtest/figures.ts'
 import type { LatencySummary } from '#loadtest/ledger/latency.ts'
 import type { DeviceFault } from '#loadtest/ledger/reconcile.ts'
+import { bytes, percent, short } from '#loadtest/options/figures.ts'
 import { askedText, isClosedLoop } from '#loadtest/options/load-options.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
 

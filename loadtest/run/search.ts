@@ -4,9 +4,9 @@
  * generator would be measured.
  */
 
+import { count, short } from '#loadtest/options/figures.ts'
 import type { LoadOptions } from '#loadtest/options/load-options.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
-import { count, short } from '../figures.ts'
 
 /** The same workload with all its rates multiplied. Each try has a run name of its own, so that ledgers stay apart. */
 export function atRate(options: LoadOptions, factor: number, step: number): LoadOptions {

@@ -1,5 +1,5 @@
 /** docs/SCALING.md from the newest run of the sweep: every figure is computed, the words hold for any. */
-import { bytes, count, percent, short } from '../figures.ts'
+import { bytes, count, percent, short } from '#loadtest/options/figures.ts'
 import { type Deviation, deviationsOf, fitModel, quantities, quantityNames, type ScalingModel } from './model.ts'
 import { picturesOf } from './pictures.ts'
 import { batchMessagesMin, planOf } from './plan.ts'

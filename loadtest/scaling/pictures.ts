@@ -1,6 +1,6 @@
 /** The pictures of docs/SCALING.md. */
 
-import { count, tick } from '../figures.ts'
+import { count, tick } from '#loadtest/options/figures.ts'
 import type { Point, Series } from '../report/chart.ts'
 import { chartFile } from '../report/chart-file.ts'
 import { deviationsOf, predict, quantities, type ScalingModel } from './model.ts'

@@ -1,9 +1,9 @@
 /** The command line of a plan: `npm run loadtest -- --plan`. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { bytes, count, short } from '#loadtest/options/figures.ts'
 import { LineReader } from '#loadtest/options/line-reader.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { bytes, count, short } from '../figures.ts'
 import { fitModel } from './model.ts'
 import { type Plan, planOf } from './plan.ts'
 import { type PlanFlag, type PlanQuestion, planFlags, planOptions, planQuestion } from './plan-question.ts'
