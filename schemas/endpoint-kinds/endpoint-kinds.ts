@@ -1,6 +1,7 @@
 import { clickhouseFields } from './clickhouse.ts'
 import type { EndpointField } from './field.ts'
 import { fileFields } from './file.ts'
+import { natsFields } from './nats.ts'
 import { postgresFields } from './postgres.ts'
 import { webhookFields } from './webhook.ts'
 
@@ -13,6 +14,12 @@ export const endpointKinds = {
     meaning: 'rows of a ClickHouse table',
   },
   file: { fields: fileFields, reads: 'messages', guarantee: 'exactly once', meaning: 'files in a folder' },
+  nats: {
+    fields: natsFields,
+    reads: 'messages',
+    guarantee: 'at least once',
+    meaning: 'messages of a stream of NATS JetStream',
+  },
   postgres: {
     fields: postgresFields,
     reads: 'messages',
