@@ -1,6 +1,7 @@
 import { clickhouseFields } from './clickhouse.ts'
 import type { EndpointField } from './field.ts'
 import { fileFields } from './file.ts'
+import { mqttFields } from './mqtt.ts'
 import { natsFields } from './nats.ts'
 import { postgresFields } from './postgres.ts'
 import { webhookFields } from './webhook.ts'
@@ -14,6 +15,12 @@ export const endpointKinds = {
     meaning: 'rows of a ClickHouse table',
   },
   file: { fields: fileFields, reads: 'messages', guarantee: 'exactly once', meaning: 'files in a folder' },
+  mqtt: {
+    fields: mqttFields,
+    reads: 'messages',
+    guarantee: 'at least once',
+    meaning: 'messages published to another MQTT broker',
+  },
   nats: {
     fields: natsFields,
     reads: 'messages',

@@ -22,10 +22,19 @@ export function assertAllowed({ host, port }: BrokerAddress, rules: OutgoingRule
   if (refusal !== undefined) throw held(refusal, 'Unauthorized')
 }
 
-/** A socket that is being opened, for a library that takes one; call `assertAllowed` before. It fails where the name leads to an address that is not allowed. */
-export function guardedSocket(address: BrokerAddress, rules: OutgoingRules, tls?: { readonly ca?: string }): Socket {
+/**
+ * A socket that is being opened, for a library that takes one; `assertAllowed` comes before. It fails where the name leads to an address
+ * that is not allowed.
+ * @param tls `ca` of one with TLS, where authorities are named
+ */
+export function guardedSocket(
+  address: BrokerAddress,
+  rules: OutgoingRules,
+  tls: { readonly ca: string | undefined } | undefined,
+): Socket {
   const options = { ...address, lookup: guardedLookup(address.port, rules), noDelay: true, keepAlive: true }
-  return tls === undefined ? connectPlain(options) : connectTls({ ...options, ...tls })
+  if (tls === undefined) return connectPlain(options)
+  return connectTls({ ...options, ...(tls.ca === undefined ? {} : { ca: tls.ca }) })
 }
 
 /** Addresses of a broker, for a library that opens its socket by itself: it is given no name that could lead elsewhere later. @throws EndpointError */
