@@ -1,3 +1,4 @@
+import { amqpFields } from './amqp.ts'
 import { clickhouseFields } from './clickhouse.ts'
 import type { EndpointField } from './field.ts'
 import { fileFields } from './file.ts'
@@ -8,6 +9,12 @@ import { webhookFields } from './webhook.ts'
 
 /** Every kind of endpoint that routes can name, with its settings. `guarantee`: what a message that reaches it can count on [G-10]. */
 export const endpointKinds = {
+  amqp: {
+    fields: amqpFields,
+    reads: 'messages',
+    guarantee: 'at least once',
+    meaning: 'messages of a queue or topic over AMQP 1.0',
+  },
   clickhouse: {
     fields: clickhouseFields,
     reads: 'batches',

@@ -97,9 +97,7 @@ class MqttConnection implements QueueConnection {
     this.#options = options
     this.#permits = new Permits(receiveMaximum)
     this.#packetBytesMax = maximumPacketSize ?? Number.POSITIVE_INFINITY
-    void options.lost.then(() => {
-      this.#isOpen = false
-    })
+    void options.lost.then(() => this.end())
   }
 
   get isOpen(): boolean {
