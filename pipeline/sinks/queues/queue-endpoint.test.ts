@@ -85,16 +85,14 @@ describe('an endpoint over one connection', () => {
     expect(broker.ended).toHaveLength(0)
   })
 
-  it('ends a connection that comes about after it was closed', async () => {
+  it('answers at once when it is closed, and ends a connection that comes about after that', async () => {
     const broker = new SilentBroker()
     const endpoint = endpointOf(() => broker.open())
-    const ended = new AbortController()
-    const sending = deliver(endpoint, ended.signal)
+    const sending = deliver(endpoint)
     await endpoint.close()
+    expect(await sending).toMatchObject({ kind: 'retry' })
     broker.letIn()
     await expect.poll(() => broker.ended.length).toBe(1)
-    ended.abort()
-    expect(await sending).toMatchObject({ kind: 'retry' })
     expect(await deliver(endpoint)).toMatchObject({ kind: 'retry' })
     expect(broker.opened).toBe(1)
   })

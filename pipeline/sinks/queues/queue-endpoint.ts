@@ -37,7 +37,7 @@ export class QueueEndpoint implements Endpoint {
   readonly #options: QueueEndpointOptions
   #connection: QueueConnection | undefined
   #opening: Promise<QueueConnection> | undefined
-  #isClosed = false
+  readonly #closing = new AbortController()
 
   constructor(options: QueueEndpointOptions) {
     const { name, settings } = options
@@ -50,7 +50,7 @@ export class QueueEndpoint implements Endpoint {
   async deliver({ messages }: EndpointRequest, ended: AbortSignal): Promise<RequestOutcome> {
     const { windowMessages, timeoutMs } = this.#options.settings
     const late = AbortSignal.timeout(timeoutMs)
-    const given = abortOf(AbortSignal.any([ended, late]))
+    const given = abortOf(AbortSignal.any([ended, late, this.#closing.signal]))
     try {
       const connection = await Promise.race([this.#connected(), given.aborted])
       if (connection === undefined) return { kind: 'retry', error: unansweredIn(timeoutMs) }
@@ -82,12 +82,12 @@ export class QueueEndpoint implements Endpoint {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true
+    this.#closing.abort()
     this.#connection?.end()
   }
 
   async #connected(): Promise<QueueConnection> {
-    if (this.#isClosed) throw unavailable('the endpoint is closed', 'Transient')
+    if (this.#closing.signal.aborted) throw unavailable('the endpoint is closed', 'Transient')
     if (this.#connection?.isOpen) return this.#connection
     this.#opening ??= this.#open().finally(() => {
       this.#opening = undefined
@@ -97,7 +97,7 @@ export class QueueEndpoint implements Endpoint {
 
   async #open(): Promise<QueueConnection> {
     const connection = await this.#options.open()
-    if (this.#isClosed) connection.end()
+    if (this.#closing.signal.aborted) connection.end()
     this.#connection = connection
     return connection
   }
