@@ -10,7 +10,6 @@ import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import { type EndpointError, refused, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedMessage } from '#pipeline/endpoints/selected-range.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
-import { Permits } from '#runtime/permits.ts'
 import type { AmqpSettings } from '#schemas/endpoint-kinds/amqp.ts'
 import {
   assertAllowed,
@@ -22,6 +21,7 @@ import {
 import { optionalLibrary } from '../queues/optional-library.ts'
 import { type QueueConnection, QueueEndpoint } from '../queues/queue-endpoint.ts'
 import type { MessageOutcome } from '../queues/send-window.ts'
+import { UnderWay } from '../queues/under-way.ts'
 import { amqpMessage } from './amqp-message.ts'
 import { type AmqpCondition, conditionOutcome } from './amqp-outcome.ts'
 
@@ -60,23 +60,19 @@ class AmqpLink implements QueueConnection {
   readonly #library: Library
   readonly #connection: Connection
   readonly #sender: Sender
-  readonly #permits = new Permits(deliveriesMax)
+  readonly #underWay = new UnderWay(deliveriesMax)
   readonly #unsettled = new Map<Delivery, (outcome: MessageOutcome) => void>()
   readonly #lost: Promise<EndpointError>
   #lose: (error: EndpointError) => void = () => {}
-  #isLost = false
-  /** Called once there is credit, or nothing to wait for any more. */
-  #creditWaiters: (() => void)[] = []
 
   constructor(library: Library, settings: AmqpSettings, address: BrokerAddress, rules: OutgoingRules) {
     this.#library = library
     this.#lost = new Promise((resolve) => {
       this.#lose = resolve
     })
-    void this.#lost.then(() => {
-      this.#isLost = true
+    void this.#lost.then((error) => {
+      this.#underWay.lose(error)
       this.#connection.socket?.destroy()
-      this.#credited()
     })
     const connection = library.create_container({ id: 'penstock' }).connect({
       host: address.host,
@@ -101,7 +97,6 @@ class AmqpLink implements QueueConnection {
     this.#sender = connection.open_sender({ target: { address: settings.queue } })
     this.#sender.on('sender_error', ({ sender }: EventContext) => told(sender?.error))
     this.#sender.on('sender_close', ({ sender }: EventContext) => told(sender?.error))
-    this.#sender.on('sendable', () => this.#credited())
     this.#sender.on('accepted', ({ delivery }: EventContext) => this.#settle(delivery, { kind: 'delivered' }))
     this.#sender.on('rejected', ({ delivery }: EventContext) =>
       this.#settle(delivery, conditionOutcome(delivery?.remote_state?.error ?? {}, 'refused')),
@@ -111,7 +106,7 @@ class AmqpLink implements QueueConnection {
   }
 
   get isOpen(): boolean {
-    return !this.#isLost
+    return !this.#underWay.isLost
   }
 
   /** Waits for the first credit, which a link that the broker refuses never gets. @throws EndpointError */
@@ -134,27 +129,12 @@ class AmqpLink implements QueueConnection {
       const error = refused(`the broker takes messages of at most ${bytesMax} bytes`, 'MaxMessageSizeExceeded')
       return Promise.resolve({ kind: 'refused', error })
     }
-    const lost = this.#lost.then((error): MessageOutcome => ({ kind: 'retry', error }))
-    return this.#permits.with(() => Promise.race([this.#transfer(payload), lost]))
+    // The library sends it once there is credit for it; what has none when the time is over goes with the connection.
+    return this.#underWay.send((answer) => this.#unsettled.set(this.#sender.send(payload, undefined, 0), answer))
   }
 
   end(): void {
     this.#lose(unavailable('the connection was ended', 'Transient'))
-  }
-
-  async #transfer(payload: Buffer): Promise<MessageOutcome> {
-    while (!this.#isLost && !this.#sender.sendable()) {
-      await new Promise<void>((resolve) => this.#creditWaiters.push(resolve))
-    }
-    if (this.#isLost) return { kind: 'retry', error: await this.#lost }
-    const delivery = this.#sender.send(payload, undefined, 0)
-    return await new Promise((resolve) => this.#unsettled.set(delivery, resolve))
-  }
-
-  #credited(): void {
-    const waiters = this.#creditWaiters
-    this.#creditWaiters = []
-    for (const go of waiters) go()
   }
 
   #settle(delivery: Delivery | undefined, outcome: MessageOutcome): void {

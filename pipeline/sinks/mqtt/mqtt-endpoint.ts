@@ -2,16 +2,16 @@
 import { randomBytes } from 'node:crypto'
 import type { IConnackPacket, MqttClient } from 'mqtt'
 import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
-import { EndpointError, refused } from '#pipeline/endpoints/endpoint-error.ts'
+import { EndpointError, refused, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedMessage } from '#pipeline/endpoints/selected-range.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
-import { Permits } from '#runtime/permits.ts'
 import type { MqttSettings } from '#schemas/endpoint-kinds/mqtt.ts'
 import { assertAllowed, brokerAddress, connectionFault, guardedSocket } from '../queues/guarded-socket.ts'
 import { messageFields, percentEncoded } from '../queues/message-fields.ts'
 import { optionalLibrary } from '../queues/optional-library.ts'
 import { type QueueConnection, QueueEndpoint } from '../queues/queue-endpoint.ts'
 import type { MessageOutcome } from '../queues/send-window.ts'
+import { UnderWay } from '../queues/under-way.ts'
 import { reasonOutcome } from './mqtt-reason.ts'
 
 export interface MqttEndpointOptions {
@@ -88,24 +88,23 @@ interface MqttConnectionOptions {
 
 class MqttConnection implements QueueConnection {
   readonly #options: MqttConnectionOptions
-  readonly #permits: Permits
+  readonly #underWay: UnderWay
   readonly #packetBytesMax: number
-  #isOpen = true
 
   constructor(options: MqttConnectionOptions) {
     const { receiveMaximum = receiveMaximumDefault, maximumPacketSize } = options.answer.properties ?? {}
     this.#options = options
-    this.#permits = new Permits(receiveMaximum)
+    this.#underWay = new UnderWay(receiveMaximum)
     this.#packetBytesMax = maximumPacketSize ?? Number.POSITIVE_INFINITY
-    void options.lost.then(() => this.end())
+    void options.lost.then((error) => this.#lose(error))
   }
 
   get isOpen(): boolean {
-    return this.#isOpen && this.#options.client.connected
+    return !this.#underWay.isLost && this.#options.client.connected
   }
 
   send(message: SelectedMessage): Promise<MessageOutcome> {
-    const { settings, lost } = this.#options
+    const { settings, client } = this.#options
     const topic = settings.topic.replaceAll('{deviceId}', () => topicLevel(message.deviceId))
     const fields = messageFields(message).map(([name, value]): [string, string] => [
       propertyName(name),
@@ -123,26 +122,28 @@ class MqttConnection implements QueueConnection {
       )
       return Promise.resolve({ kind: 'refused', error })
     }
-    const lostOutcome = lost.then((error): MessageOutcome => ({ kind: 'retry', error }))
-    return this.#permits.with(() => Promise.race([this.#publish(topic, fields, message.body), lostOutcome]))
+    const payload = Buffer.from(message.body.buffer, message.body.byteOffset, message.body.byteLength)
+    const options = { qos: 1, properties: { userProperties: Object.fromEntries(fields) } } as const
+    return this.#underWay.send((answer) => {
+      // The client would keep it for a connection that does not come.
+      if (!client.connected) this.end()
+      else client.publish(topic, payload, options, (error) => this.#answered(answer, error))
+    })
   }
 
   end(): void {
-    this.#isOpen = false
-    this.#options.end()
+    this.#lose(unavailable('the connection was ended', 'Transient'))
   }
 
-  #publish(topic: string, fields: readonly (readonly [string, string])[], body: Uint8Array): Promise<MessageOutcome> {
-    const userProperties = Object.fromEntries(fields)
-    const payload = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-    return new Promise((resolve) => {
-      // Once the connection is lost nothing answers any more, so nothing may be put in a queue.
-      if (!this.isOpen) return
-      this.#options.client.publish(topic, payload, { qos: 1, properties: { userProperties } }, (error) => {
-        if (!error) resolve({ kind: 'delivered' })
-        else if ('code' in error && typeof error.code === 'number') resolve(reasonOutcome(error.code, error.message))
-      })
-    })
+  #answered(answer: (outcome: MessageOutcome) => void, error: Error | undefined): void {
+    if (!error) answer({ kind: 'delivered' })
+    // Without a reason it is the connection that is lost, which says so itself.
+    else if ('code' in error && typeof error.code === 'number') answer(reasonOutcome(error.code, error.message))
+  }
+
+  #lose(error: EndpointError): void {
+    this.#underWay.lose(error)
+    this.#options.end()
   }
 }
 
