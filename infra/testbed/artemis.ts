@@ -55,7 +55,7 @@ export async function startArtemis(): Promise<ArtemisForTests> {
     rmSync(folder, { recursive: true, force: true })
   }
   try {
-    await server.until(async () => server.output().includes('ready'))
+    await server.until(async () => server.output.includes('ready'))
   } catch (error) {
     await stop()
     throw error
