@@ -97,7 +97,8 @@ export function registerOperation(router: HttpRouter, options: OperationOptions,
     ),
     admit(request) {
       const confidential = options.tls || isLoopbackAddress(request.remoteAddress)
-      const authorization = request.header('authorization')
+      // The hub's management clients know bearer tokens only.
+      const authorization = request.header('authorization').replace(/^Bearer (?=SharedAccessSignature )/i, '')
       const caller = forOwnerOnly(
         operation,
         options.gate.admit(authorization, right, resourceOf(request), confidential),

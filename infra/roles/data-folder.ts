@@ -4,7 +4,17 @@ import type { Logger } from '#runtime/logger.ts'
 import { shut, shutToOthers } from '#runtime/private-files.ts'
 
 /** What Penstock keeps in the data folder and shuts whole; not all that is there, since the folder may have other things in it, too. */
-const secrets = ['control-store', 'control-store.lock', 'control.sock', 'edges', 'owner-key', 'routing', 'secrets-key', 'tls', 'https']
+const secrets = [
+  'control-store',
+  'control-store.lock',
+  'control.sock',
+  'edges',
+  'owner-key',
+  'routing',
+  'secrets-key',
+  'tls',
+  'https',
+]
 /** Of these the folder is enough: what is in it may be very many files. */
 const large = ['log', 'warehouse']
 

@@ -100,8 +100,10 @@ export async function runSupervisor(settings: Settings): Promise<number> {
     processes.push(child)
     return child
   }
+  /** Where the warehouse is, once that is known. */
+  const deliveryEnvironment: Record<string, string> = {}
   const addControl = (onEnded?: () => void) =>
-    add('control', 0, { PENSTOCK_HTTP_PORT: '0', PENSTOCK_BIND: '127.0.0.1' }, onEnded)
+    add('control', 0, { ...deliveryEnvironment, PENSTOCK_HTTP_PORT: '0', PENSTOCK_BIND: '127.0.0.1' }, onEnded)
   const demanded = required
     ? undefined
     : new ControlOnDemand({
@@ -145,8 +147,6 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   let started = false
   let ports: Readonly<Record<string, number>> = {}
   let firstDevice: FirstDevice | undefined
-  /** Where the warehouse is. */
-  const deliveryEnvironment: Record<string, string> = {}
   const startDelivery = async (): Promise<Readonly<Record<string, number>>> => {
     let ports: Readonly<Record<string, number>> = {}
     if (settings.clickhouseUrl === undefined) {

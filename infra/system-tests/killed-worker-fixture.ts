@@ -60,10 +60,10 @@ class DeadlySink implements TableSink {
   close = () => this.#sink.close()
 }
 
-if (process.send !== undefined) await run(JSON.parse(process.argv[2] ?? '{}'))
-
 /** For ClickHouse endpoints, of which none is opened here. */
 const home = { url: 'http://127.0.0.1:8123', user: '', password: '', replicated: false }
+
+if (process.send !== undefined) await run(JSON.parse(process.argv[2] ?? '{}'))
 
 async function run(options: KilledWorkerOptions): Promise<void> {
   const { dataDir, topic, partitionCount, endpoint } = options

@@ -12,7 +12,7 @@ import { commandLineOf, cpuSecondsOf, processTreeOf } from '#runtime/processes.t
 import { accepts, ServerProcess } from './server-process.ts'
 import type { Target } from './target.ts'
 
-export type Role = 'edge' | 'worker' | 'warehouse' | 'control'
+export type Role = 'edge' | 'worker' | 'router' | 'warehouse' | 'control'
 
 /** `PENSTOCK_…` and what else is in the environment of its processes. */
 export type PenstockSettings = Readonly<Record<string, string>>
@@ -218,6 +218,8 @@ export class RunningPenstock implements Target {
         return accepts(Number(this.#settings.PENSTOCK_CLICKHOUSE_PORT))
       case 'worker':
         return this.output().includes('delivering')
+      case 'router':
+        return this.output().includes('routing revision=')
     }
   }
 

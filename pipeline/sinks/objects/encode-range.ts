@@ -44,15 +44,15 @@ const deflated = promisify<Uint8Array, Buffer>(deflateRaw)
 
 /** Encoded at once, between other work of the process: some milliseconds. */
 const blockMessagesMax = 1_000
-const blockBytesMax = 1024 * 1024
+const blockBodyBytesMax = 1024 * 1024
 
 async function* inBlocks(selected: SelectedRange): AsyncGenerator<readonly SelectedMessage[]> {
   for await (const messages of selected.messages()) {
     let from = 0
     let byteCount = 0
-    for (const [index, { bytes }] of messages.entries()) {
-      byteCount += bytes.length
-      if (index + 1 - from < blockMessagesMax && byteCount < blockBytesMax) continue
+    for (const [index, { body }] of messages.entries()) {
+      byteCount += body.length
+      if (index + 1 - from < blockMessagesMax && byteCount < blockBodyBytesMax) continue
       yield messages.slice(from, index + 1)
       from = index + 1
       byteCount = 0

@@ -21,26 +21,25 @@ const part = { first: 16, length: 4, storedBefore: 12 }
 describe('names of objects', () => {
   test('say hub, partition, the minute of the first message, and the positions', () => {
     const name = names().nameOf(range)
-    expect(name).toBe('hub.example/3/2026/01/31/23/59/penstock.telemetry-000000001200-000000001234-41207.json')
+    expect(name).toBe('hub.example/3/2026/01/31/23/59/penstock.telemetry-000000001200-000000001234-41207-18792.json')
     expect(names().rangeOf(name)).toEqual({
       partition: 3,
       first: 1_200,
       last: 1_234,
       enqueuedAtMsFirst: range.enqueuedAtMsFirst,
+      enqueuedAtMsLast: range.enqueuedAtMsLast,
       part: undefined,
     })
   })
 
   test('of parts of a batch differ from one another and from that of the batch', () => {
     const name = names().nameOf({ ...range, part })
-    expect(name).toMatch(/-41207-p16-4\.json$/)
+    expect(name).toMatch(/-41207-18792-p16-4\.json$/)
     expect(names().rangeOf(name)?.part).toEqual({ first: 16, length: 4 })
   })
 
   test('depend on the range only, and not on what was selected of it', () => {
-    const { enqueuedAtMsLast } = range
-    const other = { ...range, messageCount: 1, enqueuedAtMsLast: enqueuedAtMsLast + 1 }
-    expect(names().nameOf(other)).toBe(names().nameOf(range))
+    expect(names().nameOf({ ...range, messageCount: 1 })).toBe(names().nameOf(range))
     const laterPart = { ...range, part: { ...part, storedBefore: 3 } }
     expect(names().nameOf(laterPart)).toBe(names().nameOf({ ...range, part }))
   })
@@ -50,7 +49,7 @@ describe('names of objects', () => {
     { first: 1_199 },
     { last: 1_235 },
     { enqueuedAtMsFirst: range.enqueuedAtMsFirst + 1 },
-    { enqueuedAtMsFirst: range.enqueuedAtMsFirst + 60_000 },
+    { enqueuedAtMsLast: range.enqueuedAtMsLast - 1 },
   ])('of two ranges that differ by %j differ', (other) => {
     expect(names().nameOf({ ...range, ...other })).not.toBe(names().nameOf(range))
   })
@@ -72,13 +71,13 @@ describe('names of objects', () => {
   })
 
   test.each([
-    'hub.example/3/2026/01/31/23/59/penstock.telemetry-000000001200-000000001234-41207.avro',
-    'hub.example/3/2026/01/31/23/59/penstock-telemetry-000000001200-000000001234-41207.json',
-    'hub.example/3/2026/01/31/23/59/other.telemetry-000000001200-000000001234-41207.json',
-    'hubXexample/3/2026/01/31/23/59/penstock.telemetry-000000001200-000000001234-41207.json',
-    'hub.example/3/2026/01/31/23/59/penstock.telemetry-1200-1234-41207.json',
-    'hub.example/3/2026/01/31/23/59/penstock.telemetry-000000001200-000000001234-41207.json.part',
-    'x/hub.example/3/2026/01/31/23/59/penstock.telemetry-000000001200-000000001234-41207.json',
+    'hub.example/3/2026/01/31/23/59/penstock.telemetry-000000001200-000000001234-41207-18792.avro',
+    'hub.example/3/2026/01/31/23/59/penstock-telemetry-000000001200-000000001234-41207-18792.json',
+    'hub.example/3/2026/01/31/23/59/other.telemetry-000000001200-000000001234-41207-18792.json',
+    'hubXexample/3/2026/01/31/23/59/penstock.telemetry-000000001200-000000001234-41207-18792.json',
+    'hub.example/3/2026/01/31/23/59/penstock.telemetry-1200-1234-41207-18792.json',
+    'hub.example/3/2026/01/31/23/59/penstock.telemetry-000000001200-000000001234-41207-18792.json.part',
+    'x/hub.example/3/2026/01/31/23/59/penstock.telemetry-000000001200-000000001234-41207-18792.json',
   ])('%s is of somebody else', (name) => {
     expect(names().rangeOf(name)).toBeUndefined()
   })
@@ -88,6 +87,11 @@ describe('names of objects', () => {
     expect([...all].sort()).toEqual(all)
     const largest = { ...range, first: Number.MAX_SAFE_INTEGER - 1, last: Number.MAX_SAFE_INTEGER }
     expect(names().rangeOf(names().nameOf(largest))).toMatchObject({ last: Number.MAX_SAFE_INTEGER })
+  })
+
+  test('of a range that lasts a day say so', () => {
+    const day = { ...range, enqueuedAtMsFirst: Date.UTC(2026, 0, 31), enqueuedAtMsLast: Date.UTC(2026, 1, 1) - 1 }
+    expect(names().rangeOf(names().nameOf(day))).toMatchObject({ enqueuedAtMsLast: day.enqueuedAtMsLast })
   })
 
   test('never lead out of a folder', () => {

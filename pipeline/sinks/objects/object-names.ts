@@ -1,10 +1,12 @@
 /**
  * Names of objects. A name is made of the range only, so that every attempt at a range has the same one, whatever routes select:
  *
- *   hub/3/2026/01/31/23/59/penstock.endpoint.cold.3-000000001200-000000001234-41207[-p16-4].json
- *   └─ the format, of the first message's minute ─┘ group  first     last  seconds and milliseconds, part of a batch
+ *   hub/3/2026/01/31/23/59/penstock.endpoint.cold.3-000000001200-000000001234-41207-18792[-p16-4].json
+ *   │ the format, of the   │ group                │ first      │ last       │     │     └ part of a batch
+ *   └ first message's minute                                                │     └ milliseconds to the last message
+ *                                                                           └ seconds and milliseconds of the first
  *
- * The moment tells the ranges of a log from those of one that was made anew under the same name, and so begins at offset 0 again.
+ * The times tell the ranges of a log from those of one that was made anew under the same name, and so begins at offset 0 again.
  */
 import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
 import { assert } from '#runtime/assert.ts'
@@ -26,6 +28,7 @@ export interface NamedRange {
   readonly first: number
   readonly last: number
   readonly enqueuedAtMsFirst: number
+  readonly enqueuedAtMsLast: number
   /** Of a batch that is delivered in parts. */
   readonly part: { readonly first: number; readonly length: number } | undefined
 }
@@ -53,11 +56,12 @@ export class ObjectNames {
     this.#pattern = patternOf(options)
   }
 
-  nameOf({ partition, first, last, enqueuedAtMsFirst, part }: DeliveryRange): string {
+  nameOf({ partition, first, last, enqueuedAtMsFirst, enqueuedAtMsLast, part }: DeliveryRange): string {
     const moment = new Date(enqueuedAtMsFirst).toISOString()
     const offsets = [first, last].map((offset) => String(offset).padStart(offsetDigits, '0'))
     const ofBatch = part === undefined ? [] : [`p${part.first}-${part.length}`]
-    const range = [this.#options.group, ...offsets, moment.slice(17, 19) + moment.slice(20, 23), ...ofBatch].join('-')
+    const times = [moment.slice(17, 19) + moment.slice(20, 23), enqueuedAtMsLast - enqueuedAtMsFirst]
+    const range = [this.#options.group, ...offsets, ...times, ...ofBatch].join('-')
     return `${this.#filled(partition, moment)}/${range}${this.#options.extension}`
   }
 
@@ -66,12 +70,14 @@ export class ObjectNames {
     const groups = this.#pattern.exec(name)?.groups
     if (groups === undefined) return undefined
     const { partition, first, last, partFirst, partLength } = groups
-    const { YYYY, MM, DD, HH, mm, seconds, millis } = groups
+    const { YYYY, MM, DD, HH, mm, seconds, millis, lengthMs } = groups
+    const enqueuedAtMsFirst = Date.parse(`${YYYY}-${MM}-${DD}T${HH}:${mm}:${seconds}.${millis}Z`)
     return {
       partition: Number(partition),
       first: Number(first),
       last: Number(last),
-      enqueuedAtMsFirst: Date.parse(`${YYYY}-${MM}-${DD}T${HH}:${mm}:${seconds}.${millis}Z`),
+      enqueuedAtMsFirst,
+      enqueuedAtMsLast: enqueuedAtMsFirst + Number(lengthMs),
       part: partFirst === undefined ? undefined : { first: Number(partFirst), length: Number(partLength) },
     }
   }
@@ -116,7 +122,8 @@ function patternOf({ format, hubName, group, extension }: ObjectNamesOptions): R
     return piece.part === 'iothub' ? literal(hubName) : `(?<${piece.part}>${digitsOfPart[piece.part]})`
   })
   const offsets = `(?<first>\\d{${offsetDigits},16})-(?<last>\\d{${offsetDigits},16})`
-  const range = `${literal(group)}-${offsets}-(?<seconds>\\d{2})(?<millis>\\d{3})(?:-p(?<partFirst>\\d{1,9})-(?<partLength>\\d{1,9}))?`
+  const times = '(?<seconds>\\d{2})(?<millis>\\d{3})-(?<lengthMs>\\d{1,8})'
+  const range = `${literal(group)}-${offsets}-${times}(?:-p(?<partFirst>\\d{1,9})-(?<partLength>\\d{1,9}))?`
   return new RegExp(`^${path.join('')}/${range}${literal(extension)}$`)
 }
 

@@ -13,7 +13,7 @@ export const objectSettings: ObjectSettings = {
   rollBytes: 1_000_000,
 }
 
-/** A sink of the hub `hub` for ranges of the topic `test`, as `rangeAt` makes them. */
+/** A sink of the hub `hub` and the group `test`. */
 export function objectSink(store: ObjectStore, settings: Partial<ObjectSettings> = {}): ObjectSink {
   const all = { ...objectSettings, ...settings }
   return new ObjectSink({ name: 'objects', store, settings: all, hubName: 'hub', group: 'test', clock: systemClock })
@@ -33,5 +33,5 @@ export async function contentsOf(
 export const nameAt = (first: number, extension = '.json'): string => {
   const { enqueuedAtMsFirst } = rangeAt(first, [['x']]).range
   const offset = String(first).padStart(12, '0')
-  return `hub/0/2026/01/02/00/00/test-${offset}-${offset}-${String(enqueuedAtMsFirst % 60_000).padStart(5, '0')}${extension}`
+  return `hub/0/2026/01/02/00/00/test-${offset}-${offset}-${String(enqueuedAtMsFirst % 60_000).padStart(5, '0')}-0${extension}`
 }

@@ -23,8 +23,7 @@ export interface ObjectSinkOptions {
   readonly store: ObjectStore
   readonly settings: ObjectSettings
   readonly hubName: string
-  /** Of the log whose ranges are stored. */
-  /** Consumer group of the endpoint. */
+  /** Consumer group of the endpoint: so that endpoints in one place, and one that is made anew, have names of their own. */
   readonly group: string
   readonly clock: Clock
 }
@@ -80,7 +79,7 @@ export class ObjectSink implements TableSink {
     for await (const name of this.#store.list(this.#names.prefixOf(partition))) {
       const range = this.#names.rangeOf(name)
       if (range === undefined || range.partition !== partition) continue
-      if (range.first >= end || range.enqueuedAtMsFirst < sinceMs) continue
+      if (range.first >= end || range.enqueuedAtMsLast < sinceMs) continue
       const best = group[0]?.first ?? -1
       if (range.first > best) group = [range]
       else if (range.first === best) group.push(range)
@@ -113,9 +112,13 @@ export class ObjectSink implements TableSink {
 function groupOf(ranges: readonly NamedRange[]): RowGroup | undefined {
   const [head] = ranges
   if (head === undefined) return undefined
-  const { first: offset, enqueuedAtMsFirst } = head
+  const times = {
+    enqueuedAtMsFirst: Math.min(...ranges.map(({ enqueuedAtMsFirst }) => enqueuedAtMsFirst)),
+    enqueuedAtMsLast: Math.max(...ranges.map(({ enqueuedAtMsLast }) => enqueuedAtMsLast)),
+  }
   const whole = ranges.filter(({ part }) => part === undefined)
-  const times = { enqueuedAtMsFirst, enqueuedAtMsLast: enqueuedAtMsFirst }
-  if (whole.length > 0) return { offset, rowCount: 1, ...times, last: Math.max(...whole.map(({ last }) => last)) }
-  return { offset, rowCount: ranges.reduce((sum, { part }) => sum + (part?.length ?? 0), 0), ...times }
+  if (whole.length > 0)
+    return { offset: head.first, rowCount: 1, ...times, last: Math.max(...whole.map(({ last }) => last)) }
+  const rowCount = ranges.reduce((sum, { part }) => sum + (part?.length ?? 0), 0)
+  return { offset: head.first, rowCount, ...times }
 }

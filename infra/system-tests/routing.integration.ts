@@ -1,0 +1,259 @@
+/** Routes as people use them: `npm start`, the document over REST, endpoints that get what it says, the hub's own management client. */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { IotHubClient } from '@azure/arm-iothub'
+import { Webhook } from 'standardwebhooks'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createSasToken } from '#control/auth/sas-token.ts'
+import { readOwnerKey } from '#control/trust/owner-key.ts'
+import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
+import { type IssuedCertificate, makeCertificate } from '#runtime/certificate-maker.ts'
+import { freePort } from '#runtime/free-ports.ts'
+
+const secret = `whsec_${Buffer.alloc(32, 9).toString('base64')}`
+const json = { 'iothub-contenttype': 'application/json', 'iothub-contentencoding': 'utf-8' }
+
+let dataDir: string
+let filesDir: string
+let penstock: RunningPenstock
+let receiver: Server
+let received: string[]
+let answer: number
+let authority: IssuedCertificate
+let httpsPort: number
+
+const lasting = { notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + 86_400_000 }
+
+beforeAll(async () => {
+  dataDir = mkdtempSync(join(tmpdir(), 'penstock-routing-'))
+  filesDir = join(dataDir, 'files')
+  mkdirSync(filesDir)
+  received = []
+  answer = 200
+  receiver = createServer((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk) => chunks.push(chunk))
+    request.on('end', () => {
+      const body = Buffer.concat(chunks).toString()
+      if (answer === 200) {
+        new Webhook(secret).verify(body, request.headers as Record<string, string>)
+        received.push(...JSON.parse(body).map((message: { body: unknown }) => JSON.stringify(message.body)))
+      }
+      response.writeHead(answer).end()
+    })
+  }).listen(0, '127.0.0.1')
+  authority = makeCertificate({ commonName: 'authority', authority: true, ...lasting })
+  const server = makeCertificate({
+    commonName: 'server',
+    hosts: ['localhost'],
+    use: 'server',
+    issuer: authority,
+    ...lasting,
+  })
+  writeFileSync(join(dataDir, 'cert.pem'), server.certificatePem)
+  writeFileSync(join(dataDir, 'key.pem'), server.privateKeyPem)
+  httpsPort = await freePort()
+  penstock = await startPenstock(join(dataDir, 'data'), {
+    PENSTOCK_TLS_CERT: join(dataDir, 'cert.pem'),
+    PENSTOCK_TLS_KEY: join(dataDir, 'key.pem'),
+    PENSTOCK_HTTPS_PORT: String(httpsPort),
+    PENSTOCK_MQTTS_PORT: '0',
+  })
+})
+
+afterAll(async () => {
+  await penstock?.stop()
+  receiver.closeAllConnections()
+  receiver.close()
+  rmSync(dataDir, { recursive: true, force: true })
+})
+
+const hookUrl = (): string => `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/in`
+
+function token(): string {
+  const key = readOwnerKey(join(dataDir, 'data')) ?? ''
+  return createSasToken({ scope: 'localhost', key, policyName: 'iothubowner', expiresAtMs: Date.now() + 600_000 })
+}
+
+/** What the answers of these tests hold. */
+interface Shown {
+  readonly problems: readonly { readonly path: string }[]
+  readonly endpoints: readonly { readonly routers: number }[]
+  readonly partitions: readonly { readonly revisionFrom: number }[]
+  readonly healthStatus: string
+}
+
+async function call(method: string, path: string, body?: object, headers: Record<string, string> = {}) {
+  const response = await fetch(`${penstock.httpUrl}${path}`, {
+    method,
+    headers: { Authorization: token(), 'Content-Type': 'application/json', ...headers },
+    body: body === undefined ? null : JSON.stringify(body),
+  })
+  return {
+    status: response.status,
+    etag: response.headers.get('etag') ?? '',
+    document: (await response.json()) as Shown,
+  }
+}
+
+const put = (document: object, ifMatch = '*') => call('PUT', '/routing', document, { 'If-Match': ifMatch })
+
+async function send(body: string, properties: Record<string, string> = {}): Promise<void> {
+  const named = Object.fromEntries(Object.entries(properties).map(([name, value]) => [`iothub-app-${name}`, value]))
+  const response = await fetch(`${penstock.httpUrl}/devices/d1/messages/events?api-version=2021-04-12`, {
+    method: 'POST',
+    headers: { ...json, ...named },
+    body,
+  })
+  expect(response.status).toBe(204)
+}
+
+/** What lies in files, sorted. */
+function filed(): string[] {
+  return readdirSync(filesDir, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.json'))
+    .flatMap((name) => readFileSync(join(filesDir, name), 'utf8').trimEnd().split('\n'))
+    .map((line) => JSON.stringify(JSON.parse(line).Body))
+    .sort()
+}
+
+async function rows(query: string): Promise<string> {
+  const response = await fetch(`${penstock.clickhouseUrl}/?query=${encodeURIComponent(query)}`)
+  return (await response.text()).trim()
+}
+
+const patient = { timeout: 60_000 }
+
+const hook = () => ({ name: 'hook', kind: 'webhook', url: hookUrl(), secret, delayMs: 1 })
+const document = (condition: string) => ({
+  routes: [{ name: 'warm', condition, endpointNames: ['hook', 'table'] }],
+  fallbackRoute: { endpointNames: ['cold'] },
+  endpoints: [
+    hook(),
+    { name: 'cold', kind: 'file', folder: filesDir, rollSeconds: 1 },
+    {
+      name: 'table',
+      kind: 'clickhouse',
+      database: 'own',
+      table: 'warm',
+      columns: [{ name: 't', type: 'Float64', expression: "JSONExtractFloat(body, 't')" }],
+    },
+  ],
+})
+
+describe('routes', () => {
+  test('nothing is routed at first, and no router runs', { timeout: 60_000 }, async () => {
+    // The first request of all starts the registry, which makes the owner's key.
+    await expect.poll(async () => (await call('GET', '/routing')).status, patient).toBe(200)
+    expect(await call('GET', '/routing')).toMatchObject({ etag: '"0"', document: { routes: [], endpoints: [] } })
+  })
+
+  test('a document with faults is refused with all of them, and changes nothing', async () => {
+    const faulty = {
+      routes: [{ name: 'r', condition: 'level >', endpointNames: ['nowhere'] }],
+      endpoints: [{ kind: 'webhook', name: 'x', url: 'http://169.254.169.254/' }],
+    }
+    const refused = await put(faulty)
+    expect(refused.status).toBe(400)
+    expect(refused.document.problems.map(({ path }) => path).sort()).toEqual([
+      'routes[0].condition',
+      'routes[0].endpointNames[0]',
+    ])
+    const address = await put({ endpoints: faulty.endpoints })
+    expect(address.document.problems).toMatchObject([{ path: 'endpoints[0].url' }])
+    const column = {
+      name: 't',
+      kind: 'clickhouse',
+      table: 'x',
+      columns: [{ name: 'a', type: 'Int64', expression: 'nonsense(body)' }],
+    }
+    expect((await put({ endpoints: [column] })).document.problems).toMatchObject([
+      { path: 'endpoints[0].columns[0].expression' },
+    ])
+    expect((await put({ endpoints: [{ name: 't', kind: 'clickhouse', table: 'telemetry' }] })).status).toBe(400)
+    expect((await call('GET', '/routing')).etag).toBe('"0"')
+  })
+
+  test('messages reach the endpoints of their routes, others the fallback, and penstock.telemetry has all [G-10]', {
+    timeout: 120_000,
+  }, async () => {
+    expect((await put(document('$body.t > 30'))).status).toBe(200)
+    await expect
+      .poll(
+        async () => (await call('GET', '/routing/endpoints')).document.endpoints.map(({ routers }) => routers),
+        patient,
+      )
+      .toEqual([1, 1, 1])
+    for (const t of [10, 40, 20, 50]) await send(`{"t":${t}}`)
+    await expect.poll(() => received, patient).toEqual(['{"t":40}', '{"t":50}'])
+    await expect.poll(filed, patient).toEqual(['{"t":10}', '{"t":20}'])
+    await expect
+      .poll(() => rows('SELECT groupArray(t) FROM (SELECT t FROM own.warm ORDER BY t)'), patient)
+      .toBe('[40,50]')
+    await expect.poll(() => rows('SELECT count() FROM penstock.telemetry'), patient).toBe('4')
+  })
+
+  test('other routes take effect without a restart; a secret that is left out stays', { timeout: 60_000 }, async () => {
+    const { etag, document: shown } = await call('GET', '/routing')
+    expect(JSON.stringify(shown)).not.toContain(secret)
+    const changed = { ...shown, routes: [{ name: 'warm', condition: "level = 'high'", endpointNames: ['hook'] }] }
+    expect((await put(changed, '"0"')).status).toBe(412)
+    const applied = await put(changed, etag)
+    expect(applied.status).toBe(200)
+    const inForce = async () => (await call('GET', '/routing/endpoints/hook')).document.partitions[0]?.revisionFrom
+    await expect.poll(inForce, patient).toBe(Number(applied.etag.replaceAll('"', '')))
+    await send('{"t":60}')
+    await send('{"t":1}', { level: 'high' })
+    await expect.poll(() => received.at(-1), patient).toBe('{"t":1}')
+    expect(received).not.toContain('{"t":60}')
+  })
+
+  test('an endpoint that is down costs no other anything, and gets all once it is back', {
+    timeout: 90_000,
+  }, async () => {
+    answer = 503
+    await send('{"t":2}', { level: 'high' })
+    await send('{"t":70}')
+    await expect.poll(filed, patient).toContain('{"t":70}')
+    const health = async () => (await call('GET', '/routing/endpoints/hook')).document.healthStatus
+    await expect.poll(health, patient).toMatch(/degraded|unhealthy/)
+    answer = 200
+    await expect.poll(() => received.at(-1), patient).toBe('{"t":2}')
+    await expect.poll(health, patient).toBe('healthy')
+  })
+
+  test("the hub's management client tests routes and reads health, unchanged", async () => {
+    const credential = { getToken: async () => ({ token: token(), expiresOnTimestamp: Date.now() + 600_000 }) }
+    const endpoint = `https://localhost:${httpsPort}`
+    const options = { $host: endpoint, endpoint, tlsOptions: { ca: authority.certificatePem } }
+    const { iotHubResource } = new IotHubClient(credential, 'any', options)
+    const message = { body: '{"t":1}', appProperties: { level: 'high' }, systemProperties: {} }
+    const all = await iotHubResource.testAllRoutes('hub', 'group', { routingSource: 'DeviceMessages', message })
+    expect(all.routes?.map(({ properties }) => properties?.name)).toEqual(['warm'])
+    const other = await iotHubResource.testAllRoutes('hub', 'group', {
+      routingSource: 'DeviceMessages',
+      message: { body: 'x' },
+    })
+    expect(other.routes?.map(({ properties }) => properties?.name)).toEqual(['$fallback'])
+    const route = { name: 'new', source: 'DeviceMessages', endpointNames: ['hook'], isEnabled: true }
+    const fits = await iotHubResource.testRoute('hub', 'group', {
+      message,
+      route: { ...route, condition: "level = 'high'" },
+    })
+    expect(fits.result).toBe('true')
+    const broken = await iotHubResource.testRoute('hub', 'group', {
+      message,
+      route: { ...route, condition: "level = 'high' AND" },
+    })
+    expect(broken.details?.compilationErrors?.[0]).toMatchObject({
+      severity: 'error',
+      location: { start: { line: 1 } },
+    })
+    const health: (string | undefined)[] = []
+    for await (const { endpointId } of iotHubResource.listEndpointHealth('group', 'hub')) health.push(endpointId)
+    expect(health.sort()).toEqual(['cold', 'hook', 'table'])
+  })
+})
