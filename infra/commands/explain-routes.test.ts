@@ -89,7 +89,7 @@ describe('penstock routes explain', () => {
     expect(text).toMatch(/^2 messages /)
     expect(text).toMatch(/^condition is undefined \(content-type\): press-2, \S+Z, penstock\.telemetry\/\d\/0\/0$/m)
     expect(text).toMatch(/^condition is true: press-2, \S+Z, penstock\.telemetry\/\d\/1\/0$/m)
-    expect(text).toContain('  $body.temperature is 31\n  30 is 30\n  $body.temperature > 30 is true\n')
+    expect(text).toContain('  $body.temperature is 31\n  $body.temperature > 30 is true\n')
     expect(text).toContain('  $body.temperature is undefined (content-type)\n')
     expect(text).not.toContain('press-1')
     expect(text).not.toContain('\u001b')
