@@ -5,7 +5,7 @@ import type { QuotaOverride } from '#control/quotas/quotas.ts'
 import type { Edge } from '#ingest/edge.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest-route.ts'
 import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
-import type { Authenticate, Identity, IsKnown } from '#ingest/session/identity.ts'
+import type { Authenticate, IsKnown, Principal } from '#ingest/session/principal.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
@@ -56,7 +56,7 @@ export async function openIdentities(
   const lost: IdentityId[] = []
   for (const id of [...life.departed, life.id]) lost.push(...(await presence.reset(id, Date.now())))
   const heard = new HeardDevices(limits.heardDevicesMax)
-  const identityOf = (admission: Admission): Identity => {
+  const principalOf = (admission: Admission): Principal => {
     if (!admission.admitted) throw refusalOf(admission.code)
     return {
       deviceId: admission.deviceId,
@@ -68,7 +68,7 @@ export async function openIdentities(
   return {
     authenticate: (credentials) => {
       const admission = authenticator.authenticate(credentials)
-      return admission instanceof Promise ? admission.then(identityOf) : identityOf(admission)
+      return admission instanceof Promise ? admission.then(principalOf) : principalOf(admission)
     },
     isKnown: (deviceId) => authenticator.knows(deviceId),
     authorizeRequest: async (deviceId, moduleId, authorization, confidential, sent) => {
