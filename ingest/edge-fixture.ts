@@ -43,6 +43,7 @@ export class FakeTransport implements Transport {
   writeBytes = 0
   readonly remoteAddress = 'test'
   readonly confidential = true
+  readonly isWebSocket = false
   certificates(): [] {
     return []
   }

@@ -10,7 +10,7 @@
  * Frames are read in place from the chunk that arrived. Only a frame that a chunk cuts in two is copied, to `#partial`, and completed from
  * the next chunk.
  */
-import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
+import type { BatchOwner, OpenBatch, SentOver } from '#ingest/batches/batch.ts'
 import { batchRefused } from '#ingest/device-api/telemetry.ts'
 import { Admission } from '#ingest/session/admission.ts'
 import { Connection, type ConnectionState } from '#ingest/session/connection.ts'
@@ -46,6 +46,10 @@ export class MqttConnection extends Connection implements BatchOwner {
   #publishes: PublishReader | undefined = undefined
   #unacknowledged: Unacknowledged | undefined = undefined
   readonly #partial = new PartialFrame()
+
+  get sentOver(): SentOver {
+    return this.transport.isWebSocket ? 'websocket' : 'mqtt'
+  }
 
   get version(): ProtocolVersion {
     return this.#version
