@@ -88,8 +88,8 @@ let isStopping = false
 const orphanMsMax = 20_000
 
 /**
- * Call it first of all in a role's process: from then on it is heard what asks the role to stop, and told that it lives. These ask: SIGTERM,
- * SIGINT and SIGHUP where it is alone; where it is supervised `stop`, and that the supervisor is gone.
+ * Call it first of all in a role's process: from then on whatever asks the role to stop is heard, and its supervisor hears that it lives. A
+ * role that is alone is asked by SIGTERM, SIGINT and SIGHUP; a supervised one by `stop`, and by the end of its supervisor.
  *
  *   starting ── stopOnSignal ──▶ running ── asked ──▶ ends in order, exit 0
  *      └── asked ──▶ exit 0 at once: nothing was promised to anybody, and what was begun is as after a kill
