@@ -171,6 +171,7 @@ class BlockWriter {
   #close(): void {
     if (this.#open === undefined || this.#openCount === 0) return
     const buffer = this.#open
+    assert(this.#openLength <= buffer.length, 'what is joined to a block fits it')
     const plain = buffer.subarray(0, this.#openLength)
     const count = this.#openCount
     this.messageCount += count
