@@ -25,6 +25,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { held, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
+import { assert } from '#runtime/assert.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import type { ObjectStore } from '../objects/object-store.ts'
 
@@ -168,7 +169,11 @@ async function writeSynced(part: string, content: AsyncIterable<Uint8Array>, end
 }
 
 async function writeWhole(handle: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let written = 0; written < chunk.length; ) written += (await handle.write(chunk, written)).bytesWritten
+  for (let written = 0; written < chunk.length; ) {
+    const { bytesWritten } = await handle.write(chunk, written)
+    assert(bytesWritten > 0, 'a write that succeeds writes something')
+    written += bytesWritten
+  }
 }
 
 async function linkUnlessThere(part: string, file: string): Promise<void> {
