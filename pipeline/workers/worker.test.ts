@@ -10,6 +10,7 @@ import { virtualClock } from '#runtime/virtual-clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { dayMs } from '#schemas/time.ts'
+import type { StartRule } from './position-search.ts'
 import { simulatedBatch } from './simulation/simulated-batch.ts'
 import { SimulatedWarehouse } from './simulation/simulated-warehouse.ts'
 import type { UndeliverableRecord } from './undeliverable.ts'
@@ -53,6 +54,7 @@ describe('worker', () => {
     destination: TableSink,
     letters: UndeliverableRecord[] = [],
     logger = silentLogger,
+    begin?: StartRule,
   ): Promise<Worker> {
     const starting = startWorker({
       log,
@@ -64,6 +66,7 @@ describe('worker', () => {
       insertDelayMs,
       insertBeginMsMax: 2_000,
       clock,
+      ...(begin && { start: begin }),
     })
     worker = await starting
     worker.finished.catch(() => {})
@@ -365,6 +368,17 @@ describe('worker', () => {
     await turnUntil(settled(log, 1))
     expect(delivery.standstills()).toEqual([])
     await turnUntil(() => standing.value === 0)
+  })
+
+  test('where a destination begins is written down at once, so that retention keeps nothing older for it', async () => {
+    const { log, sink, append } = open()
+    for (let count = 0; count < 3; count++) await append()
+    await start(log, sink, [], silentLogger, async (_, { next }) => next)
+    await turnUntil(settled(log, 3))
+    expect(sink.ranges).toEqual([])
+    await append()
+    await turnUntil(settled(log, 4))
+    expect(ranges(sink)).toEqual([[3, 3]])
   })
 
   test('a backlog is delivered whole and in order [G-3]', async () => {
