@@ -40,12 +40,18 @@ export class CheckedEndpoint {
     }
   }
 
+  /** Whether a message may be a letter of it; a table may refuse one as it commits, though nothing is wrong with it. */
+  refuses(messages: RoutedMessages, key: string): boolean {
+    const { server } = this
+    return messages.poisonOf(this.document.name).has(key) || (server.atomic && server.refusedAtCommit.has(key))
+  }
+
   /**
    * @param letters keys of messages that became letters under its name
    * @param isInForce false: it was removed, so it lacks what came later
    */
   check(messages: RoutedMessages, letters: ReadonlySet<string>, isInForce: boolean): string[] {
-    const { name, whenBehind } = this.document
+    const { whenBehind } = this.document
     const faults: string[] = []
     const say = (text: string) => faults.push(`${this.group}: ${text}`)
     const counts = this.#counts()
@@ -55,7 +61,7 @@ export class CheckedEndpoint {
       const count = counts.get(key) ?? 0
       if (count > 0 && verdict === 'never') say(`message ${key} was never selected`)
       if (this.server.atomic && count > 1) say(`message ${key} is stored ${count} times`)
-      const isThere = count > 0 || (letters.has(key) && message.poison.has(name))
+      const isThere = count > 0 || (letters.has(key) && this.refuses(messages, key))
       if (!isInForce || verdict !== 'must' || isThere) continue
       const expired = whenBehind === 'expire' ? this.#expiredRangesOf(message) : []
       if (expired.length === 0) say(`message ${key} at ${message.partition}/${message.offset} is lost`)

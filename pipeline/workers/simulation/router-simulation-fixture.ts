@@ -111,7 +111,7 @@ class RouterWorld {
     this.#log = new MemoryLog({ store: this.#store, clock: this.#clock })
     this.#documents = new SimulatedDocuments(random)
     this.#messages = new RoutedMessages(this.#store, topicPrefix)
-    this.#defaultTable = this.#table(new Set(), share(0.2))
+    this.#defaultTable = this.#table(new Set(), share(0.2), 0)
     this.#deadName = random.chance(0.15) ? this.#documents.names[0] : undefined
   }
 
@@ -288,15 +288,14 @@ class RouterWorld {
             { lossShare, namesRefused: random.chance(0.5), messagesMax: random.integer(1, 4) },
             ({ body }) => poison.has(Buffer.from(body).toString()),
           )
-        : this.#table(poison, lossShare)
+        : this.#table(poison, lossShare, random.chance(0.7) ? 0 : 0.05)
     server.down = this.#isAway && document.name === this.#deadName
     const made = new CheckedEndpoint(document, group, server)
     this.#endpoints.set(group, made)
     return made
   }
 
-  #table(poison: ReadonlySet<string>, lossShare: number): SimulatedWarehouse {
-    const burnShare = this.#random.chance(0.7) ? 0 : 0.05
+  #table(poison: ReadonlySet<string>, lossShare: number, burnShare: number): SimulatedWarehouse {
     const tokenMsMax = limits.insertBeginMsMax + insertMsMax
     const faults = { lossShare, burnShare }
     const [clock, random] = [this.#clock, this.#random]
