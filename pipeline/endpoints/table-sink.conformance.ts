@@ -31,6 +31,12 @@ export interface TableSinkSubject {
 
 const rounds = 12
 
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = []
+  for await (const item of items) found.push(item)
+  return found
+}
+
 export function tableSinkConformance(name: string, subject: TableSinkSubject): void {
   describe(`table sink conformance: ${name}`, () => {
     let sinks: TableSink[] = []
@@ -152,6 +158,27 @@ export function tableSinkConformance(name: string, subject: TableSinkSubject): v
       })
       expect(await sink.newest(0, 3, 0)).toBeUndefined()
       expect(await sink.newest(0, 100, Date.UTC(2026, 0, 3))).toBeUndefined()
+    })
+
+    it('tells what it holds, position by position, if it can be asked', async () => {
+      const sink = await open()
+      if (!sink.held) return
+      await insert(sink, rangeAt(3, [['a'], ['b', 'c']]))
+      await insert(sink, partAt(7, ['d', 'e', 'f'], 0, 2))
+      await insert(sink, partAt(7, ['d', 'e', 'f'], 2, 1))
+      await insert(sink, rangeAt(9, [['g']], 1))
+      const held = await all(sink.held(0, 0, 100))
+      expect([...new Set(held.map(({ offset }) => offset))]).toEqual([3, 7])
+      expect([4, undefined]).toContain(held[0]?.last)
+      const counts = new Map<number, number>()
+      for (const { offset, messageCount } of held)
+        if (messageCount !== undefined) counts.set(offset, (counts.get(offset) ?? 0) + messageCount)
+      if (counts.size > 0)
+        expect([...counts]).toEqual([
+          [3, 3],
+          [7, 3],
+        ])
+      expect((await all(sink.held(0, 4, 7))).length).toBe(0)
     })
 
     it('takes many messages at once', async () => {
