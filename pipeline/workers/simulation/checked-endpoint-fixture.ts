@@ -1,7 +1,7 @@
 /** One endpoint of a simulation, of one generation, with what it got and what it must have got. */
 import type { MemoryStore } from '#pipeline/log/memory/memory-log.ts'
 import type { EndpointDocument } from '#schemas/routing/routing.ts'
-import type { RoutedMessage, RoutedMessages } from './routed-messages.ts'
+import type { RoutedMessage, RoutedMessages } from './routed-messages-fixture.ts'
 import { keyOf } from './simulated-batch.ts'
 import type { Arrival, SimulatedEndpoint } from './simulated-endpoint.ts'
 import type { SimulatedWarehouse } from './simulated-warehouse.ts'
