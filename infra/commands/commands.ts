@@ -36,7 +36,7 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       load: async () => (await import('./dead-letters.ts')).deadLettersCommand,
     },
     verify: {
-      summary: 'compare the log with ClickHouse',
+      summary: 'compare the log with ClickHouse, or with endpoints of routes',
       load: async () => (await import('./verify.ts')).verifyCommand,
     },
   }),

@@ -6,12 +6,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { IotHubClient } from '@azure/arm-iothub'
 import { Webhook } from 'standardwebhooks'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { readOwnerKey } from '#control/trust/owner-key.ts'
+import { runVerify } from '#infra/commands/verify.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
+import type { VerifiedEndpoint } from '#pipeline/operate/render-endpoint-verdicts.ts'
 import { type IssuedCertificate, makeCertificate } from '#runtime/certificate-maker.ts'
 import { freePort } from '#runtime/free-ports.ts'
+import { settingsFromEnvironment } from '#runtime/settings.ts'
 
 const secret = `whsec_${Buffer.alloc(32, 9).toString('base64')}`
 const json = { 'iothub-contenttype': 'application/json', 'iothub-contentencoding': 'utf-8' }
@@ -197,6 +200,42 @@ describe('routes', () => {
       .poll(() => rows('SELECT groupArray(t) FROM (SELECT t FROM own.warm ORDER BY t)'), patient)
       .toBe('[40,50]')
     await expect.poll(() => rows('SELECT count() FROM penstock.telemetry'), patient).toBe('4')
+  })
+
+  test('penstock verify says of each endpoint what it holds, and of a webhook that it cannot be asked', {
+    timeout: 60_000,
+  }, async () => {
+    const settings = settingsFromEnvironment({
+      PENSTOCK_DATA_DIR: join(dataDir, 'data'),
+      PENSTOCK_CLICKHOUSE_URL: penstock.clickhouseUrl,
+      PENSTOCK_LOG_LEVEL: 'error',
+    })
+    const written: string[] = []
+    const spy = vi.spyOn(process.stdout, 'write').mockImplementation((text) => written.push(String(text)) > 0)
+    const verified = async () => {
+      expect(await runVerify(settings, ['--endpoints', '--json'])).toBe(0)
+      const { endpoints } = JSON.parse(written.splice(0).join('')) as { endpoints: VerifiedEndpoint[] }
+      return endpoints.map(({ name, cannotBeAsked, verdicts }) => ({
+        name,
+        isAsked: cannotBeAsked === undefined,
+        selected: verdicts.reduce((sum, { selected }) => sum + selected, 0),
+        otherwise: verdicts.reduce((sum, { missing, surplus, differing }) => sum + missing + surplus + differing, 0),
+      }))
+    }
+    try {
+      await expect.poll(verified, patient).toEqual([
+        { name: 'hook', isAsked: false, selected: 0, otherwise: 0 },
+        { name: 'cold', isAsked: true, selected: 2, otherwise: 0 },
+        { name: 'table', isAsked: true, selected: 2, otherwise: 0 },
+      ])
+      await expect(runVerify(settings, ['--endpoint', 'nobody'])).rejects.toMatchObject({
+        code: 'CONTROL_COMMAND_INVALID',
+      })
+      expect(await runVerify(settings, ['--endpoint', 'table'])).toBe(0)
+      expect(written.join('')).toContain('endpoint table (clickhouse) holds what the routes select; 0 batches wait')
+    } finally {
+      spy.mockRestore()
+    }
   })
 
   test('other routes take effect without a restart; a secret that is left out stays', { timeout: 60_000 }, async () => {

@@ -32,6 +32,7 @@ export interface ConnectionShared {
   readonly qos: 0 | 1
   readonly protocol: 4 | 5
   readonly bodyBytes: number
+  readonly propertyBag: string
   /** Undefined: bodies only have a size. */
   readonly variants: BodyVariants | undefined
   /** Most unacknowledged messages a connection; below 65,535. */
@@ -115,7 +116,7 @@ export class DeviceConnection {
     const { qos, protocol, bodyBytes, variants, random } = shared
     const seed = Math.floor(random() * 2 ** 31)
     this.#template = new FrameTemplate({
-      topic: `${telemetryPath(deviceId)}/`,
+      topic: `${telemetryPath(deviceId)}/${shared.propertyBag.replaceAll('{device}', deviceId)}`,
       qos,
       protocol,
       bodyBytes,

@@ -312,15 +312,16 @@ export class Generator {
   }
 
   #sharedOf(): ConnectionShared {
-    const { qos, protocol, bodyBytes, bodyTemplate, window, connections, seed } = this.#options
+    const { qos, protocol, bodyBytes, bodyTemplate, propertyBag, window, connections, seed } = this.#options
     const schedule = this.#schedule
-    const smallest = bodyBytes + 512
+    const smallest = bodyBytes + propertyBag.length + 512
     const bufferBytes = Math.max(smallest, Math.min(writeBytes, Math.floor(writeBytesTotalMax / connections)))
     return {
       sockets: new SocketFactory(this.#options, writeBytes),
       qos,
       protocol,
       bodyBytes,
+      propertyBag,
       variants: bodyTemplate === undefined ? undefined : new BodyVariants(bodyTemplate, seed),
       window,
       acknowledged: this.#acknowledged,

@@ -27,6 +27,8 @@ export interface LoadOptions {
   readonly bodyBytes: number
   /** Makes bodies of exactly `bodyBytes` (`templateBody`); undefined: they only have a size. */
   readonly bodyTemplate: string | undefined
+  /** Properties of every message, as an MQTT topic ends: `name=value&…`, percent-encoded; `{device}` stands for the device's id. */
+  readonly propertyBag: string
   /** Messages a second over all connections, on an absolute schedule; 0 only connects; 'saturate' sends what the target takes. */
   readonly rate: number | 'saturate'
   /** Rates over time, for a run that is not steady; undefined: `rate` for `seconds`. */
@@ -88,6 +90,7 @@ export const loadDefaults: LoadOptions = {
   protocol: 4,
   bodyBytes: 48,
   bodyTemplate: undefined,
+  propertyBag: '',
   rate: 10_000,
   burst: 1,
   window: 1_000,

@@ -35,6 +35,17 @@ export interface RowGroup {
   readonly last?: number | undefined
 }
 
+/** What a destination says that it holds under one position, for whoever compares it with the log. */
+export interface HeldRange {
+  readonly offset: number
+  /** Last offset of the insert; `undefined` of a part of a batch, or from a destination that does not keep it. */
+  readonly last: number | undefined
+  /** `undefined` where it can't be told without reading all of it: then it is there, which is all that is known. */
+  readonly messageCount: number | undefined
+  /** The latest of its messages, UTC milliseconds. */
+  readonly enqueuedAtMsLast: number
+}
+
 /** The answer of `TableSink.stored` from a destination that knows each range by its name: it is there, or it is not. */
 export function storedCount({ messageCount, part }: DeliveryRange, isStored: boolean): number {
   assert(messageCount > 0, `only a range with messages is stored, and not one of ${messageCount}`)

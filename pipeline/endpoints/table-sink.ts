@@ -5,7 +5,7 @@
  *
  * Adapters lie in `pipeline/sinks/<kind>`; `table-sink.conformance.ts` states what all of them hold.
  */
-import type { DeliveryRange, RangeLimits, RowGroup } from './delivery-range.ts'
+import type { DeliveryRange, HeldRange, RangeLimits, RowGroup } from './delivery-range.ts'
 import type { SelectedRange } from './selected-range.ts'
 
 export interface TableSink {
@@ -47,6 +47,11 @@ export interface TableSink {
    * there is nothing. May look at everything. @throws as `stored`
    */
   newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined>
+  /**
+   * What lies under the positions of a partition from `from` (inclusive) to `end` (exclusive), in their order; for tools. Left out: it can't be
+   * asked. @throws as `stored`
+   */
+  held?(partition: number, from: number, end: number): AsyncIterable<HeldRange>
   /**
    * True if the sink would take a range: what refuses one then is the range, not a dropped table or a missing right.
    * @throws as `stored`

@@ -111,7 +111,7 @@ class PartitionTask {
     if (!found) return
     this.#earlier = 'landed'
     this.#delivered = found.delivered
-    this.#offsetCommitted = !found.fromRows
+    this.#offsetCommitted = !found.fromRows && options.start === undefined
   }
 
   async run(): Promise<void> {

@@ -129,6 +129,8 @@ function assertPlaces(messages: readonly SelectedMessage[], messageCount: number
 /** Messages `next` to `next + length - 1` of the batch, as a range of their own. */
 interface Part {
   readonly length: number
+  /** Place of the first message that is selected in it. */
+  readonly firstSelected: number
   readonly selected: SelectedRange
   readonly intent: Intent
 }
@@ -141,6 +143,7 @@ class BatchSplit {
   #open: Intent | undefined
   /** Selected messages in the next insert. */
   #lengthMax: number
+  #letterCount = 0
 
   constructor(options: SplitOptions, batch: SplitBatch, from: Split, open: Intent | undefined) {
     this.#options = options
@@ -207,8 +210,10 @@ class BatchSplit {
     return await putLetter(this.#options, letter)
   }
 
+  /** Where routes decide, only what this owner gave up: what others passed over may have been selected by none of theirs. */
   #lettersBefore(next: number, stored: number): number {
-    const messages = this.#batch.messages ?? []
+    const { messages = [], revision } = this.#batch
+    if (revision !== undefined) return this.#letterCount
     const settled = messages.length - messages.filter(({ index }) => index >= next).length
     return settled - stored
   }
@@ -219,6 +224,7 @@ class BatchSplit {
     if (!skipSteps.has('verdict')) await this.#options.commit(undefined, this.#split)
     const letter = letterOf(this.#options, this.#batch, this.#split)
     if (letter && !(await putLetter(this.#options, letter))) return false
+    this.#letterCount += letter?.record.stamp.messageCount ?? 0
     this.#split = { next: this.#split.next + given, stored: this.#split.stored, given: 0 }
     return true
   }
@@ -245,7 +251,9 @@ class BatchSplit {
       onStored(messageCount)
       this.#passPart(part.length, messageCount)
       this.#lengthMax = messageCount * 2
-    } else if (messageCount === 1) this.#split = { ...this.#split, given: part.length }
+    } else if (messageCount === 1)
+      // The message alone: other routes may select those around it, and they were never refused.
+      this.#split = { ...this.#split, next: part.firstSelected, given: 1 }
     else this.#lengthMax = Math.ceil(messageCount / 2)
     return outcome !== 'ended'
   }
@@ -263,7 +271,7 @@ class BatchSplit {
     const storedBefore = this.#options.delivery.skipSteps.has('parts-before') ? 0 : stored
     const selected = selectedFromMessages({ ...range, part: { first: next, length, storedBefore } }, some, revision)
     const intent = { range: selected.range, token: `${token}#${next}+${length}`, revision }
-    return { length, selected, intent }
+    return { length, firstSelected: some[0]?.index ?? next, selected, intent }
   }
 
   #passPart(length: number, stored: number): void {

@@ -1,6 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
+import { selectedFromMessages } from '#pipeline/endpoints/selected-messages.ts'
+import type { SelectedMessage } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
 import { createLogger, silentLogger } from '#runtime/logger.ts'
@@ -10,9 +12,11 @@ import { virtualClock } from '#runtime/virtual-clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { dayMs } from '#schemas/time.ts'
+import type { StartRule } from './position-search.ts'
+import { everything, type RangeSelector } from './range-selector.ts'
 import { simulatedBatch } from './simulation/simulated-batch.ts'
 import { SimulatedWarehouse } from './simulation/simulated-warehouse.ts'
-import type { UndeliverableRecord } from './undeliverable.ts'
+import type { DeadLetterBox, UndeliverableRecord } from './undeliverable.ts'
 import { startWorker, type Worker } from './worker.ts'
 
 const insertDelayMs = 100
@@ -53,6 +57,7 @@ describe('worker', () => {
     destination: TableSink,
     letters: UndeliverableRecord[] = [],
     logger = silentLogger,
+    begin?: StartRule,
   ): Promise<Worker> {
     const starting = startWorker({
       log,
@@ -64,6 +69,7 @@ describe('worker', () => {
       insertDelayMs,
       insertBeginMsMax: 2_000,
       clock,
+      ...(begin && { start: begin }),
     })
     worker = await starting
     worker.finished.catch(() => {})
@@ -355,6 +361,52 @@ describe('worker', () => {
     ])
   })
 
+  test.each([
+    [1, 4],
+    [40, 60],
+  ])(
+    'where message %i of %i was refused, what only later routes select behind it is stored and no letter [G-5]',
+    async (refused, messageCount) => {
+      const { log, sink, append } = open(new Set([`0/${refused}`]))
+      await append(undefined, messageCount)
+      const letters: UndeliverableRecord[] = []
+      const begin = async (isSelected: (index: number) => boolean, put: DeadLetterBox['put']) => {
+        const selector: RangeSelector = {
+          selectsEverything: false,
+          async select(range, records) {
+            const messages: SelectedMessage[] = []
+            for await (const block of (await everything.select(range, records, undefined)).messages())
+              messages.push(...block.filter(({ index }) => isSelected(index)))
+            return selectedFromMessages(range, messages, String(isSelected))
+          },
+        }
+        const deadLetters = { put, lettered: async () => new Map<number, number>() }
+        const common = { log, group: 'g', destination: sink, logger: silentLogger, metrics, insertDelayMs, clock }
+        worker = await startWorker({ ...common, selector, deadLetters, insertBeginMsMax: 2_000 })
+        return worker
+      }
+      // It ends between the verdict and the letter.
+      const away = new PenstockError('LOG_UNAVAILABLE', 'simulated')
+      const one = await begin(
+        (index) => index === refused,
+        () => Promise.reject(away),
+      )
+      await turnUntil(() => log.position('g', 0)?.metadata.includes('"given":1') ?? false)
+      const closed = one.close()
+      await turnUntil(() => closed)
+      await begin(
+        () => true,
+        async (letter) => void letters.push(letter),
+      )
+      await turnUntil(settled(log, 1))
+      const behind = Array.from({ length: messageCount - refused - 1 }, (_, index) => refused + 1 + index)
+      expect(sink.ranges.flatMap(({ messages }) => messages.map(({ index }) => index))).toEqual(behind)
+      expect(letters.map(({ messageFirst, record }) => [messageFirst, record.stamp.messageCount])).toEqual([
+        [refused, 1],
+      ])
+    },
+  )
+
   test('a partition that stands still is named with the reason after a minute, once a minute, until it moves', async () => {
     const { log, sink, append } = open()
     await append()
@@ -380,6 +432,17 @@ describe('worker', () => {
     await turnUntil(settled(log, 1))
     expect(delivery.standstills()).toEqual([])
     await turnUntil(() => standing.value === 0)
+  })
+
+  test('where a destination begins is written down at once, so that retention keeps nothing older for it', async () => {
+    const { log, sink, append } = open()
+    for (let count = 0; count < 3; count++) await append()
+    await start(log, sink, [], silentLogger, async (_, { next }) => next)
+    await turnUntil(settled(log, 3))
+    expect(sink.ranges).toEqual([])
+    await append()
+    await turnUntil(settled(log, 4))
+    expect(ranges(sink)).toEqual([[3, 3]])
   })
 
   test('a backlog is delivered whole and in order [G-3]', async () => {

@@ -1,6 +1,6 @@
 import type { Clock } from '#runtime/clock.ts'
 import { messagesOfBatch } from '#schemas/batch.ts'
-import { type DeliveryRange, type RowGroup, storedCount } from '../delivery-range.ts'
+import { type DeliveryRange, type HeldRange, type RowGroup, storedCount } from '../delivery-range.ts'
 import { held, refused, unavailable } from '../endpoint-error.ts'
 import type { SelectedRange } from '../selected-range.ts'
 import type { TableSink } from '../table-sink.ts'
@@ -73,6 +73,16 @@ export class MemoryTableSink implements TableSink {
       enqueuedAtMsFirst: Math.min(...group.map(({ enqueuedAtMsFirst }) => enqueuedAtMsFirst)),
       enqueuedAtMsLast: Math.max(...group.map(({ enqueuedAtMsLast }) => enqueuedAtMsLast)),
       last: head.part ? undefined : head.last,
+    }
+  }
+
+  async *held(partition: number, from: number, end: number): AsyncGenerator<HeldRange> {
+    await this.#reach()
+    const mine = [...this.#table.ranges.values()].filter(({ range }) => range.partition === partition)
+    for (const { range, messages } of mine.sort((one, other) => one.range.first - other.range.first)) {
+      const { first: offset, last, part, enqueuedAtMsLast } = range
+      if (offset < from || offset >= end) continue
+      yield { offset, last: part ? undefined : last, messageCount: messages.length, enqueuedAtMsLast }
     }
   }
 

@@ -3,7 +3,7 @@
  * `log_endpoint` names whose position it is, so that several endpoints may fill one table, and one that is made anew begins anew.
  */
 
-import type { DeliveryRange, RowGroup } from '#pipeline/endpoints/delivery-range.ts'
+import type { DeliveryRange, HeldRange, RowGroup } from '#pipeline/endpoints/delivery-range.ts'
 import { EndpointError, type EndpointErrorCode } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
@@ -72,6 +72,11 @@ export class ClickHouseEndpoint implements TableSink {
 
   newest(partition: number, end: number, sinceMs: number): Promise<RowGroup | undefined> {
     return this.#asked(() => this.#sink.newest(partition, end, sinceMs))
+  }
+
+  async *held(partition: number, from: number, end: number): AsyncGenerator<HeldRange> {
+    await this.#asked(async () => {})
+    yield* this.#sink.held(partition, from, end)
   }
 
   async accepts(): Promise<boolean> {

@@ -8,7 +8,7 @@
  *
  * Both conditions cost two comparisons a row, vectorised; the first is folded to a constant before the body is read.
  */
-import type { DeliveryRange, RowGroup } from '#pipeline/endpoints/delivery-range.ts'
+import type { DeliveryRange, HeldRange, RowGroup } from '#pipeline/endpoints/delivery-range.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
@@ -22,6 +22,8 @@ import { limits } from '#schemas/limits.ts'
 import { type BatchTable, type TableOptions, telemetryInput, warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { assertTableSafe, prepareTables } from './clickhouse-tables.ts'
 
+/** Positions that are asked for at once. */
+const heldAtOnceMax = 50_000
 const expiredText = 'penstock: this insert began too late'
 const dayText = 'penstock: a message lies outside the day that its batch is stamped with'
 
@@ -129,6 +131,26 @@ export class ClickHouseSink implements TableSink {
       rowCount: countOf(row.rows, 'a question for the newest rows'),
       enqueuedAtMsFirst: fromMs,
       enqueuedAtMsLast: toMs,
+    }
+  }
+
+  /** Rows of several inserts under one position are parts of one batch, and are counted together. */
+  async *held(partition: number, from: number, end: number): AsyncGenerator<HeldRange> {
+    const { table, own } = this.#target
+    for (let next = from; ; ) {
+      const rows = await this.#ask(
+        'SELECT log_offset AS offset, count() AS rows, toUnixTimestamp64Milli(max(enqueued_at)) AS to_ms ' +
+          `FROM ${table} WHERE log_partition = ${partition} AND log_offset >= ${next} AND log_offset < ${end}${own} ` +
+          `GROUP BY log_offset ORDER BY log_offset LIMIT ${heldAtOnceMax}`,
+      )
+      for (const row of rows) {
+        const offset = countOf(row.offset, 'a question for positions')
+        assert(offset >= next && offset < end, `positions from ${next} to ${end} are asked for, and not ${offset}`)
+        const messageCount = countOf(row.rows, 'a question for rows')
+        yield { offset, last: undefined, messageCount, enqueuedAtMsLast: Number(row.to_ms) }
+        next = offset + 1
+      }
+      if (rows.length < heldAtOnceMax) return
     }
   }
 

@@ -7,7 +7,7 @@
  * The names are remembered for as long as the objects lie there. Whoever takes them away must leave those of the last hour: after a
  * crash the range of an open intent is looked for, and one that is gone is stored again.
  */
-import { type DeliveryRange, type RowGroup, storedCount } from '#pipeline/endpoints/delivery-range.ts'
+import { type DeliveryRange, type HeldRange, type RowGroup, storedCount } from '#pipeline/endpoints/delivery-range.ts'
 import { EndpointError, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
@@ -85,6 +85,17 @@ export class ObjectSink implements TableSink {
       else if (range.first === best) group.push(range)
     }
     return groupOf(group)
+  }
+
+  /** By their names: how many messages an object holds is not told. */
+  async *held(partition: number, from: number, end: number): AsyncGenerator<HeldRange> {
+    const ranges: NamedRange[] = []
+    for await (const name of this.#store.list(this.#names.prefixOf(partition))) {
+      const range = this.#names.rangeOf(name)
+      if (range?.partition === partition && range.first >= from && range.first < end) ranges.push(range)
+    }
+    for (const { first: offset, last, part, enqueuedAtMsLast } of ranges.sort((one, other) => one.first - other.first))
+      yield { offset, last: part ? undefined : last, messageCount: undefined, enqueuedAtMsLast }
   }
 
   async accepts(): Promise<boolean> {

@@ -9,7 +9,7 @@
 import { pipeline } from 'node:stream/promises'
 import type pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
-import { type DeliveryRange, type RowGroup, storedCount } from '#pipeline/endpoints/delivery-range.ts'
+import { type DeliveryRange, type HeldRange, type RowGroup, storedCount } from '#pipeline/endpoints/delivery-range.ts'
 import { EndpointError, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
@@ -32,6 +32,8 @@ export interface PostgresSinkOptions {
 
 /** Inserts between two looks for old notes. */
 const insertsBetween = 100
+/** Ranges that are asked for at once. */
+const heldAtOnceMax = 1_000
 /** Far longer than two inserts of one range can be apart. */
 const noteDaysKept = 7
 
@@ -103,6 +105,33 @@ export class PostgresSink implements TableSink {
       enqueuedAtMsFirst: group.enqueued_first.getTime(),
       enqueuedAtMsLast: group.enqueued_last.getTime(),
       last: group.last === null ? undefined : Number(group.last),
+    }
+  }
+
+  /**
+   * By the notes, which say whose ranges they are, and by the rows that are there: others may fill the table, too. Notes that are no longer
+   * kept are of ranges that are not told of.
+   */
+  async *held(partition: number, from: number, end: number): AsyncGenerator<HeldRange> {
+    await this.#madeTables()
+    for (let next = from; ; ) {
+      const { rows } = await this.#query<HeldNote>(
+        `SELECT first, max(CASE WHEN part = '' THEN last END) AS last, max(enqueued_last) AS enqueued_last,
+                LEAST(sum(row_count), (SELECT count(*) FROM ${quoted(this.#settings.table)}
+                  WHERE log_partition = $2 AND log_offset BETWEEN notes.first AND max(notes.last)))::bigint AS row_count
+         FROM ${this.#notes} AS notes
+         WHERE group_name = $1 AND partition = $2 AND first >= $3 AND first < $4
+         GROUP BY first ORDER BY first LIMIT ${heldAtOnceMax}`,
+        [this.#group, partition, next, end],
+      )
+      for (const { first, last, row_count, enqueued_last } of rows) {
+        const offset = Number(first)
+        const messageCount = Number(row_count)
+        const lastOffset = last === null ? undefined : Number(last)
+        yield { offset, last: lastOffset, messageCount, enqueuedAtMsLast: enqueued_last.getTime() }
+        next = offset + 1
+      }
+      if (rows.length < heldAtOnceMax) return
     }
   }
 
@@ -230,6 +259,13 @@ export class PostgresSink implements TableSink {
       client.release(broken)
     }
   }
+}
+
+interface HeldNote extends pg.QueryResultRow {
+  readonly first: string
+  readonly last: string | null
+  readonly row_count: string
+  readonly enqueued_last: Date
 }
 
 interface NoteGroup extends pg.QueryResultRow {

@@ -13,6 +13,7 @@ import type { EndpointHealth } from '#schemas/endpoint-health.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import { type EndpointDocument, endpointGroup } from '#schemas/routing/routing.ts'
+import type { ProtocolStep } from '../delivery.ts'
 import { offsetAt } from '../offset-at.ts'
 import type { DeadLetterBox } from '../undeliverable.ts'
 import { startWorker, type Worker } from '../worker.ts'
@@ -32,6 +33,9 @@ export interface EndpointRunOptions {
   readonly deadLetters: DeadLetterBox
   readonly logger: Logger
   readonly clock: Clock
+  /** As of `WorkerOptions`. */
+  readonly random?: () => number
+  readonly skipSteps?: ReadonlySet<ProtocolStep>
 }
 
 /** After a fault of the endpoint's program or of the log. */
@@ -47,14 +51,14 @@ export class EndpointRun {
   readonly #running: Promise<void>
 
   constructor(options: EndpointRunOptions) {
-    const { endpoint, logs, clock, logger } = options
+    const { endpoint, logs, clock, logger, random = Math.random } = options
     this.endpoint = endpoint
     this.#options = options
     this.#metrics = logs.map(() => new Metrics<MetricName>(metricsTable))
     this.#circuit = new Circuit({
       name: endpoint.name,
       clock,
-      random: Math.random,
+      random,
       onStatus: (health) => tellOfHealth(logger, health),
     })
     this.#running = this.#run()
@@ -124,7 +128,7 @@ export class EndpointRun {
   }
 
   #start(destination: TableSink | Endpoint, routed: RoutedLog, place: number): Promise<Worker> {
-    const { revisions, cache, deadLetters, logger, clock } = this.#options
+    const { revisions, cache, deadLetters, logger, clock, random, skipSteps } = this.#options
     const { name, startsAtMs, settings } = this.endpoint
     const { log, kind } = routed
     return startWorker({
@@ -140,6 +144,8 @@ export class EndpointRun {
       metrics: this.#metrics[place] ?? new Metrics<MetricName>(metricsTable),
       insertDelayMs: typeof settings.delayMs === 'number' ? settings.delayMs : delayMsDefault,
       clock,
+      ...(random && { random }),
+      ...(skipSteps && { skipSteps }),
     })
   }
 }

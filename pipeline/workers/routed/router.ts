@@ -5,7 +5,6 @@
 import { BlockReader } from '#pipeline/routing/select/block-reader.ts'
 import { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
-import { limits } from '#schemas/limits.ts'
 import { type EndpointDocument, emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
 import { EndpointRun, type EndpointRunOptions } from './endpoint-run.ts'
 import { Revisions, RoutingRevision } from './routing-revision.ts'
@@ -15,7 +14,8 @@ export interface RouterOptions extends Omit<EndpointRunOptions, 'endpoint' | 're
   readonly hubName: string
   /** Conditions are evaluated without generated code. */
   readonly interpreted: boolean
-  readonly selectionCacheBytesMax?: number
+  /** Left out: one of `limits.selectionCacheBytesMax`. */
+  readonly cache?: SelectionCache
 }
 
 export class Router {
@@ -32,7 +32,7 @@ export class Router {
 
   constructor(options: RouterOptions) {
     this.#options = options
-    this.#cache = new SelectionCache(options.selectionCacheBytesMax ?? limits.selectionCacheBytesMax)
+    this.#cache = options.cache ?? new SelectionCache()
     this.#revisions = new Revisions(this.#compiled(0, emptyRouting))
   }
 

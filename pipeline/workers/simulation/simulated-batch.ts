@@ -17,15 +17,20 @@ export interface SimulatedMessage {
   readonly index: number
 }
 
-/** A batch of `messageCount` messages, recognisable by `id`. */
-export function simulatedBatch(id: number, messageCount = 1, enqueuedAtMs = 0): Uint8Array {
+/** A batch of `messageCount` messages, recognisable by `id`, each with properties if they are given. */
+export function simulatedBatch(
+  id: number,
+  messageCount = 1,
+  enqueuedAtMs = 0,
+  propertiesOf: (index: number) => Readonly<Record<string, string>> = () => ({}),
+): Uint8Array {
   return batchFromMessages(
     Array.from({ length: messageCount }, (_, index) => ({
       bytes: envelopeBytes({
         deviceId: 'd',
         enqueuedAtMs,
         body: Buffer.from(keyOf({ id, index })),
-        properties: {},
+        properties: propertiesOf(index),
         systemProperties: {},
       }),
     })),

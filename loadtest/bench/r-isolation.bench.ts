@@ -1,0 +1,222 @@
+/**
+ * Isolation [G-10]: at half load, one endpoint is dead and one takes a hundredth of what it is to get. The default table and a third endpoint, another
+ * table, are measured beside them and alone, in turn. Reach: their rate and p99 are at most 10 % off. Afterwards both are back, and get
+ * everything.
+ */
+import { createServer, type Server } from 'node:http'
+import { assertClean } from '#loadtest/ledger/reconcile.ts'
+import { clickhouseRows } from '#loadtest/observe/clickhouse-rows.ts'
+import { queryRows } from '#loadtest/observe/query-rows.ts'
+import { watchVisibleLatency } from '#loadtest/observe/visible-latency.ts'
+import { deviceIdOf, loadDefaults } from '#loadtest/options/load-options.ts'
+import { runLoad } from '#loadtest/run/run-load.ts'
+import { sleep, systemClock } from '#runtime/clock.ts'
+import { freePort } from '#runtime/free-ports.ts'
+import { BenchRecord, benchArguments } from './bench-record.ts'
+import { type RoutedPenstock, routedPropertyBag, startRouted, until } from './routed-penstock.ts'
+
+const saturatingSecondsMax = 10
+const drainMsMax = 600_000
+const thirdTable = 'own.third'
+/** A device of the hundred. */
+const routedDevice = 7
+const messagesPerRequest = 10
+const lookMs = 100
+/** Below the time that the endpoint waits for an answer. */
+const answerMsMax = 8_000
+
+const figures = [
+  'default table, rows/s',
+  'default table, p99 ms',
+  'third endpoint, rows/s',
+  'third endpoint, p99 ms',
+] as const
+
+/** Gets requests of messages, and keeps their ids. */
+class Receiver {
+  readonly ids = new Set<string>()
+  /** Messages a second that it takes. */
+  perSecond = Number.POSITIVE_INFINITY
+  readonly port: number
+  #server: Server | undefined
+
+  constructor(port: number) {
+    this.port = port
+  }
+
+  async start(): Promise<void> {
+    this.#server = createServer((request, response) => {
+      const chunks: Buffer[] = []
+      request.on('data', (chunk) => chunks.push(chunk))
+      request.on('error', () => {})
+      request.on(
+        'end',
+        () => void this.#take(Buffer.concat(chunks).toString()).then(() => response.writeHead(204).end()),
+      )
+    }).listen(this.port, '127.0.0.1')
+    await new Promise((resolve) => this.#server?.once('listening', resolve))
+  }
+
+  stop(): void {
+    this.#server?.closeAllConnections()
+    this.#server?.close()
+  }
+
+  async #take(text: string): Promise<void> {
+    const messages = JSON.parse(text) as readonly { readonly id: string }[]
+    await sleep(systemClock, Math.min(answerMsMax, (messages.length / this.perSecond) * 1000))
+    for (const { id } of messages) this.ids.add(id)
+  }
+}
+
+/** Looks again and again how many rows there are. */
+class Growth {
+  count = 0
+  #fromMs: number | undefined
+  #toMs = 0
+  #isStopped = false
+  readonly #looking: Promise<void>
+
+  constructor(countOf: () => Promise<number>) {
+    this.#looking = this.#look(countOf)
+  }
+
+  /** From the first rows that were seen until the last. */
+  get seconds(): number {
+    return (this.#toMs - (this.#fromMs ?? this.#toMs)) / 1000
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    await this.#looking
+  }
+
+  async #look(countOf: () => Promise<number>): Promise<void> {
+    while (!this.#isStopped) {
+      // There is no table before the first rows.
+      const count = await countOf().catch(() => 0)
+      if (count > this.count) {
+        this.count = count
+        this.#toMs = performance.now()
+        this.#fromMs ??= this.#toMs
+      }
+      await sleep(systemClock, lookMs)
+    }
+  }
+}
+
+async function bench(): Promise<void> {
+  const args = benchArguments({ rounds: 3, seconds: 60 })
+  const record = new BenchRecord('r-isolation', 'Isolation: a dead and a slow endpoint beside others')
+  for (let round = 0; round < args.rounds; round++) {
+    const perSecond = (await saturated(`risor${round}`, Math.min(args.seconds, saturatingSecondsMax))) / 2
+    record.add('half load, messages/s', perSecond)
+    const phases = [false, true] as const
+    for (const isBeside of round % 2 === 0 ? phases : [...phases].reverse())
+      await measure(isBeside, `riso${isBeside ? 'b' : 'a'}${round}`, Math.floor(perSecond), args.seconds, record)
+  }
+  const ratios = figures.map((figure) => record.median(`beside: ${figure}`) / record.median(`alone: ${figure}`))
+  const text = figures.map(
+    (figure, index) =>
+      `${figure.replace(/,? (rows\/s|ms)$/, '')}${figure.endsWith('ms') ? '' : ' rate'} ${ratios[index]?.toFixed(2)}`,
+  )
+  const isReached = ratios.every((ratio, index) => (figures[index]?.endsWith('ms') ? ratio <= 1.1 : ratio >= 0.9))
+  record.finish(
+    `**Beside ÷ alone: ${text.join(', ')} (reach: within 10 %; ${isReached ? 'reached' : 'not reached'}). After recovery both endpoints had everything.**`,
+    '100 connections, QoS 1, 48-byte JSON, half of what saturates. A third endpoint gets every message into another table; one device’s go to a webhook where nobody listens and to one that takes 1 % of them. Everything on all CPUs.',
+    args,
+  )
+}
+
+async function saturated(run: string, seconds: number): Promise<number> {
+  const routed = await startRouted(undefined)
+  try {
+    await routed.route({ routes: [all], endpoints: [third] })
+    const load = { ...loadDefaults, propertyBag: routedPropertyBag, rate: 'saturate', seconds, run } as const
+    const { acknowledgedPerSecond } = await runLoad({ ...load, url: routed.penstock.mqttUrl, drainMsMax: 120_000 })
+    return acknowledgedPerSecond
+  } finally {
+    await routed.stop()
+  }
+}
+
+const all = { name: 'all', endpointNames: ['third'] }
+const third = { name: 'third', kind: 'clickhouse', database: 'own', table: 'third' }
+
+async function measure(
+  isBeside: boolean,
+  run: string,
+  rate: number,
+  seconds: number,
+  record: BenchRecord,
+): Promise<void> {
+  const routed = await startRouted(undefined)
+  const [dead, slow] = [new Receiver(await freePort()), new Receiver(await freePort())]
+  slow.perSecond = Math.max(1, rate / loadDefaults.connections / 100)
+  await slow.start()
+  try {
+    await routed.route(isBeside ? besides(run, dead, slow) : { routes: [all], endpoints: [third] })
+    await underLoad(routed, isBeside ? 'beside' : 'alone', { run, rate, seconds }, record)
+    if (isBeside) await recover(routed, run, dead, slow, record)
+  } finally {
+    await routed.stop()
+    dead.stop()
+    slow.stop()
+  }
+}
+
+function besides(run: string, dead: Receiver, slow: Receiver) {
+  const hook = (name: string, { port }: Receiver) => {
+    const url = `http://127.0.0.1:${port}/`
+    return { name, kind: 'webhook', url, messagesMax: messagesPerRequest, timeoutMs: 2 * answerMsMax }
+  }
+  const one = { name: 'one', condition: `device = '${deviceIdOf(run, routedDevice)}'`, endpointNames: ['dead', 'slow'] }
+  return { routes: [all, one], endpoints: [third, hook('dead', dead), hook('slow', slow)] }
+}
+
+async function underLoad(
+  { penstock }: RoutedPenstock,
+  phase: string,
+  { run, rate, seconds }: { readonly run: string; readonly rate: number; readonly seconds: number },
+  record: BenchRecord,
+): Promise<void> {
+  const target = { url: penstock.mqttUrl, clickhouse: penstock.clickhouseUrl }
+  const load = { ...loadDefaults, ...target, propertyBag: routedPropertyBag, run, rate, seconds }
+  // Both processes are on this machine, so their clocks are one.
+  const watched = watchVisibleLatency(load, clickhouseRows(penstock.clickhouseUrl, thirdTable), 0, () => 0)
+  const growth = new Growth(async () => {
+    const [row] = await queryRows(penstock.clickhouseUrl, `SELECT count() FROM ${thirdTable}`, {})
+    return Number(row?.[0])
+  })
+  const result = await runLoad({ ...load, drainMsMax: 120_000 })
+  if (result.reconciliation) assertClean(result.reconciliation)
+  const stored = result.reconciliation?.stored ?? 0
+  await until(async () => growth.count >= stored, drainMsMax)
+  await growth.stop()
+  const { summary } = await watched.stop()
+  record.add(`${phase}: ${figures[0]}`, result.storedPerSecond ?? 0)
+  record.add(`${phase}: ${figures[1]}`, result.latency.visible?.summary.p99Ms ?? Number.NaN)
+  record.add(`${phase}: ${figures[2]}`, stored / growth.seconds)
+  record.add(`${phase}: ${figures[3]}`, summary.p99Ms)
+}
+
+/** The dead one listens, the slow one takes what comes: both must get every message that was meant for them. */
+async function recover(
+  { penstock }: RoutedPenstock,
+  run: string,
+  dead: Receiver,
+  slow: Receiver,
+  record: BenchRecord,
+): Promise<void> {
+  const statement = `SELECT count() FROM ${loadDefaults.table} WHERE device_id = '${deviceIdOf(run, routedDevice)}'`
+  const wanted = Number((await queryRows(penstock.clickhouseUrl, statement, {}))[0]?.[0])
+  record.add('behind before recovery: dead, messages', wanted - dead.ids.size)
+  record.add('behind before recovery: slow, messages', wanted - slow.ids.size)
+  const begunMs = performance.now()
+  slow.perSecond = Number.POSITIVE_INFINITY
+  await dead.start()
+  await until(async () => dead.ids.size >= wanted && slow.ids.size >= wanted, drainMsMax)
+  record.add('seconds until both have everything', (performance.now() - begunMs) / 1000)
+}
+
+if (import.meta.main) await bench()
