@@ -32,7 +32,7 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       load: async () => (await import('./routes.ts')).routesCommand,
     },
     'dead-letters': {
-      summary: 'list, show, replay, drop what ClickHouse refused for good',
+      summary: 'list, show, replay, drop what ClickHouse or an endpoint refused for good',
       load: async () => (await import('./dead-letters.ts')).deadLettersCommand,
     },
     verify: {
