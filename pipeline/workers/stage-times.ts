@@ -3,7 +3,7 @@ import type { Metrics } from '#runtime/metrics.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { ReadRecord } from './range-reader.ts'
 
-/** Counts how long the messages of these records took to be read, and then to be stored, which they are now. Once a batch. */
+/** Counts how long the messages of these records took to be read, then to be stored, which they are now, and in all. Once a batch. */
 export function observeStored(
   metrics: Metrics<MetricName>,
   sink: string,
@@ -12,6 +12,7 @@ export function observeStored(
 ): void {
   const read = metrics.histogram('penstock_worker_read_seconds')
   const stored = metrics.histogram('penstock_worker_store_seconds', { sink })
+  const all = metrics.histogram('penstock_worker_deliver_seconds', { sink })
   const [nowMs, monotonicMs] = [clock.nowMs(), clock.monotonicMs()]
   for (const { record, readMonotonicMs } of records) {
     const { enqueuedAtMsLast, messageCount } = record.stamp
@@ -19,5 +20,6 @@ export function observeStored(
     // The edge's clock may be ahead of this one.
     read.observe(Math.max(0, nowMs - heldMs - enqueuedAtMsLast) / 1_000, messageCount)
     stored.observe(heldMs / 1_000, messageCount)
+    all.observe(Math.max(0, nowMs - enqueuedAtMsLast) / 1_000, messageCount)
   }
 }
