@@ -200,7 +200,7 @@ export const metricsTable = {
   },
   penstock_route_messages_matched_total: {
     type: 'counter',
-    help: 'Messages that a route took, each counted once',
+    help: 'Messages that a route took, each counted once; a route is not asked where others send all messages to its endpoints',
     labels: ['route'],
   },
   penstock_route_messages_undefined_total: {

@@ -88,6 +88,8 @@ export interface PartitionReport {
   readonly behind: number
   /** Of the oldest that is not delivered; 0: there is none. */
   readonly ageMs: number
+  /** Half-way to where retention removes what the endpoint lacks. Left out by an older router. */
+  readonly isFallingBehind?: boolean
 }
 
 /** A fault of a document, for whoever wrote it. `path` as in JavaScript: `endpoints[0].url`. */

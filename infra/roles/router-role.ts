@@ -9,12 +9,12 @@ import { sleep, systemClock } from '#runtime/clock.ts'
 import { openHttpServer } from '#runtime/http/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { lowerPriority } from '#runtime/lower-priority.ts'
-import { Metrics } from '#runtime/metrics.ts'
+import { type MetricSample, Metrics } from '#runtime/metrics.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
-import { reportOf } from './endpoint-reports.ts'
+import { FallingBehind, lagSamples, reportOf } from './endpoint-reports.ts'
 import { routeHealth } from './health.ts'
 import { keepReplays } from './keep-replays.ts'
 import { endpointOpener } from './open-role-endpoint.ts'
@@ -59,8 +59,10 @@ export async function runRouter(settings: Settings): Promise<void> {
   }
   const router = new Router(options)
   const replays = new Replays(options)
+  let lags: readonly MetricSample[] = []
+  const samples = () => [...router.samples(), ...replays.samples(), ...lags]
   const applying = new DocumentWatch(router, routing, logger)
-  const health = supervised ? undefined : await healthServer(settings, router, logger)
+  const health = supervised ? undefined : await healthServer(settings, samples, logger)
   close = async () => {
     await applying.close()
     await looking
@@ -74,14 +76,18 @@ export async function runRouter(settings: Settings): Promise<void> {
     ]
     await Promise.all(closing.map((each) => each?.close()))
   }
-  reportSamples(() => [...router.samples(), ...replays.samples()])
+  const falling = new FallingBehind(logger)
+  reportSamples(samples)
   await applying.look()
   tellSupervisor('ready', {})
   logger.info('routing', { revision: router.revision, endpoints: router.runs.length })
   const name = `${hostname()}-${process.pid}`
   while (!stopping.signal.aborted) {
     looking = keepReplays(routing.store, router, replays, logger)
-    await report(routing, { ...(await reportOf(name, router, logs)), replays: await looking }, logger)
+    const current = await reportOf(name, router, logs, settings.logRetentionHours * 3_600_000)
+    falling.look(current)
+    lags = lagSamples(current, logs)
+    await report(routing, { ...current, replays: await looking }, logger)
     await applying.look()
     await sleep(systemClock, reportMs, stopping.signal)
   }
@@ -139,13 +145,17 @@ async function report(routing: Routing, text: RouterReport, logger: Logger): Pro
   }
 }
 
-function healthServer(settings: Settings, router: Router, logger: Logger): ReturnType<typeof openHttpServer> {
+function healthServer(
+  settings: Settings,
+  samples: () => readonly MetricSample[],
+  logger: Logger,
+): ReturnType<typeof openHttpServer> {
   const metrics = new Metrics<MetricName>(metricsTable)
   return openHttpServer({
     host: settings.bind,
     port: settings.httpPort,
     callers: callersOf(settings, settings.bind),
     logger,
-    routes: (routes) => routeHealth(routes, () => ({ ready: true, metrics: metrics.render([router.samples()]) })),
+    routes: (routes) => routeHealth(routes, () => ({ ready: true, metrics: metrics.render([samples()]) })),
   })
 }

@@ -397,7 +397,11 @@ class PartitionTask {
 }
 
 /** Says of `lost` batches that no one delivers them any more. */
-function reportLost({ assignment, logger, metrics }: PartitionTaskOptions, lost: number, cause: unknown): void {
-  logger.error('the log removed batches before they were delivered', { partition: assignment.partition, lost, cause })
+function reportLost(options: PartitionTaskOptions, lost: number, cause: unknown): void {
+  const { assignment, logger, metrics, letterEndpoint: endpoint } = options
+  // As the hub's log for operators names what an endpoint never gets.
+  const named = endpoint === undefined ? {} : { operation: 'DroppedMessage', endpoint }
+  const { partition } = assignment
+  logger.error('the log removed batches before they were delivered', { ...named, partition, lost, cause })
   metrics.series('penstock_log_positions_lost_total').add(lost)
 }

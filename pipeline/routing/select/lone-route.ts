@@ -52,6 +52,7 @@ export class LoneRoute {
     const scan = this.#scan
     scan.open(plain)
     for (let index = 0; index < messagesMax && scan.next(); index++) {
+      scan.readMaps()
       wanted.read(scan)
       this.#facts.enter(scan, wanted.facts(scan))
       if (this.#condition.evaluate(this.#facts) !== undefined) continue

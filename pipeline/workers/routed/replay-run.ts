@@ -2,6 +2,7 @@
  * One replay of the log into an endpoint: a run as the endpoint's own, in consumer groups that no other has, over logs that end. So it stores
  * each of its messages as surely as the endpoint does what comes from now on, and goes on where it was, whoever is killed.
  */
+import type { Log, PartitionRange } from '#pipeline/log/log.ts'
 import { replayedRouting } from '#pipeline/routing/select/replayed-routing.ts'
 import { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
 import { sleep } from '#runtime/clock.ts'
@@ -128,11 +129,13 @@ export class ReplayRun {
     const { log } = routed
     const { fromMs, toMs } = this.replay
     const ranges = await log.ranges()
-    const at = (timeMs: number) =>
-      Promise.all(ranges.map((range, partition) => offsetAt(log, partition, range, timeMs)))
-    const [starts, lasts] = [await at(fromMs), await at(toMs)]
-    // The batch there may have begun before.
-    return { routed, starts, ends: lasts.map((last, partition) => Math.min(ranges[partition]?.next ?? last, last + 1)) }
+    const at = <T>(offsetOf: (partition: number, range: PartitionRange) => Promise<T>) =>
+      Promise.all(ranges.map((range, partition) => offsetOf(partition, range)))
+    return {
+      routed,
+      starts: await at((partition, range) => offsetAt(log, partition, range, fromMs)),
+      ends: await at((partition, range) => endAt(log, partition, range, toMs)),
+    }
   }
 
   #runOptions(): EndpointRunOptions {
@@ -160,4 +163,13 @@ export class ReplayRun {
     const name = `${revision}.${this.replay.id}`
     return new RoutingRevision(name, replayedRouting(document, this.replay), { hubName, interpreted, reader })
   }
+}
+
+/** The offset behind the last batch that holds a message enqueued before `beforeMs`. */
+async function endAt(log: Log, partition: number, range: PartitionRange, beforeMs: number): Promise<number> {
+  const offset = await offsetAt(log, partition, range, beforeMs)
+  if (offset >= range.next) return offset
+  // Its last message is later, its first one may not be.
+  const [record] = await log.read(partition, offset, 1)
+  return record !== undefined && record.stamp.enqueuedAtMsFirst < beforeMs ? record.offset + 1 : offset
 }

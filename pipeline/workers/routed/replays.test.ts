@@ -108,12 +108,12 @@ describe('replays', () => {
   test('sends what routes send there, in groups of its own, and is done at its end', async () => {
     await send(0, timeMs, 'a', 'b', 'c')
     await send(1, timeMs, 'a')
+    await send(0, timeMs + 2_000, 'a')
     const replays = open()
     expect(await replays.apply(2, document, [replay])).toEqual([])
     await untilDone(replays)
     // What routes to others take is not the fallback's.
     expect(bodies().sort()).toEqual(['0@0', '0@2', '1@0'])
-    await send(0, timeMs + 2_000, 'a')
     expect(await replays.runs[0]?.progress()).toMatchObject({ records: 2, recordsDone: 2, messagesDelivered: 3 })
     const log = new MemoryLog({ store })
     expect((await log.positions('penstock.replay.r1')).map((position) => position?.offset)).toEqual([1, 1])
@@ -126,11 +126,7 @@ describe('replays', () => {
 
   test.each<[string, Partial<ReplayDocument>, string[]]>([
     ['a condition', { where: "kind <> 'c'" }, ['0@0', '0@10']],
-    [
-      'a condition that would be read otherwise without brackets',
-      { where: "kind = 'x' OR kind = 'c'" },
-      ['0@2', '0@12'],
-    ],
+    ['a condition that would be read otherwise without brackets', { where: "kind = 'x' OR kind = 'b'" }, []],
     ['a device', { deviceId: "it's\\one" }, ['0@2']],
     ['a beginning within a batch', { fromMs: timeMs + 2 }, ['0@2', '0@10', '0@12']],
     ['an end within a batch', { toMs: timeMs + 12 }, ['0@0', '0@2', '0@10']],

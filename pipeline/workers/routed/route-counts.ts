@@ -44,6 +44,7 @@ export class RouteCounts {
   /** By route: when its undefined messages were spoken of last, and how many there were since. */
   readonly #undefined = new Map<string, { saidMonotonicMs: number; messages: number }>()
   #records = 0
+  #hasFailed = false
 
   constructor({ logger, clock, interpreted }: { logger: Logger; clock: Clock; interpreted: boolean }) {
     this.#logger = logger
@@ -55,8 +56,17 @@ export class RouteCounts {
     return this.#metrics.samples()
   }
 
-  /** HOT: per record that is selected from. */
-  count({ topic, partition, offset }: RecordPlace, selection: Selection, routeSet: RouteSet): void {
+  /** HOT: per record that is selected from. Whatever goes wrong here, the record is delivered. */
+  count(place: RecordPlace, selection: Selection, routeSet: RouteSet): void {
+    try {
+      this.#count(place, selection, routeSet)
+    } catch (error) {
+      if (!this.#hasFailed) this.#logger.error('what routes make of messages is not all counted', { error })
+      this.#hasFailed = true
+    }
+  }
+
+  #count({ topic, partition, offset }: RecordPlace, selection: Selection, routeSet: RouteSet): void {
     const place = `${topic}/${partition}`
     if (offset < (this.#counted.get(place) ?? 0)) return
     this.#counted.set(place, offset + 1)
