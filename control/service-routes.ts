@@ -9,6 +9,7 @@ import { quotaOperations } from './quotas/quota-operations.ts'
 import { type OperationOptions, registerOperation } from './rest/operation.ts'
 import { faultAnswer } from './rest/rest.ts'
 import { hubRoutingOperations } from './routes/hub-operations.ts'
+import { replayOperations } from './routes/replay-operations.ts'
 import { routingOperations } from './routes/routing-operations.ts'
 import type { RoutingService } from './routes/routing-service.ts'
 import { authorityOperations } from './trust/authority-operations.ts'
@@ -29,6 +30,7 @@ export function registerServiceRoutes(
     ...policyOperations(registry.trust, rekeyPolicy),
     ...quotaOperations(registry.quotas),
     ...routingOperations(routing),
+    ...replayOperations(routing.replays),
     ...hubRoutingOperations(routing),
   ]
   for (const operation of operations) registerOperation(router, options, operation)

@@ -11,6 +11,11 @@
  *
  *   ┌ "PDL" 02 │ u32 length │ {"letter": <offset>, "as": "replayed" | "dropped", "atMs": …} ┐
  *   ┌ "PDL" 03 │ u32 length │ {"letter": <offset>, "epoch": …, "next": …, "atMs": …} ┐
+ *
+ * A replay to an endpoint says how far it is, as a worker does beside its position. Another one that begins takes over: what the one
+ * before notes from then on does not count, and it sees so.
+ *
+ *   ┌ "PDL" 04 │ u32 length │ {"letter": <offset>, "epoch": <of its replay>, "note": …, "atMs": …} ┐
  */
 import { type ErrorCode, errorTable, PenstockError } from './errors.ts'
 
@@ -40,6 +45,8 @@ export interface DeadLetterHead {
    * goes to the log.
    */
   readonly endpoint?: string
+  /** Id of the replay of the log in which it was refused: it may have been refused, and settled, before. */
+  readonly replay?: string
 }
 
 export interface DeadLetter extends DeadLetterHead {
@@ -55,7 +62,10 @@ export interface DeadLetterSettlement {
   readonly atMs: number
 }
 
-/** Written before the bytes of the letter are appended again, so that whoever repeats the replay appends the same batch. */
+/**
+ * Written before the bytes of the letter are appended again, so that whoever repeats the replay appends the same batch. Where the letter
+ * goes to an endpoint, the epoch is a number that no other replay of it has.
+ */
 export interface DeadLetterReplay {
   readonly kind: 'replay'
   /** As in `DeadLetterSettlement`. */
@@ -67,7 +77,19 @@ export interface DeadLetterReplay {
   readonly atMs: number
 }
 
-export type DeadLetterRecord = DeadLetter | DeadLetterSettlement | DeadLetterReplay
+/** How far a replay to an endpoint is. */
+export interface DeadLetterProgress {
+  readonly kind: 'progress'
+  /** As in `DeadLetterSettlement`. */
+  readonly letter: number
+  /** Of the replay that says so. */
+  readonly epoch: number
+  /** As beside a position on a log. */
+  readonly note: string
+  readonly atMs: number
+}
+
+export type DeadLetterRecord = DeadLetter | DeadLetterSettlement | DeadLetterReplay | DeadLetterProgress
 
 const magic = Buffer.from('PDL', 'latin1')
 const headStart = 8
@@ -89,7 +111,11 @@ export function bytesFromReplay({ letter, epoch, next, atMs }: Omit<DeadLetterRe
   return encode(3, { letter, epoch, next, atMs }, new Uint8Array())
 }
 
-/** @throws BATCH_CORRUPT if the record is none of the three kinds */
+export function bytesFromProgress({ letter, epoch, note, atMs }: Omit<DeadLetterProgress, 'kind'>): Buffer {
+  return encode(4, { letter, epoch, note, atMs }, new Uint8Array())
+}
+
+/** @throws BATCH_CORRUPT if the record is none of these kinds */
 export function letterFromBytes(value: Uint8Array): DeadLetterRecord {
   const buffer = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
   if (buffer.length < headStart || !buffer.subarray(0, 3).equals(magic)) throw corrupt()
@@ -99,6 +125,7 @@ export function letterFromBytes(value: Uint8Array): DeadLetterRecord {
   if (buffer[3] === 1 && isHead(head)) return { kind: 'letter', ...head, bytes: buffer.subarray(headEnd) }
   if (buffer[3] === 2 && isSettlement(head)) return { kind: 'settlement', ...head }
   if (buffer[3] === 3 && isReplay(head)) return { kind: 'replay', ...head }
+  if (buffer[3] === 4 && isProgress(head)) return { kind: 'progress', ...head }
   throw corrupt()
 }
 
@@ -138,7 +165,8 @@ function isHead(head: unknown): head is DeadLetterHead {
     typeof head.atMs === 'number' &&
     'messageCount' in head &&
     typeof head.messageCount === 'number' &&
-    !('endpoint' in head && typeof head.endpoint !== 'string')
+    !('endpoint' in head && typeof head.endpoint !== 'string') &&
+    !('replay' in head && typeof head.replay !== 'string')
   )
 }
 
@@ -165,6 +193,21 @@ function isReplay(head: unknown): head is Omit<DeadLetterReplay, 'kind'> {
     typeof head.epoch === 'number' &&
     'next' in head &&
     typeof head.next === 'number' &&
+    'atMs' in head &&
+    typeof head.atMs === 'number'
+  )
+}
+
+function isProgress(head: unknown): head is Omit<DeadLetterProgress, 'kind'> {
+  return (
+    typeof head === 'object' &&
+    head !== null &&
+    'letter' in head &&
+    typeof head.letter === 'number' &&
+    'epoch' in head &&
+    typeof head.epoch === 'number' &&
+    'note' in head &&
+    typeof head.note === 'string' &&
     'atMs' in head &&
     typeof head.atMs === 'number'
   )

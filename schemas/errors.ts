@@ -222,6 +222,7 @@ export const errorTable = {
     meaning: 'a document of routes, endpoints or enrichments that is not allowed',
   },
   ROUTING_ETAG_STALE: { disposition: 'reject', meaning: 'the routes were changed since they were read' },
+  ROUTING_REPLAY_UNKNOWN: { disposition: 'reject', meaning: 'no replay of this id goes on' },
   ROUTING_ENDPOINT_UNKNOWN: { disposition: 'reject', meaning: 'no endpoint of this name' },
   ROUTING_SECRETS_UNREADABLE: {
     disposition: 'fatal',

@@ -31,6 +31,7 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   REGISTRY_ETAG_STALE: { status: 412, name: 'PreconditionFailed', number: 412_001 },
   ROUTING_INVALID: argumentInvalid,
   ROUTING_ETAG_STALE: { status: 412, name: 'PreconditionFailed', number: 412_001 },
+  ROUTING_REPLAY_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
   ROUTING_ENDPOINT_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
   REGISTRY_PATH_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
   STORE_UNAVAILABLE: unavailable,

@@ -214,6 +214,8 @@ export const limits = {
   endpointsMax: 100,
   /** Enrichments of a document, as the hub has it. */
   enrichmentsMax: 10,
+  /** Replays of the log into endpoints that go on at once: each reads the log for itself. */
+  replaysMax: 10,
   /** Text of an enrichment: it is added to every message that reaches its endpoints. */
   enrichmentValueBytesMax: 4 * 1024,
   /** The document of routes as JSON: the largest conditions of all routes, and endpoints with their columns. */

@@ -147,6 +147,22 @@ export const metricsTable = {
     help: 'Messages that an endpoint confirmed',
     labels: ['endpoint', 'log'],
   },
+  penstock_endpoint_messages_replayed_total: {
+    type: 'counter',
+    help: 'Messages that an endpoint confirmed of replays of the log that go on, beside those of penstock_endpoint_messages_delivered_total',
+    labels: ['endpoint', 'log'],
+  },
+  penstock_endpoint_bytes_delivered_total: {
+    type: 'counter',
+    help: 'Bytes on the log, compressed, of messages that an endpoint confirmed; where it gets some of a batch, as large a part of it',
+    labels: ['endpoint', 'log'],
+  },
+  penstock_endpoint_deliver_seconds: {
+    type: 'histogram',
+    help: 'Messages by the time from when an edge took in the last of their batch until an endpoint had confirmed them, by both clocks',
+    labels: ['endpoint', 'log'],
+    buckets: stageSeconds,
+  },
   penstock_endpoint_failures_total: {
     type: 'counter',
     help: 'Attempts at an endpoint that failed and are repeated',
@@ -162,15 +178,45 @@ export const metricsTable = {
     help: 'Batches on the log behind the position of an endpoint',
     labels: ['endpoint', 'log', 'partition'],
   },
+  penstock_endpoint_lag_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest batch that an endpoint lacks; 0 if it lacks none',
+    labels: ['endpoint', 'log', 'partition'],
+  },
+  penstock_endpoint_falling_behind: {
+    type: 'gauge',
+    help: 'Partitions in which an endpoint lacks more than half of what the log keeps, or what is half as old as it keeps anything',
+    labels: ['endpoint', 'log'],
+  },
   penstock_endpoint_expired_total: {
     type: 'counter',
-    help: 'Times that an endpoint lost batches, since retention removed them before it got them',
+    help: 'Batches that an endpoint lost, since retention removed them before it got them',
     labels: ['endpoint', 'log'],
   },
   penstock_endpoint_partitions_standing_still: {
     type: 'gauge',
     help: 'Partitions in which an endpoint got nothing for a minute since an attempt failed',
     labels: ['endpoint', 'log'],
+  },
+  penstock_route_messages_matched_total: {
+    type: 'counter',
+    help: 'Messages that a route took, each counted once; a route is not asked where others send all messages to its endpoints',
+    labels: ['route'],
+  },
+  penstock_route_messages_undefined_total: {
+    type: 'counter',
+    help: 'Messages of which the condition of a route was undefined, so that it did not take them',
+    labels: ['route'],
+  },
+  penstock_route_undefined_sampled_total: {
+    type: 'counter',
+    help: 'Of some messages of which a route was undefined, why: shares count, not numbers',
+    labels: ['route', 'reason'],
+  },
+  penstock_route_cpu_seconds_total: {
+    type: 'counter',
+    help: 'CPU time for the condition of a route and what it reads, as if it were alone: estimated from one record of 64',
+    labels: ['route'],
   },
   penstock_worker_rows_stored_total: { type: 'counter', help: 'Rows confirmed by the sink', labels: ['sink'] },
   penstock_worker_inserts_total: { type: 'counter', help: 'Inserts confirmed by the sink', labels: ['sink'] },
@@ -210,6 +256,17 @@ export const metricsTable = {
     help: 'Messages by the time from when a worker had read their batch until its rows were stored',
     labels: ['sink'],
     buckets: stageSeconds,
+  },
+  penstock_worker_deliver_seconds: {
+    type: 'histogram',
+    help: 'Messages by the time from when an edge took in the last of their batch until its rows were stored, by both clocks',
+    labels: ['sink'],
+    buckets: stageSeconds,
+  },
+  penstock_worker_bytes_stored_total: {
+    type: 'counter',
+    help: 'Bytes of batches confirmed by the sink, compressed as on the log',
+    labels: ['sink'],
   },
   penstock_worker_repeated_batches_total: {
     type: 'counter',

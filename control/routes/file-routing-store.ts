@@ -1,6 +1,7 @@
 /**
  *   <folder>/document.json      {"revision", "changedAtMs", "document"}
  *   <folder>/routers/<id>.json  the last report of a router
+ *   <folder>/replays/<id>.json  {"replay", "ended"}
  *
  * Files are replaced whole. One process writes the document: the control role of the data folder.
  */
@@ -9,8 +10,16 @@ import { join } from 'node:path'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { makePrivateFolder, replacePrivateFile } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { type KeptReplay, type ReplayDocument, type ReplayOutcome, replayIdPattern } from '#schemas/routing/replay.ts'
 import { emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
-import { noticeMsMax, type RouterReport, type RoutingRevision, type RoutingStore, reportMsMax } from './routes.ts'
+import {
+  noticeMsMax,
+  type RouterReport,
+  type RoutingRevision,
+  type RoutingStore,
+  replayKeptMs,
+  reportMsMax,
+} from './routes.ts'
 
 export class FileRoutingStore implements RoutingStore {
   readonly #folder: string
@@ -76,6 +85,28 @@ export class FileRoutingStore implements RoutingStore {
     return heard
   }
 
+  async addReplay(replay: ReplayDocument): Promise<void> {
+    for (const { ended, replay: old } of await this.replays())
+      if (ended !== undefined && ended.atMs < this.#clock.nowMs() - replayKeptMs) unlinkSync(this.#replayFile(old.id))
+    makePrivateFolder(this.#replaysFolder)
+    replacePrivateFile(this.#replayFile(replay.id), JSON.stringify({ replay }))
+  }
+
+  async replays(): Promise<KeptReplay[]> {
+    return namesIn(this.#replaysFolder)
+      .map((name) => replayFrom(textOf(join(this.#replaysFolder, name))))
+      .filter((kept) => kept !== undefined)
+      .sort((one, other) => one.replay.begunAtMs - other.replay.begunAtMs)
+  }
+
+  async endReplay(id: string, as: ReplayOutcome): Promise<boolean> {
+    const kept = (await this.replays()).find(({ replay }) => replay.id === id)
+    if (kept === undefined || kept.ended !== undefined) return false
+    const ended = { as, atMs: this.#clock.nowMs() }
+    replacePrivateFile(this.#replayFile(id), JSON.stringify({ replay: kept.replay, ended }))
+    return true
+  }
+
   async close(): Promise<void> {
     this.#listeners.clear()
     this.#stopWatching()
@@ -87,6 +118,14 @@ export class FileRoutingStore implements RoutingStore {
 
   get #routersFolder(): string {
     return join(this.#folder, 'routers')
+  }
+
+  get #replaysFolder(): string {
+    return join(this.#folder, 'replays')
+  }
+
+  #replayFile(id: string): string {
+    return join(this.#replaysFolder, `${id}.json`)
   }
 
   #look(): void {
@@ -129,6 +168,17 @@ export function reportFrom(text: string | undefined): RouterReport | undefined {
     const report = JSON.parse(text ?? '') as Partial<RouterReport>
     const isWhole = typeof report.router === 'string' && Number.isFinite(report.atMs) && Array.isArray(report.endpoints)
     return isWhole ? (report as RouterReport) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** `undefined` of what is no replay. */
+export function replayFrom(text: string | undefined): KeptReplay | undefined {
+  try {
+    const { replay, ended } = JSON.parse(text ?? '') as Partial<KeptReplay>
+    const isWhole = typeof replay?.endpoint === 'string' && replayIdPattern.test(replay.id)
+    return isWhole ? { replay, ended } : undefined
   } catch {
     return undefined
   }

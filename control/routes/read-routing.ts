@@ -28,6 +28,7 @@ import {
 import { DocumentReader, pathOf } from './document-reader.ts'
 import { readEndpointSettings, type Values, withoutSecrets } from './endpoint-settings.ts'
 import type { DocumentProblem } from './routes.ts'
+import { startingPointOf, startMsOf } from './starting-point.ts'
 
 export interface RoutingReading {
   readonly document: RoutingDocument
@@ -143,7 +144,8 @@ function readEndpoint(
   const before = kept.endpoints.find((other) => other.name === name)
   if (before !== undefined && before.kind !== kind)
     reader.fault(pathOf(path, 'kind'), `${name} is a ${before.kind}: an endpoint of another kind needs another name`)
-  const from = startOf(reader, pathOf(path, 'from'), endpoint.from, before)
+  // Counts only when an endpoint is new.
+  const from = startingPointOf(reader, pathOf(path, 'from'), endpoint.from, before?.from ?? 'now')
   return {
     name,
     kind,
@@ -154,19 +156,6 @@ function readEndpoint(
     isEnabled: reader.boolean(pathOf(path, 'isEnabled'), endpoint.isEnabled, true),
     settings: readEndpointSettings(reader, path, kind, endpoint, before?.settings),
   }
-}
-
-/** Counts only when an endpoint is new. */
-function startOf(reader: DocumentReader, path: string, value: unknown, before: EndpointDocument | undefined): string {
-  const text = reader.text(path, value, before?.from ?? 'now')
-  if (text === 'now' || text === 'oldest') return text
-  if (/^\d{4}-\d{2}-\d{2}T/.test(text) && !Number.isNaN(Date.parse(text))) return new Date(text).toISOString()
-  reader.fault(path, 'allowed is now, oldest or a time such as 2026-01-31T00:00:00Z')
-  return 'now'
-}
-
-function startMsOf(from: string, nowMs: number): number {
-  return from === 'now' ? nowMs : from === 'oldest' ? 0 : Date.parse(from)
 }
 
 function nameOf(reader: DocumentReader, path: string, value: unknown): string {

@@ -1,5 +1,6 @@
 /** What every routing store does. `open` gives two handles on one store, as a control role and a router have it. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { ReplayDocument } from '#schemas/routing/replay.ts'
 import { emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
 import type { RouterReport, RoutingStore } from './routes.ts'
 
@@ -59,6 +60,35 @@ export function routingStoreConformance(name: string, open: () => Promise<OpenSt
       await vi.waitFor(() => expect(again).toHaveBeenCalled(), { timeout: 20_000 })
       stopAgain()
       expect(heard).toHaveBeenCalledTimes(calls)
+    })
+
+    test('a replay is there until it ended once, and then as what it ended', async () => {
+      const replay = (id: string, begunAtMs: number): ReplayDocument => ({
+        id,
+        endpoint: 'e',
+        generation: 3,
+        revision: 3,
+        begunAtMs,
+        fromMs: 0,
+        toMs: begunAtMs,
+        where: 'true',
+        deviceId: undefined,
+        messagesPerSecondMax: 10,
+      })
+      await stores.control.addReplay(replay('b', 1))
+      await stores.control.addReplay(replay('a', 2))
+      expect(await stores.router.replays()).toEqual([
+        { replay: replay('b', 1), ended: undefined },
+        { replay: replay('a', 2), ended: undefined },
+      ])
+      expect(await stores.router.endReplay('b', 'done')).toBe(true)
+      expect(await stores.control.endReplay('b', 'cancelled')).toBe(false)
+      expect(await stores.control.endReplay('c', 'cancelled')).toBe(false)
+      const kept = await stores.control.replays()
+      expect(kept.map(({ replay: { id }, ended }) => [id, ended?.as])).toEqual([
+        ['b', 'done'],
+        ['a', undefined],
+      ])
     })
 
     test('the last report of each router is kept', async () => {

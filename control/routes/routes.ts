@@ -3,8 +3,10 @@
  * data folder, `sql-routing-store.ts` where control and routers share PostgreSQL. One conformance suite runs over both.
  *
  *   control: write ─▶ revision n ─▶ routers: changed, read, apply ─▶ report(revision n from these offsets on, health of endpoints)
+ *   control: addReplay ─▶ routers: replays, run ─▶ endReplay(done)       or control: endReplay(cancelled)
  */
 import type { EndpointHealth } from '#schemas/endpoint-health.ts'
+import type { KeptReplay, ReplayDocument, ReplayOutcome } from '#schemas/routing/replay.ts'
 import type { RoutingDocument } from '#schemas/routing/routing.ts'
 
 export interface RoutingRevision {
@@ -30,11 +32,21 @@ export interface RoutingStore {
   report(report: RouterReport): Promise<void>
   /** Of routers that were heard within `reportMsMax`. @throws STORE_UNAVAILABLE */
   reports(): Promise<RouterReport[]>
+  /** Routers begin it within `reportMs`. @throws STORE_UNAVAILABLE */
+  addReplay(replay: ReplayDocument): Promise<void>
+  /** In the order in which they were begun; those that ended are there for `replayKeptMs`. @throws STORE_UNAVAILABLE */
+  replays(): Promise<KeptReplay[]>
+  /** False if there is none of this id that goes on. @throws STORE_UNAVAILABLE */
+  endReplay(id: string, as: ReplayOutcome): Promise<boolean>
   close(): Promise<void>
 }
 
 /** Routers learn of a new document within this time; half of what is promised (2 s), the rest is theirs. */
 export const noticeMsMax = 1_000
+/** How often a router says how it does, and asks for replays. */
+export const reportMs = 2_000
+/** So long one sees what became of a replay. */
+export const replayKeptMs = 7 * 24 * 3_600_000
 /** A router that says nothing for so long is gone. */
 export const reportMsMax = 30_000
 
@@ -44,6 +56,20 @@ export interface RouterReport {
   /** In force at this router. */
   readonly revision: number
   readonly endpoints: readonly EndpointReport[]
+  /** Left out by an older router. */
+  readonly replays?: readonly ReplayReport[]
+}
+
+/** How far a replay is. */
+export interface ReplayReport {
+  readonly id: string
+  /** Of the log, from where it begins to where it ends, and how many of these are read. */
+  readonly records: number
+  readonly recordsDone: number
+  /** By this router, since it or the replay began. */
+  readonly messagesDelivered: number
+  /** Why it makes no progress; left out while it does. */
+  readonly fault?: string | undefined
 }
 
 export interface EndpointReport extends EndpointHealth {
@@ -62,6 +88,8 @@ export interface PartitionReport {
   readonly behind: number
   /** Of the oldest that is not delivered; 0: there is none. */
   readonly ageMs: number
+  /** Half-way to where retention removes what the endpoint lacks. Left out by an older router. */
+  readonly isFallingBehind?: boolean
 }
 
 /** A fault of a document, for whoever wrote it. `path` as in JavaScript: `endpoints[0].url`. */

@@ -6,6 +6,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import type { FallbackRouteDocument, RouteDocument, RoutingDocument, RoutingSource } from '#schemas/routing/routing.ts'
 import type { Values } from './endpoint-settings.ts'
 import { readRouting, shownRouting } from './read-routing.ts'
+import { ReplayService } from './replay-service.ts'
 import type { CheckDocument, DocumentProblem, RouterReport, RoutingStore } from './routes.ts'
 import { opened, type SecretsKey, sealed } from './sealed-secrets.ts'
 
@@ -35,6 +36,7 @@ export interface RoutingServiceOptions {
 }
 
 export class RoutingService {
+  readonly replays: ReplayService
   readonly #store: RoutingStore
   readonly #key: SecretsKey
   readonly #check: CheckDocument
@@ -45,6 +47,7 @@ export class RoutingService {
     key: SecretsKey,
     { check = async () => [], clock = systemClock }: RoutingServiceOptions = {},
   ) {
+    this.replays = new ReplayService(store, clock)
     this.#store = store
     this.#key = key
     this.#check = check

@@ -22,7 +22,7 @@ describe.skipIf(postgres.skip)(`routes on a PostgreSQL server ${postgres.note}`,
     const openDatabase = () => openPostgresDatabase({ url: server.url, connectionsMax: 2, logger: silentLogger })
     const admin = await openDatabase()
     await migrate(admin)
-    await admin.query('TRUNCATE penstock.routing, penstock.routers')
+    await admin.query('TRUNCATE penstock.routing, penstock.routers, penstock.replays')
     await admin.close()
     const [control, router] = await Promise.all([openDatabase(), openDatabase()]).then((databases) =>
       Promise.all(databases.map(SqlRoutingStore.open)),

@@ -1,12 +1,13 @@
 import type { Database } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import type { KeptReplay, ReplayDocument, ReplayOutcome } from '#schemas/routing/replay.ts'
 import { emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
 import { reportFrom, revisionFrom } from './file-routing-store.ts'
-import { type RouterReport, type RoutingRevision, type RoutingStore, reportMsMax } from './routes.ts'
+import { type RouterReport, type RoutingRevision, type RoutingStore, replayKeptMs, reportMsMax } from './routes.ts'
 
 const channel = 'penstock_routing'
 
-/** Tables `penstock.routing` (one row) and `penstock.routers`. It owns its connection to the store. */
+/** Tables `penstock.routing` (one row), `penstock.routers` and `penstock.replays`. It owns its connection to the store. */
 export class SqlRoutingStore implements RoutingStore {
   readonly #database: Database
   readonly #listeners = new Set<() => void>()
@@ -73,6 +74,35 @@ export class SqlRoutingStore implements RoutingStore {
     )
     const rows = await this.#database.query<{ report: string }>('SELECT report FROM penstock.routers ORDER BY router')
     return rows.map(({ report }) => reportFrom(report)).filter((report) => report !== undefined)
+  }
+
+  async addReplay(replay: ReplayDocument): Promise<void> {
+    await this.#database.query(
+      `DELETE FROM penstock.replays WHERE ended_at < now() - $1::bigint * interval '1 millisecond'`,
+      [replayKeptMs],
+    )
+    await this.#database.query('INSERT INTO penstock.replays (id, replay) VALUES ($1, $2)', [
+      replay.id,
+      JSON.stringify(replay),
+    ])
+  }
+
+  async replays(): Promise<KeptReplay[]> {
+    const rows = await this.#database.query<{ replay: string; outcome: ReplayOutcome | null; ended_at: Date | null }>(
+      'SELECT replay, outcome, ended_at FROM penstock.replays ORDER BY begun_at',
+    )
+    return rows.map(({ replay, outcome, ended_at }) => ({
+      replay: JSON.parse(replay) as ReplayDocument,
+      ended: outcome !== null && ended_at !== null ? { as: outcome, atMs: ended_at.getTime() } : undefined,
+    }))
+  }
+
+  async endReplay(id: string, as: ReplayOutcome): Promise<boolean> {
+    const rows = await this.#database.query(
+      'UPDATE penstock.replays SET outcome = $2, ended_at = now() WHERE id = $1 AND outcome IS NULL RETURNING id',
+      [id, as],
+    )
+    return rows.length > 0
   }
 
   async close(): Promise<void> {

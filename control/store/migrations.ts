@@ -7,6 +7,7 @@
  *   policies   (name)                   shared access policies with their two keys
  *   authorities (name)                  certificate authorities whose leaves may connect, once verified
  *   quotas     (device_id)              what single devices may do instead of what the settings say; goes with its device
+ *   replays    (id)                     replays of the log into endpoints, those that ended for a week
  *   routing    (revision)               the document of routes in force, one row; secrets are sealed
  *   routers    (router)                 what each router last said of itself
  *
@@ -87,6 +88,15 @@ const migrations: readonly (readonly string[])[] = [
   [
     'CREATE TABLE penstock.routing (revision integer PRIMARY KEY, document text NOT NULL)',
     'CREATE TABLE penstock.routers (router text COLLATE "C" PRIMARY KEY, heard_at timestamptz NOT NULL, report text NOT NULL)',
+  ],
+  [
+    `CREATE TABLE penstock.replays (
+       id text COLLATE "C" PRIMARY KEY,
+       replay text NOT NULL,
+       begun_at timestamptz NOT NULL DEFAULT now(),
+       outcome text,
+       ended_at timestamptz
+     )`,
   ],
 ]
 

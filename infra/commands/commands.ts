@@ -28,11 +28,11 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       load: async () => (await import('./authorities.ts')).authoritiesCommand,
     },
     routes: {
-      summary: 'routes, endpoints and enrichments: list, show, plan, apply, test, explain; how endpoints do',
+      summary: 'routes, endpoints and enrichments: list, show, plan, apply, test, explain, replay; how endpoints do',
       load: async () => (await import('./routes.ts')).routesCommand,
     },
     'dead-letters': {
-      summary: 'list, show, replay, drop what ClickHouse refused for good',
+      summary: 'list, show, replay, drop what ClickHouse or an endpoint refused for good',
       load: async () => (await import('./dead-letters.ts')).deadLettersCommand,
     },
     verify: {

@@ -1,5 +1,6 @@
-/** `penstock dead-letters list | show | replay | drop`: what ClickHouse refused for good. */
+/** `penstock dead-letters list | show | replay | drop`: what ClickHouse or an endpoint refused for good. */
 import { openRoleLog } from '#infra/roles/open-role-log.ts'
+import type { Log } from '#pipeline/log/log.ts'
 import {
   dropDeadLetter,
   letterIdFromText,
@@ -10,42 +11,61 @@ import { renderDeadLetter, renderDeadLetters } from '#pipeline/operate/render-de
 import {
   findDeadLetter,
   type LetterId,
+  type ListedLetter,
   listDeadLetters,
   textOfLetterId,
 } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
-import { createLogger } from '#runtime/logger.ts'
+import { createLogger, type Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { logTopic } from '#schemas/log-topics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { argumentsOf } from './arguments.ts'
 import { type Command, write } from './command.ts'
+import { replayLetters } from './replay-letters.ts'
 
 const usage = `penstock dead-letters <command>
 
-  list                     what was refused for good and still waits
-  show <partition:offset>  all that is known of one, with its messages
-  replay <partition:offset>
-                           delivers it again, once, after what refused it was mended; cut off, it is to be repeated
-  drop <partition:offset>  closes it for ever
+  list [--endpoint <name>]         what was refused for good and still waits; of all, or of one endpoint
+  show <partition:offset>          all that is known of one, with its messages
+  replay <partition:offset>        delivers it again, after what refused it was mended; cut off, it is to be repeated. One of
+                                   an endpoint goes to that endpoint alone, any other one to the log, and so to everybody
+  replay --endpoint <name>         delivers all that wait of one endpoint, in their order
+  replay … --dry-run               says what would be replayed, and does nothing
+  drop <partition:offset>          closes it for ever
 `
 
 export const deadLettersCommand: Command = { usage, run }
 
 type DeadLettersLine =
-  | { readonly command: 'list' }
-  | { readonly command: 'show' | 'replay' | 'drop'; readonly id: LetterId }
+  | { readonly command: 'list'; readonly endpoint: string | undefined }
+  | { readonly command: 'replay'; readonly endpoint: string; readonly id?: undefined; readonly isDry: boolean }
+  | { readonly command: 'replay'; readonly id: LetterId; readonly isDry: boolean }
+  | { readonly command: 'show' | 'drop'; readonly id: LetterId }
 
 /** @throws CONTROL_COMMAND_INVALID */
-function deadLettersLine([command = 'nothing', text = '']: readonly string[]): DeadLettersLine {
+function deadLettersLine(args: readonly string[]): DeadLettersLine {
+  const { words, flags } = argumentsOf(args, { endpoint: 'value', 'dry-run': 'bare' }, invalid)
+  const [command = 'nothing', text = '', ...others] = words
+  if (others.length > 0) throw invalid(`${others.join(' ')} is not expected`)
+  const endpoint = flags.get('endpoint')
+  const isDry = flags.has('dry-run')
   switch (command) {
     case 'list':
-      return { command }
-    case 'show':
+      return { command, endpoint }
     case 'replay':
+      if (endpoint === undefined) return { command, id: letterIdFromText(text), isDry }
+      if (text !== '') throw invalid('either one dead letter is replayed, or all of an endpoint')
+      return { command, endpoint, isDry }
+    case 'show':
     case 'drop':
       return { command, id: letterIdFromText(text) }
     default:
-      throw new PenstockError('CONTROL_COMMAND_INVALID', `${command} is not a command\n\n${usage}`)
+      throw invalid(`${command} is not a command`)
   }
+}
+
+function invalid(why: string): PenstockError {
+  return new PenstockError('CONTROL_COMMAND_INVALID', `${why}\n\n${usage}`)
 }
 
 async function run(settings: Settings, words: readonly string[]): Promise<undefined> {
@@ -54,22 +74,21 @@ async function run(settings: Settings, words: readonly string[]): Promise<undefi
   const letters = await openRoleLog(settings, logger, 'dead-letters')
   try {
     switch (line.command) {
-      case 'list':
-        write(renderDeadLetters(await listDeadLetters(letters)))
+      case 'list': {
+        const all = await listDeadLetters(letters)
+        const { endpoint } = line
+        write(
+          renderDeadLetters(endpoint === undefined ? all : all.filter(({ letter }) => letter.endpoint === endpoint)),
+        )
         return
+      }
       case 'show':
         write(renderDeadLetter(await readDeadLetter(letters, line.id)))
         return
       case 'replay': {
-        const { topic } = (await findDeadLetter(letters, line.id)).letter
-        // Back to where it came from: device events have a topic of their own.
-        const isEvent = topic === logTopic(settings.topicPrefix, 'events')
-        const home = await openRoleLog(settings, logger, isEvent ? 'events' : 'telemetry')
-        try {
-          write(`replayed as offset ${await replayDeadLetter(letters, home, line.id, Date.now())}`)
-        } finally {
-          await home.close()
-        }
+        const chosen = line.id ? [await findDeadLetter(letters, line.id)] : await waitingFor(letters, line.endpoint)
+        if (line.isDry) write(renderDeadLetters(chosen))
+        else await replay(settings, logger, letters, chosen)
         return
       }
       case 'drop':
@@ -78,5 +97,27 @@ async function run(settings: Settings, words: readonly string[]): Promise<undefi
     }
   } finally {
     await letters.close()
+  }
+}
+
+async function waitingFor(log: Log, endpoint: string): Promise<readonly ListedLetter[]> {
+  return (await listDeadLetters(log)).filter(
+    ({ letter, state }) => letter.endpoint === endpoint && (state === 'open' || state === 'replaying'),
+  )
+}
+
+/** @param chosen one of the log's own destination, or any number of one endpoint */
+async function replay(settings: Settings, logger: Logger, log: Log, chosen: readonly ListedLetter[]): Promise<void> {
+  const [head] = chosen
+  if (head === undefined) return write('no dead letter waits')
+  const { endpoint: name, topic } = head.letter
+  if (name !== undefined) return await replayLetters(settings, logger, { log, name, letters: chosen, write })
+  // Back to where it came from: device events have a topic of their own.
+  const isEvent = topic === logTopic(settings.topicPrefix, 'events')
+  const home = await openRoleLog(settings, logger, isEvent ? 'events' : 'telemetry')
+  try {
+    write(`replayed as offset ${await replayDeadLetter(log, home, head.id, Date.now())}`)
+  } finally {
+    await home.close()
   }
 }

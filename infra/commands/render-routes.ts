@@ -8,7 +8,7 @@ const endpointHealth = recordOf({
   endpointId: aText,
   healthStatus: aText,
   lastKnownError: optional(aText),
-  partitions: listOf(recordOf({ behind: aCount, ageMs: aCount })),
+  partitions: listOf(recordOf({ behind: aCount, ageMs: aCount, isFallingBehind: optional(aBoolean) })),
   routers: aCount,
 })
 export type EndpointHealthDocument = ReturnType<typeof endpointHealth>
@@ -30,8 +30,11 @@ export function healthLine({
       : behind === 0
         ? 'up to date'
         : `${behind} records behind, the oldest ${ageSeconds} s`
+  const loss = partitions.some(({ isFallingBehind }) => isFallingBehind === true)
+    ? ', about to lose what retention removes'
+    : ''
   const fault = healthStatus === 'healthy' || lastKnownError === undefined ? '' : `\t${lastKnownError}`
-  return `${endpointId}\t${healthStatus}\t${state}${fault}`
+  return `${endpointId}\t${healthStatus}\t${state}${loss}${fault}`
 }
 
 const location = recordOf({ start: recordOf({ line: aCount, column: aCount }) })

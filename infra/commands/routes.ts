@@ -22,6 +22,7 @@ import {
   testLines,
   validation,
 } from './render-routes.ts'
+import { listReplays, runReplay } from './replay-routes.ts'
 
 const usage = `penstock routes <command>
 
@@ -32,6 +33,11 @@ const usage = `penstock routes <command>
   test <file> [--source <source>]  which routes take a message: {"body", "appProperties", "systemProperties"}
   test <file> --condition <text>   what one condition makes of it, part by part
   health                           how endpoints do, and how far each is
+  replay <endpoint> [--from oldest|<time>] [--to <time>] [--where <condition>] [--device <id>] [--rate <n>] [--detach]
+                                   sends the endpoint once more what lies on the log, of what routes send there, beside what
+                                   comes in; at most n messages a second. Shows how far it is, unless it is detached
+  replays                          replays that go on, and those of the last week
+  replay --cancel <id>             ends one; what it delivered stays
   explain [--minutes <n>] [--device <id>] [--condition <text>] [--samples <n>] [--json]
                                    what the routes in force, or one condition, make of the messages on the log of the last
                                    minutes (5), and why; with up to so many of them (0). Runs where the log can be read
@@ -48,6 +54,7 @@ export const routesCommand: Command = {
 
 /** Carries out one command. @param args what stands behind `routes` @throws as `runDevicesCommand` */
 export async function runRoutesCommand(args: readonly string[], options: CommandOptions): Promise<void> {
+  if (args[0] === 'replay') return await runReplay(args.slice(1), options, invalid)
   const kinds = { json: 'bare', source: 'value', condition: 'value' } as const
   const { words, flags } = argumentsOf(args, kinds, invalid)
   const [command, file] = words
@@ -61,6 +68,8 @@ export async function runRoutesCommand(args: readonly string[], options: Command
     case 'health':
       for (const endpoint of await healthOf(client)) options.write(healthLine(endpoint))
       return
+    case 'replays':
+      return listReplays(client, options.write)
     case 'plan':
     case 'apply':
       return change(client, documentOf(file), command === 'apply', options.write)

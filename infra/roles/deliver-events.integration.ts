@@ -37,7 +37,7 @@ test('device events that cannot become rows are counted as dead letters of their
     return log.append(0, { schemaVersion: 1, edgeId: 'e', epoch: 1, sequence, messageCount: 1, ...times }, value)
   }
   const letters: string[] = []
-  const noEndpoints = { expiringPrefix: 'endpoint.', heldBy: async () => [] }
+  const noEndpoints = { expiringPrefixes: ['endpoint.'], heldBy: async () => [] }
   const box = {
     put: async ({ reason }: { reason: string }) => void letters.push(reason),
     lettered: async () => new Map(),

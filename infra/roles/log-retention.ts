@@ -8,8 +8,8 @@ const retentionDelayMs = 60_000
 
 /** What endpoints need of the log. */
 export interface EndpointRetention {
-  /** Groups of endpoints begin so: they lose what is removed, but for those that `heldBy` names. */
-  readonly expiringPrefix: string
+  /** Groups of endpoints and of replays begin so: they lose what is removed, but for those that `heldBy` names. */
+  readonly expiringPrefixes: readonly string[]
   /** @throws STORE_UNAVAILABLE: then nothing is removed this time */
   readonly heldBy: () => Promise<readonly string[]>
 }
@@ -45,7 +45,7 @@ export async function keepRetention(options: LogRetentionOptions): Promise<void>
         ageMsMax: options.ageMsMax,
         partitionBytesMax,
         neededBy: [options.group, ...held],
-        expiringPrefix: endpoints?.expiringPrefix,
+        expiringPrefixes: endpoints?.expiringPrefixes,
         force: false,
       }
       const { removedRecords, keptBytes, overLimitBytes } = await log.retain(policy)

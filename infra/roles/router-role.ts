@@ -1,20 +1,22 @@
 import { hostname } from 'node:os'
 import { openRouting, type Routing } from '#control/open-routing.ts'
-import type { RouterReport } from '#control/routes/routes.ts'
+import { type ReplayReport, type RouterReport, reportMs } from '#control/routes/routes.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letters/dead-letter-box.ts'
+import { Replays } from '#pipeline/workers/routed/replays.ts'
 import type { RoutedLog } from '#pipeline/workers/routed/routed-log.ts'
 import { Router } from '#pipeline/workers/routed/router.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import { openHttpServer } from '#runtime/http/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { lowerPriority } from '#runtime/lower-priority.ts'
-import { Metrics } from '#runtime/metrics.ts'
+import { type MetricSample, Metrics } from '#runtime/metrics.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
-import { reportOf } from './endpoint-reports.ts'
+import { FallingBehind, lagSamples, reportOf } from './endpoint-reports.ts'
 import { routeHealth } from './health.ts'
+import { keepReplays } from './keep-replays.ts'
 import { endpointOpener } from './open-role-endpoint.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
@@ -22,8 +24,6 @@ import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-
 
 /** Beside edges and worker on one machine: PUBACKs and the default table go first. */
 const nice = 5
-/** How often a router says how it does, and asks again for a document that it could not put in force. */
-const reportMs = 2_000
 
 /** Runs one router until it is told to stop: delivers the log to the endpoints of the document of routes. Several share partitions. */
 export async function runRouter(settings: Settings): Promise<void> {
@@ -31,6 +31,8 @@ export async function runRouter(settings: Settings): Promise<void> {
   const error = supervised ? lowerPriority(0, nice) : undefined
   if (error !== undefined) logger.warn('routing runs at the priority of edge and worker', { error })
   const stopping = new AbortController()
+  /** The last look at which replays are wanted. */
+  let looking: Promise<readonly ReplayReport[]> = Promise.resolve([])
   let close = async (): Promise<void> => {}
   stopOnSignal(async (reason) => {
     logger.info('stopping', { reason })
@@ -45,7 +47,7 @@ export async function runRouter(settings: Settings): Promise<void> {
   const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
   const warehouse = openRoleWarehouse(settings)
   const routing = await openRouting({ ...settings, logger })
-  const router = new Router({
+  const options = {
     logs,
     topicPrefix: settings.topicPrefix,
     hubName: hubName.trim(),
@@ -54,12 +56,17 @@ export async function runRouter(settings: Settings): Promise<void> {
     deadLetters: openDeadLetterBox({ log: deadLetterLog, warehouse, logger }),
     logger,
     clock: systemClock,
-  })
+  }
+  const router = new Router(options)
+  const replays = new Replays(options)
+  let lags: readonly MetricSample[] = []
+  const samples = () => [...router.samples(), ...replays.samples(), ...lags]
   const applying = new DocumentWatch(router, routing, logger)
-  const health = supervised ? undefined : await healthServer(settings, router, logger)
+  const health = supervised ? undefined : await healthServer(settings, samples, logger)
   close = async () => {
     await applying.close()
-    await router.close()
+    await looking
+    await Promise.all([router.close(), replays.close()])
     const closing: readonly ({ close(): Promise<void> } | undefined)[] = [
       ...logs.map(({ log }) => log),
       deadLetterLog,
@@ -69,13 +76,18 @@ export async function runRouter(settings: Settings): Promise<void> {
     ]
     await Promise.all(closing.map((each) => each?.close()))
   }
-  reportSamples(() => router.samples())
+  const falling = new FallingBehind(logger)
+  reportSamples(samples)
   await applying.look()
   tellSupervisor('ready', {})
   logger.info('routing', { revision: router.revision, endpoints: router.runs.length })
   const name = `${hostname()}-${process.pid}`
   while (!stopping.signal.aborted) {
-    await report(routing, await reportOf(name, router, logs), logger)
+    looking = keepReplays(routing.store, router, replays, logger)
+    const current = await reportOf(name, router, logs, settings.logRetentionHours * 3_600_000)
+    falling.look(current)
+    lags = lagSamples(current, logs)
+    await report(routing, { ...current, replays: await looking }, logger)
     await applying.look()
     await sleep(systemClock, reportMs, stopping.signal)
   }
@@ -133,13 +145,17 @@ async function report(routing: Routing, text: RouterReport, logger: Logger): Pro
   }
 }
 
-function healthServer(settings: Settings, router: Router, logger: Logger): ReturnType<typeof openHttpServer> {
+function healthServer(
+  settings: Settings,
+  samples: () => readonly MetricSample[],
+  logger: Logger,
+): ReturnType<typeof openHttpServer> {
   const metrics = new Metrics<MetricName>(metricsTable)
   return openHttpServer({
     host: settings.bind,
     port: settings.httpPort,
     callers: callersOf(settings, settings.bind),
     logger,
-    routes: (routes) => routeHealth(routes, () => ({ ready: true, metrics: metrics.render([router.samples()]) })),
+    routes: (routes) => routeHealth(routes, () => ({ ready: true, metrics: metrics.render([samples()]) })),
   })
 }

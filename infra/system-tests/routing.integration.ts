@@ -1,9 +1,11 @@
 /** Routes as people use them: `npm start`, the document over REST, endpoints that get what it says, the hub's own management client. */
+import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { IotHubClient } from '@azure/arm-iothub'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -127,6 +129,18 @@ function filed(): string[] {
 async function rows(query: string): Promise<string> {
   const response = await fetch(`${penstock.clickhouseUrl}/?query=${encodeURIComponent(query)}`)
   return (await response.text()).trim()
+}
+
+/** What an operator's command line says. */
+async function command(...args: readonly string[]): Promise<string> {
+  const env = {
+    ...process.env,
+    PENSTOCK_DATA_DIR: join(dataDir, 'data'),
+    PENSTOCK_HTTP_PORT: new URL(penstock.httpUrl).port,
+    PENSTOCK_CLICKHOUSE_PORT: new URL(penstock.clickhouseUrl).port,
+  }
+  const script = join(import.meta.dirname, '../penstock.js')
+  return (await promisify(execFile)(process.execPath, [script, ...args], { env })).stdout
 }
 
 const patient = { timeout: 60_000 }
@@ -297,5 +311,45 @@ describe('routes', () => {
     const health: (string | undefined)[] = []
     for await (const { endpointId } of iotHubResource.listEndpointHealth('group', 'hub')) health.push(endpointId)
     expect(health.sort()).toEqual(['cold', 'hook', 'table'])
+  })
+
+  test('what an endpoint refused is replayed to it alone, once it takes it', { timeout: 90_000 }, async () => {
+    answer = 400
+    await send('{"t":3}', { level: 'high' })
+    const waiting = () => command('dead-letters', 'list', '--endpoint', 'hook')
+    await expect.poll(waiting, patient).toContain('1 open')
+    expect(await command('dead-letters', 'replay', '--endpoint', 'hook', '--dry-run')).toContain('ENDPOINT_REFUSED')
+    answer = 200
+    const rowsBefore = await rows('SELECT count() FROM penstock.telemetry')
+    expect(await command('dead-letters', 'replay', '--endpoint', 'hook')).toMatch(
+      /^replayed 0:\d+ to hook, 1 messages$/m,
+    )
+    expect(received.at(-1)).toBe('{"t":3}')
+    expect(await waiting()).toBe('no open dead letters; 1 replayed, 0 dropped\n')
+    expect(await command('dead-letters', 'replay', '--endpoint', 'hook')).toBe('no dead letter waits\n')
+    expect(await rows('SELECT count() FROM penstock.telemetry')).toBe(rowsBefore)
+  })
+
+  test('the log is replayed into a table, though the router is killed meanwhile: each message once, beside what it has [G-10]', {
+    timeout: 120_000,
+  }, async () => {
+    const { etag, document: shown } = await call('GET', '/routing')
+    const all = { ...shown, routes: [{ name: 'all', endpointNames: ['table'] }] }
+    expect((await put(all, etag)).status).toBe(200)
+    const before = Number(await rows('SELECT count() FROM own.warm'))
+    const sent = Number(await rows('SELECT count() FROM penstock.telemetry'))
+    const slow = await command('routes', 'replay', 'table', '--from', 'oldest', '--rate', '1', '--detach')
+    const [, id = ''] = /^replay (\w+) begins/.exec(slow) ?? []
+    const replayed = () => rows(`SELECT count() FROM own.warm WHERE log_endpoint = 'penstock.replay.${id}'`)
+    await expect.poll(replayed, patient).not.toBe('0')
+    const router = penstock.pidsOf('router')
+    for (const pid of router) process.kill(pid, 'SIGKILL')
+    await expect.poll(() => command('routes', 'replays'), patient).toMatch(/\tdone at /)
+    expect(await replayed()).toBe(String(sent))
+    expect(await rows('SELECT count() FROM own.warm')).toBe(String(before + sent))
+    const endless = await command('routes', 'replay', 'table', '--where', '$body.t > 0', '--rate', '1', '--detach')
+    const [, other = ''] = /^replay (\w+) begins/.exec(endless) ?? []
+    expect(await command('routes', 'replay', '--cancel', other)).toContain('cancelled')
+    expect(await command('routes', 'replays')).toContain('cancelled at')
   })
 })

@@ -120,7 +120,7 @@ export interface RetentionPolicy {
    * behind retention, and those that were removed, so that none fills the log. What such a group then lacks, its reader finds as
    * LOG_POSITION_LOST. Left out: there are none.
    */
-  readonly expiringPrefix?: string | undefined
+  readonly expiringPrefixes?: readonly string[] | undefined
   /** Remove undelivered records too once a partition exceeds `partitionBytesMax`. */
   readonly force: boolean
 }

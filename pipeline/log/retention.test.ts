@@ -68,7 +68,7 @@ test('a group that is needed and has yet to join waits from the beginning on; on
 
 test('groups that expire hold nothing back, unless the policy names them', () => {
   const positionOf = (group: string) => ({ offset: group.length })
-  const expiring = { ...policy, expiringPrefix: 'endpoint.' }
+  const expiring = { ...policy, expiringPrefixes: ['endpoint.'] }
   const joined = ['workers', 'endpoint.a', 'endpoint.bb']
   expect(deliveredBy(joined, expiring, positionOf)).toEqual([7])
   expect(deliveredBy(joined, { ...expiring, neededBy: ['endpoint.bb'] }, positionOf)).toEqual([7, 11])

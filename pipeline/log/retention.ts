@@ -9,10 +9,10 @@ export interface KeptRecord {
 /** Next offset to deliver of every group that has joined and does not expire, or that the policy names. */
 export function deliveredBy(
   joined: Iterable<string>,
-  { neededBy, expiringPrefix }: RetentionPolicy,
+  { neededBy, expiringPrefixes = [] }: RetentionPolicy,
   positionOf: (group: string) => { readonly offset: number } | undefined,
 ): number[] {
-  const holding = [...joined].filter((group) => expiringPrefix === undefined || !group.startsWith(expiringPrefix))
+  const holding = [...joined].filter((group) => !expiringPrefixes.some((prefix) => group.startsWith(prefix)))
   return [...new Set([...holding, ...neededBy])].map((group) => positionOf(group)?.offset ?? 0)
 }
 

@@ -1,23 +1,31 @@
 /** Dead letters on the memory log, replayed to a worker whose sink takes everything. */
 import { setImmediate } from 'node:timers/promises'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { Circuit } from '#pipeline/endpoints/circuit.ts'
 import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import { MemoryEndpoint, MemoryReceiver } from '#pipeline/endpoints/memory/memory-endpoint.ts'
-import type { LogRecord } from '#pipeline/log/log.ts'
+import { MemoryTable, MemoryTableSink } from '#pipeline/endpoints/memory/memory-table-sink.ts'
+import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letters/dead-letter-box.ts'
 import { listDeadLetters } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
-import { deliverLetter } from '#pipeline/workers/deliver-letter.ts'
 import { simulatedBatch } from '#pipeline/workers/simulation/simulated-batch.ts'
 import { SimulatedWarehouse } from '#pipeline/workers/simulation/simulated-warehouse.ts'
 import { startWorker } from '#pipeline/workers/worker.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { Permits } from '#runtime/permits.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import { dropDeadLetter, letterIdFromText, replayDeadLetter, replayToEndpoint } from './dead-letter-commands.ts'
+import {
+  dropDeadLetter,
+  type EndpointAccess,
+  letterIdFromText,
+  replayDeadLetter,
+  replayToEndpoint,
+} from './dead-letter-commands.ts'
 import { renderDeadLetters } from './render-dead-letters.ts'
 
 describe('dead letters', () => {
@@ -35,7 +43,7 @@ describe('dead letters', () => {
   const states = async () => (await listDeadLetters(open(letters))).map(({ state }) => state)
   const list = async () => renderDeadLetters(await listDeadLetters(open(letters)))
 
-  async function putLetter(endpoint?: string): Promise<void> {
+  async function putLetter(endpoint?: string, value = simulatedBatch(0, 2, 5)): Promise<void> {
     const stamp = { schemaVersion: 1, edgeId: 'e', epoch: 1, sequence: 0, messageCount: 2 }
     await openDeadLetterBox({ log: open(letters), warehouse: undefined, logger: silentLogger, clock }).put({
       topic: 'telemetry',
@@ -43,7 +51,7 @@ describe('dead letters', () => {
       record: {
         offset: 7,
         stamp: { ...stamp, enqueuedAtMsFirst: 5, enqueuedAtMsLast: 5 },
-        value: simulatedBatch(0, 2, 5),
+        value,
       },
       messageFirst: 0,
       reason: 'WAREHOUSE_REFUSED',
@@ -52,25 +60,25 @@ describe('dead letters', () => {
     })
   }
 
-  /** Hands a letter to the endpoint, as a process that has it open does. */
-  const deliverTo = (endpoint: Endpoint) => async (letter: LogRecord) => {
-    const delivery = {
-      permits: new Permits(1),
-      circuit: undefined,
-      clock,
-      random: () => 0.5,
+  /** As a process that has the endpoint open. */
+  const accessOf = (destination: TableSink | Endpoint): EndpointAccess => ({
+    destination,
+    ended: new AbortController().signal,
+    circuit: undefined,
+    permits: new Permits(1),
+    clock: systemClock,
+    random: Math.random,
+    logger: silentLogger,
+    metrics: new Metrics(metricsTable),
+    deadLetters: openDeadLetterBox({
+      log: open(letters),
+      warehouse: undefined,
       logger: silentLogger,
-      insertBeginMsMax: 1_000,
-      ended: new AbortController().signal,
-      skipSteps: new Set<never>(),
-      onWait: () => {},
-      onFailure: () => {},
-      onRefusal: () => {},
-    }
-    const deadLetters = openDeadLetterBox({ log: open(letters), warehouse: undefined, logger: silentLogger, clock })
-    const options = { endpoint, delivery, topic: 'dead-letters', partition: 0, deadLetters, onLetter: () => {} }
-    return (await deliverLetter(options, letter)) === 'stored'
-  }
+      clock: systemClock,
+    }),
+  })
+  const replayTo = (destination: TableSink | Endpoint, onLetters = open(letters)) =>
+    replayToEndpoint(onLetters, id, accessOf(destination))
 
   beforeEach(async () => {
     telemetry = new MemoryStore('telemetry', 2)
@@ -136,43 +144,129 @@ describe('dead letters', () => {
     await drop()
   })
 
-  test('a letter of an endpoint is replayed to that endpoint, under the same ids however often it is interrupted [G-10]', async () => {
-    letters = new MemoryStore('dead-letters', 1)
-    await putLetter('webhook')
-    const receiver = new MemoryReceiver()
-    const deliver = deliverTo(new MemoryEndpoint(receiver, 'webhook'))
-    const replayTo = (action: (letter: LogRecord) => Promise<boolean>) =>
-      replayToEndpoint(open(letters), id, clock.nowMs(), action)
-    expect(
-      await replayTo(async (letter) => {
-        await deliver(letter)
-        return false
-      }),
-    ).toBe(false)
-    expect(await states()).toEqual(['replaying'])
-    await expect(drop()).rejects.toMatchObject({ code: 'DEAD_LETTER_REPLAYING' })
-    expect(await replayTo(deliver)).toBe(true)
-    expect(await states()).toEqual(['replayed'])
-    await expect(replayTo(deliver)).rejects.toMatchObject({ code: 'DEAD_LETTER_SETTLED' })
-    const { requests } = receiver
-    expect(requests.map((request) => request.id)).toEqual(Array(2).fill('webhook/dead-letters/0/0-0/e.1.0#0+2'))
-    expect(requests[1]?.messages.map((message) => message.id)).toEqual(['dead-letters/0/0/0', 'dead-letters/0/0/1'])
-    expect(telemetry.partitions[1]!.records).toEqual([])
-  })
+  describe('of an endpoint', () => {
+    const bodiesOf = (table: MemoryTable) => table.messages.map(({ body }) => Buffer.from(body).toString())
 
-  test('what an endpoint refuses again is another letter, and the first one is settled', async () => {
-    letters = new MemoryStore('dead-letters', 1)
-    await putLetter('webhook')
-    const receiver = new MemoryReceiver()
-    receiver.badBody = '0/1'
-    const deliver = deliverTo(new MemoryEndpoint(receiver, 'webhook'))
-    expect(await replayToEndpoint(open(letters), id, clock.nowMs(), deliver)).toBe(true)
-    expect(receiver.requests.flatMap(({ messages }) => messages.map((message) => message.id))).toEqual([
-      'dead-letters/0/0/0',
-    ])
-    const [first, second] = await listDeadLetters(open(letters))
-    expect([first?.state, second?.state]).toEqual(['replayed', 'open'])
-    expect(second?.letter).toMatchObject({ topic: 'dead-letters', offset: 0, messageFirst: 1, endpoint: 'webhook' })
+    /** Its log dies at append `count` of the replay, before or after it. */
+    function dyingLetters(count: number, when: 'beforeAppend' | 'afterAppend') {
+      let appends = 0
+      return open(letters, { [when]: async () => void (++appends === count && (await killed())) })
+    }
+
+    beforeEach(async () => {
+      letters = new MemoryStore('dead-letters', 1)
+      await putLetter('e')
+    })
+
+    test('a letter of an endpoint is replayed to that endpoint, under the same ids however often it is interrupted [G-10]', async () => {
+      const receiver = new MemoryReceiver()
+      await expect(replayTo(new MemoryEndpoint(receiver, 'e'), dyingLetters(3, 'beforeAppend'))).rejects.toThrow(
+        'killed',
+      )
+      expect(await states()).toEqual(['replaying'])
+      await expect(drop()).rejects.toMatchObject({ code: 'DEAD_LETTER_REPLAYING' })
+      expect(await replayTo(new MemoryEndpoint(receiver, 'e'))).toBe(true)
+      expect(await states()).toEqual(['replayed'])
+      await expect(replayTo(new MemoryEndpoint(receiver, 'e'))).rejects.toMatchObject({ code: 'DEAD_LETTER_SETTLED' })
+      const { requests } = receiver
+      expect(requests.map((request) => request.id)).toEqual(Array(2).fill('e/dead-letters/0/0-0/e.1.0#0+2'))
+      expect(requests[1]?.messages.map((message) => message.id)).toEqual(['dead-letters/0/0/0', 'dead-letters/0/0/1'])
+      expect(telemetry.partitions[1]!.records).toEqual([])
+    })
+
+    test.each(['beforeAppend', 'afterAppend'] as const)(
+      'a table has it once, wherever its replay is killed: %s [G-10]',
+      async (when) => {
+        for (let count = 1; count <= 3; count++) {
+          letters = new MemoryStore('dead-letters', 1)
+          await putLetter('e')
+          const table = new MemoryTable()
+          const sink = () => new MemoryTableSink(table, systemClock, 'e')
+          await expect(replayTo(sink(), dyingLetters(count, when))).rejects.toThrow('killed')
+          if (when === 'beforeAppend' || count < 3) expect(await replayTo(sink())).toBe(true)
+          expect(await states()).toEqual(['replayed'])
+          await expect(replayTo(sink())).rejects.toMatchObject({ code: 'DEAD_LETTER_SETTLED' })
+          expect(bodiesOf(table)).toEqual(['0/0', '0/1'])
+        }
+      },
+    )
+
+    test.each([1, 2, 3, 4, 5, 6])(
+      'killed at note %i, and mended then, a letter that was refused in part is there once: as row or as letter [G-10]',
+      async (count) => {
+        const table = new MemoryTable()
+        table.badBody = '0/1'
+        await expect(
+          replayTo(new MemoryTableSink(table, systemClock, 'e'), dyingLetters(count, 'beforeAppend')),
+        ).rejects.toThrow('killed')
+        table.badBody = undefined
+        expect(await replayTo(new MemoryTableSink(table, systemClock, 'e'))).toBe(true)
+        const [first, second] = await listDeadLetters(open(letters))
+        expect(first?.state).toBe('replayed')
+        expect([...bodiesOf(table), ...(second ? [`0/${second.letter.messageFirst}`] : [])]).toEqual(['0/0', '0/1'])
+      },
+    )
+
+    test('of two that replay a letter to a table at once, the one that began last goes on, and it is there once [G-10]', async () => {
+      const table = new MemoryTable()
+      table.badBody = '0/1'
+      let other: Promise<boolean> | undefined
+      let appends = 0
+      const overtaken = open(letters, {
+        beforeAppend: async () => {
+          if (++appends !== 2) return
+          other = replayTo(new MemoryTableSink(table, systemClock, 'e'))
+          await other
+          table.badBody = undefined
+        },
+      })
+      expect(await replayTo(new MemoryTableSink(table, systemClock, 'e'), overtaken)).toBe(true)
+      expect(await other).toBe(true)
+      expect(bodiesOf(table)).toEqual(['0/0'])
+      expect((await listDeadLetters(open(letters))).map(({ state, letter }) => [state, letter.messageFirst])).toEqual([
+        ['replayed', 0],
+        ['open', 1],
+      ])
+    })
+
+    test.each([
+      ['an endpoint', () => new MemoryReceiver()],
+      ['a table', () => new MemoryTable()],
+    ])('what %s refuses again is another letter, and the first one is settled', async (_, openServer) => {
+      const server = openServer()
+      server.badBody = '0/1'
+      const isTable = server instanceof MemoryTable
+      const destination = isTable ? new MemoryTableSink(server, systemClock, 'e') : new MemoryEndpoint(server, 'e')
+      expect(await replayTo(destination)).toBe(true)
+      expect(isTable ? bodiesOf(server) : server.requests.map(({ messages }) => messages.length)).toEqual(
+        isTable ? ['0/0'] : [1],
+      )
+      const [first, second] = await listDeadLetters(open(letters))
+      expect([first?.state, second?.state]).toEqual(['replayed', 'open'])
+      expect(second?.letter).toMatchObject({ topic: 'dead-letters', offset: 0, messageFirst: 1, endpoint: 'e' })
+    })
+
+    test('an endpoint that takes nothing keeps the letter, which is not settled', async () => {
+      const table = new MemoryTable()
+      table.hasRight = false
+      const ended = new AbortController()
+      const circuit = new Circuit({ name: 'e', clock: systemClock, random: Math.random, onStatus: () => ended.abort() })
+      const access = { destination: new MemoryTableSink(table, systemClock, 'e'), ended: ended.signal, circuit }
+      expect(await replayToEndpoint(open(letters), id, { ...accessOf(access.destination), ...access })).toBe(false)
+      expect(await states()).toEqual(['replaying'])
+      table.hasRight = true
+      expect(await replayTo(new MemoryTableSink(table, systemClock, 'e'))).toBe(true)
+      expect(bodiesOf(table)).toEqual(['0/0', '0/1'])
+    })
+
+    test('a letter that cannot be read is not sent', async () => {
+      letters = new MemoryStore('dead-letters', 1)
+      await putLetter('e', Buffer.from('no batch'))
+      await expect(replayTo(new MemoryEndpoint(new MemoryReceiver(), 'e'))).rejects.toMatchObject({
+        code: 'BATCH_CORRUPT',
+      })
+      expect(await states()).toEqual(['open'])
+    })
   })
 
   test('a letter is dropped once and not after its replay, replayed not after it was dropped', async () => {

@@ -4,12 +4,21 @@ import {
   eachRecord,
   findDeadLetter,
   type LetterId,
+  LetterLedger,
   type ListedLetter,
   textOfLetterId,
 } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
+import { deliverLetter, type LetterDelivery } from '#pipeline/workers/deliver-letter.ts'
 import { walkLog } from '#pipeline/workers/log-walk.ts'
 import { assert } from '#runtime/assert.ts'
-import { bytesFromReplay, bytesFromSettlement, type DeadLetter, letterFromBytes } from '#schemas/dead-letter.ts'
+import { envelopesOfBatch } from '#schemas/batch.ts'
+import {
+  bytesFromProgress,
+  bytesFromReplay,
+  bytesFromSettlement,
+  type DeadLetter,
+  letterFromBytes,
+} from '#schemas/dead-letter.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** @throws CONTROL_COMMAND_INVALID if `text` is not `partition:offset` */
@@ -81,37 +90,65 @@ export async function replayDeadLetter(deadLetters: Log, telemetry: Log, id: Let
   return offset
 }
 
+/** What a replay to an endpoint needs of it. */
+export type EndpointAccess = Pick<
+  LetterDelivery,
+  'circuit' | 'clock' | 'deadLetters' | 'destination' | 'ended' | 'logger' | 'metrics' | 'permits' | 'random'
+>
+
 /**
- * Hands the letter to the endpoint that refused it, and settles it. What is refused again is another letter. Killed at any moment it is to be
- * called again; the endpoint may then get it twice, under the same ids.
- * @param deliver gets the letter at its place on the dead-letter topic; false if it was interrupted (`pipeline/workers/deliver-letter.ts`)
+ * Hands the letter to the endpoint that refused it, and settles it; what is refused again is another letter. Killed at any moment it is to be
+ * called again: a table then stores nothing twice, any other endpoint may get it twice, under the same ids. Whoever begins last goes on.
+ * @param access its destination names what it stores by a group that no log has, since letters have positions of their own
  * @returns false if it was interrupted
- * @throws DEAD_LETTER_UNKNOWN, DEAD_LETTER_SETTLED, BATCH_CORRUPT if the letter has no bytes, what the log and `deliver` throw
+ * @throws DEAD_LETTER_UNKNOWN, DEAD_LETTER_SETTLED, DEAD_LETTER_REPLAYING if another replay took it over, BATCH_CORRUPT if the letter's
+ *   bytes are missing or can't be read, what the log throws
  */
-export async function replayToEndpoint(
-  deadLetters: Log,
-  id: LetterId,
-  nowMs: number,
-  deliver: (letter: LogRecord) => Promise<boolean>,
-): Promise<boolean> {
-  const found = await findDeadLetter(deadLetters, id)
+export async function replayToEndpoint(deadLetters: Log, id: LetterId, access: EndpointAccess): Promise<boolean> {
+  const { clock } = access
+  const ledger = await LetterLedger.read(deadLetters, id.partition)
+  const latest = async (): Promise<ListedLetter> => {
+    await ledger.readOn()
+    const found = ledger.find(id.offset)
+    if (!found) throw new PenstockError('DEAD_LETTER_UNKNOWN', `there is no dead letter ${textOfLetterId(id)}`)
+    return found
+  }
+  const found = await latest()
   assertUnsettled(found)
-  assert(found.letter.endpoint !== undefined, `dead letter ${textOfLetterId(id)} is of an endpoint`)
+  assert(found.letter.endpoint === access.destination.name, 'a letter goes to the endpoint that refused it')
   const { stamp, bytes } = await withBytes(deadLetters, found)
-  if (bytes.length === 0)
-    throw new PenstockError('BATCH_CORRUPT', 'the letter came without its bytes; see penstock.dead_letters')
-  if (found.state === 'open')
-    await note(
-      deadLetters,
-      found.id,
-      nowMs,
-      bytesFromReplay({ letter: found.id.offset, epoch: nowMs, next: 0, atMs: nowMs }),
-    )
-  const begun = await findDeadLetter(deadLetters, id)
+  // What can't be read would only become another letter.
+  envelopesOfBatch(bytes)
+  const own = { letter: found.id.offset, epoch: Math.floor(access.random() * Number.MAX_SAFE_INTEGER) }
+  const isOwn = ({ state, replay }: ListedLetter): boolean => state === 'replaying' && replay?.epoch === own.epoch
+  const noted = (value: Buffer) => note(deadLetters, found.id, clock.nowMs(), value)
+  await noted(bytesFromReplay({ ...own, next: 0, atMs: clock.nowMs() }))
+  const begun = await latest()
   assertUnsettled(begun)
-  if (!(await deliver({ offset: begun.id.offset, stamp, value: bytes }))) return false
-  await settle(deadLetters, begun.id, 'replayed', nowMs)
-  return true
+  if (!isOwn(begun)) throw takenOver(begun)
+  await deliverLetter({
+    ...access,
+    topic: deadLetters.topic,
+    partition: begun.id.partition,
+    letter: { offset: own.letter, stamp, value: bytes },
+    progress: begun.progress,
+    async onProgress(text) {
+      await noted(bytesFromProgress({ ...own, note: text, atMs: clock.nowMs() }))
+      if (!isOwn(await latest()))
+        throw new PenstockError('LOG_GENERATION_STALE', 'another replay of the letter was begun')
+    },
+    onSettled: () => settle(deadLetters, begun.id, 'replayed', clock.nowMs()),
+  })
+  const after = await latest()
+  if (after.state === 'replaying' && !isOwn(after)) throw takenOver(after)
+  return after.state === 'replayed'
+}
+
+function takenOver({ id }: ListedLetter): PenstockError {
+  return new PenstockError(
+    'DEAD_LETTER_REPLAYING',
+    `another replay of dead letter ${textOfLetterId(id)} goes on with it`,
+  )
 }
 
 /**

@@ -22,7 +22,7 @@ import type { DeliveryOutcome } from './delivery.ts'
 import { type Intent, noteFromText, type Split, textFromNote, tokenOf } from './intent.ts'
 import { untilLogAnswers } from './log-answers.ts'
 import { type FoundPosition, type StartRule, searchPosition, startOf } from './position-search.ts'
-import { type Cut, RangeReader, type RangeReaderOptions, type ReadRecord, rangeOf } from './range-reader.ts'
+import { type Cut, RangeReader, type ReadRecord, rangeOf } from './range-reader.ts'
 import { observeStored } from './stage-times.ts'
 
 export interface PartitionTaskOptions extends Omit<CourierOptions, 'partition' | 'onSettled'> {
@@ -35,6 +35,8 @@ export interface PartitionTaskOptions extends Omit<CourierOptions, 'partition' |
   /** What the log keeps of this partition. */
   readonly range: () => Promise<PartitionRange>
   readonly insertDelayMs: number
+  /** Most messages of one range; `undefined`: what the destination says. */
+  readonly rangeMessagesMax?: number
   readonly readBytesMax: number
   /** Told whenever the next offset to deliver moves, or a part of the batch there is settled. */
   readonly onOffset: (offset: number) => void
@@ -107,7 +109,7 @@ class PartitionTask {
     this.#committedMonotonicMs = options.clock.monotonicMs()
     this.#logId = logId
     this.#offset = offset
-    this.#reader = new RangeReader({ ...options, ...this.#rangeLimits(), logId }, offset)
+    this.#reader = new RangeReader({ ...options, rangeLimits: options.destination.rangeLimits, logId }, offset)
     if (!found) return
     this.#earlier = 'landed'
     this.#delivered = found.delivered
@@ -233,7 +235,7 @@ class PartitionTask {
         this.#delivered = news.delivered
         this.#advance(open.range.last + 1)
         this.#recordsMax = this.#recordsMax * 2
-        observeStored(metrics, this.#options.destination.name, news.records, this.#options.clock)
+        if (selected && selected.range.messageCount > 0) this.#observe(selected.range.messageCount, news.records)
         metrics.series('penstock_worker_repeated_batches_total').add(records.length - news.records.length)
         if (!selected || selected.range.messageCount === 0) await this.#commitQuietly()
         break
@@ -241,6 +243,16 @@ class PartitionTask {
         await this.#cutRefused(records)
     }
     return outcome
+  }
+
+  /** What became of these records, of which so many messages were selected. */
+  #observe(messageCount: number, records: readonly ReadRecord[]): void {
+    const { metrics, destination, clock } = this.#options
+    observeStored(metrics, destination.name, records, clock)
+    const rows = records.reduce((sum, { rowCount }) => sum + rowCount, 0)
+    const bytes = records.reduce((sum, { record }) => sum + record.value.length, 0)
+    const share = Math.min(1, messageCount / rows)
+    metrics.series('penstock_worker_bytes_stored_total', { sink: destination.name }).add(Math.round(bytes * share))
   }
 
   async #cutRefused(records: readonly ReadRecord[]): Promise<void> {
@@ -354,12 +366,9 @@ class PartitionTask {
   }
 
   #readFrom(offset: number): void {
-    this.#reader = new RangeReader({ ...this.#options, ...this.#rangeLimits(), logId: this.#logId }, offset)
+    const { rangeLimits } = this.#options.destination
+    this.#reader = new RangeReader({ ...this.#options, rangeLimits, logId: this.#logId }, offset)
     void this.#reader.run()
-  }
-
-  #rangeLimits(): Pick<RangeReaderOptions, 'rangeLimits'> {
-    return { rangeLimits: this.#options.destination.rangeLimits }
   }
 
   #advance(offset: number): void {
@@ -388,7 +397,11 @@ class PartitionTask {
 }
 
 /** Says of `lost` batches that no one delivers them any more. */
-function reportLost({ assignment, logger, metrics }: PartitionTaskOptions, lost: number, cause: unknown): void {
-  logger.error('the log removed batches before they were delivered', { partition: assignment.partition, lost, cause })
+function reportLost(options: PartitionTaskOptions, lost: number, cause: unknown): void {
+  const { assignment, logger, metrics, letterEndpoint: endpoint } = options
+  // As the hub's log for operators names what an endpoint never gets.
+  const named = endpoint === undefined ? {} : { operation: 'DroppedMessage', endpoint }
+  const { partition } = assignment
+  logger.error('the log removed batches before they were delivered', { ...named, partition, lost, cause })
   metrics.series('penstock_log_positions_lost_total').add(lost)
 }

@@ -45,6 +45,8 @@ export interface RangeReaderOptions {
   readonly readBytesMax: number
   /** What one range may hold. */
   readonly rangeLimits?: RangeLimits | undefined
+  /** Fewer messages than `rangeLimits` allow. */
+  readonly rangeMessagesMax?: number | undefined
   /** Aborted when the task ends. */
   readonly ended: AbortSignal
 }
@@ -58,6 +60,7 @@ const insertLimits: RangeLimits = {
 
 export class RangeReader {
   readonly #options: RangeReaderOptions
+  readonly #limits: RangeLimits
   readonly #queue: ReadRecord[] = []
   #queueBytes = 0
   /** Part of `#queueBytes` that an insert holds; it does not count as read ahead. */
@@ -70,6 +73,8 @@ export class RangeReader {
   /** @param offset first offset to read. Reading begins with `run`. */
   constructor(options: RangeReaderOptions, offset: number) {
     this.#options = options
+    const { rangeLimits = insertLimits, rangeMessagesMax = rangeLimits.messagesMax } = options
+    this.#limits = { ...rangeLimits, messagesMax: Math.min(rangeLimits.messagesMax, rangeMessagesMax) }
     this.#nextOffset = offset
   }
 
@@ -103,7 +108,7 @@ export class RangeReader {
     const head = this.#queue[0]
     if (!head) return undefined
     if (head.fault !== undefined) return { kind: 'unreadable', record: head, fault: head.fault }
-    const { length, full } = lengthOfRange(this.#queue, recordsMax, this.#options.rangeLimits ?? insertLimits)
+    const { length, full } = lengthOfRange(this.#queue, recordsMax, this.#limits)
     if (!full && this.#roomBytes() > 0 && this.#delayLeftMs(head) > 0) return undefined
     return { kind: 'range', records: this.#queue.slice(0, length) }
   }

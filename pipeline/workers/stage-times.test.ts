@@ -19,4 +19,5 @@ test('the messages of a batch count for how long it took to be read, and then to
   expect(samples.get('penstock_worker_read_seconds_bucket{le="0.001"}')).toBe(2)
   expect(samples.get('penstock_worker_store_seconds_sum{sink="s"}')).toBeCloseTo(7 * 0.2)
   expect(samples.get('penstock_worker_store_seconds_count{sink="s"}')).toBe(7)
+  expect(samples.get('penstock_worker_deliver_seconds_sum{sink="s"}')).toBeCloseTo(5 * 0.4)
 })

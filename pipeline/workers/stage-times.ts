@@ -4,7 +4,7 @@ import type { MetricName } from '#schemas/metrics.ts'
 import type { ReadRecord } from './range-reader.ts'
 
 /**
- * Counts how long the messages of these records took to be read, and then to be stored, which they are now. Once a batch.
+ * Counts how long the messages of these records took to be read, then to be stored, which they are now, and in all. Once a batch.
  * @param partCount of a batch that is stored part by part: how many messages of it are stored now; left out: all
  */
 export function observeStored(
@@ -16,6 +16,7 @@ export function observeStored(
 ): void {
   const read = metrics.histogram('penstock_worker_read_seconds')
   const stored = metrics.histogram('penstock_worker_store_seconds', { sink })
+  const all = metrics.histogram('penstock_worker_deliver_seconds', { sink })
   const [nowMs, monotonicMs] = [clock.nowMs(), clock.monotonicMs()]
   for (const { record, readMonotonicMs } of records) {
     const { enqueuedAtMsLast } = record.stamp
@@ -24,5 +25,6 @@ export function observeStored(
     // The edge's clock may be ahead of this one.
     read.observe(Math.max(0, nowMs - heldMs - enqueuedAtMsLast) / 1_000, messageCount)
     stored.observe(heldMs / 1_000, messageCount)
+    all.observe(Math.max(0, nowMs - enqueuedAtMsLast) / 1_000, messageCount)
   }
 }

@@ -23,4 +23,6 @@ export interface UndeliverableRecord {
   readonly text: string
   /** Name of the endpoint that refused it, which alone gets it again; `undefined`: it is replayed to the log, and so to everybody. */
   readonly endpoint?: string | undefined
+  /** Id of the replay of the log in which it was refused. */
+  readonly replay?: string | undefined
 }

@@ -37,6 +37,8 @@ export interface WorkerOptions {
   readonly deadLetters: DeadLetterBox
   readonly logger: Logger
   readonly metrics: Metrics<MetricName>
+  /** Most messages of one range; left out: what the destination says. One batch always goes, however large. */
+  readonly rangeMessagesMax?: number
   /** Longest time that batches are gathered before they are inserted. */
   readonly insertDelayMs: number
   readonly clock?: Clock

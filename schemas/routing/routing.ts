@@ -70,6 +70,11 @@ export function endpointGroup(topicPrefix: string, { name, generation }: Endpoin
   return `${endpointGroupPrefix(topicPrefix)}${name}.${generation}`
 }
 
+/** Names what is stored of an endpoint's dead letters, whose positions are those of another topic. No consumer group. */
+export function letterGroup(topicPrefix: string, endpoint: EndpointDocument): string {
+  return `${endpointGroup(topicPrefix, endpoint)}-letters`
+}
+
 /** What the groups of all endpoints begin with, also of those that were removed. */
 export const endpointGroupPrefix = (topicPrefix: string): string => `${topicPrefix}.endpoint.`
 

@@ -63,7 +63,9 @@ export class ClickHouseEndpoint implements TableSink {
   }
 
   insert(selected: SelectedRange, token: string, expiresMonotonicMs: number): Promise<void> {
-    return this.#asked(() => this.#sink.insert(selected, token, expiresMonotonicMs))
+    // The table remembers tokens of all that fill it, and one range of the log may go there by several groups.
+    const own = `${this.#options.group}:${token}`
+    return this.#asked(() => this.#sink.insert(selected, own, expiresMonotonicMs))
   }
 
   stored(range: DeliveryRange): Promise<number> {

@@ -36,14 +36,14 @@ export function openDeadLetterBox({
         )
       return counts
     },
-    async put({ topic, partition, record, messageFirst, reason, text, endpoint }) {
+    async put({ topic, partition, record, messageFirst, reason, text, endpoint, replay }) {
       const { offset, stamp, value: bytes } = record
       const { messageCount } = stamp
       assert(
         messageCount >= 1 && messageFirst >= 0,
         `a letter holds messages, not ${messageCount} from ${messageFirst} on`,
       )
-      const named = endpoint === undefined ? {} : { endpoint }
+      const named = { ...(endpoint !== undefined && { endpoint }), ...(replay !== undefined && { replay }) }
       const atMs = clock.nowMs()
       const letter = { topic, partition, offset, messageFirst, reason, text, atMs, messageCount, ...named, bytes }
       const home = partition % log.partitionCount
@@ -71,6 +71,6 @@ export function openDeadLetterBox({
   }
 }
 
-function jsonRow({ bytes, ...head }: Omit<DeadLetter, 'kind'>): Uint8Array {
+function jsonRow({ bytes, replay: _, ...head }: Omit<DeadLetter, 'kind'>): Uint8Array {
   return Buffer.from(`${JSON.stringify({ ...head, bytes: Buffer.from(bytes).toString('base64') })}\n`)
 }

@@ -2,7 +2,7 @@
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
 import { walkLog } from '#pipeline/workers/log-walk.ts'
 import { assert } from '#runtime/assert.ts'
-import { type DeadLetter, type DeadLetterReplay, letterFromBytes } from '#schemas/dead-letter.ts'
+import { type DeadLetter, type DeadLetterRecord, type DeadLetterReplay, letterFromBytes } from '#schemas/dead-letter.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 const readBytesMax = 8 * 1024 * 1024
@@ -25,6 +25,8 @@ export interface ListedLetter {
   readonly stateAtMs: number
   /** How its replay was begun, if it was. */
   readonly replay: DeadLetterReplay | undefined
+  /** How far its replay to an endpoint is: a note as of a position on a log; empty at its start. */
+  readonly progress: string
 }
 
 export function textOfLetterId({ partition, offset }: LetterId): string {
@@ -35,14 +37,14 @@ export function textOfLetterId({ partition, offset }: LetterId): string {
 export async function listDeadLetters(log: Log): Promise<ListedLetter[]> {
   const letters: ListedLetter[] = []
   for (let partition = 0; partition < log.partitionCount; partition++)
-    letters.push(...(await lettersOf(log, partition)).letters.values())
+    letters.push(...(await LetterLedger.read(log, partition)).letters())
   return letters
 }
 
 /** One letter without its bytes, by its id or that of its repetition. @throws DEAD_LETTER_UNKNOWN */
 export async function findDeadLetter(log: Log, id: LetterId): Promise<ListedLetter> {
-  const { letters, keys } = id.partition < log.partitionCount ? await lettersOf(log, id.partition) : nothing
-  const found = letters.get(keys.get(id.offset) ?? '')
+  const ledger = id.partition < log.partitionCount ? await LetterLedger.read(log, id.partition) : undefined
+  const found = ledger?.find(id.offset)
   if (!found) throw new PenstockError('DEAD_LETTER_UNKNOWN', `there is no dead letter ${textOfLetterId(id)}`)
   return found
 }
@@ -75,37 +77,77 @@ export async function listLetteredBatches(
   return partitions
 }
 
-interface Letters {
-  readonly letters: ReadonlyMap<string, ListedLetter>
+/** What became of the letters of one partition, as far as it was read. */
+export class LetterLedger {
+  readonly #log: Log
+  readonly #partition: number
+  readonly #letters = new Map<string, ListedLetter>()
   /** By offset on the dead-letter topic. */
-  readonly keys: ReadonlyMap<number, string>
-}
+  readonly #keys = new Map<number, string>()
+  #next = 0
 
-const nothing: Letters = { letters: new Map(), keys: new Map() }
+  constructor(log: Log, partition: number) {
+    this.#log = log
+    this.#partition = partition
+  }
 
-async function lettersOf(log: Log, partition: number): Promise<Letters> {
-  const letters = new Map<string, ListedLetter>()
-  const keys = new Map<number, string>()
-  await eachRecord(log, partition, 0, (record) => {
+  static async read(log: Log, partition: number): Promise<LetterLedger> {
+    const ledger = new LetterLedger(log, partition)
+    await ledger.readOn()
+    return ledger
+  }
+
+  /** Reads what was appended since. @throws LOG_UNAVAILABLE */
+  async readOn(): Promise<void> {
+    await eachRecord(this.#log, this.#partition, this.#next, (record) => {
+      this.#note(record)
+      this.#next = record.offset + 1
+    })
+  }
+
+  letters(): IterableIterator<ListedLetter> {
+    return this.#letters.values()
+  }
+
+  /** @param offset of a letter or of its repetition */
+  find(offset: number): ListedLetter | undefined {
+    return this.#letters.get(this.#keys.get(offset) ?? '')
+  }
+
+  #note(record: LogRecord): void {
     const found = letterFromBytes(record.value)
     if (found.kind === 'letter') {
       const { bytes, kind: _, ...letter } = found
       const key = keyOf(letter, record)
-      keys.set(record.offset, key)
-      if (letters.has(key)) return
-      const id = { partition, offset: record.offset }
-      const state = { state: 'open', stateAtMs: letter.atMs, replay: undefined } as const
-      letters.set(key, { id, letter, byteCount: bytes.length, ...state })
+      this.#keys.set(record.offset, key)
+      if (this.#letters.has(key)) return
+      const id = { partition: this.#partition, offset: record.offset }
+      const state = { state: 'open', stateAtMs: letter.atMs, replay: undefined, progress: '' } as const
+      this.#letters.set(key, { id, letter, byteCount: bytes.length, ...state })
       return
     }
-    const key = keys.get(found.letter) ?? ''
-    const letter = letters.get(key)
-    if (!letter) return
-    const replay = found.kind === 'replay' ? found : letter.replay
-    const state = found.kind === 'replay' ? 'replaying' : found.as
-    if (canBecome(letter.state, state)) letters.set(key, { ...letter, state, stateAtMs: found.atMs, replay })
-  })
-  return { letters, keys }
+    const key = this.#keys.get(found.letter) ?? ''
+    const letter = this.#letters.get(key)
+    if (letter) this.#letters.set(key, afterNote(letter, found))
+  }
+}
+
+/** What a letter is once something was noted of it; unchanged by what came too late. */
+function afterNote(letter: ListedLetter, note: Exclude<DeadLetterRecord, DeadLetter>): ListedLetter {
+  switch (note.kind) {
+    case 'replay': {
+      // To an endpoint whoever begins last goes on, where the one before was.
+      const takesOver = letter.state === 'replaying' && letter.letter.endpoint !== undefined
+      if (letter.state !== 'open' && !takesOver) return letter
+      return { ...letter, state: 'replaying', stateAtMs: note.atMs, replay: note }
+    }
+    case 'progress':
+      if (letter.state !== 'replaying' || letter.replay?.epoch !== note.epoch) return letter
+      return { ...letter, stateAtMs: note.atMs, progress: note.note }
+    case 'settlement':
+      if (!canBecome(letter.state, note.as)) return letter
+      return { ...letter, state: note.as, stateAtMs: note.atMs }
+  }
 }
 
 function canBecome(from: LetterState, to: LetterState): boolean {
@@ -114,8 +156,9 @@ function canBecome(from: LetterState, to: LetterState): boolean {
 
 /** A worker that dies between a letter and its position writes the letter again, for the same messages of the same batch. */
 function keyOf(letter: ListedLetter['letter'], { stamp }: LogRecord): string {
-  const { topic, partition, offset, messageFirst = 0, endpoint } = letter
-  return JSON.stringify([topic, partition, offset, messageFirst, endpoint, stamp.edgeId, stamp.epoch, stamp.sequence])
+  const { topic, partition, offset, messageFirst = 0, endpoint, replay } = letter
+  const { edgeId, epoch, sequence } = stamp
+  return JSON.stringify([topic, partition, offset, messageFirst, endpoint, replay, edgeId, epoch, sequence])
 }
 
 /**

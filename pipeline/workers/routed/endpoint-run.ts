@@ -9,7 +9,7 @@ import type { SelectionCache } from '#pipeline/routing/select/selection-cache.ts
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type MetricSample, Metrics } from '#runtime/metrics.ts'
-import type { EndpointHealth } from '#schemas/endpoint-health.ts'
+import type { EndpointHealth, EndpointStatus } from '#schemas/endpoint-health.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import { type EndpointDocument, endpointGroup } from '#schemas/routing/routing.ts'
@@ -18,6 +18,8 @@ import { offsetAt } from '../offset-at.ts'
 import type { DeadLetterBox } from '../undeliverable.ts'
 import { startWorker, type Worker } from '../worker.ts'
 import { endpointSample } from './endpoint-metrics.ts'
+import { type Pace, PacedSelector } from './pace.ts'
+import type { RouteCounts } from './route-counts.ts'
 import type { RoutedLog } from './routed-log.ts'
 import { RoutedSelector } from './routed-selector.ts'
 import type { Revisions } from './routing-revision.ts'
@@ -30,7 +32,13 @@ export interface EndpointRunOptions {
   readonly open: (endpoint: EndpointDocument, group: string) => TableSink | Endpoint
   readonly revisions: Revisions
   readonly cache: SelectionCache
+  /** Left out: what routes make of messages is not counted. */
+  readonly counts?: RouteCounts
   readonly deadLetters: DeadLetterBox
+  /** Consumer group on the log of telemetry; left out: the endpoint's own. */
+  readonly group?: string
+  /** Left out: as fast as the endpoint takes them. */
+  readonly pace?: Pace
   readonly logger: Logger
   readonly clock: Clock
   /** As of `WorkerOptions`. */
@@ -68,9 +76,8 @@ export class EndpointRun {
     return this.#circuit.health()
   }
 
-  /** Of the log at this place of the options. */
   groupOf(log: RoutedLog): string {
-    const group = endpointGroup(this.#options.topicPrefix, this.endpoint)
+    const group = this.#options.group ?? endpointGroup(this.#options.topicPrefix, this.endpoint)
     // Members of one Kafka group read the same topics.
     return log.kind === 'telemetry' ? group : `${group}-events`
   }
@@ -128,14 +135,16 @@ export class EndpointRun {
   }
 
   #start(destination: TableSink | Endpoint, routed: RoutedLog, place: number): Promise<Worker> {
-    const { revisions, cache, deadLetters, logger, clock, random, skipSteps } = this.#options
+    const { revisions, cache, counts, deadLetters, pace, logger, clock, random, skipSteps } = this.#options
     const { name, startsAtMs, settings } = this.endpoint
     const { log, kind } = routed
+    const selector = new RoutedSelector({ endpoint: name, kind, revisions, cache, counts })
     return startWorker({
       log,
       group: this.groupOf(routed),
       destination,
-      selector: new RoutedSelector({ endpoint: name, kind, revisions, cache }),
+      selector: pace ? new PacedSelector(selector, pace, this.#stop.signal) : selector,
+      ...(pace && { rangeMessagesMax: atOnce(destination, pace) }),
       start: (partition, range) => offsetAt(log, partition, range, startsAtMs),
       letterEndpoint: name,
       circuit: this.#circuit,
@@ -150,10 +159,24 @@ export class EndpointRun {
   }
 }
 
+/** As many as go in the time that the destination gathers for: a second, if it does not say. */
+function atOnce(destination: TableSink | Endpoint, { perSecondMax }: Pace): number {
+  const gatherMs = destination.atomic ? (destination.gatherMsMax ?? 0) : 0
+  return Math.ceil((perSecondMax * Math.max(1_000, gatherMs)) / 1_000)
+}
+
+/** Names of the hub's log for operators. */
+const healthOperations: Readonly<Partial<Record<EndpointStatus, string>>> = {
+  healthy: 'EndpointHealthy',
+  unhealthy: 'EndpointUnhealthy',
+  dead: 'EndpointDead',
+}
+
 function tellOfHealth(
   logger: Logger,
   { endpointId: endpoint, healthStatus, lastKnownError: reason }: EndpointHealth,
 ): void {
-  if (healthStatus === 'healthy') logger.info('an endpoint takes messages', { endpoint })
-  else logger.warn('an endpoint takes no messages', { endpoint, healthStatus, reason })
+  const operation = healthOperations[healthStatus]
+  if (healthStatus === 'healthy') logger.info('an endpoint takes messages', { operation, endpoint })
+  else logger.warn('an endpoint takes no messages', { operation, endpoint, healthStatus, reason })
 }

@@ -14,6 +14,7 @@ import type { SelectionCache } from '#pipeline/routing/select/selection-cache.ts
 import type { RecordKind } from '#pipeline/routing/select/selector.ts'
 import { batchHeader, envelopeBytes, messagesOfBatch } from '#schemas/batch.ts'
 import type { RangeSelector } from '../range-selector.ts'
+import type { RouteCounts } from './route-counts.ts'
 import type { Revisions, RoutingRevision } from './routing-revision.ts'
 
 export interface RoutedSelectorOptions {
@@ -22,6 +23,8 @@ export interface RoutedSelectorOptions {
   readonly revisions: Revisions
   /** Shared by the endpoints of a process. */
   readonly cache: SelectionCache
+  /** Left out: what routes make of messages is not counted. */
+  readonly counts?: RouteCounts | undefined
 }
 
 export class RoutedSelector implements RangeSelector {
@@ -60,9 +63,13 @@ export class RoutedSelector implements RangeSelector {
   }
 
   #selectionOf({ topic, partition }: DeliveryRange, { offset, value }: LogRecord, revision: RoutingRevision) {
-    const { cache, kind } = this.#options
+    const { cache, kind, counts } = this.#options
     const key = { topic, partition, offset, revision: revision.id }
-    return cache.get(key, () => revision.selector.select(value, kind))
+    return cache.get(key, async () => {
+      const selection = await revision.selector.select(value, kind)
+      counts?.count(key, selection, revision.routeSet)
+      return selection
+    })
   }
 }
 

@@ -190,6 +190,18 @@ describe('a router', () => {
     await eventually('a', ['1', '2', '2'])
   })
 
+  test.each([
+    ['with the oldest', 0, ['1', '2', '3']],
+    ['at a time', 1_700_000_000_001, ['2', '3']],
+    ['now', 1_700_000_000_002, ['3']],
+  ])('an endpoint that is new begins %s', async (_, startsAtMs, expected) => {
+    for (const body of ['1', '2']) await send(body)
+    router.apply(1, document({ routes: [route('r', 'true', 'a')], endpoints: [endpoint('a', { startsAtMs })] }))
+    await vi.waitFor(() => expect(router.runs.length).toBe(1))
+    await send('3')
+    await eventually('a', expected)
+  })
+
   test('messages are stamped, and one that grows too large is a letter of its endpoint alone', async () => {
     router.apply(
       1,

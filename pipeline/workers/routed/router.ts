@@ -7,9 +7,10 @@ import { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
 import { type EndpointDocument, emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
 import { EndpointRun, type EndpointRunOptions } from './endpoint-run.ts'
+import { RouteCounts } from './route-counts.ts'
 import { Revisions, RoutingRevision } from './routing-revision.ts'
 
-export interface RouterOptions extends Omit<EndpointRunOptions, 'endpoint' | 'revisions' | 'cache'> {
+export interface RouterOptions extends Omit<EndpointRunOptions, 'endpoint' | 'revisions' | 'cache' | 'counts'> {
   /** In enrichments, and in the messages that events become. */
   readonly hubName: string
   /** Conditions are evaluated without generated code. */
@@ -22,6 +23,7 @@ export class Router {
   readonly #options: RouterOptions
   readonly #reader = new BlockReader()
   readonly #cache: SelectionCache
+  readonly #counts: RouteCounts
   readonly #revisions: Revisions
   readonly #runs = new Map<string, EndpointRun>()
   /** Endpoints of the document in force that are enabled. */
@@ -29,16 +31,22 @@ export class Router {
   /** By endpoint: runs of one name follow one another, and nobody waits for those of another. */
   readonly #turns = new Map<string, Promise<void>>()
   #revision = 0
+  #document = emptyRouting
 
   constructor(options: RouterOptions) {
     this.#options = options
     this.#cache = options.cache ?? new SelectionCache()
+    this.#counts = new RouteCounts(options)
     this.#revisions = new Revisions(this.#compiled(0, emptyRouting))
   }
 
   /** The one in force here. */
   get revision(): number {
     return this.#revision
+  }
+
+  get document(): RoutingDocument {
+    return this.#document
   }
 
   get runs(): readonly EndpointRun[] {
@@ -49,12 +57,13 @@ export class Router {
   apply(revision: number, document: RoutingDocument): void {
     this.#revisions.replace(this.#compiled(revision, document))
     this.#revision = revision
+    this.#document = document
     this.#wanted = new Map(document.endpoints.filter(({ isEnabled }) => isEnabled).map((each) => [each.name, each]))
     for (const name of new Set([...this.#runs.keys(), ...this.#wanted.keys()])) this.#takeTurn(name)
   }
 
   samples(): readonly MetricSample[] {
-    return this.runs.flatMap((run) => run.samples())
+    return [...this.#counts.samples(), ...this.runs.flatMap((run) => run.samples())]
   }
 
   async close(): Promise<void> {
@@ -80,7 +89,13 @@ export class Router {
     if (endpoint === undefined) return
     this.#runs.set(
       name,
-      new EndpointRun({ ...this.#options, endpoint, revisions: this.#revisions, cache: this.#cache }),
+      new EndpointRun({
+        ...this.#options,
+        endpoint,
+        revisions: this.#revisions,
+        cache: this.#cache,
+        counts: this.#counts,
+      }),
     )
   }
 

@@ -28,7 +28,7 @@ export class RoutingRevision {
   readonly #enrichers: ReadonlyMap<string, Enricher>
 
   /** @throws ROUTING_INVALID of a document that was never checked, or by a newer program */
-  constructor(revision: number, document: RoutingDocument, { hubName, reader, interpreted }: RevisionOptions) {
+  constructor(revision: number | string, document: RoutingDocument, { hubName, reader, interpreted }: RevisionOptions) {
     this.id = String(revision)
     this.#enrichers = enrichersOf(document, hubName)
     const routeSet = RouteSet.read(this.id, routesOf(document), { interpreted, decodedEndpoints: decodedOf(document) })
