@@ -9,9 +9,9 @@
  */
 import { createRequire } from 'node:module'
 import kafkajs from 'kafkajs'
+import type { KafkaBroker, KafkaRecord } from '#pipeline/kafka/client.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { KafkaBroker, KafkaRecord } from './client.ts'
 
 interface Encoder {
   readonly buffer: Buffer
