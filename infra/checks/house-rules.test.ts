@@ -26,7 +26,7 @@ const ranks: readonly (readonly string[])[] = [
 const doors: Readonly<Record<string, readonly string[]>> = {
   'mqtt-packet': ['ingest/mqtt'],
   avsc: ['schemas'],
-  kafkajs: ['pipeline/kafka', 'pipeline/log/kafka', 'loadtest/peers'],
+  kafkajs: ['pipeline/kafka', 'pipeline/log/kafka', 'pipeline/sinks/kafka', 'loadtest/peers'],
   lmdb: ['pipeline/log/lmdb'],
   '@clickhouse/client': ['pipeline/warehouse', 'loadtest/peers'],
   chdb: ['pipeline/warehouse/embedded'],

@@ -1,4 +1,4 @@
-/** Workers that are killed between any two steps, with each kind of objects: on its real server, by the server's own content. */
+/** Workers that are killed between any two steps, with each kind that stores exactly once: on its real server, by the server's own content. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -6,10 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { azuriteMissing, startAzurite } from '#infra/testbed/azurite.ts'
+import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { seaweedMissing, startSeaweed } from '#infra/testbed/seaweedfs.ts'
 import { openLog } from '#pipeline/log/open/open-log.ts'
 import { azureSettings, TestContainer } from '#pipeline/sinks/azure-blob/container-fixture.ts'
+import { kafkaSettings, startTestTopics } from '#pipeline/sinks/kafka/topic-fixture.ts'
 import { contentsOf, objectSettings } from '#pipeline/sinks/objects/object-sink-fixture.ts'
 import type { EndpointToOpen } from '#pipeline/sinks/open-endpoint.ts'
 import { s3Settings, TestBucket } from '#pipeline/sinks/s3/bucket-fixture.ts'
@@ -29,7 +31,8 @@ const program = join(import.meta.dirname, 'killed-worker-fixture.ts')
 /** A kind with its server, empty. */
 interface Subject {
   readonly endpoint: EndpointToOpen
-  objects(): Promise<ReadonlyMap<string, Buffer>>
+  /** Bodies that are stored, partition by partition and in order. */
+  bodies(): Promise<readonly string[]>
   stop(): Promise<void>
 }
 
@@ -71,7 +74,7 @@ async function fillLog(): Promise<string[]> {
   return bodies
 }
 
-async function killUntilDone({ endpoint, objects }: Subject): Promise<{ readonly kills: number }> {
+async function killUntilDone({ endpoint, bodies }: Subject): Promise<{ readonly kills: number }> {
   const random = seededRandom(seed)
   const expected = partitionCount * batchesPerPartition * messagesPerBatch
   let kills = 0
@@ -87,9 +90,7 @@ async function killUntilDone({ endpoint, objects }: Subject): Promise<{ readonly
       isOver = true
     })
     // All may be stored, and the position of the last not yet: a worker that is told to end writes it down.
-    await expect
-      .poll(async () => isOver || (await contentsOf(await objects(), 'json')).length >= expected, { timeout: 60_000 })
-      .toBe(true)
+    await expect.poll(async () => isOver || (await bodies()).length >= expected, { timeout: 60_000 }).toBe(true)
     // It may kill itself before it hears of it.
     running.send('close', () => undefined)
     const [, signal] = await exit
@@ -108,17 +109,24 @@ const file = async (): Promise<Subject> => {
   }
   return {
     endpoint: { name: 'x', kind: 'file', settings: { ...objectSettings, folder } },
-    objects,
+    bodies: async () => await bodiesOf(await objects()),
     stop: async () => {},
   }
 }
+
+const bodiesOf = async (objects: ReadonlyMap<string, Buffer>): Promise<readonly string[]> =>
+  (await contentsOf(objects, 'json')).map(({ body }) => body)
 
 const s3 = async (): Promise<Subject> => {
   const server = await startSeaweed()
   const bucket = new TestBucket(server, 'telemetry')
   await bucket.create()
   const settings = { ...s3Settings(server, {}) }
-  return { endpoint: { name: 'x', kind: 's3', settings }, objects: () => bucket.objects(), stop: () => server.stop() }
+  return {
+    endpoint: { name: 'x', kind: 's3', settings },
+    bodies: async () => await bodiesOf(await bucket.objects()),
+    stop: () => server.stop(),
+  }
 }
 
 const azureBlob = async (): Promise<Subject> => {
@@ -127,16 +135,33 @@ const azureBlob = async (): Promise<Subject> => {
   await container.create()
   const settings = { ...azureSettings(server, {}) }
   const endpoint = { name: 'x', kind: 'azureBlob', settings } as const
-  return { endpoint, objects: () => container.objects(), stop: () => server.stop() }
+  return { endpoint, bodies: async () => await bodiesOf(await container.objects()), stop: () => server.stop() }
+}
+
+const kafka = async (): Promise<Subject> => {
+  const topics = await startTestTopics()
+  await topics.create('telemetry', partitionCount)
+  const settings = { ...kafkaSettings(topics.secured.kafka.bootstrap, 'telemetry') }
+  // Of each partition of the log there is one device.
+  const bodies = async () => {
+    const messages = await topics.messages('telemetry')
+    const ofDevices = Array.from({ length: partitionCount }, (_, partition) =>
+      messages.filter(({ deviceId }) => deviceId === `device-${partition}`),
+    )
+    return ofDevices.flat().map(({ body }) => body)
+  }
+  return { endpoint: { name: 'x', kind: 'kafka', settings }, bodies, stop: () => topics.stop() }
 }
 
 const seaweed = serverFor('SeaweedFS', seaweedMissing)
 const azurite = serverFor('Azurite', azuriteMissing)
+const kafkaServer = serverFor('Apache Kafka', kafkaMissing)
 
 describe.each([
   ['files', file, { skip: false, note: '' }],
   ['objects of SeaweedFS', s3, seaweed],
   ['blobs of Azurite', azureBlob, azurite],
+  ['records of Kafka', kafka, kafkaServer],
 ] as const)('%s', (_kind, open, { skip, note }) => {
   test.skipIf(skip)(
     `hold each message once though workers are killed at any step (SEED=${seed}) [G-2] [G-10] ${note}`,
@@ -146,8 +171,7 @@ describe.each([
       try {
         const { kills } = await killUntilDone(subject)
         expect(kills).toBeGreaterThanOrEqual(3)
-        const stored = await contentsOf(await subject.objects(), 'json')
-        expect(stored.map(({ body }) => body)).toEqual(bodies)
+        expect(await subject.bodies()).toEqual(bodies)
       } finally {
         await subject.stop()
       }

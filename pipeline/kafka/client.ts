@@ -125,6 +125,11 @@ export interface KafkaBroker {
     groupAssignment: readonly { memberId: string; memberAssignment: Buffer }[]
   }): Promise<{ memberAssignment: Buffer }>
   heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
+  /** @param request `coordinatorType` 1: `groupId` is a transactional id */
+  findGroupCoordinator(request: {
+    groupId: string
+    coordinatorType: 0 | 1
+  }): Promise<{ coordinator: { nodeId: number } }>
   leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
   offsetCommit(request: {
     groupId: string
@@ -170,8 +175,7 @@ export interface KafkaCluster {
   findTopicPartitionMetadata(topic: string): readonly { partitionId: number; leader: number }[]
   findBroker(node: { nodeId: number }): Promise<KafkaBroker>
   findControllerBroker(): Promise<KafkaBroker>
-  /** @param group `coordinatorType` 1: `groupId` is a transactional id */
-  findGroupCoordinator(group: { groupId: string; coordinatorType?: 0 | 1 }): Promise<KafkaBroker>
+  findGroupCoordinator(group: { groupId: string }): Promise<KafkaBroker>
 }
 
 /** A request without an answer for so long failed; its outcome is then unknown. */

@@ -1,0 +1,158 @@
+/** Records that a topic gets of a range, in portions that fit a request. */
+
+import type { SelectedMessage, SelectedRange } from '#pipeline/endpoints/selected-range.ts'
+import type { Compression, ProducedRecord } from '#pipeline/kafka/client.ts'
+import { assert } from '#runtime/assert.ts'
+import { readLong } from '#schemas/avro-long.ts'
+import { batchHeader, blocksOfBatch, syncMarker } from '#schemas/batch.ts'
+import type { KafkaSettings } from '#schemas/endpoint-kinds/kafka.ts'
+import { partitionOfDevice } from '#schemas/partition.ts'
+import { messageFields } from '../queues/message-fields.ts'
+import type { PartitionRecords } from './transactional-producer.ts'
+
+export interface TopicShape {
+  readonly topic: string
+  readonly partitionCount: number
+  /** `max.message.bytes`: most bytes of a record batch. */
+  readonly batchBytesMax: number
+}
+
+/** Bytes of records that are held for their next request. */
+const portionBytesMax = 4 * 1024 * 1024
+/** Of a record besides key, value and headers: lengths, times and positions as varints; and of a batch. */
+const recordOverheadBytes = 40
+const batchOverheadBytes = 1_024
+
+export async function* portionsOf(
+  selected: SelectedRange,
+  { format, compression }: Pick<KafkaSettings, 'format' | 'compression'>,
+  shape: TopicShape,
+): AsyncGenerator<readonly PartitionRecords[]> {
+  const portion = new Portion(shape, format === 'batches' ? 'none' : compression)
+  const records = format === 'batches' ? batchRecords(selected, shape) : messageRecords(selected, shape)
+  for await (const some of records)
+    for (const record of some) {
+      const full = portion.add(record)
+      if (full !== undefined) yield full
+    }
+  const rest = portion.take()
+  if (rest.length > 0) yield rest
+}
+
+interface PlacedRecord extends ProducedRecord {
+  readonly partition: number
+}
+
+/** What goes in the next request: of each partition one record batch. */
+class Portion {
+  readonly #shape: TopicShape
+  readonly #compression: Compression
+  readonly #batches = new Map<number, { readonly records: ProducedRecord[]; byteCount: number }>()
+  #byteCount = 0
+
+  constructor(shape: TopicShape, compression: Compression) {
+    this.#shape = shape
+    this.#compression = compression
+  }
+
+  /** HOT: per message. @returns what was held before, if the record fits it no more */
+  add(record: PlacedRecord): readonly PartitionRecords[] | undefined {
+    const bytes = byteCountOf(record)
+    let batch = this.#batches.get(record.partition)
+    let full: readonly PartitionRecords[] | undefined
+    const batchBytes = (batch?.byteCount ?? batchOverheadBytes) + bytes
+    if (this.#byteCount > 0 && (this.#byteCount + bytes > portionBytesMax || batchBytes > this.#shape.batchBytesMax)) {
+      full = this.take()
+      batch = undefined
+    }
+    if (batch === undefined) {
+      batch = { records: [], byteCount: batchOverheadBytes }
+      this.#batches.set(record.partition, batch)
+    }
+    batch.records.push(record)
+    batch.byteCount += bytes
+    this.#byteCount += bytes
+    return full
+  }
+
+  take(): readonly PartitionRecords[] {
+    const { topic } = this.#shape
+    const compression = this.#compression
+    const taken = Array.from(this.#batches, ([partition, { records }]) => ({ topic, partition, records, compression }))
+    this.#batches.clear()
+    this.#byteCount = 0
+    return taken
+  }
+}
+
+function byteCountOf({ key, value, headers }: ProducedRecord): number {
+  let bytes = recordOverheadBytes + (key?.length ?? 0) + value.length
+  // Text may be three bytes a character; then batches are smaller than they could be.
+  for (const name in headers) bytes += 3 * (name.length + (headers[name]?.length ?? 0)) + 4
+  return bytes
+}
+
+/** A record a message, in the partition where Kafka's own clients would put a record of this key. */
+async function* messageRecords(
+  selected: SelectedRange,
+  { partitionCount }: TopicShape,
+): AsyncGenerator<readonly PlacedRecord[]> {
+  for await (const messages of selected.messages())
+    yield messages.map((message) => messageRecord(message, partitionCount))
+}
+
+function messageRecord(message: SelectedMessage, partitionCount: number): PlacedRecord {
+  const key = Buffer.from(message.deviceId)
+  return {
+    partition: partitionOfDevice(key, partitionCount),
+    key,
+    value: bufferOf(message.body),
+    headers: Object.fromEntries(messageFields(message)),
+    timestamp: message.enqueuedAtMs,
+  }
+}
+
+/**
+ * Avro files of whole blocks, as they lie on the log where everything is selected. All of a partition of the log go to one partition, so that
+ * messages of a device keep their order.
+ */
+async function* batchRecords(
+  selected: SelectedRange,
+  { partitionCount, batchBytesMax }: TopicShape,
+): AsyncGenerator<readonly PlacedRecord[]> {
+  const { range } = selected
+  const place = { partition: range.partition % partitionCount, key: null, timestamp: range.enqueuedAtMsLast }
+  const headers = { 'content-type': 'avro/binary', 'penstock-log-partition': String(range.partition) }
+  const recordOf = (blocks: readonly Uint8Array[]) => ({
+    ...place,
+    value: Buffer.concat([batchHeader, ...blocks]),
+    headers,
+  })
+  let blocks: Uint8Array[] = []
+  let byteCount = batchHeader.length
+  for (const block of blocksOf(await selected.avro())) {
+    if (blocks.length > 0 && byteCount + block.length > batchBytesMax - batchOverheadBytes) {
+      yield [recordOf(blocks)]
+      blocks = []
+      byteCount = batchHeader.length
+    }
+    blocks.push(block)
+    byteCount += block.length
+  }
+  if (blocks.length > 0) yield [recordOf(blocks)]
+}
+
+/** Each is count, length, compressed messages and the sync marker, as views of one copy. */
+function* blocksOf(avro: readonly Uint8Array[]): Generator<Uint8Array> {
+  const blocks = blocksOfBatch(Buffer.concat(avro))
+  for (let start = 0; start < blocks.length; ) {
+    const count = readLong(blocks, start)
+    const length = count && readLong(blocks, count.end)
+    assert(length !== undefined, 'a selection is made of whole blocks')
+    const end = length.end + length.value + syncMarker.length
+    yield blocks.subarray(start, end)
+    start = end
+  }
+}
+
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
