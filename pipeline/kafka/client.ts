@@ -171,6 +171,8 @@ export interface KafkaCluster {
   connect(): Promise<void>
   disconnect(): Promise<void>
   refreshMetadata(): Promise<void>
+  /** Every five minutes. */
+  refreshMetadataIfNecessary(): Promise<void>
   addTargetTopic(topic: string): Promise<void>
   findTopicPartitionMetadata(topic: string): readonly { partitionId: number; leader: number }[]
   findBroker(node: { nodeId: number }): Promise<KafkaBroker>

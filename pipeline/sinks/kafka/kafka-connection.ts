@@ -40,8 +40,9 @@ export class KafkaConnection {
     this.cluster = createCluster(this.#kafka)
   }
 
-  /** As the brokers last said. */
-  shape(): TopicShape {
+  /** As it was some minutes ago at the most. */
+  async shape(): Promise<TopicShape> {
+    await this.cluster.refreshMetadataIfNecessary()
     const partitionCount = this.cluster.findTopicPartitionMetadata(this.topic).length
     return { topic: this.topic, partitionCount, batchBytesMax: this.#batchBytesMax }
   }

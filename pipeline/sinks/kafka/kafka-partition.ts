@@ -78,7 +78,7 @@ export class KafkaPartition {
   async #send(selected: SelectedRange, mark: Mark): Promise<void> {
     const { connection, settings } = this.#options
     let held: readonly PartitionRecords[] = []
-    for await (const portion of portionsOf(selected, settings, connection.shape())) {
+    for await (const portion of portionsOf(selected, settings, await connection.shape())) {
       if (held.length > 0) await this.#producer.send(held)
       held = portion
     }

@@ -100,7 +100,11 @@ export class TransactionalProducer {
       await this.#untilSettled(() => coordinator.addPartitionsToTxn(request))
       for (const batch of batches) this.#joined.add(nameOf(batch))
     }
-    await Promise.all(this.#requestsOf(batches).map(([leader, some]) => this.#produce(leader, some)))
+    // All of them, so that none is under way once the epoch is given up for another.
+    const sent = await Promise.allSettled(
+      this.#requestsOf(batches).map(([leader, some]) => this.#produce(leader, some)),
+    )
+    for (const result of sent) if (result.status === 'rejected') throw result.reason
   }
 
   /** @throws whatever leaves the outcome unknown, which the next `fence` settles */
