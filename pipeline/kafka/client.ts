@@ -16,7 +16,7 @@
  */
 import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
-import { zstdCompress, zstdDecompress } from 'node:zlib'
+import { zstdDecompress } from 'node:zlib'
 import kafkajs, { type ISocketFactory, type Kafka, type logCreator, type Mechanism, type SASLOptions } from 'kafkajs'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -37,15 +37,6 @@ export interface TransactionalRecord extends KafkaRecord {
   readonly batchContext: { readonly producerId: string; readonly inTransaction: boolean }
 }
 
-export type Compression = 'none' | 'gzip' | 'zstd'
-
-/** Of records on the wire (KIP-110). */
-export const compressionTypes: Readonly<Record<Compression, number>> = {
-  none: kafkajs.CompressionTypes.None,
-  gzip: kafkajs.CompressionTypes.GZIP,
-  zstd: kafkajs.CompressionTypes.ZSTD,
-}
-
 export interface KafkaBroker {
   /** By API key; known once connected. */
   readonly versions: Readonly<Record<number, { readonly maxVersion: number }>>
@@ -54,8 +45,6 @@ export interface KafkaBroker {
     timeout: number
     producerId: unknown
     producerEpoch: number
-    transactionalId?: string
-    compression?: number
     topicData: readonly { topic: string; partitions: readonly ProducedPartition[] }[]
   }): Promise<{
     topics: readonly {
@@ -156,15 +145,7 @@ export interface KafkaBroker {
 export interface ProducedPartition {
   readonly partition: number
   readonly firstSequence: number
-  readonly messages: readonly ProducedRecord[]
-}
-
-export interface ProducedRecord {
-  readonly key: Buffer | null
-  readonly value: Buffer
-  readonly headers: Readonly<Record<string, string>>
-  /** UTC milliseconds; left out: now. */
-  readonly timestamp?: number
+  readonly messages: readonly { readonly key: null; readonly value: Buffer; readonly headers: Record<string, string> }[]
 }
 
 export interface KafkaCluster {
@@ -220,7 +201,7 @@ export function createKafka({ brokers, sockets, sasl, logger }: KafkaOptions): K
 const decompressedBytesMax = 64 * 1024 * 1024
 
 const zstandard = {
-  compress: (encoder: { readonly buffer: Buffer }) => promisify(zstdCompress)(encoder.buffer),
+  compress: () => Promise.reject(new Error('what is written is compressed by `record-batch.ts`')),
   decompress: (bytes: Buffer) => promisify(zstdDecompress)(bytes, { maxOutputLength: decompressedBytesMax }),
 }
 

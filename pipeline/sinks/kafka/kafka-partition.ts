@@ -10,6 +10,7 @@
 import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
 import { type EndpointError, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
+import { RecordBatch } from '#pipeline/kafka/record-batch.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { Permits } from '#runtime/permits.ts'
 import type { KafkaSettings } from '#schemas/endpoint-kinds/kafka.ts'
@@ -87,9 +88,10 @@ export class KafkaPartition {
   }
 
   #recordOf(mark: Mark): PartitionRecords {
-    const { connection, transactionalId } = this.#options
-    const record = { key: Buffer.from(transactionalId), value: bytesOfMark(mark), headers: {} }
-    return { topic: connection.markerTopic, partition: 0, records: [record], compression: 'none' }
+    const { connection, transactionalId, clock } = this.#options
+    const batch = new RecordBatch('none')
+    batch.append(Buffer.from(transactionalId), bytesOfMark(mark), [], Math.trunc(clock.nowMs()))
+    return { topic: connection.markerTopic, partition: 0, batch }
   }
 
   async #owned(): Promise<Mark> {

@@ -1,7 +1,7 @@
 /** Records that a topic gets of a range, in portions that fit a request. */
 
 import type { SelectedMessage, SelectedRange } from '#pipeline/endpoints/selected-range.ts'
-import type { Compression, ProducedRecord } from '#pipeline/kafka/client.ts'
+import { type Compression, RecordBatch, type RecordHeader } from '#pipeline/kafka/record-batch.ts'
 import { assert } from '#runtime/assert.ts'
 import { readLong } from '#schemas/avro-long.ts'
 import { batchHeader, blocksOfBatch, syncMarker } from '#schemas/batch.ts'
@@ -21,6 +21,7 @@ export interface TopicShape {
 const portionBytesMax = 4 * 1024 * 1024
 /** Of a record besides key, value and headers: lengths, times and positions as varints; and of a batch. */
 const recordOverheadBytes = 40
+const headerOverheadBytes = 4
 const batchOverheadBytes = 1_024
 
 export async function* portionsOf(
@@ -39,15 +40,19 @@ export async function* portionsOf(
   if (rest.length > 0) yield rest
 }
 
-interface PlacedRecord extends ProducedRecord {
+interface PlacedRecord {
   readonly partition: number
+  readonly key: Buffer | null
+  readonly value: Uint8Array
+  readonly headers: readonly RecordHeader[]
+  readonly timeMs: number
 }
 
 /** What goes in the next request: of each partition one record batch. */
 class Portion {
   readonly #shape: TopicShape
   readonly #compression: Compression
-  readonly #batches = new Map<number, { readonly records: ProducedRecord[]; byteCount: number }>()
+  readonly #batches = new Map<number, { readonly batch: RecordBatch; byteCount: number }>()
   #byteCount = 0
 
   constructor(shape: TopicShape, compression: Compression) {
@@ -57,38 +62,38 @@ class Portion {
 
   /** HOT: per message. @returns what was held before, if the record fits it no more */
   add(record: PlacedRecord): readonly PartitionRecords[] | undefined {
+    const { partition, key, value, headers, timeMs } = record
     const bytes = byteCountOf(record)
-    let batch = this.#batches.get(record.partition)
+    let held = this.#batches.get(partition)
     let full: readonly PartitionRecords[] | undefined
-    const batchBytes = (batch?.byteCount ?? batchOverheadBytes) + bytes
+    const batchBytes = (held?.byteCount ?? batchOverheadBytes) + bytes
     if (this.#byteCount > 0 && (this.#byteCount + bytes > portionBytesMax || batchBytes > this.#shape.batchBytesMax)) {
       full = this.take()
-      batch = undefined
+      held = undefined
     }
-    if (batch === undefined) {
-      batch = { records: [], byteCount: batchOverheadBytes }
-      this.#batches.set(record.partition, batch)
+    if (held === undefined) {
+      held = { batch: new RecordBatch(this.#compression), byteCount: batchOverheadBytes }
+      this.#batches.set(partition, held)
     }
-    batch.records.push(record)
-    batch.byteCount += bytes
+    held.batch.append(key, value, headers, timeMs)
+    held.byteCount += bytes
     this.#byteCount += bytes
     return full
   }
 
   take(): readonly PartitionRecords[] {
     const { topic } = this.#shape
-    const compression = this.#compression
-    const taken = Array.from(this.#batches, ([partition, { records }]) => ({ topic, partition, records, compression }))
+    const taken = Array.from(this.#batches, ([partition, { batch }]) => ({ topic, partition, batch }))
     this.#batches.clear()
     this.#byteCount = 0
     return taken
   }
 }
 
-function byteCountOf({ key, value, headers }: ProducedRecord): number {
+function byteCountOf({ key, value, headers }: PlacedRecord): number {
   let bytes = recordOverheadBytes + (key?.length ?? 0) + value.length
   // Text may be three bytes a character; then batches are smaller than they could be.
-  for (const name in headers) bytes += 3 * (name.length + (headers[name]?.length ?? 0)) + 4
+  for (const [name, text] of headers) bytes += 3 * (name.length + text.length) + headerOverheadBytes
   return bytes
 }
 
@@ -106,9 +111,9 @@ function messageRecord(message: SelectedMessage, partitionCount: number): Placed
   return {
     partition: partitionOfDevice(key, partitionCount),
     key,
-    value: bufferOf(message.body),
-    headers: Object.fromEntries(messageFields(message)),
-    timestamp: message.enqueuedAtMs,
+    value: message.body,
+    headers: messageFields(message),
+    timeMs: message.enqueuedAtMs,
   }
 }
 
@@ -121,8 +126,11 @@ async function* batchRecords(
   { partitionCount, batchBytesMax }: TopicShape,
 ): AsyncGenerator<readonly PlacedRecord[]> {
   const { range } = selected
-  const place = { partition: range.partition % partitionCount, key: null, timestamp: range.enqueuedAtMsLast }
-  const headers = { 'content-type': 'avro/binary', 'penstock-log-partition': String(range.partition) }
+  const place = { partition: range.partition % partitionCount, key: null, timeMs: range.enqueuedAtMsLast }
+  const headers = [
+    ['content-type', 'avro/binary'],
+    ['penstock-log-partition', String(range.partition)],
+  ] as const
   const recordOf = (blocks: readonly Uint8Array[]) => ({
     ...place,
     value: Buffer.concat([batchHeader, ...blocks]),
@@ -154,5 +162,3 @@ function* blocksOf(avro: readonly Uint8Array[]): Generator<Uint8Array> {
     start = end
   }
 }
-
-const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -7,26 +7,18 @@
  * aborted, one that was being committed is committed wholly. From then on whatever is sent under an earlier epoch is refused, so no
  * transaction of another process, and none of our own whose outcome is unknown, can take effect any more.
  */
-import { answersOf } from '#pipeline/kafka/answers.ts'
-import {
-  type Compression,
-  compressionTypes,
-  faultType,
-  type KafkaBroker,
-  type KafkaCluster,
-  kafkaBackOff,
-  type ProducedRecord,
-} from '#pipeline/kafka/client.ts'
+import { faultType, type KafkaBroker, type KafkaCluster, kafkaBackOff } from '#pipeline/kafka/client.ts'
+import { groupedByTopic, produceBatches } from '#pipeline/kafka/produce.ts'
+import type { RecordBatch } from '#pipeline/kafka/record-batch.ts'
 import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { retry } from '#runtime/retry.ts'
 
-/** What one partition gets of one request: one record batch. */
+/** What one partition gets of one request. */
 export interface PartitionRecords {
   readonly topic: string
   readonly partition: number
-  readonly records: readonly ProducedRecord[]
-  readonly compression: Compression
+  readonly batch: RecordBatch
 }
 
 /** The coordinator aborts a transaction that lasts longer. */
@@ -102,7 +94,7 @@ export class TransactionalProducer {
     }
     // All of them, so that none is under way once the epoch is given up for another.
     const sent = await Promise.allSettled(
-      this.#requestsOf(batches).map(([leader, some]) => this.#produce(leader, some)),
+      Array.from(this.#byLeader(batches), ([leader, some]) => this.#produce(leader, some)),
     )
     for (const result of sent) if (result.status === 'rejected') throw result.reason
   }
@@ -123,51 +115,33 @@ export class TransactionalProducer {
     return await this.#cluster.findBroker(coordinator)
   }
 
-  /** By leader and compression, which a request has one of. */
-  #requestsOf(batches: readonly PartitionRecords[]): (readonly [leader: number, batches: PartitionRecords[]])[] {
-    const requests = new Map<string, readonly [number, PartitionRecords[]]>()
+  #byLeader(batches: readonly PartitionRecords[]): ReadonlyMap<number, readonly PartitionRecords[]> {
+    const requests = new Map<number, PartitionRecords[]>()
     for (const batch of batches) {
       const partitions = this.#cluster.findTopicPartitionMetadata(batch.topic)
       const leader = partitions.find(({ partitionId }) => partitionId === batch.partition)?.leader ?? -1
-      const key = `${leader} ${batch.compression}`
-      const request = requests.get(key)
-      if (request === undefined) requests.set(key, [leader, [batch]])
-      else request[1].push(batch)
+      const request = requests.get(leader)
+      if (request === undefined) requests.set(leader, [batch])
+      else request.push(batch)
     }
-    return [...requests.values()]
+    return requests
   }
 
   async #produce(leader: number, batches: readonly PartitionRecords[]): Promise<void> {
-    const { producerId, producerEpoch } = this.#current()
-    const broker = await this.#cluster.findBroker({ nodeId: leader })
-    const byTopic = groupedByTopic(batches)
-    const { topics } = await broker.produce({
-      acks: -1,
-      timeout: produceMsMax,
-      transactionalId: this.#transactionalId,
-      producerId,
-      producerEpoch,
-      compression: compressionTypes[batches[0]?.compression ?? 'none'],
-      topicData: Array.from(byTopic, ([topic, some]) => ({
-        topic,
-        partitions: some.map((batch) => ({
-          partition: batch.partition,
-          firstSequence: this.#sequences.get(nameOf(batch)) ?? 0,
-          messages: batch.records,
-        })),
-      })),
-    })
-    const answers = topics.map(({ topicName, partitions }) => ({ topic: topicName, partitions }))
-    for (const [topic, some] of byTopic)
-      answersOf(
-        answers,
-        topic,
-        some.map(({ partition }) => partition),
-      )
-    for (const batch of batches) {
-      const sequence = (this.#sequences.get(nameOf(batch)) ?? 0) + batch.records.length
-      this.#sequences.set(nameOf(batch), sequence % sequenceModulus)
+    const epoch = this.#current()
+    const encode = async (each: PartitionRecords) => {
+      const { topic, partition, batch } = each
+      return { topic, partition, batch: await batch.encode({ ...epoch, firstSequence: this.#sequenceOf(each) }) }
     }
+    const encoded = await Promise.all(batches.map(encode))
+    const broker = await this.#cluster.findBroker({ nodeId: leader })
+    await produceBatches(broker, this.#transactionalId, encoded, produceMsMax)
+    for (const each of batches)
+      this.#sequences.set(nameOf(each), (this.#sequenceOf(each) + each.batch.count) % sequenceModulus)
+  }
+
+  #sequenceOf(batch: PartitionRecords): number {
+    return this.#sequences.get(nameOf(batch)) ?? 0
   }
 
   async #untilSettled<T>(ask: () => Promise<T>): Promise<T> {
@@ -199,14 +173,4 @@ function newPartitions(
     topic,
     partitions: some.map(({ partition }) => partition),
   }))
-}
-
-function groupedByTopic(batches: readonly PartitionRecords[]): ReadonlyMap<string, readonly PartitionRecords[]> {
-  const groups = new Map<string, PartitionRecords[]>()
-  for (const batch of batches) {
-    const group = groups.get(batch.topic)
-    if (group === undefined) groups.set(batch.topic, [batch])
-    else group.push(batch)
-  }
-  return groups
 }
