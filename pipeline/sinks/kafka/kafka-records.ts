@@ -3,8 +3,8 @@
 import type { SelectedMessage, SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import { type Compression, RecordBatch, type RecordHeader } from '#pipeline/kafka/record-batch.ts'
 import { assert } from '#runtime/assert.ts'
-import { readLong } from '#schemas/avro-long.ts'
-import { batchHeader, blocksOfBatch, syncMarker } from '#schemas/batch.ts'
+import { batchHeader } from '#schemas/batch.ts'
+import { blocksIn } from '#schemas/batch-walk.ts'
 import type { KafkaSettings } from '#schemas/endpoint-kinds/kafka.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
 import { messageFields } from '../queues/message-fields.ts'
@@ -150,15 +150,10 @@ async function* batchRecords(
   if (blocks.length > 0) yield [recordOf(blocks)]
 }
 
-/** Each is count, length, compressed messages and the sync marker, as views of one copy. */
-function* blocksOf(avro: readonly Uint8Array[]): Generator<Uint8Array> {
-  const blocks = blocksOfBatch(Buffer.concat(avro))
-  for (let start = 0; start < blocks.length; ) {
-    const count = readLong(blocks, start)
-    const length = count && readLong(blocks, count.end)
-    assert(length !== undefined, 'a selection is made of whole blocks')
-    const end = length.end + length.value + syncMarker.length
-    yield blocks.subarray(start, end)
-    start = end
-  }
+/** As views of one copy. */
+function blocksOf(avro: readonly Uint8Array[]): readonly Uint8Array[] {
+  const file = Buffer.concat(avro)
+  const blocks = blocksIn(file)
+  assert(typeof blocks !== 'string', `a selection is made of whole blocks: ${blocks}`)
+  return blocks.map(({ start, end }) => file.subarray(start, end))
 }
