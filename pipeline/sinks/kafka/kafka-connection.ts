@@ -1,12 +1,13 @@
 /** The brokers of an endpoint, with its two topics as they are now. All partitions of a router share it. */
+import { Socket } from 'node:net'
 import kafkajs, { type Admin, type Kafka, type SASLOptions } from 'kafkajs'
 import { held } from '#pipeline/endpoints/endpoint-error.ts'
-import { createCluster, createKafka, faultType, type KafkaCluster } from '#pipeline/kafka/client.ts'
+import { createCluster, createKafka, faultType, type KafkaCluster, reconnect } from '#pipeline/kafka/client.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
 import type { KafkaSettings } from '#schemas/endpoint-kinds/kafka.ts'
 import type { TopicShape } from './kafka-records.ts'
-import { kafkaSockets } from './kafka-sockets.ts'
+import { kafkaSockets, type SocketRequest } from './kafka-sockets.ts'
 
 /** Kafka's own default. */
 const batchBytesDefault = 1_048_588
@@ -28,12 +29,20 @@ export class KafkaConnection {
   readonly topic: string
   readonly markerTopic: string
   readonly #kafka: Kafka
+  readonly #sockets = new Set<Socket>()
+  #isClosed = false
   #batchBytesMax = batchBytesDefault
 
   /** Nothing is connected yet. @throws EndpointError: held if certificates of the settings can't be used */
   constructor(settings: KafkaSettings, rules: OutgoingRules) {
     const { topic, markerTopic = `${topic}.penstock`, brokers } = settings
-    const sockets = kafkaSockets(settings, rules)
+    const open = kafkaSockets(settings, rules)
+    const sockets = (request: SocketRequest): Socket => {
+      if (this.#isClosed) return new Socket().destroy(closed())
+      const socket = open(request)
+      this.#sockets.add(socket)
+      return socket.once('close', () => this.#sockets.delete(socket))
+    }
     this.topic = topic
     this.markerTopic = markerTopic
     this.#kafka = createKafka({ brokers: brokers.split(','), sockets, sasl: saslOf(settings), logger: silentLogger })
@@ -64,10 +73,21 @@ export class KafkaConnection {
     }
   }
 
+  /** To the brokers that there are now. */
+  async reconnect(): Promise<void> {
+    if (!this.#isClosed) await reconnect(this.cluster)
+  }
+
+  /** kafkajs connects again whenever it is asked, so what is under way gets no other socket. */
   async close(): Promise<void> {
+    this.#isClosed = true
+    // With an error, so that kafkajs does not wait for answers.
+    for (const socket of this.#sockets) socket.destroy(closed())
     await this.cluster.disconnect().catch(() => {})
   }
 }
+
+const closed = (): Error => new Error('the endpoint is closed')
 
 function saslOf({ sasl, user = '', password = '' }: KafkaSettings): SASLOptions | undefined {
   return sasl === 'none' ? undefined : ({ mechanism: sasl, username: user, password } as SASLOptions)

@@ -1,11 +1,10 @@
 /** Records that a topic gets of a range, in portions that fit a request. */
-
 import type { SelectedMessage, SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import { type Compression, RecordBatch, type RecordHeader } from '#pipeline/kafka/record-batch.ts'
-import { assert } from '#runtime/assert.ts'
 import { batchHeader } from '#schemas/batch.ts'
 import { blocksIn } from '#schemas/batch-walk.ts'
 import type { KafkaSettings } from '#schemas/endpoint-kinds/kafka.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
 import { messageFields } from '../queues/message-fields.ts'
 import type { PartitionRecords } from './transactional-producer.ts'
@@ -150,10 +149,10 @@ async function* batchRecords(
   if (blocks.length > 0) yield [recordOf(blocks)]
 }
 
-/** As views of one copy. */
+/** As views of one copy. @throws BATCH_CORRUPT */
 function blocksOf(avro: readonly Uint8Array[]): readonly Uint8Array[] {
   const file = Buffer.concat(avro)
   const blocks = blocksIn(file)
-  assert(typeof blocks !== 'string', `a selection is made of whole blocks: ${blocks}`)
+  if (typeof blocks === 'string') throw new PenstockError('BATCH_CORRUPT', blocks)
   return blocks.map(({ start, end }) => file.subarray(start, end))
 }

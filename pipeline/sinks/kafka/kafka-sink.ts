@@ -8,7 +8,6 @@ import { storedCount } from '#pipeline/endpoints/delivery-range.ts'
 import { EndpointError, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
-import { reconnect } from '#pipeline/kafka/client.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
 import type { KafkaSettings } from '#schemas/endpoint-kinds/kafka.ts'
@@ -85,7 +84,7 @@ export class KafkaSink implements TableSink {
       const fault = kafkaFault(error)
       // A topic may be gone and come back as another one, or a right be given that the brokers remember not to be there.
       if (fault.code === 'ENDPOINT_HELD') await this.#forget()
-      if (fault.code === 'ENDPOINT_UNAVAILABLE') await reconnect(connection.cluster)
+      if (fault.code === 'ENDPOINT_UNAVAILABLE') await connection.reconnect()
       throw fault
     }
   }

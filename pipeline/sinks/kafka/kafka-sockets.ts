@@ -8,7 +8,7 @@ import { type OutgoingRules, refusalOfAddress, refusedAddress } from '#runtime/o
 import type { KafkaSettings } from '#schemas/endpoint-kinds/kafka.ts'
 import { guardedSocket } from '../queues/guarded-socket.ts'
 
-interface SocketRequest {
+export interface SocketRequest {
   readonly host: string
   readonly port: number
   readonly onConnect: () => void

@@ -28,9 +28,10 @@ const settleMsMax = 15_000
 /** Time for the replicas to confirm. */
 const produceMsMax = 10_000
 
-/** The coordinator still ends the transaction before, or is only just becoming the coordinator. */
-const passing: ReadonlySet<string> = new Set([
-  'CONCURRENT_TRANSACTIONS',
+/** The coordinator still ends the transaction before. */
+const ending = 'CONCURRENT_TRANSACTIONS'
+/** Besides: there is none yet, or it is another one by now. */
+const moving: ReadonlySet<string> = new Set([
   'GROUP_LOAD_IN_PROGRESS',
   'GROUP_COORDINATOR_NOT_AVAILABLE',
   'NOT_COORDINATOR_FOR_GROUP',
@@ -72,7 +73,7 @@ export class TransactionalProducer {
     this.#epoch = undefined
     this.#sequences.clear()
     this.#joined.clear()
-    this.#epoch = await this.#untilSettled(async () => {
+    const open = async (): Promise<Epoch> => {
       const coordinator = await this.#findCoordinator()
       const { producerId, producerEpoch } = await coordinator.initProducerId({
         transactionalId: this.#transactionalId,
@@ -80,7 +81,8 @@ export class TransactionalProducer {
       })
       assert(Number(producerId) >= 0 && producerEpoch >= 0, `a producer has an id and an epoch, not ${producerEpoch}`)
       return { coordinator, producerId, producerEpoch }
-    })
+    }
+    this.#epoch = await this.#whileRefused(open, (type) => type === ending || moving.has(type))
   }
 
   /** Adds record batches to the transaction, at most one a partition; the first ones begin it. Resolves once all replicas have them. */
@@ -89,7 +91,10 @@ export class TransactionalProducer {
     const topics = newPartitions(batches, this.#joined)
     if (topics.length > 0) {
       const request = { transactionalId: this.#transactionalId, producerId, producerEpoch, topics }
-      await this.#untilSettled(() => coordinator.addPartitionsToTxn(request))
+      await this.#whileRefused(
+        () => coordinator.addPartitionsToTxn(request),
+        (type) => type === ending,
+      )
       for (const batch of batches) this.#joined.add(nameOf(batch))
     }
     // All of them, so that none is under way once the epoch is given up for another.
@@ -144,12 +149,12 @@ export class TransactionalProducer {
     return this.#sequences.get(nameOf(batch)) ?? 0
   }
 
-  async #untilSettled<T>(ask: () => Promise<T>): Promise<T> {
+  async #whileRefused<T>(ask: () => Promise<T>, passes: (type: string) => boolean): Promise<T> {
     const untilMs = this.#clock.monotonicMs() + settleMsMax
     return await retry(ask, {
       backOff: kafkaBackOff,
       clock: this.#clock,
-      isRetryable: (error) => passing.has(faultType(error)) && this.#clock.monotonicMs() < untilMs,
+      isRetryable: (error) => passes(faultType(error)) && this.#clock.monotonicMs() < untilMs,
     })
   }
 
