@@ -2,9 +2,18 @@
 import { Socket } from 'node:net'
 import kafkajs, { type Admin, type Kafka, type SASLOptions } from 'kafkajs'
 import { held } from '#pipeline/endpoints/endpoint-error.ts'
-import { createCluster, createKafka, faultType, type KafkaCluster, reconnect } from '#pipeline/kafka/client.ts'
+import {
+  createCluster,
+  createKafka,
+  faultType,
+  type KafkaCluster,
+  kafkaBackOff,
+  reconnect,
+} from '#pipeline/kafka/client.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
+import { retry } from '#runtime/retry.ts'
 import type { KafkaSettings } from '#schemas/endpoint-kinds/kafka.ts'
 import type { TopicShape } from './kafka-records.ts'
 import { kafkaSockets, type SocketRequest } from './kafka-sockets.ts'
@@ -13,6 +22,7 @@ import { kafkaSockets, type SocketRequest } from './kafka-sockets.ts'
 const batchBytesDefault = 1_048_588
 /** Larger record batches gain nothing, and are held in memory whole. */
 const batchBytesMax = 4 * 1024 * 1024
+const unknownTopicMax = 10
 
 /** One partition, so that where a mark lies never changes; the newest mark of each key stays for ever. */
 const markerTopicSettings = {
@@ -87,6 +97,10 @@ export class KafkaConnection {
   }
 }
 
+function isUnknownTopic(error: unknown): boolean {
+  return faultType(error) === 'UNKNOWN_TOPIC_OR_PARTITION'
+}
+
 const closed = (): Error => new Error('the endpoint is closed')
 
 function saslOf({ sasl, user = '', password = '' }: KafkaSettings): SASLOptions | undefined {
@@ -98,9 +112,14 @@ async function ensureMarkerTopic(admin: Admin, cluster: KafkaCluster, topic: str
   try {
     await cluster.addTargetTopic(topic)
   } catch (error) {
-    if (faultType(error) !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error
+    if (!isUnknownTopic(error)) throw error
     await createMarkerTopic(admin, topic)
-    await cluster.addTargetTopic(topic)
+    // A topic that was just made may not be known to every broker yet.
+    await retry(() => cluster.addTargetTopic(topic), {
+      backOff: kafkaBackOff,
+      clock: systemClock,
+      isRetryable: (fault, failures) => isUnknownTopic(fault) && failures <= unknownTopicMax,
+    })
   }
   const policy = await topicSetting(admin, topic, 'cleanup.policy')
   if (policy?.split(',').includes('delete') !== false)
@@ -115,7 +134,7 @@ async function createMarkerTopic(admin: Admin, topic: string): Promise<void> {
   try {
     // As many replicas as the brokers give to topics of which nothing is said (KIP-464).
     const topics = [{ topic, numPartitions: 1, replicationFactor: -1, configEntries }]
-    await admin.createTopics({ waitForLeaders: true, topics })
+    await admin.createTopics({ waitForLeaders: false, topics })
   } catch (error) {
     // Another process, or another partition, made it at the same moment.
     if (faultType(error) === 'TOPIC_ALREADY_EXISTS') return

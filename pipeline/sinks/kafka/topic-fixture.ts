@@ -6,8 +6,13 @@ import kafkajs, { type Admin } from 'kafkajs'
 import { type CommittedRecord, type KafkaReader, startKafkaReader } from '#infra/testbed/kafka-reader.ts'
 import { type SecuredKafka, startSecuredKafka } from '#infra/testbed/secured-kafka.ts'
 import type { TestMessage } from '#pipeline/endpoints/selected-fixture.ts'
+import { kafkaBackOff } from '#pipeline/kafka/client.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { retry } from '#runtime/retry.ts'
 import type { Envelope } from '#schemas/batch.ts'
 import type { KafkaSettings } from '#schemas/endpoint-kinds/kafka.ts'
+
+const metadataFailuresMax = 10
 
 export class TestTopics {
   /** Asks nothing of who comes over its plain listener. */
@@ -23,7 +28,13 @@ export class TestTopics {
 
   async create(topic: string, numPartitions: number, settings: Readonly<Record<string, string>> = {}): Promise<void> {
     const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
-    await this.admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions, configEntries }] })
+    await this.admin.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions, configEntries }] })
+    // What was just made, or made again, may not be known yet.
+    await retry(() => this.admin.fetchTopicMetadata({ topics: [topic] }), {
+      backOff: kafkaBackOff,
+      clock: systemClock,
+      isRetryable: (_, failures) => failures <= metadataFailuresMax,
+    })
   }
 
   async records(topic: string): Promise<readonly CommittedRecord[]> {
