@@ -13,7 +13,7 @@ export default defineConfig({
         test: {
           name: 'units',
           include: ['**/*.{test,fuzz}.ts'],
-          exclude: ['node_modules/**', 'data/**'],
+          exclude: ['node_modules/**', '.cache/**', 'data/**'],
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
@@ -24,7 +24,7 @@ export default defineConfig({
         test: {
           name: 'servers',
           include: ['**/*.{integration,fault}.ts'],
-          exclude: ['node_modules/**', 'data/**'],
+          exclude: ['node_modules/**', '.cache/**', 'data/**'],
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
         },

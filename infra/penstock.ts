@@ -5,7 +5,8 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { commands } from './commands/commands.ts'
 import { keepDataFolderPrivate } from './roles/data-folder.ts'
-import { awayExitCode, fatalExitCode, reportAlive, supervised } from './roles/role-process.ts'
+import { roleNames } from './roles/role-contract.ts'
+import { awayExitCode, beginRole, fatalExitCode, supervised } from './roles/role-process.ts'
 
 interface Process {
   readonly summary: string
@@ -56,7 +57,7 @@ function summariesOf(named: ReadonlyMap<string, { readonly summary: string }>): 
 }
 
 async function run(name: string, args: readonly string[]): Promise<void> {
-  reportAlive()
+  if (roleNames.some((role) => role === name)) beginRole()
   const settings = settingsFromEnvironment(process.env)
   const started = processes.get(name)
   if (started !== undefined) {

@@ -7,8 +7,8 @@ import { Metrics } from '#runtime/metrics.ts'
 import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { EdgeContext, OnPresence } from './session/edge-context.ts'
-import type { Authenticate, IsKnown } from './session/identity.ts'
 import { openEdgeContext } from './session/open-edge-context.ts'
+import type { Authenticate, IsKnown } from './session/principal.ts'
 import type { Transport } from './session/transport.ts'
 
 /** For tests: a log that keeps batches in an array and confirms them when told to. */
@@ -43,6 +43,7 @@ export class FakeTransport implements Transport {
   writeBytes = 0
   readonly remoteAddress = 'test'
   readonly confidential = true
+  readonly isWebSocket = false
   certificates(): [] {
     return []
   }

@@ -227,6 +227,12 @@ export const limits = {
   selectionCacheBytesMax: 64 * 1024 * 1024,
   /** Blocks that are decompressed at once for routes: as many as libuv's pool has threads. */
   routedBlocksAtOnceMax: 4,
+  /** `penstock routes explain` reads no longer and no more of the log than this: some millions of messages, beside all that runs. */
+  explainMsMax: 10_000,
+  explainBytesMax: 256 * 1024 * 1024,
+  /** Messages that it shows of each outcome of a condition, and what of their bodies, properties and parts: as much as people read. */
+  explainedSamplesMax: 10,
+  explainedTextMax: 1024,
 } as const
 
 /** Asserts the relations between limits that the code relies on. */

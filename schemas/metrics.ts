@@ -51,8 +51,8 @@ export const metricsTable = {
   },
   penstock_edge_acknowledge_seconds: {
     type: 'histogram',
-    help: 'Messages by the time from when their batch began until it was settled with those who sent it',
-    labels: [],
+    help: 'Messages by the time from when their batch began until it was settled with those who sent it; QoS 0 has transport none',
+    labels: ['transport'],
     buckets: stageSeconds,
   },
   penstock_edge_pending_bytes: { type: 'gauge', help: 'Envelope bytes taken in and not yet settled', labels: [] },

@@ -22,6 +22,13 @@ export const routingSettings = {
     meaning:
       "hosts, or host:port, several separated by commas, that endpoints may reach although they are link-local, or one of Penstock's own ports",
   },
+  endpointsFolders: {
+    env: 'PENSTOCK_ENDPOINTS_FOLDERS',
+    kind: 'text',
+    default: undefined,
+    meaning:
+      'folders, several separated by commas, in and below which endpoints of kind file may write; unset: nowhere',
+  },
   routesInterpreted: {
     env: 'PENSTOCK_ROUTES_INTERPRETED',
     kind: 'choice',

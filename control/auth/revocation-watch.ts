@@ -3,13 +3,14 @@ import type { Clock } from '#runtime/clock.ts'
 import { sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter } from '#runtime/metrics.ts'
+import { type BackOff, Pauses } from '#runtime/retry.ts'
 import { revocation } from './admission.ts'
 import type { Admitted, Refused } from './auth.ts'
 import type { CredentialCache } from './credential-cache.ts'
 
 /** Devices checked side by side; each batch is one statement at the registry. */
 const recheckBatchMax = 1_000
-const retryDelayMs = 500
+const recheckBackOff: BackOff = { firstMs: 500, factor: 1, maxMs: 500, jitter: 0 }
 
 interface Watcher {
   readonly admitted: Admitted
@@ -87,6 +88,8 @@ export class RevocationWatch {
 
   async #run(): Promise<void> {
     const { signal } = this.#closed
+    // What fails goes back among what else is to be checked, so it is no attempt that is repeated as it was.
+    const pauses = new Pauses(recheckBackOff)
     while (this.#toCheck.size > 0 && !signal.aborted) {
       const batch = this.#take()
       const outcomes = await Promise.allSettled(batch.map((deviceId) => this.#checkDevice(deviceId)))
@@ -100,7 +103,7 @@ export class RevocationWatch {
       }
       if (failures === 0) continue
       this.#logger.warn('open connections could not be checked against the registry; trying again', { failures })
-      await sleep(this.#clock, retryDelayMs, signal)
+      await sleep(this.#clock, pauses.nextMs(), signal)
     }
     // In the tick of the last look at the set, so that what is added after it starts a run of its own.
     this.#running = false

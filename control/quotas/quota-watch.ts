@@ -1,9 +1,10 @@
 import type { Invalidations } from '#control/store/changes.ts'
-import { type Clock, sleep } from '#runtime/clock.ts'
+import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { type BackOff, retry } from '#runtime/retry.ts'
 import type { QuotaOverride, QuotaSource } from './quotas.ts'
 
-const retryDelayMs = 500
+const readBackOff: BackOff = { firstMs: 500, factor: 1, maxMs: 500, jitter: 0 }
 
 /** What an edge process knows of the quotas of single devices: all of them, read again after each change. */
 export class QuotaWatch {
@@ -51,17 +52,25 @@ export class QuotaWatch {
     this.#reading = true
     const { signal } = this.#closed
     let read = -1
-    while (read !== this.#changes && !signal.aborted) {
-      const changes = this.#changes
-      try {
-        this.#quotas = await this.#directory.quotas()
-        read = changes
-        if (!signal.aborted) this.#onQuotas(this.#quotas)
-      } catch (error) {
-        this.#logger.warn('quotas of devices could not be read again; trying again', { error })
-        await sleep(this.#clock, retryDelayMs, signal)
-      }
-    }
+    while (read !== this.#changes && !signal.aborted) read = await this.#read()
     this.#reading = false
+  }
+
+  /** Until it succeeds, or was closed. @returns the number of changes that it is as new as */
+  #read(): Promise<number> {
+    const { signal } = this.#closed
+    const attempt = async (): Promise<number> => {
+      const changes = this.#changes
+      this.#quotas = await this.#directory.quotas()
+      if (!signal.aborted) this.#onQuotas(this.#quotas)
+      return changes
+    }
+    return retry(attempt, {
+      backOff: readBackOff,
+      clock: this.#clock,
+      until: signal,
+      isRetryable: () => true,
+      onRetry: (error) => this.#logger.warn('quotas of devices could not be read again; trying again', { error }),
+    }).catch(() => -1)
   }
 }

@@ -8,6 +8,7 @@
  */
 import { readCondition } from '#pipeline/routing/condition/condition.ts'
 import { Needs } from '#pipeline/routing/condition/needs.ts'
+import { problemText } from '#pipeline/routing/condition/problem.ts'
 import { endpointKinds, isEndpointKind } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import { limits } from '#schemas/limits.ts'
 import {
@@ -101,9 +102,9 @@ function conditionOf(
   const text = reader.text(path, value, 'true')
   const reading = readCondition(text, source, { needs })
   const problems = 'errors' in reading ? [...reading.errors, ...reading.warnings] : reading.warnings
-  for (const { message, severity, location, expected, suggestion } of problems) {
-    const hints = [expected && `expected: ${expected}`, suggestion].filter((hint) => hint !== undefined)
-    reader.problems.push({ path, message: [message, ...hints].join('; '), severity, location })
+  for (const problem of problems) {
+    const { severity, location } = problem
+    reader.problems.push({ path, message: problemText(problem), severity, location })
   }
   return text.trim() === '' ? 'true' : text
 }

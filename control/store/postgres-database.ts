@@ -1,6 +1,7 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import pg from 'pg'
+import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { type BackOff, retry } from '#runtime/retry.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Database, Queries, SqlRow, SqlValue } from './database.ts'
 
@@ -16,6 +17,7 @@ const statementMsMax = 30_000
 const connectMsMax = 5_000
 /** How often the listening connection is asked for a sign of life, so that a dead link is found before a second message is missed. */
 const heartbeatMs = 2_000
+const listenBackOff: BackOff = { firstMs: 50, factor: 2, maxMs: 2_000, jitter: 0 }
 
 /** A PostgreSQL server through a pool. @throws PenstockError STORE_UNAVAILABLE if it cannot be reached now */
 export async function openPostgresDatabase(options: PostgresOptions): Promise<Database> {
@@ -133,19 +135,24 @@ class Listener {
     let lost = lostFirst
     while (true) {
       await lost
-      for (let delayMs = 50; ; delayMs = Math.min(delayMs * 2, 2_000)) {
-        if (signal.aborted) return
-        try {
-          lost = (await this.#connect()).lost
-          break
-        } catch (error) {
-          this.#options.logger.warn('cannot listen for registry changes; trying again', { error })
-        }
-        await wait(delayMs, undefined, { signal, ref: false }).catch(() => {})
-      }
+      if (signal.aborted) return
+      const connected = await this.#connectAgain()
+      if (connected === undefined) return
+      lost = connected.lost
       this.#options.logger.info('listening for registry changes again')
       this.#onGap()
     }
+  }
+
+  /** `undefined`: it was stopped meanwhile. */
+  #connectAgain(): Promise<{ lost: Promise<void> } | undefined> {
+    return retry(() => this.#connect(), {
+      backOff: listenBackOff,
+      clock: systemClock,
+      until: this.#stopped.signal,
+      isRetryable: () => true,
+      onRetry: (error) => this.#options.logger.warn('cannot listen for registry changes; trying again', { error }),
+    }).catch(() => undefined)
   }
 
   /** Resolves once listening, with a promise of the connection's end. */

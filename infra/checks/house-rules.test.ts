@@ -7,6 +7,7 @@ import { assertLimits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { type Setting, settingsTable } from '#schemas/settings.ts'
 import { endpointsDocument } from './endpoints-document.ts'
+import { longFunctions } from './long-functions.ts'
 import { settingsDocument } from './settings-document.ts'
 import { code, importsOf, isTest, root, text } from './sources.ts'
 
@@ -75,6 +76,9 @@ function expectControlDoor(file: string, path: string): void {
   if (!controlRoomDoors.test(path)) expect(path).toMatch(controlDoors)
 }
 
+/** What is longer has steps that want a name. */
+const functionLinesMax = 60
+
 const rankOf = (part: string): number => ranks.findIndex((parts) => parts.includes(part))
 
 describe('house rules', () => {
@@ -132,6 +136,17 @@ describe('house rules', () => {
     expect(content).not.toMatch(/^export default /m)
     expect(content.split('\n').length, 'lines').toBeLessThanOrEqual(isTest(file) ? 700 : 450)
     expect(content).not.toMatch(new RegExp(`\\b(${['TO', 'FIX'].join('DO|')}ME)\\b`))
+  })
+
+  test(`no function is longer than ${functionLinesMax} lines`, () => {
+    const long = code
+      .filter((file) => !isTest(file))
+      .flatMap((file) =>
+        longFunctions(text(file), functionLinesMax, file.endsWith('x') ? 'tsx' : 'ts').map(
+          ({ line, lines }) => `${file}:${line} has ${lines} lines`,
+        ),
+      )
+    expect(long).toEqual([])
   })
 
   test('every setting is documented as the table says', () => {

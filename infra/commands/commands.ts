@@ -28,7 +28,7 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       load: async () => (await import('./authorities.ts')).authoritiesCommand,
     },
     routes: {
-      summary: 'routes, endpoints and enrichments: list, show, plan, apply, test; how endpoints do',
+      summary: 'routes, endpoints and enrichments: list, show, plan, apply, test, explain; how endpoints do',
       load: async () => (await import('./routes.ts')).routesCommand,
     },
     'dead-letters': {

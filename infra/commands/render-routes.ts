@@ -74,8 +74,17 @@ export const listedDocument = recordOf({
 /** Faults of a condition; or the value of each of its parts, and then its verdict. */
 export function testLines({ result, details, explanation }: ConditionTest): string[] {
   const problems = details.compilationErrors.map((problem) => problemLine({ path: 'condition', ...problem }))
-  const steps = (explanation?.steps ?? []).map(
-    ({ text, value, reason }) => `  ${text} is ${value}${reason === undefined ? '' : ` (${reason})`}`,
-  )
+  const steps = (explanation?.steps ?? []).map(stepLine)
   return [...problems, ...steps, ...(explanation === undefined ? [] : [result])]
+}
+
+interface StepText {
+  readonly text: string
+  readonly value: string
+  readonly reason?: string | undefined
+}
+
+/** One part of a condition, and what it came to. */
+export function stepLine({ text, value, reason }: StepText): string {
+  return `  ${text} is ${value}${reason === undefined ? '' : ` (${reason})`}`
 }

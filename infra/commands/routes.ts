@@ -1,12 +1,14 @@
 /**
- * `penstock routes …`: routes, endpoints and enrichments from the command line, over the REST API.
+ * `penstock routes …`: routes, endpoints and enrichments from the command line, over the REST API; `explain` reads the log itself.
  */
 import { readFileSync } from 'node:fs'
 import { type CommandOptions, RestClient } from '#control/client/client.ts'
 import { dataOfYaml } from '#runtime/yaml/yaml-text.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { argumentsOf } from './arguments.ts'
+import type { Command } from './command.ts'
 import { differences, givenSecrets } from './document-difference.ts'
+import { runExplain } from './explain-routes.ts'
 import { registryCommand } from './registry-command.ts'
 import {
   conditionTest,
@@ -30,10 +32,19 @@ const usage = `penstock routes <command>
   test <file> [--source <source>]  which routes take a message: {"body", "appProperties", "systemProperties"}
   test <file> --condition <text>   what one condition makes of it, part by part
   health                           how endpoints do, and how far each is
+  explain [--minutes <n>] [--device <id>] [--condition <text>] [--samples <n>] [--json]
+                                   what the routes in force, or one condition, make of the messages on the log of the last
+                                   minutes (5), and why; with up to so many of them (0). Runs where the log can be read
 
 <file> may be -, for what is piped in`
 
-export const routesCommand = registryCommand(usage, runRoutesCommand)
+const overRest = registryCommand(usage, runRoutesCommand)
+
+export const routesCommand: Command = {
+  usage,
+  run: (settings, args) =>
+    args[0] === 'explain' ? runExplain(settings, args.slice(1), invalid) : overRest.run(settings, args),
+}
 
 /** Carries out one command. @param args what stands behind `routes` @throws as `runDevicesCommand` */
 export async function runRoutesCommand(args: readonly string[], options: CommandOptions): Promise<void> {

@@ -1,18 +1,25 @@
+import { resolve } from 'node:path'
 import type { CheckDocument, DocumentProblem } from '#control/routes/routes.ts'
 import { isOwnTable } from '#pipeline/sinks/clickhouse/clickhouse-endpoint.ts'
 import { columnFault } from '#pipeline/sinks/clickhouse/column-check.ts'
+import { isWithin, notAllowed } from '#pipeline/sinks/file/file-store.ts'
 import { type OutgoingRules, refusalOfAddress } from '#runtime/outgoing-addresses.ts'
 import type { ClickhouseSettings } from '#schemas/endpoint-kinds/clickhouse.ts'
+import type { FileSettings } from '#schemas/endpoint-kinds/file.ts'
 import type { EndpointDocument } from '#schemas/routing/routing.ts'
 import type { Settings } from '#schemas/settings.ts'
-import { outgoingRulesOf } from './open-role-endpoint.ts'
+import { endpointFoldersOf, outgoingRulesOf } from './open-role-endpoint.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
 
 /** What a document of routes must not ask of this installation, beyond what is wrong with it anywhere. */
 export function routingCheck(settings: Settings): CheckDocument {
   const rules = outgoingRulesOf(settings)
+  const folders = endpointFoldersOf(settings)
   return async ({ endpoints }) => {
-    const problems = endpoints.flatMap((endpoint, index) => endpointProblems(endpoint, `endpoints[${index}]`, rules))
+    const problems = endpoints.flatMap((endpoint, index) => [
+      ...endpointProblems(endpoint, `endpoints[${index}]`, rules),
+      ...folderProblems(endpoint, `endpoints[${index}]`, folders),
+    ])
     if (endpoints.length > settings.endpointsMax)
       problems.push(
         error('endpoints', `${endpoints.length}, allowed are ${settings.endpointsMax} (PENSTOCK_ENDPOINTS_MAX)`),
@@ -49,6 +56,13 @@ function addressesIn(settings: EndpointDocument['settings']): readonly (readonly
       ? value.split(',').map((broker) => [name, `kafka://${broker}`] as const)
       : [[name, value] as const]
   })
+}
+
+/** By its name only: where links lead is seen by the router, whose machine it is. */
+function folderProblems({ kind, settings }: EndpointDocument, path: string, folders: readonly string[]) {
+  const { folder } = settings as Partial<FileSettings>
+  if (kind !== 'file' || folder === undefined || isWithin(resolve(folder), folders)) return []
+  return [error(`${path}.folder`, notAllowed(folder))]
 }
 
 /** Expressions are asked of the server that will evaluate them. One that is away checks nothing: what is wrong holds the endpoint later. */

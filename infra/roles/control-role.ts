@@ -1,16 +1,17 @@
 import { hostname } from 'node:os'
 import { controlSettings } from '#control/control-settings.ts'
 import type { Identities } from '#control/identities/identities.ts'
-import { openControl } from '#control/open-control.ts'
+import { type Control, openControl } from '#control/open-control.ts'
 import { clientAddressOf } from '#control/rest/rest.ts'
 import { openHttpsServer } from '#ingest/listeners/https-server.ts'
+import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import { limitFailures } from '#ingest/quotas/limit-failures.ts'
 import { Quotas } from '#ingest/quotas/quotas.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { httpService, openHttpServer } from '#runtime/http/http.ts'
 import type { HttpServing } from '#runtime/http/serving.ts'
 import { WebCallers } from '#runtime/http/web-callers.ts'
-import { createLogger } from '#runtime/logger.ts'
+import { createLogger, type Logger } from '#runtime/logger.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -33,9 +34,7 @@ export async function runControl(settings: Settings): Promise<void> {
   const metrics = new Metrics<MetricName>(metricsTable)
   if (supervised && settings.identities !== 'required') endFirstWhenMemoryEnds()
   const options = controlSettings(settings)
-  // Supervised, it is behind the edges of its own machine.
-  const tls = supervised ? undefined : tlsFilesOf(settings)
-  if (tls === undefined) requireLoopback(settings.bind)
+  if (tlsOf(settings) === undefined) requireLoopback(settings.bind)
   const events = await openRoleEvents(settings, `${hostname()}-control`, metrics, logger)
   const control = await openControl({
     ...options,
@@ -52,6 +51,39 @@ export async function runControl(settings: Settings): Promise<void> {
   const unwatchEdges = control.watchLostEdges(async (lost) => {
     if (events) await tellLost(events, lost)
   })
+  const servers = await openControlServers(settings, control, metrics, logger)
+  stopOnSignal(async (reason) => {
+    logger.info('stopping', { reason })
+    await servers.close()
+    await unwatchEdges()
+    await control.close()
+    await events?.close()
+  })
+  reportSamples(() => metrics.samples())
+  await showFirstDevice(control)
+  tellSupervisor('ready', { http: servers.http })
+  logger.info('serving the registry', { bind: settings.bind, http: servers.http, https: servers.https })
+}
+
+/** Supervised, it is behind the edges of its own machine. */
+function tlsOf(settings: Settings): TlsFiles | undefined {
+  return supervised ? undefined : tlsFilesOf(settings)
+}
+
+interface ControlServers {
+  /** The ports. */
+  readonly http: number
+  readonly https: number | undefined
+  close(): Promise<void>
+}
+
+/** The registry over REST; alone also the role's own health. */
+async function openControlServers(
+  settings: Settings,
+  control: Control,
+  metrics: Metrics<MetricName>,
+  logger: Logger,
+): Promise<ControlServers> {
   const quotas = new Quotas(quotasFrom(settings), systemClock, metrics)
   // What edges pass on has the names that they were asked under.
   const callers = supervised ? new WebCallers(settings.hostname.split(','), true) : callersOf(settings, settings.bind)
@@ -67,30 +99,32 @@ export async function runControl(settings: Settings): Promise<void> {
       control.registerRoutes(limitFailures(router, quotas, clientAddressOf), isTls)
     },
   })
-  const { bind: host, httpsPort, edgeConnectionsMax: connectionsMax } = settings
-  const http = await openHttpServer({ host, port: settings.httpPort, ...serving(false) })
+  const { bind: host, httpPort, httpsPort, edgeConnectionsMax: connectionsMax } = settings
+  const http = await openHttpServer({ host, port: httpPort, ...serving(false) })
+  const tls = tlsOf(settings)
   const https =
     tls &&
     (await openHttpsServer(
       { host, port: httpsPort, files: tls, asksForCertificates: false, connectionsMax, logger },
       httpService(serving(true)),
     ))
-  stopOnSignal(async (reason) => {
-    logger.info('stopping', { reason })
-    await Promise.all([http.close(), https?.close()])
-    await unwatchEdges()
-    await control.close()
-    await events?.close()
-  })
-  reportSamples(() => metrics.samples())
+  return {
+    http: http.port,
+    https: https?.port,
+    close: async () => {
+      await Promise.all([http.close(), https?.close()])
+    },
+  }
+}
+
+/** Where there is no device yet, one is made: whoever starts Penstock has something to try. */
+async function showFirstDevice(control: Control): Promise<void> {
   const made = await control.ensureFirstDevice(firstDeviceId)
   const device = made ?? (await control.registry.identities.devicesAfter('', 1))[0]
   if (device?.authentication.kind === 'sas' && device.status === 'enabled') {
     const key = made?.authentication.primaryKey
     tellSupervisor('firstDevice', { deviceId: device.deviceId, key })
   }
-  tellSupervisor('ready', { http: http.port })
-  logger.info('serving the registry', { bind: settings.bind, http: http.port, https: https?.port })
 }
 
 function answers(identities: Identities): Promise<boolean> {

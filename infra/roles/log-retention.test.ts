@@ -106,6 +106,7 @@ test('a log at its size limit makes the edge pause its sockets within its bound;
   const owner = {
     batch: undefined,
     batchIndex: 0,
+    sentOver: 'mqtt' as const,
     settled: (count: number) => {
       acknowledged += count
     },

@@ -18,7 +18,7 @@ import { Metrics } from '#runtime/metrics.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
-import { openIdentities } from './identities.ts'
+import { openEdgeRegistry } from './edge-registry.ts'
 
 const deviceId = 'roaming'
 const takenOver = 0x8e
@@ -46,7 +46,7 @@ async function startEdgeProcess(dataDir: string, index: number, postgresUrl: str
 /** As `runEdge` puts it together, in this process. */
 async function startStandaloneEdge(settings: Settings, edgeId: string): Promise<StandaloneEdge> {
   const metrics = new Metrics<MetricName>(metricsTable)
-  const identities = await openIdentities(settings, edgeId, metrics, silentLogger)
+  const identities = await openEdgeRegistry(settings, edgeId, metrics, silentLogger)
   const edge = await startEdge({
     log: new CapturingLog() as unknown as Log,
     logger: silentLogger,

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { openEndpoint } from '#pipeline/sinks/open-endpoint.ts'
@@ -11,13 +12,14 @@ export type OpenRoleEndpoint = (endpoint: EndpointDocument, group: string) => Ta
 
 export function endpointOpener(settings: Settings, hubName: string): OpenRoleEndpoint {
   const rules = outgoingRulesOf(settings)
+  const folders = endpointFoldersOf(settings)
   const home = {
     url: warehouseUrl(settings, settings.clickhousePort),
     user: settings.clickhouseUser,
     password: settings.clickhousePassword,
     replicated: settings.clickhouseReplicated === 'yes',
   }
-  return (endpoint, group) => openEndpoint(endpoint, { rules, hubName, group, home })
+  return (endpoint, group) => openEndpoint(endpoint, { rules, folders, hubName, group, home })
 }
 
 /** What endpoints may not reach, and what they may all the same. */
@@ -25,9 +27,18 @@ export function outgoingRulesOf(settings: Settings): OutgoingRules {
   const { mqttPort, mqttsPort, httpPort, httpsPort, clickhousePort } = settings
   return {
     ownPorts: [mqttPort, mqttsPort, httpPort, httpsPort, clickhousePort].filter((port) => port !== 0),
-    allowed: (settings.endpointsAllowed ?? '')
-      .split(',')
-      .map((host) => host.trim())
-      .filter((host) => host !== ''),
+    allowed: listOf(settings.endpointsAllowed),
   }
+}
+
+/** In and below which endpoints of kind file may write, absolute. */
+export function endpointFoldersOf(settings: Settings): readonly string[] {
+  return listOf(settings.endpointsFolders).map((folder) => resolve(folder))
+}
+
+function listOf(separatedByCommas: string | undefined): readonly string[] {
+  return (separatedByCommas ?? '')
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
 }

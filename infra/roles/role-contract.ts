@@ -25,7 +25,9 @@ import type { Contract } from '#runtime/line-rpc/contract.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 
-export type RoleName = 'edge' | 'worker' | 'router' | 'warehouse' | 'control'
+export const roleNames = ['edge', 'worker', 'router', 'warehouse', 'control'] as const
+
+export type RoleName = (typeof roleNames)[number]
 
 /** Of the embedded engine's users; not in the environment of its process (`role-environment.ts`). */
 export type WarehousePasswords = Pick<

@@ -36,12 +36,11 @@ export interface EdgeListener {
 type Supervisor = LineRpc<typeof roleContract, typeof supervisorContract>
 
 let link: Supervisor | undefined
-const stopAsked = new AbortController()
 let edge: EdgeListener | undefined
 /** What was heard before the edge listened. */
 const early: ((listener: EdgeListener) => void)[] = []
 
-/** Made at first use, so that importing this file does nothing; heard only from `listen` on, which keeps the process alive. */
+/** Made at first use, so that importing this file does nothing. */
 function supervisor(): Supervisor {
   link ??= new LineRpc({
     channel: new IpcChannel(process),
@@ -49,7 +48,7 @@ function supervisor(): Supervisor {
     handlers: {
       questions: {},
       pushes: {
-        stop: () => stopAsked.abort(),
+        stop: () => askedToStop('stop'),
         takeOver: (takenOver) => tellEdge((listener) => listener.takeOver(takenOver)),
         control: (control) => tellEdge((listener) => listener.control(control)),
       },
@@ -57,7 +56,7 @@ function supervisor(): Supervisor {
     peer: supervisorContract,
     clock: systemClock,
     answerMsMax,
-    // `stopOnSignal` ends the process then.
+    // `beginRole` hears of it, too, and ends the process.
     onEnd: () => {},
     onPushFault: (name, reason) => process.stderr.write(`the supervisor told ${name}, which ${reason}\n`),
   })
@@ -81,34 +80,56 @@ export function tellSupervisor<Name extends PushName<typeof supervisorContract>>
   if (supervised) supervisor().push(name, told)
 }
 
-/** Calls `stop` once: on SIGTERM, SIGINT and SIGHUP if alone; if supervised on `stop`, or when the supervisor is gone; then exits with 0. */
-export function stopOnSignal(stop: (reason: string) => Promise<void>): void {
-  let stopping = false
-  const once = (reason: string): void => {
-    if (stopping) return
-    stopping = true
-    stop(reason).then(
-      () => process.exit(0),
-      (error: unknown) => {
-        process.stderr.write(`stopping failed: ${error instanceof Error ? error.stack : String(error)}\n`)
-        process.exit(1)
-      },
-    )
-  }
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-    // Ctrl-C, a terminal that closes and service managers signal the whole process group; a supervised role waits for its supervisor,
-    // which stops the roles in order.
+/** Ends the role in order; until it is there, the role is starting. */
+let stopInOrder: ((reason: string) => Promise<void>) | undefined
+let isStopping = false
+
+/** So long a role without a supervisor, which would kill it then, may take to end in order. */
+const orphanMsMax = 20_000
+
+/**
+ * Call it first of all in a role's process: from then on whatever asks the role to stop is heard, and its supervisor hears that it lives. A
+ * role that is alone is asked by SIGTERM, SIGINT and SIGHUP; a supervised one by `stop`, and by the end of its supervisor.
+ *
+ *   starting ── stopOnSignal ──▶ running ── asked ──▶ ends in order, exit 0
+ *      └── asked ──▶ exit 0 at once: nothing was promised to anybody, and what was begun is as after a kill
+ */
+export function beginRole(): void {
+  // Ctrl-C, a terminal that closes and service managers signal the whole process group; a supervised role waits for its supervisor,
+  // which stops the roles in order. One whose supervisor is gone has nobody else to listen to.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
     process.on(signal, () => {
-      if (!supervised) once(signal)
+      if (!supervised || !process.connected) askedToStop(signal)
     })
-  }
   if (!supervised) return
-  stopAsked.signal.addEventListener('abort', () => once('stop'))
-  if (stopAsked.signal.aborted) once('stop')
+  process.on('disconnect', supervisorGone)
   supervisor().listen()
-  process.on('disconnect', () => once('supervisor gone'))
-  // It may have died while this process was still starting: then nobody says so any more.
-  if (!process.connected) once('supervisor gone')
+  // It may have died before anybody listened: then nobody says so any more.
+  if (!process.connected) supervisorGone()
+  reportEverySecond(() => tellSupervisor('alive', undefined))
+}
+
+/** From now on the role ends in order: `stop` is called once, then the process exits with 0. */
+export function stopOnSignal(stop: (reason: string) => Promise<void>): void {
+  stopInOrder = stop
+}
+
+function supervisorGone(): void {
+  askedToStop('supervisor gone')
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), orphanMsMax).unref()
+}
+
+function askedToStop(reason: string): void {
+  if (isStopping) return
+  isStopping = true
+  if (stopInOrder === undefined) process.exit(0)
+  stopInOrder(reason).then(
+    () => process.exit(0),
+    (error: unknown) => {
+      process.stderr.write(`stopping failed: ${error instanceof Error ? error.stack : String(error)}\n`)
+      process.exit(1)
+    },
+  )
 }
 
 const reportDelayMs = 1000
@@ -118,11 +139,6 @@ export function reportEverySecond(report: () => void): void {
   if (!supervised) return
   report()
   setInterval(report, reportDelayMs).unref()
-}
-
-/** Tells the supervisor that this process still turns, from its very start. */
-export function reportAlive(): void {
-  reportEverySecond(() => tellSupervisor('alive', undefined))
 }
 
 /** Sends this process's metric samples to the supervisor, now and every second. */
@@ -140,12 +156,7 @@ export function askNoisiest(countMax: number): Promise<NoisiestReport> {
   return supervisor().ask('noisiestOfAll', countMax)
 }
 
-/** Asks for the passwords of the warehouse's users; undefined if the supervisor is gone. Rejects if it does not answer. */
-export async function askPasswords(): Promise<WarehousePasswords | undefined> {
-  try {
-    return await supervisor().ask('passwords', undefined)
-  } catch (error) {
-    if (!process.connected) return undefined
-    throw error
-  }
+/** Asks for the passwords of the warehouse's users. Rejects if the supervisor does not answer. */
+export function askPasswords(): Promise<WarehousePasswords> {
+  return supervisor().ask('passwords', undefined)
 }

@@ -13,10 +13,7 @@ const nice = 8
 
 /** Runs the embedded ClickHouse engine behind its HTTP protocol until it is told to stop. */
 export async function runWarehouse(given: Settings): Promise<void> {
-  const passwords = supervised ? await askPasswords() : given
-  // Nothing is open yet, and nobody is there to serve.
-  if (passwords === undefined) return
-  const settings = { ...given, ...passwords }
+  const settings = supervised ? { ...given, ...(await askPasswords()) } : given
   const logger = createLogger('warehouse', settings.logLevel)
   const dataDir = join(settings.dataDir, 'warehouse')
   // A supervisor has done so.

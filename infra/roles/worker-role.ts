@@ -1,11 +1,10 @@
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
+import type { Log } from '#pipeline/log/log.ts'
 import { openClickHouseSink } from '#pipeline/sinks/clickhouse/clickhouse-sink.ts'
 import { watchViews } from '#pipeline/sinks/clickhouse/watch-views.ts'
-import type { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
-import { openDeadLetterBox } from '#pipeline/workers/dead-letters/dead-letter-box.ts'
-import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
+import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { systemClock } from '#runtime/clock.ts'
-import { openHttpServer } from '#runtime/http/http.ts'
+import { type HttpServer, openHttpServer } from '#runtime/http/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
@@ -14,115 +13,112 @@ import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import type { TableOptions } from '#schemas/telemetry-table.ts'
 import { callersOf } from './callers.ts'
-import { deliverEvents, type EventDelivery } from './deliver-events.ts'
+import { Delivery } from './delivery.ts'
 import { endpointRetention } from './endpoint-retention.ts'
 import { routeHealth } from './health.ts'
 import { keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
 import { reportEverySecond, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
-import { standstillText } from './standstill-text.ts'
+
+/** What a worker stands on. */
+interface WorkerBasis {
+  readonly settings: Settings
+  readonly metrics: Metrics<MetricName>
+  readonly logger: Logger
+  readonly stopping: AbortSignal
+  readonly log: Log
+  readonly deadLetterLog: Log
+  readonly warehouse: Warehouse
+  readonly endpoints: ReturnType<typeof endpointRetention>
+}
 
 /** Runs one worker until it is told to stop: delivers from the log to ClickHouse, and keeps the embedded log's retention. */
 export async function runWorker(settings: Settings): Promise<void> {
-  const logger = createLogger('worker', settings.logLevel)
-  const metrics = new Metrics<MetricName>(metricsTable)
   const stopping = new AbortController()
-  let ready = false
-  let close = async (): Promise<void> => {}
+  const basis = await openBasis(settings, stopping.signal)
+  const { logger, log, deadLetterLog, warehouse, endpoints } = basis
+  const delivery = new Delivery(basis)
+  const health = supervised ? undefined : await openHealth(basis, delivery)
   stopOnSignal(async (reason) => {
     logger.info('stopping', { reason })
-    ready = false
     stopping.abort()
-    await close()
-  })
-  const log = await openRoleLog(settings, logger)
-  const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
-  const warehouse = openRoleWarehouse(settings)
-  const endpoints = endpointRetention(settings, logger)
-  let telemetry: Worker | undefined
-  let events: EventDelivery | undefined
-  const samples = () => [...metrics.samples(), ...(events?.samples() ?? [])]
-  const standstill = () =>
-    telemetry === undefined
-      ? 'delivery stands still: the worker waits for ClickHouse'
-      : standstillText({ telemetry: telemetry.standstills(), 'device events': events?.standstills() ?? [] })
-  const health = supervised
-    ? undefined
-    : await openHttpServer({
-        host: settings.bind,
-        port: settings.httpPort,
-        callers: callersOf(settings, settings.bind),
-        logger,
-        routes: (router) =>
-          routeHealth(router, () => {
-            const text = standstill()
-            // Delivering is all that a worker is there for.
-            return { ready: ready && text === undefined, standstill: text, metrics: metrics.render([samples()]) }
-          }),
-      })
-  let closeWorker = async (): Promise<void> => {}
-  close = async () => {
-    await closeWorker()
+    await delivery.close()
     await Promise.all([log.close(), deadLetterLog.close(), warehouse.close(), health?.close(), endpoints.close()])
-  }
-  // Also while the warehouse is away, which is when a log grows.
-  if (settings.kafkaBrokers === undefined)
-    void keepRetention({
-      log,
-      group: workerGroup(settings),
-      endpoints,
-      ageMsMax: settings.logRetentionHours * 3_600_000,
-      partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
-      logger,
-      metrics,
-      clock: systemClock,
-      stopping: stopping.signal,
-    })
-  reportEverySecond(() => {
-    tellSupervisor('samples', samples())
-    tellSupervisor('standstill', standstill())
   })
-  const sink = await openSinkWhenThere(settings, logger, stopping.signal, warehouse)
+  // Also while the warehouse is away, which is when a log grows.
+  if (settings.kafkaBrokers === undefined) void keepTelemetryRetention(basis)
+  reportEverySecond(() => {
+    tellSupervisor('samples', delivery.samples())
+    tellSupervisor('standstill', delivery.standstill())
+  })
+  const sink = await openSinkWhenThere(basis)
   if (sink === undefined) return
-  const deadLetters = openDeadLetterBox({ log: deadLetterLog, warehouse, logger })
-  const worker = await startWorker({
+  await delivery.begin(sink)
+  void watchTelemetryViews(basis)
+  tellSupervisor('ready', {})
+  logger.info('delivering', { topic: log.topic, partitions: log.partitionCount })
+  await delivery.finished()
+}
+
+async function openBasis(settings: Settings, stopping: AbortSignal): Promise<WorkerBasis> {
+  const logger = createLogger('worker', settings.logLevel)
+  return {
+    settings,
+    metrics: new Metrics<MetricName>(metricsTable),
+    logger,
+    stopping,
+    log: await openRoleLog(settings, logger),
+    deadLetterLog: await openRoleLog(settings, logger, 'dead-letters'),
+    warehouse: openRoleWarehouse(settings),
+    endpoints: endpointRetention(settings, logger),
+  }
+}
+
+/** Of a worker that runs alone, about itself. */
+function openHealth({ settings, metrics, logger }: WorkerBasis, delivery: Delivery): Promise<HttpServer> {
+  return openHttpServer({
+    host: settings.bind,
+    port: settings.httpPort,
+    callers: callersOf(settings, settings.bind),
+    logger,
+    routes: (router) =>
+      routeHealth(router, () => {
+        const standstill = delivery.standstill()
+        // Delivering is all that a worker is there for.
+        const ready = delivery.isRunning && standstill === undefined
+        return { ready, standstill, metrics: metrics.render([delivery.samples()]) }
+      }),
+  })
+}
+
+function keepTelemetryRetention({ settings, log, endpoints, logger, metrics, stopping }: WorkerBasis): Promise<void> {
+  return keepRetention({
     log,
     group: workerGroup(settings),
-    destination: sink,
-    deadLetters,
-    logger,
-    metrics,
-    insertDelayMs: settings.insertDelayMs,
-  })
-  void watchViews({
-    warehouse,
-    table: 'telemetry',
+    endpoints,
+    ageMsMax: settings.logRetentionHours * 3_600_000,
+    partitionBytesMax: settings.logRetentionMegabytes * 1_000_000,
     logger,
     metrics,
     clock: systemClock,
-    stopping: stopping.signal,
+    stopping,
   })
-  events = await deliverEvents(settings, warehouse, deadLetters, endpoints, logger)
-  telemetry = worker
-  closeWorker = async () => {
-    await Promise.all([worker.close(), events?.close()])
-  }
-  ready = true
-  tellSupervisor('ready', {})
-  logger.info('delivering', { topic: log.topic, partitions: log.partitionCount })
-  await Promise.all([worker.finished, events?.finished])
+}
+
+function watchTelemetryViews({ warehouse, logger, metrics, stopping }: WorkerBasis): Promise<void> {
+  return watchViews({ warehouse, table: 'telemetry', logger, metrics, clock: systemClock, stopping })
 }
 
 const warehouseBackOff: BackOff = { firstMs: 1_000, factor: 1, maxMs: 1_000, jitter: 0 }
 
 /** Opens the sink; while the warehouse cannot be reached, tries again. `undefined` once the process is stopping. */
-async function openSinkWhenThere(
-  settings: Settings,
-  logger: Logger,
-  stopping: AbortSignal,
-  warehouse: ReturnType<typeof openWarehouse>,
-): Promise<TableSink | undefined> {
+async function openSinkWhenThere({
+  settings,
+  warehouse,
+  logger,
+  stopping,
+}: WorkerBasis): Promise<TableSink | undefined> {
   const tables = tableOptions(settings)
   if (stopping.aborted) return undefined
   try {

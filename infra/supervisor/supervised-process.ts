@@ -99,9 +99,9 @@ export class SupervisedProcess {
     return this.#child?.pid
   }
 
-  /** Starts the process; resolves when it is ready for the first time. */
+  /** Starts the process; resolves when it is ready for the first time. Does neither once it was told to stop. */
   start(): Promise<void> {
-    this.#spawn()
+    if (!this.#stopping) this.#spawn()
     return new Promise((resolve) => this.#readyWaiters.push(resolve))
   }
 

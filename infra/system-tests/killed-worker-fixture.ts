@@ -68,7 +68,13 @@ if (process.send !== undefined) await run(JSON.parse(process.argv[2] ?? '{}'))
 async function run(options: KilledWorkerOptions): Promise<void> {
   const { dataDir, topic, partitionCount, endpoint } = options
   const log = await openLog({ kind: 'lmdb', topic, partitionCount, dataDir, logger: silentLogger, sessionMs: 500 })
-  const sink = openEndpoint(endpoint, { rules: { ownPorts: [], allowed: [] }, hubName: 'hub', group: topic, home })
+  const sink = openEndpoint(endpoint, {
+    rules: { ownPorts: [], allowed: [] },
+    folders: ['/'],
+    hubName: 'hub',
+    group: topic,
+    home,
+  })
   if (!sink.atomic) throw new Error(`${endpoint.kind} is stored at least once`)
   const worker = await startWorker({
     log,

@@ -61,6 +61,7 @@ beforeAll(async () => {
     PENSTOCK_TLS_KEY: join(dataDir, 'key.pem'),
     PENSTOCK_HTTPS_PORT: String(httpsPort),
     PENSTOCK_MQTTS_PORT: '0',
+    PENSTOCK_ENDPOINTS_FOLDERS: filesDir,
   })
 })
 
@@ -164,6 +165,8 @@ describe('routes', () => {
     ])
     const address = await put({ endpoints: faulty.endpoints })
     expect(address.document.problems).toMatchObject([{ path: 'endpoints[0].url' }])
+    const folder = await put({ endpoints: [{ name: 'cold', kind: 'file', folder: `${filesDir}/../other` }] })
+    expect(folder.document.problems).toMatchObject([{ path: 'endpoints[0].folder' }])
     const column = {
       name: 't',
       kind: 'clickhouse',

@@ -60,13 +60,14 @@ export async function startSeaweed(): Promise<SeaweedForTests> {
   return { url, ...writer, reader, signal: (signal) => server.signal(signal), stop }
 }
 
-interface Identity {
+/** What SeaweedFS calls an identity. */
+interface S3Account {
   readonly accessKeyId: string
   readonly secretAccessKey: string
   readonly actions: readonly string[]
 }
 
-function identities(...all: readonly Identity[]): string {
+function identities(...all: readonly S3Account[]): string {
   const entries = all.map(({ accessKeyId, secretAccessKey, actions }) => ({
     name: accessKeyId,
     credentials: [{ accessKey: accessKeyId, secretKey: secretAccessKey }],

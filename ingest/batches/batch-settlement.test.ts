@@ -18,6 +18,7 @@ const turns = async (condition: () => boolean) => {
 class Owner implements BatchOwner {
   batch = undefined
   batchIndex = 0
+  readonly sentOver = 'mqtt'
   readonly #name: string
   readonly #events: string[]
 

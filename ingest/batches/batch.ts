@@ -2,11 +2,16 @@ import { assert } from '#runtime/assert.ts'
 import { lengthPrefixed } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
 
+/** Ways on which messages come, as metrics tell them apart. */
+export type SentOver = 'mqtt' | 'websocket' | 'http'
+
 /**
  * Waits for messages to be settled. It is told once for each batch that holds some of them, in the order in which these
  * were filled.
  */
 export interface BatchOwner {
+  /** How its messages came; the same for all of them. */
+  readonly sentOver: SentOver
   /** The batch it last wrote to and its index there: the owner is entered once a batch, not once a message. */
   batch: OpenBatch | undefined
   batchIndex: number
@@ -120,6 +125,16 @@ export class OpenBatch {
     this.owners.push(owner)
     this.ownerCounts.push(1)
   }
+}
+
+/** Of a batch the messages that somebody waits for, by how they came. HOT: per batch and owner. */
+export function owedBySentOver({ owners, ownerCounts }: OpenBatch): ReadonlyMap<SentOver, number> {
+  const owed = new Map<SentOver, number>()
+  for (let i = 0; i < owners.length; i++) {
+    const { sentOver } = owners[i] as BatchOwner
+    owed.set(sentOver, (owed.get(sentOver) ?? 0) + (ownerCounts[i] as number))
+  }
+  return owed
 }
 
 /** Below this a byte loop beats the call into native code. */

@@ -7,7 +7,7 @@ import { batchHeader, envelopeSchema, envelopesOfBatch, mapBytes, syncMarker } f
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
-import type { BatchOwner, EnvelopeFrame } from './batch.ts'
+import type { BatchOwner, EnvelopeFrame, SentOver } from './batch.ts'
 import { envelopePrefix } from './batch.ts'
 import type { Batcher } from './batcher.ts'
 
@@ -32,7 +32,13 @@ function frameOf(
 class Owner implements BatchOwner {
   batch = undefined
   batchIndex = 0
+  readonly sentOver: SentOver
   readonly events: string[] = []
+
+  constructor(sentOver: SentOver = 'mqtt') {
+    this.sentOver = sentOver
+  }
+
   settled(count: number): void {
     this.events.push(`settled ${count}`)
   }
@@ -380,6 +386,25 @@ describe('batches', () => {
       expect(samples.get(`penstock_edge_${stage}_seconds_count`)).toBe(3)
       expect(samples.get(`penstock_edge_${stage}_seconds_sum`)).toBeCloseTo(3 * 0.2)
     }
+  })
+
+  test('of a batch from several transports each counts for what it acknowledges, and QoS 0 for none', async () => {
+    const { edge, metrics, settle } = edgeFixture()
+    const { batcher } = edge
+    const write = (owner: Owner | undefined) =>
+      batcher.partitionOf(Buffer.from('d')).write(frameOf('d'), Buffer.from('x'), 0, 1, owner)
+    const [one, other, web] = [new Owner('mqtt'), new Owner('mqtt'), new Owner('websocket')]
+    for (const owner of [one, other, undefined, web, one, new Owner('http'), undefined, one]) write(owner)
+    await settle()
+    const counts = metrics.samples().filter(([name]) => name === 'penstock_edge_acknowledge_seconds_count')
+    expect(new Map(counts.map(([, labels, count]) => [labels, count]))).toEqual(
+      new Map([
+        ['transport="mqtt"', 4],
+        ['transport="websocket"', 1],
+        ['transport="http"', 1],
+        ['transport="none"', 2],
+      ]),
+    )
   })
 
   test('a device has the partition that Kafka clients give its id', () => {

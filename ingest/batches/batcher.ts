@@ -22,7 +22,7 @@ import { longBytes } from '#schemas/batch.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { partitionOfDevice } from '#schemas/partition.ts'
 import { utcDayOf } from '#schemas/time.ts'
-import { BatchBuffers, type OpenBatch } from './batch.ts'
+import { BatchBuffers, type OpenBatch, owedBySentOver, type SentOver } from './batch.ts'
 import { ClosedTogether } from './closed-together.ts'
 import { Gathering } from './gathering.ts'
 import { type AppendOptions, PartitionBatcher, type WholeBatcher } from './partition-batcher.ts'
@@ -49,8 +49,9 @@ export class Batcher implements WholeBatcher {
   pendingBytes = 0
   full = false
   readonly appendedTotal
-  readonly appendSeconds
-  readonly acknowledgeSeconds
+  readonly #appendSeconds
+  /** By how messages came; those of QoS 0, which nobody waits for, by `none`. */
+  readonly #acknowledgeSeconds = new Map<SentOver | 'none', Histogram>()
   readonly appendedBytesTotal
   readonly failuresTotal
   readonly droppedTotal
@@ -67,8 +68,7 @@ export class Batcher implements WholeBatcher {
     this.options = options
     this.#gathering = new Gathering(options.batchDelayMs)
     this.appendedTotal = options.metrics.series('penstock_edge_batches_appended_total')
-    this.appendSeconds = options.metrics.histogram('penstock_edge_append_seconds')
-    this.acknowledgeSeconds = options.metrics.histogram('penstock_edge_acknowledge_seconds')
+    this.#appendSeconds = options.metrics.histogram('penstock_edge_append_seconds')
     this.appendedBytesTotal = options.metrics.series('penstock_edge_batch_bytes_total')
     this.failuresTotal = options.metrics.series('penstock_edge_append_failures_total')
     this.droppedTotal = options.metrics.series('penstock_edge_messages_dropped_total', { reason: 'LOG_APPEND_FAILED' })
@@ -84,9 +84,33 @@ export class Batcher implements WholeBatcher {
     return this.#closing
   }
 
-  /** One addition a batch: its messages are as old as its first. A clock that was set back makes none younger than nothing. */
-  observeAge(seconds: Histogram, { enqueuedAtMsFirst, messageCount }: OpenBatch): void {
-    seconds.observe(Math.max(0, this.options.clock.nowMs() - enqueuedAtMsFirst) / 1_000, messageCount)
+  /** One addition a batch. */
+  observeAppended(batch: OpenBatch): void {
+    this.#appendSeconds.observe(this.#ageSeconds(batch), batch.messageCount)
+  }
+
+  /** One addition a batch and way on which its messages came. */
+  observeSettled(batch: OpenBatch): void {
+    const seconds = this.#ageSeconds(batch)
+    let rest = batch.messageCount
+    for (const [sentOver, count] of owedBySentOver(batch)) {
+      this.#acknowledged(sentOver).observe(seconds, count)
+      rest -= count
+    }
+    if (rest > 0) this.#acknowledged('none').observe(seconds, rest)
+  }
+
+  #acknowledged(transport: SentOver | 'none'): Histogram {
+    const known = this.#acknowledgeSeconds.get(transport)
+    if (known !== undefined) return known
+    const made = this.options.metrics.histogram('penstock_edge_acknowledge_seconds', { transport })
+    this.#acknowledgeSeconds.set(transport, made)
+    return made
+  }
+
+  /** Messages of a batch are as old as its first. A clock that was set back makes none younger than nothing. */
+  #ageSeconds({ enqueuedAtMsFirst }: OpenBatch): number {
+    return Math.max(0, this.options.clock.nowMs() - enqueuedAtMsFirst) / 1_000
   }
 
   partitionOf(deviceId: Uint8Array): PartitionBatcher {

@@ -3,7 +3,7 @@ import { assert } from '#runtime/assert.ts'
 import type { BlockCompressor } from '#runtime/block-compressor.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import type { Counter, Histogram } from '#runtime/metrics.ts'
+import type { Counter } from '#runtime/metrics.ts'
 import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -35,10 +35,10 @@ export interface WholeBatcher {
   readonly appendedBytesTotal: Counter
   readonly failuresTotal: Counter
   readonly droppedTotal: Counter
-  readonly appendSeconds: Histogram
-  readonly acknowledgeSeconds: Histogram
-  /** Counts how old the messages of a batch are now. */
-  observeAge(seconds: Histogram, batch: OpenBatch): void
+  /** Counts how old the messages of a batch are now that the log has confirmed it. */
+  observeAppended(batch: OpenBatch): void
+  /** The same now that their senders know. */
+  observeSettled(batch: OpenBatch): void
   /** Bytes of buffers are in use from now on, or no longer. */
   hold(bytes: number): void
   release(bytes: number): void
@@ -171,9 +171,9 @@ export class PartitionBatcher {
       const settled = this.#closed.splice(0, next.length)
       assert(settled[0]?.batch === next[0]?.batch, 'what was appended is what waits at the front')
       for (const { batch, capacityBytes } of next) {
-        if (durable) this.#batcher.observeAge(this.#batcher.appendSeconds, batch)
+        if (durable) this.#batcher.observeAppended(batch)
         this.#settle(batch, durable)
-        if (durable) this.#batcher.observeAge(this.#batcher.acknowledgeSeconds, batch)
+        if (durable) this.#batcher.observeSettled(batch)
         this.#batcher.release(capacityBytes)
       }
       this.#closeIfDue()

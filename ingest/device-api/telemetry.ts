@@ -7,7 +7,7 @@
  * A transport that acknowledges message by message is the owner of its batches itself (`BatchOwner`). One that answers for several
  * messages together has `storeTogether`.
  */
-import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
+import type { BatchOwner, OpenBatch, SentOver } from '#ingest/batches/batch.ts'
 import { type Route, routeOfReading } from '#ingest/batches/route.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import { assert } from '#runtime/assert.ts'
@@ -70,18 +70,20 @@ export function batchRefused(): PenstockError {
 
 /**
  * Takes in messages that are answered together. The caller has made sure that there is room: all are taken, without a pause between.
+ * @param sentOver how they came
  * @param answer what the result resolves with, once the log has confirmed all of them [G-1]
  * @returns rejects with INGEST_MESSAGE_REFUSED if the log refused one of them for good
  */
 export function storeTogether<Answer>(
   edge: EdgeContext,
   sender: Sender,
+  sentOver: SentOver,
   messages: readonly TelemetryMessage[],
   answer: Answer,
 ): Promise<Answer> {
   assert(messages.length > 0, 'there is a message to store: nothing is ever settled of none')
   return new Promise((resolve, reject) => {
-    const owner = new TogetherOwner(edge, messages.length, answer, resolve, reject)
+    const owner = new TogetherOwner(edge, sentOver, messages.length, answer, resolve, reject)
     edge.batcher.tick()
     let routed: MessageProperties | undefined
     let route: Route | undefined
@@ -108,6 +110,7 @@ function routeOfMessage(
 class TogetherOwner<Answer> implements BatchOwner {
   batch: OpenBatch | undefined = undefined
   batchIndex = 0
+  readonly sentOver: SentOver
   readonly #edge: EdgeContext
   readonly #count: number
   readonly #answer: Answer
@@ -117,12 +120,14 @@ class TogetherOwner<Answer> implements BatchOwner {
 
   constructor(
     edge: EdgeContext,
+    sentOver: SentOver,
     count: number,
     answer: Answer,
     resolve: (answer: Answer) => void,
     reject: (error: PenstockError) => void,
   ) {
     this.#edge = edge
+    this.sentOver = sentOver
     this.#count = count
     this.#answer = answer
     this.#resolve = resolve

@@ -164,7 +164,7 @@ function idOf(text: string | undefined): string {
 function durable(edge: EdgeContext, sender: Sender, messages: readonly TelemetryMessage[]): Promise<HttpAnswer> {
   // By now others may have filled the edge. From here to the last message nobody else is heard, so that all are taken or none.
   requireRoom(edge)
-  const stored = storeTogether(edge, sender, messages, accepted)
+  const stored = storeTogether(edge, sender, 'http', messages, accepted)
   edge.counters.receivedHttp.add(messages.length)
   return stored
 }

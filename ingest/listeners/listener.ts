@@ -153,6 +153,10 @@ class SocketTransport implements Transport {
     return this.#socket instanceof TLSSocket || isLoopbackAddress(this.#socket.remoteAddress)
   }
 
+  get isWebSocket(): boolean {
+    return false
+  }
+
   certificates(): readonly X509Certificate[] {
     return this.#socket instanceof TLSSocket ? certificatesOf(this.#socket) : []
   }

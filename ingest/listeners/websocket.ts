@@ -127,6 +127,10 @@ class WebSocketTransport implements Transport {
     return waiting
   }
 
+  get isWebSocket(): boolean {
+    return true
+  }
+
   certificates(): readonly X509Certificate[] {
     return this.#socket.certificates
   }

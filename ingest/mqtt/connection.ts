@@ -10,12 +10,12 @@
  * Frames are read in place from the chunk that arrived. Only a frame that a chunk cuts in two is copied, to `#partial`, and completed from
  * the next chunk.
  */
-import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
+import type { BatchOwner, OpenBatch, SentOver } from '#ingest/batches/batch.ts'
 import { batchRefused } from '#ingest/device-api/telemetry.ts'
 import { Admission } from '#ingest/session/admission.ts'
 import { Connection, type ConnectionState } from '#ingest/session/connection.ts'
 import type { DeviceSession } from '#ingest/session/device-session.ts'
-import type { Identity } from '#ingest/session/identity.ts'
+import type { Principal } from '#ingest/session/principal.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import {
@@ -46,6 +46,10 @@ export class MqttConnection extends Connection implements BatchOwner {
   #publishes: PublishReader | undefined = undefined
   #unacknowledged: Unacknowledged | undefined = undefined
   readonly #partial = new PartialFrame()
+
+  get sentOver(): SentOver {
+    return this.transport.isWebSocket ? 'websocket' : 'mqtt'
+  }
 
   get version(): ProtocolVersion {
     return this.#version
@@ -183,18 +187,18 @@ export class MqttConnection extends Connection implements BatchOwner {
       this.#packetBytesMax = packetBytesMax
     })
     const admission = new Admission(this.edge, this.transport, request)
-    this.decide(admission, (identity) => this.#accept(request, admission, identity))
+    this.decide(admission, (principal) => this.#accept(request, admission, principal))
   }
 
-  #accept(request: ConnectRequest, admission: Admission, identity: Identity): void {
-    const session = admission.open(identity, this)
+  #accept(request: ConnectRequest, admission: Admission, principal: Principal): void {
+    const session = admission.open(principal, this)
     assert(this.session === undefined, 'a connection carries one session')
     this.session = session
     this.#isNameless = session.deviceId === undefined
     const assignedId = request.clientId === '' ? assignedClientId() : undefined
     const connack = acceptingConnack(request, assignedId)
     if (request.will) this.#will = new Will(this.edge, request.will, session)
-    session.hold(identity, assignedId ?? request.clientId)
+    session.hold(principal, assignedId ?? request.clientId)
     this.open(grantedKeepAliveSeconds(request.keepAliveSeconds) * 1500)
     this.write(connack)
   }

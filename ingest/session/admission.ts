@@ -12,7 +12,7 @@ import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { DeviceSession } from './device-session.ts'
 import type { EdgeContext } from './edge-context.ts'
-import type { Credentials, Identity } from './identity.ts'
+import type { Credentials, Principal } from './principal.ts'
 import type { Carrier } from './session.ts'
 import type { Transport } from './transport.ts'
 
@@ -48,7 +48,7 @@ export class Admission {
   }
 
   /** Decides who it is. @throws, or rejects with, what `refusal` is to be asked about */
-  identify(): Identity | Promise<Identity> {
+  identify(): Principal | Promise<Principal> {
     const { clientId, username, password } = this.#claim
     const certificates = this.#transport.certificates()
     const { confidential } = this.#transport
@@ -69,13 +69,13 @@ export class Admission {
    * Lets it in as who it is; the carrier ends the session when it ends itself.
    * @throws INGEST_DRAINING, INGEST_CONNECTIONS_FULL, and what `DeviceSession` throws
    */
-  open(identity: Identity, carrier: Carrier): DeviceSession {
+  open(principal: Principal, carrier: Carrier): DeviceSession {
     const { draining, connections, waiting, connectionsMax } = this.#edge
     if (draining) throw new PenstockError('INGEST_DRAINING', 'the edge is shutting down')
     assert(connections.size >= waiting.size, 'who waits is connected')
     if (connections.size - waiting.size > connectionsMax)
       throw new PenstockError('INGEST_CONNECTIONS_FULL', `this edge holds its ${connectionsMax} connections`)
-    const session = new DeviceSession(this.#edge, identity, carrier)
+    const session = new DeviceSession(this.#edge, principal, carrier)
     if (this.#isWhereOthersFail) this.#quotas.connectionTaken()
     return session
   }

@@ -4,7 +4,7 @@ import { edgeFixture, FakeTransport } from '#ingest/edge-fixture.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { Admission } from './admission.ts'
 import { Connection, type ConnectionState } from './connection.ts'
-import type { Identity } from './identity.ts'
+import type { Principal } from './principal.ts'
 
 /** The first chunk says who it is, `bye` is goodbye, anything else is kept in `read`. */
 class LineConnection extends Connection {
@@ -25,9 +25,9 @@ class LineConnection extends Connection {
 
   #begin(clientId: string): void {
     const admission = new Admission(this.edge, this.transport, { clientId, username: undefined, password: undefined })
-    this.decide(admission, (identity) => {
-      this.session = admission.open(identity, this)
-      this.session.hold(identity, clientId)
+    this.decide(admission, (principal) => {
+      this.session = admission.open(principal, this)
+      this.session.hold(principal, clientId)
       this.open(60_000)
       this.write(Buffer.from('welcome'))
     })
@@ -46,7 +46,7 @@ class LineConnection extends Connection {
   }
 }
 
-function edgeOf(authenticate?: (clientId: string) => Identity | Promise<Identity>) {
+function edgeOf(authenticate?: (clientId: string) => Principal | Promise<Principal>) {
   const told: string[] = []
   const fixture = edgeFixture({
     ...(authenticate ? { authenticate: ({ clientId }) => authenticate(clientId) } : {}),
@@ -87,7 +87,7 @@ describe('a connection', () => {
   })
 
   test('keeps what comes while it is decided on, and reads it then', async () => {
-    let decide = (_identity: Identity): void => {}
+    let decide = (_principal: Principal): void => {}
     const { connect } = edgeOf(() => new Promise((resolve) => (decide = resolve)))
     const { connection, say, transport } = connect('d1')
     say('one')
@@ -98,7 +98,7 @@ describe('a connection', () => {
   })
 
   test('that ends while it is decided on has no session, whatever is decided', async () => {
-    let decide = (_identity: Identity): void => {}
+    let decide = (_principal: Principal): void => {}
     const { edge, connect, told } = edgeOf(() => new Promise((resolve) => (decide = resolve)))
     const { connection } = connect('d1')
     connection.onClosed()
@@ -111,8 +111,8 @@ describe('a connection', () => {
     ['no name', { deviceId: '', moduleId: undefined, expiresAtMs: undefined }],
     ['a module of no device', { deviceId: undefined, moduleId: 'm1', expiresAtMs: undefined }],
     ['an end that is no moment', { deviceId: 'd1', moduleId: undefined, expiresAtMs: Number.NaN }],
-  ])('is refused if it was decided to have %s: such an answer is a fault of ours', (_name, identity) => {
-    const { edge, connect } = edgeOf(() => identity)
+  ])('is refused if it was decided to have %s: such an answer is a fault of ours', (_name, principal) => {
+    const { edge, connect } = edgeOf(() => principal)
     expect(connect('d1').said()).toBe('deciding INTERNAL_EXPECTATION_FAILED')
     expect(edge.sessions.size).toBe(0)
   })

@@ -17,8 +17,8 @@ import type { Admission } from './admission.ts'
 import type { DeviceSession } from './device-session.ts'
 import { type EdgeConnection, type EdgeContext, tickMs } from './edge-context.ts'
 import { faultOf } from './fault.ts'
-import type { Identity } from './identity.ts'
 import { type PauseReason, pauseReasons } from './pause-reasons.ts'
+import type { Principal } from './principal.ts'
 import type { Carrier } from './session.ts'
 import type { Receiver, Transport } from './transport.ts'
 
@@ -159,7 +159,7 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
    * @param accept lets it in, and ends with `open`
    * @throws PenstockError, which ends the connection
    */
-  protected decide(admission: Admission, accept: (identity: Identity) => void): void {
+  protected decide(admission: Admission, accept: (principal: Principal) => void): void {
     assert(this.state === 'waiting', 'a connection is decided on once')
     this.state = 'deciding'
     this.edge.waiting.delete(this)
@@ -183,20 +183,20 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
   }
 
   /** @param held true if the transport stands still, and what came behind waits */
-  #identify(admission: Admission, accept: (identity: Identity) => void, held: boolean): void {
-    let identity: Identity | Promise<Identity>
+  #identify(admission: Admission, accept: (principal: Principal) => void, held: boolean): void {
+    let principal: Principal | Promise<Principal>
     try {
-      identity = admission.identify()
+      principal = admission.identify()
     } catch (error) {
       throw admission.refusal(error)
     }
-    if (!(identity instanceof Promise)) {
-      if (held) this.#acceptLater(identity, accept)
-      else accept(identity)
+    if (!(principal instanceof Promise)) {
+      if (held) this.#acceptLater(principal, accept)
+      else accept(principal)
       return
     }
     this.transport.pause()
-    identity.then(
+    principal.then(
       (decided) => this.#acceptLater(decided, accept),
       (error) => {
         if (!this.isClosed()) this.fail(admission.refusal(error))
@@ -204,10 +204,10 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
     )
   }
 
-  #acceptLater(identity: Identity, accept: (identity: Identity) => void): void {
+  #acceptLater(principal: Principal, accept: (principal: Principal) => void): void {
     if (this.isClosed()) return
     try {
-      accept(identity)
+      accept(principal)
     } catch (error) {
       this.fail(faultOf(error))
       return

@@ -2,7 +2,7 @@ import type { Meter } from '#ingest/quotas/quotas.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { EdgeContext } from './edge-context.ts'
-import { type Identity, sessionIdOf } from './identity.ts'
+import { type Principal, sessionIdOf } from './principal.ts'
 import type { Carrier, Session } from './session.ts'
 
 /**
@@ -25,8 +25,8 @@ export class DeviceSession implements Session {
   #id = ''
 
   /** @throws INGEST_CONNECTION_RATE, INGEST_RATE_EXCEEDED while the device owes too much */
-  constructor(edge: EdgeContext, identity: Identity, carrier: Carrier) {
-    const { deviceId, moduleId, expiresAtMs = Number.POSITIVE_INFINITY } = identity
+  constructor(edge: EdgeContext, principal: Principal, carrier: Carrier) {
+    const { deviceId, moduleId, expiresAtMs = Number.POSITIVE_INFINITY } = principal
     assert(deviceId !== '' && moduleId !== '', 'who is let in has a name, or none yet')
     assert(moduleId === undefined || deviceId !== undefined, 'a module is of a device')
     assert(!Number.isNaN(expiresAtMs), 'credentials end at some moment, or never')
@@ -35,7 +35,7 @@ export class DeviceSession implements Session {
     this.meter = edge.quotas.openMeter(deviceId)
     this.#edge = edge
     this.#expiresAtMs = expiresAtMs
-    this.#endWatch = identity.watch?.((error) => carrier.fail(error))
+    this.#endWatch = principal.watch?.((error) => carrier.fail(error))
     this.#deviceId = deviceId
   }
 
@@ -53,10 +53,10 @@ export class DeviceSession implements Session {
    * Makes it the one session of its device or module at this edge process, and tells of it.
    * @param nameless what a client without an id is held under
    */
-  hold(identity: Identity, nameless: string): void {
+  hold(principal: Principal, nameless: string): void {
     assert(this.#id === '', 'a session is held once')
     const { sessions, clock, announce, onPresence } = this.#edge
-    this.#id = sessionIdOf(identity) ?? nameless
+    this.#id = sessionIdOf(principal) ?? nameless
     assert(this.#id !== '', 'a session is held under a name')
     this.openedAtMs = clock.monotonicMs()
     sessions.get(this.#id)?.takenOver()

@@ -8,8 +8,8 @@ import type { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Announce, EdgeConnection, EdgeContext, EdgeCounters, OnPresence } from './edge-context.ts'
-import { type Authenticate, type IsKnown, trustClientId } from './identity.ts'
 import { pauseAll } from './pause-all.ts'
+import { type Authenticate, type IsKnown, trustClientId } from './principal.ts'
 import { RefusalLog } from './refusal-log.ts'
 
 export interface EdgeContextOptions {

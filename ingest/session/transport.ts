@@ -17,6 +17,8 @@ export interface Transport {
   readonly remoteAddress: string
   /** TLS, or a peer on this machine: secrets may be sent. */
   readonly confidential: boolean
+  /** For metrics. */
+  readonly isWebSocket: boolean
   /** What the client showed in the TLS handshake, leaf first; empty without. Not verified. */
   certificates(): readonly X509Certificate[]
 }

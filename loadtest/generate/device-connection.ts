@@ -11,6 +11,7 @@
 
 import type { LatencyHistogram } from '#loadtest/ledger/latency.ts'
 import { packetIds, SequenceLedger, type SequenceRange } from '#loadtest/ledger/ledger.ts'
+import { type BackOff, pauseMs } from '#runtime/retry.ts'
 import { telemetryPath } from '#schemas/hub-topics.ts'
 import type { BodyVariants } from './body-template.ts'
 import {
@@ -76,8 +77,7 @@ export function nowUs(): number {
   return (performance.timeOrigin + performance.now()) * 1000
 }
 
-const backoffMsMin = 50
-const backoffMsMax = 2_000
+const reconnectBackOff: BackOff = { firstMs: 50, factor: 2, maxMs: 2_000, jitter: 0.5 }
 
 type State = 'waiting' | 'connecting' | 'open' | 'finished'
 
@@ -362,7 +362,7 @@ export class DeviceConnection {
     if (this.#state === 'open') this.#shared.counters.lost++
     this.#state = 'waiting'
     this.#isWriting = false
-    const delayMs = Math.min(backoffMsMax, backoffMsMin * 2 ** this.#attempts++) * (0.5 + this.#shared.random() / 2)
+    const delayMs = pauseMs(reconnectBackOff, this.#attempts++, this.#shared.random)
     this.#reconnect = setTimeout(() => this.open(), delayMs)
   }
 }

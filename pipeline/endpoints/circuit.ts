@@ -109,6 +109,7 @@ export class Circuit {
   }
 
   async #probe<T>(action: () => Promise<T>): Promise<T> {
+    assert(!this.#probing, 'one attempt at a time finds out whether an outage is over')
     this.#probing = true
     this.#lastAttemptAtMs = this.#options.clock.nowMs()
     try {

@@ -9,7 +9,7 @@ import { nameAt, objectSettings } from './objects/object-sink-fixture.ts'
 import { openEndpoint } from './open-endpoint.ts'
 
 const home = { url: 'http://127.0.0.1:8123', user: 'default', password: '', replicated: false }
-const context = { rules: { ownPorts: [9], allowed: [] }, hubName: 'hub', group: 'test', home }
+const context = { rules: { ownPorts: [9], allowed: [] }, folders: [tmpdir()], hubName: 'hub', group: 'test', home }
 const settings: Partial<Record<EndpointKind, Record<string, unknown>>> = {
   file: { ...objectSettings, folder: '/nowhere' },
   s3: { ...objectSettings, region: 'us-east-1', bucket: 'telemetry', accessKeyId: 'a', secretAccessKey: 'b' },

@@ -32,6 +32,8 @@ import { WebhookEndpoint } from './webhook/webhook-endpoint.ts'
 
 export interface OpenContext {
   readonly rules: OutgoingRules
+  /** In and below which files may be written. */
+  readonly folders: readonly string[]
   /** What `{iothub}` stands for. */
   readonly hubName: string
   /** Consumer group of the endpoint on the log that feeds it: names what it stores. */
@@ -67,7 +69,7 @@ const openers: Partial<Record<EndpointKind, Opener>> = {
     openMqttEndpoint({ name, settings: settings as unknown as MqttSettings, rules }),
   nats: ({ name, settings }, { rules }) =>
     openNatsEndpoint({ name, settings: settings as unknown as NatsSettings, rules }),
-  file: objects<FileSettings>(({ folder }) => new FileStore(folder)),
+  file: objects<FileSettings>(({ folder }, { folders }) => new FileStore(folder, folders)),
   s3: objects<S3Settings>((settings, { rules, clock }) => new S3Store({ settings, rules, clock })),
   azureBlob: objects<AzureBlobSettings>((settings, { rules, clock }) => new AzureBlobStore({ settings, rules, clock })),
   webhook: ({ name, settings }, { rules, clock }) =>

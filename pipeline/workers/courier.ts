@@ -17,6 +17,7 @@ import { type LetterOptions, putLetter } from './put-letter.ts'
 import type { ReadRecord } from './range-reader.ts'
 import type { RangeSelector } from './range-selector.ts'
 import { settleByMessage } from './split-batch.ts'
+import { observeStored } from './stage-times.ts'
 import type { DeadLetterBox } from './undeliverable.ts'
 
 export interface CourierOptions extends Omit<DeliveryOptions, 'onFailure' | 'onRefusal'> {
@@ -123,10 +124,11 @@ export class Courier {
     intent: Intent | undefined,
     commit: (intent: Intent | undefined, split: Split) => Promise<void>,
   ): Promise<'settled' | 'unreadable' | 'ended'> {
-    const { destination, topic, partition, selector, letterEndpoint, onSettled } = this.#options
+    const { destination, topic, partition, selector, letterEndpoint, metrics, clock, onSettled } = this.#options
     assert(destination.atomic, 'only a batch for a sink that stores it wholly or not is split with notes')
     const onStored = (count: number) => {
       this.#countStored(count, 1)
+      observeStored(metrics, destination.name, [head], clock, count)
       onSettled()
     }
     const delivery = this.#rangeDelivery(destination)

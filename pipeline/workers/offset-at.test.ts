@@ -44,3 +44,14 @@ test('what retention removes while it looks is passed over', async () => {
   expect(await offsetAt(log, 0, range, 0)).toBeGreaterThanOrEqual(5)
   expect(await offsetAt(log, 0, range, 1_007_000)).toBe(7)
 })
+
+test('an answer with nothing is no record that is gone: it is asked for again, and in the end refused', async () => {
+  const log = await logOf(8)
+  const [range = { first: 0, next: 0 }] = await log.ranges()
+  const read = log.read.bind(log)
+  let reads = 0
+  log.read = async (...position) => (reads++ % 3 === 2 ? await read(...position) : [])
+  expect(await offsetAt(log, 0, range, 0)).toBe(0)
+  log.read = async () => []
+  await expect(offsetAt(log, 0, range, 0)).rejects.toMatchObject({ code: 'LOG_UNAVAILABLE' })
+})

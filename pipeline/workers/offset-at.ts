@@ -1,5 +1,6 @@
-import type { Log, PartitionRange } from '#pipeline/log/log.ts'
-import { isPenstockError } from '#schemas/errors.ts'
+import type { Log, LogRecord, PartitionRange } from '#pipeline/log/log.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { walkLog } from './log-walk.ts'
 
 /** A record of any size is read: one comes always. */
 const readBytesMax = 1
@@ -14,7 +15,7 @@ export async function offsetAt(log: Log, partition: number, range: PartitionRang
   let [low, high] = [range.first, range.next]
   while (low < high) {
     const middle = low + Math.floor((high - low) / 2)
-    const record = await recordAt(log, partition, middle)
+    const record = await firstRecord(log, partition, middle, range.next)
     // What retention removed meanwhile was older than all that is left.
     if (record === undefined || record.stamp.enqueuedAtMsLast < sinceMs) low = (record?.offset ?? middle) + 1
     else high = middle
@@ -22,12 +23,20 @@ export async function offsetAt(log: Log, partition: number, range: PartitionRang
   return low
 }
 
-async function recordAt(log: Log, partition: number, offset: number) {
+/** The record at `from`, or the next that there is; undefined if retention removed it. @throws LOG_UNAVAILABLE of a log that does not say */
+async function firstRecord(log: Log, partition: number, from: number, end: number): Promise<LogRecord | undefined> {
+  let first: LogRecord | undefined
+  const walk = { partition, from, end, readBytesMax, isOver: () => first !== undefined }
   try {
-    const [record] = await log.read(partition, offset, readBytesMax)
-    return record
+    await walkLog(log, walk, (record) => {
+      first = record
+    })
   } catch (error) {
     if (isPenstockError(error, 'LOG_POSITION_LOST')) return undefined
     throw error
   }
+  // Taken for a record that is gone, it would have whoever asks begin too late.
+  if (first === undefined)
+    throw new PenstockError('LOG_UNAVAILABLE', `partition ${partition} does not hand out offset ${from}, which it has`)
+  return first
 }

@@ -291,6 +291,21 @@ describe('worker', () => {
     expect(metrics.series('penstock_worker_insert_failures_total', { sink: 'simulated' }).value).toBe(0)
   })
 
+  test('of a batch that is stored in parts every message that becomes a row counts once for how long it took', async () => {
+    const counted = () =>
+      metrics
+        .samples()
+        .filter(([name]) => /^penstock_worker_(read|store)_seconds_count$/.test(name))
+        .map(([, , count]) => count)
+    const before = counted()
+    const { log, sink, append } = open(new Set(['0/1']))
+    await append(undefined, 5)
+    await append(undefined, 2)
+    await start(log, sink)
+    await turnUntil(settled(log, 2))
+    expect(counted().map((count, index) => count - (before[index] ?? 0))).toEqual([6, 6])
+  })
+
   test('an insert that is answered with an error though its rows are stored is settled: no row twice, no letter, and counted [G-2] [G-5]', async () => {
     const { log, sink, append } = open(new Set(['1/0']), new Set(['0/1', '2/0']))
     const despite = metrics.series('penstock_worker_inserts_stored_despite_error_total', { sink: 'simulated' })

@@ -1,7 +1,7 @@
 import { Circuit } from '#pipeline/endpoints/circuit.ts'
 import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
-import type { Assignment, Log } from '#pipeline/log/log.ts'
+import type { Assignment, Log, PartitionRange } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -83,17 +83,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       partition < log.partitionCount,
       `a log of ${log.partitionCount} partitions assigns one of them, not ${partition}`,
     )
-    const range = async () => {
-      const found = (await log.ranges())[partition]
-      // Where the log begins decides what counts as lost, so it is not guessed.
-      assert(found && found.first <= found.next, `the log says what it keeps of partition ${partition}`)
-      return found
-    }
     const task = runPartition({
       ...shared,
       assignment,
       ended: AbortSignal.any([assignment.revoked, stop.signal]),
-      range,
+      range: () => keptRange(log, partition),
       onOffset: (offset) => {
         offsets.set(partition, offset)
         standstills.moved(partition)
@@ -123,6 +117,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   }
   let closing: Promise<void> | undefined
   return { finished, standstills: () => standstills.list(), close: () => (closing ??= close()) }
+}
+
+async function keptRange(log: Log, partition: number): Promise<PartitionRange> {
+  const found = (await log.ranges())[partition]
+  // Where the log begins decides what counts as lost, so it is not guessed.
+  assert(found && found.first <= found.next, `the log says what it keeps of partition ${partition}`)
+  return found
 }
 
 /** What the tasks of all partitions have in common. */

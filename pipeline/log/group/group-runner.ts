@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -166,6 +167,7 @@ export class GroupRunner implements GroupMember {
 
   #assign(partition: number, generation: number): void {
     const { group, onAssigned } = this.#options
+    assert(!this.#held.has(partition), `partition ${partition} is assigned once, until it is revoked`)
     const revoke = new AbortController()
     const held = { generation, revoke }
     const store = this.#store

@@ -150,6 +150,7 @@ export class KafkaMember implements GroupMember {
     const decoded = MemberAssignment.decode(synced.memberAssignment)
     const partitions = decoded?.assignment[topic] ?? []
     for (const partition of partitions) assertPartition(partition, partitionCount)
+    assert(new Set(partitions).size === partitions.length, 'a member is assigned each partition once')
     const positions = await positionsOf(broker, group, topic, partitions)
     if (this.#closed) return generationId
     this.#owned = partitions
@@ -167,6 +168,7 @@ export class KafkaMember implements GroupMember {
       for (const partition of ownedOf(memberMetadata)) if (partition < partitionCount) holders[partition] = memberId
     const ids = members.map(({ memberId }) => memberId).sort()
     const spread = spreadPartitions(holders, ids)
+    assert(spread.length === partitionCount, `${partitionCount} partitions are spread, and not ${spread.length}`)
     return ids.map((memberId) => {
       const partitions = spread.flatMap((id, partition) => (id === memberId ? [partition] : []))
       const memberAssignment = MemberAssignment.encode({

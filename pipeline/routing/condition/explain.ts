@@ -21,13 +21,15 @@ export interface Explanation {
   readonly verdict: Verdict
   /** Why the verdict is undefined, where it is. */
   readonly reason?: UndefinedReason
-  /** Every part of the condition, inner ones before what they are part of; the last is the whole. */
+  /** Every part of the condition but what stands there as a value, inner ones before what they are part of; the last is the whole. */
   readonly steps: readonly Step[]
 }
 
 export function explain(text: string, checked: Checked, indexes: NeedIndexes, facts: Facts): Explanation {
   const steps: Step[] = []
-  const { verdict, reason } = interpret(checked, indexes, facts, ({ span }, outcome) => {
+  const { verdict, reason } = interpret(checked, indexes, facts, (node, outcome) => {
+    if (node.kind === 'literal' && node !== checked.tree) return
+    const { span } = node
     steps.push({
       location: locationOf(text, span),
       text: text.slice(span.start, span.end),

@@ -51,6 +51,11 @@ export function problemFrom(text: string, finding: Finding, severity: Problem['s
   return { message, severity, location: locationOf(text, span), ...hints }
 }
 
+/** With what could stand there, and what was probably meant. */
+export function problemText({ message, expected, suggestion }: Problem): string {
+  return [message, expected && `expected: ${expected}`, suggestion].filter(Boolean).join('; ')
+}
+
 /** A part of a condition as messages show it. */
 export const shortened = (part: string): string => (part.length > 40 ? `${part.slice(0, 39)}…` : part)
 

@@ -5,6 +5,8 @@
  *   a block of which all go   that block as it is
  *   else                      runs of selected envelopes copied one behind the other and compressed, `limits.blockBytesMax` a block
  */
+
+import { assert } from '#runtime/assert.ts'
 import type { BlockCompressor } from '#runtime/block-compressor.ts'
 import { batchFromBlock, batchHeader, blocksOfBatch } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
@@ -52,7 +54,13 @@ export class SelectedEncoder {
       else copySelected(selection, block, endpoint, writer)
     }
     const blocks = await writer.finish()
-    return { blocks, messageCount: writer.messageCount, tooLarge: stamping?.tooLarge ?? [] }
+    const tooLarge = stamping?.tooLarge ?? []
+    const selected = selection.countOf(endpoint)
+    assert(
+      writer.messageCount + tooLarge.length === selected,
+      `of ${selected} selected messages each is in a block or too large, and not ${writer.messageCount} and ${tooLarge.length}`,
+    )
+    return { blocks, messageCount: writer.messageCount, tooLarge }
   }
 }
 
@@ -163,6 +171,7 @@ class BlockWriter {
   #close(): void {
     if (this.#open === undefined || this.#openCount === 0) return
     const buffer = this.#open
+    assert(this.#openLength <= buffer.length, 'what is joined to a block fits it')
     const plain = buffer.subarray(0, this.#openLength)
     const count = this.#openCount
     this.messageCount += count

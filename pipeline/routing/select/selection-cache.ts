@@ -4,6 +4,8 @@
  * Bounded in bytes; the least recently used goes first. Nothing depends on what is kept: with no room at all each asks for itself, and only
  * those that ask at the same moment share.
  */
+
+import { assert } from '#runtime/assert.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Selection } from './selection.ts'
 
@@ -72,6 +74,7 @@ export class SelectionCache {
       if (this.#bytes <= this.#bytesMax) return
       this.#kept.delete(oldest)
       this.#bytes -= bytes
+      assert(this.#bytes >= 0, 'what is dropped was counted when it was kept')
     }
   }
 }

@@ -1,5 +1,5 @@
-import assert from 'node:assert'
 import type { RoutingSource } from '#pipeline/routing/condition/condition.ts'
+import { assert } from '#runtime/assert.ts'
 import type { BlockVerdicts, RouteTally } from './selection-pass.ts'
 
 /** Messages of one source that follow one another in a record. */
@@ -60,6 +60,8 @@ export class Selection {
     maskWords: number,
     tally: RouteTally,
   ): Selection {
+    const held = blocks.reduce((sum, block) => sum + block.messageCount, 0)
+    assert(held <= messageCount, `blocks of a record of ${messageCount} messages do not hold ${held}`)
     const counts = new Uint32Array(endpointCount)
     for (const { masks } of blocks) {
       // Neighbours mostly go to the same endpoints, and are counted together.

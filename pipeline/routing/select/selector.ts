@@ -1,4 +1,5 @@
 import type { RoutingSource } from '#pipeline/routing/condition/condition.ts'
+import { assert } from '#runtime/assert.ts'
 import { type Envelope, envelopeBytes } from '#schemas/batch.ts'
 import type { BatchBlock } from '#schemas/batch-walk.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -72,7 +73,9 @@ export class Selector {
     }
     const selected: SelectedBlock[] = []
     let firstIndex = 0
-    for (const [index, plain] of (await reader.read(value, blocks)).entries()) {
+    const plains = await reader.read(value, blocks)
+    assert(plains.length === blocks.length, `of ${blocks.length} blocks each is read, and not ${plains.length}`)
+    for (const [index, plain] of plains.entries()) {
       const { messageCount, start, end } = blocks[index] as BatchBlock
       const verdicts = pass.run(plain, messageCount, tally)
       const stored = value.subarray(start, end)

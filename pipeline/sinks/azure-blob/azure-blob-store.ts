@@ -8,6 +8,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { EndpointError, held, refused, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
 import type { AzureBlobSettings } from '#schemas/endpoint-kinds/azure-blob.ts'
@@ -102,7 +103,8 @@ export class AzureBlobStore implements ObjectStore {
         const id = Buffer.from(`${attempt}-${String(index).padStart(6, '0')}`).toString('base64')
         const query = { comp: 'block', blockid: id }
         await this.#ask({ method: 'PUT', name, query, headers: hashed(body), body, ended })
-        ids[index] = id
+        assert(index === ids.length, 'blocks are put in their order')
+        ids.push(id)
       },
       complete: async () => {
         const list = ids.map((id) => `<Uncommitted>${id}</Uncommitted>`)

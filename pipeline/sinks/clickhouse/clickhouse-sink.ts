@@ -122,11 +122,13 @@ export class ClickHouseSink implements TableSink {
     if (!row || Number(row.rows) === 0) return undefined
     const offset = countOf(row.offset, 'a question for the newest position')
     assert(offset < end, `the newest position below ${end} is not ${offset}`)
+    const [fromMs, toMs] = [Number(row.from_ms), Number(row.to_ms)]
+    assert(fromMs <= toMs, `the newest rows have times, which are not ${row.from_ms} to ${row.to_ms}`)
     return {
       offset,
       rowCount: countOf(row.rows, 'a question for the newest rows'),
-      enqueuedAtMsFirst: Number(row.from_ms),
-      enqueuedAtMsLast: Number(row.to_ms),
+      enqueuedAtMsFirst: fromMs,
+      enqueuedAtMsLast: toMs,
     }
   }
 

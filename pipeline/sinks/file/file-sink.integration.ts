@@ -19,7 +19,7 @@ for (const encoding of encodings) {
       parent = mkdtempSync(join(tmpdir(), 'penstock-files-'))
       folder = mkdtempSync(join(parent, 'folder-'))
     },
-    open: async () => objectSink(new FileStore(folder), { encoding }),
+    open: async () => objectSink(new FileStore(folder, [parent]), { encoding }),
     contents: async () => await contentsOf(filesOf(folder), encoding),
     badBody: undefined,
     away: async () => {

@@ -29,7 +29,7 @@ beforeEach(() => {
   parent = mkdtempSync(join(tmpdir(), 'penstock-file-store-'))
   folder = join(parent, 'folder')
   mkdirSync(folder)
-  store = new FileStore(folder)
+  store = new FileStore(folder, [parent])
 })
 afterEach(() => rmSync(parent, { recursive: true, force: true }))
 
@@ -105,6 +105,29 @@ describe('files in a folder', () => {
     for await (const each of store.list('hub/0/20')) found.push(each)
     expect(found.sort()).toEqual([nameAt(1), nameAt(2), nameAt(3)])
     for await (const each of store.list('nobody/0/')) expect.fail(each)
+  })
+
+  test('are written only in and below the folders that are allowed', async () => {
+    await new FileStore(folder, ['/nowhere', folder]).put(name, content('a'), never)
+    const neighbour = new FileStore(folder, [folder.slice(0, -1), join(parent, 'folder', 'inner')])
+    await expect(neighbour.put(nameAt(8), content('a'), never)).rejects.toMatchObject({
+      message: expect.stringContaining('PENSTOCK_ENDPOINTS_FOLDERS'),
+    })
+    expect(await filesOf()).toEqual([name])
+  })
+
+  test('are written nowhere if the folder is a link that leads out of those', async () => {
+    const outside = mkdtempSync(join(tmpdir(), 'penstock-file-store-outside-'))
+    try {
+      symlinkSync(outside, join(parent, 'link'))
+      const led = new FileStore(join(parent, 'link'), [parent])
+      await expect(led.put(name, content('a'), never)).rejects.toMatchObject({
+        message: expect.stringContaining('PENSTOCK_ENDPOINTS_FOLDERS'),
+      })
+      expect(readdirSync(outside)).toEqual([])
+    } finally {
+      rmSync(outside, { recursive: true, force: true })
+    }
   })
 
   test('go nowhere if a link stands where a folder was', async () => {

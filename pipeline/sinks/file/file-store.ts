@@ -25,6 +25,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { held, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
+import { assert } from '#runtime/assert.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import type { ObjectStore } from '../objects/object-store.ts'
 
@@ -34,10 +35,12 @@ const mayWrite = constants.R_OK | constants.W_OK | constants.X_OK
 
 export class FileStore implements ObjectStore {
   readonly #root: string
+  readonly #allowed: readonly string[]
 
-  /** @param folder absolute */
-  constructor(folder: string) {
+  /** @param folder absolute @param allowed folders in and below which it must lie, wherever links lead */
+  constructor(folder: string, allowed: readonly string[]) {
     this.#root = resolve(folder)
+    this.#allowed = allowed
   }
 
   async put(name: string, content: AsyncIterable<Uint8Array>, ended: AbortSignal): Promise<void> {
@@ -105,6 +108,8 @@ export class FileStore implements ObjectStore {
   /** A folder below the root, whose path leads nowhere else: whoever may write there may have put a link in its place. */
   async #makeFolder(folder: string): Promise<void> {
     const root = await realpath(this.#root)
+    const allowed = await Promise.all(this.#allowed.map((each) => realpath(each).catch(() => each)))
+    if (!isWithin(root, allowed)) throw held(notAllowed(this.#root), 'Unauthorized')
     await mkdir(folder, { recursive: true, mode: 0o700 })
     const real = await realpath(folder)
     if (real !== join(root, relative(this.#root, folder)))
@@ -137,6 +142,18 @@ export class FileStore implements ObjectStore {
   }
 }
 
+/** Both as they are without links. */
+export function isWithin(folder: string, allowed: readonly string[]): boolean {
+  return allowed.some((each) => {
+    const path = relative(each, folder)
+    return path !== '..' && !path.startsWith(`..${sep}`)
+  })
+}
+
+export function notAllowed(folder: string): string {
+  return `${folder} is not below a folder that PENSTOCK_ENDPOINTS_FOLDERS names`
+}
+
 async function writeSynced(part: string, content: AsyncIterable<Uint8Array>, ended: AbortSignal): Promise<void> {
   // "wx": nothing that is there is written to, and no link is followed.
   const handle = await open(part, 'wx', 0o600)
@@ -152,7 +169,11 @@ async function writeSynced(part: string, content: AsyncIterable<Uint8Array>, end
 }
 
 async function writeWhole(handle: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let written = 0; written < chunk.length; ) written += (await handle.write(chunk, written)).bytesWritten
+  for (let written = 0; written < chunk.length; ) {
+    const { bytesWritten } = await handle.write(chunk, written)
+    assert(bytesWritten > 0, 'a write that succeeds writes something')
+    written += bytesWritten
+  }
 }
 
 async function linkUnlessThere(part: string, file: string): Promise<void> {

@@ -2,6 +2,7 @@
 import { promisify } from 'node:util'
 import { deflateRaw } from 'node:zlib'
 import type { SelectedMessage, SelectedRange } from '#pipeline/endpoints/selected-range.ts'
+import { assert } from '#runtime/assert.ts'
 import type { ObjectEncoding } from '#schemas/endpoint-kinds/object-fields.ts'
 import { type HubRecordCodec, hubRecordBlock, hubRecordBytes, hubRecordHeader } from '#schemas/hub-record.ts'
 import { hubLineOf, hubRecordOf } from './hub-message.ts'
@@ -47,7 +48,9 @@ const blockMessagesMax = 1_000
 const blockBodyBytesMax = 1024 * 1024
 
 async function* inBlocks(selected: SelectedRange): AsyncGenerator<readonly SelectedMessage[]> {
+  let messageCount = 0
   for await (const messages of selected.messages()) {
+    messageCount += messages.length
     let from = 0
     let byteCount = 0
     for (const [index, { body }] of messages.entries()) {
@@ -59,4 +62,6 @@ async function* inBlocks(selected: SelectedRange): AsyncGenerator<readonly Selec
     }
     if (from < messages.length) yield messages.slice(from)
   }
+  const expected = selected.range.messageCount
+  assert(messageCount === expected, `an object of ${expected} messages does not hold ${messageCount}`)
 }

@@ -1,5 +1,8 @@
+import { assert } from '#runtime/assert.ts'
+
 /** Joins chunks of any length to parts of `partBytes`, and a last one of what is left; nothing if there is nothing. */
 export async function* gatherParts(content: AsyncIterable<Uint8Array>, partBytes: number): AsyncGenerator<Buffer> {
+  assert(partBytes > 0, 'a part has bytes')
   let part = Buffer.allocUnsafe(partBytes)
   let length = 0
   for await (const chunk of content) {

@@ -57,12 +57,15 @@ export class ObjectNames {
   }
 
   nameOf({ partition, first, last, enqueuedAtMsFirst, enqueuedAtMsLast, part }: DeliveryRange): string {
+    assert(first <= last && enqueuedAtMsFirst <= enqueuedAtMsLast, 'a range ends at its end')
     const moment = new Date(enqueuedAtMsFirst).toISOString()
     const offsets = [first, last].map((offset) => String(offset).padStart(offsetDigits, '0'))
     const ofBatch = part === undefined ? [] : [`p${part.first}-${part.length}`]
     const times = [moment.slice(17, 19) + moment.slice(20, 23), enqueuedAtMsLast - enqueuedAtMsFirst]
     const range = [this.#options.group, ...offsets, ...times, ...ofBatch].join('-')
-    return `${this.#filled(partition, moment)}/${range}${this.#options.extension}`
+    const name = `${this.#filled(partition, moment)}/${range}${this.#options.extension}`
+    assert(this.#pattern.test(name), `the name of an object, ${name}, is known again as one`)
+    return name
   }
 
   /** `undefined` for what is no name of this endpoint. */

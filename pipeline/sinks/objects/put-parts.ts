@@ -1,3 +1,4 @@
+import { assert } from '#runtime/assert.ts'
 import { gatherParts } from './gather-parts.ts'
 
 /** How a store takes an object that is more than one request may hold. */
@@ -27,6 +28,7 @@ export async function putParts(
   try {
     for await (const part of gatherParts(content, partBytes)) {
       if (held !== undefined) {
+        assert(held.length === partBytes, 'stores take no part but the last that is shorter than the others')
         upload ??= await begin()
         await upload.putPart(index++, held)
       }

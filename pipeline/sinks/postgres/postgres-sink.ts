@@ -13,6 +13,7 @@ import { type DeliveryRange, type RowGroup, storedCount } from '#pipeline/endpoi
 import { EndpointError, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
+import { assert } from '#runtime/assert.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
 import type { PostgresSettings } from '#schemas/endpoint-kinds/postgres.ts'
@@ -64,6 +65,11 @@ export class PostgresSink implements TableSink {
         copyFrom(`COPY ${quoted(this.#settings.table)} (${copiedColumns.join(', ')}) FROM STDIN`),
       )
       await pipeline(this.#rows(selected), copy)
+      const { messageCount } = selected.range
+      assert(
+        copy.rowCount === messageCount,
+        `a range of ${messageCount} messages is as many rows, not ${copy.rowCount}`,
+      )
       await this.#forgetOldNotes(client, selected.range)
     })
   }
@@ -74,6 +80,7 @@ export class PostgresSink implements TableSink {
       `SELECT 1 FROM ${this.#notes} WHERE group_name = $1 AND topic = $2 AND partition = $3 AND first = $4 AND part = $5`,
       this.#key(range),
     )
+    assert(rows.length <= 1, 'a range has one note')
     return storedCount(range, rows.length > 0)
   }
 
@@ -89,6 +96,7 @@ export class PostgresSink implements TableSink {
     )
     const [group] = rows
     if (group === undefined) return undefined
+    assert(group.enqueued_first <= group.enqueued_last, 'the earliest of the newest rows is not behind the latest')
     return {
       offset: Number(group.first),
       rowCount: Number(group.row_count),
@@ -141,6 +149,7 @@ export class PostgresSink implements TableSink {
         new Date(enqueuedAtMsLast).toISOString(),
       ],
     )
+    assert(rowCount === 0 || rowCount === 1, `a note is written, or was there; it is not ${rowCount} rows`)
     return rowCount === 1
   }
 

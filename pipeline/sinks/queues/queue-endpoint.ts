@@ -5,6 +5,7 @@
 import type { Endpoint, EndpointRequest, RequestOutcome } from '#pipeline/endpoints/endpoint.ts'
 import { EndpointError, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedMessage } from '#pipeline/endpoints/selected-range.ts'
+import { assert } from '#runtime/assert.ts'
 import { type MessageOutcome, sendInWindow } from './send-window.ts'
 
 /** A connection to a broker, as the adapter of its library gives it. */
@@ -97,6 +98,7 @@ export class QueueEndpoint implements Endpoint {
 
   async #open(): Promise<QueueConnection> {
     const connection = await this.#options.open()
+    assert(this.#connection?.isOpen !== true, 'a connection is opened once the one before is of no use')
     if (this.#closing.signal.aborted) connection.end()
     this.#connection = connection
     return connection

@@ -1,6 +1,7 @@
 import type { RequestOutcome } from '#pipeline/endpoints/endpoint.ts'
 import type { EndpointError } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedMessage } from '#pipeline/endpoints/selected-range.ts'
+import { assert } from '#runtime/assert.ts'
 
 /** What became of one message, as of `RequestOutcome`. */
 export type MessageOutcome =
@@ -20,6 +21,7 @@ export async function sendInWindow(
   windowMessages: number,
   send: (message: SelectedMessage) => Promise<MessageOutcome>,
 ): Promise<RequestOutcome> {
+  assert(windowMessages > 0, 'a message may be under way')
   const outcomes: MessageOutcome[] = []
   const underWay = new Set<Promise<void>>()
   let isStopped = false
@@ -34,6 +36,10 @@ export async function sendInWindow(
     if (isStopped) break
   }
   await Promise.all(underWay)
+  assert(
+    isStopped || outcomes.length === messages.length,
+    'every message has an outcome, unless one stopped the others',
+  )
   return together(outcomes)
 }
 
@@ -41,6 +47,7 @@ function together(outcomes: readonly MessageOutcome[]): RequestOutcome {
   const [stop] = outcomes.filter(({ kind }) => kind === 'held' || kind === 'retry')
   if (stop !== undefined && stop.kind !== 'delivered') {
     const deliveredCount = outcomes.findIndex(({ kind }) => kind !== 'delivered')
+    assert(deliveredCount >= 0, 'what stopped the others was not delivered')
     // Whoever has taken some holds the rest when they come again.
     if (stop.kind === 'held' && deliveredCount === 0) return { kind: 'held', error: stop.error }
     return { kind: 'retry', error: stop.error, deliveredCount }

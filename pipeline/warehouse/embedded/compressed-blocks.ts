@@ -8,6 +8,7 @@
  */
 import { Transform } from 'node:stream'
 import { zstdDecompressSync } from 'node:zlib'
+import { assert } from '#runtime/assert.ts'
 import { ChunkReader } from './chunk-reader.ts'
 import { cityHash128 } from './city-hash.ts'
 import { EngineError } from './engine-error.ts'
@@ -32,6 +33,7 @@ export class BlockCompressor extends Transform {
 
 /** `bytes` as one block. */
 export function compressedBlock(bytes: Buffer): Buffer {
+  assert(bytes.length <= blockBytesMax, `a block of ${bytes.length} bytes is one that is read again`)
   const data = encodeLz4Block(bytes)
   const head = Buffer.allocUnsafe(headBytes)
   head.writeUInt8(lz4, 0)

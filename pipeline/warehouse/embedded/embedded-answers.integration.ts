@@ -67,7 +67,8 @@ describe('send_progress_in_http_headers', () => {
 
   it('tells of a slow statement before its result, which comes whole', async () => {
     const { response, body, progress } = await ask(slow('count()'))
-    expect(progress.length).toBeGreaterThan(3)
+    // One each tenth of a second at most; how many more depends on how busy the machine is.
+    expect(progress.length).toBeGreaterThan(1)
     const rows = progress.map(({ read_rows }) => Number(read_rows))
     expect(rows).toEqual(rows.toSorted((a, b) => a - b))
     expect([response?.statusCode, response?.headers['x-clickhouse-format'], body]).toEqual([200, 'TabSeparated', '8\n'])

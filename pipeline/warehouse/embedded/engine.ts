@@ -108,8 +108,13 @@ export class Engine {
   async stopMerges(): Promise<void> {
     await this.#use(async (connection) => {
       await connection.run('SYSTEM STOP MERGES', 'Null')
-      const running = async () => (await connection.run('SELECT count() FROM system.merges', 'TabSeparated')).bytes
-      while ((await running()).toString().trim() !== '0') await setTimeout(mergesAskMs)
+      const running = async () => {
+        const { bytes } = await connection.run('SELECT count() FROM system.merges', 'TabSeparated')
+        const count = bytes.toString().trim()
+        assert(/^\d+$/.test(count), `the engine counts its merges, and does not say ${count}`)
+        return Number(count)
+      }
+      while ((await running()) > 0) await setTimeout(mergesAskMs)
     })
   }
 

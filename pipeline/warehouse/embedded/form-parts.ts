@@ -3,6 +3,8 @@
  *
  *   preamble  ( CRLF --boundary  CRLF headers  CRLF CRLF  content )×  CRLF --boundary --  epilogue
  */
+
+import { assert } from '#runtime/assert.ts'
 import { EngineError } from './engine-error.ts'
 
 export interface FormPart {
@@ -82,6 +84,7 @@ class MarkedBytes {
   }
 
   #take(length: number): Buffer {
+    assert(length <= this.#bytes.length, 'what is taken is there')
     const bytes = this.#bytes.subarray(0, length)
     this.#bytes = this.#bytes.subarray(length)
     return bytes

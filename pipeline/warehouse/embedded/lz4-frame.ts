@@ -13,6 +13,8 @@ import { EngineError } from './engine-error.ts'
 import { decodeLz4Block, encodeLz4Block } from './lz4-block.ts'
 
 const magic = 0x184d2204
+/** The top bit of a block's size: the block is not compressed. */
+const plainMark = 0x80000000
 /** How far a block may reach back into earlier blocks. */
 const windowBytes = 64 * 1024
 
@@ -31,8 +33,8 @@ export async function* lz4Decoded(source: AsyncIterable<Buffer>): AsyncGenerator
     await read((flags & 8 ? 8 : 0) + 1)
     let window: Buffer = Buffer.alloc(0)
     for (let size = (await read(4)).readUInt32LE(); size !== 0; size = (await read(4)).readUInt32LE()) {
-      const isPlain = size >= 0x80000000
-      const length = isPlain ? size - 0x80000000 : size
+      const isPlain = size >= plainMark
+      const length = isPlain ? size - plainMark : size
       if (length > blockBytesMax) fail('has an LZ4 block above its limit')
       const data = await read(length)
       if (flags & 16) await read(4)
@@ -62,11 +64,14 @@ export class Lz4Encoder extends Transform {
   override _transform(chunk: Buffer, _encoding: string, done: () => void): void {
     this.#begin()
     for (let at = 0; at < chunk.length; at += encodedBytesMax) {
-      const data = encodeLz4Block(chunk.subarray(at, at + encodedBytesMax))
+      const bytes = chunk.subarray(at, at + encodedBytesMax)
+      const encoded = encodeLz4Block(bytes)
+      // A block that is larger than the frame says is refused, so what does not compress stands as it is.
+      const isPlain = encoded.length >= bytes.length
       const size = Buffer.allocUnsafe(4)
-      size.writeUInt32LE(data.length)
+      size.writeUInt32LE(isPlain ? bytes.length + plainMark : encoded.length)
       this.push(size)
-      this.push(data)
+      this.push(isPlain ? bytes : encoded)
     }
     done()
   }

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { decodeLz4Block, encodeLz4Block } from './lz4-block.ts'
 import { Lz4Encoder, lz4Decoded } from './lz4-frame.ts'
 
@@ -71,6 +72,17 @@ describe('a frame', () => {
     const plain = '04224d18 60 40 82 02000080 6869 00000000'
     const linked = '04224d18 40 40 00 09000000 80 6162636465666768 09000000 04 0800 50 767778797a 00000000'
     expect(await decoded(hex(empty + plain + linked))).toBe('hiabcdefghabcdefghvwxyz')
+  })
+
+  it('of what does not compress has no block above its limit, which every decoder refuses', async () => {
+    const random = seededRandom(1)
+    const source = Buffer.from(Array.from({ length: 200_000 }, () => random.integer(0, 255)))
+    const encoder = new Lz4Encoder()
+    encoder.end(source)
+    const decodedBytes = await Readable.from(
+      lz4Decoded(Readable.from([Buffer.concat(await encoder.toArray())])),
+    ).toArray()
+    expect(Buffer.concat(decodedBytes).equals(source)).toBe(true)
   })
 
   it('of any length comes back as it was', async () => {

@@ -10,6 +10,8 @@
  * To find the end of a column, its data must be skipped (`native-types.ts`).
  * Source: ClickHouse src/Formats/NativeWriter.cpp.
  */
+
+import { assert } from '#runtime/assert.ts'
 import { EngineError } from './engine-error.ts'
 import { Cursor, notWhole, stepColumn } from './native-types.ts'
 
@@ -83,6 +85,7 @@ interface Block {
 
 function typeText(type: string | undefined): Buffer {
   const text = type?.startsWith(`${plainTime}(`) ? type : plainTime
+  assert(text.length < 0x80, 'the length of a type that is a time and its zone takes one byte')
   return Buffer.from(`${String.fromCharCode(text.length)}${text}`, 'latin1')
 }
 

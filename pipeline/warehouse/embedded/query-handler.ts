@@ -72,7 +72,7 @@ export async function handleQuery(
   } catch (error) {
     reply.fail(engineErrorFrom(error))
   } finally {
-    if (queryId !== undefined) context.running.delete(queryId)
+    if (queryId !== undefined) assert(context.running.delete(queryId), 'a query that was entered has run until now')
     for (const { path } of form?.files ?? []) context.insertSpool.give(path)
     give?.()
   }

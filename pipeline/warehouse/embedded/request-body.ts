@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { pipeline, type Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib'
+import { assert } from '#runtime/assert.ts'
 import { blocksDecompressed } from './compressed-blocks.ts'
 import { EngineError } from './engine-error.ts'
 import { lz4Decoded } from './lz4-frame.ts'
@@ -64,6 +65,7 @@ export class RequestBody {
 
   /** Everything after byte `from` of the text, without copying. */
   async *rest(from: number): AsyncGenerator<Buffer, void> {
+    assert(from <= this.#head.length, 'a statement ends within what was read of the body')
     if (this.#head.length > from) yield this.#head.subarray(from)
     for (let next = await this.#next(); !next.done; next = await this.#next()) yield next.value
   }

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { assert } from '#runtime/assert.ts'
 
 /**
  * Yields the bytes of `source` only when all of them are there. Until then they wait in the file `path`. Its name is removed as soon as it
@@ -16,6 +17,7 @@ export async function* untilWhole(
 ): AsyncGenerator<Buffer, void> {
   let file: FileHandle | undefined
   let fault: unknown
+  let byteCount = 0
   try {
     for await (const chunk of source) {
       if (fault !== undefined) continue
@@ -23,13 +25,17 @@ export async function* untilWhole(
         assertRoom()
         file ??= await openNameless(path)
         await file.appendFile(chunk)
+        byteCount += chunk.length
       } catch (error) {
         fault = error
         onFault(error)
       }
     }
     if (fault !== undefined) throw fault
-    if (file) yield* file.createReadStream({ start: 0, autoClose: false }) as AsyncIterable<Buffer>
+    if (!file) return
+    const { size } = await file.stat()
+    assert(size === byteCount, `the file of a result of ${byteCount} bytes holds ${size}`)
+    yield* file.createReadStream({ start: 0, autoClose: false }) as AsyncIterable<Buffer>
   } finally {
     await file?.close()
   }

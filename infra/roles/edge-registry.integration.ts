@@ -12,7 +12,7 @@ import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import { openIdentities } from './identities.ts'
+import { openEdgeRegistry } from './edge-registry.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'penstock-identities-'))
 const settings = settingsFromEnvironment({ PENSTOCK_DATA_DIR: dataDir, PENSTOCK_IDENTITIES: 'required' })
@@ -30,7 +30,7 @@ test('a device that speaks HTTP only, and one that keeps its connection, have a 
   const made = await ensureFirstDevice(control.registry.identities, 'by-http')
   if (!made) throw new Error('there were devices already')
   await control.registry.identities.create({ ...made, deviceId: 'by-mqtt' })
-  const identities = await openIdentities(settings, 'edge-0', parts.metrics, parts.logger)
+  const identities = await openEdgeRegistry(settings, 'edge-0', parts.metrics, parts.logger)
   await identities.authorizeRequest('by-http', undefined, made.authentication.primaryKey ?? '', true, [])
   await expect(identities.authorizeRequest('by-mqtt', undefined, 'wrong', true, [])).rejects.toThrow()
   const silent = { forEachHeard() {} }
@@ -48,7 +48,7 @@ test('a quota set at the registry reaches every edge, and goes with its device',
   const quota = { deviceId: 'by-mqtt', messagesPerSecond: 5, bytesPerSecond: undefined, connectionsPerMinute: 2 }
   await control.registry.quotas.putQuota(quota)
   const edges = await Promise.all(
-    [0, 1].map((index) => openIdentities(settings, `quota-${index}`, parts.metrics, silentLogger)),
+    [0, 1].map((index) => openEdgeRegistry(settings, `quota-${index}`, parts.metrics, silentLogger)),
   )
   const known = edges.map((edge) => {
     let now: readonly QuotaOverride[] = []
@@ -71,13 +71,13 @@ test('what one edge holds is not lost when another of the same name starts, or e
   if (!made) throw new Error('there is no device')
   const { deviceId } = made
   const isConnected = async () => (await control.registry.identities.get({ deviceId, moduleId: undefined }))?.connected
-  const first = await openIdentities(settings, 'twin-0', parts.metrics, silentLogger)
+  const first = await openEdgeRegistry(settings, 'twin-0', parts.metrics, silentLogger)
   first.onPresence(deviceId, undefined, true)
   await expect.poll(isConnected, { timeout: 10_000 }).toBe(true)
   const elsewhere = { ...settings, dataDir: mkdtempSync(join(tmpdir(), 'penstock-twin-')) }
   symlinkSync(controlSocketPath(dataDir), controlSocketPath(elsewhere.dataDir))
   for (const place of [settings, elsewhere]) {
-    const twin = await openIdentities(place, 'twin-0', parts.metrics, silentLogger)
+    const twin = await openEdgeRegistry(place, 'twin-0', parts.metrics, silentLogger)
     expect(twin.lost).toEqual([])
     expect(await isConnected()).toBe(true)
     await twin.close()

@@ -13,13 +13,13 @@ export interface Credentials {
 }
 
 /** Who a connection speaks for. */
-export interface Identity {
+export interface Principal {
   /** `undefined`: the device named by the first topic it publishes to (only where no identities are asked for). */
   readonly deviceId: string | undefined
   readonly moduleId: string | undefined
   /** The connection ends at this moment, e.g. with its token. */
   readonly expiresAtMs: number | undefined
-  /** Calls back once if the identity may no longer be connected; the result ends the watch. */
+  /** Calls back once if it may no longer be connected; the result ends the watch. */
   readonly watch?: (onRevoked: (error: PenstockError) => void) => () => void
 }
 
@@ -27,7 +27,7 @@ export interface Identity {
  * Decides who a client is. A plain result is used at once. While a promise is open, what else the client sends waits.
  * @throws PenstockError INGEST_CONNECT_REFUSED or INGEST_NOT_AUTHORIZED
  */
-export type Authenticate = (credentials: Credentials) => Identity | Promise<Identity>
+export type Authenticate = (credentials: Credentials) => Principal | Promise<Principal>
 
 /** Whether a decision on this device needs no look-up in the registry. */
 export type IsKnown = (deviceId: string) => boolean
@@ -41,6 +41,6 @@ export const trustClientId: Authenticate = ({ clientId }) => {
 }
 
 /** The name of a session: a device has one, and each of its modules has one. `undefined`: a client without an id. */
-export function sessionIdOf({ deviceId, moduleId }: Identity): string | undefined {
+export function sessionIdOf({ deviceId, moduleId }: Principal): string | undefined {
   return deviceId === undefined || moduleId === undefined ? deviceId : `${deviceId}/${moduleId}`
 }

@@ -1,0 +1,67 @@
+import { type Admission, publicReason } from '#control/auth/auth.ts'
+import type { EdgeControl } from '#control/open-edge-control.ts'
+import type { AuthorizeService } from '#ingest/http/noisiest-route.ts'
+import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
+import type { Authenticate, IsKnown, Principal } from '#ingest/session/principal.ts'
+import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
+import type { HeardDevices } from './heard-devices.ts'
+
+/** Lets in only devices and services that prove who they are [G-6]. */
+export interface EdgeAuthentication {
+  readonly authenticate: Authenticate
+  readonly isKnown: IsKnown
+  readonly authorizeRequest: AuthorizeRequest
+  readonly authorizeService: AuthorizeService
+}
+
+/** What control decides, as an edge asks for it. @param heard is told of devices whose requests were let in */
+export function edgeAuthentication(
+  authenticator: EdgeControl['authenticator'],
+  heard: HeardDevices,
+): EdgeAuthentication {
+  const principalOf = (admission: Admission): Principal => {
+    if (!admission.admitted) throw refusalOf(admission.code)
+    return {
+      deviceId: admission.deviceId,
+      moduleId: admission.moduleId,
+      expiresAtMs: admission.expiresAtMs,
+      watch: (onRevoked) => authenticator.watch(admission, ({ code }) => onRevoked(refusalOf(code))),
+    }
+  }
+  return {
+    authenticate: (credentials) => {
+      const admission = authenticator.authenticate(credentials)
+      return admission instanceof Promise ? admission.then(principalOf) : principalOf(admission)
+    },
+    isKnown: (deviceId) => authenticator.knows(deviceId),
+    authorizeRequest: async (deviceId, moduleId, authorization, confidential, sent) => {
+      const id = { deviceId, moduleId }
+      const attempt = { id, authorization, certificates: sent, confidential }
+      const admission = authenticator.admittedBefore(attempt) ?? (await authenticator.authenticateRequest(attempt))
+      if (admission.admitted) {
+        heard.add(id, Date.now())
+        return
+      }
+      throw toldToProven.has(admission.code)
+        ? new PenstockError(admission.code, publicReason(admission))
+        : refusalOf(admission.code)
+    },
+    authorizeService: async (authorization, confidential) => {
+      if (!confidential) throw refusalOf('AUTH_TRANSPORT_INSECURE')
+      const proof = await authenticator.authenticateService(authorization, 'ServiceConnect', ['api'], confidential)
+      if (!('policy' in proof)) throw refusalOf(proof.code)
+    },
+  }
+}
+
+/** Judged after the key, so that only who holds it is told. MQTT has one code for all of it. */
+const toldToProven: ReadonlySet<ErrorCode> = new Set(['AUTH_TOKEN_EXPIRED', 'AUTH_IDENTITY_DISABLED'])
+
+/** What a refused client is told: nothing that would tell an unknown device from a wrong key. */
+function refusalOf(code: PenstockError['code']): PenstockError {
+  if (code === 'AUTH_DIRECTORY_UNAVAILABLE')
+    return new PenstockError(code, 'the registry does not answer; come back later')
+  // Judged before any look-up, so it says nothing about devices, and whoever forgot TLS learns what to mend.
+  if (code === 'AUTH_TRANSPORT_INSECURE') return new PenstockError('INGEST_NOT_AUTHORIZED', publicReason({ code }))
+  return new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+}

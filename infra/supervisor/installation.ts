@@ -1,0 +1,184 @@
+import type { ControlState, FirstDevice, Status, TakenOver } from '#infra/roles/role-contract.ts'
+import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
+import { systemClock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { MetricSample, Metrics } from '#runtime/metrics.ts'
+import type { MetricName } from '#schemas/metrics.ts'
+import type { Settings } from '#schemas/settings.ts'
+import { ControlOnDemand } from './control-on-demand.ts'
+import { mergedNoisiest } from './merge-noisiest.ts'
+import { SilenceWatch } from './silence-watch.ts'
+import { type RoleHandlers, type SupervisedOptions, SupervisedProcess } from './supervised-process.ts'
+import { welcome, welcomeDevice } from './welcome.ts'
+
+export interface InstallationOptions {
+  readonly settings: Settings
+  readonly metrics: Metrics<MetricName>
+  readonly logger: Logger
+  /** A role cannot run here, and without it nothing can. */
+  readonly onFatal: () => void
+}
+
+export type Ports = Readonly<Record<string, number>>
+
+const workerAway = 'delivery stands still: no worker runs'
+
+/** Those of one step end together. Devices first, so that what they were told is on the log. */
+const stopOrder = [['edge'], ['worker', 'router'], ['control', 'warehouse']] as const
+
+/** The processes of this machine, what they told, and what they are to hear of one another. */
+export class Installation {
+  /** Where the warehouse is, as settings, once that is known. */
+  warehouseEnvironment: Readonly<Record<string, string>> = {}
+  readonly #options: InstallationOptions
+  readonly #silence: SilenceWatch
+  /** Where nobody needs an identity. */
+  readonly #demanded: ControlOnDemand | undefined
+  readonly #noisiest = new Map<SupervisedProcess, NoisiestReport>()
+  #processes: SupervisedProcess[] = []
+  /** As the worker tells it; of one that ended, until the next one speaks. */
+  #standstill: string | undefined = workerAway
+  #firstDevice: FirstDevice | undefined
+  /** `undefined` until all that devices need is ready. */
+  #ports: Ports | undefined
+  #isStopping = false
+
+  constructor(options: InstallationOptions) {
+    this.#options = options
+    const { settings, logger } = options
+    this.#silence = new SilenceWatch(() => this.#processes, systemClock, logger)
+    this.#silence.start()
+    if (settings.identities !== 'required') this.#demanded = this.#controlOnDemand()
+  }
+
+  /** A process that is still to be started. Once the installation stops none starts any more. */
+  add(
+    role: SupervisedOptions['role'],
+    index: number,
+    environment: Readonly<Record<string, string>>,
+    onEnded?: () => void,
+  ): SupervisedProcess {
+    const child: SupervisedProcess = new SupervisedProcess({
+      role,
+      index,
+      environment,
+      logger: this.#options.logger,
+      handlers: this.#handlersOf(() => child),
+      onReady: () => this.#tellControl(),
+      onRestart: () => this.#restarted(child),
+      // Endpoints are no reason to turn devices away.
+      onFatal: () => {
+        if (role !== 'router') this.#options.onFatal()
+      },
+      onEnded,
+    })
+    if (this.#isStopping) void child.stop()
+    this.#processes.push(child)
+    return child
+  }
+
+  addControl(onEnded?: () => void): SupervisedProcess {
+    const environment = { ...this.warehouseEnvironment, PENSTOCK_HTTP_PORT: '0', PENSTOCK_BIND: '127.0.0.1' }
+    return this.add('control', 0, environment, onEnded)
+  }
+
+  /** Everything that devices need is ready: whoever started it is told where. */
+  began(ports: Ports): void {
+    this.#ports = ports
+    process.stdout.write(welcome(this.#options.settings, ports, this.#firstDevice))
+  }
+
+  samples(): readonly (readonly MetricSample[])[] {
+    return [this.#options.metrics.samples(), ...this.#processes.map((child) => child.samples)]
+  }
+
+  /** Ends all, step by step, each once those that hand on to it are gone. */
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    this.#silence.stop()
+    for (const roles of stopOrder) {
+      const ending = this.#processes.filter(({ role }) => roles.some((name) => name === role))
+      await Promise.all(ending.map((child) => child.stop()))
+    }
+  }
+
+  killAll(): void {
+    for (const child of this.#processes) child.kill()
+  }
+
+  #handlersOf(told: () => SupervisedProcess): RoleHandlers {
+    const { clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword } = this.#options.settings
+    return {
+      questions: {
+        status: () => this.#status(),
+        noisiestOfAll: (countMax) => mergedNoisiest([...this.#noisiest.values()], countMax),
+        passwords: () => ({ clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword }),
+      },
+      pushes: {
+        takeOver: (takenOver) => this.#tellOtherEdges(told(), takenOver),
+        noisiest: (report) => void this.#noisiest.set(told(), report),
+        standstill: (text) => {
+          this.#standstill = text
+        },
+        firstDevice: (device) => {
+          this.#firstDevice = device
+        },
+        needsControl: () => {
+          this.#demanded?.want()
+          told().tell('control', this.#controlState())
+        },
+      },
+    }
+  }
+
+  #tellOtherEdges(child: SupervisedProcess, takenOver: TakenOver): void {
+    for (const other of this.#processes) if (other.role === 'edge' && other !== child) other.tell('takeOver', takenOver)
+  }
+
+  #restarted(child: SupervisedProcess): void {
+    this.#noisiest.delete(child)
+    if (child.role === 'worker') this.#standstill = workerAway
+    this.#options.metrics.series('penstock_process_restarts_total', { role: child.role }).add(1)
+  }
+
+  #controlOnDemand(): ControlOnDemand {
+    const { settings, logger } = this.#options
+    return new ControlOnDemand({
+      create: (onEnded) => {
+        this.#processes = this.#processes.filter(({ role }) => role !== 'control')
+        return this.addControl(onEnded)
+      },
+      onState: () => {
+        this.#tellControl()
+        // Before that, `welcome` shows the device.
+        if (this.#ports !== undefined && this.#controlState().state === 'running')
+          process.stdout.write(welcomeDevice(settings, this.#ports, this.#firstDevice))
+      },
+      clock: systemClock,
+      logger,
+    })
+  }
+
+  #controlState(): ControlState {
+    if (this.#demanded !== undefined) return this.#demanded.state
+    const port = this.#processes.find(({ role, ready }) => role === 'control' && ready)?.ports.http
+    return port === undefined ? { state: 'away' } : { state: 'running', url: `http://127.0.0.1:${port}` }
+  }
+
+  /** Edges pass to it what is not theirs. */
+  #tellControl(): void {
+    for (const child of this.#processes) if (child.role === 'edge') child.tell('control', this.#controlState())
+  }
+
+  #status(): Status {
+    const silent = this.#silence.silent()
+    const isServing = ({ ready, name }: SupervisedProcess) => ready && !silent.includes(name)
+    return {
+      // What delivers may be away: the log takes the load.
+      ready: this.#ports !== undefined && this.#processes.every((child) => child.role !== 'edge' || isServing(child)),
+      standstill: this.#standstill,
+      metrics: this.#options.metrics.render(this.samples()),
+      silent,
+    }
+  }
+}

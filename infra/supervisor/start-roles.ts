@@ -1,0 +1,80 @@
+import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
+import { sleep, systemClock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Settings } from '#schemas/settings.ts'
+import { checkBeforeStart, portsFree } from './before-start.ts'
+import { endpointsWanted } from './endpoints-wanted.ts'
+import type { Installation, Ports } from './installation.ts'
+import { portSettings } from './supervised-process.ts'
+
+/** So long `npm start` waits for what devices can do without, before it says that everything else is ready. */
+const waitMsMax = 10_000
+
+/**
+ * Starts all roles; resolves once devices are served.
+ * @param ending nothing more is started once it has aborted
+ * @throws what `checkBeforeStart` and `portsFree` throw
+ */
+export async function startRoles(
+  installation: Installation,
+  settings: Settings,
+  logger: Logger,
+  ending: AbortSignal,
+): Promise<void> {
+  checkBeforeStart(settings)
+  await portsFree(settings.bind, portsOf(settings), systemClock, logger)
+  const edges =
+    settings.identities === 'required'
+      ? installation
+          .addControl()
+          .start()
+          .then(() => startEdges(installation, settings))
+      : startEdges(installation, settings)
+  const [warehousePorts, edgePorts] = await Promise.all([startDelivery(installation, settings), edges])
+  const ports = { ...edgePorts, ...warehousePorts }
+  installation.began(ports)
+  void startRouter(installation, settings, ports, logger, ending)
+}
+
+/** What the edges will listen on; 0 is picked free. */
+function portsOf(settings: Settings): number[] {
+  const tls = settings.tlsCert === undefined ? [] : [settings.mqttsPort, settings.httpsPort]
+  return [settings.mqttPort, settings.httpPort, ...tls].filter((port) => port !== 0)
+}
+
+async function startDelivery(installation: Installation, settings: Settings): Promise<Ports> {
+  let ports: Ports = {}
+  if (settings.clickhouseUrl === undefined) {
+    const warehouse = installation.add('warehouse', 0, {})
+    await warehouse.start()
+    ports = warehouse.ports
+    installation.warehouseEnvironment = { PENSTOCK_CLICKHOUSE_URL: warehouseUrl(settings, ports.clickhouse ?? 0) }
+  }
+  const worker = installation.add('worker', 0, installation.warehouseEnvironment).start()
+  await Promise.race([worker, sleep(systemClock, waitMsMax)])
+  return ports
+}
+
+async function startEdges(installation: Installation, settings: Settings): Promise<Ports> {
+  // With port 0 the first edge picks it, and the others share it.
+  const first = installation.add('edge', 0, {})
+  await first.start()
+  const shared = portSettings(first.ports)
+  const others = Array.from({ length: settings.edgeProcesses - 1 }, (_, i) =>
+    installation.add('edge', i + 1, shared).start(),
+  )
+  await Promise.all(others)
+  return first.ports
+}
+
+async function startRouter(
+  installation: Installation,
+  settings: Settings,
+  ports: Ports,
+  logger: Logger,
+  ending: AbortSignal,
+): Promise<void> {
+  await endpointsWanted(settings, logger, ending)
+  if (ending.aborted) return
+  await installation.add('router', 0, { ...portSettings(ports), ...installation.warehouseEnvironment }).start()
+}
