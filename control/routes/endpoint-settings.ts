@@ -78,8 +78,9 @@ function textOf(
   value: unknown,
 ): unknown {
   if (typeof value !== 'string') return reader.fault(path, `a text is expected, this is ${kindOf(value)}`)
-  const { bytesMax = 1_024, pattern, example } = field
-  if (value === '' || Buffer.byteLength(value) > bytesMax || hasControlCharacters(value))
+  const { bytesMax = 1_024, pattern, example, lines = false } = field
+  const line = lines ? value.replace(/\r?\n/g, '') : value
+  if (line === '' || Buffer.byteLength(value) > bytesMax || hasControlCharacters(line))
     return reader.fault(path, `1 to ${bytesMax} bytes without control characters are expected`)
   if (pattern !== undefined && !pattern.test(value)) return reader.fault(path, `expected: ${example ?? pattern.source}`)
   return value

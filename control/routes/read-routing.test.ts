@@ -71,6 +71,33 @@ describe('the document of routes', () => {
     expect(found['routes[0].endpointNames[0]']).toContain('hook')
   })
 
+  test('brokers and what proves a user fit together, each fault at its field', () => {
+    const bus = { name: 'bus', kind: 'kafka', brokers: 'kafka-1.example:9093,[2001:db8::1]:9093', topic: 'telemetry' }
+    const faultsOf = (changes: object) =>
+      Object.keys(faults({ endpoints: [{ ...bus, ...changes }] })).map((path) => path.replace('endpoints[0].', ''))
+    const user = { user: 'u', password: 'p' }
+    const pem = '-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n'
+    for (const changes of [
+      {},
+      { sasl: 'scram-sha-256', ...user },
+      { sasl: 'scram-sha-512', ...user, tls: 'off' },
+      { sasl: 'plain', ...user, ca: pem },
+      { sasl: 'plain', ...user, tls: 'off', brokers: 'localhost:9092,127.0.0.1:9093,[::1]:9094' },
+      { certificate: pem, key: pem },
+    ])
+      expect(faultsOf(changes), JSON.stringify(changes)).toEqual([])
+    expect(faultsOf({ sasl: 'plain' })).toEqual(['user', 'password'])
+    expect(faultsOf({ sasl: 'plain', ...user, tls: 'off' })).toEqual(['tls'])
+    expect(faultsOf({ sasl: 'plain', ...user, tls: 'off', brokers: '127.0.0.1:1,127.example:1' })).toEqual(['tls'])
+    expect(faultsOf({ certificate: pem })).toEqual(['key'])
+    expect(faultsOf({ markerTopic: 'telemetry' })).toEqual(['markerTopic'])
+    expect(faultsOf({ user: 'u\nv' })).toEqual(['user'])
+    for (const brokers of ['kafka', 'kafka:', 'http://kafka:1', 'a:1,', '2001:db8::1:9092', 'a:1 b:2'])
+      expect(faultsOf({ brokers }), brokers).toEqual(['brokers'])
+    for (const topic of ['', '.', '..', 'a b', 'ä', 'x'.repeat(250)])
+      expect(faultsOf({ topic }), topic).toEqual(['topic'])
+  })
+
   test('a fault of a condition has its line and column', () => {
     const { problems } = readRouting(
       { routes: [{ name: 'r', endpointNames: ['events'], condition: "a = 'b'\nAND c >" }] },

@@ -15,6 +15,7 @@ import { code, importsOf, isTest, root, text } from './sources.ts'
 const ranks: readonly (readonly string[])[] = [
   ['schemas'],
   ['runtime'],
+  ['pipeline/kafka'],
   ['pipeline/log', 'pipeline/endpoints', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
   ['control'],
   ['ingest', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
@@ -26,7 +27,7 @@ const ranks: readonly (readonly string[])[] = [
 const doors: Readonly<Record<string, readonly string[]>> = {
   'mqtt-packet': ['ingest/mqtt'],
   avsc: ['schemas'],
-  kafkajs: ['pipeline/log/kafka', 'loadtest/peers'],
+  kafkajs: ['pipeline/kafka', 'pipeline/log/kafka', 'pipeline/sinks/kafka', 'loadtest/peers'],
   lmdb: ['pipeline/log/lmdb'],
   '@clickhouse/client': ['pipeline/warehouse', 'loadtest/peers'],
   chdb: ['pipeline/warehouse/embedded'],

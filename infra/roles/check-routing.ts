@@ -35,8 +35,8 @@ const error = (path: string, message: string): DocumentProblem => ({ path, messa
 
 function endpointProblems({ kind, settings }: EndpointDocument, path: string, rules: OutgoingRules): DocumentProblem[] {
   const problems: DocumentProblem[] = []
-  for (const [name, value] of Object.entries(settings)) {
-    if (typeof value !== 'string' || !/^[a-z]+:\/\//.test(value) || !URL.canParse(value)) continue
+  for (const [name, value] of addressesIn(settings)) {
+    if (!/^[a-z]+:\/\//.test(value) || !URL.canParse(value)) continue
     const { hostname, port, protocol } = new URL(value)
     const refusal = refusalOfAddress(hostname, Number(port) || (protocol === 'https:' ? 443 : 80), rules)
     if (refusal !== undefined)
@@ -46,6 +46,16 @@ function endpointProblems({ kind, settings }: EndpointDocument, path: string, ru
   if (kind === 'clickhouse' && url === undefined && isOwnTable(database ?? '', table ?? ''))
     problems.push(error(`${path}.table`, `${database}.${table} is Penstock's own; name another table`))
   return problems
+}
+
+/** Texts that may be addresses. Brokers are several, without a scheme. */
+function addressesIn(settings: EndpointDocument['settings']): readonly (readonly [name: string, text: string])[] {
+  return Object.entries(settings).flatMap(([name, value]) => {
+    if (typeof value !== 'string') return []
+    return name === 'brokers'
+      ? value.split(',').map((broker) => [name, `kafka://${broker}`] as const)
+      : [[name, value] as const]
+  })
 }
 
 /** By its name only: where links lead is seen by the router, whose machine it is. */

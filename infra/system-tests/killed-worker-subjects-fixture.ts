@@ -16,6 +16,7 @@ import { startPostgres } from '#infra/testbed/postgres.ts'
 import { startSeaweed } from '#infra/testbed/seaweedfs.ts'
 import { azureSettings, TestContainer } from '#pipeline/sinks/azure-blob/container-fixture.ts'
 import type { ClickHouseHome } from '#pipeline/sinks/clickhouse/clickhouse-endpoint.ts'
+import { kafkaSettings, startTestTopics } from '#pipeline/sinks/kafka/topic-fixture.ts'
 import { contentsOf, objectSettings } from '#pipeline/sinks/objects/object-sink-fixture.ts'
 import type { EndpointToOpen } from '#pipeline/sinks/open-endpoint.ts'
 import { s3Settings, TestBucket } from '#pipeline/sinks/s3/bucket-fixture.ts'
@@ -81,6 +82,18 @@ export async function azureBlob(): Promise<KilledSubject> {
     () => container.objects(),
     () => server.stop(),
   )
+}
+
+export async function kafka(): Promise<KilledSubject> {
+  const topics = await startTestTopics()
+  await topics.create('telemetry', 2)
+  const settings = { ...kafkaSettings(topics.secured.kafka.bootstrap, 'telemetry') }
+  return {
+    endpoint: { name: 'x', kind: 'kafka', settings },
+    // Of each partition of the log there is one device.
+    contents: async () => (await topics.messages('telemetry')).toSorted((a, b) => a.deviceId.localeCompare(b.deviceId)),
+    stop: () => topics.stop(),
+  }
 }
 
 export async function postgres(): Promise<KilledSubject> {

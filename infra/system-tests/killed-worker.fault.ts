@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { artemisMissing } from '#infra/testbed/artemis.ts'
 import { azuriteMissing } from '#infra/testbed/azurite.ts'
+import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { mosquittoMissing } from '#infra/testbed/mosquitto.ts'
 import { natsMissing } from '#infra/testbed/nats.ts'
 import { postgresMissing } from '#infra/testbed/postgres.ts'
@@ -24,6 +25,7 @@ import {
   files,
   type HeldMessage,
   type KilledSubject,
+  kafka,
   mosquitto,
   nats,
   postgres,
@@ -126,6 +128,7 @@ const atomicKinds = [
   ['objects of SeaweedFS', s3, serverFor('SeaweedFS', seaweedMissing)],
   ['blobs of Azurite', azureBlob, serverFor('Azurite', azuriteMissing)],
   ['rows of ClickHouse', clickhouse, alwaysThere],
+  ['records of Kafka', kafka, serverFor('Apache Kafka', kafkaMissing)],
   ['rows of PostgreSQL', postgres, serverFor('PostgreSQL', postgresMissing)],
 ] as const
 const otherKinds = [

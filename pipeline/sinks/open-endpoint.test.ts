@@ -14,6 +14,7 @@ const settings: Partial<Record<EndpointKind, Record<string, unknown>>> = {
   file: { ...objectSettings, folder: '/nowhere' },
   s3: { ...objectSettings, region: 'us-east-1', bucket: 'telemetry', accessKeyId: 'a', secretAccessKey: 'b' },
   azureBlob: { ...objectSettings, account: 'account', container: 'telemetry', accountKey: 'a2V5' },
+  kafka: { brokers: '127.0.0.1:9', topic: 'telemetry', tls: 'verified', sasl: 'none' },
   webhook: { url: 'https://example.net/', messagesMax: 10, bytesMax: 1_024, timeoutMs: 100, format: 'json' },
 }
 

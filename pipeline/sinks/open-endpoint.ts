@@ -9,6 +9,7 @@ import type { AzureBlobSettings } from '#schemas/endpoint-kinds/azure-blob.ts'
 import type { ClickhouseSettings } from '#schemas/endpoint-kinds/clickhouse.ts'
 import type { EndpointKind } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import type { FileSettings } from '#schemas/endpoint-kinds/file.ts'
+import type { KafkaSettings } from '#schemas/endpoint-kinds/kafka.ts'
 import type { MqttSettings } from '#schemas/endpoint-kinds/mqtt.ts'
 import type { NatsSettings } from '#schemas/endpoint-kinds/nats.ts'
 import type { ObjectSettings } from '#schemas/endpoint-kinds/object-fields.ts'
@@ -20,6 +21,7 @@ import { openAmqpEndpoint } from './amqp/amqp-endpoint.ts'
 import { AzureBlobStore } from './azure-blob/azure-blob-store.ts'
 import { ClickHouseEndpoint, type ClickHouseHome } from './clickhouse/clickhouse-endpoint.ts'
 import { FileStore } from './file/file-store.ts'
+import { KafkaSink } from './kafka/kafka-sink.ts'
 import { openMqttEndpoint } from './mqtt/mqtt-endpoint.ts'
 import { openNatsEndpoint } from './nats/nats-endpoint.ts'
 import { ObjectSink } from './objects/object-sink.ts'
@@ -61,6 +63,8 @@ const openers: Partial<Record<EndpointKind, Opener>> = {
     new PostgresSink({ name, group, settings: settings as unknown as PostgresSettings, rules }),
   amqp: ({ name, settings }, { rules }) =>
     openAmqpEndpoint({ name, settings: settings as unknown as AmqpSettings, rules }),
+  kafka: ({ name, settings }, { hubName, group, rules, clock }) =>
+    new KafkaSink({ name, hubName, group, settings: settings as unknown as KafkaSettings, rules, clock }),
   mqtt: ({ name, settings }, { rules }) =>
     openMqttEndpoint({ name, settings: settings as unknown as MqttSettings, rules }),
   nats: ({ name, settings }, { rules }) =>

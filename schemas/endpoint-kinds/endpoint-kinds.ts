@@ -3,6 +3,7 @@ import { azureBlobFields, checkAzureBlob } from './azure-blob.ts'
 import { clickhouseFields } from './clickhouse.ts'
 import type { EndpointField } from './field.ts'
 import { fileFields } from './file.ts'
+import { checkKafka, kafkaFields } from './kafka.ts'
 import { mqttFields } from './mqtt.ts'
 import { natsFields } from './nats.ts'
 import { checkObjectNames, type FieldFault } from './object-fields.ts'
@@ -44,6 +45,13 @@ export const endpointKinds = {
     reads: 'messages',
     guarantee: 'exactly once',
     meaning: 'blobs in Azure Blob Storage',
+  },
+  kafka: {
+    fields: kafkaFields,
+    check: checkKafka,
+    reads: 'messages',
+    guarantee: 'exactly once',
+    meaning: 'records of a topic of Kafka, for readers of what is committed',
   },
   mqtt: {
     fields: mqttFields,

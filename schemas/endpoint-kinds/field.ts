@@ -22,6 +22,8 @@ type FieldType =
       readonly bytesMax?: number
       readonly pattern?: RegExp
       readonly example?: string
+      /** May have line breaks, as PEM does. */
+      readonly lines?: true
     }
   | { readonly type: 'url'; readonly schemes: readonly string[]; readonly default?: undefined }
   | { readonly type: 'integer'; readonly default?: number; readonly min: number; readonly max: number }

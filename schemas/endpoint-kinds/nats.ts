@@ -15,6 +15,7 @@ export const natsFields = {
   token: { type: 'text', secret: true, bytesMax: 4_096, meaning: 'token, instead of a user' },
   credentials: {
     type: 'text',
+    lines: true,
     secret: true,
     bytesMax: 16_384,
     meaning: 'text of a file of credentials (JWT and key), instead of a user',

@@ -4,6 +4,7 @@ import type { EndpointField } from './field.ts'
 export const queueFields = {
   ca: {
     type: 'text',
+    lines: true,
     bytesMax: 65_536,
     address: true,
     meaning: 'certificates of authorities in PEM, one of which signed that of the server; unset: those that Node knows',

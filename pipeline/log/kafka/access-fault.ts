@@ -1,3 +1,4 @@
+import { causeOf } from '#pipeline/kafka/client.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 
 /** What keeps Penstock out of Kafka, from what kafkajs, Node's TLS and the brokers say, and what mends it. */
@@ -95,11 +96,6 @@ export function accessFault(error: unknown): AccessFault | undefined {
     return refusedUser(error)
   if (code === 'ECONNRESET' && error.message.includes('before secure TLS connection')) return closedHandshake
   return accessFault(causeOf(error)) ?? (error.name === 'KafkaJSConnectionClosedError' ? closedConnection : undefined)
-}
-
-/** What kafkajs wrapped: one error, or those of several topics, of which ours has one at a time. */
-export function causeOf(error: Error): unknown {
-  return 'errors' in error && Array.isArray(error.errors) ? error.errors[0] : error.cause
 }
 
 function refusedUser({ message }: Error): AccessFault {

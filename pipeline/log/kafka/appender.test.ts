@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import type { KafkaBroker, KafkaCluster } from '#pipeline/kafka/client.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { KafkaAppender } from './appender.ts'
-import type { KafkaBroker, KafkaCluster } from './client.ts'
 
 const stamp = {
   schemaVersion: 1,

@@ -10,12 +10,8 @@
  * an append waits out an outage instead of failing. Requests carry batches of several partitions; after a failure each batch
  * goes alone until it succeeded, because kafkajs tells of one failed partition only.
  */
-import { assert } from '#runtime/assert.ts'
-import type { Logger } from '#runtime/logger.ts'
-import { PenstockError } from '#schemas/errors.ts'
-import type { BatchStamp } from '../log.ts'
-import { accessFault } from './access-fault.ts'
-import { answersOf, offsetFrom } from './answers.ts'
+
+import { answersOf, offsetFrom } from '#pipeline/kafka/answers.ts'
 import {
   faultType,
   type KafkaBroker,
@@ -23,7 +19,12 @@ import {
   type ProducedPartition,
   pauseAfter,
   reconnect,
-} from './client.ts'
+} from '#pipeline/kafka/client.ts'
+import { assert } from '#runtime/assert.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import type { BatchStamp } from '../log.ts'
+import { accessFault } from './access-fault.ts'
 import { headersFromStamp } from './stamp.ts'
 import { batchOverheadBytes } from './topic.ts'
 

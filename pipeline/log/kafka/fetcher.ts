@@ -1,7 +1,8 @@
+import { faultType, type KafkaCluster, pauseAfter, reconnect } from '#pipeline/kafka/client.ts'
 import { assert } from '#runtime/assert.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { LogRecord } from '../log.ts'
-import { faultText, faultType, type KafkaCluster, pauseAfter, reconnect } from './client.ts'
+import { faultText } from './open-kafka.ts'
 import { logRecordFromKafka } from './stamp.ts'
 import { fetchByTopicId, isTopicIdFault } from './topic-id.ts'
 

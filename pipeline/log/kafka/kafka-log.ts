@@ -1,4 +1,6 @@
 import type { Kafka } from 'kafkajs'
+import { answersOf, offsetFrom } from '#pipeline/kafka/answers.ts'
+import { createCluster, type KafkaCluster, kafkaBackOff, reconnect } from '#pipeline/kafka/client.ts'
 import { assert } from '#runtime/assert.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { retry } from '#runtime/retry.ts'
@@ -17,11 +19,10 @@ import type {
 import { assertPartition, assertRecordSize } from '../log-checks.ts'
 import type { KafkaLogOptions } from './../log-options.ts'
 import { accessFault } from './access-fault.ts'
-import { answersOf, offsetFrom } from './answers.ts'
 import { KafkaAppender } from './appender.ts'
-import { createCluster, createKafka, faultText, type KafkaCluster, kafkaBackOff, reconnect } from './client.ts'
 import { KafkaFetcher } from './fetcher.ts'
 import { KafkaMember, positionsOf } from './member.ts'
+import { faultText, openKafka } from './open-kafka.ts'
 import { ensureTopic, type KafkaTopic } from './topic.ts'
 import { assertKnowsTopicIds, identityOfTopic } from './topic-id.ts'
 
@@ -42,7 +43,7 @@ const earliestTimestamp = -2
 
 /** Opens a topic on Apache Kafka, and creates it if there is none. @throws LOG_PARTITIONS_MISMATCH, LOG_SERVER_TOO_OLD, LOG_ACCESS_REFUSED, LOG_UNAVAILABLE */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
-  const kafka = createKafka(options.brokers, options.access ?? {}, options.logger)
+  const kafka = openKafka(options.brokers, options.access ?? {}, options.logger)
   const brokers = options.brokers.join(',')
   const untilMs = performance.now() + openMsMax
   const isRefused = (error: unknown, failures: number): boolean =>

@@ -1,8 +1,8 @@
 import kafkajs from 'kafkajs'
 import { expect, it, vi } from 'vitest'
+import type { KafkaBroker, KafkaCluster } from '#pipeline/kafka/client.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import type { Assignment } from '../log.ts'
-import type { KafkaBroker, KafkaCluster } from './client.ts'
 import type { KafkaFetcher } from './fetcher.ts'
 import { KafkaMember } from './member.ts'
 

@@ -13,6 +13,8 @@
  * positions are read again. (Joining under the old name may return the old generation.)
  */
 import kafkajs from 'kafkajs'
+import { answersOf, offsetFrom } from '#pipeline/kafka/answers.ts'
+import { faultType, type KafkaBroker, type KafkaCluster, kafkaBackOff, pauseAfter } from '#pipeline/kafka/client.ts'
 import { spreadPartitions } from '#pipeline/log/group/group.ts'
 import { assert } from '#runtime/assert.ts'
 import { systemClock } from '#runtime/clock.ts'
@@ -22,8 +24,6 @@ import { PenstockError } from '#schemas/errors.ts'
 import type { Assignment, GroupMember, GroupPosition } from '../log.ts'
 import { assertPartition, assertPosition } from '../log-checks.ts'
 import { accessFault } from './access-fault.ts'
-import { answersOf, offsetFrom } from './answers.ts'
-import { faultType, type KafkaBroker, type KafkaCluster, kafkaBackOff, pauseAfter } from './client.ts'
 import type { KafkaFetcher } from './fetcher.ts'
 
 export interface KafkaMemberOptions {

@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { expect, it } from 'vitest'
+import { withoutColons } from '#pipeline/kafka/client.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import type { KafkaAccess } from '../kafka-access.ts'
 import { accessFault } from './access-fault.ts'
-import { kafkaSockets, withoutColons } from './socket.ts'
+import { kafkaSockets } from './socket.ts'
 
 const plain: KafkaAccess = { sasl: { mechanism: 'plain', username: 'u', password: 'p' } }
 const open = (access: KafkaAccess, host: string, port: number) =>

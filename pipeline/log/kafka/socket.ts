@@ -1,23 +1,12 @@
 import { connect, isIP, Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { ISocketFactory, ISocketFactoryArgs } from 'kafkajs'
+import { hostOf } from '#pipeline/kafka/client.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
 import { type KafkaAccess, sendsSecret } from '../kafka-access.ts'
 import { brokerSpeaksTls, secretWithoutTls } from './access-fault.ts'
 import { KafkaTls } from './tls.ts'
-
-/** kafkajs takes a broker's name to end at its first colon, and an IPv6 address is full of them. Names of this form mean nothing else. */
-const literalSuffix = '.ipv6-literal.net'
-
-export function withoutColons(broker: string): string {
-  const [, address, port] = /^\[([^\]]+)\]:(\d+)$/.exec(broker) ?? []
-  return address === undefined ? broker : `${address.replaceAll(':', '-')}${literalSuffix}:${port}`
-}
-
-function addressOf(host: string): string {
-  return host.endsWith(literalSuffix) ? host.slice(0, -literalSuffix.length).replaceAll('-', ':') : host
-}
 
 const keepAliveDelayMs = 60_000
 
@@ -26,7 +15,7 @@ export function kafkaSockets({ tls: files, sasl }: KafkaAccess, logger: Logger):
   if (files !== undefined) {
     const tls = new KafkaTls(files, logger)
     return ({ host, port, onConnect }) => {
-      const address = addressOf(host)
+      const address = hostOf(host)
       // A name to ask for may not be an address (RFC 6066 section 3); both are looked for in the certificate.
       const name = isIP(address) === 0 ? { servername: address } : {}
       const socket = connectTls({ host: address, port, secureContext: tls.current(), ...name }, onConnect)
@@ -35,7 +24,7 @@ export function kafkaSockets({ tls: files, sasl }: KafkaAccess, logger: Logger):
   }
   const keepsToLoopback = sasl !== undefined && sendsSecret(sasl)
   return ({ host, port, onConnect }: ISocketFactoryArgs) => {
-    const address = addressOf(host)
+    const address = hostOf(host)
     // The settings name brokers to ask first; what those say of others may lead off this machine.
     if (keepsToLoopback && !isLoopbackBind(address)) return new Socket().destroy(secretWithoutTls(address))
     const socket = connect({ host: address, port }, onConnect)

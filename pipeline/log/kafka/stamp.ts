@@ -1,5 +1,5 @@
+import type { KafkaRecord } from '#pipeline/kafka/client.ts'
 import type { BatchStamp, LogRecord } from '../log.ts'
-import type { KafkaRecord } from './client.ts'
 
 /** Record headers, all of them text, so that any Kafka tool shows them. */
 export function headersFromStamp(stamp: BatchStamp): Record<string, string> {

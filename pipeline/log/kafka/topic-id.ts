@@ -9,37 +9,12 @@
  */
 import { createRequire } from 'node:module'
 import kafkajs from 'kafkajs'
+import type { KafkaBroker, KafkaRecord } from '#pipeline/kafka/client.ts'
+import { type Decoder, type Encoder, KafkaDecoder, KafkaEncoder, sendRequest } from '#pipeline/kafka/request.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { KafkaBroker, KafkaRecord } from './client.ts'
-
-interface Encoder {
-  readonly buffer: Buffer
-  writeInt8(value: number): Encoder
-  writeInt32(value: number): Encoder
-  writeInt64(value: string | number): Encoder
-  writeBoolean(value: boolean): Encoder
-  writeUVarInt(value: number): Encoder
-  writeUVarIntString(value: string): Encoder
-  writeUVarIntArray(values: readonly Encoder[]): Encoder
-  writeBuffer(value: Buffer): Encoder
-}
-
-interface Decoder {
-  readInt16(): number
-  readInt32(): number
-  readInt64(): unknown
-  readBoolean(): boolean
-  readUVarInt(): number
-  readUVarIntString(): string | null
-  readUVarIntArray<T>(read: (decoder: Decoder) => T): T[] | null
-  readBytes(length: number): Buffer
-  readTaggedFields(): unknown
-}
 
 const required = createRequire(import.meta.url)
-const KafkaEncoder: new () => Encoder = required('kafkajs/src/protocol/encoder')
-const KafkaDecoder: new (bytes: Buffer) => Decoder = required('kafkajs/src/protocol/decoder')
 const decodeMessages: (decoder: object) => Promise<KafkaRecord[]> = required(
   'kafkajs/src/protocol/requests/fetch/v4/decodeMessages',
 )
@@ -222,26 +197,9 @@ function faultOf(code: number): Error {
   return new kafkajs.KafkaJSProtocolError({ type, code, retriable: true, message: 'the topic of this id' } as never)
 }
 
-interface KafkaRequest<T> {
-  readonly request: typeof fetchApi & { readonly encode: () => Promise<Encoder> }
-  readonly response: {
-    readonly decode: (bytes: Buffer) => Promise<{ readonly read: T }>
-    readonly parse: (answer: { readonly read: T }) => Promise<T>
-  }
-}
-
-function sendRequestOf(broker: KafkaBroker): <T>(request: KafkaRequest<T>) => Promise<T> {
-  const send = Object.getOwnPropertySymbols(Object.getPrototypeOf(broker)).find(
-    ({ description }) => description === 'private:Broker:sendRequest',
-  )
-  const method: unknown = send && Reflect.get(broker, send)
-  if (typeof method !== 'function') throw new Error('this is not the version of kafkajs that package.json names')
-  return (request) => method.call(broker, request)
-}
-
 /** Both answers begin with tagged fields of the header and a throttle time, which is waited for by the next request. */
 function send<T>(broker: KafkaBroker, api: typeof fetchApi, body: Encoder, read: (decoder: Decoder) => T): Promise<T> {
-  return sendRequestOf(broker)({
+  return sendRequest(broker, {
     request: { ...api, encode: async () => body },
     response: {
       decode: async (bytes: Buffer) => {

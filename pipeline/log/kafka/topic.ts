@@ -1,11 +1,11 @@
 import kafkajs, { type Admin } from 'kafkajs'
+import { faultType, kafkaBackOff } from '#pipeline/kafka/client.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { retry } from '#runtime/retry.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { KafkaLogOptions } from './../log-options.ts'
 import { partitionCountDefault } from '../partition-count.ts'
-import { faultType, kafkaBackOff } from './client.ts'
 import { warnOfDifferences } from './topic-differences.ts'
 
 /** What a record batch takes beyond its largest record: its own head, the record's lengths and headers. */

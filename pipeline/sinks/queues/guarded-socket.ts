@@ -1,6 +1,6 @@
 /** Connections of endpoints to brokers that operators name, to no address that is not allowed. */
 import { connect as connectPlain, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, type SecureContext } from 'node:tls'
 import { promisify } from 'node:util'
 import { type EndpointError, held, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import { guardedLookup, type OutgoingRules, refusalOfAddress, refusedAddress } from '#runtime/outgoing-addresses.ts'
@@ -25,16 +25,17 @@ export function assertAllowed({ host, port }: BrokerAddress, rules: OutgoingRule
 /**
  * A socket that is being opened, for a library that takes one; `assertAllowed` comes before. It fails where the name leads to an address
  * that is not allowed.
- * @param tls `ca` of one with TLS, where authorities are named
+ * @param tls of one with TLS: `ca` where authorities are named, or all of it as a context
  */
 export function guardedSocket(
   address: BrokerAddress,
   rules: OutgoingRules,
-  tls: { readonly ca: string | undefined } | undefined,
+  tls: { readonly ca?: string | undefined; readonly secureContext?: SecureContext } | undefined,
 ): Socket {
   const options = { ...address, lookup: guardedLookup(address.port, rules), noDelay: true, keepAlive: true }
   if (tls === undefined) return connectPlain(options)
-  return connectTls({ ...options, ...(tls.ca === undefined ? {} : { ca: tls.ca }) })
+  const { ca, ...context } = tls
+  return connectTls({ ...options, ...context, ...(ca === undefined ? {} : { ca }) })
 }
 
 /** Addresses of a broker, for a library that opens its socket by itself: it is given no name that could lead elsewhere later. @throws EndpointError */

@@ -336,7 +336,7 @@ class RouterWorld {
       ageMsMax: 60_000,
       partitionBytesMax,
       neededBy: [defaultGroup, ...held.map((endpoint) => endpointGroup(topicPrefix, endpoint))],
-      expiringPrefix: endpointGroupPrefix(topicPrefix),
+      expiringPrefixes: [endpointGroupPrefix(topicPrefix)],
       force: false,
     })
     this.#removed += result.removedRecords

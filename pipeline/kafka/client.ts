@@ -1,29 +1,27 @@
 /**
- * The door to `kafkajs`. Of it, this log uses the connections and the protocol (`Cluster`, `Broker`), not its producer and
+ * The door to `kafkajs`. Of it, the log and endpoints use the connections and the protocol (`Cluster`, `Broker`), not its producer and
  * consumer:
  *
  * - Its producer shares one sequence over concurrent requests to several brokers: when one of them fails, the other's records
  *   are sent again under new numbers and may be doubled, or another batch takes a failed one's numbers and is dropped as its
- *   duplicate. `kafka-appender.ts` keeps a sequence and one request in flight for each partition.
+ *   duplicate. The log's appender keeps a sequence and one request in flight for each partition. And what is not known of a transaction
+ *   only a new epoch settles, which its producer does not ask for.
  * - Its consumer commits under the generation the member has now, not the one a partition was assigned under, and pushes
- *   records instead of waiting to be asked. `kafka-member.ts` and `kafka-fetcher.ts` do that.
- * - It reads a topic by its name, which may be another topic's by now. `kafka-topic-id.ts` does by its id.
- * - Its own TLS reads no file again, and its OAUTHBEARER takes a refusal for a consent. `kafka-socket.ts` and `kafka-oauth.ts` do
- *   these; PLAIN and SCRAM are its own.
+ *   records instead of waiting to be asked. Of two transactions that were aborted together it takes the second one's records for committed.
+ * - It reads a topic by its name, which may be another topic's by now. `topic-id.ts` does by its id.
+ * - Its own TLS reads no file again, and its OAUTHBEARER takes a refusal for a consent: whoever opens it gives sockets, and a mechanism.
  *
  * `Cluster` and `Broker` are not in kafkajs's published types; the part used here is typed below, for the exact version that
  * package.json names.
  */
 import { createRequire } from 'node:module'
-import kafkajs, { type Kafka, type logCreator, type SASLOptions } from 'kafkajs'
+import { promisify } from 'node:util'
+import { zstdDecompress } from 'node:zlib'
+import kafkajs, { type ISocketFactory, type Kafka, type logCreator, type Mechanism, type SASLOptions } from 'kafkajs'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type BackOff, pauseMs } from '#runtime/retry.ts'
-import type { KafkaAccess, KafkaPassword } from '../kafka-access.ts'
-import { accessFault, causeOf } from './access-fault.ts'
 import type { TopicAnswer } from './answers.ts'
-import { oauthMechanism } from './oauth.ts'
-import { kafkaSockets, withoutColons } from './socket.ts'
 
 export interface KafkaRecord {
   readonly offset: string
@@ -31,6 +29,12 @@ export interface KafkaRecord {
   readonly value: Buffer | null
   readonly headers: Readonly<Record<string, Buffer | string | undefined>>
   readonly isControlRecord?: boolean
+}
+
+/** As brokers answer reads that keep to what is committed. */
+export interface TransactionalRecord extends KafkaRecord {
+  readonly key: Buffer | null
+  readonly batchContext: { readonly producerId: string; readonly inTransaction: boolean }
 }
 
 export interface KafkaBroker {
@@ -53,7 +57,44 @@ export interface KafkaBroker {
     isolationLevel: number
     topics: readonly { topic: string; partitions: readonly { partition: number; timestamp: number }[] }[]
   }): Promise<{ responses: readonly TopicAnswer<{ partition: number; errorCode: number; offset: string }>[] }>
-  initProducerId(request: { transactionTimeout: number }): Promise<{ producerId: unknown; producerEpoch: number }>
+  fetch(request: {
+    replicaId: number
+    isolationLevel: number
+    maxWaitTime: number
+    minBytes: number
+    maxBytes: number
+    topics: readonly {
+      topic: string
+      partitions: readonly { partition: number; fetchOffset: string; maxBytes: number }[]
+    }[]
+  }): Promise<{
+    responses: readonly {
+      topicName: string
+      partitions: readonly {
+        partition: number
+        errorCode: number
+        lastStableOffset: string
+        abortedTransactions: readonly { producerId: string; firstOffset: string }[]
+        messages: readonly TransactionalRecord[]
+      }[]
+    }[]
+  }>
+  initProducerId(request: {
+    transactionTimeout: number
+    transactionalId?: string
+  }): Promise<{ producerId: unknown; producerEpoch: number }>
+  addPartitionsToTxn(request: {
+    transactionalId: string
+    producerId: unknown
+    producerEpoch: number
+    topics: readonly { topic: string; partitions: readonly number[] }[]
+  }): Promise<unknown>
+  endTxn(request: {
+    transactionalId: string
+    producerId: unknown
+    producerEpoch: number
+    transactionResult: boolean
+  }): Promise<unknown>
   joinGroup(request: {
     groupId: string
     sessionTimeout: number
@@ -73,6 +114,11 @@ export interface KafkaBroker {
     groupAssignment: readonly { memberId: string; memberAssignment: Buffer }[]
   }): Promise<{ memberAssignment: Buffer }>
   heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
+  /** @param request `coordinatorType` 1: `groupId` is a transactional id */
+  findGroupCoordinator(request: {
+    groupId: string
+    coordinatorType: 0 | 1
+  }): Promise<{ coordinator: { nodeId: number } }>
   leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
   offsetCommit(request: {
     groupId: string
@@ -106,6 +152,8 @@ export interface KafkaCluster {
   connect(): Promise<void>
   disconnect(): Promise<void>
   refreshMetadata(): Promise<void>
+  /** Every five minutes. */
+  refreshMetadataIfNecessary(): Promise<void>
   addTargetTopic(topic: string): Promise<void>
   findTopicPartitionMetadata(topic: string): readonly { partitionId: number; leader: number }[]
   findBroker(node: { nodeId: number }): Promise<KafkaBroker>
@@ -122,17 +170,24 @@ const retry = { retries: 2, initialRetryTime: 50, maxRetryTime: 500 }
 /** kafkajs proves the user again so long before a session ends (KIP-368). Its own 10 s would be all of a short token's life. */
 const reauthenticationMs = 3_000
 
-/** @throws TLS_FILES_INVALID */
-export function createKafka(brokers: readonly string[], access: KafkaAccess, logger: Logger): Kafka {
+export interface KafkaOptions {
+  /** `host:port`; IPv6 addresses in brackets. */
+  readonly brokers: readonly string[]
+  /** Opens every connection, also to brokers that others name. */
+  readonly sockets: ISocketFactory
+  readonly sasl?: SASLOptions | Mechanism | undefined
+  readonly logger: Logger
+}
+
+/** Nothing is connected yet. */
+export function createKafka({ brokers, sockets, sasl, logger }: KafkaOptions): Kafka {
   mendConnections()
-  const { sasl } = access
+  kafkajs.CompressionCodecs[kafkajs.CompressionTypes.ZSTD] = () => zstandard
   return new kafkajs.Kafka({
     clientId: 'penstock',
     brokers: brokers.map(withoutColons),
-    socketFactory: kafkaSockets(access, logger),
-    ...(sasl === undefined
-      ? {}
-      : { sasl: sasl.mechanism === 'oauthbearer' ? oauthMechanism(sasl) : ownMechanism(sasl) }),
+    socketFactory: sockets,
+    ...(sasl === undefined ? {} : { sasl }),
     reauthenticationThreshold: reauthenticationMs,
     connectionTimeout: 5_000,
     requestTimeout: requestMsMax,
@@ -142,9 +197,25 @@ export function createKafka(brokers: readonly string[], access: KafkaAccess, log
   })
 }
 
-/** A copy, in which kafkajs keeps things. Its types want the mechanisms one by one. */
-function ownMechanism(password: KafkaPassword): SASLOptions {
-  return { ...password } as SASLOptions
+/** A record batch holds no more: what decompresses to more is not one of ours. */
+const decompressedBytesMax = 64 * 1024 * 1024
+
+const zstandard = {
+  compress: () => Promise.reject(new Error('what is written is compressed by `record-batch.ts`')),
+  decompress: (bytes: Buffer) => promisify(zstdDecompress)(bytes, { maxOutputLength: decompressedBytesMax }),
+}
+
+/** kafkajs takes a broker's name to end at its first colon, and an IPv6 address is full of them. Names of this form mean nothing else. */
+const literalSuffix = '.ipv6-literal.net'
+
+export function withoutColons(broker: string): string {
+  const [, address, port] = /^\[([^\]]+)\]:(\d+)$/.exec(broker) ?? []
+  return address === undefined ? broker : `${address.replaceAll(':', '-')}${literalSuffix}:${port}`
+}
+
+/** Undoes `withoutColons`: a name, or an address without brackets. */
+export function hostOf(name: string): string {
+  return name.endsWith(literalSuffix) ? name.slice(0, -literalSuffix.length).replaceAll('-', ':') : name
 }
 
 interface KafkaConnection {
@@ -210,9 +281,9 @@ export function faultType(error: unknown): string {
   return cause instanceof Error ? faultType(cause) : error.name
 }
 
-/** What to say of an error after "Kafka": what mends it where that is known, else its type. */
-export function faultText(error: unknown): string {
-  return accessFault(error)?.text ?? `cannot be used: ${faultType(error)}`
+/** What kafkajs wrapped: one error, or those of several topics, of which ours has one at a time. */
+export function causeOf(error: Error): unknown {
+  return 'errors' in error && Array.isArray(error.errors) ? error.errors[0] : error.cause
 }
 
 /** Between two attempts at a broker, whatever is asked of it. */

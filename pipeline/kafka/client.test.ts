@@ -7,7 +7,7 @@ import { createKafka } from './client.ts'
 const Connection = createRequire(import.meta.url)('kafkajs/src/network/connection')
 
 it('two requests that find a connection closed open it once', async () => {
-  createKafka(['127.0.0.1:1'], {}, silentLogger)
+  createKafka({ brokers: ['127.0.0.1:1'], sockets: () => expect.fail('nothing is connected'), logger: silentLogger })
   const socketFactory = vi.fn(({ onConnect }: { onConnect: () => void }) => {
     setImmediate(onConnect)
     return Object.assign(new EventEmitter(), { end() {}, unref() {} })
