@@ -25,7 +25,7 @@ const planes = [
 const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
   control: [
     ['rest', 'store'],
-    ['identities'],
+    ['downlink', 'identities'],
     ['presence', 'query', 'quotas', 'routes', 'trust'],
     ['auth'],
     ['client', 'link'],

@@ -14,6 +14,7 @@ import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Admission } from './admission.ts'
+import type { Delivery, Feed, Outcome } from './delivery.ts'
 import type { DeviceSession } from './device-session.ts'
 import { type EdgeConnection, type EdgeContext, tickMs } from './edge-context.ts'
 import { faultOf } from './fault.ts'
@@ -138,6 +139,15 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
     if (ended === 'waiting' && !lastWords) this.transport.destroy()
     else this.transport.end()
     this.onEnded()
+  }
+
+  /** A protocol in which nothing is sent to devices leaves this as it is. */
+  listensTo(_feed: Feed): boolean {
+    return false
+  }
+
+  send(_delivery: Delivery): Promise<Outcome> {
+    return Promise.resolve('notSubscribed')
   }
 
   /** The client said goodbye. */

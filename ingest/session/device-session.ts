@@ -1,6 +1,7 @@
 import type { Meter } from '#ingest/quotas/quotas.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import type { Delivery, Feed, Outcome } from './delivery.ts'
 import type { EdgeContext } from './edge-context.ts'
 import { type Identity, sessionIdOf } from './identity.ts'
 import type { Carrier, Session } from './session.ts'
@@ -70,6 +71,14 @@ export class DeviceSession implements Session {
     return nowMs >= this.#expiresAtMs
   }
 
+  listensTo(feed: Feed): boolean {
+    return this.carrier.listensTo(feed)
+  }
+
+  send(delivery: Delivery): Promise<Outcome> {
+    return this.carrier.send(delivery)
+  }
+
   takenOver(): void {
     this.carrier.fail(new PenstockError('INGEST_TAKE_OVER', 'a newer connection of this client took over'))
   }
@@ -78,7 +87,8 @@ export class DeviceSession implements Session {
   end(reason: string): void {
     this.#endWatch?.()
     this.meter.close()
-    const { sessions, onPresence } = this.#edge
+    const { sessions, capabilities, onPresence } = this.#edge
+    capabilities.ended(this)
     if (sessions.get(this.#id) !== this) return
     sessions.delete(this.#id)
     if (this.#deviceId !== undefined) onPresence(this.#deviceId, this.moduleId, false, reason)

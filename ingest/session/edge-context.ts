@@ -5,6 +5,7 @@ import type { Logger } from '#runtime/logger.ts'
 import type { Counter, Metrics } from '#runtime/metrics.ts'
 import type { PenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
+import type { Capabilities } from './capabilities.ts'
 import type { Authenticate, IsKnown } from './identity.ts'
 import type { PauseReason } from './pause-reasons.ts'
 import type { RefusalLog } from './refusal-log.ts'
@@ -52,6 +53,7 @@ export interface EdgeContext {
   readonly quotas: Quotas
   /** The one session of each device or module, by `device` or `device/module`. */
   readonly sessions: Map<string, Session>
+  readonly capabilities: Capabilities
   readonly counters: EdgeCounters
   /** How many times `tickMs` this process has listened to its sockets. Read once a chunk, instead of the clock. */
   ticks: number

@@ -7,6 +7,7 @@ import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
+import { Capabilities } from './capabilities.ts'
 import type { Announce, EdgeConnection, EdgeContext, EdgeCounters, OnPresence } from './edge-context.ts'
 import { type Authenticate, type IsKnown, trustClientId } from './identity.ts'
 import { pauseAll } from './pause-all.ts'
@@ -61,6 +62,7 @@ export function openEdgeContext(options: EdgeContextOptions): EdgeContext {
     refusals: new RefusalLog(logger),
     quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, metrics),
     sessions: new Map(),
+    capabilities: new Capabilities(),
     counters: countersOf(metrics),
     ticks: 0,
     refusedMessages: 0,
