@@ -370,7 +370,12 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
         forEver({ deviceId: 'never-made', moduleId: undefined }, 4),
       ])
       const found = async () => new Map((await sessions.sessions([device, module])).map((row) => [row.moduleId, row]))
-      expect(await found()).toEqual(new Map([[undefined, forEver(device, 3)], ['m', forEver(module, 2)]]))
+      expect(await found()).toEqual(
+        new Map([
+          [undefined, forEver(device, 3)],
+          ['m', forEver(module, 2)],
+        ]),
+      )
       await sessions.keepSessions([forEver(device, 0), forEver(module, 5)])
       expect(await found()).toEqual(new Map([['m', forEver(module, 5)]]))
       await identities.delete(device, undefined)

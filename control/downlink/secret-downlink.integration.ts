@@ -1,6 +1,6 @@
-import { connect } from 'node:net'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'

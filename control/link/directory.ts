@@ -9,6 +9,12 @@ import type { TrustSource } from '#control/trust/trust.ts'
  * All that an edge process asks of control, and is told: the ports of the capabilities together. Two adapters: `registry-directory.ts`
  * in the process that owns the registry (or has PostgreSQL at hand), `remote-directory.ts` over a local socket to that process.
  */
-export interface Directory extends CredentialSource, TrustSource, QuotaSource, EdgePresence, KeptSessions, Invalidations {
+export interface Directory
+  extends CredentialSource,
+    TrustSource,
+    QuotaSource,
+    EdgePresence,
+    KeptSessions,
+    Invalidations {
   close(): Promise<void>
 }

@@ -44,7 +44,9 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const log = await openRoleLog(settings, logger)
   const downlink = new StartingDownlink()
   const identities =
-    settings.identities === 'required' ? await openIdentities(settings, edgeId, metrics, logger, downlink, index) : undefined
+    settings.identities === 'required'
+      ? await openIdentities(settings, edgeId, metrics, logger, downlink, index)
+      : undefined
   const leaveDownlink = identities ? undefined : joinDownlink(settings.dataDir, { edgeId, edge: downlink })
   const events = await openRoleEvents(settings, edgeId, metrics, logger)
   // Before anyone connects again: rows of one device stay in order.

@@ -121,8 +121,7 @@ describe.each([4, 5] as const)('a kept session over MQTT level %i', (version) =>
 })
 
 describe('a kept session over MQTT 5.0', () => {
-  const disconnect = (seconds: number) =>
-    packet(0xe0, bytes(0), properties(property(0x11, bytes(0, 0, 0, seconds))))
+  const disconnect = (seconds: number) => packet(0xe0, bytes(0), properties(property(0x11, bytes(0, 0, 0, seconds))))
 
   test('is kept as long as the client says last; one that was not to be kept cannot be later', () => {
     const { kept, connect } = setUp(5)
