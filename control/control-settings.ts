@@ -10,6 +10,7 @@ export interface ControlSettings {
   readonly ownerKey: string | undefined
   readonly secretsKey: string | undefined
   readonly rules: AdmissionRules
+  readonly identitiesRequired: boolean
   readonly devicesCachedMax: number
   /** The hub's own name, for connection strings. */
   readonly hostName: string
@@ -23,6 +24,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     postgresConnectionsMax: settings.postgresConnections,
     ownerKey: settings.ownerKey,
     secretsKey: settings.secretsKey,
+    identitiesRequired: settings.identities === 'required',
     rules: admissionRules(settings.hostname, settings.clockSkewSeconds),
     devicesCachedMax: settings.credentialsCached,
     hostName: hostName.trim(),

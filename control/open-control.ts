@@ -10,6 +10,10 @@ import type { IdentityId } from '#schemas/identity-id.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { AdmissionRules } from './auth/auth.ts'
 import { ServiceGate } from './auth/service-gate.ts'
+import type { Downlink } from './downlink/downlink.ts'
+import { EdgeDialer } from './downlink/edge-dialer.ts'
+import { EdgeFinder } from './downlink/edge-finder.ts'
+import { LinkedDownlink } from './downlink/linked-downlink.ts'
 import { ensureFirstDevice } from './identities/first-device.ts'
 import type { Identity } from './identities/identity.ts'
 import type { Directory } from './link/directory.ts'
@@ -36,6 +40,8 @@ export interface ControlOptions {
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
+  /** False: devices that are not registered may be connected. Left out: true. */
+  readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>
   readonly logger: Logger
   /** Area `audit`. */
@@ -47,6 +53,7 @@ export interface Control {
   readonly registry: Registry
   /** For an edge in this process. */
   readonly directory: Directory
+  readonly downlink: Downlink
   /** The primary key of policy `iothubowner`. */
   readonly ownerKey: string
   /** @param tls true if the server speaks TLS; without it tokens are taken from this machine only */
@@ -66,6 +73,11 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   await assertUnserved(controlSocketPath(dataDir))
   const registry = await openRegistry({ postgresUrl, dataDir, connectionsMax: postgresConnectionsMax, logger, clock })
   const directory = new RegistryDirectory(registry, logger)
+  const finder = new EdgeFinder(clock)
+  const unwatchAnnounced = registry.presence.onAnnounced(({ edge, opened }) => finder.learned(edge, opened))
+  const downlink = new LinkedDownlink(finder, clock)
+  // The embedded store is of one machine, whose edges come by the local socket.
+  const dialer = postgresUrl && (await EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger))
   const { secretsKey, checkRouting } = options
   try {
     const routing = await openRouting({
@@ -79,13 +91,20 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     const ownerKey = await ensurePolicies(registry.trust, dataDir, options.ownerKey)
     const gate = await ServiceGate.open(registry.trust, registry.changes, options.rules, clock, logger)
     const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
-    const server = await serveDirectory(controlSocketPath(dataDir), directory, logger, clock)
+    const server = await serveDirectory(controlSocketPath(dataDir), directory, finder, logger, clock)
+    const services = {
+      registry,
+      routing: routing.service,
+      downlink,
+      identitiesRequired: options.identitiesRequired ?? true,
+    }
     return {
       registry,
       directory,
+      downlink,
       ownerKey,
       registerRoutes: (router, tls) =>
-        registerServiceRoutes(router, registry, routing.service, rekey, {
+        registerServiceRoutes(router, services, rekey, {
           gate,
           metrics,
           audit,
@@ -97,6 +116,9 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       watchLostEdges: (onLost) =>
         watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
       async close() {
+        unwatchAnnounced()
+        if (dialer) await dialer.close()
+        await finder.close()
         await server.close()
         gate.close()
         await directory.close()

@@ -1,8 +1,10 @@
 /** The service API: the table of what each capability serves over REST. All routes need a policy's SAS token; `api-version` is not looked at. */
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import type { Downlink } from './downlink/downlink.ts'
 import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
+import { methodOperations } from './methods/method-operations.ts'
 import type { Registry } from './open-registry.ts'
 import { queryOperations } from './query/query-operation.ts'
 import { quotaOperations } from './quotas/quota-operations.ts'
@@ -15,11 +17,19 @@ import type { RoutingService } from './routes/routing-service.ts'
 import { authorityOperations } from './trust/authority-operations.ts'
 import { policyOperations, type RekeyPolicy } from './trust/policy-operations.ts'
 
+/** What they serve. */
+export interface Services {
+  readonly registry: Registry
+  readonly routing: RoutingService
+  readonly downlink: Downlink
+  /** Devices that are not registered cannot be connected. */
+  readonly identitiesRequired: boolean
+}
+
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  registry: Registry,
-  routing: RoutingService,
+  { registry, routing, downlink, identitiesRequired }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -29,6 +39,7 @@ export function registerServiceRoutes(
     ...authorityOperations(registry.trust, options.clock),
     ...policyOperations(registry.trust, rekeyPolicy),
     ...quotaOperations(registry.quotas),
+    ...methodOperations(downlink, identitiesRequired ? registry.identities : undefined),
     ...routingOperations(routing),
     ...replayOperations(routing.replays),
     ...hubRoutingOperations(routing),

@@ -188,6 +188,22 @@ export const errorTable = {
     meaning: 'a query that cannot be read or asks for what is not kept',
   },
 
+  METHOD_DEVICE_OFFLINE: {
+    disposition: 'retry',
+    meaning: 'the device is not connected, or does not listen to methods; it was not called',
+  },
+  METHOD_CONNECTION_LOST: {
+    disposition: 'reject',
+    meaning: 'the connection of the device ended before it answered; it may have been called',
+  },
+  METHOD_UNANSWERED: { disposition: 'reject', meaning: 'the device did not answer in time; it may have been called' },
+  METHOD_ANSWER_INVALID: { disposition: 'reject', meaning: 'the device was called, and answered what is not allowed' },
+  METHOD_TOO_MANY: { disposition: 'retry', meaning: 'as many methods are under way as may be; nobody was called' },
+  METHOD_TOO_LARGE: {
+    disposition: 'reject',
+    meaning: 'the payload of a method is above its limit, or the device takes no packet of its length',
+  },
+
   AUTH_CREDENTIALS_MALFORMED: { disposition: 'reject', meaning: 'credentials that are not of any known form' },
   AUTH_CREDENTIALS_MISSING: { disposition: 'reject', meaning: 'neither a password, a token nor a certificate' },
   AUTH_IDENTITY_UNKNOWN: { disposition: 'reject', meaning: 'no such device, module or policy' },

@@ -1,6 +1,7 @@
 import type { CredentialSource } from '#control/identities/identities.ts'
 import type { EdgePresence } from '#control/presence/presence.ts'
 import type { QuotaSource } from '#control/quotas/quotas.ts'
+import type { KeptSessions } from '#control/sessions/sessions.ts'
 import type { Invalidations } from '#control/store/changes.ts'
 import type { TrustSource } from '#control/trust/trust.ts'
 
@@ -8,6 +9,12 @@ import type { TrustSource } from '#control/trust/trust.ts'
  * All that an edge process asks of control, and is told: the ports of the capabilities together. Two adapters: `registry-directory.ts`
  * in the process that owns the registry (or has PostgreSQL at hand), `remote-directory.ts` over a local socket to that process.
  */
-export interface Directory extends CredentialSource, TrustSource, QuotaSource, EdgePresence, Invalidations {
+export interface Directory
+  extends CredentialSource,
+    TrustSource,
+    QuotaSource,
+    EdgePresence,
+    KeptSessions,
+    Invalidations {
   close(): Promise<void>
 }

@@ -26,8 +26,8 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
   control: [
     ['rest', 'store'],
     ['identities'],
-    ['presence', 'query', 'quotas', 'routes', 'trust'],
-    ['auth'],
+    ['downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
+    ['auth', 'methods'],
     ['client', 'link'],
   ],
   ingest: [

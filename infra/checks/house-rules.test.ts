@@ -47,6 +47,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'azure-iot-device': ['infra/testbed'],
   'azure-iot-device-http': ['infra/testbed'],
   'azure-iot-device-mqtt': ['infra/testbed'],
+  'azure-iothub': ['infra/testbed'],
   mqtt: ['pipeline/sinks/mqtt', 'infra/testbed'],
   '@nats-io/transport-node': ['pipeline/sinks/nats'],
   '@nats-io/jetstream': ['pipeline/sinks/nats'],
@@ -61,7 +62,8 @@ const controlDoors =
   /^control\/([\w-]+|([\w-]+)\/(\2|[\w-]+-json)|identities\/identity|trust\/owner-key|auth\/(sas-token|connection-string))\.ts$/
 
 /** What its rooms may import of one another besides: the two that lie under all others, and rows of identities, which queries select from. */
-const controlRoomDoors = /^control\/((store|rest)\/[\w-]+|identities\/identity-rows)\.ts$/
+const controlRoomDoors =
+  /^control\/((store|rest)\/[\w-]+|identities\/identity-rows|downlink\/(downlink-contract|edge-finder))\.ts$/
 
 function partOf(path: string): string {
   const holding = ranks.flat().filter((part) => path.startsWith(`${part}/`))

@@ -2,9 +2,10 @@ import { type Admission, publicReason } from '#control/auth/auth.ts'
 import type { EdgeControl } from '#control/open-edge-control.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest-route.ts'
 import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
-import type { Authenticate, IsKnown, Principal } from '#ingest/session/principal.ts'
+import type { Authenticate, IsKnown, KeptIdentity, Principal } from '#ingest/session/principal.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
 import type { HeardDevices } from './heard-devices.ts'
+import { keptIdentity } from './kept-identity.ts'
 
 /** Lets in only devices and services that prove who they are [G-6]. */
 export interface EdgeAuthentication {
@@ -16,22 +17,25 @@ export interface EdgeAuthentication {
 
 /** What control decides, as an edge asks for it. @param heard is told of devices whose requests were let in */
 export function edgeAuthentication(
-  authenticator: EdgeControl['authenticator'],
+  { authenticator, sessions }: Pick<EdgeControl, 'authenticator' | 'sessions'>,
   heard: HeardDevices,
 ): EdgeAuthentication {
-  const principalOf = (admission: Admission): Principal => {
+  const principalOf = (admission: Admission, resumes: boolean): Principal | Promise<Principal> => {
     if (!admission.admitted) throw refusalOf(admission.code)
-    return {
-      deviceId: admission.deviceId,
-      moduleId: admission.moduleId,
-      expiresAtMs: admission.expiresAtMs,
-      watch: (onRevoked) => authenticator.watch(admission, ({ code }) => onRevoked(refusalOf(code))),
-    }
+    const { deviceId, moduleId, expiresAtMs } = admission
+    const watch: Principal['watch'] = (onRevoked) =>
+      authenticator.watch(admission, ({ code }) => onRevoked(refusalOf(code)))
+    const principalWith = (kept: KeptIdentity): Principal => ({ deviceId, moduleId, expiresAtMs, kept, watch })
+    const kept = keptIdentity(sessions, { deviceId, moduleId }, resumes)
+    return kept instanceof Promise ? kept.then(principalWith) : principalWith(kept)
   }
   return {
     authenticate: (credentials) => {
       const admission = authenticator.authenticate(credentials)
-      return admission instanceof Promise ? admission.then(principalOf) : principalOf(admission)
+      const { resumes } = credentials
+      return admission instanceof Promise
+        ? admission.then((decided) => principalOf(decided, resumes))
+        : principalOf(admission, resumes)
     },
     isKnown: (deviceId) => authenticator.knows(deviceId),
     authorizeRequest: async (deviceId, moduleId, authorization, confidential, sent) => {

@@ -1,5 +1,7 @@
+import { hostname } from 'node:os'
 import { controlSettings } from '#control/control-settings.ts'
-import { openEdgeControl } from '#control/open-edge-control.ts'
+import type { EdgeDownlink } from '#control/downlink/downlink.ts'
+import { type DownlinkAddress, openEdgeControl } from '#control/open-edge-control.ts'
 import type { EdgePresence } from '#control/presence/presence.ts'
 import type { QuotaOverride } from '#control/quotas/quotas.ts'
 import type { Edge } from '#ingest/edge.ts'
@@ -10,6 +12,7 @@ import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { type EdgeAuthentication, edgeAuthentication } from './edge-authentication.ts'
+import { StartingDownlink } from './edge-downlink.ts'
 import { beginEdgeLife, type EdgeLife } from './edge-life.ts'
 import { HeardDevices } from './heard-devices.ts'
 
@@ -33,8 +36,11 @@ export async function openEdgeRegistry(
   edgeId: string,
   metrics: Metrics<MetricName>,
   logger: Logger,
+  downlink: EdgeDownlink = new StartingDownlink(),
+  index = 0,
 ): Promise<EdgeRegistry> {
   const { dataDir, postgresUrl, rules, devicesCachedMax } = controlSettings(settings)
+  const life = await beginEdgeLife(dataDir, edgeId)
   let endTakenOver = (_sessionId: string): void => {}
   const control = await openEdgeControl({
     dataDir,
@@ -44,12 +50,13 @@ export async function openEdgeRegistry(
     metrics,
     logger,
     onTakenOver: (sessionId) => endTakenOver(sessionId),
+    downlink: { edgeId: life.id, edge: downlink },
+    listensAt: downlinkAddress(settings, index),
   })
-  const { authenticator, quotas, presence, takeOver } = control
-  const life = await beginEdgeLife(dataDir, edgeId)
+  const { authenticator, quotas, presence, sessions, takeOver } = control
   const heard = new HeardDevices(limits.heardDevicesMax)
   return {
-    ...edgeAuthentication(authenticator, heard),
+    ...edgeAuthentication({ authenticator, sessions }, heard),
     lost: await lostBefore(life, presence),
     beat: async (edge) => {
       edge.forEachHeard(limits.edgeBeatMs, (id, atMs) => heard.add(id, atMs))
@@ -71,6 +78,14 @@ export async function openEdgeRegistry(
       await control.close()
     },
   }
+}
+
+/** Edge processes of one machine listen on ports of their own, one behind the other. */
+function downlinkAddress(settings: Settings, index: number): DownlinkAddress {
+  const { bind } = settings
+  const isAnywhere = bind === '0.0.0.0' || bind === '::'
+  const host = settings.downlinkHost ?? (isAnywhere ? hostname() : bind)
+  return { bind, port: settings.downlinkPort === 0 ? 0 : settings.downlinkPort + index, host }
 }
 
 /** What lives before this one held. That there is nothing of this one to reset makes it known to the registry. */

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { joinDownlink } from '#control/open-edge-control.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
@@ -10,6 +11,7 @@ import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { ControlAddress } from './control-address.ts'
+import { StartingDownlink } from './edge-downlink.ts'
 import { type EdgeRegistry, openEdgeRegistry } from './edge-registry.ts'
 import { openEdgeServers } from './edge-servers.ts'
 import { openRoleEvents, type RoleEvents, tellLost } from './events.ts'
@@ -37,8 +39,12 @@ interface EdgeBasis {
   /** Of who signed the control role's certificate, PEM. */
   readonly controlAuthority: string | undefined
   readonly log: Log
+  /** What control asks of this edge, as soon as there is one. */
+  readonly downlink: StartingDownlink
   /** Where identities are required. */
   readonly registry: EdgeRegistry | undefined
+  /** Where they are not: ends what the registry would end. */
+  readonly leaveDownlink: (() => Promise<void>) | undefined
   /** Where device events are wanted. */
   readonly events: RoleEvents | undefined
 }
@@ -46,7 +52,7 @@ interface EdgeBasis {
 /** Runs one edge process until it is told to stop. @param index its number among the edges of this machine */
 export async function runEdge(settings: Settings, index: number): Promise<void> {
   const basis = await openBasis(settings, index)
-  const { metrics, logger, tls, controlAuthority, log, registry, events } = basis
+  const { metrics, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
   const edge = await openEdge(basis)
   const beats = setInterval(() => void registry?.beat(edge), limits.edgeBeatMs)
   const control = new ControlAddress({
@@ -60,7 +66,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)
     await edge.close()
-    await Promise.all([servers.close(), registry?.close(), events?.close()])
+    await Promise.all([servers.close(), registry?.close(), leaveDownlink?.(), events?.close()])
     await log.close()
   })
   listenAsEdge({
@@ -84,16 +90,20 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   const tls = tlsFilesOf(settings)
   const controlAuthority = controlAuthorityOf(settings)
   const log = await openRoleLog(settings, logger)
+  const downlink = new StartingDownlink()
   const registry =
-    settings.identities === 'required' ? await openEdgeRegistry(settings, edgeId, metrics, logger) : undefined
+    settings.identities === 'required'
+      ? await openEdgeRegistry(settings, edgeId, metrics, logger, downlink, index)
+      : undefined
+  const leaveDownlink = registry ? undefined : joinDownlink(settings.dataDir, { edgeId, edge: downlink })
   const events = await openRoleEvents(settings, edgeId, metrics, logger)
   // Before anyone connects again: rows of one device stay in order.
   if (events && registry) await tellLost(events, registry.lost)
-  return { settings, edgeId, metrics, logger, tls, controlAuthority, log, registry, events }
+  return { settings, edgeId, metrics, logger, tls, controlAuthority, log, downlink, registry, leaveDownlink, events }
 }
 
 async function openEdge(basis: EdgeBasis): Promise<Edge> {
-  const { settings, edgeId, metrics, logger, tls, log, registry, events } = basis
+  const { settings, edgeId, metrics, logger, tls, log, downlink, registry, events } = basis
   const edge = await startEdge({
     log,
     logger,
@@ -120,6 +130,7 @@ async function openEdge(basis: EdgeBasis): Promise<Edge> {
       events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason })
     },
   })
+  downlink.started(edge.downlink)
   registry?.onTakenOver((sessionId) => edge.takeOver(sessionId))
   registry?.onQuotas((quotas) => edge.quotas.override(quotas))
   return edge

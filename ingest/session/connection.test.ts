@@ -24,7 +24,12 @@ class LineConnection extends Connection {
   }
 
   #begin(clientId: string): void {
-    const admission = new Admission(this.edge, this.transport, { clientId, username: undefined, password: undefined })
+    const admission = new Admission(this.edge, this.transport, {
+      clientId,
+      username: undefined,
+      password: undefined,
+      resumes: false,
+    })
     this.decide(admission, (principal) => {
       this.session = admission.open(principal, this)
       this.session.hold(principal, clientId)

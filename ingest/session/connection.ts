@@ -14,6 +14,7 @@ import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Admission } from './admission.ts'
+import type { Delivery, Outcome } from './delivery.ts'
 import type { DeviceSession } from './device-session.ts'
 import { type EdgeConnection, type EdgeContext, tickMs } from './edge-context.ts'
 import { faultOf } from './fault.ts'
@@ -140,6 +141,11 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
     this.onEnded()
   }
 
+  /** A protocol in which devices cannot subscribe leaves this as it is. */
+  send(_delivery: Delivery): Promise<Outcome> {
+    return Promise.resolve('notSubscribed')
+  }
+
   /** The client said goodbye. */
   protected endByClient(): void {
     this.#forget('CLOSED_BY_CLIENT')
@@ -247,6 +253,6 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
 }
 
 /** Read before and after a chunk: what comes between is its sender's. */
-function messagesOf({ counters, refusedMessages }: EdgeContext): number {
-  return counters.receivedQos0.value + counters.receivedQos1.value + refusedMessages
+function messagesOf({ counters, unstoredMessages }: EdgeContext): number {
+  return counters.receivedQos0.value + counters.receivedQos1.value + unstoredMessages
 }

@@ -5,6 +5,7 @@ import type { Logger } from '#runtime/logger.ts'
 import type { Counter, Metrics } from '#runtime/metrics.ts'
 import type { PenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
+import type { Capabilities } from './capabilities.ts'
 import type { PauseReason } from './pause-reasons.ts'
 import type { Authenticate, IsKnown } from './principal.ts'
 import type { RefusalLog } from './refusal-log.ts'
@@ -52,11 +53,12 @@ export interface EdgeContext {
   readonly quotas: Quotas
   /** The one session of each device or module, by `device` or `device/module`. */
   readonly sessions: Map<string, Session>
+  readonly capabilities: Capabilities
   readonly counters: EdgeCounters
   /** How many times `tickMs` this process has listened to its sockets. Read once a chunk, instead of the clock. */
   ticks: number
   /** Messages and requests that were answered instead of stored; quotas count them as well. */
-  refusedMessages: number
+  unstoredMessages: number
   draining: boolean
   /** Tells the other edge processes of this machine that this device or module is now connected here. */
   readonly announce: Announce
@@ -70,4 +72,6 @@ export interface EdgeCounters {
   readonly receivedQos1: Counter
   readonly receivedHttp: Counter
   readonly acknowledged: Counter
+  /** Packets of deliveries, to devices. */
+  readonly delivered: Counter
 }

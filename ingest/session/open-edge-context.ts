@@ -7,6 +7,7 @@ import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
+import { Capabilities } from './capabilities.ts'
 import type { Announce, EdgeConnection, EdgeContext, EdgeCounters, OnPresence } from './edge-context.ts'
 import { pauseAll } from './pause-all.ts'
 import { type Authenticate, type IsKnown, trustClientId } from './principal.ts'
@@ -61,9 +62,10 @@ export function openEdgeContext(options: EdgeContextOptions): EdgeContext {
     refusals: new RefusalLog(logger),
     quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, metrics),
     sessions: new Map(),
+    capabilities: new Capabilities(),
     counters: countersOf(metrics),
     ticks: 0,
-    refusedMessages: 0,
+    unstoredMessages: 0,
     draining: false,
     announce: options.announce ?? (() => {}),
     onPresence: options.onPresence ?? (() => {}),
@@ -78,5 +80,6 @@ function countersOf(metrics: Metrics<MetricName>): EdgeCounters {
     receivedQos1: metrics.series('penstock_edge_messages_received_total', { qos: '1' }),
     receivedHttp: metrics.series('penstock_edge_messages_received_total', { qos: 'http' }),
     acknowledged: metrics.series('penstock_edge_messages_acknowledged_total'),
+    delivered: metrics.series('penstock_edge_messages_delivered_total'),
   }
 }
