@@ -57,6 +57,7 @@ async function open(): Promise<TableSink> {
     insert: (...request) => sink.insert(...request),
     stored: (range) => sink.stored(range),
     newest: (...question) => sink.newest(...question),
+    held: (...question) => sink.held(...question),
     accepts: () => sink.accepts(),
     close: async () => {
       closing ??= own.close().then(() => sink.close())
