@@ -19,7 +19,7 @@ it.each([
   [answer('UNKNOWN_TOPIC_OR_PARTITION'), 'ENDPOINT_HELD', 'NotFound'],
   [answer('INVALID_RECORD'), 'ENDPOINT_HELD', 'InvalidMessage'],
   [answer('MESSAGE_TOO_LARGE'), 'ENDPOINT_REFUSED', 'MaxMessageSizeExceeded'],
-  [answer('INVALID_TIMESTAMP'), 'ENDPOINT_REFUSED', 'InvalidMessage'],
+  [answer('INVALID_TIMESTAMP'), 'ENDPOINT_HELD', 'InvalidMessage'],
   [answer('REQUEST_TIMED_OUT'), 'ENDPOINT_UNAVAILABLE', 'Timeout'],
   [answer('INVALID_PRODUCER_EPOCH'), 'ENDPOINT_UNAVAILABLE', 'Transient'],
   [answer('NOT_ENOUGH_REPLICAS'), 'ENDPOINT_UNAVAILABLE', 'Transient'],

@@ -18,6 +18,8 @@ const unfit: ReadonlySet<string> = new Set([
   'UNSUPPORTED_FOR_MESSAGE_FORMAT',
   'UNSUPPORTED_VERSION',
   'INVALID_RECORD',
+  // By the clock of this machine, which is wrong.
+  'INVALID_TIMESTAMP',
 ])
 const tooLarge: ReadonlySet<string> = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'])
 const late = /^REQUEST_TIMED_OUT$|^KafkaJSRequestTimeoutError$/
@@ -38,8 +40,6 @@ export function kafkaFault(error: unknown): PenstockError {
   if (missing.has(type)) return held(said, 'NotFound')
   if (unfit.has(type)) return held(said, 'InvalidMessage')
   if (tooLarge.has(type)) return refused(said, 'MaxMessageSizeExceeded')
-  // The record is older, or further in the future, than the topic takes.
-  if (type === 'INVALID_TIMESTAMP') return refused(said)
   return unavailable(said, late.test(type) ? 'Timeout' : 'Transient')
 }
 

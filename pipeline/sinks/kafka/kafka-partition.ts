@@ -77,9 +77,10 @@ export class KafkaPartition {
   }
 
   async #send(selected: SelectedRange, mark: Mark): Promise<void> {
-    const { connection, settings } = this.#options
+    const { connection, settings, clock } = this.#options
+    const nowMs = Math.trunc(clock.nowMs())
     let held: readonly PartitionRecords[] = []
-    for await (const portion of portionsOf(selected, settings, await connection.shape())) {
+    for await (const portion of portionsOf(selected, settings, await connection.shape(), nowMs)) {
       if (held.length > 0) await this.#producer.send(held)
       held = portion
     }

@@ -44,7 +44,7 @@ const bodies = (count: number, length: number) =>
 it('puts each device in the partition of its id, in order, and no record batch is larger than the topic takes', async () => {
   const batches = [bodies(200, 300), bodies(200, 300)]
   const seen = new Map<string, string[]>()
-  const portions = await decoded(portionsOf(rangeAt(0, batches), { format: 'messages', compression: 'none' }, shape))
+  const portions = await decoded(portionsOf(rangeAt(0, batches), { format: 'messages', compression: 'none' }, shape, 0))
   for (const portion of portions) {
     expect(new Set(portion.map(({ partition }) => partition)).size).toBe(portion.length)
     for (const { partition, byteCount, records } of portion) {
@@ -67,7 +67,7 @@ it('puts each device in the partition of its id, in order, and no record batch i
 it('a record that is larger than the topic takes goes alone, so that the topic can refuse it', async () => {
   const large = 'x'.repeat(30_000)
   const range = rangeAt(0, [['a', 'b', large, 'c', 'd', 'e']])
-  const batches = (await decoded(portionsOf(range, { format: 'messages', compression: 'none' }, shape))).flat()
+  const batches = (await decoded(portionsOf(range, { format: 'messages', compression: 'none' }, shape, 0))).flat()
   const values = batches.map(({ records }) => records.map(({ value }) => value.toString()))
   expect(values.find((some) => some.includes(large))).toHaveLength(1)
   expect(values.flat().sort()).toEqual(['a', 'b', 'c', 'd', 'e', large].sort())
@@ -75,7 +75,7 @@ it('a record that is larger than the topic takes goes alone, so that the topic c
 
 it('batches are whole Avro files of whole blocks, all of a partition of the log in one partition', async () => {
   const text = bodies(500, 200)
-  const portions = portionsOf(rangeAt(0, [text], 5), { format: 'batches', compression: 'zstd' }, shape)
+  const portions = portionsOf(rangeAt(0, [text], 5), { format: 'batches', compression: 'zstd' }, shape, 0)
   const batches = (await decoded(portions)).flat()
   expect(new Set(batches.map(({ partition }) => partition))).toEqual(new Set([2]))
   const found = batches.flatMap(({ records }) => records.flatMap(({ value }) => envelopesOfBatch(value)))

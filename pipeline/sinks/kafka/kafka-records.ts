@@ -23,12 +23,14 @@ const recordOverheadBytes = 40
 const headerOverheadBytes = 4
 const batchOverheadBytes = 1_024
 
+/** @param nowMs time of the records, UTC: a topic keeps them from when they are stored, however long they waited */
 export async function* portionsOf(
   selected: SelectedRange,
   { format, compression }: Pick<KafkaSettings, 'format' | 'compression'>,
   shape: TopicShape,
+  nowMs: number,
 ): AsyncGenerator<readonly PartitionRecords[]> {
-  const portion = new Portion(shape, format === 'batches' ? 'none' : compression)
+  const portion = new Portion(shape, format === 'batches' ? 'none' : compression, nowMs)
   const records = format === 'batches' ? batchRecords(selected, shape) : messageRecords(selected, shape)
   for await (const some of records)
     for (const record of some) {
@@ -44,7 +46,6 @@ interface PlacedRecord {
   readonly key: Buffer | null
   readonly value: Uint8Array
   readonly headers: readonly RecordHeader[]
-  readonly timeMs: number
 }
 
 /** What goes in the next request: of each partition one record batch. */
@@ -52,16 +53,18 @@ class Portion {
   readonly #shape: TopicShape
   readonly #compression: Compression
   readonly #batches = new Map<number, { readonly batch: RecordBatch; byteCount: number }>()
+  readonly #nowMs: number
   #byteCount = 0
 
-  constructor(shape: TopicShape, compression: Compression) {
+  constructor(shape: TopicShape, compression: Compression, nowMs: number) {
     this.#shape = shape
     this.#compression = compression
+    this.#nowMs = nowMs
   }
 
   /** HOT: per message. @returns what was held before, if the record fits it no more */
   add(record: PlacedRecord): readonly PartitionRecords[] | undefined {
-    const { partition, key, value, headers, timeMs } = record
+    const { partition, key, value, headers } = record
     const bytes = byteCountOf(record)
     let held = this.#batches.get(partition)
     let full: readonly PartitionRecords[] | undefined
@@ -74,7 +77,7 @@ class Portion {
       held = { batch: new RecordBatch(this.#compression), byteCount: batchOverheadBytes }
       this.#batches.set(partition, held)
     }
-    held.batch.append(key, value, headers, timeMs)
+    held.batch.append(key, value, headers, this.#nowMs)
     held.byteCount += bytes
     this.#byteCount += bytes
     return full
@@ -112,7 +115,6 @@ function messageRecord(message: SelectedMessage, partitionCount: number): Placed
     key,
     value: message.body,
     headers: messageFields(message),
-    timeMs: message.enqueuedAtMs,
   }
 }
 
@@ -125,7 +127,7 @@ async function* batchRecords(
   { partitionCount, batchBytesMax }: TopicShape,
 ): AsyncGenerator<readonly PlacedRecord[]> {
   const { range } = selected
-  const place = { partition: range.partition % partitionCount, key: null, timeMs: range.enqueuedAtMsLast }
+  const place = { partition: range.partition % partitionCount, key: null }
   const headers = [
     ['content-type', 'avro/binary'],
     ['penstock-log-partition', String(range.partition)],
