@@ -1,4 +1,4 @@
-/** What an edge process knows of control: who may connect, quotas of single devices, and what other edges take over. */
+/** What an edge process knows of control: who may connect, quotas of single devices, twins, and what other edges take over. */
 import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
 import { type Logger, silentLogger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
@@ -17,6 +17,7 @@ import type { EdgePresence } from './presence/presence.ts'
 import { TakeOver } from './presence/take-over.ts'
 import { QuotaWatch } from './quotas/quota-watch.ts'
 import { SessionKeeper } from './sessions/session-keeper.ts'
+import type { DeviceTwins } from './twins/twins.ts'
 
 export interface DirectoryOptions {
   readonly dataDir: string
@@ -44,6 +45,7 @@ export interface EdgeControl {
   readonly presence: EdgePresence
   readonly sessions: SessionKeeper
   readonly takeOver: TakeOver
+  readonly twins: DeviceTwins
   close(): Promise<void>
 }
 
@@ -71,6 +73,7 @@ export async function openEdgeControl(options: EdgeControlOptions): Promise<Edge
       presence: directory,
       sessions,
       takeOver,
+      twins: directory.twins,
       async close() {
         authenticator.close()
         quotas.close()
