@@ -4,6 +4,7 @@ import { controlSettings } from '#control/control-settings.ts'
 import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { type DownlinkAddress, openEdgeControl } from '#control/open-edge-control.ts'
 import type { QuotaOverride } from '#control/quotas/quotas.ts'
+import type { TwinOptions } from '#ingest/device-api/twins.ts'
 import type { Edge } from '#ingest/edge.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest-route.ts'
 import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
@@ -26,6 +27,7 @@ export interface Identities {
   readonly isKnown: IsKnown
   readonly authorizeRequest: AuthorizeRequest
   readonly authorizeService: AuthorizeService
+  readonly twins: TwinOptions
   /** Tells the registry that this edge lives, and whom it heard of since the last time. Never rejects. */
   readonly beat: (edge: Pick<Edge, 'forEachHeard'>) => Promise<void>
   /** What edge processes of this data folder held that did not end in order. */
@@ -99,6 +101,7 @@ export async function openIdentities(
       const proof = await authenticator.authenticateService(authorization, 'ServiceConnect', ['api'], confidential)
       if (!('policy' in proof)) throw refusalOf(proof.code)
     },
+    twins: { store: control.twins, catchesUp: settings.desiredCatchUp === 'on' },
     lost,
     beat: async (edge) => {
       edge.forEachHeard(limits.edgeBeatMs, (id, atMs) => heard.add(id, atMs))
