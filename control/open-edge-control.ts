@@ -17,6 +17,7 @@ import type { EdgePresence } from './presence/presence.ts'
 import { TakeOver } from './presence/take-over.ts'
 import { QuotaWatch } from './quotas/quota-watch.ts'
 import { SessionKeeper } from './sessions/session-keeper.ts'
+import type { EdgeSessions } from './sessions/sessions.ts'
 import type { DeviceTwins } from './twins/twins.ts'
 
 export interface DirectoryOptions {
@@ -43,7 +44,7 @@ export interface EdgeControl {
   readonly authenticator: Authenticator
   readonly quotas: QuotaWatch
   readonly presence: EdgePresence
-  readonly sessions: SessionKeeper
+  readonly sessions: EdgeSessions
   readonly takeOver: TakeOver
   readonly twins: DeviceTwins
   close(): Promise<void>

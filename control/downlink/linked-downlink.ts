@@ -68,15 +68,17 @@ export class LinkedDownlink implements Downlink {
   async #tellAt(link: EdgeLink | undefined, ids: readonly IdentityId[], notice: Notice): Promise<void> {
     const elsewhere = link === undefined ? ids : await link.tell(ids, notice).catch(() => ids)
     if (elsewhere.length === 0) return
-    for (const other of this.#finder.links) {
-      if (other === link) continue
-      const missed = await other.tell(elsewhere, notice).catch(() => elsewhere)
-      const missing = new Set(missed.map(identityText))
-      this.#finder.learned(
-        other.edgeId,
-        elsewhere.filter((id) => !missing.has(identityText(id))),
-      )
-    }
+    const others = this.#finder.links.filter((other) => other !== link)
+    await Promise.all(
+      others.map(async (other) => {
+        const missed = await other.tell(elsewhere, notice).catch(() => elsewhere)
+        const missing = new Set(missed.map(identityText))
+        this.#finder.learned(
+          other.edgeId,
+          elsewhere.filter((id) => !missing.has(identityText(id))),
+        )
+      }),
+    )
   }
 }
 

@@ -11,14 +11,14 @@ import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
-import type { KeptSession, KeptSessions } from './sessions.ts'
+import type { EdgeSessions, KeptSession, KeptSessions } from './sessions.ts'
 
 interface Asked {
   readonly id: IdentityId
   readonly found: (subscriptions: number) => void
 }
 
-export class SessionKeeper {
+export class SessionKeeper implements EdgeSessions {
   readonly #store: KeptSessions
   readonly #clock: Clock
   readonly #logger: Logger
@@ -34,11 +34,6 @@ export class SessionKeeper {
     this.#logger = logger
   }
 
-  /**
-   * What is kept of a device that connects.
-   * @param onLate told once, if there was no answer in time; `forget` ends it
-   * @returns `undefined`: nobody knows yet
-   */
   lookup(id: IdentityId, onLate: (subscriptions: number) => void): Promise<number | undefined> {
     const text = identityText(id)
     const unwritten = this.#unwritten.get(text)
@@ -59,7 +54,6 @@ export class SessionKeeper {
     })
   }
 
-  /** The device is gone, or began anew: nobody waits for what is kept of it. */
   forget(id: IdentityId): void {
     this.#asked.delete(identityText(id))
   }

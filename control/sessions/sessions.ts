@@ -14,6 +14,19 @@ export interface KeptSession extends IdentityId {
   readonly keptSeconds: number | undefined
 }
 
+/** Kept sessions of the devices of one edge process. Never throws, and never rejects: the store may be away. */
+export interface EdgeSessions {
+  /**
+   * What is kept of a device that connects.
+   * @param onLate told once, if there was no answer in time; `forget` ends it
+   * @returns `undefined`: nobody knows yet
+   */
+  lookup(id: IdentityId, onLate: (subscriptions: number) => void): Promise<number | undefined>
+  /** The device is gone: nobody waits for what is kept of it. */
+  forget(id: IdentityId): void
+  keep(session: KeptSession): void
+}
+
 export interface KeptSessions {
   /** Those of these that are kept and not over; none has no subscriptions. */
   sessions(ids: readonly IdentityId[]): Promise<readonly KeptSession[]>

@@ -1,10 +1,10 @@
-import type { SessionKeeper } from '#control/sessions/session-keeper.ts'
+import type { EdgeSessions } from '#control/sessions/sessions.ts'
 import type { KeptIdentity } from '#ingest/session/identity.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 
 /** What is kept of the session of a device that was let in. It is asked for only where the client goes on with it. */
 export function keptIdentity(
-  sessions: SessionKeeper,
+  sessions: EdgeSessions,
   id: IdentityId,
   resumes: boolean,
 ): KeptIdentity | Promise<KeptIdentity> {

@@ -277,7 +277,6 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
       expect(outcomes).toEqual({
         before: { errorCode: 404_103 },
         answered,
-        unhandled: { status: 501, payload: expect.any(String) },
         silent: { errorCode: 504_101 },
         beside: { status: 200, payload: { echo: null } },
         reconnected: answered,

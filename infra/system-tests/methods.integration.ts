@@ -128,8 +128,9 @@ class Installation {
         body: JSON.stringify({ methodName: 'echo', ...call }),
       },
     )
-    const body = await response.json()
-    const errorCode = response.ok ? undefined : JSON.parse(body.Message.startsWith('{') ? body.Message : '{}').errorCode
+    const body = (await response.json()) as Answer['body'] & { readonly Message?: string }
+    const { Message: message = '' } = body
+    const { errorCode } = JSON.parse(message.startsWith('{') ? message : '{}') as { errorCode?: number }
     return { status: response.status, body, errorCode }
   }
 
@@ -171,6 +172,19 @@ function methodsOver(name: string, open: () => Promise<Installation>): void {
         expect((await installation.call(deviceId, {})).errorCode).toBe(404_103)
       },
     )
+
+    test('methods need the right ServiceConnect', async () => {
+      const { policies } = await installation.control.registry.trust.trust()
+      const statuses = new Map<string, number>()
+      for (const { name, primaryKey } of policies)
+        statuses.set(name, (await installation.call('nobody', {}, name, primaryKey)).status)
+      expect(Object.fromEntries(statuses)).toMatchObject({
+        iothubowner: 404,
+        service: 404,
+        device: 401,
+        registryRead: 401,
+      })
+    })
 
     test('a device whose connection ends with a call under way is not called again [G-9]', async () => {
       const key = await installation.register('lost')
@@ -240,26 +254,6 @@ describe('methods on the embedded store', () => {
   afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
 
   methodsOver('the local socket', () => Installation.open({ PENSTOCK_DATA_DIR: dataDir }))
-
-  test('methods need the right ServiceConnect', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'penstock-methods-'))
-    const installation = await Installation.open({ PENSTOCK_DATA_DIR: folder })
-    try {
-      const { policies } = await installation.control.registry.trust.trust()
-      const statuses = Object.fromEntries(
-        await Promise.all(
-          policies.map(async ({ name, primaryKey }) => [
-            name,
-            (await installation.call('nobody', {}, name, primaryKey)).status,
-          ]),
-        ),
-      )
-      expect(statuses).toMatchObject({ iothubowner: 404, service: 404, device: 401, registryRead: 401 })
-    } finally {
-      await installation.close()
-      rmSync(folder, { recursive: true, force: true })
-    }
-  })
 })
 
 const postgres = serverFor('PostgreSQL', postgresMissing)

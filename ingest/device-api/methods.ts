@@ -71,10 +71,14 @@ export class Methods implements Capability {
   /** A newer connection is open at another edge. @param end ends this one: at once, or as soon as the device has answered */
   leave(session: Session, end: () => void): void {
     const called = this.#called.get(session)
-    if (called === undefined || called.callIds.size === 0) return end()
-    if (called.leave !== undefined) return
-    called.leave = end
-    this.#edge.clock.after(limits.methodsLeavingMsMax, end)
+    if (called === undefined || called.callIds.size === 0) end()
+    else if (called.leave === undefined) {
+      const cancel = this.#edge.clock.after(limits.methodsLeavingMsMax, end)
+      called.leave = () => {
+        cancel()
+        end()
+      }
+    }
   }
 
   onSubscribed(session: Session, feed: Feed): void {
