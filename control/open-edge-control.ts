@@ -1,4 +1,4 @@
-/** What an edge process knows of control: who may connect, quotas of single devices, and what other edges take over. */
+/** What an edge process knows of control: who may connect, quotas of single devices, twins, and what other edges take over. */
 import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
 import { type Logger, silentLogger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
@@ -18,6 +18,7 @@ import { TakeOver } from './presence/take-over.ts'
 import { QuotaWatch } from './quotas/quota-watch.ts'
 import { SessionKeeper } from './sessions/session-keeper.ts'
 import type { EdgeSessions } from './sessions/sessions.ts'
+import type { DeviceTwins } from './twins/twins.ts'
 
 export interface DirectoryOptions {
   readonly dataDir: string
@@ -45,6 +46,7 @@ export interface EdgeControl {
   readonly presence: EdgePresence
   readonly sessions: EdgeSessions
   readonly takeOver: TakeOver
+  readonly twins: DeviceTwins
   close(): Promise<void>
 }
 
@@ -72,6 +74,7 @@ export async function openEdgeControl(options: EdgeControlOptions): Promise<Edge
       presence: directory,
       sessions,
       takeOver,
+      twins: directory.twins,
       async close() {
         authenticator.close()
         quotas.close()

@@ -1,11 +1,13 @@
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { Permits } from '#runtime/permits.ts'
+import { limits } from '#schemas/limits.ts'
 import { type EdgeAddresses, SqlEdgeAddresses } from './downlink/edge-addresses.ts'
 import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
 import type { PresenceStore } from './presence/presence.ts'
 import { SqlPresence } from './presence/sql-presence.ts'
-import type { IdentityQueries } from './query/query.ts'
+import type { TwinQueries } from './query/query.ts'
 import { runQuery } from './query/run-query.ts'
 import type { QuotaStore } from './quotas/quotas.ts'
 import { SqlQuotas } from './quotas/sql-quotas.ts'
@@ -17,6 +19,9 @@ import type { Database } from './store/database.ts'
 import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
 import { SqlTrust } from './trust/sql-trust.ts'
 import type { TrustStore } from './trust/trust.ts'
+import { SqlDeviceTwins } from './twins/sql-device-twins.ts'
+import { SqlTwins } from './twins/sql-twins.ts'
+import type { DeviceTwins, Twins } from './twins/twins.ts'
 
 /** What the control store keeps, by capability: one database, and one feed of changes. */
 export interface Registry {
@@ -24,9 +29,11 @@ export interface Registry {
   readonly trust: TrustStore
   readonly quotas: QuotaStore
   readonly presence: PresenceStore
+  readonly twins: Twins
+  readonly deviceTwins: DeviceTwins
   readonly edgeAddresses: EdgeAddresses
   readonly sessions: KeptSessions
-  readonly queries: IdentityQueries
+  readonly queries: TwinQueries
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -49,19 +56,31 @@ export async function openRegistry(options: DatabaseOptions & { readonly clock?:
 /** Puts the capabilities together over a database, which belongs to the registry from then on. */
 export async function registryOver(database: Database, clock: Clock, logger: Logger): Promise<Registry> {
   const presence = new SqlPresence(database, clock, logger)
+  const queryPermits = new Permits(limits.queriesAtOnceMax)
+  const deviceTwins = new SqlDeviceTwins(database, clock, logger)
   const edgeAddresses = new SqlEdgeAddresses(database, logger)
-  const changes = await ChangeFeed.open(database, logger, [presence.channel, edgeAddresses.channel])
+  const changes = await ChangeFeed.open(database, logger, [
+    presence.channel,
+    deviceTwins.channel,
+    edgeAddresses.channel,
+  ])
+  changes.onChange(({ kind }) => {
+    if (kind === 'resync') deviceTwins.missed()
+  })
   return {
     identities: new SqlIdentities(database, clock),
     trust: new SqlTrust(database, clock),
     quotas: new SqlQuotas(database),
     presence,
+    twins: new SqlTwins(database, clock),
+    deviceTwins,
     edgeAddresses,
     sessions: new SqlSessions(database),
-    queries: { query: (text, page) => runQuery(database, text, page) },
+    queries: { query: (text, page) => queryPermits.with(() => runQuery(database, text, page)) },
     changes,
     async close() {
       await changes.close()
+      await deviceTwins.close()
       await database.close()
     },
   }

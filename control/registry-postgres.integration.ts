@@ -3,10 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { silentLogger } from '#runtime/logger.ts'
-import { openRegistry } from './open-registry.ts'
+import { openRegistry, type Registry } from './open-registry.ts'
 import { deviceContent, registryConformance } from './registry.conformance.ts'
 import type { ControlChange } from './store/changes.ts'
 import { openPostgresDatabase } from './store/postgres-database.ts'
+import { twinConformance } from './twins.conformance.ts'
 
 const postgres = serverFor('PostgreSQL', postgresMissing)
 
@@ -27,6 +28,11 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
   })
 
   registryConformance('a PostgreSQL server', open)
+
+  twinConformance('a PostgreSQL server', async () => {
+    const registry = await open()
+    return { registry, device: registry.deviceTwins, close: () => registry.close() }
+  })
 
   test('a change made by one process is told to another', async () => {
     const [writer, reader] = await Promise.all([open(), open()])
@@ -55,6 +61,61 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
     await expect.poll(() => changes.at(-1)?.kind).toBe('identities')
     await admin.close()
     await registry.close()
+  })
+
+  test('every reported patch that was answered outlives a crash of the server, in its order; none is answered twice [G-8]', async () => {
+    const registry = await open()
+    const ids = Array.from({ length: 20 }, (_, index) => ({ deviceId: `crashed-${index}`, moduleId: undefined }))
+    await registry.identities.importDevices(ids.map(({ deviceId }) => deviceContent(deviceId)))
+    /** The number of the last patch that was answered, and its version. */
+    const answered = new Map<string, readonly [number, number]>()
+    let isOver = false
+    let count = 0
+    const patches = ids.map(async (id) => {
+      for (let n = 1; !isOver; n++) {
+        const report = { id, patch: { n, [`k${n % 5}`]: n }, bytes: 20, ifVersion: undefined }
+        const version = await registry.deviceTwins.report(report)
+        expect(version).toBeGreaterThan(answered.get(id.deviceId)?.[1] ?? 0)
+        answered.set(id.deviceId, [n, version])
+        count++
+      }
+    })
+    for (let crash = 0; crash < 3; crash++) {
+      const before = count
+      await expect.poll(() => count, { timeout: 20_000 }).toBeGreaterThan(before + 200)
+      await server.kill()
+      await server.start()
+    }
+    const before = count
+    await expect.poll(() => count, { timeout: 20_000 }).toBeGreaterThan(before + 200)
+    isOver = true
+    await Promise.all(patches)
+    for (const id of ids) {
+      const { reported } = (await registry.twins.get(id)).twin
+      expect([reported.value.n, reported.version]).toEqual(answered.get(id.deviceId))
+    }
+    await registry.close()
+  })
+
+  test('two processes that write the same twins lose nothing of one another', async () => {
+    const [one, other] = await Promise.all([open(), open()])
+    const ids = Array.from({ length: 5 }, (_, index) => ({ deviceId: `shared-${index}`, moduleId: undefined }))
+    await one.identities.importDevices(ids.map(({ deviceId }) => deviceContent(deviceId)))
+    const write = async (registry: Registry, name: string) => {
+      for (let n = 1; n <= 30; n++)
+        for (const id of ids) {
+          const report = { id, patch: { [`${name}${n}`]: n }, bytes: 10, ifVersion: undefined }
+          // As its device does, on the code that it is told.
+          while (await registry.deviceTwins.report(report).then(() => false, isConflict)) await wait(1)
+        }
+    }
+    const isConflict = (error: { code: string }) => error.code === 'TWIN_CONFLICT' || Promise.reject(error)
+    await Promise.all([write(one, 'a'), write(other, 'b')])
+    for (const id of ids) {
+      const { reported, version } = (await one.twins.get(id)).twin
+      expect([Object.keys(reported.value).length, reported.version, version]).toEqual([60, 61, 62])
+    }
+    await Promise.all([one.close(), other.close()])
   })
 
   test('a server that stops is STORE_UNAVAILABLE, and everything goes on when it is back', async () => {

@@ -489,7 +489,7 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
       const idsOf = async (where: string, top = '') => {
         const text = `SELECT ${top} * FROM devices WHERE STARTSWITH(deviceId, 'q-') AND (${where})`
         const result = await registry.queries.query(text, { countMax: 100, continuation: undefined })
-        return result.kind === 'twin' ? result.identities.map(({ deviceId }) => Number(deviceId.slice(2))) : []
+        return result.kind === 'twin' ? result.twins.map(({ identity: { deviceId } }) => Number(deviceId.slice(2))) : []
       }
 
       test('conditions select what they say', async () => {
@@ -531,7 +531,7 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
         const first = await registry.queries.query(text, { countMax: 5, continuation: undefined })
         const second = await registry.queries.query(text, { countMax: 5, continuation: first.continuation })
         expect(second).toMatchObject({ kind: 'twin', continuation: undefined })
-        expect(second.kind === 'twin' && second.identities.length).toBe(2)
+        expect(second.kind === 'twin' && second.twins.length).toBe(2)
       })
 
       test('counts and groups', async () => {

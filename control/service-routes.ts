@@ -16,6 +16,8 @@ import { routingOperations } from './routes/routing-operations.ts'
 import type { RoutingService } from './routes/routing-service.ts'
 import { authorityOperations } from './trust/authority-operations.ts'
 import { policyOperations, type RekeyPolicy } from './trust/policy-operations.ts'
+import { updateTwins } from './twins/bulk-updates.ts'
+import { twinOperations } from './twins/twin-operations.ts'
 
 /** What they serve. */
 export interface Services {
@@ -34,7 +36,8 @@ export function registerServiceRoutes(
   options: OperationOptions,
 ): void {
   const operations = [
-    ...identityOperations(registry.identities),
+    ...identityOperations(registry.identities, (items) => updateTwins(registry.twins, items)),
+    ...twinOperations(registry.twins, twinDocument),
     ...queryOperations(registry.queries, twinDocument),
     ...authorityOperations(registry.trust, options.clock),
     ...policyOperations(registry.trust, rekeyPolicy),

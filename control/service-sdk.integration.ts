@@ -122,6 +122,51 @@ describe("the hub's own service SDK", () => {
     expect((await hub.getRegistryStatistics()).responseBody).toMatchObject({ disabledDeviceCount: 0 })
   })
 
+  test('reads, patches and replaces twins, of modules too, each by its etag', async () => {
+    await hub.create({ deviceId: 'twin-1' })
+    await hub.addModule({ deviceId: 'twin-1', moduleId: 'm' } as never)
+    const { responseBody: fresh } = await hub.getTwin('twin-1')
+    expect(fresh).toMatchObject({ deviceId: 'twin-1', etag: 'AAAAAAAAAAE=', version: 2, tags: {} })
+    expect(fresh.properties.desired).toMatchObject({ $version: 1 })
+    const patch = {
+      tags: { site: { hall: 'a' } },
+      properties: { desired: { fw: { version: '2', url: 'u' }, gone: 1 } },
+    }
+    const { responseBody: patched } = await hub.updateTwin('twin-1', patch, fresh.etag)
+    expect(patched).toMatchObject({ ...patch, version: 3, properties: { desired: { $version: 2 } } })
+    expect(patched.properties.desired.$metadata.fw.version).toMatchObject({ $lastUpdatedVersion: 2 })
+    await expect(hub.updateTwin('twin-1', patch, fresh.etag)).rejects.toMatchObject({ name: 'InvalidEtagError' })
+    // As the twin object of the SDK does it: with the etag that it read.
+    await patched.update({ properties: { desired: { gone: null } } })
+    expect(patched.properties.desired).not.toHaveProperty('gone')
+    const { responseBody: module } = await hub.updateModuleTwin('twin-1', 'm', { tags: { of: 'module' } }, '*')
+    expect(module).toMatchObject({ deviceId: 'twin-1', moduleId: 'm', tags: { of: 'module' } })
+    expect((await hub.getTwin('twin-1')).responseBody.tags).toEqual({ site: { hall: 'a' } })
+    await expect(hub.updateTwin('twin-1', { tags: { 'a.b': 1 } }, '*')).rejects.toMatchObject({ name: 'ArgumentError' })
+    await expect(hub.getTwin('nobody')).rejects.toMatchObject({ name: 'DeviceNotFoundError' })
+  })
+
+  test('queries twins by tags and properties, page by page, and counts them', async () => {
+    for (const [index, hall] of ['a', 'b', 'a', 'a'].entries()) {
+      const deviceId = `hall-${index}`
+      await hub.create({ deviceId })
+      await hub.updateTwin(deviceId, { tags: { hall, floor: index }, properties: { desired: { on: true } } }, '*')
+    }
+    const query = hub.createQuery("SELECT * FROM devices WHERE tags.hall = 'a' AND properties.desired.on = true", 2)
+    const seen: string[] = []
+    while (query.hasMoreResults) for (const twin of (await query.nextAsTwin()).result) seen.push(twin.deviceId)
+    expect(seen).toEqual(['hall-0', 'hall-2', 'hall-3'])
+    const counts = hub.createQuery(
+      'SELECT tags.hall AS hall, COUNT() AS n, MAX(tags.floor) AS top FROM devices WHERE IS_DEFINED(tags.hall) GROUP BY tags.hall',
+    )
+    expect((await counts.next()).result).toEqual(
+      expect.arrayContaining([
+        { hall: 'a', n: 3, top: 3 },
+        { hall: 'b', n: 1, top: 1 },
+      ]),
+    )
+  })
+
   test('a wrong key is UnauthorizedError', async () => {
     const stranger = HubRegistry.fromConnectionString(
       `HostName=localhost;SharedAccessKeyName=iothubowner;SharedAccessKey=${Buffer.alloc(32).toString('base64')}`,

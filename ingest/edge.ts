@@ -2,6 +2,7 @@ import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { LogSilence } from '#ingest/batches/log-silence.ts'
 import { Methods } from '#ingest/device-api/methods.ts'
 import { twinRefusal } from '#ingest/device-api/twin-refusal.ts'
+import { type TwinOptions, Twins } from '#ingest/device-api/twins.ts'
 import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from '#ingest/http/noisiest-route.ts'
 import { type AuthorizeRequest, routeTelemetry } from '#ingest/http/telemetry.ts'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
@@ -32,6 +33,8 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   readonly authorizeRequest?: AuthorizeRequest
   /** Decides who may ask for the noisiest devices; left out: whoever is on this machine. */
   readonly authorizeService?: AuthorizeService
+  /** Left out: no device has a twin. */
+  readonly twins?: TwinOptions | undefined
   /** Left out: the noisiest devices are those of this process. */
   readonly noisiestOfAll?: NoisiestOfAll | undefined
 }
@@ -84,8 +87,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   if (options.authenticate === undefined) requireLoopback(bind)
   const edge = openEdgeContext({ ...options, clock })
   const methods = new Methods(edge)
+  const twins = options.twins && new Twins(edge, options.twins)
   edge.capabilities.add(methods)
-  edge.capabilities.add(twinRefusal)
+  edge.capabilities.add(twins ?? twinRefusal)
   const listener = await listen(edge, mqttInBytes(edge), bind, options.mqttPort)
   const tlsListener = mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls))
   const stopTicks = startTicks(clock, (ticks) => {
@@ -126,6 +130,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     forEachHeard: (withinMs, heard) => forEachHeard(edge, withinMs, heard),
     close: async () => {
       await drain(edge, tlsListener === undefined ? [listener] : [listener, tlsListener])
+      twins?.close()
       stopSweep()
       stopTicks()
       edge.metrics.series('penstock_edge_pending_bytes').set(0)

@@ -176,7 +176,7 @@ export const errorTable = {
   REGISTRY_MODULE_EXISTS: { disposition: 'reject', meaning: 'the device has a module of this id already' },
   REGISTRY_MODULE_UNKNOWN: { disposition: 'reject', meaning: 'the device has no module of this id' },
   REGISTRY_MODULES_FULL: { disposition: 'reject', meaning: 'the device has as many modules as it may' },
-  REGISTRY_ETAG_STALE: { disposition: 'reject', meaning: 'the identity was changed since it was read' },
+  REGISTRY_ETAG_STALE: { disposition: 'reject', meaning: 'the identity or its twin was changed since it was read' },
   REGISTRY_BODY_MALFORMED: { disposition: 'reject', meaning: 'a request body that is not JSON' },
   REGISTRY_BODY_TOO_LARGE: { disposition: 'reject', meaning: 'a request body above its limit' },
   REGISTRY_PATH_UNKNOWN: { disposition: 'reject', meaning: 'a path or method that is not served' },
@@ -188,6 +188,11 @@ export const errorTable = {
     meaning: 'a query that cannot be read or asks for what is not kept',
   },
 
+  TWIN_INVALID: {
+    disposition: 'reject',
+    meaning: 'a part of a twin that is not allowed, or would be larger than it may',
+  },
+  TWIN_CONFLICT: { disposition: 'retry', meaning: 'the twin was changed again and again while a patch was merged' },
   METHOD_DEVICE_OFFLINE: {
     disposition: 'retry',
     meaning: 'the device is not connected, or does not listen to methods; it was not called',

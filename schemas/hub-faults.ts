@@ -29,6 +29,8 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   REGISTRY_QUOTA_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
   REGISTRY_POLICY_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
   REGISTRY_ETAG_STALE: { status: 412, name: 'PreconditionFailed', number: 412_001 },
+  TWIN_INVALID: argumentInvalid,
+  TWIN_CONFLICT: { status: 409, name: 'LinkCreationConflict', number: 409_002 },
   METHOD_DEVICE_OFFLINE: { status: 404, name: 'DeviceNotOnline', number: 404_103 },
   METHOD_CONNECTION_LOST: { status: 404, name: 'DeviceConnectionClosedRemotely', number: 404_104 },
   METHOD_UNANSWERED: { status: 504, name: 'GatewayTimeout', number: 504_101 },

@@ -22,6 +22,13 @@ export function identityText({ deviceId, moduleId }: IdentityId): string {
   return moduleId === undefined ? deviceId : `${deviceId}/${moduleId}`
 }
 
+/** The other way round. */
+export function identityFromText(text: string): IdentityId {
+  const slash = text.indexOf('/')
+  if (slash < 0) return { deviceId: text, moduleId: undefined }
+  return { deviceId: text.slice(0, slash), moduleId: text.slice(slash + 1) }
+}
+
 /** @throws PenstockError REGISTRY_ID_INVALID */
 export function checkIdentityId({ deviceId, moduleId }: IdentityId): void {
   if (!isIdentityId(deviceId)) throw idFault('device id', deviceId)

@@ -213,6 +213,9 @@ export const limits = {
   registryPageMax: 1_000,
   /** Body of a registry request: 100 identities of the largest texts, with room. */
   registryBodyBytesMax: 512 * 1024,
+  /** A query of twins may take so long, and so many of a process run at once: each may read all of them. */
+  queryMsMax: 10_000,
+  queriesAtOnceMax: 2,
   /** Text of one query. */
   queryBytesMax: 8 * 1024,
   /** A SAS token or key as an MQTT password or Authorization header: a policy token of the longest ids, percent-encoded, has about 1,500. */
@@ -237,6 +240,37 @@ export const limits = {
   announceRetryMs: 1_000,
   /** Devices with quotas of their own in the registry. Every edge process keeps them all, about 200 bytes each, and reads them again after a change. */
   deviceQuotasMax: 10_000,
+  /** Tags of a twin as compact JSON; the hub's own limit. */
+  twinTagsBytesMax: 8 * 1024,
+  /** Desired properties of a twin, and reported ones, each as compact JSON; the hub's own limit. */
+  twinPropertiesBytesMax: 32 * 1024,
+  /** A patch of reported properties as it was sent: the largest section, with white space and keys to delete. */
+  twinPatchBytesMax: 48 * 1024,
+  /** Objects within one another below tags, desired or reported; the hub's own limit. */
+  twinDepthMax: 10,
+  /** Keys, and items of lists, of one patch or section. */
+  twinEntriesMax: 1_024,
+  /** Name of a key, and a text as value; the hub's own limits. */
+  twinKeyBytesMax: 1024,
+  twinTextBytesMax: 4 * 1024,
+  /** Largest number either side of 0; the hub's own limit. */
+  twinNumberMax: 2 ** 52,
+  /** Removed desired keys that a twin remembers beyond its last change, so that devices that were away learn of them; and for how long. */
+  twinTombstonesMax: 64,
+  twinTombstoneMsMax: 7 * 24 * 3_600_000,
+  /** Twins that one statement reads or writes, and bytes of their documents: some 10 ms of a connection. */
+  twinGroupMax: 500,
+  twinGroupBytesMax: 1024 * 1024,
+  /** Groups of reported patches begin this far apart where more come than that. A patch that comes alone waits for nothing. */
+  twinGroupMs: 10,
+  /** Reported patches of a process that wait for the store, and for how long. */
+  twinQueueBytesMax: 16 * 1024 * 1024,
+  twinWaitMsMax: 10_000,
+  /** Reported properties that a process keeps to merge patches into: some 20,000 twins of a usual size. */
+  twinCacheBytesMax: 64 * 1024 * 1024,
+  /** Twin requests of a device: so many a second, and so many at once. */
+  twinRequestsPerSecond: 10,
+  twinRequestsBurst: 50,
   /** Certificate authorities kept; the hub's own limit. */
   authoritiesMax: 25,
   /** Text of a routing condition: a screen full. */
@@ -305,6 +339,10 @@ export function assertLimits(): void {
     'inserts that began with room must end with room',
   )
   assert(limits.selectionCacheBytesMax >= 2 * limits.recordRawBytesMax, 'endpoints in step must find a largest record')
+  assert(
+    limits.twinGroupBytesMax >= limits.twinPatchBytesMax + 2 * limits.twinPropertiesBytesMax,
+    'a largest patch with a largest twin must fit a group',
+  )
   assert(limits.edgeSilenceMsMax >= 3 * limits.edgeBeatMs, 'a lost beat must not end an edge')
   const lateMsMax = limits.insertBeginMsMax + limits.insertRunMsMax
   assert(

@@ -51,6 +51,16 @@ export const metricsTable = {
     help: 'Messages refused in their PUBACK while the connection went on, by error code',
     labels: ['reason'],
   },
+  penstock_edge_twin_requests_total: {
+    type: 'counter',
+    help: 'Twin requests of devices, by what they asked for and the status they were answered with',
+    labels: ['request', 'status'],
+  },
+  penstock_edge_desired_told_total: {
+    type: 'counter',
+    help: 'Patches of desired properties for devices, by what became of them',
+    labels: ['outcome'],
+  },
   penstock_edge_batches_appended_total: { type: 'counter', help: 'Batches confirmed by the log', labels: [] },
   penstock_edge_batch_bytes_total: { type: 'counter', help: 'Bytes of batches confirmed by the log', labels: [] },
   penstock_edge_append_failures_total: {

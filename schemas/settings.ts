@@ -2,6 +2,7 @@
  * Every setting an operator may turn: its environment variable, type, default and meaning. This table is the only source;
  * the parser (`runtime/settings.ts`) validates against it and `docs/SETTINGS.md` is generated from it.
  */
+import { deviceSettings } from './device-settings.ts'
 import { routingSettings } from './routing-settings.ts'
 
 export type SettingKind =
@@ -399,14 +400,7 @@ export const settingsTable = {
     meaning:
       'refused credentials a minute for one device id from one network address; beyond it as for PENSTOCK_FAILURES_PER_MINUTE',
   },
-  events: {
-    env: 'PENSTOCK_EVENTS',
-    kind: 'choice',
-    default: 'identities',
-    choices: ['identities', 'always', 'never'],
-    meaning:
-      'whether it is recorded in penstock.device_events that a device connects, disconnects or changes. identities: only where identities are required; always; never',
-  },
+  ...deviceSettings,
   ...routingSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',

@@ -4,22 +4,27 @@ import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
 import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { limits } from '#schemas/limits.ts'
 import { bulkAnswer } from './bulk-operation.ts'
-import type { BulkOperation, BulkOutcome, Identities } from './identities.ts'
+import type { BulkOperation, BulkOutcome, Identities, TwinItem } from './identities.ts'
 
 /** A registry that keeps what it is asked, and refuses the devices that it is told to. */
 function registryOf(refused: Readonly<Record<string, Error>> = {}) {
   const asked: BulkOperation[] = []
+  const twins: TwinItem[] = []
   const registry = {
     bulk: async (operations: readonly BulkOperation[]): Promise<BulkOutcome[]> => {
       asked.push(...operations)
       return operations.map(({ content }) => refused[content.deviceId])
     },
   } as unknown as Identities
+  const updateTwins = async (items: readonly TwinItem[]) => {
+    twins.push(...items)
+    return items.map(({ id }) => refused[id.deviceId])
+  }
   const answer = async (document: unknown) => {
-    const { status, body } = await bulkAnswer(registry, document)
+    const { status, body } = await bulkAnswer(registry, updateTwins, document)
     return { status, ...JSON.parse(String(body)) }
   }
-  return { asked, answer }
+  return { asked, twins, answer }
 }
 
 const invalid = { code: 'REGISTRY_ARGUMENT_INVALID' }
@@ -71,7 +76,7 @@ describe('many operations in one request', () => {
       { id: 'first', importMode: 'create' },
       { id: 'bad', moduleId: 'm', importMode: 'constructor' },
       { id: 'known', importMode: 'create' },
-      { id: 'twin', importMode: 'updateTwin' },
+      { id: 'twin', importMode: 'updateTwinIfMatchETag' },
       { id: 'odd', importMode: 'create' },
     ])
     expect(asked.map(({ content }) => content.deviceId)).toEqual(['first', 'known', 'odd'])
@@ -87,8 +92,8 @@ describe('many operations in one request', () => {
       {
         deviceId: 'twin',
         errorCode: 400_004,
-        errorStatus: expect.stringContaining('twins are not offered'),
-        operation: 'updateTwin',
+        errorStatus: expect.stringContaining('needs a twinETag'),
+        operation: 'updateTwinIfMatchETag',
       },
       { deviceId: 'known', errorCode: 409_001, errorStatus: 'there is one', operation: 'create' },
       {
@@ -97,6 +102,43 @@ describe('many operations in one request', () => {
         errorStatus: 'the operation could not be carried out',
         operation: 'create',
       },
+    ])
+  })
+
+  test('may be of twins, and are all done in their order', async () => {
+    const order: string[] = []
+    const identities = {
+      bulk: async (operations: readonly BulkOperation[]) => {
+        order.push(...operations.map(({ mode, content }) => `${mode} ${content.deviceId}`))
+        return operations.map(() => undefined)
+      },
+    } as unknown as Identities
+    const items = [
+      { id: 'a', importMode: 'create' },
+      { id: 'b', importMode: 'create' },
+      { id: 'a', importMode: 'updateTwin', tags: { hall: 1 }, twinETag: 'left aside' },
+      { id: 'a', moduleId: 'm', importMode: 'UpdateTwinIfMatchETag', twinETag: '"AAAAAAAAAAE="' },
+      { id: 'b', importMode: 'delete' },
+    ]
+    const twins: TwinItem[] = []
+    const { status } = await bulkAnswer(
+      identities,
+      async (some) => {
+        order.push(...some.map(({ id }) => `twin ${id.deviceId}`))
+        twins.push(...some)
+        return some.map(() => undefined)
+      },
+      items,
+    )
+    expect(status).toBe(200)
+    expect(order).toEqual(['create a', 'create b', 'twin a', 'twin a', 'delete b'])
+    expect(twins).toMatchObject([
+      { id: { deviceId: 'a', moduleId: undefined }, document: { tags: { hall: 1 } }, etag: undefined },
+      { id: { deviceId: 'a', moduleId: 'm' }, etag: 'AAAAAAAAAAE=' },
+    ])
+    const { answer } = registryOf({ refused: new PenstockError('REGISTRY_ETAG_STALE', 'read it again') })
+    expect((await answer([{ id: 'refused', importMode: 'updateTwin' }])).errors).toEqual([
+      { deviceId: 'refused', errorCode: 412_001, errorStatus: 'read it again', operation: 'updateTwin' },
     ])
   })
 

@@ -53,14 +53,21 @@ function moduleDocument(module: Identity): Readonly<Record<string, unknown>> {
   }
 }
 
-/** What a query of whole documents gives: the identity with an empty twin. Never a key. */
-export function twinDocument(identity: Identity): Readonly<Record<string, unknown>> {
-  const part = { $metadata: { $lastUpdated: timeText(identity.createdAtMs) }, $version: 1 }
+/** What is kept of a twin beside its identity. */
+export interface TwinPart {
+  readonly etag: string
+  readonly version: number
+  readonly tags: unknown
+  readonly properties: unknown
+}
+
+/** The twin of an identity. Never a key. */
+export function twinDocument(identity: Identity, twin: TwinPart): Readonly<Record<string, unknown>> {
   const { authentication } = identity
   return {
     deviceId: identity.deviceId,
     ...(identity.moduleId === undefined ? {} : { moduleId: identity.moduleId }),
-    etag: 'AAAAAAAAAAE=',
+    etag: twin.etag,
     deviceEtag: identity.etag,
     status: identity.status,
     ...(identity.statusReason === undefined ? {} : { statusReason: identity.statusReason }),
@@ -71,9 +78,9 @@ export function twinDocument(identity: Identity): Readonly<Record<string, unknow
     authenticationType: authentication.kind,
     x509Thumbprint: thumbprints(authentication),
     modelId: '',
-    version: 2,
-    tags: {},
-    properties: { desired: part, reported: part },
+    version: twin.version,
+    tags: twin.tags,
+    properties: twin.properties,
     capabilities: { iotEdge: identity.iotEdge },
   }
 }

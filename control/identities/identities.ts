@@ -61,6 +61,17 @@ export interface BulkOperation {
 /** `undefined`: done. */
 export type BulkOutcome = Error | undefined
 
+/** An operation on what goes with an identity, in the same request. */
+export interface TwinItem {
+  readonly id: IdentityId
+  /** With `tags` and `properties`, as in a twin. */
+  readonly document: Readonly<Record<string, unknown>>
+  readonly etag: IfMatch
+}
+
+/** Each succeeds or fails by itself, in order; `undefined`: done. */
+export type UpdateTwins = (items: readonly TwinItem[]) => Promise<readonly (Error | undefined)[]>
+
 export interface IdentityStatistics {
   readonly devices: number
   readonly devicesDisabled: number

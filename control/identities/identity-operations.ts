@@ -6,20 +6,20 @@
  *   GET /statistics/devices, /statistics/service          GET PUT DELETE /devices/{d}/modules/{m}
  */
 
+import { identityIdOf, ifMatchOf } from '#control/rest/addressed.ts'
 import { jsonFrom } from '#control/rest/json-body.ts'
 import { type Operation, withWarning } from '#control/rest/operation.ts'
 import { pageSizeOf } from '#control/rest/page-size.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
-import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { bulkAnswer } from './bulk-operation.ts'
 import { contentFrom, documentOf } from './documents.ts'
-import type { Identities, IfMatch } from './identities.ts'
+import type { Identities, UpdateTwins } from './identities.ts'
 import { argumentFault, type Identity, topicWarning, unknownFault } from './identity.ts'
 
 /** Path ids are percent-encoded. */
-export function identityOperations(identities: Identities): Operation[] {
+export function identityOperations(identities: Identities, updateTwins: UpdateTwins): Operation[] {
   const bodyBytesMax = limits.registryBodyBytesMax
   const operations: Operation[] = [
     { method: 'GET', pattern: '/statistics/devices', right: 'RegistryRead', run: () => deviceStatistics(identities) },
@@ -46,7 +46,7 @@ export function identityOperations(identities: Identities): Operation[] {
         pattern,
         right: 'RegistryWrite',
         bodyBytesMax,
-        run: (_request, body) => bulkAnswer(identities, jsonFrom(body)),
+        run: (_request, body) => bulkAnswer(identities, updateTwins, jsonFrom(body)),
       },
     )
   }
@@ -67,7 +67,7 @@ export function identityOperations(identities: Identities): Operation[] {
 }
 
 async function get(identities: Identities, request: HttpRequest): Promise<HttpAnswer> {
-  const id = idOf(request)
+  const id = identityIdOf(request)
   const identity = await identities.get(id)
   if (!identity) throw unknownFault(id)
   return identityAnswer(identity)
@@ -75,7 +75,7 @@ async function get(identities: Identities, request: HttpRequest): Promise<HttpAn
 
 /** Without If-Match a creation, with it a replacement. */
 async function put(identities: Identities, request: HttpRequest, body: Uint8Array): Promise<HttpAnswer> {
-  const content = contentFrom(jsonFrom(body), idOf(request))
+  const content = contentFrom(jsonFrom(body), identityIdOf(request))
   const ifMatch = ifMatchOf(request)
   if (ifMatch) return identityAnswer(await identities.replace(content, ifMatch.etag))
   return withWarning(identityAnswer(await identities.create(content)), topicWarning(content))
@@ -84,7 +84,7 @@ async function put(identities: Identities, request: HttpRequest, body: Uint8Arra
 async function remove(identities: Identities, request: HttpRequest): Promise<HttpAnswer> {
   const ifMatch = ifMatchOf(request)
   if (!ifMatch) throw argumentFault('the header If-Match is required: an etag, or *')
-  await identities.delete(idOf(request), ifMatch.etag)
+  await identities.delete(identityIdOf(request), ifMatch.etag)
   return { status: 204 }
 }
 
@@ -122,22 +122,4 @@ async function serviceStatistics(identities: Identities): Promise<HttpAnswer> {
 
 function identityAnswer(identity: Identity): HttpAnswer {
   return jsonAnswer(200, documentOf(identity), { ETag: `"${identity.etag}"` })
-}
-
-/** @throws REGISTRY_ARGUMENT_INVALID where the path is not percent-encoded UTF-8 */
-function idOf(request: HttpRequest): IdentityId {
-  const deviceId = request.parameter(0)
-  const moduleId = request.parameter(1)
-  if (deviceId === undefined || (moduleId === undefined && request.path.split('/').length > 4)) {
-    throw argumentFault('the path is not percent-encoded UTF-8')
-  }
-  return { deviceId, moduleId: moduleId || undefined }
-}
-
-/** Quoted or not, weak or not; `*` is whatever etag there is. `undefined`: no such header. */
-function ifMatchOf(request: HttpRequest): { readonly etag: IfMatch } | undefined {
-  const header = request.header('if-match').trim()
-  if (header === '') return undefined
-  const etag = header.replace(/^W\//, '').replace(/^"(.*)"$/, '$1')
-  return { etag: etag === '*' ? undefined : etag }
 }

@@ -29,14 +29,14 @@ export interface IdentityRow extends SqlRow {
 }
 
 /**
- * Whole identities, with further columns (`, expression AS name`) behind them. The presence of each is looked up by its ids: joined, the
+ * Whole identities, with further columns (`, expression AS name`) behind them, of tables joined to `i`. The presence of each is looked up by its ids: joined, the
  * planner may read all presences for every page, or compare each of a page with each behind it where its statistics are old.
  */
-export function selectIdentitiesWith(columns: string): string {
+export function selectIdentitiesWith(columns: string, joins = ''): string {
   return `SELECT i.*, p.connected, p.connection_updated_at, p.last_activity_at${columns}
     FROM penstock.identities i LEFT JOIN LATERAL (
       SELECT * FROM penstock.presence WHERE device_id = i.device_id AND module_id = i.module_id LIMIT 1
-    ) p ON true`
+    ) p ON true ${joins}`
 }
 
 export const selectIdentities = selectIdentitiesWith('')

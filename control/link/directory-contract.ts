@@ -12,6 +12,14 @@ import { quotaCheck } from '#control/quotas/quota-json.ts'
 import { keptSessionCheck } from '#control/sessions/sessions-json.ts'
 import { invalidationCheck } from '#control/store/invalidation-json.ts'
 import { trustCheck } from '#control/trust/trust-json.ts'
+import {
+  desiredChangeCheck,
+  desiredSeenCheck,
+  foundTwinCheck,
+  reportCheck,
+  reportOutcomeCheck,
+  twinNoticeCheck,
+} from '#control/twins/twin-json.ts'
 import { aNumber, aText, listOf, nothing, recordOf } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
 
@@ -29,14 +37,18 @@ export const controlContract = {
     sessions: { asked: listOf(identityIdCheck), answered: listOf(keptSessionCheck) },
     keepSessions: { asked: listOf(keptSessionCheck), answered: nothing },
     announce: { asked: announcementCheck, answered: aNumber },
+    twins: { asked: listOf(identityIdCheck), answered: listOf(foundTwinCheck) },
+    report: { asked: listOf(reportCheck), answered: listOf(reportOutcomeCheck) },
+    desiredSince: { asked: listOf(desiredSeenCheck), answered: listOf(desiredChangeCheck) },
+    seen: { asked: listOf(identityIdCheck), answered: listOf(desiredSeenCheck) },
   },
-  pushes: { presence: listOf(presenceCheck) },
+  pushes: { presence: listOf(presenceCheck), saw: listOf(desiredSeenCheck) },
 } as const satisfies Contract
 
 /** What an edge answers and hears. */
 export const edgeContract = {
   questions: downlinkContract.questions,
-  pushes: { invalid: invalidationCheck, announced: announcementCheck },
+  pushes: { invalid: invalidationCheck, announced: announcementCheck, desired: twinNoticeCheck },
 } as const satisfies Contract
 
 /** Longest line: a thousand devices of fifty modules each, and the largest batch of presence, fit many times. */

@@ -3,13 +3,16 @@ import { rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { linkOver } from '#control/downlink/downlink-contract.ts'
 import type { EdgeFinder } from '#control/downlink/edge-finder.ts'
+import { outcomeOf } from '#control/twins/twin-json.ts'
+import type { DeviceTwin, DeviceTwins } from '#control/twins/twins.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { isListenedOn } from '#runtime/folder-use.ts'
 import type { Handlers } from '#runtime/line-rpc/contract.ts'
 import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
 import type { Logger } from '#runtime/logger.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import type { Directory } from './directory.ts'
 import { answerMsMax, controlContract, directoryLimits, edgeContract } from './directory-contract.ts'
 
@@ -69,10 +72,14 @@ export async function serveDirectory(
   const unwatchAnnounced = directory.onAnnounced((announcement) => {
     for (const edge of connections.values()) edge.push('announced', announcement)
   })
+  const unwatchDesired = directory.twins.onDesired((notice) => {
+    for (const edge of connections.values()) edge.push('desired', notice)
+  })
   return {
     async close() {
       unwatch()
       unwatchAnnounced()
+      unwatchDesired()
       for (const socket of connections.keys()) socket.destroy()
       const closed = once(server, 'close')
       server.close()
@@ -95,9 +102,28 @@ function handlersOf(directory: Directory): Handlers<typeof controlContract> {
       sessions: (ids) => directory.sessions(ids),
       keepSessions: (sessions) => directory.keepSessions(sessions),
       announce: ({ edge, opened }) => directory.announce(edge, opened),
+      twins: (ids) => twinsOf(directory.twins, ids),
+      report: (reports) => Promise.all(reports.map((report) => outcomeOf(directory.twins.report(report)))),
+      desiredSince: (seen) => directory.twins.desiredSince(seen),
+      seen: (ids) => directory.twins.seen(ids),
     },
-    pushes: { presence: (records) => directory.report(records) },
+    pushes: { presence: (records) => directory.report(records), saw: (seen) => directory.twins.saw(seen) },
   }
+}
+
+/** Those that are unknown are left out. */
+async function twinsOf(twins: DeviceTwins, ids: readonly IdentityId[]): Promise<(IdentityId & DeviceTwin)[]> {
+  const found = await Promise.all(
+    ids.map(async (id) => {
+      try {
+        return { ...(await twins.read(id)), ...id }
+      } catch (error) {
+        if (isPenstockError(error) && error.disposition === 'reject') return undefined
+        throw error
+      }
+    }),
+  )
+  return found.filter((twin) => twin !== undefined)
 }
 
 /** @throws PenstockError PORT_UNAVAILABLE if another process serves at `path` */

@@ -9,7 +9,11 @@ import { serveDirectory } from './directory-server.ts'
 import { RemoteDirectory } from './remote-directory.ts'
 
 /** Of which nothing is asked here. */
-const silentDirectory = { onInvalidate: () => () => {}, onAnnounced: () => () => {} } as unknown as Directory
+const silentDirectory = {
+  onInvalidate: () => () => {},
+  onAnnounced: () => () => {},
+  twins: { onDesired: () => () => {} },
+} as unknown as Directory
 
 downlinkConformance('the local socket', async (finder) => {
   const folder = mkdtempSync(join(tmpdir(), 'penstock-downlink-'))

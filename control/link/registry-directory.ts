@@ -3,12 +3,13 @@ import type { ActivityRecord, Announcement, PresenceRecord, PresenceStore } from
 import type { QuotaOverride, QuotaSource } from '#control/quotas/quotas.ts'
 import type { KeptSession, KeptSessions } from '#control/sessions/sessions.ts'
 import { type Changes, type Invalidation, invalidationOf } from '#control/store/changes.ts'
+import { LookupBatch } from '#control/store/lookup-batch.ts'
 import type { Trust, TrustSource } from '#control/trust/trust.ts'
+import type { DeviceTwins } from '#control/twins/twins.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { Directory } from './directory.ts'
-import { LookupBatch } from './lookup-batch.ts'
 
 /** Presence records that wait while a write is under way; more are dropped, oldest first: the next connection tells again. */
 const presenceWaitingMax = 10_000
@@ -20,6 +21,7 @@ export interface DirectorySources {
   readonly trust: TrustSource
   readonly quotas: QuotaSource
   readonly presence: PresenceStore
+  readonly deviceTwins: DeviceTwins
   readonly sessions: KeptSessions
   readonly changes: Changes
   close(): Promise<void>
@@ -27,10 +29,11 @@ export interface DirectorySources {
 
 /** The directory of a process that has the registry itself; `close` closes it too if owned. */
 export class RegistryDirectory implements Directory {
+  readonly twins: DeviceTwins
   readonly #registry: DirectorySources
   readonly #logger: Logger
   readonly #ownsRegistry: boolean
-  readonly #batch: LookupBatch
+  readonly #batch: LookupBatch<DeviceCredentials>
   readonly #listeners = new Set<(invalidation: Invalidation) => void>()
   readonly #unwatch: () => void
   #waiting: PresenceRecord[] = []
@@ -39,8 +42,12 @@ export class RegistryDirectory implements Directory {
   constructor(registry: DirectorySources, logger: Logger, { ownsRegistry = false } = {}) {
     this.#ownsRegistry = ownsRegistry
     this.#registry = registry
+    this.twins = registry.deviceTwins
     this.#logger = logger
-    this.#batch = new LookupBatch((deviceIds) => registry.identities.credentials(deviceIds).catch(unavailable))
+    this.#batch = new LookupBatch(
+      (deviceIds) => registry.identities.credentials(deviceIds).catch(unavailable),
+      ({ deviceId }) => deviceId,
+    )
     this.#unwatch = registry.changes.onChange((change) => {
       const invalidation = invalidationOf(change)
       for (const listener of this.#listeners) listener(invalidation)

@@ -5,6 +5,7 @@ import type { ActivityRecord, Announcement, PresenceRecord } from '#control/pres
 import type { QuotaOverride } from '#control/quotas/quotas.ts'
 import type { KeptSession } from '#control/sessions/sessions.ts'
 import type { Invalidation } from '#control/store/changes.ts'
+import { LookupBatch } from '#control/store/lookup-batch.ts'
 import type { Trust } from '#control/trust/trust.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { LastingLink } from '#runtime/line-rpc/lasting-link.ts'
@@ -13,7 +14,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { Directory } from './directory.ts'
 import { answerMsMax, controlContract, directoryLimits, edgeContract } from './directory-contract.ts'
-import { LookupBatch } from './lookup-batch.ts'
+import { type DirectoryLink, RemoteTwins } from './remote-twins.ts'
 
 /** Presence records that wait for a connection; more are dropped, oldest first: the next connection of a device tells again. */
 const presenceWaitingMax = 10_000
@@ -30,15 +31,19 @@ export interface NamedEdge {
  * questions without an answer by then are asked again, for up to 5 s each. After each new connection all that was told is invalid.
  */
 export class RemoteDirectory implements Directory {
-  readonly #link: LastingLink<typeof edgeContract, typeof controlContract>
-  readonly #batch: LookupBatch
+  readonly twins: RemoteTwins
+  readonly #link: DirectoryLink
+  readonly #batch: LookupBatch<DeviceCredentials>
   readonly #listeners = new Set<(invalidation: Invalidation) => void>()
   readonly #announcedListeners = new Set<(announcement: Announcement) => void>()
   #presence: PresenceRecord[] = []
 
   /** @param downlink of an edge that takes part in it, with its name; left out: control does not learn of this process */
   constructor(path: string, logger: Logger, clock: Clock = systemClock, downlink?: NamedEdge) {
-    this.#batch = new LookupBatch((deviceIds) => this.#link.ask('lookup', deviceIds).catch(unavailable))
+    this.#batch = new LookupBatch(
+      (deviceIds) => this.#link.ask('lookup', deviceIds).catch(unavailable),
+      ({ deviceId }) => deviceId,
+    )
     this.#link = new LastingLink({
       path,
       limits: directoryLimits,
@@ -50,6 +55,7 @@ export class RemoteDirectory implements Directory {
           announced: (announcement) => {
             for (const listener of this.#announcedListeners) listener(announcement)
           },
+          desired: (notice) => this.twins.hear(notice),
         },
       },
       peer: controlContract,
@@ -58,14 +64,17 @@ export class RemoteDirectory implements Directory {
       onConnected: (again) => {
         if (again) this.#emit({ kind: 'everything' })
         this.report(this.#presence.splice(0))
+        this.twins.connected(again)
       },
       onLost: (reason) => logger.warn('the connection to the control role was lost', { reason }),
       onPushFault: (push, reason) => {
         logger.warn('what the control role told cannot be read', { push, reason })
         // Something no longer holds, and what that is a newer version says in its own way.
+        if (push === 'desired') this.twins.hear(undefined)
         if (push === 'invalid') this.#emit({ kind: 'everything' })
       },
     })
+    this.twins = new RemoteTwins(this.#link)
   }
 
   lookup(deviceId: string): Promise<DeviceCredentials | undefined> {

@@ -1,5 +1,14 @@
 import { limits } from '#schemas/limits.ts'
-import type { CompareOperator, Condition, Literal, Operand, Query, SelectItem, TextFunction } from './query-tree.ts'
+import type {
+  AggregateFunction,
+  CompareOperator,
+  Condition,
+  Literal,
+  Operand,
+  Query,
+  SelectItem,
+  TextFunction,
+} from './query-tree.ts'
 import { queryFault, type Token, tokensOf } from './tokens.ts'
 
 /** Conditions within conditions: bounds the recursion, far above what people write. */
@@ -48,6 +57,13 @@ class Parser {
       this.#takeSign('*')
       this.#expectSign(')')
       return { kind: 'count', name: this.#takeWord('AS') ? this.#path() : 'count' }
+    }
+    const aggregate = aggregates[path.toUpperCase()]
+    if (aggregate !== undefined && this.#takeSign('(')) {
+      const argument = this.#path()
+      this.#expectSign(')')
+      const name = this.#takeWord('AS') ? this.#path() : path.toLowerCase()
+      return { kind: 'aggregate', function: aggregate, path: argument, name }
     }
     return { kind: 'path', path, name: this.#takeWord('AS') ? this.#path() : path }
   }
@@ -199,6 +215,13 @@ const compareOperators: Readonly<Record<string, CompareOperator>> = {
   '>': '>',
   '>=': '>=',
 }
+
+const aggregates: Readonly<Partial<Record<string, AggregateFunction>>> = Object.assign(Object.create(null), {
+  AVG: 'AVG',
+  SUM: 'SUM',
+  MIN: 'MIN',
+  MAX: 'MAX',
+})
 
 function isTextFunction(name: string): name is TextFunction {
   return name === 'STARTSWITH' || name === 'ENDSWITH' || name === 'CONTAINS'

@@ -7,22 +7,23 @@ import { argumentFault, type Identity } from '#control/identities/identity.ts'
 import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { pageSizeOf } from '#control/rest/page-size.ts'
+import { type TwinPart, twinPart } from '#control/twins/twin-document.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { limits } from '#schemas/limits.ts'
-import type { IdentityQueries } from './query.ts'
+import type { TwinQueries } from './query.ts'
 
-type DocumentOf = (identity: Identity) => unknown
+type DocumentOf = (identity: Identity, part: TwinPart) => unknown
 
 const pageSizeDefault = 100
 
-/** @param documentOf what a query of whole documents gives of an identity */
-export function queryOperations(queries: IdentityQueries, documentOf: DocumentOf): Operation[] {
+/** @param documentOf what a query of whole documents gives of a twin */
+export function queryOperations(queries: TwinQueries, documentOf: DocumentOf): Operation[] {
   return [
     {
       method: 'POST',
       pattern: '/devices/query',
-      right: 'RegistryRead',
+      right: ['RegistryRead', 'ServiceConnect'],
       bodyBytesMax: limits.registryBodyBytesMax,
       run: (request, body) => query(queries, documentOf, request, body),
     },
@@ -30,7 +31,7 @@ export function queryOperations(queries: IdentityQueries, documentOf: DocumentOf
 }
 
 async function query(
-  queries: IdentityQueries,
+  queries: TwinQueries,
   documentOf: DocumentOf,
   request: HttpRequest,
   body: Uint8Array,
@@ -42,7 +43,10 @@ async function query(
     countMax: pageSizeOf(request.header('x-ms-max-item-count'), pageSizeDefault),
     continuation: request.header('x-ms-continuation') || undefined,
   })
-  const items = result.kind === 'twin' ? result.identities.map(documentOf) : result.items
+  const items =
+    result.kind === 'twin'
+      ? result.twins.map(({ identity, twin }) => documentOf(identity, twinPart(twin, identity.createdAtMs)))
+      : result.items
   return jsonAnswer(200, items, {
     'x-ms-item-type': result.kind,
     ...(result.continuation === undefined ? {} : { 'x-ms-continuation': result.continuation }),

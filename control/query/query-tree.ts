@@ -1,16 +1,17 @@
 /**
- * The hub's query language, the part that asks about identities, as a tree.
+ * The hub's query language, the part that asks about identities and their twins, as a tree.
  *
  *   query      SELECT [TOP n] ( * | item {, item} ) FROM devices | devices.modules [WHERE condition] [GROUP BY path {, path}]
- *   item       path [AS name] | COUNT() [AS name]
+ *   item       path [AS name] | COUNT() [AS name] | AVG(path) | SUM(path) | MIN(path) | MAX(path) [AS name]
  *   condition  comparison | IN | call | NOT condition | condition AND condition | condition OR condition | ( condition )
  *   comparison operand ( = | != | <> | < | <= | > | >= ) operand
  *   IN         operand [NOT] IN [ literal {, literal} ]           (NIN too)
  *   call       IS_DEFINED(path) | STARTSWITH(path, text) | ENDSWITH(path, text) | CONTAINS(path, text)
  *   operand    path | 'text' | "text" | number | true | false
  *
- * Words and path names are read without regard to case. A path that no identity has (tags.x, properties.y) is undefined: every
- * condition on it is false.
+ * Words and path names are read without regard to case; below tags, properties.desired and properties.reported keys are as they are
+ * written. A path that an identity does not have is undefined: every condition on it is false, under NOT too. So is a comparison of
+ * values of two types, or of objects and lists.
  */
 export type Literal = string | number | boolean
 
@@ -19,6 +20,9 @@ export type Operand =
   | { readonly kind: 'literal'; readonly value: Literal }
 
 export type CompareOperator = '=' | '!=' | '<' | '<=' | '>' | '>='
+
+/** Of numbers; what is none is left out. */
+export type AggregateFunction = 'AVG' | 'SUM' | 'MIN' | 'MAX'
 
 export type TextFunction = 'STARTSWITH' | 'ENDSWITH' | 'CONTAINS'
 
@@ -33,6 +37,7 @@ export type Condition =
 export type SelectItem =
   | { readonly kind: 'path'; readonly path: string; readonly name: string }
   | { readonly kind: 'count'; readonly name: string }
+  | { readonly kind: 'aggregate'; readonly function: AggregateFunction; readonly path: string; readonly name: string }
 
 export interface Query {
   readonly from: 'devices' | 'modules'

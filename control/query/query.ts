@@ -1,7 +1,7 @@
-/** The port of queries: asks about identities in the hub's query language (`query-tree.ts` says which part of it). */
-import type { Identity } from '#control/identities/identity.ts'
+/** The port of queries: asks about identities and twins in the hub's query language (`query-tree.ts` says which part of it). */
+import type { IdentityTwin } from '#control/twins/twins.ts'
 
-export interface IdentityQueries {
+export interface TwinQueries {
   /** @throws REGISTRY_QUERY_INVALID, STORE_UNAVAILABLE (retry) */
   query(text: string, page: QueryPage): Promise<QueryResult>
 }
@@ -12,9 +12,9 @@ export interface QueryPage {
   readonly continuation: string | undefined
 }
 
-/** `twin`: whole identities; `raw`: the named fields or aggregates. `continuation` is `undefined` on the last page. */
+/** `twin`: whole twins; `raw`: the named fields or aggregates. `continuation` is `undefined` on the last page. */
 export type QueryResult =
-  | { readonly kind: 'twin'; readonly identities: readonly Identity[]; readonly continuation: string | undefined }
+  | { readonly kind: 'twin'; readonly twins: readonly IdentityTwin[]; readonly continuation: string | undefined }
   | {
       readonly kind: 'raw'
       readonly items: readonly Readonly<Record<string, unknown>>[]

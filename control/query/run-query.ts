@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
 import { isStorableText } from '#control/identities/identity.ts'
 import { type IdentityRow, identityFromRow, selectIdentitiesWith } from '#control/identities/identity-rows.ts'
-import type { Queries, SqlRow } from '#control/store/database.ts'
+import type { Database, Queries, SqlRow } from '#control/store/database.ts'
+import { joinTwins, type TwinRow, twinColumns, twinFromRow } from '#control/twins/twin-rows.ts'
 import { limits } from '#schemas/limits.ts'
+import { type Field, fieldOf, Parameters, sqlOf } from './fields.ts'
 import { parseQuery } from './parse-query.ts'
 import type { QueryPage, QueryResult } from './query.ts'
-import { conditionSql, fieldOf, Parameters } from './query-sql.ts'
+import { conditionSql } from './query-sql.ts'
 import type { Query, SelectItem } from './query-tree.ts'
 import { queryFault } from './tokens.ts'
 
@@ -22,8 +24,24 @@ interface Cursor {
  * identities made or removed meanwhile do not shift the others.
  * @throws PenstockError REGISTRY_QUERY_INVALID, also for a continuation of another query
  */
-export async function runQuery(queries: Queries, text: string, page: QueryPage): Promise<QueryResult> {
+export async function runQuery(database: Database, text: string, page: QueryPage): Promise<QueryResult> {
   const query = parseQuery(text)
+  try {
+    return await database.transaction(async (queries) => {
+      await queries.query(`SET LOCAL statement_timeout = ${limits.queryMsMax}`)
+      return pageOf(queries, query, text, page)
+    })
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === cancelledCode)
+      throw queryFault(`takes longer than ${limits.queryMsMax} ms: ask for less, or by tags that few have`)
+    throw error
+  }
+}
+
+/** PostgreSQL, Appendix A: query_canceled. */
+const cancelledCode = '57014'
+
+async function pageOf(queries: Queries, query: Query, text: string, page: QueryPage): Promise<QueryResult> {
   const cursor = page.continuation === undefined ? undefined : cursorFrom(page.continuation, text)
   if (isAggregate(query)) return { kind: 'raw', items: await aggregate(queries, query), continuation: undefined }
   const left = cursor ? cursor.left : query.top
@@ -36,11 +54,14 @@ export async function runQuery(queries: Queries, text: string, page: QueryPage):
     last && rows.length > countMax && leftAfter !== 0
       ? textOfCursor({ deviceId: last.device_id, moduleId: last.module_id, left: leftAfter }, text)
       : undefined
-  if (!query.items) return { kind: 'twin', identities: shown.map(identityFromRow), continuation }
+  if (!query.items) {
+    const twins = shown.map((row) => ({ identity: identityFromRow(row), twin: twinFromRow(row) }))
+    return { kind: 'twin', twins, continuation }
+  }
   return { kind: 'raw', items: shown.map((row) => namedItems(row, query.items ?? [])), continuation }
 }
 
-type PageRow = IdentityRow & { readonly [item: `item_${number}`]: unknown }
+type PageRow = IdentityRow & TwinRow & { readonly [item: `item_${number}`]: unknown }
 
 function pageRows(queries: Queries, query: Query, cursor: Cursor | undefined, countMax: number): Promise<PageRow[]> {
   const parameters = new Parameters()
@@ -50,25 +71,24 @@ function pageRows(queries: Queries, query: Query, cursor: Cursor | undefined, co
     conditions.push(`(i.device_id, i.module_id) > (${deviceId}, ${moduleId})`)
   }
   if (query.where) conditions.push(conditionSql(query.where, parameters))
-  const items = (query.items ?? []).map((item, index) => `, ${itemSql(item)} AS item_${index}`)
-  const sql = `${selectIdentitiesWith(items.join(''))} WHERE ${conditions.join(' AND ')}
+  const columns = query.items?.map((item, index) => `, ${itemSql(item, parameters)} AS item_${index}`)
+  const sql = `${selectIdentitiesWith(columns?.join('') ?? `, ${twinColumns}`, joinTwins)} WHERE ${conditions.join(' AND ')}
     ORDER BY i.device_id, i.module_id LIMIT ${parameters.add(countMax + 1)}::integer`
   return queries.query<PageRow>(sql, parameters.values)
 }
 
 function aggregate(queries: Queries, query: Query): Promise<SqlRow[]> {
   const parameters = new Parameters()
-  const groups = query.groupBy.map((path) => fieldOf(path)?.sql ?? 'NULL::text')
+  const groups = query.groupBy.map((path) => pathSql(path, parameters))
   const items = query.items ?? []
   for (const item of items) {
-    const grouped =
-      item.kind === 'count' || query.groupBy.some((path) => path.toLowerCase() === item.path.toLowerCase())
+    const grouped = item.kind !== 'path' || query.groupBy.some((path) => path.toLowerCase() === item.path.toLowerCase())
     if (!grouped) throw queryFault(`selects ${item.path} beside an aggregate without GROUP BY`)
   }
   const where = [sourceSql(query), ...(query.where ? [conditionSql(query.where, parameters)] : [])].join(' AND ')
   const countMax = Math.min(query.top ?? limits.registryPageMax, limits.registryPageMax)
-  const sql = `SELECT ${items.map((item, index) => `${itemSql(item)} AS item_${index}`).join(', ')}
-    FROM penstock.identities i LEFT JOIN penstock.presence p USING (device_id, module_id) WHERE ${where}
+  const sql = `SELECT ${items.map((item, index) => `${itemSql(item, parameters)} AS item_${index}`).join(', ')}
+    FROM penstock.identities i LEFT JOIN penstock.presence p USING (device_id, module_id) ${joinTwins} WHERE ${where}
     ${groups.length > 0 ? `GROUP BY ${groups.join(', ')}` : ''} LIMIT ${parameters.add(countMax)}::integer`
   return queries
     .query<PageRow>(sql, parameters.values)
@@ -76,15 +96,34 @@ function aggregate(queries: Queries, query: Query): Promise<SqlRow[]> {
 }
 
 function isAggregate(query: Query): boolean {
-  return query.groupBy.length > 0 || (query.items?.some(({ kind }) => kind === 'count') ?? false)
+  return query.groupBy.length > 0 || (query.items?.some(({ kind }) => kind !== 'path') ?? false)
 }
 
 function sourceSql(query: Query): string {
   return query.from === 'devices' ? `i.module_id = ''` : `i.module_id <> ''`
 }
 
-function itemSql(item: SelectItem): string {
-  return item.kind === 'count' ? 'count(*)::integer' : (fieldOf(item.path)?.sql ?? 'NULL::text')
+function itemSql(item: SelectItem, parameters: Parameters): string {
+  switch (item.kind) {
+    case 'count':
+      return 'count(*)::integer'
+    case 'path':
+      return pathSql(item.path, parameters)
+    case 'aggregate':
+      return `${item.function.toLowerCase()}(${numberSql(fieldOf(item.path), parameters)})::float8`
+  }
+}
+
+function pathSql(path: string, parameters: Parameters): string {
+  const field = fieldOf(path)
+  return field === undefined ? 'NULL::text' : sqlOf(field, parameters)
+}
+
+function numberSql(field: Field | undefined, parameters: Parameters): string {
+  if (field?.type === 'number') return field.sql
+  if (field?.type !== 'json') return 'NULL::float8'
+  const sql = sqlOf(field, parameters)
+  return `CASE WHEN jsonb_typeof(${sql}) = 'number' THEN (${sql} #>> '{}')::numeric END`
 }
 
 /** Fields that are undefined are left out, as the hub does. */

@@ -4,6 +4,7 @@
  *   gate (policy, right, scope) ─▶ body ─▶ run ─▶ answer or fault in the hub's form ─▶ metric, audit line
  */
 
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
@@ -55,7 +56,8 @@ export interface OperationOptions {
 export interface Operation {
   readonly method: HttpMethod
   readonly pattern: string
-  readonly right: Right
+  /** Or any of several. */
+  readonly right: Right | readonly Right[]
   /** For the policy iothubowner alone, whatever rights another may have. */
   readonly ownerOnly?: boolean
   /** Faults are told in the newer of the hub's two forms, as clients expect them of methods and twins. */
@@ -103,7 +105,7 @@ export function registerOperation(router: HttpRouter, options: OperationOptions,
       const authorization = request.header('authorization').replace(/^Bearer (?=SharedAccessSignature )/i, '')
       const caller = forOwnerOnly(
         operation,
-        options.gate.admit(authorization, right, resourceOf(request), confidential),
+        admitted(options.gate, authorization, right, resourceOf(request), confidential),
       )
       if ('policy' in caller) {
         callers.set(request, caller.policy.name)
@@ -120,6 +122,23 @@ export function registerOperation(router: HttpRouter, options: OperationOptions,
       }
     },
   })
+}
+
+function admitted(
+  gate: Gate,
+  authorization: string,
+  right: Operation['right'],
+  resource: readonly string[],
+  confidential: boolean,
+): Caller | RefusedCaller {
+  const [first, ...others] = typeof right === 'string' ? [right] : right
+  assert(first !== undefined, 'an operation asks for a right')
+  let caller = gate.admit(authorization, first, resource, confidential)
+  for (const other of others) {
+    if (!('code' in caller) || caller.code !== 'AUTH_RIGHT_MISSING') break
+    caller = gate.admit(authorization, other, resource, confidential)
+  }
+  return caller
 }
 
 function forOwnerOnly({ ownerOnly }: Operation, caller: Caller | RefusedCaller): Caller | RefusedCaller {
@@ -158,6 +177,6 @@ function audit(
     fault: isPenstockError(fault) ? fault.code : typeof fault === 'string' ? fault : undefined,
   }
   if (status === 401) log.warn('refused', fields)
-  else if (right === 'RegistryWrite') log.info('changed', fields)
+  else if (right === 'RegistryWrite' || method === 'PATCH' || method === 'PUT') log.info('changed', fields)
   else log.debug('read', fields)
 }

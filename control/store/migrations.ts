@@ -12,6 +12,7 @@
  *   replays    (id)                     replays of the log into endpoints, those that ended for a week
  *   routing    (revision)               the document of routes in force, one row; secrets are sealed
  *   routers    (router)                 what each router last said of itself
+ *   twins      (device_id, module_id)   made with the first write; goes with its identity. Marks say when keys changed: see twins/section.ts
  *
  * Ids are compared as bytes (COLLATE "C"): the order of lists is the same everywhere and the primary key serves it.
  * Migrations are only ever added. Each runs once, in order, under one lock.
@@ -111,6 +112,32 @@ const migrations: readonly (readonly string[])[] = [
        PRIMARY KEY (device_id, module_id),
        FOREIGN KEY (device_id, module_id) REFERENCES penstock.identities ON DELETE CASCADE
      ) WITH (fillfactor = 80)`,
+  ],
+  [
+    // A twin that is made again under the same id is another one, also for whoever kept what it was.
+    'CREATE SEQUENCE penstock.twin_births',
+    // Reported properties change often and have no index, so that a change stays within its page; marks are text, since nothing queries them.
+    `CREATE TABLE penstock.twins (
+       device_id text COLLATE "C" NOT NULL,
+       module_id text COLLATE "C" NOT NULL DEFAULT '',
+       birth bigint NOT NULL DEFAULT nextval('penstock.twin_births'),
+       version bigint NOT NULL DEFAULT 2,
+       etag bigint NOT NULL DEFAULT 1,
+       tags jsonb NOT NULL DEFAULT '{}',
+       desired jsonb NOT NULL DEFAULT '{}',
+       desired_marks text NOT NULL DEFAULT '{}',
+       desired_version bigint NOT NULL DEFAULT 1,
+       desired_floor bigint NOT NULL DEFAULT 0,
+       reported jsonb NOT NULL DEFAULT '{}',
+       reported_marks text NOT NULL DEFAULT '{}',
+       reported_version bigint NOT NULL DEFAULT 1,
+       PRIMARY KEY (device_id, module_id),
+       FOREIGN KEY (device_id, module_id) REFERENCES penstock.identities ON DELETE CASCADE
+     ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, toast_tuple_target = 4080)`,
+    'CREATE INDEX twins_tags ON penstock.twins USING gin (tags jsonb_path_ops)',
+    'CREATE INDEX twins_desired ON penstock.twins USING gin (desired jsonb_path_ops)',
+    // The version of the desired properties that the device was told of last.
+    'ALTER TABLE penstock.presence ADD COLUMN desired_seen bigint',
   ],
 ]
 

@@ -26,6 +26,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
   control: [
     ['rest', 'store'],
     ['identities'],
+    ['twins'],
     ['downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
     ['auth', 'methods'],
     ['client', 'link'],

@@ -4,6 +4,7 @@ import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { type DownlinkAddress, openEdgeControl } from '#control/open-edge-control.ts'
 import type { EdgePresence } from '#control/presence/presence.ts'
 import type { QuotaOverride } from '#control/quotas/quotas.ts'
+import type { TwinOptions } from '#ingest/device-api/twins.ts'
 import type { Edge } from '#ingest/edge.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
@@ -18,6 +19,7 @@ import { HeardDevices } from './heard-devices.ts'
 
 /** The registry of devices as an edge has it where identities are required: it asks who somebody is, and tells who is there. */
 export interface EdgeRegistry extends EdgeAuthentication {
+  readonly twins: TwinOptions
   /** Tells that this edge lives, and whom it heard of since the last time. Never rejects. */
   readonly beat: (edge: Pick<Edge, 'forEachHeard'>) => Promise<void>
   /** What edge processes of this data folder held that did not end in order. */
@@ -57,6 +59,7 @@ export async function openEdgeRegistry(
   const heard = new HeardDevices(limits.heardDevicesMax)
   return {
     ...edgeAuthentication({ authenticator, sessions }, heard),
+    twins: { store: control.twins, catchesUp: settings.desiredCatchUp === 'on' },
     lost: await lostBefore(life, presence),
     beat: async (edge) => {
       edge.forEachHeard(limits.edgeBeatMs, (id, atMs) => heard.add(id, atMs))

@@ -82,9 +82,47 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
   const ownerToken = (): string =>
     createSasToken({ scope: hub, key: ownerKey, policyName: 'iothubowner', expiresAtMs: Date.now() + 600_000 })
 
-  function rest(method: string, path: string, body: object): Promise<unknown> {
+  function rest(method: string, path: string, body?: object): Promise<unknown> {
     const headers = { Authorization: ownerToken(), 'Content-Type': 'application/json' }
-    return ask(`https://${hub}${path}`, { method, headers, body: JSON.stringify(body) })
+    const text = body === undefined ? {} : { body: JSON.stringify(body) }
+    return ask(`https://${hub}${path}`, { method, headers, ...text })
+  }
+
+  interface TwinStep {
+    readonly read?: { readonly desired: object; readonly reported: object }
+    readonly desired?: Record<string, unknown>
+    readonly reported?: string
+  }
+
+  /** Reported properties that a device sends, of which the third is refused. */
+  const reports = [{ n: 1, fw: { version: '1', url: 'u' } }, { n: 2, fw: { url: null } }, { 'a.b': 1 }, { n: 3 }]
+
+  /** Runs a client of the hub against a device's twin, and changes what the device is to be meanwhile. */
+  async function followTwin(
+    deviceId: string,
+    run: (connectionString: string) => Promise<string>,
+    connectionString: string,
+  ): Promise<readonly TwinStep[]> {
+    const steps = run(connectionString).then((output) =>
+      output
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    )
+    const isReported = async (): Promise<unknown> => {
+      const twin = (await rest('GET', `/twins/${deviceId}`)) as { properties: { reported: { n?: number } } }
+      return twin.properties.reported.n
+    }
+    // Its last patch: it listens by then.
+    await expect.poll(isReported, { timeout: 20_000, interval: 100 }).toBe(3)
+    await rest('PATCH', `/twins/${deviceId}`, { properties: { desired: { level: 2, gone: null } } })
+    await rest('PATCH', `/twins/${deviceId}`, { properties: { desired: { last: true } } })
+    return steps
+  }
+
+  /** What it was told after it had read its twin, as one document. */
+  function told(steps: readonly TwinStep[]): Record<string, unknown> {
+    return Object.assign({}, ...steps.map(({ desired }) => desired ?? {}))
   }
 
   /** Registers a device over REST and gives its key and connection string. */
@@ -188,6 +226,31 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     },
   )
 
+  test.each(['mqtt', 'mqtt-ws'])(
+    "the hub's device SDK for Node over %s: reads its twin, reports in order, and is told what it is to be [G-8]",
+    async (transport) => {
+      const deviceId = `twin-node-${transport}`
+      const { connectionString } = await device(deviceId)
+      await rest('PATCH', `/twins/${deviceId}`, { tags: { t: 1 }, properties: { desired: { level: 1, gone: 1 } } })
+      const run = (target: string): Promise<string> => node([client('hub-twin.ts'), transport, target], reports)
+      const steps = await followTwin(deviceId, run, connectionString)
+      expect(steps[0]).toEqual({
+        read: { desired: { level: 1, gone: 1, $version: 2 }, reported: { $version: 1 } },
+      })
+      expect(steps.flatMap(({ reported = [] }) => reported)).toEqual([
+        'committed',
+        'committed',
+        expect.stringContaining('the patch has a key with'),
+        'committed',
+      ])
+      expect(told(steps)).toMatchObject({ level: 2, gone: null, last: true, $version: 4 })
+      expect(await rest('GET', `/twins/${deviceId}`)).toMatchObject({
+        version: 8,
+        properties: { reported: { n: 3, fw: { version: '1' }, $version: 4 } },
+      })
+    },
+  )
+
   test("the hub's device SDK for Node is told `not authorized` for a wrong key, over each transport", async () => {
     await device('cheated')
     const sharedAccessKey = randomBytes(32).toString('base64')
@@ -256,6 +319,33 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
         expect(await rows(id, messages.length)).toEqual(stored)
       },
     )
+
+    test("the hub's device SDK: a twin, and what changed of it while the device was away [G-8]", async () => {
+      const { connectionString } = await device('twin-python')
+      const follow = (target: string): Promise<string> =>
+        inside.run(pythonForDevices, [client('hub_twin.py'), 'mqtt', target, ca.caFile], {
+          input: JSON.stringify(reports),
+        })
+      const steps = await followTwin('twin-python', follow, connectionString)
+      expect(steps.flatMap(({ reported = [] }) => reported)).toEqual([
+        'committed',
+        'committed',
+        'ClientError',
+        'committed',
+      ])
+      expect(told(steps)).toMatchObject({ level: 2, last: true, $version: 3 })
+      await rest('PATCH', '/twins/twin-python', {
+        properties: { desired: { level: null, away: { so: 'long' }, last: true } },
+      })
+      const again = await inside.run(pythonForDevices, [client('hub_twin.py'), 'mqtt', connectionString, ca.caFile], {
+        input: '[]',
+      })
+      const [, ...patches] = again
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as TwinStep)
+      expect(told(patches)).toMatchObject({ level: null, away: { so: 'long' }, last: true, $version: 4 })
+    })
 
     test("the hub's device SDK is told of a wrong key", async () => {
       const sharedAccessKey = randomBytes(32).toString('base64')

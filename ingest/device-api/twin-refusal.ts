@@ -1,7 +1,7 @@
 import type { Capability } from '#ingest/session/capabilities.ts'
 import { refusedAnswer } from './request-desk.ts'
 
-const refusal = () => refusedAnswer(400_003, 'this hub has no device twins yet')
+const refusal = () => refusedAnswer(400_003, 'a hub that believes every client id keeps no twins')
 
-/** The answer to requests for a twin, of which there are none yet. On this code SDKs of the hub do not try again. */
+/** The answer to requests for a twin where no identities are asked for. On this code SDKs of the hub do not try again. */
 export const twinRefusal: Capability = { requests: { twinRead: refusal, twinReport: refusal } }

@@ -113,7 +113,7 @@ describe('MQTT over TLS', () => {
     await client.setOptions({ ca: root.certificatePem })
     await client.open()
     client.on('message', () => {})
-    await expect(client.getTwin()).rejects.toThrow('this hub has no device twins yet')
+    await expect(client.getTwin()).rejects.toThrow('keeps no twins')
     await client.sendEvent(new hub.Message('goes on'))
     expect(log.envelopes().map(({ body }) => String(body))).toEqual(['goes on'])
     await client.close()

@@ -39,7 +39,7 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 function batchOf() {
   const registry = new SlowRegistry()
-  return { registry, batch: new LookupBatch(registry.ask) }
+  return { registry, batch: new LookupBatch(registry.ask, ({ deviceId }) => deviceId) }
 }
 
 describe('look-ups of devices', () => {

@@ -1,0 +1,73 @@
+/** Paths of identities and twins as SQL expressions, over identities `i`, their presence `p` and their twins `t`. */
+import type { SqlValue } from '#control/store/database.ts'
+
+export type ColumnType = 'text' | 'boolean' | 'time' | 'number'
+
+/** A column, or a path into a document of a twin. */
+export type Field =
+  | { readonly type: ColumnType; readonly sql: string }
+  | { readonly type: 'json'; readonly column: string; readonly keys: readonly string[] }
+
+/** By lower-case name. */
+const fields: Readonly<Record<string, Field>> = {
+  deviceid: { type: 'text', sql: 'i.device_id' },
+  moduleid: { type: 'text', sql: `nullif(i.module_id, '')` },
+  generationid: { type: 'text', sql: 'i.generation_id' },
+  status: { type: 'text', sql: 'i.status' },
+  statusreason: { type: 'text', sql: 'i.status_reason' },
+  statusupdatetime: { type: 'time', sql: 'i.status_updated_at' },
+  statusupdatedtime: { type: 'time', sql: 'i.status_updated_at' },
+  authenticationtype: { type: 'text', sql: 'i.authentication' },
+  connectionstate: { type: 'text', sql: `CASE WHEN p.connected THEN 'Connected' ELSE 'Disconnected' END` },
+  connectionstateupdatedtime: { type: 'time', sql: 'p.connection_updated_at' },
+  lastactivitytime: { type: 'time', sql: 'p.last_activity_at' },
+  devicescope: { type: 'text', sql: 'i.device_scope' },
+  managedby: { type: 'text', sql: 'i.managed_by' },
+  etag: { type: 'text', sql: `encode(int8send(coalesce(t.etag, 1)), 'base64')` },
+  deviceetag: { type: 'text', sql: 'i.etag' },
+  'capabilities.iotedge': { type: 'boolean', sql: 'i.iot_edge' },
+  version: { type: 'number', sql: 'coalesce(t.version, 2)::float8' },
+  'properties.desired.$version': { type: 'number', sql: 'coalesce(t.desired_version, 1)::float8' },
+  'properties.reported.$version': { type: 'number', sql: 'coalesce(t.reported_version, 1)::float8' },
+}
+
+const sections = { tags: 't.tags', 'properties.desired': 't.desired', 'properties.reported': 't.reported' } as const
+
+/** `undefined`: no identity has it. */
+export function fieldOf(path: string): Field | undefined {
+  const plain = path.toLowerCase().startsWith('devices.') ? path.slice('devices.'.length) : path
+  const lower = plain.toLowerCase()
+  if (Object.hasOwn(fields, lower)) return fields[lower]
+  for (const [section, column] of Object.entries(sections)) {
+    if (lower === section) return { type: 'json', column, keys: [] }
+    if (lower.startsWith(`${section}.`))
+      return { type: 'json', column, keys: plain.slice(section.length + 1).split('.') }
+  }
+  return undefined
+}
+
+/** The value of a field; NULL where it is undefined. */
+export function sqlOf(field: Field, parameters: Parameters): string {
+  if (field.type !== 'json') return field.sql
+  const { column, keys } = field
+  return keys.length === 0 ? `coalesce(${column}, '{}')` : `(${column} #> ${parameters.addKeys(keys)}::text[])`
+}
+
+/** Collects parameters; `add` gives the placeholder. */
+export class Parameters {
+  readonly values: SqlValue[] = []
+  readonly #keys = new Map<string, string>()
+
+  add(value: SqlValue): string {
+    this.values.push(value)
+    return `$${this.values.length}`
+  }
+
+  /** The same keys have the same placeholder: only then is an expression that is grouped by the one that is selected. */
+  addKeys(keys: readonly string[]): string {
+    const path = keys.join('.')
+    const placeholder = this.#keys.get(path) ?? this.add(keys)
+    this.#keys.set(path, placeholder)
+    return placeholder
+  }
+}

@@ -1,0 +1,22 @@
+import type { TwinItem } from '#control/identities/identities.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { twinPatchFrom } from './twin-document.ts'
+import type { Twins, TwinUpdate } from './twins.ts'
+
+/** Twins among the operations of a bulk request. */
+export async function updateTwins(twins: Twins, items: readonly TwinItem[]): Promise<readonly (Error | undefined)[]> {
+  const outcomes: (Error | undefined)[] = items.map(() => undefined)
+  const updates: TwinUpdate[] = []
+  const places: number[] = []
+  for (const [index, { id, document, etag }] of items.entries()) {
+    try {
+      updates.push({ id, patch: twinPatchFrom(document), ifMatch: etag })
+      places.push(index)
+    } catch (error) {
+      if (!isPenstockError(error)) throw error
+      outcomes[index] = error
+    }
+  }
+  for (const [index, outcome] of (await twins.updateAll(updates)).entries()) outcomes[places[index] ?? 0] = outcome
+  return outcomes
+}

@@ -1,0 +1,59 @@
+import type { IfMatch } from '#control/identities/identities.ts'
+import type { Database, Queries } from '#control/store/database.ts'
+import type { Clock } from '#runtime/clock.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
+import { notifyTwins } from './twin-notices.ts'
+import { readTwin, type WriteKind, writeTwin } from './twin-writes.ts'
+import type { IdentityTwin, TwinPatch, Twins, TwinUpdate } from './twins.ts'
+
+/** What services do with twins, over the control store, which belongs to the caller. */
+export class SqlTwins implements Twins {
+  readonly #database: Database
+  readonly #clock: Clock
+
+  constructor(database: Database, clock: Clock) {
+    this.#database = database
+    this.#clock = clock
+  }
+
+  get(id: IdentityId): Promise<IdentityTwin> {
+    return readTwin(this.#database, id)
+  }
+
+  update(id: IdentityId, patch: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin> {
+    return this.#database.transaction((queries) => this.#write(queries, id, 'patch', patch, ifMatch))
+  }
+
+  replace(id: IdentityId, sections: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin> {
+    return this.#database.transaction((queries) => this.#write(queries, id, 'replace', sections, ifMatch))
+  }
+
+  updateAll(updates: readonly TwinUpdate[]): Promise<readonly (Error | undefined)[]> {
+    return this.#database.transaction(async (queries) => {
+      const outcomes: (Error | undefined)[] = []
+      for (const { id, patch, ifMatch } of updates) {
+        try {
+          await this.#write(queries, id, 'patch', patch, ifMatch)
+          outcomes.push(undefined)
+        } catch (error) {
+          if (!isPenstockError(error) || error.disposition !== 'reject') throw error
+          outcomes.push(error)
+        }
+      }
+      return outcomes
+    })
+  }
+
+  async #write(
+    queries: Queries,
+    id: IdentityId,
+    kind: WriteKind,
+    patch: TwinPatch,
+    ifMatch: IfMatch,
+  ): Promise<IdentityTwin> {
+    const written = await writeTwin(queries, id, kind, patch, ifMatch, this.#clock.nowMs())
+    if (patch.desired !== undefined) await notifyTwins(queries, [{ ...id, version: written.twin.desired.version }])
+    return written
+  }
+}

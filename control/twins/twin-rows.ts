@@ -1,0 +1,68 @@
+/** Twins as rows of the control store. A twin without a row is an empty one. */
+import type { SqlRow } from '#control/store/database.ts'
+import { emptyObject, type JsonObject, type Section } from './section.ts'
+import type { Twin } from './twins.ts'
+
+export interface TwinRow extends SqlRow {
+  readonly twin_version: number | null
+  readonly twin_etag: number | null
+  readonly tags: string | null
+  readonly desired: string | null
+  readonly desired_marks: string | null
+  readonly desired_version: number | null
+  readonly desired_floor: number | null
+  readonly reported: string | null
+  readonly reported_marks: string | null
+  readonly reported_version: number | null
+}
+
+/** Of `penstock.twins t`. Documents are read as text, so that their objects are made here. */
+export const twinColumns = `t.version::float8 AS twin_version, t.etag::float8 AS twin_etag, t.tags::text AS tags, t.desired::text AS desired,
+  t.desired_marks, t.desired_version::float8 AS desired_version, t.desired_floor::float8 AS desired_floor, t.reported::text AS reported,
+  t.reported_marks, t.reported_version::float8 AS reported_version`
+
+/** Behind identities `i`. */
+export const joinTwins = 'LEFT JOIN penstock.twins t ON t.device_id = i.device_id AND t.module_id = i.module_id'
+
+export function twinFromRow(row: TwinRow): Twin {
+  return {
+    version: row.twin_version ?? 2,
+    etag: row.twin_etag ?? 1,
+    tags: objectFrom(row.tags),
+    desired: sectionFrom(row.desired, row.desired_marks, row.desired_version, row.desired_floor),
+    reported: reportedFromRow(row),
+  }
+}
+
+export function desiredFromRow(
+  row: Pick<TwinRow, 'desired' | 'desired_marks' | 'desired_version' | 'desired_floor'>,
+): Section {
+  return sectionFrom(row.desired, row.desired_marks, row.desired_version, row.desired_floor)
+}
+
+export function reportedFromRow(row: Pick<TwinRow, 'reported' | 'reported_marks' | 'reported_version'>): Section {
+  return sectionFrom(row.reported, row.reported_marks, row.reported_version, 0)
+}
+
+function sectionFrom(
+  value: string | null,
+  marks: string | null,
+  version: number | null,
+  floor: number | null,
+): Section {
+  return {
+    value: objectFrom(value),
+    marks: marks === null ? {} : JSON.parse(marks),
+    version: version ?? 1,
+    floor: floor ?? 0,
+  }
+}
+
+function objectFrom(text: string | null): JsonObject {
+  return text === null || text === '{}' ? emptyObject : JSON.parse(text)
+}
+
+/** For statements that take lists. */
+export function idColumns(ids: readonly { deviceId: string; moduleId: string | undefined }[]): [string[], string[]] {
+  return [ids.map(({ deviceId }) => deviceId), ids.map(({ moduleId }) => moduleId ?? '')]
+}

@@ -1,0 +1,104 @@
+/**
+ * The port of twins: what services and devices tell one another of a device or module by documents that outlive connections.
+ *
+ *   service ─▶ tags, desired ─▶ device          each change of desired properties: told to every edge process (`TwinNotices`)
+ *   device  ─▶ reported      ─▶ service
+ *
+ * Every identity has a twin: an empty one until the first write makes a row of it. Faults of all calls: STORE_UNAVAILABLE (retry),
+ * REGISTRY_ID_INVALID, REGISTRY_DEVICE_UNKNOWN, REGISTRY_MODULE_UNKNOWN.
+ */
+import type { IfMatch } from '#control/identities/identities.ts'
+import type { Identity } from '#control/identities/identity.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
+import type { JsonObject, Section } from './section.ts'
+
+export interface Twin {
+  /** Counts changes of all sections. */
+  readonly version: number
+  /** Counts changes of tags and desired properties. */
+  readonly etag: number
+  readonly tags: JsonObject
+  readonly desired: Section
+  readonly reported: Section
+}
+
+export interface IdentityTwin {
+  readonly identity: Identity
+  readonly twin: Twin
+}
+
+/** What a service writes: sections that are left out stay as they are. */
+export interface TwinPatch {
+  readonly tags?: JsonObject
+  readonly desired?: JsonObject
+}
+
+/** One of several writes that are answered together. */
+export interface TwinUpdate {
+  readonly id: IdentityId
+  readonly patch: TwinPatch
+  readonly ifMatch: IfMatch
+}
+
+/** What services do with twins. */
+export interface Twins {
+  get(id: IdentityId): Promise<IdentityTwin>
+  /** Merges a patch. @throws TWIN_INVALID, REGISTRY_ETAG_STALE */
+  update(id: IdentityId, patch: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin>
+  /** Replaces whole sections. @throws as `update` */
+  replace(id: IdentityId, sections: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin>
+  /** Each update succeeds or fails by itself, in order; `undefined`: done. */
+  updateAll(updates: readonly TwinUpdate[]): Promise<readonly (Error | undefined)[]>
+}
+
+/** The twin as its device reads it, with the two versions. */
+export interface DeviceTwin {
+  /** `{"desired":{…,"$version":n},"reported":{…,"$version":n}}` */
+  readonly text: string
+  readonly desiredVersion: number
+}
+
+/** Patch of reported properties, checked by `patchFrom`. */
+export interface Report {
+  readonly id: IdentityId
+  readonly patch: JsonObject
+  /** As it was sent. */
+  readonly bytes: number
+  /** The version of the reported properties that the patch is meant for; `undefined`: any. */
+  readonly ifVersion: number | undefined
+}
+
+/** Up to which version of its desired properties a device was told. */
+export interface DesiredSeen extends IdentityId {
+  readonly version: number
+}
+
+/** What changed of a device's desired properties. */
+export interface DesiredChange extends IdentityId {
+  readonly version: number
+  /** JSON with `$version`, for the device. */
+  readonly text: string
+}
+
+/** Twins whose desired properties changed, with their new versions. `undefined`: notices may have been missed. */
+export type TwinNotice = readonly DesiredSeen[] | undefined
+
+/** What edge processes ask in the name of devices. @throws AUTH_DIRECTORY_UNAVAILABLE (retry) */
+export interface DeviceTwins {
+  /** Reads made in one turn of the event loop travel together. */
+  read(id: IdentityId): Promise<DeviceTwin>
+  /**
+   * Merges a patch of reported properties. Patches of one identity are merged in the order of the calls.
+   * @returns their new version, once it is committed
+   * @throws TWIN_INVALID, TWIN_CONFLICT, REGISTRY_ETAG_STALE (of `ifVersion`)
+   */
+  report(report: Report): Promise<number>
+  /** What changed since these versions, of those where something did; at most `twinGroupMax` at once. */
+  desiredSince(seen: readonly DesiredSeen[]): Promise<readonly DesiredChange[]>
+  /** The versions that these were told of last, as `saw` was told; those of which nothing is known are left out. */
+  seen(ids: readonly IdentityId[]): Promise<readonly DesiredSeen[]>
+  /** Keeps what devices were told. Never throws: what is lost is told to the device again. */
+  saw(seen: readonly DesiredSeen[]): void
+  /** Calls back after each change of desired properties. The result ends it. */
+  onDesired(listener: (notice: TwinNotice) => void): () => void
+}

@@ -1,0 +1,339 @@
+import { describe, expect, test } from 'vitest'
+import type { DesiredChange, DesiredSeen, DeviceTwins, TwinNotice } from '#control/twins/twins.ts'
+import type { DesiredDelivery, Outcome } from '#ingest/session/delivery.ts'
+import type { Session } from '#ingest/session/session.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { seededRandom } from '#runtime/seeded-random.ts'
+import { virtualClock } from '#runtime/virtual-clock.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { identityText } from '#schemas/identity-id.ts'
+import { limits } from '#schemas/limits.ts'
+import { metricsTable } from '#schemas/metrics.ts'
+import { DesiredFollowers } from './desired-followers.ts'
+
+const turns = async (): Promise<void> => {
+  for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+}
+
+/** Twins of which only versions matter: version n is {"n":n}, and a patch says since when. */
+class FakeTwins implements DeviceTwins {
+  readonly versions = new Map<string, number>()
+  readonly kept = new Map<string, number>()
+  readonly asked: number[] = []
+  isAway = false
+  #listener: (notice: TwinNotice) => void = () => {}
+
+  set(deviceId: string, version: number, isNoticed = true): void {
+    this.versions.set(deviceId, version)
+    if (isNoticed) this.notice([{ deviceId, moduleId: undefined, version }])
+  }
+
+  notice(notice: TwinNotice): void {
+    this.#listener(notice)
+  }
+
+  async read(id: Parameters<DeviceTwins['read']>[0]) {
+    this.#check()
+    const desiredVersion = this.versions.get(id.deviceId)
+    if (desiredVersion === undefined) throw new PenstockError('REGISTRY_DEVICE_UNKNOWN', 'gone')
+    return { text: '', desiredVersion }
+  }
+
+  async desiredSince(seen: readonly DesiredSeen[]): Promise<readonly DesiredChange[]> {
+    this.#check()
+    this.asked.push(seen.length)
+    return seen.flatMap((one) => {
+      const version = this.versions.get(one.deviceId) ?? 0
+      return version > one.version ? [{ ...one, version, text: JSON.stringify({ since: one.version }) }] : []
+    })
+  }
+
+  async seen(ids: Parameters<DeviceTwins['seen']>[0]): Promise<readonly DesiredSeen[]> {
+    this.#check()
+    return ids.flatMap((id) => {
+      const version = this.kept.get(id.deviceId)
+      return version === undefined ? [] : [{ ...id, version }]
+    })
+  }
+
+  saw(seen: readonly DesiredSeen[]): void {
+    for (const { deviceId, version } of seen) this.kept.set(deviceId, version)
+  }
+
+  report(): Promise<number> {
+    throw new Error('nothing is reported here')
+  }
+
+  onDesired(listener: (notice: TwinNotice) => void): () => void {
+    this.#listener = listener
+    return () => {}
+  }
+
+  #check(): void {
+    if (this.isAway) throw new PenstockError('STORE_UNAVAILABLE', 'silent')
+  }
+}
+
+/** A device that writes down what it is told: `since→version`. */
+class FakeSession {
+  readonly deviceId: string
+  readonly moduleId = undefined
+  readonly told: string[] = []
+  readonly carrier = { silentMs: 0 }
+  outcome: Outcome | Promise<Outcome> = 'sent'
+
+  constructor(deviceId: string) {
+    this.deviceId = deviceId
+  }
+
+  async send({ version, body }: DesiredDelivery): Promise<Outcome> {
+    const outcome = await this.outcome
+    if (outcome === 'sent' || outcome === 'acknowledged')
+      this.told.push(`${JSON.parse(Buffer.from(body).toString()).since}→${version}`)
+    return outcome
+  }
+}
+
+function followed(catchesUp = true) {
+  const store = new FakeTwins()
+  const clock = virtualClock()
+  const sessions = new Map<string, Session>()
+  const edge = { sessions, clock, logger: silentLogger, metrics: new Metrics(metricsTable) }
+  const followers = new DesiredFollowers(edge, store, catchesUp)
+  const connect = (deviceId: string): FakeSession & Session => {
+    const session = new FakeSession(deviceId) as unknown as FakeSession & Session
+    sessions.set(identityText({ deviceId, moduleId: undefined }), session)
+    return session
+  }
+  const end = async (session: Session): Promise<void> => {
+    sessions.delete(session.deviceId ?? '')
+    followers.ended(session)
+    await turns()
+  }
+  return { store, clock, followers, connect, end }
+}
+
+describe('a device that listens to its desired properties [G-8]', () => {
+  test('is told each change from then on, and nothing of before', async () => {
+    const { store, followers, connect } = followed()
+    store.set('d', 5)
+    const session = connect('d')
+    followers.follow(session)
+    await turns()
+    expect(session.told).toEqual([])
+    store.set('d', 6)
+    await turns()
+    store.set('d', 7)
+    await turns()
+    expect(session.told).toEqual(['5→6', '6→7'])
+  })
+
+  test('is told in one patch what changed while one was under way, and never an older one after a newer one', async () => {
+    const { store, followers, connect } = followed()
+    store.set('d', 1)
+    const session = connect('d')
+    followers.follow(session)
+    await turns()
+    let write = (_: Outcome): void => {}
+    session.outcome = new Promise((resolve) => {
+      write = resolve
+    })
+    for (const version of [2, 3, 4]) {
+      store.set('d', version)
+      await turns()
+    }
+    store.notice([{ deviceId: 'd', moduleId: undefined, version: 3 }])
+    write('sent')
+    session.outcome = 'sent'
+    await turns()
+    expect(session.told).toEqual(['1→2', '2→4'])
+  })
+
+  test('is told what changed between its read and its subscription, and between the subscription and our look at it', async () => {
+    const { store, followers, connect } = followed()
+    store.set('d', 3)
+    const session = connect('d')
+    followers.wasRead(session, 3)
+    store.set('d', 4)
+    followers.follow(session)
+    await turns()
+    // Kept at once: an edge that is killed tells nothing at its end.
+    expect([session.told, store.kept.get('d')]).toEqual([['3→4'], 3])
+    const other = connect('other')
+    store.set('other', 8)
+    followers.follow(other)
+    store.set('other', 9)
+    await turns()
+    expect(other.told).toEqual(['8→9'])
+  })
+
+  test('hears of what it missed when notices were missed, and is asked of with the others', async () => {
+    const { store, followers, connect } = followed()
+    const sessions = Array.from({ length: limits.twinGroupMax + 1 }, (_, index) => {
+      store.set(`d${index}`, 1)
+      const session = connect(`d${index}`)
+      followers.follow(session)
+      return session
+    })
+    await turns()
+    store.asked.length = 0
+    store.set('d7', 2, false)
+    store.notice(undefined)
+    await turns()
+    expect(store.asked).toEqual([limits.twinGroupMax, 1])
+    expect(sessions.flatMap(({ told }) => told)).toEqual(['1→2'])
+  })
+
+  test('gets the newest once the store is back, and once it reads again', async () => {
+    const { store, clock, followers, connect } = followed()
+    store.set('d', 1)
+    const session = connect('d')
+    followers.follow(session)
+    await turns()
+    store.isAway = true
+    store.set('d', 2)
+    await turns()
+    store.isAway = false
+    session.outcome = 'full'
+    clock.step()
+    await turns()
+    expect(session.told).toEqual([])
+    session.outcome = 'sent'
+    store.set('d', 3, false)
+    clock.step()
+    await turns()
+    expect(session.told).toEqual(['1→3'])
+  })
+
+  test('that read its twin meanwhile is told only what is newer', async () => {
+    const { store, followers, connect } = followed()
+    store.set('d', 1)
+    const session = connect('d')
+    followers.follow(session)
+    await turns()
+    store.set('d', 2)
+    followers.wasRead(session, 2)
+    await turns()
+    store.set('d', 3)
+    await turns()
+    expect(session.told).toEqual(['2→3'])
+    expect(followers.pushedTo(session)).toBe(3)
+  })
+
+  test('that does not listen any more, or has ended, is told nothing', async () => {
+    const { store, followers, connect, end } = followed()
+    store.set('d', 1)
+    const session = connect('d')
+    followers.follow(session)
+    await turns()
+    followers.unfollow(session)
+    store.set('d', 2)
+    await turns()
+    followers.follow(session)
+    await turns()
+    expect(session.told).toEqual(['1→2'])
+    store.set('d', 3)
+    await end(session)
+    expect(session.told).toEqual(['1→2'])
+    expect(followers.pushedTo(session)).toBe(0)
+    // An answer to its last request comes too late.
+    followers.wasRead(session, 3)
+    expect(followers.pushedTo(session)).toBe(0)
+  })
+})
+
+describe('a device that was away', () => {
+  test('is told what changed meanwhile, from what it certainly had', async () => {
+    const { store, clock, followers, connect, end } = followed()
+    store.set('d', 1)
+    const first = connect('d')
+    followers.follow(first)
+    await turns()
+    first.outcome = 'acknowledged'
+    store.set('d', 2)
+    await turns()
+    first.outcome = 'sent'
+    store.set('d', 3)
+    await turns()
+    await end(first)
+    store.set('d', 5)
+    const second = connect('d')
+    followers.follow(second)
+    await turns()
+    // Nothing says that 3 came.
+    expect([store.kept.get('d'), second.told]).toEqual([2, ['2→5']])
+    clock.after(1_500, () => {})
+    clock.step()
+    await end(second)
+    expect(store.kept.get('d')).toBe(5)
+  })
+
+  test('is told nothing where that is switched off, and nothing is kept of it', async () => {
+    const { store, followers, connect, end } = followed(false)
+    store.kept.set('d', 1)
+    store.set('d', 4)
+    const session = connect('d')
+    followers.follow(session)
+    await turns()
+    store.set('d', 5)
+    await turns()
+    await end(session)
+    expect([session.told, store.kept.get('d')]).toEqual([['4→5'], 1])
+  })
+
+  test('that was deleted meanwhile costs the others nothing', async () => {
+    const { store, followers, connect } = followed()
+    store.set('d', 1)
+    const [gone, session] = [connect('gone'), connect('d')]
+    followers.follow(gone)
+    followers.follow(session)
+    await turns()
+    store.set('d', 2)
+    await turns()
+    expect([gone.told, session.told]).toEqual([[], ['1→2']])
+  })
+})
+
+test('whatever happens and in whatever order, versions only grow and the newest arrives [G-8]', async () => {
+  const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000)
+  const random = seededRandom(seed)
+  for (let round = 0; round < 20; round++) {
+    const { store, clock, followers, connect, end } = followed()
+    store.set('d', 1)
+    let session = connect('d')
+    followers.follow(session)
+    await turns()
+    let version = 1
+    for (let step = 0; step < 40; step++) {
+      store.isAway = random.chance(0.2)
+      session.outcome = random.chance(0.2) ? 'full' : random.chance(0.5) ? 'sent' : 'acknowledged'
+      if (random.chance(0.5)) store.set('d', ++version, random.chance(0.7))
+      if (random.chance(0.1)) store.notice([{ deviceId: 'd', moduleId: undefined, version: 1 + random.below(version) }])
+      if (random.chance(0.1)) followers.wasRead(session, version)
+      if (random.chance(0.1)) {
+        await end(session)
+        session = connect('d')
+        followers.follow(session)
+      }
+      if (random.chance(0.3)) clock.step()
+      if (random.chance(0.7)) await turns()
+    }
+    store.isAway = false
+    session.outcome = 'acknowledged'
+    store.notice(undefined)
+    for (let step = 0; step < 5; step++) {
+      await turns()
+      clock.step()
+    }
+    await turns()
+    const told = session.told.map((text) => text.split('→').map(Number) as [number, number])
+    for (const [index, [since, to]] of told.entries()) {
+      expect(to, `SEED=${seed}`).toBeGreaterThan(since)
+      expect(to, `SEED=${seed}`).toBeGreaterThan(told[index - 1]?.[1] ?? 0)
+    }
+    // Told, or read.
+    expect(followers.pushedTo(session), `SEED=${seed}`).toBe(version)
+    if (told.length > 0) expect(told.at(-1)?.[1], `SEED=${seed}`).toBeLessThanOrEqual(version)
+  }
+})

@@ -1,0 +1,134 @@
+/**
+ * Patches of reported properties a core: read, checked, merged and committed in groups, as a process does that owns its devices' twins, and
+ * all CPU time of this process and of the store. Against one UPDATE a patch over the same store, 64 at a time.
+ * Reach: T-1 on PostgreSQL ≥ 8 × one UPDATE each and ≥ 12,000; T-2 embedded ≥ 6,000. Sockets and MQTT are not in it.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { generatedKeys } from '#control/identities/identity.ts'
+import { registryOver } from '#control/open-registry.ts'
+import type { Database } from '#control/store/database.ts'
+import { openDatabase } from '#control/store/open-database.ts'
+import { patchFrom } from '#control/twins/patch-json.ts'
+import { postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { cpuSecondsOf, processTreeOf } from '#runtime/processes.ts'
+import { BenchRecord, benchArguments } from './bench-record.ts'
+
+const deviceCount = 10_000
+/** Patches without an answer: what 10,000 devices that report every few seconds have under way. */
+const groupedAtOnce = 2_000
+const singlyAtOnce = 64
+const idAt = (index: number): string => `device-${String(index).padStart(6, '0')}`
+
+/** Ten values in eight keys, of which a patch has three. */
+const wholeOf = (n: number): string =>
+  JSON.stringify({
+    temperature: n % 90,
+    humidity: (n * 7) % 100,
+    pressure: 1000 + (n % 40),
+    uptime: n,
+    mode: 'auto',
+    network: { rssi: -(n % 90), ip: '10.0.0.7' },
+    firmware: { version: '1.4.2', channel: 'stable' },
+    door: n % 2 === 0,
+  })
+const patchOf = (n: number): Buffer =>
+  Buffer.from(JSON.stringify({ temperature: n % 90, uptime: n, network: { rssi: -(n % 90) } }))
+
+async function cpuSeconds(): Promise<number> {
+  const { user, system } = process.cpuUsage()
+  const others = processTreeOf(process.pid).filter((pid) => pid !== process.pid)
+  return (user + system) / 1e6 + others.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
+}
+
+/** Keeps `atOnce` calls under way for `seconds`. @returns how many a CPU second */
+async function rateOf(seconds: number, atOnce: number, call: (n: number) => Promise<unknown>): Promise<number> {
+  const endMs = systemClock.monotonicMs() + seconds * 1_000
+  const before = await cpuSeconds()
+  let begun = 0
+  let done = 0
+  const one = async (): Promise<void> => {
+    while (systemClock.monotonicMs() < endMs) {
+      await call(begun++)
+      done++
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, one))
+  return done / ((await cpuSeconds()) - before)
+}
+
+async function measure(database: Database, name: string, record: BenchRecord, rounds: number, seconds: number) {
+  const registry = await registryOver(database, systemClock, silentLogger)
+  const report = (n: number): Promise<number> => {
+    const bytes = patchOf(n)
+    const id = { deviceId: idAt((n * 7_919) % deviceCount), moduleId: undefined }
+    return registry.deviceTwins.report({ id, patch: patchFrom(bytes), bytes: bytes.length, ifVersion: undefined })
+  }
+  const updateOne = (n: number): Promise<unknown> =>
+    database.query(
+      `UPDATE penstock.twins SET reported = reported || $2::text::jsonb, reported_version = reported_version + 1, version = version + 1
+       WHERE device_id = $1 AND module_id = ''`,
+      [idAt((n * 7_919) % deviceCount), patchOf(n).toString()],
+    )
+  try {
+    const shared = {
+      moduleId: undefined,
+      status: 'enabled',
+      statusReason: undefined,
+      authentication: generatedKeys,
+    } as const
+    const others = { iotEdge: false, deviceScope: undefined, parentScope: undefined, managedBy: undefined }
+    for (let first = 0; first < deviceCount; first += 1_000) {
+      const ids = Array.from({ length: 1_000 }, (_, index) => idAt(first + index))
+      await registry.identities.importDevices(ids.map((deviceId) => ({ deviceId, ...shared, ...others })))
+      await Promise.all(
+        ids.map((deviceId, n) => {
+          const bytes = Buffer.from(wholeOf(n))
+          const id = { deviceId, moduleId: undefined }
+          return registry.deviceTwins.report({ id, patch: patchFrom(bytes), bytes: bytes.length, ifVersion: undefined })
+        }),
+      )
+    }
+    for (let round = 0; round < rounds; round++) {
+      record.add(`${name}, in groups: patches/s a core`, await rateOf(seconds, groupedAtOnce, report))
+      record.add(`${name}, one UPDATE each: patches/s a core`, await rateOf(seconds, singlyAtOnce, updateOne))
+    }
+  } finally {
+    await registry.close()
+  }
+}
+
+async function bench(): Promise<void> {
+  const args = benchArguments({ rounds: 5, seconds: 5 })
+  const { rounds, seconds } = args
+  const record = new BenchRecord('t-reported', 'Patches of reported properties')
+  if (postgresMissing() === undefined) {
+    const server = await startPostgres({ isDurable: true })
+    try {
+      const options = { postgresUrl: server.url, dataDir: undefined, connectionsMax: 8, logger: silentLogger }
+      await measure(await openDatabase(options), 'PostgreSQL', record, rounds, seconds)
+    } finally {
+      await server.stop()
+    }
+  }
+  const dataDir = mkdtempSync(join(tmpdir(), 'penstock-reported-'))
+  try {
+    const options = { postgresUrl: undefined, dataDir, connectionsMax: 1, logger: silentLogger }
+    await measure(await openDatabase(options), 'embedded', record, rounds, seconds)
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true })
+  }
+  const rate = (name: string): number => record.median(`${name}: patches/s a core`)
+  const ratio = rate('PostgreSQL, in groups') / rate('PostgreSQL, one UPDATE each')
+  record.note('CPU time of this process and the server, not the time that passed.')
+  record.finish(
+    `**T-1: ${ratio.toFixed(1)} × one UPDATE each on PostgreSQL (reach 8), ${Math.round(rate('PostgreSQL, in groups'))} patches/s a core (reach 12,000). T-2: ${Math.round(rate('embedded, in groups'))} a core embedded (reach 6,000).**`,
+    `${deviceCount.toLocaleString('en')} twins of ten reported values, patches of three; ${groupedAtOnce} patches under way.`,
+    args,
+  )
+}
+
+if (import.meta.main) await bench()
