@@ -2,6 +2,8 @@
 import type { Settings } from '#schemas/settings.ts'
 import { admissionRules } from './auth/admission-rules.ts'
 import type { AdmissionRules } from './auth/auth.ts'
+import { commandRules } from './commands/command-rules.ts'
+import type { CommandRules } from './commands/commands.ts'
 
 export interface ControlSettings {
   readonly dataDir: string
@@ -11,6 +13,7 @@ export interface ControlSettings {
   readonly secretsKey: string | undefined
   readonly rules: AdmissionRules
   readonly devicesCachedMax: number
+  readonly commandRules: CommandRules
   /** The hub's own name, for connection strings. */
   readonly hostName: string
 }
@@ -25,6 +28,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     secretsKey: settings.secretsKey,
     rules: admissionRules(settings.hostname, settings.clockSkewSeconds),
     devicesCachedMax: settings.credentialsCached,
+    commandRules: commandRules(settings),
     hostName: hostName.trim(),
   }
 }

@@ -10,6 +10,8 @@ import type { IdentityId } from '#schemas/identity-id.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { AdmissionRules } from './auth/auth.ts'
 import { ServiceGate } from './auth/service-gate.ts'
+import type { CommandRules } from './commands/commands.ts'
+import { sweepCommands } from './commands/sweep-commands.ts'
 import { ensureFirstDevice } from './identities/first-device.ts'
 import type { Identity } from './identities/identity.ts'
 import type { Directory } from './link/directory.ts'
@@ -36,6 +38,8 @@ export interface ControlOptions {
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
+  /** Left out: as the settings have them if nothing is set. */
+  readonly commandRules?: CommandRules | undefined
   readonly metrics: Metrics<MetricName>
   readonly logger: Logger
   /** Area `audit`. */
@@ -64,7 +68,15 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const clock = options.clock ?? systemClock
   // Before anything of the store is touched: what has no lock that this version knows still serves here.
   await assertUnserved(controlSocketPath(dataDir))
-  const registry = await openRegistry({ postgresUrl, dataDir, connectionsMax: postgresConnectionsMax, logger, clock })
+  const { commandRules } = options
+  const registry = await openRegistry({
+    postgresUrl,
+    dataDir,
+    connectionsMax: postgresConnectionsMax,
+    logger,
+    clock,
+    commandRules,
+  })
   const directory = new RegistryDirectory(registry, logger)
   const { secretsKey, checkRouting } = options
   try {
@@ -80,12 +92,15 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     const gate = await ServiceGate.open(registry.trust, registry.changes, options.rules, clock, logger)
     const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
     const server = await serveDirectory(controlSocketPath(dataDir), directory, logger, clock)
+    const endSweep = sweepCommands(registry.commands, metrics, clock, logger)
+    const [hubName = ''] = options.rules.hubNames
+    const downlink = { tell: () => {} }
     return {
       registry,
       directory,
       ownerKey,
       registerRoutes: (router, tls) =>
-        registerServiceRoutes(router, registry, routing.service, rekey, {
+        registerServiceRoutes(router, registry, routing.service, rekey, downlink, hubName, {
           gate,
           metrics,
           audit,
@@ -98,6 +113,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
         watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
       async close() {
         await server.close()
+        await endSweep()
         gate.close()
         await directory.close()
         await routing.close()

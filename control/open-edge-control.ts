@@ -5,6 +5,7 @@ import type { Metrics } from '#runtime/metrics.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { AdmissionRules } from './auth/auth.ts'
 import { Authenticator } from './auth/authenticator.ts'
+import type { CommandQueues, CommandRules } from './commands/commands.ts'
 import type { Directory } from './link/directory.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
@@ -15,6 +16,7 @@ import { TakeOver } from './presence/take-over.ts'
 import { QuotaWatch } from './quotas/quota-watch.ts'
 
 export interface DirectoryOptions {
+  readonly commandRules?: CommandRules | undefined
   readonly dataDir: string
   readonly postgresUrl: string | undefined
   readonly logger: Logger
@@ -35,6 +37,7 @@ export interface EdgeControl {
   readonly quotas: QuotaWatch
   readonly presence: EdgePresence
   readonly takeOver: TakeOver
+  readonly commands: CommandQueues
   close(): Promise<void>
 }
 
@@ -51,6 +54,7 @@ export async function openEdgeControl(options: EdgeControlOptions): Promise<Edge
       authenticator,
       quotas,
       presence: directory,
+      commands: directory,
       takeOver,
       async close() {
         authenticator.close()
@@ -69,8 +73,14 @@ export async function openEdgeControl(options: EdgeControlOptions): Promise<Edge
 const edgeConnectionsMax = 3
 
 /** The directory of an edge process: PostgreSQL itself where there is one, else the control role of this data folder. */
-export async function openDirectory({ dataDir, postgresUrl, logger }: DirectoryOptions): Promise<Directory> {
+export async function openDirectory({
+  dataDir,
+  postgresUrl,
+  logger,
+  commandRules,
+}: DirectoryOptions): Promise<Directory> {
   if (postgresUrl === undefined) return new RemoteDirectory(controlSocketPath(dataDir), logger)
-  const registry = await openRegistry({ postgresUrl, dataDir: undefined, connectionsMax: edgeConnectionsMax, logger })
+  const connectionsMax = edgeConnectionsMax
+  const registry = await openRegistry({ postgresUrl, dataDir: undefined, connectionsMax, logger, commandRules })
   return new RegistryDirectory(registry, logger, { ownsRegistry: true })
 }

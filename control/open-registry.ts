@@ -1,5 +1,8 @@
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { usualCommandRules } from './commands/command-rules.ts'
+import type { CommandRules, Commands } from './commands/commands.ts'
+import { SqlCommands } from './commands/sql-commands.ts'
 import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
 import type { PresenceStore } from './presence/presence.ts'
@@ -22,8 +25,15 @@ export interface Registry {
   readonly quotas: QuotaStore
   readonly presence: PresenceStore
   readonly queries: IdentityQueries
+  readonly commands: Commands
   readonly changes: Changes
   close(): Promise<void>
+}
+
+export interface RegistryOptions extends DatabaseOptions {
+  readonly clock?: Clock
+  /** Left out: as the settings have them if nothing is set. */
+  readonly commandRules?: CommandRules | undefined
 }
 
 /**
@@ -31,10 +41,10 @@ export interface Registry {
  * start costs the same with a million devices as with none.
  * @throws PenstockError STORE_UNAVAILABLE, STORE_LOCKED, STORE_SCHEMA_UNKNOWN, DEPENDENCY_MISSING
  */
-export async function openRegistry(options: DatabaseOptions & { readonly clock?: Clock }): Promise<Registry> {
+export async function openRegistry(options: RegistryOptions): Promise<Registry> {
   const database = await openDatabase(options)
   try {
-    return await registryOver(database, options.clock ?? systemClock, options.logger)
+    return await registryOver(database, options.clock ?? systemClock, options.logger, options.commandRules)
   } catch (error) {
     await database.close()
     throw error
@@ -42,7 +52,12 @@ export async function openRegistry(options: DatabaseOptions & { readonly clock?:
 }
 
 /** Puts the capabilities together over a database, which belongs to the registry from then on. */
-export async function registryOver(database: Database, clock: Clock, logger: Logger): Promise<Registry> {
+export async function registryOver(
+  database: Database,
+  clock: Clock,
+  logger: Logger,
+  rules: CommandRules = usualCommandRules,
+): Promise<Registry> {
   const presence = new SqlPresence(database, clock, logger)
   const changes = await ChangeFeed.open(database, logger, [presence.channel])
   return {
@@ -51,6 +66,7 @@ export async function registryOver(database: Database, clock: Clock, logger: Log
     quotas: new SqlQuotas(database),
     presence,
     queries: { query: (text, page) => runQuery(database, text, page) },
+    commands: new SqlCommands(database, clock, rules),
     changes,
     async close() {
       await changes.close()

@@ -1,6 +1,10 @@
 /** The service API: the table of what each capability serves over REST. All routes need a policy's SAS token; `api-version` is not looked at. */
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { commandOperations } from './commands/command-operations.ts'
+import { deadCommandOperations } from './commands/dead-command-operations.ts'
+import { gatheredNotices } from './commands/gathered-notices.ts'
+import type { Downlink } from './downlink/downlink.ts'
 import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
 import type { Registry } from './open-registry.ts'
@@ -20,14 +24,19 @@ export function registerServiceRoutes(
   registry: Registry,
   routing: RoutingService,
   rekeyPolicy: RekeyPolicy,
+  downlink: Pick<Downlink, 'tell'>,
+  hubName: string,
   options: OperationOptions,
 ): void {
+  const onCommandSent = gatheredNotices((ids) => downlink.tell(ids, { kind: 'commands' }))
   const operations = [
     ...identityOperations(registry.identities),
     ...queryOperations(registry.queries, twinDocument),
     ...authorityOperations(registry.trust, options.clock),
     ...policyOperations(registry.trust, rekeyPolicy),
     ...quotaOperations(registry.quotas),
+    ...commandOperations(registry.commands, onCommandSent, hubName),
+    ...deadCommandOperations(registry.commands, onCommandSent),
     ...routingOperations(routing),
     ...hubRoutingOperations(routing),
   ]

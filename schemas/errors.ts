@@ -188,6 +188,13 @@ export const errorTable = {
     meaning: 'a query that cannot be read or asks for what is not kept',
   },
 
+  COMMAND_INVALID: { disposition: 'reject', meaning: 'a command with a property that is not allowed' },
+  COMMAND_TOO_LARGE: { disposition: 'reject', meaning: 'a command above its limit' },
+  COMMAND_QUEUE_FULL: { disposition: 'reject', meaning: 'as many commands as may wait for the device' },
+  COMMANDS_FULL: { disposition: 'retry', meaning: 'as many bytes of commands as may wait for all devices together' },
+  COMMAND_LOCK_LOST: { disposition: 'reject', meaning: 'a command or feedback that is no longer locked by this token' },
+  COMMAND_UNKNOWN: { disposition: 'reject', meaning: 'there is no dead letter of a command of this id' },
+
   AUTH_CREDENTIALS_MALFORMED: { disposition: 'reject', meaning: 'credentials that are not of any known form' },
   AUTH_CREDENTIALS_MISSING: { disposition: 'reject', meaning: 'neither a password, a token nor a certificate' },
   AUTH_IDENTITY_UNKNOWN: { disposition: 'reject', meaning: 'no such device, module or policy' },

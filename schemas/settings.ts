@@ -2,6 +2,7 @@
  * Every setting an operator may turn: its environment variable, type, default and meaning. This table is the only source;
  * the parser (`runtime/settings.ts`) validates against it and `docs/SETTINGS.md` is generated from it.
  */
+import { commandSettings } from './command-settings.ts'
 import { routingSettings } from './routing-settings.ts'
 
 export type SettingKind =
@@ -396,6 +397,7 @@ export const settingsTable = {
       'whether it is recorded in penstock.device_events that a device connects, disconnects or changes. identities: only where identities are required; always; never',
   },
   ...routingSettings,
+  ...commandSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',

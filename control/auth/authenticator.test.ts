@@ -73,6 +73,14 @@ class FakeDirectory implements Directory {
     return []
   }
 
+  async takeCommands(): Promise<[]> {
+    return []
+  }
+
+  async settleCommands(): Promise<[]> {
+    return []
+  }
+
   onAnnounced(): () => void {
     return () => {}
   }

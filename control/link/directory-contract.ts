@@ -5,12 +5,13 @@
 import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { commandsWantedCheck, queueLineCheck, settlementCheck } from '#control/commands/commands-json.ts'
 import { deviceCredentialsCheck } from '#control/identities/credentials-json.ts'
 import { activitiesCheck, announcementCheck, identityIdCheck, presenceCheck } from '#control/presence/presence-json.ts'
 import { quotaCheck } from '#control/quotas/quota-json.ts'
 import { invalidationCheck } from '#control/store/invalidation-json.ts'
 import { trustCheck } from '#control/trust/trust-json.ts'
-import { aNumber, aText, listOf, nothing, recordOf } from '#runtime/json-check.ts'
+import { aBoolean, aNumber, aText, listOf, nothing, recordOf } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
 
 /** What the control role answers and hears. */
@@ -25,6 +26,8 @@ export const controlContract = {
     },
     beat: { asked: activitiesCheck, answered: nothing },
     announce: { asked: announcementCheck, answered: aNumber },
+    takeCommands: { asked: listOf(commandsWantedCheck), answered: listOf(queueLineCheck) },
+    settleCommands: { asked: listOf(settlementCheck), answered: listOf(aBoolean) },
   },
   pushes: { presence: listOf(presenceCheck) },
 } as const satisfies Contract

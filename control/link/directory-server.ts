@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
+import { queueLineOf } from '#control/commands/commands-json.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { isListenedOn } from '#runtime/folder-use.ts'
 import type { Handlers } from '#runtime/line-rpc/contract.ts'
@@ -79,6 +80,8 @@ function handlersOf(directory: Directory): Handlers<typeof controlContract> {
       reset: ({ edgeId, atMs }) => directory.reset(edgeId, atMs),
       beat: ({ edgeId, heard }) => directory.beat(edgeId, heard),
       announce: ({ edge, opened }) => directory.announce(edge, opened),
+      takeCommands: async (wanted) => (await directory.takeCommands(wanted)).map(queueLineOf),
+      settleCommands: (settlements) => directory.settleCommands(settlements),
     },
     pushes: { presence: (records) => directory.report(records) },
   }

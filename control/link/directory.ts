@@ -1,3 +1,4 @@
+import type { CommandQueues } from '#control/commands/commands.ts'
 import type { CredentialSource } from '#control/identities/identities.ts'
 import type { EdgePresence } from '#control/presence/presence.ts'
 import type { QuotaSource } from '#control/quotas/quotas.ts'
@@ -8,6 +9,12 @@ import type { TrustSource } from '#control/trust/trust.ts'
  * All that an edge process asks of control, and is told: the ports of the capabilities together. Two adapters: `registry-directory.ts`
  * in the process that owns the registry (or has PostgreSQL at hand), `remote-directory.ts` over a local socket to that process.
  */
-export interface Directory extends CredentialSource, TrustSource, QuotaSource, EdgePresence, Invalidations {
+export interface Directory
+  extends CredentialSource,
+    TrustSource,
+    QuotaSource,
+    EdgePresence,
+    CommandQueues,
+    Invalidations {
   close(): Promise<void>
 }

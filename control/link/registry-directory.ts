@@ -1,3 +1,4 @@
+import type { CommandQueues, CommandsTaken, CommandsWanted, Settlement } from '#control/commands/commands.ts'
 import type { DeviceCredentials, Identities } from '#control/identities/identities.ts'
 import type { ActivityRecord, Announcement, PresenceRecord, PresenceStore } from '#control/presence/presence.ts'
 import type { QuotaOverride, QuotaSource } from '#control/quotas/quotas.ts'
@@ -19,6 +20,7 @@ export interface DirectorySources {
   readonly trust: TrustSource
   readonly quotas: QuotaSource
   readonly presence: PresenceStore
+  readonly commands: CommandQueues
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -81,6 +83,14 @@ export class RegistryDirectory implements Directory {
 
   announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
     return this.#registry.presence.announce(edge, opened).catch(unavailable)
+  }
+
+  takeCommands(wanted: readonly CommandsWanted[]): Promise<readonly CommandsTaken[]> {
+    return this.#registry.commands.takeCommands(wanted).catch(unavailable)
+  }
+
+  settleCommands(settlements: readonly Settlement[]): Promise<readonly boolean[]> {
+    return this.#registry.commands.settleCommands(settlements).catch(unavailable)
   }
 
   onAnnounced(listener: (announcement: Announcement) => void): () => void {

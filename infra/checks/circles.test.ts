@@ -26,7 +26,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
   control: [
     ['rest', 'store'],
     ['downlink', 'identities'],
-    ['presence', 'query', 'quotas', 'routes', 'trust'],
+    ['commands', 'presence', 'query', 'quotas', 'routes', 'trust'],
     ['auth'],
     ['client', 'link'],
   ],

@@ -1,0 +1,47 @@
+/** What is looked at regularly, in each process that serves the control store: commands that are too old, and how much there is. */
+import { type Clock, sleep } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Metrics } from '#runtime/metrics.ts'
+import { limits } from '#schemas/limits.ts'
+import type { MetricName } from '#schemas/metrics.ts'
+import type { Commands } from './commands.ts'
+
+/** Of several processes that do it at once each ends other commands. @returns ends it, and resolves when nothing is under way */
+export function sweepCommands(
+  commands: Pick<Commands, 'sweep' | 'measure'>,
+  metrics: Metrics<MetricName>,
+  clock: Clock,
+  logger: Logger,
+): () => Promise<void> {
+  const closed = new AbortController()
+  const { signal } = closed
+  const running = run()
+  return () => {
+    closed.abort()
+    return running
+  }
+
+  async function run(): Promise<void> {
+    let measureAtMs = 0
+    while (!signal.aborted) {
+      let hasMore = false
+      try {
+        hasMore = await commands.sweep()
+        if (clock.monotonicMs() >= measureAtMs) {
+          await measure()
+          measureAtMs = clock.monotonicMs() + limits.commandsMeasuredMs
+        }
+      } catch (error) {
+        logger.warn('commands that are too old were not looked for; trying again', { error })
+      }
+      if (!hasMore) await sleep(clock, limits.commandSweepMs, signal)
+    }
+  }
+
+  async function measure(): Promise<void> {
+    const { waiting, waitingBytes, dead } = await commands.measure()
+    metrics.series('penstock_commands_waiting').set(waiting)
+    metrics.series('penstock_commands_waiting_bytes').set(waitingBytes)
+    metrics.series('penstock_commands_dead_letters').set(dead)
+  }
+}
