@@ -1,6 +1,10 @@
+import type { CommandQueues } from '#control/commands/commands.ts'
 import { LogSilence } from '#ingest/batches/log-silence.ts'
+import { DeviceCommands } from '#ingest/device-api/device-commands.ts'
+import { routeCommands } from '#ingest/http/commands.ts'
+import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
 import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from '#ingest/http/noisiest-route.ts'
-import { type AuthorizeRequest, routeTelemetry } from '#ingest/http/telemetry.ts'
+import { routeTelemetry } from '#ingest/http/telemetry.ts'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
 import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
@@ -23,6 +27,8 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   /** MQTT over TLS beside it. */
   readonly mqtts?: { readonly port: number; readonly tls: TlsFiles } | undefined
   readonly clock?: Clock
+  /** Where commands for devices wait; left out: there are none. */
+  readonly commandQueues?: CommandQueues | undefined
   /** Decides on HTTP requests; left out: the path is believed. */
   readonly authorizeRequest?: AuthorizeRequest
   /** Decides who may ask for the noisiest devices; left out: whoever is on this machine. */
@@ -76,6 +82,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { bind, mqtts, clock = systemClock } = options
   if (options.authenticate === undefined) requireLoopback(bind)
   const edge = openEdgeContext({ ...options, clock })
+  const { logger, metrics, commandQueues: queues } = options
+  const commands = queues && new DeviceCommands({ queues, clock, logger, metrics })
+  if (commands) edge.capabilities.add(commands)
   const listener = await listen(edge, mqttInBytes(edge), bind, options.mqttPort)
   const tlsListener = mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls))
   const stopTicks = startTicks(clock, (ticks) => {
@@ -89,6 +98,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     quotas: edge.quotas,
     registerRoutes: (router, tls) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
+      if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
       routeWebSocket(router, edge, mqttInMessages(edge), tls)
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls)
@@ -107,6 +117,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     forEachHeard: (withinMs, heard) => forEachHeard(edge, withinMs, heard),
     close: async () => {
       await drain(edge, tlsListener === undefined ? [listener] : [listener, tlsListener])
+      await commands?.close()
       stopSweep()
       stopTicks()
       edge.metrics.series('penstock_edge_pending_bytes').set(0)

@@ -1,10 +1,11 @@
 import { type Admission, publicReason } from '#control/auth/auth.ts'
+import type { CommandQueues } from '#control/commands/commands.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { openEdgeControl } from '#control/open-edge-control.ts'
 import type { QuotaOverride } from '#control/quotas/quotas.ts'
 import type { Edge } from '#ingest/edge.ts'
+import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest-route.ts'
-import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
 import type { Authenticate, Identity, IsKnown } from '#ingest/session/identity.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
@@ -22,6 +23,7 @@ export interface Identities {
   readonly isKnown: IsKnown
   readonly authorizeRequest: AuthorizeRequest
   readonly authorizeService: AuthorizeService
+  readonly commandQueues: CommandQueues
   /** Tells the registry that this edge lives, and whom it heard of since the last time. Never rejects. */
   readonly beat: (edge: Pick<Edge, 'forEachHeard'>) => Promise<void>
   /** What edge processes of this data folder held that did not end in order. */
@@ -40,18 +42,19 @@ export async function openIdentities(
   metrics: Metrics<MetricName>,
   logger: Logger,
 ): Promise<Identities> {
-  const { dataDir, postgresUrl, rules, devicesCachedMax } = controlSettings(settings)
+  const { dataDir, postgresUrl, rules, devicesCachedMax, commandRules } = controlSettings(settings)
   let endTakenOver = (_sessionId: string): void => {}
   const control = await openEdgeControl({
     dataDir,
     postgresUrl,
     rules,
     devicesCachedMax,
+    commandRules,
     metrics,
     logger,
     onTakenOver: (sessionId) => endTakenOver(sessionId),
   })
-  const { authenticator, quotas, presence, takeOver } = control
+  const { authenticator, quotas, presence, takeOver, commands } = control
   const life = await beginEdgeLife(dataDir, edgeId)
   const lost: IdentityId[] = []
   for (const id of [...life.departed, life.id]) lost.push(...(await presence.reset(id, Date.now())))
@@ -66,6 +69,7 @@ export async function openIdentities(
     }
   }
   return {
+    commandQueues: commands,
     authenticate: (credentials) => {
       const admission = authenticator.authenticate(credentials)
       return admission instanceof Promise ? admission.then(identityOf) : identityOf(admission)
