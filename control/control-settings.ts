@@ -12,6 +12,7 @@ export interface ControlSettings {
   readonly ownerKey: string | undefined
   readonly secretsKey: string | undefined
   readonly rules: AdmissionRules
+  readonly identitiesRequired: boolean
   readonly devicesCachedMax: number
   readonly commandRules: CommandRules
   /** The hub's own name, for connection strings. */
@@ -26,6 +27,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     postgresConnectionsMax: settings.postgresConnections,
     ownerKey: settings.ownerKey,
     secretsKey: settings.secretsKey,
+    identitiesRequired: settings.identities === 'required',
     rules: admissionRules(settings.hostname, settings.clockSkewSeconds),
     devicesCachedMax: settings.credentialsCached,
     commandRules: commandRules(settings),

@@ -12,6 +12,10 @@ import type { AdmissionRules } from './auth/auth.ts'
 import { ServiceGate } from './auth/service-gate.ts'
 import type { CommandRules } from './commands/commands.ts'
 import { sweepCommands } from './commands/sweep-commands.ts'
+import type { Downlink } from './downlink/downlink.ts'
+import { EdgeDialer } from './downlink/edge-dialer.ts'
+import { EdgeFinder } from './downlink/edge-finder.ts'
+import { LinkedDownlink } from './downlink/linked-downlink.ts'
 import { ensureFirstDevice } from './identities/first-device.ts'
 import type { Identity } from './identities/identity.ts'
 import type { Directory } from './link/directory.ts'
@@ -40,6 +44,8 @@ export interface ControlOptions {
   readonly rules: AdmissionRules
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
+  /** False: devices that are not registered may be connected. Left out: true. */
+  readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>
   readonly logger: Logger
   /** Area `audit`. */
@@ -51,6 +57,7 @@ export interface Control {
   readonly registry: Registry
   /** For an edge in this process. */
   readonly directory: Directory
+  readonly downlink: Downlink
   /** The primary key of policy `iothubowner`. */
   readonly ownerKey: string
   /** @param tls true if the server speaks TLS; without it tokens are taken from this machine only */
@@ -78,6 +85,11 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     commandRules,
   })
   const directory = new RegistryDirectory(registry, logger)
+  const finder = new EdgeFinder(clock)
+  const unwatchAnnounced = registry.presence.onAnnounced(({ edge, opened }) => finder.learned(edge, opened))
+  const downlink = new LinkedDownlink(finder, clock)
+  // The embedded store is of one machine, whose edges come by the local socket.
+  const dialer = postgresUrl && (await EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger))
   const { secretsKey, checkRouting } = options
   try {
     const routing = await openRouting({
@@ -91,16 +103,22 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     const ownerKey = await ensurePolicies(registry.trust, dataDir, options.ownerKey)
     const gate = await ServiceGate.open(registry.trust, registry.changes, options.rules, clock, logger)
     const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
-    const server = await serveDirectory(controlSocketPath(dataDir), directory, logger, clock)
+    const server = await serveDirectory(controlSocketPath(dataDir), directory, finder, logger, clock)
     const endSweep = sweepCommands(registry.commands, metrics, clock, logger)
-    const [hubName = ''] = options.rules.hubNames
-    const downlink = { tell: () => {} }
+    const services = {
+      registry,
+      routing: routing.service,
+      downlink,
+      hubName: options.rules.hubNames[0] ?? '',
+      identitiesRequired: options.identitiesRequired ?? true,
+    }
     return {
       registry,
       directory,
+      downlink,
       ownerKey,
       registerRoutes: (router, tls) =>
-        registerServiceRoutes(router, registry, routing.service, rekey, downlink, hubName, {
+        registerServiceRoutes(router, services, rekey, {
           gate,
           metrics,
           audit,
@@ -112,6 +130,9 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       watchLostEdges: (onLost) =>
         watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
       async close() {
+        unwatchAnnounced()
+        if (dialer) await dialer.close()
+        await finder.close()
         await server.close()
         await endSweep()
         gate.close()

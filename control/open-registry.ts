@@ -3,6 +3,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { usualCommandRules } from './commands/command-rules.ts'
 import type { CommandRules, Commands } from './commands/commands.ts'
 import { SqlCommands } from './commands/sql-commands.ts'
+import { type EdgeAddresses, SqlEdgeAddresses } from './downlink/edge-addresses.ts'
 import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
 import type { PresenceStore } from './presence/presence.ts'
@@ -11,6 +12,8 @@ import type { IdentityQueries } from './query/query.ts'
 import { runQuery } from './query/run-query.ts'
 import type { QuotaStore } from './quotas/quotas.ts'
 import { SqlQuotas } from './quotas/sql-quotas.ts'
+import type { KeptSessions } from './sessions/sessions.ts'
+import { SqlSessions } from './sessions/sql-sessions.ts'
 import { ChangeFeed } from './store/change-feed.ts'
 import type { Changes } from './store/changes.ts'
 import type { Database } from './store/database.ts'
@@ -24,6 +27,8 @@ export interface Registry {
   readonly trust: TrustStore
   readonly quotas: QuotaStore
   readonly presence: PresenceStore
+  readonly edgeAddresses: EdgeAddresses
+  readonly sessions: KeptSessions
   readonly queries: IdentityQueries
   readonly commands: Commands
   readonly changes: Changes
@@ -59,12 +64,15 @@ export async function registryOver(
   rules: CommandRules = usualCommandRules,
 ): Promise<Registry> {
   const presence = new SqlPresence(database, clock, logger)
-  const changes = await ChangeFeed.open(database, logger, [presence.channel])
+  const edgeAddresses = new SqlEdgeAddresses(database, logger)
+  const changes = await ChangeFeed.open(database, logger, [presence.channel, edgeAddresses.channel])
   return {
     identities: new SqlIdentities(database, clock),
     trust: new SqlTrust(database, clock),
     quotas: new SqlQuotas(database),
     presence,
+    edgeAddresses,
+    sessions: new SqlSessions(database),
     queries: { query: (text, page) => runQuery(database, text, page) },
     commands: new SqlCommands(database, clock, rules),
     changes,

@@ -356,6 +356,65 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
       await registry.presence.resetPresence('edge-h', 3_000)
     })
 
+    test('sessions are kept for identities that there are, in place of what was kept, and go with them', async () => {
+      const { sessions, identities } = registry
+      const device = { deviceId: 'kept', moduleId: undefined }
+      const module = { deviceId: 'kept', moduleId: 'm' }
+      await identities.create(deviceContent('kept'))
+      await identities.create(deviceContent('kept', { moduleId: 'm' }))
+      const forEver = (id: IdentityId, subscriptions: number) => ({ ...id, subscriptions, keptSeconds: undefined })
+      await sessions.keepSessions([
+        forEver(device, 1),
+        forEver(module, 2),
+        forEver(device, 3),
+        forEver({ deviceId: 'never-made', moduleId: undefined }, 4),
+      ])
+      const found = async () => new Map((await sessions.sessions([device, module])).map((row) => [row.moduleId, row]))
+      expect(await found()).toEqual(
+        new Map([
+          [undefined, forEver(device, 3)],
+          ['m', forEver(module, 2)],
+        ]),
+      )
+      await sessions.keepSessions([forEver(device, 0), forEver(module, 5)])
+      expect(await found()).toEqual(new Map([['m', forEver(module, 5)]]))
+      await identities.delete(device, undefined)
+      expect(await found()).toEqual(new Map())
+    })
+
+    test('a session that is kept for a time is over so long after its connection ended', async () => {
+      const { sessions, identities, presence } = registry
+      const id = { deviceId: 'kept-for-a-time', moduleId: undefined }
+      await identities.create(deviceContent(id.deviceId))
+      await sessions.keepSessions([{ ...id, subscriptions: 1, keptSeconds: 60 }])
+      const connection = (connected: boolean, agoMs: number) =>
+        presence.recordPresence([{ ...id, connected, edgeId: 'e', atMs: Date.now() - agoMs }])
+      const isKept = async () => (await sessions.sessions([id])).length === 1
+      await connection(true, 300_000)
+      expect(await isKept()).toBe(true)
+      await connection(false, 120_000)
+      expect(await isKept()).toBe(false)
+      await connection(false, 30_000)
+      expect(await isKept()).toBe(true)
+    })
+
+    test('edges say where they listen, by one secret that all share', async () => {
+      const { edgeAddresses } = registry
+      const told: unknown[] = []
+      const unwatch = edgeAddresses.onPublished((address) => told.push(address))
+      const [one, other] = await Promise.all([edgeAddresses.secret(), edgeAddresses.secret()])
+      expect([one.length, one.equals(other)]).toEqual([32, true])
+      for (const address of [
+        { edgeId: 'listens', host: 'edge.test', port: 1 },
+        { edgeId: 'listens', host: '::1', port: 65_535 },
+      ]) {
+        await edgeAddresses.publish(address)
+        expect((await edgeAddresses.all()).filter(({ edgeId }) => edgeId === 'listens')).toEqual([address])
+        await expect.poll(() => told).toContainEqual(address)
+      }
+      unwatch()
+    })
+
     test('each change is told once it can be read, by kind and id', async () => {
       changes.length = 0
       const told = (change: string, deviceId: string, moduleId?: string) =>

@@ -7,6 +7,7 @@ import { gatheredNotices } from './commands/gathered-notices.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
+import { methodOperations } from './methods/method-operations.ts'
 import type { Registry } from './open-registry.ts'
 import { queryOperations } from './query/query-operation.ts'
 import { quotaOperations } from './quotas/quota-operations.ts'
@@ -18,14 +19,22 @@ import type { RoutingService } from './routes/routing-service.ts'
 import { authorityOperations } from './trust/authority-operations.ts'
 import { policyOperations, type RekeyPolicy } from './trust/policy-operations.ts'
 
+/** What they serve. */
+export interface Services {
+  readonly registry: Registry
+  readonly routing: RoutingService
+  readonly downlink: Downlink
+  /** For the receivers of feedback: whose records these are. */
+  readonly hubName: string
+  /** Devices that are not registered cannot be connected. */
+  readonly identitiesRequired: boolean
+}
+
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  registry: Registry,
-  routing: RoutingService,
+  { registry, routing, downlink, hubName, identitiesRequired }: Services,
   rekeyPolicy: RekeyPolicy,
-  downlink: Pick<Downlink, 'tell'>,
-  hubName: string,
   options: OperationOptions,
 ): void {
   const onCommandSent = gatheredNotices((ids) => downlink.tell(ids, { kind: 'commands' }))
@@ -37,6 +46,7 @@ export function registerServiceRoutes(
     ...quotaOperations(registry.quotas),
     ...commandOperations(registry.commands, onCommandSent, hubName),
     ...deadCommandOperations(registry.commands, onCommandSent),
+    ...methodOperations(downlink, identitiesRequired ? registry.identities : undefined),
     ...routingOperations(routing),
     ...hubRoutingOperations(routing),
   ]

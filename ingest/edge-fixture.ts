@@ -1,3 +1,4 @@
+import { twinRefusal } from '#ingest/device-api/twin-refusal.ts'
 import { MqttConnection } from '#ingest/mqtt/connection.ts'
 import type { QuotaOptions } from '#ingest/quotas/quota-settings.ts'
 import type { BatchStamp, Log } from '#pipeline/log/log.ts'
@@ -106,6 +107,7 @@ export function edgeFixture(
     edgeId: 'edge-test',
     batchDelayMs: 1,
   })
+  edge.capabilities.add(twinRefusal)
   return {
     edge,
     log,

@@ -1,6 +1,9 @@
 import type { CommandQueues } from '#control/commands/commands.ts'
+import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { LogSilence } from '#ingest/batches/log-silence.ts'
 import { DeviceCommands } from '#ingest/device-api/device-commands.ts'
+import { Methods } from '#ingest/device-api/methods.ts'
+import { twinRefusal } from '#ingest/device-api/twin-refusal.ts'
 import { routeCommands } from '#ingest/http/commands.ts'
 import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
 import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from '#ingest/http/noisiest-route.ts'
@@ -12,7 +15,9 @@ import { routeWebSocket } from '#ingest/listeners/websocket.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
+import type { Notice } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { assertLimits } from '#schemas/limits.ts'
 import { mqttInBytes, mqttInMessages } from './protocols.ts'
 import type { EdgeContext } from './session/edge-context.ts'
@@ -62,6 +67,8 @@ export interface Edge {
   stayAwake(): void
   /** False while it drains, and while the log confirms nothing of what waits for it: new connections are better off elsewhere. */
   readonly isReady: boolean
+  /** What control says to devices here. */
+  readonly downlink: EdgeDownlink
   /**
    * Calls back for each device or module that was heard of over MQTT within `withinMs` and is still connected.
    * Cost: one pass over the connections; nothing a message.
@@ -82,6 +89,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { bind, mqtts, clock = systemClock } = options
   if (options.authenticate === undefined) requireLoopback(bind)
   const edge = openEdgeContext({ ...options, clock })
+  const methods = new Methods(edge)
+  edge.capabilities.add(methods)
+  edge.capabilities.add(twinRefusal)
   const { logger, metrics, commandQueues: queues } = options
   const commands = queues && new DeviceCommands({ queues, clock, logger, metrics })
   if (commands) edge.capabilities.add(commands)
@@ -106,6 +116,11 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     takeOver: (sessionId, openedAtMs = Number.POSITIVE_INFINITY) => {
       const held = edge.sessions.get(sessionId)
       if (held !== undefined && held.openedAtMs < openedAtMs) held.takenOver()
+    },
+    downlink: {
+      call: (id, call, waitMs) => methods.call(id, call, waitMs),
+      holds: (ids) => ids.map((id) => edge.sessions.has(identityText(id))),
+      tell: (ids, notice) => tell(edge, ids, notice),
     },
     stayAwake: () => edge.batcher.stayAwake(),
     get connectionCount() {
@@ -139,6 +154,15 @@ function startSweep(edge: EdgeContext, logSilence: LogSilence): () => void {
     cancel = clock.after(1000, sweep)
   }
   return () => cancel()
+}
+
+/** @returns those that are not here */
+function tell({ sessions, capabilities }: EdgeContext, ids: readonly IdentityId[], notice: Notice): IdentityId[] {
+  return ids.filter((id) => {
+    const session = sessions.get(identityText(id))
+    if (session !== undefined) capabilities.notice(session, notice)
+    return session === undefined
+  })
 }
 
 function forEachHeard({ clock, sessions }: EdgeContext, withinMs: number, heard: OnHeard): void {

@@ -194,6 +194,21 @@ export const errorTable = {
   COMMANDS_FULL: { disposition: 'retry', meaning: 'as many bytes of commands as may wait for all devices together' },
   COMMAND_LOCK_LOST: { disposition: 'reject', meaning: 'a command or feedback that is no longer locked by this token' },
   COMMAND_UNKNOWN: { disposition: 'reject', meaning: 'there is no dead letter of a command of this id' },
+  METHOD_DEVICE_OFFLINE: {
+    disposition: 'retry',
+    meaning: 'the device is not connected, or does not listen to methods; it was not called',
+  },
+  METHOD_CONNECTION_LOST: {
+    disposition: 'reject',
+    meaning: 'the connection of the device ended before it answered; it may have been called',
+  },
+  METHOD_UNANSWERED: { disposition: 'reject', meaning: 'the device did not answer in time; it may have been called' },
+  METHOD_ANSWER_INVALID: { disposition: 'reject', meaning: 'the device was called, and answered what is not allowed' },
+  METHOD_TOO_MANY: { disposition: 'retry', meaning: 'as many methods are under way as may be; nobody was called' },
+  METHOD_TOO_LARGE: {
+    disposition: 'reject',
+    meaning: 'the payload of a method is above its limit, or the device takes no packet of its length',
+  },
 
   AUTH_CREDENTIALS_MALFORMED: { disposition: 'reject', meaning: 'credentials that are not of any known form' },
   AUTH_CREDENTIALS_MISSING: { disposition: 'reject', meaning: 'neither a password, a token nor a certificate' },

@@ -13,13 +13,37 @@ export function ownerPath(deviceId: string, moduleId?: string): string {
   return moduleId === undefined ? `devices/${deviceId}` : `devices/${deviceId}/modules/${moduleId}`
 }
 
-/** A request for the device's twin, or a patch of what it reports; the group is its request id. */
-export const twinRequestPattern = /^\$iothub\/twin\/(?:GET|PATCH\/properties\/reported)\/\?\$rid=([^&#+]+)(?:&|$)/
+/**
+ * What a device asks for on a topic. The groups are its request id, which comes first, and what follows it: of a patch of what it
+ * reports the version that it builds on. A method's answer has the status before.
+ */
+export const twinReadPattern = /^\$iothub\/twin\/GET\/\?\$rid=([^&#+]+)(?:&|$)/
+export const twinReportPattern =
+  /^\$iothub\/twin\/PATCH\/properties\/reported\/\?\$rid=([^&#+]+)(?:&\$version=(\d{1,15}))?(?:&|$)/
+export const methodAnswerPattern = /^\$iothub\/methods\/res\/(-?\d{1,10})\/\?\$rid=([^&#+]+)(?:&|$)/
 
 /** Where the answer to a twin request goes. @param status as in HTTP */
-export function twinAnswerTopic(status: number, requestId: string): string {
-  return `$iothub/twin/res/${status}/?$rid=${requestId}`
+export function twinAnswerTopic(status: number, requestId: string, version?: number): string {
+  return `$iothub/twin/res/${status}/?$rid=${requestId}${version === undefined ? '' : `&$version=${version}`}`
 }
+
+export function desiredTopic(version: number): string {
+  return `$iothub/twin/PATCH/properties/desired/?$version=${version}`
+}
+
+export function methodTopic(name: string, requestId: string): string {
+  return `$iothub/methods/POST/${name}/?$rid=${requestId}`
+}
+
+/** Where commands go: `devices/{device}[/modules/{module}]/messages/devicebound`, and behind a slash a property bag. */
+export function commandPath(deviceId: string, moduleId?: string): string {
+  return `${ownerPath(deviceId, moduleId)}/messages/devicebound`
+}
+
+/** The filters of the hub that are the same for all devices. */
+export const methodFilter = '$iothub/methods/POST/#'
+export const twinAnswerFilter = '$iothub/twin/res/#'
+export const desiredFilter = '$iothub/twin/PATCH/properties/desired/#'
 
 /** By its default configuration a bridge of mosquitto publishes 1 to it once it is connected, and 0 by its will. */
 export function isBridgeState(topic: string): boolean {

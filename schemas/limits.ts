@@ -83,8 +83,45 @@ export const limits = {
   topicAliasMax: 16,
   /** Refused connections whose reason is logged in one minute. Of the others only the number is logged. */
   refusalsToldPerMinute: 10,
-  /** Twin requests of a connection that are answered in one second. Some SDKs repeat a refused one at once, without end. */
-  twinRefusalsPerSecondMax: 10,
+  /** Requests of a device that are refused with an answer in one second. Some SDKs repeat a refused one at once, without end. */
+  requestRefusalsPerSecondMax: 10,
+  /** Requests of a device that wait for their answer. An SDK has a few. */
+  deviceRequestsUnderWayMax: 64,
+  /** Direct methods that one device has not answered; further calls are told to come back. */
+  methodsUnderWayPerDeviceMax: 16,
+  /** The same for all devices of an edge process, about 1 KB each. */
+  methodsUnderWayMax: 10_000,
+  /** Calls of a process that wait for a device to connect, or to listen. */
+  methodsWaitingMax: 1_000,
+  /** Devices of which a control process remembers at which edge they were, about 200 bytes each; all edges are asked about the others. */
+  edgeHintsMax: 200_000,
+  /** All edges are asked again about devices that are waited for. */
+  edgesAskedAgainMs: 1_000,
+  /** A device that connects waits so long for what is kept of its session; then it is let in, and listens again a moment later. */
+  sessionLookupMsMax: 1_000,
+  /** Kept sessions read or written in one statement. */
+  sessionsAtOnceMax: 1_000,
+  /** Pause after a statement about them that failed. */
+  sessionRetryMs: 1_000,
+  /** Changes of them that wait for the store, about 200 bytes each; the oldest are dropped. */
+  sessionsUnwrittenMax: 100_000,
+  /** Payload of a direct method, and of its answer; the hub's own limit. */
+  methodPayloadBytesMax: 128 * 1024,
+  /** Name of a direct method. */
+  methodNameBytesMax: 100,
+  /** Objects and lists within one another in a payload. */
+  methodPayloadDepthMax: 32,
+  /** How long a device may take to connect, and to answer; the hub's own limits. */
+  methodConnectSecondsMax: 300,
+  methodResponseSecondsMin: 5,
+  methodResponseSecondsMax: 300,
+  /** Answers in one second from a device that nobody called, or that came too late. Beyond them it guesses, and its connection ends. */
+  strayAnswersPerSecondMax: 10,
+  /** Unacknowledged messages to one device: as many as fill a usual way to it, and few enough to be sent again after a lost connection. */
+  deliveriesUnderWayMax: 16,
+  /** Further messages that wait for their turn, by number and bytes: some of the largest. Whoever sends more keeps the rest. */
+  deliveriesWaitingMax: 64,
+  deliveriesWaitingBytesMax: 1024 * 1024,
   /** Uncompressed envelopes in one Avro block. One block is compressed on one thread in about a millisecond. */
   blockBytesMax: 512 * 1024,
   /** Largest envelope: a body, its topic text decoded into properties, and the stamps. */

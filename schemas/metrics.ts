@@ -26,6 +26,21 @@ export const metricsTable = {
     help: 'Messages acknowledged after their batch was durable',
     labels: [],
   },
+  penstock_edge_messages_delivered_total: {
+    type: 'counter',
+    help: 'Messages written to devices: methods, answers, commands, desired properties',
+    labels: [],
+  },
+  penstock_edge_methods_total: {
+    type: 'counter',
+    help: 'Direct methods that an edge was asked to call, by what became of them',
+    labels: ['outcome'],
+  },
+  penstock_edge_methods_stray_answers_total: {
+    type: 'counter',
+    help: 'Answers of devices to methods that nobody waits for: late ones, or guesses',
+    labels: [],
+  },
   penstock_edge_messages_dropped_total: {
     type: 'counter',
     help: 'QoS 0 messages dropped, by reason',

@@ -248,6 +248,18 @@ export const settingsTable = {
     max: 36_500,
     meaning: 'days after which ClickHouse removes telemetry; 0 keeps it for ever',
   },
+  downlinkHost: {
+    env: 'PENSTOCK_DOWNLINK_HOST',
+    kind: 'text',
+    default: undefined,
+    meaning:
+      'where control roles of other machines reach this edge, with PostgreSQL; unset: PENSTOCK_BIND, or the name of the machine where that is any address',
+  },
+  downlinkPort: port(
+    'PENSTOCK_DOWNLINK_PORT',
+    0,
+    'where edges listen for control roles, with PostgreSQL: further edge processes take the ports behind it',
+  ),
   postgresUrl: {
     env: 'PENSTOCK_POSTGRES_URL',
     kind: 'url',

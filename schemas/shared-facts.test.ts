@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { readLong } from './avro-long.ts'
 import { type ErrorCode, errorTable, PenstockError } from './errors.ts'
 import { hubFaultOf } from './hub-faults.ts'
-import { isBridgeState, telemetryPath, twinAnswerTopic, twinRequestPattern } from './hub-topics.ts'
+import { isBridgeState, telemetryPath } from './hub-topics.ts'
 import { logTopic, logTopicNames } from './log-topics.ts'
 import { dayMs, utcDayOf } from './time.ts'
 
@@ -28,13 +28,6 @@ test('every fault that a caller may be told has a status, a name and a number th
 test('a device and its module send to the same words over MQTT and HTTP', () => {
   expect(telemetryPath('d')).toBe('devices/d/messages/events')
   expect(telemetryPath('d', 'm')).toBe('devices/d/modules/m/messages/events')
-})
-
-test('a twin request names where its answer goes', () => {
-  const requestId = twinRequestPattern.exec('$iothub/twin/GET/?$rid=7&x=1')?.[1]
-  expect(twinAnswerTopic(400, requestId ?? '')).toBe('$iothub/twin/res/400/?$rid=7')
-  for (const topic of ['$iothub/twin/GET/', '$iothub/twin/res/200/?$rid=7', 'x/$iothub/twin/GET/?$rid=7'])
-    expect(twinRequestPattern.test(topic), topic).toBe(false)
 })
 
 test.each([

@@ -65,6 +65,10 @@ class FakeDirectory implements Directory {
     return () => this.#listeners.delete(listener)
   }
 
+  async sessions(): Promise<[]> {
+    return []
+  }
+  async keepSessions(): Promise<void> {}
   async announce(): Promise<number> {
     return 0
   }

@@ -49,7 +49,7 @@ interface TakenRow extends SqlRow {
   readonly device_id: string
   readonly module_id: string
   readonly waiting: number
-  readonly seq: number | null
+  readonly seq: number
   readonly lock_token: string
   readonly properties: string
   readonly body: Uint8Array
@@ -79,7 +79,7 @@ export async function takeCommands(
       queue = { id, waiting: row.waiting, commands: [] }
       queues.push(queue)
     }
-    if (row.seq !== null) queue.commands.push(takenFromRow(row, row.seq))
+    queue.commands.push(takenFromRow(row))
   }
   return queues.map(({ id, waiting, commands }) => ({ ...id, commands, hasMore: waiting > commands.length }))
 }
@@ -143,12 +143,12 @@ export function idFromRow(row: { readonly device_id: string; readonly module_id:
   return { deviceId: row.device_id, moduleId: row.module_id === '' ? undefined : row.module_id }
 }
 
-function takenFromRow(row: TakenRow, sequenceNumber: number): TakenCommand {
+function takenFromRow(row: TakenRow): TakenCommand {
   return {
     ...idFromRow(row),
     ...propertiesFromText(row.properties),
     lockToken: row.lock_token,
-    sequenceNumber,
+    sequenceNumber: row.seq,
     body: row.body,
     ack: ackFromBits(row.ack),
     enqueuedAtMs: row.enqueued_at.getTime(),

@@ -11,6 +11,9 @@ import { limits } from '#schemas/limits.ts'
 /** Ends for which a sender asked for feedback: a bit each. */
 export const ackBits = { none: 0, positive: 1, negative: 2, full: 3 } as const
 
+/** One text for both ids: of a comparison of two the planner believes that hardly any row meets it, and compares all with all. */
+const queueKey = (row: string): string => `${row}.device_id || '/' || ${row}.module_id`
+
 const commandLock = `${limits.commandLockMs} * interval '1 millisecond'`
 
 /** Behind a CTE `ended` of commands that were deleted, with their `reason`: what their senders and operators learn of it. */
@@ -41,28 +44,25 @@ export const sendStatement = `WITH given AS (
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::float8[])
       WITH ORDINALITY AS a (device_id, module_id, message_id, properties, body, ack, expires_ms, n)
   ), asked AS (
-    SELECT *, row_number() OVER (PARTITION BY device_id, module_id ORDER BY n) AS nth FROM given WHERE NOT is_known
-  ), wanted AS (
-    SELECT i.device_id, i.module_id, i.generation_id, least(count(*), $8::integer)::integer AS count
-    FROM asked a JOIN penstock.identities i ON i.device_id = a.device_id AND i.module_id = a.module_id GROUP BY 1, 2, 3
+    SELECT g.*, ${queueKey('g')} AS queue_key, row_number() OVER (PARTITION BY g.device_id, g.module_id ORDER BY g.n) AS nth,
+      (SELECT generation_id FROM penstock.identities WHERE device_id = g.device_id AND module_id = g.module_id) AS generation_id
+    FROM given g WHERE NOT g.is_known
   ), queue AS (
     INSERT INTO penstock.queues AS q (device_id, module_id, waiting, taken_in)
-    SELECT device_id, module_id, count, count FROM wanted ORDER BY device_id, module_id
+    SELECT device_id, module_id, least(count(*), $8::integer), least(count(*), $8::integer)
+    FROM asked WHERE generation_id IS NOT NULL GROUP BY device_id, module_id ORDER BY device_id COLLATE "C", module_id COLLATE "C"
     ON CONFLICT (device_id, module_id) DO UPDATE SET
       waiting = least(q.waiting + excluded.waiting, $8::integer), taken_in = least(excluded.waiting, $8::integer - q.waiting)
-    RETURNING device_id, module_id, taken_in
+    RETURNING ${queueKey('q')} AS queue_key, taken_in
   ), added AS (
     INSERT INTO penstock.commands (device_id, module_id, message_id, generation_id, properties, body, bytes, ack, enqueued_at, expires_at)
-    SELECT w.device_id, w.module_id, a.message_id, w.generation_id, a.properties, decode(a.body, 'base64'),
-      length(a.properties) + length(a.body) / 4 * 3, a.ack, now(), coalesce(to_timestamp(a.expires_ms / 1000), now() + $9::float8 * interval '1 millisecond')
-    FROM asked a JOIN wanted w ON w.device_id = a.device_id AND w.module_id = a.module_id
-      JOIN queue q ON q.device_id = w.device_id AND q.module_id = w.module_id
-    WHERE a.nth <= q.taken_in ORDER BY a.n
+    SELECT a.device_id, a.module_id, a.message_id, a.generation_id, a.properties, decode(a.body, 'base64'),
+      length(a.properties) + length(a.body) / 4 * 3, a.ack, now(),
+      coalesce(to_timestamp(a.expires_ms / 1000), now() + $9::float8 * interval '1 millisecond')
+    FROM asked a JOIN queue q ON q.queue_key = a.queue_key WHERE a.nth <= q.taken_in ORDER BY a.n
   )
-  SELECT g.n::integer AS n, g.is_known OR a.nth <= q.taken_in AS accepted, i.device_id IS NOT NULL AS addressed
-  FROM given g LEFT JOIN asked a ON a.n = g.n
-    LEFT JOIN queue q ON q.device_id = g.device_id AND q.module_id = g.module_id
-    LEFT JOIN penstock.identities i ON i.device_id = g.device_id AND i.module_id = g.module_id`
+  SELECT g.n::integer AS n, g.is_known OR a.nth <= q.taken_in AS accepted, a.generation_id IS NOT NULL AS addressed
+  FROM given g LEFT JOIN asked a ON a.n = g.n LEFT JOIN queue q ON q.queue_key = a.queue_key`
 
 /** Device, module; of those whose queue has a row. */
 export const lockQueuesStatement = `SELECT FROM penstock.queues q
@@ -97,11 +97,11 @@ export const takeStatement = `WITH queue AS MATERIALIZED (
       deliveries = c.deliveries + (c.lock_token IS NOT NULL)::integer
     FROM chosen x
     WHERE NOT x.is_last AND c.device_id = x.device_id AND c.module_id = x.module_id AND c.seq = x.seq AND ${isFree('c', 'x.for_session')}
-    RETURNING c.*
+    RETURNING c.*, x.waiting
   )
-  SELECT q.device_id, q.module_id, q.waiting, t.seq::float8 AS seq, t.lock_token::text AS lock_token, t.properties, t.body, t.ack,
-    t.enqueued_at, t.expires_at, t.deliveries
-  FROM queue q LEFT JOIN taken t ON t.device_id = q.device_id AND t.module_id = q.module_id ORDER BY q.device_id, q.module_id, t.seq`
+  SELECT device_id, module_id, waiting, seq::float8 AS seq, lock_token::text AS lock_token, properties, body, ack, enqueued_at,
+    expires_at, deliveries
+  FROM taken ORDER BY taken.device_id, taken.module_id, taken.seq`
 
 /** $1… device, module, lock token, kind of settlement; $5: the most deliveries. */
 export const settleStatement = `WITH asked AS (

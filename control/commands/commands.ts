@@ -50,7 +50,7 @@ export interface CommandQueues {
   /**
    * Locks the next commands of each queue. Of one queue at most `limits.commandsTakenBytesMax` and one command more.
    * @param wanted at most `limits.commandQueuesAtOnceMax`, each queue once
-   * @returns an entry for each queue that has commands
+   * @returns an entry for each queue that gave commands
    */
   takeCommands(wanted: readonly CommandsWanted[]): Promise<readonly CommandsTaken[]>
   /**

@@ -17,12 +17,21 @@ export interface Downlink {
   tell(ids: readonly IdentityId[], notice: Notice): void
 }
 
-/** An edge's side, as control's adapters ask it. */
+/** The same at one edge process, which answers for the connections that it holds. */
 export interface EdgeDownlink {
-  /** @param waitMs how long a device that is connected may take to listen */
+  /** @param waitMs how long a device that is connected may take to listen @returns never rejects */
   call(id: IdentityId, call: DeviceCall, waitMs: number): Promise<CallOutcome>
   /** Of each whether a connection of it is open here. */
   holds(ids: readonly IdentityId[]): readonly boolean[]
   /** @returns those that are not here */
   tell(ids: readonly IdentityId[], notice: Notice): readonly IdentityId[]
+}
+
+/** An edge process as control reaches it. All calls may reject with LINK_LOST, LINK_ANSWER_LATE and their kin. */
+export interface EdgeLink {
+  /** As the edge announces its connections (`control/presence/`). */
+  readonly edgeId: string
+  call(id: IdentityId, call: DeviceCall, waitMs: number): Promise<CallOutcome>
+  holds(ids: readonly IdentityId[]): Promise<readonly boolean[]>
+  tell(ids: readonly IdentityId[], notice: Notice): Promise<readonly IdentityId[]>
 }

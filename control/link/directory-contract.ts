@@ -6,9 +6,11 @@ import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { commandsWantedCheck, queueLineCheck, settlementCheck } from '#control/commands/commands-json.ts'
-import { deviceCredentialsCheck } from '#control/identities/credentials-json.ts'
-import { activitiesCheck, announcementCheck, identityIdCheck, presenceCheck } from '#control/presence/presence-json.ts'
+import { downlinkContract } from '#control/downlink/downlink-contract.ts'
+import { deviceCredentialsCheck, identityIdCheck } from '#control/identities/credentials-json.ts'
+import { activitiesCheck, announcementCheck, presenceCheck } from '#control/presence/presence-json.ts'
 import { quotaCheck } from '#control/quotas/quota-json.ts'
+import { keptSessionCheck } from '#control/sessions/sessions-json.ts'
 import { invalidationCheck } from '#control/store/invalidation-json.ts'
 import { trustCheck } from '#control/trust/trust-json.ts'
 import { aBoolean, aNumber, aText, listOf, nothing, recordOf } from '#runtime/json-check.ts'
@@ -25,6 +27,8 @@ export const controlContract = {
       answered: listOf(identityIdCheck),
     },
     beat: { asked: activitiesCheck, answered: nothing },
+    sessions: { asked: listOf(identityIdCheck), answered: listOf(keptSessionCheck) },
+    keepSessions: { asked: listOf(keptSessionCheck), answered: nothing },
     announce: { asked: announcementCheck, answered: aNumber },
     takeCommands: { asked: listOf(commandsWantedCheck), answered: listOf(queueLineCheck) },
     settleCommands: { asked: listOf(settlementCheck), answered: listOf(aBoolean) },
@@ -32,9 +36,9 @@ export const controlContract = {
   pushes: { presence: listOf(presenceCheck) },
 } as const satisfies Contract
 
-/** What an edge hears. */
+/** What an edge answers and hears. */
 export const edgeContract = {
-  questions: {},
+  questions: downlinkContract.questions,
   pushes: { invalid: invalidationCheck, announced: announcementCheck },
 } as const satisfies Contract
 

@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { queueLineOf } from '#control/commands/commands-json.ts'
+import { linkOver } from '#control/downlink/downlink-contract.ts'
+import type { EdgeFinder } from '#control/downlink/edge-finder.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { isListenedOn } from '#runtime/folder-use.ts'
 import type { Handlers } from '#runtime/line-rpc/contract.ts'
@@ -16,25 +18,27 @@ export interface DirectoryServer {
   close(): Promise<void>
 }
 
-type EdgeLink = LineRpc<typeof controlContract, typeof edgeContract>
+type EdgeConnection = LineRpc<typeof controlContract, typeof edgeContract>
 
 /**
  * Serves the directory to the edge processes of this machine. Only the user who runs this may open the socket: it carries
  * keys. A socket file left by a process that is gone is replaced.
  * @param path see `controlSocketPath`
+ * @param edges told of those that take part in the downlink
  * @throws PenstockError PORT_UNAVAILABLE if another process serves there
  */
 export async function serveDirectory(
   path: string,
   directory: Directory,
+  edges: EdgeFinder,
   logger: Logger,
   clock: Clock = systemClock,
 ): Promise<DirectoryServer> {
-  const edges = new Map<Socket, EdgeLink>()
+  const connections = new Map<Socket, EdgeConnection>()
   const handlers = handlersOf(directory)
   const server = createServer((socket) => {
     const channel = new SocketChannel(socket, directoryLimits)
-    const edge = new LineRpc({
+    const edge: EdgeConnection = new LineRpc({
       channel,
       own: controlContract,
       handlers,
@@ -45,22 +49,32 @@ export async function serveDirectory(
       onPushFault: (push, reason) => logger.warn('what an edge told cannot be read', { push, reason }),
       onQuestionFault: (question, error) => logger.warn('a question of an edge failed', { question, error }),
     })
-    edges.set(socket, edge)
-    socket.on('close', () => edges.delete(socket))
-    edge.listen()
+    connections.set(socket, edge)
+    let remove = (): void => {}
+    socket.on('close', () => {
+      connections.delete(socket)
+      remove()
+    })
+    // What takes no part, or is of a version before this, does not say a name.
+    edge.ask('edge', undefined).then(
+      (edgeId) => {
+        if (connections.has(socket)) remove = edges.add(linkOver(edgeId, edge))
+      },
+      () => {},
+    )
   })
   await listen(server, path)
   const unwatch = directory.onInvalidate((invalid) => {
-    for (const edge of edges.values()) edge.push('invalid', invalid)
+    for (const edge of connections.values()) edge.push('invalid', invalid)
   })
   const unwatchAnnounced = directory.onAnnounced((announcement) => {
-    for (const edge of edges.values()) edge.push('announced', announcement)
+    for (const edge of connections.values()) edge.push('announced', announcement)
   })
   return {
     async close() {
       unwatch()
       unwatchAnnounced()
-      for (const socket of edges.keys()) socket.destroy()
+      for (const socket of connections.keys()) socket.destroy()
       const closed = once(server, 'close')
       server.close()
       await closed
@@ -79,6 +93,8 @@ function handlersOf(directory: Directory): Handlers<typeof controlContract> {
       quotas: () => directory.quotas(),
       reset: ({ edgeId, atMs }) => directory.reset(edgeId, atMs),
       beat: ({ edgeId, heard }) => directory.beat(edgeId, heard),
+      sessions: (ids) => directory.sessions(ids),
+      keepSessions: (sessions) => directory.keepSessions(sessions),
       announce: ({ edge, opened }) => directory.announce(edge, opened),
       takeCommands: async (wanted) => (await directory.takeCommands(wanted)).map(queueLineOf),
       settleCommands: (settlements) => directory.settleCommands(settlements),

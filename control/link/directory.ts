@@ -2,6 +2,7 @@ import type { CommandQueues } from '#control/commands/commands.ts'
 import type { CredentialSource } from '#control/identities/identities.ts'
 import type { EdgePresence } from '#control/presence/presence.ts'
 import type { QuotaSource } from '#control/quotas/quotas.ts'
+import type { KeptSessions } from '#control/sessions/sessions.ts'
 import type { Invalidations } from '#control/store/changes.ts'
 import type { TrustSource } from '#control/trust/trust.ts'
 
@@ -15,6 +16,7 @@ export interface Directory
     QuotaSource,
     EdgePresence,
     CommandQueues,
+    KeptSessions,
     Invalidations {
   close(): Promise<void>
 }

@@ -2,6 +2,7 @@ import type { CommandQueues, CommandsTaken, CommandsWanted, Settlement } from '#
 import type { DeviceCredentials, Identities } from '#control/identities/identities.ts'
 import type { ActivityRecord, Announcement, PresenceRecord, PresenceStore } from '#control/presence/presence.ts'
 import type { QuotaOverride, QuotaSource } from '#control/quotas/quotas.ts'
+import type { KeptSession, KeptSessions } from '#control/sessions/sessions.ts'
 import { type Changes, type Invalidation, invalidationOf } from '#control/store/changes.ts'
 import type { Trust, TrustSource } from '#control/trust/trust.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -21,6 +22,7 @@ export interface DirectorySources {
   readonly quotas: QuotaSource
   readonly presence: PresenceStore
   readonly commands: CommandQueues
+  readonly sessions: KeptSessions
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -57,6 +59,14 @@ export class RegistryDirectory implements Directory {
 
   quotas(): Promise<readonly QuotaOverride[]> {
     return this.#registry.quotas.quotas().catch(unavailable)
+  }
+
+  sessions(ids: readonly IdentityId[]): Promise<readonly KeptSession[]> {
+    return this.#registry.sessions.sessions(ids).catch(unavailable)
+  }
+
+  keepSessions(sessions: readonly KeptSession[]): Promise<void> {
+    return this.#registry.sessions.keepSessions(sessions).catch(unavailable)
   }
 
   onInvalidate(listener: (invalidation: Invalidation) => void): () => void {

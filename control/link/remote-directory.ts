@@ -1,8 +1,11 @@
 import type { CommandsTaken, CommandsWanted, Settlement } from '#control/commands/commands.ts'
 import { takenFromLine } from '#control/commands/commands-json.ts'
+import type { EdgeDownlink } from '#control/downlink/downlink.ts'
+import { downlinkHandlers, refuseDownlink } from '#control/downlink/downlink-contract.ts'
 import type { DeviceCredentials } from '#control/identities/identities.ts'
 import type { ActivityRecord, Announcement, PresenceRecord } from '#control/presence/presence.ts'
 import type { QuotaOverride } from '#control/quotas/quotas.ts'
+import type { KeptSession } from '#control/sessions/sessions.ts'
 import type { Invalidation } from '#control/store/changes.ts'
 import type { Trust } from '#control/trust/trust.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
@@ -17,6 +20,13 @@ import { LookupBatch } from './lookup-batch.ts'
 /** Presence records that wait for a connection; more are dropped, oldest first: the next connection of a device tells again. */
 const presenceWaitingMax = 10_000
 
+/** An edge process, and what it does for the downlink. */
+export interface NamedEdge {
+  /** As it announces its connections. */
+  readonly edgeId: string
+  readonly edge: EdgeDownlink
+}
+
 /**
  * The directory of an edge process, asked over the control role's socket. Connects when made and again whenever the connection is lost;
  * questions without an answer by then are asked again, for up to 5 s each. After each new connection all that was told is invalid.
@@ -28,14 +38,15 @@ export class RemoteDirectory implements Directory {
   readonly #announcedListeners = new Set<(announcement: Announcement) => void>()
   #presence: PresenceRecord[] = []
 
-  constructor(path: string, logger: Logger, clock: Clock = systemClock) {
+  /** @param downlink of an edge that takes part in it, with its name; left out: control does not learn of this process */
+  constructor(path: string, logger: Logger, clock: Clock = systemClock, downlink?: NamedEdge) {
     this.#batch = new LookupBatch((deviceIds) => this.#link.ask('lookup', deviceIds).catch(unavailable))
     this.#link = new LastingLink({
       path,
       limits: directoryLimits,
       own: edgeContract,
       handlers: {
-        questions: {},
+        questions: (downlink ? downlinkHandlers(downlink.edgeId, downlink.edge) : refuseDownlink).questions,
         pushes: {
           invalid: (invalidation) => this.#emit(invalidation),
           announced: (announcement) => {
@@ -89,6 +100,14 @@ export class RemoteDirectory implements Directory {
 
   settleCommands(settlements: readonly Settlement[]): Promise<readonly boolean[]> {
     return this.#link.ask('settleCommands', settlements).catch(unavailable)
+  }
+
+  sessions(ids: readonly IdentityId[]): Promise<readonly KeptSession[]> {
+    return this.#link.ask('sessions', ids).catch(unavailable)
+  }
+
+  keepSessions(sessions: readonly KeptSession[]): Promise<void> {
+    return this.#link.ask('keepSessions', sessions).catch(unavailable)
   }
 
   onAnnounced(listener: (announcement: Announcement) => void): () => void {

@@ -1,11 +1,7 @@
 /** Presence as it travels between processes. */
-import { aBoolean, aNumber, aText, listOf, optional, recordOf } from '#runtime/json-check.ts'
-import type { IdentityId } from '#schemas/identity-id.ts'
+import { idChecks } from '#control/identities/credentials-json.ts'
+import { aBoolean, aNumber, aText, listOf, recordOf } from '#runtime/json-check.ts'
 import type { ActivityRecord, Announcement, PresenceRecord } from './presence.ts'
-
-const idChecks = { deviceId: aText, moduleId: optional(aText) }
-
-export const identityIdCheck = recordOf<IdentityId>(idChecks)
 
 export const presenceCheck = recordOf<PresenceRecord>({
   ...idChecks,

@@ -13,9 +13,8 @@ import { isLoopbackAddress } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { hubFaultOf } from '#schemas/hub-faults.ts'
-import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import { clientAddressOf, faultAnswer } from './rest.ts'
+import { clientAddressOf, faultAnswer, numberedFaultAnswer } from './rest.ts'
 import { ownerPolicyName, type Right } from './rights.ts'
 
 /** Decides who may call. */
@@ -59,6 +58,8 @@ export interface Operation {
   readonly right: Right
   /** For the policy iothubowner alone, whatever rights another may have. */
   readonly ownerOnly?: boolean
+  /** Faults are told in the newer of the hub's two forms, as clients expect them of methods and twins. */
+  readonly faultsNumbered?: boolean
   /** Reads a body up to this size. */
   readonly bodyBytesMax?: number
   readonly run: (request: HttpRequest, body: Uint8Array) => Promise<HttpAnswer>
@@ -75,6 +76,7 @@ export function withWarning(answer: HttpAnswer, warning: string | undefined): Ht
 /** Adds a route that asks for a right, answers faults as the hub does, counts itself and leaves a line in the audit log. */
 export function registerOperation(router: HttpRouter, options: OperationOptions, operation: Operation): void {
   const { method, pattern, right, bodyBytesMax } = operation
+  const answerTo = operation.faultsNumbered ? numberedFaultAnswer : faultAnswer
   // Whose token it was, between `admit` and `handle` of one request.
   const callers = new WeakMap<HttpRequest, string>()
   const finish = (request: HttpRequest, result: HttpAnswer, fault?: unknown): HttpAnswer => {
@@ -86,14 +88,14 @@ export function registerOperation(router: HttpRouter, options: OperationOptions,
   }
   const failed = (request: HttpRequest, error: unknown): HttpAnswer => {
     if (hubFaultOf(error).status === 500) options.logger.error('a registry request failed', { pattern, error })
-    return finish(request, faultAnswer(error), error)
+    return finish(request, answerTo(error), error)
   }
   router.route({
     method,
     pattern,
     bodyBytesMax,
-    tooLargeAnswer: faultAnswer(
-      new PenstockError('REGISTRY_BODY_TOO_LARGE', `a body holds at most ${limits.registryBodyBytesMax} bytes`),
+    tooLargeAnswer: answerTo(
+      new PenstockError('REGISTRY_BODY_TOO_LARGE', `a body holds at most ${bodyBytesMax} bytes`),
     ),
     admit(request) {
       const confidential = options.tls || isLoopbackAddress(request.remoteAddress)

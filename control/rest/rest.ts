@@ -10,8 +10,32 @@ import { type HubFault, hubFaultOf } from '#schemas/hub-faults.ts'
 /** A fault of the registry; what is not an expected fault is told without its text. */
 export function faultAnswer(error: unknown): HttpAnswer {
   const fault = hubFaultOf(error)
-  const isTold = error instanceof PenstockError && fault.status !== 500
-  return classicAnswer(fault, isTold ? error.message : 'the request could not be carried out')
+  return classicAnswer(fault, textOf(error, fault))
+}
+
+/** The same in the newer form, in which clients find the number: the text of the message is JSON itself. */
+export function numberedFaultAnswer(error: unknown): HttpAnswer {
+  const fault = hubFaultOf(error)
+  const { status, name, number } = fault
+  const message = {
+    errorCode: number,
+    trackingId: randomUUID(),
+    message: textOf(error, fault),
+    timestampUtc: new Date().toISOString(),
+  }
+  return jsonAnswer(
+    status,
+    { Message: JSON.stringify(message), ExceptionMessage: '' },
+    { 'iothub-errorcode': name, ...retryAfter(status === 503 || status === 429 ? 1 : 0) },
+  )
+}
+
+function textOf(error: unknown, { status }: HubFault): string {
+  return error instanceof PenstockError && status !== 500 ? error.message : 'the request could not be carried out'
+}
+
+function retryAfter(seconds: number): Record<string, string> {
+  return seconds > 0 ? { 'Retry-After': String(seconds) } : {}
 }
 
 /**
@@ -28,7 +52,7 @@ export function classicAnswer(
   return jsonAnswer(
     status,
     { Message: `ErrorCode:${name};${text}`, ExceptionMessage: tracking },
-    { 'iothub-errorcode': name, ...(retryAfterSeconds > 0 ? { 'Retry-After': String(retryAfterSeconds) } : {}) },
+    { 'iothub-errorcode': name, ...retryAfter(retryAfterSeconds) },
   )
 }
 

@@ -3,7 +3,9 @@
  *
  *   identities (device_id, module_id)   one row a device (module_id '') and one a module; what REST shows and CONNECT checks
  *   presence   (device_id, module_id)   connection state and last activity, apart because it changes with every connection
- *   edges      (edge_id)                when an edge process was last heard of, by this store's clock
+ *   edges      (edge_id)                when an edge process was last heard of, by this store's clock, and where it listens for control
+ *   downlink   ()                       the secret by which control and edges of several machines know one another, one row
+ *   sessions   (device_id, module_id)   what a device listens to, kept between its connections; goes with its identity
  *   policies   (name)                   shared access policies with their two keys
  *   authorities (name)                  certificate authorities whose leaves may connect, once verified
  *   quotas     (device_id)              what single devices may do instead of what the settings say; goes with its device
@@ -91,6 +93,18 @@ const migrations: readonly (readonly string[])[] = [
   [
     'CREATE TABLE penstock.routing (revision integer PRIMARY KEY, document text NOT NULL)',
     'CREATE TABLE penstock.routers (router text COLLATE "C" PRIMARY KEY, heard_at timestamptz NOT NULL, report text NOT NULL)',
+  ],
+  [
+    'ALTER TABLE penstock.edges ADD COLUMN address text',
+    'CREATE TABLE penstock.downlink (one boolean PRIMARY KEY DEFAULT true CHECK (one), secret text NOT NULL)',
+    `CREATE TABLE penstock.sessions (
+       device_id text COLLATE "C" NOT NULL,
+       module_id text COLLATE "C" NOT NULL DEFAULT '',
+       subscriptions integer NOT NULL,
+       kept_seconds bigint,
+       PRIMARY KEY (device_id, module_id),
+       FOREIGN KEY (device_id, module_id) REFERENCES penstock.identities ON DELETE CASCADE
+     ) WITH (fillfactor = 80)`,
   ],
   [
     `CREATE TABLE penstock.queues (

@@ -25,9 +25,9 @@ const planes = [
 const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
   control: [
     ['rest', 'store'],
-    ['downlink', 'identities'],
-    ['commands', 'presence', 'query', 'quotas', 'routes', 'trust'],
-    ['auth'],
+    ['identities'],
+    ['commands', 'downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
+    ['auth', 'methods'],
     ['client', 'link'],
   ],
   ingest: [

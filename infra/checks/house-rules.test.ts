@@ -59,7 +59,8 @@ const controlDoors =
   /^control\/([\w-]+|([\w-]+)\/(\2|[\w-]+-json)|identities\/identity|trust\/owner-key|auth\/(sas-token|connection-string))\.ts$/
 
 /** What its rooms may import of one another besides: the two that lie under all others, and rows of identities, which queries select from. */
-const controlRoomDoors = /^control\/((store|rest)\/[\w-]+|identities\/identity-rows)\.ts$/
+const controlRoomDoors =
+  /^control\/((store|rest)\/[\w-]+|identities\/identity-rows|downlink\/(downlink-contract|edge-finder))\.ts$/
 
 function partOf(path: string): string {
   const holding = ranks.flat().filter((part) => path.startsWith(`${part}/`))

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { joinDownlink } from '#control/open-edge-control.ts'
 import { startEdge } from '#ingest/edge.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import { openHttpsServer } from '#ingest/listeners/https-server.ts'
@@ -14,6 +15,7 @@ import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
 import { ControlAddress } from './control-address.ts'
+import { StartingDownlink } from './edge-downlink.ts'
 import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { openIdentities } from './identities.ts'
@@ -40,8 +42,12 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const tls = tlsFilesOf(settings)
   const controlAuthority = controlAuthorityOf(settings)
   const log = await openRoleLog(settings, logger)
+  const downlink = new StartingDownlink()
   const identities =
-    settings.identities === 'required' ? await openIdentities(settings, edgeId, metrics, logger) : undefined
+    settings.identities === 'required'
+      ? await openIdentities(settings, edgeId, metrics, logger, downlink, index)
+      : undefined
+  const leaveDownlink = identities ? undefined : joinDownlink(settings.dataDir, { edgeId, edge: downlink })
   const events = await openRoleEvents(settings, edgeId, metrics, logger)
   // Before anyone connects again: rows of one device stay in order.
   if (events && identities) await tellLost(events, identities.lost)
@@ -73,6 +79,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
       events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason })
     },
   })
+  downlink.started(edge.downlink)
   identities?.onTakenOver((sessionId) => edge.takeOver(sessionId))
   identities?.onQuotas((quotas) => edge.quotas.override(quotas))
   const tellNoisiest = () => tellSupervisor('noisiest', edge.quotas.noisiest.report(noisiestCountMax))
@@ -126,7 +133,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)
     await edge.close()
-    await Promise.all([http.close(), https?.close(), identities?.close(), events?.close()])
+    await Promise.all([http.close(), https?.close(), identities?.close(), leaveDownlink?.(), events?.close()])
     await log.close()
   })
   listenAsEdge({

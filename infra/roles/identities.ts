@@ -1,12 +1,14 @@
+import { hostname } from 'node:os'
 import { type Admission, publicReason } from '#control/auth/auth.ts'
 import type { CommandQueues } from '#control/commands/commands.ts'
 import { controlSettings } from '#control/control-settings.ts'
-import { openEdgeControl } from '#control/open-edge-control.ts'
+import type { EdgeDownlink } from '#control/downlink/downlink.ts'
+import { type DownlinkAddress, openEdgeControl } from '#control/open-edge-control.ts'
 import type { QuotaOverride } from '#control/quotas/quotas.ts'
 import type { Edge } from '#ingest/edge.ts'
 import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest-route.ts'
-import type { Authenticate, Identity, IsKnown } from '#ingest/session/identity.ts'
+import type { Authenticate, Identity, IsKnown, KeptIdentity } from '#ingest/session/identity.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
@@ -14,8 +16,10 @@ import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { StartingDownlink } from './edge-downlink.ts'
 import { beginEdgeLife } from './edge-life.ts'
 import { HeardDevices } from './heard-devices.ts'
+import { keptIdentity } from './kept-identity.ts'
 
 /** What an edge needs to let in only devices that prove who they are [G-6]. */
 export interface Identities {
@@ -41,8 +45,11 @@ export async function openIdentities(
   edgeId: string,
   metrics: Metrics<MetricName>,
   logger: Logger,
+  downlink: EdgeDownlink = new StartingDownlink(),
+  index = 0,
 ): Promise<Identities> {
   const { dataDir, postgresUrl, rules, devicesCachedMax, commandRules } = controlSettings(settings)
+  const life = await beginEdgeLife(dataDir, edgeId)
   let endTakenOver = (_sessionId: string): void => {}
   const control = await openEdgeControl({
     dataDir,
@@ -53,26 +60,30 @@ export async function openIdentities(
     metrics,
     logger,
     onTakenOver: (sessionId) => endTakenOver(sessionId),
+    downlink: { edgeId: life.id, edge: downlink },
+    listensAt: downlinkAddress(settings, index),
   })
-  const { authenticator, quotas, presence, takeOver, commands } = control
-  const life = await beginEdgeLife(dataDir, edgeId)
+  const { authenticator, quotas, presence, sessions, takeOver, commands } = control
   const lost: IdentityId[] = []
   for (const id of [...life.departed, life.id]) lost.push(...(await presence.reset(id, Date.now())))
   const heard = new HeardDevices(limits.heardDevicesMax)
-  const identityOf = (admission: Admission): Identity => {
+  const identityOf = (admission: Admission, resumes: boolean): Identity | Promise<Identity> => {
     if (!admission.admitted) throw refusalOf(admission.code)
-    return {
-      deviceId: admission.deviceId,
-      moduleId: admission.moduleId,
-      expiresAtMs: admission.expiresAtMs,
-      watch: (onRevoked) => authenticator.watch(admission, ({ code }) => onRevoked(refusalOf(code))),
-    }
+    const { deviceId, moduleId, expiresAtMs } = admission
+    const watch: Identity['watch'] = (onRevoked) =>
+      authenticator.watch(admission, ({ code }) => onRevoked(refusalOf(code)))
+    const identityWith = (kept: KeptIdentity): Identity => ({ deviceId, moduleId, expiresAtMs, kept, watch })
+    const kept = keptIdentity(sessions, { deviceId, moduleId }, resumes)
+    return kept instanceof Promise ? kept.then(identityWith) : identityWith(kept)
   }
   return {
     commandQueues: commands,
     authenticate: (credentials) => {
       const admission = authenticator.authenticate(credentials)
-      return admission instanceof Promise ? admission.then(identityOf) : identityOf(admission)
+      const { resumes } = credentials
+      return admission instanceof Promise
+        ? admission.then((decided) => identityOf(decided, resumes))
+        : identityOf(admission, resumes)
     },
     isKnown: (deviceId) => authenticator.knows(deviceId),
     authorizeRequest: async (deviceId, moduleId, authorization, confidential, sent) => {
@@ -119,6 +130,13 @@ export async function openIdentities(
       await control.close()
     },
   }
+}
+
+/** Edge processes of one machine listen on ports of their own, one behind the other. */
+function downlinkAddress({ bind, downlinkHost, downlinkPort }: Settings, index: number): DownlinkAddress {
+  const isAnywhere = bind === '0.0.0.0' || bind === '::'
+  const host = downlinkHost ?? (isAnywhere ? hostname() : bind)
+  return { bind, port: downlinkPort === 0 ? 0 : downlinkPort + index, host }
 }
 
 /** Judged after the key, so that only who holds it is told. MQTT has one code for all of it. */

@@ -18,6 +18,12 @@ import type { ControlAddress } from './control-address.ts'
 const connectionsMax = 256
 /** So long either side may say nothing; how long all of it takes does not matter. */
 const silenceMsMax = 60_000
+/** A method is answered when its device is, or when its two times are over. */
+const methodSilenceMsMax = (limits.methodConnectSecondsMax + limits.methodResponseSecondsMax) * 1_000 + silenceMsMax
+/** Methods are called over connections of their own: those that wait for their devices keep no other request waiting. */
+const methodPath = /^\/twins\/[^/]+(\/modules\/[^/]+)?\/methods\/?$/
+/** As many as an edge process and the control role take, with room. */
+const methodConnectionsMax = 2 * limits.methodsWaitingMax
 /** A body up to this length comes in whole before the control role hears of it, so that whoever sends slowly holds no connection to it. */
 const beginningBytesMax = 64 * 1024
 /** Less than `httpSilenceMsMax`, after which the server behind closes. */
@@ -45,8 +51,14 @@ export function passToControl(
   tls: boolean,
 ): void {
   // Given up before the server behind gives them up: a request on a connection that is just closing would be lost.
-  const agentOptions = { keepAlive: true, maxSockets: connectionsMax, timeout: idleMsMax }
-  const agents = { plain: new Agent(agentOptions), tls: new HttpsAgent({ ...agentOptions, ca: authority }) }
+  const agentsOf = (maxSockets: number): Agents => {
+    const options = { keepAlive: true, maxSockets, timeout: idleMsMax }
+    return { plain: new Agent(options), tls: new HttpsAgent({ ...options, ca: authority }) }
+  }
+  const ways = {
+    usual: { agents: agentsOf(connectionsMax), silenceMsMax },
+    methods: { agents: agentsOf(methodConnectionsMax), silenceMsMax: methodSilenceMsMax },
+  }
   limitFailures(router, quotas, ({ remoteAddress }) => remoteAddress).route({
     method: 'ANY',
     pattern: '/*',
@@ -61,7 +73,7 @@ export function passToControl(
         case 'away':
           return unavailableAnswer('the control role does not run\n', found.retryAfterMs)
         case 'at':
-          return passed(isTls(found.url) ? agents.tls : agents.plain, found.url, request, beginning)
+          return passed(methodPath.test(request.path) ? ways.methods : ways.usual, found.url, request, beginning)
       }
     },
   })
@@ -105,14 +117,25 @@ async function beginningOf(body: BodyStream): Promise<BegunBody> {
   }
 }
 
-function passed(agent: Agent, controlUrl: string, request: HttpRequest, body: BegunBody): Promise<HttpAnswer> {
+interface Agents {
+  readonly plain: Agent
+  readonly tls: HttpsAgent
+}
+
+interface Way {
+  readonly agents: Agents
+  readonly silenceMsMax: number
+}
+
+function passed(way: Way, controlUrl: string, request: HttpRequest, body: BegunBody): Promise<HttpAnswer> {
   return new Promise((resolve) => {
     const unavailable = (): void => resolve(unavailableAnswer('the control role does not answer\n', 1_000))
     const query = request.queryText === '' ? '' : `?${request.queryText}`
     const headers: OutgoingHttpHeaders = headersOf(request)
     if (body.lengthBytes !== undefined) headers['content-length'] = body.lengthBytes
     const send = isTls(controlUrl) ? httpsRequest : httpRequest
-    const options = { agent, method: request.method, headers, timeout: silenceMsMax }
+    const agent = isTls(controlUrl) ? way.agents.tls : way.agents.plain
+    const options = { agent, method: request.method, headers, timeout: way.silenceMsMax }
     const passing = send(`${controlUrl}${request.path}${query}`, options, (response) =>
       resolve(answerOf(response, request.method === 'HEAD')),
     )

@@ -2,11 +2,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import type { CommandOptions } from '#control/client/client.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { generatedKeys } from '#control/identities/identity.ts'
 import { type Control, openControl } from '#control/open-control.ts'
+import { StartingDownlink } from '#infra/roles/edge-downlink.ts'
 import { type Identities, openIdentities } from '#infra/roles/identities.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
 import { MemoryLog } from '#pipeline/log/memory/memory-log.ts'
@@ -38,7 +40,8 @@ export class CommandsInstallation {
     })
     const parts = { metrics: new Metrics(metricsTable), logger: silentLogger }
     this.control = await openControl({ ...controlSettings(settings), ...parts, audit: silentLogger })
-    this.#identities = await openIdentities(settings, 'edge-0', parts.metrics, silentLogger)
+    const downlink = new StartingDownlink()
+    this.#identities = await openIdentities(settings, 'edge-0', parts.metrics, silentLogger, downlink)
     this.edge = await startEdge({
       ...parts,
       ...this.#identities,
@@ -49,6 +52,7 @@ export class CommandsInstallation {
       batchDelayMs: 1,
       connectionsMax: 100,
     })
+    downlink.started(this.edge.downlink)
     this.#http = await openHttpServer({
       host: '127.0.0.1',
       port: 0,
@@ -83,6 +87,19 @@ export class CommandsInstallation {
     const scope = `${this.hub}/devices/${deviceId}${moduleId === undefined ? '' : `/modules/${moduleId}`}`
     const key = this.#keys.get(`${deviceId}/${moduleId ?? ''}`) ?? ''
     return createSasToken({ scope, key, policyName: undefined, expiresAtMs: Date.now() + 60_000 })
+  }
+
+  /** The device over MQTT, which keeps its session; not subscribed. */
+  connect(deviceId: string, protocolVersion: 4 | 5, more: Partial<IClientOptions> = {}): Promise<MqttClient> {
+    return connectAsync(`mqtt://127.0.0.1:${this.edge.mqttPort}`, {
+      clientId: deviceId,
+      username: `${this.hub}/${deviceId}/?api-version=2021-04-12`,
+      password: this.tokenOf(deviceId),
+      clean: false,
+      reconnectPeriod: 0,
+      protocolVersion,
+      ...more,
+    })
   }
 
   tokenOfPolicy(policyName: string, key: string, scope = this.hub): string {

@@ -1,4 +1,5 @@
 /** Commands from their sender over REST to the device over HTTP, and what the sender learns. */
+import type { IPublishPacket, MqttClient } from 'mqtt'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runDeadCommandsCommand } from '#infra/commands/dead-commands.ts'
 import { limits } from '#schemas/limits.ts'
@@ -191,6 +192,97 @@ describe('a command over HTTP', () => {
     expect(answer.headers.get('iothub-app-a%20b')).toBe('one')
     expect(answer.headers.get('iothub-app-x%0d%0aset-cookie%3a%20y')).toBe('two Set-Cookie: z')
     await hub.asOwner('DELETE', '/devices/d2/commands')
+  })
+})
+
+const filterOf = (deviceId: string): string => `devices/${deviceId}/messages/devicebound/#`
+const waitingFor = async (deviceId: string): Promise<number> => {
+  const device = await (await hub.asOwner('GET', `/devices/${deviceId}`)).json()
+  return (device as { cloudToDeviceMessageCount: number }).cloudToDeviceMessageCount
+}
+
+/** What a client got, as it comes. */
+function packetsOf(client: MqttClient): IPublishPacket[] {
+  const packets: IPublishPacket[] = []
+  client.on('message', (_topic, _body, packet) => packets.push(packet))
+  return packets
+}
+const bodiesOf = (packets: readonly IPublishPacket[]): string[] => packets.map(({ payload }) => String(payload))
+
+describe('a command over MQTT', () => {
+  test.each([4, 5] as const)(
+    'arrives, waiting or new, in the words of the hub, and its PUBACK completes it; protocol level %s',
+    async (version) => {
+      const deviceId = `mqtt-${version}`
+      await hub.addDevice(deviceId)
+      await hub.send(deviceId, 'waited', {
+        'iothub-messageid': 'm-1',
+        'iothub-contenttype': 'text/plain',
+        'iothub-ack': 'full',
+        'iothub-app-k': 'v &%',
+      })
+      const client = await hub.connect(deviceId, version)
+      const packets = packetsOf(client)
+      await client.subscribeAsync(filterOf(deviceId), { qos: 1 })
+      await expect.poll(() => packets.length).toBe(1)
+      const to = encodeURIComponent(`/devices/${deviceId}/messages/devicebound`)
+      expect(packets[0]).toMatchObject({
+        topic: `devices/${deviceId}/messages/devicebound/%24.mid=m-1&%24.to=${to}&%24.ct=text%2Fplain&iothub-ack=full&k=v%20%26%25`,
+        qos: 1,
+        dup: false,
+        retain: false,
+      })
+      await expect.poll(() => waitingFor(deviceId)).toBe(0)
+      const texts = Array.from({ length: 25 }, (_, index) => `new ${index}`)
+      for (const text of texts) await hub.send(deviceId, text)
+      await expect.poll(() => bodiesOf(packets)).toEqual(['waited', ...texts])
+      await expect.poll(() => waitingFor(deviceId)).toBe(0)
+      await client.endAsync()
+    },
+  )
+
+  test('that is not acknowledged comes again to the next connection, before all others and marked so', async () => {
+    await hub.addDevice('silent')
+    const deaf = await hub.connect('silent', 4, { manualConnect: false })
+    // MQTT.js acknowledges behind this handler, which never says that it is done.
+    deaf.handleMessage = () => {}
+    const first = await new Promise<IPublishPacket>((resolve, reject) => {
+      deaf.on('packetreceive', (packet) => packet.cmd === 'publish' && resolve(packet))
+      deaf.subscribeAsync(filterOf('silent'), { qos: 1 }).then(() => hub.send('silent', 'a'), reject)
+    })
+    expect([String(first.payload), first.dup]).toEqual(['a', false])
+    await hub.send('silent', 'b')
+    const client = await hub.connect('silent', 4)
+    const packets = packetsOf(client)
+    // Its session was kept, so it does not subscribe again.
+    await expect.poll(() => bodiesOf(packets)).toEqual(['a', 'b'])
+    expect(packets.map(({ dup }) => dup)).toEqual([true, false])
+    await expect.poll(() => waitingFor('silent')).toBe(0)
+    await Promise.all([client.endAsync(), deaf.endAsync(true)])
+  })
+
+  test('with QoS 0 is done with once it is written; without a subscription it waits', async () => {
+    await hub.addDevice('careless')
+    const client = await hub.connect('careless', 4)
+    const packets = packetsOf(client)
+    await hub.send('careless', 'early')
+    expect(await waitingFor('careless')).toBe(1)
+    await client.subscribeAsync(filterOf('careless'), { qos: 0 })
+    await expect.poll(() => bodiesOf(packets)).toEqual(['early'])
+    expect(packets[0]?.qos).toBe(0)
+    await expect.poll(() => waitingFor('careless')).toBe(0)
+    await client.unsubscribeAsync(filterOf('careless'))
+    await hub.send('careless', 'late')
+    await client.endAsync()
+    expect(await waitingFor('careless')).toBe(1)
+  })
+
+  test('reaches nobody who asks for that of another', async () => {
+    await hub.addDevice('eavesdropper')
+    const client = await hub.connect('eavesdropper', 5)
+    const [granted] = await client.subscribeAsync(filterOf('d1'), { qos: 1 }).catch(() => [undefined])
+    expect(granted?.qos ?? 128).toBeGreaterThanOrEqual(128)
+    await client.endAsync(true)
   })
 })
 

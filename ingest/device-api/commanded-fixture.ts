@@ -64,7 +64,6 @@ export class MemoryQueues implements CommandQueues {
 const carrier: Carrier = {
   silentMs: 0,
   fail: () => {},
-  listensTo: () => true,
   send: async () => 'gone',
 }
 

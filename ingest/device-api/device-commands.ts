@@ -158,7 +158,7 @@ export class DeviceCommands implements Capability {
       if (taken !== undefined) {
         const isReading = await this.#deliver(window, taken.commands)
         if (!isReading) pauseMs = retryMs
-        else if (taken.hasMore && taken.commands.length > 0) window.again = true
+        else if (taken.hasMore) window.again = true
       }
     } catch (error) {
       this.#options.logger.warn('commands could not be taken from their queue; trying again', { error })

@@ -12,6 +12,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { bodyTooLarge } from '#ingest/device-api/telemetry.ts'
+import type { DeviceSession } from '#ingest/session/device-session.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { idRule, isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
@@ -30,7 +31,12 @@ export interface ConnectRequest {
   readonly will: WillRequest | undefined
   /** Largest packet the client accepts, bytes; MQTT 5.0. */
   readonly packetBytesMax: number
-  readonly sessionExpirySeconds: number
+  /** It wants to go on with its session, if one is kept. */
+  readonly resumes: boolean
+  /** Unacknowledged messages that the client takes; MQTT 5.0. */
+  readonly receiveMaximum: number
+  /** How long its session is to be kept after the connection ended; `undefined`: for ever. */
+  readonly keptSeconds: number | undefined
 }
 
 export interface WillRequest {
@@ -63,8 +69,15 @@ export function readConnect(frame: Buffer, onKnown: OnConnectKnown = () => {}): 
     keepAliveSeconds,
     will: will && willOf(will),
     packetBytesMax: properties.maximumPacketSize ?? Number.MAX_SAFE_INTEGER,
-    sessionExpirySeconds: properties.sessionExpiryInterval ?? 0,
+    receiveMaximum: properties.receiveMaximum ?? 0xffff,
+    resumes: !isCleanStart,
+    keptSeconds: version === 5 ? keptSecondsOf(properties.sessionExpiryInterval ?? 0) : isCleanStart ? 0 : undefined,
   }
+}
+
+/** @param interval of MQTT 5.0, whose largest value is for ever (section 3.1.2.11.2) */
+export function keptSecondsOf(interval: number): number | undefined {
+  return interval === 0xffff_ffff ? undefined : interval
 }
 
 function checkClientId(clientId: string, version: ProtocolVersion, clean: boolean): void {
@@ -98,17 +111,22 @@ export function grantedKeepAliveSeconds(asked: number): number {
  * Step 8. `assignedId` is set where the client left its id to the server.
  * @throws INGEST_FRAME_TOO_LARGE: the client takes no packet of this length [MQTT-3.1.2-24], and must not miss what it says
  */
-export function acceptingConnack(request: ConnectRequest, assignedId: string | undefined): Buffer {
-  if (request.version === 4) return mqttPacket.generate({ cmd: 'connack', returnCode: 0, sessionPresent: false })
+export function acceptingConnack(
+  request: ConnectRequest,
+  assignedId: string | undefined,
+  { isKept, isResumed }: Pick<DeviceSession, 'isKept' | 'isResumed'>,
+): Buffer {
+  const sessionPresent = request.resumes && isResumed // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
+  if (request.version === 4) return mqttPacket.generate({ cmd: 'connack', returnCode: 0, sessionPresent })
   const granted = grantedKeepAliveSeconds(request.keepAliveSeconds)
   const connack = mqttPacket.generate(
     {
       cmd: 'connack',
       reasonCode: 0,
-      sessionPresent: false,
+      sessionPresent,
       properties: {
-        // No session outlives its connection: nothing is subscribed, nothing is queued.
-        ...(request.sessionExpirySeconds > 0 ? { sessionExpiryInterval: 0 } : {}),
+        // Where devices are not known, no session outlives its connection.
+        ...(request.keptSeconds === 0 || isKept ? {} : { sessionExpiryInterval: 0 }),
         receiveMaximum: limits.receiveMaximum,
         maximumQoS: 1,
         maximumPacketSize: limits.packetBytesMax,

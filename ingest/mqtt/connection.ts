@@ -3,29 +3,36 @@
  * `ingest/session/connection.ts`; what goes beyond the hot path is a file of its own beside this one.
  *
  *   chunk ─▶ frames ─▶ PUBLISH ─▶ route ─▶ batch ─▶ settled ─▶ PUBACK        `publish-reader.ts`, `unacknowledged.ts`
- *                 │        └──▶ refused or answered ──────────▶ PUBACK      `twin-refusal.ts`
+ *                 │        └──▶ refused, or a request ───────▶ PUBACK      `device-requests.ts`, `ingest/device-api/request-desk.ts`
  *                 ├─▶ CONNECT ─▶ decided ─▶ CONNACK                          `connect.ts`
  *                 └─▶ any other ─▶ answer                                    `control-packets.ts`
+ *   deliveries ─▶ PUBLISH ─▶ PUBACK                                            `deliveries.ts`
  *
  * Frames are read in place from the chunk that arrived. Only a frame that a chunk cuts in two is copied, to `#partial`, and completed from
  * the next chunk.
  */
 import type { BatchOwner, OpenBatch } from '#ingest/batches/batch.ts'
+import { RequestDesk } from '#ingest/device-api/request-desk.ts'
 import { batchRefused } from '#ingest/device-api/telemetry.ts'
 import { Admission } from '#ingest/session/admission.ts'
 import { Connection, type ConnectionState } from '#ingest/session/connection.ts'
+import type { Delivery, Outcome } from '#ingest/session/delivery.ts'
 import type { DeviceSession } from '#ingest/session/device-session.ts'
 import type { Identity } from '#ingest/session/identity.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
 import {
   acceptingConnack,
   assignedClientId,
   type ConnectRequest,
   grantedKeepAliveSeconds,
+  keptSecondsOf,
   readConnect,
 } from './connect.ts'
 import { answerControlPacket } from './control-packets.ts'
+import { Deliveries, type DeliveryConnection } from './deliveries.ts'
+import type { RequestTopic } from './device-requests.ts'
 import { frameBytesOf } from './frame.ts'
 import { farewell, type ProtocolVersion, pingResponse, reasonCodeOf } from './packets.ts'
 import { PartialFrame } from './partial-frame.ts'
@@ -33,22 +40,39 @@ import { PublishReader } from './publish-reader.ts'
 import { Unacknowledged } from './unacknowledged.ts'
 import { Will } from './will.ts'
 
-export class MqttConnection extends Connection implements BatchOwner {
+export class MqttConnection extends Connection implements BatchOwner, DeliveryConnection {
   batch: OpenBatch | undefined = undefined
   batchIndex = 0
   #version: ProtocolVersion = 4
   /** Largest packet that the client takes. */
   #packetBytesMax = Number.MAX_SAFE_INTEGER
+  #receiveMaximum = 0xffff
+  /** As the client asked for at CONNECT. */
+  #keptSeconds: number | undefined = 0
   /** It has no device yet, and takes that of its first message. */
   #isNameless = false
   #will: Will | undefined = undefined
-  /** These two are made for the first message: most of many connections are idle. */
+  /** These are made for the first message, the first request and the first delivery: most of many connections are idle. */
   #publishes: PublishReader | undefined = undefined
   #unacknowledged: Unacknowledged | undefined = undefined
+  #requests: RequestDesk | undefined = undefined
+  #deliveries: Deliveries | undefined = undefined
   readonly #partial = new PartialFrame()
 
   get version(): ProtocolVersion {
     return this.#version
+  }
+
+  get packetBytesMax(): number {
+    return this.#packetBytesMax
+  }
+
+  get receiveMaximum(): number {
+    return this.#receiveMaximum
+  }
+
+  get isBehind(): boolean {
+    return this.transport.writeBytes > limits.socketWriteBytesMax
   }
 
   /** HOT: per batch and connection. */
@@ -72,8 +96,38 @@ export class MqttConnection extends Connection implements BatchOwner {
     this.write(packet)
   }
 
-  /** The client sent DISCONNECT. @param withWill its reason is not that all is well, so that its will is published */
-  disconnected(withWill: boolean): void {
+  writeDelivery(packet: Buffer): void {
+    this.edge.counters.delivered.add(1)
+    this.write(packet)
+  }
+
+  override send(delivery: Delivery): Promise<Outcome> {
+    const qos = this.session?.qosOf(delivery.feed)
+    if (this.state !== 'open') return Promise.resolve('gone')
+    if (qos === undefined) return Promise.resolve('notSubscribed')
+    this.#deliveries ??= new Deliveries(this, this.#heldSession)
+    return this.#deliveries.send(delivery, qos)
+  }
+
+  override onDrained(): void {
+    super.onDrained()
+    this.#deliveries?.flush()
+  }
+
+  /** @returns false if it was never sent what it could acknowledge */
+  acknowledged(packetId: number, isTaken: boolean): boolean {
+    this.#deliveries?.acknowledged(packetId, isTaken)
+    // Of a session that goes on, an earlier connection may have been sent it.
+    return this.#deliveries !== undefined || this.#heldSession.isResumed
+  }
+
+  /**
+   * The client sent DISCONNECT.
+   * @param withWill its reason is not that all is well, so that its will is published
+   * @param expiryInterval of its session, if it changes its mind (MQTT 5.0)
+   */
+  disconnected(withWill: boolean, expiryInterval?: number): void {
+    if (expiryInterval !== undefined) this.#keepFor(expiryInterval)
     if (!withWill) this.#will = undefined
     this.endByClient()
   }
@@ -96,6 +150,7 @@ export class MqttConnection extends Connection implements BatchOwner {
 
   protected onEnded(): void {
     this.#partial.forget()
+    this.#deliveries?.end()
     const will = this.#will
     this.#will = undefined
     will?.publish()
@@ -134,7 +189,7 @@ export class MqttConnection extends Connection implements BatchOwner {
     const message = this.#publishes ?? this.#beginPublishes()
     const route = message.read(first, bytes, start, end)
     if (route === undefined) {
-      this.#refuse(message)
+      this.#notStored(message, bytes, end)
       return
     }
     if (this.#isNameless) this.#adopt(route.deviceId)
@@ -154,18 +209,32 @@ export class MqttConnection extends Connection implements BatchOwner {
     return this.#publishes
   }
 
-  /** What is not stored is answered: a request with a packet of its own, a message with the reason in its PUBACK. */
-  #refuse({ refusal, packetId }: PublishReader): void {
-    this.edge.refusedMessages++
+  /** A request is taken to be answered; a message is refused with the reason in its PUBACK. */
+  #notStored({ request, packetId, bodyStart }: PublishReader, bytes: Buffer, end: number): void {
+    assert(request !== undefined, 'what has no route is a request, or refused')
+    this.edge.unstoredMessages++
     let reasonCode = 0
-    if (refusal instanceof PenstockError) {
-      reasonCode = reasonCodeOf(refusal.code)
-      this.edge.metrics.series('penstock_edge_messages_refused_total', { reason: refusal.code }).add(1)
-      this.edge.refusals.tell(refusal, this.transport.remoteAddress, 'message')
-    } else if (refusal) this.write(refusal)
-    if (packetId === 0) return
+    if (request instanceof PenstockError) {
+      reasonCode = reasonCodeOf(request.code)
+      this.edge.metrics.series('penstock_edge_messages_refused_total', { reason: request.code }).add(1)
+      this.edge.refusals.tell(request, this.transport.remoteAddress, 'message')
+    } else this.#take(request, bytes.subarray(bodyStart, end))
+    // Taking it may have ended the connection.
+    if (packetId === 0 || this.isClosed()) return
     this.#unacknowledged ??= new Unacknowledged()
     if (this.#unacknowledged.pushSettled(packetId, reasonCode)) this.settled(0)
+  }
+
+  #take(request: RequestTopic, body: Buffer): void {
+    this.#requests ??= new RequestDesk(this.edge, this.#heldSession)
+    this.#requests.take({ ...request, body: Buffer.from(body) })
+  }
+
+  /** What was not to be kept at CONNECT cannot be later (MQTT 5.0 section 3.14.2.2.2). */
+  #keepFor(expiryInterval: number): void {
+    if (this.#keptSeconds === 0 && expiryInterval !== 0)
+      throw new PenstockError('INGEST_PROTOCOL_ERROR', 'a session that was not to be kept at CONNECT')
+    this.#heldSession.keepFor(keptSecondsOf(expiryInterval))
   }
 
   #adopt(deviceId: string): void {
@@ -190,13 +259,16 @@ export class MqttConnection extends Connection implements BatchOwner {
     const session = admission.open(identity, this)
     assert(this.session === undefined, 'a connection carries one session')
     this.session = session
+    this.#receiveMaximum = request.receiveMaximum
     this.#isNameless = session.deviceId === undefined
     const assignedId = request.clientId === '' ? assignedClientId() : undefined
-    const connack = acceptingConnack(request, assignedId)
+    const connack = acceptingConnack(request, assignedId, session)
     if (request.will) this.#will = new Will(this.edge, request.will, session)
     session.hold(identity, assignedId ?? request.clientId)
     this.open(grantedKeepAliveSeconds(request.keepAliveSeconds) * 1500)
+    this.#keptSeconds = request.keptSeconds
     this.write(connack)
+    session.beginKept(request.resumes, request.keptSeconds)
   }
 
   get #heldSession(): DeviceSession {

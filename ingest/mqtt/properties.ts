@@ -7,7 +7,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { type FieldReader, malformed } from './fields.ts'
 
 /** The will's are a set of their own inside CONNECT. */
-export type PropertyPlace = 'connect' | 'will' | 'publish' | 'subscribe' | 'unsubscribe' | 'disconnect'
+export type PropertyPlace = 'connect' | 'will' | 'publish' | 'puback' | 'subscribe' | 'unsubscribe' | 'disconnect'
 
 interface Property<Value> {
   readonly id: number
@@ -34,7 +34,7 @@ const table = {
   requestProblemInformation: { id: 0x17, places: ['connect'], read: zeroOrOne },
   willDelayInterval: { id: 0x18, places: ['will'], read: fourBytes },
   requestResponseInformation: { id: 0x19, places: ['connect'], read: zeroOrOne },
-  reasonString: { id: 0x1f, places: ['disconnect'], read: text },
+  reasonString: { id: 0x1f, places: ['puback', 'disconnect'], read: text },
   receiveMaximum: { id: 0x21, places: ['connect'], read: (fields) => notZero(fields.twoBytes()) },
   topicAliasMaximum: { id: 0x22, places: ['connect'], read: twoBytes },
   topicAlias: { id: 0x23, places: ['publish'], read: topicAlias },

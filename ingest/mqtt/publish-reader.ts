@@ -11,11 +11,11 @@ import { bodyTooLarge } from '#ingest/device-api/telemetry.ts'
 import { assert } from '#runtime/assert.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { type RequestTopic, requestOf } from './device-requests.ts'
 import { FieldReader, malformed } from './fields.ts'
 import type { ProtocolVersion } from './packets.ts'
 import { readAllProperties } from './properties.ts'
 import { type Publisher, routeFor, type TopicRoute } from './route.ts'
-import { twinRefusal } from './twin-refusal.ts'
 
 const none = new Uint8Array(0)
 /** Stands for every topic that is refused for its length, so that no alias keeps one. */
@@ -27,17 +27,12 @@ export class PublishReader {
   bodyStart = 0
   /** 0 for QoS 0. */
   packetId = 0
-  /**
-   * What the client is told if `read` gave no route: a packet beside the PUBACK, or the reason in it. `undefined`:
-   * nothing.
-   */
-  refusal: Buffer | PenstockError | undefined = undefined
+  /** What it is if `read` gave no route: a request of the device, or a message that is refused, with the reason for its PUBACK. */
+  request: RequestTopic | PenstockError | undefined = undefined
   readonly #batcher: Batcher
   readonly #publisher: Publisher
   readonly #version: ProtocolVersion
   #route: TopicRoute | undefined = undefined
-  #answers = 0
-  #answeredAtSecond = 0
   #aliases: (Buffer | undefined)[] | undefined = undefined
 
   constructor(batcher: Batcher, publisher: Publisher, version: ProtocolVersion) {
@@ -48,7 +43,7 @@ export class PublishReader {
 
   /**
    * Reads the packet whose first byte is `first` and whose variable header begins at `start`; returns where it goes, `undefined` for
-   * what is not stored but answered with `refusal`: a request, and a message of MQTT 5.0 that has a PUBACK to say so.
+   * what is not stored (`request`): a request of the device, and a message of MQTT 5.0 that has a PUBACK to say why.
    * HOT: per message; compares topic and property bytes with the last ones.
    * @throws PenstockError, which ends the connection
    */
@@ -114,11 +109,8 @@ export class PublishReader {
     else if (topicBytes.length === 0) {
       throw new PenstockError('INGEST_PROTOCOL_ERROR', 'an empty topic name without a topic alias')
     }
-    const refusal = twinRefusal(topic, this.#version)
-    if (refusal !== undefined) {
-      this.refusal = this.#mayAnswer() ? refusal : undefined
-      return undefined
-    }
+    this.request = requestOf(topic)
+    if (this.request !== undefined) return undefined
     const route = routeFor(this.#batcher, this.#publisher, topic, retain, extra, propertyBytes)
     // Kept under the bytes of the packet: with an alias alone those are an empty topic.
     this.#route = topic === topicBytes ? route : { ...route, topic: none }
@@ -131,14 +123,7 @@ export class PublishReader {
    */
   #refuse(fault: PenstockError): undefined {
     if (this.#version === 4 || this.packetId === 0) throw fault
-    this.refusal = fault
-  }
-
-  #mayAnswer(): boolean {
-    const second = Math.floor(this.#batcher.nowMs / 1000)
-    if (second !== this.#answeredAtSecond) this.#answers = 0
-    this.#answeredAtSecond = second
-    return ++this.#answers <= limits.twinRefusalsPerSecondMax
+    this.request = fault
   }
 
   #aliased(topic: Buffer, alias: number): Buffer {

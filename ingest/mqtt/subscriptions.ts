@@ -5,44 +5,53 @@
  *
  * Options: QoS 03; of 5.0 no local 04, retain as published 08, retain handling 30. The others are reserved.
  */
+import type { Qos } from '#ingest/session/subscriptions.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { bodyOf, type FieldReader, malformed } from './fields.ts'
 import type { ProtocolVersion } from './packets.ts'
 import { type Properties, readProperties } from './properties.ts'
 
-export interface FilterPacket {
+export interface FilterPacket<Filter> {
   readonly packetId: number
   readonly properties: Properties
-  readonly filters: readonly string[]
+  readonly filters: readonly Filter[]
+}
+
+export interface RequestedFilter {
+  readonly filter: string
+  /** QoS 2 is granted as 1. */
+  readonly qos: Qos
 }
 
 /** @throws INGEST_FRAME_MALFORMED, INGEST_PROTOCOL_ERROR */
-export function readSubscribe(frame: Buffer, version: ProtocolVersion): FilterPacket {
+export function readSubscribe(frame: Buffer, version: ProtocolVersion): FilterPacket<RequestedFilter> {
   if (frame[0] !== 0x82) throw malformed('reserved bits of SUBSCRIBE are not 2 [MQTT-3.8.1-1]')
-  return readFilters(frame, version, 'subscribe', (filter, fields) => checkOptions(fields.byte(), filter, version))
+  return readFilters(frame, version, 'subscribe', (filter, fields) => {
+    const options = fields.byte()
+    checkOptions(options, filter, version)
+    return { filter, qos: (options & 0x03) === 0 ? 0 : 1 }
+  })
 }
 
 /** @throws INGEST_FRAME_MALFORMED, INGEST_PROTOCOL_ERROR */
-export function readUnsubscribe(frame: Buffer, version: ProtocolVersion): FilterPacket {
+export function readUnsubscribe(frame: Buffer, version: ProtocolVersion): FilterPacket<string> {
   if (frame[0] !== 0xa2) throw malformed('reserved bits of UNSUBSCRIBE are not 2 [MQTT-3.10.1-1]')
-  return readFilters(frame, version, 'unsubscribe', () => {})
+  return readFilters(frame, version, 'unsubscribe', (filter) => filter)
 }
 
-function readFilters(
+function readFilters<Filter>(
   frame: Buffer,
   version: ProtocolVersion,
   place: 'subscribe' | 'unsubscribe',
-  readRest: (filter: string, fields: FieldReader) => void,
-): FilterPacket {
+  readRest: (filter: string, fields: FieldReader) => Filter,
+): FilterPacket<Filter> {
   const fields = bodyOf(frame)
   const packetId = fields.twoBytes()
   if (packetId === 0) throw malformed(`packet id 0 in a ${place} [MQTT-2.3.1-1]`)
   const properties = version === 4 ? {} : readProperties(fields, place)
-  const filters: string[] = []
+  const filters: Filter[] = []
   while (fields.bytesLeft > 0) {
-    const filter = fields.text()
-    readRest(filter, fields)
-    filters.push(filter)
+    filters.push(readRest(fields.text(), fields))
   }
   if (filters.length === 0) {
     throw new PenstockError('INGEST_PROTOCOL_ERROR', `a ${place} without a filter [MQTT-3.8.3-2] [MQTT-3.10.3-2]`)

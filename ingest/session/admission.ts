@@ -17,7 +17,7 @@ import type { Carrier } from './session.ts'
 import type { Transport } from './transport.ts'
 
 /** What a client says about itself. */
-export type Claim = Pick<Credentials, 'clientId' | 'username' | 'password'>
+export type Claim = Pick<Credentials, 'clientId' | 'username' | 'password' | 'resumes'>
 
 /** One attempt of one client. */
 export class Admission {
@@ -49,10 +49,10 @@ export class Admission {
 
   /** Decides who it is. @throws, or rejects with, what `refusal` is to be asked about */
   identify(): Identity | Promise<Identity> {
-    const { clientId, username, password } = this.#claim
+    const { clientId, username, password, resumes } = this.#claim
     const certificates = this.#transport.certificates()
     const { confidential } = this.#transport
-    return this.#edge.authenticate({ clientId, username, password, certificates, confidential })
+    return this.#edge.authenticate({ clientId, username, password, certificates, confidential, resumes })
   }
 
   /** Counts credentials that were refused. @returns what is told: the reason, or to whoever failed too often when to come back */

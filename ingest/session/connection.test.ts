@@ -24,7 +24,12 @@ class LineConnection extends Connection {
   }
 
   #begin(clientId: string): void {
-    const admission = new Admission(this.edge, this.transport, { clientId, username: undefined, password: undefined })
+    const admission = new Admission(this.edge, this.transport, {
+      clientId,
+      username: undefined,
+      password: undefined,
+      resumes: false,
+    })
     this.decide(admission, (identity) => {
       this.session = admission.open(identity, this)
       this.session.hold(identity, clientId)

@@ -14,7 +14,7 @@ import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Admission } from './admission.ts'
-import type { Delivery, Feed, Outcome } from './delivery.ts'
+import type { Delivery, Outcome } from './delivery.ts'
 import type { DeviceSession } from './device-session.ts'
 import { type EdgeConnection, type EdgeContext, tickMs } from './edge-context.ts'
 import { faultOf } from './fault.ts'
@@ -141,11 +141,7 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
     this.onEnded()
   }
 
-  /** A protocol in which nothing is sent to devices leaves this as it is. */
-  listensTo(_feed: Feed): boolean {
-    return false
-  }
-
+  /** A protocol in which devices cannot subscribe leaves this as it is. */
   send(_delivery: Delivery): Promise<Outcome> {
     return Promise.resolve('notSubscribed')
   }
@@ -257,6 +253,6 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
 }
 
 /** Read before and after a chunk: what comes between is its sender's. */
-function messagesOf({ counters, refusedMessages }: EdgeContext): number {
-  return counters.receivedQos0.value + counters.receivedQos1.value + refusedMessages
+function messagesOf({ counters, unstoredMessages }: EdgeContext): number {
+  return counters.receivedQos0.value + counters.receivedQos1.value + unstoredMessages
 }

@@ -1,10 +1,11 @@
 import type { Meter } from '#ingest/quotas/quotas.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { Delivery, Feed, Outcome } from './delivery.ts'
+import { type Delivery, type Feed, feeds, type Outcome } from './delivery.ts'
 import type { EdgeContext } from './edge-context.ts'
-import { type Identity, sessionIdOf } from './identity.ts'
+import { type Identity, type KeptIdentity, sessionIdOf } from './identity.ts'
 import type { Carrier, Session } from './session.ts'
+import { noSubscriptions, type Qos, qosIn, type Subscriptions, withFeed, withoutFeed } from './subscriptions.ts'
 
 /**
  * A device or module that was let in.
@@ -24,6 +25,10 @@ export class DeviceSession implements Session {
   #deviceId: string | undefined
   /** The name under which it is held; empty before. */
   #id = ''
+  #subscriptions: Subscriptions = noSubscriptions
+  readonly #kept: KeptIdentity | undefined
+  /** 0: its subscriptions end with the connection; `undefined`: never. */
+  #keptSeconds: number | undefined = 0
 
   /** @throws INGEST_CONNECTION_RATE, INGEST_RATE_EXCEEDED while the device owes too much */
   constructor(edge: EdgeContext, identity: Identity, carrier: Carrier) {
@@ -36,6 +41,7 @@ export class DeviceSession implements Session {
     this.meter = edge.quotas.openMeter(deviceId)
     this.#edge = edge
     this.#expiresAtMs = expiresAtMs
+    this.#kept = identity.kept
     this.#endWatch = identity.watch?.((error) => carrier.fail(error))
     this.#deviceId = deviceId
   }
@@ -71,12 +77,63 @@ export class DeviceSession implements Session {
     return nowMs >= this.#expiresAtMs
   }
 
+  /** True if subscriptions of an earlier connection go on. */
+  get isResumed(): boolean {
+    return this.#kept !== undefined && (this.#kept.subscriptions ?? noSubscriptions) !== noSubscriptions
+  }
+
+  /** False: its subscriptions end with its connection, whatever the client asks for. */
+  get isKept(): boolean {
+    return this.#kept !== undefined
+  }
+
+  /**
+   * Begins to listen to what was kept, once the client knows that it is let in. Where that is not known yet it begins later.
+   * @param resumes false: the client begins anew, and nothing that was kept counts
+   * @param keptSeconds after the connection ended; `undefined`: for ever
+   */
+  beginKept(resumes: boolean, keptSeconds: number | undefined): void {
+    const kept = this.#kept
+    if (kept === undefined) return
+    this.#keptSeconds = keptSeconds
+    if (!resumes) kept.keep(noSubscriptions, undefined)
+    else if (kept.subscriptions === undefined) kept.onLate((subscriptions) => this.#listenAgain(subscriptions))
+    else this.#listenAgain(kept.subscriptions)
+  }
+
+  /** How long subscriptions are kept after the connection ends. */
+  keepFor(keptSeconds: number | undefined): void {
+    this.#keptSeconds = keptSeconds
+    this.#keep()
+  }
+
   listensTo(feed: Feed): boolean {
-    return this.carrier.listensTo(feed)
+    return this.qosOf(feed) !== undefined
+  }
+
+  /** With which it listens; `undefined`: it does not. */
+  qosOf(feed: Feed): Qos | undefined {
+    return qosIn(this.#subscriptions, feed)
+  }
+
+  /** It listens from here on; a second time changes the QoS. */
+  subscribe(feed: Feed, qos: Qos): void {
+    assert(this.#deviceId !== undefined, 'who listens has a name')
+    this.#listen(feed, qos)
+    this.#keep()
+  }
+
+  /** @returns false if it did not listen */
+  unsubscribe(feed: Feed): boolean {
+    if (!this.listensTo(feed)) return false
+    this.#subscriptions = withoutFeed(this.#subscriptions, feed)
+    this.#keep()
+    this.#edge.capabilities.unsubscribed(this, feed)
+    return true
   }
 
   send(delivery: Delivery): Promise<Outcome> {
-    return this.carrier.send(delivery)
+    return this.listensTo(delivery.feed) ? this.carrier.send(delivery) : Promise.resolve('notSubscribed')
   }
 
   takenOver(): void {
@@ -86,11 +143,31 @@ export class DeviceSession implements Session {
   /** Called once, when its carrier has ended. @param reason as `OnPresence` has it */
   end(reason: string): void {
     this.#endWatch?.()
+    this.#kept?.end()
     this.meter.close()
     const { sessions, capabilities, onPresence } = this.#edge
     capabilities.ended(this)
     if (sessions.get(this.#id) !== this) return
     sessions.delete(this.#id)
     if (this.#deviceId !== undefined) onPresence(this.#deviceId, this.moduleId, false, reason)
+  }
+
+  /** What the client says for itself goes before what was kept. */
+  #listenAgain(subscriptions: Subscriptions): void {
+    for (const feed of feeds) {
+      const qos = qosIn(subscriptions, feed)
+      if (qos !== undefined && !this.listensTo(feed)) this.#listen(feed, qos)
+    }
+    if (this.#subscriptions !== subscriptions) this.#keep()
+  }
+
+  #listen(feed: Feed, qos: Qos): void {
+    this.#subscriptions = withFeed(this.#subscriptions, feed, qos)
+    this.#edge.capabilities.subscribed(this, feed)
+  }
+
+  #keep(): void {
+    const seconds = this.#keptSeconds
+    this.#kept?.keep(seconds === 0 ? noSubscriptions : this.#subscriptions, seconds)
   }
 }

@@ -58,7 +58,7 @@ export interface EdgeContext {
   /** How many times `tickMs` this process has listened to its sockets. Read once a chunk, instead of the clock. */
   ticks: number
   /** Messages and requests that were answered instead of stored; quotas count them as well. */
-  refusedMessages: number
+  unstoredMessages: number
   draining: boolean
   /** Tells the other edge processes of this machine that this device or module is now connected here. */
   readonly announce: Announce
@@ -72,4 +72,6 @@ export interface EdgeCounters {
   readonly receivedQos1: Counter
   readonly receivedHttp: Counter
   readonly acknowledged: Counter
+  /** Packets of deliveries, to devices. */
+  readonly delivered: Counter
 }

@@ -1,6 +1,8 @@
 import type { X509Certificate } from 'node:crypto'
 import type { PenstockError } from '#schemas/errors.ts'
 
+import type { Subscriptions } from './subscriptions.ts'
+
 /** What a client says about who it is. */
 export interface Credentials {
   readonly clientId: string
@@ -10,6 +12,20 @@ export interface Credentials {
   readonly certificates: readonly X509Certificate[]
   /** TLS, or a peer on this machine: secrets may be sent. */
   readonly confidential: boolean
+  /** It wants to go on with what is kept of its session. */
+  readonly resumes: boolean
+}
+
+/** What is kept of a session between its connections, and how to keep it. */
+export interface KeptIdentity {
+  /** 0: nothing; `undefined`: not known yet, `onLate` is told. */
+  readonly subscriptions: Subscriptions | undefined
+  /** Calls back once, after the look-up; never if it was in time. */
+  readonly onLate: (listener: (subscriptions: Subscriptions) => void) => void
+  /** @param keptSeconds after the connection ended; `undefined`: for ever */
+  readonly keep: (subscriptions: Subscriptions, keptSeconds: number | undefined) => void
+  /** The connection ended. */
+  readonly end: () => void
 }
 
 /** Who a connection speaks for. */
@@ -19,6 +35,8 @@ export interface Identity {
   readonly moduleId: string | undefined
   /** The connection ends at this moment, e.g. with its token. */
   readonly expiresAtMs: number | undefined
+  /** Left out: nothing is kept here. */
+  readonly kept?: KeptIdentity | undefined
   /** Calls back once if the identity may no longer be connected; the result ends the watch. */
   readonly watch?: (onRevoked: (error: PenstockError) => void) => () => void
 }

@@ -65,7 +65,7 @@ export function openEdgeContext(options: EdgeContextOptions): EdgeContext {
     capabilities: new Capabilities(),
     counters: countersOf(metrics),
     ticks: 0,
-    refusedMessages: 0,
+    unstoredMessages: 0,
     draining: false,
     announce: options.announce ?? (() => {}),
     onPresence: options.onPresence ?? (() => {}),
@@ -80,5 +80,6 @@ function countersOf(metrics: Metrics<MetricName>): EdgeCounters {
     receivedQos1: metrics.series('penstock_edge_messages_received_total', { qos: '1' }),
     receivedHttp: metrics.series('penstock_edge_messages_received_total', { qos: 'http' }),
     acknowledged: metrics.series('penstock_edge_messages_acknowledged_total'),
+    delivered: metrics.series('penstock_edge_messages_delivered_total'),
   }
 }

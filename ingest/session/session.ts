@@ -7,8 +7,7 @@ export interface Carrier {
   readonly silentMs: number
   /** Ends it with this reason, which is told to the client as its protocol allows. */
   fail(error: PenstockError): void
-  listensTo(feed: Feed): boolean
-  /** As `Session.send`. */
+  /** As `Session.send`, of a feed that the session listens to. */
   send(delivery: Delivery): Promise<Outcome>
 }
 

@@ -21,7 +21,7 @@ export interface LineRpcOptions<Own extends Contract, Peer extends Contract> {
   /** What the other side does. */
   readonly peer: Peer
   readonly clock: Clock
-  /** A question that is not answered by then is given up. */
+  /** A question that is not answered by then is given up, unless it has a time of its own. */
   readonly answerMsMax: number
   /** Once: nothing more will be heard. Whoever owns the channel closes it. */
   readonly onEnd: (reason: string) => void
@@ -65,9 +65,13 @@ export class LineRpc<Own extends Contract, Peer extends Contract> {
    * @throws PenstockError LINK_LOST, LINK_ANSWER_LATE (retry), LINK_QUESTION_UNKNOWN, LINK_VALUE_INVALID (reject), LINK_QUESTION_FAILED
    * (retry), or what the other side's handler threw
    */
-  ask<Name extends QuestionName<Peer>>(name: Name, asked: Asked<Peer, Name>): Promise<Answered<Peer, Name>> {
+  ask<Name extends QuestionName<Peer>>(
+    name: Name,
+    asked: Asked<Peer, Name>,
+    answerMsMax = this.#options.answerMsMax,
+  ): Promise<Answered<Peer, Name>> {
     this.listen()
-    const { clock, answerMsMax, channel } = this.#options
+    const { clock, channel } = this.#options
     const n = ++this.#number
     return new Promise<unknown>((resolve, reject) => {
       if (this.#end !== undefined) return reject(new PenstockError('LINK_LOST', this.#end))

@@ -1,0 +1,90 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { expect, test } from 'vitest'
+import { systemClock } from '#runtime/clock.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { downlinkConformance } from './downlink.conformance.ts'
+import type { EdgeAddress, EdgeAddresses } from './edge-addresses.ts'
+import { EdgeDialer } from './edge-dialer.ts'
+import { EdgeFinder } from './edge-finder.ts'
+import { listenForControl } from './edge-listener.ts'
+import { FakeEdge } from './fake-edge-fixture.ts'
+
+/** A store that is only memory. */
+class MemoryAddresses implements EdgeAddresses {
+  readonly rows = new Map<string, EdgeAddress>()
+  readonly #listeners = new Set<(address: EdgeAddress) => void>()
+  readonly #secret: Buffer
+
+  constructor(secret = randomBytes(32)) {
+    this.#secret = secret
+  }
+
+  async secret(): Promise<Buffer> {
+    return this.#secret
+  }
+  async publish(address: EdgeAddress): Promise<void> {
+    this.rows.set(address.edgeId, address)
+    for (const listener of this.#listeners) listener(address)
+  }
+  async all(): Promise<readonly EdgeAddress[]> {
+    return [...this.rows.values()]
+  }
+  onPublished(listener: (address: EdgeAddress) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+}
+
+const host = '127.0.0.1'
+const unchanging = { onInvalidate: () => () => {} }
+const listen = async (edgeId: string, edge: FakeEdge, secret: Buffer) =>
+  listenForControl(edgeId, edge, secret, { host, port: 0 }, systemClock, silentLogger)
+
+downlinkConformance('connections between machines', async (finder) => {
+  const addresses = new MemoryAddresses()
+  const dialer = await EdgeDialer.open(addresses, unchanging, finder, systemClock, silentLogger)
+  const ends = new Set<() => Promise<void>>()
+  return {
+    link: async (edgeId, edge) => {
+      const listener = await listen(edgeId, edge, await addresses.secret())
+      await addresses.publish({ edgeId, host, port: listener.port })
+      const end = () => {
+        ends.delete(end)
+        return listener.close()
+      }
+      ends.add(end)
+      return end
+    },
+    close: async () => {
+      await dialer.close()
+      for (const end of ends) await end()
+    },
+  }
+})
+
+test('who does not know the secret is neither asked nor heard, and an edge at an address of another is not taken for it', async () => {
+  const addresses = new MemoryAddresses()
+  const finder = new EdgeFinder(systemClock)
+  const dialer = await EdgeDialer.open(addresses, unchanging, finder, systemClock, silentLogger)
+  const stranger = await listen('edge-0', new FakeEdge('d1'), randomBytes(32))
+  const other = await listen('edge-1', new FakeEdge('d1'), await addresses.secret())
+  const right = await listen('edge-2', new FakeEdge('d1'), await addresses.secret())
+  try {
+    await addresses.publish({ edgeId: 'edge-0', host, port: stranger.port })
+    await addresses.publish({ edgeId: 'edge-0b', host, port: other.port })
+    await addresses.publish({ edgeId: 'edge-2', host, port: right.port })
+    await expect.poll(() => finder.links.map(({ edgeId }) => edgeId)).toEqual(['edge-2'])
+    const plain = connect(right.port, host)
+    plain.write('{"n":1,"q":"edge"}\n')
+    const answered: Buffer[] = []
+    plain.on('data', (chunk) => answered.push(chunk))
+    await once(plain, 'close')
+    expect(Buffer.concat(answered).includes('edge-2')).toBe(false)
+  } finally {
+    await dialer.close()
+    await finder.close()
+    await Promise.all([stranger.close(), other.close(), right.close()])
+  }
+})

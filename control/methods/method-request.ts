@@ -1,0 +1,72 @@
+import { argumentFault } from '#control/identities/identity.ts'
+import { isObject, jsonFrom } from '#control/rest/json-body.ts'
+import { isWithinDepth } from '#runtime/json-depth.ts'
+import type { MethodCall } from '#schemas/downlink.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+
+export interface MethodRequest {
+  readonly call: MethodCall
+  readonly connectMs: number
+}
+
+/** What stands around a payload in the body of a request. */
+const envelopeBytesMax = 4 * 1024
+
+export const methodBodyBytesMax = limits.methodPayloadBytesMax + envelopeBytesMax
+
+const responseSecondsDefault = 30
+
+/**
+ * Reads `{"methodName","payload","responseTimeoutInSeconds","connectTimeoutInSeconds"}`; all but the name may be left out.
+ * @throws REGISTRY_BODY_MALFORMED, REGISTRY_ARGUMENT_INVALID, METHOD_TOO_LARGE
+ */
+export function readMethodRequest(body: Uint8Array): MethodRequest {
+  // The document itself is a level.
+  if (!isWithinDepth(body, limits.methodPayloadDepthMax + 1))
+    throw argumentFault(`a payload lies at most ${limits.methodPayloadDepthMax} levels deep`)
+  const document = jsonFrom(body)
+  if (!isObject(document)) throw argumentFault('the body must be a JSON object with a methodName')
+  const payload = JSON.stringify(document.payload ?? null)
+  if (Buffer.byteLength(payload) > limits.methodPayloadBytesMax)
+    throw new PenstockError('METHOD_TOO_LARGE', `a payload holds at most ${limits.methodPayloadBytesMax} bytes`)
+  const responseSeconds = secondsOf(
+    document.responseTimeoutInSeconds,
+    'responseTimeoutInSeconds',
+    responseSecondsDefault,
+    limits.methodResponseSecondsMin,
+    limits.methodResponseSecondsMax,
+  )
+  const connectSeconds = secondsOf(
+    document.connectTimeoutInSeconds,
+    'connectTimeoutInSeconds',
+    0,
+    0,
+    limits.methodConnectSecondsMax,
+  )
+  return {
+    call: { kind: 'method', name: nameOf(document.methodName), payload, responseMs: responseSeconds * 1000 },
+    connectMs: connectSeconds * 1000,
+  }
+}
+
+/** It is one level of a topic: what has a meaning there, cannot be printed or is half a character is not allowed. */
+function nameOf(name: unknown): string {
+  if (
+    typeof name !== 'string' ||
+    name === '' ||
+    Buffer.byteLength(name) > limits.methodNameBytesMax ||
+    /[/+#$?\p{Cc}]/u.test(name) ||
+    Buffer.from(name).toString() !== name
+  )
+    throw argumentFault(
+      `methodName must be a text of 1 to ${limits.methodNameBytesMax} bytes without / + # $ ? and control characters`,
+    )
+  return name
+}
+
+function secondsOf(value: unknown, field: string, otherwise: number, min: number, max: number): number {
+  if (value === undefined || value === null) return otherwise
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
+  throw argumentFault(`${field} must be a whole number from ${min} to ${max}`)
+}
