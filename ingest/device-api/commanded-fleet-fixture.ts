@@ -122,37 +122,57 @@ class RandomDevice extends ListeningDevice {
   }
 }
 
-/** Each command has ended, once, and the device saw all that it acknowledged, each behind those before it. */
-export async function whatIsWrong(
-  commands: Commands,
-  witnesses: readonly Witness[],
-  sent: ReadonlyMap<string, readonly string[]>,
-): Promise<string[]> {
-  const wrong: string[] = []
-  const ends = new Map<string, string>()
+/** How commands ended, by `device message`: as feedback has it, and as dead letters. */
+export interface KnownEnds {
+  readonly feedback: ReadonlyMap<string, string>
+  readonly dead: ReadonlySet<string>
+}
+
+/** By the store itself. @param wrong takes what ended more than once */
+export async function endsOf(commands: Commands, deviceIds: readonly string[], wrong: string[]): Promise<KnownEnds> {
+  const feedback = new Map<string, string>()
+  const dead = new Set<string>()
   for (let batch = await commands.takeFeedback(64); batch; batch = await commands.takeFeedback(64)) {
     for (const { deviceId, messageId, status } of batch.records) {
       const key = `${deviceId} ${messageId}`
-      if (ends.has(key)) wrong.push(`${key} ended twice`)
-      ends.set(key, status)
+      if (feedback.has(key)) wrong.push(`${key} ended twice`)
+      feedback.set(key, status)
     }
     await commands.settleFeedback(batch.lockToken, 'complete')
   }
+  for (const deviceId of deviceIds)
+    for (let after = 0, isLast = false; !isLast; ) {
+      const page = await commands.deadCommands({ deviceId, after }, 100)
+      for (const { systemProperties } of page) dead.add(`${deviceId} ${systemProperties.get('mid')}`)
+      after = page.at(-1)?.id ?? 0
+      isLast = page.length < 100
+    }
+  return { feedback, dead }
+}
+
+/**
+ * Each command has ended; what ended as a success was acknowledged, all else is a dead letter; and each was first seen behind those that
+ * were sent before it.
+ * @param uncertain keys of commands whose sender was not answered: they may not have been accepted
+ */
+export function whatIsWrong(
+  witnesses: readonly Witness[],
+  sent: ReadonlyMap<string, readonly string[]>,
+  { feedback, dead }: KnownEnds,
+  uncertain: ReadonlySet<string> = new Set(),
+): string[] {
+  const wrong: string[] = []
   for (const { deviceId, seen, acknowledged } of witnesses) {
     const texts = sent.get(deviceId) ?? []
-    const dead = new Set<string>()
-    for (let after = 0; ; ) {
-      const page = await commands.deadCommands({ deviceId, after }, 100)
-      for (const letter of page) dead.add(letter.systemProperties.get('mid') ?? '')
-      after = page.at(-1)?.id ?? 0
-      if (page.length < 100) break
-    }
     for (const text of texts) {
-      const end = ends.get(`${deviceId} ${text}`)
-      if (end === undefined) wrong.push(`${deviceId} ${text} has no end`)
-      if (end === 'Success' && !acknowledged.has(text)) wrong.push(`${deviceId} ${text} was never acknowledged`)
-      if ((end !== 'Success') !== dead.has(text))
-        wrong.push(`${deviceId} ${text} ended as ${end}, dead: ${dead.has(text)}`)
+      const key = `${deviceId} ${text}`
+      const end = feedback.get(key)
+      if (end === undefined) {
+        if (!uncertain.has(key) || seen.includes(text)) wrong.push(`${key} has no end`)
+        continue
+      }
+      if (end === 'Success' && !acknowledged.has(text)) wrong.push(`${key} was never acknowledged`)
+      if ((end !== 'Success') !== dead.has(key)) wrong.push(`${key} ended as ${end}, dead: ${dead.has(key)}`)
     }
     const firsts = [...new Set(seen)].map((text) => texts.indexOf(text))
     for (const [index, place] of firsts.entries())
