@@ -14,6 +14,8 @@ import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
 
 const deviceCount = Number(process.env.DEVICES ?? 8)
 const commandCount = Number(process.env.COMMANDS ?? 40)
+/** A process is killed once so many were accepted since the last one was: those that start again must have come to work. */
+const commandsPerKill = Math.max(60, (deviceCount * commandCount) / 100)
 const hub = 'localhost'
 const ownerKey = randomBytes(32).toString('base64')
 const answerMsMax = 10_000
@@ -134,6 +136,7 @@ test('devices, edges and control are killed, and each command ends as acknowledg
   }
   const sent = new Map<string, string[]>(devices.map(({ deviceId }) => [deviceId, []]))
   const uncertain = new Set<string>()
+  let acceptedSinceKill = 0
 
   const sendAll = async (deviceId: string): Promise<void> => {
     for (let accepted = 0, number = 0; accepted < commandCount; number++) {
@@ -145,31 +148,32 @@ test('devices, edges and control are killed, and each command ends as acknowledg
         () => 0,
       )
       if (status === 204 || status === 0 || status >= 500) sent.get(deviceId)?.push(text)
-      if (status === 204) accepted++
-      else {
+      if (status === 204) {
+        accepted++
+        acceptedSinceKill++
+      } else {
         if (status !== 403) uncertain.add(`${deviceId} ${text}`)
         await wait(50)
       }
     }
   }
   let isSending = true
-  const killed = { edges: 0, controls: 0, connections: 0 }
+  const killed = { edge: 0, control: 0, connections: 0 }
   const killing = (async () => {
     while (isSending) {
       await wait(random.integer(20, 400))
-      const choice = random.next()
-      const role = choice < 0.1 ? 'edge' : choice < 0.14 ? 'control' : undefined
-      if (role === undefined) {
+      if (acceptedSinceKill < commandsPerKill) {
         devices[random.below(deviceCount)]?.lose()
         killed.connections++
         continue
       }
+      const role = random.chance(0.75) ? 'edge' : 'control'
       const pids = penstock.pidsOf(role)
       const pid = pids[random.below(pids.length)]
       if (pid === undefined) continue
       process.kill(pid, 'SIGKILL')
-      killed[role === 'edge' ? 'edges' : 'controls']++
-      await wait(1_500)
+      killed[role]++
+      acceptedSinceKill = 0
     }
   })()
   try {
@@ -185,7 +189,9 @@ test('devices, edges and control are killed, and each command ends as acknowledg
     expect(whatIsWrong(devices, sent, known, uncertain), `SEED=${seed}`).toEqual([])
     const successes = [...known.feedback.values()].filter((status) => status === 'Success').length
     const repeated = devices.reduce((sum, { seen }) => sum + seen.length - new Set(seen).size, 0)
-    console.info({ seed, commands: certain.length, successes, dead: known.dead.size, repeated, ...killed })
+    process.stdout.write(
+      `${JSON.stringify({ seed, commands: certain.length, successes, dead: known.dead.size, repeated, ...killed })}\n`,
+    )
   } finally {
     isSending = false
     await Promise.all(devices.map((device) => device.end()))
