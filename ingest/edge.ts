@@ -115,11 +115,15 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     },
     takeOver: (sessionId, openedAtMs = Number.POSITIVE_INFINITY) => {
       const held = edge.sessions.get(sessionId)
-      if (held !== undefined && held.openedAtMs < openedAtMs) held.takenOver()
+      if (held !== undefined && held.openedAtMs < openedAtMs) methods.leave(held, () => held.takenOver())
     },
     downlink: {
       call: (id, call, waitMs) => methods.call(id, call, waitMs),
-      holds: (ids) => ids.map((id) => edge.sessions.has(identityText(id))),
+      holds: (ids) =>
+        ids.map((id) => {
+          const session = edge.sessions.get(identityText(id))
+          return session !== undefined && !methods.isLeaving(session)
+        }),
       tell: (ids, notice) => tell(edge, ids, notice),
     },
     stayAwake: () => edge.batcher.stayAwake(),

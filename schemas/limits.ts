@@ -91,6 +91,8 @@ export const limits = {
   methodsUnderWayPerDeviceMax: 16,
   /** The same for all devices of an edge process, about 1 KB each. */
   methodsUnderWayMax: 10_000,
+  /** A device that connected at another edge may take so long to answer what it was called at this one, before its connection here ends. */
+  methodsLeavingMsMax: 250,
   /** Calls of a process that wait for a device to connect, or to listen. */
   methodsWaitingMax: 1_000,
   /** Devices of which a control process remembers at which edge they were, about 200 bytes each; all edges are asked about the others. */

@@ -133,10 +133,11 @@ export async function openIdentities(
 }
 
 /** Edge processes of one machine listen on ports of their own, one behind the other. */
-function downlinkAddress({ bind, downlinkHost, downlinkPort }: Settings, index: number): DownlinkAddress {
+function downlinkAddress(settings: Settings, index: number): DownlinkAddress {
+  const { bind } = settings
   const isAnywhere = bind === '0.0.0.0' || bind === '::'
-  const host = downlinkHost ?? (isAnywhere ? hostname() : bind)
-  return { bind, port: downlinkPort === 0 ? 0 : downlinkPort + index, host }
+  const host = settings.downlinkHost ?? (isAnywhere ? hostname() : bind)
+  return { bind, port: settings.downlinkPort === 0 ? 0 : settings.downlinkPort + index, host }
 }
 
 /** Judged after the key, so that only who holds it is told. MQTT has one code for all of it. */

@@ -10,23 +10,15 @@ import { type Control, openControl } from '#control/open-control.ts'
 import { RunningPenstock } from '#infra/testbed/penstock.ts'
 import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
-import { startEdge } from '#ingest/edge.ts'
-import { CapturingLog } from '#ingest/edge-fixture.ts'
-import type { Log } from '#pipeline/log/log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
-import { openIdentities } from './identities.ts'
+import { type StandaloneEdge, startStandaloneEdge } from './standalone-edge-fixture.ts'
 
 const deviceId = 'roaming'
 const takenOver = 0x8e
-
-interface StandaloneEdge {
-  readonly port: number
-  close(): Promise<void>
-}
 
 /** `npx penstock edge` with a data folder of its own. */
 async function startEdgeProcess(dataDir: string, index: number, postgresUrl: string): Promise<StandaloneEdge> {
@@ -41,31 +33,6 @@ async function startEdgeProcess(dataDir: string, index: number, postgresUrl: str
     },
   })
   return { port: Number(new URL(edge.mqttUrl).port), close: async () => void (await edge.stop()) }
-}
-
-/** As `runEdge` puts it together, in this process. */
-async function startStandaloneEdge(settings: Settings, edgeId: string): Promise<StandaloneEdge> {
-  const metrics = new Metrics<MetricName>(metricsTable)
-  const identities = await openIdentities(settings, edgeId, metrics, silentLogger)
-  const edge = await startEdge({
-    log: new CapturingLog() as unknown as Log,
-    logger: silentLogger,
-    metrics,
-    edgeId,
-    bind: '127.0.0.1',
-    mqttPort: 0,
-    batchDelayMs: 2,
-    connectionsMax: 100,
-    ...identities,
-  })
-  identities.onTakenOver((sessionId) => edge.takeOver(sessionId))
-  return {
-    port: edge.mqttPort,
-    close: async () => {
-      await edge.close()
-      await identities.close()
-    },
-  }
 }
 
 interface Device {

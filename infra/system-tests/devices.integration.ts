@@ -200,6 +200,30 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     }
   })
 
+  const service = formatConnectionString({
+    hostName: hub,
+    sharedAccessKeyName: 'iothubowner',
+    sharedAccessKey: ownerKey,
+  })
+
+  test.each(pythonTransports)(
+    "the hub's SDKs for Node over %s: a direct method is answered, or the caller told why not [G-9]",
+    async (transport) => {
+      const { connectionString } = await device(`called-${transport}`)
+      const outcomes = JSON.parse(await node([client('hub-methods.ts'), transport, connectionString, service]))
+      const answered = { status: 200, payload: { echo: { 'k é': [1, null, '"'] } } }
+      expect(outcomes).toEqual({
+        before: { errorCode: 404_103 },
+        answered,
+        unhandled: { status: 501, payload: expect.any(String) },
+        silent: { errorCode: 504_101 },
+        beside: { status: 200, payload: { echo: null } },
+        reconnected: answered,
+        unknown: { errorCode: 404_001 },
+      })
+    },
+  )
+
   const command = (deviceId: string, index: number): Promise<unknown> =>
     ask(`https://${hub}/devices/${deviceId}/messages/deviceBound`, {
       method: 'POST',
@@ -266,6 +290,20 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
           inside.run(pythonForDevices, [client('commanded_device.py'), transport, connectionString, ca.caFile, '4']),
         )
         expect(got).toEqual(commandsOver(transport))
+      },
+    )
+
+    test.each(pythonTransports)(
+      "the hub's device SDK over %s answers methods, also after it connected anew without subscribing",
+      async (transport) => {
+        const { connectionString } = await device(`python-called-${transport}`)
+        const answering = inside.run(pythonForDevices, [
+          client('hub_methods.py'),
+          ...[transport, connectionString, ca.caFile],
+        ])
+        const answers = await node([client('call-method.ts'), service, `python-called-${transport}`, '2'])
+        expect(JSON.parse(answers)).toEqual([0, 1].map((echo) => ({ status: 200, payload: { echo } })))
+        expect(await answering).toBe('answered\n')
       },
     )
 

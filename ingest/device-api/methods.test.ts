@@ -116,6 +116,30 @@ describe('a direct method', () => {
     expect(newest.carrier.sent).toEqual([])
   })
 
+  test('is answered by a device that is leaving for another edge, before its connection here ends; it is called here no more', async () => {
+    const { advance, methods, connect } = setUp()
+    const { session, answer, ridOf } = connect()
+    const ended: string[] = []
+    const call = methods.call(id, method, 0)
+    await tick()
+    methods.leave(session, () => ended.push('answered'))
+    expect([ended, methods.isLeaving(session)]).toEqual([[], true])
+    expect(await methods.call(id, method, 0)).toEqual({ kind: 'notHere' })
+    answer(ridOf(0))
+    expect(await call).toMatchObject({ kind: 'answered' })
+    expect(ended).toEqual(['answered'])
+    session.end('INGEST_TAKE_OVER')
+    const silent = connect()
+    void methods.call(id, method, 0)
+    await tick()
+    methods.leave(silent.session, () => ended.push('late'))
+    advance(limits.methodsLeavingMsMax)
+    expect(ended).toEqual(['answered', 'late'])
+    const idle = connect()
+    methods.leave(idle.session, () => ended.push('at once'))
+    expect(ended.at(-1)).toBe('at once')
+  })
+
   test('that is not answered in time is given up; its late answer is dropped', async () => {
     const { advance, methods, connect, count } = setUp()
     const { carrier, answer, ridOf } = connect()

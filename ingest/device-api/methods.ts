@@ -5,6 +5,8 @@
  *            notHere       waits       │   └── connection ends: lost │ time is over: noAnswer
  *                          └── connection ends: gone │ time is over: notSubscribed
  *
+ * A device that moves to another edge answers what it was called here before its connection here ends; further calls go to where it is now.
+ *
  * At most once: from "written" on nothing is tried again. A call is known by 64 random bits, which are good for one answer, and only from
  * the session that they were sent to.
  */
@@ -31,6 +33,8 @@ interface Called {
   readonly callIds: Set<string>
   /** Each ends one wait for its subscription: with true once it listens. */
   readonly waiting: Set<(listens: boolean) => void>
+  /** Set once a newer connection is open elsewhere: ends the one here. */
+  leave: (() => void) | undefined
   strayAnswers: number
   strayInSecond: number
 }
@@ -52,9 +56,25 @@ export class Methods implements Capability {
   /** @param waitMs how long the device may take to listen @returns never rejects */
   async call(id: IdentityId, call: MethodCall, waitMs: number): Promise<CallOutcome> {
     const session = this.#edge.sessions.get(identityText(id))
-    const outcome = session === undefined ? failed('notHere') : await this.#callSession(session, call, waitMs)
+    const outcome =
+      session === undefined || this.isLeaving(session)
+        ? failed('notHere')
+        : await this.#callSession(session, call, waitMs)
     this.#edge.metrics.series('penstock_edge_methods_total', { outcome: outcome.kind }).add(1)
     return outcome
+  }
+
+  isLeaving(session: Session): boolean {
+    return this.#called.get(session)?.leave !== undefined
+  }
+
+  /** A newer connection is open at another edge. @param end ends this one: at once, or as soon as the device has answered */
+  leave(session: Session, end: () => void): void {
+    const called = this.#called.get(session)
+    if (called === undefined || called.callIds.size === 0) return end()
+    if (called.leave !== undefined) return
+    called.leave = end
+    this.#edge.clock.after(limits.methodsLeavingMsMax, end)
   }
 
   onSubscribed(session: Session, feed: Feed): void {
@@ -118,6 +138,7 @@ export class Methods implements Capability {
         this.#calls.delete(callId)
         called.callIds.delete(callId)
         resolve(outcome)
+        if (called.callIds.size === 0) called.leave?.()
       }
       const cancel = this.#edge.clock.after(responseMs, () => settle(failed('noAnswer')))
       this.#calls.set(callId, { session, settle })
@@ -145,7 +166,7 @@ export class Methods implements Capability {
   #calledOf(session: Session): Called {
     let called = this.#called.get(session)
     if (called === undefined) {
-      called = { callIds: new Set(), waiting: new Set(), strayAnswers: 0, strayInSecond: 0 }
+      called = { callIds: new Set(), waiting: new Set(), leave: undefined, strayAnswers: 0, strayInSecond: 0 }
       this.#called.set(session, called)
     }
     return called
