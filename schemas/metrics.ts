@@ -273,6 +273,16 @@ export const metricsTable = {
     help: 'Commands that are kept because they ended without success',
     labels: [],
   },
+  penstock_commands_expired_total: {
+    type: 'counter',
+    help: 'Commands that were too old before their device had them',
+    labels: [],
+  },
+  penstock_commands_forgotten_total: {
+    type: 'counter',
+    help: 'Feedback records that no receiver took in time, and dead letters of commands that were kept for long enough or are too many',
+    labels: ['what'],
+  },
   penstock_edge_commands_delivered_total: {
     type: 'counter',
     help: 'Commands given to a device, by protocol; one that is given again counts again',

@@ -114,10 +114,17 @@ export interface Commands extends CommandQueues {
   /** Forgets dead letters for good. @throws COMMAND_UNKNOWN of a single one */
   dropDeadCommand(id: number): Promise<void>
   dropDeadCommands(deviceId: string): Promise<number>
-  /** Ends what is too old. @returns true if there may be more */
-  sweep(): Promise<boolean>
+  /** Ends what is too old, and forgets what is kept for too long or beyond its number; `limits.commandsSweptAtOnceMax` of each at most. */
+  sweep(): Promise<CommandsSwept>
   /** Looks at how much there is, for metrics and for `COMMANDS_FULL`. Cost: one pass over an index of all commands. */
   measure(): Promise<CommandsMeasured>
+}
+
+export interface CommandsSwept {
+  readonly expired: number
+  /** Records that no receiver took. */
+  readonly feedbackForgotten: number
+  readonly deadForgotten: number
 }
 
 export interface CommandsMeasured {

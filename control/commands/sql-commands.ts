@@ -23,6 +23,7 @@ import type {
   CommandRules,
   Commands,
   CommandsMeasured,
+  CommandsSwept,
   CommandsTaken,
   CommandsWanted,
   DeadCommand,
@@ -123,12 +124,12 @@ export class SqlCommands implements Commands {
     return dropDeadCommandRows(this.#database, { deviceId })
   }
 
-  async sweep(): Promise<boolean> {
+  async sweep(): Promise<CommandsSwept> {
     const countMax = limits.commandsSweptAtOnceMax
     const expired = await expireCommands(this.#database, countMax)
-    const untold = await forgetFeedback(this.#database, this.#rules.feedbackLifeMs, countMax)
-    const forgotten = await forgetDeadCommands(this.#database, this.#rules.deadLetterMs, countMax)
-    return Math.max(expired, untold, forgotten) === countMax
+    const feedbackForgotten = await forgetFeedback(this.#database, this.#rules.feedbackLifeMs, countMax)
+    const deadForgotten = await forgetDeadCommands(this.#database, this.#rules.deadLetterMs, countMax)
+    return { expired, feedbackForgotten, deadForgotten }
   }
 
   async measure(): Promise<CommandsMeasured> {

@@ -24,9 +24,9 @@ export function sweepCommands(
   async function run(): Promise<void> {
     let measureAtMs = 0
     while (!signal.aborted) {
-      let hasMore = false
+      let most = 0
       try {
-        hasMore = await commands.sweep()
+        most = await sweep()
         if (clock.monotonicMs() >= measureAtMs) {
           await measure()
           measureAtMs = clock.monotonicMs() + limits.commandsMeasuredMs
@@ -34,8 +34,17 @@ export function sweepCommands(
       } catch (error) {
         logger.warn('commands that are too old were not looked for; trying again', { error })
       }
-      if (!hasMore) await sleep(clock, limits.commandSweepMs, signal)
+      if (most < limits.commandsSweptAtOnceMax) await sleep(clock, limits.commandSweepMs, signal)
     }
+  }
+
+  /** @returns how many of one kind: there may be more */
+  async function sweep(): Promise<number> {
+    const { expired, feedbackForgotten, deadForgotten } = await commands.sweep()
+    metrics.series('penstock_commands_expired_total').add(expired)
+    metrics.series('penstock_commands_forgotten_total', { what: 'feedback' }).add(feedbackForgotten)
+    metrics.series('penstock_commands_forgotten_total', { what: 'dead_letters' }).add(deadForgotten)
+    return Math.max(expired, feedbackForgotten, deadForgotten)
   }
 
   async function measure(): Promise<void> {

@@ -166,6 +166,22 @@ describe('commands for a device', () => {
     expect(device.texts).toEqual(['a'])
   })
 
+  test('a notice that comes while others are with the device is not forgotten', async () => {
+    const { queues, commands, settled } = edgeOf()
+    opened = commands
+    queues.add(takenCommand('d', 'a'))
+    const device = new ListeningDevice(id)
+    commands.onSubscribed(device, 'commands')
+    await settled()
+    queues.add(takenCommand('d', 'b'))
+    commands.onNotice(device, { kind: 'commands' })
+    await settled()
+    expect(device.texts).toEqual(['a'])
+    device.answer('acknowledged')
+    await settled()
+    expect(device.texts).toEqual(['a', 'b'])
+  })
+
   test('many devices cost one statement, and one device that asks twice is asked about twice', async () => {
     const { queues, commands, settled } = edgeOf()
     opened = commands
