@@ -2,6 +2,8 @@
 import type { Settings } from '#schemas/settings.ts'
 import { admissionRules } from './auth/admission-rules.ts'
 import type { AdmissionRules } from './auth/auth.ts'
+import { commandRules } from './commands/command-rules.ts'
+import type { CommandRules } from './commands/commands.ts'
 
 export interface ControlSettings {
   readonly dataDir: string
@@ -12,6 +14,7 @@ export interface ControlSettings {
   readonly rules: AdmissionRules
   readonly identitiesRequired: boolean
   readonly devicesCachedMax: number
+  readonly commandRules: CommandRules
   /** The hub's own name, for connection strings. */
   readonly hostName: string
 }
@@ -27,6 +30,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     identitiesRequired: settings.identities === 'required',
     rules: admissionRules(settings.hostname, settings.clockSkewSeconds),
     devicesCachedMax: settings.credentialsCached,
+    commandRules: commandRules(settings),
     hostName: hostName.trim(),
   }
 }

@@ -10,6 +10,8 @@ import type { IdentityId } from '#schemas/identity-id.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { AdmissionRules } from './auth/auth.ts'
 import { ServiceGate } from './auth/service-gate.ts'
+import type { CommandRules } from './commands/commands.ts'
+import { sweepCommands } from './commands/sweep-commands.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { EdgeDialer } from './downlink/edge-dialer.ts'
 import { EdgeFinder } from './downlink/edge-finder.ts'
@@ -40,6 +42,8 @@ export interface ControlOptions {
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
+  /** Left out: as the settings have them if nothing is set. */
+  readonly commandRules?: CommandRules | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
   readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>
@@ -71,7 +75,15 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const clock = options.clock ?? systemClock
   // Before anything of the store is touched: what has no lock that this version knows still serves here.
   await assertUnserved(controlSocketPath(dataDir))
-  const registry = await openRegistry({ postgresUrl, dataDir, connectionsMax: postgresConnectionsMax, logger, clock })
+  const { commandRules } = options
+  const registry = await openRegistry({
+    postgresUrl,
+    dataDir,
+    connectionsMax: postgresConnectionsMax,
+    logger,
+    clock,
+    commandRules,
+  })
   const directory = new RegistryDirectory(registry, logger)
   const finder = new EdgeFinder(clock)
   const unwatchAnnounced = registry.presence.onAnnounced(({ edge, opened }) => finder.learned(edge, opened))
@@ -92,10 +104,12 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     const gate = await ServiceGate.open(registry.trust, registry.changes, options.rules, clock, logger)
     const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
     const server = await serveDirectory(controlSocketPath(dataDir), directory, finder, logger, clock)
+    const endSweep = sweepCommands(registry.commands, metrics, clock, logger)
     const services = {
       registry,
       routing: routing.service,
       downlink,
+      hubName: options.rules.hubNames[0] ?? '',
       identitiesRequired: options.identitiesRequired ?? true,
     }
     return {
@@ -120,6 +134,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
         if (dialer) await dialer.close()
         await finder.close()
         await server.close()
+        await endSweep()
         gate.close()
         await directory.close()
         await routing.close()

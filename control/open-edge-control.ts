@@ -6,6 +6,7 @@ import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { AdmissionRules } from './auth/auth.ts'
 import { Authenticator } from './auth/authenticator.ts'
+import type { CommandQueues, CommandRules } from './commands/commands.ts'
 import type { EdgeAddresses } from './downlink/edge-addresses.ts'
 import { listenForControl } from './downlink/edge-listener.ts'
 import type { Directory } from './link/directory.ts'
@@ -21,6 +22,7 @@ import type { EdgeSessions } from './sessions/sessions.ts'
 import type { DeviceTwins } from './twins/twins.ts'
 
 export interface DirectoryOptions {
+  readonly commandRules?: CommandRules | undefined
   readonly dataDir: string
   readonly postgresUrl: string | undefined
   readonly logger: Logger
@@ -47,6 +49,7 @@ export interface EdgeControl {
   readonly sessions: EdgeSessions
   readonly takeOver: TakeOver
   readonly twins: DeviceTwins
+  readonly commands: CommandQueues
   close(): Promise<void>
 }
 
@@ -72,6 +75,7 @@ export async function openEdgeControl(options: EdgeControlOptions): Promise<Edge
       authenticator,
       quotas,
       presence: directory,
+      commands: directory,
       sessions,
       takeOver,
       twins: directory.twins,
@@ -102,7 +106,7 @@ async function openLinkedDirectory(options: EdgeControlOptions, clock: Clock): P
   const { postgresUrl, listensAt, logger, downlink } = options
   if (postgresUrl === undefined || listensAt === undefined)
     return { directory: await openDirectory(options, downlink), leave: async () => {} }
-  const registry = await openEdgeRegistry(postgresUrl, logger)
+  const registry = await openEdgeRegistry(postgresUrl, options)
   const directory = new RegistryDirectory(registry, logger, { ownsRegistry: true })
   try {
     const leave = await listenAtAddress(registry.edgeAddresses, downlink, listensAt, clock, logger)
@@ -117,16 +121,14 @@ async function openLinkedDirectory(options: EdgeControlOptions, clock: Clock): P
 const edgeConnectionsMax = 3
 
 /** The directory of an edge process: PostgreSQL itself where there is one, else the control role of this data folder. */
-export async function openDirectory(
-  { dataDir, postgresUrl, logger }: DirectoryOptions,
-  downlink?: NamedEdge,
-): Promise<Directory> {
+export async function openDirectory(options: DirectoryOptions, downlink?: NamedEdge): Promise<Directory> {
+  const { dataDir, postgresUrl, logger } = options
   if (postgresUrl === undefined) return new RemoteDirectory(controlSocketPath(dataDir), logger, systemClock, downlink)
-  return new RegistryDirectory(await openEdgeRegistry(postgresUrl, logger), logger, { ownsRegistry: true })
+  return new RegistryDirectory(await openEdgeRegistry(postgresUrl, options), logger, { ownsRegistry: true })
 }
 
-function openEdgeRegistry(postgresUrl: string, logger: Logger): Promise<Registry> {
-  return openRegistry({ postgresUrl, dataDir: undefined, connectionsMax: edgeConnectionsMax, logger })
+function openEdgeRegistry(postgresUrl: string, { logger, commandRules }: DirectoryOptions): Promise<Registry> {
+  return openRegistry({ postgresUrl, dataDir: undefined, connectionsMax: edgeConnectionsMax, logger, commandRules })
 }
 
 /** Listens for control, and says where, again and again: control forgets edges that it does not hear of. */

@@ -2,6 +2,9 @@ import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { Permits } from '#runtime/permits.ts'
 import { limits } from '#schemas/limits.ts'
+import { usualCommandRules } from './commands/command-rules.ts'
+import type { CommandRules, Commands } from './commands/commands.ts'
+import { SqlCommands } from './commands/sql-commands.ts'
 import { type EdgeAddresses, SqlEdgeAddresses } from './downlink/edge-addresses.ts'
 import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
@@ -34,8 +37,15 @@ export interface Registry {
   readonly edgeAddresses: EdgeAddresses
   readonly sessions: KeptSessions
   readonly queries: TwinQueries
+  readonly commands: Commands
   readonly changes: Changes
   close(): Promise<void>
+}
+
+export interface RegistryOptions extends DatabaseOptions {
+  readonly clock?: Clock
+  /** Left out: as the settings have them if nothing is set. */
+  readonly commandRules?: CommandRules | undefined
 }
 
 /**
@@ -43,10 +53,10 @@ export interface Registry {
  * start costs the same with a million devices as with none.
  * @throws PenstockError STORE_UNAVAILABLE, STORE_LOCKED, STORE_SCHEMA_UNKNOWN, DEPENDENCY_MISSING
  */
-export async function openRegistry(options: DatabaseOptions & { readonly clock?: Clock }): Promise<Registry> {
+export async function openRegistry(options: RegistryOptions): Promise<Registry> {
   const database = await openDatabase(options)
   try {
-    return await registryOver(database, options.clock ?? systemClock, options.logger)
+    return await registryOver(database, options.clock ?? systemClock, options.logger, options.commandRules)
   } catch (error) {
     await database.close()
     throw error
@@ -54,7 +64,12 @@ export async function openRegistry(options: DatabaseOptions & { readonly clock?:
 }
 
 /** Puts the capabilities together over a database, which belongs to the registry from then on. */
-export async function registryOver(database: Database, clock: Clock, logger: Logger): Promise<Registry> {
+export async function registryOver(
+  database: Database,
+  clock: Clock,
+  logger: Logger,
+  rules: CommandRules = usualCommandRules,
+): Promise<Registry> {
   const presence = new SqlPresence(database, clock, logger)
   const queryPermits = new Permits(limits.queriesAtOnceMax)
   const deviceTwins = new SqlDeviceTwins(database, clock, logger)
@@ -77,6 +92,7 @@ export async function registryOver(database: Database, clock: Clock, logger: Log
     edgeAddresses,
     sessions: new SqlSessions(database),
     queries: { query: (text, page) => queryPermits.with(() => runQuery(database, text, page)) },
+    commands: new SqlCommands(database, clock, rules),
     changes,
     async close() {
       await changes.close()

@@ -1,6 +1,9 @@
 /** The service API: the table of what each capability serves over REST. All routes need a policy's SAS token; `api-version` is not looked at. */
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { commandOperations } from './commands/command-operations.ts'
+import { deadCommandOperations } from './commands/dead-command-operations.ts'
+import { gatheredNotices } from './commands/gathered-notices.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
@@ -24,6 +27,8 @@ export interface Services {
   readonly registry: Registry
   readonly routing: RoutingService
   readonly downlink: Downlink
+  /** For the receivers of feedback: whose records these are. */
+  readonly hubName: string
   /** Devices that are not registered cannot be connected. */
   readonly identitiesRequired: boolean
 }
@@ -31,10 +36,11 @@ export interface Services {
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  { registry, routing, downlink, identitiesRequired }: Services,
+  { registry, routing, downlink, hubName, identitiesRequired }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
+  const onCommandSent = gatheredNotices((ids) => downlink.tell(ids, { kind: 'commands' }))
   const operations = [
     ...identityOperations(registry.identities, (items) => updateTwins(registry.twins, items)),
     ...twinOperations(registry.twins, twinDocument),
@@ -42,6 +48,8 @@ export function registerServiceRoutes(
     ...authorityOperations(registry.trust, options.clock),
     ...policyOperations(registry.trust, rekeyPolicy),
     ...quotaOperations(registry.quotas),
+    ...commandOperations(registry.commands, onCommandSent, hubName),
+    ...deadCommandOperations(registry.commands, onCommandSent),
     ...methodOperations(downlink, identitiesRequired ? registry.identities : undefined),
     ...routingOperations(routing),
     ...replayOperations(routing.replays),

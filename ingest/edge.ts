@@ -1,10 +1,14 @@
+import type { CommandQueues } from '#control/commands/commands.ts'
 import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { LogSilence } from '#ingest/batches/log-silence.ts'
+import { DeviceCommands } from '#ingest/device-api/device-commands.ts'
 import { Methods } from '#ingest/device-api/methods.ts'
 import { twinRefusal } from '#ingest/device-api/twin-refusal.ts'
 import { type TwinOptions, Twins } from '#ingest/device-api/twins.ts'
+import { routeCommands } from '#ingest/http/commands.ts'
+import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
 import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from '#ingest/http/noisiest-route.ts'
-import { type AuthorizeRequest, routeTelemetry } from '#ingest/http/telemetry.ts'
+import { routeTelemetry } from '#ingest/http/telemetry.ts'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
 import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
@@ -29,6 +33,8 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   /** MQTT over TLS beside it. */
   readonly mqtts?: { readonly port: number; readonly tls: TlsFiles } | undefined
   readonly clock?: Clock
+  /** Where commands for devices wait; left out: there are none. */
+  readonly commandQueues?: CommandQueues | undefined
   /** Decides on HTTP requests; left out: the path is believed. */
   readonly authorizeRequest?: AuthorizeRequest
   /** Decides who may ask for the noisiest devices; left out: whoever is on this machine. */
@@ -90,6 +96,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const twins = options.twins && new Twins(edge, options.twins)
   edge.capabilities.add(methods)
   edge.capabilities.add(twins ?? twinRefusal)
+  const { logger, metrics, commandQueues: queues } = options
+  const commands = queues && new DeviceCommands({ queues, clock, logger, metrics })
+  if (commands) edge.capabilities.add(commands)
   const listener = await listen(edge, mqttInBytes(edge), bind, options.mqttPort)
   const tlsListener = mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls))
   const stopTicks = startTicks(clock, (ticks) => {
@@ -103,6 +112,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     quotas: edge.quotas,
     registerRoutes: (router, tls) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
+      if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
       routeWebSocket(router, edge, mqttInMessages(edge), tls)
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls)
@@ -111,15 +121,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       const held = edge.sessions.get(sessionId)
       if (held !== undefined && held.openedAtMs < openedAtMs) methods.leave(held, () => held.takenOver())
     },
-    downlink: {
-      call: (id, call, waitMs) => methods.call(id, call, waitMs),
-      holds: (ids) =>
-        ids.map((id) => {
-          const session = edge.sessions.get(identityText(id))
-          return session !== undefined && !methods.isLeaving(session)
-        }),
-      tell: (ids, notice) => tell(edge, ids, notice),
-    },
+    downlink: downlinkTo(edge, methods),
     stayAwake: () => edge.batcher.stayAwake(),
     get connectionCount() {
       return edge.connections.size
@@ -131,10 +133,23 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     close: async () => {
       await drain(edge, tlsListener === undefined ? [listener] : [listener, tlsListener])
       twins?.close()
+      await commands?.close()
       stopSweep()
       stopTicks()
       edge.metrics.series('penstock_edge_pending_bytes').set(0)
     },
+  }
+}
+
+function downlinkTo(edge: EdgeContext, methods: Methods): EdgeDownlink {
+  return {
+    call: (id, call, waitMs) => methods.call(id, call, waitMs),
+    holds: (ids) =>
+      ids.map((id) => {
+        const session = edge.sessions.get(identityText(id))
+        return session !== undefined && !methods.isLeaving(session)
+      }),
+    tell: (ids, notice) => tell(edge, ids, notice),
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { PenstockError } from '#schemas/errors.ts'
-import { type Setting, type Settings, settingsFileEnv, settingsTable } from '#schemas/settings.ts'
+import type { Setting } from '#schemas/setting.ts'
+import { type Settings, settingsFileEnv, settingsTable } from '#schemas/settings.ts'
 
 const prefix = 'PENSTOCK_'
 

@@ -193,6 +193,12 @@ export const errorTable = {
     meaning: 'a part of a twin that is not allowed, or would be larger than it may',
   },
   TWIN_CONFLICT: { disposition: 'retry', meaning: 'the twin was changed again and again while a patch was merged' },
+  COMMAND_INVALID: { disposition: 'reject', meaning: 'a command with a property that is not allowed' },
+  COMMAND_TOO_LARGE: { disposition: 'reject', meaning: 'a command above its limit' },
+  COMMAND_QUEUE_FULL: { disposition: 'reject', meaning: 'as many commands as may wait for the device' },
+  COMMANDS_FULL: { disposition: 'retry', meaning: 'as many bytes of commands as may wait for all devices together' },
+  COMMAND_LOCK_LOST: { disposition: 'reject', meaning: 'a command or feedback that is no longer locked by this token' },
+  COMMAND_UNKNOWN: { disposition: 'reject', meaning: 'there is no dead letter of a command of this id' },
   METHOD_DEVICE_OFFLINE: {
     disposition: 'retry',
     meaning: 'the device is not connected, or does not listen to methods; it was not called',

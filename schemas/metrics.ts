@@ -333,6 +333,38 @@ export const metricsTable = {
     help: 'Records removed before they were delivered: by retention, or with their whole log, which counts as one',
     labels: [],
   },
+  penstock_commands_waiting: { type: 'gauge', help: 'Commands that wait for their device, or are with it', labels: [] },
+  penstock_commands_waiting_bytes: { type: 'gauge', help: 'Bytes of the commands that wait', labels: [] },
+  penstock_commands_dead_letters: {
+    type: 'gauge',
+    help: 'Commands that are kept because they ended without success',
+    labels: [],
+  },
+  penstock_commands_expired_total: {
+    type: 'counter',
+    help: 'Commands that were too old before their device had them',
+    labels: [],
+  },
+  penstock_commands_forgotten_total: {
+    type: 'counter',
+    help: 'Feedback records that no receiver took in time, and dead letters of commands that were kept for long enough or are too many',
+    labels: ['what'],
+  },
+  penstock_edge_commands_delivered_total: {
+    type: 'counter',
+    help: 'Commands given to a device, by protocol; one that is given again counts again',
+    labels: ['protocol'],
+  },
+  penstock_edge_commands_settled_total: {
+    type: 'counter',
+    help: 'Commands given to a device by what became of that: complete, reject, abandon, release; late, if the command was no longer its',
+    labels: ['outcome'],
+  },
+  penstock_edge_commands_held_bytes: {
+    type: 'gauge',
+    help: 'Bytes of the commands that the edge holds for devices that have not settled them',
+    labels: [],
+  },
   penstock_process_restarts_total: {
     type: 'counter',
     help: 'Role processes restarted by the supervisor',

@@ -2,20 +2,11 @@
  * Every setting an operator may turn: its environment variable, type, default and meaning. This table is the only source;
  * the parser (`runtime/settings.ts`) validates against it and `docs/SETTINGS.md` is generated from it.
  */
+
+import { commandSettings } from './command-settings.ts'
 import { deviceSettings } from './device-settings.ts'
 import { routingSettings } from './routing-settings.ts'
-
-export type SettingKind =
-  | { readonly kind: 'text'; readonly default: string | undefined }
-  | { readonly kind: 'secret'; readonly default: string | undefined }
-  /** An address of one of these schemes, e.g. `http://host:8123`. */
-  | { readonly kind: 'url'; readonly default: undefined; readonly schemes: readonly string[]; readonly secret?: true }
-  /** `host:port`, or several of them, separated by commas. */
-  | { readonly kind: 'hosts'; readonly default: undefined }
-  | { readonly kind: 'integer'; readonly default: number | undefined; readonly min: number; readonly max: number }
-  | { readonly kind: 'choice'; readonly default: string; readonly choices: readonly string[] }
-
-export type Setting = SettingKind & { readonly env: string; readonly meaning: string }
+import type { Setting } from './setting.ts'
 
 const port = (env: string, value: number, meaning: string) =>
   ({ env, kind: 'integer', default: value, min: 0, max: 65_535, meaning: `${meaning}; 0 picks a free port` }) as const
@@ -402,6 +393,7 @@ export const settingsTable = {
   },
   ...deviceSettings,
   ...routingSettings,
+  ...commandSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',

@@ -77,6 +77,14 @@ class FakeDirectory implements Omit<Directory, 'twins'> {
     return []
   }
 
+  async takeCommands(): Promise<[]> {
+    return []
+  }
+
+  async settleCommands(): Promise<[]> {
+    return []
+  }
+
   onAnnounced(): () => void {
     return () => {}
   }

@@ -121,6 +121,7 @@ describe('what a caller is shown of an identity', () => {
     connected: false,
     connectionUpdatedAtMs: undefined,
     lastActivityAtMs: 2_000,
+    commandsWaiting: 3,
     authentication: { ...generatedKeys, primaryKey: key },
   }
 
@@ -136,7 +137,7 @@ describe('what a caller is shown of an identity', () => {
       connectionState: 'Disconnected',
       connectionStateUpdatedTime: '0001-01-01T00:00:00Z',
       lastActivityTime: '1970-01-01T00:00:02.000Z',
-      cloudToDeviceMessageCount: 0,
+      cloudToDeviceMessageCount: 3,
       authentication,
     }
     expect(documentOf(device)).toEqual({

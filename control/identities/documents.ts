@@ -30,7 +30,7 @@ function deviceDocument(device: Identity): Readonly<Record<string, unknown>> {
     connectionStateUpdatedTime: timeText(device.connectionUpdatedAtMs),
     statusUpdatedTime: timeText(device.statusUpdatedAtMs),
     lastActivityTime: timeText(device.lastActivityAtMs),
-    cloudToDeviceMessageCount: 0,
+    cloudToDeviceMessageCount: device.commandsWaiting,
     authentication: authenticationDocument(device.authentication),
     capabilities: { iotEdge: device.iotEdge },
     ...(device.deviceScope === undefined ? {} : { deviceScope: device.deviceScope }),
@@ -48,7 +48,7 @@ function moduleDocument(module: Identity): Readonly<Record<string, unknown>> {
     connectionState: connectionState(module),
     connectionStateUpdatedTime: timeText(module.connectionUpdatedAtMs),
     lastActivityTime: timeText(module.lastActivityAtMs),
-    cloudToDeviceMessageCount: 0,
+    cloudToDeviceMessageCount: module.commandsWaiting,
     authentication: authenticationDocument(module.authentication),
   }
 }
@@ -74,7 +74,7 @@ export function twinDocument(identity: Identity, twin: TwinPart): Readonly<Recor
     statusUpdateTime: timeText(identity.statusUpdatedAtMs),
     connectionState: connectionState(identity),
     lastActivityTime: timeText(identity.lastActivityAtMs),
-    cloudToDeviceMessageCount: 0,
+    cloudToDeviceMessageCount: identity.commandsWaiting,
     authenticationType: authentication.kind,
     x509Thumbprint: thumbprints(authentication),
     modelId: '',

@@ -46,6 +46,8 @@ export interface Identity extends IdentityContent {
   readonly connected: boolean
   readonly connectionUpdatedAtMs: number | undefined
   readonly lastActivityAtMs: number | undefined
+  /** Commands that wait for it. */
+  readonly commandsWaiting: number
 }
 
 /**

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { commandsWantedCheck, queueLineCheck, settlementCheck } from '#control/commands/commands-json.ts'
 import { downlinkContract } from '#control/downlink/downlink-contract.ts'
 import { deviceCredentialsCheck, identityIdCheck } from '#control/identities/credentials-json.ts'
 import { activitiesCheck, announcementCheck, presenceCheck } from '#control/presence/presence-json.ts'
@@ -20,7 +21,7 @@ import {
   reportOutcomeCheck,
   twinNoticeCheck,
 } from '#control/twins/twin-json.ts'
-import { aNumber, aText, listOf, nothing, recordOf } from '#runtime/json-check.ts'
+import { aBoolean, aNumber, aText, listOf, nothing, recordOf } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
 
 /** What the control role answers and hears. */
@@ -41,6 +42,8 @@ export const controlContract = {
     report: { asked: listOf(reportCheck), answered: listOf(reportOutcomeCheck) },
     desiredSince: { asked: listOf(desiredSeenCheck), answered: listOf(desiredChangeCheck) },
     seen: { asked: listOf(identityIdCheck), answered: listOf(desiredSeenCheck) },
+    takeCommands: { asked: listOf(commandsWantedCheck), answered: listOf(queueLineCheck) },
+    settleCommands: { asked: listOf(settlementCheck), answered: listOf(aBoolean) },
   },
   pushes: { presence: listOf(presenceCheck), saw: listOf(desiredSeenCheck) },
 } as const satisfies Contract

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
+import { queueLineOf } from '#control/commands/commands-json.ts'
 import { linkOver } from '#control/downlink/downlink-contract.ts'
 import type { EdgeFinder } from '#control/downlink/edge-finder.ts'
 import { outcomeOf } from '#control/twins/twin-json.ts'
@@ -106,6 +107,8 @@ function handlersOf(directory: Directory): Handlers<typeof controlContract> {
       report: (reports) => Promise.all(reports.map((report) => outcomeOf(directory.twins.report(report)))),
       desiredSince: (seen) => directory.twins.desiredSince(seen),
       seen: (ids) => directory.twins.seen(ids),
+      takeCommands: async (wanted) => (await directory.takeCommands(wanted)).map(queueLineOf),
+      settleCommands: (settlements) => directory.settleCommands(settlements),
     },
     pushes: { presence: (records) => directory.report(records), saw: (seen) => directory.twins.saw(seen) },
   }

@@ -1,3 +1,4 @@
+import type { CommandQueues } from '#control/commands/commands.ts'
 import type { CredentialSource } from '#control/identities/identities.ts'
 import type { EdgePresence } from '#control/presence/presence.ts'
 import type { QuotaSource } from '#control/quotas/quotas.ts'
@@ -15,6 +16,7 @@ export interface Directory
     TrustSource,
     QuotaSource,
     EdgePresence,
+    CommandQueues,
     KeptSessions,
     Invalidations {
   readonly twins: DeviceTwins

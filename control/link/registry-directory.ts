@@ -1,3 +1,4 @@
+import type { CommandQueues, CommandsTaken, CommandsWanted, Settlement } from '#control/commands/commands.ts'
 import type { DeviceCredentials, Identities } from '#control/identities/identities.ts'
 import type { ActivityRecord, Announcement, PresenceRecord, PresenceStore } from '#control/presence/presence.ts'
 import type { QuotaOverride, QuotaSource } from '#control/quotas/quotas.ts'
@@ -22,6 +23,7 @@ export interface DirectorySources {
   readonly quotas: QuotaSource
   readonly presence: PresenceStore
   readonly deviceTwins: DeviceTwins
+  readonly commands: CommandQueues
   readonly sessions: KeptSessions
   readonly changes: Changes
   close(): Promise<void>
@@ -98,6 +100,14 @@ export class RegistryDirectory implements Directory {
 
   announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
     return this.#registry.presence.announce(edge, opened).catch(unavailable)
+  }
+
+  takeCommands(wanted: readonly CommandsWanted[]): Promise<readonly CommandsTaken[]> {
+    return this.#registry.commands.takeCommands(wanted).catch(unavailable)
+  }
+
+  settleCommands(settlements: readonly Settlement[]): Promise<readonly boolean[]> {
+    return this.#registry.commands.settleCommands(settlements).catch(unavailable)
   }
 
   onAnnounced(listener: (announcement: Announcement) => void): () => void {

@@ -1,3 +1,5 @@
+import type { CommandsTaken, CommandsWanted, Settlement } from '#control/commands/commands.ts'
+import { takenFromLine } from '#control/commands/commands-json.ts'
 import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { downlinkHandlers, refuseDownlink } from '#control/downlink/downlink-contract.ts'
 import type { DeviceCredentials } from '#control/identities/identities.ts'
@@ -99,6 +101,14 @@ export class RemoteDirectory implements Directory {
 
   announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
     return this.#link.ask('announce', { edge, opened }).catch(unavailable)
+  }
+
+  async takeCommands(wanted: readonly CommandsWanted[]): Promise<readonly CommandsTaken[]> {
+    return (await this.#link.ask('takeCommands', wanted).catch(unavailable)).map(takenFromLine)
+  }
+
+  settleCommands(settlements: readonly Settlement[]): Promise<readonly boolean[]> {
+    return this.#link.ask('settleCommands', settlements).catch(unavailable)
   }
 
   sessions(ids: readonly IdentityId[]): Promise<readonly KeptSession[]> {

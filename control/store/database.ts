@@ -2,7 +2,7 @@
  * The one SQL dialect of the control store: PostgreSQL 14 and later, spoken to a server (`postgres-database.ts`) or to
  * PostgreSQL embedded in this process (`pglite-database.ts`). Open one through `open-database.ts`.
  */
-export type SqlValue = string | number | boolean | null | Date | readonly string[]
+export type SqlValue = string | number | boolean | null | Date | readonly (string | number | boolean | null)[]
 
 export type SqlRow = Readonly<Record<string, unknown>>
 

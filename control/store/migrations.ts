@@ -13,6 +13,10 @@
  *   routing    (revision)               the document of routes in force, one row; secrets are sealed
  *   routers    (router)                 what each router last said of itself
  *   twins      (device_id, module_id)   made with the first write; goes with its identity. Marks say when keys changed: see twins/section.ts
+ *   queues     (device_id, module_id)   how many commands wait for a device; one row for each that was ever sent one, locked by whoever changes its commands
+ *   commands   (device_id, module_id, seq)   commands that wait, or are with the device
+ *   feedback   (seq)                    how commands ended, for their senders
+ *   dead_commands (id)                  commands that ended without success, whole
  *
  * Ids are compared as bytes (COLLATE "C"): the order of lists is the same everywhere and the primary key serves it.
  * Migrations are only ever added. Each runs once, in order, under one lock.
@@ -138,6 +142,84 @@ const migrations: readonly (readonly string[])[] = [
     'CREATE INDEX twins_desired ON penstock.twins USING gin (desired jsonb_path_ops)',
     // The version of the desired properties that the device was told of last.
     'ALTER TABLE penstock.presence ADD COLUMN desired_seen bigint',
+  ],
+  [
+    `CREATE TABLE penstock.queues (
+       device_id text COLLATE "C" NOT NULL,
+       module_id text COLLATE "C" NOT NULL DEFAULT '',
+       waiting integer NOT NULL CHECK (waiting >= 0),
+       -- Of the last statement that sent: for how many of its commands there was room.
+       taken_in integer NOT NULL,
+       PRIMARY KEY (device_id, module_id),
+       FOREIGN KEY (device_id, module_id) REFERENCES penstock.identities ON DELETE CASCADE
+     ) WITH (fillfactor = 70)`,
+    // What waits is rewritten once when it is taken, and then deleted: half of the rows are always dead ones.
+    `CREATE TABLE penstock.commands (
+       device_id text COLLATE "C" NOT NULL,
+       module_id text COLLATE "C" NOT NULL DEFAULT '',
+       seq bigint GENERATED ALWAYS AS IDENTITY,
+       message_id text NOT NULL,
+       generation_id text NOT NULL,
+       properties text NOT NULL,
+       body bytea NOT NULL,
+       bytes integer NOT NULL,
+       ack smallint NOT NULL,
+       enqueued_at timestamptz NOT NULL,
+       expires_at timestamptz NOT NULL,
+       lock_token uuid,
+       locked_until timestamptz,
+       of_session boolean NOT NULL DEFAULT false,
+       deliveries integer NOT NULL DEFAULT 0,
+       PRIMARY KEY (device_id, module_id, seq)
+     ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02)`,
+    'CREATE INDEX commands_expiry ON penstock.commands (expires_at) INCLUDE (bytes)',
+    `CREATE TABLE penstock.feedback (
+       seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+       device_id text COLLATE "C" NOT NULL,
+       module_id text COLLATE "C" NOT NULL,
+       message_id text NOT NULL,
+       generation_id text NOT NULL,
+       status text NOT NULL,
+       at timestamptz NOT NULL,
+       lock_token uuid,
+       locked_until timestamptz,
+       deliveries integer NOT NULL DEFAULT 0
+     ) WITH (autovacuum_vacuum_scale_factor = 0.02)`,
+    'CREATE INDEX feedback_locked ON penstock.feedback (lock_token) WHERE lock_token IS NOT NULL',
+    `CREATE TABLE penstock.dead_commands (
+       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+       device_id text COLLATE "C" NOT NULL,
+       module_id text COLLATE "C" NOT NULL,
+       message_id text NOT NULL,
+       properties text NOT NULL,
+       body bytea NOT NULL,
+       ack smallint NOT NULL,
+       enqueued_at timestamptz NOT NULL,
+       expires_at timestamptz NOT NULL,
+       deliveries integer NOT NULL,
+       reason text NOT NULL,
+       at timestamptz NOT NULL
+     )`,
+    'CREATE INDEX dead_commands_device ON penstock.dead_commands (device_id, id)',
+    // What waits for a device that is deleted ends as dead letters too, whoever deletes it.
+    `CREATE FUNCTION penstock.identity_commands_end() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       DELETE FROM penstock.queues WHERE device_id = OLD.device_id AND module_id = OLD.module_id;
+       IF FOUND THEN
+         WITH ended AS (
+           DELETE FROM penstock.commands WHERE device_id = OLD.device_id AND module_id = OLD.module_id RETURNING *
+         ), told AS (
+           INSERT INTO penstock.feedback (device_id, module_id, message_id, generation_id, status, at)
+           SELECT device_id, module_id, message_id, generation_id, 'Purged', now() FROM ended WHERE ack & 2 <> 0 ORDER BY seq
+         )
+         INSERT INTO penstock.dead_commands
+           (device_id, module_id, message_id, properties, body, ack, enqueued_at, expires_at, deliveries, reason, at)
+         SELECT device_id, module_id, message_id, properties, body, ack, enqueued_at, expires_at, deliveries, 'DeviceDeleted', now()
+         FROM ended ORDER BY seq;
+       END IF;
+       RETURN OLD;
+     END $$`,
+    `CREATE TRIGGER identity_commands_end BEFORE DELETE ON penstock.identities
+     FOR EACH ROW EXECUTE FUNCTION penstock.identity_commands_end()`,
   ],
 ]
 

@@ -4,6 +4,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { analyzeGrown } from './analyze-grown.ts'
 import type { Database, Queries, SqlRow, SqlValue } from './database.ts'
 import { lockStore } from './store-lock.ts'
+import { vacuumChurned } from './vacuum-churned.ts'
 
 /** Rows written between two looks at whether a table has grown. */
 const writtenRowsMax = 2_000
@@ -103,7 +104,11 @@ class PgliteDatabase implements Database {
     this.#writtenRows += rows
     if (this.#writtenRows < writtenRowsMax || this.#closed) return
     this.#writtenRows = 0
-    await analyzeGrown({ query: async (sql) => (await this.#store.query<never>(sql)).rows })
+    const queries: Queries = {
+      query: async (sql, parameters = []) => (await this.#store.query<never>(sql, [...parameters])).rows,
+    }
+    await analyzeGrown(queries)
+    await vacuumChurned(queries)
   }
 
   #assertOpen(): void {

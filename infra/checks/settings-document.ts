@@ -1,5 +1,6 @@
 /** docs/SETTINGS.md from the settings table: `node infra/run.js infra/checks/settings-document.ts > docs/SETTINGS.md`. */
-import { type Setting, settingsFileEnv, settingsTable } from '#schemas/settings.ts'
+import type { Setting } from '#schemas/setting.ts'
+import { settingsFileEnv, settingsTable } from '#schemas/settings.ts'
 
 export function settingsDocument(): string {
   const rows = Object.values<Setting>(settingsTable).map(

@@ -31,6 +31,10 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       summary: 'routes, endpoints and enrichments: list, show, plan, apply, test, explain, replay; how endpoints do',
       load: async () => (await import('./routes.ts')).routesCommand,
     },
+    commands: {
+      summary: 'cloud-to-device messages that did not reach their device: list, show, resend, purge',
+      load: async () => (await import('./dead-commands.ts')).deadCommandsCommand,
+    },
     'dead-letters': {
       summary: 'list, show, replay, drop what ClickHouse or an endpoint refused for good',
       load: async () => (await import('./dead-letters.ts')).deadLettersCommand,

@@ -1,7 +1,7 @@
 import { type Admission, publicReason } from '#control/auth/auth.ts'
 import type { EdgeControl } from '#control/open-edge-control.ts'
+import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest-route.ts'
-import type { AuthorizeRequest } from '#ingest/http/telemetry.ts'
 import type { Authenticate, IsKnown, KeptIdentity, Principal } from '#ingest/session/principal.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
 import type { HeardDevices } from './heard-devices.ts'

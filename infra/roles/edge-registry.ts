@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import type { CommandQueues } from '#control/commands/commands.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { type DownlinkAddress, openEdgeControl } from '#control/open-edge-control.ts'
@@ -20,6 +21,7 @@ import { HeardDevices } from './heard-devices.ts'
 /** The registry of devices as an edge has it where identities are required: it asks who somebody is, and tells who is there. */
 export interface EdgeRegistry extends EdgeAuthentication {
   readonly twins: TwinOptions
+  readonly commandQueues: CommandQueues
   /** Tells that this edge lives, and whom it heard of since the last time. Never rejects. */
   readonly beat: (edge: Pick<Edge, 'forEachHeard'>) => Promise<void>
   /** What edge processes of this data folder held that did not end in order. */
@@ -41,7 +43,7 @@ export async function openEdgeRegistry(
   downlink: EdgeDownlink = new StartingDownlink(),
   index = 0,
 ): Promise<EdgeRegistry> {
-  const { dataDir, postgresUrl, rules, devicesCachedMax } = controlSettings(settings)
+  const { dataDir, postgresUrl, rules, devicesCachedMax, commandRules } = controlSettings(settings)
   const life = await beginEdgeLife(dataDir, edgeId)
   let endTakenOver = (_sessionId: string): void => {}
   const control = await openEdgeControl({
@@ -49,6 +51,7 @@ export async function openEdgeRegistry(
     postgresUrl,
     rules,
     devicesCachedMax,
+    commandRules,
     metrics,
     logger,
     onTakenOver: (sessionId) => endTakenOver(sessionId),
@@ -59,6 +62,7 @@ export async function openEdgeRegistry(
   const heard = new HeardDevices(limits.heardDevicesMax)
   return {
     ...edgeAuthentication({ authenticator, sessions }, heard),
+    commandQueues: control.commands,
     twins: { store: control.twins, catchesUp: settings.desiredCatchUp === 'on' },
     lost: await lostBefore(life, presence),
     beat: async (edge) => {

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatConnectionString } from '#control/auth/connection-string.ts'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { type DevelopmentCa, makeDevelopmentCa } from '#infra/commands/development-ca.ts'
+import type { ReceivedCommand } from '#infra/testbed/clients/commanded-device.ts'
 import type { ClientMessage } from '#infra/testbed/clients/hub-device.ts'
 import { findMosquitto, mosquittoMissing } from '#infra/testbed/mosquitto.ts'
 import { type Namespace, namespaceMissing, openNamespace } from '#infra/testbed/namespace.ts'
@@ -285,7 +286,75 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     },
   )
 
+  const command = (deviceId: string, index: number): Promise<unknown> =>
+    ask(`https://${hub}/devices/${deviceId}/messages/deviceBound`, {
+      method: 'POST',
+      headers: {
+        Authorization: ownerToken(),
+        'iothub-messageid': `m-${index}`,
+        'iothub-correlationid': 'c/1 &=%',
+        'iothub-contenttype': 'text/plain',
+        'iothub-ack': 'full',
+        'iothub-app-level': 'v &=/%',
+      },
+      body: `command ${index}`,
+    })
+
+  /** Two commands wait before the device runs, and two come while it is connected. @returns what it got */
+  async function commanded(deviceId: string, runs: () => Promise<string>): Promise<readonly ReceivedCommand[]> {
+    for (const index of [1, 2]) await command(deviceId, index)
+    const running = runs()
+    const isEmpty = async (): Promise<boolean> => {
+      const { cloudToDeviceMessageCount } = (await ask(`https://${hub}/devices/${deviceId}`, {
+        headers: { Authorization: ownerToken() },
+      })) as { cloudToDeviceMessageCount: number }
+      return cloudToDeviceMessageCount === 0
+    }
+    await expect.poll(isEmpty, { timeout: 30_000, interval: 200 }).toBe(true)
+    for (const index of [3, 4]) await command(deviceId, index)
+    const output = await running
+    await expect.poll(isEmpty, { timeout: 30_000, interval: 200 }).toBe(true)
+    return output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+  }
+
+  /** Over HTTP the SDK for Node gives no content type, and properties under the names of their headers. */
+  const commandsOver = (transport: string): readonly unknown[] =>
+    [1, 2, 3, 4].map((index) => ({
+      body: `command ${index}`,
+      messageId: `m-${index}`,
+      correlationId: 'c/1 &=%',
+      contentType: transport === 'http' ? null : 'text/plain',
+      properties: expect.objectContaining({ [transport === 'http' ? 'iothub-app-level' : 'level']: 'v &=/%' }),
+    }))
+
+  test.each(transports)(
+    "the hub's device SDK for Node over %s gets every command with its properties, in order [G-7]",
+    async (transport) => {
+      const deviceId = `commanded-${transport}`
+      const { connectionString } = await device(deviceId)
+      const got = await commanded(deviceId, () =>
+        node([client('commanded-device.ts'), transport, connectionString, '4']),
+      )
+      expect(got).toEqual(commandsOver(transport))
+    },
+  )
+
   describe.skipIf(python.skip)(`Python ${python.note}`, () => {
+    test.each(pythonTransports)(
+      "the hub's device SDK over %s gets every command with its properties, in order [G-7]",
+      async (transport) => {
+        const deviceId = `python-commanded-${transport}`
+        const { connectionString } = await device(deviceId)
+        const got = await commanded(deviceId, () =>
+          inside.run(pythonForDevices, [client('commanded_device.py'), transport, connectionString, ca.caFile, '4']),
+        )
+        expect(got).toEqual(commandsOver(transport))
+      },
+    )
+
     test.each(pythonTransports)(
       "the hub's device SDK over %s answers methods, also after it connected anew without subscribing",
       async (transport) => {

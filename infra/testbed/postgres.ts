@@ -11,6 +11,8 @@ export interface PostgresForTests {
   /** `postgres://…` of an empty database whose user may do everything. */
   readonly url: string
   readonly port: number
+  /** CPU seconds of the server and its processes that run now. */
+  cpuSeconds(): number
   /** Ends the server at once as a crash would, connections included; `start` brings it back on the same data. */
   kill(): Promise<void>
   start(): Promise<void>
@@ -68,6 +70,7 @@ export async function startPostgres({ isDurable = false } = {}): Promise<Postgre
   return {
     url: `postgres://penstock@127.0.0.1:${port}/postgres`,
     port,
+    cpuSeconds: () => server?.cpuSeconds() ?? 0,
     // PostgreSQL's immediate shutdown: its connections' processes end, too.
     kill: () => stop('SIGQUIT'),
     start,

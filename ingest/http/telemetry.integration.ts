@@ -10,8 +10,9 @@ import { BodyRoom } from '#runtime/http/bodies.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http/http.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import type { AuthorizeRequest } from './device-gate.ts'
 import { hubBatchType } from './message-reader.ts'
-import { type AuthorizeRequest, routeTelemetry } from './telemetry.ts'
+import { routeTelemetry } from './telemetry.ts'
 
 const servers: HttpServer[] = []
 afterEach(async () => {

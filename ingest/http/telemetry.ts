@@ -6,38 +6,19 @@
  *                                                  415
  */
 
-import type { X509Certificate } from 'node:crypto'
-import { classicAnswer } from '#control/rest/rest.ts'
 import { type Sender, storeTogether, type TelemetryMessage } from '#ingest/device-api/telemetry.ts'
-import { RateExceeded } from '#ingest/quotas/quotas.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
-import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { telemetryPath } from '#schemas/hub-topics.ts'
-import { isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { codingsRead, decodedBody } from './content-coding.ts'
+import { type AuthorizeRequest, admitDevice, deviceFaultAnswer, deviceOf } from './device-gate.ts'
 import { readMessages } from './message-reader.ts'
-
-/**
- * Decides whether a request may send as this device.
- * @param certificates what the client showed in the TLS handshake; the same array for all requests of a connection
- * @throws PenstockError AUTH_DIRECTORY_UNAVAILABLE, INGEST_NOT_AUTHORIZED; to whoever holds the device's key: AUTH_TOKEN_EXPIRED,
- *   AUTH_IDENTITY_DISABLED
- */
-export type AuthorizeRequest = (
-  deviceId: string,
-  moduleId: string | undefined,
-  authorization: string,
-  confidential: boolean,
-  certificates: readonly X509Certificate[],
-) => void | Promise<void>
 
 const device = `/${telemetryPath(':device')}`
 const moduleOfDevice = `/${telemetryPath(':device', ':module')}`
@@ -63,7 +44,10 @@ export function routeTelemetry(
       get noRoomAnswer() {
         return faultAnswer(new PenstockError('INGEST_OVERLOADED', 'too many requests are under way at the moment'))
       },
-      admit: (request) => admit(edge, authorize, tls, hasModule, request),
+      admit(request) {
+        requireRoom(edge)
+        return admitDevice(edge, authorize, tls, deviceOf(request, hasModule), request)
+      },
       handle: (request, body) => store(edge, hasModule, request, body),
       faultAnswer,
     })
@@ -78,43 +62,9 @@ function requireRoom(edge: EdgeContext): void {
 
 const accepted: HttpAnswer = { status: 204, headers: {}, body: '' }
 
-/**
- * Runs before any of the body is kept: a client that can prove nothing costs no memory [G-4]. HOT: per request. It
- * waits only for a look-up and, where credentials fail, for its turn.
- * @throws what `authorize` throws, INGEST_DRAINING, INGEST_OVERLOADED, INGEST_FAILURES_EXCEEDED, INGEST_BODY_MALFORMED
- */
-function admit(
-  edge: EdgeContext,
-  authorize: AuthorizeRequest | undefined,
-  tls: boolean,
-  hasModule: boolean,
-  request: HttpRequest,
-): undefined | Promise<undefined> {
-  requireRoom(edge)
-  const { deviceId, moduleId } = senderOf(request, hasModule)
-  if (authorize === undefined) return undefined
-  const { remoteAddress } = request
-  const confidential = tls || isLoopbackAddress(remoteAddress)
-  const refused = (error: unknown): never => {
-    const isFailure = isPenstockError(error) && error.code !== 'AUTH_DIRECTORY_UNAVAILABLE'
-    throw (isFailure && edge.quotas.attemptFailed(remoteAddress, deviceId)) || error
-  }
-  const decide = (): undefined | Promise<undefined> => {
-    try {
-      const authorization = request.header('authorization')
-      const authorized = authorize(deviceId, moduleId, authorization, confidential, request.certificates)
-      return authorized?.then(() => undefined, refused)
-    } catch (error) {
-      return refused(error)
-    }
-  }
-  const waitMs = edge.quotas.hasFailures ? edge.quotas.lookupWaitMs(remoteAddress, deviceId, edge.isKnown) : 0
-  return waitMs ? sleep(edge.clock, waitMs).then(decide) : decide()
-}
-
 /** HOT: per request; nothing waits but for a quota and the log. */
 function store(edge: EdgeContext, hasModule: boolean, request: HttpRequest, sent: Buffer): Promise<HttpAnswer> {
-  const sender = senderOf(request, hasModule)
+  const sender = deviceOf(request, hasModule)
   const body = decodedBody(sent, request.header('content-encoding'))
   const messages = messagesOf(request, body)
   if (messages.length === 0) return Promise.resolve(accepted)
@@ -151,15 +101,6 @@ function envelopeBytesOf(
   throw new PenstockError('INGEST_FRAME_TOO_LARGE', text)
 }
 
-function senderOf(request: HttpRequest, hasModule: boolean): Sender {
-  return { deviceId: idOf(request.parameter(0)), moduleId: hasModule ? idOf(request.parameter(1)) : undefined }
-}
-
-function idOf(text: string | undefined): string {
-  if (text !== undefined && isIdentityId(text)) return text
-  throw new PenstockError('INGEST_BODY_MALFORMED', 'the path names no device')
-}
-
 /** Writes the messages and resolves once all are on the log; rejects if the log refused one for good, or there is no room. */
 function durable(edge: EdgeContext, sender: Sender, messages: readonly TelemetryMessage[]): Promise<HttpAnswer> {
   // By now others may have filled the edge. From here to the last message nobody else is heard, so that all are taken or none.
@@ -170,9 +111,7 @@ function durable(edge: EdgeContext, sender: Sender, messages: readonly Telemetry
 }
 
 function faultAnswer(error: unknown): HttpAnswer {
-  if (!isPenstockError(error)) throw error
-  const retryAfterSeconds = error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : undefined
-  const answer = classicAnswer(hubFaultOf(error), error.message, retryAfterSeconds)
-  if (error.code !== 'INGEST_CODING_UNKNOWN') return answer
+  const answer = deviceFaultAnswer(error)
+  if (!isPenstockError(error, 'INGEST_CODING_UNKNOWN')) return answer
   return { ...answer, headers: { ...answer.headers, 'Accept-Encoding': codingsRead } }
 }

@@ -13,6 +13,7 @@ import type { Delivery, Outcome } from '#ingest/session/delivery.ts'
 import type { Qos } from '#ingest/session/subscriptions.ts'
 import { limits } from '#schemas/limits.ts'
 import { publishPacket, setPacketId, topicOf } from './delivery-packets.ts'
+import { deliveryProperties } from './delivery-properties.ts'
 import type { ProtocolVersion } from './packets.ts'
 import type { Publisher } from './route.ts'
 
@@ -53,7 +54,9 @@ export class Deliveries {
     // The hub acknowledges nothing but commands.
     const qos = delivery.feed === 'commands' ? granted : 0
     const isRepeated = delivery.feed === 'commands' && delivery.isRepeated
-    const packet = publishPacket(version, qos, isRepeated, topicOf(delivery, this.#publisher), delivery.body)
+    const topic = topicOf(delivery, this.#publisher)
+    const properties = version === 5 ? deliveryProperties(delivery) : undefined
+    const packet = publishPacket(version, qos, isRepeated, topic, delivery.body, properties)
     if (packet === undefined || packet.length > packetBytesMax) return Promise.resolve('tooLarge')
     if (qos === 0) {
       if (isBehind) return Promise.resolve('full')

@@ -1,7 +1,7 @@
 /**
  * PUBLISH to a client (MQTT 3.1.1 and 5.0, section 3.3):
  *
- *   header 1 │ remaining length 1–4 │ topic length 2 │ topic │ packet id 2, QoS 1 only │ 5.0: property length 1, 0 │ body
+ *   header 1 │ remaining length 1–4 │ topic length 2 │ topic │ packet id 2, QoS 1 only │ 5.0: properties │ body
  */
 import type { CommandDelivery, Delivery } from '#ingest/session/delivery.ts'
 import type { Qos } from '#ingest/session/subscriptions.ts'
@@ -41,18 +41,24 @@ function pairOf(name: string, value: string): string {
 }
 
 const packetIdBytes = 2
+const noProperties: Uint8Array = Buffer.from([0])
 
-/** The packet; with QoS 1 its id is still to be set. @returns `undefined`: no packet can hold it */
+/**
+ * The packet; with QoS 1 its id is still to be set.
+ * @param properties of MQTT 5.0, with their length
+ * @returns `undefined`: no packet can hold it
+ */
 export function publishPacket(
   version: ProtocolVersion,
   qos: Qos,
   isRepeated: boolean,
   topic: string,
   body: Uint8Array,
+  properties = noProperties,
 ): Buffer | undefined {
   const topicBytes = Buffer.byteLength(topic)
   if (topicBytes > 0xffff) return undefined
-  const remaining = 2 + topicBytes + qos * packetIdBytes + (version === 5 ? 1 : 0) + body.length
+  const remaining = 2 + topicBytes + qos * packetIdBytes + (version === 5 ? properties.length : 0) + body.length
   const packet = Buffer.allocUnsafe(1 + lengthBytes(remaining) + remaining)
   let at = 0
   packet[at++] = 0x30 | (isRepeated && qos === 1 ? 0x08 : 0) | (qos << 1)
@@ -63,7 +69,10 @@ export function publishPacket(
   at = packet.writeUInt16BE(topicBytes, at)
   at += packet.write(topic, at)
   if (qos === 1) at = packet.writeUInt16BE(0, at)
-  if (version === 5) packet[at++] = 0
+  if (version === 5) {
+    packet.set(properties, at)
+    at += properties.length
+  }
   packet.set(body, at)
   return packet
 }

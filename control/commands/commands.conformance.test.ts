@@ -1,0 +1,3 @@
+import { commandsConformance } from './commands.conformance.ts'
+
+commandsConformance('the embedded store', () => undefined)
