@@ -71,79 +71,65 @@ export interface Control {
 
 /** @throws PenstockError as `openRegistry`, SETTINGS_INVALID, PORT_UNAVAILABLE if a control role already serves this data folder */
 export async function openControl(options: ControlOptions): Promise<Control> {
-  const { dataDir, postgresUrl, postgresConnectionsMax, metrics, logger, audit } = options
-  const clock = options.clock ?? systemClock
+  const closing: (() => unknown)[] = []
+  const close = async (): Promise<void> => {
+    for (let end = closing.pop(); end !== undefined; end = closing.pop()) await end()
+  }
+  try {
+    return { ...(await openedControl(options, closing)), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** @param closing gets how to close each part once it is open */
+async function openedControl(options: ControlOptions, closing: (() => unknown)[]): Promise<Omit<Control, 'close'>> {
+  const { dataDir, postgresUrl, metrics, logger, audit, clock = systemClock } = options
   // Before anything of the store is touched: what has no lock that this version knows still serves here.
   await assertUnserved(controlSocketPath(dataDir))
-  const { commandRules } = options
-  const registry = await openRegistry({
-    postgresUrl,
-    dataDir,
-    connectionsMax: postgresConnectionsMax,
-    logger,
-    clock,
-    commandRules,
-  })
+  const registry = await openRegistry({ ...options, connectionsMax: options.postgresConnectionsMax, clock })
+  closing.push(() => registry.close())
   const directory = new RegistryDirectory(registry, logger)
+  closing.push(() => directory.close())
   const finder = new EdgeFinder(clock)
-  const unwatchAnnounced = registry.presence.onAnnounced(({ edge, opened }) => finder.learned(edge, opened))
+  closing.push(() => finder.close())
+  closing.push(registry.presence.onAnnounced(({ edge, opened }) => finder.learned(edge, opened)))
+  if (postgresUrl !== undefined) {
+    // The embedded store is of one machine, whose edges come by the local socket.
+    const dialer = await EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger)
+    closing.push(() => dialer.close())
+  }
+  const routing = await openRouting({
+    ...options,
+    secretsKey: options.secretsKey,
+    clock,
+    ...(options.checkRouting && { check: options.checkRouting }),
+  })
+  closing.push(() => routing.close())
+  const ownerKey = await ensurePolicies(registry.trust, dataDir, options.ownerKey)
+  const gate = await ServiceGate.open(registry.trust, registry.changes, options.rules, clock, logger)
+  closing.push(() => gate.close())
+  const server = await serveDirectory(controlSocketPath(dataDir), directory, finder, logger, clock)
+  closing.push(() => server.close())
+  closing.push(sweepCommands(registry.commands, metrics, clock, logger))
+  const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
-  // The embedded store is of one machine, whose edges come by the local socket.
-  const dialer = postgresUrl && (await EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger))
-  const { secretsKey, checkRouting } = options
-  try {
-    const routing = await openRouting({
-      dataDir,
-      postgresUrl,
-      secretsKey,
-      logger,
-      clock,
-      ...(checkRouting && { check: checkRouting }),
-    })
-    const ownerKey = await ensurePolicies(registry.trust, dataDir, options.ownerKey)
-    const gate = await ServiceGate.open(registry.trust, registry.changes, options.rules, clock, logger)
-    const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
-    const server = await serveDirectory(controlSocketPath(dataDir), directory, finder, logger, clock)
-    const endSweep = sweepCommands(registry.commands, metrics, clock, logger)
-    const services = {
-      registry,
-      routing: routing.service,
-      downlink,
-      hubName: options.rules.hubNames[0] ?? '',
-      identitiesRequired: options.identitiesRequired ?? true,
-    }
-    return {
-      registry,
-      directory,
-      downlink,
-      ownerKey,
-      registerRoutes: (router, tls) =>
-        registerServiceRoutes(router, services, rekey, {
-          gate,
-          metrics,
-          audit,
-          logger,
-          clock,
-          tls,
-        }),
-      ensureFirstDevice: (deviceId) => ensureFirstDevice(registry.identities, deviceId),
-      watchLostEdges: (onLost) =>
-        watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
-      async close() {
-        unwatchAnnounced()
-        if (dialer) await dialer.close()
-        await finder.close()
-        await server.close()
-        await endSweep()
-        gate.close()
-        await directory.close()
-        await routing.close()
-        await registry.close()
-      },
-    }
-  } catch (error) {
-    await directory.close()
-    await registry.close()
-    throw error
+  const services = {
+    registry,
+    routing: routing.service,
+    downlink,
+    hubName: options.rules.hubNames[0] ?? '',
+    identitiesRequired: options.identitiesRequired ?? true,
+  }
+  return {
+    registry,
+    directory,
+    downlink,
+    ownerKey,
+    registerRoutes: (router, tls) =>
+      registerServiceRoutes(router, services, rekey, { gate, metrics, audit, logger, clock, tls }),
+    ensureFirstDevice: (deviceId) => ensureFirstDevice(registry.identities, deviceId),
+    watchLostEdges: (onLost) => watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
   }
 }

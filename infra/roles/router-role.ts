@@ -39,6 +39,39 @@ export async function runRouter(settings: Settings): Promise<void> {
     stopping.abort()
     await close()
   })
+  const basis = await openBasis(settings, logger)
+  const { logs, routing, options } = basis
+  const router = new Router(options)
+  const replays = new Replays(options)
+  let lags: readonly MetricSample[] = []
+  const samples = () => [...router.samples(), ...replays.samples(), ...lags]
+  const applying = new DocumentWatch(router, routing, logger)
+  const health = supervised ? undefined : await healthServer(settings, samples, logger)
+  close = async () => {
+    await applying.close()
+    await looking
+    await Promise.all([router.close(), replays.close()])
+    await Promise.all([health?.close(), basis.close()])
+  }
+  const falling = new FallingBehind(logger)
+  reportSamples(samples)
+  await applying.look()
+  tellSupervisor('ready', {})
+  logger.info('routing', { revision: router.revision, endpoints: router.runs.length })
+  const name = `${hostname()}-${process.pid}`
+  while (!stopping.signal.aborted) {
+    looking = keepReplays(routing.store, router, replays, logger)
+    const current = await reportOf(name, router, logs, settings.logRetentionHours * 3_600_000)
+    falling.look(current)
+    lags = lagSamples(current, logs)
+    await report(routing, { ...current, replays: await looking }, logger)
+    await applying.look()
+    await sleep(systemClock, reportMs, stopping.signal)
+  }
+}
+
+/** Logs, warehouse and document of routes. Rejects where one of them cannot be opened. */
+async function openBasis(settings: Settings, logger: Logger) {
   const [hubName = ''] = settings.hostname.split(',')
   const logs: RoutedLog[] = [
     { kind: 'telemetry', log: await openRoleLog(settings, logger) },
@@ -57,39 +90,19 @@ export async function runRouter(settings: Settings): Promise<void> {
     logger,
     clock: systemClock,
   }
-  const router = new Router(options)
-  const replays = new Replays(options)
-  let lags: readonly MetricSample[] = []
-  const samples = () => [...router.samples(), ...replays.samples(), ...lags]
-  const applying = new DocumentWatch(router, routing, logger)
-  const health = supervised ? undefined : await healthServer(settings, samples, logger)
-  close = async () => {
-    await applying.close()
-    await looking
-    await Promise.all([router.close(), replays.close()])
-    const closing: readonly ({ close(): Promise<void> } | undefined)[] = [
-      ...logs.map(({ log }) => log),
-      deadLetterLog,
-      warehouse,
-      routing,
-      health,
-    ]
-    await Promise.all(closing.map((each) => each?.close()))
-  }
-  const falling = new FallingBehind(logger)
-  reportSamples(samples)
-  await applying.look()
-  tellSupervisor('ready', {})
-  logger.info('routing', { revision: router.revision, endpoints: router.runs.length })
-  const name = `${hostname()}-${process.pid}`
-  while (!stopping.signal.aborted) {
-    looking = keepReplays(routing.store, router, replays, logger)
-    const current = await reportOf(name, router, logs, settings.logRetentionHours * 3_600_000)
-    falling.look(current)
-    lags = lagSamples(current, logs)
-    await report(routing, { ...current, replays: await looking }, logger)
-    await applying.look()
-    await sleep(systemClock, reportMs, stopping.signal)
+  return {
+    logs,
+    routing,
+    options,
+    async close(): Promise<void> {
+      const closing: readonly ({ close(): Promise<void> } | undefined)[] = [
+        ...logs.map(({ log }) => log),
+        deadLetterLog,
+        warehouse,
+        routing,
+      ]
+      await Promise.all(closing.map((each) => each?.close()))
+    },
   }
 }
 

@@ -12,10 +12,12 @@ const names: Readonly<Partial<Record<string, MetricName>>> = {
   penstock_worker_partitions_standing_still: 'penstock_endpoint_partitions_standing_still',
 } satisfies Partial<Record<MetricName, MetricName>>
 
+const delivered = 'penstock_endpoint_deliver_seconds' satisfies MetricName
+
 /** A worker's sample as the endpoint's, with the names of endpoint and log before its own labels; none of what is not shown. */
 export function endpointSample([name, labels, value]: MetricSample, endpoint: string, log: string): MetricSample[] {
   const [, histogram, suffix = ''] = /^(penstock_worker_deliver_seconds)(_bucket|_sum|_count)$/.exec(name) ?? []
-  const shown = histogram === undefined ? names[name] : `penstock_endpoint_deliver_seconds${suffix}`
+  const shown = histogram === undefined ? names[name] : `${delivered}${suffix}`
   if (shown === undefined) return []
   // The sink's name is the endpoint's.
   const own = labels.replace(/^sink="[^"]*",?/, '')
