@@ -16,6 +16,8 @@ import { code, importsOf, isTest, root, text } from './sources.ts'
 const ranks: readonly (readonly string[])[] = [
   ['schemas'],
   ['runtime'],
+  // What browsers load.
+  ['console'],
   ['pipeline/kafka'],
   ['pipeline/log', 'pipeline/endpoints', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
   ['control'],
@@ -43,6 +45,8 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'hdr-histogram-js': ['loadtest/ledger'],
   autocannon: ['loadtest/generate', 'loadtest/bench'],
   yaml: ['runtime/yaml'],
+  preact: ['console'],
+  esbuild: ['infra/console'],
   // The parser of the test runner, for the tool that plants faults.
   vitest: ['infra/checks'],
   'azure-iot-device': ['infra/testbed'],
@@ -60,11 +64,14 @@ const doors: Readonly<Record<string, readonly string[]>> = {
  * identities and credentials do.
  */
 const controlDoors =
-  /^control\/([\w-]+|([\w-]+)\/(\2|[\w-]+-json)|identities\/identity|trust\/owner-key|auth\/(sas-token|connection-string))\.ts$/
+  /^control\/([\w-]+|([\w-]+)\/(\2|[\w-]+-json)|identities\/identity|trust\/owner-key|auth\/(sas-token|connection-string)|rest\/rights)\.ts$/
 
 /** What its rooms may import of one another besides: the two that lie under all others, and rows that queries select from. */
 const controlRoomDoors =
   /^control\/((store|rest)\/[\w-]+|identities\/identity-rows|twins\/(twin-rows|twin-document)|downlink\/(downlink-contract|edge-finder))\.ts$/
+
+/** What the console shares with the server: checks of JSON, and shapes of what crosses between them. */
+const consoleDoors = /^(runtime\/json-check|schemas\/[\w/-]+)\.ts$/
 
 function partOf(path: string): string {
   const holding = ranks.flat().filter((part) => path.startsWith(`${part}/`))
@@ -108,6 +115,8 @@ describe('house rules', () => {
         if (other === 'pipeline/log' && !isTest(file)) {
           expect(path).toMatch(/^pipeline\/log\/(log|log-options|kafka-access|open\/open-log)\.ts$/)
         }
+        if (own === 'console') expect(path, 'what runs in a browser too').toMatch(consoleDoors)
+        expect(other, 'what runs in a browser').not.toBe('console')
         if (other === 'pipeline/endpoints' && !isTest(file)) expect(path).not.toMatch(/^pipeline\/endpoints\/memory\//)
         if (other === 'pipeline/warehouse' && !isTest(file)) {
           expect(path).toMatch(/^pipeline\/warehouse\/(warehouse|open-warehouse|embedded\/start-embedded)\.ts$/)

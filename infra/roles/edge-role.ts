@@ -61,7 +61,10 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     clock: systemClock,
   })
   const status = () => statusOf(edge, metrics)
-  const servers = await openEdgeServers({ settings, edge, control, controlAuthority, tls, status, metrics, logger })
+  const policyOf = registry?.policyOf
+  const servers = await openEdgeServers({
+    ...{ settings, edge, control, controlAuthority, tls, policyOf, status, metrics, logger },
+  })
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)

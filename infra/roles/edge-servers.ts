@@ -1,11 +1,19 @@
+import { controlSettings } from '#control/control-settings.ts'
+import { readOwnerKey } from '#control/trust/owner-key.ts'
+import { programVersion, readBuiltConsole } from '#infra/console/built-console.ts'
+import { ConsoleGate, type PolicyOf } from '#infra/console/console-gate.ts'
+import { routeConsole } from '#infra/console/console-routes.ts'
+import type { Place } from '#infra/console/session-routes.ts'
 import type { Edge } from '#ingest/edge.ts'
 import { type HttpsServer, openHttpsServer } from '#ingest/listeners/https-server.ts'
 import { socketsMax } from '#ingest/listeners/socket-gate.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { BodyRoom } from '#runtime/http/bodies.ts'
 import { httpService, openHttpServer } from '#runtime/http/http.ts'
 import type { HttpServing } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { urlHost } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
@@ -25,6 +33,8 @@ export interface EdgeServersOptions {
   readonly controlAuthority: string | undefined
   /** Left out: no HTTPS. */
   readonly tls: TlsFiles | undefined
+  /** Whose token a policy's is; left out: identities are not asked for. */
+  readonly policyOf: PolicyOf | undefined
   readonly status: () => Promise<Status>
   readonly metrics: Metrics<MetricName>
   readonly logger: Logger
@@ -39,16 +49,19 @@ export interface EdgeServers {
 /** @throws PORT_UNAVAILABLE, TLS_FILES_INVALID */
 export async function openEdgeServers(options: EdgeServersOptions): Promise<EdgeServers> {
   const { settings } = options
-  const serving = servingOf(options)
+  const ports: { http: number; https?: number } = { http: settings.httpPort }
+  const serving = servingOf(options, () => ports)
   const http = await openHttpServer({
     host: settings.bind,
     port: settings.httpPort,
     sharePort: true,
     ...serving(false),
   })
+  ports.http = http.port
   const https = await openHttps(options, () => serving(true))
+  if (https !== undefined) ports.https = https.port
   return {
-    ports: { http: http.port, ...(https === undefined ? {} : { https: https.port }) },
+    ports,
     close: async () => {
       await Promise.all([http.close(), https?.close()])
     },
@@ -56,8 +69,12 @@ export async function openEdgeServers(options: EdgeServersOptions): Promise<Edge
 }
 
 /** What is served, the same over both: bodies of all requests share one room. */
-function servingOf(options: EdgeServersOptions) {
+function servingOf(options: EdgeServersOptions, ports: () => EdgeServers['ports']) {
   const { settings, edge, control, controlAuthority, status, metrics, logger } = options
+  const { quotas } = edge
+  const { hostName, dataDir } = controlSettings(settings)
+  const built = readBuiltConsole()
+  const place = (): Place => placeOf(options, hostName, ports())
   const bodies = new BodyRoom(limits.httpBodiesBytesMax)
   const refusedFull = metrics.series('penstock_edge_sockets_refused_total', { reason: 'full' })
   return (isTls: boolean): HttpServing => ({
@@ -70,9 +87,29 @@ function servingOf(options: EdgeServersOptions) {
     routes: (router) => {
       edge.registerRoutes(router, isTls)
       routeHealth(router, status)
-      passToControl(router, control, controlAuthority, edge.quotas, isTls)
+      const ownerKey = () => settings.ownerKey ?? readOwnerKey(dataDir)
+      const gate = new ConsoleGate({
+        hostName,
+        policyOf: options.policyOf,
+        ownerKey,
+        quotas,
+        clock: systemClock,
+        tls: isTls,
+      })
+      routeConsole(router, gate, { built, place })
+      passToControl(router, control, controlAuthority, quotas, (request) => gate.authorizationOf(request), isTls)
     },
   })
+}
+
+function placeOf({ settings, edge }: EdgeServersOptions, hostName: string, ports: EdgeServers['ports']): Place {
+  const mqtts = edge.mqttsPort === undefined ? {} : { mqtts: edge.mqttsPort }
+  return {
+    hostName,
+    host: urlHost(settings.bind),
+    ports: { mqtt: edge.mqttPort, ...mqtts, ...ports },
+    version: programVersion(),
+  }
 }
 
 async function openHttps(

@@ -1,3 +1,5 @@
+import { freshConsole } from '#infra/console/build-console.ts'
+import { consoleNote } from '#infra/console/console-note.ts'
 import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -22,6 +24,7 @@ export async function startRoles(
   ending: AbortSignal,
 ): Promise<void> {
   checkBeforeStart(settings)
+  await buildConsole(logger)
   await portsFree(settings.bind, portsOf(settings), systemClock, logger)
   const edges =
     settings.identities === 'required'
@@ -34,6 +37,16 @@ export async function startRoles(
   const ports = { ...edgePorts, ...warehousePorts }
   installation.began(ports)
   void startRouter(installation, settings, ports, logger, ending)
+}
+
+/** Edges serve it as they find it. What is wrong with it stops nothing. */
+async function buildConsole(logger: Logger): Promise<void> {
+  try {
+    const note = consoleNote(await freshConsole())
+    if (note !== undefined) logger.warn(note)
+  } catch (error) {
+    logger.warn('the console could not be built', { error })
+  }
 }
 
 /** What the edges will listen on; 0 is picked free. */

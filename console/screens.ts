@@ -1,0 +1,28 @@
+/** The table of screens. A screen is loaded once somebody goes to it. */
+import type { FunctionComponent } from 'preact'
+import type { IconName } from '#console/parts/icon.tsx'
+import type { Session } from './data/session.ts'
+
+export interface ScreenProps {
+  readonly session: Session
+  /** Segments of the address behind the screen's own. */
+  readonly rest: readonly string[]
+  readonly query: URLSearchParams
+}
+
+export interface ScreenEntry {
+  /** First segment of its address; empty: what `/console/` shows. */
+  readonly segment: string
+  readonly title: string
+  readonly icon: IconName
+  readonly load: () => Promise<FunctionComponent<ScreenProps>>
+}
+
+export const screens: readonly ScreenEntry[] = [
+  {
+    segment: '',
+    title: 'First minute',
+    icon: 'first',
+    load: async () => (await import('#console/screens/first-minute/first-minute-screen.tsx')).FirstMinuteScreen,
+  },
+]
