@@ -25,4 +25,10 @@ export const screens: readonly ScreenEntry[] = [
     icon: 'first',
     load: async () => (await import('#console/screens/first-minute/first-minute-screen.tsx')).FirstMinuteScreen,
   },
+  {
+    segment: 'live',
+    title: 'Live',
+    icon: 'live',
+    load: async () => (await import('#console/screens/live/live-screen.tsx')).LiveScreen,
+  },
 ]

@@ -62,6 +62,7 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   INGEST_OVERLOADED: unavailable,
   INGEST_DRAINING: unavailable,
   INGEST_MESSAGE_REFUSED: unavailable,
+  CONSOLE_VIEWERS_FULL: throttled,
 }
 
 /** Every AUTH code that is not named is the same to a caller. */

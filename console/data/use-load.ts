@@ -26,7 +26,6 @@ export function useLoad<T>(
   const key = JSON.stringify(keys)
   const lastKey = useRef(key)
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `key` and `asked` are what a new request is made for
   useEffect(() => {
     const cancel = new AbortController()
     setLoading(true)

@@ -12,6 +12,7 @@ import { code, importsOf, isTest, pathOf } from './sources.ts'
 const planes = [
   'schemas',
   'runtime',
+  'pipeline/live',
   'pipeline/warehouse',
   'pipeline/sinks',
   'pipeline/operate',
@@ -19,6 +20,7 @@ const planes = [
   'ingest',
   'loadtest',
   'infra',
+  'console',
 ]
 
 /** Rooms of a plane in their order: each imports from rows above its own, and nothing from its neighbours. */

@@ -21,7 +21,7 @@ const ranks: readonly (readonly string[])[] = [
   ['pipeline/kafka'],
   ['pipeline/log', 'pipeline/endpoints', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
   ['control'],
-  ['ingest', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
+  ['ingest', 'pipeline/live', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
   ['pipeline/operate'],
   ['infra'],
 ]

@@ -3,6 +3,7 @@ import { joinDownlink } from '#control/open-edge-control.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
+import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
@@ -20,6 +21,7 @@ import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
 import {
   askNoisiest,
+  askRefusals,
   askStatus,
   listenAsEdge,
   reportEverySecond,
@@ -53,7 +55,8 @@ interface EdgeBasis {
 export async function runEdge(settings: Settings, index: number): Promise<void> {
   const basis = await openBasis(settings, index)
   const { metrics, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
-  const edge = await openEdge(basis)
+  const refused = new RefusalsHere()
+  const edge = await openEdge(basis, refused)
   const beats = setInterval(() => void registry?.beat(edge), limits.edgeBeatMs)
   const control = new ControlAddress({
     url: settings.controlUrl,
@@ -62,8 +65,9 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   })
   const status = () => statusOf(edge, metrics)
   const policyOf = registry?.policyOf
+  const refusals = async () => (supervised ? await askRefusals() : refused.last)
   const servers = await openEdgeServers({
-    ...{ settings, edge, control, controlAuthority, tls, policyOf, status, metrics, logger },
+    ...{ settings, edge, control, controlAuthority, tls, policyOf, log, refusals, status, metrics, logger },
   })
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
@@ -105,7 +109,7 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   return { settings, edgeId, metrics, logger, tls, controlAuthority, log, downlink, registry, leaveDownlink, events }
 }
 
-async function openEdge(basis: EdgeBasis): Promise<Edge> {
+async function openEdge(basis: EdgeBasis, refused: RefusalsHere): Promise<Edge> {
   const { settings, edgeId, metrics, logger, tls, log, downlink, registry, events } = basis
   const edge = await startEdge({
     log,
@@ -117,6 +121,7 @@ async function openEdge(basis: EdgeBasis): Promise<Edge> {
     mqtts: tls && { port: settings.mqttsPort, tls },
     batchDelayMs: settings.batchDelayMs,
     connectionsMax: settings.edgeConnectionsMax,
+    onRefused: (refusal) => refused.add(refusal),
     announce: (sessionId, openedAtMs) => tellSupervisor('takeOver', { sessionId, openedAtMs }),
     ...registry,
     quotas: quotasFrom(settings),
@@ -137,6 +142,16 @@ async function openEdge(basis: EdgeBasis): Promise<Edge> {
   registry?.onTakenOver((sessionId) => edge.takeOver(sessionId))
   registry?.onQuotas((quotas) => edge.quotas.override(quotas))
   return edge
+}
+
+/** The last refusals, for the console: the supervisor's to keep, or of an edge that is alone. */
+class RefusalsHere {
+  last: readonly ToldRefusal[] = []
+
+  add(refusal: ToldRefusal): void {
+    if (supervised) tellSupervisor('refused', refusal)
+    else this.last = [refusal, ...this.last].slice(0, limits.refusalsKeptMax)
+  }
 }
 
 function tellNoisiest(edge: Edge): void {

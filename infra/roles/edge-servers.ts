@@ -8,6 +8,9 @@ import type { Edge } from '#ingest/edge.ts'
 import { type HttpsServer, openHttpsServer } from '#ingest/listeners/https-server.ts'
 import { socketsMax } from '#ingest/listeners/socket-gate.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
+import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
+import { LogTail } from '#pipeline/live/log-tail.ts'
+import type { Log } from '#pipeline/log/log.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { BodyRoom } from '#runtime/http/bodies.ts'
 import { httpService, openHttpServer } from '#runtime/http/http.ts'
@@ -21,6 +24,7 @@ import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
 import type { ControlAddress } from './control-address.ts'
 import { routeHealth } from './health.ts'
+import { workerGroup } from './open-role-log.ts'
 import { passToControl } from './pass-to-control.ts'
 import type { Status } from './role-contract.ts'
 
@@ -35,6 +39,9 @@ export interface EdgeServersOptions {
   readonly tls: TlsFiles | undefined
   /** Whose token a policy's is; left out: identities are not asked for. */
   readonly policyOf: PolicyOf | undefined
+  readonly log: Log
+  /** Of all edge processes. */
+  readonly refusals: () => Promise<readonly ToldRefusal[]>
   readonly status: () => Promise<Status>
   readonly metrics: Metrics<MetricName>
   readonly logger: Logger
@@ -50,7 +57,9 @@ export interface EdgeServers {
 export async function openEdgeServers(options: EdgeServersOptions): Promise<EdgeServers> {
   const { settings } = options
   const ports: { http: number; https?: number } = { http: settings.httpPort }
-  const serving = servingOf(options, () => ports)
+  const { log, logger } = options
+  const tail = new LogTail({ log, group: workerGroup(settings), clock: systemClock, logger })
+  const serving = servingOf(options, tail, () => ports)
   const http = await openHttpServer({
     host: settings.bind,
     port: settings.httpPort,
@@ -63,13 +72,14 @@ export async function openEdgeServers(options: EdgeServersOptions): Promise<Edge
   return {
     ports,
     close: async () => {
+      tail.close()
       await Promise.all([http.close(), https?.close()])
     },
   }
 }
 
 /** What is served, the same over both: bodies of all requests share one room. */
-function servingOf(options: EdgeServersOptions, ports: () => EdgeServers['ports']) {
+function servingOf(options: EdgeServersOptions, tail: LogTail, ports: () => EdgeServers['ports']) {
   const { settings, edge, control, controlAuthority, status, metrics, logger } = options
   const { quotas } = edge
   const { hostName, dataDir } = controlSettings(settings)
@@ -96,7 +106,7 @@ function servingOf(options: EdgeServersOptions, ports: () => EdgeServers['ports'
         clock: systemClock,
         tls: isTls,
       })
-      routeConsole(router, gate, { built, place })
+      routeConsole(router, gate, { built, place, tail, refusals: options.refusals, clock: systemClock })
       passToControl(router, control, controlAuthority, quotas, (request) => gate.authorizationOf(request), isTls)
     },
   })

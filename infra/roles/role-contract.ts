@@ -1,12 +1,13 @@
 /**
  * What a role process and its supervisor say to each other over the IPC channel (`runtime/line-rpc/`).
  *
- *   role → supervisor   asks for the status of all processes, the noisiest devices of all edges, the passwords of the warehouse's users
- *                       tells that it is alive, its samples, standstill and noisiest devices, its ports once it is ready, a take-over, the
+ *   role → supervisor   asks for the status of all processes, the noisiest devices and the last refusals of all edges, the passwords of the warehouse's users
+ *                       tells that it is alive, its samples, standstill, noisiest devices and refusals, its ports once it is ready, a take-over, the
  *                       first device, and that it needs the control role
  *   supervisor → role   tells to stop, a take-over at another edge, where the control role is
  */
 import type { NoisiestReport, NoisyDevice } from '#ingest/quotas/noisiest.ts'
+import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import {
   aBoolean,
   aCount,
@@ -77,6 +78,14 @@ const noisiestReport = recordOf<NoisiestReport>({
   byBytes: noisyDevices,
 })
 
+const toldRefusal = recordOf<ToldRefusal>({
+  atMs: aNumber,
+  refused: oneOf('connection', 'message'),
+  reason: aText,
+  code: aText,
+  remote: aText,
+})
+
 const metricSample: JsonCheck<MetricSample> = (value) => {
   if (!Array.isArray(value)) throw new TypeError('is no sample')
   const [name, labels, amount]: unknown[] = value
@@ -96,6 +105,7 @@ export const supervisorContract = {
       }),
     },
     noisiestOfAll: { asked: aCount, answered: noisiestReport },
+    refusals: { asked: nothing, answered: listOf(toldRefusal) },
     passwords: {
       asked: nothing,
       answered: recordOf<WarehousePasswords>({
@@ -111,6 +121,7 @@ export const supervisorContract = {
     samples: listOf(metricSample),
     standstill: optional(aText),
     noisiest: noisiestReport,
+    refused: toldRefusal,
     takeOver: takenOver,
     firstDevice: recordOf<FirstDevice>({ deviceId: aText, key: optional(aText) }),
     needsControl: nothing,

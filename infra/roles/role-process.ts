@@ -3,6 +3,7 @@
  * disappears drains and ends: nothing is left behind.
  */
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
+import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Pushed, PushName } from '#runtime/line-rpc/contract.ts'
 import { IpcChannel } from '#runtime/line-rpc/ipc-channel.ts'
@@ -154,6 +155,11 @@ export function askStatus(): Promise<Status> {
 /** Asks for the noisiest devices of all edge processes. Rejects if the supervisor does not answer. */
 export function askNoisiest(countMax: number): Promise<NoisiestReport> {
   return supervisor().ask('noisiestOfAll', countMax)
+}
+
+/** Asks for the last refusals of all edge processes. Rejects if the supervisor does not answer. */
+export function askRefusals(): Promise<readonly ToldRefusal[]> {
+  return supervisor().ask('refusals', undefined)
 }
 
 /** Asks for the passwords of the warehouse's users. Rejects if the supervisor does not answer. */

@@ -1,8 +1,10 @@
 import type { ControlState, FirstDevice, Status, TakenOver } from '#infra/roles/role-contract.ts'
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
+import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { MetricSample, Metrics } from '#runtime/metrics.ts'
+import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { ControlOnDemand } from './control-on-demand.ts'
@@ -35,6 +37,8 @@ export class Installation {
   /** Where nobody needs an identity. */
   readonly #demanded: ControlOnDemand | undefined
   readonly #noisiest = new Map<SupervisedProcess, NoisiestReport>()
+  /** The last ones, of all edges. */
+  #refusals: ToldRefusal[] = []
   #processes: SupervisedProcess[] = []
   /** As the worker tells it; of one that ended, until the next one speaks. */
   #standstill: string | undefined = workerAway
@@ -111,12 +115,16 @@ export class Installation {
     return {
       questions: {
         status: () => this.#status(),
+        refusals: () => this.#refusals,
         noisiestOfAll: (countMax) => mergedNoisiest([...this.#noisiest.values()], countMax),
         passwords: () => ({ clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword }),
       },
       pushes: {
         takeOver: (takenOver) => this.#tellOtherEdges(told(), takenOver),
         noisiest: (report) => void this.#noisiest.set(told(), report),
+        refused: (refusal) => {
+          this.#refusals = [refusal, ...this.#refusals].slice(0, limits.refusalsKeptMax)
+        },
         standstill: (text) => {
           this.#standstill = text
         },

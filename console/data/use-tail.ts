@@ -1,0 +1,139 @@
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { reasonOf } from './call.ts'
+import { type Message, type Report, type TailFilters, tailOf } from './tail.ts'
+
+export type TailState = 'connecting' | 'live' | 'stalled' | 'lost'
+
+/** A time in which nobody listened here. */
+export interface Gap {
+  readonly id: number
+  readonly gapMs: number
+}
+
+export interface Tail {
+  readonly state: TailState
+  /** Why it is lost. */
+  readonly reason: string | undefined
+  /** When the server last said something, by its clock. */
+  readonly heardAtMs: number | undefined
+  /** Newest first. */
+  readonly items: readonly (Message | Gap)[]
+  /** Messages a second that came in, of which `shownPerSecond` are shown. */
+  readonly perSecond: number
+  readonly shownPerSecond: number
+  /** Of those that match, one in so many is shown. */
+  readonly oneIn: number
+  /** Where the first message became a row: when, by the server's clock. */
+  readonly storedAtMs: number | undefined
+  clear(): void
+}
+
+export const itemsMax = 200
+const windowMs = 5_000
+const stalledMs = 5_000
+const drawMs = 200
+const retryMs = 1_000
+
+/** What one tail has seen; `changed` is drawn at most every `drawMs`. */
+class Seen {
+  items: readonly (Message | Gap)[] = []
+  reports: Report[] = []
+  state: TailState = 'connecting'
+  reason: string | undefined
+  heardAtMs: number | undefined
+  heardHereMs = 0
+  storedAtMs: number | undefined
+  #next = 1
+
+  take(report: Report, keepsUp: boolean): void {
+    const nowMs = performance.now()
+    if (this.state === 'lost' && this.heardHereMs > 0) this.#add({ id: this.#next++, gapMs: nowMs - this.heardHereMs })
+    this.state = 'live'
+    this.reason = undefined
+    this.heardAtMs = report.at
+    this.heardHereMs = nowMs
+    this.storedAtMs ??= report.stored?.at
+    this.reports.push(report)
+    while ((this.reports[0]?.at ?? report.at) < report.at - windowMs) this.reports.shift()
+    if (!keepsUp) return
+    for (const message of report.messages) this.#add({ ...message, id: this.#next++ })
+  }
+
+  look(): void {
+    if (this.state === 'live' && performance.now() - this.heardHereMs > stalledMs) this.state = 'stalled'
+  }
+
+  #add(item: Message | Gap): void {
+    this.items = [item, ...this.items.slice(0, itemsMax - 1)]
+  }
+}
+
+/**
+ * Follows the end of the log, and begins again when it is cut off. While it is paused what is shown stays, and the rest goes on counting.
+ */
+export function useTail(filters: TailFilters, isPaused = false, wantsStored = false): Tail {
+  const seen = useRef(new Seen())
+  const paused = useRef(isPaused)
+  paused.current = isPaused
+  const [, draw] = useState(0)
+  const key = JSON.stringify(filters)
+
+  useEffect(() => {
+    const cancel = new AbortController()
+    seen.current = new Seen()
+    const drawing = setInterval(() => {
+      seen.current.look()
+      draw((count) => count + 1)
+    }, drawMs)
+    void follow(JSON.parse(key), wantsStored, cancel.signal, seen.current, () => !paused.current)
+    return () => {
+      cancel.abort()
+      clearInterval(drawing)
+    }
+  }, [key, wantsStored])
+
+  const { state, reason, heardAtMs, items, storedAtMs, reports } = seen.current
+  const clear = (): void => {
+    seen.current.items = []
+    draw((count) => count + 1)
+  }
+  return { state, reason, heardAtMs, items, storedAtMs, ...ratesOf(reports), clear }
+}
+
+async function follow(
+  filters: TailFilters,
+  wantsStored: boolean,
+  signal: AbortSignal,
+  seen: Seen,
+  keepsUp: () => boolean,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      for await (const report of tailOf(filters, signal, wantsStored)) seen.take(report, keepsUp())
+      seen.reason = 'Penstock ended the stream.'
+    } catch (error) {
+      seen.reason = reasonOf(error)
+    }
+    if (signal.aborted) return
+    seen.state = seen.heardHereMs === 0 && seen.reason === undefined ? 'connecting' : 'lost'
+    await new Promise((resolve) => setTimeout(resolve, retryMs))
+  }
+}
+
+function ratesOf(reports: readonly Report[]): Pick<Tail, 'perSecond' | 'shownPerSecond' | 'oneIn'> {
+  let [seen, skipped, matched, shown] = [0, 0, 0, 0]
+  for (const report of reports) {
+    seen += report.seen
+    skipped += report.skipped
+    matched += report.matched
+    shown += report.messages.length
+  }
+  const seconds = windowMs / 1_000
+  // Of what nobody looked at, as many match as of the rest.
+  const matching = matched + (seen === 0 ? skipped : (skipped * matched) / seen)
+  return {
+    perSecond: (seen + skipped) / seconds,
+    shownPerSecond: shown / seconds,
+    oneIn: shown === 0 ? 1 : Math.max(1, matching / shown),
+  }
+}

@@ -1,0 +1,38 @@
+import { amountText, clockText } from '#console/data/format.ts'
+import type { Tail } from '#console/data/use-tail.ts'
+import { Badge } from './notice.tsx'
+
+/** Whether the tail is live, how much comes in, and how much of it is shown. */
+export function TailStatus({ tail, isPaused = false }: { readonly tail: Tail; readonly isPaused?: boolean }) {
+  const { state, reason, heardAtMs, perSecond, shownPerSecond, oneIn } = tail
+  return (
+    <div class="row small" aria-live="polite">
+      {isPaused ? (
+        <Badge tone="warn">paused</Badge>
+      ) : state === 'live' ? (
+        <Badge tone="good" isLive>
+          live
+        </Badge>
+      ) : state === 'connecting' ? (
+        <Badge>connecting</Badge>
+      ) : (
+        <Badge tone="bad">{state === 'stalled' ? 'stalled' : 'cut off'}</Badge>
+      )}
+      {state === 'live' ? (
+        <span class="muted">
+          {amountText(perSecond)} messages/s come in
+          {oneIn >= 1.05 && (
+            <>
+              , {amountText(shownPerSecond)}/s are shown: <b class="ink">1 in {amountText(oneIn)}</b>
+            </>
+          )}
+        </span>
+      ) : (
+        <span class="muted">
+          {reason}
+          {heardAtMs !== undefined && ` Last heard at ${clockText(heardAtMs)}.`}
+        </span>
+      )}
+    </div>
+  )
+}
