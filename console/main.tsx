@@ -4,6 +4,7 @@ import { followLinks } from './router.ts'
 import './style/base.css'
 import './style/shell.css'
 import './style/parts.css'
+import './style/screens.css'
 
 const root = document.getElementById('console')
 if (root !== null) {

@@ -128,7 +128,8 @@ function ratesOf(reports: readonly Report[]): Pick<Tail, 'perSecond' | 'shownPer
     matched += report.matched
     shown += report.messages.length
   }
-  const seconds = windowMs / 1_000
+  const spanMs = (reports.at(-1)?.at ?? 0) - (reports[0]?.at ?? 0)
+  const seconds = Math.max(spanMs, 1_000) / 1_000
   // Of what nobody looked at, as many match as of the rest.
   const matching = matched + (seen === 0 ? skipped : (skipped * matched) / seen)
   return {

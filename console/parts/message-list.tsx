@@ -8,11 +8,16 @@ import { Icon } from './icon.tsx'
 import { Tabs } from './tabs.tsx'
 
 /** Messages, newest first; each opens to all that is known of it. */
-export function MessageList(props: { readonly items: readonly (Message | Gap)[]; readonly showsDevice?: boolean }) {
-  const { items, showsDevice = true } = props
+export function MessageList(props: {
+  readonly items: readonly (Message | Gap)[]
+  readonly showsDevice?: boolean
+  /** It scrolls in itself, so that what stands above stays in sight. */
+  readonly isBounded?: boolean
+}) {
+  const { items, showsDevice = true, isBounded = false } = props
   const [openId, setOpenId] = useState<number>()
   return (
-    <ul class="messages">
+    <ul class={isBounded ? 'messages bounded' : 'messages'}>
       {items.map((item) =>
         'gapMs' in item ? (
           <li key={item.id} class="gap">

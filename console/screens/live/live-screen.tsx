@@ -78,7 +78,7 @@ export function LiveScreen({ query }: ScreenProps) {
             </p>
           </Empty>
         ) : (
-          <MessageList items={tail.items} />
+          <MessageList items={tail.items} isBounded />
         )}
       </section>
     </Page>
