@@ -23,6 +23,7 @@ const eventNames: Readonly<Partial<Record<string, MetricName>>> = {
   penstock_worker_insert_failures_total: 'penstock_events_insert_failures_total',
   penstock_worker_dead_letters_total: 'penstock_events_dead_letters_total',
   penstock_worker_lag_records: 'penstock_events_lag_records',
+  penstock_worker_lag_seconds: 'penstock_events_lag_seconds',
   penstock_log_positions_lost_total: 'penstock_events_positions_lost_total',
   penstock_worker_partitions_standing_still: 'penstock_events_partitions_standing_still',
   penstock_worker_views: 'penstock_events_views',

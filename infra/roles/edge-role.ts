@@ -10,6 +10,7 @@ import { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { type AskHistory, keepHistory } from './console-metrics.ts'
 import { ControlAddress } from './control-address.ts'
 import { StartingDownlink } from './edge-downlink.ts'
 import { type EdgeRegistry, openEdgeRegistry } from './edge-registry.ts'
@@ -19,6 +20,7 @@ import { openRoleLog } from './open-role-log.ts'
 import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
 import {
+  askHistory,
   askNoisiest,
   askStatus,
   listenAsEdge,
@@ -60,8 +62,17 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     ask: supervised ? () => tellSupervisor('needsControl', undefined) : undefined,
     clock: systemClock,
   })
-  const status = () => statusOf(edge, metrics)
-  const servers = await openEdgeServers({ settings, edge, control, controlAuthority, tls, status, metrics, logger })
+  const servers = await openEdgeServers({
+    settings,
+    edge,
+    control,
+    controlAuthority,
+    tls,
+    status: () => statusOf(edge, metrics),
+    history: historyOf(metrics),
+    metrics,
+    logger,
+  })
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)
@@ -138,6 +149,13 @@ async function openEdge(basis: EdgeBasis): Promise<Edge> {
 
 function tellNoisiest(edge: Edge): void {
   tellSupervisor('noisiest', edge.quotas.noisiest.report(noisiestCountMax))
+}
+
+/** Of all processes, as far as somebody supervises them; alone it keeps its own. */
+function historyOf(metrics: Metrics<MetricName>): AskHistory {
+  if (supervised) return askHistory
+  const history = keepHistory(() => new Map([['edge', metrics.samples()]]))
+  return async (sinceMs) => JSON.stringify(history.since(sinceMs))
 }
 
 /** Of all processes, as far as somebody supervises them. */

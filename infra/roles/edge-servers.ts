@@ -11,6 +11,7 @@ import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
+import { type AskHistory, routeConsoleMetrics } from './console-metrics.ts'
 import type { ControlAddress } from './control-address.ts'
 import { routeHealth } from './health.ts'
 import { passToControl } from './pass-to-control.ts'
@@ -26,6 +27,7 @@ export interface EdgeServersOptions {
   /** Left out: no HTTPS. */
   readonly tls: TlsFiles | undefined
   readonly status: () => Promise<Status>
+  readonly history: AskHistory
   readonly metrics: Metrics<MetricName>
   readonly logger: Logger
 }
@@ -57,7 +59,7 @@ export async function openEdgeServers(options: EdgeServersOptions): Promise<Edge
 
 /** What is served, the same over both: bodies of all requests share one room. */
 function servingOf(options: EdgeServersOptions) {
-  const { settings, edge, control, controlAuthority, status, metrics, logger } = options
+  const { settings, edge, control, controlAuthority, status, history, metrics, logger } = options
   const bodies = new BodyRoom(limits.httpBodiesBytesMax)
   const refusedFull = metrics.series('penstock_edge_sockets_refused_total', { reason: 'full' })
   return (isTls: boolean): HttpServing => ({
@@ -70,6 +72,7 @@ function servingOf(options: EdgeServersOptions) {
     routes: (router) => {
       edge.registerRoutes(router, isTls)
       routeHealth(router, status)
+      routeConsoleMetrics(router, history)
       passToControl(router, control, controlAuthority, edge.quotas, isTls)
     },
   })

@@ -156,6 +156,11 @@ export function askNoisiest(countMax: number): Promise<NoisiestReport> {
   return supervisor().ask('noisiestOfAll', countMax)
 }
 
+/** Asks for the last hour of the metrics of all processes, as far as it is later than `sinceMs`. Rejects if the supervisor does not answer. */
+export function askHistory(sinceMs: number): Promise<string> {
+  return supervisor().ask('history', sinceMs)
+}
+
 /** Asks for the passwords of the warehouse's users. Rejects if the supervisor does not answer. */
 export function askPasswords(): Promise<WarehousePasswords> {
   return supervisor().ask('passwords', undefined)
