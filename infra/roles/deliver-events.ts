@@ -10,7 +10,7 @@ import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { eventsWanted } from './events.ts'
 import { type EndpointRetention, keepRetention } from './log-retention.ts'
-import { openRoleLog, workerGroup } from './open-role-log.ts'
+import { eventsGroup, openRoleLog } from './open-role-log.ts'
 
 export interface EventDelivery extends Worker {
   /** Its counters, under names of their own: lag and rows of events are not those of telemetry. */
@@ -50,8 +50,7 @@ export async function deliverEvents(
   const log = await openRoleLog(settings, logger, 'events')
   const tables = { replicated: settings.clickhouseReplicated === 'yes', ttlDays: 0 }
   const metrics = new Metrics<MetricName>(metricsTable)
-  // Members of one Kafka group read the same topics, so events have a group of their own.
-  const group = `${workerGroup(settings)}-events`
+  const group = eventsGroup(settings)
   const worker = await startWorker({
     log,
     group,
