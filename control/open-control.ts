@@ -12,6 +12,7 @@ import type { AdmissionRules } from './auth/auth.ts'
 import { ServiceGate } from './auth/service-gate.ts'
 import type { CommandRules } from './commands/commands.ts'
 import { sweepCommands } from './commands/sweep-commands.ts'
+import type { DeliveryState } from './delivery/delivery.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { EdgeDialer } from './downlink/edge-dialer.ts'
 import { EdgeFinder } from './downlink/edge-finder.ts'
@@ -39,6 +40,8 @@ export interface ControlOptions {
   readonly ownerKey: string | undefined
   /** Of endpoints; `undefined`: made and kept in the data folder. */
   readonly secretsKey?: string | undefined
+  /** Left out: nobody can be asked how delivery is. */
+  readonly delivery?: DeliveryState | undefined
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
@@ -119,6 +122,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     registry,
     routing: routing.service,
     downlink,
+    delivery: options.delivery,
     hubName: options.rules.hubNames[0] ?? '',
     identitiesRequired: options.identitiesRequired ?? true,
   }

@@ -4,6 +4,8 @@ import { PenstockError } from '#schemas/errors.ts'
 import { commandOperations } from './commands/command-operations.ts'
 import { deadCommandOperations } from './commands/dead-command-operations.ts'
 import { gatheredNotices } from './commands/gathered-notices.ts'
+import type { DeliveryState } from './delivery/delivery.ts'
+import { deliveryOperations } from './delivery/delivery-operations.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
@@ -27,6 +29,8 @@ export interface Services {
   readonly registry: Registry
   readonly routing: RoutingService
   readonly downlink: Downlink
+  /** `undefined`: nobody can be asked. */
+  readonly delivery: DeliveryState | undefined
   /** For the receivers of feedback: whose records these are. */
   readonly hubName: string
   /** Devices that are not registered cannot be connected. */
@@ -36,7 +40,7 @@ export interface Services {
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  { registry, routing, downlink, hubName, identitiesRequired }: Services,
+  { registry, routing, downlink, delivery, hubName, identitiesRequired }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -54,6 +58,7 @@ export function registerServiceRoutes(
     ...routingOperations(routing),
     ...replayOperations(routing.replays),
     ...hubRoutingOperations(routing),
+    ...(delivery ? deliveryOperations(delivery) : []),
   ]
   for (const operation of operations) registerOperation(router, options, operation)
   router.route({

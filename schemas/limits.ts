@@ -195,6 +195,8 @@ export const limits = {
   objectPartBytes: 8 * 1024 * 1024,
   /** A partition in which nothing is settled for this long after a failure stands still. A restart of ClickHouse is over by then. */
   standstillMsMin: 60_000,
+  /** A message that is not yet a row is said to wait once it is this old: a burst, or a restart of ClickHouse, is over by then. */
+  undeliveredSecondsSaid: 60,
   /** The views over a table are checked this often, by a few small queries. */
   viewsLookedAtMs: 10_000,
   /** A view that failed counts as failing for this long. It is longer than Prometheus needs to see it, and a person to look at the alert. */

@@ -22,6 +22,7 @@ import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
+import { type AskHistory, routeConsoleMetrics } from './console-metrics.ts'
 import type { ControlAddress } from './control-address.ts'
 import { routeHealth } from './health.ts'
 import { workerGroup } from './open-role-log.ts'
@@ -43,6 +44,7 @@ export interface EdgeServersOptions {
   /** Of all edge processes. */
   readonly refusals: () => Promise<readonly ToldRefusal[]>
   readonly status: () => Promise<Status>
+  readonly history: AskHistory
   readonly metrics: Metrics<MetricName>
   readonly logger: Logger
 }
@@ -80,7 +82,7 @@ export async function openEdgeServers(options: EdgeServersOptions): Promise<Edge
 
 /** What is served, the same over both: bodies of all requests share one room. */
 function servingOf(options: EdgeServersOptions, tail: LogTail, ports: () => EdgeServers['ports']) {
-  const { settings, edge, control, controlAuthority, status, metrics, logger } = options
+  const { settings, edge, control, controlAuthority, status, history, metrics, logger } = options
   const { quotas } = edge
   const { hostName, dataDir } = controlSettings(settings)
   const built = readBuiltConsole()
@@ -106,6 +108,7 @@ function servingOf(options: EdgeServersOptions, tail: LogTail, ports: () => Edge
         clock: systemClock,
         tls: isTls,
       })
+      routeConsoleMetrics(router, history)
       routeConsole(router, gate, { built, place, tail, refusals: options.refusals, clock: systemClock })
       passToControl(router, control, controlAuthority, quotas, (request) => gate.authorizationOf(request), isTls)
     },

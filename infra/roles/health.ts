@@ -5,8 +5,8 @@ import type { Status } from './role-contract.ts'
 const prometheus = { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' }
 
 /**
- * `GET /healthz` (alive), `/readyz` (200 once traffic can be taken, else 503) and `/metrics`. A second line of `/readyz` says so if
- * delivery stands still, which alone is no reason to send devices away: the log takes what they send.
+ * `GET /healthz` (alive), `/readyz` (200 once traffic can be taken, else 503) and `/metrics`. Further lines of `/readyz` say so
+ * if delivery stands still or is late, which alone is no reason to send devices away: the log takes what they send.
  */
 export function routeHealth(router: HttpRouter, status: () => Status | Promise<Status>): void {
   for (const method of ['GET', 'HEAD'] as const) {
@@ -15,9 +15,9 @@ export function routeHealth(router: HttpRouter, status: () => Status | Promise<S
       method,
       pattern: '/readyz',
       handle: async () => {
-        const { ready, standstill, silent = [] } = await unready(status)
+        const { ready, standstill, undelivered, silent = [] } = await unready(status)
         const notes = [
-          ...(standstill === undefined ? [] : [standstill]),
+          ...[standstill, undelivered].filter((note) => note !== undefined),
           ...silent.map((name) => `${name} says nothing`),
         ]
         const text = [ready ? 'ready' : 'not ready', ...notes, ''].join('\n')

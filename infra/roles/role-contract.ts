@@ -1,8 +1,10 @@
 /**
  * What a role process and its supervisor say to each other over the IPC channel (`runtime/line-rpc/`).
  *
- *   role → supervisor   asks for the status of all processes, the noisiest devices and the last refusals of all edges, the passwords of the warehouse's users
- *                       tells that it is alive, its samples, standstill, noisiest devices and refusals, its ports once it is ready, a take-over, the
+ *   role → supervisor   asks for the status of all processes, the noisiest devices and the last refusals of all edges, the last hour of
+ *                       their metrics, the passwords of the warehouse's users
+ *                       tells that it is alive, its samples, standstill, noisiest devices and refusals, its ports once it is ready, a
+ *                       take-over, the
  *                       first device, and that it needs the control role
  *   supervisor → role   tells to stop, a take-over at another edge, where the control role is
  */
@@ -49,6 +51,8 @@ export interface Status {
   readonly ready: boolean
   /** One line that says so if nothing, or not everything, is delivered. Anyone may read it, so it quotes nothing. */
   readonly standstill?: string | undefined
+  /** One line that says so if what waits for delivery is old. */
+  readonly undelivered?: string | undefined
   /** Prometheus text format. */
   readonly metrics: string
   /** Processes that run and say nothing, e.g. `worker-0`. */
@@ -100,12 +104,15 @@ export const supervisorContract = {
       answered: recordOf<Status>({
         ready: aBoolean,
         standstill: optional(aText),
+        undelivered: optional(aText),
         metrics: aText,
         silent: optional(listOf(aText)),
       }),
     },
     noisiestOfAll: { asked: aCount, answered: noisiestReport },
     refusals: { asked: nothing, answered: listOf(toldRefusal) },
+    /** Asked for since when, answered with JSON that is passed on as it is. */
+    history: { asked: aCount, answered: aText },
     passwords: {
       asked: nothing,
       answered: recordOf<WarehousePasswords>({

@@ -162,6 +162,11 @@ export function askRefusals(): Promise<readonly ToldRefusal[]> {
   return supervisor().ask('refusals', undefined)
 }
 
+/** Asks for the last hour of the metrics of all processes, as far as it is later than `sinceMs`. Rejects if the supervisor does not answer. */
+export function askHistory(sinceMs: number): Promise<string> {
+  return supervisor().ask('history', sinceMs)
+}
+
 /** Asks for the passwords of the warehouse's users. Rejects if the supervisor does not answer. */
 export function askPasswords(): Promise<WarehousePasswords> {
   return supervisor().ask('passwords', undefined)
