@@ -31,4 +31,16 @@ export const screens: readonly ScreenEntry[] = [
     icon: 'live',
     load: async () => (await import('#console/screens/live/live-screen.tsx')).LiveScreen,
   },
+  {
+    segment: 'delivery',
+    title: 'Delivery',
+    icon: 'delivery',
+    load: async () => (await import('#console/screens/delivery/delivery-screen.tsx')).DeliveryScreen,
+  },
+  {
+    segment: 'routes',
+    title: 'Routes',
+    icon: 'routes',
+    load: async () => (await import('#console/screens/routes/routes-screen.tsx')).RoutesScreen,
+  },
 ]
