@@ -31,4 +31,10 @@ export const screens: readonly ScreenEntry[] = [
     icon: 'live',
     load: async () => (await import('#console/screens/live/live-screen.tsx')).LiveScreen,
   },
+  {
+    segment: 'fleet',
+    title: 'Fleet',
+    icon: 'fleet',
+    load: async () => (await import('#console/screens/fleet/fleet-screen.tsx')).FleetScreen,
+  },
 ]
