@@ -42,5 +42,9 @@ export const screens: readonly ScreenEntry[] = [
     title: 'Routes',
     icon: 'routes',
     load: async () => (await import('#console/screens/routes/routes-screen.tsx')).RoutesScreen,
+    segment: 'fleet',
+    title: 'Fleet',
+    icon: 'fleet',
+    load: async () => (await import('#console/screens/fleet/fleet-screen.tsx')).FleetScreen,
   },
 ]

@@ -20,6 +20,8 @@ export interface Call {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** Sent as JSON. */
   readonly body?: unknown
+  /** Sent as it is, in place of `body`. */
+  readonly text?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal | undefined
 }
@@ -31,7 +33,10 @@ export const sessionLost = new EventTarget()
  * Sends a request and gives its answer once the head is there.
  * @throws CallFault for any status but 2xx; the signal's reason once it has aborted
  */
-export async function answerOf(path: string, { method = 'GET', body, headers, signal }: Call = {}): Promise<Response> {
+export async function answerOf(
+  path: string,
+  { method = 'GET', body, text, headers, signal }: Call = {},
+): Promise<Response> {
   let response: Response
   try {
     response = await fetch(path, {
@@ -41,7 +46,7 @@ export async function answerOf(path: string, { method = 'GET', body, headers, si
         ...(body === undefined ? {} : { 'Content-Type': 'application/json; charset=utf-8' }),
         ...headers,
       },
-      body: body === undefined ? null : JSON.stringify(body),
+      body: body === undefined ? (text ?? null) : JSON.stringify(body),
       credentials: 'same-origin',
       signal: signal ?? null,
     })

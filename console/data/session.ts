@@ -1,6 +1,6 @@
 /** Who uses the console, and where it is. */
 import { aBoolean, aNumber, aText, listOf, mapOf, optional, recordOf } from '#runtime/json-check.ts'
-import { CallFault, json, send } from './call.ts'
+import { answerOf, json, send } from './call.ts'
 
 export interface Session {
   readonly policy: string
@@ -31,12 +31,8 @@ const path = '/console/session'
 
 /** `undefined`: nobody has logged in. */
 export async function currentSession(signal?: AbortSignal): Promise<Session | undefined> {
-  try {
-    return await json(session, path, { signal })
-  } catch (error) {
-    if (error instanceof CallFault && error.status === 401) return undefined
-    throw error
-  }
+  const response = await answerOf(path, { signal })
+  return response.status === 204 ? undefined : session(await response.json())
 }
 
 export function logIn(policy: string, key: string): Promise<Session> {

@@ -2,6 +2,7 @@ import { classicAnswer, faultAnswer } from '#control/rest/rest.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import { aText, recordOf } from '#runtime/json-check.ts'
+import { hubFaultOf } from '#schemas/hub-faults.ts'
 import type { ConsoleGate, ProvenPolicy } from './console-gate.ts'
 
 /** Where the installation is that serves the console, for what the console shows and writes down. */
@@ -18,7 +19,7 @@ const loginBytesMax = 4_096
 const login = recordOf<{ readonly policy: string; readonly key: string }>({ policy: aText, key: aText })
 
 /**
- * `GET /console/session`: who the console's user is, and where; 401 if nobody has logged in. `POST` with a policy and its key logs in,
+ * `GET /console/session`: who the console's user is, and where; 204 if nobody has logged in. `POST` with a policy and its key logs in,
  * `DELETE` out.
  */
 export function routeSession(router: HttpRouter, gate: ConsoleGate, place: () => Place): void {
@@ -39,7 +40,14 @@ export function routeSession(router: HttpRouter, gate: ConsoleGate, place: () =>
     method: 'GET',
     pattern,
     faultAnswer,
-    handle: async (request) => answered(await gate.policyOf(request)),
+    handle: async (request) => {
+      try {
+        return answered(await gate.policyOf(request))
+      } catch (error) {
+        if (hubFaultOf(error).status !== 401) throw error
+        return { status: 204, headers: { 'Cache-Control': 'no-store' } }
+      }
+    },
   })
   router.route({
     method: 'POST',
