@@ -8,6 +8,8 @@ import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { MetricName } from '#schemas/metrics.ts'
+import { settingsTable } from '#schemas/settings.ts'
+import { AuditRecorder } from './audit/audit-recorder.ts'
 import type { AdmissionRules } from './auth/auth.ts'
 import { ServiceGate } from './auth/service-gate.ts'
 import type { CommandRules } from './commands/commands.ts'
@@ -40,6 +42,8 @@ export interface ControlOptions {
   readonly ownerKey: string | undefined
   /** Of endpoints; `undefined`: made and kept in the data folder. */
   readonly secretsKey?: string | undefined
+  /** Rows of the audit are kept for so long; left out: as the settings have it if nothing is set. */
+  readonly auditDays?: number | undefined
   /** Left out: nobody can be asked how delivery is. */
   readonly delivery?: DeliveryState | undefined
   /** Further checks of documents of routes. */
@@ -115,6 +119,14 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   closing.push(() => gate.close())
   const server = await serveDirectory(controlSocketPath(dataDir), directory, finder, logger, clock)
   closing.push(() => server.close())
+  const recorder = new AuditRecorder({
+    trail: registry.audit,
+    days: options.auditDays ?? settingsTable.auditDays.default,
+    metrics,
+    logger,
+    clock,
+  })
+  closing.push(() => recorder.close())
   closing.push(sweepCommands(registry.commands, metrics, clock, logger))
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
@@ -132,7 +144,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     downlink,
     ownerKey,
     registerRoutes: (router, tls) =>
-      registerServiceRoutes(router, services, rekey, { gate, metrics, audit, logger, clock, tls }),
+      registerServiceRoutes(router, services, rekey, { gate, metrics, audit, recorder, logger, clock, tls }),
     ensureFirstDevice: (deviceId) => ensureFirstDevice(registry.identities, deviceId),
     watchLostEdges: (onLost) => watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
   }

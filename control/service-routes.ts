@@ -1,6 +1,7 @@
 /** The service API: the table of what each capability serves over REST. All routes need a policy's SAS token; `api-version` is not looked at. */
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { auditOperations } from './audit/audit-operations.ts'
 import { commandOperations } from './commands/command-operations.ts'
 import { deadCommandOperations } from './commands/dead-command-operations.ts'
 import { gatheredNotices } from './commands/gathered-notices.ts'
@@ -54,6 +55,7 @@ export function registerServiceRoutes(
     ...quotaOperations(registry.quotas),
     ...commandOperations(registry.commands, onCommandSent, hubName),
     ...deadCommandOperations(registry.commands, onCommandSent),
+    ...auditOperations(registry.audit),
     ...methodOperations(downlink, identitiesRequired ? registry.identities : undefined),
     ...routingOperations(routing),
     ...replayOperations(routing.replays),

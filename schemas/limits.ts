@@ -197,6 +197,16 @@ export const limits = {
   standstillMsMin: 60_000,
   /** A message that is not yet a row is said to wait once it is this old: a burst, or a restart of ClickHouse, is over by then. */
   undeliveredSecondsSaid: 60,
+  /** Rows of the audit, some 200 bytes each; the oldest go first. */
+  auditRowsMax: 200_000,
+  /** Longer paths are cut in the audit: the longest ids of a device and a module fit twice. */
+  auditPathLengthMax: 1_024,
+  /** The audit is written down this long after the answer, so that many changes are one statement. */
+  auditDelayMs: 200,
+  /** Entries of the audit that wait for the store. Half of them is for refusals, which anyone can cause. */
+  auditWaitingMax: 10_000,
+  /** What is too old in the audit is removed this often. */
+  auditForgottenMs: 600_000,
   /** The views over a table are checked this often, by a few small queries. */
   viewsLookedAtMs: 10_000,
   /** A view that failed counts as failing for this long. It is longer than Prometheus needs to see it, and a person to look at the alert. */

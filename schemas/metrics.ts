@@ -172,6 +172,11 @@ export const metricsTable = {
     help: 'Requests to the registry API, by route and status',
     labels: ['method', 'route', 'status'],
   },
+  penstock_registry_audit_dropped_total: {
+    type: 'counter',
+    help: 'Entries of the audit that are lines of the log only: the store was away for too long, or refusals were too many',
+    labels: [],
+  },
   penstock_endpoint_messages_delivered_total: {
     type: 'counter',
     help: 'Messages that an endpoint confirmed',

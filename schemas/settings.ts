@@ -259,6 +259,14 @@ export const settingsTable = {
     secret: true,
     meaning: 'address of PostgreSQL as control store; unset: an embedded one in the data folder',
   },
+  auditDays: {
+    env: 'PENSTOCK_AUDIT_DAYS',
+    kind: 'integer',
+    default: 90,
+    min: 1,
+    max: 3_650,
+    meaning: 'days for which the control store keeps who changed what; at most 200,000 rows',
+  },
   postgresConnections: {
     env: 'PENSTOCK_POSTGRES_CONNECTIONS',
     kind: 'integer',

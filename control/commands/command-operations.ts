@@ -39,6 +39,7 @@ export function commandOperations(commands: Commands, onSent: (id: IdentityId) =
       method: 'POST',
       pattern: `/messages/${bound}`,
       right,
+      audited: 'used',
       bodyBytesMax: limits.commandBytesMax,
       run: (request, body) => send(addresseeFrom(request.header('iothub-to')), request, body),
     })
@@ -47,6 +48,7 @@ export function commandOperations(commands: Commands, onSent: (id: IdentityId) =
         method: 'POST',
         pattern: `${owner}/messages/${bound}`,
         right,
+        audited: 'used',
         bodyBytesMax: limits.commandBytesMax,
         run: (request, body) => send(idOf(request, owner.endsWith(':module')), request, body),
       })
@@ -87,8 +89,20 @@ function feedbackOperations(commands: Commands, bound: string, hubName: string):
         })
       },
     },
-    { method: 'DELETE', pattern: `${pattern}/:lock`, right, run: (request) => settle(request, 'complete') },
-    { method: 'POST', pattern: `${pattern}/:lock/abandon`, right, run: (request) => settle(request, 'abandon') },
+    {
+      method: 'DELETE',
+      pattern: `${pattern}/:lock`,
+      right,
+      audited: 'used',
+      run: (request) => settle(request, 'complete'),
+    },
+    {
+      method: 'POST',
+      pattern: `${pattern}/:lock/abandon`,
+      right,
+      audited: 'used',
+      run: (request) => settle(request, 'abandon'),
+    },
   ]
 }
 

@@ -21,6 +21,7 @@ export function methodOperations(downlink: Downlink, identities: Pick<Identities
     method: 'POST',
     pattern,
     right: 'ServiceConnect',
+    audited: 'used',
     bodyBytesMax: methodBodyBytesMax,
     faultsNumbered: true,
     run: async (request, body) => {

@@ -24,6 +24,7 @@ export function queryOperations(queries: TwinQueries, documentOf: DocumentOf): O
       method: 'POST',
       pattern: '/devices/query',
       right: ['RegistryRead', 'ServiceConnect'],
+      audited: 'read',
       bodyBytesMax: limits.registryBodyBytesMax,
       run: (request, body) => query(queries, documentOf, request, body),
     },

@@ -22,7 +22,7 @@ import { testMessageFrom } from './test-message.ts'
 const hub = '/subscriptions/:subscription/resourceGroups/:group/providers/Microsoft.Devices/IotHubs/:hub'
 
 export function hubRoutingOperations(service: RoutingService): Operation[] {
-  const asked = { right: 'ServiceConnect', ownerOnly: true } as const
+  const asked = { right: 'ServiceConnect', ownerOnly: true, audited: 'read' } as const
   return [
     {
       ...asked,

@@ -36,6 +36,7 @@ export function policyOperations(source: TrustSource, rekey: RekeyPolicy): Opera
       pattern: '/policies/:name',
       right: 'RegistryRead',
       ownerOnly: true,
+      audited: 'revealed',
       async run(request) {
         const name = nameOf(request)
         const policy = (await source.trust()).policies.find((candidate) => candidate.name === name)
