@@ -32,6 +32,12 @@ export const screens: readonly ScreenEntry[] = [
     load: async () => (await import('#console/screens/live/live-screen.tsx')).LiveScreen,
   },
   {
+    segment: 'fleet',
+    title: 'Fleet',
+    icon: 'fleet',
+    load: async () => (await import('#console/screens/fleet/fleet-screen.tsx')).FleetScreen,
+  },
+  {
     segment: 'delivery',
     title: 'Delivery',
     icon: 'delivery',
@@ -42,9 +48,17 @@ export const screens: readonly ScreenEntry[] = [
     title: 'Routes',
     icon: 'routes',
     load: async () => (await import('#console/screens/routes/routes-screen.tsx')).RoutesScreen,
-    segment: 'fleet',
-    title: 'Fleet',
-    icon: 'fleet',
-    load: async () => (await import('#console/screens/fleet/fleet-screen.tsx')).FleetScreen,
+  },
+  {
+    segment: 'settings',
+    title: 'Settings',
+    icon: 'settings',
+    load: async () => (await import('#console/screens/settings/settings-screen.tsx')).SettingsScreen,
+  },
+  {
+    segment: 'audit',
+    title: 'Audit',
+    icon: 'audit',
+    load: async () => (await import('#console/screens/audit/audit-screen.tsx')).AuditScreen,
   },
 ]

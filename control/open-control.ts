@@ -6,6 +6,7 @@ import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import type { ShownSetting } from '#runtime/settings.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { settingsTable } from '#schemas/settings.ts'
@@ -49,6 +50,8 @@ export interface ControlOptions {
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
+  /** What `GET /settings` shows. Left out: nothing. */
+  readonly shownSettings?: readonly ShownSetting[] | undefined
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
@@ -136,6 +139,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     downlink,
     delivery: options.delivery,
     hubName: options.rules.hubNames[0] ?? '',
+    settings: options.shownSettings ?? [],
     identitiesRequired: options.identitiesRequired ?? true,
   }
   return {

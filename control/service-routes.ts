@@ -1,5 +1,6 @@
 /** The service API: the table of what each capability serves over REST. All routes need a policy's SAS token; `api-version` is not looked at. */
 import type { HttpRouter } from '#runtime/http/serving.ts'
+import type { ShownSetting } from '#runtime/settings.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { auditOperations } from './audit/audit-operations.ts'
 import { commandOperations } from './commands/command-operations.ts'
@@ -20,6 +21,7 @@ import { hubRoutingOperations } from './routes/hub-operations.ts'
 import { replayOperations } from './routes/replay-operations.ts'
 import { routingOperations } from './routes/routing-operations.ts'
 import type { RoutingService } from './routes/routing-service.ts'
+import { settingsOperations } from './settings/settings-operations.ts'
 import { authorityOperations } from './trust/authority-operations.ts'
 import { policyOperations, type RekeyPolicy } from './trust/policy-operations.ts'
 import { updateTwins } from './twins/bulk-updates.ts'
@@ -34,6 +36,7 @@ export interface Services {
   readonly delivery: DeliveryState | undefined
   /** For the receivers of feedback: whose records these are. */
   readonly hubName: string
+  readonly settings: readonly ShownSetting[]
   /** Devices that are not registered cannot be connected. */
   readonly identitiesRequired: boolean
 }
@@ -41,7 +44,7 @@ export interface Services {
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  { registry, routing, downlink, delivery, hubName, identitiesRequired }: Services,
+  { registry, routing, downlink, delivery, hubName, settings, identitiesRequired }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -53,6 +56,7 @@ export function registerServiceRoutes(
     ...authorityOperations(registry.trust, options.clock),
     ...policyOperations(registry.trust, rekeyPolicy),
     ...quotaOperations(registry.quotas),
+    ...settingsOperations(settings),
     ...commandOperations(registry.commands, onCommandSent, hubName),
     ...deadCommandOperations(registry.commands, onCommandSent),
     ...auditOperations(registry.audit),

@@ -14,6 +14,7 @@ import { WebCallers } from '#runtime/http/web-callers.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
 import { Metrics } from '#runtime/metrics.ts'
+import { shownSettings } from '#runtime/settings.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
@@ -48,6 +49,7 @@ export async function runControl(settings: Settings): Promise<void> {
     ...options,
     delivery: new InstallationDelivery({ settings, logs, letters, warehouse, clock: systemClock }),
     checkRouting: routingCheck(settings),
+    shownSettings: shownSettings(process.env),
     metrics,
     logger,
     audit: createLogger('audit', 'info'),
