@@ -6,7 +6,6 @@ import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
-import type { ShownSetting } from '#runtime/settings.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { settingsTable } from '#schemas/settings.ts'
@@ -31,6 +30,7 @@ import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
 import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes } from './service-routes.ts'
+import type { ShownSettings } from './settings/settings-operations.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
 import type { RekeyPolicy } from './trust/policy-operations.ts'
 
@@ -51,7 +51,7 @@ export interface ControlOptions {
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
   /** What `GET /settings` shows. Left out: nothing. */
-  readonly shownSettings?: readonly ShownSetting[] | undefined
+  readonly shownSettings?: ShownSettings | undefined
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
@@ -139,7 +139,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     downlink,
     delivery: options.delivery,
     hubName: options.rules.hubNames[0] ?? '',
-    settings: options.shownSettings ?? [],
+    settings: options.shownSettings ?? (async () => []),
     identitiesRequired: options.identitiesRequired ?? true,
   }
   return {

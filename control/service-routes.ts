@@ -1,6 +1,5 @@
 /** The service API: the table of what each capability serves over REST. All routes need a policy's SAS token; `api-version` is not looked at. */
 import type { HttpRouter } from '#runtime/http/serving.ts'
-import type { ShownSetting } from '#runtime/settings.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { auditOperations } from './audit/audit-operations.ts'
 import { commandOperations } from './commands/command-operations.ts'
@@ -21,7 +20,7 @@ import { hubRoutingOperations } from './routes/hub-operations.ts'
 import { replayOperations } from './routes/replay-operations.ts'
 import { routingOperations } from './routes/routing-operations.ts'
 import type { RoutingService } from './routes/routing-service.ts'
-import { settingsOperations } from './settings/settings-operations.ts'
+import { type ShownSettings, settingsOperations } from './settings/settings-operations.ts'
 import { authorityOperations } from './trust/authority-operations.ts'
 import { policyOperations, type RekeyPolicy } from './trust/policy-operations.ts'
 import { updateTwins } from './twins/bulk-updates.ts'
@@ -36,7 +35,7 @@ export interface Services {
   readonly delivery: DeliveryState | undefined
   /** For the receivers of feedback: whose records these are. */
   readonly hubName: string
-  readonly settings: readonly ShownSetting[]
+  readonly settings: ShownSettings
   /** Devices that are not registered cannot be connected. */
   readonly identitiesRequired: boolean
 }

@@ -1,6 +1,5 @@
 /** The last hour of the installation's metrics, for charts: asked for whole once, then what came after. */
 import { useEffect, useState } from 'preact/hooks'
-import type { Moment } from '#console/parts/chart-scale.ts'
 import { aNumber, aText, listOf, optional, recordOf } from '#runtime/json-check.ts'
 import { json } from './call.ts'
 
@@ -95,8 +94,11 @@ export function joined(known: History, news: History): History {
   }
 }
 
-/** One line for a chart. */
-export function pointsOf(history: History, lineValues: Line['values'] | undefined): Moment[] {
+/** One line for a chart: when, and how much. */
+export function pointsOf(
+  history: History,
+  lineValues: Line['values'] | undefined,
+): (readonly [atMs: number, value: number | undefined])[] {
   return history.times.map((atMs, index) => [atMs, lineValues?.[index]])
 }
 

@@ -3,14 +3,17 @@ import type { Operation } from '#control/rest/operation.ts'
 import { jsonAnswer } from '#runtime/http/answer.ts'
 import type { ShownSetting } from '#runtime/settings.ts'
 
-export function settingsOperations(settings: readonly ShownSetting[]): Operation[] {
+/** Those of the whole installation, as it was started. */
+export type ShownSettings = () => Promise<readonly ShownSetting[]>
+
+export function settingsOperations(settings: ShownSettings): Operation[] {
   return [
     {
       method: 'GET',
       pattern: '/settings',
       right: 'RegistryRead',
       ownerOnly: true,
-      run: async () => jsonAnswer(200, settings),
+      run: async () => jsonAnswer(200, await settings()),
     },
   ]
 }

@@ -29,7 +29,7 @@ import { LetterBook } from './letter-book.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
 import { quotasFrom } from './quotas.ts'
-import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+import { askSettings, reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
 import { tlsFilesOf } from './tls-files.ts'
 
 const firstDeviceId = 'first-device'
@@ -49,7 +49,7 @@ export async function runControl(settings: Settings): Promise<void> {
     ...options,
     delivery: new InstallationDelivery({ settings, logs, letters, warehouse, clock: systemClock }),
     checkRouting: routingCheck(settings),
-    shownSettings: shownSettings(process.env),
+    shownSettings: async () => (supervised ? await askSettings() : shownSettings(process.env)),
     metrics,
     logger,
     audit: createLogger('audit', 'info'),

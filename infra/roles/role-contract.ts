@@ -2,10 +2,9 @@
  * What a role process and its supervisor say to each other over the IPC channel (`runtime/line-rpc/`).
  *
  *   role → supervisor   asks for the status of all processes, the noisiest devices and the last refusals of all edges, the last hour of
- *                       their metrics, the passwords of the warehouse's users
+ *                       their metrics, the settings, the passwords of the warehouse's users
  *                       tells that it is alive, its samples, standstill, noisiest devices and refusals, its ports once it is ready, a
- *                       take-over, the
- *                       first device, and that it needs the control role
+ *                       take-over, the first device, and that it needs the control role
  *   supervisor → role   tells to stop, a take-over at another edge, where the control role is
  */
 import type { NoisiestReport, NoisyDevice } from '#ingest/quotas/noisiest.ts'
@@ -23,9 +22,11 @@ import {
   optional,
   recordOf,
   variantsOf,
+  wholeAs,
 } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
+import type { ShownSetting } from '#runtime/settings.ts'
 import type { Settings } from '#schemas/settings.ts'
 
 export const roleNames = ['edge', 'worker', 'router', 'warehouse', 'control'] as const
@@ -113,6 +114,8 @@ export const supervisorContract = {
     refusals: { asked: nothing, answered: listOf(toldRefusal) },
     /** Asked for since when, answered with JSON that is passed on as it is. */
     history: { asked: aCount, answered: aText },
+    /** With which the installation was started; a process may have others. */
+    settings: { asked: nothing, answered: listOf(wholeAs<ShownSetting>(recordOf({ name: aText }))) },
     passwords: {
       asked: nothing,
       answered: recordOf<WarehousePasswords>({

@@ -7,6 +7,7 @@ import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { MetricHistory } from '#runtime/metric-history/metric-history.ts'
 import type { MetricSample, Metrics } from '#runtime/metrics.ts'
+import { shownSettings } from '#runtime/settings.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
@@ -128,6 +129,7 @@ export class Installation {
         refusals: () => this.#refusals,
         history: (sinceMs) => JSON.stringify(this.#history.since(sinceMs)),
         noisiestOfAll: (countMax) => mergedNoisiest([...this.#noisiest.values()], countMax),
+        settings: () => shownSettings(process.env),
         passwords: () => ({ clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword }),
       },
       pushes: {

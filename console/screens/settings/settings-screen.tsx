@@ -59,18 +59,15 @@ function SettingList({ query }: { readonly query: URLSearchParams }) {
       title="In force"
       isFlush
       note="Changed in the environment, or in the file that PENSTOCK_CONFIG names; they count from the next start."
-      actions={
-        <div class="row">
-          <Choice label="which" value={only} options={shownChoices} onChange={(value) => setQuery({ only: value })} />
-          <TextInput
-            label="find a setting"
-            placeholder="find"
-            value={query.get('find') ?? ''}
-            onInput={(find) => setQuery({ find })}
-          />
-        </div>
-      }
     >
+      <div class="filters above">
+        <Field label="Find">
+          <TextInput value={query.get('find') ?? ''} onInput={(find) => setQuery({ find })} />
+        </Field>
+        <Field label="Which">
+          <Choice value={only} options={shownChoices} onChange={(value) => setQuery({ only: value })} />
+        </Field>
+      </div>
       <Shown of={settings} lines={12}>
         {(value) => (
           <Table
