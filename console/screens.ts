@@ -38,6 +38,12 @@ export const screens: readonly ScreenEntry[] = [
     load: async () => (await import('#console/screens/fleet/fleet-screen.tsx')).FleetScreen,
   },
   {
+    segment: 'sql',
+    title: 'SQL',
+    icon: 'sql',
+    load: async () => (await import('#console/screens/sql/sql-screen.tsx')).SqlScreen,
+  },
+  {
     segment: 'delivery',
     title: 'Delivery',
     icon: 'delivery',

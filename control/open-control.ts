@@ -31,6 +31,7 @@ import { watchLostEdges } from './presence/lost-edges.ts'
 import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes } from './service-routes.ts'
 import type { ShownSettings } from './settings/settings-operations.ts'
+import type { AnalystSql } from './sql/sql-operations.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
 import type { RekeyPolicy } from './trust/policy-operations.ts'
 
@@ -51,6 +52,7 @@ export interface ControlOptions {
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
   /** What `GET /settings` shows. Left out: nothing. */
+  readonly sql?: AnalystSql | undefined
   readonly shownSettings?: ShownSettings | undefined
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
@@ -139,6 +141,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     downlink,
     delivery: options.delivery,
     hubName: options.rules.hubNames[0] ?? '',
+    sql: options.sql,
     settings: options.shownSettings ?? (async () => []),
     identitiesRequired: options.identitiesRequired ?? true,
   }

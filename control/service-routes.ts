@@ -21,6 +21,7 @@ import { replayOperations } from './routes/replay-operations.ts'
 import { routingOperations } from './routes/routing-operations.ts'
 import type { RoutingService } from './routes/routing-service.ts'
 import { type ShownSettings, settingsOperations } from './settings/settings-operations.ts'
+import { type AnalystSql, sqlOperations } from './sql/sql-operations.ts'
 import { authorityOperations } from './trust/authority-operations.ts'
 import { policyOperations, type RekeyPolicy } from './trust/policy-operations.ts'
 import { updateTwins } from './twins/bulk-updates.ts'
@@ -36,6 +37,8 @@ export interface Services {
   /** For the receivers of feedback: whose records these are. */
   readonly hubName: string
   readonly settings: ShownSettings
+  /** `undefined`: no statements are run. */
+  readonly sql: AnalystSql | undefined
   /** Devices that are not registered cannot be connected. */
   readonly identitiesRequired: boolean
 }
@@ -43,7 +46,7 @@ export interface Services {
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  { registry, routing, downlink, delivery, hubName, settings, identitiesRequired }: Services,
+  { registry, routing, downlink, delivery, hubName, settings, sql, identitiesRequired }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -56,6 +59,7 @@ export function registerServiceRoutes(
     ...policyOperations(registry.trust, rekeyPolicy),
     ...quotaOperations(registry.quotas),
     ...settingsOperations(settings),
+    ...(sql ? sqlOperations(sql) : []),
     ...commandOperations(registry.commands, onCommandSent, hubName),
     ...deadCommandOperations(registry.commands, onCommandSent),
     ...auditOperations(registry.audit),

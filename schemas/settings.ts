@@ -206,7 +206,15 @@ export const settingsTable = {
     env: 'PENSTOCK_CLICKHOUSE_READONLY_PASSWORD',
     kind: 'secret',
     default: '',
-    meaning: "password of the embedded engine's user `readonly`, for analysts",
+    meaning:
+      "password of the embedded engine's user `readonly`, for analysts; of PENSTOCK_CLICKHOUSE_READONLY_USER where that is set",
+  },
+  clickhouseReadonlyUser: {
+    env: 'PENSTOCK_CLICKHOUSE_READONLY_USER',
+    kind: 'text',
+    default: undefined,
+    meaning:
+      'ClickHouse user without rights to change anything, as whom the console runs statements; unset: with the embedded engine `readonly`, else the console runs none',
   },
   clickhouseReplicated: {
     env: 'PENSTOCK_CLICKHOUSE_REPLICATED',

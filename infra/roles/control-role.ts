@@ -18,6 +18,7 @@ import { shownSettings } from '#runtime/settings.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { ClickhouseSql } from './analyst-sql.ts'
 import { AskedLogs } from './asked-logs.ts'
 import { callersOf } from './callers.ts'
 import { routingCheck } from './check-routing.ts'
@@ -49,6 +50,7 @@ export async function runControl(settings: Settings): Promise<void> {
     ...options,
     delivery: new InstallationDelivery({ settings, logs, letters, warehouse, clock: systemClock }),
     checkRouting: routingCheck(settings),
+    sql: new ClickhouseSql(settings, systemClock),
     shownSettings: async () => (supervised ? await askSettings() : shownSettings(process.env)),
     metrics,
     logger,

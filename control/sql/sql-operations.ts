@@ -1,0 +1,30 @@
+/**
+ * `POST /console/sql`: runs one statement as an analyst and answers with a JSON object a line, as they come: `begun` at once, `elapsedMs`
+ * every second, what ClickHouse says (`meta`, `row`, `progress`), then nothing, `cut` where there was more, or `fault`. A client that
+ * goes ends the statement.
+ */
+import type { Operation } from '#control/rest/operation.ts'
+import { limits } from '#schemas/limits.ts'
+
+/** Runs statements in the name of an analyst, who changes nothing. */
+export interface AnalystSql {
+  run(statement: string): AsyncIterable<Uint8Array>
+}
+
+export function sqlOperations(sql: AnalystSql): Operation[] {
+  return [
+    {
+      method: 'POST',
+      pattern: '/console/sql',
+      right: 'ServiceConnect',
+      ownerOnly: true,
+      audited: 'used',
+      bodyBytesMax: limits.consoleStatementBytesMax,
+      run: async (_request, body) => ({
+        status: 200,
+        headers: { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' },
+        stream: sql.run(Buffer.from(body).toString()),
+      }),
+    },
+  ]
+}
