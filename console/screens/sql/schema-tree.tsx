@@ -4,9 +4,9 @@ import { Shown } from '#console/parts/empty.tsx'
 import { Card } from '#console/parts/page.tsx'
 import { runStatement } from './statement.ts'
 
-const asked = `SELECT database || '.' || table AS name, groupArray((name, type)) AS columns
+const asked = `SELECT database || '.' || table AS full_name, groupArray((name, type)) AS columns
 FROM (SELECT * FROM system.columns WHERE database NOT IN ('system', 'INFORMATION_SCHEMA', 'information_schema') ORDER BY position)
-GROUP BY name ORDER BY name LIMIT 200`
+GROUP BY full_name ORDER BY full_name LIMIT 200`
 
 interface TableShape {
   readonly name: string

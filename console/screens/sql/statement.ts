@@ -126,10 +126,7 @@ export function statementAt(text: string, cursor: number): string {
 }
 
 /** Lines over time, where the first column is a time and others are numbers. */
-export function chartOf({
-  columns,
-  rows,
-}: Pick<Result, 'columns' | 'rows'>): readonly {
+export function chartOf({ columns, rows }: Pick<Result, 'columns' | 'rows'>): readonly {
   readonly name: string
   readonly points: readonly (readonly [number, number | undefined])[]
 }[] {
