@@ -10,6 +10,7 @@ import type { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { routeApiDocument } from './api-document.ts'
 import { callersOf } from './callers.ts'
 import { type AskHistory, routeConsoleMetrics } from './console-metrics.ts'
 import type { ControlAddress } from './control-address.ts'
@@ -73,6 +74,7 @@ function servingOf(options: EdgeServersOptions) {
       edge.registerRoutes(router, isTls)
       routeHealth(router, status)
       routeConsoleMetrics(router, history)
+      routeApiDocument(router)
       passToControl(router, control, controlAuthority, edge.quotas, isTls)
     },
   })
