@@ -5,19 +5,53 @@
  */
 import { argumentFault } from '#control/identities/identity.ts'
 import { auditKinds } from '#control/rest/audited.ts'
+import { continuation, continues } from '#control/rest/hub-shapes.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { pageSizeOf } from '#control/rest/page-size.ts'
+import { aCount, aText, aTime, choiceOf, listOf, named, orNull, recordOf } from '#runtime/api/shapes.ts'
+import { gives } from '#runtime/api/told.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { AuditFilter, AuditRow, AuditTrail } from './audit.ts'
 
 const pageDefault = 100
 
+const rowShape = named(
+  'AuditRow',
+  recordOf({
+    id: aCount,
+    timeUtc: aTime,
+    kind: choiceOf(auditKinds),
+    method: aText,
+    path: aText,
+    policy: orNull(aText),
+    from: aText,
+    status: aCount,
+    fault: orNull(aText),
+    warning: orNull(aText),
+    count: aCount,
+  }),
+)
+
 export function auditOperations(trail: Pick<AuditTrail, 'list'>): Operation[] {
   return [
     {
       method: 'GET',
       pattern: '/audit',
+      told: {
+        summary: 'Who changed what, the newest first, page by page',
+        query: {
+          kind: auditKinds.join(', '),
+          policy: 'of the caller',
+          from: 'address of the client',
+          path: 'a part of the path',
+          since: 'ISO 8601, or UTC milliseconds',
+          until: 'the same; before it',
+          top: 'items of a page',
+        },
+        headers: continues,
+        answered: { 200: gives('a page', listOf(rowShape), continuation) },
+      },
       right: 'RegistryRead',
       ownerOnly: true,
       run: (request) => list(trail, request),

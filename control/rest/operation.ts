@@ -19,6 +19,7 @@ import type { MetricName } from '#schemas/metrics.ts'
 import type { AuditSink } from './audited.ts'
 import { clientAddressOf, faultAnswer, numberedFaultAnswer } from './rest.ts'
 import { ownerPolicyName, type Right } from './rights.ts'
+import { type OperationTold, toldOf } from './told.ts'
 
 /** Decides who may call. */
 export interface Gate {
@@ -66,6 +67,8 @@ type Audited = 'changed' | 'revealed' | 'read' | 'used'
 export interface Operation {
   readonly method: HttpMethod
   readonly pattern: string
+  /** For the document about the API. */
+  readonly told: OperationTold
   /** Or any of several. */
   readonly right: Right | readonly Right[]
   /** For the policy iothubowner alone, whatever rights another may have. */
@@ -107,6 +110,7 @@ export function registerOperation(router: HttpRouter, options: OperationOptions,
   router.route({
     method,
     pattern,
+    told: toldOf(operation),
     bodyBytesMax,
     tooLargeAnswer: answerTo(
       new PenstockError('REGISTRY_BODY_TOO_LARGE', `a body holds at most ${bodyBytesMax} bytes`),

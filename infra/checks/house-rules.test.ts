@@ -53,6 +53,8 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'azure-iot-device-http': ['infra/testbed'],
   'azure-iot-device-mqtt': ['infra/testbed'],
   'azure-iothub': ['infra/testbed'],
+  // Judges what the service API answers.
+  ajv: ['infra/testbed'],
   mqtt: ['pipeline/sinks/mqtt', 'infra/testbed'],
   '@nats-io/transport-node': ['pipeline/sinks/nats'],
   '@nats-io/jetstream': ['pipeline/sinks/nats'],

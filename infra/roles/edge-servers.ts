@@ -21,6 +21,7 @@ import type { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { routeApiDocument } from './api-document.ts'
 import { callersOf } from './callers.ts'
 import { type AskHistory, routeConsoleMetrics } from './console-metrics.ts'
 import type { ControlAddress } from './control-address.ts'
@@ -109,6 +110,7 @@ function servingOf(options: EdgeServersOptions, tail: LogTail, ports: () => Edge
         tls: isTls,
       })
       routeConsoleMetrics(router, history)
+      routeApiDocument(router)
       routeConsole(router, gate, { built, place, tail, refusals: options.refusals, clock: systemClock })
       passToControl(router, control, controlAuthority, quotas, (request) => gate.authorizationOf(request), isTls)
     },
