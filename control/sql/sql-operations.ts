@@ -4,6 +4,7 @@
  * goes ends the statement.
  */
 import type { Operation } from '#control/rest/operation.ts'
+import { bytes, text } from '#runtime/api/told.ts'
 import { limits } from '#schemas/limits.ts'
 
 /** Runs statements in the name of an analyst, who changes nothing. */
@@ -16,6 +17,11 @@ export function sqlOperations(sql: AnalystSql): Operation[] {
     {
       method: 'POST',
       pattern: '/console/sql',
+      told: {
+        summary: 'Runs a statement as the user for analysts; the answer goes on, one JSON object a line',
+        asked: text(),
+        answered: { 200: { description: 'what comes of it', body: bytes('application/x-ndjson') } },
+      },
       right: 'ServiceConnect',
       ownerOnly: true,
       audited: 'used',

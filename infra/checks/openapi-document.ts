@@ -24,7 +24,7 @@ export function allRoutes(): RouteList {
   routeConsoleMetrics(list, later)
   routeApiDocument(list)
   const services: Services = {
-    ...{ registry: later, routing: later, downlink: later, delivery: later },
+    ...{ registry: later, routing: later, downlink: later, delivery: later, settings: later, sql: later },
     hubName: '',
     identitiesRequired: true,
   }
