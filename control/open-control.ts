@@ -31,7 +31,7 @@ import { watchLostEdges } from './presence/lost-edges.ts'
 import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes } from './service-routes.ts'
 import type { ShownSettings } from './settings/settings-operations.ts'
-import type { AnalystSql } from './sql/sql-operations.ts'
+import type { AnalystSql } from './sql/sql.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
 import type { RekeyPolicy } from './trust/policy-operations.ts'
 

@@ -1,7 +1,9 @@
 import assert from 'node:assert'
+import { consoleLimits } from './console-limits.ts'
 
 /** Every number that bounds something and that no setting changes, with its derivation. `assertLimits` checks their relations. */
 export const limits = {
+  ...consoleLimits,
   /** Largest device message body; the hub's own limit for device-to-cloud messages. */
   bodyBytesMax: 256 * 1024,
   /** Largest topic with its property bag: the longest string that MQTT can carry is 65,535 bytes; the hub allows far less. */
@@ -83,14 +85,6 @@ export const limits = {
   topicAliasMax: 16,
   /** Refused connections whose reason is logged in one minute. Of the others only the number is logged. */
   refusalsToldPerMinute: 10,
-  /** Statements of the console's users that run at once in a control process. */
-  consoleStatementsMax: 4,
-  consoleStatementBytesMax: 256 * 1024,
-  consoleStatementSecondsMax: 30,
-  consoleStatementMemoryBytesMax: 1_000_000_000,
-  /** Of an answer: what is beyond either is cut off. */
-  consoleRowsMax: 10_000,
-  consoleResultBytesMax: 32 * 1024 * 1024,
   /** Of these, how many the console can show: the last ones of all edges. */
   refusalsKeptMax: 20,
   /** Viewers of the log's end at one edge process. Each holds `tailViewerBytesMax`. */

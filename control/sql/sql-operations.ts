@@ -6,11 +6,7 @@
 import type { Operation } from '#control/rest/operation.ts'
 import { bytes, text } from '#runtime/api/told.ts'
 import { limits } from '#schemas/limits.ts'
-
-/** Runs statements in the name of an analyst, who changes nothing. */
-export interface AnalystSql {
-  run(statement: string): AsyncIterable<Uint8Array>
-}
+import type { AnalystSql } from './sql.ts'
 
 export function sqlOperations(sql: AnalystSql): Operation[] {
   return [

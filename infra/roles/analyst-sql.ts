@@ -1,4 +1,4 @@
-import type { AnalystSql } from '#control/sql/sql-operations.ts'
+import type { AnalystSql } from '#control/sql/sql.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Settings } from '#schemas/settings.ts'
@@ -18,9 +18,9 @@ export class ClickhouseSql implements AnalystSql {
   #running = 0
 
   constructor(settings: Settings, clock: Clock) {
-    const { clickhouseReadonlyUser: user, clickhouseReadonlyPassword: password } = settings
+    const user = settings.clickhouseReadonlyUser
     this.#url = user === undefined ? undefined : new URL(warehouseUrl(settings, settings.clickhousePort))
-    this.#headers = { 'X-ClickHouse-User': user ?? '', 'X-ClickHouse-Key': password }
+    this.#headers = { 'X-ClickHouse-User': user ?? '', 'X-ClickHouse-Key': settings.clickhouseReadonlyPassword }
     this.#clock = clock
     for (const [name, value] of Object.entries(bounds)) this.#url?.searchParams.set(name, value)
   }
