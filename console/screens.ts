@@ -67,4 +67,10 @@ export const screens: readonly ScreenEntry[] = [
     icon: 'audit',
     load: async () => (await import('#console/screens/audit/audit-screen.tsx')).AuditScreen,
   },
+  {
+    segment: 'api',
+    title: 'API',
+    icon: 'api',
+    load: async () => (await import('#console/screens/api/api-screen.tsx')).ApiScreen,
+  },
 ]
