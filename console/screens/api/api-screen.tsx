@@ -120,12 +120,14 @@ function Detail({ operation }: { readonly operation: Operation }) {
         </>
       )}
       <dl class="facts">
-        {answers.map(([status, text]) => (
-          <div key={status} class="contents">
-            <dt>{status}</dt>
-            <dd>{text}</dd>
-          </div>
-        ))}
+        {answers
+          .filter(([, text]) => text !== '')
+          .map(([status, text]) => (
+            <div key={status} class="contents">
+              <dt>{status}</dt>
+              <dd>{text}</dd>
+            </div>
+          ))}
       </dl>
     </form>
   )
