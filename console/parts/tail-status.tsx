@@ -20,7 +20,7 @@ export function TailStatus({ tail, isPaused = false }: { readonly tail: Tail; re
       )}
       {state === 'live' ? (
         <span class="muted">
-          {amountText(perSecond)} messages/s come in
+          {perSecond === 0 ? 'nothing comes in' : `${amountText(perSecond)} messages/s come in`}
           {oneIn >= 1.05 && (
             <>
               , {amountText(shownPerSecond)}/s are shown: <b class="ink">1 in {amountText(oneIn)}</b>

@@ -24,6 +24,7 @@ export function DataTab({ deviceId }: { readonly deviceId: string }) {
               <Chart
                 label={`${path} over time`}
                 height={150}
+                isFromZero={false}
                 series={[{ name: path, color: (index % 6) + 1, points }]}
                 valueText={amountText}
               />
