@@ -160,9 +160,7 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     for (const way of ['mosquitto_pub', 'curl', 'Python', 'Node.js', 'MQTT.js']) {
       await click(page, way)
       const command = String(await page.evaluate(`document.querySelector('pre').textContent`))
-      const { code, output } = await inShell(
-        command.replaceAll('21.5', `"${way}"`.replaceAll('"', way === 'mosquitto_pub' || way === 'curl' ? '"' : '"')),
-      )
+      const { code, output } = await inShell(command.replace('21.5', JSON.stringify(way)))
       expect(code, `${way}: ${output}`).toBe(0)
       await shows(page, `{"temperature":"${way}"}`, 4_000)
     }
