@@ -190,7 +190,8 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     await send('first-device', Buffer.alloc(32).toString('base64'), 'devices/first-device/messages/events/')
     await shows(page, 'INGEST_NOT_AUTHORIZED')
     await send('nobody', key, 'devices/nobody/messages/events/')
-    await expect.poll(() => page.evaluate(`document.body.innerText.split('INGEST_NOT_AUTHORIZED').length - 1`)).toBe(2)
+    const told = () => page.evaluate(`document.body.innerText.split('INGEST_NOT_AUTHORIZED').length - 1`)
+    await expect.poll(told, { timeout: 10_000 }).toBe(2)
   })
 
   test('Live filters at the server, keeps its place while it is paused, and shows what is hostile as text', async () => {
