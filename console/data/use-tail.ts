@@ -18,8 +18,9 @@ export interface Tail {
   readonly heardAtMs: number | undefined
   /** Newest first. */
   readonly items: readonly (Message | Gap)[]
-  /** Messages a second that came in, of which `shownPerSecond` are shown. */
+  /** Messages a second that came in, of which `matchedPerSecond` match and `shownPerSecond` are shown. */
   readonly perSecond: number
+  readonly matchedPerSecond: number
   readonly shownPerSecond: number
   /** Of those that match, one in so many is shown. */
   readonly oneIn: number
@@ -161,7 +162,9 @@ async function follow(
   }
 }
 
-function ratesOf(reports: readonly Report[]): Pick<Tail, 'perSecond' | 'shownPerSecond' | 'oneIn'> {
+function ratesOf(
+  reports: readonly Report[],
+): Pick<Tail, 'perSecond' | 'matchedPerSecond' | 'shownPerSecond' | 'oneIn'> {
   let [seen, skipped, matched, shown] = [0, 0, 0, 0]
   for (const report of reports) {
     seen += report.seen
@@ -175,6 +178,7 @@ function ratesOf(reports: readonly Report[]): Pick<Tail, 'perSecond' | 'shownPer
   const matching = matched + (seen === 0 ? skipped : (skipped * matched) / seen)
   return {
     perSecond: (seen + skipped) / seconds,
+    matchedPerSecond: matching / seconds,
     shownPerSecond: shown / seconds,
     oneIn: shown === 0 ? 1 : Math.max(1, matching / shown),
   }

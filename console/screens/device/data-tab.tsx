@@ -18,7 +18,7 @@ export function DataTab({ deviceId }: { readonly deviceId: string }) {
   return (
     <>
       {fields.size > 0 && (
-        <div class="columns">
+        <div class="columns narrow">
           {[...fields].map(([path, points], index) => (
             <Card key={path}>
               <Chart
