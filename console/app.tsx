@@ -97,7 +97,9 @@ function Who({ session, onLeft }: { readonly session: Session; readonly onLeft: 
   return (
     <footer>
       {session.isOpen ? (
-        <b title="PENSTOCK_IDENTITIES=trusted: whoever is on this machine may do everything">Anyone on this machine</b>
+        <b class="open" title="PENSTOCK_IDENTITIES=trusted: whoever is on this machine may do everything">
+          Anyone on this machine
+        </b>
       ) : (
         <>
           <b>{session.policy}</b>

@@ -18,8 +18,9 @@ export interface Tail {
   readonly heardAtMs: number | undefined
   /** Newest first. */
   readonly items: readonly (Message | Gap)[]
-  /** Messages a second that came in, of which `shownPerSecond` are shown. */
+  /** Messages a second that came in, of which `matchedPerSecond` match and `shownPerSecond` are shown. */
   readonly perSecond: number
+  readonly matchedPerSecond: number
   readonly shownPerSecond: number
   /** Of those that match, one in so many is shown. */
   readonly oneIn: number
@@ -68,6 +69,44 @@ class Seen {
   }
 }
 
+const hiddenMsMax = 60_000
+
+/**
+ * A stream holds one of the few connections that a browser has to a server, so a page that nobody sees gives it up after a while. Not
+ * at once: whoever types a command in a terminal above the page comes back to see its message.
+ */
+class InSight {
+  readonly signal: AbortSignal
+  readonly #hidden = new AbortController()
+  #timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(outer: AbortSignal) {
+    this.signal = AbortSignal.any([outer, this.#hidden.signal])
+    document.addEventListener('visibilitychange', this.#look)
+    this.#look()
+  }
+
+  get isHidden(): boolean {
+    return this.#hidden.signal.aborted
+  }
+
+  end(): void {
+    document.removeEventListener('visibilitychange', this.#look)
+    clearTimeout(this.#timer)
+  }
+
+  /** Resolves once the page is seen, where it had been given up. */
+  async seen(): Promise<void> {
+    while (this.isHidden && document.hidden)
+      await new Promise((resolve) => document.addEventListener('visibilitychange', resolve, { once: true }))
+  }
+
+  readonly #look = (): void => {
+    clearTimeout(this.#timer)
+    if (document.hidden) this.#timer = setTimeout(() => this.#hidden.abort(), hiddenMsMax)
+  }
+}
+
 /**
  * Follows the end of the log, and begins again when it is cut off. While it is paused what is shown stays, and the rest goes on counting.
  */
@@ -108,19 +147,24 @@ async function follow(
   keepsUp: () => boolean,
 ): Promise<void> {
   while (!signal.aborted) {
+    const inSight = new InSight(signal)
     try {
-      for await (const report of tailOf(filters, signal, wantsStored)) seen.take(report, keepsUp())
+      for await (const report of tailOf(filters, inSight.signal, wantsStored)) seen.take(report, keepsUp())
       seen.reason = 'Penstock ended the stream.'
     } catch (error) {
-      seen.reason = reasonOf(error)
+      seen.reason = inSight.isHidden ? 'It rested while this page was in the background.' : reasonOf(error)
     }
+    inSight.end()
     if (signal.aborted) return
+    await inSight.seen()
     seen.state = seen.heardHereMs === 0 && seen.reason === undefined ? 'connecting' : 'lost'
     await new Promise((resolve) => setTimeout(resolve, retryMs))
   }
 }
 
-function ratesOf(reports: readonly Report[]): Pick<Tail, 'perSecond' | 'shownPerSecond' | 'oneIn'> {
+function ratesOf(
+  reports: readonly Report[],
+): Pick<Tail, 'perSecond' | 'matchedPerSecond' | 'shownPerSecond' | 'oneIn'> {
   let [seen, skipped, matched, shown] = [0, 0, 0, 0]
   for (const report of reports) {
     seen += report.seen
@@ -134,6 +178,7 @@ function ratesOf(reports: readonly Report[]): Pick<Tail, 'perSecond' | 'shownPer
   const matching = matched + (seen === 0 ? skipped : (skipped * matched) / seen)
   return {
     perSecond: (seen + skipped) / seconds,
+    matchedPerSecond: matching / seconds,
     shownPerSecond: shown / seconds,
     oneIn: shown === 0 ? 1 : Math.max(1, matching / shown),
   }

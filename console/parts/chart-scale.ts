@@ -21,13 +21,16 @@ export interface Frame {
   readonly fromMs?: number | undefined
   readonly toMs?: number | undefined
   readonly valueMin?: number | undefined
+  /** False: the axis begins where the values do. */
+  readonly isFromZero?: boolean | undefined
 }
 
 export const pointsMax = 2_000
 
 export function scaleOf(series: readonly { readonly points: readonly Moment[] }[], frame: Frame): Scale {
-  const { left, width, top, bottom, valueMin = 0 } = frame
-  let [lowest, highest, first, last] = [0, valueMin, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  const { left, width, top, bottom, valueMin = 0, isFromZero = true } = frame
+  const { POSITIVE_INFINITY: most, NEGATIVE_INFINITY: least } = Number
+  let [lowest, highest, first, last] = [isFromZero ? 0 : most, isFromZero ? valueMin : least, most, least]
   for (const { points } of series) {
     for (const [atMs, value] of points) {
       first = Math.min(first, atMs)
@@ -39,7 +42,7 @@ export function scaleOf(series: readonly { readonly points: readonly Moment[] }[
   }
   const fromMs = frame.fromMs ?? (Number.isFinite(first) ? first : 0)
   const toMs = Math.max(frame.toMs ?? last, fromMs + 1)
-  const [valueFrom, valueTo] = rounded(lowest, highest)
+  const [valueFrom, valueTo] = lowest <= highest ? rounded(lowest, highest) : [0, 1]
   const drawn = Math.max(width - left, 1)
   return {
     fromMs,

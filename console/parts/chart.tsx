@@ -24,6 +24,8 @@ export interface ChartProps {
   readonly toMs?: number
   /** The smallest span of values, so that noise around nothing is not drawn as mountains. */
   readonly valueMin?: number
+  /** False: the axis begins where the values do, not at 0. */
+  readonly isFromZero?: boolean
 }
 
 const left = 52

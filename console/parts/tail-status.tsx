@@ -4,7 +4,7 @@ import { Badge } from './notice.tsx'
 
 /** Whether the tail is live, how much comes in, and how much of it is shown. */
 export function TailStatus({ tail, isPaused = false }: { readonly tail: Tail; readonly isPaused?: boolean }) {
-  const { state, reason, heardAtMs, perSecond, shownPerSecond, oneIn } = tail
+  const { state, reason, heardAtMs, shownPerSecond, oneIn } = tail
   return (
     <div class="row small" aria-live="polite">
       {isPaused ? (
@@ -20,7 +20,7 @@ export function TailStatus({ tail, isPaused = false }: { readonly tail: Tail; re
       )}
       {state === 'live' ? (
         <span class="muted">
-          {amountText(perSecond)} messages/s come in
+          {incomingText(tail)}
           {oneIn >= 1.05 && (
             <>
               , {amountText(shownPerSecond)}/s are shown: <b class="ink">1 in {amountText(oneIn)}</b>
@@ -35,4 +35,12 @@ export function TailStatus({ tail, isPaused = false }: { readonly tail: Tail; re
       )}
     </div>
   )
+}
+
+function incomingText({ perSecond, matchedPerSecond }: Tail): string {
+  if (perSecond === 0) return 'nothing comes in'
+  const isAll = matchedPerSecond > perSecond * 0.999
+  return isAll
+    ? `${amountText(perSecond)} messages/s come in`
+    : `${amountText(matchedPerSecond)} of ${amountText(perSecond)} messages/s match`
 }

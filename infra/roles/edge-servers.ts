@@ -14,6 +14,7 @@ import type { Log } from '#pipeline/log/log.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { BodyRoom } from '#runtime/http/bodies.ts'
 import { httpService, openHttpServer } from '#runtime/http/http.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
 import type { HttpServing } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { urlHost } from '#runtime/loopback.ts'
@@ -98,21 +99,17 @@ function servingOf(options: EdgeServersOptions, tail: LogTail, ports: () => Edge
     onConnectionRefused: () => refusedFull.add(1),
     onStep: edge.stayAwake,
     routes: (router) => {
-      edge.registerRoutes(router, isTls)
-      routeHealth(router, status)
-      const ownerKey = () => settings.ownerKey ?? readOwnerKey(dataDir)
       const gate = new ConsoleGate({
-        hostName,
-        policyOf: options.policyOf,
-        ownerKey,
-        quotas,
-        clock: systemClock,
-        tls: isTls,
+        ...{ hostName, quotas, policyOf: options.policyOf, clock: systemClock, tls: isTls },
+        ownerKey: () => settings.ownerKey ?? readOwnerKey(dataDir),
       })
       routeConsoleMetrics(router, history)
       routeApiDocument(router)
+      const authorizationOf = (request: HttpRequest) => gate.authorizationOf(request)
+      edge.registerRoutes(router, isTls, authorizationOf)
+      routeHealth(router, status)
       routeConsole(router, gate, { built, place, tail, refusals: options.refusals, clock: systemClock })
-      passToControl(router, control, controlAuthority, quotas, (request) => gate.authorizationOf(request), isTls)
+      passToControl(router, control, controlAuthority, quotas, authorizationOf, isTls)
     },
   })
 }

@@ -12,6 +12,9 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 /** Decides whether a service may look. @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE */
 export type AuthorizeService = (authorization: string, confidential: boolean) => Promise<void>
 
+/** What a service proves itself with. */
+export type AuthorizationOf = (request: HttpRequest) => string
+
 /** Gives the report of all edge processes. */
 export type NoisiestOfAll = (countMax: number) => NoisiestReport | Promise<NoisiestReport>
 
@@ -44,6 +47,7 @@ export function routeNoisiest(
   ofAll: NoisiestOfAll,
   authorize: AuthorizeService | undefined,
   tls: boolean,
+  authorizationOf: AuthorizationOf,
 ): void {
   router.route({
     method: 'GET',
@@ -51,7 +55,7 @@ export function routeNoisiest(
     told: noisiestTold,
     handle: async (request) => {
       try {
-        await admit(request, quotas, authorize, tls)
+        await admit(request, quotas, authorize, tls, authorizationOf)
       } catch (error) {
         return refusal(error)
       }
@@ -74,6 +78,7 @@ async function admit(
   quotas: Quotas,
   authorize: AuthorizeService | undefined,
   tls: boolean,
+  authorizationOf: AuthorizationOf,
 ): Promise<void> {
   const { remoteAddress } = request
   const local = isLoopbackAddress(remoteAddress)
@@ -82,7 +87,7 @@ async function admit(
     return
   }
   try {
-    await authorize(request.header('authorization'), tls || local)
+    await authorize(authorizationOf(request), tls || local)
   } catch (error) {
     const isFailure = isPenstockError(error, 'INGEST_NOT_AUTHORIZED')
     throw (isFailure && quotas.attemptFailed(remoteAddress, serviceAttempts)) || error

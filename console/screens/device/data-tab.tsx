@@ -18,12 +18,13 @@ export function DataTab({ deviceId }: { readonly deviceId: string }) {
   return (
     <>
       {fields.size > 0 && (
-        <div class="columns">
+        <div class="columns narrow">
           {[...fields].map(([path, points], index) => (
             <Card key={path}>
               <Chart
                 label={`${path} over time`}
                 height={150}
+                isFromZero={false}
                 series={[{ name: path, color: (index % 6) + 1, points }]}
                 valueText={amountText}
               />

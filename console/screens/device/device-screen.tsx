@@ -38,8 +38,13 @@ type TabId = (typeof tabs)[number]['id']
 export type KnownTwin = Twin | undefined
 
 /** One device: what it sends, what is kept of it, and what can be asked of it. */
-export function DeviceScreen(props: { readonly deviceId: string; readonly query: URLSearchParams }) {
-  const { deviceId, query } = props
+export function DeviceScreen(props: {
+  readonly deviceId: string
+  readonly query: URLSearchParams
+  /** Nobody is asked who it is. */
+  readonly isOpen: boolean
+}) {
+  const { deviceId, query, isOpen } = props
   const loaded = useLoad<{ readonly twin: KnownTwin }>(
     async (signal) => ({ twin: await findTwin(deviceId, signal) }),
     [deviceId],
@@ -56,7 +61,7 @@ export function DeviceScreen(props: { readonly deviceId: string; readonly query:
           <a href={addressOf(['fleet'])}>Fleet</a> / device
         </nav>
       }
-      lead={twin && <Summary twin={twin} />}
+      lead={twin && <Summary twin={twin} isOpen={isOpen} />}
       actions={twin && <Actions twin={twin} onChanged={loaded.reload} />}
     >
       <Tabs label="of the device" tabs={tabs} current={tab} onChange={(id) => setQuery({ tab: id })} />
@@ -104,12 +109,18 @@ function Unregistered() {
   )
 }
 
-function Summary({ twin }: { readonly twin: Twin }) {
+function Summary({ twin, isOpen }: { readonly twin: Twin; readonly isOpen: boolean }) {
   return (
     <span class="row small">
       <Status of={twin.status} />
-      <Connection of={twin.connectionState} />
-      <span>last seen {agoText(timeOf(twin.lastActivityTime))}</span>
+      {isOpen ? (
+        <span>identities are not asked for, so connections are not known</span>
+      ) : (
+        <>
+          <Connection of={twin.connectionState} />
+          <span>last seen {agoText(timeOf(twin.lastActivityTime))}</span>
+        </>
+      )}
       {twin.modelId !== undefined && twin.modelId !== '' && <span>model {twin.modelId}</span>}
     </span>
   )

@@ -24,7 +24,8 @@ const typingMs = 150
 /** All devices, or the one that the address names. */
 export function FleetScreen({ session, rest, query }: ScreenProps) {
   const [deviceId] = rest
-  if (deviceId !== undefined) return <DeviceScreen key={deviceId} deviceId={deviceId} query={query} />
+  if (deviceId !== undefined)
+    return <DeviceScreen key={deviceId} deviceId={deviceId} query={query} isOpen={session.isOpen} />
   return <Devices session={session} query={query} />
 }
 
@@ -75,7 +76,7 @@ function Devices({ session, query }: Pick<ScreenProps, 'session' | 'query'>) {
               <>
                 <Table
                   label="devices"
-                  columns={columnsWith(senders.value)}
+                  columns={columnsWith(senders.value, session.isOpen)}
                   rows={twins}
                   keyOf={(twin) => twin.deviceId}
                 />
@@ -152,13 +153,18 @@ function NoDevices({ isFiltered }: { readonly isFiltered: boolean }) {
   )
 }
 
-function columnsWith(senders: readonly Noisy[] | undefined): readonly Column<Twin>[] {
+const presenceColumns: readonly Column<Twin>[] = [
+  { title: 'Connection', isShort: true, cell: ({ connectionState }) => <Connection of={connectionState} /> },
+  { title: 'Last seen', isShort: true, cell: ({ lastActivityTime }) => agoText(timeOf(lastActivityTime)) },
+]
+
+/** Where nobody is asked who it is, nobody counts as connected. */
+function columnsWith(senders: readonly Noisy[] | undefined, isOpen: boolean): readonly Column<Twin>[] {
   const perMinute = new Map(senders?.map(({ deviceId, perMinute }) => [deviceId, perMinute]))
   return [
     { title: 'Device', cell: ({ deviceId }) => <a href={addressOf(['fleet', deviceId])}>{deviceId}</a> },
     { title: 'Status', isShort: true, cell: ({ status }) => <Status of={status} /> },
-    { title: 'Connection', isShort: true, cell: ({ connectionState }) => <Connection of={connectionState} /> },
-    { title: 'Last seen', isShort: true, cell: ({ lastActivityTime }) => agoText(timeOf(lastActivityTime)) },
+    ...(isOpen ? [] : presenceColumns),
     {
       title: 'Messages/min',
       isNumber: true,
