@@ -19,7 +19,7 @@ export function allRoutes(): RouteList {
   const list = new RouteList()
   routeTelemetry(list, later, undefined, false)
   routeCommands(list, later, later, undefined, false)
-  routeNoisiest(list, later, later, undefined, false)
+  routeNoisiest(list, later, later, undefined, false, later)
   routeHealth(list, later)
   routeConsoleMetrics(list, later)
   routeApiDocument(list)

@@ -125,6 +125,17 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     'fleet/first-device',
     'fleet/first-device?tab=twin',
     'fleet/first-device?tab=keys',
+    'sql',
+    'delivery',
+    'routes',
+    'routes?new=1',
+    'routes?tab=document',
+    'routes?tab=endpoints',
+    'settings',
+    'settings?tab=policies',
+    'settings?tab=authorities',
+    'audit',
+    'api?open=GET%20%2Fdevices%2F%7Bdevice%7D',
     'nowhere',
   ]
 
@@ -304,6 +315,66 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     expect(await page.evaluate(`[document.querySelectorAll('main img').length, window.broken]`)).toEqual([0, null])
     await click(page, 'Twin')
     await shows(page, 'This device is not registered')
+  })
+
+  test('a route is written with its fault underlined, tried, put in force, switched off and deleted', async () => {
+    const page = await open('routes?tab=document')
+    await asked(page, '/routing?validate', 'PUT', {})
+    await type(
+      page,
+      'textarea',
+      JSON.stringify({ routes: [], endpoints: [{ name: 'hot', kind: 'clickhouse', table: 'hot' }] }),
+    )
+    await click(page, 'Put in force')
+    const route = await open('routes?new=1')
+    await shows(route, 'hot')
+    await type(route, '[name=name]', 'hot-ones')
+    await type(route, 'textarea', '$body.temperatur > ')
+    await shows(route, /column \d+/)
+    expect(await route.evaluate(`document.querySelector('mark') !== null`)).toBe(true)
+    await type(route, 'textarea', '$body.temperature > 20')
+    await shows(route, 'The route takes it.')
+    await route.evaluate(`document.querySelector('fieldset input').click()`)
+    await click(route, 'Save')
+    await shows(route, 'hot-ones')
+    await click(route, 'Switch off')
+    await shows(route, 'Switch on')
+    const { routes } = (await asked(route, '/routing')) as { routes: readonly unknown[] }
+    expect(routes).toMatchObject([{ name: 'hot-ones', condition: '$body.temperature > 20', isEnabled: false }])
+    expect([...page.errors, ...route.errors]).toEqual([])
+  })
+
+  test('statements run as who can change nothing, say why they are refused, and end when they are cancelled', async () => {
+    const page = await open('sql')
+    await type(page, 'textarea', 'SELECT number AS n FROM numbers(1000000)')
+    await click(page, 'Run')
+    await shows(page, /only the first 10,000 rows/, 30_000)
+    await type(page, 'textarea', 'DROP TABLE penstock.telemetry')
+    await click(page, 'Run')
+    await shows(page, /Code: 164/, 30_000)
+    await type(page, 'textarea', 'SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1')
+    await click(page, 'Run')
+    const running = async () => {
+      const query =
+        "SELECT count() FROM system.processes WHERE query LIKE '%sipHash64%' AND query NOT LIKE '%system.processes%'"
+      return (await fetch(penstock.clickhouseUrl, { method: 'POST', body: query })).text()
+    }
+    await expect.poll(running, { timeout: 10_000 }).toBe('1\n')
+    await click(page, 'Cancel')
+    await expect.poll(running, { timeout: 10_000 }).toBe('0\n')
+    expect(page.errors).toEqual([])
+  })
+
+  test('what was changed stands in the audit, no secret in the settings, and Delivery counts what came', async () => {
+    const audit = await open('audit?path=%2Frouting')
+    await shows(audit, 'PUT /routing')
+    const settings = await open('settings?find=OWNER')
+    await shows(settings, 'set, not shown')
+    expect(await settings.evaluate('document.documentElement.outerHTML')).not.toContain(ownerKey)
+    const delivery = await open('delivery')
+    await shows(delivery, /penstock\.telemetry/, 30_000)
+    await shows(delivery, 'All of')
+    expect([...audit.errors, ...settings.errors, ...delivery.errors]).toEqual([])
   })
 
   test('logging out ends the session of this browser', async () => {
