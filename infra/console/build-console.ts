@@ -48,7 +48,7 @@ async function bundled(bundler: typeof import('esbuild'), sources: string): Prom
   try {
     const { outputFiles } = await bundler.build({
       absWorkingDir: projectRoot,
-      entryPoints: ['console/main.tsx'],
+      entryPoints: ['console/shell/main.tsx'],
       outdir: 'assets',
       entryNames: '[name]-[hash]',
       chunkNames: '[name]-[hash]',

@@ -1,10 +1,10 @@
 import { render } from 'preact'
+import { followLinks } from '#console/router.ts'
 import { App } from './app.tsx'
-import { followLinks } from './router.ts'
-import './style/base.css'
-import './style/shell.css'
-import './style/parts.css'
-import './style/screens.css'
+import '../style/base.css'
+import '../style/shell.css'
+import '../style/parts.css'
+import '../style/screens.css'
 
 const root = document.getElementById('console')
 if (root !== null) {
