@@ -11,6 +11,7 @@ export interface ControlSettings {
   readonly postgresConnectionsMax: number
   readonly ownerKey: string | undefined
   readonly secretsKey: string | undefined
+  readonly auditDays: number
   readonly rules: AdmissionRules
   readonly identitiesRequired: boolean
   readonly devicesCachedMax: number
@@ -27,6 +28,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     postgresConnectionsMax: settings.postgresConnections,
     ownerKey: settings.ownerKey,
     secretsKey: settings.secretsKey,
+    auditDays: settings.auditDays,
     identitiesRequired: settings.identities === 'required',
     rules: admissionRules(settings.hostname, settings.clockSkewSeconds),
     devicesCachedMax: settings.credentialsCached,

@@ -2,6 +2,8 @@ import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { Permits } from '#runtime/permits.ts'
 import { limits } from '#schemas/limits.ts'
+import type { AuditTrail } from './audit/audit.ts'
+import { SqlAudit } from './audit/sql-audit.ts'
 import { usualCommandRules } from './commands/command-rules.ts'
 import type { CommandRules, Commands } from './commands/commands.ts'
 import { SqlCommands } from './commands/sql-commands.ts'
@@ -38,6 +40,7 @@ export interface Registry {
   readonly sessions: KeptSessions
   readonly queries: TwinQueries
   readonly commands: Commands
+  readonly audit: AuditTrail
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -93,6 +96,7 @@ export async function registryOver(
     sessions: new SqlSessions(database),
     queries: { query: (text, page) => queryPermits.with(() => runQuery(database, text, page)) },
     commands: new SqlCommands(database, clock, rules),
+    audit: new SqlAudit(database),
     changes,
     async close() {
       await changes.close()

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { silentLogger } from '#runtime/logger.ts'
+import { auditConformance } from './audit/audit.conformance.ts'
 import { openRegistry, type Registry } from './open-registry.ts'
 import { deviceContent, registryConformance } from './registry.conformance.ts'
 import type { ControlChange } from './store/changes.ts'
@@ -33,6 +34,8 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
     const registry = await open()
     return { registry, device: registry.deviceTwins, close: () => registry.close() }
   })
+
+  auditConformance('a PostgreSQL server', () => server.url)
 
   test('a change made by one process is told to another', async () => {
     const [writer, reader] = await Promise.all([open(), open()])

@@ -1,7 +1,9 @@
 import assert from 'node:assert'
+import { consoleLimits } from './console-limits.ts'
 
 /** Every number that bounds something and that no setting changes, with its derivation. `assertLimits` checks their relations. */
 export const limits = {
+  ...consoleLimits,
   /** Largest device message body; the hub's own limit for device-to-cloud messages. */
   bodyBytesMax: 256 * 1024,
   /** Largest topic with its property bag: the longest string that MQTT can carry is 65,535 bytes; the hub allows far less. */
@@ -195,6 +197,18 @@ export const limits = {
   objectPartBytes: 8 * 1024 * 1024,
   /** A partition in which nothing is settled for this long after a failure stands still. A restart of ClickHouse is over by then. */
   standstillMsMin: 60_000,
+  /** A message that is not yet a row is said to wait once it is this old: a burst, or a restart of ClickHouse, is over by then. */
+  undeliveredSecondsSaid: 60,
+  /** Rows of the audit, some 200 bytes each; the oldest go first. */
+  auditRowsMax: 200_000,
+  /** Longer paths are cut in the audit: the longest ids of a device and a module fit twice. */
+  auditPathLengthMax: 1_024,
+  /** The audit is written down this long after the answer, so that many changes are one statement. */
+  auditDelayMs: 200,
+  /** Entries of the audit that wait for the store. Half of them is for refusals, which anyone can cause. */
+  auditWaitingMax: 10_000,
+  /** What is too old in the audit is removed this often. */
+  auditForgottenMs: 600_000,
   /** The views over a table are checked this often, by a few small queries. */
   viewsLookedAtMs: 10_000,
   /** A view that failed counts as failing for this long. It is longer than Prometheus needs to see it, and a person to look at the alert. */

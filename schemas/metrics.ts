@@ -117,6 +117,11 @@ export const metricsTable = {
     help: 'Log records of device events not yet stored, by partition',
     labels: ['partition'],
   },
+  penstock_events_lag_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest log record of device events that is not yet stored, by partition; 0 if there is none',
+    labels: ['partition'],
+  },
   penstock_events_partitions_standing_still: {
     type: 'gauge',
     help: 'Partitions of device events that stand still: a step of delivery failed, and nothing was settled for a minute since',
@@ -166,6 +171,11 @@ export const metricsTable = {
     type: 'counter',
     help: 'Requests to the registry API, by route and status',
     labels: ['method', 'route', 'status'],
+  },
+  penstock_registry_audit_dropped_total: {
+    type: 'counter',
+    help: 'Entries of the audit that are lines of the log only: the store was away for too long, or refusals were too many',
+    labels: [],
   },
   penstock_endpoint_messages_delivered_total: {
     type: 'counter',
@@ -301,6 +311,11 @@ export const metricsTable = {
   penstock_worker_lag_records: {
     type: 'gauge',
     help: 'Log records not yet stored, by partition',
+    labels: ['partition'],
+  },
+  penstock_worker_lag_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest log record that is not yet stored, by partition and the clocks of edge and worker; 0 if there is none',
     labels: ['partition'],
   },
   penstock_worker_views: {

@@ -30,4 +30,40 @@ export const screens: readonly ScreenEntry[] = [
     icon: 'fleet',
     load: async () => (await import('#console/screens/fleet/fleet-screen.tsx')).FleetScreen,
   },
+  {
+    segment: 'sql',
+    title: 'SQL',
+    icon: 'sql',
+    load: async () => (await import('#console/screens/sql/sql-screen.tsx')).SqlScreen,
+  },
+  {
+    segment: 'delivery',
+    title: 'Delivery',
+    icon: 'delivery',
+    load: async () => (await import('#console/screens/delivery/delivery-screen.tsx')).DeliveryScreen,
+  },
+  {
+    segment: 'routes',
+    title: 'Routes',
+    icon: 'routes',
+    load: async () => (await import('#console/screens/routes/routes-screen.tsx')).RoutesScreen,
+  },
+  {
+    segment: 'settings',
+    title: 'Settings',
+    icon: 'settings',
+    load: async () => (await import('#console/screens/settings/settings-screen.tsx')).SettingsScreen,
+  },
+  {
+    segment: 'audit',
+    title: 'Audit',
+    icon: 'audit',
+    load: async () => (await import('#console/screens/audit/audit-screen.tsx')).AuditScreen,
+  },
+  {
+    segment: 'api',
+    title: 'API',
+    icon: 'api',
+    load: async () => (await import('#console/screens/api/api-screen.tsx')).ApiScreen,
+  },
 ]

@@ -17,15 +17,23 @@ import { bulkAnswer } from './bulk-operation.ts'
 import { contentFrom, documentOf } from './documents.ts'
 import type { Identities, UpdateTwins } from './identities.ts'
 import { argumentFault, type Identity, topicWarning, unknownFault } from './identity.ts'
+import { identityTold } from './identity-told.ts'
 
 /** Path ids are percent-encoded. */
 export function identityOperations(identities: Identities, updateTwins: UpdateTwins): Operation[] {
   const bodyBytesMax = limits.registryBodyBytesMax
   const operations: Operation[] = [
-    { method: 'GET', pattern: '/statistics/devices', right: 'RegistryRead', run: () => deviceStatistics(identities) },
+    {
+      method: 'GET',
+      pattern: '/statistics/devices',
+      told: identityTold.deviceStatistics,
+      right: 'RegistryRead',
+      run: () => deviceStatistics(identities),
+    },
     {
       method: 'GET',
       pattern: '/statistics/service',
+      told: identityTold.serviceStatistics,
       right: 'ServiceConnect',
       run: () => serviceStatistics(identities),
     },
@@ -34,16 +42,24 @@ export function identityOperations(identities: Identities, updateTwins: UpdateTw
     operations.push({
       method: 'GET',
       pattern,
+      told: identityTold.modules,
       right: 'RegistryRead',
       run: (request) => listModules(identities, request),
     })
   }
   for (const pattern of ['/devices', '/devices/']) {
     operations.push(
-      { method: 'GET', pattern, right: 'RegistryRead', run: (request) => list(identities, request) },
+      {
+        method: 'GET',
+        pattern,
+        told: identityTold.list,
+        right: 'RegistryRead',
+        run: (request) => list(identities, request),
+      },
       {
         method: 'POST',
         pattern,
+        told: identityTold.bulk,
         right: 'RegistryWrite',
         bodyBytesMax,
         run: (_request, body) => bulkAnswer(identities, updateTwins, jsonFrom(body)),
@@ -52,15 +68,28 @@ export function identityOperations(identities: Identities, updateTwins: UpdateTw
   }
   for (const pattern of ['/devices/:device', '/devices/:device/modules/:module']) {
     operations.push(
-      { method: 'GET', pattern, right: 'RegistryRead', run: (request) => get(identities, request) },
+      {
+        method: 'GET',
+        pattern,
+        told: identityTold.get,
+        right: 'RegistryRead',
+        run: (request) => get(identities, request),
+      },
       {
         method: 'PUT',
         pattern,
+        told: identityTold.put,
         right: 'RegistryWrite',
         bodyBytesMax,
         run: (request, body) => put(identities, request, body),
       },
-      { method: 'DELETE', pattern, right: 'RegistryWrite', run: (request) => remove(identities, request) },
+      {
+        method: 'DELETE',
+        pattern,
+        told: identityTold.remove,
+        right: 'RegistryWrite',
+        run: (request) => remove(identities, request),
+      },
     )
   }
   return operations

@@ -17,17 +17,19 @@ import { conditionOnMessage } from './condition-test.ts'
 import type { EndpointReport } from './routes.ts'
 import { healthOfAll, sourceOf } from './routing-operations.ts'
 import { type RoutingService, routesThatTake } from './routing-service.ts'
+import { routingTold } from './routing-told.ts'
 import { testMessageFrom } from './test-message.ts'
 
 const hub = '/subscriptions/:subscription/resourceGroups/:group/providers/Microsoft.Devices/IotHubs/:hub'
 
 export function hubRoutingOperations(service: RoutingService): Operation[] {
-  const asked = { right: 'ServiceConnect', ownerOnly: true } as const
+  const asked = { right: 'ServiceConnect', ownerOnly: true, audited: 'read' } as const
   return [
     {
       ...asked,
       method: 'POST',
       pattern: `${hub}/routing/routes/$testall`,
+      told: routingTold.hubTestAll,
       bodyBytesMax: limits.routingDocumentBytesMax,
       async run(_request, body) {
         const json = bodyOf(body)
@@ -40,6 +42,7 @@ export function hubRoutingOperations(service: RoutingService): Operation[] {
       ...asked,
       method: 'POST',
       pattern: `${hub}/routing/routes/$testnew`,
+      told: routingTold.hubTestNew,
       bodyBytesMax: limits.routingDocumentBytesMax,
       async run(_request, body) {
         const json = bodyOf(body)
@@ -54,6 +57,7 @@ export function hubRoutingOperations(service: RoutingService): Operation[] {
       ...asked,
       method: 'GET',
       pattern: `${hub}/routingEndpointsHealth`,
+      told: routingTold.hubHealth,
       run: async () => jsonAnswer(200, { value: (await healthOfAll(service)).map(healthDocument) }),
     },
   ]

@@ -20,6 +20,7 @@ import { type RoutingSource, routingSources } from '#schemas/routing/routing.ts'
 import { conditionOnMessage } from './condition-test.ts'
 import type { EndpointReport, RouterReport } from './routes.ts'
 import { RoutingRefused, type RoutingService, routesThatTake, type ShownRouting } from './routing-service.ts'
+import { routingTold } from './routing-told.ts'
 import { testMessageFrom } from './test-message.ts'
 
 export function routingOperations(service: RoutingService): Operation[] {
@@ -27,6 +28,7 @@ export function routingOperations(service: RoutingService): Operation[] {
     {
       method: 'GET',
       pattern: '/routing',
+      told: routingTold.get,
       right: 'ServiceConnect',
       ownerOnly: true,
       run: async () => shownAnswer(await service.shown()),
@@ -34,7 +36,9 @@ export function routingOperations(service: RoutingService): Operation[] {
     {
       method: 'PUT',
       pattern: '/routing',
+      told: routingTold.put,
       right: 'RegistryWrite',
+      audited: (request) => (request.query('validate') === undefined ? 'changed' : 'read'),
       ownerOnly: true,
       bodyBytesMax: limits.routingDocumentBytesMax,
       run: (request, body) => put(service, request, jsonFrom(body)),
@@ -42,7 +46,9 @@ export function routingOperations(service: RoutingService): Operation[] {
     {
       method: 'POST',
       pattern: '/routing/test',
+      told: routingTold.test,
       right: 'ServiceConnect',
+      audited: 'read',
       ownerOnly: true,
       bodyBytesMax: limits.routingDocumentBytesMax,
       run: async (_request, body) => jsonAnswer(200, await test(service, jsonFrom(body))),
@@ -50,6 +56,7 @@ export function routingOperations(service: RoutingService): Operation[] {
     {
       method: 'GET',
       pattern: '/routing/endpoints',
+      told: routingTold.endpoints,
       right: 'ServiceConnect',
       ownerOnly: true,
       run: async () => jsonAnswer(200, { endpoints: await healthOfAll(service) }),
@@ -57,6 +64,7 @@ export function routingOperations(service: RoutingService): Operation[] {
     {
       method: 'GET',
       pattern: '/routing/endpoints/:name',
+      told: routingTold.endpoint,
       right: 'ServiceConnect',
       ownerOnly: true,
       async run(request) {

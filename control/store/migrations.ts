@@ -221,6 +221,22 @@ const migrations: readonly (readonly string[])[] = [
     `CREATE TRIGGER identity_commands_end BEFORE DELETE ON penstock.identities
      FOR EACH ROW EXECUTE FUNCTION penstock.identity_commands_end()`,
   ],
+  [
+    `CREATE TABLE penstock.audit (
+       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+       at timestamptz NOT NULL,
+       kind text NOT NULL,
+       method text NOT NULL,
+       path text NOT NULL,
+       policy text,
+       client text NOT NULL,
+       status smallint NOT NULL,
+       fault text,
+       warning text,
+       count integer NOT NULL
+     )`,
+    'CREATE INDEX audit_at ON penstock.audit (at)',
+  ],
 ]
 
 /** Any number, the same in every process: the key of the advisory lock that lets one process migrate at a time. */

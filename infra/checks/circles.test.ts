@@ -29,7 +29,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['rest', 'store'],
     ['identities'],
     ['twins'],
-    ['downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
+    ['audit', 'delivery', 'downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'settings', 'sql', 'trust'],
     ['commands', 'downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
     ['auth', 'methods'],
     ['client', 'link'],

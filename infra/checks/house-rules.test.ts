@@ -53,6 +53,8 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'azure-iot-device-http': ['infra/testbed'],
   'azure-iot-device-mqtt': ['infra/testbed'],
   'azure-iothub': ['infra/testbed'],
+  // Judges what the service API answers.
+  ajv: ['infra/testbed'],
   mqtt: ['pipeline/sinks/mqtt', 'infra/testbed'],
   '@nats-io/transport-node': ['pipeline/sinks/nats'],
   '@nats-io/jetstream': ['pipeline/sinks/nats'],
@@ -88,6 +90,8 @@ function expectControlDoor(file: string, path: string): void {
 
 /** What is longer has steps that want a name. */
 const functionLinesMax = 60
+/** Of markup, which is long without having steps. */
+const markupLinesMax = 100
 
 const rankOf = (part: string): number => ranks.findIndex((parts) => parts.includes(part))
 
@@ -150,13 +154,15 @@ describe('house rules', () => {
     expect(content).not.toMatch(new RegExp(`\\b(${['TO', 'FIX'].join('DO|')}ME)\\b`))
   })
 
-  test(`no function is longer than ${functionLinesMax} lines`, () => {
+  test(`no function is longer than ${functionLinesMax} lines, none of markup than ${markupLinesMax}`, () => {
     const long = code
       .filter((file) => !isTest(file))
       .flatMap((file) =>
-        longFunctions(text(file), functionLinesMax, file.endsWith('x') ? 'tsx' : 'ts').map(
-          ({ line, lines }) => `${file}:${line} has ${lines} lines`,
-        ),
+        longFunctions(
+          text(file),
+          file.endsWith('x') ? markupLinesMax : functionLinesMax,
+          file.endsWith('x') ? 'tsx' : 'ts',
+        ).map(({ line, lines }) => `${file}:${line} has ${lines} lines`),
       )
     expect(long).toEqual([])
   })

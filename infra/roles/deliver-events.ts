@@ -10,7 +10,7 @@ import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { eventsWanted } from './events.ts'
 import { type EndpointRetention, keepRetention } from './log-retention.ts'
-import { openRoleLog, workerGroup } from './open-role-log.ts'
+import { eventsGroup, openRoleLog } from './open-role-log.ts'
 
 export interface EventDelivery extends Worker {
   /** Its counters, under names of their own: lag and rows of events are not those of telemetry. */
@@ -23,6 +23,7 @@ const eventNames: Readonly<Partial<Record<string, MetricName>>> = {
   penstock_worker_insert_failures_total: 'penstock_events_insert_failures_total',
   penstock_worker_dead_letters_total: 'penstock_events_dead_letters_total',
   penstock_worker_lag_records: 'penstock_events_lag_records',
+  penstock_worker_lag_seconds: 'penstock_events_lag_seconds',
   penstock_log_positions_lost_total: 'penstock_events_positions_lost_total',
   penstock_worker_partitions_standing_still: 'penstock_events_partitions_standing_still',
   penstock_worker_views: 'penstock_events_views',
@@ -49,8 +50,7 @@ export async function deliverEvents(
   const log = await openRoleLog(settings, logger, 'events')
   const tables = { replicated: settings.clickhouseReplicated === 'yes', ttlDays: 0 }
   const metrics = new Metrics<MetricName>(metricsTable)
-  // Members of one Kafka group read the same topics, so events have a group of their own.
-  const group = `${workerGroup(settings)}-events`
+  const group = eventsGroup(settings)
   const worker = await startWorker({
     log,
     group,

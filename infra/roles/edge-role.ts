@@ -11,6 +11,7 @@ import { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { type AskHistory, keepHistory } from './console-metrics.ts'
 import { ControlAddress } from './control-address.ts'
 import { StartingDownlink } from './edge-downlink.ts'
 import { type EdgeRegistry, openEdgeRegistry } from './edge-registry.ts'
@@ -20,6 +21,7 @@ import { openRoleLog } from './open-role-log.ts'
 import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
 import {
+  askHistory,
   askNoisiest,
   askRefusals,
   askStatus,
@@ -68,6 +70,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const refusals = async () => (supervised ? await askRefusals() : refused.last)
   const servers = await openEdgeServers({
     ...{ settings, edge, control, controlAuthority, tls, policyOf, log, refusals, status, metrics, logger },
+    history: historyOf(metrics),
   })
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
@@ -156,6 +159,13 @@ class RefusalsHere {
 
 function tellNoisiest(edge: Edge): void {
   tellSupervisor('noisiest', edge.quotas.noisiest.report(noisiestCountMax))
+}
+
+/** Of all processes, as far as somebody supervises them; alone it keeps its own. */
+function historyOf(metrics: Metrics<MetricName>): AskHistory {
+  if (supervised) return askHistory
+  const history = keepHistory(() => new Map([['edge', metrics.samples()]]))
+  return async (sinceMs) => JSON.stringify(history.since(sinceMs))
 }
 
 /** Of all processes, as far as somebody supervises them. */

@@ -22,7 +22,9 @@ import type { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { routeApiDocument } from './api-document.ts'
 import { callersOf } from './callers.ts'
+import { type AskHistory, routeConsoleMetrics } from './console-metrics.ts'
 import type { ControlAddress } from './control-address.ts'
 import { routeHealth } from './health.ts'
 import { workerGroup } from './open-role-log.ts'
@@ -44,6 +46,7 @@ export interface EdgeServersOptions {
   /** Of all edge processes. */
   readonly refusals: () => Promise<readonly ToldRefusal[]>
   readonly status: () => Promise<Status>
+  readonly history: AskHistory
   readonly metrics: Metrics<MetricName>
   readonly logger: Logger
 }
@@ -81,7 +84,7 @@ export async function openEdgeServers(options: EdgeServersOptions): Promise<Edge
 
 /** What is served, the same over both: bodies of all requests share one room. */
 function servingOf(options: EdgeServersOptions, tail: LogTail, ports: () => EdgeServers['ports']) {
-  const { settings, edge, control, controlAuthority, status, metrics, logger } = options
+  const { settings, edge, control, controlAuthority, status, history, metrics, logger } = options
   const { quotas } = edge
   const { hostName, dataDir } = controlSettings(settings)
   const built = readBuiltConsole()
@@ -100,6 +103,8 @@ function servingOf(options: EdgeServersOptions, tail: LogTail, ports: () => Edge
         ...{ hostName, quotas, policyOf: options.policyOf, clock: systemClock, tls: isTls },
         ownerKey: () => settings.ownerKey ?? readOwnerKey(dataDir),
       })
+      routeConsoleMetrics(router, history)
+      routeApiDocument(router)
       const authorizationOf = (request: HttpRequest) => gate.authorizationOf(request)
       edge.registerRoutes(router, isTls, authorizationOf)
       routeHealth(router, status)

@@ -9,6 +9,7 @@ import type { Pushed, PushName } from '#runtime/line-rpc/contract.ts'
 import { IpcChannel } from '#runtime/line-rpc/ipc-channel.ts'
 import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
+import type { ShownSetting } from '#runtime/settings.ts'
 import {
   type ControlState,
   roleContract,
@@ -160,6 +161,16 @@ export function askNoisiest(countMax: number): Promise<NoisiestReport> {
 /** Asks for the last refusals of all edge processes. Rejects if the supervisor does not answer. */
 export function askRefusals(): Promise<readonly ToldRefusal[]> {
   return supervisor().ask('refusals', undefined)
+}
+
+/** Asks for the last hour of the metrics of all processes, as far as it is later than `sinceMs`. Rejects if the supervisor does not answer. */
+export function askHistory(sinceMs: number): Promise<string> {
+  return supervisor().ask('history', sinceMs)
+}
+
+/** Asks for the settings with which the installation was started. Rejects if the supervisor does not answer. */
+export function askSettings(): Promise<readonly ShownSetting[]> {
+  return supervisor().ask('settings', undefined)
 }
 
 /** Asks for the passwords of the warehouse's users. Rejects if the supervisor does not answer. */

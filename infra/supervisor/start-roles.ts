@@ -61,7 +61,10 @@ async function startDelivery(installation: Installation, settings: Settings): Pr
     const warehouse = installation.add('warehouse', 0, {})
     await warehouse.start()
     ports = warehouse.ports
-    installation.warehouseEnvironment = { PENSTOCK_CLICKHOUSE_URL: warehouseUrl(settings, ports.clickhouse ?? 0) }
+    installation.warehouseEnvironment = {
+      PENSTOCK_CLICKHOUSE_URL: warehouseUrl(settings, ports.clickhouse ?? 0),
+      PENSTOCK_CLICKHOUSE_READONLY_USER: 'readonly',
+    }
   }
   const worker = installation.add('worker', 0, installation.warehouseEnvironment).start()
   await Promise.race([worker, sleep(systemClock, waitMsMax)])

@@ -1,5 +1,7 @@
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import { type Quotas, serviceAttempts } from '#ingest/quotas/quotas.ts'
+import { aCount, aText, aTime, listOf, recordOf } from '#runtime/api/shapes.ts'
+import { gives, type RouteTold } from '#runtime/api/told.ts'
 import { assert } from '#runtime/assert.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
@@ -20,6 +22,21 @@ export type NoisiestOfAll = (countMax: number) => NoisiestReport | Promise<Noisi
 export const noisiestCountMax = 50
 const countDefault = 10
 
+const fault = recordOf({ Message: aText })
+const devices = listOf(recordOf({ deviceId: aText, amount: aCount, error: aCount }))
+
+const noisiestTold: RouteTold = {
+  summary: 'The devices that send most, over about a minute',
+  query: { top: 'how many of each list' },
+  answered: {
+    200: gives('by messages and by bytes', recordOf({ from: aTime, to: aTime, byMessages: devices, byBytes: devices })),
+    401: gives('not allowed', fault),
+    429: gives('too many failures', fault),
+    503: gives('not known for now', fault),
+  },
+  allowed: 'a policy with the right ServiceConnect; where no identities are required, this machine',
+}
+
 /**
  * `GET /api/noisiest?top=n`: the devices that sent most messages and most bytes in the last minute.
  * @param authorize `undefined`: whoever is on this machine may look
@@ -35,6 +52,7 @@ export function routeNoisiest(
   router.route({
     method: 'GET',
     pattern: '/api/noisiest',
+    told: noisiestTold,
     handle: async (request) => {
       try {
         await admit(request, quotas, authorize, tls, authorizationOf)

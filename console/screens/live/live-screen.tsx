@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks'
+import { saveText } from '#console/data/save-text.ts'
 import type { Message } from '#console/data/tail.ts'
 import { itemsMax, useTail } from '#console/data/use-tail.ts'
 import { Button } from '#console/parts/button.tsx'
@@ -9,7 +10,7 @@ import { Card, Page } from '#console/parts/page.tsx'
 import { TailStatus } from '#console/parts/tail-status.tsx'
 import { addressOf, setQuery } from '#console/router.ts'
 import type { ScreenProps } from '#console/screen-props.ts'
-import { csvOf, saveText } from './csv.ts'
+import { csvOf } from './csv.ts'
 
 const filterNames = ['device', 'property', 'body', 'text'] as const
 
