@@ -12,7 +12,7 @@ import { Page } from '#console/parts/page.tsx'
 import { addressOf, usePlace } from '#console/router.ts'
 import type { ScreenProps } from '#console/screen-props.ts'
 import { Login } from './login.tsx'
-import { screens } from './screens.ts'
+import { screenOf, screens } from './screens.ts'
 
 /** Login, or the shell with the screen that the address names. */
 export function App() {
@@ -34,7 +34,7 @@ export function App() {
 function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft: () => void }) {
   const { segments, query } = usePlace()
   const [first = '', ...rest] = segments
-  const current = screens.find(({ segment }) => segment === first)
+  const current = screenOf(first)
   return (
     <div class="shell">
       <div class="side">

@@ -1,6 +1,7 @@
 import { render } from 'preact'
-import { followLinks } from '#console/router.ts'
+import { currentPlace, followLinks } from '#console/router.ts'
 import { App } from './app.tsx'
+import { screenOf } from './screens.ts'
 import '../style/base.css'
 import '../style/shell.css'
 import '../style/parts.css'
@@ -9,5 +10,9 @@ import '../style/screens.css'
 const root = document.getElementById('console')
 if (root !== null) {
   followLinks()
+  // While it is asked who is there. What fails is told by the screen itself.
+  screenOf(currentPlace().segments[0] ?? '')
+    ?.load()
+    .catch(() => {})
   render(<App />, root)
 }

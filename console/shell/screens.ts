@@ -11,6 +11,11 @@ export interface ScreenEntry {
   readonly load: () => Promise<FunctionComponent<ScreenProps>>
 }
 
+/** @param segment the first one of an address */
+export function screenOf(segment: string): ScreenEntry | undefined {
+  return screens.find((screen) => screen.segment === segment)
+}
+
 export const screens: readonly ScreenEntry[] = [
   {
     segment: '',
