@@ -62,7 +62,7 @@ export function followLinks(): void {
   })
 }
 
-function currentPlace(): Place {
+export function currentPlace(): Place {
   const segments = location.pathname
     .slice(base.length)
     .split('/')

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks'
 import { bytesText, clockText, durationText } from '#console/data/format.ts'
+import type { Gap } from '#console/data/seen.ts'
 import { bytesOf, type Message } from '#console/data/tail.ts'
-import type { Gap } from '#console/data/use-tail.ts'
 import { addressOf } from '#console/router.ts'
 import { CodeBlock } from './code-block.tsx'
 import { Icon } from './icon.tsx'

@@ -46,9 +46,9 @@ function filesOf(folder: string): string[] {
 
 async function bundled(bundler: typeof import('esbuild'), sources: string): Promise<BuiltConsole> {
   try {
-    const { outputFiles } = await bundler.build({
+    const { outputFiles, metafile } = await bundler.build({
       absWorkingDir: projectRoot,
-      entryPoints: ['console/main.tsx'],
+      entryPoints: ['console/shell/main.tsx'],
       outdir: 'assets',
       entryNames: '[name]-[hash]',
       chunkNames: '[name]-[hash]',
@@ -65,10 +65,17 @@ async function bundled(bundler: typeof import('esbuild'), sources: string): Prom
       banner: { css: palette },
       legalComments: 'none',
       write: false,
+      metafile: true,
       logLevel: 'silent',
     })
     const assets = outputFiles.map(({ path, text }) => ({ name: basename(path), type: typeOf(path), text }))
-    return { sources, assets, page: pageOf(assets) }
+    const main = Object.entries(metafile.outputs).find(([path]) => /^main-\w+\.js$/.test(basename(path)))
+    const atOnce = main?.[1].imports.filter(({ kind }) => kind === 'import-statement') ?? []
+    const page = pageOf(
+      assets,
+      atOnce.map(({ path }) => basename(path)),
+    )
+    return { sources, assets, page }
   } finally {
     await bundler.stop()
   }
@@ -79,7 +86,8 @@ function typeOf(path: string): Asset['type'] {
   return path.endsWith('.css') ? 'text/css' : 'application/json'
 }
 
-function pageOf(assets: readonly Asset[]): string {
+/** @param atOnce what the first script imports: named here, so that it is asked for at the same time */
+function pageOf(assets: readonly Asset[], atOnce: readonly string[]): string {
   const named = (pattern: RegExp): string => {
     const asset = assets.find(({ name }) => pattern.test(name))
     if (asset === undefined) throw new Error(`the console's bundle has no ${pattern}`)
@@ -94,6 +102,7 @@ function pageOf(assets: readonly Asset[]): string {
 <link rel="icon" href="data:image/svg+xml,${encodeURIComponent(icon)}">
 <link rel="stylesheet" href="${named(/^main-\w+\.css$/)}">
 <script type="module" src="${named(/^main-\w+\.js$/)}"></script>
+${atOnce.map((name) => `<link rel="modulepreload" href="/console/assets/${name}">`).join('\n')}
 </head>
 <body><div id="console"></div><noscript>The console needs JavaScript.</noscript></body>
 </html>

@@ -56,6 +56,7 @@ function linesFor(request: HttpRequest, gate: ConsoleGate, tail: LogTail, clock:
       yield lineOf(watch.heartbeat())
       for (;;) {
         await sleep(clock, reportMs)
+        if (watch.hasEnded) return
         const nowMs = clock.monotonicMs()
         if (nowMs - provenAtMs >= provenMs) {
           if ((await gate.admitOwner(request)) !== undefined) return

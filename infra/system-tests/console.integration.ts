@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type ChromiumForTests, chromiumMissing, type PageForTests, startChromium } from '#infra/testbed/chromium.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
+import { lowContrast } from '#loadtest/report/contrast-fixture.ts'
 
 const chromium = serverFor('Chromium', chromiumMissing)
 const ownerKey = Buffer.from('the owner of the tests has a key').toString('base64')
@@ -143,12 +144,14 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     ['light', 1280],
     ['dark', 360],
   ] as const)(
-    'every screen loads at its address, %s and %i pixels wide, without an error or a request elsewhere',
+    'every screen loads at its address, %s and %i pixels wide, without an error, a request elsewhere or a text that is hard to read',
     async (theme, width) => {
       for (const screen of screens) {
         const page = await open(screen, theme, width)
-        await expect.poll(() => page.evaluate(`document.querySelector('main h1') !== null`)).toBe(true)
+        const isThere = `document.querySelector('main h1') !== null && document.querySelector('.skeleton') === null`
+        await expect.poll(() => page.evaluate(isThere), { timeout: 10_000, interval: 50 }).toBe(true)
         expect(page.errors, screen).toEqual([])
+        expect(await page.evaluate(lowContrast), screen).toEqual([])
         expect(
           page.requests.filter((url) => !url.startsWith(address('')) && !/^http:\/\/localhost:\d+\//.test(url)),
           screen,

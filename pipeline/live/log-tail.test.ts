@@ -169,4 +169,12 @@ describe('the tail of the log', () => {
     expect(() => tail.watch({}, false)).toThrow(expect.objectContaining({ code: 'CONSOLE_VIEWERS_FULL' }))
     tail.close()
   })
+
+  test('ends for all who look once it is closed', () => {
+    const { tail } = opened()
+    const watch = tail.watch({}, false)
+    expect(watch.hasEnded).toBe(false)
+    tail.close()
+    expect(watch.hasEnded).toBe(true)
+  })
 })

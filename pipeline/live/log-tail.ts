@@ -31,6 +31,8 @@ export interface Watch {
   report(): TailReport | undefined
   heartbeat(): TailReport
   end(): void
+  /** Also where the tail was closed. */
+  readonly hasEnded: boolean
 }
 
 export class LogTail {
@@ -55,7 +57,7 @@ export class LogTail {
       throw new PenstockError('CONSOLE_VIEWERS_FULL', `${limits.tailViewersMax} others look at the tail already`)
     const { log, clock } = this.#options
     const viewer = new TailViewer(filter, log.partitionCount, wantsStored, clock)
-    this.#viewers.add(viewer)
+    const viewers = this.#viewers.add(viewer)
     if (!this.#isRunning) {
       this.#isRunning = true
       this.#schedule(0)
@@ -64,7 +66,10 @@ export class LogTail {
       report: () => viewer.report(),
       heartbeat: () => viewer.heartbeat(),
       end: () => {
-        this.#viewers.delete(viewer)
+        viewers.delete(viewer)
+      },
+      get hasEnded() {
+        return !viewers.has(viewer)
       },
     }
   }

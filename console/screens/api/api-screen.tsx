@@ -9,7 +9,7 @@ import { Field, TextArea, TextInput } from '#console/parts/field.tsx'
 import { Badge, Notice, type Tone } from '#console/parts/notice.tsx'
 import { Card, Page } from '#console/parts/page.tsx'
 import { setQuery } from '#console/router.ts'
-import type { ScreenProps } from '#console/screens.ts'
+import type { ScreenProps } from '#console/screen-props.ts'
 import { type Answer, callOperation, type Operation, readOperations } from './api-data.ts'
 
 /** Every operation of the API, to be read and tried. */

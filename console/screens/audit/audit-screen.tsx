@@ -9,7 +9,7 @@ import { Badge, type Tone } from '#console/parts/notice.tsx'
 import { Card, Page } from '#console/parts/page.tsx'
 import { type Column, Table } from '#console/parts/table.tsx'
 import { setQuery } from '#console/router.ts'
-import type { ScreenProps } from '#console/screens.ts'
+import type { ScreenProps } from '#console/screen-props.ts'
 import { aNumber, aText, listOf, optional, recordOf } from '#runtime/json-check.ts'
 
 interface Row {

@@ -69,28 +69,32 @@ export function MethodsTab({ deviceId }: { readonly deviceId: string }) {
           </div>
         </form>
       </Card>
-      {calls.length > 0 && (
-        <Card title="Answers">
-          <ul class="stack">
-            {calls.map((each) => (
-              <li key={each.atMs} class="stack tight">
-                <div class="row">
-                  {each.answer ? <Badge tone="good">{each.answer.status}</Badge> : <Badge tone="bad">no answer</Badge>}
-                  <b class="wrap">{each.name}</b>
-                  <span class="small muted">
-                    {clockText(each.atMs)}, {durationText(each.tookMs)}
-                  </span>
-                </div>
-                {each.answer ? (
-                  <CodeBlock label="answer" text={JSON.stringify(each.answer.payload, null, 2)} />
-                ) : (
-                  <p class="small wrap">{each.fault}</p>
-                )}
-              </li>
-            ))}
-          </ul>
-        </Card>
-      )}
+      {calls.length > 0 && <Answers of={calls} />}
     </div>
+  )
+}
+
+function Answers({ of: calls }: { readonly of: readonly Call[] }) {
+  return (
+    <Card title="Answers">
+      <ul class="stack">
+        {calls.map(({ atMs, tookMs, name, answer, fault }) => (
+          <li key={atMs} class="stack tight">
+            <div class="row">
+              {answer ? <Badge tone="good">{answer.status}</Badge> : <Badge tone="bad">no answer</Badge>}
+              <b class="wrap">{name}</b>
+              <span class="small muted">
+                {clockText(atMs)}, {durationText(tookMs)}
+              </span>
+            </div>
+            {answer ? (
+              <CodeBlock label="answer" text={JSON.stringify(answer.payload, null, 2)} />
+            ) : (
+              <p class="small wrap">{fault}</p>
+            )}
+          </li>
+        ))}
+      </ul>
+    </Card>
   )
 }

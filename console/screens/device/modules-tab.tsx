@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import { createModule, deleteIdentity, readModules, timeOf } from '#console/data/devices.ts'
+import { createModule, deleteIdentity, type Identity, readModules, timeOf } from '#console/data/devices.ts'
 import { agoText } from '#console/data/format.ts'
 import { useAction } from '#console/data/use-action.ts'
 import { useLoad } from '#console/data/use-load.ts'
@@ -8,9 +8,8 @@ import { Connection } from '#console/parts/device-badges.tsx'
 import { Dialog } from '#console/parts/dialog.tsx'
 import { Empty, Shown } from '#console/parts/empty.tsx'
 import { Field, TextInput } from '#console/parts/field.tsx'
-import { Fault } from '#console/parts/notice.tsx'
 import { Card } from '#console/parts/page.tsx'
-import { Table } from '#console/parts/table.tsx'
+import { type Column, Table } from '#console/parts/table.tsx'
 
 const everyMs = 5_000
 
@@ -18,19 +17,7 @@ const everyMs = 5_000
 export function ModulesTab({ deviceId }: { readonly deviceId: string }) {
   const modules = useLoad((signal) => readModules(deviceId, signal), [deviceId], everyMs)
   const [isCreating, setCreating] = useState(false)
-  const [id, setId] = useState('')
   const [doomed, setDoomed] = useState<string>()
-  const create = useAction(async (signal) => {
-    await createModule(deviceId, id, signal)
-    setCreating(false)
-    setId('')
-    modules.reload()
-  })
-  const remove = useAction(async (signal, moduleId: string) => {
-    await deleteIdentity(deviceId, signal, moduleId)
-    setDoomed(undefined)
-    modules.reload()
-  })
   return (
     <Card
       title="Modules"
@@ -50,60 +37,89 @@ export function ModulesTab({ deviceId }: { readonly deviceId: string }) {
               label="modules"
               rows={rows}
               keyOf={({ moduleId }) => moduleId ?? ''}
-              columns={[
-                { title: 'Module', cell: ({ moduleId }) => moduleId },
-                {
-                  title: 'Connection',
-                  isShort: true,
-                  cell: ({ connectionState }) => <Connection of={connectionState} />,
-                },
-                {
-                  title: 'Last seen',
-                  isShort: true,
-                  cell: ({ lastActivityTime }) => agoText(timeOf(lastActivityTime)),
-                },
-                {
-                  title: '',
-                  isShort: true,
-                  cell: ({ moduleId }) => (
-                    <Button isLittle kind="danger" onClick={() => setDoomed(moduleId)}>
-                      Delete
-                    </Button>
-                  ),
-                },
-              ]}
+              columns={columnsWith((moduleId) => setDoomed(moduleId))}
             />
           )
         }
       </Shown>
-      <Fault of={remove.error} />
-      {isCreating && (
-        <Dialog
-          title="New module"
-          action="Create"
-          isReady={id !== ''}
-          isBusy={create.isRunning}
-          error={create.error}
-          onClose={() => setCreating(false)}
-          onAct={() => void create.run()}
-        >
-          <Field label="Module id">
-            <TextInput name="moduleId" value={id} onInput={setId} autoFocus required />
-          </Field>
-        </Dialog>
-      )}
+      {isCreating && <CreateModule deviceId={deviceId} onClose={() => setCreating(false)} onDone={modules.reload} />}
       {doomed !== undefined && (
-        <Dialog
-          title={`Delete the module ${doomed}?`}
-          action="Delete"
-          kind="danger"
-          isBusy={remove.isRunning}
+        <DeleteModule
+          deviceId={deviceId}
+          moduleId={doomed}
           onClose={() => setDoomed(undefined)}
-          onAct={() => void remove.run(doomed)}
-        >
-          <p>Its connection ends, and its keys and twin go.</p>
-        </Dialog>
+          onDone={modules.reload}
+        />
       )}
     </Card>
+  )
+}
+
+function columnsWith(onDelete: (moduleId: string) => void): readonly Column<Identity>[] {
+  return [
+    { title: 'Module', cell: ({ moduleId }) => moduleId },
+    { title: 'Connection', isShort: true, cell: ({ connectionState }) => <Connection of={connectionState} /> },
+    { title: 'Last seen', isShort: true, cell: ({ lastActivityTime }) => agoText(timeOf(lastActivityTime)) },
+    {
+      title: '',
+      isShort: true,
+      cell: ({ moduleId = '' }) => (
+        <Button isLittle kind="danger" onClick={() => onDelete(moduleId)}>
+          Delete
+        </Button>
+      ),
+    },
+  ]
+}
+
+interface ModuleDialogProps {
+  readonly deviceId: string
+  readonly onClose: () => void
+  readonly onDone: () => void
+}
+
+function CreateModule({ deviceId, onClose, onDone }: ModuleDialogProps) {
+  const [id, setId] = useState('')
+  const create = useAction(async (signal) => {
+    await createModule(deviceId, id, signal)
+    onDone()
+    onClose()
+  })
+  return (
+    <Dialog
+      title="New module"
+      action="Create"
+      isReady={id !== ''}
+      isBusy={create.isRunning}
+      error={create.error}
+      onClose={onClose}
+      onAct={() => void create.run()}
+    >
+      <Field label="Module id">
+        <TextInput name="moduleId" value={id} onInput={setId} autoFocus required />
+      </Field>
+    </Dialog>
+  )
+}
+
+function DeleteModule(props: ModuleDialogProps & { readonly moduleId: string }) {
+  const { deviceId, moduleId, onClose, onDone } = props
+  const remove = useAction(async (signal) => {
+    await deleteIdentity(deviceId, signal, moduleId)
+    onDone()
+    onClose()
+  })
+  return (
+    <Dialog
+      title={`Delete the module ${moduleId}?`}
+      action="Delete"
+      kind="danger"
+      isBusy={remove.isRunning}
+      error={remove.error}
+      onClose={onClose}
+      onAct={() => void remove.run()}
+    >
+      <p>Its connection ends, and its keys and twin go.</p>
+    </Dialog>
   )
 }

@@ -28,3 +28,10 @@ test('a body that is a number is one line, and endless bodies make no endless li
   expect(numericFields([message(1, wide)]).size).toBe(24)
   expect(numericFields([message(1, `${'{"a":'.repeat(50)}1${'}'.repeat(50)}`)]).size).toBe(0)
 })
+
+test('a line is broken where the device was away', () => {
+  const times = [0, 1_000, 2_000, 3_000, 600_000, 601_000]
+  const points = numericFields(times.map((at) => message(at, '7'))).get('value')
+  expect(points?.map(([at, value]) => [at, value])).toContainEqual([3_001, undefined])
+  expect(points).toHaveLength(times.length + 1)
+})

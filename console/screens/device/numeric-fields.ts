@@ -18,8 +18,21 @@ export function numericFields(
       else if (fields.size < fieldsMax) fields.set(path, [[at, value]])
     }
   }
-  for (const moments of fields.values()) moments.sort((one, other) => one[0] - other[0])
-  return fields
+  return new Map([...fields].map(([path, moments]) => [path, broken(moments.sort((one, other) => one[0] - other[0]))]))
+}
+
+const gapMsMin = 10_000
+/** A device that is silent for so many times as long as usual was away. */
+const gapFactor = 20
+
+/** With nothing between values where the device was away. */
+function broken(moments: readonly Moment[]): readonly Moment[] {
+  const steps = moments.map(([at], index) => at - (moments[index - 1]?.[0] ?? at)).sort((one, other) => one - other)
+  const gapMs = Math.max(gapMsMin, gapFactor * (steps[steps.length >> 1] ?? 0))
+  return moments.flatMap((moment, index) => {
+    const before = moments[index - 1]?.[0] ?? moment[0]
+    return moment[0] - before > gapMs ? [[before + 1, undefined] as const, moment] : [moment]
+  })
 }
 
 function parsed(body: string): unknown {

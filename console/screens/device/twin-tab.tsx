@@ -83,14 +83,7 @@ function Section({ title, section, twin, now, onChanged }: SectionProps) {
       <div class="stack tight">
         <TextArea label={title} rows={12} value={draft.text} onInput={(text) => setDraft({ ...draft, text })} />
         {read?.fault !== undefined && <p class="small bad-text">{read.fault}</p>}
-        {isStale ? (
-          <Notice tone="bad" title="The twin was changed meanwhile">
-            Your text is kept. Look at what it is now, and save again to set your changes on top of it.
-            <CodeBlock label="the twin now" text={JSON.stringify(now, null, 2)} />
-          </Notice>
-        ) : (
-          <Fault of={save.error} />
-        )}
+        {isStale ? <Stale now={now} /> : <Fault of={save.error} />}
         <div class="row end">
           <Button kind="quiet" onClick={() => setDraft(undefined)}>
             Cancel
@@ -109,6 +102,15 @@ function Section({ title, section, twin, now, onChanged }: SectionProps) {
         </div>
       </div>
     </Card>
+  )
+}
+
+function Stale({ now }: { readonly now: Document }) {
+  return (
+    <Notice tone="bad" title="The twin was changed meanwhile">
+      Your text is kept. Look at what it is now, and save again to set your changes on top of it.
+      <CodeBlock label="the twin now" text={JSON.stringify(now, null, 2)} />
+    </Notice>
   )
 }
 

@@ -74,12 +74,15 @@ function mqttJs({ host, ports, deviceId, key, isRemote }: Sender): string {
   const isTls = isRemote && ports.mqtts !== undefined
   const url = isTls ? `mqtts://${host}:${ports.mqtts}` : `mqtt://${host}:${ports.mqtt}`
   const options = { clientId: deviceId, ...(key === undefined ? {} : { username: deviceId, password: key }) }
-  return `node --input-type=module <<'END'
-import mqtt from 'mqtt'
-const client = await mqtt.connectAsync(${JSON.stringify(url)}, ${JSON.stringify(options)})
-await client.publishAsync(${JSON.stringify(`devices/${deviceId}/messages/events/`)}, '${body}', { qos: 1 })
-await client.endAsync()
-END`
+  const lines = [
+    "node --input-type=module <<'END'",
+    "import mqtt from 'mqtt'",
+    `const client = await mqtt.connectAsync(${JSON.stringify(url)}, ${JSON.stringify(options)})`,
+    `await client.publishAsync(${JSON.stringify(`devices/${deviceId}/messages/events/`)}, '${body}', { qos: 1 })`,
+    'await client.endAsync()',
+    'END',
+  ]
+  return lines.join('\n')
 }
 
 function urlOf({ host, ports, deviceId, isRemote }: Sender): string {

@@ -16,7 +16,7 @@ import { Card, Page } from '#console/parts/page.tsx'
 import { Tabs } from '#console/parts/tabs.tsx'
 import { TailStatus } from '#console/parts/tail-status.tsx'
 import { addressOf, setQuery } from '#console/router.ts'
-import type { ScreenProps } from '#console/screens.ts'
+import type { ScreenProps } from '#console/screen-props.ts'
 import { commandsOf, type Sender } from './commands.ts'
 import { Refusals } from './refusals.tsx'
 

@@ -1,7 +1,8 @@
 import { useState } from 'preact/hooks'
 import { saveText } from '#console/data/save-text.ts'
+import { itemsMax } from '#console/data/seen.ts'
 import type { Message } from '#console/data/tail.ts'
-import { itemsMax, useTail } from '#console/data/use-tail.ts'
+import { useTail } from '#console/data/use-tail.ts'
 import { Button } from '#console/parts/button.tsx'
 import { Empty } from '#console/parts/empty.tsx'
 import { Field, TextInput } from '#console/parts/field.tsx'
@@ -9,7 +10,7 @@ import { MessageList } from '#console/parts/message-list.tsx'
 import { Card, Page } from '#console/parts/page.tsx'
 import { TailStatus } from '#console/parts/tail-status.tsx'
 import { addressOf, setQuery } from '#console/router.ts'
-import type { ScreenProps } from '#console/screens.ts'
+import type { ScreenProps } from '#console/screen-props.ts'
 import { csvOf } from './csv.ts'
 
 const filterNames = ['device', 'property', 'body', 'text'] as const
@@ -66,22 +67,24 @@ export function LiveScreen({ query }: ScreenProps) {
           <TailStatus tail={tail} isPaused={isPaused} />
           {tail.items.length >= itemsMax && <p>the last {itemsMax} are kept here</p>}
         </header>
-        {tail.items.length === 0 ? (
-          <Empty title={hasFilter ? 'Nothing matched yet' : 'Nothing came in yet'} icon="live">
-            <p>
-              {hasFilter ? (
-                'The filters look at every message that comes in from now on.'
-              ) : (
-                <>
-                  Messages appear here as devices send them. <a href={addressOf([])}>Send the first one.</a>
-                </>
-              )}
-            </p>
-          </Empty>
-        ) : (
-          <MessageList items={tail.items} isBounded />
-        )}
+        {tail.items.length === 0 ? <NothingYet hasFilter={hasFilter} /> : <MessageList items={tail.items} isBounded />}
       </section>
     </Page>
+  )
+}
+
+function NothingYet({ hasFilter }: { readonly hasFilter: boolean }) {
+  if (hasFilter)
+    return (
+      <Empty title="Nothing matched yet" icon="live">
+        <p>The filters look at every message that comes in from now on.</p>
+      </Empty>
+    )
+  return (
+    <Empty title="Nothing came in yet" icon="live">
+      <p>
+        Messages appear here as devices send them. <a href={addressOf([])}>Send the first one.</a>
+      </p>
+    </Empty>
   )
 }

@@ -13,7 +13,7 @@ import { Card, Page } from '#console/parts/page.tsx'
 import { Table } from '#console/parts/table.tsx'
 import { Tabs } from '#console/parts/tabs.tsx'
 import { setQuery } from '#console/router.ts'
-import type { ScreenProps } from '#console/screens.ts'
+import type { ScreenProps } from '#console/screen-props.ts'
 import {
   type Authority,
   type Policy,

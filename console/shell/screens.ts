@@ -1,14 +1,7 @@
 /** The table of screens. A screen is loaded once somebody goes to it. */
 import type { FunctionComponent } from 'preact'
 import type { IconName } from '#console/parts/icon.tsx'
-import type { Session } from './data/session.ts'
-
-export interface ScreenProps {
-  readonly session: Session
-  /** Segments of the address behind the screen's own. */
-  readonly rest: readonly string[]
-  readonly query: URLSearchParams
-}
+import type { ScreenProps } from '#console/screen-props.ts'
 
 export interface ScreenEntry {
   /** First segment of its address; empty: what `/console/` shows. */
@@ -16,6 +9,11 @@ export interface ScreenEntry {
   readonly title: string
   readonly icon: IconName
   readonly load: () => Promise<FunctionComponent<ScreenProps>>
+}
+
+/** @param segment the first one of an address */
+export function screenOf(segment: string): ScreenEntry | undefined {
+  return screens.find((screen) => screen.segment === segment)
 }
 
 export const screens: readonly ScreenEntry[] = [

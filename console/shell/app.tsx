@@ -1,16 +1,18 @@
 import type { FunctionComponent } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
-import { reasonOf, sessionLost } from './data/call.ts'
-import { currentSession, logOut, type Session } from './data/session.ts'
-import { useLoad } from './data/use-load.ts'
+import { reasonOf, sessionLost } from '#console/data/call.ts'
+import { currentSession, logOut, type Session } from '#console/data/session.ts'
+import { useLoad } from '#console/data/use-load.ts'
+import { Button } from '#console/parts/button.tsx'
+import { Empty, Shown, Skeleton } from '#console/parts/empty.tsx'
+import { Icon } from '#console/parts/icon.tsx'
+import { Mark } from '#console/parts/mark.tsx'
+import { Notice } from '#console/parts/notice.tsx'
+import { Page } from '#console/parts/page.tsx'
+import { addressOf, usePlace } from '#console/router.ts'
+import type { ScreenProps } from '#console/screen-props.ts'
 import { Login } from './login.tsx'
-import { Button } from './parts/button.tsx'
-import { Empty, Shown, Skeleton } from './parts/empty.tsx'
-import { Icon } from './parts/icon.tsx'
-import { Notice } from './parts/notice.tsx'
-import { Page } from './parts/page.tsx'
-import { addressOf, usePlace } from './router.ts'
-import { type ScreenProps, screens } from './screens.ts'
+import { screenOf, screens } from './screens.ts'
 
 /** Login, or the shell with the screen that the address names. */
 export function App() {
@@ -32,7 +34,7 @@ export function App() {
 function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft: () => void }) {
   const { segments, query } = usePlace()
   const [first = '', ...rest] = segments
-  const current = screens.find(({ segment }) => segment === first)
+  const current = screenOf(first)
   return (
     <div class="shell">
       <div class="side">
@@ -110,20 +112,5 @@ function Who({ session, onLeft }: { readonly session: Session; readonly onLeft: 
       )}
       <span class="version">Penstock {session.version}</span>
     </footer>
-  )
-}
-
-export function Mark() {
-  return (
-    <svg viewBox="0 0 24 24" aria-hidden="true">
-      <rect width="24" height="24" rx="6" fill="var(--accent)" />
-      <path
-        d="M6 5v5a4 4 0 0 0 4 4h4a4 4 0 0 1 4 4v1"
-        fill="none"
-        stroke="var(--onaccent)"
-        stroke-width="3"
-        stroke-linecap="round"
-      />
-    </svg>
   )
 }

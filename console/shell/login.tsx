@@ -1,17 +1,18 @@
 import { useState } from 'preact/hooks'
-import { Mark } from './app.tsx'
-import { logIn } from './data/session.ts'
-import { useAction } from './data/use-action.ts'
-import { Button } from './parts/button.tsx'
-import { Field, TextInput } from './parts/field.tsx'
-import { Fault } from './parts/notice.tsx'
+import { logIn } from '#console/data/session.ts'
+import { useAction } from '#console/data/use-action.ts'
+import { Button } from '#console/parts/button.tsx'
+import { Field, TextInput } from '#console/parts/field.tsx'
+import { Mark } from '#console/parts/mark.tsx'
+import { Fault } from '#console/parts/notice.tsx'
 
 /** There is no password: a policy's key is what services prove themselves with, and so does the console. */
 export function Login({ onDone }: { readonly onDone: () => void }) {
   const [policy, setPolicy] = useState('iothubowner')
   const [key, setKey] = useState('')
   const login = useAction(async () => {
-    await logIn(policy, key.trim())
+    const given = credentialsIn(policy, key)
+    await logIn(given.policy, given.key)
     onDone()
   })
   return (
@@ -31,7 +32,7 @@ export function Login({ onDone }: { readonly onDone: () => void }) {
           <TextInput value={policy} onInput={setPolicy} name="policy" required />
         </Field>
         <Field
-          label="Key"
+          label="Key or connection string"
           hint={
             <>
               On the machine of Penstock: <code>npx penstock policies show iothubowner</code>
@@ -47,4 +48,19 @@ export function Login({ onDone }: { readonly onDone: () => void }) {
       </form>
     </div>
   )
+}
+
+/** A connection string, as `penstock policies show` prints it, names its policy. */
+function credentialsIn(policy: string, text: string): { readonly policy: string; readonly key: string } {
+  const fields = new Map(
+    text
+      .trim()
+      .split(';')
+      .map((field) => {
+        const equals = field.indexOf('=')
+        return [field.slice(0, equals), field.slice(equals + 1)]
+      }),
+  )
+  const key = fields.get('SharedAccessKey')
+  return key === undefined ? { policy, key: text.trim() } : { policy: fields.get('SharedAccessKeyName') ?? policy, key }
 }
