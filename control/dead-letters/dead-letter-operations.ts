@@ -10,6 +10,7 @@ import { argumentFault } from '#control/identities/identity.ts'
 import { continuation, continues } from '#control/rest/hub-shapes.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { pageSizeOf } from '#control/rest/page-size.ts'
+import type { OperationTold } from '#control/rest/told.ts'
 import { aCount, aText, aTime, choiceOf, listOf, mapOf, named, orNull, recordOf } from '#runtime/api/shapes.ts'
 import { gives, nothing } from '#runtime/api/told.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
@@ -47,61 +48,58 @@ const settledFaults = [
   'LOG_UNAVAILABLE',
 ] as const
 
+const told = {
+  list: {
+    summary: 'Messages that the table or an endpoint refused for good, the oldest first, page by page',
+    query: { state: 'waiting (left out) or all', endpoint: 'only what this one refused', top: 'items of a page' },
+    headers: continues,
+    answered: { 200: gives('a page', listOf(named('DeadLetter', recordOf(head))), continuation) },
+    faults: ['LOG_UNAVAILABLE'],
+  },
+  read: {
+    summary: 'A dead letter with its first messages; bodies are base64',
+    answered: { 200: gives('it', recordOf({ ...head, messages: listOf(message), fault: orNull(aText) })) },
+    faults: ['DEAD_LETTER_UNKNOWN', 'LOG_UNAVAILABLE'],
+  },
+  replay: {
+    summary: 'Delivers a dead letter again, to who refused it',
+    answered: { 204: nothing('it is on its way') },
+    faults: [...settledFaults, 'BATCH_CORRUPT', 'ROUTING_ENDPOINT_UNKNOWN', 'ENDPOINT_UNAVAILABLE'],
+  },
+  drop: {
+    summary: 'Closes a dead letter for ever',
+    answered: { 204: nothing('it is dropped') },
+    faults: settledFaults,
+  },
+} as const satisfies Readonly<Record<string, OperationTold>>
+
 export function deadLetterOperations(letters: DeadLetters): Operation[] {
-  const pattern = '/dead-letters'
-  const owners = { ownerOnly: true } as const
+  const one = '/dead-letters/:id'
+  const reading = { method: 'GET', right: 'ServiceConnect', ownerOnly: true } as const
+  const settling = { right: 'RegistryWrite', ownerOnly: true } as const
   return [
+    { ...reading, pattern: '/dead-letters', told: told.list, run: (request) => list(letters, request) },
     {
-      ...owners,
-      method: 'GET',
-      pattern,
-      right: 'ServiceConnect',
-      told: {
-        summary: 'Messages that the table or an endpoint refused for good, the oldest first, page by page',
-        query: { state: 'waiting (left out) or all', endpoint: 'only what this one refused', top: 'items of a page' },
-        headers: continues,
-        answered: { 200: gives('a page', listOf(named('DeadLetter', recordOf(head))), continuation) },
-        faults: ['LOG_UNAVAILABLE'],
-      },
-      run: (request) => list(letters, request),
-    },
-    {
-      ...owners,
-      method: 'GET',
-      pattern: `${pattern}/:id`,
-      right: 'ServiceConnect',
-      told: {
-        summary: 'A dead letter with its first messages; bodies are base64',
-        answered: { 200: gives('it', recordOf({ ...head, messages: listOf(message), fault: orNull(aText) })) },
-        faults: ['DEAD_LETTER_UNKNOWN', 'LOG_UNAVAILABLE'],
-      },
+      ...reading,
+      pattern: one,
+      told: told.read,
       run: async (request) => jsonAnswer(200, wholeDocument(await letters.read(idOf(request)))),
     },
     {
-      ...owners,
+      ...settling,
       method: 'POST',
-      pattern: `${pattern}/:id/replay`,
-      right: 'RegistryWrite',
-      told: {
-        summary: 'Delivers a dead letter again, to who refused it',
-        answered: { 204: nothing('it is on its way') },
-        faults: [...settledFaults, 'BATCH_CORRUPT', 'ROUTING_ENDPOINT_UNKNOWN', 'ENDPOINT_UNAVAILABLE'],
-      },
+      pattern: `${one}/replay`,
+      told: told.replay,
       async run(request) {
         await letters.replay(idOf(request))
         return { status: 204 }
       },
     },
     {
-      ...owners,
+      ...settling,
       method: 'DELETE',
-      pattern: `${pattern}/:id`,
-      right: 'RegistryWrite',
-      told: {
-        summary: 'Closes a dead letter for ever',
-        answered: { 204: nothing('it is dropped') },
-        faults: settledFaults,
-      },
+      pattern: one,
+      told: told.drop,
       async run(request) {
         await letters.drop(idOf(request))
         return { status: 204 }
