@@ -23,6 +23,8 @@ import type { DeviceTwins } from './twins/twins.ts'
 
 export interface DirectoryOptions {
   readonly commandRules?: CommandRules | undefined
+  /** As of `RegistryOptions`; with PostgreSQL only. */
+  readonly tellsTwinChanges?: boolean | undefined
   readonly dataDir: string
   readonly postgresUrl: string | undefined
   readonly logger: Logger
@@ -127,8 +129,10 @@ export async function openDirectory(options: DirectoryOptions, downlink?: NamedE
   return new RegistryDirectory(await openEdgeRegistry(postgresUrl, options), logger, { ownsRegistry: true })
 }
 
-function openEdgeRegistry(postgresUrl: string, { logger, commandRules }: DirectoryOptions): Promise<Registry> {
-  return openRegistry({ postgresUrl, dataDir: undefined, connectionsMax: edgeConnectionsMax, logger, commandRules })
+function openEdgeRegistry(postgresUrl: string, options: DirectoryOptions): Promise<Registry> {
+  const { logger, commandRules, tellsTwinChanges } = options
+  const own = { dataDir: undefined, connectionsMax: edgeConnectionsMax }
+  return openRegistry({ postgresUrl, ...own, logger, commandRules, tellsTwinChanges })
 }
 
 /** Listens for control, and says where, again and again: control forgets edges that it does not hear of. */

@@ -7,6 +7,7 @@ import { openRegistry, type Registry } from './open-registry.ts'
 import { deviceContent, registryConformance } from './registry.conformance.ts'
 import type { ControlChange } from './store/changes.ts'
 import { openPostgresDatabase } from './store/postgres-database.ts'
+import { twinOutboxConformance } from './twins/twin-outbox.conformance.ts'
 import { twinConformance } from './twins.conformance.ts'
 
 const postgres = serverFor('PostgreSQL', postgresMissing)
@@ -33,6 +34,10 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
     const registry = await open()
     return { registry, device: registry.deviceTwins, close: () => registry.close() }
   })
+
+  twinOutboxConformance('a PostgreSQL server', () =>
+    openPostgresDatabase({ url: server.url, connectionsMax: 5, logger: silentLogger }),
+  )
 
   test('a change made by one process is told to another', async () => {
     const [writer, reader] = await Promise.all([open(), open()])

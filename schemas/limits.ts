@@ -307,6 +307,17 @@ export const limits = {
   twinWaitMsMax: 10_000,
   /** Reported properties that a process keeps to merge patches into: some 20,000 twins of a usual size. */
   twinCacheBytesMax: 64 * 1024 * 1024,
+  /** Changes of twins that are told in one portion, about, and bytes of what they say. */
+  twinEventsAtOnceMax: 1_000,
+  twinEventsAtOnceBytesMax: 1024 * 1024,
+  /** Looks for changes to tell begin this far apart while there are none: the first part of how late they are. */
+  twinEventsLookMs: 200,
+  /** The process that tells changes has this right alone for so long, unless it asks again; another one goes on then. */
+  twinEventsHeldMs: 10_000,
+  /** Changes that wait for the log in the control store, some 500 bytes each. Beyond, the oldest are given up and counted. */
+  twinEventsWaitingMax: 1_000_000,
+  /** How many wait is counted so often. */
+  twinEventsMeasuredMs: 10_000,
   /** Twin requests of a device: so many a second, and so many at once. */
   twinRequestsPerSecond: 10,
   twinRequestsBurst: 50,

@@ -24,10 +24,11 @@ export class SqlDeviceTwins implements DeviceTwins {
   #seen = new Map<string, DesiredSeen>()
   #recording: Promise<void> | undefined
 
-  constructor(database: Database, clock: Clock, logger: Logger) {
+  /** @param tellsChanges each change becomes an event of the outbox */
+  constructor(database: Database, clock: Clock, logger: Logger, tellsChanges: boolean) {
     this.#database = database
     this.#logger = logger
-    this.#reported = new ReportedWriter(database, clock, logger)
+    this.#reported = new ReportedWriter(database, clock, logger, { tellsChanges })
     this.#reads = new LookupBatch(
       (keys) => readDeviceTwins(database, keys.map(identityFromText)),
       identityText,

@@ -14,6 +14,7 @@ import type { RoutedLog } from '#pipeline/workers/routed/routed-log.ts'
 import { RoutingRevision } from '#pipeline/workers/routed/routing-revision.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { deliveredTopics, groupOnTopic } from '#schemas/log-topics.ts'
 import { type EndpointDocument, endpointGroup } from '#schemas/routing/routing.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { write } from './command.ts'
@@ -25,8 +26,7 @@ export async function verifyEndpoints(settings: Settings, name: string | undefin
   const routing = await openRouting({ ...settings, logger })
   const logs: RoutedLog[] = []
   try {
-    for (const kind of ['telemetry', 'events'] as const)
-      logs.push({ kind, log: await openRoleLog(settings, logger, kind) })
+    for (const kind of deliveredTopics) logs.push({ kind, log: await openRoleLog(settings, logger, kind) })
     const deadLetters = await openRoleLog(settings, logger, 'dead-letters')
     try {
       const { revision, document } = await routing.inForce()
@@ -66,8 +66,7 @@ async function verifiedEndpoint(endpoint: EndpointDocument, verifier: Verifier):
   const open = endpointOpener(settings, hubName)
   const verdicts: VerifiedEndpoint['verdicts'][number][] = []
   for (const log of logs) {
-    const own = endpointGroup(settings.topicPrefix, endpoint)
-    const group = log.kind === 'telemetry' ? own : `${own}-events`
+    const group = groupOnTopic(endpointGroup(settings.topicPrefix, endpoint), log.kind)
     const destination = open(endpoint, group)
     try {
       const held = destination.atomic ? destination.held?.bind(destination) : undefined

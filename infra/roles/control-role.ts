@@ -20,7 +20,7 @@ import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
 import { routingCheck } from './check-routing.ts'
 import { endFirstWhenMemoryEnds } from './end-first.ts'
-import { openRoleEvents, tellLost } from './events.ts'
+import { forwardRoleTwinEvents, openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { quotasFrom } from './quotas.ts'
 import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
@@ -35,7 +35,8 @@ export async function runControl(settings: Settings): Promise<void> {
   if (supervised && settings.identities !== 'required') endFirstWhenMemoryEnds()
   const options = controlSettings(settings)
   if (tlsOf(settings) === undefined) requireLoopback(settings.bind)
-  const events = await openRoleEvents(settings, `${hostname()}-control`, metrics, logger)
+  const writerId = `${hostname()}-control`
+  const events = await openRoleEvents(settings, writerId, metrics, logger)
   const control = await openControl({
     ...options,
     checkRouting: routingCheck(settings),
@@ -48,6 +49,8 @@ export async function runControl(settings: Settings): Promise<void> {
     for (const { change: event, deviceId, moduleId } of change.changes)
       events?.tell({ event, deviceId, moduleId, reason: undefined })
   })
+  const outbox = control.registry.twinOutbox
+  const stopForwarding = await forwardRoleTwinEvents(settings, { outbox, writerId, metrics, logger })
   const unwatchEdges = control.watchLostEdges(async (lost) => {
     if (events) await tellLost(events, lost)
   })
@@ -56,6 +59,7 @@ export async function runControl(settings: Settings): Promise<void> {
     logger.info('stopping', { reason })
     await servers.close()
     await unwatchEdges()
+    await stopForwarding?.()
     await control.close()
     await events?.close()
   })

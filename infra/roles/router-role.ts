@@ -11,6 +11,7 @@ import { createLogger, type Logger } from '#runtime/logger.ts'
 import { lowerPriority } from '#runtime/lower-priority.ts'
 import { type MetricSample, Metrics } from '#runtime/metrics.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+import { deliveredTopics } from '#schemas/log-topics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
@@ -73,10 +74,8 @@ export async function runRouter(settings: Settings): Promise<void> {
 /** Logs, warehouse and document of routes. Rejects where one of them cannot be opened. */
 async function openBasis(settings: Settings, logger: Logger) {
   const [hubName = ''] = settings.hostname.split(',')
-  const logs: RoutedLog[] = [
-    { kind: 'telemetry', log: await openRoleLog(settings, logger) },
-    { kind: 'events', log: await openRoleLog(settings, logger, 'events') },
-  ]
+  const logs: RoutedLog[] = []
+  for (const kind of deliveredTopics) logs.push({ kind, log: await openRoleLog(settings, logger, kind) })
   const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
   const warehouse = openRoleWarehouse(settings)
   const routing = await openRouting({ ...settings, logger })

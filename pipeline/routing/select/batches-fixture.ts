@@ -3,14 +3,10 @@ import { zstdCompressSync } from 'node:zlib'
 import type { RoutingSource } from '#pipeline/routing/condition/condition.ts'
 import { readCondition } from '#pipeline/routing/condition/condition.ts'
 import { factsOf } from '#pipeline/routing/condition/message-facts.ts'
-import {
-  enqueuedTimeText,
-  isDocumented,
-  storedAs,
-  systemPropertyNames,
-} from '#pipeline/routing/condition/system-properties.ts'
+import { isDocumented, storedAs, systemPropertyNames } from '#pipeline/routing/condition/system-properties.ts'
 import type { SeededRandom } from '#runtime/seeded-random.ts'
 import { batchFromBlock, batchHeader, blocksOfBatch, type Envelope, envelopeBytes } from '#schemas/batch.ts'
+import { enqueuedTimeText } from '#schemas/time.ts'
 import { RouteSet, type RouteSetOptions, type Routes } from './route-set.ts'
 
 export function batchOfBlocks(blocks: readonly (readonly Envelope[])[]): Buffer {

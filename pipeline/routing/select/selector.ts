@@ -4,6 +4,7 @@ import { type Envelope, envelopeBytes } from '#schemas/batch.ts'
 import type { BatchBlock } from '#schemas/batch-walk.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import type { DeliveredTopic } from '#schemas/log-topics.ts'
 import { type BlockReader, blocksOf } from './block-reader.ts'
 import { envelopesIn } from './envelope-reading.ts'
 import { eventMessageOf } from './event-message.ts'
@@ -11,8 +12,8 @@ import type { RouteSet } from './route-set.ts'
 import { type SelectedBlock, Selection } from './selection.ts'
 import { RouteTally, SelectionPass } from './selection-pass.ts'
 
-/** What a record holds: messages of devices, or events about them. */
-export type RecordKind = 'telemetry' | 'events'
+/** What a record holds: messages of devices, events about them that are to become messages, or messages about their twins. */
+export type RecordKind = DeliveredTopic
 
 export interface SelectorOptions {
   readonly routeSet: RouteSet
@@ -35,7 +36,7 @@ export class Selector {
   constructor(options: SelectorOptions) {
     this.#options = options
     const { routeSet } = options
-    for (const source of ['DeviceMessages', ...eventSources] as const) {
+    for (const source of ['DeviceMessages', 'TwinChangeEvents', ...eventSources] as const) {
       const rules = routeSet.rules(source)
       if (rules) this.#passes.set(source, new SelectionPass(routeSet, rules))
     }
@@ -57,13 +58,15 @@ export class Selector {
    */
   async select(value: Uint8Array, kind: RecordKind): Promise<Selection> {
     const blocks = blocksOf(value)
-    return kind === 'telemetry' ? this.#selectTelemetry(value, blocks) : this.#selectEvents(value, blocks)
+    if (kind === 'events') return this.#selectEvents(value, blocks)
+    return this.#selectMessages(value, blocks, kind === 'telemetry' ? 'DeviceMessages' : 'TwinChangeEvents')
   }
 
-  async #selectTelemetry(value: Uint8Array, blocks: readonly BatchBlock[]): Promise<Selection> {
+  /** Of records that hold the messages as routes get them. */
+  async #selectMessages(value: Uint8Array, blocks: readonly BatchBlock[], source: RoutingSource): Promise<Selection> {
     const { routeSet, reader } = this.#options
-    const rules = routeSet.rules('DeviceMessages')
-    const pass = this.#passes.get('DeviceMessages')
+    const rules = routeSet.rules(source)
+    const pass = this.#passes.get(source)
     if (rules === undefined || pass === undefined) return this.#nothing(blocks)
     const tally = this.#tally()
     const messageCount = countOf(blocks)
@@ -79,7 +82,7 @@ export class Selector {
       const { messageCount, start, end } = blocks[index] as BatchBlock
       const verdicts = pass.run(plain, messageCount, tally)
       const stored = value.subarray(start, end)
-      selected.push({ ...verdicts, source: 'DeviceMessages', plain, firstIndex, messageCount, stored })
+      selected.push({ ...verdicts, source, plain, firstIndex, messageCount, stored })
       firstIndex += messageCount
     }
     return Selection.decoded(messageCount, selected, routeSet.endpoints.length, routeSet.maskWords, tally)

@@ -6,8 +6,9 @@
  */
 import { absent, type BodyValue, type Facts, type UnreadableReason } from '#pipeline/routing/condition/facts.ts'
 import { foldName, type Needs } from '#pipeline/routing/condition/needs.ts'
-import { enqueuedTimeText, storedAs } from '#pipeline/routing/condition/system-properties.ts'
+import { storedAs } from '#pipeline/routing/condition/system-properties.ts'
 import { limits } from '#schemas/limits.ts'
+import { enqueuedTimeText } from '#schemas/time.ts'
 import { BodyScan, unreadText } from './body-scan.ts'
 import { bodyInUtf8 } from './body-text.ts'
 import type { EnvelopeScan } from './envelope-scan.ts'
