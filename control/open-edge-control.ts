@@ -19,7 +19,7 @@ import { TakeOver } from './presence/take-over.ts'
 import { QuotaWatch } from './quotas/quota-watch.ts'
 import { SessionKeeper } from './sessions/session-keeper.ts'
 import type { EdgeSessions } from './sessions/sessions.ts'
-import type { DeviceTwins } from './twins/twins.ts'
+import type { DeviceTwins, WholeTwins } from './twins/twins.ts'
 
 export interface DirectoryOptions {
   readonly commandRules?: CommandRules | undefined
@@ -127,6 +127,16 @@ export async function openDirectory(options: DirectoryOptions, downlink?: NamedE
   const { dataDir, postgresUrl, logger } = options
   if (postgresUrl === undefined) return new RemoteDirectory(controlSocketPath(dataDir), logger, systemClock, downlink)
   return new RegistryDirectory(await openEdgeRegistry(postgresUrl, options), logger, { ownsRegistry: true })
+}
+
+export interface OpenedTwins extends WholeTwins {
+  close(): Promise<void>
+}
+
+/** Twins as routers read them, asked as an edge process asks. */
+export async function openWholeTwins(options: DirectoryOptions): Promise<OpenedTwins> {
+  const directory = await openDirectory(options)
+  return { whole: (ids) => directory.twins.whole(ids), close: () => directory.close() }
 }
 
 function openEdgeRegistry(postgresUrl: string, options: DirectoryOptions): Promise<Registry> {

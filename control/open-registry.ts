@@ -25,7 +25,7 @@ import type { TrustStore } from './trust/trust.ts'
 import { SqlDeviceTwins } from './twins/sql-device-twins.ts'
 import { SqlTwins } from './twins/sql-twins.ts'
 import { SqlTwinOutbox } from './twins/twin-outbox-rows.ts'
-import type { DeviceTwins, TwinOutbox, Twins } from './twins/twins.ts'
+import type { DeviceTwins, TwinOutbox, Twins, WholeTwins } from './twins/twins.ts'
 
 /** What the control store keeps, by capability: one database, and one feed of changes. */
 export interface Registry {
@@ -34,7 +34,7 @@ export interface Registry {
   readonly quotas: QuotaStore
   readonly presence: PresenceStore
   readonly twins: Twins
-  readonly deviceTwins: DeviceTwins
+  readonly deviceTwins: DeviceTwins & WholeTwins
   readonly twinOutbox: TwinOutbox
   readonly edgeAddresses: EdgeAddresses
   readonly sessions: KeptSessions

@@ -32,7 +32,7 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
 
   twinConformance('a PostgreSQL server', async () => {
     const registry = await open()
-    return { registry, device: registry.deviceTwins, close: () => registry.close() }
+    return { registry, device: registry.deviceTwins, whole: registry.deviceTwins, close: () => registry.close() }
   })
 
   twinOutboxConformance('a PostgreSQL server', () =>

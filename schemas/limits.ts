@@ -348,6 +348,15 @@ export const limits = {
   routedSuffixBytesMax: 1_024,
   /** Once so many more were met that found no room, all are forgotten: devices have come to send others. */
   routedSuffixesTurnedAwayMax: 65_536,
+  /** What routes want of the twins of senders, in the memory of a router: some 200 bytes each, so some 300,000. */
+  routedTwinsBytesMax: 64 * 1024 * 1024,
+  /** Twins that a router reads at once, whole: 14 MB where all are of the largest size. */
+  routedTwinsAtOnceMax: 200,
+  /** What a router knows of a twin is read again after so long, though no change was told; and where changes are not told at all. */
+  routedTwinAgeMsMax: 300_000,
+  routedTwinAgeUntoldMsMax: 2_000,
+  /** A router looks so often for changes of twins that are told. */
+  twinChangesLookMs: 100,
   /** Selections of records that the endpoints of a process share, with their decompressed messages. */
   selectionCacheBytesMax: 64 * 1024 * 1024,
   /** Blocks that are decompressed at once for routes: as many as libuv's pool has threads. */

@@ -104,6 +104,18 @@ export interface DeviceTwins {
   onDesired(listener: (notice: TwinNotice) => void): () => void
 }
 
+/** All that routes may ask of a twin. */
+export interface WholeTwin extends IdentityId {
+  /** `{"tags":{…},"properties":{"desired":{…},"reported":{…}}}` */
+  readonly text: string
+}
+
+/** What routers ask. */
+export interface WholeTwins {
+  /** Those that are empty from the start, and of identities that are unknown, are left out; at most `routedTwinsAtOnceMax` at once. @throws STORE_UNAVAILABLE (retry) */
+  whole(ids: readonly IdentityId[]): Promise<readonly WholeTwin[]>
+}
+
 /** Changes in the order of their commits for each identity, and where they stand in the outbox. */
 export interface TwinEventPortion {
   readonly events: readonly TwinChange[]

@@ -78,18 +78,16 @@ test('a change of a twin becomes a row, with what is asked for most in columns o
   const columns =
     "device_id, module_id, op_type, toString(changed_at) AS changed, toUInt32(version) AS version, system_properties['correlationId'] AS id"
   const rows = () => warehouse.query(`SELECT ${columns} FROM penstock.twin_events`)
-  await expect
-    .poll(rows, { timeout: 20_000 })
-    .toEqual([
-      {
-        device_id: 'd',
-        module_id: 'm',
-        op_type: 'replaceTwin',
-        changed: '1970-01-01 00:00:05.000',
-        version: 41,
-        id: '7',
-      },
-    ])
+  await expect.poll(rows, { timeout: 20_000 }).toEqual([
+    {
+      device_id: 'd',
+      module_id: 'm',
+      op_type: 'replaceTwin',
+      changed: '1970-01-01 00:00:05.000',
+      version: 41,
+      id: '7',
+    },
+  ])
   expect(delivery.samples()).toContainEqual([
     'penstock_events_rows_stored_total',
     'events="twin",sink="clickhouse-twin-events"',

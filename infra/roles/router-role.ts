@@ -22,6 +22,7 @@ import { endpointOpener } from './open-role-endpoint.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
 import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+import { openRoutedTwins } from './routed-twins.ts'
 
 /** Beside edges and worker on one machine: PUBACKs and the default table go first. */
 const nice = 5
@@ -79,8 +80,11 @@ async function openBasis(settings: Settings, logger: Logger) {
   const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
   const warehouse = openRoleWarehouse(settings)
   const routing = await openRouting({ ...settings, logger })
+  const changes = logs.find(({ kind }) => kind === 'twin-events')?.log
+  const routedTwins = openRoutedTwins(settings, logger, changes)
   const options = {
     logs,
+    twins: routedTwins.twins,
     topicPrefix: settings.topicPrefix,
     hubName: hubName.trim(),
     interpreted: settings.routesInterpreted === 'yes',
@@ -94,6 +98,7 @@ async function openBasis(settings: Settings, logger: Logger) {
     routing,
     options,
     async close(): Promise<void> {
+      await routedTwins.close()
       const closing: readonly ({ close(): Promise<void> } | undefined)[] = [
         ...logs.map(({ log }) => log),
         deadLetterLog,

@@ -30,7 +30,7 @@ export interface FallbackRouteDocument {
   readonly isEnabled: boolean
 }
 
-/** An application property added to what reaches some endpoints. `value` is text, or `$iothubname`. */
+/** An application property added to what reaches some endpoints. `value` is text, `$iothubname`, or a path into the sender's twin. */
 export interface EnrichmentDocument {
   readonly key: string
   readonly value: string
