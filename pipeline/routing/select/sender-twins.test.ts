@@ -74,6 +74,10 @@ describe('twins of senders', () => {
     twins.missed()
     reader.isAway = true
     expect((await twins.load(['a'])).get('a')).toEqual(['x'])
+    // Each failure may take as long as a time-out: it is not asked again at once.
+    const asked = reader.asked.length
+    expect((await twins.load(['a'])).get('a')).toEqual(['x'])
+    expect(reader.asked.length).toBe(asked)
     await expect(twins.load(['a', 'b'])).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', disposition: 'retry' })
     // A route that came meanwhile asks for what was never read.
     twins.indexOf(['tags', 'hall'])

@@ -42,6 +42,8 @@ interface KnownTwin {
 }
 
 const entryBytes = 200
+/** After a read that failed, those that are known are not read again before: each failure may take as long as a time-out. */
+const awayMs = 5_000
 
 /** Of a process, for all its routes. */
 export class SenderTwins {
@@ -55,6 +57,7 @@ export class SenderTwins {
   readonly #changedSince = new Set<Set<string>>()
   #bytes = 0
   #missed = 0
+  #awayUntilMonotonicMs = Number.NEGATIVE_INFINITY
 
   constructor(options: SenderTwinsOptions) {
     this.#options = options
@@ -122,6 +125,7 @@ export class SenderTwins {
 
   async #read(senders: readonly string[], loaded: Map<string, TwinValues>): Promise<void> {
     const { reader, clock } = this.#options
+    if (clock.monotonicMs() < this.#awayUntilMonotonicMs && this.#keepsAll(senders, loaded)) return
     const changed = new Set<string>()
     this.#changedSince.add(changed)
     const missed = this.#missed
@@ -138,14 +142,21 @@ export class SenderTwins {
       }
     } catch (error) {
       if (!isPenstockError(error) || error.disposition !== 'retry') throw error
-      for (const sender of senders) {
-        const twin = this.#known.get(sender)
-        if (twin === undefined || !this.#isWhole(twin)) throw error
-        loaded.set(sender, twin.values)
-      }
+      this.#awayUntilMonotonicMs = clock.monotonicMs() + awayMs
+      if (!this.#keepsAll(senders, loaded)) throw error
     } finally {
       this.#changedSince.delete(changed)
     }
+  }
+
+  /** However old they are. @returns whether all of them are known; `loaded` has those that are */
+  #keepsAll(senders: readonly string[], loaded: Map<string, TwinValues>): boolean {
+    for (const sender of senders) {
+      const twin = this.#known.get(sender)
+      if (twin === undefined || !this.#isWhole(twin)) return false
+      loaded.set(sender, twin.values)
+    }
+    return true
   }
 
   #isWhole({ values }: KnownTwin): boolean {
