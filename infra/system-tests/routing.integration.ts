@@ -387,7 +387,8 @@ describe('routes', () => {
     await expect.poll(sentAndReceived, patient).toBe(true)
     expect(received).toContain('{"version":4,"tags":{"hall":"a"}}')
     expect(received).not.toContain('{"t":-1}')
-    const told = "SELECT op_type, version, JSONExtractString(body, 'tags', 'hall') FROM penstock.twin_events ORDER BY version FORMAT TSV"
+    const told =
+      "SELECT op_type, version, JSONExtractString(body, 'tags', 'hall') FROM penstock.twin_events ORDER BY version FORMAT TSV"
     await expect.poll(() => rows(told), patient).toBe('updateTwin\t3\tb\nupdateTwin\t4\ta')
   })
 })

@@ -118,7 +118,7 @@ interface AskingTwins {
 function askingTwins({ routes, fallback }: Routes, { twinRoutes }: RouteSet): AskingTwins {
   const asking = routes.filter((_, index) => twinRoutes.has(index))
   const asksFallback = twinRoutes.has(routes.length) || asking.some(({ source }) => source === 'DeviceMessages')
-  const all = [...asking, ...(fallback && asksFallback ? [fallback] : [])]
+  const all = [...asking, ...(fallback?.isEnabled && asksFallback ? [fallback] : [])]
   return {
     routes: new Set(asking),
     fallback: asksFallback,
