@@ -362,6 +362,7 @@ describe('routes', () => {
     const routes = [
       { name: 'hall', condition: "$twin.tags.hall = 'a'", endpointNames: ['hook'] },
       { name: 'changes', ...ofTags },
+      { name: 'marked', condition: "mark = '1'", endpointNames: ['hook'] },
     ]
     expect((await put({ routes, endpoints: [hook()] })).status).toBe(200)
     received = []
@@ -379,13 +380,16 @@ describe('routes', () => {
     expect((await tagged('b')).status).toBe(200)
     await expect.poll(() => received, patient).toEqual(['{"version":3,"tags":{"hall":"b"}}'])
     await send('{"t":-1}')
+    await send('{"t":0}', { mark: '1' })
+    // What came before it was looked at by then.
+    await expect.poll(() => received, patient).toContain('{"t":0}')
     expect((await tagged('a')).status).toBe(200)
     const sentAndReceived = async (): Promise<boolean> => {
       await send('{"t":1}')
       return received.includes('{"t":1}')
     }
     await expect.poll(sentAndReceived, patient).toBe(true)
-    expect(received).toContain('{"version":4,"tags":{"hall":"a"}}')
+    await expect.poll(() => received, patient).toContain('{"version":4,"tags":{"hall":"a"}}')
     expect(received).not.toContain('{"t":-1}')
     const told =
       "SELECT op_type, version, JSONExtractString(body, 'tags', 'hall') FROM penstock.twin_events ORDER BY version FORMAT TSV"
