@@ -1,5 +1,6 @@
 /** The settings of the control role and of an edge's door, in the shapes that control/ takes. */
 import type { Settings } from '#schemas/settings.ts'
+import { uploadHost } from '#schemas/uploads.ts'
 import { admissionRules } from './auth/admission-rules.ts'
 import type { AdmissionRules } from './auth/auth.ts'
 import { commandRules } from './commands/command-rules.ts'
@@ -17,10 +18,13 @@ export interface ControlSettings {
   readonly commandRules: CommandRules
   /** The hub's own name, for connection strings. */
   readonly hostName: string
+  /** Under which files are read that devices uploaded. */
+  readonly uploadHost: string
 }
 
 export function controlSettings(settings: Settings): ControlSettings {
-  const [hostName = ''] = settings.hostname.split(',')
+  const [first = ''] = settings.hostname.split(',')
+  const hostName = first.trim()
   return {
     dataDir: settings.dataDir,
     postgresUrl: settings.postgresUrl,
@@ -31,6 +35,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     rules: admissionRules(settings.hostname, settings.clockSkewSeconds),
     devicesCachedMax: settings.credentialsCached,
     commandRules: commandRules(settings),
-    hostName: hostName.trim(),
+    hostName,
+    uploadHost: uploadHost(settings.uploadHost, hostName, settings.httpsPort),
   }
 }

@@ -22,13 +22,14 @@ import type { Directory } from './link/directory.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
-import { openRegistry, type Registry } from './open-registry.ts'
+import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
 import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes } from './service-routes.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
 import type { RekeyPolicy } from './trust/policy-operations.ts'
+import { sweepUploads } from './uploads/sweep-uploads.ts'
 
 export interface ControlOptions {
   readonly dataDir: string
@@ -44,6 +45,10 @@ export interface ControlOptions {
   readonly rules: AdmissionRules
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
+  /** Who makes rows of feedback and of uploaded files; left out: nobody. */
+  readonly told?: ToldRecords | undefined
+  /** Under which files are read that devices uploaded; left out: under the hub's name. */
+  readonly uploadHost?: string | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
   readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>
@@ -113,13 +118,16 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   const server = await serveDirectory(controlSocketPath(dataDir), directory, finder, logger, clock)
   closing.push(() => server.close())
   closing.push(sweepCommands(registry.commands, metrics, clock, logger))
+  closing.push(sweepUploads(registry.uploads, clock, logger))
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
+  const hubName = options.rules.hubNames[0] ?? ''
   const services = {
     registry,
     routing: routing.service,
     downlink,
-    hubName: options.rules.hubNames[0] ?? '',
+    hubName,
+    uploadHost: options.uploadHost ?? hubName,
     identitiesRequired: options.identitiesRequired ?? true,
   }
   return {

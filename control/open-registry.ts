@@ -3,7 +3,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { Permits } from '#runtime/permits.ts'
 import { limits } from '#schemas/limits.ts'
 import { usualCommandRules } from './commands/command-rules.ts'
-import type { CommandRules, Commands } from './commands/commands.ts'
+import type { CommandRules, Commands, OnFeedback } from './commands/commands.ts'
 import { SqlCommands } from './commands/sql-commands.ts'
 import { type EdgeAddresses, SqlEdgeAddresses } from './downlink/edge-addresses.ts'
 import type { Identities } from './identities/identities.ts'
@@ -25,6 +25,8 @@ import type { TrustStore } from './trust/trust.ts'
 import { SqlDeviceTwins } from './twins/sql-device-twins.ts'
 import { SqlTwins } from './twins/sql-twins.ts'
 import type { DeviceTwins, Twins } from './twins/twins.ts'
+import { SqlUploads } from './uploads/sql-uploads.ts'
+import type { OnFileUploaded, Uploads } from './uploads/uploads.ts'
 
 /** What the control store keeps, by capability: one database, and one feed of changes. */
 export interface Registry {
@@ -38,6 +40,7 @@ export interface Registry {
   readonly sessions: KeptSessions
   readonly queries: TwinQueries
   readonly commands: Commands
+  readonly uploads: Uploads
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -46,6 +49,13 @@ export interface RegistryOptions extends DatabaseOptions {
   readonly clock?: Clock
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
+  readonly told?: ToldRecords | undefined
+}
+
+/** Who in this process makes rows of what services are told; left out: nobody. */
+export interface ToldRecords {
+  readonly onFeedback: OnFeedback
+  readonly onFileUploaded: OnFileUploaded
 }
 
 /**
@@ -56,7 +66,8 @@ export interface RegistryOptions extends DatabaseOptions {
 export async function openRegistry(options: RegistryOptions): Promise<Registry> {
   const database = await openDatabase(options)
   try {
-    return await registryOver(database, options.clock ?? systemClock, options.logger, options.commandRules)
+    const { clock = systemClock, logger, commandRules, told } = options
+    return await registryOver(database, clock, logger, commandRules, told)
   } catch (error) {
     await database.close()
     throw error
@@ -69,6 +80,7 @@ export async function registryOver(
   clock: Clock,
   logger: Logger,
   rules: CommandRules = usualCommandRules,
+  told?: ToldRecords,
 ): Promise<Registry> {
   const presence = new SqlPresence(database, clock, logger)
   const queryPermits = new Permits(limits.queriesAtOnceMax)
@@ -92,7 +104,8 @@ export async function registryOver(
     edgeAddresses,
     sessions: new SqlSessions(database),
     queries: { query: (text, page) => queryPermits.with(() => runQuery(database, text, page)) },
-    commands: new SqlCommands(database, clock, rules),
+    commands: new SqlCommands(database, clock, rules, told?.onFeedback),
+    uploads: new SqlUploads(database, rules.feedbackLifeMs, told?.onFileUploaded),
     changes,
     async close() {
       await changes.close()

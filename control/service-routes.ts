@@ -1,6 +1,7 @@
 /** The service API: the table of what each capability serves over REST. All routes need a policy's SAS token; `api-version` is not looked at. */
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { blobUri } from '#schemas/uploads.ts'
 import { commandOperations } from './commands/command-operations.ts'
 import { deadCommandOperations } from './commands/dead-command-operations.ts'
 import { gatheredNotices } from './commands/gathered-notices.ts'
@@ -21,6 +22,7 @@ import { authorityOperations } from './trust/authority-operations.ts'
 import { policyOperations, type RekeyPolicy } from './trust/policy-operations.ts'
 import { updateTwins } from './twins/bulk-updates.ts'
 import { twinOperations } from './twins/twin-operations.ts'
+import { fileNotificationOperations } from './uploads/file-notification-operations.ts'
 
 /** What they serve. */
 export interface Services {
@@ -29,6 +31,8 @@ export interface Services {
   readonly downlink: Downlink
   /** For the receivers of feedback: whose records these are. */
   readonly hubName: string
+  /** Under which files are read that devices uploaded. */
+  readonly uploadHost: string
   /** Devices that are not registered cannot be connected. */
   readonly identitiesRequired: boolean
 }
@@ -36,7 +40,7 @@ export interface Services {
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  { registry, routing, downlink, hubName, identitiesRequired }: Services,
+  { registry, routing, downlink, hubName, uploadHost, identitiesRequired }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -49,6 +53,7 @@ export function registerServiceRoutes(
     ...policyOperations(registry.trust, rekeyPolicy),
     ...quotaOperations(registry.quotas),
     ...commandOperations(registry.commands, onCommandSent, hubName),
+    ...fileNotificationOperations(registry.uploads, hubName, (path) => blobUri(uploadHost, path)),
     ...deadCommandOperations(registry.commands, onCommandSent),
     ...methodOperations(downlink, identitiesRequired ? registry.identities : undefined),
     ...routingOperations(routing),

@@ -28,7 +28,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['identities'],
     ['twins'],
     ['downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
-    ['commands', 'downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
+    ['commands', 'downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust', 'uploads'],
     ['auth', 'methods'],
     ['client', 'link'],
   ],

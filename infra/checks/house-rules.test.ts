@@ -17,7 +17,7 @@ const ranks: readonly (readonly string[])[] = [
   ['schemas'],
   ['runtime'],
   ['pipeline/kafka'],
-  ['pipeline/log', 'pipeline/endpoints', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
+  ['pipeline/log', 'pipeline/blobs', 'pipeline/endpoints', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
   ['control'],
   ['ingest', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
   ['pipeline/operate'],

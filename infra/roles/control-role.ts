@@ -20,7 +20,7 @@ import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
 import { routingCheck } from './check-routing.ts'
 import { endFirstWhenMemoryEnds } from './end-first.ts'
-import { openRoleEvents, tellLost } from './events.ts'
+import { openRoleEvents, recordsTold, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { quotasFrom } from './quotas.ts'
 import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
@@ -39,6 +39,7 @@ export async function runControl(settings: Settings): Promise<void> {
   const control = await openControl({
     ...options,
     checkRouting: routingCheck(settings),
+    told: recordsTold(events),
     metrics,
     logger,
     audit: createLogger('audit', 'info'),

@@ -16,6 +16,7 @@ import { type EdgeRegistry, openEdgeRegistry } from './edge-registry.ts'
 import { openEdgeServers } from './edge-servers.ts'
 import { openRoleEvents, type RoleEvents, tellLost } from './events.ts'
 import { openRoleLog } from './open-role-log.ts'
+import { openRoleUploads } from './open-role-uploads.ts'
 import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
 import {
@@ -53,7 +54,8 @@ interface EdgeBasis {
 export async function runEdge(settings: Settings, index: number): Promise<void> {
   const basis = await openBasis(settings, index)
   const { metrics, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
-  const edge = await openEdge(basis)
+  let { httpsPort } = settings
+  const edge = await openEdge(basis, () => httpsPort)
   const beats = setInterval(() => void registry?.beat(edge), limits.edgeBeatMs)
   const control = new ControlAddress({
     url: settings.controlUrl,
@@ -62,6 +64,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   })
   const status = () => statusOf(edge, metrics)
   const servers = await openEdgeServers({ settings, edge, control, controlAuthority, tls, status, metrics, logger })
+  httpsPort = servers.ports.https ?? httpsPort
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)
@@ -102,7 +105,8 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   return { settings, edgeId, metrics, logger, tls, controlAuthority, log, downlink, registry, leaveDownlink, events }
 }
 
-async function openEdge(basis: EdgeBasis): Promise<Edge> {
+/** @param httpsPort where the edge listens; asked once it does */
+async function openEdge(basis: EdgeBasis, httpsPort: () => number): Promise<Edge> {
   const { settings, edgeId, metrics, logger, tls, log, downlink, registry, events } = basis
   const edge = await startEdge({
     log,
@@ -116,6 +120,7 @@ async function openEdge(basis: EdgeBasis): Promise<Edge> {
     connectionsMax: settings.edgeConnectionsMax,
     announce: (sessionId, openedAtMs) => tellSupervisor('takeOver', { sessionId, openedAtMs }),
     ...registry,
+    uploads: registry && (await openRoleUploads(settings, registry.deviceUploads, httpsPort)),
     quotas: quotasFrom(settings),
     noisiestOfAll: supervised
       ? (countMax) => {

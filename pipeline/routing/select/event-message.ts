@@ -6,7 +6,8 @@
  *   created, deleted          createDeviceIdentity, deleteDeviceIdentity,        the twin of an identity: nothing in it, as no twins are kept
  *                             of a module …ModuleIdentity
  *   connected, disconnected   deviceConnected, deviceDisconnected                a sequence number that grows
- *   updated                   the hub has none: no message
+ *   updated, commandEnded,    the hub has none: no message
+ *   fileUploaded
  */
 import type { RoutingSource } from '#pipeline/routing/condition/condition.ts'
 import { enqueuedTimeText } from '#pipeline/routing/condition/system-properties.ts'
@@ -45,6 +46,8 @@ export function eventMessageOf(stored: Envelope, hubName: string): EventMessage 
         body: { sequenceNumber: sequence.toUpperCase().padStart(sequenceDigits, '0') },
       })
     case 'updated':
+    case 'commandEnded':
+    case 'fileUploaded':
     case undefined:
       return undefined
   }

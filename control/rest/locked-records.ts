@@ -1,0 +1,33 @@
+/** Records that services receive: what is told of commands, and of files. */
+import type { HttpAnswer } from '#runtime/http/answer.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import type { Operation } from './operation.ts'
+
+const done: HttpAnswer = { status: 204 }
+const right = 'ServiceConnect'
+
+/**
+ *   GET    {path}                  the next, with their lock as ETag    204: none
+ *   DELETE {path}/{lock}           done with them
+ *   POST   {path}/{lock}/abandon   for the next who asks
+ *
+ * @param paths in all their spellings
+ * @param settle false if the lock is over
+ */
+export function lockedRecordOperations(
+  paths: readonly string[],
+  take: () => Promise<HttpAnswer | undefined>,
+  settle: (lockToken: string, kind: 'complete' | 'abandon') => Promise<boolean>,
+): Operation[] {
+  const settled =
+    (kind: 'complete' | 'abandon'): Operation['run'] =>
+    async (request) => {
+      if (await settle(request.parameter(0) ?? '', kind)) return done
+      throw new PenstockError('COMMAND_LOCK_LOST', 'what was taken is no longer locked by this token')
+    }
+  return paths.flatMap((path): Operation[] => [
+    { method: 'GET', pattern: path, right, run: async () => (await take()) ?? done },
+    { method: 'DELETE', pattern: `${path}/:lock`, right, run: settled('complete') },
+    { method: 'POST', pattern: `${path}/:lock/abandon`, right, run: settled('abandon') },
+  ])
+}
