@@ -358,7 +358,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
 
   test.each([
     ['in one request', 'small.txt', 5],
-    ['in blocks, several at once', 'größer & mehr/100 MB +1.bin', 50 * 1024 * 1024 + 1],
+    ['in blocks, several at once', 'large & more/50 MiB + 1.bin', 50 * 1024 * 1024 + 1],
   ])("the hub's device SDK for Node uploads a file %s, and a service is told", async (_how, name, bytes) => {
     const deviceId = `uploads-${bytes}`
     const { connectionString } = await device(deviceId)
@@ -448,9 +448,9 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
 
     test("the hub's device SDK uploads a file, and a service is told", async () => {
       const { connectionString } = await device('uploads-python')
-      const args = [client('upload_file.py'), connectionString, ca.caFile, 'ein Brief.txt']
+      const args = [client('upload_file.py'), connectionString, ca.caFile, 'größer als 1.txt']
       expect(await inside.run(pythonForDevices, args, { input: 'from Python' })).toBe('201\nnotified\n')
-      expect(await fileNotification()).toEqual(notified('uploads-python', 'ein Brief.txt', 11))
+      expect(await fileNotification()).toEqual(notified('uploads-python', 'größer als 1.txt', 11))
     })
 
     test("the hub's device SDK is told of a wrong key", async () => {

@@ -1,6 +1,7 @@
 /** Files from a device over HTTP, and what services learn of them. */
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -107,7 +108,7 @@ describe('a file of a device', () => {
       'x-content-type-options': 'nosniff',
       'content-length': '4000',
     })
-    expect(readdirSync(join(folder, '.uploads')).filter((name) => name !== 'parts')).toEqual([])
+    expect(readdirSync(join(folder, '_uploads')).filter((name) => name !== 'parts')).toEqual([])
   })
 
   test('goes there whole, is read by its own leave, and replaces an older one unless the device says otherwise', async () => {
@@ -153,8 +154,8 @@ describe('a file of a device', () => {
 
   test('is bounded: whole, in blocks, and by what one upload may send', async () => {
     const place = await begin('d2', 'large')
-    expect((await put(place, Buffer.alloc(mebibyte))).status).toBe(201)
     expect(await codeOf(await put(place, Buffer.alloc(mebibyte + 1)))).toEqual([413, 'RequestBodyTooLarge'])
+    expect((await put(place, Buffer.alloc(mebibyte))).status).toBe(201)
     expect((await put(place, Buffer.alloc(mebibyte - 10), `&comp=block&blockid=${blockIdOf(1)}`)).status).toBe(201)
     expect((await put(place, Buffer.alloc(10), `&comp=block&blockid=${blockIdOf(2)}`)).status).toBe(201)
     expect(await codeOf(await put(place, Buffer.alloc(1), `&comp=block&blockid=${blockIdOf(3)}`))).toEqual([
@@ -180,3 +181,141 @@ describe('a file of a device', () => {
     await begin('greedy', 'more')
   })
 })
+
+describe('who may write and read which file', () => {
+  test('a device begins and ends its own uploads only, and one without its key none', async () => {
+    const { correlationId } = await begin('d1', 'mine')
+    const foreign = hub.tokenOf('d2')
+    for (const token of [foreign, '']) {
+      const begun = await hub.call(token, 'POST', '/devices/d1/files', json({ blobName: 'theirs' }))
+      expect(begun.status).toBe(401)
+      const ended = json({ correlationId, isSuccess: false })
+      expect((await hub.call(token, 'POST', '/devices/d1/files/notifications', ended)).status).toBe(401)
+    }
+    expect((await end('d2', correlationId, false)).status).toBe(404)
+    expect((await end('d1', correlationId, false)).status).toBe(204)
+  })
+
+  test('leave is good for its own file: not for one of another device, by whatever way the address leads there', async () => {
+    const { sasToken, correlationId } = await begin('d1', 'own')
+    const theirs = await begin('d2', 'own')
+    await put(theirs, 'of d2')
+    const { port } = new URL(hub.url)
+    for (const path of [
+      'd2/own',
+      'd1/../d2/own',
+      'd1/%2e%2e/d2/own',
+      'd1%2f..%2fd2/own',
+      'd1%2fown/../../d2/own',
+      'd1/own/../own',
+      'd1//own',
+      'd1/own%00',
+      'd1/%6fwn/',
+      'D1/own',
+      'd1\\own',
+      '../device-files/d2/own',
+      '',
+    ]) {
+      const status = await rawPut(Number(port), `/device-files/${path}${sasToken}`)
+      expect([path, status === 403 || status === 404]).toEqual([path, true])
+    }
+    expect(await rawPut(Number(port), `/device-files/d1/%6f%77n${sasToken}`)).toBe(201)
+    const read = await fetch(`${hub.url}${pathOf(theirs)}${theirs.sasToken}`)
+    expect(await read.text()).toBe('of d2')
+    for (const [deviceId, id] of [
+      ['d1', correlationId],
+      ['d2', theirs.correlationId],
+    ] as const)
+      await end(deviceId, id, false)
+  })
+
+  test.each([
+    '../d2/f',
+    'a/../../d2/f',
+    '/etc/passwd',
+    '%2e%2e/d2/f',
+    'a\\..\\b',
+    'a\u0000b',
+    'a\ud800',
+    '',
+    'x'.repeat(1_025),
+  ])('a file is not called %j', async (blobName) => {
+    const answer = await hub.call(hub.tokenOf('d1'), 'POST', '/devices/d1/files', json({ blobName }))
+    expect([answer.status, answer.headers.get('iothub-errorcode')]).toEqual([400, 'ArgumentInvalid'])
+  })
+
+  test('files are told apart where a file system would not, and lie nowhere but below their folder', async () => {
+    for (const [deviceId, name, text] of [
+      ['d1', 'Same', '1'],
+      ['d1', 'same', '2'],
+      ['D1', 'same', '3'],
+      ['d1', 'same/same', '4'],
+      ['d1', '\u00e9', '5'],
+      ['d1', 'e\u0301', '6'],
+    ] as const) {
+      const place = await begin(deviceId, name)
+      expect((await put(place, text)).status).toBe(201)
+      await end(deviceId, place.correlationId, false)
+    }
+    const texts = ['d1/Same', 'd1/same', 'D1/same', 'd1/same/same', 'd1/\u00e9', 'd1/e\u0301'].map(async (path) =>
+      (await hub.asOwner('GET', `/device-files/${encodeURI(path)}`)).text(),
+    )
+    expect(await Promise.all(texts)).toEqual(['1', '2', '3', '4', '5', '6'])
+    const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => name.toLowerCase())
+    expect(new Set(names).size).toBe(names.length)
+  })
+
+  test('files are read by services with ServiceConnect and a scope that covers them, and by nobody else', async () => {
+    const place = await begin('d1', 'read')
+    await put(place, 'x')
+    await end('d1', place.correlationId, false)
+    const path = pathOf(place)
+    const { policies } = await hub.control.registry.trust.trust()
+    const keyOf = (name: string): string => policies.find((policy) => policy.name === name)?.primaryKey ?? ''
+    const as = async (policy: string, scope?: string): Promise<number> =>
+      (await hub.call(hub.tokenOfPolicy(policy, keyOf(policy), scope), 'GET', path)).status
+    expect(await as('service')).toBe(200)
+    expect(await as('service', `${hub.hub}/device-files/d1`)).toBe(200)
+    expect(await as('service', `${hub.hub}/device-files/d2`)).toBe(403)
+    expect(await as('service', `${hub.hub}/api`)).toBe(403)
+    for (const policy of ['device', 'registryRead', 'registryReadWrite'])
+      expect([policy, await as(policy)]).toEqual([policy, 403])
+    expect((await hub.call(hub.tokenOf('d1'), 'GET', path)).status).toBe(403)
+    expect((await hub.call('', 'GET', path)).status).toBe(403)
+    expect((await hub.asOwner('PUT', path, { headers: blockBlob, body: 'x' })).status).toBe(403)
+    expect((await hub.asOwner('GET', '/device-files/d1')).status).toBe(403)
+    expect((await hub.asOwner('GET', '/device-files/d1/absent')).status).toBe(404)
+  })
+
+  test('file notifications need ServiceConnect', async () => {
+    const { policies } = await hub.control.registry.trust.trust()
+    for (const { name, primaryKey } of policies) {
+      const token = hub.tokenOfPolicy(name, primaryKey)
+      const allowed = ['iothubowner', 'service'].includes(name)
+      for (const [method, path] of [
+        ['GET', ''],
+        ['DELETE', '/x'],
+        ['POST', '/x/abandon'],
+      ] as const) {
+        const answer = await hub.call(token, method, `/messages/serviceBound/fileNotifications${path}`)
+        expect([name, method, answer.status !== 401]).toEqual([name, method, allowed])
+      }
+    }
+  })
+})
+
+/** A path as it stands: clients change it before they send it. @returns the status */
+function rawPut(port: number, path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      const head = ['Host: localhost', 'x-ms-blob-type: BlockBlob', 'Content-Length: 4', 'Connection: close']
+      socket.write(`PUT ${path} HTTP/1.1\r\n${head.join('\r\n')}\r\n\r\nevil`)
+    })
+    let answer = ''
+    socket.on('data', (chunk) => {
+      answer += chunk
+    })
+    socket.on('error', reject)
+    socket.on('close', () => resolve(Number(answer.split(' ')[1])))
+  })
+}

@@ -44,4 +44,4 @@ export interface BlobStore {
 }
 
 /** Where blocks and what is written lie, below the folder or prefix. No key begins so. */
-export const uploadsFolder = '.uploads'
+export const uploadsFolder = '_uploads'

@@ -1,8 +1,8 @@
 /**
  * Files of devices below a folder.
  *
- *   .uploads/parts/<random>            written and synced ─▶ renamed to its place ─▶ folder synced
- *   .uploads/<upload id>/<block>       until the upload ends, or nobody adds to it for long
+ *   _uploads/parts/<random>            written and synced ─▶ renamed to its place ─▶ folder synced
+ *   _uploads/<upload id>/<block>       until the upload ends, or nobody adds to it for long
  *   <device>/<file>
  *
  * The folder itself is never made: where a disk is not mounted, files would fill the one below it.

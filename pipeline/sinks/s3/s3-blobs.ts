@@ -1,7 +1,7 @@
 /**
  * Files of devices in a bucket of a store that speaks S3.
  *
- *   <prefix>/.uploads/<upload id>/<block>     an object a block: clients send shorter ones than S3 takes as parts of an object
+ *   <prefix>/_uploads/<upload id>/<block>     an object a block: clients send shorter ones than S3 takes as parts of an object
  *   <prefix>/<device>/<file>                  read from its blocks and written in parts, as one stream
  */
 import { blockKey } from '#pipeline/blobs/blob-key.ts'
