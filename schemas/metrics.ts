@@ -371,11 +371,6 @@ export const metricsTable = {
     labels: ['outcome'],
   },
   penstock_edge_upload_bytes_total: { type: 'counter', help: 'Bytes of files that devices sent', labels: [] },
-  penstock_edge_uploaded_bytes: {
-    type: 'gauge',
-    help: 'Bytes of all files that devices uploaded, as last measured',
-    labels: [],
-  },
   penstock_process_restarts_total: {
     type: 'counter',
     help: 'Role processes restarted by the supervisor',

@@ -5,7 +5,7 @@ export const uploadSettings = {
     kind: 'text',
     default: undefined,
     meaning:
-      'where files lie that devices upload: a folder, which must be there, or `s3://bucket/prefix`. Edges of several machines need the same one. Unset, or where identities are not required: devices upload no files',
+      'where files lie that devices upload: a folder, which must be there, or `s3://bucket/prefix` with a prefix that nobody else writes under. Edges of several machines need the same one. Unset, or where identities are not required: devices upload no files',
   },
   uploadsS3Endpoint: {
     env: 'PENSTOCK_UPLOADS_S3_ENDPOINT',

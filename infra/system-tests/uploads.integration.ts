@@ -108,7 +108,7 @@ describe('a file of a device', () => {
       'x-content-type-options': 'nosniff',
       'content-length': '4000',
     })
-    expect(readdirSync(join(folder, '_uploads')).filter((name) => name !== 'parts')).toEqual([])
+    await expect.poll(() => readdirSync(join(folder, '_uploads')).filter((name) => name !== 'parts')).toEqual([])
   })
 
   test('goes there whole, is read by its own leave, and replaces an older one unless the device says otherwise', async () => {

@@ -76,9 +76,9 @@ describe('files of devices', () => {
     expect(await files.commit(leave, ['two', 'one'])).toBe(true)
     await files.end('d', place.correlationId, true)
     expect(uploads.ended).toMatchObject([{ deviceId: 'd', id: place.correlationId, stored: { bytes: 35 } }])
+    await files.close()
     expect(store.files.size).toBe(1)
     expect([count('penstock_edge_uploads_total'), count('penstock_edge_upload_bytes_total')]).toEqual([2, 35])
-    await files.close()
   })
 
   test('ids with what would end or change an address are escaped in it', async () => {
@@ -98,6 +98,18 @@ describe('files of devices', () => {
     await files.end('d', correlationId, false)
     expect(uploads.ended).toMatchObject([{ stored: undefined }])
     await expect(files.end('d', correlationId, false)).rejects.toMatchObject({ code: 'UPLOAD_UNKNOWN' })
+    await files.close()
+  })
+
+  test('leave ends with its upload: what is there is read, and nothing more is taken', async () => {
+    const { files, leaveOf } = uploading()
+    const place = await files.begin('d', 'f')
+    await files.put(await leaveOf(place, 'f'), sent(10))
+    await files.end('d', place.correlationId, true)
+    await expect(leaveOf(place, 'f')).rejects.toThrow('no leave')
+    const query = new URLSearchParams(place.sasToken)
+    const reading = await files.grantOf({ deviceId: 'd', name: 'f' }, (field) => query.get(field) ?? undefined, 'r')
+    expect(reading).toBeDefined()
     await files.close()
   })
 

@@ -46,12 +46,16 @@ export interface BlobAddress {
 /** Leave to write into an upload. */
 export interface WriteGrant extends BlobAddress, BlobGrant {}
 
+/** Pause behind a sweep, for each time that it took. */
+const sweepPauses = 20
+
 export class FileUploads {
   readonly #edge: EdgeContext
   readonly #options: UploadOptions
   readonly #writes = new KeyedPermits(limits.uploadWritesMax, limits.deviceUploadWritesMax)
-  /** Of each upload that somebody wrote into here. */
-  readonly #received = new Map<string, { bytes: number; readonly untilMs: number }>()
+  /** Of each upload that somebody wrote into or ended here: bytes that came, or that nothing more may. */
+  readonly #received = new Map<string, { bytes: number; isEnded: boolean; readonly untilMs: number }>()
+  readonly #dropping = new Set<Promise<void>>()
   readonly #closed = new AbortController()
   readonly #sweeping: Promise<void>
   #storedBytes = 0
@@ -100,8 +104,10 @@ export class FileUploads {
       throw new PenstockError('UPLOAD_ABSENT', 'the upload ended well, and no file was stored')
     if (!(await uploads.endUpload({ deviceId, id, stored }))) throw uploadUnknown()
     this.#count(isStored ? 'stored' : 'failed')
-    this.#received.delete(id)
-    await this.#stored(() => this.#options.store.dropBlocks(id)).catch(() => undefined) // swept later
+    // Its leave may be good for a while.
+    const untilMs = this.#edge.clock.nowMs() + this.#options.lifeMs
+    this.#received.set(id, { bytes: 0, isEnded: true, untilMs })
+    this.#dropBlocks(id)
   }
 
   /** @returns the grant that the query of an address holds; `undefined`: none that is good for this. @throws AUTH_DIRECTORY_UNAVAILABLE */
@@ -112,7 +118,8 @@ export class FileUploads {
   ): Promise<WriteGrant | undefined> {
     const key = await this.#signingKey()
     const grant = blobGrantFrom(key, pathOf(address), query, right, this.#edge.clock.nowMs())
-    return grant && { ...address, ...grant }
+    const isOver = right === 'w' && grant !== undefined && this.#received.get(grant.uploadId)?.isEnded === true
+    return isOver ? undefined : grant && { ...address, ...grant }
   }
 
   /** @throws INGEST_FRAME_TOO_LARGE, UPLOAD_STORE_UNAVAILABLE, and what `content` throws */
@@ -149,7 +156,7 @@ export class FileUploads {
 
   async close(): Promise<void> {
     this.#closed.abort()
-    await this.#sweeping
+    await Promise.all([this.#sweeping, ...this.#dropping])
     await this.#options.store.close()
   }
 
@@ -174,7 +181,7 @@ export class FileUploads {
   async *#metered({ deviceId, uploadId, expiresAtMs }: WriteGrant, content: AsyncIterable<Buffer>) {
     const { clock, quotas } = this.#edge
     const { fileBytesMax } = this.#options
-    const received = this.#received.get(uploadId) ?? { bytes: 0, untilMs: expiresAtMs }
+    const received = this.#received.get(uploadId) ?? { bytes: 0, isEnded: false, untilMs: expiresAtMs }
     this.#received.set(uploadId, received)
     let bytes = 0
     for await (const piece of content) {
@@ -186,6 +193,14 @@ export class FileUploads {
       if (waitMs > 0) await sleep(clock, waitMs)
       yield piece
     }
+  }
+
+  /** There may be many, and the device does not wait for it. What cannot be removed is swept later. */
+  #dropBlocks(id: string): void {
+    const dropping = this.#stored(() => this.#options.store.dropBlocks(id))
+      .catch(() => undefined)
+      .finally(() => this.#dropping.delete(dropping))
+    this.#dropping.add(dropping)
   }
 
   /** Tells a store that is away from what came of the request. */
@@ -201,19 +216,21 @@ export class FileUploads {
 
   async #sweepRegularly(): Promise<void> {
     const { store, lifeMs } = this.#options
-    const { clock, logger, metrics } = this.#edge
+    const { clock, logger } = this.#edge
     const { signal } = this.#closed
     while (!signal.aborted) {
+      const beganMs = clock.monotonicMs()
       try {
         await store.sweep(lifeMs + limits.uploadWriteMsMax)
         this.#storedBytes = await store.measure()
-        metrics.series('penstock_edge_uploaded_bytes').set(this.#storedBytes)
       } catch (error) {
         logger.warn('what uploads left was not looked for; trying again', { error })
       }
       const nowMs = clock.nowMs()
       for (const [id, { untilMs }] of this.#received) if (untilMs < nowMs) this.#received.delete(id)
-      await sleep(clock, limits.uploadSweepMs, signal)
+      // Where there are very many files it takes its time, and must not take all of it.
+      const tookMs = clock.monotonicMs() - beganMs
+      await sleep(clock, Math.max(limits.uploadSweepMs, sweepPauses * tookMs), signal)
     }
   }
 

@@ -18,7 +18,7 @@ export interface BlobPlace {
   readonly clock?: Clock
 }
 
-const bucketPlace = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:\/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}){0,8})\/?$/
+const bucketPlace = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:\/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}){1,8})\/?$/
 
 /** Nothing is touched yet: a store that can't be used says so when it is. Whoever opens it closes it. @throws SETTINGS_INVALID */
 export function openBlobStore({ place, s3, rules, clock = systemClock }: BlobPlace): BlobStore {

@@ -23,7 +23,7 @@ const readMsMax = 600_000
 const never = new AbortController().signal
 
 export interface S3BlobsOptions extends Omit<S3ClientOptions, 'connectionsMax' | 'partBytes'> {
-  /** Of all names, without a slash at either end; empty: none. */
+  /** Of all names, without a slash at either end. Nobody else writes under it: what is old and unfinished there is removed. */
   readonly prefix: string
 }
 
@@ -33,7 +33,7 @@ export class S3Blobs implements BlobStore {
 
   constructor({ prefix, ...options }: S3BlobsOptions) {
     this.#client = new S3Client({ ...options, connectionsMax, partBytes: limits.uploadPartBytes })
-    this.#prefix = prefix === '' ? '' : `${prefix}/`
+    this.#prefix = `${prefix}/`
   }
 
   async putBlock(
