@@ -271,6 +271,8 @@ export const limits = {
   uploadBlockListBytesMax: 2 * 1024 * 1024,
   /** Bytes of one upload that an edge process takes for each byte that the file may have: blocks that are sent again come on top. */
   uploadRepeatsMax: 2,
+  /** Uploads of which an edge process knows what they sent, and whether they ended; about 150 bytes each. */
+  uploadsRememberedMax: 100_000,
   /** Requests of an edge process that write files at once, and of one device: on S3 each holds up to two parts. The rest waits its turn. */
   uploadWritesMax: 32,
   deviceUploadWritesMax: 8,

@@ -10,8 +10,6 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 
 const version = '2021-04-10'
 const fields = ['sv', 'sr', 'sp', 'se', 'si'] as const
-const moment = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/
-const uploadIdPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const signaturePattern = /^[A-Za-z0-9_-]{43}$/
 
 export type BlobRight = 'r' | 'w'
@@ -42,8 +40,9 @@ export function blobGrantFrom(
 ): BlobGrant | undefined {
   const [sv = '', sr = '', sp = '', se = '', si = ''] = fields.map(query)
   const given = query('sig') ?? ''
-  if (!signaturePattern.test(given) || !moment.test(se) || !uploadIdPattern.test(si)) return undefined
+  if (!signaturePattern.test(given)) return undefined
   if (!timingSafeEqual(Buffer.from(given, 'base64url'), signatureOf(key, path, [sv, sr, sp, se, si]))) return undefined
+  // From here on these are what was signed once.
   const expiresAtMs = Date.parse(se)
   const isGood = sv === version && sr === 'b' && sp.includes(right) && nowMs < expiresAtMs
   return isGood ? { uploadId: si, expiresAtMs } : undefined

@@ -72,8 +72,8 @@ describe('files of devices', () => {
     const leave = await leaveOf(place, 'a/b')
     await files.putBlock(leave, 'one', sent(10, 20))
     await files.putBlock(leave, 'two', sent(5))
-    expect(await files.commit(leave, ['two', 'one', 'three'])).toBe(false)
-    expect(await files.commit(leave, ['two', 'one'])).toBe(true)
+    expect(await files.commit(leave, async () => ['two', 'one', 'three'])).toBe(false)
+    expect(await files.commit(leave, async () => ['two', 'one'])).toBe(true)
     await files.end('d', place.correlationId, true)
     expect(uploads.ended).toMatchObject([{ deviceId: 'd', id: place.correlationId, stored: { bytes: 35 } }])
     await files.close()
@@ -86,6 +86,38 @@ describe('files of devices', () => {
     const place = await files.begin('a#b?c%d', 'f')
     expect(place.blobName).toBe('a%23b%3Fc%25d/f')
     expect(await leaveOf(place, 'f', 'a#b?c%d')).toBeDefined()
+    await files.close()
+  })
+
+  test('of requests that write at once a device has its share; a list of blocks is read in its turn, too', async () => {
+    const { files, store, leaveOf } = uploading()
+    const leave = await leaveOf(await files.begin('d', 'f'), 'f')
+    const other = await leaveOf(await files.begin('e', 'f'), 'f', 'e')
+    let writing = 0
+    let release = (): void => {}
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    store.gate = () => {
+      writing++
+      return held
+    }
+    let listsRead = 0
+    const writes = Array.from({ length: limits.deviceUploadWritesMax + 2 }, (_, index) =>
+      files.putBlock(leave, String(index), sent(1)),
+    )
+    const list = files.commit(leave, async () => {
+      listsRead++
+      return ['0']
+    })
+    await turn()
+    expect([writing, listsRead]).toEqual([limits.deviceUploadWritesMax, 0])
+    const others = files.put(other, sent(1))
+    await turn()
+    expect(writing).toBe(limits.deviceUploadWritesMax + 1)
+    release()
+    await Promise.all([...writes, list, others])
+    expect(listsRead).toBe(1)
     await files.close()
   })
 
@@ -171,7 +203,7 @@ describe('files of devices', () => {
     store.gate = () => Promise.reject(new PenstockError('ENDPOINT_UNAVAILABLE', 'no disk'))
     const away = { code: 'UPLOAD_STORE_UNAVAILABLE' }
     await expect(files.put(leave, sent(1))).rejects.toMatchObject(away)
-    await expect(files.commit(leave, [])).rejects.toMatchObject(away)
+    await expect(files.commit(leave, async () => [])).rejects.toMatchObject(away)
     await expect(files.end('d', place.correlationId, true)).rejects.toMatchObject(away)
     expect(uploads.ended).toEqual([])
     await files.close()

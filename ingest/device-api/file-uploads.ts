@@ -46,6 +46,13 @@ export interface BlobAddress {
 /** Leave to write into an upload. */
 export interface WriteGrant extends BlobAddress, BlobGrant {}
 
+interface Received {
+  bytes: number
+  readonly isEnded: boolean
+  /** When the upload is over, whatever is said of it. */
+  readonly untilMs: number
+}
+
 /** Pause behind a sweep, for each time that it took. */
 const sweepPauses = 20
 
@@ -54,7 +61,7 @@ export class FileUploads {
   readonly #options: UploadOptions
   readonly #writes = new KeyedPermits(limits.uploadWritesMax, limits.deviceUploadWritesMax)
   /** Of each upload that somebody wrote into or ended here: bytes that came, or that nothing more may. */
-  readonly #received = new Map<string, { bytes: number; isEnded: boolean; readonly untilMs: number }>()
+  readonly #received = new Map<string, Received>()
   readonly #dropping = new Set<Promise<void>>()
   readonly #closed = new AbortController()
   readonly #sweeping: Promise<void>
@@ -106,7 +113,7 @@ export class FileUploads {
     this.#count(isStored ? 'stored' : 'failed')
     // Its leave may be good for a while.
     const untilMs = this.#edge.clock.nowMs() + this.#options.lifeMs
-    this.#received.set(id, { bytes: 0, isEnded: true, untilMs })
+    this.#remember(id, { bytes: 0, isEnded: true, untilMs })
     this.#dropBlocks(id)
   }
 
@@ -134,12 +141,17 @@ export class FileUploads {
     return this.#write(grant, content, (metered, ended) => this.#options.store.put(keyOf(grant), metered, ended))
   }
 
-  /** @returns false if a block is missing. @throws INGEST_FRAME_TOO_LARGE, UPLOAD_STORE_UNAVAILABLE */
-  async commit(grant: WriteGrant, blockIds: readonly string[]): Promise<boolean> {
+  /**
+   * Makes the file of its blocks.
+   * @param read gives their ids; called once it is the request's turn, so that no more lists are held than files are written
+   * @returns false if a block is missing. @throws INGEST_FRAME_TOO_LARGE, UPLOAD_STORE_UNAVAILABLE, and what `read` throws
+   */
+  async commit(grant: WriteGrant, read: () => Promise<readonly string[]>): Promise<boolean> {
     const { store, fileBytesMax } = this.#options
-    const { kind } = await this.#writes.with(grant.deviceId, () =>
-      this.#stored(() => store.commit(grant.uploadId, blockIds, keyOf(grant), fileBytesMax)),
-    )
+    const { kind } = await this.#writes.with(grant.deviceId, async () => {
+      const blockIds = await read()
+      return await this.#stored(() => store.commit(grant.uploadId, blockIds, keyOf(grant), fileBytesMax))
+    })
     if (kind === 'too large') throw this.tooLarge()
     return kind === 'stored'
   }
@@ -181,8 +193,8 @@ export class FileUploads {
   async *#metered({ deviceId, uploadId, expiresAtMs }: WriteGrant, content: AsyncIterable<Buffer>) {
     const { clock, quotas } = this.#edge
     const { fileBytesMax } = this.#options
-    const received = this.#received.get(uploadId) ?? { bytes: 0, isEnded: false, untilMs: expiresAtMs }
-    this.#received.set(uploadId, received)
+    const received =
+      this.#received.get(uploadId) ?? this.#remember(uploadId, { bytes: 0, isEnded: false, untilMs: expiresAtMs })
     let bytes = 0
     for await (const piece of content) {
       bytes += piece.length
@@ -193,6 +205,15 @@ export class FileUploads {
       if (waitMs > 0) await sleep(clock, waitMs)
       yield piece
     }
+  }
+
+  /** The oldest gives way: a device that begins and ends uploads without pause must not fill this process. */
+  #remember(id: string, received: Received): Received {
+    const [oldest] = this.#received.keys()
+    if (this.#received.size >= limits.uploadsRememberedMax && oldest !== undefined) this.#received.delete(oldest)
+    this.#received.delete(id)
+    this.#received.set(id, received)
+    return received
   }
 
   /** There may be many, and the device does not wait for it. What cannot be removed is swept later. */

@@ -150,14 +150,11 @@ async function write(
       await uploads.putBlock(grant, blockId, content)
       return createdAnswer()
     }
-    case 'blocklist': {
-      const blockIds = blockIdsFrom(await textOf(content))
-      if (blockIds === undefined) throw new BlobFault(400, 'InvalidXmlDocument', 'the body is no list of blocks')
+    case 'blocklist':
       await requireAbsence(uploads, grant, request)
-      if (!(await uploads.commit(grant, blockIds)))
+      if (!(await uploads.commit(grant, () => blockIdsOf(content))))
         throw new BlobFault(400, 'InvalidBlockList', 'a block of the list was not put, or was put too long ago')
       return createdAnswer(await uploads.find(grant))
-    }
     default:
       throw new BlobFault(400, 'InvalidQueryParameterValue', 'comp is block or blocklist, or left out')
   }
@@ -181,7 +178,7 @@ async function* checked(request: HttpRequest, body: BodyStream): AsyncGenerator<
     throw new BlobFault(400, 'Md5Mismatch', 'the body is not what Content-MD5 says')
 }
 
-async function textOf(content: AsyncIterable<Buffer>): Promise<string> {
+async function blockIdsOf(content: AsyncIterable<Buffer>): Promise<readonly string[]> {
   const pieces: Buffer[] = []
   let bytes = 0
   for await (const piece of content) {
@@ -190,5 +187,7 @@ async function textOf(content: AsyncIterable<Buffer>): Promise<string> {
       throw new PenstockError('INGEST_FRAME_TOO_LARGE', 'a list of more blocks than a file may have')
     pieces.push(piece)
   }
-  return Buffer.concat(pieces).toString('utf8')
+  const blockIds = blockIdsFrom(Buffer.concat(pieces).toString('utf8'))
+  if (blockIds === undefined) throw new BlobFault(400, 'InvalidXmlDocument', 'the body is no list of blocks')
+  return blockIds
 }
