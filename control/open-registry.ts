@@ -10,6 +10,9 @@ import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
 import type { PresenceStore } from './presence/presence.ts'
 import { SqlPresence } from './presence/sql-presence.ts'
+import type { Enrolments, Registrations } from './provisioning/provisioning.ts'
+import { SqlEnrolments } from './provisioning/sql-enrolments.ts'
+import { SqlRegistrations } from './provisioning/sql-registrations.ts'
 import type { TwinQueries } from './query/query.ts'
 import { runQuery } from './query/run-query.ts'
 import type { QuotaStore } from './quotas/quotas.ts'
@@ -38,6 +41,8 @@ export interface Registry {
   readonly sessions: KeptSessions
   readonly queries: TwinQueries
   readonly commands: Commands
+  readonly enrolments: Enrolments
+  readonly registrations: Registrations
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -93,6 +98,8 @@ export async function registryOver(
     sessions: new SqlSessions(database),
     queries: { query: (text, page) => queryPermits.with(() => runQuery(database, text, page)) },
     commands: new SqlCommands(database, clock, rules),
+    enrolments: new SqlEnrolments(database, clock),
+    registrations: new SqlRegistrations(database),
     changes,
     async close() {
       await changes.close()

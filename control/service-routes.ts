@@ -9,6 +9,7 @@ import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
 import { methodOperations } from './methods/method-operations.ts'
 import type { Registry } from './open-registry.ts'
+import { provisioningOperations } from './provisioning/enrolment-operations.ts'
 import { queryOperations } from './query/query-operation.ts'
 import { quotaOperations } from './quotas/quota-operations.ts'
 import { type OperationOptions, registerOperation } from './rest/operation.ts'
@@ -50,6 +51,7 @@ export function registerServiceRoutes(
     ...quotaOperations(registry.quotas),
     ...commandOperations(registry.commands, onCommandSent, hubName),
     ...deadCommandOperations(registry.commands, onCommandSent),
+    ...provisioningOperations(registry.enrolments, registry.registrations),
     ...methodOperations(downlink, identitiesRequired ? registry.identities : undefined),
     ...routingOperations(routing),
     ...replayOperations(routing.replays),

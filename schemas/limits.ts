@@ -209,6 +209,12 @@ export const limits = {
   modulesPerDeviceMax: 50,
   /** Operations in one bulk request; the hub's own limit. */
   bulkOperationsMax: 100,
+  /** Enrolment groups: a device that says no more than its id is compared with the keys of each. The hub's own limit. */
+  enrolmentGroupsMax: 100,
+  /** Enrolments in one bulk request; the hub's own limit. */
+  bulkEnrolmentsMax: 10,
+  /** What a caller wants to remember of a device, as JSON. */
+  enrolmentInformationBytesMax: 4 * 1024,
   /** Devices in one page of a list or query; the hub's own limit. */
   registryPageMax: 1_000,
   /** Body of a registry request: 100 identities of the largest texts, with room. */

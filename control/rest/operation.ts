@@ -62,6 +62,8 @@ export interface Operation {
   readonly ownerOnly?: boolean
   /** Faults are told in the newer of the hub's two forms, as clients expect them of methods and twins. */
   readonly faultsNumbered?: boolean
+  /** Faults are told in a form of its own. */
+  readonly faultAnswer?: (error: unknown) => HttpAnswer
   /** Reads a body up to this size. */
   readonly bodyBytesMax?: number
   readonly run: (request: HttpRequest, body: Uint8Array) => Promise<HttpAnswer>
@@ -78,7 +80,7 @@ export function withWarning(answer: HttpAnswer, warning: string | undefined): Ht
 /** Adds a route that asks for a right, answers faults as the hub does, counts itself and leaves a line in the audit log. */
 export function registerOperation(router: HttpRouter, options: OperationOptions, operation: Operation): void {
   const { method, pattern, right, bodyBytesMax } = operation
-  const answerTo = operation.faultsNumbered ? numberedFaultAnswer : faultAnswer
+  const answerTo = operation.faultAnswer ?? (operation.faultsNumbered ? numberedFaultAnswer : faultAnswer)
   // Whose token it was, between `admit` and `handle` of one request.
   const callers = new WeakMap<HttpRequest, string>()
   const finish = (request: HttpRequest, result: HttpAnswer, fault?: unknown): HttpAnswer => {
@@ -112,7 +114,7 @@ export function registerOperation(router: HttpRouter, options: OperationOptions,
         return undefined
       }
       const fault = new PenstockError(caller.code, options.gate.publicReason(caller))
-      return finish(request, faultAnswer(fault), caller.reason)
+      return finish(request, (operation.faultAnswer ?? faultAnswer)(fault), caller.reason)
     },
     async handle(request, body) {
       try {
@@ -160,6 +162,8 @@ function resourceOf(request: HttpRequest): string[] {
     })
 }
 
+const changing: ReadonlySet<unknown> = new Set<Right>(['RegistryWrite', 'EnrollmentWrite', 'RegistrationStatusWrite'])
+
 function audit(
   { audit: log }: OperationOptions,
   { method, right }: Operation,
@@ -177,6 +181,6 @@ function audit(
     fault: isPenstockError(fault) ? fault.code : typeof fault === 'string' ? fault : undefined,
   }
   if (status === 401) log.warn('refused', fields)
-  else if (right === 'RegistryWrite' || method === 'PATCH' || method === 'PUT') log.info('changed', fields)
+  else if (changing.has(right) || method === 'PATCH' || method === 'PUT') log.info('changed', fields)
   else log.debug('read', fields)
 }

@@ -30,6 +30,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
     ['commands', 'downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
     ['auth', 'methods'],
+    ['provisioning'],
     ['client', 'link'],
   ],
   ingest: [
