@@ -25,6 +25,7 @@ import { RegistryDirectory } from './link/registry-directory.ts'
 import { openRegistry, type Registry } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
+import type { RegistrarRules } from './provisioning/sql-registrar.ts'
 import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes } from './service-routes.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
@@ -44,6 +45,7 @@ export interface ControlOptions {
   readonly rules: AdmissionRules
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
+  readonly registrarRules?: RegistrarRules | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
   readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>

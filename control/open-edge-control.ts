@@ -16,6 +16,8 @@ import { type NamedEdge, RemoteDirectory } from './link/remote-directory.ts'
 import { openRegistry, type Registry } from './open-registry.ts'
 import type { EdgePresence } from './presence/presence.ts'
 import { TakeOver } from './presence/take-over.ts'
+import type { Registrar } from './provisioning/provisioning.ts'
+import type { RegistrarRules } from './provisioning/sql-registrar.ts'
 import { QuotaWatch } from './quotas/quota-watch.ts'
 import { SessionKeeper } from './sessions/session-keeper.ts'
 import type { EdgeSessions } from './sessions/sessions.ts'
@@ -23,6 +25,7 @@ import type { DeviceTwins } from './twins/twins.ts'
 
 export interface DirectoryOptions {
   readonly commandRules?: CommandRules | undefined
+  readonly registrarRules?: RegistrarRules | undefined
   readonly dataDir: string
   readonly postgresUrl: string | undefined
   readonly logger: Logger
@@ -50,6 +53,7 @@ export interface EdgeControl {
   readonly takeOver: TakeOver
   readonly twins: DeviceTwins
   readonly commands: CommandQueues
+  readonly registrar: Registrar
   close(): Promise<void>
 }
 
@@ -76,6 +80,7 @@ export async function openEdgeControl(options: EdgeControlOptions): Promise<Edge
       quotas,
       presence: directory,
       commands: directory,
+      registrar: directory,
       sessions,
       takeOver,
       twins: directory.twins,
@@ -127,8 +132,8 @@ export async function openDirectory(options: DirectoryOptions, downlink?: NamedE
   return new RegistryDirectory(await openEdgeRegistry(postgresUrl, options), logger, { ownsRegistry: true })
 }
 
-function openEdgeRegistry(postgresUrl: string, { logger, commandRules }: DirectoryOptions): Promise<Registry> {
-  return openRegistry({ postgresUrl, dataDir: undefined, connectionsMax: edgeConnectionsMax, logger, commandRules })
+function openEdgeRegistry(postgresUrl: string, options: DirectoryOptions): Promise<Registry> {
+  return openRegistry({ ...options, postgresUrl, dataDir: undefined, connectionsMax: edgeConnectionsMax })
 }
 
 /** Listens for control, and says where, again and again: control forgets edges that it does not hear of. */

@@ -10,8 +10,11 @@ import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
 import type { PresenceStore } from './presence/presence.ts'
 import { SqlPresence } from './presence/sql-presence.ts'
-import type { Enrolments, Registrations } from './provisioning/provisioning.ts'
+import type { DevicesOf } from './provisioning/deprovision.ts'
+import type { Enrolments, LinkedHubs, Registrar, Registrations } from './provisioning/provisioning.ts'
 import { SqlEnrolments } from './provisioning/sql-enrolments.ts'
+import { SqlLinkedHubs } from './provisioning/sql-linked-hubs.ts'
+import { type RegistrarRules, SqlRegistrar, usualRegistrarRules } from './provisioning/sql-registrar.ts'
 import { SqlRegistrations } from './provisioning/sql-registrations.ts'
 import type { TwinQueries } from './query/query.ts'
 import { runQuery } from './query/run-query.ts'
@@ -43,14 +46,21 @@ export interface Registry {
   readonly commands: Commands
   readonly enrolments: Enrolments
   readonly registrations: Registrations
+  readonly linkedHubs: LinkedHubs
+  readonly registrar: Registrar
+  readonly devicesOf: DevicesOf
   readonly changes: Changes
   close(): Promise<void>
 }
 
-export interface RegistryOptions extends DatabaseOptions {
-  readonly clock?: Clock
-  /** Left out: as the settings have them if nothing is set. */
+/** Left out: as the settings have them if nothing is set. */
+export interface RegistryRules {
   readonly commandRules?: CommandRules | undefined
+  readonly registrarRules?: RegistrarRules | undefined
+}
+
+export interface RegistryOptions extends DatabaseOptions, RegistryRules {
+  readonly clock?: Clock
 }
 
 /**
@@ -61,7 +71,7 @@ export interface RegistryOptions extends DatabaseOptions {
 export async function openRegistry(options: RegistryOptions): Promise<Registry> {
   const database = await openDatabase(options)
   try {
-    return await registryOver(database, options.clock ?? systemClock, options.logger, options.commandRules)
+    return await registryOver(database, options.clock ?? systemClock, options.logger, options)
   } catch (error) {
     await database.close()
     throw error
@@ -73,7 +83,7 @@ export async function registryOver(
   database: Database,
   clock: Clock,
   logger: Logger,
-  rules: CommandRules = usualCommandRules,
+  { commandRules = usualCommandRules, registrarRules = usualRegistrarRules }: RegistryRules = {},
 ): Promise<Registry> {
   const presence = new SqlPresence(database, clock, logger)
   const queryPermits = new Permits(limits.queriesAtOnceMax)
@@ -87,21 +97,29 @@ export async function registryOver(
   changes.onChange(({ kind }) => {
     if (kind === 'resync') deviceTwins.missed()
   })
+  const trust = new SqlTrust(database, clock)
+  const identities = new SqlIdentities(database, clock)
+  const twins = new SqlTwins(database, clock)
+  const registrar = new SqlRegistrar({ database, changes, trust, identities, twins, clock, logger }, registrarRules)
   return {
-    identities: new SqlIdentities(database, clock),
-    trust: new SqlTrust(database, clock),
+    identities,
+    trust,
     quotas: new SqlQuotas(database),
     presence,
-    twins: new SqlTwins(database, clock),
+    twins,
     deviceTwins,
     edgeAddresses,
     sessions: new SqlSessions(database),
     queries: { query: (text, page) => queryPermits.with(() => runQuery(database, text, page)) },
-    commands: new SqlCommands(database, clock, rules),
+    commands: new SqlCommands(database, clock, commandRules),
     enrolments: new SqlEnrolments(database, clock),
     registrations: new SqlRegistrations(database),
+    linkedHubs: new SqlLinkedHubs(database),
+    registrar,
+    devicesOf: (hostName) => registrar.devicesOf(hostName),
     changes,
     async close() {
+      await registrar.close()
       await changes.close()
       await deviceTwins.close()
       await database.close()

@@ -10,6 +10,7 @@ import { identityOperations } from './identities/identity-operations.ts'
 import { methodOperations } from './methods/method-operations.ts'
 import type { Registry } from './open-registry.ts'
 import { provisioningOperations } from './provisioning/enrolment-operations.ts'
+import { linkedHubOperations } from './provisioning/hub-operations.ts'
 import { queryOperations } from './query/query-operation.ts'
 import { quotaOperations } from './quotas/quota-operations.ts'
 import { type OperationOptions, registerOperation } from './rest/operation.ts'
@@ -51,7 +52,8 @@ export function registerServiceRoutes(
     ...quotaOperations(registry.quotas),
     ...commandOperations(registry.commands, onCommandSent, hubName),
     ...deadCommandOperations(registry.commands, onCommandSent),
-    ...provisioningOperations(registry.enrolments, registry.registrations),
+    ...provisioningOperations(registry),
+    ...linkedHubOperations(registry.linkedHubs, hubName.toLowerCase()),
     ...methodOperations(downlink, identitiesRequired ? registry.identities : undefined),
     ...routingOperations(routing),
     ...replayOperations(routing.replays),

@@ -196,6 +196,21 @@ export const errorTable = {
   PROVISIONING_ENROLMENT_UNKNOWN: { disposition: 'reject', meaning: 'no enrolment of this id' },
   PROVISIONING_ENROLMENT_EXISTS: { disposition: 'reject', meaning: 'there is an enrolment of this id already' },
   PROVISIONING_GROUPS_FULL: { disposition: 'reject', meaning: 'as many enrolment groups as may be' },
+  PROVISIONING_DEVICE_FOREIGN: {
+    disposition: 'reject',
+    meaning: 'the hub has a device of this id that was not made by this enrolment',
+  },
+  PROVISIONING_OPERATION_UNKNOWN: { disposition: 'reject', meaning: 'no such registration is under way, or was' },
+  PROVISIONING_HUB_UNKNOWN: { disposition: 'reject', meaning: 'no hub of this name is linked' },
+  PROVISIONING_UNREACHABLE: {
+    disposition: 'retry',
+    meaning: 'a linked hub, or a function that chooses one, did not do what it was asked',
+  },
+  PROVISIONING_BUSY: {
+    disposition: 'retry',
+    meaning: 'too many devices register at the moment; nothing of this was taken',
+  },
+  PROVISIONING_REQUEST_INVALID: { disposition: 'reject', meaning: 'a registration that cannot be read' },
   PROVISIONING_REGISTRATION_UNKNOWN: { disposition: 'reject', meaning: 'nobody registered under this id' },
   COMMAND_INVALID: { disposition: 'reject', meaning: 'a command with a property that is not allowed' },
   COMMAND_TOO_LARGE: { disposition: 'reject', meaning: 'a command above its limit' },

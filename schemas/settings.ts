@@ -5,6 +5,7 @@
 
 import { commandSettings } from './command-settings.ts'
 import { deviceSettings } from './device-settings.ts'
+import { provisioningSettings } from './provisioning-settings.ts'
 import { routingSettings } from './routing-settings.ts'
 import type { Setting } from './setting.ts'
 
@@ -394,6 +395,7 @@ export const settingsTable = {
   ...deviceSettings,
   ...routingSettings,
   ...commandSettings,
+  ...provisioningSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',

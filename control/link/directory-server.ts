@@ -108,6 +108,7 @@ function handlersOf(directory: Directory): Handlers<typeof controlContract> {
       desiredSince: (seen) => directory.twins.desiredSince(seen),
       seen: (ids) => directory.twins.seen(ids),
       takeCommands: async (wanted) => (await directory.takeCommands(wanted)).map(queueLineOf),
+      provision: (requests) => Promise.all(requests.map((request) => directory.provision(request))),
       settleCommands: (settlements) => directory.settleCommands(settlements),
     },
     pushes: { presence: (records) => directory.report(records), saw: (seen) => directory.twins.saw(seen) },

@@ -1,7 +1,7 @@
 /** Enrolments as the hub's REST API writes and reads them, and as they are kept. */
 import { argumentFault } from '#control/identities/identity.ts'
 import { isObject, type JsonObject } from '#control/rest/json-body.ts'
-import { twinPatchFrom } from '#control/twins/twin-document.ts'
+import { initialTwinFrom } from '#control/twins/twin-document.ts'
 import { attestationDocument, attestationFrom, storedAttestation } from './attestation-document.ts'
 import {
   type Allocation,
@@ -40,7 +40,7 @@ export function enrolmentFrom(
     isEnabled: isEnabledIn(document),
     allocation: allocationFrom(document),
     reprovisioning: reprovisioningFrom(document.reprovisionPolicy),
-    initialTwin: isObject(document.initialTwin) ? twinPatchFrom(document.initialTwin) : undefined,
+    initialTwin: isObject(document.initialTwin) ? initialTwinFrom(document.initialTwin) : undefined,
     iotEdge: isObject(document.capabilities) && document.capabilities.iotEdge === true,
     information: isObject(document.optionalDeviceInformation) ? document.optionalDeviceInformation : undefined,
   }

@@ -7,6 +7,8 @@
  *   POST           /enrollments/query, /enrollmentGroups/query, /registrations/{group}/query    {"query":"SELECT * FROM enrollments"}
  *   GET DELETE     /registrations/{registration}
  *
+ * A DELETE with `?devices=delete` takes the devices from their hubs too; the hub's own service leaves them where they are.
+ *
  * Keys are told in the answer to a PUT and by attestationmechanism, and nowhere else. `enrollmentGroups` comes in two spellings.
  */
 import { argumentFault } from '#control/identities/identity.ts'
@@ -19,6 +21,7 @@ import type { HttpRequest } from '#runtime/http/request.ts'
 import { limits } from '#schemas/limits.ts'
 import { attestationDocument } from './attestation-document.ts'
 import { bulkAnswer } from './bulk-enrolments.ts'
+import { type DevicesOf, deprovision, deprovisionGroup } from './deprovision.ts'
 import { type EnrolmentKind, isRegistrationId, registrationIdRule } from './enrolment.ts'
 import { enrolmentDocument, enrolmentFrom } from './enrolment-document.ts'
 import type { Enrolments, Registrations } from './provisioning.ts'
@@ -31,26 +34,41 @@ const pageSizeDefault = 100
 const bodyBytesMax = limits.registryBodyBytesMax
 const done: HttpAnswer = { status: 204 }
 
+/** What they serve. */
+export interface ProvisioningServices {
+  readonly enrolments: Enrolments
+  readonly registrations: Registrations
+  readonly devicesOf: DevicesOf
+}
+
 type PartOfOperation = Omit<Operation, 'faultAnswer'>
 
-export function provisioningOperations(enrolments: Enrolments, registrations: Registrations): Operation[] {
+export function provisioningOperations(services: ProvisioningServices): Operation[] {
+  const { enrolments } = services
   const operations: PartOfOperation[] = [
-    ...collectionOperations(enrolments, 'individual', '/enrollments'),
-    ...collectionOperations(enrolments, 'group', '/enrollmentGroups'),
-    ...collectionOperations(enrolments, 'group', '/enrollmentgroups'),
-    {
-      method: 'POST',
-      pattern: '/enrollments',
-      right: 'EnrollmentWrite',
-      bodyBytesMax,
-      run: (_request, body) => bulkAnswer(enrolments, jsonFrom(body)),
-    },
-    ...registrationOperations(registrations),
+    ...collectionOperations(services, 'individual', '/enrollments'),
+    ...collectionOperations(services, 'group', '/enrollmentGroups'),
+    ...collectionOperations(services, 'group', '/enrollmentgroups'),
+    ...['/enrollments', '/enrollments/'].map(
+      (pattern): PartOfOperation => ({
+        method: 'POST',
+        pattern,
+        right: 'EnrollmentWrite',
+        bodyBytesMax,
+        run: (_request, body) => bulkAnswer(enrolments, jsonFrom(body)),
+      }),
+    ),
+    ...registrationOperations(services),
   ]
   return operations.map((operation) => ({ ...operation, faultAnswer: provisioningFaultAnswer }))
 }
 
-function collectionOperations(enrolments: Enrolments, kind: EnrolmentKind, collection: string): PartOfOperation[] {
+function collectionOperations(
+  services: ProvisioningServices,
+  kind: EnrolmentKind,
+  collection: string,
+): PartOfOperation[] {
+  const { enrolments } = services
   const pattern = `${collection}/:id`
   const found = async (request: HttpRequest) => {
     const id = idOf(request)
@@ -90,7 +108,9 @@ function collectionOperations(enrolments: Enrolments, kind: EnrolmentKind, colle
       pattern,
       right: 'EnrollmentWrite',
       async run(request) {
-        await enrolments.delete(kind, idOf(request), ifMatchOf(request)?.etag)
+        const id = idOf(request)
+        await enrolments.delete(kind, id, ifMatchOf(request)?.etag)
+        if (takesDevices(request)) await takeDevices(services, kind, id)
         return done
       },
     },
@@ -119,7 +139,7 @@ function enrolmentQuery(enrolments: Enrolments, kind: EnrolmentKind, collection:
   }
 }
 
-function registrationOperations(registrations: Registrations): PartOfOperation[] {
+function registrationOperations({ registrations, devicesOf }: ProvisioningServices): PartOfOperation[] {
   return [
     {
       method: 'GET',
@@ -137,7 +157,10 @@ function registrationOperations(registrations: Registrations): PartOfOperation[]
       pattern: '/registrations/:id',
       right: 'RegistrationStatusWrite',
       async run(request) {
-        await registrations.delete(idOf(request), ifMatchOf(request)?.etag)
+        const id = idOf(request)
+        const registration = takesDevices(request) ? await registrations.get(id) : undefined
+        if (registration === undefined) await registrations.delete(id, ifMatchOf(request)?.etag)
+        else await deprovision(registrations, devicesOf, registration)
         return done
       },
     },
@@ -160,6 +183,23 @@ function registrationOperations(registrations: Registrations): PartOfOperation[]
       },
     },
   ]
+}
+
+function takesDevices(request: HttpRequest): boolean {
+  return request.query('devices') === 'delete'
+}
+
+async function takeDevices(
+  { registrations, devicesOf }: ProvisioningServices,
+  kind: EnrolmentKind,
+  id: string,
+): Promise<void> {
+  if (kind === 'group') {
+    await deprovisionGroup(registrations, devicesOf, id)
+    return
+  }
+  const registration = await registrations.get(id)
+  if (registration !== undefined) await deprovision(registrations, devicesOf, registration)
 }
 
 /** Everything of a collection is all that can be asked for. @throws REGISTRY_QUERY_INVALID */

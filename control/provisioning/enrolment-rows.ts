@@ -83,13 +83,13 @@ export async function putEnrolmentRow(
       new Date(nowMs),
     ],
   )
-  if (content.kind === 'group') await countGroupChange(queries)
+  if (content.kind === 'group') await countStandingChange(queries)
   return enrolment
 }
 
 export async function deleteEnrolmentRow(queries: Queries, kind: EnrolmentKind, id: string): Promise<void> {
   await queries.query('DELETE FROM penstock.enrolments WHERE kind = $1 AND id = $2', [kind, idKey(id)])
-  if (kind === 'group') await countGroupChange(queries)
+  if (kind === 'group') await countStandingChange(queries)
 }
 
 export function checkEtag({ etag }: { readonly etag: string }, ifMatch: IfMatch): void {
@@ -104,7 +104,7 @@ async function requireGroupRoom(queries: Queries): Promise<void> {
   throw new PenstockError('PROVISIONING_GROUPS_FULL', `at most ${limits.enrolmentGroupsMax} enrolment groups are kept`)
 }
 
-/** Processes keep the groups in memory, and read them again before the next registration after this. */
-async function countGroupChange(queries: Queries): Promise<void> {
-  await queries.query('UPDATE penstock.provisioning SET groups_revision = groups_revision + 1')
+/** Processes keep groups and hubs in memory, and read them again before the next registration after this. */
+export async function countStandingChange(queries: Queries): Promise<void> {
+  await queries.query('UPDATE penstock.provisioning SET revision = revision + 1')
 }

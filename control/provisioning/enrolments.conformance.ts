@@ -27,7 +27,7 @@ export function enrolmentsConformance(name: string, postgresUrl: () => string | 
         connectionsMax: 4,
         logger: silentLogger,
       })
-      const operations = provisioningOperations(registry.enrolments, registry.registrations)
+      const operations = provisioningOperations(registry)
       server = await openHttpServer({
         host: '127.0.0.1',
         port: 0,

@@ -18,7 +18,7 @@
  *   feedback   (seq)                    how commands ended, for their senders
  *   dead_commands (id)                  commands that ended without success, whole
  *   enrolments (kind, id)               who may register, ids in lower case; documents as provisioning/enrolment-document.ts has them
- *   provisioning ()                     counts changes of enrolment groups, one row
+ *   provisioning ()                     counts changes of enrolment groups and linked hubs, one row
  *   registrations (id)                  what became of who registered, ids in lower case
  *   linked_hubs (host_name)             further hubs that devices are sent to
  *
@@ -235,8 +235,8 @@ const migrations: readonly (readonly string[])[] = [
        updated_at timestamptz NOT NULL,
        PRIMARY KEY (kind, id)
      )`,
-    'CREATE TABLE penstock.provisioning (one boolean PRIMARY KEY DEFAULT true CHECK (one), groups_revision bigint NOT NULL)',
-    'INSERT INTO penstock.provisioning (groups_revision) VALUES (1)',
+    'CREATE TABLE penstock.provisioning (one boolean PRIMARY KEY DEFAULT true CHECK (one), revision bigint NOT NULL)',
+    'INSERT INTO penstock.provisioning (revision) VALUES (1)',
     `CREATE TABLE penstock.registrations (
        id text COLLATE "C" PRIMARY KEY,
        registration_id text NOT NULL,

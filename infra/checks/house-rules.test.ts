@@ -66,11 +66,14 @@ const doors: Readonly<Record<string, readonly string[]>> = {
  * identities and credentials do.
  */
 const controlDoors =
-  /^control\/([\w-]+|([\w-]+)\/(\2|[\w-]+-json)|identities\/identity|trust\/owner-key|auth\/(sas-token|connection-string))\.ts$/
+  /^control\/([\w-]+|([\w-]+)\/(\2|[\w-]+-json)|identities\/identity|trust\/owner-key|auth\/(sas-token|connection-string)|provisioning\/derived-key)\.ts$/
 
-/** What its rooms may import of one another besides: the two that lie under all others, and rows that queries select from. */
+/**
+ * What its rooms may import of one another besides: the two that lie under all others, rows that others read or write
+ * with their own, and how certificates are judged.
+ */
 const controlRoomDoors =
-  /^control\/((store|rest)\/[\w-]+|identities\/identity-rows|twins\/(twin-rows|twin-document)|downlink\/(downlink-contract|edge-finder))\.ts$/
+  /^control\/((store|rest)\/[\w-]+|identities\/identity-rows|auth\/certificates|twins\/(twin-rows|twin-document)|downlink\/(downlink-contract|edge-finder))\.ts$/
 
 function partOf(path: string): string {
   const holding = ranks.flat().filter((part) => path.startsWith(`${part}/`))

@@ -5,6 +5,7 @@ import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { type DownlinkAddress, openEdgeControl } from '#control/open-edge-control.ts'
 import type { EdgePresence } from '#control/presence/presence.ts'
 import type { QuotaOverride } from '#control/quotas/quotas.ts'
+import type { ProvisioningOptions } from '#ingest/device-api/provisioning.ts'
 import type { TwinOptions } from '#ingest/device-api/twins.ts'
 import type { Edge } from '#ingest/edge.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -21,6 +22,7 @@ import { HeardDevices } from './heard-devices.ts'
 /** The registry of devices as an edge has it where identities are required: it asks who somebody is, and tells who is there. */
 export interface EdgeRegistry extends EdgeAuthentication {
   readonly twins: TwinOptions
+  readonly provisioning: ProvisioningOptions
   readonly commandQueues: CommandQueues
   /** Tells that this edge lives, and whom it heard of since the last time. Never rejects. */
   readonly beat: (edge: Pick<Edge, 'forEachHeard'>) => Promise<void>
@@ -43,7 +45,7 @@ export async function openEdgeRegistry(
   downlink: EdgeDownlink = new StartingDownlink(),
   index = 0,
 ): Promise<EdgeRegistry> {
-  const { dataDir, postgresUrl, rules, devicesCachedMax, commandRules } = controlSettings(settings)
+  const { dataDir, postgresUrl, rules, devicesCachedMax, commandRules, registrarRules } = controlSettings(settings)
   const life = await beginEdgeLife(dataDir, edgeId)
   let endTakenOver = (_sessionId: string): void => {}
   const control = await openEdgeControl({
@@ -52,6 +54,7 @@ export async function openEdgeRegistry(
     rules,
     devicesCachedMax,
     commandRules,
+    registrarRules,
     metrics,
     logger,
     onTakenOver: (sessionId) => endTakenOver(sessionId),
@@ -63,6 +66,11 @@ export async function openEdgeRegistry(
   return {
     ...edgeAuthentication({ authenticator, sessions }, heard),
     commandQueues: control.commands,
+    provisioning: {
+      idScope: registrarRules.idScope,
+      registrar: control.registrar,
+      perSecond: settings.provisioningPerSecond,
+    },
     twins: { store: control.twins, catchesUp: settings.desiredCatchUp === 'on' },
     lost: await lostBefore(life, presence),
     beat: async (edge) => {
