@@ -1,6 +1,7 @@
 /** The settings of the control role and of an edge's door, in the shapes that control/ takes. */
 import { authorityIn } from '#runtime/certificates.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { admissionRules } from './auth/admission-rules.ts'
 import type { AdmissionRules } from './auth/auth.ts'
@@ -34,7 +35,7 @@ export function controlSettings(settings: Settings): ControlSettings {
   const rules = admissionRules(hostNamesOf(settings).join(','), settings.clockSkewSeconds)
   return {
     registrarRules: {
-      idScope: settings.provisioningIdScope,
+      idScope: idScopeOf(settings),
       hubName: hostName.trim().toLowerCase(),
       outgoing: { ...outgoingRulesOf(settings), isMachineRefused: !isLoopbackBind(settings.bind) },
       outgoingAuthority: authorityIn(settings.provisioningCa, 'PENSTOCK_PROVISIONING_CA'),
@@ -51,4 +52,13 @@ export function controlSettings(settings: Settings): ControlSettings {
     commandRules: commandRules(settings),
     hostName: hostName.trim(),
   }
+}
+
+/** It is part of paths, user names and what devices sign. @throws SETTINGS_INVALID */
+function idScopeOf({ provisioningIdScope }: Settings): string {
+  if (/^[A-Za-z0-9-]{1,64}$/.test(provisioningIdScope)) return provisioningIdScope
+  throw new PenstockError(
+    'SETTINGS_INVALID',
+    'PENSTOCK_PROVISIONING_ID_SCOPE must be 1 to 64 letters, digits or hyphens',
+  )
 }

@@ -66,8 +66,13 @@ export class AssignElsewhere {
     if (before?.hub !== undefined && !this.#isOwn(wanted, before.hub)) throw foreignDevice()
     const registration = this.#begun(assignment, before)
     const written = putRegistrationRows(this.#parts.database, [registration])
-    const done = written.then(() => this.#carryOut(wanted, registration)).finally(() => this.#underWay.delete(key))
-    this.#underWay.set(key, { registration, done: done.catch(() => {}) })
+    const done = written
+      .then(() => this.#carryOut(wanted, registration))
+      .catch((error: unknown) =>
+        this.#parts.logger.warn('what became of a registration is not written down', { error }),
+      )
+      .finally(() => this.#underWay.delete(key))
+    this.#underWay.set(key, { registration, done })
     await written
     return registration
   }

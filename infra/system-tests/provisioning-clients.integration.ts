@@ -104,10 +104,10 @@ describe.skipIf(network.skip)(`clients that register ${network.note}`, () => {
       single: { registrationId: 'single', deviceId: 'single-device', allocationPolicy: 'hashed' },
       keys: { type: 'symmetricKey' },
       updated: { capabilities: { iotEdge: true } },
-      stale: 'PreconditionFailedError',
+      stale: 'InvalidEtagError',
       bulk: { isSuccessful: true, errors: [] },
       listed: ['bulk-a', 'bulk-b', 'bulk-c', 'single'],
-      gone: 'EnrollmentNotFoundError',
+      gone: 404,
     })
   })
 

@@ -83,6 +83,7 @@ export class Provisioning implements Capability {
     try {
       answer = await this.#registrar.provision(request)
       if (request.step === 'register' && answer.status === 202) this.#turns.served()
+      if (answer.status === 429) answer = { ...answer, retryAfterSeconds: this.#turns.nextSeconds() }
     } catch (error) {
       answer = this.#refused(error)
     }

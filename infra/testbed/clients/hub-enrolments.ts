@@ -58,8 +58,8 @@ async function all(): Promise<object> {
   while (query.hasMoreResults) listed.push(...(await page(query)))
   await client.deleteIndividualEnrollment('bulk-a')
   const gone = await client.getIndividualEnrollment('bulk-a').then(
-    () => 'there',
-    (error: Error) => error.name,
+    () => 200,
+    (error: Error & { readonly response?: { readonly statusCode: number } }) => error.response?.statusCode,
   )
   return { group, certified, single, keys, updated, stale, bulk, listed, gone }
 }

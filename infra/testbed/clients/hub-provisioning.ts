@@ -5,23 +5,27 @@
  *   {"key"} or {"cert", "privateKey"}, and {"payload"} for whoever chooses its hub
  */
 import { readFileSync } from 'node:fs'
-import { ProvisioningDeviceClient } from 'azure-iot-provisioning-device'
-import { Http } from 'azure-iot-provisioning-device-http'
-import { Mqtt, MqttWs } from 'azure-iot-provisioning-device-mqtt'
-import { SymmetricKeySecurityClient } from 'azure-iot-security-symmetric-key'
-import { X509Security } from 'azure-iot-security-x509'
+import provisioning from 'azure-iot-provisioning-device'
+import overHttp from 'azure-iot-provisioning-device-http'
+import overMqtt from 'azure-iot-provisioning-device-mqtt'
+import byKey from 'azure-iot-security-symmetric-key'
+import byCertificate from 'azure-iot-security-x509'
 
-const transports = { mqtt: () => new Mqtt(), 'mqtt-ws': () => new MqttWs(), http: () => new Http() } as const
+const transports = {
+  mqtt: () => new overMqtt.Mqtt(),
+  'mqtt-ws': () => new overMqtt.MqttWs(),
+  http: () => new overHttp.Http(),
+} as const
 
 if (import.meta.main) {
   const [transport = '', host = '', idScope = '', registrationId = ''] = process.argv.slice(2)
   const { key, cert, privateKey, payload } = JSON.parse(readFileSync(0, 'utf8'))
   const security =
     key === undefined
-      ? new X509Security(registrationId, { cert, key: privateKey })
-      : new SymmetricKeySecurityClient(registrationId, key)
+      ? new byCertificate.X509Security(registrationId, { cert, key: privateKey })
+      : new byKey.SymmetricKeySecurityClient(registrationId, key)
   const over = transports[transport as keyof typeof transports]()
-  const client = ProvisioningDeviceClient.create(host, idScope, over as never, security as never)
+  const client = provisioning.ProvisioningDeviceClient.create(host, idScope, over as never, security as never)
   if (payload !== undefined) client.setProvisioningPayload(payload)
   client.register((error, result) => {
     process.stdout.write(`${JSON.stringify(error ? { error: error.name } : result)}\n`)
