@@ -16,7 +16,9 @@ import { certificateFrom, commonName, isValidAt } from '#runtime/certificates.ts
 import { limits } from '#schemas/limits.ts'
 import { certificateInfo } from './attestation-document.ts'
 import { derivedKey } from './derived-key.ts'
-import { type Attestation, type Enrolment, idKey, type X509 } from './enrolment.ts'
+import { type Attestation, type Enrolment, idKey, type Tpm, type X509 } from './enrolment.ts'
+import type { TpmKeys } from './provisioning.ts'
+import { tpmChallenge, tpmPublicFrom } from './tpm-challenge.ts'
 
 /** Who says what it is. */
 export interface Evidence {
@@ -74,7 +76,7 @@ function attestToken(
   const token = parseSasToken(text)
   if (token === undefined || token.policyName !== undefined)
     return refusal('AUTH_CREDENTIALS_MALFORMED', 'no SAS token of a device')
-  const own = keysOf(individual?.attestation ?? nobody)
+  const own = keysOf(individual?.attestation ?? nobody, registrationId)
   const isOwn = signingKeyOf(token, own) !== undefined
   const group = isOwn ? undefined : groupOfToken(token, registrationId, groups)
   const found = isOwn ? individual && symmetric(individual, own) : individual === undefined ? group : undefined
@@ -90,21 +92,50 @@ function groupOfToken(token: SasToken, registrationId: string, groups: readonly 
   // Ids have no case, and the key is made from a spelling: that of the device, or the one that ids are kept under.
   for (const id of new Set([registrationId, idKey(registrationId)]))
     for (const group of groups) {
-      const derived = keysOf(group.attestation).map((key) => derivedKey(key, id))
+      const derived = keysOf(group.attestation, id).map((key) => derivedKey(key, id))
       if (signingKeyOf(token, derived) !== undefined) return symmetric(group, derived)
     }
   return undefined
 }
 
-function keysOf(attestation: Attestation): readonly string[] {
-  return attestation.kind === 'symmetricKey' ? [attestation.primaryKey, attestation.secondaryKey] : []
+function keysOf(attestation: Attestation, registrationId: string): readonly string[] {
+  switch (attestation.kind) {
+    case 'symmetricKey':
+      return [attestation.primaryKey, attestation.secondaryKey]
+    case 'tpm':
+      return [tpmKey(attestation, registrationId)]
+    case 'x509':
+      return []
+  }
+}
+
+/** What the TPM of a device signs with: always the same, so that nothing has to be kept between its two requests. */
+function tpmKey({ secret }: Tpm, registrationId: string): string {
+  return derivedKey(secret, idKey(registrationId))
+}
+
+/**
+ * The key for the TPM of a device that shows its public keys, wrapped; base64.
+ * @returns `undefined`: the enrolment is of no TPM with this endorsement key, or disabled
+ */
+export function challengeFor(
+  individual: Enrolment | undefined,
+  registrationId: string,
+  { endorsementKey, storageRootKey }: TpmKeys,
+): string | undefined {
+  if (individual?.attestation.kind !== 'tpm' || !individual.isEnabled) return undefined
+  const { attestation } = individual
+  if (attestation.endorsementKey !== endorsementKey) return undefined
+  const [endorsement, root] = [endorsementKey, attestation.storageRootKey ?? storageRootKey].map(tpmPublicFrom)
+  if (endorsement === undefined || root === undefined) return undefined
+  return tpmChallenge(endorsement, root, Buffer.from(tpmKey(attestation, registrationId), 'base64'))
 }
 
 function symmetric(enrolment: Enrolment, [primaryKey, secondaryKey]: readonly string[]): Attested {
   return {
     enrolment,
     authentication: { ...noProof, kind: 'sas', primaryKey, secondaryKey },
-    proof: { symmetricKey: groupIdOf(enrolment) },
+    proof: enrolment.attestation.kind === 'tpm' ? { tpm: {} } : { symmetricKey: groupIdOf(enrolment) },
   }
 }
 

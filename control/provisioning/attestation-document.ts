@@ -1,9 +1,9 @@
 /** How devices of an enrolment prove themselves, as the hub's REST API writes and reads it. */
 import type { X509Certificate } from 'node:crypto'
-import { argumentFault } from '#control/identities/identity.ts'
+import { argumentFault, newKey } from '#control/identities/identity.ts'
 import { isObject, type JsonObject } from '#control/rest/json-body.ts'
 import { certificateFrom } from '#runtime/certificates.ts'
-import { type Attestation, completedKeys, type X509 } from './enrolment.ts'
+import { type Attestation, completedKeys, type Tpm, type X509 } from './enrolment.ts'
 
 const fieldOfUse = {
   client: 'clientCertificates',
@@ -11,14 +11,36 @@ const fieldOfUse = {
   authorities: 'caReferences',
 } as const
 
-/** @param before what was kept so far: keys that are left out stay @throws REGISTRY_ARGUMENT_INVALID */
-export function attestationFrom(value: unknown, before: Attestation | undefined): Attestation {
+/**
+ * @param before what was kept so far: keys that are left out stay
+ * @param isStored it is what was kept itself
+ * @throws REGISTRY_ARGUMENT_INVALID
+ */
+export function attestationFrom(value: unknown, before: Attestation | undefined, isStored: boolean): Attestation {
   if (!isObject(value)) throw argumentFault('attestation must be an object')
   const { type } = value
   if (type === 'symmetricKey') return keysFrom(value.symmetricKey, before)
   if (type === 'x509') return x509From(value.x509, before)
-  throw argumentFault('attestation.type must be symmetricKey or x509')
+  if (type === 'tpm') return tpmFrom(value.tpm, before, isStored)
+  throw argumentFault('attestation.type must be symmetricKey, x509 or tpm')
 }
+
+/** The secret is nothing that a caller says or reads: it is only read where it was stored. */
+function tpmFrom(value: unknown, before: Attestation | undefined, isStored: boolean): Tpm {
+  const given = isObject(value) ? value : {}
+  const had = before?.kind === 'tpm' ? before : undefined
+  const endorsementKey = nameFrom(given.endorsementKey) ?? had?.endorsementKey
+  if (endorsementKey === undefined) throw argumentFault('attestation.tpm must have an endorsementKey')
+  const stored = isStored ? nameFrom(given[secretField]) : undefined
+  return {
+    kind: 'tpm',
+    endorsementKey,
+    storageRootKey: nameFrom(given.storageRootKey) ?? had?.storageRootKey,
+    secret: had?.endorsementKey === endorsementKey ? had.secret : (stored ?? newKey()),
+  }
+}
+
+const secretField = 'secret'
 
 function keysFrom(value: unknown, before: Attestation | undefined): Attestation {
   const keys = isObject(value) ? value : {}
@@ -72,6 +94,7 @@ export function attestationDocument(attestation: Attestation, withKeys: boolean)
     const { primaryKey, secondaryKey } = attestation
     return { type: 'symmetricKey', ...(withKeys ? { symmetricKey: { primaryKey, secondaryKey } } : {}) }
   }
+  if (attestation.kind === 'tpm') return { type: 'tpm', tpm: tpmDocument(attestation) }
   const { use, primary, secondary } = attestation
   const shown = (text: string): unknown => (use === 'authorities' ? text : certificateDocument(text))
   const pair = { primary: shown(primary), ...(secondary === undefined ? {} : { secondary: shown(secondary) }) }
@@ -80,6 +103,8 @@ export function attestationDocument(attestation: Attestation, withKeys: boolean)
 
 /** What is kept: all of it. */
 export function storedAttestation(attestation: Attestation): unknown {
+  if (attestation.kind === 'tpm')
+    return { type: 'tpm', tpm: { ...tpmDocument(attestation), [secretField]: attestation.secret } }
   if (attestation.kind === 'symmetricKey' || attestation.use === 'authorities')
     return attestationDocument(attestation, true)
   const { use, primary, secondary } = attestation
@@ -88,6 +113,10 @@ export function storedAttestation(attestation: Attestation): unknown {
     ...(secondary === undefined ? {} : { secondary: { certificate: secondary } }),
   }
   return { type: 'x509', x509: { [fieldOfUse[use]]: pair } }
+}
+
+function tpmDocument({ endorsementKey, storageRootKey }: Tpm): JsonObject {
+  return { endorsementKey, ...(storageRootKey === undefined ? {} : { storageRootKey }) }
 }
 
 function certificateDocument(pem: string): unknown {

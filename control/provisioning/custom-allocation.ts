@@ -90,7 +90,8 @@ function requestDocument(
   }
 }
 
-function contextOf({ x509 }: JsonObject): JsonObject {
+function contextOf({ x509, tpm }: JsonObject): JsonObject {
+  if (isObject(tpm)) return { tpm: {} }
   return isObject(x509) ? { x509: { clientCertificate: x509.certificateInfo } } : { symmetricKey: {} }
 }
 

@@ -19,6 +19,7 @@ const idField = { individual: 'registrationId', group: 'enrollmentGroupId' } as 
  * Reads what a caller writes; what it only read before (times, etag, registration state) is left aside.
  * @param id of the path; `undefined`: the document says it
  * @param before what is kept so far: keys and certificates that the document leaves out stay
+ * @param isStored it is what `storedText` made
  * @throws REGISTRY_ARGUMENT_INVALID, TWIN_INVALID
  */
 export function enrolmentFrom(
@@ -26,6 +27,7 @@ export function enrolmentFrom(
   document: unknown,
   id: string | undefined,
   before: Enrolment | undefined,
+  isStored = false,
 ): EnrolmentContent {
   if (!isObject(document)) throw argumentFault('an enrolment must be a JSON object')
   const named = textIn(document, idField[kind])
@@ -36,7 +38,7 @@ export function enrolmentFrom(
     kind,
     id: named ?? id ?? '',
     deviceId: textIn(document, 'deviceId'),
-    attestation: attestationFrom(document.attestation, before?.attestation),
+    attestation: attestationFrom(document.attestation, before?.attestation, isStored),
     isEnabled: isEnabledIn(document),
     allocation: allocationFrom(document),
     reprovisioning: reprovisioningFrom(document.reprovisionPolicy),

@@ -19,7 +19,7 @@ export interface EnrolmentRow extends SqlRow {
 const columns = 'kind, id, etag, document, created_at, updated_at'
 
 export function enrolmentFromRow({ kind, etag, document, created_at, updated_at }: EnrolmentRow): Enrolment {
-  const content = enrolmentFrom(kind, JSON.parse(document), undefined, undefined)
+  const content = enrolmentFrom(kind, JSON.parse(document), undefined, undefined, true)
   return { ...content, etag, createdAtMs: created_at.getTime(), updatedAtMs: updated_at.getTime() }
 }
 

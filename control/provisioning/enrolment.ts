@@ -4,6 +4,7 @@ import type { TwinPatch } from '#control/twins/twins.ts'
 import { certificateFrom } from '#runtime/certificates.ts'
 import { isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
+import { tpmPublicFrom } from './tpm-challenge.ts'
 
 /** `individual`: one device, whose registration id is the enrolment's. `group`: all that prove themselves by the group's key or authority. */
 export type EnrolmentKind = 'individual' | 'group'
@@ -25,7 +26,16 @@ export interface X509 {
   readonly secondary: string | undefined
 }
 
-export type Attestation = SymmetricKeys | X509
+/** A TPM, known by its endorsement key (base64 of a TPM2B_PUBLIC). What it signs with is made of `secret`, which only this service knows. */
+export interface Tpm {
+  readonly kind: 'tpm'
+  readonly endorsementKey: string
+  /** Of its own; `undefined`: the device says it. */
+  readonly storageRootKey: string | undefined
+  readonly secret: string
+}
+
+export type Attestation = SymmetricKeys | X509 | Tpm
 
 export const allocationPolicies = ['hashed', 'geoLatency', 'static', 'custom'] as const
 
@@ -100,6 +110,13 @@ function checkAttestation(kind: EnrolmentKind, attestation: Attestation): void {
   if (attestation.kind === 'symmetricKey') {
     if (![attestation.primaryKey, attestation.secondaryKey].every(isKey))
       throw argumentFault('a symmetric key must be base64 of 16 to 64 bytes')
+    return
+  }
+  if (attestation.kind === 'tpm') {
+    if (kind === 'group') throw argumentFault('a group has keys or certificates: a TPM is one device’s')
+    for (const key of [attestation.endorsementKey, attestation.storageRootKey])
+      if (key !== undefined && tpmPublicFrom(key) === undefined)
+        throw argumentFault('endorsementKey and storageRootKey must be base64 of a TPM2B_PUBLIC of an RSA key')
     return
   }
   const { use, primary, secondary } = attestation

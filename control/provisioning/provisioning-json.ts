@@ -1,9 +1,11 @@
 /** Provisioning as it travels between processes, and to devices. */
 import { randomUUID } from 'node:crypto'
-import { aNumber, aText, listOf, oneOf, optional, recordOf } from '#runtime/json-check.ts'
+import { aBoolean, aNumber, aText, listOf, oneOf, optional, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { hubFaultOf } from '#schemas/hub-faults.ts'
-import { type ProvisioningAnswer, type ProvisioningRequest, provisioningSteps } from './provisioning.ts'
+import { type ProvisioningAnswer, type ProvisioningRequest, provisioningSteps, type TpmKeys } from './provisioning.ts'
+
+export const tpmKeysCheck = recordOf<TpmKeys>({ endorsementKey: aText, storageRootKey: aText })
 
 export const provisioningRequestCheck = recordOf<ProvisioningRequest>({
   step: oneOf(...provisioningSteps),
@@ -12,12 +14,14 @@ export const provisioningRequestCheck = recordOf<ProvisioningRequest>({
   certificates: listOf(aText),
   operationId: optional(aText),
   payload: optional(aText),
+  tpm: optional(tpmKeysCheck),
 })
 
 export const provisioningAnswerCheck = recordOf<ProvisioningAnswer>({
   status: aNumber,
   body: aText,
   retryAfterSeconds: optional(aNumber),
+  isChallenge: optional(aBoolean),
 })
 
 /** A fault as the provisioning service tells it: flat, with a number that begins with the status. */

@@ -57,6 +57,12 @@ export interface LinkedHubs {
 export const provisioningSteps = ['connect', 'register', 'status', 'lookup'] as const
 export type ProvisioningStep = (typeof provisioningSteps)[number]
 
+/** Public keys of a device's TPM: base64 of TPM2B_PUBLIC. */
+export interface TpmKeys {
+  readonly endorsementKey: string
+  readonly storageRootKey: string
+}
+
 /** What a device asks, with what it proves itself with: each time, so that nothing is believed that was true before. */
 export interface ProvisioningRequest {
   readonly step: ProvisioningStep
@@ -68,6 +74,8 @@ export interface ProvisioningRequest {
   readonly operationId: string | undefined
   /** JSON text for whoever chooses the hub. */
   readonly payload: string | undefined
+  /** Of a device that proves itself by its TPM. */
+  readonly tpm?: TpmKeys | undefined
 }
 
 export interface ProvisioningAnswer {
@@ -76,6 +84,8 @@ export interface ProvisioningAnswer {
   /** JSON in ASCII: one of the hub's clients reads nothing else. */
   readonly body: string
   readonly retryAfterSeconds: number | undefined
+  /** 401, and no refusal: it holds the key with which the device comes again. */
+  readonly isChallenge?: boolean | undefined
 }
 
 /** What edge processes ask in the name of devices. */

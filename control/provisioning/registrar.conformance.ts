@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createSasToken } from '#control/auth/sas-token.ts'
+import { createSasToken, parseSasToken, signingKeyOf } from '#control/auth/sas-token.ts'
 import { generatedKeys } from '#control/identities/identity.ts'
 import { openRegistry, type Registry } from '#control/open-registry.ts'
 import { type IssuedCertificate, makeCertificate } from '#runtime/certificate-maker.ts'
@@ -9,6 +9,7 @@ import { derivedKey } from './derived-key.ts'
 import type { EnrolmentKind } from './enrolment.ts'
 import { enrolmentFrom } from './enrolment-document.ts'
 import type { ProvisioningRequest, ProvisioningStep } from './provisioning.ts'
+import { SoftwareTpm } from './software-tpm-fixture.ts'
 import { usualRegistrarRules } from './sql-registrar.ts'
 
 const { idScope, hubName } = usualRegistrarRules
@@ -220,6 +221,35 @@ export function registrarConformance(name: string, postgresUrl: () => string | u
       expect((await ask('connect', 'beside', proof)).status).toBe(401)
       await registry.trust.putAuthority({ ...kept, verified: true })
       await expect.poll(async () => (await ask('connect', 'beside', proof)).status).toBe(200)
+    })
+
+    test('a TPM is given a key that it alone can open, and registers with that; others get none', async () => {
+      const [tpm, other] = [new SoftwareTpm(), new SoftwareTpm()]
+      const { endorsementKey, storageRootKey } = tpm
+      await enrol('individual', 'chip', { attestation: { type: 'tpm', tpm: { endorsementKey } } })
+      const challenge = await ask('register', 'chip', {}, { tpm: { endorsementKey, storageRootKey } })
+      expect([challenge.status, challenge.body]).toMatchObject([401, { keyName: 'registration' }])
+      const { authenticationKey } = challenge.body as { authenticationKey: string }
+      expect(() => other.activate(authenticationKey)).toThrow()
+      tpm.activate(authenticationKey)
+      const proof = { token: tpm.tokenOf(`${idScope}/registrations/chip`) }
+      expect((await register('chip', proof)).body.registrationState).toMatchObject({ assignedHub: hubName, tpm: {} })
+      // With the same key it connects to its hub.
+      const hubToken = parseSasToken(tpm.tokenOf(`${hubName}/devices/chip`))
+      const { primaryKey } = (await identity('chip'))?.authentication ?? {}
+      expect(hubToken && signingKeyOf(hubToken, [primaryKey])).toBe(primaryKey)
+      const foreign = await ask(
+        'register',
+        'chip',
+        {},
+        { tpm: { endorsementKey: other.endorsementKey, storageRootKey } },
+      )
+      expect([foreign.status, foreign.body.message]).toEqual([401, 'credentials are missing'])
+      expect(foreign.body).not.toHaveProperty('authenticationKey')
+      const { attestation } = (await registry.enrolments.get('individual', 'chip')) ?? {}
+      await enrol('individual', 'chip', { attestation: { type: 'tpm', tpm: { endorsementKey, secret: keyOf(1) } } })
+      expect((await registry.enrolments.get('individual', 'chip'))?.attestation).toEqual(attestation)
+      expect((await ask('connect', 'chip', proof)).status).toBe(200)
     })
 
     test('no enrolment takes over what others made', async () => {

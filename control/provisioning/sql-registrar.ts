@@ -20,7 +20,7 @@ import { limits } from '#schemas/limits.ts'
 import { chosen } from './allocation.ts'
 import { AssignElsewhere, foreignDevice } from './assign-elsewhere.ts'
 import { type Assignment, assignHere } from './assign-here.ts'
-import { type Attested, attest } from './attest.ts'
+import { type Attested, attest, challengeFor } from './attest.ts'
 import { idKey, isRegistrationId } from './enrolment.ts'
 import { type HubDevices, LinkedDevices, OwnDevices } from './hub-devices.ts'
 import { type Known, KnownEnrolments } from './known-enrolments.ts'
@@ -121,6 +121,9 @@ export class SqlRegistrar implements Registrar {
     const { step, registrationId, operationId } = request
     if (!isRegistrationId(registrationId)) throw new PenstockError('INGEST_NOT_AUTHORIZED', publicReason(unreadable))
     const known = await this.#known.of(registrationId)
+    const challenge =
+      request.tpm && request.token === undefined && challengeFor(known.individual, registrationId, request.tpm)
+    if (challenge) return challengeAnswer(challenge)
     const attested = await this.#attest(request, known)
     switch (step) {
       case 'connect':
@@ -195,6 +198,12 @@ function likeliestFirst({ groups, registration }: Known): Known['groups'] {
 /** In the form of the hub's own. */
 function newOperationId(): string {
   return `5.${randomBytes(8).toString('hex')}.${randomUUID()}`
+}
+
+/** The device's TPM opens the key; with that it signs a token, and asks again. */
+function challengeAnswer(authenticationKey: string): ProvisioningAnswer {
+  const document = { message: 'sign in with this key', keyName: 'registration', authenticationKey }
+  return { ...answerOf(401, document), isChallenge: true }
 }
 
 function begunAnswer({ operationId }: Registration): ProvisioningAnswer {

@@ -5,8 +5,8 @@
  *   request ─▶ room? ─▶ control ─▶ answer
  *              429, in a turn of its own, so that a storm comes back as fast as it is served, and no faster
  */
-import type { ProvisioningAnswer, ProvisioningRequest, Registrar } from '#control/provisioning/provisioning.ts'
-import { refusedAnswer } from '#control/provisioning/provisioning-json.ts'
+import type { ProvisioningAnswer, ProvisioningRequest, Registrar, TpmKeys } from '#control/provisioning/provisioning.ts'
+import { refusedAnswer, tpmKeysCheck } from '#control/provisioning/provisioning-json.ts'
 import { TokenBucket } from '#ingest/quotas/token-bucket.ts'
 import type { Capability } from '#ingest/session/capabilities.ts'
 import type { DeviceAnswer, DeviceRequest } from '#ingest/session/device-request.ts'
@@ -50,8 +50,8 @@ export class Provisioning implements Capability {
     if (returnSeconds !== undefined) return this.#counted('register', busy(returnSeconds))
     this.#underWay++
     try {
-      const payload = payloadFrom(sent, who.registrationId)
-      return await this.#ask({ step: 'register', ...who, operationId: undefined, payload })
+      const body = bodyFrom(sent, who.registrationId)
+      return await this.#ask({ step: 'register', ...who, operationId: undefined, ...body })
     } catch (error) {
       return this.#counted('register', this.#refused(error))
     } finally {
@@ -120,12 +120,12 @@ function busy(returnSeconds: number): ProvisioningAnswer {
   return refusedAnswer(new PenstockError('PROVISIONING_BUSY', text), returnSeconds)
 }
 
-/** What the device wants to tell whoever chooses its hub, as JSON text. @throws PROVISIONING_REQUEST_INVALID */
-function payloadFrom(sent: Buffer, registrationId: string): string | undefined {
+/** What the device wants to tell whoever chooses its hub, and the keys of its TPM. @throws PROVISIONING_REQUEST_INVALID */
+function bodyFrom(sent: Buffer, registrationId: string): Pick<ProvisioningRequest, 'payload' | 'tpm'> {
   if (sent.length > limits.registrationBytesMax)
     throw invalid(`a registration has at most ${limits.registrationBytesMax} bytes`)
   const text = sent.toString().trim()
-  if (text === '') return undefined
+  if (text === '') return { payload: undefined }
   let document: unknown
   try {
     document = JSON.parse(text)
@@ -134,10 +134,21 @@ function payloadFrom(sent: Buffer, registrationId: string): string | undefined {
   }
   if (typeof document !== 'object' || document === null || Array.isArray(document))
     throw invalid('the registration must be a JSON object')
-  const { registrationId: named, payload } = document as { registrationId?: unknown; payload?: unknown }
+  const { registrationId: named, payload, tpm } = document as Readonly<Record<string, unknown>>
   if (named !== undefined && String(named).toLowerCase() !== registrationId.toLowerCase())
     throw invalid('the registration is of another registration id than its sender')
-  return payload === undefined || payload === null ? undefined : JSON.stringify(payload)
+  return {
+    payload: payload === undefined || payload === null ? undefined : JSON.stringify(payload),
+    ...(tpm === undefined || tpm === null ? {} : { tpm: tpmFrom(tpm) }),
+  }
+}
+
+function tpmFrom(value: unknown): TpmKeys {
+  try {
+    return tpmKeysCheck(value)
+  } catch {
+    throw invalid('tpm must be {"endorsementKey", "storageRootKey"}')
+  }
 }
 
 function invalid(message: string): PenstockError {

@@ -63,7 +63,8 @@ async function answerTo(
     return refusedAnswer(error, error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : undefined)
   }
   const answer = await ask(who, request, body)
-  const exceeded = answer.status === 401 ? quotas.attemptFailed(remoteAddress, who.registrationId) : undefined
+  const exceeded =
+    answer.status === 401 && !answer.isChallenge ? quotas.attemptFailed(remoteAddress, who.registrationId) : undefined
   return exceeded === undefined ? answer : refusedAnswer(exceeded, Math.ceil(exceeded.retryAfterMs / 1000))
 }
 
