@@ -76,7 +76,12 @@ describe('registration over MQTT', () => {
   })
 
   test('its connection sends no telemetry, as nobody and as no device', async () => {
-    for (const topic of ['devices/d1/messages/events/', 'devices/raw-3/messages/events/', 'anything']) {
+    for (const topic of [
+      'devices/d1/messages/events/',
+      'devices/raw-3/messages/events/',
+      'anything',
+      '$iothub/twin/GET/?$rid=1',
+    ]) {
       const client = await connect('raw-3')
       const closed = new Promise<void>((resolve) => client.once('close', () => resolve()))
       client.publish(topic, 'x', { qos: 0 })
@@ -89,7 +94,9 @@ describe('registration over MQTT', () => {
     const registrant = await connect('d1')
     await registrant.endAsync()
     expect(device.connected).toBe(true)
-    await device.endAsync()
+    const closed = new Promise<void>((resolve) => device.once('close', () => resolve()))
+    device.publish('$dps/registrations/PUT/iotdps-register/?$rid=1', '{}')
+    await closed
   })
 
   test('who proves nothing, says another scope, or calls itself otherwise is refused', async () => {

@@ -13,6 +13,7 @@ import type { DeviceAnswer, DeviceRequest } from '#ingest/session/device-request
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { Registrant } from '#ingest/session/principal.ts'
 import type { Session } from '#ingest/session/session.ts'
+import { assert } from '#runtime/assert.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { limits } from '#schemas/limits.ts'
@@ -104,13 +105,8 @@ export class Provisioning implements Capability {
 
   async #answer(session: Session, ask: (who: Registrant) => Promise<ProvisioningAnswer>): Promise<DeviceAnswer> {
     const { registrant } = session
-    const answer =
-      registrant === undefined
-        ? refusedAnswer(
-            new PenstockError('PROVISIONING_REQUEST_INVALID', 'a device that has its hub does not register'),
-          )
-        : await ask(registrant)
-    const { status, body, retryAfterSeconds } = answer
+    assert(registrant !== undefined, 'only who registers has these requests')
+    const { status, body, retryAfterSeconds } = await ask(registrant)
     return { status, retryAfterSeconds, body: Buffer.from(body) }
   }
 }

@@ -23,13 +23,14 @@ export interface RequestTopic {
 /**
  * The request of a topic; `undefined`: it is none. Whoever asks is answered also where there is nothing to tell: SDKs of the hub wait for
  * ever, and where the connection ends instead, those that ask with QoS 1 ask again on each new one.
+ * @param registers the client is no device, and asks for nothing but its registration; no device asks for that
  * @throws INGEST_FRAME_MALFORMED (not UTF-8)
  */
-export function requestOf(topic: Buffer): RequestTopic | undefined {
+export function requestOf(topic: Buffer, registers = false): RequestTopic | undefined {
   // HOT: once a new topic, which with a message id in it is once a message: others differ in the first byte.
   if (topic[0] !== dollar || topic.length > limits.topicBytesMax) return undefined
   const text = textOf(topic)
-  return registrationOf(text) ?? twinRequestOf(text) ?? methodAnswerOf(text)
+  return registers ? registrationOf(text) : (twinRequestOf(text) ?? methodAnswerOf(text))
 }
 
 const nothingMore = { status: 0, version: undefined } as const
@@ -54,7 +55,6 @@ function methodAnswerOf(text: string): RequestTopic | undefined {
 }
 
 function registrationOf(text: string): RequestTopic | undefined {
-  if (!text.startsWith('$dps/')) return undefined
   const register = registerPattern.exec(text)?.[1]
   if (register !== undefined) return { ...nothingMore, kind: 'register', requestId: register }
   const [, requestId, operationId] = registrationStatusPattern.exec(text) ?? []
