@@ -29,6 +29,7 @@ import { RegistryDirectory } from './link/registry-directory.ts'
 import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
+import type { RegistrarRules } from './provisioning/sql-registrar.ts'
 import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes } from './service-routes.ts'
 import type { ShownSettings } from './settings/settings-operations.ts'
@@ -66,6 +67,7 @@ export interface ControlOptions {
   readonly told?: ToldRecords | undefined
   /** Under which files are read that devices uploaded; left out: under the hub's name. */
   readonly uploadHost?: string | undefined
+  readonly registrarRules?: RegistrarRules | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
   readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>
