@@ -14,6 +14,7 @@ import type { AdmissionRules } from './auth/auth.ts'
 import { ServiceGate } from './auth/service-gate.ts'
 import type { CommandRules } from './commands/commands.ts'
 import { sweepCommands } from './commands/sweep-commands.ts'
+import type { DeadLetters } from './dead-letters/dead-letters.ts'
 import type { DeliveryState } from './delivery/delivery.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { EdgeDialer } from './downlink/edge-dialer.ts'
@@ -46,6 +47,8 @@ export interface ControlOptions {
   readonly secretsKey?: string | undefined
   /** Rows of the audit are kept for so long; left out: as the settings have it if nothing is set. */
   readonly auditDays?: number | undefined
+  /** Left out: they cannot be reached from here. */
+  readonly deadLetters?: DeadLetters | undefined
   /** Left out: nobody can be asked how delivery is. */
   readonly delivery?: DeliveryState | undefined
   /** Further checks of documents of routes. */
@@ -140,6 +143,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     routing: routing.service,
     downlink,
     delivery: options.delivery,
+    deadLetters: options.deadLetters,
     hubName: options.rules.hubNames[0] ?? '',
     sql: options.sql,
     settings: options.shownSettings ?? (async () => []),

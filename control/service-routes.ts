@@ -5,6 +5,8 @@ import { auditOperations } from './audit/audit-operations.ts'
 import { commandOperations } from './commands/command-operations.ts'
 import { deadCommandOperations } from './commands/dead-command-operations.ts'
 import { gatheredNotices } from './commands/gathered-notices.ts'
+import { deadLetterOperations } from './dead-letters/dead-letter-operations.ts'
+import type { DeadLetters } from './dead-letters/dead-letters.ts'
 import type { DeliveryState } from './delivery/delivery.ts'
 import { deliveryOperations } from './delivery/delivery-operations.ts'
 import type { Downlink } from './downlink/downlink.ts'
@@ -33,6 +35,8 @@ export interface Services {
   readonly registry: Registry
   readonly routing: RoutingService
   readonly downlink: Downlink
+  /** `undefined`: they cannot be reached from here. */
+  readonly deadLetters: DeadLetters | undefined
   /** `undefined`: nobody can be asked. */
   readonly delivery: DeliveryState | undefined
   /** For the receivers of feedback: whose records these are. */
@@ -47,7 +51,7 @@ export interface Services {
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  { registry, routing, downlink, delivery, hubName, settings, sql, identitiesRequired }: Services,
+  { registry, routing, downlink, delivery, deadLetters, hubName, settings, sql, identitiesRequired }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -69,6 +73,7 @@ export function registerServiceRoutes(
     ...replayOperations(routing.replays),
     ...hubRoutingOperations(routing),
     ...(delivery ? deliveryOperations(delivery) : []),
+    ...(deadLetters ? deadLetterOperations(deadLetters) : []),
   ]
   for (const operation of operations) registerOperation(router, options, operation)
   router.route({

@@ -26,10 +26,11 @@ function recorded() {
   const metrics = new Metrics(metricsTable)
   const written: AuditEntry[][] = []
   const forgotten: number[] = []
-  const store = { isAway: false }
+  const store = { isAway: false, onWrite: () => {} }
   const recorder = new AuditRecorder({
     trail: {
       write: async (entries) => {
+        store.onWrite()
         if (store.isAway) throw new PenstockError('STORE_UNAVAILABLE', 'away')
         written.push([...entries])
       },
@@ -102,6 +103,29 @@ test('refusals that are alike are one row with their number, also after the stor
     'changed ::1 /devices/d 1',
     'changed ::1 /devices/d 1',
   ])
+})
+
+test('a refusal that is written down is counted anew', async () => {
+  const { recorder, written, later } = recorded()
+  recorder.add(refusal('10.0.0.1'))
+  await later()
+  recorder.add(entryOf())
+  recorder.add(refusal('10.0.0.1'))
+  await recorder.close()
+  expect(written.flat().map(({ kind, count }) => `${kind} ${count}`)).toEqual(['refused 1', 'changed 1', 'refused 1'])
+})
+
+test('what comes while the store is asked in vain stands behind what was to be written', async () => {
+  const { recorder, written, store, later } = recorded()
+  store.isAway = true
+  store.onWrite = () => recorder.add(entryOf({ path: '/meanwhile' }))
+  await later()
+  recorder.add(entryOf({ path: '/before' }))
+  await later()
+  store.isAway = false
+  store.onWrite = () => {}
+  await recorder.close()
+  expect(written.flat().map(({ path }) => path)).toEqual(['/before', '/meanwhile'])
 })
 
 test('refusals of any number of callers leave room for changes', async () => {

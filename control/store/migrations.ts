@@ -237,6 +237,8 @@ const migrations: readonly (readonly string[])[] = [
      )`,
     'CREATE INDEX audit_at ON penstock.audit (at)',
   ],
+  // What a device announced when it connected last.
+  ['ALTER TABLE penstock.presence ADD COLUMN model_id text'],
 ]
 
 /** Any number, the same in every process: the key of the advisory lock that lets one process migrate at a time. */

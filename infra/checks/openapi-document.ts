@@ -9,7 +9,7 @@ import { routeCommands } from '#ingest/http/commands.ts'
 import { routeNoisiest } from '#ingest/http/noisiest-route.ts'
 import { routeTelemetry } from '#ingest/http/telemetry.ts'
 import { openApiOf } from '#runtime/api/openapi.ts'
-import { RouteList } from '#runtime/api/route-list.ts'
+import { RouteList } from '#runtime/http/route-list.ts'
 
 /** Routes ask for what they serve once a request is there. */
 const later = new Proxy({}, { get: () => later }) as never
@@ -24,7 +24,8 @@ export function allRoutes(): RouteList {
   routeConsoleMetrics(list, later)
   routeApiDocument(list)
   const services: Services = {
-    ...{ registry: later, routing: later, downlink: later, delivery: later, settings: later, sql: later },
+    ...{ registry: later, routing: later, downlink: later, delivery: later, deadLetters: later },
+    ...{ settings: later, sql: later },
     hubName: '',
     identitiesRequired: true,
   }

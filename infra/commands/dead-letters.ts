@@ -1,5 +1,6 @@
 /** `penstock dead-letters list | show | replay | drop`: what ClickHouse or an endpoint refused for good. */
 import { openRoleLog } from '#infra/roles/open-role-log.ts'
+import { replayLetters } from '#infra/roles/replay-letters.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import {
   dropDeadLetter,
@@ -21,7 +22,6 @@ import { logTopic } from '#schemas/log-topics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { argumentsOf } from './arguments.ts'
 import { type Command, write } from './command.ts'
-import { replayLetters } from './replay-letters.ts'
 
 const usage = `penstock dead-letters <command>
 

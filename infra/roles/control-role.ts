@@ -19,16 +19,12 @@ import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { ClickhouseSql } from './analyst-sql.ts'
-import { AskedLogs } from './asked-logs.ts'
 import { callersOf } from './callers.ts'
 import { routingCheck } from './check-routing.ts'
-import { InstallationDelivery, partMsMax } from './delivery-state.ts'
+import { controlParts } from './control-parts.ts'
 import { endFirstWhenMemoryEnds } from './end-first.ts'
 import { openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
-import { LetterBook } from './letter-book.ts'
-import { openRoleLog } from './open-role-log.ts'
-import { openRoleWarehouse } from './open-role-warehouse.ts'
 import { quotasFrom } from './quotas.ts'
 import { askSettings, reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
 import { tlsFilesOf } from './tls-files.ts'
@@ -43,12 +39,10 @@ export async function runControl(settings: Settings): Promise<void> {
   const options = controlSettings(settings)
   if (tlsOf(settings) === undefined) requireLoopback(settings.bind)
   const events = await openRoleEvents(settings, `${hostname()}-control`, metrics, logger)
-  const logs = new AskedLogs((topic) => openRoleLog(settings, logger, topic))
-  const letters = new LetterBook(() => logs.log('dead-letters'))
-  const warehouse = openRoleWarehouse(settings, partMsMax)
+  const pipeline = controlParts(settings, logger)
   const control = await openControl({
     ...options,
-    delivery: new InstallationDelivery({ settings, logs, letters, warehouse, clock: systemClock }),
+    ...pipeline.parts,
     checkRouting: routingCheck(settings),
     sql: new ClickhouseSql(settings, systemClock),
     shownSettings: async () => (supervised ? await askSettings() : shownSettings(process.env)),
@@ -70,7 +64,7 @@ export async function runControl(settings: Settings): Promise<void> {
     await servers.close()
     await unwatchEdges()
     await control.close()
-    await Promise.all([events?.close(), logs.close(), warehouse.close()])
+    await Promise.all([events?.close(), pipeline.close()])
   })
   reportSamples(() => metrics.samples())
   await showFirstDevice(control)

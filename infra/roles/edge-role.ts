@@ -135,10 +135,10 @@ async function openEdge(basis: EdgeBasis, refused: RefusalsHere): Promise<Edge> 
           return askNoisiest(countMax)
         }
       : undefined,
-    onPresence: (deviceId, moduleId, connected, reason) => {
-      registry?.onPresence(deviceId, moduleId, connected)
+    onPresence: (deviceId, moduleId, connected, reason, modelId) => {
+      registry?.onPresence(deviceId, moduleId, connected, modelId)
       const event = connected ? 'connected' : 'disconnected'
-      events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason })
+      events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason, modelId })
     },
   })
   downlink.started(edge.downlink)

@@ -19,20 +19,6 @@ export interface LogDelivery {
   readonly partitions: readonly PartitionDelivery[]
 }
 
-interface LetterCounts {
-  readonly waiting: number
-  readonly replaying: number
-  readonly messagesWaiting: number
-  readonly replayed: number
-  readonly dropped: number
-  readonly oldestAtMs: number | undefined
-  readonly byEndpoint: readonly {
-    readonly endpoint: string | undefined
-    readonly waiting: number
-    readonly messages: number
-  }[]
-}
-
 interface View {
   readonly table: string
   readonly name: string
@@ -44,7 +30,6 @@ interface View {
 export interface Delivery {
   readonly telemetry: LogDelivery | undefined
   readonly events: LogDelivery | undefined
-  readonly deadLetters: LetterCounts | undefined
   readonly views: readonly View[] | undefined
   readonly tables: readonly { readonly table: string; readonly rows: number; readonly bytes: number }[] | undefined
   readonly disks:
@@ -79,17 +64,6 @@ const logCheck = recordOf<LogDelivery>({
 const check = recordOf<Delivery>({
   telemetry: optional(logCheck),
   events: optional(logCheck),
-  deadLetters: optional(
-    recordOf<LetterCounts>({
-      waiting: aNumber,
-      replaying: aNumber,
-      messagesWaiting: aNumber,
-      replayed: aNumber,
-      dropped: aNumber,
-      oldestAtMs: optional(aNumber),
-      byEndpoint: listOf(recordOf({ endpoint: optional(aText), waiting: aNumber, messages: aNumber })),
-    }),
-  ),
   views: optional(
     listOf(
       recordOf<View>({

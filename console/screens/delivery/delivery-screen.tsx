@@ -1,6 +1,6 @@
 import { Fragment } from 'preact'
 import { readEndpoints } from '#console/data/endpoints.ts'
-import { agoText, amountText, bytesText, countText, durationText } from '#console/data/format.ts'
+import { amountText, bytesText, countText, durationText } from '#console/data/format.ts'
 import { type History, lineOf, pointsOf, useHistory } from '#console/data/history.ts'
 import { useLoad } from '#console/data/use-load.ts'
 import { Chart } from '#console/parts/chart.tsx'
@@ -11,6 +11,7 @@ import { Card, Page } from '#console/parts/page.tsx'
 import { type Column, Table } from '#console/parts/table.tsx'
 import { addressOf } from '#console/router.ts'
 import { type Delivery, type LogDelivery, type PartitionDelivery, readDelivery } from './delivery-data.ts'
+import { Letters } from './letters.tsx'
 import { Path } from './path.tsx'
 
 const everyMs = 5_000
@@ -30,6 +31,7 @@ export function DeliveryScreen() {
       <Shown of={delivery} lines={8}>
         {(value) => <Parts delivery={value} />}
       </Shown>
+      <Letters />
       <Endpoints />
     </Page>
   )
@@ -115,7 +117,7 @@ function Stages({ history }: { readonly history: History }) {
 }
 
 function Parts({ delivery }: { readonly delivery: Delivery }) {
-  const { telemetry, events, unknown, deadLetters, views, tables, disks, retention } = delivery
+  const { telemetry, events, unknown, views, tables, disks, retention } = delivery
   return (
     <>
       {unknown.map(({ part, reason }) => (
@@ -126,7 +128,6 @@ function Parts({ delivery }: { readonly delivery: Delivery }) {
       {telemetry && <Partitions of={telemetry} title="Telemetry, by partition" />}
       {events && events.records > 0 && <Partitions of={events} title="Device events, by partition" />}
       <div class="columns">
-        {deadLetters && <Letters {...deadLetters} />}
         {views && <Views views={views} />}
         <Room tables={tables} disks={disks} retention={retention} />
       </div>
@@ -164,49 +165,6 @@ function Partitions({ of: log, title }: { readonly of: LogDelivery; readonly tit
         <p class="muted">All of {log.partitions.length} partitions are delivered.</p>
       ) : (
         <Table label={title} columns={partitionColumns} rows={behind} keyOf={({ partition }) => partition} />
-      )}
-    </Card>
-  )
-}
-
-function Letters(letters: NonNullable<Delivery['deadLetters']>) {
-  const { waiting, messagesWaiting, replayed, dropped, replaying, oldestAtMs, byEndpoint } = letters
-  return (
-    <Card
-      title="Dead letters"
-      note="What a destination refused for good, kept to be read and replayed"
-      actions={
-        <Badge tone={waiting > 0 ? 'warn' : 'good'}>{waiting === 0 ? 'none' : `${countText(waiting)} wait`}</Badge>
-      }
-    >
-      <dl class="facts">
-        <dt>Messages in them</dt>
-        <dd>{countText(messagesWaiting)}</dd>
-        <dt>Replay under way</dt>
-        <dd>{countText(replaying)}</dd>
-        <dt>Replayed</dt>
-        <dd>{countText(replayed)}</dd>
-        <dt>Dropped</dt>
-        <dd>{countText(dropped)}</dd>
-        {oldestAtMs !== undefined && (
-          <>
-            <dt>Oldest</dt>
-            <dd>{agoText(oldestAtMs)}</dd>
-          </>
-        )}
-        {byEndpoint.map(({ endpoint, waiting: count, messages }) => (
-          <Fragment key={endpoint}>
-            <dt>{endpoint ?? 'The table'}</dt>
-            <dd>
-              {countText(count)} letters, {countText(messages)} messages
-            </dd>
-          </Fragment>
-        ))}
-      </dl>
-      {waiting > 0 && (
-        <p class="small muted">
-          <code>npx penstock dead-letters list</code> shows them, <code>replay</code> sends them again.
-        </p>
       )}
     </Card>
   )

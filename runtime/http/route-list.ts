@@ -1,5 +1,5 @@
-import type { AnyRoute, HttpRouter } from '../http/serving.ts'
-import type { ListedRoute } from './openapi.ts'
+import type { ListedRoute } from '../api/openapi.ts'
+import type { AnyRoute, HttpRouter } from './serving.ts'
 
 /** A router that serves nothing: it has the routes that were added. */
 export class RouteList implements HttpRouter {
