@@ -59,6 +59,8 @@ export interface ControlOptions {
   readonly shownSettings?: ShownSettings | undefined
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
+  /** As of `RegistryOptions`. */
+  readonly tellsTwinChanges?: boolean | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
   readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>

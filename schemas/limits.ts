@@ -338,6 +338,17 @@ export const limits = {
   twinWaitMsMax: 10_000,
   /** Reported properties that a process keeps to merge patches into: some 20,000 twins of a usual size. */
   twinCacheBytesMax: 64 * 1024 * 1024,
+  /** Changes of twins that are told in one portion, about, and bytes of what they say. */
+  twinEventsAtOnceMax: 1_000,
+  twinEventsAtOnceBytesMax: 1024 * 1024,
+  /** Looks for changes to tell begin this far apart while there are none: the first part of how late they are. */
+  twinEventsLookMs: 200,
+  /** The process that tells changes has this right alone for so long, unless it asks again; another one goes on then. */
+  twinEventsHeldMs: 10_000,
+  /** Changes that wait for the log in the control store, some 500 bytes each. Beyond, the oldest are given up and counted. */
+  twinEventsWaitingMax: 1_000_000,
+  /** How many wait is counted so often. */
+  twinEventsMeasuredMs: 10_000,
   /** Twin requests of a device: so many a second, and so many at once. */
   twinRequestsPerSecond: 10,
   twinRequestsBurst: 50,
@@ -368,6 +379,15 @@ export const limits = {
   routedSuffixBytesMax: 1_024,
   /** Once so many more were met that found no room, all are forgotten: devices have come to send others. */
   routedSuffixesTurnedAwayMax: 65_536,
+  /** What routes want of the twins of senders, in the memory of a router: some 200 bytes each, so some 300,000. */
+  routedTwinsBytesMax: 64 * 1024 * 1024,
+  /** Twins that a router reads at once, whole: 14 MB where all are of the largest size. */
+  routedTwinsAtOnceMax: 200,
+  /** What a router knows of a twin is read again after so long, though no change was told; and where changes are not told at all. */
+  routedTwinAgeMsMax: 300_000,
+  routedTwinAgeUntoldMsMax: 2_000,
+  /** A router looks so often for changes of twins that are told. */
+  twinChangesLookMs: 100,
   /** Selections of records that the endpoints of a process share, with their decompressed messages. */
   selectionCacheBytesMax: 64 * 1024 * 1024,
   /** Blocks that are decompressed at once for routes: as many as libuv's pool has threads. */

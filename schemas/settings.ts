@@ -193,7 +193,7 @@ export const settingsTable = {
     default: 0,
     min: 0,
     max: 36_500,
-    meaning: 'days after which ClickHouse removes telemetry; 0 keeps it for ever',
+    meaning: 'days after which ClickHouse removes telemetry and changes of twins; 0 keeps it for ever',
   },
   downlinkHost: {
     env: 'PENSTOCK_DOWNLINK_HOST',

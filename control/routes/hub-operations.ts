@@ -18,7 +18,7 @@ import type { EndpointReport } from './routes.ts'
 import { healthOfAll, sourceOf } from './routing-operations.ts'
 import { type RoutingService, routesThatTake } from './routing-service.ts'
 import { routingTold } from './routing-told.ts'
-import { testMessageFrom } from './test-message.ts'
+import { testMessageFrom, withTwin } from './test-message.ts'
 
 const hub = '/subscriptions/:subscription/resourceGroups/:group/providers/Microsoft.Devices/IotHubs/:hub'
 
@@ -34,7 +34,11 @@ export function hubRoutingOperations(service: RoutingService): Operation[] {
       async run(_request, body) {
         const json = bodyOf(body)
         const source = sourceOf(json.routingSource)
-        const taken = routesThatTake(await service.inForce(), source, testMessageFrom(json.message))
+        const taken = routesThatTake(
+          await service.inForce(),
+          source,
+          withTwin(testMessageFrom(json.message), json.twin),
+        )
         return jsonAnswer(200, { routes: taken.map((route) => ({ properties: propertiesOf(route) })) })
       },
     },
@@ -49,7 +53,11 @@ export function hubRoutingOperations(service: RoutingService): Operation[] {
         if (!isObject(json.route)) throw argumentFault('route must be {"name", "source", "condition", "endpointNames"}')
         const { condition = 'true', source } = json.route
         if (typeof condition !== 'string') throw argumentFault('route.condition must be a text')
-        const { result, details } = conditionOnMessage(condition, sourceOf(source), testMessageFrom(json.message))
+        const { result, details } = conditionOnMessage(
+          condition,
+          sourceOf(source),
+          withTwin(testMessageFrom(json.message), json.twin),
+        )
         return jsonAnswer(200, { result, details })
       },
     },

@@ -4,7 +4,7 @@
  *   GET  /routing                          the document, ETag; secrets only say that they are set
  *   PUT  /routing                          If-Match: its etag, or *; takes effect without a restart
  *   PUT  /routing?validate                 every fault of a document; changes nothing
- *   POST /routing/test                     {"source", "message", "route"?}: which routes take a message, or what one condition makes of it
+ *   POST /routing/test                     {"source", "message", "twin"?, "route"?}: which routes take a message, or what one condition makes of it
  *   GET  /routing/endpoints                health of all endpoints, and how far each is
  *   GET  /routing/endpoints/{name}
  */
@@ -21,7 +21,7 @@ import { conditionOnMessage } from './condition-test.ts'
 import type { EndpointReport, RouterReport } from './routes.ts'
 import { RoutingRefused, type RoutingService, routesThatTake, type ShownRouting } from './routing-service.ts'
 import { routingTold } from './routing-told.ts'
-import { testMessageFrom } from './test-message.ts'
+import { testMessageFrom, withTwin } from './test-message.ts'
 
 export function routingOperations(service: RoutingService): Operation[] {
   return [
@@ -104,7 +104,7 @@ function shownAnswer({ document, etag, revision, changedAtMs }: ShownRouting): H
 async function test(service: RoutingService, json: unknown): Promise<Readonly<Record<string, unknown>>> {
   if (!isObject(json)) throw argumentFault('the body must be {"message": {…}}, with "source" and "route" as wished')
   const source = sourceOf(json.source)
-  const message = testMessageFrom(json.message)
+  const message = withTwin(testMessageFrom(json.message), json.twin)
   if (json.route === undefined) {
     const taken = routesThatTake(await service.inForce(), source, message)
     return { routes: taken.map(({ name, endpointNames }) => ({ name, endpointNames })) }

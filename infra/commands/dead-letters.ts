@@ -18,7 +18,7 @@ import {
 } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { logTopic } from '#schemas/log-topics.ts'
+import { deliveredTopics, logTopic } from '#schemas/log-topics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { argumentsOf } from './arguments.ts'
 import { type Command, write } from './command.ts'
@@ -112,9 +112,12 @@ async function replay(settings: Settings, logger: Logger, log: Log, chosen: read
   if (head === undefined) return write('no dead letter waits')
   const { endpoint: name, topic } = head.letter
   if (name !== undefined) return await replayLetters(settings, logger, { log, name, letters: chosen, write })
-  // Back to where it came from: device events have a topic of their own.
-  const isEvent = topic === logTopic(settings.topicPrefix, 'events')
-  const home = await openRoleLog(settings, logger, isEvent ? 'events' : 'telemetry')
+  // Back to where it came from.
+  const home = await openRoleLog(
+    settings,
+    logger,
+    deliveredTopics.find((name) => topic === logTopic(settings.topicPrefix, name)),
+  )
   try {
     write(`replayed as offset ${await replayDeadLetter(log, home, head.id, Date.now())}`)
   } finally {

@@ -23,7 +23,7 @@ import { callersOf } from './callers.ts'
 import { routingCheck } from './check-routing.ts'
 import { controlParts } from './control-parts.ts'
 import { endFirstWhenMemoryEnds } from './end-first.ts'
-import { openRoleEvents, tellLost } from './events.ts'
+import { forwardRoleTwinEvents, openRoleEvents, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { quotasFrom } from './quotas.ts'
 import { askSettings, reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
@@ -38,8 +38,9 @@ export async function runControl(settings: Settings): Promise<void> {
   if (supervised && settings.identities !== 'required') endFirstWhenMemoryEnds()
   const options = controlSettings(settings)
   if (tlsOf(settings) === undefined) requireLoopback(settings.bind)
-  const events = await openRoleEvents(settings, `${hostname()}-control`, metrics, logger)
   const pipeline = controlParts(settings, logger)
+  const writerId = `${hostname()}-control`
+  const events = await openRoleEvents(settings, writerId, metrics, logger)
   const control = await openControl({
     ...options,
     ...pipeline.parts,
@@ -55,6 +56,8 @@ export async function runControl(settings: Settings): Promise<void> {
     for (const { change: event, deviceId, moduleId } of change.changes)
       events?.tell({ event, deviceId, moduleId, reason: undefined })
   })
+  const outbox = control.registry.twinOutbox
+  const stopForwarding = await forwardRoleTwinEvents(settings, { outbox, writerId, metrics, logger })
   const unwatchEdges = control.watchLostEdges(async (lost) => {
     if (events) await tellLost(events, lost)
   })
@@ -63,6 +66,7 @@ export async function runControl(settings: Settings): Promise<void> {
     logger.info('stopping', { reason })
     await servers.close()
     await unwatchEdges()
+    await stopForwarding?.()
     await control.close()
     await Promise.all([events?.close(), pipeline.close()])
   })

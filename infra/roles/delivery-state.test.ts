@@ -62,7 +62,12 @@ function warehouseOf(query: (statement: string) => Promise<readonly WarehouseRow
 }
 
 async function stateOf(options: { readonly warehouse?: Warehouse; readonly openLog?: () => Promise<Log> }) {
-  const logs = { telemetry: await telemetryLog(), 'dead-letters': await deadLetterLog(), events: await telemetryLog() }
+  const logs = {
+    telemetry: await telemetryLog(),
+    'dead-letters': await deadLetterLog(),
+    events: await telemetryLog(),
+    'twin-events': await telemetryLog(),
+  }
   const clock = virtualClock(nowMs)
   const asked = new AskedLogs(options.openLog ?? (async (topic) => logs[topic]))
   const state = new InstallationDelivery({

@@ -3,13 +3,14 @@ import type { DeliveryReport, DeliveryState, DiskRoom, UnknownPart } from '#cont
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+import { groupOnTopic } from '#schemas/log-topics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
 import type { AskedLogs } from './asked-logs.ts'
 import { eventsWanted } from './events.ts'
 import type { LetterBook } from './letter-book.ts'
 import { letterCounts, logDelivery } from './log-delivery.ts'
-import { eventsGroup, workerGroup } from './open-role-log.ts'
+import { workerGroup } from './open-role-log.ts'
 import { tableSizes, viewReports, warehouseDisks } from './warehouse-state.ts'
 
 /** A part that is not known by then is said not to be. */
@@ -51,7 +52,7 @@ export class InstallationDelivery implements DeliveryState {
       part(topic, async () => logDelivery(await logs.log(topic), group, `${warehouseDatabase}.${table}`, nowMs))
     const [telemetry, events, deadLetters, views, tables, folder, disks] = await Promise.all([
       deliveryOf('telemetry', workerGroup(settings), 'telemetry'),
-      withEvents ? deliveryOf('events', eventsGroup(settings), 'device_events') : undefined,
+      withEvents ? deliveryOf('events', groupOnTopic(workerGroup(settings), 'events'), 'device_events') : undefined,
       part('deadLetters', async () => letterCounts(await letters.letters())),
       part('views', () => viewReports(warehouse, withEvents ? ['telemetry', 'device_events'] : ['telemetry'])),
       part('tables', () => tableSizes(warehouse)),

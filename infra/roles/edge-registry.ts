@@ -48,7 +48,7 @@ export async function openEdgeRegistry(
   downlink: EdgeDownlink = new StartingDownlink(),
   index = 0,
 ): Promise<EdgeRegistry> {
-  const { dataDir, postgresUrl, rules, devicesCachedMax, commandRules } = controlSettings(settings)
+  const { dataDir, postgresUrl, rules, devicesCachedMax, commandRules, tellsTwinChanges } = controlSettings(settings)
   const life = await beginEdgeLife(dataDir, edgeId)
   let endTakenOver = (_sessionId: string): void => {}
   const control = await openEdgeControl({
@@ -57,6 +57,7 @@ export async function openEdgeRegistry(
     rules,
     devicesCachedMax,
     commandRules,
+    tellsTwinChanges,
     metrics,
     logger,
     onTakenOver: (sessionId) => endTakenOver(sessionId),

@@ -12,11 +12,6 @@ export function workerGroup(settings: Settings): string {
   return `${settings.topicPrefix}.warehouse`
 }
 
-/** The same for device events: members of one Kafka group read the same topics. */
-export function eventsGroup(settings: Settings): string {
-  return `${workerGroup(settings)}-events`
-}
-
 /** Every partition of a usual log must be able to hold some batches, or nothing ever fits. */
 const logMegabytesMin = 64
 
