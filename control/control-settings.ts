@@ -1,6 +1,7 @@
 /** The settings of the control role and of an edge's door, in the shapes that control/ takes. */
 import { isTold } from '#schemas/device-settings.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { uploadHost } from '#schemas/uploads.ts'
 import { admissionRules } from './auth/admission-rules.ts'
 import type { AdmissionRules } from './auth/auth.ts'
 import { commandRules } from './commands/command-rules.ts'
@@ -21,10 +22,13 @@ export interface ControlSettings {
   readonly tellsTwinChanges: boolean
   /** The hub's own name, for connection strings. */
   readonly hostName: string
+  /** Under which files are read that devices uploaded. */
+  readonly uploadHost: string
 }
 
 export function controlSettings(settings: Settings): ControlSettings {
-  const [hostName = ''] = settings.hostname.split(',')
+  const [first = ''] = settings.hostname.split(',')
+  const hostName = first.trim()
   return {
     dataDir: settings.dataDir,
     postgresUrl: settings.postgresUrl,
@@ -37,6 +41,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     devicesCachedMax: settings.credentialsCached,
     commandRules: commandRules(settings),
     tellsTwinChanges: isTold(settings.twinEvents, settings.identities),
-    hostName: hostName.trim(),
+    hostName,
+    uploadHost: uploadHost(settings.uploadHost, hostName, settings.httpsPort),
   }
 }

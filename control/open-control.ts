@@ -26,7 +26,7 @@ import type { Directory } from './link/directory.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
-import { openRegistry, type Registry } from './open-registry.ts'
+import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
 import type { CheckDocument } from './routes/routes.ts'
@@ -35,6 +35,7 @@ import type { ShownSettings } from './settings/settings-operations.ts'
 import type { AnalystSql } from './sql/sql.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
 import type { RekeyPolicy } from './trust/policy-operations.ts'
+import { sweepUploads } from './uploads/sweep-uploads.ts'
 
 export interface ControlOptions {
   readonly dataDir: string
@@ -61,6 +62,10 @@ export interface ControlOptions {
   readonly commandRules?: CommandRules | undefined
   /** As of `RegistryOptions`. */
   readonly tellsTwinChanges?: boolean | undefined
+  /** Who makes rows of feedback and of uploaded files; left out: nobody. */
+  readonly told?: ToldRecords | undefined
+  /** Under which files are read that devices uploaded; left out: under the hub's name. */
+  readonly uploadHost?: string | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
   readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>
@@ -135,17 +140,20 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   })
   closing.push(() => recorder.close())
   closing.push(sweepCommands(registry.commands, metrics, clock, logger))
+  closing.push(sweepUploads(registry.uploads, clock, logger))
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
+  const hubName = options.rules.hubNames[0] ?? ''
   const services = {
     registry,
     routing: routing.service,
     downlink,
     delivery: options.delivery,
     deadLetters: options.deadLetters,
-    hubName: options.rules.hubNames[0] ?? '',
     sql: options.sql,
     settings: options.shownSettings ?? (async () => []),
+    hubName,
+    uploadHost: options.uploadHost ?? hubName,
     identitiesRequired: options.identitiesRequired ?? true,
   }
   return {

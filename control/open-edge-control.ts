@@ -20,6 +20,7 @@ import { QuotaWatch } from './quotas/quota-watch.ts'
 import { SessionKeeper } from './sessions/session-keeper.ts'
 import type { EdgeSessions } from './sessions/sessions.ts'
 import type { DeviceTwins, WholeTwins } from './twins/twins.ts'
+import type { DeviceUploads } from './uploads/uploads.ts'
 
 export interface DirectoryOptions {
   readonly commandRules?: CommandRules | undefined
@@ -52,6 +53,7 @@ export interface EdgeControl {
   readonly takeOver: TakeOver
   readonly twins: DeviceTwins
   readonly commands: CommandQueues
+  readonly uploads: DeviceUploads
   close(): Promise<void>
 }
 
@@ -78,6 +80,7 @@ export async function openEdgeControl(options: EdgeControlOptions): Promise<Edge
       quotas,
       presence: directory,
       commands: directory,
+      uploads: directory.uploads,
       sessions,
       takeOver,
       twins: directory.twins,

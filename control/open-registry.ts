@@ -5,7 +5,7 @@ import { limits } from '#schemas/limits.ts'
 import type { AuditTrail } from './audit/audit.ts'
 import { SqlAudit } from './audit/sql-audit.ts'
 import { usualCommandRules } from './commands/command-rules.ts'
-import type { CommandRules, Commands } from './commands/commands.ts'
+import type { CommandRules, Commands, OnFeedback } from './commands/commands.ts'
 import { SqlCommands } from './commands/sql-commands.ts'
 import { type EdgeAddresses, SqlEdgeAddresses } from './downlink/edge-addresses.ts'
 import type { Identities } from './identities/identities.ts'
@@ -28,6 +28,8 @@ import { SqlDeviceTwins } from './twins/sql-device-twins.ts'
 import { SqlTwins } from './twins/sql-twins.ts'
 import { SqlTwinOutbox } from './twins/twin-outbox-rows.ts'
 import type { DeviceTwins, TwinOutbox, Twins, WholeTwins } from './twins/twins.ts'
+import { SqlUploads } from './uploads/sql-uploads.ts'
+import type { OnFileUploaded, Uploads } from './uploads/uploads.ts'
 
 /** What the control store keeps, by capability: one database, and one feed of changes. */
 export interface Registry {
@@ -43,6 +45,7 @@ export interface Registry {
   readonly queries: TwinQueries
   readonly commands: Commands
   readonly audit: AuditTrail
+  readonly uploads: Uploads
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -53,6 +56,13 @@ export interface RegistryOptions extends DatabaseOptions {
   readonly commandRules?: CommandRules | undefined
   /** Each committed change of a twin is kept in the outbox until it is forwarded. Left out: none is. */
   readonly tellsTwinChanges?: boolean | undefined
+  readonly told?: ToldRecords | undefined
+}
+
+/** Who in this process makes rows of what services are told; left out: nobody. */
+export interface ToldRecords {
+  readonly onFeedback: OnFeedback
+  readonly onFileUploaded: OnFileUploaded
 }
 
 /**
@@ -75,9 +85,9 @@ export async function registryOver(
   database: Database,
   clock: Clock,
   logger: Logger,
-  options: Pick<RegistryOptions, 'commandRules' | 'tellsTwinChanges'> = {},
+  options: Pick<RegistryOptions, 'commandRules' | 'tellsTwinChanges' | 'told'> = {},
 ): Promise<Registry> {
-  const { commandRules = usualCommandRules, tellsTwinChanges = false } = options
+  const { commandRules = usualCommandRules, tellsTwinChanges = false, told } = options
   const presence = new SqlPresence(database, clock, logger)
   const queryPermits = new Permits(limits.queriesAtOnceMax)
   const deviceTwins = new SqlDeviceTwins(database, clock, logger, tellsTwinChanges)
@@ -102,7 +112,8 @@ export async function registryOver(
     sessions: new SqlSessions(database),
     queries: { query: (text, page) => queryPermits.with(() => runQuery(database, text, page)) },
     audit: new SqlAudit(database),
-    commands: new SqlCommands(database, clock, commandRules),
+    commands: new SqlCommands(database, clock, commandRules, told?.onFeedback),
+    uploads: new SqlUploads(database, commandRules.feedbackLifeMs, told?.onFileUploaded),
     changes,
     async close() {
       await changes.close()

@@ -2,9 +2,11 @@ import type { CommandQueues } from '#control/commands/commands.ts'
 import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { LogSilence } from '#ingest/batches/log-silence.ts'
 import { DeviceCommands } from '#ingest/device-api/device-commands.ts'
+import { FileUploads, type UploadOptions } from '#ingest/device-api/file-uploads.ts'
 import { Methods } from '#ingest/device-api/methods.ts'
 import { twinRefusal } from '#ingest/device-api/twin-refusal.ts'
 import { type TwinOptions, Twins } from '#ingest/device-api/twins.ts'
+import { routeBlobs } from '#ingest/http/blobs.ts'
 import { routeCommands } from '#ingest/http/commands.ts'
 import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
 import {
@@ -14,6 +16,7 @@ import {
   routeNoisiest,
 } from '#ingest/http/noisiest-route.ts'
 import { routeTelemetry } from '#ingest/http/telemetry.ts'
+import { routeUploads } from '#ingest/http/uploads.ts'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
 import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
@@ -46,6 +49,8 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   readonly authorizeService?: AuthorizeService
   /** Left out: no device has a twin. */
   readonly twins?: TwinOptions | undefined
+  /** Left out: devices upload no files. */
+  readonly uploads?: UploadOptions | undefined
   /** Left out: the noisiest devices are those of this process. */
   readonly noisiestOfAll?: NoisiestOfAll | undefined
 }
@@ -111,6 +116,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   })
   const logSilence = new LogSilence(edge.batcher)
   const stopSweep = startSweep(edge, logSilence)
+  const uploads = options.uploads && new FileUploads(edge, options.uploads)
   return {
     mqttPort: listener.port,
     mqttsPort: tlsListener?.port,
@@ -118,6 +124,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     registerRoutes: (router, tls, authorizationOf = (request) => request.header('authorization')) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
+      if (uploads) routeFiles(router, edge, uploads, options, tls)
       routeWebSocket(router, edge, mqttInMessages(edge), tls)
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls, authorizationOf)
@@ -138,12 +145,23 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     close: async () => {
       await drain(edge, tlsListener === undefined ? [listener] : [listener, tlsListener])
       twins?.close()
-      await commands?.close()
+      await Promise.all([commands?.close(), uploads?.close()])
       stopSweep()
       stopTicks()
       edge.metrics.series('penstock_edge_pending_bytes').set(0)
     },
   }
+}
+
+function routeFiles(
+  router: HttpRouter,
+  edge: EdgeContext,
+  uploads: FileUploads,
+  { authorizeRequest, authorizeService }: EdgeOptions,
+  tls: boolean,
+): void {
+  routeUploads(router, edge, uploads, authorizeRequest, tls)
+  routeBlobs(router, edge, uploads, authorizeService, tls)
 }
 
 function downlinkTo(edge: EdgeContext, methods: Methods): EdgeDownlink {

@@ -197,8 +197,17 @@ export const errorTable = {
   COMMAND_TOO_LARGE: { disposition: 'reject', meaning: 'a command above its limit' },
   COMMAND_QUEUE_FULL: { disposition: 'reject', meaning: 'as many commands as may wait for the device' },
   COMMANDS_FULL: { disposition: 'retry', meaning: 'as many bytes of commands as may wait for all devices together' },
-  COMMAND_LOCK_LOST: { disposition: 'reject', meaning: 'a command or feedback that is no longer locked by this token' },
+  COMMAND_LOCK_LOST: {
+    disposition: 'reject',
+    meaning: 'a command, feedback or a file notification that is no longer locked by this token',
+  },
   COMMAND_UNKNOWN: { disposition: 'reject', meaning: 'there is no dead letter of a command of this id' },
+  UPLOAD_NAME_INVALID: { disposition: 'reject', meaning: 'a file name that is not allowed' },
+  UPLOAD_UNKNOWN: { disposition: 'reject', meaning: 'the device has no upload of this correlation id' },
+  UPLOAD_ABSENT: { disposition: 'reject', meaning: 'an upload is said to have ended well, and its file is not there' },
+  UPLOAD_TOO_MANY: { disposition: 'reject', meaning: 'as many uploads of the device are under way as may be' },
+  UPLOADS_FULL: { disposition: 'retry', meaning: 'files have as many bytes as they may together' },
+  UPLOAD_STORE_UNAVAILABLE: { disposition: 'retry', meaning: 'the store of files does not answer' },
   METHOD_DEVICE_OFFLINE: {
     disposition: 'retry',
     meaning: 'the device is not connected, or does not listen to methods; it was not called',

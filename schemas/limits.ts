@@ -273,6 +273,31 @@ export const limits = {
   /** Feedback records and dead letters of commands that are kept. Beyond, the oldest are forgotten and counted. */
   feedbackKeptMax: 1_000_000,
   deadCommandsKeptMax: 100_000,
+  /** Uploads of one device that are under way; the hub's own limit. */
+  deviceUploadsMax: 10,
+  /** Name of a file; the hub's own limit, in characters. */
+  blobNameLengthMax: 1_024,
+  /** Body with which an upload begins or ends: the longest name, with room. */
+  uploadRequestBytesMax: 16 * 1024,
+  /** Blocks of one file: with the 4 MiB that clients send, the largest file that may be set, 40,000 MiB. */
+  uploadBlocksMax: 10_000,
+  /** Id of a block as text: 64 bytes in base64, which is what clients may use. */
+  uploadBlockIdLengthMax: 88,
+  /** The list that makes a file of its blocks: each with the longest id, and its element around it. */
+  uploadBlockListBytesMax: 2 * 1024 * 1024,
+  /** Bytes of one upload that an edge process takes for each byte that the file may have: blocks that are sent again come on top. */
+  uploadRepeatsMax: 2,
+  /** Uploads of which an edge process knows what they sent, and whether they ended; about 150 bytes each. */
+  uploadsRememberedMax: 100_000,
+  /** Requests of an edge process that write files at once, and of one device: on S3 each holds up to two parts. The rest waits its turn. */
+  uploadWritesMax: 32,
+  deviceUploadWritesMax: 8,
+  /** A request that writes a block or file ends within this time: 4 MiB at some 0.1 Mbit/s. */
+  uploadWriteMsMax: 300_000,
+  /** Parts in which files go to S3: the least that it takes, since as many are held as files are written. 10,000 of them are a file. */
+  uploadPartBytes: 5 * 1024 * 1024,
+  /** What is left of uploads is looked for so often, and how much there is, in each edge process. */
+  uploadSweepMs: 60_000,
   /** A SAS token or key as an MQTT password or Authorization header: a policy token of the longest ids, percent-encoded, has about 1,500. */
   credentialBytesMax: 4 * 1024,
   /** Largest accepted token that is cached, to save the check of its signature. Most have about 200 bytes; with the device's credentials 2 KB. */
@@ -434,6 +459,10 @@ export function assertLimits(): void {
   assert(
     limits.commandsHeldBytesMax >= 64 * (limits.commandsTakenBytesMax + limits.commandBytesMax),
     'many devices must be able to get their largest commands at once',
+  )
+  assert(
+    limits.uploadBlocksMax * (limits.uploadBlockIdLengthMax + 32) < limits.uploadBlockListBytesMax,
+    'a list of the most blocks must be readable',
   )
   assert(limits.deduplicationWindowSeconds * 1000 >= 2 * lateMsMax, 'a token must outlive a late insert')
 }

@@ -396,6 +396,12 @@ export const metricsTable = {
     help: 'Bytes of the commands that the edge holds for devices that have not settled them',
     labels: [],
   },
+  penstock_edge_uploads_total: {
+    type: 'counter',
+    help: 'Uploads of files by what became of them: begun; stored or failed, as the device said',
+    labels: ['outcome'],
+  },
+  penstock_edge_upload_bytes_total: { type: 'counter', help: 'Bytes of files that devices sent', labels: [] },
   penstock_process_restarts_total: {
     type: 'counter',
     help: 'Role processes restarted by the supervisor',

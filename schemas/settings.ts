@@ -8,6 +8,7 @@ import { commandSettings } from './command-settings.ts'
 import { deviceSettings } from './device-settings.ts'
 import { routingSettings } from './routing-settings.ts'
 import type { Setting } from './setting.ts'
+import { uploadSettings } from './upload-settings.ts'
 
 const port = (env: string, value: number, meaning: string) =>
   ({ env, kind: 'integer', default: value, min: 0, max: 65_535, meaning: `${meaning}; 0 picks a free port` }) as const
@@ -358,6 +359,7 @@ export const settingsTable = {
   ...deviceSettings,
   ...routingSettings,
   ...commandSettings,
+  ...uploadSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',

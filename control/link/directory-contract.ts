@@ -22,7 +22,8 @@ import {
   twinNoticeCheck,
   wholeTwinCheck,
 } from '#control/twins/twin-json.ts'
-import { aBoolean, aNumber, aText, listOf, nothing, recordOf } from '#runtime/json-check.ts'
+import { uploadBegunCheck, uploadEndedCheck, uploadIdCheck } from '#control/uploads/uploads-json.ts'
+import { aBoolean, aNumber, aText, listOf, nothing, optional, recordOf } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
 
 /** What the control role answers and hears. */
@@ -46,6 +47,10 @@ export const controlContract = {
     seen: { asked: listOf(identityIdCheck), answered: listOf(desiredSeenCheck) },
     takeCommands: { asked: listOf(commandsWantedCheck), answered: listOf(queueLineCheck) },
     settleCommands: { asked: listOf(settlementCheck), answered: listOf(aBoolean) },
+    uploadKey: { asked: nothing, answered: aText },
+    beginUpload: { asked: uploadBegunCheck, answered: optional(aText) },
+    uploadName: { asked: uploadIdCheck, answered: optional(aText) },
+    endUpload: { asked: uploadEndedCheck, answered: aBoolean },
   },
   pushes: { presence: listOf(presenceCheck), saw: listOf(desiredSeenCheck) },
 } as const satisfies Contract

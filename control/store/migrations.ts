@@ -255,6 +255,34 @@ const migrations: readonly (readonly string[])[] = [
     'CREATE TABLE penstock.twin_event_forwarder (holder text NOT NULL, held_until timestamptz NOT NULL)',
     "INSERT INTO penstock.twin_event_forwarder VALUES ('', '-infinity')",
   ],
+  [
+    // What was there before this version is not told of.
+    'ALTER TABLE penstock.feedback ADD COLUMN told boolean NOT NULL DEFAULT true',
+    'ALTER TABLE penstock.feedback ALTER COLUMN told SET DEFAULT false',
+    'CREATE INDEX feedback_untold ON penstock.feedback (seq) WHERE NOT told',
+    `CREATE TABLE penstock.uploads (
+       id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+       device_id text COLLATE "C" NOT NULL,
+       blob_name text NOT NULL,
+       expires_at timestamptz NOT NULL
+     )`,
+    'CREATE INDEX uploads_device ON penstock.uploads (device_id)',
+    'CREATE INDEX uploads_expiry ON penstock.uploads (expires_at)',
+    `CREATE TABLE penstock.file_notifications (
+       seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+       device_id text COLLATE "C" NOT NULL,
+       blob_name text NOT NULL,
+       bytes bigint NOT NULL,
+       changed_at timestamptz NOT NULL,
+       at timestamptz NOT NULL,
+       lock_token uuid,
+       locked_until timestamptz,
+       deliveries integer NOT NULL DEFAULT 0,
+       told boolean NOT NULL DEFAULT false
+     )`,
+    'CREATE INDEX file_notifications_locked ON penstock.file_notifications (lock_token) WHERE lock_token IS NOT NULL',
+    'CREATE INDEX file_notifications_untold ON penstock.file_notifications (seq) WHERE NOT told',
+  ],
 ]
 
 /** Any number, the same in every process: the key of the advisory lock that lets one process migrate at a time. */

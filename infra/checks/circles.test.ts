@@ -43,7 +43,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'sql',
       'trust',
     ],
-    ['commands', 'downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
+    ['commands', 'downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust', 'uploads'],
     ['auth', 'methods'],
     ['client', 'link'],
   ],

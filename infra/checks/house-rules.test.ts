@@ -19,7 +19,7 @@ const ranks: readonly (readonly string[])[] = [
   // What browsers load.
   ['console'],
   ['pipeline/kafka'],
-  ['pipeline/log', 'pipeline/endpoints', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
+  ['pipeline/log', 'pipeline/blobs', 'pipeline/endpoints', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
   ['control'],
   ['ingest', 'pipeline/live', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
   ['pipeline/operate'],

@@ -23,7 +23,7 @@ import { callersOf } from './callers.ts'
 import { routingCheck } from './check-routing.ts'
 import { controlParts } from './control-parts.ts'
 import { endFirstWhenMemoryEnds } from './end-first.ts'
-import { forwardRoleTwinEvents, openRoleEvents, tellLost } from './events.ts'
+import { forwardRoleTwinEvents, openRoleEvents, recordsTold, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { quotasFrom } from './quotas.ts'
 import { askSettings, reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
@@ -47,6 +47,7 @@ export async function runControl(settings: Settings): Promise<void> {
     checkRouting: routingCheck(settings),
     sql: new ClickhouseSql(settings, systemClock),
     shownSettings: async () => (supervised ? await askSettings() : shownSettings(process.env)),
+    told: recordsTold(events),
     metrics,
     logger,
     audit: createLogger('audit', 'info'),

@@ -5,6 +5,7 @@ import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { type DownlinkAddress, openEdgeControl } from '#control/open-edge-control.ts'
 import type { EdgePresence } from '#control/presence/presence.ts'
 import type { QuotaOverride } from '#control/quotas/quotas.ts'
+import type { DeviceUploads } from '#control/uploads/uploads.ts'
 import type { TwinOptions } from '#ingest/device-api/twins.ts'
 import type { Edge } from '#ingest/edge.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -22,6 +23,7 @@ import { HeardDevices } from './heard-devices.ts'
 export interface EdgeRegistry extends EdgeAuthentication {
   readonly twins: TwinOptions
   readonly commandQueues: CommandQueues
+  readonly deviceUploads: DeviceUploads
   /** Tells that this edge lives, and whom it heard of since the last time. Never rejects. */
   readonly beat: (edge: Pick<Edge, 'forEachHeard'>) => Promise<void>
   /** What edge processes of this data folder held that did not end in order. */
@@ -69,6 +71,7 @@ export async function openEdgeRegistry(
   return {
     ...edgeAuthentication({ authenticator, sessions }, heard),
     commandQueues: control.commands,
+    deviceUploads: control.uploads,
     twins: { store: control.twins, catchesUp: settings.desiredCatchUp === 'on' },
     lost: await lostBefore(life, presence),
     beat: async (edge) => {
