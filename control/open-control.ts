@@ -109,7 +109,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
 
 /** @param closing gets how to close each part once it is open */
 async function openedControl(options: ControlOptions, closing: (() => unknown)[]): Promise<Omit<Control, 'close'>> {
-  const { dataDir, postgresUrl, metrics, logger, audit, clock = systemClock } = options
+  const { dataDir, metrics, logger, audit, clock = systemClock } = options
   // Before anything of the store is touched: what has no lock that this version knows still serves here.
   await assertUnserved(controlSocketPath(dataDir))
   const registry = await openRegistry({ ...options, connectionsMax: options.postgresConnectionsMax, clock })
@@ -119,11 +119,8 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   const finder = new EdgeFinder(clock)
   closing.push(() => finder.close())
   closing.push(registry.presence.onAnnounced(({ edge, opened }) => finder.learned(edge, opened)))
-  if (postgresUrl !== undefined) {
-    // The embedded store is of one machine, whose edges come by the local socket.
-    const dialer = await EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger)
-    closing.push(() => dialer.close())
-  }
+  const dialer = await openDialer(options, registry, directory, finder, clock)
+  closing.push(() => dialer?.close())
   const routing = await openRouting({
     ...options,
     secretsKey: options.secretsKey,
@@ -171,4 +168,16 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     ensureFirstDevice: (deviceId) => ensureFirstDevice(registry.identities, deviceId),
     watchLostEdges: (onLost) => watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
   }
+}
+
+/** `undefined`: the embedded store is of one machine, whose edges come by the local socket. */
+async function openDialer(
+  { postgresUrl, logger }: ControlOptions,
+  registry: Registry,
+  directory: Directory,
+  finder: EdgeFinder,
+  clock: Clock,
+): Promise<EdgeDialer | undefined> {
+  if (postgresUrl === undefined) return undefined
+  return EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger)
 }
