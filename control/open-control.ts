@@ -136,9 +136,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   const recorder = new AuditRecorder({
     trail: registry.audit,
     days: options.auditDays ?? settingsTable.auditDays.default,
-    metrics,
-    logger,
-    clock,
+    ...{ metrics, logger, clock },
   })
   closing.push(() => recorder.close())
   closing.push(sweepCommands(registry.commands, metrics, clock, logger))
