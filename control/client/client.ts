@@ -18,6 +18,11 @@ export interface RestAccess {
   readonly ownerKey: string
 }
 
+/** A token of the owner's, for whoever must not have the key. */
+export function ownerToken({ hostName, ownerKey }: RestAccess, expiresAtMs: number): string {
+  return createSasToken({ scope: hostName, key: ownerKey, policyName: ownerPolicyName, expiresAtMs })
+}
+
 /** What every command needs that works over the REST API of the running installation. */
 export interface CommandOptions extends RestAccess {
   readonly write: (line: string) => void
@@ -33,13 +38,8 @@ export class RestClient {
 
   /** @throws PenstockError CONTROL_UNREACHABLE, CONTROL_REFUSED */
   async call(method: string, path: string, body?: object, headers: Record<string, string> = {}): Promise<Response> {
-    const { url, authority, hostName, ownerKey } = this.#options
-    const authorization = createSasToken({
-      scope: hostName,
-      key: ownerKey,
-      policyName: ownerPolicyName,
-      expiresAtMs: Date.now() + 300_000,
-    })
+    const { url, authority } = this.#options
+    const authorization = ownerToken(this.#options, Date.now() + 300_000)
     let response: Response
     try {
       response = await request(new URL(path, url), authority, {

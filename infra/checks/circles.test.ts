@@ -42,6 +42,8 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['options'],
     ['ledger'],
     ['generate'],
+    ['exchange'],
+    ['processes'],
     ['observe'],
     ['agents'],
     ['result'],
