@@ -104,10 +104,15 @@ async function request(url: URL, authority: string | undefined, sent: Sent): Pro
 }
 
 const errorBody = recordOf<{ readonly Message: string }>({ Message: aText })
+/** The newer form, in which the message is JSON itself. */
+const numberedMessage = recordOf<{ readonly message: string }>({ message: aText })
 
 function messageOf(body: string, status: number): string {
   try {
-    return errorBody(JSON.parse(body)).Message.replace(/^ErrorCode:[^;]*;/, '')
+    const { Message } = errorBody(JSON.parse(body))
+    return Message.startsWith('{')
+      ? numberedMessage(JSON.parse(Message)).message
+      : Message.replace(/^ErrorCode:[^;]*;/, '')
   } catch {
     // Something else than the control plane answered.
   }
