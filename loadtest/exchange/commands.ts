@@ -54,7 +54,7 @@ export class CommandsExchange extends DeviceExchange {
     if (this.ledger.unseen === 0) return
     const path = `/api/commands/dead?device=${this.device.deviceId}&top=${pageMax}`
     for (let after = '0', isLast = false; !isLast; ) {
-      const answer = await this.ask({ method: 'GET', path, headers: { 'x-ms-continuation': after } })
+      const answer = await this.askInTheEnd({ method: 'GET', path, headers: { 'x-ms-continuation': after } })
       if (answer?.status !== 200) return
       const page = JSON.parse(answer.body) as readonly { readonly id: number; readonly messageId: string }[]
       for (const { messageId } of page) this.ledger.noteDead(Number(messageId))

@@ -2,12 +2,18 @@
  * The operations of one device: which are due, which are under way, and what became of each. What an operation is, its kind says
  * (`reported.ts`, `desired.ts`, `methods.ts`, `commands.ts`).
  */
+import { setTimeout as wait } from 'node:timers/promises'
 import { type DeviceIdentity, nowUs } from '#loadtest/generate/device-connection.ts'
 import { ExchangeLedger, type Settlement } from '#loadtest/ledger/exchange-ledger.ts'
 import type { LatencyHistogram } from '#loadtest/ledger/latency.ts'
 import { ExchangeDevice, type ExchangeDeviceShared, type ExchangeListener } from './exchange-device.ts'
 import type { ReceivedPublish } from './exchange-packets.ts'
 import type { ServiceAnswer, ServiceCalls, ServiceRequest } from './service-calls.ts'
+
+/** A hub that was just killed is back within half a minute. */
+const endTriesMax = 60
+const endPauseMs = 500
+const backOffMs = 250
 
 /** What all devices of a generator process share. */
 export interface ExchangeShared extends ExchangeDeviceShared {
@@ -36,6 +42,7 @@ export abstract class DeviceExchange implements ExchangeListener {
   readonly #index: number
   readonly #underWayMax: number
   #isReady = false
+  #isBackingOff = false
 
   /** @param underWayMax operations of a device under way at once, whatever the window */
   constructor(
@@ -86,6 +93,7 @@ export abstract class DeviceExchange implements ExchangeListener {
     const { ledger } = this
     while (
       !this.isStopped &&
+      !this.#isBackingOff &&
       this.canSend &&
       ledger.sent < this.due &&
       ledger.sent - ledger.settled < this.#underWayMax
@@ -139,6 +147,16 @@ export abstract class DeviceExchange implements ExchangeListener {
     }
   }
 
+  /** The same for what only reads: asked again while the hub has no answer, for a while. */
+  protected async askInTheEnd(request: ServiceRequest): Promise<ServiceAnswer | undefined> {
+    for (let tries = 0; tries < endTriesMax; tries++) {
+      const answer = await this.ask(request)
+      if (answer !== undefined && answer.status < 500) return answer
+      await wait(endPauseMs)
+    }
+    return undefined
+  }
+
   /** What a service's answer says of an operation that is safe to take for not done where it was refused. */
   protected settlementOf(answer: ServiceAnswer | undefined): Settlement {
     if (answer === undefined) return 'unknown'
@@ -155,7 +173,18 @@ export abstract class DeviceExchange implements ExchangeListener {
   #settle(number: number, how: Settlement): void {
     if (how === 'answered') this.shared.answered.add(this.#elapsedUs(number), 1)
     this.ledger.settle(number, how)
+    if (how === 'unknown') this.#backOff()
     this.pump()
+  }
+
+  /** A hub that does not answer is left alone for a moment; what becomes due meanwhile waits. */
+  #backOff(): void {
+    if (this.#isBackingOff) return
+    this.#isBackingOff = true
+    setTimeout(() => {
+      this.#isBackingOff = false
+      this.pump()
+    }, backOffMs)
   }
 
   #elapsedUs(number: number): number {

@@ -59,7 +59,10 @@ export class ReportedExchange extends DeviceExchange {
   }
 
   override async finish(): Promise<void> {
-    const answer = await this.ask({ method: 'GET', path: `/twins/${this.device.deviceId}?api-version=2021-04-12` })
+    const answer = await this.askInTheEnd({
+      method: 'GET',
+      path: `/twins/${this.device.deviceId}?api-version=2021-04-12`,
+    })
     if (answer?.status !== 200) return
     const { properties } = JSON.parse(answer.body) as { readonly properties?: { readonly reported?: object } }
     arriveAll(this.ledger, slotsOf(properties?.reported ?? {}))
