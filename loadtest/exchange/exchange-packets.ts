@@ -7,8 +7,6 @@ export interface ReceivedPublish {
   readonly body: Buffer
   /** Undefined with QoS 0. */
   readonly packetId: number | undefined
-  /** Sent before, maybe on an earlier connection. */
-  readonly isDuplicate: boolean
 }
 
 /** SUBSCRIBE [MQTT-3.8] to all filters with one QoS. */
@@ -40,7 +38,6 @@ export function readPublish(flags: number, rest: Buffer, protocol: 4 | 5): Recei
     topic: rest.toString('utf8', 2, topicEnd),
     body: rest.subarray(at),
     packetId: qos === 0 ? undefined : rest.readUInt16BE(topicEnd),
-    isDuplicate: (flags & 8) !== 0,
   }
 }
 
