@@ -58,6 +58,8 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['options'],
     ['ledger'],
     ['generate'],
+    ['exchange'],
+    ['processes'],
     ['observe'],
     ['agents'],
     ['result'],
