@@ -20,7 +20,7 @@ import type { Notice } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { assertLimits } from '#schemas/limits.ts'
-import { mqttInBytes, mqttInMessages } from './protocols.ts'
+import { amqpInBytes, amqpInMessages, mqttInBytes, mqttInMessages } from './protocols.ts'
 import type { EdgeContext } from './session/edge-context.ts'
 import { type EdgeContextOptions, openEdgeContext } from './session/open-edge-context.ts'
 import { pauseReasons } from './session/pause-reasons.ts'
@@ -32,6 +32,8 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   readonly mqttPort: number
   /** MQTT over TLS beside it. */
   readonly mqtts?: { readonly port: number; readonly tls: TlsFiles } | undefined
+  /** AMQP over TLS. */
+  readonly amqps?: { readonly port: number; readonly tls: TlsFiles } | undefined
   readonly clock?: Clock
   /** Where commands for devices wait; left out: there are none. */
   readonly commandQueues?: CommandQueues | undefined
@@ -56,6 +58,7 @@ export type OnHeard = (id: HeardId, atMs: number) => void
 export interface Edge {
   readonly mqttPort: number
   readonly mqttsPort: number | undefined
+  readonly amqpsPort: number | undefined
   /** For requests that this process passes on. */
   readonly quotas: Quotas
   /** Adds telemetry over HTTP and MQTT over WebSocket to a server. @param tls true if it speaks TLS */
@@ -89,7 +92,7 @@ const drainMsMax = 10_000
 /** Starts the edge: listeners, batches, the second's sweep. @throws BIND_NOT_LOOPBACK, PORT_UNAVAILABLE */
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
   assertLimits()
-  const { bind, mqtts, clock = systemClock } = options
+  const { bind, mqtts, amqps, clock = systemClock } = options
   if (options.authenticate === undefined) requireLoopback(bind)
   const edge = openEdgeContext({ ...options, clock })
   const methods = new Methods(edge)
@@ -100,7 +103,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const commands = queues && new DeviceCommands({ queues, clock, logger, metrics })
   if (commands) edge.capabilities.add(commands)
   const listener = await listen(edge, mqttInBytes(edge), bind, options.mqttPort)
-  const tlsListener = mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls))
+  const mqttsListener = mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls))
+  const amqpsListener = amqps && (await listen(edge, amqpInBytes(edge), bind, amqps.port, amqps.tls))
+  const listeners = [listener, mqttsListener, amqpsListener].filter((one) => one !== undefined)
   const stopTicks = startTicks(clock, (ticks) => {
     edge.ticks += ticks
   })
@@ -108,12 +113,13 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const stopSweep = startSweep(edge, logSilence)
   return {
     mqttPort: listener.port,
-    mqttsPort: tlsListener?.port,
+    mqttsPort: mqttsListener?.port,
+    amqpsPort: amqpsListener?.port,
     quotas: edge.quotas,
     registerRoutes: (router, tls) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
-      routeWebSocket(router, edge, mqttInMessages(edge), tls)
+      routeWebSocket(router, edge, [mqttInMessages(edge), amqpInMessages(edge)], tls)
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls)
     },
@@ -131,7 +137,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     },
     forEachHeard: (withinMs, heard) => forEachHeard(edge, withinMs, heard),
     close: async () => {
-      await drain(edge, tlsListener === undefined ? [listener] : [listener, tlsListener])
+      await drain(edge, listeners)
       twins?.close()
       await commands?.close()
       stopSweep()

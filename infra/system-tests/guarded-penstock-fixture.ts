@@ -54,6 +54,7 @@ export function guardedPenstock(): void {
       PENSTOCK_TLS_CERT: join(dataDir, 'server.pem'),
       PENSTOCK_TLS_KEY: join(dataDir, 'server.key'),
       PENSTOCK_MQTTS_PORT: '0',
+      PENSTOCK_AMQPS_PORT: '0',
       PENSTOCK_HTTPS_PORT: '0',
       PENSTOCK_EDGE_CONNECTIONS_MAX: String(connectionsMax),
       PENSTOCK_DEVICE_FAILURES_PER_MINUTE: String(deviceFailures),

@@ -102,8 +102,8 @@ describe('values', () => {
     ['long list', Array.from({ length: 300 }, () => 'x')],
   ] as readonly (readonly [string, Value, unknown?])[])(
     'that are written are read by rhea, and here: %s',
-    (...[, value, expected]) => {
-      const bytes = encode(value)
+    (_name, value, expected) => {
+      const bytes = encode(value as Value)
       expect(rheaReads(bytes)).toEqual(expected ?? value)
       expect(read(bytes)).toEqual(expected ?? value)
     },
