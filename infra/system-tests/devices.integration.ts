@@ -23,7 +23,7 @@ const hub = 'hub.penstock.test'
 /** Of the network's own, but no loopback address: whoever comes over it is a stranger. */
 const elsewhere = '10.9.9.9'
 const client = (name: string): string => join(import.meta.dirname, '../testbed/clients', name)
-const transports = ['mqtt', 'mqtt-ws', 'http'] as const
+const transports = ['mqtt', 'mqtt-ws', 'amqp', 'amqp-ws', 'http'] as const
 const pythonTransports = ['mqtt', 'mqtt-ws'] as const
 const certificateIds = (transport: string): readonly string[] => [`thumbprint-${transport}`, `authority-${transport}`]
 const ownerKey = randomBytes(32).toString('base64')
