@@ -5,6 +5,8 @@
  *   SASL header ─▶ mechanism ─▶ outcome ─▶ AMQP header ─▶ OPEN ─▶ BEGIN … END ─▶ CLOSE
  *   8 bytes        1 frame, ≤ 1 KiB        8 bytes        frames ≤ 8 KiB until a device is let in, then ≤ 64 KiB
  *
+ * Some clients leave SASL out, which is as if they had said ANONYMOUS.
+ *
  * It waits like any client that has not said who it is until a token, a password or a certificate is good for a device: until then it has
  * a few sessions and links for tokens, and 10 seconds in all. Frames are read in place; only one that a chunk cuts in two is copied.
  */
@@ -46,7 +48,7 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   declare readonly transport: Transport
   clientFrameBytesMax = 512
   joinedBytes = 0
-  #phase: FramePhase = 'saslHeader'
+  #phase: FramePhase = 'anyHeader'
   readonly #sessions = new Map<number, AmqpSession>()
   readonly #seats = new Seats(this)
   readonly #nodes: Nodes
@@ -75,6 +77,10 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
 
   get isOver(): boolean {
     return this.isClosed()
+  }
+
+  get isBehind(): boolean {
+    return this.transport.writeBytes > limits.socketWriteBytesMax
   }
 
   get joinedBytesMax(): number {
@@ -122,7 +128,7 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
       const { messages, bytes } = seat
       seat.messages = 0
       seat.bytes = 0
-      if (this.isClosed()) continue
+      if (!this.#seats.has(seat)) continue
       try {
         const owedMs = seat.session.meter.charge(messages, isAlone ? chunkBytes : bytes, this.edge.batcher.nowMs)
         if (owedMs > 0 && !isAlone) this.#hold(seat, owedMs)
@@ -151,7 +157,7 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
 
   protected farewell(ended: ConnectionState, error: PenstockError): Uint8Array | undefined {
     const written = this.#unwritten.splice(0)
-    if (this.#phase === 'saslHeader' && error.code === 'INGEST_PROTOCOL_ERROR') written.push(saslHeader)
+    if (this.#phase === 'anyHeader' && error.code === 'INGEST_PROTOCOL_ERROR') written.push(saslHeader)
     else if (this.#phase === 'saslDeciding') written.push(saslRefused)
     else if (this.#phase === 'opened') written.push(frame(0, performatives.close, [connectionErrorOf(error)]))
     // In a flood of clients that say nothing, none stays to be told why.
@@ -244,11 +250,16 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   /** What comes before the first session. */
   #firstBytes(bytes: Buffer, start: number, end: number): void {
     switch (this.#phase) {
-      case 'saslHeader':
+      case 'anyHeader':
         this.edge.batcher.stayAwake()
-        this.write(saslHeader)
-        this.write(saslMechanisms)
-        this.#phase = 'saslInit'
+        if (bytes[start + 4] === saslHeader[4]) {
+          this.write(saslHeader)
+          this.write(saslMechanisms)
+          this.#phase = 'saslInit'
+          return
+        }
+        this.write(amqpHeader)
+        this.#phase = 'open'
         return
       case 'saslInit':
         this.#sasl(bytes, start, end)

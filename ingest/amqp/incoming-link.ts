@@ -45,10 +45,10 @@ export class IncomingLink extends Link {
     this.grant()
   }
 
-  /** Grants as much as is wanted, if that is more than the client has. */
+  /** Grants as much as is wanted, once the client has no more than half of it. */
   grant(): void {
     const wanted = this.#taker?.creditWanted() ?? 0
-    if (!this.isOpen || wanted <= this.#credit) return
+    if (!this.isOpen || wanted <= this.#credit || this.#credit > wanted >> 1) return
     this.#credit = wanted
     this.session.writeFlow(this.request.handle, this.#deliveryCount, wanted)
   }

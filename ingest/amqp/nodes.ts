@@ -1,8 +1,12 @@
 /** What lies behind the addresses of links. */
+
+import type { Delivery, Outcome } from '#ingest/session/delivery.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import { faultOf } from '#ingest/session/fault.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { addressOf, type DeviceAddress } from './addresses.ts'
+import { outcomeFrom, writtenDelivery } from './device-deliveries.ts'
+import { DeviceRequests } from './device-requests.ts'
 import { IncomingLink } from './incoming-link.ts'
 import type { Link } from './link.ts'
 import { OutgoingLink } from './outgoing-link.ts'
@@ -24,6 +28,8 @@ export interface NodesOptions {
 export class Nodes {
   readonly #options: NodesOptions
   readonly #tokens: TokenDesk
+  /** Gone with the seat. */
+  readonly #requests = new WeakMap<Seat, DeviceRequests>()
 
   constructor(options: NodesOptions) {
     this.#options = options
@@ -54,12 +60,55 @@ export class Nodes {
     const { edge, seats, touched } = this.#options
     const seat = await seats.take(id)
     if (link.isClosed) return
-    if (kind !== 'events' || !(link instanceof IncomingLink)) throw unknownAddress()
-    const target = new TelemetryTarget(edge, link, session, seat, touched)
-    seat.add(link, () => {})
-    link.accept(target)
+    if (link instanceof IncomingLink) {
+      if (kind === 'commands') throw unknownAddress()
+      const taker =
+        kind === 'events'
+          ? new TelemetryTarget(edge, link, session, seat, touched)
+          : this.#requestsOf(seat).takerOf(kind, session)
+      seat.add(link, () => {})
+      link.accept(taker)
+    } else if (link instanceof OutgoingLink && kind !== 'events') this.#deliverOn(link, seat, kind)
+    else throw unknownAddress()
+  }
+
+  /** From here on the device listens on this link; of several the newest counts. */
+  #deliverOn(link: OutgoingLink, seat: Seat, kind: keyof typeof feedsOf): void {
+    const { edge } = this.#options
+    const send = async (delivery: Delivery): Promise<Outcome> => {
+      const { payload, tag, settled } = writtenDelivery(delivery, (id) => this.#requestsOf(seat).correlationOf(id))
+      edge.counters.delivered.add(1)
+      return outcomeFrom(await link.send(payload, tag, settled))
+    }
+    const { session } = seat
+    seat.add(link, () => {
+      for (const feed of [...feedsOf[kind], ...askedFor]) {
+        if (seat.senders.get(feed) !== send) continue
+        seat.senders.delete(feed)
+        if (seat.isSeated) session.unsubscribe(feed)
+      }
+    })
+    link.accept()
+    if (kind === 'twin') for (const feed of askedFor) seat.senders.set(feed, send)
+    for (const feed of feedsOf[kind]) {
+      seat.senders.set(feed, send)
+      session.subscribe(feed, feed === 'commands' ? 1 : 0)
+    }
+  }
+
+  #requestsOf(seat: Seat): DeviceRequests {
+    const known = this.#requests.get(seat)
+    if (known !== undefined) return known
+    const made = new DeviceRequests(this.#options.edge, seat, this.#options.touched)
+    this.#requests.set(seat, made)
+    return made
   }
 }
+
+/** What a device listens to with a link. */
+const feedsOf = { commands: ['commands'], methods: ['methods'], twin: ['twinAnswers'] } as const
+/** What it then still asks for, with a request. */
+const askedFor = ['desired'] as const
 
 function unknownAddress(): PenstockError {
   return new PenstockError('INGEST_ADDRESS_UNKNOWN', 'there is nothing behind this address')

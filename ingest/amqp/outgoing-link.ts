@@ -32,6 +32,7 @@ export class OutgoingLink extends Link {
   #drains = false
   #deliveryCount = 0
   readonly #waiting: OutgoingMessage[] = []
+  #waitingBytes = 0
 
   accept(): void {
     this.begin()
@@ -40,7 +41,12 @@ export class OutgoingLink extends Link {
   /** Leaves once the client takes it, in order. Never rejects. */
   send(payload: Buffer, tag: Buffer, settled: boolean): Promise<SendOutcome> {
     if (this.isClosed) return Promise.resolve('gone')
-    if (this.#waiting.length >= limits.amqpWaitingMax) return Promise.resolve('full')
+    if (
+      this.#waiting.length >= limits.amqpWaitingMax ||
+      this.#waitingBytes + payload.length > limits.deliveriesWaitingBytesMax
+    )
+      return Promise.resolve('full')
+    this.#waitingBytes += payload.length
     return new Promise((resolve) => {
       this.#waiting.push({ payload, tag, settled, resolve })
       this.flush()
@@ -52,6 +58,7 @@ export class OutgoingLink extends Link {
     while (this.isOpen && this.#credit > 0 && this.session.canTransfer) {
       const next = this.#waiting.shift()
       if (next === undefined) break
+      this.#waitingBytes -= next.payload.length
       this.#credit--
       this.#deliveryCount = (this.#deliveryCount + 1) >>> 0
       const settled = this.request.senderSettleMode === 1 || (next.settled && this.request.senderSettleMode !== 0)

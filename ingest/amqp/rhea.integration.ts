@@ -58,7 +58,7 @@ describe('telemetry', () => {
     }
     link.on('sendable', sendMore)
     sendMore()
-    await expect.poll(() => accepted).toBe(count)
+    await expect.poll(() => accepted, { timeout: 20_000 }).toBe(count)
     const envelopes = log.envelopes()
     expect(envelopes.map(({ body }) => JSON.parse(String(body)).n)).toEqual(Array.from({ length: count }, (_, n) => n))
     expect(envelopes[7]).toMatchObject({
@@ -66,5 +66,41 @@ describe('telemetry', () => {
       properties: { index: '1', level: 'high' },
       systemProperties: { contentType: 'application/json' },
     })
+  })
+})
+
+describe('many devices on one connection', () => {
+  test('a thousand by tokens: each has its session, and all messages are on the log [G-6]', async () => {
+    const { connect, log, edge } = await start({ partitions: 4 })
+    const connection = await connect()
+    const [requests, answers] = [connection.open_sender('$cbs'), connection.open_receiver('$cbs')]
+    const statuses: unknown[] = []
+    answers.on('message', ({ message }) => statuses.push(message?.application_properties?.['status-code']))
+    const count = 1_000
+    let put = 0
+    const putMore = (): void => {
+      while (put < count && requests.sendable()) {
+        const name = `hub/devices/d${put++}`
+        const application_properties = { operation: 'put-token', type: 'servicebus.windows.net:sastoken', name }
+        requests.send({ message_id: put, to: '$cbs', reply_to: 'cbs', application_properties, body: 'a token' })
+      }
+    }
+    requests.on('sendable', putMore)
+    await expect.poll(() => statuses.length, { timeout: 20_000 }).toBe(count)
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    let accepted = 0
+    for (let index = 0; index < count; index++) {
+      const session = connection.create_session()
+      session.begin()
+      const link = session.open_sender(events(`d${index}`))
+      link.once('sendable', () => {
+        link.send({ body: rhea.message.data_section(Buffer.from(`from ${index}`)) })
+      })
+      link.on('accepted', () => accepted++)
+    }
+    await expect.poll(() => accepted, { timeout: 20_000 }).toBe(count)
+    expect(edge.sessions.size).toBe(count)
+    const stored = log.envelopes().map(({ deviceId, body }) => `${deviceId}: ${String(body)}`)
+    expect(new Set(stored)).toEqual(new Set(Array.from({ length: count }, (_, index) => `d${index}: from ${index}`)))
   })
 })

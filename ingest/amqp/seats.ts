@@ -55,6 +55,11 @@ export class Seat implements Carrier {
     return this.#session
   }
 
+  /** False once it ended. */
+  get isSeated(): boolean {
+    return this.#seats.has(this)
+  }
+
   begin(session: DeviceSession): void {
     this.#session = session
   }
@@ -106,6 +111,11 @@ export class Seats {
     return this.#seats.size
   }
 
+  /** False once it ended. */
+  has(seat: Seat): boolean {
+    return this.#seats.get(identityText(seat.id)) === seat
+  }
+
   get all(): Iterable<Seat> {
     return this.#seats.values()
   }
@@ -144,7 +154,7 @@ export class Seats {
   /** A device ends for a fault. */
   failed(seat: Seat, error: PenstockError): void {
     const { connection } = this
-    if (this.#seats.get(identityText(seat.id)) !== seat) return
+    if (!this.has(seat)) return
     if (this.#seats.size === 1 && this.#underWay.size === 0 && this.#policyTokens.length === 0) {
       connection.fail(error)
       return
@@ -170,9 +180,8 @@ export class Seats {
   }
 
   #forget(seat: Seat, reason: string): void {
-    const text = identityText(seat.id)
-    if (this.#seats.get(text) !== seat) return
-    this.#seats.delete(text)
+    if (!this.has(seat)) return
+    this.#seats.delete(identityText(seat.id))
     seat.session.end(reason)
   }
 

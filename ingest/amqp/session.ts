@@ -23,6 +23,8 @@ import type { TransferReader } from './transfer-reader.ts'
 export interface SessionConnection extends JoinRoom {
   /** Largest frame that the client takes. */
   readonly clientFrameBytesMax: number
+  /** The client has not read so much that more shall wait. */
+  readonly isBehind: boolean
   write(bytes: Uint8Array): void
   /** Decides what lies behind a link, now or later. */
   attached(link: Link, session: AmqpSession): void
@@ -151,7 +153,7 @@ export class AmqpSession implements SendingSession {
   }
 
   get canTransfer(): boolean {
-    return this.#clientWindow > 0
+    return this.#clientWindow > 0 && !this.#connection.isBehind
   }
 
   transfer(link: OutgoingLink, { payload, tag, resolve }: OutgoingMessage, settled: boolean): void {

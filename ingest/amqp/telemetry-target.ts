@@ -84,8 +84,8 @@ export class TelemetryTarget implements MessageTaker, BatchOwner {
 
   /** HOT: per batch and link. */
   settled(count: number): void {
-    this.#edge.counters.acknowledged.add(count)
     const isOpen = this.#link.isOpen
+    if (isOpen) this.#edge.counters.acknowledged.add(count)
     this.#unsettled.settle(count, (first, last) => {
       if (isOpen) this.#session.settle(first, last, acceptedState)
     })

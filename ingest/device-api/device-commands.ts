@@ -45,6 +45,7 @@ const settlementOf: Readonly<Record<Outcome, SettlementKind>> = {
   rejected: 'reject',
   // It could never be delivered to this client; as a dead letter somebody can see why.
   tooLarge: 'reject',
+  abandoned: 'abandon',
   lost: 'abandon',
   notSubscribed: 'release',
   full: 'release',
