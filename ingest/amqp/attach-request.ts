@@ -17,7 +17,6 @@ export interface AttachRequest {
   readonly sourceAddress: string | undefined
   readonly targetAddress: string | undefined
   readonly initialDeliveryCount: number
-  readonly properties: ReadonlyMap<string, ReadValue>
 }
 
 /** @throws INGEST_FRAME_MALFORMED */
@@ -40,7 +39,6 @@ export function readAttach(performative: Performative, bytes: Buffer, start: num
     sourceAddress: addressIn(performative.at(5)),
     targetAddress: addressIn(performative.at(6)),
     initialDeliveryCount: performative.number(9) ?? 0,
-    properties: performative.entries(13),
   }
 }
 

@@ -60,7 +60,8 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   #refusals = 0
   /** Seats that sent something in the chunk that is being read. */
   readonly #touched: Seat[] = []
-  readonly #releases = new Set<() => void>()
+  /** Each ends a wait for a quota. */
+  #releases: Set<() => void> | undefined = undefined
   /** The client wants to hear something that often. */
   #beatMs = Number.POSITIVE_INFINITY
   #wroteAtTick = 0
@@ -151,7 +152,7 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   }
 
   protected endSessions(reason: string): void {
-    for (const release of [...this.#releases]) release()
+    for (const release of [...(this.#releases ?? [])]) release()
     this.#seats.end(reason)
   }
 
@@ -349,11 +350,12 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
     seat.isHeld = true
     const release = (): void => {
       cancel()
-      this.#releases.delete(release)
+      this.#releases?.delete(release)
       seat.isHeld = false
       if (!this.isClosed()) seat.grant()
     }
     const cancel = this.edge.clock.after(waitMs, release)
+    this.#releases ??= new Set()
     this.#releases.add(release)
   }
 

@@ -24,7 +24,7 @@ export interface LinkSession {
 
 export abstract class Link {
   readonly session: LinkSession
-  readonly request: AttachRequest
+  request: AttachRequest
   protected state: 'deciding' | 'open' | 'closed' = 'deciding'
   /** Called once, however the link ends; set by what lies behind it. */
   onEnded: (() => void) | undefined = undefined
@@ -75,6 +75,8 @@ export abstract class Link {
     assert(this.state === 'deciding', 'a link is accepted once')
     this.state = 'open'
     this.writeAttach()
+    // Not needed any more, and most of what an idle link would hold.
+    this.request = { ...this.request, name: '', source: null, target: null, sourceAddress: '', targetAddress: '' }
   }
 
   protected writeAttach(): void {

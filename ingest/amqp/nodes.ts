@@ -29,7 +29,7 @@ export class Nodes {
   readonly #options: NodesOptions
   readonly #tokens: TokenDesk
   /** Gone with the seat. */
-  readonly #requests = new WeakMap<Seat, DeviceRequests>()
+  #requests: WeakMap<Seat, DeviceRequests> | undefined = undefined
 
   constructor(options: NodesOptions) {
     this.#options = options
@@ -81,22 +81,25 @@ export class Nodes {
       return outcomeFrom(await link.send(payload, tag, settled))
     }
     const { session } = seat
+    seat.senders ??= new Map()
+    const { senders } = seat
     seat.add(link, () => {
       for (const feed of [...feedsOf[kind], ...askedFor]) {
-        if (seat.senders.get(feed) !== send) continue
-        seat.senders.delete(feed)
+        if (senders.get(feed) !== send) continue
+        senders.delete(feed)
         if (seat.isSeated) session.unsubscribe(feed)
       }
     })
     link.accept()
-    if (kind === 'twin') for (const feed of askedFor) seat.senders.set(feed, send)
+    if (kind === 'twin') for (const feed of askedFor) senders.set(feed, send)
     for (const feed of feedsOf[kind]) {
-      seat.senders.set(feed, send)
+      senders.set(feed, send)
       session.subscribe(feed, feed === 'commands' ? 1 : 0)
     }
   }
 
   #requestsOf(seat: Seat): DeviceRequests {
+    this.#requests ??= new WeakMap()
     const known = this.#requests.get(seat)
     if (known !== undefined) return known
     const made = new DeviceRequests(this.#options.edge, seat, this.#options.touched)

@@ -33,6 +33,7 @@ export interface SeatConnection {
 
 /** A device or module on a connection. */
 export class Seat implements Carrier {
+  readonly protocol = 'amqp'
   readonly id: IdentityId
   readonly links = new Set<Link>()
   /** Of the chunk that is being read. */
@@ -41,7 +42,7 @@ export class Seat implements Carrier {
   /** It sent more than its quota has: no credit until then. */
   isHeld = false
   /** How deliveries leave, by feed; set by the links that take them. */
-  readonly senders = new Map<Delivery['feed'], (delivery: Delivery) => Promise<Outcome>>()
+  senders: Map<Delivery['feed'], (delivery: Delivery) => Promise<Outcome>> | undefined = undefined
   readonly #seats: Seats
   #session: DeviceSession | undefined = undefined
 
@@ -73,7 +74,7 @@ export class Seat implements Carrier {
   }
 
   send(delivery: Delivery): Promise<Outcome> {
-    return this.senders.get(delivery.feed)?.(delivery) ?? Promise.resolve('notSubscribed')
+    return this.senders?.get(delivery.feed)?.(delivery) ?? Promise.resolve('notSubscribed')
   }
 
   /** Its links may send again. */
@@ -99,9 +100,9 @@ export class Seats {
   readonly #underWay = new Map<string, Promise<Seat>>()
   /** What devices were let in with, to be let in again. */
   readonly #tokens = new Map<string, Buffer>()
-  readonly #policyTokens: Buffer[] = []
+  #policyTokens: readonly Buffer[] = []
   /** Each ends a wait for a turn. */
-  readonly #waits = new Set<() => void>()
+  #waits: Set<() => void> | undefined = undefined
 
   constructor(connection: SeatConnection) {
     this.connection = connection
@@ -135,8 +136,7 @@ export class Seats {
 
   /** Holds a token that speaks for many devices; it is judged with the first link of each. */
   holdPolicyToken(token: Buffer): void {
-    this.#policyTokens.unshift(token)
-    this.#policyTokens.length = Math.min(this.#policyTokens.length, limits.amqpPolicyTokensMax)
+    this.#policyTokens = [token, ...this.#policyTokens].slice(0, limits.amqpPolicyTokensMax)
   }
 
   /** The seat of a device, which is let in if it was not yet. Rejects with what it is to be told. */
@@ -173,10 +173,10 @@ export class Seats {
 
   /** The connection is over. @param reason error code, or who closed */
   end(reason: string): void {
-    for (const endWait of [...this.#waits]) endWait()
+    for (const endWait of [...(this.#waits ?? [])]) endWait()
     for (const seat of [...this.#seats.values()]) this.#forget(seat, reason)
     this.#tokens.clear()
-    this.#policyTokens.length = 0
+    this.#policyTokens = []
   }
 
   #forget(seat: Seat, reason: string): void {
@@ -236,10 +236,11 @@ export class Seats {
     return new Promise((resolve) => {
       const done = (): void => {
         cancel()
-        this.#waits.delete(done)
+        this.#waits?.delete(done)
         resolve()
       }
       const cancel = this.connection.edge.clock.after(waitMs, done)
+      this.#waits ??= new Set()
       this.#waits.add(done)
     })
   }

@@ -52,7 +52,8 @@ export class AmqpSession implements SendingSession {
   #nextDeliveryId = 0
   /** Frames of messages that the client takes. */
   #clientWindow: number
-  readonly #unsettled = new Map<number, Unsettled>()
+  /** Made for the first message to the client that it is to settle: most of many sessions only send. */
+  #unsettled: Map<number, Unsettled> | undefined = undefined
 
   /** @throws INGEST_FRAME_MALFORMED */
   constructor(connection: SessionConnection, channel: number, begin: Performative) {
@@ -99,9 +100,9 @@ export class AmqpSession implements SendingSession {
   forget(link: Link): void {
     this.#links.delete(link.request.handle)
     if (link instanceof IncomingLink) link.leave(this.#connection)
-    for (const [deliveryId, { link: of, resolve }] of this.#unsettled) {
+    for (const [deliveryId, { link: of, resolve }] of this.#unsettled ?? []) {
       if (of !== link) continue
-      this.#unsettled.delete(deliveryId)
+      this.#unsettled?.delete(deliveryId)
       resolve('lost')
     }
   }
@@ -186,7 +187,10 @@ export class AmqpSession implements SendingSession {
       at += partBytes
     } while (at < payload.length)
     if (settled) resolve('sent')
-    else this.#unsettled.set(deliveryId, { link, resolve })
+    else {
+      this.#unsettled ??= new Map()
+      this.#unsettled.set(deliveryId, { link, resolve })
+    }
   }
 
   /** The client reads again. */
@@ -239,10 +243,10 @@ export class AmqpSession implements SendingSession {
     const outcome = outcomeOf(state, isSettled)
     if (outcome === undefined) return
     const span = (last - first) >>> 0
-    for (const deliveryId of span === 0 ? [first] : [...this.#unsettled.keys()]) {
+    for (const deliveryId of span === 0 ? [first] : [...(this.#unsettled?.keys() ?? [])]) {
       if ((deliveryId - first) >>> 0 > span) continue
-      const unsettled = this.#unsettled.get(deliveryId)
-      this.#unsettled.delete(deliveryId)
+      const unsettled = this.#unsettled?.get(deliveryId)
+      this.#unsettled?.delete(deliveryId)
       unsettled?.resolve(outcome)
     }
     if (!isSettled) this.write(performatives.disposition, [false, uint(first), uint(last), true, stateOf(state), false])

@@ -60,6 +60,10 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   #deliveries: Deliveries | undefined = undefined
   readonly #partial = new PartialFrame(limits.packetBytesMax + 5)
 
+  get protocol(): 'mqtt' {
+    return 'mqtt'
+  }
+
   get sentOver(): SentOver {
     return this.transport.isWebSocket ? 'websocket' : 'mqtt'
   }

@@ -9,6 +9,7 @@ import type { Principal } from './principal.ts'
 
 /** The first chunk says who it is, `bye` is goodbye, anything else is kept in `read`. */
 class LineConnection extends DeviceConnection {
+  readonly protocol = 'mqtt'
   readonly lines: string[] = []
   #kept: Buffer[] = []
 

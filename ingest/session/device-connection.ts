@@ -10,6 +10,7 @@ import type { Principal } from './principal.ts'
 import type { Carrier } from './session.ts'
 
 export abstract class DeviceConnection extends Connection implements Carrier {
+  abstract readonly protocol: Carrier['protocol']
   /** Set from the moment it is let in. */
   protected session: DeviceSession | undefined = undefined
 

@@ -39,11 +39,6 @@ export class Performative {
     if (typeof value !== 'string') throw malformed(`field ${index} of performative ${this.code} is no text`)
     return value
   }
-
-  /** Entries whose keys are texts. @throws INGEST_FRAME_MALFORMED */
-  entries(index: number): ReadonlyMap<string, ReadValue> {
-    return textKeys(this.at(index))
-  }
 }
 
 /** A map of the norm, of which entries with other keys than texts are left out. @throws INGEST_FRAME_MALFORMED */
