@@ -8,11 +8,11 @@ import { sweepCommands } from './sweep-commands.ts'
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-function swept() {
+function swept(begin: { readonly expired?: number; readonly isAway?: boolean }) {
   const clock = virtualClock()
   const metrics = new Metrics(metricsTable)
   const warnings: string[] = []
-  const store = { expired: 0, sweeps: 0, measures: 0, isAway: false }
+  const store = { expired: 0, sweeps: 0, measures: 0, isAway: false, ...begin }
   const commands = {
     sweep: async () => {
       store.sweeps++
@@ -35,8 +35,7 @@ function swept() {
 }
 
 test('what is too old is looked for every second, at once where there is more, and what there is less often', async () => {
-  const { clock, metrics, store, end, pass } = swept()
-  store.expired = limits.commandsSweptAtOnceMax
+  const { clock, metrics, store, end, pass } = swept({ expired: limits.commandsSweptAtOnceMax })
   await pass()
   expect(store).toMatchObject({ sweeps: 2, measures: 1 })
   for (let second = 1; second <= 10; second++) {
@@ -55,8 +54,7 @@ test('what is too old is looked for every second, at once where there is more, a
 })
 
 test('a store that is away is asked again a second later', async () => {
-  const { clock, warnings, store, end, pass } = swept()
-  store.isAway = true
+  const { clock, warnings, store, end, pass } = swept({ isAway: true })
   await pass()
   clock.step()
   await pass()

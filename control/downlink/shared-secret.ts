@@ -1,7 +1,7 @@
 /**
  * TLS between control and edges of other machines, by a secret that both have from the store, in place of certificates (RFC 5489): each
  * side proves that it knows it, what is said stays between the two, and a secret that leaks later opens nothing that was said before.
- * Why not certificates, or a signed challenge: docs/decisions/0014-downlink.md.
+ * Why not certificates, or a signed challenge: docs/decisions/0017-downlink.md.
  */
 import { connect, createServer, type Server, type TLSSocket } from 'node:tls'
 
