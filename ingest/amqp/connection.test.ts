@@ -261,6 +261,17 @@ describe('telemetry', () => {
   })
 })
 
+test('a link whose credit ran out while the edge was full is granted again once it is not [G-4]', async () => {
+  const { say, answers, settle, edge, transport } = await sending(edgeFixture({ pendingBytesMax: 1_000 }))
+  for (let id = 0; id < limits.amqpCredit; id++) say(transferFrame({ deliveryId: id }))
+  expect([edge.batcher.full, transport.paused]).toEqual([true, true])
+  expect(ofKind(await answers(), performatives.flow)).toEqual([])
+  await settle()
+  const granted = ofKind(await answers(), performatives.flow).map(({ performative }) => performative.number(6))
+  expect(granted).toEqual([limits.amqpCredit])
+  expect([edge.batcher.full, transport.paused]).toEqual([false, false])
+})
+
 describe('many devices on one connection', () => {
   test('each has a session, and one that is taken over takes only its own links with it', async () => {
     const fixture = edgeFixture()

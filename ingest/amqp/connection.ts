@@ -16,6 +16,7 @@ import { Connection, type ConnectionState } from '#ingest/session/connection.ts'
 import { type EdgeContext, tickMs } from '#ingest/session/edge-context.ts'
 import { faultOf } from '#ingest/session/fault.ts'
 import { PartialFrame } from '#ingest/session/partial-frame.ts'
+import { type PauseReason, pauseReasons } from '#ingest/session/pause-reasons.ts'
 import type { Transport } from '#ingest/session/transport.ts'
 import {
   amqpHeader,
@@ -92,6 +93,12 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   override write(bytes: Uint8Array): void {
     if (this.isClosed()) return
     if (this.#unwritten.push(bytes) === 1) queueMicrotask(() => this.#flush())
+  }
+
+  /** Links whose messages were all settled while the edge was full hear of it in no other way. */
+  override unpause(reason: PauseReason): void {
+    super.unpause(reason)
+    if (reason === pauseReasons.edge) for (const seat of this.#seats.all) seat.grant()
   }
 
   proven(): void {
