@@ -145,6 +145,20 @@ describe('telemetry', () => {
     expect(log.envelopes().map(({ body }) => String(body))).toEqual(['m0', 'm1', 'm2', 'm3', 'm4'])
   })
 
+  test('of several links of a session is accepted in runs of its own link, whatever lies between', async () => {
+    const { say, answers, settle } = await sending()
+    say(attachFrame(0, 1, events('d1')))
+    await answers()
+    for (const [deliveryId, handle] of [0, 0, 1, 1, 0, 0, 1].entries()) say(transferFrame({ handle, deliveryId }))
+    await settle()
+    expect(runs(await answers())).toEqual([
+      [0, 1, 0x24],
+      [4, 5, 0x24],
+      [2, 3, 0x24],
+      [6, 6, 0x24],
+    ])
+  })
+
   test('that is settled as it is sent is stored, and nothing is said of it', async () => {
     const { say, answers, settle, log } = await sending()
     say(transferFrame({ deliveryId: 0, settled: true }))

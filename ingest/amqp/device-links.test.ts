@@ -170,6 +170,26 @@ describe('commands', () => {
     expect(await sent).toBe(expected)
   })
 
+  test('are settled by ranges, each as far as its range goes', async () => {
+    const { said, say, session } = await linked(commands!)
+    const sent = Array.from({ length: 4 }, () => session.send(command))
+    await said()
+    say(frame(0, performatives.disposition, [true, uint(1), uint(2), true, described(0x25, [])]))
+    say(outcome(0x24, 0), outcome(0x26, 3))
+    expect(await Promise.all(sent)).toEqual(['acknowledged', 'rejected', 'rejected', 'abandoned'])
+  })
+
+  test('whose outcome waits for an answer gets one', async () => {
+    const { said, say, session, answers } = await linked(commands!)
+    const sent = session.send(command)
+    await said()
+    say(outcome(0x24, 0, false))
+    expect(await sent).toBe('acknowledged')
+    expect(
+      (await answers()).map(({ performative }) => [performative.code, performative.at(0), performative.at(3)]),
+    ).toEqual([[performatives.disposition, false, true]])
+  })
+
   test('wait for credit, in order; those that are out when the link ends may have come [G-7]', async () => {
     const { said, say, session, answers } = await linked(commands!)
     say(flowFrame(0, 1, 0))

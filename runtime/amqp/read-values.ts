@@ -222,8 +222,6 @@ export class ValueReader {
 
   /** One constructor, then the values without theirs. */
   #array(count: number, ends: number, depth: number): ReadValue[] {
-    // Those of no width would otherwise be as many as the count says.
-    if (count > this.#left) throw malformed(`more than ${limits.amqpValuesMax} values`)
     const within = this.#within(ends)
     let format = within.#byte()
     let descriptor: ReadValue | undefined
@@ -233,6 +231,7 @@ export class ValueReader {
     }
     const values: ReadValue[] = []
     for (let index = 0; index < count; index++) {
+      // Those of no width would otherwise be as many as the count says.
       if (--within.#left < 0) throw malformed(`more than ${limits.amqpValuesMax} values`)
       if (depth >= limits.amqpDepthMax) throw malformed(`values more than ${limits.amqpDepthMax} deep`)
       const value = within.#valueOf(format, depth + 1)
