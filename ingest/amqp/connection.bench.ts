@@ -1,27 +1,25 @@
 /**
- * What AMQP costs beside MQTT and beside a server of `rhea`, in turns, without sockets and log: bytes as clients send them go in, and what is
- * acknowledged is counted.
+ * What AMQP costs beside MQTT and beside a server of `rhea`, without sockets and log: bytes as clients send them go in, acknowledgements
+ * come out. Prints one round as JSON (`loadtest/bench/amqp.bench.ts` makes a record of several).
  *
- *   A-1   an AMQP message ÷ a PUBLISH of QoS 1, acknowledged, 48-byte bodies, 64 KiB chunks
- *   A-2   the same AMQP bytes ÷ a rhea server that accepts each message
- *   A-3   memory of an idle connection with four links, and of a device among 1,000 on one connection
+ *   node --expose-gc ingest/amqp/connection.bench.ts [messages]
  */
 import { createRequire } from 'node:module'
 import { Duplex } from 'node:stream'
 import mqttPacket from 'mqtt-packet'
 import { edgeFixture, FakeTransport } from '#ingest/edge-fixture.ts'
 import { amqpHeader } from '#runtime/amqp/frames.ts'
+import { assert } from '#runtime/assert.ts'
 import { AmqpConnection } from './connection.ts'
 import { attachFrame, beginFrame, dataMessage, flowFrame, openFrame, transferFrame } from './raw-client-fixture.ts'
 
 const rhea = createRequire(import.meta.url)('rhea')
 const messages = Number(process.argv[2] ?? 1_000_000)
-const rounds = Number(process.argv[3] ?? 5)
 const connections = 20
 const body = 'A'.repeat(48)
 const perChunk = 240
 
-/** CPU nanoseconds a message. */
+/** @returns nanoseconds of CPU a message, those of the thread pool too */
 type Measure = () => Promise<number>
 
 async function cpuNs(count: number, run: () => Promise<void>): Promise<number> {
@@ -173,10 +171,11 @@ async function memory(): Promise<readonly [idle: number, device: number]> {
     await new Promise(setImmediate)
     return made
   }, 1_000)
+  const shared = silentFixture()
   const device = await heapOf(async () => {
     const transport = new FakeTransport()
     transport.write = () => {}
-    const connection = new AmqpConnection(fixture.edge, transport)
+    const connection = new AmqpConnection(shared.edge, transport)
     connection.onChunk(greeting('shared-0'))
     await new Promise(setImmediate)
     for (let index = 1; index < 1_000; index++) {
@@ -190,26 +189,12 @@ async function memory(): Promise<readonly [idle: number, device: number]> {
     await new Promise(setImmediate)
     return connection
   }, 1_000)
+  assert(fixture.edge.sessions.size + shared.edge.sessions.size === 2_000, 'all devices are there')
   return [idle, device]
 }
 
-const median = (all: readonly number[]): number =>
-  [...all].sort((one, other) => one - other)[all.length >> 1] ?? Number.NaN
-
-// First: what the rounds leave behind would hide it.
+// Memory first: what the messages leave behind would hide it.
 const [idleBytes, deviceBytes] = await memory()
-const measured = { mqtt: [] as number[], amqp: [] as number[], rhea: [] as number[] }
-for (let round = 0; round <= rounds; round++) {
-  const [one, two, three] = [await mqtt(), await amqp(), await rheaServer()]
-  // The first round warms the compiler.
-  if (round === 0) continue
-  measured.mqtt.push(one)
-  measured.amqp.push(two)
-  measured.rhea.push(three)
-}
-const [mqttNs, amqpNs, rheaNs] = [median(measured.mqtt), median(measured.amqp), median(measured.rhea)]
-process.stdout.write(`ns CPU a message, median of ${rounds} rounds: MQTT QoS 1 ${mqttNs.toFixed(0)}, AMQP ${amqpNs.toFixed(0)}, rhea ${rheaNs.toFixed(0)}
-A-1  AMQP ÷ MQTT per core            ${(mqttNs / amqpNs).toFixed(2)}
-A-2  AMQP ÷ rhea per core            ${(rheaNs / amqpNs).toFixed(0)}
-A-3  an idle connection, four links  ${(idleBytes / 1024).toFixed(1)} KiB without its socket; a device of 1,000 ${(deviceBytes / 1024).toFixed(1)} KiB
-`)
+for (const warmUp of [mqtt, amqp, rheaServer]) await warmUp()
+const [mqttNs, amqpNs, rheaNs] = [await mqtt(), await amqp(), await rheaServer()]
+process.stdout.write(`${JSON.stringify({ mqttNs, amqpNs, rheaNs, idleBytes, deviceBytes })}\n`)
