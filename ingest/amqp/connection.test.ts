@@ -251,6 +251,23 @@ describe('telemetry', () => {
     expect(log.envelopes()[0]?.properties).toEqual({ own: 'x' })
   })
 
+  test('of a module says so; neither its device nor a sibling may send in its name [G-6]', async () => {
+    const authenticate = ({ clientId }: { clientId: string }): Principal => {
+      if (clientId !== 'd1/m1') throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+      return { deviceId: 'd1', moduleId: 'm1', expiresAtMs: undefined }
+    }
+    const { begin, say, answers, settle, log } = rawClient(edgeFixture({ authenticate }))
+    begin()
+    say(attachFrame(0, 0, '/devices/d1/modules/m1/messages/events'))
+    say(attachFrame(0, 1, '/devices/d1/modules/m2/messages/events'), attachFrame(0, 2, events('d1')))
+    expect(ofKind(await answers(), performatives.detach).map(({ performative }) => performative.number(0))).toEqual([
+      1, 2,
+    ])
+    say(transferFrame({ deliveryId: 0 }))
+    await settle()
+    expect(log.envelopes()).toMatchObject([{ deviceId: 'd1', systemProperties: { moduleId: 'm1' } }])
+  })
+
   test('credit is granted again at half, and not while too much waits for the log', async () => {
     const { say, answers, settle, log } = await sending()
     const credits = (all: readonly ReadAnswer[]): unknown[] =>
