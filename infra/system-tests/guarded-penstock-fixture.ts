@@ -30,6 +30,7 @@ export let penstock: RunningPenstock
 export let host = '127.0.0.1'
 export let mqttPort = 0
 export let mqttsPort = 0
+export let amqpsPort = 0
 export let httpPort = 0
 export let httpsPort = 0
 
@@ -66,6 +67,7 @@ export function guardedPenstock(): void {
       Number(new RegExp(`${scheme}://[^:\\s]+:(\\d+)`).exec(penstock.output())?.[1])
     mqttPort = portOf('mqtt')
     mqttsPort = portOf('mqtts')
+    amqpsPort = portOf('amqps')
     httpPort = Number(new URL(penstock.httpUrl).port)
     httpsPort = portOf('https')
     for (const deviceId of ['honest', 'victim', 'noisy', 'throttled', hostileId]) await register(deviceId)
