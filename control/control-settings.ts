@@ -1,4 +1,5 @@
 /** The settings of the control role and of an edge's door, in the shapes that control/ takes. */
+import { isTold } from '#schemas/device-settings.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { admissionRules } from './auth/admission-rules.ts'
 import type { AdmissionRules } from './auth/auth.ts'
@@ -11,10 +12,13 @@ export interface ControlSettings {
   readonly postgresConnectionsMax: number
   readonly ownerKey: string | undefined
   readonly secretsKey: string | undefined
+  readonly auditDays: number
   readonly rules: AdmissionRules
   readonly identitiesRequired: boolean
   readonly devicesCachedMax: number
   readonly commandRules: CommandRules
+  /** Changes of twins are kept until they are on the log. */
+  readonly tellsTwinChanges: boolean
   /** The hub's own name, for connection strings. */
   readonly hostName: string
 }
@@ -27,10 +31,12 @@ export function controlSettings(settings: Settings): ControlSettings {
     postgresConnectionsMax: settings.postgresConnections,
     ownerKey: settings.ownerKey,
     secretsKey: settings.secretsKey,
+    auditDays: settings.auditDays,
     identitiesRequired: settings.identities === 'required',
     rules: admissionRules(settings.hostname, settings.clockSkewSeconds),
     devicesCachedMax: settings.credentialsCached,
     commandRules: commandRules(settings),
+    tellsTwinChanges: isTold(settings.twinEvents, settings.identities),
     hostName: hostName.trim(),
   }
 }

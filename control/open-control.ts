@@ -8,10 +8,14 @@ import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { MetricName } from '#schemas/metrics.ts'
+import { settingsTable } from '#schemas/settings.ts'
+import { AuditRecorder } from './audit/audit-recorder.ts'
 import type { AdmissionRules } from './auth/auth.ts'
 import { ServiceGate } from './auth/service-gate.ts'
 import type { CommandRules } from './commands/commands.ts'
 import { sweepCommands } from './commands/sweep-commands.ts'
+import type { DeadLetters } from './dead-letters/dead-letters.ts'
+import type { DeliveryState } from './delivery/delivery.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { EdgeDialer } from './downlink/edge-dialer.ts'
 import { EdgeFinder } from './downlink/edge-finder.ts'
@@ -27,6 +31,8 @@ import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
 import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes } from './service-routes.ts'
+import type { ShownSettings } from './settings/settings-operations.ts'
+import type { AnalystSql } from './sql/sql.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
 import type { RekeyPolicy } from './trust/policy-operations.ts'
 
@@ -39,11 +45,22 @@ export interface ControlOptions {
   readonly ownerKey: string | undefined
   /** Of endpoints; `undefined`: made and kept in the data folder. */
   readonly secretsKey?: string | undefined
+  /** Rows of the audit are kept for so long; left out: as the settings have it if nothing is set. */
+  readonly auditDays?: number | undefined
+  /** Left out: they cannot be reached from here. */
+  readonly deadLetters?: DeadLetters | undefined
+  /** Left out: nobody can be asked how delivery is. */
+  readonly delivery?: DeliveryState | undefined
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
+  /** What `GET /settings` shows. Left out: nothing. */
+  readonly sql?: AnalystSql | undefined
+  readonly shownSettings?: ShownSettings | undefined
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
+  /** As of `RegistryOptions`. */
+  readonly tellsTwinChanges?: boolean | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
   readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>
@@ -112,6 +129,14 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   closing.push(() => gate.close())
   const server = await serveDirectory(controlSocketPath(dataDir), directory, finder, logger, clock)
   closing.push(() => server.close())
+  const recorder = new AuditRecorder({
+    trail: registry.audit,
+    days: options.auditDays ?? settingsTable.auditDays.default,
+    metrics,
+    logger,
+    clock,
+  })
+  closing.push(() => recorder.close())
   closing.push(sweepCommands(registry.commands, metrics, clock, logger))
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
@@ -119,7 +144,11 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     registry,
     routing: routing.service,
     downlink,
+    delivery: options.delivery,
+    deadLetters: options.deadLetters,
     hubName: options.rules.hubNames[0] ?? '',
+    sql: options.sql,
+    settings: options.shownSettings ?? (async () => []),
     identitiesRequired: options.identitiesRequired ?? true,
   }
   return {
@@ -128,7 +157,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     downlink,
     ownerKey,
     registerRoutes: (router, tls) =>
-      registerServiceRoutes(router, services, rekey, { gate, metrics, audit, logger, clock, tls }),
+      registerServiceRoutes(router, services, rekey, { gate, metrics, audit, recorder, logger, clock, tls }),
     ensureFirstDevice: (deviceId) => ensureFirstDevice(registry.identities, deviceId),
     watchLostEdges: (onLost) => watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
   }

@@ -19,10 +19,12 @@ import { TakeOver } from './presence/take-over.ts'
 import { QuotaWatch } from './quotas/quota-watch.ts'
 import { SessionKeeper } from './sessions/session-keeper.ts'
 import type { EdgeSessions } from './sessions/sessions.ts'
-import type { DeviceTwins } from './twins/twins.ts'
+import type { DeviceTwins, WholeTwins } from './twins/twins.ts'
 
 export interface DirectoryOptions {
   readonly commandRules?: CommandRules | undefined
+  /** As of `RegistryOptions`; with PostgreSQL only. */
+  readonly tellsTwinChanges?: boolean | undefined
   readonly dataDir: string
   readonly postgresUrl: string | undefined
   readonly logger: Logger
@@ -127,8 +129,20 @@ export async function openDirectory(options: DirectoryOptions, downlink?: NamedE
   return new RegistryDirectory(await openEdgeRegistry(postgresUrl, options), logger, { ownsRegistry: true })
 }
 
-function openEdgeRegistry(postgresUrl: string, { logger, commandRules }: DirectoryOptions): Promise<Registry> {
-  return openRegistry({ postgresUrl, dataDir: undefined, connectionsMax: edgeConnectionsMax, logger, commandRules })
+export interface OpenedTwins extends WholeTwins {
+  close(): Promise<void>
+}
+
+/** Twins as routers read them, asked as an edge process asks. */
+export async function openWholeTwins(options: DirectoryOptions): Promise<OpenedTwins> {
+  const directory = await openDirectory(options)
+  return { whole: (ids) => directory.twins.whole(ids), close: () => directory.close() }
+}
+
+function openEdgeRegistry(postgresUrl: string, options: DirectoryOptions): Promise<Registry> {
+  const { logger, commandRules, tellsTwinChanges } = options
+  const own = { dataDir: undefined, connectionsMax: edgeConnectionsMax }
+  return openRegistry({ postgresUrl, ...own, logger, commandRules, tellsTwinChanges })
 }
 
 /** Listens for control, and says where, again and again: control forgets edges that it does not hear of. */

@@ -2,6 +2,8 @@ import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { Permits } from '#runtime/permits.ts'
 import { limits } from '#schemas/limits.ts'
+import type { AuditTrail } from './audit/audit.ts'
+import { SqlAudit } from './audit/sql-audit.ts'
 import { usualCommandRules } from './commands/command-rules.ts'
 import type { CommandRules, Commands } from './commands/commands.ts'
 import { SqlCommands } from './commands/sql-commands.ts'
@@ -24,7 +26,8 @@ import { SqlTrust } from './trust/sql-trust.ts'
 import type { TrustStore } from './trust/trust.ts'
 import { SqlDeviceTwins } from './twins/sql-device-twins.ts'
 import { SqlTwins } from './twins/sql-twins.ts'
-import type { DeviceTwins, Twins } from './twins/twins.ts'
+import { SqlTwinOutbox } from './twins/twin-outbox-rows.ts'
+import type { DeviceTwins, TwinOutbox, Twins, WholeTwins } from './twins/twins.ts'
 
 /** What the control store keeps, by capability: one database, and one feed of changes. */
 export interface Registry {
@@ -33,11 +36,13 @@ export interface Registry {
   readonly quotas: QuotaStore
   readonly presence: PresenceStore
   readonly twins: Twins
-  readonly deviceTwins: DeviceTwins
+  readonly deviceTwins: DeviceTwins & WholeTwins
+  readonly twinOutbox: TwinOutbox
   readonly edgeAddresses: EdgeAddresses
   readonly sessions: KeptSessions
   readonly queries: TwinQueries
   readonly commands: Commands
+  readonly audit: AuditTrail
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -46,6 +51,8 @@ export interface RegistryOptions extends DatabaseOptions {
   readonly clock?: Clock
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
+  /** Each committed change of a twin is kept in the outbox until it is forwarded. Left out: none is. */
+  readonly tellsTwinChanges?: boolean | undefined
 }
 
 /**
@@ -56,7 +63,7 @@ export interface RegistryOptions extends DatabaseOptions {
 export async function openRegistry(options: RegistryOptions): Promise<Registry> {
   const database = await openDatabase(options)
   try {
-    return await registryOver(database, options.clock ?? systemClock, options.logger, options.commandRules)
+    return await registryOver(database, options.clock ?? systemClock, options.logger, options)
   } catch (error) {
     await database.close()
     throw error
@@ -68,11 +75,12 @@ export async function registryOver(
   database: Database,
   clock: Clock,
   logger: Logger,
-  rules: CommandRules = usualCommandRules,
+  options: Pick<RegistryOptions, 'commandRules' | 'tellsTwinChanges'> = {},
 ): Promise<Registry> {
+  const { commandRules = usualCommandRules, tellsTwinChanges = false } = options
   const presence = new SqlPresence(database, clock, logger)
   const queryPermits = new Permits(limits.queriesAtOnceMax)
-  const deviceTwins = new SqlDeviceTwins(database, clock, logger)
+  const deviceTwins = new SqlDeviceTwins(database, clock, logger, tellsTwinChanges)
   const edgeAddresses = new SqlEdgeAddresses(database, logger)
   const changes = await ChangeFeed.open(database, logger, [
     presence.channel,
@@ -87,12 +95,14 @@ export async function registryOver(
     trust: new SqlTrust(database, clock),
     quotas: new SqlQuotas(database),
     presence,
-    twins: new SqlTwins(database, clock),
+    twins: new SqlTwins(database, clock, tellsTwinChanges),
     deviceTwins,
+    twinOutbox: new SqlTwinOutbox(database),
     edgeAddresses,
     sessions: new SqlSessions(database),
     queries: { query: (text, page) => queryPermits.with(() => runQuery(database, text, page)) },
-    commands: new SqlCommands(database, clock, rules),
+    audit: new SqlAudit(database),
+    commands: new SqlCommands(database, clock, commandRules),
     changes,
     async close() {
       await changes.close()

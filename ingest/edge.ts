@@ -7,7 +7,12 @@ import { twinRefusal } from '#ingest/device-api/twin-refusal.ts'
 import { type TwinOptions, Twins } from '#ingest/device-api/twins.ts'
 import { routeCommands } from '#ingest/http/commands.ts'
 import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
-import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from '#ingest/http/noisiest-route.ts'
+import {
+  type AuthorizationOf,
+  type AuthorizeService,
+  type NoisiestOfAll,
+  routeNoisiest,
+} from '#ingest/http/noisiest-route.ts'
 import { routeTelemetry } from '#ingest/http/telemetry.ts'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
 import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
@@ -62,7 +67,7 @@ export interface Edge {
   /** For requests that this process passes on. */
   readonly quotas: Quotas
   /** Adds telemetry over HTTP and MQTT over WebSocket to a server. @param tls true if it speaks TLS */
-  registerRoutes(router: HttpRouter, tls: boolean): void
+  registerRoutes(router: HttpRouter, tls: boolean, authorizationOf?: AuthorizationOf): void
   /**
    * A device or module connected at another edge process: its connection here ends.
    * @param openedAtMs by the monotonic clock: then only if it is older; left out: whichever it is
@@ -116,12 +121,12 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     mqttsPort: mqttsListener?.port,
     amqpsPort: amqpsListener?.port,
     quotas: edge.quotas,
-    registerRoutes: (router, tls) => {
+    registerRoutes: (router, tls, authorizationOf = (request) => request.header('authorization')) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
       routeWebSocket(router, edge, [mqttInMessages(edge), amqpInMessages(edge)], tls)
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
-      routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls)
+      routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls, authorizationOf)
     },
     takeOver: (sessionId, openedAtMs = Number.POSITIVE_INFINITY) => {
       const held = edge.sessions.get(sessionId)

@@ -5,7 +5,7 @@
  *   deviceId           the device
  *   enqueuedAtMs       when the process that reports it saw it
  *   body               JSON, the same fields as text
- *   properties         event, sequence, and reason if there is one
+ *   properties         event, sequence, and reason and modelId if there is one
  *   systemProperties   moduleId if it is an event of a module
  */
 export type DeviceEventKind = 'created' | 'updated' | 'deleted' | 'connected' | 'disconnected'
@@ -16,6 +16,8 @@ export interface DeviceEvent {
   readonly moduleId: string | undefined
   /** Why a connection ended: an error code, CLOSED_BY_CLIENT, CLOSED_BY_PEER, or EDGE_LOST: the process that held it is gone. */
   readonly reason: string | undefined
+  /** Of the model that it announced when it connected; left out of what is no connection. */
+  readonly modelId?: string | undefined
 }
 
 const perMs = 1_024

@@ -261,6 +261,8 @@ export const errorTable = {
   CONTROL_COMMAND_INVALID: { disposition: 'reject', meaning: 'a command line that is not understood' },
   CONTROL_REFUSED: { disposition: 'reject', meaning: 'the control plane refused an operation' },
 
+  CONSOLE_VIEWERS_FULL: { disposition: 'retry', meaning: 'as many look at the tail of the log as may' },
+
   LOADTEST_LOST: { disposition: 'fatal', meaning: 'acknowledged messages are missing from the warehouse' },
   LOADTEST_REPEATED: {
     disposition: 'fatal',

@@ -12,6 +12,8 @@ const unauthorized: HubFault = { status: 401, name: 'IotHubUnauthorizedAccess', 
 const serverError: HubFault = { status: 500, name: 'ServerError', number: 500_001 }
 const messageTooLarge: HubFault = { status: 413, name: 'MessageTooLarge', number: 413_001 }
 export const throttled: HubFault = { status: 429, name: 'ThrottlingException', number: 429_001 }
+/** The hub has no number for what can no longer be done. */
+const conflict: HubFault = { status: 409, name: 'Conflict', number: 409_000 }
 const unavailable: HubFault = { status: 503, name: 'ServiceUnavailable', number: 503_001 }
 
 const faults: Partial<Record<ErrorCode, HubFault>> = {
@@ -48,6 +50,12 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   COMMANDS_FULL: throttled,
   COMMAND_LOCK_LOST: { status: 412, name: 'DeviceMessageLockLost', number: 412_002 },
   COMMAND_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  DEAD_LETTER_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  DEAD_LETTER_SETTLED: conflict,
+  DEAD_LETTER_REPLAYING: conflict,
+  BATCH_CORRUPT: conflict,
+  ENDPOINT_UNAVAILABLE: unavailable,
+  LOG_UNAVAILABLE: unavailable,
   STORE_UNAVAILABLE: unavailable,
   AUTH_DIRECTORY_UNAVAILABLE: unavailable,
   AUTH_TOKEN_EXPIRED: { status: 401, name: 'IotHubUnauthorized', number: 401_003 },
@@ -62,6 +70,7 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   INGEST_OVERLOADED: unavailable,
   INGEST_DRAINING: unavailable,
   INGEST_MESSAGE_REFUSED: unavailable,
+  CONSOLE_VIEWERS_FULL: throttled,
 }
 
 /** Every AUTH code that is not named is the same to a caller. */

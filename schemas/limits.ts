@@ -1,9 +1,11 @@
 import assert from 'node:assert'
 import { amqpLimits } from './amqp-limits.ts'
+import { consoleLimits } from './console-limits.ts'
 
 /** Every number that bounds something and that no setting changes, with its derivation. `assertLimits` checks their relations. */
 export const limits = {
   ...amqpLimits,
+  ...consoleLimits,
   /** Largest device message body; the hub's own limit for device-to-cloud messages. */
   bodyBytesMax: 256 * 1024,
   /** Largest topic with its property bag: the longest string that MQTT can carry is 65,535 bytes; the hub allows far less. */
@@ -85,6 +87,23 @@ export const limits = {
   topicAliasMax: 16,
   /** Refused connections whose reason is logged in one minute. Of the others only the number is logged. */
   refusalsToldPerMinute: 10,
+  /** Of these, how many the console can show: the last ones of all edges. */
+  refusalsKeptMax: 20,
+  /** Viewers of the log's end at one edge process. Each holds `tailViewerBytesMax`. */
+  tailViewersMax: 16,
+  /** Texts that wait for a viewer who takes nothing. What comes beyond is skipped, and counted. */
+  tailViewerBytesMax: 256 * 1024,
+  /** Of a body, so much is shown. */
+  tailBodyBytesMax: 16 * 1024,
+  /** Messages that one viewer is shown. More than people read; fewer than a browser can draw. */
+  tailMessagesPerSecondMax: 100,
+  /** How often the log is asked for what is new while somebody looks. */
+  tailPollMs: 100,
+  /** Of one partition at a time. Older ones that are new are skipped: two records fill a screen. */
+  tailRecordsMax: 16,
+  tailReadBytesMax: 1024 * 1024,
+  /** Time of the edge's one thread that decoding for viewers may take: 4 in 100. */
+  tailDecodeMsPerSecondMax: 40,
   /** Requests of a device that are refused with an answer in one second. Some SDKs repeat a refused one at once, without end. */
   requestRefusalsPerSecondMax: 10,
   /** Requests of a device that wait for their answer. An SDK has a few. */
@@ -180,6 +199,18 @@ export const limits = {
   objectPartBytes: 8 * 1024 * 1024,
   /** A partition in which nothing is settled for this long after a failure stands still. A restart of ClickHouse is over by then. */
   standstillMsMin: 60_000,
+  /** A message that is not yet a row is said to wait once it is this old: a burst, or a restart of ClickHouse, is over by then. */
+  undeliveredSecondsSaid: 60,
+  /** Rows of the audit, some 200 bytes each; the oldest go first. */
+  auditRowsMax: 200_000,
+  /** Longer paths are cut in the audit: the longest ids of a device and a module fit twice. */
+  auditPathLengthMax: 1_024,
+  /** The audit is written down this long after the answer, so that many changes are one statement. */
+  auditDelayMs: 200,
+  /** Entries of the audit that wait for the store. Half of them is for refusals, which anyone can cause. */
+  auditWaitingMax: 10_000,
+  /** What is too old in the audit is removed this often. */
+  auditForgottenMs: 600_000,
   /** The views over a table are checked this often, by a few small queries. */
   viewsLookedAtMs: 10_000,
   /** A view that failed counts as failing for this long. It is longer than Prometheus needs to see it, and a person to look at the alert. */
@@ -309,6 +340,17 @@ export const limits = {
   twinWaitMsMax: 10_000,
   /** Reported properties that a process keeps to merge patches into: some 20,000 twins of a usual size. */
   twinCacheBytesMax: 64 * 1024 * 1024,
+  /** Changes of twins that are told in one portion, about, and bytes of what they say. */
+  twinEventsAtOnceMax: 1_000,
+  twinEventsAtOnceBytesMax: 1024 * 1024,
+  /** Looks for changes to tell begin this far apart while there are none: the first part of how late they are. */
+  twinEventsLookMs: 200,
+  /** The process that tells changes has this right alone for so long, unless it asks again; another one goes on then. */
+  twinEventsHeldMs: 10_000,
+  /** Changes that wait for the log in the control store, some 500 bytes each. Beyond, the oldest are given up and counted. */
+  twinEventsWaitingMax: 1_000_000,
+  /** How many wait is counted so often. */
+  twinEventsMeasuredMs: 10_000,
   /** Twin requests of a device: so many a second, and so many at once. */
   twinRequestsPerSecond: 10,
   twinRequestsBurst: 50,
@@ -339,6 +381,15 @@ export const limits = {
   routedSuffixBytesMax: 1_024,
   /** Once so many more were met that found no room, all are forgotten: devices have come to send others. */
   routedSuffixesTurnedAwayMax: 65_536,
+  /** What routes want of the twins of senders, in the memory of a router: some 200 bytes each, so some 300,000. */
+  routedTwinsBytesMax: 64 * 1024 * 1024,
+  /** Twins that a router reads at once, whole: 14 MB where all are of the largest size. */
+  routedTwinsAtOnceMax: 200,
+  /** What a router knows of a twin is read again after so long, though no change was told; and where changes are not told at all. */
+  routedTwinAgeMsMax: 300_000,
+  routedTwinAgeUntoldMsMax: 2_000,
+  /** A router looks so often for changes of twins that are told. */
+  twinChangesLookMs: 100,
   /** Selections of records that the endpoints of a process share, with their decompressed messages. */
   selectionCacheBytesMax: 64 * 1024 * 1024,
   /** Blocks that are decompressed at once for routes: as many as libuv's pool has threads. */

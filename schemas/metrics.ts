@@ -102,45 +102,66 @@ export const metricsTable = {
     help: 'Device events dropped because the log was slow',
     labels: [],
   },
+  penstock_twin_events_written_total: { type: 'counter', help: 'Changes of twins put on the log', labels: [] },
+  penstock_twin_events_dropped_total: {
+    type: 'counter',
+    help: 'Changes of twins given up: too many waited for the log, or it refused them for good',
+    labels: [],
+  },
+  penstock_twin_events_waiting: {
+    type: 'gauge',
+    help: 'Changes of twins that wait in the control store for the log, about; the same in each control process of a store',
+    labels: [],
+  },
+  penstock_twin_events_oldest_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest change of a twin that waits for the log',
+    labels: [],
+  },
   penstock_events_rows_stored_total: {
     type: 'counter',
-    help: 'Device events confirmed by the sink as rows',
-    labels: ['sink'],
+    help: 'Events confirmed by the sink as rows; those of devices that connect and change, and of twins',
+    labels: ['events', 'sink'],
   },
   penstock_events_insert_failures_total: {
     type: 'counter',
-    help: 'Inserts of device events that failed and were tried again',
-    labels: ['sink'],
+    help: 'Inserts of events that failed and were tried again',
+    labels: ['events', 'sink'],
   },
   penstock_events_dead_letters_total: {
     type: 'counter',
-    help: 'Device events sent to dead letters, by error code',
-    labels: ['reason'],
+    help: 'Events sent to dead letters, by error code',
+    labels: ['events', 'reason'],
   },
   penstock_events_positions_lost_total: {
     type: 'counter',
-    help: 'Records of device events removed before they were delivered: by retention, or with their whole log, which counts as one',
-    labels: [],
+    help: 'Records of events removed before they were delivered: by retention, or with their whole log, which counts as one',
+    labels: ['events'],
   },
   penstock_events_lag_records: {
     type: 'gauge',
-    help: 'Log records of device events not yet stored, by partition',
+    help: 'Log records of events not yet stored, by partition',
+    labels: ['events', 'partition'],
+  },
+  penstock_events_lag_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest log record of device events that is not yet stored, by partition; 0 if there is none',
     labels: ['partition'],
   },
   penstock_events_partitions_standing_still: {
     type: 'gauge',
-    help: 'Partitions of device events that stand still: a step of delivery failed, and nothing was settled for a minute since',
-    labels: [],
+    help: 'Partitions of events that stand still: a step of delivery failed, and nothing was settled for a minute since',
+    labels: ['events'],
   },
   penstock_events_views: {
     type: 'gauge',
-    help: 'Materialized views over the table of device events',
-    labels: [],
+    help: 'Materialized views over the tables of events',
+    labels: ['events'],
   },
   penstock_events_views_failing: {
     type: 'gauge',
-    help: 'Materialized views over the table of device events that failed within ten minutes or have no target: they lack stored rows',
-    labels: [],
+    help: 'Materialized views over the tables of events that failed within ten minutes or have no target: they lack stored rows',
+    labels: ['events'],
   },
   penstock_edge_shaped_total: {
     type: 'counter',
@@ -176,6 +197,11 @@ export const metricsTable = {
     type: 'counter',
     help: 'Requests to the registry API, by route and status',
     labels: ['method', 'route', 'status'],
+  },
+  penstock_registry_audit_dropped_total: {
+    type: 'counter',
+    help: 'Entries of the audit that are lines of the log only: the store was away for too long, or refusals were too many',
+    labels: [],
   },
   penstock_endpoint_messages_delivered_total: {
     type: 'counter',
@@ -311,6 +337,11 @@ export const metricsTable = {
   penstock_worker_lag_records: {
     type: 'gauge',
     help: 'Log records not yet stored, by partition',
+    labels: ['partition'],
+  },
+  penstock_worker_lag_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest log record that is not yet stored, by partition and the clocks of edge and worker; 0 if there is none',
     labels: ['partition'],
   },
   penstock_worker_views: {

@@ -16,6 +16,7 @@ import type { HttpRequest } from '#runtime/http/request.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
+import { commandTold } from './command-told.ts'
 import type { Commands } from './commands.ts'
 import { feedbackContentType, feedbackDocument } from './feedback-document.ts'
 import { addresseeFrom, commandFromRequest } from './sent-command.ts'
@@ -38,7 +39,9 @@ export function commandOperations(commands: Commands, onSent: (id: IdentityId) =
     operations.push({
       method: 'POST',
       pattern: `/messages/${bound}`,
+      told: commandTold.sendTo,
       right,
+      audited: 'used',
       bodyBytesMax: limits.commandBytesMax,
       run: (request, body) => send(addresseeFrom(request.header('iothub-to')), request, body),
     })
@@ -46,7 +49,9 @@ export function commandOperations(commands: Commands, onSent: (id: IdentityId) =
       operations.push({
         method: 'POST',
         pattern: `${owner}/messages/${bound}`,
+        told: commandTold.send,
         right,
+        audited: 'used',
         bodyBytesMax: limits.commandBytesMax,
         run: (request, body) => send(idOf(request, owner.endsWith(':module')), request, body),
       })
@@ -55,6 +60,7 @@ export function commandOperations(commands: Commands, onSent: (id: IdentityId) =
     operations.push({
       method: 'DELETE',
       pattern: `${owner}/commands`,
+      told: commandTold.purge,
       right,
       async run(request) {
         const id = idOf(request, owner.endsWith(':module'))
@@ -76,6 +82,7 @@ function feedbackOperations(commands: Commands, bound: string, hubName: string):
     {
       method: 'GET',
       pattern,
+      told: commandTold.takeFeedback,
       right,
       async run() {
         const batch = await commands.takeFeedback(limits.feedbackBatchMax)
@@ -87,8 +94,22 @@ function feedbackOperations(commands: Commands, bound: string, hubName: string):
         })
       },
     },
-    { method: 'DELETE', pattern: `${pattern}/:lock`, right, run: (request) => settle(request, 'complete') },
-    { method: 'POST', pattern: `${pattern}/:lock/abandon`, right, run: (request) => settle(request, 'abandon') },
+    {
+      method: 'DELETE',
+      pattern: `${pattern}/:lock`,
+      told: commandTold.completeFeedback,
+      right,
+      audited: 'used',
+      run: (request) => settle(request, 'complete'),
+    },
+    {
+      method: 'POST',
+      pattern: `${pattern}/:lock/abandon`,
+      told: commandTold.abandonFeedback,
+      right,
+      audited: 'used',
+      run: (request) => settle(request, 'abandon'),
+    },
   ]
 }
 

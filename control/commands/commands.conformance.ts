@@ -92,6 +92,15 @@ export function commandsConformance(name: string, postgresUrl: () => string | un
       return found
     }
 
+    test('a text that is no lock token locks nothing, and those that are settled with it are', async () => {
+      const deviceId = await newDevice()
+      await commands.send(commandTo(deviceId, 'held'))
+      const [{ lockToken } = { lockToken: '' }] = await take(deviceId)
+      const of = (token: string) => ({ deviceId, moduleId: undefined, lockToken: token, kind: 'complete' as const })
+      expect(await commands.settleCommands([of('gone'), of(lockToken), of("' OR 1 = 1")])).toEqual([false, true, false])
+      expect(await commands.settleCommands([of('gone')])).toEqual([false])
+    })
+
     test('come out whole and in the order in which they were accepted, and end when they are completed', async () => {
       const deviceId = await newDevice()
       const odd = new Map([

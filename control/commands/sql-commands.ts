@@ -80,7 +80,11 @@ export class SqlCommands implements Commands {
   }
 
   async settleCommands(settlements: readonly Settlement[]): Promise<boolean[]> {
-    return settleCommands(this.#database, settlements, this.#rules.deliveriesMax)
+    // One that is no token would fail the statement for all of them.
+    const held = settlements.filter(({ lockToken }) => isLockToken(lockToken))
+    const settled = held.length === 0 ? [] : await settleCommands(this.#database, held, this.#rules.deliveriesMax)
+    const done = new Set(held.filter((_, index) => settled[index]))
+    return settlements.map((settlement) => done.has(settlement))
   }
 
   async purge(id: IdentityId): Promise<number> {

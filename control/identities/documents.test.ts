@@ -121,6 +121,7 @@ describe('what a caller is shown of an identity', () => {
     connected: false,
     connectionUpdatedAtMs: undefined,
     lastActivityAtMs: 2_000,
+    modelId: undefined,
     commandsWaiting: 3,
     authentication: { ...generatedKeys, primaryKey: key },
   }

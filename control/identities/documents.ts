@@ -77,7 +77,7 @@ export function twinDocument(identity: Identity, twin: TwinPart): Readonly<Recor
     cloudToDeviceMessageCount: identity.commandsWaiting,
     authenticationType: authentication.kind,
     x509Thumbprint: thumbprints(authentication),
-    modelId: '',
+    modelId: identity.modelId ?? '',
     version: twin.version,
     tags: twin.tags,
     properties: twin.properties,

@@ -26,6 +26,7 @@ export interface IdentityRow extends SqlRow {
   readonly connected: boolean | null
   readonly connection_updated_at: Date | null
   readonly last_activity_at: Date | null
+  readonly model_id: string | null
   readonly waiting: number | null
 }
 
@@ -34,7 +35,7 @@ export interface IdentityRow extends SqlRow {
  * planner may read all presences for every page, or compare each of a page with each behind it where its statistics are old.
  */
 export function selectIdentitiesWith(columns: string, joins = ''): string {
-  return `SELECT i.*, p.connected, p.connection_updated_at, p.last_activity_at,
+  return `SELECT i.*, p.connected, p.connection_updated_at, p.last_activity_at, p.model_id,
       (SELECT waiting FROM penstock.queues WHERE device_id = i.device_id AND module_id = i.module_id) AS waiting${columns}
     FROM penstock.identities i LEFT JOIN LATERAL (
       SELECT * FROM penstock.presence WHERE device_id = i.device_id AND module_id = i.module_id LIMIT 1
@@ -67,6 +68,7 @@ export function identityFromRow(row: IdentityRow): Identity {
     connected: row.connected ?? false,
     connectionUpdatedAtMs: row.connection_updated_at?.getTime(),
     lastActivityAtMs: row.last_activity_at?.getTime(),
+    modelId: row.model_id ?? undefined,
     commandsWaiting: row.waiting ?? 0,
   }
 }
@@ -82,6 +84,7 @@ export function newIdentity(content: IdentityContent, nowMs: number): Identity {
     connected: false,
     connectionUpdatedAtMs: undefined,
     lastActivityAtMs: undefined,
+    modelId: undefined,
     commandsWaiting: 0,
   }
 }

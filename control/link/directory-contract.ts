@@ -20,6 +20,7 @@ import {
   reportCheck,
   reportOutcomeCheck,
   twinNoticeCheck,
+  wholeTwinCheck,
 } from '#control/twins/twin-json.ts'
 import { aBoolean, aNumber, aText, listOf, nothing, recordOf } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
@@ -39,6 +40,7 @@ export const controlContract = {
     keepSessions: { asked: listOf(keptSessionCheck), answered: nothing },
     announce: { asked: announcementCheck, answered: aNumber },
     twins: { asked: listOf(identityIdCheck), answered: listOf(foundTwinCheck) },
+    wholeTwins: { asked: listOf(identityIdCheck), answered: listOf(wholeTwinCheck) },
     report: { asked: listOf(reportCheck), answered: listOf(reportOutcomeCheck) },
     desiredSince: { asked: listOf(desiredSeenCheck), answered: listOf(desiredChangeCheck) },
     seen: { asked: listOf(identityIdCheck), answered: listOf(desiredSeenCheck) },

@@ -104,6 +104,7 @@ function handlersOf(directory: Directory): Handlers<typeof controlContract> {
       keepSessions: (sessions) => directory.keepSessions(sessions),
       announce: ({ edge, opened }) => directory.announce(edge, opened),
       twins: (ids) => twinsOf(directory.twins, ids),
+      wholeTwins: (ids) => directory.twins.whole(ids),
       report: (reports) => Promise.all(reports.map((report) => outcomeOf(directory.twins.report(report)))),
       desiredSince: (seen) => directory.twins.desiredSince(seen),
       seen: (ids) => directory.twins.seen(ids),

@@ -5,7 +5,7 @@ import type { QuotaSource } from '#control/quotas/quotas.ts'
 import type { KeptSessions } from '#control/sessions/sessions.ts'
 import type { Invalidations } from '#control/store/changes.ts'
 import type { TrustSource } from '#control/trust/trust.ts'
-import type { DeviceTwins } from '#control/twins/twins.ts'
+import type { DeviceTwins, WholeTwins } from '#control/twins/twins.ts'
 
 /**
  * All that an edge process asks of control, and is told: the ports of the capabilities together. Two adapters: `registry-directory.ts`
@@ -19,6 +19,6 @@ export interface Directory
     CommandQueues,
     KeptSessions,
     Invalidations {
-  readonly twins: DeviceTwins
+  readonly twins: DeviceTwins & WholeTwins
   close(): Promise<void>
 }

@@ -6,7 +6,7 @@ import type { KeptSession, KeptSessions } from '#control/sessions/sessions.ts'
 import { type Changes, type Invalidation, invalidationOf } from '#control/store/changes.ts'
 import { LookupBatch } from '#control/store/lookup-batch.ts'
 import type { Trust, TrustSource } from '#control/trust/trust.ts'
-import type { DeviceTwins } from '#control/twins/twins.ts'
+import type { DeviceTwins, WholeTwins } from '#control/twins/twins.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
@@ -22,7 +22,7 @@ export interface DirectorySources {
   readonly trust: TrustSource
   readonly quotas: QuotaSource
   readonly presence: PresenceStore
-  readonly deviceTwins: DeviceTwins
+  readonly deviceTwins: DeviceTwins & WholeTwins
   readonly commands: CommandQueues
   readonly sessions: KeptSessions
   readonly changes: Changes
@@ -31,7 +31,7 @@ export interface DirectorySources {
 
 /** The directory of a process that has the registry itself; `close` closes it too if owned. */
 export class RegistryDirectory implements Directory {
-  readonly twins: DeviceTwins
+  readonly twins: DeviceTwins & WholeTwins
   readonly #registry: DirectorySources
   readonly #logger: Logger
   readonly #ownsRegistry: boolean

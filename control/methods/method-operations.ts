@@ -8,6 +8,8 @@ import type { Downlink } from '#control/downlink/downlink.ts'
 import type { Identities } from '#control/identities/identities.ts'
 import { argumentFault, unknownFault } from '#control/identities/identity.ts'
 import type { Operation } from '#control/rest/operation.ts'
+import { aCount, anything, aText, recordOf } from '#runtime/api/shapes.ts'
+import { gives, json } from '#runtime/api/told.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { CallFailure, CallOutcome } from '#schemas/downlink.ts'
@@ -20,7 +22,30 @@ export function methodOperations(downlink: Downlink, identities: Pick<Identities
   return ['/twins/:device/methods', '/twins/:device/modules/:module/methods'].map((pattern) => ({
     method: 'POST',
     pattern,
+    told: {
+      summary: 'Calls a direct method of a device or module, at most once, and waits for its answer',
+      asked: json(
+        recordOf(
+          { methodName: aText },
+          { payload: anything, responseTimeoutInSeconds: aCount, connectTimeoutInSeconds: aCount },
+        ),
+      ),
+      answered: {
+        200: gives('what the device answered', recordOf({ status: { type: 'integer' }, payload: anything })),
+      },
+      faults: [
+        'REGISTRY_DEVICE_UNKNOWN',
+        'REGISTRY_MODULE_UNKNOWN',
+        'METHOD_DEVICE_OFFLINE',
+        'METHOD_CONNECTION_LOST',
+        'METHOD_UNANSWERED',
+        'METHOD_ANSWER_INVALID',
+        'METHOD_TOO_MANY',
+        'METHOD_TOO_LARGE',
+      ],
+    },
     right: 'ServiceConnect',
+    audited: 'used',
     bodyBytesMax: methodBodyBytesMax,
     faultsNumbered: true,
     run: async (request, body) => {

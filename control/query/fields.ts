@@ -21,6 +21,8 @@ const fields: Readonly<Record<string, Field>> = {
   connectionstate: { type: 'text', sql: `CASE WHEN p.connected THEN 'Connected' ELSE 'Disconnected' END` },
   connectionstateupdatedtime: { type: 'time', sql: 'p.connection_updated_at' },
   lastactivitytime: { type: 'time', sql: 'p.last_activity_at' },
+  // As the twin shows it.
+  modelid: { type: 'text', sql: `coalesce(p.model_id, '')` },
   devicescope: { type: 'text', sql: 'i.device_scope' },
   managedby: { type: 'text', sql: 'i.managed_by' },
   etag: { type: 'text', sql: `encode(int8send(coalesce(t.etag, 1)), 'base64')` },

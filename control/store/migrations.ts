@@ -221,6 +221,40 @@ const migrations: readonly (readonly string[])[] = [
     `CREATE TRIGGER identity_commands_end BEFORE DELETE ON penstock.identities
      FOR EACH ROW EXECUTE FUNCTION penstock.identity_commands_end()`,
   ],
+  [
+    `CREATE TABLE penstock.audit (
+       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+       at timestamptz NOT NULL,
+       kind text NOT NULL,
+       method text NOT NULL,
+       path text NOT NULL,
+       policy text,
+       client text NOT NULL,
+       status smallint NOT NULL,
+       fault text,
+       warning text,
+       count integer NOT NULL
+     )`,
+    'CREATE INDEX audit_at ON penstock.audit (at)',
+  ],
+  // What a device announced when it connected last.
+  ['ALTER TABLE penstock.presence ADD COLUMN model_id text'],
+  [
+    // What changed of twins and is not on the log yet (twins/twin-outbox-rows.ts). Changes of devices that are deleted are told too.
+    `CREATE TABLE penstock.twin_events (
+       seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+       device_id text COLLATE "C" NOT NULL,
+       module_id text COLLATE "C" NOT NULL,
+       kind text NOT NULL,
+       version bigint NOT NULL,
+       section_version bigint NOT NULL,
+       document text NOT NULL,
+       at_ms bigint NOT NULL
+     ) WITH (autovacuum_vacuum_scale_factor = 0.02)`,
+    // One row: which process forwards them, and how long nobody else does.
+    'CREATE TABLE penstock.twin_event_forwarder (holder text NOT NULL, held_until timestamptz NOT NULL)',
+    "INSERT INTO penstock.twin_event_forwarder VALUES ('', '-infinity')",
+  ],
 ]
 
 /** Any number, the same in every process: the key of the advisory lock that lets one process migrate at a time. */

@@ -4,6 +4,7 @@ import type { Clock } from '#runtime/clock.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import { notifyTwins } from './twin-notices.ts'
+import { tellWritten } from './twin-outbox-rows.ts'
 import { readTwin, type WriteKind, writeTwin } from './twin-writes.ts'
 import type { IdentityTwin, TwinPatch, Twins, TwinUpdate } from './twins.ts'
 
@@ -11,10 +12,13 @@ import type { IdentityTwin, TwinPatch, Twins, TwinUpdate } from './twins.ts'
 export class SqlTwins implements Twins {
   readonly #database: Database
   readonly #clock: Clock
+  readonly #tellsChanges: boolean
 
-  constructor(database: Database, clock: Clock) {
+  /** @param tellsChanges each change becomes an event of the outbox */
+  constructor(database: Database, clock: Clock, tellsChanges: boolean) {
     this.#database = database
     this.#clock = clock
+    this.#tellsChanges = tellsChanges
   }
 
   get(id: IdentityId): Promise<IdentityTwin> {
@@ -52,7 +56,9 @@ export class SqlTwins implements Twins {
     patch: TwinPatch,
     ifMatch: IfMatch,
   ): Promise<IdentityTwin> {
-    const written = await writeTwin(queries, id, kind, patch, ifMatch, this.#clock.nowMs())
+    const nowMs = this.#clock.nowMs()
+    const written = await writeTwin(queries, id, kind, patch, ifMatch, nowMs)
+    if (this.#tellsChanges) await tellWritten(queries, id, kind, patch, written, nowMs)
     if (patch.desired !== undefined) await notifyTwins(queries, [{ ...id, version: written.twin.desired.version }])
     return written
   }

@@ -12,6 +12,7 @@ import { code, importsOf, isTest, pathOf } from './sources.ts'
 const planes = [
   'schemas',
   'runtime',
+  'pipeline/live',
   'pipeline/warehouse',
   'pipeline/sinks',
   'pipeline/operate',
@@ -19,6 +20,7 @@ const planes = [
   'ingest',
   'loadtest',
   'infra',
+  'console',
 ]
 
 /** Rooms of a plane in their order: each imports from rows above its own, and nothing from its neighbours. */
@@ -27,7 +29,20 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['rest', 'store'],
     ['identities'],
     ['twins'],
-    ['downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
+    [
+      'audit',
+      'dead-letters',
+      'delivery',
+      'downlink',
+      'presence',
+      'query',
+      'quotas',
+      'routes',
+      'sessions',
+      'settings',
+      'sql',
+      'trust',
+    ],
     ['commands', 'downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
     ['auth', 'methods'],
     ['client', 'link'],

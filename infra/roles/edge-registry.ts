@@ -26,7 +26,12 @@ export interface EdgeRegistry extends EdgeAuthentication {
   readonly beat: (edge: Pick<Edge, 'forEachHeard'>) => Promise<void>
   /** What edge processes of this data folder held that did not end in order. */
   readonly lost: readonly IdentityId[]
-  readonly onPresence: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
+  readonly onPresence: (
+    deviceId: string,
+    moduleId: string | undefined,
+    connected: boolean,
+    modelId?: string | undefined,
+  ) => void
   /** Calls back with `device` or `device/module` of a connection that a newer one at another edge process ends. */
   readonly onTakenOver: (takeOver: (sessionId: string) => void) => void
   /** Calls back with all quotas of single devices, at once and whenever one changed. */
@@ -43,7 +48,7 @@ export async function openEdgeRegistry(
   downlink: EdgeDownlink = new StartingDownlink(),
   index = 0,
 ): Promise<EdgeRegistry> {
-  const { dataDir, postgresUrl, rules, devicesCachedMax, commandRules } = controlSettings(settings)
+  const { dataDir, postgresUrl, rules, devicesCachedMax, commandRules, tellsTwinChanges } = controlSettings(settings)
   const life = await beginEdgeLife(dataDir, edgeId)
   let endTakenOver = (_sessionId: string): void => {}
   const control = await openEdgeControl({
@@ -52,6 +57,7 @@ export async function openEdgeRegistry(
     rules,
     devicesCachedMax,
     commandRules,
+    tellsTwinChanges,
     metrics,
     logger,
     onTakenOver: (sessionId) => endTakenOver(sessionId),
@@ -69,8 +75,8 @@ export async function openEdgeRegistry(
       edge.forEachHeard(limits.edgeBeatMs, (id, atMs) => heard.add(id, atMs))
       await tellHeard(life, heard, presence, logger)
     },
-    onPresence: (deviceId, moduleId, connected) => {
-      presence.report([{ deviceId, moduleId, connected, edgeId: life.id, atMs: Date.now() }])
+    onPresence: (deviceId, moduleId, connected, modelId) => {
+      presence.report([{ deviceId, moduleId, connected, edgeId: life.id, atMs: Date.now(), modelId }])
       if (connected) takeOver.opened({ deviceId, moduleId })
       else takeOver.ended({ deviceId, moduleId })
     },

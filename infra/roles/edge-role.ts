@@ -3,6 +3,7 @@ import { joinDownlink } from '#control/open-edge-control.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
+import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
@@ -10,6 +11,7 @@ import { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { type AskHistory, keepHistory } from './console-metrics.ts'
 import { ControlAddress } from './control-address.ts'
 import { StartingDownlink } from './edge-downlink.ts'
 import { type EdgeRegistry, openEdgeRegistry } from './edge-registry.ts'
@@ -19,7 +21,9 @@ import { openRoleLog } from './open-role-log.ts'
 import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
 import {
+  askHistory,
   askNoisiest,
+  askRefusals,
   askStatus,
   listenAsEdge,
   reportEverySecond,
@@ -53,7 +57,8 @@ interface EdgeBasis {
 export async function runEdge(settings: Settings, index: number): Promise<void> {
   const basis = await openBasis(settings, index)
   const { metrics, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
-  const edge = await openEdge(basis)
+  const refused = new RefusalsHere()
+  const edge = await openEdge(basis, refused)
   const beats = setInterval(() => void registry?.beat(edge), limits.edgeBeatMs)
   const control = new ControlAddress({
     url: settings.controlUrl,
@@ -61,7 +66,12 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     clock: systemClock,
   })
   const status = () => statusOf(edge, metrics)
-  const servers = await openEdgeServers({ settings, edge, control, controlAuthority, tls, status, metrics, logger })
+  const policyOf = registry?.policyOf
+  const refusals = async () => (supervised ? await askRefusals() : refused.last)
+  const servers = await openEdgeServers({
+    ...{ settings, edge, control, controlAuthority, tls, policyOf, log, refusals, status, metrics, logger },
+    history: historyOf(metrics),
+  })
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)
@@ -103,7 +113,7 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   return { settings, edgeId, metrics, logger, tls, controlAuthority, log, downlink, registry, leaveDownlink, events }
 }
 
-async function openEdge(basis: EdgeBasis): Promise<Edge> {
+async function openEdge(basis: EdgeBasis, refused: RefusalsHere): Promise<Edge> {
   const { settings, edgeId, metrics, logger, tls, log, downlink, registry, events } = basis
   const edge = await startEdge({
     log,
@@ -116,6 +126,7 @@ async function openEdge(basis: EdgeBasis): Promise<Edge> {
     amqps: tls && { port: settings.amqpsPort, tls },
     batchDelayMs: settings.batchDelayMs,
     connectionsMax: settings.edgeConnectionsMax,
+    onRefused: (refusal) => refused.add(refusal),
     announce: (sessionId, openedAtMs) => tellSupervisor('takeOver', { sessionId, openedAtMs }),
     ...registry,
     quotas: quotasFrom(settings),
@@ -126,10 +137,10 @@ async function openEdge(basis: EdgeBasis): Promise<Edge> {
           return askNoisiest(countMax)
         }
       : undefined,
-    onPresence: (deviceId, moduleId, connected, reason) => {
-      registry?.onPresence(deviceId, moduleId, connected)
+    onPresence: (deviceId, moduleId, connected, reason, modelId) => {
+      registry?.onPresence(deviceId, moduleId, connected, modelId)
       const event = connected ? 'connected' : 'disconnected'
-      events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason })
+      events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason, modelId })
     },
   })
   downlink.started(edge.downlink)
@@ -138,8 +149,25 @@ async function openEdge(basis: EdgeBasis): Promise<Edge> {
   return edge
 }
 
+/** The last refusals, for the console: the supervisor's to keep, or of an edge that is alone. */
+class RefusalsHere {
+  last: readonly ToldRefusal[] = []
+
+  add(refusal: ToldRefusal): void {
+    if (supervised) tellSupervisor('refused', refusal)
+    else this.last = [refusal, ...this.last].slice(0, limits.refusalsKeptMax)
+  }
+}
+
 function tellNoisiest(edge: Edge): void {
   tellSupervisor('noisiest', edge.quotas.noisiest.report(noisiestCountMax))
+}
+
+/** Of all processes, as far as somebody supervises them; alone it keeps its own. */
+function historyOf(metrics: Metrics<MetricName>): AskHistory {
+  if (supervised) return askHistory
+  const history = keepHistory(() => new Map([['edge', metrics.samples()]]))
+  return async (sinceMs) => JSON.stringify(history.since(sinceMs))
 }
 
 /** Of all processes, as far as somebody supervises them. */

@@ -56,7 +56,7 @@ export function openEventWriter(options: EventWriterOptions): EventWriter {
   })
   let closed = false
   return {
-    tell({ event, deviceId, moduleId, reason }) {
+    tell({ event, deviceId, moduleId, reason, modelId }) {
       if (closed || batcher.full) {
         dropped.add(1)
         return
@@ -67,6 +67,7 @@ export function openEventWriter(options: EventWriterOptions): EventWriter {
         ['sequence', sequence.next(batcher.nowMs)],
       ])
       if (reason !== undefined) properties.set('reason', reason)
+      if (modelId !== undefined) properties.set('modelId', modelId)
       const systemProperties = new Map(moduleId === undefined ? [] : [['moduleId', moduleId]])
       const body = Buffer.from(JSON.stringify({ ...Object.fromEntries(properties), deviceId, moduleId }))
       const route = routeOfReading(batcher, { deviceId, properties, systemProperties })

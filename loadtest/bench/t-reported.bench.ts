@@ -7,14 +7,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generatedKeys } from '#control/identities/identity.ts'
-import { registryOver } from '#control/open-registry.ts'
+import { type Registry, registryOver } from '#control/open-registry.ts'
 import type { Database } from '#control/store/database.ts'
 import { openDatabase } from '#control/store/open-database.ts'
 import { patchFrom } from '#control/twins/patch-json.ts'
 import { postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
-import { systemClock } from '#runtime/clock.ts'
+import { sleep, systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { cpuSecondsOf, processTreeOf } from '#runtime/processes.ts'
+import { limits } from '#schemas/limits.ts'
 import { BenchRecord, benchArguments } from './bench-record.ts'
 
 const deviceCount = 10_000
@@ -60,13 +61,34 @@ async function rateOf(seconds: number, atOnce: number, call: (n: number) => Prom
   return done / ((await cpuSeconds()) - before)
 }
 
+/** Takes events from the outbox as fast as it can, as who forwards them does. @returns ends it */
+function takeEvents({ twinOutbox }: Registry): () => Promise<void> {
+  let isWanted = true
+  const taking = take()
+  return () => {
+    isWanted = false
+    return taking
+  }
+
+  async function take(): Promise<void> {
+    while (isWanted) {
+      const portion = await twinOutbox.next()
+      if (portion.rows.length === 0) await sleep(systemClock, limits.twinEventsLookMs)
+      else await twinOutbox.forget(portion)
+    }
+  }
+}
+
 async function measure(database: Database, name: string, record: BenchRecord, rounds: number, seconds: number) {
   const registry = await registryOver(database, systemClock, silentLogger)
-  const report = (n: number): Promise<number> => {
-    const bytes = patchOf(n)
-    const id = { deviceId: idAt((n * 7_919) % deviceCount), moduleId: undefined }
-    return registry.deviceTwins.report({ id, patch: patchFrom(bytes), bytes: bytes.length, ifVersion: undefined })
-  }
+  const telling = await registryOver(database, systemClock, silentLogger, { tellsTwinChanges: true })
+  const reportTo =
+    ({ deviceTwins }: Registry) =>
+    (n: number): Promise<number> => {
+      const bytes = patchOf(n)
+      const id = { deviceId: idAt((n * 7_919) % deviceCount), moduleId: undefined }
+      return deviceTwins.report({ id, patch: patchFrom(bytes), bytes: bytes.length, ifVersion: undefined })
+    }
   const updateOne = (n: number): Promise<unknown> =>
     database.query(
       `UPDATE penstock.twins SET reported = reported || $2::text::jsonb, reported_version = reported_version + 1, version = version + 1
@@ -93,7 +115,19 @@ async function measure(database: Database, name: string, record: BenchRecord, ro
       )
     }
     for (let round = 0; round < rounds; round++) {
-      record.add(`${name}, in groups: patches/s a core`, await rateOf(seconds, groupedAtOnce, report))
+      record.add(`${name}, in groups: patches/s a core`, await rateOf(seconds, groupedAtOnce, reportTo(registry)))
+      record.add(
+        `${name}, in groups and told: patches/s a core`,
+        await rateOf(seconds, groupedAtOnce, reportTo(telling)),
+      )
+      await database.query('TRUNCATE penstock.twin_events')
+      const stopTaking = takeEvents(telling)
+      record.add(
+        `${name}, in groups, told and taken: patches/s a core`,
+        await rateOf(seconds, groupedAtOnce, reportTo(telling)),
+      )
+      await stopTaking()
+      await database.query('TRUNCATE penstock.twin_events')
       record.add(`${name}, one UPDATE each: patches/s a core`, await rateOf(seconds, singlyAtOnce, updateOne))
     }
   } finally {
@@ -123,6 +157,12 @@ async function bench(): Promise<void> {
   }
   const rate = (name: string): number => record.median(`${name}: patches/s a core`)
   const ratio = rate('PostgreSQL, in groups') / rate('PostgreSQL, one UPDATE each')
+  for (const name of ['PostgreSQL', 'embedded']) {
+    const share = (what: string): string => (rate(`${name}, in groups${what}`) / rate(`${name}, in groups`)).toFixed(2)
+    record.note(
+      `${name}: ${share(' and told')} of the rate where changes are told, ${share(', told and taken')} with reading them.`,
+    )
+  }
   record.note('CPU time of this process and the server, not the time that passed.')
   record.finish(
     `**T-1: ${ratio.toFixed(1)} × one UPDATE each on PostgreSQL (reach 8), ${Math.round(rate('PostgreSQL, in groups'))} patches/s a core (reach 12,000). T-2: ${Math.round(rate('embedded, in groups'))} a core embedded (reach 6,000).**`,

@@ -1,7 +1,5 @@
-/** `penstock dead-letters replay` of what an endpoint refused: opens that endpoint as a router does, and hands it its letters alone. */
+/** Replays of what an endpoint refused: opens that endpoint as a router does, and hands it its letters alone. */
 import { openRouting } from '#control/open-routing.ts'
-import { endpointOpener } from '#infra/roles/open-role-endpoint.ts'
-import { openRoleWarehouse } from '#infra/roles/open-role-warehouse.ts'
 import { Circuit } from '#pipeline/endpoints/circuit.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { type EndpointAccess, replayToEndpoint } from '#pipeline/operate/dead-letter-commands.ts'
@@ -15,21 +13,28 @@ import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import { type EndpointDocument, letterGroup } from '#schemas/routing/routing.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { endpointOpener } from './open-role-endpoint.ts'
+import { openRoleWarehouse } from './open-role-warehouse.ts'
+
+export interface LettersToReplay {
+  readonly log: Log
+  /** Of the endpoint. */
+  readonly name: string
+  readonly letters: readonly ListedLetter[]
+  /** Gets a line for each. */
+  write(line: string): void
+}
+
+export type ReplayToEndpoint = (letters: LettersToReplay) => Promise<void>
 
 /**
  * Replays letters of one endpoint, one after the other, until it takes none for ten seconds.
- * @param write gets a line for each
  * @throws ROUTING_ENDPOINT_UNKNOWN if the endpoint is gone or off; ENDPOINT_UNAVAILABLE if it takes nothing: what is left waits
  */
 export async function replayLetters(
   settings: Settings,
   logger: Logger,
-  {
-    log,
-    name,
-    letters,
-    write,
-  }: { log: Log; name: string; letters: readonly ListedLetter[]; write(line: string): void },
+  { log, name, letters, write }: LettersToReplay,
 ): Promise<void> {
   const endpoint = await endpointOf(settings, logger, name)
   const unhealthy = new AbortController()
