@@ -331,6 +331,39 @@ describe('many devices on one connection', () => {
     expect(conditionIn((await older.answers()).at(-1)!, 0)).toBe('amqp:connection:forced')
   })
 
+  test('a device that is revoked while its link is decided on gets none', async () => {
+    const ends: ((error: PenstockError) => void)[] = []
+    const fixture = edgeFixture({
+      authenticate: ({ clientId }) => ({
+        deviceId: clientId,
+        moduleId: undefined,
+        expiresAtMs: undefined,
+        watch: (onRevoked) => {
+          ends.push(onRevoked)
+          return () => {}
+        },
+      }),
+    })
+    const { begin, say, answers } = rawClient(fixture)
+    begin()
+    say(attachFrame(0, 0, events('d0')))
+    await answers()
+    say(attachFrame(0, 1, events('d1')))
+    while (ends.length < 2) await Promise.resolve()
+    ends[1]?.(new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized'))
+    const detaches = ofKind(await answers(), performatives.detach)
+    expect(detaches.map(({ performative }) => performative.number(0))).toEqual([1])
+    expect([...fixture.edge.sessions.keys()]).toEqual(['d0'])
+  })
+
+  test('an address that is none lets nobody in', async () => {
+    const { begin, say, answers, edge } = rawClient()
+    begin()
+    say(attachFrame(0, 0, '/devices/d1/messages/devicebound'), attachFrame(0, 1, events('d1'), { receives: true }))
+    expect(ofKind(await answers(), performatives.detach).length).toBe(2)
+    expect(edge.sessions.size).toBe(0)
+  })
+
   test('a device is gone with its last link, and is let in again with what it had shown', async () => {
     const told: string[] = []
     const fixture = edgeFixture({ onPresence: (id, _module, here, reason) => told.push(`${id} ${here} ${reason}`) })

@@ -58,18 +58,21 @@ export class Nodes {
 
   async #acceptOfDevice(link: Link, session: AmqpSession, { kind, id }: DeviceAddress): Promise<void> {
     const { edge, seats, touched } = this.#options
+    // Before anybody is let in for it.
+    if (kind === (link instanceof IncomingLink ? 'commands' : 'events')) throw unknownAddress()
     const seat = await seats.take(id)
     if (link.isClosed) return
-    if (link instanceof IncomingLink) {
-      if (kind === 'commands') throw unknownAddress()
+    // It may have ended meanwhile, for a newer connection or because it was revoked.
+    if (!seat.isSeated) throw new PenstockError('INGEST_TAKE_OVER', 'the device is not on this connection any more')
+    if (link instanceof OutgoingLink && kind !== 'events') this.#deliverOn(link, seat, kind)
+    else if (link instanceof IncomingLink && kind !== 'commands') {
       const taker =
         kind === 'events'
           ? new TelemetryTarget(edge, link, session, seat, touched)
           : this.#requestsOf(seat).takerOf(kind, session)
       seat.add(link, () => {})
       link.accept(taker)
-    } else if (link instanceof OutgoingLink && kind !== 'events') this.#deliverOn(link, seat, kind)
-    else throw unknownAddress()
+    }
   }
 
   /** From here on the device listens on this link; of several the newest counts. */
