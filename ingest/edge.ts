@@ -31,7 +31,7 @@ import type { Notice } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { assertLimits } from '#schemas/limits.ts'
-import { mqttInBytes, mqttInMessages } from './protocols.ts'
+import { amqpInBytes, amqpInMessages, mqttInBytes, mqttInMessages } from './protocols.ts'
 import type { EdgeContext } from './session/edge-context.ts'
 import { type EdgeContextOptions, openEdgeContext } from './session/open-edge-context.ts'
 import { pauseReasons } from './session/pause-reasons.ts'
@@ -43,6 +43,8 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   readonly mqttPort: number
   /** MQTT over TLS beside it. */
   readonly mqtts?: { readonly port: number; readonly tls: TlsFiles } | undefined
+  /** AMQP over TLS. */
+  readonly amqps?: { readonly port: number; readonly tls: TlsFiles } | undefined
   readonly clock?: Clock
   /** Where commands for devices wait; left out: there are none. */
   readonly commandQueues?: CommandQueues | undefined
@@ -71,6 +73,7 @@ export type OnHeard = (id: HeardId, atMs: number) => void
 export interface Edge {
   readonly mqttPort: number
   readonly mqttsPort: number | undefined
+  readonly amqpsPort: number | undefined
   /** For requests that this process passes on. */
   readonly quotas: Quotas
   /** Adds telemetry over HTTP and MQTT over WebSocket to a server. @param tls true if it speaks TLS */
@@ -104,7 +107,7 @@ const drainMsMax = 10_000
 /** Starts the edge: listeners, batches, the second's sweep. @throws BIND_NOT_LOOPBACK, PORT_UNAVAILABLE */
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
   assertLimits()
-  const { bind, mqtts, clock = systemClock } = options
+  const { bind, mqtts, amqps, clock = systemClock } = options
   if (options.authenticate === undefined) requireLoopback(bind)
   const { provisioning: service } = options
   const authenticate = service
@@ -121,7 +124,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const provisioning = service && new Provisioning(edge, service)
   if (provisioning) edge.capabilities.add(provisioning)
   const listener = await listen(edge, mqttInBytes(edge), bind, options.mqttPort)
-  const tlsListener = mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls))
+  const mqttsListener = mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls))
+  const amqpsListener = amqps && (await listen(edge, amqpInBytes(edge), bind, amqps.port, amqps.tls))
+  const listeners = [listener, mqttsListener, amqpsListener].filter((one) => one !== undefined)
   const stopTicks = startTicks(clock, (ticks) => {
     edge.ticks += ticks
   })
@@ -130,14 +135,15 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const uploads = options.uploads && new FileUploads(edge, options.uploads)
   return {
     mqttPort: listener.port,
-    mqttsPort: tlsListener?.port,
+    mqttsPort: mqttsListener?.port,
+    amqpsPort: amqpsListener?.port,
     quotas: edge.quotas,
     registerRoutes: (router, tls, authorizationOf = (request) => request.header('authorization')) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
       if (uploads) routeFiles(router, edge, uploads, options, tls)
       if (service && provisioning) routeProvisioning(router, edge, provisioning, service.idScope, tls)
-      routeWebSocket(router, edge, mqttInMessages(edge), tls)
+      routeWebSocket(router, edge, [mqttInMessages(edge), amqpInMessages(edge)], tls)
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls, authorizationOf)
     },
@@ -155,7 +161,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     },
     forEachHeard: (withinMs, heard) => forEachHeard(edge, withinMs, heard),
     close: async () => {
-      await drain(edge, tlsListener === undefined ? [listener] : [listener, tlsListener])
+      await drain(edge, listeners)
       twins?.close()
       await Promise.all([commands?.close(), uploads?.close()])
       stopSweep()

@@ -29,7 +29,7 @@ export const errorTable = {
 
   INGEST_FRAME_MALFORMED: {
     disposition: 'close',
-    meaning: 'bytes that are not a packet of the MQTT version of the connection',
+    meaning: 'bytes that are no packet or frame of the protocol of the connection',
   },
   INGEST_FRAME_TOO_LARGE: { disposition: 'close', meaning: 'a packet or request above its limit' },
   INGEST_MESSAGE_TOO_LARGE: {
@@ -37,6 +37,8 @@ export const errorTable = {
     meaning: 'a message body above its limit, in a packet within its own limit',
   },
   INGEST_PROTOCOL_ERROR: { disposition: 'close', meaning: 'a well-formed packet that is not allowed at this moment' },
+  INGEST_ADDRESS_UNKNOWN: { disposition: 'reject', meaning: 'a link of AMQP to an address that is not served' },
+  INGEST_LINK_CREDIT: { disposition: 'reject', meaning: 'more messages on a link of AMQP than its sender was granted' },
   INGEST_TOPIC_REFUSED: { disposition: 'reject', meaning: 'a topic that this device may not publish to' },
   INGEST_TOPIC_NOT_OWN: {
     disposition: 'reject',

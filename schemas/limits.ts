@@ -1,8 +1,10 @@
 import assert from 'node:assert'
+import { amqpLimits } from './amqp-limits.ts'
 import { consoleLimits } from './console-limits.ts'
 
 /** Every number that bounds something and that no setting changes, with its derivation. `assertLimits` checks their relations. */
 export const limits = {
+  ...amqpLimits,
   ...consoleLimits,
   /** Largest device message body; the hub's own limit for device-to-cloud messages. */
   bodyBytesMax: 256 * 1024,
@@ -446,6 +448,7 @@ export function assertLimits(): void {
     'a largest packet must fit an envelope',
   )
   assert(limits.blockBytesMax >= limits.envelopeBytesMax, 'a largest envelope must fit a block')
+  assert(limits.amqpJoinedBytesMax >= limits.amqpMessageBytesMax, 'a largest message must fit where frames are joined')
   assert(limits.recordBytesMax >= limits.blockBytesMax + 4096, 'an incompressible block must fit a record')
   assert(limits.recordRawBytesMax >= limits.blockBytesMax, 'a largest block must fit a record')
   assert(limits.recordMessagesMax <= limits.insertRowsMax, 'one record must fit an insert')

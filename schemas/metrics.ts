@@ -18,7 +18,7 @@ export const metricsTable = {
   },
   penstock_edge_messages_received_total: {
     type: 'counter',
-    help: 'Messages taken into a batch, by MQTT QoS or http',
+    help: 'Messages taken into a batch, by MQTT QoS, http or amqp',
     labels: ['qos'],
   },
   penstock_edge_messages_acknowledged_total: {
@@ -46,9 +46,19 @@ export const metricsTable = {
     help: 'QoS 0 messages dropped, by reason',
     labels: ['reason'],
   },
+  penstock_edge_amqp_links_refused_total: {
+    type: 'counter',
+    help: 'Links and tokens of AMQP that were refused, and links ended for a fault of their own, by error code',
+    labels: ['reason'],
+  },
+  penstock_edge_amqp_devices_ended_total: {
+    type: 'counter',
+    help: 'Devices on a shared connection of AMQP that the edge ended while the connection went on, by error code',
+    labels: ['reason'],
+  },
   penstock_edge_messages_refused_total: {
     type: 'counter',
-    help: 'Messages refused in their PUBACK while the connection went on, by error code',
+    help: 'Messages refused in their PUBACK, or rejected over AMQP, while the connection went on, by error code',
     labels: ['reason'],
   },
   penstock_edge_twin_requests_total: {

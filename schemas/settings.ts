@@ -19,7 +19,12 @@ export const settingsTable = {
   bind: { env: 'PENSTOCK_BIND', kind: 'text', default: '127.0.0.1', meaning: 'address to listen on' },
   mqttPort: port('PENSTOCK_MQTT_PORT', 1883, 'MQTT over TCP'),
   mqttsPort: port('PENSTOCK_MQTTS_PORT', 8883, 'MQTT over TLS, where PENSTOCK_TLS_CERT is set'),
-  httpPort: port('PENSTOCK_HTTP_PORT', 8080, 'HTTP: telemetry, MQTT over WebSocket, registry, health and metrics'),
+  amqpsPort: port('PENSTOCK_AMQPS_PORT', 5671, 'AMQP over TLS, where PENSTOCK_TLS_CERT is set'),
+  httpPort: port(
+    'PENSTOCK_HTTP_PORT',
+    8080,
+    'HTTP: telemetry, MQTT and AMQP over WebSocket, registry, health and metrics',
+  ),
   httpsPort: port('PENSTOCK_HTTPS_PORT', 8443, 'the same over TLS, where PENSTOCK_TLS_CERT is set'),
   tlsCert: {
     env: 'PENSTOCK_TLS_CERT',

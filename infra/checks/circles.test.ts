@@ -52,7 +52,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['batches', 'quotas'],
     ['events', 'session'],
     ['device-api', 'listeners'],
-    ['http', 'mqtt'],
+    ['amqp', 'http', 'mqtt'],
   ],
   loadtest: [
     ['options'],

@@ -50,6 +50,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   // The parser of the test runner, for the tool that plants faults.
   vitest: ['infra/checks'],
   'azure-iot-device': ['infra/testbed'],
+  'azure-iot-device-amqp': ['infra/testbed'],
   'azure-iot-device-http': ['infra/testbed'],
   'azure-iot-device-mqtt': ['infra/testbed'],
   'azure-iothub': ['infra/testbed'],

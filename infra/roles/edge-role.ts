@@ -91,7 +91,8 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     tellNoisiest(edge)
   })
   const mqtts = edge.mqttsPort === undefined ? {} : { mqtts: edge.mqttsPort }
-  const ports = { mqtt: edge.mqttPort, ...mqtts, ...servers.ports }
+  const amqps = edge.amqpsPort === undefined ? {} : { amqps: edge.amqpsPort }
+  const ports = { mqtt: edge.mqttPort, ...mqtts, ...amqps, ...servers.ports }
   tellSupervisor('ready', ports)
   logger.info('listening', { bind: settings.bind, ...ports })
 }
@@ -126,6 +127,7 @@ async function openEdge(basis: EdgeBasis, refused: RefusalsHere, httpsPort: () =
     bind: settings.bind,
     mqttPort: settings.mqttPort,
     mqtts: tls && { port: settings.mqttsPort, tls },
+    amqps: tls && { port: settings.amqpsPort, tls },
     batchDelayMs: settings.batchDelayMs,
     connectionsMax: settings.edgeConnectionsMax,
     onRefused: (refusal) => refused.add(refusal),

@@ -51,7 +51,7 @@ async function buildConsole(logger: Logger): Promise<void> {
 
 /** What the edges will listen on; 0 is picked free. */
 function portsOf(settings: Settings): number[] {
-  const tls = settings.tlsCert === undefined ? [] : [settings.mqttsPort, settings.httpsPort]
+  const tls = settings.tlsCert === undefined ? [] : [settings.mqttsPort, settings.amqpsPort, settings.httpsPort]
   return [settings.mqttPort, settings.httpPort, ...tls].filter((port) => port !== 0)
 }
 

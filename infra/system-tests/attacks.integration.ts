@@ -9,6 +9,7 @@ import { describe, expect, test } from 'vitest'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { limits } from '#schemas/limits.ts'
 import {
+  amqpsPort,
   ask,
   clickhousePassword,
   connectDevice,
@@ -56,6 +57,8 @@ describe('slow and silent', () => {
       [mqttPort, Buffer.from([0x10])],
       [mqttsPort, ''],
       [mqttsPort, Buffer.from([0x16, 3, 1, 2, 0])],
+      [amqpsPort, ''],
+      [amqpsPort, Buffer.from([0x16, 3, 1, 2, 0])],
       [httpPort, ''],
       [httpPort, request],
       [httpPort, `${request}Content-Length: 1000\r\n\r\n{`],
@@ -67,10 +70,17 @@ describe('slow and silent', () => {
       socket.addEventListener('close', () => resolve())
     })
     // Behind the handshake.
+    const amqp = ['', 'AMQP', 'AMQP\x00\x01\x00\x00', 'AMQP\x03\x01\x00\x00\x00\x00\x02\x00'].map((bytes) =>
+      exchange(
+        amqpsPort,
+        Buffer.from(bytes, 'latin1'),
+        connectTls({ port: amqpsPort, host, rejectUnauthorized: false }),
+      ),
+    )
     const secured = ['', request, `${request}Content-Length: 1000\r\n\r\n{`].map((bytes) =>
       exchange(httpsPort, bytes, connectTls({ port: httpsPort, host, rejectUnauthorized: false })),
     )
-    await Promise.all([...attempts.map(([port, bytes]) => exchange(port, bytes)), ...secured, silentSocket])
+    await Promise.all([...attempts.map(([port, bytes]) => exchange(port, bytes)), ...secured, ...amqp, silentSocket])
     expect(honest.connected).toBe(true)
     await honest.publishAsync('devices/honest/messages/events/', 'still here', { qos: 1 })
     await honest.endAsync()

@@ -23,7 +23,9 @@ const hub = 'hub.penstock.test'
 /** Of the network's own, but no loopback address: whoever comes over it is a stranger. */
 const elsewhere = '10.9.9.9'
 const client = (name: string): string => join(import.meta.dirname, '../testbed/clients', name)
-const transports = ['mqtt', 'mqtt-ws', 'http'] as const
+const transports = ['mqtt', 'mqtt-ws', 'amqp', 'amqp-ws', 'http'] as const
+/** Over which the hub talks to a device at any time. */
+const lastingTransports = ['mqtt', 'mqtt-ws', 'amqp', 'amqp-ws'] as const
 const pythonTransports = ['mqtt', 'mqtt-ws'] as const
 const certificateIds = (transport: string): readonly string[] => [`thumbprint-${transport}`, `authority-${transport}`]
 const ownerKey = randomBytes(32).toString('base64')
@@ -229,7 +231,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     },
   )
 
-  test.each(['mqtt', 'mqtt-ws'])(
+  test.each(lastingTransports)(
     "the hub's device SDK for Node over %s: reads its twin, reports in order, and is told what it is to be [G-8]",
     async (transport) => {
       const deviceId = `twin-node-${transport}`
@@ -271,7 +273,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     sharedAccessKey: ownerKey,
   })
 
-  test.each(pythonTransports)(
+  test.each(lastingTransports)(
     "the hub's SDKs for Node over %s: a direct method is answered, or the caller told why not [G-9]",
     async (transport) => {
       const { connectionString } = await device(`called-${transport}`)

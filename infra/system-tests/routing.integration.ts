@@ -66,6 +66,7 @@ beforeAll(async () => {
     PENSTOCK_TLS_KEY: join(dataDir, 'key.pem'),
     PENSTOCK_HTTPS_PORT: String(httpsPort),
     PENSTOCK_MQTTS_PORT: '0',
+    PENSTOCK_AMQPS_PORT: '0',
     PENSTOCK_ENDPOINTS_FOLDERS: filesDir,
     PENSTOCK_TWIN_EVENTS: 'always',
   })

@@ -14,6 +14,7 @@ const id = { deviceId: 'd1', moduleId: undefined }
 
 /** A connection without a protocol: what is sent to it is kept. */
 class FakeCarrier implements Carrier {
+  readonly protocol = 'mqtt'
   readonly silentMs = 0
   readonly sent: Delivery[] = []
   outcome: Outcome = 'sent'

@@ -20,9 +20,9 @@ export class DeviceSession implements Session {
   readonly meter: Meter
   openedAtMs = 0
   readonly #edge: EdgeContext
-  readonly #expiresAtMs: number
+  #expiresAtMs: number
   /** Ends the watch for its revocation. */
-  readonly #endWatch: (() => void) | undefined
+  #endWatch: (() => void) | undefined
   #deviceId: string | undefined
   /** The name under which it is held; empty before. */
   #id = ''
@@ -76,6 +76,13 @@ export class DeviceSession implements Session {
     if (this.#deviceId === undefined) return
     announce(this.#id, this.openedAtMs)
     onPresence(this.#deviceId, this.moduleId, true, 'CONNECTED', this.#modelId)
+  }
+
+  /** It proved itself anew, on the same connection. */
+  renew({ expiresAtMs = Number.POSITIVE_INFINITY, watch }: Principal): void {
+    this.#endWatch?.()
+    this.#expiresAtMs = expiresAtMs
+    this.#endWatch = watch?.((error) => this.carrier.fail(error))
   }
 
   isExpired(nowMs: number): boolean {

@@ -78,6 +78,7 @@ export interface EdgeCounters {
   readonly receivedQos0: Counter
   readonly receivedQos1: Counter
   readonly receivedHttp: Counter
+  readonly receivedAmqp: Counter
   readonly acknowledged: Counter
   /** Packets of deliveries, to devices. */
   readonly delivered: Counter

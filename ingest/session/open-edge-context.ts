@@ -81,6 +81,7 @@ function countersOf(metrics: Metrics<MetricName>): EdgeCounters {
     receivedQos0: metrics.series('penstock_edge_messages_received_total', { qos: '0' }),
     receivedQos1: metrics.series('penstock_edge_messages_received_total', { qos: '1' }),
     receivedHttp: metrics.series('penstock_edge_messages_received_total', { qos: 'http' }),
+    receivedAmqp: metrics.series('penstock_edge_messages_received_total', { qos: 'amqp' }),
     acknowledged: metrics.series('penstock_edge_messages_acknowledged_total'),
     delivered: metrics.series('penstock_edge_messages_delivered_total'),
   }

@@ -34,6 +34,7 @@ describe('every transport', () => {
       PENSTOCK_TLS_CERT: certFile,
       PENSTOCK_TLS_KEY: join(folder, 'key.pem'),
       PENSTOCK_MQTTS_PORT: '0',
+      PENSTOCK_AMQPS_PORT: '0',
       PENSTOCK_HTTPS_PORT: '0',
     })
     for (const [url, scheme, host] of penstock.output().matchAll(/(mqtts?|https?):\/\/([^\s/]+)/g))

@@ -1,8 +1,11 @@
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { limits } from '#schemas/limits.ts'
-import { frameBytesOf } from './frame.ts'
-import type { ProtocolVersion } from './packets.ts'
+
+/**
+ * Length of the whole frame that begins at `start`; 0 while that has not arrived. What it depends on is in `state`, so that nothing is
+ * made for each call. Throws what ends the connection.
+ */
+export type MeasureFrame<State> = (bytes: Buffer, start: number, end: number, state: State) => number
 
 /** Room made at once for a frame of known length; a longer one grows as its bytes really come. */
 const firstBytes = 16 * 1024
@@ -11,12 +14,18 @@ const keptMax = 8
 const kept = new Map<number, Buffer[]>()
 const shortestBytes = 8
 
-/** A copy of what a chunk left over: the beginning of a frame, or what came behind a CONNECT that is being decided. */
+/** A copy of what a chunk left over: the beginning of a frame, or what came behind credentials that are being decided on. */
 export class PartialFrame {
+  readonly #bytesMax: number
   #bytes: Buffer | undefined = undefined
   length = 0
   /** Of the whole frame; 0 while that is not known. */
   #frameBytes = 0
+
+  /** @param bytesMax that it holds: a largest frame, or as much while a client is decided on */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax
+  }
 
   /** True if it holds one frame, to its end. */
   get isWhole(): boolean {
@@ -35,9 +44,9 @@ export class PartialFrame {
 
   /**
    * Takes from the beginning of `chunk` what the frame lacks. @returns how many bytes that were
-   * @param version as `frameBytesOf` has it, which tells what it throws
+   * @throws what `measure` throws
    */
-  complete(chunk: Buffer, version: ProtocolVersion | undefined): number {
+  complete<State>(chunk: Buffer, measure: MeasureFrame<State>, state: State): number {
     let at = 0
     while (at < chunk.length && !this.isWhole) {
       // While the length is not known yet, one byte more may tell it.
@@ -46,12 +55,12 @@ export class PartialFrame {
       this.append(chunk, at, count)
       at += count
       assert(this.#frameBytes === 0 || this.length <= this.#frameBytes, 'no more is kept than the frame has')
-      if (this.#frameBytes === 0) this.#frameBytes = frameBytesOf(this.#bytes ?? nothing, 0, this.length, version)
+      if (this.#frameBytes === 0) this.#frameBytes = measure(this.#bytes ?? nothing, 0, this.length, state)
     }
     return at
   }
 
-  /** Adds `count` bytes of `chunk`. @throws INGEST_FRAME_TOO_LARGE if they are more than a packet may have */
+  /** Adds `count` bytes of `chunk`. @throws INGEST_FRAME_TOO_LARGE if they are more than it may hold */
   append(chunk: Buffer, at: number, count: number): void {
     assert(count > 0 && at + count <= chunk.length, 'bytes that are kept lie in the chunk')
     const bytes = this.#reserve(this.length + count)
@@ -85,8 +94,8 @@ export class PartialFrame {
   #reserve(count: number): Buffer {
     const known = this.#bytes ?? nothing
     if (count <= known.length) return known
-    if (count > limits.packetBytesMax + 5)
-      throw new PenstockError('INGEST_FRAME_TOO_LARGE', 'too much sent before CONNACK')
+    if (count > this.#bytesMax)
+      throw new PenstockError('INGEST_FRAME_TOO_LARGE', 'too much was sent before it was decided who sends')
     const larger = bufferOf(Math.max(count, known.length * 2))
     known.copy(larger, 0, 0, this.length)
     this.giveBack(known)
