@@ -15,6 +15,7 @@ export interface ControlSettings {
   readonly identitiesRequired: boolean
   readonly devicesCachedMax: number
   readonly commandRules: CommandRules
+  readonly jobDevicesPerSecond: number
   /** The hub's own name, for connection strings. */
   readonly hostName: string
 }
@@ -31,6 +32,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     rules: admissionRules(settings.hostname, settings.clockSkewSeconds),
     devicesCachedMax: settings.credentialsCached,
     commandRules: commandRules(settings),
+    jobDevicesPerSecond: settings.jobDevicesPerSecond,
     hostName: hostName.trim(),
   }
 }

@@ -7,6 +7,7 @@ import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
+import { jobSettings } from '#schemas/job-settings.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { AdmissionRules } from './auth/auth.ts'
 import { ServiceGate } from './auth/service-gate.ts'
@@ -18,10 +19,14 @@ import { EdgeFinder } from './downlink/edge-finder.ts'
 import { LinkedDownlink } from './downlink/linked-downlink.ts'
 import { ensureFirstDevice } from './identities/first-device.ts'
 import type { Identity } from './identities/identity.ts'
+import type { JobTools } from './jobs/job-run.ts'
+import { Pace } from './jobs/pace.ts'
+import { runJobs } from './jobs/run-jobs.ts'
 import type { Directory } from './link/directory.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
+import { type Methods, methodsOver } from './methods/methods.ts'
 import { openRegistry, type Registry } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
@@ -44,6 +49,10 @@ export interface ControlOptions {
   readonly rules: AdmissionRules
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
+  /** Devices that jobs update or call a second; left out: as the settings have it if nothing is set. */
+  readonly jobDevicesPerSecond?: number
+  /** Called regularly while there are jobs that wait for their time, or run. */
+  readonly onJobsActive?: (() => void) | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
   readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>
@@ -115,12 +124,14 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   closing.push(sweepCommands(registry.commands, metrics, clock, logger))
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
+  const methods = methodsOver(downlink, (options.identitiesRequired ?? true) ? registry.identities : undefined)
+  closing.push(runJobs(jobTools(options, registry, methods, clock), options.onJobsActive))
   const services = {
     registry,
     routing: routing.service,
     downlink,
+    methods,
     hubName: options.rules.hubNames[0] ?? '',
-    identitiesRequired: options.identitiesRequired ?? true,
   }
   return {
     registry,
@@ -132,4 +143,14 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     ensureFirstDevice: (deviceId) => ensureFirstDevice(registry.identities, deviceId),
     watchLostEdges: (onLost) => watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
   }
+}
+
+function jobTools(
+  { metrics, logger, jobDevicesPerSecond = jobSettings.jobDevicesPerSecond.default }: ControlOptions,
+  { jobs: work, twins, queries }: Registry,
+  methods: Methods,
+  clock: Clock,
+): JobTools {
+  const { devicesWhere } = queries
+  return { work, twins, methods, devicesWhere, pace: new Pace(jobDevicesPerSecond, clock), metrics, clock, logger }
 }

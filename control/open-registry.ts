@@ -8,8 +8,11 @@ import { SqlCommands } from './commands/sql-commands.ts'
 import { type EdgeAddresses, SqlEdgeAddresses } from './downlink/edge-addresses.ts'
 import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
+import type { Jobs, JobWork } from './jobs/jobs.ts'
+import { SqlJobs } from './jobs/sql-jobs.ts'
 import type { PresenceStore } from './presence/presence.ts'
 import { SqlPresence } from './presence/sql-presence.ts'
+import { checkCondition, devicesWhere } from './query/devices-where.ts'
 import type { TwinQueries } from './query/query.ts'
 import { runQuery } from './query/run-query.ts'
 import type { QuotaStore } from './quotas/quotas.ts'
@@ -38,6 +41,7 @@ export interface Registry {
   readonly sessions: KeptSessions
   readonly queries: TwinQueries
   readonly commands: Commands
+  readonly jobs: Jobs & JobWork
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -91,8 +95,14 @@ export async function registryOver(
     deviceTwins,
     edgeAddresses,
     sessions: new SqlSessions(database),
-    queries: { query: (text, page) => queryPermits.with(() => runQuery(database, text, page)) },
+    queries: {
+      query: (text, page) => queryPermits.with(() => runQuery(database, text, page)),
+      devicesWhere: (condition, after, countMax) =>
+        queryPermits.with(() => devicesWhere(database, condition, after, countMax)),
+      checkCondition,
+    },
     commands: new SqlCommands(database, clock, rules),
+    jobs: new SqlJobs(database),
     changes,
     async close() {
       await changes.close()

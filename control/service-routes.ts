@@ -7,7 +7,9 @@ import { gatheredNotices } from './commands/gathered-notices.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
+import { jobOperations } from './jobs/job-operations.ts'
 import { methodOperations } from './methods/method-operations.ts'
+import type { Methods } from './methods/methods.ts'
 import type { Registry } from './open-registry.ts'
 import { queryOperations } from './query/query-operation.ts'
 import { quotaOperations } from './quotas/quota-operations.ts'
@@ -27,16 +29,15 @@ export interface Services {
   readonly registry: Registry
   readonly routing: RoutingService
   readonly downlink: Downlink
+  readonly methods: Methods
   /** For the receivers of feedback: whose records these are. */
   readonly hubName: string
-  /** Devices that are not registered cannot be connected. */
-  readonly identitiesRequired: boolean
 }
 
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  { registry, routing, downlink, hubName, identitiesRequired }: Services,
+  { registry, routing, downlink, methods, hubName }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -50,7 +51,8 @@ export function registerServiceRoutes(
     ...quotaOperations(registry.quotas),
     ...commandOperations(registry.commands, onCommandSent, hubName),
     ...deadCommandOperations(registry.commands, onCommandSent),
-    ...methodOperations(downlink, identitiesRequired ? registry.identities : undefined),
+    ...methodOperations(methods),
+    ...jobOperations(registry.jobs, registry.queries.checkCondition, options.clock),
     ...routingOperations(routing),
     ...replayOperations(routing.replays),
     ...hubRoutingOperations(routing),

@@ -199,6 +199,11 @@ export const errorTable = {
   COMMANDS_FULL: { disposition: 'retry', meaning: 'as many bytes of commands as may wait for all devices together' },
   COMMAND_LOCK_LOST: { disposition: 'reject', meaning: 'a command or feedback that is no longer locked by this token' },
   COMMAND_UNKNOWN: { disposition: 'reject', meaning: 'there is no dead letter of a command of this id' },
+  JOB_INVALID: { disposition: 'reject', meaning: 'a job that is not allowed' },
+  JOB_EXISTS: { disposition: 'reject', meaning: 'a job of this id is there already' },
+  JOB_UNKNOWN: { disposition: 'reject', meaning: 'there is no job of this id, or it ended long ago' },
+  JOBS_FULL: { disposition: 'retry', meaning: 'as many jobs as may wait or run' },
+  JOB_LEASE_LOST: { disposition: 'close', meaning: 'a job that has ended, or that another process runs by now' },
   METHOD_DEVICE_OFFLINE: {
     disposition: 'retry',
     meaning: 'the device is not connected, or does not listen to methods; it was not called',

@@ -365,6 +365,12 @@ export const metricsTable = {
     help: 'Bytes of the commands that the edge holds for devices that have not settled them',
     labels: [],
   },
+  penstock_jobs_kept: { type: 'gauge', help: 'Jobs that are kept, by status', labels: ['status'] },
+  penstock_jobs_devices_total: {
+    type: 'counter',
+    help: 'Devices of jobs that were done with, by kind of job and what became of them; pending: it is tried again',
+    labels: ['type', 'outcome'],
+  },
   penstock_process_restarts_total: {
     type: 'counter',
     help: 'Role processes restarted by the supervisor',

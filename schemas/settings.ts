@@ -5,6 +5,7 @@
 
 import { commandSettings } from './command-settings.ts'
 import { deviceSettings } from './device-settings.ts'
+import { jobSettings } from './job-settings.ts'
 import { routingSettings } from './routing-settings.ts'
 import type { Setting } from './setting.ts'
 
@@ -394,6 +395,7 @@ export const settingsTable = {
   ...deviceSettings,
   ...routingSettings,
   ...commandSettings,
+  ...jobSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',

@@ -60,6 +60,8 @@ export interface Operation {
   readonly right: Right | readonly Right[]
   /** For the policy iothubowner alone, whatever rights another may have. */
   readonly ownerOnly?: boolean
+  /** It changes something, though neither its method nor its right says so. */
+  readonly changes?: boolean
   /** Faults are told in the newer of the hub's two forms, as clients expect them of methods and twins. */
   readonly faultsNumbered?: boolean
   /** Reads a body up to this size. */
@@ -162,7 +164,7 @@ function resourceOf(request: HttpRequest): string[] {
 
 function audit(
   { audit: log }: OperationOptions,
-  { method, right }: Operation,
+  { method, right, changes = false }: Operation,
   request: HttpRequest,
   caller: string | undefined,
   { status, headers }: HttpAnswer,
@@ -177,6 +179,6 @@ function audit(
     fault: isPenstockError(fault) ? fault.code : typeof fault === 'string' ? fault : undefined,
   }
   if (status === 401) log.warn('refused', fields)
-  else if (right === 'RegistryWrite' || method === 'PATCH' || method === 'PUT') log.info('changed', fields)
+  else if (changes || right === 'RegistryWrite' || method === 'PATCH' || method === 'PUT') log.info('changed', fields)
   else log.debug('read', fields)
 }

@@ -17,6 +17,8 @@
  *   commands   (device_id, module_id, seq)   commands that wait, or are with the device
  *   feedback   (seq)                    how commands ended, for their senders
  *   dead_commands (id)                  commands that ended without success, whole
+ *   jobs       (id)                     jobs over many devices, with how many of them are how far, and the lease of who runs it
+ *   job_devices (job_id, device_id)     what became of each device of a job; forgotten with its job, whether or not there still is the device
  *
  * Ids are compared as bytes (COLLATE "C"): the order of lists is the same everywhere and the primary key serves it.
  * Migrations are only ever added. Each runs once, in order, under one lock.
@@ -220,6 +222,46 @@ const migrations: readonly (readonly string[])[] = [
      END $$`,
     `CREATE TRIGGER identity_commands_end BEFORE DELETE ON penstock.identities
      FOR EACH ROW EXECUTE FUNCTION penstock.identity_commands_end()`,
+  ],
+  [
+    `CREATE TABLE penstock.jobs (
+       id text COLLATE "C" PRIMARY KEY,
+       type text NOT NULL,
+       condition text NOT NULL,
+       content text NOT NULL,
+       status text NOT NULL DEFAULT 'scheduled',
+       created_at timestamptz NOT NULL,
+       start_at timestamptz NOT NULL,
+       execution_seconds integer NOT NULL,
+       begun_at timestamptz,
+       ended_at timestamptz,
+       failure text,
+       -- The last device that was added, and whether all were.
+       reached text COLLATE "C" NOT NULL DEFAULT '',
+       is_whole boolean NOT NULL DEFAULT false,
+       devices integer NOT NULL DEFAULT 0,
+       pending integer NOT NULL DEFAULT 0,
+       running integer NOT NULL DEFAULT 0,
+       succeeded integer NOT NULL DEFAULT 0,
+       failed integer NOT NULL DEFAULT 0,
+       lease uuid,
+       leased_until timestamptz
+     ) WITH (fillfactor = 50)`,
+    `CREATE TABLE penstock.job_devices (
+       job_id text COLLATE "C" NOT NULL,
+       device_id text COLLATE "C" NOT NULL,
+       status text NOT NULL,
+       created_at timestamptz NOT NULL,
+       started_at timestamptz,
+       updated_at timestamptz NOT NULL,
+       ended_at timestamptz,
+       method_status integer,
+       method_payload text,
+       error_code text,
+       error_text text,
+       PRIMARY KEY (job_id, device_id)
+     ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02)`,
+    `CREATE INDEX job_devices_open ON penstock.job_devices (job_id, device_id) WHERE status IN ('pending', 'running')`,
   ],
 ]
 

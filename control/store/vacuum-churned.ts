@@ -1,7 +1,7 @@
 import type { Queries } from './database.ts'
 
 /** Tables whose rows live for moments. What is left of them is many times what is in them. */
-const churned = ['queues', 'commands', 'feedback', 'dead_commands']
+const churned = ['queues', 'commands', 'feedback', 'dead_commands', 'jobs', 'job_devices']
 
 const deadRowsMin = 5_000
 

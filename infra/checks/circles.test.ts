@@ -27,9 +27,10 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['rest', 'store'],
     ['identities'],
     ['twins'],
-    ['downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
-    ['commands', 'downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust'],
+    ['commands', 'downlink', 'presence', 'quotas', 'routes', 'sessions', 'trust'],
     ['auth', 'methods'],
+    ['jobs'],
+    ['query'],
     ['client', 'link'],
   ],
   ingest: [

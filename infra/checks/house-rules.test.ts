@@ -62,9 +62,9 @@ const doors: Readonly<Record<string, readonly string[]>> = {
 const controlDoors =
   /^control\/([\w-]+|([\w-]+)\/(\2|[\w-]+-json)|identities\/identity|trust\/owner-key|auth\/(sas-token|connection-string))\.ts$/
 
-/** What its rooms may import of one another besides: the two that lie under all others, and rows that queries select from. */
+/** What its rooms may import of one another besides: the two that lie under all others, rows that queries select from, and what jobs say again. */
 const controlRoomDoors =
-  /^control\/((store|rest)\/[\w-]+|identities\/identity-rows|twins\/(twin-rows|twin-document)|downlink\/(downlink-contract|edge-finder))\.ts$/
+  /^control\/((store|rest)\/[\w-]+|identities\/identity-rows|twins\/(twin-rows|twin-document)|jobs\/device-job-rows|methods\/method-request|downlink\/(downlink-contract|edge-finder))\.ts$/
 
 function partOf(path: string): string {
   const holding = ranks.flat().filter((part) => path.startsWith(`${part}/`))

@@ -39,6 +39,8 @@ export async function runControl(settings: Settings): Promise<void> {
   const control = await openControl({
     ...options,
     checkRouting: routingCheck(settings),
+    // Where it runs on demand, it is not ended while jobs go on, or wait for their time.
+    onJobsActive: () => tellSupervisor('needsControl', undefined),
     metrics,
     logger,
     audit: createLogger('audit', 'info'),

@@ -3,7 +3,7 @@
  *
  *   role → supervisor   asks for the status of all processes, the noisiest devices of all edges, the passwords of the warehouse's users
  *                       tells that it is alive, its samples, standstill and noisiest devices, its ports once it is ready, a take-over, the
- *                       first device, and that it needs the control role
+ *                       first device, and that it needs the control role, which that role itself does while it has jobs to do
  *   supervisor → role   tells to stop, a take-over at another edge, where the control role is
  */
 import type { NoisiestReport, NoisyDevice } from '#ingest/quotas/noisiest.ts'
