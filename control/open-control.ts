@@ -13,13 +13,13 @@ import type { AdmissionRules } from './auth/auth.ts'
 import { ServiceGate } from './auth/service-gate.ts'
 import type { CommandRules } from './commands/commands.ts'
 import { sweepCommands } from './commands/sweep-commands.ts'
+import { applyConfigurations } from './configurations/apply-configurations.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { EdgeDialer } from './downlink/edge-dialer.ts'
 import { EdgeFinder } from './downlink/edge-finder.ts'
 import { LinkedDownlink } from './downlink/linked-downlink.ts'
 import { ensureFirstDevice } from './identities/first-device.ts'
 import type { Identity } from './identities/identity.ts'
-import type { JobTools } from './jobs/job-run.ts'
 import { Pace } from './jobs/pace.ts'
 import { runJobs } from './jobs/run-jobs.ts'
 import type { Directory } from './link/directory.ts'
@@ -125,7 +125,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
   const methods = methodsOver(downlink, (options.identitiesRequired ?? true) ? registry.identities : undefined)
-  closing.push(runJobs(jobTools(options, registry, methods, clock), options.onJobsActive))
+  closing.push(workOnDevices(options, registry, methods, clock))
   const services = {
     registry,
     routing: routing.service,
@@ -145,12 +145,19 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   }
 }
 
-function jobTools(
-  { metrics, logger, jobDevicesPerSecond = jobSettings.jobDevicesPerSecond.default }: ControlOptions,
-  { jobs: work, twins, queries }: Registry,
+/** Runs jobs and applies configurations, at one pace. @returns ends both, and resolves when nothing is under way */
+function workOnDevices(
+  { metrics, logger, jobDevicesPerSecond = jobSettings.jobDevicesPerSecond.default, onJobsActive }: ControlOptions,
+  { jobs, configurations, twins, queries: { devicesWhere, count } }: Registry,
   methods: Methods,
   clock: Clock,
-): JobTools {
-  const { devicesWhere } = queries
-  return { work, twins, methods, devicesWhere, pace: new Pace(jobDevicesPerSecond, clock), metrics, clock, logger }
+): () => Promise<void> {
+  const tools = { twins, devicesWhere, pace: new Pace(jobDevicesPerSecond, clock), metrics, clock, logger }
+  const ends = [
+    runJobs({ ...tools, work: jobs, methods }, onJobsActive),
+    applyConfigurations({ ...tools, work: configurations, count }),
+  ]
+  return async () => {
+    await Promise.all(ends.map((end) => end()))
+  }
 }

@@ -5,6 +5,8 @@ import { limits } from '#schemas/limits.ts'
 import { usualCommandRules } from './commands/command-rules.ts'
 import type { CommandRules, Commands } from './commands/commands.ts'
 import { SqlCommands } from './commands/sql-commands.ts'
+import type { Configurations, ConfigurationWork } from './configurations/configurations.ts'
+import { SqlConfigurations } from './configurations/sql-configurations.ts'
 import { type EdgeAddresses, SqlEdgeAddresses } from './downlink/edge-addresses.ts'
 import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
@@ -14,7 +16,7 @@ import type { PresenceStore } from './presence/presence.ts'
 import { SqlPresence } from './presence/sql-presence.ts'
 import { checkCondition, devicesWhere } from './query/devices-where.ts'
 import type { TwinQueries } from './query/query.ts'
-import { runQuery } from './query/run-query.ts'
+import { countableQuery, countFound, runQuery } from './query/run-query.ts'
 import type { QuotaStore } from './quotas/quotas.ts'
 import { SqlQuotas } from './quotas/sql-quotas.ts'
 import type { KeptSessions } from './sessions/sessions.ts'
@@ -42,6 +44,7 @@ export interface Registry {
   readonly queries: TwinQueries
   readonly commands: Commands
   readonly jobs: Jobs & JobWork
+  readonly configurations: Configurations & ConfigurationWork
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -100,9 +103,12 @@ export async function registryOver(
       devicesWhere: (condition, after, countMax) =>
         queryPermits.with(() => devicesWhere(database, condition, after, countMax)),
       checkCondition,
+      count: (text) => queryPermits.with(() => countFound(database, text)),
+      checkCountable: (text) => void countableQuery(text),
     },
     commands: new SqlCommands(database, clock, rules),
     jobs: new SqlJobs(database),
+    configurations: new SqlConfigurations(database),
     changes,
     async close() {
       await changes.close()

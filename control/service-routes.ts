@@ -4,6 +4,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { commandOperations } from './commands/command-operations.ts'
 import { deadCommandOperations } from './commands/dead-command-operations.ts'
 import { gatheredNotices } from './commands/gathered-notices.ts'
+import { configurationOperations } from './configurations/configuration-operations.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
@@ -52,6 +53,7 @@ export function registerServiceRoutes(
     ...commandOperations(registry.commands, onCommandSent, hubName),
     ...deadCommandOperations(registry.commands, onCommandSent),
     ...methodOperations(methods),
+    ...configurationOperations(registry.configurations, registry.twins, registry.queries),
     ...jobOperations(registry.jobs, registry.queries.checkCondition, options.clock),
     ...routingOperations(routing),
     ...replayOperations(routing.replays),

@@ -6,6 +6,7 @@ export const jobSettings = {
     default: 100,
     min: 1,
     max: 100_000,
-    meaning: 'devices that all jobs of a control process together update or call a second',
+    meaning:
+      'devices that all jobs of a control process update or call a second, together with those that its configurations change',
   },
 } as const

@@ -1,4 +1,5 @@
 import assert from 'node:assert'
+import { jobLimits } from './job-limits.ts'
 
 /** Every number that bounds something and that no setting changes, with its derivation. `assertLimits` checks their relations. */
 export const limits = {
@@ -257,32 +258,7 @@ export const limits = {
   /** Feedback records and dead letters of commands that are kept. Beyond, the oldest are forgotten and counted. */
   feedbackKeptMax: 1_000_000,
   deadCommandsKeptMax: 100_000,
-  /** Jobs that run at the same time, in all control processes together; the hub's own limit of its largest tier. */
-  jobsAtOnceMax: 10,
-  /** Jobs that wait for their time or their place, or run. */
-  jobsActiveMax: 100,
-  /** Jobs that ended are kept for so long, the hub's own time, and so many with so many devices; the oldest are forgotten first. */
-  jobKeptMs: 30 * 24 * 3_600_000,
-  jobsKeptMax: 1_000,
-  jobDevicesKeptMax: 2_000_000,
-  /** Devices of a job that is forgotten, in one statement. */
-  jobDevicesSweptAtOnceMax: 1_000,
-  /** How long a job may go on, and how far ahead its start may lie. */
-  jobExecutionSecondsMax: 7 * 24 * 3_600,
-  jobStartAheadMsMax: 365 * 24 * 3_600_000,
-  /** Who runs a job says again after a third of this that it still does; if it is gone, another goes on with the job. */
-  jobLeaseMs: 30_000,
-  /** Jobs that are due are looked for so often, and how many there are is counted so often. */
-  jobLookMs: 1_000,
-  jobsCountedMs: 10_000,
-  /** Twins in one transaction of a job: the embedded store does nothing else meanwhile. */
-  jobTwinsAtOnceMax: 10,
-  /** Devices that a process calls at the same time for one job. */
-  jobMethodsAtOnceMax: 100,
-  /** The answer of a device that is kept. Of a longer one only its status is. */
-  jobAnswerBytesMax: 4 * 1024,
-  /** Calls under way are waited for so long when a process ends; what they give later is not known. */
-  jobStopMsMax: 5_000,
+  ...jobLimits,
   /** A SAS token or key as an MQTT password or Authorization header: a policy token of the longest ids, percent-encoded, has about 1,500. */
   credentialBytesMax: 4 * 1024,
   /** Largest accepted token that is cached, to save the check of its signature. Most have about 200 bytes; with the device's credentials 2 KB. */

@@ -371,6 +371,11 @@ export const metricsTable = {
     help: 'Devices of jobs that were done with, by kind of job and what became of them; pending: it is tried again',
     labels: ['type', 'outcome'],
   },
+  penstock_configurations_devices_total: {
+    type: 'counter',
+    help: 'Devices whose desired properties a configuration changed: applied, freed of one, or refused, since their twin would be too large',
+    labels: ['outcome'],
+  },
   penstock_process_restarts_total: {
     type: 'counter',
     help: 'Role processes restarted by the supervisor',

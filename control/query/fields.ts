@@ -2,6 +2,7 @@
  * Paths as SQL expressions: of identities and twins, over identities `i`, their presence `p` and their twins `t`; of device jobs, over
  * these `d` and their jobs `j`.
  */
+import { isConfigurationId } from '#control/configurations/configurations.ts'
 import { deviceStatusSql } from '#control/jobs/device-job-rows.ts'
 import type { SqlValue } from '#control/store/database.ts'
 import type { QuerySource } from './query-tree.ts'
@@ -56,11 +57,22 @@ function jobFieldOf(path: string): Field | undefined {
   return Object.hasOwn(jobFields, lower) ? jobFields[lower] : undefined
 }
 
+/** @param id `isConfigurationId`: of characters that mean nothing within a text of SQL */
+function configurationStatusSql(id: string): string {
+  return `(SELECT CASE WHEN d.number IS NULL THEN 'Targeted' ELSE 'Applied' END
+    FROM penstock.configurations c JOIN penstock.configuration_targets ct ON ct.number = c.number
+      LEFT JOIN penstock.configuration_devices d ON d.device_id = ct.device_id AND d.number = ct.number AND NOT d.is_refused
+    WHERE c.id = '${id}' AND NOT c.is_deleted AND ct.device_id = i.device_id AND i.module_id = '')`
+}
+
 /** `undefined`: no identity has it. */
 function twinFieldOf(path: string): Field | undefined {
   const plain = path.toLowerCase().startsWith('devices.') ? path.slice('devices.'.length) : path
   const lower = plain.toLowerCase()
   if (Object.hasOwn(fields, lower)) return fields[lower]
+  const configuration = /^configurations\.\[\[(.+)\]\]\.status$/i.exec(plain)?.[1]
+  if (configuration !== undefined)
+    return isConfigurationId(configuration) ? { type: 'text', sql: configurationStatusSql(configuration) } : undefined
   for (const [section, column] of Object.entries(sections)) {
     if (lower === section) return { type: 'json', column, keys: [] }
     if (lower.startsWith(`${section}.`))

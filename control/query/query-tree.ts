@@ -7,6 +7,7 @@
  *   comparison operand ( = | != | <> | < | <= | > | >= ) operand
  *   IN         operand [NOT] IN [ literal {, literal} ]           (NIN too)
  *   call       IS_DEFINED(path) | STARTSWITH(path, text) | ENDSWITH(path, text) | CONTAINS(path, text)
+ *   path       name {. name}, configurations.[[id]].status
  *   operand    path | 'text' | "text" | number | true | false
  *
  * Words and path names are read without regard to case; below tags, properties.desired and properties.reported keys are as they are

@@ -12,6 +12,10 @@ export interface TwinQueries {
   devicesWhere(condition: string, after: string, countMax: number): Promise<string[]>
   /** @throws REGISTRY_QUERY_INVALID */
   checkCondition(condition: string): void
+  /** How many devices or modules a query finds. @throws as `query` */
+  count(text: string): Promise<number>
+  /** @throws REGISTRY_QUERY_INVALID where what it finds cannot be counted */
+  checkCountable(text: string): void
 }
 
 export interface QueryPage {

@@ -1,4 +1,9 @@
-import { type IdentityRow, identityFromRow, selectIdentitiesWith } from '#control/identities/identity-rows.ts'
+import {
+  type IdentityRow,
+  identityFromRow,
+  joinPresence,
+  selectIdentitiesWith,
+} from '#control/identities/identity-rows.ts'
 import type { Database, Queries, SqlRow } from '#control/store/database.ts'
 import { joinTwins, type TwinRow, twinColumns, twinFromRow } from '#control/twins/twin-rows.ts'
 import { limits } from '#schemas/limits.ts'
@@ -20,6 +25,24 @@ import { queryFault } from './tokens.ts'
 export async function runQuery(database: Database, text: string, page: QueryPage): Promise<QueryResult> {
   const query = parseQuery(text)
   return boundedQuery(database, (queries) => pageOf(queries, query, text, page))
+}
+
+/** @throws REGISTRY_QUERY_INVALID */
+export async function countFound(database: Database, text: string): Promise<number> {
+  const query = countableQuery(text)
+  const parameters = new Parameters(query.from)
+  const sql = `SELECT count(*)::float8 AS count FROM penstock.identities i ${joinPresence} ${joinTwins} WHERE ${whereSql(query, parameters)}`
+  const [row] = await boundedQuery(database, (queries) => queries.query<{ count: number }>(sql, parameters.values))
+  return Math.min(row?.count ?? 0, query.top ?? Number.POSITIVE_INFINITY)
+}
+
+/** @throws REGISTRY_QUERY_INVALID where it asks for anything but single devices or modules, or cannot be read */
+export function countableQuery(text: string): Query {
+  const query = parseQuery(text)
+  if (query.from === 'devices.jobs' || isAggregate(query))
+    throw queryFault('must select devices or modules, which are counted')
+  whereSql(query, new Parameters(query.from))
+  return query
 }
 
 async function pageOf(queries: Queries, query: Query, text: string, page: QueryPage): Promise<QueryResult> {
@@ -67,7 +90,7 @@ function aggregate(queries: Queries, query: Query): Promise<SqlRow[]> {
     const grouped = item.kind !== 'path' || query.groupBy.some((path) => path.toLowerCase() === item.path.toLowerCase())
     if (!grouped) throw queryFault(`selects ${item.path} beside an aggregate without GROUP BY`)
   }
-  const where = [sourceSql(query), ...(query.where ? [conditionSql(query.where, parameters)] : [])].join(' AND ')
+  const where = whereSql(query, parameters)
   const countMax = Math.min(query.top ?? limits.registryPageMax, limits.registryPageMax)
   const sql = `SELECT ${items.map((item, index) => `${itemSql(item, parameters)} AS item_${index}`).join(', ')}
     FROM penstock.identities i LEFT JOIN penstock.presence p USING (device_id, module_id) ${joinTwins} WHERE ${where}
@@ -79,6 +102,10 @@ function aggregate(queries: Queries, query: Query): Promise<SqlRow[]> {
 
 function isAggregate(query: Query): boolean {
   return query.groupBy.length > 0 || (query.items?.some(({ kind }) => kind !== 'path') ?? false)
+}
+
+function whereSql(query: Query, parameters: Parameters): string {
+  return [sourceSql(query), ...(query.where ? [conditionSql(query.where, parameters)] : [])].join(' AND ')
 }
 
 function sourceSql(query: Query): string {

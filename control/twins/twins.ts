@@ -21,6 +21,8 @@ export interface Twin {
   readonly tags: JsonObject
   readonly desired: Section
   readonly reported: Section
+  /** `{"id":{"status":"Applied"}}` of each configuration that is meant for it. */
+  readonly configurations: JsonObject
 }
 
 export interface IdentityTwin {

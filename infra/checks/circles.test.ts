@@ -27,7 +27,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['rest', 'store'],
     ['identities'],
     ['twins'],
-    ['commands', 'downlink', 'presence', 'quotas', 'routes', 'sessions', 'trust'],
+    ['commands', 'configurations', 'downlink', 'presence', 'quotas', 'routes', 'sessions', 'trust'],
     ['auth', 'methods'],
     ['jobs'],
     ['query'],

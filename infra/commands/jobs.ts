@@ -91,7 +91,7 @@ export async function runJobsCommand(args: readonly string[], options: CommandOp
 
 async function* pages<T>(
   client: RestClient,
-  check: JsonCheck<T[]>,
+  check: JsonCheck<readonly T[]>,
   method: string,
   url: string,
   body?: object,

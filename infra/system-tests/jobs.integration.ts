@@ -1,11 +1,12 @@
 /**
- * Jobs as the hub's own service SDK asks for them, unchanged but for its port, over TLS: control with its store, an edge, devices on MQTT.
+ * Jobs and configurations as the hub's own service SDK asks for them, unchanged but for its port, over TLS: control with its store, an edge, devices on MQTT.
  * And everything as a user runs it, with control killed while a job goes on.
  */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { Agent } from 'node:https'
+import type { IncomingMessage } from 'node:http'
+import { Agent, request } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -48,6 +49,7 @@ describe("the hub's own service SDK", () => {
   let service: HttpService
   let server: Server
   let edge: StandaloneEdge
+  let agent: Agent
   let hub: HubRegistry
   let jobs: JobClient
 
@@ -79,7 +81,7 @@ describe("the hub's own service SDK", () => {
       sharedAccessKeyName: 'iothubowner',
       sharedAccessKey: control.ownerKey,
     })
-    const agent = Object.assign(new Agent({ ca: authority.certificatePem, family: 4 }), {
+    agent = Object.assign(new Agent({ ca: authority.certificatePem, family: 4 }), {
       defaultPort: (server.address() as AddressInfo).port,
     })
     hub = HubRegistry.fromConnectionString(connectionString)
@@ -106,10 +108,12 @@ describe("the hub's own service SDK", () => {
   const statusOf = async (id: string) => (await jobs.getJob(id)).jobStatus as Record<string, unknown>
   const untilCompleted = (id: string) =>
     expect.poll(async () => (await statusOf(id)).status, { timeout: 20_000, interval: 100 }).toBe('completed')
+  // Without a continuation `next` asks for the first page again and again.
   const devicesOf = async (id: string): Promise<Record<string, unknown>[]> => {
     const query = hub.createQuery(`SELECT * FROM devices.jobs WHERE devices.jobs.jobId = '${id}'`, 1)
     const found: Record<string, unknown>[] = []
-    while (query.hasMoreResults) found.push(...((await query.next()).result as Record<string, unknown>[]))
+    while (query.hasMoreResults)
+      found.push(...((await query.next(query.continuationToken)).result as Record<string, unknown>[]))
     return found
   }
 
@@ -164,45 +168,77 @@ describe("the hub's own service SDK", () => {
     const query = jobs.createQuery('scheduleUpdateTwin', 'scheduled', 2)
     const pages: string[][] = []
     while (query.hasMoreResults)
-      pages.push(((await query.next()).result as { jobId: string }[]).map(({ jobId }) => jobId))
+      pages.push(((await query.next(query.continuationToken)).result as { jobId: string }[]).map(({ jobId }) => jobId))
     expect(pages).toEqual([['w-1', 'w-2'], ['w-3']])
     expect((await jobs.cancelJob('w-2')).jobStatus).toMatchObject({ status: 'cancelled' })
-    await expect(jobs.getJob('nothing')).rejects.toMatchObject({ name: 'JobNotFoundError' })
+    await expect(jobs.getJob('nothing')).rejects.toThrow('Not found')
     await expect(jobs.scheduleTwinUpdate('w-1', '*', { tags: {} }, start, 60)).rejects.toThrow()
     await expect(jobs.scheduleTwinUpdate('bad', 'tags.a =', { tags: {} }, start, 60)).rejects.toMatchObject({
       name: 'ArgumentError',
     })
   })
 
+  test('keeps a configuration for the devices that meet its condition, and applies content to one at once', async () => {
+    await made('c-1', 'c')
+    const wanted = {
+      id: 'eco',
+      schemaVersion: '1.0',
+      labels: { of: 'test' },
+      content: { deviceContent: { 'properties.desired.mode': 'eco' } },
+      targetCondition: "tags.hall = 'c'",
+      priority: 5,
+      metrics: { queries: { eco: "SELECT deviceId FROM devices WHERE properties.desired.mode = 'eco'" } },
+    }
+    const modeOf = async (): Promise<unknown> => (await hub.getTwin('c-1')).responseBody.properties.desired.mode
+    const { responseBody: created } = await hub.addConfiguration(wanted)
+    expect(created).toMatchObject(wanted)
+    await expect.poll(modeOf, { timeout: 20_000, interval: 100 }).toBe('eco')
+    await expect
+      .poll(async () => (await hub.getConfiguration('eco')).responseBody, { timeout: 20_000, interval: 100 })
+      .toMatchObject({
+        systemMetrics: { results: { targetedCount: 1, appliedCount: 1 } },
+        metrics: { results: { eco: 1 } },
+      })
+    expect(Reflect.get((await hub.getTwin('c-1')).responseBody, 'configurations')).toEqual({
+      eco: { status: 'Applied' },
+    })
+    const { responseBody: updated } = await hub.updateConfiguration({ ...created, priority: 6 })
+    expect(updated.priority).toBe(6)
+    await expect(hub.updateConfiguration(created)).rejects.toMatchObject({ name: 'InvalidEtagError' })
+    await expect(hub.addConfiguration(wanted)).rejects.toThrow()
+    expect((await hub.getConfigurations()).responseBody).toMatchObject([{ id: 'eco', priority: 6 }])
+    await hub.removeConfiguration('eco')
+    await expect.poll(modeOf, { timeout: 20_000, interval: 100 }).toBeUndefined()
+    await hub.applyConfigurationContentOnDevice('c-1', { deviceContent: { 'properties.desired.mode': 'once' } })
+    expect(await modeOf()).toBe('once')
+  })
+
   test('a policy that may only read begins and cancels nothing', async () => {
     const { policies } = await control.registry.trust.trust()
     const { port } = server.address() as AddressInfo
-    const statuses = new Map<string, number[]>()
+    const statuses = new Map<string, unknown[]>()
     for (const { name: policyName, primaryKey: key } of policies) {
       const token = createSasToken({ scope: 'localhost', key, policyName, expiresAtMs: Date.now() + 60_000 })
-      const ask = (method: string, path: string): Promise<number> =>
-        new Promise((resolve, reject) => {
-          const agent = Reflect.get(hub, '_restApiClient')._http._options?.agent as Agent
-          import('node:https').then(({ request }) =>
-            request({ host: 'localhost', port, method, path, agent, headers: { Authorization: token } }, (answer) =>
-              resolve(answer.resume().statusCode ?? 0),
-            )
-              .on('error', reject)
-              .end(method === 'PUT' ? '{}' : ''),
-          )
-        })
+      const ask = async (method: string, path: string): Promise<number | undefined> => {
+        const asking = request({ host: 'localhost', port, method, path, agent, headers: { Authorization: token } })
+        asking.end(method === 'PUT' ? '{}' : '')
+        const [answer]: IncomingMessage[] = await once(asking, 'response')
+        return answer?.resume().statusCode
+      }
       statuses.set(policyName, [
         await ask('PUT', '/jobs/v2/none'),
         await ask('POST', '/jobs/v2/none/cancel'),
         await ask('GET', '/jobs/v2/none'),
+        await ask('PUT', '/configurations/none'),
+        await ask('GET', '/configurations/none'),
       ])
     }
     expect(Object.fromEntries(statuses)).toMatchObject({
-      iothubowner: [400, 404, 404],
-      service: [400, 404, 404],
-      registryRead: [401, 401, 404],
-      registryReadWrite: [401, 401, 404],
-      device: [401, 401, 401],
+      iothubowner: [400, 404, 404, 400, 404],
+      service: [400, 404, 404, 401, 401],
+      registryRead: [401, 401, 404, 401, 404],
+      registryReadWrite: [401, 401, 404, 400, 404],
+      device: [401, 401, 401, 401, 401],
     })
   })
 })
