@@ -10,6 +10,7 @@ import type { Twins } from '#control/twins/twins.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import type { Pace } from '#runtime/pace.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
@@ -24,7 +25,7 @@ export interface ConfigurationTools {
   readonly devicesWhere: (condition: string, after: string, countMax: number) => Promise<string[]>
   /** How many results a query has. @throws REGISTRY_QUERY_INVALID */
   readonly count: (query: string) => Promise<number>
-  readonly pace: { ready(signal: AbortSignal): Promise<void>; charge(count: number): void }
+  readonly pace: Pace
   readonly metrics: Metrics<MetricName>
   readonly clock: Clock
   readonly logger: Logger
@@ -90,10 +91,11 @@ async function settleDevices(tools: ConfigurationTools, signal: AbortSignal): Pr
     const changes = await tools.work.unsettled(after, limits.registryPageMax)
     const last = changes.at(-1)
     if (last === undefined) return
-    for (let start = 0; start < changes.length; start += limits.jobTwinsAtOnceMax) {
+    const atOnce = Math.min(tools.pace.atOnce, limits.jobTwinsAtOnceMax)
+    for (let start = 0; start < changes.length; start += atOnce) {
       await tools.pace.ready(signal)
       if (signal.aborted) return
-      await settleSome(tools, changes.slice(start, start + limits.jobTwinsAtOnceMax))
+      await settleSome(tools, changes.slice(start, start + atOnce))
     }
     after = last.deviceId
   }

@@ -6,6 +6,7 @@ import { openDatabase } from '#control/store/open-database.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
+import { Pace } from '#runtime/pace.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
@@ -56,7 +57,7 @@ export function configurationsConformance(name: string, postgresUrl: () => strin
     const passed = (changes: Partial<ConfigurationTools> = {}): Promise<void> => {
       const { configurations: work, twins, queries } = registry
       const { devicesWhere, count } = queries
-      const pace = { ready: async () => {}, charge: () => {} }
+      const pace = new Pace(100_000, systemClock)
       const metrics = new Metrics(metricsTable)
       const tools = { work, twins, devicesWhere, count, pace, metrics, clock: systemClock, logger: silentLogger }
       return pass({ ...tools, ...changes }, new AbortController().signal)

@@ -16,7 +16,8 @@ export async function callDevices(run: JobRun): Promise<void> {
       await tools.pace.ready(over)
       await calls.fewerThan(limits.jobMethodsAtOnceMax)
       if (over.aborted) break
-      const deviceIds = await run.patiently(() => tools.work.take(job, limits.jobMethodsAtOnceMax - calls.count))
+      const countMax = Math.min(tools.pace.atOnce, limits.jobMethodsAtOnceMax - calls.count)
+      const deviceIds = await run.patiently(() => tools.work.take(job, countMax))
       tools.pace.charge(deviceIds.length)
       for (const deviceId of deviceIds) calls.add(call(deviceId))
       if (deviceIds.length > 0) continue

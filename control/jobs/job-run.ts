@@ -3,9 +3,9 @@ import type { Twins } from '#control/twins/twins.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import type { Pace } from '#runtime/pace.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { DeviceResult, JobWork, LeasedJob } from './jobs.ts'
-import type { Pace } from './pace.ts'
 
 /** What a process needs to run jobs. */
 export interface JobTools {

@@ -123,6 +123,14 @@ export function jobsConformance(name: string, postgresUrl: () => string | undefi
       await finished(job)
     })
 
+    test('what was taken by a statement whose answer was lost is failed in the end: it may have been called', async () => {
+      const job = await running(['a', 'b'])
+      await jobs.take(job, 1)
+      expect(await jobs.finish(job)).toBe(false)
+      expect((await jobs.get(job.jobId)).statistics).toMatchObject({ running: 0, failed: 1, pending: 1 })
+      await finished(job)
+    })
+
     test('whoever takes a job over fails what was under way, and the one before can do nothing more', async () => {
       const before = await running(['a', 'b', 'c'], forgetful)
       expect(await jobs.take(before, 2)).toEqual(['a', 'b'])
@@ -152,6 +160,9 @@ export function jobsConformance(name: string, postgresUrl: () => string | undefi
         expect(await jobs.take(job, 1)).toEqual(['a'])
         await end(job)
         expect([await jobs.take(job, 9), await jobs.pending(job, 9)]).toEqual([[], []])
+        await expect(
+          database.transaction((queries) => jobs.settlePending(queries, job, [completed('b')])),
+        ).rejects.toEqual(coded('JOB_LEASE_LOST'))
         await jobs.settleTaken(job, [completed('a')])
         await finished(job)
         expect(await statuses(job.jobId)).toEqual({ a: 'completed', b: 'canceled' })

@@ -19,7 +19,7 @@ export async function updateTwins(run: JobRun): Promise<void> {
 
 async function updateSome({ job, tools }: JobRun): Promise<DeviceResult[]> {
   const { patch, ifMatch } = readTwinUpdate(job.content)
-  const deviceIds = await tools.work.pending(job, limits.jobTwinsAtOnceMax)
+  const deviceIds = await tools.work.pending(job, Math.min(tools.pace.atOnce, limits.jobTwinsAtOnceMax))
   if (deviceIds.length === 0) return []
   let results: DeviceResult[] = []
   await tools.twins.updateAll(

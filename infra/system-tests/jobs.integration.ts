@@ -18,6 +18,7 @@ import { formatConnectionString } from '#control/auth/connection-string.ts'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { controlSettings } from '#control/control-settings.ts'
 import { type Control, openControl } from '#control/open-control.ts'
+import { runJobsCommand } from '#infra/commands/jobs.ts'
 import { type StandaloneEdge, startStandaloneEdge } from '#infra/roles/standalone-edge-fixture.ts'
 import { penstockPorts, RunningPenstock } from '#infra/testbed/penstock.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
@@ -50,12 +51,14 @@ describe("the hub's own service SDK", () => {
   let server: Server
   let edge: StandaloneEdge
   let agent: Agent
+  let authorityPem: string
   let hub: HubRegistry
   let jobs: JobClient
 
   beforeAll(async () => {
     const times = { notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + 3_600_000 }
     const authority = makeCertificate({ commonName: 'test authority', authority: true, ...times })
+    authorityPem = authority.certificatePem
     const certificate = makeCertificate({
       commonName: 'localhost',
       hosts: ['localhost'],
@@ -211,6 +214,26 @@ describe("the hub's own service SDK", () => {
     await expect.poll(modeOf, { timeout: 20_000, interval: 100 }).toBeUndefined()
     await hub.applyConfigurationContentOnDevice('c-1', { deviceContent: { 'properties.desired.mode': 'once' } })
     expect(await modeOf()).toBe('once')
+  })
+
+  test('operators list, show and cancel jobs', async () => {
+    const lines: string[] = []
+    const access = { url: `https://localhost:${(server.address() as AddressInfo).port}`, authority: authorityPem }
+    const run = async (...args: string[]): Promise<string[]> => {
+      lines.length = 0
+      const write = (line: string) => void lines.push(line)
+      await runJobsCommand(args, { ...access, hostName: 'localhost', ownerKey: control.ownerKey, write })
+      return lines
+    }
+    const start = new Date(Date.now() + 3_600_000)
+    await jobs.scheduleTwinUpdate('op-1', "deviceId = 'x'", { tags: {} }, start, 60)
+    expect(await run('list', '--status', 'scheduled')).toContain(
+      'op-1\tscheduled\tscheduleUpdateTwin\t0 of 0\t0 failed',
+    )
+    expect(await run('cancel', 'op-1')).toEqual(['op-1\tcancelled\tscheduleUpdateTwin\t0 of 0\t0 failed'])
+    expect(await run('show', 'op-1')).toContain("devices: deviceId = 'x'")
+    await expect(run('show')).rejects.toThrow(/the id of a job is expected/)
+    await expect(run('list', '--status', 'done')).rejects.toThrow(/jobStatus must be one of scheduled, queued/)
   })
 
   test('a policy that may only read begins and cancels nothing', async () => {

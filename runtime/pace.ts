@@ -1,14 +1,17 @@
-import { type Clock, sleep } from '#runtime/clock.ts'
+import { type Clock, sleep } from './clock.ts'
 
 /** Spreads what is done over time: so much of it a second, over all that share a pace. What was begun is charged, and the next waits for it. */
 export class Pace {
   readonly #perSecond: number
   readonly #clock: Clock
   #readyAtMs = 0
+  /** So many at a time keep the pace without lumps: a tenth of a second of it. */
+  readonly atOnce: number
 
   constructor(perSecond: number, clock: Clock) {
     this.#perSecond = perSecond
     this.#clock = clock
+    this.atOnce = Math.ceil(perSecond / 10)
   }
 
   /** Resolves once something may begin, or when `signal` aborts. */
