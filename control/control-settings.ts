@@ -26,6 +26,7 @@ export interface ControlSettings {
   readonly commandRules: CommandRules
   /** Changes of twins are kept until they are on the log. */
   readonly tellsTwinChanges: boolean
+  readonly jobDevicesPerSecond: number
   /** The hub's own name, for connection strings. */
   readonly hostName: string
   /** Under which files are read that devices uploaded. */
@@ -62,6 +63,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     tellsTwinChanges: isTold(settings.twinEvents, settings.identities),
     hostName,
     uploadHost: uploadHost(settings.uploadHost, hostName, settings.httpsPort),
+    jobDevicesPerSecond: settings.jobDevicesPerSecond,
   }
 }
 

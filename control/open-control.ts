@@ -6,7 +6,9 @@ import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import { Pace } from '#runtime/pace.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
+import { jobSettings } from '#schemas/job-settings.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { settingsTable } from '#schemas/settings.ts'
 import { AuditRecorder } from './audit/audit-recorder.ts'
@@ -14,6 +16,7 @@ import type { AdmissionRules } from './auth/auth.ts'
 import { ServiceGate } from './auth/service-gate.ts'
 import type { CommandRules } from './commands/commands.ts'
 import { sweepCommands } from './commands/sweep-commands.ts'
+import { applyConfigurations } from './configurations/apply-configurations.ts'
 import type { DeadLetters } from './dead-letters/dead-letters.ts'
 import type { DeliveryState } from './delivery/delivery.ts'
 import type { Downlink } from './downlink/downlink.ts'
@@ -22,10 +25,12 @@ import { EdgeFinder } from './downlink/edge-finder.ts'
 import { LinkedDownlink } from './downlink/linked-downlink.ts'
 import { ensureFirstDevice } from './identities/first-device.ts'
 import type { Identity } from './identities/identity.ts'
+import { runJobs } from './jobs/run-jobs.ts'
 import type { Directory } from './link/directory.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
+import { type Methods, methodsOver } from './methods/methods.ts'
 import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
@@ -68,6 +73,10 @@ export interface ControlOptions {
   /** Under which files are read that devices uploaded; left out: under the hub's name. */
   readonly uploadHost?: string | undefined
   readonly registrarRules?: RegistrarRules | undefined
+  /** Devices that jobs update or call a second; left out: as the settings have it if nothing is set. */
+  readonly jobDevicesPerSecond?: number
+  /** Called regularly while there are jobs that wait for their time, or run. */
+  readonly onJobsActive?: (() => void) | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
   readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>
@@ -144,6 +153,8 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
   const hubName = options.rules.hubNames[0] ?? ''
+  const methods = methodsOver(downlink, (options.identitiesRequired ?? true) ? registry.identities : undefined)
+  closing.push(workOnDevices(options, registry, methods, clock))
   const services = {
     registry,
     routing: routing.service,
@@ -154,7 +165,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     settings: options.shownSettings ?? (async () => []),
     hubName,
     uploadHost: options.uploadHost ?? hubName,
-    identitiesRequired: options.identitiesRequired ?? true,
+    methods,
   }
   return {
     registry,
@@ -178,4 +189,21 @@ async function openDialer(
 ): Promise<EdgeDialer | undefined> {
   if (postgresUrl === undefined) return undefined
   return EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger)
+}
+
+/** Runs jobs and applies configurations, at one pace. @returns ends both, and resolves when nothing is under way */
+function workOnDevices(
+  { metrics, logger, jobDevicesPerSecond = jobSettings.jobDevicesPerSecond.default, onJobsActive }: ControlOptions,
+  { jobs, configurations, twins, queries: { devicesWhere, count } }: Registry,
+  methods: Methods,
+  clock: Clock,
+): () => Promise<void> {
+  const tools = { twins, devicesWhere, pace: new Pace(jobDevicesPerSecond, clock), metrics, clock, logger }
+  const ends = [
+    runJobs({ ...tools, work: jobs, methods }, onJobsActive),
+    applyConfigurations({ ...tools, work: configurations, count }),
+  ]
+  return async () => {
+    await Promise.all(ends.map((end) => end()))
+  }
 }

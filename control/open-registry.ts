@@ -7,9 +7,13 @@ import { SqlAudit } from './audit/sql-audit.ts'
 import { usualCommandRules } from './commands/command-rules.ts'
 import type { CommandRules, Commands, OnFeedback } from './commands/commands.ts'
 import { SqlCommands } from './commands/sql-commands.ts'
+import type { Configurations, ConfigurationWork } from './configurations/configurations.ts'
+import { SqlConfigurations } from './configurations/sql-configurations.ts'
 import { type EdgeAddresses, SqlEdgeAddresses } from './downlink/edge-addresses.ts'
 import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
+import type { Jobs, JobWork } from './jobs/jobs.ts'
+import { SqlJobs } from './jobs/sql-jobs.ts'
 import type { PresenceStore } from './presence/presence.ts'
 import { SqlPresence } from './presence/sql-presence.ts'
 import type { DevicesOf } from './provisioning/deprovision.ts'
@@ -18,8 +22,9 @@ import { SqlEnrolments } from './provisioning/sql-enrolments.ts'
 import { SqlLinkedHubs } from './provisioning/sql-linked-hubs.ts'
 import { type RegistrarRules, SqlRegistrar, usualRegistrarRules } from './provisioning/sql-registrar.ts'
 import { SqlRegistrations } from './provisioning/sql-registrations.ts'
+import { checkCondition, devicesWhere } from './query/devices-where.ts'
 import type { TwinQueries } from './query/query.ts'
-import { runQuery } from './query/run-query.ts'
+import { countableQuery, countFound, runQuery } from './query/run-query.ts'
 import type { QuotaStore } from './quotas/quotas.ts'
 import { SqlQuotas } from './quotas/sql-quotas.ts'
 import type { KeptSessions } from './sessions/sessions.ts'
@@ -57,6 +62,8 @@ export interface Registry {
   readonly linkedHubs: LinkedHubs
   readonly registrar: Registrar
   readonly devicesOf: DevicesOf
+  readonly jobs: Jobs & JobWork
+  readonly configurations: Configurations & ConfigurationWork
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -130,7 +137,6 @@ export async function registryOver(
     twinOutbox: new SqlTwinOutbox(database),
     edgeAddresses,
     sessions: new SqlSessions(database),
-    queries: { query: (text, page) => queryPermits.with(() => runQuery(database, text, page)) },
     audit: new SqlAudit(database),
     commands: new SqlCommands(database, clock, commandRules, told?.onFeedback),
     uploads: new SqlUploads(database, commandRules.feedbackLifeMs, told?.onFileUploaded),
@@ -139,6 +145,16 @@ export async function registryOver(
     linkedHubs: new SqlLinkedHubs(database),
     registrar,
     devicesOf: (hostName) => registrar.devicesOf(hostName),
+    queries: {
+      query: (text, page) => queryPermits.with(() => runQuery(database, text, page)),
+      devicesWhere: (condition, after, countMax) =>
+        queryPermits.with(() => devicesWhere(database, condition, after, countMax)),
+      checkCondition,
+      count: (text) => queryPermits.with(() => countFound(database, text)),
+      checkCountable: (text) => void countableQuery(text),
+    },
+    jobs: new SqlJobs(database),
+    configurations: new SqlConfigurations(database),
     changes,
     async close() {
       await registrar.close()

@@ -6,6 +6,7 @@ import { auditOperations } from './audit/audit-operations.ts'
 import { commandOperations } from './commands/command-operations.ts'
 import { deadCommandOperations } from './commands/dead-command-operations.ts'
 import { gatheredNotices } from './commands/gathered-notices.ts'
+import { configurationOperations } from './configurations/configuration-operations.ts'
 import { deadLetterOperations } from './dead-letters/dead-letter-operations.ts'
 import type { DeadLetters } from './dead-letters/dead-letters.ts'
 import type { DeliveryState } from './delivery/delivery.ts'
@@ -13,7 +14,9 @@ import { deliveryOperations } from './delivery/delivery-operations.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
+import { jobOperations } from './jobs/job-operations.ts'
 import { methodOperations } from './methods/method-operations.ts'
+import type { Methods } from './methods/methods.ts'
 import type { Registry } from './open-registry.ts'
 import { provisioningOperations } from './provisioning/enrolment-operations.ts'
 import { linkedHubOperations } from './provisioning/hub-operations.ts'
@@ -50,25 +53,13 @@ export interface Services {
   readonly sql: AnalystSql | undefined
   /** Under which files are read that devices uploaded. */
   readonly uploadHost: string
-  /** Devices that are not registered cannot be connected. */
-  readonly identitiesRequired: boolean
+  readonly methods: Methods
 }
 
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  {
-    registry,
-    routing,
-    downlink,
-    delivery,
-    deadLetters,
-    hubName,
-    settings,
-    sql,
-    uploadHost,
-    identitiesRequired,
-  }: Services,
+  { registry, routing, downlink, delivery, deadLetters, hubName, settings, sql, uploadHost, methods }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -88,7 +79,9 @@ export function registerServiceRoutes(
     ...auditOperations(registry.audit),
     ...provisioningOperations(registry),
     ...linkedHubOperations(registry.linkedHubs, hubName.toLowerCase()),
-    ...methodOperations(downlink, identitiesRequired ? registry.identities : undefined),
+    ...methodOperations(methods),
+    ...configurationOperations(registry.configurations, registry.twins, registry.queries),
+    ...jobOperations(registry.jobs, registry.queries.checkCondition, options.clock),
     ...routingOperations(routing),
     ...replayOperations(routing.replays),
     ...hubRoutingOperations(routing),

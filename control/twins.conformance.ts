@@ -218,7 +218,7 @@ export function twinConformance(name: string, open: () => Promise<TwinsUnderTest
       }
       const query = async (text: string) => {
         const result = await registry.queries.query(text, { countMax: 10, continuation: undefined })
-        return result.kind === 'raw'
+        return result.kind !== 'twin'
           ? result.items
           : result.twins.map(({ identity, twin }) => [identity.deviceId, plain(twin.tags)])
       }

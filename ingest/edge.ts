@@ -25,6 +25,7 @@ import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import { routeWebSocket } from '#ingest/listeners/websocket.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
+import type { Authenticate } from '#ingest/session/principal.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Notice } from '#schemas/downlink.ts'
@@ -110,10 +111,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { bind, mqtts, amqps, clock = systemClock } = options
   if (options.authenticate === undefined) requireLoopback(bind)
   const { provisioning: service } = options
-  const authenticate = service
-    ? admittingRegistrants(service.registrar, service.idScope, clock, options.authenticate)
-    : options.authenticate
-  const edge = openEdgeContext({ ...options, authenticate, clock })
+  const edge = openEdgeContext({ ...options, authenticate: authenticating(options, clock), clock })
   const methods = new Methods(edge)
   const twins = options.twins && new Twins(edge, options.twins)
   edge.capabilities.add(methods)
@@ -169,6 +167,12 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       edge.metrics.series('penstock_edge_pending_bytes').set(0)
     },
   }
+}
+
+/** Those who register come in beside devices. */
+function authenticating({ provisioning, authenticate }: EdgeOptions, clock: Clock): Authenticate | undefined {
+  if (provisioning === undefined) return authenticate
+  return admittingRegistrants(provisioning.registrar, provisioning.idScope, clock, authenticate)
 }
 
 function routeFiles(

@@ -417,6 +417,17 @@ export const metricsTable = {
     labels: ['outcome'],
   },
   penstock_edge_upload_bytes_total: { type: 'counter', help: 'Bytes of files that devices sent', labels: [] },
+  penstock_jobs_kept: { type: 'gauge', help: 'Jobs that are kept, by status', labels: ['status'] },
+  penstock_jobs_devices_total: {
+    type: 'counter',
+    help: 'Devices of jobs that were done with, by kind of job and what became of them; pending: it is tried again',
+    labels: ['type', 'outcome'],
+  },
+  penstock_configurations_devices_total: {
+    type: 'counter',
+    help: 'Devices whose desired properties a configuration changed: applied, freed of one, or refused, since their twin would be too large',
+    labels: ['outcome'],
+  },
   penstock_process_restarts_total: {
     type: 'counter',
     help: 'Role processes restarted by the supervisor',

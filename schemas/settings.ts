@@ -6,6 +6,7 @@
 import { clickhouseSettings } from './clickhouse-settings.ts'
 import { commandSettings } from './command-settings.ts'
 import { deviceSettings } from './device-settings.ts'
+import { jobSettings } from './job-settings.ts'
 import { provisioningSettings } from './provisioning-settings.ts'
 import { routingSettings } from './routing-settings.ts'
 import type { Setting } from './setting.ts'
@@ -367,6 +368,7 @@ export const settingsTable = {
   ...commandSettings,
   ...uploadSettings,
   ...provisioningSettings,
+  ...jobSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',

@@ -59,6 +59,7 @@ export interface TwinPart {
   readonly version: number
   readonly tags: unknown
   readonly properties: unknown
+  readonly configurations: Readonly<Record<string, unknown>>
 }
 
 /** The twin of an identity. Never a key. */
@@ -81,6 +82,7 @@ export function twinDocument(identity: Identity, twin: TwinPart): Readonly<Recor
     version: twin.version,
     tags: twin.tags,
     properties: twin.properties,
+    ...(Object.keys(twin.configurations).length === 0 ? {} : { configurations: twin.configurations }),
     capabilities: { iotEdge: identity.iotEdge },
   }
 }

@@ -31,15 +31,18 @@ export interface IdentityRow extends SqlRow {
 }
 
 /**
- * Whole identities, with further columns (`, expression AS name`) behind them, of tables joined to `i`. The presence of each is looked up by its ids: joined, the
- * planner may read all presences for every page, or compare each of a page with each behind it where its statistics are old.
+ * The presence `p` of identities `i`, looked up by its ids: joined, the planner may read all presences for every page, or compare each of a
+ * page with each behind it where its statistics are old.
  */
+export const joinPresence = `LEFT JOIN LATERAL (
+    SELECT * FROM penstock.presence WHERE device_id = i.device_id AND module_id = i.module_id LIMIT 1
+  ) p ON true`
+
+/** Whole identities, with further columns (`, expression AS name`) behind them, of tables joined to `i`. */
 export function selectIdentitiesWith(columns: string, joins = ''): string {
   return `SELECT i.*, p.connected, p.connection_updated_at, p.last_activity_at, p.model_id,
       (SELECT waiting FROM penstock.queues WHERE device_id = i.device_id AND module_id = i.module_id) AS waiting${columns}
-    FROM penstock.identities i LEFT JOIN LATERAL (
-      SELECT * FROM penstock.presence WHERE device_id = i.device_id AND module_id = i.module_id LIMIT 1
-    ) p ON true ${joins}`
+    FROM penstock.identities i ${joinPresence} ${joins}`
 }
 
 export const selectIdentities = selectIdentitiesWith('')

@@ -5,7 +5,7 @@ import { conditionSql } from './query-sql.ts'
 
 function sqlOf(condition: string): [string, unknown[]] {
   const { where } = parseQuery(`SELECT * FROM devices WHERE ${condition}`)
-  const parameters = new Parameters()
+  const parameters = new Parameters('devices')
   return [where ? conditionSql(where, parameters) : '', parameters.values]
 }
 

@@ -6,7 +6,7 @@ import type { IdentityId } from '#schemas/identity-id.ts'
 import { notifyTwins } from './twin-notices.ts'
 import { tellWritten } from './twin-outbox-rows.ts'
 import { readTwin, type WriteKind, writeTwin } from './twin-writes.ts'
-import type { IdentityTwin, TwinPatch, Twins, TwinUpdate } from './twins.ts'
+import type { Alongside, IdentityTwin, TwinOutcomes, TwinPatch, Twins, TwinUpdate } from './twins.ts'
 
 /** What services do with twins, over the control store, which belongs to the caller. */
 export class SqlTwins implements Twins {
@@ -33,7 +33,7 @@ export class SqlTwins implements Twins {
     return this.#database.transaction((queries) => this.#write(queries, id, 'replace', sections, ifMatch))
   }
 
-  updateAll(updates: readonly TwinUpdate[]): Promise<readonly (Error | undefined)[]> {
+  updateAll(updates: readonly TwinUpdate[], alongside?: Alongside): Promise<TwinOutcomes> {
     return this.#database.transaction(async (queries) => {
       const outcomes: (Error | undefined)[] = []
       for (const { id, patch, ifMatch } of updates) {
@@ -45,6 +45,7 @@ export class SqlTwins implements Twins {
           outcomes.push(error)
         }
       }
+      await alongside?.(queries, outcomes)
       return outcomes
     })
   }

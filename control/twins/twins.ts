@@ -9,6 +9,7 @@
  */
 import type { IfMatch } from '#control/identities/identities.ts'
 import type { Identity } from '#control/identities/identity.ts'
+import type { Queries } from '#control/store/database.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { TwinChange } from '#schemas/twin-event.ts'
 import type { JsonObject, Section } from './section.ts'
@@ -21,6 +22,8 @@ export interface Twin {
   readonly tags: JsonObject
   readonly desired: Section
   readonly reported: Section
+  /** `{"id":{"status":"Applied"}}` of each configuration that is meant for it. */
+  readonly configurations: JsonObject
 }
 
 export interface IdentityTwin {
@@ -48,9 +51,14 @@ export interface Twins {
   update(id: IdentityId, patch: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin>
   /** Replaces whole sections. @throws as `update` */
   replace(id: IdentityId, sections: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin>
-  /** Each update succeeds or fails by itself, in order; `undefined`: done. */
-  updateAll(updates: readonly TwinUpdate[]): Promise<readonly (Error | undefined)[]>
+  /** Each update succeeds or fails by itself, in order. @param alongside what else is to be committed with them, or else nothing is */
+  updateAll(updates: readonly TwinUpdate[], alongside?: Alongside): Promise<TwinOutcomes>
 }
+
+/** Of each update; `undefined`: done. */
+export type TwinOutcomes = readonly (Error | undefined)[]
+
+export type Alongside = (queries: Queries, outcomes: TwinOutcomes) => Promise<void>
 
 /** The twin as its device reads it, with the two versions. */
 export interface DeviceTwin {

@@ -77,10 +77,10 @@ const controlDoors =
 
 /**
  * What its rooms may import of one another besides: the two that lie under all others, rows that others read or write
- * with their own, and how certificates are judged.
+ * with their own, how certificates are judged, and what jobs say again.
  */
 const controlRoomDoors =
-  /^control\/((store|rest)\/[\w-]+|identities\/identity-rows|auth\/certificates|twins\/(twin-rows|twin-document)|downlink\/(downlink-contract|edge-finder))\.ts$/
+  /^control\/((store|rest)\/[\w-]+|identities\/identity-rows|auth\/certificates|twins\/(twin-rows|twin-document)|jobs\/device-job-rows|methods\/method-request|downlink\/(downlink-contract|edge-finder))\.ts$/
 
 /** What the console shares with the server: checks of JSON, and shapes of what crosses between them. */
 const consoleDoors = /^(runtime\/json-check|schemas\/[\w/-]+)\.ts$/

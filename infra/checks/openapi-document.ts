@@ -28,7 +28,7 @@ export function allRoutes(): RouteList {
     ...{ settings: later, sql: later },
     hubName: '',
     uploadHost: '',
-    identitiesRequired: true,
+    methods: later,
   }
   registerServiceRoutes(list, services, later, later)
   return list

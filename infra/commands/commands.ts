@@ -44,6 +44,10 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       summary: 'cloud-to-device messages that did not reach their device: list, show, resend, purge',
       load: async () => (await import('./dead-commands.ts')).deadCommandsCommand,
     },
+    jobs: {
+      summary: 'twin updates and methods for many devices: list, show, cancel',
+      load: async () => (await import('./jobs.ts')).jobsCommand,
+    },
     'dead-letters': {
       summary: 'list, show, replay, drop what ClickHouse or an endpoint refused for good',
       load: async () => (await import('./dead-letters.ts')).deadLettersCommand,

@@ -48,6 +48,8 @@ export async function runControl(settings: Settings): Promise<void> {
     sql: new ClickhouseSql(settings, systemClock),
     shownSettings: async () => (supervised ? await askSettings() : shownSettings(process.env)),
     told: recordsTold(events),
+    // Where it runs on demand, it is not ended while jobs go on, or wait for their time.
+    onJobsActive: () => tellSupervisor('needsControl', undefined),
     metrics,
     logger,
     audit: createLogger('audit', 'info'),

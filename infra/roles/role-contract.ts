@@ -4,7 +4,8 @@
  *   role → supervisor   asks for the status of all processes, the noisiest devices and the last refusals of all edges, the last hour of
  *                       their metrics, the settings, the passwords of the warehouse's users
  *                       tells that it is alive, its samples, standstill, noisiest devices and refusals, its ports once it is ready, a
- *                       take-over, the first device, and that it needs the control role
+ *                       take-over, the first device, and that it needs the control role, which that role itself does while it has
+ *                       jobs to do
  *   supervisor → role   tells to stop, a take-over at another edge, where the control role is
  */
 import type { NoisiestReport, NoisyDevice } from '#ingest/quotas/noisiest.ts'

@@ -146,7 +146,7 @@ export class Installation {
         },
         needsControl: () => {
           this.#demanded?.want()
-          told().tell('control', this.#controlState())
+          if (told().role === 'edge') told().tell('control', this.#controlState())
         },
       },
     }

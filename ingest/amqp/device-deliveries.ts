@@ -6,6 +6,7 @@
  *   twin answers   correlation id of the request, annotations status and version, body
  *   desired        annotations resource and version, body
  */
+
 import { randomBytes } from 'node:crypto'
 import type {
   CommandDelivery,
@@ -17,6 +18,7 @@ import type {
 } from '#ingest/session/delivery.ts'
 import { type MessageField, writeMessage } from '#runtime/amqp/message.ts'
 import { Encoded, int, long, symbol, type Value } from '#runtime/amqp/write-values.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import type { SendOutcome } from './outgoing-link.ts'
 
 /** Fields by the keys of the hub's property bag; what has none is an annotation. */
@@ -50,6 +52,8 @@ export function writtenDelivery(delivery: Delivery, correlationOf: (requestId: s
       return unheard(twinAnswer(delivery, correlationOf(delivery.requestId)))
     case 'desired':
       return unheard(desired(delivery))
+    case 'registration':
+      throw new PenstockError('INTERNAL_EXPECTATION_FAILED', 'nobody registers over AMQP')
   }
 }
 
