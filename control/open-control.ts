@@ -26,15 +26,17 @@ import type { Directory } from './link/directory.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
-import { openRegistry, type Registry } from './open-registry.ts'
+import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
+import type { RegistrarRules } from './provisioning/sql-registrar.ts'
 import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes } from './service-routes.ts'
 import type { ShownSettings } from './settings/settings-operations.ts'
 import type { AnalystSql } from './sql/sql.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
 import type { RekeyPolicy } from './trust/policy-operations.ts'
+import { sweepUploads } from './uploads/sweep-uploads.ts'
 
 export interface ControlOptions {
   readonly dataDir: string
@@ -61,6 +63,11 @@ export interface ControlOptions {
   readonly commandRules?: CommandRules | undefined
   /** As of `RegistryOptions`. */
   readonly tellsTwinChanges?: boolean | undefined
+  /** Who makes rows of feedback and of uploaded files; left out: nobody. */
+  readonly told?: ToldRecords | undefined
+  /** Under which files are read that devices uploaded; left out: under the hub's name. */
+  readonly uploadHost?: string | undefined
+  readonly registrarRules?: RegistrarRules | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
   readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>
@@ -102,7 +109,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
 
 /** @param closing gets how to close each part once it is open */
 async function openedControl(options: ControlOptions, closing: (() => unknown)[]): Promise<Omit<Control, 'close'>> {
-  const { dataDir, postgresUrl, metrics, logger, audit, clock = systemClock } = options
+  const { dataDir, metrics, logger, audit, clock = systemClock } = options
   // Before anything of the store is touched: what has no lock that this version knows still serves here.
   await assertUnserved(controlSocketPath(dataDir))
   const registry = await openRegistry({ ...options, connectionsMax: options.postgresConnectionsMax, clock })
@@ -112,11 +119,8 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   const finder = new EdgeFinder(clock)
   closing.push(() => finder.close())
   closing.push(registry.presence.onAnnounced(({ edge, opened }) => finder.learned(edge, opened)))
-  if (postgresUrl !== undefined) {
-    // The embedded store is of one machine, whose edges come by the local socket.
-    const dialer = await EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger)
-    closing.push(() => dialer.close())
-  }
+  const dialer = await openDialer(options, registry, directory, finder, clock)
+  closing.push(() => dialer?.close())
   const routing = await openRouting({
     ...options,
     secretsKey: options.secretsKey,
@@ -132,23 +136,24 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   const recorder = new AuditRecorder({
     trail: registry.audit,
     days: options.auditDays ?? settingsTable.auditDays.default,
-    metrics,
-    logger,
-    clock,
+    ...{ metrics, logger, clock },
   })
   closing.push(() => recorder.close())
   closing.push(sweepCommands(registry.commands, metrics, clock, logger))
+  closing.push(sweepUploads(registry.uploads, clock, logger))
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
+  const hubName = options.rules.hubNames[0] ?? ''
   const services = {
     registry,
     routing: routing.service,
     downlink,
     delivery: options.delivery,
     deadLetters: options.deadLetters,
-    hubName: options.rules.hubNames[0] ?? '',
     sql: options.sql,
     settings: options.shownSettings ?? (async () => []),
+    hubName,
+    uploadHost: options.uploadHost ?? hubName,
     identitiesRequired: options.identitiesRequired ?? true,
   }
   return {
@@ -161,4 +166,16 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     ensureFirstDevice: (deviceId) => ensureFirstDevice(registry.identities, deviceId),
     watchLostEdges: (onLost) => watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
   }
+}
+
+/** `undefined`: the embedded store is of one machine, whose edges come by the local socket. */
+async function openDialer(
+  { postgresUrl, logger }: ControlOptions,
+  registry: Registry,
+  directory: Directory,
+  finder: EdgeFinder,
+  clock: Clock,
+): Promise<EdgeDialer | undefined> {
+  if (postgresUrl === undefined) return undefined
+  return EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger)
 }

@@ -1,6 +1,7 @@
 /** The service API: the table of what each capability serves over REST. All routes need a policy's SAS token; `api-version` is not looked at. */
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { blobUri } from '#schemas/uploads.ts'
 import { auditOperations } from './audit/audit-operations.ts'
 import { commandOperations } from './commands/command-operations.ts'
 import { deadCommandOperations } from './commands/dead-command-operations.ts'
@@ -14,6 +15,8 @@ import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
 import { methodOperations } from './methods/method-operations.ts'
 import type { Registry } from './open-registry.ts'
+import { provisioningOperations } from './provisioning/enrolment-operations.ts'
+import { linkedHubOperations } from './provisioning/hub-operations.ts'
 import { queryOperations } from './query/query-operation.ts'
 import { quotaOperations } from './quotas/quota-operations.ts'
 import { type OperationOptions, registerOperation } from './rest/operation.ts'
@@ -29,6 +32,7 @@ import { authorityOperations } from './trust/authority-operations.ts'
 import { policyOperations, type RekeyPolicy } from './trust/policy-operations.ts'
 import { updateTwins } from './twins/bulk-updates.ts'
 import { twinOperations } from './twins/twin-operations.ts'
+import { fileNotificationOperations } from './uploads/file-notification-operations.ts'
 
 /** What they serve. */
 export interface Services {
@@ -44,6 +48,8 @@ export interface Services {
   readonly settings: ShownSettings
   /** `undefined`: no statements are run. */
   readonly sql: AnalystSql | undefined
+  /** Under which files are read that devices uploaded. */
+  readonly uploadHost: string
   /** Devices that are not registered cannot be connected. */
   readonly identitiesRequired: boolean
 }
@@ -51,7 +57,18 @@ export interface Services {
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  { registry, routing, downlink, delivery, deadLetters, hubName, settings, sql, identitiesRequired }: Services,
+  {
+    registry,
+    routing,
+    downlink,
+    delivery,
+    deadLetters,
+    hubName,
+    settings,
+    sql,
+    uploadHost,
+    identitiesRequired,
+  }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -66,8 +83,11 @@ export function registerServiceRoutes(
     ...settingsOperations(settings),
     ...(sql ? sqlOperations(sql) : []),
     ...commandOperations(registry.commands, onCommandSent, hubName),
+    ...fileNotificationOperations(registry.uploads, hubName, (path) => blobUri(uploadHost, path)),
     ...deadCommandOperations(registry.commands, onCommandSent),
     ...auditOperations(registry.audit),
+    ...provisioningOperations(registry),
+    ...linkedHubOperations(registry.linkedHubs, hubName.toLowerCase()),
     ...methodOperations(downlink, identitiesRequired ? registry.identities : undefined),
     ...routingOperations(routing),
     ...replayOperations(routing.replays),

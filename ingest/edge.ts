@@ -2,9 +2,13 @@ import type { CommandQueues } from '#control/commands/commands.ts'
 import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { LogSilence } from '#ingest/batches/log-silence.ts'
 import { DeviceCommands } from '#ingest/device-api/device-commands.ts'
+import { FileUploads, type UploadOptions } from '#ingest/device-api/file-uploads.ts'
 import { Methods } from '#ingest/device-api/methods.ts'
+import { Provisioning, type ProvisioningOptions } from '#ingest/device-api/provisioning.ts'
+import { admittingRegistrants } from '#ingest/device-api/registrants.ts'
 import { twinRefusal } from '#ingest/device-api/twin-refusal.ts'
 import { type TwinOptions, Twins } from '#ingest/device-api/twins.ts'
+import { routeBlobs } from '#ingest/http/blobs.ts'
 import { routeCommands } from '#ingest/http/commands.ts'
 import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
 import {
@@ -13,7 +17,9 @@ import {
   type NoisiestOfAll,
   routeNoisiest,
 } from '#ingest/http/noisiest-route.ts'
+import { routeProvisioning } from '#ingest/http/provisioning.ts'
 import { routeTelemetry } from '#ingest/http/telemetry.ts'
+import { routeUploads } from '#ingest/http/uploads.ts'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
 import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
@@ -48,6 +54,10 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   readonly authorizeService?: AuthorizeService
   /** Left out: no device has a twin. */
   readonly twins?: TwinOptions | undefined
+  /** Left out: devices upload no files. */
+  readonly uploads?: UploadOptions | undefined
+  /** Left out: nobody registers here. */
+  readonly provisioning?: ProvisioningOptions | undefined
   /** Left out: the noisiest devices are those of this process. */
   readonly noisiestOfAll?: NoisiestOfAll | undefined
 }
@@ -99,7 +109,11 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   assertLimits()
   const { bind, mqtts, amqps, clock = systemClock } = options
   if (options.authenticate === undefined) requireLoopback(bind)
-  const edge = openEdgeContext({ ...options, clock })
+  const { provisioning: service } = options
+  const authenticate = service
+    ? admittingRegistrants(service.registrar, service.idScope, clock, options.authenticate)
+    : options.authenticate
+  const edge = openEdgeContext({ ...options, authenticate, clock })
   const methods = new Methods(edge)
   const twins = options.twins && new Twins(edge, options.twins)
   edge.capabilities.add(methods)
@@ -107,6 +121,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { logger, metrics, commandQueues: queues } = options
   const commands = queues && new DeviceCommands({ queues, clock, logger, metrics })
   if (commands) edge.capabilities.add(commands)
+  const provisioning = service && new Provisioning(edge, service)
+  if (provisioning) edge.capabilities.add(provisioning)
   const listener = await listen(edge, mqttInBytes(edge), bind, options.mqttPort)
   const mqttsListener = mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls))
   const amqpsListener = amqps && (await listen(edge, amqpInBytes(edge), bind, amqps.port, amqps.tls))
@@ -116,6 +132,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   })
   const logSilence = new LogSilence(edge.batcher)
   const stopSweep = startSweep(edge, logSilence)
+  const uploads = options.uploads && new FileUploads(edge, options.uploads)
   return {
     mqttPort: listener.port,
     mqttsPort: mqttsListener?.port,
@@ -124,6 +141,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     registerRoutes: (router, tls, authorizationOf = (request) => request.header('authorization')) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
+      if (uploads) routeFiles(router, edge, uploads, options, tls)
+      if (service && provisioning) routeProvisioning(router, edge, provisioning, service.idScope, tls)
       routeWebSocket(router, edge, [mqttInMessages(edge), amqpInMessages(edge)], tls)
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls, authorizationOf)
@@ -144,12 +163,23 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     close: async () => {
       await drain(edge, listeners)
       twins?.close()
-      await commands?.close()
+      await Promise.all([commands?.close(), uploads?.close()])
       stopSweep()
       stopTicks()
       edge.metrics.series('penstock_edge_pending_bytes').set(0)
     },
   }
+}
+
+function routeFiles(
+  router: HttpRouter,
+  edge: EdgeContext,
+  uploads: FileUploads,
+  { authorizeRequest, authorizeService }: EdgeOptions,
+  tls: boolean,
+): void {
+  routeUploads(router, edge, uploads, authorizeRequest, tls)
+  routeBlobs(router, edge, uploads, authorizeService, tls)
 }
 
 function downlinkTo(edge: EdgeContext, methods: Methods): EdgeDownlink {

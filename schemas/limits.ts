@@ -89,21 +89,6 @@ export const limits = {
   refusalsToldPerMinute: 10,
   /** Of these, how many the console can show: the last ones of all edges. */
   refusalsKeptMax: 20,
-  /** Viewers of the log's end at one edge process. Each holds `tailViewerBytesMax`. */
-  tailViewersMax: 16,
-  /** Texts that wait for a viewer who takes nothing. What comes beyond is skipped, and counted. */
-  tailViewerBytesMax: 256 * 1024,
-  /** Of a body, so much is shown. */
-  tailBodyBytesMax: 16 * 1024,
-  /** Messages that one viewer is shown. More than people read; fewer than a browser can draw. */
-  tailMessagesPerSecondMax: 100,
-  /** How often the log is asked for what is new while somebody looks. */
-  tailPollMs: 100,
-  /** Of one partition at a time. Older ones that are new are skipped: two records fill a screen. */
-  tailRecordsMax: 16,
-  tailReadBytesMax: 1024 * 1024,
-  /** Time of the edge's one thread that decoding for viewers may take: 4 in 100. */
-  tailDecodeMsPerSecondMax: 40,
   /** Requests of a device that are refused with an answer in one second. Some SDKs repeat a refused one at once, without end. */
   requestRefusalsPerSecondMax: 10,
   /** Requests of a device that wait for their answer. An SDK has a few. */
@@ -242,6 +227,31 @@ export const limits = {
   modulesPerDeviceMax: 50,
   /** Operations in one bulk request; the hub's own limit. */
   bulkOperationsMax: 100,
+  /** Enrolment groups: a device that says no more than its id is compared with the keys of each. The hub's own limit. */
+  enrolmentGroupsMax: 100,
+  /** Registrations, and look-ups for them, in one statement or transaction. */
+  registrationsAtOnceMax: 200,
+  /** Registrations that an edge process has under way; more are told when to come back. */
+  registrationsUnderWayMax: 500,
+  /** Body of a registration, which a device may fill with what it wants to tell whoever chooses its hub. */
+  registrationBytesMax: 64 * 1024,
+  /** A device comes to register, and goes: its connection ends by then. */
+  registrationMsMax: 30 * 60_000,
+  /** Longest time after which a device is told to come back: more than a storm of 100,000 devices needs. */
+  registrationReturnSecondsMax: 300,
+  /** Registrations under way in a process whose hub somebody else chooses, or is far away. */
+  allocationsUnderWayMax: 64,
+  /** After which such a registration is given up: three requests to each of three hubs, and more. */
+  allocationMsMax: 90_000,
+  /** Hubs that devices are sent to, besides this one. */
+  linkedHubsMax: 50,
+  /** A request to a linked hub, or to a function that chooses one, from its beginning to the end of the answer; and what is read of that. */
+  outgoingRequestMsMax: 5_000,
+  outgoingAnswerBytesMax: 64 * 1024,
+  /** Enrolments in one bulk request; the hub's own limit. */
+  bulkEnrolmentsMax: 10,
+  /** What a caller wants to remember of a device, as JSON. */
+  enrolmentInformationBytesMax: 4 * 1024,
   /** Devices in one page of a list or query; the hub's own limit. */
   registryPageMax: 1_000,
   /** Body of a registry request: 100 identities of the largest texts, with room. */
@@ -290,6 +300,31 @@ export const limits = {
   /** Feedback records and dead letters of commands that are kept. Beyond, the oldest are forgotten and counted. */
   feedbackKeptMax: 1_000_000,
   deadCommandsKeptMax: 100_000,
+  /** Uploads of one device that are under way; the hub's own limit. */
+  deviceUploadsMax: 10,
+  /** Name of a file; the hub's own limit, in characters. */
+  blobNameLengthMax: 1_024,
+  /** Body with which an upload begins or ends: the longest name, with room. */
+  uploadRequestBytesMax: 16 * 1024,
+  /** Blocks of one file: with the 4 MiB that clients send, the largest file that may be set, 40,000 MiB. */
+  uploadBlocksMax: 10_000,
+  /** Id of a block as text: 64 bytes in base64, which is what clients may use. */
+  uploadBlockIdLengthMax: 88,
+  /** The list that makes a file of its blocks: each with the longest id, and its element around it. */
+  uploadBlockListBytesMax: 2 * 1024 * 1024,
+  /** Bytes of one upload that an edge process takes for each byte that the file may have: blocks that are sent again come on top. */
+  uploadRepeatsMax: 2,
+  /** Uploads of which an edge process knows what they sent, and whether they ended; about 150 bytes each. */
+  uploadsRememberedMax: 100_000,
+  /** Requests of an edge process that write files at once, and of one device: on S3 each holds up to two parts. The rest waits its turn. */
+  uploadWritesMax: 32,
+  deviceUploadWritesMax: 8,
+  /** A request that writes a block or file ends within this time: 4 MiB at some 0.1 Mbit/s. */
+  uploadWriteMsMax: 300_000,
+  /** Parts in which files go to S3: the least that it takes, since as many are held as files are written. 10,000 of them are a file. */
+  uploadPartBytes: 5 * 1024 * 1024,
+  /** What is left of uploads is looked for so often, and how much there is, in each edge process. */
+  uploadSweepMs: 60_000,
   /** A SAS token or key as an MQTT password or Authorization header: a policy token of the longest ids, percent-encoded, has about 1,500. */
   credentialBytesMax: 4 * 1024,
   /** Largest accepted token that is cached, to save the check of its signature. Most have about 200 bytes; with the device's credentials 2 KB. */
@@ -452,6 +487,10 @@ export function assertLimits(): void {
   assert(
     limits.commandsHeldBytesMax >= 64 * (limits.commandsTakenBytesMax + limits.commandBytesMax),
     'many devices must be able to get their largest commands at once',
+  )
+  assert(
+    limits.uploadBlocksMax * (limits.uploadBlockIdLengthMax + 32) < limits.uploadBlockListBytesMax,
+    'a list of the most blocks must be readable',
   )
   assert(limits.deduplicationWindowSeconds * 1000 >= 2 * lateMsMax, 'a token must outlive a late insert')
 }

@@ -66,6 +66,11 @@ export const metricsTable = {
     help: 'Twin requests of devices, by what they asked for and the status they were answered with',
     labels: ['request', 'status'],
   },
+  penstock_edge_provisioning_requests_total: {
+    type: 'counter',
+    help: 'Requests of those who register, by what they asked for and the status they were answered with',
+    labels: ['request', 'status'],
+  },
   penstock_edge_desired_told_total: {
     type: 'counter',
     help: 'Patches of desired properties for devices, by what became of them',
@@ -406,6 +411,12 @@ export const metricsTable = {
     help: 'Bytes of the commands that the edge holds for devices that have not settled them',
     labels: [],
   },
+  penstock_edge_uploads_total: {
+    type: 'counter',
+    help: 'Uploads of files by what became of them: begun; stored or failed, as the device said',
+    labels: ['outcome'],
+  },
+  penstock_edge_upload_bytes_total: { type: 'counter', help: 'Bytes of files that devices sent', labels: [] },
   penstock_process_restarts_total: {
     type: 'counter',
     help: 'Role processes restarted by the supervisor',

@@ -6,8 +6,10 @@
 import { clickhouseSettings } from './clickhouse-settings.ts'
 import { commandSettings } from './command-settings.ts'
 import { deviceSettings } from './device-settings.ts'
+import { provisioningSettings } from './provisioning-settings.ts'
 import { routingSettings } from './routing-settings.ts'
 import type { Setting } from './setting.ts'
+import { uploadSettings } from './upload-settings.ts'
 
 const port = (env: string, value: number, meaning: string) =>
   ({ env, kind: 'integer', default: value, min: 0, max: 65_535, meaning: `${meaning}; 0 picks a free port` }) as const
@@ -363,6 +365,8 @@ export const settingsTable = {
   ...deviceSettings,
   ...routingSettings,
   ...commandSettings,
+  ...uploadSettings,
+  ...provisioningSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',

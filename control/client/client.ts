@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { ownerPolicyName } from '#control/rest/rights.ts'
-import { aText, type JsonCheck, recordOf } from '#runtime/json-check.ts'
+import { aText, type JsonCheck, optional, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** How the owner reaches the control plane. */
@@ -16,6 +16,11 @@ export interface RestAccess {
   readonly hostName: string
   /** Base64 key of the policy `iothubowner`. */
   readonly ownerKey: string
+}
+
+/** A token of the owner's, for whoever must not have the key. */
+export function ownerToken({ hostName, ownerKey }: RestAccess, expiresAtMs: number): string {
+  return createSasToken({ scope: hostName, key: ownerKey, policyName: ownerPolicyName, expiresAtMs })
 }
 
 /** What every command needs that works over the REST API of the running installation. */
@@ -33,13 +38,8 @@ export class RestClient {
 
   /** @throws PenstockError CONTROL_UNREACHABLE, CONTROL_REFUSED */
   async call(method: string, path: string, body?: object, headers: Record<string, string> = {}): Promise<Response> {
-    const { url, authority, hostName, ownerKey } = this.#options
-    const authorization = createSasToken({
-      scope: hostName,
-      key: ownerKey,
-      policyName: ownerPolicyName,
-      expiresAtMs: Date.now() + 300_000,
-    })
+    const { url, authority } = this.#options
+    const authorization = ownerToken(this.#options, Date.now() + 300_000)
     let response: Response
     try {
       response = await request(new URL(path, url), authority, {
@@ -103,11 +103,21 @@ async function request(url: URL, authority: string | undefined, sent: Sent): Pro
   return new Response(status === 204 ? null : Buffer.concat(chunks), { status, headers: answered })
 }
 
-const errorBody = recordOf<{ readonly Message: string }>({ Message: aText })
+/** The hub's, and its provisioning service's. */
+const errorBody = recordOf<{ readonly Message: string | undefined; readonly message: string | undefined }>({
+  Message: optional(aText),
+  message: optional(aText),
+})
+/** The newer form, in which the message is JSON itself. */
+const numberedMessage = recordOf<{ readonly message: string }>({ message: aText })
 
 function messageOf(body: string, status: number): string {
   try {
-    return errorBody(JSON.parse(body)).Message.replace(/^ErrorCode:[^;]*;/, '')
+    const { Message, message } = errorBody(JSON.parse(body))
+    const text = Message?.startsWith('{')
+      ? numberedMessage(JSON.parse(Message)).message
+      : (Message?.replace(/^ErrorCode:[^;]*;/, '') ?? message)
+    if (text !== undefined) return text
   } catch {
     // Something else than the control plane answered.
   }

@@ -10,10 +10,10 @@
  */
 
 import { argumentFault } from '#control/identities/identity.ts'
+import { lockedRecordOperations } from '#control/rest/locked-records.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
-import { PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { commandTold } from './command-told.ts'
@@ -68,49 +68,25 @@ export function commandOperations(commands: Commands, onSent: (id: IdentityId) =
         return jsonAnswer(200, { totalMessagesPurged, deviceId: id.deviceId, moduleId: id.moduleId ?? null })
       },
     })
-  for (const bound of ['serviceBound', 'servicebound']) operations.push(...feedbackOperations(commands, bound, hubName))
+  operations.push(...feedbackOperations(commands, hubName))
   return operations
 }
 
-function feedbackOperations(commands: Commands, bound: string, hubName: string): Operation[] {
-  const pattern = `/messages/${bound}/feedback`
-  const settle = async (request: HttpRequest, kind: 'complete' | 'abandon'): Promise<HttpAnswer> => {
-    if (await commands.settleFeedback(request.parameter(0) ?? '', kind)) return done
-    throw new PenstockError('COMMAND_LOCK_LOST', 'these records are no longer locked by this token')
-  }
-  return [
-    {
-      method: 'GET',
-      pattern,
-      told: commandTold.takeFeedback,
-      right,
-      async run() {
-        const batch = await commands.takeFeedback(limits.feedbackBatchMax)
-        if (batch === undefined) return done
-        return jsonAnswer(200, batch.records.map(feedbackDocument), {
-          'Content-Type': feedbackContentType,
-          ETag: `"${batch.lockToken}"`,
-          'iothub-userid': hubName,
-        })
-      },
+function feedbackOperations(commands: Commands, hubName: string): Operation[] {
+  return lockedRecordOperations(
+    ['/messages/serviceBound/feedback', '/messages/servicebound/feedback'],
+    async () => {
+      const batch = await commands.takeFeedback(limits.feedbackBatchMax)
+      if (batch === undefined) return undefined
+      return jsonAnswer(200, batch.records.map(feedbackDocument), {
+        'Content-Type': feedbackContentType,
+        ETag: `"${batch.lockToken}"`,
+        'iothub-userid': hubName,
+      })
     },
-    {
-      method: 'DELETE',
-      pattern: `${pattern}/:lock`,
-      told: commandTold.completeFeedback,
-      right,
-      audited: 'used',
-      run: (request) => settle(request, 'complete'),
-    },
-    {
-      method: 'POST',
-      pattern: `${pattern}/:lock/abandon`,
-      told: commandTold.abandonFeedback,
-      right,
-      audited: 'used',
-      run: (request) => settle(request, 'abandon'),
-    },
-  ]
+    (lockToken, kind) => commands.settleFeedback(lockToken, kind),
+    { take: commandTold.takeFeedback, complete: commandTold.completeFeedback, abandon: commandTold.abandonFeedback },
+  )
 }
 
 /** @throws REGISTRY_ARGUMENT_INVALID where the path is not percent-encoded UTF-8 */

@@ -347,6 +347,35 @@ export function commandsConformance(name: string, postgresUrl: () => string | un
       expect(await commands.takeFeedback(64)).toBe(undefined)
     })
 
+    test('whoever makes rows of feedback is told of each record once, of a deleted device too', async () => {
+      const told: (readonly [string, string])[] = []
+      const telling = new SqlCommands(database, systemClock, usualCommandRules, (records) =>
+        told.push(...records.map(({ messageId, status }) => [messageId, status] as const)),
+      )
+      await telling.sweep()
+      told.length = 0
+      const [deviceId, deleted] = [await newDevice(), await newDevice()]
+      for (const text of ['swift', 'soon']) await commands.send(commandTo(deviceId, text, { ack: 'full' }))
+      await commands.send(commandTo(deleted, 'left', { ack: 'negative' }))
+      const [swift, soon] = await take(deviceId)
+      await settle(swift, 'complete')
+      const taken = await telling.takeFeedback(64)
+      await telling.settleFeedback(taken?.lockToken ?? '', 'complete')
+      expect(told.at(-1)).toEqual(['swift', 'Success'])
+      await settle(soon, 'reject')
+      await registry.identities.delete({ deviceId: deleted, moduleId: undefined }, undefined)
+      await Promise.all([telling.sweep(), telling.sweep()])
+      expect(told.slice(-2)).toEqual([
+        ['soon', 'Rejected'],
+        ['left', 'Purged'],
+      ])
+      const count = told.length
+      const rest = await telling.takeFeedback(64)
+      await telling.settleFeedback(rest?.lockToken ?? '', 'complete')
+      await telling.sweep()
+      expect(told).toHaveLength(count)
+    })
+
     test('where duplicates are dropped, a message id that waits is accepted and not kept again', async () => {
       const deviceId = await newDevice()
       const deduplicated = withRules({ isDeduplicated: true })

@@ -1,11 +1,13 @@
 import type { CommandQueues } from '#control/commands/commands.ts'
 import type { CredentialSource } from '#control/identities/identities.ts'
 import type { EdgePresence } from '#control/presence/presence.ts'
+import type { Registrar } from '#control/provisioning/provisioning.ts'
 import type { QuotaSource } from '#control/quotas/quotas.ts'
 import type { KeptSessions } from '#control/sessions/sessions.ts'
 import type { Invalidations } from '#control/store/changes.ts'
 import type { TrustSource } from '#control/trust/trust.ts'
 import type { DeviceTwins, WholeTwins } from '#control/twins/twins.ts'
+import type { DeviceUploads } from '#control/uploads/uploads.ts'
 
 /**
  * All that an edge process asks of control, and is told: the ports of the capabilities together. Two adapters: `registry-directory.ts`
@@ -18,7 +20,9 @@ export interface Directory
     EdgePresence,
     CommandQueues,
     KeptSessions,
+    Registrar,
     Invalidations {
   readonly twins: DeviceTwins & WholeTwins
+  readonly uploads: DeviceUploads
   close(): Promise<void>
 }

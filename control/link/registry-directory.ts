@@ -1,16 +1,19 @@
 import type { CommandQueues, CommandsTaken, CommandsWanted, Settlement } from '#control/commands/commands.ts'
 import type { DeviceCredentials, Identities } from '#control/identities/identities.ts'
 import type { ActivityRecord, Announcement, PresenceRecord, PresenceStore } from '#control/presence/presence.ts'
+import type { ProvisioningAnswer, ProvisioningRequest, Registrar } from '#control/provisioning/provisioning.ts'
 import type { QuotaOverride, QuotaSource } from '#control/quotas/quotas.ts'
 import type { KeptSession, KeptSessions } from '#control/sessions/sessions.ts'
 import { type Changes, type Invalidation, invalidationOf } from '#control/store/changes.ts'
 import { LookupBatch } from '#control/store/lookup-batch.ts'
 import type { Trust, TrustSource } from '#control/trust/trust.ts'
 import type { DeviceTwins, WholeTwins } from '#control/twins/twins.ts'
+import type { DeviceUploads, Uploads } from '#control/uploads/uploads.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { Directory } from './directory.ts'
+import { RegistryUploads } from './registry-uploads.ts'
 
 /** Presence records that wait while a write is under way; more are dropped, oldest first: the next connection tells again. */
 const presenceWaitingMax = 10_000
@@ -25,6 +28,10 @@ export interface DirectorySources {
   readonly deviceTwins: DeviceTwins & WholeTwins
   readonly commands: CommandQueues
   readonly sessions: KeptSessions
+  readonly uploads: Uploads
+  /** What all processes of this installation share. */
+  readonly edgeAddresses: { secret(): Promise<Buffer> }
+  readonly registrar: Registrar
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -32,6 +39,7 @@ export interface DirectorySources {
 /** The directory of a process that has the registry itself; `close` closes it too if owned. */
 export class RegistryDirectory implements Directory {
   readonly twins: DeviceTwins & WholeTwins
+  readonly uploads: DeviceUploads
   readonly #registry: DirectorySources
   readonly #logger: Logger
   readonly #ownsRegistry: boolean
@@ -45,6 +53,7 @@ export class RegistryDirectory implements Directory {
     this.#ownsRegistry = ownsRegistry
     this.#registry = registry
     this.twins = registry.deviceTwins
+    this.uploads = new RegistryUploads(registry.uploads, registry.edgeAddresses, unavailable)
     this.#logger = logger
     this.#batch = new LookupBatch(
       (deviceIds) => registry.identities.credentials(deviceIds).catch(unavailable),
@@ -74,6 +83,10 @@ export class RegistryDirectory implements Directory {
 
   keepSessions(sessions: readonly KeptSession[]): Promise<void> {
     return this.#registry.sessions.keepSessions(sessions).catch(unavailable)
+  }
+
+  provision(request: ProvisioningRequest): Promise<ProvisioningAnswer> {
+    return this.#registry.registrar.provision(request).catch(unavailable)
   }
 
   onInvalidate(listener: (invalidation: Invalidation) => void): () => void {

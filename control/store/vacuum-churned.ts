@@ -1,7 +1,7 @@
 import type { Queries } from './database.ts'
 
 /** Tables whose rows live for moments. What is left of them is many times what is in them. */
-const churned = ['queues', 'commands', 'feedback', 'dead_commands', 'twin_events']
+const churned = ['queues', 'commands', 'feedback', 'dead_commands', 'uploads', 'file_notifications', 'twin_events']
 
 const deadRowsMin = 5_000
 

@@ -27,6 +27,7 @@ export function allRoutes(): RouteList {
     ...{ registry: later, routing: later, downlink: later, delivery: later, deadLetters: later },
     ...{ settings: later, sql: later },
     hubName: '',
+    uploadHost: '',
     identitiesRequired: true,
   }
   registerServiceRoutes(list, services, later, later)

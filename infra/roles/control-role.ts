@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { controlSettings } from '#control/control-settings.ts'
+import { controlSettings, hostNamesOf } from '#control/control-settings.ts'
 import type { Identities } from '#control/identities/identities.ts'
 import { type Control, openControl } from '#control/open-control.ts'
 import { clientAddressOf } from '#control/rest/rest.ts'
@@ -23,7 +23,7 @@ import { callersOf } from './callers.ts'
 import { routingCheck } from './check-routing.ts'
 import { controlParts } from './control-parts.ts'
 import { endFirstWhenMemoryEnds } from './end-first.ts'
-import { forwardRoleTwinEvents, openRoleEvents, tellLost } from './events.ts'
+import { forwardRoleTwinEvents, openRoleEvents, recordsTold, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { quotasFrom } from './quotas.ts'
 import { askSettings, reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
@@ -47,6 +47,7 @@ export async function runControl(settings: Settings): Promise<void> {
     checkRouting: routingCheck(settings),
     sql: new ClickhouseSql(settings, systemClock),
     shownSettings: async () => (supervised ? await askSettings() : shownSettings(process.env)),
+    told: recordsTold(events),
     metrics,
     logger,
     audit: createLogger('audit', 'info'),
@@ -97,7 +98,7 @@ async function openControlServers(
 ): Promise<ControlServers> {
   const quotas = new Quotas(quotasFrom(settings), systemClock, metrics)
   // What edges pass on has the names that they were asked under.
-  const callers = supervised ? new WebCallers(settings.hostname.split(','), true) : callersOf(settings, settings.bind)
+  const callers = supervised ? new WebCallers(hostNamesOf(settings), true) : callersOf(settings, settings.bind)
   const serving = (isTls: boolean): HttpServing => ({
     callers,
     logger,

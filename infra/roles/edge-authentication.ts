@@ -52,9 +52,9 @@ export function edgeAuthentication(
         ? new PenstockError(admission.code, publicReason(admission))
         : refusalOf(admission.code)
     },
-    authorizeService: async (authorization, confidential) => {
+    authorizeService: async (authorization, confidential, resource = ['api']) => {
       if (!confidential) throw refusalOf('AUTH_TRANSPORT_INSECURE')
-      const proof = await authenticator.authenticateService(authorization, 'ServiceConnect', ['api'], confidential)
+      const proof = await authenticator.authenticateService(authorization, 'ServiceConnect', resource, confidential)
       if (!('policy' in proof)) throw refusalOf(proof.code)
     },
     policyOf: async (authorization, confidential) => {

@@ -18,6 +18,7 @@ import { type EdgeRegistry, openEdgeRegistry } from './edge-registry.ts'
 import { openEdgeServers } from './edge-servers.ts'
 import { openRoleEvents, type RoleEvents, tellLost } from './events.ts'
 import { openRoleLog } from './open-role-log.ts'
+import { openRoleUploads } from './open-role-uploads.ts'
 import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
 import {
@@ -58,7 +59,8 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const basis = await openBasis(settings, index)
   const { metrics, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
   const refused = new RefusalsHere()
-  const edge = await openEdge(basis, refused)
+  let { httpsPort } = settings
+  const edge = await openEdge(basis, refused, () => httpsPort)
   const beats = setInterval(() => void registry?.beat(edge), limits.edgeBeatMs)
   const control = new ControlAddress({
     url: settings.controlUrl,
@@ -72,6 +74,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     ...{ settings, edge, control, controlAuthority, tls, policyOf, log, refusals, status, metrics, logger },
     history: historyOf(metrics),
   })
+  httpsPort = servers.ports.https ?? httpsPort
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)
@@ -113,7 +116,8 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   return { settings, edgeId, metrics, logger, tls, controlAuthority, log, downlink, registry, leaveDownlink, events }
 }
 
-async function openEdge(basis: EdgeBasis, refused: RefusalsHere): Promise<Edge> {
+/** @param httpsPort where the edge listens; asked once it does */
+async function openEdge(basis: EdgeBasis, refused: RefusalsHere, httpsPort: () => number): Promise<Edge> {
   const { settings, edgeId, metrics, logger, tls, log, downlink, registry, events } = basis
   const edge = await startEdge({
     log,
@@ -129,6 +133,7 @@ async function openEdge(basis: EdgeBasis, refused: RefusalsHere): Promise<Edge> 
     onRefused: (refusal) => refused.add(refusal),
     announce: (sessionId, openedAtMs) => tellSupervisor('takeOver', { sessionId, openedAtMs }),
     ...registry,
+    uploads: registry && (await openRoleUploads(settings, registry.deviceUploads, httpsPort)),
     quotas: quotasFrom(settings),
     noisiestOfAll: supervised
       ? (countMax) => {

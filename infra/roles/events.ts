@@ -1,4 +1,5 @@
 import { controlSettings } from '#control/control-settings.ts'
+import type { ToldRecords } from '#control/open-registry.ts'
 import { openEventWriter } from '#ingest/events/event-writer.ts'
 import { forwardTwinEvents, type TwinEventForwarderOptions } from '#ingest/events/twin-event-forwarder.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
@@ -55,6 +56,25 @@ export async function openRoleEvents(
     close: async () => {
       await writer.close()
       await log.close()
+    },
+  }
+}
+
+/** Rows of what services are told; an event says when it was, as it may be told a moment later. */
+export function recordsTold(events: RoleEvents | undefined): ToldRecords | undefined {
+  if (events === undefined) return undefined
+  return {
+    onFeedback: (records) => {
+      for (const { deviceId, moduleId, status, messageId, generationId, atMs } of records) {
+        const details = { messageId, generationId, at: new Date(atMs).toISOString() }
+        events.tell({ event: 'commandEnded', deviceId, moduleId, reason: status, details })
+      }
+    },
+    onFileUploaded: (files) => {
+      for (const { deviceId, blobName, bytes, atMs } of files) {
+        const details = { blobName, bytes: String(bytes), at: new Date(atMs).toISOString() }
+        events.tell({ event: 'fileUploaded', deviceId, moduleId: undefined, reason: undefined, details })
+      }
     },
   }
 }

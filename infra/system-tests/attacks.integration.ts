@@ -1,4 +1,5 @@
 /** What a hostile network may try against everything as a user runs it (docs/SECURITY.md): identities required, TLS beside plain. */
+import { randomBytes } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect as connectTcp, type Socket } from 'node:net'
@@ -314,6 +315,7 @@ describe('secrets', () => {
       headers: wrong,
       body: JSON.stringify({ query: 'SELECT * FROM secrets' }),
     })
+    await sayToDevice(documentSecret, wrong)
     const clickhouse = await fetch(
       `${penstock.clickhouseUrl}/?user=default&password=${clickhousePassword}x&query=SELECT+1`,
     )
@@ -321,7 +323,8 @@ describe('secrets', () => {
     told.push((await ask('/metrics')).text)
     const everything = [penstock.output(), ...told].join('\n')
     const signatures = tokens.map((token) => /sig=([^&]+)/.exec(token)?.[1] ?? '')
-    for (const [name, value] of Object.entries({ ownerKey, deviceKey, secondKey, guessedKey, clickhousePassword }))
+    const secrets = { ownerKey, deviceKey, secondKey, guessedKey, clickhousePassword, documentSecret }
+    for (const [name, value] of Object.entries(secrets))
       for (const form of [
         value,
         encodeURIComponent(value),
@@ -363,3 +366,23 @@ describe('guessing as a service', () => {
     for (const path of ['/devices/honest', '/api/noisiest']) expect((await ask(path, { headers })).status).toBe(200)
   })
 })
+
+/** In desired properties, payloads and commands, and what the hub says of them where they are refused. */
+const documentSecret = randomBytes(24).toString('base64')
+
+async function sayToDevice(secret: string, headers: Record<string, string>): Promise<void> {
+  const desired = { wifi: secret }
+  const post = (path: string, body: unknown, method = 'POST') =>
+    ask(path, { method, headers, body: JSON.stringify(body) })
+  const taken = await fetch(`${penstock.httpUrl}/twins/honest`, {
+    method: 'PATCH',
+    headers,
+    body: JSON.stringify({ properties: { desired } }),
+  })
+  expect(taken.status, 'a service reads what it wrote').toBe(200)
+  expect((await post('/twins/honest', { properties: { desired: { ...desired, 'a.b': 1 } } }, 'PATCH')).status).toBe(400)
+  expect((await post('/twins/honest/methods', { methodName: 'a/b', payload: secret })).status).toBe(400)
+  expect((await post('/twins/honest/methods', { methodName: 'a', payload: secret })).status).toBe(404)
+  expect((await post('/devices/honest/messages/deviceBound', { secret })).status).toBe(204)
+  expect((await post('/devices/nobody/messages/deviceBound', { secret })).status).toBe(404)
+}

@@ -13,6 +13,7 @@ import type {
   DesiredDelivery,
   MethodDelivery,
   Outcome,
+  RegistrationDelivery,
   TwinAnswerDelivery,
 } from '#ingest/session/delivery.ts'
 import { type MessageField, writeMessage } from '#runtime/amqp/message.ts'
@@ -39,8 +40,14 @@ export interface WrittenDelivery {
   readonly settled: boolean
 }
 
+/** What devices are sent; whoever registers does so over MQTT or HTTP. */
+export type DeviceDelivery = Exclude<Delivery, RegistrationDelivery>
+
 /** @param correlationOf the id of a request as its sender wrote it */
-export function writtenDelivery(delivery: Delivery, correlationOf: (requestId: string) => Value): WrittenDelivery {
+export function writtenDelivery(
+  delivery: DeviceDelivery,
+  correlationOf: (requestId: string) => Value,
+): WrittenDelivery {
   switch (delivery.feed) {
     case 'commands':
       return command(delivery)

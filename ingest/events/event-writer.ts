@@ -56,13 +56,14 @@ export function openEventWriter(options: EventWriterOptions): EventWriter {
   })
   let closed = false
   return {
-    tell({ event, deviceId, moduleId, reason, modelId }) {
+    tell({ event, deviceId, moduleId, reason, modelId, details = {} }) {
       if (closed || batcher.full) {
         dropped.add(1)
         return
       }
       batcher.tick()
       const properties = new Map([
+        ...Object.entries(details),
         ['event', event],
         ['sequence', sequence.next(batcher.nowMs)],
       ])

@@ -9,8 +9,16 @@ import type { HttpRouter } from '#runtime/http/serving.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 
-/** Decides whether a service may look. @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE */
-export type AuthorizeService = (authorization: string, confidential: boolean) => Promise<void>
+/**
+ * Decides whether a service may look.
+ * @param resource path segments that its token must cover; left out: those of this
+ * @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE
+ */
+export type AuthorizeService = (
+  authorization: string,
+  confidential: boolean,
+  resource?: readonly string[],
+) => Promise<void>
 
 /** What a service proves itself with. */
 export type AuthorizationOf = (request: HttpRequest) => string

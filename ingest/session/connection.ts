@@ -25,6 +25,7 @@ export abstract class Connection implements EdgeConnection, Receiver {
   protected readonly transport: Transport
   protected state: ConnectionState = 'waiting'
   #heardAtTick: number
+  #unreadUntilTick = 0
   #silenceTicksMax = limits.connectDelayMsMax / tickMs
   /** Reasons to pause that hold. */
   #pauses = 0
@@ -110,9 +111,10 @@ export abstract class Connection implements EdgeConnection, Receiver {
     this.lookAfterSessions(nowMs)
     if (this.isClosed()) return
     // What is not read is not heard: a paused connection is not called silent.
-    if (this.#pauses !== 0 || this.#shaping) this.#heardAtTick = this.edge.ticks
+    if (this.#pauses !== 0 || this.#shaping) this.#unreadUntilTick = this.edge.ticks
+    const silentFromTick = Math.max(this.#heardAtTick, this.#unreadUntilTick)
     // What is heard in a tick may come at its end: only the ticks between were silent for sure.
-    if (this.edge.ticks - this.#heardAtTick - 1 < this.#silenceTicksMax) return
+    if (this.edge.ticks - silentFromTick - 1 < this.#silenceTicksMax) return
     this.fail(
       this.state === 'open'
         ? new PenstockError('INGEST_KEEP_ALIVE_TIMEOUT', 'nothing was heard for one and a half keep-alive intervals')

@@ -1,5 +1,6 @@
 import type { PenstockError } from '#schemas/errors.ts'
 import type { Delivery, Feed, Outcome } from './delivery.ts'
+import type { Registrant } from './principal.ts'
 
 /** What a session lives on: a connection of MQTT, or its seat on one of AMQP. Ending it ends the session. */
 export interface Carrier {
@@ -22,6 +23,8 @@ export interface Session {
   /** `undefined`: a client without an id that has not sent a message yet. */
   readonly deviceId: string | undefined
   readonly moduleId: string | undefined
+  /** Set: it is no device, and only registers. */
+  readonly registrant?: Registrant | undefined
   /** When it began, by the monotonic clock, which the machine's processes share. */
   readonly openedAtMs: number
   readonly carrier: Carrier

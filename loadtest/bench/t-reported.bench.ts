@@ -1,7 +1,8 @@
 /**
  * Patches of reported properties a core: read, checked, merged and committed in groups, as a process does that owns its devices' twins, and
  * all CPU time of this process and of the store. Against one UPDATE a patch over the same store, 64 at a time.
- * Reach: T-1 on PostgreSQL ≥ 8 × one UPDATE each and ≥ 12,000; T-2 embedded ≥ 6,000. Sockets and MQTT are not in it.
+ * Reach: T-1 on PostgreSQL ≥ 8 × one UPDATE each and ≥ 12,000; T-2 embedded ≥ 6,000. Then the same over MQTT from as many devices, of
+ * which the CPU time is that of edges, control and store.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,17 +12,25 @@ import { type Registry, registryOver } from '#control/open-registry.ts'
 import type { Database } from '#control/store/database.ts'
 import { openDatabase } from '#control/store/open-database.ts'
 import { patchFrom } from '#control/twins/patch-json.ts'
-import { postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
+import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
-import { cpuSecondsOf, processTreeOf } from '#runtime/processes.ts'
+import { cpuSecondsOfTree } from '#runtime/processes.ts'
 import { limits } from '#schemas/limits.ts'
-import { BenchRecord, benchArguments } from './bench-record.ts'
+import { type BenchArguments, BenchRecord, benchArguments } from './bench-record.ts'
+import { RegisteredPenstock } from './registered-penstock.ts'
 
 const deviceCount = 10_000
 /** Patches without an answer: what 10,000 devices that report every few seconds have under way. */
 const groupedAtOnce = 2_000
 const singlyAtOnce = 64
+/** Over MQTT: below the 10 patches a second that a device may send, and more than two cores take. */
+const saturatingRate = 40_000
+const connectRate = 1_000
+/** Ten thousand registered devices are asked for in the store, each. */
+const connectMsMax = 120_000
+/** Of a patch, about as `patchOf` has it. */
+const bodyBytes = 64
 const idAt = (index: number): string => `device-${String(index).padStart(6, '0')}`
 
 /** Ten values in eight keys, of which a patch has three. */
@@ -39,16 +48,10 @@ const wholeOf = (n: number): string =>
 const patchOf = (n: number): Buffer =>
   Buffer.from(JSON.stringify({ temperature: n % 90, uptime: n, network: { rssi: -(n % 90) } }))
 
-async function cpuSeconds(): Promise<number> {
-  const { user, system } = process.cpuUsage()
-  const others = processTreeOf(process.pid).filter((pid) => pid !== process.pid)
-  return (user + system) / 1e6 + others.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
-}
-
 /** Keeps `atOnce` calls under way for `seconds`. @returns how many a CPU second */
 async function rateOf(seconds: number, atOnce: number, call: (n: number) => Promise<unknown>): Promise<number> {
   const endMs = systemClock.monotonicMs() + seconds * 1_000
-  const before = await cpuSeconds()
+  const before = cpuSecondsOfTree(process.pid)
   let begun = 0
   let done = 0
   const one = async (): Promise<void> => {
@@ -58,7 +61,7 @@ async function rateOf(seconds: number, atOnce: number, call: (n: number) => Prom
     }
   }
   await Promise.all(Array.from({ length: atOnce }, one))
-  return done / ((await cpuSeconds()) - before)
+  return done / (cpuSecondsOfTree(process.pid) - before)
 }
 
 /** Takes events from the outbox as fast as it can, as who forwards them does. @returns ends it */
@@ -135,6 +138,28 @@ async function measure(database: Database, name: string, record: BenchRecord, ro
   }
 }
 
+/** As much as is taken of what the devices' quota allows. */
+async function measureOverMqtt(
+  server: PostgresForTests | undefined,
+  name: string,
+  record: BenchRecord,
+  args: BenchArguments,
+) {
+  const environment = server === undefined ? {} : { PENSTOCK_POSTGRES_URL: server.url }
+  const penstock = await RegisteredPenstock.start(environment, () => server?.cpuSeconds() ?? 0)
+  const load = { kind: 'reported', connections: deviceCount, connectRate, connectMsMax, seconds: args.seconds } as const
+  try {
+    for (let round = 0; round < args.rounds; round++) {
+      const { result, perCore } = await penstock.load({ ...load, run: `t1r${round}`, rate: saturatingRate, bodyBytes })
+      const answered = result.exchanges[0]?.answered.summary
+      record.add(`${name}, over MQTT: patches/s a core`, perCore)
+      record.add(`${name}, over MQTT: answered, p99, ms`, answered?.p99Ms ?? Number.NaN)
+    }
+  } finally {
+    await penstock.stop()
+  }
+}
+
 async function bench(): Promise<void> {
   const args = benchArguments({ rounds: 5, seconds: 5 })
   const { rounds, seconds } = args
@@ -144,6 +169,7 @@ async function bench(): Promise<void> {
     try {
       const options = { postgresUrl: server.url, dataDir: undefined, connectionsMax: 8, logger: silentLogger }
       await measure(await openDatabase(options), 'PostgreSQL', record, rounds, seconds)
+      await measureOverMqtt(server, 'PostgreSQL', record, args)
     } finally {
       await server.stop()
     }
@@ -152,6 +178,7 @@ async function bench(): Promise<void> {
   try {
     const options = { postgresUrl: undefined, dataDir, connectionsMax: 1, logger: silentLogger }
     await measure(await openDatabase(options), 'embedded', record, rounds, seconds)
+    await measureOverMqtt(undefined, 'embedded', record, args)
   } finally {
     rmSync(dataDir, { recursive: true, force: true })
   }
@@ -165,7 +192,7 @@ async function bench(): Promise<void> {
   }
   record.note('CPU time of this process and the server, not the time that passed.')
   record.finish(
-    `**T-1: ${ratio.toFixed(1)} × one UPDATE each on PostgreSQL (reach 8), ${Math.round(rate('PostgreSQL, in groups'))} patches/s a core (reach 12,000). T-2: ${Math.round(rate('embedded, in groups'))} a core embedded (reach 6,000).**`,
+    `**T-1: ${ratio.toFixed(1)} × one UPDATE each on PostgreSQL (reach 8), ${Math.round(rate('PostgreSQL, in groups'))} patches/s a core (reach 12,000). T-2: ${Math.round(rate('embedded, in groups'))} a core embedded (reach 6,000). Over MQTT, edges, control and store together: ${Math.round(rate('PostgreSQL, over MQTT'))} and ${Math.round(rate('embedded, over MQTT'))} a core.**`,
     `${deviceCount.toLocaleString('en')} twins of ten reported values, patches of three; ${groupedAtOnce} patches under way.`,
     args,
   )

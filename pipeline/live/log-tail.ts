@@ -43,6 +43,7 @@ export class LogTail {
   /** Messages a record, as last read. */
   #recordMessages = 1
   #isRunning = false
+  #isFailing = false
   #cancel: (() => void) | undefined
   #decodeMs = 0
   #decodeSinceMs = 0
@@ -87,8 +88,10 @@ export class LogTail {
     try {
       await this.#readOn()
       await this.#lookForRows()
+      this.#isFailing = false
     } catch (error) {
-      this.#options.logger.warn('the end of the log could not be read for the console', { error })
+      if (!this.#isFailing) this.#options.logger.warn('the end of the log cannot be read for the console', { error })
+      this.#isFailing = true
     }
     if (this.#viewers.size > 0) this.#schedule(limits.tailPollMs)
     else {
@@ -117,7 +120,7 @@ export class LogTail {
 
   #show(partition: number, { offset, stamp, value }: LogRecord, viewers: readonly TailViewer[]): void {
     this.#recordMessages = stamp.messageCount
-    const wanting = this.#mayDecode() ? viewers.filter((viewer) => viewer.hasRoom) : []
+    const wanting = this.#mayDecode() ? viewers.filter((viewer) => viewer.hasRoom()) : []
     for (const viewer of viewers) if (!wanting.includes(viewer)) viewer.skip(stamp.messageCount)
     if (wanting.length === 0) return
     const beganMs = this.#options.clock.monotonicMs()

@@ -61,7 +61,7 @@ export class TailViewer {
   }
 
   /** Whether another message could be shown now. Where no viewer has room nothing is decoded. */
-  get hasRoom(): boolean {
+  hasRoom(): boolean {
     const nowMs = this.#clock.monotonicMs()
     const perSecond = limits.tailMessagesPerSecondMax
     this.#room = Math.min(perSecond, this.#room + ((nowMs - this.#roomAtMs) * perSecond) / 1_000)

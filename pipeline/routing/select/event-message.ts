@@ -6,7 +6,8 @@
  *   created, deleted          createDeviceIdentity, deleteDeviceIdentity,        the twin of an identity as it is made: nothing in it
  *                             of a module …ModuleIdentity
  *   connected, disconnected   deviceConnected, deviceDisconnected                a sequence number that grows
- *   updated                   the hub has none: no message
+ *   updated, commandEnded,    the hub has none: no message
+ *   fileUploaded
  */
 import type { RoutingSource } from '#pipeline/routing/condition/condition.ts'
 import type { Envelope } from '#schemas/batch.ts'
@@ -45,6 +46,8 @@ export function eventMessageOf(stored: Envelope, hubName: string): EventMessage 
         body: { sequenceNumber: sequence.toUpperCase().padStart(sequenceDigits, '0') },
       })
     case 'updated':
+    case 'commandEnded':
+    case 'fileUploaded':
     case undefined:
       return undefined
   }

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { type RestAccess, RestClient } from '#control/client/client.ts'
 import { readOwnerKey } from '#control/trust/owner-key.ts'
-import { deviceKeyOf } from '#loadtest/generate/device-identities.ts'
 import { deviceIdOf, type LoadOptions } from '#loadtest/options/load-options.ts'
 import { nothing } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { deviceKeyOf } from './device-identities.ts'
 
 export interface RegisteredDevices {
   /** Makes each device's key: `LoadOptions.deviceKeySecret`. */

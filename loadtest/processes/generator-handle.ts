@@ -1,6 +1,7 @@
+import type { GeneratorInterval, GeneratorProgress, GeneratorReport } from '#loadtest/generate/generator.ts'
+import type { GeneratorSlice } from '#loadtest/generate/shares.ts'
 import type { LoadOptions } from '#loadtest/options/load-options.ts'
 import { type ErrorCode, errorTable, PenstockError } from '#schemas/errors.ts'
-import type { GeneratorInterval, GeneratorProgress, GeneratorReport, GeneratorSlice } from './generator.ts'
 import type { GeneratorPort, StartGenerator } from './generator-port.ts'
 import type { GeneratorCommand } from './generator-process.ts'
 

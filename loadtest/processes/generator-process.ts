@@ -1,8 +1,10 @@
 /** One generator process: told by its parent what to send, and when to begin. */
 
-import type { LoadOptions } from '#loadtest/options/load-options.ts'
-import { Generator, type GeneratorInterval, type GeneratorReport, type GeneratorSlice } from './generator.ts'
-import { HttpGenerator } from './http-generator.ts'
+import { ExchangeGenerator } from '#loadtest/exchange/exchange-generator.ts'
+import { Generator, type GeneratorInterval, type GeneratorReport } from '#loadtest/generate/generator.ts'
+import { HttpGenerator } from '#loadtest/generate/http-generator.ts'
+import type { GeneratorSlice } from '#loadtest/generate/shares.ts'
+import { isClosedLoop, type LoadOptions } from '#loadtest/options/load-options.ts'
 
 /** Parent to process. */
 export type GeneratorCommand =
@@ -19,8 +21,15 @@ export type GeneratorEvent =
 
 const progressMs = 500
 
+type AnyGenerator = Generator | HttpGenerator | ExchangeGenerator
+
+function generatorOf(options: LoadOptions, slice: GeneratorSlice): AnyGenerator {
+  if (options.kind !== 'telemetry') return new ExchangeGenerator(options, slice)
+  return isClosedLoop(options) ? new HttpGenerator(options, slice) : new Generator(options, slice)
+}
+
 function runProcess(): void {
-  let generator: Generator | HttpGenerator | undefined
+  let generator: AnyGenerator | undefined
   const tell = (event: GeneratorEvent) => process.send?.(event)
   const fail = (error: unknown) => {
     const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
@@ -30,9 +39,7 @@ function runProcess(): void {
     switch (command.kind) {
       case 'connect': {
         const begunMs = performance.now()
-        generator = command.options.url.startsWith('http')
-          ? new HttpGenerator(command.options, command.slice)
-          : new Generator(command.options, command.slice)
+        generator = generatorOf(command.options, command.slice)
         await generator.connect()
         tell({ kind: 'connected', connectMs: performance.now() - begunMs })
         return
