@@ -130,12 +130,8 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   closing.push(registry.presence.onAnnounced(({ edge, opened }) => finder.learned(edge, opened)))
   const dialer = await openDialer(options, registry, directory, finder, clock)
   closing.push(() => dialer?.close())
-  const routing = await openRouting({
-    ...options,
-    secretsKey: options.secretsKey,
-    clock,
-    ...(options.checkRouting && { check: options.checkRouting }),
-  })
+  const check = options.checkRouting && { check: options.checkRouting }
+  const routing = await openRouting({ ...options, secretsKey: options.secretsKey, clock, ...check })
   closing.push(() => routing.close())
   const ownerKey = await ensurePolicies(registry.trust, dataDir, options.ownerKey)
   const gate = await ServiceGate.open(registry.trust, registry.changes, options.rules, clock, logger)

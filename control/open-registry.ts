@@ -112,7 +112,6 @@ export async function registryOver(
   const { commandRules = usualCommandRules, registrarRules = usualRegistrarRules } = options
   const { tellsTwinChanges = false, told } = options
   const presence = new SqlPresence(database, clock, logger)
-  const queryPermits = new Permits(limits.queriesAtOnceMax)
   const deviceTwins = new SqlDeviceTwins(database, clock, logger, tellsTwinChanges)
   const edgeAddresses = new SqlEdgeAddresses(database, logger)
   const changes = await ChangeFeed.open(database, logger, [
@@ -145,14 +144,7 @@ export async function registryOver(
     linkedHubs: new SqlLinkedHubs(database),
     registrar,
     devicesOf: (hostName) => registrar.devicesOf(hostName),
-    queries: {
-      query: (text, page) => queryPermits.with(() => runQuery(database, text, page)),
-      devicesWhere: (condition, after, countMax) =>
-        queryPermits.with(() => devicesWhere(database, condition, after, countMax)),
-      checkCondition,
-      count: (text) => queryPermits.with(() => countFound(database, text)),
-      checkCountable: (text) => void countableQuery(text),
-    },
+    queries: queriesOver(database),
     jobs: new SqlJobs(database),
     configurations: new SqlConfigurations(database),
     changes,
@@ -162,5 +154,18 @@ export async function registryOver(
       await deviceTwins.close()
       await database.close()
     },
+  }
+}
+
+/** So many of them at once: each may read all twins. */
+function queriesOver(database: Database): Registry['queries'] {
+  const permits = new Permits(limits.queriesAtOnceMax)
+  return {
+    query: (text, page) => permits.with(() => runQuery(database, text, page)),
+    devicesWhere: (condition, after, countMax) =>
+      permits.with(() => devicesWhere(database, condition, after, countMax)),
+    checkCondition,
+    count: (text) => permits.with(() => countFound(database, text)),
+    checkCountable: (text) => void countableQuery(text),
   }
 }

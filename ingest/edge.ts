@@ -108,7 +108,7 @@ const drainMsMax = 10_000
 /** Starts the edge: listeners, batches, the second's sweep. @throws BIND_NOT_LOOPBACK, PORT_UNAVAILABLE */
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
   assertLimits()
-  const { bind, mqtts, amqps, clock = systemClock } = options
+  const { bind, clock = systemClock } = options
   if (options.authenticate === undefined) requireLoopback(bind)
   const { provisioning: service } = options
   const edge = openEdgeContext({ ...options, authenticate: authenticating(options, clock), clock })
@@ -121,10 +121,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   if (commands) edge.capabilities.add(commands)
   const provisioning = service && new Provisioning(edge, service)
   if (provisioning) edge.capabilities.add(provisioning)
-  const listener = await listen(edge, mqttInBytes(edge), bind, options.mqttPort)
-  const mqttsListener = mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls))
-  const amqpsListener = amqps && (await listen(edge, amqpInBytes(edge), bind, amqps.port, amqps.tls))
-  const listeners = [listener, mqttsListener, amqpsListener].filter((one) => one !== undefined)
+  const { mqtt, mqtts, amqps } = await openListeners(edge, options)
   const stopTicks = startTicks(clock, (ticks) => {
     edge.ticks += ticks
   })
@@ -132,9 +129,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const stopSweep = startSweep(edge, logSilence)
   const uploads = options.uploads && new FileUploads(edge, options.uploads)
   return {
-    mqttPort: listener.port,
-    mqttsPort: mqttsListener?.port,
-    amqpsPort: amqpsListener?.port,
+    mqttPort: mqtt.port,
+    mqttsPort: mqtts?.port,
+    amqpsPort: amqps?.port,
     quotas: edge.quotas,
     registerRoutes: (router, tls, authorizationOf = (request) => request.header('authorization')) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
@@ -145,10 +142,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls, authorizationOf)
     },
-    takeOver: (sessionId, openedAtMs = Number.POSITIVE_INFINITY) => {
-      const held = edge.sessions.get(sessionId)
-      if (held !== undefined && held.openedAtMs < openedAtMs) methods.leave(held, () => held.takenOver())
-    },
+    takeOver: (sessionId, openedAtMs) => takeOver(edge, methods, sessionId, openedAtMs),
     downlink: downlinkTo(edge, methods),
     stayAwake: () => edge.batcher.stayAwake(),
     get connectionCount() {
@@ -159,7 +153,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     },
     forEachHeard: (withinMs, heard) => forEachHeard(edge, withinMs, heard),
     close: async () => {
-      await drain(edge, listeners)
+      await drain(edge, [mqtt, mqtts, amqps])
       twins?.close()
       await Promise.all([commands?.close(), uploads?.close()])
       stopSweep()
@@ -184,6 +178,30 @@ function routeFiles(
 ): void {
   routeUploads(router, edge, uploads, authorizeRequest, tls)
   routeBlobs(router, edge, uploads, authorizeService, tls)
+}
+
+function takeOver(
+  { sessions }: EdgeContext,
+  methods: Methods,
+  sessionId: string,
+  openedAtMs = Number.POSITIVE_INFINITY,
+): void {
+  const held = sessions.get(sessionId)
+  if (held !== undefined && held.openedAtMs < openedAtMs) methods.leave(held, () => held.takenOver())
+}
+
+interface Listeners {
+  readonly mqtt: Listener
+  readonly mqtts: Listener | undefined
+  readonly amqps: Listener | undefined
+}
+
+async function openListeners(edge: EdgeContext, { bind, mqttPort, mqtts, amqps }: EdgeOptions): Promise<Listeners> {
+  return {
+    mqtt: await listen(edge, mqttInBytes(edge), bind, mqttPort),
+    mqtts: mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls)),
+    amqps: amqps && (await listen(edge, amqpInBytes(edge), bind, amqps.port, amqps.tls)),
+  }
 }
 
 function downlinkTo(edge: EdgeContext, methods: Methods): EdgeDownlink {
@@ -231,10 +249,10 @@ function forEachHeard({ clock, sessions }: EdgeContext, withinMs: number, heard:
   }
 }
 
-async function drain(edge: EdgeContext, listeners: readonly Listener[]): Promise<void> {
+async function drain(edge: EdgeContext, listeners: readonly (Listener | undefined)[]): Promise<void> {
   const { batcher, clock, connections } = edge
   edge.draining = true
-  for (const listener of listeners) listener.stopAccepting()
+  for (const listener of listeners) listener?.stopAccepting()
   for (const connection of connections) connection.pause(pauseReasons.edge)
   const giveUp = new AbortController()
   const cancelGiveUp = clock.after(drainMsMax, () => giveUp.abort())

@@ -14,11 +14,11 @@ import type {
   DesiredDelivery,
   MethodDelivery,
   Outcome,
+  RegistrationDelivery,
   TwinAnswerDelivery,
 } from '#ingest/session/delivery.ts'
 import { type MessageField, writeMessage } from '#runtime/amqp/message.ts'
 import { Encoded, int, long, symbol, type Value } from '#runtime/amqp/write-values.ts'
-import { PenstockError } from '#schemas/errors.ts'
 import type { SendOutcome } from './outgoing-link.ts'
 
 /** Fields by the keys of the hub's property bag; what has none is an annotation. */
@@ -41,8 +41,14 @@ export interface WrittenDelivery {
   readonly settled: boolean
 }
 
+/** What devices are sent; whoever registers does so over MQTT or HTTP. */
+export type DeviceDelivery = Exclude<Delivery, RegistrationDelivery>
+
 /** @param correlationOf the id of a request as its sender wrote it */
-export function writtenDelivery(delivery: Delivery, correlationOf: (requestId: string) => Value): WrittenDelivery {
+export function writtenDelivery(
+  delivery: DeviceDelivery,
+  correlationOf: (requestId: string) => Value,
+): WrittenDelivery {
   switch (delivery.feed) {
     case 'commands':
       return command(delivery)
@@ -52,8 +58,6 @@ export function writtenDelivery(delivery: Delivery, correlationOf: (requestId: s
       return unheard(twinAnswer(delivery, correlationOf(delivery.requestId)))
     case 'desired':
       return unheard(desired(delivery))
-    case 'registration':
-      throw new PenstockError('INTERNAL_EXPECTATION_FAILED', 'nobody registers over AMQP')
   }
 }
 

@@ -79,6 +79,7 @@ export class Nodes {
   #deliverOn(link: OutgoingLink, seat: Seat, kind: keyof typeof feedsOf): void {
     const { edge } = this.#options
     const send = async (delivery: Delivery): Promise<Outcome> => {
+      if (delivery.feed === 'registration') return 'notSubscribed'
       const { payload, tag, settled } = writtenDelivery(delivery, (id) => this.#requestsOf(seat).correlationOf(id))
       edge.counters.delivered.add(1)
       return outcomeFrom(await link.send(payload, tag, settled))
