@@ -131,13 +131,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   closing.push(() => gate.close())
   const server = await serveDirectory(controlSocketPath(dataDir), directory, finder, logger, clock)
   closing.push(() => server.close())
-  const recorder = new AuditRecorder({
-    trail: registry.audit,
-    days: options.auditDays ?? settingsTable.auditDays.default,
-    metrics,
-    logger,
-    clock,
-  })
+  const recorder = recorderOf(options, registry, clock)
   closing.push(() => recorder.close())
   closing.push(sweepCommands(registry.commands, metrics, clock, logger))
   closing.push(sweepUploads(registry.uploads, clock, logger))
@@ -178,4 +172,8 @@ async function openDialer(
 ): Promise<EdgeDialer | undefined> {
   if (postgresUrl === undefined) return undefined
   return EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger)
+}
+
+function recorderOf({ auditDays, metrics, logger }: ControlOptions, { audit }: Registry, clock: Clock): AuditRecorder {
+  return new AuditRecorder({ trail: audit, days: auditDays ?? settingsTable.auditDays.default, metrics, logger, clock })
 }

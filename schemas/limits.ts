@@ -1,9 +1,13 @@
 import assert from 'node:assert'
+import { commandLimits } from './command-limits.ts'
 import { consoleLimits } from './console-limits.ts'
+import { uploadLimits } from './upload-limits.ts'
 
 /** Every number that bounds something and that no setting changes, with its derivation. `assertLimits` checks their relations. */
 export const limits = {
+  ...commandLimits,
   ...consoleLimits,
+  ...uploadLimits,
   /** Largest device message body; the hub's own limit for device-to-cloud messages. */
   bodyBytesMax: 256 * 1024,
   /** Largest topic with its property bag: the longest string that MQTT can carry is 65,535 bytes; the hub allows far less. */
@@ -234,70 +238,6 @@ export const limits = {
   queriesAtOnceMax: 2,
   /** Text of one query. */
   queryBytesMax: 8 * 1024,
-  /** Commands that wait for one device; the hub's own limit. */
-  commandsWaitingMax: 50,
-  /** A command with its properties; the hub's own limit. */
-  commandBytesMax: 64 * 1024,
-  /** Its properties: percent-encoded they fit a topic of MQTT, and as headers what clients for Node take. */
-  commandPropertyBytesMax: 8 * 1024,
-  /** Longest life of a command; the hub's own limit. */
-  commandLifeMsMax: 2 * 24 * 3_600_000,
-  /** A command that was taken is nobody else's for so long; the hub's own time. */
-  commandLockMs: 60_000,
-  /** Commands that a device has and has not settled: an edge holds them, and they come again after a lost connection. */
-  commandsInFlightMax: 10,
-  /** Of one queue, one command more than this is taken at a time. */
-  commandsTakenBytesMax: 64 * 1024,
-  /** Queues, settlements and commands in one statement: where the cost of the statement itself no longer counts. */
-  commandQueuesAtOnceMax: 200,
-  commandsSettledAtOnceMax: 200,
-  commandsSentAtOnceMax: 200,
-  /** Bodies of the commands in one such statement. */
-  commandsSentAtOnceBytesMax: 1024 * 1024,
-  /** Commands that wait in a control process for their statement. More are told to come back. */
-  commandsUnsentMax: 10_000,
-  /** Settlements are gathered for so long, so that a flood of them costs few statements. */
-  commandSettleDelayMs: 10,
-  /** Commands that one edge process holds, taken and not settled; no more are taken until some are. */
-  commandsHeldBytesMax: 64 * 1024 * 1024,
-  /** An edge process asks so often whether any of the devices that listen has commands that nobody told of. */
-  commandsLookMs: 30_000,
-  /** Ends that are due are looked for so often, and so many at a time; how much there is, less often. */
-  commandSweepMs: 1_000,
-  commandsSweptAtOnceMax: 1_000,
-  commandsMeasuredMs: 10_000,
-  /** Feedback records in one batch, the time that a receiver has for it, and how often it may give one back; the hub's own numbers. */
-  feedbackBatchMax: 64,
-  feedbackLockMs: 60_000,
-  feedbackDeliveriesMax: 10,
-  /** Feedback records and dead letters of commands that are kept. Beyond, the oldest are forgotten and counted. */
-  feedbackKeptMax: 1_000_000,
-  deadCommandsKeptMax: 100_000,
-  /** Uploads of one device that are under way; the hub's own limit. */
-  deviceUploadsMax: 10,
-  /** Name of a file; the hub's own limit, in characters. */
-  blobNameLengthMax: 1_024,
-  /** Body with which an upload begins or ends: the longest name, with room. */
-  uploadRequestBytesMax: 16 * 1024,
-  /** Blocks of one file: with the 4 MiB that clients send, the largest file that may be set, 40,000 MiB. */
-  uploadBlocksMax: 10_000,
-  /** Id of a block as text: 64 bytes in base64, which is what clients may use. */
-  uploadBlockIdLengthMax: 88,
-  /** The list that makes a file of its blocks: each with the longest id, and its element around it. */
-  uploadBlockListBytesMax: 2 * 1024 * 1024,
-  /** Bytes of one upload that an edge process takes for each byte that the file may have: blocks that are sent again come on top. */
-  uploadRepeatsMax: 2,
-  /** Uploads of which an edge process knows what they sent, and whether they ended; about 150 bytes each. */
-  uploadsRememberedMax: 100_000,
-  /** Requests of an edge process that write files at once, and of one device: on S3 each holds up to two parts. The rest waits its turn. */
-  uploadWritesMax: 32,
-  deviceUploadWritesMax: 8,
-  /** A request that writes a block or file ends within this time: 4 MiB at some 0.1 Mbit/s. */
-  uploadWriteMsMax: 300_000,
-  /** Parts in which files go to S3: the least that it takes, since as many are held as files are written. 10,000 of them are a file. */
-  uploadPartBytes: 5 * 1024 * 1024,
-  /** What is left of uploads is looked for so often, and how much there is, in each edge process. */
-  uploadSweepMs: 60_000,
   /** A SAS token or key as an MQTT password or Authorization header: a policy token of the longest ids, percent-encoded, has about 1,500. */
   credentialBytesMax: 4 * 1024,
   /** Largest accepted token that is cached, to save the check of its signature. Most have about 200 bytes; with the device's credentials 2 KB. */
