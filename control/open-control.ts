@@ -29,6 +29,7 @@ import { RegistryDirectory } from './link/registry-directory.ts'
 import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
+import type { RegistrarRules } from './provisioning/sql-registrar.ts'
 import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes } from './service-routes.ts'
 import type { ShownSettings } from './settings/settings-operations.ts'
@@ -66,6 +67,7 @@ export interface ControlOptions {
   readonly told?: ToldRecords | undefined
   /** Under which files are read that devices uploaded; left out: under the hub's name. */
   readonly uploadHost?: string | undefined
+  readonly registrarRules?: RegistrarRules | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
   readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>
@@ -131,7 +133,11 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   closing.push(() => gate.close())
   const server = await serveDirectory(controlSocketPath(dataDir), directory, finder, logger, clock)
   closing.push(() => server.close())
-  const recorder = recorderOf(options, registry, clock)
+  const recorder = new AuditRecorder({
+    trail: registry.audit,
+    days: options.auditDays ?? settingsTable.auditDays.default,
+    ...{ metrics, logger, clock },
+  })
   closing.push(() => recorder.close())
   closing.push(sweepCommands(registry.commands, metrics, clock, logger))
   closing.push(sweepUploads(registry.uploads, clock, logger))
@@ -172,8 +178,4 @@ async function openDialer(
 ): Promise<EdgeDialer | undefined> {
   if (postgresUrl === undefined) return undefined
   return EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger)
-}
-
-function recorderOf({ auditDays, metrics, logger }: ControlOptions, { audit }: Registry, clock: Clock): AuditRecorder {
-  return new AuditRecorder({ trail: audit, days: auditDays ?? settingsTable.auditDays.default, metrics, logger, clock })
 }

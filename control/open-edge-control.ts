@@ -16,6 +16,8 @@ import { type NamedEdge, RemoteDirectory } from './link/remote-directory.ts'
 import { openRegistry, type Registry } from './open-registry.ts'
 import type { EdgePresence } from './presence/presence.ts'
 import { TakeOver } from './presence/take-over.ts'
+import type { Registrar } from './provisioning/provisioning.ts'
+import type { RegistrarRules } from './provisioning/sql-registrar.ts'
 import { QuotaWatch } from './quotas/quota-watch.ts'
 import { SessionKeeper } from './sessions/session-keeper.ts'
 import type { EdgeSessions } from './sessions/sessions.ts'
@@ -26,6 +28,7 @@ export interface DirectoryOptions {
   readonly commandRules?: CommandRules | undefined
   /** As of `RegistryOptions`; with PostgreSQL only. */
   readonly tellsTwinChanges?: boolean | undefined
+  readonly registrarRules?: RegistrarRules | undefined
   readonly dataDir: string
   readonly postgresUrl: string | undefined
   readonly logger: Logger
@@ -54,6 +57,7 @@ export interface EdgeControl {
   readonly twins: DeviceTwins
   readonly commands: CommandQueues
   readonly uploads: DeviceUploads
+  readonly registrar: Registrar
   close(): Promise<void>
 }
 
@@ -81,6 +85,7 @@ export async function openEdgeControl(options: EdgeControlOptions): Promise<Edge
       presence: directory,
       commands: directory,
       uploads: directory.uploads,
+      registrar: directory,
       sessions,
       takeOver,
       twins: directory.twins,
@@ -143,9 +148,7 @@ export async function openWholeTwins(options: DirectoryOptions): Promise<OpenedT
 }
 
 function openEdgeRegistry(postgresUrl: string, options: DirectoryOptions): Promise<Registry> {
-  const { logger, commandRules, tellsTwinChanges } = options
-  const own = { dataDir: undefined, connectionsMax: edgeConnectionsMax }
-  return openRegistry({ postgresUrl, ...own, logger, commandRules, tellsTwinChanges })
+  return openRegistry({ ...options, postgresUrl, dataDir: undefined, connectionsMax: edgeConnectionsMax })
 }
 
 /** Listens for control, and says where, again and again: control forgets edges that it does not hear of. */

@@ -12,6 +12,12 @@ import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
 import type { PresenceStore } from './presence/presence.ts'
 import { SqlPresence } from './presence/sql-presence.ts'
+import type { DevicesOf } from './provisioning/deprovision.ts'
+import type { Enrolments, LinkedHubs, Registrar, Registrations } from './provisioning/provisioning.ts'
+import { SqlEnrolments } from './provisioning/sql-enrolments.ts'
+import { SqlLinkedHubs } from './provisioning/sql-linked-hubs.ts'
+import { type RegistrarRules, SqlRegistrar, usualRegistrarRules } from './provisioning/sql-registrar.ts'
+import { SqlRegistrations } from './provisioning/sql-registrations.ts'
 import type { TwinQueries } from './query/query.ts'
 import { runQuery } from './query/run-query.ts'
 import type { QuotaStore } from './quotas/quotas.ts'
@@ -46,23 +52,32 @@ export interface Registry {
   readonly commands: Commands
   readonly audit: AuditTrail
   readonly uploads: Uploads
+  readonly enrolments: Enrolments
+  readonly registrations: Registrations
+  readonly linkedHubs: LinkedHubs
+  readonly registrar: Registrar
+  readonly devicesOf: DevicesOf
   readonly changes: Changes
   close(): Promise<void>
 }
 
-export interface RegistryOptions extends DatabaseOptions {
-  readonly clock?: Clock
-  /** Left out: as the settings have them if nothing is set. */
+/** Left out: as the settings have them if nothing is set. */
+export interface RegistryRules {
   readonly commandRules?: CommandRules | undefined
   /** Each committed change of a twin is kept in the outbox until it is forwarded. Left out: none is. */
   readonly tellsTwinChanges?: boolean | undefined
   readonly told?: ToldRecords | undefined
+  readonly registrarRules?: RegistrarRules | undefined
 }
 
 /** Who in this process makes rows of what services are told; left out: nobody. */
 export interface ToldRecords {
   readonly onFeedback: OnFeedback
   readonly onFileUploaded: OnFileUploaded
+}
+
+export interface RegistryOptions extends DatabaseOptions, RegistryRules {
+  readonly clock?: Clock
 }
 
 /**
@@ -85,9 +100,10 @@ export async function registryOver(
   database: Database,
   clock: Clock,
   logger: Logger,
-  options: Pick<RegistryOptions, 'commandRules' | 'tellsTwinChanges' | 'told'> = {},
+  options: RegistryRules = {},
 ): Promise<Registry> {
-  const { commandRules = usualCommandRules, tellsTwinChanges = false, told } = options
+  const { commandRules = usualCommandRules, registrarRules = usualRegistrarRules } = options
+  const { tellsTwinChanges = false, told } = options
   const presence = new SqlPresence(database, clock, logger)
   const queryPermits = new Permits(limits.queriesAtOnceMax)
   const deviceTwins = new SqlDeviceTwins(database, clock, logger, tellsTwinChanges)
@@ -100,12 +116,16 @@ export async function registryOver(
   changes.onChange(({ kind }) => {
     if (kind === 'resync') deviceTwins.missed()
   })
+  const trust = new SqlTrust(database, clock)
+  const identities = new SqlIdentities(database, clock)
+  const twins = new SqlTwins(database, clock, tellsTwinChanges)
+  const registrar = new SqlRegistrar({ database, changes, trust, identities, twins, clock, logger }, registrarRules)
   return {
-    identities: new SqlIdentities(database, clock),
-    trust: new SqlTrust(database, clock),
+    identities,
+    trust,
     quotas: new SqlQuotas(database),
     presence,
-    twins: new SqlTwins(database, clock, tellsTwinChanges),
+    twins,
     deviceTwins,
     twinOutbox: new SqlTwinOutbox(database),
     edgeAddresses,
@@ -114,8 +134,14 @@ export async function registryOver(
     audit: new SqlAudit(database),
     commands: new SqlCommands(database, clock, commandRules, told?.onFeedback),
     uploads: new SqlUploads(database, commandRules.feedbackLifeMs, told?.onFileUploaded),
+    enrolments: new SqlEnrolments(database, clock),
+    registrations: new SqlRegistrations(database),
+    linkedHubs: new SqlLinkedHubs(database),
+    registrar,
+    devicesOf: (hostName) => registrar.devicesOf(hostName),
     changes,
     async close() {
+      await registrar.close()
       await changes.close()
       await deviceTwins.close()
       await database.close()

@@ -15,6 +15,8 @@ import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
 import { methodOperations } from './methods/method-operations.ts'
 import type { Registry } from './open-registry.ts'
+import { provisioningOperations } from './provisioning/enrolment-operations.ts'
+import { linkedHubOperations } from './provisioning/hub-operations.ts'
 import { queryOperations } from './query/query-operation.ts'
 import { quotaOperations } from './quotas/quota-operations.ts'
 import { type OperationOptions, registerOperation } from './rest/operation.ts'
@@ -84,6 +86,8 @@ export function registerServiceRoutes(
     ...fileNotificationOperations(registry.uploads, hubName, (path) => blobUri(uploadHost, path)),
     ...deadCommandOperations(registry.commands, onCommandSent),
     ...auditOperations(registry.audit),
+    ...provisioningOperations(registry),
+    ...linkedHubOperations(registry.linkedHubs, hubName.toLowerCase()),
     ...methodOperations(downlink, identitiesRequired ? registry.identities : undefined),
     ...routingOperations(routing),
     ...replayOperations(routing.replays),

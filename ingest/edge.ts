@@ -4,6 +4,8 @@ import { LogSilence } from '#ingest/batches/log-silence.ts'
 import { DeviceCommands } from '#ingest/device-api/device-commands.ts'
 import { FileUploads, type UploadOptions } from '#ingest/device-api/file-uploads.ts'
 import { Methods } from '#ingest/device-api/methods.ts'
+import { Provisioning, type ProvisioningOptions } from '#ingest/device-api/provisioning.ts'
+import { admittingRegistrants } from '#ingest/device-api/registrants.ts'
 import { twinRefusal } from '#ingest/device-api/twin-refusal.ts'
 import { type TwinOptions, Twins } from '#ingest/device-api/twins.ts'
 import { routeBlobs } from '#ingest/http/blobs.ts'
@@ -15,6 +17,7 @@ import {
   type NoisiestOfAll,
   routeNoisiest,
 } from '#ingest/http/noisiest-route.ts'
+import { routeProvisioning } from '#ingest/http/provisioning.ts'
 import { routeTelemetry } from '#ingest/http/telemetry.ts'
 import { routeUploads } from '#ingest/http/uploads.ts'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
@@ -51,6 +54,8 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   readonly twins?: TwinOptions | undefined
   /** Left out: devices upload no files. */
   readonly uploads?: UploadOptions | undefined
+  /** Left out: nobody registers here. */
+  readonly provisioning?: ProvisioningOptions | undefined
   /** Left out: the noisiest devices are those of this process. */
   readonly noisiestOfAll?: NoisiestOfAll | undefined
 }
@@ -101,7 +106,11 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   assertLimits()
   const { bind, mqtts, clock = systemClock } = options
   if (options.authenticate === undefined) requireLoopback(bind)
-  const edge = openEdgeContext({ ...options, clock })
+  const { provisioning: service } = options
+  const authenticate = service
+    ? admittingRegistrants(service.registrar, service.idScope, clock, options.authenticate)
+    : options.authenticate
+  const edge = openEdgeContext({ ...options, authenticate, clock })
   const methods = new Methods(edge)
   const twins = options.twins && new Twins(edge, options.twins)
   edge.capabilities.add(methods)
@@ -109,6 +118,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { logger, metrics, commandQueues: queues } = options
   const commands = queues && new DeviceCommands({ queues, clock, logger, metrics })
   if (commands) edge.capabilities.add(commands)
+  const provisioning = service && new Provisioning(edge, service)
+  if (provisioning) edge.capabilities.add(provisioning)
   const listener = await listen(edge, mqttInBytes(edge), bind, options.mqttPort)
   const tlsListener = mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls))
   const stopTicks = startTicks(clock, (ticks) => {
@@ -125,6 +136,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
       if (uploads) routeFiles(router, edge, uploads, options, tls)
+      if (service && provisioning) routeProvisioning(router, edge, provisioning, service.idScope, tls)
       routeWebSocket(router, edge, mqttInMessages(edge), tls)
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls, authorizationOf)

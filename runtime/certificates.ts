@@ -1,4 +1,6 @@
 import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 
 /** Leaf first, then each issuer that the other side sent. Takes what `TLSSocket.getPeerX509Certificate()` gives. */
@@ -33,4 +35,16 @@ export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate
 
 export function isValidAt(certificate: X509Certificate, nowMs: number): boolean {
   return Date.parse(certificate.validFrom) <= nowMs && nowMs <= Date.parse(certificate.validTo)
+}
+
+/** PEM of an authority that a setting names the file of; `undefined` where it names none. @throws TLS_FILES_INVALID */
+export function authorityIn(file: string | undefined, setting: string): string | undefined {
+  if (file === undefined) return undefined
+  try {
+    const pem = readFileSync(file, 'utf8')
+    new X509Certificate(pem)
+    return pem
+  } catch (cause) {
+    throw new PenstockError('TLS_FILES_INVALID', `${setting}=${file} is no certificate: ${String(cause)}`, { cause })
+  }
 }

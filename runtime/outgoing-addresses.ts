@@ -26,6 +26,8 @@ export interface OutgoingRules {
   readonly ownPorts: readonly number[]
   /** Hosts, or `host:port`, that are allowed whatever they are, as written in an address. */
   readonly allowed: readonly string[]
+  /** Not even other ports of this machine. */
+  readonly isMachineRefused?: boolean
 }
 
 /** Why nothing is sent to an address that is spelt out; `undefined` if something may be. A name is judged later, by `guardedLookup`. */
@@ -62,10 +64,15 @@ function isAllowed(host: string, port: number, { allowed }: OutgoingRules): bool
   return allowed.includes(host) || allowed.includes(`${host}:${port}`)
 }
 
-function reasonAgainst(written: string, port: number, { ownPorts }: OutgoingRules): string | undefined {
+function reasonAgainst(
+  written: string,
+  port: number,
+  { ownPorts, isMachineRefused }: OutgoingRules,
+): string | undefined {
   const address = withoutMapping(written)
   if (never.check(address, isIPv6(address) ? 'ipv6' : 'ipv4'))
     return 'is an address of this link or machine that endpoints do not reach'
+  if (isMachineRefused && isOwn(address)) return 'is an address of this machine'
   if (ownPorts.includes(port) && isOwn(address)) return "is one of Penstock's own ports"
   return undefined
 }

@@ -22,6 +22,18 @@ export const twinReportPattern =
   /^\$iothub\/twin\/PATCH\/properties\/reported\/\?\$rid=([^&#+]+)(?:&\$version=(\d{1,15}))?(?:&|$)/
 export const methodAnswerPattern = /^\$iothub\/methods\/res\/(-?\d{1,10})\/\?\$rid=([^&#+]+)(?:&|$)/
 
+/** What whoever registers asks for. The groups are its request id and, of a status, the operation. */
+export const registerPattern = /^\$dps\/registrations\/PUT\/iotdps-register\/\?\$rid=([^&#+]+)(?:&|$)/
+export const registrationStatusPattern =
+  /^\$dps\/registrations\/GET\/iotdps-get-operationstatus\/\?\$rid=([^&#+]+)&operationId=([^&#+]+)(?:&|$)/
+
+/** Its filter, and where the answer goes. The request id is first, and the only key with a dollar: one of the hub's clients splits there. */
+export const registrationFilter = '$dps/registrations/res/#'
+export function registrationTopic(status: number, requestId: string, retryAfterSeconds: number | undefined): string {
+  const after = retryAfterSeconds === undefined ? '' : `&retry-after=${retryAfterSeconds}`
+  return `$dps/registrations/res/${status}/?$rid=${requestId}${after}`
+}
+
 /** Where the answer to a twin request goes. @param status as in HTTP */
 export function twinAnswerTopic(status: number, requestId: string, version?: number): string {
   return `$iothub/twin/res/${status}/?$rid=${requestId}${version === undefined ? '' : `&$version=${version}`}`

@@ -229,6 +229,31 @@ export const limits = {
   modulesPerDeviceMax: 50,
   /** Operations in one bulk request; the hub's own limit. */
   bulkOperationsMax: 100,
+  /** Enrolment groups: a device that says no more than its id is compared with the keys of each. The hub's own limit. */
+  enrolmentGroupsMax: 100,
+  /** Registrations, and look-ups for them, in one statement or transaction. */
+  registrationsAtOnceMax: 200,
+  /** Registrations that an edge process has under way; more are told when to come back. */
+  registrationsUnderWayMax: 500,
+  /** Body of a registration, which a device may fill with what it wants to tell whoever chooses its hub. */
+  registrationBytesMax: 64 * 1024,
+  /** A device comes to register, and goes: its connection ends by then. */
+  registrationMsMax: 30 * 60_000,
+  /** Longest time after which a device is told to come back: more than a storm of 100,000 devices needs. */
+  registrationReturnSecondsMax: 300,
+  /** Registrations under way in a process whose hub somebody else chooses, or is far away. */
+  allocationsUnderWayMax: 64,
+  /** After which such a registration is given up: three requests to each of three hubs, and more. */
+  allocationMsMax: 90_000,
+  /** Hubs that devices are sent to, besides this one. */
+  linkedHubsMax: 50,
+  /** A request to a linked hub, or to a function that chooses one, from its beginning to the end of the answer; and what is read of that. */
+  outgoingRequestMsMax: 5_000,
+  outgoingAnswerBytesMax: 64 * 1024,
+  /** Enrolments in one bulk request; the hub's own limit. */
+  bulkEnrolmentsMax: 10,
+  /** What a caller wants to remember of a device, as JSON. */
+  enrolmentInformationBytesMax: 4 * 1024,
   /** Devices in one page of a list or query; the hub's own limit. */
   registryPageMax: 1_000,
   /** Body of a registry request: 100 identities of the largest texts, with room. */

@@ -56,6 +56,11 @@ export const metricsTable = {
     help: 'Twin requests of devices, by what they asked for and the status they were answered with',
     labels: ['request', 'status'],
   },
+  penstock_edge_provisioning_requests_total: {
+    type: 'counter',
+    help: 'Requests of those who register, by what they asked for and the status they were answered with',
+    labels: ['request', 'status'],
+  },
   penstock_edge_desired_told_total: {
     type: 'counter',
     help: 'Patches of desired properties for devices, by what became of them',

@@ -6,6 +6,7 @@
 import { clickhouseSettings } from './clickhouse-settings.ts'
 import { commandSettings } from './command-settings.ts'
 import { deviceSettings } from './device-settings.ts'
+import { provisioningSettings } from './provisioning-settings.ts'
 import { routingSettings } from './routing-settings.ts'
 import type { Setting } from './setting.ts'
 import { uploadSettings } from './upload-settings.ts'
@@ -360,6 +361,7 @@ export const settingsTable = {
   ...routingSettings,
   ...commandSettings,
   ...uploadSettings,
+  ...provisioningSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',

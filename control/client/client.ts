@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { ownerPolicyName } from '#control/rest/rights.ts'
-import { aText, type JsonCheck, recordOf } from '#runtime/json-check.ts'
+import { aText, type JsonCheck, optional, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** How the owner reaches the control plane. */
@@ -103,11 +103,17 @@ async function request(url: URL, authority: string | undefined, sent: Sent): Pro
   return new Response(status === 204 ? null : Buffer.concat(chunks), { status, headers: answered })
 }
 
-const errorBody = recordOf<{ readonly Message: string }>({ Message: aText })
+/** The hub's, and its provisioning service's. */
+const errorBody = recordOf<{ readonly Message: string | undefined; readonly message: string | undefined }>({
+  Message: optional(aText),
+  message: optional(aText),
+})
 
 function messageOf(body: string, status: number): string {
   try {
-    return errorBody(JSON.parse(body)).Message.replace(/^ErrorCode:[^;]*;/, '')
+    const { Message, message } = errorBody(JSON.parse(body))
+    const text = Message?.replace(/^ErrorCode:[^;]*;/, '') ?? message
+    if (text !== undefined) return text
   } catch {
     // Something else than the control plane answered.
   }

@@ -9,6 +9,7 @@ import { commandsWantedCheck, queueLineCheck, settlementCheck } from '#control/c
 import { downlinkContract } from '#control/downlink/downlink-contract.ts'
 import { deviceCredentialsCheck, identityIdCheck } from '#control/identities/credentials-json.ts'
 import { activitiesCheck, announcementCheck, presenceCheck } from '#control/presence/presence-json.ts'
+import { provisioningAnswerCheck, provisioningRequestCheck } from '#control/provisioning/provisioning-json.ts'
 import { quotaCheck } from '#control/quotas/quota-json.ts'
 import { keptSessionCheck } from '#control/sessions/sessions-json.ts'
 import { invalidationCheck } from '#control/store/invalidation-json.ts'
@@ -46,6 +47,7 @@ export const controlContract = {
     desiredSince: { asked: listOf(desiredSeenCheck), answered: listOf(desiredChangeCheck) },
     seen: { asked: listOf(identityIdCheck), answered: listOf(desiredSeenCheck) },
     takeCommands: { asked: listOf(commandsWantedCheck), answered: listOf(queueLineCheck) },
+    provision: { asked: listOf(provisioningRequestCheck), answered: listOf(provisioningAnswerCheck) },
     settleCommands: { asked: listOf(settlementCheck), answered: listOf(aBoolean) },
     uploadKey: { asked: nothing, answered: aText },
     beginUpload: { asked: uploadBegunCheck, answered: optional(aText) },

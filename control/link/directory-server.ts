@@ -109,6 +109,7 @@ function handlersOf(directory: Directory): Handlers<typeof controlContract> {
       desiredSince: (seen) => directory.twins.desiredSince(seen),
       seen: (ids) => directory.twins.seen(ids),
       takeCommands: async (wanted) => (await directory.takeCommands(wanted)).map(queueLineOf),
+      provision: (requests) => Promise.all(requests.map((request) => directory.provision(request))),
       settleCommands: (settlements) => directory.settleCommands(settlements),
       uploadKey: async () => (await directory.uploads.uploadKey()).toString('base64'),
       beginUpload: (upload) => directory.uploads.beginUpload(upload),

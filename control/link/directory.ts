@@ -1,6 +1,7 @@
 import type { CommandQueues } from '#control/commands/commands.ts'
 import type { CredentialSource } from '#control/identities/identities.ts'
 import type { EdgePresence } from '#control/presence/presence.ts'
+import type { Registrar } from '#control/provisioning/provisioning.ts'
 import type { QuotaSource } from '#control/quotas/quotas.ts'
 import type { KeptSessions } from '#control/sessions/sessions.ts'
 import type { Invalidations } from '#control/store/changes.ts'
@@ -19,6 +20,7 @@ export interface Directory
     EdgePresence,
     CommandQueues,
     KeptSessions,
+    Registrar,
     Invalidations {
   readonly twins: DeviceTwins & WholeTwins
   readonly uploads: DeviceUploads

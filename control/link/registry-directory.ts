@@ -1,6 +1,7 @@
 import type { CommandQueues, CommandsTaken, CommandsWanted, Settlement } from '#control/commands/commands.ts'
 import type { DeviceCredentials, Identities } from '#control/identities/identities.ts'
 import type { ActivityRecord, Announcement, PresenceRecord, PresenceStore } from '#control/presence/presence.ts'
+import type { ProvisioningAnswer, ProvisioningRequest, Registrar } from '#control/provisioning/provisioning.ts'
 import type { QuotaOverride, QuotaSource } from '#control/quotas/quotas.ts'
 import type { KeptSession, KeptSessions } from '#control/sessions/sessions.ts'
 import { type Changes, type Invalidation, invalidationOf } from '#control/store/changes.ts'
@@ -30,6 +31,7 @@ export interface DirectorySources {
   readonly uploads: Uploads
   /** What all processes of this installation share. */
   readonly edgeAddresses: { secret(): Promise<Buffer> }
+  readonly registrar: Registrar
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -81,6 +83,10 @@ export class RegistryDirectory implements Directory {
 
   keepSessions(sessions: readonly KeptSession[]): Promise<void> {
     return this.#registry.sessions.keepSessions(sessions).catch(unavailable)
+  }
+
+  provision(request: ProvisioningRequest): Promise<ProvisioningAnswer> {
+    return this.#registry.registrar.provision(request).catch(unavailable)
   }
 
   onInvalidate(listener: (invalidation: Invalidation) => void): () => void {

@@ -4,16 +4,19 @@ import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { downlinkHandlers, refuseDownlink } from '#control/downlink/downlink-contract.ts'
 import type { DeviceCredentials } from '#control/identities/identities.ts'
 import type { ActivityRecord, Announcement, PresenceRecord } from '#control/presence/presence.ts'
+import type { ProvisioningAnswer, ProvisioningRequest } from '#control/provisioning/provisioning.ts'
 import type { QuotaOverride } from '#control/quotas/quotas.ts'
 import type { KeptSession } from '#control/sessions/sessions.ts'
 import type { Invalidation } from '#control/store/changes.ts'
 import { LookupBatch } from '#control/store/lookup-batch.ts'
 import type { Trust } from '#control/trust/trust.ts'
+import { CallBatches } from '#runtime/call-batches.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { LastingLink } from '#runtime/line-rpc/lasting-link.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
+import { limits } from '#schemas/limits.ts'
 import type { Directory } from './directory.ts'
 import { answerMsMax, controlContract, directoryLimits, edgeContract } from './directory-contract.ts'
 import { type DirectoryLink, RemoteTwins } from './remote-twins.ts'
@@ -38,6 +41,7 @@ export class RemoteDirectory implements Directory {
   readonly uploads: RemoteUploads
   readonly #link: DirectoryLink
   readonly #batch: LookupBatch<DeviceCredentials>
+  readonly #provisioning: CallBatches<ProvisioningRequest, ProvisioningAnswer>
   readonly #listeners = new Set<(invalidation: Invalidation) => void>()
   readonly #announcedListeners = new Set<(announcement: Announcement) => void>()
   #presence: PresenceRecord[] = []
@@ -48,6 +52,10 @@ export class RemoteDirectory implements Directory {
       (deviceIds) => this.#link.ask('lookup', deviceIds).catch(unavailable),
       ({ deviceId }) => deviceId,
     )
+    this.#provisioning = new CallBatches({
+      run: (requests) => this.#link.ask('provision', requests).catch(unavailable),
+      countMax: limits.registrationsAtOnceMax,
+    })
     this.#link = new LastingLink({
       path,
       limits: directoryLimits,
@@ -104,6 +112,10 @@ export class RemoteDirectory implements Directory {
 
   announce(edge: string, opened: readonly ActivityRecord[]): Promise<number> {
     return this.#link.ask('announce', { edge, opened }).catch(unavailable)
+  }
+
+  provision(request: ProvisioningRequest): Promise<ProvisioningAnswer> {
+    return this.#provisioning.call(request)
   }
 
   async takeCommands(wanted: readonly CommandsWanted[]): Promise<readonly CommandsTaken[]> {

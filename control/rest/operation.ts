@@ -77,6 +77,8 @@ export interface Operation {
   readonly faultsNumbered?: boolean
   /** Left out: GET is `read`, and any other method `changed`. */
   readonly audited?: Audited | ((request: HttpRequest) => Audited)
+  /** Faults are told in a form of its own. */
+  readonly faultAnswer?: (error: unknown) => HttpAnswer
   /** Reads a body up to this size. */
   readonly bodyBytesMax?: number
   readonly run: (request: HttpRequest, body: Uint8Array) => Promise<HttpAnswer>
@@ -93,7 +95,7 @@ export function withWarning(answer: HttpAnswer, warning: string | undefined): Ht
 /** Adds a route that asks for a right, answers faults as the hub does, counts itself and leaves a line in the audit log. */
 export function registerOperation(router: HttpRouter, options: OperationOptions, operation: Operation): void {
   const { method, pattern, right, bodyBytesMax } = operation
-  const answerTo = operation.faultsNumbered ? numberedFaultAnswer : faultAnswer
+  const answerTo = operation.faultAnswer ?? (operation.faultsNumbered ? numberedFaultAnswer : faultAnswer)
   // Whose token it was, between `admit` and `handle` of one request.
   const callers = new WeakMap<HttpRequest, string>()
   const finish = (request: HttpRequest, result: HttpAnswer, fault?: unknown): HttpAnswer => {
@@ -128,7 +130,7 @@ export function registerOperation(router: HttpRouter, options: OperationOptions,
         return undefined
       }
       const fault = new PenstockError(caller.code, options.gate.publicReason(caller))
-      return finish(request, faultAnswer(fault), caller.reason)
+      return finish(request, (operation.faultAnswer ?? faultAnswer)(fault), caller.reason)
     },
     async handle(request, body) {
       try {

@@ -17,6 +17,10 @@
  *   commands   (device_id, module_id, seq)   commands that wait, or are with the device
  *   feedback   (seq)                    how commands ended, for their senders
  *   dead_commands (id)                  commands that ended without success, whole
+ *   enrolments (kind, id)               who may register, ids in lower case; documents as provisioning/enrolment-document.ts has them
+ *   provisioning ()                     counts changes of enrolment groups and linked hubs, one row
+ *   registrations (id)                  what became of who registered, ids in lower case
+ *   linked_hubs (host_name)             further hubs that devices are sent to
  *
  * Ids are compared as bytes (COLLATE "C"): the order of lists is the same everywhere and the primary key serves it.
  * Migrations are only ever added. Each runs once, in order, under one lock.
@@ -282,6 +286,46 @@ const migrations: readonly (readonly string[])[] = [
      )`,
     'CREATE INDEX file_notifications_locked ON penstock.file_notifications (lock_token) WHERE lock_token IS NOT NULL',
     'CREATE INDEX file_notifications_untold ON penstock.file_notifications (seq) WHERE NOT told',
+  ],
+  [
+    `CREATE TABLE penstock.enrolments (
+       kind text NOT NULL CHECK (kind IN ('individual', 'group')),
+       id text COLLATE "C" NOT NULL,
+       etag text NOT NULL,
+       document text NOT NULL,
+       created_at timestamptz NOT NULL,
+       updated_at timestamptz NOT NULL,
+       PRIMARY KEY (kind, id)
+     )`,
+    'CREATE TABLE penstock.provisioning (one boolean PRIMARY KEY DEFAULT true CHECK (one), revision bigint NOT NULL)',
+    'INSERT INTO penstock.provisioning (revision) VALUES (1)',
+    `CREATE TABLE penstock.registrations (
+       id text COLLATE "C" PRIMARY KEY,
+       registration_id text NOT NULL,
+       group_id text COLLATE "C",
+       device_id text COLLATE "C" NOT NULL,
+       hub text,
+       status text NOT NULL,
+       substatus text NOT NULL,
+       fault_code integer,
+       fault_message text,
+       operation_id text NOT NULL,
+       proof text NOT NULL,
+       payload text,
+       etag text NOT NULL,
+       created_at timestamptz NOT NULL,
+       updated_at timestamptz NOT NULL
+     ) WITH (fillfactor = 80)`,
+    'CREATE INDEX registrations_group ON penstock.registrations (group_id, id) WHERE group_id IS NOT NULL',
+    `CREATE TABLE penstock.linked_hubs (
+       host_name text COLLATE "C" PRIMARY KEY,
+       policy_name text NOT NULL,
+       key text NOT NULL,
+       weight integer NOT NULL,
+       created_at timestamptz NOT NULL
+     )`,
+    `UPDATE penstock.policies
+     SET rights = rights || ' EnrollmentRead EnrollmentWrite RegistrationStatusRead RegistrationStatusWrite' WHERE name = 'iothubowner'`,
   ],
 ]
 

@@ -1,5 +1,5 @@
 import { isKey, newKey } from '#control/identities/identity.ts'
-import { ownerPolicyName, type Right, rights } from '#control/rest/rights.ts'
+import { ownerPolicyName, provisioningPolicyName, type Right, rights } from '#control/rest/rights.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { writeOwnerKey } from './owner-key.ts'
 import type { KeyName, Policy, TrustStore } from './trust.ts'
@@ -12,6 +12,13 @@ const defaultPolicies: Readonly<Record<string, readonly Right[]>> = {
   registryRead: ['RegistryRead'],
   registryReadWrite: ['RegistryRead', 'RegistryWrite'],
 }
+
+const provisioningRights: readonly Right[] = [
+  'EnrollmentRead',
+  'EnrollmentWrite',
+  'RegistrationStatusRead',
+  'RegistrationStatusWrite',
+]
 
 /**
  * Makes the default policies that are missing, with keys of their own, and sets the owner's primary key to `ownerKey` if
@@ -37,9 +44,12 @@ export async function ensurePolicies(
     })),
   )
   let owner = await ownerOf(store)
+  const [primaryKey, secondaryKey] = [owner.primaryKey, newKey()]
+  await store.addPolicies([{ name: provisioningPolicyName, rights: provisioningRights, primaryKey, secondaryKey }])
   if (ownerKey !== undefined && owner.primaryKey !== ownerKey) {
     owner = { ...owner, primaryKey: ownerKey }
     await store.putPolicy(owner)
+    await followOwnerKey(store, primaryKey, ownerKey)
   }
   if (dataDir !== undefined) writeOwnerKey(dataDir, owner.primaryKey)
   return owner.primaryKey
@@ -60,10 +70,20 @@ export async function rekeyPolicy(
   if (isOwnerKey && ownerKey !== undefined) {
     throw new PenstockError('REGISTRY_ARGUMENT_INVALID', 'this key is the setting PENSTOCK_OWNER_KEY: change it there')
   }
+  const before = isOwnerKey ? await ownerOf(store) : undefined
   const policy = await store.rekeyPolicy(name, which, newKey())
   if (!policy) throw new PenstockError('REGISTRY_POLICY_UNKNOWN', `no policy ${name}`)
-  if (isOwnerKey) writeOwnerKey(dataDir, policy.primaryKey)
+  if (before !== undefined) {
+    await followOwnerKey(store, before.primaryKey, policy.primaryKey)
+    writeOwnerKey(dataDir, policy.primaryKey)
+  }
   return policy
+}
+
+/** A key of the owner's that ends must not live on under another name. */
+async function followOwnerKey(store: TrustStore, before: string, after: string): Promise<void> {
+  const policy = (await store.trust()).policies.find(({ name }) => name === provisioningPolicyName)
+  if (policy?.primaryKey === before) await store.putPolicy({ ...policy, primaryKey: after })
 }
 
 async function ownerOf(store: TrustStore): Promise<Policy> {

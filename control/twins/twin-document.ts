@@ -1,7 +1,8 @@
 /** Twins as services and devices read them. */
 import { argumentFault } from '#control/identities/identity.ts'
 import { isObject } from '#control/rest/json-body.ts'
-import { sectionFrom } from './patch-json.ts'
+import { limits } from '#schemas/limits.ts'
+import { checkSize, sectionFrom } from './patch-json.ts'
 import { type Json, type JsonObject, metadataOf, type Section } from './section.ts'
 import type { Twin, TwinPatch } from './twins.ts'
 
@@ -52,6 +53,14 @@ export function twinPatchFrom(document: unknown): TwinPatch {
   const tags = section(document.tags, 'tags')
   const desired = section(properties.desired, 'properties.desired')
   return { ...(tags === undefined ? {} : { tags }), ...(desired === undefined ? {} : { desired }) }
+}
+
+/** Reads what a twin that is still to be made begins with. @throws TWIN_INVALID */
+export function initialTwinFrom(document: unknown): TwinPatch {
+  const patch = twinPatchFrom(document)
+  checkSize(JSON.stringify(patch.tags ?? {}), limits.twinTagsBytesMax, 'tags')
+  checkSize(JSON.stringify(patch.desired ?? {}), limits.twinPropertiesBytesMax, 'properties.desired')
+  return patch
 }
 
 function shown({ value, version }: Section, $metadata: JsonObject): JsonObject {

@@ -1,7 +1,8 @@
 /** Twins as rows of the control store. A twin without a row is an empty one. */
-import type { SqlRow } from '#control/store/database.ts'
-import { emptyObject, type JsonObject, type Section } from './section.ts'
-import type { Twin } from './twins.ts'
+import type { Queries, SqlRow } from '#control/store/database.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
+import { emptyObject, type JsonObject, patched, type Section } from './section.ts'
+import type { Twin, TwinPatch } from './twins.ts'
 
 export interface TwinRow extends SqlRow {
   readonly twin_version: number | null
@@ -65,4 +66,33 @@ function objectFrom(text: string | null): JsonObject {
 /** For statements that take lists. */
 export function idColumns(ids: readonly { deviceId: string; moduleId: string | undefined }[]): [string[], string[]] {
   return [ids.map(({ deviceId }) => deviceId), ids.map(({ moduleId }) => moduleId ?? '')]
+}
+
+/** The twins that identities begin with which were just made, in one statement; those that have one already keep it. */
+export async function insertTwins(
+  queries: Queries,
+  twins: readonly (IdentityId & { readonly patch: TwinPatch })[],
+  nowMs: number,
+): Promise<void> {
+  if (twins.length === 0) return
+  const first: Section = { value: emptyObject, marks: {}, version: 1, floor: 0 }
+  const records = twins.map(({ deviceId, moduleId, patch }) => {
+    const desired = patch.desired === undefined ? first : patched(first, patch.desired, nowMs)
+    return {
+      device_id: deviceId,
+      module_id: moduleId ?? '',
+      tags: JSON.stringify(patched(first, patch.tags ?? {}, nowMs).value),
+      desired: JSON.stringify(desired.value),
+      desired_marks: JSON.stringify(desired.marks),
+      desired_version: desired.version,
+    }
+  })
+  await queries.query(
+    `INSERT INTO penstock.twins (device_id, module_id, version, etag, tags, desired, desired_marks, desired_version)
+     SELECT device_id, module_id, 3, 2, tags::jsonb, desired::jsonb, desired_marks, desired_version
+     FROM jsonb_to_recordset($1::text::jsonb) AS r (device_id text, module_id text, tags text, desired text, desired_marks text,
+       desired_version bigint)
+     ORDER BY device_id COLLATE "C", module_id COLLATE "C" ON CONFLICT DO NOTHING`,
+    [JSON.stringify(records)],
+  )
 }

@@ -45,6 +45,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ],
     ['commands', 'downlink', 'presence', 'query', 'quotas', 'routes', 'sessions', 'trust', 'uploads'],
     ['auth', 'methods'],
+    ['provisioning'],
     ['client', 'link'],
   ],
   ingest: [

@@ -55,6 +55,12 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'azure-iothub': ['infra/testbed'],
   // Judges what the service API answers.
   ajv: ['infra/testbed'],
+  'azure-iot-provisioning-device': ['infra/testbed'],
+  'azure-iot-provisioning-device-http': ['infra/testbed'],
+  'azure-iot-provisioning-device-mqtt': ['infra/testbed'],
+  'azure-iot-provisioning-service': ['infra/testbed'],
+  'azure-iot-security-symmetric-key': ['infra/testbed'],
+  'azure-iot-security-x509': ['infra/testbed'],
   mqtt: ['pipeline/sinks/mqtt', 'infra/testbed'],
   '@nats-io/transport-node': ['pipeline/sinks/nats'],
   '@nats-io/jetstream': ['pipeline/sinks/nats'],
@@ -66,11 +72,14 @@ const doors: Readonly<Record<string, readonly string[]>> = {
  * identities and credentials do.
  */
 const controlDoors =
-  /^control\/([\w-]+|([\w-]+)\/(\2|[\w-]+-json)|identities\/identity|trust\/owner-key|auth\/(sas-token|connection-string)|rest\/rights)\.ts$/
+  /^control\/([\w-]+|([\w-]+)\/(\2|[\w-]+-json)|identities\/identity|trust\/owner-key|auth\/(sas-token|connection-string)|rest\/rights|provisioning\/derived-key)\.ts$/
 
-/** What its rooms may import of one another besides: the two that lie under all others, and rows that queries select from. */
+/**
+ * What its rooms may import of one another besides: the two that lie under all others, rows that others read or write
+ * with their own, and how certificates are judged.
+ */
 const controlRoomDoors =
-  /^control\/((store|rest)\/[\w-]+|identities\/identity-rows|twins\/(twin-rows|twin-document)|downlink\/(downlink-contract|edge-finder))\.ts$/
+  /^control\/((store|rest)\/[\w-]+|identities\/identity-rows|auth\/certificates|twins\/(twin-rows|twin-document)|downlink\/(downlink-contract|edge-finder))\.ts$/
 
 /** What the console shares with the server: checks of JSON, and shapes of what crosses between them. */
 const consoleDoors = /^(runtime\/json-check|schemas\/[\w/-]+)\.ts$/

@@ -27,6 +27,11 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       summary: 'certificate authorities whose certificates let devices in: list, add, verify, delete',
       load: async () => (await import('./authorities.ts')).authoritiesCommand,
     },
+    provisioning: {
+      summary:
+        'devices that find their hub by themselves: groups, enrolments, registrations, linked hubs, what to flash',
+      load: async () => (await import('./provisioning.ts')).provisioningCommand,
+    },
     routes: {
       summary: 'routes, endpoints and enrichments: list, show, plan, apply, test, explain, replay; how endpoints do',
       load: async () => (await import('./routes.ts')).routesCommand,

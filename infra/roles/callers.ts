@@ -1,3 +1,4 @@
+import { hostNamesOf } from '#control/control-settings.ts'
 import { WebCallers } from '#runtime/http/web-callers.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
 import type { Settings } from '#schemas/settings.ts'
@@ -8,5 +9,5 @@ import type { Settings } from '#schemas/settings.ts'
  * @param bind address that the port listens on
  */
 export function callersOf(settings: Settings, bind: string): WebCallers {
-  return new WebCallers(settings.hostname.split(','), !isLoopbackBind(bind))
+  return new WebCallers(hostNamesOf(settings), !isLoopbackBind(bind))
 }

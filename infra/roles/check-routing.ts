@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { outgoingRulesOf } from '#control/outgoing-rules.ts'
 import type { CheckDocument, DocumentProblem } from '#control/routes/routes.ts'
 import { isOwnTable } from '#pipeline/sinks/clickhouse/clickhouse-endpoint.ts'
 import { columnFault } from '#pipeline/sinks/clickhouse/column-check.ts'
@@ -8,7 +9,7 @@ import type { ClickhouseSettings } from '#schemas/endpoint-kinds/clickhouse.ts'
 import type { FileSettings } from '#schemas/endpoint-kinds/file.ts'
 import type { EndpointDocument } from '#schemas/routing/routing.ts'
 import type { Settings } from '#schemas/settings.ts'
-import { endpointFoldersOf, outgoingRulesOf } from './open-role-endpoint.ts'
+import { endpointFoldersOf } from './open-role-endpoint.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
 
 /** What a document of routes must not ask of this installation, beyond what is wrong with it anywhere. */

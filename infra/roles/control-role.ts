@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { controlSettings } from '#control/control-settings.ts'
+import { controlSettings, hostNamesOf } from '#control/control-settings.ts'
 import type { Identities } from '#control/identities/identities.ts'
 import { type Control, openControl } from '#control/open-control.ts'
 import { clientAddressOf } from '#control/rest/rest.ts'
@@ -98,7 +98,7 @@ async function openControlServers(
 ): Promise<ControlServers> {
   const quotas = new Quotas(quotasFrom(settings), systemClock, metrics)
   // What edges pass on has the names that they were asked under.
-  const callers = supervised ? new WebCallers(settings.hostname.split(','), true) : callersOf(settings, settings.bind)
+  const callers = supervised ? new WebCallers(hostNamesOf(settings), true) : callersOf(settings, settings.bind)
   const serving = (isTls: boolean): HttpServing => ({
     callers,
     logger,

@@ -6,6 +6,7 @@ import { type DownlinkAddress, openEdgeControl } from '#control/open-edge-contro
 import type { EdgePresence } from '#control/presence/presence.ts'
 import type { QuotaOverride } from '#control/quotas/quotas.ts'
 import type { DeviceUploads } from '#control/uploads/uploads.ts'
+import type { ProvisioningOptions } from '#ingest/device-api/provisioning.ts'
 import type { TwinOptions } from '#ingest/device-api/twins.ts'
 import type { Edge } from '#ingest/edge.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -22,6 +23,7 @@ import { HeardDevices } from './heard-devices.ts'
 /** The registry of devices as an edge has it where identities are required: it asks who somebody is, and tells who is there. */
 export interface EdgeRegistry extends EdgeAuthentication {
   readonly twins: TwinOptions
+  readonly provisioning: ProvisioningOptions
   readonly commandQueues: CommandQueues
   readonly deviceUploads: DeviceUploads
   /** Tells that this edge lives, and whom it heard of since the last time. Never rejects. */
@@ -50,7 +52,8 @@ export async function openEdgeRegistry(
   downlink: EdgeDownlink = new StartingDownlink(),
   index = 0,
 ): Promise<EdgeRegistry> {
-  const { dataDir, postgresUrl, rules, devicesCachedMax, commandRules, tellsTwinChanges } = controlSettings(settings)
+  const { dataDir, postgresUrl, rules, devicesCachedMax, ...options } = controlSettings(settings)
+  const { commandRules, registrarRules, tellsTwinChanges } = options
   const life = await beginEdgeLife(dataDir, edgeId)
   let endTakenOver = (_sessionId: string): void => {}
   const control = await openEdgeControl({
@@ -60,6 +63,7 @@ export async function openEdgeRegistry(
     devicesCachedMax,
     commandRules,
     tellsTwinChanges,
+    registrarRules,
     metrics,
     logger,
     onTakenOver: (sessionId) => endTakenOver(sessionId),
@@ -72,6 +76,11 @@ export async function openEdgeRegistry(
     ...edgeAuthentication({ authenticator, sessions }, heard),
     commandQueues: control.commands,
     deviceUploads: control.uploads,
+    provisioning: {
+      idScope: registrarRules.idScope,
+      registrar: control.registrar,
+      perSecond: settings.provisioningPerSecond,
+    },
     twins: { store: control.twins, catchesUp: settings.desiredCatchUp === 'on' },
     lost: await lostBefore(life, presence),
     beat: async (edge) => {

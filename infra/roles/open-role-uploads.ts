@@ -1,12 +1,12 @@
 import { stat } from 'node:fs/promises'
 import { controlSettings } from '#control/control-settings.ts'
+import { outgoingRulesOf } from '#control/outgoing-rules.ts'
 import type { DeviceUploads } from '#control/uploads/uploads.ts'
 import type { UploadOptions } from '#ingest/device-api/file-uploads.ts'
 import { openBlobStore } from '#pipeline/sinks/open-blob-store.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { uploadHost } from '#schemas/uploads.ts'
-import { outgoingRulesOf } from './open-role-endpoint.ts'
 
 const mebibyte = 1024 * 1024
 

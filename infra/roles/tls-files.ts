@@ -1,7 +1,6 @@
-import { X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
+import { authorityIn } from '#runtime/certificates.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 
@@ -18,19 +17,5 @@ export function tlsFilesOf(settings: Settings): TlsFiles | undefined {
 
 /** Certificate of the authority that the control role is known by; `undefined` where none is named. @throws TLS_FILES_INVALID */
 export function controlAuthorityOf(settings: Settings): string | undefined {
-  const controlCa = settings.controlCa
-  if (controlCa === undefined) return undefined
-  try {
-    const pem = readFileSync(controlCa, 'utf8')
-    new X509Certificate(pem)
-    return pem
-  } catch (cause) {
-    throw new PenstockError(
-      'TLS_FILES_INVALID',
-      `PENSTOCK_CONTROL_CA=${controlCa} is no certificate: ${String(cause)}`,
-      {
-        cause,
-      },
-    )
-  }
+  return authorityIn(settings.controlCa, 'PENSTOCK_CONTROL_CA')
 }

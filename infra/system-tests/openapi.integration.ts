@@ -42,9 +42,8 @@ async function call(method: string, target: string, { body, headers = {}, token 
   const answer = {
     status: response.status,
     contentType: response.headers.get('content-type') ?? undefined,
-    text: method === 'HEAD' ? '' : await response.text(),
+    text: await response.text(),
   }
-  if (method === 'HEAD') answer.contentType = undefined
   const [path = ''] = target.split('?')
   const faults = answers.faultsOf(method, path, body, answer)
   return { ...answer, faults, etag: response.headers.get('etag') ?? '' }

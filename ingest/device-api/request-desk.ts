@@ -14,6 +14,8 @@ export function refusedAnswer(number: number, message: string): DeviceAnswer {
   return { status: Math.floor(number / 1000), body: Buffer.from(JSON.stringify({ errorCode: number, message })) }
 }
 
+const none = new Uint8Array(0)
+
 export class RequestDesk {
   readonly #edge: EdgeContext
   readonly #session: Session
@@ -51,9 +53,14 @@ export class RequestDesk {
       })
   }
 
-  #answer({ requestId }: DeviceRequest, { status, version, body }: DeviceAnswer): void {
+  #answer({ kind, requestId }: DeviceRequest, { status, version, retryAfterSeconds, body = none }: DeviceAnswer): void {
     if (status >= 400 && !this.#mayRefuse()) return
-    void this.#session.send({ feed: 'twinAnswers', requestId, status, version, body: body ?? new Uint8Array(0) })
+    const isRegistration = kind === 'register' || kind === 'registrationStatus'
+    void this.#session.send(
+      isRegistration
+        ? { feed: 'registration', requestId, status, retryAfterSeconds, body }
+        : { feed: 'twinAnswers', requestId, status, version, body },
+    )
   }
 
   /** Some SDKs repeat a refused request at once, without end. */

@@ -264,7 +264,7 @@ export class MqttConnection extends Connection implements BatchOwner, DeliveryCo
     assert(this.session === undefined, 'a connection carries one session')
     this.session = session
     this.#receiveMaximum = request.receiveMaximum
-    this.#isNameless = session.deviceId === undefined
+    this.#isNameless = session.deviceId === undefined && session.registrant === undefined
     const assignedId = request.clientId === '' ? assignedClientId() : undefined
     const connack = acceptingConnack(request, assignedId, session)
     if (request.will) this.#will = new Will(this.edge, request.will, session)

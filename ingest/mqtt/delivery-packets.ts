@@ -6,7 +6,7 @@
 import type { CommandDelivery, Delivery } from '#ingest/session/delivery.ts'
 import type { Qos } from '#ingest/session/subscriptions.ts'
 import { assert } from '#runtime/assert.ts'
-import { commandPath, desiredTopic, methodTopic, twinAnswerTopic } from '#schemas/hub-topics.ts'
+import { commandPath, desiredTopic, methodTopic, registrationTopic, twinAnswerTopic } from '#schemas/hub-topics.ts'
 import type { ProtocolVersion } from './packets.ts'
 import type { Publisher } from './route.ts'
 
@@ -22,6 +22,8 @@ export function topicOf(delivery: Delivery, { deviceId, moduleId }: Publisher): 
       return twinAnswerTopic(delivery.status, delivery.requestId, delivery.version)
     case 'desired':
       return desiredTopic(delivery.version)
+    case 'registration':
+      return registrationTopic(delivery.status, delivery.requestId, delivery.retryAfterSeconds)
   }
 }
 

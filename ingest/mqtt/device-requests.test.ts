@@ -29,3 +29,19 @@ test.each([
 ])('%s is none', (topic) => {
   expect(requestOf(Buffer.from(topic))).toBeUndefined()
 })
+
+test.each([
+  ['$dps/registrations/PUT/iotdps-register/?$rid=7', { kind: 'register', requestId: '7' }],
+  [
+    '$dps/registrations/GET/iotdps-get-operationstatus/?$rid=8&operationId=5.a.b',
+    { kind: 'registrationStatus', requestId: '8', operationId: '5.a.b' },
+  ],
+])('%s is a request of who registers, and of no device', (topic, request) => {
+  expect(requestOf(Buffer.from(topic), true)).toMatchObject(request)
+  expect(requestOf(Buffer.from(topic))).toBeUndefined()
+})
+
+test.each(['$iothub/twin/GET/?$rid=1', '$iothub/methods/res/200/?$rid=1', '$dps/registrations/PUT/iotdps-register/'])(
+  '%s is no request of who registers',
+  (topic) => expect(requestOf(Buffer.from(topic), true)).toBeUndefined(),
+)

@@ -109,7 +109,7 @@ export class PublishReader {
     else if (topicBytes.length === 0) {
       throw new PenstockError('INGEST_PROTOCOL_ERROR', 'an empty topic name without a topic alias')
     }
-    this.request = requestOf(topic)
+    this.request = requestOf(topic, this.#publisher.registrant !== undefined)
     if (this.request !== undefined) return undefined
     const route = routeFor(this.#batcher, this.#publisher, topic, retain, extra, propertyBytes)
     // Kept under the bytes of the packet: with an alias alone those are an empty topic.

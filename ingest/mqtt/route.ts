@@ -1,5 +1,6 @@
 import type { Batcher } from '#ingest/batches/batcher.ts'
 import { type MessageReading, type Route, routeOfReading } from '#ingest/batches/route.ts'
+import type { Registrant } from '#ingest/session/principal.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { isBridgeState } from '#schemas/hub-topics.ts'
@@ -21,6 +22,8 @@ export interface TopicRoute extends Route {
 export interface Publisher {
   readonly deviceId: string | undefined
   readonly moduleId: string | undefined
+  /** Set: it publishes nothing but what it asks. */
+  readonly registrant?: Registrant | undefined
 }
 
 /** A topic read. */
@@ -42,6 +45,8 @@ export const retainProperty = ['mqtt-retain', 'true'] as const
  */
 export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReading {
   const topic = topicNameOf(topicBytes)
+  if (publisher.registrant !== undefined)
+    throw new PenstockError('INGEST_TOPIC_REFUSED', `who registers publishes below $dps/ only: ${topic}`)
   const levels = topic.split('/', 7)
   const owner = levels[0] === 'devices' ? levels[1] : undefined
   if (owner !== undefined && publisher.deviceId !== undefined && owner !== publisher.deviceId) {

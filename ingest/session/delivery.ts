@@ -1,10 +1,10 @@
 /** What is sent to a device, whatever it speaks, and what becomes of it. */
 
 /** What a device can listen to. Each protocol has its own names for them. */
-export const feeds = ['commands', 'methods', 'twinAnswers', 'desired'] as const
+export const feeds = ['commands', 'methods', 'twinAnswers', 'desired', 'registration'] as const
 export type Feed = (typeof feeds)[number]
 
-export type Delivery = CommandDelivery | MethodDelivery | TwinAnswerDelivery | DesiredDelivery
+export type Delivery = CommandDelivery | MethodDelivery | TwinAnswerDelivery | DesiredDelivery | RegistrationDelivery
 
 /** A cloud-to-device message. It is acknowledged by devices that listen with QoS 1. */
 export interface CommandDelivery {
@@ -33,6 +33,16 @@ export interface TwinAnswerDelivery {
   readonly status: number
   /** `undefined`: none is told. */
   readonly version: number | undefined
+  readonly body: Uint8Array
+}
+
+/** What the provisioning service answers whoever registers. */
+export interface RegistrationDelivery {
+  readonly feed: 'registration'
+  readonly requestId: string
+  /** As in HTTP. */
+  readonly status: number
+  readonly retryAfterSeconds: number | undefined
   readonly body: Uint8Array
 }
 

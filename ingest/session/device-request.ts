@@ -2,7 +2,7 @@
 import type { Session } from './session.ts'
 
 /** A further kind is a name here, its spelling in each protocol (`ingest/mqtt/device-requests.ts`), and a handler in a capability. */
-export type DeviceRequestKind = 'twinRead' | 'twinReport' | 'methodAnswer'
+export type DeviceRequestKind = 'twinRead' | 'twinReport' | 'methodAnswer' | 'register' | 'registrationStatus'
 
 export interface DeviceRequest {
   readonly kind: DeviceRequestKind
@@ -12,6 +12,8 @@ export interface DeviceRequest {
   readonly status: number
   /** The version that a report builds on; `undefined`: any. */
   readonly version: number | undefined
+  /** Of a registration whose status is asked for. */
+  readonly operationId?: string | undefined
   /** Its own: it may be kept. */
   readonly body: Buffer
 }
@@ -20,6 +22,8 @@ export interface DeviceAnswer {
   /** As in HTTP. Clients for Node look at `errorCode` of a JSON body only. */
   readonly status: number
   readonly version?: number
+  /** Of registrations: when to come back. */
+  readonly retryAfterSeconds?: number | undefined
   /** Empty if left out. */
   readonly body?: Uint8Array
 }

@@ -3,7 +3,7 @@ import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type Delivery, type Feed, feeds, type Outcome } from './delivery.ts'
 import type { EdgeContext } from './edge-context.ts'
-import { type KeptIdentity, type Principal, sessionIdOf } from './principal.ts'
+import { type KeptIdentity, type Principal, type Registrant, sessionIdOf } from './principal.ts'
 import type { Carrier, Session } from './session.ts'
 import { noSubscriptions, type Qos, qosIn, type Subscriptions, withFeed, withoutFeed } from './subscriptions.ts'
 
@@ -16,6 +16,7 @@ import { noSubscriptions, type Qos, qosIn, type Subscriptions, withFeed, without
 export class DeviceSession implements Session {
   readonly carrier: Carrier
   readonly moduleId: string | undefined
+  readonly registrant: Registrant | undefined
   readonly meter: Meter
   openedAtMs = 0
   readonly #edge: EdgeContext
@@ -33,12 +34,14 @@ export class DeviceSession implements Session {
 
   /** @throws INGEST_CONNECTION_RATE, INGEST_RATE_EXCEEDED while the device owes too much */
   constructor(edge: EdgeContext, principal: Principal, carrier: Carrier, modelId: string | undefined) {
-    const { deviceId, moduleId, expiresAtMs = Number.POSITIVE_INFINITY } = principal
+    const { deviceId, moduleId, registrant, expiresAtMs = Number.POSITIVE_INFINITY } = principal
     assert(deviceId !== '' && moduleId !== '', 'who is let in has a name, or none yet')
     assert(moduleId === undefined || deviceId !== undefined, 'a module is of a device')
+    assert(registrant === undefined || deviceId === undefined, 'who registers is no device')
     assert(!Number.isNaN(expiresAtMs), 'credentials end at some moment, or never')
     this.carrier = carrier
     this.moduleId = moduleId
+    this.registrant = registrant
     this.meter = edge.quotas.openMeter(deviceId)
     this.#edge = edge
     this.#expiresAtMs = expiresAtMs
@@ -54,7 +57,7 @@ export class DeviceSession implements Session {
 
   /** A client without an id takes the device of its first message (only where no identities are asked for). */
   adopt(deviceId: string): void {
-    assert(this.#deviceId === undefined, 'a session that has a device keeps it [G-6]')
+    assert(this.#deviceId === undefined && this.registrant === undefined, 'a session that has a device keeps it [G-6]')
     this.#deviceId = deviceId
   }
 
@@ -120,7 +123,7 @@ export class DeviceSession implements Session {
 
   /** It listens from here on; a second time changes the QoS. */
   subscribe(feed: Feed, qos: Qos): void {
-    assert(this.#deviceId !== undefined, 'who listens has a name')
+    assert(this.#deviceId !== undefined || this.registrant !== undefined, 'who listens has a name')
     this.#listen(feed, qos)
     this.#keep()
   }

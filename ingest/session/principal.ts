@@ -28,8 +28,19 @@ export interface KeptIdentity {
   readonly end: () => void
 }
 
+/** Of a connection of the provisioning service: who wants to find a hub, and with what it proves that. It is no device here. */
+export interface Registrant {
+  readonly registrationId: string
+  /** A SAS token; `undefined`: a certificate. */
+  readonly token: string | undefined
+  /** Base64 DER, leaf first. */
+  readonly certificates: readonly string[]
+}
+
 /** Who a connection speaks for. */
 export interface Principal {
+  /** Set: it may register, and nothing else. */
+  readonly registrant?: Registrant | undefined
   /** `undefined`: the device named by the first topic it publishes to (only where no identities are asked for). */
   readonly deviceId: string | undefined
   readonly moduleId: string | undefined
@@ -58,7 +69,11 @@ export const trustClientId: Authenticate = ({ clientId }) => {
   return { deviceId: clientId.slice(0, slash), moduleId: clientId.slice(slash + 1), expiresAtMs: undefined }
 }
 
-/** The name of a session: a device has one, and each of its modules has one. `undefined`: a client without an id. */
-export function sessionIdOf({ deviceId, moduleId }: Principal): string | undefined {
+/**
+ * The name of a session: a device has one, and each of its modules has one, and who registers has one that no device has. `undefined`: a
+ * client without an id.
+ */
+export function sessionIdOf({ deviceId, moduleId, registrant }: Principal): string | undefined {
+  if (registrant !== undefined) return `/${registrant.registrationId.toLowerCase()}`
   return deviceId === undefined || moduleId === undefined ? deviceId : `${deviceId}/${moduleId}`
 }

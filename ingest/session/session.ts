@@ -1,5 +1,6 @@
 import type { PenstockError } from '#schemas/errors.ts'
 import type { Delivery, Feed, Outcome } from './delivery.ts'
+import type { Registrant } from './principal.ts'
 
 /** What a session lives on: a connection of MQTT. Where the two end together, ending it ends the session. */
 export interface Carrier {
@@ -20,6 +21,8 @@ export interface Session {
   /** `undefined`: a client without an id that has not sent a message yet. */
   readonly deviceId: string | undefined
   readonly moduleId: string | undefined
+  /** Set: it is no device, and only registers. */
+  readonly registrant?: Registrant | undefined
   /** When it began, by the monotonic clock, which the machine's processes share. */
   readonly openedAtMs: number
   readonly carrier: Carrier

@@ -1,0 +1,195 @@
+/**
+ * Gives a device a hub where that takes time: somebody else chooses it, it is another one than this, or the device had another one.
+ *
+ *   assigning, written ─▶ hub chosen ─▶ twin read where the device was ─▶ device made ─▶ assigned, written ─▶ device removed where it was
+ *                              └── failed, written                     └── failed: it stays where it was
+ *
+ * Whatever ends in between, the device has a hub: it leaves the old one last. A process that ends leaves `assigning` behind, which is told
+ * as failed after a time; the device registers again.
+ */
+import { newEtag } from '#control/identities/identity.ts'
+import type { Database } from '#control/store/database.ts'
+import type { TwinPatch } from '#control/twins/twins.ts'
+import type { Clock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { type Choice, noHub } from './allocation.ts'
+import { type Assignment, deviceIdOf, isOwnedBy, registrationOf } from './assign-here.ts'
+import { type AllocationFault, type CustomChoice, customChoice } from './custom-allocation.ts'
+import { idKey } from './enrolment.ts'
+import { type HubDevices, LinkedDevices } from './hub-devices.ts'
+import type { Known } from './known-enrolments.ts'
+import type { OutgoingRequests } from './outgoing-requests.ts'
+import type { Registration, Substatus } from './registration.ts'
+import { putRegistrationRows, registrationRows } from './registration-rows.ts'
+
+export interface ElsewhereParts {
+  readonly database: Database
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly outgoing: OutgoingRequests
+  readonly own: HubDevices
+  readonly hubName: string
+  readonly isGroupInForce: (groupId: string) => boolean
+  /** Gives the device to this hub. @returns undefined: refused */
+  readonly assignHere: (assignment: Assignment) => Promise<Registration | undefined>
+}
+
+/** A registration that takes time. */
+export interface Wanted {
+  readonly assignment: Assignment
+  readonly choice: Choice
+  readonly known: Known
+  /** JSON text for whoever chooses the hub. */
+  readonly payload: string | undefined
+}
+
+export class AssignElsewhere {
+  readonly #parts: ElsewhereParts
+  /** By id: who asks twice waits for the same. */
+  readonly #underWay = new Map<string, { readonly registration: Registration; readonly done: Promise<void> }>()
+
+  constructor(parts: ElsewhereParts) {
+    this.#parts = parts
+  }
+
+  /** @returns what the device may ask for @throws PROVISIONING_BUSY, PROVISIONING_DEVICE_FOREIGN */
+  async begin(wanted: Wanted): Promise<Registration> {
+    const { assignment, known } = wanted
+    const key = idKey(assignment.registrationId)
+    const already = this.#underWay.get(key)
+    if (already !== undefined) return already.registration
+    if (this.#underWay.size >= limits.allocationsUnderWayMax)
+      throw new PenstockError('PROVISIONING_BUSY', 'too many allocations are under way')
+    const before = known.registration
+    if (before?.hub !== undefined && !this.#isOwn(wanted, before.hub)) throw foreignDevice()
+    const registration = this.#begun(assignment, before)
+    const written = putRegistrationRows(this.#parts.database, [registration])
+    const done = written
+      .then(() => this.#carryOut(wanted, registration))
+      .catch((error: unknown) =>
+        this.#parts.logger.warn('what became of a registration is not written down', { error }),
+      )
+      .finally(() => this.#underWay.delete(key))
+    this.#underWay.set(key, { registration, done })
+    await written
+    return registration
+  }
+
+  /** Resolves once nothing is under way. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#underWay.values()].map(({ done }) => done))
+  }
+
+  /** Never rejects, but for the store. */
+  async #carryOut(wanted: Wanted, registration: Registration): Promise<void> {
+    try {
+      const chosen = await this.#chosen(wanted)
+      if ('code' in chosen) return await this.#failed(registration, chosen)
+      await this.#assigned(wanted, chosen)
+    } catch (error) {
+      if (!isPenstockError(error)) this.#parts.logger.error('a registration failed', { error })
+      const message = isPenstockError(error) ? error.message : 'the registration could not be carried out'
+      const code = isPenstockError(error, 'PROVISIONING_DEVICE_FOREIGN') ? 409_202 : 500_001
+      await this.#failed(registration, { code, message })
+    }
+  }
+
+  async #chosen({ assignment, choice, known, payload }: Wanted): Promise<CustomChoice | AllocationFault> {
+    switch (choice.kind) {
+      case 'none':
+        return noHub
+      case 'webhook': {
+        const { outgoing, clock } = this.#parts
+        return customChoice(
+          outgoing,
+          clock,
+          assignment,
+          assignment.registrationId,
+          payload,
+          known.registration,
+          known.hubs,
+        )
+      }
+      case 'stays':
+      case 'hub':
+        return { hostName: choice.hostName, firstTwin: undefined, payload: undefined }
+    }
+  }
+
+  async #assigned(wanted: Wanted, { hostName, firstTwin, payload }: CustomChoice): Promise<void> {
+    const { known, assignment } = wanted
+    const before = known.registration
+    const from = before?.hub === undefined || before.hub === hostName ? undefined : this.#devicesOf(before.hub, known)
+    const migrates = from !== undefined && assignment.enrolment.reprovisioning.migrateDeviceData
+    const deviceId = deviceIdOf(assignment, before)
+    const twin = (migrates ? await from.twinOf(deviceId) : undefined) ?? firstTwin
+    const substatus: Substatus | undefined =
+      from === undefined ? undefined : migrates ? 'deviceDataMigrated' : 'deviceDataReset'
+    await this.#give(wanted, hostName, { ...assignment, firstTwin: twin, payload, substatus })
+    await from?.remove(deviceId)
+  }
+
+  async #give(wanted: Wanted, hostName: string, assignment: Assignment): Promise<void> {
+    const { hubName, clock, assignHere } = this.#parts
+    if (hostName === hubName) {
+      if ((await assignHere(assignment)) === undefined) throw foreignDevice()
+      return
+    }
+    const { known } = wanted
+    const before = known.registration
+    const hub = known.linkedHubs.find((each) => each.hostName === hostName)
+    if (hub === undefined) throw new PenstockError('PROVISIONING_UNREACHABLE', `${hostName} is not linked any more`)
+    const registration = registrationOf(assignment, before, deviceIdOf(assignment, before), hostName, clock.nowMs())
+    const { enrolment, authentication } = assignment
+    const twin: TwinPatch | undefined = assignment.firstTwin ?? enrolment.initialTwin
+    const isGiven = await new LinkedDevices(hub, this.#parts.outgoing).give(
+      registration.deviceId,
+      authentication,
+      enrolment.iotEdge,
+      this.#isOwn(wanted, hostName),
+      twin,
+    )
+    if (!isGiven) throw foreignDevice()
+    await this.#write(registration)
+  }
+
+  #isOwn({ assignment, known }: Wanted, hostName: string): boolean {
+    const before = known.registration
+    return isOwnedBy(assignment, before, deviceIdOf(assignment, before), hostName, this.#parts.isGroupInForce)
+  }
+
+  #devicesOf(hostName: string, known: Known): HubDevices | undefined {
+    if (hostName === this.#parts.hubName) return this.#parts.own
+    const hub = known.linkedHubs.find((each) => each.hostName === hostName)
+    return hub && new LinkedDevices(hub, this.#parts.outgoing)
+  }
+
+  #begun(assignment: Assignment, before: Registration | undefined): Registration {
+    const nowMs = this.#parts.clock.nowMs()
+    const deviceId = deviceIdOf(assignment, before)
+    const registration = registrationOf(assignment, before, deviceId, before?.hub, nowMs)
+    return { ...registration, status: 'assigning' }
+  }
+
+  #failed(registration: Registration, fault: AllocationFault): Promise<void> {
+    const updatedAtMs = this.#parts.clock.nowMs()
+    return this.#write({ ...registration, status: 'failed', fault, etag: newEtag(), updatedAtMs })
+  }
+
+  /** What began later, at another process, is not overwritten. */
+  #write(registration: Registration): Promise<void> {
+    return this.#parts.database.transaction(async (queries) => {
+      const [current] = await registrationRows(queries, [registration.registrationId])
+      if (current?.operationId === registration.operationId) await putRegistrationRows(queries, [registration])
+    })
+  }
+}
+
+export function foreignDevice(): PenstockError {
+  return new PenstockError(
+    'PROVISIONING_DEVICE_FOREIGN',
+    'the hub has a device of this id that was not made by this enrolment',
+  )
+}

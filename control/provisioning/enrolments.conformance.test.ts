@@ -1,0 +1,3 @@
+import { enrolmentsConformance } from './enrolments.conformance.ts'
+
+enrolmentsConformance('the embedded store', () => undefined)

@@ -1,0 +1,134 @@
+/** The devices of one hub, as provisioning moves them: of this one by its ports, of a linked one over REST. */
+import { createSasToken } from '#control/auth/sas-token.ts'
+import type { Identities } from '#control/identities/identities.ts'
+import type { Authentication } from '#control/identities/identity.ts'
+import { isObject, type JsonObject } from '#control/rest/json-body.ts'
+import { twinPatchFrom } from '#control/twins/twin-document.ts'
+import type { TwinPatch, Twins } from '#control/twins/twins.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import type { LinkedHub } from './allocation.ts'
+import type { OutgoingAnswer, OutgoingRequest, OutgoingRequests } from './outgoing-requests.ts'
+
+export interface HubDevices {
+  /** What services wrote into its twin; what the device reported it reports again. `undefined`: there is no such device. */
+  twinOf(deviceId: string): Promise<TwinPatch | undefined>
+  /** Nothing happens where there is none. */
+  remove(deviceId: string): Promise<void>
+}
+
+export class OwnDevices implements HubDevices {
+  readonly #identities: Identities
+  readonly #twins: Twins
+
+  constructor(identities: Identities, twins: Twins) {
+    this.#identities = identities
+    this.#twins = twins
+  }
+
+  async twinOf(deviceId: string): Promise<TwinPatch | undefined> {
+    try {
+      const { twin } = await this.#twins.get({ deviceId, moduleId: undefined })
+      return { tags: twin.tags, desired: twin.desired.value }
+    } catch (error) {
+      return absent(error)
+    }
+  }
+
+  async remove(deviceId: string): Promise<void> {
+    await this.#identities.delete({ deviceId, moduleId: undefined }, undefined).catch(absent)
+  }
+}
+
+function absent(error: unknown): undefined {
+  if (!isPenstockError(error, 'REGISTRY_DEVICE_UNKNOWN')) throw error
+}
+
+const tokenMs = 300_000
+
+/** All fail with PROVISIONING_UNREACHABLE where the hub does not do what it is asked. */
+export class LinkedDevices implements HubDevices {
+  readonly #hub: LinkedHub
+  readonly #outgoing: OutgoingRequests
+
+  constructor(hub: LinkedHub, outgoing: OutgoingRequests) {
+    this.#hub = hub
+    this.#outgoing = outgoing
+  }
+
+  async twinOf(deviceId: string): Promise<TwinPatch | undefined> {
+    const { status, body } = await this.#send('GET', `twins/${encodeURIComponent(deviceId)}`)
+    if (status === 404) return undefined
+    return twinPatchFrom(this.#expected(200, { status, body }))
+  }
+
+  async remove(deviceId: string): Promise<void> {
+    const answer = await this.#send('DELETE', `devices/${encodeURIComponent(deviceId)}`, undefined, { 'If-Match': '*' })
+    if (answer.status !== 404) this.#expected(204, answer)
+  }
+
+  /**
+   * Gives the hub a device with these credentials.
+   * @param isOwn it may be there with others
+   * @returns false if it is somebody else's
+   */
+  async give(
+    deviceId: string,
+    authentication: Authentication,
+    iotEdge: boolean,
+    isOwn: boolean,
+    twin: TwinPatch | undefined,
+  ): Promise<boolean> {
+    const path = `devices/${encodeURIComponent(deviceId)}`
+    const there = await this.#send('GET', path)
+    const document = { deviceId, authentication: authenticationDocument(authentication) }
+    if (there.status === 404) {
+      this.#expected(200, await this.#send('PUT', path, { ...document, status: 'enabled', capabilities: { iotEdge } }))
+      if (twin !== undefined) await this.#writeTwin(deviceId, twin)
+      return true
+    }
+    const device = this.#expected(200, there)
+    if (isSame(device, authentication)) return true
+    if (!isOwn) return false
+    this.#expected(200, await this.#send('PUT', path, { ...device, ...document }, { 'If-Match': String(device.etag) }))
+    return true
+  }
+
+  async #writeTwin(deviceId: string, { tags = {}, desired = {} }: TwinPatch): Promise<void> {
+    const body = { tags, properties: { desired } }
+    this.#expected(200, await this.#send('PATCH', `twins/${encodeURIComponent(deviceId)}`, body, { 'If-Match': '*' }))
+  }
+
+  #send(
+    method: OutgoingRequest['method'],
+    path: string,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<OutgoingAnswer> {
+    const { hostName, policyName, key } = this.#hub
+    const scope = hostName.replace(/:\d+$/, '')
+    const token = createSasToken({ scope, key, policyName, expiresAtMs: Date.now() + tokenMs })
+    const url = new URL(`https://${hostName}/${path}?api-version=2021-04-12`)
+    return this.#outgoing.send({ method, url, body, headers: { ...headers, Authorization: token } })
+  }
+
+  #expected(wanted: number, { status, body }: OutgoingAnswer): JsonObject {
+    if (status === wanted && (wanted === 204 || isObject(body))) return isObject(body) ? body : {}
+    throw new PenstockError('PROVISIONING_UNREACHABLE', `the linked hub ${this.#hub.hostName} answered ${status}`)
+  }
+}
+
+function authenticationDocument(authentication: Authentication): JsonObject {
+  const { kind, primaryKey, secondaryKey, primaryThumbprint } = authentication
+  return kind === 'sas'
+    ? { type: 'sas', symmetricKey: { primaryKey, secondaryKey } }
+    : { type: 'selfSigned', x509Thumbprint: { primaryThumbprint, secondaryThumbprint: null } }
+}
+
+function isSame({ authentication }: JsonObject, wanted: Authentication): boolean {
+  if (!isObject(authentication) || authentication.type !== wanted.kind) return false
+  const keys = isObject(authentication.symmetricKey) ? authentication.symmetricKey : {}
+  const x509 = isObject(authentication.x509Thumbprint) ? authentication.x509Thumbprint : {}
+  return wanted.kind === 'sas'
+    ? keys.primaryKey === wanted.primaryKey && keys.secondaryKey === wanted.secondaryKey
+    : x509.primaryThumbprint === wanted.primaryThumbprint
+}

@@ -1,0 +1,20 @@
+import { afterAll, beforeAll, describe } from 'vitest'
+import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
+import { serverFor } from '#infra/testbed/require-server.ts'
+import { enrolmentsConformance } from './enrolments.conformance.ts'
+import { registrarConformance } from './registrar.conformance.ts'
+
+const postgres = serverFor('PostgreSQL', postgresMissing)
+
+describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => {
+  let server: PostgresForTests
+
+  beforeAll(async () => {
+    server = await startPostgres()
+  })
+
+  afterAll(() => server.stop())
+
+  enrolmentsConformance('a PostgreSQL server', () => server.url)
+  registrarConformance('a PostgreSQL server', () => server.url)
+})

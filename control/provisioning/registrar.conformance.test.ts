@@ -1,0 +1,3 @@
+import { registrarConformance } from './registrar.conformance.ts'
+
+registrarConformance('the embedded store', () => undefined)

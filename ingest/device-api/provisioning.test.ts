@@ -1,0 +1,89 @@
+import { describe, expect, test } from 'vitest'
+import type { ProvisioningAnswer, ProvisioningRequest } from '#control/provisioning/provisioning.ts'
+import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { type VirtualClock, virtualClock } from '#runtime/virtual-clock.ts'
+import { limits } from '#schemas/limits.ts'
+import { metricsTable } from '#schemas/metrics.ts'
+import { Provisioning } from './provisioning.ts'
+
+const begun: ProvisioningAnswer = { status: 202, body: '{}', retryAfterSeconds: 1 }
+
+/** A control role that answers when it is told to. */
+class SlowRegistrar {
+  readonly waiting: (() => void)[] = []
+
+  provision(_request: ProvisioningRequest): Promise<ProvisioningAnswer> {
+    return new Promise((resolve) => this.waiting.push(() => resolve(begun)))
+  }
+}
+
+function opened(perSecond = 0) {
+  const clock = virtualClock()
+  const registrar = new SlowRegistrar()
+  const edge = { clock, logger: silentLogger, metrics: new Metrics(metricsTable) } as unknown as EdgeContext
+  return { clock, registrar, provisioning: new Provisioning(edge, { registrar, perSecond }) }
+}
+
+function advance(clock: VirtualClock, ms: number): void {
+  clock.after(ms, () => {})
+  for (const untilMs = clock.nowMs() + ms; clock.step(untilMs); );
+}
+
+const registrant = (registrationId: string) => ({ registrationId, token: 't', certificates: [] })
+
+describe('a storm of registrations', () => {
+  test('is absorbed: what is under way is bounded, the others get turns of their own, and none is lost', async () => {
+    const { clock, registrar, provisioning } = opened()
+    const count = 20_000
+    let registered = 0
+    let tries = 0
+    /** As SDKs do: whoever is told to come back does, then. */
+    const device = async (index: number): Promise<void> => {
+      for (;;) {
+        tries++
+        const answer = await provisioning.register(registrant(`d-${index}`), Buffer.from('{}'))
+        if (answer.status === 202) break
+        expect(answer.status).toBe(429)
+        expect(answer.retryAfterSeconds).toBeGreaterThan(0)
+        await new Promise<void>((resolve) => clock.after((answer.retryAfterSeconds ?? 0) * 1_000, resolve))
+      }
+      registered++
+    }
+    const all = Promise.all(Array.from({ length: count }, (_, index) => device(index)))
+    /** A control role that serves 1,000 a second. */
+    for (let tenths = 0; registered < count && tenths < 10_000; tenths++) {
+      for (const answer of registrar.waiting.splice(0, 100)) answer()
+      expect(registrar.waiting.length).toBeLessThanOrEqual(limits.registrationsUnderWayMax)
+      advance(clock, 100)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await all
+    expect(registered).toBe(count)
+    // Most come back once: turns are given as fast as they are served.
+    expect(tries).toBeLessThan(4 * count)
+  })
+
+  test('a quota of registrations a second is kept', async () => {
+    const { clock, registrar, provisioning } = opened(2)
+    const answers = [1, 2, 3].map((n) => provisioning.register(registrant(`d-${n}`), Buffer.from('')))
+    for (const answer of registrar.waiting.splice(0)) answer()
+    expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([202, 202, 429])
+    advance(clock, 1_000)
+    const later = provisioning.register(registrant('d-3'), Buffer.from(''))
+    for (const answer of registrar.waiting.splice(0)) answer()
+    expect((await later).status).toBe(202)
+  })
+
+  test.each([
+    ['no JSON', '{'],
+    ['no object', '[]'],
+    ['another registration id', '{"registrationId":"other"}'],
+    ['too long', `{"payload":"${'x'.repeat(limits.registrationBytesMax)}"}`],
+  ])('a registration that is %s is refused, and asks nobody', async (_what, body) => {
+    const { registrar, provisioning } = opened()
+    expect((await provisioning.register(registrant('d'), Buffer.from(body))).status).toBe(400)
+    expect(registrar.waiting).toEqual([])
+  })
+})
