@@ -107,10 +107,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { bind, mqtts, clock = systemClock } = options
   if (options.authenticate === undefined) requireLoopback(bind)
   const { provisioning: service } = options
-  const authenticate = service
-    ? admittingRegistrants(service.registrar, service.idScope, clock, options.authenticate)
-    : options.authenticate
-  const edge = openEdgeContext({ ...options, authenticate, clock })
+  const edge = openEdgeContext({ ...options, authenticate: authenticateWith(options, clock), clock })
   const methods = new Methods(edge)
   const twins = options.twins && new Twins(edge, options.twins)
   edge.capabilities.add(methods)
@@ -163,6 +160,12 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       edge.metrics.series('penstock_edge_pending_bytes').set(0)
     },
   }
+}
+
+/** Who may register is asked for as a device is. */
+function authenticateWith({ provisioning, authenticate }: EdgeOptions, clock: Clock): EdgeOptions['authenticate'] {
+  if (provisioning === undefined) return authenticate
+  return admittingRegistrants(provisioning.registrar, provisioning.idScope, clock, authenticate)
 }
 
 function routeFiles(
