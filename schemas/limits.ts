@@ -1,13 +1,17 @@
 import assert from 'node:assert'
 import { amqpLimits } from './amqp-limits.ts'
+import { commandLimits } from './command-limits.ts'
 import { consoleLimits } from './console-limits.ts'
-import { deviceLimits } from './device-limits.ts'
 import { jobLimits } from './job-limits.ts'
+import { twinLimits } from './twin-limits.ts'
+import { uploadLimits } from './upload-limits.ts'
 
 /** Every number that bounds something and that no setting changes, with its derivation. `assertLimits` checks their relations. */
 export const limits = {
   ...amqpLimits,
+  ...commandLimits,
   ...consoleLimits,
+  ...uploadLimits,
   /** Largest device message body; the hub's own limit for device-to-cloud messages. */
   bodyBytesMax: 256 * 1024,
   /** Largest topic with its property bag: the longest string that MQTT can carry is 65,535 bytes; the hub allows far less. */
@@ -263,8 +267,8 @@ export const limits = {
   queriesAtOnceMax: 2,
   /** Text of one query. */
   queryBytesMax: 8 * 1024,
-  ...deviceLimits,
   ...jobLimits,
+  ...twinLimits,
   /** A SAS token or key as an MQTT password or Authorization header: a policy token of the longest ids, percent-encoded, has about 1,500. */
   credentialBytesMax: 4 * 1024,
   /** Largest accepted token that is cached, to save the check of its signature. Most have about 200 bytes; with the device's credentials 2 KB. */

@@ -30,6 +30,8 @@ export interface ChartProps {
 
 const left = 52
 const bottom = 22
+/** Half a time, as it is written below: what would stand out at the right ends there. */
+const tickHalf = 28
 
 export function Chart(props: ChartProps) {
   const { series, valueText, label, height = 180 } = props
@@ -99,7 +101,12 @@ function Drawing(props: {
         </g>
       ))}
       {timeTicksOf(scale.fromMs, scale.toMs, Math.max(2, Math.floor(width / 110))).map(([ms, text]) => (
-        <text key={ms} x={scale.xOf(ms)} y={height - 4} text-anchor="middle">
+        <text
+          key={ms}
+          x={scale.xOf(ms)}
+          y={height - 4}
+          text-anchor={scale.xOf(ms) > width - tickHalf ? 'end' : 'middle'}
+        >
           {text}
         </text>
       ))}
