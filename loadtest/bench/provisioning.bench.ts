@@ -80,6 +80,16 @@ async function rateOf(registry: Registry, prefix: string, seconds: number): Prom
   return done / ((await cpuSeconds()) - before)
 }
 
+/** Asks until there is an answer. */
+async function assigned(ask: () => Promise<Answer>): Promise<void> {
+  for (;;) {
+    const { status, body } = await ask().catch(() => notAnswered)
+    if (body.status === 'assigned') return
+    if (status !== 0 && status !== 503) throw new Error(`not assigned: ${status} ${JSON.stringify(body)}`)
+    await sleep(systemClock, notAnswered.retryAfterSeconds * 1_000)
+  }
+}
+
 interface Storm {
   readonly seconds: number
   readonly tries: number
@@ -109,13 +119,14 @@ async function storm(devices: number): Promise<Storm> {
       const path = `/${idScope}/registrations/${registrationId}`
       for (;;) {
         tries++
-        const { status, body, retryAfterSeconds } = await ask('PUT', `${path}/register`, token, { registrationId })
+        const { status, body, retryAfterSeconds } = await ask('PUT', `${path}/register`, token, {
+          registrationId,
+        }).catch(() => notAnswered)
         if (status === 202) {
-          const done = await ask('GET', `${path}/operations/${body.operationId}`, token, undefined)
-          if (done.body.status !== 'assigned') throw new Error(`not assigned: ${JSON.stringify(done)}`)
+          await assigned(() => ask('GET', `${path}/operations/${body.operationId}`, token, undefined))
           return
         }
-        if (status !== 429) throw new Error(`answered ${status}`)
+        if (status !== 429 && status !== 503 && status !== 0) throw new Error(`answered ${status}`)
         await sleep(systemClock, retryAfterSeconds * 1_000)
       }
     }
@@ -133,6 +144,9 @@ async function storm(devices: number): Promise<Storm> {
     await penstock.stop()
   }
 }
+
+/** A connection that ended: whoever has none comes back a little later, as devices do. */
+const notAnswered: Answer = { status: 0, body: {}, retryAfterSeconds: 1 }
 
 interface Answer {
   readonly status: number
