@@ -1,8 +1,10 @@
 /** The settings of the control role and of an edge's door, in the shapes that control/ takes. */
 import { authorityIn } from '#runtime/certificates.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
+import { isTold } from '#schemas/device-settings.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { uploadHost } from '#schemas/uploads.ts'
 import { admissionRules } from './auth/admission-rules.ts'
 import type { AdmissionRules } from './auth/auth.ts'
 import { commandRules } from './commands/command-rules.ts'
@@ -17,12 +19,18 @@ export interface ControlSettings {
   readonly postgresConnectionsMax: number
   readonly ownerKey: string | undefined
   readonly secretsKey: string | undefined
+  readonly auditDays: number
   readonly rules: AdmissionRules
   readonly identitiesRequired: boolean
   readonly devicesCachedMax: number
   readonly commandRules: CommandRules
+  /** Changes of twins are kept until they are on the log. */
+  readonly tellsTwinChanges: boolean
+  readonly jobDevicesPerSecond: number
   /** The hub's own name, for connection strings. */
   readonly hostName: string
+  /** Under which files are read that devices uploaded. */
+  readonly uploadHost: string
 }
 
 /** Under which the hub and its provisioning service are called. */
@@ -31,12 +39,13 @@ export function hostNamesOf({ hostname, provisioningHostname }: Settings): reado
 }
 
 export function controlSettings(settings: Settings): ControlSettings {
-  const [hostName = ''] = settings.hostname.split(',')
+  const [first = ''] = settings.hostname.split(',')
+  const hostName = first.trim()
   const rules = admissionRules(hostNamesOf(settings).join(','), settings.clockSkewSeconds)
   return {
     registrarRules: {
       idScope: idScopeOf(settings),
-      hubName: hostName.trim().toLowerCase(),
+      hubName: hostName.toLowerCase(),
       outgoing: { ...outgoingRulesOf(settings), isMachineRefused: !isLoopbackBind(settings.bind) },
       outgoingAuthority: authorityIn(settings.provisioningCa, 'PENSTOCK_PROVISIONING_CA'),
       clockSkewMs: rules.clockSkewMs,
@@ -46,11 +55,15 @@ export function controlSettings(settings: Settings): ControlSettings {
     postgresConnectionsMax: settings.postgresConnections,
     ownerKey: settings.ownerKey,
     secretsKey: settings.secretsKey,
+    auditDays: settings.auditDays,
     identitiesRequired: settings.identities === 'required',
     rules,
     devicesCachedMax: settings.credentialsCached,
     commandRules: commandRules(settings),
-    hostName: hostName.trim(),
+    tellsTwinChanges: isTold(settings.twinEvents, settings.identities),
+    hostName,
+    uploadHost: uploadHost(settings.uploadHost, hostName, settings.httpsPort),
+    jobDevicesPerSecond: settings.jobDevicesPerSecond,
   }
 }
 

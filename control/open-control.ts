@@ -6,30 +6,42 @@ import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import { Pace } from '#runtime/pace.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
+import { jobSettings } from '#schemas/job-settings.ts'
 import type { MetricName } from '#schemas/metrics.ts'
+import { settingsTable } from '#schemas/settings.ts'
+import { AuditRecorder } from './audit/audit-recorder.ts'
 import type { AdmissionRules } from './auth/auth.ts'
 import { ServiceGate } from './auth/service-gate.ts'
 import type { CommandRules } from './commands/commands.ts'
 import { sweepCommands } from './commands/sweep-commands.ts'
+import { applyConfigurations } from './configurations/apply-configurations.ts'
+import type { DeadLetters } from './dead-letters/dead-letters.ts'
+import type { DeliveryState } from './delivery/delivery.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { EdgeDialer } from './downlink/edge-dialer.ts'
 import { EdgeFinder } from './downlink/edge-finder.ts'
 import { LinkedDownlink } from './downlink/linked-downlink.ts'
 import { ensureFirstDevice } from './identities/first-device.ts'
 import type { Identity } from './identities/identity.ts'
+import { runJobs } from './jobs/run-jobs.ts'
 import type { Directory } from './link/directory.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
-import { openRegistry, type Registry } from './open-registry.ts'
+import { type Methods, methodsOver } from './methods/methods.ts'
+import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
 import type { RegistrarRules } from './provisioning/sql-registrar.ts'
 import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes } from './service-routes.ts'
+import type { ShownSettings } from './settings/settings-operations.ts'
+import type { AnalystSql } from './sql/sql.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
 import type { RekeyPolicy } from './trust/policy-operations.ts'
+import { sweepUploads } from './uploads/sweep-uploads.ts'
 
 export interface ControlOptions {
   readonly dataDir: string
@@ -40,12 +52,31 @@ export interface ControlOptions {
   readonly ownerKey: string | undefined
   /** Of endpoints; `undefined`: made and kept in the data folder. */
   readonly secretsKey?: string | undefined
+  /** Rows of the audit are kept for so long; left out: as the settings have it if nothing is set. */
+  readonly auditDays?: number | undefined
+  /** Left out: they cannot be reached from here. */
+  readonly deadLetters?: DeadLetters | undefined
+  /** Left out: nobody can be asked how delivery is. */
+  readonly delivery?: DeliveryState | undefined
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
+  /** What `GET /settings` shows. Left out: nothing. */
+  readonly sql?: AnalystSql | undefined
+  readonly shownSettings?: ShownSettings | undefined
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
+  /** As of `RegistryOptions`. */
+  readonly tellsTwinChanges?: boolean | undefined
+  /** Who makes rows of feedback and of uploaded files; left out: nobody. */
+  readonly told?: ToldRecords | undefined
+  /** Under which files are read that devices uploaded; left out: under the hub's name. */
+  readonly uploadHost?: string | undefined
   readonly registrarRules?: RegistrarRules | undefined
+  /** Devices that jobs update or call a second; left out: as the settings have it if nothing is set. */
+  readonly jobDevicesPerSecond?: number
+  /** Called regularly while there are jobs that wait for their time, or run. */
+  readonly onJobsActive?: (() => void) | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
   readonly identitiesRequired?: boolean | undefined
   readonly metrics: Metrics<MetricName>
@@ -87,7 +118,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
 
 /** @param closing gets how to close each part once it is open */
 async function openedControl(options: ControlOptions, closing: (() => unknown)[]): Promise<Omit<Control, 'close'>> {
-  const { dataDir, postgresUrl, metrics, logger, audit, clock = systemClock } = options
+  const { dataDir, metrics, logger, audit, clock = systemClock } = options
   // Before anything of the store is touched: what has no lock that this version knows still serves here.
   await assertUnserved(controlSocketPath(dataDir))
   const registry = await openRegistry({ ...options, connectionsMax: options.postgresConnectionsMax, clock })
@@ -97,32 +128,40 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   const finder = new EdgeFinder(clock)
   closing.push(() => finder.close())
   closing.push(registry.presence.onAnnounced(({ edge, opened }) => finder.learned(edge, opened)))
-  if (postgresUrl !== undefined) {
-    // The embedded store is of one machine, whose edges come by the local socket.
-    const dialer = await EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger)
-    closing.push(() => dialer.close())
-  }
-  const routing = await openRouting({
-    ...options,
-    secretsKey: options.secretsKey,
-    clock,
-    ...(options.checkRouting && { check: options.checkRouting }),
-  })
+  const dialer = await openDialer(options, registry, directory, finder, clock)
+  closing.push(() => dialer?.close())
+  const check = options.checkRouting && { check: options.checkRouting }
+  const routing = await openRouting({ ...options, secretsKey: options.secretsKey, clock, ...check })
   closing.push(() => routing.close())
   const ownerKey = await ensurePolicies(registry.trust, dataDir, options.ownerKey)
   const gate = await ServiceGate.open(registry.trust, registry.changes, options.rules, clock, logger)
   closing.push(() => gate.close())
   const server = await serveDirectory(controlSocketPath(dataDir), directory, finder, logger, clock)
   closing.push(() => server.close())
+  const recorder = new AuditRecorder({
+    trail: registry.audit,
+    days: options.auditDays ?? settingsTable.auditDays.default,
+    ...{ metrics, logger, clock },
+  })
+  closing.push(() => recorder.close())
   closing.push(sweepCommands(registry.commands, metrics, clock, logger))
+  closing.push(sweepUploads(registry.uploads, clock, logger))
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
+  const hubName = options.rules.hubNames[0] ?? ''
+  const methods = methodsOver(downlink, (options.identitiesRequired ?? true) ? registry.identities : undefined)
+  closing.push(workOnDevices(options, registry, methods, clock))
   const services = {
     registry,
     routing: routing.service,
     downlink,
-    hubName: options.rules.hubNames[0] ?? '',
-    identitiesRequired: options.identitiesRequired ?? true,
+    delivery: options.delivery,
+    deadLetters: options.deadLetters,
+    sql: options.sql,
+    settings: options.shownSettings ?? (async () => []),
+    hubName,
+    uploadHost: options.uploadHost ?? hubName,
+    methods,
   }
   return {
     registry,
@@ -130,8 +169,37 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     downlink,
     ownerKey,
     registerRoutes: (router, tls) =>
-      registerServiceRoutes(router, services, rekey, { gate, metrics, audit, logger, clock, tls }),
+      registerServiceRoutes(router, services, rekey, { gate, metrics, audit, recorder, logger, clock, tls }),
     ensureFirstDevice: (deviceId) => ensureFirstDevice(registry.identities, deviceId),
     watchLostEdges: (onLost) => watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
+  }
+}
+
+/** `undefined`: the embedded store is of one machine, whose edges come by the local socket. */
+async function openDialer(
+  { postgresUrl, logger }: ControlOptions,
+  registry: Registry,
+  directory: Directory,
+  finder: EdgeFinder,
+  clock: Clock,
+): Promise<EdgeDialer | undefined> {
+  if (postgresUrl === undefined) return undefined
+  return EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger)
+}
+
+/** Runs jobs and applies configurations, at one pace. @returns ends both, and resolves when nothing is under way */
+function workOnDevices(
+  { metrics, logger, jobDevicesPerSecond = jobSettings.jobDevicesPerSecond.default, onJobsActive }: ControlOptions,
+  { jobs, configurations, twins, queries: { devicesWhere, count } }: Registry,
+  methods: Methods,
+  clock: Clock,
+): () => Promise<void> {
+  const tools = { twins, devicesWhere, pace: new Pace(jobDevicesPerSecond, clock), metrics, clock, logger }
+  const ends = [
+    runJobs({ ...tools, work: jobs, methods }, onJobsActive),
+    applyConfigurations({ ...tools, work: configurations, count }),
+  ]
+  return async () => {
+    await Promise.all(ends.map((end) => end()))
   }
 }

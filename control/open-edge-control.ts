@@ -21,10 +21,13 @@ import type { RegistrarRules } from './provisioning/sql-registrar.ts'
 import { QuotaWatch } from './quotas/quota-watch.ts'
 import { SessionKeeper } from './sessions/session-keeper.ts'
 import type { EdgeSessions } from './sessions/sessions.ts'
-import type { DeviceTwins } from './twins/twins.ts'
+import type { DeviceTwins, WholeTwins } from './twins/twins.ts'
+import type { DeviceUploads } from './uploads/uploads.ts'
 
 export interface DirectoryOptions {
   readonly commandRules?: CommandRules | undefined
+  /** As of `RegistryOptions`; with PostgreSQL only. */
+  readonly tellsTwinChanges?: boolean | undefined
   readonly registrarRules?: RegistrarRules | undefined
   readonly dataDir: string
   readonly postgresUrl: string | undefined
@@ -53,6 +56,7 @@ export interface EdgeControl {
   readonly takeOver: TakeOver
   readonly twins: DeviceTwins
   readonly commands: CommandQueues
+  readonly uploads: DeviceUploads
   readonly registrar: Registrar
   close(): Promise<void>
 }
@@ -80,6 +84,7 @@ export async function openEdgeControl(options: EdgeControlOptions): Promise<Edge
       quotas,
       presence: directory,
       commands: directory,
+      uploads: directory.uploads,
       registrar: directory,
       sessions,
       takeOver,
@@ -130,6 +135,16 @@ export async function openDirectory(options: DirectoryOptions, downlink?: NamedE
   const { dataDir, postgresUrl, logger } = options
   if (postgresUrl === undefined) return new RemoteDirectory(controlSocketPath(dataDir), logger, systemClock, downlink)
   return new RegistryDirectory(await openEdgeRegistry(postgresUrl, options), logger, { ownsRegistry: true })
+}
+
+export interface OpenedTwins extends WholeTwins {
+  close(): Promise<void>
+}
+
+/** Twins as routers read them, asked as an edge process asks. */
+export async function openWholeTwins(options: DirectoryOptions): Promise<OpenedTwins> {
+  const directory = await openDirectory(options)
+  return { whole: (ids) => directory.twins.whole(ids), close: () => directory.close() }
 }
 
 function openEdgeRegistry(postgresUrl: string, options: DirectoryOptions): Promise<Registry> {

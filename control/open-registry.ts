@@ -2,12 +2,18 @@ import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { Permits } from '#runtime/permits.ts'
 import { limits } from '#schemas/limits.ts'
+import type { AuditTrail } from './audit/audit.ts'
+import { SqlAudit } from './audit/sql-audit.ts'
 import { usualCommandRules } from './commands/command-rules.ts'
-import type { CommandRules, Commands } from './commands/commands.ts'
+import type { CommandRules, Commands, OnFeedback } from './commands/commands.ts'
 import { SqlCommands } from './commands/sql-commands.ts'
+import type { Configurations, ConfigurationWork } from './configurations/configurations.ts'
+import { SqlConfigurations } from './configurations/sql-configurations.ts'
 import { type EdgeAddresses, SqlEdgeAddresses } from './downlink/edge-addresses.ts'
 import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
+import type { Jobs, JobWork } from './jobs/jobs.ts'
+import { SqlJobs } from './jobs/sql-jobs.ts'
 import type { PresenceStore } from './presence/presence.ts'
 import { SqlPresence } from './presence/sql-presence.ts'
 import type { DevicesOf } from './provisioning/deprovision.ts'
@@ -16,8 +22,9 @@ import { SqlEnrolments } from './provisioning/sql-enrolments.ts'
 import { SqlLinkedHubs } from './provisioning/sql-linked-hubs.ts'
 import { type RegistrarRules, SqlRegistrar, usualRegistrarRules } from './provisioning/sql-registrar.ts'
 import { SqlRegistrations } from './provisioning/sql-registrations.ts'
+import { checkCondition, devicesWhere } from './query/devices-where.ts'
 import type { TwinQueries } from './query/query.ts'
-import { runQuery } from './query/run-query.ts'
+import { countableQuery, countFound, runQuery } from './query/run-query.ts'
 import type { QuotaStore } from './quotas/quotas.ts'
 import { SqlQuotas } from './quotas/sql-quotas.ts'
 import type { KeptSessions } from './sessions/sessions.ts'
@@ -30,7 +37,10 @@ import { SqlTrust } from './trust/sql-trust.ts'
 import type { TrustStore } from './trust/trust.ts'
 import { SqlDeviceTwins } from './twins/sql-device-twins.ts'
 import { SqlTwins } from './twins/sql-twins.ts'
-import type { DeviceTwins, Twins } from './twins/twins.ts'
+import { SqlTwinOutbox } from './twins/twin-outbox-rows.ts'
+import type { DeviceTwins, TwinOutbox, Twins, WholeTwins } from './twins/twins.ts'
+import { SqlUploads } from './uploads/sql-uploads.ts'
+import type { OnFileUploaded, Uploads } from './uploads/uploads.ts'
 
 /** What the control store keeps, by capability: one database, and one feed of changes. */
 export interface Registry {
@@ -39,16 +49,21 @@ export interface Registry {
   readonly quotas: QuotaStore
   readonly presence: PresenceStore
   readonly twins: Twins
-  readonly deviceTwins: DeviceTwins
+  readonly deviceTwins: DeviceTwins & WholeTwins
+  readonly twinOutbox: TwinOutbox
   readonly edgeAddresses: EdgeAddresses
   readonly sessions: KeptSessions
   readonly queries: TwinQueries
   readonly commands: Commands
+  readonly audit: AuditTrail
+  readonly uploads: Uploads
   readonly enrolments: Enrolments
   readonly registrations: Registrations
   readonly linkedHubs: LinkedHubs
   readonly registrar: Registrar
   readonly devicesOf: DevicesOf
+  readonly jobs: Jobs & JobWork
+  readonly configurations: Configurations & ConfigurationWork
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -56,7 +71,16 @@ export interface Registry {
 /** Left out: as the settings have them if nothing is set. */
 export interface RegistryRules {
   readonly commandRules?: CommandRules | undefined
+  /** Each committed change of a twin is kept in the outbox until it is forwarded. Left out: none is. */
+  readonly tellsTwinChanges?: boolean | undefined
+  readonly told?: ToldRecords | undefined
   readonly registrarRules?: RegistrarRules | undefined
+}
+
+/** Who in this process makes rows of what services are told; left out: nobody. */
+export interface ToldRecords {
+  readonly onFeedback: OnFeedback
+  readonly onFileUploaded: OnFileUploaded
 }
 
 export interface RegistryOptions extends DatabaseOptions, RegistryRules {
@@ -83,11 +107,12 @@ export async function registryOver(
   database: Database,
   clock: Clock,
   logger: Logger,
-  { commandRules = usualCommandRules, registrarRules = usualRegistrarRules }: RegistryRules = {},
+  options: RegistryRules = {},
 ): Promise<Registry> {
+  const { commandRules = usualCommandRules, registrarRules = usualRegistrarRules } = options
+  const { tellsTwinChanges = false, told } = options
   const presence = new SqlPresence(database, clock, logger)
-  const queryPermits = new Permits(limits.queriesAtOnceMax)
-  const deviceTwins = new SqlDeviceTwins(database, clock, logger)
+  const deviceTwins = new SqlDeviceTwins(database, clock, logger, tellsTwinChanges)
   const edgeAddresses = new SqlEdgeAddresses(database, logger)
   const changes = await ChangeFeed.open(database, logger, [
     presence.channel,
@@ -99,7 +124,7 @@ export async function registryOver(
   })
   const trust = new SqlTrust(database, clock)
   const identities = new SqlIdentities(database, clock)
-  const twins = new SqlTwins(database, clock)
+  const twins = new SqlTwins(database, clock, tellsTwinChanges)
   const registrar = new SqlRegistrar({ database, changes, trust, identities, twins, clock, logger }, registrarRules)
   return {
     identities,
@@ -108,15 +133,20 @@ export async function registryOver(
     presence,
     twins,
     deviceTwins,
+    twinOutbox: new SqlTwinOutbox(database),
     edgeAddresses,
     sessions: new SqlSessions(database),
-    queries: { query: (text, page) => queryPermits.with(() => runQuery(database, text, page)) },
-    commands: new SqlCommands(database, clock, commandRules),
+    audit: new SqlAudit(database),
+    commands: new SqlCommands(database, clock, commandRules, told?.onFeedback),
+    uploads: new SqlUploads(database, commandRules.feedbackLifeMs, told?.onFileUploaded),
     enrolments: new SqlEnrolments(database, clock),
     registrations: new SqlRegistrations(database),
     linkedHubs: new SqlLinkedHubs(database),
     registrar,
     devicesOf: (hostName) => registrar.devicesOf(hostName),
+    queries: queriesOver(database),
+    jobs: new SqlJobs(database),
+    configurations: new SqlConfigurations(database),
     changes,
     async close() {
       await registrar.close()
@@ -124,5 +154,18 @@ export async function registryOver(
       await deviceTwins.close()
       await database.close()
     },
+  }
+}
+
+/** So many of them at once: each may read all twins. */
+function queriesOver(database: Database): Registry['queries'] {
+  const permits = new Permits(limits.queriesAtOnceMax)
+  return {
+    query: (text, page) => permits.with(() => runQuery(database, text, page)),
+    devicesWhere: (condition, after, countMax) =>
+      permits.with(() => devicesWhere(database, condition, after, countMax)),
+    checkCondition,
+    count: (text) => permits.with(() => countFound(database, text)),
+    checkCountable: (text) => void countableQuery(text),
   }
 }

@@ -3,9 +3,9 @@ import type { Settings } from '#schemas/settings.ts'
 
 /** What endpoints, and functions that choose hubs, may not reach, and what they may all the same. */
 export function outgoingRulesOf(settings: Settings): OutgoingRules {
-  const { mqttPort, mqttsPort, httpPort, httpsPort, clickhousePort } = settings
+  const { mqttPort, mqttsPort, amqpsPort, httpPort, httpsPort, clickhousePort } = settings
   return {
-    ownPorts: [mqttPort, mqttsPort, httpPort, httpsPort, clickhousePort].filter((port) => port !== 0),
+    ownPorts: [mqttPort, mqttsPort, amqpsPort, httpPort, httpsPort, clickhousePort].filter((port) => port !== 0),
     allowed: listOf(settings.endpointsAllowed),
   }
 }

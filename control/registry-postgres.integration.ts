@@ -3,10 +3,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { silentLogger } from '#runtime/logger.ts'
+import { auditConformance } from './audit/audit.conformance.ts'
 import { openRegistry, type Registry } from './open-registry.ts'
 import { deviceContent, registryConformance } from './registry.conformance.ts'
 import type { ControlChange } from './store/changes.ts'
 import { openPostgresDatabase } from './store/postgres-database.ts'
+import { twinOutboxConformance } from './twins/twin-outbox.conformance.ts'
 import { twinConformance } from './twins.conformance.ts'
 
 const postgres = serverFor('PostgreSQL', postgresMissing)
@@ -31,8 +33,13 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
 
   twinConformance('a PostgreSQL server', async () => {
     const registry = await open()
-    return { registry, device: registry.deviceTwins, close: () => registry.close() }
+    return { registry, device: registry.deviceTwins, whole: registry.deviceTwins, close: () => registry.close() }
   })
+
+  auditConformance('a PostgreSQL server', () => server.url)
+  twinOutboxConformance('a PostgreSQL server', () =>
+    openPostgresDatabase({ url: server.url, connectionsMax: 5, logger: silentLogger }),
+  )
 
   test('a change made by one process is told to another', async () => {
     const [writer, reader] = await Promise.all([open(), open()])

@@ -277,6 +277,19 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
       expect((await registry.identities.statistics()).devices).toBe(seen.length)
     })
 
+    test('the model is what a device announced when it connected last', async () => {
+      await registry.identities.create(deviceContent('modelled'))
+      const id = { deviceId: 'modelled', moduleId: undefined }
+      const told = async (atMs: number, connected: boolean, modelId?: string) => {
+        await registry.presence.recordPresence([{ ...id, edgeId: 'e', connected, atMs, modelId }])
+        return (await registry.identities.get(id))?.modelId
+      }
+      expect(await told(1_000, true, 'dtmi:a;1')).toBe('dtmi:a;1')
+      expect(await told(2_000, false)).toBe('dtmi:a;1')
+      expect(await told(3_000, true, 'dtmi:a;2')).toBe('dtmi:a;2')
+      expect(await told(4_000, true)).toBeUndefined()
+    })
+
     test('presence follows the edge that holds the connection, and not the one that lost it', async () => {
       const { deviceId, moduleId } = await registry.identities.create(deviceContent('present'))
       const before = (await registry.identities.statistics()).devicesConnected

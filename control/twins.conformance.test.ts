@@ -15,7 +15,7 @@ const openEmbedded = () =>
 
 twinConformance('embedded PostgreSQL', async () => {
   const registry = await openEmbedded()
-  return { registry, device: registry.deviceTwins, close: () => registry.close() }
+  return { registry, device: registry.deviceTwins, whole: registry.deviceTwins, close: () => registry.close() }
 })
 
 twinConformance('embedded PostgreSQL, of another process', async () => {
@@ -30,6 +30,7 @@ twinConformance('embedded PostgreSQL, of another process', async () => {
   return {
     registry,
     device: remote.twins,
+    whole: remote.twins,
     async close() {
       await remote.close()
       await server.close()

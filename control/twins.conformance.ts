@@ -5,12 +5,14 @@ import type { Registry } from './open-registry.ts'
 import { deviceContent } from './registry.conformance.ts'
 import { patchFrom } from './twins/patch-json.ts'
 import { etagText, twinPatchFrom } from './twins/twin-document.ts'
-import type { DeviceTwins, IdentityTwin, TwinNotice } from './twins/twins.ts'
+import type { DeviceTwins, IdentityTwin, TwinNotice, WholeTwins } from './twins/twins.ts'
 
 interface TwinsUnderTest {
   readonly registry: Registry
   /** As an edge process has them. */
   readonly device: DeviceTwins
+  /** As a router has them. */
+  readonly whole: WholeTwins
   close(): Promise<void>
 }
 
@@ -197,6 +199,17 @@ export function twinConformance(name: string, open: () => Promise<TwinsUnderTest
       expect((await registry.identities.get(id))?.connected).toBe(true)
     })
 
+    test('is read whole for routes, many at once; of who has none nothing is said', async () => {
+      const id = await made('twin-whole')
+      await made('twin-whole-empty')
+      await patched(id, { tags: { Hall: 'a' }, properties: { desired: { level: 1 } } })
+      await reported(id, { charge: 64 })
+      const found = await opened.whole.whole([id, idOf('twin-whole-empty'), idOf('twin-whole', 'm')])
+      expect(found.map(({ text, ...rest }) => [rest, JSON.parse(text)])).toEqual([
+        [id, { tags: { Hall: 'a' }, properties: { desired: { level: 1 }, reported: { charge: 64 } } }],
+      ])
+    })
+
     test('a query finds twins by what they hold, and gives them whole', async () => {
       for (const [index, hall] of ['a', 'b', 'a'].entries()) {
         const id = await made(`twin-found-${index}`)
@@ -205,7 +218,7 @@ export function twinConformance(name: string, open: () => Promise<TwinsUnderTest
       }
       const query = async (text: string) => {
         const result = await registry.queries.query(text, { countMax: 10, continuation: undefined })
-        return result.kind === 'raw'
+        return result.kind !== 'twin'
           ? result.items
           : result.twins.map(({ identity, twin }) => [identity.deviceId, plain(twin.tags)])
       }

@@ -2,28 +2,37 @@ import type { CommandQueues } from '#control/commands/commands.ts'
 import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { LogSilence } from '#ingest/batches/log-silence.ts'
 import { DeviceCommands } from '#ingest/device-api/device-commands.ts'
+import { FileUploads, type UploadOptions } from '#ingest/device-api/file-uploads.ts'
 import { Methods } from '#ingest/device-api/methods.ts'
 import { Provisioning, type ProvisioningOptions } from '#ingest/device-api/provisioning.ts'
 import { admittingRegistrants } from '#ingest/device-api/registrants.ts'
 import { twinRefusal } from '#ingest/device-api/twin-refusal.ts'
 import { type TwinOptions, Twins } from '#ingest/device-api/twins.ts'
+import { routeBlobs } from '#ingest/http/blobs.ts'
 import { routeCommands } from '#ingest/http/commands.ts'
 import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
-import { type AuthorizeService, type NoisiestOfAll, routeNoisiest } from '#ingest/http/noisiest-route.ts'
+import {
+  type AuthorizationOf,
+  type AuthorizeService,
+  type NoisiestOfAll,
+  routeNoisiest,
+} from '#ingest/http/noisiest-route.ts'
 import { routeProvisioning } from '#ingest/http/provisioning.ts'
 import { routeTelemetry } from '#ingest/http/telemetry.ts'
+import { routeUploads } from '#ingest/http/uploads.ts'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
 import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import { routeWebSocket } from '#ingest/listeners/websocket.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
+import type { Authenticate } from '#ingest/session/principal.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Notice } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { assertLimits } from '#schemas/limits.ts'
-import { mqttInBytes, mqttInMessages } from './protocols.ts'
+import { amqpInBytes, amqpInMessages, mqttInBytes, mqttInMessages } from './protocols.ts'
 import type { EdgeContext } from './session/edge-context.ts'
 import { type EdgeContextOptions, openEdgeContext } from './session/open-edge-context.ts'
 import { pauseReasons } from './session/pause-reasons.ts'
@@ -35,6 +44,8 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   readonly mqttPort: number
   /** MQTT over TLS beside it. */
   readonly mqtts?: { readonly port: number; readonly tls: TlsFiles } | undefined
+  /** AMQP over TLS. */
+  readonly amqps?: { readonly port: number; readonly tls: TlsFiles } | undefined
   readonly clock?: Clock
   /** Where commands for devices wait; left out: there are none. */
   readonly commandQueues?: CommandQueues | undefined
@@ -44,6 +55,8 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   readonly authorizeService?: AuthorizeService
   /** Left out: no device has a twin. */
   readonly twins?: TwinOptions | undefined
+  /** Left out: devices upload no files. */
+  readonly uploads?: UploadOptions | undefined
   /** Left out: nobody registers here. */
   readonly provisioning?: ProvisioningOptions | undefined
   /** Left out: the noisiest devices are those of this process. */
@@ -61,10 +74,11 @@ export type OnHeard = (id: HeardId, atMs: number) => void
 export interface Edge {
   readonly mqttPort: number
   readonly mqttsPort: number | undefined
+  readonly amqpsPort: number | undefined
   /** For requests that this process passes on. */
   readonly quotas: Quotas
   /** Adds telemetry over HTTP and MQTT over WebSocket to a server. @param tls true if it speaks TLS */
-  registerRoutes(router: HttpRouter, tls: boolean): void
+  registerRoutes(router: HttpRouter, tls: boolean, authorizationOf?: AuthorizationOf): void
   /**
    * A device or module connected at another edge process: its connection here ends.
    * @param openedAtMs by the monotonic clock: then only if it is older; left out: whichever it is
@@ -94,13 +108,10 @@ const drainMsMax = 10_000
 /** Starts the edge: listeners, batches, the second's sweep. @throws BIND_NOT_LOOPBACK, PORT_UNAVAILABLE */
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
   assertLimits()
-  const { bind, mqtts, clock = systemClock } = options
+  const { bind, clock = systemClock } = options
   if (options.authenticate === undefined) requireLoopback(bind)
   const { provisioning: service } = options
-  const authenticate = service
-    ? admittingRegistrants(service.registrar, service.idScope, clock, options.authenticate)
-    : options.authenticate
-  const edge = openEdgeContext({ ...options, authenticate, clock })
+  const edge = openEdgeContext({ ...options, authenticate: authenticating(options, clock), clock })
   const methods = new Methods(edge)
   const twins = options.twins && new Twins(edge, options.twins)
   edge.capabilities.add(methods)
@@ -110,29 +121,28 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   if (commands) edge.capabilities.add(commands)
   const provisioning = service && new Provisioning(edge, service)
   if (provisioning) edge.capabilities.add(provisioning)
-  const listener = await listen(edge, mqttInBytes(edge), bind, options.mqttPort)
-  const tlsListener = mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls))
+  const { mqtt, mqtts, amqps } = await openListeners(edge, options)
   const stopTicks = startTicks(clock, (ticks) => {
     edge.ticks += ticks
   })
   const logSilence = new LogSilence(edge.batcher)
   const stopSweep = startSweep(edge, logSilence)
+  const uploads = options.uploads && new FileUploads(edge, options.uploads)
   return {
-    mqttPort: listener.port,
-    mqttsPort: tlsListener?.port,
+    mqttPort: mqtt.port,
+    mqttsPort: mqtts?.port,
+    amqpsPort: amqps?.port,
     quotas: edge.quotas,
-    registerRoutes: (router, tls) => {
+    registerRoutes: (router, tls, authorizationOf = (request) => request.header('authorization')) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
+      if (uploads) routeFiles(router, edge, uploads, options, tls)
       if (service && provisioning) routeProvisioning(router, edge, provisioning, service.idScope, tls)
-      routeWebSocket(router, edge, mqttInMessages(edge), tls)
+      routeWebSocket(router, edge, [mqttInMessages(edge), amqpInMessages(edge)], tls)
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
-      routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls)
+      routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls, authorizationOf)
     },
-    takeOver: (sessionId, openedAtMs = Number.POSITIVE_INFINITY) => {
-      const held = edge.sessions.get(sessionId)
-      if (held !== undefined && held.openedAtMs < openedAtMs) methods.leave(held, () => held.takenOver())
-    },
+    takeOver: (sessionId, openedAtMs) => takeOver(edge, methods, sessionId, openedAtMs),
     downlink: downlinkTo(edge, methods),
     stayAwake: () => edge.batcher.stayAwake(),
     get connectionCount() {
@@ -143,13 +153,54 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     },
     forEachHeard: (withinMs, heard) => forEachHeard(edge, withinMs, heard),
     close: async () => {
-      await drain(edge, tlsListener === undefined ? [listener] : [listener, tlsListener])
+      await drain(edge, [mqtt, mqtts, amqps])
       twins?.close()
-      await commands?.close()
+      await Promise.all([commands?.close(), uploads?.close()])
       stopSweep()
       stopTicks()
       edge.metrics.series('penstock_edge_pending_bytes').set(0)
     },
+  }
+}
+
+/** Those who register come in beside devices. */
+function authenticating({ provisioning, authenticate }: EdgeOptions, clock: Clock): Authenticate | undefined {
+  if (provisioning === undefined) return authenticate
+  return admittingRegistrants(provisioning.registrar, provisioning.idScope, clock, authenticate)
+}
+
+function routeFiles(
+  router: HttpRouter,
+  edge: EdgeContext,
+  uploads: FileUploads,
+  { authorizeRequest, authorizeService }: EdgeOptions,
+  tls: boolean,
+): void {
+  routeUploads(router, edge, uploads, authorizeRequest, tls)
+  routeBlobs(router, edge, uploads, authorizeService, tls)
+}
+
+function takeOver(
+  { sessions }: EdgeContext,
+  methods: Methods,
+  sessionId: string,
+  openedAtMs = Number.POSITIVE_INFINITY,
+): void {
+  const held = sessions.get(sessionId)
+  if (held !== undefined && held.openedAtMs < openedAtMs) methods.leave(held, () => held.takenOver())
+}
+
+interface Listeners {
+  readonly mqtt: Listener
+  readonly mqtts: Listener | undefined
+  readonly amqps: Listener | undefined
+}
+
+async function openListeners(edge: EdgeContext, { bind, mqttPort, mqtts, amqps }: EdgeOptions): Promise<Listeners> {
+  return {
+    mqtt: await listen(edge, mqttInBytes(edge), bind, mqttPort),
+    mqtts: mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls)),
+    amqps: amqps && (await listen(edge, amqpInBytes(edge), bind, amqps.port, amqps.tls)),
   }
 }
 
@@ -198,10 +249,10 @@ function forEachHeard({ clock, sessions }: EdgeContext, withinMs: number, heard:
   }
 }
 
-async function drain(edge: EdgeContext, listeners: readonly Listener[]): Promise<void> {
+async function drain(edge: EdgeContext, listeners: readonly (Listener | undefined)[]): Promise<void> {
   const { batcher, clock, connections } = edge
   edge.draining = true
-  for (const listener of listeners) listener.stopAccepting()
+  for (const listener of listeners) listener?.stopAccepting()
   for (const connection of connections) connection.pause(pauseReasons.edge)
   const giveUp = new AbortController()
   const cancelGiveUp = clock.after(drainMsMax, () => giveUp.abort())

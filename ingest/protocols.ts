@@ -1,8 +1,9 @@
 /** What is spoken on the ports of the edge: a protocol is attached to byte streams here, and nowhere else. */
+import { AmqpConnection } from '#ingest/amqp/connection.ts'
 import type { Spoken } from '#ingest/listeners/listener.ts'
 import type { SpokenInMessages } from '#ingest/listeners/websocket.ts'
 import { MqttConnection } from '#ingest/mqtt/connection.ts'
-import { webSocketPaths } from '#schemas/hub-topics.ts'
+import { amqpWebSocketPaths, webSocketPaths } from '#schemas/hub-topics.ts'
 import type { EdgeContext } from './session/edge-context.ts'
 
 export function mqttInBytes(edge: EdgeContext): Spoken {
@@ -12,4 +13,12 @@ export function mqttInBytes(edge: EdgeContext): Spoken {
 /** In messages of WebSockets (MQTT 3.1.1 section 6). */
 export function mqttInMessages(edge: EdgeContext): SpokenInMessages {
   return { paths: webSocketPaths, subprotocol: 'mqtt', attach: mqttInBytes(edge).attach }
+}
+
+export function amqpInBytes(edge: EdgeContext): Spoken {
+  return { protocol: 'AMQP', attach: (transport) => new AmqpConnection(edge, transport) }
+}
+
+export function amqpInMessages(edge: EdgeContext): SpokenInMessages {
+  return { paths: amqpWebSocketPaths, subprotocol: 'amqpwsb10', attach: amqpInBytes(edge).attach }
 }

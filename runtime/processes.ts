@@ -5,11 +5,25 @@ import { commandWordsOf, parentOf, processIds, statFieldsOf, statusBytesOf } fro
 /** Clock ticks a second: USER_HZ, 100 on every Linux that Node runs on. */
 const ticksPerSecond = 100
 
+/** Of one that is gone there are none. */
+const statFieldsMin = 12
+
+function cpuSecondsIn(fields: readonly string[]): number {
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+}
+
 /** CPU seconds, user and system, of a process and all its threads so far; children that still run are not in it. @throws if it is gone */
 export function cpuSecondsOf(pid: number): number {
   const fields = statFieldsOf(pid)
-  assert(fields.length > 12, `process ${pid} runs`)
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+  assert(fields.length > statFieldsMin, `process ${pid} runs`)
+  return cpuSecondsIn(fields)
+}
+
+/** The same of a process and all its descendants that run now; one that ends meanwhile is not in it. @throws if the first is gone */
+export function cpuSecondsOfTree(pid: number): number {
+  const [, ...descendants] = processTreeOf(pid)
+  const fields = descendants.map(statFieldsOf).filter(({ length }) => length > statFieldsMin)
+  return cpuSecondsOf(pid) + fields.reduce((sum, each) => sum + cpuSecondsIn(each), 0)
 }
 
 /** Resident bytes of a process. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { settingsFromEnvironment } from './settings.ts'
+import { settingsFromEnvironment, shownSettings } from './settings.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'penstock-settings-'))
 const file = join(folder, 'penstock.conf')
@@ -32,6 +32,22 @@ describe('settings', () => {
     writeFileSync(file, '# comment\n\nPENSTOCK_MQTT_PORT = 2883\nPENSTOCK_BIND=127.0.0.2\n')
     const settings = settingsFromEnvironment({ PENSTOCK_CONFIG: file, PENSTOCK_BIND: '127.0.0.3' })
     expect(settings).toMatchObject({ mqttPort: 2883, bind: '127.0.0.3', httpPort: 8080 })
+  })
+
+  test('what is shown says where it came from, and no secret', () => {
+    writeFileSync(file, 'PENSTOCK_MQTT_PORT=1999\nPENSTOCK_OWNER_KEY=c2VjcmV0LWluLXRoZS1maWxl')
+    const shown = shownSettings({
+      PENSTOCK_CONFIG: file,
+      PENSTOCK_LOG_LEVEL: 'warn',
+      PENSTOCK_POSTGRES_URL: 'postgres://penstock:secret-in-an-address@db/penstock',
+    })
+    const of = (name: string) => shown.find((setting) => setting.name === name)
+    expect(of('PENSTOCK_MQTT_PORT')).toMatchObject({ value: 1999, source: 'file' })
+    expect(of('PENSTOCK_LOG_LEVEL')).toMatchObject({ value: 'warn', source: 'environment' })
+    expect(of('PENSTOCK_BIND')).toMatchObject({ value: '127.0.0.1', source: 'default' })
+    expect(of('PENSTOCK_OWNER_KEY')).toMatchObject({ value: null, isSet: true, source: 'file' })
+    expect(of('PENSTOCK_POSTGRES_URL')).toMatchObject({ value: null, isSet: true })
+    expect(JSON.stringify(shown)).not.toMatch(/secret-in|c2VjcmV0/)
   })
 
   test('an empty text is as good as none', () => {

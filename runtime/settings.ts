@@ -5,19 +5,27 @@ import { type Settings, settingsFileEnv, settingsTable } from '#schemas/settings
 
 const prefix = 'PENSTOCK_'
 
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** A setting as it is in force, for people to see. */
+export interface ShownSetting {
+  readonly name: string
+  /** `null`: none, or one that is never shown. */
+  readonly value: string | number | null
+  /** Of a secret: whether it is set. */
+  readonly isSet?: boolean
+  readonly source: 'default' | 'file' | 'environment'
+  readonly meaning: string
+}
+
 /**
  * Reads and validates all settings: environment over file over default.
  * The file (named by `PENSTOCK_CONFIG`) has one `PENSTOCK_NAME=value` a line; `#` begins a comment.
  * @throws PenstockError SETTINGS_INVALID that names every fault at once, not only the first.
  */
-export function settingsFromEnvironment(environment: Readonly<Record<string, string | undefined>>): Settings {
+export function settingsFromEnvironment(environment: Environment): Settings {
   const faults: string[] = []
-  const given = new Map<string, string>()
-  const file = environment[settingsFileEnv]
-  if (file) readFileInto(given, file, faults)
-  for (const [name, value] of Object.entries(environment)) {
-    if (name.startsWith(prefix) && name !== settingsFileEnv && value !== undefined) given.set(name, value)
-  }
+  const given = new Map([...givenByFile(environment, faults), ...givenByEnvironment(environment)])
   const result: Record<string, string | number | undefined> = {}
   for (const [field, setting] of Object.entries<Setting>(settingsTable)) {
     result[field] = valueFromText(setting, given.get(setting.env), faults)
@@ -26,6 +34,39 @@ export function settingsFromEnvironment(environment: Readonly<Record<string, str
   for (const unknown of given.keys()) faults.push(`${unknown} is not a setting${suggestion(unknown)}`)
   if (faults.length > 0) throw new PenstockError('SETTINGS_INVALID', `settings refused:\n  ${faults.join('\n  ')}`)
   return result as Settings
+}
+
+/** All settings as `settingsFromEnvironment` reads them, and where each came from. Secrets are left out. */
+export function shownSettings(environment: Environment): readonly ShownSetting[] {
+  const settings = settingsFromEnvironment(environment)
+  const byFile = givenByFile(environment, [])
+  const byEnvironment = givenByEnvironment(environment)
+  return Object.entries<Setting>(settingsTable).map(([field, setting]) => {
+    const value = settings[field as keyof Settings] ?? null
+    const isSecret = setting.kind === 'secret' || (setting.kind === 'url' && setting.secret === true)
+    return {
+      name: setting.env,
+      value: isSecret ? null : value,
+      ...(isSecret && { isSet: value !== null }),
+      source: byEnvironment.has(setting.env) ? 'environment' : byFile.has(setting.env) ? 'file' : 'default',
+      meaning: setting.meaning,
+    }
+  })
+}
+
+function givenByEnvironment(environment: Environment): ReadonlyMap<string, string> {
+  const given = new Map<string, string>()
+  for (const [name, value] of Object.entries(environment)) {
+    if (name.startsWith(prefix) && name !== settingsFileEnv && value !== undefined) given.set(name, value)
+  }
+  return given
+}
+
+function givenByFile(environment: Environment, faults: string[]): ReadonlyMap<string, string> {
+  const given = new Map<string, string>()
+  const file = environment[settingsFileEnv]
+  if (file) readFileInto(given, file, faults)
+  return given
 }
 
 function readFileInto(given: Map<string, string>, file: string, faults: string[]): void {

@@ -48,6 +48,7 @@ export const commandSettings = {
     default: 3_600,
     min: 60,
     max: 172_800,
-    meaning: 'how long feedback about cloud-to-device messages waits for a receiver',
+    meaning:
+      'how long feedback about cloud-to-device messages, and notifications of uploaded files, wait for a receiver',
   },
 } as const

@@ -5,17 +5,32 @@
  *   deviceId           the device
  *   enqueuedAtMs       when the process that reports it saw it
  *   body               JSON, the same fields as text
- *   properties         event, sequence, and reason if there is one
+ *   properties         event, sequence, reason and modelId if there are any, and details of their kind of event
  *   systemProperties   moduleId if it is an event of a module
  */
-export type DeviceEventKind = 'created' | 'updated' | 'deleted' | 'connected' | 'disconnected'
+export type DeviceEventKind =
+  | 'created'
+  | 'updated'
+  | 'deleted'
+  | 'connected'
+  | 'disconnected'
+  /** Of a command whose sender asked for feedback. Details: messageId, generationId, at */
+  | 'commandEnded'
+  /** Details: blobName, bytes, at */
+  | 'fileUploaded'
 
 export interface DeviceEvent {
   readonly event: DeviceEventKind
   readonly deviceId: string
   readonly moduleId: string | undefined
-  /** Why a connection ended: an error code, CLOSED_BY_CLIENT, CLOSED_BY_PEER, or EDGE_LOST: the process that held it is gone. */
+  /**
+   * Why a connection ended: an error code, CLOSED_BY_CLIENT, CLOSED_BY_PEER, or EDGE_LOST: the process that held it is gone. How a command
+   * ended: the status of its feedback.
+   */
   readonly reason: string | undefined
+  /** Of the model that it announced when it connected; left out of what is no connection. */
+  readonly modelId?: string | undefined
+  readonly details?: Readonly<Record<string, string>>
 }
 
 const perMs = 1_024

@@ -29,7 +29,7 @@ export const errorTable = {
 
   INGEST_FRAME_MALFORMED: {
     disposition: 'close',
-    meaning: 'bytes that are not a packet of the MQTT version of the connection',
+    meaning: 'bytes that are no packet or frame of the protocol of the connection',
   },
   INGEST_FRAME_TOO_LARGE: { disposition: 'close', meaning: 'a packet or request above its limit' },
   INGEST_MESSAGE_TOO_LARGE: {
@@ -37,6 +37,8 @@ export const errorTable = {
     meaning: 'a message body above its limit, in a packet within its own limit',
   },
   INGEST_PROTOCOL_ERROR: { disposition: 'close', meaning: 'a well-formed packet that is not allowed at this moment' },
+  INGEST_ADDRESS_UNKNOWN: { disposition: 'reject', meaning: 'a link of AMQP to an address that is not served' },
+  INGEST_LINK_CREDIT: { disposition: 'reject', meaning: 'more messages on a link of AMQP than its sender was granted' },
   INGEST_TOPIC_REFUSED: { disposition: 'reject', meaning: 'a topic that this device may not publish to' },
   INGEST_TOPIC_NOT_OWN: {
     disposition: 'reject',
@@ -216,8 +218,26 @@ export const errorTable = {
   COMMAND_TOO_LARGE: { disposition: 'reject', meaning: 'a command above its limit' },
   COMMAND_QUEUE_FULL: { disposition: 'reject', meaning: 'as many commands as may wait for the device' },
   COMMANDS_FULL: { disposition: 'retry', meaning: 'as many bytes of commands as may wait for all devices together' },
-  COMMAND_LOCK_LOST: { disposition: 'reject', meaning: 'a command or feedback that is no longer locked by this token' },
+  COMMAND_LOCK_LOST: {
+    disposition: 'reject',
+    meaning: 'a command, feedback or a file notification that is no longer locked by this token',
+  },
   COMMAND_UNKNOWN: { disposition: 'reject', meaning: 'there is no dead letter of a command of this id' },
+  UPLOAD_NAME_INVALID: { disposition: 'reject', meaning: 'a file name that is not allowed' },
+  UPLOAD_UNKNOWN: { disposition: 'reject', meaning: 'the device has no upload of this correlation id' },
+  UPLOAD_ABSENT: { disposition: 'reject', meaning: 'an upload is said to have ended well, and its file is not there' },
+  UPLOAD_TOO_MANY: { disposition: 'reject', meaning: 'as many uploads of the device are under way as may be' },
+  UPLOADS_FULL: { disposition: 'retry', meaning: 'files have as many bytes as they may together' },
+  UPLOAD_STORE_UNAVAILABLE: { disposition: 'retry', meaning: 'the store of files does not answer' },
+  CONFIGURATION_INVALID: { disposition: 'reject', meaning: 'a configuration that is not allowed' },
+  CONFIGURATION_EXISTS: { disposition: 'reject', meaning: 'a configuration of this id is there already' },
+  CONFIGURATION_UNKNOWN: { disposition: 'reject', meaning: 'there is no configuration of this id' },
+  CONFIGURATIONS_FULL: { disposition: 'reject', meaning: 'as many configurations as may be' },
+  JOB_INVALID: { disposition: 'reject', meaning: 'a job that is not allowed' },
+  JOB_EXISTS: { disposition: 'reject', meaning: 'a job of this id is there already' },
+  JOB_UNKNOWN: { disposition: 'reject', meaning: 'there is no job of this id, or it ended long ago' },
+  JOBS_FULL: { disposition: 'retry', meaning: 'as many jobs as may wait or run' },
+  JOB_LEASE_LOST: { disposition: 'close', meaning: 'a job that has ended, or that another process runs by now' },
   METHOD_DEVICE_OFFLINE: {
     disposition: 'retry',
     meaning: 'the device is not connected, or does not listen to methods; it was not called',
@@ -277,6 +297,8 @@ export const errorTable = {
   CONTROL_UNREACHABLE: { disposition: 'retry', meaning: 'the control plane does not answer' },
   CONTROL_COMMAND_INVALID: { disposition: 'reject', meaning: 'a command line that is not understood' },
   CONTROL_REFUSED: { disposition: 'reject', meaning: 'the control plane refused an operation' },
+
+  CONSOLE_VIEWERS_FULL: { disposition: 'retry', meaning: 'as many look at the tail of the log as may' },
 
   LOADTEST_LOST: { disposition: 'fatal', meaning: 'acknowledged messages are missing from the warehouse' },
   LOADTEST_REPEATED: {

@@ -12,6 +12,8 @@ const unauthorized: HubFault = { status: 401, name: 'IotHubUnauthorizedAccess', 
 const serverError: HubFault = { status: 500, name: 'ServerError', number: 500_001 }
 const messageTooLarge: HubFault = { status: 413, name: 'MessageTooLarge', number: 413_001 }
 export const throttled: HubFault = { status: 429, name: 'ThrottlingException', number: 429_001 }
+/** The hub has no number for what can no longer be done. */
+const conflict: HubFault = { status: 409, name: 'Conflict', number: 409_000 }
 const unavailable: HubFault = { status: 503, name: 'ServiceUnavailable', number: 503_001 }
 
 const faults: Partial<Record<ErrorCode, HubFault>> = {
@@ -48,6 +50,18 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   COMMANDS_FULL: throttled,
   COMMAND_LOCK_LOST: { status: 412, name: 'DeviceMessageLockLost', number: 412_002 },
   COMMAND_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  DEAD_LETTER_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  DEAD_LETTER_SETTLED: conflict,
+  DEAD_LETTER_REPLAYING: conflict,
+  BATCH_CORRUPT: conflict,
+  ENDPOINT_UNAVAILABLE: unavailable,
+  LOG_UNAVAILABLE: unavailable,
+  UPLOAD_NAME_INVALID: argumentInvalid,
+  UPLOAD_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  UPLOAD_ABSENT: argumentInvalid,
+  UPLOAD_TOO_MANY: { status: 403, name: 'DeviceMaximumActiveFileUploadLimitExceeded', number: 403_006 },
+  UPLOADS_FULL: { status: 403, name: 'IotHubQuotaExceeded', number: 403_002 },
+  UPLOAD_STORE_UNAVAILABLE: unavailable,
   PROVISIONING_ENROLMENT_UNKNOWN: { status: 404, name: 'NotFound', number: 404_201 },
   PROVISIONING_ENROLMENT_EXISTS: { status: 409, name: 'AlreadyExists', number: 409_201 },
   PROVISIONING_GROUPS_FULL: { status: 403, name: 'QuotaExceeded', number: 403_201 },
@@ -58,6 +72,14 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   PROVISIONING_BUSY: throttled,
   PROVISIONING_REQUEST_INVALID: argumentInvalid,
   PROVISIONING_REGISTRATION_UNKNOWN: { status: 404, name: 'NotFound', number: 404_202 },
+  CONFIGURATION_INVALID: argumentInvalid,
+  CONFIGURATION_EXISTS: { status: 409, name: 'ConfigurationAlreadyExists', number: 409_000 },
+  CONFIGURATION_UNKNOWN: { status: 404, name: 'ConfigurationNotFound', number: 404_000 },
+  CONFIGURATIONS_FULL: { status: 403, name: 'ConfigurationCountLimitExceeded', number: 403_000 },
+  JOB_INVALID: argumentInvalid,
+  JOB_EXISTS: { status: 409, name: 'JobAlreadyExists', number: 409_000 },
+  JOB_UNKNOWN: { status: 404, name: 'JobNotFound', number: 404_002 },
+  JOBS_FULL: { status: 429, name: 'ThrottlingMaxActiveJobCountExceeded', number: 429_004 },
   STORE_UNAVAILABLE: unavailable,
   AUTH_DIRECTORY_UNAVAILABLE: unavailable,
   AUTH_TOKEN_EXPIRED: { status: 401, name: 'IotHubUnauthorized', number: 401_003 },
@@ -72,6 +94,7 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   INGEST_OVERLOADED: unavailable,
   INGEST_DRAINING: unavailable,
   INGEST_MESSAGE_REFUSED: unavailable,
+  CONSOLE_VIEWERS_FULL: throttled,
 }
 
 /** Every AUTH code that is not named is the same to a caller. */

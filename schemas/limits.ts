@@ -1,7 +1,17 @@
 import assert from 'node:assert'
+import { amqpLimits } from './amqp-limits.ts'
+import { commandLimits } from './command-limits.ts'
+import { consoleLimits } from './console-limits.ts'
+import { jobLimits } from './job-limits.ts'
+import { twinLimits } from './twin-limits.ts'
+import { uploadLimits } from './upload-limits.ts'
 
 /** Every number that bounds something and that no setting changes, with its derivation. `assertLimits` checks their relations. */
 export const limits = {
+  ...amqpLimits,
+  ...commandLimits,
+  ...consoleLimits,
+  ...uploadLimits,
   /** Largest device message body; the hub's own limit for device-to-cloud messages. */
   bodyBytesMax: 256 * 1024,
   /** Largest topic with its property bag: the longest string that MQTT can carry is 65,535 bytes; the hub allows far less. */
@@ -83,6 +93,8 @@ export const limits = {
   topicAliasMax: 16,
   /** Refused connections whose reason is logged in one minute. Of the others only the number is logged. */
   refusalsToldPerMinute: 10,
+  /** Of these, how many the console can show: the last ones of all edges. */
+  refusalsKeptMax: 20,
   /** Requests of a device that are refused with an answer in one second. Some SDKs repeat a refused one at once, without end. */
   requestRefusalsPerSecondMax: 10,
   /** Requests of a device that wait for their answer. An SDK has a few. */
@@ -178,6 +190,18 @@ export const limits = {
   objectPartBytes: 8 * 1024 * 1024,
   /** A partition in which nothing is settled for this long after a failure stands still. A restart of ClickHouse is over by then. */
   standstillMsMin: 60_000,
+  /** A message that is not yet a row is said to wait once it is this old: a burst, or a restart of ClickHouse, is over by then. */
+  undeliveredSecondsSaid: 60,
+  /** Rows of the audit, some 200 bytes each; the oldest go first. */
+  auditRowsMax: 200_000,
+  /** Longer paths are cut in the audit: the longest ids of a device and a module fit twice. */
+  auditPathLengthMax: 1_024,
+  /** The audit is written down this long after the answer, so that many changes are one statement. */
+  auditDelayMs: 200,
+  /** Entries of the audit that wait for the store. Half of them is for refusals, which anyone can cause. */
+  auditWaitingMax: 10_000,
+  /** What is too old in the audit is removed this often. */
+  auditForgottenMs: 600_000,
   /** The views over a table are checked this often, by a few small queries. */
   viewsLookedAtMs: 10_000,
   /** A view that failed counts as failing for this long. It is longer than Prometheus needs to see it, and a person to look at the alert. */
@@ -243,45 +267,8 @@ export const limits = {
   queriesAtOnceMax: 2,
   /** Text of one query. */
   queryBytesMax: 8 * 1024,
-  /** Commands that wait for one device; the hub's own limit. */
-  commandsWaitingMax: 50,
-  /** A command with its properties; the hub's own limit. */
-  commandBytesMax: 64 * 1024,
-  /** Its properties: percent-encoded they fit a topic of MQTT, and as headers what clients for Node take. */
-  commandPropertyBytesMax: 8 * 1024,
-  /** Longest life of a command; the hub's own limit. */
-  commandLifeMsMax: 2 * 24 * 3_600_000,
-  /** A command that was taken is nobody else's for so long; the hub's own time. */
-  commandLockMs: 60_000,
-  /** Commands that a device has and has not settled: an edge holds them, and they come again after a lost connection. */
-  commandsInFlightMax: 10,
-  /** Of one queue, one command more than this is taken at a time. */
-  commandsTakenBytesMax: 64 * 1024,
-  /** Queues, settlements and commands in one statement: where the cost of the statement itself no longer counts. */
-  commandQueuesAtOnceMax: 200,
-  commandsSettledAtOnceMax: 200,
-  commandsSentAtOnceMax: 200,
-  /** Bodies of the commands in one such statement. */
-  commandsSentAtOnceBytesMax: 1024 * 1024,
-  /** Commands that wait in a control process for their statement. More are told to come back. */
-  commandsUnsentMax: 10_000,
-  /** Settlements are gathered for so long, so that a flood of them costs few statements. */
-  commandSettleDelayMs: 10,
-  /** Commands that one edge process holds, taken and not settled; no more are taken until some are. */
-  commandsHeldBytesMax: 64 * 1024 * 1024,
-  /** An edge process asks so often whether any of the devices that listen has commands that nobody told of. */
-  commandsLookMs: 30_000,
-  /** Ends that are due are looked for so often, and so many at a time; how much there is, less often. */
-  commandSweepMs: 1_000,
-  commandsSweptAtOnceMax: 1_000,
-  commandsMeasuredMs: 10_000,
-  /** Feedback records in one batch, the time that a receiver has for it, and how often it may give one back; the hub's own numbers. */
-  feedbackBatchMax: 64,
-  feedbackLockMs: 60_000,
-  feedbackDeliveriesMax: 10,
-  /** Feedback records and dead letters of commands that are kept. Beyond, the oldest are forgotten and counted. */
-  feedbackKeptMax: 1_000_000,
-  deadCommandsKeptMax: 100_000,
+  ...jobLimits,
+  ...twinLimits,
   /** A SAS token or key as an MQTT password or Authorization header: a policy token of the longest ids, percent-encoded, has about 1,500. */
   credentialBytesMax: 4 * 1024,
   /** Largest accepted token that is cached, to save the check of its signature. Most have about 200 bytes; with the device's credentials 2 KB. */
@@ -304,37 +291,6 @@ export const limits = {
   announceRetryMs: 1_000,
   /** Devices with quotas of their own in the registry. Every edge process keeps them all, about 200 bytes each, and reads them again after a change. */
   deviceQuotasMax: 10_000,
-  /** Tags of a twin as compact JSON; the hub's own limit. */
-  twinTagsBytesMax: 8 * 1024,
-  /** Desired properties of a twin, and reported ones, each as compact JSON; the hub's own limit. */
-  twinPropertiesBytesMax: 32 * 1024,
-  /** A patch of reported properties as it was sent: the largest section, with white space and keys to delete. */
-  twinPatchBytesMax: 48 * 1024,
-  /** Objects within one another below tags, desired or reported; the hub's own limit. */
-  twinDepthMax: 10,
-  /** Keys, and items of lists, of one patch or section. */
-  twinEntriesMax: 1_024,
-  /** Name of a key, and a text as value; the hub's own limits. */
-  twinKeyBytesMax: 1024,
-  twinTextBytesMax: 4 * 1024,
-  /** Largest number either side of 0; the hub's own limit. */
-  twinNumberMax: 2 ** 52,
-  /** Removed desired keys that a twin remembers beyond its last change, so that devices that were away learn of them; and for how long. */
-  twinTombstonesMax: 64,
-  twinTombstoneMsMax: 7 * 24 * 3_600_000,
-  /** Twins that one statement reads or writes, and bytes of their documents: some 10 ms of a connection. */
-  twinGroupMax: 500,
-  twinGroupBytesMax: 1024 * 1024,
-  /** Groups of reported patches begin this far apart where more come than that. A patch that comes alone waits for nothing. */
-  twinGroupMs: 10,
-  /** Reported patches of a process that wait for the store, and for how long. */
-  twinQueueBytesMax: 16 * 1024 * 1024,
-  twinWaitMsMax: 10_000,
-  /** Reported properties that a process keeps to merge patches into: some 20,000 twins of a usual size. */
-  twinCacheBytesMax: 64 * 1024 * 1024,
-  /** Twin requests of a device: so many a second, and so many at once. */
-  twinRequestsPerSecond: 10,
-  twinRequestsBurst: 50,
   /** Certificate authorities kept; the hub's own limit. */
   authoritiesMax: 25,
   /** Text of a routing condition: a screen full. */
@@ -362,6 +318,15 @@ export const limits = {
   routedSuffixBytesMax: 1_024,
   /** Once so many more were met that found no room, all are forgotten: devices have come to send others. */
   routedSuffixesTurnedAwayMax: 65_536,
+  /** What routes want of the twins of senders, in the memory of a router: some 200 bytes each, so some 300,000. */
+  routedTwinsBytesMax: 64 * 1024 * 1024,
+  /** Twins that a router reads at once, whole: 14 MB where all are of the largest size. */
+  routedTwinsAtOnceMax: 200,
+  /** What a router knows of a twin is read again after so long, though no change was told; and where changes are not told at all. */
+  routedTwinAgeMsMax: 300_000,
+  routedTwinAgeUntoldMsMax: 2_000,
+  /** A router looks so often for changes of twins that are told. */
+  twinChangesLookMs: 100,
   /** Selections of records that the endpoints of a process share, with their decompressed messages. */
   selectionCacheBytesMax: 64 * 1024 * 1024,
   /** Blocks that are decompressed at once for routes: as many as libuv's pool has threads. */
@@ -385,6 +350,7 @@ export function assertLimits(): void {
     'a largest packet must fit an envelope',
   )
   assert(limits.blockBytesMax >= limits.envelopeBytesMax, 'a largest envelope must fit a block')
+  assert(limits.amqpJoinedBytesMax >= limits.amqpMessageBytesMax, 'a largest message must fit where frames are joined')
   assert(limits.recordBytesMax >= limits.blockBytesMax + 4096, 'an incompressible block must fit a record')
   assert(limits.recordRawBytesMax >= limits.blockBytesMax, 'a largest block must fit a record')
   assert(limits.recordMessagesMax <= limits.insertRowsMax, 'one record must fit an insert')
@@ -424,6 +390,12 @@ export function assertLimits(): void {
     limits.commandsHeldBytesMax >= 64 * (limits.commandsTakenBytesMax + limits.commandBytesMax),
     'many devices must be able to get their largest commands at once',
   )
+  assert(
+    limits.uploadBlocksMax * (limits.uploadBlockIdLengthMax + 32) < limits.uploadBlockListBytesMax,
+    'a list of the most blocks must be readable',
+  )
+  assert(limits.jobDevicesKeptMax >= 1_000_000, 'a job over the largest registry must be able to be kept')
+  assert(limits.jobsKeptMax >= limits.jobsActiveMax, 'what just ended must be able to be read')
   assert(limits.deduplicationWindowSeconds * 1000 >= 2 * lateMsMax, 'a token must outlive a late insert')
 }
 

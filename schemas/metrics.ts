@@ -18,7 +18,7 @@ export const metricsTable = {
   },
   penstock_edge_messages_received_total: {
     type: 'counter',
-    help: 'Messages taken into a batch, by MQTT QoS or http',
+    help: 'Messages taken into a batch, by MQTT QoS, http or amqp',
     labels: ['qos'],
   },
   penstock_edge_messages_acknowledged_total: {
@@ -46,9 +46,19 @@ export const metricsTable = {
     help: 'QoS 0 messages dropped, by reason',
     labels: ['reason'],
   },
+  penstock_edge_amqp_links_refused_total: {
+    type: 'counter',
+    help: 'Links and tokens of AMQP that were refused, and links ended for a fault of their own, by error code',
+    labels: ['reason'],
+  },
+  penstock_edge_amqp_devices_ended_total: {
+    type: 'counter',
+    help: 'Devices on a shared connection of AMQP that the edge ended while the connection went on, by error code',
+    labels: ['reason'],
+  },
   penstock_edge_messages_refused_total: {
     type: 'counter',
-    help: 'Messages refused in their PUBACK while the connection went on, by error code',
+    help: 'Messages refused in their PUBACK, or rejected over AMQP, while the connection went on, by error code',
     labels: ['reason'],
   },
   penstock_edge_twin_requests_total: {
@@ -97,45 +107,66 @@ export const metricsTable = {
     help: 'Device events dropped because the log was slow',
     labels: [],
   },
+  penstock_twin_events_written_total: { type: 'counter', help: 'Changes of twins put on the log', labels: [] },
+  penstock_twin_events_dropped_total: {
+    type: 'counter',
+    help: 'Changes of twins given up: too many waited for the log, or it refused them for good',
+    labels: [],
+  },
+  penstock_twin_events_waiting: {
+    type: 'gauge',
+    help: 'Changes of twins that wait in the control store for the log, about; the same in each control process of a store',
+    labels: [],
+  },
+  penstock_twin_events_oldest_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest change of a twin that waits for the log',
+    labels: [],
+  },
   penstock_events_rows_stored_total: {
     type: 'counter',
-    help: 'Device events confirmed by the sink as rows',
-    labels: ['sink'],
+    help: 'Events confirmed by the sink as rows; those of devices that connect and change, and of twins',
+    labels: ['events', 'sink'],
   },
   penstock_events_insert_failures_total: {
     type: 'counter',
-    help: 'Inserts of device events that failed and were tried again',
-    labels: ['sink'],
+    help: 'Inserts of events that failed and were tried again',
+    labels: ['events', 'sink'],
   },
   penstock_events_dead_letters_total: {
     type: 'counter',
-    help: 'Device events sent to dead letters, by error code',
-    labels: ['reason'],
+    help: 'Events sent to dead letters, by error code',
+    labels: ['events', 'reason'],
   },
   penstock_events_positions_lost_total: {
     type: 'counter',
-    help: 'Records of device events removed before they were delivered: by retention, or with their whole log, which counts as one',
-    labels: [],
+    help: 'Records of events removed before they were delivered: by retention, or with their whole log, which counts as one',
+    labels: ['events'],
   },
   penstock_events_lag_records: {
     type: 'gauge',
-    help: 'Log records of device events not yet stored, by partition',
+    help: 'Log records of events not yet stored, by partition',
+    labels: ['events', 'partition'],
+  },
+  penstock_events_lag_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest log record of device events that is not yet stored, by partition; 0 if there is none',
     labels: ['partition'],
   },
   penstock_events_partitions_standing_still: {
     type: 'gauge',
-    help: 'Partitions of device events that stand still: a step of delivery failed, and nothing was settled for a minute since',
-    labels: [],
+    help: 'Partitions of events that stand still: a step of delivery failed, and nothing was settled for a minute since',
+    labels: ['events'],
   },
   penstock_events_views: {
     type: 'gauge',
-    help: 'Materialized views over the table of device events',
-    labels: [],
+    help: 'Materialized views over the tables of events',
+    labels: ['events'],
   },
   penstock_events_views_failing: {
     type: 'gauge',
-    help: 'Materialized views over the table of device events that failed within ten minutes or have no target: they lack stored rows',
-    labels: [],
+    help: 'Materialized views over the tables of events that failed within ten minutes or have no target: they lack stored rows',
+    labels: ['events'],
   },
   penstock_edge_shaped_total: {
     type: 'counter',
@@ -171,6 +202,11 @@ export const metricsTable = {
     type: 'counter',
     help: 'Requests to the registry API, by route and status',
     labels: ['method', 'route', 'status'],
+  },
+  penstock_registry_audit_dropped_total: {
+    type: 'counter',
+    help: 'Entries of the audit that are lines of the log only: the store was away for too long, or refusals were too many',
+    labels: [],
   },
   penstock_endpoint_messages_delivered_total: {
     type: 'counter',
@@ -308,6 +344,11 @@ export const metricsTable = {
     help: 'Log records not yet stored, by partition',
     labels: ['partition'],
   },
+  penstock_worker_lag_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest log record that is not yet stored, by partition and the clocks of edge and worker; 0 if there is none',
+    labels: ['partition'],
+  },
   penstock_worker_views: {
     type: 'gauge',
     help: 'Materialized views over the telemetry table',
@@ -369,6 +410,23 @@ export const metricsTable = {
     type: 'gauge',
     help: 'Bytes of the commands that the edge holds for devices that have not settled them',
     labels: [],
+  },
+  penstock_edge_uploads_total: {
+    type: 'counter',
+    help: 'Uploads of files by what became of them: begun; stored or failed, as the device said',
+    labels: ['outcome'],
+  },
+  penstock_edge_upload_bytes_total: { type: 'counter', help: 'Bytes of files that devices sent', labels: [] },
+  penstock_jobs_kept: { type: 'gauge', help: 'Jobs that are kept, by status', labels: ['status'] },
+  penstock_jobs_devices_total: {
+    type: 'counter',
+    help: 'Devices of jobs that were done with, by kind of job and what became of them; pending: it is tried again',
+    labels: ['type', 'outcome'],
+  },
+  penstock_configurations_devices_total: {
+    type: 'counter',
+    help: 'Devices whose desired properties a configuration changed: applied, freed of one, or refused, since their twin would be too large',
+    labels: ['outcome'],
   },
   penstock_process_restarts_total: {
     type: 'counter',

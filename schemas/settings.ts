@@ -3,11 +3,14 @@
  * the parser (`runtime/settings.ts`) validates against it and `docs/SETTINGS.md` is generated from it.
  */
 
+import { clickhouseSettings } from './clickhouse-settings.ts'
 import { commandSettings } from './command-settings.ts'
 import { deviceSettings } from './device-settings.ts'
+import { jobSettings } from './job-settings.ts'
 import { provisioningSettings } from './provisioning-settings.ts'
 import { routingSettings } from './routing-settings.ts'
 import type { Setting } from './setting.ts'
+import { uploadSettings } from './upload-settings.ts'
 
 const port = (env: string, value: number, meaning: string) =>
   ({ env, kind: 'integer', default: value, min: 0, max: 65_535, meaning: `${meaning}; 0 picks a free port` }) as const
@@ -17,7 +20,12 @@ export const settingsTable = {
   bind: { env: 'PENSTOCK_BIND', kind: 'text', default: '127.0.0.1', meaning: 'address to listen on' },
   mqttPort: port('PENSTOCK_MQTT_PORT', 1883, 'MQTT over TCP'),
   mqttsPort: port('PENSTOCK_MQTTS_PORT', 8883, 'MQTT over TLS, where PENSTOCK_TLS_CERT is set'),
-  httpPort: port('PENSTOCK_HTTP_PORT', 8080, 'HTTP: telemetry, MQTT over WebSocket, registry, health and metrics'),
+  amqpsPort: port('PENSTOCK_AMQPS_PORT', 5671, 'AMQP over TLS, where PENSTOCK_TLS_CERT is set'),
+  httpPort: port(
+    'PENSTOCK_HTTP_PORT',
+    8080,
+    'HTTP: telemetry, MQTT and AMQP over WebSocket, registry, health and metrics',
+  ),
   httpsPort: port('PENSTOCK_HTTPS_PORT', 8443, 'the same over TLS, where PENSTOCK_TLS_CERT is set'),
   tlsCert: {
     env: 'PENSTOCK_TLS_CERT',
@@ -177,52 +185,7 @@ export const settingsTable = {
     meaning:
       'size of one partition above which the oldest delivered batches are removed. On Kafka it holds for batches delivered or not, and is set on topics that Penstock creates; Penstock warns of an existing topic that differs',
   },
-  clickhouseUrl: {
-    env: 'PENSTOCK_CLICKHOUSE_URL',
-    kind: 'url',
-    default: undefined,
-    schemes: ['http', 'https'],
-    meaning: 'address of a ClickHouse server; unset: the embedded engine',
-  },
-  clickhouseUser: {
-    env: 'PENSTOCK_CLICKHOUSE_USER',
-    kind: 'text',
-    default: 'default',
-    meaning: 'ClickHouse user that writes',
-  },
-  clickhousePassword: {
-    env: 'PENSTOCK_CLICKHOUSE_PASSWORD',
-    kind: 'secret',
-    default: '',
-    meaning: 'password of PENSTOCK_CLICKHOUSE_USER; if it is set, the embedded engine requires it too',
-  },
-  clickhouseAnalystPassword: {
-    env: 'PENSTOCK_CLICKHOUSE_ANALYST_PASSWORD',
-    kind: 'secret',
-    default: '',
-    meaning:
-      "password of the embedded engine's user `analyst`, who reads all tables and writes those of the database `analyst`; unset: this user exists only if no user has a password",
-  },
-  clickhouseReadonlyPassword: {
-    env: 'PENSTOCK_CLICKHOUSE_READONLY_PASSWORD',
-    kind: 'secret',
-    default: '',
-    meaning: "password of the embedded engine's user `readonly`, for analysts",
-  },
-  clickhouseReplicated: {
-    env: 'PENSTOCK_CLICKHOUSE_REPLICATED',
-    kind: 'choice',
-    default: 'no',
-    choices: ['no', 'yes'],
-    meaning: 'create tables as ReplicatedMergeTree',
-  },
-  clickhouseCluster: {
-    env: 'PENSTOCK_CLICKHOUSE_CLUSTER',
-    kind: 'text',
-    default: undefined,
-    meaning:
-      'cluster (or its macro, e.g. `{cluster}`) whose servers all get the tables, with PENSTOCK_CLICKHOUSE_REPLICATED=yes; unset: one server only',
-  },
+  ...clickhouseSettings,
   logMegabytesMax: {
     env: 'PENSTOCK_LOG_MEGABYTES_MAX',
     kind: 'integer',
@@ -238,7 +201,7 @@ export const settingsTable = {
     default: 0,
     min: 0,
     max: 36_500,
-    meaning: 'days after which ClickHouse removes telemetry; 0 keeps it for ever',
+    meaning: 'days after which ClickHouse removes telemetry and changes of twins; 0 keeps it for ever',
   },
   downlinkHost: {
     env: 'PENSTOCK_DOWNLINK_HOST',
@@ -259,6 +222,14 @@ export const settingsTable = {
     schemes: ['postgres', 'postgresql'],
     secret: true,
     meaning: 'address of PostgreSQL as control store; unset: an embedded one in the data folder',
+  },
+  auditDays: {
+    env: 'PENSTOCK_AUDIT_DAYS',
+    kind: 'integer',
+    default: 90,
+    min: 1,
+    max: 3_650,
+    meaning: 'days for which the control store keeps who changed what; at most 200,000 rows',
   },
   postgresConnections: {
     env: 'PENSTOCK_POSTGRES_CONNECTIONS',
@@ -395,7 +366,9 @@ export const settingsTable = {
   ...deviceSettings,
   ...routingSettings,
   ...commandSettings,
+  ...uploadSettings,
   ...provisioningSettings,
+  ...jobSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',

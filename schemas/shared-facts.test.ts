@@ -39,7 +39,12 @@ test.each([
 })
 
 test('a topic of the log is its name behind the prefix', () => {
-  expect(logTopicNames.map((name) => logTopic('p', name))).toEqual(['p.telemetry', 'p.events', 'p.dead-letters'])
+  expect(logTopicNames.map((name) => logTopic('p', name))).toEqual([
+    'p.telemetry',
+    'p.events',
+    'p.twin-events',
+    'p.dead-letters',
+  ])
 })
 
 test('a UTC day ends at midnight', () => {

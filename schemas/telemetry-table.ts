@@ -4,6 +4,7 @@
  *
  *   penstock.telemetry      one row a device message
  *   penstock.device_events  one row a device that connected, ended, was created, updated or deleted
+ *   penstock.twin_events    one row a change of a twin
  *   penstock.dead_letters   what could not become a row, with its reason and bytes
  *   penstock.migrations     which of the migrations below this database has seen
  */
@@ -16,12 +17,14 @@ export interface TableOptions {
   readonly replicated: boolean
   /** Name of the cluster (or its macro, e.g. `{cluster}`) whose servers all get the tables; unset: this server only. */
   readonly cluster?: string | undefined
-  /** Days after which telemetry is removed; 0 keeps it for ever. */
+  /** Days after which telemetry and changes of twins are removed; 0 keeps them for ever. */
   readonly ttlDays: number
 }
 
 /** Tables that workers fill from batches, with the same columns and the same guarantees. */
-export type BatchTable = 'telemetry' | 'device_events'
+export const batchTables = ['telemetry', 'device_events', 'twin_events'] as const
+
+export type BatchTable = (typeof batchTables)[number]
 
 /** Columns of a `BatchTable` that inserts name, with the types that an existing table must have. */
 export const telemetryColumns = {
@@ -87,6 +90,7 @@ export function migrations(options: TableOptions): readonly Migration[] {
     { version: 5, purpose: 'merged parts are kept for a while', statements: oldPartsStatements(options) },
     { version: 6, purpose: 'telemetry is merged column by column', statements: [verticalMergesStatement(options)] },
     { version: 7, purpose: 'dead letters by endpoint', statements: [deadLettersByEndpointStatement(options)] },
+    { version: 8, purpose: 'twin events', statements: [twinEventsStatement(options)] },
   ]
 }
 
@@ -105,7 +109,6 @@ function telemetryStatement(options: TableOptions): string {
   // PARTITION BY: a day is dropped as a whole. An insert never crosses a day, so it stays one part.
   // Codecs: inserts are bound by CPU and LZ4 (the default) is the cheapest for text. Times and positions are sorted within
   // a device, so their differences are small: Delta leaves LZ4 next to nothing to store.
-  const ttl = options.ttlDays > 0 ? ` TTL toDateTime(enqueued_at) + INTERVAL ${options.ttlDays} DAY DELETE` : ''
   const settings = {
     ...deliverySettings(options.replicated),
     // With a TTL, whole days are dropped at once instead of being rewritten.
@@ -122,10 +125,8 @@ function telemetryStatement(options: TableOptions): string {
     // Position on the log: the partition, and the first offset of the range that was inserted with this row.
     `log_partition ${telemetryColumns.log_partition}, ` +
     `log_offset ${telemetryColumns.log_offset} CODEC(Delta(8), LZ4)` +
-    `) ENGINE = ${engine('MergeTree', options)} PARTITION BY toDate(enqueued_at) ORDER BY (device_id, enqueued_at)${ttl} ` +
-    `SETTINGS ${Object.entries(settings)
-      .map(([name, value]) => `${name} = ${value}`)
-      .join(', ')}`
+    `) ENGINE = ${engine('MergeTree', options)} PARTITION BY toDate(enqueued_at) ORDER BY (device_id, enqueued_at)${ttlClause(options)} ` +
+    `SETTINGS ${settingsText(settings)}`
   )
 }
 
@@ -138,13 +139,39 @@ function deviceEventsStatement(options: TableOptions): string {
     "reason LowCardinality(String) MATERIALIZED properties['reason']",
     "sequence String MATERIALIZED properties['sequence']",
   ]
-  const settings = Object.entries(deliverySettings(options.replicated)).map(([name, value]) => `${name} = ${value}`)
   return (
     `CREATE TABLE IF NOT EXISTS ${warehouseDatabase}.device_events${onCluster(options)} (${columns.join(', ')}) ` +
     // Events are few, so partitions of a month keep the number of parts small.
     `ENGINE = ${engine('MergeTree', options)} PARTITION BY toYYYYMM(enqueued_at) ORDER BY (device_id, enqueued_at) ` +
-    `SETTINGS ${settings.join(', ')}`
+    `SETTINGS ${settingsText(deliverySettings(options.replicated))}`
   )
+}
+
+function twinEventsStatement(options: TableOptions): string {
+  const columns = [
+    ...Object.entries(telemetryColumns).map(([name, type]) => `${name} ${type}`),
+    "module_id String MATERIALIZED system_properties['moduleId']",
+    "op_type LowCardinality(String) MATERIALIZED properties['opType']",
+    "changed_at DateTime64(3, 'UTC') MATERIALIZED parseDateTime64BestEffortOrZero(properties['operationTimestamp'], 3, 'UTC')",
+    "version UInt64 MATERIALIZED JSONExtractUInt(body, 'version')",
+  ]
+  // Devices report as often as they send messages, so a day is dropped as a whole here too.
+  const settings = { ...deliverySettings(options.replicated), ttl_only_drop_parts: 1 }
+  return (
+    `CREATE TABLE IF NOT EXISTS ${warehouseDatabase}.twin_events${onCluster(options)} (${columns.join(', ')}) ` +
+    `ENGINE = ${engine('MergeTree', options)} PARTITION BY toDate(enqueued_at) ORDER BY (device_id, enqueued_at)${ttlClause(options)} ` +
+    `SETTINGS ${settingsText(settings)}`
+  )
+}
+
+function ttlClause({ ttlDays }: TableOptions): string {
+  return ttlDays > 0 ? ` TTL toDateTime(enqueued_at) + INTERVAL ${ttlDays} DAY DELETE` : ''
+}
+
+function settingsText(settings: Readonly<Record<string, number>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `${name} = ${value}`)
+    .join(', ')
 }
 
 function oldPartsStatements(options: TableOptions): string[] {

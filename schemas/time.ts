@@ -5,3 +5,8 @@ export const dayMs = 86_400_000
 export function utcDayOf(atMs: number): number {
   return Math.floor(atMs / dayMs)
 }
+
+/** `$enqueuedTime` as the hub writes it: seven digits of a second, so that moments compare as their texts do. */
+export function enqueuedTimeText(enqueuedAtMs: number): string {
+  return new Date(enqueuedAtMs).toISOString().replace('Z', '0000Z')
+}

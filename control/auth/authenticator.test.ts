@@ -40,7 +40,7 @@ function device(deviceId: string, changes: Partial<DeviceCredentials> = {}): Dev
 }
 
 /** A directory in memory whose answers wait until `release`, if told to. */
-class FakeDirectory implements Omit<Directory, 'twins' | 'provision'> {
+class FakeDirectory implements Omit<Directory, 'twins' | 'uploads' | 'provision'> {
   readonly devices = new Map<string, DeviceCredentials>()
   trustNow: Trust = { policies: [policy, reader], authorities: [] }
   lookups = 0

@@ -8,7 +8,7 @@
  */
 
 import type { CredentialSource } from '#control/identities/identities.ts'
-import type { Right } from '#control/rest/rights.ts'
+import { type Right, rights } from '#control/rest/rights.ts'
 import type { Invalidations } from '#control/store/changes.ts'
 import type { TrustSource } from '#control/trust/trust.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
@@ -128,6 +128,16 @@ export class Authenticator {
   ): Promise<PolicyProof | Refused> {
     const trust = await this.#cache.trust()
     return proveService(authorization, right, resource, confidential, trust, this.#options.rules, this.#clock.nowMs())
+  }
+
+  /** Whose policy's token it is, whatever that policy may do. Rejects as `TrustSource.trust`. */
+  async authenticateHolder(authorization: string, confidential: boolean): Promise<PolicyProof | Refused> {
+    let proof: PolicyProof | Refused = refusal('AUTH_RIGHT_MISSING', 'the policy has no right')
+    for (const right of rights) {
+      proof = await this.authenticateService(authorization, right, [], confidential)
+      if (!('code' in proof) || proof.code !== 'AUTH_RIGHT_MISSING') break
+    }
+    return proof
   }
 
   /** True if a decision on this device asks the registry nothing, or for what it is known to have. */

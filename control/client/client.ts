@@ -18,6 +18,11 @@ export interface RestAccess {
   readonly ownerKey: string
 }
 
+/** A token of the owner's, for whoever must not have the key. */
+export function ownerToken({ hostName, ownerKey }: RestAccess, expiresAtMs: number): string {
+  return createSasToken({ scope: hostName, key: ownerKey, policyName: ownerPolicyName, expiresAtMs })
+}
+
 /** What every command needs that works over the REST API of the running installation. */
 export interface CommandOptions extends RestAccess {
   readonly write: (line: string) => void
@@ -33,13 +38,8 @@ export class RestClient {
 
   /** @throws PenstockError CONTROL_UNREACHABLE, CONTROL_REFUSED */
   async call(method: string, path: string, body?: object, headers: Record<string, string> = {}): Promise<Response> {
-    const { url, authority, hostName, ownerKey } = this.#options
-    const authorization = createSasToken({
-      scope: hostName,
-      key: ownerKey,
-      policyName: ownerPolicyName,
-      expiresAtMs: Date.now() + 300_000,
-    })
+    const { url, authority } = this.#options
+    const authorization = ownerToken(this.#options, Date.now() + 300_000)
     let response: Response
     try {
       response = await request(new URL(path, url), authority, {
@@ -108,11 +108,15 @@ const errorBody = recordOf<{ readonly Message: string | undefined; readonly mess
   Message: optional(aText),
   message: optional(aText),
 })
+/** The newer form, in which the message is JSON itself. */
+const numberedMessage = recordOf<{ readonly message: string }>({ message: aText })
 
 function messageOf(body: string, status: number): string {
   try {
     const { Message, message } = errorBody(JSON.parse(body))
-    const text = Message?.replace(/^ErrorCode:[^;]*;/, '') ?? message
+    const text = Message?.startsWith('{')
+      ? numberedMessage(JSON.parse(Message)).message
+      : (Message?.replace(/^ErrorCode:[^;]*;/, '') ?? message)
     if (text !== undefined) return text
   } catch {
     // Something else than the control plane answered.

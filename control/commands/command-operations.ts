@@ -10,12 +10,13 @@
  */
 
 import { argumentFault } from '#control/identities/identity.ts'
+import { lockedRecordOperations } from '#control/rest/locked-records.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
-import { PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
+import { commandTold } from './command-told.ts'
 import type { Commands } from './commands.ts'
 import { feedbackContentType, feedbackDocument } from './feedback-document.ts'
 import { addresseeFrom, commandFromRequest } from './sent-command.ts'
@@ -38,7 +39,9 @@ export function commandOperations(commands: Commands, onSent: (id: IdentityId) =
     operations.push({
       method: 'POST',
       pattern: `/messages/${bound}`,
+      told: commandTold.sendTo,
       right,
+      audited: 'used',
       bodyBytesMax: limits.commandBytesMax,
       run: (request, body) => send(addresseeFrom(request.header('iothub-to')), request, body),
     })
@@ -46,7 +49,9 @@ export function commandOperations(commands: Commands, onSent: (id: IdentityId) =
       operations.push({
         method: 'POST',
         pattern: `${owner}/messages/${bound}`,
+        told: commandTold.send,
         right,
+        audited: 'used',
         bodyBytesMax: limits.commandBytesMax,
         run: (request, body) => send(idOf(request, owner.endsWith(':module')), request, body),
       })
@@ -55,6 +60,7 @@ export function commandOperations(commands: Commands, onSent: (id: IdentityId) =
     operations.push({
       method: 'DELETE',
       pattern: `${owner}/commands`,
+      told: commandTold.purge,
       right,
       async run(request) {
         const id = idOf(request, owner.endsWith(':module'))
@@ -62,34 +68,25 @@ export function commandOperations(commands: Commands, onSent: (id: IdentityId) =
         return jsonAnswer(200, { totalMessagesPurged, deviceId: id.deviceId, moduleId: id.moduleId ?? null })
       },
     })
-  for (const bound of ['serviceBound', 'servicebound']) operations.push(...feedbackOperations(commands, bound, hubName))
+  operations.push(...feedbackOperations(commands, hubName))
   return operations
 }
 
-function feedbackOperations(commands: Commands, bound: string, hubName: string): Operation[] {
-  const pattern = `/messages/${bound}/feedback`
-  const settle = async (request: HttpRequest, kind: 'complete' | 'abandon'): Promise<HttpAnswer> => {
-    if (await commands.settleFeedback(request.parameter(0) ?? '', kind)) return done
-    throw new PenstockError('COMMAND_LOCK_LOST', 'these records are no longer locked by this token')
-  }
-  return [
-    {
-      method: 'GET',
-      pattern,
-      right,
-      async run() {
-        const batch = await commands.takeFeedback(limits.feedbackBatchMax)
-        if (batch === undefined) return done
-        return jsonAnswer(200, batch.records.map(feedbackDocument), {
-          'Content-Type': feedbackContentType,
-          ETag: `"${batch.lockToken}"`,
-          'iothub-userid': hubName,
-        })
-      },
+function feedbackOperations(commands: Commands, hubName: string): Operation[] {
+  return lockedRecordOperations(
+    ['/messages/serviceBound/feedback', '/messages/servicebound/feedback'],
+    async () => {
+      const batch = await commands.takeFeedback(limits.feedbackBatchMax)
+      if (batch === undefined) return undefined
+      return jsonAnswer(200, batch.records.map(feedbackDocument), {
+        'Content-Type': feedbackContentType,
+        ETag: `"${batch.lockToken}"`,
+        'iothub-userid': hubName,
+      })
     },
-    { method: 'DELETE', pattern: `${pattern}/:lock`, right, run: (request) => settle(request, 'complete') },
-    { method: 'POST', pattern: `${pattern}/:lock/abandon`, right, run: (request) => settle(request, 'abandon') },
-  ]
+    (lockToken, kind) => commands.settleFeedback(lockToken, kind),
+    { take: commandTold.takeFeedback, complete: commandTold.completeFeedback, abandon: commandTold.abandonFeedback },
+  )
 }
 
 /** @throws REGISTRY_ARGUMENT_INVALID where the path is not percent-encoded UTF-8 */

@@ -92,6 +92,15 @@ export function commandsConformance(name: string, postgresUrl: () => string | un
       return found
     }
 
+    test('a text that is no lock token locks nothing, and those that are settled with it are', async () => {
+      const deviceId = await newDevice()
+      await commands.send(commandTo(deviceId, 'held'))
+      const [{ lockToken } = { lockToken: '' }] = await take(deviceId)
+      const of = (token: string) => ({ deviceId, moduleId: undefined, lockToken: token, kind: 'complete' as const })
+      expect(await commands.settleCommands([of('gone'), of(lockToken), of("' OR 1 = 1")])).toEqual([false, true, false])
+      expect(await commands.settleCommands([of('gone')])).toEqual([false])
+    })
+
     test('come out whole and in the order in which they were accepted, and end when they are completed', async () => {
       const deviceId = await newDevice()
       const odd = new Map([
@@ -336,6 +345,35 @@ export function commandsConformance(name: string, postgresUrl: () => string | un
       await age('feedback', 'locked_until', deviceId)
       await age('feedback', 'at', deviceId)
       expect(await commands.takeFeedback(64)).toBe(undefined)
+    })
+
+    test('whoever makes rows of feedback is told of each record once, of a deleted device too', async () => {
+      const told: (readonly [string, string])[] = []
+      const telling = new SqlCommands(database, systemClock, usualCommandRules, (records) =>
+        told.push(...records.map(({ messageId, status }) => [messageId, status] as const)),
+      )
+      await telling.sweep()
+      told.length = 0
+      const [deviceId, deleted] = [await newDevice(), await newDevice()]
+      for (const text of ['swift', 'soon']) await commands.send(commandTo(deviceId, text, { ack: 'full' }))
+      await commands.send(commandTo(deleted, 'left', { ack: 'negative' }))
+      const [swift, soon] = await take(deviceId)
+      await settle(swift, 'complete')
+      const taken = await telling.takeFeedback(64)
+      await telling.settleFeedback(taken?.lockToken ?? '', 'complete')
+      expect(told.at(-1)).toEqual(['swift', 'Success'])
+      await settle(soon, 'reject')
+      await registry.identities.delete({ deviceId: deleted, moduleId: undefined }, undefined)
+      await Promise.all([telling.sweep(), telling.sweep()])
+      expect(told.slice(-2)).toEqual([
+        ['soon', 'Rejected'],
+        ['left', 'Purged'],
+      ])
+      const count = told.length
+      const rest = await telling.takeFeedback(64)
+      await telling.settleFeedback(rest?.lockToken ?? '', 'complete')
+      await telling.sweep()
+      expect(told).toHaveLength(count)
     })
 
     test('where duplicates are dropped, a message id that waits is accepted and not kept again', async () => {

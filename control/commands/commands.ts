@@ -68,6 +68,9 @@ export interface FeedbackRecord extends IdentityId {
   readonly atMs: number
 }
 
+/** Told of feedback that was not told of before. */
+export type OnFeedback = (records: readonly FeedbackRecord[]) => void
+
 /** Records that one receiver has to itself until it settles them, or `limits.feedbackLockMs` are over. */
 export interface FeedbackBatch {
   readonly lockToken: string
@@ -122,6 +125,8 @@ export interface Commands extends CommandQueues {
 
 export interface CommandsSwept {
   readonly expired: number
+  /** Records that were told of, where somebody listens. */
+  readonly feedbackTold: number
   /** Records that no receiver took. */
   readonly feedbackForgotten: number
   readonly deadForgotten: number

@@ -13,6 +13,7 @@ import { pageSizeOf } from '#control/rest/page-size.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
+import { commandTold } from './command-told.ts'
 import type { Commands, DeadCommand } from './commands.ts'
 
 const pageMax = 100
@@ -22,10 +23,11 @@ export function deadCommandOperations(commands: Commands, onSent: (id: IdentityI
   const pattern = '/api/commands/dead'
   const right = 'ServiceConnect'
   return [
-    { method: 'GET', pattern, right, run: (request) => list(commands, request) },
+    { method: 'GET', pattern, told: commandTold.listDead, right, run: (request) => list(commands, request) },
     {
       method: 'DELETE',
       pattern,
+      told: commandTold.dropDeadOfDevice,
       right,
       async run(request) {
         const deviceId = request.query('device')
@@ -36,6 +38,7 @@ export function deadCommandOperations(commands: Commands, onSent: (id: IdentityI
     {
       method: 'GET',
       pattern: `${pattern}/:id`,
+      told: commandTold.getDead,
       right,
       async run(request) {
         const dead = await commands.deadCommand(idOf(request))
@@ -45,6 +48,7 @@ export function deadCommandOperations(commands: Commands, onSent: (id: IdentityI
     {
       method: 'POST',
       pattern: `${pattern}/:id/resend`,
+      told: commandTold.resendDead,
       right,
       async run(request) {
         const id = idOf(request)
@@ -57,6 +61,7 @@ export function deadCommandOperations(commands: Commands, onSent: (id: IdentityI
     {
       method: 'DELETE',
       pattern: `${pattern}/:id`,
+      told: commandTold.dropDead,
       right,
       async run(request) {
         await commands.dropDeadCommand(idOf(request))

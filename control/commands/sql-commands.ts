@@ -1,5 +1,7 @@
 import { unknownFault } from '#control/identities/identity.ts'
 import type { Database, Queries } from '#control/store/database.ts'
+import { isLockToken } from '#control/store/lock-token.ts'
+import { forgetRecords, recordsToTell, settleRecords, takeRecords } from '#control/store/locked-records.ts'
 import { CallBatches } from '#runtime/call-batches.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -29,6 +31,7 @@ import type {
   DeadCommand,
   DeadCommandFilter,
   FeedbackBatch,
+  OnFeedback,
   SentCommand,
   Settlement,
 } from './commands.ts'
@@ -39,8 +42,7 @@ import {
   dropDeadCommandRows,
   forgetDeadCommands,
 } from './dead-command-rows.ts'
-import { forgetFeedback, settleFeedback, takeFeedback } from './feedback-rows.ts'
-import { isLockToken } from './lock-token.ts'
+import { type FeedbackRow, feedbackBatchOf, feedbackFromRow, feedbackTable } from './feedback-rows.ts'
 
 /** PostgreSQL, Appendix A. */
 const foreignKeyViolation = '23503'
@@ -50,14 +52,17 @@ export class SqlCommands implements Commands {
   readonly #database: Database
   readonly #clock: Clock
   readonly #rules: CommandRules
+  readonly #onFeedback: OnFeedback | undefined
   readonly #sends: CallBatches<ReadyCommand, Sent>
   /** As last measured, with what was accepted here since. */
   #waitingBytes = 0
 
-  constructor(database: Database, clock: Clock, rules: CommandRules) {
+  /** @param onFeedback told of each record once, by one process of those that have it; left out: nobody is */
+  constructor(database: Database, clock: Clock, rules: CommandRules, onFeedback?: OnFeedback) {
     this.#database = database
     this.#clock = clock
     this.#rules = rules
+    this.#onFeedback = onFeedback
     this.#sends = new CallBatches({
       run: (commands) => this.#sendAll(commands),
       countMax: limits.commandsSentAtOnceMax,
@@ -80,7 +85,11 @@ export class SqlCommands implements Commands {
   }
 
   async settleCommands(settlements: readonly Settlement[]): Promise<boolean[]> {
-    return settleCommands(this.#database, settlements, this.#rules.deliveriesMax)
+    // One that is no token would fail the statement for all of them.
+    const held = settlements.filter(({ lockToken }) => isLockToken(lockToken))
+    const settled = held.length === 0 ? [] : await settleCommands(this.#database, held, this.#rules.deliveriesMax)
+    const done = new Set(held.filter((_, index) => settled[index]))
+    return settlements.map((settlement) => done.has(settlement))
   }
 
   async purge(id: IdentityId): Promise<number> {
@@ -90,12 +99,14 @@ export class SqlCommands implements Commands {
     return count
   }
 
-  takeFeedback(countMax: number): Promise<FeedbackBatch | undefined> {
-    return takeFeedback(this.#database, countMax, this.#rules.feedbackLifeMs)
+  async takeFeedback(countMax: number): Promise<FeedbackBatch | undefined> {
+    return feedbackBatchOf(await takeRecords(this.#database, feedbackTable, countMax, this.#rules.feedbackLifeMs))
   }
 
   async settleFeedback(lockToken: string, kind: 'complete' | 'abandon'): Promise<boolean> {
-    return isLockToken(lockToken) && settleFeedback(this.#database, lockToken, kind)
+    const untold = await settleRecords<FeedbackRow>(this.#database, feedbackTable, lockToken, kind)
+    if (untold !== undefined) this.#onFeedback?.(untold.map(feedbackFromRow))
+    return untold !== undefined
   }
 
   deadCommands(filter: DeadCommandFilter, countMax: number): Promise<Omit<DeadCommand, 'body'>[]> {
@@ -127,9 +138,14 @@ export class SqlCommands implements Commands {
   async sweep(): Promise<CommandsSwept> {
     const countMax = limits.commandsSweptAtOnceMax
     const expired = await expireCommands(this.#database, countMax)
-    const feedbackForgotten = await forgetFeedback(this.#database, this.#rules.feedbackLifeMs, countMax)
+    const feedbackTold = await this.#tellFeedback(countMax)
+    const feedbackForgotten = await forgetRecords(this.#database, feedbackTable, {
+      lifeMs: this.#rules.feedbackLifeMs,
+      countMax,
+      toldOnly: this.#onFeedback !== undefined,
+    })
     const deadForgotten = await forgetDeadCommands(this.#database, this.#rules.deadLetterMs, countMax)
-    return { expired, feedbackForgotten, deadForgotten }
+    return { expired, feedbackTold, feedbackForgotten, deadForgotten }
   }
 
   async measure(): Promise<CommandsMeasured> {
@@ -140,6 +156,14 @@ export class SqlCommands implements Commands {
     )
     this.#waitingBytes = row?.bytes ?? 0
     return { waiting: row?.waiting ?? 0, waitingBytes: this.#waitingBytes, dead: row?.dead ?? 0 }
+  }
+
+  /** @returns how many */
+  async #tellFeedback(countMax: number): Promise<number> {
+    if (this.#onFeedback === undefined) return 0
+    const rows = await recordsToTell<FeedbackRow>(this.#database, feedbackTable, countMax)
+    if (rows.length > 0) this.#onFeedback(rows.map(feedbackFromRow))
+    return rows.length
   }
 
   /** Of a message id that is given twice at once, both have the fate of the first. */

@@ -19,7 +19,7 @@ function swept(begin: { readonly expired?: number; readonly isAway?: boolean }) 
       if (store.isAway) throw new Error('the store is away')
       const { expired } = store
       store.expired = 0
-      return { expired, feedbackForgotten: 2, deadForgotten: 3 }
+      return { expired, feedbackTold: 0, feedbackForgotten: 2, deadForgotten: 3 }
     },
     measure: async () => {
       store.measures++

@@ -40,11 +40,11 @@ export function sweepCommands(
 
   /** @returns how many of one kind: there may be more */
   async function sweep(): Promise<number> {
-    const { expired, feedbackForgotten, deadForgotten } = await commands.sweep()
+    const { expired, feedbackTold, feedbackForgotten, deadForgotten } = await commands.sweep()
     metrics.series('penstock_commands_expired_total').add(expired)
     metrics.series('penstock_commands_forgotten_total', { what: 'feedback' }).add(feedbackForgotten)
     metrics.series('penstock_commands_forgotten_total', { what: 'dead_letters' }).add(deadForgotten)
-    return Math.max(expired, feedbackForgotten, deadForgotten)
+    return Math.max(expired, feedbackTold, feedbackForgotten, deadForgotten)
   }
 
   async function measure(): Promise<void> {

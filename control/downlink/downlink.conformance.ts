@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '#runtime/clock.ts'
 import type { MethodCall } from '#schemas/downlink.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
+import { limits } from '#schemas/limits.ts'
 import { EdgeFinder } from './edge-finder.ts'
 import { FakeEdge } from './fake-edge-fixture.ts'
 import { LinkedDownlink } from './linked-downlink.ts'
@@ -70,6 +71,22 @@ export function downlinkConformance(name: string, setUp: (finder: EdgeFinder) =>
       one.held.add('d1/m1')
       expect(await silent).toEqual(answered)
       expect([one.called, two.called]).toEqual([['d1/m1'], ['d1']])
+    })
+
+    test('a bounded number of calls wait for their devices; those beyond are told so, and called nowhere', async () => {
+      const one = new FakeEdge()
+      await edges(one)
+      const nowhere = { deviceId: 'nowhere', moduleId: undefined }
+      const waitMs = 60_000
+      const waiting = Array.from({ length: limits.methodsWaitingMax }, () => downlink.call(nowhere, method, waitMs))
+      await expect.poll(() => finder.waitingCount, { timeout: 20_000 }).toBe(limits.methodsWaitingMax)
+      expect(await downlink.call({ deviceId: 'another', moduleId: undefined }, method, waitMs)).toEqual({
+        kind: 'busy',
+      })
+      one.held.add('nowhere')
+      finder.learned('edge-0', [nowhere])
+      expect(new Set((await Promise.all(waiting)).map(({ kind }) => kind))).toEqual(new Set(['answered']))
+      expect(one.called).not.toContain('another')
     })
 
     test('what one edge no longer has is called at the one that has it now; what may have been called is not called again [G-9]', async () => {

@@ -121,6 +121,7 @@ describe('what a caller is shown of an identity', () => {
     connected: false,
     connectionUpdatedAtMs: undefined,
     lastActivityAtMs: 2_000,
+    modelId: undefined,
     commandsWaiting: 3,
     authentication: { ...generatedKeys, primaryKey: key },
   }
@@ -163,7 +164,7 @@ describe('what a caller is shown of an identity', () => {
   })
 
   test('a twin never shows a key', () => {
-    const part = { etag: 'AAAAAAAAAAE=', version: 2, tags: {}, properties: {} }
+    const part = { etag: 'AAAAAAAAAAE=', version: 2, tags: {}, properties: {}, configurations: {} }
     const twin = JSON.stringify(twinDocument({ ...device, moduleId: 'm', statusReason: 'why' }, part))
     expect(twin).not.toContain(key)
     expect(JSON.parse(twin)).toMatchObject({

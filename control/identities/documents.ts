@@ -59,6 +59,7 @@ export interface TwinPart {
   readonly version: number
   readonly tags: unknown
   readonly properties: unknown
+  readonly configurations: Readonly<Record<string, unknown>>
 }
 
 /** The twin of an identity. Never a key. */
@@ -77,10 +78,11 @@ export function twinDocument(identity: Identity, twin: TwinPart): Readonly<Recor
     cloudToDeviceMessageCount: identity.commandsWaiting,
     authenticationType: authentication.kind,
     x509Thumbprint: thumbprints(authentication),
-    modelId: '',
+    modelId: identity.modelId ?? '',
     version: twin.version,
     tags: twin.tags,
     properties: twin.properties,
+    ...(Object.keys(twin.configurations).length === 0 ? {} : { configurations: twin.configurations }),
     capabilities: { iotEdge: identity.iotEdge },
   }
 }

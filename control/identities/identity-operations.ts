@@ -17,53 +17,88 @@ import { bulkAnswer } from './bulk-operation.ts'
 import { contentFrom, documentOf } from './documents.ts'
 import type { Identities, UpdateTwins } from './identities.ts'
 import { argumentFault, type Identity, topicWarning, unknownFault } from './identity.ts'
+import { identityTold } from './identity-told.ts'
+
+const bodyBytesMax = limits.registryBodyBytesMax
 
 /** Path ids are percent-encoded. */
 export function identityOperations(identities: Identities, updateTwins: UpdateTwins): Operation[] {
-  const bodyBytesMax = limits.registryBodyBytesMax
-  const operations: Operation[] = [
-    { method: 'GET', pattern: '/statistics/devices', right: 'RegistryRead', run: () => deviceStatistics(identities) },
+  return [
+    {
+      method: 'GET',
+      pattern: '/statistics/devices',
+      told: identityTold.deviceStatistics,
+      right: 'RegistryRead',
+      run: () => deviceStatistics(identities),
+    },
     {
       method: 'GET',
       pattern: '/statistics/service',
+      told: identityTold.serviceStatistics,
       right: 'ServiceConnect',
       run: () => serviceStatistics(identities),
     },
+    ...['/devices/:device/modules', '/devices/:device/modules/'].map(
+      (pattern): Operation => ({
+        method: 'GET',
+        pattern,
+        told: identityTold.modules,
+        right: 'RegistryRead',
+        run: (request) => listModules(identities, request),
+      }),
+    ),
+    ...['/devices', '/devices/'].flatMap((pattern) => operationsOnAll(pattern, identities, updateTwins)),
+    ...['/devices/:device', '/devices/:device/modules/:module'].flatMap((pattern) =>
+      operationsOnOne(pattern, identities),
+    ),
   ]
-  for (const pattern of ['/devices/:device/modules', '/devices/:device/modules/']) {
-    operations.push({
+}
+
+function operationsOnAll(pattern: string, identities: Identities, updateTwins: UpdateTwins): Operation[] {
+  return [
+    {
       method: 'GET',
       pattern,
+      told: identityTold.list,
       right: 'RegistryRead',
-      run: (request) => listModules(identities, request),
-    })
-  }
-  for (const pattern of ['/devices', '/devices/']) {
-    operations.push(
-      { method: 'GET', pattern, right: 'RegistryRead', run: (request) => list(identities, request) },
-      {
-        method: 'POST',
-        pattern,
-        right: 'RegistryWrite',
-        bodyBytesMax,
-        run: (_request, body) => bulkAnswer(identities, updateTwins, jsonFrom(body)),
-      },
-    )
-  }
-  for (const pattern of ['/devices/:device', '/devices/:device/modules/:module']) {
-    operations.push(
-      { method: 'GET', pattern, right: 'RegistryRead', run: (request) => get(identities, request) },
-      {
-        method: 'PUT',
-        pattern,
-        right: 'RegistryWrite',
-        bodyBytesMax,
-        run: (request, body) => put(identities, request, body),
-      },
-      { method: 'DELETE', pattern, right: 'RegistryWrite', run: (request) => remove(identities, request) },
-    )
-  }
-  return operations
+      run: (request) => list(identities, request),
+    },
+    {
+      method: 'POST',
+      pattern,
+      told: identityTold.bulk,
+      right: 'RegistryWrite',
+      bodyBytesMax,
+      run: (_request, body) => bulkAnswer(identities, updateTwins, jsonFrom(body)),
+    },
+  ]
+}
+
+function operationsOnOne(pattern: string, identities: Identities): Operation[] {
+  return [
+    {
+      method: 'GET',
+      pattern,
+      told: identityTold.get,
+      right: 'RegistryRead',
+      run: (request) => get(identities, request),
+    },
+    {
+      method: 'PUT',
+      pattern,
+      told: identityTold.put,
+      right: 'RegistryWrite',
+      bodyBytesMax,
+      run: (request, body) => put(identities, request, body),
+    },
+    {
+      method: 'DELETE',
+      pattern,
+      told: identityTold.remove,
+      right: 'RegistryWrite',
+      run: (request) => remove(identities, request),
+    },
+  ]
 }
 
 async function get(identities: Identities, request: HttpRequest): Promise<HttpAnswer> {

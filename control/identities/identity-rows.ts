@@ -26,19 +26,23 @@ export interface IdentityRow extends SqlRow {
   readonly connected: boolean | null
   readonly connection_updated_at: Date | null
   readonly last_activity_at: Date | null
+  readonly model_id: string | null
   readonly waiting: number | null
 }
 
 /**
- * Whole identities, with further columns (`, expression AS name`) behind them, of tables joined to `i`. The presence of each is looked up by its ids: joined, the
- * planner may read all presences for every page, or compare each of a page with each behind it where its statistics are old.
+ * The presence `p` of identities `i`, looked up by its ids: joined, the planner may read all presences for every page, or compare each of a
+ * page with each behind it where its statistics are old.
  */
+export const joinPresence = `LEFT JOIN LATERAL (
+    SELECT * FROM penstock.presence WHERE device_id = i.device_id AND module_id = i.module_id LIMIT 1
+  ) p ON true`
+
+/** Whole identities, with further columns (`, expression AS name`) behind them, of tables joined to `i`. */
 export function selectIdentitiesWith(columns: string, joins = ''): string {
-  return `SELECT i.*, p.connected, p.connection_updated_at, p.last_activity_at,
+  return `SELECT i.*, p.connected, p.connection_updated_at, p.last_activity_at, p.model_id,
       (SELECT waiting FROM penstock.queues WHERE device_id = i.device_id AND module_id = i.module_id) AS waiting${columns}
-    FROM penstock.identities i LEFT JOIN LATERAL (
-      SELECT * FROM penstock.presence WHERE device_id = i.device_id AND module_id = i.module_id LIMIT 1
-    ) p ON true ${joins}`
+    FROM penstock.identities i ${joinPresence} ${joins}`
 }
 
 export const selectIdentities = selectIdentitiesWith('')
@@ -67,6 +71,7 @@ export function identityFromRow(row: IdentityRow): Identity {
     connected: row.connected ?? false,
     connectionUpdatedAtMs: row.connection_updated_at?.getTime(),
     lastActivityAtMs: row.last_activity_at?.getTime(),
+    modelId: row.model_id ?? undefined,
     commandsWaiting: row.waiting ?? 0,
   }
 }
@@ -82,6 +87,7 @@ export function newIdentity(content: IdentityContent, nowMs: number): Identity {
     connected: false,
     connectionUpdatedAtMs: undefined,
     lastActivityAtMs: undefined,
+    modelId: undefined,
     commandsWaiting: 0,
   }
 }

@@ -46,6 +46,8 @@ export interface Identity extends IdentityContent {
   readonly connected: boolean
   readonly connectionUpdatedAtMs: number | undefined
   readonly lastActivityAtMs: number | undefined
+  /** Of the model that it announced when it connected last. */
+  readonly modelId: string | undefined
   /** Commands that wait for it. */
   readonly commandsWaiting: number
 }

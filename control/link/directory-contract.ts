@@ -21,8 +21,10 @@ import {
   reportCheck,
   reportOutcomeCheck,
   twinNoticeCheck,
+  wholeTwinCheck,
 } from '#control/twins/twin-json.ts'
-import { aBoolean, aNumber, aText, listOf, nothing, recordOf } from '#runtime/json-check.ts'
+import { uploadBegunCheck, uploadEndedCheck, uploadIdCheck } from '#control/uploads/uploads-json.ts'
+import { aBoolean, aNumber, aText, listOf, nothing, optional, recordOf } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
 
 /** What the control role answers and hears. */
@@ -40,12 +42,17 @@ export const controlContract = {
     keepSessions: { asked: listOf(keptSessionCheck), answered: nothing },
     announce: { asked: announcementCheck, answered: aNumber },
     twins: { asked: listOf(identityIdCheck), answered: listOf(foundTwinCheck) },
+    wholeTwins: { asked: listOf(identityIdCheck), answered: listOf(wholeTwinCheck) },
     report: { asked: listOf(reportCheck), answered: listOf(reportOutcomeCheck) },
     desiredSince: { asked: listOf(desiredSeenCheck), answered: listOf(desiredChangeCheck) },
     seen: { asked: listOf(identityIdCheck), answered: listOf(desiredSeenCheck) },
     takeCommands: { asked: listOf(commandsWantedCheck), answered: listOf(queueLineCheck) },
     provision: { asked: listOf(provisioningRequestCheck), answered: listOf(provisioningAnswerCheck) },
     settleCommands: { asked: listOf(settlementCheck), answered: listOf(aBoolean) },
+    uploadKey: { asked: nothing, answered: aText },
+    beginUpload: { asked: uploadBegunCheck, answered: optional(aText) },
+    uploadName: { asked: uploadIdCheck, answered: optional(aText) },
+    endUpload: { asked: uploadEndedCheck, answered: aBoolean },
   },
   pushes: { presence: listOf(presenceCheck), saw: listOf(desiredSeenCheck) },
 } as const satisfies Contract

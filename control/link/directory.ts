@@ -6,7 +6,8 @@ import type { QuotaSource } from '#control/quotas/quotas.ts'
 import type { KeptSessions } from '#control/sessions/sessions.ts'
 import type { Invalidations } from '#control/store/changes.ts'
 import type { TrustSource } from '#control/trust/trust.ts'
-import type { DeviceTwins } from '#control/twins/twins.ts'
+import type { DeviceTwins, WholeTwins } from '#control/twins/twins.ts'
+import type { DeviceUploads } from '#control/uploads/uploads.ts'
 
 /**
  * All that an edge process asks of control, and is told: the ports of the capabilities together. Two adapters: `registry-directory.ts`
@@ -21,6 +22,7 @@ export interface Directory
     KeptSessions,
     Registrar,
     Invalidations {
-  readonly twins: DeviceTwins
+  readonly twins: DeviceTwins & WholeTwins
+  readonly uploads: DeviceUploads
   close(): Promise<void>
 }

@@ -7,11 +7,13 @@ import type { KeptSession, KeptSessions } from '#control/sessions/sessions.ts'
 import { type Changes, type Invalidation, invalidationOf } from '#control/store/changes.ts'
 import { LookupBatch } from '#control/store/lookup-batch.ts'
 import type { Trust, TrustSource } from '#control/trust/trust.ts'
-import type { DeviceTwins } from '#control/twins/twins.ts'
+import type { DeviceTwins, WholeTwins } from '#control/twins/twins.ts'
+import type { DeviceUploads, Uploads } from '#control/uploads/uploads.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { Directory } from './directory.ts'
+import { RegistryUploads } from './registry-uploads.ts'
 
 /** Presence records that wait while a write is under way; more are dropped, oldest first: the next connection tells again. */
 const presenceWaitingMax = 10_000
@@ -23,9 +25,12 @@ export interface DirectorySources {
   readonly trust: TrustSource
   readonly quotas: QuotaSource
   readonly presence: PresenceStore
-  readonly deviceTwins: DeviceTwins
+  readonly deviceTwins: DeviceTwins & WholeTwins
   readonly commands: CommandQueues
   readonly sessions: KeptSessions
+  readonly uploads: Uploads
+  /** What all processes of this installation share. */
+  readonly edgeAddresses: { secret(): Promise<Buffer> }
   readonly registrar: Registrar
   readonly changes: Changes
   close(): Promise<void>
@@ -33,7 +38,8 @@ export interface DirectorySources {
 
 /** The directory of a process that has the registry itself; `close` closes it too if owned. */
 export class RegistryDirectory implements Directory {
-  readonly twins: DeviceTwins
+  readonly twins: DeviceTwins & WholeTwins
+  readonly uploads: DeviceUploads
   readonly #registry: DirectorySources
   readonly #logger: Logger
   readonly #ownsRegistry: boolean
@@ -47,6 +53,7 @@ export class RegistryDirectory implements Directory {
     this.#ownsRegistry = ownsRegistry
     this.#registry = registry
     this.twins = registry.deviceTwins
+    this.uploads = new RegistryUploads(registry.uploads, registry.edgeAddresses, unavailable)
     this.#logger = logger
     this.#batch = new LookupBatch(
       (deviceIds) => registry.identities.credentials(deviceIds).catch(unavailable),

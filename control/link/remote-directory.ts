@@ -20,6 +20,7 @@ import { limits } from '#schemas/limits.ts'
 import type { Directory } from './directory.ts'
 import { answerMsMax, controlContract, directoryLimits, edgeContract } from './directory-contract.ts'
 import { type DirectoryLink, RemoteTwins } from './remote-twins.ts'
+import { RemoteUploads } from './remote-uploads.ts'
 
 /** Presence records that wait for a connection; more are dropped, oldest first: the next connection of a device tells again. */
 const presenceWaitingMax = 10_000
@@ -37,6 +38,7 @@ export interface NamedEdge {
  */
 export class RemoteDirectory implements Directory {
   readonly twins: RemoteTwins
+  readonly uploads: RemoteUploads
   readonly #link: DirectoryLink
   readonly #batch: LookupBatch<DeviceCredentials>
   readonly #provisioning: CallBatches<ProvisioningRequest, ProvisioningAnswer>
@@ -85,6 +87,7 @@ export class RemoteDirectory implements Directory {
       },
     })
     this.twins = new RemoteTwins(this.#link)
+    this.uploads = new RemoteUploads(this.#link, unavailable)
   }
 
   lookup(deviceId: string): Promise<DeviceCredentials | undefined> {

@@ -1,6 +1,15 @@
 import { LookupBatch } from '#control/store/lookup-batch.ts'
 import { type ReportOutcome, versionOf } from '#control/twins/twin-json.ts'
-import type { DesiredChange, DesiredSeen, DeviceTwin, DeviceTwins, Report, TwinNotice } from '#control/twins/twins.ts'
+import type {
+  DesiredChange,
+  DesiredSeen,
+  DeviceTwin,
+  DeviceTwins,
+  Report,
+  TwinNotice,
+  WholeTwin,
+  WholeTwins,
+} from '#control/twins/twins.ts'
 import type { LastingLink } from '#runtime/line-rpc/lasting-link.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityFromText, identityText } from '#schemas/identity-id.ts'
@@ -19,7 +28,7 @@ interface Waiting {
  * Twins of an edge process, asked over its link to the control role. Reports of one turn of the event loop travel together, and in order;
  * the link repeats what was not answered, which merges the same patches again.
  */
-export class RemoteTwins implements DeviceTwins {
+export class RemoteTwins implements DeviceTwins, WholeTwins {
   readonly #link: DirectoryLink
   readonly #reads: LookupBatch<IdentityId & DeviceTwin>
   readonly #listeners = new Set<(notice: TwinNotice) => void>()
@@ -42,6 +51,10 @@ export class RemoteTwins implements DeviceTwins {
     if (found !== undefined) return found
     const code = id.moduleId === undefined ? 'REGISTRY_DEVICE_UNKNOWN' : 'REGISTRY_MODULE_UNKNOWN'
     throw new PenstockError(code, `no ${identityText(id)}`)
+  }
+
+  whole(ids: readonly IdentityId[]): Promise<readonly WholeTwin[]> {
+    return this.#link.ask('wholeTwins', ids).catch(unavailable)
   }
 
   report(report: Report): Promise<number> {

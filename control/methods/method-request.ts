@@ -1,14 +1,9 @@
 import { argumentFault } from '#control/identities/identity.ts'
 import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import { isWithinDepth } from '#runtime/json-depth.ts'
-import type { MethodCall } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-
-export interface MethodRequest {
-  readonly call: MethodCall
-  readonly connectMs: number
-}
+import type { MethodRequest } from './methods.ts'
 
 /** What stands around a payload in the body of a request. */
 const envelopeBytesMax = 4 * 1024

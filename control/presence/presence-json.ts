@@ -1,6 +1,6 @@
 /** Presence as it travels between processes. */
 import { idChecks } from '#control/identities/credentials-json.ts'
-import { aBoolean, aNumber, aText, listOf, recordOf } from '#runtime/json-check.ts'
+import { aBoolean, aNumber, aText, listOf, optional, recordOf } from '#runtime/json-check.ts'
 import type { ActivityRecord, Announcement, PresenceRecord } from './presence.ts'
 
 export const presenceCheck = recordOf<PresenceRecord>({
@@ -8,6 +8,7 @@ export const presenceCheck = recordOf<PresenceRecord>({
   connected: aBoolean,
   edgeId: aText,
   atMs: aNumber,
+  modelId: optional(aText),
 })
 
 const activityCheck = recordOf<ActivityRecord>({ ...idChecks, atMs: aNumber })

@@ -9,23 +9,26 @@ import type { ActivityRecord, PresenceRecord } from './presence.ts'
 export async function recordPresence(queries: Queries, records: readonly PresenceRecord[]): Promise<void> {
   const last = new Map<string, PresenceRecord>()
   for (const record of records) last.set(identityText(record), record)
-  const rows = [...last.values()].map(({ deviceId, moduleId, connected, edgeId, atMs }) => ({
+  const rows = [...last.values()].map(({ deviceId, moduleId, connected, edgeId, atMs, modelId }) => ({
     device_id: deviceId,
     module_id: moduleId ?? '',
     connected,
     edge_id: edgeId,
+    model_id: modelId,
     at: new Date(atMs).toISOString(),
   }))
   if (rows.length === 0) return
   await queries.query(
-    `INSERT INTO penstock.presence AS p (device_id, module_id, connected, edge_id, connection_updated_at, last_activity_at)
-     SELECT i.device_id, i.module_id, r.connected, r.edge_id, r.at, r.at
-     FROM jsonb_to_recordset($1::text::jsonb) AS r (device_id text, module_id text, connected boolean, edge_id text, at timestamptz)
+    `INSERT INTO penstock.presence AS p (device_id, module_id, connected, edge_id, connection_updated_at, last_activity_at, model_id)
+     SELECT i.device_id, i.module_id, r.connected, r.edge_id, r.at, r.at, r.model_id
+     FROM jsonb_to_recordset($1::text::jsonb) AS r (device_id text, module_id text, connected boolean, edge_id text, at timestamptz, model_id text)
      JOIN penstock.identities i ON i.device_id = r.device_id AND i.module_id = r.module_id
      ORDER BY i.device_id, i.module_id
      ON CONFLICT (device_id, module_id) DO UPDATE SET connected = excluded.connected, edge_id = excluded.edge_id,
        connection_updated_at = excluded.connection_updated_at,
-       last_activity_at = greatest(p.last_activity_at, excluded.last_activity_at)
+       last_activity_at = greatest(p.last_activity_at, excluded.last_activity_at),
+       -- What it announced last; the end of a connection announces nothing.
+       model_id = CASE WHEN excluded.connected THEN excluded.model_id ELSE p.model_id END
      WHERE (p.connection_updated_at IS NULL OR excluded.connection_updated_at >= p.connection_updated_at) AND (excluded.connected OR p.edge_id = excluded.edge_id)`,
     [JSON.stringify(rows)],
   )

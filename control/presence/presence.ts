@@ -8,6 +8,8 @@ export interface PresenceRecord extends IdentityId {
   readonly connected: boolean
   readonly edgeId: string
   readonly atMs: number
+  /** Of the model that it announced, if it connected. */
+  readonly modelId?: string | undefined
 }
 
 export interface ActivityRecord extends IdentityId {

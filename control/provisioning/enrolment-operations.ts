@@ -26,6 +26,7 @@ import { type EnrolmentKind, isRegistrationId, registrationIdRule } from './enro
 import { enrolmentDocument, enrolmentFrom } from './enrolment-document.ts'
 import type { Enrolments, Registrations } from './provisioning.ts'
 import { provisioningFaultAnswer } from './provisioning-fault.ts'
+import { provisioningTold } from './provisioning-told.ts'
 import { registrationDocument } from './registration.ts'
 import { enrolmentUnknown } from './sql-enrolments.ts'
 import { registrationUnknown } from './sql-registrations.ts'
@@ -53,6 +54,7 @@ export function provisioningOperations(services: ProvisioningServices): Operatio
       (pattern): PartOfOperation => ({
         method: 'POST',
         pattern,
+        told: provisioningTold.bulk,
         right: 'EnrollmentWrite',
         bodyBytesMax,
         run: (_request, body) => bulkAnswer(enrolments, jsonFrom(body)),
@@ -80,12 +82,15 @@ function collectionOperations(
     {
       method: 'GET',
       pattern,
+      told: provisioningTold.get,
       right: 'EnrollmentRead',
       run: async (request) => jsonAnswer(200, enrolmentDocument(await found(request), false)),
     },
     {
       method: 'POST',
       pattern: `${pattern}/attestationmechanism`,
+      told: provisioningTold.attestation,
+      audited: 'revealed',
       right: 'EnrollmentWrite',
       bodyBytesMax,
       run: async (request) => jsonAnswer(200, attestationDocument((await found(request)).attestation, true)),
@@ -93,6 +98,7 @@ function collectionOperations(
     {
       method: 'PUT',
       pattern,
+      told: provisioningTold.put,
       right: 'EnrollmentWrite',
       bodyBytesMax,
       async run(request, body) {
@@ -106,6 +112,7 @@ function collectionOperations(
     {
       method: 'DELETE',
       pattern,
+      told: provisioningTold.delete,
       right: 'EnrollmentWrite',
       async run(request) {
         const id = idOf(request)
@@ -122,6 +129,8 @@ function enrolmentQuery(enrolments: Enrolments, kind: EnrolmentKind, collection:
   return {
     method: 'POST',
     pattern: `${collection}/query`,
+    told: provisioningTold.query,
+    audited: 'read',
     right: 'EnrollmentRead',
     bodyBytesMax,
     async run(request, body) {
@@ -144,6 +153,7 @@ function registrationOperations({ registrations, devicesOf }: ProvisioningServic
     {
       method: 'GET',
       pattern: '/registrations/:id',
+      told: provisioningTold.getRegistration,
       right: 'RegistrationStatusRead',
       async run(request) {
         const id = idOf(request)
@@ -155,6 +165,7 @@ function registrationOperations({ registrations, devicesOf }: ProvisioningServic
     {
       method: 'DELETE',
       pattern: '/registrations/:id',
+      told: provisioningTold.deleteRegistration,
       right: 'RegistrationStatusWrite',
       async run(request) {
         const id = idOf(request)
@@ -167,6 +178,8 @@ function registrationOperations({ registrations, devicesOf }: ProvisioningServic
     {
       method: 'POST',
       pattern: '/registrations/:id/query',
+      told: provisioningTold.registrationsOfGroup,
+      audited: 'read',
       right: 'RegistrationStatusRead',
       bodyBytesMax,
       async run(request, body) {

@@ -16,6 +16,7 @@ import { limits } from '#schemas/limits.ts'
 import type { LinkedHub } from './allocation.ts'
 import type { LinkedHubs } from './provisioning.ts'
 import { provisioningFaultAnswer } from './provisioning-fault.ts'
+import { provisioningTold } from './provisioning-told.ts'
 
 const weightMax = 1_000
 
@@ -27,6 +28,7 @@ export function linkedHubOperations(hubs: LinkedHubs, ownName: string): Operatio
     {
       method: 'GET',
       pattern: '/linkedHubs',
+      told: provisioningTold.listHubs,
       right: 'EnrollmentRead',
       faultAnswer,
       async run() {
@@ -38,6 +40,7 @@ export function linkedHubOperations(hubs: LinkedHubs, ownName: string): Operatio
     {
       method: 'PUT',
       pattern,
+      told: provisioningTold.putHub,
       right: 'EnrollmentWrite',
       bodyBytesMax: limits.registryBodyBytesMax,
       faultAnswer,
@@ -50,6 +53,7 @@ export function linkedHubOperations(hubs: LinkedHubs, ownName: string): Operatio
     {
       method: 'DELETE',
       pattern,
+      told: provisioningTold.deleteHub,
       right: 'EnrollmentWrite',
       faultAnswer,
       async run(request) {

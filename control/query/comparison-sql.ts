@@ -1,5 +1,5 @@
 /** Comparisons as SQL: NULL where a side is undefined or the two have different types. */
-import { type ColumnType, type Field, fieldOf, type Parameters, sqlOf } from './fields.ts'
+import { type ColumnType, type Field, type Parameters, sqlOf } from './fields.ts'
 import type { CompareOperator, Literal, Operand } from './query-tree.ts'
 import { queryFault } from './tokens.ts'
 
@@ -24,8 +24,8 @@ export function comparisonSql(
   parameters: Parameters,
   isNegated: boolean,
 ): string {
-  const leftTerm = termOf(left)
-  const rightTerm = termOf(right)
+  const leftTerm = termOf(left, parameters)
+  const rightTerm = termOf(right, parameters)
   if (leftTerm === undefined || rightTerm === undefined) return undefinedSql
   const types = [leftTerm.type, rightTerm.type]
   if (types.includes('json') || types.includes('number')) {
@@ -35,7 +35,7 @@ export function comparisonSql(
   return byColumnSql(operator, leftTerm, rightTerm, parameters)
 }
 
-function termOf(operand: Operand): Term | undefined {
+function termOf(operand: Operand, { fieldOf }: Parameters): Term | undefined {
   return operand.kind === 'path' ? fieldOf(operand.path) : { type: 'literal', value: operand.value }
 }
 

@@ -123,7 +123,7 @@ describe('the rest of a query', () => {
     })
     expect(parseQuery('SELECT TOP 3 a.b, c AS d, COUNT(), count(*) AS n FROM devices.modules GROUP BY c, a.b')).toEqual(
       {
-        from: 'modules',
+        from: 'devices.modules',
         items: [
           { kind: 'path', path: 'a.b', name: 'a.b' },
           { kind: 'path', path: 'c', name: 'd' },

@@ -6,6 +6,7 @@ import type {
   Literal,
   Operand,
   Query,
+  QuerySource,
   SelectItem,
   TextFunction,
 } from './query-tree.ts'
@@ -18,9 +19,20 @@ const conditionsMax = 200
 
 /** Reads a query; the grammar is in `query.ts`. @throws PenstockError REGISTRY_QUERY_INVALID with the place of the fault */
 export function parseQuery(text: string): Query {
-  if (Buffer.byteLength(text) > limits.queryBytesMax) throw queryFault(`is longer than ${limits.queryBytesMax} bytes`)
-  return new Parser(tokensOf(text)).query()
+  return parserOf(text).query()
 }
+
+/** Reads what stands behind WHERE; `undefined`: `*`, which all meet. @throws as `parseQuery` */
+export function parseCondition(text: string): Condition | undefined {
+  return text.trim() === '*' ? undefined : parserOf(text).condition()
+}
+
+function parserOf(text: string): Parser {
+  if (Buffer.byteLength(text) > limits.queryBytesMax) throw queryFault(`is longer than ${limits.queryBytesMax} bytes`)
+  return new Parser(tokensOf(text))
+}
+
+const sources: readonly QuerySource[] = ['devices', 'devices.modules', 'devices.jobs']
 
 class Parser {
   readonly #tokens: readonly Token[]
@@ -36,10 +48,9 @@ class Parser {
     const top = this.#takeWord('TOP') ? this.#wholeNumber() : undefined
     const items = this.#takeSign('*') ? undefined : this.#list(() => this.#item())
     this.#expectWord('FROM')
-    const source = this.#path().toLowerCase()
-    if (source !== 'devices' && source !== 'devices.modules') {
-      throw queryFault(`asks FROM ${source}; devices and devices.modules are kept`)
-    }
+    const from = this.#source()
+    if (from === 'devices.jobs' && items !== undefined)
+      throw queryFault('selects parts of device jobs; only SELECT * is offered')
     const where = this.#takeWord('WHERE') ? this.#or(0) : undefined
     let groupBy: string[] = []
     if (this.#takeWord('GROUP')) {
@@ -47,7 +58,21 @@ class Parser {
       groupBy = this.#list(() => this.#path())
     }
     if (this.#peek().kind !== 'end') this.#fail('the end')
-    return { from: source === 'devices' ? 'devices' : 'modules', items, top, where, groupBy }
+    return { from, items, top, where, groupBy }
+  }
+
+  /** A condition alone. */
+  condition(): Condition {
+    const condition = this.#or(0)
+    if (this.#peek().kind !== 'end') this.#fail('the end')
+    return condition
+  }
+
+  #source(): QuerySource {
+    const source = this.#path().toLowerCase()
+    const known = sources.find((name) => name === source)
+    if (known === undefined) throw queryFault(`asks FROM ${source}; there are ${sources.join(', ')}`)
+    return known
   }
 
   #item(): SelectItem {

@@ -3,11 +3,15 @@
  *
  *   POST /devices/query   {"query":"SELECT …"}     x-ms-max-item-count, x-ms-continuation ─▶ a page, its kind and the next continuation
  */
+
 import { argumentFault, type Identity } from '#control/identities/identity.ts'
+import { continuation, continues, twinShape } from '#control/rest/hub-shapes.ts'
 import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { pageSizeOf } from '#control/rest/page-size.ts'
 import { type TwinPart, twinPart } from '#control/twins/twin-document.ts'
+import { anObject, aText, listOf, recordOf } from '#runtime/api/shapes.ts'
+import { gives, json } from '#runtime/api/told.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { limits } from '#schemas/limits.ts'
@@ -23,7 +27,20 @@ export function queryOperations(queries: TwinQueries, documentOf: DocumentOf): O
     {
       method: 'POST',
       pattern: '/devices/query',
+      told: {
+        summary: 'Twins, or what is asked of them, in the query language of the hub',
+        headers: { ...continues, 'x-ms-max-item-count': 'items of a page' },
+        asked: json(recordOf({ query: aText })),
+        answered: {
+          200: gives('a page', listOf({ anyOf: [twinShape, anObject] }), {
+            ...continuation,
+            'x-ms-item-type': 'twin or raw',
+          }),
+        },
+        faults: ['REGISTRY_QUERY_INVALID'],
+      },
       right: ['RegistryRead', 'ServiceConnect'],
+      audited: 'read',
       bodyBytesMax: limits.registryBodyBytesMax,
       run: (request, body) => query(queries, documentOf, request, body),
     },

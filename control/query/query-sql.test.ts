@@ -5,7 +5,7 @@ import { conditionSql } from './query-sql.ts'
 
 function sqlOf(condition: string): [string, unknown[]] {
   const { where } = parseQuery(`SELECT * FROM devices WHERE ${condition}`)
-  const parameters = new Parameters()
+  const parameters = new Parameters('devices')
   return [where ? conditionSql(where, parameters) : '', parameters.values]
 }
 
@@ -24,6 +24,7 @@ test.each([
   ['deviceId < capabilities.iotEdge', undefinedSql, []],
   ['capabilities.iotEdge = true', '(i.iot_edge = $1::boolean)', [true]],
   [`lastActivityTime <= '${time}'`, '(p.last_activity_at <= $1::timestamptz)', [new Date(time)]],
+  [`modelId = 'dtmi:a;1'`, `(coalesce(p.model_id, '') = $1::text)`, ['dtmi:a;1']],
   ['1 = 1.0', '($1::text = $2::text)', ['number:1', 'number:1']],
   [`1 = '1'`, '($1::text = $2::text)', ['number:1', 'string:1']],
   [`status IN ['a', 1]`, `((i.status = $1::text) OR ${undefinedSql})`, ['a']],

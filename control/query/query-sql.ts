@@ -1,6 +1,6 @@
 /** Query trees as SQL conditions. What comes from the caller goes into parameters, never into the text. */
 import { comparisonSql, undefinedSql } from './comparison-sql.ts'
-import { fieldOf, type Parameters, sqlOf } from './fields.ts'
+import { type Parameters, sqlOf } from './fields.ts'
 import type { Condition } from './query-tree.ts'
 
 /**
@@ -18,7 +18,7 @@ export function conditionSql(condition: Condition, parameters: Parameters, isNeg
       // NULL (undefined) stays not true under NOT, as the hub has it.
       return `(NOT ${conditionSql(condition.condition, parameters, true)})`
     case 'defined': {
-      const field = fieldOf(condition.path)
+      const field = parameters.fieldOf(condition.path)
       return field ? `(${sqlOf(field, parameters)} IS NOT NULL)` : 'false'
     }
     case 'in': {
@@ -30,7 +30,7 @@ export function conditionSql(condition: Condition, parameters: Parameters, isNeg
     case 'compare':
       return comparisonSql(condition.operator, condition.left, condition.right, parameters, isNegated)
     case 'text': {
-      const field = fieldOf(condition.path)
+      const field = parameters.fieldOf(condition.path)
       if (field?.type === 'text') return textSql(condition, field.sql, parameters)
       if (field?.type !== 'json') return undefinedSql
       const sql = sqlOf(field, parameters)

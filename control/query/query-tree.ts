@@ -1,12 +1,13 @@
 /**
- * The hub's query language, the part that asks about identities and their twins, as a tree.
+ * The hub's query language as a tree. It asks about identities and their twins, and what jobs made of devices; of the latter whole ones only.
  *
- *   query      SELECT [TOP n] ( * | item {, item} ) FROM devices | devices.modules [WHERE condition] [GROUP BY path {, path}]
+ *   query      SELECT [TOP n] ( * | item {, item} ) FROM devices | devices.modules | devices.jobs [WHERE condition] [GROUP BY path {, path}]
  *   item       path [AS name] | COUNT() [AS name] | AVG(path) | SUM(path) | MIN(path) | MAX(path) [AS name]
  *   condition  comparison | IN | call | NOT condition | condition AND condition | condition OR condition | ( condition )
  *   comparison operand ( = | != | <> | < | <= | > | >= ) operand
  *   IN         operand [NOT] IN [ literal {, literal} ]           (NIN too)
  *   call       IS_DEFINED(path) | STARTSWITH(path, text) | ENDSWITH(path, text) | CONTAINS(path, text)
+ *   path       name {. name}, configurations.[[id]].status
  *   operand    path | 'text' | "text" | number | true | false
  *
  * Words and path names are read without regard to case; below tags, properties.desired and properties.reported keys are as they are
@@ -39,8 +40,10 @@ export type SelectItem =
   | { readonly kind: 'count'; readonly name: string }
   | { readonly kind: 'aggregate'; readonly function: AggregateFunction; readonly path: string; readonly name: string }
 
+export type QuerySource = 'devices' | 'devices.modules' | 'devices.jobs'
+
 export interface Query {
-  readonly from: 'devices' | 'modules'
+  readonly from: QuerySource
   /** `undefined`: whole documents. */
   readonly items: readonly SelectItem[] | undefined
   readonly top: number | undefined

@@ -4,6 +4,18 @@ import type { IdentityTwin } from '#control/twins/twins.ts'
 export interface TwinQueries {
   /** @throws REGISTRY_QUERY_INVALID, STORE_UNAVAILABLE (retry) */
   query(text: string, page: QueryPage): Promise<QueryResult>
+  /**
+   * Ids of devices that a condition picks: what stands behind WHERE, or `*`.
+   * @param after those whose id is greater, in order
+   * @throws as `query`
+   */
+  devicesWhere(condition: string, after: string, countMax: number): Promise<string[]>
+  /** @throws REGISTRY_QUERY_INVALID */
+  checkCondition(condition: string): void
+  /** How many devices or modules a query finds. @throws as `query` */
+  count(text: string): Promise<number>
+  /** @throws REGISTRY_QUERY_INVALID where what it finds cannot be counted */
+  checkCountable(text: string): void
 }
 
 export interface QueryPage {
@@ -12,11 +24,11 @@ export interface QueryPage {
   readonly continuation: string | undefined
 }
 
-/** `twin`: whole twins; `raw`: the named fields or aggregates. `continuation` is `undefined` on the last page. */
+/** `twin`: whole twins; `deviceJob`: what jobs made of devices; `raw`: the named fields or aggregates. `continuation` is `undefined` on the last page. */
 export type QueryResult =
   | { readonly kind: 'twin'; readonly twins: readonly IdentityTwin[]; readonly continuation: string | undefined }
   | {
-      readonly kind: 'raw'
+      readonly kind: 'raw' | 'deviceJob'
       readonly items: readonly Readonly<Record<string, unknown>>[]
       readonly continuation: string | undefined
     }

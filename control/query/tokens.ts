@@ -10,7 +10,7 @@ export type Token =
 
 // Each alternative begins with another character, so matching is linear.
 const pattern =
-  /\s*(?:([A-Za-z_][\w$-]*(?:\.[\w$-]+)*)|'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(<=|>=|<>|!=|[=<>(),*[\]]))/y
+  /\s*(?:([A-Za-z_][\w$-]*(?:\.(?:[\w$-]+|\[\[[^\s[\]]+\]\]))*)|'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(<=|>=|<>|!=|[=<>(),*[\]]))/y
 
 /** @throws PenstockError REGISTRY_QUERY_INVALID */
 export function tokensOf(query: string): Token[] {

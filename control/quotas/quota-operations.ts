@@ -8,6 +8,8 @@
 import { argumentFault } from '#control/identities/identity.ts'
 import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
+import { aCount, aText, listOf, named, recordOf } from '#runtime/api/shapes.ts'
+import { gives, json, nothing } from '#runtime/api/told.ts'
 import { jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { limits } from '#schemas/limits.ts'
@@ -19,18 +21,24 @@ const quotaMax = { messagesPerSecond: 1e9, bytesPerSecond: 1e12, connectionsPerM
 
 type QuotaField = keyof typeof quotaMax
 
+const quotaFields = Object.fromEntries(Object.keys(quotaMax).map((field) => [field, aCount]))
+const quotaShape = named('Quota', recordOf({ deviceId: aText }, quotaFields))
+const faults = ['REGISTRY_QUOTA_UNKNOWN'] as const
+
 export function quotaOperations(store: QuotaStore): Operation[] {
   const pattern = '/api/quotas/:device'
   return [
     {
       method: 'GET',
       pattern: '/api/quotas',
+      told: { summary: 'All quotas of single devices', answered: { 200: gives('quotas', listOf(quotaShape)) } },
       right: 'RegistryRead',
       run: async () => jsonAnswer(200, await store.quotas()),
     },
     {
       method: 'GET',
       pattern,
+      told: { summary: 'The quota of a device', answered: { 200: gives('it', quotaShape) }, faults },
       right: 'RegistryRead',
       async run(request) {
         const deviceId = deviceIdOf(request)
@@ -42,6 +50,12 @@ export function quotaOperations(store: QuotaStore): Operation[] {
     {
       method: 'PUT',
       pattern,
+      told: {
+        summary: 'Gives a device a quota of its own; what is left out is as the settings say, 0 is any',
+        asked: json(recordOf({}, quotaFields)),
+        answered: { 200: gives('as it is now', quotaShape) },
+        faults: ['REGISTRY_DEVICE_UNKNOWN'],
+      },
       right: 'RegistryWrite',
       bodyBytesMax: limits.registryBodyBytesMax,
       async run(request, body) {
@@ -53,6 +67,7 @@ export function quotaOperations(store: QuotaStore): Operation[] {
     {
       method: 'DELETE',
       pattern,
+      told: { summary: 'The device has the usual quota again', answered: { 204: nothing('done') }, faults },
       right: 'RegistryWrite',
       async run(request) {
         await store.deleteQuota(deviceIdOf(request))

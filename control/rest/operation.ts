@@ -1,7 +1,7 @@
 /**
  * What every route of a service API has in common:
  *
- *   gate (policy, right, scope) ─▶ body ─▶ run ─▶ answer or fault in the hub's form ─▶ metric, audit line
+ *   gate (policy, right, scope) ─▶ body ─▶ run ─▶ answer or fault in the hub's form ─▶ metric, audit
  */
 
 import { assert } from '#runtime/assert.ts'
@@ -14,9 +14,12 @@ import { isLoopbackAddress } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { hubFaultOf } from '#schemas/hub-faults.ts'
+import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
+import type { AuditSink } from './audited.ts'
 import { clientAddressOf, faultAnswer, numberedFaultAnswer } from './rest.ts'
 import { ownerPolicyName, type Right } from './rights.ts'
+import { type OperationTold, toldOf } from './told.ts'
 
 /** Decides who may call. */
 export interface Gate {
@@ -46,22 +49,34 @@ export interface OperationOptions {
   readonly metrics: Metrics<MetricName>
   /** Area `audit`: one line a change at info, a refusal at warn, a read at debug. */
   readonly audit: Logger
+  /** Gets all of these but reads and uses. */
+  readonly recorder: AuditSink
   readonly logger: Logger
   readonly clock: Clock
   /** The server speaks TLS. */
   readonly tls: boolean
 }
 
+/**
+ * What the audit calls a request that was let in. `used`: what services do all the time, such as calling methods, which is no change of
+ * what is kept here. `revealed`: a read that shows keys which give rights to services.
+ */
+type Audited = 'changed' | 'revealed' | 'read' | 'used'
+
 /** One route of a service API. */
 export interface Operation {
   readonly method: HttpMethod
   readonly pattern: string
+  /** For the document about the API. */
+  readonly told: OperationTold
   /** Or any of several. */
   readonly right: Right | readonly Right[]
   /** For the policy iothubowner alone, whatever rights another may have. */
   readonly ownerOnly?: boolean
   /** Faults are told in the newer of the hub's two forms, as clients expect them of methods and twins. */
   readonly faultsNumbered?: boolean
+  /** Left out: GET is `read`, and any other method `changed`. */
+  readonly audited?: Audited | ((request: HttpRequest) => Audited)
   /** Faults are told in a form of its own. */
   readonly faultAnswer?: (error: unknown) => HttpAnswer
   /** Reads a body up to this size. */
@@ -97,6 +112,7 @@ export function registerOperation(router: HttpRouter, options: OperationOptions,
   router.route({
     method,
     pattern,
+    told: toldOf(operation),
     bodyBytesMax,
     tooLargeAnswer: answerTo(
       new PenstockError('REGISTRY_BODY_TOO_LARGE', `a body holds at most ${bodyBytesMax} bytes`),
@@ -162,25 +178,23 @@ function resourceOf(request: HttpRequest): string[] {
     })
 }
 
-const changing: ReadonlySet<unknown> = new Set<Right>(['RegistryWrite', 'EnrollmentWrite', 'RegistrationStatusWrite'])
-
 function audit(
-  { audit: log }: OperationOptions,
-  { method, right }: Operation,
+  { audit: log, recorder, clock }: OperationOptions,
+  { method, audited = method === 'GET' ? 'read' : 'changed' }: Operation,
   request: HttpRequest,
-  caller: string | undefined,
+  policy: string | undefined,
   { status, headers }: HttpAnswer,
   fault: unknown,
 ): void {
-  const fields = {
-    operation: `${method} ${request.path}`,
-    policy: caller,
-    status,
-    from: clientAddressOf(request),
-    warning: headers?.[warningHeader],
-    fault: isPenstockError(fault) ? fault.code : typeof fault === 'string' ? fault : undefined,
-  }
-  if (status === 401) log.warn('refused', fields)
-  else if (changing.has(right) || method === 'PATCH' || method === 'PUT') log.info('changed', fields)
-  else log.debug('read', fields)
+  const from = clientAddressOf(request)
+  const warning = headers?.[warningHeader]
+  const why = isPenstockError(fault) ? fault.code : typeof fault === 'string' ? fault : undefined
+  const fields = { operation: `${method} ${request.path}`, policy, status, from, warning, fault: why }
+  const kind = status === 401 ? 'refused' : typeof audited === 'function' ? audited(request) : audited
+  if (kind === 'refused') log.warn(kind, fields)
+  else if (kind === 'changed' || kind === 'revealed') log.info(kind, fields)
+  else log.debug(kind, fields)
+  if (kind === 'read' || kind === 'used') return
+  const path = request.path.slice(0, limits.auditPathLengthMax)
+  recorder.add({ atMs: clock.nowMs(), kind, method, path, policy, from, status, fault: why, warning, count: 1 })
 }

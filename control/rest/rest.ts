@@ -1,10 +1,12 @@
 /** What everyone who serves the hub's REST API, or passes requests on to it, needs: faults as it tells them, and whose request it is. */
 import { randomUUID } from 'node:crypto'
 import { isIP } from 'node:net'
+import { aText, named, recordOf } from '#runtime/api/shapes.ts'
+import { type AnswerTold, json } from '#runtime/api/told.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
 import { type HubFault, hubFaultOf } from '#schemas/hub-faults.ts'
 
 /** A fault of the registry; what is not an expected fault is told without its text. */
@@ -54,6 +56,28 @@ export function classicAnswer(
     { Message: `ErrorCode:${name};${text}`, ExceptionMessage: tracking },
     { 'iothub-errorcode': name, ...retryAfter(retryAfterSeconds) },
   )
+}
+
+/** The body of every fault, as clients of the hub read it. */
+const faultShape = named('Fault', recordOf({ Message: aText, ExceptionMessage: aText }))
+
+/** By status, with the names by which clients tell them apart. */
+export function faultsTold(codes: readonly ErrorCode[]): Record<number, AnswerTold> {
+  const names = new Map<number, Set<string>>()
+  for (const code of codes) {
+    const { status, name } = hubFaultOf(new PenstockError(code, ''))
+    names.set(status, (names.get(status) ?? new Set()).add(name))
+  }
+  return Object.fromEntries([...names].map(([status, own]) => [status, faultTold([...own])]))
+}
+
+export function faultTold(names: readonly string[]): AnswerTold {
+  return {
+    title: `Fault${names.join('')}`,
+    description: names.join(', '),
+    body: json(faultShape),
+    headers: { 'iothub-errorcode': 'the name of the fault' },
+  }
 }
 
 /** The header in which an edge tells the control role whose request it passes on. An edge replaces what a client sends under this name. */

@@ -17,22 +17,28 @@ import { conditionOnMessage } from './condition-test.ts'
 import type { EndpointReport } from './routes.ts'
 import { healthOfAll, sourceOf } from './routing-operations.ts'
 import { type RoutingService, routesThatTake } from './routing-service.ts'
-import { testMessageFrom } from './test-message.ts'
+import { routingTold } from './routing-told.ts'
+import { testMessageFrom, withTwin } from './test-message.ts'
 
 const hub = '/subscriptions/:subscription/resourceGroups/:group/providers/Microsoft.Devices/IotHubs/:hub'
 
 export function hubRoutingOperations(service: RoutingService): Operation[] {
-  const asked = { right: 'ServiceConnect', ownerOnly: true } as const
+  const asked = { right: 'ServiceConnect', ownerOnly: true, audited: 'read' } as const
   return [
     {
       ...asked,
       method: 'POST',
       pattern: `${hub}/routing/routes/$testall`,
+      told: routingTold.hubTestAll,
       bodyBytesMax: limits.routingDocumentBytesMax,
       async run(_request, body) {
         const json = bodyOf(body)
         const source = sourceOf(json.routingSource)
-        const taken = routesThatTake(await service.inForce(), source, testMessageFrom(json.message))
+        const taken = routesThatTake(
+          await service.inForce(),
+          source,
+          withTwin(testMessageFrom(json.message), json.twin),
+        )
         return jsonAnswer(200, { routes: taken.map((route) => ({ properties: propertiesOf(route) })) })
       },
     },
@@ -40,13 +46,18 @@ export function hubRoutingOperations(service: RoutingService): Operation[] {
       ...asked,
       method: 'POST',
       pattern: `${hub}/routing/routes/$testnew`,
+      told: routingTold.hubTestNew,
       bodyBytesMax: limits.routingDocumentBytesMax,
       async run(_request, body) {
         const json = bodyOf(body)
         if (!isObject(json.route)) throw argumentFault('route must be {"name", "source", "condition", "endpointNames"}')
         const { condition = 'true', source } = json.route
         if (typeof condition !== 'string') throw argumentFault('route.condition must be a text')
-        const { result, details } = conditionOnMessage(condition, sourceOf(source), testMessageFrom(json.message))
+        const { result, details } = conditionOnMessage(
+          condition,
+          sourceOf(source),
+          withTwin(testMessageFrom(json.message), json.twin),
+        )
         return jsonAnswer(200, { result, details })
       },
     },
@@ -54,6 +65,7 @@ export function hubRoutingOperations(service: RoutingService): Operation[] {
       ...asked,
       method: 'GET',
       pattern: `${hub}/routingEndpointsHealth`,
+      told: routingTold.hubHealth,
       run: async () => jsonAnswer(200, { value: (await healthOfAll(service)).map(healthDocument) }),
     },
   ]

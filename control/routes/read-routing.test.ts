@@ -45,7 +45,7 @@ describe('the document of routes', () => {
         { name: 'r', endpointNames: [] },
         { name: 'R', endpointNames: ['events'], source: 'Everything' },
       ],
-      enrichments: [{ key: 'k k', value: '$twin.tags.x', endpointNames: ['events'] }],
+      enrichments: [{ key: 'k k', value: '$twin.other.x', endpointNames: ['events'] }],
       endpoints: [
         { ...hook, url: 'ftp://x', messagesMax: 0, extra: 1 },
         { name: 'q', kind: 'pigeon' },

@@ -9,6 +9,7 @@
 import { readCondition } from '#pipeline/routing/condition/condition.ts'
 import { Needs } from '#pipeline/routing/condition/needs.ts'
 import { problemText } from '#pipeline/routing/condition/problem.ts'
+import { twinPathOf } from '#pipeline/routing/select/enrichment.ts'
 import { endpointKinds, isEndpointKind } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import { limits } from '#schemas/limits.ts'
 import {
@@ -116,8 +117,8 @@ function readEnrichment(reader: DocumentReader, path: string, entry: unknown): E
   if (!enrichmentKeyPattern.test(key))
     reader.fault(pathOf(path, 'key'), '1 to 64 letters, digits, dots, dashes and underscores are expected')
   const value = reader.text(pathOf(path, 'value'), enrichment.value, '')
-  if (value.toLowerCase().startsWith('$twin.'))
-    reader.fault(pathOf(path, 'value'), 'there are no twins yet; allowed is a text, or $iothubname')
+  const twin = twinPathOf(value)
+  if (twin !== undefined && 'fault' in twin) reader.fault(pathOf(path, 'value'), twin.fault)
   if (Buffer.byteLength(value) > limits.enrichmentValueBytesMax)
     reader.fault(pathOf(path, 'value'), `at most ${limits.enrichmentValueBytesMax} bytes are allowed`)
   return { key, value, endpointNames: endpointNamesOf(reader, pathOf(path, 'endpointNames'), enrichment.endpointNames) }

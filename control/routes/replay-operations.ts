@@ -10,12 +10,14 @@ import type { Operation } from '#control/rest/operation.ts'
 import { jsonAnswer } from '#runtime/http/answer.ts'
 import { limits } from '#schemas/limits.ts'
 import type { ReplayService } from './replay-service.ts'
+import { routingTold } from './routing-told.ts'
 
 export function replayOperations(replays: ReplayService): Operation[] {
   return [
     {
       method: 'POST',
       pattern: '/routing/replays',
+      told: routingTold.beginReplay,
       right: 'RegistryWrite',
       ownerOnly: true,
       bodyBytesMax: limits.registryBodyBytesMax,
@@ -24,6 +26,7 @@ export function replayOperations(replays: ReplayService): Operation[] {
     {
       method: 'GET',
       pattern: '/routing/replays',
+      told: routingTold.replays,
       right: 'ServiceConnect',
       ownerOnly: true,
       run: async () => jsonAnswer(200, { replays: await replays.list() }),
@@ -31,6 +34,7 @@ export function replayOperations(replays: ReplayService): Operation[] {
     {
       method: 'DELETE',
       pattern: '/routing/replays/:id',
+      told: routingTold.cancelReplay,
       right: 'RegistryWrite',
       ownerOnly: true,
       async run(request) {

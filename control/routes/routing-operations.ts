@@ -4,7 +4,7 @@
  *   GET  /routing                          the document, ETag; secrets only say that they are set
  *   PUT  /routing                          If-Match: its etag, or *; takes effect without a restart
  *   PUT  /routing?validate                 every fault of a document; changes nothing
- *   POST /routing/test                     {"source", "message", "route"?}: which routes take a message, or what one condition makes of it
+ *   POST /routing/test                     {"source", "message", "twin"?, "route"?}: which routes take a message, or what one condition makes of it
  *   GET  /routing/endpoints                health of all endpoints, and how far each is
  *   GET  /routing/endpoints/{name}
  */
@@ -20,13 +20,15 @@ import { type RoutingSource, routingSources } from '#schemas/routing/routing.ts'
 import { conditionOnMessage } from './condition-test.ts'
 import type { EndpointReport, RouterReport } from './routes.ts'
 import { RoutingRefused, type RoutingService, routesThatTake, type ShownRouting } from './routing-service.ts'
-import { testMessageFrom } from './test-message.ts'
+import { routingTold } from './routing-told.ts'
+import { testMessageFrom, withTwin } from './test-message.ts'
 
 export function routingOperations(service: RoutingService): Operation[] {
   return [
     {
       method: 'GET',
       pattern: '/routing',
+      told: routingTold.get,
       right: 'ServiceConnect',
       ownerOnly: true,
       run: async () => shownAnswer(await service.shown()),
@@ -34,7 +36,9 @@ export function routingOperations(service: RoutingService): Operation[] {
     {
       method: 'PUT',
       pattern: '/routing',
+      told: routingTold.put,
       right: 'RegistryWrite',
+      audited: (request) => (request.query('validate') === undefined ? 'changed' : 'read'),
       ownerOnly: true,
       bodyBytesMax: limits.routingDocumentBytesMax,
       run: (request, body) => put(service, request, jsonFrom(body)),
@@ -42,7 +46,9 @@ export function routingOperations(service: RoutingService): Operation[] {
     {
       method: 'POST',
       pattern: '/routing/test',
+      told: routingTold.test,
       right: 'ServiceConnect',
+      audited: 'read',
       ownerOnly: true,
       bodyBytesMax: limits.routingDocumentBytesMax,
       run: async (_request, body) => jsonAnswer(200, await test(service, jsonFrom(body))),
@@ -50,6 +56,7 @@ export function routingOperations(service: RoutingService): Operation[] {
     {
       method: 'GET',
       pattern: '/routing/endpoints',
+      told: routingTold.endpoints,
       right: 'ServiceConnect',
       ownerOnly: true,
       run: async () => jsonAnswer(200, { endpoints: await healthOfAll(service) }),
@@ -57,6 +64,7 @@ export function routingOperations(service: RoutingService): Operation[] {
     {
       method: 'GET',
       pattern: '/routing/endpoints/:name',
+      told: routingTold.endpoint,
       right: 'ServiceConnect',
       ownerOnly: true,
       async run(request) {
@@ -96,7 +104,7 @@ function shownAnswer({ document, etag, revision, changedAtMs }: ShownRouting): H
 async function test(service: RoutingService, json: unknown): Promise<Readonly<Record<string, unknown>>> {
   if (!isObject(json)) throw argumentFault('the body must be {"message": {…}}, with "source" and "route" as wished')
   const source = sourceOf(json.source)
-  const message = testMessageFrom(json.message)
+  const message = withTwin(testMessageFrom(json.message), json.twin)
   if (json.route === undefined) {
     const taken = routesThatTake(await service.inForce(), source, message)
     return { routes: taken.map(({ name, endpointNames }) => ({ name, endpointNames })) }

@@ -3,6 +3,17 @@ import { isObject } from '#control/rest/json-body.ts'
 import type { RoutedMessage } from '#pipeline/routing/condition/message-facts.ts'
 
 /**
+ * The twin of the sender in such a test, in the hub's form: `{"tags", "properties": {"desired", "reported"}}`.
+ * @throws REGISTRY_ARGUMENT_INVALID
+ */
+export function withTwin(message: RoutedMessage, twin: unknown): RoutedMessage {
+  if (twin === undefined || twin === null) return message
+  if (!isObject(twin))
+    throw argumentFault('twin must be {"tags": {…}, "properties": {"desired": {…}, "reported": {…}}}')
+  return { ...message, twin }
+}
+
+/**
  * A message that somebody made up, in the hub's form: `{"body", "appProperties", "systemProperties"}`. Nothing is added to it: a condition
  * over the body needs the content type and encoding that the real message would have.
  * @throws REGISTRY_ARGUMENT_INVALID

@@ -21,6 +21,14 @@
  *   provisioning ()                     counts changes of enrolment groups and linked hubs, one row
  *   registrations (id)                  what became of who registered, ids in lower case
  *   linked_hubs (host_name)             further hubs that devices are sent to
+  ],
+  [
+ *   jobs       (id)                     jobs over many devices, with how many of them are how far, and the lease of who runs it
+ *   job_devices (job_id, device_id)     what became of each device of a job; forgotten with its job, whether or not there still is the device
+ *   configurations (number)             desired properties for all devices that meet a condition; one that was deleted stays until none has them
+ *   configuration_targets (device_id, number)   which devices met its condition when it was last looked at; goes with its device
+ *   configuration_devices (device_id)   the configuration that a device has in its desired properties; goes with its device
+ *   configuration_passes ()             when conditions are looked at next, one row
  *
  * Ids are compared as bytes (COLLATE "C"): the order of lists is the same everywhere and the primary key serves it.
  * Migrations are only ever added. Each runs once, in order, under one lock.
@@ -226,6 +234,68 @@ const migrations: readonly (readonly string[])[] = [
      FOR EACH ROW EXECUTE FUNCTION penstock.identity_commands_end()`,
   ],
   [
+    `CREATE TABLE penstock.audit (
+       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+       at timestamptz NOT NULL,
+       kind text NOT NULL,
+       method text NOT NULL,
+       path text NOT NULL,
+       policy text,
+       client text NOT NULL,
+       status smallint NOT NULL,
+       fault text,
+       warning text,
+       count integer NOT NULL
+     )`,
+    'CREATE INDEX audit_at ON penstock.audit (at)',
+  ],
+  // What a device announced when it connected last.
+  ['ALTER TABLE penstock.presence ADD COLUMN model_id text'],
+  [
+    // What changed of twins and is not on the log yet (twins/twin-outbox-rows.ts). Changes of devices that are deleted are told too.
+    `CREATE TABLE penstock.twin_events (
+       seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+       device_id text COLLATE "C" NOT NULL,
+       module_id text COLLATE "C" NOT NULL,
+       kind text NOT NULL,
+       version bigint NOT NULL,
+       section_version bigint NOT NULL,
+       document text NOT NULL,
+       at_ms bigint NOT NULL
+     ) WITH (autovacuum_vacuum_scale_factor = 0.02)`,
+    // One row: which process forwards them, and how long nobody else does.
+    'CREATE TABLE penstock.twin_event_forwarder (holder text NOT NULL, held_until timestamptz NOT NULL)',
+    "INSERT INTO penstock.twin_event_forwarder VALUES ('', '-infinity')",
+  ],
+  [
+    // What was there before this version is not told of.
+    'ALTER TABLE penstock.feedback ADD COLUMN told boolean NOT NULL DEFAULT true',
+    'ALTER TABLE penstock.feedback ALTER COLUMN told SET DEFAULT false',
+    'CREATE INDEX feedback_untold ON penstock.feedback (seq) WHERE NOT told',
+    `CREATE TABLE penstock.uploads (
+       id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+       device_id text COLLATE "C" NOT NULL,
+       blob_name text NOT NULL,
+       expires_at timestamptz NOT NULL
+     )`,
+    'CREATE INDEX uploads_device ON penstock.uploads (device_id)',
+    'CREATE INDEX uploads_expiry ON penstock.uploads (expires_at)',
+    `CREATE TABLE penstock.file_notifications (
+       seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+       device_id text COLLATE "C" NOT NULL,
+       blob_name text NOT NULL,
+       bytes bigint NOT NULL,
+       changed_at timestamptz NOT NULL,
+       at timestamptz NOT NULL,
+       lock_token uuid,
+       locked_until timestamptz,
+       deliveries integer NOT NULL DEFAULT 0,
+       told boolean NOT NULL DEFAULT false
+     )`,
+    'CREATE INDEX file_notifications_locked ON penstock.file_notifications (lock_token) WHERE lock_token IS NOT NULL',
+    'CREATE INDEX file_notifications_untold ON penstock.file_notifications (seq) WHERE NOT told',
+  ],
+  [
     `CREATE TABLE penstock.enrolments (
        kind text NOT NULL CHECK (kind IN ('individual', 'group')),
        id text COLLATE "C" NOT NULL,
@@ -264,6 +334,82 @@ const migrations: readonly (readonly string[])[] = [
      )`,
     `UPDATE penstock.policies
      SET rights = rights || ' EnrollmentRead EnrollmentWrite RegistrationStatusRead RegistrationStatusWrite' WHERE name = 'iothubowner'`,
+  ],
+  [
+    `CREATE TABLE penstock.jobs (
+       id text COLLATE "C" PRIMARY KEY,
+       type text NOT NULL,
+       condition text NOT NULL,
+       content text NOT NULL,
+       status text NOT NULL DEFAULT 'scheduled',
+       created_at timestamptz NOT NULL,
+       start_at timestamptz NOT NULL,
+       execution_seconds integer NOT NULL,
+       begun_at timestamptz,
+       ended_at timestamptz,
+       failure text,
+       -- The last device that was added, and whether all were.
+       reached text COLLATE "C" NOT NULL DEFAULT '',
+       is_whole boolean NOT NULL DEFAULT false,
+       devices integer NOT NULL DEFAULT 0,
+       pending integer NOT NULL DEFAULT 0,
+       running integer NOT NULL DEFAULT 0,
+       succeeded integer NOT NULL DEFAULT 0,
+       failed integer NOT NULL DEFAULT 0,
+       lease uuid,
+       leased_until timestamptz
+     ) WITH (fillfactor = 50)`,
+    `CREATE TABLE penstock.job_devices (
+       job_id text COLLATE "C" NOT NULL,
+       device_id text COLLATE "C" NOT NULL,
+       status text NOT NULL,
+       created_at timestamptz NOT NULL,
+       started_at timestamptz,
+       updated_at timestamptz NOT NULL,
+       ended_at timestamptz,
+       method_status integer,
+       method_payload text,
+       error_code text,
+       error_text text,
+       PRIMARY KEY (job_id, device_id)
+     ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02)`,
+    `CREATE INDEX job_devices_open ON penstock.job_devices (job_id, device_id) WHERE status IN ('pending', 'running')`,
+  ],
+  [
+    `CREATE TABLE penstock.configurations (
+       number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+       id text COLLATE "C" NOT NULL,
+       document text NOT NULL,
+       desired text NOT NULL,
+       metrics text NOT NULL,
+       condition text NOT NULL,
+       priority integer NOT NULL,
+       etag text NOT NULL,
+       created_at timestamptz NOT NULL,
+       updated_at timestamptz NOT NULL,
+       results text NOT NULL DEFAULT '{"targeted":0,"applied":0,"metrics":{}}',
+       is_deleted boolean NOT NULL DEFAULT false
+     )`,
+    'CREATE UNIQUE INDEX configurations_id ON penstock.configurations (id) WHERE NOT is_deleted',
+    `CREATE TABLE penstock.configuration_targets (
+       device_id text COLLATE "C" NOT NULL,
+       module_id text COLLATE "C" NOT NULL DEFAULT '' CHECK (module_id = ''),
+       number integer NOT NULL REFERENCES penstock.configurations ON DELETE CASCADE,
+       PRIMARY KEY (device_id, number),
+       FOREIGN KEY (device_id, module_id) REFERENCES penstock.identities ON DELETE CASCADE
+     )`,
+    `CREATE TABLE penstock.configuration_devices (
+       device_id text COLLATE "C" PRIMARY KEY,
+       module_id text COLLATE "C" NOT NULL DEFAULT '' CHECK (module_id = ''),
+       number integer NOT NULL REFERENCES penstock.configurations,
+       -- Its twin would be larger than it may: it has nothing of it.
+       is_refused boolean NOT NULL,
+       FOREIGN KEY (device_id, module_id) REFERENCES penstock.identities ON DELETE CASCADE
+     )`,
+    'CREATE INDEX configuration_devices_number ON penstock.configuration_devices (number)',
+    'CREATE INDEX configuration_targets_number ON penstock.configuration_targets (number)',
+    'CREATE TABLE penstock.configuration_passes (one boolean PRIMARY KEY DEFAULT true CHECK (one), next_at timestamptz NOT NULL)',
+    'INSERT INTO penstock.configuration_passes (next_at) VALUES (now())',
   ],
 ]
 

@@ -1,7 +1,19 @@
 import type { Queries } from './database.ts'
 
 /** Tables whose rows live for moments. What is left of them is many times what is in them. */
-const churned = ['queues', 'commands', 'feedback', 'dead_commands']
+const churned = [
+  ...[
+    'queues',
+    'commands',
+    'feedback',
+    'dead_commands',
+    'uploads',
+    'file_notifications',
+    'twin_events',
+    'jobs',
+    'job_devices',
+  ],
+]
 
 const deadRowsMin = 5_000
 

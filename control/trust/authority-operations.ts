@@ -12,6 +12,8 @@
 import { argumentFault } from '#control/identities/identity.ts'
 import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
+import { aFlag, aText, aTime, listOf, meaning, named, recordOf } from '#runtime/api/shapes.ts'
+import { gives, json, nothing } from '#runtime/api/told.ts'
 import { certificateFrom } from '#runtime/certificates.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
@@ -22,6 +24,17 @@ import { limits } from '#schemas/limits.ts'
 import { newVerificationCode, provesPossession } from './possession.ts'
 import type { CertificateAuthority, TrustStore } from './trust.ts'
 
+const authorityShape = named(
+  'CertificateAuthority',
+  recordOf(
+    { name: aText, isVerified: aFlag, certificate: aText },
+    { verificationCode: aText, subject: aText, thumbprint: aText, expiry: aTime },
+  ),
+)
+const asked = json(recordOf({ certificate: meaning('PEM, or DER in base64', aText) }))
+const given = gives('as it is now', authorityShape)
+const faults = ['REGISTRY_AUTHORITY_UNKNOWN'] as const
+
 export function authorityOperations(store: TrustStore, clock: Clock): Operation[] {
   const pattern = '/certificateAuthorities/:name'
   const bodyBytesMax = limits.registryBodyBytesMax
@@ -29,18 +42,21 @@ export function authorityOperations(store: TrustStore, clock: Clock): Operation[
     {
       method: 'GET',
       pattern: '/certificateAuthorities',
+      told: { summary: 'All certificate authorities', answered: { 200: gives('authorities', listOf(authorityShape)) } },
       right: 'RegistryRead',
       run: async () => jsonAnswer(200, (await store.trust()).authorities.map(documentOf)),
     },
     {
       method: 'GET',
       pattern,
+      told: { summary: 'A certificate authority', answered: { 200: given }, faults },
       right: 'RegistryRead',
       run: async (request) => jsonAnswer(200, documentOf(await authorityOf(store, nameOf(request)))),
     },
     {
       method: 'PUT',
       pattern,
+      told: { summary: 'Adds or replaces an authority, unverified', asked, answered: { 200: given } },
       right: 'RegistryWrite',
       bodyBytesMax,
       run: (request, body) => put(store, nameOf(request), body),
@@ -48,6 +64,7 @@ export function authorityOperations(store: TrustStore, clock: Clock): Operation[
     {
       method: 'POST',
       pattern: `${pattern}/verify`,
+      told: { summary: 'Proves possession of its private key', asked, answered: { 200: given }, faults },
       right: 'RegistryWrite',
       bodyBytesMax,
       run: (request, body) => verify(store, nameOf(request), body, clock.nowMs()),
@@ -55,6 +72,7 @@ export function authorityOperations(store: TrustStore, clock: Clock): Operation[
     {
       method: 'DELETE',
       pattern,
+      told: { summary: 'Removes an authority; what it let in ends', answered: { 204: nothing('it is gone') }, faults },
       right: 'RegistryWrite',
       async run(request) {
         const name = nameOf(request)

@@ -9,11 +9,18 @@
 import { argumentFault } from '#control/identities/identity.ts'
 import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
+import { aText, choiceOf, listOf, named, recordOf } from '#runtime/api/shapes.ts'
+import { gives, json } from '#runtime/api/told.ts'
 import { jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { isKeyName, type KeyName, type Policy, type TrustSource } from './trust.ts'
+
+const policyShape = named(
+  'Policy',
+  recordOf({ name: aText, rights: listOf(aText), primaryKey: aText, secondaryKey: aText }),
+)
 
 /** Gives a policy a new key. @throws REGISTRY_POLICY_UNKNOWN, REGISTRY_ARGUMENT_INVALID */
 export type RekeyPolicy = (name: string, which: KeyName) => Promise<Policy>
@@ -23,6 +30,10 @@ export function policyOperations(source: TrustSource, rekey: RekeyPolicy): Opera
     {
       method: 'GET',
       pattern: '/policies',
+      told: {
+        summary: 'All policies, without their keys',
+        answered: { 200: gives('policies', listOf(recordOf({ name: aText, rights: listOf(aText) }))) },
+      },
       right: 'RegistryRead',
       ownerOnly: true,
       run: async () =>
@@ -34,8 +45,14 @@ export function policyOperations(source: TrustSource, rekey: RekeyPolicy): Opera
     {
       method: 'GET',
       pattern: '/policies/:name',
+      told: {
+        summary: 'A policy with its keys; that they were shown stands in the audit',
+        answered: { 200: gives('it, with its keys', policyShape) },
+        faults: ['REGISTRY_POLICY_UNKNOWN'],
+      },
       right: 'RegistryRead',
       ownerOnly: true,
+      audited: 'revealed',
       async run(request) {
         const name = nameOf(request)
         const policy = (await source.trust()).policies.find((candidate) => candidate.name === name)
@@ -46,6 +63,12 @@ export function policyOperations(source: TrustSource, rekey: RekeyPolicy): Opera
     {
       method: 'POST',
       pattern: '/policies/:name/rekey',
+      told: {
+        summary: 'Gives a policy another key; what the old one let in ends',
+        asked: json(recordOf({ key: choiceOf(['primary', 'secondary']) })),
+        answered: { 200: gives('it, with its keys', policyShape) },
+        faults: ['REGISTRY_POLICY_UNKNOWN'],
+      },
       right: 'RegistryWrite',
       ownerOnly: true,
       bodyBytesMax: limits.registryBodyBytesMax,

@@ -1,10 +1,10 @@
-/** What devices are told of their twins, many in one statement. */
+/** What devices and routers are told of twins, many in one statement. */
 import type { Queries, SqlRow } from '#control/store/database.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import { changesSince } from './section.ts'
 import { deviceTwinText, withVersion } from './twin-document.ts'
 import { desiredFromRow, idColumns, reportedFromRow, type TwinRow } from './twin-rows.ts'
-import type { DesiredChange, DesiredSeen, DeviceTwin } from './twins.ts'
+import type { DesiredChange, DesiredSeen, DeviceTwin, WholeTwin } from './twins.ts'
 
 interface IdRow extends SqlRow {
   readonly device_id: string
@@ -28,6 +28,17 @@ export async function readDeviceTwins(queries: Queries, ids: readonly IdentityId
     const reported = reportedFromRow({ ...row, reported_marks: null })
     return { ...idOf(row), text: deviceTwinText(desired, reported), desiredVersion: desired.version }
   })
+}
+
+export async function readWholeTwins(queries: Queries, ids: readonly IdentityId[]): Promise<WholeTwin[]> {
+  const rows = await queries.query<IdRow & { readonly text: string }>(
+    `SELECT t.device_id, t.module_id, 
+       '{"tags":' || t.tags::text || ',"properties":{"desired":' || t.desired::text || ',"reported":' || t.reported::text || '}}' AS text
+     FROM unnest($1::text[], $2::text[]) AS x (d, m)
+     JOIN penstock.twins t ON t.device_id = x.d AND t.module_id = x.m`,
+    idColumns(ids),
+  )
+  return rows.map((row) => ({ ...idOf(row), text: row.text }))
 }
 
 export async function readDesiredSince(queries: Queries, seen: readonly DesiredSeen[]): Promise<DesiredChange[]> {

@@ -27,6 +27,7 @@ describe('rows of reported properties', () => {
     version: was + 1,
     text: JSON.stringify({ n }),
     marks: '{}',
+    patches: JSON.stringify({ n }),
   })
 
   beforeAll(async () => {

@@ -69,10 +69,17 @@ interface Merge extends TwinPatches {
   readonly versions: readonly (readonly [Waiting, number])[]
 }
 
+export interface ReportedWriterOptions {
+  /** Each patch that is committed becomes an event of the outbox, in the same statement. */
+  readonly tellsChanges?: boolean
+  readonly cacheBytesMax?: number
+}
+
 export class ReportedWriter {
   readonly #queries: Queries
   readonly #clock: Clock
   readonly #logger: Logger
+  readonly #tellsChanges: boolean
   readonly #cache: TwinCache
   readonly #closed = new AbortController()
   #queue: Waiting[] = []
@@ -83,10 +90,16 @@ export class ReportedWriter {
   #endGathering = (): void => {}
   #isAway = false
 
-  constructor(queries: Queries, clock: Clock, logger: Logger, cacheBytesMax: number = limits.twinCacheBytesMax) {
+  constructor(
+    queries: Queries,
+    clock: Clock,
+    logger: Logger,
+    { tellsChanges = false, cacheBytesMax = limits.twinCacheBytesMax }: ReportedWriterOptions = {},
+  ) {
     this.#queries = queries
     this.#clock = clock
     this.#logger = logger
+    this.#tellsChanges = tellsChanges
     this.#cache = new TwinCache(cacheBytesMax)
   }
 
@@ -202,7 +215,7 @@ export class ReportedWriter {
       const before = kept.get(twin.key)
       if (before === undefined) for (const one of twin.waiting) one.refuse(unknownFault(twin.id))
       else {
-        const merge = mergeOf(twin, before, nowMs)
+        const merge = mergeOf(twin, before, nowMs, this.#tellsChanges)
         if (merge !== undefined) merges.push(merge)
       }
     }
@@ -210,6 +223,7 @@ export class ReportedWriter {
     const written = await writeReported(
       this.#queries,
       merges.map(({ write }) => write),
+      this.#tellsChanges ? nowMs : undefined,
     )
     return merges.filter(({ key, after, versions }) => {
       if (!written.has(key)) {
@@ -260,9 +274,10 @@ function byTwin(group: readonly Waiting[]): TwinPatches[] {
 }
 
 /** Refuses patches that cannot be merged. @returns `undefined`: none was left */
-function mergeOf(twin: TwinPatches, before: KeptTwin, nowMs: number): Merge | undefined {
+function mergeOf(twin: TwinPatches, before: KeptTwin, nowMs: number, tellsChanges: boolean): Merge | undefined {
   let { section } = before
   let text = ''
+  const patches: string[] = []
   const versions: (readonly [Waiting, number])[] = []
   for (const waiting of twin.waiting) {
     if (waiting.isSettled) continue
@@ -272,6 +287,7 @@ function mergeOf(twin: TwinPatches, before: KeptTwin, nowMs: number): Merge | un
       checkSize(text, limits.twinPropertiesBytesMax, 'properties.reported')
       section = after
       versions.push([waiting, section.version])
+      if (tellsChanges) patches.push(JSON.stringify(waiting.report.patch))
     } catch (error) {
       waiting.refuse(error)
       text = JSON.stringify(section.value)
@@ -279,10 +295,12 @@ function mergeOf(twin: TwinPatches, before: KeptTwin, nowMs: number): Merge | un
   }
   if (versions.length === 0) return undefined
   const marks = JSON.stringify(section.marks)
+  const { version } = section
+  const { birth } = before
   return {
     ...twin,
-    write: { id: twin.id, birth: before.birth, was: before.section.version, version: section.version, text, marks },
-    after: { birth: before.birth, section, bytes: text.length + marks.length },
+    write: { id: twin.id, birth, was: before.section.version, version, text, marks, patches: patches.join('\n') },
+    after: { birth, section, bytes: text.length + marks.length },
     versions,
   }
 }

@@ -194,6 +194,11 @@ export function metadataOf({ value, marks }: Section, createdAtMs: number, withV
   return metadataIn(value, marks, [createdAtMs, 1], withVersions)
 }
 
+/** A patch as services are told of it, with when it came into force and as which version of its section. */
+export function stampedPatch(patch: JsonObject, mark: Mark, withVersions: boolean): JsonObject {
+  return { ...patch, $metadata: metadataIn(patch, undefined, mark, withVersions), $version: mark[1] }
+}
+
 function metadataIn(
   value: JsonObject,
   marks: MarkTree | undefined,

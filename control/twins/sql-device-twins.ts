@@ -6,13 +6,29 @@ import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type IdentityId, identityFromText, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
-import { type FoundTwin, readDesiredSince, readDeviceTwins, readSeen, recordSeen } from './device-twin-rows.ts'
+import {
+  type FoundTwin,
+  readDesiredSince,
+  readDeviceTwins,
+  readSeen,
+  readWholeTwins,
+  recordSeen,
+} from './device-twin-rows.ts'
 import { ReportedWriter } from './reported-writer.ts'
 import { noticeFromPayload, twinChannel } from './twin-notices.ts'
-import type { DesiredChange, DesiredSeen, DeviceTwin, DeviceTwins, Report, TwinNotice } from './twins.ts'
+import type {
+  DesiredChange,
+  DesiredSeen,
+  DeviceTwin,
+  DeviceTwins,
+  Report,
+  TwinNotice,
+  WholeTwin,
+  WholeTwins,
+} from './twins.ts'
 
 /** Over the control store, which belongs to the caller. */
-export class SqlDeviceTwins implements DeviceTwins {
+export class SqlDeviceTwins implements DeviceTwins, WholeTwins {
   /** To be listened to together with the change feed. */
   readonly channel: OwnChannel
   readonly #database: Database
@@ -24,10 +40,11 @@ export class SqlDeviceTwins implements DeviceTwins {
   #seen = new Map<string, DesiredSeen>()
   #recording: Promise<void> | undefined
 
-  constructor(database: Database, clock: Clock, logger: Logger) {
+  /** @param tellsChanges each change becomes an event of the outbox */
+  constructor(database: Database, clock: Clock, logger: Logger, tellsChanges: boolean) {
     this.#database = database
     this.#logger = logger
-    this.#reported = new ReportedWriter(database, clock, logger)
+    this.#reported = new ReportedWriter(database, clock, logger, { tellsChanges })
     this.#reads = new LookupBatch(
       (keys) => readDeviceTwins(database, keys.map(identityFromText)),
       identityText,
@@ -40,6 +57,10 @@ export class SqlDeviceTwins implements DeviceTwins {
     const found = await this.#reads.lookup(identityText(id))
     if (found === undefined) throw unknownFault(id)
     return found
+  }
+
+  whole(ids: readonly IdentityId[]): Promise<readonly WholeTwin[]> {
+    return readWholeTwins(this.#database, ids)
   }
 
   report(report: Report): Promise<number> {

@@ -12,9 +12,13 @@ export interface TwinPart {
   readonly version: number
   readonly tags: JsonObject
   readonly properties: { readonly desired: JsonObject; readonly reported: JsonObject }
+  readonly configurations: JsonObject
 }
 
-export function twinPart({ version, etag, tags, desired, reported }: Twin, createdAtMs: number): TwinPart {
+export function twinPart(
+  { version, etag, tags, desired, reported, configurations }: Twin,
+  createdAtMs: number,
+): TwinPart {
   return {
     etag: etagText(etag),
     version,
@@ -23,6 +27,7 @@ export function twinPart({ version, etag, tags, desired, reported }: Twin, creat
       desired: shown(desired, metadataOf(desired, createdAtMs, true)),
       reported: shown(reported, metadataOf(reported, createdAtMs, false)),
     },
+    configurations,
   }
 }
 

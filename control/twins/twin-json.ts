@@ -3,7 +3,7 @@ import { aCount, aText, type JsonCheck, listOf, optional, recordOf, variantsOf, 
 import { type ErrorCode, errorTable, isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { JsonObject } from './section.ts'
-import type { DesiredChange, DesiredSeen, DeviceTwin, Report, TwinNotice } from './twins.ts'
+import type { DesiredChange, DesiredSeen, DeviceTwin, Report, TwinNotice, WholeTwin } from './twins.ts'
 
 const idChecks = { deviceId: aText, moduleId: optional(aText) } as const
 
@@ -12,6 +12,8 @@ export const foundTwinCheck: JsonCheck<IdentityId & DeviceTwin> = recordOf<Ident
   text: aText,
   desiredVersion: aCount,
 })
+
+export const wholeTwinCheck: JsonCheck<WholeTwin> = recordOf<WholeTwin>({ ...idChecks, text: aText })
 
 export const desiredSeenCheck: JsonCheck<DesiredSeen> = recordOf<DesiredSeen>({ ...idChecks, version: aCount })
 

@@ -12,6 +12,7 @@ import { limits } from '#schemas/limits.ts'
 import { twinFault } from './patch-json.ts'
 import { faultOfJson } from './scan-json.ts'
 import { type TwinPart, twinPart, twinPatchFrom } from './twin-document.ts'
+import { twinTold } from './twin-told.ts'
 import type { IdentityTwin, TwinPatch, Twins } from './twins.ts'
 
 /** What a twin is to its readers: its identity, with what is kept beside it. */
@@ -33,6 +34,7 @@ export function twinOperations(twins: Twins, documentOf: TwinDocumentOf): Operat
     {
       method: 'GET',
       pattern,
+      told: twinTold.GET,
       right: ['ServiceConnect', 'RegistryRead'],
       run: async (request) => answer(await twins.get(identityIdOf(request))),
     },
@@ -40,6 +42,7 @@ export function twinOperations(twins: Twins, documentOf: TwinDocumentOf): Operat
       (method): Operation => ({
         method,
         pattern,
+        told: twinTold[method],
         right: 'ServiceConnect',
         bodyBytesMax: limits.registryBodyBytesMax,
         run: async (request, body) => {

@@ -15,12 +15,18 @@ export interface TwinRow extends SqlRow {
   readonly reported: string | null
   readonly reported_marks: string | null
   readonly reported_version: number | null
+  readonly configurations: string | null
 }
 
-/** Of `penstock.twins t`. Documents are read as text, so that their objects are made here. */
+/** Of `penstock.twins t` of identities `i`. Documents are read as text, so that their objects are made here. */
 export const twinColumns = `t.version::float8 AS twin_version, t.etag::float8 AS twin_etag, t.tags::text AS tags, t.desired::text AS desired,
   t.desired_marks, t.desired_version::float8 AS desired_version, t.desired_floor::float8 AS desired_floor, t.reported::text AS reported,
-  t.reported_marks, t.reported_version::float8 AS reported_version`
+  t.reported_marks, t.reported_version::float8 AS reported_version, (
+    SELECT jsonb_object_agg(c.id, jsonb_build_object('status', CASE WHEN d.number IS NULL THEN 'Targeted' ELSE 'Applied' END))::text
+    FROM penstock.configuration_targets ct JOIN penstock.configurations c ON c.number = ct.number AND NOT c.is_deleted
+      LEFT JOIN penstock.configuration_devices d ON d.device_id = ct.device_id AND d.number = ct.number AND NOT d.is_refused
+    WHERE ct.device_id = i.device_id AND i.module_id = ''
+  ) AS configurations`
 
 /** Behind identities `i`. */
 export const joinTwins = 'LEFT JOIN penstock.twins t ON t.device_id = i.device_id AND t.module_id = i.module_id'
@@ -32,6 +38,7 @@ export function twinFromRow(row: TwinRow): Twin {
     tags: objectFrom(row.tags),
     desired: sectionFrom(row.desired, row.desired_marks, row.desired_version, row.desired_floor),
     reported: reportedFromRow(row),
+    configurations: objectFrom(row.configurations),
   }
 }
 

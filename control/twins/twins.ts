@@ -9,7 +9,9 @@
  */
 import type { IfMatch } from '#control/identities/identities.ts'
 import type { Identity } from '#control/identities/identity.ts'
+import type { Queries } from '#control/store/database.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
+import type { TwinChange } from '#schemas/twin-event.ts'
 import type { JsonObject, Section } from './section.ts'
 
 export interface Twin {
@@ -20,6 +22,8 @@ export interface Twin {
   readonly tags: JsonObject
   readonly desired: Section
   readonly reported: Section
+  /** `{"id":{"status":"Applied"}}` of each configuration that is meant for it. */
+  readonly configurations: JsonObject
 }
 
 export interface IdentityTwin {
@@ -47,9 +51,14 @@ export interface Twins {
   update(id: IdentityId, patch: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin>
   /** Replaces whole sections. @throws as `update` */
   replace(id: IdentityId, sections: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin>
-  /** Each update succeeds or fails by itself, in order; `undefined`: done. */
-  updateAll(updates: readonly TwinUpdate[]): Promise<readonly (Error | undefined)[]>
+  /** Each update succeeds or fails by itself, in order. @param alongside what else is to be committed with them, or else nothing is */
+  updateAll(updates: readonly TwinUpdate[], alongside?: Alongside): Promise<TwinOutcomes>
 }
+
+/** Of each update; `undefined`: done. */
+export type TwinOutcomes = readonly (Error | undefined)[]
+
+export type Alongside = (queries: Queries, outcomes: TwinOutcomes) => Promise<void>
 
 /** The twin as its device reads it, with the two versions. */
 export interface DeviceTwin {
@@ -101,4 +110,40 @@ export interface DeviceTwins {
   saw(seen: readonly DesiredSeen[]): void
   /** Calls back after each change of desired properties. The result ends it. */
   onDesired(listener: (notice: TwinNotice) => void): () => void
+}
+
+/** All that routes may ask of a twin. */
+export interface WholeTwin extends IdentityId {
+  /** `{"tags":{…},"properties":{"desired":{…},"reported":{…}}}` */
+  readonly text: string
+}
+
+/** What routers ask. */
+export interface WholeTwins {
+  /** Those that are empty from the start, and of identities that are unknown, are left out; at most `routedTwinsAtOnceMax` at once. @throws STORE_UNAVAILABLE (retry) */
+  whole(ids: readonly IdentityId[]): Promise<readonly WholeTwin[]>
+}
+
+/** Changes in the order of their commits for each identity, and where they stand in the outbox. */
+export interface TwinEventPortion {
+  readonly events: readonly TwinChange[]
+  /** For `forget`. */
+  readonly rows: readonly string[]
+}
+
+/**
+ * Committed changes that are not on the log yet, written together with the change. One process at a time forwards them: whoever held this right
+ * last keeps it as long as it asks every `twinEventsHeldMs`. @throws STORE_UNAVAILABLE (retry)
+ */
+export interface TwinOutbox {
+  /** The oldest ones; empty where there are none, or another process forwards them. */
+  next(): Promise<TwinEventPortion>
+  /** Keeps the right while a portion is under way. */
+  hold(): Promise<void>
+  /** They are on the log. */
+  forget(portion: TwinEventPortion): Promise<void>
+  /** About how many wait, and since when the oldest does. */
+  measure(): Promise<{ readonly waiting: number; readonly oldestAtMs: number | undefined }>
+  /** Gives up the oldest of them, so that about `keptMax` are left. @returns how many */
+  drop(keptMax: number): Promise<number>
 }

@@ -3,9 +3,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 
 export const root = join(import.meta.dirname, '../..')
-const folders = ['schemas', 'runtime', 'pipeline', 'control', 'ingest', 'loadtest', 'infra']
+const folders = ['schemas', 'runtime', 'pipeline', 'control', 'ingest', 'loadtest', 'infra', 'console']
 
-const sources = folders.flatMap((folder) => filesBelow(join(root, folder))).map((file) => relative(root, file))
+const sources = folders
+  .flatMap((folder) => filesBelow(join(root, folder)))
+  .map((file) => relative(root, file))
+  .filter((file) => !file.startsWith('console/built/'))
 /** Every file of code, as a path from the root. */
 export const code = sources.filter((file) => /\.tsx?$/.test(file))
 

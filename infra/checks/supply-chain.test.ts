@@ -34,7 +34,7 @@ describe('the packages that are installed', () => {
 
   test('those with a script at installation are known', () => {
     const scripted = packages.filter(({ hasInstallScript }) => hasInstallScript).map(({ name }) => name)
-    expect(scripted).toEqual(['chdb', 'koffi', 'lmdb', 'msgpackr-extract'])
+    expect(scripted).toEqual(['chdb', 'esbuild', 'koffi', 'lmdb', 'msgpackr-extract'])
   })
 
   test('each has a licence that is allowed where it is used', () => {

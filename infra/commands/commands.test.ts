@@ -39,6 +39,7 @@ describe('commands', () => {
     ['penstock.js', 'edge --help', 'penstock <command>'],
     ['penstock.js', 'dead-letters -h', 'penstock dead-letters <command>'],
     ['penstock.js', 'devices --help', 'penstock devices <command>'],
+    ['penstock.js', 'jobs --help', 'penstock jobs <command>'],
     ['penstock.js', 'policies --help', 'penstock policies <command>'],
     ['penstock.js', 'authorities --help', 'penstock authorities <command>'],
     ['bench.ts', '--help', 'npm run bench'],

@@ -36,9 +36,17 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       summary: 'routes, endpoints and enrichments: list, show, plan, apply, test, explain, replay; how endpoints do',
       load: async () => (await import('./routes.ts')).routesCommand,
     },
+    call: {
+      summary: 'call a direct method of a device, and see its answer',
+      load: async () => (await import('./call.ts')).callCommand,
+    },
     commands: {
       summary: 'cloud-to-device messages that did not reach their device: list, show, resend, purge',
       load: async () => (await import('./dead-commands.ts')).deadCommandsCommand,
+    },
+    jobs: {
+      summary: 'twin updates and methods for many devices: list, show, cancel',
+      load: async () => (await import('./jobs.ts')).jobsCommand,
     },
     'dead-letters': {
       summary: 'list, show, replay, drop what ClickHouse or an endpoint refused for good',

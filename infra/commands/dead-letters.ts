@@ -1,5 +1,6 @@
 /** `penstock dead-letters list | show | replay | drop`: what ClickHouse or an endpoint refused for good. */
 import { openRoleLog } from '#infra/roles/open-role-log.ts'
+import { replayLetters } from '#infra/roles/replay-letters.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import {
   dropDeadLetter,
@@ -17,11 +18,10 @@ import {
 } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { logTopic } from '#schemas/log-topics.ts'
+import { deliveredTopics, logTopic } from '#schemas/log-topics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { argumentsOf } from './arguments.ts'
 import { type Command, write } from './command.ts'
-import { replayLetters } from './replay-letters.ts'
 
 const usage = `penstock dead-letters <command>
 
@@ -112,9 +112,12 @@ async function replay(settings: Settings, logger: Logger, log: Log, chosen: read
   if (head === undefined) return write('no dead letter waits')
   const { endpoint: name, topic } = head.letter
   if (name !== undefined) return await replayLetters(settings, logger, { log, name, letters: chosen, write })
-  // Back to where it came from: device events have a topic of their own.
-  const isEvent = topic === logTopic(settings.topicPrefix, 'events')
-  const home = await openRoleLog(settings, logger, isEvent ? 'events' : 'telemetry')
+  // Back to where it came from.
+  const home = await openRoleLog(
+    settings,
+    logger,
+    deliveredTopics.find((name) => topic === logTopic(settings.topicPrefix, name)),
+  )
   try {
     write(`replayed as offset ${await replayDeadLetter(log, home, head.id, Date.now())}`)
   } finally {

@@ -1,6 +1,7 @@
 /** `penstock routes explain`: why messages were routed or not, from the log itself, and so where the log can be read. */
 import { openRoutingStore } from '#control/open-routing.ts'
 import { openRoleLog } from '#infra/roles/open-role-log.ts'
+import { openRoutedTwins } from '#infra/roles/routed-twins.ts'
 import { type ExplainedDocument, type ExplainOptions, explainRoutes } from '#pipeline/operate/explain-routes.ts'
 import { readCondition } from '#pipeline/routing/condition/condition.ts'
 import { problemText } from '#pipeline/routing/condition/problem.ts'
@@ -48,10 +49,12 @@ export async function runExplain(
     clock: systemClock,
   }
   const log = await openRoleLog(settings, logger)
+  const routedTwins = openRoutedTwins(settings, logger)
   try {
-    const explained = await explainRoutes({ ...options, log })
+    const explained = await explainRoutes({ ...options, twins: routedTwins.twins, log })
     write(flags.has('json') ? JSON.stringify(explained, undefined, 2) : renderExplainedRoutes(explained))
   } finally {
+    await routedTwins.close()
     await log.close()
   }
   return undefined

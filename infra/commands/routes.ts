@@ -30,7 +30,8 @@ const usage = `penstock routes <command>
   show                             the document as it is in force; secrets only say that they are set
   plan <file>                      what a document (YAML or JSON) would change; changes nothing
   apply <file>                     puts it in force, whole: what it does not name ends. Secrets it leaves out stay
-  test <file> [--source <source>]  which routes take a message: {"body", "appProperties", "systemProperties"}
+  test <file> [--source <source>]  which routes take a message: {"body", "appProperties", "systemProperties"}, with
+                                   the "twin" of its sender where it matters: {"tags", "properties": {"desired", "reported"}}
   test <file> --condition <text>   what one condition makes of it, part by part
   health                           how endpoints do, and how far each is
   replay <endpoint> [--from oldest|<time>] [--to <time>] [--where <condition>] [--device <id>] [--rate <n>] [--detach]
@@ -119,22 +120,20 @@ async function change(
 
 async function test(
   client: RestClient,
-  message: object,
+  given: { readonly twin?: unknown },
   flags: ReadonlyMap<string, string>,
   write: (line: string) => void,
 ): Promise<void> {
   const source = flags.has('source') ? { source: flags.get('source') } : {}
+  const { twin, ...message } = given
+  const asked = { ...source, message, twin }
   const condition = flags.get('condition')
   if (condition !== undefined) {
-    const outcome = await client.json(conditionTest, 'POST', '/routing/test', {
-      ...source,
-      message,
-      route: { condition },
-    })
+    const outcome = await client.json(conditionTest, 'POST', '/routing/test', { ...asked, route: { condition } })
     for (const line of testLines(outcome)) write(line)
     return
   }
-  const { routes } = await client.json(routesThatTake, 'POST', '/routing/test', { ...source, message })
+  const { routes } = await client.json(routesThatTake, 'POST', '/routing/test', asked)
   for (const { name, endpointNames } of routes) write(`${name}\t${endpointNames.join(' ')}`)
   if (routes.length === 0) write('no route takes it')
 }

@@ -2,6 +2,7 @@
 import { openRouting } from '#control/open-routing.ts'
 import { endpointOpener } from '#infra/roles/open-role-endpoint.ts'
 import { openRoleLog } from '#infra/roles/open-role-log.ts'
+import { openRoutedTwins } from '#infra/roles/routed-twins.ts'
 import type { LogRecord } from '#pipeline/log/log.ts'
 import {
   isVerifiedEndpoint,
@@ -14,6 +15,7 @@ import type { RoutedLog } from '#pipeline/workers/routed/routed-log.ts'
 import { RoutingRevision } from '#pipeline/workers/routed/routing-revision.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { deliveredTopics, groupOnTopic } from '#schemas/log-topics.ts'
 import { type EndpointDocument, endpointGroup } from '#schemas/routing/routing.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { write } from './command.ts'
@@ -24,9 +26,9 @@ export async function verifyEndpoints(settings: Settings, name: string | undefin
   const [hubName = ''] = settings.hostname.split(',').map((each) => each.trim())
   const routing = await openRouting({ ...settings, logger })
   const logs: RoutedLog[] = []
+  const routedTwins = openRoutedTwins(settings, logger)
   try {
-    for (const kind of ['telemetry', 'events'] as const)
-      logs.push({ kind, log: await openRoleLog(settings, logger, kind) })
+    for (const kind of deliveredTopics) logs.push({ kind, log: await openRoleLog(settings, logger, kind) })
     const deadLetters = await openRoleLog(settings, logger, 'dead-letters')
     try {
       const { revision, document } = await routing.inForce()
@@ -35,7 +37,12 @@ export async function verifyEndpoints(settings: Settings, name: string | undefin
       if (name !== undefined && wanted.length === 0)
         throw new PenstockError('CONTROL_COMMAND_INVALID', `there is no endpoint ${name}`)
       const reader = new BlockReader()
-      const routes = new RoutingRevision(revision, document, { hubName, reader, interpreted: false })
+      const routes = new RoutingRevision(revision, document, {
+        hubName,
+        reader,
+        interpreted: false,
+        twins: routedTwins.twins,
+      })
       const endpoints: VerifiedEndpoint[] = []
       const verifier = { settings, hubName, logs, deadLetters, routes, routesSinceMs: changedAtMs }
       for (const endpoint of wanted) endpoints.push(await verifiedEndpoint(endpoint, verifier))
@@ -47,7 +54,7 @@ export async function verifyEndpoints(settings: Settings, name: string | undefin
       await deadLetters.close()
     }
   } finally {
-    await Promise.all([routing.close(), ...logs.map(({ log }) => log.close())])
+    await Promise.all([routing.close(), routedTwins.close(), ...logs.map(({ log }) => log.close())])
   }
 }
 
@@ -66,15 +73,14 @@ async function verifiedEndpoint(endpoint: EndpointDocument, verifier: Verifier):
   const open = endpointOpener(settings, hubName)
   const verdicts: VerifiedEndpoint['verdicts'][number][] = []
   for (const log of logs) {
-    const own = endpointGroup(settings.topicPrefix, endpoint)
-    const group = log.kind === 'telemetry' ? own : `${own}-events`
+    const group = groupOnTopic(endpointGroup(settings.topicPrefix, endpoint), log.kind)
     const destination = open(endpoint, group)
     try {
       const held = destination.atomic ? destination.held?.bind(destination) : undefined
       if (held === undefined) return { name, kind, cannotBeAsked: atLeastOnceText, verdicts: [] }
       const index = routes.indexOf(name)
       const countOf = async ({ value }: LogRecord) =>
-        index < 0 ? 0 : (await routes.selector.select(value, log.kind)).countOf(index)
+        index < 0 ? 0 : (await routes.routesFor(name).selector.select(value, log.kind)).countOf(index)
       const options = { log, group, endpoint: name, startsAtMs, routesSinceMs, countOf, held, deadLetters }
       verdicts.push(...(await verifyEndpoint(options)))
     } catch (error) {

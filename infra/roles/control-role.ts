@@ -14,16 +14,19 @@ import { WebCallers } from '#runtime/http/web-callers.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
 import { Metrics } from '#runtime/metrics.ts'
+import { shownSettings } from '#runtime/settings.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { ClickhouseSql } from './analyst-sql.ts'
 import { callersOf } from './callers.ts'
 import { routingCheck } from './check-routing.ts'
+import { controlParts } from './control-parts.ts'
 import { endFirstWhenMemoryEnds } from './end-first.ts'
-import { openRoleEvents, tellLost } from './events.ts'
+import { forwardRoleTwinEvents, openRoleEvents, recordsTold, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
 import { quotasFrom } from './quotas.ts'
-import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+import { askSettings, reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
 import { tlsFilesOf } from './tls-files.ts'
 
 const firstDeviceId = 'first-device'
@@ -35,10 +38,18 @@ export async function runControl(settings: Settings): Promise<void> {
   if (supervised && settings.identities !== 'required') endFirstWhenMemoryEnds()
   const options = controlSettings(settings)
   if (tlsOf(settings) === undefined) requireLoopback(settings.bind)
-  const events = await openRoleEvents(settings, `${hostname()}-control`, metrics, logger)
+  const pipeline = controlParts(settings, logger)
+  const writerId = `${hostname()}-control`
+  const events = await openRoleEvents(settings, writerId, metrics, logger)
   const control = await openControl({
     ...options,
+    ...pipeline.parts,
     checkRouting: routingCheck(settings),
+    sql: new ClickhouseSql(settings, systemClock),
+    shownSettings: async () => (supervised ? await askSettings() : shownSettings(process.env)),
+    told: recordsTold(events),
+    // Where it runs on demand, it is not ended while jobs go on, or wait for their time.
+    onJobsActive: () => tellSupervisor('needsControl', undefined),
     metrics,
     logger,
     audit: createLogger('audit', 'info'),
@@ -48,6 +59,8 @@ export async function runControl(settings: Settings): Promise<void> {
     for (const { change: event, deviceId, moduleId } of change.changes)
       events?.tell({ event, deviceId, moduleId, reason: undefined })
   })
+  const outbox = control.registry.twinOutbox
+  const stopForwarding = await forwardRoleTwinEvents(settings, { outbox, writerId, metrics, logger })
   const unwatchEdges = control.watchLostEdges(async (lost) => {
     if (events) await tellLost(events, lost)
   })
@@ -56,8 +69,9 @@ export async function runControl(settings: Settings): Promise<void> {
     logger.info('stopping', { reason })
     await servers.close()
     await unwatchEdges()
+    await stopForwarding?.()
     await control.close()
-    await events?.close()
+    await Promise.all([events?.close(), pipeline.close()])
   })
   reportSamples(() => metrics.samples())
   await showFirstDevice(control)

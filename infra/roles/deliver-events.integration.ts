@@ -1,4 +1,4 @@
-/** Device events from the embedded log to the embedded engine. */
+/** Events from the embedded log to the embedded engine. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
 import { batchFromMessages, envelopeBytes } from '#schemas/batch.ts'
+import { twinEventEnvelope } from '#schemas/twin-event.ts'
 import { deliverEvents } from './deliver-events.ts'
 import { openRoleLog } from './open-role-log.ts'
 
@@ -16,8 +17,11 @@ const dataDir = mkdtempSync(join(tmpdir(), 'penstock-deliver-events-'))
 const settings = settingsFromEnvironment({
   PENSTOCK_DATA_DIR: dataDir,
   PENSTOCK_EVENTS: 'always',
+  PENSTOCK_TWIN_EVENTS: 'always',
   PENSTOCK_INSERT_DELAY_MS: '1',
 })
+const noEndpoints = { expiringPrefixes: ['endpoint.'], heldBy: async () => [] }
+const noLetters = { put: async () => {}, lettered: async () => new Map() }
 let warehouse: Warehouse
 
 beforeAll(async () => {
@@ -37,12 +41,11 @@ test('device events that cannot become rows are counted as dead letters of their
     return log.append(0, { schemaVersion: 1, edgeId: 'e', epoch: 1, sequence, messageCount: 1, ...times }, value)
   }
   const letters: string[] = []
-  const noEndpoints = { expiringPrefixes: ['endpoint.'], heldBy: async () => [] }
   const box = {
     put: async ({ reason }: { reason: string }) => void letters.push(reason),
     lettered: async () => new Map(),
   }
-  const delivery = await deliverEvents(settings, warehouse, box, noEndpoints, silentLogger)
+  const delivery = await deliverEvents('events', settings, warehouse, box, noEndpoints, silentLogger)
   if (delivery === undefined) throw new Error('events are wanted')
   const counted = (name: string) =>
     delivery.samples().reduce((sum, [sample, , value]) => (sample === name ? sum + value : sum), 0)
@@ -59,6 +62,37 @@ test('device events that cannot become rows are counted as dead letters of their
   expect(letters).toEqual(['BATCH_CORRUPT'])
   expect(counted('penstock_events_dead_letters_total')).toBe(1)
   expect(delivery.samples().filter(([name]) => !name.startsWith('penstock_events_'))).toEqual([])
+  await delivery.close()
+  await log.close()
+})
+
+test('a change of a twin becomes a row, with what is asked for most in columns of its own', async () => {
+  const log = await openRoleLog(settings, silentLogger, 'twin-events')
+  const change = { deviceId: 'd', moduleId: 'm', id: '7', opType: 'replaceTwin', atMs: 5_000 } as const
+  const bytes = envelopeBytes(twinEventEnvelope({ ...change, body: '{"version":41,"tags":{}}' }, 'hub', 6_000))
+  const times = { enqueuedAtMsFirst: 6_000, enqueuedAtMsLast: 6_000 }
+  const stamp = { schemaVersion: 1, edgeId: 'c', epoch: 1, sequence: 0, messageCount: 1, ...times }
+  await log.append(0, stamp, batchFromMessages([{ bytes }]))
+  const delivery = await deliverEvents('twin-events', settings, warehouse, noLetters, noEndpoints, silentLogger)
+  if (delivery === undefined) throw new Error('changes of twins are wanted')
+  const columns =
+    "device_id, module_id, op_type, toString(changed_at) AS changed, toUInt32(version) AS version, system_properties['correlationId'] AS id"
+  const rows = () => warehouse.query(`SELECT ${columns} FROM penstock.twin_events`)
+  await expect.poll(rows, { timeout: 20_000 }).toEqual([
+    {
+      device_id: 'd',
+      module_id: 'm',
+      op_type: 'replaceTwin',
+      changed: '1970-01-01 00:00:05.000',
+      version: 41,
+      id: '7',
+    },
+  ])
+  expect(delivery.samples()).toContainEqual([
+    'penstock_events_rows_stored_total',
+    'events="twin",sink="clickhouse-twin-events"',
+    1,
+  ])
   await delivery.close()
   await log.close()
 })

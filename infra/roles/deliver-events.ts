@@ -6,9 +6,10 @@ import { startWorker, type Worker } from '#pipeline/workers/worker.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type MetricSample, Metrics } from '#runtime/metrics.ts'
+import { groupOnTopic } from '#schemas/log-topics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
-import { eventsWanted } from './events.ts'
+import { eventsWanted, twinEventsWanted } from './events.ts'
 import { type EndpointRetention, keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
 
@@ -23,38 +24,50 @@ const eventNames: Readonly<Partial<Record<string, MetricName>>> = {
   penstock_worker_insert_failures_total: 'penstock_events_insert_failures_total',
   penstock_worker_dead_letters_total: 'penstock_events_dead_letters_total',
   penstock_worker_lag_records: 'penstock_events_lag_records',
+  penstock_worker_lag_seconds: 'penstock_events_lag_seconds',
   penstock_log_positions_lost_total: 'penstock_events_positions_lost_total',
   penstock_worker_partitions_standing_still: 'penstock_events_partitions_standing_still',
   penstock_worker_views: 'penstock_events_views',
   penstock_worker_views_failing: 'penstock_events_views_failing',
 } satisfies Partial<Record<MetricName, MetricName>>
 
-function eventSample([name, labels, value]: MetricSample): readonly MetricSample[] {
+/** Events of one kind: what they are called in metrics, and their table. */
+const kinds = {
+  events: { label: 'device', table: 'device_events', isWanted: eventsWanted },
+  'twin-events': { label: 'twin', table: 'twin_events', isWanted: twinEventsWanted },
+} as const
+
+/** Topics of events. */
+export type EventTopic = keyof typeof kinds
+
+function eventSample([name, labels, value]: MetricSample, label: string): readonly MetricSample[] {
   const eventName = eventNames[name]
-  return eventName === undefined ? [] : [[eventName, labels, value]]
+  const own = [`events="${label}"`, labels].filter((text) => text !== '').join(',')
+  return eventName === undefined ? [] : [[eventName, own, value]]
 }
 
 /**
- * Delivers device events as telemetry is delivered, from their own topic to their own table; the tables are there already.
+ * Delivers events as telemetry is delivered, from their own topic to their own table; the tables are there already.
  * @returns `undefined` where none are wanted
  */
 export async function deliverEvents(
+  topic: EventTopic,
   settings: Settings,
   warehouse: Warehouse,
   deadLetters: ReturnType<typeof openDeadLetterBox>,
   endpoints: EndpointRetention,
   logger: Logger,
 ): Promise<EventDelivery | undefined> {
-  if (!eventsWanted(settings)) return undefined
-  const log = await openRoleLog(settings, logger, 'events')
+  const { label, table, isWanted } = kinds[topic]
+  if (!isWanted(settings)) return undefined
+  const log = await openRoleLog(settings, logger, topic)
   const tables = { replicated: settings.clickhouseReplicated === 'yes', ttlDays: 0 }
   const metrics = new Metrics<MetricName>(metricsTable)
-  // Members of one Kafka group read the same topics, so events have a group of their own.
-  const group = `${workerGroup(settings)}-events`
+  const group = groupOnTopic(workerGroup(settings), topic)
   const worker = await startWorker({
     log,
     group,
-    destination: await openClickHouseSink({ warehouse, tables, tablesReady: true, table: 'device_events', logger }),
+    destination: await openClickHouseSink({ warehouse, tables, tablesReady: true, table, logger }),
     deadLetters,
     logger,
     metrics,
@@ -63,7 +76,7 @@ export async function deliverEvents(
   const stopping = new AbortController()
   const watching = watchViews({
     warehouse,
-    table: 'device_events',
+    table,
     logger,
     metrics,
     clock: systemClock,
@@ -86,7 +99,7 @@ export async function deliverEvents(
   return {
     finished: worker.finished,
     standstills: () => worker.standstills(),
-    samples: () => metrics.samples().flatMap(eventSample),
+    samples: () => metrics.samples().flatMap((sample) => eventSample(sample, label)),
     close: async () => {
       stopping.abort()
       await Promise.all([worker.close(), retention, watching])

@@ -22,11 +22,11 @@ export interface DeliveryOptions {
   readonly endpoints: EndpointRetention
 }
 
-/** What a worker process delivers: telemetry, and device events where they are wanted. Until it begins it waits for the warehouse. */
+/** What a worker process delivers: telemetry, and events where they are wanted. Until it begins it waits for the warehouse. */
 export class Delivery {
   readonly #options: DeliveryOptions
   #telemetry: Worker | undefined
-  #events: EventDelivery | undefined
+  #events: readonly EventDelivery[] = []
   #isRunning = false
   #isClosed = false
 
@@ -47,7 +47,10 @@ export class Delivery {
       metrics,
       insertDelayMs: settings.insertDelayMs,
     })
-    this.#events = await deliverEvents(settings, warehouse, deadLetters, endpoints, logger)
+    for (const topic of ['events', 'twin-events'] as const) {
+      const events = await deliverEvents(topic, settings, warehouse, deadLetters, endpoints, logger)
+      if (events !== undefined) this.#events = [...this.#events, events]
+    }
     this.#isRunning = !this.#isClosed
   }
 
@@ -61,22 +64,22 @@ export class Delivery {
     if (this.#telemetry === undefined) return 'delivery stands still: the worker waits for ClickHouse'
     return standstillText({
       telemetry: this.#telemetry.standstills(),
-      'device events': this.#events?.standstills() ?? [],
+      events: this.#events.flatMap((events) => events.standstills()),
     })
   }
 
   samples(): MetricSample[] {
-    return [...this.#options.metrics.samples(), ...(this.#events?.samples() ?? [])]
+    return [...this.#options.metrics.samples(), ...this.#events.flatMap((events) => events.samples())]
   }
 
   /** Resolves once it was closed; rejects if a partition cannot be delivered. */
   async finished(): Promise<void> {
-    await Promise.all([this.#telemetry?.finished, this.#events?.finished])
+    await Promise.all([this.#telemetry?.finished, ...this.#events.map(({ finished }) => finished)])
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
     this.#isRunning = false
-    await Promise.all([this.#telemetry?.close(), this.#events?.close()])
+    await Promise.all([this.#telemetry?.close(), ...this.#events.map((events) => events.close())])
   }
 }

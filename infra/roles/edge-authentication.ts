@@ -1,5 +1,6 @@
 import { type Admission, publicReason } from '#control/auth/auth.ts'
 import type { EdgeControl } from '#control/open-edge-control.ts'
+import type { PolicyOf } from '#infra/console/console-gate.ts'
 import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
 import type { AuthorizeService } from '#ingest/http/noisiest-route.ts'
 import type { Authenticate, IsKnown, KeptIdentity, Principal } from '#ingest/session/principal.ts'
@@ -13,6 +14,7 @@ export interface EdgeAuthentication {
   readonly isKnown: IsKnown
   readonly authorizeRequest: AuthorizeRequest
   readonly authorizeService: AuthorizeService
+  readonly policyOf: PolicyOf
 }
 
 /** What control decides, as an edge asks for it. @param heard is told of devices whose requests were let in */
@@ -50,10 +52,16 @@ export function edgeAuthentication(
         ? new PenstockError(admission.code, publicReason(admission))
         : refusalOf(admission.code)
     },
-    authorizeService: async (authorization, confidential) => {
+    authorizeService: async (authorization, confidential, resource = ['api']) => {
       if (!confidential) throw refusalOf('AUTH_TRANSPORT_INSECURE')
-      const proof = await authenticator.authenticateService(authorization, 'ServiceConnect', ['api'], confidential)
+      const proof = await authenticator.authenticateService(authorization, 'ServiceConnect', resource, confidential)
       if (!('policy' in proof)) throw refusalOf(proof.code)
+    },
+    policyOf: async (authorization, confidential) => {
+      const proof = await authenticator.authenticateHolder(authorization, confidential)
+      if (!('policy' in proof)) return proof
+      const { policy, expiresAtMs } = proof
+      return { name: policy.name, rights: policy.rights, expiresAtMs }
     },
   }
 }

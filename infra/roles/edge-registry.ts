@@ -5,6 +5,7 @@ import type { EdgeDownlink } from '#control/downlink/downlink.ts'
 import { type DownlinkAddress, openEdgeControl } from '#control/open-edge-control.ts'
 import type { EdgePresence } from '#control/presence/presence.ts'
 import type { QuotaOverride } from '#control/quotas/quotas.ts'
+import type { DeviceUploads } from '#control/uploads/uploads.ts'
 import type { ProvisioningOptions } from '#ingest/device-api/provisioning.ts'
 import type { TwinOptions } from '#ingest/device-api/twins.ts'
 import type { Edge } from '#ingest/edge.ts'
@@ -24,11 +25,17 @@ export interface EdgeRegistry extends EdgeAuthentication {
   readonly twins: TwinOptions
   readonly provisioning: ProvisioningOptions
   readonly commandQueues: CommandQueues
+  readonly deviceUploads: DeviceUploads
   /** Tells that this edge lives, and whom it heard of since the last time. Never rejects. */
   readonly beat: (edge: Pick<Edge, 'forEachHeard'>) => Promise<void>
   /** What edge processes of this data folder held that did not end in order. */
   readonly lost: readonly IdentityId[]
-  readonly onPresence: (deviceId: string, moduleId: string | undefined, connected: boolean) => void
+  readonly onPresence: (
+    deviceId: string,
+    moduleId: string | undefined,
+    connected: boolean,
+    modelId?: string | undefined,
+  ) => void
   /** Calls back with `device` or `device/module` of a connection that a newer one at another edge process ends. */
   readonly onTakenOver: (takeOver: (sessionId: string) => void) => void
   /** Calls back with all quotas of single devices, at once and whenever one changed. */
@@ -45,7 +52,8 @@ export async function openEdgeRegistry(
   downlink: EdgeDownlink = new StartingDownlink(),
   index = 0,
 ): Promise<EdgeRegistry> {
-  const { dataDir, postgresUrl, rules, devicesCachedMax, commandRules, registrarRules } = controlSettings(settings)
+  const { dataDir, postgresUrl, rules, devicesCachedMax, ...options } = controlSettings(settings)
+  const { commandRules, registrarRules, tellsTwinChanges } = options
   const life = await beginEdgeLife(dataDir, edgeId)
   let endTakenOver = (_sessionId: string): void => {}
   const control = await openEdgeControl({
@@ -54,6 +62,7 @@ export async function openEdgeRegistry(
     rules,
     devicesCachedMax,
     commandRules,
+    tellsTwinChanges,
     registrarRules,
     metrics,
     logger,
@@ -66,6 +75,7 @@ export async function openEdgeRegistry(
   return {
     ...edgeAuthentication({ authenticator, sessions }, heard),
     commandQueues: control.commands,
+    deviceUploads: control.uploads,
     provisioning: {
       idScope: registrarRules.idScope,
       registrar: control.registrar,
@@ -77,8 +87,8 @@ export async function openEdgeRegistry(
       edge.forEachHeard(limits.edgeBeatMs, (id, atMs) => heard.add(id, atMs))
       await tellHeard(life, heard, presence, logger)
     },
-    onPresence: (deviceId, moduleId, connected) => {
-      presence.report([{ deviceId, moduleId, connected, edgeId: life.id, atMs: Date.now() }])
+    onPresence: (deviceId, moduleId, connected, modelId) => {
+      presence.report([{ deviceId, moduleId, connected, edgeId: life.id, atMs: Date.now(), modelId }])
       if (connected) takeOver.opened({ deviceId, moduleId })
       else takeOver.ended({ deviceId, moduleId })
     },

@@ -3,6 +3,7 @@ import { joinDownlink } from '#control/open-edge-control.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
+import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
@@ -10,16 +11,20 @@ import { Metrics } from '#runtime/metrics.ts'
 import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { type AskHistory, keepHistory } from './console-metrics.ts'
 import { ControlAddress } from './control-address.ts'
 import { StartingDownlink } from './edge-downlink.ts'
 import { type EdgeRegistry, openEdgeRegistry } from './edge-registry.ts'
 import { openEdgeServers } from './edge-servers.ts'
 import { openRoleEvents, type RoleEvents, tellLost } from './events.ts'
 import { openRoleLog } from './open-role-log.ts'
+import { openRoleUploads } from './open-role-uploads.ts'
 import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
 import {
+  askHistory,
   askNoisiest,
+  askRefusals,
   askStatus,
   listenAsEdge,
   reportEverySecond,
@@ -53,7 +58,9 @@ interface EdgeBasis {
 export async function runEdge(settings: Settings, index: number): Promise<void> {
   const basis = await openBasis(settings, index)
   const { metrics, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
-  const edge = await openEdge(basis)
+  const refused = new RefusalsHere()
+  let { httpsPort } = settings
+  const edge = await openEdge(basis, refused, () => httpsPort)
   const beats = setInterval(() => void registry?.beat(edge), limits.edgeBeatMs)
   const control = new ControlAddress({
     url: settings.controlUrl,
@@ -61,7 +68,13 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     clock: systemClock,
   })
   const status = () => statusOf(edge, metrics)
-  const servers = await openEdgeServers({ settings, edge, control, controlAuthority, tls, status, metrics, logger })
+  const policyOf = registry?.policyOf
+  const refusals = async () => (supervised ? await askRefusals() : refused.last)
+  const servers = await openEdgeServers({
+    ...{ settings, edge, control, controlAuthority, tls, policyOf, log, refusals, status, metrics, logger },
+    history: historyOf(metrics),
+  })
+  httpsPort = servers.ports.https ?? httpsPort
   stopOnSignal(async (reason) => {
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)
@@ -78,7 +91,8 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     tellNoisiest(edge)
   })
   const mqtts = edge.mqttsPort === undefined ? {} : { mqtts: edge.mqttsPort }
-  const ports = { mqtt: edge.mqttPort, ...mqtts, ...servers.ports }
+  const amqps = edge.amqpsPort === undefined ? {} : { amqps: edge.amqpsPort }
+  const ports = { mqtt: edge.mqttPort, ...mqtts, ...amqps, ...servers.ports }
   tellSupervisor('ready', ports)
   logger.info('listening', { bind: settings.bind, ...ports })
 }
@@ -102,7 +116,8 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   return { settings, edgeId, metrics, logger, tls, controlAuthority, log, downlink, registry, leaveDownlink, events }
 }
 
-async function openEdge(basis: EdgeBasis): Promise<Edge> {
+/** @param httpsPort where the edge listens; asked once it does */
+async function openEdge(basis: EdgeBasis, refused: RefusalsHere, httpsPort: () => number): Promise<Edge> {
   const { settings, edgeId, metrics, logger, tls, log, downlink, registry, events } = basis
   const edge = await startEdge({
     log,
@@ -112,10 +127,13 @@ async function openEdge(basis: EdgeBasis): Promise<Edge> {
     bind: settings.bind,
     mqttPort: settings.mqttPort,
     mqtts: tls && { port: settings.mqttsPort, tls },
+    amqps: tls && { port: settings.amqpsPort, tls },
     batchDelayMs: settings.batchDelayMs,
     connectionsMax: settings.edgeConnectionsMax,
+    onRefused: (refusal) => refused.add(refusal),
     announce: (sessionId, openedAtMs) => tellSupervisor('takeOver', { sessionId, openedAtMs }),
     ...registry,
+    uploads: registry && (await openRoleUploads(settings, registry.deviceUploads, httpsPort)),
     quotas: quotasFrom(settings),
     noisiestOfAll: supervised
       ? (countMax) => {
@@ -124,10 +142,10 @@ async function openEdge(basis: EdgeBasis): Promise<Edge> {
           return askNoisiest(countMax)
         }
       : undefined,
-    onPresence: (deviceId, moduleId, connected, reason) => {
-      registry?.onPresence(deviceId, moduleId, connected)
+    onPresence: (deviceId, moduleId, connected, reason, modelId) => {
+      registry?.onPresence(deviceId, moduleId, connected, modelId)
       const event = connected ? 'connected' : 'disconnected'
-      events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason })
+      events?.tell({ event, deviceId, moduleId, reason: connected ? undefined : reason, modelId })
     },
   })
   downlink.started(edge.downlink)
@@ -136,8 +154,25 @@ async function openEdge(basis: EdgeBasis): Promise<Edge> {
   return edge
 }
 
+/** The last refusals, for the console: the supervisor's to keep, or of an edge that is alone. */
+class RefusalsHere {
+  last: readonly ToldRefusal[] = []
+
+  add(refusal: ToldRefusal): void {
+    if (supervised) tellSupervisor('refused', refusal)
+    else this.last = [refusal, ...this.last].slice(0, limits.refusalsKeptMax)
+  }
+}
+
 function tellNoisiest(edge: Edge): void {
   tellSupervisor('noisiest', edge.quotas.noisiest.report(noisiestCountMax))
+}
+
+/** Of all processes, as far as somebody supervises them; alone it keeps its own. */
+function historyOf(metrics: Metrics<MetricName>): AskHistory {
+  if (supervised) return askHistory
+  const history = keepHistory(() => new Map([['edge', metrics.samples()]]))
+  return async (sinceMs) => JSON.stringify(history.since(sinceMs))
 }
 
 /** Of all processes, as far as somebody supervises them. */

@@ -1,4 +1,5 @@
 import type { PartitionReport, RouterReport } from '#control/routes/routes.ts'
+import { enqueuedAtMsOf } from '#pipeline/workers/lag.ts'
 import type { EndpointRun } from '#pipeline/workers/routed/endpoint-run.ts'
 import type { RoutedLog } from '#pipeline/workers/routed/routed-log.ts'
 import type { Router } from '#pipeline/workers/routed/router.ts'
@@ -104,6 +105,6 @@ export class FallingBehind {
 
 /** Of the oldest record that is not delivered. */
 async function ageOf({ log }: RoutedLog, partition: number, offset: number): Promise<number> {
-  const [record] = await log.read(partition, offset, 1)
-  return record === undefined ? 0 : Math.max(0, systemClock.nowMs() - record.stamp.enqueuedAtMsFirst)
+  const enqueuedAtMs = await enqueuedAtMsOf(log, partition, offset)
+  return enqueuedAtMs === undefined ? 0 : Math.max(0, systemClock.nowMs() - enqueuedAtMs)
 }

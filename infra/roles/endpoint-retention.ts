@@ -1,6 +1,7 @@
 import { openRoutingStore } from '#control/open-routing.ts'
 import type { RoutingStore } from '#control/routes/routes.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { deliveredTopics, groupOnTopic } from '#schemas/log-topics.ts'
 import { replayGroup, replayGroupPrefix } from '#schemas/routing/replay.ts'
 import { endpointGroup, endpointGroupPrefix } from '#schemas/routing/routing.ts'
 import type { Settings } from '#schemas/settings.ts'
@@ -28,7 +29,7 @@ export function endpointRetention(settings: Settings, logger: Logger): EndpointR
       return [
         ...holding.map((endpoint) => endpointGroup(settings.topicPrefix, endpoint)),
         ...replays.map(({ replay }) => replayGroup(settings.topicPrefix, replay)),
-      ].flatMap((group) => [group, `${group}-events`])
+      ].flatMap((group) => deliveredTopics.map((topic) => groupOnTopic(group, topic)))
     },
     close: async () => (await opening?.catch(() => undefined))?.close(),
   }

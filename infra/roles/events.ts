@@ -1,8 +1,12 @@
+import { controlSettings } from '#control/control-settings.ts'
+import type { ToldRecords } from '#control/open-registry.ts'
 import { openEventWriter } from '#ingest/events/event-writer.ts'
+import { forwardTwinEvents, type TwinEventForwarderOptions } from '#ingest/events/twin-event-forwarder.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { DeviceEvent } from '#schemas/device-event.ts'
+import { isTold } from '#schemas/device-settings.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
@@ -15,7 +19,26 @@ export interface RoleEvents {
 
 /** Whether devices that connect, end or change are told of. */
 export function eventsWanted(settings: Settings): boolean {
-  return settings.events === 'always' || (settings.events === 'identities' && settings.identities === 'required')
+  return isTold(settings.events, settings.identities)
+}
+
+/** Whether changes of twins are told of. */
+export function twinEventsWanted(settings: Settings): boolean {
+  return isTold(settings.twinEvents, settings.identities)
+}
+
+/** Forwards changes of twins from the control store to the log. @returns ends it; `undefined` where none are wanted */
+export async function forwardRoleTwinEvents(
+  settings: Settings,
+  options: Omit<TwinEventForwarderOptions, 'log' | 'hubName' | 'clock'>,
+): Promise<(() => Promise<void>) | undefined> {
+  if (!twinEventsWanted(settings)) return undefined
+  const log = await openRoleLog(settings, options.logger, 'twin-events')
+  const stop = forwardTwinEvents({ ...options, log, hubName: controlSettings(settings).hostName, clock: systemClock })
+  return async () => {
+    await stop()
+    await log.close()
+  }
 }
 
 /** What a role tells device events to; `undefined` where none are wanted. @param writerId name of the process */
@@ -33,6 +56,25 @@ export async function openRoleEvents(
     close: async () => {
       await writer.close()
       await log.close()
+    },
+  }
+}
+
+/** Rows of what services are told; an event says when it was, as it may be told a moment later. */
+export function recordsTold(events: RoleEvents | undefined): ToldRecords | undefined {
+  if (events === undefined) return undefined
+  return {
+    onFeedback: (records) => {
+      for (const { deviceId, moduleId, status, messageId, generationId, atMs } of records) {
+        const details = { messageId, generationId, at: new Date(atMs).toISOString() }
+        events.tell({ event: 'commandEnded', deviceId, moduleId, reason: status, details })
+      }
+    },
+    onFileUploaded: (files) => {
+      for (const { deviceId, blobName, bytes, atMs } of files) {
+        const details = { blobName, bytes: String(bytes), at: new Date(atMs).toISOString() }
+        events.tell({ event: 'fileUploaded', deviceId, moduleId: undefined, reason: undefined, details })
+      }
     },
   }
 }

@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest'
 import type { HttpRouter } from '#runtime/http/serving.ts'
+import type { MetricSample } from '#runtime/metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { routeHealth } from './health.ts'
 import type { Status } from './role-contract.ts'
 import { standstillText } from './standstill-text.ts'
+import { undeliveredText } from './undelivered-text.ts'
 
 /** What `GET path` is answered with in this state. */
 async function ask(path: string, status: () => Status): Promise<{ readonly status: number; readonly text: string }> {
@@ -37,6 +39,23 @@ test('who can take traffic is ready though delivery stands still, and says so in
     status: 503,
     text: `not ready\n${line}\n`,
   })
+})
+
+test('that what waits is old is said in a line of its own, and is no reason to send devices away', async () => {
+  const samples: MetricSample[] = [
+    ['penstock_worker_lag_seconds', 'partition="0"', 61.2],
+    ['penstock_worker_lag_seconds', 'partition="1"', 312.4],
+    ['penstock_events_lag_seconds', 'partition="0"', 59.9],
+    ['penstock_worker_lag_records', 'partition="0"', 5_000],
+  ]
+  const undelivered = undeliveredText(samples)
+  expect(undelivered).toBe('the oldest message that is no row yet waits for 312 s')
+  expect(await ask('/readyz', () => ({ ready: true, standstill: text, undelivered, metrics: '' }))).toMatchObject({
+    status: 200,
+    text: expect.stringMatching(/^ready\ndelivery stands still: .*\nthe oldest message .* 312 s\n$/),
+  })
+  expect(undeliveredText([['penstock_events_lag_seconds', '', 60]])).toContain('the oldest device event')
+  expect(undeliveredText(samples.slice(2))).toBeUndefined()
 })
 
 test('where all moves nothing is said', async () => {

@@ -3,7 +3,7 @@ import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { isLoopbackBind, urlHost } from '#runtime/loopback.ts'
 import type { Settings } from '#schemas/settings.ts'
 
-const requestMsMax = 120_000
+const requestMsMaxDefault = 120_000
 
 /**
  * Address that the embedded engine listens on: others may reach it only where both users have passwords, or anyone could write rows
@@ -20,7 +20,7 @@ export function warehouseUrl(settings: Settings, port: number): string {
 }
 
 /** A client of the warehouse that the settings choose: a ClickHouse server, or the embedded engine on its port. */
-export function openRoleWarehouse(settings: Settings): Warehouse {
+export function openRoleWarehouse(settings: Settings, requestMsMax = requestMsMaxDefault): Warehouse {
   return openWarehouse({
     url: warehouseUrl(settings, settings.clickhousePort),
     user: settings.clickhouseUser,

@@ -40,7 +40,10 @@ async function start(routes: (router: HttpRouter) => void) {
   const control = { find: async () => ({ kind: 'at' as const, url: `http://127.0.0.1:${behind.port}` }) }
   const quotas = new Quotas(unlimitedQuotas, systemClock, new Metrics(metricsTable))
   const room = new BodyRoom(64 * 1024 * 1024)
-  const edge = await open((router) => passToControl(router, control, undefined, quotas, false), room)
+  const edge = await open(
+    (router) => passToControl(router, control, undefined, quotas, (request) => request.header('authorization'), false),
+    room,
+  )
   return { room, port: edge.port }
 }
 

@@ -35,7 +35,9 @@ async function start() {
   const place: { found: ControlFound } = { found: { kind: 'at', url: `http://127.0.0.1:${behind.port}` } }
   const control = { find: async () => place.found }
   const quotas = new Quotas(unlimitedQuotas, systemClock, new Metrics(metricsTable))
-  const edge = await open((router) => passToControl(router, control, undefined, quotas, false))
+  const edge = await open((router) =>
+    passToControl(router, control, undefined, quotas, (request) => request.header('authorization'), false),
+  )
   return { place, url: `http://127.0.0.1:${edge.port}` }
 }
 

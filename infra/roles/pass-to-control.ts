@@ -41,6 +41,7 @@ const hopHeaders: ReadonlySet<string> = new Set([
  * @param authority certificate that the control role's own is signed by; `undefined`: those that Node trusts
  * @param tls true if the server speaks TLS; without it credentials are passed on from this machine only: others have seen them
  *   already, and would see the keys in the answer
+ * @param authorizationOf what a request proves itself with
  * @param quotas count requests that the control role refused for their credentials, and keep off who fails too often
  */
 export function passToControl(
@@ -48,6 +49,7 @@ export function passToControl(
   control: Pick<ControlAddress, 'find'>,
   authority: string | undefined,
   quotas: Quotas,
+  authorizationOf: (request: HttpRequest) => string,
   tls: boolean,
 ): void {
   // Given up before the server behind gives them up: a request on a connection that is just closing would be lost.
@@ -63,7 +65,7 @@ export function passToControl(
     method: 'ANY',
     pattern: '/*',
     bodyBytesMax: limits.httpBodyBytesMax,
-    admit: (request) => (tls ? undefined : insecureAnswer(request)),
+    admit: (request) => (tls ? undefined : insecureAnswer(request, authorizationOf(request))),
     handleStream: async (request, body) => {
       const beginning = await beginningOf(body)
       const found = await control.find()
@@ -72,8 +74,10 @@ export function passToControl(
           return textAnswer(404, 'nothing is served under this path\n')
         case 'away':
           return unavailableAnswer('the control role does not run\n', found.retryAfterMs)
-        case 'at':
-          return passed(methodPath.test(request.path) ? ways.methods : ways.usual, found.url, request, beginning)
+        case 'at': {
+          const way = methodPath.test(request.path) ? ways.methods : ways.usual
+          return passed(way, found.url, request, authorizationOf(request), beginning)
+        }
       }
     },
   })
@@ -87,8 +91,8 @@ function unavailableAnswer(text: string, retryAfterMs: number): HttpAnswer {
   return textAnswer(503, text, { 'Retry-After': String(Math.ceil(retryAfterMs / 1_000)) })
 }
 
-function insecureAnswer(request: HttpRequest): HttpAnswer | undefined {
-  if (request.header('authorization') === '' || isLoopbackAddress(request.remoteAddress)) return undefined
+function insecureAnswer(request: HttpRequest, authorization: string): HttpAnswer | undefined {
+  if (authorization === '' || isLoopbackAddress(request.remoteAddress)) return undefined
   const code = 'AUTH_TRANSPORT_INSECURE'
   return faultAnswer(new PenstockError(code, publicReason({ code })))
 }
@@ -127,11 +131,17 @@ interface Way {
   readonly silenceMsMax: number
 }
 
-function passed(way: Way, controlUrl: string, request: HttpRequest, body: BegunBody): Promise<HttpAnswer> {
+function passed(
+  way: Way,
+  controlUrl: string,
+  request: HttpRequest,
+  authorization: string,
+  body: BegunBody,
+): Promise<HttpAnswer> {
   return new Promise((resolve) => {
     const unavailable = (): void => resolve(unavailableAnswer('the control role does not answer\n', 1_000))
     const query = request.queryText === '' ? '' : `?${request.queryText}`
-    const headers: OutgoingHttpHeaders = headersOf(request)
+    const headers: OutgoingHttpHeaders = headersOf(request, authorization)
     if (body.lengthBytes !== undefined) headers['content-length'] = body.lengthBytes
     const send = isTls(controlUrl) ? httpsRequest : httpRequest
     const agent = isTls(controlUrl) ? way.agents.tls : way.agents.plain
@@ -152,7 +162,7 @@ async function* wholeOf(beginning: Buffer, rest: AsyncIterable<Buffer>): AsyncGe
   yield* rest
 }
 
-function headersOf(request: HttpRequest): Record<string, string> {
+function headersOf(request: HttpRequest, authorization: string): Record<string, string> {
   const headers: Record<string, string> = {}
   const ofThisHop = request
     .header('connection')
@@ -162,6 +172,7 @@ function headersOf(request: HttpRequest): Record<string, string> {
     // Node writes headers as Latin-1: each byte of UTF-8 as one of its characters.
     if (!hopHeaders.has(name) && !ofThisHop.includes(name)) headers[name] = Buffer.from(value).toString('latin1')
   }
+  if (authorization !== '') headers.authorization = authorization
   headers[clientAddressHeader] = request.remoteAddress
   return headers
 }

@@ -1,12 +1,15 @@
 /**
  * What a role process and its supervisor say to each other over the IPC channel (`runtime/line-rpc/`).
  *
- *   role → supervisor   asks for the status of all processes, the noisiest devices of all edges, the passwords of the warehouse's users
- *                       tells that it is alive, its samples, standstill and noisiest devices, its ports once it is ready, a take-over, the
- *                       first device, and that it needs the control role
+ *   role → supervisor   asks for the status of all processes, the noisiest devices and the last refusals of all edges, the last hour of
+ *                       their metrics, the settings, the passwords of the warehouse's users
+ *                       tells that it is alive, its samples, standstill, noisiest devices and refusals, its ports once it is ready, a
+ *                       take-over, the first device, and that it needs the control role, which that role itself does while it has
+ *                       jobs to do
  *   supervisor → role   tells to stop, a take-over at another edge, where the control role is
  */
 import type { NoisiestReport, NoisyDevice } from '#ingest/quotas/noisiest.ts'
+import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import {
   aBoolean,
   aCount,
@@ -20,9 +23,11 @@ import {
   optional,
   recordOf,
   variantsOf,
+  wholeAs,
 } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
+import type { ShownSetting } from '#runtime/settings.ts'
 import type { Settings } from '#schemas/settings.ts'
 
 export const roleNames = ['edge', 'worker', 'router', 'warehouse', 'control'] as const
@@ -48,6 +53,8 @@ export interface Status {
   readonly ready: boolean
   /** One line that says so if nothing, or not everything, is delivered. Anyone may read it, so it quotes nothing. */
   readonly standstill?: string | undefined
+  /** One line that says so if what waits for delivery is old. */
+  readonly undelivered?: string | undefined
   /** Prometheus text format. */
   readonly metrics: string
   /** Processes that run and say nothing, e.g. `worker-0`. */
@@ -77,6 +84,14 @@ const noisiestReport = recordOf<NoisiestReport>({
   byBytes: noisyDevices,
 })
 
+const toldRefusal = recordOf<ToldRefusal>({
+  atMs: aNumber,
+  refused: oneOf('connection', 'message'),
+  reason: aText,
+  code: aText,
+  remote: aText,
+})
+
 const metricSample: JsonCheck<MetricSample> = (value) => {
   if (!Array.isArray(value)) throw new TypeError('is no sample')
   const [name, labels, amount]: unknown[] = value
@@ -91,11 +106,17 @@ export const supervisorContract = {
       answered: recordOf<Status>({
         ready: aBoolean,
         standstill: optional(aText),
+        undelivered: optional(aText),
         metrics: aText,
         silent: optional(listOf(aText)),
       }),
     },
     noisiestOfAll: { asked: aCount, answered: noisiestReport },
+    refusals: { asked: nothing, answered: listOf(toldRefusal) },
+    /** Asked for since when, answered with JSON that is passed on as it is. */
+    history: { asked: aCount, answered: aText },
+    /** With which the installation was started; a process may have others. */
+    settings: { asked: nothing, answered: listOf(wholeAs<ShownSetting>(recordOf({ name: aText }))) },
     passwords: {
       asked: nothing,
       answered: recordOf<WarehousePasswords>({
@@ -111,6 +132,7 @@ export const supervisorContract = {
     samples: listOf(metricSample),
     standstill: optional(aText),
     noisiest: noisiestReport,
+    refused: toldRefusal,
     takeOver: takenOver,
     firstDevice: recordOf<FirstDevice>({ deviceId: aText, key: optional(aText) }),
     needsControl: nothing,

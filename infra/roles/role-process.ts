@@ -3,11 +3,13 @@
  * disappears drains and ends: nothing is left behind.
  */
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
+import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Pushed, PushName } from '#runtime/line-rpc/contract.ts'
 import { IpcChannel } from '#runtime/line-rpc/ipc-channel.ts'
 import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
+import type { ShownSetting } from '#runtime/settings.ts'
 import {
   type ControlState,
   roleContract,
@@ -154,6 +156,21 @@ export function askStatus(): Promise<Status> {
 /** Asks for the noisiest devices of all edge processes. Rejects if the supervisor does not answer. */
 export function askNoisiest(countMax: number): Promise<NoisiestReport> {
   return supervisor().ask('noisiestOfAll', countMax)
+}
+
+/** Asks for the last refusals of all edge processes. Rejects if the supervisor does not answer. */
+export function askRefusals(): Promise<readonly ToldRefusal[]> {
+  return supervisor().ask('refusals', undefined)
+}
+
+/** Asks for the last hour of the metrics of all processes, as far as it is later than `sinceMs`. Rejects if the supervisor does not answer. */
+export function askHistory(sinceMs: number): Promise<string> {
+  return supervisor().ask('history', sinceMs)
+}
+
+/** Asks for the settings with which the installation was started. Rejects if the supervisor does not answer. */
+export function askSettings(): Promise<readonly ShownSetting[]> {
+  return supervisor().ask('settings', undefined)
 }
 
 /** Asks for the passwords of the warehouse's users. Rejects if the supervisor does not answer. */

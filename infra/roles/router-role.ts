@@ -11,6 +11,7 @@ import { createLogger, type Logger } from '#runtime/logger.ts'
 import { lowerPriority } from '#runtime/lower-priority.ts'
 import { type MetricSample, Metrics } from '#runtime/metrics.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+import { deliveredTopics } from '#schemas/log-topics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
@@ -21,6 +22,7 @@ import { endpointOpener } from './open-role-endpoint.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
 import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+import { openRoutedTwins } from './routed-twins.ts'
 
 /** Beside edges and worker on one machine: PUBACKs and the default table go first. */
 const nice = 5
@@ -73,15 +75,16 @@ export async function runRouter(settings: Settings): Promise<void> {
 /** Logs, warehouse and document of routes. Rejects where one of them cannot be opened. */
 async function openBasis(settings: Settings, logger: Logger) {
   const [hubName = ''] = settings.hostname.split(',')
-  const logs: RoutedLog[] = [
-    { kind: 'telemetry', log: await openRoleLog(settings, logger) },
-    { kind: 'events', log: await openRoleLog(settings, logger, 'events') },
-  ]
+  const logs: RoutedLog[] = []
+  for (const kind of deliveredTopics) logs.push({ kind, log: await openRoleLog(settings, logger, kind) })
   const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
   const warehouse = openRoleWarehouse(settings)
   const routing = await openRouting({ ...settings, logger })
+  const changes = logs.find(({ kind }) => kind === 'twin-events')?.log
+  const routedTwins = openRoutedTwins(settings, logger, changes)
   const options = {
     logs,
+    twins: routedTwins.twins,
     topicPrefix: settings.topicPrefix,
     hubName: hubName.trim(),
     interpreted: settings.routesInterpreted === 'yes',
@@ -95,6 +98,7 @@ async function openBasis(settings: Settings, logger: Logger) {
     routing,
     options,
     async close(): Promise<void> {
+      await routedTwins.close()
       const closing: readonly ({ close(): Promise<void> } | undefined)[] = [
         ...logs.map(({ log }) => log),
         deadLetterLog,

@@ -20,6 +20,7 @@ import { keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
 import { reportEverySecond, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+import { undeliveredText } from './undelivered-text.ts'
 
 /** What a worker stands on. */
 interface WorkerBasis {
@@ -87,7 +88,8 @@ function openHealth({ settings, metrics, logger }: WorkerBasis, delivery: Delive
         const standstill = delivery.standstill()
         // Delivering is all that a worker is there for.
         const ready = delivery.isRunning && standstill === undefined
-        return { ready, standstill, metrics: metrics.render([delivery.samples()]) }
+        const samples = delivery.samples()
+        return { ready, standstill, undelivered: undeliveredText(samples), metrics: metrics.render([samples]) }
       }),
   })
 }

@@ -1,8 +1,14 @@
+import { keepHistory } from '#infra/roles/console-metrics.ts'
 import type { ControlState, FirstDevice, Status, TakenOver } from '#infra/roles/role-contract.ts'
+import { undeliveredText } from '#infra/roles/undelivered-text.ts'
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
+import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
+import type { MetricHistory } from '#runtime/metric-history/metric-history.ts'
 import type { MetricSample, Metrics } from '#runtime/metrics.ts'
+import { shownSettings } from '#runtime/settings.ts'
+import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { ControlOnDemand } from './control-on-demand.ts'
@@ -35,6 +41,9 @@ export class Installation {
   /** Where nobody needs an identity. */
   readonly #demanded: ControlOnDemand | undefined
   readonly #noisiest = new Map<SupervisedProcess, NoisiestReport>()
+  /** The last ones, of all edges. */
+  #refusals: ToldRefusal[] = []
+  readonly #history: MetricHistory
   #processes: SupervisedProcess[] = []
   /** As the worker tells it; of one that ended, until the next one speaks. */
   #standstill: string | undefined = workerAway
@@ -48,6 +57,7 @@ export class Installation {
     const { settings, logger } = options
     this.#silence = new SilenceWatch(() => this.#processes, systemClock, logger)
     this.#silence.start()
+    this.#history = keepHistory(() => this.#samplesByProcess())
     if (settings.identities !== 'required') this.#demanded = this.#controlOnDemand()
   }
 
@@ -89,7 +99,7 @@ export class Installation {
   }
 
   samples(): readonly (readonly MetricSample[])[] {
-    return [this.#options.metrics.samples(), ...this.#processes.map((child) => child.samples)]
+    return [...this.#samplesByProcess().values()]
   }
 
   /** Ends all, step by step, each once those that hand on to it are gone. */
@@ -106,17 +116,28 @@ export class Installation {
     for (const child of this.#processes) child.kill()
   }
 
+  #samplesByProcess(): ReadonlyMap<string, readonly MetricSample[]> {
+    const children = this.#processes.map((child) => [child.name, child.samples] as const)
+    return new Map([['supervisor', this.#options.metrics.samples()], ...children])
+  }
+
   #handlersOf(told: () => SupervisedProcess): RoleHandlers {
     const { clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword } = this.#options.settings
     return {
       questions: {
         status: () => this.#status(),
+        refusals: () => this.#refusals,
+        history: (sinceMs) => JSON.stringify(this.#history.since(sinceMs)),
         noisiestOfAll: (countMax) => mergedNoisiest([...this.#noisiest.values()], countMax),
+        settings: () => shownSettings(process.env),
         passwords: () => ({ clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword }),
       },
       pushes: {
         takeOver: (takenOver) => this.#tellOtherEdges(told(), takenOver),
         noisiest: (report) => void this.#noisiest.set(told(), report),
+        refused: (refusal) => {
+          this.#refusals = [refusal, ...this.#refusals].slice(0, limits.refusalsKeptMax)
+        },
         standstill: (text) => {
           this.#standstill = text
         },
@@ -125,7 +146,7 @@ export class Installation {
         },
         needsControl: () => {
           this.#demanded?.want()
-          told().tell('control', this.#controlState())
+          if (told().role === 'edge') told().tell('control', this.#controlState())
         },
       },
     }
@@ -172,12 +193,14 @@ export class Installation {
 
   #status(): Status {
     const silent = this.#silence.silent()
+    const samples = this.samples()
     const isServing = ({ ready, name }: SupervisedProcess) => ready && !silent.includes(name)
     return {
       // What delivers may be away: the log takes the load.
       ready: this.#ports !== undefined && this.#processes.every((child) => child.role !== 'edge' || isServing(child)),
       standstill: this.#standstill,
-      metrics: this.#options.metrics.render(this.samples()),
+      undelivered: undeliveredText(samples.flat()),
+      metrics: this.#options.metrics.render(samples),
       silent,
     }
   }

@@ -1,3 +1,5 @@
+import { freshConsole } from '#infra/console/build-console.ts'
+import { consoleNote } from '#infra/console/console-note.ts'
 import { warehouseUrl } from '#infra/roles/open-role-warehouse.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -22,6 +24,7 @@ export async function startRoles(
   ending: AbortSignal,
 ): Promise<void> {
   checkBeforeStart(settings)
+  await buildConsole(logger)
   await portsFree(settings.bind, portsOf(settings), systemClock, logger)
   const edges =
     settings.identities === 'required'
@@ -36,9 +39,19 @@ export async function startRoles(
   void startRouter(installation, settings, ports, logger, ending)
 }
 
+/** Edges serve it as they find it. What is wrong with it stops nothing. */
+async function buildConsole(logger: Logger): Promise<void> {
+  try {
+    const note = consoleNote(await freshConsole())
+    if (note !== undefined) logger.warn(note)
+  } catch (error) {
+    logger.warn('the console could not be built', { error })
+  }
+}
+
 /** What the edges will listen on; 0 is picked free. */
 function portsOf(settings: Settings): number[] {
-  const tls = settings.tlsCert === undefined ? [] : [settings.mqttsPort, settings.httpsPort]
+  const tls = settings.tlsCert === undefined ? [] : [settings.mqttsPort, settings.amqpsPort, settings.httpsPort]
   return [settings.mqttPort, settings.httpPort, ...tls].filter((port) => port !== 0)
 }
 
@@ -48,7 +61,10 @@ async function startDelivery(installation: Installation, settings: Settings): Pr
     const warehouse = installation.add('warehouse', 0, {})
     await warehouse.start()
     ports = warehouse.ports
-    installation.warehouseEnvironment = { PENSTOCK_CLICKHOUSE_URL: warehouseUrl(settings, ports.clickhouse ?? 0) }
+    installation.warehouseEnvironment = {
+      PENSTOCK_CLICKHOUSE_URL: warehouseUrl(settings, ports.clickhouse ?? 0),
+      PENSTOCK_CLICKHOUSE_READONLY_USER: 'readonly',
+    }
   }
   const worker = installation.add('worker', 0, installation.warehouseEnvironment).start()
   await Promise.race([worker, sleep(systemClock, waitMsMax)])

@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import mqtt from 'mqtt'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
+import type { HistoryAnswer } from '#runtime/metric-history/metric-history.ts'
 
 let folder = ''
 const running: RunningPenstock[] = []
@@ -45,6 +46,13 @@ describe('npm start', () => {
       200,
       'ready\ndelivery stands still: the worker waits for ClickHouse\n',
     ])
+    // Charts have it with the next step, wherever it was counted.
+    await until(async () => {
+      const { series } = (await (await fetch(`${penstock.httpUrl}/console/metrics`)).json()) as HistoryAnswer
+      return series.some(
+        ({ name, values }) => name === 'received' && values.some((value) => value !== null && value > 0),
+      )
+    })
   })
 
   test('where nobody needs an identity, the registry runs once something asks it, and then shows a first device', {

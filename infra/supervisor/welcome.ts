@@ -17,8 +17,10 @@ export function welcome(
   const http = `http://${host}:${ports.http}`
   const required = settings.identities === 'required'
   const rows: [string, string][] = [
+    ['Console', `${http}/     ${required ? 'log in with a policy and its key' : 'what happens here, in a browser'}`],
     ['MQTT', `mqtt://${host}:${ports.mqtt}     3.1.1 and 5.0${required ? '' : ', the client id is the device id'}`],
     ...(ports.mqtts === undefined ? [] : [['MQTT, TLS', `mqtts://${host}:${ports.mqtts}`] as [string, string]]),
+    ...(ports.amqps === undefined ? [] : [['AMQP, TLS', `amqps://${host}:${ports.amqps}`] as [string, string]]),
     ['HTTP', `${http}     telemetry, WebSocket at /mqtt, device registry`],
     ...(ports.https === undefined ? [] : [['HTTPS', `https://${host}:${ports.https}`] as [string, string]]),
     ['ClickHouse', `${clickhouse}     user default, or readonly for analysts`],

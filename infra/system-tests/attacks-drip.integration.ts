@@ -30,6 +30,7 @@ beforeAll(async () => {
     PENSTOCK_TLS_CERT: join(dataDir, 'server.pem'),
     PENSTOCK_TLS_KEY: join(dataDir, 'server.key'),
     PENSTOCK_MQTTS_PORT: '0',
+    PENSTOCK_AMQPS_PORT: '0',
     PENSTOCK_HTTPS_PORT: '0',
   })
   const owner = { scope: 'localhost', key: ownerKey, policyName: 'iothubowner', expiresAtMs: Date.now() + 600_000 }

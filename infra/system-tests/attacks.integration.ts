@@ -1,4 +1,5 @@
 /** What a hostile network may try against everything as a user runs it (docs/SECURITY.md): identities required, TLS beside plain. */
+import { randomBytes } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect as connectTcp, type Socket } from 'node:net'
@@ -8,6 +9,7 @@ import { describe, expect, test } from 'vitest'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { limits } from '#schemas/limits.ts'
 import {
+  amqpsPort,
   ask,
   clickhousePassword,
   connectDevice,
@@ -55,6 +57,8 @@ describe('slow and silent', () => {
       [mqttPort, Buffer.from([0x10])],
       [mqttsPort, ''],
       [mqttsPort, Buffer.from([0x16, 3, 1, 2, 0])],
+      [amqpsPort, ''],
+      [amqpsPort, Buffer.from([0x16, 3, 1, 2, 0])],
       [httpPort, ''],
       [httpPort, request],
       [httpPort, `${request}Content-Length: 1000\r\n\r\n{`],
@@ -66,10 +70,17 @@ describe('slow and silent', () => {
       socket.addEventListener('close', () => resolve())
     })
     // Behind the handshake.
+    const amqp = ['', 'AMQP', 'AMQP\x00\x01\x00\x00', 'AMQP\x03\x01\x00\x00\x00\x00\x02\x00'].map((bytes) =>
+      exchange(
+        amqpsPort,
+        Buffer.from(bytes, 'latin1'),
+        connectTls({ port: amqpsPort, host, rejectUnauthorized: false }),
+      ),
+    )
     const secured = ['', request, `${request}Content-Length: 1000\r\n\r\n{`].map((bytes) =>
       exchange(httpsPort, bytes, connectTls({ port: httpsPort, host, rejectUnauthorized: false })),
     )
-    await Promise.all([...attempts.map(([port, bytes]) => exchange(port, bytes)), ...secured, silentSocket])
+    await Promise.all([...attempts.map(([port, bytes]) => exchange(port, bytes)), ...secured, ...amqp, silentSocket])
     expect(honest.connected).toBe(true)
     await honest.publishAsync('devices/honest/messages/events/', 'still here', { qos: 1 })
     await honest.endAsync()
@@ -304,6 +315,7 @@ describe('secrets', () => {
       headers: wrong,
       body: JSON.stringify({ query: 'SELECT * FROM secrets' }),
     })
+    await sayToDevice(documentSecret, wrong)
     const clickhouse = await fetch(
       `${penstock.clickhouseUrl}/?user=default&password=${clickhousePassword}x&query=SELECT+1`,
     )
@@ -311,7 +323,8 @@ describe('secrets', () => {
     told.push((await ask('/metrics')).text)
     const everything = [penstock.output(), ...told].join('\n')
     const signatures = tokens.map((token) => /sig=([^&]+)/.exec(token)?.[1] ?? '')
-    for (const [name, value] of Object.entries({ ownerKey, deviceKey, secondKey, guessedKey, clickhousePassword }))
+    const secrets = { ownerKey, deviceKey, secondKey, guessedKey, clickhousePassword, documentSecret }
+    for (const [name, value] of Object.entries(secrets))
       for (const form of [
         value,
         encodeURIComponent(value),
@@ -353,3 +366,23 @@ describe('guessing as a service', () => {
     for (const path of ['/devices/honest', '/api/noisiest']) expect((await ask(path, { headers })).status).toBe(200)
   })
 })
+
+/** In desired properties, payloads and commands, and what the hub says of them where they are refused. */
+const documentSecret = randomBytes(24).toString('base64')
+
+async function sayToDevice(secret: string, headers: Record<string, string>): Promise<void> {
+  const desired = { wifi: secret }
+  const post = (path: string, body: unknown, method = 'POST') =>
+    ask(path, { method, headers, body: JSON.stringify(body) })
+  const taken = await fetch(`${penstock.httpUrl}/twins/honest`, {
+    method: 'PATCH',
+    headers,
+    body: JSON.stringify({ properties: { desired } }),
+  })
+  expect(taken.status, 'a service reads what it wrote').toBe(200)
+  expect((await post('/twins/honest', { properties: { desired: { ...desired, 'a.b': 1 } } }, 'PATCH')).status).toBe(400)
+  expect((await post('/twins/honest/methods', { methodName: 'a/b', payload: secret })).status).toBe(400)
+  expect((await post('/twins/honest/methods', { methodName: 'a', payload: secret })).status).toBe(404)
+  expect((await post('/devices/honest/messages/deviceBound', { secret })).status).toBe(204)
+  expect((await post('/devices/nobody/messages/deviceBound', { secret })).status).toBe(404)
+}

@@ -37,6 +37,7 @@ beforeAll(async () => {
     PENSTOCK_TLS_CERT: ca.certFile,
     PENSTOCK_TLS_KEY: ca.keyFile,
     PENSTOCK_MQTTS_PORT: '0',
+    PENSTOCK_AMQPS_PORT: '0',
     PENSTOCK_HTTPS_PORT: '0',
     PENSTOCK_EDGE_PROCESSES: '2',
   })

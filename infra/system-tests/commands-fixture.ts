@@ -10,6 +10,7 @@ import { generatedKeys } from '#control/identities/identity.ts'
 import { type Control, openControl } from '#control/open-control.ts'
 import { StartingDownlink } from '#infra/roles/edge-downlink.ts'
 import { type EdgeRegistry, openEdgeRegistry } from '#infra/roles/edge-registry.ts'
+import { openRoleUploads } from '#infra/roles/open-role-uploads.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
 import { MemoryLog } from '#pipeline/log/memory/memory-log.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http/http.ts'
@@ -31,12 +32,19 @@ export class CommandsInstallation {
   #registry!: EdgeRegistry
   #http!: HttpServer
   readonly #keys = new Map<string, string>()
+  readonly #more: Readonly<Record<string, string>>
+
+  /** @param more settings */
+  constructor(more: Readonly<Record<string, string>> = {}) {
+    this.#more = more
+  }
 
   async start(): Promise<void> {
     const settings = settingsFromEnvironment({
       PENSTOCK_DATA_DIR: this.dataDir,
       PENSTOCK_IDENTITIES: 'required',
       PENSTOCK_HOSTNAME: this.hub,
+      ...this.#more,
     })
     const parts = { metrics: new Metrics(metricsTable), logger: silentLogger }
     this.control = await openControl({ ...controlSettings(settings), ...parts, audit: silentLogger })
@@ -46,6 +54,7 @@ export class CommandsInstallation {
       ...parts,
       ...this.#registry,
       log: new MemoryLog(),
+      uploads: await openRoleUploads(settings, this.#registry.deviceUploads, () => 443),
       edgeId: 'edge-0',
       bind: '127.0.0.1',
       mqttPort: 0,
@@ -108,8 +117,12 @@ export class CommandsInstallation {
 
   /** As who the token says. */
   call(token: string, method: string, path: string, { headers = {}, body }: HttpCall = {}): Promise<Response> {
-    const url = `http://127.0.0.1:${this.#http.port}${path}`
-    return fetch(url, { method, headers: { Authorization: token, ...headers }, body: body ?? null })
+    return fetch(`${this.url}${path}`, { method, headers: { Authorization: token, ...headers }, body: body ?? null })
+  }
+
+  /** Where the installation answers over HTTP. */
+  get url(): string {
+    return `http://127.0.0.1:${this.#http.port}`
   }
 
   asOwner(method: string, path: string, call: HttpCall = {}): Promise<Response> {
@@ -117,8 +130,7 @@ export class CommandsInstallation {
   }
 
   commandOptions(write: (line: string) => void): CommandOptions {
-    const url = `http://127.0.0.1:${this.#http.port}`
-    return { url, hostName: this.hub, ownerKey: this.control.ownerKey, write }
+    return { url: this.url, hostName: this.hub, ownerKey: this.control.ownerKey, write }
   }
 
   asDevice(deviceId: string, method: string, path: string): Promise<Response> {

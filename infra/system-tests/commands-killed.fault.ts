@@ -1,6 +1,6 @@
 /**
- * Commands while devices, edges and control are killed: everything as a user runs it, devices by MQTT.js. `COMMANDS` and `DEVICES` make it
- * larger, `PENSTOCK_TEST_POSTGRES=yes` runs it on a PostgreSQL server, `SEED` repeats its choices.
+ * Commands while devices, edges, control and its store are killed: everything as a user runs it, devices by MQTT.js. `COMMANDS` and `DEVICES`
+ * make it larger, `PENSTOCK_TEST_POSTGRES=yes` runs it on a PostgreSQL server, which is killed too, `SEED` repeats its choices.
  */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -64,6 +64,8 @@ class MortalDevice implements Witness {
       clean: false,
       resubscribe: false,
       reconnectPeriod: 50,
+      // While the store is away a device may be told to come back.
+      reconnectOnConnackError: true,
       connectTimeout: 5_000,
     })
     this.#client.on('error', () => {})
@@ -158,13 +160,20 @@ test('devices, edges and control are killed, and each command ends as acknowledg
     }
   }
   let isSending = true
-  const killed = { edge: 0, control: 0, connections: 0 }
+  const killed = { edge: 0, control: 0, store: 0, connections: 0 }
   const killing = (async () => {
     while (isSending) {
       await wait(random.integer(20, 400))
       if (acceptedSinceKill < commandsPerKill) {
         devices[random.below(deviceCount)]?.lose()
         killed.connections++
+        continue
+      }
+      if (server && random.chance(0.2)) {
+        await server.kill()
+        await server.start()
+        killed.store++
+        acceptedSinceKill = 0
         continue
       }
       const role = random.chance(0.75) ? 'edge' : 'control'
@@ -190,7 +199,7 @@ test('devices, edges and control are killed, and each command ends as acknowledg
     const successes = [...known.feedback.values()].filter((status) => status === 'Success').length
     const repeated = devices.reduce((sum, { seen }) => sum + seen.length - new Set(seen).size, 0)
     process.stdout.write(
-      `${JSON.stringify({ seed, commands: certain.length, successes, dead: known.dead.size, repeated, ...killed })}\n`,
+      `${JSON.stringify({ seed, accepted: deviceCount * commandCount, unanswered: uncertain.size, successes, dead: known.dead.size, repeated, ...killed })}\n`,
     )
   } finally {
     isSending = false

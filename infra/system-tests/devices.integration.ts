@@ -3,7 +3,7 @@
  * development authority, identities required. What counts is the row in ClickHouse.
  */
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -23,7 +23,9 @@ const hub = 'hub.penstock.test'
 /** Of the network's own, but no loopback address: whoever comes over it is a stranger. */
 const elsewhere = '10.9.9.9'
 const client = (name: string): string => join(import.meta.dirname, '../testbed/clients', name)
-const transports = ['mqtt', 'mqtt-ws', 'http'] as const
+const transports = ['mqtt', 'mqtt-ws', 'amqp', 'amqp-ws', 'http'] as const
+/** Over which the hub talks to a device at any time. AMQP over TCP does the same in `ingest/amqp/hub-sdk.integration.ts`. */
+const lastingTransports = ['mqtt', 'mqtt-ws', 'amqp-ws'] as const
 const pythonTransports = ['mqtt', 'mqtt-ws'] as const
 const certificateIds = (transport: string): readonly string[] => [`thumbprint-${transport}`, `authority-${transport}`]
 const ownerKey = randomBytes(32).toString('base64')
@@ -33,6 +35,7 @@ const mosquitto = serverFor('mosquitto', mosquittoMissing)
 
 describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-devices-'))
+  const uploadsFolder = mkdtempSync(join(tmpdir(), 'penstock-uploaded-'))
   let inside: Namespace
   let penstock: RunningPenstock
   let ca: DevelopmentCa
@@ -52,6 +55,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
       PENSTOCK_MQTTS_PORT: '8883',
       PENSTOCK_HTTPS_PORT: '443',
       PENSTOCK_EDGE_PROCESSES: '2',
+      PENSTOCK_UPLOADS: uploadsFolder,
     }
     penstock = await startPenstock(dataDir, settings, inside.through)
     await registerAuthority()
@@ -59,7 +63,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
   afterAll(async () => {
     await penstock?.stop()
     await inside?.close()
-    rmSync(dataDir, { recursive: true, force: true })
+    for (const folder of [dataDir, uploadsFolder]) rmSync(folder, { recursive: true, force: true })
   })
 
   const trusted = (): Record<string, string> => ({ NODE_EXTRA_CA_CERTS: ca.caFile })
@@ -227,7 +231,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     },
   )
 
-  test.each(['mqtt', 'mqtt-ws'])(
+  test.each(lastingTransports)(
     "the hub's device SDK for Node over %s: reads its twin, reports in order, and is told what it is to be [G-8]",
     async (transport) => {
       const deviceId = `twin-node-${transport}`
@@ -269,7 +273,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     sharedAccessKey: ownerKey,
   })
 
-  test.each(pythonTransports)(
+  test.each(lastingTransports)(
     "the hub's SDKs for Node over %s: a direct method is answered, or the caller told why not [G-9]",
     async (transport) => {
       const { connectionString } = await device(`called-${transport}`)
@@ -330,7 +334,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
       properties: expect.objectContaining({ [transport === 'http' ? 'iothub-app-level' : 'level']: 'v &=/%' }),
     }))
 
-  test.each(transports)(
+  test.each([...lastingTransports, 'http'])(
     "the hub's device SDK for Node over %s gets every command with its properties, in order [G-7]",
     async (transport) => {
       const deviceId = `commanded-${transport}`
@@ -341,6 +345,34 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
       expect(got).toEqual(commandsOver(transport))
     },
   )
+
+  /** What services are told of the next file, which they are then done with. */
+  async function fileNotification(): Promise<unknown> {
+    const script = `const [url, headers] = JSON.parse(require('fs').readFileSync(0));
+      const taken = await fetch(url, { headers }); const text = await taken.text();
+      await fetch(url + '/' + taken.headers.get('etag').replaceAll('"', ''), { method: 'DELETE', headers }); console.log(text)`
+    const url = `https://${hub}/messages/servicebound/filenotifications`
+    return JSON.parse(await node(['-e', `(async () => {${script}})()`], [url, { Authorization: ownerToken() }]))
+  }
+
+  const notified = (deviceId: string, name: string, bytes: number): unknown =>
+    expect.objectContaining({ deviceId, blobName: `${deviceId}/${name}`, blobSizeInBytes: bytes })
+
+  test.each([
+    ['in one request', 'small.txt', 5],
+    ['in blocks, several at once', 'large & more/50 MiB + 1.bin', 50 * 1024 * 1024 + 1],
+  ])("the hub's device SDK for Node uploads a file %s, and a service is told", async (_how, name, bytes) => {
+    const deviceId = `uploads-${bytes}`
+    const { connectionString } = await device(deviceId)
+    expect(await node([client('upload-file.ts'), connectionString, name, String(bytes)])).toBe('uploaded\n')
+    expect(await fileNotification()).toEqual(notified(deviceId, name, bytes))
+    const [file = ''] = readdirSync(join(uploadsFolder, deviceId))
+    expect(statSync(join(uploadsFolder, deviceId, file)).size).toBe(bytes)
+    const event = `SELECT properties['blobName'] AS name, properties['bytes'] AS bytes FROM penstock.device_events WHERE device_id = '${deviceId}' AND event = 'fileUploaded' FORMAT JSON`
+    const told = async () =>
+      ((await ask(penstock.clickhouseUrl, { method: 'POST', body: event })) as { data: unknown[] }).data
+    await expect.poll(told, { timeout: 20_000, interval: 200 }).toEqual([{ name, bytes: String(bytes) }])
+  })
 
   describe.skipIf(python.skip)(`Python ${python.note}`, () => {
     test.each(pythonTransports)(
@@ -414,6 +446,13 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
         .split('\n')
         .map((line) => JSON.parse(line) as TwinStep)
       expect(told(patches)).toMatchObject({ level: null, away: { so: 'long' }, last: true, $version: 4 })
+    })
+
+    test("the hub's device SDK uploads a file, and a service is told", async () => {
+      const { connectionString } = await device('uploads-python')
+      const args = [client('upload_file.py'), connectionString, ca.caFile, 'größer als 1.txt']
+      expect(await inside.run(pythonForDevices, args, { input: 'from Python' })).toBe('201\nnotified\n')
+      expect(await fileNotification()).toEqual(notified('uploads-python', 'größer als 1.txt', 11))
     })
 
     test("the hub's device SDK is told of a wrong key", async () => {

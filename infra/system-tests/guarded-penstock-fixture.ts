@@ -30,6 +30,7 @@ export let penstock: RunningPenstock
 export let host = '127.0.0.1'
 export let mqttPort = 0
 export let mqttsPort = 0
+export let amqpsPort = 0
 export let httpPort = 0
 export let httpsPort = 0
 
@@ -54,6 +55,7 @@ export function guardedPenstock(): void {
       PENSTOCK_TLS_CERT: join(dataDir, 'server.pem'),
       PENSTOCK_TLS_KEY: join(dataDir, 'server.key'),
       PENSTOCK_MQTTS_PORT: '0',
+      PENSTOCK_AMQPS_PORT: '0',
       PENSTOCK_HTTPS_PORT: '0',
       PENSTOCK_EDGE_CONNECTIONS_MAX: String(connectionsMax),
       PENSTOCK_DEVICE_FAILURES_PER_MINUTE: String(deviceFailures),
@@ -65,6 +67,7 @@ export function guardedPenstock(): void {
       Number(new RegExp(`${scheme}://[^:\\s]+:(\\d+)`).exec(penstock.output())?.[1])
     mqttPort = portOf('mqtt')
     mqttsPort = portOf('mqtts')
+    amqpsPort = portOf('amqps')
     httpPort = Number(new URL(penstock.httpUrl).port)
     httpsPort = portOf('https')
     for (const deviceId of ['honest', 'victim', 'noisy', 'throttled', hostileId]) await register(deviceId)

@@ -60,6 +60,19 @@ describe('quotas and events', () => {
       'deleted',
     ])
   })
+
+  test('how a command ended whose sender asked becomes a row, whether or not a service takes the feedback', async () => {
+    const deviceId = 'commanded'
+    await register(deviceId)
+    const headers = { Authorization: ownerToken(), 'iothub-ack': 'full', 'iothub-messageid': 'm-1' }
+    const url = `${penstock.httpUrl}/devices/${deviceId}`
+    const sent = await fetch(`${url}/messages/deviceBound`, { method: 'POST', headers, body: 'go' })
+    expect(sent.status).toBe(204)
+    expect((await fetch(`${url}/commands`, { method: 'DELETE', headers })).status).toBe(200)
+    const ended = `FROM penstock.device_events WHERE device_id = '${deviceId}' AND event = 'commandEnded'`
+    await until(`SELECT count() ${ended}`, '1')
+    expect(await rows(`SELECT reason, properties['messageId'] ${ended} FORMAT TSV`)).toBe('Purged\tm-1')
+  })
 })
 
 test('devices of an edge that was killed become rows of their end, each once; those of one that ended in order do not', {

@@ -66,7 +66,9 @@ beforeAll(async () => {
     PENSTOCK_TLS_KEY: join(dataDir, 'key.pem'),
     PENSTOCK_HTTPS_PORT: String(httpsPort),
     PENSTOCK_MQTTS_PORT: '0',
+    PENSTOCK_AMQPS_PORT: '0',
     PENSTOCK_ENDPOINTS_FOLDERS: filesDir,
+    PENSTOCK_TWIN_EVENTS: 'always',
   })
 })
 
@@ -351,5 +353,47 @@ describe('routes', () => {
     const [, other = ''] = /^replay (\w+) begins/.exec(endless) ?? []
     expect(await command('routes', 'replay', '--cancel', other)).toContain('cancelled')
     expect(await command('routes', 'replays')).toContain('cancelled at')
+  })
+
+  test('a route reads the twin of the sender, and takes changes of twins, as soon as they are made', {
+    timeout: 120_000,
+  }, async () => {
+    expect((await call('PUT', '/devices/d1', { deviceId: 'd1' })).status).toBe(200)
+    const ofTags = { source: 'TwinChangeEvents', condition: 'twin_change_includes(tags.hall)', endpointNames: ['hook'] }
+    const routes = [
+      { name: 'hall', condition: "$twin.tags.hall = 'a'", endpointNames: ['hook'] },
+      { name: 'changes', ...ofTags },
+      { name: 'marked', condition: "mark = '1'", endpointNames: ['hook'] },
+    ]
+    expect((await put({ routes, endpoints: [hook()] })).status).toBe(200)
+    received = []
+    const asked = { message: {}, twin: { tags: { Hall: 'a' } } }
+    expect((await call('POST', '/routing/test', asked)).document).toMatchObject({ routes: [{ name: 'hall' }] })
+    const hub = '/subscriptions/s/resourceGroups/g/providers/Microsoft.Devices/IotHubs/h/routing/routes'
+    const ofHub = { ...asked, routingSource: 'DeviceMessages' }
+    expect((await call('POST', `${hub}/$testall`, ofHub)).document).toMatchObject({
+      routes: [{ properties: { name: 'hall' } }],
+    })
+    const route = { ...routes[0], source: 'DeviceMessages' }
+    expect((await call('POST', `${hub}/$testnew`, { ...asked, route })).document).toMatchObject({ result: 'true' })
+    expect((await call('POST', `${hub}/$testnew`, { message: {}, route })).document).toMatchObject({ result: 'false' })
+    const tagged = (hall: string) => call('PATCH', '/twins/d1', { tags: { hall } })
+    expect((await tagged('b')).status).toBe(200)
+    await expect.poll(() => received, patient).toEqual(['{"version":3,"tags":{"hall":"b"}}'])
+    await send('{"t":-1}')
+    await send('{"t":0}', { mark: '1' })
+    // What came before it was looked at by then.
+    await expect.poll(() => received, patient).toContain('{"t":0}')
+    expect((await tagged('a')).status).toBe(200)
+    const sentAndReceived = async (): Promise<boolean> => {
+      await send('{"t":1}')
+      return received.includes('{"t":1}')
+    }
+    await expect.poll(sentAndReceived, patient).toBe(true)
+    await expect.poll(() => received, patient).toContain('{"version":4,"tags":{"hall":"a"}}')
+    expect(received).not.toContain('{"t":-1}')
+    const told =
+      "SELECT op_type, version, JSONExtractString(body, 'tags', 'hall') FROM penstock.twin_events ORDER BY version FORMAT TSV"
+    await expect.poll(() => rows(told), patient).toBe('updateTwin\t3\tb\nupdateTwin\t4\ta')
   })
 })

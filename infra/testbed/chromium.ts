@@ -30,6 +30,8 @@ export interface PageForTests {
   evaluate(expression: string): Promise<unknown>
   /** PNG of the whole page. */
   screenshot(): Promise<Buffer>
+  /** A browser holds few connections to a server; pages that stream keep theirs until they are closed. */
+  close(): Promise<void>
 }
 
 export interface ChromiumForTests {
@@ -155,6 +157,9 @@ async function openPage(channel: DevTools, { url, theme, width }: PageOptions): 
     async screenshot() {
       const { data } = await send('Page.captureScreenshot', { captureBeyondViewport: true })
       return Buffer.from(String(data), 'base64')
+    },
+    async close() {
+      await channel.send('Target.closeTarget', { targetId })
     },
   }
 }

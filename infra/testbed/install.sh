@@ -21,6 +21,9 @@ need chattr e2fsprogs
 need ip iproute2
 need chromium chromium
 need python3 python3 python3-venv
+# The library for devices in C, and a compiler.
+need cc gcc libc6-dev
+[ -e /usr/include/mosquitto.h ] || packages+=(libmosquitto-dev)
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || packages+=(postgresql)
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { sleep, systemClock } from '#runtime/clock.ts'
-import { cpuSecondsOf, processTreeOf, residentBytesOf } from '#runtime/processes.ts'
+import { cpuSecondsOfTree, processTreeOf, residentBytesOf } from '#runtime/processes.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** Most characters of a server's output that are kept. */
@@ -70,7 +70,7 @@ export class ServerProcess {
 
   /** CPU seconds so far of it and all that it started. */
   cpuSeconds(): number {
-    return processTreeOf(this.pid).reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
+    return cpuSecondsOfTree(this.pid)
   }
 
   /** Resident bytes of it and all that it started; pages that several of them map count several times. */

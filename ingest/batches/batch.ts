@@ -3,7 +3,7 @@ import { lengthPrefixed } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
 
 /** Ways on which messages come, as metrics tell them apart. */
-export type SentOver = 'mqtt' | 'websocket' | 'http'
+export type SentOver = 'mqtt' | 'websocket' | 'http' | 'amqp'
 
 /**
  * Waits for messages to be settled. It is told once for each batch that holds some of them, in the order in which these

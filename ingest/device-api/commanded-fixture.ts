@@ -62,6 +62,7 @@ export class MemoryQueues implements CommandQueues {
 }
 
 const carrier: Carrier = {
+  protocol: 'mqtt',
   silentMs: 0,
   fail: () => {},
   send: async () => 'gone',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { DesiredChange, DesiredSeen, DeviceTwins, TwinNotice } from '#control/twins/twins.ts'
 import type { DesiredDelivery, Outcome } from '#ingest/session/delivery.ts'
+import { tickMs } from '#ingest/session/edge-context.ts'
 import type { Session } from '#ingest/session/session.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -99,7 +100,7 @@ function followed(catchesUp = true) {
   const store = new FakeTwins()
   const clock = virtualClock()
   const sessions = new Map<string, Session>()
-  const edge = { sessions, clock, logger: silentLogger, metrics: new Metrics(metricsTable) }
+  const edge = { sessions, clock, ticks: 0, logger: silentLogger, metrics: new Metrics(metricsTable) }
   const followers = new DesiredFollowers(edge, store, catchesUp)
   const connect = (deviceId: string): FakeSession & Session => {
     const session = new FakeSession(deviceId) as unknown as FakeSession & Session
@@ -111,7 +112,7 @@ function followed(catchesUp = true) {
     followers.ended(session)
     await turns()
   }
-  return { store, clock, followers, connect, end }
+  return { store, clock, edge, followers, connect, end }
 }
 
 describe('a device that listens to its desired properties [G-8]', () => {
@@ -245,7 +246,7 @@ describe('a device that listens to its desired properties [G-8]', () => {
 
 describe('a device that was away', () => {
   test('is told what changed meanwhile, from what it certainly had', async () => {
-    const { store, clock, followers, connect, end } = followed()
+    const { store, clock, edge, followers, connect, end } = followed()
     store.set('d', 1)
     const first = connect('d')
     followers.follow(first)
@@ -263,11 +264,47 @@ describe('a device that was away', () => {
     await turns()
     // Nothing says that 3 came.
     expect([store.kept.get('d'), second.told]).toEqual([2, ['2→5']])
+    // A process that stood still meanwhile listened to nobody.
     clock.after(1_500, () => {})
     clock.step()
     await end(second)
+    expect(store.kept.get('d')).toBe(2)
+    const third = connect('d')
+    followers.follow(third)
+    await turns()
+    edge.ticks += 1_500 / tickMs
+    await end(third)
     expect(store.kept.get('d')).toBe(5)
   })
+
+  test.each(['before', 'while'] as const)(
+    'is told what it missed, also if it read its twin %s it was found out what it has, and its process was killed',
+    async (when) => {
+      const { store, followers, connect } = followed()
+      store.set('d', 1)
+      const first = connect('d')
+      followers.follow(first)
+      const isRead = () => followers.wasRead(first, 1)
+      if (when === 'before') isRead()
+      else
+        store.seen = async () => {
+          isRead()
+          return []
+        }
+      await turns()
+      store.set('d', 2)
+      await turns()
+      expect([first.told, store.kept.get('d')]).toEqual([['1→2'], 1])
+      // Nothing more is heard of that process.
+      const other = followed()
+      other.store.kept.set('d', store.kept.get('d') ?? Number.NaN)
+      other.store.set('d', 4)
+      const second = other.connect('d')
+      other.followers.follow(second)
+      await turns()
+      expect(second.told).toEqual(['1→4'])
+    },
+  )
 
   test('is told nothing where that is switched off, and nothing is kept of it', async () => {
     const { store, followers, connect, end } = followed(false)

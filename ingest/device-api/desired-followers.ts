@@ -11,7 +11,7 @@
  * under way, and who falls behind meanwhile makes up the next.
  */
 import type { DesiredChange, DesiredSeen, DeviceTwins, TwinNotice } from '#control/twins/twins.ts'
-import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import { type EdgeContext, tickMs } from '#ingest/session/edge-context.ts'
 import type { Session } from '#ingest/session/session.ts'
 import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
@@ -31,7 +31,7 @@ interface Follower {
   isListening: boolean
   /** The version that the device has, or that is on its way; `undefined`: not known yet. */
   has: number | undefined
-  hasSinceMs: number
+  hasSinceTick: number
   /** The version that arrived for sure. */
   hasForSure: number | undefined
   /** The version that was handed over last; of it the device may not have heard yet. */
@@ -45,7 +45,7 @@ interface Follower {
   isBehindAgain: boolean
 }
 
-type FollowedEdge = Pick<EdgeContext, 'sessions' | 'clock' | 'logger' | 'metrics'>
+type FollowedEdge = Pick<EdgeContext, 'sessions' | 'clock' | 'ticks' | 'logger' | 'metrics'>
 
 export class DesiredFollowers {
   readonly #edge: FollowedEdge
@@ -111,7 +111,6 @@ export class DesiredFollowers {
     if (follower === undefined || version < follower.pushed) return
     this.#got(follower, version)
     follower.pushed = version
-    if (this.#unplaced.delete(follower)) this.#behind.add(follower)
   }
 
   close(): void {
@@ -133,7 +132,7 @@ export class DesiredFollowers {
       id,
       isListening: false,
       has: undefined,
-      hasSinceMs: 0,
+      hasSinceTick: 0,
       hasForSure: undefined,
       pushed: 0,
       stored: undefined,
@@ -181,7 +180,7 @@ export class DesiredFollowers {
       } catch (error) {
         this.#edge.logger.warn('desired properties wait for the control store', { error })
         for (const follower of unplaced)
-          if (follower.isListening && follower.has === undefined) this.#unplaced.add(follower)
+          if (follower.isListening && follower.hasForSure === undefined) this.#unplaced.add(follower)
         for (const follower of behind) if (follower.isListening) this.#behind.add(follower)
         await sleep(this.#edge.clock, retryMs, signal)
       }
@@ -198,12 +197,14 @@ export class DesiredFollowers {
       unplaced.map(async (follower) => {
         const stored = versions.get(identityText(follower.id))
         const version = stored ?? (await this.#currentOf(follower))
-        // It may have read its twin meanwhile.
-        if (version === undefined || !follower.isListening || follower.has !== undefined) return
-        follower.has = version
-        follower.hasForSure = version
+        if (version === undefined || !follower.isListening) return
+        // It may have read its twin meanwhile, which is not known to have arrived: what it is told begins there, what is kept of it does not.
+        if (follower.has === undefined) {
+          follower.has = version
+          follower.pushed = version
+        }
+        follower.hasForSure ??= version
         follower.stored = stored
-        follower.pushed = version
         this.#keep(follower)
         this.#behind.add(follower)
       }),
@@ -265,12 +266,14 @@ export class DesiredFollowers {
   #got(follower: Follower, version: number): void {
     this.#ascertain(follower)
     follower.has = Math.max(version, follower.has ?? 0)
-    follower.hasSinceMs = this.#edge.clock.monotonicMs()
+    follower.hasSinceTick = this.#edge.ticks
   }
 
+  /** By ticks, as silence is counted: while a process stands still it hears nobody. */
   #ascertain(follower: Follower): void {
-    const heardAtMs = this.#edge.clock.monotonicMs() - follower.session.carrier.silentMs
-    if (heardAtMs - follower.hasSinceMs >= arrivedMsMin) follower.hasForSure = follower.has
+    const { ticks } = this.#edge
+    const heardAtTick = ticks - follower.session.carrier.silentMs / tickMs
+    if ((heardAtTick - follower.hasSinceTick) * tickMs >= arrivedMsMin) follower.hasForSure = follower.has
   }
 
   /** Tells the store what the device has, for when it comes back. */

@@ -45,6 +45,7 @@ const settlementOf: Readonly<Record<Outcome, SettlementKind>> = {
   rejected: 'reject',
   // It could never be delivered to this client; as a dead letter somebody can see why.
   tooLarge: 'reject',
+  abandoned: 'abandon',
   lost: 'abandon',
   notSubscribed: 'release',
   full: 'release',
@@ -186,7 +187,7 @@ export class DeviceCommands implements Capability {
   #send({ session, isOpen }: Window, command: TakenCommand): Promise<Outcome> {
     this.#hold(command.body.length)
     if (!isOpen) return Promise.resolve('gone')
-    this.#countDelivered('mqtt')
+    this.#countDelivered(session.carrier.protocol)
     return session.send(deliveryOf(command))
   }
 
@@ -243,7 +244,7 @@ export class DeviceCommands implements Capability {
     })
   }
 
-  #countDelivered(protocol: 'mqtt' | 'http'): void {
+  #countDelivered(protocol: 'mqtt' | 'amqp' | 'http'): void {
     this.#options.metrics.series('penstock_edge_commands_delivered_total', { protocol }).add(1)
   }
 

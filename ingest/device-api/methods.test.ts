@@ -14,6 +14,7 @@ const id = { deviceId: 'd1', moduleId: undefined }
 
 /** A connection without a protocol: what is sent to it is kept. */
 class FakeCarrier implements Carrier {
+  readonly protocol = 'mqtt'
   readonly silentMs = 0
   readonly sent: Delivery[] = []
   outcome: Outcome = 'sent'
@@ -192,6 +193,19 @@ describe('a direct method', () => {
       answer(index.toString(16).padStart(16, '0'))
     }
     expect(carrier.ended?.code).toBe('INGEST_PROTOCOL_ERROR')
+  })
+
+  test('is one of a bounded number that wait until their device listens', async () => {
+    const { methods, connect, advance } = setUp()
+    const { session, carrier } = connect(false)
+    const waiting = Array.from({ length: limits.methodsWaitingMax }, () => methods.call(id, method, 1_000))
+    expect(await methods.call(id, method, 1_000)).toEqual({ kind: 'busy' })
+    advance(1_001)
+    expect(new Set((await Promise.all(waiting)).map(({ kind }) => kind))).toEqual(new Set(['notSubscribed']))
+    session.subscribe('methods', 0)
+    void methods.call(id, method, 1_000)
+    await tick()
+    expect(carrier.sent.length).toBe(1)
   })
 
   test('is one of a bounded number that a device has not answered', async () => {

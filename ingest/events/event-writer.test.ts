@@ -34,6 +34,17 @@ describe('event writer', () => {
     expect(JSON.parse(Buffer.from(second!.body).toString())).toMatchObject({ event: 'disconnected', moduleId: 'm' })
   })
 
+  test('details of a kind are properties too, and never in place of what every event has', async () => {
+    const log = new CapturingLog()
+    const { writer } = writerOn(log)
+    const details = { blobName: 'a/b', event: 'forged', sequence: '0', reason: 'forged' }
+    writer.tell({ event: 'fileUploaded', deviceId: 'd', moduleId: undefined, reason: 'true', details })
+    await writer.close()
+    const { properties } = log.envelopes()[0]!
+    expect(properties).toMatchObject({ event: 'fileUploaded', blobName: 'a/b', reason: 'true' })
+    expect(properties.sequence).toHaveLength(16)
+  })
+
   test('a log that stands still costs bounded memory: events beyond it are dropped and counted [G-4]', async () => {
     const log = new CapturingLog()
     let release = (): void => {}

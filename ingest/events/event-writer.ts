@@ -56,17 +56,19 @@ export function openEventWriter(options: EventWriterOptions): EventWriter {
   })
   let closed = false
   return {
-    tell({ event, deviceId, moduleId, reason }) {
+    tell({ event, deviceId, moduleId, reason, modelId, details = {} }) {
       if (closed || batcher.full) {
         dropped.add(1)
         return
       }
       batcher.tick()
       const properties = new Map([
+        ...Object.entries(details),
         ['event', event],
         ['sequence', sequence.next(batcher.nowMs)],
       ])
       if (reason !== undefined) properties.set('reason', reason)
+      if (modelId !== undefined) properties.set('modelId', modelId)
       const systemProperties = new Map(moduleId === undefined ? [] : [['moduleId', moduleId]])
       const body = Buffer.from(JSON.stringify({ ...Object.fromEntries(properties), deviceId, moduleId }))
       const route = routeOfReading(batcher, { deviceId, properties, systemProperties })

@@ -7,8 +7,10 @@
  *
  * A lock that is over is 412, and its command comes again, behind those that were taken meanwhile.
  */
+
 import { type DeviceCommands, deliveredProperties } from '#ingest/device-api/device-commands.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import type { RouteTold } from '#runtime/api/told.ts'
 import { sleep } from '#runtime/clock.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
@@ -17,6 +19,7 @@ import { ackProperty, commandSystemProperties, type SettlementKind, type TakenCo
 import { PenstockError } from '#schemas/errors.ts'
 import { ownerPath } from '#schemas/hub-topics.ts'
 import { type AuthorizeRequest, admitDevice, deviceFaultAnswer, deviceOf } from './device-gate.ts'
+import { deviceCommandTold } from './device-told.ts'
 
 const done: HttpAnswer = { status: 204 }
 
@@ -31,12 +34,14 @@ export function routeCommands(
   const add = (
     method: HttpMethod,
     pattern: string,
+    told: RouteTold,
     hasModule: boolean,
     handle: (request: HttpRequest) => Promise<HttpAnswer>,
   ): void =>
     router.route({
       method,
       pattern,
+      told,
       admit: (request) => admitDevice(edge, authorize, tls, deviceOf(request, hasModule), request),
       handle,
       faultAnswer: deviceFaultAnswer,
@@ -51,11 +56,14 @@ export function routeCommands(
         if (await commands.settle(settlement)) return done
         throw new PenstockError('COMMAND_LOCK_LOST', 'this message is no longer locked by this token')
       }
-      add('GET', pattern, hasModule, (request) => receive(edge, commands, hasModule, request))
-      add('DELETE', `${pattern}/:lock`, hasModule, settle(isRejection))
+      add('GET', pattern, deviceCommandTold.receive, hasModule, (request) =>
+        receive(edge, commands, hasModule, request),
+      )
+      add('DELETE', `${pattern}/:lock`, deviceCommandTold.settle, hasModule, settle(isRejection))
       add(
         'POST',
         `${pattern}/:lock/abandon`,
+        deviceCommandTold.abandon,
         hasModule,
         settle(() => 'abandon'),
       )

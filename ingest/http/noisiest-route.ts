@@ -1,5 +1,7 @@
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import { type Quotas, serviceAttempts } from '#ingest/quotas/quotas.ts'
+import { aCount, aText, aTime, listOf, recordOf } from '#runtime/api/shapes.ts'
+import { gives, type RouteTold } from '#runtime/api/told.ts'
 import { assert } from '#runtime/assert.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
@@ -7,8 +9,19 @@ import type { HttpRouter } from '#runtime/http/serving.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 
-/** Decides whether a service may look. @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE */
-export type AuthorizeService = (authorization: string, confidential: boolean) => Promise<void>
+/**
+ * Decides whether a service may look.
+ * @param resource path segments that its token must cover; left out: those of this
+ * @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE
+ */
+export type AuthorizeService = (
+  authorization: string,
+  confidential: boolean,
+  resource?: readonly string[],
+) => Promise<void>
+
+/** What a service proves itself with. */
+export type AuthorizationOf = (request: HttpRequest) => string
 
 /** Gives the report of all edge processes. */
 export type NoisiestOfAll = (countMax: number) => NoisiestReport | Promise<NoisiestReport>
@@ -16,6 +29,21 @@ export type NoisiestOfAll = (countMax: number) => NoisiestReport | Promise<Noisi
 /** Devices in one answer. */
 export const noisiestCountMax = 50
 const countDefault = 10
+
+const fault = recordOf({ Message: aText })
+const devices = listOf(recordOf({ deviceId: aText, amount: aCount, error: aCount }))
+
+const noisiestTold: RouteTold = {
+  summary: 'The devices that send most, over about a minute',
+  query: { top: 'how many of each list' },
+  answered: {
+    200: gives('by messages and by bytes', recordOf({ from: aTime, to: aTime, byMessages: devices, byBytes: devices })),
+    401: gives('not allowed', fault),
+    429: gives('too many failures', fault),
+    503: gives('not known for now', fault),
+  },
+  allowed: 'a policy with the right ServiceConnect; where no identities are required, this machine',
+}
 
 /**
  * `GET /api/noisiest?top=n`: the devices that sent most messages and most bytes in the last minute.
@@ -27,13 +55,15 @@ export function routeNoisiest(
   ofAll: NoisiestOfAll,
   authorize: AuthorizeService | undefined,
   tls: boolean,
+  authorizationOf: AuthorizationOf,
 ): void {
   router.route({
     method: 'GET',
     pattern: '/api/noisiest',
+    told: noisiestTold,
     handle: async (request) => {
       try {
-        await admit(request, quotas, authorize, tls)
+        await admit(request, quotas, authorize, tls, authorizationOf)
       } catch (error) {
         return refusal(error)
       }
@@ -56,6 +86,7 @@ async function admit(
   quotas: Quotas,
   authorize: AuthorizeService | undefined,
   tls: boolean,
+  authorizationOf: AuthorizationOf,
 ): Promise<void> {
   const { remoteAddress } = request
   const local = isLoopbackAddress(remoteAddress)
@@ -64,7 +95,7 @@ async function admit(
     return
   }
   try {
-    await authorize(request.header('authorization'), tls || local)
+    await authorize(authorizationOf(request), tls || local)
   } catch (error) {
     const isFailure = isPenstockError(error, 'INGEST_NOT_AUTHORIZED')
     throw (isFailure && quotas.attemptFailed(remoteAddress, serviceAttempts)) || error

@@ -18,6 +18,7 @@ import { telemetryPath } from '#schemas/hub-topics.ts'
 import { limits } from '#schemas/limits.ts'
 import { codingsRead, decodedBody } from './content-coding.ts'
 import { type AuthorizeRequest, admitDevice, deviceFaultAnswer, deviceOf } from './device-gate.ts'
+import { telemetryTold } from './device-told.ts'
 import { readMessages } from './message-reader.ts'
 
 const device = `/${telemetryPath(':device')}`
@@ -35,6 +36,7 @@ export function routeTelemetry(
     router.route({
       method: 'POST',
       pattern,
+      told: telemetryTold,
       bodyBytesMax: limits.httpBodyBytesMax,
       // Anew each time, as each answer has its own tracking id.
       get tooLargeAnswer() {

@@ -135,7 +135,7 @@ describe('HTTPS that asks for client certificates', () => {
         return { deviceId: credentials.clientId, moduleId: undefined, expiresAtMs: undefined }
       },
     })
-    const { port } = await start((router) => routeWebSocket(router, edge, mqttInMessages(edge), true))
+    const { port } = await start((router) => routeWebSocket(router, edge, [mqttInMessages(edge)], true))
     const client = await mqtt.connectAsync(`wss://localhost:${port}/mqtt`, {
       clientId: 'd1',
       wsOptions: { ca: root.certificatePem, ...shown },

@@ -28,7 +28,7 @@ async function start(options: StartOptions = {}) {
   const server = await openHttpServer({
     host: '127.0.0.1',
     port: 0,
-    routes: (router) => routeWebSocket(router, fixture.edge, mqttInMessages(fixture.edge), false),
+    routes: (router) => routeWebSocket(router, fixture.edge, [mqttInMessages(fixture.edge)], false),
   })
   servers.push(server)
   return { ...fixture, port: server.port, bodies: () => fixture.log.envelopes().map(({ body }) => String(body)) }

@@ -12,28 +12,32 @@ import { admitSocket } from './socket-gate.ts'
 /** What is spoken over WebSockets, and where. */
 export interface SpokenInMessages {
   readonly paths: readonly string[]
-  /** As the client asks for it (RFC 6455 section 1.9). */
+  /** As clients ask for it (RFC 6455 section 1.9), in lower case. */
   readonly subprotocol: string
   readonly attach: Attach
 }
 
 /**
- * A protocol over WebSocket: the same connections, whose bytes come as messages.
+ * Protocols over WebSocket: the same connections, whose bytes come as messages. Several may be spoken on one path.
  * @param confidential true if the router's server speaks TLS
  */
 export function routeWebSocket(
   router: HttpRouter,
   edge: EdgeContext,
-  { paths, subprotocol, attach }: SpokenInMessages,
+  spoken: readonly SpokenInMessages[],
   confidential: boolean,
 ): void {
-  for (const pattern of paths) {
+  for (const pattern of new Set(spoken.flatMap(({ paths }) => paths))) {
+    const attaches = new Map(
+      spoken.flatMap(({ paths, subprotocol, attach }) => (paths.includes(pattern) ? [[subprotocol, attach]] : [])),
+    )
     routeByteSocket(router, {
       pattern,
-      protocol: subprotocol,
+      protocols: [...attaches.keys()],
       messageBytesMax: limits.webSocketMessageBytesMax,
-      attach: (socket) => {
-        if (admitSocket(edge)) return new WebSocketTransport(edge, attach, socket, confidential)
+      attach: (socket, protocol) => {
+        const attach = attaches.get(protocol)
+        if (attach !== undefined && admitSocket(edge)) return new WebSocketTransport(edge, attach, socket, confidential)
         socket.destroy()
         return undefined
       },

@@ -13,6 +13,7 @@
 import { randomUUID } from 'node:crypto'
 import { bodyTooLarge } from '#ingest/device-api/telemetry.ts'
 import type { DeviceSession } from '#ingest/session/device-session.ts'
+import { modelIdOf } from '#ingest/session/model-id.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { idRule, isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
@@ -27,6 +28,7 @@ export interface ConnectRequest {
   readonly clientId: string
   readonly username: string | undefined
   readonly password: Buffer | undefined
+  readonly modelId: string | undefined
   readonly keepAliveSeconds: number
   readonly will: WillRequest | undefined
   /** Largest packet the client accepts, bytes; MQTT 5.0. */
@@ -66,6 +68,7 @@ export function readConnect(frame: Buffer, onKnown: OnConnectKnown = () => {}): 
     clientId,
     username,
     password: password && Buffer.from(password),
+    modelId: modelIdOf(username, properties.userProperties),
     keepAliveSeconds,
     will: will && willOf(will),
     packetBytesMax: properties.maximumPacketSize ?? Number.MAX_SAFE_INTEGER,

@@ -1,6 +1,6 @@
 /**
  * MQTT on one connection: frames, PUBLISH and its acknowledgement, CONNECT and its answer. What becomes of the connection otherwise is
- * `ingest/session/connection.ts`; what goes beyond the hot path is a file of its own beside this one.
+ * `ingest/session/device-connection.ts`; what goes beyond the hot path is a file of its own beside this one.
  *
  *   chunk ─▶ frames ─▶ PUBLISH ─▶ route ─▶ batch ─▶ settled ─▶ PUBACK        `publish-reader.ts`, `unacknowledged.ts`
  *                 │        └──▶ refused, or a request ───────▶ PUBACK      `device-requests.ts`, `ingest/device-api/request-desk.ts`
@@ -15,9 +15,11 @@ import type { BatchOwner, OpenBatch, SentOver } from '#ingest/batches/batch.ts'
 import { RequestDesk } from '#ingest/device-api/request-desk.ts'
 import { batchRefused } from '#ingest/device-api/telemetry.ts'
 import { Admission } from '#ingest/session/admission.ts'
-import { Connection, type ConnectionState } from '#ingest/session/connection.ts'
+import type { ConnectionState } from '#ingest/session/connection.ts'
 import type { Delivery, Outcome } from '#ingest/session/delivery.ts'
+import { DeviceConnection } from '#ingest/session/device-connection.ts'
 import type { DeviceSession } from '#ingest/session/device-session.ts'
+import { PartialFrame } from '#ingest/session/partial-frame.ts'
 import type { Principal } from '#ingest/session/principal.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -35,12 +37,11 @@ import { Deliveries, type DeliveryConnection } from './deliveries.ts'
 import type { RequestTopic } from './device-requests.ts'
 import { frameBytesOf } from './frame.ts'
 import { farewell, type ProtocolVersion, pingResponse, reasonCodeOf } from './packets.ts'
-import { PartialFrame } from './partial-frame.ts'
 import { PublishReader } from './publish-reader.ts'
 import { Unacknowledged } from './unacknowledged.ts'
 import { Will } from './will.ts'
 
-export class MqttConnection extends Connection implements BatchOwner, DeliveryConnection {
+export class MqttConnection extends DeviceConnection implements BatchOwner, DeliveryConnection {
   batch: OpenBatch | undefined = undefined
   batchIndex = 0
   #version: ProtocolVersion = 4
@@ -57,7 +58,11 @@ export class MqttConnection extends Connection implements BatchOwner, DeliveryCo
   #unacknowledged: Unacknowledged | undefined = undefined
   #requests: RequestDesk | undefined = undefined
   #deliveries: Deliveries | undefined = undefined
-  readonly #partial = new PartialFrame()
+  readonly #partial = new PartialFrame(limits.packetBytesMax + 5)
+
+  get protocol(): 'mqtt' {
+    return 'mqtt'
+  }
 
   get sentOver(): SentOver {
     return this.transport.isWebSocket ? 'websocket' : 'mqtt'
@@ -297,7 +302,7 @@ export class MqttConnection extends Connection implements BatchOwner, DeliveryCo
       partial.append(chunk, 0, chunk.length)
       return chunk.length
     }
-    const at = partial.complete(chunk, this.#frameVersion)
+    const at = partial.complete(chunk, frameBytesOf, this.#frameVersion)
     if (!partial.isWhole) return at
     const frame = partial.take()
     const isConnect = this.state === 'waiting'

@@ -101,6 +101,35 @@ describe(`the two-way half of a connection, SEED=${seed}`, () => {
     }
   })
 
+  test('PUBACK, PUBREC, PUBREL and PUBCOMP: taken as the norm has them, or the connection ends; never another delivery', async () => {
+    for (let round = 0; round < 3_000; round++) {
+      const version = random(2) === 0 ? 4 : 5
+      const { edge, connect } = edgeFixture()
+      const { connection, transport } = connect()
+      connection.onChunk(rawConnect(version))
+      const own = version === 5 ? bytes(0) : bytes()
+      connection.onChunk(packet(0x82, twoBytes(1), own, text(filters[0] ?? ''), bytes(1)))
+      const maps = { systemProperties: new Map(), applicationProperties: new Map() }
+      const command = { feed: 'commands', ...maps, body: bytes(1), isRepeated: false } as const
+      const outcomes: Outcome[] = []
+      const sent = edge.sessions.get('d1')?.send(command)
+      sent?.then((outcome) => outcomes.push(outcome))
+      const id = lastPacketId(transport.bytes)
+      const first = [0x40, 0x50, 0x62, 0x70, random(256)][random(5)] ?? 0x40
+      const rest = Array.from({ length: random(4) === 0 ? random(12) : 0 }, () => random(256))
+      const named = random(3) === 0 ? random(0x1_0000) : id
+      connection.onChunk(packet(first, twoBytes(named), bytes(...rest)))
+      await Promise.resolve()
+      const isAnswer = first === 0x40 && named === id
+      if (outcomes.length > 0 && !transport.ended) expect(isAnswer, `round ${round}`).toBe(true)
+      if (isAnswer && rest.length === 0) expect(outcomes).toEqual(['acknowledged'])
+      connection.onClosed()
+      await sent
+      expect(outcomes.length).toBe(1)
+      if (!isAnswer) expect(outcomes).toEqual(['lost'])
+    }
+  })
+
   test('whatever a client does, each delivery and each call is settled once, and little is kept', async () => {
     const endMs = Date.now() + seconds * 1_000
     for (let round = 0; Date.now() < endMs; round++) {

@@ -17,7 +17,10 @@ import type { Carrier } from './session.ts'
 import type { Transport } from './transport.ts'
 
 /** What a client says about itself. */
-export type Claim = Pick<Credentials, 'clientId' | 'username' | 'password' | 'resumes'>
+export interface Claim extends Pick<Credentials, 'clientId' | 'username' | 'password' | 'resumes'> {
+  /** Of the model that it says it is of. */
+  readonly modelId?: string | undefined
+}
 
 /** One attempt of one client. */
 export class Admission {
@@ -75,7 +78,7 @@ export class Admission {
     assert(connections.size >= waiting.size, 'who waits is connected')
     if (connections.size - waiting.size > connectionsMax)
       throw new PenstockError('INGEST_CONNECTIONS_FULL', `this edge holds its ${connectionsMax} connections`)
-    const session = new DeviceSession(this.#edge, principal, carrier)
+    const session = new DeviceSession(this.#edge, principal, carrier, this.#claim.modelId)
     if (this.#isWhereOthersFail) this.#quotas.connectionTaken()
     return session
   }

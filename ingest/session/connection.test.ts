@@ -3,11 +3,13 @@ import { describe, expect, test } from 'vitest'
 import { edgeFixture, FakeTransport } from '#ingest/edge-fixture.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { Admission } from './admission.ts'
-import { Connection, type ConnectionState } from './connection.ts'
+import type { ConnectionState } from './connection.ts'
+import { DeviceConnection } from './device-connection.ts'
 import type { Principal } from './principal.ts'
 
 /** The first chunk says who it is, `bye` is goodbye, anything else is kept in `read`. */
-class LineConnection extends Connection {
+class LineConnection extends DeviceConnection {
+  readonly protocol = 'mqtt'
   readonly lines: string[] = []
   #kept: Buffer[] = []
 

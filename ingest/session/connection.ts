@@ -13,25 +13,19 @@
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { Admission } from './admission.ts'
-import type { Delivery, Outcome } from './delivery.ts'
-import type { DeviceSession } from './device-session.ts'
 import { type EdgeConnection, type EdgeContext, tickMs } from './edge-context.ts'
 import { faultOf } from './fault.ts'
 import { type PauseReason, pauseReasons } from './pause-reasons.ts'
-import type { Principal } from './principal.ts'
-import type { Carrier } from './session.ts'
 import type { Receiver, Transport } from './transport.ts'
 
 export type ConnectionState = 'waiting' | 'deciding' | 'open' | 'closed'
 
-export abstract class Connection implements EdgeConnection, Receiver, Carrier {
+export abstract class Connection implements EdgeConnection, Receiver {
   protected readonly edge: EdgeContext
   protected readonly transport: Transport
   protected state: ConnectionState = 'waiting'
-  /** Set from the moment it is let in. */
-  protected session: DeviceSession | undefined = undefined
   #heardAtTick: number
+  #unreadUntilTick = 0
   #silenceTicksMax = limits.connectDelayMsMax / tickMs
   /** Reasons to pause that hold. */
   #pauses = 0
@@ -52,8 +46,14 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
   /** Reads a chunk in any state but closed. What it keeps of it, it copies. @throws PenstockError, which ends the connection */
   protected abstract read(chunk: Buffer): void
 
-  /** Reads what came while it was decided on, and was kept. */
-  protected abstract readKept(): void
+  /** Charges a chunk to its sender. @returns milliseconds until it is read from again. HOT: per chunk. @throws INGEST_RATE_EXCEEDED */
+  protected abstract charge(messages: number, bytes: number): number
+
+  /** Called every second: ends what has expired, and tells how much was sent. */
+  protected abstract lookAfterSessions(nowMs: number): void
+
+  /** Called once, as soon as nothing more is read. @param reason error code, or who closed */
+  protected abstract endSessions(reason: string): void
 
   /** The last bytes for the client; `undefined`: it is told nothing. @param ended the state that ends */
   protected abstract farewell(ended: ConnectionState, error: PenstockError): Uint8Array | undefined
@@ -76,10 +76,8 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
     const before = messagesOf(edge)
     try {
       this.read(chunk)
-      if (this.session !== undefined) {
-        const waitMs = this.session.meter.charge(messagesOf(edge) - before, chunk.length, edge.batcher.nowMs)
-        if (waitMs > 0 && !this.isClosed()) this.#waitForQuota(waitMs, () => this.#resumeIfFree())
-      }
+      const waitMs = this.charge(messagesOf(edge) - before, chunk.length)
+      if (waitMs > 0 && !this.isClosed()) this.waitForQuota(waitMs, () => this.resumeIfFree())
     } catch (error) {
       this.fail(faultOf(error))
     }
@@ -105,20 +103,18 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
   unpause(reason: PauseReason): void {
     if (this.state === 'closed') return
     this.#pauses &= ~reason
-    this.#resumeIfFree()
+    this.resumeIfFree()
   }
 
-  /** Ends the connection if it was silent for too long [MQTT-3.1.2-22] or its credentials expired. */
+  /** Ends what has expired, and a connection that was silent for too long [MQTT-3.1.2-22]. */
   onSecond(nowMs: number): void {
-    if (this.session?.isExpired(nowMs)) {
-      this.fail(new PenstockError('INGEST_NOT_AUTHORIZED', 'the credentials of this connection have expired'))
-      return
-    }
-    this.session?.meter.report()
+    this.lookAfterSessions(nowMs)
+    if (this.isClosed()) return
     // What is not read is not heard: a paused connection is not called silent.
-    if (this.#pauses !== 0 || this.#shaping) this.#heardAtTick = this.edge.ticks
+    if (this.#pauses !== 0 || this.#shaping) this.#unreadUntilTick = this.edge.ticks
+    const silentFromTick = Math.max(this.#heardAtTick, this.#unreadUntilTick)
     // What is heard in a tick may come at its end: only the ticks between were silent for sure.
-    if (this.edge.ticks - this.#heardAtTick - 1 < this.#silenceTicksMax) return
+    if (this.edge.ticks - silentFromTick - 1 < this.#silenceTicksMax) return
     this.fail(
       this.state === 'open'
         ? new PenstockError('INGEST_KEEP_ALIVE_TIMEOUT', 'nothing was heard for one and a half keep-alive intervals')
@@ -141,11 +137,6 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
     this.onEnded()
   }
 
-  /** A protocol in which devices cannot subscribe leaves this as it is. */
-  send(_delivery: Delivery): Promise<Outcome> {
-    return Promise.resolve('notSubscribed')
-  }
-
   /** The client said goodbye. */
   protected endByClient(): void {
     this.#forget('CLOSED_BY_CLIENT')
@@ -160,66 +151,19 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
     if (isBehind && (this.#pauses & pauseReasons.reader) === 0) this.pause(pauseReasons.reader)
   }
 
-  /**
-   * Decides on a client that said who it is, at once if nothing has to wait.
-   * @param accept lets it in, and ends with `open`
-   * @throws PenstockError, which ends the connection
-   */
-  protected decide(admission: Admission, accept: (principal: Principal) => void): void {
-    assert(this.state === 'waiting', 'a connection is decided on once')
-    this.state = 'deciding'
-    this.edge.waiting.delete(this)
-    const waitMs = admission.waitMs()
-    if (waitMs === 0) this.#identify(admission, accept, false)
-    else this.#waitForQuota(waitMs, () => this.#identify(admission, accept, true))
-  }
-
   /** From here on it may send messages. @param silenceMsMax after which it ends */
   protected open(silenceMsMax: number): void {
     assert(silenceMsMax > 0, 'a connection may be silent for a moment')
-    assert(this.state === 'deciding' && this.session !== undefined, 'a connection opens with a session')
+    assert(this.state === 'waiting' || this.state === 'deciding', 'a connection opens once')
     this.#heardAtTick = this.edge.ticks
     this.#silenceTicksMax = silenceMsMax / tickMs
+    this.edge.waiting.delete(this)
     this.state = 'open'
   }
 
   /** As a call, since the compiler does not know that other calls change the state. */
   protected isClosed(): boolean {
     return this.state === 'closed'
-  }
-
-  /** @param held true if the transport stands still, and what came behind waits */
-  #identify(admission: Admission, accept: (principal: Principal) => void, held: boolean): void {
-    let principal: Principal | Promise<Principal>
-    try {
-      principal = admission.identify()
-    } catch (error) {
-      throw admission.refusal(error)
-    }
-    if (!(principal instanceof Promise)) {
-      if (held) this.#acceptLater(principal, accept)
-      else accept(principal)
-      return
-    }
-    this.transport.pause()
-    principal.then(
-      (decided) => this.#acceptLater(decided, accept),
-      (error) => {
-        if (!this.isClosed()) this.fail(admission.refusal(error))
-      },
-    )
-  }
-
-  #acceptLater(principal: Principal, accept: (principal: Principal) => void): void {
-    if (this.isClosed()) return
-    try {
-      accept(principal)
-    } catch (error) {
-      this.fail(faultOf(error))
-      return
-    }
-    this.readKept()
-    this.#resumeIfFree()
   }
 
   /** @param reason error code, or who closed */
@@ -230,11 +174,11 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
     this.edge.waiting.delete(this)
     assert(this.edge.connections.delete(this), 'a connection ends once')
     this.edge.counters.connections.add(-1)
-    this.session?.end(reason)
+    this.endSessions(reason)
   }
 
   /** Reads nothing for `waitMs`, then calls `go`. */
-  #waitForQuota(waitMs: number, go: () => void): void {
+  protected waitForQuota(waitMs: number, go: () => void): void {
     this.#shaping?.()
     this.transport.pause()
     this.#shaping = this.edge.clock.after(waitMs, () => {
@@ -247,7 +191,7 @@ export abstract class Connection implements EdgeConnection, Receiver, Carrier {
     })
   }
 
-  #resumeIfFree(): void {
+  protected resumeIfFree(): void {
     if (this.#pauses === 0 && !this.#shaping && this.state !== 'deciding') this.transport.resume()
   }
 }

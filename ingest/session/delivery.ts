@@ -56,7 +56,8 @@ export interface DesiredDelivery {
 /**
  *   acknowledged   the device has it
  *   sent           it is written, and nobody will say whether it came: the device listens with QoS 0, or the feed has no acknowledgements
- *   rejected       the device has it, and says that it does not want it (MQTT 5.0)
+ *   rejected       the device has it, and says that it does not want it (MQTT 5.0, AMQP)
+ *   abandoned      the device has it, and gives it back to be delivered again (AMQP)
  *   lost           the connection ended before the device acknowledged it: it may have it
  *
  *   notSubscribed  the device does not listen to this feed              these four: nothing was written
@@ -64,4 +65,13 @@ export interface DesiredDelivery {
  *   full           too much waits already, or the device does not read
  *   gone           the connection ended first
  */
-export type Outcome = 'acknowledged' | 'sent' | 'rejected' | 'lost' | 'notSubscribed' | 'tooLarge' | 'full' | 'gone'
+export type Outcome =
+  | 'acknowledged'
+  | 'sent'
+  | 'rejected'
+  | 'abandoned'
+  | 'lost'
+  | 'notSubscribed'
+  | 'tooLarge'
+  | 'full'
+  | 'gone'

@@ -20,19 +20,20 @@ export class DeviceSession implements Session {
   readonly meter: Meter
   openedAtMs = 0
   readonly #edge: EdgeContext
-  readonly #expiresAtMs: number
+  #expiresAtMs: number
   /** Ends the watch for its revocation. */
-  readonly #endWatch: (() => void) | undefined
+  #endWatch: (() => void) | undefined
   #deviceId: string | undefined
   /** The name under which it is held; empty before. */
   #id = ''
   #subscriptions: Subscriptions = noSubscriptions
   readonly #kept: KeptIdentity | undefined
+  readonly #modelId: string | undefined
   /** 0: its subscriptions end with the connection; `undefined`: never. */
   #keptSeconds: number | undefined = 0
 
   /** @throws INGEST_CONNECTION_RATE, INGEST_RATE_EXCEEDED while the device owes too much */
-  constructor(edge: EdgeContext, principal: Principal, carrier: Carrier) {
+  constructor(edge: EdgeContext, principal: Principal, carrier: Carrier, modelId: string | undefined) {
     const { deviceId, moduleId, registrant, expiresAtMs = Number.POSITIVE_INFINITY } = principal
     assert(deviceId !== '' && moduleId !== '', 'who is let in has a name, or none yet')
     assert(moduleId === undefined || deviceId !== undefined, 'a module is of a device')
@@ -47,6 +48,7 @@ export class DeviceSession implements Session {
     this.#kept = principal.kept
     this.#endWatch = principal.watch?.((error) => carrier.fail(error))
     this.#deviceId = deviceId
+    this.#modelId = modelId
   }
 
   get deviceId(): string | undefined {
@@ -73,7 +75,14 @@ export class DeviceSession implements Session {
     sessions.set(this.#id, this)
     if (this.#deviceId === undefined) return
     announce(this.#id, this.openedAtMs)
-    onPresence(this.#deviceId, this.moduleId, true, 'CONNECTED')
+    onPresence(this.#deviceId, this.moduleId, true, 'CONNECTED', this.#modelId)
+  }
+
+  /** It proved itself anew, on the same connection. */
+  renew({ expiresAtMs = Number.POSITIVE_INFINITY, watch }: Principal): void {
+    this.#endWatch?.()
+    this.#expiresAtMs = expiresAtMs
+    this.#endWatch = watch?.((error) => this.carrier.fail(error))
   }
 
   isExpired(nowMs: number): boolean {
@@ -152,7 +161,7 @@ export class DeviceSession implements Session {
     capabilities.ended(this)
     if (sessions.get(this.#id) !== this) return
     sessions.delete(this.#id)
-    if (this.#deviceId !== undefined) onPresence(this.#deviceId, this.moduleId, false, reason)
+    if (this.#deviceId !== undefined) onPresence(this.#deviceId, this.moduleId, false, reason, this.#modelId)
   }
 
   /** What the client says for itself goes before what was kept. */

@@ -14,8 +14,15 @@ import type { Session } from './session.ts'
 /**
  * Told of each device or module that connects or ends here.
  * @param reason of an end: an error code, CLOSED_BY_CLIENT (it said goodbye) or CLOSED_BY_PEER (the stream just ended)
+ * @param modelId that it announced when it connected
  */
-export type OnPresence = (deviceId: string, moduleId: string | undefined, connected: boolean, reason: string) => void
+export type OnPresence = (
+  deviceId: string,
+  moduleId: string | undefined,
+  connected: boolean,
+  reason: string,
+  modelId: string | undefined,
+) => void
 
 /** @param openedAtMs by the monotonic clock, which the machine's processes share */
 export type Announce = (sessionId: string, openedAtMs: number) => void
@@ -71,6 +78,7 @@ export interface EdgeCounters {
   readonly receivedQos0: Counter
   readonly receivedQos1: Counter
   readonly receivedHttp: Counter
+  readonly receivedAmqp: Counter
   readonly acknowledged: Counter
   /** Packets of deliveries, to devices. */
   readonly delivered: Counter

@@ -11,7 +11,7 @@ import { Capabilities } from './capabilities.ts'
 import type { Announce, EdgeConnection, EdgeContext, EdgeCounters, OnPresence } from './edge-context.ts'
 import { pauseAll } from './pause-all.ts'
 import { type Authenticate, type IsKnown, trustClientId } from './principal.ts'
-import { RefusalLog } from './refusal-log.ts'
+import { RefusalLog, type ToldRefusal } from './refusal-log.ts'
 
 export interface EdgeContextOptions {
   readonly log: Log
@@ -22,6 +22,8 @@ export interface EdgeContextOptions {
   readonly edgeId: string
   readonly batchDelayMs: number
   readonly connectionsMax: number
+  /** Hears of the refusals that the log tells. */
+  readonly onRefused?: ((refused: ToldRefusal) => void) | undefined
   /** Left out: the client id is believed. */
   readonly authenticate?: Authenticate | undefined
   /** Left out: no device needs a look-up. */
@@ -59,7 +61,7 @@ export function openEdgeContext(options: EdgeContextOptions): EdgeContext {
     connections,
     waiting: new Set(),
     webSocketWaiting: { bytes: 0, bytesMax: options.webSocketWaitingBytesMax ?? limits.webSocketsWaitingBytesMax },
-    refusals: new RefusalLog(logger),
+    refusals: new RefusalLog(logger, options.onRefused),
     quotas: new Quotas(options.quotas ?? unlimitedQuotas, clock, metrics),
     sessions: new Map(),
     capabilities: new Capabilities(),
@@ -79,6 +81,7 @@ function countersOf(metrics: Metrics<MetricName>): EdgeCounters {
     receivedQos0: metrics.series('penstock_edge_messages_received_total', { qos: '0' }),
     receivedQos1: metrics.series('penstock_edge_messages_received_total', { qos: '1' }),
     receivedHttp: metrics.series('penstock_edge_messages_received_total', { qos: 'http' }),
+    receivedAmqp: metrics.series('penstock_edge_messages_received_total', { qos: 'amqp' }),
     acknowledged: metrics.series('penstock_edge_messages_acknowledged_total'),
     delivered: metrics.series('penstock_edge_messages_delivered_total'),
   }

@@ -25,6 +25,16 @@ const mistakes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'INGEST_TOPIC_REFUSED',
 ])
 
+/** A refusal as the log tells it. */
+export interface ToldRefusal {
+  readonly atMs: number
+  readonly refused: 'connection' | 'message'
+  readonly reason: string
+  readonly code: string
+  /** Address and port. */
+  readonly remote: string
+}
+
 const minuteSeconds = 60
 const reasonCharactersMax = 200
 
@@ -35,12 +45,15 @@ const reasonCharactersMax = 200
  */
 export class RefusalLog {
   readonly #logger: Logger
+  readonly #onTold: (refused: ToldRefusal) => void
   #seconds = 0
   #told = 0
   #untold = 0
 
-  constructor(logger: Logger) {
+  /** @param onTold hears of those that are told at level info */
+  constructor(logger: Logger, onTold: (refused: ToldRefusal) => void = () => {}) {
     this.#logger = logger
+    this.#onTold = onTold
   }
 
   tell(error: PenstockError, remote: string, refused: 'connection' | 'message' = 'connection'): void {
@@ -54,6 +67,7 @@ export class RefusalLog {
     else this.#untold++
     const reason = error.message.slice(0, reasonCharactersMax)
     this.#logger[isTold ? 'info' : 'debug'](`${refused} refused`, { reason, code, remote })
+    if (isTold) this.#onTold({ atMs: Date.now(), refused, reason, code, remote })
   }
 
   /** Called every second. */

@@ -2,8 +2,10 @@ import type { PenstockError } from '#schemas/errors.ts'
 import type { Delivery, Feed, Outcome } from './delivery.ts'
 import type { Registrant } from './principal.ts'
 
-/** What a session lives on: a connection of MQTT. Where the two end together, ending it ends the session. */
+/** What a session lives on: a connection of MQTT, or its seat on one of AMQP. Ending it ends the session. */
 export interface Carrier {
+  /** For metrics. */
+  readonly protocol: 'mqtt' | 'amqp'
   /** Since anything was heard of it. */
   readonly silentMs: number
   /** Ends it with this reason, which is told to the client as its protocol allows. */

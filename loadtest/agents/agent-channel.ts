@@ -14,8 +14,8 @@
  * message that cannot be understood: both are of one version.
  */
 import type { Socket } from 'node:net'
-import type { GeneratorCommand, GeneratorEvent } from '#loadtest/generate/generator-process.ts'
 import { faultsOf, type LoadOptions } from '#loadtest/options/load-options.ts'
+import type { GeneratorCommand, GeneratorEvent } from '#loadtest/processes/generator-process.ts'
 import {
   aCount,
   aNumber,

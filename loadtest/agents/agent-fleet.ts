@@ -1,5 +1,5 @@
-import { forkGenerator, type StartGenerator } from '#loadtest/generate/generator-port.ts'
 import type { LoadOptions } from '#loadtest/options/load-options.ts'
+import { forkGenerator, type StartGenerator } from '#loadtest/processes/generator-port.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { AgentLink } from './agent-link.ts'
 import type { AgentAddress } from './agent-socket.ts'

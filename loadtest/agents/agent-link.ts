@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
-import type { GeneratorListener, StartGenerator } from '#loadtest/generate/generator-port.ts'
-import type { GeneratorEvent } from '#loadtest/generate/generator-process.ts'
+import type { GeneratorListener, StartGenerator } from '#loadtest/processes/generator-port.ts'
+import type { GeneratorEvent } from '#loadtest/processes/generator-process.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import type { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'

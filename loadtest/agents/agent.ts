@@ -1,8 +1,8 @@
 /** A generator agent: holds generator processes for a coordinator on another machine, one coordinator at a time. */
 import type { AddressInfo, Socket } from 'node:net'
-import { forkGenerator, type GeneratorPort } from '#loadtest/generate/generator-port.ts'
-import type { GeneratorCommand, GeneratorEvent } from '#loadtest/generate/generator-process.ts'
 import { processesMax } from '#loadtest/options/load-options.ts'
+import { forkGenerator, type GeneratorPort } from '#loadtest/processes/generator-port.ts'
+import type { GeneratorCommand, GeneratorEvent } from '#loadtest/processes/generator-process.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import type { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'

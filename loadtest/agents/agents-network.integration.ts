@@ -63,6 +63,7 @@ describe(`agents ${hasNetworks ? 'in networks of their own' : 'on loopback'}`, (
         PENSTOCK_TLS_CERT: inFolder('cert.pem'),
         PENSTOCK_TLS_KEY: inFolder('key.pem'),
         PENSTOCK_MQTTS_PORT: '0',
+        PENSTOCK_AMQPS_PORT: '0',
       },
       networks[0]?.through ?? [],
     )

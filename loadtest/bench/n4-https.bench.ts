@@ -65,6 +65,7 @@ async function bench(): Promise<void> {
           PENSTOCK_TLS_CERT: cert,
           PENSTOCK_TLS_KEY: key,
           PENSTOCK_MQTTS_PORT: String(mqtts),
+          PENSTOCK_AMQPS_PORT: '0',
           PENSTOCK_HTTPS_PORT: String(https),
           PENSTOCK_HTTPS_CLIENT_CERTIFICATES: kind.setting,
         },

@@ -21,6 +21,7 @@ export async function startTlsEdge(cpuList: string): Promise<TlsEdge> {
     PENSTOCK_TLS_CERT: certFile,
     PENSTOCK_TLS_KEY: keyFile,
     PENSTOCK_MQTTS_PORT: String(mqtts),
+    PENSTOCK_AMQPS_PORT: '0',
     PENSTOCK_HTTPS_PORT: String(https),
   }
   const edge = await startMeasured('edge', { cpuList, environment })

@@ -47,6 +47,7 @@ async function bench(): Promise<void> {
         PENSTOCK_TLS_CERT: certFile,
         PENSTOCK_TLS_KEY: keyFile,
         PENSTOCK_MQTTS_PORT: String(mqtts),
+        PENSTOCK_AMQPS_PORT: '0',
         PENSTOCK_HTTPS_PORT: String(https),
       }
       const target = await startMeasured('edge', { cpuList: targetCpu, environment })

@@ -130,3 +130,24 @@ test('agents are of loopback, or hold a secret; an agent takes no other option',
   expect(faultsOfLine('--agent', '7700', '--rate', '5')).toContain('--agent: takes only')
   rmSync(folder, { recursive: true })
 })
+
+test('what services begin needs the owner’s key, of which generators get a token', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'penstock-line-'))
+  const file = join(folder, 'w.json')
+  writeFileSync(
+    file,
+    '{"workloads":[{"name":"a","connections":1,"rate":1},{"name":"b","kind":"commands","connections":1,"rate":1}]}',
+  )
+  try {
+    expect(faultsOfLine('--workload', file)).toBe(
+      'workload b of commands: needs registered devices and a service, so --owner-key or --data-dir',
+    )
+    const ownerKey = Buffer.alloc(32, 7).toString('base64')
+    const { workloads } = commandLineOf(['--workload', file, '--owner-key', ownerKey], Date.now())
+    expect(workloads.map(({ kind }) => kind)).toEqual(['telemetry', 'commands'])
+    expect(workloads[1]?.service?.token).toMatch(/^SharedAccessSignature sr=localhost&sig=/)
+    expect(JSON.stringify(workloads)).not.toContain(ownerKey)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})

@@ -1,10 +1,11 @@
 /** The command line of a load run (`load-help.ts`). */
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import type { RestAccess } from '#control/client/client.ts'
+import { ownerToken, type RestAccess } from '#control/client/client.ts'
 import type { AgentAddress } from '#loadtest/agents/agent-socket.ts'
 import { bodyBytesMin, sequencesMax } from '#loadtest/generate/body-layout.ts'
 import { templateBody } from '#loadtest/generate/body-template.ts'
+import { ownerKeyOf } from '#loadtest/generate/register-devices.ts'
 import { packetIds } from '#loadtest/ledger/ledger.ts'
 import { LineReader } from '#loadtest/options/line-reader.ts'
 import {
@@ -13,6 +14,8 @@ import {
   type LoadOptions,
   loadDefaults,
   processesMax,
+  type ServiceAccess,
+  secondsMax,
 } from '#loadtest/options/load-options.ts'
 import { isLocal } from '#loadtest/options/target-address.ts'
 import { type Threshold, thresholdsOf } from '#loadtest/result/slo.ts'
@@ -21,7 +24,9 @@ import { workloadFileAt, workloadsOf } from '#loadtest/workload/workload-file.ts
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { secretLengthMin } from './load-help.ts'
-import { ownerKeyOf } from './register-devices.ts'
+
+/** As long as the longest run, and a day. */
+const tokenMs = (secondsMax + 86_400) * 1000
 
 export interface CommandLine {
   readonly options: LoadOptions
@@ -46,9 +51,10 @@ export interface CommandLine {
 /** Reads the command line. @throws LOADTEST_OPTIONS_INVALID with all faults */
 export function commandLineOf(args: readonly string[], nowMs: number): CommandLine {
   const line = new LineReader(args, flags)
-  const options = loadOptionsOf(line, nowMs)
+  const given = loadOptionsOf(line, nowMs)
+  const registry = registryOf(line, given)
+  const options = { ...given, service: registry && serviceOf(registry, nowMs) }
   const { workloads, thresholds } = workloadsOfLine(line, options)
-  const registry = registryOf(line, options)
   const metricsUrl = metricsUrlOf(line)
   const agents = agentsOf(line)
   line.assertFaultless()
@@ -87,7 +93,7 @@ function loadOptionsOf(line: LineReader, nowMs: number): LoadOptions {
     rate: line.text('rate') === 'saturate' ? 'saturate' : integer('rate', Number(defaults.rate), 0, 100_000_000),
     burst: integer('burst', defaults.burst, 1, 1_000_000),
     window: integer('window', defaults.window, 1, packetIds),
-    seconds: integer('seconds', defaults.seconds, 1, 30 * 86_400),
+    seconds: integer('seconds', defaults.seconds, 1, secondsMax),
     warmUpSeconds: integer('warm-up', defaults.warmUpSeconds, 0, 86_400),
     messages: line.text('messages') === undefined ? undefined : integer('messages', 1, 1, sequencesMax),
     processes: integer('processes', defaults.processes, 1, Math.min(processesMax, connections)),
@@ -134,6 +140,11 @@ function registryOf(line: LineReader, { hubName }: LoadOptions): RestAccess | un
   const url = line.text('registry') ?? 'http://127.0.0.1:8080'
   if (!URL.canParse(url)) line.faults.push(`--registry ${url}: expected http(s)://host:port`)
   return ownerKey === undefined ? undefined : { url, ownerKey, hostName: hubName }
+}
+
+/** Generators get a token of the owner's, not the key that it is made with. */
+function serviceOf(access: RestAccess, nowMs: number): ServiceAccess {
+  return { url: access.url, token: ownerToken(access, nowMs + tokenMs) }
 }
 
 function metricsUrlOf(line: LineReader): string | undefined {

@@ -8,7 +8,8 @@ export const secretLengthMin = 16
 /** The help of a load run; it is the options' documentation. */
 export const loadHelp = `Usage: npm run loadtest -- [options]
 
-Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compares it with the rows in ClickHouse.
+Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compares it with the rows in ClickHouse. A workload file may
+also have reported and desired properties, methods and commands, each with a ledger of its own.
 
   --url <address>           target: mqtt, mqtts, ws, wss, http or https://host:port; over HTTP each
                             device waits for its answer before it sends again (${loadDefaults.url})
@@ -43,7 +44,8 @@ Transport and identities:
   --insecure                take any certificate
   --source-addresses <n|…>  connect from 127.0.0.1 … 127.0.0.n, or from these addresses in turn; one carries 28,000 connections
   --accounts <file.csv>     lines username,password, taken by the devices in turn
-  --owner-key <base64>      where identities are required: registers the run's devices first, and deletes them at the end
+  --owner-key <base64>      where identities are required: registers the run's devices first, and deletes them at the end; a service
+                            by this key is at the other end of workloads that are not telemetry
   --data-dir <folder>       the same with the key that a Penstock of this machine keeps there
   --registry <url>          its REST API (http://127.0.0.1:8080)
   --hub-name <name>         its PENSTOCK_HOSTNAME (localhost)

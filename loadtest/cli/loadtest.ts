@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { startAgent } from '#loadtest/agents/agent.ts'
 import { agentName } from '#loadtest/agents/agent-link.ts'
 import type { AgentAddress } from '#loadtest/agents/agent-socket.ts'
+import { registerDevices } from '#loadtest/generate/register-devices.ts'
 import type { LoadOptions } from '#loadtest/options/load-options.ts'
 import { earlierResultOf } from '#loadtest/report/comparison.ts'
 import { reportOf } from '#loadtest/report/report.ts'
@@ -19,7 +20,6 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { type CommandLine, commandLineOf } from './command-line.ts'
 import { LiveScreen } from './live-view.ts'
 import { loadHelp } from './load-help.ts'
-import { registerDevices } from './register-devices.ts'
 
 async function main(args: readonly string[]): Promise<number> {
   try {

@@ -6,6 +6,7 @@
  * connections held.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { ExchangeReport } from '#loadtest/ledger/exchange-report.ts'
 import { LatencyHistogram, type LatencySnapshot } from '#loadtest/ledger/latency.ts'
 import type { DeviceLedger } from '#loadtest/ledger/ledger.ts'
 import { type LoadOptions, segmentsOf } from '#loadtest/options/load-options.ts'
@@ -15,7 +16,8 @@ import { BodyVariants } from './body-template.ts'
 import { type ConnectionCounters, type ConnectionShared, DeviceConnection, nowUs } from './device-connection.ts'
 import { deviceIdentities } from './device-identities.ts'
 import { SocketFactory } from './device-socket.ts'
-import { RateSchedule, TurnOrder, zipfWeights } from './schedule.ts'
+import { RateSchedule, type TurnOrder } from './schedule.ts'
+import { type GeneratorSlice, quotaOf, turnsOf } from './shares.ts'
 
 /** Sums of a process while it runs. */
 export interface GeneratorProgress {
@@ -41,6 +43,8 @@ export interface GeneratorReport extends GeneratorProgress {
   /** From the first moment of sending until the target had taken everything: acknowledged it, or at QoS 0 read it all and closed. */
   readonly consumedMs: number
   readonly ledgers: readonly DeviceLedger[]
+  /** Of all kinds but telemetry, whose ledgers are empty. */
+  readonly exchange: ExchangeReport | undefined
   /** From the intended moment of sending. */
   readonly acknowledged: LatencySnapshot
   /** From the moment of writing: what a closed-loop tool would show. */
@@ -55,12 +59,6 @@ export interface GeneratorReport extends GeneratorProgress {
   readonly cpuMs: number
   readonly loopDelayMsP99: number
   readonly loopDelayMsMax: number
-}
-
-/** Devices `first`, `first + step`, … of the run belong to this process. */
-export interface GeneratorSlice {
-  readonly first: number
-  readonly step: number
 }
 
 const writeBytes = 64 * 1024
@@ -164,6 +162,7 @@ export class Generator {
       sendMs,
       consumedMs: this.#options.qos === 1 ? settledMs : closedMs,
       ledgers: this.#devices.map(({ ledger, deviceId }) => ledger.report(deviceId)),
+      exchange: undefined,
       acknowledged: this.#acknowledged.snapshot(),
       acknowledgedRaw: this.#acknowledgedRaw.snapshot(),
       sendDelay: this.#sendDelay.snapshot(),
@@ -347,26 +346,6 @@ export class Generator {
     const device = (index - this.#slice.first) / this.#slice.step
     return this.#turns.turnOf(device, Math.floor(sequence / burst)) * burst + (sequence % burst)
   }
-}
-
-/** Share of all messages that falls to these devices, and the order of their turns. */
-function turnsOf({ connections, skew }: LoadOptions, slice: GeneratorSlice): { share: number; turns: TurnOrder } {
-  const ranks: number[] = []
-  for (let index = slice.first; index < connections; index += slice.step) ranks.push(index)
-  if (skew === 0) return { share: ranks.length / connections, turns: new TurnOrder(ranks.length) }
-  const sum = (weights: readonly number[]) => weights.reduce((total, weight) => total + weight, 0)
-  const own = zipfWeights(ranks, skew)
-  const all = zipfWeights(
-    Array.from({ length: connections }, (_, rank) => rank),
-    skew,
-  )
-  return { share: sum(own) / sum(all), turns: new TurnOrder(ranks.length, own) }
-}
-
-/** Messages a device sends at most, so that the run sends `messages`. */
-function quotaOf({ messages, connections }: LoadOptions, index: number): number {
-  if (messages === undefined) return Number.MAX_SAFE_INTEGER
-  return Math.floor(messages / connections) + (index < messages % connections ? 1 : 0)
 }
 
 function sleep(ms: number): Promise<void> {

@@ -17,7 +17,8 @@ import { PenstockError } from '#schemas/errors.ts'
 import { BodyVariants } from './body-template.ts'
 import { deviceIdentities } from './device-identities.ts'
 import { bodyText } from './frames.ts'
-import type { GeneratorInterval, GeneratorProgress, GeneratorReport, GeneratorSlice } from './generator.ts'
+import type { GeneratorInterval, GeneratorProgress, GeneratorReport } from './generator.ts'
+import type { GeneratorSlice } from './shares.ts'
 
 /** What is used of autocannon, which has no types of its own. */
 interface CannonClient {
@@ -106,6 +107,7 @@ export class HttpGenerator {
       sendMs,
       consumedMs: sendMs,
       ledgers: this.#devices.map(({ ledger, deviceId }) => ledger.report(deviceId)),
+      exchange: undefined,
       acknowledged: this.#acknowledged.snapshot(),
       acknowledgedRaw: none,
       sendDelay: none,

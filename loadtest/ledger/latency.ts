@@ -117,6 +117,18 @@ export class LatencyHistogram {
   }
 }
 
+/** Latencies for people, and as they are. */
+export interface LatencyResult {
+  readonly summary: LatencySummary
+  readonly snapshot: LatencySnapshot
+}
+
+/** Histograms of several processes as one result. */
+export function latencyResult(snapshots: readonly LatencySnapshot[]): LatencyResult {
+  const histogram = mergedHistogram(snapshots)
+  return { summary: histogram.summary(), snapshot: histogram.snapshot() }
+}
+
 /** Histograms of several processes or intervals as one. */
 export function mergedHistogram(snapshots: readonly LatencySnapshot[]): LatencyHistogram {
   const histogram = new LatencyHistogram()

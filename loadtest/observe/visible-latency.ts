@@ -22,7 +22,7 @@ export interface VisibleLatency {
  * @param offsetMsOf a generator process's clock minus this one, which the moment of sending is corrected by
  */
 export function watchVisibleLatency(
-  { run, connections, processes, warmUpSeconds }: LoadOptions,
+  { run, firstDevice, connections, processes, warmUpSeconds }: LoadOptions,
   rows: ClickhouseRows,
   startAtMs: number,
   offsetMsOf: (process: number) => number,
@@ -34,8 +34,9 @@ export function watchVisibleLatency(
   const first = Math.floor((connections - samples) / 2)
   // Neighbours: processes have them in turn, and their rows lie together in every part, so that a look reads little.
   for (let index = first; index < first + samples; index++) {
-    seen.set(deviceIdOf(run, index), { sequence: -1, enqueuedAtMs: 0 })
-    offsetsMs.set(deviceIdOf(run, index), offsetMsOf(index % processes))
+    const deviceId = deviceIdOf(run, firstDevice + index)
+    seen.set(deviceId, { sequence: -1, enqueuedAtMs: 0 })
+    offsetsMs.set(deviceId, offsetMsOf(index % processes))
   }
   const measuredFromMs = warmUpSeconds === 0 ? 0 : startAtMs + warmUpSeconds * 1000
   let isStopped = false

@@ -17,11 +17,28 @@ export interface SlowReading extends Storm {
   readonly forSeconds: number
 }
 
+/**
+ * What a workload is made of. Telemetry goes to rows; `reported` are patches that devices report, `desired` changes that devices are told,
+ * `methods` calls that devices answer, and `commands` messages to devices (`loadtest/exchange/`).
+ */
+export const workloadKinds = ['telemetry', 'reported', 'desired', 'methods', 'commands'] as const
+export type WorkloadKind = (typeof workloadKinds)[number]
+/** A kind that is answered, not stored. */
+export type ExchangeKind = Exclude<WorkloadKind, 'telemetry'>
+
+/** How a service reaches the hub's REST API. */
+export interface ServiceAccess {
+  readonly url: string
+  /** SAS token; never shown. */
+  readonly token: string
+}
+
 /** What one load run does; every field is plain data, so it is also what the generator's processes are sent. */
 export interface LoadOptions {
   /** `mqtt:`, `mqtts:`, `ws:`, `wss:`, `http:` or `https://host:port` */
   readonly url: string
   readonly connections: number
+  readonly kind: WorkloadKind
   readonly qos: 0 | 1
   readonly protocol: 4 | 5
   readonly bodyBytes: number
@@ -29,7 +46,7 @@ export interface LoadOptions {
   readonly bodyTemplate: string | undefined
   /** Properties of every message, as an MQTT topic ends: `name=value&…`, percent-encoded; `{device}` stands for the device's id. */
   readonly propertyBag: string
-  /** Messages a second over all connections, on an absolute schedule; 0 only connects; 'saturate' sends what the target takes. */
+  /** Messages, or operations of another kind, a second over all connections, on an absolute schedule; 0 only connects; 'saturate' sends what the target takes. */
   readonly rate: number | 'saturate'
   /** Rates over time, for a run that is not steady; undefined: `rate` for `seconds`. */
   readonly shape: readonly RateSegment[] | undefined
@@ -73,6 +90,8 @@ export interface LoadOptions {
   readonly accountsFile: string | undefined
   /** Devices were registered with keys made from this; never shown. */
   readonly deviceKeySecret: string | undefined
+  /** For all kinds but telemetry, which have a service at their other end. */
+  readonly service: ServiceAccess | undefined
   /** The hub's name in tokens of devices that send over HTTP. */
   readonly hubName: string
   /** Names the workload in a run that mixes several. */
@@ -86,6 +105,7 @@ export interface LoadOptions {
 export const loadDefaults: LoadOptions = {
   url: 'mqtt://127.0.0.1:1883',
   connections: 100,
+  kind: 'telemetry',
   qos: 1,
   protocol: 4,
   bodyBytes: 48,
@@ -116,6 +136,7 @@ export const loadDefaults: LoadOptions = {
   sourceAddresses: [],
   accountsFile: undefined,
   deviceKeySecret: undefined,
+  service: undefined,
   hubName: 'localhost',
   workload: 'all',
   firstDevice: 0,
@@ -163,8 +184,23 @@ export function faultsOf(options: LoadOptions): string[] {
     if (storms.length + slowReading.length > 0)
       faults.push('storms and slow reading: not over HTTP, where each request is answered by itself')
   }
+  return options.kind === 'telemetry' ? faults : [...faults, ...exchangeFaultsOf(options)]
+}
+
+/** What does not go with operations that a service begins or sees. */
+function exchangeFaultsOf({ workload, kind, url, rate, slowReading, bodyTemplate, service }: LoadOptions): string[] {
+  const at = `workload ${workload} of ${kind}`
+  const faults: string[] = []
+  if (service === undefined) faults.push(`${at}: needs registered devices and a service, so --owner-key or --data-dir`)
+  if (/^https?:/.test(url)) faults.push(`${at}: its devices listen, which they cannot over HTTP`)
+  if (rate === 'saturate') faults.push(`${at}: needs a rate`)
+  if (slowReading.length > 0) faults.push(`${at}: slow reading is for telemetry`)
+  if (bodyTemplate !== undefined) faults.push(`${at}: a body template is for telemetry`)
   return faults
 }
+
+/** Of a run. */
+export const secondsMax = 30 * 86_400
 
 /** Of a workload. */
 export const connectRateMax = 1_000_000

@@ -5,6 +5,7 @@ import { isLocal } from '#loadtest/options/target-address.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
 import { clockText } from '../agents/clocks.ts'
 import { comparisonOf } from './comparison.ts'
+import { exchangeSection } from './exchange-section.ts'
 import { cpuChart, distributionChart, latencyChart, memoryChart, throughputChart } from './result-charts.ts'
 import { script, style } from './style.ts'
 
@@ -20,12 +21,11 @@ export function reportOf(result: LoadResult, earlier?: LoadResult): string {
 <body><main>
 ${headerOf(result)}
 ${tilesOf(result)}
-<h2>Where the messages went</h2>
-${stagesOf(result)}
+${result.workloads.length > 0 ? `<h2>Where the messages went</h2>${stagesOf(result)}` : ''}
+${exchangeSection(result.exchanges)}
 <h2>Over time</h2>
 <div class="grid2">${throughputChart(result)}${latencyChart(result)}</div>
-<h2>Latency</h2>
-<div class="grid2">${distributionChart(result, earlier)}${latencyTable(result)}</div>
+${result.workloads.length > 0 ? `<h2>Latency</h2><div class="grid2">${distributionChart(result, earlier)}${latencyTable(result)}</div>` : ''}
 ${thresholdsOf(result)}
 ${earlier ? `<h2>Compared with an earlier run</h2>${comparisonOf(result, earlier)}` : ''}
 ${processesOf(result)}
@@ -43,7 +43,7 @@ const verdictWords = { passed: 'Passed', failed: 'Failed', invalid: 'Invalid' } 
 
 function headerOf(result: LoadResult): string {
   const { manifest, verdict, validity } = result
-  const title = `${short(result.acknowledgedPerSecond || result.sentPerSecond)} messages/s ${manifest.options.qos === 1 ? 'acknowledged' : 'sent'}`
+  const title = titleOf(result)
   const reasons = validity.isValid
     ? ''
     : `<div class="notice"><b>The generator, or its machine, was the limit: these figures say nothing about the target.</b><ul>${items(validity.reasons)}</ul></div>`
@@ -54,11 +54,22 @@ function headerOf(result: LoadResult): string {
 <p class="lead">${escaped(sentenceOf(result))}</p>${faultsOf(result)}${missedOf(result)}${reasons}${warnings}</header>`
 }
 
+function titleOf({ acknowledgedPerSecond, sentPerSecond, manifest, workloads, exchanges }: LoadResult): string {
+  if (workloads.length === 0)
+    return `${short(exchanges.reduce((sum, each) => sum + each.answeredPerSecond, 0))} operations/s answered`
+  return `${short(acknowledgedPerSecond || sentPerSecond)} messages/s ${manifest.options.qos === 1 ? 'acknowledged' : 'sent'}`
+}
+
 function sentenceOf(result: LoadResult): string {
   const { workloads } = result.manifest
   const devices = workloads.reduce((sum, { connections }) => sum + connections, 0)
   const head = `${count(devices)} devices sent ${count(result.counts.atEnd.sent)} messages in ${duration(result.sendMs / 1000)}`
-  const { reconciliation } = result
+  const { reconciliation, exchanges } = result
+  if (result.workloads.length === 0) {
+    const operations = exchanges.reduce((sum, { counts }) => sum + counts.sent, 0)
+    const asked = `${count(devices)} devices and their services began ${count(operations)} operations in ${duration(result.sendMs / 1000)}`
+    return exchanges.every(({ isClean }) => isClean) ? `${asked}. Nothing was lost, backwards or twice.` : `${asked}.`
+  }
   if (!reconciliation) return `${head}. Nothing was reconciled: no ClickHouse was given.`
   if (reconciliation.isClean)
     return `${head}. Every acknowledged one is stored exactly once, in the order its device sent it.`
@@ -124,9 +135,10 @@ function tilesOf(result: LoadResult): string {
   return `<div class="tiles">${tiles.map(([name, value, note]) => `<div class="card tile"><small>${escaped(name)}</small><strong>${escaped(value)}</strong><span>${escaped(note)}</span></div>`).join('')}</div>`
 }
 
-/** Messages that the target took: acknowledged, or at QoS 0 sent. */
-function arrived({ manifest, counts }: LoadResult): number {
-  return manifest.options.qos === 1 ? counts.atEnd.settled : counts.atEnd.sent
+/** Messages that the target took: acknowledged, or at QoS 0 sent; and operations that it answered. */
+function arrived({ manifest, counts, exchanges }: LoadResult): number {
+  const answered = exchanges.reduce((sum, each) => sum + each.counts.answered, 0)
+  return answered + (manifest.options.qos === 1 ? counts.atEnd.settled : counts.atEnd.sent)
 }
 
 function stagesOf(result: LoadResult): string {

@@ -1,11 +1,11 @@
 /** Which figures of a result are drawn, and how. */
 
-import { mergedHistogram } from '#loadtest/ledger/latency.ts'
+import { type LatencyResult, mergedHistogram } from '#loadtest/ledger/latency.ts'
 import type { StoredPoint } from '#loadtest/observe/observer.ts'
 import type { ProcessUsage } from '#loadtest/observe/target-processes.ts'
 import { duration, milliseconds, percent, tick } from '#loadtest/options/figures.ts'
 import { isClosedLoop } from '#loadtest/options/load-options.ts'
-import type { LatencyResult, LoadResult } from '#loadtest/result/load-result.ts'
+import type { LoadResult } from '#loadtest/result/load-result.ts'
 import type { TimelinePoint } from '#loadtest/result/timeline.ts'
 import { chart, type Point, type Series } from './chart.ts'
 

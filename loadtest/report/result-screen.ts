@@ -4,34 +4,18 @@ import type { DeviceFault } from '#loadtest/ledger/reconcile.ts'
 import { bytes, percent, short } from '#loadtest/options/figures.ts'
 import { askedText, isClosedLoop } from '#loadtest/options/load-options.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
+import { exchangeLines } from './exchange-screen.ts'
 
 /** A load result as one compact screen. */
 export function screenOf(result: LoadResult): string {
   const { options, workloads } = result.manifest
   const connections = workloads.reduce((sum, each) => sum + each.connections, 0)
-  const { atStop, atEnd } = result.counts
-  const { acknowledged, sendDelay, visible } = result.latency
   const lines = [
     `${options.url}  ${count(connections)} connections  QoS ${options.qos}  ${isClosedLoop(options) ? 'HTTP' : `MQTT ${options.protocol === 5 ? '5' : '3.1.1'}`}  ${options.bodyBytes} B  ${askedText(options)}`,
     `${(result.sendMs / 1000).toFixed(1)} s, run ${options.run}, seed ${options.seed}, ${options.processes} generator process(es), ${result.manifest.cpu}`,
     '',
-    ...(workloads.every(isClosedLoop) ? [] : [`offered       ${cell(atStop.offered)}`]),
-    `sent          ${cell(atEnd.sent)}  ${cell(result.sentPerSecond)}/s`,
+    ...(result.workloads.length > 0 ? telemetryLines(result) : []),
   ]
-  if (options.qos === 0)
-    lines.push(`consumed      ${cell(atEnd.sent)}  ${cell((atEnd.sent * 1000) / result.consumedMs)}/s`)
-  if (options.qos === 1) lines.push(`acknowledged  ${cell(atEnd.settled)}  ${cell(result.acknowledgedPerSecond)}/s`)
-  const { reconciliation, target } = result
-  if (target?.onLog !== undefined) lines.push(`on the log    ${cell(target.onLog)}`)
-  if (reconciliation) lines.push(`stored        ${cell(reconciliation.stored)}  ${cell(result.storedPerSecond ?? 0)}/s`)
-  lines.push('', `latency, ms           p50      p90      p99    p99.9      max`)
-  if (acknowledged.summary.count > 0) lines.push(latencyLine('PUBACK', acknowledged.summary))
-  if (result.latency.raw.summary.count > 0) lines.push(latencyLine('PUBACK, raw', result.latency.raw.summary))
-  if (visible && visible.summary.count > 0) lines.push(latencyLine('queryable row', visible.summary))
-  if (sendDelay.summary.count > 0) lines.push(latencyLine('sent late', sendDelay.summary))
-  if (result.workloads.length > 1)
-    for (const { name, acknowledgedPerSecond, acknowledged: own } of result.workloads)
-      lines.push(latencyLine(`${name} ${short(acknowledgedPerSecond)}/s`.slice(0, 20), own.summary))
   const cpu = result.generators.map(({ cpuShare }) => `${Math.round(cpuShare * 100)} %`).join(', ')
   const loop = Math.max(...result.generators.map(({ loopDelayMsP99 }) => loopDelayMsP99))
   lines.push('', `generator     CPU ${cpu} of a core, event-loop delay p99 ${loop.toFixed(1)} ms`)
@@ -44,16 +28,43 @@ export function screenOf(result: LoadResult): string {
     )
   if (result.acknowledgedOutOfOrder > 0)
     lines.push(`PUBACKs       ${count(result.acknowledgedOutOfOrder)} out of order`)
-  for (const { name, cpuShare, residentBytesMax, messagesPerCpuSecond, cpuSeconds } of target?.processes ?? [])
+  for (const { name, cpuShare, residentBytesMax, messagesPerCpuSecond, cpuSeconds } of result.target?.processes ?? [])
     if (cpuSeconds >= 0.05)
       lines.push(
         `${name.slice(0, 13).padEnd(14)}CPU ${percent(cpuShare)} of a core, ${short(messagesPerCpuSecond)} messages/s per core, ${bytes(residentBytesMax)}`,
       )
   for (const warning of result.warnings) lines.push(`warning       ${warning}`)
-  lines.push('', ...verdictLines(result), ...thresholdLines(result))
+  if (result.workloads.length > 0) lines.push('', ...verdictLines(result))
+  lines.push(...result.exchanges.flatMap(exchangeLines), ...thresholdLines(result))
   if (result.verdict === 'invalid')
     lines.push('INVALID  the generator, or its machine, was the limit: these figures say nothing about the target')
   return lines.join('\n')
+}
+
+/** How many messages there were, and how long they took. */
+function telemetryLines(result: LoadResult): string[] {
+  const { options, workloads } = result.manifest
+  const { atStop, atEnd } = result.counts
+  const { acknowledged, sendDelay, visible } = result.latency
+  const lines = [
+    ...(workloads.every(isClosedLoop) ? [] : [`offered       ${cell(atStop.offered)}`]),
+    `sent          ${cell(atEnd.sent)}  ${cell(result.sentPerSecond)}/s`,
+  ]
+  if (options.qos === 0)
+    lines.push(`consumed      ${cell(atEnd.sent)}  ${cell((atEnd.sent * 1000) / result.consumedMs)}/s`)
+  if (options.qos === 1) lines.push(`acknowledged  ${cell(atEnd.settled)}  ${cell(result.acknowledgedPerSecond)}/s`)
+  const { reconciliation } = result
+  if (result.target?.onLog !== undefined) lines.push(`on the log    ${cell(result.target.onLog)}`)
+  if (reconciliation) lines.push(`stored        ${cell(reconciliation.stored)}  ${cell(result.storedPerSecond ?? 0)}/s`)
+  lines.push('', `latency, ms           p50      p90      p99    p99.9      max`)
+  if (acknowledged.summary.count > 0) lines.push(latencyLine('PUBACK', acknowledged.summary))
+  if (result.latency.raw.summary.count > 0) lines.push(latencyLine('PUBACK, raw', result.latency.raw.summary))
+  if (visible && visible.summary.count > 0) lines.push(latencyLine('queryable row', visible.summary))
+  if (sendDelay.summary.count > 0) lines.push(latencyLine('sent late', sendDelay.summary))
+  if (result.workloads.length > 1)
+    for (const { name, acknowledgedPerSecond, acknowledged: own } of result.workloads)
+      lines.push(latencyLine(`${name} ${short(acknowledgedPerSecond)}/s`.slice(0, 20), own.summary))
+  return lines
 }
 
 /** Each threshold with what was measured. */

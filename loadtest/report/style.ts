@@ -7,8 +7,11 @@ const dark = `--bg:#111316;--card:#191c20;--ink:#e9eaec;--muted:#9aa0a9;--line:#
 --c0:#7f8691;--c1:#6ea3ff;--c2:#3fc9b3;--c3:#f3a24c;--c4:#b78df5;--c5:#ff7587;--c6:#b1ce50;
 --good:#5fd7ab;--goodbg:#15332a;--bad:#ff8091;--badbg:#3d1c23;--warn:#f2bd5c;--warnbg:#392b12`
 
-export const style = `:root{color-scheme:light dark;${light}}
-@media (prefers-color-scheme:dark){:root{${dark}}}
+/** Colours by name, of the report and of the console. */
+export const palette = `:root{color-scheme:light dark;${light}}
+@media (prefers-color-scheme:dark){:root{${dark}}}`
+
+export const style = `${palette}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;font-variant-numeric:tabular-nums}
 main{max-width:1180px;margin:0 auto;padding:34px 24px 60px}

@@ -1,4 +1,6 @@
-import type { LatencySummary } from '#loadtest/ledger/latency.ts'
+import { sumExchanges } from '#loadtest/ledger/exchange-ledger.ts'
+import { type LatencyResult, type LatencySummary, latencyResult } from '#loadtest/ledger/latency.ts'
+import { decisiveLatency } from './exchange-result.ts'
 import type { LoadResult } from './load-result.ts'
 import type { Threshold, ThresholdVerdict } from './slo.ts'
 
@@ -20,13 +22,17 @@ export function judge(
 const noneMissing: Threshold = { name: 'missing', bound: 'most', limit: 0 }
 
 function measured(name: string, result: Omit<LoadResult, 'thresholds' | 'verdict'>): number | undefined {
-  const { latency, reconciliation, connections } = result
-  const found = /^(puback|raw|stored|late)_(\w+)_ms$/.exec(name)
-  if (found) {
-    const of = { puback: latency.acknowledged, raw: latency.raw, stored: latency.visible, late: latency.sendDelay }
-    const summary = of[found[1] as keyof typeof of]?.summary
-    return summary && summary.count > 0 ? figureOf(summary, found[2] ?? '') : undefined
+  const { connections } = result
+  const [, latency, figure] = /^([a-z]+)_(\w+)_ms$/.exec(name) ?? []
+  if (latency !== undefined && figure !== undefined) {
+    const summary = summaryOf(latency, result)
+    return summary && summary.count > 0 ? figureOf(summary, figure) : undefined
   }
+  const exchanged = sumExchanges(result.exchanges.map(({ counts }) => counts))
+  /** Of the rows, which without a warehouse nobody knows, and of all other kinds. */
+  const withRows = (ofRows: number | undefined, ofOthers: number) =>
+    ofRows === undefined && result.workloads.length > 0 ? undefined : (ofRows ?? 0) + ofOthers
+  const { reconciliation: rows } = result
   switch (name) {
     case 'sent_per_s':
       return result.sentPerSecond
@@ -35,25 +41,34 @@ function measured(name: string, result: Omit<LoadResult, 'thresholds' | 'verdict
     case 'stored_per_s':
       return result.storedPerSecond
     case 'lost':
-      return reconciliation?.lost
+      return withRows(rows?.lost, exchanged.lost)
     case 'repeated':
-      return reconciliation && reconciliation.repeated + reconciliation.foreign
+      return withRows(rows && rows.repeated + rows.foreign, exchanged.twice)
     case 'out_of_order':
-      return reconciliation?.outOfOrder
+      return withRows(rows?.outOfOrder, exchanged.backwards)
     case 'refused':
-      return connections.refused + (reconciliation?.refused ?? 0)
+      return connections.refused + (rows?.refused ?? 0) + exchanged.refused
     case 'connections_lost':
       return connections.lost
     case 'missing':
-      return reconciliation?.unacknowledgedMissing ?? unsettled(result)
+      return withRows(rows?.unacknowledgedMissing ?? unsettled(result), exchanged.missing)
   }
   return undefined
+}
+
+function summaryOf(name: string, { latency, exchanges }: Omit<LoadResult, 'thresholds' | 'verdict'>) {
+  const { acknowledged: puback, raw, visible: stored, sendDelay: late } = latency
+  const ofTelemetry: Readonly<Record<string, LatencyResult | undefined>> = { puback, raw, stored, late }
+  if (Object.hasOwn(ofTelemetry, name)) return ofTelemetry[name]?.summary
+  const own = exchanges.filter(({ kind }) => kind === name).map((exchange) => decisiveLatency(exchange).snapshot)
+  return latencyResult(own).summary
 }
 
 /** Without a warehouse only PUBACKs tell; undefined if some messages have none. */
 function unsettled({ manifest, counts }: Pick<LoadResult, 'manifest' | 'counts'>): number | undefined {
   const { sent, settled } = counts.atEnd
-  return manifest.workloads.every(({ qos }) => qos === 1) ? sent - settled : undefined
+  const isTold = manifest.workloads.every(({ kind, qos }) => kind !== 'telemetry' || qos === 1)
+  return isTold ? sent - settled : undefined
 }
 
 function figureOf(summary: LatencySummary, figure: string): number {

@@ -1,6 +1,8 @@
+import { type ExchangeCounts, noExchanges } from '#loadtest/ledger/exchange-ledger.ts'
 import { LatencyHistogram } from '#loadtest/ledger/latency.ts'
 import type { Reconciliation } from '#loadtest/ledger/reconcile.ts'
-import { loadDefaults } from '#loadtest/options/load-options.ts'
+import { type ExchangeKind, loadDefaults } from '#loadtest/options/load-options.ts'
+import { type ExchangeResult, exchangeResult } from './exchange-result.ts'
 import type { LoadResult } from './load-result.ts'
 
 /** A result for tests of what is made of results. */
@@ -21,6 +23,7 @@ export function fakeResult(lost = 0): LoadResult {
     acknowledgedPerSecond: 1_000,
     storedPerSecond: 900,
     latency: { acknowledged: latency, raw: latency, sendDelay: latency, visible: latency },
+    exchanges: [],
     workloads: [{ name: 'all', counts: progress, acknowledgedPerSecond: 1_000, acknowledged: latency }],
     connections: { opened: 2, lost: 0, refused: 0, connectedLate: 0, lastFault: '' },
     acknowledgedOutOfOrder: 0,
@@ -34,6 +37,17 @@ export function fakeResult(lost = 0): LoadResult {
     thresholds: [],
     verdict: lost > 0 ? 'failed' : 'passed',
   }
+}
+
+/** A workload of another kind than telemetry. @param changes to counts in which nothing went wrong */
+export function fakeExchange(kind: ExchangeKind, changes: Partial<ExchangeCounts> = {}): ExchangeResult {
+  const histogram = new LatencyHistogram()
+  histogram.add(5_000, 100)
+  const snapshot = histogram.snapshot()
+  const counts = { ...noExchanges, sent: 100, answered: 100, arrived: 100, ...changes }
+  const faults = counts.lost > 0 ? ['load-r-000009: lost 7'] : []
+  const report = { counts, reasons: { '404103': 2 }, answered: snapshot, arrived: snapshot, faults }
+  return exchangeResult(`all ${kind}`, kind, [report], 1_000)
 }
 
 const machine = {

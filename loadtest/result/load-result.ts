@@ -1,9 +1,10 @@
 import type { AgentRecord } from '#loadtest/agents/agent-fleet.ts'
 import type { GeneratorProgress, GeneratorReport } from '#loadtest/generate/generator.ts'
-import { type LatencySnapshot, type LatencySummary, mergedHistogram } from '#loadtest/ledger/latency.ts'
+import { type LatencyResult, latencyResult, mergedHistogram } from '#loadtest/ledger/latency.ts'
 import type { Reconciliation } from '#loadtest/ledger/reconcile.ts'
 import type { Observation } from '#loadtest/observe/observer.ts'
 import { isClosedLoop, type LoadOptions } from '#loadtest/options/load-options.ts'
+import { type ExchangeResult, exchangeResult } from './exchange-result.ts'
 import type { LoadManifest } from './manifest.ts'
 import type { ThresholdVerdict } from './slo.ts'
 import type { TimelinePoint } from './timeline.ts'
@@ -32,8 +33,10 @@ export interface LoadResult {
     /** Intended moment → seen by a query, of a few devices; undefined without ClickHouse. */
     readonly visible: LatencyResult | undefined
   }
-  /** Workloads of a mixed run, each by itself; one entry otherwise. */
+  /** Workloads of telemetry in a mixed run, each by itself; one entry otherwise. All figures above are of these. */
   readonly workloads: readonly WorkloadResult[]
+  /** Workloads of all other kinds. */
+  readonly exchanges: readonly ExchangeResult[]
   readonly connections: {
     readonly opened: number
     readonly lost: number
@@ -58,11 +61,6 @@ export interface LoadResult {
 
 /** `invalid`: the generator was the limit; `failed`: something lost, repeated or out of order, or a threshold missed. */
 export type Verdict = 'passed' | 'failed' | 'invalid'
-
-export interface LatencyResult {
-  readonly summary: LatencySummary
-  readonly snapshot: LatencySnapshot
-}
 
 export interface WorkloadResult {
   readonly name: string
@@ -90,38 +88,40 @@ export function generatedResult(
   LoadResult,
   'manifest' | 'connectMs' | 'storedPerSecond' | 'reconciliation' | 'target' | 'timeline' | 'thresholds' | 'verdict'
 > {
-  const reports = parts.flatMap((part) => part.reports)
+  const all = parts.flatMap((part) => part.reports)
+  const ofTelemetry = parts.filter(({ options }) => options.kind === 'telemetry')
+  const reports = ofTelemetry.flatMap((part) => part.reports)
   const atStop = sumProgress(reports.map((report) => report.atStop))
-  const sendMs = Math.max(...reports.map((report) => report.sendMs))
-  const generators = reports.map(healthOf)
-  const sum = (value: (report: GeneratorReport) => number) =>
-    reports.reduce((total, report) => total + value(report), 0)
+  const sendMs = Math.max(...all.map((report) => report.sendMs))
+  const generators = all.map(healthOf)
+  const sum = (value: (report: GeneratorReport) => number) => all.reduce((total, report) => total + value(report), 0)
   const isScheduled = parts.some(({ options }) => options.rate !== 'saturate')
   const validity = validityOf({
     isScheduled,
     generators,
     agents,
-    driftMsP99: mergedHistogram(reports.map(({ drift }) => drift)).summary().p99Ms,
+    driftMsP99: mergedHistogram(all.map(({ drift }) => drift)).summary().p99Ms,
   })
   return {
     counts: { atStop, atEnd: sumProgress(reports) },
     sendMs,
-    consumedMs: Math.max(...reports.map((report) => report.consumedMs)),
+    consumedMs: Math.max(...all.map((report) => report.consumedMs)),
     sentPerSecond: atStop.sent / (sendMs / 1000),
     acknowledgedPerSecond: atStop.settled / (sendMs / 1000),
     latency: {
-      acknowledged: merged(reports.map((report) => report.acknowledged)),
-      raw: merged(reports.map((report) => report.acknowledgedRaw)),
-      sendDelay: merged(reports.map((report) => report.sendDelay)),
+      acknowledged: latencyResult(reports.map((report) => report.acknowledged)),
+      raw: latencyResult(reports.map((report) => report.acknowledgedRaw)),
+      sendDelay: latencyResult(reports.map((report) => report.sendDelay)),
       visible: undefined,
     },
-    workloads: parts.map(({ options, reports: own }) => workloadResult(options, own)),
+    workloads: ofTelemetry.map(({ options, reports: own }) => workloadResult(options, own)),
+    exchanges: parts.flatMap(exchangesOf),
     connections: {
       opened: sum(({ counters }) => counters.opened),
       lost: sum(({ counters }) => counters.lost),
       refused: sum(({ counters }) => counters.refused),
       connectedLate: sum(({ counters }) => counters.connectedLate),
-      lastFault: reports.find(({ counters }) => counters.lastFault !== '')?.counters.lastFault ?? '',
+      lastFault: all.find(({ counters }) => counters.lastFault !== '')?.counters.lastFault ?? '',
     },
     acknowledgedOutOfOrder: sum((report) => report.acknowledgedOutOfOrder),
     acknowledgedUnexpected: sum((report) => report.acknowledgedUnexpected),
@@ -153,8 +153,14 @@ function workloadResult(options: LoadOptions, reports: readonly GeneratorReport[
     name: options.workload,
     counts: sumProgress(reports),
     acknowledgedPerSecond: atStop.settled / (sendMs / 1000),
-    acknowledged: merged(reports.map((report) => report.acknowledged)),
+    acknowledged: latencyResult(reports.map((report) => report.acknowledged)),
   }
+}
+
+function exchangesOf({ options: { kind, workload }, reports }: WorkloadReports): ExchangeResult[] {
+  if (kind === 'telemetry') return []
+  const exchanges = reports.flatMap(({ exchange }) => (exchange === undefined ? [] : [exchange]))
+  return [exchangeResult(workload, kind, exchanges, Math.max(...reports.map(({ sendMs }) => sendMs)))]
 }
 
 /** Share of scheduled messages that may be unsent when sending ends, before it is worth a word. */
@@ -170,9 +176,4 @@ function warningsOf(parts: readonly WorkloadReports[], atStop: GeneratorProgress
   if (parts.some(({ options }) => isClosedLoop(options)))
     warnings.push('over HTTP a device waits for its answer before it sends again: latencies count from writing')
   return warnings
-}
-
-function merged(snapshots: readonly LatencySnapshot[]): LatencyResult {
-  const histogram = mergedHistogram(snapshots)
-  return { summary: histogram.summary(), snapshot: histogram.snapshot() }
 }

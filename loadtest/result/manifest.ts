@@ -35,6 +35,7 @@ function withoutSecrets(options: LoadOptions): LoadOptions {
   return {
     ...options,
     deviceKeySecret: undefined,
+    service: undefined,
     clickhouse: options.clickhouse === undefined ? undefined : new URL(options.clickhouse).origin,
   }
 }

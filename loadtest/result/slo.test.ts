@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { judge } from './judge.ts'
-import { fakeResult } from './load-result.fake.ts'
+import { fakeExchange, fakeResult } from './load-result.fake.ts'
 import { thresholdNames, thresholdsOf } from './slo.ts'
 
 test('latencies and losses are bounded from above, rates from below', () => {
@@ -58,5 +58,22 @@ test('without a warehouse, what was never acknowledged is missing; at QoS 0 noth
 
 test('every name is measured by a full result', () => {
   const all = thresholdNames.map((name) => `${name}=1`).join(',')
-  for (const { name, value } of judge(thresholdsOf(all), fakeResult())) expect(value, name).toEqual(expect.any(Number))
+  const exchanges = (['reported', 'desired', 'methods', 'commands'] as const).map((kind) => fakeExchange(kind))
+  const full = { ...fakeResult(), exchanges }
+  for (const { name, value } of judge(thresholdsOf(all), full)) expect(value, name).toEqual(expect.any(Number))
+})
+
+test('what is lost, backwards, twice, refused or missing counts, of whatever kind it is', () => {
+  const wrong = { lost: 1, backwards: 2, twice: 3, refused: 4, missing: 5 }
+  const exchanges = [fakeExchange('commands', wrong), fakeExchange('methods')]
+  const names = thresholdsOf('lost=0,out_of_order=0,repeated=0,refused=0,missing=0')
+  const values = (result: Parameters<typeof judge>[1]) => judge(names, result).map(({ value }) => value)
+  expect(values({ ...fakeResult(3), exchanges })).toEqual([4, 2, 3, 4, 5])
+  // Nothing is known of rows without a warehouse, and nothing is to be known where there was no telemetry.
+  expect(values({ ...fakeResult(), exchanges, reconciliation: undefined }).slice(0, 3)).toEqual(
+    Array(3).fill(undefined),
+  )
+  const alone = { ...fakeResult(), exchanges, reconciliation: undefined, workloads: [] }
+  expect(values(alone)).toEqual([1, 2, 3, 4, 5])
+  expect(exchanges.map(({ isClean }) => isClean)).toEqual([false, true])
 })

@@ -2,10 +2,11 @@
  * Thresholds of a run: `puback_p99_ms=50,stored_p99_ms=1000,acknowledged_per_s=20000,lost=0`.
  *
  *   <latency>_<figure>_ms   puback · raw · stored · late   ×   mean p50 p90 p99 p999 max    at most
+ *                           reported · methods (until answered) · desired · commands (until the device has it)
  *   sent_per_s acknowledged_per_s stored_per_s                                              at least
  *   lost repeated out_of_order refused connections_lost missing                             at most
  *
- * `missing` was sent, and neither acknowledged nor refused nor stored. None may be, unless a threshold allows some.
+ * `missing` was sent, and neither acknowledged nor refused nor stored; of other kinds neither answered nor refused nor seen. None may be, unless a threshold allows some.
  */
 
 import { PenstockError } from '#schemas/errors.ts'
@@ -22,7 +23,7 @@ export interface ThresholdVerdict extends Threshold {
   readonly isMet: boolean
 }
 
-const latencies = ['puback', 'raw', 'stored', 'late'] as const
+const latencies = ['puback', 'raw', 'stored', 'late', 'reported', 'desired', 'methods', 'commands'] as const
 const figures = ['mean', 'p50', 'p90', 'p99', 'p999', 'max'] as const
 const rates = ['sent_per_s', 'acknowledged_per_s', 'stored_per_s'] as const
 const counts = ['lost', 'repeated', 'out_of_order', 'refused', 'connections_lost', 'missing'] as const

@@ -9,7 +9,6 @@
 import type { AgentFleet } from '#loadtest/agents/agent-fleet.ts'
 import type { AgentAddress } from '#loadtest/agents/agent-socket.ts'
 import type { GeneratorInterval, GeneratorProgress } from '#loadtest/generate/generator.ts'
-import { GeneratorHandle } from '#loadtest/generate/generator-handle.ts'
 import { countOfRanges, type DeviceLedger } from '#loadtest/ledger/ledger.ts'
 import { type Reconciliation, reconcileWhenSettled } from '#loadtest/ledger/reconcile.ts'
 import { type ClickhouseRows, clickhouseRows } from '#loadtest/observe/clickhouse-rows.ts'
@@ -17,6 +16,7 @@ import { TargetObserver } from '#loadtest/observe/observer.ts'
 import type { ProcessUsage } from '#loadtest/observe/target-processes.ts'
 import { type VisibleLatency, watchVisibleLatency } from '#loadtest/observe/visible-latency.ts'
 import { type LoadOptions, runPrefix } from '#loadtest/options/load-options.ts'
+import { GeneratorHandle } from '#loadtest/processes/generator-handle.ts'
 import { judge } from '#loadtest/result/judge.ts'
 import { generatedResult, type LoadResult, sumProgress, type Verdict } from '#loadtest/result/load-result.ts'
 import { manifestOf } from '#loadtest/result/manifest.ts'
@@ -85,7 +85,8 @@ export class LoadRun {
     this.#main = main
     this.#fleet = fleet
     this.#hooks = hooks
-    this.#rows = main.clickhouse === undefined ? undefined : clickhouseRows(main.clickhouse, main.table)
+    const isStored = main.kind === 'telemetry' && main.clickhouse !== undefined
+    this.#rows = isStored ? clickhouseRows(main.clickhouse, main.table) : undefined
     this.#processes = workloads
       .flatMap((options) => Array.from({ length: options.processes }, (_, first) => ({ options, first })))
       .map(({ options, first }, index) => {
@@ -132,7 +133,8 @@ export class LoadRun {
     }))
     const result = generatedResult(parts, agents)
     const { settled, sent } = result.counts.atEnd
-    const usage = this.#observer?.usageUntilNow(this.#main.qos === 1 ? settled : sent) ?? []
+    const answered = result.exchanges.reduce((sum, { counts }) => sum + counts.answered, 0)
+    const usage = this.#observer?.usageUntilNow((this.#main.qos === 1 ? settled : sent) + answered) ?? []
     return { result, ledgers, usage, manifest: manifestOf(this.#workloads, this.#startAtMs, agents) }
   }
 
@@ -157,7 +159,7 @@ export class LoadRun {
       reconciliation,
     }
     const thresholds = judge(this.#hooks.thresholds ?? [], measured)
-    return { ...measured, thresholds, verdict: verdictOf(reconciliation, measured.validity.isValid, thresholds) }
+    return { ...measured, thresholds, verdict: verdictOf(measured, thresholds) }
   }
 
   async end(): Promise<void> {
@@ -199,12 +201,11 @@ export class LoadRun {
 
 /** A loss stays a loss whoever was the limit; figures don't. */
 function verdictOf(
-  reconciliation: Reconciliation | undefined,
-  isValid: boolean,
+  { reconciliation, exchanges, validity }: Pick<LoadResult, 'reconciliation' | 'exchanges' | 'validity'>,
   thresholds: readonly ThresholdVerdict[],
 ): Verdict {
-  if (reconciliation?.isClean === false) return 'failed'
-  if (!isValid) return 'invalid'
+  if (reconciliation?.isClean === false || exchanges.some(({ isClean }) => !isClean)) return 'failed'
+  if (!validity.isValid) return 'invalid'
   return thresholds.every(({ isMet }) => isMet) ? 'passed' : 'failed'
 }
 

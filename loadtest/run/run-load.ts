@@ -15,11 +15,14 @@ export function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Promise<Lo
 
 /**
  * Several workloads side by side, each from processes of its own, with one ledger. They share the run's name and the warehouse of
- * the first, and their device numbers don't overlap (`firstDevice`). Throws as `runLoad` does.
+ * the first of telemetry, and their device numbers don't overlap (`firstDevice`). Throws as `runLoad` does.
  */
 export async function runWorkloads(given: readonly LoadOptions[], hooks: LoadHooks = {}): Promise<LoadResult> {
   const addresses = hooks.agents ?? []
-  const workloads = given.map((options) => spreadOver(options, addresses.length))
+  // The first names the run, and of telemetry it says where the rows are.
+  const workloads = given
+    .map((options) => spreadOver(options, addresses.length))
+    .toSorted((one, other) => Number(one.kind !== 'telemetry') - Number(other.kind !== 'telemetry'))
   const faults = workloads.flatMap(faultsOf)
   if (workloads.reduce((sum, { processes }) => sum + processes, 0) < addresses.length)
     faults.push('--agents: there are fewer connections than agents')

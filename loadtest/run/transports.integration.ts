@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
-import { ownerKeyOf, registerDevices } from '#loadtest/cli/register-devices.ts'
 import { templateBody } from '#loadtest/generate/body-template.ts'
+import { ownerKeyOf, registerDevices } from '#loadtest/generate/register-devices.ts'
 import { queryRows } from '#loadtest/observe/query-rows.ts'
 import { type LoadOptions, loadDefaults, runPrefix } from '#loadtest/options/load-options.ts'
 import { startAckSink } from '#loadtest/peers/ack-sink.ts'
@@ -34,6 +34,7 @@ describe('every transport', () => {
       PENSTOCK_TLS_CERT: certFile,
       PENSTOCK_TLS_KEY: join(folder, 'key.pem'),
       PENSTOCK_MQTTS_PORT: '0',
+      PENSTOCK_AMQPS_PORT: '0',
       PENSTOCK_HTTPS_PORT: '0',
     })
     for (const [url, scheme, host] of penstock.output().matchAll(/(mqtts?|https?):\/\/([^\s/]+)/g))

@@ -54,8 +54,13 @@ test('a workload file says what devices send, and thresholds are judged; what co
     expect(() => line('--rate', '5', '--connections', '5', '--slo', 'fast=1')).toThrow(
       /--rate: the workload[\s\S]*--connections: the workload[\s\S]*fast=1/,
     )
-    writeFileSync(file, 'workloads: [{name: a, connections: 5, url: "mqtt://h:1"}]')
-    expect(() => line()).toThrow(/workloads\[0\].url: a scenario has its own/)
+    writeFileSync(
+      file,
+      'workloads: [{name: a, connections: 5, url: "mqtt://h:1"}, {name: b, kind: methods, connections: 1}]',
+    )
+    expect(() => line()).toThrow(
+      /workloads\[0\].url: a scenario has its own[\s\S]*workloads\[1\].kind: a scenario sends telemetry/,
+    )
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -86,6 +86,9 @@ function workloadFaults({ workloads }: WorkloadFile, given: readonly string[]): 
     ...workloads.flatMap(({ url }, index) =>
       url === undefined ? [] : `workloads[${index}].url: a scenario has its own`,
     ),
+    ...workloads.flatMap(({ kind = 'telemetry' }, index) =>
+      kind === 'telemetry' ? [] : `workloads[${index}].kind: a scenario sends telemetry`,
+    ),
   ]
 }
 

@@ -2,9 +2,17 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { templateBody, templateFaults } from '#loadtest/generate/body-template.ts'
-import type { LoadOptions, RateSegment, SlowReading, Storm } from '#loadtest/options/load-options.ts'
+import type {
+  ExchangeKind,
+  LoadOptions,
+  RateSegment,
+  SlowReading,
+  Storm,
+  WorkloadKind,
+} from '#loadtest/options/load-options.ts'
 import { dataOfYaml } from '#runtime/yaml/yaml-text.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
 import { type JsonSchema, schemaFaults } from './json-schema.ts'
 import { spikeSegments } from './shapes.ts'
 
@@ -19,6 +27,7 @@ export interface WorkloadFile {
 
 interface FileWorkload {
   readonly name: string
+  readonly kind?: WorkloadKind
   readonly url?: string
   readonly connections: number
   readonly connectRate?: number
@@ -100,11 +109,12 @@ export function workloadsOf(file: WorkloadFile, line: LoadOptions): LoadOptions[
       seed: file.seed ?? line.seed,
       warmUpSeconds: file.warmUpSeconds ?? line.warmUpSeconds,
       workload: name,
+      kind: workload.kind ?? 'telemetry',
       connections,
       connectRate: workload.connectRate ?? line.connectRate,
       qos: workload.qos ?? line.qos,
       protocol: workload.protocol ?? line.protocol,
-      ...bodyOf(workload),
+      ...bodyOf(workload, line),
       burst: workload.burst ?? line.burst,
       window: workload.window ?? line.window,
       processes: Math.min(workload.processes ?? 1, connections),
@@ -122,19 +132,33 @@ export function workloadsOf(file: WorkloadFile, line: LoadOptions): LoadOptions[
   })
 }
 
-/** Its own body, or none: then the command line's. */
-function bodyOf({ bodyBytes, bodyTemplate }: FileWorkload): Partial<Pick<LoadOptions, 'bodyBytes' | 'bodyTemplate'>> {
+/** Its own body, or none: then the command line's, whose template is for telemetry. */
+function bodyOf(
+  { kind = 'telemetry', bodyBytes, bodyTemplate }: FileWorkload,
+  line: LoadOptions,
+): Partial<Pick<LoadOptions, 'bodyBytes' | 'bodyTemplate'>> {
   if (bodyTemplate !== undefined) return templateBody(bodyTemplate)
+  if (bodyBytes === undefined && kind !== 'telemetry') return { bodyBytes: line.bodyBytes, bodyTemplate: undefined }
   return bodyBytes === undefined ? {} : { bodyBytes, bodyTemplate: undefined }
+}
+
+/** What an operation may be long: a text of a twin, of which its filling is one; a payload; a command with its properties. */
+const exchangeBytesMax: Readonly<Record<ExchangeKind, number>> = {
+  reported: limits.twinTextBytesMax,
+  desired: limits.twinTextBytesMax,
+  methods: limits.methodPayloadBytesMax,
+  commands: limits.commandBytesMax - 1024,
 }
 
 /** What the schema cannot say. */
 function meaningFaults(workload: FileWorkload, index: number, { seconds, workloads }: WorkloadFile): string[] {
   const at = `workloads[${index}]`
   const faults: string[] = []
-  const { shape, saturate, rate, bodyBytes, bodyTemplate, delaySeconds = 0, skew = 0 } = workload
+  const { shape, saturate, rate, bodyBytes, bodyTemplate, delaySeconds = 0, skew = 0, kind = 'telemetry' } = workload
   if (saturate && (rate !== undefined || shape !== undefined || skew > 0))
     faults.push(`${at}: saturate goes with neither rate, shape nor skew`)
+  if (kind !== 'telemetry' && bodyBytes !== undefined && bodyBytes > exchangeBytesMax[kind])
+    faults.push(`${at}.bodyBytes: ${bodyBytes} is more than ${kind} take, ${exchangeBytesMax[kind]}`)
   if (bodyBytes !== undefined && bodyTemplate !== undefined)
     faults.push(`${at}.bodyBytes: the body template says the size`)
   if (bodyTemplate !== undefined)

@@ -48,6 +48,22 @@ test('a mix becomes workloads whose devices do not overlap, on top of the comman
   expect(cameras?.bodyTemplate).toBeUndefined()
 })
 
+test('a workload of another kind than telemetry has no template of the command line, and a body that its kind takes', () => {
+  const files = (workload: object) => ({ workloads: [{ name: 'a', connections: 1, rate: 1, ...workload }] })
+  const [calls] = workloadsOf(workloadFileOf(JSON.stringify(files({ kind: 'methods' })), 'w.json'), {
+    ...loadDefaults,
+    bodyTemplate: '{}',
+  })
+  expect(calls).toMatchObject({ kind: 'methods', bodyTemplate: undefined, bodyBytes: loadDefaults.bodyBytes })
+  expect(faultsOf(files({ kind: 'method' }))).toEqual([
+    'w.json: workloads[0].kind: "method" is not one of telemetry, reported, desired, methods, commands',
+  ])
+  expect(faultsOf(files({ kind: 'desired', bodyBytes: 4096 }))).toEqual([])
+  expect(faultsOf(files({ kind: 'desired', bodyBytes: 4097 }))).toEqual([
+    'w.json: workloads[0].bodyBytes: 4097 is more than desired take, 4096',
+  ])
+})
+
 test('all faults of a file are named with their places and what is allowed', () => {
   expect(faultsOf({ seconds: 0, speed: 1, workloads: [{ name: 'a', connections: '5', qos: 2 }, {}] })).toEqual([
     'w.json: seconds: 0 is not from 1 to 2592000',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
-import { batchOfBlocks, json, message } from '#pipeline/routing/select/batches-fixture.ts'
+import { batchOfBlocks, FakeTwins, json, message } from '#pipeline/routing/select/batches-fixture.ts'
+import { SenderTwins } from '#pipeline/routing/select/sender-twins.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { type Envelope, envelopeBytes } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
@@ -76,6 +77,24 @@ const countsOf = ({ outcomes }: Awaited<ReturnType<typeof explainRoutes>>['route
   Object.fromEntries(outcomes.map(({ verdict, reason, messages }) => [reason ?? verdict, messages]))
 
 describe('what routes make of the log', () => {
+  test('is asked with the twins of senders as they are now; one that cannot be read is not guessed', async () => {
+    const traffic = new Traffic()
+    const known = new FakeTwins()
+    known.twins.set('press-1', { tags: { Site: 'x' } })
+    known.twins.set('press-1/m', { tags: { site: 'y' } })
+    const twins = new SenderTwins({ reader: known, clock: systemClock, ageMsMax: 60_000 })
+    await traffic.append([message(), message({ systemProperties: { moduleId: 'm' } }), message({ deviceId: 'other' })])
+    const routes = [route('site', "$twin.tags.site = 'x'"), route('plain', "level = 'high'")]
+    const explained = await traffic.explain(routes, { twins, samplesMax: 1 })
+    expect(countsOf(explained.routes[0]!)).toEqual({ true: 1, false: 2 })
+    expect(explained.routes[0]!.outcomes[0]?.samples[0]?.steps[0]).toMatchObject({ value: '"x"' })
+    expect(known.asked).toEqual([['press-1', 'press-1/m', 'other']])
+    known.isAway = true
+    const fresh = new SenderTwins({ reader: known, clock: systemClock, ageMsMax: 60_000 })
+    await expect(traffic.explain(routes, { twins: fresh })).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    await traffic.explain([route('plain', "level = 'high'")], { twins: fresh })
+  })
+
   test.each([{ interpreted: false }, { interpreted: true }])(
     'is counted by verdict, and where it is undefined by reason: %o',
     async (options) => {

@@ -15,6 +15,8 @@ import { problemText } from '#pipeline/routing/condition/problem.ts'
 import { BlockReader, blocksOf } from '#pipeline/routing/select/block-reader.ts'
 import { envelopeOf } from '#pipeline/routing/select/envelope-reading.ts'
 import { EnvelopeScan } from '#pipeline/routing/select/envelope-scan.ts'
+import { SenderText } from '#pipeline/routing/select/sender.ts'
+import { RecordTwins, type SenderTwins } from '#pipeline/routing/select/sender-twins.ts'
 import { StoredFacts } from '#pipeline/routing/select/stored-facts.ts'
 import { SuffixTable } from '#pipeline/routing/select/suffix-table.ts'
 import type { PropertyFacts } from '#pipeline/routing/select/wanted-properties.ts'
@@ -48,6 +50,8 @@ export interface ExplainOptions {
   readonly budget: { readonly ms: number; readonly bytes: number }
   /** Conditions are evaluated without generated code. */
   readonly interpreted: boolean
+  /** As they are now, whatever they were when messages were sent. Left out: nobody has one. */
+  readonly twins?: SenderTwins | undefined
   readonly clock: Clock
 }
 
@@ -122,11 +126,14 @@ class RoutesExplanation {
   readonly #reader = new BlockReader()
   readonly #scan = new EnvelopeScan()
   readonly #facts: StoredFacts
+  readonly #sender = new SenderText()
+  /** Undefined where no route asks for one. */
+  readonly #twins: SenderTwins | undefined
   readonly #suffixes = new SuffixTable<PropertyFacts>()
   readonly #device: Buffer | undefined
   readonly #counts = { messages: 0, records: 0, bytes: 0, corruptRecords: 0, unreadRecords: 0, silentRecords: 0 }
   /** The last block that held a message which was asked about. */
-  #block: { readonly plain: Buffer; readonly messageCount: number } | undefined
+  #block: { readonly plain: Buffer; readonly messageCount: number; readonly twins: RecordTwins | undefined } | undefined
 
   constructor(options: ExplainOptions) {
     this.#options = options
@@ -140,6 +147,9 @@ class RoutesExplanation {
     for (const { route } of this.#asked)
       for (const name of route.endpointNames) this.#endpoints.set(name, { messages: 0, bytes: 0 })
     this.#facts = new StoredFacts(needs)
+    this.#twins = needs.twinPaths.length > 0 ? options.twins : undefined
+    // Those that are read from now on have the values of all of them.
+    for (const path of needs.twinPaths) options.twins?.indexOf(path)
     this.#device = options.deviceId === undefined ? undefined : Buffer.from(options.deviceId)
   }
 
@@ -224,7 +234,7 @@ class RoutesExplanation {
       let firstIndex = 0
       for (const [place, plain] of (await this.#reader.read(value, blocks)).entries()) {
         const { messageCount = 0 } = blocks[place] ?? {}
-        this.#readBlock(plain, messageCount, (index) =>
+        await this.#readBlock(plain, messageCount, (index) =>
           messageId(this.#options.log.topic, partition, offset, firstIndex + index),
         )
         firstIndex += messageCount
@@ -235,9 +245,11 @@ class RoutesExplanation {
     }
   }
 
-  #readBlock(plain: Buffer, messageCount: number, idOf: (index: number) => string): void {
+  async #readBlock(plain: Buffer, messageCount: number, idOf: (index: number) => string): Promise<void> {
     const scan = this.#scan
     const askedBefore = this.#counts.messages
+    const twins = this.#twins && (await this.#twinsIn(plain, this.#twins))
+    this.#facts.useTwins(twins)
     scan.open(plain)
     for (let index = 0; scan.next(); index++) {
       const known = this.#suffixes.find(scan) ?? this.#learn(scan)
@@ -246,7 +258,20 @@ class RoutesExplanation {
       this.#facts.enter(scan, known)
       this.#ask(() => idOf(index))
     }
-    if (this.#counts.messages > askedBefore && scan.count === messageCount) this.#block = { plain, messageCount }
+    if (this.#counts.messages > askedBefore && scan.count === messageCount) this.#block = { plain, messageCount, twins }
+  }
+
+  /** Of all who sent a message that is asked about. */
+  async #twinsIn(plain: Buffer, known: SenderTwins): Promise<RecordTwins> {
+    const twins = new RecordTwins(known)
+    const scan = this.#scan
+    scan.open(plain)
+    while (scan.next()) {
+      const sender = this.#sender.of(scan)
+      if (this.#isWanted(scan)) twins.of(sender)
+    }
+    await twins.load()
+    return twins
   }
 
   #isWanted(scan: EnvelopeScan): boolean {
@@ -288,10 +313,10 @@ class RoutesExplanation {
   /** A fallback alone costs as much as any route. */
   #costNs(asked: readonly Pick<AskedRoute, 'route' | 'isFallback'>[]): number | undefined {
     if (this.#block === undefined) return undefined
-    const { plain, messageCount } = this.#block
+    const { plain, messageCount, twins } = this.#block
     const fallback = asked.find(({ isFallback }) => isFallback)?.route
     const routes = asked.filter(({ isFallback }) => !isFallback).map(({ route }) => route)
     const all = { routes, ...(fallback && { fallback }) }
-    return Math.round(routeCostNs(all, plain, messageCount, this.#options.interpreted))
+    return Math.round(routeCostNs(all, plain, messageCount, this.#options.interpreted, twins))
   }
 }

@@ -1,5 +1,6 @@
 import { RouteSet, type Routes } from '#pipeline/routing/select/route-set.ts'
 import { RouteTally, SelectionPass } from '#pipeline/routing/select/selection-pass.ts'
+import type { RecordTwins } from '#pipeline/routing/select/sender-twins.ts'
 import { assert } from '#runtime/assert.ts'
 
 /** CPU time of a slice of runs that is long enough to be measured, and of all slices. */
@@ -9,10 +10,16 @@ const allUs = 50_000
 /**
  * Nanoseconds of CPU time a message that a router takes to ask the routes of DeviceMessages: their conditions and what they read of a
  * message, without decompression. 0 where no message needs to be looked at. Takes 50 ms.
- * @param plain a block of envelopes
+ * @param plain a block of envelopes @param twins of their senders, all of them
  * @throws BATCH_CORRUPT
  */
-export function routeCostNs(routes: Routes, plain: Buffer, messageCount: number, interpreted: boolean): number {
+export function routeCostNs(
+  routes: Routes,
+  plain: Buffer,
+  messageCount: number,
+  interpreted: boolean,
+  twins?: RecordTwins,
+): number {
   const routeSet = RouteSet.read('', routes, { interpreted })
   assert(routeSet instanceof RouteSet, 'conditions that were evaluated can be read again')
   const rules = routeSet.rules('DeviceMessages')
@@ -20,7 +27,7 @@ export function routeCostNs(routes: Routes, plain: Buffer, messageCount: number,
   const pass = new SelectionPass(routeSet, rules)
   const tally = new RouteTally(routeSet.names.length)
   const run = (): void => {
-    pass.run(plain, messageCount, tally)
+    pass.run(plain, messageCount, tally, twins)
   }
   return cpuNsOf(run) / messageCount
 }

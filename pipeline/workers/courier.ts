@@ -13,6 +13,7 @@ import { deliverRequests } from './deliver-requests.ts'
 import type { DeliveryOptions, DeliveryOutcome } from './delivery.ts'
 import type { Intent, Split } from './intent.ts'
 import { letterOfMessages } from './letter-of-messages.ts'
+import { PatientSelector } from './patient-selector.ts'
 import { type LetterOptions, putLetter } from './put-letter.ts'
 import type { ReadRecord } from './range-reader.ts'
 import type { RangeSelector } from './range-selector.ts'
@@ -36,6 +37,7 @@ export interface CourierOptions extends Omit<DeliveryOptions, 'onFailure' | 'onR
 export class Courier {
   readonly #options: CourierOptions
   readonly #delivery: DeliveryOptions
+  readonly #selector: RangeSelector
   readonly #onStoredDespite: () => void
   readonly #labels: { readonly sink: string }
   /** What the destination refused last; unknown to an owner that only finds the verdict. */
@@ -44,6 +46,7 @@ export class Courier {
   constructor(options: CourierOptions) {
     const { metrics, destination } = options
     this.#options = options
+    this.#selector = new PatientSelector(options.selector, options)
     this.#labels = { sink: destination.name }
     const failures = metrics.series('penstock_worker_insert_failures_total', this.#labels)
     const refusals = metrics.series('penstock_worker_inserts_refused_total', this.#labels)
@@ -61,9 +64,8 @@ export class Courier {
 
   /** What the destination gets of the intent's range; `undefined` if a batch that had to be read can't be. */
   async select({ range, revision }: Intent, records: readonly ReadRecord[]): Promise<SelectedRange | undefined> {
-    const { selector } = this.#options
     try {
-      const selected = await selector.select(
+      const selected = await this.#selector.select(
         range,
         records.map(({ record }) => record),
         revision,
@@ -124,7 +126,8 @@ export class Courier {
     intent: Intent | undefined,
     commit: (intent: Intent | undefined, split: Split) => Promise<void>,
   ): Promise<'settled' | 'unreadable' | 'ended'> {
-    const { destination, topic, partition, selector, letterEndpoint, metrics, clock, onSettled } = this.#options
+    const { destination, topic, partition, letterEndpoint, metrics, clock, onSettled } = this.#options
+    const selector = this.#selector
     assert(destination.atomic, 'only a batch for a sink that stores it wholly or not is split with notes')
     const onStored = (count: number) => {
       this.#countStored(count, 1)

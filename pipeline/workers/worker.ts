@@ -12,6 +12,7 @@ import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { ProtocolStep } from './delivery.ts'
+import { Lag } from './lag.ts'
 import { runPartition } from './partition-task.ts'
 import type { StartRule } from './position-search.ts'
 import { everything, type RangeSelector } from './range-selector.ts'
@@ -171,15 +172,11 @@ async function reportRegularly(
   standstills: Standstills,
   stopped: AbortSignal,
 ): Promise<void> {
+  const lag = new Lag(log, metrics, clock)
   while (!stopped.aborted) {
     standstills.report()
     try {
-      for (const [partition, { next }] of (await log.ranges()).entries()) {
-        const offset = offsets.get(partition)
-        const lag = metrics.series('penstock_worker_lag_records', { partition: String(partition) })
-        // Zero for a partition that moved away: its new owner reports it.
-        lag.set(offset === undefined ? 0 : Math.max(0, next - offset))
-      }
+      await lag.report(offsets)
     } catch (error) {
       if (!isPenstockError(error)) throw error
       logger.debug('lag not known', { error })

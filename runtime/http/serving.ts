@@ -1,6 +1,7 @@
 /** What whoever serves over HTTP says and is given: routes, and what holds for all of them. */
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
+import type { RouteTold } from '../api/told.ts'
 import type { Logger } from '../logger.ts'
 import type { HttpAnswer } from './answer.ts'
 import type { BodyRoom } from './bodies.ts'
@@ -14,6 +15,8 @@ interface RouteOfAnyBody {
   readonly method: HttpMethod
   /** `/devices/:id`, `/static/*`: see `router.ts`. */
   readonly pattern: string
+  /** For the document about the API; left out: the route is none of it. */
+  readonly told?: RouteTold | undefined
   /** Largest body, bytes; larger is answered 413. 0 (default): a body is not read. */
   readonly bodyBytesMax?: number | undefined
   /** What a body above the limit is answered with; plain text by default. */

@@ -27,7 +27,7 @@ async function open() {
     routes: (router) =>
       routeByteSocket(router, {
         pattern: '/bytes',
-        protocol: 'bytes',
+        protocols: ['bytes'],
         messageBytesMax: 1024,
         attach: (made) => ({
           onChunk: (bytes) => {
@@ -97,7 +97,7 @@ test.each([
     routes: (router) =>
       routeByteSocket(router, {
         pattern: '/bytes',
-        protocol: 'bytes',
+        protocols: ['bytes'],
         messageBytesMax: 1024,
         attach: (made) => {
           attached(made)

@@ -35,12 +35,12 @@ export interface ByteSocketHandler {
 
 export interface ByteSocketRoute {
   readonly pattern: string
-  /** Sub-protocol that the client must offer, in any case; its own spelling is echoed. */
-  readonly protocol: string
+  /** Sub-protocols of which the client must offer one, in any case; its own spelling is echoed. Lower case. */
+  readonly protocols: readonly string[]
   /** A larger message closes the socket (1009). */
   readonly messageBytesMax: number
   /** `undefined`: the socket was closed instead. */
-  readonly attach: (socket: ByteSocket) => ByteSocketHandler | undefined
+  readonly attach: (socket: ByteSocket, protocol: string) => ByteSocketHandler | undefined
 }
 
 /** Serves `route`; a request that does not offer the sub-protocol is answered 400. */
@@ -61,8 +61,8 @@ function upgrade(
     .header('sec-websocket-protocol')
     .split(',')
     .map((protocol) => protocol.trim())
-  const chosen = offered.find((protocol) => protocol.toLowerCase() === route.protocol)
-  if (chosen === undefined) return textAnswer(400, `offer the WebSocket sub-protocol ${route.protocol}\n`)
+  const chosen = offered.find((protocol) => route.protocols.includes(protocol.toLowerCase()))
+  if (chosen === undefined) return textAnswer(400, `offer the WebSocket sub-protocol ${route.protocols.join(' or ')}\n`)
   const accept = createHash('sha1')
     .update(key + keySuffix)
     .digest('base64')
@@ -70,7 +70,7 @@ function upgrade(
   connection.socket.write(answerHead(101, headers, undefined, 'Upgrade'))
   const socket = new FramedSocket(connection, route.messageBytesMax)
   connection.take(socket)
-  socket.attach(route.attach(socket))
+  socket.attach(route.attach(socket, chosen.toLowerCase()))
   return undefined
 }
 

@@ -4,8 +4,13 @@
  */
 import type { EndpointKind } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 
-/** What can be routed. Twin changes are named by documents of the hub, but there are none to route yet. */
-export const routingSources = ['DeviceMessages', 'DeviceLifecycleEvents', 'DeviceConnectionStateEvents'] as const
+/** What can be routed. */
+export const routingSources = [
+  'DeviceMessages',
+  'DeviceLifecycleEvents',
+  'DeviceConnectionStateEvents',
+  'TwinChangeEvents',
+] as const
 export type RoutingSource = (typeof routingSources)[number]
 
 export interface RouteDocument {
@@ -25,7 +30,7 @@ export interface FallbackRouteDocument {
   readonly isEnabled: boolean
 }
 
-/** An application property added to what reaches some endpoints. `value` is text, or `$iothubname`. */
+/** An application property added to what reaches some endpoints. `value` is text, `$iothubname`, or a path into the sender's twin. */
 export interface EnrichmentDocument {
   readonly key: string
   readonly value: string

@@ -2,12 +2,11 @@
  * The hub's own device SDK for Node, unchanged, as a device that gets commands: prints a line of JSON for each (`ReceivedCommand`), and
  * ends after so many.
  *
- *   node commanded-device.ts mqtt|mqtt-ws|http <connection string> <count> [complete|reject]
+ *   node commanded-device.ts mqtt|mqtt-ws|amqp|amqp-ws|http <connection string> <count> [complete|reject]
  */
 // CommonJS: only the whole module can be imported.
 import hub from 'azure-iot-device'
-import overHttp from 'azure-iot-device-http'
-import overMqtt from 'azure-iot-device-mqtt'
+import { hubTransport } from './hub-transports.ts'
 
 export interface ReceivedCommand {
   readonly body: string
@@ -17,10 +16,8 @@ export interface ReceivedCommand {
   readonly properties: Readonly<Record<string, string>>
 }
 
-const transports = { mqtt: overMqtt.Mqtt, 'mqtt-ws': overMqtt.MqttWs, http: overHttp.Http } as const
-
 function receive(transport: string, connectionString: string, count: number, isRejecting: boolean): Promise<void> {
-  const client = hub.Client.fromConnectionString(connectionString, transports[transport as keyof typeof transports])
+  const client = hub.Client.fromConnectionString(connectionString, hubTransport(transport))
   return new Promise((resolve, reject) => {
     let received = 0
     const settled = (error?: Error): void => {

@@ -2,13 +2,12 @@
  * The hub's own device SDK for Node, unchanged. Sends the messages of standard input (JSON: `ClientMessage[]`), those of HTTP in one
  * batch but for the first; prints `sent`, or the name of the SDK's error.
  *
- *   node hub-device.ts mqtt|mqtt-ws|http <connection string> [<certificate file> <key file>]
+ *   node hub-device.ts mqtt|mqtt-ws|amqp|amqp-ws|http <connection string> [<certificate file> <key file>]
  */
 import { readFileSync } from 'node:fs'
 // CommonJS: only the whole module can be imported.
 import hub from 'azure-iot-device'
-import overHttp from 'azure-iot-device-http'
-import overMqtt from 'azure-iot-device-mqtt'
+import { hubTransport } from './hub-transports.ts'
 
 export interface ClientMessage {
   readonly body: string
@@ -19,11 +18,9 @@ export interface ClientMessage {
   readonly properties: Readonly<Record<string, string>>
 }
 
-const transports = { mqtt: overMqtt.Mqtt, 'mqtt-ws': overMqtt.MqttWs, http: overHttp.Http } as const
-
 async function send(transport: string, connectionString: string, certFile?: string, keyFile?: string): Promise<void> {
   const wanted: readonly ClientMessage[] = JSON.parse(readFileSync(0, 'utf8'))
-  const client = hub.Client.fromConnectionString(connectionString, transports[transport as keyof typeof transports])
+  const client = hub.Client.fromConnectionString(connectionString, hubTransport(transport))
   if (certFile !== undefined && keyFile !== undefined) {
     const taken = client.setOptions({ cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') })
     // Over HTTP the SDK takes a certificate at once, and never says that it has.

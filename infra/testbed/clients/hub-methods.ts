@@ -2,13 +2,11 @@
  * Direct methods by the hub's own SDKs for Node, unchanged: one of its services calls, one of its devices answers. Prints what came of each
  * call as JSON.
  *
- *   node hub-methods.ts mqtt|mqtt-ws <connection string of a device> <connection string of a service>
+ *   node hub-methods.ts mqtt|mqtt-ws|amqp|amqp-ws <connection string of a device> <connection string of a service>
  */
 import hub from 'azure-iot-device'
-import overMqtt from 'azure-iot-device-mqtt'
 import service from 'azure-iothub'
-
-const transports = { mqtt: overMqtt.Mqtt, 'mqtt-ws': overMqtt.MqttWs } as const
+import { hubTransport } from './hub-transports.ts'
 
 /** What whoever called got: the answer, or the hub's number of the fault. */
 type Outcome = { readonly status: number; readonly payload: unknown } | { readonly errorCode: number }
@@ -29,7 +27,7 @@ function callerOf(connectionString: string): (deviceId: string, call: Call) => P
 }
 
 async function openDevice(transport: string, connectionString: string): Promise<hub.Client> {
-  const client = hub.Client.fromConnectionString(connectionString, transports[transport as keyof typeof transports])
+  const client = hub.Client.fromConnectionString(connectionString, hubTransport(transport))
   await client.open()
   client.onDeviceMethod('echo', (request, response) => void response.send(200, { echo: request.payload }))
   client.onDeviceMethod('sleep', () => {})

@@ -2,18 +2,16 @@
  * The twin of the hub's own device SDK for Node, unchanged. Reads it, listens to its desired properties, reports the patches of standard
  * input (JSON: a list) one after the other without waiting, and ends once a desired property `last` is true. Prints a line of JSON a step.
  *
- *   node hub-twin.ts mqtt|mqtt-ws <connection string>
+ *   node hub-twin.ts mqtt|mqtt-ws|amqp|amqp-ws <connection string>
  */
 import { readFileSync } from 'node:fs'
 // CommonJS: only the whole module can be imported.
 import hub from 'azure-iot-device'
-import overMqtt from 'azure-iot-device-mqtt'
-
-const transports = { mqtt: overMqtt.Mqtt, 'mqtt-ws': overMqtt.MqttWs } as const
+import { hubTransport } from './hub-transports.ts'
 
 async function follow(transport: string, connectionString: string): Promise<void> {
   const patches: readonly object[] = JSON.parse(readFileSync(0, 'utf8'))
-  const client = hub.Client.fromConnectionString(connectionString, transports[transport as keyof typeof transports])
+  const client = hub.Client.fromConnectionString(connectionString, hubTransport(transport))
   await client.open()
   const twin = await client.getTwin()
   say('read', { desired: twin.properties.desired, reported: twin.properties.reported })

@@ -77,15 +77,24 @@ function decoded(body: Uint8Array, encoding: 'utf-8' | 'utf-16' | 'utf-32'): str
   return text
 }
 
-function valueAt(root: unknown, path: Path, member: (holder: object, name: string) => unknown): BodyValue {
+/** What stands in a twin at the path; undefined of what is not there. */
+export function twinNodeAt(twin: unknown, path: Path): unknown {
+  return nodeAt(twin, path, memberInAnyCase)
+}
+
+/** Nothing that JSON can say is undefined. */
+function nodeAt(root: unknown, path: Path, member: (holder: object, name: string) => unknown): unknown {
   let value: unknown = root
   for (const step of path) {
-    if (typeof value !== 'object' || value === null) return absent
-    if (Array.isArray(value) !== (typeof step === 'number')) return absent
+    if (typeof value !== 'object' || value === null) return undefined
+    if (Array.isArray(value) !== (typeof step === 'number')) return undefined
     value = typeof step === 'number' ? (value as unknown[])[step] : member(value, step)
-    // Nothing that JSON can say is undefined.
-    if (value === undefined) return absent
   }
+  return value
+}
+
+function valueAt(root: unknown, path: Path, member: (holder: object, name: string) => unknown): BodyValue {
+  const value = nodeAt(root, path, member)
   if (value === undefined) return absent
   if (typeof value !== 'object' || value === null) return value as null | boolean | number | string
   return Array.isArray(value) ? arrayValue : objectValue

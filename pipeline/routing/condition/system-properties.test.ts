@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { enqueuedTimeText, isDocumented, storedAs } from './system-properties.ts'
+import { enqueuedTimeText } from '#schemas/time.ts'
+import { isDocumented, storedAs } from './system-properties.ts'
 
 test('system properties of conditions are found where messages have them, in any case', () => {
   expect(storedAs('MessageID')).toEqual({ systemProperty: 'messageId' })

@@ -39,8 +39,3 @@ export function storedAs(name: string): StoredAs {
   const folded = foldName(name)
   return byFoldedName.get(folded) ?? { systemProperty: othersStored.has(folded) ? name : `$${name}` }
 }
-
-/** `$enqueuedTime` as the hub writes it: seven digits of a second, so that moments compare as their texts do. */
-export function enqueuedTimeText(enqueuedAtMs: number): string {
-  return new Date(enqueuedAtMs).toISOString().replace('Z', '0000Z')
-}

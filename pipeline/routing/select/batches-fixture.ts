@@ -3,15 +3,14 @@ import { zstdCompressSync } from 'node:zlib'
 import type { RoutingSource } from '#pipeline/routing/condition/condition.ts'
 import { readCondition } from '#pipeline/routing/condition/condition.ts'
 import { factsOf } from '#pipeline/routing/condition/message-facts.ts'
-import {
-  enqueuedTimeText,
-  isDocumented,
-  storedAs,
-  systemPropertyNames,
-} from '#pipeline/routing/condition/system-properties.ts'
+import { isDocumented, storedAs, systemPropertyNames } from '#pipeline/routing/condition/system-properties.ts'
 import type { SeededRandom } from '#runtime/seeded-random.ts'
 import { batchFromBlock, batchHeader, blocksOfBatch, type Envelope, envelopeBytes } from '#schemas/batch.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { identityText } from '#schemas/identity-id.ts'
+import { enqueuedTimeText } from '#schemas/time.ts'
 import { RouteSet, type RouteSetOptions, type Routes } from './route-set.ts'
+import type { TwinReader } from './sender-twins.ts'
 
 export function batchOfBlocks(blocks: readonly (readonly Envelope[])[]): Buffer {
   const parts = blocks.map((envelopes) => {
@@ -39,16 +38,36 @@ export function routeSetOf(routes: Routes, options?: RouteSetOptions): RouteSet 
   throw new Error(JSON.stringify(routeSet))
 }
 
+/** By `identityText`. */
+export type TwinOf = (sender: string) => unknown
+
+export const senderOf = ({ deviceId, systemProperties: { moduleId } }: Envelope): string =>
+  identityText({ deviceId, moduleId })
+
+/** Twins in memory, and who was asked for. */
+export class FakeTwins implements TwinReader {
+  readonly twins = new Map<string, unknown>()
+  readonly asked: (readonly string[])[] = []
+  isAway = false
+
+  async read(senders: readonly string[]): Promise<ReadonlyMap<string, unknown>> {
+    this.asked.push(senders)
+    if (this.isAway) throw new PenstockError('STORE_UNAVAILABLE', 'away')
+    return new Map(senders.flatMap((sender) => (this.twins.has(sender) ? [[sender, this.twins.get(sender)]] : [])))
+  }
+}
+
 /** Endpoints of a message, and the verdicts of all routes that were asked, the fallback's included, by asking each about a decoded message. */
 export function referenceOf(
   { routes, fallback }: Routes,
   source: RoutingSource,
   envelope: Envelope,
+  twinOf: TwinOf = () => undefined,
 ): { endpoints: string[]; verdicts: Map<string, boolean | undefined> } {
   const verdicts = new Map<string, boolean | undefined>()
   const endpoints = new Set<string>()
   const ask = (name: string, condition: string, endpointNames: readonly string[]) => {
-    const verdict = verdictOf(condition, source, envelope)
+    const verdict = verdictOf(condition, source, envelope, twinOf)
     verdicts.set(name, verdict)
     if (verdict === true) for (const endpoint of endpointNames) endpoints.add(endpoint)
   }
@@ -61,12 +80,17 @@ export function referenceOf(
   return { endpoints: [...endpoints].sort(), verdicts }
 }
 
-function verdictOf(text: string, source: RoutingSource, envelope: Envelope): boolean | undefined {
+function verdictOf(text: string, source: RoutingSource, envelope: Envelope, twinOf: TwinOf): boolean | undefined {
   const reading = readCondition(text, source, { interpreted: true })
   if ('errors' in reading) throw new Error(`${text}: ${JSON.stringify(reading.errors)}`)
   const { properties, body } = envelope
   const facts = factsOf(
-    { properties: Object.entries(properties), systemProperties: systemPropertiesOf(envelope), body },
+    {
+      properties: Object.entries(properties),
+      systemProperties: systemPropertiesOf(envelope),
+      body,
+      twin: twinOf(senderOf(envelope)),
+    },
     reading.condition.needs,
   )
   return reading.condition.evaluate(facts)
@@ -175,6 +199,12 @@ const conditions: readonly (string | undefined)[] = [
   'is_defined($body.engine)',
   '$body.temperature = null',
   'NOT ($body.temperature > 30)',
+  "$twin.tags.site = 'x'",
+  "level = 'critical' AND $Twin.Tags.SITE <> 'x'",
+  '$body.temperature > $twin.properties.desired.limit',
+  "$twin.properties.reported.mode = 'auto' OR level = '7'",
+  'is_defined($twin.tags.gone) OR is_object($twin.tags.place)',
+  '$twin.tags.list[1] = 2',
 ]
 
 export const routingSources: readonly RoutingSource[] = [
@@ -190,7 +220,21 @@ const eventConditions: readonly string[] = [
   "$body.deviceId = 'press-2'",
   "$body.sequenceNumber > '000000000000000000000000000000000000000000000000000000000000000A'",
   "$connectionModuleId = 'm1'",
+  "$twin.tags.site = 'x'",
 ]
+
+/** Of some senders of random envelopes. */
+export function randomTwin(random: SeededRandom): unknown {
+  return {
+    tags: one(random, [{}, { Site: 'x' }, { site: 'y', place: { wing: 'é' } }, { site: 7, list: [1, 2] }]),
+    properties: {
+      desired: one(random, [{}, { limit: 30 }, { limit: 'none' }]),
+      reported: one(random, [{}, { mode: 'auto' }]),
+    },
+  }
+}
+
+export const randomSenders = ['press-1', 'press-2', 'press-1/m1', 'π']
 
 /** @param endpointCount up to two words of a mask */
 export function randomRoutes(random: SeededRandom, endpointCount: number): Routes {

@@ -3,15 +3,16 @@
  * stored (`schemas/device-event.ts`) stays as it is.
  *
  *   stored event              opType                                             body
- *   created, deleted          createDeviceIdentity, deleteDeviceIdentity,        the twin of an identity: nothing in it, as no twins are kept
+ *   created, deleted          createDeviceIdentity, deleteDeviceIdentity,        the twin of an identity as it is made: nothing in it
  *                             of a module …ModuleIdentity
  *   connected, disconnected   deviceConnected, deviceDisconnected                a sequence number that grows
- *   updated                   the hub has none: no message
+ *   updated, commandEnded,    the hub has none: no message
+ *   fileUploaded
  */
 import type { RoutingSource } from '#pipeline/routing/condition/condition.ts'
-import { enqueuedTimeText } from '#pipeline/routing/condition/system-properties.ts'
 import type { Envelope } from '#schemas/batch.ts'
 import type { DeviceEventKind } from '#schemas/device-event.ts'
+import { enqueuedTimeText } from '#schemas/time.ts'
 
 export interface EventMessage {
   readonly source: RoutingSource
@@ -45,6 +46,8 @@ export function eventMessageOf(stored: Envelope, hubName: string): EventMessage 
         body: { sequenceNumber: sequence.toUpperCase().padStart(sequenceDigits, '0') },
       })
     case 'updated':
+    case 'commandEnded':
+    case 'fileUploaded':
     case undefined:
       return undefined
   }

@@ -3,6 +3,7 @@ import { assert } from '#runtime/assert.ts'
 import { EnvelopeScan } from './envelope-scan.ts'
 import { RouteSet } from './route-set.ts'
 import { RouteTally, SelectionPass } from './selection-pass.ts'
+import type { RecordTwins } from './sender-twins.ts'
 import { StoredFacts } from './stored-facts.ts'
 
 /** One route apart from the others of its set, to find out what it costs and why it is undefined. */
@@ -33,10 +34,10 @@ export class LoneRoute {
   }
 
   /** Milliseconds that a router takes to ask it of these envelopes, with all that it reads of them. */
-  costMs(plain: Buffer, messageCount: number): number {
+  costMs(plain: Buffer, messageCount: number, twins: RecordTwins | undefined): number {
     const run = (): number => {
       const beginMs = performance.now()
-      this.#pass.run(plain, messageCount, this.#tally)
+      this.#pass.run(plain, messageCount, this.#tally, twins)
       return performance.now() - beginMs
     }
     // The first time is for making code of it.
@@ -46,7 +47,12 @@ export class LoneRoute {
   }
 
   /** Why it is undefined of the first of these messages, by reason. */
-  undefinedReasons(plain: Buffer, messagesMax: number): ReadonlyMap<UndefinedReason, number> {
+  undefinedReasons(
+    plain: Buffer,
+    messagesMax: number,
+    twins: RecordTwins | undefined,
+  ): ReadonlyMap<UndefinedReason, number> {
+    this.#facts.useTwins(twins)
     const reasons = new Map<UndefinedReason, number>()
     const { wanted } = this.#facts
     const scan = this.#scan

@@ -9,7 +9,7 @@ import type { Selection } from './selection.ts'
  * @param endpoint by its index in the route set, among the set's `decodedEndpoints`
  */
 export function oversizedIn(selection: Selection, endpoint: number, enricher: Enricher): number[] {
-  const roomMax = limits.bodyBytesMax - enricher.stampBytes
+  const roomMax = limits.bodyBytesMax - enricher.stampBytesMax(selection.twins)
   const found: number[] = []
   const scan = new EnvelopeScan()
   for (const block of selection.decodedBlocks(endpoint)) {
@@ -19,7 +19,7 @@ export function oversizedIn(selection: Selection, endpoint: number, enricher: En
       if ((block.starts[message + 1] ?? 0) - start <= roomMax || !selection.isSelected(block, message, endpoint))
         continue
       scan.enter(start)
-      if (isTooLarge(scan, enricher.mapsOf(scan))) found.push(block.firstIndex + message)
+      if (isTooLarge(scan, enricher.mapsOf(scan, selection.twins))) found.push(block.firstIndex + message)
     }
   }
   return found

@@ -1,6 +1,6 @@
-import { enqueuedTimeText } from '#pipeline/routing/condition/system-properties.ts'
 import type { ReplayDocument } from '#schemas/routing/replay.ts'
 import type { RoutingDocument } from '#schemas/routing/routing.ts'
+import { enqueuedTimeText } from '#schemas/time.ts'
 
 /**
  * The document as a replay reads it: what leads to its endpoint leads there only for what is replayed, and nothing leads elsewhere. Routes to others

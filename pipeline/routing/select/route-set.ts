@@ -63,6 +63,8 @@ export interface SourceRules {
   readonly byMessage: readonly Rule[]
   /** Undefined also where a route takes every message. */
   readonly fallback: (Rule & { readonly isBySuffix: boolean }) | undefined
+  /** Whether a condition asks for the twin of a sender. */
+  readonly asksTwins: boolean
   /** False if every message goes to `alwaysMask` and nowhere else, so that none needs to be looked at. */
   readonly looksAtMessages: boolean
 }
@@ -71,8 +73,12 @@ export interface RouteSetOptions {
   /** Conditions are evaluated without generated code. */
   readonly interpreted?: boolean
   /** Endpoints that need messages, to stamp or to read them, and so can't be handed whole blocks. */
-  readonly decodedEndpoints?: ReadonlySet<string>
+  readonly decodedEndpoints?: ReadonlySet<string> | undefined
+  /** As of `RouteSet`. */
+  readonly uncounted?: ReadonlySet<string> | undefined
 }
+
+const none: ReadonlySet<string> = new Set()
 
 export class RouteSet {
   /** Distinguishes it from other sets in caches. */
@@ -82,6 +88,10 @@ export class RouteSet {
   /** Names of its routes, the disabled ones too, and last of the fallback if there is one. */
   readonly names: readonly string[]
   readonly needs: Needs
+  /** Indexes of enabled routes whose conditions ask for twins. */
+  readonly twinRoutes: ReadonlySet<number>
+  /** Names of routes that are counted where they are asked in another set. */
+  readonly uncounted: ReadonlySet<string>
   readonly #rules: ReadonlyMap<RoutingSource, SourceRules>
 
   private constructor(
@@ -89,25 +99,28 @@ export class RouteSet {
     routes: Routes,
     conditions: ReadonlyMap<number, Condition>,
     needs: Needs,
-    decoded: ReadonlySet<string>,
+    { decodedEndpoints = none, uncounted = none }: RouteSetOptions,
   ) {
     this.revision = revision
     this.needs = needs
+    this.uncounted = uncounted
+    this.twinRoutes = new Set(
+      [...conditions].filter(([, { uses }]) => uses.twinPaths.length > 0).map(([index]) => index),
+    )
     const all = withFallback(routes)
     this.names = all.map(({ name }) => name)
     this.endpoints = [
       ...new Set(all.filter(({ isEnabled }) => isEnabled).flatMap(({ endpointNames }) => endpointNames)),
     ]
     const sources = new Set(all.map(({ source }) => source))
-    this.#rules = new Map(Array.from(sources, (source) => [source, this.#rulesOf(source, all, conditions, decoded)]))
+    this.#rules = new Map(
+      Array.from(sources, (source) => [source, this.#rulesOf(source, all, conditions, decodedEndpoints)]),
+    )
   }
 
   /** Compiles the conditions of the enabled routes. */
-  static read(
-    revision: string,
-    routes: Routes,
-    { interpreted = false, decodedEndpoints = new Set() }: RouteSetOptions = {},
-  ): RouteSet | readonly RouteProblems[] {
+  static read(revision: string, routes: Routes, options: RouteSetOptions = {}): RouteSet | readonly RouteProblems[] {
+    const { interpreted = false } = options
     const needs = new Needs()
     const problems: RouteProblems[] = []
     const conditions = new Map<number, Condition>()
@@ -117,7 +130,7 @@ export class RouteSet {
       if ('errors' in reading) problems.push({ route: name, errors: reading.errors })
       else conditions.set(index, reading.condition)
     }
-    return problems.length > 0 ? problems : new RouteSet(revision, routes, conditions, needs, decodedEndpoints)
+    return problems.length > 0 ? problems : new RouteSet(revision, routes, conditions, needs, options)
   }
 
   /** Undefined if no enabled route has that source. */
@@ -162,7 +175,9 @@ export class RouteSet {
     const addsNothing = ({ mask }: Rule) => mask.every((bits, word) => (bits & ~(alwaysMask[word] ?? 0)) === 0)
     const isDecoded = this.endpoints.some((name, index) => decoded.has(name) && hasBit(alwaysMask, index))
     const looksAtMessages = isDecoded || fallback !== undefined || ![...bySuffix, ...byMessage].every(addsNothing)
-    return { always, alwaysMask, bySuffix, byMessage, fallback, looksAtMessages }
+    const asked = fallback === undefined ? byMessage : [...byMessage, fallback]
+    const asksTwins = asked.some(({ condition }) => condition.uses.twinPaths.length > 0)
+    return { always, alwaysMask, bySuffix, byMessage, fallback, asksTwins, looksAtMessages }
   }
 
   #maskOf(endpointNames: readonly string[]): Uint32Array {

@@ -13,6 +13,7 @@ import { limits } from '#schemas/limits.ts'
 import { type Enricher, isTooLarge } from './enrichment.ts'
 import { EnvelopeScan } from './envelope-scan.ts'
 import type { SelectedBlock, Selection } from './selection.ts'
+import type { RecordTwins } from './sender-twins.ts'
 
 export interface SelectedBytes {
   /** Whole blocks without a header; behind `batchHeader` they are a batch. Views of the record where they are as it has them. */
@@ -48,7 +49,7 @@ export class SelectedEncoder {
     if (selection.of(endpoint) === 'all' && this.#enricher === undefined)
       return { blocks: [blocksOfBatch(value)], messageCount: selection.messageCount, tooLarge: [] }
     const writer = new BlockWriter(this.#compressor, this.#buffers)
-    const stamping = this.#enricher && new Stamping(this.#enricher, writer)
+    const stamping = this.#enricher && new Stamping(this.#enricher, selection.twins, writer)
     for (const block of selection.decodedBlocks(endpoint)) {
       if (stamping !== undefined) selection.runs(block, endpoint, (first, end) => stamping.stamp(block, first, end))
       else copySelected(selection, block, endpoint, writer)
@@ -81,11 +82,13 @@ function copySelected(selection: Selection, block: SelectedBlock, endpoint: numb
 class Stamping {
   readonly tooLarge: number[] = []
   readonly #enricher: Enricher
+  readonly #twins: RecordTwins | undefined
   readonly #writer: BlockWriter
   readonly #scan = new EnvelopeScan()
 
-  constructor(enricher: Enricher, writer: BlockWriter) {
+  constructor(enricher: Enricher, twins: RecordTwins | undefined, writer: BlockWriter) {
     this.#enricher = enricher
+    this.#twins = twins
     this.#writer = writer
   }
 
@@ -95,7 +98,7 @@ class Stamping {
     scan.open(plain)
     for (let message = first; message < end; message++) {
       scan.enter(starts[message] as number)
-      const maps = this.#enricher.mapsOf(scan)
+      const maps = this.#enricher.mapsOf(scan, this.#twins)
       if (isTooLarge(scan, maps)) this.tooLarge.push(firstIndex + message)
       else this.#writer.join(plain, scan.start, scan.propertiesStart, maps.bytes)
     }

@@ -30,8 +30,9 @@ export function* selectedMessages(
       const index = block.firstIndex + message
       if (enricher === undefined) yield { ...envelope, index, isTooLarge: false }
       else {
-        const properties = { ...envelope.properties, ...Object.fromEntries(enricher.stamps) }
-        yield { ...envelope, properties, index, isTooLarge: isTooLarge(scan, enricher.mapsOf(scan)) }
+        const { twins } = selection
+        const properties = { ...envelope.properties, ...Object.fromEntries(enricher.stampsOf(scan, twins)) }
+        yield { ...envelope, properties, index, isTooLarge: isTooLarge(scan, enricher.mapsOf(scan, twins)) }
       }
     }
   }

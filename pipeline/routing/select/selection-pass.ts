@@ -3,6 +3,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { ByteTable } from './byte-table.ts'
 import { EnvelopeScan } from './envelope-scan.ts'
 import type { RouteSet, Rule, SourceRules } from './route-set.ts'
+import type { RecordTwins } from './sender-twins.ts'
 import { StoredFacts } from './stored-facts.ts'
 import { SuffixTable } from './suffix-table.ts'
 import type { PropertyFacts } from './wanted-properties.ts'
@@ -80,9 +81,10 @@ export class SelectionPass {
   /**
    * HOT: per message; a comparison of the properties, then each condition by message.
    * @param count how many messages there must be
+   * @param twins of their senders; left out: nobody has one
    * @throws BATCH_CORRUPT
    */
-  run(plain: Buffer, count: number, tally: RouteTally): BlockVerdicts {
+  run(plain: Buffer, count: number, tally: RouteTally, twins?: RecordTwins): BlockVerdicts {
     if (count > plain.length / envelopeBytesMin) throw miscounted(count)
     const words = this.#words
     const { byMessage, fallback } = this.#rules
@@ -90,6 +92,7 @@ export class SelectionPass {
     const starts = new Uint32Array(count + 1)
     const masks = new Uint32Array(count * words)
     const scan = this.#scan
+    this.#facts.useTwins(twins)
     scan.open(plain)
     this.#forget()
     let index = 0

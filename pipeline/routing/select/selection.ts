@@ -1,6 +1,7 @@
 import type { RoutingSource } from '#pipeline/routing/condition/condition.ts'
 import { assert } from '#runtime/assert.ts'
 import type { BlockVerdicts, RouteTally } from './selection-pass.ts'
+import type { RecordTwins } from './sender-twins.ts'
 
 /** Messages of one source that follow one another in a record. */
 export interface SelectedBlock extends BlockVerdicts {
@@ -20,6 +21,8 @@ export class Selection {
   /** Undefined where every message goes to the same endpoints and none was looked at. */
   readonly blocks: readonly SelectedBlock[] | undefined
   readonly tally: RouteTally
+  /** What it was made with, and its messages are stamped with; undefined where no twin was asked for. */
+  readonly twins: RecordTwins | undefined
   /** Bytes that it keeps alive. */
   readonly bytes: number
   readonly #maskWords: number
@@ -32,7 +35,9 @@ export class Selection {
     counts: Uint32Array,
     maskWords: number,
     tally: RouteTally,
+    twins?: RecordTwins,
   ) {
+    this.twins = twins
     this.messageCount = messageCount
     this.blocks = blocks
     this.tally = tally
@@ -41,7 +46,7 @@ export class Selection {
     this.bytes = (blocks ?? []).reduce(
       (sum, { plain, starts, masks, stored }) =>
         sum + plain.length + starts.byteLength + masks.byteLength + (stored?.length ?? 0),
-      selectionBytesMin,
+      selectionBytesMin + (twins?.bytes ?? 0),
     )
   }
 
@@ -59,6 +64,7 @@ export class Selection {
     endpointCount: number,
     maskWords: number,
     tally: RouteTally,
+    twins?: RecordTwins,
   ): Selection {
     const held = blocks.reduce((sum, block) => sum + block.messageCount, 0)
     assert(held <= messageCount, `blocks of a record of ${messageCount} messages do not hold ${held}`)
@@ -72,7 +78,7 @@ export class Selection {
         start = at
       }
     }
-    return new Selection(messageCount, blocks, counts, maskWords, tally)
+    return new Selection(messageCount, blocks, counts, maskWords, tally, twins)
   }
 
   /** How many messages go to the endpoint, by its index in the route set. */

@@ -1,9 +1,23 @@
 import { describe, expect, test } from 'vitest'
+import { twinNodeAt } from '#pipeline/routing/condition/message-facts.ts'
 import { BlockCompressor } from '#runtime/block-compressor.ts'
 import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
+import { virtualClock } from '#runtime/virtual-clock.ts'
 import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
 import { isPenstockError } from '#schemas/errors.ts'
-import { batchOfBlocks, message, randomEnvelope, randomRoutes, referenceOf, routeSetOf } from './batches-fixture.ts'
+import {
+  batchOfBlocks,
+  FakeTwins,
+  message,
+  randomEnvelope,
+  randomRoutes,
+  randomSenders,
+  randomTwin,
+  referenceOf,
+  routeSetOf,
+  senderOf,
+  type TwinOf,
+} from './batches-fixture.ts'
 import { BlockReader } from './block-reader.ts'
 import { Enricher } from './enrichment.ts'
 import { eventMessageOf } from './event-message.ts'
@@ -12,6 +26,7 @@ import { batchOf, SelectedEncoder } from './selected-bytes.ts'
 import { selectedMessages } from './selected-messages.ts'
 import type { Selection } from './selection.ts'
 import { type RecordKind, Selector } from './selector.ts'
+import { SenderTwins } from './sender-twins.ts'
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000)
 const random = seededRandom(seed)
@@ -29,13 +44,14 @@ function expectedOf(
   envelopes: readonly Envelope[],
   kind: RecordKind,
   routes: Parameters<typeof referenceOf>[0],
+  twinOf: TwinOf,
 ): Outcome {
   const tally: Record<string, [number, number]> = {}
   const endpoints = envelopes.map((stored) => {
     const routed =
       kind === 'telemetry' ? ({ source: 'DeviceMessages', envelope: stored } as const) : eventMessageOf(stored, hubName)
     if (routed === undefined) return []
-    const reference = referenceOf(routes, routed.source, routed.envelope)
+    const reference = referenceOf(routes, routed.source, routed.envelope, twinOf)
     for (const [name, verdict] of reference.verdicts) {
       tally[name] ??= [0, 0]
       if (verdict === true) tally[name][0]++
@@ -66,6 +82,8 @@ function foundIn(selection: Selection, { endpoints, names }: RouteSet): Outcome 
   return { endpoints: found.map((list) => list.sort()), tally }
 }
 
+const one = <T>(choices: readonly T[]): T => choices[random.below(choices.length)] as T
+
 const randomEvent = (random: SeededRandom): Envelope => {
   const event = ['created', 'updated', 'deleted', 'connected', 'disconnected'][random.below(5)] as string
   return message({
@@ -81,7 +99,11 @@ describe(`selection, SEED=${seed}`, () => {
     for (let round = 0; round < 120; round++) {
       const routes = randomRoutes(random, random.chance(0.2) ? 60 : 5)
       const routeSet = routeSetOf(routes, { interpreted: random.chance(0.3) })
-      const selector = new Selector({ routeSet, reader, hubName })
+      const twins = new FakeTwins()
+      // Some know hardly any, some forget at once.
+      const options = { reader: twins, clock: virtualClock(), ageMsMax: 1_000, bytesMax: one([0, 600, 1e6]) }
+      const senderTwins = new SenderTwins(options)
+      const selector = new Selector({ routeSet, reader, hubName, twins: senderTwins })
       for (let record = 0; record < 3; record++) {
         const kind: RecordKind = random.chance(0.7) ? 'telemetry' : 'events'
         const envelope = kind === 'telemetry' ? randomEnvelope : randomEvent
@@ -89,8 +111,13 @@ describe(`selection, SEED=${seed}`, () => {
           Array.from({ length: random.integer(1, 20) }, () => envelope(random)),
         )
         const value = batchOfBlocks(blocks)
+        for (const sender of randomSenders) {
+          if (!random.chance(0.4)) continue
+          twins.twins.set(sender, randomTwin(random))
+          senderTwins.changed(sender, undefined)
+        }
         const selection = await selector.select(value, kind)
-        const expected = expectedOf(blocks.flat(), kind, routes)
+        const expected = expectedOf(blocks.flat(), kind, routes, (sender) => twins.twins.get(sender))
         const found = foundIn(selection, routeSet)
         const hint = `SEED=${seed} ${kind} ${JSON.stringify(routes)}`
         expect(found.endpoints, hint).toEqual(expected.endpoints)
@@ -159,15 +186,21 @@ describe(`selection, SEED=${seed}`, () => {
     ] as const
     for (const condition of ['true', '$body.temperature > 30']) {
       const routeSet = routeSetOf({ routes: [{ ...routes[0], condition }] }, { decodedEndpoints: new Set(['e']) })
-      const selector = new Selector({ routeSet, reader, hubName })
+      const twins = new FakeTwins()
+      for (const sender of randomSenders.slice(1)) twins.twins.set(sender, randomTwin(random))
+      const senderTwins = new SenderTwins({ reader: twins, clock: virtualClock(), ageMsMax: 1_000 })
+      for (const path of enricher.twinPaths) senderTwins.indexOf(path)
+      const selector = new Selector({ routeSet, reader, hubName, twins: senderTwins, twinStampedEndpoints: ['e'] })
       const plain = Array.from({ length: 200 }, () => randomEnvelope(random))
       const value = batchOfBlocks([plain.slice(0, 90), plain.slice(90)])
       const selection = await selector.select(value, 'telemetry')
-      const stamps = { level: 'stamped', hub: hubName, tag: '$twin.tags.site' }
-      const expected = [...selectedMessages(selection, 0)].map(({ properties, systemProperties }) => ({
-        properties: { ...properties, ...stamps },
-        systemProperties,
-      }))
+      const stamps = { level: 'stamped', hub: hubName }
+      const expected = [...selectedMessages(selection, 0)].map((envelope) => {
+        const site = twinNodeAt(twins.twins.get(senderOf(envelope)), ['tags', 'site'])
+        const tag = site === undefined ? '$twin.tags.site' : String(site)
+        const { properties, systemProperties } = envelope
+        return { properties: { ...properties, ...stamps, tag }, systemProperties }
+      })
       const found = envelopesOfBatch(batchOf(await stamping.encode(value, selection, 0)))
       expect(found.map(({ properties, systemProperties }) => ({ properties, systemProperties }))).toEqual(expected)
       expect([...selectedMessages(selection, 0, enricher)].map(({ properties }) => properties)).toEqual(

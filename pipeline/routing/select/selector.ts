@@ -4,15 +4,19 @@ import { type Envelope, envelopeBytes } from '#schemas/batch.ts'
 import type { BatchBlock } from '#schemas/batch-walk.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import type { DeliveredTopic } from '#schemas/log-topics.ts'
 import { type BlockReader, blocksOf } from './block-reader.ts'
 import { envelopesIn } from './envelope-reading.ts'
+import { EnvelopeScan } from './envelope-scan.ts'
 import { eventMessageOf } from './event-message.ts'
 import type { RouteSet } from './route-set.ts'
 import { type SelectedBlock, Selection } from './selection.ts'
-import { RouteTally, SelectionPass } from './selection-pass.ts'
+import { type BlockVerdicts, RouteTally, SelectionPass } from './selection-pass.ts'
+import { SenderText } from './sender.ts'
+import { RecordTwins, type SenderTwins } from './sender-twins.ts'
 
-/** What a record holds: messages of devices, or events about them. */
-export type RecordKind = 'telemetry' | 'events'
+/** What a record holds: messages of devices, events about them that are to become messages, or messages about their twins. */
+export type RecordKind = DeliveredTopic
 
 export interface SelectorOptions {
   readonly routeSet: RouteSet
@@ -20,6 +24,10 @@ export interface SelectorOptions {
   readonly reader: BlockReader
   /** In the messages that events become. */
   readonly hubName: string
+  /** Left out: nobody has a twin. */
+  readonly twins?: SenderTwins | undefined
+  /** Endpoints of the route set whose messages are stamped with what stands in twins. */
+  readonly twinStampedEndpoints?: readonly string[]
 }
 
 const eventSources: readonly RoutingSource[] = ['DeviceLifecycleEvents', 'DeviceConnectionStateEvents']
@@ -31,11 +39,12 @@ const eventSources: readonly RoutingSource[] = ['DeviceLifecycleEvents', 'Device
 export class Selector {
   readonly #options: SelectorOptions
   readonly #passes = new Map<RoutingSource, SelectionPass>()
+  readonly #sender = new SenderText()
 
   constructor(options: SelectorOptions) {
     this.#options = options
     const { routeSet } = options
-    for (const source of ['DeviceMessages', ...eventSources] as const) {
+    for (const source of ['DeviceMessages', 'TwinChangeEvents', ...eventSources] as const) {
       const rules = routeSet.rules(source)
       if (rules) this.#passes.set(source, new SelectionPass(routeSet, rules))
     }
@@ -57,59 +66,84 @@ export class Selector {
    */
   async select(value: Uint8Array, kind: RecordKind): Promise<Selection> {
     const blocks = blocksOf(value)
-    return kind === 'telemetry' ? this.#selectTelemetry(value, blocks) : this.#selectEvents(value, blocks)
+    if (kind === 'events') return this.#selectEvents(value, blocks)
+    return this.#selectMessages(value, blocks, kind === 'telemetry' ? 'DeviceMessages' : 'TwinChangeEvents')
   }
 
-  async #selectTelemetry(value: Uint8Array, blocks: readonly BatchBlock[]): Promise<Selection> {
+  /** Of records that hold the messages as routes get them. */
+  async #selectMessages(value: Uint8Array, blocks: readonly BatchBlock[], source: RoutingSource): Promise<Selection> {
     const { routeSet, reader } = this.#options
-    const rules = routeSet.rules('DeviceMessages')
-    const pass = this.#passes.get('DeviceMessages')
-    if (rules === undefined || pass === undefined) return this.#nothing(blocks)
-    const tally = this.#tally()
+    const rules = routeSet.rules(source)
+    if (rules === undefined) return this.#nothing(blocks)
     const messageCount = countOf(blocks)
     if (!rules.looksAtMessages) {
+      const tally = this.#tally()
       for (const index of rules.always) tally.count(index, true, messageCount)
       return Selection.undecoded(messageCount, rules.alwaysMask, routeSet.endpoints.length, tally)
     }
-    const selected: SelectedBlock[] = []
-    let firstIndex = 0
     const plains = await reader.read(value, blocks)
     assert(plains.length === blocks.length, `of ${blocks.length} blocks each is read, and not ${plains.length}`)
-    for (const [index, plain] of plains.entries()) {
-      const { messageCount, start, end } = blocks[index] as BatchBlock
-      const verdicts = pass.run(plain, messageCount, tally)
+    let firstIndex = 0
+    const runs = plains.map((plain, index): MessageRun => {
+      const { messageCount: count, start, end } = blocks[index] as BatchBlock
+      firstIndex += count
       const stored = value.subarray(start, end)
-      selected.push({ ...verdicts, source: 'DeviceMessages', plain, firstIndex, messageCount, stored })
-      firstIndex += messageCount
-    }
-    return Selection.decoded(messageCount, selected, routeSet.endpoints.length, routeSet.maskWords, tally)
+      return { source, plain, firstIndex: firstIndex - count, messageCount: count, stored }
+    })
+    return this.#selectRuns(messageCount, runs)
   }
 
   async #selectEvents(value: Uint8Array, blocks: readonly BatchBlock[]): Promise<Selection> {
-    const { routeSet, reader, hubName } = this.#options
+    const { reader, hubName } = this.#options
     if (!eventSources.some((source) => this.#passes.has(source))) return this.#nothing(blocks)
-    const tally = this.#tally()
-    const selected: SelectedBlock[] = []
-    for (const run of runsOf(await reader.read(value, blocks), countOf(blocks), hubName)) {
-      const pass = this.#passes.get(run.source)
-      if (pass === undefined) continue
-      const messages = run.envelopes.map(envelopeBytes)
+    const runs: MessageRun[] = []
+    for (const { source, firstIndex, envelopes } of runsOf(
+      await reader.read(value, blocks),
+      countOf(blocks),
+      hubName,
+    )) {
+      if (!this.#passes.has(source)) continue
+      const messages = envelopes.map(envelopeBytes)
       // No edge writes such an event; whoever copies messages relies on it.
       if (messages.some(({ length }) => length > limits.envelopeBytesMax))
         throw new PenstockError('BATCH_CORRUPT', 'an event that makes a message larger than one may be')
       const plain = Buffer.concat(messages)
-      const messageCount = run.envelopes.length
-      const verdicts = pass.run(plain, messageCount, tally)
-      selected.push({
-        ...verdicts,
-        source: run.source,
-        plain,
-        firstIndex: run.firstIndex,
-        messageCount,
-        stored: undefined,
+      runs.push({ source, plain, firstIndex, messageCount: envelopes.length, stored: undefined })
+    }
+    return this.#selectRuns(countOf(blocks), runs)
+  }
+
+  /** Where twins are asked for that are not known, once they are. */
+  async #selectRuns(messageCount: number, runs: readonly MessageRun[]): Promise<Selection> {
+    const { routeSet, twins: senderTwins, twinStampedEndpoints = [] } = this.#options
+    const asksTwins =
+      twinStampedEndpoints.length > 0 || runs.some(({ source }) => routeSet.rules(source)?.asksTwins === true)
+    const twins = senderTwins && asksTwins ? new RecordTwins(senderTwins) : undefined
+    for (;;) {
+      const tally = this.#tally()
+      const blocks = runs.flatMap((run): SelectedBlock[] => {
+        const verdicts = this.#passes.get(run.source)?.run(run.plain, run.messageCount, tally, twins)
+        return verdicts === undefined ? [] : [{ ...verdicts, ...run }]
+      })
+      const { endpoints, maskWords } = routeSet
+      const selection = Selection.decoded(messageCount, blocks, endpoints.length, maskWords, tally, twins)
+      if (twins === undefined) return selection
+      for (const name of twinStampedEndpoints) this.#askOfStamped(selection, endpoints.indexOf(name), twins)
+      if (!(await twins.load())) return selection
+    }
+  }
+
+  #askOfStamped(selection: Selection, endpoint: number, twins: RecordTwins): void {
+    const scan = new EnvelopeScan()
+    for (const block of selection.decodedBlocks(endpoint)) {
+      scan.open(block.plain)
+      selection.runs(block, endpoint, (first, end) => {
+        for (let message = first; message < end; message++) {
+          scan.enter(block.starts[message] as number)
+          twins.of(this.#sender.of(scan))
+        }
       })
     }
-    return Selection.decoded(countOf(blocks), selected, routeSet.endpoints.length, routeSet.maskWords, tally)
   }
 
   #nothing(blocks: readonly BatchBlock[]): Selection {
@@ -124,6 +158,9 @@ export class Selector {
 
 const countOf = (blocks: readonly BatchBlock[]): number =>
   blocks.reduce((sum, { messageCount }) => sum + messageCount, 0)
+
+/** Messages of one source, one behind the other. */
+type MessageRun = Omit<SelectedBlock, keyof BlockVerdicts>
 
 /** Neighbouring events of one source, as the messages that routes get. */
 interface EventRun {

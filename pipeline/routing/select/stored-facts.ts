@@ -5,12 +5,16 @@
  * first asked for.
  */
 import { absent, type BodyValue, type Facts, type UnreadableReason } from '#pipeline/routing/condition/facts.ts'
-import { foldName, type Needs } from '#pipeline/routing/condition/needs.ts'
-import { enqueuedTimeText, storedAs } from '#pipeline/routing/condition/system-properties.ts'
+import { foldName, type Needs, type Path } from '#pipeline/routing/condition/needs.ts'
+import { storedAs } from '#pipeline/routing/condition/system-properties.ts'
 import { limits } from '#schemas/limits.ts'
+import { enqueuedTimeText } from '#schemas/time.ts'
 import { BodyScan, unreadText } from './body-scan.ts'
 import { bodyInUtf8 } from './body-text.ts'
 import type { EnvelopeScan } from './envelope-scan.ts'
+import { DeviceText, SenderText } from './sender.ts'
+import type { RecordTwins } from './sender-twins.ts'
+import { bodyValueOf } from './twin-value.ts'
 import { type PropertyFacts, WantedProperties } from './wanted-properties.ts'
 
 /** In place of an index among the stored names. */
@@ -25,6 +29,11 @@ export class StoredFacts implements Facts {
   readonly #places: readonly number[]
   readonly #body: BodyScan
   readonly #device = new DeviceText()
+  readonly #sender = new SenderText()
+  readonly #twinPaths: readonly Path[]
+  /** Of these paths in `RecordTwins`, once there are any. */
+  #twinIndexes: readonly number[] | undefined
+  #twins: RecordTwins | undefined
   #scan: EnvelopeScan | undefined
   #known: PropertyFacts | undefined
   #isBodyRead = false
@@ -48,6 +57,12 @@ export class StoredFacts implements Facts {
     this.wanted = new WantedProperties({ properties: needs.properties, system: names, hasBody })
     this.#body = new BodyScan(needs.bodyPaths)
     this.#nothing = needs.bodyPaths.map(() => undefined)
+    this.#twinPaths = needs.twinPaths
+  }
+
+  /** Where twins are found from now on; undefined: nobody has one. */
+  useTwins(twins: RecordTwins | undefined): void {
+    this.#twins = twins
   }
 
   /** From now on the questions are about the envelope entered. HOT: per message that properties do not decide. */
@@ -74,9 +89,13 @@ export class StoredFacts implements Facts {
     return value === unreadText ? this.#body.text(index) : value
   }
 
-  /** No device has a twin yet. */
-  twin(): BodyValue {
-    return absent
+  /** Of a sender whose twin is not known yet all is absent: `RecordTwins` notes it. */
+  twin(index: number): BodyValue {
+    const twins = this.#twins
+    if (twins === undefined || this.#scan === undefined) return absent
+    this.#twinIndexes ??= this.#twinPaths.map((path) => twins.indexOf(path))
+    const values = twins.of(this.#sender.of(this.#scan))
+    return values === undefined ? absent : bodyValueOf(values[this.#twinIndexes[index] ?? -1])
   }
 
   unreadable(): UnreadableReason | undefined {
@@ -111,29 +130,5 @@ export class StoredFacts implements Facts {
   #isRead(bytes: Buffer, start: number, end: number): boolean {
     // A block has room for more than a message may have, and nobody but a foreign writer of the log fills it so.
     return end - start <= limits.bodyBytesMax && this.#body.read(bytes, start, end)
-  }
-}
-
-/** The device of the envelope entered; most follow one of the same device. */
-class DeviceText {
-  #bytes: Uint8Array = new Uint8Array(0)
-  #text = ''
-
-  textOf(scan: EnvelopeScan): string {
-    const bytes = scan.bytes as Buffer
-    if (!this.#isSame(bytes, scan.idStart, scan.idEnd)) {
-      this.#bytes = Uint8Array.prototype.slice.call(bytes, scan.idStart, scan.idEnd)
-      this.#text = bytes.toString('utf8', scan.idStart, scan.idEnd)
-    }
-    return this.#text
-  }
-
-  #isSame(bytes: Uint8Array, start: number, end: number): boolean {
-    const known = this.#bytes
-    if (end - start !== known.length) return false
-    for (let index = 0; index < known.length; index++) {
-      if (bytes[start + index] !== known[index]) return false
-    }
-    return true
   }
 }

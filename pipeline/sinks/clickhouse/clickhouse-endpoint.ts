@@ -15,7 +15,7 @@ import type { ClickhouseSettings } from '#schemas/endpoint-kinds/clickhouse.ts'
 import type { EndpointColumn } from '#schemas/endpoint-kinds/field.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { deliverySettings, telemetryColumns, warehouseDatabase } from '#schemas/telemetry-table.ts'
+import { batchTables, deliverySettings, telemetryColumns, warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { ClickHouseSink, type ClickHouseTarget } from './clickhouse-sink.ts'
 
 export interface ClickHouseHome {
@@ -204,7 +204,7 @@ const quoted = (name: string): string => `\`${name}\``
 
 /** Tables of Penstock's own, which nobody else fills. */
 export function isOwnTable(database: string, table: string): boolean {
-  return database === warehouseDatabase && ['telemetry', 'device_events', 'dead_letters', 'migrations'].includes(table)
+  return database === warehouseDatabase && [...batchTables, 'dead_letters', 'migrations'].includes(table)
 }
 
 /** A missing right, database, table or column is nobody's message's fault. Codes: ClickHouse, src/Common/ErrorCodes.cpp */

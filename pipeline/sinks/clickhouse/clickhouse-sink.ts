@@ -223,9 +223,14 @@ const envelopeColumns = [
   ['system_properties', 'systemProperties'],
 ] as const
 
+const sinkNames: Readonly<Record<BatchTable, string>> = {
+  telemetry: 'clickhouse',
+  device_events: 'clickhouse-events',
+  twin_events: 'clickhouse-twin-events',
+}
+
 function ownTable(table: BatchTable): ClickHouseTarget {
-  const name = table === 'telemetry' ? 'clickhouse' : 'clickhouse-events'
-  return { name, table: `${warehouseDatabase}.${table}`, columns: envelopeColumns, own: '' }
+  return { name: sinkNames[table], table: `${warehouseDatabase}.${table}`, columns: envelopeColumns, own: '' }
 }
 
 /** A question that is refused says nothing about any rows, so it must not pass for WAREHOUSE_REFUSED: whoever asks waits. */

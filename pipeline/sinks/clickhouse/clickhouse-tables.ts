@@ -17,8 +17,6 @@ import {
   warehouseDatabase,
 } from '#schemas/telemetry-table.ts'
 
-const telemetry = `${warehouseDatabase}.telemetry`
-
 /**
  * Creates and migrates Penstock's tables, then checks that `penstock.telemetry` is able to hold its guarantees.
  * @throws WAREHOUSE_TABLE_UNSAFE with every fault and the statement that repairs it; WAREHOUSE_SCHEMA_UNKNOWN, WAREHOUSE_UNAVAILABLE
@@ -44,7 +42,7 @@ export async function prepareTables(warehouse: Warehouse, options: TableOptions,
     logger.info('migration applied', { version, purpose })
   }
   await assertTableSafe(warehouse, options, 'telemetry')
-  await applyTtl(warehouse, options, logger)
+  for (const table of ['telemetry', 'twin_events'] as const) await applyTtl(warehouse, options, table, logger)
 }
 
 /** @throws WAREHOUSE_TABLE_UNSAFE with every fault of the existing table and the statement that repairs it; WAREHOUSE_UNAVAILABLE */
@@ -150,16 +148,16 @@ function settingOf(engineFull: string, name: string): number | undefined {
 }
 
 /** Brings the table's TTL in line with the setting; a table whose TTL an operator wrote by hand is left alone. */
-async function applyTtl(warehouse: Warehouse, options: TableOptions, logger: Logger): Promise<void> {
-  const description = await describeTable(warehouse, 'telemetry')
+async function applyTtl(warehouse: Warehouse, options: TableOptions, table: BatchTable, logger: Logger): Promise<void> {
+  const description = await describeTable(warehouse, table)
   const found = /TTL toDateTime\(enqueued_at\) \+ toIntervalDay\((\d+)\)/.exec(description?.engineFull ?? '')
   const foundDays = found ? Number(found[1]) : 0
   if (foundDays === options.ttlDays || (!found && / TTL /.test(description?.engineFull ?? ''))) return
   const cluster = options.cluster === undefined ? '' : ` ON CLUSTER '${options.cluster.replaceAll("'", "''")}'`
   await warehouse.command(
     options.ttlDays > 0
-      ? `ALTER TABLE ${telemetry}${cluster} MODIFY TTL toDateTime(enqueued_at) + INTERVAL ${options.ttlDays} DAY DELETE`
-      : `ALTER TABLE ${telemetry}${cluster} REMOVE TTL`,
+      ? `ALTER TABLE ${warehouseDatabase}.${table}${cluster} MODIFY TTL toDateTime(enqueued_at) + INTERVAL ${options.ttlDays} DAY DELETE`
+      : `ALTER TABLE ${warehouseDatabase}.${table}${cluster} REMOVE TTL`,
   )
-  logger.info('telemetry time to live changed', { fromDays: foundDays, toDays: options.ttlDays })
+  logger.info('time to live changed', { table, fromDays: foundDays, toDays: options.ttlDays })
 }

@@ -9,25 +9,12 @@
  * The folder itself is never made: where a disk is not mounted, files would fill the one below it.
  */
 import { randomUUID } from 'node:crypto'
-import type { Dirent } from 'node:fs'
-import {
-  access,
-  constants,
-  type FileHandle,
-  link,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  realpath,
-  stat,
-  unlink,
-} from 'node:fs/promises'
+import { access, constants, link, lstat, mkdir, realpath, stat, unlink } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { held, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
-import { assert } from '#runtime/assert.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import type { ObjectStore } from '../objects/object-store.ts'
+import { codeOf, entriesOf, falseIfAbsent, faultOf, syncFolder, writeSynced } from './synced-files.ts'
 
 /** No name of an object begins so. */
 const partsFolder = '.parts'
@@ -154,80 +141,10 @@ export function notAllowed(folder: string): string {
   return `${folder} is not below a folder that PENSTOCK_ENDPOINTS_FOLDERS names`
 }
 
-async function writeSynced(part: string, content: AsyncIterable<Uint8Array>, ended: AbortSignal): Promise<void> {
-  // "wx": nothing that is there is written to, and no link is followed.
-  const handle = await open(part, 'wx', 0o600)
-  try {
-    for await (const chunk of content) {
-      if (ended.aborted) return
-      await writeWhole(handle, chunk)
-    }
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-async function writeWhole(handle: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let written = 0; written < chunk.length; ) {
-    const { bytesWritten } = await handle.write(chunk, written)
-    assert(bytesWritten > 0, 'a write that succeeds writes something')
-    written += bytesWritten
-  }
-}
-
 async function linkUnlessThere(part: string, file: string): Promise<void> {
   try {
     await link(part, file)
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error
   }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-/** None for a folder that is not there, or was none. */
-async function entriesOf(folder: string): Promise<Dirent[]> {
-  try {
-    return await readdir(folder, { withFileTypes: true })
-  } catch (error) {
-    falseIfAbsent(error)
-    return []
-  }
-}
-
-function falseIfAbsent(error: unknown): false {
-  if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR') throw error
-  return false
-}
-
-const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? ''
-
-/** What the file system needs repair for; with anything else, a full disk above all, the same is tried again. */
-const needsRepair: Readonly<Record<string, string>> = {
-  ENOENT: 'is not there',
-  ENOTDIR: 'is no folder',
-  EACCES: 'may not be written by this user',
-  EPERM: 'does not allow this user to write, or has no links',
-  ENOTSUP: 'lies in a file system without links',
-  EROFS: 'is read-only',
-  ELOOP: 'is a link that leads to itself',
-  ENAMETOOLONG: 'makes names that are too long',
-}
-
-function faultOf(error: unknown, folder: string): unknown {
-  const code = codeOf(error)
-  // Others are not the system's, but of this program.
-  if (typeof (error as NodeJS.ErrnoException).errno !== 'number') return error
-  const repair = needsRepair[code]
-  if (repair !== undefined)
-    return held(`${folder} ${repair} (${code})`, code === 'ENOENT' ? 'NotFound' : 'Unauthorized')
-  return unavailable(`${folder} took no file: ${code}`, 'InternalError')
 }

@@ -1,6 +1,6 @@
 /** Requests of endpoints to servers that operators name: bounded in time and in what is read, no redirects, no address that is not allowed. */
 import { Agent, buildConnector, type Dispatcher } from 'undici'
-import { type EndpointError, held, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
+import { EndpointError, held, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import { guardedLookup, type OutgoingRules, refusalOfAddress, refusedAddress } from '#runtime/outgoing-addresses.ts'
 
 export interface HttpRequestOptions {
@@ -20,6 +20,13 @@ export interface HttpReply {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   /** The beginning of the body, for whoever reads why. */
   readonly text: string
+}
+
+export interface HttpStreamedReply extends Omit<HttpReply, 'text'> {
+  /** The body as it comes; to be read to its end, or let go of. */
+  readonly content: AsyncIterable<Uint8Array>
+  /** In its place: the beginning, for whoever reads why. */
+  beginning(): Promise<string>
 }
 
 const connectMsMax = 10_000
@@ -44,20 +51,21 @@ export class HttpClient {
 
   /** @throws EndpointError: unavailable of whatever leaves the outcome unknown; held of an address that is not allowed */
   async send(options: HttpRequestOptions): Promise<HttpReply> {
-    const { method, url, headers, body, timeoutMs, ended, replyBytesMax = reasonBytesMax } = options
-    const refusal = refusalOfAddress(url.hostname, portOf(url), this.#rules)
-    if (refusal !== undefined) throw held(refusal, 'Unauthorized')
-    const signal = AbortSignal.any([ended, AbortSignal.timeout(timeoutMs)])
+    const { url, timeoutMs, replyBytesMax = reasonBytesMax } = options
     try {
-      const reply = await this.#agent.request({
-        origin: url.origin,
-        path: `${url.pathname}${url.search}`,
-        method,
-        headers,
-        body: body ?? null,
-        signal,
-      })
+      const reply = await this.#request(options)
       return { status: reply.statusCode, headers: reply.headers, text: await beginningOf(reply.body, replyBytesMax) }
+    } catch (error) {
+      throw faultOf(error, url.host, timeoutMs)
+    }
+  }
+
+  /** As `send`, with a body of any length. */
+  async open(options: Omit<HttpRequestOptions, 'replyBytesMax'>): Promise<HttpStreamedReply> {
+    const { url, timeoutMs } = options
+    try {
+      const { statusCode, headers, body } = await this.#request(options)
+      return { status: statusCode, headers, content: body, beginning: () => beginningOf(body, reasonBytesMax) }
     } catch (error) {
       throw faultOf(error, url.host, timeoutMs)
     }
@@ -66,9 +74,25 @@ export class HttpClient {
   async close(): Promise<void> {
     await this.#agent.destroy()
   }
+
+  async #request(options: HttpRequestOptions): Promise<Dispatcher.ResponseData> {
+    const { method, url, headers, body, timeoutMs, ended } = options
+    const refusal = refusalOfAddress(url.hostname, portOf(url), this.#rules)
+    if (refusal !== undefined) throw held(refusal, 'Unauthorized')
+    const signal = AbortSignal.any([ended, AbortSignal.timeout(timeoutMs)])
+    return await this.#agent.request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method,
+      headers,
+      body: body ?? null,
+      signal,
+    })
+  }
 }
 
 function faultOf(error: unknown, host: string, timeoutMs: number): EndpointError {
+  if (error instanceof EndpointError) return error
   const { name = '', code = '', message = String(error) } = error as { name?: string; code?: string; message?: string }
   if (code === refusedAddress) return held(message, 'Unauthorized')
   if (name === 'TimeoutError') return unavailable(`${host} did not answer within ${timeoutMs} ms`, 'Timeout')

@@ -1,8 +1,9 @@
 /** Messages as a hub's storage endpoints write them: the record in Avro, or an object a line in JSON. */
 import type { SelectedMessage } from '#pipeline/endpoints/selected-range.ts'
-import { enqueuedTimeText, storedAs, systemPropertyNames } from '#pipeline/routing/condition/system-properties.ts'
+import { storedAs, systemPropertyNames } from '#pipeline/routing/condition/system-properties.ts'
 import { base64Json, bodyJson } from '#pipeline/sinks/messages/message-json.ts'
 import type { HubRecord } from '#schemas/hub-record.ts'
+import { enqueuedTimeText } from '#schemas/time.ts'
 
 export function hubRecordOf(message: SelectedMessage): HubRecord {
   return {

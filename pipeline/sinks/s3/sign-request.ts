@@ -2,6 +2,12 @@ import { AwsV4Signer } from 'aws4fetch'
 import type { S3Settings } from '#schemas/endpoint-kinds/s3.ts'
 import type { HttpRequestOptions } from '../http/http-client.ts'
 
+/** A bucket, and whose key signs. */
+export type S3Bucket = Pick<
+  S3Settings,
+  'endpoint' | 'region' | 'bucket' | 'addressing' | 'accessKeyId' | 'secretAccessKey' | 'sessionToken'
+>
+
 export interface S3Request {
   readonly method: HttpRequestOptions['method']
   /** Of an object; left out: the bucket itself. */
@@ -15,7 +21,7 @@ export interface S3Request {
 
 /** @param hash SHA-256 of the body, in hexadecimal */
 export async function signedRequest(
-  settings: S3Settings,
+  settings: S3Bucket,
   { method, name = '', query = {}, headers = {} }: S3Request,
   hash: string,
   nowMs: number,
@@ -39,7 +45,7 @@ export async function signedRequest(
 }
 
 /** The bucket stands in the path or in the name of the host. */
-export function addressOf({ endpoint, region, bucket, addressing }: S3Settings, name: string): URL {
+export function addressOf({ endpoint, region, bucket, addressing }: S3Bucket, name: string): URL {
   const address = new URL(endpoint ?? `https://s3.${region}.amazonaws.com`)
   const isInPath = (addressing ?? (endpoint === undefined ? 'host' : 'path')) === 'path'
   if (!isInPath) address.hostname = `${bucket}.${address.hostname}`

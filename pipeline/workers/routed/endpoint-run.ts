@@ -11,6 +11,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { type MetricSample, Metrics } from '#runtime/metrics.ts'
 import type { EndpointHealth, EndpointStatus } from '#schemas/endpoint-health.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { groupOnTopic } from '#schemas/log-topics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import { type EndpointDocument, endpointGroup } from '#schemas/routing/routing.ts'
 import type { ProtocolStep } from '../delivery.ts'
@@ -77,9 +78,7 @@ export class EndpointRun {
   }
 
   groupOf(log: RoutedLog): string {
-    const group = this.#options.group ?? endpointGroup(this.#options.topicPrefix, this.endpoint)
-    // Members of one Kafka group read the same topics.
-    return log.kind === 'telemetry' ? group : `${group}-events`
+    return groupOnTopic(this.#options.group ?? endpointGroup(this.#options.topicPrefix, this.endpoint), log.kind)
   }
 
   /** Counters and gauges of its workers, under names of their own with the endpoint's name. */

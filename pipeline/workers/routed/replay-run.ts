@@ -21,7 +21,7 @@ import { type RevisionOptions, Revisions, RoutingRevision } from './routing-revi
 
 export interface ReplayRunOptions
   extends Omit<EndpointRunOptions, 'revisions' | 'cache' | 'counts' | 'group' | 'pace'>,
-    Pick<RevisionOptions, 'hubName' | 'reader' | 'interpreted'> {
+    Pick<RevisionOptions, 'hubName' | 'reader' | 'interpreted' | 'twins'> {
   readonly replay: ReplayDocument
   readonly revision: number
   readonly document: RoutingDocument
@@ -159,9 +159,9 @@ export class ReplayRun {
   }
 
   #compiled(revision: number, document: RoutingDocument): RoutingRevision {
-    const { hubName, interpreted, reader } = this.#options
+    const { hubName, interpreted, reader, twins } = this.#options
     const name = `${revision}.${this.replay.id}`
-    return new RoutingRevision(name, replayedRouting(document, this.replay), { hubName, interpreted, reader })
+    return new RoutingRevision(name, replayedRouting(document, this.replay), { hubName, interpreted, reader, twins })
   }
 }
 

@@ -39,7 +39,7 @@ export class RouteCounts {
   readonly #clock: Clock
   readonly #interpreted: boolean
   readonly #routes = new WeakMap<RouteSet, readonly CountedRoute[]>()
-  /** By topic and partition, the offset behind the last record that was counted. */
+  /** By topic, partition and which routes are asked together, the offset behind the last record that was counted. */
   readonly #counted = new Map<string, number>()
   /** By route: when its undefined messages were spoken of last, and how many there were since. */
   readonly #undefined = new Map<string, { saidMonotonicMs: number; messages: number }>()
@@ -67,11 +67,12 @@ export class RouteCounts {
   }
 
   #count({ topic, partition, offset }: RecordPlace, selection: Selection, routeSet: RouteSet): void {
-    const place = `${topic}/${partition}`
+    const place = `${topic}/${partition}/${routeSet.uncounted.size === 0 ? '' : 'twins'}`
     if (offset < (this.#counted.get(place) ?? 0)) return
     this.#counted.set(place, offset + 1)
     const { matched, undefined: unclear } = selection.tally
     for (const [index, route] of this.#routesOf(routeSet).entries()) {
+      if (routeSet.uncounted.has(route.name)) continue
       const [trues = 0, undefineds = 0] = [matched[index], unclear[index]]
       if (trues > 0) route.matched.add(trues)
       if (undefineds === 0) continue
@@ -102,16 +103,18 @@ export class RouteCounts {
   #look(selection: Selection, routeSet: RouteSet): void {
     const [block] = selection.blocks ?? []
     if (block === undefined) return
-    const rules = rulesOf(routeSet, block.source)
+    const rules = rulesOf(routeSet, block.source).filter(
+      ({ index }) => !routeSet.uncounted.has(routeSet.names[index] ?? ''),
+    )
     const turn = Math.floor(this.#records / recordsPerSample) % Math.max(1, rules.length)
     const rule = rules[turn]
     const route = rule && this.#routesOf(routeSet)[rule.index]
     const lone = route && this.#loneOf(route, rule.condition.text, block.source)
     if (!lone) return
     const share = selection.messageCount / block.messageCount
-    const seconds = (lone.costMs(block.plain, block.messageCount) / 1_000) * share
+    const seconds = (lone.costMs(block.plain, block.messageCount, selection.twins) / 1_000) * share
     route.seconds.add(seconds * recordsPerSample * rules.length)
-    for (const [reason, messages] of reasonsIn(lone, block))
+    for (const [reason, messages] of reasonsIn(lone, block, selection))
       this.#metrics.series('penstock_route_undefined_sampled_total', { route: route.name, reason }).add(messages)
   }
 
@@ -125,7 +128,7 @@ export class RouteCounts {
     for (const block of selection.blocks ?? []) {
       const rule = rulesOf(routeSet, block.source).find(({ index }) => routeSet.names[index] === route.name)
       const lone = rule && this.#loneOf(route, rule.condition.text, block.source)
-      if (lone) for (const reason of reasonsIn(lone, block).keys()) reasons.add(reason)
+      if (lone) for (const reason of reasonsIn(lone, block, selection).keys()) reasons.add(reason)
     }
     this.#logger.info('a route is undefined of messages', {
       operation: 'UndefinedRouteEvaluation',
@@ -143,7 +146,8 @@ export class RouteCounts {
   }
 }
 
-const reasonsIn = (lone: LoneRoute, { plain }: SelectedBlock) => lone.undefinedReasons(plain, reasonsMessagesMax)
+const reasonsIn = (lone: LoneRoute, { plain }: SelectedBlock, { twins }: Selection) =>
+  lone.undefinedReasons(plain, reasonsMessagesMax, twins)
 
 function rulesOf(routeSet: RouteSet, source: RoutingSource) {
   const { bySuffix = [], byMessage = [], fallback } = routeSet.rules(source) ?? {}

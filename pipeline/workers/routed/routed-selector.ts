@@ -63,11 +63,12 @@ export class RoutedSelector implements RangeSelector {
   }
 
   #selectionOf({ topic, partition }: DeliveryRange, { offset, value }: LogRecord, revision: RoutingRevision) {
-    const { cache, kind, counts } = this.#options
-    const key = { topic, partition, offset, revision: revision.id }
+    const { endpoint, cache, kind, counts } = this.#options
+    const { id, routeSet, selector } = revision.routesFor(endpoint)
+    const key = { topic, partition, offset, revision: id }
     return cache.get(key, async () => {
-      const selection = await revision.selector.select(value, kind)
-      counts?.count(key, selection, revision.routeSet)
+      const selection = await selector.select(value, kind)
+      counts?.count(key, selection, routeSet)
       return selection
     })
   }

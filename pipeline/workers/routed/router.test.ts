@@ -1,14 +1,19 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Endpoint, EndpointRequest, RequestOutcome } from '#pipeline/endpoints/endpoint.ts'
 import { unavailable } from '#pipeline/endpoints/endpoint-error.ts'
+import type { BatchStamp } from '#pipeline/log/log.ts'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
+import { FakeTwins } from '#pipeline/routing/select/batches-fixture.ts'
+import { SenderTwins } from '#pipeline/routing/select/sender-twins.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { batchFromMessages, envelopeBytes } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
 import { type EndpointDocument, emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
+import { twinEventEnvelope } from '#schemas/twin-event.ts'
 import type { UndeliverableRecord } from '../undeliverable.ts'
 import { Router } from './router.ts'
+import { followTwinChanges } from './twin-changes.ts'
 
 /** Takes everything, unless it is told to fail. */
 class Inbox implements Endpoint {
@@ -69,8 +74,12 @@ describe('a router', () => {
   let letters: UndeliverableRecord[]
   let router: Router
   let sequence: number
+  let known: FakeTwins
+  let twins: SenderTwins
 
   beforeEach(() => {
+    known = new FakeTwins()
+    twins = new SenderTwins({ reader: known, clock: systemClock, ageMsMax: 60_000 })
     log = new MemoryLog({ store: new MemoryStore('penstock.telemetry', 1) })
     inboxes = new Map()
     letters = []
@@ -80,6 +89,7 @@ describe('a router', () => {
       topicPrefix: 'penstock',
       hubName: 'hub.example',
       interpreted: false,
+      twins,
       open: ({ name }) => {
         const inbox = new Inbox(name)
         inboxes.set(name, [...(inboxes.get(name) ?? []), inbox])
@@ -98,25 +108,90 @@ describe('a router', () => {
 
   afterEach(() => router.close())
 
+  const stampOf = (enqueuedAtMs: number): BatchStamp => ({
+    schemaVersion: 1,
+    edgeId: 'e',
+    epoch: 1,
+    sequence: sequence++,
+    messageCount: 1,
+    enqueuedAtMsFirst: enqueuedAtMs,
+    enqueuedAtMsLast: enqueuedAtMs,
+  })
+
   async function send(body: string, properties: Record<string, string> = {}): Promise<void> {
     const enqueuedAtMs = 1_700_000_000_000 + sequence
     const envelope = { deviceId: 'd', enqueuedAtMs, body: Buffer.from(body), properties, systemProperties: {} }
-    const stamp = {
-      schemaVersion: 1,
-      edgeId: 'e',
-      epoch: 1,
-      sequence: sequence++,
-      messageCount: 1,
-      enqueuedAtMsFirst: enqueuedAtMs,
-      enqueuedAtMsLast: enqueuedAtMs,
-    }
-    await log.append(0, stamp, batchFromMessages([{ bytes: envelopeBytes(envelope) }]))
+    await log.append(0, stampOf(enqueuedAtMs), batchFromMessages([{ bytes: envelopeBytes(envelope) }]))
   }
 
   const document = (changes: Partial<RoutingDocument>): RoutingDocument => ({ ...emptyRouting, ...changes })
   const bodies = (name: string) => inboxes.get(name)?.flatMap((inbox) => inbox.bodies) ?? []
   const eventually = (name: string, expected: readonly string[]) =>
     vi.waitFor(() => expect(bodies(name)).toEqual(expected), { timeout: 20_000 })
+
+  test('an endpoint whose routes ask for twins waits while nobody can tell them, and no other does [G-10]', async () => {
+    known.isAway = true
+    router.apply(
+      1,
+      document({
+        routes: [
+          route('site', "$twin.tags.site = 'x'", 'asks'),
+          route('high', "level = 'high'", 'plain', 'asks'),
+          route('stamped', 'true', 'stamped'),
+        ],
+        fallbackRoute: { name: '$fallback', condition: 'true', endpointNames: ['rest'], isEnabled: true },
+        enrichments: [{ key: 'site', value: '$twin.tags.site', endpointNames: ['stamped'] }],
+        endpoints: ['asks', 'plain', 'stamped', 'rest'].map((name) => endpoint(name)),
+      }),
+    )
+    for (const [body, level] of [
+      ['1', 'high'],
+      ['2', 'low'],
+    ] as const)
+      await send(body, { level })
+    await eventually('plain', ['1'])
+    await vi.waitFor(() => expect(known.asked.length).toBeGreaterThan(1))
+    expect(['asks', 'stamped', 'rest'].map(bodies)).toEqual([[], [], []])
+    known.twins.set('d', { tags: { site: 'x' } })
+    known.isAway = false
+    await eventually('asks', ['1', '2'])
+    await eventually('stamped', ['1', '2'])
+    expect(inboxes.get('stamped')?.[0]?.properties.map(({ site }) => site)).toEqual(['x', 'x'])
+    expect(bodies('rest')).toEqual([])
+    const matched = router
+      .samples()
+      .flatMap(([name, labels, value]) => (name === 'penstock_route_messages_matched_total' ? [[labels, value]] : []))
+    expect(Object.fromEntries(matched)).toEqual({
+      'route="site"': 2,
+      'route="high"': 1,
+      'route="stamped"': 2,
+      'route="$fallback"': 0,
+    })
+  })
+
+  test('a change of a twin that is told decides about what comes after it', async () => {
+    const changes = new MemoryLog({ store: new MemoryStore('penstock.twin-events', 1) })
+    const stopFollowing = followTwinChanges({ log: changes, twins, clock: systemClock, logger: silentLogger })
+    const set = async (site: string): Promise<void> => {
+      known.twins.set('d', { tags: { site } })
+      const change = { deviceId: 'd', moduleId: undefined, id: site, opType: 'updateTwin', atMs: 1 } as const
+      const bytes = envelopeBytes(twinEventEnvelope({ ...change, body: JSON.stringify({ tags: { site } }) }, 'hub', 1))
+      await changes.append(0, stampOf(1), batchFromMessages([{ bytes }]))
+      await vi.waitFor(() => expect(twins.find('d')).toBeUndefined())
+    }
+    known.twins.set('d', { tags: { site: 'x' } })
+    router.apply(1, document({ routes: [route('site', "$twin.tags.site = 'x'", 'a')], endpoints: [endpoint('a')] }))
+    await send('1')
+    await eventually('a', ['1'])
+    await vi.waitFor(() => expect(twins.find('d')).toBeDefined())
+    await set('y')
+    await send('2')
+    await vi.waitFor(() => expect(twins.find('d')).toEqual(['y']))
+    await set('x')
+    await send('3')
+    await eventually('a', ['1', '3'])
+    await stopFollowing()
+  })
 
   test('sends each endpoint what its routes take, in order, and the rest to the fallback', async () => {
     router.apply(

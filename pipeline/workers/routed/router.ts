@@ -4,6 +4,7 @@
  */
 import { BlockReader } from '#pipeline/routing/select/block-reader.ts'
 import { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
+import type { SenderTwins } from '#pipeline/routing/select/sender-twins.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
 import { type EndpointDocument, emptyRouting, type RoutingDocument } from '#schemas/routing/routing.ts'
 import { EndpointRun, type EndpointRunOptions } from './endpoint-run.ts'
@@ -15,6 +16,8 @@ export interface RouterOptions extends Omit<EndpointRunOptions, 'endpoint' | 're
   readonly hubName: string
   /** Conditions are evaluated without generated code. */
   readonly interpreted: boolean
+  /** Left out: nobody has a twin. */
+  readonly twins?: SenderTwins | undefined
   /** Left out: one of `limits.selectionCacheBytesMax`. */
   readonly cache?: SelectionCache
 }
@@ -100,7 +103,7 @@ export class Router {
   }
 
   #compiled(revision: number, document: RoutingDocument): RoutingRevision {
-    const { hubName, interpreted } = this.#options
-    return new RoutingRevision(revision, document, { hubName, interpreted, reader: this.#reader })
+    const { hubName, interpreted, twins } = this.#options
+    return new RoutingRevision(revision, document, { hubName, interpreted, twins, reader: this.#reader })
   }
 }

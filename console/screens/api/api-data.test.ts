@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest'
+import { requestOf } from './api-data.ts'
+
+const parameter = (name: string, place: string) => ({ name, in: place, required: false, description: undefined })
+
+test('what was typed goes encoded into path and query; what is empty is left out', () => {
+  const parameters = [
+    parameter('device', 'path'),
+    parameter('top', 'query'),
+    parameter('none', 'query'),
+    parameter('If-Match', 'header'),
+  ]
+  const values = { device: '../a b?/#', top: '5&x=1', none: '', 'If-Match': '*' }
+  expect(requestOf('/devices/{device}/modules', parameters, values)).toEqual({
+    address: '/devices/..%2Fa%20b%3F%2F%23/modules?top=5%26x%3D1',
+    headers: { 'If-Match': '*' },
+  })
+})

@@ -1,0 +1,217 @@
+import { useEffect, useState } from 'preact/hooks'
+import { connectedCount, fleetCount, queryTwins, type Twin, timeOf } from '#console/data/devices.ts'
+import { agoText, countText } from '#console/data/format.ts'
+import { type Noisy, noisiest } from '#console/data/noisiest.ts'
+import { useLoad } from '#console/data/use-load.ts'
+import { Button } from '#console/parts/button.tsx'
+import { Connection, Status } from '#console/parts/device-badges.tsx'
+import { Empty, Shown } from '#console/parts/empty.tsx'
+import { Field, TextInput } from '#console/parts/field.tsx'
+import { Notice } from '#console/parts/notice.tsx'
+import { Page, Tile } from '#console/parts/page.tsx'
+import { type Column, Table } from '#console/parts/table.tsx'
+import { addressOf, go, setQuery } from '#console/router.ts'
+import type { ScreenProps } from '#console/screen-props.ts'
+import { DeviceScreen } from '#console/screens/device/device-screen.tsx'
+import { CreateDevice } from './create-device.tsx'
+import { fleetQuery } from './fleet-query.ts'
+import { Senders } from './senders.tsx'
+
+const pageMax = 100
+const everyMs = 5_000
+const typingMs = 150
+
+/** All devices, or the one that the address names. */
+export function FleetScreen({ session, rest, query }: ScreenProps) {
+  const [deviceId] = rest
+  if (deviceId !== undefined)
+    return <DeviceScreen key={deviceId} deviceId={deviceId} query={query} isOpen={session.isOpen} />
+  return <Devices session={session} query={query} />
+}
+
+/** The devices that are registered, a page at a time. */
+function Devices({ session, query }: Pick<ScreenProps, 'session' | 'query'>) {
+  const [isCreating, setCreating] = useState(false)
+  const prefix = query.get('id') ?? ''
+  const where = query.get('where') ?? ''
+  const after = query.get('after') ?? ''
+  const page = useLoad(
+    (signal) => queryTwins(fleetQuery(prefix, where), pageMax, after, signal),
+    [prefix, where, after],
+    everyMs,
+  )
+  const senders = useLoad((signal) => noisiest(signal), [], everyMs)
+  return (
+    <Page
+      title="Fleet"
+      lead="Devices that are registered, and what is known of them."
+      actions={
+        <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
+          New device
+        </Button>
+      }
+    >
+      {isCreating && (
+        <CreateDevice
+          onClose={() => setCreating(false)}
+          onDone={(id) => go(addressOf(['fleet', id], { tab: 'keys' }))}
+        />
+      )}
+      {session.isOpen && (
+        <Notice tone="warn" title="Nobody has to be registered">
+          Identities are not asked for here, so any id may send, and connections are not held against this list.
+          PENSTOCK_IDENTITIES=required lets in only these devices.
+        </Notice>
+      )}
+      <Counts />
+      <section class="card">
+        <header>
+          <Filters prefix={prefix} where={where} />
+        </header>
+        <Shown of={page} lines={10}>
+          {({ twins, continuation }) =>
+            twins.length === 0 ? (
+              <NoDevices isFiltered={prefix !== '' || where !== ''} />
+            ) : (
+              <>
+                <Table
+                  label="devices"
+                  columns={columnsWith(senders.value, session.isOpen)}
+                  rows={twins}
+                  keyOf={(twin) => twin.deviceId}
+                />
+                <Pages query={query} continuation={continuation} count={twins.length} />
+              </>
+            )
+          }
+        </Shown>
+      </section>
+      {session.isOpen && <Senders of={senders} />}
+    </Page>
+  )
+}
+
+function Counts() {
+  const counts = useLoad(
+    async (signal) => ({ ...(await fleetCount(signal)), connected: await connectedCount(signal) }),
+    [],
+    everyMs,
+  )
+  return (
+    <Shown of={counts} lines={2}>
+      {({ totalDeviceCount, enabledDeviceCount, disabledDeviceCount, connected }) => (
+        <div class="tiles">
+          <Tile name="Devices" value={countText(totalDeviceCount)} />
+          <Tile name="Connected" value={countText(connected)} />
+          <Tile name="Enabled" value={countText(enabledDeviceCount)} />
+          <Tile name="Disabled" value={countText(disabledDeviceCount)} />
+        </div>
+      )}
+    </Shown>
+  )
+}
+
+/** Asks once somebody stops typing. */
+function Filters({ prefix, where }: { readonly prefix: string; readonly where: string }) {
+  const [typed, setTyped] = useState({ prefix, where })
+  useEffect(() => {
+    if (typed.prefix === prefix && typed.where === where) return
+    const timer = setTimeout(() => setQuery({ id: typed.prefix, where: typed.where, after: undefined }), typingMs)
+    return () => clearTimeout(timer)
+  }, [typed, prefix, where])
+  return (
+    <form class="filters wide grow" onSubmit={(event) => event.preventDefault()}>
+      <Field label="Id begins with">
+        <TextInput
+          name="id"
+          value={typed.prefix}
+          placeholder="pump-"
+          onInput={(value) => setTyped({ ...typed, prefix: value })}
+        />
+      </Field>
+      <Field label="Condition">
+        <TextInput
+          name="where"
+          value={typed.where}
+          placeholder="tags.hall = 'a' AND status = 'enabled'"
+          onInput={(value) => setTyped({ ...typed, where: value })}
+        />
+      </Field>
+    </form>
+  )
+}
+
+function NoDevices({ isFiltered }: { readonly isFiltered: boolean }) {
+  return isFiltered ? (
+    <Empty title="No device matches" icon="search">
+      <Button onClick={() => setQuery({ id: undefined, where: undefined, after: undefined })}>Show all devices</Button>
+    </Empty>
+  ) : (
+    <Empty title="No device is registered yet" icon="fleet">
+      <p>A new device gets two keys, with which it proves who it is.</p>
+    </Empty>
+  )
+}
+
+const presenceColumns: readonly Column<Twin>[] = [
+  { title: 'Connection', isShort: true, cell: ({ connectionState }) => <Connection of={connectionState} /> },
+  { title: 'Last seen', isShort: true, cell: ({ lastActivityTime }) => agoText(timeOf(lastActivityTime)) },
+]
+
+/** Where nobody is asked who it is, nobody counts as connected. */
+function columnsWith(senders: readonly Noisy[] | undefined, isOpen: boolean): readonly Column<Twin>[] {
+  const perMinute = new Map(senders?.map(({ deviceId, perMinute }) => [deviceId, perMinute]))
+  return [
+    { title: 'Device', cell: ({ deviceId }) => <a href={addressOf(['fleet', deviceId])}>{deviceId}</a> },
+    { title: 'Status', isShort: true, cell: ({ status }) => <Status of={status} /> },
+    ...(isOpen ? [] : presenceColumns),
+    {
+      title: 'Messages/min',
+      isNumber: true,
+      cell: ({ deviceId }) => <PerMinute amount={perMinute.get(deviceId)} />,
+    },
+    { title: 'Model', cell: ({ modelId }) => modelId ?? '' },
+    { title: 'Tags', cell: ({ tags }) => <Tags of={tags} /> },
+  ]
+}
+
+/** Only of those that send most is it known. */
+function PerMinute({ amount }: { readonly amount: number | undefined }) {
+  return <span class={amount === undefined ? 'muted' : ''}>{amount === undefined ? '–' : countText(amount)}</span>
+}
+
+const tagsMax = 60
+
+function Tags({ of: tags }: { readonly of: Readonly<Record<string, unknown>> }) {
+  const text = Object.entries(tags)
+    .filter(([name]) => !name.startsWith('$'))
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(' ')
+  return (
+    <span class="muted" title={text}>
+      {text.length > tagsMax ? `${text.slice(0, tagsMax)}…` : text}
+    </span>
+  )
+}
+
+function Pages(props: { readonly query: URLSearchParams; readonly continuation: string; readonly count: number }) {
+  const { query, continuation, count } = props
+  const pageAddress = (token: string): string => addressOf(['fleet'], { ...Object.fromEntries(query), after: token })
+  return (
+    <nav class="pages row apart" aria-label="pages">
+      <span class="small muted">{countText(count)} on this page, in the order of their ids</span>
+      <span class="row">
+        {query.has('after') && (
+          <a class="button little" href={pageAddress('')}>
+            First page
+          </a>
+        )}
+        {continuation !== '' && (
+          <a class="button little" href={pageAddress(continuation)}>
+            Next page
+          </a>
+        )}
+      </span>
+    </nav>
+  )
+}

@@ -1,0 +1,116 @@
+import type { FunctionComponent } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import { reasonOf, sessionLost } from '#console/data/call.ts'
+import { currentSession, logOut, type Session } from '#console/data/session.ts'
+import { useLoad } from '#console/data/use-load.ts'
+import { Button } from '#console/parts/button.tsx'
+import { Empty, Shown, Skeleton } from '#console/parts/empty.tsx'
+import { Icon } from '#console/parts/icon.tsx'
+import { Mark } from '#console/parts/mark.tsx'
+import { Notice } from '#console/parts/notice.tsx'
+import { Page } from '#console/parts/page.tsx'
+import { addressOf, usePlace } from '#console/router.ts'
+import type { ScreenProps } from '#console/screen-props.ts'
+import { Login } from './login.tsx'
+import { screenOf, screens } from './screens.ts'
+
+/** Login, or the shell with the screen that the address names. */
+export function App() {
+  const loaded = useLoad(async (signal) => ({ session: await currentSession(signal) }), [])
+  const { reload } = loaded
+  useEffect(() => {
+    sessionLost.addEventListener('lost', reload)
+    return () => sessionLost.removeEventListener('lost', reload)
+  }, [reload])
+  return (
+    <Shown of={loaded}>
+      {({ session }) =>
+        session === undefined ? <Login onDone={reload} /> : <Shell session={session} onLeft={reload} />
+      }
+    </Shown>
+  )
+}
+
+function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft: () => void }) {
+  const { segments, query } = usePlace()
+  const [first = '', ...rest] = segments
+  const current = screenOf(first)
+  return (
+    <div class="shell">
+      <div class="side">
+        <a class="brand" href={addressOf([])}>
+          <Mark />
+          Penstock
+        </a>
+        <nav aria-label="screens">
+          <ul>
+            {screens.map(({ segment, title, icon }) => (
+              <li key={segment}>
+                <a href={addressOf([segment])} aria-current={segment === first ? 'page' : undefined}>
+                  <Icon name={icon} />
+                  {title}
+                </a>
+              </li>
+            ))}
+          </ul>
+        </nav>
+        <Who session={session} onLeft={onLeft} />
+      </div>
+      <main>
+        {current === undefined ? (
+          <Page title="No such screen">
+            <Empty title="Nothing is shown under this address" icon="search">
+              <a href={addressOf([])}>Go to the first screen</a>
+            </Empty>
+          </Page>
+        ) : (
+          <Screen key={current.segment} load={current.load} props={{ session, rest, query }} />
+        )}
+      </main>
+    </div>
+  )
+}
+
+function Screen(given: { readonly load: () => Promise<FunctionComponent<ScreenProps>>; readonly props: ScreenProps }) {
+  const { load, props } = given
+  const [found, setFound] = useState<{ readonly View: FunctionComponent<ScreenProps> }>()
+  const [error, setError] = useState<unknown>()
+  useEffect(() => {
+    load().then((View) => setFound({ View }), setError)
+  }, [load])
+  if (error !== undefined)
+    return (
+      <Notice
+        tone="bad"
+        title="This screen could not be loaded"
+        action={<Button onClick={() => location.reload()}>Load the page again</Button>}
+      >
+        Penstock may have been updated since this page was opened. ({reasonOf(error)})
+      </Notice>
+    )
+  return found === undefined ? <Skeleton /> : <found.View {...props} />
+}
+
+function Who({ session, onLeft }: { readonly session: Session; readonly onLeft: () => void }) {
+  const leave = async (): Promise<void> => {
+    await logOut()
+    onLeft()
+  }
+  return (
+    <footer>
+      {session.isOpen ? (
+        <b class="open" title="PENSTOCK_IDENTITIES=trusted: whoever is on this machine may do everything">
+          Anyone on this machine
+        </b>
+      ) : (
+        <>
+          <b>{session.policy}</b>
+          <Button kind="quiet" isLittle icon="leave" onClick={() => void leave()}>
+            Log out
+          </Button>
+        </>
+      )}
+      <span class="version">Penstock {session.version}</span>
+    </footer>
+  )
+}

@@ -1,0 +1,3 @@
+import { auditConformance } from './audit.conformance.ts'
+
+auditConformance('embedded PostgreSQL', () => undefined)

@@ -1,0 +1,3 @@
+import { configurationsConformance } from './configurations.conformance.ts'
+
+configurationsConformance('the embedded store', () => undefined)

@@ -1,0 +1,129 @@
+/** Jobs as rows of the control store. */
+import type { Queries, SqlRow } from '#control/store/database.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import type { Job, JobFilter, JobStatus, JobType, NewJob } from './jobs.ts'
+
+interface JobRow extends SqlRow {
+  readonly id: string
+  readonly type: JobType
+  readonly condition: string
+  readonly content: string
+  readonly shown_status: JobStatus
+  readonly created_at: Date
+  readonly start_at: Date
+  readonly execution_seconds: number
+  readonly ended_at: Date | null
+  readonly failure: string | null
+  readonly devices: number
+  readonly pending: number
+  readonly running: number
+  readonly succeeded: number
+  readonly failed: number
+}
+
+/** A job whose time has come waits for a place. */
+const shownStatus = `CASE WHEN status = 'scheduled' AND start_at <= now() THEN 'queued' ELSE status END`
+
+const shownColumns = `*, ${shownStatus} AS shown_status`
+
+/** `undefined`: there is one of this id. */
+export async function insertJob(queries: Queries, job: NewJob): Promise<Job | undefined> {
+  const [row] = await queries.query<JobRow>(
+    `INSERT INTO penstock.jobs (id, type, condition, content, created_at, start_at, execution_seconds)
+     VALUES ($1, $2, $3, $4, now(), coalesce($5::timestamptz, now()), $6) ON CONFLICT DO NOTHING RETURNING ${shownColumns}`,
+    [
+      job.id,
+      job.type,
+      job.condition,
+      job.content,
+      job.startAtMs === undefined ? null : new Date(job.startAtMs),
+      job.executionSeconds,
+    ],
+  )
+  return row && jobFromRow(row)
+}
+
+/** Jobs that have not ended. */
+export async function activeJobCount(queries: Queries): Promise<number> {
+  const [row] = await queries.query<{ count: number }>(
+    'SELECT count(*)::integer AS count FROM penstock.jobs WHERE ended_at IS NULL',
+  )
+  return row?.count ?? 0
+}
+
+/** @throws JOB_UNKNOWN */
+export async function jobRow(queries: Queries, id: string): Promise<Job> {
+  const [row] = await queries.query<JobRow>(`SELECT ${shownColumns} FROM penstock.jobs WHERE id = $1`, [id])
+  if (row === undefined) throw new PenstockError('JOB_UNKNOWN', `there is no job ${id}`)
+  return jobFromRow(row)
+}
+
+export async function cancelJobRow(queries: Queries, id: string): Promise<void> {
+  await queries.query(
+    `UPDATE penstock.jobs SET status = 'cancelled', ended_at = now() WHERE id = $1 AND ended_at IS NULL`,
+    [id],
+  )
+}
+
+export async function jobRows(queries: Queries, filter: JobFilter, countMax: number): Promise<Job[]> {
+  const rows = await queries.query<JobRow>(
+    `SELECT ${shownColumns} FROM penstock.jobs
+     WHERE id > $1 AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR ${shownStatus} = $3) ORDER BY id LIMIT $4`,
+    [filter.after, filter.type ?? null, filter.status ?? null, countMax],
+  )
+  return rows.map(jobFromRow)
+}
+
+export async function jobCounts(queries: Queries): Promise<ReadonlyMap<JobStatus, number>> {
+  const rows = await queries.query<{ status: JobStatus; count: number }>(
+    `SELECT ${shownStatus} AS status, count(*)::integer AS count FROM penstock.jobs GROUP BY 1`,
+  )
+  return new Map(rows.map(({ status, count }) => [status, count]))
+}
+
+/**
+ * The job that is forgotten next: it ended too long ago, or is one of the oldest beyond what is kept. Its devices go first, so many at a time.
+ * @returns whether there may be more
+ */
+export async function forgetJob(queries: Queries): Promise<boolean> {
+  const [job] = await queries.query<{ id: string }>(
+    `SELECT id FROM (
+       SELECT id, ended_at, count(*) OVER newest AS jobs, sum(devices) OVER newest AS devices
+       FROM penstock.jobs WHERE ended_at IS NOT NULL WINDOW newest AS (ORDER BY ended_at DESC, id)
+     ) ended
+     WHERE ended_at < now() - $1::float8 * interval '1 millisecond' OR jobs > $2 OR devices > $3 ORDER BY ended_at LIMIT 1`,
+    [limits.jobKeptMs, limits.jobsKeptMax, limits.jobDevicesKeptMax],
+  )
+  if (job === undefined) return false
+  const removed = await queries.query(
+    `DELETE FROM penstock.job_devices WHERE job_id = $1 AND device_id IN
+       (SELECT device_id FROM penstock.job_devices WHERE job_id = $1 ORDER BY device_id LIMIT $2) RETURNING 1`,
+    [job.id, limits.jobDevicesSweptAtOnceMax],
+  )
+  if (removed.length < limits.jobDevicesSweptAtOnceMax)
+    await queries.query('DELETE FROM penstock.jobs WHERE id = $1', [job.id])
+  return true
+}
+
+function jobFromRow(row: JobRow): Job {
+  return {
+    id: row.id,
+    type: row.type,
+    condition: row.condition,
+    content: row.content,
+    status: row.shown_status,
+    createdAtMs: row.created_at.getTime(),
+    startAtMs: row.start_at.getTime(),
+    executionSeconds: row.execution_seconds,
+    endedAtMs: row.ended_at?.getTime(),
+    failure: row.failure ?? undefined,
+    statistics: {
+      devices: row.devices,
+      pending: row.ended_at === null ? row.pending : 0,
+      running: row.running,
+      succeeded: row.succeeded,
+      failed: row.failed,
+    },
+  }
+}

@@ -1,0 +1,3 @@
+import { jobsConformance } from './jobs.conformance.ts'
+
+jobsConformance('the embedded store', () => undefined)

@@ -1,0 +1,118 @@
+import type { Database, Queries } from '#control/store/database.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { addDevices, pendingDevices, settleDevices, takeDevices } from './device-rows.ts'
+import { activeJobCount, cancelJobRow, forgetJob, insertJob, jobCounts, jobRow, jobRows } from './job-rows.ts'
+import type {
+  DevicePage,
+  DeviceResult,
+  Job,
+  JobFilter,
+  JobLease,
+  JobStatus,
+  Jobs,
+  JobWork,
+  LeasedJob,
+  NewJob,
+} from './jobs.ts'
+import { changeLeased, claimJob, failRunning, lockLeased, releaseLease, renewLease } from './lease-rows.ts'
+
+/** Jobs over the control store, which belongs to the caller. */
+export class SqlJobs implements Jobs, JobWork {
+  readonly #database: Database
+  readonly #leaseMs: number
+
+  constructor(database: Database, leaseMs: number = limits.jobLeaseMs) {
+    this.#database = database
+    this.#leaseMs = leaseMs
+  }
+
+  /** Two at the same moment may both find the last place: the bound is one of cost, not of meaning. */
+  async create(job: NewJob): Promise<Job> {
+    if ((await activeJobCount(this.#database)) >= limits.jobsActiveMax)
+      throw new PenstockError(
+        'JOBS_FULL',
+        `${limits.jobsActiveMax} jobs wait or run, as many as may: cancel one, or wait`,
+      )
+    const made = await insertJob(this.#database, job)
+    if (made === undefined) throw new PenstockError('JOB_EXISTS', `there is a job ${job.id} already`)
+    return made
+  }
+
+  get(id: string): Promise<Job> {
+    return jobRow(this.#database, id)
+  }
+
+  async cancel(id: string): Promise<Job> {
+    await cancelJobRow(this.#database, id)
+    return jobRow(this.#database, id)
+  }
+
+  list(filter: JobFilter, countMax: number): Promise<Job[]> {
+    return jobRows(this.#database, filter, countMax)
+  }
+
+  claim(): Promise<LeasedJob | undefined> {
+    return claimJob(this.#database, this.#leaseMs)
+  }
+
+  renew(lease: JobLease): Promise<void> {
+    return renewLease(this.#database, lease, this.#leaseMs)
+  }
+
+  addDevices(lease: JobLease, page: DevicePage): Promise<void> {
+    return this.#database.transaction((queries) => addDevices(queries, lease, page))
+  }
+
+  pending(lease: JobLease, countMax: number): Promise<string[]> {
+    return pendingDevices(this.#database, lease, countMax)
+  }
+
+  take(lease: JobLease, countMax: number): Promise<string[]> {
+    return takeDevices(this.#database, lease, countMax)
+  }
+
+  settleTaken(lease: JobLease, results: readonly DeviceResult[]): Promise<void> {
+    return this.#database.transaction((queries) => settleDevices(queries, lease, 'running', results))
+  }
+
+  settlePending(queries: Queries, lease: JobLease, results: readonly DeviceResult[]): Promise<void> {
+    return settleDevices(queries, lease, 'pending', results)
+  }
+
+  finish(lease: JobLease): Promise<boolean> {
+    return this.#database.transaction(async (queries) => {
+      await lockLeased(queries, lease)
+      await failRunning(queries, lease.jobId)
+      const ended = await queries.query(
+        `UPDATE penstock.jobs SET status = CASE WHEN ended_at IS NULL THEN 'completed' ELSE status END,
+           ended_at = coalesce(ended_at, now()), lease = NULL, leased_until = NULL
+         WHERE id = $1 AND (ended_at IS NOT NULL OR is_whole AND pending = 0) RETURNING 1`,
+        [lease.jobId],
+      )
+      return ended.length > 0
+    })
+  }
+
+  fail(lease: JobLease, reason: string): Promise<void> {
+    return changeLeased(
+      this.#database,
+      lease,
+      `status = 'failed', ended_at = now(), failure = $3`,
+      'ended_at IS NULL',
+      [reason],
+    )
+  }
+
+  release(lease: JobLease): Promise<void> {
+    return releaseLease(this.#database, lease)
+  }
+
+  sweep(): Promise<boolean> {
+    return this.#database.transaction((queries) => forgetJob(queries))
+  }
+
+  count(): Promise<ReadonlyMap<JobStatus, number>> {
+    return jobCounts(this.#database)
+  }
+}

@@ -1,0 +1,33 @@
+/** What operations of the service API say of themselves. */
+import type { RouteTold } from '#runtime/api/told.ts'
+import type { ErrorCode } from '#schemas/errors.ts'
+import { faultsTold, faultTold } from './rest.ts'
+
+/** `faults`: codes of what can go wrong besides what can with any operation. */
+export type OperationTold = Omit<RouteTold, 'allowed'> & { readonly faults?: readonly ErrorCode[] }
+
+const always: readonly ErrorCode[] = [
+  'INGEST_NOT_AUTHORIZED',
+  'INGEST_RATE_EXCEEDED',
+  'STORE_UNAVAILABLE',
+  'REGISTRY_ARGUMENT_INVALID',
+]
+const withBody: readonly ErrorCode[] = ['REGISTRY_BODY_MALFORMED', 'REGISTRY_BODY_TOO_LARGE']
+
+interface ToldOperation {
+  readonly told: OperationTold
+  readonly right: string | readonly string[]
+  readonly ownerOnly?: boolean
+  readonly bodyBytesMax?: number
+}
+
+export function toldOf({ told, right, ownerOnly, bodyBytesMax }: ToldOperation): RouteTold {
+  const { faults = [], ...text } = told
+  const codes = [...always, ...(bodyBytesMax === undefined ? [] : withBody), ...faults]
+  const rights = typeof right === 'string' ? [right] : right
+  return {
+    ...text,
+    answered: { ...faultsTold(codes), 500: faultTold(['ServerError']), ...text.answered },
+    allowed: ownerOnly ? 'the policy iothubowner' : `a policy with the right ${rights.join(' or ')}`,
+  }
+}

@@ -1,0 +1,3 @@
+import { uploadsConformance } from './uploads.conformance.ts'
+
+uploadsConformance('the embedded store', () => undefined)

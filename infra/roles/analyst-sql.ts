@@ -1,0 +1,132 @@
+import type { AnalystSql } from '#control/sql/sql.ts'
+import { type Clock, sleep } from '#runtime/clock.ts'
+import { limits } from '#schemas/limits.ts'
+import type { Settings } from '#schemas/settings.ts'
+import { warehouseUrl } from './open-role-warehouse.ts'
+
+const pulseMs = 1_000
+const faultLengthMax = 8_192
+
+/**
+ * Statements over the ClickHouse HTTP protocol, as the user for analysts. The user's rights are the wall: `readonly`. The rest are bounds
+ * of one statement, which the server keeps as well.
+ */
+export class ClickhouseSql implements AnalystSql {
+  readonly #url: URL | undefined
+  readonly #headers: Readonly<Record<string, string>>
+  readonly #clock: Clock
+  #running = 0
+
+  constructor(settings: Settings, clock: Clock) {
+    const user = settings.clickhouseReadonlyUser
+    this.#url = user === undefined ? undefined : new URL(warehouseUrl(settings, settings.clickhousePort))
+    this.#headers = { 'X-ClickHouse-User': user ?? '', 'X-ClickHouse-Key': settings.clickhouseReadonlyPassword }
+    this.#clock = clock
+    for (const [name, value] of Object.entries(bounds)) this.#url?.searchParams.set(name, value)
+  }
+
+  run(statement: string): AsyncIterable<Uint8Array> {
+    const gone = new AbortController()
+    const lines = this.#lines(statement, gone)
+    return {
+      [Symbol.asyncIterator]: () => ({
+        next: () => lines.next(),
+        return: () => {
+          gone.abort()
+          return lines.return(undefined)
+        },
+      }),
+    }
+  }
+
+  async *#lines(statement: string, gone: AbortController): AsyncGenerator<Uint8Array> {
+    if (this.#url === undefined)
+      return yield lineOf({ fault: 'PENSTOCK_CLICKHOUSE_READONLY_USER is not set: no user for analysts is known' })
+    if (this.#running >= limits.consoleStatementsMax)
+      return yield lineOf({ fault: `${limits.consoleStatementsMax} statements run already; end one of them` })
+    this.#running++
+    try {
+      yield lineOf({ begun: true })
+      const answer = fetch(this.#url, {
+        method: 'POST',
+        headers: this.#headers,
+        body: statement,
+        signal: gone.signal,
+      })
+      const startedMs = this.#clock.monotonicMs()
+      const elapsed = (): Uint8Array => lineOf({ elapsedMs: Math.round(this.#clock.monotonicMs() - startedMs) })
+      const head = yield* this.#awaited(answer, elapsed, gone.signal)
+      if (!head.ok) return yield lineOf({ fault: (await head.text()).trim().slice(0, faultLengthMax) })
+      yield* this.#rows(head, elapsed, gone.signal)
+    } catch (error) {
+      if (!gone.signal.aborted) yield lineOf({ fault: `ClickHouse does not answer: ${reasonOf(error)}` })
+    } finally {
+      this.#running--
+      gone.abort()
+    }
+  }
+
+  /** The lines of an answer, up to the bounds of rows and bytes. */
+  async *#rows(head: Response, elapsed: () => Uint8Array, gone: AbortSignal): AsyncGenerator<Uint8Array> {
+    const reader = (head.body ?? new ReadableStream<Uint8Array>()).getReader()
+    let rest = Buffer.alloc(0)
+    let [rows, bytes] = [0, 0]
+    for (;;) {
+      const { done, value } = yield* this.#awaited(reader.read(), elapsed, gone)
+      if (done) break
+      bytes += value.length
+      rest = Buffer.concat([rest, value])
+      let end = rest.indexOf('\n')
+      for (; end >= 0; end = rest.indexOf('\n')) {
+        const line = rest.subarray(0, end + 1)
+        rest = rest.subarray(end + 1)
+        if (line.length === 1) continue
+        if (line[0] !== brace) return yield lineOf({ fault: `${line}${rest}`.trim().slice(0, faultLengthMax) })
+        if (line.subarray(0, rowBegins.length).equals(rowBegins) && ++rows > limits.consoleRowsMax)
+          return yield lineOf({ cut: limits.consoleRowsMax })
+        yield line
+      }
+      if (bytes > limits.consoleResultBytesMax) return yield lineOf({ cut: rows })
+    }
+    if (rest.length > 0) yield lineOf({ fault: rest.toString().trim().slice(0, faultLengthMax) })
+  }
+
+  /** Says every second that it still waits. Rejects as `promise` does. */
+  async *#awaited<T>(promise: Promise<T>, elapsed: () => Uint8Array, gone: AbortSignal): AsyncGenerator<Uint8Array, T> {
+    const settled = promise.then((value) => ({ value }))
+    // It is awaited below; until then its fault is nobody's.
+    settled.catch(() => {})
+    for (;;) {
+      const waited = new AbortController()
+      const pulse = sleep(this.#clock, pulseMs, AbortSignal.any([waited.signal, gone])).then(() => undefined)
+      const first = await Promise.race([settled, pulse])
+      waited.abort()
+      if (first !== undefined) return first.value
+      gone.throwIfAborted()
+      yield elapsed()
+    }
+  }
+}
+
+const brace = 0x7b
+const rowBegins = Buffer.from('{"row"')
+
+const bounds: Readonly<Record<string, string>> = {
+  default_format: 'JSONCompactEachRowWithProgress',
+  max_execution_time: String(limits.consoleStatementSecondsMax),
+  max_result_rows: String(limits.consoleRowsMax + 1),
+  result_overflow_mode: 'break',
+  max_memory_usage: String(limits.consoleStatementMemoryBytesMax),
+  output_format_json_quote_64bit_integers: '1',
+  // A statement whose client has gone is of no use.
+  cancel_http_readonly_queries_on_client_close: '1',
+}
+
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  return cause instanceof Error ? cause.message : String(cause)
+}
+
+function lineOf(value: object): Uint8Array {
+  return Buffer.from(`${JSON.stringify(value)}\n`)
+}

@@ -1,0 +1,35 @@
+import type { ControlOptions } from '#control/open-control.ts'
+import { systemClock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import type { Settings } from '#schemas/settings.ts'
+import { AskedLogs } from './asked-logs.ts'
+import { InstallationDelivery, partMsMax } from './delivery-state.ts'
+import { InstallationLetters } from './installation-letters.ts'
+import { LetterBook } from './letter-book.ts'
+import { openRoleLog } from './open-role-log.ts'
+import { openRoleWarehouse } from './open-role-warehouse.ts'
+import { replayLetters } from './replay-letters.ts'
+
+type Parts = Required<Pick<ControlOptions, 'delivery' | 'deadLetters'>>
+
+/** What the service API says and does of the pipeline. Nothing is opened before somebody asks. */
+export function controlParts(settings: Settings, logger: Logger): { readonly parts: Parts; close(): Promise<void> } {
+  const logs = new AskedLogs((topic) => openRoleLog(settings, logger, topic))
+  const letters = new LetterBook(() => logs.log('dead-letters'))
+  const warehouse = openRoleWarehouse(settings, partMsMax)
+  return {
+    parts: {
+      delivery: new InstallationDelivery({ settings, logs, letters, warehouse, clock: systemClock }),
+      deadLetters: new InstallationLetters({
+        topicPrefix: settings.topicPrefix,
+        logs,
+        book: letters,
+        replayToEndpoint: (chosen) => replayLetters(settings, logger, chosen),
+        clock: systemClock,
+      }),
+    },
+    close: async () => {
+      await Promise.all([logs.close(), warehouse.close()])
+    },
+  }
+}

@@ -1,0 +1,258 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import mqtt from 'mqtt'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createSasToken } from '#control/auth/sas-token.ts'
+import { ApiAnswers } from '#infra/testbed/api-answers.ts'
+import { RunningPenstock } from '#infra/testbed/penstock.ts'
+import { makeCertificate } from '#runtime/certificate-maker.ts'
+
+const ownerKey = randomBytes(32).toString('base64')
+const deviceKey = randomBytes(32).toString('base64')
+const document = JSON.parse(readFileSync(join(import.meta.dirname, '../../docs/openapi.json'), 'utf8')) as unknown
+const answers = new ApiAnswers(document)
+
+let penstock: RunningPenstock
+const expiresAtMs = Date.now() + 600_000
+const owner = createSasToken({ scope: 'localhost', key: ownerKey, policyName: 'iothubowner', expiresAtMs })
+const device = createSasToken({ scope: 'localhost/devices/d1', key: deviceKey, expiresAtMs })
+
+beforeAll(async () => {
+  const settings = { PENSTOCK_IDENTITIES: 'required', PENSTOCK_OWNER_KEY: ownerKey, PENSTOCK_EVENTS: 'always' }
+  penstock = await RunningPenstock.start({ settings })
+})
+
+afterAll(() => penstock.stop())
+
+interface Call {
+  readonly body?: unknown
+  readonly headers?: Record<string, string>
+  readonly token?: string
+}
+
+/** Asks, judges the answer, and gives it. */
+async function call(method: string, target: string, { body, headers = {}, token = owner }: Call = {}) {
+  const content = body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body)
+  const response = await fetch(`${penstock.httpUrl}${target}`, {
+    method,
+    headers: { ...(token !== '' && { authorization: token }), ...headers },
+    body: content,
+  })
+  const answer = {
+    status: response.status,
+    contentType: response.headers.get('content-type') ?? undefined,
+    text: await response.text(),
+  }
+  const [path = ''] = target.split('?')
+  const faults = answers.faultsOf(method, path, body, answer)
+  return { ...answer, faults, etag: response.headers.get('etag') ?? '' }
+}
+
+/** The same, where only a right answer with this status will do. */
+async function rightly(status: number, method: string, target: string, options: Call = {}) {
+  const answer = await call(method, target, options)
+  expect([answer.status, answer.faults, answer.status === status ? '' : answer.text], `${method} ${target}`).toEqual([
+    status,
+    [],
+    '',
+  ])
+  return answer
+}
+
+const any = { 'if-match': '*' }
+const symmetricKey = { primaryKey: deviceKey, secondaryKey: deviceKey }
+const hub = '/subscriptions/s/resourceGroups/g/providers/Microsoft.Devices/IotHubs/localhost'
+const message = { body: '{"a":1}', appProperties: {}, systemProperties: {} }
+
+async function registry(): Promise<void> {
+  const authentication = { type: 'sas', symmetricKey }
+  await rightly(200, 'PUT', '/devices/d1', { body: { deviceId: 'd1', authentication } })
+  await rightly(409, 'PUT', '/devices/d1', { body: { deviceId: 'd1' } })
+  await rightly(200, 'GET', '/devices/d1')
+  await rightly(404, 'GET', '/devices/nobody')
+  await rightly(401, 'GET', '/devices/d1', { token: '' })
+  await rightly(200, 'PUT', '/devices/d1/modules/m', { body: { deviceId: 'd1', moduleId: 'm', authentication } })
+  await rightly(200, 'GET', '/devices/d1/modules/m')
+  for (const slash of ['', '/']) {
+    await rightly(200, 'GET', `/devices/d1/modules${slash}`)
+    await rightly(200, 'GET', `/devices${slash}?top=1`)
+    await rightly(200, 'POST', `/devices${slash}`, { body: [{ id: `bulk${slash.length}`, importMode: 'create' }] })
+    await rightly(400, 'POST', `/devices${slash}`, { body: [{ id: 'd1', importMode: 'create' }] })
+  }
+  await rightly(400, 'PUT', '/devices/d2', { body: 'no JSON' })
+  await rightly(200, 'GET', '/statistics/devices')
+  await rightly(200, 'GET', '/statistics/service')
+  for (const twin of ['/twins/d1', '/twins/d1/modules/m']) {
+    await rightly(200, 'GET', twin)
+    await rightly(200, 'PATCH', twin, { body: { tags: { hall: 'a' }, properties: { desired: { on: true } } } })
+    await rightly(200, 'PUT', twin, { body: { tags: { hall: 'b' } } })
+    await rightly(412, 'PATCH', twin, { body: { tags: {} }, headers: { 'if-match': '"AAAA"' } })
+    await rightly(404, 'POST', `${twin}/methods`, { body: { methodName: 'reboot' } })
+  }
+  await rightly(200, 'POST', '/devices/query', { body: { query: 'SELECT * FROM devices' } })
+  await rightly(200, 'POST', '/devices/query', { body: { query: 'SELECT deviceId FROM devices' } })
+  await rightly(400, 'POST', '/devices/query', { body: { query: 'DROP TABLE devices' } })
+  await rightly(200, 'PUT', '/api/quotas/d1', { body: { messagesPerSecond: 5_000 } })
+  await rightly(200, 'GET', '/api/quotas')
+  await rightly(200, 'GET', '/api/quotas/d1')
+  await rightly(204, 'DELETE', '/api/quotas/d1')
+  await rightly(404, 'GET', '/api/quotas/d1')
+}
+
+async function trust(): Promise<void> {
+  await rightly(200, 'GET', '/policies')
+  await rightly(200, 'GET', '/policies/service')
+  await rightly(200, 'POST', '/policies/service/rekey', { body: { key: 'primary' } })
+  await rightly(404, 'GET', '/policies/nobody')
+  const times = { notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + 3_600_000 }
+  const authority = makeCertificate({ commonName: 'ours', authority: true, ...times })
+  const at = '/certificateAuthorities/ours'
+  const put = await rightly(200, 'PUT', at, { body: { certificate: authority.certificatePem } })
+  const { verificationCode } = JSON.parse(put.text) as { verificationCode: string }
+  const proof = makeCertificate({ commonName: verificationCode, issuer: authority, ...times })
+  await rightly(200, 'POST', `${at}/verify`, { body: { certificate: proof.certificatePem } })
+  await rightly(200, 'GET', at)
+  await rightly(200, 'GET', '/certificateAuthorities')
+  await rightly(204, 'DELETE', at)
+  await rightly(404, 'DELETE', at)
+  await rightly(200, 'GET', '/audit?top=5')
+  await rightly(400, 'GET', '/audit?kind=all')
+}
+
+async function routes(): Promise<void> {
+  const routing = {
+    routes: [{ name: 'all', source: 'DeviceMessages', condition: 'true', endpointNames: ['hook'], isEnabled: true }],
+    enrichments: [{ key: 'hub', value: '$iothubname', endpointNames: ['hook'] }],
+    endpoints: [{ name: 'hook', kind: 'webhook', url: 'http://127.0.0.1:9/', isEnabled: false }],
+  }
+  const bad = { routes: [{ name: 'bad', source: 'DeviceMessages', condition: 'a =', endpointNames: ['x'] }] }
+  await rightly(200, 'PUT', '/routing?validate', { body: routing })
+  await rightly(200, 'PUT', '/routing?validate', { body: bad })
+  await rightly(400, 'PUT', '/routing', { body: bad, headers: any })
+  await rightly(200, 'PUT', '/routing', { body: routing, headers: any })
+  await rightly(412, 'PUT', '/routing', { body: routing, headers: { 'if-match': '"0"' } })
+  await rightly(200, 'GET', '/routing')
+  await rightly(200, 'POST', '/routing/test', { body: { message } })
+  await rightly(200, 'POST', '/routing/test', { body: { message, route: { condition: '$body.a = 1' } } })
+  await rightly(200, 'POST', '/routing/test', { body: { message, route: { condition: 'a =' } } })
+  await rightly(200, 'GET', '/routing/endpoints')
+  await rightly(200, 'GET', '/routing/endpoints/hook')
+  await rightly(404, 'GET', '/routing/endpoints/nobody')
+  const begun = await rightly(201, 'POST', '/routing/replays', { body: { endpoint: 'hook', from: 'oldest' } })
+  await rightly(200, 'GET', '/routing/replays')
+  await rightly(204, 'DELETE', `/routing/replays/${(JSON.parse(begun.text) as { id: string }).id}`)
+  await rightly(404, 'DELETE', '/routing/replays/none')
+  await rightly(200, 'POST', `${hub}/routing/routes/$testall`, { body: { routingSource: 'DeviceMessages', message } })
+  await rightly(200, 'POST', `${hub}/routing/routes/$testnew`, { body: { message, route: { condition: 'true' } } })
+  await rightly(200, 'GET', `${hub}/routingEndpointsHealth`)
+}
+
+async function devices(): Promise<void> {
+  await rightly(204, 'POST', '/devices/d1/messages/events', { body: '{"v":1}', token: device })
+  await rightly(401, 'POST', '/devices/d1/messages/events', { body: '{"v":1}', token: 'wrong' })
+  const module = createSasToken({ scope: 'localhost/devices/d1/modules/m', key: deviceKey, expiresAtMs })
+  await rightly(204, 'POST', '/devices/d1/modules/m/messages/events', { body: '{"v":1}', token: module })
+  for (const [at, token] of [
+    ['/devices/d1', device],
+    ['/devices/d1/modules/m', module],
+  ] as const)
+    for (const bound of ['deviceBound', 'devicebound']) {
+      const box = `${at}/messages/${bound}`
+      const lockOf = async () => (await rightly(200, 'GET', box, { token })).etag.replaceAll('"', '')
+      const to = { 'iothub-to': `${at}/messages/devicebound`, 'iothub-ack': 'full', 'iothub-messageid': 'm1' }
+      await rightly(204, 'POST', box, { body: 'on', headers: { 'iothub-ack': 'full', 'iothub-app-a': 'b' } })
+      await rightly(204, 'POST', `${box}/${await lockOf()}/abandon`, { token })
+      await rightly(204, 'DELETE', `${box}/${await lockOf()}`, { token })
+      await rightly(204, 'GET', box, { token })
+      await rightly(412, 'DELETE', `${box}/gone`, { token })
+      await rightly(204, 'POST', `/messages/${bound}`, { body: 'off', headers: to })
+      await rightly(204, 'DELETE', `${box}/${await lockOf()}?reject`, { token })
+      await rightly(204, 'POST', `/messages/${bound}`, { body: 'off', headers: to })
+      await rightly(200, 'DELETE', `${at}/commands`)
+    }
+}
+
+/** A device that is there: it announces its model, and answers. */
+async function connected(): Promise<void> {
+  const username = 'localhost/d1/?api-version=2021-04-12&model-id=dtmi%3Atest%3APump%3B2'
+  const client = await mqtt.connectAsync(penstock.mqttUrl, { clientId: 'd1', username, password: device })
+  try {
+    client.on('message', (topic) => {
+      const [, rid] = /\$rid=(.+)$/.exec(topic) ?? []
+      client.publish(`$iothub/methods/res/200/?$rid=${rid}`, '{"on":true}')
+    })
+    await client.subscribeAsync('$iothub/methods/POST/#')
+    await rightly(200, 'POST', '/twins/d1/methods', { body: { methodName: 'reboot', connectTimeoutInSeconds: 10 } })
+    const modelled = { body: { query: "SELECT deviceId FROM devices WHERE modelId = 'dtmi:test:Pump;2'" } }
+    while ((await rightly(200, 'POST', '/devices/query', modelled)).text !== '[{"deviceId":"d1"}]');
+    expect((await rightly(200, 'GET', '/twins/d1')).text).toContain('"modelId":"dtmi:test:Pump;2"')
+  } finally {
+    await client.endAsync(true)
+  }
+}
+
+async function feedback(): Promise<void> {
+  for (const bound of ['serviceBound', 'servicebound']) {
+    const box = `/messages/${bound}/feedback`
+    const given = await rightly(200, 'GET', box)
+    await rightly(204, 'POST', `${box}/${given.etag.replaceAll('"', '')}/abandon`)
+    const again = await rightly(200, 'GET', box)
+    await rightly(204, 'DELETE', `${box}/${again.etag.replaceAll('"', '')}`)
+    await rightly(412, 'DELETE', `${box}/gone`)
+    // For the other spelling there is more.
+    await rightly(204, 'POST', '/devices/d1/messages/deviceBound', { body: 'x', headers: { 'iothub-ack': 'full' } })
+    await rightly(200, 'DELETE', '/devices/d1/commands')
+  }
+  const list = await rightly(200, 'GET', '/api/commands/dead?device=d1')
+  const [first, second] = JSON.parse(list.text) as { id: number }[]
+  await rightly(200, 'GET', `/api/commands/dead/${first?.id}`)
+  await rightly(204, 'POST', `/api/commands/dead/${first?.id}/resend`)
+  await rightly(204, 'DELETE', `/api/commands/dead/${second?.id}`)
+  await rightly(404, 'GET', '/api/commands/dead/999999')
+  await rightly(200, 'DELETE', '/api/commands/dead?device=d1')
+}
+
+async function operators(): Promise<void> {
+  for (const path of ['/healthz', '/readyz', '/metrics', '/console/metrics', '/openapi.json'])
+    await rightly(200, 'GET', path, { token: '' })
+  for (const path of ['/healthz', '/readyz']) await rightly(200, 'HEAD', path)
+  await rightly(400, 'GET', '/console/metrics?since=now')
+  await rightly(200, 'GET', '/api/noisiest')
+  await rightly(401, 'GET', '/api/noisiest', { token: '' })
+  await rightly(200, 'GET', '/delivery')
+  await rightly(200, 'GET', '/dead-letters')
+  await rightly(404, 'GET', '/dead-letters/0:7')
+  await rightly(404, 'POST', '/dead-letters/0:7/replay')
+  await rightly(404, 'DELETE', '/dead-letters/0:7')
+}
+
+async function removals(): Promise<void> {
+  await rightly(204, 'DELETE', '/devices/d1/modules/m', { headers: any })
+  await rightly(412, 'DELETE', '/devices/d1', { headers: { 'if-match': '"AAAA"' } })
+  await rightly(204, 'DELETE', '/devices/d1', { headers: any })
+}
+
+test('every operation answers as the document says, with whatever status', { timeout: 60_000 }, async () => {
+  for (const part of [registry, trust, routes, devices, connected, feedback, operators, removals]) await part()
+  // The module would have to be connected, and of letters there would have to be one.
+  const methods = ['post /twins/{device}/modules/{module}/methods']
+  const letters = ['get /dead-letters/{id}', 'delete /dead-letters/{id}', 'post /dead-letters/{id}/replay']
+  expect(answers.unseen.toSorted()).toEqual([...methods, ...letters].toSorted())
+})
+
+test('whoever judges answers sees what is too much, too little and of another kind', () => {
+  const good = { totalDeviceCount: 1, enabledDeviceCount: 1, disabledDeviceCount: 0 }
+  const judged = (body: object, status = 200, path = '/statistics/devices') =>
+    answers.faultsOf('GET', path, undefined, {
+      status,
+      contentType: 'application/json; charset=utf-8',
+      text: JSON.stringify(body),
+    })
+  expect(judged(good)).toEqual([])
+  for (const wrong of [{ ...good, more: 1 }, { ...good, totalDeviceCount: 'one' }, { totalDeviceCount: 1 }, [good]])
+    expect(judged(wrong)).not.toEqual([])
+  expect(judged(good, 202)).toEqual(['GET /statistics/devices (202): a status that is not told'])
+  expect(judged({ Message: 'm' }, 401)).not.toEqual([])
+  expect(judged(good, 200, '/statistics')).toEqual(['GET /statistics is no operation'])
+})

@@ -1,0 +1,62 @@
+import { described, type Encoded, symbol } from '#runtime/amqp/write-values.ts'
+import type { ErrorCode, PenstockError } from '#schemas/errors.ts'
+
+/** Names under which the hub's clients know faults. Any other is `amqp:internal-error`, which they report and do not repeat. */
+const conditions: Partial<Record<ErrorCode, string>> = {
+  INGEST_NOT_AUTHORIZED: 'amqp:unauthorized-access',
+  INGEST_CONNECT_REFUSED: 'amqp:unauthorized-access',
+  INGEST_ADDRESS_UNKNOWN: 'amqp:not-found',
+  INGEST_FRAME_MALFORMED: 'amqp:decode-error',
+  INGEST_BODY_MALFORMED: 'com.microsoft:argument-error',
+  INGEST_FRAME_TOO_LARGE: 'amqp:link:message-size-exceeded',
+  INGEST_MESSAGE_TOO_LARGE: 'amqp:link:message-size-exceeded',
+  INGEST_PROTOCOL_ERROR: 'amqp:not-allowed',
+  INGEST_LINK_CREDIT: 'amqp:link:transfer-limit-exceeded',
+  INGEST_TAKE_OVER: 'amqp:link:detach-forced',
+  INGEST_CONNECTIONS_FULL: 'amqp:resource-limit-exceeded',
+  INGEST_RATE_EXCEEDED: 'com.microsoft:device-container-throttled',
+  INGEST_CONNECTION_RATE: 'com.microsoft:device-container-throttled',
+  INGEST_FAILURES_EXCEEDED: 'com.microsoft:device-container-throttled',
+  // These are repeated by the clients.
+  INGEST_DRAINING: 'amqp:connection:forced',
+  INGEST_KEEP_ALIVE_TIMEOUT: 'amqp:connection:forced',
+  INGEST_OVERLOADED: 'com.microsoft:timeout',
+  AUTH_DIRECTORY_UNAVAILABLE: 'com.microsoft:timeout',
+}
+
+/** What a fault is called when a whole connection ends for it. */
+const connectionConditions: Partial<Record<ErrorCode, string>> = {
+  INGEST_FRAME_MALFORMED: 'amqp:connection:framing-error',
+  INGEST_FRAME_TOO_LARGE: 'amqp:connection:framing-error',
+  INGEST_TAKE_OVER: 'amqp:connection:forced',
+}
+
+/** An error of the norm (part 2, section 2.8.14). */
+export function errorOf({ code, message }: PenstockError): Encoded {
+  return errorValue(conditions[code] ?? 'amqp:internal-error', message)
+}
+
+export function connectionErrorOf(error: PenstockError): Encoded {
+  const condition = connectionConditions[error.code]
+  return condition === undefined ? errorOf(error) : errorValue(condition, error.message)
+}
+
+function errorValue(condition: string, description: string): Encoded {
+  return described(0x1d, [symbol(condition), description, null])
+}
+
+/** What the answer to a token says of a fault. */
+export function statusOf({ code }: PenstockError): number {
+  switch (code) {
+    case 'INGEST_CONNECTION_RATE':
+    case 'INGEST_FAILURES_EXCEEDED':
+    case 'INGEST_RATE_EXCEEDED':
+      return 429
+    case 'AUTH_DIRECTORY_UNAVAILABLE':
+    case 'INGEST_DRAINING':
+    case 'INGEST_CONNECTIONS_FULL':
+      return 503
+    default:
+      return 401
+  }
+}

@@ -1,0 +1,130 @@
+import { expect, test } from 'vitest'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
+import { frame, performatives } from '#runtime/amqp/frames.ts'
+import { writeMessage } from '#runtime/amqp/message.ts'
+import { endOfValue, ValueReader } from '#runtime/amqp/read-values.ts'
+import { described, uint } from '#runtime/amqp/write-values.ts'
+import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
+import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import {
+  attachFrame,
+  beginFrame,
+  dataMessage,
+  flowFrame,
+  header,
+  openFrame,
+  putToken,
+  rawClient,
+  saslInit,
+  transferFrame,
+} from './raw-client-fixture.ts'
+import { batchFormat } from './telemetry-target.ts'
+
+const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
+const seconds = Number(process.env.FUZZ_SECONDS ?? 5)
+
+type Random = SeededRandom['below']
+
+/** Frames as a client with two devices and tokens may send them, in an order that makes some sense. */
+function stream(random: Random): Buffer {
+  const parts: Buffer[] = random(2) === 0 ? [header(true), saslInit('ANONYMOUS'), header(false)] : [header(false)]
+  parts.push(openFrame(random(2) === 0 ? 60_000 : undefined), beginFrame(0), beginFrame(1))
+  parts.push(attachFrame(0, 0, '/devices/d1/messages/events'), attachFrame(1, 0, '/devices/d2/messages/events'))
+  parts.push(attachFrame(0, 1, '$cbs'), attachFrame(0, 2, '$cbs', { receives: true }), flowFrame(0, 2, 5))
+  for (let count = 0; count < random(20); count++) parts.push(anyFrame(random, count))
+  return Buffer.concat(parts)
+}
+
+function anyFrame(random: Random, deliveryId: number): Buffer {
+  const channel = random(2)
+  const payload = dataMessage('x'.repeat(random(300)), { k: String(random(3)) })
+  switch (random(9)) {
+    case 0:
+      return putToken(deliveryId, 'hub/devices/d1', 'token', 0, 1)
+    case 1:
+      return transferFrame({ channel, deliveryId, more: random(2) === 0, payload })
+    case 2:
+      return transferFrame({ channel, deliveryId, format: batchFormat, payload: writeMessage({ body: payload }) })
+    case 3:
+      return transferFrame({ channel, deliveryId, settled: true, aborted: random(4) === 0, payload })
+    case 4:
+      return frame(channel, performatives.disposition, [
+        random(2) === 0,
+        uint(random(9)),
+        uint(random(9)),
+        true,
+        described(0x24, []),
+      ])
+    case 5:
+      return frame(channel, performatives.detach, [uint(random(3)), true])
+    case 6:
+      return flowFrame(channel, random(3), random(100))
+    case 7:
+      return Buffer.from([0, 0, 0, 8, 2, 0, 0, 0])
+    default:
+      return transferFrame({ channel, deliveryId, payload })
+  }
+}
+
+test(`damaged streams, cut anywhere: every fault is an expected one, and nothing stays behind, SEED=${seed}`, async () => {
+  const random = seededRandom(seed).below
+  const fixture = edgeFixture({
+    authenticate: ({ clientId }) => ({ deviceId: clientId, moduleId: undefined, expiresAtMs: undefined }),
+  })
+  for (const endAtMs = Date.now() + (seconds * 1000) / 2; Date.now() < endAtMs; ) {
+    const client = rawClient(fixture)
+    const { connection } = client
+    const faults: PenstockError[] = []
+    const fail = connection.fail.bind(connection)
+    connection.fail = (error) => {
+      faults.push(error)
+      fail(error)
+    }
+    const bytes = stream(random)
+    for (let count = random(4); count > 0; count--) bytes[random(bytes.length)] = random(256)
+    const cuts = Array.from({ length: random(6) }, () => random(bytes.length)).sort((one, other) => one - other)
+    let from = 0
+    for (const cut of [...cuts, bytes.length]) {
+      const chunk = Buffer.from(bytes.subarray(from, cut))
+      connection.onChunk(chunk)
+      // A chunk's memory belongs to the network only during the call.
+      chunk.fill(0xee)
+      from = cut
+      if (random(3) === 0) await client.answers()
+    }
+    await client.answers()
+    for (const { cause } of faults) if (cause !== undefined) expect(isPenstockError(cause), String(cause)).toBe(true)
+    connection.onClosed()
+    expect([connection.joinedBytes, fixture.edge.sessions.size, fixture.edge.connections.size]).toEqual([0, 0, 0])
+    if (random(50) === 0) await fixture.settle()
+  }
+  await fixture.settle()
+})
+
+test(`any bytes as a value: read or refused, and skipped to the same place, SEED=${seed}`, () => {
+  const random = seededRandom(seed + 1).below
+  const starts = [0x00, 0x45, 0xa1, 0xb1, 0xc0, 0xc1, 0xd0, 0xd1, 0xe0, 0xf0, 0x52, 0x70, 0x80, 0x98]
+  for (const endAtMs = Date.now() + (seconds * 1000) / 2; Date.now() < endAtMs; ) {
+    const bytes = Buffer.from(
+      Array.from({ length: 1 + random(40) }, () =>
+        random(3) === 0 ? starts[random(starts.length)]! : random(random(2) === 0 ? 16 : 256),
+      ),
+    )
+    const reader = new ValueReader(bytes, 0, bytes.length)
+    try {
+      reader.next()
+    } catch (error) {
+      expect(isPenstockError(error, 'INGEST_FRAME_MALFORMED'), String(error)).toBe(true)
+      continue
+    }
+    expect(reader.at).toBeLessThanOrEqual(bytes.length)
+    // Descriptions of descriptions are read, but nowhere skipped.
+    try {
+      expect(endOfValue(bytes, 0, bytes.length)).toBe(reader.at)
+    } catch (error) {
+      expect(isPenstockError(error) && bytes.includes(0), String(error)).toBe(true)
+    }
+  }
+  expect(limits.amqpDepthMax).toBeLessThan(100)
+})

@@ -1,0 +1,92 @@
+import type { Performative } from '#runtime/amqp/performative.ts'
+import { limits } from '#schemas/limits.ts'
+import { Link, type LinkSession } from './link.ts'
+
+/**
+ *   accepted, rejected, released   what the client says
+ *   sent                           settled as it was sent: nobody will say
+ *   lost                           the link ended first, and the client may have it
+ *   full, gone                     nothing was sent: too much waits, the link ended
+ */
+export type SendOutcome = 'accepted' | 'rejected' | 'released' | 'sent' | 'lost' | 'full' | 'gone'
+
+export interface OutgoingMessage {
+  /** The sections. */
+  readonly payload: Buffer
+  readonly tag: Buffer
+  /** Nothing is heard of it, if the client allows that. */
+  readonly settled: boolean
+  readonly resolve: (outcome: SendOutcome) => void
+}
+
+export interface SendingSession extends LinkSession {
+  /** Messages that it can write at this moment; the client says how many frames it takes. */
+  readonly canTransfer: boolean
+  transfer(link: OutgoingLink, message: OutgoingMessage, settled: boolean): void
+}
+
+/** A link on which the client receives. */
+export class OutgoingLink extends Link {
+  declare readonly session: SendingSession
+  #credit = 0
+  #drains = false
+  #deliveryCount = 0
+  readonly #waiting: OutgoingMessage[] = []
+  #waitingBytes = 0
+
+  accept(): void {
+    this.begin()
+  }
+
+  /** Leaves once the client takes it, in order. Never rejects. */
+  send(payload: Buffer, tag: Buffer, settled: boolean): Promise<SendOutcome> {
+    if (this.isClosed) return Promise.resolve('gone')
+    if (
+      this.#waiting.length >= limits.amqpWaitingMax ||
+      this.#waitingBytes + payload.length > limits.deliveriesWaitingBytesMax
+    )
+      return Promise.resolve('full')
+    this.#waitingBytes += payload.length
+    return new Promise((resolve) => {
+      this.#waiting.push({ payload, tag, settled, resolve })
+      this.flush()
+    })
+  }
+
+  /** Writes what waits, as far as the client takes it. */
+  flush(): void {
+    while (this.isOpen && this.#credit > 0 && this.session.canTransfer) {
+      const next = this.#waiting.shift()
+      if (next === undefined) break
+      this.#waitingBytes -= next.payload.length
+      this.#credit--
+      this.#deliveryCount = (this.#deliveryCount + 1) >>> 0
+      const settled = this.request.senderSettleMode === 1 || (next.settled && this.request.senderSettleMode !== 0)
+      this.session.transfer(this, next, settled)
+    }
+    if (this.#drains) this.#drain()
+  }
+
+  /** The client says how many messages it takes (part 2, section 2.6.7). */
+  flow(flow: Performative): void {
+    const deliveryCount = flow.number(5) ?? 0
+    this.#credit = Math.max(0, (deliveryCount + (flow.number(6) ?? 0) - this.#deliveryCount) | 0)
+    this.#drains = flow.flag(8)
+    this.flush()
+    if (flow.flag(9) && this.isOpen) this.session.writeFlow(this.request.handle, this.#deliveryCount, this.#credit)
+  }
+
+  override end(): void {
+    if (this.isClosed) return
+    super.end()
+    for (const { resolve } of this.#waiting.splice(0)) resolve('gone')
+  }
+
+  /** What is granted and not used is given back. */
+  #drain(): void {
+    if (!this.isOpen || this.#credit === 0) return
+    this.#deliveryCount = (this.#deliveryCount + this.#credit) >>> 0
+    this.#credit = 0
+    this.session.writeFlow(this.request.handle, this.#deliveryCount, 0, true)
+  }
+}

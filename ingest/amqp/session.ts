@@ -1,0 +1,278 @@
+/**
+ * A session of AMQP (part 2, section 2.5): links, and the numbers by which their messages are known.
+ *
+ *   BEGIN ─▶ ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH of its links ─▶ END
+ *
+ * What the client sends is bounded by the credit of its links, so the session's own window is never the narrower one.
+ */
+import { frame, performatives } from '#runtime/amqp/frames.ts'
+import type { Performative } from '#runtime/amqp/performative.ts'
+import { DescribedValue, malformed, type ReadValue } from '#runtime/amqp/read-values.ts'
+import { described, Encoded, uint, ushort, type Value } from '#runtime/amqp/write-values.ts'
+import { assert } from '#runtime/assert.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { readAttach } from './attach-request.ts'
+import { errorOf } from './conditions.ts'
+import { IncomingLink, type JoinRoom } from './incoming-link.ts'
+import type { Link } from './link.ts'
+import { OutgoingLink, type OutgoingMessage, type SendingSession, type SendOutcome } from './outgoing-link.ts'
+import type { TransferReader } from './transfer-reader.ts'
+
+/** What a session needs of its connection. */
+export interface SessionConnection extends JoinRoom {
+  /** Largest frame that the client takes. */
+  readonly clientFrameBytesMax: number
+  /** The client has not read so much that more shall wait. */
+  readonly isBehind: boolean
+  write(bytes: Uint8Array): void
+  /** Decides what lies behind a link, now or later. */
+  attached(link: Link, session: AmqpSession): void
+  /** A link was refused or ended for its own fault. */
+  linkFailed(error: PenstockError): void
+}
+
+/** In frames; every FLOW tells it anew. */
+const incomingWindow = 0x7fff_ffff
+const outcomes = { received: 0x23, accepted: 0x24, rejected: 0x25, released: 0x26, modified: 0x27 } as const
+export const acceptedState = described(outcomes.accepted, new Encoded(Buffer.from([0x45])))
+
+interface Unsettled {
+  readonly link: OutgoingLink
+  readonly resolve: (outcome: SendOutcome) => void
+}
+
+export class AmqpSession implements SendingSession {
+  readonly #connection: SessionConnection
+  readonly #channel: number
+  /** By the client's handles, which answers use as well. */
+  readonly #links = new Map<number, Link>()
+  #nextIncomingId: number
+  #nextOutgoingId = 0
+  #nextDeliveryId = 0
+  /** Frames of messages that the client takes. */
+  #clientWindow: number
+  /** Made for the first message to the client that it is to settle: most of many sessions only send. */
+  #unsettled: Map<number, Unsettled> | undefined = undefined
+
+  /** @throws INGEST_FRAME_MALFORMED */
+  constructor(connection: SessionConnection, channel: number, begin: Performative) {
+    this.#connection = connection
+    this.#channel = channel
+    this.#nextIncomingId = begin.number(1) ?? 0
+    this.#clientWindow = begin.number(2) ?? 0
+    this.write(performatives.begin, [
+      ushort(channel),
+      uint(0),
+      uint(incomingWindow),
+      uint(incomingWindow),
+      uint(limits.amqpLinksMax - 1),
+      null,
+      null,
+      null,
+    ])
+  }
+
+  get links(): Iterable<Link> {
+    return this.#links.values()
+  }
+
+  write(performative: number, fields: readonly Value[]): void {
+    this.#connection.write(frame(this.#channel, performative, fields))
+  }
+
+  writeFlow(handle: number | undefined, deliveryCount = 0, credit = 0, drain = false): void {
+    const link: Value[] =
+      handle === undefined
+        ? [null, null, null, null, false]
+        : [uint(handle), uint(deliveryCount), uint(credit), uint(0), drain]
+    this.write(performatives.flow, [
+      uint(this.#nextIncomingId),
+      uint(incomingWindow),
+      uint(this.#nextOutgoingId),
+      uint(incomingWindow),
+      ...link,
+      false,
+      null,
+    ])
+  }
+
+  forget(link: Link): void {
+    this.#links.delete(link.request.handle)
+    if (link instanceof IncomingLink) link.leave(this.#connection)
+    for (const [deliveryId, { link: of, resolve }] of this.#unsettled ?? []) {
+      if (of !== link) continue
+      this.#unsettled?.delete(deliveryId)
+      resolve('lost')
+    }
+  }
+
+  /** Any frame but TRANSFER, BEGIN and END. @throws PenstockError, which ends the connection */
+  read(performative: Performative, bytes: Buffer, start: number, end: number): void {
+    switch (performative.code) {
+      case performatives.attach:
+        this.#attach(performative, bytes, start, end)
+        return
+      case performatives.flow:
+        this.#flow(performative)
+        return
+      case performatives.disposition:
+        this.#disposition(performative)
+        return
+      case performatives.detach:
+        this.#linkOf(performative.number(0))?.detached()
+        return
+      default:
+        throw malformed(`a frame of kind ${performative.code} in a session`)
+    }
+  }
+
+  /** HOT: per frame of a message. @throws PenstockError, which ends the connection */
+  readTransfer(transfer: TransferReader, bytes: Buffer, end: number): void {
+    this.#nextIncomingId = (this.#nextIncomingId + 1) >>> 0
+    const link = this.#links.get(transfer.handle)
+    // Messages may be on their way to a link that was just ended by this side.
+    if (link === undefined) return
+    if (!(link instanceof IncomingLink))
+      throw new PenstockError('INGEST_PROTOCOL_ERROR', 'a message on a link that receives')
+    try {
+      link.transfer(transfer, bytes, end, this.#connection)
+    } catch (error) {
+      if (!(error instanceof PenstockError) || error.disposition !== 'reject') throw error
+      this.#connection.linkFailed(error)
+      link.detach(error)
+    }
+  }
+
+  /** A run of messages of the client has this outcome. */
+  settle(first: number, last: number, state: Encoded): void {
+    this.write(performatives.disposition, [true, uint(first), uint(last), true, state, false])
+  }
+
+  rejected(deliveryId: number, error: PenstockError): void {
+    this.settle(deliveryId, deliveryId, described(outcomes.rejected, [errorOf(error)]))
+  }
+
+  get canTransfer(): boolean {
+    return this.#clientWindow > 0 && !this.#connection.isBehind
+  }
+
+  transfer(link: OutgoingLink, { payload, tag, resolve }: OutgoingMessage, settled: boolean): void {
+    const deliveryId = this.#nextDeliveryId
+    this.#nextDeliveryId = (deliveryId + 1) >>> 0
+    const { clientFrameBytesMax } = this.#connection
+    const { handle } = link.request
+    let at = 0
+    do {
+      const partBytes = Math.min(payload.length - at, clientFrameBytesMax - transferBytesMax)
+      assert(partBytes >= 0, 'the smallest frame has room for a part of a message')
+      const more = at + partBytes < payload.length
+      const fields: Value[] = [
+        uint(handle),
+        uint(deliveryId),
+        tag,
+        uint(0),
+        settled,
+        more,
+        null,
+        null,
+        false,
+        false,
+        false,
+      ]
+      const part = payload.subarray(at, at + partBytes)
+      this.#connection.write(frame(this.#channel, performatives.transfer, fields, part))
+      this.#nextOutgoingId = (this.#nextOutgoingId + 1) >>> 0
+      this.#clientWindow = Math.max(0, this.#clientWindow - 1)
+      at += partBytes
+    } while (at < payload.length)
+    if (settled) resolve('sent')
+    else {
+      this.#unsettled ??= new Map()
+      this.#unsettled.set(deliveryId, { link, resolve })
+    }
+  }
+
+  /** The client reads again. */
+  drained(): void {
+    for (const link of this.#links.values()) if (link instanceof OutgoingLink) link.flush()
+  }
+
+  /** The session is over, and all that is in it. */
+  end(): void {
+    for (const link of [...this.#links.values()]) link.end()
+  }
+
+  #attach(performative: Performative, bytes: Buffer, start: number, end: number): void {
+    const request = readAttach(performative, bytes, start, end)
+    if (request.handle >= limits.amqpLinksMax || this.#links.has(request.handle))
+      throw new PenstockError('INGEST_PROTOCOL_ERROR', 'a handle that is in use, or above those that were offered')
+    const link = request.clientSends ? new IncomingLink(this, request) : new OutgoingLink(this, request)
+    this.#links.set(request.handle, link)
+    this.#connection.attached(link, this)
+  }
+
+  #linkOf(handle: number | undefined): Link | undefined {
+    if (handle === undefined) throw malformed('a frame of a link without its handle')
+    // Frames may be on their way to a link that was just ended by this side.
+    return this.#links.get(handle)
+  }
+
+  #flow(flow: Performative): void {
+    this.#clientWindow = ((flow.number(0) ?? 0) + (flow.number(1) ?? 0) - this.#nextOutgoingId) >>> 0
+    const handle = flow.number(4)
+    const link = handle === undefined ? undefined : this.#linkOf(handle)
+    if (link instanceof OutgoingLink) link.flow(flow)
+    else if (flow.flag(9)) {
+      if (link instanceof IncomingLink) link.tellFlow()
+      else this.writeFlow(undefined)
+    }
+    for (const other of this.#links.values()) if (other instanceof OutgoingLink && other !== link) other.flush()
+  }
+
+  /** Costs what is unsettled, whatever the client says of how many it means. */
+  #disposition(disposition: Performative): void {
+    const isOfReceiver = disposition.flag(0)
+    const first = disposition.number(1)
+    if (first === undefined) throw malformed('a disposition of no message')
+    // What the client sent is settled by this side.
+    if (!isOfReceiver) return
+    const last = disposition.number(2) ?? first
+    const isSettled = disposition.flag(3)
+    const state = disposition.at(4)
+    const outcome = outcomeOf(state, isSettled)
+    if (outcome === undefined) return
+    const span = (last - first) >>> 0
+    for (const deliveryId of span === 0 ? [first] : [...(this.#unsettled?.keys() ?? [])]) {
+      if ((deliveryId - first) >>> 0 > span) continue
+      const unsettled = this.#unsettled?.get(deliveryId)
+      this.#unsettled?.delete(deliveryId)
+      unsettled?.resolve(outcome)
+    }
+    if (!isSettled) this.write(performatives.disposition, [false, uint(first), uint(last), true, stateOf(state), false])
+  }
+}
+
+/** A head, and eleven fields of which the tag is the longest. */
+const transferBytesMax = 128
+
+function outcomeOf(state: ReadValue, isSettled: boolean): SendOutcome | undefined {
+  if (!(state instanceof DescribedValue)) return isSettled ? 'accepted' : undefined
+  switch (state.descriptor) {
+    case outcomes.accepted:
+      return 'accepted'
+    case outcomes.rejected:
+      return 'rejected'
+    case outcomes.released:
+    case outcomes.modified:
+      return 'released'
+    default:
+      return isSettled ? 'accepted' : undefined
+  }
+}
+
+/** The outcome alone: what the client said beside it is its own. */
+function stateOf(state: ReadValue): Encoded | null {
+  if (!(state instanceof DescribedValue) || typeof state.descriptor !== 'number') return null
+  return described(state.descriptor, new Encoded(Buffer.from([0x45])))
+}

@@ -1,0 +1,79 @@
+/** Answers of the endpoint of files, as the hub's storage clients expect them. */
+import { createHash, randomUUID } from 'node:crypto'
+import { RateExceeded } from '#ingest/quotas/quotas.ts'
+import type { BlobContent, StoredBlob } from '#pipeline/blobs/blob-store.ts'
+import type { HttpAnswer } from '#runtime/http/answer.ts'
+import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
+
+const version = '2021-04-10'
+
+/** A fault in the words of storage clients, which decide by status and code. */
+export class BlobFault extends Error {
+  readonly status: number
+  readonly code: string
+
+  constructor(status: number, code: string, text: string) {
+    super(text)
+    this.name = 'BlobFault'
+    this.status = status
+    this.code = code
+  }
+}
+
+/** @param blob what is there now; left out of blocks, which are no file yet */
+export function createdAnswer(blob?: StoredBlob): HttpAnswer {
+  return { status: 201, headers: { ...common(), ...(blob ? stamps(blob) : {}) }, body: '' }
+}
+
+/** The file, which no browser shall show or run: anybody may have written it. */
+export function contentAnswer({ content, ...blob }: BlobContent): HttpAnswer {
+  const headers = {
+    ...common(),
+    ...stamps(blob),
+    'Content-Type': 'application/octet-stream',
+    'Content-Disposition': 'attachment',
+    'Content-Security-Policy': "default-src 'none'; sandbox",
+    'X-Content-Type-Options': 'nosniff',
+    'x-ms-blob-type': 'BlockBlob',
+  }
+  return { status: 200, headers, stream: content, bodyBytes: blob.bytes }
+}
+
+export function blobFaultAnswer(error: unknown): HttpAnswer {
+  if (error instanceof BlobFault) return xmlAnswer(error.status, error.code, error.message, 0)
+  if (!isPenstockError(error)) throw error
+  const [status, code] = faults[error.code] ?? ([503, 'ServerBusy'] as const)
+  const retryAfterMs = error instanceof RateExceeded ? error.retryAfterMs : 1_000
+  return xmlAnswer(status, code, error.message, status === 503 ? retryAfterMs : 0)
+}
+
+/** One answer, whatever is wrong with who asks. */
+export function notAllowed(): PenstockError {
+  return new PenstockError('INGEST_NOT_AUTHORIZED', 'the address allows nothing here, or not any more')
+}
+
+const faults: Partial<Record<ErrorCode, readonly [status: number, code: string]>> = {
+  INGEST_NOT_AUTHORIZED: [403, 'AuthenticationFailed'],
+  INGEST_FRAME_TOO_LARGE: [413, 'RequestBodyTooLarge'],
+}
+
+function xmlAnswer(status: number, code: string, text: string, retryAfterMs: number): HttpAnswer {
+  const headers: Record<string, string> = {
+    ...common(),
+    'Content-Type': 'application/xml',
+    'x-ms-error-code': code,
+    ...(retryAfterMs > 0 ? { 'Retry-After': String(Math.ceil(retryAfterMs / 1_000)) } : {}),
+  }
+  const message = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+  const body = `<?xml version="1.0" encoding="utf-8"?><Error><Code>${code}</Code><Message>${message}</Message></Error>`
+  return { status, headers, body }
+}
+
+function common(): Record<string, string> {
+  return { 'x-ms-version': version, 'x-ms-request-id': randomUUID() }
+}
+
+function stamps({ bytes, changedAtMs }: StoredBlob): Record<string, string> {
+  const tag = createHash('sha256').update(`${bytes} ${changedAtMs}`).digest('hex').slice(0, 16)
+  return { ETag: `"0x${tag.toUpperCase()}"`, 'Last-Modified': new Date(changedAtMs).toUTCString() }
+}

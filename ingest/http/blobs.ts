@@ -1,0 +1,193 @@
+/**
+ * The endpoint of files: what storage clients of the hub's SDKs need of Azure Blob's REST interface.
+ *
+ *   PUT /device-files/{d}/{name}?{leave}                          the file whole (x-ms-blob-type: BlockBlob)   201
+ *   PUT /device-files/{d}/{name}?{leave}&comp=block&blockid={b}   a block                                      201
+ *   PUT /device-files/{d}/{name}?{leave}&comp=blocklist           makes the file of its blocks                 201
+ *   GET /device-files/{d}/{name}                                  by the same leave, or as a service           200
+ *
+ * Leave is judged before any of the body is kept. There is no list: whoever asks knows the name.
+ */
+import { createHash } from 'node:crypto'
+import type { BlobAddress, FileUploads, WriteGrant } from '#ingest/device-api/file-uploads.ts'
+import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import { assert } from '#runtime/assert.ts'
+import type { HttpAnswer } from '#runtime/http/answer.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
+import type { BodyStream } from '#runtime/http/streamed-body.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { isIdentityId } from '#schemas/identity-id.ts'
+import { limits } from '#schemas/limits.ts'
+import { uploadContainer } from '#schemas/uploads.ts'
+import { BlobFault, blobFaultAnswer, contentAnswer, createdAnswer, notAllowed } from './blob-answers.ts'
+import { blockIdsFrom, isBlockId } from './block-list.ts'
+import type { AuthorizeService } from './noisiest-route.ts'
+
+/** Attempts without leave are counted under this name, which no device id can be. */
+const blobAttempts = '/blob'
+const root = `/${uploadContainer}/`
+
+/** @param authorizeService `undefined`: files are read by leave only */
+export function routeBlobs(
+  router: HttpRouter,
+  edge: EdgeContext,
+  uploads: FileUploads,
+  authorizeService: AuthorizeService | undefined,
+  tls: boolean,
+): void {
+  const { fileBytesMax } = uploads
+  // What a request may do, between `admit` and its handler.
+  const grants = new WeakMap<HttpRequest, WriteGrant>()
+  router.route({
+    method: 'PUT',
+    pattern: `${root}*`,
+    bodyBytesMax: Math.max(fileBytesMax, limits.uploadBlockListBytesMax),
+    get tooLargeAnswer() {
+      return blobFaultAnswer(uploads.tooLarge())
+    },
+    get noRoomAnswer() {
+      return blobFaultAnswer(new PenstockError('INGEST_OVERLOADED', 'too many requests are under way at the moment'))
+    },
+    admit: async (request) => {
+      if (edge.draining) throw new PenstockError('INGEST_DRAINING', 'the edge is shutting down')
+      const grant = await byLeave(edge, uploads, request, tls, 'w')
+      grants.set(request, grant)
+      return undefined
+    },
+    handleStream: (request, body) => {
+      const grant = grants.get(request)
+      assert(grant, 'a request that was admitted has leave')
+      return write(uploads, grant, request, body)
+    },
+    faultAnswer: blobFaultAnswer,
+  })
+  router.route({
+    method: 'GET',
+    pattern: `${root}*`,
+    handle: async (request) => {
+      const address =
+        request.header('authorization') === ''
+          ? await byLeave(edge, uploads, request, tls, 'r')
+          : await byService(edge, authorizeService, request, tls)
+      const found = await uploads.read(address)
+      if (found === undefined) throw new BlobFault(404, 'BlobNotFound', 'there is no such file')
+      return contentAnswer(found)
+    },
+    faultAnswer: blobFaultAnswer,
+  })
+}
+
+/** @throws INGEST_NOT_AUTHORIZED, INGEST_FAILURES_EXCEEDED, AUTH_DIRECTORY_UNAVAILABLE */
+async function byLeave(
+  edge: EdgeContext,
+  uploads: FileUploads,
+  request: HttpRequest,
+  tls: boolean,
+  right: 'r' | 'w',
+): Promise<WriteGrant> {
+  const { remoteAddress } = request
+  const address = tls || isLoopbackAddress(remoteAddress) ? addressOf(request) : undefined
+  const grant = address && (await uploads.grantOf(address, (name) => request.query(name), right))
+  if (grant !== undefined) return grant
+  throw edge.quotas.attemptFailed(remoteAddress, blobAttempts) ?? notAllowed()
+}
+
+/** @throws as `byLeave` */
+async function byService(
+  edge: EdgeContext,
+  authorize: AuthorizeService | undefined,
+  request: HttpRequest,
+  tls: boolean,
+): Promise<BlobAddress> {
+  const { remoteAddress } = request
+  const address = addressOf(request)
+  try {
+    if (authorize === undefined || address === undefined) throw notAllowed()
+    const resource = [uploadContainer, address.deviceId]
+    await authorize(request.header('authorization'), tls || isLoopbackAddress(remoteAddress), resource)
+    return address
+  } catch (error) {
+    const isFailure = isPenstockError(error, 'INGEST_NOT_AUTHORIZED')
+    throw (isFailure && edge.quotas.attemptFailed(remoteAddress, blobAttempts)) || error
+  }
+}
+
+/** Decoded once, whatever comes of it. @returns `undefined`: it names no file */
+function addressOf({ path }: HttpRequest): BlobAddress | undefined {
+  let decoded: string
+  try {
+    decoded = decodeURIComponent(path.slice(root.length))
+  } catch {
+    return undefined
+  }
+  const slash = decoded.indexOf('/')
+  const [deviceId, name] = [decoded.slice(0, slash), decoded.slice(slash + 1)]
+  return slash > 0 && name !== '' && isIdentityId(deviceId) ? { deviceId, name } : undefined
+}
+
+async function write(
+  uploads: FileUploads,
+  grant: WriteGrant,
+  request: HttpRequest,
+  body: BodyStream,
+): Promise<HttpAnswer> {
+  const content = checked(request, body)
+  const comp = request.query('comp')
+  if (comp !== 'blocklist' && (body.lengthBytes ?? 0) > uploads.fileBytesMax) throw uploads.tooLarge()
+  switch (comp) {
+    case undefined:
+      if (request.header('x-ms-blob-type') !== 'BlockBlob')
+        throw new BlobFault(400, 'InvalidHeaderValue', 'x-ms-blob-type must be BlockBlob')
+      await requireAbsence(uploads, grant, request)
+      await uploads.put(grant, content)
+      return createdAnswer(await uploads.find(grant))
+    case 'block': {
+      const blockId = request.query('blockid') ?? ''
+      if (!isBlockId(blockId))
+        throw new BlobFault(400, 'InvalidQueryParameterValue', 'blockid is up to 64 bytes in base64')
+      await uploads.putBlock(grant, blockId, content)
+      return createdAnswer()
+    }
+    case 'blocklist':
+      await requireAbsence(uploads, grant, request)
+      if (!(await uploads.commit(grant, () => blockIdsOf(content))))
+        throw new BlobFault(400, 'InvalidBlockList', 'a block of the list was not put, or was put too long ago')
+      return createdAnswer(await uploads.find(grant))
+    default:
+      throw new BlobFault(400, 'InvalidQueryParameterValue', 'comp is block or blocklist, or left out')
+  }
+}
+
+/** Clients that replace nothing say so. */
+async function requireAbsence(uploads: FileUploads, grant: WriteGrant, request: HttpRequest): Promise<void> {
+  if (request.header('if-none-match') !== '*' || (await uploads.find(grant)) === undefined) return
+  throw new BlobFault(409, 'BlobAlreadyExists', 'there is a file of this name')
+}
+
+/** Ends with a fault, so that nothing is stored, where the client told the hash of what it sends, and other bytes came. */
+async function* checked(request: HttpRequest, body: BodyStream): AsyncGenerator<Buffer> {
+  const told = request.header('content-md5')
+  const hash = told === '' ? undefined : createHash('md5')
+  for await (const piece of body) {
+    hash?.update(piece)
+    yield piece
+  }
+  if (hash !== undefined && hash.digest('base64') !== told)
+    throw new BlobFault(400, 'Md5Mismatch', 'the body is not what Content-MD5 says')
+}
+
+async function blockIdsOf(content: AsyncIterable<Buffer>): Promise<readonly string[]> {
+  const pieces: Buffer[] = []
+  let bytes = 0
+  for await (const piece of content) {
+    bytes += piece.length
+    if (bytes > limits.uploadBlockListBytesMax)
+      throw new PenstockError('INGEST_FRAME_TOO_LARGE', 'a list of more blocks than a file may have')
+    pieces.push(piece)
+  }
+  const blockIds = blockIdsFrom(Buffer.concat(pieces).toString('utf8'))
+  if (blockIds === undefined) throw new BlobFault(400, 'InvalidXmlDocument', 'the body is no list of blocks')
+  return blockIds
+}

@@ -1,0 +1,156 @@
+/**
+ * The end of the log, for people who look at it. It begins where the log ends, and reads nothing while nobody looks.
+ *
+ *   every `tailPollMs`   ranges ─▶ what is new, by partition ─▶ decoded once for all viewers ─▶ those whom it matches
+ *
+ * It must not slow devices down: it reads and decodes within bounds a second, whatever comes in. What is beyond them is skipped and
+ * counted. A record says how many messages it has without being decoded; of records that were not even read, the count is
+ * estimated by the last ones that were.
+ */
+
+import type { Log, LogRecord } from '#pipeline/log/log.ts'
+import type { Clock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { messagesOfBatch } from '#schemas/batch.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import type { TailFilter } from './tail-filter.ts'
+import { type TailReport, TailViewer } from './tail-viewer.ts'
+
+export interface LogTailOptions {
+  readonly log: Pick<Log, 'partitionCount' | 'ranges' | 'read' | 'positions'>
+  /** Whose position says that a message has become a row. */
+  readonly group: string
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** One viewer's part of the tail. */
+export interface Watch {
+  /** Since it was last called; `undefined`: nothing new. */
+  report(): TailReport | undefined
+  heartbeat(): TailReport
+  end(): void
+  /** Also where the tail was closed. */
+  readonly hasEnded: boolean
+}
+
+export class LogTail {
+  readonly #options: LogTailOptions
+  readonly #viewers = new Set<TailViewer>()
+  /** Next offset to read, by partition; empty while nobody looks. */
+  readonly #positions = new Map<number, number>()
+  /** Messages a record, as last read. */
+  #recordMessages = 1
+  #isRunning = false
+  #isFailing = false
+  #cancel: (() => void) | undefined
+  #decodeMs = 0
+  #decodeSinceMs = 0
+
+  constructor(options: LogTailOptions) {
+    this.#options = options
+  }
+
+  /** @param wantsStored to be told when the first message has become a row @throws CONSOLE_VIEWERS_FULL */
+  watch(filter: TailFilter, wantsStored: boolean): Watch {
+    if (this.#viewers.size >= limits.tailViewersMax)
+      throw new PenstockError('CONSOLE_VIEWERS_FULL', `${limits.tailViewersMax} others look at the tail already`)
+    const { log, clock } = this.#options
+    const viewer = new TailViewer(filter, log.partitionCount, wantsStored, clock)
+    const viewers = this.#viewers.add(viewer)
+    if (!this.#isRunning) {
+      this.#isRunning = true
+      this.#schedule(0)
+    }
+    return {
+      report: () => viewer.report(),
+      heartbeat: () => viewer.heartbeat(),
+      end: () => {
+        viewers.delete(viewer)
+      },
+      get hasEnded() {
+        return !viewers.has(viewer)
+      },
+    }
+  }
+
+  close(): void {
+    this.#viewers.clear()
+    this.#cancel?.()
+  }
+
+  #schedule(delayMs: number): void {
+    this.#cancel = this.#options.clock.after(delayMs, () => void this.#step())
+  }
+
+  async #step(): Promise<void> {
+    try {
+      await this.#readOn()
+      await this.#lookForRows()
+      this.#isFailing = false
+    } catch (error) {
+      if (!this.#isFailing) this.#options.logger.warn('the end of the log cannot be read for the console', { error })
+      this.#isFailing = true
+    }
+    if (this.#viewers.size > 0) this.#schedule(limits.tailPollMs)
+    else {
+      this.#isRunning = false
+      this.#positions.clear()
+    }
+  }
+
+  async #readOn(): Promise<void> {
+    const ranges = await this.#options.log.ranges()
+    for (const [partition, { first, next }] of ranges.entries()) {
+      const position = Math.max(this.#positions.get(partition) ?? next, first)
+      this.#positions.set(partition, next)
+      const viewers = [...this.#viewers].filter((viewer) => (viewer.partition ?? partition) === partition)
+      if (position >= next || viewers.length === 0) continue
+      const start = Math.max(position, next - limits.tailRecordsMax)
+      skip(viewers, (start - position) * this.#recordMessages)
+      const records = await this.#options.log.read(partition, start, limits.tailReadBytesMax)
+      const last = records.at(-1)?.offset ?? next - 1
+      for (const record of records) this.#show(partition, record, viewers)
+      skip(viewers, Math.max(next - 1 - last, 0) * this.#recordMessages)
+      // What was appended while this was read is read next time.
+      this.#positions.set(partition, Math.max(next, last + 1))
+    }
+  }
+
+  #show(partition: number, { offset, stamp, value }: LogRecord, viewers: readonly TailViewer[]): void {
+    this.#recordMessages = stamp.messageCount
+    const wanting = this.#mayDecode() ? viewers.filter((viewer) => viewer.hasRoom()) : []
+    for (const viewer of viewers) if (!wanting.includes(viewer)) viewer.skip(stamp.messageCount)
+    if (wanting.length === 0) return
+    const beganMs = this.#options.clock.monotonicMs()
+    for (const { envelope } of messagesOfBatch(value))
+      for (const viewer of wanting) viewer.offer(partition, offset, envelope)
+    this.#decodeMs += this.#options.clock.monotonicMs() - beganMs
+  }
+
+  /** Whether this second has time left for it. */
+  #mayDecode(): boolean {
+    const nowMs = this.#options.clock.monotonicMs()
+    if (nowMs - this.#decodeSinceMs >= 1_000) {
+      this.#decodeSinceMs = nowMs
+      this.#decodeMs = 0
+    }
+    return this.#decodeMs < limits.tailDecodeMsPerSecondMax
+  }
+
+  async #lookForRows(): Promise<void> {
+    const awaiting = [...this.#viewers].filter(({ awaited }) => awaited !== undefined)
+    if (awaiting.length === 0) return
+    const positions = await this.#options.log.positions(this.#options.group)
+    const nowMs = this.#options.clock.nowMs()
+    for (const viewer of awaiting) {
+      const { awaited } = viewer
+      if (awaited !== undefined && (positions[awaited.partition]?.offset ?? 0) > awaited.offset) viewer.onStored(nowMs)
+    }
+  }
+}
+
+function skip(viewers: readonly TailViewer[], count: number): void {
+  for (const viewer of viewers) viewer.skip(count)
+}

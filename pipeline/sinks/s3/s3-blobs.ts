@@ -1,0 +1,119 @@
+/**
+ * Files of devices in a bucket of a store that speaks S3.
+ *
+ *   <prefix>/_uploads/<upload id>/<block>     an object a block: clients send shorter ones than S3 takes as parts of an object
+ *   <prefix>/<device>/<file>                  read from its blocks and written in parts, as one stream
+ */
+import { blockKey } from '#pipeline/blobs/blob-key.ts'
+import {
+  type BlobContent,
+  type BlobStore,
+  type Committed,
+  type StoredBlob,
+  uploadsFolder,
+} from '#pipeline/blobs/blob-store.ts'
+import { unavailable } from '#pipeline/endpoints/endpoint-error.ts'
+import { limits } from '#schemas/limits.ts'
+import { S3Client, type S3ClientOptions } from './s3-client.ts'
+
+/** As many as are written, and what is read for them. */
+const connectionsMax = 2 * limits.uploadWritesMax
+/** A whole file, at some 10 Mbit/s for the largest of the usual ones. */
+const readMsMax = 600_000
+const never = new AbortController().signal
+
+export interface S3BlobsOptions extends Omit<S3ClientOptions, 'connectionsMax' | 'partBytes'> {
+  /** Of all names, without a slash at either end. Nobody else writes under it: what is old and unfinished there is removed. */
+  readonly prefix: string
+}
+
+export class S3Blobs implements BlobStore {
+  readonly #client: S3Client
+  readonly #prefix: string
+
+  constructor({ prefix, ...options }: S3BlobsOptions) {
+    this.#client = new S3Client({ ...options, connectionsMax, partBytes: limits.uploadPartBytes })
+    this.#prefix = `${prefix}/`
+  }
+
+  async putBlock(
+    uploadId: string,
+    blockId: string,
+    content: AsyncIterable<Uint8Array>,
+    ended: AbortSignal,
+  ): Promise<void> {
+    await this.#client.put(this.#blocks(uploadId) + blockKey(blockId), content, ended, false)
+  }
+
+  async put(key: string, content: AsyncIterable<Uint8Array>, ended: AbortSignal): Promise<void> {
+    await this.#client.put(this.#prefix + key, content, ended, false)
+  }
+
+  async commit(uploadId: string, blockIds: readonly string[], key: string, bytesMax: number): Promise<Committed> {
+    const there = new Map<string, number>()
+    for await (const { name, bytes } of this.#client.list(this.#blocks(uploadId))) there.set(name, bytes)
+    const blocks = blockIds.map((blockId) => this.#blocks(uploadId) + blockKey(blockId))
+    let bytes = 0
+    for (const block of blocks) {
+      const length = there.get(block)
+      if (length === undefined) return { kind: 'incomplete' }
+      bytes += length
+    }
+    if (bytes > bytesMax) return { kind: 'too large' }
+    await this.#client.put(this.#prefix + key, this.#joined(blocks), never, false)
+    return { kind: 'stored', bytes }
+  }
+
+  async find(key: string): Promise<StoredBlob | undefined> {
+    const reply = await this.#client.send({ method: 'HEAD', name: this.#prefix + key })
+    if (reply.status === 404) return undefined
+    this.#client.assertTaken(reply)
+    return storedFrom(reply.headers)
+  }
+
+  async read(key: string): Promise<BlobContent | undefined> {
+    const reply = await this.#client.open(this.#prefix + key, readMsMax)
+    return reply && { ...storedFrom(reply.headers), content: reply.content }
+  }
+
+  async dropBlocks(uploadId: string): Promise<void> {
+    for await (const { name } of this.#client.list(this.#blocks(uploadId))) await this.#remove(name)
+  }
+
+  async sweep(ageMsMin: number): Promise<void> {
+    const oldMs = this.#client.nowMs() - ageMsMin
+    for await (const { name, changedAtMs } of this.#client.list(`${this.#prefix}${uploadsFolder}/`))
+      if (changedAtMs < oldMs) await this.#remove(name)
+    await this.#client.sweepUploads(this.#prefix, () => true, ageMsMin)
+  }
+
+  async measure(): Promise<number> {
+    let sum = 0
+    for await (const { bytes } of this.#client.list(this.#prefix)) sum += bytes
+    return sum
+  }
+
+  close(): Promise<void> {
+    return this.#client.close()
+  }
+
+  #blocks(uploadId: string): string {
+    return `${this.#prefix}${uploadsFolder}/${uploadId}/`
+  }
+
+  async *#joined(names: readonly string[]): AsyncGenerator<Uint8Array> {
+    for (const name of names) {
+      const reply = await this.#client.open(name, limits.objectRequestMsMax)
+      if (reply === undefined) throw unavailable('a block went away while its file was made', 'InternalError')
+      yield* reply.content
+    }
+  }
+
+  async #remove(name: string): Promise<void> {
+    await this.#client.ask({ method: 'DELETE', name })
+  }
+}
+
+function storedFrom(headers: Readonly<Record<string, string | string[] | undefined>>): StoredBlob {
+  return { bytes: Number(headers['content-length']), changedAtMs: Date.parse(String(headers['last-modified'])) }
+}

@@ -1,0 +1,36 @@
+/** Limits of jobs and configurations. Rows of the table in `limits.ts`. */
+export const jobLimits = {
+  /** Jobs that run at the same time, in all control processes together; the hub's own limit of its largest tier. */
+  jobsAtOnceMax: 10,
+  /** Jobs that wait for their time or their place, or run. */
+  jobsActiveMax: 100,
+  /** Jobs that ended are kept for so long, the hub's own time, and so many with so many devices; the oldest are forgotten first. */
+  jobKeptMs: 30 * 24 * 3_600_000,
+  jobsKeptMax: 1_000,
+  jobDevicesKeptMax: 2_000_000,
+  /** Devices of a job that is forgotten, in one statement. */
+  jobDevicesSweptAtOnceMax: 1_000,
+  /** How long a job may go on, and how far ahead its start may lie. */
+  jobExecutionSecondsMax: 7 * 24 * 3_600,
+  jobStartAheadMsMax: 365 * 24 * 3_600_000,
+  /** Who runs a job says again after a third of this that it still does; if it is gone, another goes on with the job. */
+  jobLeaseMs: 15_000,
+  /** Jobs that are due are looked for so often, and how many there are is counted so often. */
+  jobLookMs: 1_000,
+  jobsCountedMs: 10_000,
+  /** Twins in one transaction of a job: the embedded store does nothing else meanwhile. */
+  jobTwinsAtOnceMax: 10,
+  /** Devices that a process calls at the same time for one job. */
+  jobMethodsAtOnceMax: 100,
+  /** The answer of a device that is kept. Of a longer one only its status is. */
+  jobAnswerBytesMax: 4 * 1024,
+  /** Calls under way are waited for so long when a process ends; what they give later is not known. */
+  jobStopMsMax: 5_000,
+  /** Configurations, their custom metrics, and their labels; the hub's own numbers but for the last. */
+  configurationsMax: 100,
+  configurationMetricsMax: 5,
+  configurationLabelsMax: 50,
+  /** Conditions of configurations are looked at so often at least, and whether they are to be, so often. The hub takes minutes. */
+  configurationPassMs: 60_000,
+  configurationLookMs: 1_000,
+} as const
