@@ -16,7 +16,7 @@ import { postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
 import { sleep, systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { anonymousBytesOf, cpuSecondsOf, processTreeOf } from '#runtime/processes.ts'
-import { BenchRecord, benchArguments } from './bench-record.ts'
+import { BenchRecord, benchArguments, plain } from './bench-record.ts'
 
 const idScope = '0ne00000001'
 const atOnce = 500
@@ -207,9 +207,9 @@ async function bench(): Promise<void> {
     `${stormDevices.toLocaleString('en')} devices at once over HTTP, at one edge process and the embedded store: each assigned after ${Math.round(stormSeconds)} s, in ${tries.toLocaleString('en')} tries; edge and control role at most ${Math.round(residentBytes / 2 ** 20)} MiB.`,
   )
   record.note('CPU time of this process and the server, not the time that passed; devices make their tokens in it too.')
-  const rate = (name: string): number => Math.round(record.median(`${name}: registrations/s a core`))
+  const rate = (name: string): string => plain(record.median(`${name}: registrations/s a core`))
   record.finish(
-    `**P-1: ${rate('embedded')} registrations/s a core embedded, ${postgresMissing() === undefined ? rate('PostgreSQL') : 0} on PostgreSQL (reach 500).**`,
+    `**P-1: ${rate('embedded')} registrations/s a core embedded, ${postgresMissing() === undefined ? rate('PostgreSQL') : 'none measured'} on PostgreSQL (reach 500).**`,
     `New devices of one group, each with an identity and a first twin; ${atOnce} register at once.`,
     args,
   )
