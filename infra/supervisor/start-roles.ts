@@ -26,14 +26,13 @@ export async function startRoles(
   checkBeforeStart(settings)
   await buildConsole(logger)
   await portsFree(settings.bind, portsOf(settings), systemClock, logger)
-  const edges =
-    settings.identities === 'required'
-      ? installation
-          .addControl()
-          .start()
-          .then(() => startEdges(installation, settings))
-      : startEdges(installation, settings)
-  const [warehousePorts, edgePorts] = await Promise.all([startDelivery(installation, settings), edges])
+  const warehouse = startWarehouse(installation, settings)
+  const delivery = warehouse.then(() => startWorker(installation))
+  const [warehousePorts, edgePorts] = await Promise.all([
+    warehouse,
+    startDevices(installation, settings, warehouse),
+    delivery,
+  ])
   const ports = { ...edgePorts, ...warehousePorts }
   installation.began(ports)
   void startRouter(installation, settings, ports, logger, ending)
@@ -55,20 +54,34 @@ function portsOf(settings: Settings): number[] {
   return [settings.mqttPort, settings.httpPort, ...tls].filter((port) => port !== 0)
 }
 
-async function startDelivery(installation: Installation, settings: Settings): Promise<Ports> {
-  let ports: Ports = {}
-  if (settings.clickhouseUrl === undefined) {
-    const warehouse = installation.add('warehouse', 0, {})
-    await warehouse.start()
-    ports = warehouse.ports
-    installation.warehouseEnvironment = {
-      PENSTOCK_CLICKHOUSE_URL: warehouseUrl(settings, ports.clickhouse ?? 0),
-      PENSTOCK_CLICKHOUSE_READONLY_USER: 'readonly',
-    }
-  }
+/** The embedded engine, unless ClickHouse runs elsewhere. */
+async function startWarehouse(installation: Installation, settings: Settings): Promise<Ports> {
+  if (settings.clickhouseUrl !== undefined) return {}
+  const { clickhousePort } = settings
+  const environmentAt = (port: number) => ({
+    PENSTOCK_CLICKHOUSE_URL: warehouseUrl(settings, port),
+    PENSTOCK_CLICKHOUSE_READONLY_USER: 'readonly',
+  })
+  if (clickhousePort !== 0) installation.warehouseEnvironment = environmentAt(clickhousePort)
+  const warehouse = installation.add('warehouse', 0, {})
+  await warehouse.start()
+  installation.warehouseEnvironment = environmentAt(warehouse.ports.clickhouse ?? clickhousePort)
+  return warehouse.ports
+}
+
+async function startWorker(installation: Installation): Promise<void> {
   const worker = installation.add('worker', 0, installation.warehouseEnvironment).start()
   await Promise.race([worker, sleep(systemClock, waitMsMax)])
-  return ports
+}
+
+/** What serves devices. Where they need an identity, that is control first, which has to be told where the warehouse is. */
+async function startDevices(installation: Installation, settings: Settings, warehouse: Promise<Ports>): Promise<Ports> {
+  if (settings.identities === 'required') {
+    const isPlaceKnown = settings.clickhouseUrl !== undefined || settings.clickhousePort !== 0
+    if (!isPlaceKnown) await Promise.race([warehouse, sleep(systemClock, waitMsMax)])
+    await installation.addControl().start()
+  }
+  return startEdges(installation, settings)
 }
 
 async function startEdges(installation: Installation, settings: Settings): Promise<Ports> {
