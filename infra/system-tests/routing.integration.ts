@@ -365,7 +365,14 @@ describe('routes', () => {
       { name: 'changes', ...ofTags },
       { name: 'marked', condition: "mark = '1'", endpointNames: ['hook'] },
     ]
-    expect((await put({ routes, endpoints: [hook()] })).status).toBe(200)
+    const applied = await put({ routes, endpoints: [hook()] })
+    expect(applied.status).toBe(200)
+    // On all logs: what came before is decided by the routes of before.
+    const inForce = async () =>
+      new Set(
+        (await call('GET', '/routing/endpoints/hook')).document.partitions.map(({ revisionFrom }) => revisionFrom),
+      )
+    await expect.poll(inForce, patient).toEqual(new Set([Number(applied.etag.replaceAll('"', ''))]))
     received = []
     const asked = { message: {}, twin: { tags: { Hall: 'a' } } }
     expect((await call('POST', '/routing/test', asked)).document).toMatchObject({ routes: [{ name: 'hall' }] })
