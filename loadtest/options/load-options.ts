@@ -184,7 +184,8 @@ export function faultsOf(options: LoadOptions): string[] {
     if (storms.length + slowReading.length > 0)
       faults.push('storms and slow reading: not over HTTP, where each request is answered by itself')
   }
-  return options.kind === 'telemetry' ? faults : [...faults, ...exchangeFaultsOf(options)]
+  // What has faults already may not even be whole.
+  return faults.length > 0 || options.kind === 'telemetry' ? faults : exchangeFaultsOf(options)
 }
 
 /** What does not go with operations that a service begins or sees. */
