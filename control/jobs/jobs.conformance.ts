@@ -235,6 +235,19 @@ export function jobsConformance(name: string, postgresUrl: () => string | undefi
       expect((await jobs.get(active.jobId)).status).toBe('completed')
     })
 
+    test('a job that two processes forget at once leaves no devices behind', async () => {
+      const count = 2 * limits.jobDevicesSweptAtOnceMax
+      const ids = Array.from({ length: count }, (_, index) => String(index).padStart(5, '0'))
+      const old = await running(ids)
+      await finished(old)
+      await database.query(`UPDATE penstock.jobs SET ended_at = now() - interval '31 days' WHERE id = $1`, [old.jobId])
+      // At once also where a connection would have to be made first.
+      await Promise.all([1, 2, 3, 4].map(() => database.query('SELECT pg_sleep(0.05)')))
+      await Promise.all([1, 2, 3, 4].map(() => jobs.sweep()))
+      while (await jobs.sweep());
+      expect(await database.query('SELECT 1 FROM penstock.job_devices WHERE job_id = $1', [old.jobId])).toEqual([])
+    })
+
     test('devices that a condition picks come page by page, and only devices', async () => {
       for (const [index, hall] of ['a', 'b', 'a', 'a'].entries()) {
         const deviceId = `picked-${index}`
