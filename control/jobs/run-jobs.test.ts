@@ -264,12 +264,15 @@ describe('a process that runs jobs', () => {
         if (isAway) throw new PenstockError('STORE_UNAVAILABLE', 'away')
         return call.apply(jobs, given)
       }
-    start({ settleTaken: orAway(jobs.settleTaken), renew: orAway(jobs.renew), take: orAway(jobs.take) })
+    const { claim, renew, settleTaken, take } = jobs
+    start({ claim: orAway(claim), renew: orAway(renew), settleTaken: orAway(settleTaken), take: orAway(take) })
     await until(() => devices.waiting === 3)
     isAway = true
     devices.answer()
     const backAtMs = clock.monotonicMs() + 2 * limits.jobLeaseMs
     await until(() => clock.monotonicMs() >= backAtMs)
+    // Its lease is over, and nobody took the job meanwhile.
+    await database.query('UPDATE penstock.jobs SET leased_until = now() WHERE id = $1', [id])
     isAway = false
     await until(() => hasEnded(id))
     expect((await jobs.get(id)).statistics).toMatchObject({ succeeded: 3, failed: 0 })
