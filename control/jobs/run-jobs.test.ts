@@ -222,6 +222,21 @@ describe('a process that runs jobs', () => {
     expect((await jobs.get(id)).statistics).toMatchObject({ failed: 3, succeeded: 0 })
   })
 
+  test('devices that find no place hold up no others', async () => {
+    const ids = await setUp(2 * limits.jobMethodsAtOnceMax)
+    devices.answersAtOnce = false
+    const { id } = await create()
+    start()
+    await until(() => devices.waiting === limits.jobMethodsAtOnceMax)
+    devices.answer({ kind: 'busy' })
+    await until(() => devices.waiting === limits.jobMethodsAtOnceMax)
+    expect(devices.called).toEqual(ids)
+    devices.answersAtOnce = true
+    devices.answer()
+    await until(() => hasEnded(id))
+    expect((await jobs.get(id)).statistics).toMatchObject({ succeeded: ids.length, failed: 0 })
+  })
+
   test('calls under way when their process ends are unknown, and never made again; the others are made elsewhere [G-11]', async () => {
     const ids = await setUp(limits.jobMethodsAtOnceMax + 5)
     devices.answersAtOnce = false
