@@ -62,17 +62,19 @@ export async function unsettledDevices(queries: Queries, after: string, countMax
   }))
 }
 
-/** Rows of a device that is gone went with it. */
+/** Rows of a device that is gone went with it. A twin that does not take a change keeps what it has, and so does its row. */
 export async function settleChanges(
   queries: Queries,
   changes: readonly DeviceChange[],
   outcomes: TwinOutcomes,
 ): Promise<void> {
-  const freed = changes.filter(({ to }) => to === undefined).map(({ deviceId }) => deviceId)
+  const settled = changes
+    .map((change, index) => ({ ...change, fault: outcomes[index] }))
+    .filter(({ from, fault }) => fault === undefined || from === undefined)
+  const freed = settled.filter(({ to }) => to === undefined).map(({ deviceId }) => deviceId)
   if (freed.length > 0)
     await queries.query('DELETE FROM penstock.configuration_devices WHERE device_id = ANY($1::text[])', [freed])
-  const there = changes.flatMap(({ deviceId, to }, index) => {
-    const fault = outcomes[index]
+  const there = settled.flatMap(({ deviceId, to, fault }) => {
     if (to === undefined || isPenstockError(fault, 'REGISTRY_DEVICE_UNKNOWN')) return []
     return [{ deviceId, number: to.number, isRefused: fault !== undefined }]
   })
