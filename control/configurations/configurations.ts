@@ -89,7 +89,7 @@ export interface DeviceChange {
 
 /** What whoever applies configurations does. Two that do it at the same time do the same. */
 export interface ConfigurationWork {
-  /** True once in `limits.configurationPassMs`, and after each change: of several processes for one. */
+  /** True once in `limits.configurationPassMs`, and after each change: of several processes for one. Never where there is nothing to apply. */
   beginPass(): Promise<boolean>
   all(): Promise<PassConfiguration[]>
   setTargets(number: number, page: TargetPage): Promise<void>
