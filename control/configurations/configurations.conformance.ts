@@ -228,6 +228,29 @@ export function configurationsConformance(name: string, postgresUrl: () => strin
       await removeAll()
     })
 
+    test('a pass that another one overtakes reads again what it changes', async () => {
+      await made('o', 'overtaken')
+      const { configurations } = registry
+      const condition = "tags.hall = 'o'"
+      await configurations.create(content('first', { ...setting({ first: true }), condition }))
+      let passes = 0
+      const twins: ConfigurationTools['twins'] = {
+        async updateAll(updates, alongside) {
+          if (passes++ === 0) {
+            await passed()
+            await configurations.create(content('second', { ...setting({ second: true }), condition, priority: 11 }))
+            await passed()
+          }
+          return registry.twins.updateAll(updates, alongside)
+        },
+      }
+      await passed({ twins })
+      expect(await desiredOf('overtaken')).toEqual({ second: true })
+      expect((await configurations.get('second')).results).toMatchObject({ applied: 1 })
+      await removeAll()
+      expect(await desiredOf('overtaken')).toEqual({})
+    })
+
     test('a pass is begun by one process, at once after a change and else after a while', async () => {
       const { configurations } = registry
       await configurations.beginPass()
