@@ -11,7 +11,7 @@
 import { newEtag } from '#control/identities/identity.ts'
 import type { Database } from '#control/store/database.ts'
 import type { TwinPatch } from '#control/twins/twins.ts'
-import type { Clock } from '#runtime/clock.ts'
+import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -78,9 +78,11 @@ export class AssignElsewhere {
     return registration
   }
 
-  /** Resolves once nothing is under way. */
+  /** Resolves once nothing is under way, or what is would take too long: it is told as failed after a time, as that of a killed process. */
   async close(): Promise<void> {
-    await Promise.all([...this.#underWay.values()].map(({ done }) => done))
+    const ended = new AbortController()
+    void Promise.all([...this.#underWay.values()].map(({ done }) => done)).then(() => ended.abort())
+    await sleep(this.#parts.clock, limits.allocationStopMsMax, ended.signal)
   }
 
   /** Never rejects, but for the store. */
