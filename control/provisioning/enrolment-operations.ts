@@ -120,9 +120,8 @@ function collectionOperations(
       async run(request) {
         const id = idOf(request)
         const ifMatch = ifMatchOf(request)?.etag
-        if (takesDevices(request) && kind === 'group') return deleteWithDevices(services, id, ifMatch)
+        if (takesDevices(request)) return deleteWithDevices[kind](services, id, ifMatch)
         await enrolments.delete(kind, id, ifMatch)
-        if (takesDevices(request)) await takeDevice(services, id)
         return done
       },
     },
@@ -207,8 +206,21 @@ function takesDevices(request: HttpRequest): boolean {
   return request.query('devices') === 'delete'
 }
 
+const deleteWithDevices = { individual: deleteWithDevice, group: deleteGroupWithDevices }
+
+async function deleteWithDevice(
+  { enrolments, registrations, devicesOf }: ProvisioningServices,
+  id: string,
+  ifMatch: IfMatch,
+): Promise<HttpAnswer> {
+  await enrolments.delete('individual', id, ifMatch)
+  const registration = await registrations.get(id)
+  if (registration !== undefined) await deprovision(registrations, devicesOf, registration)
+  return done
+}
+
 /** The group first, so that no device joins it meanwhile. @throws PROVISIONING_ENROLMENT_UNKNOWN where there is no device of it either */
-async function deleteWithDevices(
+async function deleteGroupWithDevices(
   { enrolments, registrations, devicesOf }: ProvisioningServices,
   groupId: string,
   ifMatch: IfMatch,
@@ -223,11 +235,6 @@ async function deleteWithDevices(
   const count = await deprovisionGroup(registrations, devicesOf, groupId)
   if (unknown !== undefined && count === 0) throw unknown
   return withWarning(done, `devices taken from their hubs: ${count}`)
-}
-
-async function takeDevice({ registrations, devicesOf }: ProvisioningServices, id: string): Promise<void> {
-  const registration = await registrations.get(id)
-  if (registration !== undefined) await deprovision(registrations, devicesOf, registration)
 }
 
 /** Everything of a collection is all that can be asked for. @throws REGISTRY_QUERY_INVALID */
