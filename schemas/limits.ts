@@ -249,6 +249,8 @@ export const limits = {
   allocationsUnderWayMax: 64,
   /** After which such a registration is given up: three requests to each of three hubs, and more. */
   allocationMsMax: 90_000,
+  /** They are waited for so long when a process ends. */
+  allocationStopMsMax: 5_000,
   /** Hubs that devices are sent to, besides this one. */
   linkedHubsMax: 50,
   /** A request to a linked hub, or to a function that chooses one, from its beginning to the end of the answer; and what is read of that. */

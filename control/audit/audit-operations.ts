@@ -3,7 +3,7 @@
  *
  *   GET /audit[?kind=&policy=&from=&path=&since=&until=&top=]   [{"id":7,"timeUtc":…,"kind":"changed",…}]; x-ms-continuation goes on
  */
-import { argumentFault } from '#control/identities/identity.ts'
+import { argumentFault, isStorableText } from '#control/identities/identity.ts'
 import { auditKinds } from '#control/rest/audited.ts'
 import { continuation, continues } from '#control/rest/hub-shapes.ts'
 import type { Operation } from '#control/rest/operation.ts'
@@ -68,7 +68,11 @@ async function list(trail: Pick<AuditTrail, 'list'>, request: HttpRequest): Prom
 
 /** @throws REGISTRY_ARGUMENT_INVALID */
 function filterOf(request: HttpRequest): AuditFilter {
-  const text = (name: string) => request.query(name) || undefined
+  const text = (name: string): string | undefined => {
+    const value = request.query(name) || undefined
+    if (value === undefined || isStorableText(value)) return value
+    throw argumentFault(`${name} holds characters that no text may hold`)
+  }
   const wanted = text('kind')
   const kind = auditKinds.find((each) => each === wanted)
   if (wanted !== undefined && kind === undefined) throw argumentFault(`kind must be one of ${auditKinds.join(', ')}`)

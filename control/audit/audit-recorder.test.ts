@@ -135,7 +135,10 @@ test('refusals of any number of callers leave room for changes', async () => {
   for (let index = 0; index < limits.auditWaitingMax; index++) recorder.add(refusal(`host-${index}`))
   for (let index = 0; index < limits.auditWaitingMax / 2; index++) recorder.add(entryOf())
   expect(dropped()).toBe(limits.auditWaitingMax / 2)
+  recorder.add(refusal(`host-${limits.auditWaitingMax / 2}`))
+  expect(dropped()).toBe(limits.auditWaitingMax / 2 + 1)
   store.isAway = false
   await recorder.close()
+  expect(written.flat().every(({ count }) => count === 1)).toBe(true)
   expect(written.flat().filter(({ kind }) => kind === 'changed')).toHaveLength(limits.auditWaitingMax / 2)
 })

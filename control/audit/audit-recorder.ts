@@ -38,11 +38,16 @@ export class AuditRecorder implements AuditSink {
   }
 
   add(entry: AuditEntry): void {
-    if (entry.kind === 'refused' && this.#joined(entry)) return
+    const likeness = entry.kind === 'refused' ? likenessOf(entry) : undefined
+    if (likeness !== undefined && this.#joined(likeness)) return
     // Whoever guesses keys must not push out what others changed.
-    const room = entry.kind === 'refused' ? limits.auditWaitingMax / 2 : limits.auditWaitingMax
-    if (this.#waiting.length < room) this.#waiting.push(entry)
-    else this.#dropped.add(1)
+    const room = likeness === undefined ? limits.auditWaitingMax : limits.auditWaitingMax / 2
+    if (this.#waiting.length >= room) {
+      this.#dropped.add(1)
+      return
+    }
+    if (likeness !== undefined) this.#refusals.set(likeness, this.#waiting.length)
+    this.#waiting.push(entry)
   }
 
   /** Writes down what waits, if the store takes it at once. */
@@ -53,14 +58,10 @@ export class AuditRecorder implements AuditSink {
   }
 
   /** True if it was counted with one that waits. */
-  #joined({ from, fault, policy, method }: AuditEntry): boolean {
-    const key = JSON.stringify([from, fault, policy, method])
-    const at = this.#refusals.get(key)
+  #joined(likeness: string): boolean {
+    const at = this.#refusals.get(likeness)
     const before = at === undefined ? undefined : this.#waiting[at]
-    if (at === undefined || before === undefined) {
-      this.#refusals.set(key, this.#waiting.length)
-      return false
-    }
+    if (at === undefined || before === undefined) return false
     this.#waiting[at] = { ...before, count: before.count + 1 }
     return true
   }
@@ -100,4 +101,9 @@ export class AuditRecorder implements AuditSink {
       logger.debug('the audit was not shortened; trying again', { error })
     }
   }
+}
+
+/** The same of refusals that are counted as one. */
+function likenessOf({ from, fault, policy, method }: AuditEntry): string {
+  return JSON.stringify([from, fault, policy, method])
 }

@@ -2,7 +2,7 @@
 import type { Queries, SqlRow } from '#control/store/database.ts'
 import type { TwinOutcomes } from '#control/twins/twins.ts'
 import { isPenstockError } from '#schemas/errors.ts'
-import type { DeviceChange, PassConfiguration, TargetPage } from './configurations.ts'
+import { type DeviceChange, Overtaken, type PassConfiguration, type TargetPage } from './configurations.ts'
 
 export async function passConfigurations(queries: Queries): Promise<PassConfiguration[]> {
   const rows = await queries.query<{ number: number; condition: string; metrics: string; is_deleted: boolean }>(
@@ -33,6 +33,8 @@ export async function setTargets(queries: Queries, number: number, page: TargetP
 
 interface ChangeRow extends SqlRow {
   readonly device_id: string
+  readonly number: number | null
+  readonly is_refused: boolean | null
   readonly from_desired: string | null
   readonly to_number: number | null
   readonly to_desired: string | null
@@ -47,7 +49,7 @@ export async function unsettledDevices(queries: Queries, after: string, countMax
      ), applied AS (
        SELECT device_id, number, is_refused FROM penstock.configuration_devices WHERE device_id > $1
      )
-     SELECT coalesce(w.device_id, a.device_id) AS device_id, w.number AS to_number, after.desired AS to_desired,
+     SELECT coalesce(w.device_id, a.device_id) AS device_id, a.number, a.is_refused, w.number AS to_number, after.desired AS to_desired,
        CASE WHEN NOT a.is_refused THEN before.desired END AS from_desired
      FROM wanted w FULL JOIN applied a ON a.device_id = w.device_id
        LEFT JOIN penstock.configurations before ON before.number = a.number
@@ -55,24 +57,34 @@ export async function unsettledDevices(queries: Queries, after: string, countMax
      WHERE w.number IS DISTINCT FROM a.number OR a.is_refused ORDER BY 1 LIMIT $2`,
     [after, countMax],
   )
-  return rows.map(({ device_id, from_desired, to_number, to_desired }) => ({
+  return rows.map(({ device_id, number, is_refused, from_desired, to_number, to_desired }) => ({
     deviceId: device_id,
+    before: number === null || is_refused === null ? undefined : { number, isRefused: is_refused },
     from: from_desired === null ? undefined : JSON.parse(from_desired),
     to: to_number === null || to_desired === null ? undefined : { number: to_number, desired: JSON.parse(to_desired) },
   }))
 }
 
-/** Rows of a device that is gone went with it. */
+/**
+ * Rows of a device that is gone went with it. A twin that does not take a change keeps what it has, and so does its row.
+ * @throws Overtaken
+ */
 export async function settleChanges(
   queries: Queries,
   changes: readonly DeviceChange[],
   outcomes: TwinOutcomes,
 ): Promise<void> {
-  const freed = changes.filter(({ to }) => to === undefined).map(({ deviceId }) => deviceId)
+  await checkUnchanged(
+    queries,
+    changes.filter((_, index) => !isPenstockError(outcomes[index], 'REGISTRY_DEVICE_UNKNOWN')),
+  )
+  const settled = changes
+    .map((change, index) => ({ ...change, fault: outcomes[index] }))
+    .filter(({ from, fault }) => fault === undefined || from === undefined)
+  const freed = settled.filter(({ to }) => to === undefined).map(({ deviceId }) => deviceId)
   if (freed.length > 0)
     await queries.query('DELETE FROM penstock.configuration_devices WHERE device_id = ANY($1::text[])', [freed])
-  const there = changes.flatMap(({ deviceId, to }, index) => {
-    const fault = outcomes[index]
+  const there = settled.flatMap(({ deviceId, to, fault }) => {
     if (to === undefined || isPenstockError(fault, 'REGISTRY_DEVICE_UNKNOWN')) return []
     return [{ deviceId, number: to.number, isRefused: fault !== undefined }]
   })
@@ -82,6 +94,19 @@ export async function settleChanges(
      ON CONFLICT (device_id) DO UPDATE SET number = excluded.number, is_refused = excluded.is_refused`,
     [there.map(({ deviceId }) => deviceId), there.map(({ number }) => number), there.map(({ isRefused }) => isRefused)],
   )
+}
+
+/** Their twins are locked by now, as they are wherever these rows change. */
+async function checkUnchanged(queries: Queries, changes: readonly DeviceChange[]): Promise<void> {
+  const rows = await queries.query<{ device_id: string; number: number; is_refused: boolean }>(
+    'SELECT device_id, number, is_refused FROM penstock.configuration_devices WHERE device_id = ANY($1::text[])',
+    [changes.map(({ deviceId }) => deviceId)],
+  )
+  const current = new Map(rows.map((row) => [row.device_id, row]))
+  for (const { deviceId, before } of changes) {
+    const row = current.get(deviceId)
+    if (row?.number !== before?.number || row?.is_refused !== before?.isRefused) throw new Overtaken(deviceId)
+  }
 }
 
 export async function endPass(

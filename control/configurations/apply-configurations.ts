@@ -14,7 +14,7 @@ import type { Pace } from '#runtime/pace.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
-import type { ConfigurationWork, DeviceChange, PassConfiguration } from './configurations.ts'
+import { type ConfigurationWork, type DeviceChange, Overtaken, type PassConfiguration } from './configurations.ts'
 import { patchBetween } from './desired-content.ts'
 
 /** What a process needs to apply configurations. */
@@ -91,13 +91,27 @@ async function settleDevices(tools: ConfigurationTools, signal: AbortSignal): Pr
     const changes = await tools.work.unsettled(after, limits.registryPageMax)
     const last = changes.at(-1)
     if (last === undefined) return
-    const atOnce = Math.min(tools.pace.atOnce, limits.jobTwinsAtOnceMax)
-    for (let start = 0; start < changes.length; start += atOnce) {
-      await tools.pace.ready(signal)
-      if (signal.aborted) return
-      await settleSome(tools, changes.slice(start, start + atOnce))
+    try {
+      await settlePage(tools, changes, signal)
+      after = last.deviceId
+    } catch (error) {
+      // It is read again.
+      if (!(error instanceof Overtaken)) throw error
     }
-    after = last.deviceId
+  }
+}
+
+/** @throws Overtaken */
+async function settlePage(
+  tools: ConfigurationTools,
+  changes: readonly DeviceChange[],
+  signal: AbortSignal,
+): Promise<void> {
+  const atOnce = Math.min(tools.pace.atOnce, limits.jobTwinsAtOnceMax)
+  for (let start = 0; start < changes.length; start += atOnce) {
+    await tools.pace.ready(signal)
+    if (signal.aborted) return
+    await settleSome(tools, changes.slice(start, start + atOnce))
   }
 }
 

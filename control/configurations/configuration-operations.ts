@@ -8,13 +8,12 @@
  *
  * They change twins of many devices, as bulk requests do, and need the same right.
  */
-import { identityIdOf, ifMatchOf } from '#control/rest/addressed.ts'
+import { identityIdOf, ifMatchOf, nameOf } from '#control/rest/addressed.ts'
 import { isObject } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { pageSizeOf } from '#control/rest/page-size.ts'
 import type { Twins } from '#control/twins/twins.ts'
 import { jsonAnswer } from '#runtime/http/answer.ts'
-import type { HttpRequest } from '#runtime/http/request.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { configurationTold } from './configuration-told.ts'
@@ -48,7 +47,7 @@ export function configurationOperations(
       pattern,
       told: configurationTold.get,
       right: toRead,
-      run: async (request) => jsonAnswer(200, configurationDocument(await configurations.get(idOf(request)))),
+      run: async (request) => jsonAnswer(200, configurationDocument(await configurations.get(nameOf(request)))),
     },
     {
       method: 'PUT',
@@ -57,7 +56,7 @@ export function configurationOperations(
       right,
       bodyBytesMax,
       async run(request, body) {
-        const content = readConfiguration(idOf(request), body, checks)
+        const content = readConfiguration(nameOf(request), body, checks)
         const ifMatch = ifMatchOf(request)
         const written =
           ifMatch === undefined
@@ -72,7 +71,7 @@ export function configurationOperations(
       told: configurationTold.delete,
       right,
       async run(request) {
-        await configurations.delete(idOf(request), ifMatchOf(request)?.etag)
+        await configurations.delete(nameOf(request), ifMatchOf(request)?.etag)
         return { status: 204 }
       },
     },
@@ -149,10 +148,6 @@ function faultOf(check: () => void): string | null {
     if (isPenstockError(error)) return error.message
     throw error
   }
-}
-
-function idOf(request: HttpRequest): string {
-  return request.parameter(0) ?? ''
 }
 
 function configurationDocument(configuration: Configuration): Readonly<Record<string, unknown>> {

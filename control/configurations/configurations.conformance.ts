@@ -179,6 +179,30 @@ export function configurationsConformance(name: string, postgresUrl: () => strin
       await removeAll()
     })
 
+    test('a twin that would be too large keeps the configuration before, and loses all of it with the next that it takes', async () => {
+      await made('k', 'keeps')
+      const { configurations } = registry
+      const condition = "tags.hall = 'k'"
+      const filler = Object.fromEntries(Array.from({ length: 7 }, (_, index) => [`f${index}`, 'x'.repeat(4_000)]))
+      await registry.twins.update({ deviceId: 'keeps', moduleId: undefined }, { desired: filler }, undefined)
+      await configurations.create(content('small', { ...setting({ small: true }), condition }))
+      await passed()
+      const texts = { one: 'x'.repeat(4_000), two: 'x'.repeat(4_000) }
+      await configurations.create(content('large', { ...setting(texts), condition, priority: 11 }))
+      await passed()
+      expect(await desiredOf('keeps')).toEqual({ ...filler, small: true })
+      expect((await twinOf('keeps')).configurations).toEqual({
+        small: { status: 'Applied' },
+        large: { status: 'Targeted' },
+      })
+      await registry.twins.update({ deviceId: 'keeps', moduleId: undefined }, { desired: { f0: null } }, undefined)
+      await passed()
+      const { f0: _, ...left } = filler
+      expect(await desiredOf('keeps')).toEqual({ ...left, ...texts })
+      await removeAll()
+      expect(await desiredOf('keeps')).toEqual(left)
+    })
+
     test('a pass that ends half-way is ended by the next, and what it did is not done again', async () => {
       const ids = Array.from({ length: 25 }, (_, index) => `half-${String(index).padStart(2, '0')}`)
       await made('h', ...ids)
@@ -204,6 +228,29 @@ export function configurationsConformance(name: string, postgresUrl: () => strin
       await removeAll()
     })
 
+    test('a pass that another one overtakes reads again what it changes', async () => {
+      await made('o', 'overtaken')
+      const { configurations } = registry
+      const condition = "tags.hall = 'o'"
+      await configurations.create(content('first', { ...setting({ first: true }), condition }))
+      let passes = 0
+      const twins: ConfigurationTools['twins'] = {
+        async updateAll(updates, alongside) {
+          if (passes++ === 0) {
+            await passed()
+            await configurations.create(content('second', { ...setting({ second: true }), condition, priority: 11 }))
+            await passed()
+          }
+          return registry.twins.updateAll(updates, alongside)
+        },
+      }
+      await passed({ twins })
+      expect(await desiredOf('overtaken')).toEqual({ second: true })
+      expect((await configurations.get('second')).results).toMatchObject({ applied: 1 })
+      await removeAll()
+      expect(await desiredOf('overtaken')).toEqual({})
+    })
+
     test('a pass is begun by one process, at once after a change and else after a while', async () => {
       const { configurations } = registry
       await configurations.beginPass()
@@ -212,6 +259,7 @@ export function configurationsConformance(name: string, postgresUrl: () => strin
       const begun = await Promise.all([configurations.beginPass(), configurations.beginPass()])
       expect(begun.filter(Boolean)).toHaveLength(1)
       await removeAll()
+      expect(await configurations.beginPass()).toBe(false)
     })
 
     test("what a query names as a configuration is of few characters, or is nobody's", async () => {

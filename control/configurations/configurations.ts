@@ -78,24 +78,35 @@ export interface TargetPage {
   readonly deviceIds: readonly string[]
 }
 
+export interface AppliedConfiguration {
+  readonly number: number
+  /** The twin did not take it. */
+  readonly isRefused: boolean
+}
+
 /** A device whose desired properties are not those of the configuration that counts. */
 export interface DeviceChange {
   readonly deviceId: string
+  /** What stood of it in the store when this was read; `undefined`: nothing. */
+  readonly before: AppliedConfiguration | undefined
   /** What was applied to it; `undefined`: nothing. */
   readonly from: DesiredContent | undefined
   /** `undefined`: no configuration counts any more. */
   readonly to: { readonly number: number; readonly desired: DesiredContent } | undefined
 }
 
-/** What whoever applies configurations does. Two that do it at the same time do the same. */
+/** Another process changed one of these devices since the changes were read: nothing of them may be committed. */
+export class Overtaken extends Error {}
+
+/** What whoever applies configurations does. Two may do it at the same time. */
 export interface ConfigurationWork {
-  /** True once in `limits.configurationPassMs`, and after each change: of several processes for one. */
+  /** True once in `limits.configurationPassMs`, and after each change: of several processes for one. Never where there is nothing to apply. */
   beginPass(): Promise<boolean>
   all(): Promise<PassConfiguration[]>
   setTargets(number: number, page: TargetPage): Promise<void>
   /** Those behind `after`, by id; also those whose twin did not take it. */
   unsettled(after: string, countMax: number): Promise<DeviceChange[]>
-  /** Inside the transaction that changed the twins. */
+  /** Inside the transaction that changed the twins. @throws Overtaken */
   settle(queries: Queries, changes: readonly DeviceChange[], outcomes: TwinOutcomes): Promise<void>
   /** Counts targets, and keeps them with the results of metrics; a deleted configuration that is applied nowhere is forgotten. */
   endPass(number: number, metrics: Readonly<Record<string, number>>): Promise<void>

@@ -73,7 +73,8 @@ export class SqlConfigurations implements Configurations, ConfigurationWork {
 
   async beginPass(): Promise<boolean> {
     const begun = await this.#database.query(
-      `UPDATE penstock.configuration_passes SET next_at = now() + $1::float8 * interval '1 millisecond' WHERE next_at <= now() RETURNING 1`,
+      `UPDATE penstock.configuration_passes SET next_at = now() + $1::float8 * interval '1 millisecond'
+       WHERE next_at <= now() AND EXISTS (SELECT FROM penstock.configurations) RETURNING 1`,
       [limits.configurationPassMs],
     )
     return begun.length > 0

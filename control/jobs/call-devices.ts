@@ -6,23 +6,28 @@ import { failed, resultOf } from './device-result.ts'
 import type { JobRun } from './job-run.ts'
 import type { DeviceResult } from './jobs.ts'
 
-/** Calls devices that are pending, until none is, or the job is over. Calls that are under way then are waited for. */
+/**
+ * Calls devices that are pending, until none is, or the job is over. Calls that are under way then are waited for. Devices that found no place
+ * are pending again; they come after all others, so that they hold nobody up.
+ */
 export async function callDevices(run: JobRun): Promise<void> {
   const { job, tools, over } = run
   const call = callerOf(run)
   const calls = new CallsUnderWay(run.stop, tools.clock)
+  let after = ''
   try {
     while (!over.aborted) {
       await tools.pace.ready(over)
       await calls.fewerThan(limits.jobMethodsAtOnceMax)
       if (over.aborted) break
       const countMax = Math.min(tools.pace.atOnce, limits.jobMethodsAtOnceMax - calls.count)
-      const deviceIds = await run.patiently(() => tools.work.take(job, countMax))
+      const deviceIds = await run.patiently(() => tools.work.take(job, after, countMax))
       tools.pace.charge(deviceIds.length)
       for (const deviceId of deviceIds) calls.add(call(deviceId))
-      if (deviceIds.length > 0) continue
+      const isAround = after === ''
+      after = deviceIds.at(-1) ?? ''
+      if (deviceIds.length > 0 || !isAround) continue
       if (calls.count === 0) break
-      // Those that found no place may be pending again.
       await calls.fewerThan(1)
     }
     await calls.fewerThan(1)

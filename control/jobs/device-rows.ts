@@ -40,10 +40,16 @@ export async function pendingDevices(
   return rows.map(({ device_id }) => device_id)
 }
 
-export async function takeDevices(queries: Queries, { jobId, token }: JobLease, countMax: number): Promise<string[]> {
+export async function takeDevices(
+  queries: Queries,
+  { jobId, token }: JobLease,
+  after: string,
+  countMax: number,
+): Promise<string[]> {
   const rows = await queries.query<{ device_id: string }>(
     `WITH job AS (${leased} AND ended_at IS NULL FOR UPDATE), chosen AS (
-       SELECT device_id FROM penstock.job_devices WHERE job_id = (SELECT id FROM job) AND status = 'pending' ORDER BY device_id LIMIT $3
+       SELECT device_id FROM penstock.job_devices
+       WHERE job_id = (SELECT id FROM job) AND status = 'pending' AND device_id > $3 ORDER BY device_id LIMIT $4
      ), taken AS (
        UPDATE penstock.job_devices d SET status = 'running', started_at = now(), updated_at = now() FROM chosen c
        WHERE d.job_id = $1 AND d.device_id = c.device_id AND d.status = 'pending' RETURNING d.device_id
@@ -52,7 +58,7 @@ export async function takeDevices(queries: Queries, { jobId, token }: JobLease, 
        FROM (SELECT count(*)::integer AS count FROM taken) t WHERE id = $1 AND count > 0
      )
      SELECT device_id FROM taken ORDER BY device_id`,
-    [jobId, token, countMax],
+    [jobId, token, after, countMax],
   )
   return rows.map(({ device_id }) => device_id)
 }

@@ -9,6 +9,7 @@
  * Whoever begins or ends one may do to single devices what it does to many: both need the right of twins and methods.
  */
 import { methodBodyBytesMax } from '#control/methods/method-request.ts'
+import { nameOf } from '#control/rest/addressed.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { pageSizeOf } from '#control/rest/page-size.ts'
 import type { Clock } from '#runtime/clock.ts'
@@ -37,21 +38,21 @@ export function jobOperations(jobs: Jobs, checkCondition: (condition: string) =>
       right,
       bodyBytesMax,
       run: async (request, body) =>
-        answer(await jobs.create(readJob(idOf(request), body, checkCondition, clock.nowMs()))),
+        answer(await jobs.create(readJob(nameOf(request), body, checkCondition, clock.nowMs()))),
     },
     {
       method: 'GET',
       pattern,
       told: jobTold.get,
       right: toRead,
-      run: async (request) => answer(await jobs.get(idOf(request))),
+      run: async (request) => answer(await jobs.get(nameOf(request))),
     },
     {
       method: 'POST',
       pattern: `${pattern}/cancel`,
       told: jobTold.cancel,
       right,
-      run: async (request) => answer(await jobs.cancel(idOf(request))),
+      run: async (request) => answer(await jobs.cancel(nameOf(request))),
     },
     {
       method: 'GET',
@@ -89,10 +90,6 @@ function oneOf<Name extends string>(
   const found = names.find((name) => name === value)
   if (found === undefined) throw jobFault(`${field} must be one of ${names.join(', ')}`)
   return found
-}
-
-function idOf(request: HttpRequest): string {
-  return request.parameter(0) ?? ''
 }
 
 function jobDocument(job: Job): Readonly<Record<string, unknown>> {

@@ -83,7 +83,8 @@ export async function jobCounts(queries: Queries): Promise<ReadonlyMap<JobStatus
 }
 
 /**
- * The job that is forgotten next: it ended too long ago, or is one of the oldest beyond what is kept. Its devices go first, so many at a time.
+ * The job that is forgotten next: it ended too long ago, or is one of the oldest beyond what is kept. Its devices go first, so many at a time,
+ * by one process at a time: whoever finds few of them left while another deletes the others would leave those for ever.
  * @returns whether there may be more
  */
 export async function forgetJob(queries: Queries): Promise<boolean> {
@@ -96,6 +97,8 @@ export async function forgetJob(queries: Queries): Promise<boolean> {
     [limits.jobKeptMs, limits.jobsKeptMax, limits.jobDevicesKeptMax],
   )
   if (job === undefined) return false
+  const locked = await queries.query('SELECT 1 FROM penstock.jobs WHERE id = $1 FOR UPDATE SKIP LOCKED', [job.id])
+  if (locked.length === 0) return false
   const removed = await queries.query(
     `DELETE FROM penstock.job_devices WHERE job_id = $1 AND device_id IN
        (SELECT device_id FROM penstock.job_devices WHERE job_id = $1 ORDER BY device_id LIMIT $2) RETURNING 1`,

@@ -68,7 +68,7 @@ export function jobsConformance(name: string, postgresUrl: () => string | undefi
     const statuses = async (jobId: string) =>
       Object.fromEntries((await devicesOf(jobId)).map(({ deviceId, status }) => [deviceId, status]))
     const finished = async (job: JobLease): Promise<void> => {
-      for (let ids = await jobs.take(job, 1_000); ids.length > 0; ids = await jobs.take(job, 1_000))
+      for (let ids = await jobs.take(job, '', 1_000); ids.length > 0; ids = await jobs.take(job, '', 1_000))
         await jobs.settleTaken(job, ids.map(completed))
       expect(await jobs.finish(job)).toBe(true)
     }
@@ -92,7 +92,7 @@ export function jobsConformance(name: string, postgresUrl: () => string | undefi
       await expect(jobs.addDevices(job, { after: 'b', deviceIds: ['c'], isLast: true })).rejects.toEqual(
         coded('JOB_LEASE_LOST'),
       )
-      expect(await jobs.take(job, 2)).toEqual(['a', 'b'])
+      expect(await jobs.take(job, '', 2)).toEqual(['a', 'b'])
       expect(await jobs.pending(job, 9)).toEqual(['c'])
       await jobs.settleTaken(job, [
         completed('a'),
@@ -114,10 +114,11 @@ export function jobsConformance(name: string, postgresUrl: () => string | undefi
 
     test('a device is taken once; one that was not called may be taken again', async () => {
       const job = await running(['a', 'b', 'c', 'd'])
-      const taken = await Promise.all([jobs.take(job, 2), jobs.take(job, 2), jobs.take(job, 2)])
+      const taken = await Promise.all([jobs.take(job, '', 2), jobs.take(job, '', 2), jobs.take(job, '', 2)])
       expect(taken.flat().sort()).toEqual(['a', 'b', 'c', 'd'])
       await jobs.settleTaken(job, [{ deviceId: 'b', status: 'pending' }])
-      expect(await jobs.take(job, 2)).toEqual(['b'])
+      expect(await jobs.take(job, 'b', 2)).toEqual([])
+      expect(await jobs.take(job, '', 2)).toEqual(['b'])
       await jobs.settleTaken(job, ['a', 'b', 'c', 'd'].map(completed))
       await expect(jobs.settleTaken(job, [completed('a')])).rejects.toEqual(coded('JOB_LEASE_LOST'))
       await finished(job)
@@ -125,7 +126,7 @@ export function jobsConformance(name: string, postgresUrl: () => string | undefi
 
     test('what was taken by a statement whose answer was lost is failed in the end: it may have been called', async () => {
       const job = await running(['a', 'b'])
-      await jobs.take(job, 1)
+      await jobs.take(job, '', 1)
       expect(await jobs.finish(job)).toBe(false)
       expect((await jobs.get(job.jobId)).statistics).toMatchObject({ running: 0, failed: 1, pending: 1 })
       await finished(job)
@@ -133,7 +134,7 @@ export function jobsConformance(name: string, postgresUrl: () => string | undefi
 
     test('whoever takes a job over fails what was under way, and the one before can do nothing more', async () => {
       const before = await running(['a', 'b', 'c'], forgetful)
-      expect(await jobs.take(before, 2)).toEqual(['a', 'b'])
+      expect(await jobs.take(before, '', 2)).toEqual(['a', 'b'])
       const after = await claimed()
       expect(after.jobId).toBe(before.jobId)
       for (const attempt of [
@@ -144,7 +145,7 @@ export function jobsConformance(name: string, postgresUrl: () => string | undefi
         () => database.transaction((queries) => jobs.settlePending(queries, before, [completed('c')])),
       ])
         await expect(attempt()).rejects.toEqual(coded('JOB_LEASE_LOST'))
-      expect([await jobs.take(before, 9), await jobs.pending(before, 9)]).toEqual([[], []])
+      expect([await jobs.take(before, '', 9), await jobs.pending(before, 9)]).toEqual([[], []])
       expect(await devicesOf(after.jobId)).toMatchObject([
         { deviceId: 'a', status: 'failed', error: { code: 'Unknown' } },
         { deviceId: 'b', status: 'failed', error: { code: 'Unknown' } },
@@ -157,9 +158,9 @@ export function jobsConformance(name: string, postgresUrl: () => string | undefi
     test('a job that is cancelled, or whose time is over, begins no device more, and keeps what those under way give', async () => {
       for (const end of [(job: JobLease) => jobs.cancel(job.jobId), (job: JobLease) => jobs.fail(job, 'too late')]) {
         const job = await running(['a', 'b'])
-        expect(await jobs.take(job, 1)).toEqual(['a'])
+        expect(await jobs.take(job, '', 1)).toEqual(['a'])
         await end(job)
-        expect([await jobs.take(job, 9), await jobs.pending(job, 9)]).toEqual([[], []])
+        expect([await jobs.take(job, '', 9), await jobs.pending(job, 9)]).toEqual([[], []])
         await expect(
           database.transaction((queries) => jobs.settlePending(queries, job, [completed('b')])),
         ).rejects.toEqual(coded('JOB_LEASE_LOST'))
@@ -175,7 +176,7 @@ export function jobsConformance(name: string, postgresUrl: () => string | undefi
 
     test('what is under way of a job that ended is not running for ever, if whoever called is gone', async () => {
       const job = await running(['a'], forgetful)
-      await forgetful.take(job, 1)
+      await forgetful.take(job, '', 1)
       await forgetful.cancel(job.jobId)
       const after = await claimed()
       expect(after).toMatchObject({ jobId: job.jobId, hasEnded: true })
@@ -233,6 +234,19 @@ export function jobsConformance(name: string, postgresUrl: () => string | undefi
       while (await jobs.sweep());
       await expect(jobs.get(young.jobId)).rejects.toEqual(coded('JOB_UNKNOWN'))
       expect((await jobs.get(active.jobId)).status).toBe('completed')
+    })
+
+    test('a job that two processes forget at once leaves no devices behind', async () => {
+      const count = 2 * limits.jobDevicesSweptAtOnceMax
+      const ids = Array.from({ length: count }, (_, index) => String(index).padStart(5, '0'))
+      const old = await running(ids)
+      await finished(old)
+      await database.query(`UPDATE penstock.jobs SET ended_at = now() - interval '31 days' WHERE id = $1`, [old.jobId])
+      // At once also where a connection would have to be made first.
+      await Promise.all([1, 2, 3, 4].map(() => database.query('SELECT pg_sleep(0.05)')))
+      await Promise.all([1, 2, 3, 4].map(() => jobs.sweep()))
+      while (await jobs.sweep());
+      expect(await database.query('SELECT 1 FROM penstock.job_devices WHERE job_id = $1', [old.jobId])).toEqual([])
     })
 
     test('devices that a condition picks come page by page, and only devices', async () => {

@@ -122,8 +122,8 @@ export interface JobWork {
   renew(lease: JobLease): Promise<void>
   addDevices(lease: JobLease, page: DevicePage): Promise<void>
   pending(lease: JobLease, countMax: number): Promise<string[]>
-  /** The same, which are running from then on: nobody gets them a second time. */
-  take(lease: JobLease, countMax: number): Promise<string[]>
+  /** Those behind `after`, by id, which are running from then on: nobody gets them a second time. */
+  take(lease: JobLease, after: string, countMax: number): Promise<string[]>
   /** What became of devices that were taken, also of a job that has ended. */
   settleTaken(lease: JobLease, results: readonly DeviceResult[]): Promise<void>
   /** What became of pending devices, inside the transaction that did it. */

@@ -10,6 +10,8 @@ const claimLock = 7_403_118
 
 const isFree = '(leased_until IS NULL OR leased_until <= now())'
 
+const isDue = `${isFree} AND (ended_at IS NULL AND start_at <= now() OR running > 0)`
+
 interface LeasedRow {
   readonly id: string
   readonly type: JobType
@@ -22,7 +24,10 @@ interface LeasedRow {
   readonly [column: string]: unknown
 }
 
-export function claimJob(database: Database, leaseMs: number): Promise<LeasedJob | undefined> {
+export async function claimJob(database: Database, leaseMs: number): Promise<LeasedJob | undefined> {
+  // Most of the time none is, which costs no transaction and no lock.
+  const due = await database.query(`SELECT 1 FROM penstock.jobs WHERE ${isDue} LIMIT 1`)
+  if (due.length === 0) return undefined
   return database.transaction(async (queries) => {
     await queries.query('SELECT pg_advisory_xact_lock($1)', [claimLock])
     const token = randomUUID()
@@ -30,7 +35,7 @@ export function claimJob(database: Database, leaseMs: number): Promise<LeasedJob
       `UPDATE penstock.jobs SET status = CASE WHEN ended_at IS NULL THEN 'running' ELSE status END, lease = $1,
          leased_until = now() + $2::float8 * interval '1 millisecond', begun_at = coalesce(begun_at, now())
        WHERE id = (
-         SELECT id FROM penstock.jobs WHERE ${isFree} AND (ended_at IS NULL AND start_at <= now() OR running > 0)
+         SELECT id FROM penstock.jobs WHERE ${isDue}
          ORDER BY begun_at NULLS LAST, start_at, id LIMIT 1 FOR UPDATE
        ) AND (SELECT count(*) FROM penstock.jobs WHERE NOT ${isFree}) < $3
        RETURNING id, type, condition, content, reached, is_whole, ended_at IS NOT NULL AS has_ended,

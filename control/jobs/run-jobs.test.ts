@@ -222,6 +222,21 @@ describe('a process that runs jobs', () => {
     expect((await jobs.get(id)).statistics).toMatchObject({ failed: 3, succeeded: 0 })
   })
 
+  test('devices that find no place hold up no others', async () => {
+    const ids = await setUp(2 * limits.jobMethodsAtOnceMax)
+    devices.answersAtOnce = false
+    const { id } = await create()
+    start()
+    await until(() => devices.waiting === limits.jobMethodsAtOnceMax)
+    devices.answer({ kind: 'busy' })
+    await until(() => devices.waiting === limits.jobMethodsAtOnceMax)
+    expect(devices.called).toEqual(ids)
+    devices.answersAtOnce = true
+    devices.answer()
+    await until(() => hasEnded(id))
+    expect((await jobs.get(id)).statistics).toMatchObject({ succeeded: ids.length, failed: 0 })
+  })
+
   test('calls under way when their process ends are unknown, and never made again; the others are made elsewhere [G-11]', async () => {
     const ids = await setUp(limits.jobMethodsAtOnceMax + 5)
     devices.answersAtOnce = false
@@ -264,12 +279,15 @@ describe('a process that runs jobs', () => {
         if (isAway) throw new PenstockError('STORE_UNAVAILABLE', 'away')
         return call.apply(jobs, given)
       }
-    start({ settleTaken: orAway(jobs.settleTaken), renew: orAway(jobs.renew), take: orAway(jobs.take) })
+    const { claim, renew, settleTaken, take } = jobs
+    start({ claim: orAway(claim), renew: orAway(renew), settleTaken: orAway(settleTaken), take: orAway(take) })
     await until(() => devices.waiting === 3)
     isAway = true
     devices.answer()
     const backAtMs = clock.monotonicMs() + 2 * limits.jobLeaseMs
     await until(() => clock.monotonicMs() >= backAtMs)
+    // Its lease is over, and nobody took the job meanwhile.
+    await database.query('UPDATE penstock.jobs SET leased_until = now() WHERE id = $1', [id])
     isAway = false
     await until(() => hasEnded(id))
     expect((await jobs.get(id)).statistics).toMatchObject({ succeeded: 3, failed: 0 })

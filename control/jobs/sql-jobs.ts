@@ -68,8 +68,8 @@ export class SqlJobs implements Jobs, JobWork {
     return pendingDevices(this.#database, lease, countMax)
   }
 
-  take(lease: JobLease, countMax: number): Promise<string[]> {
-    return takeDevices(this.#database, lease, countMax)
+  take(lease: JobLease, after: string, countMax: number): Promise<string[]> {
+    return takeDevices(this.#database, lease, after, countMax)
   }
 
   settleTaken(lease: JobLease, results: readonly DeviceResult[]): Promise<void> {

@@ -4,13 +4,14 @@
  *   assigning, written ─▶ hub chosen ─▶ twin read where the device was ─▶ device made ─▶ assigned, written ─▶ device removed where it was
  *                              └── failed, written                     └── failed: it stays where it was
  *
- * Whatever ends in between, the device has a hub: it leaves the old one last. A process that ends leaves `assigning` behind, which is told
+ * Whatever ends in between, the device has a hub: it leaves the old one last, and where that fails it stays known there, but has its new hub. A
+ * registration that was deleted, or begun again at another process, before the device is made is not gone on with. A process that ends leaves `assigning` behind, which is told
  * as failed after a time; the device registers again.
  */
 import { newEtag } from '#control/identities/identity.ts'
 import type { Database } from '#control/store/database.ts'
 import type { TwinPatch } from '#control/twins/twins.ts'
-import type { Clock } from '#runtime/clock.ts'
+import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -22,7 +23,7 @@ import { type HubDevices, LinkedDevices } from './hub-devices.ts'
 import type { Known } from './known-enrolments.ts'
 import type { OutgoingRequests } from './outgoing-requests.ts'
 import type { Registration, Substatus } from './registration.ts'
-import { putRegistrationRows, registrationRows } from './registration-rows.ts'
+import { lockedRegistrationRow, putRegistrationRows, registrationRows } from './registration-rows.ts'
 
 export interface ElsewhereParts {
   readonly database: Database
@@ -77,9 +78,11 @@ export class AssignElsewhere {
     return registration
   }
 
-  /** Resolves once nothing is under way. */
+  /** Resolves once nothing is under way, or what is would take too long: it is told as failed after a time, as that of a killed process. */
   async close(): Promise<void> {
-    await Promise.all([...this.#underWay.values()].map(({ done }) => done))
+    const ended = new AbortController()
+    void Promise.all([...this.#underWay.values()].map(({ done }) => done)).then(() => ended.abort())
+    await sleep(this.#parts.clock, limits.allocationStopMsMax, ended.signal)
   }
 
   /** Never rejects, but for the store. */
@@ -87,7 +90,7 @@ export class AssignElsewhere {
     try {
       const chosen = await this.#chosen(wanted)
       if ('code' in chosen) return await this.#failed(registration, chosen)
-      await this.#assigned(wanted, chosen)
+      await this.#assigned(wanted, chosen, registration)
     } catch (error) {
       if (!isPenstockError(error)) this.#parts.logger.error('a registration failed', { error })
       const message = isPenstockError(error) ? error.message : 'the registration could not be carried out'
@@ -118,7 +121,11 @@ export class AssignElsewhere {
     }
   }
 
-  async #assigned(wanted: Wanted, { hostName, firstTwin, payload }: CustomChoice): Promise<void> {
+  async #assigned(
+    wanted: Wanted,
+    { hostName, firstTwin, payload }: CustomChoice,
+    registration: Registration,
+  ): Promise<void> {
     const { known, assignment } = wanted
     const before = known.registration
     const from = before?.hub === undefined || before.hub === hostName ? undefined : this.#devicesOf(before.hub, known)
@@ -127,8 +134,16 @@ export class AssignElsewhere {
     const twin = (migrates ? await from.twinOf(deviceId) : undefined) ?? firstTwin
     const substatus: Substatus | undefined =
       from === undefined ? undefined : migrates ? 'deviceDataMigrated' : 'deviceDataReset'
+    const [current] = await registrationRows(this.#parts.database, [registration.registrationId])
+    if (current?.operationId !== registration.operationId) return
     await this.#give(wanted, hostName, { ...assignment, firstTwin: twin, payload, substatus })
-    await from?.remove(deviceId)
+    await from?.remove(deviceId).catch((error: unknown) =>
+      this.#parts.logger.warn('a device that has another hub now could not be removed from the one before', {
+        device: deviceId,
+        hub: before?.hub,
+        error,
+      }),
+    )
   }
 
   async #give(wanted: Wanted, hostName: string, assignment: Assignment): Promise<void> {
@@ -178,10 +193,10 @@ export class AssignElsewhere {
     return this.#write({ ...registration, status: 'failed', fault, etag: newEtag(), updatedAtMs })
   }
 
-  /** What began later, at another process, is not overwritten. */
+  /** What began later, at another process, is not overwritten; what was deleted does not come back. */
   #write(registration: Registration): Promise<void> {
     return this.#parts.database.transaction(async (queries) => {
-      const [current] = await registrationRows(queries, [registration.registrationId])
+      const current = await lockedRegistrationRow(queries, registration.registrationId)
       if (current?.operationId === registration.operationId) await putRegistrationRows(queries, [registration])
     })
   }

@@ -11,7 +11,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer, type Server } from 'node:tls'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { admissionRules } from '#control/auth/admission-rules.ts'
 import { type Control, openControl } from '#control/open-control.ts'
 import { openRegistry, type Registry } from '#control/open-registry.ts'
@@ -174,6 +174,50 @@ describe('a provisioning service with two hubs', () => {
     const keep = { updateHubAssignment: false, migrateDeviceData: false }
     await enrol('mover', { iotHubs: [here], allocationPolicy: 'static', reprovisionPolicy: keep })
     expect(await register('mover')).toMatchObject({ assignedHub: linkedName })
+  })
+
+  test('a device that the hub before does not let go has its new hub', async () => {
+    await enrol('held', { iotHubs: [linkedName], allocationPolicy: 'static' })
+    expect(await register('held')).toMatchObject({ assignedHub: linkedName })
+    await enrol('held', { iotHubs: [here], allocationPolicy: 'static' })
+    const removal = vi.spyOn(linked.registry.identities, 'delete').mockRejectedValue(new Error('not now'))
+    try {
+      await register('held')
+      await expect.poll(() => removal.mock.calls.length).toBeGreaterThan(0)
+      await expect.poll(async () => (await registry.registrations.get('held'))?.status).toBe('assigned')
+    } finally {
+      removal.mockRestore()
+    }
+    expect(await register('held')).toMatchObject({ assignedHub: here })
+  })
+
+  test('a registration that is deleted while a function chooses gives no hub a device', async () => {
+    choose = (_document, answer) => {
+      choose = (_again, refusal) => refusal.writeHead(403).end()
+      void registry.registrations
+        .delete('withdrawn', undefined)
+        .then(() => answer.end(JSON.stringify({ iotHubHostName: linkedName })))
+    }
+    await enrol('withdrawn', webhook())
+    const provision = { registrationId: 'withdrawn', certificates: [], token: undefined, payload: undefined }
+    const begin = () =>
+      registry.registrar.provision({
+        step: 'register',
+        operationId: undefined,
+        ...provision,
+        ...tokenOf('withdrawn', key),
+      })
+    await begin()
+    await expect.poll(() => registry.registrations.get('withdrawn')).toBeUndefined()
+    // What is under way ends before another one begins.
+    await expect
+      .poll(async () => {
+        const registration = await registry.registrations.get('withdrawn')
+        if (registration === undefined) await begin()
+        return registration?.status
+      })
+      .toBe('failed')
+    expect(await linked.registry.identities.get(idOf('withdrawn'))).toBeUndefined()
   })
 
   test('what the other hub has of others is not taken over', async () => {

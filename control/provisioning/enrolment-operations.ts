@@ -7,17 +7,20 @@
  *   POST           /enrollments/query, /enrollmentGroups/query, /registrations/{group}/query    {"query":"SELECT * FROM enrollments"}
  *   GET DELETE     /registrations/{registration}
  *
- * A DELETE with `?devices=delete` takes the devices from their hubs too; the hub's own service leaves them where they are.
+ * A DELETE with `?devices=delete` takes the devices from their hubs too; the hub's own service leaves them where they are. One of a group that
+ * was interrupted can be repeated, until none of its devices is left.
  *
  * Keys are told in the answer to a PUT and by attestationmechanism, and nowhere else. `enrollmentGroups` comes in two spellings.
  */
+import type { IfMatch } from '#control/identities/identities.ts'
 import { argumentFault } from '#control/identities/identity.ts'
 import { ifMatchOf } from '#control/rest/addressed.ts'
 import { isObject, type JsonObject, jsonFrom } from '#control/rest/json-body.ts'
-import type { Operation } from '#control/rest/operation.ts'
+import { type Operation, withWarning } from '#control/rest/operation.ts'
 import { pageSizeOf } from '#control/rest/page-size.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
+import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { attestationDocument } from './attestation-document.ts'
 import { bulkAnswer } from './bulk-enrolments.ts'
@@ -116,8 +119,9 @@ function collectionOperations(
       right: 'EnrollmentWrite',
       async run(request) {
         const id = idOf(request)
-        await enrolments.delete(kind, id, ifMatchOf(request)?.etag)
-        if (takesDevices(request)) await takeDevices(services, kind, id)
+        const ifMatch = ifMatchOf(request)?.etag
+        if (takesDevices(request)) return deleteWithDevices[kind](services, id, ifMatch)
+        await enrolments.delete(kind, id, ifMatch)
         return done
       },
     },
@@ -202,17 +206,35 @@ function takesDevices(request: HttpRequest): boolean {
   return request.query('devices') === 'delete'
 }
 
-async function takeDevices(
-  { registrations, devicesOf }: ProvisioningServices,
-  kind: EnrolmentKind,
+const deleteWithDevices = { individual: deleteWithDevice, group: deleteGroupWithDevices }
+
+async function deleteWithDevice(
+  { enrolments, registrations, devicesOf }: ProvisioningServices,
   id: string,
-): Promise<void> {
-  if (kind === 'group') {
-    await deprovisionGroup(registrations, devicesOf, id)
-    return
-  }
+  ifMatch: IfMatch,
+): Promise<HttpAnswer> {
+  await enrolments.delete('individual', id, ifMatch)
   const registration = await registrations.get(id)
   if (registration !== undefined) await deprovision(registrations, devicesOf, registration)
+  return done
+}
+
+/** The group first, so that no device joins it meanwhile. @throws PROVISIONING_ENROLMENT_UNKNOWN where there is no device of it either */
+async function deleteGroupWithDevices(
+  { enrolments, registrations, devicesOf }: ProvisioningServices,
+  groupId: string,
+  ifMatch: IfMatch,
+): Promise<HttpAnswer> {
+  let unknown: unknown
+  try {
+    await enrolments.delete('group', groupId, ifMatch)
+  } catch (error) {
+    if (!isPenstockError(error, 'PROVISIONING_ENROLMENT_UNKNOWN')) throw error
+    unknown = error
+  }
+  const count = await deprovisionGroup(registrations, devicesOf, groupId)
+  if (unknown !== undefined && count === 0) throw unknown
+  return withWarning(done, `devices taken from their hubs: ${count}`)
 }
 
 /** Everything of a collection is all that can be asked for. @throws REGISTRY_QUERY_INVALID */

@@ -5,6 +5,8 @@ import { makeCertificate } from '#runtime/certificate-maker.ts'
 import { openHttpServer } from '#runtime/http/http.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { limits } from '#schemas/limits.ts'
+import { derivedKey } from './derived-key.ts'
+import { tokenOf } from './registrar.conformance.ts'
 
 const symmetric = { attestation: { type: 'symmetricKey' } }
 
@@ -117,6 +119,24 @@ export function enrolmentsConformance(name: string, postgresUrl: () => string | 
       )
       const other = await call('POST', '/enrollments/query', { query: 'SELECT * FROM enrollments WHERE 1=1' })
       expect(other.status).toBe(400)
+    })
+
+    test('a group that was deleted and left devices behind is deleted with them, until none is left', async () => {
+      const put = await call('PUT', '/enrollmentGroups/left', symmetric)
+      const { symmetricKey } = put.body.attestation as { symmetricKey: { primaryKey: string } }
+      for (const registrationId of ['left-1', 'left-2'])
+        await registry.registrar.provision({
+          ...{ step: 'register', registrationId, certificates: [], operationId: undefined, payload: undefined },
+          ...{ token: undefined, ...tokenOf(registrationId, derivedKey(symmetricKey.primaryKey, registrationId)) },
+        })
+      const device = () => registry.identities.get({ deviceId: 'left-2', moduleId: undefined })
+      expect(await device()).toBeDefined()
+      expect((await call('DELETE', '/enrollmentGroups/left')).status).toBe(204)
+      const taken = await call('DELETE', '/enrollmentGroups/left?devices=delete')
+      expect(taken.status).toBe(204)
+      expect(taken.headers.get('warning')).toBe('299 penstock "devices taken from their hubs: 2"')
+      expect(await device()).toBeUndefined()
+      expect((await call('DELETE', '/enrollmentGroups/left?devices=delete')).status).toBe(404)
     })
 
     test('a bulk request carries out each enrolment by itself', async () => {

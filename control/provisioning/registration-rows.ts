@@ -31,6 +31,18 @@ export async function registrationRows(queries: Queries, ids: readonly string[])
   return rows.map(registrationFromRow)
 }
 
+/** Held against other writers until the transaction ends. */
+export async function lockedRegistrationRow(
+  queries: Queries,
+  registrationId: string,
+): Promise<Registration | undefined> {
+  const [row] = await queries.query<RegistrationRow>(
+    `SELECT ${columns} FROM penstock.registrations WHERE id = $1 FOR UPDATE`,
+    [idKey(registrationId)],
+  )
+  return row && registrationFromRow(row)
+}
+
 export async function registrationRowsOfGroup(
   queries: Queries,
   groupId: string,

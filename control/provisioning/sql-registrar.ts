@@ -111,7 +111,7 @@ export class SqlRegistrar implements Registrar {
     return hub && new LinkedDevices(hub, this.#outgoing)
   }
 
-  /** Resolves once nothing is under way. */
+  /** Resolves once nothing is under way, or what is would take too long. */
   async close(): Promise<void> {
     await this.#elsewhere.close()
     this.#known.close()

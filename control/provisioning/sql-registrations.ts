@@ -4,7 +4,12 @@ import { PenstockError } from '#schemas/errors.ts'
 import { checkEtag } from './enrolment-rows.ts'
 import type { Registrations } from './provisioning.ts'
 import type { Registration } from './registration.ts'
-import { deleteRegistrationRow, registrationRows, registrationRowsOfGroup } from './registration-rows.ts'
+import {
+  deleteRegistrationRow,
+  lockedRegistrationRow,
+  registrationRows,
+  registrationRowsOfGroup,
+} from './registration-rows.ts'
 
 /** Registrations over the control store, which belongs to the caller. */
 export class SqlRegistrations implements Registrations {
@@ -20,7 +25,7 @@ export class SqlRegistrations implements Registrations {
 
   delete(registrationId: string, ifMatch: IfMatch): Promise<void> {
     return this.#database.transaction(async (queries) => {
-      const [registration] = await registrationRows(queries, [registrationId])
+      const registration = await lockedRegistrationRow(queries, registrationId)
       if (registration === undefined) throw registrationUnknown(registrationId)
       checkEtag(registration, ifMatch)
       await deleteRegistrationRow(queries, registrationId)

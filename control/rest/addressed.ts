@@ -13,6 +13,12 @@ export function identityIdOf(request: HttpRequest): IdentityId {
   return { deviceId, moduleId: moduleId || undefined }
 }
 
+/** What the first part of a path that varies names, where it is no identity. Empty, which nothing is called, where it has a zero character: the store takes none. */
+export function nameOf(request: HttpRequest): string {
+  const name = request.parameter(0) ?? ''
+  return name.includes('\0') ? '' : name
+}
+
 /** Quoted or not, weak or not; `*` is whatever etag there is, told as `undefined`. `undefined`: no such header. */
 export function ifMatchOf(request: HttpRequest): { readonly etag: string | undefined } | undefined {
   const header = request.header('if-match').trim()

@@ -5,6 +5,7 @@
  *   GET    /routing/replays        those that go on, how far each is, and what became of those of the last week
  *   DELETE /routing/replays/{id}   cancels it: what it delivered stays
  */
+import { nameOf } from '#control/rest/addressed.ts'
 import { jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { jsonAnswer } from '#runtime/http/answer.ts'
@@ -38,7 +39,7 @@ export function replayOperations(replays: ReplayService): Operation[] {
       right: 'RegistryWrite',
       ownerOnly: true,
       async run(request) {
-        await replays.cancel(request.parameter(0) ?? '')
+        await replays.cancel(nameOf(request))
         return { status: 204 }
       },
     },

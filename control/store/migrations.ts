@@ -17,12 +17,15 @@
  *   commands   (device_id, module_id, seq)   commands that wait, or are with the device
  *   feedback   (seq)                    how commands ended, for their senders
  *   dead_commands (id)                  commands that ended without success, whole
+ *   audit      (id)                     who changed what, and who was refused; kept for a time, and so many
+ *   twin_events (seq)                   changes of twins that are not on the log yet, in the order of their commits
+ *   twin_event_forwarder ()             which process forwards them, and until when nobody else does, one row
+ *   uploads    (id)                     files that devices were let upload and have not reported, until their time is over
+ *   file_notifications (seq)            files that devices uploaded, for services
  *   enrolments (kind, id)               who may register, ids in lower case; documents as provisioning/enrolment-document.ts has them
  *   provisioning ()                     counts changes of enrolment groups and linked hubs, one row
  *   registrations (id)                  what became of who registered, ids in lower case
  *   linked_hubs (host_name)             further hubs that devices are sent to
-  ],
-  [
  *   jobs       (id)                     jobs over many devices, with how many of them are how far, and the lease of who runs it
  *   job_devices (job_id, device_id)     what became of each device of a job; forgotten with its job, whether or not there still is the device
  *   configurations (number)             desired properties for all devices that meet a condition; one that was deleted stays until none has them

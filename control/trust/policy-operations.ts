@@ -7,12 +7,12 @@
  */
 
 import { argumentFault } from '#control/identities/identity.ts'
+import { nameOf } from '#control/rest/addressed.ts'
 import { isObject, jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { aText, choiceOf, listOf, named, recordOf } from '#runtime/api/shapes.ts'
 import { gives, json } from '#runtime/api/told.ts'
 import { jsonAnswer } from '#runtime/http/answer.ts'
-import type { HttpRequest } from '#runtime/http/request.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { isKeyName, type KeyName, type Policy, type TrustSource } from './trust.ts'
@@ -80,8 +80,4 @@ export function policyOperations(source: TrustSource, rekey: RekeyPolicy): Opera
       },
     },
   ]
-}
-
-function nameOf(request: HttpRequest): string {
-  return request.parameter(0) ?? ''
 }
