@@ -20,13 +20,24 @@ export default defineConfig({
       },
       {
         extends: true,
-        // Real servers and whole installations: each file has the machine for itself.
+        // One part and the real servers that it speaks to: two files at a time, each with servers of its own.
         test: {
           name: 'servers',
-          include: ['**/*.{integration,fault}.ts'],
+          include: ['{control,ingest,pipeline,runtime}/**/*.{integration,fault}.ts'],
+          exclude: ['node_modules/**', '.cache/**', 'data/**'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        // Whole installations: each file has the machine for itself.
+        test: {
+          name: 'installations',
+          include: ['{console,infra,loadtest,schemas}/**/*.{integration,fault}.ts'],
           exclude: ['node_modules/**', '.cache/**', 'data/**'],
           maxWorkers: 1,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],
