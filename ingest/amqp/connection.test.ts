@@ -375,6 +375,25 @@ describe('many devices on one connection', () => {
     expect(told).toEqual(['d1 true CONNECTED', 'd1 false CLOSED_BY_CLIENT', 'd1 true CONNECTED'])
   })
 
+  test('a connection that no device is on ends, whatever it says meanwhile [G-4]', async () => {
+    const { say, answers, connection, edge, transport } = await sending()
+    say(frame(0, performatives.detach, [uint(0), true]))
+    const pass = (ms: number): void => {
+      edge.ticks += ms / tickMs
+      say(Buffer.from([0, 0, 0, 8, 2, 0, 0, 0]))
+      connection.onSecond(0)
+    }
+    pass(limits.amqpIdleMs / 2)
+    say(attachFrame(0, 0, events('d1')))
+    await answers()
+    for (let half = 0; half < 3; half++) pass(limits.amqpIdleMs / 2)
+    say(frame(0, performatives.detach, [uint(0), true]))
+    pass(limits.amqpIdleMs / 2)
+    expect([edge.sessions.size, transport.ended]).toEqual([0, false])
+    pass(limits.amqpIdleMs / 2)
+    expect(transport.ended).toBe(true)
+  })
+
   test('what one of them owes keeps it from sending, and the others not', async () => {
     const clock = virtualClock(20_000 * 86_400_000)
     const deviceOverrides = new Map([['slow', { ...unlimitedDevice, messagesPerSecond: 100 }]])
