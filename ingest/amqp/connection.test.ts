@@ -413,6 +413,31 @@ describe('many devices on one connection', () => {
     expect(clock.monotonicMs()).toBeGreaterThan(3_000)
   })
 
+  test('tokens of one device that come together make one session', async () => {
+    const lookups: (() => void)[] = []
+    let opened = 0
+    const fixture = edgeFixture({
+      authenticate: ({ clientId }) =>
+        new Promise((resolve) =>
+          lookups.push(() => resolve({ deviceId: clientId, moduleId: undefined, expiresAtMs: undefined })),
+        ),
+      onPresence: (_id, _module, here) => (opened += here ? 1 : 0),
+    })
+    const { begin, say, answers, connection } = rawClient(fixture)
+    begin()
+    say(attachFrame(0, 0, '$cbs'))
+    await answers()
+    say(...[0, 1, 2].map((id) => putToken(id, 'hub/devices/d1', `token ${id}`)))
+    for (let answered = 0; answered < 3; answered++) {
+      while (lookups.length === 0) await new Promise((resolve) => setImmediate(resolve))
+      lookups.shift()?.()
+      await answers()
+    }
+    expect([opened, fixture.edge.sessions.size]).toEqual([1, 1])
+    connection.onClosed()
+    expect(fixture.edge.sessions.size).toBe(0)
+  })
+
   test('a token that expires ends its device, one that is renewed does not', async () => {
     const until = new Map([
       ['old', 1_000],
