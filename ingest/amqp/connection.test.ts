@@ -438,6 +438,14 @@ describe('many devices on one connection', () => {
     expect(fixture.edge.sessions.size).toBe(0)
   })
 
+  test('one that is alone is charged with frames that are no message', async () => {
+    const clock = virtualClock(20_000 * 86_400_000)
+    const deviceOverrides = new Map([['d1', { ...unlimitedDevice, bytesPerSecond: 1_000 }]])
+    const { say, transport } = await sending(edgeFixture({ clock, quotas: { ...unlimitedQuotas, deviceOverrides } }))
+    for (let count = 0; count < 100; count++) say(flowFrame(0, 0, 1))
+    expect(transport.paused).toBe(true)
+  })
+
   test('a token that expires ends its device, one that is renewed does not', async () => {
     const until = new Map([
       ['old', 1_000],

@@ -135,6 +135,8 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   protected charge(_messages: number, chunkBytes: number): number {
     let waitMs = 0
     const isAlone = this.#seats.count === 1
+    // Frames that are no message are its own, too.
+    if (isAlone && this.#touched.length === 0) this.#touched.push(...this.#seats.all)
     for (const seat of this.#touched.splice(0)) {
       const { messages, bytes } = seat
       seat.messages = 0
