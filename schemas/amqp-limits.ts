@@ -35,4 +35,6 @@ export const amqpLimits = {
   amqpIdleMs: 120_000,
   /** Messages to a client that wait for its credit, on one link. */
   amqpWaitingMax: 64,
+  /** Messages to a client that it has not settled, in one session: all that may wait on its links, once. */
+  amqpUnsettledSentMax: 1_024,
 } as const

@@ -28,7 +28,7 @@ import { type DevicesOf, deprovision, deprovisionGroup } from './deprovision.ts'
 import { type EnrolmentKind, isRegistrationId, registrationIdRule } from './enrolment.ts'
 import { enrolmentDocument, enrolmentFrom } from './enrolment-document.ts'
 import type { Enrolments, Registrations } from './provisioning.ts'
-import { provisioningFaultAnswer } from './provisioning-fault.ts'
+import { provisioningFaultAnswer, provisioningFaultShape } from './provisioning-fault.ts'
 import { provisioningTold } from './provisioning-told.ts'
 import { registrationDocument } from './registration.ts'
 import { enrolmentUnknown } from './sql-enrolments.ts'
@@ -45,7 +45,7 @@ export interface ProvisioningServices {
   readonly devicesOf: DevicesOf
 }
 
-type PartOfOperation = Omit<Operation, 'faultAnswer'>
+type PartOfOperation = Omit<Operation, 'faultAnswer' | 'faultShape'>
 
 export function provisioningOperations(services: ProvisioningServices): Operation[] {
   const { enrolments } = services
@@ -65,7 +65,11 @@ export function provisioningOperations(services: ProvisioningServices): Operatio
     ),
     ...registrationOperations(services),
   ]
-  return operations.map((operation) => ({ ...operation, faultAnswer: provisioningFaultAnswer }))
+  return operations.map((operation) => ({
+    ...operation,
+    faultAnswer: provisioningFaultAnswer,
+    faultShape: provisioningFaultShape,
+  }))
 }
 
 function collectionOperations(

@@ -15,7 +15,7 @@ import type { HttpRequest } from '#runtime/http/request.ts'
 import { limits } from '#schemas/limits.ts'
 import type { LinkedHub } from './allocation.ts'
 import type { LinkedHubs } from './provisioning.ts'
-import { provisioningFaultAnswer } from './provisioning-fault.ts'
+import { provisioningFaultAnswer, provisioningFaultShape } from './provisioning-fault.ts'
 import { provisioningTold } from './provisioning-told.ts'
 
 const weightMax = 1_000
@@ -23,14 +23,14 @@ const weightMax = 1_000
 /** @param ownName of this hub */
 export function linkedHubOperations(hubs: LinkedHubs, ownName: string): Operation[] {
   const pattern = '/linkedHubs/:host'
-  const faultAnswer = provisioningFaultAnswer
+  const faults = { faultAnswer: provisioningFaultAnswer, faultShape: provisioningFaultShape }
   return [
     {
       method: 'GET',
       pattern: '/linkedHubs',
       told: provisioningTold.listHubs,
       right: 'EnrollmentRead',
-      faultAnswer,
+      ...faults,
       async run() {
         const rows = await hubs.all()
         const own = rows.some(({ hostName }) => hostName === ownName) ? [] : [{ hostName: ownName, weight: 1 }]
@@ -43,7 +43,7 @@ export function linkedHubOperations(hubs: LinkedHubs, ownName: string): Operatio
       told: provisioningTold.putHub,
       right: 'EnrollmentWrite',
       bodyBytesMax: limits.registryBodyBytesMax,
-      faultAnswer,
+      ...faults,
       async run(request, body) {
         const hub = hubFrom(jsonFrom(body), hostOf(request), ownName)
         await hubs.put(hub)
@@ -55,7 +55,7 @@ export function linkedHubOperations(hubs: LinkedHubs, ownName: string): Operatio
       pattern,
       told: provisioningTold.deleteHub,
       right: 'EnrollmentWrite',
-      faultAnswer,
+      ...faults,
       async run(request) {
         await hubs.delete(hostOf(request))
         return { status: 204 }

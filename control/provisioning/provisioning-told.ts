@@ -23,11 +23,11 @@ export const provisioningTold = {
     faults: ['PROVISIONING_ENROLMENT_UNKNOWN'],
   },
   put: {
-    summary: 'Makes an enrolment; with If-Match, replaces it',
+    summary: 'Makes an enrolment, or replaces it; with If-Match, that of this etag only',
     headers: ifMatch,
     asked: json(enrolment),
     answered: { 200: gives('it, with its keys', enrolment) },
-    faults: ['PROVISIONING_ENROLMENT_EXISTS', 'PROVISIONING_GROUPS_FULL', 'REGISTRY_ETAG_STALE'],
+    faults: ['PROVISIONING_ENROLMENT_UNKNOWN', 'PROVISIONING_GROUPS_FULL', 'REGISTRY_ETAG_STALE', 'TWIN_INVALID'],
   },
   delete: {
     summary: 'Ends an enrolment: nobody registers by it any more',

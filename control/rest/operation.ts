@@ -4,6 +4,7 @@
  *   gate (policy, right, scope) ─▶ body ─▶ run ─▶ answer or fault in the hub's form ─▶ metric, audit
  */
 
+import type { Shape } from '#runtime/api/shapes.ts'
 import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
@@ -79,6 +80,8 @@ export interface Operation {
   readonly audited?: Audited | ((request: HttpRequest) => Audited)
   /** Faults are told in a form of its own. */
   readonly faultAnswer?: (error: unknown) => HttpAnswer
+  /** Of their body, for the document. */
+  readonly faultShape?: Shape
   /** Reads a body up to this size. */
   readonly bodyBytesMax?: number
   readonly run: (request: HttpRequest, body: Uint8Array) => Promise<HttpAnswer>

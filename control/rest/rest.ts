@@ -1,7 +1,7 @@
 /** What everyone who serves the hub's REST API, or passes requests on to it, needs: faults as it tells them, and whose request it is. */
 import { randomUUID } from 'node:crypto'
 import { isIP } from 'node:net'
-import { aText, named, recordOf } from '#runtime/api/shapes.ts'
+import { aText, named, recordOf, type Shape } from '#runtime/api/shapes.ts'
 import { type AnswerTold, json } from '#runtime/api/told.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
@@ -61,22 +61,23 @@ export function classicAnswer(
 /** The body of every fault, as clients of the hub read it. */
 const faultShape = named('Fault', recordOf({ Message: aText, ExceptionMessage: aText }))
 
-/** By status, with the names by which clients tell them apart. */
-export function faultsTold(codes: readonly ErrorCode[]): Record<number, AnswerTold> {
+/** By status, with the names by which clients tell them apart. @param ownShape of who tells faults in a form of its own */
+export function faultsTold(codes: readonly ErrorCode[], ownShape?: Shape): Record<number, AnswerTold> {
   const names = new Map<number, Set<string>>()
   for (const code of codes) {
     const { status, name } = hubFaultOf(new PenstockError(code, ''))
     names.set(status, (names.get(status) ?? new Set()).add(name))
   }
-  return Object.fromEntries([...names].map(([status, own]) => [status, faultTold([...own])]))
+  return Object.fromEntries([...names].map(([status, own]) => [status, faultTold([...own], ownShape)]))
 }
 
-export function faultTold(names: readonly string[]): AnswerTold {
+export function faultTold(names: readonly string[], ownShape?: Shape): AnswerTold {
+  const shape = ownShape ?? faultShape
   return {
-    title: `Fault${names.join('')}`,
+    title: `${shape.title}${names.join('')}`,
     description: names.join(', '),
-    body: json(faultShape),
-    headers: { 'iothub-errorcode': 'the name of the fault' },
+    body: json(shape),
+    ...(ownShape === undefined && { headers: { 'iothub-errorcode': 'the name of the fault' } }),
   }
 }
 

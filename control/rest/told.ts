@@ -1,4 +1,5 @@
 /** What operations of the service API say of themselves. */
+import type { Shape } from '#runtime/api/shapes.ts'
 import type { RouteTold } from '#runtime/api/told.ts'
 import type { ErrorCode } from '#schemas/errors.ts'
 import { faultsTold, faultTold } from './rest.ts'
@@ -19,15 +20,16 @@ interface ToldOperation {
   readonly right: string | readonly string[]
   readonly ownerOnly?: boolean
   readonly bodyBytesMax?: number
+  readonly faultShape?: Shape
 }
 
-export function toldOf({ told, right, ownerOnly, bodyBytesMax }: ToldOperation): RouteTold {
+export function toldOf({ told, right, ownerOnly, bodyBytesMax, faultShape }: ToldOperation): RouteTold {
   const { faults = [], ...text } = told
   const codes = [...always, ...(bodyBytesMax === undefined ? [] : withBody), ...faults]
   const rights = typeof right === 'string' ? [right] : right
   return {
     ...text,
-    answered: { ...faultsTold(codes), 500: faultTold(['ServerError']), ...text.answered },
+    answered: { ...faultsTold(codes, faultShape), 500: faultTold(['ServerError'], faultShape), ...text.answered },
     allowed: ownerOnly ? 'the policy iothubowner' : `a policy with the right ${rights.join(' or ')}`,
   }
 }

@@ -77,14 +77,31 @@ describe('sessions that are kept', () => {
     store.rows.set('d2', kept('d2', 4))
     store.isAway = true
     const late: string[] = []
-    const lookup = (deviceId: string) => keeper.lookup(id(deviceId), (found) => late.push(`${deviceId} ${found}`))
-    const found = Promise.all([lookup('d1'), lookup('d2')])
+    const listener = (deviceId: string) => (found: number) => late.push(`${deviceId} ${found}`)
+    const [first, second] = [listener('d1'), listener('d2')]
+    const found = Promise.all([keeper.lookup(id('d1'), first), keeper.lookup(id('d2'), second)])
     await pass(1_500)
     expect(await found).toEqual([undefined, undefined])
-    keeper.forget(id('d2'))
+    keeper.forget(id('d2'), second)
     store.isAway = false
     await pass(2_000)
     expect(late).toEqual(['d1 3'])
+    await keeper.close()
+  })
+
+  test('are told to the newer connection of a device, though the older one ends after it asked', async () => {
+    const { store, keeper, pass } = setUp()
+    store.rows.set('d1', kept('d1', 3))
+    store.isAway = true
+    const late: string[] = []
+    const [older, newer] = ['older', 'newer'].map((name) => (found: number) => late.push(`${name} ${found}`))
+    const found = Promise.all([keeper.lookup(id('d1'), older!), keeper.lookup(id('d1'), newer!)])
+    await pass(1_500)
+    expect(await found).toEqual([undefined, undefined])
+    keeper.forget(id('d1'), older!)
+    store.isAway = false
+    await pass(2_000)
+    expect(late).toEqual(['newer 3'])
     await keeper.close()
   })
 })

@@ -16,6 +16,7 @@ import type { EdgeSessions, KeptSession, KeptSessions } from './sessions.ts'
 interface Asked {
   readonly id: IdentityId
   readonly found: (subscriptions: number) => void
+  readonly onLate: (subscriptions: number) => void
 }
 
 export class SessionKeeper implements EdgeSessions {
@@ -49,13 +50,14 @@ export class SessionKeeper implements EdgeSessions {
         if (isLate) onLate(subscriptions)
         else resolve(subscriptions)
       }
-      this.#asked.set(text, { id, found })
+      this.#asked.set(text, { id, found, onLate })
       this.#running ??= this.#run()
     })
   }
 
-  forget(id: IdentityId): void {
-    this.#asked.delete(identityText(id))
+  forget(id: IdentityId, onLate: (subscriptions: number) => void): void {
+    const text = identityText(id)
+    if (this.#asked.get(text)?.onLate === onLate) this.#asked.delete(text)
   }
 
   keep(session: KeptSession): void {

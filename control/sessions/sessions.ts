@@ -22,8 +22,8 @@ export interface EdgeSessions {
    * @returns `undefined`: nobody knows yet
    */
   lookup(id: IdentityId, onLate: (subscriptions: number) => void): Promise<number | undefined>
-  /** The device is gone: nobody waits for what is kept of it. */
-  forget(id: IdentityId): void
+  /** The connection that asked with this listener is gone. What a newer one of the same device asks goes on. */
+  forget(id: IdentityId, onLate: (subscriptions: number) => void): void
   keep(session: KeptSession): void
 }
 

@@ -44,6 +44,13 @@ describe('what a request proves itself with', () => {
     expect(gate().authorizationOf(request({ cookie, 'x-penstock': '1' }))).toBe('SharedAccessSignature sr=hub&sig=%2B')
   })
 
+  test('no cookie that could be no header', () => {
+    for (const token of ['Küche', 'a\r\nb', '\0']) {
+      const cookie = cookieIn(gate().cookieOf(token))
+      expect(gate().authorizationOf(request({ cookie, 'x-penstock': '1' }))).toBe('')
+    }
+  })
+
   test('over TLS a cookie that only this host could have set, and that is never sent without TLS', () => {
     const header = gate({ tls: true }).cookieOf('kept')
     expect(header).toMatch(/^__Host-penstock=[\w-]+; Path=\/; Max-Age=28800; HttpOnly; SameSite=Strict; Secure$/)

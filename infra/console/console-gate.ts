@@ -113,7 +113,10 @@ export class ConsoleGate {
   #kept(request: HttpRequest): string {
     for (const part of request.header('cookie').split(';')) {
       const [name, value = ''] = part.trim().split('=', 2)
-      if (name === this.#cookieName) return Buffer.from(value, 'base64url').toString('latin1')
+      if (name !== this.#cookieName) continue
+      const token = Buffer.from(value, 'base64url').toString('latin1')
+      // It goes on as a header, which can be of nothing else.
+      return /^[\x20-\x7e]*$/.test(token) ? token : ''
     }
     return ''
   }

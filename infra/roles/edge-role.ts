@@ -79,7 +79,9 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     logger.info('draining', { reason, connections: edge.connectionCount })
     clearInterval(beats)
     await edge.close()
-    await Promise.all([servers.close(), registry?.close(), leaveDownlink?.(), events?.close()])
+    await servers.close()
+    // Requests that were under way asked it.
+    await Promise.all([registry?.close(), leaveDownlink?.(), events?.close()])
     await log.close()
   })
   listenAsEdge({

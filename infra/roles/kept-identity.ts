@@ -10,20 +10,26 @@ export function keptIdentity(
 ): KeptIdentity | Promise<KeptIdentity> {
   const keptWith = (
     subscriptions: number | undefined,
-    onLate: (listener: (subscriptions: number) => void) => void = () => {},
+    onLate: KeptIdentity['onLate'],
+    end: () => void,
   ): KeptIdentity => ({
     subscriptions,
     onLate,
     keep: (changed, keptSeconds) => sessions.keep({ ...id, subscriptions: changed, keptSeconds }),
-    end: () => sessions.forget(id),
+    end,
   })
-  if (!resumes) return keptWith(0)
-  let tellLate = (_subscriptions: number): void => {}
-  return sessions
-    .lookup(id, (subscriptions) => tellLate(subscriptions))
-    .then((subscriptions) =>
-      keptWith(subscriptions, (listener) => {
-        tellLate = listener
-      }),
+  if (!resumes)
+    return keptWith(
+      0,
+      () => {},
+      () => {},
     )
+  let tellLate = (_subscriptions: number): void => {}
+  const found = (subscriptions: number): void => tellLate(subscriptions)
+  const listen = (listener: (subscriptions: number) => void): void => {
+    tellLate = listener
+  }
+  return sessions
+    .lookup(id, found)
+    .then((subscriptions) => keptWith(subscriptions, listen, () => sessions.forget(id, found)))
 }

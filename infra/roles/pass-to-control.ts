@@ -164,15 +164,16 @@ async function* wholeOf(beginning: Buffer, rest: AsyncIterable<Buffer>): AsyncGe
 
 function headersOf(request: HttpRequest, authorization: string): Record<string, string> {
   const headers: Record<string, string> = {}
+  // Node writes headers as Latin-1: each byte of UTF-8 as one of its characters.
+  const encoded = (value: string): string => Buffer.from(value).toString('latin1')
   const ofThisHop = request
     .header('connection')
     .toLowerCase()
     .split(/[ \t]*,[ \t]*/)
   for (const [name, value] of request.headers) {
-    // Node writes headers as Latin-1: each byte of UTF-8 as one of its characters.
-    if (!hopHeaders.has(name) && !ofThisHop.includes(name)) headers[name] = Buffer.from(value).toString('latin1')
+    if (!hopHeaders.has(name) && !ofThisHop.includes(name)) headers[name] = encoded(value)
   }
-  if (authorization !== '') headers.authorization = authorization
+  if (authorization !== '') headers.authorization = encoded(authorization)
   headers[clientAddressHeader] = request.remoteAddress
   return headers
 }

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import mqtt from 'mqtt'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { formatConnectionString } from '#control/auth/connection-string.ts'
 import { createSasToken } from '#control/auth/sas-token.ts'
+import { derivedKey } from '#control/provisioning/derived-key.ts'
 import { ApiAnswers } from '#infra/testbed/api-answers.ts'
 import { RunningPenstock } from '#infra/testbed/penstock.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
@@ -13,17 +16,24 @@ const deviceKey = randomBytes(32).toString('base64')
 const document = JSON.parse(readFileSync(join(import.meta.dirname, '../../docs/openapi.json'), 'utf8')) as unknown
 const answers = new ApiAnswers(document)
 
+const folder = mkdtempSync(join(tmpdir(), 'penstock-openapi-'))
 let penstock: RunningPenstock
 const expiresAtMs = Date.now() + 600_000
 const owner = createSasToken({ scope: 'localhost', key: ownerKey, policyName: 'iothubowner', expiresAtMs })
 const device = createSasToken({ scope: 'localhost/devices/d1', key: deviceKey, expiresAtMs })
 
 beforeAll(async () => {
-  const settings = { PENSTOCK_IDENTITIES: 'required', PENSTOCK_OWNER_KEY: ownerKey, PENSTOCK_EVENTS: 'always' }
+  const settings = {
+    ...{ PENSTOCK_IDENTITIES: 'required', PENSTOCK_OWNER_KEY: ownerKey, PENSTOCK_EVENTS: 'always' },
+    PENSTOCK_UPLOADS: folder,
+  }
   penstock = await RunningPenstock.start({ settings })
 })
 
-afterAll(() => penstock.stop())
+afterAll(async () => {
+  await penstock?.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
 
 interface Call {
   readonly body?: unknown
@@ -213,7 +223,124 @@ async function feedback(): Promise<void> {
   await rightly(200, 'DELETE', '/api/commands/dead?device=d1')
 }
 
+async function many(): Promise<void> {
+  const content = { deviceContent: { 'properties.desired.on': false } }
+  const at = '/configurations/night'
+  const body = { id: 'night', content, targetCondition: "tags.hall = 'b'", priority: 1, metrics: { queries: {} } }
+  await rightly(200, 'PUT', at, { body })
+  await rightly(409, 'PUT', at, { body })
+  await rightly(400, 'PUT', '/configurations/bad', { body: { content: {} } })
+  await rightly(200, 'GET', at)
+  await rightly(200, 'GET', '/configurations?top=5')
+  const asked = { targetCondition: 'a =', customMetricQueries: { bad: 'DROP' } }
+  await rightly(200, 'POST', '/configurations/testQueries', { body: asked })
+  await rightly(204, 'POST', '/devices/d1/applyConfigurationContent', { body: content })
+  await rightly(404, 'POST', '/devices/nobody/applyConfigurationContent', { body: content })
+  await rightly(204, 'DELETE', at, { headers: any })
+  await rightly(404, 'GET', at)
+  const job = { type: 'scheduleUpdateTwin', updateTwin: { tags: { checked: true } }, queryCondition: '*' }
+  const later = { ...job, startTime: new Date(Date.now() + 3_600_000).toISOString() }
+  await rightly(200, 'PUT', '/jobs/v2/later', { body: later })
+  await rightly(409, 'PUT', '/jobs/v2/later', { body: later })
+  await rightly(400, 'PUT', '/jobs/v2/bad', { body: { ...job, queryCondition: 'a =' } })
+  await rightly(200, 'GET', '/jobs/v2/later')
+  await rightly(404, 'GET', '/jobs/v2/none')
+  await rightly(200, 'GET', '/jobs/v2/query?jobType=scheduleUpdateTwin')
+  await rightly(200, 'POST', '/jobs/v2/later/cancel')
+}
+
+async function provisioning(): Promise<void> {
+  const attestation = { type: 'symmetricKey', symmetricKey }
+  const query = { body: { query: 'SELECT * FROM enrollments' } }
+  for (const [collection, id] of [
+    ['/enrollments', 'registrationId'],
+    ['/enrollmentGroups', 'enrollmentGroupId'],
+    ['/enrollmentgroups', 'enrollmentGroupId'],
+  ] as const) {
+    const at = `${collection}/e1`
+    await rightly(200, 'PUT', at, { body: { [id]: 'e1', attestation } })
+    await rightly(412, 'PUT', at, { body: { [id]: 'e1', attestation }, headers: { 'if-match': '"AAAA"' } })
+    await rightly(200, 'GET', at)
+    await rightly(200, 'POST', `${at}/attestationmechanism`)
+    await rightly(200, 'POST', `${collection}/query`, query)
+    await rightly(400, 'POST', `${collection}/query`, { body: { query: 'DROP' } })
+    await rightly(204, 'DELETE', at, { headers: any })
+    await rightly(404, 'GET', at)
+  }
+  for (const slash of ['', '/']) {
+    const enrollments = [{ registrationId: `bulk${slash.length}`, attestation }]
+    await rightly(200, 'POST', `/enrollments${slash}`, { body: { mode: 'create', enrollments } })
+  }
+  await registrations()
+  await rightly(200, 'GET', '/linkedHubs')
+  const connectionString = formatConnectionString({
+    hostName: 'other.example',
+    sharedAccessKeyName: 'service',
+    sharedAccessKey: deviceKey,
+  })
+  await rightly(200, 'PUT', '/linkedHubs/other.example', { body: { connectionString, allocationWeight: 2 } })
+  await rightly(400, 'PUT', '/linkedHubs/other.example', { body: { allocationWeight: 2 } })
+  await rightly(204, 'DELETE', '/linkedHubs/other.example')
+  await rightly(404, 'DELETE', '/linkedHubs/other.example')
+}
+
+/** A device that registers, by a group. */
+async function registrations(): Promise<void> {
+  const attestation = { type: 'symmetricKey', symmetricKey }
+  await rightly(200, 'PUT', '/enrollmentGroups/ours', { body: { enrollmentGroupId: 'ours', attestation } })
+  const at = '/0ne00000001/registrations/r1'
+  const key = derivedKey(deviceKey, 'r1')
+  const authorization = createSasToken({ scope: at.slice(1), key, expiresAtMs })
+  const begun = await fetch(`${penstock.httpUrl}${at}/register`, {
+    method: 'PUT',
+    headers: { authorization, 'content-type': 'application/json' },
+    body: '{}',
+  })
+  expect(begun.status).toBe(202)
+  const { operationId } = (await begun.json()) as { operationId: string }
+  const isAssigning = async (): Promise<boolean> => {
+    const polled = await fetch(`${penstock.httpUrl}${at}/operations/${operationId}`, { headers: { authorization } })
+    return ((await polled.json()) as { status: string }).status !== 'assigned'
+  }
+  await expect.poll(isAssigning).toBe(false)
+  await rightly(200, 'GET', '/registrations/r1')
+  await rightly(200, 'POST', '/registrations/ours/query', { body: { query: 'SELECT * FROM enrollments' } })
+  await rightly(204, 'DELETE', '/registrations/r1', { headers: any })
+  await rightly(404, 'GET', '/registrations/r1')
+}
+
+async function uploads(): Promise<void> {
+  for (const bound of ['serviceBound/fileNotifications', 'servicebound/filenotifications']) {
+    await uploaded()
+    const box = `/messages/${bound}`
+    const lockOf = async () => (await rightly(200, 'GET', box)).etag.replaceAll('"', '')
+    await rightly(204, 'POST', `${box}/${await lockOf()}/abandon`)
+    await rightly(204, 'DELETE', `${box}/${await lockOf()}`)
+    await rightly(412, 'DELETE', `${box}/gone`)
+    await rightly(204, 'GET', box)
+  }
+}
+
+/** A file of the device, of which a service is told. */
+async function uploaded(): Promise<void> {
+  const headers = { authorization: device, 'content-type': 'application/json' }
+  const at = `${penstock.httpUrl}/devices/d1/files`
+  const begun = await fetch(at, { method: 'POST', headers, body: JSON.stringify({ blobName: 'a.txt' }) })
+  expect(begun.status).toBe(200)
+  const { correlationId, containerName, blobName, sasToken } = (await begun.json()) as Record<string, string>
+  const stored = await fetch(`${penstock.httpUrl}/${containerName}/${blobName}${sasToken}`, {
+    method: 'PUT',
+    headers: { 'x-ms-blob-type': 'BlockBlob' },
+    body: 'a',
+  })
+  expect(stored.status).toBe(201)
+  const body = JSON.stringify({ correlationId, isSuccess: true, statusCode: 200, statusDescription: 'done' })
+  expect((await fetch(`${at}/notifications`, { method: 'POST', headers, body })).status).toBe(204)
+}
+
 async function operators(): Promise<void> {
+  await rightly(200, 'GET', '/settings')
+  await rightly(200, 'POST', '/console/sql', { body: 'SELECT 1' })
   for (const path of ['/healthz', '/readyz', '/metrics', '/console/metrics', '/openapi.json'])
     await rightly(200, 'GET', path, { token: '' })
   for (const path of ['/healthz', '/readyz']) await rightly(200, 'HEAD', path)
@@ -234,7 +361,20 @@ async function removals(): Promise<void> {
 }
 
 test('every operation answers as the document says, with whatever status', { timeout: 60_000 }, async () => {
-  for (const part of [registry, trust, routes, devices, connected, feedback, operators, removals]) await part()
+  for (const part of [
+    registry,
+    trust,
+    routes,
+    devices,
+    connected,
+    feedback,
+    many,
+    provisioning,
+    uploads,
+    operators,
+    removals,
+  ])
+    await part()
   // The module would have to be connected, and of letters there would have to be one.
   const methods = ['post /twins/{device}/modules/{module}/methods']
   const letters = ['get /dead-letters/{id}', 'delete /dead-letters/{id}', 'post /dead-letters/{id}/replay']

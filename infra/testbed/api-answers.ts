@@ -62,7 +62,7 @@ export class ApiAnswers {
     const [type = ''] = contentType?.split(';') ?? []
     if (answer.content === undefined) return text === '' ? [] : ['a body that is not told']
     if (answer.content[type] === undefined) return [`${type} is not told`]
-    if (!/json$/.test(type)) return []
+    if (!/[/+.]json$/.test(type)) return []
     return this.#faults(`${place}/content/${pointer(type)}/schema`, JSON.parse(text))
   }
 

@@ -375,6 +375,25 @@ describe('many devices on one connection', () => {
     expect(told).toEqual(['d1 true CONNECTED', 'd1 false CLOSED_BY_CLIENT', 'd1 true CONNECTED'])
   })
 
+  test('a connection that no device is on ends, whatever it says meanwhile [G-4]', async () => {
+    const { say, answers, connection, edge, transport } = await sending()
+    say(frame(0, performatives.detach, [uint(0), true]))
+    const pass = (ms: number): void => {
+      edge.ticks += ms / tickMs
+      say(Buffer.from([0, 0, 0, 8, 2, 0, 0, 0]))
+      connection.onSecond(0)
+    }
+    pass(limits.amqpIdleMs / 2)
+    say(attachFrame(0, 0, events('d1')))
+    await answers()
+    for (let half = 0; half < 3; half++) pass(limits.amqpIdleMs / 2)
+    say(frame(0, performatives.detach, [uint(0), true]))
+    pass(limits.amqpIdleMs / 2)
+    expect([edge.sessions.size, transport.ended]).toEqual([0, false])
+    pass(limits.amqpIdleMs / 2)
+    expect(transport.ended).toBe(true)
+  })
+
   test('what one of them owes keeps it from sending, and the others not', async () => {
     const clock = virtualClock(20_000 * 86_400_000)
     const deviceOverrides = new Map([['slow', { ...unlimitedDevice, messagesPerSecond: 100 }]])
@@ -392,6 +411,39 @@ describe('many devices on one connection', () => {
     expect([granted(await answers()), transport.paused]).toEqual([[], false])
     while (granted(await answers()).length === 0) expect(clock.step()).toBe(true)
     expect(clock.monotonicMs()).toBeGreaterThan(3_000)
+  })
+
+  test('tokens of one device that come together make one session', async () => {
+    const lookups: (() => void)[] = []
+    let opened = 0
+    const fixture = edgeFixture({
+      authenticate: ({ clientId }) =>
+        new Promise((resolve) =>
+          lookups.push(() => resolve({ deviceId: clientId, moduleId: undefined, expiresAtMs: undefined })),
+        ),
+      onPresence: (_id, _module, here) => (opened += here ? 1 : 0),
+    })
+    const { begin, say, answers, connection } = rawClient(fixture)
+    begin()
+    say(attachFrame(0, 0, '$cbs'))
+    await answers()
+    say(...[0, 1, 2].map((id) => putToken(id, 'hub/devices/d1', `token ${id}`)))
+    for (let answered = 0; answered < 3; answered++) {
+      while (lookups.length === 0) await new Promise((resolve) => setImmediate(resolve))
+      lookups.shift()?.()
+      await answers()
+    }
+    expect([opened, fixture.edge.sessions.size]).toEqual([1, 1])
+    connection.onClosed()
+    expect(fixture.edge.sessions.size).toBe(0)
+  })
+
+  test('one that is alone is charged with frames that are no message', async () => {
+    const clock = virtualClock(20_000 * 86_400_000)
+    const deviceOverrides = new Map([['d1', { ...unlimitedDevice, bytesPerSecond: 1_000 }]])
+    const { say, transport } = await sending(edgeFixture({ clock, quotas: { ...unlimitedQuotas, deviceOverrides } }))
+    for (let count = 0; count < 100; count++) say(flowFrame(0, 0, 1))
+    expect(transport.paused).toBe(true)
   })
 
   test('a token that expires ends its device, one that is renewed does not', async () => {

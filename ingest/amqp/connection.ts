@@ -66,6 +66,8 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   /** The client wants to hear something that often. */
   #beatMs = Number.POSITIVE_INFINITY
   #wroteAtTick = 0
+  /** A device was let in, or still there. */
+  #seatedAtTick = 0
 
   constructor(edge: EdgeContext, transport: Transport) {
     super(edge, transport)
@@ -102,6 +104,7 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   }
 
   proven(): void {
+    this.#seatedAtTick = this.edge.ticks
     if (this.state === 'waiting') this.open((limits.amqpIdleMs * 3) / 2)
   }
 
@@ -132,6 +135,8 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   protected charge(_messages: number, chunkBytes: number): number {
     let waitMs = 0
     const isAlone = this.#seats.count === 1
+    // Frames that are no message are its own, too.
+    if (isAlone && this.#touched.length === 0) this.#touched.push(...this.#seats.all)
     for (const seat of this.#touched.splice(0)) {
       const { messages, bytes } = seat
       seat.messages = 0
@@ -153,6 +158,12 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
       if (seat.session.isExpired(nowMs))
         seat.fail(new PenstockError('INGEST_NOT_AUTHORIZED', 'the credentials of this device have expired'))
       else seat.session.meter.report()
+    }
+    if (this.#seats.count > 0) this.#seatedAtTick = this.edge.ticks
+    // Who stays without a device keeps a place from those that have one, whatever it goes on to say.
+    else if (this.state === 'open' && (this.edge.ticks - this.#seatedAtTick) * tickMs >= limits.amqpIdleMs) {
+      this.fail(new PenstockError('INGEST_KEEP_ALIVE_TIMEOUT', `no device for ${limits.amqpIdleMs} ms`))
+      return
     }
     const silentMs = (this.edge.ticks - this.#wroteAtTick) * tickMs
     if (this.#phase === 'opened' && silentMs >= this.#beatMs) this.write(emptyFrame)

@@ -211,6 +211,20 @@ describe('commands', () => {
     expect(waiting.length).toBe(limits.amqpWaitingMax)
   })
 
+  test('of which too many are not settled wait for those that are [G-4]', async () => {
+    const { said, say, session } = await linked(commands!)
+    say(flowFrame(0, 1, 100_000))
+    const ids: number[] = []
+    while (ids.length < limits.amqpUnsettledSentMax) {
+      void session.send(command)
+      for (const { deliveryId } of await said()) ids.push(deliveryId ?? -1)
+    }
+    void session.send(command)
+    expect(await said()).toEqual([])
+    say(outcome(0x24, ids[5] ?? -1))
+    expect((await said()).length).toBe(1)
+  })
+
   test('a long one leaves in frames that the client takes', async () => {
     const { session, answers } = await linked(commands!)
     void session.send({ ...command, body: Buffer.alloc(150_000, 'z') })

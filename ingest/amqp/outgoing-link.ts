@@ -20,7 +20,7 @@ export interface OutgoingMessage {
 }
 
 export interface SendingSession extends LinkSession {
-  /** Messages that it can write at this moment; the client says how many frames it takes. */
+  /** It can write a message at this moment; the client says how many frames it takes, and settles what it got. */
   readonly canTransfer: boolean
   transfer(link: OutgoingLink, message: OutgoingMessage, settled: boolean): void
 }

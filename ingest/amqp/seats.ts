@@ -124,13 +124,16 @@ export class Seats {
   /** A device proves itself, for the first time or anew. Rejects with what it is to be told. */
   async prove(id: IdentityId, token: Buffer): Promise<void> {
     const text = identityText(id)
-    await this.#underWay.get(text)?.catch(() => {})
+    // Awaits nothing where nothing is under way: of two tokens that came together both would enter, and one session be nobody's.
+    for (let entering = this.#underWay.get(text); entering !== undefined; entering = this.#underWay.get(text))
+      await entering.catch(() => {})
     const seat = this.#seats.get(text)
     if (seat === undefined) await this.#enter(id, [token])
-    else
-      seat.session.renew(
-        await this.#identify(new Admission(this.connection.edge, this.connection.transport, this.#claim(id, token))),
-      )
+    else {
+      const { edge, transport } = this.connection
+      const identified = await this.#identify(new Admission(edge, transport, this.#claim(id, token)))
+      if (seat.isSeated) seat.session.renew(identified)
+    }
     this.#keepToken(text, token)
   }
 

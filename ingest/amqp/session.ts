@@ -121,6 +121,8 @@ export class AmqpSession implements SendingSession {
         return
       case performatives.detach:
         this.#linkOf(performative.number(0))?.detached()
+        // What it leaves unsettled kept others from sending.
+        this.drained()
         return
       default:
         throw malformed(`a frame of kind ${performative.code} in a session`)
@@ -154,7 +156,8 @@ export class AmqpSession implements SendingSession {
   }
 
   get canTransfer(): boolean {
-    return this.#clientWindow > 0 && !this.#connection.isBehind
+    const unsettled = this.#unsettled?.size ?? 0
+    return this.#clientWindow > 0 && unsettled < limits.amqpUnsettledSentMax && !this.#connection.isBehind
   }
 
   transfer(link: OutgoingLink, { payload, tag, resolve }: OutgoingMessage, settled: boolean): void {
@@ -193,7 +196,7 @@ export class AmqpSession implements SendingSession {
     }
   }
 
-  /** The client reads again. */
+  /** The client reads again, or has settled what it had. */
   drained(): void {
     for (const link of this.#links.values()) if (link instanceof OutgoingLink) link.flush()
   }
@@ -250,6 +253,7 @@ export class AmqpSession implements SendingSession {
       unsettled?.resolve(outcome)
     }
     if (!isSettled) this.write(performatives.disposition, [false, uint(first), uint(last), true, stateOf(state), false])
+    this.drained()
   }
 }
 

@@ -70,8 +70,8 @@ export class DeviceCommands implements Capability {
   readonly #settlements: CallBatches<Settlement, boolean>
   readonly #held: Counter
   #heldBytes = 0
-  /** Windows that wait for room. */
-  readonly #roomless: Window[] = []
+  /** Windows that wait for room, in order. */
+  readonly #roomless = new Set<Window>()
   readonly #cancels = new Set<() => void>()
   readonly #unsettled = new Set<Promise<Outcome>>()
   #isClosed = false
@@ -110,6 +110,7 @@ export class DeviceCommands implements Capability {
     if (window === undefined) return
     window.isOpen = false
     this.#windows.delete(session)
+    this.#roomless.delete(window)
   }
 
   onNotice(session: Session, notice: Notice): void {
@@ -147,7 +148,7 @@ export class DeviceCommands implements Capability {
     if (!window.isOpen || this.#isClosed) return
     window.isBusy = true
     window.again = false
-    if (this.#heldBytes >= limits.commandsHeldBytesMax) this.#roomless.push(window)
+    if (this.#heldBytes >= limits.commandsHeldBytesMax) this.#roomless.add(window)
     else void this.#serve(window)
   }
 
@@ -217,8 +218,11 @@ export class DeviceCommands implements Capability {
   #hold(bytes: number): void {
     this.#heldBytes += bytes
     this.#held.set(this.#heldBytes)
-    const next = this.#heldBytes < limits.commandsHeldBytesMax ? this.#roomless.shift() : undefined
-    if (next !== undefined) void this.#serve(next)
+    if (this.#heldBytes >= limits.commandsHeldBytesMax) return
+    const [next] = this.#roomless
+    if (next === undefined) return
+    this.#roomless.delete(next)
+    void this.#serve(next)
   }
 
   /** Notices may be lost; nothing waits for ever because of one. */

@@ -81,6 +81,18 @@ describe('files of devices', () => {
     expect([count('penstock_edge_uploads_total'), count('penstock_edge_upload_bytes_total')]).toEqual([2, 35])
   })
 
+  test('a store that does not answer holds up the end for two seconds', async () => {
+    const { files, store, clock, advance } = uploading()
+    await turn()
+    store.sweep = () => new Promise(() => {})
+    await advance(limits.uploadSweepMs)
+    const beganMs = clock.nowMs()
+    const closed = files.close()
+    await advance(2_000)
+    await closed
+    expect(clock.nowMs() - beganMs).toBe(2_000)
+  })
+
   test('ids with what would end or change an address are escaped in it', async () => {
     const { files, leaveOf } = uploading()
     const place = await files.begin('a#b?c%d', 'f')

@@ -53,6 +53,8 @@ interface Received {
   readonly untilMs: number
 }
 
+/** For a look at the store that is under way when this is closed. */
+const closeMsMax = 2_000
 /** Pause behind a sweep, for each time that it took. */
 const sweepPauses = 20
 
@@ -168,7 +170,13 @@ export class FileUploads {
 
   async close(): Promise<void> {
     this.#closed.abort()
-    await Promise.all([this.#sweeping, ...this.#dropping])
+    // A store that does not answer holds up nobody's end: what is left is swept after the next start.
+    const swept = new AbortController()
+    await Promise.race([
+      Promise.all([this.#sweeping, ...this.#dropping]),
+      sleep(this.#edge.clock, closeMsMax, swept.signal),
+    ])
+    swept.abort()
     await this.#options.store.close()
   }
 

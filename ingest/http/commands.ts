@@ -18,6 +18,7 @@ import type { HttpMethod, HttpRouter } from '#runtime/http/serving.ts'
 import { ackProperty, commandSystemProperties, type SettlementKind, type TakenCommand } from '#schemas/commands.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { ownerPath } from '#schemas/hub-topics.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { type AuthorizeRequest, admitDevice, deviceFaultAnswer, deviceOf } from './device-gate.ts'
 import { deviceCommandTold } from './device-told.ts'
 
@@ -52,7 +53,9 @@ export function routeCommands(
       const pattern = `/${owner}/messages/${bound}`
       const settle = (kindOf: (request: HttpRequest) => SettlementKind) => async (request: HttpRequest) => {
         const lockToken = request.parameter(hasModule ? 2 : 1) ?? ''
-        const settlement = { ...deviceOf(request, hasModule), lockToken, kind: kindOf(request) }
+        const id = deviceOf(request, hasModule)
+        await charged(edge, id)
+        const settlement = { ...id, lockToken, kind: kindOf(request) }
         if (await commands.settle(settlement)) return done
         throw new PenstockError('COMMAND_LOCK_LOST', 'this message is no longer locked by this token')
       }
@@ -70,7 +73,6 @@ export function routeCommands(
     }
 }
 
-/** Who asks too often waits as for messages, or is told so. */
 async function receive(
   edge: EdgeContext,
   commands: DeviceCommands,
@@ -79,10 +81,15 @@ async function receive(
 ): Promise<HttpAnswer> {
   if (edge.draining) throw new PenstockError('INGEST_DRAINING', 'the edge is shutting down')
   const id = deviceOf(request, hasModule)
-  const waitMs = edge.quotas.requestWaitMs(id.deviceId, 1, 0)
-  if (waitMs > 0) await sleep(edge.clock, waitMs)
+  await charged(edge, id)
   const command = await commands.take(id)
   return command === undefined ? done : commandAnswer(command)
+}
+
+/** Who asks too often waits as for messages, or is told so. @throws INGEST_RATE_EXCEEDED */
+async function charged(edge: EdgeContext, { deviceId }: IdentityId): Promise<void> {
+  const waitMs = edge.quotas.requestWaitMs(deviceId, 1, 0)
+  if (waitMs > 0) await sleep(edge.clock, waitMs)
 }
 
 /** Spelled with or without a value; the client for Java encodes the question mark too. */

@@ -43,7 +43,10 @@ export class Admission {
    */
   waitMs(): number {
     const { quotas, isKnown } = this.#edge
-    const lookupMs = quotas.lookupWaitMs(this.#transport.remoteAddress, this.#claim.clientId, isKnown)
+    const { clientId, username } = this.#claim
+    // Who registers is no device, whatever device it is named as.
+    const isDeviceKnown = username?.includes('/registrations/') ? () => false : isKnown
+    const lookupMs = quotas.lookupWaitMs(this.#transport.remoteAddress, clientId, isDeviceKnown)
     this.#isWhereOthersFail = lookupMs !== undefined
     const waitMs = lookupMs ?? quotas.connectWaitMs()
     assert(waitMs >= 0, 'a turn is now or later')

@@ -4,7 +4,6 @@
 """
 import json
 import sys
-import threading
 
 from azure.iot.device import IoTHubDeviceClient
 
@@ -12,12 +11,10 @@ transport, target, ca_file, count = sys.argv[1:5]
 with open(ca_file) as file:
     options = {"server_verification_cert": file.read(), "websockets": transport == "mqtt-ws", "connection_retry": False}
 client = IoTHubDeviceClient.create_from_connection_string(target, **options)
-left = int(count)
-ended = threading.Event()
-
-
-def received(message):
-    global left
+client.connect()
+for _ in range(int(count)):
+    # A handler runs in several threads: what it would print is in no order.
+    message = client.receive_message(timeout=60)
     print(json.dumps({
         "body": message.data.decode(),
         "messageId": message.message_id,
@@ -25,12 +22,4 @@ def received(message):
         "contentType": message.content_type,
         "properties": message.custom_properties,
     }), flush=True)
-    left -= 1
-    if left == 0:
-        ended.set()
-
-
-client.on_message_received = received
-client.connect()
-ended.wait(60)
 client.shutdown()
