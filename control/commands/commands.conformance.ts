@@ -365,9 +365,10 @@ export function commandsConformance(name: string, postgresUrl: () => string | un
       await settle(soon, 'reject')
       await registry.identities.delete({ deviceId: deleted, moduleId: undefined }, undefined)
       await Promise.all([telling.sweep(), telling.sweep()])
-      expect(told.slice(-2)).toEqual([
-        ['soon', 'Rejected'],
+      // Of two that look at once each may have one of them.
+      expect(told.slice(-2).toSorted()).toEqual([
         ['left', 'Purged'],
+        ['soon', 'Rejected'],
       ])
       const count = told.length
       const rest = await telling.takeFeedback(64)
