@@ -1,7 +1,8 @@
 /** What an edge process knows of control: who may connect, quotas of single devices, twins, and what other edges take over. */
-import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
+import { type Clock, systemClock } from '#runtime/clock.ts'
 import { type Logger, silentLogger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import { repeating } from '#runtime/repeating.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { AdmissionRules } from './auth/auth.ts'
@@ -160,19 +161,14 @@ async function listenAtAddress(
   logger: Logger,
 ): Promise<() => Promise<void>> {
   const listener = await listenForControl(edgeId, edge, await addresses.secret(), { host: bind, port }, clock, logger)
-  const closed = new AbortController()
-  const publish = async (): Promise<void> => {
-    while (!closed.signal.aborted) {
-      await addresses
-        .publish({ edgeId, host, port: listener.port })
-        .catch((error: unknown) => logger.warn('control does not learn yet where this edge listens', { error }))
-      await sleep(clock, limits.edgeBeatMs, closed.signal)
-    }
-  }
-  const publishing = publish()
+  const endPublishing = repeating(clock, async () => {
+    await addresses
+      .publish({ edgeId, host, port: listener.port })
+      .catch((error: unknown) => logger.warn('control does not learn yet where this edge listens', { error }))
+    return limits.edgeBeatMs
+  })
   return async () => {
-    closed.abort()
-    await publishing
+    await endPublishing()
     await listener.close()
   }
 }

@@ -1,7 +1,8 @@
 /** What is looked at regularly, in each process that serves the control store: commands that are too old, and how much there is. */
-import { type Clock, sleep } from '#runtime/clock.ts'
+import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import { repeating } from '#runtime/repeating.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Commands } from './commands.ts'
@@ -13,30 +14,20 @@ export function sweepCommands(
   clock: Clock,
   logger: Logger,
 ): () => Promise<void> {
-  const closed = new AbortController()
-  const { signal } = closed
-  const running = run()
-  return () => {
-    closed.abort()
-    return running
-  }
-
-  async function run(): Promise<void> {
-    let measureAtMs = 0
-    while (!signal.aborted) {
-      let most = 0
-      try {
-        most = await sweep()
-        if (clock.monotonicMs() >= measureAtMs) {
-          await measure()
-          measureAtMs = clock.monotonicMs() + limits.commandsMeasuredMs
-        }
-      } catch (error) {
-        logger.warn('commands that are too old were not looked for; trying again', { error })
+  let measureAtMs = 0
+  return repeating(clock, async () => {
+    let most = 0
+    try {
+      most = await sweep()
+      if (clock.monotonicMs() >= measureAtMs) {
+        await measure()
+        measureAtMs = clock.monotonicMs() + limits.commandsMeasuredMs
       }
-      if (most < limits.commandsSweptAtOnceMax) await sleep(clock, limits.commandSweepMs, signal)
+    } catch (error) {
+      logger.warn('commands that are too old were not looked for; trying again', { error })
     }
-  }
+    return most < limits.commandsSweptAtOnceMax ? limits.commandSweepMs : 0
+  })
 
   /** @returns how many of one kind: there may be more */
   async function sweep(): Promise<number> {

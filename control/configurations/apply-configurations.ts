@@ -7,10 +7,11 @@
  * in the transaction that says so, so a pass changes nothing that an earlier one changed.
  */
 import type { Twins } from '#control/twins/twins.ts'
-import { type Clock, sleep } from '#runtime/clock.ts'
+import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { Pace } from '#runtime/pace.ts'
+import { repeating } from '#runtime/repeating.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
@@ -33,24 +34,14 @@ export interface ConfigurationTools {
 
 /** @returns ends it, and resolves when nothing is under way */
 export function applyConfigurations(tools: ConfigurationTools): () => Promise<void> {
-  const closed = new AbortController()
-  const { signal } = closed
-  const passes = run()
-  return () => {
-    closed.abort()
-    return passes
-  }
-
-  async function run(): Promise<void> {
-    while (!signal.aborted) {
-      try {
-        if (await tools.work.beginPass()) await pass(tools, signal)
-      } catch (error) {
-        tools.logger.warn('configurations were not all applied; trying again', { error })
-      }
-      await sleep(tools.clock, limits.configurationLookMs, signal)
+  return repeating(tools.clock, async (signal) => {
+    try {
+      if (await tools.work.beginPass()) await pass(tools, signal)
+    } catch (error) {
+      tools.logger.warn('configurations were not all applied; trying again', { error })
     }
-  }
+    return limits.configurationLookMs
+  })
 }
 
 /** One pass. Rejects where the store does not answer. */

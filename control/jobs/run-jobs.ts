@@ -1,5 +1,5 @@
 /** In each process that serves the control store: jobs that are due are claimed and run, those that ended long ago are forgotten, and all are counted. */
-import { sleep } from '#runtime/clock.ts'
+import { repeating } from '#runtime/repeating.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { JobTools } from './job-run.ts'
@@ -12,33 +12,26 @@ import { runJob } from './run-job.ts'
  */
 export function runJobs(tools: JobTools, onActive: () => void = () => {}): () => Promise<void> {
   const { work, metrics, clock, logger } = tools
-  const closed = new AbortController()
-  const { signal } = closed
   const runs = new Map<LeasedJob, Promise<void>>()
-  const looking = look()
-  return async () => {
-    closed.abort()
-    await looking
-    await Promise.all(runs.values())
-  }
-
-  async function look(): Promise<void> {
-    let countAtMs = 0
-    let lookedAtMs = clock.monotonicMs()
-    while (!signal.aborted) {
-      try {
-        if (clock.monotonicMs() - lookedAtMs > limits.jobLeaseMs / 3) await renewAll()
-        await claimAll()
-        lookedAtMs = clock.monotonicMs()
-        if (clock.monotonicMs() >= countAtMs) {
-          await tidy()
-          countAtMs = clock.monotonicMs() + limits.jobsCountedMs
-        }
-      } catch (error) {
-        logger.warn('jobs that are due were not looked for; trying again', { error })
+  let countAtMs = 0
+  let lookedAtMs = clock.monotonicMs()
+  const endLooking = repeating(clock, async (signal) => {
+    try {
+      if (clock.monotonicMs() - lookedAtMs > limits.jobLeaseMs / 3) await renewAll()
+      await claimAll(signal)
+      lookedAtMs = clock.monotonicMs()
+      if (clock.monotonicMs() >= countAtMs) {
+        await tidy(signal)
+        countAtMs = clock.monotonicMs() + limits.jobsCountedMs
       }
-      await sleep(clock, limits.jobLookMs, signal)
+    } catch (error) {
+      logger.warn('jobs that are due were not looked for; trying again', { error })
     }
+    return limits.jobLookMs
+  })
+  return async () => {
+    await endLooking()
+    await Promise.all(runs.values())
   }
 
   /** The store was away for so long that the leases may have lapsed: a job that goes on here is not to be taken for one that nobody runs. */
@@ -49,7 +42,7 @@ export function runJobs(tools: JobTools, onActive: () => void = () => {}): () =>
       })
   }
 
-  async function claimAll(): Promise<void> {
+  async function claimAll(signal: AbortSignal): Promise<void> {
     for (let job = await work.claim(); job !== undefined && !signal.aborted; job = await work.claim()) {
       logger.info('a job goes on here', { job: job.jobId, type: job.type })
       const leased = job
@@ -60,7 +53,7 @@ export function runJobs(tools: JobTools, onActive: () => void = () => {}): () =>
     }
   }
 
-  async function tidy(): Promise<void> {
+  async function tidy(signal: AbortSignal): Promise<void> {
     while (!signal.aborted && (await work.sweep()));
     const counts = await work.count()
     for (const status of jobStatuses) metrics.series('penstock_jobs_kept', { status }).set(counts.get(status) ?? 0)
