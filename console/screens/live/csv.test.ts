@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Message } from '#console/data/tail.ts'
-import { csvOf } from './csv.ts'
+import { messagesCsv } from './csv.ts'
 
 const message: Message = {
   id: 1,
@@ -16,7 +16,7 @@ const message: Message = {
 }
 
 test('cells are quoted where they must be, and none is a formula to a spreadsheet', () => {
-  const [, row] = csvOf([message]).split('\r\n')
+  const [, row] = messagesCsv([message]).split('\r\n')
   expect(row).toBe(`1970-01-01T00:00:00.000Z,'=cmd(),"a ""quoted"", text\nof two lines",utf8,"{""a"":""b""}",{}`)
-  expect(csvOf([{ ...message, body: '-21.5' }])).toContain(',-21.5,')
+  expect(messagesCsv([{ ...message, body: '-21.5' }])).toContain(',-21.5,')
 })

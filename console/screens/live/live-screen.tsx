@@ -11,7 +11,7 @@ import { Card, Page } from '#console/parts/page.tsx'
 import { TailStatus } from '#console/parts/tail-status.tsx'
 import { addressOf, setQuery } from '#console/router.ts'
 import type { ScreenProps } from '#console/screen-props.ts'
-import { csvOf } from './csv.ts'
+import { messagesCsv } from './csv.ts'
 
 const filterNames = ['device', 'property', 'body', 'text'] as const
 
@@ -37,7 +37,7 @@ export function LiveScreen({ query }: ScreenProps) {
       <Button
         icon="down"
         disabled={messages.length === 0}
-        onClick={() => saveText('penstock-live.csv', 'text/csv', csvOf(messages))}
+        onClick={() => saveText('penstock-live.csv', 'text/csv', messagesCsv(messages))}
       >
         CSV
       </Button>

@@ -14,7 +14,7 @@ import { setQuery } from '#console/router.ts'
 import type { ScreenProps } from '#console/screen-props.ts'
 import { KeptStatements, remember } from './kept-statements.tsx'
 import { SchemaTree } from './schema-tree.tsx'
-import { cellText, chartOf, csvOf, jsonOf, type Result, runStatement, statementAt } from './statement.ts'
+import { cellText, chartOf, jsonOf, type Result, resultCsv, runStatement, statementAt } from './statement.ts'
 
 const example = `SELECT device_id, enqueued_at, body
 FROM penstock.telemetry
@@ -163,7 +163,7 @@ function Outcome({ runs, session }: { readonly runs: Runs; readonly session: Ses
           note={`${durationText(elapsedMs)}${readText(result)}`}
           actions={
             <div class="row">
-              <Button isLittle icon="down" onClick={() => saveText('penstock.csv', 'text/csv', csvOf(result))}>
+              <Button isLittle icon="down" onClick={() => saveText('penstock.csv', 'text/csv', resultCsv(result))}>
                 CSV
               </Button>
               <Button

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { chartOf, csvOf, jsonOf, statementAt } from './statement.ts'
+import { chartOf, jsonOf, resultCsv, statementAt } from './statement.ts'
 
 test.each([
   ['SELECT 1; SELECT 2', 3, 'SELECT 1'],
@@ -25,7 +25,7 @@ const rows = [
 ]
 
 test('rows become CSV without formulas, and JSON', () => {
-  expect(csvOf({ columns, rows })).toBe(
+  expect(resultCsv({ columns, rows })).toBe(
     'at,value,text\r\n2026-01-01 00:00:01.000,2.5,\'=1+1\r\n2026-01-01 00:00:00.000,NULL,"a ""b"", c"\r\n',
   )
   expect(JSON.parse(jsonOf({ columns, rows }))[0]).toEqual({ at: '2026-01-01 00:00:01.000', value: 2.5, text: '=1+1' })

@@ -1,4 +1,5 @@
 /** Running a statement, and what came of it. */
+import { csvOf } from '#console/data/csv.ts'
 import { linesOf } from '#console/data/lines.ts'
 import { aBoolean, aNumber, aText, type JsonCheck, listOf, optional, recordOf } from '#runtime/json-check.ts'
 
@@ -92,14 +93,9 @@ export function cellText(cell: Cell): string {
   return typeof cell === 'object' ? JSON.stringify(cell) : String(cell)
 }
 
-/** RFC 4180. A cell that a spreadsheet would take for a formula begins with an apostrophe. */
-export function csvOf({ columns, rows }: Pick<Result, 'columns' | 'rows'>): string {
-  const quoted = (text: string): string => {
-    const safe = /^[=+\-@\t\r]/.test(text) && !/^-?[\d.]+(e[+-]?\d+)?$/i.test(text) ? `'${text}` : text
-    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
-  }
-  const lines = [columns.map(({ name }) => name), ...rows.map((row) => row.map(cellText))]
-  return lines.map((cells) => `${cells.map(quoted).join(',')}\r\n`).join('')
+export function resultCsv({ columns, rows }: Pick<Result, 'columns' | 'rows'>): string {
+  const cells = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? cell : cellText(cell))))
+  return csvOf([columns.map(({ name }) => name), ...cells])
 }
 
 export function jsonOf({ columns, rows }: Pick<Result, 'columns' | 'rows'>): string {
