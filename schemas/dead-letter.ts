@@ -148,68 +148,34 @@ function parse(text: string): unknown {
 
 function isHead(head: unknown): head is DeadLetterHead {
   return (
-    typeof head === 'object' &&
-    head !== null &&
-    'topic' in head &&
-    typeof head.topic === 'string' &&
-    'partition' in head &&
-    typeof head.partition === 'number' &&
-    'offset' in head &&
-    typeof head.offset === 'number' &&
-    'reason' in head &&
-    typeof head.reason === 'string' &&
-    Object.hasOwn(errorTable, head.reason) &&
-    'text' in head &&
-    typeof head.text === 'string' &&
-    'atMs' in head &&
-    typeof head.atMs === 'number' &&
-    'messageCount' in head &&
-    typeof head.messageCount === 'number' &&
-    !('endpoint' in head && typeof head.endpoint !== 'string') &&
-    !('replay' in head && typeof head.replay !== 'string')
+    holds(head, { texts: ['topic', 'reason', 'text'], numbers: ['partition', 'offset', 'atMs', 'messageCount'] }) &&
+    Object.hasOwn(errorTable, String(head.reason)) &&
+    (head.endpoint === undefined || typeof head.endpoint === 'string') &&
+    (head.replay === undefined || typeof head.replay === 'string')
   )
 }
 
 function isSettlement(head: unknown): head is Omit<DeadLetterSettlement, 'kind'> {
-  return (
-    typeof head === 'object' &&
-    head !== null &&
-    'letter' in head &&
-    typeof head.letter === 'number' &&
-    'as' in head &&
-    (head.as === 'replayed' || head.as === 'dropped') &&
-    'atMs' in head &&
-    typeof head.atMs === 'number'
-  )
+  return holds(head, { numbers: ['letter', 'atMs'] }) && (head.as === 'replayed' || head.as === 'dropped')
 }
 
 function isReplay(head: unknown): head is Omit<DeadLetterReplay, 'kind'> {
-  return (
-    typeof head === 'object' &&
-    head !== null &&
-    'letter' in head &&
-    typeof head.letter === 'number' &&
-    'epoch' in head &&
-    typeof head.epoch === 'number' &&
-    'next' in head &&
-    typeof head.next === 'number' &&
-    'atMs' in head &&
-    typeof head.atMs === 'number'
-  )
+  return holds(head, { numbers: ['letter', 'epoch', 'next', 'atMs'] })
 }
 
 function isProgress(head: unknown): head is Omit<DeadLetterProgress, 'kind'> {
+  return holds(head, { texts: ['note'], numbers: ['letter', 'epoch', 'atMs'] })
+}
+
+/** It is an object with these fields of its own, or more. */
+function holds(
+  head: unknown,
+  { texts = [], numbers = [] }: { readonly texts?: readonly string[]; readonly numbers?: readonly string[] },
+): head is Readonly<Record<string, unknown>> {
+  if (typeof head !== 'object' || head === null) return false
+  const fields = head as Readonly<Record<string, unknown>>
   return (
-    typeof head === 'object' &&
-    head !== null &&
-    'letter' in head &&
-    typeof head.letter === 'number' &&
-    'epoch' in head &&
-    typeof head.epoch === 'number' &&
-    'note' in head &&
-    typeof head.note === 'string' &&
-    'atMs' in head &&
-    typeof head.atMs === 'number'
+    texts.every((name) => typeof fields[name] === 'string') && numbers.every((name) => typeof fields[name] === 'number')
   )
 }
 
