@@ -69,26 +69,31 @@ export class ClickhouseSql implements AnalystSql {
   /** The lines of an answer, up to the bounds of rows and bytes. */
   async *#rows(head: Response, elapsed: () => Uint8Array, gone: AbortSignal): AsyncGenerator<Uint8Array> {
     const reader = (head.body ?? new ReadableStream<Uint8Array>()).getReader()
-    let rest = Buffer.alloc(0)
+    /** Of a line that has not ended: a row may come in many pieces, which are joined once. */
+    let pieces: Uint8Array[] = []
     let [rows, bytes] = [0, 0]
     for (;;) {
       const { done, value } = yield* this.#awaited(reader.read(), elapsed, gone)
       if (done) break
       bytes += value.length
-      rest = Buffer.concat([rest, value])
-      let end = rest.indexOf('\n')
-      for (; end >= 0; end = rest.indexOf('\n')) {
-        const line = rest.subarray(0, end + 1)
-        rest = rest.subarray(end + 1)
-        if (line.length === 1) continue
-        if (line[0] !== brace) return yield lineOf({ fault: `${line}${rest}`.trim().slice(0, faultLengthMax) })
-        if (line.subarray(0, rowBegins.length).equals(rowBegins) && ++rows > limits.consoleRowsMax)
-          return yield lineOf({ cut: limits.consoleRowsMax })
-        yield line
+      pieces.push(value)
+      if (value.includes(lineFeed)) {
+        const text = Buffer.concat(pieces)
+        let start = 0
+        for (let end = text.indexOf(lineFeed); end >= 0; end = text.indexOf(lineFeed, start)) {
+          const line = text.subarray(start, end + 1)
+          if (line.length > 1 && line[0] !== brace) return yield faultOf(text.subarray(start))
+          if (line.subarray(0, rowBegins.length).equals(rowBegins) && ++rows > limits.consoleRowsMax)
+            return yield lineOf({ cut: limits.consoleRowsMax })
+          if (line.length > 1) yield line
+          start = end + 1
+        }
+        pieces = [text.subarray(start)]
       }
       if (bytes > limits.consoleResultBytesMax) return yield lineOf({ cut: rows })
     }
-    if (rest.length > 0) yield lineOf({ fault: rest.toString().trim().slice(0, faultLengthMax) })
+    const rest = Buffer.concat(pieces)
+    if (rest.length > 0) yield faultOf(rest)
   }
 
   /** Says every second that it still waits. Rejects as `promise` does. */
@@ -108,6 +113,7 @@ export class ClickhouseSql implements AnalystSql {
   }
 }
 
+const lineFeed = 0x0a
 const brace = 0x7b
 const rowBegins = Buffer.from('{"row"')
 
@@ -125,6 +131,10 @@ const bounds: Readonly<Record<string, string>> = {
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
   return cause instanceof Error ? cause.message : String(cause)
+}
+
+function faultOf(text: Buffer): Uint8Array {
+  return lineOf({ fault: text.toString().trim().slice(0, faultLengthMax) })
 }
 
 function lineOf(value: object): Uint8Array {
