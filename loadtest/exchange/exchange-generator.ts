@@ -2,12 +2,12 @@
  * The devices of one generator process that are not only sent from, with the service at their other end: connects them, begins operations
  * by an absolute schedule, waits for what is under way, looks at what only the hub can tell, reports.
  */
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type DeviceIdentity, nowUs } from '#loadtest/generate/device-connection.ts'
 import { deviceIdentities } from '#loadtest/generate/device-identities.ts'
 import { SocketFactory } from '#loadtest/generate/device-socket.ts'
 import type { GeneratorInterval, GeneratorProgress, GeneratorReport } from '#loadtest/generate/generator.ts'
+import { measured } from '#loadtest/generate/measured.ts'
 import { RateSchedule, type TurnOrder } from '#loadtest/generate/schedule.ts'
 import { type GeneratorSlice, quotaOf, turnsOf } from '#loadtest/generate/shares.ts'
 import { sumExchanges } from '#loadtest/ledger/exchange-ledger.ts'
@@ -105,12 +105,7 @@ export class ExchangeGenerator {
   async run(startAtMs: number): Promise<GeneratorReport> {
     this.#startUs = startAtMs * 1000
     while (nowUs() < this.#startUs && !this.#isAborted) await wait(tickMs)
-    const loopDelay = monitorEventLoopDelay({ resolution: 5 })
-    loopDelay.enable()
-    const cpuBefore = process.cpuUsage()
-    await this.#send()
-    const cpu = process.cpuUsage(cpuBefore)
-    loopDelay.disable()
+    const cost = await measured(() => this.#send())
     const sendMs = nowUs() / 1000 - startAtMs
     const atStop = this.progress()
     await this.#drain()
@@ -133,9 +128,7 @@ export class ExchangeGenerator {
       counters: this.#shared.counters,
       acknowledgedOutOfOrder: 0,
       acknowledgedUnexpected: 0,
-      cpuMs: (cpu.user + cpu.system) / 1000,
-      loopDelayMsP99: loopDelay.percentile(99) / 1e6,
-      loopDelayMsMax: loopDelay.max / 1e6,
+      ...cost,
     }
   }
 

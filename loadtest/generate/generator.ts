@@ -5,7 +5,6 @@
  * `schedule.ts`). The devices whose turn came since the last tick are consecutive, so a tick costs the bursts due, not the
  * connections held.
  */
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { ExchangeReport } from '#loadtest/ledger/exchange-report.ts'
 import { LatencyHistogram, type LatencySnapshot } from '#loadtest/ledger/latency.ts'
 import type { DeviceLedger } from '#loadtest/ledger/ledger.ts'
@@ -16,6 +15,7 @@ import { BodyVariants } from './body-template.ts'
 import { type ConnectionCounters, type ConnectionShared, DeviceConnection, nowUs } from './device-connection.ts'
 import { deviceIdentities } from './device-identities.ts'
 import { SocketFactory } from './device-socket.ts'
+import { type GeneratorCost, measured } from './measured.ts'
 import { RateSchedule, type TurnOrder } from './schedule.ts'
 import { type GeneratorSlice, quotaOf, turnsOf } from './shares.ts'
 
@@ -35,7 +35,7 @@ export interface GeneratorInterval extends GeneratorProgress {
   readonly acknowledgedRecent: LatencySnapshot
 }
 
-export interface GeneratorReport extends GeneratorProgress {
+export interface GeneratorReport extends GeneratorProgress, GeneratorCost {
   /** `offered`, `sent`, `settled` above are of the end; these are of the moment sending stopped. */
   readonly atStop: GeneratorProgress
   /** From the first to the last moment of sending. */
@@ -55,10 +55,6 @@ export interface GeneratorReport extends GeneratorProgress {
   readonly counters: ConnectionCounters
   readonly acknowledgedOutOfOrder: number
   readonly acknowledgedUnexpected: number
-  /** CPU of this process while sending. */
-  readonly cpuMs: number
-  readonly loopDelayMsP99: number
-  readonly loopDelayMsMax: number
 }
 
 const writeBytes = 64 * 1024
@@ -144,12 +140,7 @@ export class Generator {
   async run(startAtMs: number): Promise<GeneratorReport> {
     this.#startUs = startAtMs * 1000
     while (nowUs() < this.#startUs && !this.#isAborted) await sleep(tickMs)
-    const loopDelay = monitorEventLoopDelay({ resolution: 5 })
-    loopDelay.enable()
-    const cpuBefore = process.cpuUsage()
-    await this.#send()
-    const cpu = process.cpuUsage(cpuBefore)
-    loopDelay.disable()
+    const cost = await measured(() => this.#send())
     const sendMs = nowUs() / 1000 - startAtMs
     const atStop = this.progress()
     await this.#drain()
@@ -170,9 +161,7 @@ export class Generator {
       counters: this.#counters,
       acknowledgedOutOfOrder: this.#sum(({ ledger }) => ledger.acknowledgedOutOfOrder),
       acknowledgedUnexpected: this.#sum(({ ledger }) => ledger.acknowledgedUnexpected),
-      cpuMs: (cpu.user + cpu.system) / 1000,
-      loopDelayMsP99: loopDelay.percentile(99) / 1e6,
-      loopDelayMsMax: loopDelay.max / 1e6,
+      ...cost,
     }
   }
 

@@ -7,7 +7,6 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { connect } from 'node:net'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { LatencyHistogram } from '#loadtest/ledger/latency.ts'
 import { packetIdOfSequence, SequenceLedger } from '#loadtest/ledger/ledger.ts'
@@ -18,6 +17,7 @@ import { BodyVariants } from './body-template.ts'
 import { deviceIdentities } from './device-identities.ts'
 import { bodyText } from './frames.ts'
 import type { GeneratorInterval, GeneratorProgress, GeneratorReport } from './generator.ts'
+import { measured } from './measured.ts'
 import type { GeneratorSlice } from './shares.ts'
 
 /** What is used of autocannon, which has no types of its own. */
@@ -90,13 +90,10 @@ export class HttpGenerator {
   async run(startAtMs: number): Promise<GeneratorReport> {
     this.#startMs = startAtMs
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, startAtMs - Date.now())))
-    const loopDelay = monitorEventLoopDelay({ resolution: 5 })
-    loopDelay.enable()
-    const cpuBefore = process.cpuUsage()
     const warmUp = setTimeout(() => this.#acknowledged.reset(), this.#options.warmUpSeconds * 1000)
-    if (!this.#isAborted && this.#options.rate !== 0) await this.#fire()
-    const cpu = process.cpuUsage(cpuBefore)
-    loopDelay.disable()
+    const cost = await measured(async () => {
+      if (!this.#isAborted && this.#options.rate !== 0) await this.#fire()
+    })
     clearTimeout(warmUp)
     const sendMs = Date.now() - startAtMs
     const none = new LatencyHistogram().snapshot()
@@ -115,9 +112,7 @@ export class HttpGenerator {
       counters: this.#counters,
       acknowledgedOutOfOrder: 0,
       acknowledgedUnexpected: this.#sum(({ ledger }) => ledger.acknowledgedUnexpected),
-      cpuMs: (cpu.user + cpu.system) / 1000,
-      loopDelayMsP99: loopDelay.percentile(99) / 1e6,
-      loopDelayMsMax: loopDelay.max / 1e6,
+      ...cost,
     }
   }
 
