@@ -1,5 +1,4 @@
 /** A load test of an installation by its own supervisor: what may be asked for, and what is told of it while it runs. */
-import { aCount, aNumber, aText, type JsonCheck, listOf, oneOf, optional, recordOf } from '#runtime/json-check.ts'
 
 /** Rate over time, as `npm run loadtest -- --shape` has it. Those whose devices send many times the rate are for the command line. */
 export const loadTestShapes = ['steady', 'ramp', 'spike', 'storm', 'hot'] as const
@@ -23,23 +22,6 @@ export interface LoadTestAsked {
   readonly qos: number
   readonly shape: LoadTestShape
 }
-
-function within([least, most]: readonly [number, number]): JsonCheck<number> {
-  return (value) => {
-    const number = aCount(value)
-    if (number < least || number > most) throw new TypeError(`must be from ${least} to ${most}`)
-    return number
-  }
-}
-
-export const loadTestAsked = recordOf<LoadTestAsked>({
-  devices: within(loadTestBounds.devices),
-  rate: within(loadTestBounds.rate),
-  seconds: within(loadTestBounds.seconds),
-  bodyBytes: within(loadTestBounds.bodyBytes),
-  qos: within(loadTestBounds.qos),
-  shape: oneOf(...loadTestShapes),
-})
 
 /** About one second of a run: rates a second, latencies until the PUBACK. */
 export interface LoadTestPoint {
@@ -71,26 +53,6 @@ export interface LoadTestState {
   /** Why it failed. */
   readonly fault: string | undefined
 }
-
-export const loadTestPoint = recordOf<LoadTestPoint>({
-  atS: aNumber,
-  sent: aNumber,
-  acknowledged: aNumber,
-  p50Ms: aNumber,
-  p99Ms: aNumber,
-})
-
-export const loadTestState = recordOf<LoadTestState>({
-  run: aText,
-  asked: loadTestAsked,
-  stage: oneOf(...loadTestStages),
-  startedAtMs: aNumber,
-  sent: aCount,
-  acknowledged: aCount,
-  rows: optional(aCount),
-  points: listOf(loadTestPoint),
-  fault: optional(aText),
-})
 
 export function isUnderWay(state: LoadTestState | undefined): boolean {
   return state !== undefined && state.stage !== 'done' && state.stage !== 'failed'

@@ -11,12 +11,14 @@
 import { argumentFault } from '#control/identities/identity.ts'
 import { jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
-import { bytes, gives, nothing } from '#runtime/api/told.ts'
-import { jsonAnswer, textAnswer } from '#runtime/http/answer.ts'
+import type { OperationTold } from '#control/rest/told.ts'
+import { bytes, gives, json, nothing } from '#runtime/api/told.ts'
+import { type HttpAnswer, jsonAnswer, textAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
-import { type LoadTestAsked, loadTestAsked } from '#schemas/load-tests.ts'
+import type { LoadTestAsked } from '#schemas/load-tests.ts'
 import { askedShape, detailShape, listShape, stateShape } from './load-test-shapes.ts'
 import type { LoadTests } from './load-tests.ts'
+import { loadTestAsked } from './load-tests-json.ts'
 
 const askedBytesMax = 4_096
 
@@ -34,90 +36,93 @@ const reportHeaders = {
   'Cache-Control': 'no-store',
 }
 
+const told = {
+  list: {
+    summary: 'Results of load tests, the newest first, and the one that runs',
+    answered: { 200: gives('them', listShape) },
+  },
+  start: {
+    summary: 'Starts a load test against this installation; one at a time',
+    asked: json(askedShape),
+    answered: { 202: gives('it starts', stateShape) },
+    faults: ['LOADTEST_RUNNING', 'LOADTEST_IMPOSSIBLE', 'LOADTESTS_FULL'],
+  },
+  stop: {
+    summary: 'Ends the load test that runs; what it sent is compared with the rows all the same',
+    answered: { 204: nothing('it ends, or none ran') },
+    faults: ['LOADTEST_IMPOSSIBLE'],
+  },
+  read: {
+    summary: 'The result of a load test, and how it differs from another',
+    query: { compare: 'the run to be compared with' },
+    answered: { 200: gives('it', detailShape) },
+    faults: ['LOADTEST_UNKNOWN'],
+  },
+  report: {
+    summary: 'The result of a load test as a page that stands by itself',
+    answered: { 200: { description: 'HTML, sandboxed', body: bytes('text/html') } },
+    faults: ['LOADTEST_UNKNOWN'],
+  },
+  remove: {
+    summary: 'Deletes the result of a load test, and its report',
+    answered: { 204: nothing('it is gone') },
+    faults: ['LOADTEST_UNKNOWN'],
+  },
+} as const satisfies Readonly<Record<string, OperationTold>>
+
 export function loadTestOperations(tests: LoadTests): Operation[] {
   const all = '/api/load-tests'
   const one = `${all}/:run`
   const owners = { right: 'ServiceConnect', ownerOnly: true } as const
-  const faults = ['LOADTEST_UNKNOWN'] as const
   return [
-    {
-      ...owners,
-      method: 'GET',
-      pattern: all,
-      told: {
-        summary: 'Results of load tests, the newest first, and the one that runs',
-        answered: { 200: gives('them', listShape) },
-      },
-      run: async () => {
-        const { running, ...list } = await tests.list()
-        return jsonAnswer(200, { ...list, ...(running && { running }) }, { 'Cache-Control': 'no-store' })
-      },
-    },
+    { ...owners, method: 'GET', pattern: all, told: told.list, run: () => list(tests) },
     {
       ...owners,
       method: 'POST',
       pattern: all,
       bodyBytesMax: askedBytesMax,
-      told: {
-        summary: 'Starts a load test against this installation; one at a time',
-        asked: { contentType: 'application/json', shape: askedShape },
-        answered: { 202: gives('it starts', stateShape) },
-        faults: ['LOADTEST_RUNNING', 'LOADTEST_IMPOSSIBLE', 'LOADTESTS_FULL'],
-      },
+      told: told.start,
       run: async (_request, body) => jsonAnswer(202, await tests.start(askedFrom(body))),
     },
     {
       ...owners,
       method: 'POST',
       pattern: `${all}/stop`,
-      told: {
-        summary: 'Ends the load test that runs; what it sent is compared with the rows all the same',
-        answered: { 204: nothing('it ends, or none ran') },
-        faults: ['LOADTEST_IMPOSSIBLE'],
-      },
-      run: async () => {
-        await tests.stop()
-        return { status: 204 }
-      },
+      told: told.stop,
+      run: () => done(tests.stop()),
     },
     {
       ...owners,
       method: 'GET',
       pattern: one,
-      told: {
-        summary: 'The result of a load test, and how it differs from another',
-        query: { compare: 'the run to be compared with' },
-        answered: { 200: gives('it', detailShape) },
-        faults,
-      },
+      told: told.read,
       run: async (request) => jsonAnswer(200, await tests.read(runOf(request), request.query('compare'))),
     },
     {
       ...owners,
       method: 'GET',
       pattern: `${one}/report`,
-      told: {
-        summary: 'The result of a load test as a page that stands by itself',
-        answered: { 200: { description: 'HTML, sandboxed', body: bytes('text/html') } },
-        faults,
-      },
+      told: told.report,
       run: async (request) => textAnswer(200, await tests.report(runOf(request)), reportHeaders),
     },
     {
       ...owners,
       method: 'DELETE',
       pattern: one,
-      told: {
-        summary: 'Deletes the result of a load test, and its report',
-        answered: { 204: nothing('it is gone') },
-        faults,
-      },
-      run: async (request) => {
-        await tests.remove(runOf(request))
-        return { status: 204 }
-      },
+      told: told.remove,
+      run: (request) => done(tests.remove(runOf(request))),
     },
   ]
+}
+
+async function list(tests: LoadTests): Promise<HttpAnswer> {
+  const { running, ...others } = await tests.list()
+  return jsonAnswer(200, { ...others, ...(running && { running }) }, { 'Cache-Control': 'no-store' })
+}
+
+async function done(act: Promise<void>): Promise<HttpAnswer> {
+  await act
+  return { status: 204 }
 }
 
 function runOf(request: HttpRequest): string {

@@ -9,6 +9,7 @@
  *                       jobs to do
  *   supervisor → role   tells to stop, a take-over at another edge, where the control role is
  */
+import { loadTestAsked, loadTestState } from '#control/load-tests/load-tests-json.ts'
 import type { NoisiestReport, NoisyDevice } from '#ingest/quotas/noisiest.ts'
 import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import {
@@ -29,7 +30,6 @@ import {
 import type { Contract } from '#runtime/line-rpc/contract.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
 import type { ShownSetting } from '#runtime/settings.ts'
-import { loadTestAsked, loadTestState } from '#schemas/load-tests.ts'
 import type { Settings } from '#schemas/settings.ts'
 
 export const roleNames = ['edge', 'worker', 'router', 'warehouse', 'control'] as const

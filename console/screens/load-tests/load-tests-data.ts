@@ -1,7 +1,13 @@
 /** Load tests of this installation, as they are asked for and told. */
 import { json, send } from '#console/data/call.ts'
 import { aBoolean, aCount, aNumber, aText, listOf, oneOf, optional, recordOf } from '#runtime/json-check.ts'
-import { type LoadTestAsked, type LoadTestState, loadTestState } from '#schemas/load-tests.ts'
+import {
+  type LoadTestAsked,
+  type LoadTestPoint,
+  type LoadTestState,
+  loadTestShapes,
+  loadTestStages,
+} from '#schemas/load-tests.ts'
 
 export interface Summary {
   readonly run: string
@@ -146,11 +152,32 @@ const detail = recordOf<Detail>({
   ),
 })
 
+const state = recordOf<LoadTestState>({
+  run: aText,
+  asked: recordOf<LoadTestAsked>({
+    devices: aCount,
+    rate: aCount,
+    seconds: aCount,
+    bodyBytes: aCount,
+    qos: aCount,
+    shape: oneOf(...loadTestShapes),
+  }),
+  stage: oneOf(...loadTestStages),
+  startedAtMs: aNumber,
+  sent: aCount,
+  acknowledged: aCount,
+  rows: optional(aCount),
+  points: listOf(
+    recordOf<LoadTestPoint>({ atS: aNumber, sent: aNumber, acknowledged: aNumber, p50Ms: aNumber, p99Ms: aNumber }),
+  ),
+  fault: optional(aText),
+})
+
 const results = recordOf<Results>({
   results: listOf(recordOf<Summary>(summary)),
   more: aCount,
   unreadable: aCount,
-  running: optional(loadTestState),
+  running: optional(state),
   canStart: aBoolean,
 })
 
