@@ -53,6 +53,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['events', 'session'],
     ['device-api', 'listeners'],
     ['amqp', 'http', 'mqtt'],
+    ['influx', 'otlp'],
   ],
   loadtest: [
     ['options'],
