@@ -225,6 +225,6 @@ function engine(name: string, options: TableOptions): string {
   return options.replicated ? `Replicated${name}` : name
 }
 
-function onCluster(options: TableOptions): string {
+export function onCluster(options: TableOptions): string {
   return options.cluster === undefined ? '' : ` ON CLUSTER '${options.cluster.replaceAll("'", "''")}'`
 }

@@ -32,12 +32,14 @@
  *   configuration_targets (device_id, number)   which devices met its condition when it was last looked at; goes with its device
  *   configuration_devices (device_id)   the configuration that a device has in its desired properties; goes with its device
  *   configuration_passes ()             when conditions are looked at next, one row
+ *   models     (name)                   what bodies hold, for analysts; one that was removed stays until ClickHouse has nothing of it
  *
  * Ids are compared as bytes (COLLATE "C"): the order of lists is the same everywhere and the primary key serves it.
  * Migrations are only ever added. Each runs once, in order, under one lock.
  */
 import { PenstockError } from '#schemas/errors.ts'
 import type { Database, Queries } from './database.ts'
+import { modelsMigration } from './models-migration.ts'
 
 const migrations: readonly (readonly string[])[] = [
   [
@@ -414,6 +416,7 @@ const migrations: readonly (readonly string[])[] = [
     'CREATE TABLE penstock.configuration_passes (one boolean PRIMARY KEY DEFAULT true CHECK (one), next_at timestamptz NOT NULL)',
     'INSERT INTO penstock.configuration_passes (next_at) VALUES (now())',
   ],
+  modelsMigration,
 ]
 
 /** Any number, the same in every process: the key of the advisory lock that lets one process migrate at a time. */

@@ -34,6 +34,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'dead-letters',
       'delivery',
       'downlink',
+      'models',
       'presence',
       'quotas',
       'routes',
