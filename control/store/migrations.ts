@@ -32,6 +32,7 @@
  *   configuration_targets (device_id, number)   which devices met its condition when it was last looked at; goes with its device
  *   configuration_devices (device_id)   the configuration that a device has in its desired properties; goes with its device
  *   configuration_passes ()             when conditions are looked at next, one row
+ *   holders    (name)                   which process does what only one at a time is to do, and until when nobody else does
  *
  * Ids are compared as bytes (COLLATE "C"): the order of lists is the same everywhere and the primary key serves it.
  * Migrations are only ever added. Each runs once, in order, under one lock.
@@ -414,6 +415,7 @@ const migrations: readonly (readonly string[])[] = [
     'CREATE TABLE penstock.configuration_passes (one boolean PRIMARY KEY DEFAULT true CHECK (one), next_at timestamptz NOT NULL)',
     'INSERT INTO penstock.configuration_passes (next_at) VALUES (now())',
   ],
+  ['CREATE TABLE penstock.holders (name text PRIMARY KEY, holder uuid NOT NULL, held_until timestamptz NOT NULL)'],
 ]
 
 /** Any number, the same in every process: the key of the advisory lock that lets one process migrate at a time. */
