@@ -1,6 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from './database.ts'
 
+export const holdersMigration = [
+  'CREATE TABLE penstock.holders (name text PRIMARY KEY, holder uuid NOT NULL, held_until timestamptz NOT NULL)',
+]
+
 /**
  * What one process at a time does, of all that share the store. It bounds work and is no fence: a process that stood still may believe for a
  * moment that it holds what another one has.
