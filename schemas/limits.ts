@@ -1,5 +1,6 @@
 import assert from 'node:assert'
 import { amqpLimits } from './amqp-limits.ts'
+import { analystLimits } from './analyst-limits.ts'
 import { commandLimits } from './command-limits.ts'
 import { consoleLimits } from './console-limits.ts'
 import { jobLimits } from './job-limits.ts'
@@ -11,6 +12,7 @@ import { uploadLimits } from './upload-limits.ts'
 /** Every number that bounds something and that no setting changes, with its derivation. `assertLimits` checks their relations. */
 export const limits = {
   ...amqpLimits,
+  ...analystLimits,
   ...commandLimits,
   ...consoleLimits,
   ...senderLimits,

@@ -33,6 +33,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'audit',
       'dead-letters',
       'delivery',
+      'device-table',
       'downlink',
       'models',
       'presence',
