@@ -1,10 +1,6 @@
 /** Where in a statement ClickHouse's fault is. Pure. */
 
-/** Offsets within the statement, the second exclusive. */
-export interface Place {
-  readonly from: number
-  readonly to: number
-}
+import type { Place } from './editor/statement-range.ts'
 
 /** @returns `undefined`: the fault names no place */
 export function placeOf(fault: string, statement: string): Place | undefined {

@@ -14,16 +14,15 @@ import { bracketMatching, syntaxTree } from '@codemirror/language'
 import { EditorState, StateEffect, StateField } from '@codemirror/state'
 import { Decoration, type DecorationSet, drawSelection, EditorView, keymap, lineNumbers } from '@codemirror/view'
 import { useEffect, useImperativeHandle, useRef } from 'preact/hooks'
-import type { Place } from '../fault-place.ts'
-import { statementRangeAt } from '../statement-range.ts'
 import { clickhouse, offeredKeywords } from './clickhouse-dialect.ts'
 import { completionsAt, type SqlNames } from './completions.ts'
 import { look } from './editor-look.ts'
+import { type Place, type StatementRange, statementRangeAt } from './statement-range.ts'
 
 /** What a screen does with its editor. */
 export interface EditorHandle {
   /** What is selected, else the statement that the cursor stands in; where it lies in the text. */
-  chosen(): Place & { readonly text: string }
+  chosen(): StatementRange
   /** In place of what is selected, and goes there. */
   insert(text: string): void
   /** Marks a fault until the text changes, and goes there. */
@@ -90,7 +89,7 @@ function handleOf(view: { readonly current: EditorView | undefined }): EditorHan
   }
 }
 
-function chosenIn(state: EditorState): Place & { readonly text: string } {
+function chosenIn(state: EditorState): StatementRange {
   const { from, to, head } = state.selection.main
   const text = state.doc.toString()
   if (text.slice(from, to).trim() === '') return statementRangeAt(text, head)

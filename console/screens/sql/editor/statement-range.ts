@@ -1,9 +1,12 @@
 /** Statements within a text. Pure. */
 
-export interface StatementRange {
-  /** Offset of its first sign; the second is exclusive. */
+/** Offsets in a text, the second exclusive. */
+export interface Place {
   readonly from: number
   readonly to: number
+}
+
+export interface StatementRange extends Place {
   readonly text: string
 }
 
@@ -25,7 +28,7 @@ export function statementRangeAt(text: string, cursor: number): StatementRange {
 
 const parts = /'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*"|`[^`]*`|--[^\n]*|\/\*[\s\S]*?\*\/|;/g
 
-function trimmed(text: string, from: number, to: number): { readonly from: number; readonly to: number } {
+function trimmed(text: string, from: number, to: number): Place {
   const part = text.slice(from, to)
   const begins = from + (part.length - part.trimStart().length)
   return part.trim() === '' ? { from, to: from } : { from: begins, to: begins + part.trim().length }
