@@ -31,6 +31,8 @@ import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
 import { type Methods, methodsOver } from './methods/methods.ts'
+import { ModelService } from './models/model-service.ts'
+import type { ModelWarehouse } from './models/model-tables.ts'
 import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
@@ -58,6 +60,8 @@ export interface ControlOptions {
   readonly deadLetters?: DeadLetters | undefined
   /** Left out: nobody can be asked how delivery is. */
   readonly delivery?: DeliveryState | undefined
+  /** Where models are tables; left out: there are no models. */
+  readonly modelWarehouse?: ModelWarehouse | undefined
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
@@ -151,6 +155,8 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   const hubName = options.rules.hubNames[0] ?? ''
   const methods = methodsOver(downlink, (options.identitiesRequired ?? true) ? registry.identities : undefined)
   closing.push(workOnDevices(options, registry, methods, clock))
+  const models = options.modelWarehouse && new ModelService(registry.models, options.modelWarehouse, clock, logger)
+  closing.push(() => models?.close())
   const services = {
     registry,
     routing: routing.service,
@@ -162,6 +168,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     hubName,
     uploadHost: options.uploadHost ?? hubName,
     methods,
+    models,
   }
   return {
     registry,

@@ -14,6 +14,8 @@ import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
 import type { Jobs, JobWork } from './jobs/jobs.ts'
 import { SqlJobs } from './jobs/sql-jobs.ts'
+import type { ModelStore } from './models/models.ts'
+import { SqlModels } from './models/sql-models.ts'
 import type { PresenceStore } from './presence/presence.ts'
 import { SqlPresence } from './presence/sql-presence.ts'
 import type { DevicesOf } from './provisioning/deprovision.ts'
@@ -64,6 +66,7 @@ export interface Registry {
   readonly devicesOf: DevicesOf
   readonly jobs: Jobs & JobWork
   readonly configurations: Configurations & ConfigurationWork
+  readonly models: ModelStore
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -147,6 +150,7 @@ export async function registryOver(
     queries: queriesOver(database),
     jobs: new SqlJobs(database),
     configurations: new SqlConfigurations(database),
+    models: new SqlModels(database),
     changes,
     async close() {
       await registrar.close()

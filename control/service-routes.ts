@@ -17,6 +17,8 @@ import { identityOperations } from './identities/identity-operations.ts'
 import { jobOperations } from './jobs/job-operations.ts'
 import { methodOperations } from './methods/method-operations.ts'
 import type { Methods } from './methods/methods.ts'
+import { modelOperations } from './models/model-operations.ts'
+import type { ModelService } from './models/model-service.ts'
 import type { Registry } from './open-registry.ts'
 import { provisioningOperations } from './provisioning/enrolment-operations.ts'
 import { linkedHubOperations } from './provisioning/hub-operations.ts'
@@ -54,12 +56,14 @@ export interface Services {
   /** Under which files are read that devices uploaded. */
   readonly uploadHost: string
   readonly methods: Methods
+  /** `undefined`: ClickHouse cannot be reached from here. */
+  readonly models: ModelService | undefined
 }
 
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  { registry, routing, downlink, delivery, deadLetters, hubName, settings, sql, uploadHost, methods }: Services,
+  { registry, routing, downlink, delivery, deadLetters, hubName, settings, sql, uploadHost, methods, models }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -85,6 +89,7 @@ export function registerServiceRoutes(
     ...routingOperations(routing),
     ...replayOperations(routing.replays),
     ...hubRoutingOperations(routing),
+    ...(models ? modelOperations(models) : []),
     ...(delivery ? deliveryOperations(delivery) : []),
     ...(deadLetters ? deadLetterOperations(deadLetters) : []),
   ]
