@@ -33,9 +33,13 @@ export class TablesForTests {
   }
 
   apply(statement: string): void {
+    for (const change of statement.split(/, (?=(?:ADD|DROP) )/)) this.#applyOne(change)
+  }
+
+  #applyOne(change: string): void {
     const [, verb, kind, name = ''] =
-      /(ADD|DROP|CREATE)\W+(?:OR REPLACE )?(\w+) (?:IF (?:NOT )?EXISTS )?(?:penstock\.)?`([^`]+)`/.exec(statement) ?? []
-    const [, comment = ''] = /COMMENT '([^']*)'$/.exec(statement) ?? []
+      /(ADD|DROP|CREATE)\W+(?:OR REPLACE )?(\w+) (?:IF (?:NOT )?EXISTS )?(?:penstock\.)?`([^`]+)`/.exec(change) ?? []
+    const [, comment = ''] = /COMMENT '([^']*)'$/.exec(change) ?? []
     if (kind === 'PROJECTION') {
       this.projections = this.projections.filter((each) => each !== name)
       if (verb === 'ADD') this.projections.push(name)
