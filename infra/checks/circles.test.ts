@@ -35,6 +35,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'delivery',
       'device-table',
       'downlink',
+      'load-tests',
       'models',
       'presence',
       'quotas',

@@ -29,7 +29,7 @@ export function allRoutes(): RouteList {
   routeApiDocument(list)
   const services: Services = {
     ...{ registry: later, routing: later, downlink: later, delivery: later, deadLetters: later },
-    ...{ settings: later, sql: later },
+    ...{ settings: later, sql: later, loadTests: later },
     hubName: '',
     uploadHost: '',
     methods: later,
