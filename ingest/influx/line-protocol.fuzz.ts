@@ -9,6 +9,8 @@ const random = seededRandom(seed).below
 const oneOf = <T>(items: readonly T[]): T => items[random(items.length)] as T
 
 const pieces = [
+  'm f=1',
+  '\nm,a=b f="x" 1\n',
   'm',
   ',',
   ' ',
