@@ -428,6 +428,16 @@ export const metricsTable = {
     help: 'Devices whose desired properties a configuration changed: applied, freed of one, or refused, since their twin would be too large',
     labels: ['outcome'],
   },
+  penstock_otlp_requests_total: {
+    type: 'counter',
+    help: 'Requests that the receiver of metrics and spans took',
+    labels: ['signal'],
+  },
+  penstock_otlp_dropped_total: {
+    type: 'counter',
+    help: 'Requests of metrics, or spans, that were given up: the queue was full, the receiver away, or it did not take them',
+    labels: ['signal', 'reason'],
+  },
   penstock_process_restarts_total: {
     type: 'counter',
     help: 'Role processes restarted by the supervisor',
