@@ -283,6 +283,12 @@ export const errorTable = {
     meaning: 'what another process of this installation said is not what both agreed on',
   },
 
+  MODEL_INVALID: { disposition: 'reject', meaning: 'a document that is no model, or holds what is not read' },
+  MODEL_UNKNOWN: { disposition: 'reject', meaning: 'no model of this name, or it has no such field' },
+  MODEL_CONFLICT: {
+    disposition: 'reject',
+    meaning: 'models, pinned fields or their names stand in the way of a change',
+  },
   ROUTING_INVALID: {
     disposition: 'reject',
     meaning: 'a document of routes, endpoints or enrichments that is not allowed',

@@ -1,3 +1,5 @@
+import { analystMetrics } from './analyst-metrics.ts'
+
 /** Of the stages of a message, from the fastest disk to an outage. */
 const stageSeconds = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800,
@@ -9,6 +11,7 @@ const stageSeconds = [
  * → read → stored at the worker.
  */
 export const metricsTable = {
+  ...analystMetrics,
   penstock_edge_connections: { type: 'gauge', help: 'Open device connections', labels: [] },
   penstock_edge_connections_opened_total: { type: 'counter', help: 'Device connections accepted', labels: [] },
   penstock_edge_connections_closed_total: {

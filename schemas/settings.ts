@@ -3,6 +3,7 @@
  * the parser (`runtime/settings.ts`) validates against it and `docs/SETTINGS.md` is generated from it.
  */
 
+import { analystSettings } from './analyst-settings.ts'
 import { clickhouseSettings } from './clickhouse-settings.ts'
 import { commandSettings } from './command-settings.ts'
 import { deviceSettings } from './device-settings.ts'
@@ -186,6 +187,7 @@ export const settingsTable = {
     meaning:
       'size of one partition above which the oldest delivered batches are removed. On Kafka it holds for batches delivered or not, and is set on topics that Penstock creates; Penstock warns of an existing topic that differs',
   },
+  ...analystSettings,
   ...clickhouseSettings,
   logMegabytesMax: {
     env: 'PENSTOCK_LOG_MEGABYTES_MAX',
