@@ -1,4 +1,5 @@
 import { analystMetrics } from './analyst-metrics.ts'
+import { otlpMetrics } from './otlp-metrics.ts'
 
 /** Of the stages of a message, from the fastest disk to an outage. */
 const stageSeconds = [
@@ -431,16 +432,7 @@ export const metricsTable = {
     help: 'Devices whose desired properties a configuration changed: applied, freed of one, or refused, since their twin would be too large',
     labels: ['outcome'],
   },
-  penstock_otlp_requests_total: {
-    type: 'counter',
-    help: 'Requests that the receiver of metrics and spans took',
-    labels: ['signal'],
-  },
-  penstock_otlp_dropped_total: {
-    type: 'counter',
-    help: 'Requests of metrics, or spans, that were given up: the queue was full, the receiver away, or it did not take them',
-    labels: ['signal', 'reason'],
-  },
+  ...otlpMetrics,
   penstock_process_restarts_total: {
     type: 'counter',
     help: 'Role processes restarted by the supervisor',
