@@ -350,6 +350,10 @@ export const errorTable = {
     disposition: 'fatal',
     meaning: 'an agent of a load test was not reached, refused the run, or was lost during it',
   },
+  LOADTEST_UNKNOWN: { disposition: 'reject', meaning: 'there is no result of a load test by this name' },
+  LOADTEST_RUNNING: { disposition: 'retry', meaning: 'this installation runs a load test already' },
+  LOADTEST_IMPOSSIBLE: { disposition: 'retry', meaning: 'nobody is here who could start a load test, or not yet' },
+  LOADTESTS_FULL: { disposition: 'reject', meaning: 'as many results of load tests are kept as may be' },
 } as const satisfies Record<string, { disposition: Disposition; meaning: string }>
 
 export type ErrorCode = keyof typeof errorTable

@@ -65,6 +65,11 @@ export const metricsTable = {
     help: 'Messages refused in their PUBACK, or rejected over AMQP, while the connection went on, by error code',
     labels: ['reason'],
   },
+  penstock_edge_points_total: {
+    type: 'counter',
+    help: 'Points that came in a format of other systems, by format and what became of them',
+    labels: ['format', 'outcome'],
+  },
   penstock_edge_twin_requests_total: {
     type: 'counter',
     help: 'Twin requests of devices, by what they asked for and the status they were answered with',

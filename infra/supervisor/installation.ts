@@ -13,6 +13,8 @@ import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { ControlOnDemand } from './control-on-demand.ts'
+import type { LoadTestTarget } from './load-test-order.ts'
+import { forkLoadTest, LoadTestRunner } from './load-test-runner.ts'
 import { mergedNoisiest } from './merge-noisiest.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import { type RoleHandlers, type SupervisedOptions, SupervisedProcess } from './supervised-process.ts'
@@ -47,6 +49,7 @@ export class Installation {
   /** The last ones, of all edges. */
   #refusals: ToldRefusal[] = []
   readonly #history: MetricHistory
+  readonly #loadTests: LoadTestRunner
   #processes: SupervisedProcess[] = []
   /** As the worker tells it; of one that ended, until the next one speaks. */
   #standstill: string | undefined = workerAway
@@ -61,6 +64,12 @@ export class Installation {
     this.#silence = new SilenceWatch(() => this.#processes, systemClock, logger)
     this.#silence.start()
     this.#history = keepHistory(() => this.#samplesByProcess())
+    this.#loadTests = new LoadTestRunner({
+      target: () => this.#loadTestTarget(),
+      fork: forkLoadTest,
+      clock: systemClock,
+      logger,
+    })
     if (settings.identities !== 'required') this.#demanded = this.#controlOnDemand()
   }
 
@@ -114,6 +123,8 @@ export class Installation {
   async stop(): Promise<void> {
     this.#isStopping = true
     this.#silence.stop()
+    // While there is still somebody to send to, and to ask.
+    await this.#loadTests.close()
     for (const roles of stopOrder) {
       const ending = this.#processes.filter(({ role }) => roles.some((name) => name === role))
       await Promise.all(ending.map((child) => child.stop()))
@@ -138,6 +149,9 @@ export class Installation {
         history: (sinceMs) => JSON.stringify(this.#history.since(sinceMs)),
         noisiestOfAll: (countMax) => mergedNoisiest([...this.#noisiest.values()], countMax),
         settings: () => shownSettings(process.env),
+        loadTest: () => this.#loadTests.state,
+        startLoadTest: (asked) => this.#loadTests.start(asked),
+        stopLoadTest: () => this.#loadTests.stop(),
         passwords: () => ({ clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword }),
       },
       pushes: {
@@ -198,6 +212,18 @@ export class Installation {
   /** Edges pass to it what is not theirs. */
   #tellControl(): void {
     for (const child of this.#processes) if (child.role === 'edge') child.tell('control', this.#controlState())
+  }
+
+  #loadTestTarget(): LoadTestTarget | undefined {
+    const control = this.#controlState()
+    return (
+      this.#ports && {
+        settings: this.#options.settings,
+        ports: this.#ports,
+        clickhouseUrl: this.warehouseEnvironment.PENSTOCK_CLICKHOUSE_URL,
+        controlUrl: control.state === 'running' ? control.url : undefined,
+      }
+    )
   }
 
   #status(): Status {
