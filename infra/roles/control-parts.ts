@@ -1,4 +1,5 @@
 import type { ControlOptions } from '#control/open-control.ts'
+import { ClickhouseDeviceTable } from '#pipeline/sinks/clickhouse/clickhouse-device-table.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Settings } from '#schemas/settings.ts'
@@ -10,7 +11,7 @@ import { openRoleLog } from './open-role-log.ts'
 import { openRoleWarehouse, tableOptions } from './open-role-warehouse.ts'
 import { replayLetters } from './replay-letters.ts'
 
-type Parts = Required<Pick<ControlOptions, 'delivery' | 'deadLetters' | 'modelWarehouse'>>
+type Parts = Required<Pick<ControlOptions, 'delivery' | 'deadLetters' | 'deviceTable' | 'modelWarehouse'>>
 
 /** What the service API says and does of the pipeline. Nothing is opened before somebody asks. */
 export function controlParts(settings: Settings, logger: Logger): { readonly parts: Parts; close(): Promise<void> } {
@@ -18,11 +19,11 @@ export function controlParts(settings: Settings, logger: Logger): { readonly par
   const letters = new LetterBook(() => logs.log('dead-letters'))
   const warehouse = openRoleWarehouse(settings, partMsMax)
   // Changes of a large table take longer than people wait.
-  const modelWarehouse = { warehouse: openRoleWarehouse(settings), tables: tableOptions(settings) }
+  const tables = openRoleWarehouse(settings)
   return {
     parts: {
       delivery: new InstallationDelivery({ settings, logs, letters, warehouse, clock: systemClock }),
-      modelWarehouse,
+      modelWarehouse: { warehouse: tables, tables: tableOptions(settings) },
       deadLetters: new InstallationLetters({
         topicPrefix: settings.topicPrefix,
         logs,
@@ -30,9 +31,10 @@ export function controlParts(settings: Settings, logger: Logger): { readonly par
         replayToEndpoint: (chosen) => replayLetters(settings, logger, chosen),
         clock: systemClock,
       }),
+      deviceTable: settings.deviceTable === 'kept' ? new ClickhouseDeviceTable(tables) : undefined,
     },
     close: async () => {
-      await Promise.all([logs.close(), warehouse.close(), modelWarehouse.warehouse.close()])
+      await Promise.all([logs.close(), warehouse.close(), tables.close()])
     },
   }
 }
