@@ -1,17 +1,21 @@
 import assert from 'node:assert'
 import { amqpLimits } from './amqp-limits.ts'
+import { analystLimits } from './analyst-limits.ts'
 import { commandLimits } from './command-limits.ts'
 import { consoleLimits } from './console-limits.ts'
 import { jobLimits } from './job-limits.ts'
 import { modelLimits } from './model-limits.ts'
+import { senderLimits } from './sender-limits.ts'
 import { twinLimits } from './twin-limits.ts'
 import { uploadLimits } from './upload-limits.ts'
 
 /** Every number that bounds something and that no setting changes, with its derivation. `assertLimits` checks their relations. */
 export const limits = {
   ...amqpLimits,
+  ...analystLimits,
   ...commandLimits,
   ...consoleLimits,
+  ...senderLimits,
   ...uploadLimits,
   /** Largest device message body; the hub's own limit for device-to-cloud messages. */
   bodyBytesMax: 256 * 1024,

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from '#runtime/logger.ts'
 import type { Database } from './database.ts'
-import { migrate } from './migrations.ts'
+import { migrate } from './migrate.ts'
 import { openPgliteDatabase } from './pglite-database.ts'
 
 export interface DatabaseOptions {
