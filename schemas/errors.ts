@@ -306,6 +306,15 @@ export const errorTable = {
 
   CONSOLE_VIEWERS_FULL: { disposition: 'retry', meaning: 'as many look at the tail of the log as may' },
 
+  OTLP_RECEIVER_AWAY: {
+    disposition: 'retry',
+    meaning: 'the receiver of metrics and spans does not answer, or asks for patience',
+  },
+  OTLP_EXPORT_REFUSED: {
+    disposition: 'reject',
+    meaning: 'the receiver of metrics and spans will not take what it got',
+  },
+
   LOADTEST_LOST: { disposition: 'fatal', meaning: 'acknowledged messages are missing from the warehouse' },
   LOADTEST_REPEATED: {
     disposition: 'fatal',

@@ -1,4 +1,5 @@
 import { analystMetrics } from './analyst-metrics.ts'
+import { otlpMetrics } from './otlp-metrics.ts'
 
 /** Of the stages of a message, from the fastest disk to an outage. */
 const stageSeconds = [
@@ -436,6 +437,7 @@ export const metricsTable = {
     help: 'Devices whose desired properties a configuration changed: applied, freed of one, or refused, since their twin would be too large',
     labels: ['outcome'],
   },
+  ...otlpMetrics,
   penstock_process_restarts_total: {
     type: 'counter',
     help: 'Role processes restarted by the supervisor',

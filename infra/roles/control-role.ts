@@ -29,6 +29,7 @@ import { routeHealth } from './health.ts'
 import { InstallationLoadTests } from './installation-load-tests.ts'
 import { LoadTestResults, loadTestFolder } from './load-test-results.ts'
 import { quotasFrom } from './quotas.ts'
+import { openRoleExport } from './role-export.ts'
 import {
   askLoadTest,
   askSettings,
@@ -77,6 +78,8 @@ export async function runControl(settings: Settings): Promise<void> {
   const unwatchEdges = control.watchLostEdges(async (lost) => {
     if (events) await tellLost(events, lost)
   })
+  const samples = () => metrics.samples()
+  const exported = openRoleExport(settings, { role: 'control', name: 'control', samples, metrics, logger })
   const servers = await openControlServers(settings, control, metrics, logger)
   stopOnSignal(async (reason) => {
     logger.info('stopping', { reason })
@@ -84,9 +87,9 @@ export async function runControl(settings: Settings): Promise<void> {
     await unwatchEdges()
     await stopForwarding?.()
     await control.close()
-    await Promise.all([events?.close(), pipeline.close()])
+    await Promise.all([events?.close(), pipeline.close(), exported.close()])
   })
-  reportSamples(() => metrics.samples())
+  reportSamples(samples)
   await showFirstDevice(control)
   tellSupervisor('ready', { http: servers.http })
   logger.info('serving the registry', { bind: settings.bind, http: servers.http, https: servers.https })

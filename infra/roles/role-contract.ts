@@ -4,7 +4,7 @@
  *   role → supervisor   asks for the status of all processes, the noisiest devices and the last refusals of all edges, the last hour of
  *                       their metrics, the settings, the passwords of the warehouse's users; asks for a load test, how it goes,
  *                       and for its end
- *                       tells that it is alive, its samples, standstill, noisiest devices and refusals, its ports once it is ready, a
+ *                       tells that it is alive, its samples, spans, standstill, noisiest devices and refusals, its ports once it is ready, a
  *                       take-over, the first device, and that it needs the control role, which that role itself does while it has
  *                       jobs to do
  *   supervisor → role   tells to stop, a take-over at another edge, where the control role is
@@ -29,6 +29,7 @@ import {
 } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
+import type { Span } from '#runtime/otlp/otlp-spans.ts'
 import type { ShownSetting } from '#runtime/settings.ts'
 import type { Settings } from '#schemas/settings.ts'
 
@@ -135,6 +136,8 @@ export const supervisorContract = {
     alive: nothing,
     ready: mapOf(aNumber),
     samples: listOf(metricSample),
+    /** It is the same program that made them. */
+    spans: listOf(wholeAs<Span>(recordOf({ traceId: aText, spanId: aText }))),
     standstill: optional(aText),
     noisiest: noisiestReport,
     refused: toldRefusal,

@@ -7,6 +7,7 @@ import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { MetricHistory } from '#runtime/metric-history/metric-history.ts'
 import type { MetricSample, Metrics } from '#runtime/metrics.ts'
+import type { Span } from '#runtime/otlp/otlp-spans.ts'
 import { shownSettings } from '#runtime/settings.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
@@ -25,6 +26,8 @@ export interface InstallationOptions {
   readonly logger: Logger
   /** A role cannot run here, and without it nothing can. */
   readonly onFatal: () => void
+  /** Spans that a process recorded. */
+  readonly onSpans: (from: SupervisedProcess, spans: readonly Span[]) => void
 }
 
 export type Ports = Readonly<Record<string, number>>
@@ -107,6 +110,11 @@ export class Installation {
     process.stdout.write(welcome(this.#options.settings, ports, this.#firstDevice))
   }
 
+  /** Those that were started, if only once. */
+  get processes(): readonly SupervisedProcess[] {
+    return this.#processes
+  }
+
   samples(): readonly (readonly MetricSample[])[] {
     return [...this.#samplesByProcess().values()]
   }
@@ -152,6 +160,7 @@ export class Installation {
         refused: (refusal) => {
           this.#refusals = [refusal, ...this.#refusals].slice(0, limits.refusalsKeptMax)
         },
+        spans: (spans) => this.#options.onSpans(told(), spans),
         standstill: (text) => {
           this.#standstill = text
         },
