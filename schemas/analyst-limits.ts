@@ -15,4 +15,14 @@ export const analystLimits = {
   deviceTableHeldMs: 60_000,
   /** Attempts that fail before it is said aloud: at a start the tables may not be there yet. */
   deviceTableQuietFailures: 6,
+  /** A minute has ended for so long when it is computed: usual rows are stored by then. What is later is computed again. */
+  rollUpEndedSeconds: 15,
+  /** So long before rows may be removed, what is computed of them is no longer computed again: a statement has ended by then. */
+  rollUpExpirySeconds: 3_600,
+  /** Rows of which minutes are computed in one statement. */
+  rollUpRowsAtOnceMax: 5_000_000,
+  /** Rows between late minutes that are read once more, rather than in a statement for each of these. */
+  rollUpGapRowsMax: 100_000,
+  /** Tables that are computed from rows are looked after this often, at most. */
+  summaryPauseMs: 15_000,
 } as const

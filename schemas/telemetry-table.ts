@@ -73,7 +73,7 @@ export function deliverySettings(replicated: boolean): Readonly<Record<string, n
 }
 
 /** ClickHouse's own default. */
-const oldPartsLifetimeSeconds = 480
+export const oldPartsLifetimeSeconds = 480
 
 export interface Migration {
   readonly version: number
@@ -170,7 +170,8 @@ function ttlClause({ ttlDays }: TableOptions): string {
   return ttlDays > 0 ? ` TTL toDateTime(enqueued_at) + INTERVAL ${ttlDays} DAY DELETE` : ''
 }
 
-function settingsText(settings: Readonly<Record<string, number>>): string {
+/** As they stand behind SETTINGS. */
+export function settingsText(settings: Readonly<Record<string, number>>): string {
   return Object.entries(settings)
     .map(([name, value]) => `${name} = ${value}`)
     .join(', ')
