@@ -32,6 +32,7 @@ import type { Directory } from './link/directory.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
+import type { LoadTests } from './load-tests/load-tests.ts'
 import { type Methods, methodsOver } from './methods/methods.ts'
 import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
@@ -67,6 +68,7 @@ export interface ControlOptions {
   readonly rules: AdmissionRules
   /** What `GET /settings` shows. Left out: nothing. */
   readonly sql?: AnalystSql | undefined
+  readonly loadTests?: LoadTests | undefined
   readonly shownSettings?: ShownSettings | undefined
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
@@ -162,6 +164,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     delivery: options.delivery,
     deadLetters: options.deadLetters,
     sql: options.sql,
+    loadTests: options.loadTests,
     settings: options.shownSettings ?? (async () => []),
     hubName,
     uploadHost: options.uploadHost ?? hubName,

@@ -98,6 +98,10 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   INGEST_DRAINING: unavailable,
   INGEST_MESSAGE_REFUSED: unavailable,
   CONSOLE_VIEWERS_FULL: throttled,
+  LOADTEST_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  LOADTEST_RUNNING: conflict,
+  LOADTEST_IMPOSSIBLE: unavailable,
+  LOADTESTS_FULL: { status: 403, name: 'QuotaExceeded', number: 403_201 },
 }
 
 /** Every AUTH code that is not named is the same to a caller. */

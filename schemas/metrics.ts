@@ -1,4 +1,5 @@
 import { analystMetrics } from './analyst-metrics.ts'
+import { otlpMetrics } from './otlp-metrics.ts'
 
 /** Of the stages of a message, from the fastest disk to an outage. */
 const stageSeconds = [
@@ -63,6 +64,11 @@ export const metricsTable = {
     type: 'counter',
     help: 'Messages refused in their PUBACK, or rejected over AMQP, while the connection went on, by error code',
     labels: ['reason'],
+  },
+  penstock_edge_points_total: {
+    type: 'counter',
+    help: 'Points that came in a format of other systems, by format and what became of them',
+    labels: ['format', 'outcome'],
   },
   penstock_edge_twin_requests_total: {
     type: 'counter',
@@ -431,6 +437,7 @@ export const metricsTable = {
     help: 'Devices whose desired properties a configuration changed: applied, freed of one, or refused, since their twin would be too large',
     labels: ['outcome'],
   },
+  ...otlpMetrics,
   penstock_process_restarts_total: {
     type: 'counter',
     help: 'Role processes restarted by the supervisor',

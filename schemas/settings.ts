@@ -8,6 +8,7 @@ import { clickhouseSettings } from './clickhouse-settings.ts'
 import { commandSettings } from './command-settings.ts'
 import { deviceSettings } from './device-settings.ts'
 import { jobSettings } from './job-settings.ts'
+import { otlpSettings } from './otlp-settings.ts'
 import { provisioningSettings } from './provisioning-settings.ts'
 import { routingSettings } from './routing-settings.ts'
 import type { Setting } from './setting.ts'
@@ -371,6 +372,7 @@ export const settingsTable = {
   ...uploadSettings,
   ...provisioningSettings,
   ...jobSettings,
+  ...otlpSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',

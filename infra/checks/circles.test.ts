@@ -35,6 +35,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'delivery',
       'device-table',
       'downlink',
+      'load-tests',
       'models',
       'presence',
       'quotas',
@@ -55,6 +56,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['events', 'session'],
     ['device-api', 'listeners'],
     ['amqp', 'http', 'mqtt'],
+    ['influx', 'otlp'],
   ],
   loadtest: [
     ['options'],
