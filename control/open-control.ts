@@ -34,6 +34,8 @@ import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
 import type { LoadTests } from './load-tests/load-tests.ts'
 import { type Methods, methodsOver } from './methods/methods.ts'
+import { ModelService } from './models/model-service.ts'
+import type { ModelWarehouse } from './models/model-tables.ts'
 import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
@@ -63,6 +65,8 @@ export interface ControlOptions {
   readonly delivery?: DeliveryState | undefined
   /** The table of devices that analysts read; left out: nobody keeps one. */
   readonly deviceTable?: DeviceTable | undefined
+  /** Where models are tables; left out: there are no models. */
+  readonly modelWarehouse?: ModelWarehouse | undefined
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
@@ -157,6 +161,8 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   const hubName = options.rules.hubNames[0] ?? ''
   const methods = methodsOver(downlink, (options.identitiesRequired ?? true) ? registry.identities : undefined)
   closing.push(workOnDevices(options, registry, methods, clock))
+  const models = options.modelWarehouse && new ModelService(registry.models, options.modelWarehouse, clock, logger)
+  closing.push(() => models?.close())
   const services = {
     registry,
     routing: routing.service,
@@ -169,6 +175,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     hubName,
     uploadHost: options.uploadHost ?? hubName,
     methods,
+    models,
   }
   return {
     registry,
@@ -212,7 +219,8 @@ function workOnDevices(
     runJobs({ ...tools, work: jobs, methods }, onJobsActive),
     applyConfigurations({ ...tools, work: configurations, count }),
   ]
-  const { deviceRecords: records, holdsDeviceTable: holds, changes } = registry
+  const { deviceRecords: records, changes } = registry
+  const holds = registry.keeperOf('devices')
   if (deviceTable) ends.push(keepDeviceTable({ records, table: deviceTable, changes, holds, metrics, clock, logger }))
   return async () => {
     await Promise.all(ends.map((end) => end()))

@@ -16,6 +16,8 @@ import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
 import type { Jobs, JobWork } from './jobs/jobs.ts'
 import { SqlJobs } from './jobs/sql-jobs.ts'
+import type { ModelStore } from './models/models.ts'
+import { SqlModels } from './models/sql-models.ts'
 import type { PresenceStore } from './presence/presence.ts'
 import { SqlPresence } from './presence/sql-presence.ts'
 import type { DevicesOf } from './provisioning/deprovision.ts'
@@ -68,8 +70,9 @@ export interface Registry {
   readonly jobs: Jobs & JobWork
   readonly configurations: Configurations & ConfigurationWork
   readonly deviceRecords: DeviceRecords
-  /** Whether it is this process that keeps the table of devices. */
-  readonly holdsDeviceTable: () => Promise<boolean>
+  /** Says whether it is this process that keeps a table of this name, of all that share the store. */
+  readonly keeperOf: (table: string) => () => Promise<boolean>
+  readonly models: ModelStore
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -132,7 +135,6 @@ export async function registryOver(
   const identities = new SqlIdentities(database, clock)
   const twins = new SqlTwins(database, clock, tellsTwinChanges)
   const registrar = new SqlRegistrar({ database, changes, trust, identities, twins, clock, logger }, registrarRules)
-  const deviceTable = new OneHolder(database, 'device-table', limits.deviceTableHeldMs)
   return {
     identities,
     trust,
@@ -155,7 +157,11 @@ export async function registryOver(
     jobs: new SqlJobs(database),
     configurations: new SqlConfigurations(database),
     deviceRecords: new SqlDeviceRecords(database),
-    holdsDeviceTable: () => deviceTable.holds(),
+    keeperOf: (table) => {
+      const holder = new OneHolder(database, table, limits.tableHeldMs)
+      return () => holder.holds()
+    },
+    models: new SqlModels(database),
     changes,
     async close() {
       await registrar.close()

@@ -21,6 +21,9 @@ export interface TableOptions {
   readonly cluster?: string | undefined
   /** Days after which telemetry and changes of twins are removed; 0 keeps them for ever. */
   readonly ttlDays: number
+  /** Days after which minutes and hours of numeric fields are removed; 0, or left out: never. */
+  readonly minutesTtlDays?: number
+  readonly hoursTtlDays?: number
 }
 
 /** Tables that workers fill from batches, with the same columns and the same guarantees. */

@@ -28,7 +28,7 @@ describe('penstock.devices over both embedded stores', () => {
       records: registry.deviceRecords,
       table: new ClickhouseDeviceTable(warehouse),
       changes: registry.changes,
-      holds: registry.holdsDeviceTable,
+      holds: registry.keeperOf('devices'),
       metrics: new Metrics(metricsTable),
       clock: systemClock,
       logger: silentLogger,
@@ -58,7 +58,7 @@ describe('penstock.devices over both embedded stores', () => {
     await registry.twins.update(id, { tags: { site: { hall: 2 }, 'naïve "tag"': 'ö\n' } }, undefined)
     const atMs = 1_700_000_000_123
     await registry.presence.recordPresence([{ ...id, connected: true, edgeId: 'e', atMs, modelId: 'dtmi:a:b;1' }])
-    expect(await registry.holdsDeviceTable()).toBe(true)
+    expect(await registry.keeperOf('devices')()).toBe(true)
     await pass()
     expect(
       await devices(

@@ -11,8 +11,8 @@ export interface SummaryTools {
   readonly what: string
   /** Does what a look at the parts makes due. @throws WAREHOUSE_UNAVAILABLE, WAREHOUSE_REFUSED, STORE_UNAVAILABLE */
   readonly compute: (look: PartLook, signal: AbortSignal) => Promise<unknown>
-  /** Whether it is this process that does it. */
-  readonly holds: () => Promise<boolean> | boolean
+  /** Whether there is anything to do, and by this process. @throws STORE_UNAVAILABLE */
+  readonly isDue: () => Promise<boolean> | boolean
   /** Pause so many times as long as the work took, at least. */
   readonly pauseFactor: number
   readonly clock: Clock
@@ -24,12 +24,12 @@ export interface SummaryTools {
  * @returns ends it, and resolves when nothing is under way
  */
 export function keepSummaries(tools: SummaryTools): () => Promise<void> {
-  const { parts, what, compute, holds, pauseFactor, clock, logger } = tools
+  const { parts, what, compute, isDue, pauseFactor, clock, logger } = tools
   let failures = 0
   return repeating(clock, async (signal) => {
     const begunMs = clock.monotonicMs()
     try {
-      if (await holds()) {
+      if (await isDue()) {
         const look = await parts.look()
         await compute(look, signal)
         if (!signal.aborted) look.settle()
@@ -37,7 +37,7 @@ export function keepSummaries(tools: SummaryTools): () => Promise<void> {
       failures = 0
     } catch (error) {
       if (!isPenstockError(error)) throw error
-      const level = ++failures === limits.deviceTableQuietFailures ? 'warn' : 'debug'
+      const level = ++failures === limits.tableQuietFailures ? 'warn' : 'debug'
       logger[level](`${what} cannot be computed; trying again`, { error })
     }
     return Math.max(limits.summaryPauseMs, (clock.monotonicMs() - begunMs) * pauseFactor)

@@ -8,6 +8,8 @@ export interface NumericField {
   readonly field: string
   /** Gives a number or NULL; never throws. */
   readonly expression: string
+  /** What it gives: where this changes, what was computed counts no more. */
+  readonly meaning: string
 }
 
 /** Numeric fields of a model. */
@@ -22,7 +24,7 @@ export interface RollUpModel {
 /** How it is computed: another one where the model changes what it says. */
 export function definitionOf({ guard, fields }: RollUpModel): string {
   return createHash('sha256')
-    .update(JSON.stringify([guard, fields]))
+    .update(JSON.stringify([guard, fields.map(({ field, meaning }) => [field, meaning])]))
     .digest('hex')
     .slice(0, 12)
 }

@@ -10,8 +10,8 @@ export const roomModel: RollUpModel = {
   model: 'room',
   guard: "startsWith(device_id, 'room')",
   fields: [
-    { field: 'heat', expression: "JSONExtract(body, 'heat', 'Nullable(Float64)')" },
-    { field: 'o\'dd "name"', expression: "JSONExtract(body, 'odd', 'Nullable(Int32)')" },
+    { field: 'heat', expression: "JSONExtract(body, 'heat', 'Nullable(Float64)')", meaning: '' },
+    { field: 'o\'dd "name"', expression: "JSONExtract(body, 'odd', 'Nullable(Int32)')", meaning: '' },
   ],
 }
 

@@ -95,10 +95,8 @@ describe('tables computed from rows, on the embedded engine', () => {
     const all = fresh()
     await store(['room1', 0, '{"heat":1,"cold":5}'])
     await all()
-    const changed = {
-      ...roomModel,
-      fields: [{ field: 'heat', expression: "JSONExtract(body, 'cold', 'Nullable(Float64)')" }],
-    }
+    const cold = { field: 'heat', expression: "JSONExtract(body, 'cold', 'Nullable(Float64)')", meaning: 'cold' }
+    const changed = { ...roomModel, fields: [cold] }
     expect(await all([changed])).toBe(2)
     expect(await minutes('field, last')).toEqual([{ field: 'heat', last: 5 }])
     const broken = { ...roomModel, model: 'broken', guard: 'no_such_column = 1' }
