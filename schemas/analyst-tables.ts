@@ -7,7 +7,7 @@
  *   penstock.field_minutes  over field_minute_versions  numeric fields of models, a row a device and closed minute
  *   penstock.field_hours    over field_hour_versions    the same of hours
  *
- *   penstock.computed       of how many rows a minute, an hour or a day was computed: see pipeline/rollups/
+ *   penstock.computed       of how many rows a minute, an hour or a day was computed: see pipeline/summaries/
  *
  * Whoever fills them only adds versions, so every insert may be repeated.
  */
