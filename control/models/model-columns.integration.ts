@@ -7,7 +7,8 @@ import { embeddedWarehouseForTests, type WarehouseForTests } from '#pipeline/war
 import { quoted } from '#schemas/clickhouse-text.ts'
 import { fieldTypes, type ModelField, type ModelTable } from '#schemas/models/model.ts'
 import { pinnedColumns } from '#schemas/models/model-sql.ts'
-import { migrationsTableStatements, telemetryMigrations } from '#schemas/telemetry-table.ts'
+import { migrationsTableStatements } from '#schemas/telemetry-table.ts'
+import { migrations } from '#schemas/warehouse-migrations.ts'
 import { ModelTables } from './model-tables.ts'
 import { ModelsForTests } from './models-fixture.ts'
 import { suggestModel } from './suggest-model.ts'
@@ -18,7 +19,7 @@ let warehouse: WarehouseForTests
 
 beforeAll(async () => {
   warehouse = await embeddedWarehouseForTests(dataDir)
-  const statements = [...migrationsTableStatements(options), ...telemetryMigrations(options).flatMap((each) => each.statements)]
+  const statements = [...migrationsTableStatements(options), ...migrations(options).flatMap((each) => each.statements)]
   for (const statement of statements) await warehouse.command(statement)
 })
 afterAll(async () => {

@@ -52,6 +52,11 @@ export function tableOptions(settings: Settings): TableOptions {
       'SETTINGS_INVALID',
       'PENSTOCK_CLICKHOUSE_CLUSTER needs PENSTOCK_CLICKHOUSE_REPLICATED=yes: its servers share rows by replication only',
     )
-  const { telemetryTtlDays: ttlDays, minutesTtlDays, hoursTtlDays } = settings
-  return { replicated, cluster, ttlDays, minutesTtlDays, hoursTtlDays }
+  return {
+    replicated,
+    cluster,
+    ttlDays: settings.telemetryTtlDays,
+    minutesTtlDays: settings.minutesTtlDays,
+    hoursTtlDays: settings.hoursTtlDays,
+  }
 }

@@ -1,6 +1,8 @@
 import { expect } from 'vitest'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { silentLogger } from '#runtime/logger.ts'
+import { migrationsTableStatements } from '#schemas/telemetry-table.ts'
+import { migrations } from '#schemas/warehouse-migrations.ts'
 import { PartWatch } from './part-watch.ts'
 import type { RollUpModel } from './roll-up-sql.ts'
 import { RollUps } from './roll-ups.ts'
@@ -20,6 +22,13 @@ export const beginMs = Date.UTC(2026, 0, 2, 3, 0, 0)
 export type TestRow = readonly [deviceId: string, afterMs: number, body: string]
 
 let offset = 0
+
+/** Creates Penstock's tables. */
+export async function makeTables(warehouse: Warehouse): Promise<void> {
+  const options = { replicated: false, ttlDays: 0 }
+  const statements = [...migrationsTableStatements(options), ...migrations(options).flatMap((each) => each.statements)]
+  for (const statement of statements) await warehouse.command(statement)
+}
 
 /** Rows in one insert. */
 export async function storeRows(warehouse: Warehouse, rows: readonly TestRow[]): Promise<void> {

@@ -4,13 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { prepareTables } from '#pipeline/sinks/clickhouse/clickhouse-tables.ts'
 import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
-import { silentLogger } from '#runtime/logger.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError } from '#schemas/errors.ts'
-import { expectRolledUp, rollUpsOver, storeRows, type TestRow } from './summaries-fixture.ts'
+import { expectRolledUp, makeTables, rollUpsOver, storeRows, type TestRow } from './summaries-fixture.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'penstock-summaries-killed-'))
 const seed = Number(process.env.SEED ?? Date.now() % 100_000)
@@ -46,7 +44,7 @@ function someRows(): TestRow[] {
 
 test('kill -9 of the engine while rows are stored and minutes computed: minutes and hours equal the rows', async () => {
   let warehouse = await start()
-  await prepareTables(warehouse, { replicated: false, ttlDays: 0 }, silentLogger)
+  await makeTables(warehouse)
   for (let round = 0; round < 3; round++) {
     const compute = rollUpsOver(warehouse)
     let acts = 0

@@ -2,12 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { prepareTables } from '#pipeline/sinks/clickhouse/clickhouse-tables.ts'
 import { embeddedWarehouseForTests, type WarehouseForTests } from '#pipeline/warehouse/embedded-fixture.ts'
-import { silentLogger } from '#runtime/logger.ts'
 import { LatestRows } from './latest-rows.ts'
 import { PartWatch } from './part-watch.ts'
-import { expectRolledUp, rollUpsOver, roomModel, storeRows, type TestRow } from './summaries-fixture.ts'
+import { expectRolledUp, makeTables, rollUpsOver, roomModel, storeRows, type TestRow } from './summaries-fixture.ts'
 
 const forever = new AbortController().signal
 
@@ -17,7 +15,7 @@ describe('tables computed from rows, on the embedded engine', () => {
 
   beforeAll(async () => {
     warehouse = await embeddedWarehouseForTests(folder)
-    await prepareTables(warehouse, { replicated: false, ttlDays: 0 }, silentLogger)
+    await makeTables(warehouse)
   })
 
   afterAll(async () => {
