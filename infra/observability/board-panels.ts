@@ -1,7 +1,7 @@
 /** Reads boards as Grafana does, for those who check them. */
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
 import { boards } from './boards.ts'
-import { clickhouseSource } from './sources.ts'
+import { clickhouseSource } from './kit/sources.ts'
 
 export interface BoardQuery {
   /** Board and title. */

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { metricsTable } from '#schemas/metrics.ts'
 import { allQueries, panelsOf, variablesOf } from './board-panels.ts'
 import { boardFolder, boards, boardText } from './boards.ts'
-import { clickhouseSource, prometheusSource } from './sources.ts'
+import { clickhouseSource, prometheusSource } from './kit/sources.ts'
 
 const all = Object.entries(boards())
 
