@@ -31,6 +31,7 @@ import type { KeptSessions } from './sessions/sessions.ts'
 import { SqlSessions } from './sessions/sql-sessions.ts'
 import { ChangeFeed } from './store/change-feed.ts'
 import type { Changes } from './store/changes.ts'
+import { copyStore, type StoreCopy } from './store/copy-store.ts'
 import type { Database } from './store/database.ts'
 import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
 import { SqlTrust } from './trust/sql-trust.ts'
@@ -65,6 +66,8 @@ export interface Registry {
   readonly jobs: Jobs & JobWork
   readonly configurations: Configurations & ConfigurationWork
   readonly changes: Changes
+  /** All of it as files in `folder`, of one moment. @throws as `copyStore` */
+  copyTo(folder: string): Promise<StoreCopy | undefined>
   close(): Promise<void>
 }
 
@@ -148,6 +151,7 @@ export async function registryOver(
     jobs: new SqlJobs(database),
     configurations: new SqlConfigurations(database),
     changes,
+    copyTo: (folder) => copyStore(database, folder),
     async close() {
       await registrar.close()
       await changes.close()
