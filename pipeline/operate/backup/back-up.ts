@@ -17,7 +17,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { BackupFiles } from './backup-files.ts'
 import { logFileOf } from './log-file.ts'
-import { type BackedUpTables, type Manifest, readManifest, type TopicPositions, writeManifest } from './manifest.ts'
+import { type Manifest, readManifest, writeManifest } from './manifest.ts'
 import { type DeliveredLog, whileHeld, whileStill } from './still-positions.ts'
 import { copyParts, type FrozenTables, freezeTables, thaw, untilInsertsEnd } from './tables.ts'
 
@@ -74,6 +74,8 @@ async function fill(options: BackUpOptions, files: BackupFiles): Promise<void> {
   const registry = await copyRegistry(place, registryFolder)
   await files.add('registry')
   const copied = await copyMessages(options, files, clock)
+  if (registry === undefined && copied.logs.length + copied.positions.length === 0)
+    throw new PenstockError('BACKUP_REFUSED', `nothing was ever started in ${place.dataDir}: set PENSTOCK_DATA_DIR`)
   await files.sync()
   writeManifest(files.folder, { version, cutAtMs, topicPrefix, registry, ...copied, files: files.files })
   await files.sync()
@@ -112,12 +114,10 @@ async function copyMessages(
     for (const snapshot of snapshots) snapshot.close()
     if (frozen) thaw(frozen)
   }
-  const described: BackedUpTables | undefined = frozen?.described
-  const positions: readonly TopicPositions[] = []
   return {
     logs: snapshots.map(({ topic }) => topic),
-    positions,
-    tables: described,
+    positions: [],
+    tables: frozen?.described,
     tablesAt: tables.kind === 'server' ? tables.destination : undefined,
   }
 }

@@ -16,7 +16,8 @@ import type { BackedUpTable, BackedUpTables } from './manifest.ts'
 const ownDatabases = "('system', 'INFORMATION_SCHEMA', 'information_schema')"
 /** Functions that Penstock gives the engine at each start. */
 const ownFunctions = "('file', 'currentUser', 'user')"
-const shadowPrefix = 'penstock-backup-'
+/** Without characters that the engine writes otherwise in names of folders. */
+const shadowPrefix = 'penstock_backup_'
 
 /** Engines that keep no rows of their own, or keep them in other tables. */
 const rowless = /View$|^(Null|Merge|Distributed|URL|S3|Remote|Dictionary|Alias|GenerateRandom|Executable|Loop)/
@@ -50,6 +51,10 @@ export async function freezeTables(warehouse: Warehouse, engineFolder: string, i
      WHERE database NOT IN ${ownDatabases} AND NOT is_temporary ORDER BY metadata_modification_time, name
      SETTINGS show_table_uuid_in_table_create_query_if_not_nil = 1`,
   )
+  const filled = await textsOf(
+    warehouse,
+    "SELECT DISTINCT concat(database, '.', table) AS text FROM system.parts WHERE active",
+  )
   const shadow = join(shadows, `${shadowPrefix}${id}`)
   const tables: BackedUpTable[] = []
   const withoutRows: string[] = []
@@ -61,7 +66,10 @@ export async function freezeTables(warehouse: Warehouse, engineFolder: string, i
     if (isFrozen)
       await warehouse.command(`ALTER TABLE ${named(database, name)} FREEZE WITH NAME '${shadowPrefix}${id}'`)
     else if (!rowless.test(engine)) withoutRows.push(`${database}.${name}`)
-    tables.push({ database, name, uuid, create, parts: isFrozen ? partsIn(partsFolder(shadow, uuid)) : undefined })
+    const parts = isFrozen ? partsIn(partsFolder(shadow, uuid)) : undefined
+    if (parts?.length === 0 && filled.includes(`${database}.${name}`))
+      throw new PenstockError('BACKUP_REFUSED', `the engine froze no parts of ${database}.${name}, which has some`)
+    tables.push({ database, name, uuid, create, parts })
   }
   return {
     shadow,
