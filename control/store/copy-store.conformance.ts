@@ -39,7 +39,7 @@ export function copyStoreConformance(name: string, postgresUrl: () => string | u
         .sort()
         .map((file) => [file, readFileSync(join(folder, file), 'utf8').split('\n').sort()])
 
-    test('has every fact, and restored it is the same again; numbers go on behind those that were given away', async () => {
+    test('has every fact, and restored it is the same again; numbers go on behind those that were given away [G-12]', async () => {
       await madeAt(schemaVersion)
       await database.query(
         `INSERT INTO penstock.commands (device_id, message_id, generation_id, properties, body, bytes, ack, enqueued_at, expires_at)

@@ -202,7 +202,7 @@ describe('a backup', () => {
     await penstock?.kill()
   }, 120_000)
 
-  test('is the same installation elsewhere: every message once, the device with its old key, its twin, its routes, what is new besides', async () => {
+  test('is the same installation elsewhere: every message once, the device with its old key, its twin, its routes, what is new besides [G-12]', async () => {
     expect(await command(two, 'restore', backup)).toMatchObject({ code: 0 })
     expect(readOwnerKey(two)).toBe(ownerKey)
 

@@ -19,7 +19,7 @@ const optionsIn = (name: string): LmdbLogOptions => ({
   logger: silentLogger,
 })
 
-test('a log is copied as one moment had it while no position moves, and is the same log again where it is restored', async () => {
+test('a log is copied as one moment had it while no position moves, and is the same log again where it is restored [G-12]', async () => {
   const log = await openCopyableLog(optionsIn('one'))
   const assignments: Assignment[] = []
   await log.join('g', (assignment) => assignments.push(assignment))
