@@ -4,6 +4,7 @@ import { isListenedOn } from '#runtime/folder-use.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { askForCopy } from './link/ask-for-copy.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
+import { openRoutingStore } from './open-routing.ts'
 import { copyStore, restoreStore, type StoreCopy } from './store/copy-store.ts'
 import { openDatabaseAsIs, storeFolder } from './store/open-database.ts'
 
@@ -35,6 +36,38 @@ export async function copyRegistry(place: RegistryPlace, folder: string): Promis
     return await copyStore(database, folder)
   } finally {
     await database.close()
+  }
+}
+
+/** Takes back what `restoreRegistry` put into a server, which had no tables of Penstock before; the embedded store goes with its folder. */
+export async function forgetRegistry(place: RegistryPlace): Promise<void> {
+  if (place.postgresUrl === undefined) return
+  const database = await openDatabaseAsIs({ ...place, connectionsMax })
+  try {
+    await database.query('DROP SCHEMA IF EXISTS penstock CASCADE')
+  } finally {
+    await database.close()
+  }
+}
+
+/**
+ * Gives each endpoint of the document of routes a new generation, and with it groups of its own. What an endpoint has noted of the offsets
+ * that its old group had delivered says nothing of those that a restored log gives away again.
+ * @returns the new generation by endpoint
+ */
+export async function renewEndpoints(
+  place: RegistryPlace,
+  generation: number,
+): Promise<readonly { readonly name: string; readonly before: number; readonly after: number }[]> {
+  const store = await openRoutingStore(place)
+  try {
+    const { document, revision } = await store.read()
+    if (document.endpoints.length === 0) return []
+    const endpoints = document.endpoints.map((endpoint) => ({ ...endpoint, generation }))
+    await store.write({ ...document, endpoints }, revision)
+    return document.endpoints.map(({ name, generation: before }) => ({ name, before, after: generation }))
+  } finally {
+    await store.close()
   }
 }
 

@@ -9,6 +9,8 @@ import type { CommandRules, Commands, OnFeedback } from './commands/commands.ts'
 import { SqlCommands } from './commands/sql-commands.ts'
 import type { Configurations, ConfigurationWork } from './configurations/configurations.ts'
 import { SqlConfigurations } from './configurations/sql-configurations.ts'
+import type { DeviceRecords } from './device-table/device-table.ts'
+import { SqlDeviceRecords } from './device-table/sql-device-records.ts'
 import { type EdgeAddresses, SqlEdgeAddresses } from './downlink/edge-addresses.ts'
 import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
@@ -33,6 +35,7 @@ import { ChangeFeed } from './store/change-feed.ts'
 import type { Changes } from './store/changes.ts'
 import { copyStore, type StoreCopy } from './store/copy-store.ts'
 import type { Database } from './store/database.ts'
+import { OneHolder } from './store/one-holder.ts'
 import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
 import { SqlTrust } from './trust/sql-trust.ts'
 import type { TrustStore } from './trust/trust.ts'
@@ -65,6 +68,9 @@ export interface Registry {
   readonly devicesOf: DevicesOf
   readonly jobs: Jobs & JobWork
   readonly configurations: Configurations & ConfigurationWork
+  readonly deviceRecords: DeviceRecords
+  /** Whether it is this process that keeps the table of devices. */
+  readonly holdsDeviceTable: () => Promise<boolean>
   readonly changes: Changes
   /** All of it as files in `folder`, of one moment. @throws as `copyStore` */
   copyTo(folder: string): Promise<StoreCopy | undefined>
@@ -129,6 +135,7 @@ export async function registryOver(
   const identities = new SqlIdentities(database, clock)
   const twins = new SqlTwins(database, clock, tellsTwinChanges)
   const registrar = new SqlRegistrar({ database, changes, trust, identities, twins, clock, logger }, registrarRules)
+  const deviceTable = new OneHolder(database, 'device-table', limits.deviceTableHeldMs)
   return {
     identities,
     trust,
@@ -150,6 +157,8 @@ export async function registryOver(
     queries: queriesOver(database),
     jobs: new SqlJobs(database),
     configurations: new SqlConfigurations(database),
+    deviceRecords: new SqlDeviceRecords(database),
+    holdsDeviceTable: () => deviceTable.holds(),
     changes,
     copyTo: (folder) => copyStore(database, folder),
     async close() {

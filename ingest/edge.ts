@@ -20,10 +20,12 @@ import {
 import { routeProvisioning } from '#ingest/http/provisioning.ts'
 import { routeTelemetry } from '#ingest/http/telemetry.ts'
 import { routeUploads } from '#ingest/http/uploads.ts'
+import { routeInflux } from '#ingest/influx/write-routes.ts'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
 import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import { routeWebSocket } from '#ingest/listeners/websocket.ts'
+import { routeOtlp } from '#ingest/otlp/export-routes.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
 import type { Authenticate } from '#ingest/session/principal.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
@@ -135,6 +137,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     quotas: edge.quotas,
     registerRoutes: (router, tls, authorizationOf = (request) => request.header('authorization')) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
+      routeInflux(router, edge, options.authorizeRequest, tls)
+      routeOtlp(router, edge, options.authorizeRequest, tls)
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
       if (uploads) routeFiles(router, edge, uploads, options, tls)
       if (service && provisioning) routeProvisioning(router, edge, provisioning, service.idScope, tls)

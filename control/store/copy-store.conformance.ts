@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
 import { copyStore, restoreStore, type StoreCopy, tableFile } from './copy-store.ts'
 import type { Database } from './database.ts'
-import { migrateTo, schemaVersion } from './migrations.ts'
+import { migrateTo, schemaVersion } from './migrate.ts'
 import { openDatabaseAsIs } from './open-database.ts'
 
 /** What a copy of every store holds. @param postgresUrl of a server whose tables may be dropped; `undefined`: embedded */

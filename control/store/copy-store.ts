@@ -13,7 +13,7 @@ import { copyLine, linesOf, valuesOfCopyLine } from '#runtime/copy-text.ts'
 import { aCount, aText, type JsonCheck, listOf, optional, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Database, Queries, SqlRow } from './database.ts'
-import { migrateTo, newerSchema, schemaVersion } from './migrations.ts'
+import { migrateTo, newerSchema, schemaVersion } from './migrate.ts'
 
 export interface CopiedTable {
   readonly name: string

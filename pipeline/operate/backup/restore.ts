@@ -8,15 +8,16 @@
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type RegistryPlace, restoreRegistry } from '#control/copy-registry.ts'
+import { forgetRegistry, type RegistryPlace, renewEndpoints, restoreRegistry } from '#control/copy-registry.ts'
 import { restoreLog } from '#pipeline/log/open/open-log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { makePrivateFolder } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { endpointGroup } from '#schemas/routing/routing.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { verifyFiles } from './backup-files.ts'
 import { readLogFile } from './log-file.ts'
-import { assertRestorable, type Manifest, readManifest } from './manifest.ts'
+import { assertRestorable, type BackedUpTables, type Manifest, readManifest } from './manifest.ts'
 import { isHalfRestored, stagingFolder } from './staging.ts'
 import { type DeliveredLog, setPositions } from './still-positions.ts'
 import { restoreTables } from './tables.ts'
@@ -83,33 +84,64 @@ function emptied(dataDir: string): void {
   rmSync(staging, { recursive: true, force: true })
 }
 
-/** What was written into a server is not taken back: it comes last, in one transaction each where there is one. */
 async function fill(options: RestoreOptions, manifest: Manifest, staging: string): Promise<void> {
-  const { folder, registry, server, kafka, openEngine } = options
+  const { folder, registry, server, kafka } = options
   const keys = join(folder, 'keys')
   if (existsSync(keys)) cpSync(keys, staging, { recursive: true })
-  for (const topic of manifest.logs) {
-    const { contents, records } = await readLogFile(join(folder, `logs/${topic}.log`))
-    await restoreLog(join(staging, 'log'), contents, records)
-  }
-  if (manifest.tables) {
-    const warehouseFolder = join(staging, 'warehouse')
-    mkdirSync(warehouseFolder)
-    const engine = await openEngine(warehouseFolder)
-    try {
-      await restoreTables(engine.warehouse, join(warehouseFolder, 'engine'), manifest.tables, join(folder, 'tables'))
-    } finally {
-      await engine.close()
+  const place = { ...registry, dataDir: staging }
+  if (manifest.registry) await restoreRegistry(place, manifest.registry, join(folder, 'registry'))
+  try {
+    await fillLogs(options, manifest, staging)
+    if (manifest.tables) await fillEngine(options, manifest.tables, join(staging, 'warehouse'))
+    if (server && manifest.tablesAt !== undefined) await restoreServer(server, manifest.tablesAt)
+    for (const delivered of kafka ?? []) {
+      const positions = manifest.positions.find(({ topic }) => topic === delivered.log.topic)
+      if (positions) await setPositions(delivered, positions)
     }
+  } catch (error) {
+    if (manifest.registry) await forgetRegistry(place)
+    throw error
   }
-  if (server && manifest.tablesAt !== undefined) await restoreServer(server, manifest.tablesAt)
-  for (const delivered of kafka ?? []) {
-    const positions = manifest.positions.find(({ topic }) => topic === delivered.log.topic)
-    if (positions) await setPositions(delivered, positions)
+}
+
+async function fillLogs(
+  { folder, registry, topicPrefix }: RestoreOptions,
+  { logs }: Manifest,
+  staging: string,
+): Promise<void> {
+  if (logs.length === 0) return
+  const renewed = await renewEndpoints({ ...registry, dataDir: staging }, Math.floor(Date.now() / 1_000))
+  const names = new Map(
+    renewed.map(({ name, before, after }) => [
+      endpointGroup(topicPrefix, { name, generation: before }),
+      endpointGroup(topicPrefix, { name, generation: after }),
+    ]),
+  )
+  for (const topic of logs) {
+    const { contents, records } = await readLogFile(join(folder, `logs/${topic}.log`))
+    const groups = contents.groups.map(({ group, positions }) => ({ group: renamed(group, names), positions }))
+    await restoreLog(join(staging, 'log'), { ...contents, groups }, records)
   }
-  if (manifest.registry) {
-    const place = registry.postgresUrl === undefined ? { ...registry, dataDir: staging } : registry
-    await restoreRegistry(place, manifest.registry, join(folder, 'registry'))
+}
+
+/** Groups on topics of events end with the name of the topic. */
+function renamed(group: string, names: ReadonlyMap<string, string>): string {
+  for (const [before, after] of names)
+    if (group === before || group.startsWith(`${before}-`)) return after + group.slice(before.length)
+  return group
+}
+
+async function fillEngine(
+  { folder, openEngine }: RestoreOptions,
+  tables: BackedUpTables,
+  target: string,
+): Promise<void> {
+  mkdirSync(target)
+  const engine = await openEngine(target)
+  try {
+    await restoreTables(engine.warehouse, join(target, 'engine'), tables, join(folder, 'tables'))
+  } finally {
+    await engine.close()
   }
 }
 
