@@ -16,6 +16,8 @@ import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
 import type { Jobs, JobWork } from './jobs/jobs.ts'
 import { SqlJobs } from './jobs/sql-jobs.ts'
+import type { ModelStore } from './models/models.ts'
+import { SqlModels } from './models/sql-models.ts'
 import type { PresenceStore } from './presence/presence.ts'
 import { SqlPresence } from './presence/sql-presence.ts'
 import type { DevicesOf } from './provisioning/deprovision.ts'
@@ -68,6 +70,7 @@ export interface Registry {
   readonly devicesOf: DevicesOf
   readonly jobs: Jobs & JobWork
   readonly configurations: Configurations & ConfigurationWork
+  readonly models: ModelStore
   readonly deviceRecords: DeviceRecords
   /** Whether it is this process that keeps the table of devices. */
   readonly holdsDeviceTable: () => Promise<boolean>
@@ -157,6 +160,7 @@ export async function registryOver(
     queries: queriesOver(database),
     jobs: new SqlJobs(database),
     configurations: new SqlConfigurations(database),
+    models: new SqlModels(database),
     deviceRecords: new SqlDeviceRecords(database),
     holdsDeviceTable: () => deviceTable.holds(),
     changes,

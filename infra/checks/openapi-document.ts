@@ -33,6 +33,7 @@ export function allRoutes(): RouteList {
     hubName: '',
     uploadHost: '',
     methods: later,
+    models: later,
   }
   registerServiceRoutes(list, services, later, later)
   return list
