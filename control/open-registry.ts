@@ -35,6 +35,7 @@ import type { KeptSessions } from './sessions/sessions.ts'
 import { SqlSessions } from './sessions/sql-sessions.ts'
 import { ChangeFeed } from './store/change-feed.ts'
 import type { Changes } from './store/changes.ts'
+import { copyStore, type StoreCopy } from './store/copy-store.ts'
 import type { Database } from './store/database.ts'
 import { OneHolder } from './store/one-holder.ts'
 import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
@@ -74,6 +75,8 @@ export interface Registry {
   /** Whether it is this process that keeps the table of devices. */
   readonly holdsDeviceTable: () => Promise<boolean>
   readonly changes: Changes
+  /** All of it as files in `folder`, of one moment. @throws as `copyStore` */
+  copyTo(folder: string): Promise<StoreCopy | undefined>
   close(): Promise<void>
 }
 
@@ -161,6 +164,7 @@ export async function registryOver(
     deviceRecords: new SqlDeviceRecords(database),
     holdsDeviceTable: () => deviceTable.holds(),
     changes,
+    copyTo: (folder) => copyStore(database, folder),
     async close() {
       await registrar.close()
       await changes.close()
