@@ -21,7 +21,7 @@ import { MalformedMessage, type MessageShape } from '#runtime/protobuf/shape.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { type Encoding, noTracesAnswer, otlpFaultAnswer, requireEncoding, successAnswer } from './export-answers.ts'
-import { exportTold } from './export-told.ts'
+import { exportTold, noTracesTold } from './export-told.ts'
 import { logRows } from './log-rows.ts'
 import { logsRequest } from './log-shapes.ts'
 import { metricRows } from './metric-rows.ts'
@@ -58,7 +58,7 @@ export function routeOtlp(
   tls: boolean,
 ): void {
   for (const [, beginning] of senderPaths)
-    router.route({ method: 'POST', pattern: `${beginning}/v1/traces`, handle: noTracesAnswer })
+    router.route({ method: 'POST', pattern: `${beginning}/v1/traces`, told: noTracesTold, handle: noTracesAnswer })
   for (const [inPath, beginning] of senderPaths)
     for (const { path, format, rejectedField, read } of signals)
       router.route({
