@@ -21,7 +21,7 @@ const ranks: readonly (readonly string[])[] = [
   ['pipeline/kafka'],
   ['pipeline/log', 'pipeline/blobs', 'pipeline/endpoints', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
   ['control'],
-  ['ingest', 'pipeline/live', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
+  ['ingest', 'pipeline/live', 'pipeline/sinks', 'pipeline/summaries', 'pipeline/workers', 'loadtest'],
   ['pipeline/operate'],
   ['infra'],
 ]
