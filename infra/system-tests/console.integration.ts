@@ -126,6 +126,7 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     'fleet/first-device',
     'fleet/first-device?tab=twin',
     'fleet/first-device?tab=keys',
+    'fleet/first-device?tab=events',
     'sql',
     'models',
     'models?new=1',
@@ -182,10 +183,12 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     const page = await open('?device=first-device')
     await click(page, 'Show its key in the command')
     await expect.poll(() => page.evaluate(`document.querySelector('pre').textContent`)).not.toContain('<its key>')
-    for (const way of ['mosquitto_pub', 'curl', 'Python', 'Node.js', 'MQTT.js']) {
+    for (const way of ['mosquitto_pub', 'curl', 'Python', 'Node.js', 'MQTT.js', 'Java']) {
       await click(page, way)
       const command = String(await page.evaluate(`document.querySelector('pre').textContent`))
-      const { code, output } = await inShell(command.replace('21.5', JSON.stringify(way)))
+      // In a folder of its own, which some write a file to.
+      const text = command.replace('21.5', way === 'Java' ? String.raw`\"Java\"` : JSON.stringify(way))
+      const { code, output } = await inShell(way === 'MQTT.js' ? text : `cd ${dataDir} && ${text}`)
       expect(code, `${way}: ${output}`).toBe(0)
       await shows(page, `{"temperature":"${way}"}`, 4_000)
     }
@@ -309,8 +312,13 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     await click(page, 'Commands')
     await click(page, 'Send')
     await shows(page, /Waiting\s+1/)
+    await shows(page, 'Enqueued')
     await device.subscribeAsync('devices/twin-1/messages/devicebound/#', { qos: 1 })
-    await shows(page, 'all completed or ended')
+    await shows(page, /Completed/, 20_000)
+    await click(page, 'Events')
+    await shows(page, /commandEnded\s+Success/, 20_000)
+    await shows(page, 'connected')
+    await shows(page, /updateTwin\s+\{.*"interval":45/, 20_000)
     expect(page.errors).toEqual([])
     await device.endAsync()
   })
