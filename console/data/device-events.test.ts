@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { eventsStatement } from './device-events.ts'
+import { changeText, eventsStatement } from './device-events.ts'
 import { sqlText } from './sql-rows.ts'
 
 const asked = { deviceId: 'd', group: undefined, before: undefined, countMax: 10 }
@@ -21,4 +21,12 @@ test('a page begins before a moment', () => {
 test('no id is more than a text', () => {
   expect(sqlText("a' OR 1 -- \\")).toBe("'a\\' OR 1 -- \\\\'")
   expect(eventsStatement({ ...asked, deviceId: "x' UNION" })).toContain("device_id = 'x\\' UNION'")
+})
+
+test('of a change what the hub adds is left out, and what is cut stays as it is', () => {
+  const change = { version: 3, properties: { desired: { interval: 30, $metadata: { interval: {} }, $version: 2 } } }
+  expect(changeText(JSON.stringify(change))).toBe('{"properties":{"desired":{"interval":30}}}')
+  expect(changeText('{"a":')).toBe('{"a":')
+  expect(changeText(JSON.stringify('x'.repeat(900)))).toMatch(/^"x{499}…$/)
+  expect(changeText('')).toBe('')
 })

@@ -13,8 +13,8 @@ export interface DeviceEvent {
   /** Why a connection ended, how a command did. */
   readonly reason: string
   readonly details: Readonly<Record<string, string>>
-  /** The beginning of it, JSON: of a twin what changed. */
-  readonly body: string
+  /** Of a twin what changed, as JSON without what the hub adds; a long one is cut. */
+  readonly change: string
 }
 
 export interface EventsAsked {
@@ -26,7 +26,8 @@ export interface EventsAsked {
   readonly countMax: number
 }
 
-const bodyLengthMax = 600
+const bodyLengthMax = 8_192
+const changeLengthMax = 500
 const kinds: Readonly<Record<Exclude<EventGroup, 'twin'>, readonly string[]>> = {
   connection: ['connected', 'disconnected'],
   lifecycle: ['created', 'updated', 'deleted', 'fileUploaded'],
@@ -39,7 +40,7 @@ const texts: JsonCheck<Readonly<Record<string, string>>> = mapOf(aText)
 /** The newest first. @throws as `sqlRows` */
 export async function deviceEvents(asked: EventsAsked, signal: AbortSignal): Promise<readonly DeviceEvent[]> {
   const rows = await sqlRows(eventsStatement(asked), signal)
-  return rows.map(([at, event, module, properties, body]) => {
+  return rows.map(([at, event, module, properties, change]) => {
     const given = texts(properties)
     return {
       at: Number(at),
@@ -47,9 +48,20 @@ export async function deviceEvents(asked: EventsAsked, signal: AbortSignal): Pro
       module: aText(module),
       reason: given.reason ?? '',
       details: Object.fromEntries(Object.entries(given).filter(([name]) => !ownNames.includes(name))),
-      body: aText(body),
+      change: changeText(aText(change)),
     }
   })
+}
+
+/** When and by which version the hub writes beside each property, under names that begin with a dollar. */
+export function changeText(body: string): string {
+  let text = body
+  try {
+    text = JSON.stringify(JSON.parse(body), (name, value) => (/^\$|^version$/.test(name) ? undefined : value)) ?? ''
+  } catch {
+    // It was cut.
+  }
+  return text.length > changeLengthMax ? `${text.slice(0, changeLengthMax)}…` : text
 }
 
 export function eventsStatement({ deviceId, group, before, countMax }: EventsAsked): string {

@@ -8,7 +8,7 @@ import { Button } from '#console/parts/button.tsx'
 import { Empty, Shown } from '#console/parts/empty.tsx'
 import { Field, TextArea } from '#console/parts/field.tsx'
 import { Fault } from '#console/parts/notice.tsx'
-import { Card, Tile } from '#console/parts/page.tsx'
+import { Card } from '#console/parts/page.tsx'
 import { Table } from '#console/parts/table.tsx'
 import { aNumber, aText, listOf, recordOf } from '#runtime/json-check.ts'
 import { type SentCommand, SentCommands } from './sent-commands.tsx'
@@ -53,40 +53,35 @@ export function CommandsTab({ deviceId, waiting, onChanged }: CommandsTabProps) 
     onChanged()
   })
   return (
-    <>
-      <div class="tiles">
-        <Tile name="Waiting" value={countText(waiting)} note="in the queue, or with the device" />
-      </div>
-      <div class="columns">
-        <Card title="Send a command">
-          <form
-            class="stack"
-            onSubmit={(event) => {
-              event.preventDefault()
-              void send.run()
-            }}
+    <div class="columns">
+      <Card title="Send a command" note={`Waiting in the queue, or with the device: ${countText(waiting)}`}>
+        <form
+          class="stack"
+          onSubmit={(event) => {
+            event.preventDefault()
+            void send.run()
+          }}
+        >
+          <Field
+            label="Body"
+            hint="Its end is asked for, as feedback: services that receive feedback are told of it, too."
           >
-            <Field
-              label="Body"
-              hint="Its end is asked for, as feedback: services that receive feedback are told of it, too."
-            >
-              <TextArea value={body} onInput={setBody} />
-            </Field>
-            <Fault of={send.error ?? purge.error} />
-            <div class="row end">
-              <Button kind="danger" disabled={waiting === 0} isBusy={purge.isRunning} onClick={() => void purge.run()}>
-                End all that wait
-              </Button>
-              <Button type="submit" kind="primary" isBusy={send.isRunning}>
-                Send
-              </Button>
-            </div>
-          </form>
-        </Card>
-        {sent.length > 0 && <SentCommands deviceId={deviceId} commands={sent} waiting={waiting} />}
-        <DeadCommands deviceId={deviceId} onChanged={onChanged} />
-      </div>
-    </>
+            <TextArea value={body} onInput={setBody} />
+          </Field>
+          <Fault of={send.error ?? purge.error} />
+          <div class="row end">
+            <Button kind="danger" disabled={waiting === 0} isBusy={purge.isRunning} onClick={() => void purge.run()}>
+              End all that wait
+            </Button>
+            <Button type="submit" kind="primary" isBusy={send.isRunning}>
+              Send
+            </Button>
+          </div>
+        </form>
+      </Card>
+      {sent.length > 0 && <SentCommands deviceId={deviceId} commands={sent} waiting={waiting} />}
+      <DeadCommands deviceId={deviceId} onChanged={onChanged} />
+    </div>
   )
 }
 

@@ -126,20 +126,20 @@ const columns: readonly Column<DeviceEvent>[] = [
       </>
     ),
   },
-  { title: 'Event', isShort: true, cell: ({ event }) => <Badge tone={tones[event]}>{event}</Badge> },
-  { title: 'Module', cell: ({ module }) => module },
   {
-    title: 'What is known of it',
-    cell: ({ reason, details, body }) => (
-      <>
-        {reason !== '' && <b>{reason} </b>}
+    title: 'What',
+    cell: ({ event, module, reason, details, change }) => (
+      <div class="row">
+        <Badge tone={tones[event]}>{event}</Badge>
+        {reason !== '' && <span>{reason}</span>}
+        {module !== '' && <span class="muted">module {module}</span>}
         {Object.entries(details).map(([name, value]) => (
           <span key={name} class="muted">
-            {name} {value}{' '}
+            {name} {value}
           </span>
         ))}
-        {body !== '' && <code>{body}</code>}
-      </>
+        {change !== '' && <code>{change}</code>}
+      </div>
     ),
   },
 ]
