@@ -56,10 +56,12 @@ export async function handleQuery(
     const query = form ? queryRequestFrom(request, rest) : asked
     const id = query.queryId ?? randomUUID()
     // From here on errors are sent like results, compressed if the client asked for that.
-    reply.start(query, id)
+    const ceilings = context.ceilings[user]
+    reply.start(query, id, ceilings)
     refuseSettings(query, user)
     if (context.running.has(id))
       throw new EngineError(216, 'QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING', `Query with id = ${id} is already running`)
+    ceilings.admit(statementsOf(context, user))
     queryId = id
     context.running.set(id, { user, kind: undefined, stop: undefined })
     const body = new RequestBody(form ? Readable.from([]) : decodedBody(request, query), query)
@@ -68,7 +70,7 @@ export async function handleQuery(
     give = taken?.give
     // `readonly` may not change anything that a session keeps.
     const session = user === 'readonly' ? undefined : taken?.session
-    await runText(context, { query, user, queryId: id, session, reply }, tables, body, text)
+    await runText(context, { query, user, ceilings, queryId: id, session, reply }, tables, body, text)
   } catch (error) {
     reply.fail(engineErrorFrom(error))
   } finally {
@@ -76,6 +78,13 @@ export async function handleQuery(
     for (const { path } of form?.files ?? []) context.insertSpool.give(path)
     give?.()
   }
+}
+
+/** How many of this user run or wait. */
+function statementsOf({ running }: QueryContext, user: EngineUser): number {
+  let count = 0
+  for (const statement of running.values()) if (statement.user === user) count++
+  return count
 }
 
 /** The form in a request's body. The user is known already; fields of the form cannot change it. */
@@ -105,7 +114,7 @@ async function runText(
     try {
       if (run.reply.gone) return
       const statement = statementFrom(await context.formatter.canonical(text.text), rows !== undefined)
-      refuseForbidden(statement.tokens, run.user)
+      refuseForbidden(statement.tokens, run.user, run.ceilings)
       refuseWritesInSession(run.query, statement)
       const tables = await Promise.all(external.map((table) => tableStatements(context.formatter, table)))
       await runStatement(context, { ...run, statement, tables }, rows)

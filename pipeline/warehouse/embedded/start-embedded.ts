@@ -14,10 +14,12 @@ import { engineAnalystPlaces, engineThreads, limits } from '#schemas/limits.ts'
 import { confineEngine } from './confinement.ts'
 import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
+import type { EngineUser } from './engine-rights.ts'
 import { Formatter } from './formatter.ts'
 import { InsertSpool } from './insert-spool.ts'
 import { OwnNames } from './own-names.ts'
 import { PasswordGate } from './password-gate.ts'
+import { type OperatorLimits, QueryCeilings } from './query-ceilings.ts'
 import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
 import { makeFifos, ResultFifos } from './result-fifos.ts'
@@ -61,6 +63,8 @@ export interface EmbeddedWarehouseOptions {
   readonly analystPassword?: string
   /** Password of the user `readonly`, who may only read. */
   readonly readonlyPassword: string
+  /** What statements of a user may take; left out: the usual. */
+  readonly limits?: Readonly<Partial<Record<EngineUser, OperatorLimits>>>
   /** Refuses web pages of another origin. It may also refuse requests by the host name that they use; by default it does not. */
   readonly callers?: WebCallers
   readonly logger: Logger
@@ -189,6 +193,11 @@ async function contextOf(engine: Engine, dataDir: string, options: EmbeddedWareh
       pipelineQuestions: new Slots(ownCount, waitingMax),
       operators: new Slots(ownCount, waitingMax),
       analysts: new Slots(analystCount, waitingMax),
+    },
+    ceilings: {
+      default: new QueryCeilings('default', options.limits?.default),
+      analyst: new QueryCeilings('analyst', options.limits?.analyst),
+      readonly: new QueryCeilings('readonly', options.limits?.readonly),
     },
     sessions: new Sessions(systemClock),
     fifos: new ResultFifos(spoolDir, 2 * ownCount + analystCount),
