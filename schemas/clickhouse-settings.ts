@@ -55,6 +55,15 @@ export const clickhouseSettings = {
     default: '',
     meaning: "the same of the embedded engine's user `analyst`",
   },
+  queryLogDays: {
+    env: 'PENSTOCK_QUERY_LOG_DAYS',
+    kind: 'integer',
+    default: 7,
+    min: 0,
+    max: 3_650,
+    meaning:
+      'days for which statements of clients of the embedded engine are kept in `penstock.queries`; 0: they are not. A ClickHouse server has its own log',
+  },
   clickhouseReplicated: {
     env: 'PENSTOCK_CLICKHOUSE_REPLICATED',
     kind: 'choice',

@@ -42,6 +42,7 @@ export async function runWarehouse(given: Settings): Promise<void> {
     password: settings.clickhousePassword,
     analystPassword: settings.clickhouseAnalystPassword,
     readonlyPassword: settings.clickhouseReadonlyPassword,
+    queryLogDays: settings.queryLogDays,
     limits: {
       analyst: operatorLimits(settings.clickhouseAnalystLimits, 'PENSTOCK_CLICKHOUSE_ANALYST_LIMITS'),
       readonly: operatorLimits(settings.clickhouseReadonlyLimits, 'PENSTOCK_CLICKHOUSE_READONLY_LIMITS'),

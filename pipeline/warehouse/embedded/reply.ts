@@ -128,6 +128,11 @@ export class Reply {
     await this.#finished()
   }
 
+  /** What became of the statement. */
+  get outcome(): { readonly failure: EngineError | undefined; readonly result: EngineResult | undefined } {
+    return { failure: this.#failure, result: this.#result }
+  }
+
   finished(result: EngineResult): void {
     this.#result = result
   }

@@ -22,6 +22,7 @@ import { PasswordGate } from './password-gate.ts'
 import { type OperatorLimits, QueryCeilings } from './query-ceilings.ts'
 import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
+import { QueryLog } from './query-log.ts'
 import { makeFifos, ResultFifos } from './result-fifos.ts'
 import { Sessions } from './sessions.ts'
 import { Slots } from './slots.ts'
@@ -46,6 +47,7 @@ import { checkTimeZone } from './time-zone.ts'
  *   summary      counts nothing if a result is streamed (not so with `wait_end_of_query`), else the rows of the result, also as rows read
  *   Native       at a client's protocol revision has no AggregateFunction: error 48
  *   broken off   a result that fails midway ends with the exception; then the client has a few seconds to close first
+ *   query log    `penstock.queries` instead of system.query_log (`query-log.ts`)
  *   query ids    are `log_comment` in system.processes; SHOW PROCESSLIST and KILL QUERY have them as `query_id`, as on a server
  *   sessions     keep nothing for `readonly`; SET readonly ends the use of one
  *   parameters   `role`, `quota_key`, `stacktrace` and those that tune the server's buffers and headers do nothing
@@ -67,6 +69,8 @@ export interface EmbeddedWarehouseOptions {
   readonly limits?: Readonly<Partial<Record<EngineUser, OperatorLimits>>>
   /** Refuses web pages of another origin. It may also refuse requests by the host name that they use; by default it does not. */
   readonly callers?: WebCallers
+  /** Statements of clients are kept in `penstock.queries` for so many days; 0, or left out: they are not. */
+  readonly queryLogDays?: number
   readonly logger: Logger
   /** True: the whole process loses the right to open what the engine does not need. Only for a process that does nothing else. */
   readonly confines?: boolean
@@ -122,6 +126,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   const open = new Set<Promise<void>>()
   const server = serverOf(context, options.callers ?? new WebCallers([], true), open)
   const end = async (): Promise<void> => {
+    await context.queryLog?.close()
     context.sessions.close()
     context.formatter.close()
     await context.disk.close()
@@ -180,6 +185,15 @@ async function contextOf(engine: Engine, dataDir: string, options: EmbeddedWareh
   const analystThreads = threads - 3 * ownCount - limits.engineSpareThreads
   const analystCount = Math.max(1, Math.min(analystThreads, engineAnalystPlaces(availableParallelism())))
   const facts = await engineFacts(engine)
+  const disk = new DiskWatch({
+    freeBytes: () => freeBytesOf(dataDir),
+    clock: systemClock,
+    logger,
+    stopMerges: () => engine.stopMerges(),
+    startMerges: () => engine.startMerges(),
+    onExhausted: () => process.kill(process.pid, 'SIGKILL'),
+  })
+  const days = options.queryLogDays ?? 0
   return {
     engine,
     formatter: new Formatter(engine),
@@ -201,14 +215,8 @@ async function contextOf(engine: Engine, dataDir: string, options: EmbeddedWareh
     },
     sessions: new Sessions(systemClock),
     fifos: new ResultFifos(spoolDir, 2 * ownCount + analystCount),
-    disk: new DiskWatch({
-      freeBytes: () => freeBytesOf(dataDir),
-      clock: systemClock,
-      logger,
-      stopMerges: () => engine.stopMerges(),
-      startMerges: () => engine.startMerges(),
-      onExhausted: () => process.kill(process.pid, 'SIGKILL'),
-    }),
+    disk,
+    queryLog: days > 0 ? new QueryLog({ engine, disk, days, clock: systemClock, logger }) : undefined,
     running: new Map(),
     closing: false,
     passwords: new PasswordGate(passwordsOf(options), systemClock, logger),
