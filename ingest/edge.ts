@@ -11,12 +11,7 @@ import { type TwinOptions, Twins } from '#ingest/device-api/twins.ts'
 import { routeBlobs } from '#ingest/http/blobs.ts'
 import { routeCommands } from '#ingest/http/commands.ts'
 import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
-import {
-  type AuthorizationOf,
-  type AuthorizeService,
-  type NoisiestOfAll,
-  routeNoisiest,
-} from '#ingest/http/noisiest-route.ts'
+import { type AuthorizationOf, type NoisiestOfAll, routeNoisiest } from '#ingest/http/noisiest-route.ts'
 import { routeProvisioning } from '#ingest/http/provisioning.ts'
 import { routeTelemetry } from '#ingest/http/telemetry.ts'
 import { routeUploads } from '#ingest/http/uploads.ts'
@@ -25,13 +20,15 @@ import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import { routeWebSocket } from '#ingest/listeners/websocket.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
-import type { Authenticate } from '#ingest/session/principal.ts'
+import type { Authenticate, AuthorizeService } from '#ingest/session/principal.ts'
+import type { EventHubs } from '#pipeline/reading/reading.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Notice } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { assertLimits } from '#schemas/limits.ts'
+import { AmqpServices } from './amqp/services/services.ts'
 import { amqpInBytes, amqpInMessages, mqttInBytes, mqttInMessages } from './protocols.ts'
 import type { EdgeContext } from './session/edge-context.ts'
 import { type EdgeContextOptions, openEdgeContext } from './session/open-edge-context.ts'
@@ -59,6 +56,8 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   readonly uploads?: UploadOptions | undefined
   /** Left out: nobody registers here. */
   readonly provisioning?: ProvisioningOptions | undefined
+  /** What services read over AMQP; left out: nothing. */
+  readonly hubs?: EventHubs | undefined
   /** Left out: the noisiest devices are those of this process. */
   readonly noisiestOfAll?: NoisiestOfAll | undefined
 }
@@ -121,7 +120,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   if (commands) edge.capabilities.add(commands)
   const provisioning = service && new Provisioning(edge, service)
   if (provisioning) edge.capabilities.add(provisioning)
-  const { mqtt, mqtts, amqps } = await openListeners(edge, options)
+  const services = options.hubs && new AmqpServices({ authorize: options.authorizeService, hubs: options.hubs }, edge)
+  const { mqtt, mqtts, amqps } = await openListeners(edge, options, services)
   const stopTicks = startTicks(clock, (ticks) => {
     edge.ticks += ticks
   })
@@ -138,7 +138,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
       if (uploads) routeFiles(router, edge, uploads, options, tls)
       if (service && provisioning) routeProvisioning(router, edge, provisioning, service.idScope, tls)
-      routeWebSocket(router, edge, [mqttInMessages(edge), amqpInMessages(edge)], tls)
+      routeWebSocket(router, edge, [mqttInMessages(edge), amqpInMessages(edge, services)], tls)
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls, authorizationOf)
     },
@@ -196,11 +196,15 @@ interface Listeners {
   readonly amqps: Listener | undefined
 }
 
-async function openListeners(edge: EdgeContext, { bind, mqttPort, mqtts, amqps }: EdgeOptions): Promise<Listeners> {
+async function openListeners(
+  edge: EdgeContext,
+  { bind, mqttPort, mqtts, amqps }: EdgeOptions,
+  services: AmqpServices | undefined,
+): Promise<Listeners> {
   return {
     mqtt: await listen(edge, mqttInBytes(edge), bind, mqttPort),
     mqtts: mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls)),
-    amqps: amqps && (await listen(edge, amqpInBytes(edge), bind, amqps.port, amqps.tls)),
+    amqps: amqps && (await listen(edge, amqpInBytes(edge, services), bind, amqps.port, amqps.tls)),
   }
 }
 

@@ -1,5 +1,6 @@
 /** What is spoken on the ports of the edge: a protocol is attached to byte streams here, and nowhere else. */
 import { AmqpConnection } from '#ingest/amqp/connection.ts'
+import type { AmqpServices } from '#ingest/amqp/services/services.ts'
 import type { Spoken } from '#ingest/listeners/listener.ts'
 import type { SpokenInMessages } from '#ingest/listeners/websocket.ts'
 import { MqttConnection } from '#ingest/mqtt/connection.ts'
@@ -15,10 +16,11 @@ export function mqttInMessages(edge: EdgeContext): SpokenInMessages {
   return { paths: webSocketPaths, subprotocol: 'mqtt', attach: mqttInBytes(edge).attach }
 }
 
-export function amqpInBytes(edge: EdgeContext): Spoken {
-  return { protocol: 'AMQP', attach: (transport) => new AmqpConnection(edge, transport) }
+/** @param services left out: only devices are served */
+export function amqpInBytes(edge: EdgeContext, services?: AmqpServices): Spoken {
+  return { protocol: 'AMQP', attach: (transport) => new AmqpConnection(edge, transport, services) }
 }
 
-export function amqpInMessages(edge: EdgeContext): SpokenInMessages {
-  return { paths: amqpWebSocketPaths, subprotocol: 'amqpwsb10', attach: amqpInBytes(edge).attach }
+export function amqpInMessages(edge: EdgeContext, services?: AmqpServices): SpokenInMessages {
+  return { paths: amqpWebSocketPaths, subprotocol: 'amqpwsb10', attach: amqpInBytes(edge, services).attach }
 }

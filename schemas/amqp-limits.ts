@@ -31,6 +31,10 @@ export const amqpLimits = {
   amqpTokensUnderWayMax: 16,
   /** Tokens of policies that a connection keeps; the latest of each scope counts. */
   amqpPolicyTokensMax: 4,
+  /** Tokens of services that a connection keeps, one for each thing that it reads. */
+  amqpServiceTokensMax: 1_024,
+  /** Tokens of open links of services are judged again after this time. */
+  amqpServiceLookMs: 10_000,
   /** Clients are asked to say something within this time, and are gone after one and a half of it. */
   amqpIdleMs: 120_000,
   /** Messages to a client that wait for its credit, on one link. */

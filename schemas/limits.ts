@@ -3,6 +3,7 @@ import { amqpLimits } from './amqp-limits.ts'
 import { commandLimits } from './command-limits.ts'
 import { consoleLimits } from './console-limits.ts'
 import { jobLimits } from './job-limits.ts'
+import { readingLimits } from './reading-limits.ts'
 import { twinLimits } from './twin-limits.ts'
 import { uploadLimits } from './upload-limits.ts'
 
@@ -11,6 +12,7 @@ export const limits = {
   ...amqpLimits,
   ...commandLimits,
   ...consoleLimits,
+  ...readingLimits,
   ...uploadLimits,
   /** Largest device message body; the hub's own limit for device-to-cloud messages. */
   bodyBytesMax: 256 * 1024,

@@ -20,7 +20,7 @@ const ranks: readonly (readonly string[])[] = [
   ['console'],
   ['pipeline/kafka'],
   ['pipeline/log', 'pipeline/blobs', 'pipeline/endpoints', 'pipeline/routing', 'pipeline/warehouse', 'infra/testbed'],
-  ['control'],
+  ['control', 'pipeline/reading'],
   ['ingest', 'pipeline/live', 'pipeline/sinks', 'pipeline/workers', 'loadtest'],
   ['pipeline/operate'],
   ['infra'],

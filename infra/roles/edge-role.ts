@@ -5,6 +5,7 @@ import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import type { Log } from '#pipeline/log/log.ts'
+import type { LazyHubs } from '#pipeline/reading/lazy-hubs.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -21,6 +22,7 @@ import { openRoleLog } from './open-role-log.ts'
 import { openRoleUploads } from './open-role-uploads.ts'
 import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
+import { openRoleHubs } from './role-hubs.ts'
 import {
   askHistory,
   askNoisiest,
@@ -44,6 +46,7 @@ interface EdgeBasis {
   /** Of who signed the control role's certificate, PEM. */
   readonly controlAuthority: string | undefined
   readonly log: Log
+  readonly hubs: LazyHubs
   /** What control asks of this edge, as soon as there is one. */
   readonly downlink: StartingDownlink
   /** Where identities are required. */
@@ -82,6 +85,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     await servers.close()
     // Requests that were under way asked it.
     await Promise.all([registry?.close(), leaveDownlink?.(), events?.close()])
+    await basis.hubs.close()
     await log.close()
   })
   listenAsEdge({
@@ -106,6 +110,7 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   const tls = tlsFilesOf(settings)
   const controlAuthority = controlAuthorityOf(settings)
   const log = await openRoleLog(settings, logger)
+  const hubs = openRoleHubs(settings, log, logger)
   const downlink = new StartingDownlink()
   const registry =
     settings.identities === 'required'
@@ -115,14 +120,28 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   const events = await openRoleEvents(settings, edgeId, metrics, logger)
   // Before anyone connects again: rows of one device stay in order.
   if (events && registry) await tellLost(events, registry.lost)
-  return { settings, edgeId, metrics, logger, tls, controlAuthority, log, downlink, registry, leaveDownlink, events }
+  return {
+    settings,
+    edgeId,
+    metrics,
+    logger,
+    tls,
+    controlAuthority,
+    log,
+    hubs,
+    downlink,
+    registry,
+    leaveDownlink,
+    events,
+  }
 }
 
 /** @param httpsPort where the edge listens; asked once it does */
 async function openEdge(basis: EdgeBasis, refused: RefusalsHere, httpsPort: () => number): Promise<Edge> {
-  const { settings, edgeId, metrics, logger, tls, log, downlink, registry, events } = basis
+  const { settings, edgeId, metrics, logger, tls, log, hubs, downlink, registry, events } = basis
   const edge = await startEdge({
     log,
+    hubs,
     logger,
     metrics,
     edgeId,

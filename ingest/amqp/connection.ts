@@ -38,6 +38,8 @@ import type { Link } from './link.ts'
 import { Nodes } from './nodes.ts'
 import { readSaslInit, saslMechanisms, saslOk, saslRefused } from './sasl.ts'
 import { type Seat, type SeatConnection, Seats } from './seats.ts'
+import { ServicePasses } from './services/service-passes.ts'
+import type { AmqpServices } from './services/services.ts'
 import { AmqpSession, type SessionConnection } from './session.ts'
 import { TransferReader } from './transfer-reader.ts'
 
@@ -52,6 +54,7 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   #phase: FramePhase = 'anyHeader'
   readonly #sessions = new Map<number, AmqpSession>()
   readonly #seats = new Seats(this)
+  readonly #passes: ServicePasses
   readonly #nodes: Nodes
   readonly #partial = new PartialFrame(limits.amqpFrameBytesMax)
   /** Written at the end of the turn, in one piece. */
@@ -66,14 +69,20 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   /** The client wants to hear something that often. */
   #beatMs = Number.POSITIVE_INFINITY
   #wroteAtTick = 0
-  /** A device was let in, or still there. */
+  /** A device or service was let in, or still there. */
   #seatedAtTick = 0
+  /** Tokens of services were judged again. */
+  #passesAtTick = 0
 
-  constructor(edge: EdgeContext, transport: Transport) {
+  /** @param services left out: only devices are served */
+  constructor(edge: EdgeContext, transport: Transport, services?: AmqpServices) {
     super(edge, transport)
+    this.#passes = new ServicePasses(this, services?.authorize)
     this.#nodes = new Nodes({
       edge,
       seats: this.#seats,
+      services,
+      passes: this.#passes,
       touched: (seat) => this.#touched.push(seat),
       onRefused: (error) => this.linkFailed(error),
     })
@@ -159,10 +168,11 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
         seat.fail(new PenstockError('INGEST_NOT_AUTHORIZED', 'the credentials of this device have expired'))
       else seat.session.meter.report()
     }
-    if (this.#seats.count > 0) this.#seatedAtTick = this.edge.ticks
+    if (this.#passes.count > 0) this.#lookAtPasses()
+    if (this.#seats.count + this.#passes.count > 0) this.#seatedAtTick = this.edge.ticks
     // Who stays without a device keeps a place from those that have one, whatever it goes on to say.
     else if (this.state === 'open' && (this.edge.ticks - this.#seatedAtTick) * tickMs >= limits.amqpIdleMs) {
-      this.fail(new PenstockError('INGEST_KEEP_ALIVE_TIMEOUT', `no device for ${limits.amqpIdleMs} ms`))
+      this.fail(new PenstockError('INGEST_KEEP_ALIVE_TIMEOUT', `no device or service for ${limits.amqpIdleMs} ms`))
       return
     }
     const silentMs = (this.edge.ticks - this.#wroteAtTick) * tickMs
@@ -172,6 +182,7 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   protected endSessions(reason: string): void {
     for (const release of [...(this.#releases ?? [])]) release()
     this.#seats.end(reason)
+    this.#passes.end()
   }
 
   protected farewell(ended: ConnectionState, error: PenstockError): Uint8Array | undefined {
@@ -361,6 +372,12 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
     this.#linkFrames ??= new TokenBucket(limits.amqpLinkFramesPerSecond, limits.amqpLinkFramesBurst, nowMs)
     if (this.#linkFrames.take(1, nowMs) > 0)
       throw new PenstockError('INGEST_RATE_EXCEEDED', 'links begin and end without end')
+  }
+
+  #lookAtPasses(): void {
+    if ((this.edge.ticks - this.#passesAtTick) * tickMs < limits.amqpServiceLookMs) return
+    this.#passesAtTick = this.edge.ticks
+    void this.#passes.lookAgain()
   }
 
   #hold(seat: Seat, waitMs: number): void {

@@ -11,6 +11,9 @@ import { IncomingLink } from './incoming-link.ts'
 import type { Link } from './link.ts'
 import { OutgoingLink } from './outgoing-link.ts'
 import type { Seat, Seats } from './seats.ts'
+import { ServiceNodes } from './services/service-nodes.ts'
+import type { ServicePasses } from './services/service-passes.ts'
+import type { AmqpServices } from './services/services.ts'
 import type { AmqpSession } from './session.ts'
 import { TelemetryTarget } from './telemetry-target.ts'
 import { TokenDesk } from './tokens.ts'
@@ -18,6 +21,9 @@ import { TokenDesk } from './tokens.ts'
 export interface NodesOptions {
   readonly edge: EdgeContext
   readonly seats: Seats
+  /** Left out: no services are served. */
+  readonly services: AmqpServices | undefined
+  readonly passes: ServicePasses
   /** A device sent something in the chunk that is being read. */
   readonly touched: (seat: Seat) => void
   /** A token or link was refused. */
@@ -28,12 +34,15 @@ export interface NodesOptions {
 export class Nodes {
   readonly #options: NodesOptions
   readonly #tokens: TokenDesk
+  /** Made for the first of its links: most connections are of devices. */
+  #serviceNodes: ServiceNodes | undefined = undefined
   /** Gone with the seat. */
   #requests: WeakMap<Seat, DeviceRequests> | undefined = undefined
 
   constructor(options: NodesOptions) {
     this.#options = options
-    this.#tokens = new TokenDesk({ seats: options.seats, onRefused: options.onRefused })
+    const { seats, passes, onRefused } = options
+    this.#tokens = new TokenDesk({ seats, passes, onRefused })
   }
 
   /** Accepts or refuses a link. Never rejects. */
@@ -51,9 +60,17 @@ export class Nodes {
     const { clientSends, sourceAddress, targetAddress } = link.request
     const address = addressOf((clientSends ? targetAddress : sourceAddress) ?? '')
     if (address === undefined) throw unknownAddress()
-    if (address.kind !== 'tokens') return this.#acceptOfDevice(link, session, address)
+    if ('id' in address) return this.#acceptOfDevice(link, session, address)
+    if (address.kind !== 'tokens') return this.#nodesOfServices().accept(link, session, address)
     if (link instanceof IncomingLink) this.#tokens.addRequests(link, session)
     else if (link instanceof OutgoingLink) this.#tokens.addAnswers(link)
+  }
+
+  #nodesOfServices(): ServiceNodes {
+    const { edge, services, passes } = this.#options
+    if (services === undefined) throw unknownAddress()
+    this.#serviceNodes ??= new ServiceNodes({ edge, services, passes })
+    return this.#serviceNodes
   }
 
   async #acceptOfDevice(link: Link, session: AmqpSession, { kind, id }: DeviceAddress): Promise<void> {
