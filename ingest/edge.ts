@@ -21,14 +21,13 @@ import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import { routeWebSocket } from '#ingest/listeners/websocket.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
 import type { Authenticate, AuthorizeService } from '#ingest/session/principal.ts'
-import type { EventHubs } from '#pipeline/reading/reading.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Notice } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { assertLimits } from '#schemas/limits.ts'
-import { AmqpServices } from './amqp/services/services.ts'
+import { AmqpServices, type ServiceOptions } from './amqp/services/services.ts'
 import { amqpInBytes, amqpInMessages, mqttInBytes, mqttInMessages } from './protocols.ts'
 import type { EdgeContext } from './session/edge-context.ts'
 import { type EdgeContextOptions, openEdgeContext } from './session/open-edge-context.ts'
@@ -56,8 +55,8 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   readonly uploads?: UploadOptions | undefined
   /** Left out: nobody registers here. */
   readonly provisioning?: ProvisioningOptions | undefined
-  /** What services read over AMQP; left out: nothing. */
-  readonly hubs?: EventHubs | undefined
+  /** What services find over AMQP; left out: nothing. */
+  readonly services?: Pick<ServiceOptions, 'hubs' | 'requests'> & { readonly hostName: string }
   /** Left out: the noisiest devices are those of this process. */
   readonly noisiestOfAll?: NoisiestOfAll | undefined
 }
@@ -120,8 +119,10 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   if (commands) edge.capabilities.add(commands)
   const provisioning = service && new Provisioning(edge, service)
   if (provisioning) edge.capabilities.add(provisioning)
-  const services = options.hubs && new AmqpServices({ authorize: options.authorizeService, hubs: options.hubs }, edge)
+  let amqpsPort = options.amqps?.port ?? 0
+  const services = openServices(edge, options, () => amqpsPort)
   const { mqtt, mqtts, amqps } = await openListeners(edge, options, services)
+  amqpsPort = amqps?.port ?? amqpsPort
   const stopTicks = startTicks(clock, (ticks) => {
     edge.ticks += ticks
   })
@@ -188,6 +189,16 @@ function takeOver(
 ): void {
   const held = sessions.get(sessionId)
   if (held !== undefined && held.openedAtMs < openedAtMs) methods.leave(held, () => held.takenOver())
+}
+
+function openServices(
+  edge: EdgeContext,
+  { services, authorizeService: authorize }: EdgeOptions,
+  port: () => number,
+): AmqpServices | undefined {
+  if (services === undefined) return undefined
+  const { hostName: host } = services
+  return new AmqpServices({ ...services, authorize, place: () => ({ host, port: port() }) }, edge)
 }
 
 interface Listeners {

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { controlSettings } from '#control/control-settings.ts'
 import { joinDownlink } from '#control/open-edge-control.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
@@ -34,6 +35,7 @@ import {
   supervised,
   tellSupervisor,
 } from './role-process.ts'
+import { serviceRequests } from './service-requests.ts'
 import { controlAuthorityOf, tlsFilesOf } from './tls-files.ts'
 
 /** What an edge stands on. */
@@ -63,13 +65,13 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const { metrics, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
   const refused = new RefusalsHere()
   let { httpsPort } = settings
-  const edge = await openEdge(basis, refused, () => httpsPort)
-  const beats = setInterval(() => void registry?.beat(edge), limits.edgeBeatMs)
   const control = new ControlAddress({
     url: settings.controlUrl,
     ask: supervised ? () => tellSupervisor('needsControl', undefined) : undefined,
     clock: systemClock,
   })
+  const edge = await openEdge(basis, control, refused, () => httpsPort)
+  const beats = setInterval(() => void registry?.beat(edge), limits.edgeBeatMs)
   const status = () => statusOf(edge, metrics)
   const policyOf = registry?.policyOf
   const refusals = async () => (supervised ? await askRefusals() : refused.last)
@@ -137,11 +139,20 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
 }
 
 /** @param httpsPort where the edge listens; asked once it does */
-async function openEdge(basis: EdgeBasis, refused: RefusalsHere, httpsPort: () => number): Promise<Edge> {
-  const { settings, edgeId, metrics, logger, tls, log, hubs, downlink, registry, events } = basis
+async function openEdge(
+  basis: EdgeBasis,
+  control: ControlAddress,
+  refused: RefusalsHere,
+  httpsPort: () => number,
+): Promise<Edge> {
+  const { settings, edgeId, metrics, logger, tls, controlAuthority, log, hubs, downlink, registry, events } = basis
   const edge = await startEdge({
     log,
-    hubs,
+    services: {
+      hubs,
+      hostName: controlSettings(settings).hostName,
+      requests: serviceRequests(control, controlAuthority),
+    },
     logger,
     metrics,
     edgeId,

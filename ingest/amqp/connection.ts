@@ -83,6 +83,7 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
       seats: this.#seats,
       services,
       passes: this.#passes,
+      remoteAddress: transport.remoteAddress,
       touched: (seat) => this.#touched.push(seat),
       onRefused: (error) => this.linkFailed(error),
     })

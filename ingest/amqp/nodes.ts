@@ -24,6 +24,8 @@ export interface NodesOptions {
   /** Left out: no services are served. */
   readonly services: AmqpServices | undefined
   readonly passes: ServicePasses
+  /** Of the client. */
+  readonly remoteAddress: string
   /** A device sent something in the chunk that is being read. */
   readonly touched: (seat: Seat) => void
   /** A token or link was refused. */
@@ -69,7 +71,7 @@ export class Nodes {
   #nodesOfServices(): ServiceNodes {
     const { edge, services, passes } = this.#options
     if (services === undefined) throw unknownAddress()
-    this.#serviceNodes ??= new ServiceNodes({ edge, services, passes })
+    this.#serviceNodes ??= new ServiceNodes({ edge, services, passes, remoteAddress: this.#options.remoteAddress })
     return this.#serviceNodes
   }
 

@@ -1,9 +1,5 @@
 /** The hub's own clients for readers of events, unchanged, at an edge with a log in memory. */
-import {
-  EventHubConsumerClient,
-  earliestEventPosition,
-  type ReceivedEventData,
-} from '@azure/event-hubs'
+import { EventHubConsumerClient, earliestEventPosition, type ReceivedEventData } from '@azure/event-hubs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
 import { amqpInBytes } from '#ingest/protocols.ts'

@@ -4,18 +4,29 @@ import type { EventHub } from '#pipeline/reading/reading.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { PartitionAddress, ServiceAddress } from '../addresses.ts'
+import { RedirectError } from '../conditions.ts'
 import { IncomingLink } from '../incoming-link.ts'
 import type { Link } from '../link.ts'
 import { OutgoingLink } from '../outgoing-link.ts'
 import type { AmqpSession } from '../session.ts'
+import { type AskForCommand, CommandSender } from './command-sender.ts'
 import { startPositionFrom } from './event-filter.ts'
 import { ManagementDesk, partitionIn } from './management.ts'
 import { PartitionReader } from './partition-reader.ts'
+import { type AskForRecords, RecordReceiver } from './record-receiver.ts'
 import type { ServicePasses } from './service-passes.ts'
+import type { ServiceAnswer, ServiceRequest, ServiceRequests } from './service-requests.ts'
 import type { AmqpServices } from './services.ts'
+
+/** Of the service API. */
+const recordPaths = {
+  feedback: '/messages/serviceBound/feedback',
+  files: '/messages/serviceBound/fileNotifications',
+} as const
 
 export interface ServiceNodesOptions {
   readonly edge: EdgeContext
+  readonly remoteAddress: string
   readonly services: AmqpServices
   readonly passes: ServicePasses
 }
@@ -40,9 +51,64 @@ export class ServiceNodes {
         if (!(link instanceof OutgoingLink)) throw unknownAddress()
         await this.#acceptReader(link, address)
         return
-      default:
-        throw unknownAddress()
+      case 'moved':
+        await this.#redirect(link, address.path)
+        return
+      case 'sentCommands':
+        if (!(link instanceof IncomingLink)) throw unknownAddress()
+        await this.#acceptCommands(link, session)
+        return
+      case 'feedback':
+      case 'files':
+        if (!(link instanceof OutgoingLink)) throw unknownAddress()
+        await this.#acceptReceiver(link, recordPaths[address.kind])
+        return
     }
+  }
+
+  /** Services of old look for events where the hub once had them, and are told where they are. */
+  async #redirect(link: Link, path: string): Promise<void> {
+    await this.#options.passes.admit(link, ['messages', 'events', ...path.split('/')])
+    this.#leaveWith(link)
+    const { host, port } = this.#options.services.place()
+    throw new RedirectError(host, port, `telemetry/${path}`)
+  }
+
+  async #acceptCommands(link: IncomingLink, session: AmqpSession): Promise<void> {
+    const requests = this.#requests()
+    const resource = ['messages', 'devicebound']
+    await this.#options.passes.admit(link, resource)
+    this.#leaveWith(link)
+    const ask: AskForCommand = (body) => this.#ask(requests, resource, { method: 'POST', path: '/api/commands', body })
+    if (!link.isClosed) link.accept(new CommandSender(ask, link, session))
+  }
+
+  async #acceptReceiver(link: OutgoingLink, path: string): Promise<void> {
+    const requests = this.#requests()
+    const resource = path.split('/').slice(1)
+    await this.#options.passes.admit(link, resource)
+    const { clock } = this.#options.edge
+    const ask: AskForRecords = (request) => this.#ask(requests, resource, request)
+    const receiver = new RecordReceiver({ ask, path, link, clock })
+    this.#leaveWith(link, () => receiver.end())
+    if (!link.isClosed) link.accept(receiver)
+  }
+
+  /** By the token that is good at this moment. */
+  async #ask(
+    requests: ServiceRequests,
+    resource: readonly string[],
+    request: Omit<ServiceRequest, 'authorization' | 'remoteAddress'>,
+  ): Promise<ServiceAnswer> {
+    const { passes, remoteAddress } = this.#options
+    return requests({ ...request, authorization: await passes.tokenFor(resource), remoteAddress })
+  }
+
+  /** @throws INGEST_ADDRESS_UNKNOWN */
+  #requests(): ServiceRequests {
+    const { requests } = this.#options.services
+    if (requests === undefined) throw unknownAddress()
+    return requests
   }
 
   /** Whichever hub the requests will be about: the first that the client has a token for. */

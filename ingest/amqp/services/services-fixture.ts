@@ -57,7 +57,10 @@ export function servicesFixture({
     const proof = proveService(token, 'ServiceConnect', resource, confidential, fixture.trust.now, rules, Date.now())
     if (!('policy' in proof)) throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
   }
-  const services = new AmqpServices({ authorize, hubs, requests }, edge.edge)
+  const services = new AmqpServices(
+    { authorize, hubs, requests, place: () => ({ host: 'hub', port: 5671 }) },
+    edge.edge,
+  )
   return { ...fixture, services }
 }
 

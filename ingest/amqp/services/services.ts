@@ -10,6 +10,8 @@ export interface ServiceOptions {
   /** Left out: whoever is on this machine may do all. */
   readonly authorize: AuthorizeService | undefined
   readonly hubs: EventHubs
+  /** Where this edge is reached over AMQP with TLS. */
+  readonly place: () => { readonly host: string; readonly port: number }
   /** Left out: commands, feedback and file notifications are not served. */
   readonly requests?: ServiceRequests | undefined
 }
@@ -19,15 +21,17 @@ export class AmqpServices {
   readonly authorize: AuthorizeService | undefined
   readonly hubs: EventHubs
   readonly requests: ServiceRequests | undefined
+  readonly place: ServiceOptions['place']
   readonly readers = new PartitionReaders()
   readonly turns: ReadingTurns
   readonly openedAtMs: number
   readonly #encoders = new Map<EventHub, EventEncoder>()
 
-  constructor({ authorize, hubs, requests }: ServiceOptions, { batcher, clock }: EdgeContext) {
+  constructor({ authorize, hubs, requests, place }: ServiceOptions, { batcher, clock }: EdgeContext) {
     this.authorize = authorize
     this.hubs = hubs
     this.requests = requests
+    this.place = place
     this.turns = new ReadingTurns(() => batcher.full)
     this.openedAtMs = clock.nowMs()
   }
