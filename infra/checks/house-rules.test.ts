@@ -49,6 +49,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   esbuild: ['infra/console'],
   // The parser of the test runner, for the tool that plants faults.
   vitest: ['infra/checks'],
+  '@azure/event-hubs': ['infra/testbed'],
   'azure-iot-device': ['infra/testbed'],
   'azure-iot-device-amqp': ['infra/testbed'],
   'azure-iot-device-http': ['infra/testbed'],

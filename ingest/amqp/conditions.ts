@@ -82,13 +82,16 @@ function errorValue(condition: string, description: string, info: Encoded | null
   return described(0x1d, [symbol(condition), description, info])
 }
 
-/** What the answer to a token says of a fault. */
+/** What the answer to a token, or to a request of management, says of a fault. */
 export function statusOf({ code }: PenstockError): number {
   switch (code) {
     case 'INGEST_CONNECTION_RATE':
     case 'INGEST_FAILURES_EXCEEDED':
     case 'INGEST_RATE_EXCEEDED':
       return 429
+    case 'INGEST_ADDRESS_UNKNOWN':
+      return 404
+    case 'LOG_UNAVAILABLE':
     case 'AUTH_DIRECTORY_UNAVAILABLE':
     case 'INGEST_DRAINING':
     case 'INGEST_CONNECTIONS_FULL':

@@ -96,7 +96,8 @@ export function partitionIn(hub: EventHub, text: string): number {
   if (!/^\d{1,5}$/.test(text) || partition >= hub.partitionCount)
     throw new PenstockError(
       'INGEST_ADDRESS_UNKNOWN',
-      `${hub.name} has partitions 0 to ${hub.partitionCount - 1}, and no ${text.slice(0, 20)}`,
+      // Some clients know by these words that it is of no use to ask again.
+      `The messaging entity ${hub.name}/Partitions/${text.slice(0, 20)} could not be found: there are 0 to ${hub.partitionCount - 1}`,
     )
   return partition
 }

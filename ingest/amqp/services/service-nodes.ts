@@ -148,7 +148,7 @@ export class ServiceNodes {
     if (!hubs.names.includes(known))
       throw new PenstockError(
         'INGEST_ADDRESS_UNKNOWN',
-        `there is no hub of events ${name.slice(0, 40)}: there are ${hubs.names.join(', ')}`,
+        `The messaging entity ${name.slice(0, 40)} could not be found: there are ${hubs.names.join(', ')}`,
       )
     return hubs.hub(known)
   }
