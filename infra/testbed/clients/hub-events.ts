@@ -22,7 +22,8 @@ export interface ReadEvent {
 const [transport, connectionString = '', group = '', count = '0'] = process.argv.slice(2)
 const overWebSocket = transport === 'amqp-ws' ? { webSocketOptions: { webSocket: WebSocket } } : {}
 const client = new EventHubConsumerClient(group, connectionString, new KeptCheckpoints(), {
-  retryOptions: { retryDelayInMs: 100 },
+  // As long as an edge takes to start again.
+  retryOptions: { maxRetries: 200, retryDelayInMs: 200, maxRetryDelayInMs: 200 },
   loadBalancingOptions: { strategy: 'greedy', updateIntervalInMs: 500 },
   ...overWebSocket,
 })

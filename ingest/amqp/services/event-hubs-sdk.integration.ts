@@ -220,7 +220,7 @@ test('a processor that keeps checkpoints reads each message once, and none is mi
     const text = `Endpoint=sb://localhost:${port}/;SharedAccessKeyName=service;SharedAccessKey=${serviceKey};EntityPath=telemetry;UseDevelopmentEmulator=true`
     const processor = new EventHubConsumerClient('billing', text, store, {
       loadBalancingOptions: { updateIntervalInMs: 100 },
-      retryOptions: { maxRetries: 3, retryDelayInMs: 50 },
+      retryOptions: { maxRetries: 100, retryDelayInMs: 50, maxRetryDelayInMs: 50 },
     })
     let seen = 0
     const subscription = processor.subscribe(
