@@ -19,6 +19,8 @@ import { sweepCommands } from './commands/sweep-commands.ts'
 import { applyConfigurations } from './configurations/apply-configurations.ts'
 import type { DeadLetters } from './dead-letters/dead-letters.ts'
 import type { DeliveryState } from './delivery/delivery.ts'
+import type { DeviceTable } from './device-table/device-table.ts'
+import { keepDeviceTable } from './device-table/keep-device-table.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { EdgeDialer } from './downlink/edge-dialer.ts'
 import { EdgeFinder } from './downlink/edge-finder.ts'
@@ -30,13 +32,16 @@ import type { Directory } from './link/directory.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
+import type { LoadTests } from './load-tests/load-tests.ts'
 import { type Methods, methodsOver } from './methods/methods.ts'
+import { ModelService } from './models/model-service.ts'
+import type { ModelWarehouse } from './models/model-tables.ts'
 import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
 import type { RegistrarRules } from './provisioning/sql-registrar.ts'
 import type { CheckDocument } from './routes/routes.ts'
-import { registerServiceRoutes } from './service-routes.ts'
+import { registerServiceRoutes, type Services } from './service-routes.ts'
 import type { ShownSettings } from './settings/settings-operations.ts'
 import type { AnalystSql } from './sql/sql.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
@@ -58,11 +63,16 @@ export interface ControlOptions {
   readonly deadLetters?: DeadLetters | undefined
   /** Left out: nobody can be asked how delivery is. */
   readonly delivery?: DeliveryState | undefined
+  /** Where models are tables; left out: there are no models. */
+  readonly modelWarehouse?: ModelWarehouse | undefined
+  /** The table of devices that analysts read; left out: nobody keeps one. */
+  readonly deviceTable?: DeviceTable | undefined
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
   /** What `GET /settings` shows. Left out: nothing. */
   readonly sql?: AnalystSql | undefined
+  readonly loadTests?: LoadTests | undefined
   readonly shownSettings?: ShownSettings | undefined
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
@@ -148,21 +158,11 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   closing.push(sweepUploads(registry.uploads, clock, logger))
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
-  const hubName = options.rules.hubNames[0] ?? ''
   const methods = methodsOver(downlink, (options.identitiesRequired ?? true) ? registry.identities : undefined)
   closing.push(workOnDevices(options, registry, methods, clock))
-  const services = {
-    registry,
-    routing: routing.service,
-    downlink,
-    delivery: options.delivery,
-    deadLetters: options.deadLetters,
-    sql: options.sql,
-    settings: options.shownSettings ?? (async () => []),
-    hubName,
-    uploadHost: options.uploadHost ?? hubName,
-    methods,
-  }
+  const models = options.modelWarehouse && new ModelService(registry.models, options.modelWarehouse, clock, logger)
+  closing.push(() => models?.close())
+  const services = servicesOf(options, { registry, routing: routing.service, downlink, methods, models })
   return {
     registry,
     directory,
@@ -172,6 +172,23 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
       registerServiceRoutes(router, services, rekey, { gate, metrics, audit, recorder, logger, clock, tls }),
     ensureFirstDevice: (deviceId) => ensureFirstDevice(registry.identities, deviceId),
     watchLostEdges: (onLost) => watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
+  }
+}
+
+function servicesOf(
+  options: ControlOptions,
+  own: Pick<Services, 'registry' | 'routing' | 'downlink' | 'methods' | 'models'>,
+): Services {
+  const hubName = options.rules.hubNames[0] ?? ''
+  return {
+    ...own,
+    delivery: options.delivery,
+    deadLetters: options.deadLetters,
+    sql: options.sql,
+    loadTests: options.loadTests,
+    settings: options.shownSettings ?? (async () => []),
+    hubName,
+    uploadHost: options.uploadHost ?? hubName,
   }
 }
 
@@ -187,10 +204,16 @@ async function openDialer(
   return EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger)
 }
 
-/** Runs jobs and applies configurations, at one pace. @returns ends both, and resolves when nothing is under way */
+/** Runs jobs and applies configurations, at one pace, and keeps the table of devices. @returns ends it, and resolves when nothing is under way */
 function workOnDevices(
-  { metrics, logger, jobDevicesPerSecond = jobSettings.jobDevicesPerSecond.default, onJobsActive }: ControlOptions,
-  { jobs, configurations, twins, queries: { devicesWhere, count } }: Registry,
+  {
+    metrics,
+    logger,
+    jobDevicesPerSecond = jobSettings.jobDevicesPerSecond.default,
+    onJobsActive,
+    deviceTable,
+  }: ControlOptions,
+  { jobs, configurations, twins, queries: { devicesWhere, count }, ...registry }: Registry,
   methods: Methods,
   clock: Clock,
 ): () => Promise<void> {
@@ -199,6 +222,8 @@ function workOnDevices(
     runJobs({ ...tools, work: jobs, methods }, onJobsActive),
     applyConfigurations({ ...tools, work: configurations, count }),
   ]
+  const { deviceRecords: records, holdsDeviceTable: holds, changes } = registry
+  if (deviceTable) ends.push(keepDeviceTable({ records, table: deviceTable, changes, holds, metrics, clock, logger }))
   return async () => {
     await Promise.all(ends.map((end) => end()))
   }

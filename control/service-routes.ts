@@ -15,8 +15,12 @@ import type { Downlink } from './downlink/downlink.ts'
 import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
 import { jobOperations } from './jobs/job-operations.ts'
+import { loadTestOperations } from './load-tests/load-test-operations.ts'
+import type { LoadTests } from './load-tests/load-tests.ts'
 import { methodOperations } from './methods/method-operations.ts'
 import type { Methods } from './methods/methods.ts'
+import { modelOperations } from './models/model-operations.ts'
+import type { ModelService } from './models/model-service.ts'
 import type { Registry } from './open-registry.ts'
 import { provisioningOperations } from './provisioning/enrolment-operations.ts'
 import { linkedHubOperations } from './provisioning/hub-operations.ts'
@@ -51,15 +55,32 @@ export interface Services {
   readonly settings: ShownSettings
   /** `undefined`: no statements are run. */
   readonly sql: AnalystSql | undefined
+  /** `undefined`: nothing is known of them. */
+  readonly loadTests: LoadTests | undefined
   /** Under which files are read that devices uploaded. */
   readonly uploadHost: string
   readonly methods: Methods
+  /** `undefined`: ClickHouse cannot be reached from here. */
+  readonly models: ModelService | undefined
 }
 
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  { registry, routing, downlink, delivery, deadLetters, hubName, settings, sql, uploadHost, methods }: Services,
+  {
+    registry,
+    routing,
+    downlink,
+    delivery,
+    deadLetters,
+    hubName,
+    settings,
+    sql,
+    loadTests,
+    uploadHost,
+    methods,
+    models,
+  }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -73,6 +94,7 @@ export function registerServiceRoutes(
     ...quotaOperations(registry.quotas),
     ...settingsOperations(settings),
     ...(sql ? sqlOperations(sql) : []),
+    ...(loadTests ? loadTestOperations(loadTests) : []),
     ...commandOperations(registry.commands, onCommandSent, hubName),
     ...fileNotificationOperations(registry.uploads, hubName, (path) => blobUri(uploadHost, path)),
     ...deadCommandOperations(registry.commands, onCommandSent),
@@ -85,6 +107,7 @@ export function registerServiceRoutes(
     ...routingOperations(routing),
     ...replayOperations(routing.replays),
     ...hubRoutingOperations(routing),
+    ...(models ? modelOperations(models) : []),
     ...(delivery ? deliveryOperations(delivery) : []),
     ...(deadLetters ? deadLetterOperations(deadLetters) : []),
   ]

@@ -15,10 +15,12 @@ import { type AuthorizationOf, type NoisiestOfAll, routeNoisiest } from '#ingest
 import { routeProvisioning } from '#ingest/http/provisioning.ts'
 import { routeTelemetry } from '#ingest/http/telemetry.ts'
 import { routeUploads } from '#ingest/http/uploads.ts'
+import { routeInflux } from '#ingest/influx/write-routes.ts'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
 import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import { routeWebSocket } from '#ingest/listeners/websocket.ts'
+import { routeOtlp } from '#ingest/otlp/export-routes.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
 import type { Authenticate, AuthorizeService } from '#ingest/session/principal.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
@@ -27,8 +29,8 @@ import type { Notice } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { assertLimits } from '#schemas/limits.ts'
-import { AmqpServices, type ServiceOptions } from './amqp/services/services.ts'
 import { amqpInBytes, amqpInMessages, mqttInBytes, mqttInMessages } from './protocols.ts'
+import { AmqpServices, type ServiceOptions } from './services/services.ts'
 import type { EdgeContext } from './session/edge-context.ts'
 import { type EdgeContextOptions, openEdgeContext } from './session/open-edge-context.ts'
 import { pauseReasons } from './session/pause-reasons.ts'
@@ -119,10 +121,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   if (commands) edge.capabilities.add(commands)
   const provisioning = service && new Provisioning(edge, service)
   if (provisioning) edge.capabilities.add(provisioning)
-  let amqpsPort = options.amqps?.port ?? 0
-  const services = openServices(edge, options, () => amqpsPort)
+  const services = openServices(edge, options)
   const { mqtt, mqtts, amqps } = await openListeners(edge, options, services)
-  amqpsPort = amqps?.port ?? amqpsPort
   const stopTicks = startTicks(clock, (ticks) => {
     edge.ticks += ticks
   })
@@ -136,6 +136,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     quotas: edge.quotas,
     registerRoutes: (router, tls, authorizationOf = (request) => request.header('authorization')) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
+      routeInflux(router, edge, options.authorizeRequest, tls)
+      routeOtlp(router, edge, options.authorizeRequest, tls)
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
       if (uploads) routeFiles(router, edge, uploads, options, tls)
       if (service && provisioning) routeProvisioning(router, edge, provisioning, service.idScope, tls)
@@ -193,12 +195,11 @@ function takeOver(
 
 function openServices(
   edge: EdgeContext,
-  { services, authorizeService: authorize }: EdgeOptions,
-  port: () => number,
+  { services, amqps, authorizeService: authorize }: EdgeOptions,
 ): AmqpServices | undefined {
   if (services === undefined) return undefined
   const { hostName: host } = services
-  return new AmqpServices({ ...services, authorize, place: () => ({ host, port: port() }) }, edge)
+  return new AmqpServices({ ...services, authorize, place: { host, port: amqps?.port ?? 0 } }, edge)
 }
 
 interface Listeners {

@@ -1,9 +1,10 @@
 /** What is spoken on the ports of the edge: a protocol is attached to byte streams here, and nowhere else. */
 import { AmqpConnection } from '#ingest/amqp/connection.ts'
-import type { AmqpServices } from '#ingest/amqp/services/services.ts'
 import type { Spoken } from '#ingest/listeners/listener.ts'
 import type { SpokenInMessages } from '#ingest/listeners/websocket.ts'
 import { MqttConnection } from '#ingest/mqtt/connection.ts'
+import { openServices } from '#ingest/services/service-nodes.ts'
+import type { AmqpServices } from '#ingest/services/services.ts'
 import { amqpWebSocketPaths, webSocketPaths } from '#schemas/hub-topics.ts'
 import type { EdgeContext } from './session/edge-context.ts'
 
@@ -18,7 +19,8 @@ export function mqttInMessages(edge: EdgeContext): SpokenInMessages {
 
 /** @param services left out: only devices are served */
 export function amqpInBytes(edge: EdgeContext, services?: AmqpServices): Spoken {
-  return { protocol: 'AMQP', attach: (transport) => new AmqpConnection(edge, transport, services) }
+  const open = services && openServices(services)
+  return { protocol: 'AMQP', attach: (transport) => new AmqpConnection(edge, transport, open) }
 }
 
 export function amqpInMessages(edge: EdgeContext, services?: AmqpServices): SpokenInMessages {

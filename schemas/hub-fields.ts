@@ -6,6 +6,7 @@ const systemFields: Readonly<Record<string, string>> = {
   creationTime: 'iothub-creation-time-utc',
   interfaceId: 'iothub-interface-id',
   subject: 'dt-subject',
+  modelId: 'dt-dataschema',
   'iothub-message-source': 'iothub-message-source',
 }
 

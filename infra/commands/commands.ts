@@ -48,6 +48,10 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       summary: 'twin updates and methods for many devices: list, show, cancel',
       load: async () => (await import('./jobs.ts')).jobsCommand,
     },
+    models: {
+      summary: 'what bodies hold, as typed columns: add, list, show, suggest, plan, pin, unpin, charts, remove',
+      load: async () => (await import('./models.ts')).modelsCommand,
+    },
     'dead-letters': {
       summary: 'list, show, replay, drop what ClickHouse or an endpoint refused for good',
       load: async () => (await import('./dead-letters.ts')).deadLettersCommand,

@@ -23,6 +23,7 @@ import { openRoleLog } from './open-role-log.ts'
 import { openRoleUploads } from './open-role-uploads.ts'
 import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
+import { openRoleExport, type RoleExport } from './role-export.ts'
 import { openRoleHubs } from './role-hubs.ts'
 import {
   askHistory,
@@ -43,6 +44,7 @@ interface EdgeBasis {
   readonly settings: Settings
   readonly edgeId: string
   readonly metrics: Metrics<MetricName>
+  readonly exported: RoleExport
   readonly logger: Logger
   readonly tls: TlsFiles | undefined
   /** Of who signed the control role's certificate, PEM. */
@@ -62,7 +64,7 @@ interface EdgeBasis {
 /** Runs one edge process until it is told to stop. @param index its number among the edges of this machine */
 export async function runEdge(settings: Settings, index: number): Promise<void> {
   const basis = await openBasis(settings, index)
-  const { metrics, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
+  const { metrics, exported, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
   const refused = new RefusalsHere()
   let { httpsPort } = settings
   const control = new ControlAddress({
@@ -88,7 +90,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     // Requests that were under way asked it.
     await Promise.all([registry?.close(), leaveDownlink?.(), events?.close()])
     await basis.hubs.close()
-    await log.close()
+    await Promise.all([log.close(), exported.close()])
   })
   listenAsEdge({
     takeOver: ({ sessionId, openedAtMs }) => edge.takeOver(sessionId, openedAtMs),
@@ -113,6 +115,9 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   const controlAuthority = controlAuthorityOf(settings)
   const log = await openRoleLog(settings, logger)
   const hubs = openRoleHubs(settings, log, logger)
+  const name = `edge-${index}`
+  const samples = () => metrics.samples()
+  const exported = openRoleExport(settings, { role: 'edge', name, topic: log.topic, samples, metrics, logger })
   const downlink = new StartingDownlink()
   const registry =
     settings.identities === 'required'
@@ -123,18 +128,8 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   // Before anyone connects again: rows of one device stay in order.
   if (events && registry) await tellLost(events, registry.lost)
   return {
-    settings,
-    edgeId,
-    metrics,
-    logger,
-    tls,
-    controlAuthority,
-    log,
-    hubs,
-    downlink,
-    registry,
-    leaveDownlink,
-    events,
+    ...{ settings, edgeId, metrics, exported, logger, tls, controlAuthority },
+    ...{ log, hubs, downlink, registry, leaveDownlink, events },
   }
 }
 
@@ -145,7 +140,9 @@ async function openEdge(
   refused: RefusalsHere,
   httpsPort: () => number,
 ): Promise<Edge> {
-  const { settings, edgeId, metrics, logger, tls, controlAuthority, log, hubs, downlink, registry, events } = basis
+  const { settings, edgeId, metrics, exported, logger, tls, controlAuthority, log, hubs, downlink, registry, events } =
+    basis
+  const { spans } = exported
   const edge = await startEdge({
     log,
     services: {
@@ -162,6 +159,7 @@ async function openEdge(
     amqps: tls && { port: settings.amqpsPort, tls },
     batchDelayMs: settings.batchDelayMs,
     connectionsMax: settings.edgeConnectionsMax,
+    onAppended: spans && ((appended) => spans.appended(appended)),
     onRefused: (refusal) => refused.add(refusal),
     announce: (sessionId, openedAtMs) => tellSupervisor('takeOver', { sessionId, openedAtMs }),
     ...registry,

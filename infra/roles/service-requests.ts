@@ -2,7 +2,7 @@ import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { buffer } from 'node:stream/consumers'
 import { clientAddressHeader } from '#control/rest/rest.ts'
-import type { ServiceAnswer, ServiceRequest, ServiceRequests } from '#ingest/amqp/services/service-requests.ts'
+import type { ServiceAnswer, ServiceRequest, ServiceRequests } from '#ingest/services/service-requests.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { ControlAddress } from './control-address.ts'
 

@@ -89,3 +89,14 @@ function idOf(segment = ''): string | undefined {
     return undefined
   }
 }
+
+/** What lies behind the host of a scope, segment by segment. */
+export function pathOfScope(scope: string): string[] {
+  let plain = scope
+  try {
+    plain = decodeURIComponent(scope)
+  } catch {}
+  const [, ...path] = plain.replace(/^[a-z]+:\/\//i, '').split('/')
+  while (path.at(-1) === '') path.pop()
+  return path
+}

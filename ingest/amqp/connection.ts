@@ -38,8 +38,7 @@ import type { Link } from './link.ts'
 import { Nodes } from './nodes.ts'
 import { readSaslInit, saslMechanisms, saslOk, saslRefused } from './sasl.ts'
 import { type Seat, type SeatConnection, Seats } from './seats.ts'
-import { ServicePasses } from './services/service-passes.ts'
-import type { AmqpServices } from './services/services.ts'
+import type { OpenServiceSide, ServiceSide } from './service-side.ts'
 import { AmqpSession, type SessionConnection } from './session.ts'
 import { TransferReader } from './transfer-reader.ts'
 
@@ -54,7 +53,8 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   #phase: FramePhase = 'anyHeader'
   readonly #sessions = new Map<number, AmqpSession>()
   readonly #seats = new Seats(this)
-  readonly #passes: ServicePasses
+  readonly #openServices: OpenServiceSide | undefined
+  #services: ServiceSide | undefined = undefined
   readonly #nodes: Nodes
   readonly #partial = new PartialFrame(limits.amqpFrameBytesMax)
   /** Written at the end of the turn, in one piece. */
@@ -72,18 +72,19 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   /** A device or service was let in, or still there. */
   #seatedAtTick = 0
   /** Tokens of services were judged again. */
-  #passesAtTick = 0
+  #lookedAtTick = 0
 
-  /** @param services left out: only devices are served */
-  constructor(edge: EdgeContext, transport: Transport, services?: AmqpServices) {
+  /** @param openServices left out: only devices are served */
+  constructor(edge: EdgeContext, transport: Transport, openServices?: OpenServiceSide) {
     super(edge, transport)
-    this.#passes = new ServicePasses(this, services?.authorize)
+    this.#openServices = openServices
     this.#nodes = new Nodes({
       edge,
       seats: this.#seats,
-      services,
-      passes: this.#passes,
-      remoteAddress: transport.remoteAddress,
+      services: () => {
+        this.#services ??= this.#openServices?.(this)
+        return this.#services
+      },
       touched: (seat) => this.#touched.push(seat),
       onRefused: (error) => this.linkFailed(error),
     })
@@ -169,8 +170,9 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
         seat.fail(new PenstockError('INGEST_NOT_AUTHORIZED', 'the credentials of this device have expired'))
       else seat.session.meter.report()
     }
-    if (this.#passes.count > 0) this.#lookAtPasses()
-    if (this.#seats.count + this.#passes.count > 0) this.#seatedAtTick = this.edge.ticks
+    const links = this.#services?.count ?? 0
+    if (links > 0) this.#lookAtServices()
+    if (this.#seats.count + links > 0) this.#seatedAtTick = this.edge.ticks
     // Who stays without a device keeps a place from those that have one, whatever it goes on to say.
     else if (this.state === 'open' && (this.edge.ticks - this.#seatedAtTick) * tickMs >= limits.amqpIdleMs) {
       this.fail(new PenstockError('INGEST_KEEP_ALIVE_TIMEOUT', `no device or service for ${limits.amqpIdleMs} ms`))
@@ -183,7 +185,7 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   protected endSessions(reason: string): void {
     for (const release of [...(this.#releases ?? [])]) release()
     this.#seats.end(reason)
-    this.#passes.end()
+    this.#services?.end()
   }
 
   protected farewell(ended: ConnectionState, error: PenstockError): Uint8Array | undefined {
@@ -375,10 +377,10 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
       throw new PenstockError('INGEST_RATE_EXCEEDED', 'links begin and end without end')
   }
 
-  #lookAtPasses(): void {
-    if ((this.edge.ticks - this.#passesAtTick) * tickMs < limits.amqpServiceLookMs) return
-    this.#passesAtTick = this.edge.ticks
-    void this.#passes.lookAgain()
+  #lookAtServices(): void {
+    if ((this.edge.ticks - this.#lookedAtTick) * tickMs < limits.amqpServiceLookMs) return
+    this.#lookedAtTick = this.edge.ticks
+    void this.#services?.lookAgain()
   }
 
   #hold(seat: Seat, waitMs: number): void {

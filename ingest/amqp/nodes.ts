@@ -11,9 +11,7 @@ import { IncomingLink } from './incoming-link.ts'
 import type { Link } from './link.ts'
 import { OutgoingLink } from './outgoing-link.ts'
 import type { Seat, Seats } from './seats.ts'
-import { ServiceNodes } from './services/service-nodes.ts'
-import type { ServicePasses } from './services/service-passes.ts'
-import type { AmqpServices } from './services/services.ts'
+import type { ServiceSide } from './service-side.ts'
 import type { AmqpSession } from './session.ts'
 import { TelemetryTarget } from './telemetry-target.ts'
 import { TokenDesk } from './tokens.ts'
@@ -21,11 +19,8 @@ import { TokenDesk } from './tokens.ts'
 export interface NodesOptions {
   readonly edge: EdgeContext
   readonly seats: Seats
-  /** Left out: no services are served. */
-  readonly services: AmqpServices | undefined
-  readonly passes: ServicePasses
-  /** Of the client. */
-  readonly remoteAddress: string
+  /** `undefined`: only devices are served. */
+  readonly services: () => ServiceSide | undefined
   /** A device sent something in the chunk that is being read. */
   readonly touched: (seat: Seat) => void
   /** A token or link was refused. */
@@ -36,15 +31,13 @@ export interface NodesOptions {
 export class Nodes {
   readonly #options: NodesOptions
   readonly #tokens: TokenDesk
-  /** Made for the first of its links: most connections are of devices. */
-  #serviceNodes: ServiceNodes | undefined = undefined
   /** Gone with the seat. */
   #requests: WeakMap<Seat, DeviceRequests> | undefined = undefined
 
   constructor(options: NodesOptions) {
     this.#options = options
-    const { seats, passes, onRefused } = options
-    this.#tokens = new TokenDesk({ seats, passes, onRefused })
+    const { seats, services, onRefused } = options
+    this.#tokens = new TokenDesk({ seats, services, onRefused })
   }
 
   /** Accepts or refuses a link. Never rejects. */
@@ -63,16 +56,13 @@ export class Nodes {
     const address = addressOf((clientSends ? targetAddress : sourceAddress) ?? '')
     if (address === undefined) throw unknownAddress()
     if ('id' in address) return this.#acceptOfDevice(link, session, address)
-    if (address.kind !== 'tokens') return this.#nodesOfServices().accept(link, session, address)
+    if (address.kind !== 'tokens') {
+      const services = this.#options.services()
+      if (services === undefined) throw unknownAddress()
+      return services.accept(link, session, address)
+    }
     if (link instanceof IncomingLink) this.#tokens.addRequests(link, session)
     else if (link instanceof OutgoingLink) this.#tokens.addAnswers(link)
-  }
-
-  #nodesOfServices(): ServiceNodes {
-    const { edge, services, passes } = this.#options
-    if (services === undefined) throw unknownAddress()
-    this.#serviceNodes ??= new ServiceNodes({ edge, services, passes, remoteAddress: this.#options.remoteAddress })
-    return this.#serviceNodes
   }
 
   async #acceptOfDevice(link: Link, session: AmqpSession, { kind, id }: DeviceAddress): Promise<void> {

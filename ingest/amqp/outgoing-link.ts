@@ -53,6 +53,8 @@ export class OutgoingLink extends Link {
   accept(source?: MessageSource): void {
     this.#source = source
     this.begin()
+    // Credit may have come while it was decided.
+    this.flush()
   }
 
   /** Messages that a source may write at this moment. */

@@ -11,13 +11,13 @@ import type { Encoded } from '#runtime/amqp/write-values.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
-import { addressOf } from './addresses.ts'
+import { addressOf, pathOfScope } from './addresses.ts'
 import { AnswerLinks } from './answer-links.ts'
 import { statusOf } from './conditions.ts'
 import type { IncomingLink, MessageTaker } from './incoming-link.ts'
 import type { OutgoingLink } from './outgoing-link.ts'
 import type { Seats } from './seats.ts'
-import { pathOfScope, type ServicePasses } from './services/service-passes.ts'
+import type { ServiceSide } from './service-side.ts'
 import { type AmqpSession, acceptedState } from './session.ts'
 
 /** What a request asks for. */
@@ -30,7 +30,8 @@ interface TokenRequest {
 
 export interface TokenDeskOptions {
   readonly seats: Seats
-  readonly passes: ServicePasses
+  /** `undefined`: only devices are served. */
+  readonly services: () => ServiceSide | undefined
   /** A token was refused. */
   readonly onRefused: (error: PenstockError) => void
 }
@@ -85,14 +86,15 @@ export class TokenDesk {
 
   /** One for the whole hub may be for devices and services: what it is good for shows once there is a link. */
   async #judgePolicy(scope: string, token: Buffer): Promise<void> {
-    const { seats, passes } = this.#options
+    const { seats } = this.#options
     const path = pathOfScope(scope)
-    if (path.length > 0 && path[0] !== 'devices') {
-      await passes.prove(path, token)
+    const services = this.#options.services()
+    if (services !== undefined && path.length > 0) {
+      await services.prove(path, token)
       return
     }
     seats.holdPolicyToken(token)
-    passes.hold(path, token)
+    services?.hold(path, token)
   }
 }
 

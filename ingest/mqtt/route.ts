@@ -22,6 +22,8 @@ export interface TopicRoute extends Route {
 export interface Publisher {
   readonly deviceId: string | undefined
   readonly moduleId: string | undefined
+  /** That it announced when it connected: it stands with each of its messages, as the hub has it. */
+  readonly modelId?: string | undefined
   /** Set: it publishes nothing but what it asks. */
   readonly registrant?: Registrant | undefined
 }
@@ -85,6 +87,7 @@ export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReadin
   }
   const moduleId = publisher.moduleId ?? namedModuleId
   if (moduleId !== undefined) systemProperties.set('moduleId', moduleId)
+  if (publisher.modelId !== undefined) systemProperties.set('modelId', publisher.modelId)
   return { deviceId, properties, systemProperties }
 }
 
