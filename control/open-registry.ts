@@ -35,6 +35,7 @@ import type { KeptSessions } from './sessions/sessions.ts'
 import { SqlSessions } from './sessions/sql-sessions.ts'
 import { ChangeFeed } from './store/change-feed.ts'
 import type { Changes } from './store/changes.ts'
+import { copyStore, type StoreCopy } from './store/copy-store.ts'
 import type { Database } from './store/database.ts'
 import { OneHolder } from './store/one-holder.ts'
 import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
@@ -69,11 +70,13 @@ export interface Registry {
   readonly devicesOf: DevicesOf
   readonly jobs: Jobs & JobWork
   readonly configurations: Configurations & ConfigurationWork
-  readonly models: ModelStore
   readonly deviceRecords: DeviceRecords
-  /** Whether it is this process that keeps the table of devices. */
-  readonly holdsDeviceTable: () => Promise<boolean>
+  /** Says whether it is this process that keeps a table of this name, of all that share the store. */
+  readonly keeperOf: (table: string) => () => Promise<boolean>
+  readonly models: ModelStore
   readonly changes: Changes
+  /** All of it as files in `folder`, of one moment. @throws as `copyStore` */
+  copyTo(folder: string): Promise<StoreCopy | undefined>
   close(): Promise<void>
 }
 
@@ -135,7 +138,6 @@ export async function registryOver(
   const identities = new SqlIdentities(database, clock)
   const twins = new SqlTwins(database, clock, tellsTwinChanges)
   const registrar = new SqlRegistrar({ database, changes, trust, identities, twins, clock, logger }, registrarRules)
-  const deviceTable = new OneHolder(database, 'device-table', limits.deviceTableHeldMs)
   return {
     identities,
     trust,
@@ -157,10 +159,14 @@ export async function registryOver(
     queries: queriesOver(database),
     jobs: new SqlJobs(database),
     configurations: new SqlConfigurations(database),
-    models: new SqlModels(database),
     deviceRecords: new SqlDeviceRecords(database),
-    holdsDeviceTable: () => deviceTable.holds(),
+    keeperOf: (table) => {
+      const holder = new OneHolder(database, table, limits.tableHeldMs)
+      return () => holder.holds()
+    },
+    models: new SqlModels(database),
     changes,
+    copyTo: (folder) => copyStore(database, folder),
     async close() {
       await registrar.close()
       await changes.close()

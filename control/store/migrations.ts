@@ -419,4 +419,9 @@ export const migrations: readonly (readonly string[])[] = [
   ],
   holdersMigration,
   modelsMigration,
+  // What was just written waits in a list that every query reads from its start: kept short, a tag is found soon after many were set.
+  [
+    'ALTER INDEX penstock.twins_tags SET (gin_pending_list_limit = 256)',
+    'ALTER INDEX penstock.twins_desired SET (gin_pending_list_limit = 256)',
+  ],
 ]

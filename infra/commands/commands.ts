@@ -56,6 +56,14 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       summary: 'list, show, replay, drop what ClickHouse or an endpoint refused for good',
       load: async () => (await import('./dead-letters.ts')).deadLettersCommand,
     },
+    backup: {
+      summary: 'registry, positions, messages and tables together, into a folder, while all runs; verify looks at one',
+      load: async () => (await import('./backup.ts')).backupCommand,
+    },
+    restore: {
+      summary: 'put a backup into an installation that is empty',
+      load: async () => (await import('./restore.ts')).restoreCommand,
+    },
     verify: {
       summary: 'compare the log with ClickHouse, or with endpoints of routes',
       load: async () => (await import('./verify.ts')).verifyCommand,

@@ -127,6 +127,8 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     'fleet/first-device?tab=twin',
     'fleet/first-device?tab=keys',
     'sql',
+    'models',
+    'models?new=1',
     'delivery',
     'routes',
     'routes?new=1',
@@ -367,6 +369,42 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     await click(page, 'Cancel')
     await expect.poll(running, { timeout: 10_000 }).toBe('0\n')
     expect(page.errors).toEqual([])
+  })
+
+  test('a model is pasted with its fault at its place, put in force, pinned, asked for as SQL, and removed', async () => {
+    const page = await open('models?new=1')
+    const thermostat = (schema: string): string =>
+      JSON.stringify(
+        {
+          '@context': 'dtmi:dtdl:context;2',
+          '@id': 'dtmi:com:example:Thermostat;1',
+          '@type': 'Interface',
+          contents: [{ '@type': 'Telemetry', name: hostile, schema }],
+        },
+        undefined,
+        1,
+      )
+    await type(page, 'textarea', thermostat('doubel'))
+    await click(page, 'Check')
+    await shows(page, /Line 9: contents\[0\]\.schema\s+doubel is not read/)
+    await type(page, 'textarea', thermostat('double'))
+    await click(page, 'Check')
+    await shows(page, 'CREATE OR REPLACE VIEW penstock.`v_Thermostat`')
+    await click(page, 'Save')
+    await shows(page, 'of devices that announced dtmi:com:example:Thermostat;1', 20_000)
+    await click(page, 'Pin')
+    await shows(page, `Thermostat_${hostile}`, 20_000)
+    await click(page, 'penstock.v_Thermostat')
+    await click(page, 'Run')
+    await shows(page, /value of|no rows|rows/i, 30_000)
+    const list = await open('models')
+    await click(list, 'Thermostat')
+    await click(list, 'Remove')
+    await shows(list, 'Every row stays.')
+    await click(list, 'Remove')
+    await shows(list, 'No models yet', 20_000)
+    expect(await list.evaluate(`[document.querySelectorAll('main img').length, window.broken]`)).toEqual([0, null])
+    expect([...page.errors, ...list.errors]).toEqual([])
   })
 
   test('a load test is started, watched, compared, read as a report that can do nothing else, and deleted', async () => {

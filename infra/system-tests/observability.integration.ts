@@ -1,6 +1,10 @@
 /** What an installation tells of itself, and what analysts and boards read in it: one run, with the tools that others use. */
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { allQueries } from '#infra/observability/board-panels.ts'
+import { promqlAsAsked, sqlAsAsked } from '#infra/testbed/grafana-macros.ts'
 import { decodeOtlp } from '#infra/testbed/otlp-receiver.ts'
+import { checkRules, Prometheus, prometheusMissing } from '#infra/testbed/prometheus.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { pythonClientsMissing } from '#infra/testbed/warehouse-clients.ts'
 import { metricsTable } from '#schemas/metrics.ts'
@@ -54,6 +58,89 @@ describe.skipIf(python.skip)(`the OTLP export ${python.note}`, () => {
     }
     const link = { trace_id: Buffer.from(traceId, 'hex').toString('base64') }
     expect(stores.filter(({ links }) => links !== undefined)).toMatchObject([{ links: [link] }])
+  })
+})
+
+const hourMs = 3_600_000
+
+/** As somebody may look at a board. */
+const ranges = [
+  ['the last quarter of an hour', hourMs / 4, 5],
+  ['the last day', 24 * hourMs, 60],
+  ['the last month', 30 * 24 * hourMs, 3_600],
+] as const
+
+const variables = { device: 'thermometer-1', field: 'temperature' }
+
+describe('boards', () => {
+  const queries = allQueries()
+
+  test.each(ranges)(
+    'every statement of every panel gives rows, time first, of %s',
+    async (_, rangeMs, intervalSeconds) => {
+      const toMs = Date.now() + 1_000
+      const range = { fromMs: toMs - rangeMs, toMs, intervalSeconds }
+      const faults: unknown[] = []
+      for (const { name, language, isOverTime, text } of queries) {
+        if (language !== 'sql') continue
+        const query = sqlAsAsked(text, range, variables)
+        const told = await observed.client.query({ query, format: 'JSON' }).then(
+          (result) => result.json(),
+          (error: unknown) => ({ meta: [], data: [], error }),
+        )
+        const isTime = told.meta?.[0]?.name === 'time' && told.meta[0].type.startsWith('DateTime')
+        if (told.data.length === 0 || (isOverTime && !isTime)) faults.push({ name, query, ...told })
+      }
+      expect(faults).toEqual([])
+    },
+  )
+})
+
+const prometheusServer = serverFor('Prometheus', prometheusMissing)
+
+/** What nobody does here, or what does not go wrong: their series appear with the first time that it happens. */
+const seriesOfOthers = [
+  ['penstock_endpoint_lag_seconds', 'no route leads to an endpoint'],
+  ['penstock_route_cpu_seconds_total', 'there is no route'],
+  ['penstock_process_restarts_total', 'no process ended'],
+  ['penstock_edge_connections_closed_total', 'devices say goodbye'],
+  ['penstock_edge_messages_refused_total', 'no message is refused'],
+  ['penstock_edge_shaped_total', 'there are no quotas'],
+] as const
+
+describe.skipIf(prometheusServer.skip)(`Prometheus ${prometheusServer.note}`, () => {
+  const ruleFile = join(import.meta.dirname, '../../docs/alerts.yml')
+  let prometheus: Prometheus
+
+  beforeAll(async () => {
+    prometheus = await Prometheus.start({ target: new URL(observed.penstock.httpUrl).host, ruleFile })
+    await observed.sendAs('thermometer-2')
+  })
+  afterAll(() => prometheus?.close())
+
+  test('its own tool has nothing against the alerts, and it evaluates each of them', async () => {
+    await checkRules(ruleFile)
+    const rules = () => prometheus.rules()
+    await expect
+      .poll(async () => (await rules()).filter(({ health }) => health === 'unknown'), { timeout: 30_000 })
+      .toEqual([])
+    const found = await rules()
+    expect(found.length).toBeGreaterThan(10)
+    for (const { name, health, lastError } of found) expect([name, health, lastError]).toEqual([name, 'ok', undefined])
+  })
+
+  test('every expression of every panel has series, but those of what does not happen here', async () => {
+    const asked = allQueries().filter(({ language }) => language === 'promql')
+    const empty = async () => {
+      const found: string[] = []
+      for (const { name, text } of asked) {
+        if (seriesOfOthers.some(([metric]) => text.includes(metric))) continue
+        const series = await prometheus.query(promqlAsAsked(text, 60, variables))
+        if (series.length === 0 || series.every(({ value }) => value[1] === 'NaN')) found.push(`${name}: ${text}`)
+      }
+      return found
+    }
+    await expect.poll(empty, { timeout: 30_000, interval: 500 }).toEqual([])
   })
 })
 

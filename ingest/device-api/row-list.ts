@@ -8,6 +8,15 @@ import type { MessageProperties, TelemetryMessage } from './telemetry.ts'
 /** Names of formats, as rows and metrics have them. */
 export type PointFormat = 'influxdb' | 'otlp-metrics' | 'otlp-logs' | 'sparkplug'
 
+export function pointSystemProperties(format: PointFormat): ReadonlyMap<string, string> {
+  return new Map([
+    // With both of these routes can look into bodies.
+    ['contentType', 'application/json'],
+    ['contentEncoding', 'utf-8'],
+    ['contentSchema', format],
+  ])
+}
+
 export class RowList {
   readonly messages: TelemetryMessage[] = []
   bodyBytes = 0
@@ -17,12 +26,7 @@ export class RowList {
 
   /** @param format of what the rows were made of, told as their `contentSchema` */
   constructor(format: PointFormat) {
-    // With both of these routes can look into bodies.
-    this.#system = new Map([
-      ['contentType', 'application/json'],
-      ['contentEncoding', 'utf-8'],
-      ['contentSchema', format],
-    ])
+    this.#system = pointSystemProperties(format)
   }
 
   /** Properties of rows, to be given with each that has them. @throws INGEST_FRAME_TOO_LARGE */

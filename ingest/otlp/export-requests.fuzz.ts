@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { readJsonMessage } from '#runtime/protobuf/read-json.ts'
 import { readMessage } from '#runtime/protobuf/read-message.ts'
 import { MalformedMessage } from '#runtime/protobuf/shape.ts'
+import { doubleField, fixed64Field, numberField, textField, withinField } from '#runtime/protobuf/write-fixture.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { logRows } from './log-rows.ts'
@@ -15,56 +16,58 @@ const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000)
 const rounds = 8_000
 const random = seededRandom(seed).below
 
-/** Fields as they are written, of numbers below 16. */
-const within = (field: number, ...parts: readonly Buffer[]) => {
-  const content = Buffer.concat(parts)
-  const length = content.length < 128 ? [content.length] : [(content.length & 0x7f) | 0x80, content.length >> 7]
-  return Buffer.concat([Buffer.from([(field << 3) | 2, ...length]), content])
-}
-const text = (field: number, value: string) => within(field, Buffer.from(value))
-const small = (field: number, value: number) => Buffer.from([field << 3, value])
-const double = (field: number, value: number) => {
-  const bytes = Buffer.alloc(9, (field << 3) | 1)
-  bytes.writeDoubleLE(value, 1)
-  return bytes
-}
-const fixed = (field: number, value: bigint) => {
-  const bytes = Buffer.alloc(9, (field << 3) | 1)
-  bytes.writeBigUInt64LE(value, 1)
-  return bytes
-}
-
-const attribute = within(
+const attribute = withinField(
   1,
-  text(1, 'a'),
-  within(
+  textField(1, 'a'),
+  withinField(
     2,
-    within(6, within(1, text(1, 'x'), within(2, within(5, within(1, small(2, 1)), within(1, double(4, 1.5)))))),
+    withinField(
+      6,
+      withinField(
+        1,
+        textField(1, 'x'),
+        withinField(2, withinField(5, withinField(1, numberField(2, 1)), withinField(1, doubleField(4, 1.5)))),
+      ),
+    ),
   ),
 )
 const numberPoints = [
-  within(1, fixed(3, 1_700_000_000_000_000_000n), double(4, 2)),
-  within(1, fixed(3, 5n), fixed(6, 7n), within(7, text(1, 'k'))),
+  withinField(1, fixed64Field(3, 1_700_000_000_000_000_000n), doubleField(4, 2)),
+  withinField(1, fixed64Field(3, 5n), fixed64Field(6, 7n), withinField(7, textField(1, 'k'))),
 ]
-const histogram = within(
+const histogram = withinField(
   1,
-  fixed(3, 5n),
-  fixed(4, 2n),
-  double(5, 9),
-  within(6, Buffer.alloc(16, 1)),
-  within(7, Buffer.alloc(8, 2)),
+  fixed64Field(3, 5n),
+  fixed64Field(4, 2n),
+  doubleField(5, 9),
+  withinField(6, Buffer.alloc(16, 1)),
+  withinField(7, Buffer.alloc(8, 2)),
 )
-const exponential = within(1, fixed(3, 5n), small(6, 1), within(8, small(1, 3), within(2, Buffer.from([1, 2]))))
-const metrics = within(
+const exponential = withinField(
   1,
-  within(1, attribute),
-  within(
+  fixed64Field(3, 5n),
+  numberField(6, 1),
+  withinField(8, numberField(1, 3), withinField(2, Buffer.from([1, 2]))),
+)
+const metrics = withinField(
+  1,
+  withinField(1, attribute),
+  withinField(
     2,
-    within(1, text(1, 's')),
-    within(2, text(1, 'm'), text(3, '1'), within(7, ...numberPoints, small(2, 1), small(3, 1))),
-    within(2, text(1, 'h'), within(9, histogram)),
-    within(2, text(1, 'e'), within(10, exponential)),
-    within(2, text(1, 'q'), within(11, within(1, fixed(3, 5n), within(6, double(1, 0.5), double(2, 1))))),
+    withinField(1, textField(1, 's')),
+    withinField(
+      2,
+      textField(1, 'm'),
+      textField(3, '1'),
+      withinField(7, ...numberPoints, numberField(2, 1), numberField(3, 1)),
+    ),
+    withinField(2, textField(1, 'h'), withinField(9, histogram)),
+    withinField(2, textField(1, 'e'), withinField(10, exponential)),
+    withinField(
+      2,
+      textField(1, 'q'),
+      withinField(11, withinField(1, fixed64Field(3, 5n), withinField(6, doubleField(1, 0.5), doubleField(2, 1)))),
+    ),
   ),
 )
 const logs = JSON.stringify({
