@@ -46,6 +46,13 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   autocannon: ['loadtest/generate', 'loadtest/bench'],
   yaml: ['runtime/yaml'],
   preact: ['console'],
+  '@codemirror/autocomplete': ['console/screens/sql/editor'],
+  '@codemirror/commands': ['console/screens/sql/editor'],
+  '@codemirror/lang-sql': ['console/screens/sql/editor'],
+  '@codemirror/language': ['console/screens/sql/editor'],
+  '@codemirror/state': ['console/screens/sql/editor'],
+  '@codemirror/view': ['console/screens/sql/editor'],
+  '@lezer/highlight': ['console/screens/sql/editor'],
   esbuild: ['infra/console'],
   // The parser of the test runner, for the tool that plants faults.
   vitest: ['infra/checks'],
