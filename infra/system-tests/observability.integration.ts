@@ -9,7 +9,7 @@ import { serverFor } from '#infra/testbed/require-server.ts'
 import { pythonClientsMissing } from '#infra/testbed/warehouse-clients.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { type Recipe, RecipeFolder, rowsOf, statementRecipes } from './analyst-recipes.ts'
-import { type ObservedPenstock, observedPenstock, traceId } from './observed-fixture.ts'
+import { type ObservedPenstock, observedPenstock, traceId, traceparent } from './observed-fixture.ts'
 
 const python = serverFor('clients for Python', pythonClientsMissing)
 let observed: ObservedPenstock
@@ -60,6 +60,16 @@ describe.skipIf(python.skip)(`the OTLP export ${python.note}`, () => {
     const link = { trace_id: Buffer.from(traceId, 'hex').toString('base64') }
     expect(stores.filter(({ links }) => links !== undefined)).toMatchObject([{ links: [link] }])
   })
+})
+
+test('a traceparent leads to the edge, the batch and the row of its message, and to the spans of the batch', async () => {
+  const told = await observed.command('trace', traceparent)
+  expect(told).toMatch(
+    /^thermometer-1 {2}00-.*\n {2}accepted .* by \S+-0\n {2}appended {2}partition \d+, offset \d+: a batch of \d+, .*\n {2}stored .*\n {2}spans .* trace [0-9a-f]{32}\n$/,
+  )
+  const [, batchTrace = ''] = /trace ([0-9a-f]{32})\n/.exec(told) ?? []
+  expect(observed.receiver.requests.some(({ body }) => body.includes(`"traceId":"${batchTrace}"`))).toBe(true)
+  await expect(observed.command('trace', traceId.replace('4', '5'))).rejects.toMatchObject({ code: 1 })
 })
 
 const hourMs = 3_600_000
