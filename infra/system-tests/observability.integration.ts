@@ -8,7 +8,7 @@ import { checkRules, Prometheus, prometheusMissing } from '#infra/testbed/promet
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { pythonClientsMissing } from '#infra/testbed/warehouse-clients.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import { type Recipe, RecipeFolder, rowsOf, statementRecipes } from './analyst-recipes.ts'
+import { type Recipe, RecipeFolder, rowsOf, statementRecipes } from './analyst-recipes-fixture.ts'
 import { type ObservedPenstock, observedPenstock, traceId, traceparent } from './observed-fixture.ts'
 
 const python = serverFor('clients for Python', pythonClientsMissing)

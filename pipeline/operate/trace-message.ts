@@ -7,8 +7,8 @@
  * Nothing is kept for it: rows are looked through by time, and records are decoded. Both have bounds, and what they leave out is said.
  */
 import type { BatchStamp, Log, LogRecord } from '#pipeline/log/log.ts'
+import { walkLog } from '#pipeline/reading/log-walk.ts'
 import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
-import { walkLog } from '#pipeline/workers/log-walk.ts'
 import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { parseTraceparent, traceparentProperty } from '#schemas/traceparent.ts'
