@@ -115,6 +115,18 @@ describe('points in line protocol', () => {
     expect([points('stored'), points('refused')]).toEqual([4, 6])
   })
 
+  test('a measurement with too long a name is refused for itself', async () => {
+    const { post, rows } = await servePoints(routeInflux)
+    const { status, body } = await post('/api/v2/write?bucket=d', `${'x'.repeat(40_000)} f=1\nm f=2`)
+    const [told] = json(body).data as { error_message: string; original_line: string }[]
+    expect([status, told?.error_message, told?.original_line.length]).toEqual([
+      400,
+      'its name has more than 1024 characters',
+      100,
+    ])
+    expect(rows().length).toBe(1)
+  })
+
   test('where no line is good nothing is stored; many bad ones are told by their number', async () => {
     const { post, rows } = await servePoints(routeInflux)
     const { status, body } = await post('/api/v2/write?bucket=d', 'x\n'.repeat(10_000))
