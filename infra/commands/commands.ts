@@ -52,6 +52,10 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       summary: 'list, show, replay, drop what ClickHouse or an endpoint refused for good',
       load: async () => (await import('./dead-letters.ts')).deadLettersCommand,
     },
+    health: {
+      summary: 'whether an installation or a role takes traffic, as an exit code',
+      load: async () => (await import('./health.ts')).healthCommand,
+    },
     verify: {
       summary: 'compare the log with ClickHouse, or with endpoints of routes',
       load: async () => (await import('./verify.ts')).verifyCommand,
