@@ -14,6 +14,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   rmSync,
   symlinkSync,
@@ -299,6 +300,6 @@ export class Container {
   /** Process 1 of its process id space, as it is called outside. */
   get #first(): number {
     const { pid } = this.#process
-    return Number(execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' }).trim())
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim())
   }
 }
