@@ -111,7 +111,7 @@ describe('the images', () => {
     const { mqttPort, mqttsPort, amqpsPort, httpPort, httpsPort, clickhousePort } = settingsTable
     const ports = [mqttPort, mqttsPort, amqpsPort, httpPort, httpsPort, clickhousePort].map((port) => port.default)
     expect(said('EXPOSE')).toBe(ports.join(' '))
-    const [, , check = ''] = JSON.parse(said('HEALTHCHECK').split('CMD ')[1] ?? '')
+    const [, check = ''] = JSON.parse(said('HEALTHCHECK').split('CMD ')[1] ?? '')
     expect([...commands.keys()]).toContain(check)
     expect(said('STOPSIGNAL')).toBe('SIGTERM')
     expect(said('USER')).toMatch(/^[1-9]\d+:[1-9]\d+$/)

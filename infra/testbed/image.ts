@@ -14,13 +14,13 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { processTreeOf } from '#runtime/processes.ts'
 import { type Instruction, ignoredBy, type Stage, stagesOf } from './dockerfile.ts'
 import { ServerProcess } from './server-process.ts'
 
@@ -231,7 +231,7 @@ for device in null zero full random urandom; do touch "$root/dev/$device"; mount
 ln -s /proc/self/fd "$root/dev/fd"
 while [ "$1" != -- ]; do mount --bind "$2" "$root$1"; shift 2; done
 shift
-[ "$mode" = rw ] || mount -o remount,bind,ro "$root"
+[ "$mode" = rw ] || for place in / /usr/local; do mount -o remount,bind,ro "$root$place"; done
 exec chroot "$root" setpriv --reuid "\${user%:*}" --regid "\${user#*:}" --clear-groups --no-new-privs --inh-caps=-all \\
   $([ "$mode" = rw ] || echo --bounding-set=-all) env -i "$@"`
 
@@ -299,7 +299,6 @@ export class Container {
 
   /** Process 1 of its process id space, as it is called outside. */
   get #first(): number {
-    const { pid } = this.#process
-    return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim())
+    return processTreeOf(this.#process.pid)[1] ?? 0
   }
 }
