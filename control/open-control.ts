@@ -19,6 +19,8 @@ import { sweepCommands } from './commands/sweep-commands.ts'
 import { applyConfigurations } from './configurations/apply-configurations.ts'
 import type { DeadLetters } from './dead-letters/dead-letters.ts'
 import type { DeliveryState } from './delivery/delivery.ts'
+import type { DeviceTable } from './device-table/device-table.ts'
+import { keepDeviceTable } from './device-table/keep-device-table.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { EdgeDialer } from './downlink/edge-dialer.ts'
 import { EdgeFinder } from './downlink/edge-finder.ts'
@@ -30,6 +32,7 @@ import type { Directory } from './link/directory.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
 import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
+import type { LoadTests } from './load-tests/load-tests.ts'
 import { type Methods, methodsOver } from './methods/methods.ts'
 import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
@@ -58,11 +61,14 @@ export interface ControlOptions {
   readonly deadLetters?: DeadLetters | undefined
   /** Left out: nobody can be asked how delivery is. */
   readonly delivery?: DeliveryState | undefined
+  /** The table of devices that analysts read; left out: nobody keeps one. */
+  readonly deviceTable?: DeviceTable | undefined
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
   readonly rules: AdmissionRules
   /** What `GET /settings` shows. Left out: nothing. */
   readonly sql?: AnalystSql | undefined
+  readonly loadTests?: LoadTests | undefined
   readonly shownSettings?: ShownSettings | undefined
   /** Left out: as the settings have them if nothing is set. */
   readonly commandRules?: CommandRules | undefined
@@ -158,6 +164,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
     delivery: options.delivery,
     deadLetters: options.deadLetters,
     sql: options.sql,
+    loadTests: options.loadTests,
     settings: options.shownSettings ?? (async () => []),
     hubName,
     uploadHost: options.uploadHost ?? hubName,
@@ -187,10 +194,16 @@ async function openDialer(
   return EdgeDialer.open(registry.edgeAddresses, directory, finder, clock, logger)
 }
 
-/** Runs jobs and applies configurations, at one pace. @returns ends both, and resolves when nothing is under way */
+/** Runs jobs and applies configurations, at one pace, and keeps the table of devices. @returns ends it, and resolves when nothing is under way */
 function workOnDevices(
-  { metrics, logger, jobDevicesPerSecond = jobSettings.jobDevicesPerSecond.default, onJobsActive }: ControlOptions,
-  { jobs, configurations, twins, queries: { devicesWhere, count } }: Registry,
+  {
+    metrics,
+    logger,
+    jobDevicesPerSecond = jobSettings.jobDevicesPerSecond.default,
+    onJobsActive,
+    deviceTable,
+  }: ControlOptions,
+  { jobs, configurations, twins, queries: { devicesWhere, count }, ...registry }: Registry,
   methods: Methods,
   clock: Clock,
 ): () => Promise<void> {
@@ -199,6 +212,8 @@ function workOnDevices(
     runJobs({ ...tools, work: jobs, methods }, onJobsActive),
     applyConfigurations({ ...tools, work: configurations, count }),
   ]
+  const { deviceRecords: records, holdsDeviceTable: holds, changes } = registry
+  if (deviceTable) ends.push(keepDeviceTable({ records, table: deviceTable, changes, holds, metrics, clock, logger }))
   return async () => {
     await Promise.all(ends.map((end) => end()))
   }

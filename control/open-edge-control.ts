@@ -14,7 +14,7 @@ import type { Directory } from './link/directory.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
 import { type NamedEdge, RemoteDirectory } from './link/remote-directory.ts'
-import { openRegistry, type Registry } from './open-registry.ts'
+import type { Registry } from './open-registry.ts'
 import type { EdgePresence } from './presence/presence.ts'
 import { TakeOver } from './presence/take-over.ts'
 import type { Registrar } from './provisioning/provisioning.ts'
@@ -148,7 +148,9 @@ export async function openWholeTwins(options: DirectoryOptions): Promise<OpenedT
   return { whole: (ids) => directory.twins.whole(ids), close: () => directory.close() }
 }
 
-function openEdgeRegistry(postgresUrl: string, options: DirectoryOptions): Promise<Registry> {
+/** The registry is half of what an edge would load: it is loaded where the edge asks PostgreSQL itself. */
+async function openEdgeRegistry(postgresUrl: string, options: DirectoryOptions): Promise<Registry> {
+  const { openRegistry } = await import('./open-registry.ts')
   return openRegistry({ ...options, postgresUrl, dataDir: undefined, connectionsMax: edgeConnectionsMax })
 }
 

@@ -9,6 +9,8 @@ import type { CommandRules, Commands, OnFeedback } from './commands/commands.ts'
 import { SqlCommands } from './commands/sql-commands.ts'
 import type { Configurations, ConfigurationWork } from './configurations/configurations.ts'
 import { SqlConfigurations } from './configurations/sql-configurations.ts'
+import type { DeviceRecords } from './device-table/device-table.ts'
+import { SqlDeviceRecords } from './device-table/sql-device-records.ts'
 import { type EdgeAddresses, SqlEdgeAddresses } from './downlink/edge-addresses.ts'
 import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
@@ -32,6 +34,7 @@ import { SqlSessions } from './sessions/sql-sessions.ts'
 import { ChangeFeed } from './store/change-feed.ts'
 import type { Changes } from './store/changes.ts'
 import type { Database } from './store/database.ts'
+import { OneHolder } from './store/one-holder.ts'
 import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
 import { SqlTrust } from './trust/sql-trust.ts'
 import type { TrustStore } from './trust/trust.ts'
@@ -64,6 +67,9 @@ export interface Registry {
   readonly devicesOf: DevicesOf
   readonly jobs: Jobs & JobWork
   readonly configurations: Configurations & ConfigurationWork
+  readonly deviceRecords: DeviceRecords
+  /** Whether it is this process that keeps the table of devices. */
+  readonly holdsDeviceTable: () => Promise<boolean>
   readonly changes: Changes
   close(): Promise<void>
 }
@@ -126,6 +132,7 @@ export async function registryOver(
   const identities = new SqlIdentities(database, clock)
   const twins = new SqlTwins(database, clock, tellsTwinChanges)
   const registrar = new SqlRegistrar({ database, changes, trust, identities, twins, clock, logger }, registrarRules)
+  const deviceTable = new OneHolder(database, 'device-table', limits.deviceTableHeldMs)
   return {
     identities,
     trust,
@@ -147,6 +154,8 @@ export async function registryOver(
     queries: queriesOver(database),
     jobs: new SqlJobs(database),
     configurations: new SqlConfigurations(database),
+    deviceRecords: new SqlDeviceRecords(database),
+    holdsDeviceTable: () => deviceTable.holds(),
     changes,
     async close() {
       await registrar.close()

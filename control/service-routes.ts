@@ -15,6 +15,8 @@ import type { Downlink } from './downlink/downlink.ts'
 import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
 import { jobOperations } from './jobs/job-operations.ts'
+import { loadTestOperations } from './load-tests/load-test-operations.ts'
+import type { LoadTests } from './load-tests/load-tests.ts'
 import { methodOperations } from './methods/method-operations.ts'
 import type { Methods } from './methods/methods.ts'
 import type { Registry } from './open-registry.ts'
@@ -51,6 +53,8 @@ export interface Services {
   readonly settings: ShownSettings
   /** `undefined`: no statements are run. */
   readonly sql: AnalystSql | undefined
+  /** `undefined`: nothing is known of them. */
+  readonly loadTests: LoadTests | undefined
   /** Under which files are read that devices uploaded. */
   readonly uploadHost: string
   readonly methods: Methods
@@ -59,7 +63,19 @@ export interface Services {
 /** Adds all routes, and an answer in the hub's form for every other path. */
 export function registerServiceRoutes(
   router: HttpRouter,
-  { registry, routing, downlink, delivery, deadLetters, hubName, settings, sql, uploadHost, methods }: Services,
+  {
+    registry,
+    routing,
+    downlink,
+    delivery,
+    deadLetters,
+    hubName,
+    settings,
+    sql,
+    loadTests,
+    uploadHost,
+    methods,
+  }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
 ): void {
@@ -73,6 +89,7 @@ export function registerServiceRoutes(
     ...quotaOperations(registry.quotas),
     ...settingsOperations(settings),
     ...(sql ? sqlOperations(sql) : []),
+    ...(loadTests ? loadTestOperations(loadTests) : []),
     ...commandOperations(registry.commands, onCommandSent, hubName),
     ...fileNotificationOperations(registry.uploads, hubName, (path) => blobUri(uploadHost, path)),
     ...deadCommandOperations(registry.commands, onCommandSent),

@@ -23,4 +23,9 @@ export const consoleLimits = {
   tailReadBytesMax: 1024 * 1024,
   /** Time of the edge's one thread that decoding for viewers may take: 4 in 100. */
   tailDecodeMsPerSecondMax: 40,
+  /** Results of load tests that are listed, and beyond how many none is started: somebody deletes some first. */
+  loadTestsListedMax: 50,
+  loadTestsKeptMax: 500,
+  /** Of a result; a larger file is left out. A run of ten minutes with eight processes has about 1 MB. */
+  loadTestResultBytesMax: 16 * 1024 * 1024,
 } as const

@@ -283,6 +283,12 @@ export const errorTable = {
     meaning: 'what another process of this installation said is not what both agreed on',
   },
 
+  MODEL_INVALID: { disposition: 'reject', meaning: 'a document that is no model, or holds what is not read' },
+  MODEL_UNKNOWN: { disposition: 'reject', meaning: 'no model of this name, or it has no such field' },
+  MODEL_CONFLICT: {
+    disposition: 'reject',
+    meaning: 'models, pinned fields or their names stand in the way of a change',
+  },
   ROUTING_INVALID: {
     disposition: 'reject',
     meaning: 'a document of routes, endpoints or enrichments that is not allowed',
@@ -299,6 +305,15 @@ export const errorTable = {
   CONTROL_REFUSED: { disposition: 'reject', meaning: 'the control plane refused an operation' },
 
   CONSOLE_VIEWERS_FULL: { disposition: 'retry', meaning: 'as many look at the tail of the log as may' },
+
+  OTLP_RECEIVER_AWAY: {
+    disposition: 'retry',
+    meaning: 'the receiver of metrics and spans does not answer, or asks for patience',
+  },
+  OTLP_EXPORT_REFUSED: {
+    disposition: 'reject',
+    meaning: 'the receiver of metrics and spans will not take what it got',
+  },
 
   LOADTEST_LOST: { disposition: 'fatal', meaning: 'acknowledged messages are missing from the warehouse' },
   LOADTEST_REPEATED: {
@@ -335,6 +350,10 @@ export const errorTable = {
     disposition: 'fatal',
     meaning: 'an agent of a load test was not reached, refused the run, or was lost during it',
   },
+  LOADTEST_UNKNOWN: { disposition: 'reject', meaning: 'there is no result of a load test by this name' },
+  LOADTEST_RUNNING: { disposition: 'retry', meaning: 'this installation runs a load test already' },
+  LOADTEST_IMPOSSIBLE: { disposition: 'retry', meaning: 'nobody is here who could start a load test, or not yet' },
+  LOADTESTS_FULL: { disposition: 'reject', meaning: 'as many results of load tests are kept as may be' },
 } as const satisfies Record<string, { disposition: Disposition; meaning: string }>
 
 export type ErrorCode = keyof typeof errorTable

@@ -43,6 +43,9 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   ROUTING_ETAG_STALE: { status: 412, name: 'PreconditionFailed', number: 412_001 },
   ROUTING_REPLAY_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
   ROUTING_ENDPOINT_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  MODEL_INVALID: argumentInvalid,
+  MODEL_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  MODEL_CONFLICT: conflict,
   REGISTRY_PATH_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
   COMMAND_INVALID: argumentInvalid,
   COMMAND_TOO_LARGE: messageTooLarge,
@@ -95,6 +98,10 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   INGEST_DRAINING: unavailable,
   INGEST_MESSAGE_REFUSED: unavailable,
   CONSOLE_VIEWERS_FULL: throttled,
+  LOADTEST_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
+  LOADTEST_RUNNING: conflict,
+  LOADTEST_IMPOSSIBLE: unavailable,
+  LOADTESTS_FULL: { status: 403, name: 'QuotaExceeded', number: 403_201 },
 }
 
 /** Every AUTH code that is not named is the same to a caller. */

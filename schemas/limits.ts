@@ -1,16 +1,21 @@
 import assert from 'node:assert'
 import { amqpLimits } from './amqp-limits.ts'
+import { analystLimits } from './analyst-limits.ts'
 import { commandLimits } from './command-limits.ts'
 import { consoleLimits } from './console-limits.ts'
 import { jobLimits } from './job-limits.ts'
+import { modelLimits } from './model-limits.ts'
+import { senderLimits } from './sender-limits.ts'
 import { twinLimits } from './twin-limits.ts'
 import { uploadLimits } from './upload-limits.ts'
 
 /** Every number that bounds something and that no setting changes, with its derivation. `assertLimits` checks their relations. */
 export const limits = {
   ...amqpLimits,
+  ...analystLimits,
   ...commandLimits,
   ...consoleLimits,
+  ...senderLimits,
   ...uploadLimits,
   /** Largest device message body; the hub's own limit for device-to-cloud messages. */
   bodyBytesMax: 256 * 1024,
@@ -270,6 +275,7 @@ export const limits = {
   /** Text of one query. */
   queryBytesMax: 8 * 1024,
   ...jobLimits,
+  ...modelLimits,
   ...twinLimits,
   /** A SAS token or key as an MQTT password or Authorization header: a policy token of the longest ids, percent-encoded, has about 1,500. */
   credentialBytesMax: 4 * 1024,
@@ -397,6 +403,7 @@ export function assertLimits(): void {
     'a list of the most blocks must be readable',
   )
   assert(limits.jobDevicesKeptMax >= 1_000_000, 'a job over the largest registry must be able to be kept')
+  assert(limits.modelPinsMax <= limits.modelFieldsMax, 'all fields that may be pinned must fit a model')
   assert(limits.jobsKeptMax >= limits.jobsActiveMax, 'what just ended must be able to be read')
   assert(limits.deduplicationWindowSeconds * 1000 >= 2 * lateMsMax, 'a token must outlive a late insert')
 }

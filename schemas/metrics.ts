@@ -1,3 +1,6 @@
+import { analystMetrics } from './analyst-metrics.ts'
+import { otlpMetrics } from './otlp-metrics.ts'
+
 /** Of the stages of a message, from the fastest disk to an outage. */
 const stageSeconds = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800,
@@ -9,6 +12,7 @@ const stageSeconds = [
  * → read → stored at the worker.
  */
 export const metricsTable = {
+  ...analystMetrics,
   penstock_edge_connections: { type: 'gauge', help: 'Open device connections', labels: [] },
   penstock_edge_connections_opened_total: { type: 'counter', help: 'Device connections accepted', labels: [] },
   penstock_edge_connections_closed_total: {
@@ -60,6 +64,11 @@ export const metricsTable = {
     type: 'counter',
     help: 'Messages refused in their PUBACK, or rejected over AMQP, while the connection went on, by error code',
     labels: ['reason'],
+  },
+  penstock_edge_points_total: {
+    type: 'counter',
+    help: 'Points that came in a format of other systems, by format and what became of them',
+    labels: ['format', 'outcome'],
   },
   penstock_edge_twin_requests_total: {
     type: 'counter',
@@ -428,6 +437,7 @@ export const metricsTable = {
     help: 'Devices whose desired properties a configuration changed: applied, freed of one, or refused, since their twin would be too large',
     labels: ['outcome'],
   },
+  ...otlpMetrics,
   penstock_process_restarts_total: {
     type: 'counter',
     help: 'Role processes restarted by the supervisor',

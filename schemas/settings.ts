@@ -3,10 +3,12 @@
  * the parser (`runtime/settings.ts`) validates against it and `docs/SETTINGS.md` is generated from it.
  */
 
+import { analystSettings } from './analyst-settings.ts'
 import { clickhouseSettings } from './clickhouse-settings.ts'
 import { commandSettings } from './command-settings.ts'
 import { deviceSettings } from './device-settings.ts'
 import { jobSettings } from './job-settings.ts'
+import { otlpSettings } from './otlp-settings.ts'
 import { provisioningSettings } from './provisioning-settings.ts'
 import { routingSettings } from './routing-settings.ts'
 import type { Setting } from './setting.ts'
@@ -185,6 +187,7 @@ export const settingsTable = {
     meaning:
       'size of one partition above which the oldest delivered batches are removed. On Kafka it holds for batches delivered or not, and is set on topics that Penstock creates; Penstock warns of an existing topic that differs',
   },
+  ...analystSettings,
   ...clickhouseSettings,
   logMegabytesMax: {
     env: 'PENSTOCK_LOG_MEGABYTES_MAX',
@@ -369,6 +372,7 @@ export const settingsTable = {
   ...uploadSettings,
   ...provisioningSettings,
   ...jobSettings,
+  ...otlpSettings,
   batchDelayMs: {
     env: 'PENSTOCK_BATCH_DELAY_MS',
     kind: 'integer',

@@ -6,7 +6,9 @@
  *   penstock.device_events  one row a device that connected, ended, was created, updated or deleted
  *   penstock.twin_events    one row a change of a twin
  *   penstock.dead_letters   what could not become a row, with its reason and bytes
- *   penstock.migrations     which of the migrations below this database has seen
+ *   penstock.migrations     which migrations this database has seen
+ *
+ * Tables for analysts: `analyst-tables.ts`. All migrations in order: `warehouse-migrations.ts`.
  */
 import { limits } from './limits.ts'
 
@@ -80,8 +82,8 @@ export interface Migration {
   readonly statements: readonly string[]
 }
 
-/** All migrations in order. A published migration never changes; a later change is a new migration. */
-export function migrations(options: TableOptions): readonly Migration[] {
+/** Of the tables in this file. */
+export function telemetryMigrations(options: TableOptions): readonly Migration[] {
   return [
     { version: 1, purpose: 'telemetry', statements: [telemetryStatement(options)] },
     { version: 2, purpose: 'dead letters', statements: [deadLettersStatement(options)] },
@@ -221,10 +223,13 @@ function deadLettersByEndpointStatement(options: TableOptions): string {
   )
 }
 
-function engine(name: string, options: TableOptions): string {
-  return options.replicated ? `Replicated${name}` : name
+/** The engine of this name, or its replicated form. */
+export function engine(name: string, options: TableOptions, parameters?: string): string {
+  const list = parameters === undefined ? '' : `(${parameters})`
+  return `${options.replicated ? 'Replicated' : ''}${name}${list}`
 }
 
-function onCluster(options: TableOptions): string {
+/** Behind the name of what a statement creates or changes. */
+export function onCluster(options: TableOptions): string {
   return options.cluster === undefined ? '' : ` ON CLUSTER '${options.cluster.replaceAll("'", "''")}'`
 }

@@ -54,6 +54,12 @@ export const screens: readonly ScreenEntry[] = [
     load: async () => (await import('#console/screens/routes/routes-screen.tsx')).RoutesScreen,
   },
   {
+    segment: 'load-tests',
+    title: 'Load tests',
+    icon: 'load',
+    load: async () => (await import('#console/screens/load-tests/load-tests-screen.tsx')).LoadTestsScreen,
+  },
+  {
     segment: 'settings',
     title: 'Settings',
     icon: 'settings',

@@ -9,6 +9,7 @@
  *   policy     whose key signed; absent, empty or `registration`: the device's own
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 
 export interface SasToken {
@@ -106,6 +107,15 @@ export function scopeCovers(token: SasToken, hubNames: readonly string[], resour
 
 /** Ids stand behind them; in any other path, as that of a quota, they may stand anywhere. */
 const collections: ReadonlySet<string> = new Set(['devices', 'modules'])
+
+/** Whom the scope is of: `undefined` where it is that of more than one device or module. */
+export function ownerOfScope(token: SasToken): IdentityId | undefined {
+  const [, devices, deviceId, modules, moduleId] = (decoded(token.scopeText) ?? '')
+    .replace(/^https?:\/\//i, '')
+    .split('/')
+  if (devices?.toLowerCase() !== 'devices' || !deviceId) return undefined
+  return { deviceId, moduleId: modules?.toLowerCase() === 'modules' && moduleId ? moduleId : undefined }
+}
 
 /** True if `host`, with or without a port, is a name of this hub. */
 export function isHubName(host: string, hubNames: readonly string[]): boolean {

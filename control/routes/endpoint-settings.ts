@@ -1,7 +1,8 @@
 /** The settings of one endpoint, as the table of its kind says (`schemas/endpoint-kinds/`). */
+
+import { type DocumentReader, kindOf, pathOf } from '#runtime/document-reader.ts'
 import { type EndpointKind, type EndpointKindTable, endpointKinds } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import type { EndpointField } from '#schemas/endpoint-kinds/field.ts'
-import { type DocumentReader, kindOf, pathOf } from './document-reader.ts'
 
 export type Values = Readonly<Record<string, unknown>>
 

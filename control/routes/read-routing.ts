@@ -10,6 +10,7 @@ import { readCondition } from '#pipeline/routing/condition/condition.ts'
 import { Needs } from '#pipeline/routing/condition/needs.ts'
 import { problemText } from '#pipeline/routing/condition/problem.ts'
 import { twinPathOf } from '#pipeline/routing/select/enrichment.ts'
+import { type DocumentProblem, DocumentReader, pathOf } from '#runtime/document-reader.ts'
 import { endpointKinds, isEndpointKind } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import { limits } from '#schemas/limits.ts'
 import {
@@ -26,9 +27,7 @@ import {
   routingNamePattern,
   routingSources,
 } from '#schemas/routing/routing.ts'
-import { DocumentReader, pathOf } from './document-reader.ts'
 import { readEndpointSettings, type Values, withoutSecrets } from './endpoint-settings.ts'
-import type { DocumentProblem } from './routes.ts'
 import { startingPointOf, startMsOf } from './starting-point.ts'
 
 export interface RoutingReading {

@@ -5,6 +5,7 @@
  *   control: write ─▶ revision n ─▶ routers: changed, read, apply ─▶ report(revision n from these offsets on, health of endpoints)
  *   control: addReplay ─▶ routers: replays, run ─▶ endReplay(done)       or control: endReplay(cancelled)
  */
+import type { DocumentProblem } from '#runtime/document-reader.ts'
 import type { EndpointHealth } from '#schemas/endpoint-health.ts'
 import type { KeptReplay, ReplayDocument, ReplayOutcome } from '#schemas/routing/replay.ts'
 import type { RoutingDocument } from '#schemas/routing/routing.ts'
@@ -90,20 +91,6 @@ export interface PartitionReport {
   readonly ageMs: number
   /** Half-way to where retention removes what the endpoint lacks. Left out by an older router. */
   readonly isFallingBehind?: boolean
-}
-
-/** A fault of a document, for whoever wrote it. `path` as in JavaScript: `endpoints[0].url`. */
-export interface DocumentProblem {
-  readonly path: string
-  readonly message: string
-  readonly severity: 'error' | 'warning'
-  /** Within the text at `path`; lines and columns begin at 1. */
-  readonly location?: TextLocation
-}
-
-export interface TextLocation {
-  readonly start: { readonly line: number; readonly column: number }
-  readonly end: { readonly line: number; readonly column: number }
 }
 
 /** A further check of a document that is right in itself, such as whether its endpoints' addresses are allowed. */

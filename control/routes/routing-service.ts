@@ -2,12 +2,13 @@
 import { readCondition } from '#pipeline/routing/condition/condition.ts'
 import { factsOf, type RoutedMessage } from '#pipeline/routing/condition/message-facts.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
+import type { DocumentProblem } from '#runtime/document-reader.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { FallbackRouteDocument, RouteDocument, RoutingDocument, RoutingSource } from '#schemas/routing/routing.ts'
 import type { Values } from './endpoint-settings.ts'
 import { readRouting, shownRouting } from './read-routing.ts'
 import { ReplayService } from './replay-service.ts'
-import type { CheckDocument, DocumentProblem, RouterReport, RoutingStore } from './routes.ts'
+import type { CheckDocument, RouterReport, RoutingStore } from './routes.ts'
 import { opened, type SecretsKey, sealed } from './sealed-secrets.ts'
 
 export interface ShownRouting {

@@ -1,5 +1,5 @@
+import type { DocumentReader } from '#runtime/document-reader.ts'
 import type { StartingPoint } from '#schemas/routing/routing.ts'
-import type { DocumentReader } from './document-reader.ts'
 
 /** `now`, `oldest`, or a time in the form of ISO 8601 that there is. */
 export function startingPointOf(reader: DocumentReader, path: string, value: unknown, fallback: string): StartingPoint {

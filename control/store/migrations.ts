@@ -32,14 +32,17 @@
  *   configuration_targets (device_id, number)   which devices met its condition when it was last looked at; goes with its device
  *   configuration_devices (device_id)   the configuration that a device has in its desired properties; goes with its device
  *   configuration_passes ()             when conditions are looked at next, one row
+ *   models     (name)                   what bodies hold, for analysts; one that was removed stays until ClickHouse has nothing of it
+ *   holders    (name)                   which process does what only one at a time is to do, and until when nobody else does
  *
  * Ids are compared as bytes (COLLATE "C"): the order of lists is the same everywhere and the primary key serves it.
- * Migrations are only ever added. Each runs once, in order, under one lock.
+ * Migrations are only ever added. Each runs once, in order, under one lock (`migrate.ts`).
  */
-import { PenstockError } from '#schemas/errors.ts'
-import type { Database, Queries } from './database.ts'
+import { modelsMigration } from './models-migration.ts'
+import { holdersMigration } from './one-holder.ts'
 
-const migrations: readonly (readonly string[])[] = [
+/** In their order. */
+export const migrations: readonly (readonly string[])[] = [
   [
     `CREATE TABLE penstock.identities (
        device_id text COLLATE "C" NOT NULL,
@@ -414,32 +417,6 @@ const migrations: readonly (readonly string[])[] = [
     'CREATE TABLE penstock.configuration_passes (one boolean PRIMARY KEY DEFAULT true CHECK (one), next_at timestamptz NOT NULL)',
     'INSERT INTO penstock.configuration_passes (next_at) VALUES (now())',
   ],
+  modelsMigration,
+  holdersMigration,
 ]
-
-/** Any number, the same in every process: the key of the advisory lock that lets one process migrate at a time. */
-const migrationLock = 7_403_117
-
-/** Brings the tables to the version of this code. @throws PenstockError STORE_SCHEMA_UNKNOWN if they are newer */
-export async function migrate(database: Database): Promise<void> {
-  await database.transaction(async (queries) => {
-    await queries.query('SELECT pg_advisory_xact_lock($1)', [migrationLock])
-    const version = await currentVersion(queries)
-    if (version > migrations.length) {
-      throw new PenstockError(
-        'STORE_SCHEMA_UNKNOWN',
-        `the control store has schema version ${version}, this program knows ${migrations.length}`,
-      )
-    }
-    for (const statements of migrations.slice(version)) for (const sql of statements) await queries.query(sql)
-    if (version < migrations.length) await queries.query('UPDATE penstock.schema SET version = $1', [migrations.length])
-  })
-}
-
-async function currentVersion(queries: Queries): Promise<number> {
-  await queries.query('CREATE SCHEMA IF NOT EXISTS penstock')
-  await queries.query('CREATE TABLE IF NOT EXISTS penstock.schema (version integer NOT NULL)')
-  const [row] = await queries.query<{ version: number }>('SELECT version FROM penstock.schema')
-  if (row) return row.version
-  await queries.query('INSERT INTO penstock.schema VALUES (0)')
-  return 0
-}

@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import type { Logger } from '#runtime/logger.ts'
 import type { Database } from './database.ts'
-import { migrate } from './migrations.ts'
+import { migrate } from './migrate.ts'
 import { openPgliteDatabase } from './pglite-database.ts'
-import { openPostgresDatabase } from './postgres-database.ts'
 
 export interface DatabaseOptions {
   /** A PostgreSQL server; `undefined`: embedded under `dataDir`. */
@@ -20,7 +19,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const database =
     postgresUrl === undefined
       ? await openPgliteDatabase(dataDir === undefined ? undefined : join(dataDir, 'control-store'))
-      : await openPostgresDatabase({ url: postgresUrl, connectionsMax, logger })
+      : // Its client is loaded where there is a server.
+        await (await import('./postgres-database.ts')).openPostgresDatabase({
+          url: postgresUrl,
+          connectionsMax,
+          logger,
+        })
   try {
     await migrate(database)
   } catch (error) {

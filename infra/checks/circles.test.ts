@@ -33,7 +33,10 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'audit',
       'dead-letters',
       'delivery',
+      'device-table',
       'downlink',
+      'load-tests',
+      'models',
       'presence',
       'quotas',
       'routes',
@@ -53,6 +56,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['events', 'session'],
     ['device-api', 'listeners'],
     ['amqp', 'http', 'mqtt'],
+    ['influx', 'otlp'],
   ],
   loadtest: [
     ['options'],

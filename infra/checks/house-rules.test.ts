@@ -54,6 +54,8 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'azure-iot-device-http': ['infra/testbed'],
   'azure-iot-device-mqtt': ['infra/testbed'],
   'azure-iothub': ['infra/testbed'],
+  // Makes the boards that docs/grafana/ holds.
+  '@grafana/grafana-foundation-sdk': ['infra/observability'],
   // Judges what the service API answers.
   ajv: ['infra/testbed'],
   'azure-iot-provisioning-device': ['infra/testbed'],

@@ -8,6 +8,7 @@ import { routeHealth } from '#infra/roles/health.ts'
 import { routeCommands } from '#ingest/http/commands.ts'
 import { routeNoisiest } from '#ingest/http/noisiest-route.ts'
 import { routeTelemetry } from '#ingest/http/telemetry.ts'
+import { routeInflux } from '#ingest/influx/write-routes.ts'
 import { openApiOf } from '#runtime/api/openapi.ts'
 import { RouteList } from '#runtime/http/route-list.ts'
 
@@ -18,6 +19,7 @@ const later = new Proxy({}, { get: () => later }) as never
 export function allRoutes(): RouteList {
   const list = new RouteList()
   routeTelemetry(list, later, undefined, false)
+  routeInflux(list, later, undefined, false)
   routeCommands(list, later, later, undefined, false)
   routeNoisiest(list, later, later, undefined, false, later)
   routeHealth(list, later)
@@ -25,7 +27,7 @@ export function allRoutes(): RouteList {
   routeApiDocument(list)
   const services: Services = {
     ...{ registry: later, routing: later, downlink: later, delivery: later, deadLetters: later },
-    ...{ settings: later, sql: later },
+    ...{ settings: later, sql: later, loadTests: later },
     hubName: '',
     uploadHost: '',
     methods: later,

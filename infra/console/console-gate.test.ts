@@ -11,8 +11,8 @@ import { ConsoleGate, type ConsoleGateOptions } from './console-gate.ts'
 
 const key = Buffer.alloc(32, 7).toString('base64')
 
-function request(headers: Readonly<Record<string, string>>, remoteAddress = '127.0.0.1'): HttpRequest {
-  return { remoteAddress, header: (name: string) => headers[name] ?? '' } as HttpRequest
+function request(headers: Readonly<Record<string, string>>, remoteAddress = '127.0.0.1', method = 'GET'): HttpRequest {
+  return { remoteAddress, method, header: (name: string) => headers[name] ?? '' } as HttpRequest
 }
 
 function gate(options: Partial<ConsoleGateOptions> = {}): ConsoleGate {
@@ -42,6 +42,15 @@ describe('what a request proves itself with', () => {
     const cookie = `other=1; ${cookieIn(gate().cookieOf('SharedAccessSignature sr=hub&sig=%2B'))}`
     expect(gate().authorizationOf(request({ cookie }))).toBe('')
     expect(gate().authorizationOf(request({ cookie, 'x-penstock': '1' }))).toBe('SharedAccessSignature sr=hub&sig=%2B')
+  })
+
+  test('the cookie, where the browser says that a page of the console led there, and only to read', () => {
+    const cookie = cookieIn(gate().cookieOf('kept'))
+    const asked = (site: string, method: string) =>
+      gate().authorizationOf(request({ cookie, 'sec-fetch-site': site }, '127.0.0.1', method))
+    expect(asked('same-origin', 'GET')).toBe('kept')
+    for (const site of ['', 'none', 'same-site', 'cross-site']) expect(asked(site, 'GET'), site).toBe('')
+    for (const method of ['POST', 'PUT', 'DELETE']) expect(asked('same-origin', method), method).toBe('')
   })
 
   test('no cookie that could be no header', () => {

@@ -3,7 +3,9 @@
  * key that was typed. It counts as the header `Authorization` would, so rights, renewed keys and the counting of failures hold for it.
  *
  * A cookie is sent with whatever a page makes the browser ask for. So it counts only beside the header `X-Penstock: 1`, which no page of
- * another origin can send (Fetch standard, "CORS-safelisted request-header"); `WebCallers` has refused most of those before.
+ * another origin can send (Fetch standard, "CORS-safelisted request-header"); `WebCallers` has refused most of those before. A link has
+ * no headers of its own: where it leads to is read with the cookie if the browser itself says that a page of this origin led there
+ * ("Fetch Metadata", which no script can write).
  *
  * Where devices need no identity, whoever is on this machine is the owner.
  */
@@ -63,7 +65,7 @@ export class ConsoleGate {
   /** What a request proves itself with: its own header, else what the console has; empty if neither. */
   authorizationOf(request: HttpRequest): string {
     const own = request.header('authorization')
-    if (own !== '' || request.header('x-penstock') !== '1') return own
+    if (own !== '' || !isOfConsole(request)) return own
     return this.isOpen ? this.#ownersToken(request) : this.#kept(request)
   }
 
@@ -78,7 +80,7 @@ export class ConsoleGate {
     const { remoteAddress } = request
     const local = isLoopbackAddress(remoteAddress)
     if (policyOf === undefined) {
-      if (!local || request.header('x-penstock') !== '1') throw faultOf('AUTH_CREDENTIALS_MISSING')
+      if (!local || !isOfConsole(request)) throw faultOf('AUTH_CREDENTIALS_MISSING')
       return { name: ownerPolicyName, rights, expiresAtMs: undefined }
     }
     const proven = await policyOf(authorization, this.#options.tls || local)
@@ -130,6 +132,12 @@ export class ConsoleGate {
     const { hostName, clock } = this.#options
     return createSasToken({ scope: hostName, key, policyName, expiresAtMs: clock.nowMs() + lastsMs })
   }
+}
+
+/** Neither is sent by what a page of another origin makes a browser ask for. */
+function isOfConsole(request: HttpRequest): boolean {
+  if (request.header('x-penstock') === '1') return true
+  return request.method === 'GET' && request.header('sec-fetch-site') === 'same-origin'
 }
 
 function faultOf(code: ErrorCode): PenstockError {

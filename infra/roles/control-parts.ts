@@ -1,4 +1,5 @@
 import type { ControlOptions } from '#control/open-control.ts'
+import { ClickhouseDeviceTable } from '#pipeline/sinks/clickhouse/clickhouse-device-table.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Settings } from '#schemas/settings.ts'
@@ -10,13 +11,14 @@ import { openRoleLog } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
 import { replayLetters } from './replay-letters.ts'
 
-type Parts = Required<Pick<ControlOptions, 'delivery' | 'deadLetters'>>
+type Parts = Required<Pick<ControlOptions, 'delivery' | 'deadLetters' | 'deviceTable'>>
 
 /** What the service API says and does of the pipeline. Nothing is opened before somebody asks. */
 export function controlParts(settings: Settings, logger: Logger): { readonly parts: Parts; close(): Promise<void> } {
   const logs = new AskedLogs((topic) => openRoleLog(settings, logger, topic))
   const letters = new LetterBook(() => logs.log('dead-letters'))
   const warehouse = openRoleWarehouse(settings, partMsMax)
+  const tables = openRoleWarehouse(settings)
   return {
     parts: {
       delivery: new InstallationDelivery({ settings, logs, letters, warehouse, clock: systemClock }),
@@ -27,9 +29,10 @@ export function controlParts(settings: Settings, logger: Logger): { readonly par
         replayToEndpoint: (chosen) => replayLetters(settings, logger, chosen),
         clock: systemClock,
       }),
+      deviceTable: settings.deviceTable === 'kept' ? new ClickhouseDeviceTable(tables) : undefined,
     },
     close: async () => {
-      await Promise.all([logs.close(), warehouse.close()])
+      await Promise.all([logs.close(), warehouse.close(), tables.close()])
     },
   }
 }

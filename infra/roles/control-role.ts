@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { controlSettings, hostNamesOf } from '#control/control-settings.ts'
 import type { Identities } from '#control/identities/identities.ts'
+import type { LoadTests } from '#control/load-tests/load-tests.ts'
 import { type Control, openControl } from '#control/open-control.ts'
 import { clientAddressOf } from '#control/rest/rest.ts'
 import { openHttpsServer } from '#ingest/listeners/https-server.ts'
@@ -25,8 +26,20 @@ import { controlParts } from './control-parts.ts'
 import { endFirstWhenMemoryEnds } from './end-first.ts'
 import { forwardRoleTwinEvents, openRoleEvents, recordsTold, tellLost } from './events.ts'
 import { routeHealth } from './health.ts'
+import { InstallationLoadTests } from './installation-load-tests.ts'
+import { LoadTestResults, loadTestFolder } from './load-test-results.ts'
 import { quotasFrom } from './quotas.ts'
-import { askSettings, reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+import { openRoleExport } from './role-export.ts'
+import {
+  askLoadTest,
+  askSettings,
+  reportSamples,
+  startLoadTest,
+  stopLoadTest,
+  stopOnSignal,
+  supervised,
+  tellSupervisor,
+} from './role-process.ts'
 import { tlsFilesOf } from './tls-files.ts'
 
 const firstDeviceId = 'first-device'
@@ -46,6 +59,7 @@ export async function runControl(settings: Settings): Promise<void> {
     ...pipeline.parts,
     checkRouting: routingCheck(settings),
     sql: new ClickhouseSql(settings, systemClock),
+    loadTests: loadTestsOf(options.dataDir),
     shownSettings: async () => (supervised ? await askSettings() : shownSettings(process.env)),
     told: recordsTold(events),
     // Where it runs on demand, it is not ended while jobs go on, or wait for their time.
@@ -64,6 +78,8 @@ export async function runControl(settings: Settings): Promise<void> {
   const unwatchEdges = control.watchLostEdges(async (lost) => {
     if (events) await tellLost(events, lost)
   })
+  const samples = () => metrics.samples()
+  const exported = openRoleExport(settings, { role: 'control', name: 'control', samples, metrics, logger })
   const servers = await openControlServers(settings, control, metrics, logger)
   stopOnSignal(async (reason) => {
     logger.info('stopping', { reason })
@@ -71,12 +87,17 @@ export async function runControl(settings: Settings): Promise<void> {
     await unwatchEdges()
     await stopForwarding?.()
     await control.close()
-    await Promise.all([events?.close(), pipeline.close()])
+    await Promise.all([events?.close(), pipeline.close(), exported.close()])
   })
-  reportSamples(() => metrics.samples())
+  reportSamples(samples)
   await showFirstDevice(control)
   tellSupervisor('ready', { http: servers.http })
   logger.info('serving the registry', { bind: settings.bind, http: servers.http, https: servers.https })
+}
+
+function loadTestsOf(dataDir: string): LoadTests {
+  const starter = { state: askLoadTest, start: startLoadTest, stop: stopLoadTest }
+  return new InstallationLoadTests(new LoadTestResults(loadTestFolder(dataDir)), supervised ? starter : undefined)
 }
 
 /** Supervised, it is behind the edges of its own machine. */

@@ -7,6 +7,7 @@ import type { Logger } from '#runtime/logger.ts'
 import type { MetricSample, Metrics } from '#runtime/metrics.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import type { BatchSpans } from './batch-spans.ts'
 import { deliverEvents, type EventDelivery } from './deliver-events.ts'
 import type { EndpointRetention } from './log-retention.ts'
 import { workerGroup } from './open-role-log.ts'
@@ -20,6 +21,8 @@ export interface DeliveryOptions {
   readonly deadLetterLog: Log
   readonly warehouse: Warehouse
   readonly endpoints: EndpointRetention
+  /** Of batches of telemetry; `undefined`: none are traced. */
+  readonly spans: BatchSpans | undefined
 }
 
 /** What a worker process delivers: telemetry, and events where they are wanted. Until it begins it waits for the warehouse. */
@@ -36,7 +39,7 @@ export class Delivery {
 
   /** @param sink the table of telemetry; that of events is there as well */
   async begin(sink: TableSink): Promise<void> {
-    const { settings, metrics, logger, log, deadLetterLog, warehouse, endpoints } = this.#options
+    const { settings, metrics, logger, log, deadLetterLog, warehouse, endpoints, spans } = this.#options
     const deadLetters = openDeadLetterBox({ log: deadLetterLog, warehouse, logger })
     this.#telemetry = await startWorker({
       log,
@@ -45,6 +48,7 @@ export class Delivery {
       deadLetters,
       logger,
       metrics,
+      onStored: spans && ((partition, records) => spans.stored(partition, records)),
       insertDelayMs: settings.insertDelayMs,
     })
     for (const topic of ['events', 'twin-events'] as const) {

@@ -21,6 +21,7 @@ import { openRoleLog } from './open-role-log.ts'
 import { openRoleUploads } from './open-role-uploads.ts'
 import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
+import { openRoleExport, type RoleExport } from './role-export.ts'
 import {
   askHistory,
   askNoisiest,
@@ -39,6 +40,7 @@ interface EdgeBasis {
   readonly settings: Settings
   readonly edgeId: string
   readonly metrics: Metrics<MetricName>
+  readonly exported: RoleExport
   readonly logger: Logger
   readonly tls: TlsFiles | undefined
   /** Of who signed the control role's certificate, PEM. */
@@ -57,7 +59,7 @@ interface EdgeBasis {
 /** Runs one edge process until it is told to stop. @param index its number among the edges of this machine */
 export async function runEdge(settings: Settings, index: number): Promise<void> {
   const basis = await openBasis(settings, index)
-  const { metrics, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
+  const { metrics, exported, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
   const refused = new RefusalsHere()
   let { httpsPort } = settings
   const edge = await openEdge(basis, refused, () => httpsPort)
@@ -82,7 +84,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     await servers.close()
     // Requests that were under way asked it.
     await Promise.all([registry?.close(), leaveDownlink?.(), events?.close()])
-    await log.close()
+    await Promise.all([log.close(), exported.close()])
   })
   listenAsEdge({
     takeOver: ({ sessionId, openedAtMs }) => edge.takeOver(sessionId, openedAtMs),
@@ -106,6 +108,9 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   const tls = tlsFilesOf(settings)
   const controlAuthority = controlAuthorityOf(settings)
   const log = await openRoleLog(settings, logger)
+  const name = `edge-${index}`
+  const samples = () => metrics.samples()
+  const exported = openRoleExport(settings, { role: 'edge', name, topic: log.topic, samples, metrics, logger })
   const downlink = new StartingDownlink()
   const registry =
     settings.identities === 'required'
@@ -115,12 +120,16 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   const events = await openRoleEvents(settings, edgeId, metrics, logger)
   // Before anyone connects again: rows of one device stay in order.
   if (events && registry) await tellLost(events, registry.lost)
-  return { settings, edgeId, metrics, logger, tls, controlAuthority, log, downlink, registry, leaveDownlink, events }
+  return {
+    ...{ settings, edgeId, metrics, exported, logger, tls, controlAuthority },
+    ...{ log, downlink, registry, leaveDownlink, events },
+  }
 }
 
 /** @param httpsPort where the edge listens; asked once it does */
 async function openEdge(basis: EdgeBasis, refused: RefusalsHere, httpsPort: () => number): Promise<Edge> {
-  const { settings, edgeId, metrics, logger, tls, log, downlink, registry, events } = basis
+  const { settings, edgeId, metrics, exported, logger, tls, log, downlink, registry, events } = basis
+  const { spans } = exported
   const edge = await startEdge({
     log,
     logger,
@@ -132,6 +141,7 @@ async function openEdge(basis: EdgeBasis, refused: RefusalsHere, httpsPort: () =
     amqps: tls && { port: settings.amqpsPort, tls },
     batchDelayMs: settings.batchDelayMs,
     connectionsMax: settings.edgeConnectionsMax,
+    onAppended: spans && ((appended) => spans.appended(appended)),
     onRefused: (refusal) => refused.add(refusal),
     announce: (sessionId, openedAtMs) => tellSupervisor('takeOver', { sessionId, openedAtMs }),
     ...registry,

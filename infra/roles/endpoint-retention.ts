@@ -1,4 +1,3 @@
-import { openRoutingStore } from '#control/open-routing.ts'
 import type { RoutingStore } from '#control/routes/routes.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { deliveredTopics, groupOnTopic } from '#schemas/log-topics.ts'
@@ -16,7 +15,7 @@ export function endpointRetention(settings: Settings, logger: Logger): EndpointR
   return {
     expiringPrefixes: [endpointGroupPrefix(settings.topicPrefix), replayGroupPrefix(settings.topicPrefix)],
     async heldBy() {
-      opening ??= openRoutingStore({ ...settings, logger }).catch((error: unknown) => {
+      opening ??= openStore(settings, logger).catch((error: unknown) => {
         opening = undefined
         throw error
       })
@@ -33,4 +32,10 @@ export function endpointRetention(settings: Settings, logger: Logger): EndpointR
     },
     close: async () => (await opening?.catch(() => undefined))?.close(),
   }
+}
+
+/** Loads what reads routes with the first look: a worker is ready before. */
+async function openStore(settings: Settings, logger: Logger): Promise<RoutingStore> {
+  const { openRoutingStore } = await import('#control/open-routing.ts')
+  return openRoutingStore({ ...settings, logger })
 }

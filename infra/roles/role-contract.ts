@@ -2,12 +2,14 @@
  * What a role process and its supervisor say to each other over the IPC channel (`runtime/line-rpc/`).
  *
  *   role → supervisor   asks for the status of all processes, the noisiest devices and the last refusals of all edges, the last hour of
- *                       their metrics, the settings, the passwords of the warehouse's users
- *                       tells that it is alive, its samples, standstill, noisiest devices and refusals, its ports once it is ready, a
+ *                       their metrics, the settings, the passwords of the warehouse's users; asks for a load test, how it goes,
+ *                       and for its end
+ *                       tells that it is alive, its samples, spans, standstill, noisiest devices and refusals, its ports once it is ready, a
  *                       take-over, the first device, and that it needs the control role, which that role itself does while it has
  *                       jobs to do
  *   supervisor → role   tells to stop, a take-over at another edge, where the control role is
  */
+import { loadTestAsked, loadTestState } from '#control/load-tests/load-tests-json.ts'
 import type { NoisiestReport, NoisyDevice } from '#ingest/quotas/noisiest.ts'
 import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import {
@@ -27,6 +29,7 @@ import {
 } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
+import type { Span } from '#runtime/otlp/otlp-spans.ts'
 import type { ShownSetting } from '#runtime/settings.ts'
 import type { Settings } from '#schemas/settings.ts'
 
@@ -117,6 +120,9 @@ export const supervisorContract = {
     history: { asked: aCount, answered: aText },
     /** With which the installation was started; a process may have others. */
     settings: { asked: nothing, answered: listOf(wholeAs<ShownSetting>(recordOf({ name: aText }))) },
+    loadTest: { asked: nothing, answered: optional(loadTestState) },
+    startLoadTest: { asked: loadTestAsked, answered: loadTestState },
+    stopLoadTest: { asked: nothing, answered: nothing },
     passwords: {
       asked: nothing,
       answered: recordOf<WarehousePasswords>({
@@ -130,6 +136,8 @@ export const supervisorContract = {
     alive: nothing,
     ready: mapOf(aNumber),
     samples: listOf(metricSample),
+    /** It is the same program that made them. */
+    spans: listOf(wholeAs<Span>(recordOf({ traceId: aText, spanId: aText }))),
     standstill: optional(aText),
     noisiest: noisiestReport,
     refused: toldRefusal,

@@ -10,6 +10,7 @@ import { IpcChannel } from '#runtime/line-rpc/ipc-channel.ts'
 import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
 import type { ShownSetting } from '#runtime/settings.ts'
+import type { LoadTestAsked, LoadTestState } from '#schemas/load-tests.ts'
 import {
   type ControlState,
   roleContract,
@@ -171,6 +172,21 @@ export function askHistory(sinceMs: number): Promise<string> {
 /** Asks for the settings with which the installation was started. Rejects if the supervisor does not answer. */
 export function askSettings(): Promise<readonly ShownSetting[]> {
   return supervisor().ask('settings', undefined)
+}
+
+/** Asks how the last load test goes. Rejects if the supervisor does not answer. */
+export function askLoadTest(): Promise<LoadTestState | undefined> {
+  return supervisor().ask('loadTest', undefined)
+}
+
+/** Asks for a load test. Rejects if the supervisor does not answer, or as `LoadTestRunner.start` throws. */
+export function startLoadTest(asked: LoadTestAsked): Promise<LoadTestState> {
+  return supervisor().ask('startLoadTest', asked)
+}
+
+/** Asks for the end of the load test that runs. Rejects if the supervisor does not answer. */
+export function stopLoadTest(): Promise<void> {
+  return supervisor().ask('stopLoadTest', undefined)
 }
 
 /** Asks for the passwords of the warehouse's users. Rejects if the supervisor does not answer. */

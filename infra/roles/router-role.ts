@@ -21,6 +21,7 @@ import { keepReplays } from './keep-replays.ts'
 import { endpointOpener } from './open-role-endpoint.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
+import { openRoleExport } from './role-export.ts'
 import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
 import { openRoutedTwins } from './routed-twins.ts'
 
@@ -46,14 +47,16 @@ export async function runRouter(settings: Settings): Promise<void> {
   const router = new Router(options)
   const replays = new Replays(options)
   let lags: readonly MetricSample[] = []
-  const samples = () => [...router.samples(), ...replays.samples(), ...lags]
+  const metrics = new Metrics<MetricName>(metricsTable)
+  const samples = () => [...router.samples(), ...replays.samples(), ...lags, ...metrics.samples()]
+  const exported = openRoleExport(settings, { role: 'router', name: 'router', samples, metrics, logger })
   const applying = new DocumentWatch(router, routing, logger)
   const health = supervised ? undefined : await healthServer(settings, samples, logger)
   close = async () => {
     await applying.close()
     await looking
     await Promise.all([router.close(), replays.close()])
-    await Promise.all([health?.close(), basis.close()])
+    await Promise.all([health?.close(), basis.close(), exported.close()])
   }
   const falling = new FallingBehind(logger)
   reportSamples(samples)

@@ -6,7 +6,7 @@ import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
-import { Metrics } from '#runtime/metrics.ts'
+import { type MetricSample, Metrics } from '#runtime/metrics.ts'
 import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
@@ -19,6 +19,7 @@ import { routeHealth } from './health.ts'
 import { keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
+import { openRoleExport } from './role-export.ts'
 import { reportEverySecond, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
 import { undeliveredText } from './undelivered-text.ts'
 
@@ -39,12 +40,15 @@ export async function runWorker(settings: Settings): Promise<void> {
   const stopping = new AbortController()
   const basis = await openBasis(settings, stopping.signal)
   const { logger, log, deadLetterLog, warehouse, endpoints } = basis
-  const delivery = new Delivery(basis)
+  const samples = (): MetricSample[] => delivery.samples()
+  const exported = openRoleExport(settings, { ...basis, role: 'worker', name: 'worker', topic: log.topic, samples })
+  const delivery: Delivery = new Delivery({ ...basis, spans: exported.spans })
   const health = supervised ? undefined : await openHealth(basis, delivery)
   stopOnSignal(async (reason) => {
     logger.info('stopping', { reason })
     stopping.abort()
     await delivery.close()
+    await exported.close()
     await Promise.all([log.close(), deadLetterLog.close(), warehouse.close(), health?.close(), endpoints.close()])
   })
   // Also while the warehouse is away, which is when a log grows.

@@ -1,4 +1,3 @@
-import { openRoutingStore } from '#control/open-routing.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Settings } from '#schemas/settings.ts'
 
@@ -8,6 +7,8 @@ import type { Settings } from '#schemas/settings.ts'
  */
 export async function endpointsWanted(settings: Settings, logger: Logger, stopped: AbortSignal): Promise<void> {
   if (settings.postgresUrl !== undefined) return
+  // Loaded after all that the start waits for.
+  const { openRoutingStore } = await import('#control/open-routing.ts')
   const store = await openRoutingStore({ ...settings, logger })
   try {
     await new Promise<void>((resolve) => {

@@ -7,11 +7,14 @@ import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { MetricHistory } from '#runtime/metric-history/metric-history.ts'
 import type { MetricSample, Metrics } from '#runtime/metrics.ts'
+import type { Span } from '#runtime/otlp/otlp-spans.ts'
 import { shownSettings } from '#runtime/settings.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { ControlOnDemand } from './control-on-demand.ts'
+import type { LoadTestTarget } from './load-test-order.ts'
+import { forkLoadTest, LoadTestRunner } from './load-test-runner.ts'
 import { mergedNoisiest } from './merge-noisiest.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import { type RoleHandlers, type SupervisedOptions, SupervisedProcess } from './supervised-process.ts'
@@ -23,6 +26,8 @@ export interface InstallationOptions {
   readonly logger: Logger
   /** A role cannot run here, and without it nothing can. */
   readonly onFatal: () => void
+  /** Spans that a process recorded. */
+  readonly onSpans: (from: SupervisedProcess, spans: readonly Span[]) => void
 }
 
 export type Ports = Readonly<Record<string, number>>
@@ -44,6 +49,7 @@ export class Installation {
   /** The last ones, of all edges. */
   #refusals: ToldRefusal[] = []
   readonly #history: MetricHistory
+  readonly #loadTests: LoadTestRunner
   #processes: SupervisedProcess[] = []
   /** As the worker tells it; of one that ended, until the next one speaks. */
   #standstill: string | undefined = workerAway
@@ -58,6 +64,12 @@ export class Installation {
     this.#silence = new SilenceWatch(() => this.#processes, systemClock, logger)
     this.#silence.start()
     this.#history = keepHistory(() => this.#samplesByProcess())
+    this.#loadTests = new LoadTestRunner({
+      target: () => this.#loadTestTarget(),
+      fork: forkLoadTest,
+      clock: systemClock,
+      logger,
+    })
     if (settings.identities !== 'required') this.#demanded = this.#controlOnDemand()
   }
 
@@ -98,6 +110,11 @@ export class Installation {
     process.stdout.write(welcome(this.#options.settings, ports, this.#firstDevice))
   }
 
+  /** Those that were started, if only once. */
+  get processes(): readonly SupervisedProcess[] {
+    return this.#processes
+  }
+
   samples(): readonly (readonly MetricSample[])[] {
     return [...this.#samplesByProcess().values()]
   }
@@ -106,6 +123,8 @@ export class Installation {
   async stop(): Promise<void> {
     this.#isStopping = true
     this.#silence.stop()
+    // While there is still somebody to send to, and to ask.
+    await this.#loadTests.close()
     for (const roles of stopOrder) {
       const ending = this.#processes.filter(({ role }) => roles.some((name) => name === role))
       await Promise.all(ending.map((child) => child.stop()))
@@ -130,6 +149,9 @@ export class Installation {
         history: (sinceMs) => JSON.stringify(this.#history.since(sinceMs)),
         noisiestOfAll: (countMax) => mergedNoisiest([...this.#noisiest.values()], countMax),
         settings: () => shownSettings(process.env),
+        loadTest: () => this.#loadTests.state,
+        startLoadTest: (asked) => this.#loadTests.start(asked),
+        stopLoadTest: () => this.#loadTests.stop(),
         passwords: () => ({ clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword }),
       },
       pushes: {
@@ -138,6 +160,7 @@ export class Installation {
         refused: (refusal) => {
           this.#refusals = [refusal, ...this.#refusals].slice(0, limits.refusalsKeptMax)
         },
+        spans: (spans) => this.#options.onSpans(told(), spans),
         standstill: (text) => {
           this.#standstill = text
         },
@@ -189,6 +212,18 @@ export class Installation {
   /** Edges pass to it what is not theirs. */
   #tellControl(): void {
     for (const child of this.#processes) if (child.role === 'edge') child.tell('control', this.#controlState())
+  }
+
+  #loadTestTarget(): LoadTestTarget | undefined {
+    const control = this.#controlState()
+    return (
+      this.#ports && {
+        settings: this.#options.settings,
+        ports: this.#ports,
+        clickhouseUrl: this.warehouseEnvironment.PENSTOCK_CLICKHOUSE_URL,
+        controlUrl: control.state === 'running' ? control.url : undefined,
+      }
+    )
   }
 
   #status(): Status {

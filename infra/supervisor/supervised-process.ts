@@ -70,6 +70,8 @@ export class SupervisedProcess {
   samples: readonly MetricSample[] = []
   ports: Readonly<Record<string, number>> = {}
   ready = false
+  /** UTC milliseconds: when the process that runs, or ran last, was started. */
+  startedAtMs = 0
   /** When it last said something, or was started, by the monotonic clock; undefined while it does not run. */
   heardAtMs: number | undefined
   readonly #options: SupervisedOptions
@@ -132,6 +134,7 @@ export class SupervisedProcess {
 
   #spawn(): void {
     this.heardAtMs = systemClock.monotonicMs()
+    this.startedAtMs = systemClock.nowMs()
     const child = fork(script, [this.role, `--index=${this.index}`], {
       env: environmentOf(this.role, { ...process.env, ...this.#environment }),
       execArgv: [],

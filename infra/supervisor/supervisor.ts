@@ -11,6 +11,7 @@ import { createLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { exportInstallation } from './export-installation.ts'
 import { Installation } from './installation.ts'
 import { startRoles } from './start-roles.ts'
 import { StatusLine } from './status-line.ts'
@@ -25,7 +26,14 @@ export async function runSupervisor(settings: Settings): Promise<number> {
   })
   // SIGHUP: the terminal it was started in has closed.
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stopped(0))
-  const installation = new Installation({ settings, metrics, logger, onFatal: () => stopped(1) })
+  const installation = new Installation({
+    settings,
+    metrics,
+    logger,
+    onFatal: () => stopped(1),
+    onSpans: (from, spans) => exported?.record(from, spans),
+  })
+  const exported = exportInstallation(settings, { processes: () => installation.processes, metrics, logger })
   const status = new StatusLine(() => ({ samples: installation.samples().flat() }), logger)
   const ending = new AbortController()
   const starting = startRoles(installation, settings, logger, ending.signal)
@@ -40,6 +48,6 @@ export async function runSupervisor(settings: Settings): Promise<number> {
     installation.killAll()
     process.exit(1)
   })
-  await installation.stop()
+  await Promise.all([installation.stop(), exported?.close()])
   return exitCode
 }

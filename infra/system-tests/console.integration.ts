@@ -132,6 +132,7 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     'routes?new=1',
     'routes?tab=document',
     'routes?tab=endpoints',
+    'load-tests',
     'settings',
     'settings?tab=policies',
     'settings?tab=authorities',
@@ -365,6 +366,46 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     await expect.poll(running, { timeout: 10_000 }).toBe('1\n')
     await click(page, 'Cancel')
     await expect.poll(running, { timeout: 10_000 }).toBe('0\n')
+    expect(page.errors).toEqual([])
+  })
+
+  test('a load test is started, watched, compared, read as a report that can do nothing else, and deleted', async () => {
+    const page = await open('load-tests')
+    const measure = async (isStopped: boolean): Promise<string> => {
+      await click(page, 'From here')
+      for (const [name, value] of Object.entries({ devices: '3', rate: '30', seconds: '5' }))
+        await type(page, `[name=${name}]`, value)
+      await click(page, 'Start')
+      await shows(page, 'Start a load test?')
+      await click(page, 'Start')
+      await shows(page, 'sending', 20_000)
+      if (isStopped) await click(page, 'Stop')
+      await shows(page, /Load test \w+ is done/, 20_000)
+      return String(/Load test (\w+) is done/.exec(String(await page.evaluate('document.body.innerText')))?.[1])
+    }
+    const first = await measure(false)
+    const second = await measure(true)
+    const result = await open(`load-tests/${second}?compare=${first}`)
+    await shows(result, `Compared with ${first}`)
+    await shows(result, /acknowledged and not stored\s+0\s+none/)
+    const report = String(await result.evaluate(`document.querySelector('a[target=_blank]').href`))
+    expect((await fetch(report)).status).toBe(401)
+    const reading = await open('load-tests')
+    await reading.evaluate(`location.href = ${JSON.stringify(report)}`)
+    await expect.poll(() => reading.evaluate('document.title'), { timeout: 10_000 }).toMatch(/^Load test \w+: /)
+    await shows(reading, 'Where the messages went')
+    const tried = `(async () => {
+      const failed = async (act) => { try { await act(); return false } catch { return true } }
+      return [await failed(() => document.cookie), await failed(() => localStorage.length), await failed(() => fetch('/devices'))]
+    })()`
+    expect(await reading.evaluate(tried)).toEqual([true, true, true])
+    await click(result, 'Delete')
+    await shows(result, `Delete the result ${second}?`)
+    await click(result, 'Delete')
+    await shows(result, 'Results')
+    expect(await asked(result, `/api/load-tests/${second}`)).toMatchObject({
+      Message: expect.stringContaining('NotFound'),
+    })
     expect(page.errors).toEqual([])
   })
 

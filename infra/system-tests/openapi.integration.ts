@@ -352,6 +352,21 @@ async function operators(): Promise<void> {
   await rightly(404, 'GET', '/dead-letters/0:7')
   await rightly(404, 'POST', '/dead-letters/0:7/replay')
   await rightly(404, 'DELETE', '/dead-letters/0:7')
+  await loadTests()
+}
+
+async function loadTests(): Promise<void> {
+  const asked = { devices: 2, rate: 20, seconds: 5, bodyBytes: 48, qos: 1, shape: 'steady' }
+  await rightly(400, 'POST', '/api/load-tests', { body: { ...asked, devices: 0 } })
+  const { run } = JSON.parse((await rightly(202, 'POST', '/api/load-tests', { body: asked })).text) as { run: string }
+  await rightly(409, 'POST', '/api/load-tests', { body: asked })
+  await rightly(204, 'POST', '/api/load-tests/stop')
+  const stage = async () => JSON.parse((await rightly(200, 'GET', '/api/load-tests')).text).running.stage
+  await expect.poll(stage, { timeout: 20_000 }).toBe('done')
+  await rightly(200, 'GET', `/api/load-tests/${run}?compare=${run}`)
+  await rightly(200, 'GET', `/api/load-tests/${run}/report`)
+  await rightly(204, 'DELETE', `/api/load-tests/${run}`)
+  await rightly(404, 'GET', `/api/load-tests/${run}`)
 }
 
 async function removals(): Promise<void> {

@@ -20,6 +20,7 @@ need setpriv util-linux
 need chattr e2fsprogs
 need ip iproute2
 need chromium chromium
+need prometheus prometheus
 need python3 python3 python3-venv
 # The library for devices in C, and a compiler.
 need cc gcc libc6-dev
@@ -53,7 +54,7 @@ fi
 
 # The clients with which analysts come to the embedded engine.
 clients="$here/../../.cache/python-warehouse"
-if [ ! -x "$clients/bin/python" ] || ! "$clients/bin/python" -c 'import clickhouse_connect, ibis, dbt.cli.main' 2>/dev/null; then
+if [ ! -x "$clients/bin/python" ] || ! "$clients/bin/python" -c 'import clickhouse_connect, duckdb, ibis, marimo, opentelemetry.proto, dbt.cli.main' 2>/dev/null; then
   python3 -m venv "$clients" &&
     "$clients/bin/pip" install -q --disable-pip-version-check -r "$here/warehouse-clients/requirements.txt" ||
     echo "testbed: the warehouse's clients for Python could not be installed" >&2

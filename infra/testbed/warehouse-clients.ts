@@ -19,12 +19,16 @@ const folder = join(import.meta.dirname, 'warehouse-clients')
 const programMsMax = 240_000
 
 /** Where `install.sh` puts the clients for Python, with an interpreter of their own. */
-const python = join(import.meta.dirname, '../../.cache/python-warehouse/bin/python')
+export const pythonForAnalysts = join(import.meta.dirname, '../../.cache/python-warehouse/bin/python')
 
 export function pythonClientsMissing(): string | undefined {
-  if (!existsSync(python)) return 'the clients for Python are not installed'
+  if (!existsSync(pythonForAnalysts)) return 'the clients for Python are not installed'
   try {
-    execFileSync(python, ['-c', 'import clickhouse_connect, ibis, dbt.cli.main'], { stdio: 'pipe' })
+    execFileSync(
+      pythonForAnalysts,
+      ['-c', 'import clickhouse_connect, duckdb, ibis, marimo, opentelemetry.proto, dbt.cli.main'],
+      { stdio: 'pipe' },
+    )
     return undefined
   } catch {
     return 'the clients for Python cannot be imported'
@@ -32,7 +36,7 @@ export function pythonClientsMissing(): string | undefined {
 }
 
 export async function runPython(program: string, { port, user, password, database }: ClientLogin): Promise<void> {
-  await run(python, [join(folder, program), String(port), user, password, database])
+  await run(pythonForAnalysts, [join(folder, program), String(port), user, password, database])
 }
 
 export function goMissing(): string | undefined {

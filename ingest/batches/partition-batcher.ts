@@ -18,6 +18,15 @@ export interface AppendOptions {
   readonly epoch: number
   readonly clock: Clock
   readonly logger: Logger
+  /** Told of each record that the log confirmed; left out: nobody wants to know. */
+  readonly onAppended?: ((appended: AppendedRecord) => void) | undefined
+}
+
+export interface AppendedRecord {
+  readonly partition: number
+  readonly offset: number
+  readonly stamp: BatchStamp
+  readonly bytes: number
 }
 
 /** What the partitions of one batcher share. */
@@ -204,6 +213,7 @@ export class PartitionBatcher {
       this.#checkOffset(offset)
       appendedTotal.add(1)
       appendedBytesTotal.add(value.length)
+      options.onAppended?.({ partition: this.index, offset, stamp, bytes: value.length })
       return true
     } catch (error) {
       failuresTotal.add(1)

@@ -29,6 +29,7 @@ export type AuthorizeRequest = (
  * Runs before any of the body is kept: a client that can prove nothing costs no memory [G-4]. HOT: per request. It
  * waits only for a look-up and, where credentials fail, for its turn.
  * @param authorize `undefined`: every device is believed
+ * @param authorization what proves it, besides a certificate; by default the header of this name
  * @throws what `authorize` throws, INGEST_FAILURES_EXCEEDED
  */
 export function admitDevice(
@@ -37,6 +38,7 @@ export function admitDevice(
   tls: boolean,
   { deviceId, moduleId }: IdentityId,
   request: HttpRequest,
+  authorization: string = request.header('authorization'),
 ): undefined | Promise<undefined> {
   if (authorize === undefined) return undefined
   const { remoteAddress } = request
@@ -47,7 +49,6 @@ export function admitDevice(
   }
   const decide = (): undefined | Promise<undefined> => {
     try {
-      const authorization = request.header('authorization')
       const authorized = authorize(deviceId, moduleId, authorization, confidential, request.certificates)
       return authorized?.then(() => undefined, refused)
     } catch (error) {

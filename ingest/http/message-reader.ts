@@ -8,6 +8,7 @@
  */
 
 import { isUtf8 } from 'node:buffer'
+import { messageProperties } from '#ingest/device-api/message-properties.ts'
 import type { MessageProperties, SystemPropertyName, TelemetryMessage } from '#ingest/device-api/telemetry.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -172,8 +173,7 @@ function propertiesOf(headers: Iterable<readonly [string, string]>, contentType?
     else if (key === ackHeader) application = (application ?? new Map()).set(ackHeader, value)
   }
   if (application === undefined && system === undefined) return noProperties
-  const properties = { application: application ?? none, system: system ?? none }
-  return { ...properties, bytes: propertyBytesOf(properties.application, properties.system) }
+  return messageProperties(application ?? none, system ?? none)
 }
 
 function propertyText(key: string, value: unknown): string {
@@ -192,24 +192,6 @@ function messageOf(body: Buffer, properties: MessageProperties): TelemetryMessag
   }
   return { body, properties }
 }
-
-/** @throws INGEST_FRAME_TOO_LARGE: an envelope must fit a block (`limits.envelopeBytesMax`), and a JSON batch may say anything */
-function propertyBytesOf(application: ReadonlyMap<string, string>, system: ReadonlyMap<string, string>): number {
-  let bytes = 0
-  for (const map of [application, system]) {
-    for (const [key, value] of map) bytes += Buffer.byteLength(key) + Buffer.byteLength(value) + entryOverheadBytes
-  }
-  if (bytes > limits.httpPropertyBytesMax) {
-    throw new PenstockError(
-      'INGEST_FRAME_TOO_LARGE',
-      `${bytes} bytes of properties; at most ${limits.httpPropertyBytesMax} are allowed`,
-    )
-  }
-  return bytes
-}
-
-/** Two lengths of an Avro map entry. */
-const entryOverheadBytes = 6
 
 function checkCount(count: number): void {
   if (count > limits.httpMessagesMax) {

@@ -1,4 +1,5 @@
 import { Batcher } from '#ingest/batches/batcher.ts'
+import type { AppendedRecord } from '#ingest/batches/partition-batcher.ts'
 import { type QuotaOptions, unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
 import { Quotas } from '#ingest/quotas/quotas.ts'
 import type { Log } from '#pipeline/log/log.ts'
@@ -22,6 +23,8 @@ export interface EdgeContextOptions {
   readonly edgeId: string
   readonly batchDelayMs: number
   readonly connectionsMax: number
+  /** Hears of each record that the log confirmed; left out: nobody does. */
+  readonly onAppended?: ((appended: AppendedRecord) => void) | undefined
   /** Hears of the refusals that the log tells. */
   readonly onRefused?: ((refused: ToldRefusal) => void) | undefined
   /** Left out: the client id is believed. */
@@ -47,6 +50,7 @@ export function openEdgeContext(options: EdgeContextOptions): EdgeContext {
     logger,
     metrics,
     batchDelayMs,
+    onAppended: options.onAppended,
     pendingBytesMax: options.pendingBytesMax ?? limits.edgePendingBytesMax,
     onFull: () => pauseAll(connections, batcher),
   })

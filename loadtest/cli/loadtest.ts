@@ -4,13 +4,12 @@ import { dirname } from 'node:path'
 import { startAgent } from '#loadtest/agents/agent.ts'
 import { agentName } from '#loadtest/agents/agent-link.ts'
 import type { AgentAddress } from '#loadtest/agents/agent-socket.ts'
-import { registerDevices } from '#loadtest/generate/register-devices.ts'
 import type { LoadOptions } from '#loadtest/options/load-options.ts'
 import { earlierResultOf } from '#loadtest/report/comparison.ts'
 import { reportOf } from '#loadtest/report/report.ts'
 import { screenOf } from '#loadtest/report/result-screen.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
-import { runWorkloads } from '#loadtest/run/run-load.ts'
+import { runRegistered } from '#loadtest/run/run-registered.ts'
 import { atRate, searchLine, searchRate } from '#loadtest/run/search.ts'
 import { answerOf, isPlanLine, planHelp, planLineOf } from '#loadtest/scaling/plan-line.ts'
 import { runScenario } from '#loadtest/scenarios/run-scenario.ts'
@@ -111,22 +110,17 @@ async function runWithView(
   signal: AbortSignal,
 ): Promise<LoadResult> {
   const live = new LiveScreen(process.stderr)
-  const registered = line.registry && (await registerDevices(workloads, line.registry))
   try {
-    return await runWorkloads(
-      workloads.map((options) => ({ ...options, deviceKeySecret: registered?.secret })),
-      {
-        signal,
-        observe: { metricsUrl: line.metricsUrl },
-        thresholds: line.thresholds,
-        agents: line.agents,
-        onLive: (view) => live.show(view),
-        onRows: (rows) => live.note(`waiting for rows: ${rows.toLocaleString('en')} stored`),
-      },
-    )
+    return await runRegistered(workloads, line.registry, {
+      signal,
+      observe: { metricsUrl: line.metricsUrl },
+      thresholds: line.thresholds,
+      agents: line.agents,
+      onLive: (view) => live.show(view),
+      onRows: (rows) => live.note(`waiting for rows: ${rows.toLocaleString('en')} stored`),
+    })
   } finally {
     live.clear()
-    await registered?.remove()
   }
 }
 

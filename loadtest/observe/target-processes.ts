@@ -35,7 +35,8 @@ export function processesOfTarget(urls: readonly string[]): TargetProcess[] {
     const inodes = listeningInodes(new Set(ports))
     const tops = new Set(pidsWithSockets(inodes).map(topOf))
     const pids = new Set([...tops].flatMap(processTreeOf))
-    pids.delete(process.pid)
+    // A target that started this process itself, for its console, has the generators among its descendants.
+    if (pids.has(process.pid)) for (const pid of processTreeOf(process.pid)) pids.delete(pid)
     return [...pids].map((pid) => ({ pid, name: nameOf(commandLineOf(pid)) })).filter(({ name }) => name !== '')
   } catch {
     return []

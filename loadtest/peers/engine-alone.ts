@@ -10,7 +10,7 @@ import { sequenceBase, valueOfMessage } from '#loadtest/generate/body-layout.ts'
 import { cpuSecondsOf } from '#runtime/processes.ts'
 import { batchFromBlock, batchHeader, blocksOfBatch, lengthPrefixed, longBytes } from '#schemas/batch.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { migrations, migrationsTableStatements, telemetryInput } from '#schemas/telemetry-table.ts'
+import { migrationsTableStatements, telemetryInput, telemetryMigrations } from '#schemas/telemetry-table.ts'
 
 export interface EngineAloneOptions {
   /** ClickHouse HTTP address. */
@@ -39,7 +39,7 @@ export async function measureEngineAlone(options: EngineAloneOptions): Promise<E
   const tables = { replicated: false, ttlDays: 0 }
   for (const statement of [
     ...migrationsTableStatements(tables),
-    ...migrations(tables).flatMap(({ statements }) => statements),
+    ...telemetryMigrations(tables).flatMap(({ statements }) => statements),
   ])
     await post(clickhouse, statement, undefined)
   // Batches are made before the clock runs: compressing them is the edge's work.

@@ -60,28 +60,49 @@ const rows: readonly Row[] = [
 /** Below this a difference between two runs is more likely chance than cause. */
 const noiseShare = 0.05
 
-/** A table of this run, the earlier one and the difference; with a word where they are not comparable. */
-export function comparisonOf(result: LoadResult, earlier: LoadResult): string {
-  const lines = rows.flatMap(({ name, value, text, isMoreBetter }) => {
+/** A figure of two runs beside each other. */
+export interface ComparedFigure {
+  readonly name: string
+  readonly before: string
+  readonly now: string
+  readonly change: string
+  /** same: more likely chance than cause. */
+  readonly kind: 'better' | 'worse' | 'same'
+}
+
+/** All figures that both have. */
+export function comparedFigures(result: LoadResult, earlier: LoadResult): ComparedFigure[] {
+  return rows.flatMap(({ name, value, text, isMoreBetter }) => {
     const [now, before] = [value(result), value(earlier)]
     if (now === undefined || before === undefined) return []
     const change = before === 0 ? (now === 0 ? 0 : Number.POSITIVE_INFINITY) : (now - before) / before
     const isNoise = Math.abs(change) < noiseShare
-    const kind = isNoise ? '' : change > 0 === isMoreBetter ? ' ok' : ' no'
-    return [
-      `<tr><td>${name}</td><td class="n">${text(before)}</td><td class="n">${text(now)}</td><td class="n${kind}">${changeText(change)}</td></tr>`,
-    ]
+    const kind = isNoise ? 'same' : change > 0 === isMoreBetter ? 'better' : 'worse'
+    return [{ name, before: text(before), now: text(now), change: changeText(change), kind }]
   })
+}
+
+const colours = { better: ' ok', worse: ' no', same: '' } as const
+
+/** A table of this run, the earlier one and the difference; with a word where they are not comparable. */
+export function comparisonOf(result: LoadResult, earlier: LoadResult): string {
+  const lines = comparedFigures(result, earlier).map(
+    ({ name, before, now, change, kind }) =>
+      `<tr><td>${name}</td><td class="n">${before}</td><td class="n">${now}</td><td class="n${colours[kind]}">${change}</td></tr>`,
+  )
   const other = differences(result, earlier)
   const words = [
     other.length > 0 ? `Not alike in: ${other.join(', ')}.` : '',
-    [result, earlier].some(({ validity }) => !validity.isValid)
-      ? 'One of the runs is invalid: the difference proves nothing.'
-      : '',
+    areBothValid(result, earlier) ? '' : 'One of the runs is invalid: the difference proves nothing.',
   ].filter(Boolean)
   const note = words.length > 0 ? `<p class="muted" style="margin:10px 0 0">${escaped(words.join(' '))}</p>` : ''
   const head = `<tr><th></th><th class="n">${escaped(earlier.manifest.options.run)}, ${escaped(earlier.manifest.commit)}</th><th class="n">this run</th><th class="n">change</th></tr>`
   return `<div class="card scroll"><table>${head}${lines.join('')}</table>${note}</div>`
+}
+
+/** Where one is not, a difference proves nothing. */
+export function areBothValid(...results: readonly LoadResult[]): boolean {
+  return results.every(({ validity }) => validity.isValid)
 }
 
 /** What two runs differ in besides what they measured: such a comparison needs a grain of salt. */

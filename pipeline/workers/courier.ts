@@ -30,6 +30,8 @@ export interface CourierOptions extends Omit<DeliveryOptions, 'onFailure' | 'onR
   readonly letterEndpoint: string | undefined
   readonly deadLetters: DeadLetterBox
   readonly metrics: Metrics<MetricName>
+  /** Told of records that were stored as a whole, or what was selected of them; left out: nobody wants to know. */
+  readonly onStored?: ((partition: number, records: readonly ReadRecord[]) => void) | undefined
   /** Told whenever something below the next position is settled. */
   readonly onSettled: () => void
 }

@@ -247,8 +247,9 @@ class PartitionTask {
 
   /** What became of these records, of which so many messages were selected. */
   #observe(messageCount: number, records: readonly ReadRecord[]): void {
-    const { metrics, destination, clock } = this.#options
+    const { metrics, destination, clock, assignment, onStored } = this.#options
     observeStored(metrics, destination.name, records, clock)
+    onStored?.(assignment.partition, records)
     const rows = records.reduce((sum, { rowCount }) => sum + rowCount, 0)
     const bytes = records.reduce((sum, { record }) => sum + record.value.length, 0)
     const share = Math.min(1, messageCount / rows)

@@ -15,6 +15,7 @@ import type { ProtocolStep } from './delivery.ts'
 import { Lag } from './lag.ts'
 import { runPartition } from './partition-task.ts'
 import type { StartRule } from './position-search.ts'
+import type { ReadRecord } from './range-reader.ts'
 import { everything, type RangeSelector } from './range-selector.ts'
 import { type Standstill, Standstills } from './standstills.ts'
 import type { DeadLetterBox } from './undeliverable.ts'
@@ -38,6 +39,8 @@ export interface WorkerOptions {
   readonly deadLetters: DeadLetterBox
   readonly logger: Logger
   readonly metrics: Metrics<MetricName>
+  /** Told of records that were stored; left out: nobody wants to know. */
+  readonly onStored?: ((partition: number, records: readonly ReadRecord[]) => void) | undefined
   /** Most messages of one range; left out: what the destination says. One batch always goes, however large. */
   readonly rangeMessagesMax?: number
   /** Longest time that batches are gathered before they are inserted. */

@@ -4,7 +4,7 @@ import { silentLogger } from '../logger.ts'
 import { type HttpAnswer, textAnswer } from './answer.ts'
 import { type BodyOutcome, type BodyReceiver, type BodyRoom, type IncomingBody, RequestBody } from './bodies.ts'
 import type { HttpRequest } from './request.ts'
-import type { AnyRoute, HttpServing } from './serving.ts'
+import type { AnswerTo, AnyRoute, HttpServing } from './serving.ts'
 import { discardStream } from './streamed-answer.ts'
 import { BodyFault, type BodySource, StreamedBody } from './streamed-body.ts'
 import type { WebCallers } from './web-callers.ts'
@@ -61,7 +61,7 @@ export class Exchange implements BodyReceiver {
   /** @param bodyBytes by Content-Length; 0 without one */
   begin(bodyBytes: number): void {
     if (this.#body !== undefined && bodyBytes > (this.#route.bodyBytesMax ?? 0)) {
-      this.#finish(tooLarge(this.#route), true)
+      this.#finish(this.#tooLarge(), true)
       return
     }
     try {
@@ -101,8 +101,8 @@ export class Exchange implements BodyReceiver {
   /** Bytes of the body that come before the route's decision wait for it. */
   onBody(outcome: BodyOutcome): void {
     if (this.#finished) this.#connection.cut()
-    else if (outcome === 'too large') this.#finish(tooLarge(this.#route), true)
-    else if (outcome === 'no room') this.#finish(this.#route.noRoomAnswer ?? noRoomAnswer)
+    else if (outcome === 'too large') this.#finish(this.#tooLarge(), true)
+    else if (outcome === 'no room') this.#finish(this.#answerTo(this.#route.noRoomAnswer ?? noRoomAnswer))
     else if (this.#isAdmitted) this.#run(outcome)
     else this.#whole = outcome
   }
@@ -173,10 +173,19 @@ export class Exchange implements BodyReceiver {
     this.#open.ended()
   }
 
+  #tooLarge(): HttpAnswer {
+    const { tooLargeAnswer, bodyBytesMax } = this.#route
+    return this.#answerTo(tooLargeAnswer ?? textAnswer(413, `the body is larger than ${bodyBytesMax} bytes\n`))
+  }
+
+  #answerTo(answer: AnswerTo): HttpAnswer {
+    return typeof answer === 'function' ? answer(this.#request) : answer
+  }
+
   #faultAnswer(error: unknown): HttpAnswer {
     const { errorAnswer, logger = silentLogger } = this.#serving
     try {
-      if (this.#route.faultAnswer) return this.#route.faultAnswer(error)
+      if (this.#route.faultAnswer) return this.#route.faultAnswer(error, this.#request)
     } catch (second) {
       error = second
     }
@@ -192,10 +201,6 @@ export class Exchange implements BodyReceiver {
 
 const noRoomAnswer = textAnswer(503, 'too much is under way at the moment\n', { 'Retry-After': '1' })
 const noBody = Buffer.alloc(0)
-
-function tooLarge({ tooLargeAnswer, bodyBytesMax }: AnyRoute): HttpAnswer {
-  return tooLargeAnswer ?? textAnswer(413, `the body is larger than ${bodyBytesMax} bytes\n`)
-}
 
 /** The refusal of a web page that may not send this request; `undefined` for everybody else. */
 export function callerRefusal(callers: WebCallers | undefined, request: HttpRequest): HttpAnswer | undefined {

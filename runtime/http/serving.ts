@@ -11,6 +11,9 @@ import type { WebCallers } from './web-callers.ts'
 
 export type HttpMethod = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'ANY'
 
+/** The same for all requests, or made for each. */
+export type AnswerTo = HttpAnswer | ((request: HttpRequest) => HttpAnswer)
+
 interface RouteOfAnyBody {
   readonly method: HttpMethod
   /** `/devices/:id`, `/static/*`: see `router.ts`. */
@@ -20,16 +23,16 @@ interface RouteOfAnyBody {
   /** Largest body, bytes; larger is answered 413. 0 (default): a body is not read. */
   readonly bodyBytesMax?: number | undefined
   /** What a body above the limit is answered with; plain text by default. */
-  readonly tooLargeAnswer?: HttpAnswer
+  readonly tooLargeAnswer?: AnswerTo
   /** What a body is answered with for which there is no room; plain text by default. */
-  readonly noRoomAnswer?: HttpAnswer
+  readonly noRoomAnswer?: AnswerTo
   /**
    * Looks at the headers before the body is read; an answer given here refuses the request, as does a fault. What comes of the body
    * while a promise is waited for counts against the room.
    */
   readonly admit?: (request: HttpRequest) => HttpAnswer | undefined | Promise<HttpAnswer | undefined>
   /** What a fault of this route is answered with; a fault thrown here goes to the server's `errorAnswer`. */
-  readonly faultAnswer?: (error: unknown) => HttpAnswer
+  readonly faultAnswer?: (error: unknown, request: HttpRequest) => HttpAnswer
 }
 
 /** A route that is given whole bodies. */

@@ -12,8 +12,8 @@ import { embeddedWarehouseForTests, type WarehouseForTests } from '#pipeline/war
 import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { batchFromBlock, batchHeader, blocksOfBatch, envelopeSchema } from '#schemas/batch.ts'
-import { migrations } from '#schemas/telemetry-table.ts'
 import { dayMs } from '#schemas/time.ts'
+import { migrations } from '#schemas/warehouse-migrations.ts'
 import { insertStatement, openClickHouseSink } from './clickhouse-sink.ts'
 import { prepareTables } from './clickhouse-tables.ts'
 

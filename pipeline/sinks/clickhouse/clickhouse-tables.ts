@@ -10,12 +10,12 @@ import { PenstockError } from '#schemas/errors.ts'
 import {
   type BatchTable,
   deliverySettings,
-  migrations,
   migrationsTableStatements,
   type TableOptions,
   telemetryColumns,
   warehouseDatabase,
 } from '#schemas/telemetry-table.ts'
+import { migrations } from '#schemas/warehouse-migrations.ts'
 
 /**
  * Creates and migrates Penstock's tables, then checks that `penstock.telemetry` is able to hold its guarantees.

@@ -12,6 +12,7 @@
  */
 import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
 import { assert } from '#runtime/assert.ts'
+import { identifier, quoted } from '#schemas/clickhouse-text.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { type BatchTable, warehouseDatabase } from '#schemas/telemetry-table.ts'
 
@@ -169,14 +170,6 @@ async function unlessForbidden(warehouse: Warehouse, statement: string): Promise
 
 function textsOf(value: unknown): string[] {
   return Array.isArray(value) ? value.map(String) : []
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
-}
-
-function identifier(name: string): string {
-  return `\`${name.replaceAll('\\', '\\\\').replaceAll('`', '\\`')}\``
 }
 
 /** ClickHouse writes names in messages as identifiers. */

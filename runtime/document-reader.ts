@@ -1,4 +1,16 @@
-import type { DocumentProblem } from './routes.ts'
+/** A fault of a document, for whoever wrote it. `path` as in JavaScript: `endpoints[0].url`. */
+export interface DocumentProblem {
+  readonly path: string
+  readonly message: string
+  readonly severity: 'error' | 'warning'
+  /** Within the text at `path`; lines and columns begin at 1. */
+  readonly location?: TextLocation
+}
+
+export interface TextLocation {
+  readonly start: { readonly line: number; readonly column: number }
+  readonly end: { readonly line: number; readonly column: number }
+}
 
 /** Reads objects of a JSON document field by field. Every fault is kept, so that one answer names them all. */
 export class DocumentReader {

@@ -1,0 +1,87 @@
+/**
+ * A load test of the installation whose supervisor forked this process. It is told once what to do, tells how it goes, and ends.
+ *
+ *   supervisor ── run ──▶ sends ── progress … rows … ──▶ writes result and report ── done ──▶ exit
+ *              ── stop ─▶ sends no more, and goes on as above
+ */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { endFirstWhenMemoryEnds } from '#infra/roles/end-first.ts'
+import { reportOf } from '#loadtest/report/report.ts'
+import type { LiveView } from '#loadtest/run/load-run.ts'
+import { runRegistered } from '#loadtest/run/run-registered.ts'
+import { workloadsOfShape } from '#loadtest/workload/shapes.ts'
+import { replacePrivateFile } from '#runtime/private-files.ts'
+import type { LoadTestPoint } from '#schemas/load-tests.ts'
+import { type LoadTestOrder, loadOptionsOf } from './load-test-order.ts'
+
+/** Supervisor to process. */
+export type LoadTestCommand = { readonly kind: 'run'; readonly order: LoadTestOrder } | { readonly kind: 'stop' }
+
+/** Process to supervisor. */
+export type LoadTestEvent =
+  | { readonly kind: 'progress'; readonly point: LoadTestPoint; readonly sent: number; readonly acknowledged: number }
+  | { readonly kind: 'rows'; readonly rows: number }
+  | { readonly kind: 'done' }
+  | { readonly kind: 'failed'; readonly reason: string }
+
+/** So often somebody is told, at most; views come about twice a second. */
+const tellMs = 900
+/** Without its supervisor it may take so long to end in order. */
+const orphanMsMax = 20_000
+
+function tell(event: LoadTestEvent): void {
+  process.send?.(event)
+}
+
+async function run(order: LoadTestOrder, signal: AbortSignal): Promise<void> {
+  const { asked, registry, metricsUrl, folder, run: name } = order
+  const told = { pointAtMs: Number.NEGATIVE_INFINITY, rowsAtMs: Number.NEGATIVE_INFINITY }
+  const onLive = ({ point, progress, observer }: LiveView): void => {
+    if (point === undefined || performance.now() - told.pointAtMs < tellMs) return
+    told.pointAtMs = performance.now()
+    const { atS, sent, acknowledged, p50Ms, p99Ms } = point
+    tell({
+      kind: 'progress',
+      point: { atS, sent, acknowledged, p50Ms, p99Ms },
+      sent: progress.sent,
+      acknowledged: progress.settled,
+    })
+    const rows = observer?.latest.rows
+    if (rows !== undefined) tell({ kind: 'rows', rows })
+  }
+  const onRows = (rows: number): void => {
+    if (performance.now() - told.rowsAtMs < tellMs) return
+    told.rowsAtMs = performance.now()
+    tell({ kind: 'rows', rows })
+  }
+  const workloads = workloadsOfShape(asked.shape, loadOptionsOf(order))
+  const hooks = { signal, observe: { metricsUrl }, onLive, onRows }
+  const result = await runRegistered(workloads, registry, hooks)
+  mkdirSync(folder, { recursive: true })
+  replacePrivateFile(join(folder, `${name}.html`), reportOf(result))
+  // Last: what has a result has a report.
+  replacePrivateFile(join(folder, `${name}.json`), `${JSON.stringify(result, undefined, 2)}\n`)
+}
+
+function runProcess(): void {
+  const stop = new AbortController()
+  const end = (event: LoadTestEvent): void => void process.send?.(event, () => process.exit(0))
+  process.on('message', (command: LoadTestCommand) => {
+    if (command.kind === 'stop') stop.abort()
+    else
+      run(command.order, stop.signal).then(
+        () => end({ kind: 'done' }),
+        (error: unknown) => end({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) }),
+      )
+  })
+  process.on('disconnect', () => {
+    stop.abort()
+    setTimeout(() => process.exit(1), orphanMsMax).unref()
+  })
+  // Of a terminal, whose Ctrl-C is its supervisor's to hear.
+  process.on('SIGINT', () => {})
+  endFirstWhenMemoryEnds()
+}
+
+if (import.meta.main) runProcess()

@@ -1,0 +1,49 @@
+/** Messages that are made of points, whatever they were sent as: a body of JSON each, and properties that many of them share. */
+
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { messageProperties } from './message-properties.ts'
+import type { MessageProperties, TelemetryMessage } from './telemetry.ts'
+
+/** Names of formats, as rows and metrics have them. */
+export type PointFormat = 'influxdb' | 'otlp-metrics' | 'otlp-logs' | 'sparkplug'
+
+export class RowList {
+  readonly messages: TelemetryMessage[] = []
+  bodyBytes = 0
+  readonly #system: ReadonlyMap<string, string>
+
+  /** @param format of what the rows were made of, told as their `contentSchema` */
+  constructor(format: PointFormat) {
+    // With both of these routes can look into bodies.
+    this.#system = new Map([
+      ['contentType', 'application/json'],
+      ['contentEncoding', 'utf-8'],
+      ['contentSchema', format],
+    ])
+  }
+
+  /** Properties of rows, to be given with each that has them. @throws INGEST_FRAME_TOO_LARGE */
+  propertiesWith(application: Readonly<Record<string, string>>): MessageProperties {
+    return messageProperties(new Map(Object.entries(application)), this.#system)
+  }
+
+  /**
+   * @returns why the row cannot be stored
+   * @throws INGEST_FRAME_TOO_LARGE once all together are too much, before more memory is spent on them [G-4]
+   */
+  add(row: string, properties: MessageProperties): string | undefined {
+    const body = Buffer.from(row)
+    if (body.length > limits.bodyBytesMax)
+      return `as JSON it has ${body.length} bytes; at most ${limits.bodyBytesMax} are allowed`
+    this.bodyBytes += body.length
+    if (this.messages.length >= limits.httpMessagesMax)
+      throw new PenstockError('INGEST_FRAME_TOO_LARGE', `more than ${limits.httpMessagesMax} points in one request`)
+    if (this.bodyBytes > limits.httpEnvelopeBytesMax) {
+      const text = `points that have more than ${limits.httpEnvelopeBytesMax} bytes as JSON; send smaller batches`
+      throw new PenstockError('INGEST_FRAME_TOO_LARGE', text)
+    }
+    this.messages.push({ body, properties })
+    return undefined
+  }
+}

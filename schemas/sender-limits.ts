@@ -1,0 +1,9 @@
+/** Of what comes in formats that are not the hub's. Part of `limits`. */
+export const senderLimits = {
+  /** Points of one request that are refused each for itself: so many are told of one by one, the rest by its number. */
+  pointFaultsToldMax: 50,
+  /** Fields of one protobuf message with all that lie in it: more than the points of a request have, and some tens of megabytes while it is read. */
+  protobufFieldsMax: 400_000,
+  /** Messages of protobuf within one another. Values of OTLP may hold values, which nobody nests like this. */
+  protobufDepthMax: 32,
+} as const
