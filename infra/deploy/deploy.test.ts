@@ -88,7 +88,7 @@ describe('the images', () => {
       'infra/deploy/deploy.test.ts',
       'data/owner-key',
       '.git/config',
-      'loadtest/cli/loadtest.ts',
+      'infra/testbed/kafka.ts',
       '.env',
     ])
       expect(ignored(path), path).toBe(true)
