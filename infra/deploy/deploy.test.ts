@@ -51,8 +51,9 @@ function loaded(): { readonly files: ReadonlySet<string>; readonly libraries: Re
   const visit = (file: string): void => {
     if (seen.has(file) || !code.includes(file)) return
     seen.add(file)
-    const started = [...readFileSync(join(root, file), 'utf8').matchAll(/new URL\('(\.[^']+\.ts)', import/g)]
-    for (const target of [...importsOf(file), ...started.map(([, path = '']) => path)]) {
+    const content = readFileSync(join(root, file), 'utf8')
+    const started = content.matchAll(/(?:new URL|createRequire\(import\.meta\.url\))\('(\.[^']+\.ts|[^./][^']*)'/g)
+    for (const target of [...importsOf(file), ...[...started].map(([, path = '']) => path)]) {
       const path = pathOf(target, file)
       if (path !== undefined) visit(path)
       else if (!target.startsWith('node:')) libraries.set(target, file)
@@ -101,7 +102,11 @@ describe('the images', () => {
       expect(manifest.optionalDependencies, name).toHaveProperty([name])
     expect(without.filter((name) => libraries.has(name))).toEqual(['esbuild'])
     const places = withoutEmbedded.map((name) => libraries.get(name)).filter((file) => file !== undefined)
-    expect(places.sort()).toEqual(['control/store/pglite-database.ts', 'pipeline/log/lmdb/lmdb-log.ts'])
+    expect(places.sort()).toEqual([
+      'control/store/pglite-database.ts',
+      'pipeline/log/lmdb/lmdb-log.ts',
+      'runtime/landlock.ts',
+    ])
     for (const name of libraries.keys()) expect(Object.keys(manifest.devDependencies)).not.toContain(name)
   })
 

@@ -40,7 +40,7 @@ describe.skipIf(here.skip)(`images ${here.note}`, () => {
     const packages = ({ root }: BuiltImage) =>
       readdirSync(join(root, 'opt/penstock/node_modules'), { recursive: true, encoding: 'utf8' })
     const foreign =
-      /^(vitest|typescript|uWebSockets\.js|node-linux-\w+|esbuild|autocannon|@biomejs\/.*)$|(darwin|win32|musl)-?\w*\//
+      /^(vitest|typescript|uWebSockets\.js|node-linux-\w+|esbuild|@biomejs\/.*)$|(darwin|win32|musl)-?\w*\//
     expect(packages(embedded).filter((path) => foreign.test(path))).toEqual([])
     for (const name of ['chdb', 'lmdb', 'koffi', '@electric-sql/pglite']) {
       expect(packages(embedded), name).toContain(name)
