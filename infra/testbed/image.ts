@@ -26,11 +26,13 @@ import { ServerProcess } from './server-process.ts'
 
 const project = join(import.meta.dirname, '../..')
 
+type Environment = Readonly<Record<string, string>>
+
 /** What a Dockerfile says of its containers. */
 export interface ImageConfig {
   readonly user: string
   readonly folder: string
-  readonly environment: Readonly<Record<string, string>>
+  readonly environment: Environment
   readonly entrypoint: readonly string[]
   readonly command: readonly string[]
   readonly healthCommand: readonly string[]
@@ -203,19 +205,17 @@ function runIn(root: string, line: string, config: ImageConfig): void {
   const packages = join(root, config.folder, 'node_modules')
   if (line.startsWith('npm install') && !existsSync(packages)) linkTree(join(project, 'node_modules'), packages)
   // All that is needed is there: a registry that is away, or asked for packages of other platforms, holds up nothing.
-  const settings = { npm_config_offline: 'true' }
-  const image = { root, config: { ...config, user: '0:0' } }
-  const [program = '', ...args] = commandIn(image, ['sh', '-c', line], { isBuilt: false, settings })
+  const environment = { ...config.environment, npm_config_offline: 'true' }
+  const image = { root, config: { ...config, user: '0:0', environment } }
+  const [program = '', ...args] = commandIn(image, ['sh', '-c', line], { isBuilt: false })
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' })
   if (status !== 0) throw new Error(`RUN ${line}\nended with ${status}\n${stdout}${stderr}`)
 }
 
-interface ContainerOptions {
+interface RunOptions {
   /** False while it is built: then its root may be written. */
   readonly isBuilt?: boolean
-  readonly settings?: Readonly<Record<string, string>>
-  /** Folders of this machine that it may write, by their path inside. */
-  readonly mounts?: Readonly<Record<string, string>>
+  readonly mounts?: Environment
 }
 
 /** Mounts what a container has, then becomes its command: "$0" is the root. */
@@ -229,36 +229,40 @@ mount -t proc proc "$root/proc"
 mount -t tmpfs -o mode=755,size=64m tmpfs "$root/dev"
 for device in null zero full random urandom; do touch "$root/dev/$device"; mount --bind "/dev/$device" "$root/dev/$device"; done
 ln -s /proc/self/fd "$root/dev/fd"
-while [ "$1" != -- ]; do mount --bind "$2" "$root$1"; shift 2; done
+while [ "$1" != -- ]; do mkdir -p "$root$1"; mount --bind "$2" "$root$1"; shift 2; done
 shift
 [ "$mode" = rw ] || for place in / /usr/local; do mount -o remount,bind,ro "$root$place"; done
 exec chroot "$root" setpriv --reuid "\${user%:*}" --regid "\${user#*:}" --clear-groups --no-new-privs --inh-caps=-all \\
   $([ "$mode" = rw ] || echo --bounding-set=-all) env -i "$@"`
 
-function commandIn({ root, config }: BuiltImage, command: readonly string[], options: ContainerOptions): string[] {
-  const { isBuilt = true, settings = {}, mounts = {} } = options
-  const environment = Object.entries({ HOME: isBuilt ? '/nonexistent' : '/root', ...config.environment, ...settings })
+function commandIn({ root, config }: BuiltImage, command: readonly string[], options: RunOptions): string[] {
+  const { isBuilt = true, mounts = {} } = options
   return [
     ...['unshare', ...spaces, 'sh', '-c', enter, root, isBuilt ? 'ro' : 'rw', config.user, config.folder],
     ...Object.entries(mounts).flat(),
-    ...['--', ...environment.map(([name, value]) => `${name}=${value}`)],
+    ...['--', ...linesOf({ HOME: isBuilt ? '/nonexistent' : '/root', ...config.environment })],
     ...['sh', '-c', 'cd "$0" && exec "$@"', config.folder, ...command],
   ]
 }
 
-/** A container of an image: its root is read-only, but for its volumes; it has no rights and gets none. It shares this machine's network. */
+function linesOf(environment: Environment): string[] {
+  return Object.entries(environment).map(([name, value]) => `${name}=${value}`)
+}
+
+/** A container of an image: its root is read-only, but for its mounts; it has no rights and gets none. It shares this machine's network. */
 export class Container {
   readonly #image: BuiltImage
   readonly #process: ServerProcess
 
-  /** @param command in place of the one that the image has */
-  constructor(
-    image: BuiltImage,
-    options: Omit<ContainerOptions, 'isBuilt'>,
-    command: readonly string[] = image.config.command,
-  ) {
-    this.#image = image
-    const line = commandIn(image, [...image.config.entrypoint, ...command], options)
+  /**
+   * @param settings in its environment, beside those of the image
+   * @param mounts folders of this machine that it may write, by their path inside
+   * @param command in place of the one that the image has
+   */
+  constructor(image: BuiltImage, settings: Environment, mounts: Environment, command = image.config.command) {
+    const { config } = image
+    this.#image = { ...image, config: { ...config, environment: { ...config.environment, ...settings } } }
+    const line = commandIn(this.#image, [...config.entrypoint, ...command], { mounts })
     this.#process = new ServerProcess(`container ${command.join(' ')}`, line)
   }
 
@@ -270,21 +274,21 @@ export class Container {
     return this.#process.until(ready)
   }
 
-  /** Runs a command inside, as its user, as \`docker exec\` does. */
+  /** Runs a command inside, as its user, as `docker exec` does. */
   execute(command: readonly string[]): { readonly code: number | null; readonly output: string } {
     const { user, environment } = this.#image.config
     const [uid = '', gid = ''] = user.split(':')
-    const spawned = spawnSync(
+    const { status, stdout, stderr } = spawnSync(
       'nsenter',
       [
         ...['--target', String(this.#first), '--mount', '--pid', '--root', '--wd=/'],
         ...['setpriv', '--reuid', uid, '--regid', gid, '--clear-groups', '--no-new-privs', 'env', '-i'],
-        ...Object.entries({ ...environment }).map(([name, value]) => `${name}=${value}`),
+        ...linesOf(environment),
         ...command,
       ],
       { encoding: 'utf8' },
     )
-    return { code: spawned.status, output: `${spawned.stdout}${spawned.stderr}` }
+    return { code: status, output: `${stdout}${stderr}` }
   }
 
   /** Sends the stop signal to its first process, and resolves with the exit code. */
