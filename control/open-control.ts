@@ -34,12 +34,14 @@ import { assertUnserved, serveDirectory } from './link/directory-server.ts'
 import { RegistryDirectory } from './link/registry-directory.ts'
 import type { LoadTests } from './load-tests/load-tests.ts'
 import { type Methods, methodsOver } from './methods/methods.ts'
+import { ModelService } from './models/model-service.ts'
+import type { ModelWarehouse } from './models/model-tables.ts'
 import { openRegistry, type Registry, type ToldRecords } from './open-registry.ts'
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
 import type { RegistrarRules } from './provisioning/sql-registrar.ts'
 import type { CheckDocument } from './routes/routes.ts'
-import { registerServiceRoutes } from './service-routes.ts'
+import { registerServiceRoutes, type Services } from './service-routes.ts'
 import type { ShownSettings } from './settings/settings-operations.ts'
 import type { AnalystSql } from './sql/sql.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
@@ -61,6 +63,8 @@ export interface ControlOptions {
   readonly deadLetters?: DeadLetters | undefined
   /** Left out: nobody can be asked how delivery is. */
   readonly delivery?: DeliveryState | undefined
+  /** Where models are tables; left out: there are no models. */
+  readonly modelWarehouse?: ModelWarehouse | undefined
   /** The table of devices that analysts read; left out: nobody keeps one. */
   readonly deviceTable?: DeviceTable | undefined
   /** Further checks of documents of routes. */
@@ -154,22 +158,11 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   closing.push(sweepUploads(registry.uploads, clock, logger))
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
-  const hubName = options.rules.hubNames[0] ?? ''
   const methods = methodsOver(downlink, (options.identitiesRequired ?? true) ? registry.identities : undefined)
   closing.push(workOnDevices(options, registry, methods, clock))
-  const services = {
-    registry,
-    routing: routing.service,
-    downlink,
-    delivery: options.delivery,
-    deadLetters: options.deadLetters,
-    sql: options.sql,
-    loadTests: options.loadTests,
-    settings: options.shownSettings ?? (async () => []),
-    hubName,
-    uploadHost: options.uploadHost ?? hubName,
-    methods,
-  }
+  const models = options.modelWarehouse && new ModelService(registry.models, options.modelWarehouse, clock, logger)
+  closing.push(() => models?.close())
+  const services = servicesOf(options, { registry, routing: routing.service, downlink, methods, models })
   return {
     registry,
     directory,
@@ -179,6 +172,23 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
       registerServiceRoutes(router, services, rekey, { gate, metrics, audit, recorder, logger, clock, tls }),
     ensureFirstDevice: (deviceId) => ensureFirstDevice(registry.identities, deviceId),
     watchLostEdges: (onLost) => watchLostEdges(registry.presence, () => registry.trust.trust(), clock, logger, onLost),
+  }
+}
+
+function servicesOf(
+  options: ControlOptions,
+  own: Pick<Services, 'registry' | 'routing' | 'downlink' | 'methods' | 'models'>,
+): Services {
+  const hubName = options.rules.hubNames[0] ?? ''
+  return {
+    ...own,
+    delivery: options.delivery,
+    deadLetters: options.deadLetters,
+    sql: options.sql,
+    loadTests: options.loadTests,
+    settings: options.shownSettings ?? (async () => []),
+    hubName,
+    uploadHost: options.uploadHost ?? hubName,
   }
 }
 

@@ -16,6 +16,8 @@ import type { Identities } from './identities/identities.ts'
 import { SqlIdentities } from './identities/sql-identities.ts'
 import type { Jobs, JobWork } from './jobs/jobs.ts'
 import { SqlJobs } from './jobs/sql-jobs.ts'
+import type { ModelStore } from './models/models.ts'
+import { SqlModels } from './models/sql-models.ts'
 import type { PresenceStore } from './presence/presence.ts'
 import { SqlPresence } from './presence/sql-presence.ts'
 import type { DevicesOf } from './provisioning/deprovision.ts'
@@ -33,6 +35,7 @@ import type { KeptSessions } from './sessions/sessions.ts'
 import { SqlSessions } from './sessions/sql-sessions.ts'
 import { ChangeFeed } from './store/change-feed.ts'
 import type { Changes } from './store/changes.ts'
+import { copyStore, type StoreCopy } from './store/copy-store.ts'
 import type { Database } from './store/database.ts'
 import { OneHolder } from './store/one-holder.ts'
 import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
@@ -67,10 +70,13 @@ export interface Registry {
   readonly devicesOf: DevicesOf
   readonly jobs: Jobs & JobWork
   readonly configurations: Configurations & ConfigurationWork
+  readonly models: ModelStore
   readonly deviceRecords: DeviceRecords
   /** Whether it is this process that keeps the table of devices. */
   readonly holdsDeviceTable: () => Promise<boolean>
   readonly changes: Changes
+  /** All of it as files in `folder`, of one moment. @throws as `copyStore` */
+  copyTo(folder: string): Promise<StoreCopy | undefined>
   close(): Promise<void>
 }
 
@@ -154,9 +160,11 @@ export async function registryOver(
     queries: queriesOver(database),
     jobs: new SqlJobs(database),
     configurations: new SqlConfigurations(database),
+    models: new SqlModels(database),
     deviceRecords: new SqlDeviceRecords(database),
     holdsDeviceTable: () => deviceTable.holds(),
     changes,
+    copyTo: (folder) => copyStore(database, folder),
     async close() {
       await registrar.close()
       await changes.close()

@@ -4,6 +4,7 @@ import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/te
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { auditConformance } from './audit/audit.conformance.ts'
+import { modelsConformance } from './models/models.conformance.ts'
 import { openRegistry, type Registry } from './open-registry.ts'
 import { deviceContent, registryConformance } from './registry.conformance.ts'
 import type { ControlChange } from './store/changes.ts'
@@ -37,6 +38,7 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
   })
 
   auditConformance('a PostgreSQL server', () => server.url)
+  modelsConformance('a PostgreSQL server', () => server.url)
   twinOutboxConformance('a PostgreSQL server', () =>
     openPostgresDatabase({ url: server.url, connectionsMax: 5, logger: silentLogger }),
   )

@@ -64,11 +64,11 @@ async function main(devices: number, kind: string): Promise<void> {
   }
 }
 
-function idAt(index: number): string {
+export function idAt(index: number): string {
   return `sensor-${String(index).padStart(8, '0')}`
 }
 
-async function importDevices(registry: Registry, devices: number): Promise<void> {
+export async function importDevices(registry: Registry, devices: number): Promise<void> {
   for (let from = 0; from < devices; from += importBatch) {
     const count = Math.min(importBatch, devices - from)
     await registry.identities.importDevices(
@@ -87,14 +87,14 @@ async function importDevices(registry: Registry, devices: number): Promise<void>
   }
 }
 
-async function seconds(work: () => Promise<void>): Promise<number> {
+export async function seconds(work: () => Promise<void>): Promise<number> {
   const start = process.hrtime.bigint()
   await work()
   return Number(process.hrtime.bigint() - start) / 1e9
 }
 
 /** One after another; p50 and p99 in milliseconds. */
-async function latencies(count: number, work: () => Promise<void>): Promise<{ p50: number; p99: number }> {
+export async function latencies(count: number, work: () => Promise<void>): Promise<{ p50: number; p99: number }> {
   const values: number[] = []
   for (let index = 0; index < count; index++) values.push((await seconds(work)) * 1_000)
   values.sort((left, right) => left - right)

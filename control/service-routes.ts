@@ -19,6 +19,8 @@ import { loadTestOperations } from './load-tests/load-test-operations.ts'
 import type { LoadTests } from './load-tests/load-tests.ts'
 import { methodOperations } from './methods/method-operations.ts'
 import type { Methods } from './methods/methods.ts'
+import { modelOperations } from './models/model-operations.ts'
+import type { ModelService } from './models/model-service.ts'
 import type { Registry } from './open-registry.ts'
 import { provisioningOperations } from './provisioning/enrolment-operations.ts'
 import { linkedHubOperations } from './provisioning/hub-operations.ts'
@@ -58,6 +60,8 @@ export interface Services {
   /** Under which files are read that devices uploaded. */
   readonly uploadHost: string
   readonly methods: Methods
+  /** `undefined`: ClickHouse cannot be reached from here. */
+  readonly models: ModelService | undefined
 }
 
 /** Adds all routes, and an answer in the hub's form for every other path. */
@@ -75,6 +79,7 @@ export function registerServiceRoutes(
     loadTests,
     uploadHost,
     methods,
+    models,
   }: Services,
   rekeyPolicy: RekeyPolicy,
   options: OperationOptions,
@@ -102,6 +107,7 @@ export function registerServiceRoutes(
     ...routingOperations(routing),
     ...replayOperations(routing.replays),
     ...hubRoutingOperations(routing),
+    ...(models ? modelOperations(models) : []),
     ...(delivery ? deliveryOperations(delivery) : []),
     ...(deadLetters ? deadLetterOperations(deadLetters) : []),
   ]

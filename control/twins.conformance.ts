@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isPenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Registry } from './open-registry.ts'
@@ -82,11 +83,45 @@ export function twinConformance(name: string, open: () => Promise<TwinsUnderTest
         tags: { floor: 2 },
         desired: { value: { fw: {}, on: true }, version: 3 },
       })
-      const [done, refused] = await registry.twins.updateAll([
-        { id, patch: twinPatchFrom({ tags: { bulk: 1 } }), ifMatch: undefined },
-        { id: idOf('twin-nobody'), patch: twinPatchFrom({ tags: {} }), ifMatch: undefined },
+    })
+
+    test('many are written together, each done or refused by itself, those of one twin in their order', async () => {
+      const [first, second] = [await made('twin-many-b'), await made('twin-many-a')]
+      const update = (id: IdentityId, document: Record<string, unknown>, ifMatch?: string) => ({
+        ...{ id, patch: twinPatchFrom(document), ifMatch },
+      })
+      const large = { tags: { a: 'x'.repeat(4_000), b: 'x'.repeat(4_000), c: 'x'.repeat(4_000) } }
+      const others = await Promise.all(
+        Array.from({ length: limits.twinWritesAtOnceMax + 1 }, (_, index) => made(`twin-many-other-${index}`)),
+      )
+      const outcomes = await registry.twins.updateAll([
+        update(first, { tags: { n: 1 }, properties: { desired: { n: 1, gone: true } } }),
+        update(idOf('twin-nobody'), { tags: {} }),
+        update(second, large),
+        update(first, { tags: { n: 2 } }, etagText(1)),
+        update(first, { properties: { desired: { n: 2, gone: null } } }, etagText(2)),
+        update(idOf('twin many'), { tags: {} }),
+        update(second, { tags: { after: true } }),
+        ...others.map((id) => update(id, { tags: { other: true } })),
       ])
-      expect([done, refused]).toEqual([undefined, coded('REGISTRY_DEVICE_UNKNOWN')])
+      expect(outcomes.map((outcome) => (isPenstockError(outcome) ? outcome.code : outcome))).toEqual([
+        undefined,
+        'REGISTRY_DEVICE_UNKNOWN',
+        'TWIN_INVALID',
+        'REGISTRY_ETAG_STALE',
+        undefined,
+        'REGISTRY_ID_INVALID',
+        undefined,
+        ...others.map(() => undefined),
+      ])
+      const twins = await Promise.all([first, second, others.at(-1) ?? first].map((id) => registry.twins.get(id)))
+      expect(twins.map(({ twin }) => plain({ tags: twin.tags, desired: twin.desired.value, etag: twin.etag }))).toEqual(
+        [
+          { tags: { n: 1 }, desired: { n: 2 }, etag: 3 },
+          { tags: { after: true }, desired: {}, etag: 2 },
+          { tags: { other: true }, desired: {}, etag: 2 },
+        ],
+      )
     })
 
     test('what is too large as a whole is refused, and changes nothing', async () => {

@@ -1,3 +1,4 @@
+import { isHalfRestored } from '#pipeline/operate/backup/staging.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { keepNewFilesPrivate } from '#runtime/private-files.ts'
 import { settingsFromEnvironment } from '#runtime/settings.ts'
@@ -61,6 +62,11 @@ async function run(name: string, args: readonly string[]): Promise<void> {
   const settings = settingsFromEnvironment(process.env)
   const started = processes.get(name)
   if (started !== undefined) {
+    if (isHalfRestored(settings.dataDir))
+      throw new PenstockError(
+        'BACKUP_INCOMPLETE',
+        `a restore into ${settings.dataDir} was not finished: run penstock restore again`,
+      )
     // Supervised ones find it as the supervisor left it.
     if (!supervised) keepDataFolderPrivate(settings.dataDir, createLogger(name, settings.logLevel))
     return started.run(settings, args)

@@ -93,6 +93,7 @@ export function edgeFixture(
     logger?: Logger
     quotas?: QuotaOptions
     onPresence?: OnPresence
+    decodesSparkplug?: boolean
   } = {},
 ): EdgeFixture {
   const log = new CapturingLog(options.partitions)

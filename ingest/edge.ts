@@ -25,6 +25,7 @@ import { type Listener, listen } from '#ingest/listeners/listener.ts'
 import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import { routeWebSocket } from '#ingest/listeners/websocket.ts'
+import { routeOtlp } from '#ingest/otlp/export-routes.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
 import type { Authenticate } from '#ingest/session/principal.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
@@ -137,6 +138,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     registerRoutes: (router, tls, authorizationOf = (request) => request.header('authorization')) => {
       routeTelemetry(router, edge, options.authorizeRequest, tls)
       routeInflux(router, edge, options.authorizeRequest, tls)
+      routeOtlp(router, edge, options.authorizeRequest, tls)
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
       if (uploads) routeFiles(router, edge, uploads, options, tls)
       if (service && provisioning) routeProvisioning(router, edge, provisioning, service.idScope, tls)

@@ -15,6 +15,14 @@ export const deviceSettings = {
     meaning:
       'on: a device that listens to its desired properties again is told what changed while it was away; off: it asks for itself, as with the hub',
   },
+  sparkplug: {
+    env: 'PENSTOCK_SPARKPLUG',
+    kind: 'choice',
+    default: 'stored',
+    choices: ['stored', 'decoded'],
+    meaning:
+      'what becomes of payloads of Sparkplug B, on topics below spBv1.0/. stored: they are stored as they come; decoded: as JSON, with the names that births gave',
+  },
   events: {
     env: 'PENSTOCK_EVENTS',
     kind: 'choice',

@@ -164,6 +164,15 @@ export const errorTable = {
     meaning: 'the dead letter is of one endpoint; on the log it would go to all',
   },
 
+  BACKUP_INCOMPLETE: { disposition: 'reject', meaning: 'a backup that was not made to its end, or that lacks a file' },
+  BACKUP_DAMAGED: { disposition: 'reject', meaning: 'a file of a backup is not as it was written' },
+  BACKUP_VERSION_UNKNOWN: { disposition: 'reject', meaning: 'a backup of a version that this one cannot restore' },
+  BACKUP_TARGET_USED: {
+    disposition: 'reject',
+    meaning: 'a backup or an installation was to be written where there is something',
+  },
+  BACKUP_REFUSED: { disposition: 'reject', meaning: 'what is wanted of a backup cannot be done here' },
+
   STORE_UNAVAILABLE: { disposition: 'retry', meaning: 'the control store did not answer' },
   STORE_LOCKED: { disposition: 'fatal', meaning: 'another process owns the embedded control store' },
   STORE_SCHEMA_UNKNOWN: { disposition: 'fatal', meaning: 'the control store was written by a newer version' },

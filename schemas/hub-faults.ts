@@ -84,6 +84,8 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   JOB_UNKNOWN: { status: 404, name: 'JobNotFound', number: 404_002 },
   JOBS_FULL: { status: 429, name: 'ThrottlingMaxActiveJobCountExceeded', number: 429_004 },
   STORE_UNAVAILABLE: unavailable,
+  WAREHOUSE_UNAVAILABLE: unavailable,
+  WAREHOUSE_REFUSED: conflict,
   AUTH_DIRECTORY_UNAVAILABLE: unavailable,
   AUTH_TOKEN_EXPIRED: { status: 401, name: 'IotHubUnauthorized', number: 401_003 },
   // The hub has a status for these two, but no code that its clients know.

@@ -23,4 +23,6 @@ export const modelLimits = {
   modelSuggestSecondsMax: 30,
   /** What the warehouse has of models is compared with what it should have this often. */
   modelsLookedAtMs: 60_000,
+  /** While they differ. */
+  modelsRetriedMs: 5_000,
 } as const

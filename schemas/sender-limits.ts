@@ -6,4 +6,6 @@ export const senderLimits = {
   protobufFieldsMax: 400_000,
   /** Messages of protobuf within one another. Values of OTLP may hold values, which nobody nests like this. */
   protobufDepthMax: 32,
+  /** What the connections of an edge process remember together of births of Sparkplug: some hundred thousand metrics. */
+  sparkplugNamesBytesMax: 64 * 1024 * 1024,
 } as const

@@ -26,6 +26,8 @@ export const twinLimits = {
   /** Reported patches of a process that wait for the store, and for how long. */
   twinQueueBytesMax: 16 * 1024 * 1024,
   twinWaitMsMax: 10_000,
+  /** Twins that services write in one statement: each may hold 72 KiB. */
+  twinWritesAtOnceMax: 100,
   /** Reported properties that a process keeps to merge patches into: some 20,000 twins of a usual size. */
   twinCacheBytesMax: 64 * 1024 * 1024,
   /** Changes of twins that are told in one portion, about, and bytes of what they say. */

@@ -12,6 +12,7 @@ import { activitiesCheck, announcementCheck, presenceCheck } from '#control/pres
 import { provisioningAnswerCheck, provisioningRequestCheck } from '#control/provisioning/provisioning-json.ts'
 import { quotaCheck } from '#control/quotas/quota-json.ts'
 import { keptSessionCheck } from '#control/sessions/sessions-json.ts'
+import { storeCopyCheck } from '#control/store/copy-store.ts'
 import { invalidationCheck } from '#control/store/invalidation-json.ts'
 import { trustCheck } from '#control/trust/trust-json.ts'
 import {
@@ -52,6 +53,7 @@ export const controlContract = {
     uploadKey: { asked: nothing, answered: aText },
     beginUpload: { asked: uploadBegunCheck, answered: optional(aText) },
     uploadName: { asked: uploadIdCheck, answered: optional(aText) },
+    copyStore: { asked: aText, answered: optional(storeCopyCheck) },
     endUpload: { asked: uploadEndedCheck, answered: aBoolean },
   },
   pushes: { presence: listOf(presenceCheck), saw: listOf(desiredSeenCheck) },

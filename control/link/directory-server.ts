@@ -14,7 +14,7 @@ import { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
-import type { Directory } from './directory.ts'
+import type { ServedDirectory } from './directory.ts'
 import { answerMsMax, controlContract, directoryLimits, edgeContract } from './directory-contract.ts'
 
 export interface DirectoryServer {
@@ -32,7 +32,7 @@ type EdgeConnection = LineRpc<typeof controlContract, typeof edgeContract>
  */
 export async function serveDirectory(
   path: string,
-  directory: Directory,
+  directory: ServedDirectory,
   edges: EdgeFinder,
   logger: Logger,
   clock: Clock = systemClock,
@@ -89,7 +89,7 @@ export async function serveDirectory(
   }
 }
 
-function handlersOf(directory: Directory): Handlers<typeof controlContract> {
+function handlersOf(directory: ServedDirectory): Handlers<typeof controlContract> {
   return {
     questions: {
       lookup: async (deviceIds) => {
@@ -114,6 +114,7 @@ function handlersOf(directory: Directory): Handlers<typeof controlContract> {
       uploadKey: async () => (await directory.uploads.uploadKey()).toString('base64'),
       beginUpload: (upload) => directory.uploads.beginUpload(upload),
       uploadName: (upload) => directory.uploads.uploadName(upload),
+      copyStore: (folder) => directory.copyTo(folder),
       endUpload: (upload) => directory.uploads.endUpload(upload),
     },
     pushes: { presence: (records) => directory.report(records), saw: (seen) => directory.twins.saw(seen) },

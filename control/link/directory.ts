@@ -5,6 +5,7 @@ import type { Registrar } from '#control/provisioning/provisioning.ts'
 import type { QuotaSource } from '#control/quotas/quotas.ts'
 import type { KeptSessions } from '#control/sessions/sessions.ts'
 import type { Invalidations } from '#control/store/changes.ts'
+import type { StoreCopy } from '#control/store/copy-store.ts'
 import type { TrustSource } from '#control/trust/trust.ts'
 import type { DeviceTwins, WholeTwins } from '#control/twins/twins.ts'
 import type { DeviceUploads } from '#control/uploads/uploads.ts'
@@ -25,4 +26,10 @@ export interface Directory
   readonly twins: DeviceTwins & WholeTwins
   readonly uploads: DeviceUploads
   close(): Promise<void>
+}
+
+/** What the process that owns the store serves besides, to tools of its own user. */
+export interface ServedDirectory extends Directory {
+  /** As `Registry.copyTo`. @param folder absolute, of this machine */
+  copyTo(folder: string): Promise<StoreCopy | undefined>
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { downlinkConformance } from '#control/downlink/downlink.conformance.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
-import type { Directory } from './directory.ts'
+import type { ServedDirectory } from './directory.ts'
 import { serveDirectory } from './directory-server.ts'
 import { RemoteDirectory } from './remote-directory.ts'
 
@@ -13,7 +13,7 @@ const silentDirectory = {
   onInvalidate: () => () => {},
   onAnnounced: () => () => {},
   twins: { onDesired: () => () => {} },
-} as unknown as Directory
+} as unknown as ServedDirectory
 
 downlinkConformance('the local socket', async (finder) => {
   const folder = mkdtempSync(join(tmpdir(), 'penstock-downlink-'))

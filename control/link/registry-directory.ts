@@ -5,6 +5,7 @@ import type { ProvisioningAnswer, ProvisioningRequest, Registrar } from '#contro
 import type { QuotaOverride, QuotaSource } from '#control/quotas/quotas.ts'
 import type { KeptSession, KeptSessions } from '#control/sessions/sessions.ts'
 import { type Changes, type Invalidation, invalidationOf } from '#control/store/changes.ts'
+import type { StoreCopy } from '#control/store/copy-store.ts'
 import { LookupBatch } from '#control/store/lookup-batch.ts'
 import type { Trust, TrustSource } from '#control/trust/trust.ts'
 import type { DeviceTwins, WholeTwins } from '#control/twins/twins.ts'
@@ -12,7 +13,7 @@ import type { DeviceUploads, Uploads } from '#control/uploads/uploads.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
-import type { Directory } from './directory.ts'
+import type { ServedDirectory } from './directory.ts'
 import { RegistryUploads } from './registry-uploads.ts'
 
 /** Presence records that wait while a write is under way; more are dropped, oldest first: the next connection tells again. */
@@ -33,11 +34,12 @@ export interface DirectorySources {
   readonly edgeAddresses: { secret(): Promise<Buffer> }
   readonly registrar: Registrar
   readonly changes: Changes
+  copyTo(folder: string): Promise<StoreCopy | undefined>
   close(): Promise<void>
 }
 
 /** The directory of a process that has the registry itself; `close` closes it too if owned. */
-export class RegistryDirectory implements Directory {
+export class RegistryDirectory implements ServedDirectory {
   readonly twins: DeviceTwins & WholeTwins
   readonly uploads: DeviceUploads
   readonly #registry: DirectorySources
@@ -63,6 +65,10 @@ export class RegistryDirectory implements Directory {
       const invalidation = invalidationOf(change)
       for (const listener of this.#listeners) listener(invalidation)
     })
+  }
+
+  copyTo(folder: string): Promise<StoreCopy | undefined> {
+    return this.#registry.copyTo(folder)
   }
 
   lookup(deviceId: string): Promise<DeviceCredentials | undefined> {

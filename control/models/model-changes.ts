@@ -6,7 +6,16 @@
  */
 import { identifier, quoted } from '#schemas/clickhouse-text.ts'
 import type { ModelTable } from '#schemas/models/model.ts'
-import { chartsProjection, modelMark, modelViews, pinnedColumns, projectionMark } from '#schemas/models/model-sql.ts'
+import {
+  chartsProjection,
+  type ModelProjection,
+  type ModelView,
+  modelMark,
+  modelViews,
+  type PinnedColumn,
+  pinnedColumns,
+  projectionMark,
+} from '#schemas/models/model-sql.ts'
 import { onCluster, type TableOptions, warehouseDatabase } from '#schemas/telemetry-table.ts'
 
 /** What ClickHouse has. */
@@ -49,56 +58,60 @@ export function changesFor(models: readonly ModelTable[], found: FoundTables, op
   const changed = missing(columns, found.columns, ({ column }) => column)
   const wantedProjections = projections.map(({ projection }) => projection)
   const statements = [
-    ...found.projections
-      .filter((name) => name.startsWith(projectionMark) && !wantedProjections.includes(name))
-      .map((name) => sql.dropProjection(name)),
-    ...changed.flatMap((column) => [
-      // Of another definition: dropped, so that old rows are computed anew.
-      ...(found.columns.has(column.column) ? [sql.dropColumn(column.column)] : []),
-      sql.addColumn(column),
-    ]),
+    ...sql.alter(
+      found.projections
+        .filter((name) => name.startsWith(projectionMark) && !wantedProjections.includes(name))
+        .map(dropProjection),
+    ),
+    // Of another definition: dropped, so that old rows are computed anew.
+    ...sql.alter(changed.filter(({ column }) => found.columns.has(column)).map(({ column }) => dropColumn(column))),
+    ...sql.alter(changed.map(addColumn)),
     ...unwanted(
       found.tables,
       views.map(({ view }) => view),
     ).map((name) => sql.dropView(name)),
     ...missing(views, found.tables, ({ view }) => view).map((view) => sql.makeView(view)),
-    ...projections
-      .filter(({ projection }) => !found.projections.includes(projection))
-      .map((projection) => sql.addProjection(projection)),
-    ...unwanted(
-      found.columns,
-      columns.map(({ column }) => column),
-    ).map((name) => sql.dropColumn(name)),
+    ...sql.alter(projections.filter(({ projection }) => !found.projections.includes(projection)).map(addProjection)),
+    ...sql.alter(
+      unwanted(
+        found.columns,
+        columns.map(({ column }) => column),
+      ).map(dropColumn),
+    ),
   ]
   return { statements, taken }
 }
 
+function addColumn({ column, type, expression, comment }: PinnedColumn): string {
+  return `ADD COLUMN IF NOT EXISTS ${identifier(column)} ${type} MATERIALIZED ${expression} COMMENT ${quoted(comment)}`
+}
+
+function dropColumn(column: string): string {
+  return `DROP COLUMN IF EXISTS ${identifier(column)}`
+}
+
+function addProjection({ projection, query }: ModelProjection): string {
+  return `ADD PROJECTION IF NOT EXISTS ${identifier(projection)} (${query})`
+}
+
+function dropProjection(projection: string): string {
+  return `DROP PROJECTION IF EXISTS ${identifier(projection)}`
+}
+
 class ModelStatements {
-  readonly #alter: string
   readonly #onCluster: string
 
   constructor(options: TableOptions) {
     this.#onCluster = onCluster(options)
-    this.#alter = `ALTER TABLE ${warehouseDatabase}.telemetry${this.#onCluster}`
   }
 
-  addColumn({ column, type, expression, comment }: ReturnType<typeof pinnedColumns>[number]): string {
-    return `${this.#alter} ADD COLUMN IF NOT EXISTS ${identifier(column)} ${type} MATERIALIZED ${expression} COMMENT ${quoted(comment)}`
+  /** One statement, or none: each waits for parts to be rewritten. */
+  alter(changes: readonly string[]): string[] {
+    if (changes.length === 0) return []
+    return [`ALTER TABLE ${warehouseDatabase}.telemetry${this.#onCluster} ${changes.join(', ')}`]
   }
 
-  dropColumn(column: string): string {
-    return `${this.#alter} DROP COLUMN IF EXISTS ${identifier(column)}`
-  }
-
-  addProjection({ projection, query }: NonNullable<ReturnType<typeof chartsProjection>>): string {
-    return `${this.#alter} ADD PROJECTION IF NOT EXISTS ${identifier(projection)} (${query})`
-  }
-
-  dropProjection(projection: string): string {
-    return `${this.#alter} DROP PROJECTION IF EXISTS ${identifier(projection)}`
-  }
-
-  makeView({ view, query, comment }: ReturnType<typeof modelViews>[number]): string {
+  makeView({ view, query, comment }: ModelView): string {
     const name = `${warehouseDatabase}.${identifier(view)}`
     return `CREATE OR REPLACE VIEW ${name}${this.#onCluster} AS ${query} COMMENT ${quoted(comment)}`
   }

@@ -67,8 +67,10 @@ export async function removeModelRow(queries: Queries, name: string): Promise<vo
 }
 
 function modelFrom(row: ModelRow): Model {
+  const content = JSON.parse(row.content) as Content
   return {
-    ...(JSON.parse(row.content) as Content),
+    ...content,
+    modelId: content.modelId,
     name: row.name,
     document: row.document,
     pins: JSON.parse(row.pins) as readonly string[],

@@ -417,6 +417,11 @@ export const migrations: readonly (readonly string[])[] = [
     'CREATE TABLE penstock.configuration_passes (one boolean PRIMARY KEY DEFAULT true CHECK (one), next_at timestamptz NOT NULL)',
     'INSERT INTO penstock.configuration_passes (next_at) VALUES (now())',
   ],
-  modelsMigration,
   holdersMigration,
+  modelsMigration,
+  // What was just written waits in a list that every query reads from its start: kept short, a tag is found soon after many were set.
+  [
+    'ALTER INDEX penstock.twins_tags SET (gin_pending_list_limit = 256)',
+    'ALTER INDEX penstock.twins_desired SET (gin_pending_list_limit = 256)',
+  ],
 ]

@@ -15,16 +15,7 @@ export interface DatabaseOptions {
 
 /** Opens the control store and brings its tables up to date. @throws STORE_UNAVAILABLE, STORE_LOCKED, STORE_SCHEMA_UNKNOWN, DEPENDENCY_MISSING */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const { postgresUrl, dataDir, connectionsMax, logger } = options
-  const database =
-    postgresUrl === undefined
-      ? await openPgliteDatabase(dataDir === undefined ? undefined : join(dataDir, 'control-store'))
-      : // Its client is loaded where there is a server.
-        await (await import('./postgres-database.ts')).openPostgresDatabase({
-          url: postgresUrl,
-          connectionsMax,
-          logger,
-        })
+  const database = await openDatabaseAsIs(options)
   try {
     await migrate(database)
   } catch (error) {
@@ -32,4 +23,18 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     throw error
   }
   return database
+}
+
+/** Opens the control store and changes nothing. @throws STORE_UNAVAILABLE, STORE_LOCKED, DEPENDENCY_MISSING */
+export async function openDatabaseAsIs(options: DatabaseOptions): Promise<Database> {
+  const { postgresUrl, dataDir, connectionsMax, logger } = options
+  return postgresUrl === undefined
+    ? await openPgliteDatabase(dataDir === undefined ? undefined : storeFolder(dataDir))
+    : // Its client is loaded where there is a server.
+      await (await import('./postgres-database.ts')).openPostgresDatabase({ url: postgresUrl, connectionsMax, logger })
+}
+
+/** Of the embedded store. */
+export function storeFolder(dataDir: string): string {
+  return join(dataDir, 'control-store')
 }

@@ -1,11 +1,12 @@
 import type { IfMatch } from '#control/identities/identities.ts'
 import type { Database, Queries } from '#control/store/database.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
-import { isPenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
+import { limits } from '#schemas/limits.ts'
 import { notifyTwins } from './twin-notices.ts'
 import { tellWritten } from './twin-outbox-rows.ts'
-import { readTwin, type WriteKind, writeTwin } from './twin-writes.ts'
+import { readTwin, type TwinWrite, type WriteOutcome, writeTwins } from './twin-writes.ts'
 import type { Alongside, IdentityTwin, TwinOutcomes, TwinPatch, Twins, TwinUpdate } from './twins.ts'
 
 /** What services do with twins, over the control store, which belongs to the caller. */
@@ -26,41 +27,57 @@ export class SqlTwins implements Twins {
   }
 
   update(id: IdentityId, patch: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin> {
-    return this.#database.transaction((queries) => this.#write(queries, id, 'patch', patch, ifMatch))
+    return this.#writeOne({ id, kind: 'patch', patch, ifMatch })
   }
 
   replace(id: IdentityId, sections: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin> {
-    return this.#database.transaction((queries) => this.#write(queries, id, 'replace', sections, ifMatch))
+    return this.#writeOne({ id, kind: 'replace', patch: sections, ifMatch })
   }
 
   updateAll(updates: readonly TwinUpdate[], alongside?: Alongside): Promise<TwinOutcomes> {
+    // In order of their ids, so that two writers wait for one another and not in a deadlock.
+    const ordered = updates
+      .map((update, place) => ({ ...update, kind: 'patch', place }) as const)
+      .toSorted((left, right) => Buffer.compare(orderOf(left.id), orderOf(right.id)))
     return this.#database.transaction(async (queries) => {
-      const outcomes: (Error | undefined)[] = []
-      for (const { id, patch, ifMatch } of updates) {
-        try {
-          await this.#write(queries, id, 'patch', patch, ifMatch)
-          outcomes.push(undefined)
-        } catch (error) {
-          if (!isPenstockError(error) || error.disposition !== 'reject') throw error
-          outcomes.push(error)
-        }
+      const outcomes: (Error | undefined)[] = updates.map(() => undefined)
+      for (let from = 0; from < ordered.length; from += limits.twinWritesAtOnceMax) {
+        const writes = ordered.slice(from, from + limits.twinWritesAtOnceMax)
+        for (const [index, outcome] of (await this.#write(queries, writes)).entries())
+          if (outcome instanceof Error) outcomes[writes[index]?.place ?? 0] = outcome
       }
       await alongside?.(queries, outcomes)
       return outcomes
     })
   }
 
-  async #write(
-    queries: Queries,
-    id: IdentityId,
-    kind: WriteKind,
-    patch: TwinPatch,
-    ifMatch: IfMatch,
-  ): Promise<IdentityTwin> {
-    const nowMs = this.#clock.nowMs()
-    const written = await writeTwin(queries, id, kind, patch, ifMatch, nowMs)
-    if (this.#tellsChanges) await tellWritten(queries, id, kind, patch, written, nowMs)
-    if (patch.desired !== undefined) await notifyTwins(queries, [{ ...id, version: written.twin.desired.version }])
-    return written
+  #writeOne(write: TwinWrite): Promise<IdentityTwin> {
+    return this.#database.transaction(async (queries) => {
+      const [outcome] = await this.#write(queries, [write])
+      assert(outcome !== undefined, 'a write has an outcome')
+      if (outcome instanceof Error) throw outcome
+      return outcome
+    })
   }
+
+  async #write(queries: Queries, writes: readonly TwinWrite[]): Promise<readonly WriteOutcome[]> {
+    const nowMs = this.#clock.nowMs()
+    const outcomes = await writeTwins(queries, writes, nowMs)
+    const written = writes.flatMap((write, index) => {
+      const after = outcomes[index]
+      return after === undefined || after instanceof Error ? [] : [{ ...write, after }]
+    })
+    if (this.#tellsChanges) await tellWritten(queries, written, nowMs)
+    const desired = written.filter(({ patch }) => patch.desired !== undefined)
+    await notifyTwins(
+      queries,
+      desired.map(({ id, after }) => ({ ...id, version: after.twin.desired.version })),
+    )
+    return outcomes
+  }
+}
+
+/** As the store orders identities: by the bytes of both ids. */
+function orderOf({ deviceId, moduleId = '' }: IdentityId): Buffer {
+  return Buffer.from(`${deviceId}\0${moduleId}`)
 }

@@ -7,30 +7,34 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Database, Queries, SqlRow } from '#control/store/database.ts'
-import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { TwinChange } from '#schemas/twin-event.ts'
 import { reportedEvents, toldTwin, toldUpdate } from './twin-event-text.ts'
-import type { WriteKind } from './twin-writes.ts'
-import type { IdentityTwin, TwinEventPortion, TwinOutbox, TwinPatch } from './twins.ts'
+import { idColumns } from './twin-rows.ts'
+import type { TwinWrite } from './twin-writes.ts'
+import type { IdentityTwin, TwinEventPortion, TwinOutbox } from './twins.ts'
 
-/** In the transaction of the write. */
+/** In the transaction of the writes, which were carried out in this order. */
 export async function tellWritten(
   queries: Queries,
-  id: IdentityId,
-  kind: WriteKind,
-  patch: TwinPatch,
-  written: IdentityTwin,
+  written: readonly (TwinWrite & { readonly after: IdentityTwin })[],
   atMs: number,
 ): Promise<void> {
-  if (patch.tags === undefined && patch.desired === undefined) return
-  const { version, desired } = written.twin
-  const [opType, document] =
-    kind === 'patch' ? ['updateTwin', toldUpdate(written.twin, patch, atMs)] : ['replaceTwin', toldTwin(written)]
+  const told = written.filter(({ patch }) => patch.tags !== undefined || patch.desired !== undefined)
+  if (told.length === 0) return
   await queries.query(
     `INSERT INTO penstock.twin_events (device_id, module_id, kind, version, section_version, document, at_ms)
-     VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-    [id.deviceId, id.moduleId ?? '', opType, version, desired.version, document, atMs],
+     SELECT d, m, kind, version, section_version, document, $7
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[], $5::float8[], $6::text[])
+       WITH ORDINALITY AS x (d, m, kind, version, section_version, document, place) ORDER BY place`,
+    [
+      ...idColumns(told.map(({ id }) => id)),
+      told.map(({ kind }) => (kind === 'patch' ? 'updateTwin' : 'replaceTwin')),
+      told.map(({ after }) => after.twin.version),
+      told.map(({ after }) => after.twin.desired.version),
+      told.map(({ kind, patch, after }) => (kind === 'patch' ? toldUpdate(after.twin, patch, atMs) : toldTwin(after))),
+      atMs,
+    ],
   )
 }
 

@@ -3,13 +3,13 @@ import type { IfMatch } from '#control/identities/identities.ts'
 import { unknownFault } from '#control/identities/identity.ts'
 import { type IdentityRow, identityFromRow, selectIdentitiesWith } from '#control/identities/identity-rows.ts'
 import type { Queries } from '#control/store/database.ts'
-import { PenstockError } from '#schemas/errors.ts'
-import { checkIdentityId, type IdentityId } from '#schemas/identity-id.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { checkIdentityId, type IdentityId, identityText, isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { checkSize } from './patch-json.ts'
 import { emptyObject, patched, replaced, type Section } from './section.ts'
 import { etagText } from './twin-document.ts'
-import { joinTwins, type TwinRow, twinColumns, twinFromRow } from './twin-rows.ts'
+import { idColumns, joinTwins, type TwinRow, twinColumns, twinFromRow } from './twin-rows.ts'
 import type { IdentityTwin, Twin, TwinPatch } from './twins.ts'
 
 export type WriteKind = 'patch' | 'replace'
@@ -23,35 +23,95 @@ export async function readTwin(queries: Queries, id: IdentityId): Promise<Identi
   return { identity: identityFromRow(row), twin: twinFromRow(row) }
 }
 
-/** @throws REGISTRY_DEVICE_UNKNOWN, REGISTRY_MODULE_UNKNOWN, REGISTRY_ETAG_STALE, TWIN_INVALID */
-export async function writeTwin(
-  queries: Queries,
-  id: IdentityId,
-  kind: WriteKind,
-  patch: TwinPatch,
-  ifMatch: IfMatch,
-  nowMs: number,
-): Promise<IdentityTwin> {
-  const { identity, twin } = await lockedTwin(queries, id)
-  if (ifMatch !== undefined && ifMatch !== etagText(twin.etag))
-    throw new PenstockError('REGISTRY_ETAG_STALE', 'the twin was changed since it was read: read it again')
-  if (patch.tags === undefined && patch.desired === undefined) return { identity, twin }
-  const after = kind === 'patch' ? patchedTwin(twin, patch, nowMs) : replacedTwin(twin, patch, nowMs)
-  await updateTwin(queries, id, after)
-  return { identity, twin: after }
+/** What a service writes to one twin. */
+export interface TwinWrite {
+  readonly id: IdentityId
+  readonly kind: WriteKind
+  readonly patch: TwinPatch
+  readonly ifMatch: IfMatch
 }
 
-/** The twin, held against other writers until the transaction ends; its row is made if there is none. */
-async function lockedTwin(queries: Queries, id: IdentityId): Promise<IdentityTwin> {
-  checkIdentityId(id)
-  const key = [id.deviceId, id.moduleId ?? '']
+/** The twin as a write left it, or why it was refused: REGISTRY_DEVICE_UNKNOWN, REGISTRY_MODULE_UNKNOWN, REGISTRY_ETAG_STALE, TWIN_INVALID. */
+export type WriteOutcome = IdentityTwin | PenstockError
+
+/**
+ * Each write is carried out or refused by itself; those of one twin in their order. All twins are locked before the first is read, in the
+ * order of their ids, and what changed is written together.
+ */
+export async function writeTwins(
+  queries: Queries,
+  writes: readonly TwinWrite[],
+  nowMs: number,
+): Promise<readonly WriteOutcome[]> {
+  const twins = await lockedTwins(queries, writes)
+  const written = new Map<string, IdentityTwin>()
+  const outcomes = writes.map((write) => {
+    try {
+      checkIdentityId(write.id)
+      const key = identityText(write.id)
+      const before = twins.get(key)
+      if (before === undefined) throw unknownFault(write.id)
+      const after = { identity: before.identity, twin: twinAfter(before.twin, write, nowMs) }
+      if (after.twin !== before.twin) written.set(key, after)
+      twins.set(key, after)
+      return after
+    } catch (error) {
+      if (!isPenstockError(error) || error.disposition !== 'reject') throw error
+      return error
+    }
+  })
+  await updateTwins(queries, [...written.values()])
+  return outcomes
+}
+
+/**
+ * The twins by `identityText`, held against other writers until the transaction ends; rows are made where there are none. Unknown
+ * identities are left out.
+ */
+async function lockedTwins(queries: Queries, writes: readonly TwinWrite[]): Promise<Map<string, IdentityTwin>> {
+  const ids = writes.map(({ id }) => id).filter(isWellFormed)
+  const known = idColumns([...new Map(ids.map((id) => [identityText(id), id])).values()])
   await queries.query(
     `INSERT INTO penstock.twins (device_id, module_id)
-     SELECT device_id, module_id FROM penstock.identities WHERE device_id = $1 AND module_id = $2 FOR KEY SHARE ON CONFLICT DO NOTHING`,
-    key,
+     SELECT i.device_id, i.module_id FROM penstock.identities i
+     JOIN unnest($1::text[], $2::text[]) AS x (d, m) ON i.device_id = x.d AND i.module_id = x.m
+     ORDER BY i.device_id, i.module_id FOR KEY SHARE OF i ON CONFLICT DO NOTHING`,
+    known,
   )
-  await queries.query('SELECT 1 FROM penstock.twins WHERE device_id = $1 AND module_id = $2 FOR UPDATE', key)
-  return readTwin(queries, id)
+  await queries.query(
+    `SELECT 1 FROM penstock.twins t JOIN unnest($1::text[], $2::text[]) AS x (d, m) ON t.device_id = x.d AND t.module_id = x.m
+     ORDER BY t.device_id, t.module_id FOR UPDATE OF t`,
+    known,
+  )
+  // A statement of its own: it sees what was committed while those before waited for their locks.
+  const rows = await queries.query<IdentityRow & TwinRow>(
+    selectIdentitiesWith(
+      `, ${twinColumns}`,
+      `${joinTwins} JOIN unnest($1::text[], $2::text[]) AS x (d, m) ON i.device_id = x.d AND i.module_id = x.m`,
+    ),
+    known,
+  )
+  return new Map(
+    rows.map((row) => {
+      const identity = identityFromRow(row)
+      return [identityText(identity), { identity, twin: twinFromRow(row) }]
+    }),
+  )
+}
+
+function isWellFormed({ deviceId, moduleId }: IdentityId): boolean {
+  return isIdentityId(deviceId) && (moduleId === undefined || isIdentityId(moduleId))
+}
+
+/** @returns the same twin where nothing is written @throws REGISTRY_ETAG_STALE, TWIN_INVALID */
+function twinAfter(twin: Twin, { kind, patch, ifMatch }: TwinWrite, nowMs: number): Twin {
+  if (ifMatch !== undefined && ifMatch !== etagText(twin.etag))
+    throw new PenstockError('REGISTRY_ETAG_STALE', 'the twin was changed since it was read: read it again')
+  if (patch.tags === undefined && patch.desired === undefined) return twin
+  const after = kind === 'patch' ? patchedTwin(twin, patch, nowMs) : replacedTwin(twin, patch, nowMs)
+  checkSize(JSON.stringify(after.tags), limits.twinTagsBytesMax, 'tags')
+  checkSize(JSON.stringify(after.desired.value), limits.twinPropertiesBytesMax, 'properties.desired')
+  return after
 }
 
 function patchedTwin(twin: Twin, { tags, desired }: TwinPatch, nowMs: number): Twin {
@@ -76,25 +136,24 @@ function changed(twin: Twin, sections: Partial<Pick<Twin, 'tags' | 'desired'>>):
   return { ...twin, ...sections, version: twin.version + 1, etag: twin.etag + 1 }
 }
 
-async function updateTwin(queries: Queries, id: IdentityId, { version, etag, tags, desired }: Twin): Promise<void> {
-  const tagsText = JSON.stringify(tags)
-  const desiredText = JSON.stringify(desired.value)
-  checkSize(tagsText, limits.twinTagsBytesMax, 'tags')
-  checkSize(desiredText, limits.twinPropertiesBytesMax, 'properties.desired')
+async function updateTwins(queries: Queries, written: readonly IdentityTwin[]): Promise<void> {
+  if (written.length === 0) return
+  const twins = written.map(({ twin }) => twin)
   await queries.query(
-    `UPDATE penstock.twins SET version = $3, etag = $4, tags = $5::text::jsonb, desired = $6::text::jsonb, desired_marks = $7,
-       desired_version = $8, desired_floor = $9
-     WHERE device_id = $1 AND module_id = $2`,
+    `UPDATE penstock.twins t SET version = x.version, etag = x.etag, tags = x.tags::jsonb, desired = x.desired::jsonb,
+       desired_marks = x.marks, desired_version = x.desired_version, desired_floor = x.floor
+     FROM unnest($1::text[], $2::text[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::float8[], $9::float8[])
+       AS x (d, m, version, etag, tags, desired, marks, desired_version, floor)
+     WHERE t.device_id = x.d AND t.module_id = x.m`,
     [
-      id.deviceId,
-      id.moduleId ?? '',
-      version,
-      etag,
-      tagsText,
-      desiredText,
-      JSON.stringify(desired.marks),
-      desired.version,
-      desired.floor,
+      ...idColumns(written.map(({ identity }) => identity)),
+      twins.map(({ version }) => version),
+      twins.map(({ etag }) => etag),
+      twins.map(({ tags }) => JSON.stringify(tags)),
+      twins.map(({ desired }) => JSON.stringify(desired.value)),
+      twins.map(({ desired }) => JSON.stringify(desired.marks)),
+      twins.map(({ desired }) => desired.version),
+      twins.map(({ desired }) => desired.floor),
     ],
   )
 }

@@ -55,6 +55,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['batches', 'quotas'],
     ['events', 'session'],
     ['device-api', 'listeners'],
+    ['sparkplug'],
     ['amqp', 'http', 'mqtt'],
     ['influx', 'otlp'],
   ],

@@ -9,6 +9,7 @@ import { routeCommands } from '#ingest/http/commands.ts'
 import { routeNoisiest } from '#ingest/http/noisiest-route.ts'
 import { routeTelemetry } from '#ingest/http/telemetry.ts'
 import { routeInflux } from '#ingest/influx/write-routes.ts'
+import { routeOtlp } from '#ingest/otlp/export-routes.ts'
 import { openApiOf } from '#runtime/api/openapi.ts'
 import { RouteList } from '#runtime/http/route-list.ts'
 
@@ -20,6 +21,7 @@ export function allRoutes(): RouteList {
   const list = new RouteList()
   routeTelemetry(list, later, undefined, false)
   routeInflux(list, later, undefined, false)
+  routeOtlp(list, later, undefined, false)
   routeCommands(list, later, later, undefined, false)
   routeNoisiest(list, later, later, undefined, false, later)
   routeHealth(list, later)
@@ -31,6 +33,7 @@ export function allRoutes(): RouteList {
     hubName: '',
     uploadHost: '',
     methods: later,
+    models: later,
   }
   registerServiceRoutes(list, services, later, later)
   return list

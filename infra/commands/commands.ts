@@ -48,6 +48,10 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       summary: 'twin updates and methods for many devices: list, show, cancel',
       load: async () => (await import('./jobs.ts')).jobsCommand,
     },
+    models: {
+      summary: 'what bodies hold, as typed columns: add, list, show, suggest, plan, pin, unpin, charts, remove',
+      load: async () => (await import('./models.ts')).modelsCommand,
+    },
     'dead-letters': {
       summary: 'list, show, replay, drop what ClickHouse or an endpoint refused for good',
       load: async () => (await import('./dead-letters.ts')).deadLettersCommand,
@@ -55,6 +59,14 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
     health: {
       summary: 'whether an installation or a role takes traffic, as an exit code',
       load: async () => (await import('./health.ts')).healthCommand,
+    },
+    backup: {
+      summary: 'registry, positions, messages and tables together, into a folder, while all runs; verify looks at one',
+      load: async () => (await import('./backup.ts')).backupCommand,
+    },
+    restore: {
+      summary: 'put a backup into an installation that is empty',
+      load: async () => (await import('./restore.ts')).restoreCommand,
     },
     verify: {
       summary: 'compare the log with ClickHouse, or with endpoints of routes',

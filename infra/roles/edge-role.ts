@@ -140,6 +140,7 @@ async function openEdge(basis: EdgeBasis, refused: RefusalsHere, httpsPort: () =
     mqtts: tls && { port: settings.mqttsPort, tls },
     amqps: tls && { port: settings.amqpsPort, tls },
     batchDelayMs: settings.batchDelayMs,
+    decodesSparkplug: settings.sparkplug === 'decoded',
     connectionsMax: settings.edgeConnectionsMax,
     onAppended: spans && ((appended) => spans.appended(appended)),
     onRefused: (refusal) => refused.add(refusal),

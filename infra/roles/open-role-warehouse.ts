@@ -1,7 +1,9 @@
 import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { isLoopbackBind, urlHost } from '#runtime/loopback.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
+import type { TableOptions } from '#schemas/telemetry-table.ts'
 
 const requestMsMaxDefault = 120_000
 
@@ -27,4 +29,16 @@ export function openRoleWarehouse(settings: Settings, requestMsMax = requestMsMa
     password: settings.clickhousePassword,
     requestMsMax,
   })
+}
+
+/** How tables are made. @throws SETTINGS_INVALID: without replication the servers of a cluster would each hold a part that no one else sees */
+export function tableOptions(settings: Settings): TableOptions {
+  const replicated = settings.clickhouseReplicated === 'yes'
+  const cluster = settings.clickhouseCluster
+  if (cluster !== undefined && !replicated)
+    throw new PenstockError(
+      'SETTINGS_INVALID',
+      'PENSTOCK_CLICKHOUSE_CLUSTER needs PENSTOCK_CLICKHOUSE_REPLICATED=yes: its servers share rows by replication only',
+    )
+  return { replicated, cluster, ttlDays: settings.telemetryTtlDays }
 }

@@ -1,5 +1,6 @@
 import { Agent, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { publicReason } from '#control/auth/auth.ts'
 import { clientAddressHeader, faultAnswer } from '#control/rest/rest.ts'
@@ -26,6 +27,8 @@ const methodPath = /^\/twins\/[^/]+(\/modules\/[^/]+)?\/methods\/?$/
 const methodConnectionsMax = 2 * limits.methodsWaitingMax
 /** A body up to this length comes in whole before the control role hears of it, so that whoever sends slowly holds no connection to it. */
 const beginningBytesMax = 64 * 1024
+/** An answer up to this length is passed on as a whole, in one write with its head. */
+const wholeAnswerBytesMax = 16 * 1024
 /** Less than `httpSilenceMsMax`, after which the server behind closes. */
 const idleMsMax = 5_000
 /** Of one connection, not of the message (RFC 9110 section 7.6.1), and what each side says for itself. */
@@ -57,6 +60,7 @@ export function passToControl(
     const options = { keepAlive: true, maxSockets, timeout: idleMsMax }
     return { plain: new Agent(options), tls: new HttpsAgent({ ...options, ca: authority }) }
   }
+  const placeOf = lastOf(placeAt)
   const ways = {
     usual: { agents: agentsOf(connectionsMax), silenceMsMax },
     methods: { agents: agentsOf(methodConnectionsMax), silenceMsMax: methodSilenceMsMax },
@@ -76,15 +80,11 @@ export function passToControl(
           return unavailableAnswer('the control role does not run\n', found.retryAfterMs)
         case 'at': {
           const way = methodPath.test(request.path) ? ways.methods : ways.usual
-          return passed(way, found.url, request, authorizationOf(request), beginning)
+          return passed(way, placeOf(found.url), request, authorizationOf(request), beginning)
         }
       }
     },
   })
-}
-
-function isTls(url: string): boolean {
-  return url.startsWith('https:')
 }
 
 function unavailableAnswer(text: string, retryAfterMs: number): HttpAnswer {
@@ -121,6 +121,35 @@ async function beginningOf(body: BodyStream): Promise<BegunBody> {
   }
 }
 
+/** Where the control role listens, as a request names it. */
+interface Place {
+  readonly isTls: boolean
+  readonly hostname: string
+  readonly port: string
+  /** What its address has before every path; mostly nothing. */
+  readonly path: string
+}
+
+function placeAt(url: string): Place {
+  const { protocol, hostname, port, pathname } = new URL(url)
+  // Brackets are of the address, not of the host (RFC 3986 section 3.2.2).
+  return {
+    isTls: protocol === 'https:',
+    hostname: hostname.replace(/^\[|\]$/g, ''),
+    port,
+    path: pathname.replace(/\/$/, ''),
+  }
+}
+
+/** The function, which keeps its last answer. */
+function lastOf<Key, Value>(of: (key: Key) => Value): (key: Key) => Value {
+  let last: { readonly key: Key; readonly value: Value } | undefined
+  return (key) => {
+    if (last === undefined || last.key !== key) last = { key, value: of(key) }
+    return last.value
+  }
+}
+
 interface Agents {
   readonly plain: Agent
   readonly tls: HttpsAgent
@@ -133,7 +162,7 @@ interface Way {
 
 function passed(
   way: Way,
-  controlUrl: string,
+  place: Place,
   request: HttpRequest,
   authorization: string,
   body: BegunBody,
@@ -143,11 +172,18 @@ function passed(
     const query = request.queryText === '' ? '' : `?${request.queryText}`
     const headers: OutgoingHttpHeaders = headersOf(request, authorization)
     if (body.lengthBytes !== undefined) headers['content-length'] = body.lengthBytes
-    const send = isTls(controlUrl) ? httpsRequest : httpRequest
-    const agent = isTls(controlUrl) ? way.agents.tls : way.agents.plain
-    const options = { agent, method: request.method, headers, timeout: way.silenceMsMax }
-    const passing = send(`${controlUrl}${request.path}${query}`, options, (response) =>
-      resolve(answerOf(response, request.method === 'HEAD')),
+    const { isTls, hostname, port } = place
+    const options = {
+      ...{ hostname, port, path: `${place.path}${request.path}${query}` },
+      ...{
+        agent: isTls ? way.agents.tls : way.agents.plain,
+        method: request.method,
+        headers,
+        timeout: way.silenceMsMax,
+      },
+    }
+    const passing = (isTls ? httpsRequest : httpRequest)(options, (response) =>
+      answerOf(response, request.method === 'HEAD').then(resolve, unavailable),
     )
     passing.on('error', unavailable)
     passing.on('timeout', () => passing.destroy())
@@ -178,7 +214,8 @@ function headersOf(request: HttpRequest, authorization: string): Record<string, 
   return headers
 }
 
-function answerOf(response: IncomingMessage, isHead: boolean): HttpAnswer {
+/** @throws if a short answer breaks off */
+async function answerOf(response: IncomingMessage, isHead: boolean): Promise<HttpAnswer> {
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(response.headers)) {
     if (!hopHeaders.has(name) && value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value
@@ -186,7 +223,10 @@ function answerOf(response: IncomingMessage, isHead: boolean): HttpAnswer {
   const status = response.statusCode ?? 502
   const length = response.headers['content-length']
   const told = length === undefined ? {} : { bodyBytes: Number(length) }
-  if (!isHead && !hasNoBody(status)) return { status, headers, ...told, stream: response }
+  if (!isHead && !hasNoBody(status)) {
+    const isShort = told.bodyBytes !== undefined && told.bodyBytes <= wholeAnswerBytesMax
+    return isShort ? { status, headers, body: await buffer(response) } : { status, headers, ...told, stream: response }
+  }
   response.resume() // its connection is free for another request
   return { status, headers, ...told }
 }

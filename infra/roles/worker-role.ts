@@ -8,17 +8,15 @@ import { type HttpServer, openHttpServer } from '#runtime/http/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { type MetricSample, Metrics } from '#runtime/metrics.ts'
 import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
-import { PenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
-import type { TableOptions } from '#schemas/telemetry-table.ts'
 import { callersOf } from './callers.ts'
 import { Delivery } from './delivery.ts'
 import { endpointRetention } from './endpoint-retention.ts'
 import { routeHealth } from './health.ts'
 import { keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
-import { openRoleWarehouse } from './open-role-warehouse.ts'
+import { openRoleWarehouse, tableOptions } from './open-role-warehouse.ts'
 import { openRoleExport } from './role-export.ts'
 import { reportEverySecond, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
 import { undeliveredText } from './undelivered-text.ts'
@@ -138,16 +136,4 @@ async function openSinkWhenThere({
     if (stopping.aborted && isTransient(error)) return undefined
     throw error
   }
-}
-
-/** @throws SETTINGS_INVALID: without replication the servers of a cluster would each hold a part that no one else sees */
-function tableOptions(settings: Settings): TableOptions {
-  const replicated = settings.clickhouseReplicated === 'yes'
-  const cluster = settings.clickhouseCluster
-  if (cluster !== undefined && !replicated)
-    throw new PenstockError(
-      'SETTINGS_INVALID',
-      'PENSTOCK_CLICKHOUSE_CLUSTER needs PENSTOCK_CLICKHOUSE_REPLICATED=yes: its servers share rows by replication only',
-    )
-  return { replicated, cluster, ttlDays: settings.telemetryTtlDays }
 }

@@ -52,6 +52,14 @@ if [ ! -x "$python/bin/python" ] || ! "$python/bin/python" -c 'import azure.iot.
     echo "testbed: the device SDK for Python could not be installed" >&2
 fi
 
+# A node of Sparkplug B, in Python.
+sparkplug="$here/../../.cache/python-sparkplug"
+if [ ! -x "$sparkplug/bin/python" ] || ! "$sparkplug/bin/python" -c 'import mqtt_spb_wrapper' 2>/dev/null; then
+  python3 -m venv "$sparkplug" &&
+    "$sparkplug/bin/pip" install -q --disable-pip-version-check mqtt-spb-wrapper==2.1.2 'paho-mqtt<2' ||
+    echo "testbed: the node of Sparkplug B could not be installed" >&2
+fi
+
 # The clients with which analysts come to the embedded engine.
 clients="$here/../../.cache/python-warehouse"
 if [ ! -x "$clients/bin/python" ] || ! "$clients/bin/python" -c 'import clickhouse_connect, duckdb, ibis, marimo, opentelemetry.proto, dbt.cli.main' 2>/dev/null; then

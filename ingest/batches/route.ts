@@ -10,10 +10,13 @@ export interface MessageReading {
   readonly systemProperties: ReadonlyMap<string, string>
 }
 
+/** Takes messages in, as a partition does; what it is given it may have made something else of. */
+export type MessageWriter = Pick<PartitionBatcher, 'write'>
+
 /** Where messages go that have one reading, and what surrounds their bodies. */
 export interface Route {
   readonly frame: EnvelopeFrame
-  readonly partition: PartitionBatcher
+  readonly partition: MessageWriter
 }
 
 const twoEmptyMaps = Buffer.concat([mapBytes(new Map()), mapBytes(new Map())])

@@ -21,6 +21,7 @@ import { DeviceConnection } from '#ingest/session/device-connection.ts'
 import type { DeviceSession } from '#ingest/session/device-session.ts'
 import { PartialFrame } from '#ingest/session/partial-frame.ts'
 import type { Principal } from '#ingest/session/principal.ts'
+import { SparkplugRoutes } from '#ingest/sparkplug/sparkplug-routes.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -58,6 +59,8 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   #unacknowledged: Unacknowledged | undefined = undefined
   #requests: RequestDesk | undefined = undefined
   #deliveries: Deliveries | undefined = undefined
+  /** Made at CONNECT where payloads of Sparkplug are decoded. */
+  #sparkplug: SparkplugRoutes | undefined = undefined
   readonly #partial = new PartialFrame(limits.packetBytesMax + 5)
 
   get protocol(): 'mqtt' {
@@ -163,6 +166,7 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
     const will = this.#will
     this.#will = undefined
     will?.publish()
+    this.#sparkplug?.close()
   }
 
   /** Reads whole frames and returns the position of the first byte that belongs to none. HOT: per frame. */
@@ -214,7 +218,7 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   }
 
   #beginPublishes(): PublishReader {
-    this.#publishes = new PublishReader(this.edge.batcher, this.#heldSession, this.#version)
+    this.#publishes = new PublishReader(this.edge.batcher, this.#heldSession, this.#version, this.#sparkplug)
     return this.#publishes
   }
 
@@ -272,7 +276,9 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
     this.#isNameless = session.deviceId === undefined && session.registrant === undefined
     const assignedId = request.clientId === '' ? assignedClientId() : undefined
     const connack = acceptingConnack(request, assignedId, session)
-    if (request.will) this.#will = new Will(this.edge, request.will, session)
+    const { sparkplugNames } = this.edge
+    if (sparkplugNames !== undefined) this.#sparkplug = new SparkplugRoutes(this.edge, sparkplugNames)
+    if (request.will) this.#will = new Will(this.edge, request.will, session, this.#sparkplug)
     session.hold(principal, assignedId ?? request.clientId)
     this.open(grantedKeepAliveSeconds(request.keepAliveSeconds) * 1500)
     this.#keptSeconds = request.keptSeconds

@@ -8,6 +8,7 @@
 
 import type { Batcher } from '#ingest/batches/batcher.ts'
 import { bodyTooLarge } from '#ingest/device-api/telemetry.ts'
+import type { SparkplugRoutes } from '#ingest/sparkplug/sparkplug-routes.ts'
 import { assert } from '#runtime/assert.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -32,13 +33,15 @@ export class PublishReader {
   readonly #batcher: Batcher
   readonly #publisher: Publisher
   readonly #version: ProtocolVersion
+  readonly #sparkplug: SparkplugRoutes | undefined
   #route: TopicRoute | undefined = undefined
   #aliases: (Buffer | undefined)[] | undefined = undefined
 
-  constructor(batcher: Batcher, publisher: Publisher, version: ProtocolVersion) {
+  constructor(batcher: Batcher, publisher: Publisher, version: ProtocolVersion, sparkplug?: SparkplugRoutes) {
     this.#batcher = batcher
     this.#publisher = publisher
     this.#version = version
+    this.#sparkplug = sparkplug
   }
 
   /**
@@ -111,7 +114,7 @@ export class PublishReader {
     }
     this.request = requestOf(topic, this.#publisher.registrant !== undefined)
     if (this.request !== undefined) return undefined
-    const route = routeFor(this.#batcher, this.#publisher, topic, retain, extra, propertyBytes)
+    const route = routeFor(this.#batcher, this.#publisher, topic, retain, extra, propertyBytes, this.#sparkplug)
     // Kept under the bytes of the packet: with an alias alone those are an empty topic.
     this.#route = topic === topicBytes ? route : { ...route, topic: none }
     return this.#route

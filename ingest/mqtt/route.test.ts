@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { readTopic } from './route.ts'
 
 const device = { deviceId: 'd1', moduleId: undefined }
+const announced = { ...device, modelId: 'dtmi:a;1' }
 const module = { deviceId: 'd1', moduleId: 'm1' }
 
 function read(topic: string, publisher: { deviceId: string | undefined; moduleId: string | undefined } = device) {
@@ -43,6 +44,15 @@ describe('telemetry topics', () => {
     ['devices/d1/messages/events/path=a/b/c', { path: 'a/b/c' }, {}],
   ])('%s', (topic, properties, systemProperties) => {
     expect(read(topic)).toEqual(['d1', properties, systemProperties])
+  })
+
+  test('tell the model that their device announced, whatever they say of it themselves', () => {
+    expect(read('devices/d1/messages/events/modelId=b&$.modelId=c', announced)).toEqual([
+      'd1',
+      { modelId: 'b' },
+      { modelId: 'dtmi:a;1', '$.modelId': 'c' },
+    ])
+    expect(read('a/b', announced)).toEqual(['d1', {}, { topic: 'a/b', modelId: 'dtmi:a;1' }])
   })
 
   test('of a module are its own only, and tell the module', () => {

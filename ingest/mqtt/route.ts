@@ -1,6 +1,7 @@
 import type { Batcher } from '#ingest/batches/batcher.ts'
 import { type MessageReading, type Route, routeOfReading } from '#ingest/batches/route.ts'
 import type { Registrant } from '#ingest/session/principal.ts'
+import type { SparkplugRoutes } from '#ingest/sparkplug/sparkplug-routes.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { isBridgeState } from '#schemas/hub-topics.ts'
@@ -22,6 +23,8 @@ export interface TopicRoute extends Route {
 export interface Publisher {
   readonly deviceId: string | undefined
   readonly moduleId: string | undefined
+  /** That it announced when it connected: it stands with each of its messages, as the hub has it. */
+  readonly modelId?: string | undefined
   /** Set: it publishes nothing but what it asks. */
   readonly registrant?: Registrant | undefined
 }
@@ -85,6 +88,7 @@ export function readTopic(topicBytes: Buffer, publisher: Publisher): TopicReadin
   }
   const moduleId = publisher.moduleId ?? namedModuleId
   if (moduleId !== undefined) systemProperties.set('moduleId', moduleId)
+  if (publisher.modelId !== undefined) systemProperties.set('modelId', publisher.modelId)
   return { deviceId, properties, systemProperties }
 }
 
@@ -118,7 +122,10 @@ function telemetryBag(topic: string, levels: readonly string[]): string | undefi
   return bag.endsWith('/') ? bag.slice(0, -1) : bag
 }
 
-/** The route of a topic for a publisher, with the extra properties that an MQTT 5.0 packet carried. Cost: once a new topic. */
+/**
+ * The route of a topic for a publisher, with the extra properties that an MQTT 5.0 packet carried. Cost: once a new topic.
+ * @param sparkplug `undefined`: its payloads are stored as they come
+ */
 export function routeFor(
   batcher: Batcher,
   publisher: Publisher,
@@ -126,6 +133,7 @@ export function routeFor(
   retain: boolean,
   extra: Properties | undefined,
   propertyBytes: Uint8Array,
+  sparkplug: SparkplugRoutes | undefined,
 ): TopicRoute {
   const reading = readTopic(topic, publisher)
   if (extra !== undefined) {
@@ -134,7 +142,7 @@ export function routeFor(
   }
   if (retain) reading.properties.set(...retainProperty)
   return {
-    ...routeOfReading(batcher, reading),
+    ...(sparkplug?.routeOf(reading) ?? routeOfReading(batcher, reading)),
     deviceId: reading.deviceId,
     topic: Uint8Array.from(topic),
     propertyBytes: Uint8Array.from(propertyBytes),

@@ -1,5 +1,6 @@
 import { type Route, routeOfReading } from '#ingest/batches/route.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import type { SparkplugRoutes } from '#ingest/sparkplug/sparkplug-routes.ts'
 import type { WillRequest } from './connect.ts'
 import { type Publisher, readTopic, retainProperty } from './route.ts'
 
@@ -18,14 +19,14 @@ export class Will {
   readonly #payload: Buffer
 
   /** @throws what `readTopic` throws, if the client may not publish to the will's topic */
-  constructor(edge: EdgeContext, request: WillRequest, publisher: Publisher) {
+  constructor(edge: EdgeContext, request: WillRequest, publisher: Publisher, sparkplug: SparkplugRoutes | undefined) {
     const reading = readTopic(Buffer.from(request.topic), publisher)
     for (const [key, value] of request.userProperties) reading.properties.set(key, value)
     for (const [key, value] of request.systemProperties) reading.systemProperties.set(key, value)
     if (request.retain) reading.properties.set(...retainProperty)
     reading.properties.set(...willProperty)
     this.#edge = edge
-    this.#route = routeOfReading(edge.batcher, reading)
+    this.#route = sparkplug?.routeOf(reading) ?? routeOfReading(edge.batcher, reading)
     this.#payload = request.payload
   }
 

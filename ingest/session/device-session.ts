@@ -16,6 +16,7 @@ import { noSubscriptions, type Qos, qosIn, type Subscriptions, withFeed, without
 export class DeviceSession implements Session {
   readonly carrier: Carrier
   readonly moduleId: string | undefined
+  readonly modelId: string | undefined
   readonly registrant: Registrant | undefined
   readonly meter: Meter
   openedAtMs = 0
@@ -28,7 +29,6 @@ export class DeviceSession implements Session {
   #id = ''
   #subscriptions: Subscriptions = noSubscriptions
   readonly #kept: KeptIdentity | undefined
-  readonly #modelId: string | undefined
   /** 0: its subscriptions end with the connection; `undefined`: never. */
   #keptSeconds: number | undefined = 0
 
@@ -48,7 +48,7 @@ export class DeviceSession implements Session {
     this.#kept = principal.kept
     this.#endWatch = principal.watch?.((error) => carrier.fail(error))
     this.#deviceId = deviceId
-    this.#modelId = modelId
+    this.modelId = modelId
   }
 
   get deviceId(): string | undefined {
@@ -75,7 +75,7 @@ export class DeviceSession implements Session {
     sessions.set(this.#id, this)
     if (this.#deviceId === undefined) return
     announce(this.#id, this.openedAtMs)
-    onPresence(this.#deviceId, this.moduleId, true, 'CONNECTED', this.#modelId)
+    onPresence(this.#deviceId, this.moduleId, true, 'CONNECTED', this.modelId)
   }
 
   /** It proved itself anew, on the same connection. */
@@ -161,7 +161,7 @@ export class DeviceSession implements Session {
     capabilities.ended(this)
     if (sessions.get(this.#id) !== this) return
     sessions.delete(this.#id)
-    if (this.#deviceId !== undefined) onPresence(this.#deviceId, this.moduleId, false, reason, this.#modelId)
+    if (this.#deviceId !== undefined) onPresence(this.#deviceId, this.moduleId, false, reason, this.modelId)
   }
 
   /** What the client says for itself goes before what was kept. */

@@ -67,6 +67,8 @@ export interface EdgeContext {
   /** Messages and requests that were answered instead of stored; quotas count them as well. */
   unstoredMessages: number
   draining: boolean
+  /** Of births of Sparkplug; `undefined`: its payloads are stored as they come. */
+  readonly sparkplugNames: { bytes: number } | undefined
   /** Tells the other edge processes of this machine that this device or module is now connected here. */
   readonly announce: Announce
   readonly onPresence: OnPresence

@@ -35,6 +35,8 @@ export interface EdgeContextOptions {
   readonly onPresence?: OnPresence | undefined
   /** Left out: no limits. */
   readonly quotas?: QuotaOptions | undefined
+  /** Left out: payloads of Sparkplug are stored as they come. */
+  readonly decodesSparkplug?: boolean | undefined
   readonly pendingBytesMax?: number | undefined
   readonly webSocketWaitingBytesMax?: number | undefined
 }
@@ -73,6 +75,7 @@ export function openEdgeContext(options: EdgeContextOptions): EdgeContext {
     ticks: 0,
     unstoredMessages: 0,
     draining: false,
+    sparkplugNames: options.decodesSparkplug ? { bytes: 0 } : undefined,
     announce: options.announce ?? (() => {}),
     onPresence: options.onPresence ?? (() => {}),
   }

@@ -56,7 +56,8 @@ export class StreamedBody implements BodyStream, IncomingBody, HeldBody, AsyncIt
   #bytes = 0
   #isWhole = false
   #isPaused = false
-  #fault: BodyFault | undefined = undefined
+  /** Why nothing more comes. An error is made of it for who reads on: most bodies end with nobody to tell. */
+  #ended: BodyFaultReason | undefined
   #reader:
     | { readonly resolve: (result: IteratorResult<Buffer>) => void; readonly reject: (fault: Error) => void }
     | undefined
@@ -89,7 +90,7 @@ export class StreamedBody implements BodyStream, IncomingBody, HeldBody, AsyncIt
   }
 
   take(chunk: Buffer, start: number, end: number, isLast: boolean): void {
-    if (this.#fault !== undefined) return
+    if (this.#ended !== undefined) return
     const count = end - start
     this.#bytes += count
     if (this.#bytes > this.#bytesMax) {
@@ -111,14 +112,14 @@ export class StreamedBody implements BodyStream, IncomingBody, HeldBody, AsyncIt
 
   /** The request was answered, or its client has gone: what still comes is discarded. */
   release(reason: BodyFaultReason = 'answered'): void {
-    if (this.#fault !== undefined) return
-    this.#fault = new BodyFault(reason)
+    if (this.#ended !== undefined) return
+    this.#ended = reason
     this.#pieces.length = 0
     this.#room.release(this, this.#waitingBytes, false)
     this.#waitingBytes = 0
     const reader = this.#reader
     this.#reader = undefined
-    reader?.reject(this.#fault)
+    reader?.reject(new BodyFault(reason))
     this.#resume()
   }
 
@@ -131,7 +132,7 @@ export class StreamedBody implements BodyStream, IncomingBody, HeldBody, AsyncIt
       if (this.#waitingBytes <= this.#aheadBytesMax / 2) this.#resume()
       return Promise.resolve({ done: false, value: piece })
     }
-    if (this.#fault !== undefined) return Promise.reject(this.#fault)
+    if (this.#ended !== undefined) return Promise.reject(new BodyFault(this.#ended))
     if (this.#isWhole) return Promise.resolve({ done: true, value: undefined })
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject }

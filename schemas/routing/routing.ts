@@ -71,7 +71,10 @@ export const reservedEndpointNames: readonly string[] = [builtInEndpoint, 'fileN
 export const defaultFallbackName = '$fallback'
 
 /** The consumer group under which routers keep how far an endpoint is. */
-export function endpointGroup(topicPrefix: string, { name, generation }: EndpointDocument): string {
+export function endpointGroup(
+  topicPrefix: string,
+  { name, generation }: Pick<EndpointDocument, 'name' | 'generation'>,
+): string {
   return `${endpointGroupPrefix(topicPrefix)}${name}.${generation}`
 }
 

@@ -37,6 +37,8 @@ export interface GroupRunnerOptions {
   readonly logger: Logger
   /** A member of another machine, or a paused one, loses its partitions after so long without a beat. */
   readonly sessionMs: number
+  /** As of `GroupMemberState`. */
+  readonly holds?: boolean
   readonly onAssigned: (assignment: Assignment) => void
 }
 
@@ -69,7 +71,8 @@ export class GroupRunner implements GroupMember {
   constructor(store: GroupStore, options: GroupRunnerOptions) {
     this.#store = store
     this.#options = options
-    this.#self = { id: randomUUID(), process: options.process }
+    const { process, holds } = options
+    this.#self = { id: randomUUID(), process, ...(holds && { holds }) }
     this.#tickMs = Math.min(tickMsMax, Math.max(1, Math.floor(options.sessionMs / 10)))
   }
 

@@ -21,6 +21,11 @@ export interface GroupMemberState {
   readonly id: string
   /** Names the process, so that members of a dead process on this machine are removed at once; see `process-identity.ts`. */
   readonly process: string
+  /**
+   * True of a member that wants every partition, and delivers none: while it is there positions stand still, since the log refuses commits
+   * of the owners before it. Of several such members the first has them.
+   */
+  readonly holds?: boolean
 }
 
 export interface PartitionOwnership {
@@ -76,9 +81,10 @@ function withPlan(
   members: readonly GroupMemberState[],
 ): readonly PartitionOwnership[] {
   const ids = members.map(({ id }) => id)
+  const holder = members.find(({ holds }) => holds)
   const plan = spreadPartitions(
     partitions.map(({ owner, wanted }) => owner ?? wanted),
-    ids,
+    holder === undefined ? ids : [holder.id],
   )
   return partitions.map((partition, index) => {
     const wanted = plan[index]

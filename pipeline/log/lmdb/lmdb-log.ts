@@ -14,19 +14,20 @@ import type {
   BatchStamp,
   GroupMember,
   GroupPosition,
-  Log,
   LogRecord,
   PartitionRange,
   RetentionPolicy,
   RetentionResult,
 } from '../log.ts'
 import { assertPartition, assertPosition, assertRecordSize, assertSameLog } from '../log-checks.ts'
+import type { CopyableLog, LogSnapshot } from '../log-copy.ts'
 import type { LmdbLogOptions } from './../log-options.ts'
 import { partitionCountDefault } from '../partition-count.ts'
 import type { RetentionPlan } from '../retention.ts'
 import { LmdbChanges } from './changes.ts'
+import { holdAll, recordsOf } from './copy.ts'
 import { joinProcessSpace } from './process-space.ts'
-import { LmdbStore, type LmdbStoreOptions } from './store.ts'
+import { LmdbStore, type LmdbStoreOptions, lmdbFolder } from './store.ts'
 import { LmdbWriter } from './writer-client.ts'
 
 /**
@@ -39,11 +40,11 @@ const looksInVainMax = 8
 const sessionMsDefault = 10_000
 
 /** Opens the embedded log of one topic, in a folder of its own below `dataDir`. @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE, LOG_LOCKED, DEPENDENCY_MISSING */
-export async function openLmdbLog(options: LmdbLogOptions): Promise<Log> {
+export async function openLmdbLog(options: LmdbLogOptions): Promise<CopyableLog> {
   const lmdb = await import('lmdb').catch((cause) => {
     throw new PenstockError('DEPENDENCY_MISSING', 'the embedded log needs the package `lmdb`', { cause })
   })
-  const path = join(options.dataDir, options.topic.replace(/[^A-Za-z0-9._-]/g, '_'))
+  const path = lmdbFolder(options.dataDir, options.topic)
   const { topic, partitionCount, bytesMax = 0 } = options
   const storeOptions: LmdbStoreOptions = {
     path,
@@ -113,7 +114,7 @@ function assertLmdbFile(file: string): void {
 }
 
 /** Reads on the caller's thread, straight from the map; writes on a thread of its own (`lmdb-writer.ts`). */
-class LmdbLog implements Log, GroupStore {
+class LmdbLog implements CopyableLog, GroupStore {
   readonly topic: string
   readonly partitionCount: number
   readonly #options: LmdbLogOptions
@@ -156,7 +157,25 @@ class LmdbLog implements Log, GroupStore {
     return this.#store.id
   }
 
-  async join(group: string, onAssigned: (assignment: Assignment) => void): Promise<GroupMember> {
+  join(group: string, onAssigned: (assignment: Assignment) => void): Promise<GroupMember> {
+    return this.#join(group, onAssigned, false)
+  }
+
+  async hold(): Promise<GroupMember> {
+    this.#assertOpen()
+    this.#store.refresh()
+    return await holdAll(this.#store.groups(), this.partitionCount, (group, onAssigned) =>
+      this.#join(group, onAssigned, true),
+    )
+  }
+
+  snapshot(): LogSnapshot {
+    this.#assertOpen()
+    const { ranges, groups, record, close } = this.#store.snapshot()
+    return { topic: this.topic, id: this.#store.id, ranges, groups, records: () => recordsOf(ranges, record), close }
+  }
+
+  async #join(group: string, onAssigned: (assignment: Assignment) => void, holds: boolean): Promise<GroupMember> {
     this.#assertOpen()
     const runner = new GroupRunner(this, {
       group,
@@ -164,6 +183,7 @@ class LmdbLog implements Log, GroupStore {
       clock: this.#clock,
       logger: this.#options.logger,
       sessionMs: this.#options.sessionMs ?? sessionMsDefault,
+      holds,
       onAssigned,
     })
     this.#members.add(runner)

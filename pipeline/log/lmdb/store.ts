@@ -23,6 +23,7 @@ import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { BatchStamp, GroupPosition, LogRecord, PartitionRange } from '../log.ts'
 import { assertReadable } from '../log-checks.ts'
+import type { LogContents } from '../log-copy.ts'
 import type { KeptRecord } from '../retention.ts'
 import { LmdbGate } from './gate.ts'
 import { formatFrom, groupFrom, type LogFormat, positionFrom, stampFrom } from './kept-json.ts'
@@ -49,6 +50,13 @@ export interface LmdbStoreOptions {
 /** Where a partition begins and ends, and what it holds. */
 export interface PartitionMeta extends PartitionRange {
   readonly bytes: number
+}
+
+/** The environment as it was at one moment. */
+export interface LmdbSnapshot extends Pick<LogContents, 'ranges' | 'groups'> {
+  /** One of `ranges`. */
+  record(partition: number, offset: number): LogRecord
+  close(): void
 }
 
 /** The environment as one thread sees it. Methods named `put…` and `remove…` only inside `transaction`. */
@@ -112,9 +120,10 @@ export class LmdbStore {
   /**
    * Creates the format record, or checks it.
    * @param partitionCount undefined: as many as there are
+   * @param id of a log that is made; left out: a new one
    * @throws LOG_PARTITIONS_MISMATCH, LOG_DATA_UNREADABLE
    */
-  checkFormat(topic: string, partitionCount: number | undefined): void {
+  checkFormat(topic: string, partitionCount: number | undefined, id: string = randomUUID()): void {
     const made: LogFormat = { version: formatVersion, topic, partitionCount: this.partitionCount }
     const kept = (): LogFormat | undefined => {
       const value = this.#format.get(formatKey)
@@ -124,7 +133,7 @@ export class LmdbStore {
     // Earlier versions made logs without an id.
     if (before === undefined || (before.version === formatVersion && before.id === undefined)) {
       this.transaction(() => {
-        const format = { id: randomUUID(), ...(kept() ?? made) }
+        const format = { id, ...(kept() ?? made) }
         this.#format.putSync(formatKey, Buffer.from(JSON.stringify(format)))
       })
       this.refresh()
@@ -171,15 +180,38 @@ export class LmdbStore {
     this.#env.resetReadTxn()
   }
 
+  /** What there is at this moment, for as long as it is open: pages that it needs are not used again meanwhile. */
+  snapshot(): LmdbSnapshot {
+    this.refresh()
+    const transaction = this.#env.useReadTransaction()
+    const at = { transaction }
+    const groups = [...this.#groups.getKeys(at)].map((key) => Buffer.from(key).toString())
+    const partitions = Array.from({ length: this.partitionCount }, (_, partition) => partition)
+    return {
+      ranges: partitions.map((partition) => {
+        const { first, next } = metaFrom(partition, this.#partitions.get(numberKey(partition), at))
+        return { first, next }
+      }),
+      groups: groups.map((group) => ({
+        group,
+        positions: partitions.map((partition) => {
+          const value = this.#positions.get(namedKey(group, numberKey(partition)), at)
+          return value && positionFrom(value)
+        }),
+      })),
+      record: (partition, offset) => {
+        const key = recordKey(partition, offset)
+        const kept = this.#stamps.get(key, at)
+        const value = this.#values.get(key, at)
+        assert(kept !== undefined && value !== undefined, `record ${offset} of partition ${partition} is kept`)
+        return { offset, stamp: stampFrom(kept)[1], value }
+      },
+      close: () => transaction.done(),
+    }
+  }
+
   partition(partition: number): PartitionMeta {
-    const value = this.#partitions.get(numberKey(partition))
-    if (value === undefined) return { first: 0, next: 0, bytes: 0 }
-    const meta = { first: value.readDoubleLE(0), next: value.readDoubleLE(8), bytes: value.readDoubleLE(16) }
-    assert(
-      meta.first >= 0 && meta.first <= meta.next && meta.bytes >= 0,
-      `partition ${partition} begins before it ends`,
-    )
-    return meta
+    return metaFrom(partition, this.#partitions.get(numberKey(partition)))
   }
 
   putPartition(partition: number, { first, next, bytes }: PartitionMeta): void {
@@ -281,6 +313,18 @@ export class LmdbStore {
   close(): Promise<void> {
     return this.#gate.within(() => this.#env.close())
   }
+}
+
+/** The folder of a topic's environment below `dataDir`. */
+export function lmdbFolder(dataDir: string, topic: string): string {
+  return join(dataDir, topic.replace(/[^A-Za-z0-9._-]/g, '_'))
+}
+
+function metaFrom(partition: number, value: Buffer | undefined): PartitionMeta {
+  if (value === undefined) return { first: 0, next: 0, bytes: 0 }
+  const meta = { first: value.readDoubleLE(0), next: value.readDoubleLE(8), bytes: value.readDoubleLE(16) }
+  assert(meta.first >= 0 && meta.first <= meta.next && meta.bytes >= 0, `partition ${partition} begins before it ends`)
+  return meta
 }
 
 function inodeOf(path: string): number | undefined {

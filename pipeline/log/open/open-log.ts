@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Log } from '../log.ts'
-import type { OpenLogOptions } from '../log-options.ts'
+import type { CopyableLog, LogContents, PlacedRecord } from '../log-copy.ts'
+import type { LmdbLogOptions, OpenLogOptions } from '../log-options.ts'
 
 export { readKafkaTls } from '../kafka/tls.ts'
 
@@ -19,4 +22,26 @@ export async function openLog(options: OpenLogOptions): Promise<Log> {
       return openKafkaLog(options)
     }
   }
+}
+
+/** Opens an embedded log for a backup. @throws as `openLog` */
+export async function openCopyableLog(options: LmdbLogOptions): Promise<CopyableLog> {
+  const { openLmdbLog } = await import('../lmdb/lmdb-log.ts')
+  return openLmdbLog(options)
+}
+
+/** True if there is an embedded log of this topic. */
+export async function hasEmbeddedLog(dataDir: string, topic: string): Promise<boolean> {
+  const { lmdbFolder } = await import('../lmdb/store.ts')
+  return existsSync(join(lmdbFolder(dataDir, topic), 'data.mdb'))
+}
+
+/** Makes an embedded log anew as a backup has it. @throws LOG_DATA_UNREADABLE if there is one already */
+export async function restoreLog(
+  dataDir: string,
+  contents: LogContents,
+  records: AsyncIterable<PlacedRecord>,
+): Promise<void> {
+  const { writeLmdbLog } = await import('../lmdb/copy.ts')
+  await writeLmdbLog(dataDir, contents, records)
 }

@@ -20,7 +20,7 @@ const documented: Readonly<Record<string, StoredAs>> = {
   enqueuedTime: 'enqueuedAtMs',
   'creation-time-utc': { systemProperty: 'creationTime' },
   'dt-subject': { systemProperty: 'subject' },
-  'dt-dataschema': 'nowhere',
+  'dt-dataschema': { systemProperty: 'modelId' },
   'iothub-interface-id': { systemProperty: 'interfaceId' },
 }
 

@@ -1,6 +1,7 @@
-/** Rows in the text format of COPY (PostgreSQL manual, "COPY", file formats): tabs part columns, a line feed ends a row. */
+/** Messages as rows in the text format of COPY. */
 import { refused } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedMessage } from '#pipeline/endpoints/selected-range.ts'
+import { copyField } from '#runtime/copy-text.ts'
 import type { PostgresSettings } from '#schemas/endpoint-kinds/postgres.ts'
 
 /** The columns that `copyRow` writes, in order. */
@@ -19,23 +20,17 @@ export const copiedColumns = [
 export function copyRow(message: SelectedMessage, partition: number, bodyType: PostgresSettings['body']): string {
   const { id, deviceId, enqueuedAtMs, body, properties, systemProperties, offset, index } = message
   const columns = [
-    escaped(deviceId),
+    copyField(deviceId),
     new Date(enqueuedAtMs).toISOString(),
     // The backslash of a bytea stands for itself only where it is doubled.
-    bodyType === 'bytea' ? `\\\\x${hexOf(body)}` : escaped(textOf(body, id)),
-    escaped(JSON.stringify(properties)),
-    escaped(JSON.stringify(systemProperties)),
+    bodyType === 'bytea' ? `\\\\x${hexOf(body)}` : copyField(textOf(body, id)),
+    copyField(JSON.stringify(properties)),
+    copyField(JSON.stringify(systemProperties)),
     partition,
     offset,
     index,
   ]
   return `${columns.join('\t')}\n`
-}
-
-const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' }
-
-function escaped(text: string): string {
-  return text.replace(/[\\\n\r\t]/g, (character) => escapes[character] ?? character)
 }
 
 const hexOf = (bytes: Uint8Array): string =>

@@ -10,6 +10,7 @@ const systemFields: Readonly<Record<string, string>> = {
   creationTime: 'iothub-creation-time-utc',
   interfaceId: 'iothub-interface-id',
   subject: 'dt-subject',
+  modelId: 'dt-dataschema',
 }
 
 /**

@@ -1,0 +1,3 @@
+import { modelsConformance } from './models.conformance.ts'
+
+modelsConformance('the embedded store', () => undefined)

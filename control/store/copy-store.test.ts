@@ -1,0 +1,3 @@
+import { copyStoreConformance } from './copy-store.conformance.ts'
+
+copyStoreConformance('the embedded store', () => undefined)

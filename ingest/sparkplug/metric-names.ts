@@ -1,0 +1,83 @@
+import { limits } from '#schemas/limits.ts'
+import type { Metric } from './payload-shape.ts'
+import type { SparkplugTopic } from './sparkplug-topic.ts'
+
+/** What a birth says of a metric. */
+export interface BornMetric {
+  readonly name: string
+  readonly datatype: number | undefined
+}
+
+/** What the connections of a process remember together. */
+export interface NameRoom {
+  bytes: number
+}
+
+/** Beside its name: entries of two maps. */
+const entryBytes = 200
+
+interface Node {
+  /** By alias, which is unique in a node, and by device and name. */
+  readonly born: Map<string, BornMetric>
+  bytes: number
+}
+
+/**
+ * Metrics by alias, as births of this connection gave them: a node says its births anew whenever it connects. A birth of a node begins
+ * anew for its devices too. What has no room is not remembered [G-4]; data then come with their alias alone.
+ */
+export class MetricNames {
+  readonly #room: NameRoom
+  readonly #nodes = new Map<string, Node>()
+
+  constructor(room: NameRoom) {
+    this.#room = room
+  }
+
+  birth({ group, type, node, device }: SparkplugTopic, metrics: readonly Metric[]): void {
+    const key = `${group}/${node}`
+    if (type === 'NBIRTH') this.#forget(key)
+    const known = this.#nodes.get(key) ?? { born: new Map<string, BornMetric>(), bytes: 0 }
+    this.#nodes.set(key, known)
+    for (const { name, alias, datatype } of metrics) {
+      if (name === undefined || name === '') continue
+      const born = { name, datatype }
+      this.#remember(known, nameKey(device, name), born)
+      if (alias !== undefined) this.#remember(known, alias, born)
+    }
+  }
+
+  death({ group, type, node }: SparkplugTopic): void {
+    if (type === 'NDEATH') this.#forget(`${group}/${node}`)
+  }
+
+  /** What the birth of this metric said; `undefined`: there was none here. */
+  of({ group, node, device }: SparkplugTopic, { name, alias }: Metric): BornMetric | undefined {
+    const born = this.#nodes.get(`${group}/${node}`)?.born
+    if (born === undefined) return undefined
+    return name === undefined || name === '' ? born.get(alias ?? '') : born.get(nameKey(device, name))
+  }
+
+  /** The connection has ended. */
+  close(): void {
+    for (const key of [...this.#nodes.keys()]) this.#forget(key)
+  }
+
+  #remember(node: Node, key: string, born: BornMetric): void {
+    const bytes = node.born.has(key) ? 0 : entryBytes + 2 * (key.length + born.name.length)
+    if (this.#room.bytes + bytes > limits.sparkplugNamesBytesMax) return
+    this.#room.bytes += bytes
+    node.bytes += bytes
+    node.born.set(key, born)
+  }
+
+  #forget(key: string): void {
+    this.#room.bytes -= this.#nodes.get(key)?.bytes ?? 0
+    this.#nodes.delete(key)
+  }
+}
+
+/** No alias holds a slash. */
+function nameKey(device: string | undefined, name: string): string {
+  return `${device ?? ''}/${name}`
+}

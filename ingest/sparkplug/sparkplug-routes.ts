@@ -1,0 +1,55 @@
+/**
+ * Sparkplug B on a connection of MQTT: payloads on its topics become JSON before they are stored, where an operator wants it. What is no
+ * such payload is stored as it came, so that nothing is lost.
+ */
+import type { EnvelopeFrame } from '#ingest/batches/batch.ts'
+import { type MessageReading, type MessageWriter, type Route, routeOfReading } from '#ingest/batches/route.ts'
+import { pointSystemProperties } from '#ingest/device-api/row-list.ts'
+import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import type { Counter } from '#runtime/metrics.ts'
+import { MetricNames, type NameRoom } from './metric-names.ts'
+import { payloadRow } from './payload-row.ts'
+import { type SparkplugTopic, sparkplugTopicOf } from './sparkplug-topic.ts'
+
+export class SparkplugRoutes {
+  readonly #edge: EdgeContext
+  readonly #names: MetricNames
+  readonly #stored: Counter
+  readonly #refused: Counter
+
+  constructor(edge: EdgeContext, room: NameRoom) {
+    this.#edge = edge
+    this.#names = new MetricNames(room)
+    const series = (outcome: string) =>
+      edge.metrics.series('penstock_edge_points_total', { format: 'sparkplug', outcome })
+    this.#stored = series('stored')
+    this.#refused = series('refused')
+  }
+
+  /** `undefined`: the topic is none of Sparkplug's. */
+  routeOf(reading: MessageReading): Route | undefined {
+    const topic = sparkplugTopicOf(reading.systemProperties.get('topic') ?? '')
+    if (topic === undefined) return undefined
+    const { batcher } = this.#edge
+    const asItCame = routeOfReading(batcher, reading)
+    const systemProperties = new Map([...reading.systemProperties, ...pointSystemProperties('sparkplug')])
+    const { frame } = routeOfReading(batcher, { ...reading, systemProperties })
+    return { frame, partition: this.#decoding(topic, asItCame) }
+  }
+
+  close(): void {
+    this.#names.close()
+  }
+
+  #decoding(topic: SparkplugTopic, asItCame: Route): MessageWriter {
+    return {
+      write: (frame: EnvelopeFrame, source, start, end, owner) => {
+        const row = payloadRow(topic, source.subarray(start, end), this.#names)
+        if (row === undefined) asItCame.partition.write(asItCame.frame, source, start, end, owner)
+        else asItCame.partition.write(frame, row, 0, row.length, owner)
+        const counter = row === undefined ? this.#refused : this.#stored
+        counter.add(1)
+      },
+    }
+  }
+}

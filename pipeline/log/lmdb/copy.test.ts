@@ -1,0 +1,68 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { openCopyableLog, restoreLog } from '#pipeline/log/open/open-log.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { stampOf } from '../log.conformance.ts'
+import type { Assignment } from '../log.ts'
+import type { LmdbLogOptions } from '../log-options.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'penstock-copy-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const optionsIn = (name: string): LmdbLogOptions => ({
+  kind: 'lmdb',
+  dataDir: join(folder, name),
+  topic: 't',
+  partitionCount: 2,
+  logger: silentLogger,
+})
+
+test('a log is copied as one moment had it while no position moves, and is the same log again where it is restored [G-12]', async () => {
+  const log = await openCopyableLog(optionsIn('one'))
+  const assignments: Assignment[] = []
+  await log.join('g', (assignment) => assignments.push(assignment))
+  await expect.poll(() => assignments.length).toBe(2)
+  for (const text of ['a', 'b', 'c']) await log.append(1, stampOf(0), Buffer.from(text))
+  const [, second] = assignments
+  await second?.commit({ offset: 1, metadata: 'note' })
+
+  const hold = await log.hold()
+  await expect(second?.commit({ offset: 2, metadata: '' })).rejects.toMatchObject({ code: 'LOG_GENERATION_STALE' })
+  const snapshot = log.snapshot()
+  await hold.close()
+  await expect.poll(() => assignments.length).toBe(4)
+  await assignments
+    .find(({ partition, generation }) => partition === 1 && generation > (second?.generation ?? 0))
+    ?.commit({
+      offset: 3,
+      metadata: '',
+    })
+  await log.append(1, stampOf(3), Buffer.from('later'))
+  await log.retain({ nowMs: Date.now(), ageMsMax: 0, partitionBytesMax: 0, neededBy: [], force: true })
+  expect(await log.ranges()).toMatchObject([{ first: 0, next: 0 }, { next: 4 }])
+
+  await restoreLog(
+    join(folder, 'two'),
+    snapshot,
+    (async function* () {
+      yield* snapshot.records()
+    })(),
+  )
+  snapshot.close()
+  const restored = await openCopyableLog(optionsIn('two'))
+  expect(await restored.id()).toBe(await log.id())
+  expect(await restored.ranges()).toEqual([
+    { first: 0, next: 0 },
+    { first: 0, next: 3 },
+  ])
+  expect(await restored.positions('g')).toEqual([undefined, { offset: 1, metadata: 'note' }])
+  const texts = (await restored.read(1, 0, 1_000)).map(({ value }) => Buffer.from(value).toString())
+  expect(texts).toEqual(['a', 'b', 'c'])
+  expect(await restored.append(1, stampOf(3), Buffer.from('d'))).toBe(3)
+  await expect(restoreLog(join(folder, 'two'), snapshot, (async function* () {})())).rejects.toMatchObject({
+    code: 'LOG_DATA_UNREADABLE',
+  })
+  await Promise.all([log.close(), restored.close()])
+})

@@ -1,0 +1,185 @@
+/**
+ * A backup put back into a data folder that is empty, and into engines that have nothing of Penstock yet.
+ *
+ *   checked ─▶ filled below <data folder>/.restoring ─▶ moved to its place, name by name ─▶ .restoring removed
+ *
+ * Where it breaks off, all of it is removed; where it is killed, `.restoring` is left: then nothing starts on the folder, and the next
+ * restore begins anew.
+ */
+import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { forgetRegistry, type RegistryPlace, renewEndpoints, restoreRegistry } from '#control/copy-registry.ts'
+import { restoreLog } from '#pipeline/log/open/open-log.ts'
+import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { makePrivateFolder } from '#runtime/private-files.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { endpointGroup } from '#schemas/routing/routing.ts'
+import { warehouseDatabase } from '#schemas/telemetry-table.ts'
+import { verifyFiles } from './backup-files.ts'
+import { readLogFile } from './log-file.ts'
+import { assertRestorable, type BackedUpTables, type Manifest, readManifest } from './manifest.ts'
+import { isHalfRestored, stagingFolder } from './staging.ts'
+import { type DeliveredLog, setPositions } from './still-positions.ts'
+import { restoreTables } from './tables.ts'
+
+export interface RestoreOptions {
+  /** Of the backup. */
+  readonly folder: string
+  readonly registry: RegistryPlace
+  /** Of Penstock. */
+  readonly version: string
+  readonly topicPrefix: string
+  /** Opens the embedded engine on a folder that is empty; its own folder lies below. */
+  readonly openEngine: (folder: string) => Promise<{ readonly warehouse: Warehouse; close(): Promise<void> }>
+  /** Left out: the embedded engine is the warehouse. */
+  readonly server: Warehouse | undefined
+  /** Left out: the logs are embedded. */
+  readonly kafka: readonly DeliveredLog[] | undefined
+}
+
+/** @throws BACKUP_INCOMPLETE, BACKUP_DAMAGED, BACKUP_VERSION_UNKNOWN, BACKUP_TARGET_USED, BACKUP_REFUSED, and as the parts do */
+export async function restore(options: RestoreOptions): Promise<Manifest> {
+  const { folder, registry, version, topicPrefix } = options
+  const manifest = await verifyBackup(folder)
+  assertRestorable(manifest, version)
+  assertSameEngines(manifest, options)
+  if (manifest.topicPrefix !== topicPrefix)
+    throw new PenstockError(
+      'BACKUP_REFUSED',
+      `the backup has topics ${manifest.topicPrefix}.…: set PENSTOCK_TOPIC_PREFIX=${manifest.topicPrefix}, not ${topicPrefix}`,
+    )
+  const { dataDir } = registry
+  if (isHalfRestored(dataDir)) emptied(dataDir)
+  if (existsSync(dataDir) && readdirSync(dataDir).length > 0)
+    throw new PenstockError(
+      'BACKUP_TARGET_USED',
+      `${dataDir} is not empty: a backup is restored into a folder of its own`,
+    )
+  makePrivateFolder(dataDir)
+  const staging = stagingFolder(dataDir)
+  makePrivateFolder(staging)
+  try {
+    await fill(options, manifest, staging)
+    for (const name of readdirSync(staging)) renameSync(join(staging, name), join(dataDir, name))
+    rmSync(staging, { recursive: true })
+  } catch (error) {
+    emptied(dataDir)
+    throw error
+  }
+  return manifest
+}
+
+/** A backup that is as it was written. @throws BACKUP_INCOMPLETE, BACKUP_DAMAGED, BACKUP_VERSION_UNKNOWN */
+export async function verifyBackup(folder: string): Promise<Manifest> {
+  const manifest = readManifest(folder)
+  await verifyFiles(folder, manifest.files)
+  return manifest
+}
+
+/** All that is in the folder is of a restore: it was empty before. */
+function emptied(dataDir: string): void {
+  const staging = stagingFolder(dataDir)
+  for (const name of readdirSync(dataDir).map((each) => join(dataDir, each)))
+    if (name !== staging) rmSync(name, { recursive: true })
+  rmSync(staging, { recursive: true, force: true })
+}
+
+async function fill(options: RestoreOptions, manifest: Manifest, staging: string): Promise<void> {
+  const { folder, registry, server, kafka } = options
+  const keys = join(folder, 'keys')
+  if (existsSync(keys)) cpSync(keys, staging, { recursive: true })
+  const place = { ...registry, dataDir: staging }
+  if (manifest.registry) await restoreRegistry(place, manifest.registry, join(folder, 'registry'))
+  try {
+    await fillLogs(options, manifest, staging)
+    if (manifest.tables) await fillEngine(options, manifest.tables, join(staging, 'warehouse'))
+    if (server && manifest.tablesAt !== undefined) await restoreServer(server, manifest.tablesAt)
+    for (const delivered of kafka ?? []) {
+      const positions = manifest.positions.find(({ topic }) => topic === delivered.log.topic)
+      if (positions) await setPositions(delivered, positions)
+    }
+  } catch (error) {
+    if (manifest.registry) await forgetRegistry(place)
+    throw error
+  }
+}
+
+async function fillLogs(
+  { folder, registry, topicPrefix }: RestoreOptions,
+  { logs }: Manifest,
+  staging: string,
+): Promise<void> {
+  if (logs.length === 0) return
+  const renewed = await renewEndpoints({ ...registry, dataDir: staging }, Math.floor(Date.now() / 1_000))
+  const names = new Map(
+    renewed.map(({ name, before, after }) => [
+      endpointGroup(topicPrefix, { name, generation: before }),
+      endpointGroup(topicPrefix, { name, generation: after }),
+    ]),
+  )
+  for (const topic of logs) {
+    const { contents, records } = await readLogFile(join(folder, `logs/${topic}.log`))
+    const groups = contents.groups.map(({ group, positions }) => ({ group: renamed(group, names), positions }))
+    await restoreLog(join(staging, 'log'), { ...contents, groups }, records)
+  }
+}
+
+/** Groups on topics of events end with the name of the topic. */
+function renamed(group: string, names: ReadonlyMap<string, string>): string {
+  for (const [before, after] of names)
+    if (group === before || group.startsWith(`${before}-`)) return after + group.slice(before.length)
+  return group
+}
+
+async function fillEngine(
+  { folder, openEngine }: RestoreOptions,
+  tables: BackedUpTables,
+  target: string,
+): Promise<void> {
+  mkdirSync(target)
+  const engine = await openEngine(target)
+  try {
+    await restoreTables(engine.warehouse, join(target, 'engine'), tables, join(folder, 'tables'))
+  } finally {
+    await engine.close()
+  }
+}
+
+/** ClickHouse itself refuses to restore over tables with rows; what it made is dropped if it does not end well. */
+async function restoreServer(server: Warehouse, destination: string): Promise<void> {
+  const [found] = await server.query('SELECT count() AS tables FROM system.tables WHERE database = {name: String}', {
+    name: warehouseDatabase,
+  })
+  if (Number(found?.tables) > 0)
+    throw new PenstockError(
+      'BACKUP_TARGET_USED',
+      `the ClickHouse server has tables in ${warehouseDatabase}: a backup is restored into a server that has none`,
+    )
+  try {
+    await server.command(`RESTORE DATABASE ${warehouseDatabase} FROM ${destination}`)
+  } catch (error) {
+    await server.command(`DROP DATABASE IF EXISTS ${warehouseDatabase} SYNC`)
+    throw error
+  }
+}
+
+function assertSameEngines(manifest: Manifest, { server, kafka }: RestoreOptions): void {
+  const [isServer, isKafka] = [
+    manifest.tablesAt !== undefined,
+    manifest.logs.length === 0 && manifest.positions.length > 0,
+  ]
+  if (isServer !== (server !== undefined))
+    throw new PenstockError(
+      'BACKUP_REFUSED',
+      isServer
+        ? 'the tables of this backup are on a ClickHouse server: set PENSTOCK_CLICKHOUSE_URL to one that has none of them'
+        : 'the backup has tables of the embedded engine: PENSTOCK_CLICKHOUSE_URL must not be set',
+    )
+  if (isKafka !== (kafka !== undefined))
+    throw new PenstockError(
+      'BACKUP_REFUSED',
+      isKafka
+        ? 'the backup has positions on Kafka: set PENSTOCK_KAFKA_BROKERS'
+        : 'the backup has embedded logs: PENSTOCK_KAFKA_BROKERS must not be set',
+    )
+}
