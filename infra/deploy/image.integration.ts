@@ -102,7 +102,8 @@ describe.skipIf(here.skip)(`images ${here.note}`, () => {
       PENSTOCK_CLICKHOUSE_PORT: `${clickhousePort}`,
     }
     const data = volume('embedded')
-    const container = started(embedded, settings, { [embedded.config.volumes[0] ?? '']: data })
+    const mounts = { [embedded.config.volumes[0] ?? '']: data, '/backups': volume('backups') }
+    const container = started(embedded, settings, mounts)
     await container.until(() => container.output.includes('Stop:  '))
     const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${mqttPort}`, { clientId: 'boxed' })
     await client.publishAsync('devices/boxed/messages/events/', 'in a box', { qos: 1 })
@@ -117,7 +118,10 @@ describe.skipIf(here.skip)(`images ${here.note}`, () => {
     // What the document tells to run.
     const lines = blocksOf(document).filter(({ info }) => info === 'sh run')
     expect(lines.length).toBeGreaterThan(4)
-    for (const { text } of lines) expect({ text, ...container.execute(['sh', '-ec', text]) }).toMatchObject({ code: 0 })
+    for (const { text } of lines) {
+      const { code, output } = container.execute(['sh', '-ec', text])
+      expect({ text, code, output }).toMatchObject({ code: 0 })
+    }
     expect(await container.stop(), container.output).toBe(0)
     expect(container.output).not.toMatch(/EROFS|EACCES|EPERM/)
     expect(readdirSync(data)).toEqual(expect.arrayContaining(['log', 'warehouse']))

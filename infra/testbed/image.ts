@@ -220,7 +220,7 @@ interface RunOptions {
 
 /** Mounts what a container has, then becomes its command: "$0" is the root. */
 const enter = `set -e
-root=$0; mode=$1; user=$2; folder=$3; shift 3
+root=$0; mode=$1; user=$2; shift 2
 mount --bind "$root" "$root"
 mount --bind /usr "$root/usr"
 mount --bind "$root/usr-local" "$root/usr/local"
@@ -233,15 +233,15 @@ while [ "$1" != -- ]; do mkdir -p "$root$1"; mount --bind "$2" "$root$1"; shift 
 shift
 [ "$mode" = rw ] || for place in / /usr/local; do mount -o remount,bind,ro "$root$place"; done
 exec chroot "$root" setpriv --reuid "\${user%:*}" --regid "\${user#*:}" --clear-groups --no-new-privs --inh-caps=-all \\
-  $([ "$mode" = rw ] || echo --bounding-set=-all) env -i "$@"`
+  $([ "$mode" = rw ] || echo --bounding-set=-all) env -i -C "$@"`
 
 function commandIn({ root, config }: BuiltImage, command: readonly string[], options: RunOptions): string[] {
   const { isBuilt = true, mounts = {} } = options
   return [
-    ...['unshare', ...spaces, 'sh', '-c', enter, root, isBuilt ? 'ro' : 'rw', config.user, config.folder],
+    ...['unshare', ...spaces, 'sh', '-c', enter, root, isBuilt ? 'ro' : 'rw', config.user],
     ...Object.entries(mounts).flat(),
-    ...['--', ...linesOf({ HOME: isBuilt ? '/nonexistent' : '/root', ...config.environment })],
-    ...['sh', '-c', 'cd "$0" && exec "$@"', config.folder, ...command],
+    ...['--', config.folder, ...linesOf({ HOME: isBuilt ? '/nonexistent' : '/root', ...config.environment })],
+    ...command,
   ]
 }
 
@@ -276,15 +276,14 @@ export class Container {
 
   /** Runs a command inside, as its user, as `docker exec` does. */
   execute(command: readonly string[]): { readonly code: number | null; readonly output: string } {
-    const { user, environment } = this.#image.config
+    const { user, environment, folder } = this.#image.config
     const [uid = '', gid = ''] = user.split(':')
     const { status, stdout, stderr } = spawnSync(
       'nsenter',
       [
-        ...['--target', String(this.#first), '--mount', '--pid', '--root', '--wd=/'],
-        ...['setpriv', '--reuid', uid, '--regid', gid, '--clear-groups', '--no-new-privs', 'env', '-i'],
-        ...linesOf(environment),
-        ...command,
+        ...['--target', String(this.#first), '--mount', '--pid', '--root'],
+        ...['setpriv', '--reuid', uid, '--regid', gid, '--clear-groups', '--no-new-privs'],
+        ...['env', '-i', '-C', folder, ...linesOf(environment), ...command],
       ],
       { encoding: 'utf8' },
     )
