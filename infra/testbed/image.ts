@@ -49,6 +49,8 @@ export interface BuiltImage {
 export function imageMissing(): string | undefined {
   if (process.getuid?.() !== 0) return 'that needs root'
   if (!existsSync(nodeFolder)) return 'the package with Node is not installed'
+  // What is in /usr/local gives way to what the image of Node has there.
+  if (!existsSync('/usr/bin/npm')) return 'no npm in /usr/bin'
   const { status, stderr } = spawnSync('unshare', [...spaces, 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'])
   return status === 0 ? undefined : `no mount namespace: ${String(stderr).split('\n')[0]}`
 }
