@@ -222,7 +222,8 @@ function workOnDevices(
     runJobs({ ...tools, work: jobs, methods }, onJobsActive),
     applyConfigurations({ ...tools, work: configurations, count }),
   ]
-  const { deviceRecords: records, holdsDeviceTable: holds, changes } = registry
+  const { deviceRecords: records, changes } = registry
+  const holds = registry.keeperOf('devices')
   if (deviceTable) ends.push(keepDeviceTable({ records, table: deviceTable, changes, holds, metrics, clock, logger }))
   return async () => {
     await Promise.all(ends.map((end) => end()))

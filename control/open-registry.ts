@@ -70,10 +70,10 @@ export interface Registry {
   readonly devicesOf: DevicesOf
   readonly jobs: Jobs & JobWork
   readonly configurations: Configurations & ConfigurationWork
-  readonly models: ModelStore
   readonly deviceRecords: DeviceRecords
-  /** Whether it is this process that keeps the table of devices. */
-  readonly holdsDeviceTable: () => Promise<boolean>
+  /** Says whether it is this process that keeps a table of this name, of all that share the store. */
+  readonly keeperOf: (table: string) => () => Promise<boolean>
+  readonly models: ModelStore
   readonly changes: Changes
   /** All of it as files in `folder`, of one moment. @throws as `copyStore` */
   copyTo(folder: string): Promise<StoreCopy | undefined>
@@ -138,7 +138,6 @@ export async function registryOver(
   const identities = new SqlIdentities(database, clock)
   const twins = new SqlTwins(database, clock, tellsTwinChanges)
   const registrar = new SqlRegistrar({ database, changes, trust, identities, twins, clock, logger }, registrarRules)
-  const deviceTable = new OneHolder(database, 'device-table', limits.deviceTableHeldMs)
   return {
     identities,
     trust,
@@ -160,9 +159,12 @@ export async function registryOver(
     queries: queriesOver(database),
     jobs: new SqlJobs(database),
     configurations: new SqlConfigurations(database),
-    models: new SqlModels(database),
     deviceRecords: new SqlDeviceRecords(database),
-    holdsDeviceTable: () => deviceTable.holds(),
+    keeperOf: (table) => {
+      const holder = new OneHolder(database, table, limits.tableHeldMs)
+      return () => holder.holds()
+    },
+    models: new SqlModels(database),
     changes,
     copyTo: (folder) => copyStore(database, folder),
     async close() {

@@ -11,8 +11,23 @@ export const analystLimits = {
   /** Devices of which a change was told are compared after so long, and so many are remembered; what is beyond waits for the next pass. */
   deviceTableToldMs: 1_000,
   deviceTableToldMax: 10_000,
-  /** Who keeps the table says so again in time; if it is gone, another process does. */
-  deviceTableHeldMs: 60_000,
+  /** Who keeps a table says so again in time; if it is gone, another process does. */
+  tableHeldMs: 60_000,
   /** Attempts that fail before it is said aloud: at a start the tables may not be there yet. */
-  deviceTableQuietFailures: 6,
+  tableQuietFailures: 6,
+  /** A minute has ended for so long when it is computed: usual rows are stored by then. What is later is computed again. */
+  rollUpEndedSeconds: 15,
+  /** So long before rows may be removed, what is computed of them is no longer computed again: a statement has ended by then. */
+  rollUpExpirySeconds: 3_600,
+  /** Rows of which minutes are computed in one statement. */
+  rollUpRowsAtOnceMax: 5_000_000,
+  /** Rows between late minutes that are read once more, rather than in a statement for each of these. */
+  rollUpGapRowsMax: 100_000,
+  /** A statement that computes a table: it may read a day of rows. */
+  summaryRequestMsMax: 600_000,
+  /** Tables that are computed from rows are looked after this often, at most. */
+  summaryPauseMs: 15_000,
+  /** And so many times as long as it took: 5 % of the time for the newest rows, half of it for minutes and hours, which need all rows. */
+  latestPauseFactor: 19,
+  rollUpPauseFactor: 1,
 } as const

@@ -7,11 +7,18 @@
  *   penstock.field_minutes  over field_minute_versions  numeric fields of models, a row a device and closed minute
  *   penstock.field_hours    over field_hour_versions    the same of hours
  *
- *   penstock.computed       of how many rows a minute, an hour or a day was computed: see pipeline/rollups/
+ *   penstock.computed       of how many rows a minute, an hour or a day was computed: see pipeline/summaries/
  *
  * Whoever fills them only adds versions, so every insert may be repeated.
  */
-import { engine, onCluster, type TableOptions, warehouseDatabase } from './telemetry-table.ts'
+import {
+  engine,
+  oldPartsLifetimeSeconds,
+  onCluster,
+  settingsText,
+  type TableOptions,
+  warehouseDatabase,
+} from './telemetry-table.ts'
 
 const time = "DateTime64(3, 'UTC')"
 
@@ -113,11 +120,24 @@ function rollUpStatements(options: TableOptions): string[] {
     tableStatement(
       options,
       'computed',
-      { subject: 'LowCardinality(String)', seconds: 'UInt32', start: "DateTime('UTC')", rows: 'UInt64' },
+      {
+        subject: 'LowCardinality(String)',
+        seconds: 'UInt32',
+        start: "DateTime('UTC')",
+        rows: 'UInt64',
+        definition: 'LowCardinality(String)',
+      },
       'rows',
       'ORDER BY (subject, seconds, start)',
     ),
   ]
+}
+
+/** What is computed is noted once it is stored, so it must be on disk by then. */
+function versionSettings(replicated: boolean): Readonly<Record<string, number>> {
+  // The same block again is no mistake here: it may stand for what another one replaced since.
+  if (replicated) return { replicated_deduplication_window: 0 }
+  return { fsync_after_insert: 1, fsync_part_directory: 1, old_parts_lifetime: oldPartsLifetimeSeconds }
 }
 
 /** @param version the column of which the highest value counts */
@@ -131,7 +151,7 @@ function tableStatement(
   const list = Object.entries(columns).map(([column, type]) => `${column} ${type}`)
   return (
     `CREATE TABLE IF NOT EXISTS ${warehouseDatabase}.${name}${onCluster(options)} (${list.join(', ')}) ` +
-    `ENGINE = ${engine('ReplacingMergeTree', options, version)} ${order}`
+    `ENGINE = ${engine('ReplacingMergeTree', options, version)} ${order} SETTINGS ${settingsText(versionSettings(options.replicated))}`
   )
 }
 

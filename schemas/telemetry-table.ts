@@ -21,6 +21,9 @@ export interface TableOptions {
   readonly cluster?: string | undefined
   /** Days after which telemetry and changes of twins are removed; 0 keeps them for ever. */
   readonly ttlDays: number
+  /** Days after which minutes and hours of numeric fields are removed; 0, or left out: never. */
+  readonly minutesTtlDays?: number
+  readonly hoursTtlDays?: number
 }
 
 /** Tables that workers fill from batches, with the same columns and the same guarantees. */
@@ -73,7 +76,7 @@ export function deliverySettings(replicated: boolean): Readonly<Record<string, n
 }
 
 /** ClickHouse's own default. */
-const oldPartsLifetimeSeconds = 480
+export const oldPartsLifetimeSeconds = 480
 
 export interface Migration {
   readonly version: number
@@ -170,7 +173,8 @@ function ttlClause({ ttlDays }: TableOptions): string {
   return ttlDays > 0 ? ` TTL toDateTime(enqueued_at) + INTERVAL ${ttlDays} DAY DELETE` : ''
 }
 
-function settingsText(settings: Readonly<Record<string, number>>): string {
+/** As they stand behind SETTINGS. */
+export function settingsText(settings: Readonly<Record<string, number>>): string {
   return Object.entries(settings)
     .map(([name, value]) => `${name} = ${value}`)
     .join(', ')

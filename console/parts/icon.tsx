@@ -5,6 +5,7 @@ const paths = {
   delivery: 'M4 5v5a4 4 0 0 0 4 4h8a4 4 0 0 1 4 4v1M4 5h5m11 14h-5',
   fleet: 'M4 5h7v6H4zM13 5h7v6h-7zM4 13h7v6H4zM13 13h7v6h-7z',
   sql: 'M5 6c0-1.7 3.1-3 7-3s7 1.3 7 3-3.1 3-7 3-7-1.3-7-3zm0 0v12c0 1.7 3.1 3 7 3s7-1.3 7-3V6M5 12c0 1.7 3.1 3 7 3s7-1.3 7-3',
+  models: 'M4 5h16M4 12h16M4 19h16M9 5v14M15 5v14',
   routes: 'M6 4v10a4 4 0 0 0 4 4h10m0 0-3-3m3 3-3 3M6 8a4 4 0 0 0 4-4h10m0 0-3-3',
   load: 'M4 19a9 9 0 1 1 16 0M12 14l4-5',
   settings: 'M4 7h10m4 0h2M4 17h2m4 0h10M14 4v6M8 14v6',

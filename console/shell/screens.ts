@@ -42,6 +42,12 @@ export const screens: readonly ScreenEntry[] = [
     load: async () => (await import('#console/screens/sql/sql-screen.tsx')).SqlScreen,
   },
   {
+    segment: 'models',
+    title: 'Models',
+    icon: 'models',
+    load: async () => (await import('#console/screens/models/models-screen.tsx')).ModelsScreen,
+  },
+  {
     segment: 'delivery',
     title: 'Delivery',
     icon: 'delivery',

@@ -76,12 +76,12 @@ export class DeviceTableKeeper {
       if (!isDue && this.#told.size === 0) return limits.deviceTableToldMs
       if (await holds()) await (isDue ? this.#passInTurn(signal) : this.#settleTold())
       else this.#rest(0)
-      if (this.#failures >= limits.deviceTableQuietFailures) logger.info('the table of devices is kept again')
+      if (this.#failures >= limits.tableQuietFailures) logger.info('the table of devices is kept again')
       this.#failures = 0
       return limits.deviceTableToldMs
     } catch (error) {
       if (!isPenstockError(error)) throw error
-      const level = ++this.#failures === limits.deviceTableQuietFailures ? 'warn' : 'debug'
+      const level = ++this.#failures === limits.tableQuietFailures ? 'warn' : 'debug'
       logger[level]('the table of devices is not up to date; trying again', { error })
       this.#nextPassMonotonicMs = clock.monotonicMs()
       return limits.deviceTablePauseMs

@@ -11,7 +11,7 @@ import { readModel } from './read-model.ts'
 import { type Suggestion, suggestModel } from './suggest-model.ts'
 
 /** A change is answered after this time, also where ClickHouse is not ready with it. */
-const answerMsMax = 5_000
+const answerMsMax = 10_000
 
 export interface ModelPlan {
   /** What would be done in ClickHouse, in its order. */
@@ -121,6 +121,7 @@ export class ModelService {
   /** The store has it: what ClickHouse says is not the fault of the change. */
   async #changed<T>(change: Promise<T>): Promise<T> {
     const changed = await change
+    this.#tables.fallBehind()
     const answered = new AbortController()
     await Promise.race([this.#bring(), sleep(this.#clock, answerMsMax, answered.signal)])
     answered.abort()

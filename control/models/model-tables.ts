@@ -31,9 +31,14 @@ export class ModelTables {
     this.#place = place
   }
 
-  /** Why ClickHouse was not in line when it was last looked at; `undefined`: it was. */
+  /** Why ClickHouse is not in line, as it was last looked at; `undefined`: it is. */
   get fault(): string | undefined {
     return this.#fault
+  }
+
+  /** There is something to do: it is not in line until that was tried. */
+  fallBehind(): void {
+    this.#fault ??= 'it is being done'
   }
 
   /**

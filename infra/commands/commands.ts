@@ -68,6 +68,10 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       summary: 'put a backup into an installation that is empty',
       load: async () => (await import('./restore.ts')).restoreCommand,
     },
+    trace: {
+      summary: 'where the messages that bring a traceparent are: edge, log, row',
+      load: async () => (await import('./trace.ts')).traceCommand,
+    },
     verify: {
       summary: 'compare the log with ClickHouse, or with endpoints of routes',
       load: async () => (await import('./verify.ts')).verifyCommand,

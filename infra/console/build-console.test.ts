@@ -5,25 +5,57 @@ import { readBuiltConsole } from './built-console.ts'
 import { consoleNote } from './console-note.ts'
 
 const firstPageBytesMax = 60_000
+/** On top of the first page. */
+const screenBytesMax = 12_000
+const sqlBytesMax = 140_000
+
+/** Scripts that a module loads at once, by name. */
+function loadedBy(start: string): ReadonlySet<string> {
+  const { assets } = readBuiltConsole() ?? { assets: [] }
+  const loaded = new Set<string>()
+  const load = (name: string): void => {
+    const asset = assets.find((candidate) => candidate.name === name)
+    if (asset === undefined || loaded.has(name)) return
+    loaded.add(name)
+    for (const [, other] of asset.text.matchAll(/from\s*"\.\/([\w-]+\.js)"/g)) load(other ?? '')
+  }
+  load(start)
+  return loaded
+}
+
+/** As they are sent. */
+function bytesOf(names: Iterable<string>): number {
+  const { assets } = readBuiltConsole() ?? { assets: [] }
+  let bytes = 0
+  for (const name of names) bytes += gzipSync(assets.find((asset) => asset.name === name)?.text ?? '').length
+  return bytes
+}
+
+const screenFiles = (): string[] =>
+  (readBuiltConsole()?.assets ?? []).map(({ name }) => name).filter((name) => /-screen-\w+\.js$/.test(name))
+
+/** What the page itself names, and the screen that it shows first. */
+function firstPage(): ReadonlySet<string> {
+  const main = /src="\/console\/assets\/(main-\w+\.js)"/.exec(readBuiltConsole()?.page ?? '')?.[1] ?? ''
+  const first = screenFiles().find((name) => name.startsWith('first-minute-screen-')) ?? ''
+  return new Set([...loadedBy(main), ...loadedBy(first)])
+}
 
 describe('the console that is built', () => {
   test('is small: what the first page loads of script is at most 60 kB', async () => {
     expect(['fresh', 'built']).toContain(await freshConsole())
-    const { assets, page } = readBuiltConsole() ?? { assets: [], page: '' }
-    const main = /src="\/console\/assets\/(main-\w+\.js)"/.exec(page)?.[1] ?? ''
-    // What a module loads at once, and the screen that it shows first.
-    const loaded = new Set<string>()
-    const load = (name: string): void => {
-      const asset = assets.find((candidate) => candidate.name === name)
-      if (asset === undefined || loaded.has(name)) return
-      loaded.add(name)
-      for (const [, other] of asset.text.matchAll(/from\s*"\.\/([\w-]+\.js)"/g)) load(other ?? '')
+    expect(firstPage().size).toBeGreaterThan(1)
+    expect(bytesOf(firstPage())).toBeLessThan(firstPageBytesMax)
+  })
+
+  test('each other screen adds a few kB, and SQL, with its editor, at most 140', () => {
+    const before = firstPage()
+    const screens = screenFiles()
+    expect(screens.length).toBeGreaterThan(8)
+    for (const screen of screens) {
+      const more = [...loadedBy(screen)].filter((name) => !before.has(name))
+      expect(bytesOf(more), screen).toBeLessThan(screen.startsWith('sql-screen-') ? sqlBytesMax : screenBytesMax)
     }
-    load(main)
-    load(assets.find(({ name }) => /^first-minute-screen-\w+\.js$/.test(name))?.name ?? '')
-    expect(loaded.size).toBeGreaterThan(1)
-    const bytes = [...loaded].map((name) => gzipSync(assets.find((asset) => asset.name === name)?.text ?? '').length)
-    expect(bytes.reduce((sum, count) => sum + count, 0)).toBeLessThan(firstPageBytesMax)
   })
 
   test('has no script or style in its page, and names nothing of another origin', () => {

@@ -174,8 +174,10 @@ describe('the chart', () => {
   const roles = text('chart/templates/roles.yaml')
   const values = yaml<{ readonly secrets: { readonly keys: object } }>('chart/values.yaml')
 
-  test('has the alerts of the documents', () => {
-    expect(realpathSync(join(here, 'chart/files/alerts.yml'))).toBe(join(realpathSync(root), 'docs/alerts.yml'))
+  test('has the alerts and boards of the documents', () => {
+    const linked = { 'alerts.yml': 'docs/alerts.yml', grafana: 'docs/grafana/boards' }
+    for (const [name, path] of Object.entries(linked))
+      expect(realpathSync(join(here, 'chart/files', name))).toBe(join(realpathSync(root), path))
   })
 
   test('runs roles that there are, each with values of its own', () => {

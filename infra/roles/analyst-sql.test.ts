@@ -79,6 +79,27 @@ test.each([
   expect((await linesFrom(sql)).at(-1)).toEqual(last)
 })
 
+test('while nothing comes it is told for how long, and how much has been read as far as that is known', async () => {
+  const statement = "SELECT 'it\\'s'"
+  const progress = { read_rows: '7', read_bytes: '70', total_rows_to_read: '100' }
+  const asked: string[] = []
+  const sql = await sqlOver(async (request, response) => {
+    const body = Buffer.concat(await request.toArray()).toString()
+    if (body === statement) return void response.on('close', () => {})
+    asked.push(body)
+    // The first time there is no answer to it.
+    if (asked.length === 1) response.writeHead(500).end()
+    else response.end(JSON.stringify(progress))
+  })
+  const iterator = sql.run(statement)[Symbol.asyncIterator]()
+  const next = async () => JSON.parse(Buffer.from((await iterator.next()).value).toString())
+  expect(await next()).toEqual({ begun: true })
+  expect(await next()).toEqual({ elapsedMs: expect.any(Number) })
+  expect(await next()).toEqual({ elapsedMs: expect.any(Number), progress })
+  expect(asked[0]).toContain(String.raw`startsWith(query, 'SELECT \'it\\\'s\'')`)
+  await iterator.return?.()
+})
+
 test('a client that goes ends the statement, also before the first row; a place is free again', async () => {
   let open = 0
   const sql = await sqlOver((_request, response) => {

@@ -1,5 +1,6 @@
 import type { AnalystSql } from '#control/sql/sql.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
+import { aText, recordOf } from '#runtime/json-check.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { warehouseUrl } from './open-role-warehouse.ts'
@@ -54,10 +55,13 @@ export class ClickhouseSql implements AnalystSql {
         signal: gone.signal,
       })
       const startedMs = this.#clock.monotonicMs()
-      const elapsed = (): Uint8Array => lineOf({ elapsedMs: Math.round(this.#clock.monotonicMs() - startedMs) })
-      const head = yield* this.#awaited(answer, elapsed, gone.signal)
+      const pulse = async (): Promise<Uint8Array> => {
+        const progress = await this.#progressOf(statement, gone.signal)
+        return lineOf({ elapsedMs: Math.round(this.#clock.monotonicMs() - startedMs), ...(progress && { progress }) })
+      }
+      const head = yield* this.#awaited(answer, pulse, gone.signal)
       if (!head.ok) return yield lineOf({ fault: (await head.text()).trim().slice(0, faultLengthMax) })
-      yield* this.#rows(head, elapsed, gone.signal)
+      yield* this.#rows(head, pulse, gone.signal)
     } catch (error) {
       if (!gone.signal.aborted) yield lineOf({ fault: `ClickHouse does not answer: ${reasonOf(error)}` })
     } finally {
@@ -67,13 +71,13 @@ export class ClickhouseSql implements AnalystSql {
   }
 
   /** The lines of an answer, up to the bounds of rows and bytes. */
-  async *#rows(head: Response, elapsed: () => Uint8Array, gone: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *#rows(head: Response, pulse: Pulse, gone: AbortSignal): AsyncGenerator<Uint8Array> {
     const reader = (head.body ?? new ReadableStream<Uint8Array>()).getReader()
     /** Of a line that has not ended: a row may come in many pieces, which are joined once. */
     let pieces: Uint8Array[] = []
     let [rows, bytes] = [0, 0]
     for (;;) {
-      const { done, value } = yield* this.#awaited(reader.read(), elapsed, gone)
+      const { done, value } = yield* this.#awaited(reader.read(), pulse, gone)
       if (done) break
       bytes += value.length
       pieces.push(value)
@@ -96,22 +100,46 @@ export class ClickhouseSql implements AnalystSql {
     if (rest.length > 0) yield faultOf(rest)
   }
 
-  /** Says every second that it still waits. Rejects as `promise` does. */
-  async *#awaited<T>(promise: Promise<T>, elapsed: () => Uint8Array, gone: AbortSignal): AsyncGenerator<Uint8Array, T> {
+  /** Says every second that it still waits, and for how much. Rejects as `promise` does. */
+  async *#awaited<T>(promise: Promise<T>, pulse: Pulse, gone: AbortSignal): AsyncGenerator<Uint8Array, T> {
     const settled = promise.then((value) => ({ value }))
     // It is awaited below; until then its fault is nobody's.
     settled.catch(() => {})
     for (;;) {
       const waited = new AbortController()
-      const pulse = sleep(this.#clock, pulseMs, AbortSignal.any([waited.signal, gone])).then(() => undefined)
-      const first = await Promise.race([settled, pulse])
+      const due = sleep(this.#clock, pulseMs, AbortSignal.any([waited.signal, gone])).then(() => undefined)
+      const first = await Promise.race([settled, due])
       waited.abort()
       if (first !== undefined) return first.value
       gone.throwIfAborted()
-      yield elapsed()
+      yield await pulse()
+    }
+  }
+
+  /**
+   * How much a statement has read. ClickHouse tells it within an answer that has begun, and the embedded engine never does, so its
+   * processes are looked at. `undefined`: it is not known.
+   */
+  async #progressOf(statement: string, gone: AbortSignal): Promise<object | undefined> {
+    if (this.#url === undefined) return undefined
+    const beginning = statement.trim().slice(0, progressLengthMax).replace(/['\\]/g, '\\$&')
+    const body = `SELECT toString(max(read_rows)) AS read_rows, toString(max(read_bytes)) AS read_bytes, toString(max(total_rows_approx)) AS total_rows_to_read FROM system.processes WHERE startsWith(query, '${beginning}') FORMAT JSONEachRow`
+    try {
+      const signal = AbortSignal.any([gone, AbortSignal.timeout(pulseMs)])
+      const answer = await fetch(this.#url, { method: 'POST', headers: this.#headers, body, signal })
+      return answer.ok ? progressCheck(await answer.json()) : undefined
+    } catch {
+      return undefined
     }
   }
 }
+
+/** What a client is told while it waits. */
+type Pulse = () => Promise<Uint8Array>
+
+const progressCheck = recordOf({ read_rows: aText, read_bytes: aText, total_rows_to_read: aText })
+/** By which a statement is found among those that run. */
+const progressLengthMax = 1_000
 
 const lineFeed = 0x0a
 const brace = 0x7b

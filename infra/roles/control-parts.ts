@@ -8,10 +8,10 @@ import { InstallationDelivery, partMsMax } from './delivery-state.ts'
 import { InstallationLetters } from './installation-letters.ts'
 import { LetterBook } from './letter-book.ts'
 import { openRoleLog } from './open-role-log.ts'
-import { openRoleWarehouse, tableOptions } from './open-role-warehouse.ts'
+import { openRoleWarehouse, openTablesWarehouse, tableOptions } from './open-role-warehouse.ts'
 import { replayLetters } from './replay-letters.ts'
 
-type Parts = Required<Pick<ControlOptions, 'delivery' | 'deadLetters' | 'deviceTable' | 'modelWarehouse'>>
+type Parts = Required<Pick<ControlOptions, 'delivery' | 'deadLetters' | 'modelWarehouse' | 'deviceTable'>>
 
 /** What the service API says and does of the pipeline. Nothing is opened before somebody asks. */
 export function controlParts(settings: Settings, logger: Logger): { readonly parts: Parts; close(): Promise<void> } {
@@ -19,7 +19,7 @@ export function controlParts(settings: Settings, logger: Logger): { readonly par
   const letters = new LetterBook(() => logs.log('dead-letters'))
   const warehouse = openRoleWarehouse(settings, partMsMax)
   // Changes of a large table take longer than people wait.
-  const tables = openRoleWarehouse(settings)
+  const tables = openTablesWarehouse(settings)
   return {
     parts: {
       delivery: new InstallationDelivery({ settings, logs, letters, warehouse, clock: systemClock }),

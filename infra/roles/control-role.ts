@@ -40,6 +40,7 @@ import {
   supervised,
   tellSupervisor,
 } from './role-process.ts'
+import { keepRoleRollUps } from './role-summaries.ts'
 import { tlsFilesOf } from './tls-files.ts'
 
 const firstDeviceId = 'first-device'
@@ -75,6 +76,12 @@ export async function runControl(settings: Settings): Promise<void> {
   })
   const outbox = control.registry.twinOutbox
   const stopForwarding = await forwardRoleTwinEvents(settings, { outbox, writerId, metrics, logger })
+  const stopRollUps = keepRoleRollUps(settings, {
+    models: control.registry.models,
+    holds: control.registry.keeperOf('roll-ups'),
+    onActive: () => tellSupervisor('needsControl', undefined),
+    logger,
+  })
   const unwatchEdges = control.watchLostEdges(async (lost) => {
     if (events) await tellLost(events, lost)
   })
@@ -86,6 +93,7 @@ export async function runControl(settings: Settings): Promise<void> {
     await servers.close()
     await unwatchEdges()
     await stopForwarding?.()
+    await stopRollUps?.()
     await control.close()
     await Promise.all([events?.close(), pipeline.close(), exported.close()])
   })

@@ -13,7 +13,7 @@ import { eventsWanted, twinEventsWanted } from './events.ts'
 import { type EndpointRetention, keepRetention } from './log-retention.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
 
-export interface EventDelivery extends Worker {
+export interface EventDelivery extends Omit<Worker, 'delivers'> {
   /** Its counters, under names of their own: lag and rows of events are not those of telemetry. */
   samples(): readonly MetricSample[]
 }

@@ -72,6 +72,11 @@ export class Delivery {
     })
   }
 
+  /** Whether it is this process, of all workers, that does what one of them is to do. */
+  get isFirst(): boolean {
+    return this.#telemetry?.delivers(0) ?? false
+  }
+
   samples(): MetricSample[] {
     return [...this.#options.metrics.samples(), ...this.#events.flatMap((events) => events.samples())]
   }

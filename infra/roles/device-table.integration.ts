@@ -18,17 +18,19 @@ describe('penstock.devices over both embedded stores', () => {
   let registry: Registry
   let warehouse: WarehouseForTests
   let keeper: DeviceTableKeeper
+  let holds: () => Promise<boolean>
 
   beforeAll(async () => {
     registry = await openRegistry({
       ...{ postgresUrl: undefined, dataDir: undefined, connectionsMax: 1, logger: silentLogger },
     })
     warehouse = await embeddedWarehouseForTests(folder)
+    holds = registry.keeperOf('devices')
     keeper = new DeviceTableKeeper({
       records: registry.deviceRecords,
       table: new ClickhouseDeviceTable(warehouse),
       changes: registry.changes,
-      holds: registry.holdsDeviceTable,
+      holds,
       metrics: new Metrics(metricsTable),
       clock: systemClock,
       logger: silentLogger,
@@ -58,7 +60,8 @@ describe('penstock.devices over both embedded stores', () => {
     await registry.twins.update(id, { tags: { site: { hall: 2 }, 'naïve "tag"': 'ö\n' } }, undefined)
     const atMs = 1_700_000_000_123
     await registry.presence.recordPresence([{ ...id, connected: true, edgeId: 'e', atMs, modelId: 'dtmi:a:b;1' }])
-    expect(await registry.holdsDeviceTable()).toBe(true)
+    expect(await holds()).toBe(true)
+    expect(await registry.keeperOf('devices')()).toBe(false)
     await pass()
     expect(
       await devices(

@@ -2,6 +2,7 @@ import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { isLoopbackBind, urlHost } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
 import type { Settings } from '#schemas/settings.ts'
 import type { TableOptions } from '#schemas/telemetry-table.ts'
 
@@ -31,6 +32,17 @@ export function openRoleWarehouse(settings: Settings, requestMsMax = requestMsMa
   })
 }
 
+/** A client for work that takes long and may wait: changes of tables, and tables that are computed. Delivery does not wait for it. */
+export function openTablesWarehouse(settings: Settings): Warehouse {
+  return openWarehouse({
+    url: warehouseUrl(settings, settings.clickhousePort),
+    user: settings.clickhouseUser,
+    password: settings.clickhousePassword,
+    requestMsMax: limits.summaryRequestMsMax,
+    application: 'penstock-tables',
+  })
+}
+
 /** How tables are made. @throws SETTINGS_INVALID: without replication the servers of a cluster would each hold a part that no one else sees */
 export function tableOptions(settings: Settings): TableOptions {
   const replicated = settings.clickhouseReplicated === 'yes'
@@ -40,5 +52,11 @@ export function tableOptions(settings: Settings): TableOptions {
       'SETTINGS_INVALID',
       'PENSTOCK_CLICKHOUSE_CLUSTER needs PENSTOCK_CLICKHOUSE_REPLICATED=yes: its servers share rows by replication only',
     )
-  return { replicated, cluster, ttlDays: settings.telemetryTtlDays }
+  return {
+    replicated,
+    cluster,
+    ttlDays: settings.telemetryTtlDays,
+    minutesTtlDays: settings.minutesTtlDays,
+    hoursTtlDays: settings.hoursTtlDays,
+  }
 }

@@ -19,6 +19,7 @@ import { openRoleLog, workerGroup } from './open-role-log.ts'
 import { openRoleWarehouse, tableOptions } from './open-role-warehouse.ts'
 import { openRoleExport } from './role-export.ts'
 import { reportEverySecond, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
+import { keepRoleLatest } from './role-summaries.ts'
 import { undeliveredText } from './undelivered-text.ts'
 
 /** What a worker stands on. */
@@ -42,9 +43,11 @@ export async function runWorker(settings: Settings): Promise<void> {
   const exported = openRoleExport(settings, { ...basis, role: 'worker', name: 'worker', topic: log.topic, samples })
   const delivery: Delivery = new Delivery({ ...basis, spans: exported.spans })
   const health = supervised ? undefined : await openHealth(basis, delivery)
+  const stopLatest = keepRoleLatest(settings, () => delivery.isFirst, logger)
   stopOnSignal(async (reason) => {
     logger.info('stopping', { reason })
     stopping.abort()
+    await stopLatest?.()
     await delivery.close()
     await exported.close()
     await Promise.all([log.close(), deadLetterLog.close(), warehouse.close(), health?.close(), endpoints.close()])

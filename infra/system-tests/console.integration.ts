@@ -127,6 +127,8 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     'fleet/first-device?tab=twin',
     'fleet/first-device?tab=keys',
     'sql',
+    'models',
+    'models?new=1',
     'delivery',
     'routes',
     'routes?new=1',
@@ -348,16 +350,30 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     expect([...page.errors, ...route.errors]).toEqual([])
   })
 
+  /** As somebody types over what is there. */
+  const write = async (page: PageForTests, statement: string): Promise<void> => {
+    const content = `document.querySelector('.editor')?.shadowRoot?.querySelector('.cm-content')`
+    await expect.poll(() => page.evaluate(`${content} !== undefined`), { interval: 50 }).toBe(true)
+    await page.evaluate(`${content}.focus()`)
+    await page.pressWithCtrl('a')
+    await page.type(statement)
+  }
+  const inEditor = (page: PageForTests, selector: string) =>
+    page.evaluate(
+      `[...document.querySelector('.editor').shadowRoot.querySelectorAll(${JSON.stringify(selector)})].map((one) => one.innerText)`,
+    )
+
   test('statements run as who can change nothing, say why they are refused, and end when they are cancelled', async () => {
     const page = await open('sql')
-    await type(page, 'textarea', 'SELECT number AS n FROM numbers(1000000)')
+    await write(page, 'SELECT number AS n FROM numbers(1000000)')
     await click(page, 'Run')
     await shows(page, /only the first 10,000 rows/, 30_000)
-    await type(page, 'textarea', 'DROP TABLE penstock.telemetry')
+    await write(page, 'DROP TABLE penstock.telemetry')
     await click(page, 'Run')
     await shows(page, /Code: 164/, 30_000)
-    await type(page, 'textarea', 'SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1')
+    await write(page, 'SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1')
     await click(page, 'Run')
+    await shows(page, /It runs, for .* rows have been read of about 1,000,000,000,000/, 30_000)
     const running = async () => {
       const query =
         "SELECT count() FROM system.processes WHERE query LIKE '%sipHash64%' AND query NOT LIKE '%system.processes%'"
@@ -367,6 +383,77 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     await click(page, 'Cancel')
     await expect.poll(running, { timeout: 10_000 }).toBe('0\n')
     expect(page.errors).toEqual([])
+  })
+
+  test('the editor offers tables, columns and functions, runs what is selected, marks a fault at its place, and keeps its text', async () => {
+    const page = await open(
+      `sql?q=${encodeURIComponent("SELECT 'first';\n\nSELECT 'ü' AS a b FROM penstock.telemetry")}`,
+    )
+    await shows(page, 'penstock.telemetry')
+    await page.evaluate(`document.querySelector('.editor').shadowRoot.querySelector('.cm-content').focus()`)
+    // The cursor stands in the first one.
+    await page.pressWithCtrl('Enter')
+    await shows(page, /first\s/)
+    await write(page, "SELECT 1;\n\nSELECT 'ü' AS a b FROM penstock.telemetry")
+    await page.pressWithCtrl('Enter')
+    await shows(page, 'ClickHouse says, of line 3, column 17')
+    expect(await inEditor(page, '.cm-fault')).toEqual(['b'])
+    await write(page, 'SELECT 1 +')
+    expect(await inEditor(page, '.cm-fault')).toEqual([])
+    await click(page, 'Run')
+    await shows(page, 'ClickHouse says, of line 1, column 10')
+    await write(page, 'SELECT count() FROM penstock.telemetry')
+    await click(page, 'Explain')
+    await shows(page, /ReadFrom\w+|Aggregating/)
+    await write(page, 'SELECT t.dev')
+    await page.type(' FROM penstock.tel')
+    await expect.poll(() => inEditor(page, '.cm-tooltip-autocomplete li')).toContain('telemetry')
+    await write(page, 'SELECT toStartOfInt')
+    await expect
+      .poll(async () => JSON.stringify(await inEditor(page, '.cm-tooltip-autocomplete li')))
+      .toContain('toStartOfInterval')
+    await expect.poll(() => page.evaluate('location.search')).toContain('toStartOfInt')
+    const again = await open(
+      String(await page.evaluate(`location.pathname.slice('/console/'.length) + location.search`)),
+    )
+    await expect.poll(() => inEditor(again, '.cm-line').catch(() => [])).toEqual(['SELECT toStartOfInt'])
+    expect([...page.errors, ...again.errors]).toEqual([])
+  })
+
+  test('a model is pasted with its fault at its place, put in force, pinned, asked for as SQL, and removed', async () => {
+    const page = await open('models?new=1')
+    const thermostat = (schema: string): string =>
+      JSON.stringify(
+        {
+          '@context': 'dtmi:dtdl:context;2',
+          '@id': 'dtmi:com:example:Thermostat;1',
+          '@type': 'Interface',
+          contents: [{ '@type': 'Telemetry', name: hostile, schema }],
+        },
+        undefined,
+        1,
+      )
+    await type(page, 'textarea', thermostat('doubel'))
+    await click(page, 'Check')
+    await shows(page, /Line 9: contents\[0\]\.schema\s+doubel is not read/)
+    await type(page, 'textarea', thermostat('double'))
+    await click(page, 'Check')
+    await shows(page, 'CREATE OR REPLACE VIEW penstock.`v_Thermostat`')
+    await click(page, 'Save')
+    await shows(page, 'of devices that announced dtmi:com:example:Thermostat;1', 20_000)
+    await click(page, 'Pin')
+    await shows(page, `Thermostat_${hostile}`, 20_000)
+    await click(page, 'penstock.v_Thermostat')
+    await click(page, 'Run')
+    await shows(page, /value of|no rows|rows/i, 30_000)
+    const list = await open('models')
+    await click(list, 'Thermostat')
+    await click(list, 'Remove')
+    await shows(list, 'Every row stays.')
+    await click(list, 'Remove')
+    await shows(list, 'No models yet', 20_000)
+    expect(await list.evaluate(`[document.querySelectorAll('main img').length, window.broken]`)).toEqual([0, null])
+    expect([...page.errors, ...list.errors]).toEqual([])
   })
 
   test('a load test is started, watched, compared, read as a report that can do nothing else, and deleted', async () => {

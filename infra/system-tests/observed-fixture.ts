@@ -1,7 +1,11 @@
 /** A small fleet on everything as a user runs it, with a receiver of OTLP: what analysts and boards look at. */
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
-import { createClient } from '@clickhouse/client'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isDeepStrictEqual, promisify } from 'node:util'
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import mqtt, { type MqttClient } from 'mqtt'
 import { expect } from 'vitest'
 import { createSasToken } from '#control/auth/sas-token.ts'
@@ -22,54 +26,73 @@ export const devices = ['thermometer-1', 'thermometer-2', 'pump-1'] as const
 export interface ObservedPenstock {
   readonly penstock: RunningPenstock
   readonly receiver: OtlpReceiver
-  /** @returns rows, as JSON has them; runs as who may only read */
-  readonly rows: (sql: string) => Promise<Record<string, unknown>[]>
+  /** Of who may only read. */
+  readonly client: ClickHouseClient
+  /** Lets a device connect, send eight messages, ask for its twin, and go. */
+  readonly sendAs: (device: string) => Promise<void>
+  /** `npx penstock` on the same data. @returns what it printed */
+  readonly command: (...args: readonly string[]) => Promise<string>
   readonly close: () => Promise<void>
 }
 
 /** Starts it, with a fleet that sent messages, came, went and reported. */
 export async function observedPenstock(): Promise<ObservedPenstock> {
   const receiver = await startOtlpReceiver()
+  const dataDir = mkdtempSync(join(tmpdir(), 'penstock-observed-'))
   const penstock = await RunningPenstock.start({
     settings: {
+      PENSTOCK_DATA_DIR: dataDir,
       ...{ PENSTOCK_IDENTITIES: 'required', PENSTOCK_OWNER_KEY: ownerKey },
       ...{ PENSTOCK_OTLP_URL: receiver.url, PENSTOCK_OTLP_HEADERS: 'authorization=Bearer%20abc,x-scope=test' },
       ...{ PENSTOCK_OTLP_INTERVAL_MS: '1000', PENSTOCK_OTLP_BATCHES_PER_TRACE: '1' },
     },
   })
-  const client = createClient({ url: penstock.clickhouseUrl, username: 'readonly', database: 'penstock' })
-  const rows = async (query: string): Promise<Record<string, unknown>[]> => {
-    const result = await client.query({ query, format: 'JSONEachRow' })
-    return result.json()
-  }
+  const client = createClient({
+    url: penstock.clickhouseUrl,
+    username: 'readonly',
+    database: 'penstock',
+    log: { level: ClickHouseLogLevel.OFF },
+  })
   const close = async () => {
     await client.close()
     await penstock.stop()
     await receiver.close()
+    rmSync(dataDir, { recursive: true, force: true })
+  }
+  const command = async (...args: readonly string[]): Promise<string> => {
+    const env = { ...process.env, PENSTOCK_DATA_DIR: dataDir, PENSTOCK_CLICKHOUSE_URL: penstock.clickhouseUrl }
+    const batches = { PENSTOCK_OTLP_BATCHES_PER_TRACE: '1' }
+    const program = [join(import.meta.dirname, '../penstock.js'), ...args]
+    return (await promisify(execFile)(process.execPath, program, { env: { ...env, ...batches } })).stdout
   }
   try {
     await sendAsFleet(penstock)
-    await untilCounted(rows)
+    await untilCounted(client)
   } catch (error) {
     await close()
     throw error
   }
-  return { penstock, receiver, rows, close }
+  return { penstock, receiver, client, command, sendAs: (device) => sendAs(penstock, device), close }
 }
 
 const rowsMsMax = 60_000
 
 /** Messages, presence of three devices, and versions of a twin. @throws with what there is, if that is not all within a minute */
-async function untilCounted(rows: ObservedPenstock['rows']): Promise<void> {
-  const count = async (from: string) => Number((await rows(`SELECT count() AS n FROM penstock.${from}`))[0]?.n)
+async function untilCounted(client: ClickHouseClient): Promise<void> {
+  const count = async (from: string): Promise<number> => {
+    const result = await client.query({ query: `SELECT count() FROM penstock.${from}`, format: 'TabSeparated' })
+    return Number(await result.text())
+  }
+  const ofFleet = `WHERE device_id IN ('${devices.join("', '")}')`
   const endMs = systemClock.monotonicMs() + rowsMsMax
   for (;;) {
     const counted = {
       messages: await count('telemetry'),
-      events: await count(`device_events WHERE device_id IN ('${devices.join("', '")}')`),
+      devices: await count(`devices ${ofFleet}`),
+      events: await count(`device_events ${ofFleet}`),
       twins: await count("twin_events WHERE device_id = 'thermometer-1' AND op_type = 'updateTwin'"),
     }
-    if (isDeepStrictEqual(counted, { messages: 24, events: 9, twins: 2 })) return
+    if (isDeepStrictEqual(counted, { messages: 24, devices: 3, events: 9, twins: 2 })) return
     if (systemClock.monotonicMs() > endMs) throw new Error(`rows are missing: ${JSON.stringify(counted)}`)
     await sleep(systemClock, 50)
   }
@@ -89,6 +112,10 @@ async function sendAs(penstock: RunningPenstock, device: string): Promise<void> 
     const traced = device === 'thermometer-1' && n === 3 && { properties: { userProperties: { traceparent } } }
     await client.publishAsync(`${telemetryPath(device)}/`, JSON.stringify(body), { qos: 1, ...traced })
   }
+  const answered = new Promise((resolve) => client.once('message', resolve))
+  await client.subscribeAsync('$iothub/twin/res/#')
+  await client.publishAsync('$iothub/twin/GET/?$rid=1', '')
+  await answered
   await client.endAsync()
 }
 

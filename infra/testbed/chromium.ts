@@ -28,6 +28,10 @@ export interface PageForTests {
   readonly errors: readonly string[]
   /** The value of an expression in the page, as JSON has it. @throws Error if it throws */
   evaluate(expression: string): Promise<unknown>
+  /** Types into what has the focus, as a keyboard does. */
+  type(text: string): Promise<void>
+  /** Presses Ctrl and a letter, or `Enter`. */
+  pressWithCtrl(key: string): Promise<void>
   /** PNG of the whole page. */
   screenshot(): Promise<Buffer>
   /** A browser holds few connections to a server; pages that stream keep theirs until they are closed. */
@@ -153,6 +157,14 @@ async function openPage(channel: DevTools, { url, theme, width }: PageOptions): 
       const answer = await send('Runtime.evaluate', { expression, returnByValue: true, awaitPromise: true })
       if (answer.exceptionDetails !== undefined) throw new Error(JSON.stringify(answer.exceptionDetails))
       return (answer.result as Fields).value
+    },
+    async type(text) {
+      await send('Input.insertText', { text })
+    },
+    async pressWithCtrl(key) {
+      const code = key.length === 1 ? key.toUpperCase().charCodeAt(0) : 13
+      const event = { key, code: key.length === 1 ? `Key${key.toUpperCase()}` : key, windowsVirtualKeyCode: code }
+      for (const type of ['rawKeyDown', 'keyUp']) await send('Input.dispatchKeyEvent', { type, modifiers: 2, ...event })
     },
     async screenshot() {
       const { data } = await send('Page.captureScreenshot', { captureBeyondViewport: true })

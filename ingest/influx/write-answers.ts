@@ -21,6 +21,9 @@ const codes: Readonly<Record<number, string>> = {
   503: 'unavailable',
 }
 
+/** Said here, since whatever no route takes is asked of the control role, which would be started for it. */
+export const noQueriesAnswer: HttpAnswer = answer('v1', 404, 'nothing is queried or made here, only written', {})
+
 export function influxFaultAnswer(version: InfluxVersion, error: unknown): HttpAnswer {
   if (!isPenstockError(error)) throw error
   const { status } = hubFaultOf(error)

@@ -187,9 +187,16 @@ describe('points in line protocol', () => {
     ])
   })
 
-  test('the ping that clients send first is answered', async () => {
+  test('what clients ask first is answered', async () => {
     const { url } = await servePoints(routeInflux)
     for (const path of ['/ping', '/devices/d1/ping']) expect((await fetch(url + path)).status).toBe(204)
+    for (const path of ['/query?q=CREATE%20DATABASE', '/devices/d1/query']) {
+      const answer = await fetch(url + path, { method: 'POST' })
+      expect([answer.status, await answer.json()]).toEqual([
+        404,
+        { error: 'nothing is queried or made here, only written' },
+      ])
+    }
   })
 })
 

@@ -4,6 +4,7 @@
  *   POST [/devices/{d}[/modules/{m}]]/api/v2/write   ?precision= &bucket=                version 2
  *   POST [/devices/{d}[/modules/{m}]]/write          ?precision= &db= &rp= &u= &p=       version 1
  *   GET  [/devices/{d}[/modules/{m}]]/ping           204: clients ask before they write
+ *   POST [/devices/{d}[/modules/{m}]]/query          404, also of GET: clients of version 1 want to make their database
  *
  * `sender-name.ts` says who sends; where nobody else is named it is the bucket, or the database. A line that cannot be read is told with
  * its number and costs the others nothing: these are stored, and the answer is 400 nevertheless, since whoever sends the same again would
@@ -19,8 +20,8 @@ import type { HttpRouter } from '#runtime/http/serving.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { readPoints } from './point-rows.ts'
-import { type InfluxVersion, influxFaultAnswer, partialAnswer, written } from './write-answers.ts'
-import { pingTold, writeTold } from './write-told.ts'
+import { type InfluxVersion, influxFaultAnswer, noQueriesAnswer, partialAnswer, written } from './write-answers.ts'
+import { noQueriesTold, pingTold, writeTold } from './write-told.ts'
 
 /** @param authorize `undefined`: every device is believed */
 export function routeInflux(
@@ -31,6 +32,10 @@ export function routeInflux(
 ): void {
   for (const [inPath, beginning] of senderPaths) {
     router.route({ method: 'GET', pattern: `${beginning}/ping`, told: pingTold, handle: () => pong })
+    for (const method of ['GET', 'POST'] as const) {
+      const pattern = `${beginning}/query`
+      router.route({ method, pattern, told: noQueriesTold, handle: () => noQueriesAnswer })
+    }
     routeWrites(router, `${beginning}/api/v2/write`, 'v2', inPath, edge, authorize, tls)
     routeWrites(router, `${beginning}/write`, 'v1', inPath, edge, authorize, tls)
   }

@@ -39,6 +39,11 @@ export const writeTold: RouteTold = {
   allowed: 'the device itself, by token or certificate; where no identities are required, anybody',
 }
 
+export const noQueriesTold: RouteTold = {
+  summary: 'For clients of InfluxDB 1 that want to make their database first: nothing is queried or made here',
+  answered: { 404: gives('not done', fault) },
+}
+
 export const pingTold: RouteTold = {
   summary: 'For clients of InfluxDB that ask before they write',
   answered: { 204: nothing('it is here') },

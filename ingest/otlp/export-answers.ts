@@ -41,20 +41,40 @@ export function successAnswer(
 }
 
 /** Codes of gRPC by status of HTTP. */
-const statusCodes: Readonly<Record<number, number>> = { 400: 3, 401: 16, 403: 7, 413: 3, 415: 3, 429: 8, 503: 14 }
+const statusCodes: Readonly<Record<number, number>> = {
+  400: 3,
+  401: 16,
+  403: 7,
+  404: 12,
+  413: 3,
+  415: 3,
+  429: 8,
+  503: 14,
+}
 const internalCode = 13
+
+/** Said here, since whatever no route takes is asked of the control role, which would be started for it again and again. */
+export function noTracesAnswer(request: HttpRequest): HttpAnswer {
+  return statusAnswer(404, 'traces are not taken here, only metrics and logs', request)
+}
 
 export function otlpFaultAnswer(error: unknown, request: HttpRequest): HttpAnswer {
   if (!isPenstockError(error)) throw error
   const { status } = hubFaultOf(error)
+  const seconds = error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : status === 503 ? 1 : 0
+  return statusAnswer(status, error.message, request, seconds > 0 ? { 'Retry-After': String(seconds) } : {})
+}
+
+function statusAnswer(
+  status: number,
+  message: string,
+  request: HttpRequest,
+  headers: Readonly<Record<string, string>> = {},
+): HttpAnswer {
   const encoding = encodingOf(request) ?? 'json'
   const code = statusCodes[status] ?? internalCode
-  const body =
-    encoding === 'protobuf'
-      ? Buffer.concat([numberField(1, code), textField(2, error.message)])
-      : JSON.stringify({ code, message: error.message })
-  const seconds = error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : status === 503 ? 1 : 0
-  return answer(status, encoding, body, seconds > 0 ? { 'Retry-After': String(seconds) } : {})
+  const asBytes = () => Buffer.concat([numberField(1, code), textField(2, message)])
+  return answer(status, encoding, encoding === 'protobuf' ? asBytes() : JSON.stringify({ code, message }), headers)
 }
 
 /** @throws INGEST_CODING_UNKNOWN */

@@ -178,6 +178,14 @@ describe('OTLP over HTTP', () => {
     expect(answer.body.toString('hex')).toBe(Buffer.concat([Buffer.from([0x0a, told.length]), told]).toString('hex'))
   })
 
+  test('traces are refused for good, so that no SDK sends them again', async () => {
+    const { post } = await servePoints(routeOtlp)
+    for (const path of ['/v1/traces', '/devices/d1/v1/traces']) {
+      const { status, body } = await post(path, '{}', json)
+      expect([status, tellOf(body).code]).toEqual([404, 12])
+    }
+  })
+
   test('a request without anything is a success', async () => {
     const { post, rows } = await servePoints(routeOtlp)
     for (const signal of ['metrics', 'logs']) {

@@ -3,6 +3,7 @@
  *
  *   POST [/devices/{d}[/modules/{m}]]/v1/metrics     ExportMetricsServiceRequest
  *   POST [/devices/{d}[/modules/{m}]]/v1/logs        ExportLogsServiceRequest
+ *   POST [/devices/{d}[/modules/{m}]]/v1/traces      404: an SDK sends them too if it is not told otherwise
  *
  * In protobuf or JSON, which the Content-Type tells. `sender-name.ts` says who sends. What cannot be stored of a request is told as its
  * partial success; a request that cannot be read is refused as a whole.
@@ -19,8 +20,8 @@ import { readMessage } from '#runtime/protobuf/read-message.ts'
 import { MalformedMessage, type MessageShape } from '#runtime/protobuf/shape.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { type Encoding, otlpFaultAnswer, requireEncoding, successAnswer } from './export-answers.ts'
-import { exportTold } from './export-told.ts'
+import { type Encoding, noTracesAnswer, otlpFaultAnswer, requireEncoding, successAnswer } from './export-answers.ts'
+import { exportTold, noTracesTold } from './export-told.ts'
 import { logRows } from './log-rows.ts'
 import { logsRequest } from './log-shapes.ts'
 import { metricRows } from './metric-rows.ts'
@@ -56,6 +57,8 @@ export function routeOtlp(
   authorize: AuthorizeRequest | undefined,
   tls: boolean,
 ): void {
+  for (const [, beginning] of senderPaths)
+    router.route({ method: 'POST', pattern: `${beginning}/v1/traces`, told: noTracesTold, handle: noTracesAnswer })
   for (const [inPath, beginning] of senderPaths)
     for (const { path, format, rejectedField, read } of signals)
       router.route({

@@ -4,6 +4,11 @@ import { gives, json, type RouteTold } from '#runtime/api/told.ts'
 
 const fault = named('OtlpStatus', recordOf({ code: aCount, message: aText }))
 
+export const noTracesTold: RouteTold = {
+  summary: 'Traces of OTLP/HTTP are not taken; said so that no client sends them again',
+  answered: { 404: gives('they are not taken', fault) },
+}
+
 export const exportTold: RouteTold = {
   summary: 'Stores data points or log records of OTLP/HTTP, each as a message; answered once all of them are durable',
   headers: {

@@ -14,7 +14,7 @@ export class ClickhouseWarehouse implements Warehouse {
       username: options.user,
       password: options.password,
       request_timeout: options.requestMsMax,
-      application: pipelineApplication,
+      application: options.application ?? pipelineApplication,
       max_open_connections: 64,
       // Every fault is thrown to the caller, who decides; the client's own log would only repeat it.
       log: { level: ClickHouseLogLevel.OFF },

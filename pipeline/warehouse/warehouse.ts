@@ -29,7 +29,9 @@ export interface WarehouseOptions {
   readonly password: string
   /** A request that has no answer after this time counts as WAREHOUSE_UNAVAILABLE. */
   readonly requestMsMax: number
+  /** First word of the User-Agent; left out: the pipeline's, for which the embedded engine has places of its own. */
+  readonly application?: string
 }
 
-/** First word of the User-Agent of every request that is sent through this port. */
+/** First word of the User-Agent of requests on which delivery depends. */
 export const pipelineApplication = 'penstock'

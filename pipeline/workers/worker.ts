@@ -59,6 +59,8 @@ export interface Worker {
   readonly finished: Promise<void>
   /** Partitions of this worker whose delivery stands still. */
   standstills(): readonly Standstill[]
+  /** Whether this partition is this worker's, and under way. */
+  delivers(partition: number): boolean
   /** Lets inserts under way end, writes positions down and leaves the group. */
   close(): Promise<void>
 }
@@ -122,7 +124,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     finish.resolve()
   }
   let closing: Promise<void> | undefined
-  return { finished, standstills: () => standstills.list(), close: () => (closing ??= close()) }
+  return {
+    finished,
+    standstills: () => standstills.list(),
+    delivers: (partition) => offsets.has(partition),
+    close: () => (closing ??= close()),
+  }
 }
 
 async function keptRange(log: Log, partition: number): Promise<PartitionRange> {

@@ -1,18 +1,5 @@
 import { expect, test } from 'vitest'
-import { chartOf, jsonOf, resultCsv, statementAt } from './statement.ts'
-
-test.each([
-  ['SELECT 1; SELECT 2', 3, 'SELECT 1'],
-  ['SELECT 1; SELECT 2', 12, 'SELECT 2'],
-  ["SELECT ';' AS a; SELECT 2", 3, "SELECT ';' AS a"],
-  ['SELECT 1 -- a; b\n; SELECT 2', 3, 'SELECT 1 -- a; b'],
-  ['SELECT /* ; */ 1', 14, 'SELECT /* ; */ 1'],
-  ['SELECT `a;b` FROM t;', 5, 'SELECT `a;b` FROM t'],
-  ['SELECT 1;\n', 10, 'SELECT 1'],
-  ['', 0, ''],
-])('in %j at %i the statement is %j', (text, cursor, statement) => {
-  expect(statementAt(text, cursor)).toBe(statement)
-})
+import { chartOf, jsonOf, resultCsv } from './statement.ts'
 
 const columns = [
   { name: 'at', type: "DateTime64(3, 'UTC')" },

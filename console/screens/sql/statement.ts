@@ -103,24 +103,6 @@ export function jsonOf({ columns, rows }: Pick<Result, 'columns' | 'rows'>): str
   return `${JSON.stringify(objects, undefined, 1)}\n`
 }
 
-/** The statement that the cursor stands in: `;` parts statements, except within quotes and comments. */
-export function statementAt(text: string, cursor: number): string {
-  let start = 0
-  for (const match of text.matchAll(/'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*"|`[^`]*`|--[^\n]*|\/\*[\s\S]*?\*\/|;/g)) {
-    if (match[0] !== ';') continue
-    if (cursor <= match.index) return text.slice(start, match.index).trim()
-    start = match.index + 1
-  }
-  const last = text.slice(start).trim()
-  return last === ''
-    ? (text
-        .slice(0, Math.max(start - 1, 0))
-        .split(';')
-        .at(-1)
-        ?.trim() ?? '')
-    : last
-}
-
 /** Lines over time, where the first column is a time and others are numbers. */
 export function chartOf({ columns, rows }: Pick<Result, 'columns' | 'rows'>): readonly {
   readonly name: string

@@ -42,7 +42,7 @@ export async function prepareTables(warehouse: Warehouse, options: TableOptions,
     logger.info('migration applied', { version, purpose })
   }
   await assertTableSafe(warehouse, options, 'telemetry')
-  for (const table of ['telemetry', 'twin_events'] as const) await applyTtl(warehouse, options, table, logger)
+  for (const retained of retainedTables(options)) await applyTtl(warehouse, options, retained, logger)
 }
 
 /** @throws WAREHOUSE_TABLE_UNSAFE with every fault of the existing table and the statement that repairs it; WAREHOUSE_UNAVAILABLE */
@@ -126,7 +126,7 @@ interface TableDescription {
   readonly columns: ReadonlyMap<string, string>
 }
 
-async function describeTable(warehouse: Warehouse, table: BatchTable): Promise<TableDescription | undefined> {
+async function describeTable(warehouse: Warehouse, table: string): Promise<TableDescription | undefined> {
   const where = `database = '${warehouseDatabase}' AND`
   const [row] = await warehouse.query(
     `SELECT engine, engine_full, partition_key FROM system.tables WHERE ${where} name = '${table}'`,
@@ -147,17 +147,43 @@ function settingOf(engineFull: string, name: string): number | undefined {
   return match[1] === 'true' ? 1 : match[1] === 'false' ? 0 : Number(match[1])
 }
 
+interface RetainedTable {
+  readonly table: string
+  /** The time of a row, as ClickHouse writes it. */
+  readonly time: string
+  readonly days: number
+}
+
+function retainedTables({ ttlDays, minutesTtlDays = 0, hoursTtlDays = 0 }: TableOptions): RetainedTable[] {
+  const longest = minutesTtlDays === 0 || hoursTtlDays === 0 ? 0 : Math.max(minutesTtlDays, hoursTtlDays)
+  return [
+    { table: 'telemetry', time: 'toDateTime(enqueued_at)', days: ttlDays },
+    { table: 'twin_events', time: 'toDateTime(enqueued_at)', days: ttlDays },
+    { table: 'field_minute_versions', time: 'start', days: minutesTtlDays },
+    { table: 'field_hour_versions', time: 'start', days: hoursTtlDays },
+    { table: 'computed', time: 'start', days: longest },
+  ]
+}
+
 /** Brings the table's TTL in line with the setting; a table whose TTL an operator wrote by hand is left alone. */
-async function applyTtl(warehouse: Warehouse, options: TableOptions, table: BatchTable, logger: Logger): Promise<void> {
+async function applyTtl(
+  warehouse: Warehouse,
+  options: TableOptions,
+  { table, time, days }: RetainedTable,
+  logger: Logger,
+): Promise<void> {
   const description = await describeTable(warehouse, table)
-  const found = /TTL toDateTime\(enqueued_at\) \+ toIntervalDay\((\d+)\)/.exec(description?.engineFull ?? '')
-  const foundDays = found ? Number(found[1]) : 0
-  if (foundDays === options.ttlDays || (!found && / TTL /.test(description?.engineFull ?? ''))) return
+  const begin = `TTL ${time} + toIntervalDay(`
+  const engineFull = description?.engineFull ?? ''
+  const at = engineFull.indexOf(begin)
+  const found = at < 0 ? undefined : /^\d+/.exec(engineFull.slice(at + begin.length))
+  const foundDays = found ? Number(found[0]) : 0
+  if (foundDays === days || (!found && / TTL /.test(engineFull))) return
   const cluster = options.cluster === undefined ? '' : ` ON CLUSTER '${options.cluster.replaceAll("'", "''")}'`
   await warehouse.command(
-    options.ttlDays > 0
-      ? `ALTER TABLE ${warehouseDatabase}.${table}${cluster} MODIFY TTL toDateTime(enqueued_at) + INTERVAL ${options.ttlDays} DAY DELETE`
+    days > 0
+      ? `ALTER TABLE ${warehouseDatabase}.${table}${cluster} MODIFY TTL ${time} + INTERVAL ${days} DAY DELETE`
       : `ALTER TABLE ${warehouseDatabase}.${table}${cluster} REMOVE TTL`,
   )
-  logger.info('time to live changed', { table, fromDays: foundDays, toDays: options.ttlDays })
+  logger.info('time to live changed', { table, fromDays: foundDays, toDays: days })
 }

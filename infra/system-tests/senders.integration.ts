@@ -1,0 +1,117 @@
+/** The configurations of docs/SENDERS.md that cost little to run, as they stand there, over TLS and with identities. */
+import { execFile } from 'node:child_process'
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type DevelopmentCa, makeDevelopmentCa } from '#infra/commands/development-ca.ts'
+import type { RunningBroker } from '#infra/testbed/broker.ts'
+import { namedBlock } from '#infra/testbed/document-blocks.ts'
+import { findMosquitto, mosquittoMissing, startMosquitto } from '#infra/testbed/mosquitto.ts'
+import { serverFor } from '#infra/testbed/require-server.ts'
+import { type Edge, startEdge } from '#ingest/edge.ts'
+import { CapturingLog } from '#ingest/edge-fixture.ts'
+import { type HttpsServer, openHttpsServer } from '#ingest/listeners/https-server.ts'
+import type { Log } from '#pipeline/log/log.ts'
+import { httpService } from '#runtime/http/http.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { type MetricName, metricsTable } from '#schemas/metrics.ts'
+
+const run = promisify(execFile)
+const mosquitto = serverFor('mosquitto', mosquittoMissing)
+const document = 'docs/SENDERS.md'
+const key = Buffer.from('the key of each device').toString('base64')
+const wrong = () => new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+
+describe('configurations of senders', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'penstock-senders-'))
+  // Started by root, mosquitto becomes another user.
+  const readable = mkdtempSync(join(tmpdir(), 'penstock-authority-'))
+  const authorityFile = join(readable, 'ca.pem')
+  const log = new CapturingLog()
+  let ca: DevelopmentCa
+  let edge: Edge
+  let https: HttpsServer
+  let broker: RunningBroker | undefined
+
+  beforeAll(async () => {
+    ca = makeDevelopmentCa({ dataDir: folder, hostNames: ['localhost'], deviceIds: [], nowMs: Date.now() })
+    copyFileSync(ca.caFile, authorityFile)
+    chmodSync(authorityFile, 0o644)
+    chmodSync(readable, 0o755)
+    const tls = { certFile: ca.certFile, keyFile: ca.keyFile }
+    edge = await startEdge({
+      log: log as unknown as Log,
+      logger: silentLogger,
+      metrics: new Metrics<MetricName>(metricsTable),
+      edgeId: 'edge-test',
+      bind: '127.0.0.1',
+      mqttPort: 0,
+      mqtts: { port: 0, tls },
+      batchDelayMs: 2,
+      connectionsMax: 100,
+      authenticate: ({ username, password }) => {
+        if (String(Buffer.from(password ?? [])) !== key) throw wrong()
+        return { deviceId: username, moduleId: undefined, expiresAtMs: undefined }
+      },
+      authorizeRequest: (_deviceId, _moduleId, authorization, confidential) => {
+        if (authorization !== key || !confidential) throw wrong()
+      },
+    })
+    const options = { host: '127.0.0.1', port: 0, files: tls, asksForCertificates: false, connectionsMax: 100 }
+    const service = httpService({ routes: (router) => edge.registerRoutes(router, true) })
+    https = await openHttpsServer({ ...options, logger: silentLogger }, service)
+  })
+  afterEach(async () => {
+    await broker?.stop()
+    broker = undefined
+    log.appended.length = 0
+  })
+  afterAll(async () => {
+    await https?.close()
+    await edge?.close()
+    for (const made of [folder, readable]) rmSync(made, { recursive: true, force: true })
+  })
+
+  const shell = (environment: Record<string, string>) =>
+    run('sh', ['-ec', namedBlock(document, 'curl.sh')], {
+      env: { ...process.env, HUB: `localhost:${https.port}`, CURL_CA_BUNDLE: ca.caFile, ...environment },
+    })
+
+  test('curl sends a point and a log record', async () => {
+    await shell({ DEVICE_KEY: key })
+    const rows = log.envelopes().map(({ deviceId, body }) => [deviceId, JSON.parse(String(body))])
+    const time = '2026-01-31T12:00:00.000Z'
+    expect(rows).toEqual([
+      ['press-7', { measurement: 'boiler', tags: { unit: 'a' }, fields: { temperature: 21.5, cycles: 8 }, time }],
+      ['press-7', { time, severity: 'ERROR', severityNumber: 17, body: 'jam' }],
+    ])
+  })
+
+  test('curl is told that its key is wrong', async () => {
+    await expect(shell({ DEVICE_KEY: 'wrong' })).rejects.toMatchObject({
+      code: 22,
+      stdout: expect.stringContaining('not authorized'),
+    })
+    expect(log.envelopes()).toEqual([])
+  })
+
+  test.skipIf(mosquitto.skip)(`a bridge of mosquitto forwards what its topics say ${mosquitto.note}`, async () => {
+    const settings = namedBlock(document, 'mosquitto.conf')
+      .replace('hub.example:8883', `localhost:${edge.mqttsPort}`)
+      .replace('/etc/ssl/certs/ca-certificates.crt', authorityFile)
+      .replace('DEVICE_KEY', key)
+    broker = await startMosquitto(settings.trim().split('\n'))
+    const rows = () =>
+      log.envelopes().map(({ deviceId, body, systemProperties }) => [deviceId, systemProperties.topic, String(body)])
+    const state = '$SYS/broker/connection/gateway/state'
+    // It says so anew whenever it connects again.
+    await expect.poll(rows, { timeout: 15_000 }).toContainEqual(['gateway', state, '1'])
+    const program = findMosquitto('mosquitto_pub') ?? ''
+    await run(program, ['-p', String(broker.port), '-t', 'sensors/hall', '-q', '1', '-m', '21.5'])
+    await expect.poll(rows, { timeout: 15_000 }).toContainEqual(['gateway', 'sensors/hall', '21.5'])
+  })
+})
