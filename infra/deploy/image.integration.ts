@@ -44,7 +44,7 @@ describe.skipIf(here.skip)(`images ${here.note}`, () => {
     build = new ImageBuild(join(import.meta.dirname, 'Dockerfile'))
     embedded = build.build('embedded')
     cluster = build.build('cluster')
-  })
+  }, 240_000)
   afterAll(async () => {
     await Promise.all(running.map((container) => container.kill()))
     build?.remove()
@@ -93,7 +93,7 @@ describe.skipIf(here.skip)(`images ${here.note}`, () => {
   })
 
   test('the embedded one takes a message and has its row, as its user, on a root that it cannot write; told to end, it ends with 0', {
-    timeout: 120_000,
+    timeout: 240_000,
   }, async () => {
     const [mqttPort, httpPort, clickhousePort] = await freePorts(3)
     const settings = {
@@ -129,7 +129,7 @@ describe.skipIf(here.skip)(`images ${here.note}`, () => {
 
   test.skipIf(servers.skip)(
     `roles of a cluster run apart beside Kafka, ClickHouse and PostgreSQL, as the document has it ${servers.note}`,
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
       const [kafka, postgres] = await Promise.all([startKafka(), startPostgres()])
       try {
