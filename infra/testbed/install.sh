@@ -19,6 +19,7 @@ need go golang
 need setpriv util-linux
 need chattr e2fsprogs
 need ip iproute2
+need openssl openssl
 need chromium chromium
 need prometheus prometheus
 need python3 python3 python3-venv
