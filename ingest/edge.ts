@@ -11,12 +11,7 @@ import { type TwinOptions, Twins } from '#ingest/device-api/twins.ts'
 import { routeBlobs } from '#ingest/http/blobs.ts'
 import { routeCommands } from '#ingest/http/commands.ts'
 import type { AuthorizeRequest } from '#ingest/http/device-gate.ts'
-import {
-  type AuthorizationOf,
-  type AuthorizeService,
-  type NoisiestOfAll,
-  routeNoisiest,
-} from '#ingest/http/noisiest-route.ts'
+import { type AuthorizationOf, type NoisiestOfAll, routeNoisiest } from '#ingest/http/noisiest-route.ts'
 import { routeProvisioning } from '#ingest/http/provisioning.ts'
 import { routeTelemetry } from '#ingest/http/telemetry.ts'
 import { routeUploads } from '#ingest/http/uploads.ts'
@@ -27,7 +22,7 @@ import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import { routeWebSocket } from '#ingest/listeners/websocket.ts'
 import { routeOtlp } from '#ingest/otlp/export-routes.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
-import type { Authenticate } from '#ingest/session/principal.ts'
+import type { Authenticate, AuthorizeService } from '#ingest/session/principal.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Notice } from '#schemas/downlink.ts'
@@ -35,6 +30,8 @@ import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { assertLimits } from '#schemas/limits.ts'
 import { amqpInBytes, amqpInMessages, mqttInBytes, mqttInMessages } from './protocols.ts'
+import type { ReaderClaim } from './services/partition-readers.ts'
+import { AmqpServices, type ServiceOptions } from './services/services.ts'
 import type { EdgeContext } from './session/edge-context.ts'
 import { type EdgeContextOptions, openEdgeContext } from './session/open-edge-context.ts'
 import { pauseReasons } from './session/pause-reasons.ts'
@@ -61,6 +58,8 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   readonly uploads?: UploadOptions | undefined
   /** Left out: nobody registers here. */
   readonly provisioning?: ProvisioningOptions | undefined
+  /** What services find over AMQP; left out: nothing. */
+  readonly services?: Pick<ServiceOptions, 'hubs' | 'requests' | 'tellClaim'> & { readonly hostName: string }
   /** Left out: the noisiest devices are those of this process. */
   readonly noisiestOfAll?: NoisiestOfAll | undefined
 }
@@ -86,6 +85,8 @@ export interface Edge {
    * @param openedAtMs by the monotonic clock: then only if it is older; left out: whichever it is
    */
   takeOver(sessionId: string, openedAtMs?: number): void
+  /** Another edge process told this of its readers. */
+  readerClaimed(claim: ReaderClaim): void
   readonly connectionCount: number
   /** Somebody waits for the next step of what just came: until then the process does not sleep between looks at its sockets. */
   stayAwake(): void
@@ -123,7 +124,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   if (commands) edge.capabilities.add(commands)
   const provisioning = service && new Provisioning(edge, service)
   if (provisioning) edge.capabilities.add(provisioning)
-  const { mqtt, mqtts, amqps } = await openListeners(edge, options)
+  const services = openServices(edge, options)
+  const { mqtt, mqtts, amqps } = await openListeners(edge, options, services)
   const stopTicks = startTicks(clock, (ticks) => {
     edge.ticks += ticks
   })
@@ -142,10 +144,11 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
       if (uploads) routeFiles(router, edge, uploads, options, tls)
       if (service && provisioning) routeProvisioning(router, edge, provisioning, service.idScope, tls)
-      routeWebSocket(router, edge, [mqttInMessages(edge), amqpInMessages(edge)], tls)
+      routeWebSocket(router, edge, [mqttInMessages(edge), amqpInMessages(edge, services)], tls)
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls, authorizationOf)
     },
+    readerClaimed: (claim) => services?.readers.heard(claim),
     takeOver: (sessionId, openedAtMs) => takeOver(edge, methods, sessionId, openedAtMs),
     downlink: downlinkTo(edge, methods),
     stayAwake: () => edge.batcher.stayAwake(),
@@ -194,17 +197,30 @@ function takeOver(
   if (held !== undefined && held.openedAtMs < openedAtMs) methods.leave(held, () => held.takenOver())
 }
 
+function openServices(
+  edge: EdgeContext,
+  { services, amqps, authorizeService: authorize }: EdgeOptions,
+): AmqpServices | undefined {
+  if (services === undefined) return undefined
+  const { hostName: host } = services
+  return new AmqpServices({ ...services, authorize, place: { host, port: amqps?.port ?? 0 } }, edge)
+}
+
 interface Listeners {
   readonly mqtt: Listener
   readonly mqtts: Listener | undefined
   readonly amqps: Listener | undefined
 }
 
-async function openListeners(edge: EdgeContext, { bind, mqttPort, mqtts, amqps }: EdgeOptions): Promise<Listeners> {
+async function openListeners(
+  edge: EdgeContext,
+  { bind, mqttPort, mqtts, amqps }: EdgeOptions,
+  services: AmqpServices | undefined,
+): Promise<Listeners> {
   return {
     mqtt: await listen(edge, mqttInBytes(edge), bind, mqttPort),
     mqtts: mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls)),
-    amqps: amqps && (await listen(edge, amqpInBytes(edge), bind, amqps.port, amqps.tls)),
+    amqps: amqps && (await listen(edge, amqpInBytes(edge, services), bind, amqps.port, amqps.tls)),
   }
 }
 

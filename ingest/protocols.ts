@@ -3,6 +3,8 @@ import { AmqpConnection } from '#ingest/amqp/connection.ts'
 import type { Spoken } from '#ingest/listeners/listener.ts'
 import type { SpokenInMessages } from '#ingest/listeners/websocket.ts'
 import { MqttConnection } from '#ingest/mqtt/connection.ts'
+import { openServices } from '#ingest/services/service-nodes.ts'
+import type { AmqpServices } from '#ingest/services/services.ts'
 import { amqpWebSocketPaths, webSocketPaths } from '#schemas/hub-topics.ts'
 import type { EdgeContext } from './session/edge-context.ts'
 
@@ -15,10 +17,12 @@ export function mqttInMessages(edge: EdgeContext): SpokenInMessages {
   return { paths: webSocketPaths, subprotocol: 'mqtt', attach: mqttInBytes(edge).attach }
 }
 
-export function amqpInBytes(edge: EdgeContext): Spoken {
-  return { protocol: 'AMQP', attach: (transport) => new AmqpConnection(edge, transport) }
+/** @param services left out: only devices are served */
+export function amqpInBytes(edge: EdgeContext, services?: AmqpServices): Spoken {
+  const open = services && openServices(services)
+  return { protocol: 'AMQP', attach: (transport) => new AmqpConnection(edge, transport, open) }
 }
 
-export function amqpInMessages(edge: EdgeContext): SpokenInMessages {
-  return { paths: amqpWebSocketPaths, subprotocol: 'amqpwsb10', attach: amqpInBytes(edge).attach }
+export function amqpInMessages(edge: EdgeContext, services?: AmqpServices): SpokenInMessages {
+  return { paths: amqpWebSocketPaths, subprotocol: 'amqpwsb10', attach: amqpInBytes(edge, services).attach }
 }

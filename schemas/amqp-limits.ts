@@ -31,6 +31,17 @@ export const amqpLimits = {
   amqpTokensUnderWayMax: 16,
   /** Tokens of policies that a connection keeps; the latest of each scope counts. */
   amqpPolicyTokensMax: 4,
+  /** Tokens of services that a connection keeps, one for each thing that it reads. */
+  amqpServiceTokensMax: 1_024,
+  /** Tokens of open links of services are judged again after this time. */
+  amqpServiceLookMs: 10_000,
+  /** Commands of a link that the service API has not answered. */
+  amqpCommandsUnderWayMax: 50,
+  /** Records that a receiver of feedback or file notifications has not settled; each may be as many as the service API gives at once. */
+  amqpRecordsUnderWayMax: 8,
+  /** A receiver for which there is nothing asks again after this time, and after the other where it got no answer. */
+  amqpRecordsPollMs: 1_000,
+  amqpRecordsRetryMs: 5_000,
   /** Clients are asked to say something within this time, and are gone after one and a half of it. */
   amqpIdleMs: 120_000,
   /** Messages to a client that wait for its credit, on one link. */

@@ -38,6 +38,12 @@ export const errorTable = {
   },
   INGEST_PROTOCOL_ERROR: { disposition: 'close', meaning: 'a well-formed packet that is not allowed at this moment' },
   INGEST_ADDRESS_UNKNOWN: { disposition: 'reject', meaning: 'a link of AMQP to an address that is not served' },
+  INGEST_LINK_STOLEN: {
+    disposition: 'reject',
+    meaning: 'a reader of a partition that another one has for itself, or took over with a higher epoch',
+  },
+  INGEST_READERS_FULL: { disposition: 'reject', meaning: 'as many readers as a partition, or the edge, may have' },
+  INGEST_LINK_REDIRECTED: { disposition: 'reject', meaning: 'a link of AMQP to an address that lies elsewhere' },
   INGEST_LINK_CREDIT: { disposition: 'reject', meaning: 'more messages on a link of AMQP than its sender was granted' },
   INGEST_TOPIC_REFUSED: { disposition: 'reject', meaning: 'a topic that this device may not publish to' },
   INGEST_TOPIC_NOT_OWN: {
@@ -123,6 +129,7 @@ export const errorTable = {
     meaning: 'no space is left for the log; nothing is acknowledged until there is',
   },
 
+  READING_POSITION_INVALID: { disposition: 'reject', meaning: 'a reader wants to begin where there is nothing yet' },
   BATCH_CORRUPT: { disposition: 'reject', meaning: 'a log record that is not a batch of a known schema version' },
   INTENT_CORRUPT: { disposition: 'fatal', meaning: 'the position metadata of a partition cannot be read' },
 
@@ -285,6 +292,10 @@ export const errorTable = {
   LINK_QUESTION_UNKNOWN: {
     disposition: 'reject',
     meaning: 'another process of this installation has a version that does not know this question',
+  },
+  LINK_VERSION_REFUSED: {
+    disposition: 'reject',
+    meaning: 'two processes of this installation speak no version of their link that both know',
   },
   LINK_QUESTION_FAILED: { disposition: 'retry', meaning: 'another process of this installation could not answer' },
   LINK_VALUE_INVALID: {

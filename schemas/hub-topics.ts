@@ -65,5 +65,5 @@ export function isBridgeState(topic: string): boolean {
 /** Paths under which MQTT over WebSocket is served: the hub's own, and the usual one. */
 export const webSocketPaths = ['/$iothub/websocket', '/mqtt'] as const
 
-/** The same for AMQP. */
-export const amqpWebSocketPaths = ['/$iothub/websocket'] as const
+/** The same for AMQP: devices and services of the hub, and readers of its events. */
+export const amqpWebSocketPaths = ['/$iothub/websocket', '/$servicebus/websocket'] as const

@@ -5,6 +5,7 @@ import { commandLimits } from './command-limits.ts'
 import { consoleLimits } from './console-limits.ts'
 import { jobLimits } from './job-limits.ts'
 import { modelLimits } from './model-limits.ts'
+import { readingLimits } from './reading-limits.ts'
 import { senderLimits } from './sender-limits.ts'
 import { twinLimits } from './twin-limits.ts'
 import { uploadLimits } from './upload-limits.ts'
@@ -15,6 +16,7 @@ export const limits = {
   ...analystLimits,
   ...commandLimits,
   ...consoleLimits,
+  ...readingLimits,
   ...senderLimits,
   ...uploadLimits,
   /** Largest device message body; the hub's own limit for device-to-cloud messages. */

@@ -1,3 +1,4 @@
+import { amqpMetrics } from './amqp-metrics.ts'
 import { analystMetrics } from './analyst-metrics.ts'
 import { otlpMetrics } from './otlp-metrics.ts'
 
@@ -50,16 +51,7 @@ export const metricsTable = {
     help: 'QoS 0 messages dropped, by reason',
     labels: ['reason'],
   },
-  penstock_edge_amqp_links_refused_total: {
-    type: 'counter',
-    help: 'Links and tokens of AMQP that were refused, and links ended for a fault of their own, by error code',
-    labels: ['reason'],
-  },
-  penstock_edge_amqp_devices_ended_total: {
-    type: 'counter',
-    help: 'Devices on a shared connection of AMQP that the edge ended while the connection went on, by error code',
-    labels: ['reason'],
-  },
+  ...amqpMetrics,
   penstock_edge_messages_refused_total: {
     type: 'counter',
     help: 'Messages refused in their PUBACK, or rejected over AMQP, while the connection went on, by error code',

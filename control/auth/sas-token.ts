@@ -5,7 +5,8 @@
  *
  *   scope      `host`, `host/devices/d` or `host/devices/d/modules/m`, percent-encoded or not; covers everything below it
  *   expiry     decimal seconds since 1970 UTC
- *   signature  percent-encoded base64 of HMAC-SHA256(key bytes, scope as it stands + "\n" + expiry as it stands)
+ *   signature  percent-encoded base64 of HMAC-SHA256(key bytes, scope as it stands + "\n" + expiry as it stands); key bytes are the
+ *              key's base64 decoded, or its text where a client of Event Hubs signs
  *   policy     whose key signed; absent, empty or `registration`: the device's own
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
@@ -68,14 +69,22 @@ export function signingKeyOf(token: SasToken, keys: readonly (string | undefined
   let signer: string | undefined
   for (const key of keys) {
     if (!key) continue
-    const expected = signatureOf(token.scopeText, token.expiryText, key)
-    if (timingSafeEqual(expected, token.signature)) signer = key
+    for (const bytes of keyBytesOf(token, key)) {
+      const expected = signatureOf(token.scopeText, token.expiryText, bytes)
+      if (timingSafeEqual(expected, token.signature)) signer = key
+    }
   }
   return signer
 }
 
-function signatureOf(scopeText: string, expiryText: string, key: string): Buffer {
-  return createHmac('sha256', Buffer.from(key, 'base64')).update(`${scopeText}\n${expiryText}`).digest()
+/** Clients that read events sign for `sb://…`, and some of them with the text of the key as it stands. */
+function keyBytesOf({ scopeText }: SasToken, key: string): Buffer[] {
+  const bytes = Buffer.from(key, 'base64')
+  return /^sb(?::|%3a)/i.test(scopeText) ? [bytes, Buffer.from(key)] : [bytes]
+}
+
+function signatureOf(scopeText: string, expiryText: string, key: Buffer): Buffer {
+  return createHmac('sha256', key).update(`${scopeText}\n${expiryText}`).digest()
 }
 
 /** The last moment the token is good for, UTC milliseconds, `skewMs` added for clocks that differ. Up to 10^18: no timer takes that. */
@@ -91,7 +100,7 @@ export function expiresAtMsOf(token: SasToken, skewMs: number): number {
  * @param resource e.g. `['devices', 'd', 'modules', 'm']`, as they stand in the registry
  */
 export function scopeCovers(token: SasToken, hubNames: readonly string[], resource: readonly string[]): boolean {
-  const scope = decoded(token.scopeText)?.replace(/^https?:\/\//i, '')
+  const scope = decoded(token.scopeText)?.replace(/^(?:https?|sb|amqps?):\/\//i, '')
   if (scope === undefined) return false
   const segments = scope.split('/')
   while (segments.length > 1 && segments.at(-1) === '') segments.pop()
@@ -139,7 +148,9 @@ export interface SasTokenContent {
 export function createSasToken({ scope, key, expiresAtMs, policyName }: SasTokenContent): string {
   const scopeText = encodeURIComponent(scope)
   const expiryText = String(Math.floor(expiresAtMs / 1_000))
-  const signature = encodeURIComponent(signatureOf(scopeText, expiryText, key).toString('base64'))
+  const signature = encodeURIComponent(
+    signatureOf(scopeText, expiryText, Buffer.from(key, 'base64')).toString('base64'),
+  )
   const policy = policyName === undefined ? '' : `&skn=${encodeURIComponent(policyName)}`
   return `SharedAccessSignature sr=${scopeText}&sig=${signature}&se=${expiryText}${policy}`
 }

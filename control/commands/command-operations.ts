@@ -3,6 +3,7 @@
  *
  *   POST   /messages/deviceBound                                 header iothub-to says for whom; the body is the message    204
  *   POST   /devices/{d}[/modules/{m}]/messages/deviceBound
+ *   POST   /api/commands                                         the same as JSON, in which names of properties keep their case
  *   DELETE /devices/{d}[/modules/{m}]/commands                   ends all that wait
  *   GET    /messages/serviceBound/feedback                       the next records, with their lock as ETag                  204: none
  *   DELETE /messages/serviceBound/feedback/{lock}                done with them
@@ -19,7 +20,7 @@ import { limits } from '#schemas/limits.ts'
 import { commandTold } from './command-told.ts'
 import type { Commands } from './commands.ts'
 import { feedbackContentType, feedbackDocument } from './feedback-document.ts'
-import { addresseeFrom, commandFromRequest } from './sent-command.ts'
+import { addresseeFrom, commandFromDocument, commandFromRequest } from './sent-command.ts'
 
 const right = 'ServiceConnect'
 const done: HttpAnswer = { status: 204 }
@@ -56,6 +57,21 @@ export function commandOperations(commands: Commands, onSent: (id: IdentityId) =
         run: (request, body) => send(idOf(request, owner.endsWith(':module')), request, body),
       })
   }
+  operations.push({
+    method: 'POST',
+    pattern: '/api/commands',
+    told: commandTold.sendDocument,
+    right,
+    audited: 'used',
+    // The body is base64 in it, and quotes may be twice as long.
+    bodyBytesMax: 2 * limits.commandBytesMax + 2 * limits.commandPropertyBytesMax,
+    async run(_request, body) {
+      const command = commandFromDocument(body)
+      await commands.send(command)
+      onSent({ deviceId: command.deviceId, moduleId: command.moduleId })
+      return done
+    },
+  })
   for (const owner of ['/devices/:device', '/devices/:device/modules/:module'])
     operations.push({
       method: 'DELETE',

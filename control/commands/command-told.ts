@@ -2,7 +2,7 @@
 import { continuation, continues } from '#control/rest/hub-shapes.ts'
 import type { OperationTold } from '#control/rest/told.ts'
 import { aCount, aText, aTime, listOf, mapOf, named, orNull, recordOf } from '#runtime/api/shapes.ts'
-import { type BodyTold, bytes, gives, nothing } from '#runtime/api/told.ts'
+import { type BodyTold, bytes, gives, json, nothing } from '#runtime/api/told.ts'
 import { feedbackContentType } from './feedback-document.ts'
 
 const sent = {
@@ -65,6 +65,17 @@ export const commandTold = {
     summary: 'Sends a command to whom iothub-to names',
     ...sent,
     headers: { 'iothub-to': '/devices/{device}/messages/deviceBound, percent-encoded', ...sent.headers },
+  },
+  sendDocument: {
+    summary: 'Sends a command as JSON, in which names of properties keep their case',
+    asked: json(
+      named(
+        'SentCommand',
+        recordOf({ to: aText, body: aText }, { ack: aText, systemProperties: mapOf(aText), properties: mapOf(aText) }),
+      ),
+    ),
+    answered: sent.answered,
+    faults: sent.faults,
   },
   purge: {
     summary: 'Ends all commands that wait for a device or module',

@@ -57,7 +57,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['device-api', 'listeners'],
     ['sparkplug'],
     ['amqp', 'http', 'mqtt'],
-    ['influx', 'otlp'],
+    ['influx', 'otlp', 'services'],
   ],
   loadtest: [
     ['options'],

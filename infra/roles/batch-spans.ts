@@ -37,7 +37,7 @@ export class BatchSpans {
 
   /** HOT: per batch; a hash of some 40 bytes. */
   appended({ partition, offset, stamp, bytes }: AppendedRecord): void {
-    const ids = this.#idsOf(partition, stamp)
+    const ids = batchTraceOf(partition, stamp, this.#options.batchesPerTrace)
     if (ids === undefined) return
     this.#options.record({
       traceId: ids.traceId,
@@ -56,7 +56,7 @@ export class BatchSpans {
   stored(partition: number, records: readonly ReadRecord[]): void {
     const [nowMs, monotonicMs] = [this.#options.clock.nowMs(), this.#options.clock.monotonicMs()]
     for (const { record, readMonotonicMs } of records) {
-      const ids = this.#idsOf(partition, record.stamp)
+      const ids = batchTraceOf(partition, record.stamp, this.#options.batchesPerTrace)
       if (ids === undefined) continue
       this.#options.record({
         traceId: ids.traceId,
@@ -81,14 +81,21 @@ export class BatchSpans {
       'penstock.edge.id': stamp.edgeId,
     }
   }
+}
 
-  /** `undefined`: it is none of those that are traced. */
-  #idsOf(partition: number, { edgeId, epoch, sequence }: BatchStamp) {
-    const hash = createHash('sha256').update(`${edgeId}/${epoch}/${partition}/${sequence}`).digest()
-    if (hash.readUInt32BE(0) % this.#options.batchesPerTrace !== 0) return undefined
-    const hex = hash.toString('hex')
-    return { traceId: hex.slice(0, 32), appendId: hex.slice(32, 48), storeId: hex.slice(48, 64) }
-  }
+export interface BatchTrace {
+  readonly traceId: string
+  readonly appendId: string
+  readonly storeId: string
+}
+
+/** The trace of a record and its two spans; `undefined`: it is none of those that are traced. */
+export function batchTraceOf(partition: number, stamp: BatchStamp, batchesPerTrace: number): BatchTrace | undefined {
+  const { edgeId, epoch, sequence } = stamp
+  const hash = createHash('sha256').update(`${edgeId}/${epoch}/${partition}/${sequence}`).digest()
+  if (hash.readUInt32BE(0) % batchesPerTrace !== 0) return undefined
+  const hex = hash.toString('hex')
+  return { traceId: hex.slice(0, 32), appendId: hex.slice(32, 48), storeId: hex.slice(48, 64) }
 }
 
 function linksOf(value: Uint8Array): SpanLink[] {

@@ -1,10 +1,12 @@
 import { hostname } from 'node:os'
+import { controlSettings } from '#control/control-settings.ts'
 import { joinDownlink } from '#control/open-edge-control.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import type { Log } from '#pipeline/log/log.ts'
+import type { LazyHubs } from '#pipeline/reading/lazy-hubs.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -22,6 +24,7 @@ import { openRoleUploads } from './open-role-uploads.ts'
 import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
 import { openRoleExport, type RoleExport } from './role-export.ts'
+import { openRoleHubs } from './role-hubs.ts'
 import {
   askHistory,
   askNoisiest,
@@ -33,6 +36,7 @@ import {
   supervised,
   tellSupervisor,
 } from './role-process.ts'
+import { serviceRequests } from './service-requests.ts'
 import { controlAuthorityOf, tlsFilesOf } from './tls-files.ts'
 
 /** What an edge stands on. */
@@ -46,6 +50,7 @@ interface EdgeBasis {
   /** Of who signed the control role's certificate, PEM. */
   readonly controlAuthority: string | undefined
   readonly log: Log
+  readonly hubs: LazyHubs
   /** What control asks of this edge, as soon as there is one. */
   readonly downlink: StartingDownlink
   /** Where identities are required. */
@@ -62,13 +67,13 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const { metrics, exported, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
   const refused = new RefusalsHere()
   let { httpsPort } = settings
-  const edge = await openEdge(basis, refused, () => httpsPort)
-  const beats = setInterval(() => void registry?.beat(edge), limits.edgeBeatMs)
   const control = new ControlAddress({
     url: settings.controlUrl,
     ask: supervised ? () => tellSupervisor('needsControl', undefined) : undefined,
     clock: systemClock,
   })
+  const edge = await openEdge(basis, control, refused, () => httpsPort)
+  const beats = setInterval(() => void registry?.beat(edge), limits.edgeBeatMs)
   const status = () => statusOf(edge, metrics)
   const policyOf = registry?.policyOf
   const refusals = async () => (supervised ? await askRefusals() : refused.last)
@@ -84,10 +89,12 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     await servers.close()
     // Requests that were under way asked it.
     await Promise.all([registry?.close(), leaveDownlink?.(), events?.close()])
+    await basis.hubs.close()
     await Promise.all([log.close(), exported.close()])
   })
   listenAsEdge({
     takeOver: ({ sessionId, openedAtMs }) => edge.takeOver(sessionId, openedAtMs),
+    readerClaimed: (claim) => edge.readerClaimed(claim),
     control: (state) => control.told(state),
   })
   reportEverySecond(() => {
@@ -108,6 +115,7 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   const tls = tlsFilesOf(settings)
   const controlAuthority = controlAuthorityOf(settings)
   const log = await openRoleLog(settings, logger)
+  const hubs = openRoleHubs(settings, log, logger)
   const name = `edge-${index}`
   const samples = () => metrics.samples()
   const exported = openRoleExport(settings, { role: 'edge', name, topic: log.topic, samples, metrics, logger })
@@ -122,16 +130,28 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   if (events && registry) await tellLost(events, registry.lost)
   return {
     ...{ settings, edgeId, metrics, exported, logger, tls, controlAuthority },
-    ...{ log, downlink, registry, leaveDownlink, events },
+    ...{ log, hubs, downlink, registry, leaveDownlink, events },
   }
 }
 
 /** @param httpsPort where the edge listens; asked once it does */
-async function openEdge(basis: EdgeBasis, refused: RefusalsHere, httpsPort: () => number): Promise<Edge> {
-  const { settings, edgeId, metrics, exported, logger, tls, log, downlink, registry, events } = basis
+async function openEdge(
+  basis: EdgeBasis,
+  control: ControlAddress,
+  refused: RefusalsHere,
+  httpsPort: () => number,
+): Promise<Edge> {
+  const { settings, edgeId, metrics, exported, logger, tls, controlAuthority, log, hubs, downlink, registry, events } =
+    basis
   const { spans } = exported
   const edge = await startEdge({
     log,
+    services: {
+      hubs,
+      hostName: controlSettings(settings).hostName,
+      requests: serviceRequests(control, controlAuthority),
+      tellClaim: (claim) => tellSupervisor('readerClaimed', claim),
+    },
     logger,
     metrics,
     edgeId,

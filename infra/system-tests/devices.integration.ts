@@ -12,6 +12,7 @@ import { createSasToken } from '#control/auth/sas-token.ts'
 import { type DevelopmentCa, makeDevelopmentCa } from '#infra/commands/development-ca.ts'
 import type { ReceivedCommand } from '#infra/testbed/clients/commanded-device.ts'
 import type { ClientMessage } from '#infra/testbed/clients/hub-device.ts'
+import { namedBlock } from '#infra/testbed/document-blocks.ts'
 import { findMosquitto, mosquittoMissing } from '#infra/testbed/mosquitto.ts'
 import { type Namespace, namespaceMissing, openNamespace } from '#infra/testbed/namespace.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
@@ -517,6 +518,18 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     await expect
       .poll(() => penstock.output())
       .toMatch(/audit: refused operation="?GET \/devices\/audited.* from=10\.9\.9\.9/)
+  })
+
+  test('clients of InfluxDB and OpenTelemetry, with id and key: rows that a query of the documents reads', async () => {
+    const { key } = await device('press-7')
+    expect(await node([client('point-senders.ts'), `https://${hub}`, 'press-7', key])).toMatch('sent')
+    const [point, metric] = await rows('press-7', 2)
+    expect(JSON.parse(point?.body ?? '')).toMatchObject({ measurement: 'boiler', fields: { temperature: 21.5 } })
+    expect(JSON.parse(metric?.body ?? '')).toMatchObject({ metric: 'strokes', type: 'sum', value: 3 })
+    const query = `${namedBlock('docs/SENDERS.md', 'points.sql')} FORMAT JSONCompact`
+    const answer = (await ask(penstock.clickhouseUrl, { method: 'POST', body: query })) as { data: unknown[] }
+    expect(answer.data).toEqual([['2026-01-31 12:00:00.000000000', 'a', 21.5]])
+    await expect(node([client('point-senders.ts'), `https://${hub}`, 'press-7', 'd3Jvbmc='])).rejects.toThrow()
   })
 
   test('anyone with curl: a JSON array over HTTPS with id and key', async () => {

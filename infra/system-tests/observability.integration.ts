@@ -8,7 +8,8 @@ import { checkRules, Prometheus, prometheusMissing } from '#infra/testbed/promet
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { pythonClientsMissing } from '#infra/testbed/warehouse-clients.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import { type ObservedPenstock, observedPenstock, traceId } from './observed-fixture.ts'
+import { type Recipe, RecipeFolder, rowsOf, statementRecipes } from './analyst-recipes-fixture.ts'
+import { type ObservedPenstock, observedPenstock, traceId, traceparent } from './observed-fixture.ts'
 
 const python = serverFor('clients for Python', pythonClientsMissing)
 let observed: ObservedPenstock
@@ -61,6 +62,16 @@ describe.skipIf(python.skip)(`the OTLP export ${python.note}`, () => {
   })
 })
 
+test('a traceparent leads to the edge, the batch and the row of its message, and to the spans of the batch', async () => {
+  const told = await observed.command('trace', traceparent)
+  expect(told).toMatch(
+    /^thermometer-1 {2}00-.*\n {2}accepted .* by \S+-0\n {2}appended {2}partition \d+, offset \d+: a batch of \d+, .*\n {2}stored .*\n {2}spans .* trace [0-9a-f]{32}\n$/,
+  )
+  const [, batchTrace = ''] = /trace ([0-9a-f]{32})\n/.exec(told) ?? []
+  expect(observed.receiver.requests.some(({ body }) => body.includes(`"traceId":"${batchTrace}"`))).toBe(true)
+  await expect(observed.command('trace', traceId.replace('4', '5'))).rejects.toMatchObject({ code: 1 })
+})
+
 const hourMs = 3_600_000
 
 /** As somebody may look at a board. */
@@ -94,6 +105,67 @@ describe('boards', () => {
       expect(faults).toEqual([])
     },
   )
+})
+
+/** What the last statement of a recipe gives, where that says more than that it gives something. */
+const expectedOf: Readonly<Record<string, object>> = {
+  'latest.sql': [
+    { device_id: 'thermometer-1', temperature: 27 },
+    { device_id: 'thermometer-2', temperature: 27 },
+  ],
+  'latest-of-one.sql': [{ body: '{"temperature":27,"humidity":43}' }],
+  'twins.sql': Array(8).fill({ device_id: 'thermometer-1', site: 'north' }),
+  'trace.sql': [{ device_id: 'thermometer-1', body: '{"temperature":23,"humidity":47}' }],
+  'view.sql': [{ 'avg(temperature)': 23.5 }, { 'avg(temperature)': 23.5 }],
+}
+
+describe('recipes of docs/ANALYSTS.md', () => {
+  const recipes = statementRecipes()
+
+  test('there are some, and those of which more is expected are among them', () => {
+    expect(recipes.length).toBeGreaterThan(8)
+    expect(recipes.map(({ name }) => name)).toEqual(expect.arrayContaining(Object.keys(expectedOf)))
+  })
+
+  test.each(recipes.map((recipe) => [recipe.name, recipe] as const))('%s gives what it says', async (name, recipe) => {
+    const rows = await rowsOf(observed.penstock.clickhouseUrl, recipe)
+    expect(rows).toMatchObject(expectedOf[name] ?? rows)
+    expect(rows.length).toBeGreaterThan(0)
+  })
+
+  test('roll-up.sql may run twice', async () => {
+    const recipe = recipes.find(({ name }) => name === 'roll-up.sql') as Recipe
+    const once = await rowsOf(observed.penstock.clickhouseUrl, recipe)
+    expect(await rowsOf(observed.penstock.clickhouseUrl, recipe)).toEqual(once)
+  })
+})
+
+describe.skipIf(python.skip)(`programs of docs/ANALYSTS.md ${python.note}`, () => {
+  let folder: RecipeFolder
+  beforeAll(() => {
+    folder = new RecipeFolder(observed.penstock.clickhouseUrl)
+  })
+  afterAll(() => folder?.remove())
+
+  test('rows become a Parquet file that DuckDB reads, and a CSV file', async () => {
+    await folder.run('sh', '-e', 'export.sh')
+    expect(await folder.python('duck.py')).toContain("('thermometer-1', 8, 23.5)")
+    expect(await folder.run('cat', 'devices.csv')).toContain('"thermometer-2",8\n')
+  })
+
+  test('a data frame, an address of SQLAlchemy, and the notebook read them', async () => {
+    expect(await folder.python('frame.py')).toMatch(/mean +23\.5/)
+    expect(await folder.python('superset.py')).toContain("('pump-1', 8), ('thermometer-1', 8)")
+    expect(await folder.notebook()).toMatch(/thermometer-1 +8[\s\S]*flow +8 +0\.0 +5\.25 +10\.5/)
+  })
+
+  test('dbt makes the model, and makes it again', async () => {
+    const run = "dbtRunner().invoke(['run', '--profiles-dir', '.'])"
+    const said = await folder.python('-c', `from dbt.cli.main import dbtRunner; ${run}; ${run}`)
+    expect(said.match(/PASS=1 WARN=0 ERROR=0/g)).toHaveLength(2)
+    const recipe = { name: 'dbt', text: 'SELECT sum(messages) AS messages FROM analyst.messages_by_hour' }
+    expect(await rowsOf(observed.penstock.clickhouseUrl, recipe)).toEqual([{ messages: 24 }])
+  })
 })
 
 const prometheusServer = serverFor('Prometheus', prometheusMissing)

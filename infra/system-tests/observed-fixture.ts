@@ -1,6 +1,10 @@
 /** A small fleet on everything as a user runs it, with a receiver of OTLP: what analysts and boards look at. */
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isDeepStrictEqual, promisify } from 'node:util'
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import mqtt, { type MqttClient } from 'mqtt'
 import { expect } from 'vitest'
@@ -26,14 +30,18 @@ export interface ObservedPenstock {
   readonly client: ClickHouseClient
   /** Lets a device connect, send eight messages, ask for its twin, and go. */
   readonly sendAs: (device: string) => Promise<void>
+  /** `npx penstock` on the same data. @returns what it printed */
+  readonly command: (...args: readonly string[]) => Promise<string>
   readonly close: () => Promise<void>
 }
 
 /** Starts it, with a fleet that sent messages, came, went and reported. */
 export async function observedPenstock(): Promise<ObservedPenstock> {
   const receiver = await startOtlpReceiver()
+  const dataDir = mkdtempSync(join(tmpdir(), 'penstock-observed-'))
   const penstock = await RunningPenstock.start({
     settings: {
+      PENSTOCK_DATA_DIR: dataDir,
       ...{ PENSTOCK_IDENTITIES: 'required', PENSTOCK_OWNER_KEY: ownerKey },
       ...{ PENSTOCK_OTLP_URL: receiver.url, PENSTOCK_OTLP_HEADERS: 'authorization=Bearer%20abc,x-scope=test' },
       ...{ PENSTOCK_OTLP_INTERVAL_MS: '1000', PENSTOCK_OTLP_BATCHES_PER_TRACE: '1' },
@@ -49,6 +57,13 @@ export async function observedPenstock(): Promise<ObservedPenstock> {
     await client.close()
     await penstock.stop()
     await receiver.close()
+    rmSync(dataDir, { recursive: true, force: true })
+  }
+  const command = async (...args: readonly string[]): Promise<string> => {
+    const env = { ...process.env, PENSTOCK_DATA_DIR: dataDir, PENSTOCK_CLICKHOUSE_URL: penstock.clickhouseUrl }
+    const batches = { PENSTOCK_OTLP_BATCHES_PER_TRACE: '1' }
+    const program = [join(import.meta.dirname, '../penstock.js'), ...args]
+    return (await promisify(execFile)(process.execPath, program, { env: { ...env, ...batches } })).stdout
   }
   try {
     await sendAsFleet(penstock)
@@ -57,7 +72,7 @@ export async function observedPenstock(): Promise<ObservedPenstock> {
     await close()
     throw error
   }
-  return { penstock, receiver, client, sendAs: (device) => sendAs(penstock, device), close }
+  return { penstock, receiver, client, command, sendAs: (device) => sendAs(penstock, device), close }
 }
 
 const rowsMsMax = 60_000

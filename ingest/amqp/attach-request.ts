@@ -17,6 +17,12 @@ export interface AttachRequest {
   readonly sourceAddress: string | undefined
   readonly targetAddress: string | undefined
   readonly initialDeliveryCount: number
+  /** The condition on what a receiver wants; `undefined`: it has none. */
+  readonly selector: string | undefined
+  /** Of a reader that wants to be alone. */
+  readonly epoch: number | undefined
+  /** The client wants to know how far it is behind. */
+  readonly wantsRuntime: boolean
 }
 
 /** @throws INGEST_FRAME_MALFORMED */
@@ -39,7 +45,31 @@ export function readAttach(performative: Performative, bytes: Buffer, start: num
     sourceAddress: addressIn(performative.at(5)),
     targetAddress: addressIn(performative.at(6)),
     initialDeliveryCount: performative.number(9) ?? 0,
+    selector: selectorIn(performative.at(5)),
+    epoch: epochIn(performative.at(13)),
+    wantsRuntime: hasSymbol(performative.at(12), 'com.microsoft:enable-receiver-runtime-metric'),
   }
+}
+
+const filterField = 7
+const selectorName = 'apache.org:selector-filter:string'
+
+function selectorIn(terminus: ReadValue): string | undefined {
+  if (!(terminus instanceof DescribedValue) || !Array.isArray(terminus.value)) return undefined
+  const filters = terminus.value[filterField]
+  const selector = filters instanceof Map ? filters.get(selectorName) : undefined
+  const text = selector instanceof DescribedValue ? selector.value : selector
+  return typeof text === 'string' ? text : undefined
+}
+
+function epochIn(properties: ReadValue): number | undefined {
+  const epoch = properties instanceof Map ? properties.get('com.microsoft:epoch') : undefined
+  return typeof epoch === 'number' ? epoch : undefined
+}
+
+/** Several are an array, and one may stand alone. */
+function hasSymbol(symbols: ReadValue, wanted: string): boolean {
+  return Array.isArray(symbols) ? symbols.includes(wanted) : symbols === wanted
 }
 
 /** The first field of a source or target. */

@@ -38,6 +38,7 @@ import type { Link } from './link.ts'
 import { Nodes } from './nodes.ts'
 import { readSaslInit, saslMechanisms, saslOk, saslRefused } from './sasl.ts'
 import { type Seat, type SeatConnection, Seats } from './seats.ts'
+import type { OpenServiceSide, ServiceSide } from './service-side.ts'
 import { AmqpSession, type SessionConnection } from './session.ts'
 import { TransferReader } from './transfer-reader.ts'
 
@@ -52,6 +53,8 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   #phase: FramePhase = 'anyHeader'
   readonly #sessions = new Map<number, AmqpSession>()
   readonly #seats = new Seats(this)
+  readonly #openServices: OpenServiceSide | undefined
+  #services: ServiceSide | undefined = undefined
   readonly #nodes: Nodes
   readonly #partial = new PartialFrame(limits.amqpFrameBytesMax)
   /** Written at the end of the turn, in one piece. */
@@ -66,14 +69,22 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   /** The client wants to hear something that often. */
   #beatMs = Number.POSITIVE_INFINITY
   #wroteAtTick = 0
-  /** A device was let in, or still there. */
+  /** A device or service was let in, or still there. */
   #seatedAtTick = 0
+  /** Tokens of services were judged again. */
+  #lookedAtTick = 0
 
-  constructor(edge: EdgeContext, transport: Transport) {
+  /** @param openServices left out: only devices are served */
+  constructor(edge: EdgeContext, transport: Transport, openServices?: OpenServiceSide) {
     super(edge, transport)
+    this.#openServices = openServices
     this.#nodes = new Nodes({
       edge,
       seats: this.#seats,
+      services: () => {
+        this.#services ??= this.#openServices?.(this)
+        return this.#services
+      },
       touched: (seat) => this.#touched.push(seat),
       onRefused: (error) => this.linkFailed(error),
     })
@@ -159,10 +170,12 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
         seat.fail(new PenstockError('INGEST_NOT_AUTHORIZED', 'the credentials of this device have expired'))
       else seat.session.meter.report()
     }
-    if (this.#seats.count > 0) this.#seatedAtTick = this.edge.ticks
+    const links = this.#services?.count ?? 0
+    if (links > 0) this.#lookAtServices()
+    if (this.#seats.count + links > 0) this.#seatedAtTick = this.edge.ticks
     // Who stays without a device keeps a place from those that have one, whatever it goes on to say.
     else if (this.state === 'open' && (this.edge.ticks - this.#seatedAtTick) * tickMs >= limits.amqpIdleMs) {
-      this.fail(new PenstockError('INGEST_KEEP_ALIVE_TIMEOUT', `no device for ${limits.amqpIdleMs} ms`))
+      this.fail(new PenstockError('INGEST_KEEP_ALIVE_TIMEOUT', `no device or service for ${limits.amqpIdleMs} ms`))
       return
     }
     const silentMs = (this.edge.ticks - this.#wroteAtTick) * tickMs
@@ -172,6 +185,7 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   protected endSessions(reason: string): void {
     for (const release of [...(this.#releases ?? [])]) release()
     this.#seats.end(reason)
+    this.#services?.end()
   }
 
   protected farewell(ended: ConnectionState, error: PenstockError): Uint8Array | undefined {
@@ -361,6 +375,12 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
     this.#linkFrames ??= new TokenBucket(limits.amqpLinkFramesPerSecond, limits.amqpLinkFramesBurst, nowMs)
     if (this.#linkFrames.take(1, nowMs) > 0)
       throw new PenstockError('INGEST_RATE_EXCEEDED', 'links begin and end without end')
+  }
+
+  #lookAtServices(): void {
+    if ((this.edge.ticks - this.#lookedAtTick) * tickMs < limits.amqpServiceLookMs) return
+    this.#lookedAtTick = this.edge.ticks
+    void this.#services?.lookAgain()
   }
 
   #hold(seat: Seat, waitMs: number): void {

@@ -76,7 +76,15 @@ export abstract class Link {
     this.state = 'open'
     this.writeAttach()
     // Not needed any more, and most of what an idle link would hold.
-    this.request = { ...this.request, name: '', source: null, target: null, sourceAddress: '', targetAddress: '' }
+    this.request = {
+      ...this.request,
+      name: '',
+      source: null,
+      target: null,
+      sourceAddress: '',
+      targetAddress: '',
+      selector: undefined,
+    }
   }
 
   protected writeAttach(): void {

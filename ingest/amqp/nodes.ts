@@ -11,6 +11,7 @@ import { IncomingLink } from './incoming-link.ts'
 import type { Link } from './link.ts'
 import { OutgoingLink } from './outgoing-link.ts'
 import type { Seat, Seats } from './seats.ts'
+import type { ServiceSide } from './service-side.ts'
 import type { AmqpSession } from './session.ts'
 import { TelemetryTarget } from './telemetry-target.ts'
 import { TokenDesk } from './tokens.ts'
@@ -18,6 +19,8 @@ import { TokenDesk } from './tokens.ts'
 export interface NodesOptions {
   readonly edge: EdgeContext
   readonly seats: Seats
+  /** `undefined`: only devices are served. */
+  readonly services: () => ServiceSide | undefined
   /** A device sent something in the chunk that is being read. */
   readonly touched: (seat: Seat) => void
   /** A token or link was refused. */
@@ -33,7 +36,8 @@ export class Nodes {
 
   constructor(options: NodesOptions) {
     this.#options = options
-    this.#tokens = new TokenDesk({ seats: options.seats, onRefused: options.onRefused })
+    const { seats, services, onRefused } = options
+    this.#tokens = new TokenDesk({ seats, services, onRefused })
   }
 
   /** Accepts or refuses a link. Never rejects. */
@@ -51,7 +55,12 @@ export class Nodes {
     const { clientSends, sourceAddress, targetAddress } = link.request
     const address = addressOf((clientSends ? targetAddress : sourceAddress) ?? '')
     if (address === undefined) throw unknownAddress()
-    if (address.kind !== 'tokens') return this.#acceptOfDevice(link, session, address)
+    if ('id' in address) return this.#acceptOfDevice(link, session, address)
+    if (address.kind !== 'tokens') {
+      const services = this.#options.services()
+      if (services === undefined) throw unknownAddress()
+      return services.accept(link, session, address)
+    }
     if (link instanceof IncomingLink) this.#tokens.addRequests(link, session)
     else if (link instanceof OutgoingLink) this.#tokens.addAnswers(link)
   }

@@ -19,7 +19,21 @@ export interface OutgoingMessage {
   readonly resolve: (outcome: SendOutcome) => void
 }
 
+/** What sends on a link by itself, as far as the client takes it. */
+export interface MessageSource {
+  /** The client may take more than before, or wants what is granted back. */
+  wake(): void
+}
+
 export interface SendingSession extends LinkSession {
+  readonly channel: number
+  readonly clientFrameBytesMax: number
+  /** Frames that can be written at this moment. */
+  readonly transferRoom: number
+  /** Of the message that is written next; the one behind it has the next number. */
+  readonly nextDeliveryId: number
+  /** Writes frames of so many messages. */
+  writeTransfers(bytes: Buffer, frames: number, messages: number): void
   /** It can write a message at this moment; the client says how many frames it takes, and settles what it got. */
   readonly canTransfer: boolean
   transfer(link: OutgoingLink, message: OutgoingMessage, settled: boolean): void
@@ -33,9 +47,30 @@ export class OutgoingLink extends Link {
   #deliveryCount = 0
   readonly #waiting: OutgoingMessage[] = []
   #waitingBytes = 0
+  #source: MessageSource | undefined = undefined
 
-  accept(): void {
+  /** @param source left out: what is sent comes by `send` */
+  accept(source?: MessageSource): void {
+    this.#source = source
     this.begin()
+    // Credit may have come while it was decided.
+    this.flush()
+  }
+
+  /** Messages that a source may write at this moment. */
+  get room(): number {
+    return this.isOpen ? Math.min(this.#credit, this.session.transferRoom) : 0
+  }
+
+  /** A source wrote messages. */
+  spend(count: number): void {
+    this.#credit -= count
+    this.#deliveryCount = (this.#deliveryCount + count) >>> 0
+  }
+
+  /** A source has nothing more at hand: a client that waits for that is told. */
+  ranDry(): void {
+    if (this.#drains) this.#drain()
   }
 
   /** Leaves once the client takes it, in order. Never rejects. */
@@ -55,6 +90,10 @@ export class OutgoingLink extends Link {
 
   /** Writes what waits, as far as the client takes it. */
   flush(): void {
+    if (this.#source !== undefined) {
+      if (this.isOpen) this.#source.wake()
+      return
+    }
     while (this.isOpen && this.#credit > 0 && this.session.canTransfer) {
       const next = this.#waiting.shift()
       if (next === undefined) break

@@ -3,8 +3,9 @@ import { edgeFixture, FakeTransport } from '#ingest/edge-fixture.ts'
 import { amqpHeader, frame, frameBytesOf, performatives, saslFrame, saslHeader } from '#runtime/amqp/frames.ts'
 import { writeMessage } from '#runtime/amqp/message.ts'
 import { type Performative, readFrame } from '#runtime/amqp/performative.ts'
-import { described, symbol, ubyte, uint, type Value } from '#runtime/amqp/write-values.ts'
+import { described, long, mapOf, symbol, ubyte, uint, type Value } from '#runtime/amqp/write-values.ts'
 import { AmqpConnection } from './connection.ts'
+import type { OpenServiceSide } from './service-side.ts'
 
 export interface ReadAnswer {
   readonly channel: number
@@ -12,9 +13,9 @@ export interface ReadAnswer {
   readonly payload: Buffer
 }
 
-export function rawClient(fixture = edgeFixture()) {
+export function rawClient(fixture = edgeFixture(), openServices?: OpenServiceSide) {
   const transport = new FakeTransport()
-  const connection = new AmqpConnection(fixture.edge, transport)
+  const connection = new AmqpConnection(fixture.edge, transport, openServices)
   const say = (...parts: Uint8Array[]): void => connection.onChunk(Buffer.concat(parts))
   return {
     ...fixture,
@@ -71,10 +72,12 @@ export function attachFrame(
   channel: number,
   handle: number,
   address: string,
-  { receives = false, name = `link-${handle}`, settleMode = 2 } = {},
+  { receives = false, name = `link-${handle}`, settleMode = 2, selector, epoch }: AttachOptions = {},
 ): Buffer {
   const own = described(receives ? 0x29 : 0x28, [])
-  const other = described(receives ? 0x28 : 0x29, [address])
+  const filter =
+    selector === undefined ? null : mapOf([[symbol('apache.org:selector-filter:string'), described(0x00, selector)]])
+  const other = described(receives ? 0x28 : 0x29, [address, ...Array<null>(6).fill(null), filter])
   const [source, target] = receives ? [other, own] : [own, other]
   return frame(channel, performatives.attach, [
     name,
@@ -87,7 +90,19 @@ export function attachFrame(
     null,
     null,
     uint(0),
+    null,
+    null,
+    null,
+    epoch === undefined ? null : mapOf([[symbol('com.microsoft:epoch'), long(epoch)]]),
   ])
+}
+
+interface AttachOptions {
+  readonly receives?: boolean
+  readonly name?: string
+  readonly settleMode?: number
+  readonly selector?: string
+  readonly epoch?: number
 }
 
 export function flowFrame(channel: number, handle: number, credit: number, deliveryCount = 0): Buffer {

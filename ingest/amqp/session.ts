@@ -155,6 +155,29 @@ export class AmqpSession implements SendingSession {
     this.settle(deliveryId, deliveryId, described(outcomes.rejected, [errorOf(error)]))
   }
 
+  get channel(): number {
+    return this.#channel
+  }
+
+  get clientFrameBytesMax(): number {
+    return this.#connection.clientFrameBytesMax
+  }
+
+  get transferRoom(): number {
+    return this.canTransfer ? this.#clientWindow : 0
+  }
+
+  get nextDeliveryId(): number {
+    return this.#nextDeliveryId
+  }
+
+  writeTransfers(bytes: Buffer, frames: number, messages: number): void {
+    this.#connection.write(bytes)
+    this.#nextDeliveryId = (this.#nextDeliveryId + messages) >>> 0
+    this.#nextOutgoingId = (this.#nextOutgoingId + frames) >>> 0
+    this.#clientWindow = Math.max(0, this.#clientWindow - frames)
+  }
+
   get canTransfer(): boolean {
     const unsettled = this.#unsettled?.size ?? 0
     return this.#clientWindow > 0 && unsettled < limits.amqpUnsettledSentMax && !this.#connection.isBehind
@@ -162,8 +185,7 @@ export class AmqpSession implements SendingSession {
 
   transfer(link: OutgoingLink, { payload, tag, resolve }: OutgoingMessage, settled: boolean): void {
     const deliveryId = this.#nextDeliveryId
-    this.#nextDeliveryId = (deliveryId + 1) >>> 0
-    const { clientFrameBytesMax } = this.#connection
+    const { clientFrameBytesMax } = this
     const { handle } = link.request
     let at = 0
     do {
@@ -184,9 +206,7 @@ export class AmqpSession implements SendingSession {
         false,
       ]
       const part = payload.subarray(at, at + partBytes)
-      this.#connection.write(frame(this.#channel, performatives.transfer, fields, part))
-      this.#nextOutgoingId = (this.#nextOutgoingId + 1) >>> 0
-      this.#clientWindow = Math.max(0, this.#clientWindow - 1)
+      this.writeTransfers(frame(this.#channel, performatives.transfer, fields, part), 1, more ? 0 : 1)
       at += partBytes
     } while (at < payload.length)
     if (settled) resolve('sent')

@@ -6,28 +6,32 @@
  * A token says itself what it is for: what the request names is looked at only where the token is none of the hub's.
  */
 import { parseSasToken } from '#control/auth/sas-token.ts'
-import { ReadMessage, writeMessage } from '#runtime/amqp/message.ts'
-import { type Encoded, int } from '#runtime/amqp/write-values.ts'
+import { ReadMessage } from '#runtime/amqp/message.ts'
+import type { Encoded } from '#runtime/amqp/write-values.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
-import { addressOf } from './addresses.ts'
+import { addressOf, pathOfScope } from './addresses.ts'
+import { AnswerLinks } from './answer-links.ts'
 import { statusOf } from './conditions.ts'
 import type { IncomingLink, MessageTaker } from './incoming-link.ts'
 import type { OutgoingLink } from './outgoing-link.ts'
 import type { Seats } from './seats.ts'
+import type { ServiceSide } from './service-side.ts'
 import { type AmqpSession, acceptedState } from './session.ts'
 
 /** What a request asks for. */
 interface TokenRequest {
   readonly messageId: Encoded | null
   readonly token: Buffer
-  /** `undefined`: the token speaks for more than one device. */
-  readonly id: IdentityId | undefined
+  /** What the token is for. */
+  readonly scope: string
 }
 
 export interface TokenDeskOptions {
   readonly seats: Seats
+  /** `undefined`: only devices are served. */
+  readonly services: () => ServiceSide | undefined
   /** A token was refused. */
   readonly onRefused: (error: PenstockError) => void
 }
@@ -36,9 +40,8 @@ export interface TokenDeskOptions {
 export class TokenDesk {
   readonly #options: TokenDeskOptions
   readonly #requests = new Set<IncomingLink>()
-  readonly #answers = new Set<OutgoingLink>()
+  readonly #answers = new AnswerLinks()
   #underWay = 0
-  #answered = 0
 
   constructor(options: TokenDeskOptions) {
     this.#options = options
@@ -60,41 +63,38 @@ export class TokenDesk {
 
   addAnswers(link: OutgoingLink): void {
     this.#answers.add(link)
-    link.onEnded = () => this.#answers.delete(link)
-    link.accept()
   }
 
   /** Never rejects. */
-  async #judge({ messageId, token, id }: TokenRequest, session: AmqpSession): Promise<void> {
+  async #judge({ messageId, token, scope }: TokenRequest, session: AmqpSession): Promise<void> {
     const { seats, onRefused } = this.#options
+    const id = idOfScope(scope)
     this.#underWay++
     let refused: PenstockError | undefined
     try {
-      if (id === undefined) seats.holdPolicyToken(token)
-      else await seats.prove(id, token)
+      if (id !== undefined) await seats.prove(id, token)
+      else await this.#judgePolicy(scope, token)
     } catch (error) {
       refused = error instanceof PenstockError ? error : new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
     }
     this.#underWay--
-    this.#answer(messageId, refused, session)
+    const [status, description] = refused === undefined ? [200, 'OK'] : [statusOf(refused), refused.message]
+    this.#answers.answer(session, { messageId, status, description })
     if (refused !== undefined) onRefused(refused)
     for (const link of this.#requests) link.grant()
   }
 
-  #answer(messageId: Encoded | null, refused: PenstockError | undefined, session: AmqpSession): void {
-    const answer = writeMessage({
-      properties: { correlationId: messageId },
-      applicationProperties: [
-        ['status-code', int(refused === undefined ? 200 : statusOf(refused))],
-        ['status-description', refused === undefined ? 'OK' : refused.message],
-      ],
-      value: null,
-    })
-    const tag = Buffer.alloc(4)
-    tag.writeUInt32BE(this.#answered++ >>> 0)
-    // Clients ask and are answered within one session.
-    const own = [...this.#answers].find((link) => link.session === session) ?? [...this.#answers][0]
-    void own?.send(answer, tag, true)
+  /** One for the whole hub may be for devices and services: what it is good for shows once there is a link. */
+  async #judgePolicy(scope: string, token: Buffer): Promise<void> {
+    const { seats } = this.#options
+    const path = pathOfScope(scope)
+    const services = this.#options.services()
+    if (services !== undefined && path.length > 0) {
+      await services.prove(path, token)
+      return
+    }
+    seats.holdPolicyToken(token)
+    services?.hold(path, token)
   }
 }
 
@@ -107,16 +107,12 @@ function tokenRequestFrom(message: ReadMessage): TokenRequest {
     throw new PenstockError('INGEST_BODY_MALFORMED', 'a token that is empty or too long')
   const named = properties.get('name')
   const scope = parseSasToken(body.toString('latin1'))?.scopeText ?? (typeof named === 'string' ? named : '')
-  return { messageId: message.rawField('messageId'), token: Buffer.from(body), id: idOfScope(scope) }
+  return { messageId: message.rawField('messageId'), token: Buffer.from(body), scope }
 }
 
 /** `{host}/devices/{device}[/modules/{module}]`, and what lies below, as it is or encoded. */
 function idOfScope(scope: string): IdentityId | undefined {
-  let plain = scope
-  try {
-    plain = decodeURIComponent(scope)
-  } catch {}
-  const [, ...path] = plain.replace(/^[a-z]+:\/\//i, '').split('/')
+  const path = pathOfScope(scope)
   const owner = path.slice(0, path[2]?.toLowerCase() === 'modules' ? 4 : 2).join('/')
   const address = addressOf(`${owner}/messages/events`)
   return address?.kind === 'events' ? address.id : undefined

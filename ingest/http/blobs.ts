@@ -11,6 +11,7 @@
 import { createHash } from 'node:crypto'
 import type { BlobAddress, FileUploads, WriteGrant } from '#ingest/device-api/file-uploads.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import type { AuthorizeService } from '#ingest/session/principal.ts'
 import { assert } from '#runtime/assert.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
@@ -23,7 +24,6 @@ import { limits } from '#schemas/limits.ts'
 import { uploadContainer } from '#schemas/uploads.ts'
 import { BlobFault, blobFaultAnswer, contentAnswer, createdAnswer, notAllowed } from './blob-answers.ts'
 import { blockIdsFrom, isBlockId } from './block-list.ts'
-import type { AuthorizeService } from './noisiest-route.ts'
 
 /** Attempts without leave are counted under this name, which no device id can be. */
 const blobAttempts = '/blob'

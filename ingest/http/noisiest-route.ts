@@ -1,5 +1,6 @@
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import { type Quotas, serviceAttempts } from '#ingest/quotas/quotas.ts'
+import type { AuthorizeService } from '#ingest/session/principal.ts'
 import { aCount, aText, aTime, listOf, recordOf } from '#runtime/api/shapes.ts'
 import { gives, type RouteTold } from '#runtime/api/told.ts'
 import { assert } from '#runtime/assert.ts'
@@ -8,17 +9,6 @@ import type { HttpRequest } from '#runtime/http/request.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-
-/**
- * Decides whether a service may look.
- * @param resource path segments that its token must cover; left out: those of this
- * @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE
- */
-export type AuthorizeService = (
-  authorization: string,
-  confidential: boolean,
-  resource?: readonly string[],
-) => Promise<void>
 
 /** What a service proves itself with. */
 export type AuthorizationOf = (request: HttpRequest) => string

@@ -4,7 +4,7 @@
  *   POST [/devices/{d}[/modules/{m}]]/api/v2/write   ?precision= &bucket=                version 2
  *   POST [/devices/{d}[/modules/{m}]]/write          ?precision= &db= &rp= &u= &p=       version 1
  *   GET  [/devices/{d}[/modules/{m}]]/ping           204: clients ask before they write
- *   GET, POST [/devices/{d}[/modules/{m}]]/query          404: clients of version 1 want to make their database
+ *   POST [/devices/{d}[/modules/{m}]]/query          404, also of GET: clients of version 1 want to make their database
  *
  * `sender-name.ts` says who sends; where nobody else is named it is the bucket, or the database. A line that cannot be read is told with
  * its number and costs the others nothing: these are stored, and the answer is 400 nevertheless, since whoever sends the same again would

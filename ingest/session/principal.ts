@@ -53,6 +53,17 @@ export interface Principal {
 }
 
 /**
+ * Decides whether a service may do what needs the right ServiceConnect.
+ * @param resource path segments that its token must cover; left out: those of the edge's own reports
+ * @throws PenstockError INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE
+ */
+export type AuthorizeService = (
+  authorization: string,
+  confidential: boolean,
+  resource?: readonly string[],
+) => Promise<void>
+
+/**
  * Decides who a client is. A plain result is used at once. While a promise is open, what else the client sends waits.
  * @throws PenstockError INGEST_CONNECT_REFUSED or INGEST_NOT_AUTHORIZED
  */

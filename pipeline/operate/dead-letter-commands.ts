@@ -1,5 +1,6 @@
 /** What an operator does with dead letters: look, send again, drop. The topic only grows; see `schemas/dead-letter.ts`. */
 import type { BatchStamp, Log, LogRecord } from '#pipeline/log/log.ts'
+import { walkLog } from '#pipeline/reading/log-walk.ts'
 import {
   eachRecord,
   findDeadLetter,
@@ -9,7 +10,6 @@ import {
   textOfLetterId,
 } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
 import { deliverLetter, type LetterDelivery } from '#pipeline/workers/deliver-letter.ts'
-import { walkLog } from '#pipeline/workers/log-walk.ts'
 import { assert } from '#runtime/assert.ts'
 import { envelopesOfBatch } from '#schemas/batch.ts'
 import {

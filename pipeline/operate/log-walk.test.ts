@@ -1,8 +1,8 @@
 import { describe, expect, test, vi } from 'vitest'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
+import { walkLog } from '#pipeline/reading/log-walk.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { listDeadLetters } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
-import { walkLog } from '#pipeline/workers/log-walk.ts'
 import { bytesFromLetter } from '#schemas/dead-letter.ts'
 import { isVerified, renderVerdicts, verify } from './verify.ts'
 

@@ -12,10 +12,10 @@
  */
 import type { HeldRange } from '#pipeline/endpoints/delivery-range.ts'
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
+import { walkLog } from '#pipeline/reading/log-walk.ts'
+import { offsetAt } from '#pipeline/reading/offset-at.ts'
 import { type LetteredBatch, listLetteredBatches } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
 import { DeliveredSequences } from '#pipeline/workers/delivered-sequences.ts'
-import { walkLog } from '#pipeline/workers/log-walk.ts'
-import { offsetAt } from '#pipeline/workers/offset-at.ts'
 import type { RoutedLog } from '#pipeline/workers/routed/routed-log.ts'
 
 const readBytesMax = 32 * 1024 * 1024

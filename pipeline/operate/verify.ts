@@ -13,11 +13,11 @@
  *   foreign     rows at these positions from a time at which this log's batches were not written: of an older log
  */
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
+import { walkLog } from '#pipeline/reading/log-walk.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { type LetteredBatch, listLetteredBatches } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
 import { DeliveredSequences } from '#pipeline/workers/delivered-sequences.ts'
 import { noteFromText } from '#pipeline/workers/intent.ts'
-import { walkLog } from '#pipeline/workers/log-walk.ts'
 import { assert } from '#runtime/assert.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'

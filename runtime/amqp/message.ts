@@ -135,18 +135,30 @@ export interface WrittenMessage {
 }
 
 /** The sections of a message. */
-export function writeMessage({ annotations, properties, applicationProperties, body, value }: WrittenMessage): Buffer {
+export function writeMessage({ annotations, body, value, ...described }: WrittenMessage): Buffer {
   const parts: Buffer[] = []
-  const add = (code: number, content: Value): void => {
-    parts.push(encode(described(code, content)))
-  }
-  if (annotations !== undefined) add(sections.annotations, mapOf(annotations))
+  if (annotations !== undefined) parts.push(sectionOf(sections.annotations, mapOf(annotations)))
+  parts.push(writeSections(described))
+  if (value !== undefined) parts.push(sectionOf(sections.value, value))
+  else if (body !== undefined) parts.push(sectionOf(sections.data, body))
+  return Buffer.concat(parts)
+}
+
+/** Those between annotations and body. */
+export function writeSections({
+  properties,
+  applicationProperties,
+}: Pick<WrittenMessage, 'properties' | 'applicationProperties'>): Buffer {
+  const parts: Buffer[] = []
   if (properties !== undefined) {
     const fields: Value[] = Object.keys(messageFields).map((name) => properties[name as MessageField] ?? null)
-    add(sections.properties, fields)
+    parts.push(sectionOf(sections.properties, fields))
   }
-  if (applicationProperties !== undefined) add(sections.applicationProperties, mapOf(applicationProperties))
-  if (value !== undefined) add(sections.value, value)
-  else if (body !== undefined) add(sections.data, body)
+  if (applicationProperties !== undefined)
+    parts.push(sectionOf(sections.applicationProperties, mapOf(applicationProperties)))
   return Buffer.concat(parts)
+}
+
+function sectionOf(code: number, content: Value): Buffer {
+  return encode(described(code, content))
 }

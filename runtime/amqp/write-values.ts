@@ -69,8 +69,22 @@ export function mapOf(entries: Iterable<readonly [Value, Value]>): Encoded {
 }
 
 export function symbolArray(texts: readonly string[]): Encoded {
-  const items = texts.map((text) => Buffer.from(text, 'latin1'))
-  const parts: Buffer[] = [Buffer.from([0xb3])]
+  return arrayOf(
+    0xb3,
+    texts.map((text) => Buffer.from(text, 'latin1')),
+  )
+}
+
+export function stringArray(texts: readonly string[]): Encoded {
+  return arrayOf(
+    0xb1,
+    texts.map((text) => Buffer.from(text)),
+  )
+}
+
+/** @param format that all items share, with a length of four bytes */
+function arrayOf(format: number, items: readonly Buffer[]): Encoded {
+  const parts: Buffer[] = [Buffer.from([format])]
   for (const item of items) parts.push(fourBytes(item.length), item)
   const content = Buffer.concat(parts)
   return new Encoded(

@@ -1,7 +1,7 @@
 /** A message as the hub gives it to queues: what the device set as properties, what the hub knows as annotations. */
 import type { Message, message as MessageUtil, types as Types } from 'rhea'
 import type { SelectedMessage } from '#pipeline/endpoints/selected-range.ts'
-import { percentEncoded, systemField } from '../queues/message-fields.ts'
+import { symbolText, systemField } from '#schemas/hub-fields.ts'
 
 interface AmqpLibrary {
   readonly message: typeof MessageUtil
@@ -28,6 +28,3 @@ export function amqpMessage({ message, types }: AmqpLibrary, selected: SelectedM
     body: message.data_section(Buffer.from(body.buffer, body.byteOffset, body.byteLength)),
   }
 }
-
-/** Symbols are ASCII (AMQP 1.0 section 1.6.21). */
-const symbolText = (text: string): string => text.replace(/[^ -~]/gu, percentEncoded)

@@ -1,6 +1,6 @@
 /** What became of each dead letter, read from the whole topic; `schemas/dead-letter.ts` draws the states. */
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
-import { walkLog } from '#pipeline/workers/log-walk.ts'
+import { walkLog } from '#pipeline/reading/log-walk.ts'
 import { assert } from '#runtime/assert.ts'
 import { type DeadLetter, type DeadLetterRecord, type DeadLetterReplay, letterFromBytes } from '#schemas/dead-letter.ts'
 import { PenstockError } from '#schemas/errors.ts'

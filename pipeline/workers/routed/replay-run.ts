@@ -3,6 +3,7 @@
  * each of its messages as surely as the endpoint does what comes from now on, and goes on where it was, whoever is killed.
  */
 import type { Log, PartitionRange } from '#pipeline/log/log.ts'
+import { offsetAt } from '#pipeline/reading/offset-at.ts'
 import { replayedRouting } from '#pipeline/routing/select/replayed-routing.ts'
 import { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
 import { sleep } from '#runtime/clock.ts'
@@ -12,7 +13,6 @@ import { isPenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { type ReplayDocument, replayGroup } from '#schemas/routing/replay.ts'
 import type { EndpointDocument, RoutingDocument } from '#schemas/routing/routing.ts'
-import { offsetAt } from '../offset-at.ts'
 import { BoundedLog } from './bounded-log.ts'
 import { EndpointRun, type EndpointRunOptions } from './endpoint-run.ts'
 import { Pace } from './pace.ts'

@@ -1,0 +1,235 @@
+/**
+ * One reader of a partition: sends what lies behind its position, as far as its client takes it.
+ *
+ *   wake ─▶ turn ─▶ record at hand? ── no ──▶ read and decoded (shared) ─┐      at the end ─▶ hears of the next record ─▶ wake
+ *             ▲          └── yes ──▶ a slice of messages ◀───────────────┘
+ *             └──── credit, window and socket have room ────┘                   no room ─▶ the client's FLOW, or its socket ─▶ wake
+ *
+ * It holds a position and nothing else. Its client settles for itself where it has read to: outcomes are not looked at.
+ */
+
+import type { MessageSource, OutgoingLink } from '#ingest/amqp/outgoing-link.ts'
+import { faultOf } from '#ingest/session/fault.ts'
+import type { EventHub, FoundStart, PartitionRuntime, ShownRecord } from '#pipeline/reading/reading.ts'
+import { indexOf, offsetOf, sequenceOf } from '#pipeline/reading/reading.ts'
+import { EnvelopeScan } from '#pipeline/routing/select/envelope-scan.ts'
+import type { Clock } from '#runtime/clock.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import type { EventEncoder, TransferHead } from './event-encoder.ts'
+import type { ReadingTurns } from './reading-turns.ts'
+import { runtimeSection } from './runtime-section.ts'
+
+export interface PartitionReaderOptions {
+  readonly hub: EventHub
+  readonly partition: number
+  readonly start: FoundStart
+  readonly link: OutgoingLink
+  /** Shared by the readers of a hub, one slice after the other. */
+  readonly encoder: EventEncoder
+  readonly turns: ReadingTurns
+  /** The client wants to know how far it is behind. */
+  readonly tellsRuntime: boolean
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Messages were sent. */
+  readonly onSent: (messages: number) => void
+}
+
+const noSection = Buffer.alloc(0)
+/** All readers scan one slice after the other. */
+const scan = new EnvelopeScan()
+
+export class PartitionReader implements MessageSource {
+  readonly #options: PartitionReaderOptions
+  /** Where the next message lies: record, block in it, byte in that, and how many were before it. */
+  #offset: number
+  #block = 0
+  #at = 0
+  #passed = 0
+  /** Messages of the record before this one are left out, and those enqueued before that moment. */
+  #indexMin: number
+  #enqueuedAtMsMin: number
+  #isRunning = false
+  #cancelWait: (() => void) | undefined = undefined
+  #runtime: PartitionRuntime | undefined = undefined
+  #runtimeAtMs = 0
+
+  constructor(options: PartitionReaderOptions) {
+    this.#options = options
+    const { sequence, enqueuedAtMsMin } = options.start
+    this.#offset = offsetOf(sequence)
+    this.#indexMin = indexOf(sequence)
+    this.#enqueuedAtMsMin = enqueuedAtMsMin
+  }
+
+  wake(): void {
+    // Who waits for a record is called as soon as there is one.
+    if (this.#cancelWait !== undefined) this.#options.link.ranDry()
+    else if (!this.#isRunning) void this.#run()
+  }
+
+  end(): void {
+    this.#cancelWait?.()
+    this.#cancelWait = undefined
+  }
+
+  /** Never rejects. */
+  async #run(): Promise<void> {
+    const { link, turns } = this.#options
+    this.#isRunning = true
+    try {
+      while (link.room > 0) {
+        await turns.next()
+        if (link.room === 0) break
+        const found = this.#record()
+        const record = found instanceof Promise ? await found : found
+        if (record === undefined) {
+          this.#waitForRecord()
+          break
+        }
+        await this.#refreshRuntime()
+        this.#slice(record)
+      }
+    } catch (error) {
+      this.#failed(error)
+    }
+    this.#isRunning = false
+  }
+
+  #record(): ShownRecord | undefined | Promise<ShownRecord | undefined> {
+    const { hub, partition } = this.#options
+    return hub.recordAt(partition, this.#offset)
+  }
+
+  #waitForRecord(): void {
+    const { hub, partition, link } = this.#options
+    if (!link.isOpen) return
+    this.#cancelWait = hub.onRecord(partition, this.#offset, () => this.#goOn())
+    link.ranDry()
+  }
+
+  #goOn(): void {
+    this.#cancelWait = undefined
+    this.wake()
+  }
+
+  #failed(error: unknown): void {
+    const { hub, partition, clock, logger, link } = this.#options
+    if (!isPenstockError(error)) {
+      logger.error('a reader ends for a fault of this program', { hub: hub.name, partition, error })
+      link.detach(faultOf(error))
+      return
+    }
+    logger.warn('a reader cannot read on yet', { hub: hub.name, partition, error })
+    if (link.isOpen) this.#cancelWait = clock.after(limits.readingRetryMs, () => this.#goOn())
+  }
+
+  /** HOT: per message. */
+  #slice(record: ShownRecord): void {
+    const { encoder, link } = this.#options
+    if (record.offset !== this.#offset) this.#enter(record.offset)
+    // The record may have been awaited.
+    let room = Math.min(link.room, limits.readingSliceMessagesMax)
+    const head = this.#head()
+    encoder.begin()
+    let written = 0
+    try {
+      while (room > 0 && !encoder.isFull) {
+        const sequence = this.#nextIn(record)
+        if (sequence === undefined) break
+        if (!encoder.write(scan, sequence, (link.session.nextDeliveryId + written) >>> 0, head)) {
+          this.#flush(written)
+          written = 0
+          this.#sendInParts(encoder.message(scan, sequence, head.deliveryAnnotations), head.settled)
+          room = 0
+        } else {
+          written++
+          room--
+        }
+        this.#at = scan.end
+        this.#passed++
+      }
+    } catch (error) {
+      if (!isPenstockError(error, 'BATCH_CORRUPT')) throw error
+      this.#options.logger.error('the rest of a record cannot be read; its readers get nothing of it', {
+        ...{ hub: this.#options.hub.name, partition: this.#options.partition, offset: record.offset, error },
+      })
+      this.#enter(record.offset + 1)
+    }
+    this.#flush(written)
+  }
+
+  /** Enters the next message that the reader wants; `undefined`: the record has no more, and the next one is begun. */
+  #nextIn(record: ShownRecord): number | undefined {
+    for (;;) {
+      const block = record.blocks[this.#block]
+      if (block === undefined) {
+        this.#enter(record.offset + 1)
+        return undefined
+      }
+      if (scan.bytes !== block) scan.open(block)
+      scan.end = this.#at
+      if (!scan.next()) {
+        this.#block++
+        this.#at = 0
+        continue
+      }
+      const index = record.indexes === undefined ? this.#passed : (record.indexes[this.#passed] ?? 0)
+      if (index >= this.#indexMin && scan.enqueuedAtMs() >= this.#enqueuedAtMsMin) {
+        this.#enqueuedAtMsMin = 0
+        return sequenceOf(record.offset, index)
+      }
+      scan.readMaps()
+      this.#at = scan.end
+      this.#passed++
+    }
+  }
+
+  #enter(offset: number): void {
+    this.#offset = offset
+    this.#block = 0
+    this.#at = 0
+    this.#passed = 0
+    this.#indexMin = 0
+  }
+
+  #flush(messages: number): void {
+    const { encoder, link, onSent } = this.#options
+    if (messages === 0) return
+    link.session.writeTransfers(Buffer.from(encoder.bytes.subarray(0, encoder.length)), messages, messages)
+    link.spend(messages)
+    onSent(messages)
+    encoder.begin()
+  }
+
+  #sendInParts(payload: Buffer, settled: boolean): void {
+    const { link, onSent } = this.#options
+    const tag = Buffer.from([0])
+    link.session.transfer(link, { payload, tag, settled, resolve: () => {} }, settled)
+    link.spend(1)
+    onSent(1)
+  }
+
+  #head(): TransferHead {
+    const { session, request } = this.#options.link
+    return {
+      channel: session.channel,
+      handle: request.handle,
+      // A client that insists on settling does so, and it changes nothing.
+      settled: request.senderSettleMode !== 0,
+      frameBytesMax: session.clientFrameBytesMax,
+      deliveryAnnotations: this.#runtime === undefined ? noSection : runtimeSection(this.#runtime, this.#runtimeAtMs),
+    }
+  }
+
+  async #refreshRuntime(): Promise<void> {
+    const { tellsRuntime, hub, partition, clock } = this.#options
+    if (!tellsRuntime) return
+    const nowMs = clock.nowMs()
+    if (this.#runtime !== undefined && nowMs - this.#runtimeAtMs < limits.readingRuntimeAgeMs) return
+    this.#runtime = await hub.runtime(partition)
+    this.#runtimeAtMs = nowMs
+  }
+}

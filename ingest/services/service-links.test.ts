@@ -1,0 +1,354 @@
+/** Links of services in bytes: who may have one, what it sends, and what ends it. */
+import { createHmac } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { createSasToken } from '#control/auth/sas-token.ts'
+import {
+  attachFrame,
+  flowFrame,
+  putToken,
+  type ReadAnswer,
+  rawClient,
+  transferFrame,
+} from '#ingest/amqp/raw-client-fixture.ts'
+import { tickMs } from '#ingest/session/edge-context.ts'
+import { sequenceOf } from '#pipeline/reading/reading.ts'
+import { frame, performatives } from '#runtime/amqp/frames.ts'
+import { ReadMessage, writeMessage } from '#runtime/amqp/message.ts'
+import { DescribedValue } from '#runtime/amqp/read-values.ts'
+import { described, Encoded, uint } from '#runtime/amqp/write-values.ts'
+import { limits } from '#schemas/limits.ts'
+import type { ServiceAnswer, ServiceRequest } from './service-requests.ts'
+import { appendBatch, serviceKey, servicesFixture } from './services-fixture.ts'
+
+const partition = (number: string | number, group = '$Default', hub = 'telemetry'): string =>
+  `${hub}/ConsumerGroups/${group}/Partitions/${number}`
+const addresses = [
+  ...['$management', partition(0), partition(0, 'g', 'nowhere')],
+  ...['/messages/serviceBound/feedback', '/messages/serviceBound/filenotifications', '/messages/events/$management'],
+]
+const expiresAtMs = Date.now() + 3_600_000
+const tokenFor = (scope: string, policyName = 'service', atMs = expiresAtMs): string =>
+  createSasToken({ scope, key: serviceKey, policyName, expiresAtMs: atMs })
+
+/** As the clients of Event Hubs sign: with the text of the key. */
+function eventHubsToken(scope: string): string {
+  const [sr, se] = [encodeURIComponent(scope), String(Math.floor(expiresAtMs / 1_000))]
+  const signature = createHmac('sha256', serviceKey).update(`${sr}\n${se}`).digest('base64')
+  return `SharedAccessSignature sr=${sr}&sig=${encodeURIComponent(signature)}&se=${se}&skn=service`
+}
+
+const ofKind = (answers: readonly ReadAnswer[], code: number) =>
+  answers.filter(({ performative }) => performative.code === code)
+const messagesIn = (answers: readonly ReadAnswer[]) =>
+  ofKind(answers, performatives.transfer).map(({ payload }) => new ReadMessage(payload, 0, payload.length))
+
+/** What stands in DETACH frames, outcomes that reject, and CLOSE. */
+function conditionsIn(answers: readonly ReadAnswer[]): unknown[] {
+  return answers.flatMap(({ performative }) => {
+    const places: Readonly<Record<number, number>> = {
+      [performatives.detach]: 2,
+      [performatives.disposition]: 4,
+      [performatives.close]: 0,
+    }
+    let value = performative.at(places[performative.code] ?? 99)
+    if (value instanceof DescribedValue && value.descriptor === 0x25 && Array.isArray(value.value))
+      value = value.value[0] ?? null
+    return value instanceof DescribedValue && value.descriptor === 0x1d && Array.isArray(value.value)
+      ? [value.value[0]]
+      : []
+  })
+}
+
+/** All that is answered within a few rounds of the event loop. */
+async function settled(client: ReturnType<typeof rawClient>): Promise<ReadAnswer[]> {
+  const answers: ReadAnswer[] = []
+  for (let round = 0; round < 30; round++) {
+    await new Promise((resolve) => setImmediate(resolve))
+    answers.push(...(await client.answers()))
+  }
+  return answers
+}
+
+type Fixture = ReturnType<typeof servicesFixture>
+
+/** A client whose token was judged, and what was answered to it. */
+async function clientWith(fixture: Fixture, ...tokens: readonly string[]) {
+  const client = rawClient(fixture, fixture.open)
+  client.begin()
+  client.say(attachFrame(0, 0, '$cbs'), attachFrame(0, 1, '$cbs', { receives: true }), flowFrame(0, 1, 100))
+  await settled(client)
+  for (const [index, token] of tokens.entries()) client.say(putToken(index, 'sb://localhost', token))
+  const statuses = messagesIn(await settled(client)).map(({ applicationProperties }) =>
+    applicationProperties.get('status-code'),
+  )
+  return { client, statuses }
+}
+
+describe('who may', () => {
+  test.each(addresses)(
+    'nobody without a token has a link to %s, and who tries again and again is gone',
+    async (address) => {
+      const fixture = servicesFixture()
+      const client = rawClient(fixture, fixture.open)
+      client.begin()
+      for (let handle = 0; handle < limits.amqpUnprovenMax; handle++)
+        client.say(attachFrame(0, handle, address, { receives: true }))
+      expect(new Set(conditionsIn(await settled(client)))).toEqual(new Set(['amqp:unauthorized-access']))
+      expect(client.transport.ended).toBe(true)
+    },
+  )
+
+  test('a policy without the right, a token for something else and one that is over are refused as they are put, or with the link', async () => {
+    const fixture = servicesFixture()
+    const scope = 'sb://localhost/telemetry'
+    const { statuses } = await clientWith(
+      fixture,
+      tokenFor(scope, 'device'),
+      tokenFor('sb://elsewhere/telemetry'),
+      tokenFor(scope, 'service', Date.now() - 3_600_000),
+    )
+    expect(statuses).toEqual([401, 401, 401])
+    const whole = await clientWith(fixture, tokenFor('localhost', 'device'))
+    whole.client.say(attachFrame(0, 2, '/messages/devicebound'), attachFrame(0, 3, partition(0), { receives: true }))
+    expect([whole.statuses, conditionsIn(await settled(whole.client))]).toEqual([
+      [200],
+      ['amqp:unauthorized-access', 'amqp:unauthorized-access'],
+    ])
+    const narrow = await clientWith(fixture, eventHubsToken(`sb://localhost/${partition(0)}`))
+    narrow.client.say(
+      attachFrame(0, 2, partition(0), { receives: true }),
+      attachFrame(0, 3, partition(1), { receives: true }),
+    )
+    expect([narrow.statuses, conditionsIn(await settled(narrow.client))]).toEqual([[200], ['amqp:unauthorized-access']])
+  })
+
+  test('a text is signed by the bytes of a key, and only where events are read by its text', async () => {
+    const { statuses } = await clientWith(
+      servicesFixture(),
+      eventHubsToken('localhost/telemetry'),
+      eventHubsToken('sb://localhost/telemetry'),
+    )
+    expect(statuses).toEqual([401, 200])
+  })
+
+  test('an expired token, a renewed key and a lost right end links of services', async () => {
+    const fixture = servicesFixture()
+    const { client } = await clientWith(fixture, tokenFor('sb://localhost/telemetry'))
+    client.say(attachFrame(0, 2, partition(0), { receives: true }), attachFrame(0, 3, partition(1), { receives: true }))
+    expect(conditionsIn(await settled(client))).toEqual([])
+    const look = async () => {
+      fixture.edge.ticks += limits.amqpServiceLookMs / tickMs
+      client.connection.onSecond(Date.now())
+      return conditionsIn(await settled(client))
+    }
+    expect(await look()).toEqual([])
+    fixture.trust.now = { ...fixture.trust.now, policies: [] }
+    expect(await look()).toEqual(['amqp:unauthorized-access', 'amqp:unauthorized-access'])
+    expect(fixture.services.readers.count).toBe(0)
+  })
+
+  test('a link where nothing is, or the wrong way round, tells so to who may know', async () => {
+    const { client } = await clientWith(servicesFixture(), tokenFor('localhost'))
+    const links: readonly (readonly [string, boolean])[] = [
+      [partition(2), true],
+      [partition('0x1'), true],
+      [partition(0, 'g', 'nowhere'), true],
+      [partition(0), false],
+      [partition(0, 'g'.repeat(51)), true],
+      ['/messages/serviceBound/feedback', false],
+      ['/messages/elsewhere', true],
+    ]
+    for (const [index, [address, receives]] of links.entries())
+      client.say(attachFrame(0, 2 + index, address, { receives }))
+    expect(conditionsIn(await settled(client))).toEqual(links.map(() => 'amqp:not-found'))
+    client.say(
+      attachFrame(0, 2, partition(0), { receives: true, selector: "x > '1'" }),
+      attachFrame(0, 3, partition(0), {
+        receives: true,
+        selector: `amqp.annotation.x-opt-offset > '${sequenceOf(9, 0)}'`,
+      }),
+    )
+    expect(conditionsIn(await settled(client))).toEqual([
+      'com.microsoft:argument-error',
+      'com.microsoft:argument-error',
+    ])
+    client.say(attachFrame(0, 2, '/messages/events/$management', { receives: true }))
+    expect(conditionsIn(await settled(client))).toEqual(['amqp:link:redirect'])
+  })
+})
+
+describe('a reader', () => {
+  async function reading(batches: number, options: Parameters<typeof attachFrame>[3] = {}) {
+    const fixture = servicesFixture()
+    for (let batch = 0; batch < batches; batch++)
+      await appendBatch(
+        fixture.memoryLog,
+        0,
+        Array.from({ length: 10 }, (_, index) => ({ body: Buffer.from(`${batch} ${index}`) })),
+      )
+    const { client } = await clientWith(fixture, tokenFor('sb://localhost/telemetry'))
+    client.say(attachFrame(0, 2, partition(0), { receives: true, ...options }))
+    await settled(client)
+    return { ...fixture, client }
+  }
+  const bodies = (answers: readonly ReadAnswer[]) => messagesIn(answers).map(({ body }) => String(body))
+
+  test('gets as many as it grants, and no more while its window or its socket is full', async () => {
+    const { client } = await reading(30)
+    expect(bodies(await settled(client))).toEqual([])
+    client.say(flowFrame(0, 2, 15))
+    expect(bodies(await settled(client))).toEqual(
+      Array.from({ length: 15 }, (_, index) => `${Math.floor(index / 10)} ${index % 10}`),
+    )
+    client.transport.writeBytes = limits.socketWriteBytesMax + 1
+    client.say(flowFrame(0, 2, 500, 15))
+    expect(bodies(await settled(client))).toEqual([])
+    client.transport.writeBytes = 0
+    client.connection.onDrained()
+    // The window of its session.
+    const windowed = bodies(await settled(client))
+    expect([windowed[0], windowed.length]).toEqual(['1 5', 285])
+  })
+
+  test('is sent what is new, and what it granted is given back if it wants', async () => {
+    const { client, memoryLog } = await reading(1, { selector: "amqp.annotation.x-opt-offset > '@latest'" })
+    client.say(flowFrame(0, 2, 5))
+    expect(bodies(await settled(client))).toEqual([])
+    await appendBatch(memoryLog, 0, [{ body: Buffer.from('new') }])
+    await expect.poll(async () => bodies(await client.answers())).toEqual(['new'])
+    client.say(
+      frame(0, performatives.flow, [uint(0), uint(2048), uint(0), uint(2048), uint(2), uint(1), uint(4), null, true]),
+    )
+    const [flow] = ofKind(await settled(client), performatives.flow)
+    expect([flow?.performative.number(5), flow?.performative.number(6)]).toEqual([5, 0])
+  })
+
+  test('is not sent to while devices wait for the log', async () => {
+    const { client, edge } = await reading(2)
+    let full = true
+    Object.defineProperty(edge.batcher, 'full', { get: () => full })
+    client.say(flowFrame(0, 2, 5))
+    expect(bodies(await settled(client))).toEqual([])
+    full = false
+    await expect.poll(async () => bodies(await client.answers())).toHaveLength(5)
+  })
+
+  test('gets what can be read of a log that holds what is no batch', async () => {
+    const { client, memoryLog } = await reading(1)
+    const stamp = {
+      schemaVersion: 1,
+      edgeId: 'e',
+      epoch: 1,
+      sequence: 99,
+      messageCount: 3,
+      enqueuedAtMsFirst: 0,
+      enqueuedAtMsLast: 0,
+    }
+    await memoryLog.append(0, stamp, Buffer.from('no batch'))
+    await appendBatch(memoryLog, 0, [{ body: Buffer.from('behind') }])
+    client.say(flowFrame(0, 2, 50))
+    const read = messagesIn(await settled(client))
+    expect([read.length, String(read.at(-1)?.body), read.at(-1)?.annotations.get('x-opt-sequence-number')]).toEqual([
+      11,
+      'behind',
+      sequenceOf(2, 0),
+    ])
+  })
+})
+
+describe('what services send and are told', () => {
+  const answer = (status: number, text = '', headers = {}): ServiceAnswer => ({
+    status,
+    headers,
+    body: Buffer.from(text),
+  })
+  const refused = (name: string): string => JSON.stringify({ Message: `ErrorCode:${name};why` })
+  const command = (deliveryId: number, to: string | null, body = 'x'): Buffer =>
+    transferFrame({
+      ...{ handle: 2, deliveryId },
+      payload: writeMessage({
+        properties: { messageId: 'm', to, userId: Buffer.from('u'), expiry: new Date(1_000) },
+        applicationProperties: [
+          ['Level', 'high'],
+          ['iothub-ack', 'full'],
+        ],
+        body: Buffer.from(body),
+      }),
+    })
+
+  test('commands are asked of the service API by the token that was put, each with its outcome', async () => {
+    const asked: ServiceRequest[] = []
+    const outcomes = [
+      answer(204),
+      answer(404, refused('DeviceNotFound')),
+      answer(403, refused('DeviceMaximumQueueDepthExceeded')),
+      answer(503),
+    ]
+    const requests = async (request: ServiceRequest) => {
+      asked.push(request)
+      return outcomes[asked.length - 1] ?? answer(204)
+    }
+    const token = tokenFor('localhost')
+    const { client } = await clientWith(servicesFixture({ requests }), token)
+    client.say(attachFrame(0, 2, '/messages/devicebound'))
+    await settled(client)
+    client.say(
+      ...['a', 'b', 'c', 'd'].map((id, index) => command(index, `/devices/${id}/messages/devicebound`)),
+      command(4, null),
+    )
+    const answers = await settled(client)
+    expect(conditionsIn(answers)).toEqual([
+      'com.microsoft:argument-error',
+      'amqp:not-found',
+      'amqp:resource-limit-exceeded',
+      'com.microsoft:timeout',
+    ])
+    expect(asked).toHaveLength(4)
+    expect(asked[0]).toMatchObject({ method: 'POST', path: '/api/commands', authorization: token })
+    expect(JSON.parse(asked[0]?.body ?? '')).toEqual({
+      to: '/devices/a/messages/devicebound',
+      ack: 'full',
+      systemProperties: { mid: 'm', uid: 'u', exp: '1970-01-01T00:00:01.000Z' },
+      properties: { Level: 'high' },
+      body: Buffer.from('x').toString('base64'),
+    })
+  })
+
+  test('feedback is one receiver’s until it settles it, gives it back or ends', async () => {
+    const asked: string[] = []
+    let next = 0
+    const requests = async ({ method, path }: ServiceRequest) => {
+      asked.push(`${method} ${path}`)
+      if (method !== 'GET') return answer(204)
+      const headers = { etag: `"lock-${next}"`, 'iothub-userid': 'hub', 'content-type': 'a/b' }
+      return next++ < 3 ? answer(200, `[${next}]`, headers) : answer(204)
+    }
+    const { client } = await clientWith(servicesFixture({ requests }), tokenFor('localhost'))
+    client.say(attachFrame(0, 2, '/messages/serviceBound/feedback', { receives: true }), flowFrame(0, 2, 5))
+    const transfers = ofKind(await settled(client), performatives.transfer)
+    expect(transfers.map(({ payload }) => String(new ReadMessage(payload, 0, payload.length).body))).toEqual([
+      '[1]',
+      '[2]',
+      '[3]',
+    ])
+    const outcome = (index: number, code: number) =>
+      frame(0, performatives.disposition, [
+        true,
+        uint(transfers[index]?.performative.number(1) ?? 0),
+        null,
+        true,
+        described(code, new Encoded(Buffer.from([0x45]))),
+      ])
+    const path = '/messages/serviceBound/feedback'
+    asked.length = 0
+    client.say(outcome(0, 0x24), outcome(1, 0x26))
+    await settled(client)
+    client.connection.onClosed()
+    await settled(client)
+    expect(asked.filter((each) => !each.startsWith('GET'))).toEqual([
+      `DELETE ${path}/lock-0`,
+      `POST ${path}/lock-1/abandon`,
+      `POST ${path}/lock-2/abandon`,
+    ])
+  })
+})
