@@ -111,6 +111,7 @@ describe.skipIf(here.skip)(`images ${here.note}`, () => {
     await expect.poll(() => bodiesAt(`http://127.0.0.1:${clickhousePort}`), polled).toBe('in a box\n')
     const health = () => container.execute(embedded.config.healthCommand)
     await expect.poll(health, polled).toEqual({ code: 0, output: 'ready\n' })
+    expect(await (await fetch(`http://127.0.0.1:${httpPort}/`)).text(), 'the console').toContain('<script')
     expect(container.execute(['id', '-u']).output).toBe('10001\n')
     const places = ['/x', '/opt/penstock/x', '/tmp/x', '/usr/x', '/usr/local/x']
     const refused = container.execute(['touch', ...places]).output.match(/Read-only file system/g)
