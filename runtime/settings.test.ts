@@ -82,6 +82,60 @@ describe('settings', () => {
     } else expect(faultsOf({ PENSTOCK_MQTT_PORT: text })).toContain('PENSTOCK_MQTT_PORT')
   })
 
+  test.each([
+    ['the environment', (line: string, path: string) => ({ [line]: path })],
+    [
+      'the settings file',
+      (line: string, path: string) => {
+        writeFileSync(file, `${line}=${path}\n`)
+        return { PENSTOCK_CONFIG: file }
+      },
+    ],
+  ])('a secret may lie in a file of its own, which %s names; a line end behind it is none of it', (_, named) => {
+    const secretFile = join(folder, 'secret')
+    for (const end of ['', '\n', '\r\n']) {
+      writeFileSync(secretFile, `pass word ${end}`)
+      const environment = named('PENSTOCK_KAFKA_PASSWORD_FILE', secretFile)
+      expect(settingsFromEnvironment(environment).kafkaPassword).toBe('pass word ')
+      const shown = shownSettings(environment).find(({ name }) => name === 'PENSTOCK_KAFKA_PASSWORD')
+      expect(shown).toMatchObject({ value: null, isSet: true })
+      expect(shown?.source).not.toBe('default')
+    }
+    writeFileSync(secretFile, 'postgres://penstock:secret@db/penstock\n')
+    expect(settingsFromEnvironment(named('PENSTOCK_POSTGRES_URL_FILE', secretFile)).postgresUrl).toContain('secret@db')
+  })
+
+  test('a secret in a file: of the environment it wins over one of the settings file, however that is given', () => {
+    const [first, second] = [join(folder, 'first'), join(folder, 'second')]
+    writeFileSync(first, 'first')
+    writeFileSync(second, 'second')
+    writeFileSync(file, `PENSTOCK_KAFKA_PASSWORD_FILE=${first}\n`)
+    const passwordWith = (environment: Record<string, string>) =>
+      settingsFromEnvironment({ PENSTOCK_CONFIG: file, ...environment }).kafkaPassword
+    expect(passwordWith({})).toBe('first')
+    expect(passwordWith({ PENSTOCK_KAFKA_PASSWORD_FILE: second })).toBe('second')
+    expect(passwordWith({ PENSTOCK_KAFKA_PASSWORD: 'third' })).toBe('third')
+    expect(passwordWith({ PENSTOCK_KAFKA_PASSWORD_FILE: '' })).toBe('first')
+  })
+
+  test('a secret in a file that is none is refused with the reason, and not quoted', () => {
+    const secretFile = join(folder, 'refused')
+    const faultWith = (content: string | Buffer, more: Record<string, string> = {}) => {
+      writeFileSync(secretFile, content)
+      return faultsOf({ PENSTOCK_KAFKA_PASSWORD_FILE: secretFile, ...more })
+    }
+    for (const content of ['', '\n', 'one\ntwo', 'zero\0', Buffer.alloc(70_000, 'a')]) {
+      const fault = faultWith(content)
+      expect(fault).toContain('allowed is a file with one line')
+      expect(fault).not.toMatch(/two|zero|aaa/)
+    }
+    expect(faultWith('one', { PENSTOCK_KAFKA_PASSWORD: 'two' })).toContain('are both set')
+    expect(faultsOf({ PENSTOCK_OWNER_KEY_FILE: join(folder, 'none') })).toMatch(
+      /PENSTOCK_OWNER_KEY_FILE=.*cannot be read/,
+    )
+    expect(faultsOf({ PENSTOCK_BIND_FILE: secretFile })).toContain('PENSTOCK_BIND_FILE is not a setting')
+  })
+
   test('a file that cannot be read is a fault', () => {
     expect(faultsOf({ PENSTOCK_CONFIG: join(folder, 'none') })).toContain('cannot be read')
   })

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { PenstockError } from '#schemas/errors.ts'
-import type { Setting } from '#schemas/setting.ts'
+import { isSecret, type Setting, secretFileEnv } from '#schemas/setting.ts'
 import { type Settings, settingsFileEnv, settingsTable } from '#schemas/settings.ts'
 
 const prefix = 'PENSTOCK_'
@@ -21,11 +21,15 @@ export interface ShownSetting {
 /**
  * Reads and validates all settings: environment over file over default.
  * The file (named by `PENSTOCK_CONFIG`) has one `PENSTOCK_NAME=value` a line; `#` begins a comment.
+ * A secret may lie in a file of its own, which `PENSTOCK_NAME_FILE` names in either place.
  * @throws PenstockError SETTINGS_INVALID that names every fault at once, not only the first.
  */
 export function settingsFromEnvironment(environment: Environment): Settings {
   const faults: string[] = []
-  const given = new Map([...givenByFile(environment, faults), ...givenByEnvironment(environment)])
+  const given = new Map([
+    ...withSecretFiles(givenByFile(environment, faults), faults),
+    ...withSecretFiles(givenByEnvironment(environment), faults),
+  ])
   const result: Record<string, string | number | undefined> = {}
   for (const [field, setting] of Object.entries<Setting>(settingsTable)) {
     result[field] = valueFromText(setting, given.get(setting.env), faults)
@@ -41,14 +45,16 @@ export function shownSettings(environment: Environment): readonly ShownSetting[]
   const settings = settingsFromEnvironment(environment)
   const byFile = givenByFile(environment, [])
   const byEnvironment = givenByEnvironment(environment)
+  const isIn = (given: ReadonlyMap<string, string>, { env }: Setting): boolean =>
+    given.has(env) || given.has(secretFileEnv(env))
   return Object.entries<Setting>(settingsTable).map(([field, setting]) => {
     const value = settings[field as keyof Settings] ?? null
-    const isSecret = setting.kind === 'secret' || (setting.kind === 'url' && setting.secret === true)
+    const isHidden = isSecret(setting)
     return {
       name: setting.env,
-      value: isSecret ? null : value,
-      ...(isSecret && { isSet: value !== null }),
-      source: byEnvironment.has(setting.env) ? 'environment' : byFile.has(setting.env) ? 'file' : 'default',
+      value: isHidden ? null : value,
+      ...(isHidden && { isSet: value !== null }),
+      source: isIn(byEnvironment, setting) ? 'environment' : isIn(byFile, setting) ? 'file' : 'default',
       meaning: setting.meaning,
     }
   })
@@ -84,6 +90,40 @@ function readFileInto(given: Map<string, string>, file: string, faults: string[]
     if (equals < 1) faults.push(`${file} line ${index + 1}: expected ${prefix}NAME=value`)
     else given.set(trimmed.slice(0, equals).trim(), trimmed.slice(equals + 1).trim())
   }
+}
+
+/**
+ * Secrets from the files that are named in their place: mounted ones are in nobody's environment, and in no list of processes. A line's end
+ * behind the secret is left out, since editors and `echo` leave one.
+ */
+function withSecretFiles(given: ReadonlyMap<string, string>, faults: string[]): ReadonlyMap<string, string> {
+  const result = new Map(given)
+  for (const { env } of Object.values<Setting>(settingsTable).filter(isSecret)) {
+    const fileEnv = secretFileEnv(env)
+    const file = result.get(fileEnv)
+    if (file === undefined) continue
+    result.delete(fileEnv)
+    if (file === '') continue
+    if (result.get(env)) faults.push(`${env} and ${fileEnv} are both set; allowed is one of them`)
+    else result.set(env, secretIn(file, fileEnv, faults))
+  }
+  return result
+}
+
+/** A password or key; whoever names a larger file means another one. */
+const secretBytesMax = 64 * 1024
+
+function secretIn(file: string, fileEnv: string, faults: string[]): string {
+  try {
+    const bytes = readFileSync(file)
+    const secret = bytes.toString('utf8').replace(/\r?\n$/, '')
+    const isOneLine = bytes.length <= secretBytesMax && !/[\r\n\0]/.test(secret)
+    if (secret !== '' && isOneLine) return secret
+    faults.push(`${fileEnv}=${file}: allowed is a file with one line, the secret`)
+  } catch (error) {
+    faults.push(`${fileEnv}=${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  return ''
 }
 
 function valueFromText(setting: Setting, text: string | undefined, faults: string[]): string | number | undefined {

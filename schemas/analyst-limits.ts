@@ -30,4 +30,11 @@ export const analystLimits = {
   /** And so many times as long as it took: 5 % of the time for the newest rows, half of it for minutes and hours, which need all rows. */
   latestPauseFactor: 19,
   rollUpPauseFactor: 1,
+  /** Running statements are looked at this often, and those that ended are stored every so many times. */
+  queryLogTickMs: 500,
+  queryLogStoreTicks: 10,
+  /** Statements that wait to be stored: more than end in that time. */
+  queryLogWaitingMax: 2_000,
+  /** Of a statement, and of an error, as much as people read; some 32 MB where all that wait are longer. */
+  queryLogTextMax: 8_192,
 } as const

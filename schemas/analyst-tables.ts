@@ -158,3 +158,15 @@ function tableStatement(
 function viewStatement(options: TableOptions, name: string, select: string): string {
   return `CREATE VIEW IF NOT EXISTS ${warehouseDatabase}.${name}${onCluster(options)} AS ${select}`
 }
+
+/** Of a server's own log, with the columns that the embedded engine's table has. */
+export function queriesStatement(options: TableOptions): string {
+  return viewStatement(
+    options,
+    'queries',
+    "SELECT toDateTime64(query_start_time_microseconds, 3, 'UTC') AS at, user, query_id, toString(address) AS client, " +
+      'http_user_agent AS application, query, query_duration_ms / 1000 AS seconds, read_rows, read_bytes, result_rows, result_bytes, ' +
+      'written_rows, memory_usage AS memory, exception_code AS code, exception AS error FROM system.query_log ' +
+      "WHERE type != 'QueryStart' AND is_initial_query AND NOT startsWith(http_user_agent, 'penstock')",
+  )
+}

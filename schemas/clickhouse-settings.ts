@@ -42,6 +42,28 @@ export const clickhouseSettings = {
     meaning:
       'ClickHouse user without rights to change anything, as whom the console runs statements; unset: with the embedded engine `readonly`, else the console runs none',
   },
+  clickhouseReadonlyLimits: {
+    env: 'PENSTOCK_CLICKHOUSE_READONLY_LIMITS',
+    kind: 'text',
+    default: '',
+    meaning:
+      "what statements of the embedded engine's user `readonly` may take, such as `seconds=30 memory=2GB rows-read=1000000000 rows-result=1000000 queries=4`, and what the console asks for with any ClickHouse; each may be left out. On a server of your own give its users a settings profile",
+  },
+  clickhouseAnalystLimits: {
+    env: 'PENSTOCK_CLICKHOUSE_ANALYST_LIMITS',
+    kind: 'text',
+    default: '',
+    meaning: "the same of the embedded engine's user `analyst`",
+  },
+  queryLogDays: {
+    env: 'PENSTOCK_QUERY_LOG_DAYS',
+    kind: 'integer',
+    default: 7,
+    min: 0,
+    max: 3_650,
+    meaning:
+      'days for which statements of clients of the embedded engine are kept in `penstock.queries`; 0: they are not. A ClickHouse server has its own log',
+  },
   clickhouseReplicated: {
     env: 'PENSTOCK_CLICKHOUSE_REPLICATED',
     kind: 'choice',

@@ -293,6 +293,10 @@ export const errorTable = {
     disposition: 'reject',
     meaning: 'another process of this installation has a version that does not know this question',
   },
+  LINK_VERSION_REFUSED: {
+    disposition: 'reject',
+    meaning: 'two processes of this installation speak no version of their link that both know',
+  },
   LINK_QUESTION_FAILED: { disposition: 'retry', meaning: 'another process of this installation could not answer' },
   LINK_VALUE_INVALID: {
     disposition: 'reject',

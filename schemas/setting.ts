@@ -10,3 +10,13 @@ export type SettingKind =
   | { readonly kind: 'choice'; readonly default: string; readonly choices: readonly string[] }
 
 export type Setting = SettingKind & { readonly env: string; readonly meaning: string }
+
+/** Never shown, and may lie in a file of its own. */
+export function isSecret(setting: Setting): boolean {
+  return setting.kind === 'secret' || (setting.kind === 'url' && setting.secret === true)
+}
+
+/** Names the file that holds a secret. */
+export function secretFileEnv(env: string): string {
+  return `${env}_FILE`
+}

@@ -13,11 +13,12 @@ import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type BackOff, Pauses } from '#runtime/retry.ts'
+import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { downlinkContract, linkOver } from './downlink-contract.ts'
 import type { EdgeAddress, EdgeAddresses } from './edge-addresses.ts'
 import type { EdgeFinder } from './edge-finder.ts'
-import { downlinkChannelLimits, noContract, wayMsMax } from './link-limits.ts'
+import { downlinkChannelLimits, downlinkVersion, noContract, wayMsMax } from './link-limits.ts'
 import { dialBySecret } from './shared-secret.ts'
 
 const dialBackOff: BackOff = { firstMs: 50, factor: 2, maxMs: 5_000, jitter: 0.2 }
@@ -130,6 +131,7 @@ export class EdgeDialer {
       handlers: { questions: {}, pushes: {} },
       peer: downlinkContract,
       clock: this.#clock,
+      version: downlinkVersion,
       answerMsMax: wayMsMax,
       onEnd: () => channel.destroy(),
       onPushFault: () => {},
@@ -139,6 +141,7 @@ export class EdgeDialer {
     let remove: (() => void) | undefined
     try {
       await Promise.race([once(socket, 'secureConnect'), channel.closed])
+      await rpc.agree()
       // Another process may listen where that one did.
       if ((await rpc.ask('edge', undefined)) === edgeId) {
         remove = this.#finder.add(linkOver(edgeId, rpc))
@@ -147,8 +150,10 @@ export class EdgeDialer {
           await rpc.ask('edge', undefined)
         }
       }
-    } catch {
+    } catch (error) {
       // Lost, silent, or it does not know the secret: dialled again.
+      if (isPenstockError(error, 'LINK_VERSION_REFUSED'))
+        this.#logger.error('an edge of another version cannot be reached', { edgeId, host, port, error })
     }
     remove?.()
     rpc.close()

@@ -7,7 +7,7 @@ import { listening } from '#runtime/listening.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { EdgeDownlink } from './downlink.ts'
 import { downlinkContract, downlinkHandlers } from './downlink-contract.ts'
-import { downlinkChannelLimits, noContract, wayMsMax } from './link-limits.ts'
+import { downlinkChannelLimits, downlinkVersion, noContract, wayMsMax } from './link-limits.ts'
 import { listenBySecret } from './shared-secret.ts'
 
 export interface EdgeListener {
@@ -38,6 +38,7 @@ export async function listenForControl(
       handlers: downlinkHandlers(edgeId, edge),
       peer: noContract,
       clock,
+      version: downlinkVersion,
       answerMsMax: wayMsMax,
       onEnd: () => channel.destroy(),
       onPushFault: () => {},

@@ -1,4 +1,5 @@
 import type { Contract } from '#runtime/line-rpc/contract.ts'
+import type { LinkVersion } from '#runtime/line-rpc/link-version.ts'
 
 /** A payload in which every byte is escaped, and what stands around it, fit. */
 const lineBytesMax = 2 * 1024 * 1024
@@ -13,3 +14,6 @@ export const wayMsMax = 2_000
 
 /** Of a side that only answers, or only asks. */
 export const noContract = { questions: {}, pushes: {} } as const satisfies Contract
+
+/** Of the link between control and edges of other machines. */
+export const downlinkVersion: LinkVersion = { spoken: 1, oldest: 1 }

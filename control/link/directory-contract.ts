@@ -27,6 +27,7 @@ import {
 import { uploadBegunCheck, uploadEndedCheck, uploadIdCheck } from '#control/uploads/uploads-json.ts'
 import { aBoolean, aNumber, aText, listOf, nothing, optional, recordOf } from '#runtime/json-check.ts'
 import type { Contract } from '#runtime/line-rpc/contract.ts'
+import type { LinkVersion } from '#runtime/line-rpc/link-version.ts'
 
 /** What the control role answers and hears. */
 export const controlContract = {
@@ -64,6 +65,9 @@ export const edgeContract = {
   questions: downlinkContract.questions,
   pushes: { invalid: invalidationCheck, announced: announcementCheck, desired: twinNoticeCheck },
 } as const satisfies Contract
+
+/** Of the link between control and the edges of its machine. */
+export const directoryVersion: LinkVersion = { spoken: 1, oldest: 1 }
 
 /** Longest line: a thousand devices of fifty modules each, and the largest batch of presence, fit many times. */
 const lineBytesMax = 64 * 1024 * 1024

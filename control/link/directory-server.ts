@@ -15,7 +15,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { ServedDirectory } from './directory.ts'
-import { answerMsMax, controlContract, directoryLimits, edgeContract } from './directory-contract.ts'
+import { answerMsMax, controlContract, directoryLimits, directoryVersion, edgeContract } from './directory-contract.ts'
 
 export interface DirectoryServer {
   close(): Promise<void>
@@ -47,6 +47,7 @@ export async function serveDirectory(
       handlers,
       peer: edgeContract,
       clock,
+      version: directoryVersion,
       answerMsMax,
       onEnd: () => channel.destroy(),
       onPushFault: (push, reason) => logger.warn('what an edge told cannot be read', { push, reason }),

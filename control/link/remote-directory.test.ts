@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Announcement } from '#control/presence/presence.ts'
 import type { Invalidation } from '#control/store/changes.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
+import { type LinkVersion, versionQuestion } from '#runtime/line-rpc/link-version.ts'
 import { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
 import { type Logger, silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
@@ -20,9 +21,11 @@ interface Asked {
   readonly v?: unknown
 }
 
-/** A control role that does nothing by itself: what it was asked is in `asked`, what it says is up to the test. */
+/** A control role that does nothing by itself but to say its version: what it was asked is in `asked`, what it says is up to the test. */
 class SilentControl {
   readonly asked: Asked[] = []
+  /** Left out: it is of before links had versions. */
+  version: LinkVersion | undefined
   readonly #path: string
   #server: Server | undefined
   #channel: SocketChannel | undefined
@@ -34,10 +37,16 @@ class SilentControl {
   async listen(): Promise<void> {
     const server = createServer((socket) => {
       this.#channel = new SocketChannel(socket, directoryLimits)
-      this.#channel.listen({ onValue: (value) => this.asked.push(value as Asked), onEnd: () => socket.destroy() })
+      this.#channel.listen({ onValue: (value) => this.#hear(value as Asked), onEnd: () => socket.destroy() })
     })
     this.#server = server
     await new Promise<void>((resolve) => server.listen(this.#path, resolve))
+  }
+
+  #hear(asked: Asked): void {
+    if (asked.q !== versionQuestion) this.asked.push(asked)
+    else if (this.version) this.say({ n: asked.n, v: this.version })
+    else this.say({ n: asked.n, fault: 'not known', code: 'LINK_QUESTION_UNKNOWN' })
   }
 
   say(value: object): void {
@@ -83,7 +92,14 @@ const patientClock: Clock = {
 }
 
 const warned: string[] = []
-const logger: Logger = { ...silentLogger, warn: (text) => warned.push(text) }
+const reasons: unknown[] = []
+const logger: Logger = {
+  ...silentLogger,
+  warn: (text, fields) => {
+    warned.push(text)
+    reasons.push(fields?.reason)
+  },
+}
 
 function open(clock = patientClock): RemoteDirectory {
   directory = new RemoteDirectory(join(folder, 'control.sock'), logger, clock)
@@ -99,6 +115,21 @@ const unavailable = (message: string) => ({
 const empty = { policies: [], authorities: [] }
 
 describe('the directory of an edge process', () => {
+  test('a control role of another version is asked nothing; why is said once, and it is asked once it is another one', async () => {
+    control.version = { spoken: 9, oldest: 8 }
+    await control.listen()
+    reasons.length = 0
+    const remote = open()
+    const found = remote.lookup('d1')
+    await until(() => reasons.length > 0)
+    expect(reasons).toEqual([expect.stringContaining('upgrade this process')])
+    control.version = undefined
+    await until(() => control.countOf('lookup') === 1)
+    control.answer('lookup', [])
+    expect(await found).toBeUndefined()
+    expect(reasons.filter((reason) => String(reason).includes('upgrade'))).toHaveLength(1)
+  })
+
   test('each question has its own answer, in any order', async () => {
     await control.listen()
     const remote = open()

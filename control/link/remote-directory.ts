@@ -18,7 +18,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Directory } from './directory.ts'
-import { answerMsMax, controlContract, directoryLimits, edgeContract } from './directory-contract.ts'
+import { answerMsMax, controlContract, directoryLimits, directoryVersion, edgeContract } from './directory-contract.ts'
 import { type DirectoryLink, RemoteTwins } from './remote-twins.ts'
 import { RemoteUploads } from './remote-uploads.ts'
 
@@ -72,6 +72,7 @@ export class RemoteDirectory implements Directory {
       },
       peer: controlContract,
       clock,
+      version: directoryVersion,
       answerMsMax,
       onConnected: (again) => {
         if (again) this.#emit({ kind: 'everything' })

@@ -13,6 +13,7 @@ import type { Operation } from '#control/rest/operation.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { limits } from '#schemas/limits.ts'
+import { storingMicroseconds } from '#schemas/models/model-cost.ts'
 import { checkModelName, fieldDocuments, givenModel, modelBody, modelDocument } from './model-document.ts'
 import type { ModelService } from './model-service.ts'
 import { modelTold } from './model-told.ts'
@@ -114,16 +115,17 @@ async function planned(service: ModelService, json: Readonly<Record<string, unkn
   const { name, pins = [], hasCharts = false } = json
   if (!isTexts(pins) || typeof hasCharts !== 'boolean')
     throw argumentFault('pins must be a list of names of fields, hasCharts true or false')
-  const model = givenModel(checkModelName(typeof name === 'string' ? name : undefined), json)
-  const { statements, taken, content } = await service.plan(model, pins, hasCharts)
-  const { guard, leftAside } = content
+  const given = givenModel(checkModelName(typeof name === 'string' ? name : undefined), json)
+  const { statements, taken, model } = await service.plan(given, pins, hasCharts)
+  const { guard, leftAside } = model
   return jsonAnswer(200, {
     problems: [],
     statements,
     taken,
-    fields: fieldDocuments({ ...content, pins, hasCharts }),
+    fields: fieldDocuments(model),
     leftAside,
     guard,
+    storingMicroseconds: storingMicroseconds(model),
   })
 }
 

@@ -4,6 +4,7 @@ import { silentLogger } from '#runtime/logger.ts'
 import { type VirtualClock, virtualClock } from '#runtime/virtual-clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { storingMicroseconds } from '#schemas/models/model-cost.ts'
 import { ModelService } from './model-service.ts'
 import { ModelsForTests, TablesForTests } from './models-fixture.ts'
 
@@ -142,7 +143,8 @@ test('another process that does an old wish late is set right by what it does ne
 
 test('a plan changes nothing', async () => {
   const service = start()
-  const { statements } = await service.plan(given, ['t', 't'], true)
+  const { statements, model } = await service.plan(given, ['t', 't'], true)
+  expect(storingMicroseconds(model)).toBe(0.2)
   expect(statements.map((sql) => sql.slice(0, 12))).toEqual([
     'ALTER TABLE ',
     'CREATE OR RE',

@@ -4,7 +4,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { repeating } from '#runtime/repeating.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { ModelGuard } from '#schemas/models/model.ts'
+import type { ModelGuard, ModelTable } from '#schemas/models/model.ts'
 import { ModelTables, type ModelWarehouse } from './model-tables.ts'
 import type { Model, ModelContent, ModelStore } from './models.ts'
 import { readModel } from './read-model.ts'
@@ -18,7 +18,8 @@ export interface ModelPlan {
   readonly statements: readonly string[]
   /** Names that are taken there. */
   readonly taken: readonly string[]
-  readonly content: ModelContent
+  /** As it would be. */
+  readonly model: ModelContent & ModelTable
 }
 
 /** A model as somebody gives it. */
@@ -96,7 +97,7 @@ export class ModelService {
     const before = models.find(({ name }) => name === content.name)
     const wanted = { ...content, pins: [...new Set([...(before?.pins ?? []), ...pins])], hasCharts }
     const changes = await this.#tables.changes([...models.filter((model) => model !== before), wanted])
-    return { ...changes, content }
+    return { ...changes, model: wanted }
   }
 
   suggest(guard: ModelGuard): Promise<Suggestion> {

@@ -3,6 +3,7 @@ import type { OperationTold } from '#control/rest/told.ts'
 import {
   aCount,
   aFlag,
+  aNumber,
   anObject,
   aText,
   aTime,
@@ -94,7 +95,17 @@ export const modelTold = {
         'it, or what is wrong with the document',
         recordOf(
           { problems: listOf(note) },
-          { statements: listOf(aText), taken: listOf(aText), fields, leftAside: listOf(note), guard },
+          {
+            statements: listOf(aText),
+            taken: listOf(aText),
+            fields,
+            leftAside: listOf(note),
+            guard,
+            storingMicroseconds: meaning(
+              'CPU that pinned fields and charts cost each row that is stored, about',
+              aNumber,
+            ),
+          },
         ),
       ),
     },

@@ -118,8 +118,13 @@ export function modelsConformance(name: string, postgresUrl: () => string | unde
 
     test('what is not there is said', async () => {
       const unknown = refused('MODEL_UNKNOWN', /no model m/)
-      for (const asked of [store.model('m'), store.pin('m', 'a'), store.setCharts('m', true), store.removeModel('m')])
-        await expect(asked).rejects.toEqual(unknown)
+      const asked = [
+        () => store.model('m'),
+        () => store.pin('m', 'a'),
+        () => store.setCharts('m', true),
+        () => store.removeModel('m'),
+      ]
+      for (const ask of asked) await expect(ask()).rejects.toEqual(unknown)
       await store.putModel(content('m', [field('a')]))
       await expect(store.pin('m', 'toString')).rejects.toEqual(refused('MODEL_UNKNOWN', /no field toString/))
     })

@@ -11,6 +11,9 @@ export function settingsDocument(): string {
 Environment variables, or lines \`PENSTOCK_NAME=value\` of the file that \`${settingsFileEnv}\` names; the environment wins. An unknown or bad
 setting stops the start, and all faults are named at once. This page is generated from \`schemas/settings.ts\`.
 
+A setting that is *never shown* is a secret. It may lie in a file: \`PENSTOCK_NAME_FILE\` names one that holds the secret, and nothing else, on one
+line. That is how Docker, Kubernetes and systemd hand secrets over. A secret that is given both ways in one place stops the start.
+
 | setting | default | allowed | meaning |
 |---|---|---|---|
 ${rows.join('\n')}

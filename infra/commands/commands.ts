@@ -56,6 +56,10 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       summary: 'list, show, replay, drop what ClickHouse or an endpoint refused for good',
       load: async () => (await import('./dead-letters.ts')).deadLettersCommand,
     },
+    health: {
+      summary: 'whether an installation or a role takes traffic, as an exit code',
+      load: async () => (await import('./health.ts')).healthCommand,
+    },
     backup: {
       summary: 'registry, positions, messages and tables together, into a folder, while all runs; verify looks at one',
       load: async () => (await import('./backup.ts')).backupCommand,

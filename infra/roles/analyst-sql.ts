@@ -2,8 +2,10 @@ import type { AnalystSql } from '#control/sql/sql.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import { aText, recordOf } from '#runtime/json-check.ts'
 import { limits } from '#schemas/limits.ts'
+import { clickhouseLimits, type RoleLimits } from '#schemas/role-limits.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { warehouseUrl } from './open-role-warehouse.ts'
+import { operatorLimits } from './operator-limits.ts'
 
 const pulseMs = 1_000
 const faultLengthMax = 8_192
@@ -23,7 +25,7 @@ export class ClickhouseSql implements AnalystSql {
     this.#url = user === undefined ? undefined : new URL(warehouseUrl(settings, settings.clickhousePort))
     this.#headers = { 'X-ClickHouse-User': user ?? '', 'X-ClickHouse-Key': settings.clickhouseReadonlyPassword }
     this.#clock = clock
-    for (const [name, value] of Object.entries(bounds)) this.#url?.searchParams.set(name, value)
+    for (const [name, value] of Object.entries(boundsOf(settings))) this.#url?.searchParams.set(name, value)
   }
 
   run(statement: string): AsyncIterable<Uint8Array> {
@@ -144,6 +146,16 @@ const progressLengthMax = 1_000
 const lineFeed = 0x0a
 const brace = 0x7b
 const rowBegins = Buffer.from('{"row"')
+
+/** The operator's limits, where they are lower than the console's own. @throws SETTINGS_INVALID */
+function boundsOf(settings: Settings): Readonly<Record<string, string>> {
+  const limited = Object.entries(operatorLimits(settings).readonly.limits).flatMap(([limit, value]) => {
+    const name = clickhouseLimits[limit as keyof RoleLimits]
+    const own = name === undefined ? undefined : Number(bounds[name] ?? Number.POSITIVE_INFINITY)
+    return name !== undefined && own !== undefined && value < own ? [[name, String(value)]] : []
+  })
+  return { ...bounds, ...Object.fromEntries(limited) }
+}
 
 const bounds: Readonly<Record<string, string>> = {
   default_format: 'JSONCompactEachRowWithProgress',

@@ -6,6 +6,7 @@ import { lowerPriority } from '#runtime/lower-priority.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
 import { engineHost } from './open-role-warehouse.ts'
+import { operatorLimits } from './operator-limits.ts'
 import { askPasswords, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
 
 /** Beside edges and worker on one machine inserts and queries take what these leave: devices wait for their PUBACK, rows on the log. */
@@ -36,6 +37,8 @@ export async function runWarehouse(given: Settings): Promise<void> {
     password: settings.clickhousePassword,
     analystPassword: settings.clickhouseAnalystPassword,
     readonlyPassword: settings.clickhouseReadonlyPassword,
+    queryLogDays: settings.queryLogDays,
+    limits: operatorLimits(settings),
     callers: callersOf(settings, host),
     confines: true,
     logger,

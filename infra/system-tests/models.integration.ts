@@ -18,7 +18,7 @@ beforeAll(async () => {
   penstock = await startPenstock(dataDir, { PENSTOCK_IDENTITIES: 'required', PENSTOCK_OWNER_KEY: ownerKey })
   analyst = createClient({ url: penstock.clickhouseUrl, username: 'readonly' })
   await rest('PUT', '/devices/t1', { deviceId: 't1' })
-}, 60_000)
+}, 120_000)
 afterAll(async () => {
   await analyst?.close()
   await penstock?.stop()

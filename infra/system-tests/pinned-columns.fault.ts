@@ -25,7 +25,7 @@ beforeAll(async () => {
   })
   rest = new RestClient({ url: penstock.httpUrl, hostName: 'localhost', ownerKey })
   warehouse = openWarehouse({ url: penstock.clickhouseUrl, user: 'default', password: '', requestMsMax: 30_000 })
-}, 60_000)
+}, 120_000)
 afterAll(async () => {
   await warehouse?.close()
   await penstock?.stop()

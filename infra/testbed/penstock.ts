@@ -171,6 +171,18 @@ export class RunningPenstock implements Target {
     })
   }
 
+  /** One more edge process, to which the system gives a share of the devices that connect at the MQTT port. Its other ports are its own. */
+  async addEdge(): Promise<RunningPenstock> {
+    const own = await penstockPorts()
+    return await RunningPenstock.start({
+      command: 'edge',
+      args: ['--index', '9'],
+      through: this.#through,
+      root: this.#root,
+      settings: { ...this.#settings, ...own, PENSTOCK_MQTT_PORT: new URL(this.mqttUrl).port },
+    })
+  }
+
   /** SIGTERM; resolves with the exit code. */
   async stop(): Promise<number | null> {
     const code = await this.#process.stop()

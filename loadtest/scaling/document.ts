@@ -1,5 +1,6 @@
 /** docs/SCALING.md from the newest run of the sweep: every figure is computed, the words hold for any. */
 import { bytes, count, percent, short } from '#loadtest/options/figures.ts'
+import { capabilitiesText, costsText } from './costs.ts'
 import { type Deviation, deviationsOf, fitModel, quantities, quantityNames, type ScalingModel } from './model.ts'
 import { picturesOf } from './pictures.ts'
 import { batchMessagesMin, planOf } from './plan.ts'
@@ -67,6 +68,8 @@ export function scalingDocument(run: ScalingRun): ScalingDocument {
     modelText(model),
     checkText(points, model),
     clusterText(model),
+    capabilitiesText(),
+    costsText(model),
     extrapolatedText(run),
     boundsText(),
     pointsText(points),

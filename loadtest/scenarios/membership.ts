@@ -13,6 +13,14 @@ export const membershipScenarios: readonly Scenario[] = [
     prepare: prepareStorm,
   },
   {
+    name: 'orderly-ends',
+    summary: 'one of two edges, and one of two workers, ends in order, and another one comes',
+    usual: { faults: 20, messages: 2_000_000, rate: 20_000, connections: 100 },
+    small: { faults: 4, messages: 12_000, rate: 3_000, connections: 20 },
+    log: 'any',
+    prepare: prepareOrderlyEnds,
+  },
+  {
     name: 'restart-with-other-counts',
     summary: 'all is stopped or killed, and started with another number of edge processes and workers',
     usual: { faults: 10, messages: 1_500_000, rate: 20_000, connections: 100 },
@@ -41,6 +49,29 @@ async function prepareStorm(stage: Stage): Promise<Site> {
         } else {
           await workers.take(index, dies)
           stage.injected(dies ? 'kill a worker of several' : 'a worker leaves', load)
+        }
+      }),
+  }
+}
+
+async function prepareOrderlyEnds(stage: Stage): Promise<Site> {
+  const installation = await openInstallation(stage)
+  const workers = new MoreWorkers(stage, installation)
+  await workers.add()
+  let edge = await installation.addEdge()
+  stage.own(() => edge.stop())
+  return {
+    ...urlsOf(installation),
+    inject: (load) =>
+      stage.schedule(load, async (index) => {
+        if (index % 2 === 0) {
+          await edge.stop()
+          stage.injected('an edge of two ends in order', load)
+          edge = await installation.addEdge()
+        } else {
+          await workers.take(0, false)
+          stage.injected('a worker of two ends in order', load)
+          await workers.add()
         }
       }),
   }

@@ -4,6 +4,7 @@ import { type BackOff, Pauses } from '#runtime/retry.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Answered, Asked, Contract, Handlers, Pushed, PushName, QuestionName } from './contract.ts'
 import { LineRpc } from './line-rpc.ts'
+import type { LinkVersion } from './link-version.ts'
 import { SocketChannel, type SocketChannelLimits } from './socket-channel.ts'
 
 export interface LastingLinkOptions<Own extends Contract, Peer extends Contract> {
@@ -14,6 +15,7 @@ export interface LastingLinkOptions<Own extends Contract, Peer extends Contract>
   readonly handlers: Handlers<Own>
   readonly peer: Peer
   readonly clock: Clock
+  readonly version: LinkVersion
   /** For a question and its repetitions together. */
   readonly answerMsMax: number
   /** @param again false the first time */
@@ -42,6 +44,7 @@ export class LastingLink<Own extends Contract, Peer extends Contract> {
   readonly #closed = new AbortController()
   readonly #running: Promise<void>
   #rpc: LineRpc<Own, Peer> | undefined
+  #refusal = ''
 
   constructor(options: LastingLinkOptions<Own, Peer>) {
     this.#options = options
@@ -112,6 +115,13 @@ export class LastingLink<Own extends Contract, Peer extends Contract> {
     }
   }
 
+  /** Once for each reason: it is tried again until one of the two is another version. */
+  #tellRefused(error: PenstockError): void {
+    if (error.code !== 'LINK_VERSION_REFUSED' || error.message === this.#refusal) return
+    this.#refusal = error.message
+    this.#options.onLost(error.message)
+  }
+
   /** Resolves once the connection is over: with false if there was none. */
   async #connection(again: boolean): Promise<boolean> {
     const { path, limits, onConnected, onLost } = this.#options
@@ -128,13 +138,17 @@ export class LastingLink<Own extends Contract, Peer extends Contract> {
     const closed = (): void => end(closedText)
     signal.addEventListener('abort', closed)
     let wasConnected = false
-    socket.once('connect', () => {
+    const agreed = (): void => {
       wasConnected = true
-      rpc.listen()
       this.#rpc = rpc
       for (const waiting of this.#waiting) this.#ask(rpc, waiting)
       onConnected(again)
-    })
+    }
+    const refused = (error: PenstockError): void => {
+      this.#tellRefused(error)
+      end(error.message)
+    }
+    socket.once('connect', () => void rpc.agree().then(agreed, refused))
     await channel.closed
     signal.removeEventListener('abort', closed)
     this.#rpc = undefined

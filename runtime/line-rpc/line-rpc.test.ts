@@ -5,6 +5,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import type { Channel, ChannelListener } from './channel.ts'
 import type { Contract, Handlers } from './contract.ts'
 import { LineRpc } from './line-rpc.ts'
+import type { LinkVersion } from './link-version.ts'
 
 /** One end of a channel within this process; values travel as JSON, at once. */
 class PairedChannel implements Channel {
@@ -208,5 +209,47 @@ describe('a link', () => {
     other.asking.close()
     await closed
     expect([other.ends, other.here.isClosed]).toEqual([[], true])
+  })
+})
+
+describe('the version of a link', () => {
+  const none = { questions: {}, pushes: {} } as const satisfies Contract
+  const between = (own: LinkVersion | undefined, other: LinkVersion | undefined, answers = true) => {
+    const [here, there] = [new PairedChannel(), new PairedChannel()]
+    here.other = there
+    there.other = here
+    const side = (channel: PairedChannel, version: LinkVersion | undefined) =>
+      new LineRpc({
+        channel,
+        own: none,
+        handlers: none,
+        peer: none,
+        clock: virtualClock(),
+        ...(version && { version }),
+        answerMsMax: 1_000,
+        onEnd: () => {},
+        onPushFault: () => {},
+      })
+    side(there, other).listen()
+    // As a process answers that knows no such question.
+    const unknown = ({ n }: { n: number }) => ({ n, fault: 'not known', code: 'LINK_QUESTION_UNKNOWN' })
+    if (!answers) there.listener = { onValue: (value) => there.send(unknown(value as { n: number })), onEnd: () => {} }
+    return side(here, own)
+  }
+
+  test('is the newest that both speak', async () => {
+    expect(await between({ spoken: 3, oldest: 1 }, { spoken: 2, oldest: 2 }).agree()).toBe(2)
+    expect(await between({ spoken: 2, oldest: 1 }, undefined).agree()).toBe(1)
+    expect(await between(undefined, undefined, false).agree()).toBe(1)
+  })
+
+  test.each([
+    ['too old for the other side', { spoken: 1, oldest: 1 }, { spoken: 3, oldest: 2 }, true, 'upgrade this process'],
+    ['too new for it', { spoken: 3, oldest: 2 }, { spoken: 1, oldest: 1 }, true, 'upgrade the other process'],
+    ['too new for one that says none', { spoken: 3, oldest: 2 }, undefined, false, 'upgrade the other process'],
+  ])('that is %s is refused by name, with what to do', async (_, own, other, answers, advice) => {
+    const refused = between(own, other, answers).agree()
+    await expect(refused).rejects.toMatchObject({ code: 'LINK_VERSION_REFUSED' })
+    await expect(refused).rejects.toThrow(advice)
   })
 })

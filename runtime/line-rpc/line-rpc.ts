@@ -9,9 +9,11 @@
  * for a while: a question that is not known is answered by LINK_QUESTION_UNKNOWN, a push that is not known is left out and told of.
  */
 import type { Clock } from '#runtime/clock.ts'
+import type { JsonCheck } from '#runtime/json-check.ts'
 import { type ErrorCode, errorTable, isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { Channel } from './channel.ts'
 import type { Answered, Asked, Contract, Handlers, Pushed, PushName, QuestionName } from './contract.ts'
+import { agreedVersion, firstVersion, type LinkVersion, linkVersionCheck, versionQuestion } from './link-version.ts'
 
 export interface LineRpcOptions<Own extends Contract, Peer extends Contract> {
   readonly channel: Channel
@@ -21,6 +23,8 @@ export interface LineRpcOptions<Own extends Contract, Peer extends Contract> {
   /** What the other side does. */
   readonly peer: Peer
   readonly clock: Clock
+  /** Left out: the first. */
+  readonly version?: LinkVersion
   /** A question that is not answered by then is given up, unless it has a time of its own. */
   readonly answerMsMax: number
   /** Once: nothing more will be heard. Whoever owns the channel closes it. */
@@ -33,6 +37,7 @@ export interface LineRpcOptions<Own extends Contract, Peer extends Contract> {
 
 interface Waiting {
   readonly name: string
+  readonly answered: JsonCheck<unknown> | undefined
   readonly resolve: (value: unknown) => void
   readonly reject: (error: PenstockError) => void
   readonly cancelTimeout: () => void
@@ -70,6 +75,24 @@ export class LineRpc<Own extends Contract, Peer extends Contract> {
     asked: Asked<Peer, Name>,
     answerMsMax = this.#options.answerMsMax,
   ): Promise<Answered<Peer, Name>> {
+    const { peer } = this.#options
+    return this.#ask(name, asked, peer.questions[name]?.answered, answerMsMax) as Promise<Answered<Peer, Name>>
+  }
+
+  /**
+   * Finds out which version of the link both sides speak; to be asked before anything else.
+   * @throws LINK_VERSION_REFUSED, LINK_LOST, LINK_ANSWER_LATE
+   */
+  async agree(): Promise<number> {
+    const { version: own = firstVersion, answerMsMax } = this.#options
+    const other = await this.#ask(versionQuestion, own, linkVersionCheck, answerMsMax).catch((error) => {
+      if (isPenstockError(error, 'LINK_QUESTION_UNKNOWN')) return firstVersion
+      throw error
+    })
+    return agreedVersion(own, linkVersionCheck(other))
+  }
+
+  #ask(name: string, asked: unknown, answered: JsonCheck<unknown> | undefined, answerMsMax: number): Promise<unknown> {
     this.listen()
     const { clock, channel } = this.#options
     const n = ++this.#number
@@ -78,9 +101,9 @@ export class LineRpc<Own extends Contract, Peer extends Contract> {
       const cancelTimeout = clock.after(answerMsMax, () =>
         this.#settle(n)?.reject(new PenstockError('LINK_ANSWER_LATE', `no answer to ${name} for ${answerMsMax} ms`)),
       )
-      this.#waiting.set(n, { name, resolve, reject, cancelTimeout })
+      this.#waiting.set(n, { name, answered, resolve, reject, cancelTimeout })
       channel.send({ n, q: name, v: asked })
-    }) as Promise<Answered<Peer, Name>>
+    })
   }
 
   push<Name extends PushName<Peer>>(name: Name, pushed: Pushed<Peer, Name>): void {
@@ -116,7 +139,9 @@ export class LineRpc<Own extends Contract, Peer extends Contract> {
   }
 
   async #answer(n: number, name: string, value: unknown): Promise<void> {
-    const { own, handlers, channel, onQuestionFault } = this.#options
+    const { own, handlers, channel, onQuestionFault, version = firstVersion } = this.#options
+    // Who asks ends the link, if there is none that both speak.
+    if (name === versionQuestion) return channel.send({ n, v: version })
     const question = Object.hasOwn(own.questions, name) ? own.questions[name] : undefined
     if (!question) return this.#refuse(n, 'LINK_QUESTION_UNKNOWN', `the question ${name} is not known here`)
     let asked: unknown
@@ -150,7 +175,7 @@ export class LineRpc<Own extends Contract, Peer extends Contract> {
       return
     }
     try {
-      waiting.resolve(this.#options.peer.questions[waiting.name]?.answered(v))
+      waiting.resolve(waiting.answered?.(v))
     } catch (error) {
       waiting.reject(new PenstockError('LINK_VALUE_INVALID', `${waiting.name}: the answer ${reasonOf(error)}`))
     }

@@ -46,6 +46,8 @@ export interface ModelPlanShown {
   readonly taken?: readonly string[]
   readonly fields?: readonly FieldShown[]
   readonly leftAside?: readonly ModelNote[]
+  /** CPU that pinned fields and charts cost each row that is stored, about. */
+  readonly storingMicroseconds?: number
 }
 
 export interface SuggestionShown {

@@ -64,7 +64,7 @@ export function modelColumns(model: ModelTable): ModelColumn[] {
     isNumeric: isNumeric(field),
     expression: model.pins.includes(field.name)
       ? `telemetry.${identifier(pinnedName(model.name, field.name))}`
-      : valueIn(field),
+      : valueIn(field, 'body'),
     guard,
   }))
 }
@@ -93,22 +93,18 @@ export function guardOf(guard: ModelGuard): string {
   }
 }
 
-/** What a body has of a field. */
-function valueIn({ path, type, isList }: ModelField): string {
-  const keys = path.map(quoted).join(', ')
-  const extracted = (as: string): string => `JSONExtract(body, ${keys}, ${quoted(as)})`
-  const textual = isList
-    ? `arrayMap(each -> ${parsed(type, 'each')}, ${extracted('Array(Nullable(String))')})`
-    : parsed(type, extracted('Nullable(String)'))
+/** What a body has of a field. @param body an expression that gives it */
+function valueIn({ path, type, isList }: ModelField, body: string): string {
+  const extracted = (as: string, ...within: readonly (string | number)[]): string =>
+    `JSONExtract(${[body, ...path.map(quoted), ...within, quoted(as)].join(', ')})`
   switch (type) {
     case 'date':
     case 'dateTime':
-      return textual
-    case 'point': {
-      const number = (index: number): string =>
-        `JSONExtract(body, ${keys}, 'coordinates', ${index}, 'Nullable(Float64)')`
-      return `tuple(${number(1)}, ${number(2)})`
-    }
+      return isList
+        ? `arrayMap(each -> ${parsed(type, 'each')}, ${extracted('Array(Nullable(String))')})`
+        : parsed(type, extracted('Nullable(String)'))
+    case 'point':
+      return `tuple(${[1, 2].map((at) => extracted('Nullable(Float64)', "'coordinates'", at)).join(', ')})`
     default:
       return extracted(isList ? `Array(${columnTypes[type]})` : columnTypes[type])
   }
@@ -144,15 +140,13 @@ export interface ModelProjection {
 export const modelMark = 'penstock model '
 
 export function pinnedColumns(model: ModelTable): PinnedColumn[] {
-  const guard = guardOf(model.guard)
+  // What other rows have is not parsed: ClickHouse computes both sides of a condition around JSONExtract.
+  const body = model.guard.kind === 'every' ? 'body' : `if(${guardOf(model.guard)}, body, '')`
   return model.fields
     .filter(({ name }) => model.pins.includes(name))
     .map((field) => {
       const type = columnType(field)
-      const value = valueIn(field)
-      // Bodies of other rows are not parsed.
-      const expression =
-        model.guard.kind === 'every' ? value : `if(${guard}, ${value}, defaultValueOfTypeName(${quoted(type)}))`
+      const expression = valueIn(field, body)
       const comment = `${modelMark}${model.name} ${definitionOf(type, expression)}`
       return { column: pinnedName(model.name, field.name), type, expression, comment }
     })

@@ -80,7 +80,7 @@ export function ModelPage({ model, onChange }: { readonly model: ModelShown; rea
       </Card>
       <Card
         title="Charts"
-        note="Pinned numbers are summed up by device and minute as rows come in, which costs each of them about as much again. They go with their rows."
+        note="Pinned numbers are summed up by device and minute as rows come in, which costs each of them more. They go with their rows."
         actions={
           <Button isLittle disabled={!canChart} isBusy={charts.isRunning} onClick={() => void charts.run()}>
             {model.hasCharts ? 'Switch off' : 'Switch on'}

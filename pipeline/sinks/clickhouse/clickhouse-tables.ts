@@ -6,6 +6,7 @@
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { assert } from '#runtime/assert.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { queriesStatement } from '#schemas/analyst-tables.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import {
   type BatchTable,
@@ -41,6 +42,7 @@ export async function prepareTables(warehouse: Warehouse, options: TableOptions,
     )
     logger.info('migration applied', { version, purpose })
   }
+  await showQueryLog(warehouse, options)
   await assertTableSafe(warehouse, options, 'telemetry')
   for (const retained of retainedTables(options)) await applyTtl(warehouse, options, retained, logger)
 }
@@ -145,6 +147,12 @@ function settingOf(engineFull: string, name: string): number | undefined {
   const match = new RegExp(`\\b${name} = '?(\\d+|true|false)'?`).exec(engineFull)
   if (!match) return undefined
   return match[1] === 'true' ? 1 : match[1] === 'false' ? 0 : Number(match[1])
+}
+
+/** A server that logs statements shows those of clients in `penstock.queries`; the embedded engine has a table of this name. */
+async function showQueryLog(warehouse: Warehouse, options: TableOptions): Promise<void> {
+  const found = await warehouse.query("SELECT 1 FROM system.tables WHERE database = 'system' AND name = 'query_log'")
+  if (found.length > 0) await warehouse.command(queriesStatement(options))
 }
 
 interface RetainedTable {

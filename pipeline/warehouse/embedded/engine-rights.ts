@@ -34,6 +34,8 @@ export function spoolRoleOf(user: EngineUser): string {
 }
 
 const reading = 'GRANT SHOW, SELECT, CHECK, dictGet ON *.*'
+/** Statements may hold what is not for everybody. */
+const notTheLog = 'REVOKE SELECT ON penstock.queries'
 const own = (actions: string): string => `GRANT ${actions} ON ${analystDatabase}.*`
 
 /** Rights of ClickHouse's GRANT. None creates dictionaries, since a dictionary's source may be a file or a program. */
@@ -47,13 +49,14 @@ const rights: Readonly<Record<EngineUser, readonly string[]>> = {
   ],
   analyst: [
     reading,
+    notTheLog,
     'GRANT CREATE TEMPORARY TABLE ON *.*',
     own(
       'CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, UNDROP TABLE, INSERT, ALTER, TRUNCATE, OPTIMIZE',
     ),
   ],
   // For the tables that a request brings along. Statements of the user may not create tables (`permissions.ts`).
-  readonly: [reading, 'GRANT CREATE TEMPORARY TABLE ON *.*'],
+  readonly: [reading, notTheLog, 'GRANT CREATE TEMPORARY TABLE ON *.*'],
 }
 
 const roles: readonly (readonly [string, readonly string[]])[] = Object.entries(rights).flatMap(([user, grants]) => [

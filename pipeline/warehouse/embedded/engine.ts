@@ -158,10 +158,10 @@ export class EngineConnection {
     }
   }
 
-  /** Runs an INSERT whose text says where its rows come from. Only this call of the binding tells how many were written. */
-  async runInsert(sql: string): Promise<EngineResult> {
+  /** Runs an INSERT, of rows that are given here or those that its text says. Only this call of the binding tells how many were written. */
+  async runInsert(sql: string, rows = newline): Promise<EngineResult> {
     try {
-      const result = await this.#binding.InsertRawAsyncConnection(this.#connection, sql, newline, false)
+      const result = await this.#binding.InsertRawAsyncConnection(this.#connection, sql, rows, false)
       assertCounts(result.rowsWritten, result.bytesWritten)
       return { bytes: nothing, rowsRead: result.rowsWritten, bytesRead: result.bytesWritten, ...result }
     } catch (error) {

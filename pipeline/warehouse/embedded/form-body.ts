@@ -11,8 +11,12 @@ import { formParts } from './form-parts.ts'
 import type { Formatter } from './formatter.ts'
 import type { InsertSpool } from './insert-spool.ts'
 import { refuseForbidden } from './permissions.ts'
+import { QueryCeilings } from './query-ceilings.ts'
 import { quotedName, statementFrom } from './statement.ts'
 import type { Parameters } from './url-parameters.ts'
+
+/** A table that comes along has no settings, so it does not matter whose they would be. */
+const usualCeilings = new QueryCeilings('analyst', undefined)
 
 export interface Form {
   readonly fields: Parameters
@@ -126,7 +130,7 @@ export async function tableStatements(formatter: Formatter, table: ExternalTable
     await formatter.canonical(Buffer.from(`CREATE TEMPORARY TABLE ${name} (${table.structure}\n) ENGINE = Memory`)),
     false,
   )
-  refuseForbidden(create.tokens, 'analyst')
+  refuseForbidden(create.tokens, 'analyst', usualCeilings)
   if (create.kind !== 'command' || !hasColumnsAlone(create.tokens))
     throw new EngineError(
       36,

@@ -9,7 +9,7 @@ import {
   isReachingFunction,
   judgedEngines,
 } from './machine-names.ts'
-import { ceilingOf } from './query-ceilings.ts'
+import type { QueryCeilings } from './query-ceilings.ts'
 import type { QueryRequest } from './request.ts'
 
 /*
@@ -34,15 +34,16 @@ const operating: ReadonlySet<string> = new Set(['SYSTEM', 'KILL'])
 const isKnown = (word: string): boolean => reading.has(word) || changing.has(word) || operating.has(word)
 
 /**
+ * @param ceilings of the user: a statement may not name what they bound
  * @throws EngineError if this user may not run the statement, or if nobody may, since it would reach files or programs of the machine
  */
-export function refuseForbidden(tokens: readonly CanonicalToken[], user: EngineUser): void {
+export function refuseForbidden(tokens: readonly CanonicalToken[], user: EngineUser, ceilings: QueryCeilings): void {
   refuseKind(tokens, user)
   refuseMachineAccess(tokens, user)
   if (user === 'default') return
   for (const [index, token] of tokens.entries()) {
     if (isCalled(tokens, index) && isName(token) && isReachingFunction(token.value)) throw mayNot('ask other servers')
-    if (isAssigned(tokens, index) && ceilingOf(token.value)) throw mayNot(`modify '${token.value}' setting`)
+    if (isAssigned(tokens, index) && ceilings.bounds(token.value)) throw mayNot(`modify '${token.value}' setting`)
   }
 }
 

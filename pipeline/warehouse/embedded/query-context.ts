@@ -6,6 +6,8 @@ import type { Formatter } from './formatter.ts'
 import type { InsertSpool } from './insert-spool.ts'
 import type { OwnNames } from './own-names.ts'
 import type { PasswordGate } from './password-gate.ts'
+import type { QueryCeilings } from './query-ceilings.ts'
+import type { QueryLog } from './query-log.ts'
 import type { ResultFifos } from './result-fifos.ts'
 import type { Sessions } from './sessions.ts'
 import type { Slots } from './slots.ts'
@@ -33,6 +35,10 @@ export interface QueryContext {
     readonly operators: Slots
     readonly analysts: Slots
   }
+  /** What statements of each user may take. */
+  readonly ceilings: Readonly<Record<EngineUser, QueryCeilings>>
+  /** Left out: statements are not logged. */
+  readonly queryLog: QueryLog | undefined
   readonly sessions: Sessions
   readonly fifos: ResultFifos
   readonly disk: DiskWatch

@@ -4,6 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { assert } from '#runtime/assert.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { pipelineApplication } from '../warehouse.ts'
 import { type CanonicalToken, isWord } from './canonical-tokens.ts'
 import { sqlText } from './engine.ts'
 import { EngineError, engineErrorFrom } from './engine-error.ts'
@@ -47,6 +49,7 @@ export async function handleQuery(
   let queryId: string | undefined
   let give: (() => void) | undefined
   let form: Form | undefined
+  let logged: (() => void) | undefined
   try {
     const parameters = urlParameters(request.url ?? '')
     const asked = queryRequestFrom(request, parameters)
@@ -56,26 +59,61 @@ export async function handleQuery(
     const query = form ? queryRequestFrom(request, rest) : asked
     const id = query.queryId ?? randomUUID()
     // From here on errors are sent like results, compressed if the client asked for that.
-    reply.start(query, id)
+    const ceilings = context.ceilings[user]
+    reply.start(query, id, ceilings)
     refuseSettings(query, user)
     if (context.running.has(id))
       throw new EngineError(216, 'QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING', `Query with id = ${id} is already running`)
+    ceilings.admit(statementsOf(context, user))
     queryId = id
     context.running.set(id, { user, kind: undefined, stop: undefined })
     const body = new RequestBody(form ? Readable.from([]) : decodedBody(request, query), query)
     const text = await body.statement()
+    logged = loggedOnceEnded(context, request, query, { id, user, query: text.text, reply })
     const taken = query.session && (await context.sessions.take(user, query.session, () => response.writableEnded))
     give = taken?.give
     // `readonly` may not change anything that a session keeps.
     const session = user === 'readonly' ? undefined : taken?.session
-    await runText(context, { query, user, queryId: id, session, reply }, tables, body, text)
+    await runText(context, { query, user, ceilings, queryId: id, session, reply }, tables, body, text)
   } catch (error) {
     reply.fail(engineErrorFrom(error))
   } finally {
+    logged?.()
     if (queryId !== undefined) assert(context.running.delete(queryId), 'a query that was entered has run until now')
     for (const { path } of form?.files ?? []) context.insertSpool.give(path)
     give?.()
   }
+}
+
+/** Begins to watch a statement of a client. @returns to be called when it has ended; `undefined`: it is Penstock's own */
+function loggedOnceEnded(
+  { queryLog }: QueryContext,
+  { socket }: IncomingMessage,
+  { application }: QueryRequest,
+  { id, user, query, reply }: { id: string; user: EngineUser; query: Buffer; reply: Reply },
+): (() => void) | undefined {
+  if (queryLog === undefined || application.startsWith(pipelineApplication)) return undefined
+  const [atMs, begunMs] = [systemClock.nowMs(), systemClock.monotonicMs()]
+  queryLog.begin(id)
+  return () => {
+    const { failure, result } = reply.outcome
+    queryLog.end({
+      ...{ query_id: id, user, client: socket.remoteAddress ?? '', application, query: query.toString(), atMs },
+      seconds: (systemClock.monotonicMs() - begunMs) / 1_000,
+      result_rows: result?.rowsWritten ? 0 : (result?.rowsRead ?? 0),
+      result_bytes: result?.rowsWritten ? 0 : (result?.bytesRead ?? 0),
+      written_rows: result?.rowsWritten ?? 0,
+      code: failure?.number ?? 0,
+      error: failure?.message ?? '',
+    })
+  }
+}
+
+/** How many of this user run or wait. */
+function statementsOf({ running }: QueryContext, user: EngineUser): number {
+  let count = 0
+  for (const statement of running.values()) if (statement.user === user) count++
+  return count
 }
 
 /** The form in a request's body. The user is known already; fields of the form cannot change it. */
@@ -105,7 +143,7 @@ async function runText(
     try {
       if (run.reply.gone) return
       const statement = statementFrom(await context.formatter.canonical(text.text), rows !== undefined)
-      refuseForbidden(statement.tokens, run.user)
+      refuseForbidden(statement.tokens, run.user, run.ceilings)
       refuseWritesInSession(run.query, statement)
       const tables = await Promise.all(external.map((table) => tableStatements(context.formatter, table)))
       await runStatement(context, { ...run, statement, tables }, rows)

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { BlockCompressor, compressedBlock } from './compressed-blocks.ts'
 import type { EngineResult } from './engine.ts'
 import { type EngineError, engineErrorFrom, exceptionText, httpStatusOf } from './engine-error.ts'
+import type { QueryCeilings } from './query-ceilings.ts'
 import type { QueryContext } from './query-context.ts'
 import { type ReplyEncoder, replyEncodingFor } from './reply-encoding.ts'
 import type { QueryRequest } from './request.ts'
@@ -36,6 +37,7 @@ export class Reply {
   #sendProgress = false
   #progressSent = false
   readonly #exceptionTag = randomBytes(8).toString('hex')
+  #ceilings: Pick<QueryCeilings, 'named'> | undefined
   gone = false
 
   constructor(server: Server, request: IncomingMessage, response: ServerResponse) {
@@ -51,7 +53,9 @@ export class Reply {
     response.setHeader('X-ClickHouse-Server-Display-Name', server.displayName)
   }
 
-  start(query: QueryRequest, queryId: string): void {
+  /** @param ceilings name limits in faults */
+  start(query: QueryRequest, queryId: string, ceilings: Pick<QueryCeilings, 'named'>): void {
+    this.#ceilings = ceilings
     this.#sendProgress = query.sendProgress
     this.#response.setHeader('X-ClickHouse-Exception-Tag', this.#exceptionTag)
     this.#response.setHeader('X-ClickHouse-Query-Id', queryId)
@@ -124,13 +128,18 @@ export class Reply {
     await this.#finished()
   }
 
+  /** What became of the statement. */
+  get outcome(): { readonly failure: EngineError | undefined; readonly result: EngineResult | undefined } {
+    return { failure: this.#failure, result: this.#result }
+  }
+
   finished(result: EngineResult): void {
     this.#result = result
   }
 
   /** Reports a fault. Only the first one counts. If a result has begun, `stream` sends the fault when the pipe is empty. */
   fail(error: EngineError): void {
-    this.#failure ??= error
+    this.#failure ??= this.#ceilings?.named(error) ?? error
     this.#error(this.#failure)
   }
 

@@ -12,6 +12,8 @@ export interface QueryRequest {
   readonly isGet: boolean
   readonly user: string
   readonly password: string
+  /** What the client calls itself. */
+  readonly application: string
   /** Sent by Penstock's own client. */
   readonly isPipeline: boolean
   readonly session: SessionRequest | undefined
@@ -68,6 +70,7 @@ export function queryRequestFrom(request: IncomingMessage, all: Parameters): Que
     isGet: request.method === 'GET' || request.method === 'HEAD',
     ...credentials,
     session: sessionFrom(take),
+    application: headerText(request, 'user-agent')?.slice(0, applicationLengthMax) ?? '',
     isPipeline: headerText(request, 'user-agent')?.startsWith(`${pipelineApplication} `) ?? false,
     database: take('database') ?? headerText(request, 'x-clickhouse-database'),
     queryId: take('query_id') || undefined,
@@ -99,6 +102,9 @@ export function queryRequestFrom(request: IncomingMessage, all: Parameters): Que
   }
   return { ...result, settings, parameters }
 }
+
+/** What a client calls itself is kept that far. */
+const applicationLengthMax = 200
 
 /** The default of a server. Each line makes the head longer, so clients that wait for long should ask for fewer lines. */
 const progressDelayMsMin = 100

@@ -14,12 +14,15 @@ import { engineAnalystPlaces, engineThreads, limits } from '#schemas/limits.ts'
 import { confineEngine } from './confinement.ts'
 import { DiskWatch, freeBytesOf } from './disk-watch.ts'
 import { Engine } from './engine.ts'
+import type { EngineUser } from './engine-rights.ts'
 import { Formatter } from './formatter.ts'
 import { InsertSpool } from './insert-spool.ts'
 import { OwnNames } from './own-names.ts'
 import { PasswordGate } from './password-gate.ts'
+import { type OperatorLimits, QueryCeilings } from './query-ceilings.ts'
 import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
+import { QueryLog } from './query-log.ts'
 import { makeFifos, ResultFifos } from './result-fifos.ts'
 import { Sessions } from './sessions.ts'
 import { Slots } from './slots.ts'
@@ -44,6 +47,7 @@ import { checkTimeZone } from './time-zone.ts'
  *   summary      counts nothing if a result is streamed (not so with `wait_end_of_query`), else the rows of the result, also as rows read
  *   Native       at a client's protocol revision has no AggregateFunction: error 48
  *   broken off   a result that fails midway ends with the exception; then the client has a few seconds to close first
+ *   query log    `penstock.queries` instead of system.query_log (`query-log.ts`)
  *   query ids    are `log_comment` in system.processes; SHOW PROCESSLIST and KILL QUERY have them as `query_id`, as on a server
  *   sessions     keep nothing for `readonly`; SET readonly ends the use of one
  *   parameters   `role`, `quota_key`, `stacktrace` and those that tune the server's buffers and headers do nothing
@@ -61,8 +65,12 @@ export interface EmbeddedWarehouseOptions {
   readonly analystPassword?: string
   /** Password of the user `readonly`, who may only read. */
   readonly readonlyPassword: string
+  /** What statements of a user may take; left out: the usual. */
+  readonly limits?: Readonly<Partial<Record<EngineUser, OperatorLimits>>>
   /** Refuses web pages of another origin. It may also refuse requests by the host name that they use; by default it does not. */
   readonly callers?: WebCallers
+  /** Statements of clients are kept in `penstock.queries` for so many days; 0, or left out: they are not. */
+  readonly queryLogDays?: number
   readonly logger: Logger
   /** True: the whole process loses the right to open what the engine does not need. Only for a process that does nothing else. */
   readonly confines?: boolean
@@ -118,6 +126,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
   const open = new Set<Promise<void>>()
   const server = serverOf(context, options.callers ?? new WebCallers([], true), open)
   const end = async (): Promise<void> => {
+    await context.queryLog?.close()
     context.sessions.close()
     context.formatter.close()
     await context.disk.close()
@@ -176,6 +185,15 @@ async function contextOf(engine: Engine, dataDir: string, options: EmbeddedWareh
   const analystThreads = threads - 3 * ownCount - limits.engineSpareThreads
   const analystCount = Math.max(1, Math.min(analystThreads, engineAnalystPlaces(availableParallelism())))
   const facts = await engineFacts(engine)
+  const disk = new DiskWatch({
+    freeBytes: () => freeBytesOf(dataDir),
+    clock: systemClock,
+    logger,
+    stopMerges: () => engine.stopMerges(),
+    startMerges: () => engine.startMerges(),
+    onExhausted: () => process.kill(process.pid, 'SIGKILL'),
+  })
+  const days = options.queryLogDays ?? 0
   return {
     engine,
     formatter: new Formatter(engine),
@@ -190,16 +208,15 @@ async function contextOf(engine: Engine, dataDir: string, options: EmbeddedWareh
       operators: new Slots(ownCount, waitingMax),
       analysts: new Slots(analystCount, waitingMax),
     },
+    ceilings: {
+      default: new QueryCeilings('default', options.limits?.default),
+      analyst: new QueryCeilings('analyst', options.limits?.analyst),
+      readonly: new QueryCeilings('readonly', options.limits?.readonly),
+    },
     sessions: new Sessions(systemClock),
     fifos: new ResultFifos(spoolDir, 2 * ownCount + analystCount),
-    disk: new DiskWatch({
-      freeBytes: () => freeBytesOf(dataDir),
-      clock: systemClock,
-      logger,
-      stopMerges: () => engine.stopMerges(),
-      startMerges: () => engine.startMerges(),
-      onExhausted: () => process.kill(process.pid, 'SIGKILL'),
-    }),
+    disk,
+    queryLog: days > 0 ? new QueryLog({ engine, disk, days, clock: systemClock, logger }) : undefined,
     running: new Map(),
     closing: false,
     passwords: new PasswordGate(passwordsOf(options), systemClock, logger),

@@ -8,7 +8,7 @@ import { type EngineUser, spoolRoleOf, withoutExpressions } from './engine-right
 import { engineRows } from './engine-rows.ts'
 import type { TableStatements } from './form-body.ts'
 import { sendProgress } from './progress.ts'
-import { belowCeilings } from './query-ceilings.ts'
+import type { QueryCeilings } from './query-ceilings.ts'
 import type { QueryContext } from './query-context.ts'
 import type { Reply } from './reply.ts'
 import type { QueryRequest } from './request.ts'
@@ -26,6 +26,7 @@ export interface StatementRun {
   readonly statement: Statement
   readonly query: QueryRequest
   readonly user: EngineUser
+  readonly ceilings: QueryCeilings
   readonly queryId: string
   /** Tables that are created before the statement, for it alone. */
   readonly tables: readonly TableStatements[]
@@ -150,10 +151,10 @@ async function runOfAnyLength(connection: EngineConnection, sql: string): Promis
 /** Settings that a request may name but that are always set to these values. The length of statements is bounded before they are formatted. */
 const ownSettings: ReadonlySet<string> = new Set(['log_comment', 'readonly', 'max_query_size'])
 
-function prologue({ query, user, queryId, session }: StatementRun): string {
+function prologue({ query, user, ceilings, queryId, session }: StatementRun): string {
   /** The connection serves other requests afterwards. */
   const isKept = session !== undefined
-  const given = user === 'default' ? query.settings : belowCeilings(query.settings)
+  const given = user === 'default' ? query.settings : ceilings.below(query.settings)
   const settings = [...given, ...query.parameters]
     .filter(([name]) => !ownSettings.has(name))
     .map(([name, value]) => `${name} = ${sqlText(value)}`)
