@@ -31,13 +31,15 @@ const shows = (page: PageForTests, text: string | RegExp, timeout = 10_000) =>
 
 const click = async (page: PageForTests, text: string): Promise<void> => {
   const find = `[...document.querySelectorAll('button, a')].filter((one) => one.innerText.trim() === ${JSON.stringify(text)}).at(-1)`
-  await expect.poll(() => page.evaluate(`${find} !== undefined && !${find}.disabled`), { interval: 50 }).toBe(true)
+  await expect
+    .poll(() => page.evaluate(`${find} !== undefined && !${find}.disabled`), { timeout: 10_000, interval: 50 })
+    .toBe(true)
   await page.evaluate(`${find}.click()`)
 }
 
 const type = async (page: PageForTests, selector: string, text: string): Promise<void> => {
   const find = `document.querySelector(${JSON.stringify(selector)})`
-  await expect.poll(() => page.evaluate(`${find} !== null`), { interval: 50 }).toBe(true)
+  await expect.poll(() => page.evaluate(`${find} !== null`), { timeout: 10_000, interval: 50 }).toBe(true)
   await page.evaluate(
     `(() => { const input = ${find}; input.value = ${JSON.stringify(text)}; input.dispatchEvent(new Event('input', { bubbles: true })) })()`,
   )
@@ -386,7 +388,7 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
   /** As somebody types over what is there. */
   const write = async (page: PageForTests, statement: string): Promise<void> => {
     const content = `document.querySelector('.editor')?.shadowRoot?.querySelector('.cm-content')`
-    await expect.poll(() => page.evaluate(`${content} !== undefined`), { interval: 50 }).toBe(true)
+    await expect.poll(() => page.evaluate(`${content} !== undefined`), { timeout: 10_000, interval: 50 }).toBe(true)
     await page.evaluate(`${content}.focus()`)
     await page.pressWithCtrl('a')
     await page.type(statement)
@@ -451,16 +453,18 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     await shows(page, /ReadFrom\w+|Aggregating/)
     await write(page, 'SELECT t.dev')
     await page.type(' FROM penstock.tel')
-    await expect.poll(() => inEditor(page, '.cm-tooltip-autocomplete li')).toContain('telemetry')
+    await expect.poll(() => inEditor(page, '.cm-tooltip-autocomplete li'), { timeout: 10_000 }).toContain('telemetry')
     await write(page, 'SELECT toStartOfInt')
     await expect
-      .poll(async () => JSON.stringify(await inEditor(page, '.cm-tooltip-autocomplete li')))
+      .poll(async () => JSON.stringify(await inEditor(page, '.cm-tooltip-autocomplete li')), { timeout: 10_000 })
       .toContain('toStartOfInterval')
-    await expect.poll(() => page.evaluate('location.search')).toContain('toStartOfInt')
+    await expect.poll(() => page.evaluate('location.search'), { timeout: 10_000 }).toContain('toStartOfInt')
     const again = await open(
       String(await page.evaluate(`location.pathname.slice('/console/'.length) + location.search`)),
     )
-    await expect.poll(() => inEditor(again, '.cm-line').catch(() => [])).toEqual(['SELECT toStartOfInt'])
+    await expect
+      .poll(() => inEditor(again, '.cm-line').catch(() => []), { timeout: 10_000 })
+      .toEqual(['SELECT toStartOfInt'])
     expect([...page.errors, ...again.errors]).toEqual([])
   })
 
