@@ -30,6 +30,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { assertLimits } from '#schemas/limits.ts'
 import { amqpInBytes, amqpInMessages, mqttInBytes, mqttInMessages } from './protocols.ts'
+import type { ReaderClaim } from './services/partition-readers.ts'
 import { AmqpServices, type ServiceOptions } from './services/services.ts'
 import type { EdgeContext } from './session/edge-context.ts'
 import { type EdgeContextOptions, openEdgeContext } from './session/open-edge-context.ts'
@@ -58,7 +59,7 @@ export interface EdgeOptions extends Omit<EdgeContextOptions, 'clock' | 'webSock
   /** Left out: nobody registers here. */
   readonly provisioning?: ProvisioningOptions | undefined
   /** What services find over AMQP; left out: nothing. */
-  readonly services?: Pick<ServiceOptions, 'hubs' | 'requests'> & { readonly hostName: string }
+  readonly services?: Pick<ServiceOptions, 'hubs' | 'requests' | 'tellClaim'> & { readonly hostName: string }
   /** Left out: the noisiest devices are those of this process. */
   readonly noisiestOfAll?: NoisiestOfAll | undefined
 }
@@ -84,6 +85,8 @@ export interface Edge {
    * @param openedAtMs by the monotonic clock: then only if it is older; left out: whichever it is
    */
   takeOver(sessionId: string, openedAtMs?: number): void
+  /** Another edge process told this of its readers. */
+  readerClaimed(claim: ReaderClaim): void
   readonly connectionCount: number
   /** Somebody waits for the next step of what just came: until then the process does not sleep between looks at its sockets. */
   stayAwake(): void
@@ -145,6 +148,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls, authorizationOf)
     },
+    readerClaimed: (claim) => services?.readers.heard(claim),
     takeOver: (sessionId, openedAtMs) => takeOver(edge, methods, sessionId, openedAtMs),
     downlink: downlinkTo(edge, methods),
     stayAwake: () => edge.batcher.stayAwake(),

@@ -1,5 +1,7 @@
 /** Of what comes in formats that are not the hub's. Part of `limits`. */
 export const senderLimits = {
+  /** Name of what was measured, in characters: it is a property of each of its rows. */
+  pointNameLengthMax: 1_024,
   /** Points of one request that are refused each for itself: so many are told of one by one, the rest by its number. */
   pointFaultsToldMax: 50,
   /** Fields of one protobuf message with all that lie in it: more than the points of a request have, and some tens of megabytes while it is read. */

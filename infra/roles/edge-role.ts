@@ -94,6 +94,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   })
   listenAsEdge({
     takeOver: ({ sessionId, openedAtMs }) => edge.takeOver(sessionId, openedAtMs),
+    readerClaimed: (claim) => edge.readerClaimed(claim),
     control: (state) => control.told(state),
   })
   reportEverySecond(() => {
@@ -149,6 +150,7 @@ async function openEdge(
       hubs,
       hostName: controlSettings(settings).hostName,
       requests: serviceRequests(control, controlAuthority),
+      tellClaim: (claim) => tellSupervisor('readerClaimed', claim),
     },
     logger,
     metrics,

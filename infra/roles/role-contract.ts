@@ -11,6 +11,7 @@
  */
 import { loadTestAsked, loadTestState } from '#control/load-tests/load-tests-json.ts'
 import type { NoisiestReport, NoisyDevice } from '#ingest/quotas/noisiest.ts'
+import type { ReaderClaim } from '#ingest/services/partition-readers.ts'
 import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import {
   aBoolean,
@@ -77,6 +78,11 @@ export interface TakenOver {
 }
 
 const takenOver = recordOf<TakenOver>({ sessionId: aText, openedAtMs: aNumber })
+const readerClaim = recordOf<ReaderClaim>({
+  place: aText,
+  epoch: aNumber,
+  kind: oneOf('comes', 'stays', 'leaves'),
+})
 
 const noisyDevices = listOf(recordOf<NoisyDevice>({ deviceId: aText, amount: aNumber, error: aNumber }))
 
@@ -142,6 +148,7 @@ export const supervisorContract = {
     noisiest: noisiestReport,
     refused: toldRefusal,
     takeOver: takenOver,
+    readerClaimed: readerClaim,
     firstDevice: recordOf<FirstDevice>({ deviceId: aText, key: optional(aText) }),
     needsControl: nothing,
   },
@@ -153,6 +160,7 @@ export const roleContract = {
   pushes: {
     stop: nothing,
     takeOver: takenOver,
+    readerClaimed: readerClaim,
     control: variantsOf<'state', ControlState>('state', {
       running: recordOf<{ readonly state: 'running'; readonly url: string }>({ state: oneOf('running'), url: aText }),
       away: () => ({ state: 'away' }),

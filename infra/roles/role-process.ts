@@ -2,7 +2,9 @@
  * A role process as its supervisor sees it. A role also runs alone (`npx penstock edge`), with nobody to talk to. One whose supervisor
  * disappears drains and ends: nothing is left behind.
  */
+
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
+import type { ReaderClaim } from '#ingest/services/partition-readers.ts'
 import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Pushed, PushName } from '#runtime/line-rpc/contract.ts'
@@ -33,6 +35,7 @@ const answerMsMax = 2_000
 /** What an edge hears of its supervisor. */
 export interface EdgeListener {
   takeOver(takenOver: TakenOver): void
+  readerClaimed(claim: ReaderClaim): void
   control(control: ControlState): void
 }
 
@@ -53,6 +56,7 @@ function supervisor(): Supervisor {
       pushes: {
         stop: () => askedToStop('stop'),
         takeOver: (takenOver) => tellEdge((listener) => listener.takeOver(takenOver)),
+        readerClaimed: (claim) => tellEdge((listener) => listener.readerClaimed(claim)),
         control: (control) => tellEdge((listener) => listener.control(control)),
       },
     },

@@ -1,5 +1,5 @@
 import { keepHistory } from '#infra/roles/console-metrics.ts'
-import type { ControlState, FirstDevice, Status, TakenOver } from '#infra/roles/role-contract.ts'
+import type { ControlState, FirstDevice, Status } from '#infra/roles/role-contract.ts'
 import { undeliveredText } from '#infra/roles/undelivered-text.ts'
 import type { NoisiestReport } from '#ingest/quotas/noisiest.ts'
 import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
@@ -155,7 +155,8 @@ export class Installation {
         passwords: () => ({ clickhousePassword, clickhouseAnalystPassword, clickhouseReadonlyPassword }),
       },
       pushes: {
-        takeOver: (takenOver) => this.#tellOtherEdges(told(), takenOver),
+        takeOver: (takenOver) => this.#otherEdges(told(), (edge) => edge.tell('takeOver', takenOver)),
+        readerClaimed: (claim) => this.#otherEdges(told(), (edge) => edge.tell('readerClaimed', claim)),
         noisiest: (report) => void this.#noisiest.set(told(), report),
         refused: (refusal) => {
           this.#refusals = [refusal, ...this.#refusals].slice(0, limits.refusalsKeptMax)
@@ -175,8 +176,8 @@ export class Installation {
     }
   }
 
-  #tellOtherEdges(child: SupervisedProcess, takenOver: TakenOver): void {
-    for (const other of this.#processes) if (other.role === 'edge' && other !== child) other.tell('takeOver', takenOver)
+  #otherEdges(child: SupervisedProcess, tell: (edge: SupervisedProcess) => void): void {
+    for (const other of this.#processes) if (other.role === 'edge' && other !== child) tell(other)
   }
 
   #restarted(child: SupervisedProcess): void {

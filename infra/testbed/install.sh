@@ -48,8 +48,8 @@ fi
 
 # The hub's own SDKs for Python, for devices and for readers of events, in a folder of their own.
 python="$here/../../.cache/python-device"
-if [ ! -x "$python/bin/python" ] || ! "$python/bin/python" -c 'import azure.iot.device, azure.eventhub' 2>/dev/null; then
-  python3 -m venv "$python" && "$python/bin/pip" install -q --disable-pip-version-check azure-iot-device==2.14.0 azure-eventhub==5.15.1 ||
+if [ ! -x "$python/bin/python" ] || ! "$python/bin/python" -c 'import azure.iot.device, azure.eventhub, fastavro, zstandard' 2>/dev/null; then
+  python3 -m venv "$python" && "$python/bin/pip" install -q --disable-pip-version-check azure-iot-device==2.14.0 azure-eventhub==5.15.1 fastavro==1.12.1 zstandard==0.25.0 ||
     echo "testbed: the SDKs for Python could not be installed" >&2
 fi
 

@@ -9,9 +9,11 @@ export const pythonForDevices = join(import.meta.dirname, '../../.cache/python-d
 export function pythonSdkMissing(): string | undefined {
   if (!existsSync(pythonForDevices)) return 'the device SDK for Python is not installed'
   try {
-    execFileSync(pythonForDevices, ['-c', 'import azure.iot.device, azure.eventhub'], { stdio: 'pipe' })
+    execFileSync(pythonForDevices, ['-c', 'import azure.iot.device, azure.eventhub, fastavro, zstandard'], {
+      stdio: 'pipe',
+    })
     return undefined
   } catch {
-    return 'the SDKs for Python cannot be imported: the one for devices, and azure-eventhub'
+    return 'the libraries for Python cannot be imported: azure-iot-device, azure-eventhub, fastavro, zstandard'
   }
 }

@@ -17,6 +17,13 @@ export function pointSystemProperties(format: PointFormat): ReadonlyMap<string, 
   ])
 }
 
+/** Why what was measured cannot be a property of its rows; `undefined`: it can. */
+export function nameFault(name: string): string | undefined {
+  if (name === '') return 'it has no name'
+  const { pointNameLengthMax } = limits
+  return name.length > pointNameLengthMax ? `its name has more than ${pointNameLengthMax} characters` : undefined
+}
+
 export class RowList {
   readonly messages: TelemetryMessage[] = []
   bodyBytes = 0

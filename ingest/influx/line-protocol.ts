@@ -47,7 +47,7 @@ export function readLines(text: string, onPoint: (point: Point) => void, onFault
 }
 
 /** Of a line that is refused. */
-const shownLengthMax = 100
+export const shownLengthMax = 100
 
 /** Not an `Error`: a body may hold very many such lines, and each trace of a stack costs more than a line. */
 class Malformed {

@@ -7,12 +7,12 @@
  * edge, as with InfluxDB.
  */
 import { isUtf8 } from 'node:buffer'
-import { RowList } from '#ingest/device-api/row-list.ts'
+import { nameFault, RowList } from '#ingest/device-api/row-list.ts'
 import type { MessageProperties, TelemetryMessage } from '#ingest/device-api/telemetry.ts'
 import { isoFromNanoseconds } from '#runtime/nanoseconds.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { type LineFault, type Point, readLines } from './line-protocol.ts'
+import { type LineFault, type Point, readLines, shownLengthMax } from './line-protocol.ts'
 
 export interface LinesReading {
   readonly messages: readonly TelemetryMessage[]
@@ -74,18 +74,19 @@ export function readPoints(body: Buffer, precision: string, bucket: string | und
     return made
   }
   const now = new Date(nowMs).toISOString()
-  readLines(
-    body.toString('utf8'),
-    (point) => {
-      const time = point.timestamp === undefined ? now : timeOf(point.timestamp, scale)
-      const refusal =
-        time === undefined
-          ? 'the time lies outside of the years 1677 to 2262; is the precision of the request right?'
-          : rows.add(rowOf(point, time), propertiesOf(point.measurement))
-      if (refusal !== undefined) refuse({ line: point.line, reason: refusal, shown: point.measurement })
-    },
-    refuse,
-  )
+  /** @returns why it is refused */
+  const add = (point: Point): string | undefined => {
+    const { measurement, timestamp } = point
+    const time = timestamp === undefined ? now : timeOf(timestamp, scale)
+    if (time === undefined)
+      return 'the time lies outside of the years 1677 to 2262; is the precision of the request right?'
+    return nameFault(measurement) ?? rows.add(rowOf(point, time), propertiesOf(measurement))
+  }
+  const addOrRefuse = (point: Point): void => {
+    const reason = add(point)
+    if (reason !== undefined) refuse({ line: point.line, reason, shown: point.measurement.slice(0, shownLengthMax) })
+  }
+  readLines(body.toString('utf8'), addOrRefuse, refuse)
   return { messages: rows.messages, bodyBytes: rows.bodyBytes, faults, refusedCount }
 }
 

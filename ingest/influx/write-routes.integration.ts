@@ -12,10 +12,18 @@ import { routeInflux } from './write-routes.ts'
 afterEach(stopPointServers)
 setLogger({ error: () => {}, warn: () => {} })
 
+function gate(): [opened: Promise<void>, open: () => void] {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return [opened, () => open()]
+}
+
 const json = (body: Buffer) => JSON.parse(String(body)) as Record<string, unknown>
 
 describe('points in line protocol', () => {
-  test('each becomes a row that analysts can read; 204 once all are durable [G-1]', async () => {
+  test('each becomes a row that analysts can read', async () => {
     const { post, rows, log, points } = await servePoints(routeInflux)
     const lines = 'cpu,host=a usage=0.5,cores=8i,up=t,note="x \\"y\\"" 1700000000123456789\ncpu,host=b usage=1'
     const { status, body } = await post('/api/v2/write?org=o&bucket=plant', lines)
@@ -45,6 +53,25 @@ describe('points in line protocol', () => {
     })
     expect(Math.abs(Date.parse(rows()[1]?.[1].time) - Date.now())).toBeLessThan(60_000)
     expect([points('stored'), points('refused')]).toEqual([2, 0])
+  })
+
+  test('an answer leaves only after the log has confirmed the good points, also where others are bad [G-1]', async () => {
+    const { post, log, rows } = await servePoints(routeInflux)
+    const [opened, open] = gate()
+    const [asked, ask] = gate()
+    log.gate = () => {
+      ask()
+      return opened
+    }
+    const answered: number[] = []
+    const posts = ['m f=1', 'm f=2\nbad'].map(async (lines) => {
+      answered.push((await post('/api/v2/write?bucket=d', lines)).status)
+    })
+    await asked
+    expect([answered, rows()]).toEqual([[], []])
+    open()
+    await Promise.all(posts)
+    expect([answered.sort(), rows().length]).toEqual([[204, 400], 2])
   })
 
   test.each([
@@ -86,6 +113,18 @@ describe('points in line protocol', () => {
     expect(json(first.body)).toEqual({ error: text, line: 2, stored: 2, dropped: 3, data })
     expect(rows().length).toBe(4)
     expect([points('stored'), points('refused')]).toEqual([4, 6])
+  })
+
+  test('a measurement with too long a name is refused for itself', async () => {
+    const { post, rows } = await servePoints(routeInflux)
+    const { status, body } = await post('/api/v2/write?bucket=d', `${'x'.repeat(40_000)} f=1\nm f=2`)
+    const [told] = json(body).data as { error_message: string; original_line: string }[]
+    expect([status, told?.error_message, told?.original_line.length]).toEqual([
+      400,
+      'its name has more than 1024 characters',
+      100,
+    ])
+    expect(rows().length).toBe(1)
   })
 
   test('where no line is good nothing is stored; many bad ones are told by their number', async () => {
@@ -144,7 +183,11 @@ describe('points in line protocol', () => {
       expect((await post('/api/v2/write?bucket=other', 'm f=1', { authorization })).status).toBe(204)
     await post('/api/v2/write?bucket=other', 'm f=1', { authorization: `Token d4:${token('hub')}` })
     await post('/api/v2/write?bucket=other', 'm f=1', { authorization: `Token ${token('hub')}` })
-    expect(rows().map(([deviceId]) => deviceId)).toEqual(['d3', 'd3', 'd4', 'other'])
+    // Neither an id nor a scope with its port is cut at a colon of its own.
+    const withPort = token('hub:443').replace('%3A', ':')
+    await post('/api/v2/write?bucket=other', 'm f=1', { authorization: `Token a:b:${withPort}` })
+    await post('/api/v2/write?bucket=other', 'm f=1', { authorization: `Token a:b:${secretOf('x')}` })
+    expect(rows().map(([deviceId]) => deviceId)).toEqual(['d3', 'd3', 'd4', 'other', 'a:b', 'a:b'])
   })
 
   test('compressed bodies are read; a bomb, too many points, and other precisions and codings are refused [G-4]', async () => {
@@ -239,7 +282,7 @@ describe('the JavaScript client of InfluxDB', () => {
   })
 
   test('reads the code of a fault, and sends no refused points again', async () => {
-    const { url, rows } = await servePoints(routeInflux, { identities: true })
+    const { url, rows, points } = await servePoints(routeInflux, { identities: true })
     const failures: unknown[] = []
     const writing = (path: string, token: string) =>
       new InfluxDB({ url: url + path, token }).getWriteApi('org', 'd1', 'ns', {
@@ -258,5 +301,6 @@ describe('the JavaScript client of InfluxDB', () => {
       [401, 'unauthorized'],
     ])
     expect(rows().length).toBe(2)
+    expect([points('stored'), points('refused')]).toEqual([2, 1])
   })
 })

@@ -169,6 +169,24 @@ describe('OTLP over HTTP', () => {
     ])
     expect(rows().map(([, { value }]) => value)).toEqual([Number(point.asInt), undefined])
     expect([points('stored'), points('refused')]).toEqual([2, 3])
+    const named = await post('/devices/d1/v1/metrics', gauge([point, point], 'x'.repeat(40_000)), json)
+    expect(tellOf(named.body).partialSuccess).toMatchObject({
+      rejectedDataPoints: '2',
+      errorMessage: expect.stringMatching(/its name has more than 1024 characters$/),
+    })
+    const dataPoints = [{ timeUnixNano: '1', count: '1', bucketCounts: ['1'], explicitBounds: [1, 2] }]
+    const metrics = [{ name: 'h', histogram: { dataPoints } }]
+    const buckets = await post(
+      '/devices/d1/v1/metrics',
+      JSON.stringify({ resourceMetrics: [{ scopeMetrics: [{ metrics }] }] }),
+      json,
+    )
+    expect(tellOf(buckets.body)).toEqual({
+      partialSuccess: {
+        rejectedDataPoints: '1',
+        errorMessage: 'metric "h": a point has 1 buckets and 2 bounds between them',
+      },
+    })
     // resource_metrics { scope_metrics { metrics { name: "x" } } }: of no kind.
     const unknown = Buffer.from('0a07120512030a0178', 'hex')
     const answer = await post('/devices/d1/v1/metrics', unknown, protobuf)

@@ -13,6 +13,7 @@
  *
  * The name of the metric is a property too.
  */
+import { nameFault } from '#ingest/device-api/row-list.ts'
 import { numberText, ObjectText } from '#runtime/json-text.ts'
 import { attributesText, type Origin, originOf } from './attribute-text.ts'
 import type {
@@ -63,7 +64,8 @@ function addPoints<P extends AnyPoint>(
 ): void {
   const { name = '', unit } = metric
   const what = shownMetric(metric)
-  const properties = maker.rows.propertiesWith({ metric: name })
+  const fault = nameFault(name)
+  const properties = maker.rows.propertiesWith(fault === undefined ? { metric: name } : {})
   const temporality = temporalities.get(aggregationTemporality)
   for (const point of dataPoints) {
     const time = timeText(point.timeUnixNano)
@@ -76,7 +78,7 @@ function addPoints<P extends AnyPoint>(
     if (type !== 'gauge' && type !== 'summary') row.putText('temporality', temporality)
     if (type === 'sum') row.put('monotonic', String(isMonotonic ?? false))
     const refusal =
-      refusalOf(name, time) ?? (((point.flags ?? 0) & noRecordedValue) === 0 ? fields(row, point) : undefined)
+      fault ?? timeFault(time) ?? (((point.flags ?? 0) & noRecordedValue) === 0 ? fields(row, point) : undefined)
     if (refusal !== undefined) {
       maker.refuse(what, refusal)
       continue
@@ -98,8 +100,7 @@ const temporalities: ReadonlyMap<number | undefined, string> = new Map([
 /** Of the flags of a point: it says that there is no value at its time, as of a series that ended. */
 const noRecordedValue = 1
 
-function refusalOf(name: string, time: string | undefined): string | undefined {
-  if (name === '') return 'it has no name'
+function timeFault(time: string | undefined): string | undefined {
   return time === undefined ? 'a point has no time, or one beyond the year 2262' : undefined
 }
 

@@ -140,8 +140,7 @@ export class EventEncoder {
     bytes[at + 3] = 0xb0
     bytes.writeUInt32BE(scan.bodyEnd - scan.bodyStart, at + 4)
     at += dataHeadBytes
-    bytes.set(scan.bytes.subarray(scan.bodyStart, scan.bodyEnd), at)
-    return at + scan.bodyEnd - scan.bodyStart
+    return at + (scan.bytes as Buffer).copy(bytes, at, scan.bodyStart, scan.bodyEnd)
   }
 
   #suffixOf(scan: EnvelopeScan): Suffix {
@@ -191,8 +190,7 @@ function copyText(bytes: Buffer, at: number, from: Uint8Array, start: number, en
     bytes.writeUInt32BE(length, at + 1)
     textAt = at + 5
   }
-  bytes.set(from.subarray(start, end), textAt)
-  return textAt + length
+  return textAt + (from as Buffer).copy(bytes, textAt, start, end)
 }
 
 /** @returns the bytes, and where in them the three numbers lie */

@@ -1,14 +1,16 @@
 import { expect, test } from 'vitest'
+import { virtualClock } from '#runtime/virtual-clock.ts'
 import type { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { PartitionReaders } from './partition-readers.ts'
+import { PartitionReaders, type ReaderClaim } from './partition-readers.ts'
 
-function entering() {
-  const readers = new PartitionReaders()
+function entering(clock = virtualClock(0)) {
+  const told: ReaderClaim[] = []
+  const readers = new PartitionReaders(clock, (claim) => told.push(claim))
   const stolen: string[] = []
   const enter = (name: string, epoch?: number, place = 'p') =>
     readers.enter(place, epoch, ({ code }: PenstockError) => stolen.push(`${name} ${code}`))
-  return { readers, stolen, enter }
+  return { readers, stolen, enter, told }
 }
 const refusedWith = (code: string) => expect.objectContaining({ code })
 
@@ -40,4 +42,43 @@ test('without epochs a few read together, and all readers of an edge are bounded
   enter('one less')
   for (let place = 0; readers.count < limits.readersMax; place++) enter('other', 0, `place ${place}`)
   expect(() => enter('beyond', 0, 'beyond')).toThrow(refusedWith('INGEST_READERS_FULL'))
+})
+
+test('of readers at two edge processes the higher or newer one stays, until nothing is heard of it', () => {
+  const clock = virtualClock(0)
+  const [here, there] = [entering(clock), entering(clock)]
+  const pass = () => {
+    for (const claim of here.told.splice(0)) there.readers.heard(claim)
+    for (const claim of there.told.splice(0)) here.readers.heard(claim)
+  }
+  const leaveOld = here.enter('old', 0)
+  pass()
+  expect(() => there.enter('none')).toThrow(refusedWith('INGEST_LINK_STOLEN'))
+  there.enter('new', 0)
+  pass()
+  expect([here.stolen, there.stolen]).toEqual([['old INGEST_LINK_STOLEN'], []])
+  leaveOld()
+  pass()
+  // It stays, and is told of again and again.
+  for (let times = 0; times < 4; times++) {
+    expect(clock.step()).toBe(true)
+    pass()
+  }
+  expect(there.stolen).toEqual([])
+  expect(() => here.enter('none')).toThrow(refusedWith('INGEST_LINK_STOLEN'))
+  here.readers.heard({ place: 'q', epoch: 5, kind: 'comes' })
+  expect(() => here.enter('lower', 4, 'q')).toThrow(refusedWith('INGEST_LINK_STOLEN'))
+  // Two that came at once: the lower one hears of the higher.
+  there.enter('higher', 9, 'r')
+  here.enter('lower', 8, 'r')
+  pass()
+  pass()
+  expect([here.stolen.at(-1), there.stolen]).toEqual(['lower INGEST_LINK_STOLEN', []])
+  // Its process died without a word.
+  let over = false
+  clock.after(limits.readerClaimMs + 1, () => {
+    over = true
+  })
+  while (!over) clock.step()
+  expect(() => here.enter('lower', 4, 'q')).not.toThrow()
 })

@@ -2,7 +2,7 @@ import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { AuthorizeService } from '#ingest/session/principal.ts'
 import type { EventHub, EventHubs } from '#pipeline/reading/reading.ts'
 import { EventEncoder } from './event-encoder.ts'
-import { PartitionReaders } from './partition-readers.ts'
+import { PartitionReaders, type ReaderClaim } from './partition-readers.ts'
 import { ReadingTurns } from './reading-turns.ts'
 import type { ServiceRequests } from './service-requests.ts'
 
@@ -12,6 +12,8 @@ export interface ServiceOptions {
   readonly hubs: EventHubs
   /** Where this edge is reached over AMQP with TLS. */
   readonly place: { readonly host: string; readonly port: number }
+  /** Tells the other edge processes of this machine; left out: there are none. */
+  readonly tellClaim?: ((claim: ReaderClaim) => void) | undefined
   /** Left out: commands, feedback and file notifications are not served. */
   readonly requests?: ServiceRequests | undefined
 }
@@ -22,17 +24,21 @@ export class AmqpServices {
   readonly hubs: EventHubs
   readonly requests: ServiceRequests | undefined
   readonly place: ServiceOptions['place']
-  readonly readers = new PartitionReaders()
+  readonly readers: PartitionReaders
   readonly turns: ReadingTurns
   readonly openedAtMs: number
   readonly #encoders = new Map<EventHub, EventEncoder>()
 
-  constructor({ authorize, hubs, requests, place }: ServiceOptions, { batcher, clock }: EdgeContext) {
+  constructor(
+    { authorize, hubs, requests, place, tellClaim = () => {} }: ServiceOptions,
+    { batcher, clock }: EdgeContext,
+  ) {
     this.authorize = authorize
     this.hubs = hubs
     this.requests = requests
     this.place = place
     this.turns = new ReadingTurns(() => batcher.full)
+    this.readers = new PartitionReaders(clock, tellClaim)
     this.openedAtMs = clock.nowMs()
   }
 

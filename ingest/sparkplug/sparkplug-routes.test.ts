@@ -207,6 +207,7 @@ describe('a connection of MQTT', () => {
       publish('spBv1.0/g/NDATA/d1', data, 1),
       publish('spBv1.0/g/NDATA/d1', Buffer.from('no payload'), 2),
       publish('spBv1.0/STATE/host', Buffer.from('{}'), 3),
+      publish('spBv1.0/g/NBIRTH/behind a gateway', birth),
     )
     expect(answered).toBe(['40020001', '40020002', '40020003'].join(''))
     const told = { contentType: 'application/json', contentEncoding: 'utf-8', contentSchema: 'sparkplug' }
@@ -215,13 +216,14 @@ describe('a connection of MQTT', () => {
       { topic: 'spBv1.0/g/NDATA/d1', ...told },
       { topic: 'spBv1.0/g/NDATA/d1' },
       { topic: 'spBv1.0/STATE/host' },
+      { topic: 'spBv1.0/g/NBIRTH/behind a gateway', ...told },
       { topic: 'spBv1.0/g/NDEATH/d1', ...told },
     ])
     expect(JSON.parse(String(rows[1]?.body)).values).toEqual({ level: -1 })
     expect([String(rows[2]?.body), String(rows[3]?.body)]).toEqual(['no payload', '{}'])
-    expect(JSON.parse(String(rows[4]?.body))).toMatchObject({ type: 'NDEATH', values: { bdSeq: 0 } })
+    expect(JSON.parse(String(rows[5]?.body))).toMatchObject({ type: 'NDEATH', values: { bdSeq: 0 } })
     expect(points.map(([, labels, value]) => [labels, value])).toEqual([
-      ['format="sparkplug",outcome="stored"', 3],
+      ['format="sparkplug",outcome="stored"', 4],
       ['format="sparkplug",outcome="refused"', 1],
     ])
     expect(names).toEqual({ bytes: 0 })
