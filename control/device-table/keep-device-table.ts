@@ -12,7 +12,6 @@ import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { repeating } from '#runtime/repeating.ts'
-import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { deviceDifferences, keyOf } from './device-differences.ts'
@@ -80,7 +79,7 @@ export class DeviceTableKeeper {
       this.#failures = 0
       return limits.deviceTableToldMs
     } catch (error) {
-      if (!isPenstockError(error)) throw error
+      // Whatever it is, the registry is served beside it.
       const level = ++this.#failures === limits.tableQuietFailures ? 'warn' : 'debug'
       logger[level]('the table of devices is not up to date; trying again', { error })
       this.#nextPassMonotonicMs = clock.monotonicMs()

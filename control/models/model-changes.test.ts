@@ -87,11 +87,33 @@ describe('ClickHouse is brought in line', () => {
   })
 
   test('a column of another definition is dropped, so that no row keeps an old value', () => {
-    const other = model({ pins: ['t'], guard: { kind: 'every' } })
+    const every = { kind: 'every' } as const
+    const other = model({ pins: ['t'], guard: every })
     expect(done([other], having(pinned))).toEqual([
       'DROP COLUMN `M_t`',
       'ADD COLUMN `M_t`',
       'CREATE VIEW penstock.`v_M`',
+    ])
+  })
+
+  test('a view is made anew when what it names has another type', () => {
+    const long = model({ pins: ['t'], fields: [{ ...field('t'), type: 'long' }, field('p')] })
+    expect(done([long], having(pinned))).toEqual([
+      'DROP COLUMN `M_t`',
+      'ADD COLUMN `M_t`',
+      'CREATE VIEW penstock.`v_M`',
+    ])
+  })
+
+  test('and what is summed up of it goes before', () => {
+    const other = { ...charted, guard: { kind: 'every' } } as const
+    expect(done([other], having(charted))).toEqual([
+      `DROP PROJECTION \`${projection}\``,
+      'DROP COLUMN `M_t`',
+      'ADD COLUMN `M_t`',
+      'CREATE VIEW penstock.`v_M`',
+      'CREATE VIEW penstock.`charts_M`',
+      `ADD PROJECTION \`${chartsProjection(other)?.projection}\``,
     ])
   })
 

@@ -6,7 +6,7 @@ import { consoleNote } from './console-note.ts'
 
 const firstPageBytesMax = 60_000
 /** On top of the first page. */
-const screenBytesMax = 12_000
+const screenBytesMax = 20_000
 const sqlBytesMax = 140_000
 
 /** Scripts that a module loads at once, by name. */

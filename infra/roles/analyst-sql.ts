@@ -2,9 +2,10 @@ import type { AnalystSql } from '#control/sql/sql.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import { aText, recordOf } from '#runtime/json-check.ts'
 import { limits } from '#schemas/limits.ts'
-import { clickhouseLimits, type RoleLimits, roleLimitsFrom } from '#schemas/role-limits.ts'
+import { clickhouseLimits, type RoleLimits } from '#schemas/role-limits.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { warehouseUrl } from './open-role-warehouse.ts'
+import { operatorLimits } from './operator-limits.ts'
 
 const pulseMs = 1_000
 const faultLengthMax = 8_192
@@ -148,14 +149,11 @@ const rowBegins = Buffer.from('{"row"')
 
 /** The operator's limits, where they are lower than the console's own. @throws SETTINGS_INVALID */
 function boundsOf(settings: Settings): Readonly<Record<string, string>> {
-  const { clickhouseReadonlyLimits: text } = settings
-  const limited = Object.entries(roleLimitsFrom(text, 'PENSTOCK_CLICKHOUSE_READONLY_LIMITS')).flatMap(
-    ([limit, value]) => {
-      const name = clickhouseLimits[limit as keyof RoleLimits]
-      const own = name === undefined ? undefined : Number(bounds[name] ?? Number.POSITIVE_INFINITY)
-      return name !== undefined && own !== undefined && value < own ? [[name, String(value)]] : []
-    },
-  )
+  const limited = Object.entries(operatorLimits(settings).readonly.limits).flatMap(([limit, value]) => {
+    const name = clickhouseLimits[limit as keyof RoleLimits]
+    const own = name === undefined ? undefined : Number(bounds[name] ?? Number.POSITIVE_INFINITY)
+    return name !== undefined && own !== undefined && value < own ? [[name, String(value)]] : []
+  })
   return { ...bounds, ...Object.fromEntries(limited) }
 }
 

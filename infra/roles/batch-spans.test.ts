@@ -65,6 +65,13 @@ describe('spans of batches', () => {
     expect(spans[0]?.links).toEqual([{ traceId, spanId: '00f067aa0ba902b7' }])
   })
 
+  test('a batch that cannot be decoded is traced without links', () => {
+    const { spans, recorder } = recording(1)
+    const good = readRecord(1, [envelope({})])
+    recorder.stored(0, [{ ...good, record: { ...good.record, value: Buffer.from('Obj') } }])
+    expect(spans).toMatchObject([{ name: 'penstock.store', links: [] }])
+  })
+
   test('no more traces are linked than anybody looks at', () => {
     const { spans, recorder } = recording(1)
     const many = Array.from({ length: 40 }, (_, index) =>

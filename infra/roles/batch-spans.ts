@@ -14,7 +14,8 @@ import type { BatchStamp } from '#pipeline/log/log.ts'
 import type { ReadRecord } from '#pipeline/workers/range-reader.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Span, SpanLink } from '#runtime/otlp/otlp-spans.ts'
-import { envelopesOfBatch } from '#schemas/batch.ts'
+import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
+import { isPenstockError } from '#schemas/errors.ts'
 import { parseTraceparent, traceparentProperty } from '#schemas/traceparent.ts'
 
 export interface BatchSpansOptions {
@@ -98,12 +99,22 @@ export function batchTraceOf(partition: number, stamp: BatchStamp, batchesPerTra
   return { traceId: hex.slice(0, 32), appendId: hex.slice(32, 48), storeId: hex.slice(48, 64) }
 }
 
+/** What cannot be decoded has none: a look must not disturb delivery. */
 function linksOf(value: Uint8Array): SpanLink[] {
   const links = new Map<string, SpanLink>()
-  for (const { properties } of envelopesOfBatch(value)) {
+  for (const { properties } of decoded(value)) {
     const link = parseTraceparent(properties[traceparentProperty])
     if (link !== undefined) links.set(`${link.traceId}${link.spanId}`, link)
     if (links.size >= linksMax) break
   }
   return [...links.values()]
+}
+
+function decoded(value: Uint8Array): readonly Envelope[] {
+  try {
+    return envelopesOfBatch(value)
+  } catch (error) {
+    if (isPenstockError(error, 'BATCH_CORRUPT')) return []
+    throw error
+  }
 }

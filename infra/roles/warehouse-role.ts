@@ -3,16 +3,11 @@ import { checkEmbedded, startEmbeddedWarehouse } from '#pipeline/warehouse/embed
 import { createLogger } from '#runtime/logger.ts'
 import { urlHost } from '#runtime/loopback.ts'
 import { lowerPriority } from '#runtime/lower-priority.ts'
-import { type RoleLimits, roleLimitsFrom } from '#schemas/role-limits.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
 import { engineHost } from './open-role-warehouse.ts'
+import { operatorLimits } from './operator-limits.ts'
 import { askPasswords, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
-
-/** @throws SETTINGS_INVALID */
-function operatorLimits(text: string, setBy: string): { limits: RoleLimits; setBy: string } {
-  return { limits: roleLimitsFrom(text, setBy), setBy }
-}
 
 /** Beside edges and worker on one machine inserts and queries take what these leave: devices wait for their PUBACK, rows on the log. */
 const nice = 8
@@ -43,10 +38,7 @@ export async function runWarehouse(given: Settings): Promise<void> {
     analystPassword: settings.clickhouseAnalystPassword,
     readonlyPassword: settings.clickhouseReadonlyPassword,
     queryLogDays: settings.queryLogDays,
-    limits: {
-      analyst: operatorLimits(settings.clickhouseAnalystLimits, 'PENSTOCK_CLICKHOUSE_ANALYST_LIMITS'),
-      readonly: operatorLimits(settings.clickhouseReadonlyLimits, 'PENSTOCK_CLICKHOUSE_READONLY_LIMITS'),
-    },
+    limits: operatorLimits(settings),
     callers: callersOf(settings, host),
     confines: true,
     logger,

@@ -2,6 +2,7 @@ import { accessSync, constants, mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { kafkaAccessOf } from '#infra/roles/kafka-access.ts'
+import { operatorLimits } from '#infra/roles/operator-limits.ts'
 import { tlsFilesOf } from '#infra/roles/tls-files.ts'
 import { requireLoopback } from '#ingest/listeners/require-loopback.ts'
 import { readTlsSecrets } from '#ingest/listeners/tls-secrets.ts'
@@ -37,6 +38,7 @@ export function checkBeforeStart(settings: Settings): void {
   const kafkaTls = kafkaAccessOf(settings).tls
   if (kafkaTls !== undefined) readKafkaTls(kafkaTls)
   if (settings.clickhouseUrl === undefined) checkEmbedded(join(settings.dataDir, 'warehouse'))
+  operatorLimits(settings)
 }
 
 /** Edges whose supervisor was killed drain and go; so long their ports are waited for. */

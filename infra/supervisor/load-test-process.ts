@@ -30,8 +30,9 @@ const tellMs = 900
 /** Without its supervisor it may take so long to end in order. */
 const orphanMsMax = 20_000
 
+/** Nobody hears it once the supervisor is gone. */
 function tell(event: LoadTestEvent): void {
-  process.send?.(event)
+  if (process.connected) process.send?.(event)
 }
 
 async function run(order: LoadTestOrder, signal: AbortSignal): Promise<void> {

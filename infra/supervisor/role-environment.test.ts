@@ -15,10 +15,13 @@ test('the environment of the warehouse holds no secret and no credential; other 
     'NODE_OPTIONS',
     'PATH',
     'PENSTOCK_BIND',
+    'PENSTOCK_CLICKHOUSE_ANALYST_LIMITS',
     'PENSTOCK_CLICKHOUSE_PORT',
+    'PENSTOCK_CLICKHOUSE_READONLY_LIMITS',
     'PENSTOCK_DATA_DIR',
     'PENSTOCK_HOSTNAME',
     'PENSTOCK_LOG_LEVEL',
+    'PENSTOCK_QUERY_LOG_DAYS',
     'TZ',
     'UV_THREADPOOL_SIZE',
   ])

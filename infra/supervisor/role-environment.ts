@@ -9,6 +9,9 @@ const warehouseSettings: readonly string[] = [
   settingsTable.bind.env,
   settingsTable.hostname.env,
   settingsTable.clickhousePort.env,
+  settingsTable.clickhouseReadonlyLimits.env,
+  settingsTable.clickhouseAnalystLimits.env,
+  settingsTable.queryLogDays.env,
   settingsTable.logLevel.env,
   settingsFileEnv,
 ]

@@ -44,15 +44,20 @@ export async function rowsOf(clickhouseUrl: string, { text }: Recipe): Promise<r
 
 /** A folder with the files of the document, in which its programs run. */
 export class RecipeFolder {
-  readonly #path = mkdtempSync(join(tmpdir(), 'penstock-recipes-'))
+  readonly #path: string = mkdtempSync(join(tmpdir(), 'penstock-recipes-'))
   readonly #clickhouseUrl: string
 
   constructor(clickhouseUrl: string) {
     this.#clickhouseUrl = clickhouseUrl
-    for (const { name, text } of ['sh', 'python', 'yaml', 'sql'].flatMap(named)) {
+    for (const { name, text } of ['sh', 'python', 'yaml', 'sql', 'json'].flatMap(named)) {
       mkdirSync(dirname(join(this.#path, name)), { recursive: true })
       writeFileSync(join(this.#path, name), text)
     }
+  }
+
+  /** Where a file of the document lies. */
+  path(name: string): string {
+    return join(this.#path, name)
   }
 
   /** @returns what it printed @throws with what it printed, if it fails */

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import mqtt, { type MqttClient } from 'mqtt'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type ChromiumForTests, chromiumMissing, type PageForTests, startChromium } from '#infra/testbed/chromium.ts'
-import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
+import { penstockPorts, type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { lowContrast } from '#loadtest/report/contrast-fixture.ts'
 
@@ -72,11 +72,13 @@ async function connectedDevice(page: PageForTests, deviceId: string): Promise<Mq
 describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
   beforeAll(async () => {
     dataDir = mkdtempSync(join(tmpdir(), 'penstock-console-'))
+    // It is found again after it was stopped.
+    const ports = await penstockPorts()
     ;[penstock, browser] = await Promise.all([
-      startPenstock(dataDir, { PENSTOCK_IDENTITIES: 'required', PENSTOCK_OWNER_KEY: ownerKey }),
+      startPenstock(dataDir, { ...ports, PENSTOCK_IDENTITIES: 'required', PENSTOCK_OWNER_KEY: ownerKey }),
       startChromium(),
     ])
-  }, 60_000)
+  }, 120_000)
 
   afterEach(async () => {
     for (const page of pages.splice(0)) await page.close()
@@ -126,6 +128,7 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     'fleet/first-device',
     'fleet/first-device?tab=twin',
     'fleet/first-device?tab=keys',
+    'fleet/first-device?tab=events',
     'sql',
     'models',
     'models?new=1',
@@ -182,10 +185,12 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     const page = await open('?device=first-device')
     await click(page, 'Show its key in the command')
     await expect.poll(() => page.evaluate(`document.querySelector('pre').textContent`)).not.toContain('<its key>')
-    for (const way of ['mosquitto_pub', 'curl', 'Python', 'Node.js', 'MQTT.js']) {
+    for (const way of ['mosquitto_pub', 'curl', 'Python', 'Node.js', 'MQTT.js', 'Java']) {
       await click(page, way)
       const command = String(await page.evaluate(`document.querySelector('pre').textContent`))
-      const { code, output } = await inShell(command.replace('21.5', JSON.stringify(way)))
+      // In a folder of its own, which some write a file to.
+      const text = command.replace('21.5', way === 'Java' ? String.raw`\"Java\"` : JSON.stringify(way))
+      const { code, output } = await inShell(way === 'MQTT.js' ? text : `cd ${dataDir} && ${text}`)
       expect(code, `${way}: ${output}`).toBe(0)
       await shows(page, `{"temperature":"${way}"}`, 4_000)
     }
@@ -272,7 +277,14 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     const options = { clientId: 'made-here', username: 'made-here', password: key, reconnectPeriod: 0 }
     const device = await mqtt.connectAsync(penstock.mqttUrl, options)
     await shows(page, /(?<!not )connected/)
-    const ended = new Promise<void>((resolve) => device.once('close', resolve))
+    const disabled = new Promise<void>((resolve) => device.once('close', resolve))
+    await click(page, 'Disable')
+    await disabled
+    await shows(page, 'disabled')
+    await click(page, 'Enable')
+    await shows(page, 'enabled')
+    const again = await mqtt.connectAsync(penstock.mqttUrl, options)
+    const ended = new Promise<void>((resolve) => again.once('close', resolve))
     await click(page, 'Delete')
     await type(page, '[name=confirm]', 'made-here')
     await click(page, 'Delete')
@@ -306,13 +318,34 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     await type(page, '[name=method]', 'reboot')
     await click(page, 'Call')
     await shows(page, /"accepted": true/)
+    await click(page, 'Twin')
+    await page.evaluate(`[...document.querySelectorAll('button')].find((one) => one.innerText === 'Edit').click()`)
+    await type(page, 'textarea', '{"interval":60}')
+    await asked(page, '/twins/twin-1', 'PATCH', { properties: { desired: { mode: 'night' } } })
+    await click(page, 'Save')
+    await shows(page, 'The twin was changed meanwhile')
+    await shows(page, '"mode": "night"')
+    await click(page, 'I have seen it')
+    await click(page, 'Save')
+    await expect.poll(() => heard['$iothub/twin/PATCH/properties/desired/']).toContain('"interval":60')
     await click(page, 'Commands')
     await click(page, 'Send')
-    await shows(page, /Waiting\s+1/)
+    await shows(page, 'Waiting in the queue, or with the device: 1')
+    await shows(page, 'Enqueued')
     await device.subscribeAsync('devices/twin-1/messages/devicebound/#', { qos: 1 })
-    await shows(page, 'all completed or ended')
-    expect(page.errors).toEqual([])
+    await shows(page, /Completed/, 20_000)
+    await click(page, 'Events')
+    await shows(page, /commandEnded\s+Success/, 20_000)
+    await shows(page, 'connected')
+    await shows(page, /updateTwin\s+\{"properties":\{"desired":\{"interval":45\}/, 20_000)
+    // The one refusal was asked for.
+    expect(page.errors.filter((error) => !error.includes('412'))).toEqual([])
     await device.endAsync()
+    await shows(page, 'not connected')
+    await click(page, 'Methods')
+    await type(page, '[name=method]', 'reboot')
+    await click(page, 'Call')
+    await shows(page, /not online|DeviceNotOnline|404/i)
   })
 
   test('an id that is hostile is shown as text, wherever it comes from', async () => {
@@ -368,9 +401,20 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     await write(page, 'SELECT number AS n FROM numbers(1000000)')
     await click(page, 'Run')
     await shows(page, /only the first 10,000 rows/, 30_000)
-    await write(page, 'DROP TABLE penstock.telemetry')
-    await click(page, 'Run')
-    await shows(page, /Code: 164/, 30_000)
+    expect(Number(await page.evaluate('performance.memory.usedJSHeapSize'))).toBeLessThan(300_000_000)
+    for (const statement of [
+      'DROP TABLE penstock.telemetry',
+      "INSERT INTO penstock.telemetry (device_id) VALUES ('x')",
+      'SET max_threads = 1',
+      `SELECT * FROM url('${penstock.httpUrl}/metrics', 'LineAsString')`,
+    ]) {
+      await write(page, 'SELECT 1 AS between')
+      await click(page, 'Run')
+      await shows(page, 'between\n', 30_000)
+      await write(page, statement)
+      await click(page, 'Run')
+      await shows(page, /Code: 164/, 30_000)
+    }
     await write(page, 'SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1')
     await click(page, 'Run')
     await shows(page, /It runs, for .* rows have been read of about 1,000,000,000,000/, 30_000)
@@ -497,8 +541,9 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
   })
 
   test('what was changed stands in the audit, no secret in the settings, and Delivery counts what came', async () => {
-    const audit = await open('audit?path=%2Frouting')
-    await shows(audit, 'PUT /routing')
+    const audit = await open('audit')
+    for (const change of ['PUT /routing', 'POST /api/load-tests', 'DELETE /devices/made-here', 'PATCH /twins/twin-1'])
+      await shows(audit, change)
     const settings = await open('settings?find=OWNER')
     await shows(settings, 'set, not shown')
     expect(await settings.evaluate('document.documentElement.outerHTML')).not.toContain(ownerKey)
@@ -507,6 +552,20 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     await shows(delivery, 'All of')
     expect([...audit.errors, ...settings.errors, ...delivery.errors]).toEqual([])
   })
+
+  test('Live goes on by itself once Penstock is back, and says for how long nothing was received', async () => {
+    const page = await open('live')
+    // Of the tail itself; there is a screen named Delivery.
+    await shows(page, /^live$/m)
+    await penstock.stop()
+    await shows(page, /stalled|cut off/, 20_000)
+    await penstock.start()
+    await shows(page, /Nothing was received here for \d/, 30_000)
+    const device = await connectedDevice(page, 'after-restart')
+    await device.publishAsync('devices/after-restart/messages/events/', '{"after":"restart"}', { qos: 1 })
+    await shows(page, '{"after":"restart"}')
+    await device.endAsync()
+  }, 120_000)
 
   test('logging out ends the session of this browser', async () => {
     const page = await open('fleet')

@@ -60,10 +60,13 @@ export async function observedPenstock(): Promise<ObservedPenstock> {
     rmSync(dataDir, { recursive: true, force: true })
   }
   const command = async (...args: readonly string[]): Promise<string> => {
-    const env = { ...process.env, PENSTOCK_DATA_DIR: dataDir, PENSTOCK_CLICKHOUSE_URL: penstock.clickhouseUrl }
-    const batches = { PENSTOCK_OTLP_BATCHES_PER_TRACE: '1' }
+    const env = {
+      ...{ ...process.env, PENSTOCK_DATA_DIR: dataDir, PENSTOCK_CLICKHOUSE_URL: penstock.clickhouseUrl },
+      ...{ PENSTOCK_IDENTITIES: 'required', PENSTOCK_OWNER_KEY: ownerKey },
+      ...{ PENSTOCK_HTTP_PORT: new URL(penstock.httpUrl).port, PENSTOCK_OTLP_BATCHES_PER_TRACE: '1' },
+    }
     const program = [join(import.meta.dirname, '../penstock.js'), ...args]
-    return (await promisify(execFile)(process.execPath, program, { env: { ...env, ...batches } })).stdout
+    return (await promisify(execFile)(process.execPath, program, { env })).stdout
   }
   try {
     await sendAsFleet(penstock)

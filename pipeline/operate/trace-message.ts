@@ -10,6 +10,7 @@ import type { BatchStamp, Log, LogRecord } from '#pipeline/log/log.ts'
 import { walkLog } from '#pipeline/reading/log-walk.ts'
 import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
 import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
+import { isPenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { parseTraceparent, traceparentProperty } from '#schemas/traceparent.ts'
 
@@ -135,8 +136,9 @@ function envelopesOf({ value }: LogRecord, traceId: string): readonly Envelope[]
     return envelopesOfBatch(value).filter(
       ({ properties }) => parseTraceparent(properties[traceparentProperty])?.traceId === traceId,
     )
-  } catch {
-    return []
+  } catch (error) {
+    if (isPenstockError(error, 'BATCH_CORRUPT')) return []
+    throw error
   }
 }
 

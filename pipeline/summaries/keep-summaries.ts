@@ -1,7 +1,6 @@
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { repeating } from '#runtime/repeating.ts'
-import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { PartLook, PartWatch } from './part-watch.ts'
 
@@ -36,7 +35,7 @@ export function keepSummaries(tools: SummaryTools): () => Promise<void> {
       }
       failures = 0
     } catch (error) {
-      if (!isPenstockError(error)) throw error
+      // Whatever it is, delivery goes on beside it.
       const level = ++failures === limits.tableQuietFailures ? 'warn' : 'debug'
       logger[level](`${what} cannot be computed; trying again`, { error })
     }

@@ -143,7 +143,7 @@ function newRanges(partitions: readonly TablePartition[], doneTo: number): Range
   return [...ranges, { from: doneTo, to: Number.POSITIVE_INFINITY }]
 }
 
-/** Partitions that have other rows than those of which minutes are noted. */
+/** Partitions that have other rows than those of which minutes are noted, and the one of which rows expire. */
 async function unnoted(
   computed: Computed,
   partitions: readonly TablePartition[],
@@ -154,7 +154,7 @@ async function unnoted(
     [...byDay].reduce((sum, [start, rows]) => (start >= floored(from, day) && start < to ? sum + rows : sum), 0)
   return partitions
     .map(({ rows, fromMs, toMs }) => ({ rows, range: rangeOf(fromMs, toMs) }))
-    .filter(({ rows, range }) => notedIn(range) !== rows)
+    .filter(({ rows, range }) => range.from < minutes.from || notedIn(range) !== rows)
     .map(({ range }) => range)
 }
 

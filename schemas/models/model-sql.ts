@@ -160,14 +160,16 @@ function fieldsView(model: ModelTable): ModelView {
   const fields = modelColumns(model).map(({ expression, column }) => `${expression} AS ${identifier(column)}`)
   const columns = ['device_id', 'enqueued_at', ...fields, ...rowColumns.filter((name) => !viewFirst.includes(name))]
   const query = `SELECT ${columns.join(', ')} FROM ${telemetry} WHERE ${guardOf(model.guard)}`
-  return viewOf(viewName(model.name), model.name, query)
+  return viewOf(viewName(model.name), model, query)
 }
 
 /** They stand at the beginning of views. The body stands at the end of none: who wants it has the table. */
 const viewFirst = ['device_id', 'enqueued_at', 'body']
 
-function viewOf(view: string, model: string, query: string): ModelView {
-  return { view, query, comment: `${modelMark}${model} ${definitionOf(query)}` }
+/** Its definition is that of the columns that it names, too: a view keeps the types that they had when it was made. */
+function viewOf(view: string, model: ModelTable, query: string): ModelView {
+  const definition = definitionOf(query, ...pinnedColumns(model).map(({ comment }) => comment))
+  return { view, query, comment: `${modelMark}${model.name} ${definition}` }
 }
 
 /** Names of pinned columns with numbers, where the model's charts are on. */
@@ -178,12 +180,18 @@ function chartedColumns(model: ModelTable): readonly string[] {
     .map(({ name }) => pinnedName(model.name, name))
 }
 
-/** `undefined`: there is nothing to sum up. */
+/**
+ * `undefined`: there is nothing to sum up. Its name says of which definitions its columns are, too: ClickHouse drops no column that a
+ * projection reads.
+ */
 export function chartsProjection(model: ModelTable): ModelProjection | undefined {
   const columns = chartedColumns(model)
   if (columns.length === 0) return undefined
-  const query = `SELECT device_id, toStartOfMinute(enqueued_at), ${columns.flatMap((column) => sums(column)).join(', ')} GROUP BY device_id, toStartOfMinute(enqueued_at)`
-  return { projection: `${projectionMark}${model.name}_${definitionOf(query)}`, query }
+  const definitions = pinnedColumns(model).filter(({ column }) => columns.includes(column))
+  const all = columns.flatMap((column) => sums(column)).join(', ')
+  const query = `SELECT device_id, toStartOfMinute(enqueued_at), ${all} GROUP BY device_id, toStartOfMinute(enqueued_at)`
+  const definition = definitionOf(query, ...definitions.map(({ comment }) => comment))
+  return { projection: `${projectionMark}${model.name}_${definition}`, query }
 }
 
 /** With what names of projections for charts begin. */
@@ -203,7 +211,7 @@ function chartsView(model: ModelTable): ModelView {
     ]
   })
   const query = `SELECT device_id, toStartOfMinute(enqueued_at) AS minute, ${columns.join(', ')} FROM ${telemetry} GROUP BY device_id, minute`
-  return viewOf(`${projectionMark}${model.name}`, model.name, query)
+  return viewOf(`${projectionMark}${model.name}`, model, query)
 }
 
 function sums(column: string, before = ''): readonly string[] {

@@ -8,9 +8,10 @@ import { Button } from '#console/parts/button.tsx'
 import { Empty, Shown } from '#console/parts/empty.tsx'
 import { Field, TextArea } from '#console/parts/field.tsx'
 import { Fault } from '#console/parts/notice.tsx'
-import { Card, Tile } from '#console/parts/page.tsx'
+import { Card } from '#console/parts/page.tsx'
 import { Table } from '#console/parts/table.tsx'
 import { aNumber, aText, listOf, recordOf } from '#runtime/json-check.ts'
+import { type SentCommand, SentCommands } from './sent-commands.tsx'
 
 interface Dead {
   readonly id: number
@@ -24,6 +25,8 @@ const deadCheck = listOf(
   recordOf<Dead>({ id: aNumber, reason: aText, deliveryCount: aNumber, enqueuedTimeUtc: aText, endedTimeUtc: aText }),
 )
 const everyMs = 3_000
+/** Shown, the newest first. */
+const sentMax = 50
 
 export interface CommandsTabProps {
   readonly deviceId: string
@@ -35,10 +38,14 @@ export interface CommandsTabProps {
 /** Messages to the device, which wait until it takes them or they expire. */
 export function CommandsTab({ deviceId, waiting, onChanged }: CommandsTabProps) {
   const [body, setBody] = useState('{"interval":30}')
-  const [sent, setSent] = useState(0)
+  const [sent, setSent] = useState<readonly SentCommand[]>([])
   const send = useAction(async (signal) => {
-    await answerOf(`${pathOf('devices', deviceId)}/messages/deviceBound`, { method: 'POST', text: body, signal })
-    setSent((count) => count + 1)
+    // By which its end is found among the events of the device.
+    const messageId = `console-${randomText()}`
+    const headers = { 'iothub-messageid': messageId, 'iothub-ack': 'full' }
+    const path = `${pathOf('devices', deviceId)}/messages/deviceBound`
+    await answerOf(path, { method: 'POST', text: body, headers, signal })
+    setSent((before) => [{ messageId, body, sentAtMs: Date.now() }, ...before].slice(0, sentMax))
     onChanged()
   })
   const purge = useAction(async (signal) => {
@@ -46,41 +53,35 @@ export function CommandsTab({ deviceId, waiting, onChanged }: CommandsTabProps) 
     onChanged()
   })
   return (
-    <>
-      <div class="tiles">
-        <Tile name="Waiting" value={countText(waiting)} note="in the queue, or with the device" />
-        <Tile
-          name="Sent from here"
-          value={countText(sent)}
-          note={sent > 0 && waiting === 0 ? 'all completed or ended' : undefined}
-        />
-      </div>
-      <div class="columns">
-        <Card title="Send a command">
-          <form
-            class="stack"
-            onSubmit={(event) => {
-              event.preventDefault()
-              void send.run()
-            }}
+    <div class="columns">
+      <Card title="Send a command" note={`Waiting in the queue, or with the device: ${countText(waiting)}`}>
+        <form
+          class="stack"
+          onSubmit={(event) => {
+            event.preventDefault()
+            void send.run()
+          }}
+        >
+          <Field
+            label="Body"
+            hint="Its end is asked for, as feedback: services that receive feedback are told of it, too."
           >
-            <Field label="Body">
-              <TextArea value={body} onInput={setBody} />
-            </Field>
-            <Fault of={send.error ?? purge.error} />
-            <div class="row end">
-              <Button kind="danger" disabled={waiting === 0} isBusy={purge.isRunning} onClick={() => void purge.run()}>
-                End all that wait
-              </Button>
-              <Button type="submit" kind="primary" isBusy={send.isRunning}>
-                Send
-              </Button>
-            </div>
-          </form>
-        </Card>
-        <DeadCommands deviceId={deviceId} onChanged={onChanged} />
-      </div>
-    </>
+            <TextArea value={body} onInput={setBody} />
+          </Field>
+          <Fault of={send.error ?? purge.error} />
+          <div class="row end">
+            <Button kind="danger" disabled={waiting === 0} isBusy={purge.isRunning} onClick={() => void purge.run()}>
+              End all that wait
+            </Button>
+            <Button type="submit" kind="primary" isBusy={send.isRunning}>
+              Send
+            </Button>
+          </div>
+        </form>
+      </Card>
+      {sent.length > 0 && <SentCommands deviceId={deviceId} commands={sent} waiting={waiting} />}
+      <DeadCommands deviceId={deviceId} onChanged={onChanged} />
+    </div>
   )
 }
 
@@ -128,4 +129,9 @@ function DeadCommands({ deviceId, onChanged }: { readonly deviceId: string; read
       </Shown>
     </Card>
   )
+}
+
+/** Pages that came without TLS from elsewhere have no `randomUUID`. */
+function randomText(): string {
+  return [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -14,6 +14,7 @@ import { type Tab, Tabs } from '#console/parts/tabs.tsx'
 import { addressOf, go, setQuery } from '#console/router.ts'
 import { CommandsTab } from './commands-tab.tsx'
 import { DataTab } from './data-tab.tsx'
+import { EventsTab } from './events-tab.tsx'
 import { KeysTab } from './keys-tab.tsx'
 import { MethodsTab } from './methods-tab.tsx'
 import { ModulesTab } from './modules-tab.tsx'
@@ -28,6 +29,7 @@ const tabs = [
   { id: 'methods', title: 'Methods' },
   { id: 'commands', title: 'Commands' },
   { id: 'modules', title: 'Modules' },
+  { id: 'events', title: 'Events' },
   { id: 'keys', title: 'Keys' },
   { id: 'quota', title: 'Quota' },
 ] as const satisfies readonly Tab<string>[]
@@ -67,6 +69,8 @@ export function DeviceScreen(props: {
       <Tabs label="of the device" tabs={tabs} current={tab} onChange={(id) => setQuery({ tab: id })} />
       {tab === 'data' ? (
         <DataTab deviceId={deviceId} />
+      ) : tab === 'events' ? (
+        <EventsTab deviceId={deviceId} query={query} isOpen={isOpen} />
       ) : (
         <Shown of={loaded}>
           {(value) =>
@@ -79,7 +83,7 @@ export function DeviceScreen(props: {
 }
 
 function Content(props: {
-  readonly tab: Exclude<TabId, 'data'>
+  readonly tab: Exclude<TabId, 'data' | 'events'>
   readonly twin: Twin
   readonly loaded: Loaded<unknown>
 }) {
@@ -104,7 +108,8 @@ function Content(props: {
 function Unregistered() {
   return (
     <Notice title="This device is not registered">
-      So it has no twin, no keys and no quota of its own, and nothing can be asked of it. Its messages are under “Data”.
+      So it has no twin, no keys and no quota of its own, and nothing can be asked of it. Its messages are under “Data”,
+      and what happened to it under “Events”.
     </Notice>
   )
 }

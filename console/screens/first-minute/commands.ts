@@ -33,6 +33,8 @@ export function commandsOf(sender: Sender): readonly Command[] {
       needs: 'Node.js; run it in the folder of Penstock, which has the package',
       text: mqttJs(sender),
     },
+    { id: 'java', title: 'Java', needs: 'a JDK, 17 or later, no package', text: java(sender) },
+    { id: 'csharp', title: 'C#', needs: 'the .NET SDK, 10 or later, no package', text: csharp(sender) },
   ]
 }
 
@@ -83,6 +85,45 @@ function mqttJs({ host, ports, deviceId, key, isRemote }: Sender): string {
     'END',
   ]
   return lines.join('\n')
+}
+
+function java(sender: Sender): string {
+  const headers = Object.entries(headersOf(sender)).map(
+    ([name, value]) => `.header(${literal(name)}, ${literal(value)})`,
+  )
+  return `cat > Send.java <<'END'
+import java.net.URI;
+import java.net.http.*;
+class Send {
+  public static void main(String[] none) throws Exception {
+    var body = HttpRequest.BodyPublishers.ofString(${literal(body)});
+    var request = HttpRequest.newBuilder(URI.create(${literal(urlOf(sender))}))${headers.join('')}.POST(body).build();
+    System.out.println(HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString()).statusCode());
+  }
+}
+END
+java Send.java`
+}
+
+function csharp(sender: Sender): string {
+  const { 'Content-Type': type = '', ...others } = headersOf(sender)
+  const headers = Object.entries(others).map(
+    ([name, value]) => `request.Headers.TryAddWithoutValidation(${literal(name)}, ${literal(value)});\n`,
+  )
+  return `cat > Send.cs <<'END'
+using System.Net.Http;
+using System.Text;
+using var client = new HttpClient();
+using var request = new HttpRequestMessage(HttpMethod.Post, ${literal(urlOf(sender))});
+request.Content = new StringContent(${literal(body)}, Encoding.UTF8, ${literal(type)});
+${headers.join('')}Console.WriteLine((int)(await client.SendAsync(request)).StatusCode);
+END
+dotnet run Send.cs`
+}
+
+/** A text of Java and of C#, which have the escapes of JSON. */
+function literal(text: string): string {
+  return JSON.stringify(text)
 }
 
 function urlOf({ host, ports, deviceId, isRemote }: Sender): string {

@@ -155,6 +155,7 @@ function Next({ tail }: { readonly tail: Tail }) {
   const first = tail.items.findLast((item): item is Message => 'device' in item)
   const links: readonly (readonly [IconName, string, string, string])[] = [
     ['live', 'Live', 'Everything that comes in, with filters', addressOf(['live'])],
+    ['sql', 'SQL', 'Rows, as soon as they are there', addressOf(['sql'])],
     ['fleet', 'Fleet', 'Devices, their state and their keys', addressOf(['fleet'])],
     ...(first === undefined
       ? []

@@ -1,3 +1,4 @@
+import { useEffect, useState } from 'preact/hooks'
 import { agoText, amountText, countText, durationText } from '#console/data/format.ts'
 import { type Loaded, useLoad } from '#console/data/use-load.ts'
 import { Empty, Shown } from '#console/parts/empty.tsx'
@@ -50,13 +51,11 @@ function List({ session }: Pick<ScreenProps, 'session'>) {
 
 /** Often while one runs, seldom otherwise. */
 function useResults(): Loaded<Results> {
-  const loaded = useLoad(readResults, [], everyMs)
-  const running = useLoad(
-    async (signal) => (isUnderWay(loaded.value?.running) ? readResults(signal) : undefined),
-    [isUnderWay(loaded.value?.running)],
-    runningMs,
-  )
-  return running.value === undefined ? loaded : { ...loaded, value: running.value, error: running.error }
+  const [isOften, setOften] = useState(false)
+  const loaded = useLoad(readResults, [], isOften ? runningMs : everyMs)
+  const { value } = loaded
+  useEffect(() => setOften(isUnderWay(value?.running)), [value])
+  return loaded
 }
 
 function ResultList({ results: { results, more, unreadable } }: { readonly results: Results }) {
