@@ -14,7 +14,7 @@ test('of a group only its table is asked, and only its kinds', () => {
 
 test('a page begins before a moment', () => {
   expect(eventsStatement({ ...asked, before: 1_700_000_000_000.5 })).toContain(
-    'fromUnixTimestamp64Milli(1700000000000)',
+    'enqueued_at < fromUnixTimestamp64Milli(1700000000000)',
   )
 })
 

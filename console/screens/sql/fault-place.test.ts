@@ -5,6 +5,7 @@ import { lineAndColumn, placeOf } from './fault-place.ts'
 test.each([
   ['SELECT 1 FROMM x', 'Syntax error: failed at position 16 (x): x. Expected one of: token', 'x'],
   ["SELECT 'ü' AS a,\n b c d", 'Syntax error: failed at position 24 (d) (line 2, col 6): d. Expected', 'd'],
+  ["SELECT 'üü' AS a b FROM t", 'Syntax error: failed at position 20 (b): b FROM t. Expected', 'b'],
   ['SELECT count( FROM', 'Syntax error: failed at position 13 ((): ( FROM. Unmatched parentheses: (.', '('],
   ["SELECT 'open", "Single quoted string is not closed: Syntax error: failed at position 8 ('open): 'open. .", "'open"],
   ['SELECT 1 +', 'Syntax error: failed at position 11 (end of query): . Expected', '+'],
