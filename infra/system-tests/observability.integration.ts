@@ -23,8 +23,9 @@ afterAll(() => observed?.close())
 describe.skipIf(python.skip)(`the OTLP export ${python.note}`, () => {
   test('metrics and spans of all processes are as the official definitions have them, over one connection', async () => {
     const { receiver } = observed
-    const sent = () => receiver.requests.map(({ body }) => body).join('\n')
-    await expect.poll(sent, { timeout: 30_000 }).toMatch(/penstock\.store[\s\S]*penstock_worker_rows_stored_total/)
+    const last = () => receiver.requests.findLast(({ path }) => path === '/v1/metrics')?.body
+    const all = /"penstock_worker_rows_stored_total"[^{]*"sum":\{[^[]*\[\{"attributes":\[[^\]]*\],"asDouble":24,/
+    await expect.poll(last, { timeout: 30_000 }).toMatch(all)
     const decoded = decodeOtlp(receiver.requests)
     expect(decoded.length).toBe(receiver.requests.length)
     expect(receiver.requests[0]?.headers).toMatchObject({ authorization: 'Bearer abc', 'x-scope': 'test' })
@@ -46,7 +47,10 @@ describe.skipIf(python.skip)(`the OTLP export ${python.note}`, () => {
     expect(receiver.connections).toBe(1)
   })
 
-  test('a batch is a trace of its append and its store, linked to the trace that a message of it brings', () => {
+  test('a batch is a trace of its append and its store, linked to the trace that a message of it brings', async () => {
+    const linked = () =>
+      observed.receiver.requests.some(({ body }) => body.includes(`"links":[{"traceId":"${traceId}"`))
+    await expect.poll(linked, { timeout: 30_000 }).toBe(true)
     const spans = decodeOtlp(observed.receiver.requests)
       .flatMap(({ request }) => resourcesOf(request, 'spans'))
       .flatMap(({ items }) => items)
@@ -68,7 +72,8 @@ test('a traceparent leads to the edge, the batch and the row of its message, and
     /^thermometer-1 {2}00-.*\n {2}accepted .* by \S+-0\n {2}appended {2}partition \d+, offset \d+: a batch of \d+, .*\n {2}stored .*\n {2}spans .* trace [0-9a-f]{32}\n$/,
   )
   const [, batchTrace = ''] = /trace ([0-9a-f]{32})\n/.exec(told) ?? []
-  expect(observed.receiver.requests.some(({ body }) => body.includes(`"traceId":"${batchTrace}"`))).toBe(true)
+  const { requests } = observed.receiver
+  await expect.poll(() => requests.some(({ body }) => body.includes(`"traceId":"${batchTrace}"`))).toBe(true)
   await expect(observed.command('trace', traceId.replace('4', '5'))).rejects.toMatchObject({ code: 1 })
 })
 

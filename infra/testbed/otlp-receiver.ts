@@ -32,6 +32,8 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
     if (receiver.status === 200) requests.push({ path: request.url ?? '', headers: request.headers, body })
     response.writeHead(receiver.status, { 'Content-Type': 'application/json' }).end('{"partialSuccess":{}}')
   })
+  // It closes none by itself, so that those which are opened can be counted.
+  server.keepAliveTimeout = 0
   server.on('connection', (socket) => {
     connections++
     sockets.add(socket)

@@ -89,7 +89,8 @@ export class TokenDesk {
     const { seats } = this.#options
     const path = pathOfScope(scope)
     const services = this.#options.services()
-    if (services !== undefined && path.length > 0) {
+    const isOfDevices = path.length === 0 || path[0]?.toLowerCase() === 'devices'
+    if (services !== undefined && !isOfDevices) {
       await services.prove(path, token)
       return
     }

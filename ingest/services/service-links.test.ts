@@ -122,6 +122,16 @@ describe('who may', () => {
     expect([narrow.statuses, conditionsIn(await settled(narrow.client))]).toEqual([[200], ['amqp:unauthorized-access']])
   })
 
+  test('a token for all devices is held for devices, whatever its policy may do for services', async () => {
+    const { client, statuses } = await clientWith(servicesFixture(), tokenFor('localhost/devices', 'device'))
+    client.say(attachFrame(0, 2, '/devices/d1/messages/events'), attachFrame(0, 3, '/messages/devicebound'))
+    expect([statuses, conditionsIn(await settled(client)), [...client.edge.sessions.keys()]]).toEqual([
+      [200],
+      ['amqp:unauthorized-access'],
+      ['d1'],
+    ])
+  })
+
   test('a text is signed by the bytes of a key, and only where events are read by its text', async () => {
     const { statuses } = await clientWith(
       servicesFixture(),

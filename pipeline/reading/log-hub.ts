@@ -49,7 +49,7 @@ export class LogHub implements EventHub, RecordSource {
 
   async runtime(partition: number): Promise<PartitionRuntime> {
     const { first, next } = await this.#range(partition)
-    const last = first < next ? await this.#stampAt(partition, next - 1) : undefined
+    const last = first < next ? await this.#readOne(partition, next - 1) : undefined
     return {
       isEmpty: first === next,
       sequenceFirst: sequenceOf(first, 0),
@@ -114,7 +114,7 @@ export class LogHub implements EventHub, RecordSource {
     return range
   }
 
-  async #stampAt(partition: number, offset: number): Promise<LogRecord | undefined> {
+  async #readOne(partition: number, offset: number): Promise<LogRecord | undefined> {
     const [record] = await this.#options.log.read(partition, offset, 1)
     return record
   }
