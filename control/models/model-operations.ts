@@ -53,7 +53,7 @@ export function modelOperations(service: ModelService): Operation[] {
       ...changing,
       bodyBytesMax,
       run: (request, body) =>
-        unlessRefused(async () => answer(await service.put(givenModel(nameOf(request), modelBody(body)))), 400),
+        unlessRefused(async () => answer(await service.put(givenModel(nameOf(request), modelBody(body)))), refusal),
     },
     {
       method: 'DELETE',
@@ -96,7 +96,11 @@ function askingOperations(service: ModelService): Operation[] {
       pattern: '/api/models/plan',
       told: modelTold.plan,
       audited: 'read',
-      run: (_request, body) => unlessRefused(() => planned(service, modelBody(body)), 200),
+      run: (_request, body) =>
+        unlessRefused(
+          () => planned(service, modelBody(body)),
+          ({ problems }) => jsonAnswer(200, { problems }),
+        ),
     },
     {
       ...asking,
@@ -129,14 +133,22 @@ async function planned(service: ModelService, json: Readonly<Record<string, unkn
   })
 }
 
-/** The answer; of a document that is no model all of its faults. */
-async function unlessRefused(run: () => Promise<HttpAnswer>, status: number): Promise<HttpAnswer> {
+/** The answer, or what is told of a document that is no model. */
+async function unlessRefused(
+  run: () => Promise<HttpAnswer>,
+  refusalOf: (refused: ModelRefused) => HttpAnswer,
+): Promise<HttpAnswer> {
   try {
     return await run()
   } catch (error) {
     if (!(error instanceof ModelRefused)) throw error
-    return jsonAnswer(status, { Message: `ErrorCode:ArgumentInvalid;${error.message}`, problems: error.problems })
+    return refusalOf(error)
   }
+}
+
+/** With all of its faults. */
+function refusal({ message, problems }: ModelRefused): HttpAnswer {
+  return jsonAnswer(400, { Message: `ErrorCode:ArgumentInvalid;${message}`, ExceptionMessage: '', problems })
 }
 
 function nameOf(request: HttpRequest): string {

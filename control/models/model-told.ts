@@ -67,8 +67,14 @@ export const modelTold = {
   put: {
     summary: 'Makes a model of DTDL or a JSON Schema, or replaces its document; its view follows',
     asked: json(given),
-    answered: changed,
-    faults: ['MODEL_INVALID', 'MODEL_CONFLICT'],
+    answered: {
+      ...changed,
+      400: gives(
+        'what is wrong; with the document, each fault with its place',
+        recordOf({ Message: aText, ExceptionMessage: aText }, { problems: listOf(note) }),
+      ),
+    },
+    faults: ['MODEL_CONFLICT'],
   },
   delete: {
     summary: 'Removes a model with its view and its pinned columns; no row is lost',

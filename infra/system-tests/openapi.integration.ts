@@ -10,6 +10,7 @@ import { derivedKey } from '#control/provisioning/derived-key.ts'
 import { ApiAnswers } from '#infra/testbed/api-answers.ts'
 import { RunningPenstock } from '#infra/testbed/penstock.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
+import { callForSenders, callModels } from './openapi-calls-fixture.ts'
 
 const ownerKey = randomBytes(32).toString('base64')
 const deviceKey = randomBytes(32).toString('base64')
@@ -21,6 +22,7 @@ let penstock: RunningPenstock
 const expiresAtMs = Date.now() + 600_000
 const owner = createSasToken({ scope: 'localhost', key: ownerKey, policyName: 'iothubowner', expiresAtMs })
 const device = createSasToken({ scope: 'localhost/devices/d1', key: deviceKey, expiresAtMs })
+const module = createSasToken({ scope: 'localhost/devices/d1/modules/m', key: deviceKey, expiresAtMs })
 
 beforeAll(async () => {
   const settings = {
@@ -161,7 +163,6 @@ async function routes(): Promise<void> {
 async function devices(): Promise<void> {
   await rightly(204, 'POST', '/devices/d1/messages/events', { body: '{"v":1}', token: device })
   await rightly(401, 'POST', '/devices/d1/messages/events', { body: '{"v":1}', token: 'wrong' })
-  const module = createSasToken({ scope: 'localhost/devices/d1/modules/m', key: deviceKey, expiresAtMs })
   await rightly(204, 'POST', '/devices/d1/modules/m/messages/events', { body: '{"v":1}', token: module })
   for (const [at, token] of [
     ['/devices/d1', device],
@@ -214,6 +215,7 @@ async function feedback(): Promise<void> {
     await rightly(204, 'POST', '/devices/d1/messages/deviceBound', { body: 'x', headers: { 'iothub-ack': 'full' } })
     await rightly(200, 'DELETE', '/devices/d1/commands')
   }
+  await rightly(204, 'POST', '/api/commands', { body: { to: '/devices/d1/messages/devicebound', body: 'b24=' } })
   const list = await rightly(200, 'GET', '/api/commands/dead?device=d1')
   const [first, second] = JSON.parse(list.text) as { id: number }[]
   await rightly(200, 'GET', `/api/commands/dead/${first?.id}`)
@@ -387,6 +389,8 @@ test('every operation answers as the document says, with whatever status', { tim
     provisioning,
     uploads,
     operators,
+    () => callModels(rightly),
+    () => callForSenders(rightly, device, module),
     removals,
   ])
     await part()
