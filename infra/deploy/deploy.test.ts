@@ -176,7 +176,9 @@ describe('units', () => {
       .map((file) => {
         // It is read after the unit, so it would win.
         expect(set(text(file)).filter((name) => set(shared).includes(name)), file).toEqual([])
-        return /^Environment=PENSTOCK_DATA_DIR=(.+)$/m.exec(text(file))?.[1]
+        const folder = /^Environment=PENSTOCK_DATA_DIR=(.+)$/m.exec(text(file))?.[1]
+        expect(text(file)).toContain(`\nStateDirectory=${folder?.slice('/var/lib/'.length)}\n`)
+        return folder
       })
     expect(folders).not.toContain(undefined)
     expect(new Set(folders).size).toBe(folders.length)
