@@ -103,11 +103,13 @@ async function copyMessages(
     const { positions } = await whileStill(logs.delivered, () => backUpServer(tables))
     return { logs: [], positions, tables: undefined, tablesAt: tables.destination }
   }
-  const { frozen, snapshots } = await whileHeld(logs.logs, async () => {
-    const taken = await takeTables(tables, clock)
-    return { frozen: taken, snapshots: snapshotsOf(logs.logs) }
-  })
+  let frozen: FrozenTables | undefined
+  let snapshots: readonly LogSnapshot[] = []
   try {
+    await whileHeld(logs.logs, async () => {
+      frozen = await takeTables(tables, clock)
+      snapshots = snapshotsOf(logs.logs)
+    })
     for (const snapshot of snapshots) await files.write(`logs/${snapshot.topic}.log`, logFileOf(snapshot))
     if (frozen) await copyParts(frozen, files)
   } finally {
