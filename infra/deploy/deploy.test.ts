@@ -170,12 +170,16 @@ describe('units', () => {
   })
 
   test('have a folder of their own each, which what they share does not take back', () => {
-    const set = (content: string): string[] => content.match(/^(Environment=PENSTOCK_\w+|(?!Environment)\w+)(?==)/gm) ?? []
+    const set = (content: string): string[] =>
+      content.match(/^(Environment=PENSTOCK_\w+|(?!Environment)\w+)(?==)/gm) ?? []
     const folders = files
       .filter((each) => each.endsWith('.service'))
       .map((file) => {
         // It is read after the unit, so it would win.
-        expect(set(text(file)).filter((name) => set(shared).includes(name)), file).toEqual([])
+        expect(
+          set(text(file)).filter((name) => set(shared).includes(name)),
+          file,
+        ).toEqual([])
         const folder = /^Environment=PENSTOCK_DATA_DIR=(.+)$/m.exec(text(file))?.[1]
         expect(text(file)).toContain(`\nStateDirectory=${folder?.slice('/var/lib/'.length)}\n`)
         return folder

@@ -56,7 +56,10 @@ export async function holdAll(
         const { partitions } = stateOf(group)
         // Whoever takes a partition raises its generation.
         if (partitions.some(({ generation }, partition) => generation !== held.get(partition)))
-          throw new PenstockError('LOG_UNAVAILABLE', `others delivered group ${group}, whose positions were to stand still`)
+          throw new PenstockError(
+            'LOG_UNAVAILABLE',
+            `others delivered group ${group}, whose positions were to stand still`,
+          )
       }
     },
   }

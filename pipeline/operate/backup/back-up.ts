@@ -17,7 +17,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { BackupFiles } from './backup-files.ts'
 import { logFileOf } from './log-file.ts'
-import { type Manifest, readManifest, writeManifest } from './manifest.ts'
+import { type Manifest, readManifest, registryAt, writeManifest } from './manifest.ts'
 import { type DeliveredLog, whileHeld, whileStill } from './still-positions.ts'
 import { copyParts, type FrozenTables, freezeTables, thaw, untilInsertsEnd } from './tables.ts'
 
@@ -77,7 +77,15 @@ async function fill(options: BackUpOptions, files: BackupFiles): Promise<void> {
   if (registry === undefined && copied.logs.length + copied.positions.length === 0)
     throw new PenstockError('BACKUP_REFUSED', `nothing was ever started in ${place.dataDir}: set PENSTOCK_DATA_DIR`)
   await files.sync()
-  writeManifest(files.folder, { version, cutAtMs, topicPrefix, registry, ...copied, files: files.files })
+  writeManifest(files.folder, {
+    version,
+    cutAtMs,
+    topicPrefix,
+    registryAt: registryAt(place),
+    registry,
+    ...copied,
+    files: files.files,
+  })
   await files.sync()
 }
 

@@ -28,6 +28,7 @@ const made = [
   'CREATE VIEW shop.all AS SELECT twice(a) AS b FROM shop.`odd name`',
   'CREATE MATERIALIZED VIEW shop.copied TO shop.target AS SELECT a FROM shop.`odd name`',
   'CREATE MATERIALIZED VIEW shop.counted ENGINE = SummingMergeTree ORDER BY d AS SELECT d, count() AS n FROM shop.`odd name` GROUP BY d',
+  'CREATE TABLE shop.latest (a UInt64, b UInt64) ENGINE = ReplacingMergeTree ORDER BY a',
   'CREATE TABLE shop.note (text String) ENGINE = Log',
 ]
 
@@ -40,6 +41,9 @@ const insert = (from: number, count: number) =>
 test('tables, what views have gathered, and functions are what they were when they were frozen; views go on with the next insert [G-12]', async () => {
   for (const statement of made) await warehouse.command(statement)
   await insert(0, 900)
+  // So many that their names do not sort as their numbers do.
+  await warehouse.command('SYSTEM STOP MERGES shop.latest')
+  for (let b = 1; b <= 12; b++) await warehouse.command(`INSERT INTO shop.latest VALUES (1, ${b})`)
   await untilInsertsEnd(warehouse, systemClock)
   const frozen: FrozenTables = await freezeTables(warehouse, engineFolder, 'x1')
   await insert(900, 100)
@@ -58,6 +62,7 @@ test('tables, what views have gathered, and functions are what they were when th
   await restoreTables(warehouse, engineFolder, frozen.described, join(folder, 'tables'))
   expect(await numbers('SELECT count() AS n FROM shop.`odd name`')).toEqual([900])
   expect(await numbers('SELECT max(b) AS n FROM shop.all')).toEqual([1798])
+  expect(await numbers('SELECT b AS n FROM shop.latest FINAL')).toEqual([12])
   expect(await numbers('SELECT count() AS n FROM shop.target')).toEqual([900])
   expect(await numbers('SELECT sum(n) AS n FROM shop.counted GROUP BY d ORDER BY d')).toEqual([300, 300, 300])
   await insert(2_000, 3)

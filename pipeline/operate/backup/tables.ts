@@ -64,7 +64,13 @@ export async function freezeTables(warehouse: Warehouse, engineFolder: string, i
     ) as [string, string, string, string, string]
     const isFrozen = engine.endsWith('MergeTree')
     if (isFrozen)
-      await warehouse.command(`ALTER TABLE ${named(database, name)} FREEZE WITH NAME '${shadowPrefix}${id}'`)
+      await warehouse
+        .command(`ALTER TABLE ${named(database, name)} FREEZE WITH NAME '${shadowPrefix}${id}'`)
+        .catch((error) => {
+          // Links keep the bytes of parts that the engine has long merged.
+          thaw({ shadow })
+          throw error
+        })
     else if (!rowless.test(engine)) withoutRows.push(`${database}.${name}`)
     const parts = isFrozen ? partsIn(partsFolder(shadow, uuid)) : undefined
     if (parts?.length === 0 && filled.includes(`${database}.${name}`))
@@ -98,6 +104,11 @@ function partsIn(folder: string): string[] {
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name)
     .sort()
+}
+
+/** Blocks are numbered as they were inserted: `<partition>_<first block>_<last block>_<level>[_<mutation>]`. */
+function firstBlockOf(part: string): number {
+  return Number(part.split('_')[1])
 }
 
 const quietAskMs = 50
@@ -143,7 +154,8 @@ export async function restoreTables(
   )
   for (const { database, name, uuid, parts } of described.tables) {
     const detached = join(partsFolder(engineFolder, await uuidOf(warehouse, database, name)), 'detached')
-    for (const part of parts ?? []) {
+    // What is attached later counts as inserted later: of rows that replace one another the same one stays.
+    for (const part of [...(parts ?? [])].sort((one, other) => firstBlockOf(one) - firstBlockOf(other))) {
       await cp(join(source, uuid, part), join(detached, part), { recursive: true, mode: constants.COPYFILE_FICLONE })
       await warehouse.command(`ALTER TABLE ${named(database, name)} ATTACH PART '${part}'`)
     }
