@@ -19,7 +19,7 @@ import { BackupFiles } from './backup-files.ts'
 import { logFileOf } from './log-file.ts'
 import { type Manifest, readManifest, registryAt, writeManifest } from './manifest.ts'
 import { type DeliveredLog, whileHeld, whileStill } from './still-positions.ts'
-import { copyParts, type FrozenTables, freezeTables, thaw, untilInsertsEnd } from './tables.ts'
+import { copyParts, type FrozenTables, freezeQuietTables, thaw, untilInsertsEnd } from './tables.ts'
 
 /** Where tables are. */
 export type TablesPlace =
@@ -133,9 +133,8 @@ async function copyMessages(
 }
 
 async function takeTables(tables: TablesPlace, clock: Clock): Promise<FrozenTables | undefined> {
+  if (tables.kind === 'embedded') return await freezeQuietTables(tables.warehouse, tables.engineFolder, clock)
   await untilInsertsEnd(tables.warehouse, clock)
-  if (tables.kind === 'embedded')
-    return await freezeTables(tables.warehouse, tables.engineFolder, clock.nowMs().toString(36))
   await backUpServer(tables)
   return undefined
 }
