@@ -123,6 +123,7 @@ export class RollUps {
     partitions: readonly TablePartition[],
     reach: Reach,
   ): Promise<void> {
+    if (!(await computed.hasOthers(minute, reach.minutes))) return
     const minutes: Range[] = []
     for (const range of clipped(
       partitions.map(({ fromMs, toMs }) => rangeOf(fromMs, toMs)),
