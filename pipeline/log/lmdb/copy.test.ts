@@ -31,6 +31,10 @@ test('whoever held a log finds out that others had a partition meanwhile, as aft
   const [worker, holder] = store.state('g').members
   await store.step('g', { id: worker?.id ?? '', process: worker?.process ?? '' }, new Set([holder?.id ?? '']))
   expect(() => hold.assertHeld()).toThrow(expect.objectContaining({ code: 'LOG_UNAVAILABLE' }))
+  // It comes back, and has all again.
+  const owners = () => new Set(store.state('g').partitions.map(({ owner }) => owner))
+  await expect.poll(owners).toEqual(new Set([holder?.id]))
+  expect(() => hold.assertHeld()).toThrow(expect.objectContaining({ code: 'LOG_UNAVAILABLE' }))
   await hold.close()
   await log.close()
 })

@@ -37,6 +37,8 @@ export async function holdAll(
         })
         members.push(
           await join(group, ({ partition, generation }) => {
+            // What it is given again after that, it had lost.
+            if (held.size === partitionCount) return
             held.set(partition, generation)
             if (held.size === partitionCount) resolveAll()
           }),

@@ -45,8 +45,8 @@ export interface BackUpOptions {
   readonly clock?: Clock
 }
 
-/** Small files of the data folder that are copied as they are. */
-export const keptFiles = ['owner-key', 'secrets-key', 'routing', 'tls', 'https'] as const
+/** Small files of the data folder that are copied as they are; routes before the key of their secrets, which is made with the first. */
+export const keptFiles = ['routing', 'secrets-key', 'owner-key', 'tls', 'https'] as const
 
 /** @throws BACKUP_TARGET_USED, BACKUP_REFUSED, and as the parts do; whatever is thrown, nothing of the backup is left */
 export async function backUp(options: BackUpOptions): Promise<Manifest> {

@@ -18,7 +18,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { deliveredTopics, groupOnTopic } from '#schemas/log-topics.ts'
 import { endpointGroup } from '#schemas/routing/routing.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
-import { verifyFiles } from './backup-files.ts'
+import { onDisk, verifyFiles } from './backup-files.ts'
 import { readLogFile } from './log-file.ts'
 import { assertRestorable, type BackedUpTables, type Manifest, readManifest, registryAt } from './manifest.ts'
 import { isHalfRestored, stagingFolder } from './staging.ts'
@@ -100,6 +100,8 @@ async function putInPlace(options: RestoreOptions, manifest: Manifest): Promise<
   const takeBack: TakeBack[] = []
   try {
     await fill(options, manifest, staging, takeBack)
+    // Before the names that say so: a power failure must leave `.restoring`, or all.
+    await onDisk(staging)
     for (const name of readdirSync(staging)) renameSync(join(staging, name), join(dataDir, name))
     rmSync(staging, { recursive: true })
   } catch (error) {
