@@ -27,4 +27,10 @@ describe('moments in nanoseconds', () => {
       false,
     ])
   })
+
+  test('leading zeros are as many as anybody likes; what only looks like a number is refused in one pass [G-4]', () => {
+    const zeros = '0'.repeat(1_000_000)
+    expect([isInt64Text(`${zeros}7`), isInt64Text(zeros), isInt64Text(`${zeros}x`)]).toEqual([true, true, false])
+    expect([isUint64Text(`+${zeros}18446744073709551615`), isUint64Text(`${zeros} `)]).toEqual([true, false])
+  })
 })

@@ -12,9 +12,10 @@ export function isUint64Text(text: string): boolean {
   return !text.startsWith('-') && isWithin(text, '18446744073709551615')
 }
 
+/** In two steps, as one expression for both would look at what is no number once for each of its zeros. */
 function isWithin(text: string, largest: string): boolean {
-  const digits = /^[+-]?0*(\d+)$/.exec(text)?.[1]
-  if (digits === undefined) return false
+  if (!/^[+-]?\d+$/.test(text)) return false
+  const digits = text.replace(/^[+-]?0*/, '')
   return digits.length < largest.length || (digits.length === largest.length && digits <= largest)
 }
 

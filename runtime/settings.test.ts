@@ -124,7 +124,7 @@ describe('settings', () => {
       writeFileSync(secretFile, content)
       return faultsOf({ PENSTOCK_KAFKA_PASSWORD_FILE: secretFile, ...more })
     }
-    for (const content of ['', '\n', 'one\ntwo', 'zero\0', Buffer.alloc(70_000, 'a')]) {
+    for (const content of ['', '\n', 'one\ntwo', 'zero\0', Buffer.alloc(70_000, 'a'), Buffer.of(0xff, 0x61)]) {
       const fault = faultWith(content)
       expect(fault).toContain('allowed is a file with one line')
       expect(fault).not.toMatch(/two|zero|aaa/)

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { PenstockError } from '#schemas/errors.ts'
 import { isSecret, type Setting, secretFileEnv } from '#schemas/setting.ts'
@@ -117,9 +118,9 @@ function secretIn(file: string, fileEnv: string, faults: string[]): string {
   try {
     const bytes = readFileSync(file)
     const secret = bytes.toString('utf8').replace(/\r?\n$/, '')
-    const isOneLine = bytes.length <= secretBytesMax && !/[\r\n\0]/.test(secret)
+    const isOneLine = bytes.length <= secretBytesMax && isUtf8(bytes) && !/[\r\n\0]/.test(secret)
     if (secret !== '' && isOneLine) return secret
-    faults.push(`${fileEnv}=${file}: allowed is a file with one line, the secret`)
+    faults.push(`${fileEnv}=${file}: allowed is a file with one line of text, the secret`)
   } catch (error) {
     faults.push(`${fileEnv}=${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   }

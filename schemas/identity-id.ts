@@ -29,6 +29,16 @@ export function identityFromText(text: string): IdentityId {
   return { deviceId: text.slice(0, slash), moduleId: text.slice(slash + 1) }
 }
 
+/**
+ * Negative where `one` comes before `other` in stores: by device, then by module; ids are ASCII. It is not the order of their texts, whose slash
+ * comes behind some characters of ids.
+ */
+export function compareIds(one: IdentityId, other: IdentityId): number {
+  if (one.deviceId !== other.deviceId) return one.deviceId < other.deviceId ? -1 : 1
+  const [mine, its] = [one.moduleId ?? '', other.moduleId ?? '']
+  return mine === its ? 0 : mine < its ? -1 : 1
+}
+
 /** @throws PenstockError REGISTRY_ID_INVALID */
 export function checkIdentityId({ deviceId, moduleId }: IdentityId): void {
   if (!isIdentityId(deviceId)) throw idFault('device id', deviceId)

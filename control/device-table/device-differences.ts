@@ -1,11 +1,6 @@
+import { compareIds } from '#schemas/identity-id.ts'
 import { fingerprintOf } from './device-record.ts'
-import {
-  compareKeys,
-  type DeviceKey,
-  type DeviceRecord,
-  type DeviceVersion,
-  type StoredDevice,
-} from './device-table.ts'
+import type { DeviceKey, DeviceRecord, DeviceVersion, StoredDevice } from './device-table.ts'
 
 /** Of an identity that is gone. */
 const noFingerprint = ''
@@ -30,7 +25,7 @@ export function deviceDifferences(
     const record = records[at]
     const known = stored[knownAt]
     const key = record && keyOf(record)
-    const order = key === undefined ? 1 : known === undefined ? -1 : compareKeys(key, known)
+    const order = key === undefined ? 1 : known === undefined ? -1 : compareIds(key, known)
     if (key !== undefined && order <= 0) {
       add(key, record, order === 0 ? known : undefined)
       at++

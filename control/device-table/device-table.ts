@@ -50,10 +50,3 @@ export interface DeviceRecords {
   /** Of these devices and all their modules. */
   of(deviceIds: readonly string[]): Promise<readonly DeviceRecord[]>
 }
-
-/** Negative where `one` comes before `other`. Ids are ASCII, so that this is the order of both stores. */
-export function compareKeys(one: DeviceKey, other: DeviceKey): number {
-  if (one.deviceId !== other.deviceId) return one.deviceId < other.deviceId ? -1 : 1
-  if (one.moduleId === other.moduleId) return 0
-  return one.moduleId < other.moduleId ? -1 : 1
-}

@@ -6,17 +6,17 @@ import { Metrics } from '#runtime/metrics.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { compareIds } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { flatTags } from './device-record.ts'
-import {
-  compareKeys,
-  type DeviceKey,
-  type DeviceRecord,
-  type DeviceRecords,
-  type DeviceTable,
-  type DeviceVersion,
-  type StoredDevice,
+import type {
+  DeviceKey,
+  DeviceRecord,
+  DeviceRecords,
+  DeviceTable,
+  DeviceVersion,
+  StoredDevice,
 } from './device-table.ts'
 import { DeviceTableKeeper, keepDeviceTable } from './keep-device-table.ts'
 
@@ -45,12 +45,12 @@ class Store implements DeviceRecords {
   }
 
   #sorted(): DeviceRecord[] {
-    return [...this.all.values()].sort((one, other) => compareKeys(keyOf(one), keyOf(other)))
+    return [...this.all.values()].sort((one, other) => compareIds(keyOf(one), keyOf(other)))
   }
 
   async page(after: DeviceKey, countMax: number): Promise<readonly DeviceRecord[]> {
     return this.#sorted()
-      .filter((record) => compareKeys(keyOf(record), after) > 0)
+      .filter((record) => compareIds(keyOf(record), after) > 0)
       .slice(0, countMax)
   }
 
@@ -75,11 +75,11 @@ class Table implements DeviceTable {
         isDeleted: record === undefined,
         version,
       }))
-      .sort(compareKeys)
+      .sort(compareIds)
   }
 
   async stored(after: DeviceKey, upTo: DeviceKey | undefined, countMax: number): Promise<readonly StoredDevice[]> {
-    const inRange = (key: DeviceKey) => compareKeys(key, after) > 0 && (!upTo || compareKeys(key, upTo) <= 0)
+    const inRange = (key: DeviceKey) => compareIds(key, after) > 0 && (!upTo || compareIds(key, upTo) <= 0)
     return this.#sorted().filter(inRange).slice(0, countMax)
   }
 
@@ -217,6 +217,23 @@ describe('the table of devices', () => {
     await ended
     expect(listeners.size).toBe(0)
   })
+})
+
+test('a process that does not hold the table asks about it no more often than passes are due, whatever it is told', async () => {
+  let questions = 0
+  const holds = async () => {
+    questions++
+    return false
+  }
+  const { advance, tools, tell } = set({ holds })
+  const end = keepDeviceTable(tools)
+  await advance(limits.deviceTablePauseMs / 2)
+  tell('d1')
+  await advance(10 * limits.deviceTablePauseMs)
+  expect(questions).toBeLessThanOrEqual(12)
+  const ended = end()
+  await advance(limits.deviceTablePauseMs)
+  await ended
 })
 
 test('tags are a map of texts by their paths', () => {

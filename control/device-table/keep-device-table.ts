@@ -12,17 +12,11 @@ import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { repeating } from '#runtime/repeating.ts'
+import { compareIds } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { deviceDifferences, keyOf } from './device-differences.ts'
-import {
-  compareKeys,
-  type DeviceKey,
-  type DeviceRecord,
-  type DeviceRecords,
-  type DeviceTable,
-  type DeviceVersion,
-} from './device-table.ts'
+import type { DeviceKey, DeviceRecord, DeviceRecords, DeviceTable, DeviceVersion } from './device-table.ts'
 
 export interface DeviceTableTools {
   readonly records: DeviceRecords
@@ -74,7 +68,11 @@ export class DeviceTableKeeper {
       const isDue = clock.monotonicMs() >= this.#nextPassMonotonicMs
       if (!isDue && this.#told.size === 0) return limits.deviceTableToldMs
       if (await holds()) await (isDue ? this.#passInTurn(signal) : this.#settleTold())
-      else this.#rest(0)
+      else {
+        // Whoever holds it is told, too.
+        this.#told = new Set()
+        this.#rest(0)
+      }
       if (this.#failures >= limits.tableQuietFailures) logger.info('the table of devices is kept again')
       this.#failures = 0
       return limits.deviceTableToldMs
@@ -157,5 +155,5 @@ interface DevicePage {
 }
 
 function within(records: readonly DeviceRecord[], upTo: DeviceKey | undefined): readonly DeviceRecord[] {
-  return upTo === undefined ? records : records.filter((record) => compareKeys(keyOf(record), upTo) <= 0)
+  return upTo === undefined ? records : records.filter((record) => compareIds(keyOf(record), upTo) <= 0)
 }

@@ -141,6 +141,44 @@ test('another process that does an old wish late is set right by what it does ne
   expect(late.fault).toBeUndefined()
 })
 
+test('what another process does late for the last model, which is removed by then, does not stay', async () => {
+  const [late, service] = [start(), start()]
+  await service.put(given)
+  await settled()
+  let ready = (): void => {}
+  tables.before = () => new Promise<void>((resolve) => (ready = resolve))
+  const pinning = late.pin('M', 't')
+  await settled()
+  tables.before = () => undefined
+  await service.remove('M')
+  expect(await store.removedModels()).toEqual([])
+  ready()
+  await pinning
+  expect([...tables.columns.keys(), ...tables.tables.keys()]).toEqual(['device_id', 'telemetry'])
+})
+
+test('a model that is removed while models are read is not forgotten before ClickHouse has nothing of it', async () => {
+  const service = start()
+  await service.put(given)
+  await settled()
+  const removedModels = store.removedModels.bind(store)
+  store.removedModels = async () => {
+    store.removedModels = removedModels
+    await store.removeModel('M')
+    return removedModels()
+  }
+  clock.step()
+  await settled()
+  expect([...tables.tables.keys()]).toEqual(['telemetry'])
+})
+
+test('projections that others made stay, whatever their names begin with', async () => {
+  tables.projections.push('charts_of_mine')
+  const service = start()
+  await service.put(given)
+  expect([tables.projections, service.fault]).toEqual([['charts_of_mine'], undefined])
+})
+
 test('a plan changes nothing', async () => {
   const service = start()
   const { statements, model } = await service.plan(given, ['t', 't'], true)

@@ -12,6 +12,9 @@ export interface ModelWarehouse {
   readonly tables: TableOptions
 }
 
+/** They end with their definition, by which Penstock knows its own. */
+const ownProjections = new RegExp(`\\bPROJECTION (${projectionMark}\\w+_[0-9a-f]{12})\\b`, 'g')
+
 /** Each finds what the one before did not know of; another process may change models meanwhile. */
 const roundsMax = 5
 
@@ -57,8 +60,11 @@ export class ModelTables {
 
   async #bring(): Promise<void> {
     for (let round = 0; round < roundsMax; round++) {
-      const [models, removed] = await Promise.all([this.#store.models(), this.#store.removedModels()])
-      const outcome = models.length + removed.length === 0 ? 'inLine' : await this.#try(models)
+      // In this order: what is removed in between is not forgotten before ClickHouse was looked at without it.
+      const removed = await this.#store.removedModels()
+      const models = await this.#store.models()
+      // Whoever did something looks again, though the last model is gone: it may have done what was no longer wanted.
+      const outcome = round + models.length + removed.length === 0 ? 'inLine' : await this.#try(models)
       if (outcome === 'again') continue
       this.#fault = outcome === 'inLine' ? undefined : outcome.fault
       if (outcome === 'inLine' && removed.length > 0) await this.#store.forgetRemoved(removed)
@@ -102,9 +108,7 @@ export class ModelTables {
     return {
       columns: new Map(columns.map(({ name, comment }) => [String(name), String(comment)])),
       tables: new Map(tables.map(({ name, comment }) => [String(name), String(comment)])),
-      projections: [...made.matchAll(new RegExp(`\\bPROJECTION (${projectionMark}\\w+)`, 'g'))].flatMap(
-        ([, name]) => name ?? [],
-      ),
+      projections: [...made.matchAll(ownProjections)].flatMap(([, name]) => name ?? []),
     }
   }
 }

@@ -3,6 +3,7 @@ import type { Queries, SqlRow, SqlValue } from '#control/store/database.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { identityFromText, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { patchFrom } from './patch-json.ts'
 import { ReportedWriter } from './reported-writer.ts'
@@ -15,6 +16,11 @@ interface Row {
 }
 
 const lists = (parameters: readonly SqlValue[]): string[][] => parameters.map((value) => [...(value as string[])])
+
+function idRow(text: string): SqlRow {
+  const { deviceId, moduleId } = identityFromText(text)
+  return { device_id: deviceId, module_id: moduleId ?? '' }
+}
 
 /** The three statements of the writer over rows in memory, by what they begin with. Each waits for `open`, if it is told to. */
 class FakeStore implements Queries {
@@ -35,13 +41,14 @@ class FakeStore implements Queries {
   async query<R extends SqlRow>(sql: string, parameters: readonly SqlValue[] = []): Promise<R[]> {
     await this.gate
     if (this.isAway) throw new PenstockError('STORE_UNAVAILABLE', 'silent')
-    const columns = lists(parameters)
-    if (sql.startsWith('SELECT')) return this.#select(columns[0] ?? []) as unknown as R[]
+    const [devices = [], modules = [], ...columns] = lists(parameters)
+    const ids = devices.map((deviceId, at) => identityText({ deviceId, moduleId: modules[at] || undefined }))
+    if (sql.startsWith('SELECT')) return this.#select(ids) as unknown as R[]
     if (sql.startsWith('INSERT')) {
-      for (const id of columns[0] ?? []) this.born(id)
+      for (const id of ids) this.born(id)
       return []
     }
-    const done = this.#update(columns)
+    const done = this.#update(ids, columns)
     if (!this.losesAnswer) return done as unknown as R[]
     this.losesAnswer = false
     throw new PenstockError('STORE_UNAVAILABLE', 'cut off')
@@ -59,8 +66,7 @@ class FakeStore implements Queries {
       if (row === undefined) return []
       return [
         {
-          device_id: id,
-          module_id: '',
+          ...idRow(id),
           birth: row.birth,
           reported: row.birth && row.reported,
           reported_marks: row.birth && row.marks,
@@ -70,7 +76,10 @@ class FakeStore implements Queries {
     })
   }
 
-  #update([ids = [], , texts = [], marks = [], versions = [], was = [], births = []]: string[][]): SqlRow[] {
+  #update(
+    ids: readonly string[],
+    [texts = [], marks = [], versions = [], was = [], births = []]: string[][],
+  ): SqlRow[] {
     this.beforeWrite(ids)
     if (ids.includes('poison')) throw new Error('a document that the store does not take')
     this.writes.push(ids)
@@ -78,7 +87,7 @@ class FakeStore implements Queries {
       const row = this.rows.get(id)
       if (row === undefined || String(row.version) !== was[at] || row.birth !== births[at]) return []
       Object.assign(row, { reported: texts[at], marks: marks[at], version: Number(versions[at]) })
-      return [{ device_id: id, module_id: '' }]
+      return [idRow(id)]
     })
   }
 }
@@ -103,10 +112,9 @@ function writerOver(store: FakeStore) {
     while (clock.step(atMs));
   }
   const writer = new ReportedWriter(store, clock, silentLogger)
-  const report = (deviceId: string, patch: string, ifVersion?: number): Promise<number> => {
+  const report = (id: string, patch: string, ifVersion?: number): Promise<number> => {
     const bytes = Buffer.from(patch)
-    const id = { deviceId, moduleId: undefined }
-    return writer.report({ id, patch: patchFrom(bytes), bytes: bytes.length, ifVersion })
+    return writer.report({ id: identityFromText(id), patch: patchFrom(bytes), bytes: bytes.length, ifVersion })
   }
   return { stepTo, settled, writer, report }
 }
@@ -126,6 +134,13 @@ describe('reported patches', () => {
     expect(versions).toEqual([2, 2, 3, 4])
     expect(store.writes).toEqual([['a', 'b']])
     expect(store.rows.get('a')).toMatchObject({ reported: '{"n":2}', version: 4 })
+  })
+
+  test('are written in the order in which other writers lock twins, whatever their ids are', async () => {
+    const store = new FakeStore('a', 'a/m', 'a-b')
+    const { report } = writerOver(store)
+    await Promise.all(['a-b', 'a/m', 'a'].map((id) => report(id, '{"n":1}')))
+    expect(store.writes).toEqual([['a', 'a/m', 'a-b']])
   })
 
   test('that come while a group is under way make up the next, from memory, no sooner than groups may begin', async () => {

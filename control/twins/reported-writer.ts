@@ -14,7 +14,7 @@ import type { Queries } from '#control/store/database.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import { type IdentityId, identityText } from '#schemas/identity-id.ts'
+import { compareIds, type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { checkSize } from './patch-json.ts'
 import { type ReportedWrite, reportedTwins, writeReported } from './reported-rows.ts'
@@ -261,7 +261,7 @@ export class ReportedWriter {
   }
 }
 
-/** In order of their ids. */
+/** In the order of the store, in which all who write twins lock them. */
 function byTwin(group: readonly Waiting[]): TwinPatches[] {
   const twins = new Map<string, TwinPatches>()
   for (const waiting of group) {
@@ -270,7 +270,7 @@ function byTwin(group: readonly Waiting[]): TwinPatches[] {
     if (twin === undefined) twins.set(key, { id: waiting.report.id, key, waiting: [waiting] })
     else twin.waiting.push(waiting)
   }
-  return [...twins.values()].sort((one, other) => (one.key < other.key ? -1 : 1))
+  return [...twins.values()].sort((one, other) => compareIds(one.id, other.id))
 }
 
 /** Refuses patches that cannot be merged. @returns `undefined`: none was left */

@@ -101,7 +101,6 @@ export class SqlDeviceTwins implements DeviceTwins, WholeTwins {
       const all = [...this.#seen.values()]
       const some = all.splice(0, limits.beatRecordsMax)
       this.#seen = new Map(all.map((one) => [identityText(one), one]))
-      some.sort((one, other) => (identityText(one) < identityText(other) ? -1 : 1))
       try {
         await recordSeen(this.#database, some)
       } catch (error) {

@@ -2,7 +2,7 @@ import type { IfMatch } from '#control/identities/identities.ts'
 import type { Database, Queries } from '#control/store/database.ts'
 import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
-import type { IdentityId } from '#schemas/identity-id.ts'
+import { compareIds, type IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { notifyTwins } from './twin-notices.ts'
 import { tellWritten } from './twin-outbox-rows.ts'
@@ -38,7 +38,7 @@ export class SqlTwins implements Twins {
     // In order of their ids, so that two writers wait for one another and not in a deadlock.
     const ordered = updates
       .map((update, place) => ({ ...update, kind: 'patch', place }) as const)
-      .toSorted((left, right) => Buffer.compare(orderOf(left.id), orderOf(right.id)))
+      .toSorted((left, right) => compareIds(left.id, right.id))
     return this.#database.transaction(async (queries) => {
       const outcomes: (Error | undefined)[] = updates.map(() => undefined)
       for (let from = 0; from < ordered.length; from += limits.twinWritesAtOnceMax) {
@@ -75,9 +75,4 @@ export class SqlTwins implements Twins {
     )
     return outcomes
   }
-}
-
-/** As the store orders identities: by the bytes of both ids. */
-function orderOf({ deviceId, moduleId = '' }: IdentityId): Buffer {
-  return Buffer.from(`${deviceId}\0${moduleId}`)
 }

@@ -7,6 +7,7 @@ import { openLogsPlace, openTablesPlace } from '#infra/roles/installation-place.
 import { backUp } from '#pipeline/operate/backup/back-up.ts'
 import type { Manifest } from '#pipeline/operate/backup/manifest.ts'
 import { verifyBackup } from '#pipeline/operate/backup/restore.ts'
+import { isHalfRestored } from '#pipeline/operate/backup/staging.ts'
 import { claimFolder, type FolderUse } from '#runtime/folder-use.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -43,6 +44,11 @@ async function backedUp(settings: Settings, folder: string, destination: string 
   const { dataDir, postgresUrl, topicPrefix } = settings
   if (!existsSync(dataDir))
     throw new PenstockError('BACKUP_REFUSED', `there is no installation in ${dataDir}: set PENSTOCK_DATA_DIR`)
+  if (isHalfRestored(dataDir))
+    throw new PenstockError(
+      'BACKUP_REFUSED',
+      `a restore into ${dataDir} was not finished: run penstock restore again, or wait until it ends`,
+    )
   const logger = createLogger('backup', settings.logLevel)
   const use = await claimed(dataDir)
   const closing: (() => Promise<void>)[] = []

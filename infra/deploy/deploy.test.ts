@@ -164,9 +164,28 @@ describe('units', () => {
       expect(['start', '%i', ...roleNames]).toContain(role)
     }
     // Three parts after one another, 20 s each.
-    expect(Number(/TimeoutStopSec=(\d+)/.exec(shared)?.[1])).toBeGreaterThan(60)
+    expect(Number(/TimeoutStopSec=(\d+)/.exec(text('systemd/penstock-all.service'))?.[1])).toBeGreaterThan(60)
     expect(shared).toContain('OOMPolicy=continue')
     expect(shared).toContain('KillMode=mixed')
+  })
+
+  test('have a folder of their own each, which what they share does not take back', () => {
+    const set = (content: string): string[] =>
+      content.match(/^(Environment=PENSTOCK_\w+|(?!Environment)\w+)(?==)/gm) ?? []
+    const folders = files
+      .filter((each) => each.endsWith('.service'))
+      .map((file) => {
+        // It is read after the unit, so it would win.
+        expect(
+          set(text(file)).filter((name) => set(shared).includes(name)),
+          file,
+        ).toEqual([])
+        const folder = /^Environment=PENSTOCK_DATA_DIR=(.+)$/m.exec(text(file))?.[1]
+        expect(text(file)).toContain(`\nStateDirectory=${folder?.slice('/var/lib/'.length)}\n`)
+        return folder
+      })
+    expect(folders).not.toContain(undefined)
+    expect(new Set(folders).size).toBe(folders.length)
   })
 })
 

@@ -94,8 +94,9 @@ export async function runControl(settings: Settings): Promise<void> {
     await unwatchEdges()
     await stopForwarding?.()
     await stopRollUps?.()
-    await control.close()
-    await Promise.all([events?.close(), pipeline.close(), exported.close()])
+    // Together: a change of a large table may take minutes, and who waits for it is told that no answer comes.
+    await Promise.all([control.close(), pipeline.close()])
+    await Promise.all([events?.close(), exported.close()])
   })
   reportSamples(samples)
   await showFirstDevice(control)

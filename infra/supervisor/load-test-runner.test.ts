@@ -103,5 +103,7 @@ describe('the load test of an installation', () => {
     await killed
     expect(stuck.process.isKilled).toBe(true)
     await runner().tests.close()
+    // What asked for it may be asked a moment longer.
+    expect(() => stuck.tests.start(asked)).toThrow(expect.objectContaining({ code: 'LOADTEST_IMPOSSIBLE' }))
   })
 })

@@ -58,6 +58,7 @@ interface Running {
 export class LoadTestRunner {
   readonly #options: LoadTestRunnerOptions
   #last: Running | undefined
+  #isClosed = false
   #onEnded: () => void = () => {}
 
   constructor(options: LoadTestRunnerOptions) {
@@ -72,8 +73,8 @@ export class LoadTestRunner {
   /** @throws LOADTEST_RUNNING, LOADTEST_IMPOSSIBLE */
   start(asked: LoadTestAsked): LoadTestState {
     if (isUnderWay(this.state)) throw new PenstockError('LOADTEST_RUNNING', 'a load test runs already; stop it first')
-    const target = this.#options.target()
-    if (target === undefined) throw new PenstockError('LOADTEST_IMPOSSIBLE', 'the installation is not ready yet')
+    const target = this.#isClosed ? undefined : this.#options.target()
+    if (target === undefined) throw new PenstockError('LOADTEST_IMPOSSIBLE', 'the installation is not ready, or ends')
     const startedAtMs = this.#options.clock.nowMs()
     const order = loadTestOrder(startedAtMs.toString(36), asked, target)
     return stateOf(this.#begin(order, startedAtMs))
@@ -89,6 +90,7 @@ export class LoadTestRunner {
 
   /** With the installation. Resolves once nothing is left of it. */
   async close(): Promise<void> {
+    this.#isClosed = true
     const running = this.#last
     if (running === undefined || !isUnderWay(this.state)) return
     await new Promise<void>((resolve) => {

@@ -96,6 +96,9 @@ export function statusOf({ code }: PenstockError): number {
     case 'INGEST_DRAINING':
     case 'INGEST_CONNECTIONS_FULL':
       return 503
+    case 'LOG_POSITION_LOST':
+    case 'INGEST_PROTOCOL_ERROR':
+      return 500
     default:
       return 401
   }

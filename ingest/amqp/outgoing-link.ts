@@ -19,6 +19,8 @@ export interface OutgoingMessage {
   readonly resolve: (outcome: SendOutcome) => void
 }
 
+const uintMax = 0xffff_ffff
+
 /** What sends on a link by itself, as far as the client takes it. */
 export interface MessageSource {
   /** The client may take more than before, or wants what is granted back. */
@@ -108,8 +110,8 @@ export class OutgoingLink extends Link {
 
   /** The client says how many messages it takes (part 2, section 2.6.7). */
   flow(flow: Performative): void {
-    const deliveryCount = flow.number(5) ?? 0
-    this.#credit = Math.max(0, (deliveryCount + (flow.number(6) ?? 0) - this.#deliveryCount) | 0)
+    const underWay = (this.#deliveryCount - (flow.number(5) ?? 0)) | 0
+    this.#credit = Math.min(Math.max(0, (flow.number(6) ?? 0) - underWay), uintMax)
     this.#drains = flow.flag(8)
     this.flush()
     if (flow.flag(9) && this.isOpen) this.session.writeFlow(this.request.handle, this.#deliveryCount, this.#credit)

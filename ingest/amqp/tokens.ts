@@ -95,7 +95,8 @@ export class TokenDesk {
       return
     }
     seats.holdPolicyToken(token)
-    services?.hold(path, token)
+    // Nobody has judged it, so it is one at most: below `devices` any text is a path of its own.
+    if (path.length === 0) services?.hold(path, token)
   }
 }
 

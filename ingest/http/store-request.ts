@@ -1,8 +1,10 @@
 /**
  * What the messages of one HTTP request become, in whatever format they came:
  *
- *   read ─▶ room? ─▶ envelopes ≤ limit? ─▶ quota ─▶ room? ─▶ batches ─▶ answered once all are durable [G-1]
- *            503       413                  429      503       503 refused by the log
+ *   quota? ─▶ read ─▶ envelopes ≤ limit? ─▶ room? ─▶ quota ─▶ room? ─▶ batches ─▶ answered once all are durable [G-1]
+ *    429      400      413                   503                503       503 refused by the log
+ *
+ * What is read and stores nothing was work all the same, and counts as a message.
  */
 
 import type { PointFormat } from '#ingest/device-api/row-list.ts'
@@ -41,10 +43,23 @@ export function requireRoom(edge: EdgeContext): void {
  *   INGEST_MESSAGE_REFUSED
  */
 export function storeRequest(edge: EdgeContext, sender: Sender, read: () => RequestReading): Promise<HttpAnswer> {
-  const first = read()
-  if (first.messages.length === 0) return Promise.resolve(first.answer)
+  const { quotas } = edge
+  quotas.requireRequest(sender.deviceId)
+  let first: RequestReading
+  let bytes: number
+  try {
+    first = read()
+    bytes = envelopeBytesOf(first, sender)
+  } catch (error) {
+    quotas.requestWaitMs(sender.deviceId, 1, 0)
+    throw error
+  }
+  if (first.messages.length === 0) {
+    quotas.requestWaitMs(sender.deviceId, 1, 0)
+    return Promise.resolve(first.answer)
+  }
   requireRoom(edge)
-  const waitMs = edge.quotas.requestWaitMs(sender.deviceId, first.messages.length, envelopeBytesOf(first, sender))
+  const waitMs = quotas.requestWaitMs(sender.deviceId, first.messages.length, bytes)
   assert(waitMs >= 0 && waitMs <= limits.requestShapingMsMax, 'a request waits a moment, or is refused')
   if (waitMs === 0) return durable(edge, sender, first)
   return sleep(edge.clock, waitMs).then(() => durable(edge, sender, read()))

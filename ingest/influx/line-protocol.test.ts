@@ -111,6 +111,15 @@ describe('line protocol', () => {
     expect([points.map(({ line }) => line), faults.map(({ line }) => line)]).toEqual([[2, 3], [1]])
   })
 
+  test('what only looks like a number is refused in one pass, however long it is [G-4]', () => {
+    for (const text of [
+      `m f=${'1'.repeat(1_000_000)}x`,
+      `m f=1 ${'0'.repeat(1_000_000)}x`,
+      `m f=${'"m f='.repeat(200_000)}`,
+    ])
+      expect(read(text).faults.map(({ line }) => line)).toEqual([1])
+  })
+
   test('nothing is no point, and what is shown of a line is bounded', () => {
     expect(read('')).toEqual({ points: [], faults: [] })
     expect(read('\n\r\n # x\n')).toEqual({ points: [], faults: [] })

@@ -219,7 +219,8 @@ const truthValues: ReadonlyMap<string, string> = new Map([
 ])
 
 const wholeNumber = /^[+-]?\d+[iu]$/
-const decimalNumber = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/
+/** No digits can belong to either of two parts, or what is no number would be looked at once for each of them. */
+const decimalNumber = /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/
 /** RFC 8259 section 6. */
 const jsonNumber = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/
 

@@ -152,6 +152,10 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
     if (at < chunk.length && !this.isClosed()) this.#keepPartial(chunk, at)
   }
 
+  protected override charge(messages: number, bytes: number): number {
+    return super.charge(messages, bytes + (this.#sparkplug?.takeGrownBytes() ?? 0))
+  }
+
   protected readKept(): void {
     if (this.#partial.length > 0) this.onChunk(this.#partial.take())
   }

@@ -20,16 +20,29 @@ export function attributesText(attributes: readonly KeyValue[] | undefined): str
   return objectText(new Map(attributes.map(({ key = '', value }) => [key, valueText(value)])))
 }
 
-/** What all rows of one resource and scope end with, made once. */
+/** What all rows of one resource and scope end with. */
 export interface Origin {
   readonly resource: string | undefined
   readonly scope: string | undefined
 }
 
-export function originOf(resource: Resource | undefined, scope: Scope | undefined): Origin {
+/**
+ * Calls back for each scope of a resource. Text of a resource is made once, however many scopes it has: those that are empty take two
+ * bytes of a request each [G-4].
+ */
+export function forEachOrigin<S extends { readonly scope?: Scope }>(
+  resource: Resource | undefined,
+  scopes: readonly S[],
+  take: (ofScope: S, origin: Origin) => void,
+): void {
+  const resourceText = attributesText(resource?.attributes)
+  for (const ofScope of scopes) take(ofScope, { resource: resourceText, scope: scopeText(ofScope.scope) })
+}
+
+function scopeText(scope: Scope | undefined): string | undefined {
   const named = new ObjectText()
     .putText('name', scope?.name || undefined)
     .putText('version', scope?.version || undefined)
     .put('attributes', attributesText(scope?.attributes))
-  return { resource: attributesText(resource?.attributes), scope: named.isEmpty ? undefined : String(named) }
+  return named.isEmpty ? undefined : String(named)
 }

@@ -7,7 +7,7 @@
  * What a record does not have is left out. `severity` is the sender's own text, or the name of the number.
  */
 import { ObjectText } from '#runtime/json-text.ts'
-import { attributesText, type Origin, originOf, valueText } from './attribute-text.ts'
+import { attributesText, forEachOrigin, type Origin, valueText } from './attribute-text.ts'
 import type { LogRecord, LogsRequest } from './log-shapes.ts'
 import { RowMaker, timeText } from './row-maker.ts'
 
@@ -16,10 +16,9 @@ export function logRows({ resourceLogs = [] }: LogsRequest): RowMaker {
   const maker = new RowMaker('otlp-logs')
   const properties = maker.rows.propertiesWith({})
   for (const { resource, scopeLogs = [] } of resourceLogs)
-    for (const { scope, logRecords = [] } of scopeLogs) {
-      const origin = originOf(resource, scope)
+    forEachOrigin(resource, scopeLogs, ({ logRecords = [] }, origin) => {
       for (const record of logRecords) maker.add('a log record', rowOf(record, origin), properties)
-    }
+    })
   return maker
 }
 

@@ -15,7 +15,7 @@
  */
 import { nameFault } from '#ingest/device-api/row-list.ts'
 import { numberText, ObjectText } from '#runtime/json-text.ts'
-import { attributesText, type Origin, originOf } from './attribute-text.ts'
+import { attributesText, forEachOrigin, type Origin } from './attribute-text.ts'
 import type {
   Buckets,
   ExponentialHistogramPoint,
@@ -34,10 +34,9 @@ type AnyPoint = NumberPoint | HistogramPoint | ExponentialHistogramPoint | Summa
 export function metricRows({ resourceMetrics = [] }: MetricsRequest): RowMaker {
   const maker = new RowMaker('otlp-metrics')
   for (const { resource, scopeMetrics = [] } of resourceMetrics)
-    for (const { scope, metrics = [] } of scopeMetrics) {
-      const origin = originOf(resource, scope)
+    forEachOrigin(resource, scopeMetrics, ({ metrics = [] }, origin) => {
       for (const metric of metrics) addMetric(maker, metric, origin)
-    }
+    })
   return maker
 }
 
@@ -63,6 +62,9 @@ function addPoints<P extends AnyPoint>(
   fields: (row: ObjectText, point: P) => string | undefined,
 ): void {
   const { name = '', unit } = metric
+  // Made once: points that are refused may be many, and these may be long.
+  const nameText = JSON.stringify(name)
+  const unitText = unit ? JSON.stringify(unit) : undefined
   const what = shownMetric(metric)
   const fault = nameFault(name)
   const properties = maker.rows.propertiesWith(fault === undefined ? { metric: name } : {})
@@ -70,9 +72,9 @@ function addPoints<P extends AnyPoint>(
   for (const point of dataPoints) {
     const time = timeText(point.timeUnixNano)
     const row = new ObjectText()
-      .putText('metric', name)
+      .put('metric', nameText)
       .putText('type', type)
-      .putText('unit', unit || undefined)
+      .put('unit', unitText)
       .put('time', time)
       .put('startTime', timeText(point.startTimeUnixNano))
     if (type !== 'gauge' && type !== 'summary') row.putText('temporality', temporality)

@@ -150,6 +150,12 @@ export class Quotas {
     return Math.max(deviceMs, Math.min(edgeMs, limits.shapingMsMax))
   }
 
+  /** Asked before a request is read: one that will be refused costs nothing more. @throws INGEST_RATE_EXCEEDED, as `requestWaitMs` */
+  requireRequest(deviceId: string): void {
+    const nowMs = this.#clock.nowMs()
+    this.#requireRequest(this.bucketsOf(deviceId)?.waitMs(nowMs) ?? 0, this.#edgeWaitMs(nowMs))
+  }
+
   /**
    * Takes in one HTTP request.
    * @returns milliseconds that it must be held before
@@ -159,10 +165,8 @@ export class Quotas {
     const nowMs = this.#clock.nowMs()
     const device = this.bucketsOf(deviceId)
     const deviceMs = device?.waitMs(nowMs) ?? 0
-    const edgeMs = Math.max(this.#messages?.waitMs(nowMs) ?? 0, this.#bytes?.waitMs(nowMs) ?? 0)
-    const waitMs = Math.max(deviceMs, edgeMs)
-    if (waitMs > limits.requestShapingMsMax)
-      throw this.#refused('INGEST_RATE_EXCEEDED', 'more than is allowed a second; come back later', waitMs)
+    const edgeMs = this.#edgeWaitMs(nowMs)
+    const waitMs = this.#requireRequest(deviceMs, edgeMs)
     this.#takeFromEdge(messages, bytes, nowMs)
     device?.take(messages, bytes, nowMs)
     if (waitMs > 0) this.#shaped(deviceMs >= edgeMs ? 'device' : 'edge')
@@ -197,6 +201,16 @@ export class Quotas {
   /** Devices whose buckets are kept. */
   get deviceCount(): number {
     return this.#devices.size
+  }
+
+  #requireRequest(deviceMs: number, edgeMs: number): number {
+    const waitMs = Math.max(deviceMs, edgeMs)
+    if (waitMs <= limits.requestShapingMsMax) return waitMs
+    throw this.#refused('INGEST_RATE_EXCEEDED', 'more than is allowed a second; come back later', waitMs)
+  }
+
+  #edgeWaitMs(nowMs: number): number {
+    return Math.max(this.#messages?.waitMs(nowMs) ?? 0, this.#bytes?.waitMs(nowMs) ?? 0)
   }
 
   #takeFromEdge(messages: number, bytes: number, nowMs: number): number {

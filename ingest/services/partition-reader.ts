@@ -206,7 +206,8 @@ export class PartitionReader implements MessageSource {
 
   #sendInParts(payload: Buffer, settled: boolean): void {
     const { link, onSent } = this.#options
-    const tag = Buffer.from([0])
+    const tag = Buffer.alloc(4)
+    tag.writeUInt32BE(link.session.nextDeliveryId)
     link.session.transfer(link, { payload, tag, settled, resolve: () => {} }, settled)
     link.spend(1)
     onSent(1)

@@ -82,3 +82,24 @@ test('of readers at two edge processes the higher or newer one stays, until noth
   while (!over) clock.step()
   expect(() => here.enter('lower', 4, 'q')).not.toThrow()
 })
+
+test('a reader that goes for one at another edge process does not end its claim at a third', () => {
+  const clock = virtualClock(0)
+  const edges = [entering(clock), entering(clock), entering(clock)] as const
+  const pass = () => {
+    for (let round = 0; round < 3; round++)
+      for (const from of edges)
+        for (const claim of from.told.splice(0)) for (const to of edges) if (to !== from) to.readers.heard(claim)
+  }
+  const [old, newer, third] = edges
+  // As a link does: it ends at once.
+  const leaveOld = old.readers.enter('p', 1, () => leaveOld())
+  pass()
+  newer.enter('newer', 2)
+  pass()
+  expect(old.readers.count).toBe(0)
+  expect(() => third.enter('none')).toThrow(refusedWith('INGEST_LINK_STOLEN'))
+  // It left at the moment at which the other one came, and is heard of last.
+  third.readers.heard({ place: 'p', epoch: 1, kind: 'leaves' })
+  expect(() => third.enter('none')).toThrow(refusedWith('INGEST_LINK_STOLEN'))
+})

@@ -82,25 +82,22 @@ export class PartitionReaders {
   /** Another edge process told this. */
   heard({ place, epoch, kind }: ReaderClaim): void {
     if (kind === 'leaves') {
-      this.#elsewhere.delete(place)
+      // Of one that was taken over it may come late.
+      if ((this.#elsewhere.get(place)?.epoch ?? epoch) <= epoch) this.#elsewhere.delete(place)
       return
     }
-    if (kind === 'comes' && !this.#yields(place, epoch)) return
+    const readers = [...(this.#places.get(place) ?? [])]
+    const higher = readers.find((reader) => reader.epoch !== undefined && reader.epoch > epoch)
+    if (kind === 'comes' && higher?.epoch !== undefined) {
+      // The other one had not heard of it.
+      this.#tell({ place, epoch: higher.epoch, kind: 'comes' })
+      return
+    }
     if (this.#elsewhere.size >= limits.readerClaimsMax) this.#forgetOld()
     if (this.#elsewhere.size < limits.readerClaimsMax)
       this.#elsewhere.set(place, { epoch, untilMs: this.#clock.monotonicMs() + limits.readerClaimMs })
-  }
-
-  /** A reader came elsewhere. @returns false if one here has a higher epoch, of which the other one had not heard */
-  #yields(place: string, epoch: number): boolean {
-    for (const reader of [...(this.#places.get(place) ?? [])]) {
-      if (reader.epoch === undefined || reader.epoch <= epoch) reader.onStolen(stolenBy(epoch))
-      else {
-        this.#tell({ place, epoch: reader.epoch, kind: 'comes' })
-        return false
-      }
-    }
-    return true
+    // Those who go now do not tell it: a third edge would take it for the end of who came.
+    if (kind === 'comes') for (const reader of readers) reader.onStolen(stolenBy(epoch))
   }
 
   /** Epoch of who has a place for itself. */

@@ -10,6 +10,9 @@ import {
   rawClient,
   transferFrame,
 } from '#ingest/amqp/raw-client-fixture.ts'
+import { edgeFixture } from '#ingest/edge-fixture.ts'
+import { unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
+import { serviceAttempts } from '#ingest/quotas/quotas.ts'
 import { tickMs } from '#ingest/session/edge-context.ts'
 import { sequenceOf } from '#pipeline/reading/reading.ts'
 import { frame, performatives } from '#runtime/amqp/frames.ts'
@@ -142,7 +145,8 @@ describe('who may', () => {
   })
 
   test('an expired token, a renewed key and a lost right end links of services', async () => {
-    const fixture = servicesFixture()
+    const quotas = { ...unlimitedQuotas, failuresPerMinute: { address: 1, deviceAtAddress: 0 } }
+    const fixture = servicesFixture({ edge: edgeFixture({ quotas }) })
     const { client } = await clientWith(fixture, tokenFor('sb://localhost/telemetry'))
     client.say(attachFrame(0, 2, partition(0), { receives: true }), attachFrame(0, 3, partition(1), { receives: true }))
     expect(conditionsIn(await settled(client))).toEqual([])
@@ -152,9 +156,29 @@ describe('who may', () => {
       return conditionsIn(await settled(client))
     }
     expect(await look()).toEqual([])
+    // Whatever fails at the same address.
+    for (let failure = 0; failure < 3; failure++)
+      fixture.edge.quotas.attemptFailed(client.transport.remoteAddress, serviceAttempts)
     fixture.trust.now = { ...fixture.trust.now, policies: [] }
     expect(await look()).toEqual(['amqp:unauthorized-access', 'amqp:unauthorized-access'])
     expect(fixture.services.readers.count).toBe(0)
+  })
+
+  test('of tokens that nobody judged one is held, whatever they say that they are for', async () => {
+    const held: (readonly string[])[] = []
+    const fixture = servicesFixture()
+    const client = rawClient(fixture, (connection) => {
+      const side = fixture.open(connection)
+      side.hold = (path) => void held.push(path)
+      return side
+    })
+    client.begin()
+    client.say(attachFrame(0, 0, '$cbs'), attachFrame(0, 1, '$cbs', { receives: true }), flowFrame(0, 1, 100))
+    await settled(client)
+    for (const [index, scope] of ['localhost', 'localhost/devices', 'localhost/devices/ /1', 'localhost/'].entries())
+      client.say(putToken(index, scope, 'no token of the hub'))
+    await settled(client)
+    expect(held).toEqual([[], []])
   })
 
   test('a link where nothing is, or the wrong way round, tells so to who may know', async () => {
@@ -231,6 +255,21 @@ describe('a reader', () => {
     )
     const [flow] = ofKind(await settled(client), performatives.flow)
     expect([flow?.performative.number(5), flow?.performative.number(6)]).toEqual([5, 0])
+  })
+
+  test('grants as many as a number can say, and knows large messages by tags of their own', async () => {
+    const { client, memoryLog } = await reading(0, { settleMode: 0 })
+    const body = Buffer.alloc(100_000)
+    await appendBatch(memoryLog, 0, [{ body }, { body }])
+    client.say(flowFrame(0, 2, 0xffff_ffff))
+    const tags = new Set<string>()
+    await expect
+      .poll(async () => {
+        for (const { performative } of ofKind(await client.answers(), performatives.transfer))
+          tags.add(String(performative.at(2)))
+        return tags.size
+      })
+      .toBe(2)
   })
 
   test('is not sent to while devices wait for the log', async () => {

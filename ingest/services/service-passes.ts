@@ -5,7 +5,8 @@
  *   token for the whole hub                    ─▶ held, judged with the first link
  *   link ─▶ a held token that covers its address is judged ─▶ open ─▶ judged again now and then, by what is held then
  *
- * So a link ends soon after its token has expired, its key was renewed, or its policy lost the right.
+ * So a link ends soon after its token has expired, its key was renewed, or its policy lost the right. Only a token that is put and a link that
+ * comes count as attempts: looking again at what was good once is no guess, and an address that fails has it judged all the same.
  */
 
 import type { Link } from '#ingest/amqp/link.ts'
@@ -41,7 +42,7 @@ export class ServicePasses {
 
   /** Judges a token by what it says it is for. Rejects with what its sender is to be told. */
   async prove(path: readonly string[], token: Buffer): Promise<void> {
-    await this.#judge({ path, token })
+    await this.#judge({ path, token }, true)
     this.hold(path, token)
     if (!this.#connection.isOver) this.#connection.proven()
   }
@@ -61,7 +62,7 @@ export class ServicePasses {
   async admit(link: Link, resource: readonly string[]): Promise<string> {
     const { edge } = this.#connection
     if (edge.draining) throw new PenstockError('INGEST_DRAINING', 'the edge is shutting down')
-    const token = await this.tokenFor(resource)
+    const token = await this.#find(resource, true)
     if (this.#connection.isOver) throw new PenstockError('INGEST_DRAINING', 'the connection has ended')
     this.#connection.proven()
     if (!link.isClosed) this.#links.set(link, resource)
@@ -73,14 +74,18 @@ export class ServicePasses {
   }
 
   /** The token that covers a resource now. Rejects with INGEST_NOT_AUTHORIZED, AUTH_DIRECTORY_UNAVAILABLE. */
-  async tokenFor(resource: readonly string[]): Promise<string> {
+  tokenFor(resource: readonly string[]): Promise<string> {
+    return this.#find(resource, false)
+  }
+
+  async #find(resource: readonly string[], isAttempt: boolean): Promise<string> {
     let refused = new PenstockError('INGEST_NOT_AUTHORIZED', 'no token was put for this address')
     // The nearest first: what a client put for one partition it renews for that one.
     for (let length = resource.length; length >= 0; length--) {
       const held = this.#tokens.get(keyOf(resource.slice(0, length)))
       if (held === undefined) continue
       try {
-        await this.#judge(held)
+        await this.#judge(held, isAttempt)
         return held.token.toString('latin1')
       } catch (error) {
         if (!isPenstockError(error)) throw error
@@ -110,12 +115,12 @@ export class ServicePasses {
     this.#links.clear()
   }
 
-  async #judge({ path, token }: Held): Promise<void> {
+  async #judge({ path, token }: Held, isAttempt: boolean): Promise<void> {
     const { edge, transport } = this.#connection
     try {
       await this.#authorize?.(token.toString('latin1'), transport.confidential, path)
     } catch (error) {
-      const isFailure = isPenstockError(error, 'INGEST_NOT_AUTHORIZED')
+      const isFailure = isAttempt && isPenstockError(error, 'INGEST_NOT_AUTHORIZED')
       throw (isFailure && edge.quotas.attemptFailed(transport.remoteAddress, serviceAttempts)) || error
     }
   }

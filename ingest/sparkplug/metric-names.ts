@@ -13,7 +13,7 @@ export interface NameRoom {
   bytes: number
 }
 
-/** Beside its name: entries of two maps. */
+/** Beside its texts: an entry of a map, and what it is of. */
 const entryBytes = 200
 
 interface Node {
@@ -24,7 +24,8 @@ interface Node {
 
 /**
  * Metrics by alias, as births of this connection gave them: a node says its births anew whenever it connects. A birth of a node begins
- * anew for its devices too. What has no room is not remembered [G-4]; data then come with their alias alone.
+ * anew for its devices too. What has no room is not remembered [G-4], nor a longer name than others may be: a few bytes of data would
+ * become as many as it has. Data then come with their alias alone.
  */
 export class MetricNames {
   readonly #room: NameRoom
@@ -37,8 +38,8 @@ export class MetricNames {
   birth({ group, type, node, device }: SparkplugTopic, metrics: readonly Metric[]): void {
     const key = `${group}/${node}`
     if (type === 'NBIRTH') this.#forget(key)
-    const known = this.#nodes.get(key) ?? { born: new Map<string, BornMetric>(), bytes: 0 }
-    this.#nodes.set(key, known)
+    const known = this.#nodes.get(key) ?? this.#begin(key)
+    if (known === undefined) return
     for (const { name, alias, datatype } of metrics) {
       if (name === undefined || name === '') continue
       const born = { name, datatype }
@@ -63,18 +64,38 @@ export class MetricNames {
     for (const key of [...this.#nodes.keys()]) this.#forget(key)
   }
 
+  /** `undefined`: there is no room. */
+  #begin(key: string): Node | undefined {
+    const node: Node = { born: new Map(), bytes: 0 }
+    if (!this.#hold(node, entryBytes + 2 * key.length)) return undefined
+    this.#nodes.set(key, node)
+    return node
+  }
+
+  /** What is not remembered is not known any more: an alias must not stand for the name of an earlier birth. */
   #remember(node: Node, key: string, born: BornMetric): void {
-    const bytes = node.born.has(key) ? 0 : entryBytes + 2 * (key.length + born.name.length)
-    if (this.#room.bytes + bytes > limits.sparkplugNamesBytesMax) return
+    const before = node.born.get(key)
+    if (before !== undefined) this.#hold(node, -bytesOf(key, before))
+    if (born.name.length <= limits.pointNameLengthMax && this.#hold(node, bytesOf(key, born))) node.born.set(key, born)
+    else node.born.delete(key)
+  }
+
+  /** @param bytes below 0: they are given back @returns whether there was room */
+  #hold(node: Node, bytes: number): boolean {
+    if (bytes > 0 && this.#room.bytes + bytes > limits.sparkplugNamesBytesMax) return false
     this.#room.bytes += bytes
     node.bytes += bytes
-    node.born.set(key, born)
+    return true
   }
 
   #forget(key: string): void {
     this.#room.bytes -= this.#nodes.get(key)?.bytes ?? 0
     this.#nodes.delete(key)
   }
+}
+
+function bytesOf(key: string, { name }: BornMetric): number {
+  return entryBytes + 2 * (key.length + name.length)
 }
 
 /** No alias holds a slash. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { packet, rawConnect, text, twoBytes } from '#ingest/mqtt/raw-packets-fixture.ts'
+import { unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
 import { doubleField, floatField, numberField, textField, withinField } from '#runtime/protobuf/write-fixture.ts'
 import { limits } from '#schemas/limits.ts'
 import { MetricNames } from './metric-names.ts'
@@ -167,6 +168,43 @@ describe('a payload of Sparkplug B', () => {
     expect(room.bytes).toBe(limits.sparkplugNamesBytesMax - held)
   })
 
+  test('a name that takes the place of a shorter one, and a node without metrics, take their room too [G-4]', () => {
+    const { read, room } = reader()
+    const named = (name: string) => payloadOf(metric({ name, alias: 1, datatype: 3 }, int(1)))
+    read('spBv1.0/g/DBIRTH/n/d', named('a'))
+    const [before, name] = [room.bytes, 'b'.repeat(1_000)]
+    read('spBv1.0/g/DBIRTH/n/d', named(name))
+    // By its own name, and by the alias in place of the other.
+    expect(room.bytes - before).toBeGreaterThan(3 * 2 * name.length - 10)
+    for (let node = 0; node < 10; node++) read(`spBv1.0/g/NBIRTH/n${node}`, payloadOf())
+    const withNodes = room.bytes
+    expect(withNodes - before).toBeGreaterThan(3 * 2 * name.length + 10 * 100)
+    read('spBv1.0/g/NDEATH/n1', payloadOf())
+    expect(room.bytes).toBeLessThan(withNodes)
+    room.bytes = limits.sparkplugNamesBytesMax
+    read('spBv1.0/g/NBIRTH/other', payloadOf())
+    expect(room.bytes).toBe(limits.sparkplugNamesBytesMax)
+    // What has no room is not known by what was there before.
+    read('spBv1.0/g/DBIRTH/n/d', named('c'.repeat(limits.pointNameLengthMax)))
+    const data = payloadOf(metric({ alias: 1 }, int(5)))
+    expect(read('spBv1.0/g/DDATA/n/d', data).metrics).toEqual([{ alias: 1, value: 5 }])
+  })
+
+  test('connections give back all that they took', () => {
+    const { read, room, names } = reader()
+    for (const name of ['a', 'b'.repeat(1_000), 'c'.repeat(limits.pointNameLengthMax + 1), 'd'])
+      read('spBv1.0/g/DBIRTH/n/d', payloadOf(metric({ name, alias: 1 }, int(1)), metric({ name: 'e', alias: 2 })))
+    expect(room.bytes).toBeGreaterThan(0)
+    names.close()
+    expect(room.bytes).toBe(0)
+  })
+
+  test('a name that is longer than those of others may be is not remembered: a few bytes would become many', () => {
+    const { read } = reader()
+    read('spBv1.0/g/NBIRTH/n', payloadOf(metric({ name: 'x'.repeat(limits.pointNameLengthMax + 1), alias: 1 }, int(1))))
+    expect(read('spBv1.0/g/NDATA/n', payloadOf(metric({ alias: 1 }, int(5)))).metrics).toEqual([{ alias: 1, value: 5 }])
+  })
+
   test('that is none, has a body of its own, or becomes too large is not read', () => {
     const { read } = reader()
     const topic = 'spBv1.0/g/NDATA/n'
@@ -227,6 +265,26 @@ describe('a connection of MQTT', () => {
       ['format="sparkplug",outcome="refused"', 1],
     ])
     expect(names).toEqual({ bytes: 0 })
+  })
+
+  test('is charged for rows, which a few bytes of data with long names become [G-4]', async () => {
+    const quotas = { ...unlimitedQuotas, device: { ...unlimitedQuotas.device, bytesPerSecond: 20_000 } }
+    const isHeldAfter = async (decodesSparkplug: boolean) => {
+      const { connect, settle } = edgeFixture({ decodesSparkplug, quotas })
+      const { connection, transport } = connect()
+      connection.onChunk(rawConnect(4))
+      connection.onChunk(
+        publish('spBv1.0/g/NBIRTH/d1', payloadOf(metric({ name: 'x'.repeat(1_000), alias: 1 }, int(1)))),
+      )
+      expect(transport.paused).toBe(false)
+      const short = payloadOf(...Array.from({ length: 50 }, () => metric({ alias: 1 }, int(1))))
+      connection.onChunk(publish('spBv1.0/g/NDATA/d1', short))
+      const { paused } = transport
+      connection.onClosed()
+      await settle()
+      return paused
+    }
+    expect([await isHeldAfter(false), await isHeldAfter(true)]).toEqual([false, true])
   })
 
   test('stores them as they come otherwise', async () => {

@@ -16,6 +16,7 @@ export class SparkplugRoutes {
   readonly #names: MetricNames
   readonly #stored: Counter
   readonly #refused: Counter
+  #grownBytes = 0
 
   constructor(edge: EdgeContext, room: NameRoom) {
     this.#edge = edge
@@ -37,6 +38,13 @@ export class SparkplugRoutes {
     return { frame, partition: this.#decoding(topic, asItCame) }
   }
 
+  /** What rows have beyond their payloads, since this was last asked: their sender is charged for it too. */
+  takeGrownBytes(): number {
+    const grown = this.#grownBytes
+    this.#grownBytes = 0
+    return grown
+  }
+
   close(): void {
     this.#names.close()
   }
@@ -46,7 +54,10 @@ export class SparkplugRoutes {
       write: (frame: EnvelopeFrame, source, start, end, owner) => {
         const row = payloadRow(topic, source.subarray(start, end), this.#names)
         if (row === undefined) asItCame.partition.write(asItCame.frame, source, start, end, owner)
-        else asItCame.partition.write(frame, row, 0, row.length, owner)
+        else {
+          asItCame.partition.write(frame, row, 0, row.length, owner)
+          this.#grownBytes += Math.max(0, row.length - (end - start))
+        }
         const counter = row === undefined ? this.#refused : this.#stored
         counter.add(1)
       },

@@ -18,7 +18,7 @@ export interface RegisteredDevices {
 const requestsMax = 4
 
 /**
- * Creates all devices of a run, a hundred a request.
+ * Creates all devices of a run, a hundred a request, or none: what there is of them is deleted if not all can be.
  * @throws CONTROL_UNREACHABLE, CONTROL_REFUSED
  */
 export async function registerDevices(
@@ -29,7 +29,8 @@ export async function registerDevices(
   const ids = workloads.flatMap(({ run, firstDevice, connections }) =>
     Array.from({ length: connections }, (_, index) => deviceIdOf(run, firstDevice + index)),
   )
-  await inBulk(ids, access, (id) => ({
+  const remove = () => inBulk(ids, access, (id) => ({ id, importMode: 'delete' })).catch(() => undefined)
+  const creating = inBulk(ids, access, (id) => ({
     id,
     importMode: 'createOrUpdate',
     status: 'enabled',
@@ -38,10 +39,11 @@ export async function registerDevices(
       symmetricKey: { primaryKey: deviceKeyOf(secret, id), secondaryKey: deviceKeyOf(secret, `${id}/2`) },
     },
   }))
-  return {
-    secret,
-    remove: () => inBulk(ids, access, (id) => ({ id, importMode: 'delete' })).catch(() => undefined),
-  }
+  await creating.catch(async (error: unknown) => {
+    await remove()
+    throw error
+  })
+  return { secret, remove }
 }
 
 /** The owner's key: as given, or as the first start wrote it under the data folder. @throws LOADTEST_OPTIONS_INVALID */
@@ -52,6 +54,7 @@ export function ownerKeyOf(given: string | undefined, dataDir: string | undefine
   return key
 }
 
+/** Ends once no request is under way any more, also if one of them fails: then the others go on. */
 async function inBulk(ids: readonly string[], access: RestAccess, itemOf: (id: string) => object): Promise<void> {
   const client = new RestClient(access)
   const waiting = [...ids]
@@ -59,5 +62,7 @@ async function inBulk(ids: readonly string[], access: RestAccess, itemOf: (id: s
     while (waiting.length > 0)
       await client.json(nothing, 'POST', '/devices', waiting.splice(0, limits.bulkOperationsMax).map(itemOf))
   }
-  await Promise.all(Array.from({ length: requestsMax }, work))
+  const ended = await Promise.allSettled(Array.from({ length: requestsMax }, work))
+  const failed = ended.find(({ status }) => status === 'rejected')
+  if (failed?.status === 'rejected') throw failed.reason
 }

@@ -30,12 +30,17 @@ export interface LogSnapshot extends LogContents {
   close(): void
 }
 
+export interface LogHold extends GroupMember {
+  /** @throws LOG_UNAVAILABLE if anyone else has had a partition since: this process was paused for longer than its session, say */
+  assertHeld(): void
+}
+
 export interface CopyableLog extends Log {
   /**
    * Takes every partition of each group that ever joined, from whoever delivers them. Resolves once no position can move; closing gives them
    * back, and so does the end of this process.
    * @throws LOG_UNAVAILABLE
    */
-  hold(): Promise<GroupMember>
+  hold(): Promise<LogHold>
   snapshot(): LogSnapshot
 }

@@ -76,3 +76,21 @@ test('a fault is told to all who wait, and the next one asks again', async () =>
   fails = false
   expect(offsetOf(await shelf.at(failing, 0, 0))).toBe(0)
 })
+
+test('records that show nothing are bounded, too', async () => {
+  const { made } = source()
+  let shows = 0
+  const empty: RecordSource = {
+    ...made,
+    read: async (_partition, offset) => [{ offset, stamp, value: Buffer.alloc(0) }],
+    async show({ offset }) {
+      shows++
+      return { offset, stamp, blocks: [], indexes: new Uint32Array(0) }
+    },
+  }
+  const shelf = new RecordShelf(10_000)
+  for (let offset = 0; offset < 100; offset++) await shelf.at(empty, 0, offset)
+  expect(shelf.bytes).toBeLessThanOrEqual(10_000)
+  await shelf.at(empty, 0, 0)
+  expect(shows).toBe(101)
+})

@@ -21,7 +21,11 @@ interface Kept {
   readonly shown: ShownRecord | undefined
 }
 
+/** Key, stamp, buffers and their places: what a record costs that shows nothing. */
+const recordOverheadBytes = 1_024
+
 export class RecordShelf {
+  /** Of what is kept, with what it costs beside its bytes. */
   readonly #bytesMax: number
   readonly #kept = new Map<string, Kept>()
   readonly #awaited = new Map<string, Promise<ShownRecord | undefined>>()
@@ -75,7 +79,8 @@ export class RecordShelf {
     return shown
   }
 
-  #keep(key: string, kept: Kept): void {
+  #keep(key: string, { bytes, raw, shown }: Kept): void {
+    const kept: Kept = { bytes: bytes + recordOverheadBytes, raw, shown }
     this.#forget(key)
     if (kept.bytes > this.#bytesMax) return
     this.#kept.set(key, kept)

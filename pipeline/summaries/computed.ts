@@ -29,6 +29,15 @@ export class Computed {
     return this.#ask(`toStartOfInterval(start, toIntervalSecond(${by}))`, seconds, range)
   }
 
+  /** Whether some of these periods were computed in another way. */
+  async hasOthers(seconds: number, { from, to }: Range): Promise<boolean> {
+    const found = await this.#warehouse.query(
+      `SELECT 1 FROM ${warehouseDatabase}.computed FINAL WHERE subject = ${quoted(this.#subject)} AND definition != ${quoted(this.#definition)} ` +
+        `AND seconds = ${seconds} AND start >= toDateTime(${from}) AND start < toDateTime(${to}) LIMIT 1`,
+    )
+    return found.length > 0
+  }
+
   async #ask(start: string, seconds: number, { from, to }: Range): Promise<RowCounts> {
     const found = await this.#warehouse.query(
       `SELECT toUnixTimestamp(${start}) AS period, sum(rows) AS counted FROM ${warehouseDatabase}.computed FINAL ` +

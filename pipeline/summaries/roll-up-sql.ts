@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { rollUpColumnNames } from '#schemas/analyst-tables.ts'
 import { quoted } from '#schemas/clickhouse-text.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
+import { hour, minute, type Range } from './periods.ts'
 
 /** A numeric field over rows of `penstock.telemetry`. */
 export interface NumericField {
@@ -69,6 +70,23 @@ export function hoursStatement({ model }: RollUpModel, from: number, to: number)
     `argMax(last, last_at), max(last_at) FROM ${warehouseDatabase}.field_minute_versions FINAL ` +
     `WHERE model = ${quoted(model)} AND ${between('start', from, to)} GROUP BY model, field, device_id, hour ${bounds}`
   )
+}
+
+/** Removes minutes and hours of a model, and what is noted of them: that last, so that whoever stops half-way begins again. */
+export function forgetStatements(model: string, minutes: readonly Range[], hours: readonly Range[]): string[] {
+  const forget = (table: string, subject: string, ranges: readonly Range[], condition = ''): string[] => {
+    if (ranges.length === 0) return []
+    const times = ranges.map(({ from, to }) => between('start', from, to)).join(' OR ')
+    return [
+      `ALTER TABLE ${warehouseDatabase}.${table} DELETE WHERE ${subject} = ${quoted(model)}${condition} AND (${times}) SETTINGS mutations_sync = 1`,
+    ]
+  }
+  return [
+    ...forget('field_hour_versions', 'model', hours),
+    ...forget('field_minute_versions', 'model', minutes),
+    ...forget('computed', 'subject', hours, ` AND seconds = ${hour}`),
+    ...forget('computed', 'subject', minutes, ` AND seconds = ${minute}`),
+  ]
 }
 
 function between(column: string, from: number, to: number): string {

@@ -17,7 +17,14 @@ import { limits } from '#schemas/limits.ts'
 import { Computed, stale } from './computed.ts'
 import type { PartLook, TablePartition } from './part-watch.ts'
 import { clipped, day, floored, hour, minute, type Range, type RowCounts, type Run, runsOf } from './periods.ts'
-import { definitionOf, hoursStatement, minuteCountsQuery, minutesStatement, type RollUpModel } from './roll-up-sql.ts'
+import {
+  definitionOf,
+  forgetStatements,
+  hoursStatement,
+  minuteCountsQuery,
+  minutesStatement,
+  type RollUpModel,
+} from './roll-up-sql.ts'
 
 /** Days after which rows, minutes and hours are removed; 0: never. */
 export interface RollUpRetention {
@@ -88,6 +95,7 @@ export class RollUps {
     reach: Reach,
     signal: AbortSignal,
   ): Promise<number> {
+    if (done === undefined) await this.#forgetOthers(model.model, computed, look.partitions, reach)
     const news = done ? newRanges(look.partitions, done.minutes) : await unnoted(computed, look.partitions, reach)
     const minutes = clipped(news, reach.minutes)
     let count = 0
@@ -96,14 +104,34 @@ export class RollUps {
       const runs = await dueRuns(found, minute, range, computed)
       count += await this.#run(runs, minute, computed, (from, to) => minutesStatement(model, from, to), signal)
     }
-    const touched = minutes.map(({ from, to }) => ({ from: floored(from, hour), to: floored(to - 1, hour) + hour }))
     const since = { from: done?.hours ?? reach.hours.from, to: reach.hours.to }
-    for (const range of clipped([...touched, since], reach.hours)) {
+    for (const range of clipped([...hoursAround(minutes), since], reach.hours)) {
       const found = await computed.sums(minute, hour, range)
       const runs = await dueRuns(found, hour, range, computed)
       count += await this.#run(runs, hour, computed, (from, to) => hoursStatement(model, from, to), signal)
     }
     return count
+  }
+
+  /**
+   * Of a model that says something else now what was computed of rows that are there goes: it may be of fewer rows or fields, and where it is
+   * not computed again it would stay.
+   */
+  async #forgetOthers(
+    model: string,
+    computed: Computed,
+    partitions: readonly TablePartition[],
+    reach: Reach,
+  ): Promise<void> {
+    if (!(await computed.hasOthers(minute, reach.minutes))) return
+    const minutes: Range[] = []
+    for (const range of clipped(
+      partitions.map(({ fromMs, toMs }) => rangeOf(fromMs, toMs)),
+      reach.minutes,
+    ))
+      if (await computed.hasOthers(minute, range)) minutes.push(range)
+    for (const statement of forgetStatements(model, minutes, clipped(hoursAround(minutes), reach.hours)))
+      await this.#warehouse.command(statement)
   }
 
   /** Computes these periods, and notes them when they are stored. @returns how many */
@@ -156,6 +184,10 @@ async function unnoted(
     .map(({ rows, fromMs, toMs }) => ({ rows, range: rangeOf(fromMs, toMs) }))
     .filter(({ rows, range }) => range.from < minutes.from || notedIn(range) !== rows)
     .map(({ range }) => range)
+}
+
+function hoursAround(minutes: readonly Range[]): Range[] {
+  return minutes.map(({ from, to }) => ({ from: floored(from, hour), to: floored(to - 1, hour) + hour }))
 }
 
 function rangeOf(fromMs: number, toMs: number): Range {

@@ -101,6 +101,33 @@ describe('tables computed from rows, on the embedded engine', () => {
     expect(await all([broken, roomModel])).toBe(2)
   })
 
+  test('a model that is of fewer rows than before, or has fewer fields, keeps nothing of what it was', async () => {
+    await store(
+      ['room1', 0, '{"heat":1,"odd":3}'],
+      ['room1', 5, '{"heat":9,"odd":4,"well":1}'],
+      ['room2', 60_000, '{"heat":5}'],
+      ['hall1', 0, '{"heat":2}'],
+    )
+    const all = fresh()
+    await all([roomModel, { ...roomModel, model: 'other' }])
+    const others = await minutes()
+    const [heat] = roomModel.fields
+    const narrower = { ...roomModel, guard: "JSONHas(body, 'well')", fields: heat ? [heat] : [] }
+    await all([narrower, { ...roomModel, model: 'other' }])
+    const left = { field: 'heat', device_id: 'room1', rows: 1, max: 9, min: 9 }
+    for (const view of ['field_minutes', 'field_hours'])
+      expect(
+        await warehouse.query(
+          `SELECT field, device_id, toUInt8(count) AS rows, max, min FROM penstock.${view} WHERE model = 'room'`,
+        ),
+      ).toEqual([left])
+    expect((await minutes()).filter(({ model }) => model === 'other')).toEqual(
+      others.filter(({ model }) => model === 'other'),
+    )
+    // Another process finds nothing more to do.
+    expect(await fresh()([narrower, { ...roomModel, model: 'other' }])).toBe(0)
+  })
+
   test('the newest row of each device, whatever came late or twice, is in penstock.latest', async () => {
     let [parts, latest] = [new PartWatch(warehouse), new LatestRows(warehouse)]
     const pass = async () => {

@@ -140,6 +140,7 @@ export class LastingLink<Own extends Contract, Peer extends Contract> {
     let wasConnected = false
     const agreed = (): void => {
       wasConnected = true
+      this.#refusal = ''
       this.#rpc = rpc
       for (const waiting of this.#waiting) this.#ask(rpc, waiting)
       onConnected(again)

@@ -65,6 +65,13 @@ describe('the client of an OTLP receiver', () => {
     expect(await client.post('/v1/metrics', {}, never).catch(codeOf)).toBe('OTLP_RECEIVER_AWAY')
   })
 
+  test('once it is closed nothing is waited for any more, nor asked', async () => {
+    answer = () => client.close()
+    expect(await client.post('/v1/metrics', {}, never).catch(codeOf)).toBe('OTLP_RECEIVER_AWAY')
+    expect(await client.post('/v1/metrics', {}, never).catch(codeOf)).toBe('OTLP_RECEIVER_AWAY')
+    expect(paths.length).toBe(1)
+  })
+
   test('one that asks for patience is left alone for so long, and a minute at most', async () => {
     answer = (response) => response.writeHead(429, { 'Retry-After': '999' }).end()
     await client.post('/v1/metrics', {}, never).catch(codeOf)

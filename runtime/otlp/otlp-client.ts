@@ -29,6 +29,7 @@ export class OtlpClient {
   readonly #options: OtlpClientOptions
   readonly #agent: HttpAgent
   readonly #isTls: boolean
+  #isClosed = false
   #restsUntilMs = 0
 
   constructor(options: OtlpClientOptions) {
@@ -46,6 +47,7 @@ export class OtlpClient {
     const { clock } = this.#options
     const restMs = this.#restsUntilMs - clock.monotonicMs()
     if (restMs > 0) await sleep(clock, restMs, stop)
+    if (this.#isClosed) throw new PenstockError('OTLP_RECEIVER_AWAY', 'the export has ended')
     const answer = await this.#send(`${this.#options.url.replace(/\/+$/, '')}${path}`, JSON.stringify(body))
     const { statusCode = 0 } = answer.head
     if (statusCode >= 200 && statusCode < 300) return rejectedIn(answer.text)
@@ -55,7 +57,9 @@ export class OtlpClient {
     throw new PenstockError('OTLP_RECEIVER_AWAY', why)
   }
 
+  /** What is under way fails, and so does what is posted from now on. */
   close(): void {
+    this.#isClosed = true
     this.#agent.destroy()
   }
 

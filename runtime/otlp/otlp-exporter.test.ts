@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { PenstockError } from '#schemas/errors.ts'
+import { sleep } from '../clock.ts'
 import { silentLogger } from '../logger.ts'
 import { virtualClock } from '../virtual-clock.ts'
 import { OtlpExporter, spansQueuedMax } from './otlp-exporter.ts'
@@ -22,13 +23,14 @@ const span = (index: number): Span => ({
   links: [],
 })
 
-/** @param answer to each request, in order; the last one for all that follow */
-function exporting(...answers: (number | PenstockError)[]) {
+/** @param answers to each request, in order; the last one for all that follow. `none`: until the client is closed */
+function exporting(...answers: (number | PenstockError | 'none')[]) {
   const clock = virtualClock()
   const posted: { readonly path: string; readonly body: string }[] = []
   const told: string[] = []
   let open = 0
   let openMost = 0
+  const closed = new AbortController()
   const exporter = new OtlpExporter({
     client: {
       post: async (path, body) => {
@@ -38,10 +40,17 @@ function exporting(...answers: (number | PenstockError)[]) {
         await Promise.resolve()
         open--
         const answer = answers.length > 1 ? answers.shift() : answers[0]
+        if (answer === 'none') {
+          await sleep(clock, Number.MAX_SAFE_INTEGER, closed.signal)
+          throw away
+        }
         if (answer instanceof PenstockError) throw answer
         return answer ?? 0
       },
-      close: () => told.push('closed'),
+      close: () => {
+        told.push('closed')
+        closed.abort()
+      },
     },
     table,
     processes: () => [{ resource, startedAtMs: 0, samples: [['penstock_test_things_total', '', 5]] }],
@@ -107,6 +116,18 @@ describe('the export to an OTLP receiver', () => {
     await pass(intervalMs)
     expect(posted.filter(({ path }) => path === '/v1/traces').length).toBe(4)
     await exporter.close()
+  })
+
+  test('at its end nobody waits for longer than two seconds, also where a request was under way', async () => {
+    const { pass, told, exporter } = exporting('none')
+    exporter.record({ resource, spans: [span(1)] })
+    await pass(intervalMs)
+    const closing = exporter.close()
+    await pass(1_999)
+    expect(told).toEqual([])
+    await pass(2_000)
+    await closing
+    expect(told.slice(0, 2)).toEqual(['closed', 'dropped metrics away 1'])
   })
 
   test('at its end it sends what there is, without trying again', async () => {

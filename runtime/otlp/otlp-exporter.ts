@@ -68,12 +68,13 @@ export class OtlpExporter {
     if (spans.length > room) this.#options.onDropped('traces', 'queue', spans.length - room)
   }
 
-  /** Sends once more what there is, for two seconds at most. */
+  /** Sends once more what there is. With the request that is under way that has two seconds: its receiver may never answer. */
   async close(): Promise<void> {
     const { client, clock } = this.#options
-    await this.#stop()
     const ended = new AbortController()
-    const last = this.#export(AbortSignal.abort()).finally(() => ended.abort())
+    const last = this.#stop()
+      .then(() => this.#export(AbortSignal.abort()))
+      .finally(() => ended.abort())
     await sleep(clock, lastMsMax, ended.signal)
     client.close()
     await last

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { openCopyableLog, restoreLog } from '#pipeline/log/open/open-log.ts'
 import { silentLogger } from '#runtime/logger.ts'
+import type { GroupStore } from '../group/group-runner.ts'
 import { stampOf } from '../log.conformance.ts'
 import type { Assignment } from '../log.ts'
 import type { LmdbLogOptions } from '../log-options.ts'
@@ -17,6 +18,25 @@ const optionsIn = (name: string): LmdbLogOptions => ({
   topic: 't',
   partitionCount: 2,
   logger: silentLogger,
+})
+
+test('whoever held a log finds out that others had a partition meanwhile, as after a pause', async () => {
+  const log = await openCopyableLog(optionsIn('paused'))
+  const assigned = new Promise<void>((resolve) => void log.join('g', () => resolve()))
+  await assigned
+  const hold = await log.hold()
+  hold.assertHeld()
+  // What a member does that has heard nothing of the holder for a session.
+  const store = log as unknown as GroupStore
+  const [worker, holder] = store.state('g').members
+  await store.step('g', { id: worker?.id ?? '', process: worker?.process ?? '' }, new Set([holder?.id ?? '']))
+  expect(() => hold.assertHeld()).toThrow(expect.objectContaining({ code: 'LOG_UNAVAILABLE' }))
+  // It comes back, and has all again.
+  const owners = () => new Set(store.state('g').partitions.map(({ owner }) => owner))
+  await expect.poll(owners).toEqual(new Set([holder?.id]))
+  expect(() => hold.assertHeld()).toThrow(expect.objectContaining({ code: 'LOG_UNAVAILABLE' }))
+  await hold.close()
+  await log.close()
 })
 
 test('a log is copied as one moment had it while no position moves, and is the same log again where it is restored [G-12]', async () => {

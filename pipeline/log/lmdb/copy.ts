@@ -2,21 +2,26 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { systemClock } from '#runtime/clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { emptyGroup } from '../group/group.ts'
+import { emptyGroup, type GroupState } from '../group/group.ts'
 import type { Assignment, GroupMember, LogRecord, PartitionRange } from '../log.ts'
-import type { LogContents, PlacedRecord } from '../log-copy.ts'
+import type { LogContents, LogHold, PlacedRecord } from '../log-copy.ts'
 import { LmdbStore, lmdbFolder } from './store.ts'
 
 /** Members of a process that hangs lose their partitions after their session, which is shorter. */
 const holdMsMax = 30_000
 
-/** Joins each group as a member that wants all, and resolves once it has all. @throws LOG_UNAVAILABLE */
+/**
+ * Joins each group as a member that wants all, and resolves once it has all.
+ * @param stateOf as anyone last wrote it @throws LOG_UNAVAILABLE
+ */
 export async function holdAll(
   groups: readonly string[],
   partitionCount: number,
   join: (group: string, onAssigned: (assignment: Assignment) => void) => Promise<GroupMember>,
-): Promise<GroupMember> {
+  stateOf: (group: string) => GroupState,
+): Promise<LogHold> {
   const members: GroupMember[] = []
+  const generations = new Map<string, Map<number, number>>()
   const close = async (): Promise<void> => {
     await Promise.all(members.splice(0).map((member) => member.close()))
   }
@@ -24,14 +29,17 @@ export async function holdAll(
     // Not one by one: each takes some hundredths of a second.
     const joins = await Promise.allSettled(
       groups.map(async (group) => {
-        const held = new Set<number>()
+        const held = new Map<number, number>()
+        generations.set(group, held)
         let resolveAll = (): void => {}
         const all = new Promise<void>((resolve) => {
           resolveAll = resolve
         })
         members.push(
-          await join(group, ({ partition }) => {
-            held.add(partition)
+          await join(group, ({ partition, generation }) => {
+            // What it is given again after that, it had lost.
+            if (held.size === partitionCount) return
+            held.set(partition, generation)
             if (held.size === partitionCount) resolveAll()
           }),
         )
@@ -43,7 +51,20 @@ export async function holdAll(
     await close()
     throw error
   }
-  return { close }
+  return {
+    close,
+    assertHeld: () => {
+      for (const [group, held] of generations) {
+        const { partitions } = stateOf(group)
+        // Whoever takes a partition raises its generation.
+        if (partitions.some(({ generation }, partition) => generation !== held.get(partition)))
+          throw new PenstockError(
+            'LOG_UNAVAILABLE',
+            `others delivered group ${group}, whose positions were to stand still`,
+          )
+      }
+    },
+  }
 }
 
 async function within(wanted: Promise<void>, late: string): Promise<void> {

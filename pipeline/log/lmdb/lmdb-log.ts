@@ -20,7 +20,7 @@ import type {
   RetentionResult,
 } from '../log.ts'
 import { assertPartition, assertPosition, assertRecordSize, assertSameLog } from '../log-checks.ts'
-import type { CopyableLog, LogSnapshot } from '../log-copy.ts'
+import type { CopyableLog, LogHold, LogSnapshot } from '../log-copy.ts'
 import type { LmdbLogOptions } from './../log-options.ts'
 import { partitionCountDefault } from '../partition-count.ts'
 import type { RetentionPlan } from '../retention.ts'
@@ -161,11 +161,14 @@ class LmdbLog implements CopyableLog, GroupStore {
     return this.#join(group, onAssigned, false)
   }
 
-  async hold(): Promise<GroupMember> {
+  async hold(): Promise<LogHold> {
     this.#assertOpen()
     this.#store.refresh()
-    return await holdAll(this.#store.groups(), this.partitionCount, (group, onAssigned) =>
-      this.#join(group, onAssigned, true),
+    return await holdAll(
+      this.#store.groups(),
+      this.partitionCount,
+      (group, onAssigned) => this.#join(group, onAssigned, true),
+      (group) => this.state(group),
     )
   }
 

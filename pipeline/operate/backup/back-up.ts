@@ -17,9 +17,9 @@ import { PenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { BackupFiles } from './backup-files.ts'
 import { logFileOf } from './log-file.ts'
-import { type Manifest, readManifest, writeManifest } from './manifest.ts'
+import { type Manifest, readManifest, registryAt, writeManifest } from './manifest.ts'
 import { type DeliveredLog, whileHeld, whileStill } from './still-positions.ts'
-import { copyParts, type FrozenTables, freezeTables, thaw, untilInsertsEnd } from './tables.ts'
+import { copyParts, type FrozenTables, freezeQuietTables, thaw, untilInsertsEnd } from './tables.ts'
 
 /** Where tables are. */
 export type TablesPlace =
@@ -45,8 +45,8 @@ export interface BackUpOptions {
   readonly clock?: Clock
 }
 
-/** Small files of the data folder that are copied as they are. */
-export const keptFiles = ['owner-key', 'secrets-key', 'routing', 'tls', 'https'] as const
+/** Small files of the data folder that are copied as they are; routes before the key of their secrets, which is made with the first. */
+export const keptFiles = ['routing', 'secrets-key', 'owner-key', 'tls', 'https'] as const
 
 /** @throws BACKUP_TARGET_USED, BACKUP_REFUSED, and as the parts do; whatever is thrown, nothing of the backup is left */
 export async function backUp(options: BackUpOptions): Promise<Manifest> {
@@ -77,7 +77,15 @@ async function fill(options: BackUpOptions, files: BackupFiles): Promise<void> {
   if (registry === undefined && copied.logs.length + copied.positions.length === 0)
     throw new PenstockError('BACKUP_REFUSED', `nothing was ever started in ${place.dataDir}: set PENSTOCK_DATA_DIR`)
   await files.sync()
-  writeManifest(files.folder, { version, cutAtMs, topicPrefix, registry, ...copied, files: files.files })
+  writeManifest(files.folder, {
+    version,
+    cutAtMs,
+    topicPrefix,
+    registryAt: registryAt(place),
+    registry,
+    ...copied,
+    files: files.files,
+  })
   await files.sync()
 }
 
@@ -103,11 +111,13 @@ async function copyMessages(
     const { positions } = await whileStill(logs.delivered, () => backUpServer(tables))
     return { logs: [], positions, tables: undefined, tablesAt: tables.destination }
   }
-  const { frozen, snapshots } = await whileHeld(logs.logs, async () => {
-    const taken = await takeTables(tables, clock)
-    return { frozen: taken, snapshots: snapshotsOf(logs.logs) }
-  })
+  let frozen: FrozenTables | undefined
+  let snapshots: readonly LogSnapshot[] = []
   try {
+    await whileHeld(logs.logs, async () => {
+      frozen = await takeTables(tables, clock)
+      snapshots = snapshotsOf(logs.logs)
+    })
     for (const snapshot of snapshots) await files.write(`logs/${snapshot.topic}.log`, logFileOf(snapshot))
     if (frozen) await copyParts(frozen, files)
   } finally {
@@ -123,9 +133,8 @@ async function copyMessages(
 }
 
 async function takeTables(tables: TablesPlace, clock: Clock): Promise<FrozenTables | undefined> {
+  if (tables.kind === 'embedded') return await freezeQuietTables(tables.warehouse, tables.engineFolder, clock)
   await untilInsertsEnd(tables.warehouse, clock)
-  if (tables.kind === 'embedded')
-    return await freezeTables(tables.warehouse, tables.engineFolder, clock.nowMs().toString(36))
   await backUpServer(tables)
   return undefined
 }

@@ -48,9 +48,14 @@ export class BackupFiles {
 
   /** Resolves once all of it is on disk. */
   async sync(): Promise<void> {
-    // One call of the whole file system: the parts of tables are thousands of small files.
-    await promisify(execFile)('sync', ['-f', this.folder])
+    await onDisk(this.folder)
   }
+}
+
+/** Resolves once all that was written below the folder is on disk. */
+export async function onDisk(folder: string): Promise<void> {
+  // One call of the whole file system: the parts of tables are thousands of small files.
+  await promisify(execFile)('sync', ['-f', folder])
 }
 
 /** Passes bytes on, and knows afterwards what they were. */

@@ -13,8 +13,8 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type StoreCopy, storeCopyCheck } from '#control/copy-registry.ts'
-import { aCount, aText, type JsonCheck, listOf, optional, recordOf } from '#runtime/json-check.ts'
+import { type RegistryPlace, type StoreCopy, storeCopyCheck } from '#control/copy-registry.ts'
+import { aCount, aText, type JsonCheck, listOf, oneOf, optional, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** Of the folder as this file describes it. */
@@ -57,6 +57,11 @@ export interface BackedUpTables {
   readonly withoutRows: readonly string[]
 }
 
+export type RegistryAt = 'embedded' | 'server'
+
+export const registryAt = ({ postgresUrl }: Pick<RegistryPlace, 'postgresUrl'>): RegistryAt =>
+  postgresUrl === undefined ? 'embedded' : 'server'
+
 export interface Manifest {
   readonly format: number
   /** Of Penstock. */
@@ -64,6 +69,8 @@ export interface Manifest {
   /** UTC milliseconds: everything acknowledged before is in it. */
   readonly cutAtMs: number
   readonly topicPrefix: string
+  /** What keeps the registry, and with it the routes. */
+  readonly registryAt: RegistryAt
   /** Left out: the installation had none yet. */
   readonly registry: StoreCopy | undefined
   /** Topics of embedded logs, each with a file. */
@@ -107,6 +114,7 @@ const manifestCheck: JsonCheck<Manifest> = recordOf<Manifest>({
   version: aText,
   cutAtMs: aCount,
   topicPrefix: aText,
+  registryAt: oneOf<RegistryAt>('embedded', 'server'),
   registry: optional(storeCopyCheck),
   logs: listOf(aText),
   positions: listOf(positionsCheck),

@@ -46,6 +46,9 @@ const emptyWarehouse = {
   command: async () => {},
 } as unknown as Warehouse
 
+/** Of an endpoint whose name begins as that group is called. */
+const otherGroup = 'penstock.endpoint.hook.1-spare.1'
+
 let cases = 0
 let one: string
 let two: string
@@ -88,6 +91,7 @@ beforeEach(async () => {
   const log = await openLogIn(one)
   await log.append(1, stamp, Buffer.from('waiting'))
   await delivered(log, 'penstock.endpoint.hook.1')
+  await delivered(log, otherGroup)
   await backUp({
     folder,
     registry: { dataDir: one, postgresUrl: undefined, logger: silentLogger },
@@ -122,6 +126,7 @@ describe('a backup', () => {
     const group = endpointGroup('penstock', document.endpoints[0])
     expect(await log.positions(group)).toEqual([undefined, { offset: 1, metadata: '' }])
     expect(await log.positions('penstock.endpoint.hook.1')).toEqual([undefined, undefined])
+    expect(await log.positions(otherGroup)).toEqual([undefined, { offset: 1, metadata: '' }])
     await log.close()
     await expect(restore(options())).rejects.toEqual(coded('BACKUP_TARGET_USED'))
   })
@@ -177,6 +182,11 @@ describe('a backup', () => {
   test.each([
     ['another major version', 'BACKUP_VERSION_UNKNOWN', () => ({ version: '2.0.0' })],
     ['another topic prefix', 'BACKUP_REFUSED', () => ({ topicPrefix: 'other' })],
+    [
+      'a PostgreSQL server',
+      'BACKUP_REFUSED',
+      () => ({ registry: { ...options().registry, postgresUrl: 'postgres://h/d' } }),
+    ],
     ['a ClickHouse server', 'BACKUP_REFUSED', () => ({ server: emptyWarehouse })],
     ['Kafka', 'BACKUP_REFUSED', () => ({ kafka: [] })],
   ])('is refused to an installation of %s, and leaves nothing', async (_, code, changes) => {
@@ -189,6 +199,28 @@ describe('a backup', () => {
     changeManifest({ tables: { ...tables, engineVersion: '26.10.1.1' } })
     await expect(restore(options())).rejects.toEqual(coded('BACKUP_VERSION_UNKNOWN'))
     expect(readdirSync(two)).toEqual([])
+  })
+
+  test('is restored by one process at a time, which the others leave alone', async () => {
+    let open = (): void => {}
+    const opened = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    let begun = (): void => {}
+    const hasBegun = new Promise<void>((resolve) => {
+      begun = resolve
+    })
+    const openEngine = async () => {
+      begun()
+      await opened
+      return { warehouse: emptyWarehouse, close: async () => {} }
+    }
+    const first = restore(options({ openEngine }))
+    await hasBegun
+    await expect(restore(options())).rejects.toEqual(coded('BACKUP_REFUSED'))
+    open()
+    await first
+    expect(readdirSync(two).sort()).toEqual(['log', 'owner-key', 'routing', 'warehouse'])
   })
 
   test('of which a restore was killed is restored by the next one', async () => {
@@ -225,6 +257,14 @@ describe('a backup', () => {
       `BACKUP DATABASE penstock TO ${destination}`,
       `RESTORE DATABASE penstock FROM ${destination}`,
     ])
-    await Promise.all([log.close(), again.close()])
+
+    // Positions cannot be set, and so the tables are taken back, too.
+    const other = new MemoryLog({ store: new MemoryStore(topic, 3) })
+    rmSync(two, { recursive: true })
+    const refused = restore(options({ folder: place, server, kafka: [{ log: other, group: 'penstock.warehouse' }] }))
+    await expect(refused).rejects.toEqual(coded('BACKUP_REFUSED'))
+    expect(statements.at(-1)).toBe('DROP DATABASE IF EXISTS penstock SYNC')
+    expect(readdirSync(two)).toEqual([])
+    await Promise.all([log.close(), again.close(), other.close()])
   })
 })

@@ -4,18 +4,19 @@
  *   embedded logs   every partition is held by this process: workers wait, devices do not
  *   Kafka           it is looked at before and after; who delivers has to be stopped by the operator
  */
-import type { GroupMember, Log } from '#pipeline/log/log.ts'
-import type { CopyableLog } from '#pipeline/log/log-copy.ts'
+import type { Log } from '#pipeline/log/log.ts'
+import type { CopyableLog, LogHold } from '#pipeline/log/log-copy.ts'
 import { noteFromText } from '#pipeline/workers/intent.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { TopicPositions } from './manifest.ts'
 
-/** @throws LOG_UNAVAILABLE */
-export async function whileHeld<T>(logs: readonly CopyableLog[], work: () => Promise<T>): Promise<T> {
-  const holds: GroupMember[] = []
+/** @throws LOG_UNAVAILABLE, also if positions could move before `work` was done: this process was paused, and others took its place */
+export async function whileHeld(logs: readonly CopyableLog[], work: () => Promise<void>): Promise<void> {
+  const holds: LogHold[] = []
   try {
     for (const log of logs) holds.push(await log.hold())
-    return await work()
+    await work()
+    for (const hold of holds) hold.assertHeld()
   } finally {
     await Promise.all(holds.map((hold) => hold.close()))
   }

@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import { warehouseDatabase } from '#schemas/telemetry-table.ts'
 import type { BackupFiles } from './backup-files.ts'
 import type { BackedUpTable, BackedUpTables } from './manifest.ts'
 
@@ -64,7 +63,13 @@ export async function freezeTables(warehouse: Warehouse, engineFolder: string, i
     ) as [string, string, string, string, string]
     const isFrozen = engine.endsWith('MergeTree')
     if (isFrozen)
-      await warehouse.command(`ALTER TABLE ${named(database, name)} FREEZE WITH NAME '${shadowPrefix}${id}'`)
+      await warehouse
+        .command(`ALTER TABLE ${named(database, name)} FREEZE WITH NAME '${shadowPrefix}${id}'`)
+        .catch((error) => {
+          // Links keep the bytes of parts that the engine has long merged.
+          thaw({ shadow })
+          throw error
+        })
     else if (!rowless.test(engine)) withoutRows.push(`${database}.${name}`)
     const parts = isFrozen ? partsIn(partsFolder(shadow, uuid)) : undefined
     if (parts?.length === 0 && filled.includes(`${database}.${name}`))
@@ -100,25 +105,71 @@ function partsIn(folder: string): string[] {
     .sort()
 }
 
+/** Blocks are numbered as they were inserted: `<partition>_<first block>_<last block>_<level>[_<mutation>]`. */
+function firstBlockOf(part: string): number {
+  return Number(part.split('_')[1])
+}
+
 const quietAskMs = 50
 const quietAsks = 4
 const quietMsMax = 60_000
 
 /**
- * Waits until no insert of the pipeline runs. Positions stand still already, so none begins any more; one that is under way may store its
- * rows in a table before it is frozen, and those of a view after that. @throws WAREHOUSE_UNAVAILABLE
+ * Waits until no insert runs whose position is kept. Positions stand still already, so none begins any more; one that is under way may store
+ * its rows in a table before it is frozen, and those of a view after that. @throws WAREHOUSE_UNAVAILABLE
  */
 export async function untilInsertsEnd(warehouse: Warehouse, clock: Clock): Promise<void> {
   const untilMs = clock.monotonicMs() + quietMsMax
   for (let quiet = 0; quiet < quietAsks; ) {
-    const [row] = await warehouse.query(
-      `SELECT count() AS running FROM system.processes WHERE query LIKE 'INSERT INTO ${warehouseDatabase}.%'`,
-    )
-    quiet = Number(row?.running) === 0 ? quiet + 1 : 0
-    if (clock.monotonicMs() > untilMs)
-      throw new PenstockError('WAREHOUSE_UNAVAILABLE', `inserts into ${warehouseDatabase} do not end`)
+    quiet = (await isQuiet(warehouse)) ? quiet + 1 : 0
+    if (clock.monotonicMs() > untilMs) throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'inserts of workers do not end')
     await sleep(clock, quietAskMs)
   }
+}
+
+/** Into whatever table: all of them name these columns. */
+async function isQuiet(warehouse: Warehouse): Promise<boolean> {
+  const [row] = await warehouse.query(
+    "SELECT count() AS running FROM system.processes WHERE query LIKE 'INSERT INTO %log_partition, log_offset%'",
+  )
+  return Number(row?.running) === 0
+}
+
+const freezesMax = 5
+
+/**
+ * Freezes all tables while no insert runs. One that a worker was about to send when its partitions were taken may still come: then all of it
+ * is done again. @throws WAREHOUSE_UNAVAILABLE, and as `freezeTables`
+ */
+export async function freezeQuietTables(
+  warehouse: Warehouse,
+  engineFolder: string,
+  clock: Clock,
+): Promise<FrozenTables> {
+  for (let attempt = 1; attempt <= freezesMax; attempt++) {
+    await untilInsertsEnd(warehouse, clock)
+    const before = await lastBlocks(warehouse)
+    const frozen = await freezeTables(warehouse, engineFolder, `${clock.nowMs().toString(36)}x${attempt}`)
+    let isWhole = false
+    try {
+      isWhole = (await isQuiet(warehouse)) && (await lastBlocks(warehouse)) === before
+      if (isWhole) return frozen
+    } finally {
+      if (!isWhole) thaw(frozen)
+    }
+  }
+  throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'whenever tables were frozen, an insert of a worker came')
+}
+
+/** Of each table whose rows have positions, the last block that was inserted. */
+async function lastBlocks(warehouse: Warehouse): Promise<string> {
+  const blocks = await textsOf(
+    warehouse,
+    `SELECT concat(database, '.', table, ' ', toString(max(max_block_number))) AS text FROM system.parts
+     WHERE active AND (database, table) IN (SELECT database, table FROM system.columns WHERE name = 'log_offset')
+     GROUP BY database, table ORDER BY text`,
+  )
+  return blocks.join()
 }
 
 /**
@@ -143,7 +194,8 @@ export async function restoreTables(
   )
   for (const { database, name, uuid, parts } of described.tables) {
     const detached = join(partsFolder(engineFolder, await uuidOf(warehouse, database, name)), 'detached')
-    for (const part of parts ?? []) {
+    // What is attached later counts as inserted later: of rows that replace one another the same one stays.
+    for (const part of [...(parts ?? [])].sort((one, other) => firstBlockOf(one) - firstBlockOf(other))) {
       await cp(join(source, uuid, part), join(detached, part), { recursive: true, mode: constants.COPYFILE_FICLONE })
       await warehouse.command(`ALTER TABLE ${named(database, name)} ATTACH PART '${part}'`)
     }

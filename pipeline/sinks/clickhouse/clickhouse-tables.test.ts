@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { silentLogger } from '#runtime/logger.ts'
-import { isPenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { prepareTables } from './clickhouse-tables.ts'
 
 test('on a cluster every statement that changes tables goes to all its servers', async () => {
@@ -35,4 +35,17 @@ test('tables that a newer version has migrated are refused before anything of th
     message: expect.stringContaining('have version 99'),
   })
   expect(statements.filter((statement) => !statement.includes('IF NOT EXISTS'))).toEqual([])
+})
+
+test('delivery does not wait for a view of the log of queries that ClickHouse refuses', async () => {
+  const warehouse = {
+    command: async (statement: string) => {
+      if (statement.includes('penstock.queries')) throw new PenstockError('WAREHOUSE_REFUSED', 'no such table')
+    },
+    query: async (statement: string) => (statement.includes('query_log') ? [{ 1: 1 }] : []),
+  } as unknown as Warehouse
+  // What comes after it: the stand-in has no tables to look at.
+  await expect(prepareTables(warehouse, { replicated: true, ttlDays: 7 }, silentLogger)).rejects.toMatchObject({
+    code: 'WAREHOUSE_TABLE_UNSAFE',
+  })
 })

@@ -7,7 +7,7 @@ import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { assert } from '#runtime/assert.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { queriesStatement } from '#schemas/analyst-tables.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import {
   type BatchTable,
   deliverySettings,
@@ -42,7 +42,7 @@ export async function prepareTables(warehouse: Warehouse, options: TableOptions,
     )
     logger.info('migration applied', { version, purpose })
   }
-  await showQueryLog(warehouse, options)
+  await showQueryLog(warehouse, options, logger)
   await assertTableSafe(warehouse, options, 'telemetry')
   for (const retained of retainedTables(options)) await applyTtl(warehouse, options, retained, logger)
 }
@@ -150,9 +150,15 @@ function settingOf(engineFull: string, name: string): number | undefined {
 }
 
 /** A server that logs statements shows those of clients in `penstock.queries`; the embedded engine has a table of this name. */
-async function showQueryLog(warehouse: Warehouse, options: TableOptions): Promise<void> {
-  const found = await warehouse.query("SELECT 1 FROM system.tables WHERE database = 'system' AND name = 'query_log'")
-  if (found.length > 0) await warehouse.command(queriesStatement(options))
+async function showQueryLog(warehouse: Warehouse, options: TableOptions, logger: Logger): Promise<void> {
+  try {
+    const found = await warehouse.query("SELECT 1 FROM system.tables WHERE database = 'system' AND name = 'query_log'")
+    if (found.length > 0) await warehouse.command(queriesStatement(options))
+  } catch (error) {
+    // Another server of a cluster may have no log yet, or nobody may read it: delivery does not wait for that.
+    if (!isPenstockError(error)) throw error
+    logger.warn('penstock.queries, which shows statements of clients, is not made', { error })
+  }
 }
 
 interface RetainedTable {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
+import { limits } from '#schemas/limits.ts'
 import { type EmbeddedWarehouse, startEmbeddedWarehouse } from './start-embedded.ts'
 
 describe('the log of queries of the embedded engine', () => {
@@ -66,6 +67,14 @@ describe('the log of queries of the embedded engine', () => {
     expect(Number(long?.read_rows)).toBeGreaterThan(0)
     expect(Number(long?.memory)).toBeGreaterThan(0)
     expect(await logged("query LIKE '%4711%'")).toEqual([])
+  })
+
+  test('nobody keeps a statement out of it', async () => {
+    await ask('SELECT 4712', 'readonly', 'penstock clickhouse-js')
+    // Half of a pair of UTF-16 stands where the text is cut off.
+    await ask(`SELECT '${'x'.repeat(limits.queryLogTextMax - 9)}🦆'`)
+    await expect.poll(() => logged("query LIKE 'SELECT 4712'"), { timeout: 20_000 }).toHaveLength(1)
+    expect(await logged("query LIKE 'SELECT \\'xxx%'")).toMatchObject([{ code: 0 }])
   })
 
   test('only operators read it', async () => {

@@ -22,7 +22,7 @@ export interface LoggedStatement {
   /** Address of the client, and what it calls itself. */
   readonly client: string
   readonly application: string
-  readonly query: string
+  readonly query: Buffer
   readonly atMs: number
   readonly seconds: number
   readonly result_rows: number
@@ -80,7 +80,7 @@ export class QueryLog {
       this.#unlogged++
       return
     }
-    const texts = { query: query.slice(0, limits.queryLogTextMax), error: error.slice(0, limits.queryLogTextMax) }
+    const texts = { query: shortened(query), error: shortened(Buffer.from(error)) }
     this.#waiting.push({ at: timeText(atMs), ...statement, ...texts, ...usage })
   }
 
@@ -152,6 +152,12 @@ export class QueryLog {
 
 function isUsage(row: unknown): row is Usage & { readonly id: string } {
   return typeof row === 'object' && row !== null && 'id' in row && typeof row.id === 'string'
+}
+
+/** Of its own, so that a long text is not kept with it. Half of a character at its end would have ClickHouse refuse all rows of the insert. */
+function shortened(text: Buffer): string {
+  const characters = text.toString('utf8', 0, 3 * limits.queryLogTextMax).slice(0, limits.queryLogTextMax)
+  return Buffer.from(characters).toString()
 }
 
 function timeText(atMs: number): string {
