@@ -50,7 +50,9 @@ export async function freshClone(options: FreshCloneOptions): Promise<FreshClone
   })
     .split('\0')
     .filter(Boolean)
-  for (const file of files) if (existsSync(join(root, file))) cpSync(join(root, file), join(clone, file))
+  // Links stay what they are, those to folders too.
+  const asIs = { recursive: true, verbatimSymlinks: true }
+  for (const file of files) if (existsSync(join(root, file))) cpSync(join(root, file), join(clone, file), asIs)
   const home = join(folder, 'home')
   mkdirSync(home)
   const { userId } = options

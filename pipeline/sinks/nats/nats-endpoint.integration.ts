@@ -35,7 +35,13 @@ async function connected(): Promise<NatsConnection> {
 async function makeStream(settings: Partial<StreamConfig> = {}): Promise<void> {
   const { streams } = await jetstreamManager(observer)
   await streams.delete(stream).catch(() => {})
-  await streams.add({ name: stream, subjects: ['telemetry.*'], ...settings })
+  // The server answers before the files of the one before are gone, and cannot make them anew until then.
+  const made = () =>
+    streams.add({ name: stream, subjects: ['telemetry.*'], ...settings }).then(
+      () => 'made',
+      (error: Error) => error.message,
+    )
+  await expect.poll(made, { timeout: 10_000 }).toBe('made')
 }
 
 const start = async (): Promise<void> => {
