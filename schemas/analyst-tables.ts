@@ -15,8 +15,10 @@ import {
   engine,
   oldPartsLifetimeSeconds,
   onCluster,
+  type Retention,
   settingsText,
   type TableOptions,
+  ttlClause,
   warehouseDatabase,
 } from './telemetry-table.ts'
 
@@ -100,7 +102,15 @@ function latestStatements(options: TableOptions): string[] {
   ]
 }
 
+/** Of the tables whose rows outlive those of `penstock.telemetry`. */
+export function analystRetentions({ minutesTtlDays = 0, hoursTtlDays = 0 }: TableOptions) {
+  const longest = minutesTtlDays === 0 || hoursTtlDays === 0 ? 0 : Math.max(minutesTtlDays, hoursTtlDays)
+  const of = (days: number): Retention => ({ time: 'start', days })
+  return { field_minute_versions: of(minutesTtlDays), field_hour_versions: of(hoursTtlDays), computed: of(longest) }
+}
+
 function rollUpStatements(options: TableOptions): string[] {
+  const kept = analystRetentions(options)
   // A dashboard asks for one field of one device, or of all of them, over a period.
   const key = 'ORDER BY (model, field, device_id, start)'
   const tables: readonly (readonly [RollUpTable, string, string])[] = [
@@ -109,7 +119,13 @@ function rollUpStatements(options: TableOptions): string[] {
   ]
   return [
     ...tables.flatMap(([table, view, partition]) => [
-      tableStatement(options, table, rollUpColumns, 'rows', `PARTITION BY ${partition} ${key}`),
+      tableStatement(
+        options,
+        table,
+        rollUpColumns,
+        'rows',
+        `PARTITION BY ${partition} ${key}${ttlClause(kept[table])}`,
+      ),
       viewStatement(
         options,
         view,
@@ -128,7 +144,7 @@ function rollUpStatements(options: TableOptions): string[] {
         definition: 'LowCardinality(String)',
       },
       'rows',
-      'ORDER BY (subject, seconds, start)',
+      `ORDER BY (subject, seconds, start)${ttlClause(kept.computed)}`,
     ),
   ]
 }

@@ -130,7 +130,7 @@ function telemetryStatement(options: TableOptions): string {
     // Position on the log: the partition, and the first offset of the range that was inserted with this row.
     `log_partition ${telemetryColumns.log_partition}, ` +
     `log_offset ${telemetryColumns.log_offset} CODEC(Delta(8), LZ4)` +
-    `) ENGINE = ${engine('MergeTree', options)} PARTITION BY toDate(enqueued_at) ORDER BY (device_id, enqueued_at)${ttlClause(options)} ` +
+    `) ENGINE = ${engine('MergeTree', options)} PARTITION BY toDate(enqueued_at) ORDER BY (device_id, enqueued_at)${ttlClause(telemetryRetention(options))} ` +
     `SETTINGS ${settingsText(settings)}`
   )
 }
@@ -164,13 +164,36 @@ function twinEventsStatement(options: TableOptions): string {
   const settings = { ...deliverySettings(options.replicated), ttl_only_drop_parts: 1 }
   return (
     `CREATE TABLE IF NOT EXISTS ${warehouseDatabase}.twin_events${onCluster(options)} (${columns.join(', ')}) ` +
-    `ENGINE = ${engine('MergeTree', options)} PARTITION BY toDate(enqueued_at) ORDER BY (device_id, enqueued_at)${ttlClause(options)} ` +
+    `ENGINE = ${engine('MergeTree', options)} PARTITION BY toDate(enqueued_at) ORDER BY (device_id, enqueued_at)${ttlClause(telemetryRetention(options))} ` +
     `SETTINGS ${settingsText(settings)}`
   )
 }
 
-function ttlClause({ ttlDays }: TableOptions): string {
-  return ttlDays > 0 ? ` TTL toDateTime(enqueued_at) + INTERVAL ${ttlDays} DAY DELETE` : ''
+/** How long rows of a table are kept. */
+export interface Retention {
+  /** Of a row, as ClickHouse writes it. */
+  readonly time: string
+  /** 0: for ever. */
+  readonly days: number
+}
+
+/** Of the tables that are kept for `ttlDays`. */
+export function retentions(options: TableOptions): Readonly<Record<string, Retention>> {
+  return { telemetry: telemetryRetention(options), twin_events: telemetryRetention(options) }
+}
+
+function telemetryRetention({ ttlDays }: TableOptions): Retention {
+  return { time: 'toDateTime(enqueued_at)', days: ttlDays }
+}
+
+/** As it stands behind TTL. */
+export function ttlText({ time, days }: Retention): string {
+  return `${time} + INTERVAL ${days} DAY DELETE`
+}
+
+/** Of a table that is made, so that it need not be changed at once. */
+export function ttlClause(retention: Retention): string {
+  return retention.days > 0 ? ` TTL ${ttlText(retention)}` : ''
 }
 
 /** As they stand behind SETTINGS. */

@@ -6,7 +6,7 @@ import { DeviceTableKeeper } from '#control/device-table/keep-device-table.ts'
 import { openRegistry, type Registry } from '#control/open-registry.ts'
 import { deviceContent } from '#control/registry.conformance.ts'
 import { ClickhouseDeviceTable } from '#pipeline/sinks/clickhouse/clickhouse-device-table.ts'
-import { prepareTables } from '#pipeline/sinks/clickhouse/clickhouse-tables.ts'
+import { prepareAnalystTables, prepareTables } from '#pipeline/sinks/clickhouse/clickhouse-tables.ts'
 import { embeddedWarehouseForTests, type WarehouseForTests } from '#pipeline/warehouse/embedded-fixture.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
@@ -49,6 +49,7 @@ describe('penstock.devices over both embedded stores', () => {
   test('before its table exists a pass is refused, and nothing else happens', async () => {
     await expect(pass()).rejects.toMatchObject({ code: 'WAREHOUSE_REFUSED' })
     await prepareTables(warehouse, { replicated: false, ttlDays: 0 }, silentLogger)
+    await prepareAnalystTables(warehouse, { replicated: false, ttlDays: 0 }, silentLogger)
     await pass()
     expect(await devices('*')).toEqual([])
   })

@@ -1,6 +1,7 @@
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { openClickHouseSink } from '#pipeline/sinks/clickhouse/clickhouse-sink.ts'
+import { prepareAnalystTables } from '#pipeline/sinks/clickhouse/clickhouse-tables.ts'
 import { watchViews } from '#pipeline/sinks/clickhouse/watch-views.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { systemClock } from '#runtime/clock.ts'
@@ -8,6 +9,7 @@ import { type HttpServer, openHttpServer } from '#runtime/http/http.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { type MetricSample, Metrics } from '#runtime/metrics.ts'
 import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
+import { isPenstockError } from '#schemas/errors.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
@@ -63,6 +65,7 @@ export async function runWorker(settings: Settings): Promise<void> {
   await delivery.begin(sink)
   void watchTelemetryViews(basis)
   tellSupervisor('ready', {})
+  void makeAnalystTables(basis)
   logger.info('delivering', { topic: log.topic, partitions: log.partitionCount })
   await delivery.finished()
 }
@@ -115,6 +118,20 @@ function keepTelemetryRetention({ settings, log, endpoints, logger, metrics, sto
 
 function watchTelemetryViews({ warehouse, logger, metrics, stopping }: WorkerBasis): Promise<void> {
   return watchViews({ warehouse, table: 'telemetry', logger, metrics, clock: systemClock, stopping })
+}
+
+/** Beside delivery, which needs none of them. Whoever fills them waits until they are there. */
+async function makeAnalystTables({ settings, warehouse, logger, stopping }: WorkerBasis): Promise<void> {
+  try {
+    await retry(() => prepareAnalystTables(warehouse, tableOptions(settings), logger), {
+      backOff: warehouseBackOff,
+      clock: systemClock,
+      until: stopping,
+    })
+  } catch (error) {
+    if (!isPenstockError(error)) throw error
+    if (!stopping.aborted) logger.warn('tables for analysts are not made', { error })
+  }
 }
 
 const warehouseBackOff: BackOff = { firstMs: 1_000, factor: 1, maxMs: 1_000, jitter: 0 }

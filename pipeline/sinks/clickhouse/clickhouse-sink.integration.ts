@@ -15,7 +15,7 @@ import { batchFromBlock, batchHeader, blocksOfBatch, envelopeSchema } from '#sch
 import { dayMs } from '#schemas/time.ts'
 import { migrations } from '#schemas/warehouse-migrations.ts'
 import { insertStatement, openClickHouseSink } from './clickhouse-sink.ts'
-import { prepareTables } from './clickhouse-tables.ts'
+import { prepareAnalystTables, prepareTables } from './clickhouse-tables.ts'
 
 const envelopeType = Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
 const tables = { replicated: false, ttlDays: 0 }
@@ -174,8 +174,16 @@ describe('ClickHouse sink over the embedded engine', () => {
 
   test('tables are made once by several workers at once, and again without effect', async () => {
     await warehouse.command('DROP DATABASE penstock')
-    await Promise.all([1, 2, 3].map(() => prepareTables(warehouse, tables, silentLogger)))
-    await prepareTables(warehouse, tables, silentLogger)
+    const kept = { ...tables, minutesTtlDays: 30, hoursTtlDays: 90 }
+    const prepare = async (): Promise<void> => {
+      await prepareTables(warehouse, kept, silentLogger)
+      await prepareAnalystTables(warehouse, kept, { ...silentLogger, info: (what) => said.push(what) })
+    }
+    const said: string[] = []
+    await Promise.all([1, 2, 3].map(prepare))
+    await prepare()
+    // What is made has its time to live from the start.
+    expect(said).not.toContain('time to live changed')
     const rows = await warehouse.query('SELECT version FROM penstock.migrations FINAL ORDER BY version')
     expect(rows.map(({ version }) => Number(version))).toEqual(migrations(tables).map(({ version }) => version))
   })

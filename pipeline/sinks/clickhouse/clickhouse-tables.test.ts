@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
-import { prepareTables } from './clickhouse-tables.ts'
+import { prepareAnalystTables, prepareTables } from './clickhouse-tables.ts'
 
 test('on a cluster every statement that changes tables goes to all its servers', async () => {
   const statements: string[] = []
@@ -10,12 +10,14 @@ test('on a cluster every statement that changes tables goes to all its servers',
     command: async (statement: string) => void statements.push(statement),
     query: async () => [],
   } as unknown as Warehouse
-  await prepareTables(warehouse, { replicated: true, cluster: "{cluster}'s", ttlDays: 7 }, silentLogger).catch(
-    (error: unknown) => {
-      // The stand-in has no tables to look at afterwards.
-      if (!isPenstockError(error, 'WAREHOUSE_TABLE_UNSAFE')) throw error
-    },
-  )
+  const options = { replicated: true, cluster: "{cluster}'s", ttlDays: 7 }
+  await prepareTables(warehouse, options, silentLogger).catch((error: unknown) => {
+    // The stand-in has no tables to look at afterwards.
+    if (!isPenstockError(error, 'WAREHOUSE_TABLE_UNSAFE')) throw error
+  })
+  // Delivery waits for none that it does not fill.
+  expect(statements.join()).not.toContain('latest')
+  await prepareAnalystTables(warehouse, options, silentLogger)
   const changes = statements.filter((statement) => /^(CREATE|ALTER)/.test(statement))
   expect(changes.length).toBeGreaterThanOrEqual(5)
   for (const statement of changes) expect(statement).toContain(" ON CLUSTER '{cluster}''s'")
@@ -44,8 +46,10 @@ test('delivery does not wait for a view of the log of queries that ClickHouse re
     },
     query: async (statement: string) => (statement.includes('query_log') ? [{ 1: 1 }] : []),
   } as unknown as Warehouse
-  // What comes after it: the stand-in has no tables to look at.
-  await expect(prepareTables(warehouse, { replicated: true, ttlDays: 7 }, silentLogger)).rejects.toMatchObject({
+  const options = { replicated: true, ttlDays: 7 }
+  // The stand-in has no tables to look at: that is what it comes to, and nothing before.
+  await expect(prepareTables(warehouse, options, silentLogger)).rejects.toMatchObject({
     code: 'WAREHOUSE_TABLE_UNSAFE',
   })
+  await expect(prepareAnalystTables(warehouse, options, silentLogger)).resolves.toBeUndefined()
 })

@@ -6,35 +6,59 @@
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { assert } from '#runtime/assert.ts'
 import type { Logger } from '#runtime/logger.ts'
-import { queriesStatement } from '#schemas/analyst-tables.ts'
+import { analystRetentions, queriesStatement } from '#schemas/analyst-tables.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import {
   type BatchTable,
   deliverySettings,
+  type Migration,
   migrationsTableStatements,
+  onCluster,
+  type Retention,
+  retentions,
   type TableOptions,
   telemetryColumns,
+  telemetryMigrations,
+  ttlText,
   warehouseDatabase,
 } from '#schemas/telemetry-table.ts'
-import { migrations } from '#schemas/warehouse-migrations.ts'
+import { analystMigrations, migrations } from '#schemas/warehouse-migrations.ts'
 
 /**
- * Creates and migrates Penstock's tables, then checks that `penstock.telemetry` is able to hold its guarantees.
+ * Creates and migrates the tables that delivery fills, then checks that `penstock.telemetry` is able to hold its guarantees.
  * @throws WAREHOUSE_TABLE_UNSAFE with every fault and the statement that repairs it; WAREHOUSE_SCHEMA_UNKNOWN, WAREHOUSE_UNAVAILABLE
  */
 export async function prepareTables(warehouse: Warehouse, options: TableOptions, logger: Logger): Promise<void> {
   for (const statement of migrationsTableStatements(options)) await warehouse.command(statement)
+  await migrate(warehouse, options, telemetryMigrations(options), logger)
+  await assertTableSafe(warehouse, options, 'telemetry')
+  await applyTtls(warehouse, options, retentions(options), logger)
+}
+
+/** The tables beside them that are there for analysts: nothing that is delivered waits for them. @throws as `prepareTables`, which comes first */
+export async function prepareAnalystTables(warehouse: Warehouse, options: TableOptions, logger: Logger): Promise<void> {
+  await migrate(warehouse, options, analystMigrations(options), logger)
+  await showQueryLog(warehouse, options, logger)
+  await applyTtls(warehouse, options, analystRetentions(options), logger)
+}
+
+async function migrate(
+  warehouse: Warehouse,
+  options: TableOptions,
+  wanted: readonly Migration[],
+  logger: Logger,
+): Promise<void> {
   const rows = await warehouse.query(`SELECT DISTINCT version FROM ${warehouseDatabase}.migrations`)
   const applied = new Set(rows.map(({ version }) => Number(version)))
   for (const version of applied) assert(Number.isInteger(version), `migrations are numbered, and none is ${version}`)
-  const known = migrations(options)
+  const known = migrations(options).length
   const newest = Math.max(...applied)
-  if (newest > known.length)
+  if (newest > known)
     throw new PenstockError(
       'WAREHOUSE_SCHEMA_UNKNOWN',
-      `the tables in ClickHouse have version ${newest}, this program knows ${known.length}: run the version of Penstock that made them, or a newer one`,
+      `the tables in ClickHouse have version ${newest}, this program knows ${known}: run the version of Penstock that made them, or a newer one`,
     )
-  for (const { version, purpose, statements } of known) {
+  for (const { version, purpose, statements } of wanted) {
     if (applied.has(version)) continue
     for (const statement of statements) await warehouse.command(statement)
     await warehouse.command(
@@ -42,9 +66,6 @@ export async function prepareTables(warehouse: Warehouse, options: TableOptions,
     )
     logger.info('migration applied', { version, purpose })
   }
-  await showQueryLog(warehouse, options, logger)
-  await assertTableSafe(warehouse, options, 'telemetry')
-  for (const retained of retainedTables(options)) await applyTtl(warehouse, options, retained, logger)
 }
 
 /** @throws WAREHOUSE_TABLE_UNSAFE with every fault of the existing table and the statement that repairs it; WAREHOUSE_UNAVAILABLE */
@@ -161,31 +182,24 @@ async function showQueryLog(warehouse: Warehouse, options: TableOptions, logger:
   }
 }
 
-interface RetainedTable {
-  readonly table: string
-  /** The time of a row, as ClickHouse writes it. */
-  readonly time: string
-  readonly days: number
-}
-
-function retainedTables({ ttlDays, minutesTtlDays = 0, hoursTtlDays = 0 }: TableOptions): RetainedTable[] {
-  const longest = minutesTtlDays === 0 || hoursTtlDays === 0 ? 0 : Math.max(minutesTtlDays, hoursTtlDays)
-  return [
-    { table: 'telemetry', time: 'toDateTime(enqueued_at)', days: ttlDays },
-    { table: 'twin_events', time: 'toDateTime(enqueued_at)', days: ttlDays },
-    { table: 'field_minute_versions', time: 'start', days: minutesTtlDays },
-    { table: 'field_hour_versions', time: 'start', days: hoursTtlDays },
-    { table: 'computed', time: 'start', days: longest },
-  ]
+async function applyTtls(
+  warehouse: Warehouse,
+  options: TableOptions,
+  kept: Readonly<Record<string, Retention>>,
+  logger: Logger,
+): Promise<void> {
+  for (const [table, retention] of Object.entries(kept)) await applyTtl(warehouse, options, table, retention, logger)
 }
 
 /** Brings the table's TTL in line with the setting; a table whose TTL an operator wrote by hand is left alone. */
 async function applyTtl(
   warehouse: Warehouse,
   options: TableOptions,
-  { table, time, days }: RetainedTable,
+  table: string,
+  retention: Retention,
   logger: Logger,
 ): Promise<void> {
+  const { time, days } = retention
   const description = await describeTable(warehouse, table)
   const begin = `TTL ${time} + toIntervalDay(`
   const engineFull = description?.engineFull ?? ''
@@ -193,11 +207,7 @@ async function applyTtl(
   const found = at < 0 ? undefined : /^\d+/.exec(engineFull.slice(at + begin.length))
   const foundDays = found ? Number(found[0]) : 0
   if (foundDays === days || (!found && / TTL /.test(engineFull))) return
-  const cluster = options.cluster === undefined ? '' : ` ON CLUSTER '${options.cluster.replaceAll("'", "''")}'`
-  await warehouse.command(
-    days > 0
-      ? `ALTER TABLE ${warehouseDatabase}.${table}${cluster} MODIFY TTL ${time} + INTERVAL ${days} DAY DELETE`
-      : `ALTER TABLE ${warehouseDatabase}.${table}${cluster} REMOVE TTL`,
-  )
+  const change = days > 0 ? `MODIFY TTL ${ttlText(retention)}` : 'REMOVE TTL'
+  await warehouse.command(`ALTER TABLE ${warehouseDatabase}.${table}${onCluster(options)} ${change}`)
   logger.info('time to live changed', { table, fromDays: foundDays, toDays: days })
 }
