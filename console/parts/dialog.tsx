@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
+import type { Action } from '#console/data/use-action.ts'
 import { Button } from './button.tsx'
 import { Fault } from './notice.tsx'
 
@@ -9,13 +10,12 @@ export function Dialog(props: {
   readonly action: string
   readonly kind?: 'primary' | 'danger'
   readonly isReady?: boolean
-  readonly isBusy?: boolean
-  readonly error?: unknown
+  /** What the button does. */
+  readonly does: Action<[]>
   readonly children: ComponentChildren
   readonly onClose: () => void
-  readonly onAct: () => void
 }) {
-  const { title, action, kind = 'primary', isReady = true, isBusy, error, children, onClose, onAct } = props
+  const { title, action, kind = 'primary', isReady = true, does, children, onClose } = props
   const dialog = useRef<HTMLDialogElement>(null)
   useEffect(() => dialog.current?.showModal(), [])
   return (
@@ -31,17 +31,17 @@ export function Dialog(props: {
       <form
         onSubmit={(event) => {
           event.preventDefault()
-          if (isReady) onAct()
+          if (isReady) void does.run()
         }}
       >
         <h2>{title}</h2>
         {children}
-        <Fault of={error} />
+        <Fault of={does.error} />
         <div class="row end">
           <Button kind="quiet" onClick={onClose}>
             Cancel
           </Button>
-          <Button type="submit" kind={kind} disabled={!isReady} isBusy={isBusy === true}>
+          <Button type="submit" kind={kind} disabled={!isReady} isBusy={does.isRunning}>
             {action}
           </Button>
         </div>

@@ -93,10 +93,8 @@ function LetterTable({ page, loaded }: { readonly page: LetterPage; readonly loa
           title={`Drop ${countText(dropping.messageCount)} messages?`}
           action="Drop"
           kind="danger"
-          isBusy={drop.isRunning}
-          error={drop.error}
+          does={drop}
           onClose={() => setDropping(undefined)}
-          onAct={() => void drop.run()}
         >
           <p>
             They were refused by {dropping.endpoint ?? 'the table'} and will not get there. The audit says who dropped

@@ -165,10 +165,8 @@ function DeleteDevice({ deviceId, onClose }: { readonly deviceId: string; readon
       action="Delete"
       kind="danger"
       isReady={typed === deviceId}
-      isBusy={remove.isRunning}
-      error={remove.error}
+      does={remove}
       onClose={onClose}
-      onAct={() => void remove.run()}
     >
       <p>Its connection ends, and its keys, twin, modules and waiting commands go. Rows of what it sent stay.</p>
       <Field label="Type its id to go on" hint={<code>{deviceId}</code>}>

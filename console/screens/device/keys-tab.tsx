@@ -56,10 +56,8 @@ export function KeysTab({ deviceId }: { readonly deviceId: string }) {
           title={`Renew the ${renewing === 'primaryKey' ? 'primary' : 'secondary'} key?`}
           action="Renew"
           kind="danger"
-          isBusy={renew.isRunning}
-          error={renew.error}
+          does={{ ...renew, run: () => renew.run(renewing) }}
           onClose={() => setRenewing(undefined)}
-          onAct={() => void renew.run(renewing)}
         >
           <p>A connection that was made with the old key ends at once, and the device cannot come back with it.</p>
         </Dialog>

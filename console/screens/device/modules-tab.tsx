@@ -86,15 +86,7 @@ function CreateModule({ deviceId, onClose, onDone }: ModuleDialogProps) {
     onClose()
   })
   return (
-    <Dialog
-      title="New module"
-      action="Create"
-      isReady={id !== ''}
-      isBusy={create.isRunning}
-      error={create.error}
-      onClose={onClose}
-      onAct={() => void create.run()}
-    >
+    <Dialog title="New module" action="Create" isReady={id !== ''} does={create} onClose={onClose}>
       <Field label="Module id">
         <TextInput name="moduleId" value={id} onInput={setId} autoFocus required />
       </Field>
@@ -110,15 +102,7 @@ function DeleteModule(props: ModuleDialogProps & { readonly moduleId: string }) 
     onClose()
   })
   return (
-    <Dialog
-      title={`Delete the module ${moduleId}?`}
-      action="Delete"
-      kind="danger"
-      isBusy={remove.isRunning}
-      error={remove.error}
-      onClose={onClose}
-      onAct={() => void remove.run()}
-    >
+    <Dialog title={`Delete the module ${moduleId}?`} action="Delete" kind="danger" does={remove} onClose={onClose}>
       <p>Its connection ends, and its keys and twin go.</p>
     </Dialog>
   )

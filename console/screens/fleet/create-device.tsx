@@ -12,15 +12,7 @@ export function CreateDevice(props: { readonly onClose: () => void; readonly onD
     onDone(id)
   })
   return (
-    <Dialog
-      title="New device"
-      action="Create"
-      isReady={id !== ''}
-      isBusy={create.isRunning}
-      error={create.error}
-      onClose={onClose}
-      onAct={() => void create.run()}
-    >
+    <Dialog title="New device" action="Create" isReady={id !== ''} does={create} onClose={onClose}>
       <Field label="Device id" hint="Up to 128 letters, digits and - . _ : and some more; case counts.">
         <TextInput name="deviceId" value={id} onInput={setId} autoFocus required />
       </Field>

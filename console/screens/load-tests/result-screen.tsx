@@ -84,15 +84,7 @@ function DeleteDialog({ run, onClose }: { readonly run: string; readonly onClose
     go(addressOf(['load-tests']))
   })
   return (
-    <Dialog
-      title={`Delete the result ${run}?`}
-      action="Delete"
-      kind="danger"
-      isBusy={remove.isRunning}
-      error={remove.error}
-      onClose={onClose}
-      onAct={() => void remove.run()}
-    >
+    <Dialog title={`Delete the result ${run}?`} action="Delete" kind="danger" does={remove} onClose={onClose}>
       <p>Its figures and its report go. The rows that it made stay.</p>
     </Dialog>
   )

@@ -112,14 +112,7 @@ function AskFirst(props: {
     onStarted()
   })
   return (
-    <Dialog
-      title="Start a load test?"
-      action="Start"
-      isBusy={start.isRunning}
-      error={start.error}
-      onClose={onClose}
-      onAct={() => void start.run()}
-    >
+    <Dialog title="Start a load test?" action="Start" does={start} onClose={onClose}>
       <p>
         {countText(asked.devices)} devices named <code>load-…</code> send up to {countText(asked.rate * asked.seconds)}{' '}
         messages to this installation, beside whoever else sends to it. They become rows of{' '}

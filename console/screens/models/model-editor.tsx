@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import { reasonOf } from '#console/data/call.ts'
+import { syntaxFault } from '#console/data/json-syntax.ts'
 import { useAction } from '#console/data/use-action.ts'
 import { Button } from '#console/parts/button.tsx'
 import { CodeBlock } from '#console/parts/code-block.tsx'
@@ -123,13 +123,4 @@ function Planned({ text, plan }: { readonly text: string; readonly plan: ModelPl
 /** A model is usually called as its id ends. */
 function nameIn(text: string): string {
   return /"@id"\s*:\s*"dtmi:[^"]*?(\w+);\d+"/.exec(text)?.[1] ?? ''
-}
-
-function syntaxFault(text: string): string | undefined {
-  try {
-    JSON.parse(text)
-    return undefined
-  } catch (error) {
-    return `is not JSON: ${reasonOf(error)}`
-  }
 }

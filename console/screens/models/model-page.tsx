@@ -94,10 +94,8 @@ export function ModelPage({ model, onChange }: { readonly model: ModelShown; rea
           title={`Remove ${model.name}?`}
           action="Remove"
           kind="danger"
-          isBusy={remove.isRunning}
-          error={remove.error}
+          does={remove}
           onClose={() => setRemoving(false)}
-          onAct={() => void remove.run()}
         >
           <p>Its view and its pinned columns go. Every row stays.</p>
         </Dialog>

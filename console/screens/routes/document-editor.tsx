@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import { reasonOf } from '#console/data/call.ts'
+import { syntaxFault } from '#console/data/json-syntax.ts'
 import { useAction } from '#console/data/use-action.ts'
 import { Button } from '#console/parts/button.tsx'
 import { Field, TextArea } from '#console/parts/field.tsx'
@@ -68,13 +68,4 @@ export function DocumentEditor({ routing, onDone }: { readonly routing: Routing;
       </div>
     </Card>
   )
-}
-
-function syntaxFault(text: string): string | undefined {
-  try {
-    JSON.parse(text)
-    return undefined
-  } catch (error) {
-    return `is not JSON: ${reasonOf(error)}`
-  }
 }

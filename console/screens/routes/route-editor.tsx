@@ -104,10 +104,8 @@ export function RouteEditor(props: {
           title={`Delete the route ${kept?.name}?`}
           action="Delete"
           kind="danger"
-          isBusy={remove.isRunning}
-          error={remove.error}
+          does={remove}
           onClose={() => setDeleting(false)}
-          onAct={() => void remove.run()}
         >
           <p>What it sent stays where it is. Its endpoints stay, too.</p>
         </Dialog>

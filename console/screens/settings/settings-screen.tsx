@@ -174,10 +174,8 @@ function Policies() {
           title={`Renew a key of ${renewed.name}?`}
           action="Renew"
           kind="danger"
-          isBusy={rekey.isRunning}
-          error={rekey.error}
+          does={rekey}
           onClose={() => setRenewed(undefined)}
-          onAct={() => void rekey.run()}
         >
           <p>
             Whoever uses the old key is refused from then on. Tokens that it signed end, the console's own included.
