@@ -54,6 +54,53 @@ export interface LoadTestState {
   readonly fault: string | undefined
 }
 
+/** Milliseconds from sending to what the name says. */
+export interface LoadTestLatency {
+  readonly name: string
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly p999Ms: number
+  readonly maxMs: number
+}
+
+export interface LoadTestLedgerLine {
+  readonly name: string
+  readonly count: number
+  readonly isFault: boolean
+}
+
+/** As `LoadTestPoint`, of a result, with what was to be sent. */
+export interface LoadTestResultPoint extends LoadTestPoint {
+  readonly offered: number
+}
+
+export interface LoadTestProcess {
+  readonly name: string
+  /** Of one CPU. */
+  readonly cpuShare: number
+  readonly residentBytes: number
+  readonly messagesPerCpuSecond: number
+}
+
+/** A figure of two runs. */
+export interface LoadTestFigure {
+  readonly name: string
+  readonly before: string
+  readonly now: string
+  readonly change: string
+  /** same: more likely chance than cause. */
+  readonly kind: 'better' | 'worse' | 'same'
+}
+
+/** With another run. */
+export interface LoadTestComparison {
+  readonly run: string
+  /** What they differ in besides what they measured. */
+  readonly differences: readonly string[]
+  readonly areBothValid: boolean
+  readonly figures: readonly LoadTestFigure[]
+}
+
 export function isUnderWay(state: LoadTestState | undefined): boolean {
   return state !== undefined && state.stage !== 'done' && state.stage !== 'failed'
 }

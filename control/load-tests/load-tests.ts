@@ -1,5 +1,13 @@
 /** Load tests of this installation: what they measured, and one at a time that runs. */
-import type { LoadTestAsked, LoadTestState } from '#schemas/load-tests.ts'
+import type {
+  LoadTestAsked,
+  LoadTestComparison,
+  LoadTestLatency,
+  LoadTestLedgerLine,
+  LoadTestProcess,
+  LoadTestResultPoint,
+  LoadTestState,
+} from '#schemas/load-tests.ts'
 
 /** What a list says of a result. */
 export interface LoadTestSummary {
@@ -27,53 +35,13 @@ export interface LoadTestDetail extends LoadTestSummary {
   readonly warnings: readonly string[]
   /** Where the messages went, step by step. */
   readonly stages: readonly { readonly name: string; readonly messages: number }[]
-  readonly latencies: readonly LatencyLine[]
-  readonly ledger: readonly { readonly name: string; readonly count: number; readonly isFault: boolean }[]
-  readonly points: readonly PointOfRun[]
+  readonly latencies: readonly LoadTestLatency[]
+  readonly ledger: readonly LoadTestLedgerLine[]
+  readonly points: readonly LoadTestResultPoint[]
   readonly rows: readonly { readonly atS: number; readonly rows: number }[]
-  readonly processes: readonly ProcessLine[]
+  readonly processes: readonly LoadTestProcess[]
   readonly thresholds: readonly { readonly name: string; readonly value: string; readonly isMet: boolean }[]
-  readonly compared: Comparison | null
-}
-
-interface LatencyLine {
-  readonly name: string
-  readonly p50Ms: number
-  readonly p99Ms: number
-  readonly p999Ms: number
-  readonly maxMs: number
-}
-
-interface PointOfRun {
-  readonly atS: number
-  readonly offered: number
-  readonly sent: number
-  readonly acknowledged: number
-  readonly p50Ms: number
-  readonly p99Ms: number
-}
-
-interface ProcessLine {
-  readonly name: string
-  readonly cpuShare: number
-  readonly residentBytes: number
-  readonly messagesPerCpuSecond: number
-}
-
-/** With another run. */
-export interface Comparison {
-  readonly run: string
-  /** What they differ in besides what they measured. */
-  readonly differences: readonly string[]
-  readonly areBothValid: boolean
-  readonly figures: readonly {
-    readonly name: string
-    readonly before: string
-    readonly now: string
-    readonly change: string
-    /** same: more likely chance than cause. */
-    readonly kind: 'better' | 'worse' | 'same'
-  }[]
+  readonly compared: LoadTestComparison | null
 }
 
 export interface LoadTestList {

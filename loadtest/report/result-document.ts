@@ -1,9 +1,10 @@
 /** A result as the console shows it: what a reader looks for, without the buckets of its histograms. */
-import type { Comparison, LoadTestDetail, LoadTestSummary } from '#control/load-tests/load-tests.ts'
+import type { LoadTestDetail, LoadTestSummary } from '#control/load-tests/load-tests.ts'
 import type { LatencyResult } from '#loadtest/ledger/latency.ts'
 import { short } from '#loadtest/options/figures.ts'
 import { askedText } from '#loadtest/options/load-options.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
+import type { LoadTestComparison } from '#schemas/load-tests.ts'
 import { areBothValid, comparedFigures, differences } from './comparison.ts'
 
 /** @param run by which it is found, which is the name of its files */
@@ -62,7 +63,7 @@ export function detailOf(
 function comparedWith(
   result: LoadResult,
   { run, result: other }: { readonly run: string; readonly result: LoadResult },
-): Comparison {
+): LoadTestComparison {
   return {
     run,
     differences: differences(result, other),

@@ -1,12 +1,12 @@
 import { Badge, Notice } from '#console/parts/notice.tsx'
 import { Card } from '#console/parts/page.tsx'
 import { Table } from '#console/parts/table.tsx'
-import type { Comparison } from './load-tests-data.ts'
+import type { LoadTestComparison } from '#schemas/load-tests.ts'
 
 const tones = { better: 'good', worse: 'bad', same: 'plain' } as const
 
 /** Two runs beside each other, with what makes them hard to compare. */
-export function ComparisonCard({ comparison, run }: { readonly comparison: Comparison; readonly run: string }) {
+export function ComparisonCard({ comparison, run }: { readonly comparison: LoadTestComparison; readonly run: string }) {
   const { run: other, differences, areBothValid, figures } = comparison
   return (
     <Card title={`Compared with ${other}`} note="Below 5 % a change is more likely chance than cause" isFlush>

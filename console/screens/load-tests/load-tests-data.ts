@@ -3,7 +3,13 @@ import { json, send } from '#console/data/call.ts'
 import { aBoolean, aCount, aNumber, aText, listOf, oneOf, optional, recordOf } from '#runtime/json-check.ts'
 import {
   type LoadTestAsked,
+  type LoadTestComparison,
+  type LoadTestFigure,
+  type LoadTestLatency,
+  type LoadTestLedgerLine,
   type LoadTestPoint,
+  type LoadTestProcess,
+  type LoadTestResultPoint,
   type LoadTestState,
   loadTestShapes,
   loadTestStages,
@@ -32,58 +38,13 @@ export interface Detail extends Summary {
   readonly machine: string
   readonly warnings: readonly string[]
   readonly stages: readonly { readonly name: string; readonly messages: number }[]
-  readonly latencies: readonly Latency[]
-  readonly ledger: readonly LedgerLine[]
-  readonly points: readonly Point[]
+  readonly latencies: readonly LoadTestLatency[]
+  readonly ledger: readonly LoadTestLedgerLine[]
+  readonly points: readonly LoadTestResultPoint[]
   readonly rows: readonly { readonly atS: number; readonly rows: number }[]
-  readonly processes: readonly Process[]
+  readonly processes: readonly LoadTestProcess[]
   readonly thresholds: readonly { readonly name: string; readonly value: string; readonly isMet: boolean }[]
-  readonly compared: Comparison | undefined
-}
-
-export interface Latency {
-  readonly name: string
-  readonly p50Ms: number
-  readonly p99Ms: number
-  readonly p999Ms: number
-  readonly maxMs: number
-}
-
-export interface LedgerLine {
-  readonly name: string
-  readonly count: number
-  readonly isFault: boolean
-}
-
-interface Point {
-  readonly atS: number
-  readonly offered: number
-  readonly sent: number
-  readonly acknowledged: number
-  readonly p50Ms: number
-  readonly p99Ms: number
-}
-
-export interface Process {
-  readonly name: string
-  readonly cpuShare: number
-  readonly residentBytes: number
-  readonly messagesPerCpuSecond: number
-}
-
-export interface Comparison {
-  readonly run: string
-  readonly differences: readonly string[]
-  readonly areBothValid: boolean
-  readonly figures: readonly Figure[]
-}
-
-export interface Figure {
-  readonly name: string
-  readonly before: string
-  readonly now: string
-  readonly change: string
-  readonly kind: 'better' | 'worse' | 'same'
+  readonly compared: LoadTestComparison | undefined
 }
 
 export interface Results {
@@ -116,11 +77,11 @@ const detail = recordOf<Detail>({
   warnings: listOf(aText),
   stages: listOf(recordOf({ name: aText, messages: aNumber })),
   latencies: listOf(
-    recordOf<Latency>({ name: aText, p50Ms: aNumber, p99Ms: aNumber, p999Ms: aNumber, maxMs: aNumber }),
+    recordOf<LoadTestLatency>({ name: aText, p50Ms: aNumber, p99Ms: aNumber, p999Ms: aNumber, maxMs: aNumber }),
   ),
-  ledger: listOf(recordOf<LedgerLine>({ name: aText, count: aNumber, isFault: aBoolean })),
+  ledger: listOf(recordOf<LoadTestLedgerLine>({ name: aText, count: aNumber, isFault: aBoolean })),
   points: listOf(
-    recordOf<Point>({
+    recordOf<LoadTestResultPoint>({
       atS: aNumber,
       offered: aNumber,
       sent: aNumber,
@@ -131,16 +92,21 @@ const detail = recordOf<Detail>({
   ),
   rows: listOf(recordOf({ atS: aNumber, rows: aNumber })),
   processes: listOf(
-    recordOf<Process>({ name: aText, cpuShare: aNumber, residentBytes: aNumber, messagesPerCpuSecond: aNumber }),
+    recordOf<LoadTestProcess>({
+      name: aText,
+      cpuShare: aNumber,
+      residentBytes: aNumber,
+      messagesPerCpuSecond: aNumber,
+    }),
   ),
   thresholds: listOf(recordOf({ name: aText, value: aText, isMet: aBoolean })),
   compared: optional(
-    recordOf<Comparison>({
+    recordOf<LoadTestComparison>({
       run: aText,
       differences: listOf(aText),
       areBothValid: aBoolean,
       figures: listOf(
-        recordOf<Figure>({
+        recordOf<LoadTestFigure>({
           name: aText,
           before: aText,
           now: aText,
