@@ -7,6 +7,7 @@ import { type Logger, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
+import type { EdgeOptions } from './edge.ts'
 import type { EdgeContext, OnPresence } from './session/edge-context.ts'
 import { openEdgeContext } from './session/open-edge-context.ts'
 import type { Authenticate, IsKnown } from './session/principal.ts'
@@ -120,5 +121,19 @@ export function edgeFixture(
     },
     settle: () => edge.batcher.drain(new AbortController().signal),
     count: (name) => metrics.samples().reduce((sum, [sample, , value]) => (sample === name ? sum + value : sum), 0),
+  }
+}
+
+/** For tests: what an edge with sockets of its own is started with, whose log keeps what came. */
+export function listeningEdgeOptions(log: CapturingLog, metrics = new Metrics<MetricName>(metricsTable)): EdgeOptions {
+  return {
+    log: log as unknown as Log,
+    logger: silentLogger,
+    metrics,
+    edgeId: 'edge-test',
+    bind: '127.0.0.1',
+    mqttPort: 0,
+    batchDelayMs: 2,
+    connectionsMax: 100,
   }
 }

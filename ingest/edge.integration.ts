@@ -4,14 +4,12 @@ import { connect as connectSocket } from 'node:net'
 import { promisify } from 'node:util'
 import mqtt from 'mqtt'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { Log } from '#pipeline/log/log.ts'
 import type { Clock } from '#runtime/clock.ts'
-import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import { type Edge, startEdge } from './edge.ts'
-import { CapturingLog } from './edge-fixture.ts'
+import { CapturingLog, listeningEdgeOptions } from './edge-fixture.ts'
 import type { Announce } from './session/edge-context.ts'
 
 const run = promisify(execFile)
@@ -34,19 +32,8 @@ interface StartOptions {
 async function start(options: StartOptions = {}) {
   const log = options.log ?? new CapturingLog()
   const metrics = new Metrics<MetricName>(metricsTable)
-  const edge = await startEdge({
-    log: log as unknown as Log,
-    logger: silentLogger,
-    metrics,
-    edgeId: 'edge-test',
-    bind: options.bind ?? '127.0.0.1',
-    mqttPort: options.mqttPort ?? 0,
-    batchDelayMs: 2,
-    connectionsMax: options.connectionsMax ?? 100,
-    pendingBytesMax: options.pendingBytesMax,
-    ...(options.announce ? { announce: options.announce } : {}),
-    ...(options.clock ? { clock: options.clock } : {}),
-  })
+  const { log: _, ...others } = options
+  const edge = await startEdge({ ...listeningEdgeOptions(log, metrics), ...others })
   edges.push(edge)
   const count = (name: MetricName) =>
     metrics.samples().reduce((sum, [sample, , value]) => (sample === name ? sum + value : sum), 0)

@@ -11,14 +11,11 @@ import { namedBlock } from '#infra/testbed/document-blocks.ts'
 import { findMosquitto, mosquittoMissing, startMosquitto } from '#infra/testbed/mosquitto.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
-import { CapturingLog } from '#ingest/edge-fixture.ts'
+import { CapturingLog, listeningEdgeOptions } from '#ingest/edge-fixture.ts'
 import { type HttpsServer, openHttpsServer } from '#ingest/listeners/https-server.ts'
-import type { Log } from '#pipeline/log/log.ts'
 import { httpService } from '#runtime/http/http.ts'
 import { silentLogger } from '#runtime/logger.ts'
-import { Metrics } from '#runtime/metrics.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 
 const run = promisify(execFile)
 const mosquitto = serverFor('mosquitto', mosquittoMissing)
@@ -44,15 +41,8 @@ describe('configurations of senders', () => {
     chmodSync(readable, 0o755)
     const tls = { certFile: ca.certFile, keyFile: ca.keyFile }
     edge = await startEdge({
-      log: log as unknown as Log,
-      logger: silentLogger,
-      metrics: new Metrics<MetricName>(metricsTable),
-      edgeId: 'edge-test',
-      bind: '127.0.0.1',
-      mqttPort: 0,
+      ...listeningEdgeOptions(log),
       mqtts: { port: 0, tls },
-      batchDelayMs: 2,
-      connectionsMax: 100,
       authenticate: ({ username, password }) => {
         if (String(Buffer.from(password ?? [])) !== key) throw wrong()
         return { deviceId: username, moduleId: undefined, expiresAtMs: undefined }

@@ -6,11 +6,7 @@ import type { RunningBroker } from '#infra/testbed/broker.ts'
 import { findMosquitto, mosquittoMissing, startMosquitto } from '#infra/testbed/mosquitto.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
-import { CapturingLog } from '#ingest/edge-fixture.ts'
-import type { Log } from '#pipeline/log/log.ts'
-import { silentLogger } from '#runtime/logger.ts'
-import { Metrics } from '#runtime/metrics.ts'
-import { type MetricName, metricsTable } from '#schemas/metrics.ts'
+import { CapturingLog, listeningEdgeOptions } from '#ingest/edge-fixture.ts'
 
 const run = promisify(execFile)
 const mosquitto = serverFor('mosquitto', mosquittoMissing)
@@ -35,14 +31,7 @@ describe.skipIf(mosquitto.skip)(`a bridge of mosquitto ${mosquitto.note}`, () =>
   ])('gets in with %s; what it forwards and what it says of itself become rows', async (_what, settings) => {
     const log = new CapturingLog()
     const started = await startEdge({
-      log: log as unknown as Log,
-      logger: silentLogger,
-      metrics: new Metrics<MetricName>(metricsTable),
-      edgeId: 'edge-test',
-      bind: '127.0.0.1',
-      mqttPort: 0,
-      batchDelayMs: 2,
-      connectionsMax: 100,
+      ...listeningEdgeOptions(log),
     })
     edge = started
     broker = await startMosquitto([

@@ -6,11 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { pythonForSparkplug, sparkplugNodeMissing } from '#infra/testbed/python-sparkplug.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
-import { CapturingLog } from '#ingest/edge-fixture.ts'
-import type { Log } from '#pipeline/log/log.ts'
-import { silentLogger } from '#runtime/logger.ts'
-import { Metrics } from '#runtime/metrics.ts'
-import { type MetricName, metricsTable } from '#schemas/metrics.ts'
+import { CapturingLog, listeningEdgeOptions } from '#ingest/edge-fixture.ts'
 
 const run = promisify(execFile)
 const node = serverFor('a node of Sparkplug B', sparkplugNodeMissing)
@@ -26,14 +22,7 @@ describe.skipIf(node.skip)(`a node of Sparkplug B ${node.note}`, () => {
   test('births, data and deaths of a node and its device become rows that analysts can read', async () => {
     const log = new CapturingLog()
     const started = await startEdge({
-      log: log as unknown as Log,
-      logger: silentLogger,
-      metrics: new Metrics<MetricName>(metricsTable),
-      edgeId: 'edge-test',
-      bind: '127.0.0.1',
-      mqttPort: 0,
-      batchDelayMs: 2,
-      connectionsMax: 10,
+      ...listeningEdgeOptions(log),
       decodesSparkplug: true,
     })
     edge = started

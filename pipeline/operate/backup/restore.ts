@@ -202,30 +202,23 @@ async function restoreServer(server: Warehouse, destination: string, takeBack: T
 }
 
 function assertSameEngines(manifest: Manifest, { registry, server, kafka }: RestoreOptions): void {
+  const isOnKafka = manifest.logs.length === 0 && manifest.positions.length > 0
   // Routes lie in files beside an embedded registry, and in the tables of a server: in the other place nobody would look for them.
-  if (manifest.registryAt !== registryAt(registry))
-    throw new PenstockError(
-      'BACKUP_REFUSED',
-      manifest.registryAt === 'server'
-        ? 'the registry of this backup is of a PostgreSQL server: set PENSTOCK_POSTGRES_URL to one that has nothing of Penstock'
-        : 'the registry of this backup is an embedded one: PENSTOCK_POSTGRES_URL must not be set',
-    )
-  const [isServer, isKafka] = [
-    manifest.tablesAt !== undefined,
-    manifest.logs.length === 0 && manifest.positions.length > 0,
-  ]
-  if (isServer !== (server !== undefined))
-    throw new PenstockError(
-      'BACKUP_REFUSED',
-      isServer
-        ? 'the tables of this backup are on a ClickHouse server: set PENSTOCK_CLICKHOUSE_URL to one that has none of them'
-        : 'the backup has tables of the embedded engine: PENSTOCK_CLICKHOUSE_URL must not be set',
-    )
-  if (isKafka !== (kafka !== undefined))
-    throw new PenstockError(
-      'BACKUP_REFUSED',
-      isKafka
-        ? 'the backup has positions on Kafka: set PENSTOCK_KAFKA_BROKERS'
-        : 'the backup has embedded logs: PENSTOCK_KAFKA_BROKERS must not be set',
-    )
+  assertSame(manifest.registryAt === 'server', registryAt(registry) === 'server', [
+    'the registry of this backup is of a PostgreSQL server: set PENSTOCK_POSTGRES_URL to one that has nothing of Penstock',
+    'the registry of this backup is an embedded one: PENSTOCK_POSTGRES_URL must not be set',
+  ])
+  assertSame(manifest.tablesAt !== undefined, server !== undefined, [
+    'the tables of this backup are on a ClickHouse server: set PENSTOCK_CLICKHOUSE_URL to one that has none of them',
+    'the backup has tables of the embedded engine: PENSTOCK_CLICKHOUSE_URL must not be set',
+  ])
+  assertSame(isOnKafka, kafka !== undefined, [
+    'the backup has positions on Kafka: set PENSTOCK_KAFKA_BROKERS',
+    'the backup has embedded logs: PENSTOCK_KAFKA_BROKERS must not be set',
+  ])
+}
+
+/** @param refusals where the backup is of a server and nothing of the kind is here; and the other way round */
+function assertSame(isOfServer: boolean, hasServer: boolean, [missing, unwanted]: readonly [string, string]): void {
+  if (isOfServer !== hasServer) throw new PenstockError('BACKUP_REFUSED', isOfServer ? missing : unwanted)
 }
