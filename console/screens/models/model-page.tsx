@@ -63,7 +63,7 @@ export function ModelPage({ model, onChange }: { readonly model: ModelShown; rea
           columns={[
             { title: 'Field', cell: ({ name }) => name },
             { title: 'In the view', cell: ({ column }) => <code>{column}</code> },
-            { title: 'Type', cell: ({ type }) => <code>{type}</code> },
+            { title: 'Type', isShort: true, cell: ({ type }) => <code>{type}</code> },
             {
               title: 'Pinned',
               cell: (field) => (
