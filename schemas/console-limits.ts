@@ -23,6 +23,8 @@ export const consoleLimits = {
   tailReadBytesMax: 1024 * 1024,
   /** Time of the edge's one thread that decoding for viewers may take: 4 in 100. */
   tailDecodeMsPerSecondMax: 40,
+  /** So much is decoded whatever time it took: on a busy machine one message may take those 40 ms. Here it takes less than 1 ms. */
+  tailDecodeBytesPerSecondMin: 64 * 1024,
   /** Results of load tests that are listed, and beyond how many none is started: somebody deletes some first. */
   loadTestsListedMax: 50,
   loadTestsKeptMax: 500,

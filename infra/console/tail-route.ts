@@ -50,13 +50,14 @@ function linesFor(request: HttpRequest, gate: ConsoleGate, tail: LogTail, clock:
   }
 
   async function* lines(): AsyncGenerator<Uint8Array> {
-    let saidMs = clock.monotonicMs()
-    let provenAtMs = saidMs
+    let saidMs = Number.NEGATIVE_INFINITY
+    let provenAtMs = clock.monotonicMs()
     try {
-      yield lineOf(watch.heartbeat())
       for (;;) {
         await sleep(clock, reportMs)
         if (watch.hasEnded) return
+        // Its first report says that from here on nothing is missed.
+        if (!watch.hasBegun) continue
         const nowMs = clock.monotonicMs()
         if (nowMs - provenAtMs >= provenMs) {
           if ((await gate.admitOwner(request)) !== undefined) return

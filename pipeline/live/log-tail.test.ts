@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { LogRecord, PartitionRange } from '#pipeline/log/log.ts'
+import type { Clock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { type VirtualClock, virtualClock } from '#runtime/virtual-clock.ts'
 import { batchFromMessages, envelopeBytes } from '#schemas/batch.ts'
@@ -13,12 +14,16 @@ class CountedLog {
   delivered = 0
   calls = 0
 
-  append(messageCount: number, atMs = 0): void {
+  isDown = false
+  /** Records that a read may return. */
+  readable = Number.POSITIVE_INFINITY
+
+  append(messageCount: number, atMs = 0, bodyBytes = 0): void {
     const messages = Array.from({ length: messageCount }, (_, index) => ({
       bytes: envelopeBytes({
         deviceId: `pump-${index}`,
         enqueuedAtMs: atMs,
-        body: Buffer.from(`{"index":${index}}`),
+        body: Buffer.from(`{"index":${index}}`.padEnd(bodyBytes)),
         properties: {},
         systemProperties: {},
       }),
@@ -40,11 +45,12 @@ class CountedLog {
 
   async ranges(): Promise<readonly PartitionRange[]> {
     this.calls++
+    if (this.isDown) throw new Error('down')
     return [{ first: 0, next: this.records.length }]
   }
 
   async read(_partition: number, offset: number): Promise<LogRecord[]> {
-    return this.records.slice(offset)
+    return this.records.slice(offset).slice(0, this.readable)
   }
 
   async positions() {
@@ -148,6 +154,52 @@ describe('the tail of the log', () => {
     expect(seen).toBe(10 * limits.tailRecordsMax)
     expect(seen + skipped).toBe(1_000)
     watch.end()
+  })
+
+  test('has begun once it knows where the log ends, and not before', async () => {
+    const { log, clock, tail } = opened()
+    log.isDown = true
+    const watch = tail.watch({}, false)
+    await pass(clock, 500)
+    expect(watch.hasBegun).toBe(false)
+    log.isDown = false
+    await pass(clock, 500)
+    expect(watch.hasBegun).toBe(true)
+    watch.end()
+  })
+
+  test('reads again what could not be read', async () => {
+    const { log, clock, tail } = opened()
+    const watch = tail.watch({}, false)
+    await pass(clock, 500)
+    log.append(2)
+    log.isDown = true
+    await pass(clock, 500)
+    log.isDown = false
+    log.readable = 0
+    await pass(clock, 500)
+    expect(watch.report()).toBeUndefined()
+    log.readable = Number.POSITIVE_INFINITY
+    await pass(clock, 500)
+    expect(watch.report()).toMatchObject({ matched: 2, seen: 2, skipped: 0 })
+    watch.end()
+  })
+
+  test.each([
+    ['few bytes: all are shown', 20, 12],
+    ['many: some are skipped', limits.tailDecodeBytesPerSecondMin / 2, 3],
+  ])('a second in which the machine decodes slowly, and %s', async (_, bodyBytes, shown) => {
+    const { log, clock } = opened()
+    const slow: Clock = { ...clock, monotonicMs: () => clock.monotonicMs() + 15 * ++asked }
+    let asked = 0
+    const tail = new LogTail({ log, group: 'warehouse', clock: slow, logger: silentLogger })
+    const watch = tail.watch({}, false)
+    await pass(clock, 500)
+    for (let record = 0; record < 12; record++) log.append(1, 0, bodyBytes)
+    await pass(clock, limits.tailPollMs)
+    const { messages, seen, skipped } = watch.heartbeat()
+    expect([messages.length, seen + skipped]).toEqual([shown, 12])
+    tail.close()
   })
 
   test('says when the first message has become a row', async () => {

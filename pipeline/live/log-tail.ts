@@ -31,9 +31,14 @@ export interface Watch {
   report(): TailReport | undefined
   heartbeat(): TailReport
   end(): void
+  /** Whether it is known where the log ended: what is appended from now on is seen. */
+  readonly hasBegun: boolean
   /** Also where the tail was closed. */
   readonly hasEnded: boolean
 }
+
+/** What a message costs without its body. */
+const messageBytes = 200
 
 export class LogTail {
   readonly #options: LogTailOptions
@@ -46,6 +51,7 @@ export class LogTail {
   #isFailing = false
   #cancel: (() => void) | undefined
   #decodeMs = 0
+  #decodeBytes = 0
   #decodeSinceMs = 0
 
   constructor(options: LogTailOptions) {
@@ -58,7 +64,7 @@ export class LogTail {
       throw new PenstockError('CONSOLE_VIEWERS_FULL', `${limits.tailViewersMax} others look at the tail already`)
     const { log, clock } = this.#options
     const viewer = new TailViewer(filter, log.partitionCount, wantsStored, clock)
-    const viewers = this.#viewers.add(viewer)
+    const [viewers, positions] = [this.#viewers.add(viewer), this.#positions]
     if (!this.#isRunning) {
       this.#isRunning = true
       this.#schedule(0)
@@ -68,6 +74,9 @@ export class LogTail {
       heartbeat: () => viewer.heartbeat(),
       end: () => {
         viewers.delete(viewer)
+      },
+      get hasBegun() {
+        return positions.size > 0
       },
       get hasEnded() {
         return !viewers.has(viewer)
@@ -104,17 +113,19 @@ export class LogTail {
     const ranges = await this.#options.log.ranges()
     for (const [partition, { first, next }] of ranges.entries()) {
       const position = Math.max(this.#positions.get(partition) ?? next, first)
-      this.#positions.set(partition, next)
       const viewers = [...this.#viewers].filter((viewer) => (viewer.partition ?? partition) === partition)
-      if (position >= next || viewers.length === 0) continue
+      if (position >= next || viewers.length === 0) {
+        this.#positions.set(partition, next)
+        continue
+      }
       const start = Math.max(position, next - limits.tailRecordsMax)
-      skip(viewers, (start - position) * this.#recordMessages)
       const records = await this.#options.log.read(partition, start, limits.tailReadBytesMax)
-      const last = records.at(-1)?.offset ?? next - 1
+      // What cannot be read yet is read next time, as is what was appended meanwhile.
+      const last = records.at(-1)?.offset
+      this.#positions.set(partition, last === undefined ? start : Math.max(next, last + 1))
+      skip(viewers, (start - position) * this.#recordMessages)
       for (const record of records) this.#show(partition, record, viewers)
-      skip(viewers, Math.max(next - 1 - last, 0) * this.#recordMessages)
-      // What was appended while this was read is read next time.
-      this.#positions.set(partition, Math.max(next, last + 1))
+      if (last !== undefined) skip(viewers, Math.max(next - 1 - last, 0) * this.#recordMessages)
     }
   }
 
@@ -124,19 +135,22 @@ export class LogTail {
     for (const viewer of viewers) if (!wanting.includes(viewer)) viewer.skip(stamp.messageCount)
     if (wanting.length === 0) return
     const beganMs = this.#options.clock.monotonicMs()
-    for (const { envelope } of messagesOfBatch(value))
+    for (const { envelope } of messagesOfBatch(value)) {
+      this.#decodeBytes += envelope.body.byteLength + messageBytes
       for (const viewer of wanting) viewer.offer(partition, offset, envelope)
+    }
     this.#decodeMs += this.#options.clock.monotonicMs() - beganMs
   }
 
-  /** Whether this second has time left for it. */
+  /** Whether this second has time left for it. A few messages are always shown, however little of the processor this one gets. */
   #mayDecode(): boolean {
     const nowMs = this.#options.clock.monotonicMs()
     if (nowMs - this.#decodeSinceMs >= 1_000) {
       this.#decodeSinceMs = nowMs
       this.#decodeMs = 0
+      this.#decodeBytes = 0
     }
-    return this.#decodeMs < limits.tailDecodeMsPerSecondMax
+    return this.#decodeMs < limits.tailDecodeMsPerSecondMax || this.#decodeBytes < limits.tailDecodeBytesPerSecondMin
   }
 
   async #lookForRows(): Promise<void> {
