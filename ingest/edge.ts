@@ -1,5 +1,6 @@
 import type { CommandQueues } from '#control/commands/commands.ts'
 import type { EdgeDownlink } from '#control/downlink/downlink.ts'
+import { followGrowth } from '#ingest/batches/follow-growth.ts'
 import { LogSilence } from '#ingest/batches/log-silence.ts'
 import { DeviceCommands } from '#ingest/device-api/device-commands.ts'
 import { FileUploads, type UploadOptions } from '#ingest/device-api/file-uploads.ts'
@@ -115,6 +116,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   if (options.authenticate === undefined) requireLoopback(bind)
   const { provisioning: service } = options
   const edge = openEdgeContext({ ...options, authenticate: authenticating(options, clock), clock })
+  const { batcher } = edge
+  const unfollow = options.spread && followGrowth({ batcher, spread: options.spread, clock, logger: options.logger })
   const methods = new Methods(edge)
   const twins = options.twins && new Twins(edge, options.twins)
   edge.capabilities.add(methods)
@@ -163,6 +166,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       await drain(edge, [mqtt, mqtts, amqps])
       twins?.close()
       await Promise.all([commands?.close(), uploads?.close()])
+      unfollow?.()
       stopSweep()
       stopTicks()
       edge.metrics.series('penstock_edge_pending_bytes').set(0)

@@ -3,6 +3,7 @@ import { amqpLimits } from './amqp-limits.ts'
 import { analystLimits } from './analyst-limits.ts'
 import { commandLimits } from './command-limits.ts'
 import { consoleLimits } from './console-limits.ts'
+import { growthLimits } from './growth-limits.ts'
 import { jobLimits } from './job-limits.ts'
 import { modelLimits } from './model-limits.ts'
 import { readingLimits } from './reading-limits.ts'
@@ -16,6 +17,7 @@ export const limits = {
   ...analystLimits,
   ...commandLimits,
   ...consoleLimits,
+  ...growthLimits,
   ...readingLimits,
   ...senderLimits,
   ...uploadLimits,
@@ -351,6 +353,13 @@ export const limits = {
 
 /** Asserts the relations between limits that the code relies on. */
 export function assertLimits(): void {
+  assert(
+    limits.growthLookMs < limits.growthLeaseMs &&
+      limits.growthLookMs + limits.growthVetoMs < limits.growthHoldMs &&
+      limits.growthLeaseMs < limits.growthHoldMs &&
+      limits.growthHoldMs < limits.growthHoldMsMax,
+    'every edge knows of a hold, and may give it up, before the cut',
+  )
   assert(
     limits.packetBytesMax >= limits.bodyBytesMax + limits.topicBytesMax,
     'a largest body with a largest topic must fit a packet',

@@ -1,6 +1,8 @@
 import { Circuit } from '#pipeline/endpoints/circuit.ts'
 import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
+import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
+import { untilEarlierDelivered } from '#pipeline/log/growth/earlier-delivered.ts'
 import type { Assignment, Log, PartitionRange } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
@@ -22,6 +24,8 @@ import type { DeadLetterBox } from './undeliverable.ts'
 
 export interface WorkerOptions {
   readonly log: Log
+  /** Of that log; left out: it never grows. */
+  readonly spread?: DeviceSpread | undefined
   /** Workers of one group share the partitions. Each destination has a group of its own, so that none waits for another. */
   readonly group: string
   readonly destination: TableSink | Endpoint
@@ -91,10 +95,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       partition < log.partitionCount,
       `a log of ${log.partitionCount} partitions assigns one of them, not ${partition}`,
     )
+    const ended = AbortSignal.any([assignment.revoked, stop.signal])
     const task = runPartition({
       ...shared,
       assignment,
-      ended: AbortSignal.any([assignment.revoked, stop.signal]),
+      ended,
+      untilBegun: async () => {
+        const { spread, group } = options
+        if (spread) await untilEarlierDelivered({ log, spread, group, partition, clock, ended })
+      },
       range: () => keptRange(log, partition),
       onOffset: (offset) => {
         offsets.set(partition, offset)
