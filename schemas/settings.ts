@@ -118,7 +118,7 @@ export const settingsTable = {
     kind: 'text',
     default: undefined,
     meaning:
-      'user name or API key at the brokers; with oauthbearer the client id at the token endpoint. The user needs the rights Read, Write and DescribeConfigs on topics and Read on groups whose names begin with PENSTOCK_TOPIC_PREFIX, and Create if topics are missing',
+      'user name or API key at the brokers; with oauthbearer the client id at the token endpoint. The user needs the rights Read, Write and DescribeConfigs on topics and Read on groups whose names begin with PENSTOCK_TOPIC_PREFIX, and Create if topics are missing; for penstock grow-partitions also Alter on topics',
   },
   kafkaPassword: {
     env: 'PENSTOCK_KAFKA_PASSWORD',
@@ -167,7 +167,7 @@ export const settingsTable = {
     min: 1,
     max: 4096,
     meaning:
-      'partitions of the telemetry topic, fixed when the topic is first created. Unset: the number that the existing topic has; a new topic gets one for each CPU of the machine, from 2 to 16',
+      'partitions of the telemetry topic when it is first created; penstock grow-partitions makes them more. Unset: the number that the existing topic has; a new topic gets one for each CPU of the machine, from 2 to 16',
   },
   logRetentionHours: {
     env: 'PENSTOCK_LOG_RETENTION_HOURS',

@@ -22,11 +22,14 @@ export interface FollowGrowthOptions {
  */
 export function followGrowth({ batcher, spread, clock, logger }: FollowGrowthOptions): () => void {
   let heldFor: number | undefined
-  let cancels: readonly (() => void)[] = []
+  let cancels: (() => void)[] = []
   const giveUp = (hold: number, why: string): void => {
     if (heldFor !== hold) return
     logger.warn('a growth of the log is given up', { why })
-    spread.abandon(hold, why).catch((error: unknown) => logger.warn('it is not known to be given up yet', { error }))
+    spread.abandon(hold, why).catch((error: unknown) => {
+      logger.warn('it is not known to be given up yet', { error })
+      cancels.push(clock.after(limits.growthHoldMsMax, () => giveUp(hold, why)))
+    })
   }
   const begin = (hold: number): void => {
     heldFor = hold
