@@ -21,7 +21,7 @@ const client = (name: string): string => join(import.meta.dirname, '../testbed/c
 const ownerKey = randomBytes(32).toString('base64')
 const network = serverFor('a network namespace', namespaceMissing)
 const python = serverFor('Python', pythonSdkMissing)
-const nodeTransports = ['mqtt', 'mqtt-ws', 'http'] as const
+const nodeTransports = ['mqtt', 'mqtt-ws', 'amqp', 'amqp-ws', 'http'] as const
 const pythonTransports = ['mqtt', 'mqtt-ws'] as const
 
 interface Enrolled {
@@ -53,6 +53,7 @@ describe.skipIf(network.skip)(`clients that register ${network.note}`, () => {
       PENSTOCK_TLS_CERT: ca.certFile,
       PENSTOCK_TLS_KEY: ca.keyFile,
       PENSTOCK_MQTTS_PORT: '8883',
+      PENSTOCK_AMQPS_PORT: '5671',
       PENSTOCK_HTTPS_PORT: '443',
       PENSTOCK_EDGE_PROCESSES: '2',
     }

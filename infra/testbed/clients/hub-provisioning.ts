@@ -1,11 +1,12 @@
 /**
  * The hub's own provisioning SDK for Node, unchanged: registers one device, and prints where it was sent as JSON.
  *
- *   node hub-provisioning.ts mqtt|mqtt-ws|http <host> <id scope> <registration id>     what it proves itself with is piped in:
+ *   node hub-provisioning.ts mqtt|mqtt-ws|amqp|amqp-ws|http <host> <id scope> <registration id>     what it proves itself with is piped in:
  *   {"key"} or {"cert", "privateKey"}, and {"payload"} for whoever chooses its hub
  */
 import { readFileSync } from 'node:fs'
 import provisioning from 'azure-iot-provisioning-device'
+import overAmqp from 'azure-iot-provisioning-device-amqp'
 import overHttp from 'azure-iot-provisioning-device-http'
 import overMqtt from 'azure-iot-provisioning-device-mqtt'
 import byKey from 'azure-iot-security-symmetric-key'
@@ -14,6 +15,8 @@ import byCertificate from 'azure-iot-security-x509'
 const transports = {
   mqtt: () => new overMqtt.Mqtt(),
   'mqtt-ws': () => new overMqtt.MqttWs(),
+  amqp: () => new overAmqp.Amqp(),
+  'amqp-ws': () => new overAmqp.AmqpWs(),
   http: () => new overHttp.Http(),
 } as const
 
