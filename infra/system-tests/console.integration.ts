@@ -453,7 +453,7 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     await shows(page, /ReadFrom\w+|Aggregating/)
     await write(page, "SELECT 'one' AS a; SELECT 'two' AS a; SELECT oops; SELECT 'never'")
     await click(page, 'Run all')
-    await shows(page, 'ClickHouse says, of line 1, column 44')
+    await shows(page, 'ClickHouse says, of line 1, column 46')
     await shows(page, /1: 1 rows[\s\S]*2: 1 rows[\s\S]*3: failed/)
     await click(page, '2: 1 rows')
     await shows(page, /two\s/)
@@ -564,6 +564,48 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     await shows(delivery, /penstock\.telemetry/, 30_000)
     await shows(delivery, 'All of')
     expect([...audit.errors, ...settings.errors, ...delivery.errors]).toEqual([])
+  })
+
+  test('while ClickHouse stands still Delivery shows what waits, devices are acknowledged, and then all is delivered', async () => {
+    const page = await open('delivery')
+    await shows(page, 'all delivered')
+    const device = await connectedDevice(page, 'patient-1')
+    const stored = penstock.pidsOf('warehouse')
+    expect(stored).not.toEqual([])
+    for (const pid of stored) process.kill(pid, 'SIGSTOP')
+    try {
+      for (let count = 0; count < 20; count++)
+        await device.publishAsync('devices/patient-1/messages/events/', `{"count":${count}}`, { qos: 1 })
+      await shows(page, '20 messages to come')
+    } finally {
+      for (const pid of stored) process.kill(pid, 'SIGCONT')
+    }
+    await shows(page, 'all delivered')
+    expect(page.errors).toEqual([])
+    await device.endAsync()
+  })
+
+  test('a dead letter is read and sent again from the page, and becomes one row once', async () => {
+    const inClickHouse = async (query: string) =>
+      (await fetch(penstock.clickhouseUrl, { method: 'POST', body: query })).text()
+    const page = await open('delivery')
+    const device = await connectedDevice(page, 'planted-1')
+    expect(await inClickHouse(`ALTER TABLE penstock.telemetry ADD CONSTRAINT good CHECK body != 'planted'`)).toBe('')
+    await device.publishAsync('devices/planted-1/messages/events/', 'planted', { qos: 1 })
+    await shows(page, 'Send again')
+    await click(page, 'Read')
+    await shows(page, /planted-1 at .*\nplanted/)
+    const [letter] = (await asked(page, '/dead-letters')) as { id: string }[]
+    await inClickHouse('ALTER TABLE penstock.telemetry DROP CONSTRAINT good')
+    await click(page, 'Send again')
+    await shows(page, 'No dead letters')
+    const rows = () => inClickHouse(`SELECT count() FROM penstock.telemetry WHERE body = 'planted'`)
+    await expect.poll(rows).toBe('1\n')
+    expect(await asked(page, `/dead-letters/${encodeURIComponent(letter?.id ?? '')}/replay`, 'POST')).toMatchObject({
+      Message: expect.stringMatching(/was replayed at \d{4}-/),
+    })
+    expect(await rows()).toBe('1\n')
+    await device.endAsync()
   })
 
   test('Live goes on by itself once Penstock is back, and says for how long nothing was received', async () => {
