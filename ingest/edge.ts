@@ -124,8 +124,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   if (commands) edge.capabilities.add(commands)
   const provisioning = service && new Provisioning(edge, service)
   if (provisioning) edge.capabilities.add(provisioning)
-  const services = openServices(edge, options)
-  const amqpParts = { services, provisioning }
+  const amqpParts = { services: openServices(edge, options), provisioning }
   const { mqtt, mqtts, amqps } = await openListeners(edge, options, amqpParts)
   const stopTicks = startTicks(clock, (ticks) => {
     edge.ticks += ticks
@@ -149,7 +148,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls, authorizationOf)
     },
-    readerClaimed: (claim) => services?.readers.heard(claim),
+    readerClaimed: (claim) => amqpParts.services?.readers.heard(claim),
     takeOver: (sessionId, openedAtMs) => takeOver(edge, methods, sessionId, openedAtMs),
     downlink: downlinkTo(edge, methods),
     stayAwake: () => edge.batcher.stayAwake(),

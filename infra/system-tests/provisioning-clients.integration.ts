@@ -12,11 +12,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { SoftwareTpm } from '#control/provisioning/software-tpm-fixture.ts'
 import { type DevelopmentCa, makeDevelopmentCa } from '#infra/commands/development-ca.ts'
-import type { Registering } from '#infra/testbed/clients/hub-provisioning.ts'
+
 import { type Namespace, namespaceMissing, openNamespace } from '#infra/testbed/namespace.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
 import { pythonForDevices, pythonSdkMissing } from '#infra/testbed/python-sdk.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
+import type { Registering } from './hub-provisioning-fixture.ts'
 
 const hub = 'hub.penstock.test'
 const service = 'provisioning.penstock.test'
@@ -104,7 +105,9 @@ describe.skipIf(network.skip)(`clients that register ${network.note}`, () => {
       }),
     )
     const devices = nodeTransports.flatMap(devicesOver)
-    const told: unknown[] = JSON.parse(await node([client('hub-provisioning.ts'), service, idScope], devices))
+    const told: unknown[] = JSON.parse(
+      await node([join(import.meta.dirname, 'hub-provisioning-fixture.ts'), service, idScope], devices),
+    )
     for (const [index, { id }] of devices.entries()) registered.set(id, told[index])
   })
 

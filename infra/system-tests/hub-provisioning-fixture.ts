@@ -1,7 +1,7 @@
 /**
  * The hub's own provisioning SDK for Node, unchanged: registers devices, all at once, and prints where each was sent as a list in JSON.
  *
- *   node hub-provisioning.ts <host> <id scope>     piped in: a list of
+ *   node hub-provisioning-fixture.ts <host> <id scope>     piped in: a list of
  *   {"transport": "mqtt"|"mqtt-ws"|"amqp"|"amqp-ws"|"http", "id"}, with {"key"}, {"cert", "privateKey"} or {"tpm"}, and {"payload"} for
  *   whoever chooses its hub
  */
