@@ -3,8 +3,8 @@
  * by an absolute schedule, waits for what is under way, looks at what only the hub can tell, reports.
  */
 import { setTimeout as wait } from 'node:timers/promises'
-import { type DeviceIdentity, nowUs } from '#loadtest/generate/device-connection.ts'
-import { deviceIdentities } from '#loadtest/generate/device-identities.ts'
+import { nowUs } from '#loadtest/generate/device-connection.ts'
+import { type DeviceIdentity, deviceIdentities } from '#loadtest/generate/device-identities.ts'
 import { SocketFactory } from '#loadtest/generate/device-socket.ts'
 import type { GeneratorInterval, GeneratorProgress, GeneratorReport } from '#loadtest/generate/generator.ts'
 import { measured } from '#loadtest/generate/measured.ts'
