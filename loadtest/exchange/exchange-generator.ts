@@ -202,10 +202,16 @@ export class ExchangeGenerator {
     }
   }
 
+  /** What is due and not begun when its time is over is left; what is under way then has as long again, or it would count as lost. */
   async #drain(): Promise<void> {
+    await this.#untilDrained()
+    for (const device of this.#devices) device.isStopped = true
+    await this.#untilDrained()
+  }
+
+  async #untilDrained(): Promise<void> {
     const deadlineUs = nowUs() + this.#options.drainMsMax * 1000
     while (nowUs() < deadlineUs && !this.#devices.every(({ isDrained }) => isDrained)) await wait(drainTickMs)
-    for (const device of this.#devices) device.isStopped = true
   }
 
   async #finish(): Promise<void> {
