@@ -218,6 +218,9 @@ export const amqpBodyBytesMax = 60_000
 /** Of a run. */
 export const secondsMax = 30 * 86_400
 
+/** So long deleting the devices of a run may take: who ends it waits for it. */
+export const removeMsMax = 10_000
+
 /** Of a workload. */
 export const connectRateMax = 1_000_000
 
