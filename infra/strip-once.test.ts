@@ -69,7 +69,6 @@ describe('sources without their types', () => {
   test('are all there after an installation; of sources that are gone nothing is', async () => {
     const root = project()
     write(root, '.cache/stripped/infra/gone.ts', '')
-    for (const folder of ['control', 'ingest', 'loadtest', 'pipeline', 'runtime']) mkdirSync(join(root, folder))
     write(root, 'pipeline/log/log.test.ts', 'export const only = 1\n')
     expect(await run(root, 'infra/strip-all.js')).toEqual({ output: '', errors: '' })
     for (const path of ['infra/program.ts', 'infra/twice.ts', 'schemas/name.ts'])
