@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { Attach, Receiver } from '#ingest/session/transport.ts'
 import { listening } from '#runtime/listening.ts'
-import { readInPlace } from '#runtime/read-in-place.ts'
+import { readInPlace, readTlsInPlace } from '#runtime/read-in-place.ts'
 import { portOf } from './port-of.ts'
 import { admitSocket, socketsMax } from './socket-gate.ts'
 import { SocketTransport } from './socket-transport.ts'
@@ -84,7 +84,7 @@ function attachTls(edge: EdgeContext, attach: Attach, socket: TLSSocket): void {
     return
   }
   const receiver = attachTo(edge, attach, socket)
-  socket.on('data', (chunk: Buffer) => receiver.onChunk(chunk))
+  readTlsInPlace(socket, (bytes) => receiver.onChunk(bytes))
 }
 
 function attachTo({ clock }: EdgeContext, attach: Attach, socket: Socket): Receiver {
