@@ -46,8 +46,8 @@ export function servicesFixture({
   const blocks = new BlockReader()
   const hubs = new LazyHubs({
     sources: {
-      telemetry: { log, show: showMessages(blocks) },
-      events: { log: events, show: showEvents(blocks, 'hub') },
+      telemetry: { log, view: showMessages(blocks) },
+      events: { log: events, view: showEvents(blocks, 'hub') },
     },
     clock: edge.edge.clock,
     logger: silentLogger,
