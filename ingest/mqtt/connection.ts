@@ -280,7 +280,8 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
     const assignedId = request.clientId === '' ? assignedClientId() : undefined
     const connack = acceptingConnack(request, assignedId, session)
     const { sparkplugNames } = this.edge
-    if (sparkplugNames !== undefined) this.#sparkplug = new SparkplugRoutes(this.edge, sparkplugNames)
+    if (sparkplugNames !== undefined)
+      this.#sparkplug = new SparkplugRoutes(this.edge, sparkplugNames, this.transport.remoteAddress)
     if (request.will) this.#will = new Will(this.edge, request.will, session, this.#sparkplug)
     session.hold(principal, assignedId ?? request.clientId)
     this.open(grantedKeepAliveSeconds(request.keepAliveSeconds) * 1500)

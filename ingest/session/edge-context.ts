@@ -1,5 +1,6 @@
 import type { Batcher } from '#ingest/batches/batcher.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
+import type { NameRoom } from '#ingest/sparkplug/name-room.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter, Metrics } from '#runtime/metrics.ts'
@@ -68,7 +69,7 @@ export interface EdgeContext {
   unstoredMessages: number
   draining: boolean
   /** Of births of Sparkplug; `undefined`: its payloads are stored as they come. */
-  readonly sparkplugNames: { bytes: number } | undefined
+  readonly sparkplugNames: NameRoom | undefined
   /** Tells the other edge processes of this machine that this device or module is now connected here. */
   readonly announce: Announce
   readonly onPresence: OnPresence

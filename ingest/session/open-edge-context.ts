@@ -2,6 +2,7 @@ import { Batcher } from '#ingest/batches/batcher.ts'
 import type { AppendedRecord } from '#ingest/batches/partition-batcher.ts'
 import { type QuotaOptions, unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
 import { Quotas } from '#ingest/quotas/quotas.ts'
+import { NameRoom } from '#ingest/sparkplug/name-room.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -75,7 +76,7 @@ export function openEdgeContext(options: EdgeContextOptions): EdgeContext {
     ticks: 0,
     unstoredMessages: 0,
     draining: false,
-    sparkplugNames: options.decodesSparkplug ? { bytes: 0 } : undefined,
+    sparkplugNames: options.decodesSparkplug ? new NameRoom() : undefined,
     announce: options.announce ?? (() => {}),
     onPresence: options.onPresence ?? (() => {}),
   }
