@@ -222,7 +222,7 @@ test('of what routes send to the built-in endpoint each message is read under it
   const enrichments = [{ key: 'hub', value: '$iothubname', endpointNames: ['events'] }]
   routed.apply(1, { ...emptyRouting, routes: [{ ...alerts, source: 'DeviceMessages' }], fallbackRoute, enrichments })
   const own = servicesFixture({ partitions: 1, view: routed.view('telemetry') })
-  const edge = await listen(own.edge, amqpInBytes(own.edge, own.services), '127.0.0.1', 0)
+  const edge = await listen(own.edge, amqpInBytes(own.edge, own), '127.0.0.1', 0)
   const text = `Endpoint=sb://localhost:${edge.port}/;SharedAccessKeyName=service;SharedAccessKey=${serviceKey};EntityPath=telemetry;UseDevelopmentEmulator=true`
   const reading = read('0', earliestEventPosition, {}, new EventHubConsumerClient('$Default', text))
   const systemProperties = { contentType: 'application/json', contentEncoding: 'utf-8' }
