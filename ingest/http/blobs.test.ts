@@ -47,7 +47,12 @@ async function routed(tls: boolean) {
     }
   }
   const get = async (headers: Readonly<Record<string, string>>, query = sasToken) => {
-    const head = { method: 'GET', path: '/device-files/d/f', queryText: query.slice(1), headers: Object.entries(headers) }
+    const head = {
+      method: 'GET',
+      path: '/device-files/d/f',
+      queryText: query.slice(1),
+      headers: Object.entries(headers),
+    }
     const request = new ReadRequest(head as never, [], { remoteAddress: '127.0.0.1', certificates: [] })
     const route = routes.find(({ method }) => method === 'GET')
     assert(route !== undefined && 'handle' in route, 'files are read')

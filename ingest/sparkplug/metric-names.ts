@@ -1,5 +1,5 @@
+import type { NameHolder, NameRoom } from '#ingest/session/name-room.ts'
 import { limits } from '#schemas/limits.ts'
-import type { NameHolder, NameRoom } from './name-room.ts'
 import type { Metric } from './payload-shape.ts'
 import type { SparkplugTopic } from './sparkplug-topic.ts'
 
