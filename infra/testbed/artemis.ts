@@ -21,9 +21,10 @@ export function artemisMissing(): string | undefined {
   return undefined
 }
 
-/** Has its jars fetched once by Maven and kept in `.cache/`. */
-export function fetchArtemis(): Promise<void> {
-  return fetchOnce(jarFolder(), (fresh) => fetchJars(pom, fresh))
+/** Class path of a broker, whose jars are fetched once by Maven and kept in `.cache/`. */
+export async function fetchArtemis(): Promise<string> {
+  await fetchOnce(jarFolder(), (fresh) => fetchJars(pom, fresh))
+  return join(jarFolder(), '*')
 }
 
 /**

@@ -113,7 +113,7 @@ function artemis(): PeerBroker {
     warmUpSeconds: 8,
     isSlowToFetch: false,
     missing: artemisMissing,
-    fetch: fetchArtemis,
+    fetch: async () => void (await fetchArtemis()),
     command: (port, folder) => artemisCommand(folder, port, ['-Xmx2g']),
   }
 }
