@@ -58,7 +58,7 @@ describe('every transport', () => {
     ['amqp+wss', 'https'],
     ['http', 'http'],
     ['https', 'https'],
-  ] as const)(
+  ] as [scheme: string, listener: string, sharing?: number][])(
     '%s: registered devices are let in, and every acknowledged message is one row in order',
     async (scheme, listener, sharing) => {
       const devicesPerConnection = sharing ?? 1
