@@ -27,6 +27,7 @@ export interface ControlSettings {
   /** Changes of twins are kept until they are on the log. */
   readonly tellsTwinChanges: boolean
   readonly jobDevicesPerSecond: number
+  readonly queriesPerMinute: number
   /** The hub's own name, for connection strings. */
   readonly hostName: string
   /** Under which files are read that devices uploaded. */
@@ -64,6 +65,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     hostName,
     uploadHost: uploadHost(settings.uploadHost, hostName, settings.httpsPort),
     jobDevicesPerSecond: settings.jobDevicesPerSecond,
+    queriesPerMinute: settings.queriesPerMinute,
   }
 }
 

@@ -85,6 +85,7 @@ export interface ControlOptions {
   readonly registrarRules?: RegistrarRules | undefined
   /** Devices that jobs update or call a second; left out: as the settings have it if nothing is set. */
   readonly jobDevicesPerSecond?: number
+  readonly queriesPerMinute?: number
   /** Called regularly while there are jobs that wait for their time, or run. */
   readonly onJobsActive?: (() => void) | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
@@ -188,6 +189,7 @@ function servicesOf(
     loadTests: options.loadTests,
     settings: options.shownSettings ?? (async () => []),
     hubName,
+    queriesPerMinute: options.queriesPerMinute ?? jobSettings.queriesPerMinute.default,
     uploadHost: options.uploadHost ?? hubName,
   }
 }

@@ -365,6 +365,7 @@ export const errorTable = {
     disposition: 'fatal',
     meaning: 'too few measured points to fit the scaling model',
   },
+  LOADTEST_STOPPED: { disposition: 'fatal', meaning: 'a load test was ended before it had a result' },
   LOADTEST_GENERATOR_FAILED: { disposition: 'fatal', meaning: 'a process of the load generator ended early' },
   LOADTEST_AGENT_FAILED: {
     disposition: 'fatal',

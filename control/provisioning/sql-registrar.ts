@@ -153,11 +153,14 @@ export class SqlRegistrar implements Registrar {
   }
 
   async #register(
-    { registrationId, payload }: ProvisioningRequest,
+    { registrationId, payload, tpm }: ProvisioningRequest,
     attested: Attested,
     known: Known,
   ): Promise<ProvisioningAnswer> {
-    const assignment = { ...attested, registrationId, operationId: newOperationId() }
+    // SDKs give their TPM the key of the hub from here, once more.
+    const authenticationKey = tpm && challengeFor(known.individual, registrationId, tpm)
+    const proof = authenticationKey === undefined ? attested.proof : { tpm: { authenticationKey } }
+    const assignment = { ...attested, proof, registrationId, operationId: newOperationId() }
     const choice = chosen(attested.enrolment, registrationId, known.registration, known.hubs)
     const { hubName } = this.#rules
     const isHere =

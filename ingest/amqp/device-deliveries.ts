@@ -41,7 +41,7 @@ export interface WrittenDelivery {
   readonly settled: boolean
 }
 
-/** What devices are sent; whoever registers does so over MQTT or HTTP. */
+/** What devices are sent; whoever registers is answered beside it (`registrations.ts`). */
 export type DeviceDelivery = Exclude<Delivery, RegistrationDelivery>
 
 /** @param correlationOf the id of a request as its sender wrote it */

@@ -152,7 +152,12 @@ export class AmqpSession implements SendingSession {
   }
 
   rejected(deliveryId: number, error: PenstockError): void {
-    this.settle(deliveryId, deliveryId, described(outcomes.rejected, [errorOf(error)]))
+    this.rejectedFor(deliveryId, errorOf(error))
+  }
+
+  /** @param error as the norm has it (part 2, section 2.8.14) */
+  rejectedFor(deliveryId: number, error: Encoded): void {
+    this.settle(deliveryId, deliveryId, described(outcomes.rejected, [error]))
   }
 
   get channel(): number {

@@ -23,7 +23,7 @@ function opened(perSecond = 0) {
   const clock = virtualClock()
   const registrar = new SlowRegistrar()
   const edge = { clock, logger: silentLogger, metrics: new Metrics(metricsTable) } as unknown as EdgeContext
-  return { clock, registrar, provisioning: new Provisioning(edge, { registrar, perSecond }) }
+  return { clock, registrar, provisioning: new Provisioning(edge, { idScope: '0ne', registrar, perSecond }) }
 }
 
 function advance(clock: VirtualClock, ms: number): void {

@@ -32,13 +32,15 @@ export class Provisioning implements Capability {
     registrationStatus: (session: Session, { operationId = '' }: DeviceRequest) =>
       this.#answer(session, (who) => this.status(who, operationId)),
   }
+  readonly idScope: string
   readonly #edge: EdgeContext
   readonly #registrar: Registrar
   readonly #bucket: TokenBucket | undefined
   readonly #turns: ReturnTurns
   #underWay = 0
 
-  constructor(edge: EdgeContext, { registrar, perSecond }: Pick<ProvisioningOptions, 'registrar' | 'perSecond'>) {
+  constructor(edge: EdgeContext, { idScope, registrar, perSecond }: ProvisioningOptions) {
+    this.idScope = idScope
     this.#edge = edge
     this.#registrar = registrar
     this.#bucket = perSecond === 0 ? undefined : new TokenBucket(perSecond, perSecond, edge.clock.nowMs())
@@ -68,6 +70,18 @@ export class Provisioning implements Capability {
   /** Never rejects. */
   lookup(who: Registrant): Promise<ProvisioningAnswer> {
     return this.#ask({ step: 'lookup', ...who, operationId: undefined, payload: undefined })
+  }
+
+  /**
+   * A key that the TPM with these public keys alone can open; base64.
+   * @throws INGEST_NOT_AUTHORIZED: it is nobody's that is enrolled
+   */
+  async challenge(registrationId: string, tpm: TpmKeys): Promise<string> {
+    const nothing = { token: undefined, certificates: [], operationId: undefined, payload: undefined }
+    const answer = await this.#registrar.provision({ step: 'connect', registrationId, ...nothing, tpm })
+    const { authenticationKey } = answer.isChallenge ? JSON.parse(answer.body) : {}
+    if (typeof authenticationKey !== 'string') throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+    return authenticationKey
   }
 
   /** @returns undefined: it may begin; else in how many seconds it may come back */

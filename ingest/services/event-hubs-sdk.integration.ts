@@ -22,7 +22,7 @@ let listener: Listener
 const clients: EventHubConsumerClient[] = []
 
 beforeAll(async () => {
-  listener = await listen(fixture.edge, amqpInBytes(fixture.edge, fixture.services), '127.0.0.1', 0)
+  listener = await listen(fixture.edge, amqpInBytes(fixture.edge, fixture), '127.0.0.1', 0)
 })
 afterAll(async () => {
   for (const client of clients) await client.close()
@@ -209,7 +209,7 @@ describe("the hub's client for events", () => {
 
 test('a processor that keeps checkpoints reads each message once, and none is missing, over its own ends and those of the edge', async () => {
   const own = servicesFixture({ partitions: 2 })
-  let edge = await listen(own.edge, amqpInBytes(own.edge, own.services), '127.0.0.1', 0)
+  let edge = await listen(own.edge, amqpInBytes(own.edge, own), '127.0.0.1', 0)
   const { port } = edge
   const store = new KeptCheckpoints()
   const got = new Map<string, number[]>([
@@ -267,7 +267,7 @@ test('a processor that keeps checkpoints reads each message once, and none is mi
   edge.stopAccepting()
   for (const connection of [...own.edge.connections]) connection.fail(draining)
   const next = servicesFixture({ store: own.memoryLog.store })
-  edge = await listen(next.edge, amqpInBytes(next.edge, next.services), '127.0.0.1', port)
+  edge = await listen(next.edge, amqpInBytes(next.edge, next), '127.0.0.1', port)
   await appendMore(5)
   await expect.poll(() => got.get('0')?.length, { timeout: 20_000 }).toBe(expected.get('0')?.length)
   await expect.poll(() => got.get('1')?.length, { timeout: 20_000 }).toBe(expected.get('1')?.length)

@@ -3,7 +3,7 @@
  * those of one device one after the other, so that their order is known; where the queue is full it tries again.
  */
 import { setTimeout as wait } from 'node:timers/promises'
-import type { DeviceIdentity } from '#loadtest/generate/device-connection.ts'
+import type { DeviceIdentity } from '#loadtest/generate/device-identities.ts'
 import type { Settlement } from '#loadtest/ledger/exchange-ledger.ts'
 import { commandPath } from '#schemas/hub-topics.ts'
 import { DeviceExchange, type ExchangeShared, numberIn, paddedJson } from './device-exchange.ts'

@@ -37,7 +37,7 @@ describe('every transport', () => {
       PENSTOCK_AMQPS_PORT: '0',
       PENSTOCK_HTTPS_PORT: '0',
     })
-    for (const [url, scheme, host] of penstock.output().matchAll(/(mqtts?|https?):\/\/([^\s/]+)/g))
+    for (const [url, scheme, host] of penstock.output().matchAll(/(mqtts?|amqps|https?):\/\/([^\s/]+)/g))
       if (scheme && host && !url.includes(new URL(penstock.clickhouseUrl).host) && !addresses.has(scheme))
         addresses.set(scheme, host)
   }, 60_000)
@@ -52,6 +52,9 @@ describe('every transport', () => {
     ['mqtts', 'mqtts'],
     ['ws', 'http'],
     ['wss', 'https'],
+    ['amqps', 'amqps'],
+    ['amqp+ws', 'http'],
+    ['amqp+wss', 'https'],
     ['http', 'http'],
     ['https', 'https'],
   ] as const)(
@@ -61,7 +64,7 @@ describe('every transport', () => {
         ...loadDefaults,
         url: `${scheme}://${addresses.get(listener)}`,
         clickhouse: penstock.clickhouseUrl,
-        run: `t${scheme}`,
+        run: `t${scheme.replace('+', '')}`,
         connections: 6,
         rate: 600,
         // On a busy machine handshakes alone may take a second.
