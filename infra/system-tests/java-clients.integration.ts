@@ -24,7 +24,7 @@ const java = serverFor('Java', javaSdkMissing)
 
 const transports = ['MQTT', 'MQTT_WS', 'AMQPS', 'AMQPS_WS', 'HTTPS'] as const
 type Transport = (typeof transports)[number]
-const provisioningTransports = ['MQTT', 'MQTT_WS', 'HTTPS'] as const
+const provisioningTransports = transports
 /** Over which commands of services leave, and their feedback comes. */
 const serviceTransports = ['AMQPS', 'AMQPS_WS'] as const
 

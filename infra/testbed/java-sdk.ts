@@ -27,7 +27,17 @@ export function javaSdkMissing(): string | undefined {
 export async function javaSdkClassPath(): Promise<string> {
   const folder = jarFolder()
   await fetchOnce(folder, (fresh) => fetchJars(join(sources, 'pom.xml'), fresh))
-  return join(folder, '*')
+  return javaSdkJars()
+}
+
+/** The same, for those who have fetched them. */
+export function javaSdkJars(): string {
+  return join(jarFolder(), '*')
+}
+
+/** Arguments of a JVM that trusts what is in a store of `makeTrustStore`. */
+export function trusting(trustStore: string): string[] {
+  return [`-Djavax.net.ssl.trustStore=${trustStore}`, `-Djavax.net.ssl.trustStorePassword=${trustStorePassword}`]
 }
 
 /** Class path of the SDKs and of the program, which is compiled once for each of its texts. */
@@ -96,8 +106,7 @@ export class JavaClients {
       ...through,
       'java',
       ...quickStart,
-      `-Djavax.net.ssl.trustStore=${trustStore}`,
-      `-Djavax.net.ssl.trustStorePassword=${trustStorePassword}`,
+      ...trusting(trustStore),
       '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
       '-cp',
       await javaClientsClassPath(),
