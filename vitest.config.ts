@@ -4,8 +4,10 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     pool: 'forks',
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // Whoever waits for something waits long: other work on the machine must fail no test.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 30_000 } },
     projects: [
       {
         extends: true,
@@ -32,12 +34,12 @@ export default defineConfig({
       },
       {
         extends: true,
-        // Whole installations: each file has the machine for itself.
+        // Whole installations: one waits for its processes, its roll-ups and its limits while the other one works.
         test: {
           name: 'installations',
           include: ['{console,infra,loadtest,schemas}/**/*.integration.ts'],
           exclude: ['node_modules/**', '.cache/**', 'data/**'],
-          maxWorkers: 1,
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
       },

@@ -3,6 +3,7 @@ import { authorityIn } from '#runtime/certificates.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
 import { isTold } from '#schemas/device-settings.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import type { BuiltInShows } from '#schemas/routing/routing.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { uploadHost } from '#schemas/uploads.ts'
 import { admissionRules } from './auth/admission-rules.ts'
@@ -20,6 +21,7 @@ export interface ControlSettings {
   readonly ownerKey: string | undefined
   readonly secretsKey: string | undefined
   readonly auditDays: number
+  readonly builtInShows: BuiltInShows
   readonly rules: AdmissionRules
   readonly identitiesRequired: boolean
   readonly devicesCachedMax: number
@@ -27,6 +29,7 @@ export interface ControlSettings {
   /** Changes of twins are kept until they are on the log. */
   readonly tellsTwinChanges: boolean
   readonly jobDevicesPerSecond: number
+  readonly queriesPerMinute: number
   /** The hub's own name, for connection strings. */
   readonly hostName: string
   /** Under which files are read that devices uploaded. */
@@ -56,6 +59,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     ownerKey: settings.ownerKey,
     secretsKey: settings.secretsKey,
     auditDays: settings.auditDays,
+    builtInShows: settings.builtInEndpoint,
     identitiesRequired: settings.identities === 'required',
     rules,
     devicesCachedMax: settings.credentialsCached,
@@ -64,6 +68,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     hostName,
     uploadHost: uploadHost(settings.uploadHost, hostName, settings.httpsPort),
     jobDevicesPerSecond: settings.jobDevicesPerSecond,
+    queriesPerMinute: settings.queriesPerMinute,
   }
 }
 

@@ -10,6 +10,7 @@ import { Pace } from '#runtime/pace.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import { jobSettings } from '#schemas/job-settings.ts'
 import type { MetricName } from '#schemas/metrics.ts'
+import type { BuiltInShows } from '#schemas/routing/routing.ts'
 import { settingsTable } from '#schemas/settings.ts'
 import { AuditRecorder } from './audit/audit-recorder.ts'
 import type { AdmissionRules } from './auth/auth.ts'
@@ -69,6 +70,8 @@ export interface ControlOptions {
   readonly deviceTable?: DeviceTable | undefined
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
+  /** Left out: all. */
+  readonly builtInShows?: BuiltInShows | undefined
   readonly rules: AdmissionRules
   /** What `GET /settings` shows. Left out: nothing. */
   readonly sql?: AnalystSql | undefined
@@ -85,6 +88,7 @@ export interface ControlOptions {
   readonly registrarRules?: RegistrarRules | undefined
   /** Devices that jobs update or call a second; left out: as the settings have it if nothing is set. */
   readonly jobDevicesPerSecond?: number
+  readonly queriesPerMinute?: number
   /** Called regularly while there are jobs that wait for their time, or run. */
   readonly onJobsActive?: (() => void) | undefined
   /** False: devices that are not registered may be connected. Left out: true. */
@@ -188,6 +192,7 @@ function servicesOf(
     loadTests: options.loadTests,
     settings: options.shownSettings ?? (async () => []),
     hubName,
+    queriesPerMinute: options.queriesPerMinute ?? jobSettings.queriesPerMinute.default,
     uploadHost: options.uploadHost ?? hubName,
   }
 }

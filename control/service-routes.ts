@@ -52,6 +52,8 @@ export interface Services {
   readonly delivery: DeliveryState | undefined
   /** For the receivers of feedback: whose records these are. */
   readonly hubName: string
+  /** Of twins, by each policy; 0: as many as it likes. */
+  readonly queriesPerMinute: number
   readonly settings: ShownSettings
   /** `undefined`: no statements are run. */
   readonly sql: AnalystSql | undefined
@@ -74,6 +76,7 @@ export function registerServiceRoutes(
     delivery,
     deadLetters,
     hubName,
+    queriesPerMinute,
     settings,
     sql,
     loadTests,
@@ -88,7 +91,7 @@ export function registerServiceRoutes(
   const operations = [
     ...identityOperations(registry.identities, (items) => updateTwins(registry.twins, items)),
     ...twinOperations(registry.twins, twinDocument),
-    ...queryOperations(registry.queries, twinDocument),
+    ...queryOperations(registry.queries, twinDocument, queriesPerMinute),
     ...authorityOperations(registry.trust, options.clock),
     ...policyOperations(registry.trust, rekeyPolicy),
     ...quotaOperations(registry.quotas),

@@ -30,7 +30,7 @@ import type { Notice } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { assertLimits } from '#schemas/limits.ts'
-import { amqpInBytes, amqpInMessages, mqttInBytes, mqttInMessages } from './protocols.ts'
+import { type AmqpParts, amqpInBytes, amqpInMessages, mqttInBytes, mqttInMessages } from './protocols.ts'
 import type { ReaderClaim } from './services/partition-readers.ts'
 import { AmqpServices, type ServiceOptions } from './services/services.ts'
 import type { EdgeContext } from './session/edge-context.ts'
@@ -127,8 +127,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   if (commands) edge.capabilities.add(commands)
   const provisioning = service && new Provisioning(edge, service)
   if (provisioning) edge.capabilities.add(provisioning)
-  const services = openServices(edge, options)
-  const { mqtt, mqtts, amqps } = await openListeners(edge, options, services)
+  const amqpParts = { services: openServices(edge, options), provisioning }
+  const { mqtt, mqtts, amqps } = await openListeners(edge, options, amqpParts)
   const stopTicks = startTicks(clock, (ticks) => {
     edge.ticks += ticks
   })
@@ -146,12 +146,12 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       routeOtlp(router, edge, options.authorizeRequest, tls)
       if (commands) routeCommands(router, edge, commands, options.authorizeRequest, tls)
       if (uploads) routeFiles(router, edge, uploads, options, tls)
-      if (service && provisioning) routeProvisioning(router, edge, provisioning, service.idScope, tls)
-      routeWebSocket(router, edge, [mqttInMessages(edge), amqpInMessages(edge, services)], tls)
+      if (provisioning) routeProvisioning(router, edge, provisioning, tls)
+      routeWebSocket(router, edge, [mqttInMessages(edge), amqpInMessages(edge, amqpParts)], tls)
       const noisiest = options.noisiestOfAll ?? ((countMax: number) => edge.quotas.noisiest.report(countMax))
       routeNoisiest(router, edge.quotas, noisiest, options.authorizeService, tls, authorizationOf)
     },
-    readerClaimed: (claim) => services?.readers.heard(claim),
+    readerClaimed: (claim) => amqpParts.services?.readers.heard(claim),
     takeOver: (sessionId, openedAtMs) => takeOver(edge, methods, sessionId, openedAtMs),
     downlink: downlinkTo(edge, methods),
     stayAwake: () => edge.batcher.stayAwake(),
@@ -219,12 +219,12 @@ interface Listeners {
 async function openListeners(
   edge: EdgeContext,
   { bind, mqttPort, mqtts, amqps }: EdgeOptions,
-  services: AmqpServices | undefined,
+  amqpParts: AmqpParts,
 ): Promise<Listeners> {
   return {
     mqtt: await listen(edge, mqttInBytes(edge), bind, mqttPort),
     mqtts: mqtts && (await listen(edge, mqttInBytes(edge), bind, mqtts.port, mqtts.tls)),
-    amqps: amqps && (await listen(edge, amqpInBytes(edge, services), bind, amqps.port, amqps.tls)),
+    amqps: amqps && (await listen(edge, amqpInBytes(edge, amqpParts), bind, amqps.port, amqps.tls)),
   }
 }
 

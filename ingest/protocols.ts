@@ -1,5 +1,6 @@
 /** What is spoken on the ports of the edge: a protocol is attached to byte streams here, and nowhere else. */
 import { AmqpConnection } from '#ingest/amqp/connection.ts'
+import type { Provisioning } from '#ingest/device-api/provisioning.ts'
 import type { Spoken } from '#ingest/listeners/listener.ts'
 import type { SpokenInMessages } from '#ingest/listeners/websocket.ts'
 import { MqttConnection } from '#ingest/mqtt/connection.ts'
@@ -17,12 +18,17 @@ export function mqttInMessages(edge: EdgeContext): SpokenInMessages {
   return { paths: webSocketPaths, subprotocol: 'mqtt', attach: mqttInBytes(edge).attach }
 }
 
-/** @param services left out: only devices are served */
-export function amqpInBytes(edge: EdgeContext, services?: AmqpServices): Spoken {
-  const open = services && openServices(services)
-  return { protocol: 'AMQP', attach: (transport) => new AmqpConnection(edge, transport, open) }
+/** What AMQP offers beside devices. */
+export interface AmqpParts {
+  readonly services?: AmqpServices | undefined
+  readonly provisioning?: Provisioning | undefined
 }
 
-export function amqpInMessages(edge: EdgeContext, services?: AmqpServices): SpokenInMessages {
-  return { paths: amqpWebSocketPaths, subprotocol: 'amqpwsb10', attach: amqpInBytes(edge, services).attach }
+export function amqpInBytes(edge: EdgeContext, { services, provisioning }: AmqpParts = {}): Spoken {
+  const offers = { openServices: services && openServices(services), provisioning }
+  return { protocol: 'AMQP', attach: (transport) => new AmqpConnection(edge, transport, offers) }
+}
+
+export function amqpInMessages(edge: EdgeContext, parts: AmqpParts): SpokenInMessages {
+  return { paths: amqpWebSocketPaths, subprotocol: 'amqpwsb10', attach: amqpInBytes(edge, parts).attach }
 }

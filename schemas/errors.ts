@@ -64,6 +64,10 @@ export const errorTable = {
   },
   INGEST_BODY_MALFORMED: { disposition: 'reject', meaning: 'an HTTP telemetry request that cannot be read' },
   INGEST_CODING_UNKNOWN: { disposition: 'reject', meaning: 'an HTTP body in a content coding that is not supported' },
+  INGEST_NAMES_FULL: {
+    disposition: 'reject',
+    meaning: 'more names of metrics than a connection of Sparkplug, or all of them, may have remembered',
+  },
   INGEST_QOS_REFUSED: { disposition: 'close', meaning: 'QoS 2 is not offered' },
   INGEST_CONNECT_REFUSED: { disposition: 'close', meaning: 'a CONNECT that names no acceptable device or version' },
   INGEST_CONNECT_METHOD_REFUSED: {
@@ -104,7 +108,7 @@ export const errorTable = {
   },
   LOG_PARTITIONS_MISMATCH: { disposition: 'fatal', meaning: 'the topic exists with another number of partitions' },
   LOG_APPEND_LATE: {
-    disposition: 'reject',
+    disposition: 'retry',
     meaning: 'the log confirmed a batch when its devices had moved to other partitions; they send it again',
   },
   LOG_GROWTH_REFUSED: { disposition: 'reject', meaning: 'the partitions of the log cannot be made so many' },
@@ -374,6 +378,7 @@ export const errorTable = {
     disposition: 'fatal',
     meaning: 'too few measured points to fit the scaling model',
   },
+  LOADTEST_STOPPED: { disposition: 'fatal', meaning: 'a load test was ended before it had a result' },
   LOADTEST_GENERATOR_FAILED: { disposition: 'fatal', meaning: 'a process of the load generator ended early' },
   LOADTEST_AGENT_FAILED: {
     disposition: 'fatal',

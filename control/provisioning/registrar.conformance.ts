@@ -234,6 +234,10 @@ export function registrarConformance(name: string, postgresUrl: () => string | u
       tpm.activate(authenticationKey)
       const proof = { token: tpm.tokenOf(`${idScope}/registrations/chip`) }
       expect((await register('chip', proof)).body.registrationState).toMatchObject({ assignedHub: hubName, tpm: {} })
+      const begun = await ask('register', 'chip', proof, { tpm: { endorsementKey, storageRootKey } })
+      const again = await ask('status', 'chip', proof, { operationId: begun.body.operationId })
+      const told = again.body.registrationState as { tpm: { authenticationKey: string } }
+      tpm.activate(told.tpm.authenticationKey)
       // With the same key it connects to its hub.
       const hubToken = parseSasToken(tpm.tokenOf(`${hubName}/devices/chip`))
       const { primaryKey } = (await identity('chip'))?.authentication ?? {}
@@ -297,6 +301,21 @@ export function registrarConformance(name: string, postgresUrl: () => string | u
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]))
       expect(await registry.registrations.ofGroup('many', '', 1_000)).toHaveLength(300)
       expect(await identity('many-299')).toBeDefined()
+    })
+
+    test('no device comes to life after its enrolment was deleted, however close the two are', async () => {
+      for (let turns = 0; turns < 12; turns++) {
+        const id = `withdrawn-${turns}`
+        await enrol('individual', id, { attestation: keys(13) })
+        const asked = ask('register', id, tokenOf(id, keyOf(13)))
+        for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+        await registry.enrolments.delete('individual', id, undefined)
+        const wasThere = (await identity(id)) !== undefined
+        const { status } = await asked
+        const isThere = (await identity(id)) !== undefined
+        expect([isThere, status]).toEqual([wasThere, wasThere ? 202 : 401])
+        expect((await registry.registrations.get(id)) !== undefined).toBe(wasThere)
+      }
     })
 
     test('an operation is its own device’s; a deregistered device is unknown until it registers again', async () => {

@@ -4,6 +4,7 @@ import {
   createDecipheriv,
   createHash,
   createHmac,
+  createPrivateKey,
   generateKeyPairSync,
   type KeyObject,
   privateDecrypt,
@@ -21,9 +22,23 @@ const bytes = (...hex: string[]): Buffer => Buffer.from(hex.join(''), 'hex')
 const nameOf = (area: Buffer): Buffer => Buffer.concat([bytes('000b'), createHash('sha256').update(area).digest()])
 
 export class SoftwareTpm {
-  readonly #endorsement = newKey()
-  readonly #storageRoot = newKey()
+  readonly #endorsement: TpmKey
+  readonly #storageRoot: TpmKey
   #key: Buffer | undefined
+
+  /** @param keys of one that was made before; left out: new ones */
+  constructor(keys?: readonly [endorsementPem: string, storageRootPem: string]) {
+    const [endorsement, storageRoot] = keys?.map(createPrivateKey) ?? [newKey(), newKey()]
+    if (endorsement === undefined || storageRoot === undefined) throw new Error('not two keys')
+    this.#endorsement = withArea(endorsement)
+    this.#storageRoot = withArea(storageRoot)
+  }
+
+  /** To make the same one in another process. */
+  get keys(): readonly [string, string] {
+    const pem = ({ privateKey }: TpmKey): string => privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+    return [pem(this.#endorsement), pem(this.#storageRoot)]
+  }
 
   get endorsementKey(): string {
     return sized(this.#endorsement.area).toString('base64')
@@ -52,19 +67,27 @@ export class SoftwareTpm {
     this.#key = key
   }
 
-  /** A token for `scope`, signed inside. */
-  tokenOf(scope: string): string {
+  /** Signed inside. */
+  sign(content: string | Uint8Array): Buffer {
     if (this.#key === undefined) throw new Error('no key was taken in')
+    return createHmac('sha256', this.#key).update(content).digest()
+  }
+
+  /** A token for `scope`. */
+  tokenOf(scope: string): string {
     const [resource, expiry] = [encodeURIComponent(scope), Math.floor(Date.now() / 1000) + 60]
-    const signature = createHmac('sha256', this.#key).update(`${resource}\n${expiry}`).digest('base64')
+    const signature = this.sign(`${resource}\n${expiry}`).toString('base64')
     return `SharedAccessSignature sr=${resource}&sig=${encodeURIComponent(signature)}&se=${expiry}&skn=registration`
   }
 }
 
+function newKey(): KeyObject {
+  return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+}
+
 /** A restricted decryption key of RSA 2,048 and AES-128-CFB, as endorsement and storage root keys are. */
-function newKey(): TpmKey {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  const modulus = Buffer.from(String(publicKey.export({ format: 'jwk' }).n), 'base64url')
+function withArea(privateKey: KeyObject): TpmKey {
+  const modulus = Buffer.from(String(privateKey.export({ format: 'jwk' }).n), 'base64url')
   const area = Buffer.concat([
     bytes('0001', '000b', '00030072', '0000', '000600800043', '0010', '0800', '00000000'),
     sized(modulus),

@@ -21,8 +21,11 @@ type DocumentOf = (identity: Identity, part: TwinPart) => unknown
 
 const pageSizeDefault = 100
 
-/** @param documentOf what a query of whole documents gives of a twin */
-export function queryOperations(queries: TwinQueries, documentOf: DocumentOf): Operation[] {
+/**
+ * @param documentOf what a query of whole documents gives of a twin
+ * @param callsPerMinute of each policy; 0: as many as it likes
+ */
+export function queryOperations(queries: TwinQueries, documentOf: DocumentOf, callsPerMinute: number): Operation[] {
   return [
     {
       method: 'POST',
@@ -41,6 +44,7 @@ export function queryOperations(queries: TwinQueries, documentOf: DocumentOf): O
       },
       right: ['RegistryRead', 'ServiceConnect'],
       audited: 'read',
+      callsPerMinute,
       bodyBytesMax: limits.registryBodyBytesMax,
       run: (request, body) => query(queries, documentOf, request, body),
     },

@@ -6,6 +6,7 @@
 
 import type { Shape } from '#runtime/api/shapes.ts'
 import { assert } from '#runtime/assert.ts'
+import { CallRate } from '#runtime/call-rate.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
@@ -14,11 +15,11 @@ import type { Logger } from '#runtime/logger.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
-import { hubFaultOf } from '#schemas/hub-faults.ts'
+import { hubFaultOf, throttled } from '#schemas/hub-faults.ts'
 import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { AuditSink } from './audited.ts'
-import { clientAddressOf, faultAnswer, numberedFaultAnswer } from './rest.ts'
+import { classicAnswer, clientAddressOf, faultAnswer, numberedFaultAnswer } from './rest.ts'
 import { ownerPolicyName, type Right } from './rights.ts'
 import { type OperationTold, toldOf } from './told.ts'
 
@@ -82,6 +83,8 @@ export interface Operation {
   readonly faultAnswer?: (error: unknown) => HttpAnswer
   /** Of their body, for the document. */
   readonly faultShape?: Shape
+  /** How often a policy may ask for it; 0 or left out: as often as it likes. */
+  readonly callsPerMinute?: number
   /** Reads a body up to this size. */
   readonly bodyBytesMax?: number
   readonly run: (request: HttpRequest, body: Uint8Array) => Promise<HttpAnswer>
@@ -101,6 +104,7 @@ export function registerOperation(router: HttpRouter, options: OperationOptions,
   const answerTo = operation.faultAnswer ?? (operation.faultsNumbered ? numberedFaultAnswer : faultAnswer)
   // Whose token it was, between `admit` and `handle` of one request.
   const callers = new WeakMap<HttpRequest, string>()
+  const rate = operation.callsPerMinute ? new CallRate(operation.callsPerMinute, options.clock) : undefined
   const finish = (request: HttpRequest, result: HttpAnswer, fault?: unknown): HttpAnswer => {
     audit(options, operation, request, callers.get(request), result, fault)
     options.metrics
@@ -136,6 +140,9 @@ export function registerOperation(router: HttpRouter, options: OperationOptions,
       return finish(request, (operation.faultAnswer ?? faultAnswer)(fault), caller.reason)
     },
     async handle(request, body) {
+      const policy = callers.get(request) ?? ''
+      const waitMs = rate?.take(policy) ?? 0
+      if (waitMs > 0) return finish(request, tooOften(policy, operation, waitMs), 'asked too often')
       try {
         return finish(request, await operation.run(request, body))
       } catch (error) {
@@ -143,6 +150,11 @@ export function registerOperation(router: HttpRouter, options: OperationOptions,
       }
     },
   })
+}
+
+function tooOften(policy: string, { callsPerMinute, method, pattern }: Operation, waitMs: number): HttpAnswer {
+  const text = `the policy ${policy} may ask ${method} ${pattern} ${callsPerMinute} times a minute`
+  return classicAnswer(throttled, text, Math.ceil(waitMs / 1_000))
 }
 
 function admitted(

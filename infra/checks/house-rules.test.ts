@@ -67,6 +67,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   // Judges what the service API answers.
   ajv: ['infra/testbed'],
   'azure-iot-provisioning-device': ['infra/testbed'],
+  'azure-iot-provisioning-device-amqp': ['infra/testbed'],
   'azure-iot-provisioning-device-http': ['infra/testbed'],
   'azure-iot-provisioning-device-mqtt': ['infra/testbed'],
   'azure-iot-provisioning-service': ['infra/testbed'],

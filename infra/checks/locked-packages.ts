@@ -64,6 +64,7 @@ const licencesCorrected: readonly (readonly [name: RegExp, licence: string])[] =
   [/^@electric-sql\/pglite$/, 'Apache-2.0 AND PostgreSQL'],
   // Named in an older form of the field.
   [/^machina$/, 'MIT OR GPL-2.0'],
+  [/^buffer-builder$/, 'MIT'],
 ]
 
 function licenceOf(name: string, field: string | undefined): string | undefined {

@@ -31,6 +31,7 @@ export function allRoutes(): RouteList {
     ...{ registry: later, routing: later, downlink: later, delivery: later, deadLetters: later },
     ...{ settings: later, sql: later, loadTests: later },
     hubName: '',
+    queriesPerMinute: 0,
     uploadHost: '',
     methods: later,
     models: later,

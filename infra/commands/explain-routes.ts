@@ -54,7 +54,11 @@ export async function runExplain(
   const routedTwins = openRoutedTwins(settings, logger)
   try {
     const explained = await explainRoutes({ ...options, twins: routedTwins.twins, log, spread })
-    write(flags.has('json') ? JSON.stringify(explained, undefined, 2) : renderExplainedRoutes(explained))
+    write(
+      flags.has('json')
+        ? JSON.stringify(explained, undefined, 2)
+        : renderExplainedRoutes(explained, settings.builtInEndpoint),
+    )
   } finally {
     await routedTwins.close()
     await spread.close()

@@ -58,7 +58,7 @@ test('device events that cannot become rows are counted as dead letters of their
   await append(0, Buffer.from('no batch at all'))
   const envelope = { deviceId: 'd', enqueuedAtMs: 1_000, body: Buffer.from('{}'), properties: {}, systemProperties: {} }
   await append(1, batchFromMessages([{ bytes: envelopeBytes(envelope) }]))
-  await expect.poll(() => counted('penstock_events_rows_stored_total'), { timeout: 20_000 }).toBe(1)
+  await expect.poll(() => counted('penstock_events_rows_stored_total'), { timeout: 30_000 }).toBe(1)
   expect(letters).toEqual(['BATCH_CORRUPT'])
   expect(counted('penstock_events_dead_letters_total')).toBe(1)
   expect(delivery.samples().filter(([name]) => !name.startsWith('penstock_events_'))).toEqual([])
@@ -78,7 +78,7 @@ test('a change of a twin becomes a row, with what is asked for most in columns o
   const columns =
     "device_id, module_id, op_type, toString(changed_at) AS changed, toUInt32(version) AS version, system_properties['correlationId'] AS id"
   const rows = () => warehouse.query(`SELECT ${columns} FROM penstock.twin_events`)
-  await expect.poll(rows, { timeout: 20_000 }).toEqual([
+  await expect.poll(rows, { timeout: 30_000 }).toEqual([
     {
       device_id: 'd',
       module_id: 'm',

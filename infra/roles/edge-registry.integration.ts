@@ -60,9 +60,9 @@ test('a quota set at the registry reaches every edge, and goes with its device',
   expect(known.map((quotas) => quotas())).toEqual([[quota], [quota]])
   const changed = { ...quota, messagesPerSecond: 50 }
   await control.registry.quotas.putQuota(changed)
-  for (const quotas of known) await expect.poll(quotas, { timeout: 10_000 }).toEqual([changed])
+  for (const quotas of known) await expect.poll(quotas, { timeout: 30_000 }).toEqual([changed])
   await control.registry.identities.delete({ deviceId: 'by-mqtt', moduleId: undefined }, undefined)
-  for (const quotas of known) await expect.poll(quotas, { timeout: 10_000 }).toEqual([])
+  for (const quotas of known) await expect.poll(quotas, { timeout: 30_000 }).toEqual([])
   for (const edge of edges) await edge.close()
 })
 
@@ -73,7 +73,7 @@ test('what one edge holds is not lost when another of the same name starts, or e
   const isConnected = async () => (await control.registry.identities.get({ deviceId, moduleId: undefined }))?.connected
   const first = await openEdgeRegistry(settings, 'twin-0', parts.metrics, silentLogger)
   first.onPresence(deviceId, undefined, true)
-  await expect.poll(isConnected, { timeout: 10_000 }).toBe(true)
+  await expect.poll(isConnected, { timeout: 30_000 }).toBe(true)
   const elsewhere = { ...settings, dataDir: mkdtempSync(join(tmpdir(), 'penstock-twin-')) }
   symlinkSync(controlSocketPath(dataDir), controlSocketPath(elsewhere.dataDir))
   for (const place of [settings, elsewhere]) {

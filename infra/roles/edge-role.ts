@@ -7,7 +7,6 @@ import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
 import type { Log } from '#pipeline/log/log.ts'
-import type { LazyHubs } from '#pipeline/reading/lazy-hubs.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -26,7 +25,7 @@ import { openRoleUploads } from './open-role-uploads.ts'
 import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
 import { openRoleExport, type RoleExport } from './role-export.ts'
-import { openRoleHubs } from './role-hubs.ts'
+import { openRoleHubs, type RoleHubs } from './role-hubs.ts'
 import {
   askHistory,
   askNoisiest,
@@ -53,7 +52,7 @@ interface EdgeBasis {
   readonly controlAuthority: string | undefined
   readonly log: Log
   readonly spread: DeviceSpread
-  readonly hubs: LazyHubs
+  readonly hubs: RoleHubs
   /** What control asks of this edge, as soon as there is one. */
   readonly downlink: StartingDownlink
   /** Where identities are required. */
@@ -153,7 +152,7 @@ async function openEdge(
     log,
     spread,
     services: {
-      hubs,
+      hubs: hubs.hubs,
       hostName: controlSettings(settings).hostName,
       requests: serviceRequests(control, controlAuthority),
       tellClaim: (claim) => tellSupervisor('readerClaimed', claim),

@@ -100,22 +100,22 @@ describe.skipIf(postgres.skip)(`edges that share a PostgreSQL server ${postgres.
     const [here, there] = edges
     const first = await connectDevice(here, key)
     const second = await connectDevice(there, key)
-    await expect.poll(first.reason, { timeout: 10_000 }).toBe(takenOver)
+    await expect.poll(first.reason, { timeout: 30_000 }).toBe(takenOver)
     const third = await connectDevice(here, key)
-    await expect.poll(second.reason, { timeout: 10_000 }).toBe(takenOver)
+    await expect.poll(second.reason, { timeout: 30_000 }).toBe(takenOver)
     expect(third.connected()).toBe(true)
     const connected = async () => (await control.registry.identities.get({ deviceId, moduleId: undefined }))?.connected
-    await expect.poll(connected, { timeout: 10_000 }).toBe(true)
+    await expect.poll(connected, { timeout: 30_000 }).toBe(true)
   })
 
   test('while the server is away both are open, and once it is back the older ends', async () => {
     const [here, there] = edges
     const older = await connectDevice(here, key)
     const known = await connectDevice(there, key)
-    await expect.poll(older.reason, { timeout: 10_000 }).toBe(takenOver)
+    await expect.poll(older.reason, { timeout: 30_000 }).toBe(takenOver)
     // Both edges have met the device, so that neither needs a look-up.
     const first = await connectDevice(here, key)
-    await expect.poll(known.reason, { timeout: 10_000 }).toBe(takenOver)
+    await expect.poll(known.reason, { timeout: 30_000 }).toBe(takenOver)
     await server.kill()
     const second = await connectDevice(there, key)
     expect([first.connected(), second.connected()]).toEqual([true, true])
@@ -133,7 +133,7 @@ test('edges of one data folder without a supervisor, on the embedded store: the 
   const there = await startStandaloneEdge(settings, 'machine-1')
   const first = await connectDevice(here, key)
   const second = await connectDevice(there, key)
-  await expect.poll(first.reason, { timeout: 10_000 }).toBe(takenOver)
+  await expect.poll(first.reason, { timeout: 30_000 }).toBe(takenOver)
   expect(second.connected()).toBe(true)
   for (const edge of [here, there]) await edge.close()
   await control.close()

@@ -41,7 +41,7 @@ test('a worker that runs alone is not ready while it cannot deliver, and says so
       () => undefined,
     )
   await expect
-    .poll(ask, { timeout: 20_000 })
+    .poll(ask, { timeout: 30_000 })
     .toEqual([503, 'not ready\ndelivery stands still: the worker waits for ClickHouse\n'])
   child.kill('SIGTERM')
   expect(await once(child, 'exit')).toEqual([0, null])
@@ -112,9 +112,9 @@ test('a supervisor that is killed while its roles start leaves none behind', asy
         roles = rolesOf(processTreeOf(pid))
         return roles.length
       },
-      { timeout: 20_000 },
+      { timeout: 30_000 },
     )
     .toBeGreaterThan(1)
   supervisor.kill('SIGKILL')
-  await expect.poll(() => rolesOf(roles), { timeout: 20_000 }).toEqual([])
+  await expect.poll(() => rolesOf(roles), { timeout: 30_000 }).toEqual([])
 })

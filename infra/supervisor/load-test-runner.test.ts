@@ -71,15 +71,30 @@ describe('the load test of an installation', () => {
     expect(() => runner(false).tests.start(asked)).toThrow(expect.objectContaining({ code: 'LOADTEST_IMPOSSIBLE' }))
   })
 
-  test('ends sending when it is stopped, and its process when it is stopped again', () => {
-    const { tests, process } = runner()
+  test('ends sending when it is stopped, itself when it is stopped again, and its process when that takes too long', () => {
+    const { tests, process, clock } = runner()
     tests.stop()
     tests.start(asked)
     tests.stop()
     expect(process.commands.at(-1)).toEqual({ kind: 'stop' })
     expect([tests.state?.stage, process.isKilled]).toEqual(['stopping', false])
     tests.stop()
+    // It deletes the devices that it registered first.
+    expect(process.commands.at(-1)).toEqual({ kind: 'leave' })
+    expect([tests.state?.stage, process.isKilled]).toEqual(['stopping', false])
+    clock.step()
     expect([tests.state?.stage, process.isKilled]).toEqual(['failed', true])
+    const again = runner()
+    again.tests.start(asked)
+    for (let time = 0; time < 3; time++) again.tests.stop()
+    expect([again.tests.state?.stage, again.process.isKilled]).toEqual(['failed', true])
+    // Of one that left in time nothing is killed later.
+    const orderly = runner()
+    orderly.tests.start(asked)
+    for (let time = 0; time < 2; time++) orderly.tests.stop()
+    orderly.process.listener?.onEvent({ kind: 'failed', reason: 'ended' })
+    orderly.clock.step()
+    expect(orderly.process.isKilled).toBe(false)
   })
 
   test('fails where its process ends without a word', () => {
@@ -99,6 +114,8 @@ describe('the load test of an installation', () => {
     const stuck = runner()
     stuck.tests.start(asked)
     const killed = stuck.tests.close()
+    stuck.clock.step()
+    expect([stuck.process.commands.at(-1), stuck.process.isKilled]).toEqual([{ kind: 'leave' }, false])
     stuck.clock.step()
     await killed
     expect(stuck.process.isKilled).toBe(true)

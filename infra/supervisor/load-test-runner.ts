@@ -1,6 +1,7 @@
 /** The load test that the console of this installation started: one at a time, in a process of its own, at a lower priority. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { removeMsMax } from '#loadtest/options/load-options.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { lowerPriority } from '#runtime/lower-priority.ts'
@@ -39,6 +40,8 @@ export interface LoadTestRunnerOptions {
 const nice = 15
 /** So long one may take to end in order with its installation. */
 const endMsMax = 5_000
+/** So long one may take to delete the devices that it registered, before it is killed. */
+const leaveMsMax = removeMsMax + 2_000
 /** A point a second for the longest run, and for what comes late. */
 const pointsMax = 700
 
@@ -53,6 +56,8 @@ interface Running {
   acknowledged: number
   rows: number | undefined
   fault: string | undefined
+  /** It was told to end without a result. */
+  isLeaving: boolean
 }
 
 export class LoadTestRunner {
@@ -60,6 +65,7 @@ export class LoadTestRunner {
   #last: Running | undefined
   #isClosed = false
   #onEnded: () => void = () => {}
+  #cancelKill: () => void = () => {}
 
   constructor(options: LoadTestRunnerOptions) {
     this.#options = options
@@ -80,11 +86,12 @@ export class LoadTestRunner {
     return stateOf(this.#begin(order, startedAtMs))
   }
 
-  /** Ends sending. The second time the process is ended, and there is no result. */
+  /** Ends sending. The second time it only deletes its devices, and there is no result; the third time its process is killed. */
   stop(): void {
     const running = this.#last
     if (running === undefined || !isUnderWay(this.state)) return
-    if (running.stage === 'stopping') running.port.kill()
+    if (running.isLeaving) running.port.kill()
+    else if (running.stage === 'stopping') this.#askToLeave(running)
     else this.#askToStop(running)
   }
 
@@ -94,7 +101,7 @@ export class LoadTestRunner {
     const running = this.#last
     if (running === undefined || !isUnderWay(this.state)) return
     await new Promise<void>((resolve) => {
-      const cancel = this.#options.clock.after(endMsMax, () => running.port.kill())
+      const cancel = this.#options.clock.after(endMsMax, () => this.#askToLeave(running))
       this.#onEnded = () => {
         cancel()
         resolve()
@@ -106,6 +113,13 @@ export class LoadTestRunner {
   #askToStop(running: Running): void {
     running.stage = 'stopping'
     running.port.send({ kind: 'stop' })
+  }
+
+  #askToLeave(running: Running): void {
+    if (running.isLeaving) return
+    running.isLeaving = true
+    running.port.send({ kind: 'leave' })
+    this.#cancelKill = this.#options.clock.after(leaveMsMax, () => running.port.kill())
   }
 
   #begin(order: LoadTestOrder, startedAtMs: number): Running {
@@ -122,6 +136,7 @@ export class LoadTestRunner {
       acknowledged: 0,
       rows: undefined,
       fault: undefined,
+      isLeaving: false,
     }
     this.#last = running
     port.send({ kind: 'run', order })
@@ -141,6 +156,9 @@ export class LoadTestRunner {
         running.rows = event.rows
         if (running.stage === 'sending' && isSent(running)) running.stage = 'storing'
         return
+      case 'leftBehind':
+        this.#options.logger.warn('a load test left something behind', { run: running.run, what: event.text })
+        return
       case 'done':
         this.#end(running, undefined)
         return
@@ -153,12 +171,13 @@ export class LoadTestRunner {
     if (running.stage === 'done' || running.stage === 'failed') return
     running.stage = fault === undefined ? 'done' : 'failed'
     running.fault = fault
+    this.#cancelKill()
     this.#options.logger.info('a load test ended', { run: running.run, fault })
     this.#onEnded()
   }
 }
 
-function stateOf({ port: _, points, ...state }: Running): LoadTestState {
+function stateOf({ port: _, isLeaving: __, points, ...state }: Running): LoadTestState {
   return { ...state, points: [...points] }
 }
 

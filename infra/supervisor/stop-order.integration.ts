@@ -29,7 +29,7 @@ test('a stop ends the edges first, then the worker, then the warehouse: each wai
   const lines = () => penstock.output().split('\n')
   const linesOf = (role: string, text: string) =>
     lines().flatMap((line, index) => (line.includes(role) && line.includes(text) ? [index] : []))
-  await expect.poll(() => linesOf('supervisor', 'stopping').length, { timeout: 10_000 }).toBe(1)
+  await expect.poll(() => linesOf('supervisor', 'stopping').length, { timeout: 30_000 }).toBe(1)
   for (let asked = 0; asked < 20; asked++) {
     const answer = await fetch(penstock.clickhouseUrl, { method: 'POST', body: 'SELECT 1' })
     expect((await answer.text()).trim()).toBe('1')

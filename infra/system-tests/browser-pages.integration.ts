@@ -107,7 +107,7 @@ describe.skipIf(chromium.skip)(`pages of a browser ${chromium.note}`, () => {
     const page = await openElsewhere(host)
     await page.evaluate(script(url()))
     const statuses = () => page.answers.filter((answer) => answer.url === url()).map(({ status }) => status)
-    await expect.poll(statuses, { timeout: 10_000 }).toEqual([403])
+    await expect.poll(statuses, { timeout: 30_000 }).toEqual([403])
   })
 
   const socketOpens = (page: PageForTests) =>

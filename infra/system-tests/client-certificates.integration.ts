@@ -140,7 +140,7 @@ describe('devices with certificates on the HTTPS port', () => {
     expect(await post('thumb', own)).toEqual({ status: 204, body: '' })
     const client = await connected('thumb', own)
     await client.publishAsync('devices/thumb/messages/events/', '{"t":2}', { qos: 1 })
-    await expect.poll(() => rowCount('thumb'), { timeout: 20_000 }).toBe(2)
+    await expect.poll(() => rowCount('thumb'), { timeout: 30_000 }).toBe(2)
   })
 
   test('by authority, over an intermediate: telemetry over HTTPS and MQTT over WebSocket become rows', async () => {
@@ -149,7 +149,7 @@ describe('devices with certificates on the HTTPS port', () => {
     expect(await post('chain', own, middle.certificatePem)).toEqual({ status: 204, body: '' })
     const client = await connected('chain', own, middle.certificatePem)
     await client.publishAsync('devices/chain/messages/events/', '{"t":2}', { qos: 1 })
-    await expect.poll(() => rowCount('chain'), { timeout: 20_000 }).toBe(2)
+    await expect.poll(() => rowCount('chain'), { timeout: 30_000 }).toBe(2)
   })
 
   test('without a certificate, with an expired one, a foreign one or another device’s: 401 in the words of the hub [G-6]', async () => {
@@ -202,14 +202,14 @@ describe('devices with certificates on the HTTPS port', () => {
     await replace('moved', byThumbprint(after))
     await firstEnded
     // The other edge process may hear of it a moment later.
-    await expect.poll(() => post('moved', before), { timeout: 20_000 }).toEqual(refused)
+    await expect.poll(() => post('moved', before), { timeout: 30_000 }).toEqual(refused)
     expect((await post('moved', after)).status).toBe(204)
     const second = await connected('moved', after)
     const secondEnded = new Promise((resolve) => second.once('close', () => resolve(undefined)))
     await replace('moved', byThumbprint(after), 'disabled')
     await secondEnded
     const disabled = { status: 403, body: expect.stringContaining('DeviceDisabled') }
-    await expect.poll(() => post('moved', after), { timeout: 20_000 }).toEqual(disabled)
+    await expect.poll(() => post('moved', after), { timeout: 30_000 }).toEqual(disabled)
   })
 
   test('what was admitted on a connection is decided anew for another device, and once the device has changed [G-6]', async () => {
@@ -232,7 +232,7 @@ describe('devices with certificates on the HTTPS port', () => {
     expect(await statusOf('neighbour')).toBe(401)
     expect(await statusOf('kept')).toBe(204)
     await replace('kept', byThumbprint(certificateOf('kept')))
-    await expect.poll(() => statusOf('kept'), { timeout: 20_000 }).toBe(401)
+    await expect.poll(() => statusOf('kept'), { timeout: 30_000 }).toBe(401)
     expect(reused).toEqual(reused.map((_, index) => index > 0))
     agent.destroy()
   })

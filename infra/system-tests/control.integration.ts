@@ -526,7 +526,7 @@ describe('the control role on the embedded store', () => {
     const revoked: Refused[] = []
     authenticator.watch(admitted, (refused) => revoked.push(refused))
     await run('rekey', 'device', '--primary')
-    await expect.poll(() => revoked.map(({ code }) => code), { timeout: 1_000 }).toEqual(['AUTH_REVOKED'])
+    await expect.poll(() => revoked.map(({ code }) => code)).toEqual(['AUTH_REVOKED'])
     authenticator.close()
 
     const before = readOwnerKey(dataDir)
@@ -571,7 +571,7 @@ describe('the control role on the embedded store', () => {
     const one = await connect('edge-1')
     const two = await connect('edge-2')
     await call('PUT', '/devices/edge-1', { body: { ...one.body, status: 'disabled' }, ifMatch: '*' })
-    await expect.poll(() => one.revoked.map(({ code }) => code), { timeout: 1_000 }).toEqual(['AUTH_REVOKED'])
+    await expect.poll(() => one.revoked.map(({ code }) => code)).toEqual(['AUTH_REVOKED'])
     expect(two.revoked).toEqual([])
 
     directory.report([{ deviceId: 'edge-2', moduleId: undefined, connected: true, edgeId: 'edge-0', atMs: Date.now() }])
@@ -597,7 +597,7 @@ describe('the control role on the embedded store', () => {
     expect(await waiting).toMatchObject({ admitted: false, code: 'AUTH_IDENTITY_UNKNOWN' })
     expect(control.ownerKey).toBe(ownerKey)
     await control.registry.identities.delete({ deviceId: 'edge-2', moduleId: undefined }, undefined)
-    await expect.poll(() => two.revoked.length, { timeout: 5_000 }).toBe(1)
+    await expect.poll(() => two.revoked.length, { timeout: 30_000 }).toBe(1)
     authenticator.close()
     await directory.close()
   })

@@ -390,7 +390,7 @@ describe('delivery from log to ClickHouse', () => {
         await older.insert(...request)
       }),
     )
-    await expect.poll(() => asked, { timeout: 20_000 }).toBeGreaterThan(3)
+    await expect.poll(() => asked, { timeout: 30_000 }).toBeGreaterThan(3)
     expect(await count()).toBe(0)
     await warehouse.command('CREATE TABLE penstock.target (n UInt64) ENGINE = MergeTree ORDER BY n')
     await delivered()

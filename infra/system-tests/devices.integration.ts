@@ -120,7 +120,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
       return twin.properties.reported.n
     }
     // Its last patch: it listens by then.
-    await expect.poll(isReported, { timeout: 20_000, interval: 100 }).toBe(3)
+    await expect.poll(isReported, { timeout: 30_000, interval: 100 }).toBe(3)
     await rest('PATCH', `/twins/${deviceId}`, { properties: { desired: { level: 2, gone: null } } })
     await rest('PATCH', `/twins/${deviceId}`, { properties: { desired: { last: true } } })
     return steps
@@ -171,7 +171,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
       found = answer.data
       return found.length
     }
-    await expect.poll(read, { timeout: 20_000, interval: 200 }).toBe(count)
+    await expect.poll(read, { timeout: 30_000, interval: 200 }).toBe(count)
     return found
   }
 
@@ -372,7 +372,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
     const event = `SELECT properties['blobName'] AS name, properties['bytes'] AS bytes FROM penstock.device_events WHERE device_id = '${deviceId}' AND event = 'fileUploaded' FORMAT JSON`
     const told = async () =>
       ((await ask(penstock.clickhouseUrl, { method: 'POST', body: event })) as { data: unknown[] }).data
-    await expect.poll(told, { timeout: 20_000, interval: 200 }).toEqual([{ name, bytes: String(bytes) }])
+    await expect.poll(told, { timeout: 30_000, interval: 200 }).toEqual([{ name, bytes: String(bytes) }])
   })
 
   describe.skipIf(python.skip)(`Python ${python.note}`, () => {

@@ -48,7 +48,7 @@ describe.skipIf(network.skip)(`the first minute of README ${network.note}`, () =
   test.skipIf(mosquitto.skip)(`a message is a row a moment later ${mosquitto.note}`, async () => {
     await shell(blockWith('mosquitto_pub'))
     const rows = () => shell(blockWith('SELECT device_id'))
-    await expect.poll(rows, { timeout: 20_000, interval: 100 }).toMatch(/thermostat-1\t.*\t\{"temperature":21\.5\}/)
+    await expect.poll(rows, { timeout: 30_000, interval: 100 }).toMatch(/thermostat-1\t.*\t\{"temperature":21\.5\}/)
   })
 
   test('a device is called, and its answer comes back', async () => {

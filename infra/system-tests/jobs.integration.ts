@@ -110,7 +110,7 @@ describe("the hub's own service SDK", () => {
   }
   const statusOf = async (id: string) => (await jobs.getJob(id)).jobStatus as Record<string, unknown>
   const untilCompleted = (id: string) =>
-    expect.poll(async () => (await statusOf(id)).status, { timeout: 20_000, interval: 100 }).toBe('completed')
+    expect.poll(async () => (await statusOf(id)).status, { timeout: 30_000, interval: 100 }).toBe('completed')
   // Without a continuation `next` asks for the first page again and again.
   const devicesOf = async (id: string): Promise<Record<string, unknown>[]> => {
     const query = hub.createQuery(`SELECT * FROM devices.jobs WHERE devices.jobs.jobId = '${id}'`, 1)
@@ -195,9 +195,9 @@ describe("the hub's own service SDK", () => {
     const modeOf = async (): Promise<unknown> => (await hub.getTwin('c-1')).responseBody.properties.desired.mode
     const { responseBody: created } = await hub.addConfiguration(wanted)
     expect(created).toMatchObject(wanted)
-    await expect.poll(modeOf, { timeout: 20_000, interval: 100 }).toBe('eco')
+    await expect.poll(modeOf, { timeout: 30_000, interval: 100 }).toBe('eco')
     await expect
-      .poll(async () => (await hub.getConfiguration('eco')).responseBody, { timeout: 20_000, interval: 100 })
+      .poll(async () => (await hub.getConfiguration('eco')).responseBody, { timeout: 30_000, interval: 100 })
       .toMatchObject({
         systemMetrics: { results: { targetedCount: 1, appliedCount: 1 } },
         metrics: { results: { eco: 1 } },
@@ -211,7 +211,7 @@ describe("the hub's own service SDK", () => {
     await expect(hub.addConfiguration(wanted)).rejects.toThrow()
     expect((await hub.getConfigurations()).responseBody).toMatchObject([{ id: 'eco', priority: 6 }])
     await hub.removeConfiguration('eco')
-    await expect.poll(modeOf, { timeout: 20_000, interval: 100 }).toBeUndefined()
+    await expect.poll(modeOf, { timeout: 30_000, interval: 100 }).toBeUndefined()
     await hub.applyConfigurationContentOnDevice('c-1', { deviceContent: { 'properties.desired.mode': 'once' } })
     expect(await modeOf()).toBe('once')
   })

@@ -236,9 +236,9 @@ function methodsOver(name: string, open: () => Promise<Installation>): void {
       let here = first
       for (let move = 1; move <= moves; move++) {
         const next = await installation.connect(move % 2, 'moving', key, onCall)
-        await expect.poll(() => here.connected, { timeout: 20_000, interval: 5 }).toBe(false)
+        await expect.poll(() => here.connected, { timeout: 30_000, interval: 5 }).toBe(false)
         const before = calls
-        await expect.poll(() => calls, { timeout: 20_000, interval: 5 }).toBeGreaterThan(before + 10)
+        await expect.poll(() => calls, { timeout: 30_000, interval: 5 }).toBeGreaterThan(before + 10)
         here = next
       }
       isMoving = false

@@ -33,7 +33,7 @@ const inLine = () =>
     .poll(
       async () => ((await rest('GET', '/api/models')).json as { isInLine: boolean }[]).map((each) => each.isInLine),
       {
-        timeout: 20_000,
+        timeout: 30_000,
       },
     )
     .not.toContain(false)
@@ -105,13 +105,13 @@ describe('models', () => {
     await silent.endAsync()
     const rows = () =>
       rowsOf('SELECT device_id, temperature, state FROM penstock.v_Thermostat ORDER BY enqueued_at, temperature')
-    await expect.poll(rows, { timeout: 20_000 }).toEqual([
+    await expect.poll(rows, { timeout: 30_000 }).toEqual([
       { device_id: 't1', temperature: 21.5, state: 'on' },
       { device_id: 't1', temperature: 22.5, state: '7' },
     ])
     const pinned = 'SELECT Thermostat_temperature AS pinned FROM penstock.telemetry ORDER BY pinned NULLS FIRST'
     await expect
-      .poll(() => rowsOf(pinned), { timeout: 20_000 })
+      .poll(() => rowsOf(pinned), { timeout: 30_000 })
       .toEqual([{ pinned: null }, { pinned: 21.5 }, { pinned: 22.5 }])
     await models('charts', 'Thermostat', 'on')
     await inLine()
@@ -120,7 +120,7 @@ describe('models', () => {
     ).toEqual([{ n: 2, top: 22.5 }])
     expect(await models('unpin', 'Thermostat', 'temperature')).toMatch(/\t0 pinned\t/)
     await models('remove', 'Thermostat')
-    await expect.poll(() => rowsOf('EXISTS penstock.v_Thermostat'), { timeout: 20_000 }).toEqual([{ result: 0 }])
+    await expect.poll(() => rowsOf('EXISTS penstock.v_Thermostat'), { timeout: 30_000 }).toEqual([{ result: 0 }])
     expect(await models('list')).toBe('')
     expect(await rowsOf('SELECT count() AS n FROM penstock.telemetry')).toEqual([{ n: 3 }])
   })

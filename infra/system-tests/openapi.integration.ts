@@ -364,7 +364,7 @@ async function loadTests(): Promise<void> {
   await rightly(409, 'POST', '/api/load-tests', { body: asked })
   await rightly(204, 'POST', '/api/load-tests/stop')
   const stage = async () => JSON.parse((await rightly(200, 'GET', '/api/load-tests')).text).running.stage
-  await expect.poll(stage, { timeout: 20_000 }).toBe('done')
+  await expect.poll(stage, { timeout: 30_000 }).toBe('done')
   await rightly(200, 'GET', `/api/load-tests/${run}?compare=${run}`)
   await rightly(200, 'GET', `/api/load-tests/${run}/report`)
   await rightly(204, 'DELETE', `/api/load-tests/${run}`)

@@ -83,7 +83,7 @@ describe.each(logs)('on %s', (_name, found, environmentOf) => {
       await until(first.clickhouseUrl, counts, 'a\t500\t500\nb\t300\t300')
       // All of it: nothing stands still.
       const ready = async () => await (await fetch(`${first.httpUrl}/readyz`)).text()
-      await expect.poll(ready, { timeout: 20_000 }).toBe('ready\n')
+      await expect.poll(ready, { timeout: 30_000 }).toBe('ready\n')
       expect(await (await fetch(`${first.httpUrl}/metrics`)).text()).toContain('penstock_edge_connections')
       await publish(first.mqttUrl, 'a', numbers(500, 500))
       expect(await first.stop(), first.output()).toBe(0)

@@ -2,17 +2,22 @@
  * Provisioning by clients that nobody here wrote, unchanged, against everything as a user runs it: a network and host names of their own,
  * TLS by the development authority.
  */
+import { type ChildProcess, spawn } from 'node:child_process'
 import { createHmac, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createSasToken } from '#control/auth/sas-token.ts'
+import { SoftwareTpm } from '#control/provisioning/software-tpm-fixture.ts'
 import { type DevelopmentCa, makeDevelopmentCa } from '#infra/commands/development-ca.ts'
+
 import { type Namespace, namespaceMissing, openNamespace } from '#infra/testbed/namespace.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
 import { pythonForDevices, pythonSdkMissing } from '#infra/testbed/python-sdk.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
+import type { Registering } from './hub-provisioning-fixture.ts'
 
 const hub = 'hub.penstock.test'
 const service = 'provisioning.penstock.test'
@@ -21,8 +26,27 @@ const client = (name: string): string => join(import.meta.dirname, '../testbed/c
 const ownerKey = randomBytes(32).toString('base64')
 const network = serverFor('a network namespace', namespaceMissing)
 const python = serverFor('Python', pythonSdkMissing)
-const nodeTransports = ['mqtt', 'mqtt-ws', 'http'] as const
+const nodeTransports = ['mqtt', 'mqtt-ws', 'amqp', 'amqp-ws', 'http'] as const
+/** Nothing else is in the network. */
+const chooserPort = '8099'
+const chosenKey = randomBytes(32).toString('base64')
+const chosenAttestation = { type: 'symmetricKey', symmetricKey: { primaryKey: chosenKey, secondaryKey: chosenKey } }
+const customAllocation = {
+  allocationPolicy: 'custom',
+  customAllocationDefinition: { webhookUrl: `http://127.0.0.1:${chooserPort}/`, apiVersion: '2021-10-01' },
+}
+/** The SDK has no TPM over MQTT. */
+const tpmTransports = ['amqp', 'amqp-ws', 'http'] as const
 const pythonTransports = ['mqtt', 'mqtt-ws'] as const
+
+/** What the SDK calls a wrong key: it has no name for it over MQTT, nor for an answer of SASL. */
+const refusalNames = {
+  mqtt: 'Error',
+  'mqtt-ws': 'Error',
+  amqp: 'NotConnectedError',
+  'amqp-ws': 'NotConnectedError',
+  http: 'UnauthorizedError',
+} as const
 
 interface Enrolled {
   readonly group: { readonly attestation: { readonly symmetricKey: { readonly primaryKey: string } } }
@@ -35,6 +59,10 @@ describe.skipIf(network.skip)(`clients that register ${network.note}`, () => {
   let penstock: RunningPenstock
   let ca: DevelopmentCa
   let enrolled: Enrolled
+  /** By id. */
+  const registered = new Map<string, unknown>()
+  let chooser: ChildProcess
+  const tpms = new Map<string, SoftwareTpm>(tpmTransports.map((transport) => [transport, new SoftwareTpm()]))
 
   beforeAll(async () => {
     const deviceIds = [
@@ -44,7 +72,6 @@ describe.skipIf(network.skip)(`clients that register ${network.note}`, () => {
     ca = makeDevelopmentCa({ dataDir, hostNames: [hub, service], deviceIds, nowMs: Date.now() })
     inside = await openNamespace([hub, service])
     const settings = {
-      PENSTOCK_BIND: '0.0.0.0',
       PENSTOCK_IDENTITIES: 'required',
       PENSTOCK_HOSTNAME: hub,
       PENSTOCK_PROVISIONING_HOSTNAME: service,
@@ -53,15 +80,39 @@ describe.skipIf(network.skip)(`clients that register ${network.note}`, () => {
       PENSTOCK_TLS_CERT: ca.certFile,
       PENSTOCK_TLS_KEY: ca.keyFile,
       PENSTOCK_MQTTS_PORT: '8883',
+      PENSTOCK_AMQPS_PORT: '5671',
       PENSTOCK_HTTPS_PORT: '443',
       PENSTOCK_EDGE_PROCESSES: '2',
     }
     penstock = await startPenstock(dataDir, settings, inside.through)
     const connectionString = `HostName=${service};SharedAccessKeyName=provisioningserviceowner;SharedAccessKey=${ownerKey}`
     enrolled = JSON.parse(await node([client('hub-enrolments.ts'), connectionString, ca.caFile]))
+    chooser = await startChooser()
+    await rest(
+      ...nodeTransports.map(
+        (transport) =>
+          [
+            `/enrollments/chosen-${transport}`,
+            { registrationId: `chosen-${transport}`, attestation: chosenAttestation, ...customAllocation },
+          ] as const,
+      ),
+      ...[...tpms].map(([transport, { endorsementKey }]) => {
+        const registrationId = `tpm-${transport}`
+        return [
+          `/enrollments/${registrationId}`,
+          { registrationId, attestation: { type: 'tpm', tpm: { endorsementKey } } },
+        ] as const
+      }),
+    )
+    const devices = nodeTransports.flatMap(devicesOver)
+    const told: unknown[] = JSON.parse(
+      await node([join(import.meta.dirname, 'hub-provisioning-fixture.ts'), service, idScope], devices),
+    )
+    for (const [index, { id }] of devices.entries()) registered.set(id, told[index])
   })
 
   afterAll(async () => {
+    chooser?.stdin?.end()
     await penstock?.stop()
     await inside?.close()
     rmSync(dataDir, { recursive: true, force: true })
@@ -73,22 +124,46 @@ describe.skipIf(network.skip)(`clients that register ${network.note}`, () => {
       input: JSON.stringify(input ?? null),
     })
 
+  async function startChooser(): Promise<ChildProcess> {
+    const [program = '', ...args] = [...inside.through, '--', process.execPath, client('choose-hub.ts'), chooserPort]
+    const started = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    await once(started.stdout, 'data')
+    return started
+  }
+
   const keyOf = (registrationId: string): string =>
     createHmac('sha256', Buffer.from(enrolled.group.attestation.symmetricKey.primaryKey, 'base64'))
       .update(registrationId)
       .digest('base64')
 
-  async function register(transport: string, registrationId: string, proof: object): Promise<Record<string, unknown>> {
-    return JSON.parse(await node([client('hub-provisioning.ts'), transport, service, idScope, registrationId], proof))
+  function devicesOver(transport: Registering['transport']): Registering[] {
+    const { certFile, keyFile } = certificateOf(`x509-${transport}`)
+    const tpm = tpms.get(transport)?.keys
+    return [
+      { transport, id: `keyed-${transport}`, key: keyOf(`keyed-${transport}`), payload: { größe: 1 } },
+      { transport, id: `chosen-${transport}`, key: chosenKey, payload: { größe: 2 } },
+      {
+        transport,
+        id: `x509-${transport}`,
+        cert: readFileSync(certFile, 'utf8'),
+        privateKey: readFileSync(keyFile, 'utf8'),
+      },
+      { transport, id: `wrong-${transport}`, key: keyOf('another') },
+      ...(tpm === undefined ? [] : [{ transport, id: `tpm-${transport}`, tpm }]),
+    ]
   }
 
-  /** What the hub has of a device. */
-  async function rest(path: string): Promise<unknown> {
+  /** What the hub has at each path, or makes of a document that is put there. */
+  async function rest(...requests: readonly (readonly [path: string, put?: unknown])[]): Promise<unknown[]> {
     const content = { scope: hub, key: ownerKey, policyName: 'iothubowner', expiresAtMs: Date.now() + 600_000 }
-    const script = `fetch(...JSON.parse(require('fs').readFileSync(0))).then(async (r) => console.log(await r.text()))`
-    return JSON.parse(
-      await node(['-e', script], [`https://${hub}${path}`, { headers: { Authorization: createSasToken(content) } }]),
-    )
+    const headers = { Authorization: createSasToken(content), 'Content-Type': 'application/json' }
+    const script = `Promise.all(JSON.parse(require('fs').readFileSync(0)).map((one) => fetch(...one).then((r) => r.json())))
+      .then((all) => console.log(JSON.stringify(all)))`
+    const calls = requests.map(([path, put]) => [
+      `https://${hub}${path}`,
+      put === undefined ? { headers } : { method: 'PUT', headers, body: JSON.stringify(put) },
+    ])
+    return JSON.parse(await node(['-e', script], calls))
   }
 
   function certificateOf(deviceId: string): DevelopmentCa['devices'][number] {
@@ -115,27 +190,33 @@ describe.skipIf(network.skip)(`clients that register ${network.note}`, () => {
     'devices of the SDK for Node over %s get their hub, by key and by certificate',
     async (transport) => {
       const id = `keyed-${transport}`
-      const { certFile, keyFile } = certificateOf(`x509-${transport}`)
-      const proof = { cert: readFileSync(certFile, 'utf8'), privateKey: readFileSync(keyFile, 'utf8') }
-      const [keyed, certified, wrong] = await Promise.all([
-        register(transport, id, { key: keyOf(id), payload: { größe: 1 } }),
-        register(transport, `x509-${transport}`, proof),
-        register(transport, `wrong-${transport}`, { key: keyOf('another') }),
-      ])
-      expect(keyed).toMatchObject({
+      expect(registered.get(id)).toMatchObject({
         assignedHub: hub,
         deviceId: id,
         status: 'assigned',
         substatus: 'initialAssignment',
       })
-      expect(certified).toMatchObject({ assignedHub: hub, deviceId: `x509-${transport}` })
-      // Over MQTT the SDK has no name for it.
-      expect(wrong).toEqual({ error: transport === 'http' ? 'UnauthorizedError' : 'Error' })
-      expect(await rest(`/devices/${id}`)).toMatchObject({
-        authentication: { type: 'sas', symmetricKey: { primaryKey: keyOf(id) } },
+      expect(registered.get(`x509-${transport}`)).toMatchObject({ assignedHub: hub, deviceId: `x509-${transport}` })
+      expect(registered.get(`wrong-${transport}`)).toEqual({ error: refusalNames[transport] })
+      // What a device says reaches the function that chooses its hub, and what that says the device.
+      expect(registered.get(`chosen-${transport}`)).toMatchObject({
+        assignedHub: hub,
+        payload: { heard: { größe: 2 } },
       })
-      expect(await rest(`/twins/${id}`)).toMatchObject({ tags: { line: 7 }, properties: { desired: { speed: 3 } } })
-      expect(await rest(`/devices/x509-${transport}`)).toMatchObject({ authentication: { type: 'selfSigned' } })
+      const [keyed, twin, certified] = await rest([`/devices/${id}`], [`/twins/${id}`], [`/devices/x509-${transport}`])
+      expect(keyed).toMatchObject({ authentication: { type: 'sas', symmetricKey: { primaryKey: keyOf(id) } } })
+      expect(twin).toMatchObject({ tags: { line: 7 }, properties: { desired: { speed: 3 } } })
+      expect(certified).toMatchObject({ authentication: { type: 'selfSigned' } })
+    },
+  )
+
+  test.each(tpmTransports)(
+    'a device of the SDK for Node over %s gets its hub by its TPM, and the key for it',
+    (transport) => {
+      const id = `tpm-${transport}`
+      const result = registered.get(id)
+      const tpm = { authenticationKey: expect.any(String) }
+      expect(result).toMatchObject({ registrationState: { assignedHub: hub, deviceId: id, tpm } })
     },
   )
 

@@ -31,7 +31,7 @@ describe('quotas and events', () => {
     expect(put.status).toBe(200)
     const lines = Array.from({ length: 100 }, () => 'x').join('\n')
     const sent = async () => (await send('throttled', lines, { 'Content-Type': 'application/x-ndjson' })).status
-    await expect.poll(sent, { timeout: 10_000 }).toBe(204)
+    await expect.poll(sent, { timeout: 30_000 }).toBe(204)
     expect([await sent(), await sent()]).toEqual([204, 204])
   })
 

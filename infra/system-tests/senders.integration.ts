@@ -99,9 +99,9 @@ describe('configurations of senders', () => {
       log.envelopes().map(({ deviceId, body, systemProperties }) => [deviceId, systemProperties.topic, String(body)])
     const state = '$SYS/broker/connection/gateway/state'
     // It says so anew whenever it connects again.
-    await expect.poll(rows, { timeout: 15_000 }).toContainEqual(['gateway', state, '1'])
+    await expect.poll(rows, { timeout: 30_000 }).toContainEqual(['gateway', state, '1'])
     const program = findMosquitto('mosquitto_pub') ?? ''
     await run(program, ['-p', String(broker.port), '-t', 'sensors/hall', '-q', '1', '-m', '21.5'])
-    await expect.poll(rows, { timeout: 15_000 }).toContainEqual(['gateway', 'sensors/hall', '21.5'])
+    await expect.poll(rows, { timeout: 30_000 }).toContainEqual(['gateway', 'sensors/hall', '21.5'])
   })
 })

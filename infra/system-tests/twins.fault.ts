@@ -93,7 +93,7 @@ async function everyChangeBecomesARow(penstock: RunningPenstock): Promise<void> 
     // A twin begins as version 2.
     return (await rows()).trim() === `${version - 2}\t3\t${version}`
   }
-  await expect.poll(everyVersion, { timeout: 20_000 }).toBe(true)
+  await expect.poll(everyVersion, { timeout: 30_000 }).toBe(true)
 }
 
 /** @param crash kills something that comes back by itself, or is started again */
@@ -131,7 +131,7 @@ async function survives(
     const { properties } = await rest(penstock, 'GET', `/twins/${deviceId}`)
     const { $version, $metadata, ...wanted } = properties.desired
     // The newest arrived, nothing was older than what came before, and what was told makes up the whole [G-8].
-    await expect.poll(() => device.desired.at(-1)?.$version, { timeout: 20_000 }).toBe($version)
+    await expect.poll(() => device.desired.at(-1)?.$version, { timeout: 30_000 }).toBe($version)
     const versions = device.desired.map((patch) => Number(patch.$version))
     expect(versions).toEqual(versions.toSorted((one, other) => one - other))
     const known = Object.assign({}, ...device.desired)
@@ -162,7 +162,7 @@ async function survives(
 const killed = (role: 'control' | 'edge') => async (penstock: RunningPenstock) => {
   const before = penstock.pidsOf(role)
   for (const pid of before) process.kill(pid, 'SIGKILL')
-  await expect.poll(() => penstock.pidsOf(role).some((pid) => !before.includes(pid)), { timeout: 20_000 }).toBe(true)
+  await expect.poll(() => penstock.pidsOf(role).some((pid) => !before.includes(pid)), { timeout: 30_000 }).toBe(true)
 }
 
 describe('a device that reports without end, and a service that changes what it is to be, lose nothing of one another, and every change is told [G-8]', () => {

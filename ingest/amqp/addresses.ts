@@ -1,7 +1,8 @@
+import type { RegistrantId } from '#ingest/session/principal.ts'
 import { type IdentityId, isIdentityId } from '#schemas/identity-id.ts'
 
 /** What lies behind an address, and whose it is. */
-export type Address = { readonly kind: 'tokens' } | DeviceAddress | ServiceAddress
+export type Address = { readonly kind: 'tokens' } | DeviceAddress | RegistrationAddress | ServiceAddress
 
 /** Behind these a policy with the right ServiceConnect is asked for. */
 export type ServiceAddress =
@@ -24,6 +25,12 @@ export interface DeviceAddress {
   readonly id: IdentityId
 }
 
+/** Where a device finds its hub. */
+export interface RegistrationAddress {
+  readonly kind: 'registration'
+  readonly registrant: RegistrantId
+}
+
 /** By what follows the device or module in the path. */
 const devicePlaces: Readonly<Record<string, DeviceAddress['kind']>> = {
   'messages/events': 'events',
@@ -37,6 +44,7 @@ const devicePlaces: Readonly<Record<string, DeviceAddress['kind']>> = {
  *
  *   $cbs                                                     tokens
  *   [/]devices/{device}[/modules/{module}]/messages/events   and the other places of a device
+ *   [/]{scope}/registrations/{id}                            registration of a device that has no hub yet
  *   $management                                              what is known of hubs of events
  *   {hub}/ConsumerGroups/{group}/Partitions/{partition}      events
  *   /messages/devicebound                                    commands from services
@@ -48,7 +56,10 @@ export function addressOf(text: string): Address | undefined {
   const path = text.replace(/^(?:amqps?|sb):\/\/[^/]*/i, '').replace(/^\//, '')
   if (path.toLowerCase() === '$cbs') return { kind: 'tokens' }
   const segments = path.split('/')
-  if (segments[0]?.toLowerCase() !== 'devices') return serviceAddressOf(path, segments)
+  if (segments[0]?.toLowerCase() !== 'devices') {
+    const registrant = registrantFrom(path)
+    return registrant === undefined ? serviceAddressOf(path, segments) : { kind: 'registration', registrant }
+  }
   const hasModule = segments[2]?.toLowerCase() === 'modules'
   const id = { deviceId: idOf(segments[1]), moduleId: hasModule ? idOf(segments[3]) : undefined }
   if (id.deviceId === undefined || (hasModule && id.moduleId === undefined)) return undefined
@@ -58,6 +69,13 @@ export function addressOf(text: string): Address | undefined {
     .toLowerCase()
   const kind = Object.hasOwn(devicePlaces, place) ? devicePlaces[place] : undefined
   return kind && { kind, id: { deviceId: id.deviceId, moduleId: id.moduleId } }
+}
+
+/** `{scope}/registrations/{id}`, as in addresses of links and as the name of a user. */
+export function registrantFrom(path: string): RegistrantId | undefined {
+  const [idScope = '', kind, registrationId = '', ...more] = path.split('/')
+  const isOne = kind?.toLowerCase() === 'registrations' && idScope !== '' && registrationId !== '' && more.length === 0
+  return isOne ? { idScope, registrationId } : undefined
 }
 
 const servicePlaces: Readonly<Record<string, ServiceAddress>> = {

@@ -1,3 +1,4 @@
+import type { ProvisioningAnswer } from '#control/provisioning/provisioning.ts'
 import { described, type Encoded, mapOf, symbol, uint } from '#runtime/amqp/write-values.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
 
@@ -80,6 +81,24 @@ export function connectionErrorOf(error: PenstockError): Encoded {
 
 function errorValue(condition: string, description: string, info: Encoded | null = null): Encoded {
   return described(0x1d, [symbol(condition), description, info])
+}
+
+/** By status of the provisioning service. Any other is `amqp:internal-error`, which its clients repeat. */
+const registrationConditions: Readonly<Record<number, string>> = {
+  400: 'com.microsoft:argument-error',
+  401: 'amqp:unauthorized-access',
+  403: 'amqp:resource-limit-exceeded',
+  404: 'amqp:not-found',
+  405: 'amqp:not-allowed',
+  409: 'com.microsoft:device-already-exists',
+  413: 'amqp:link:message-size-exceeded',
+  429: 'com.microsoft:device-container-throttled',
+}
+
+/** A refusal of the provisioning service: its document is the description, and when to come back stands beside it. */
+export function registrationErrorOf({ status, body, retryAfterSeconds }: ProvisioningAnswer): Encoded {
+  const info = retryAfterSeconds === undefined ? [] : [[symbol('retry-after'), String(retryAfterSeconds)] as const]
+  return errorValue(registrationConditions[status] ?? 'amqp:internal-error', body, mapOf(info))
 }
 
 /** What the answer to a token, or to a request of management, says of a fault. */

@@ -11,6 +11,7 @@
  * a few sessions and links for tokens, and 10 seconds in all. Frames are read in place; only one that a chunk cuts in two is copied.
  */
 
+import type { Provisioning } from '#ingest/device-api/provisioning.ts'
 import { TokenBucket } from '#ingest/quotas/token-bucket.ts'
 import { Connection, type ConnectionState } from '#ingest/session/connection.ts'
 import { type EdgeContext, tickMs } from '#ingest/session/edge-context.ts'
@@ -30,13 +31,13 @@ import {
 import { type Performative, readFrame } from '#runtime/amqp/performative.ts'
 import { uint, ushort } from '#runtime/amqp/write-values.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { identityFromText, isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { connectionErrorOf } from './conditions.ts'
 import { type FramePhase, type Measured, measureFrame } from './frame-phase.ts'
 import type { Link } from './link.ts'
 import { Nodes } from './nodes.ts'
-import { readSaslInit, saslMechanisms, saslOk, saslRefused } from './sasl.ts'
+import { saslChallenge, saslOk, saslRefused } from './sasl.ts'
+import { SaslExchange } from './sasl-exchange.ts'
 import { type Seat, type SeatConnection, Seats } from './seats.ts'
 import type { OpenServiceSide, ServiceSide } from './service-side.ts'
 import { AmqpSession, type SessionConnection } from './session.ts'
@@ -44,6 +45,13 @@ import { TransferReader } from './transfer-reader.ts'
 
 /** All connections read one after the other. */
 const transfer = new TransferReader()
+
+/** What there is beside devices. */
+export interface AmqpOffers {
+  readonly openServices?: OpenServiceSide | undefined
+  /** Left out: nobody registers here. */
+  readonly provisioning?: Provisioning | undefined
+}
 
 export class AmqpConnection extends Connection implements SessionConnection, SeatConnection, Measured {
   declare readonly edge: EdgeContext
@@ -53,6 +61,7 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   #phase: FramePhase = 'anyHeader'
   readonly #sessions = new Map<number, AmqpSession>()
   readonly #seats = new Seats(this)
+  readonly #sasl: SaslExchange
   readonly #openServices: OpenServiceSide | undefined
   #services: ServiceSide | undefined = undefined
   readonly #nodes: Nodes
@@ -74,13 +83,14 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   /** Tokens of services were judged again. */
   #lookedAtTick = 0
 
-  /** @param openServices left out: only devices are served */
-  constructor(edge: EdgeContext, transport: Transport, openServices?: OpenServiceSide) {
+  constructor(edge: EdgeContext, transport: Transport, { openServices, provisioning }: AmqpOffers = {}) {
     super(edge, transport)
     this.#openServices = openServices
+    this.#sasl = new SaslExchange(this.#seats, provisioning)
     this.#nodes = new Nodes({
       edge,
       seats: this.#seats,
+      provisioning,
       services: () => {
         this.#services ??= this.#openServices?.(this)
         return this.#services
@@ -287,15 +297,15 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
         this.edge.batcher.stayAwake()
         if (bytes[start + 4] === saslHeader[4]) {
           this.write(saslHeader)
-          this.write(saslMechanisms)
-          this.#phase = 'saslInit'
+          this.write(this.#sasl.mechanisms)
+          this.#phase = 'sasl'
           return
         }
         this.write(amqpHeader)
         this.#phase = 'open'
         return
-      case 'saslInit':
-        this.#sasl(bytes, start, end)
+      case 'sasl':
+        this.#readSasl(bytes, start, end)
         return
       case 'amqpHeader':
         this.write(amqpHeader)
@@ -309,32 +319,29 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
     }
   }
 
-  #sasl(bytes: Buffer, start: number, end: number): void {
+  #readSasl(bytes: Buffer, start: number, end: number): void {
     if (bytes[start + 5] !== frameTypes.sasl) throw notNow('a frame of another kind than SASL')
     const read = readFrame(bytes, start, end)
     if (read === undefined) throw notNow('an empty frame')
     // From here on a refusal is told.
     this.#phase = 'saslDeciding'
-    const claim = readSaslInit(read.performative)
-    if (claim.kind === 'policy') this.#seats.holdPolicyToken(claim.password)
-    if (claim.kind !== 'device') {
-      this.#saslDone()
+    const next = this.#sasl.take(read.performative)
+    if (!(next instanceof Promise)) {
+      this.#goOn(next)
       return
     }
-    const id = identityFromText(claim.clientId)
-    if (!isIdentityId(id.deviceId) || (id.moduleId !== undefined && !isIdentityId(id.moduleId)))
-      throw new PenstockError('INGEST_NOT_AUTHORIZED', 'the user name names no device')
     this.transport.pause()
-    this.#seats.prove(id, claim.password).then(
-      () => this.#saslDone(),
+    next.then(
+      (challenge) => this.#goOn(challenge),
       (error) => this.fail(faultOf(error)),
     )
   }
 
-  #saslDone(): void {
+  /** @param challenge `undefined`: SASL is done */
+  #goOn(challenge: Uint8Array | undefined): void {
     if (this.isClosed()) return
-    this.write(saslOk)
-    this.#phase = 'amqpHeader'
+    this.write(challenge === undefined ? saslOk : saslChallenge(challenge))
+    this.#phase = challenge === undefined ? 'amqpHeader' : 'sasl'
     this.resumeIfFree()
     if (this.#partial.length > 0) this.onChunk(this.#partial.take())
   }

@@ -3,7 +3,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 
 /** What comes next on a connection. While it is decided who sends, nothing is read. */
-export type FramePhase = 'anyHeader' | 'saslInit' | 'saslDeciding' | 'amqpHeader' | 'open' | 'opened'
+export type FramePhase = 'anyHeader' | 'sasl' | 'saslDeciding' | 'amqpHeader' | 'open' | 'opened'
 
 export interface Measured {
   readonly phase: FramePhase
@@ -18,7 +18,7 @@ export function measureFrame(bytes: Buffer, start: number, end: number, { phase,
       return header(end - start > 4 && bytes[start + 4] === 0 ? amqpHeader : saslHeader, bytes, start, end)
     case 'amqpHeader':
       return header(amqpHeader, bytes, start, end)
-    case 'saslInit':
+    case 'sasl':
       return frameBytesOf(bytes, start, end, limits.amqpSaslFrameBytesMax)
     case 'saslDeciding':
       return 0

@@ -1,8 +1,10 @@
 /** What lies behind the addresses of links. */
 
+import type { Provisioning } from '#ingest/device-api/provisioning.ts'
 import type { Delivery, Outcome } from '#ingest/session/delivery.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import { faultOf } from '#ingest/session/fault.ts'
+import type { RegistrantId } from '#ingest/session/principal.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { addressOf, type DeviceAddress } from './addresses.ts'
 import { outcomeFrom, writtenDelivery } from './device-deliveries.ts'
@@ -10,6 +12,7 @@ import { DeviceRequests } from './device-requests.ts'
 import { IncomingLink } from './incoming-link.ts'
 import type { Link } from './link.ts'
 import { OutgoingLink } from './outgoing-link.ts'
+import { RegistrationDesk } from './registrations.ts'
 import type { Seat, Seats } from './seats.ts'
 import type { ServiceSide } from './service-side.ts'
 import type { AmqpSession } from './session.ts'
@@ -19,6 +22,8 @@ import { TokenDesk } from './tokens.ts'
 export interface NodesOptions {
   readonly edge: EdgeContext
   readonly seats: Seats
+  /** `undefined`: nobody registers here. */
+  readonly provisioning: Provisioning | undefined
   /** `undefined`: only devices are served. */
   readonly services: () => ServiceSide | undefined
   /** A device sent something in the chunk that is being read. */
@@ -33,6 +38,7 @@ export class Nodes {
   readonly #tokens: TokenDesk
   /** Gone with the seat. */
   #requests: WeakMap<Seat, DeviceRequests> | undefined = undefined
+  #registrations: WeakMap<Seat, RegistrationDesk> | undefined = undefined
 
   constructor(options: NodesOptions) {
     this.#options = options
@@ -56,6 +62,7 @@ export class Nodes {
     const address = addressOf((clientSends ? targetAddress : sourceAddress) ?? '')
     if (address === undefined) throw unknownAddress()
     if ('id' in address) return this.#acceptOfDevice(link, session, address)
+    if (address.kind === 'registration') return this.#acceptOfRegistrant(link, session, address.registrant)
     if (address.kind !== 'tokens') {
       const services = this.#options.services()
       if (services === undefined) throw unknownAddress()
@@ -69,19 +76,27 @@ export class Nodes {
     const { edge, seats, touched } = this.#options
     // Before anybody is let in for it.
     if (kind === (link instanceof IncomingLink ? 'commands' : 'events')) throw unknownAddress()
-    const seat = await seats.take(id)
+    const seat = seated(await seats.take(id))
     if (link.isClosed) return
-    // It may have ended meanwhile, for a newer connection or because it was revoked.
-    if (!seat.isSeated) throw new PenstockError('INGEST_TAKE_OVER', 'the device is not on this connection any more')
     if (link instanceof OutgoingLink && kind !== 'events') this.#deliverOn(link, seat, kind)
     else if (link instanceof IncomingLink && kind !== 'commands') {
       const taker =
         kind === 'events'
-          ? new TelemetryTarget(edge, link, session, seat, touched)
+          ? new TelemetryTarget({ edge, link, session, seat, id, touched })
           : this.#requestsOf(seat).takerOf(kind, session)
       seat.add(link, () => {})
       link.accept(taker)
     }
+  }
+
+  async #acceptOfRegistrant(link: Link, session: AmqpSession, registrant: RegistrantId): Promise<void> {
+    const { seats, provisioning } = this.#options
+    if (provisioning === undefined || registrant.idScope !== provisioning.idScope) throw unknownAddress()
+    const seat = seated(await seats.take(registrant))
+    if (link.isClosed) return
+    const desk = this.#registrationsOf(seat, provisioning)
+    if (link instanceof OutgoingLink) desk.answerOn(link)
+    else if (link instanceof IncomingLink) desk.takeFrom(link, session)
   }
 
   /** From here on the device listens on this link; of several the newest counts. */
@@ -119,12 +134,27 @@ export class Nodes {
     this.#requests.set(seat, made)
     return made
   }
+
+  #registrationsOf(seat: Seat, provisioning: Provisioning): RegistrationDesk {
+    this.#registrations ??= new WeakMap()
+    const known = this.#registrations.get(seat)
+    if (known !== undefined) return known
+    const made = new RegistrationDesk({ edge: this.#options.edge, provisioning, seat, touched: this.#options.touched })
+    this.#registrations.set(seat, made)
+    return made
+  }
 }
 
 /** What a device listens to with a link. */
 const feedsOf = { commands: ['commands'], methods: ['methods'], twin: ['twinAnswers'] } as const
 /** What it then still asks for, with a request. */
 const askedFor = ['desired'] as const
+
+/** It may have ended meanwhile, for a newer connection or because it was revoked. @throws INGEST_TAKE_OVER */
+function seated(seat: Seat): Seat {
+  if (!seat.isSeated) throw new PenstockError('INGEST_TAKE_OVER', 'the device is not on this connection any more')
+  return seat
+}
 
 function unknownAddress(): PenstockError {
   return new PenstockError('INGEST_ADDRESS_UNKNOWN', 'there is nothing behind this address')

@@ -1,4 +1,5 @@
 /** For tests: a client of AMQP that writes bytes, also such as no client would, to an edge without sockets. */
+import type { Provisioning } from '#ingest/device-api/provisioning.ts'
 import { edgeFixture, FakeTransport } from '#ingest/edge-fixture.ts'
 import { amqpHeader, frame, frameBytesOf, performatives, saslFrame, saslHeader } from '#runtime/amqp/frames.ts'
 import { writeMessage } from '#runtime/amqp/message.ts'
@@ -13,9 +14,9 @@ export interface ReadAnswer {
   readonly payload: Buffer
 }
 
-export function rawClient(fixture = edgeFixture(), openServices?: OpenServiceSide) {
+export function rawClient(fixture = edgeFixture(), openServices?: OpenServiceSide, provisioning?: Provisioning) {
   const transport = new FakeTransport()
-  const connection = new AmqpConnection(fixture.edge, transport, openServices)
+  const connection = new AmqpConnection(fixture.edge, transport, { openServices, provisioning })
   const say = (...parts: Uint8Array[]): void => connection.onChunk(Buffer.concat(parts))
   return {
     ...fixture,
@@ -105,8 +106,14 @@ interface AttachOptions {
   readonly epoch?: number
 }
 
-export function flowFrame(channel: number, handle: number, credit: number, deliveryCount = 0): Buffer {
-  const window = [uint(0), uint(2048), uint(0), uint(2048)]
+export function flowFrame(
+  channel: number,
+  handle: number,
+  credit: number,
+  deliveryCount = 0,
+  { nextIncomingId = 0, incomingWindow = 2048 } = {},
+): Buffer {
+  const window = [uint(nextIncomingId), uint(incomingWindow), uint(0), uint(2048)]
   return frame(channel, performatives.flow, [...window, uint(handle), uint(deliveryCount), uint(credit)])
 }
 

@@ -10,7 +10,7 @@ import { Admission } from '#ingest/session/admission.ts'
 import type { Delivery, Outcome } from '#ingest/session/delivery.ts'
 import type { DeviceSession } from '#ingest/session/device-session.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
-import type { Principal } from '#ingest/session/principal.ts'
+import { type Principal, type RegistrantId, registrantSessionId } from '#ingest/session/principal.ts'
 import type { Carrier } from '#ingest/session/session.ts'
 import type { Transport } from '#ingest/session/transport.ts'
 import { assert } from '#runtime/assert.ts'
@@ -31,10 +31,14 @@ export interface SeatConnection {
   fail(error: PenstockError): void
 }
 
-/** A device or module on a connection. */
+/** Who may have a seat: a device or module, or who wants to register. */
+export type Occupant = IdentityId | RegistrantId
+
+/** A device or module on a connection, or who registers there. */
 export class Seat implements Carrier {
   readonly protocol = 'amqp'
-  readonly id: IdentityId
+  /** Of its session. */
+  readonly name: string
   readonly links = new Set<Link>()
   /** Of the chunk that is being read. */
   messages = 0
@@ -46,9 +50,9 @@ export class Seat implements Carrier {
   readonly #seats: Seats
   #session: DeviceSession | undefined = undefined
 
-  constructor(seats: Seats, id: IdentityId) {
+  constructor(seats: Seats, name: string) {
     this.#seats = seats
-    this.id = id
+    this.name = name
   }
 
   get session(): DeviceSession {
@@ -114,7 +118,7 @@ export class Seats {
 
   /** False once it ended. */
   has(seat: Seat): boolean {
-    return this.#seats.get(identityText(seat.id)) === seat
+    return this.#seats.get(seat.name) === seat
   }
 
   get all(): Iterable<Seat> {
@@ -122,19 +126,23 @@ export class Seats {
   }
 
   /** A device proves itself, for the first time or anew. Rejects with what it is to be told. */
-  async prove(id: IdentityId, token: Buffer): Promise<void> {
-    const text = identityText(id)
+  async prove(who: Occupant, token: Buffer): Promise<void> {
+    const name = nameOf(who)
     // Awaits nothing where nothing is under way: of two tokens that came together both would enter, and one session be nobody's.
-    for (let entering = this.#underWay.get(text); entering !== undefined; entering = this.#underWay.get(text))
+    for (let entering = this.#underWay.get(name); entering !== undefined; entering = this.#underWay.get(name))
       await entering.catch(() => {})
-    const seat = this.#seats.get(text)
-    if (seat === undefined) await this.#enter(id, [token])
+    const seat = this.#seats.get(name)
+    if (seat === undefined) await this.#enter(who, [token])
     else {
-      const { edge, transport } = this.connection
-      const identified = await this.#identify(new Admission(edge, transport, this.#claim(id, token)))
+      const identified = await this.#identify(who, this.#admission(who, token))
       if (seat.isSeated) seat.session.renew(identified)
     }
-    this.#keepToken(text, token)
+    this.#keepToken(name, token)
+  }
+
+  /** Asks something for somebody who has not proven anything yet. Rejects with what it is to be told. */
+  ask<T>(who: Occupant, ask: () => Promise<T>): Promise<T> {
+    return this.#inTurn(this.#admission(who, undefined), ask)
   }
 
   /** Holds a token that speaks for many devices; it is judged with the first link of each. */
@@ -142,16 +150,17 @@ export class Seats {
     this.#policyTokens = [token, ...this.#policyTokens].slice(0, limits.amqpPolicyTokensMax)
   }
 
-  /** The seat of a device, which is let in if it was not yet. Rejects with what it is to be told. */
-  take(id: IdentityId): Promise<Seat> {
-    const text = identityText(id)
-    const known = this.#seats.get(text)
+  /** The seat of a device or of who registers, who is let in if it was not yet. Rejects with what it is to be told. */
+  take(who: Occupant): Promise<Seat> {
+    const name = nameOf(who)
+    const known = this.#seats.get(name)
     if (known !== undefined) return Promise.resolve(known)
-    const underWay = this.#underWay.get(text)
+    const underWay = this.#underWay.get(name)
     if (underWay !== undefined) return underWay
-    const token = this.#tokens.get(text)
-    const proofs = token === undefined ? [...this.#policyTokens, undefined] : [token]
-    return this.#enter(id, proofs)
+    const token = this.#tokens.get(name)
+    // A policy's token speaks for devices of the hub, and for nobody who looks for one.
+    const shared = isRegistrant(who) ? [] : this.#policyTokens
+    return this.#enter(who, token === undefined ? [...shared, undefined] : [token])
   }
 
   /** A device ends for a fault. */
@@ -184,32 +193,31 @@ export class Seats {
 
   #forget(seat: Seat, reason: string): void {
     if (!this.has(seat)) return
-    this.#seats.delete(identityText(seat.id))
+    this.#seats.delete(seat.name)
     seat.session.end(reason)
   }
 
-  #keepToken(text: string, token: Buffer): void {
-    this.#tokens.delete(text)
-    this.#tokens.set(text, token)
+  #keepToken(name: string, token: Buffer): void {
+    this.#tokens.delete(name)
+    this.#tokens.set(name, token)
     const [oldest] = this.#tokens.keys()
     if (this.#tokens.size > limits.amqpSessionsMax && oldest !== undefined) this.#tokens.delete(oldest)
   }
 
   /** @param proofs are tried one after the other */
-  #enter(id: IdentityId, proofs: readonly (Buffer | undefined)[]): Promise<Seat> {
-    const text = identityText(id)
-    const entering = this.#enterWith(id, proofs).finally(() => this.#underWay.delete(text))
-    this.#underWay.set(text, entering)
+  #enter(who: Occupant, proofs: readonly (Buffer | undefined)[]): Promise<Seat> {
+    const name = nameOf(who)
+    const entering = this.#enterWith(who, proofs).finally(() => this.#underWay.delete(name))
+    this.#underWay.set(name, entering)
     return entering
   }
 
-  async #enterWith(id: IdentityId, proofs: readonly (Buffer | undefined)[]): Promise<Seat> {
+  async #enterWith(who: Occupant, proofs: readonly (Buffer | undefined)[]): Promise<Seat> {
     let refused = new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
     for (const proof of proofs) {
-      const { edge, transport } = this.connection
-      const admission = new Admission(edge, transport, this.#claim(id, proof))
+      const admission = this.#admission(who, proof)
       try {
-        return this.#open(id, admission, await this.#identify(admission))
+        return this.#open(nameOf(who), admission, await this.#identify(who, admission))
       } catch (error) {
         if (!(error instanceof PenstockError)) throw error
         refused = error
@@ -219,17 +227,30 @@ export class Seats {
     throw refused
   }
 
-  #claim(id: IdentityId, password: Buffer | undefined) {
-    return { clientId: identityText(id), username: undefined, password, resumes: false }
+  #admission(who: Occupant, password: Buffer | undefined): Admission {
+    const { edge, transport } = this.connection
+    const named = isRegistrant(who)
+      ? { clientId: who.registrationId, username: `${who.idScope}/registrations/${who.registrationId}` }
+      : { clientId: identityText(who), username: undefined }
+    return new Admission(edge, transport, { ...named, password, resumes: false })
+  }
+
+  async #identify(who: Occupant, admission: Admission): Promise<Principal> {
+    return this.#inTurn(admission, async () => {
+      const principal = await admission.identify()
+      if (isRegistrant(who) !== (principal.registrant !== undefined))
+        throw new PenstockError('INGEST_NOT_AUTHORIZED', 'a device and who registers are two')
+      return principal
+    })
   }
 
   /** Waits its turn, and is judged. */
-  async #identify(admission: Admission): Promise<Principal> {
+  async #inTurn<T>(admission: Admission, judge: () => Promise<T>): Promise<T> {
     const waitMs = admission.waitMs()
     if (waitMs > 0) await this.#turn(waitMs)
     if (this.connection.isOver) throw over()
     try {
-      return await admission.identify()
+      return await judge()
     } catch (error) {
       throw admission.refusal(error)
     }
@@ -248,23 +269,30 @@ export class Seats {
     })
   }
 
-  #open(id: IdentityId, admission: Admission, identified: Principal): Seat {
+  #open(name: string, admission: Admission, identified: Principal): Seat {
     if (this.connection.isOver) throw over()
     const { sessions, connectionsMax } = this.connection.edge
-    const text = identityText(id)
     // Each device counts as a connection, however few carry them.
-    if (sessions.size >= connectionsMax && !sessions.has(text))
+    if (sessions.size >= connectionsMax && !sessions.has(name))
       throw new PenstockError('INGEST_CONNECTIONS_FULL', `this edge holds its ${connectionsMax} devices`)
     // What is kept of a session of MQTT is of no use here: links are made anew with each connection.
     const principal = { ...identified, kept: undefined }
-    const seat = new Seat(this, id)
+    const seat = new Seat(this, name)
     const session = admission.open(principal, seat)
     seat.begin(session)
-    this.#seats.set(text, seat)
-    session.hold(principal, text)
+    this.#seats.set(name, seat)
+    session.hold(principal, name)
     this.connection.proven()
     return seat
   }
+}
+
+function isRegistrant(who: Occupant): who is RegistrantId {
+  return 'registrationId' in who
+}
+
+function nameOf(who: Occupant): string {
+  return isRegistrant(who) ? registrantSessionId(who) : identityText(who)
 }
 
 function over(): PenstockError {

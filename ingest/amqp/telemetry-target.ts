@@ -9,9 +9,9 @@
  */
 import type { BatchOwner, OpenBatch, SentOver } from '#ingest/batches/batch.ts'
 import type { Route } from '#ingest/batches/route.ts'
-import { batchRefused } from '#ingest/device-api/telemetry.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { IncomingLink, MessageTaker } from './incoming-link.ts'
 import { forEachOfBatch, MessageReader } from './message-reader.ts'
@@ -29,6 +29,17 @@ interface BatchedMessage {
   readonly bodyEnd: number
 }
 
+export interface TelemetryParts {
+  readonly edge: EdgeContext
+  readonly link: IncomingLink
+  readonly session: AmqpSession
+  readonly seat: Seat
+  /** Of the device or module that has the seat. */
+  readonly id: IdentityId
+  /** Told that the seat sent something. */
+  readonly touched: (seat: Seat) => void
+}
+
 export class TelemetryTarget implements MessageTaker, BatchOwner {
   batch: OpenBatch | undefined = undefined
   batchIndex = 0
@@ -37,18 +48,17 @@ export class TelemetryTarget implements MessageTaker, BatchOwner {
   readonly #link: IncomingLink
   readonly #session: AmqpSession
   readonly #seat: Seat
-  /** Told that the seat sent something. */
   readonly #touched: (seat: Seat) => void
   readonly #reader: MessageReader
   readonly #unsettled = new UnsettledDeliveries()
 
-  constructor(edge: EdgeContext, link: IncomingLink, session: AmqpSession, seat: Seat, touched: (seat: Seat) => void) {
+  constructor({ edge, link, session, seat, id, touched }: TelemetryParts) {
     this.#edge = edge
     this.#link = link
     this.#session = session
     this.#seat = seat
     this.#touched = touched
-    this.#reader = new MessageReader(edge.batcher, seat.id)
+    this.#reader = new MessageReader(edge.batcher, id)
   }
 
   creditWanted(): number {
@@ -92,8 +102,8 @@ export class TelemetryTarget implements MessageTaker, BatchOwner {
     this.#link.grant()
   }
 
-  refused(): void {
-    this.#seat.fail(batchRefused())
+  refused(_count: number, why: PenstockError): void {
+    this.#seat.fail(why)
   }
 
   /** All messages of it, or none. */

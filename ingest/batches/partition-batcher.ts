@@ -5,7 +5,7 @@ import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter } from '#runtime/metrics.ts'
 import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { type BatchBuffers, type BatchOwner, type EnvelopeFrame, fitsBlock, OpenBatch } from './batch.ts'
 import { ClosedTogether } from './closed-together.ts'
@@ -193,12 +193,13 @@ export class PartitionBatcher {
     if (this.#appending) return
     this.#appending = true
     for (let next = joinable(this.#closed); next.length > 0; next = joinable(this.#closed)) {
-      const durable = await this.#append(next)
+      const refusal = await this.#append(next)
+      const durable = refusal === undefined
       const settled = this.#closed.splice(0, next.length)
       assert(settled[0]?.batch === next[0]?.batch, 'what was appended is what waits at the front')
       for (const { batch, capacityBytes } of next) {
         if (durable) this.#batcher.observeAppended(batch)
-        this.#settle(batch, durable)
+        this.#settle(batch, refusal)
         if (durable) this.#batcher.observeSettled(batch)
         this.#batcher.release(capacityBytes)
       }
@@ -212,10 +213,10 @@ export class PartitionBatcher {
   }
 
   /**
-   * True once the log confirmed the batches; false if it never will, or did too late: some of their devices belong to another partition now.
-   * Failures that may pass are retried with the same bytes.
+   * Undefined once the log confirmed the batches; else why it will not, or why that was too late: some of their devices belong to another
+   * partition now. Failures that may pass are retried with the same bytes.
    */
-  async #append(joined: readonly CompressedBatch[]): Promise<boolean> {
+  async #append(joined: readonly CompressedBatch[]): Promise<PenstockError | undefined> {
     const { options, appendedTotal, appendedBytesTotal, failuresTotal } = this.#batcher
     const { value, stamp: content } = recordOf(joined)
     const spreadOver = joined[0]?.spreadOver ?? 0
@@ -237,11 +238,11 @@ export class PartitionBatcher {
       appendedTotal.add(1)
       appendedBytesTotal.add(value.length)
       options.onAppended?.({ partition: this.index, offset, stamp, bytes: value.length })
-      return true
+      return undefined
     } catch (error) {
       failuresTotal.add(1)
       options.logger.error('append failed for good; its messages stay unacknowledged', { ...failed, error })
-      return false
+      return refusalOf(error, this.#batcher.closing)
     }
   }
 
@@ -259,23 +260,30 @@ export class PartitionBatcher {
     this.#lastOffset = offset
   }
 
-  #settle(batch: OpenBatch, durable: boolean): void {
+  #settle(batch: OpenBatch, refusal: PenstockError | undefined): void {
     let owed = 0
     for (let i = 0; i < batch.owners.length; i++) {
       const owner = batch.owners[i] as BatchOwner
       const count = batch.ownerCounts[i] as number
       owed += count
       if (owner.batch === batch) owner.batch = undefined
-      if (durable) {
+      if (refusal === undefined) {
         owner.settled(count)
         this.#batcher.acknowledged(count)
-      } else owner.refused(count)
+      } else owner.refused(count, refusal)
     }
     assert(owed <= batch.messageCount, 'no batch owes more messages than it holds')
-    if (!durable) this.#batcher.droppedTotal.add(batch.messageCount - owed)
+    if (refusal !== undefined) this.#batcher.droppedTotal.add(batch.messageCount - owed)
   }
 }
 
 function batchLate(): PenstockError {
   return new PenstockError('LOG_APPEND_LATE', 'the partitions of the log grew before it confirmed the batch')
+}
+
+/** What owners of messages learn: whether sending them again can help. */
+function refusalOf(error: unknown, isClosing: boolean): PenstockError {
+  if (isPenstockError(error) && error.disposition === 'reject')
+    return new PenstockError('INGEST_MESSAGE_REFUSED', 'the log refused a batch; its messages were not stored')
+  return new PenstockError(isClosing ? 'INGEST_DRAINING' : 'LOG_UNAVAILABLE', 'the log did not confirm a batch')
 }

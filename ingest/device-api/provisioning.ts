@@ -17,6 +17,7 @@ import { assert } from '#runtime/assert.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { limits } from '#schemas/limits.ts'
+import { PollLimits } from './poll-limits.ts'
 import { ReturnTurns } from './return-turns.ts'
 
 export interface ProvisioningOptions {
@@ -32,17 +33,21 @@ export class Provisioning implements Capability {
     registrationStatus: (session: Session, { operationId = '' }: DeviceRequest) =>
       this.#answer(session, (who) => this.status(who, operationId)),
   }
+  readonly idScope: string
   readonly #edge: EdgeContext
   readonly #registrar: Registrar
   readonly #bucket: TokenBucket | undefined
   readonly #turns: ReturnTurns
+  readonly #polls: PollLimits
   #underWay = 0
 
-  constructor(edge: EdgeContext, { registrar, perSecond }: Pick<ProvisioningOptions, 'registrar' | 'perSecond'>) {
+  constructor(edge: EdgeContext, { idScope, registrar, perSecond }: ProvisioningOptions) {
+    this.idScope = idScope
     this.#edge = edge
     this.#registrar = registrar
     this.#bucket = perSecond === 0 ? undefined : new TokenBucket(perSecond, perSecond, edge.clock.nowMs())
     this.#turns = new ReturnTurns(edge.clock)
+    this.#polls = new PollLimits(edge.clock)
   }
 
   /** Never rejects. */
@@ -61,13 +66,29 @@ export class Provisioning implements Capability {
   }
 
   /** Never rejects. */
-  status(who: Registrant, operationId: string): Promise<ProvisioningAnswer> {
-    return this.#ask({ step: 'status', ...who, operationId, payload: undefined })
+  async status(who: Registrant, operationId: string): Promise<ProvisioningAnswer> {
+    const waitSeconds = this.#polls.waitSeconds(who.registrationId)
+    if (waitSeconds > 0) return this.#counted('status', polledTooOften(waitSeconds))
+    const answer = await this.#ask({ step: 'status', ...who, operationId, payload: undefined })
+    if (answer.status !== 401) this.#polls.count(who.registrationId)
+    return answer
   }
 
   /** Never rejects. */
   lookup(who: Registrant): Promise<ProvisioningAnswer> {
     return this.#ask({ step: 'lookup', ...who, operationId: undefined, payload: undefined })
+  }
+
+  /**
+   * A key that the TPM with these public keys alone can open; base64.
+   * @throws INGEST_NOT_AUTHORIZED: it is nobody's that is enrolled
+   */
+  async challenge(registrationId: string, tpm: TpmKeys): Promise<string> {
+    const nothing = { token: undefined, certificates: [], operationId: undefined, payload: undefined }
+    const answer = await this.#registrar.provision({ step: 'connect', registrationId, ...nothing, tpm })
+    const { authenticationKey } = answer.isChallenge ? JSON.parse(answer.body) : {}
+    if (typeof authenticationKey !== 'string') throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+    return authenticationKey
   }
 
   /** @returns undefined: it may begin; else in how many seconds it may come back */
@@ -114,6 +135,12 @@ export class Provisioning implements Capability {
 function busy(returnSeconds: number): ProvisioningAnswer {
   const text = `too many devices register at the moment: come back in ${returnSeconds} s`
   return refusedAnswer(new PenstockError('PROVISIONING_BUSY', text), returnSeconds)
+}
+
+function polledTooOften(waitSeconds: number): ProvisioningAnswer {
+  const { registrationPollsMax, registrationPollsWindowMs } = limits
+  const text = `at most ${registrationPollsMax} times in ${registrationPollsWindowMs / 1000} s: come back in ${waitSeconds} s`
+  return refusedAnswer(new PenstockError('PROVISIONING_BUSY', text), waitSeconds)
 }
 
 /** What the device wants to tell whoever chooses its hub, and the keys of its TPM. @throws PROVISIONING_REQUEST_INVALID */

@@ -1,4 +1,9 @@
-/** Who connects to register, and not as a device: told by the user name `{scope}/registrations/{id}/api-version=…`. */
+/**
+ * Who connects to register, and not as a device: told by the user name.
+ *
+ *   {scope}/registrations/{id}/api-version=…   MQTT
+ *   {scope}/registrations/{id}                 AMQP, where links say the version
+ */
 import type { Registrar } from '#control/provisioning/provisioning.ts'
 import {
   type Authenticate,
@@ -47,8 +52,9 @@ async function admitted(registrar: Registrar, registrant: Registrant, clock: Clo
 
 /** @throws INGEST_NOT_AUTHORIZED */
 function registrantFrom({ clientId, password, certificates, confidential }: Credentials, rest: string): Registrant {
-  const [registrationId = '', query = ''] = rest.split('/', 2)
-  if (registrationId.toLowerCase() !== clientId.toLowerCase() || !query.includes('api-version='))
+  const [registrationId = '', query] = rest.split('/', 2)
+  const isVersionSaid = query === undefined || query.includes('api-version=')
+  if (registrationId.toLowerCase() !== clientId.toLowerCase() || !isVersionSaid)
     throw new PenstockError('INGEST_NOT_AUTHORIZED', 'the client id must be the registration id of the user name')
   if (password === undefined || password.length === 0)
     return { registrationId, token: undefined, certificates: certificates.map(({ raw }) => raw.toString('base64')) }

@@ -25,10 +25,9 @@ export function routeProvisioning(
   router: HttpRouter,
   edge: EdgeContext,
   provisioning: Provisioning,
-  idScope: string,
   tls: boolean,
 ): void {
-  const registration = `/${idScope}/registrations/:id`
+  const registration = `/${provisioning.idScope}/registrations/:id`
   const add = (method: HttpMethod, pattern: string, ask: Ask): void =>
     router.route({
       method,

@@ -6,7 +6,7 @@ import type { Attach, Receiver, Transport } from '#ingest/session/transport.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { listening } from '#runtime/listening.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
-import { readInPlace } from '#runtime/read-in-place.ts'
+import { readInPlace, readTlsInPlace } from '#runtime/read-in-place.ts'
 import { portOf } from './port-of.ts'
 import { admitSocket, socketsMax } from './socket-gate.ts'
 import type { TlsFiles } from './tls-secrets.ts'
@@ -87,8 +87,8 @@ function attachTls(edge: EdgeContext, attach: Attach, socket: TLSSocket): void {
     return
   }
   const receiver = attach(new SocketTransport(edge, socket))
-  socket.on('data', (chunk: Buffer) => receiver.onChunk(chunk))
   tellOfEnd(receiver, socket)
+  readTlsInPlace(socket, (bytes) => receiver.onChunk(bytes))
 }
 
 function tellOfEnd(receiver: Receiver, socket: Socket): void {

@@ -13,7 +13,6 @@
  */
 import type { BatchOwner, OpenBatch, SentOver } from '#ingest/batches/batch.ts'
 import { RequestDesk } from '#ingest/device-api/request-desk.ts'
-import { batchRefused } from '#ingest/device-api/telemetry.ts'
 import { Admission } from '#ingest/session/admission.ts'
 import type { ConnectionState } from '#ingest/session/connection.ts'
 import type { Delivery, Outcome } from '#ingest/session/delivery.ts'
@@ -54,14 +53,17 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   /** It has no device yet, and takes that of its first message. */
   #isNameless = false
   #will: Will | undefined = undefined
-  /** These are made for the first message, the first request and the first delivery: most of many connections are idle. */
+  /**
+   * These are made for the first message, the first request, the first delivery and the first frame that is cut in two: most of many
+   * connections are idle, and what is not there is not looked at for each chunk.
+   */
   #publishes: PublishReader | undefined = undefined
   #unacknowledged: Unacknowledged | undefined = undefined
   #requests: RequestDesk | undefined = undefined
   #deliveries: Deliveries | undefined = undefined
+  #partial: PartialFrame | undefined = undefined
   /** Made at CONNECT where payloads of Sparkplug are decoded. */
   #sparkplug: SparkplugRoutes | undefined = undefined
-  readonly #partial = new PartialFrame(limits.packetBytesMax + 5)
 
   get protocol(): 'mqtt' {
     return 'mqtt'
@@ -94,8 +96,8 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
     this.edge.counters.acknowledged.add(count)
   }
 
-  refused(): void {
-    this.fail(batchRefused())
+  refused(_count: number, why: PenstockError): void {
+    this.fail(why)
   }
 
   /** As `write`, of what a client with a small Maximum Packet Size may not take. @throws INGEST_FRAME_TOO_LARGE [MQTT-3.1.2-24] */
@@ -147,7 +149,7 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   /** HOT: per chunk. */
   protected read(chunk: Buffer): void {
     let at = 0
-    if (this.#partial.length > 0) at = this.#completePartial(chunk)
+    if (this.#partial !== undefined && this.#partial.length > 0) at = this.#completePartial(chunk, this.#partial)
     if (at < chunk.length) at = this.#readFrames(chunk, at, chunk.length)
     if (at < chunk.length && !this.isClosed()) this.#keepPartial(chunk, at)
   }
@@ -157,7 +159,7 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   }
 
   protected readKept(): void {
-    if (this.#partial.length > 0) this.onChunk(this.#partial.take())
+    if (this.#partial !== undefined && this.#partial.length > 0) this.onChunk(this.#partial.take())
   }
 
   protected farewell(ended: ConnectionState, error: PenstockError): Buffer | undefined {
@@ -165,7 +167,7 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   }
 
   protected onEnded(): void {
-    this.#partial.forget()
+    this.#partial?.forget()
     this.#deliveries?.end()
     const will = this.#will
     this.#will = undefined
@@ -282,7 +284,8 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
     const assignedId = request.clientId === '' ? assignedClientId() : undefined
     const connack = acceptingConnack(request, assignedId, session)
     const { sparkplugNames } = this.edge
-    if (sparkplugNames !== undefined) this.#sparkplug = new SparkplugRoutes(this.edge, sparkplugNames)
+    if (sparkplugNames !== undefined)
+      this.#sparkplug = new SparkplugRoutes(this.edge, sparkplugNames, this.transport.remoteAddress)
     if (request.will) this.#will = new Will(this.edge, request.will, session, this.#sparkplug)
     session.hold(principal, assignedId ?? request.clientId)
     this.open(grantedKeepAliveSeconds(request.keepAliveSeconds) * 1500)
@@ -302,12 +305,12 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
 
   #keepPartial(chunk: Buffer, at: number): void {
     const isDeciding = this.state === 'deciding'
+    this.#partial ??= new PartialFrame(limits.packetBytesMax + 5)
     this.#partial.keep(chunk, at, isDeciding ? 0 : frameBytesOf(chunk, at, chunk.length, this.#frameVersion))
   }
 
   /** Completes the kept frame from `chunk` and reads it; returns how much of the chunk that took. */
-  #completePartial(chunk: Buffer): number {
-    const partial = this.#partial
+  #completePartial(chunk: Buffer, partial: PartialFrame): number {
     if (this.state === 'deciding') {
       // Everything waits, whatever it is.
       partial.append(chunk, 0, chunk.length)

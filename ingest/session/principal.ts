@@ -37,6 +37,12 @@ export interface Registrant {
   readonly certificates: readonly string[]
 }
 
+/** Who wants to find a hub, as a client names it before it has proven anything. */
+export interface RegistrantId {
+  readonly idScope: string
+  readonly registrationId: string
+}
+
 /** Who a connection speaks for. */
 export interface Principal {
   /** Set: it may register, and nothing else. */
@@ -85,6 +91,10 @@ export const trustClientId: Authenticate = ({ clientId }) => {
  * client without an id.
  */
 export function sessionIdOf({ deviceId, moduleId, registrant }: Principal): string | undefined {
-  if (registrant !== undefined) return `/${registrant.registrationId.toLowerCase()}`
+  if (registrant !== undefined) return registrantSessionId(registrant)
   return deviceId === undefined || moduleId === undefined ? deviceId : `${deviceId}/${moduleId}`
+}
+
+export function registrantSessionId({ registrationId }: Pick<Registrant, 'registrationId'>): string {
+  return `/${registrationId.toLowerCase()}`
 }

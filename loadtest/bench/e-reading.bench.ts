@@ -2,7 +2,7 @@
  * Reading as from Event Hubs, at the edge's own code: what comes out is frames, and no socket is measured.
  *
  *   E-1   messages per core ÷ those that are read from the log, decompressed and walked; reach ≥ 0.3
- *   E-2   is counted by `infra/system-tests/services.integration.ts` and `ingest/services/event-hubs-sdk.integration.ts`: each message once, none missing
+ *   E-2   is counted by `infra/system-tests/reading-restarted.fault.ts`, `MESSAGES=10000000 KILLS=30`: each message once, none missing
  */
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'

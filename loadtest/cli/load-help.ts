@@ -8,14 +8,15 @@ export const secretLengthMin = 16
 /** The help of a load run; it is the options' documentation. */
 export const loadHelp = `Usage: npm run loadtest -- [options]
 
-Sends MQTT messages, keeps a ledger of what was sent and acknowledged, and compares it with the rows in ClickHouse. A workload file may
+Sends messages over MQTT, AMQP 1.0 or HTTP, keeps a ledger of what was sent and acknowledged, and compares it with the rows in ClickHouse. A workload file may
 also have reported and desired properties, methods and commands, each with a ledger of its own.
 
-  --url <address>           target: mqtt, mqtts, ws, wss, http or https://host:port; over HTTP each
-                            device waits for its answer before it sends again (${loadDefaults.url})
+  --url <address>           target: mqtt, mqtts, ws, wss, amqp, amqps, amqp+ws, amqp+wss, http or https://host:port;
+                            over HTTP each device waits for its answer before it sends again (${loadDefaults.url})
   --connections <n>         devices, one connection each (${loadDefaults.connections})
+  --devices-per-connection <n>  over AMQP: devices that share a connection, as behind a gateway; of registered ones (${loadDefaults.devicesPerConnection})
   --connect-rate <n>        connections a second while they are opened; 0: as fast as the target accepts them (${loadDefaults.connectRate})
-  --qos <0|1>               (${loadDefaults.qos})
+  --qos <0|1>               over AMQP 0 sends messages as settled (${loadDefaults.qos})
   --protocol <4|5>          MQTT 3.1.1 or 5 (${loadDefaults.protocol})
   --body-bytes <n>          size of the JSON body, from ${bodyBytesMin} (${loadDefaults.bodyBytes})
   --body-template <text>    instead: JSON with seeded values, as '{"t": \${float(18,26,1)}, "n": \${int(0,9)}, "door": \${choice(open,closed)},

@@ -51,7 +51,7 @@ async function runLine(line: CommandLine): Promise<number> {
 }
 
 async function serveAsAgent(address: AgentAddress): Promise<number> {
-  const stop = stopSignal()
+  const { signal: stop } = stopSignals()
   const agent = await startAgent(address, (text) => process.stdout.write(`${text}\n`))
   process.stdout.write(`agent on ${agentName({ ...address, port: agent.port })}\n`)
   if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }))
@@ -60,7 +60,7 @@ async function serveAsAgent(address: AgentAddress): Promise<number> {
 }
 
 async function once(line: CommandLine, earlier: LoadResult | undefined): Promise<number> {
-  const result = await runWithView(line, line.workloads, stopSignal())
+  const result = await runWithView(line, line.workloads, stopSignals())
   const reportFile = line.jsonFile === '-' ? undefined : line.reportFile
   const jsonFile = line.jsonFile ?? reportFile?.replace(/(\.html?)?$/, '.json')
   write(jsonFile, result, () => screenOf(result))
@@ -73,17 +73,17 @@ async function once(line: CommandLine, earlier: LoadResult | undefined): Promise
 
 /** Tries rates one after the other; the report is of the best. */
 async function search(line: CommandLine): Promise<number> {
-  const signal = stopSignal()
+  const stops = stopSignals()
   const options = { firstRate: Number(line.options.rate), precision: 0.05, stepsMax: 24 }
   const { best, steps } = await searchRate(
     options,
     async (rate, step) => {
       const workloads = line.workloads.map((each) => atRate(each, rate / Number(line.options.rate), step))
-      const result = await runWithView(line, workloads, signal)
+      const result = await runWithView(line, workloads, stops)
       if (line.jsonFile !== '-') process.stdout.write(`${searchLine(rate, result)}\n`)
       return result
     },
-    signal,
+    stops.signal,
   )
   const shown = {
     bestRate: best?.rate,
@@ -107,12 +107,13 @@ async function search(line: CommandLine): Promise<number> {
 async function runWithView(
   line: CommandLine,
   workloads: readonly LoadOptions[],
-  signal: AbortSignal,
+  stops: StopSignals,
 ): Promise<LoadResult> {
   const live = new LiveScreen(process.stderr)
   try {
     return await runRegistered(workloads, line.registry, {
-      signal,
+      ...stops,
+      onLeftBehind: (text) => process.stderr.write(`${clearLine()}${text}\n`),
       observe: { metricsUrl: line.metricsUrl },
       thresholds: line.thresholds,
       agents: line.agents,
@@ -141,7 +142,7 @@ async function runScenarioLine(line: ScenarioLine | undefined): Promise<number> 
     return 0
   }
   const verdict = await runScenario(line.scenario, line.options, {
-    signal: stopSignal(),
+    signal: stopSignals().signal,
     onProgress: scenarioProgress(),
   })
   write(line.jsonFile, verdict, () => verdictScreen(verdict))
@@ -162,11 +163,27 @@ function scenarioProgress(): (text: string) => void {
   }
 }
 
-function stopSignal(): AbortSignal {
-  const stop = new AbortController()
-  process.once('SIGINT', () => stop.abort())
-  process.once('SIGTERM', () => stop.abort())
-  return stop.signal
+interface StopSignals {
+  /** Sending ends. */
+  readonly signal: AbortSignal
+  /** All ends, without a result. */
+  readonly leave: AbortSignal
+}
+
+/** The first Ctrl-C ends sending, the second the run; the third is the system's, and nothing is cleared away. */
+function stopSignals(): StopSignals {
+  const [stop, leave] = [new AbortController(), new AbortController()]
+  const names = ['SIGINT', 'SIGTERM'] as const
+  const hear = (): void => {
+    if (!stop.signal.aborted) {
+      stop.abort()
+      return
+    }
+    for (const name of names) process.removeListener(name, hear)
+    leave.abort()
+  }
+  for (const name of names) process.on(name, hear)
+  return { signal: stop.signal, leave: leave.signal }
 }
 
 /** @param jsonFile `-`: JSON on standard output instead of the screen */

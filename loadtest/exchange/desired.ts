@@ -2,7 +2,7 @@
  * Changes of desired properties by a service, which the device must be told, each or one that holds it, and never an older version behind
  * a newer one [G-8]. A service's changes of one device are made one after the other, so that their order is known.
  */
-import type { DeviceIdentity } from '#loadtest/generate/device-connection.ts'
+import type { DeviceIdentity } from '#loadtest/generate/device-identities.ts'
 import { type Settlement, slotOf } from '#loadtest/ledger/exchange-ledger.ts'
 import { desiredFilter, twinAnswerFilter } from '#schemas/hub-topics.ts'
 import { DeviceExchange, type ExchangeShared, paddedJson } from './device-exchange.ts'

@@ -3,7 +3,8 @@
  * (`reported.ts`, `desired.ts`, `methods.ts`, `commands.ts`).
  */
 import { setTimeout as wait } from 'node:timers/promises'
-import { type DeviceIdentity, nowUs } from '#loadtest/generate/device-connection.ts'
+import { nowUs } from '#loadtest/generate/device-connection.ts'
+import type { DeviceIdentity } from '#loadtest/generate/device-identities.ts'
 import { ExchangeLedger, type Settlement } from '#loadtest/ledger/exchange-ledger.ts'
 import type { LatencyHistogram } from '#loadtest/ledger/latency.ts'
 import { ExchangeDevice, type ExchangeDeviceShared, type ExchangeListener } from './exchange-device.ts'

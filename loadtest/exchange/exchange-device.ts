@@ -7,7 +7,8 @@
  *      └── backoff ─────────────────────────────────────────────────────────────────┘
  */
 import { connectAnswerOf, connectPacket, disconnect, pingRequest } from '#loadtest/generate/control-packets.ts'
-import type { ConnectionCounters, DeviceIdentity } from '#loadtest/generate/device-connection.ts'
+import type { ConnectionCounters } from '#loadtest/generate/device-connection.ts'
+import type { DeviceIdentity } from '#loadtest/generate/device-identities.ts'
 import type { DeviceSocket, SocketFactory } from '#loadtest/generate/device-socket.ts'
 import { type BackOff, pauseMs } from '#runtime/retry.ts'
 import {

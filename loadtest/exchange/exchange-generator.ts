@@ -3,8 +3,8 @@
  * by an absolute schedule, waits for what is under way, looks at what only the hub can tell, reports.
  */
 import { setTimeout as wait } from 'node:timers/promises'
-import { type DeviceIdentity, nowUs } from '#loadtest/generate/device-connection.ts'
-import { deviceIdentities } from '#loadtest/generate/device-identities.ts'
+import { nowUs } from '#loadtest/generate/device-connection.ts'
+import { type DeviceIdentity, deviceIdentities } from '#loadtest/generate/device-identities.ts'
 import { SocketFactory } from '#loadtest/generate/device-socket.ts'
 import type { GeneratorInterval, GeneratorProgress, GeneratorReport } from '#loadtest/generate/generator.ts'
 import { measured } from '#loadtest/generate/measured.ts'
@@ -202,10 +202,16 @@ export class ExchangeGenerator {
     }
   }
 
+  /** What is due and not begun when its time is over is left; what is under way then has as long again, or it would count as lost. */
   async #drain(): Promise<void> {
+    await this.#untilDrained()
+    for (const device of this.#devices) device.isStopped = true
+    await this.#untilDrained()
+  }
+
+  async #untilDrained(): Promise<void> {
     const deadlineUs = nowUs() + this.#options.drainMsMax * 1000
     while (nowUs() < deadlineUs && !this.#devices.every(({ isDrained }) => isDrained)) await wait(drainTickMs)
-    for (const device of this.#devices) device.isStopped = true
   }
 
   async #finish(): Promise<void> {

@@ -1,5 +1,5 @@
 /** Methods that a service calls and the device answers with the number that it was called with. No call may reach it twice [G-9]. */
-import type { DeviceIdentity } from '#loadtest/generate/device-connection.ts'
+import type { DeviceIdentity } from '#loadtest/generate/device-identities.ts'
 import type { Settlement } from '#loadtest/ledger/exchange-ledger.ts'
 import { methodFilter } from '#schemas/hub-topics.ts'
 import { DeviceExchange, type ExchangeShared, numberIn, paddedJson } from './device-exchange.ts'

@@ -1,5 +1,5 @@
 /** Patches that a device reports. The store is their receiver: in the end its document must show each that was answered 204 [G-8]. */
-import type { DeviceIdentity } from '#loadtest/generate/device-connection.ts'
+import type { DeviceIdentity } from '#loadtest/generate/device-identities.ts'
 import { type Settlement, slotOf } from '#loadtest/ledger/exchange-ledger.ts'
 import { twinAnswerFilter } from '#schemas/hub-topics.ts'
 import { DeviceExchange, type ExchangeShared, paddedJson } from './device-exchange.ts'

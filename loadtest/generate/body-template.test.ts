@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { limits } from '#schemas/limits.ts'
 import { sequenceBase } from './body-layout.ts'
 import { BodyVariants, templateBody, templateFaults } from './body-template.ts'
-import { bodyText, FrameTemplate } from './frames.ts'
+import { bodyText, FrameTemplate, publishEnvelope } from './frames.ts'
 
 const text = ` {"temperature": \${float(-18,26,1)}, "door": \${choice(open,"ajar",3,élan)}, "n": \${int(-5,100)},\n"id": "m-\${hex(3)}-\${choice(a b,c)}", "text": \${hex(16)}} `
 
@@ -11,7 +11,7 @@ function bodiesOf(template: string, seed: number, count: number, runSeed = 1): s
   const topic = 't'
   const variants = new BodyVariants(template, runSeed)
   const { bodyBytes } = templateBody(template)
-  const frames = new FrameTemplate({ topic, qos: 0, protocol: 4, bodyBytes, seed, variants })
+  const frames = new FrameTemplate({ envelope: publishEnvelope(topic, 0, 4, bodyBytes), bodyBytes, seed, variants })
   const target = Buffer.alloc(frames.frameBytes * count)
   expect(frames.fill(target, 0, count, false, 1_700_000_000_000)).toBe(count)
   return Array.from({ length: count }, (_, index) => {

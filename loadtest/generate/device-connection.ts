@@ -1,42 +1,29 @@
 /**
- * One device of the generator: its socket, its ledger, and what it may send next.
+ * One device of the generator: its socket, its ledger, and what it may send next. How it speaks is its dialect's.
  *
- *            connect                CONNACK 0              close, finish()
+ *            connect                accepted               close, finish()
  *   waiting ─────────▶ connecting ─────────────▶ open ───────────────────▶ finished
  *      ▲                   │ refused, lost         │ lost
- *      └── backoff ────────┴───────────────────────┘   on the next CONNACK all unsettled messages go first, with DUP=1
+ *      └── backoff ────────┴───────────────────────┘   once accepted again, all unsettled messages go first
  *
  * At most one write is under way, so a write buffer belongs to one connection from `socket.write` to its callback.
  */
 
 import type { LatencyHistogram } from '#loadtest/ledger/latency.ts'
-import { packetIds, SequenceLedger, type SequenceRange } from '#loadtest/ledger/ledger.ts'
+import { SequenceLedger, type SequenceRange } from '#loadtest/ledger/ledger.ts'
 import { type BackOff, pauseMs } from '#runtime/retry.ts'
-import { telemetryPath } from '#schemas/hub-topics.ts'
-import type { BodyVariants } from './body-template.ts'
-import {
-  type Account,
-  type ConnectAnswer,
-  connectAnswerOf,
-  connectPacket,
-  disconnect,
-  pingRequest,
-} from './control-packets.ts'
-import type { DeviceSocket, SocketFactory } from './device-socket.ts'
-import { FrameTemplate } from './frames.ts'
+import type { DeviceIdentity } from './device-identities.ts'
+import type { DeviceSocket, SocketHandlers } from './device-socket.ts'
+import type { Dialect, DialectListener } from './dialect.ts'
 import { SendTimes } from './send-times.ts'
 
 /** What all connections of one generator process share. */
 export interface ConnectionShared {
-  readonly sockets: SocketFactory
   readonly qos: 0 | 1
-  readonly protocol: 4 | 5
-  readonly bodyBytes: number
-  readonly propertyBag: string
-  /** Undefined: bodies only have a size. */
-  readonly variants: BodyVariants | undefined
-  /** Most unacknowledged messages a connection; below 65,535. */
-  readonly window: number
+  /** Begins a connection. @param place of the device in its process, from 0 */
+  open(identity: DeviceIdentity, place: number, handlers: SocketHandlers): DeviceSocket
+  /** How a device speaks. */
+  speak(identity: DeviceIdentity, place: number, ledger: SequenceLedger, listener: DialectListener): Dialect
   readonly acknowledged: LatencyHistogram
   /** From the moment of writing instead of the intended one; filled on a schedule only, saturating it would be the same. */
   readonly acknowledgedRaw: LatencyHistogram
@@ -52,15 +39,6 @@ export interface ConnectionShared {
   pumpSoon(connection: DeviceConnection): void
   /** A connection was accepted for the first time. */
   onFirstOpen(): void
-}
-
-/** Who a device is and where it connects from. */
-export interface DeviceIdentity {
-  readonly deviceId: string
-  /** Undefined: connects without proof. */
-  readonly account: Account | undefined
-  /** Undefined: the system's choice. */
-  readonly localAddress: string | undefined
 }
 
 export interface ConnectionCounters {
@@ -82,7 +60,7 @@ const reconnectBackOff: BackOff = { firstMs: 50, factor: 2, maxMs: 2_000, jitter
 
 type State = 'waiting' | 'connecting' | 'open' | 'finished'
 
-export class DeviceConnection {
+export class DeviceConnection implements DialectListener {
   readonly ledger = new SequenceLedger()
   /** Messages this device may send, from the first on; raised by the schedule. */
   due = 0
@@ -91,38 +69,29 @@ export class DeviceConnection {
   /** Set by the pump queue that holds this connection. */
   isQueued = false
   readonly #identity: DeviceIdentity
-  readonly #connectPacket: Buffer
   readonly #index: number
+  readonly #place: number
   readonly #shared: ConnectionShared
-  readonly #template: FrameTemplate
+  readonly #dialect: Dialect
   readonly #sendTimes = new SendTimes()
   #state: State = 'waiting'
   #socket: DeviceSocket | undefined
-  #window: number
   #isWriting = false
   #hasOpened = false
   #attempts = 0
   #carry: Buffer | undefined
+  /** When what is being read came. */
+  #readAtUs = 0
   #resend: SequenceRange[] = []
   #reconnect: NodeJS.Timeout | undefined
 
-  constructor(identity: DeviceIdentity, index: number, shared: ConnectionShared) {
-    const { deviceId } = identity
+  /** @param index among all devices of the workload @param place among those of this process */
+  constructor(identity: DeviceIdentity, index: number, place: number, shared: ConnectionShared) {
     this.#identity = identity
-    this.#connectPacket = connectPacket(deviceId, shared.protocol, identity.account)
     this.#index = index
+    this.#place = place
     this.#shared = shared
-    this.#window = shared.qos === 1 ? shared.window : Number.POSITIVE_INFINITY
-    const { qos, protocol, bodyBytes, variants, random } = shared
-    const seed = Math.floor(random() * 2 ** 31)
-    this.#template = new FrameTemplate({
-      topic: `${telemetryPath(deviceId)}/${shared.propertyBag.replaceAll('{device}', deviceId)}`,
-      qos,
-      protocol,
-      bodyBytes,
-      seed,
-      variants,
-    })
+    this.#dialect = shared.speak(identity, place, this.ledger, this)
   }
 
   get deviceId(): string {
@@ -140,23 +109,20 @@ export class DeviceConnection {
   }
 
   open(): void {
-    const { sockets, counters } = this.#shared
+    const { counters } = this.#shared
     this.#state = 'connecting'
     this.#carry = undefined
-    const socket: DeviceSocket = sockets.open(
-      {
-        onBytes: (bytes, count) => {
-          if (this.#socket === socket) this.#onRead(bytes, count)
-        },
-        onFault: (fault) => {
-          counters.lastFault = fault
-        },
-        onClose: () => this.#onClose(socket),
+    const socket: DeviceSocket = this.#shared.open(this.#identity, this.#place, {
+      onBytes: (bytes, count) => {
+        if (this.#socket === socket) this.#onRead(bytes, count)
       },
-      this.#identity.localAddress,
-    )
+      onFault: (fault) => {
+        counters.lastFault = fault
+      },
+      onClose: () => this.#onClose(socket),
+    })
     this.#socket = socket
-    socket.write(this.#connectPacket)
+    socket.write(this.#dialect.begin())
   }
 
   /** Writes what is allowed now: due, within the window, one buffer full. */
@@ -168,13 +134,14 @@ export class DeviceConnection {
     }
     if (this.isStopped) return
     const { ledger } = this
+    const dialect = this.#dialect
     const { qos, intendedAtUs, sendDelay } = this.#shared
     const inFlight = qos === 1 ? ledger.sent - ledger.settledTo : 0
-    const count = Math.min(this.due - ledger.sent, this.#window - inFlight)
+    const count = Math.min(this.due - ledger.sent, dialect.room(inFlight))
     // Saturating, small gaps in the window are left to grow, so that writes stay large.
     if (
       count <= 0 ||
-      (intendedAtUs === undefined && count < this.#window / 4 && inFlight > 0 && count < this.due - ledger.sent)
+      (intendedAtUs === undefined && count < dialect.window / 4 && inFlight > 0 && count < this.due - ledger.sent)
     )
       return
     const now = nowUs()
@@ -191,7 +158,7 @@ export class DeviceConnection {
     if (qos === 1) this.#sendTimes.push(ledger.sent, now)
   }
 
-  /** Cuts the connection off without DISCONNECT, as a lost network does; it reconnects. */
+  /** Cuts the connection off without a farewell, as a lost network does; it reconnects. */
   drop(): void {
     if (this.#state === 'open') this.#socket?.destroy()
   }
@@ -204,7 +171,7 @@ export class DeviceConnection {
   }
 
   ping(): void {
-    if (this.#state === 'open' && !this.#isWriting) this.#socket?.write(pingRequest)
+    if (this.#state === 'open' && !this.#isWriting) this.#socket?.write(this.#dialect.ping)
   }
 
   /** True once the target has closed the connection, too: it has then read everything. */
@@ -212,21 +179,21 @@ export class DeviceConnection {
     return this.#state === 'finished' && this.#socket?.closed !== false
   }
 
-  /** Ends the connection; in order (DISCONNECT) if it is open. */
+  /** Ends the connection; in order if it is open. */
   finish(): void {
     clearTimeout(this.#reconnect)
     const isOpen = this.#state === 'open'
     this.#state = 'finished'
-    if (isOpen && !this.#isWriting) this.#socket?.end(disconnect)
+    if (isOpen && !this.#isWriting) this.#socket?.end(this.#dialect.goodbye)
     else this.#socket?.destroy()
   }
 
   #write(first: number, count: number, isResent: boolean, at: number | ((sequence: number) => number)): number {
     const buffer = this.#shared.takeBuffer()
-    const frames = this.#template.fill(buffer, first, count, isResent, at)
+    const frames = this.#dialect.fill(buffer, first, count, isResent, at)
     const socket = this.#socket
     this.#isWriting = true
-    socket?.write(buffer.subarray(0, frames * this.#template.frameBytes), () => {
+    socket?.write(buffer.subarray(0, frames * this.#dialect.frameBytes), () => {
       this.#shared.giveBuffer(buffer)
       if (this.#socket !== socket) return
       this.#isWriting = false
@@ -237,57 +204,57 @@ export class DeviceConnection {
 
   #writeResend(): void {
     const range = this.#resend[0]
-    if (!range) return
+    const room = this.#dialect.resendRoom()
+    if (!range || room <= 0) return
     const { intendedAtUs } = this.#shared
     const at = intendedAtUs ? (n: number) => Math.floor(intendedAtUs(this.#index, n) / 1000) : Date.now()
-    const frames = this.#write(range.from, range.to - range.from, true, at)
+    const frames = this.#write(range.from, Math.min(range.to - range.from, room), true, at)
     this.ledger.noteResent({ from: range.from, to: range.from + frames })
     if (range.from + frames < range.to) this.#resend[0] = { from: range.from + frames, to: range.to }
     else this.#resend.shift()
   }
 
-  /** HOT: paid per PUBACK: four bytes compared. `bytes` is shared by all sockets and valid during this call only. */
+  say(bytes: Buffer): void {
+    this.#socket?.write(bytes)
+  }
+
+  onAccepted(): void {
+    const { counters, qos, onFirstOpen } = this.#shared
+    this.#state = 'open'
+    this.#attempts = 0
+    counters.opened++
+    if (qos === 1) this.#resend = this.ledger.unsettled()
+    if (!this.#hasOpened) onFirstOpen()
+    this.#hasOpened = true
+  }
+
+  onRefused(fault: string): void {
+    this.#shared.counters.refused++
+    this.onEnd(fault)
+  }
+
+  onEnd(fault: string | undefined): void {
+    if (fault !== undefined) this.#shared.counters.lastFault = fault
+    this.#socket?.destroy()
+  }
+
+  /** HOT: per run of messages that are settled together. */
+  onSettled(from: number, to: number): void {
+    this.#addLatencies(from, to, this.#readAtUs)
+  }
+
+  /** `bytes` is shared by all sockets and valid during this call only. */
   #onRead(bytes: Buffer, bytesRead: number): void {
-    const now = nowUs()
-    const { ledger } = this
+    this.#readAtUs = nowUs()
     let chunk = bytes
     let end = bytesRead
-    let at = 0
     if (this.#carry) {
       chunk = Buffer.concat([this.#carry, bytes.subarray(0, bytesRead)])
       end = chunk.length
       this.#carry = undefined
     }
-    while (at < end) {
-      if (ledger.inOrder) {
-        const countMax = ledger.sent - ledger.settledTo
-        let id = (ledger.settledTo % packetIds) + 1
-        let count = 0
-        while (
-          count < countMax &&
-          at + 4 <= end &&
-          chunk[at] === 0x40 &&
-          chunk[at + 1] === 0x02 &&
-          chunk[at + 2] === id >> 8 &&
-          chunk[at + 3] === (id & 0xff)
-        ) {
-          id = id === packetIds ? 1 : id + 1
-          count++
-          at += 4
-        }
-        if (count > 0) {
-          this.#addLatencies(ledger.settledTo, ledger.settledTo + count, now)
-          ledger.settleInOrder(count)
-          continue
-        }
-      }
-      const next = this.#onePacket(chunk, at, end, now)
-      if (next === at) {
-        this.#carry = Buffer.from(chunk.subarray(at, end))
-        break
-      }
-      at = next
-    }
+    const at = this.#dialect.read(chunk, end)
+    if (at < end) this.#carry = Buffer.from(chunk.subarray(at, end))
     this.pump()
   }
 
@@ -298,64 +265,6 @@ export class DeviceConnection {
         acknowledged.add(now - intendedAtUs(this.#index, sequence), 1)
       this.#sendTimes.addLatencies(acknowledgedRaw, from, to, now)
     } else this.#sendTimes.addLatencies(acknowledged, from, to, now)
-  }
-
-  /** Any packet that is not the next PUBACK in order. @returns the position behind it, or `at` if it is incomplete */
-  #onePacket(chunk: Buffer, at: number, end: number, now: number): number {
-    let bodyAt = at + 1
-    let length = 0
-    for (let shift = 0; ; shift += 7) {
-      if (bodyAt >= end) return at
-      const byte = chunk[bodyAt++] ?? 0
-      length |= (byte & 0x7f) << shift
-      if (byte < 0x80) break
-      if (shift === 21) return this.#fail('a remaining length of more than four bytes', end)
-    }
-    const next = bodyAt + length
-    if (next > end) return at
-    const { ledger } = this
-    switch ((chunk[at] ?? 0) >> 4) {
-      case 2:
-        this.#onConnectAnswer(connectAnswerOf(chunk.subarray(bodyAt, next), this.#shared.protocol))
-        break
-      case 4: {
-        const before = ledger.settledTo
-        ledger.settle(chunk.readUInt16BE(bodyAt), length > 2 && (chunk[bodyAt + 2] ?? 0) >= 0x80)
-        this.#addLatencies(before, ledger.settledTo, now)
-        break
-      }
-      case 13:
-        break
-      case 14:
-        this.#shared.counters.lastFault = `DISCONNECT with reason code 0x${(chunk[bodyAt] ?? 0).toString(16)}`
-        break
-      default:
-        return this.#fail(`packet type ${(chunk[at] ?? 0) >> 4} from the target`, end)
-    }
-    return next
-  }
-
-  #fail(fault: string, end: number): number {
-    this.#shared.counters.lastFault = fault
-    this.#socket?.destroy()
-    return end
-  }
-
-  #onConnectAnswer({ code, receiveMaximum }: ConnectAnswer): void {
-    const { counters, qos } = this.#shared
-    if (code !== 0) {
-      counters.refused++
-      counters.lastFault = `CONNECT refused with code 0x${code.toString(16)}`
-      this.#socket?.destroy()
-      return
-    }
-    this.#state = 'open'
-    if (qos === 1) this.#window = Math.min(this.#shared.window, receiveMaximum)
-    this.#attempts = 0
-    counters.opened++
-    if (qos === 1) this.#resend = this.ledger.unsettled()
-    if (!this.#hasOpened) this.#shared.onFirstOpen()
-    this.#hasOpened = true
   }
 
   #onClose(socket: DeviceSocket): void {

@@ -1,9 +1,21 @@
 import { createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { deviceIdOf, type LoadOptions } from '#loadtest/options/load-options.ts'
+import { createSasToken } from '#control/auth/sas-token.ts'
+import { deviceIdOf, isAmqp, type LoadOptions, secondsMax } from '#loadtest/options/load-options.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Account } from './control-packets.ts'
-import type { DeviceIdentity } from './device-connection.ts'
+
+/** Who a device is and where it connects from. */
+export interface DeviceIdentity {
+  readonly deviceId: string
+  /** Undefined: connects without proof. */
+  readonly account: Account | undefined
+  /** Undefined: the system's choice. */
+  readonly localAddress: string | undefined
+}
+
+/** As long as the longest run, and a day. */
+const tokenMs = (secondsMax + 86_400) * 1000
 
 /** Identity of each device of a workload by its number in it. @throws LOADTEST_OPTIONS_INVALID if the accounts cannot be read */
 export function deviceIdentities(options: LoadOptions): (index: number) => DeviceIdentity {
@@ -14,9 +26,20 @@ export function deviceIdentities(options: LoadOptions): (index: number) => Devic
     const account =
       deviceKeySecret === undefined
         ? accounts[(firstDevice + index) % Math.max(1, accounts.length)]
-        : { username: deviceId, password: deviceKeyOf(deviceKeySecret, deviceId) }
+        : accountOf(options, deviceId, deviceKeyOf(deviceKeySecret, deviceId))
     return { deviceId, account, localAddress: sourceAddresses[index % Math.max(1, sourceAddresses.length)] }
   }
+}
+
+/** Over AMQP a user name and a token, as devices of the hub have them; over MQTT and HTTP the key itself. */
+function accountOf({ url, hubName }: LoadOptions, deviceId: string, key: string): Account {
+  if (!isAmqp(url)) return { username: deviceId, password: key }
+  return { username: `${deviceId}@sas.${hubName}`, password: deviceTokenOf(key, deviceId, hubName) }
+}
+
+/** @param key the device's own (base64) */
+export function deviceTokenOf(key: string, deviceId: string, hubName: string): string {
+  return createSasToken({ scope: `${hubName}/devices/${deviceId}`, key, expiresAtMs: Date.now() + tokenMs })
 }
 
 /** A device's own key (base64): made, not stored, so that every generator process knows it. */

@@ -1,5 +1,6 @@
 /**
- * A device's byte stream over TCP, TLS, WebSocket or WebSocket over TLS, by its address: mqtt:, mqtts:, ws:, wss:.
+ * A device's byte stream over TCP, TLS, WebSocket or WebSocket over TLS, by its address: mqtt:, mqtts:,
+ * ws:, wss:, and amqp:, amqps:, amqp+ws:, amqp+wss:.
  *
  * WebSocket (RFC 6455): one upgrade request; then each write is one binary frame. Frames of a client must be masked, and a mask of zeros
  * leaves the bytes as they are: the target unmasks as ever, the generator pays nothing. From the target:
@@ -9,7 +10,9 @@
 import { readFileSync } from 'node:fs'
 import { connect, isIP, type Socket } from 'node:net'
 import { createSecureContext, type SecureContext, connect as tlsConnect } from 'node:tls'
+import { isAmqp } from '#loadtest/options/load-options.ts'
 import { portOf } from '#loadtest/options/target-address.ts'
+import { amqpWebSocketPaths } from '#schemas/hub-topics.ts'
 
 export interface SocketHandlers {
   /** Bytes of the stream: the first `count` of `bytes`, valid during the call only. */
@@ -42,8 +45,8 @@ export interface SocketOptions {
 export class SocketFactory {
   readonly #host: string
   readonly #port: number
-  readonly #path: string
-  readonly #isWebSocket: boolean
+  /** Request for a WebSocket; undefined: bytes go straight over the connection. */
+  readonly #upgrade: string | undefined
   readonly #secure: SecureContext | undefined
   readonly #isUnverified: boolean
   readonly #readBuffer: Buffer
@@ -52,20 +55,20 @@ export class SocketFactory {
     const { protocol, hostname, pathname } = new URL(url)
     this.#host = hostname.replace(/^\[|\]$/g, '')
     this.#port = portOf(url)
-    this.#path = pathname === '' || pathname === '/' ? '/mqtt' : pathname
-    this.#isWebSocket = protocol === 'ws:' || protocol === 'wss:'
+    const [usualPath, subprotocol] = isAmqp(url) ? [amqpWebSocketPaths[0], 'AMQPWSB10'] : ['/mqtt', 'mqtt']
+    const path = pathname === '' || pathname === '/' ? usualPath : pathname
+    if (/^(amqp\+)?wss?:$/.test(protocol))
+      this.#upgrade = upgradeRequest(`${this.#host}:${this.#port}`, path, subprotocol)
     this.#isUnverified = isTlsUnverified
     this.#readBuffer = Buffer.allocUnsafeSlow(readBytes)
-    if (protocol === 'mqtts:' || protocol === 'wss:')
+    if (/^(mqtts|amqps|(amqp\+)?wss):$/.test(protocol))
       this.#secure = createSecureContext(tlsCaFile === undefined ? {} : { ca: readFileSync(tlsCaFile) })
   }
 
   /** @param localAddress address to connect from; undefined: the system's choice */
   open(handlers: SocketHandlers, localAddress: string | undefined): DeviceSocket {
-    if (this.#isWebSocket)
-      return new WebSocketClient(`${this.#host}:${this.#port}`, this.#path, handlers, (inner) =>
-        this.#stream(inner, localAddress),
-      )
+    if (this.#upgrade !== undefined)
+      return new WebSocketClient(this.#upgrade, handlers, (inner) => this.#stream(inner, localAddress))
     return this.#stream(handlers, localAddress)
   }
 
@@ -99,6 +102,11 @@ export class SocketFactory {
   }
 }
 
+function upgradeRequest(host: string, path: string, subprotocol: string): string {
+  const key = Buffer.from(Array.from({ length: 16 }, (_, index) => (index * 37 + 11) & 0xff)).toString('base64')
+  return `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ${subprotocol}\r\n\r\n`
+}
+
 const noMask = Buffer.alloc(4)
 const headBytesMax = 16 * 1024
 
@@ -112,17 +120,14 @@ class WebSocketClient implements DeviceSocket {
   #payloadLeft = 0
   #isData = false
 
-  constructor(host: string, path: string, handlers: SocketHandlers, open: (inner: SocketHandlers) => Socket) {
+  constructor(upgrade: string, handlers: SocketHandlers, open: (inner: SocketHandlers) => Socket) {
     this.#handlers = handlers
     this.#socket = open({
       onBytes: (bytes, count) => this.#onBytes(bytes.subarray(0, count)),
       onFault: (fault) => handlers.onFault(fault),
       onClose: () => handlers.onClose(),
     })
-    const key = Buffer.from(Array.from({ length: 16 }, (_, index) => (index * 37 + 11) & 0xff)).toString('base64')
-    this.#socket.write(
-      `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n`,
-    )
+    this.#socket.write(upgrade)
   }
 
   get closed(): boolean {

@@ -2,7 +2,7 @@ import { generate, parser } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { packetIdOfSequence } from '#loadtest/ledger/ledger.ts'
 import { bodyBytesMin, sequenceBase } from './body-layout.ts'
-import { FrameTemplate } from './frames.ts'
+import { FrameTemplate, publishEnvelope } from './frames.ts'
 
 const topic = 'devices/load-abc-000001/messages/events/'
 
@@ -15,7 +15,11 @@ describe('frames', () => {
   ] as const)(
     'QoS %i, version %i: a run of frames parses to what was meant, over packet id and digit changes',
     (qos, protocol) => {
-      const template = new FrameTemplate({ topic, qos, protocol, bodyBytes: 48, seed: 5 })
+      const template = new FrameTemplate({
+        envelope: publishEnvelope(topic, qos, protocol, 48),
+        bodyBytes: 48,
+        seed: 5,
+      })
       const target = Buffer.alloc(64 * 1024)
       let sequence = 65_000
       while (sequence < 71_000) {
@@ -37,7 +41,7 @@ describe('frames', () => {
   )
 
   test('each frame carries its own intended time', () => {
-    const template = new FrameTemplate({ topic, qos: 1, protocol: 4, bodyBytes: 200, seed: 6 })
+    const template = new FrameTemplate({ envelope: publishEnvelope(topic, 1, 4, 200), bodyBytes: 200, seed: 6 })
     const target = Buffer.alloc(64 * 1024)
     const at = (sequence: number) => 1_700_000_009_000 + sequence * 7
     let sequence = 0
@@ -54,7 +58,7 @@ describe('frames', () => {
 
   test('bodies of every size are valid JSON of exactly that size, and equal the norm’s own encoding', () => {
     for (const bodyBytes of [bodyBytesMin, 49, 127, 128, 16_000, 16_400, 262_144]) {
-      const template = new FrameTemplate({ topic, qos: 1, protocol: 4, bodyBytes, seed: 7 })
+      const template = new FrameTemplate({ envelope: publishEnvelope(topic, 1, 4, bodyBytes), bodyBytes, seed: 7 })
       const target = Buffer.alloc(template.frameBytes)
       expect(template.fill(target, 3, 9, false, 1_700_000_000_000)).toBe(1)
       const packet = parse(target, 4)[0]!

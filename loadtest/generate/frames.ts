@@ -1,10 +1,10 @@
 /**
- * PUBLISH frames of one device, made by copying a template and patching four fields in place.
+ * Frames of one device, made by copying a template and patching a few fields in place: an envelope, as its protocol has it, and the body.
  *
- *   30│32│38│3A  remaining length  topic length · topic  [packet id]  [v5: 00]  {"seq":1000000042,"at":1700000000000,"v":"7351…"}
- *                                                          ▲ QoS 1                     ▲ 10 digits     ▲ 13 digits      ▲ 4 digits
+ *   30│32│38│3A  remaining length  topic length · topic  [packet id]  [v5: 00] │ {"seq":1000000042,"at":1700000000000,"v":"7351…"}
+ *                                                          ▲ QoS 1             │       ▲ 10 digits     ▲ 13 digits      ▲ 4 digits
  *
- * Only the last four digits of both numbers change from frame to frame (`body-layout.ts`): a run of frames ends where a higher digit
+ * An envelope of AMQP is in `transfer-envelope.ts`. Only the last four digits of both numbers change from frame to frame (`body-layout.ts`): a run of frames ends where a higher digit
  * would change.
  * With a body template (`body-template.ts`) one of its variants stands behind the time instead, copied whole for each frame.
  */
@@ -28,10 +28,20 @@ const fourDigits = Buffer.from(
   'latin1',
 )
 
+/** What stands before the body of each frame of a device, and where numbers change in it; a place of -1 is not there. */
+export interface FrameEnvelope {
+  readonly head: Buffer
+  /** Two bytes that follow from the sequence number (`packetIdOfSequence`). */
+  readonly packetIdAt: number
+  /** Four bytes each: the number of the message on its connection, twice. */
+  readonly deliveryIdAt: number
+  readonly deliveryTagAt: number
+  /** Set in the first byte of what is sent again. */
+  readonly resentFlag: number
+}
+
 export interface FrameOptions {
-  readonly topic: string
-  readonly qos: 0 | 1
-  readonly protocol: 4 | 5
+  readonly envelope: FrameEnvelope
   readonly bodyBytes: number
   readonly seed: number
   /** Of the body template, whose size `bodyBytes` is; undefined: there is none. */
@@ -43,8 +53,10 @@ export type IntendedAtMs = (sequence: number) => number
 
 export class FrameTemplate {
   readonly frameBytes: number
+  /** Added to a sequence number it is the number of the message on its connection. */
+  deliveryOffset = 0
   readonly #frame: Buffer
-  readonly #idAt: number
+  readonly #envelope: FrameEnvelope
   readonly #sequenceAt: number
   readonly #timeAt: number
   readonly #valueAt: number
@@ -52,27 +64,22 @@ export class FrameTemplate {
   readonly #tailAt: number
   readonly #variants: BodyVariants | undefined
 
-  constructor({ topic, qos, protocol, bodyBytes, seed, variants }: FrameOptions) {
+  constructor({ envelope, bodyBytes, seed, variants }: FrameOptions) {
     if (variants && bodyHeadBytes + variants.bytes !== bodyBytes) throw new Error('bodyBytes is not of the template')
-    const topicBytes = Buffer.from(topic)
-    const variableBytes = 2 + topicBytes.length + (qos === 1 ? 2 : 0) + (protocol === 5 ? 1 : 0)
-    const head = Buffer.concat([Buffer.from([0x30 | (qos << 1)]), remainingLength(variableBytes + bodyBytes)])
-    const middle = Buffer.alloc(variableBytes)
-    middle.writeUInt16BE(topicBytes.length, 0)
-    middle.set(topicBytes, 2)
-    this.#idAt = qos === 1 ? head.length + 2 + topicBytes.length : -1
-    this.#frame = Buffer.concat([head, middle, bodyOf(bodyBytes)])
-    this.#sequenceAt = head.length + variableBytes + bodyOffsets.sequence
-    this.#timeAt = head.length + variableBytes + bodyOffsets.at
-    this.#valueAt = head.length + variableBytes + bodyOffsets.value
-    this.#tailAt = head.length + variableBytes + bodyHeadBytes
+    const bodyAt = envelope.head.length
+    this.#envelope = envelope
+    this.#frame = Buffer.concat([envelope.head, bodyOf(bodyBytes)])
+    this.#sequenceAt = bodyAt + bodyOffsets.sequence
+    this.#timeAt = bodyAt + bodyOffsets.at
+    this.#valueAt = bodyAt + bodyOffsets.value
+    this.#tailAt = bodyAt + bodyHeadBytes
     this.#seed = seed
     this.#variants = variants
     this.frameBytes = this.#frame.length
   }
 
   /**
-   * HOT: paid per message: six bytes with a packet id, four more with a time of its own; with a body template one copy of its variant.
+   * HOT: paid per message: four bytes and those of its number, four more with a time of its own; with a body template one copy of its variant.
    * Writes frames of the sequence numbers from `first` on, at most `count` and at most what fits, beginning at byte 0.
    * @param at one moment for all frames, or each one's own
    * @returns frames written, at least 1 if one fits: a run also ends where the fifth digit of a number changes
@@ -82,7 +89,7 @@ export class FrameTemplate {
     const firstAtMs = typeof at === 'number' ? at : at(first)
     let frames = Math.min(count, Math.floor(target.length / frameBytes), digitSpan - (first % digitSpan))
     this.#copyInto(target, frames, first, firstAtMs, isResent)
-    const idAt = this.#idAt
+    const { packetIdAt: idAt, deliveryIdAt, deliveryTagAt } = this.#envelope
     const valueAt = this.#valueAt
     const seed = this.#seed
     const variants = this.#variants
@@ -90,6 +97,7 @@ export class FrameTemplate {
     const timeGroup = Math.floor(firstAtMs / digitSpan)
     let digits = (first % digitSpan) * 4
     let packetId = first % packetIds
+    let deliveryNumber = first + this.deliveryOffset
     let sequenceAt = this.#sequenceAt + bodyOffsets.sequenceBytes - 4
     let frameAt = 0
     for (let index = 0; index < frames; index++) {
@@ -98,6 +106,11 @@ export class FrameTemplate {
         target[frameAt + idAt] = id >> 8
         target[frameAt + idAt + 1] = id & 0xff
         packetId = id === packetIds ? 0 : id
+      }
+      if (deliveryIdAt >= 0) {
+        copyNumber(target, frameAt + deliveryIdAt, deliveryNumber)
+        copyNumber(target, frameAt + deliveryTagAt, deliveryNumber)
+        deliveryNumber++
       }
       copyDigits(target, sequenceAt, digits)
       digits += 4
@@ -120,7 +133,7 @@ export class FrameTemplate {
   /** One frame by bytes, then doubled: log2(frames) copies. */
   #copyInto(target: Buffer, frames: number, sequence: number, atMs: number, isResent: boolean): void {
     target.set(this.#frame, 0)
-    if (isResent && this.#idAt >= 0) target[0] = (target[0] ?? 0) | 0x08
+    if (isResent) target[0] = (target[0] ?? 0) | this.#envelope.resentFlag
     target.write(String(sequenceBase + sequence), this.#sequenceAt, 'latin1')
     target.write(String(Math.floor(atMs)), this.#timeAt, 'latin1')
     const bytes = frames * this.frameBytes
@@ -133,6 +146,29 @@ function copyDigits(target: Buffer, at: number, from: number): void {
   target[at + 1] = fourDigits[from + 1] as number
   target[at + 2] = fourDigits[from + 2] as number
   target[at + 3] = fourDigits[from + 3] as number
+}
+
+function copyNumber(target: Buffer, at: number, value: number): void {
+  target[at] = value >>> 24
+  target[at + 1] = value >>> 16
+  target[at + 2] = value >>> 8
+  target[at + 3] = value
+}
+
+/** Before the bodies of PUBLISH [MQTT-3.3]. */
+export function publishEnvelope(topic: string, qos: 0 | 1, protocol: 4 | 5, bodyBytes: number): FrameEnvelope {
+  const topicBytes = Buffer.from(topic)
+  const variable = Buffer.alloc(2 + topicBytes.length + (qos === 1 ? 2 : 0) + (protocol === 5 ? 1 : 0))
+  variable.writeUInt16BE(topicBytes.length, 0)
+  variable.set(topicBytes, 2)
+  const fixed = Buffer.concat([Buffer.from([0x30 | (qos << 1)]), remainingLength(variable.length + bodyBytes)])
+  return {
+    head: Buffer.concat([fixed, variable]),
+    packetIdAt: qos === 1 ? fixed.length + 2 + topicBytes.length : -1,
+    deliveryIdAt: -1,
+    deliveryTagAt: -1,
+    resentFlag: qos === 1 ? 0x08 : 0,
+  }
 }
 
 /** The body of one message by itself, for transports without frames: the same bytes for the same number and moment. */

@@ -11,10 +11,9 @@ import type { DeviceLedger } from '#loadtest/ledger/ledger.ts'
 import { type LoadOptions, segmentsOf } from '#loadtest/options/load-options.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { BodyVariants } from './body-template.ts'
 import { type ConnectionCounters, type ConnectionShared, DeviceConnection, nowUs } from './device-connection.ts'
 import { deviceIdentities } from './device-identities.ts'
-import { SocketFactory } from './device-socket.ts'
+import { connectionsOf, dialectsOf } from './dialects.ts'
 import { type GeneratorCost, measured } from './measured.ts'
 import { RateSchedule, type TurnOrder } from './schedule.ts'
 import { type GeneratorSlice, quotaOf, turnsOf } from './shares.ts'
@@ -100,7 +99,7 @@ export class Generator {
     const shared = this.#sharedOf()
     const identityOf = deviceIdentities(options)
     for (let index = slice.first; index < options.connections; index += slice.step) {
-      this.#devices.push(new DeviceConnection(identityOf(index), index, shared))
+      this.#devices.push(new DeviceConnection(identityOf(index), index, this.#devices.length, shared))
       this.#quotas.push(quotaOf(options, index))
     }
     this.#quota = this.#quotas.reduce((sum, quota) => sum + quota, 0)
@@ -300,25 +299,22 @@ export class Generator {
   }
 
   #sharedOf(): ConnectionShared {
-    const { qos, protocol, bodyBytes, bodyTemplate, propertyBag, window, connections, seed } = this.#options
+    const { qos, bodyBytes, propertyBag, connections, seed } = this.#options
     const schedule = this.#schedule
     const smallest = bodyBytes + propertyBag.length + 512
     const bufferBytes = Math.max(smallest, Math.min(writeBytes, Math.floor(writeBytesTotalMax / connections)))
+    const random = seededRandom(seed + this.#slice.first).next
     return {
-      sockets: new SocketFactory(this.#options, writeBytes),
       qos,
-      protocol,
-      bodyBytes,
-      propertyBag,
-      variants: bodyTemplate === undefined ? undefined : new BodyVariants(bodyTemplate, seed),
-      window,
+      open: connectionsOf(this.#options, writeBytes),
+      speak: dialectsOf(this.#options, random),
       acknowledged: this.#acknowledged,
       acknowledgedRaw: this.#acknowledgedRaw,
       sendDelay: this.#sendDelay,
       intendedAtUs: schedule
         ? (index, sequence) => this.#startUs + schedule.secondsOf(this.#numberOf(index, sequence)) * 1e6
         : undefined,
-      random: seededRandom(seed + this.#slice.first).next,
+      random,
       counters: this.#counters,
       takeBuffer: () => this.#buffers.pop() ?? Buffer.allocUnsafeSlow(bufferBytes),
       giveBuffer: (buffer) => this.#buffers.push(buffer),

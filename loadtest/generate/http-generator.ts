@@ -7,14 +7,13 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { connect } from 'node:net'
-import { createSasToken } from '#control/auth/sas-token.ts'
 import { LatencyHistogram } from '#loadtest/ledger/latency.ts'
 import { packetIdOfSequence, SequenceLedger } from '#loadtest/ledger/ledger.ts'
 import type { LoadOptions } from '#loadtest/options/load-options.ts'
 import { portOf } from '#loadtest/options/target-address.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { BodyVariants } from './body-template.ts'
-import { deviceIdentities } from './device-identities.ts'
+import { deviceIdentities, deviceTokenOf } from './device-identities.ts'
 import { bodyText } from './frames.ts'
 import type { GeneratorInterval, GeneratorProgress, GeneratorReport } from './generator.ts'
 import { measured } from './measured.ts'
@@ -31,8 +30,6 @@ interface Cannon {
   stop(): void
 }
 type Autocannon = (options: object, done: (error: Error | null) => void) => Cannon
-
-const tokenMs = 24 * 3_600_000
 
 interface HttpDevice {
   readonly deviceId: string
@@ -202,6 +199,5 @@ export class HttpGenerator {
 function headersOf(deviceId: string, key: string | undefined, hubName: string): Record<string, string> {
   const headers = { 'Content-Type': 'application/json' }
   if (key === undefined) return headers
-  const scope = `${hubName}/devices/${deviceId}`
-  return { ...headers, Authorization: createSasToken({ scope, key, expiresAtMs: Date.now() + tokenMs }) }
+  return { ...headers, Authorization: deviceTokenOf(key, deviceId, hubName) }
 }

@@ -10,8 +10,8 @@ import { deviceKeyOf } from './device-identities.ts'
 export interface RegisteredDevices {
   /** Makes each device's key: `LoadOptions.deviceKeySecret`. */
   readonly secret: string
-  /** Deletes them again; what the registry refuses is left. */
-  remove(): Promise<void>
+  /** Deletes them again. @returns false: the registry did not let all of them be deleted */
+  remove(): Promise<boolean>
 }
 
 /** Requests under way at once. */
@@ -29,7 +29,11 @@ export async function registerDevices(
   const ids = workloads.flatMap(({ run, firstDevice, connections }) =>
     Array.from({ length: connections }, (_, index) => deviceIdOf(run, firstDevice + index)),
   )
-  const remove = () => inBulk(ids, access, (id) => ({ id, importMode: 'delete' })).catch(() => undefined)
+  const remove = () =>
+    inBulk(ids, access, (id) => ({ id, importMode: 'delete' })).then(
+      () => true,
+      () => false,
+    )
   const creating = inBulk(ids, access, (id) => ({
     id,
     importMode: 'createOrUpdate',

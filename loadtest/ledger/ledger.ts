@@ -65,8 +65,17 @@ export class SequenceLedger {
 
   /** One PUBACK, in any order. @returns true if it settled a message */
   settle(packetId: number, isRefused: boolean): boolean {
+    if (packetId === 0) {
+      this.acknowledgedUnexpected++
+      return false
+    }
     const sequence = this.settledTo + ((packetId - 1 - (this.settledTo % packetIds) + packetIds) % packetIds)
-    if (packetId === 0 || sequence >= this.sent || this.#settledBeyond.has(sequence)) {
+    return this.settleSequence(sequence, isRefused)
+  }
+
+  /** One message, in any order. @returns true if that settled it */
+  settleSequence(sequence: number, isRefused: boolean): boolean {
+    if (sequence < this.settledTo || sequence >= this.sent || this.#settledBeyond.has(sequence)) {
       this.acknowledgedUnexpected++
       return false
     }

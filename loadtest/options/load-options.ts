@@ -35,9 +35,12 @@ export interface ServiceAccess {
 
 /** What one load run does; every field is plain data, so it is also what the generator's processes are sent. */
 export interface LoadOptions {
-  /** `mqtt:`, `mqtts:`, `ws:`, `wss:`, `http:` or `https://host:port` */
+  /** `mqtt:`, `mqtts:`, `ws:`, `wss:`, `amqp:`, `amqps:`, `amqp+ws:`, `amqp+wss:`, `http:` or `https://host:port` */
   readonly url: string
+  /** Devices. */
   readonly connections: number
+  /** Over AMQP: devices that share a connection, each with a session and a token of its own; 1: none does. */
+  readonly devicesPerConnection: number
   readonly kind: WorkloadKind
   readonly qos: 0 | 1
   readonly protocol: 4 | 5
@@ -105,6 +108,7 @@ export interface LoadOptions {
 export const loadDefaults: LoadOptions = {
   url: 'mqtt://127.0.0.1:1883',
   connections: 100,
+  devicesPerConnection: 1,
   kind: 'telemetry',
   qos: 1,
   protocol: 4,
@@ -155,6 +159,11 @@ export function isClosedLoop({ url }: LoadOptions): boolean {
   return url.startsWith('http')
 }
 
+/** AMQP 1.0, over WebSocket too. */
+export function isAmqp(url: string): boolean {
+  return url.startsWith('amqp')
+}
+
 /** What a load asks of its target, for people. */
 export function askedText(options: LoadOptions): string {
   const { rate, window } = options
@@ -170,8 +179,10 @@ export function faultsOf(options: LoadOptions): string[] {
   if (options.warmUpSeconds >= options.seconds)
     faults.push(`--warm-up ${options.warmUpSeconds}: must end before the run's ${options.seconds} seconds`)
   const scheme = URL.canParse(url) ? new URL(url).protocol : ''
-  if (!/^(mqtts?|wss?|https?):$/.test(scheme))
-    faults.push(`--url ${url}: expected mqtt, mqtts, ws, wss, http or https://host:port`)
+  if (!/^(mqtts?|(amqp\+)?wss?|amqps?|https?):$/.test(scheme))
+    faults.push(
+      `--url ${url}: expected mqtt, mqtts, ws, wss, amqp, amqps, amqp+ws, amqp+wss, http or https://host:port`,
+    )
   if (!/^[A-Za-z0-9]{1,32}$/.test(run)) faults.push(`--run ${run}: expected up to 32 letters and digits`)
   if (clickhouse !== undefined && !/^https?:$/.test(URL.canParse(clickhouse) ? new URL(clickhouse).protocol : ''))
     faults.push(`--clickhouse ${clickhouse}: expected http(s)://host:port, or none`)
@@ -184,6 +195,12 @@ export function faultsOf(options: LoadOptions): string[] {
     if (storms.length + slowReading.length > 0)
       faults.push('storms and slow reading: not over HTTP, where each request is answered by itself')
   }
+  if (options.devicesPerConnection > 1 && !isAmqp(url))
+    faults.push('--devices-per-connection: only over AMQP; over MQTT and HTTP each device has a connection of its own')
+  if (isAmqp(url) && options.bodyBytes > amqpBodyBytesMax)
+    faults.push(
+      `bodies of ${options.bodyBytes} bytes: over AMQP at most ${amqpBodyBytesMax}, so that each fits a frame`,
+    )
   // What has faults already may not even be whole.
   return faults.length > 0 || options.kind === 'telemetry' ? faults : exchangeFaultsOf(options)
 }
@@ -194,14 +211,24 @@ function exchangeFaultsOf({ workload, kind, url, rate, slowReading, bodyTemplate
   const faults: string[] = []
   if (service === undefined) faults.push(`${at}: needs registered devices and a service, so --owner-key or --data-dir`)
   if (/^https?:/.test(url)) faults.push(`${at}: its devices listen, which they cannot over HTTP`)
+  if (isAmqp(url)) faults.push(`${at}: its devices speak MQTT`)
   if (rate === 'saturate') faults.push(`${at}: needs a rate`)
   if (slowReading.length > 0) faults.push(`${at}: slow reading is for telemetry`)
   if (bodyTemplate !== undefined) faults.push(`${at}: a body template is for telemetry`)
   return faults
 }
 
+/** Fits, with properties, the frames of 64 KiB that a target takes. */
+export const amqpBodyBytesMax = 60_000
+
+/** Sessions that a connection may have beside the one for tokens. */
+export const devicesPerConnectionMax = 1_000
+
 /** Of a run. */
 export const secondsMax = 30 * 86_400
+
+/** So long deleting the devices of a run may take: who ends it waits for it. */
+export const removeMsMax = 10_000
 
 /** Of a workload. */
 export const connectRateMax = 1_000_000

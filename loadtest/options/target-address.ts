@@ -11,6 +11,10 @@ const standardPorts: Readonly<Record<string, number>> = {
   'mqtts:': 8883,
   'ws:': 80,
   'wss:': 443,
+  'amqp:': 5672,
+  'amqps:': 5671,
+  'amqp+ws:': 80,
+  'amqp+wss:': 443,
   'http:': 80,
   'https:': 443,
 }

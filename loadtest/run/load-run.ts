@@ -34,6 +34,10 @@ export interface LiveView {
 export interface LoadHooks {
   /** Stops sending early; the run still drains and reconciles. */
   readonly signal?: AbortSignal
+  /** Ends the run at once, without a result. */
+  readonly leave?: AbortSignal
+  /** Devices of the run that are still registered once it is over, for people. */
+  readonly onLeftBehind?: (text: string) => void
   /** About twice a second: sums of all processes. */
   readonly onProgress?: (progress: GeneratorProgress) => void
   readonly onLive?: (view: LiveView) => void

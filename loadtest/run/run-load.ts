@@ -6,7 +6,7 @@ import { type LoadHooks, LoadRun } from './load-run.ts'
 
 /**
  * Runs a load from forked processes and reconciles it. Survives a target that dies and comes back while it runs.
- * @throws LOADTEST_OPTIONS_INVALID, LOADTEST_TARGET_UNREACHABLE, LOADTEST_GENERATOR_FAILED, LOADTEST_AGENT_FAILED,
+ * @throws LOADTEST_OPTIONS_INVALID, LOADTEST_TARGET_UNREACHABLE, LOADTEST_GENERATOR_FAILED, LOADTEST_AGENT_FAILED, LOADTEST_STOPPED,
  *   WAREHOUSE_REFUSED, WAREHOUSE_UNAVAILABLE (when reconciling). Losses are not thrown but told: see `assertClean`.
  */
 export function runLoad(options: LoadOptions, hooks: LoadHooks = {}): Promise<LoadResult> {
@@ -31,10 +31,28 @@ export async function runWorkloads(given: readonly LoadOptions[], hooks: LoadHoo
     throw new PenstockError('LOADTEST_OPTIONS_INVALID', faults.join('\n') || 'there is no workload')
   const run = new LoadRun(workloads, main, await AgentFleet.open(addresses), hooks)
   try {
-    await run.connect()
-    await run.begin()
-    return await run.finish(await run.generated())
+    return await unlessLeft(hooks.leave, stepsOf(run))
   } finally {
     await run.end()
   }
+}
+
+async function stepsOf(run: LoadRun): Promise<LoadResult> {
+  await run.connect()
+  await run.begin()
+  return await run.finish(await run.generated())
+}
+
+/** @throws LOADTEST_STOPPED once it is to be left, whatever becomes of what runs */
+async function unlessLeft<T>(leave: AbortSignal | undefined, running: Promise<T>): Promise<T> {
+  if (leave === undefined) return running
+  let stop = (): void => {}
+  const left = new Promise<never>((_, reject) => {
+    stop = () => reject(new PenstockError('LOADTEST_STOPPED', 'the load test was ended without a result'))
+  })
+  // What runs may end by a fault of its own while it is taken away.
+  running.catch(() => {})
+  leave.addEventListener('abort', stop)
+  if (leave.aborted) stop()
+  return Promise.race([running, left]).finally(() => leave.removeEventListener('abort', stop))
 }

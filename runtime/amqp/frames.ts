@@ -28,6 +28,8 @@ export const performatives = {
   close: 0x18,
   saslMechanisms: 0x40,
   saslInit: 0x41,
+  saslChallenge: 0x42,
+  saslResponse: 0x43,
   saslOutcome: 0x44,
 } as const
 

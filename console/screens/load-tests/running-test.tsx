@@ -64,7 +64,7 @@ function Stop({ state, onStopped }: { readonly state: LoadTestState; readonly on
         kind="danger"
         isLittle
         isBusy={stop.isRunning}
-        title={isAgain ? 'Its process is ended, and nothing is compared' : 'What was sent is compared with the rows'}
+        title={isAgain ? 'Its devices are deleted, and nothing is compared' : 'What was sent is compared with the rows'}
         onClick={() => void stop.run()}
       >
         {isAgain ? 'End it without a result' : 'Stop'}

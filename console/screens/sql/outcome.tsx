@@ -10,6 +10,7 @@ import { Notice } from '#console/parts/notice.tsx'
 import { Card } from '#console/parts/page.tsx'
 import { rowsMax, Table } from '#console/parts/table.tsx'
 import { Tabs } from '#console/parts/tabs.tsx'
+import { grafanaPanel } from './grafana-panel.ts'
 import { cellText, chartOf, jsonOf, type Result, resultCsv } from './statement.ts'
 import type { Runs } from './use-runs.ts'
 
@@ -19,11 +20,14 @@ const views = [
   { id: 'take', title: 'Take along' },
 ] as const
 
-/** What came of the last statement. @param place where its fault is, for people */
+/** What came of the statement that is looked at. @param place where its fault is, for people */
 export function Outcome(props: { readonly runs: Runs; readonly session: Session; readonly place: string | undefined }) {
   const { runs, session, place } = props
   const [view, setView] = useState<(typeof views)[number]['id']>('table')
-  const { result, isRunning, isCancelled, asked } = runs
+  const { shown, isCancelled } = runs
+  const result = shown?.result
+  // Those before the last one have ended.
+  const isRunning = runs.isRunning && shown === runs.all.at(-1)
   if (result === undefined || (isRunning && result.rows.length === 0 && result.fault === undefined))
     return isRunning || isCancelled ? <Waiting result={result} isCancelled={isCancelled} /> : null
   const { fault, cut, rows, columns, elapsedMs } = result
@@ -63,7 +67,9 @@ export function Outcome(props: { readonly runs: Runs; readonly session: Session;
           <Tabs label="views of the result" tabs={views} current={view} onChange={setView} />
           {view === 'table' && <Rows result={result} />}
           {view === 'chart' && <Lines result={result} />}
-          {view === 'take' && <TakeAlong statement={asked?.text ?? ''} session={session} />}
+          {view === 'take' && (
+            <TakeAlong statement={shown?.asked.text ?? ''} isOverTime={chartOf(result).length > 0} session={session} />
+          )}
           {view === 'table' && rows.length > rowsMax && (
             <p class="pages small muted">
               The first {countText(rowsMax)} are shown; files have all {countText(rows.length)} in {columns.length}{' '}
@@ -135,7 +141,8 @@ function Lines({ result }: { readonly result: Result }) {
   )
 }
 
-function TakeAlong({ statement, session }: { readonly statement: string; readonly session: Session }) {
+function TakeAlong(props: { readonly statement: string; readonly session: Session; readonly isOverTime: boolean }) {
+  const { statement, session, isOverTime } = props
   const port = session.ports.clickhouse ?? 8123
   const address = `http://${session.host}:${port}`
   return (
@@ -148,6 +155,7 @@ function TakeAlong({ statement, session }: { readonly statement: string; readonl
         label="Python"
         text={`import clickhouse_connect\n\nclient = clickhouse_connect.get_client(host='${session.host}', port=${port}, username='readonly')\nframe = client.query_df('''\n${statement}\n''')`}
       />
+      <CodeBlock label="Grafana, as the JSON of a panel" text={grafanaPanel(statement, isOverTime)} />
     </div>
   )
 }

@@ -7,10 +7,11 @@ import { setQuery } from '#console/router.ts'
 import type { ScreenProps } from '#console/screen-props.ts'
 import type { SqlNames } from './editor/completions.ts'
 import { type EditorHandle, SqlEditor } from './editor/sql-editor.tsx'
-import type { Place } from './editor/statement-range.ts'
+import { type Place, statementRanges } from './editor/statement-range.ts'
 import { lineAndColumn, placeOf } from './fault-place.ts'
 import { KeptStatements } from './kept-statements.tsx'
 import { Outcome } from './outcome.tsx'
+import { RunTabs } from './run-tabs.tsx'
 import { SchemaTree } from './schema-tree.tsx'
 import { readFunctions, readTables } from './sql-names.ts'
 import { type Runs, useRuns } from './use-runs.ts'
@@ -34,7 +35,12 @@ export function SqlScreen({ session, query }: ScreenProps) {
   const place = useFaultPlace(runs, editor)
   const run = (prefix: string): void => {
     const chosen = editor.current?.chosen()
-    if (chosen !== undefined && chosen.text.trim() !== '') runs.start({ text: chosen.text, from: chosen.from, prefix })
+    if (chosen !== undefined && chosen.text.trim() !== '')
+      runs.start([{ text: chosen.text, from: chosen.from, prefix }])
+  }
+  const runAll = (): void => {
+    const statements = statementRanges(editor.current?.text() ?? text)
+    runs.start(statements.map((statement) => ({ ...statement, prefix: '' })))
   }
   return (
     <Page
@@ -60,6 +66,11 @@ export function SqlScreen({ session, query }: ScreenProps) {
                 <Button title="How ClickHouse would run it" onClick={() => run('EXPLAIN indexes = 1 ')}>
                   Explain
                 </Button>
+                {statementRanges(text).length > 1 && (
+                  <Button title="One after the other, until one fails" onClick={runAll}>
+                    Run all
+                  </Button>
+                )}
                 {runs.isRunning ? (
                   <Button kind="danger" onClick={runs.cancel}>
                     Cancel
@@ -75,16 +86,18 @@ export function SqlScreen({ session, query }: ScreenProps) {
         </Card>
         <SchemaTree tables={tables} onChoose={(name) => editor.current?.insert(name)} />
       </div>
-      <Fault of={runs.error} />
+      <RunTabs runs={runs} />
+      <Fault of={runs.shown?.error} />
       <Outcome runs={runs} session={session} place={place && placeText(text, place)} />
       <KeptStatements current={text} onChoose={(statement) => setQuery({ q: statement })} />
     </Page>
   )
 }
 
-/** Where in the text the fault of the last statement is. It is marked there once. */
-function useFaultPlace({ result, asked }: Runs, editor: { readonly current: EditorHandle | null }): Place | undefined {
-  const fault = result?.fault
+/** Where in the text the fault of the statement is that is looked at. It is marked there once. */
+function useFaultPlace({ shown }: Runs, editor: { readonly current: EditorHandle | null }): Place | undefined {
+  const fault = shown?.result?.fault
+  const asked = shown?.asked
   const place = useMemo(() => {
     if (fault === undefined || asked === undefined) return undefined
     const found = placeOf(fault, asked.prefix + asked.text)

@@ -10,53 +10,78 @@ export interface Asked {
   readonly prefix: string
 }
 
-export interface Runs {
-  readonly asked: Asked | undefined
-  readonly result: Result | undefined
+/** A statement, and what is known of it so far. */
+export interface Run {
+  readonly asked: Asked
+  readonly result?: Result
   /** There was no answer. */
-  readonly error: unknown
+  readonly error?: unknown
+}
+
+export interface Runs {
+  /** In the order in which they were run. */
+  readonly all: readonly Run[]
+  /** The one that is looked at: the last one until another is chosen. */
+  readonly shown: Run | undefined
   readonly isRunning: boolean
   readonly isCancelled: boolean
-  start(asked: Asked): void
+  /** One after the other, until one fails. */
+  start(asked: readonly Asked[]): void
+  choose(index: number): void
   cancel(): void
 }
 
-/** One statement at a time: another one ends the one before, and so does leaving the screen. */
+/** What is started ends what runs, and so does leaving the screen. */
 export function useRuns(): Runs {
-  const [asked, setAsked] = useState<Asked>()
-  const [result, setResult] = useState<Result>()
-  const [error, setError] = useState<unknown>()
+  const [all, setAll] = useState<readonly Run[]>([])
+  const [chosen, setChosen] = useState<number>()
   const [isRunning, setRunning] = useState(false)
   const [isCancelled, setCancelled] = useState(false)
   const under = useRef<AbortController | undefined>(undefined)
   useEffect(() => () => under.current?.abort(), [])
-  const start = (next: Asked): void => {
+  const start = (statements: readonly Asked[]): void => {
     under.current?.abort()
     const controller = new AbortController()
     under.current = controller
-    setAsked(next)
-    setResult(undefined)
-    setError(undefined)
+    setAll([])
+    setChosen(undefined)
     setCancelled(false)
     setRunning(true)
-    remember(next.text)
-    runStatement(next.prefix + next.text, controller.signal, (told) => {
-      if (!controller.signal.aborted) setResult(told)
-    }).then(
-      () => {
-        if (under.current === controller) setRunning(false)
-      },
-      (fault: unknown) => {
-        if (under.current !== controller) return
-        setRunning(false)
-        if (!controller.signal.aborted) setError(fault)
-      },
-    )
+    const tell = (runs: readonly Run[]): void => {
+      if (!controller.signal.aborted) setAll(runs)
+    }
+    void runAll(statements, controller.signal, tell).then(() => {
+      if (under.current === controller) setRunning(false)
+    })
   }
   const cancel = (): void => {
     under.current?.abort()
     setRunning(false)
     setCancelled(true)
   }
-  return { asked, result, error, isRunning, isCancelled, start, cancel }
+  return { all, shown: all[chosen ?? all.length - 1], isRunning, isCancelled, start, choose: setChosen, cancel }
+}
+
+async function runAll(
+  statements: readonly Asked[],
+  signal: AbortSignal,
+  tell: (runs: readonly Run[]) => void,
+): Promise<void> {
+  const before: Run[] = []
+  for (const asked of statements) {
+    let run: Run = { asked }
+    const told = (news: Omit<Run, 'asked'>): void => {
+      run = { asked, ...news }
+      tell([...before, run])
+    }
+    told({})
+    remember(asked.text)
+    try {
+      await runStatement(asked.prefix + asked.text, signal, (result) => told({ result }))
+    } catch (error) {
+      told({ error })
+    }
+    if (signal.aborted || run.error !== undefined || run.result?.fault !== undefined) return
+    before.push(run)
+  }
 }

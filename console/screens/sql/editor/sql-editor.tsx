@@ -23,6 +23,8 @@ import { type Place, type StatementRange, statementRangeAt } from './statement-r
 export interface EditorHandle {
   /** What is selected, else the statement that the cursor stands in; where it lies in the text. */
   chosen(): StatementRange
+  /** All of it, also what the screen was not told yet. */
+  text(): string
   /** In place of what is selected, and goes there. */
   insert(text: string): void
   /** Marks a fault until the text changes, and goes there. */
@@ -79,6 +81,7 @@ export function SqlEditor(props: SqlEditorProps) {
 function handleOf(view: { readonly current: EditorView | undefined }): EditorHandle {
   return {
     chosen: () => (view.current === undefined ? { from: 0, to: 0, text: '' } : chosenIn(view.current.state)),
+    text: () => view.current?.state.doc.toString() ?? '',
     insert: (text) => {
       view.current?.dispatch(view.current.state.replaceSelection(text), { scrollIntoView: true })
       view.current?.focus()

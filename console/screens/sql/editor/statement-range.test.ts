@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { statementRangeAt } from './statement-range.ts'
+import { statementRangeAt, statementRanges } from './statement-range.ts'
 
 test.each([
   ['SELECT 1; SELECT 2', 3, 'SELECT 1'],
@@ -17,4 +17,9 @@ test.each([
   const range = statementRangeAt(text, cursor)
   expect(range.text).toBe(statement)
   expect(text.slice(range.from, range.to)).toBe(statement)
+})
+
+test('all statements are those between semicolons that part them', () => {
+  const text = "SELECT ';' AS a; -- one; two\n ;; SELECT 2;\n"
+  expect(statementRanges(text).map((range) => range.text)).toEqual(["SELECT ';' AS a", 'SELECT 2'])
 })
