@@ -116,8 +116,6 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   if (options.authenticate === undefined) requireLoopback(bind)
   const { provisioning: service } = options
   const edge = openEdgeContext({ ...options, authenticate: authenticating(options, clock), clock })
-  const { batcher } = edge
-  const unfollow = options.spread && followGrowth({ batcher, spread: options.spread, clock, logger: options.logger })
   const methods = new Methods(edge)
   const twins = options.twins && new Twins(edge, options.twins)
   edge.capabilities.add(methods)
@@ -133,7 +131,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     edge.ticks += ticks
   })
   const logSilence = new LogSilence(edge.batcher)
-  const stopSweep = startSweep(edge, logSilence)
+  const stopSweep = startSweep(edge, logSilence, options.spread)
   const uploads = options.uploads && new FileUploads(edge, options.uploads)
   return {
     mqttPort: mqtt.port,
@@ -166,7 +164,6 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       await drain(edge, [mqtt, mqtts, amqps])
       twins?.close()
       await Promise.all([commands?.close(), uploads?.close()])
-      unfollow?.()
       stopSweep()
       stopTicks()
       edge.metrics.series('penstock_edge_pending_bytes').set(0)
@@ -240,9 +237,10 @@ function downlinkTo(edge: EdgeContext, methods: Methods): EdgeDownlink {
   }
 }
 
-/** What is looked at every second. @returns stops it */
-function startSweep(edge: EdgeContext, logSilence: LogSilence): () => void {
-  const { batcher, clock } = edge
+/** What is looked at every second, and whether the log grows. @returns stops it */
+function startSweep(edge: EdgeContext, logSilence: LogSilence, spread: EdgeOptions['spread']): () => void {
+  const { batcher, clock, logger } = edge
+  const unfollow = spread && followGrowth({ batcher, spread, clock, logger })
   const pending = edge.metrics.series('penstock_edge_pending_bytes')
   let cancel = clock.after(1000, sweep)
   function sweep(): void {
@@ -253,7 +251,10 @@ function startSweep(edge: EdgeContext, logSilence: LogSilence): () => void {
     for (const connection of edge.connections) connection.onSecond(nowMs)
     cancel = clock.after(1000, sweep)
   }
-  return () => cancel()
+  return () => {
+    cancel()
+    unfollow?.()
+  }
 }
 
 /** @returns those that are not here */

@@ -358,13 +358,7 @@ export const limits = {
 
 /** Asserts the relations between limits that the code relies on. */
 export function assertLimits(): void {
-  assert(
-    limits.growthLookMs < limits.growthLeaseMs &&
-      limits.growthLookMs + limits.growthVetoMs < limits.growthHoldMs &&
-      limits.growthLeaseMs < limits.growthHoldMs &&
-      limits.growthHoldMs < limits.growthHoldMsMax,
-    'every edge knows of a hold, and may give it up, before the cut',
-  )
+  assertGrowthLimits()
   assert(
     limits.packetBytesMax >= limits.bodyBytesMax + limits.topicBytesMax,
     'a largest body with a largest topic must fit a packet',
@@ -437,4 +431,14 @@ export function engineAnalystPlaces(cores: number): number {
 /** Threads of libuv's pool with which the embedded engine runs as many statements as it has places. */
 export function engineThreads(cores: number): number {
   return 3 * limits.engineOwnPlacesMax + engineAnalystPlaces(cores) + limits.engineSpareThreads
+}
+
+function assertGrowthLimits(): void {
+  assert(
+    limits.growthLookMs < limits.growthLeaseMs &&
+      limits.growthLookMs + limits.growthVetoMs < limits.growthHoldMs &&
+      limits.growthLeaseMs < limits.growthHoldMs &&
+      limits.growthHoldMs < limits.growthHoldMsMax,
+    'every edge knows of a hold, and may give it up, before the cut',
+  )
 }

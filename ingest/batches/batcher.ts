@@ -236,10 +236,10 @@ export class Batcher implements WholeBatcher {
 
   /** Spreads devices over so many partitions from now on, no fewer than before. What is open or waits to be appended is refused. */
   spread(count: number): void {
+    this.#spreadOver = count
     for (const partition of this.#partitions) partition.close()
     for (let index = this.#partitions.length; index < count; index++)
       this.#partitions.push(new PartitionBatcher(this, index))
-    this.#spreadOver = count
   }
 
   get isIdle(): boolean {

@@ -81,6 +81,7 @@ export class PartitionBatcher {
   readonly #closed: ClosedBatch[] = []
   #open: OpenBatch | undefined
   #openCapacityBytes = 0
+  #openSpreadOver = 0
   #due = false
   #sequence = 0
   /** Of the last record that the log confirmed. */
@@ -118,8 +119,12 @@ export class PartitionBatcher {
     this.#open = undefined
     this.#due = false
     this.#expectedBytes = batch.length
-    const { spreadOver } = this.#batcher
-    const closed: ClosedBatch = { batch, capacityBytes: this.#openCapacityBytes, spreadOver, value: undefined }
+    const closed: ClosedBatch = {
+      batch,
+      capacityBytes: this.#openCapacityBytes,
+      spreadOver: this.#openSpreadOver,
+      value: undefined,
+    }
     this.#closed.push(closed)
     together.add(this)
     this.#compress(closed, together)
@@ -160,7 +165,8 @@ export class PartitionBatcher {
 
   #begin(): OpenBatch {
     assert(this.#open === undefined, 'a partition has one open batch')
-    const { buffers, day, nowMs } = this.#batcher
+    const { buffers, day, nowMs, spreadOver } = this.#batcher
+    this.#openSpreadOver = spreadOver
     const batch = new OpenBatch(buffers, this.#expectedBytes, day, nowMs)
     this.#open = batch
     this.#openCapacityBytes = batch.bytes.length

@@ -8,7 +8,7 @@ export interface ClosedBatch {
   readonly batch: OpenBatch
   /** Of its buffer, which is held until it is settled. */
   readonly capacityBytes: number
-  /** Partitions that devices were spread over when it was closed. */
+  /** Partitions that devices were spread over when it was begun. */
   readonly spreadOver: number
   /** A complete batch of one block, once compressed. */
   value: Buffer | undefined

@@ -100,10 +100,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       ...shared,
       assignment,
       ended,
-      untilBegun: async () => {
-        const { spread, group } = options
-        if (spread) await untilEarlierDelivered({ log, spread, group, partition, clock, ended })
-      },
+      untilBegun: () => untilBegun(options, partition, clock, ended),
       range: () => keptRange(log, partition),
       onOffset: (offset) => {
         offsets.set(partition, offset)
@@ -139,6 +136,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     delivers: (partition) => offsets.has(partition),
     close: () => (closing ??= close()),
   }
+}
+
+async function untilBegun(
+  { log, spread, group }: WorkerOptions,
+  partition: number,
+  clock: Clock,
+  ended: AbortSignal,
+): Promise<void> {
+  if (spread) await untilEarlierDelivered({ log, spread, group, partition, clock, ended })
 }
 
 async function keptRange(log: Log, partition: number): Promise<PartitionRange> {
