@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { launcherEnv } from './end-with-launcher.js'
 
 const pathOf = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url))
+const urlOf = (name) => new URL(`./${name}`, import.meta.url).href
 
 /**
  * @param {string} script its path from this folder's parent, e.g. `infra/penstock.ts`
@@ -16,7 +17,7 @@ const pathOf = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url))
  */
 export function launch(script, args) {
   const node = capableNode()
-  const words = [pathOf(script), ...args]
+  const words = ['--import', urlOf('strip-once.js'), pathOf(script), ...args]
   if (typeof process.execve === 'function') process.execve(node, [node, ...process.execArgv, ...words], process.env)
   else launchChild(node, words)
 }
@@ -50,7 +51,7 @@ function refuse(reason) {
 
 function launchChild(node, words) {
   const env = { ...process.env, [launcherEnv]: String(process.pid) }
-  const child = spawn(node, ['--import', new URL('./end-with-launcher.js', import.meta.url).href, ...words], {
+  const child = spawn(node, ['--import', urlOf('end-with-launcher.js'), ...words], {
     stdio: 'inherit',
     env,
   })

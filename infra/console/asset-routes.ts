@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { gzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { type HttpAnswer, textAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
@@ -31,17 +31,18 @@ const securityHeaders = {
   'Cross-Origin-Opener-Policy': 'same-origin',
 }
 
-/** An answer that is the same for everyone, kept as it is sent. */
+/** An answer that is the same for everyone, kept as browsers ask for it. */
 class KeptText {
   readonly #headers: Readonly<Record<string, string>>
   readonly #tag: string
-  readonly #plain: Buffer
   readonly #packed: Buffer
+  /** For clients that do not unpack; there may never be one. */
+  #plain: Buffer | undefined
 
-  constructor(text: string, type: string, cached: string) {
-    this.#plain = Buffer.from(text)
-    this.#packed = gzipSync(this.#plain, { level: 9 })
-    this.#tag = `"${createHash('sha256').update(this.#plain).digest('base64url').slice(0, 22)}"`
+  /** @param packed by gzip */
+  constructor(packed: Buffer, type: string, cached: string) {
+    this.#packed = packed
+    this.#tag = `"${createHash('sha256').update(packed).digest('base64url').slice(0, 22)}"`
     this.#headers = {
       ...securityHeaders,
       'Content-Type': `${type}; charset=utf-8`,
@@ -53,8 +54,10 @@ class KeptText {
 
   answer(request: HttpRequest): HttpAnswer {
     if (request.header('if-none-match') === this.#tag) return { status: 304, headers: this.#headers }
-    if (!/\bgzip\b/.test(request.header('accept-encoding')))
+    if (!/\bgzip\b/.test(request.header('accept-encoding'))) {
+      this.#plain ??= gunzipSync(this.#packed)
       return { status: 200, headers: this.#headers, body: this.#plain }
+    }
     return { status: 200, headers: { ...this.#headers, 'Content-Encoding': 'gzip' }, body: this.#packed }
   }
 }
@@ -66,11 +69,11 @@ class KeptText {
  */
 export function routeAssets(router: HttpRouter, built: BuiltConsole | undefined): void {
   const note = consoleNote('missing') ?? ''
-  const page = built && new KeptText(built.page, 'text/html', 'no-cache')
+  const page = built && new KeptText(gzipSync(built.page), 'text/html', 'no-cache')
   const assets = new Map(
-    built?.assets.map(({ name, type, text }) => [
+    built?.assets.map(({ name, type, packed }) => [
       name,
-      new KeptText(text, type, 'public, max-age=31536000, immutable'),
+      new KeptText(Buffer.from(packed, 'base64'), type, 'public, max-age=31536000, immutable'),
     ]),
   )
   router.route({

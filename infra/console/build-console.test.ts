@@ -1,4 +1,4 @@
-import { gzipSync } from 'node:zlib'
+import { gunzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { freshConsole } from './build-console.ts'
 import { readBuiltConsole } from './built-console.ts'
@@ -17,7 +17,8 @@ function loadedBy(start: string): ReadonlySet<string> {
     const asset = assets.find((candidate) => candidate.name === name)
     if (asset === undefined || loaded.has(name)) return
     loaded.add(name)
-    for (const [, other] of asset.text.matchAll(/from\s*"\.\/([\w-]+\.js)"/g)) load(other ?? '')
+    const text = gunzipSync(Buffer.from(asset.packed, 'base64')).toString()
+    for (const [, other] of text.matchAll(/from\s*"\.\/([\w-]+\.js)"/g)) load(other ?? '')
   }
   load(start)
   return loaded
@@ -27,7 +28,8 @@ function loadedBy(start: string): ReadonlySet<string> {
 function bytesOf(names: Iterable<string>): number {
   const { assets } = readBuiltConsole() ?? { assets: [] }
   let bytes = 0
-  for (const name of names) bytes += gzipSync(assets.find((asset) => asset.name === name)?.text ?? '').length
+  for (const name of names)
+    bytes += Buffer.from(assets.find((asset) => asset.name === name)?.packed ?? '', 'base64').length
   return bytes
 }
 

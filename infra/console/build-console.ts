@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { palette } from '#loadtest/report/style.ts'
 import { type Asset, type BuiltConsole, projectRoot, readBuiltConsole, writeBuiltConsole } from './built-console.ts'
 
@@ -68,7 +69,10 @@ async function bundled(bundler: typeof import('esbuild'), sources: string): Prom
       metafile: true,
       logLevel: 'silent',
     })
-    const assets = outputFiles.map(({ path, text }) => ({ name: basename(path), type: typeOf(path), text }))
+    const assets = outputFiles.map(({ path, contents }) => {
+      const packed = gzipSync(contents, { level: 9 }).toString('base64')
+      return { name: basename(path), type: typeOf(path), packed }
+    })
     const main = Object.entries(metafile.outputs).find(([path]) => /^main-\w+\.js$/.test(basename(path)))
     const atOnce = main?.[1].imports.filter(({ kind }) => kind === 'import-statement') ?? []
     const page = pageOf(

@@ -11,7 +11,8 @@ import { replacePrivateFile } from '#runtime/private-files.ts'
 export interface Asset {
   readonly name: string
   readonly type: 'text/javascript' | 'text/css' | 'application/json'
-  readonly text: string
+  /** Compressed once, and not by every edge as it starts: gzip, in base64. */
+  readonly packed: string
 }
 
 export interface BuiltConsole {
@@ -26,7 +27,7 @@ const builtConsole = recordOf<BuiltConsole>({
   sources: aText,
   page: aText,
   assets: listOf(
-    recordOf<Asset>({ name: aText, type: oneOf('text/javascript', 'text/css', 'application/json'), text: aText }),
+    recordOf<Asset>({ name: aText, type: oneOf('text/javascript', 'text/css', 'application/json'), packed: aText }),
   ),
 })
 

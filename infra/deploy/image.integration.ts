@@ -89,7 +89,8 @@ describe.skipIf(here.skip)(`images ${here.note}`, () => {
     const files = readdirSync(join(cluster.root, 'opt/penstock'), { recursive: true, encoding: 'utf8' })
     const ours = files.filter((path) => !path.startsWith('node_modules'))
     expect(ours.filter((path) => /\.(test|integration|fault)\.ts$|testbed|^\.git|^data/.test(path))).toEqual([])
-    expect(existsSync(join(cluster.root, 'opt/penstock/console/built/console.json'))).toBe(true)
+    for (const made of ['console/built/console.json', '.cache/stripped/infra/penstock.ts'])
+      expect(existsSync(join(cluster.root, 'opt/penstock', made)), made).toBe(true)
   })
 
   test('the embedded one takes a message and has its row, as its user, on a root that it cannot write; told to end, it ends with 0', {

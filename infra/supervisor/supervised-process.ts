@@ -57,6 +57,7 @@ const ownSignals: readonly (NodeJS.Signals | null)[] = [
 ]
 
 const script = fileURLToPath(new URL('../penstock.ts', import.meta.url))
+const stripsOnce = new URL('../strip-once.js', import.meta.url).href
 
 /**
  * One role process, started again when it dies.
@@ -137,7 +138,7 @@ export class SupervisedProcess {
     this.startedAtMs = systemClock.nowMs()
     const child = fork(script, [this.role, `--index=${this.index}`], {
       env: environmentOf(this.role, { ...process.env, ...this.#environment }),
-      execArgv: [],
+      execArgv: ['--import', stripsOnce],
     })
     this.#child = child
     this.#role = this.#linkTo(child)

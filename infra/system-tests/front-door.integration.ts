@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type CommandEnd, type FreshClone, freshClone } from '#infra/testbed/fresh-clone.ts'
@@ -64,6 +64,9 @@ describe.each(isAll ? all : some)('Node $node, npm $npm, $flags, user $userId', 
       execFileSync('du', ['-sm', join(clone.folder, 'node_modules')], { encoding: 'utf8' }).split('\t')[0],
     )
     expect(megabytes).toBeLessThan(megabytesMax)
+    // Where scripts may run it is ready for the first start.
+    const isReady = existsSync(join(clone.folder, '.cache/stripped/infra/penstock.ts'))
+    expect(isReady).toBe(!door.flags.includes('--ignore-scripts'))
   })
 
   test('the lock file is as it was, and names no registry', () => {

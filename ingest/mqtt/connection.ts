@@ -54,14 +54,17 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   /** It has no device yet, and takes that of its first message. */
   #isNameless = false
   #will: Will | undefined = undefined
-  /** These are made for the first message, the first request and the first delivery: most of many connections are idle. */
+  /**
+   * These are made for the first message, the first request, the first delivery and the first frame that is cut in two: most of many
+   * connections are idle, and what is not there is not looked at for each chunk.
+   */
   #publishes: PublishReader | undefined = undefined
   #unacknowledged: Unacknowledged | undefined = undefined
   #requests: RequestDesk | undefined = undefined
   #deliveries: Deliveries | undefined = undefined
+  #partial: PartialFrame | undefined = undefined
   /** Made at CONNECT where payloads of Sparkplug are decoded. */
   #sparkplug: SparkplugRoutes | undefined = undefined
-  readonly #partial = new PartialFrame(limits.packetBytesMax + 5)
 
   get protocol(): 'mqtt' {
     return 'mqtt'
@@ -147,7 +150,7 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   /** HOT: per chunk. */
   protected read(chunk: Buffer): void {
     let at = 0
-    if (this.#partial.length > 0) at = this.#completePartial(chunk)
+    if (this.#partial !== undefined && this.#partial.length > 0) at = this.#completePartial(chunk, this.#partial)
     if (at < chunk.length) at = this.#readFrames(chunk, at, chunk.length)
     if (at < chunk.length && !this.isClosed()) this.#keepPartial(chunk, at)
   }
@@ -157,7 +160,7 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   }
 
   protected readKept(): void {
-    if (this.#partial.length > 0) this.onChunk(this.#partial.take())
+    if (this.#partial !== undefined && this.#partial.length > 0) this.onChunk(this.#partial.take())
   }
 
   protected farewell(ended: ConnectionState, error: PenstockError): Buffer | undefined {
@@ -165,7 +168,7 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   }
 
   protected onEnded(): void {
-    this.#partial.forget()
+    this.#partial?.forget()
     this.#deliveries?.end()
     const will = this.#will
     this.#will = undefined
@@ -301,12 +304,12 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
 
   #keepPartial(chunk: Buffer, at: number): void {
     const isDeciding = this.state === 'deciding'
+    this.#partial ??= new PartialFrame(limits.packetBytesMax + 5)
     this.#partial.keep(chunk, at, isDeciding ? 0 : frameBytesOf(chunk, at, chunk.length, this.#frameVersion))
   }
 
   /** Completes the kept frame from `chunk` and reads it; returns how much of the chunk that took. */
-  #completePartial(chunk: Buffer): number {
-    const partial = this.#partial
+  #completePartial(chunk: Buffer, partial: PartialFrame): number {
     if (this.state === 'deciding') {
       // Everything waits, whatever it is.
       partial.append(chunk, 0, chunk.length)

@@ -122,6 +122,9 @@ function telemetryBag(topic: string, levels: readonly string[]): string | undefi
   return bag.endsWith('/') ? bag.slice(0, -1) : bag
 }
 
+/** Most messages have no property bytes. All their routes share these, so that comparing them touches no memory of one device. */
+const none = new Uint8Array(0)
+
 /**
  * The route of a topic for a publisher, with the extra properties that an MQTT 5.0 packet carried. Cost: once a new topic.
  * @param sparkplug `undefined`: its payloads are stored as they come
@@ -145,7 +148,7 @@ export function routeFor(
     ...(sparkplug?.routeOf(reading) ?? routeOfReading(batcher, reading)),
     deviceId: reading.deviceId,
     topic: Uint8Array.from(topic),
-    propertyBytes: Uint8Array.from(propertyBytes),
+    propertyBytes: propertyBytes.length === 0 ? none : Uint8Array.from(propertyBytes),
     retain,
   }
 }

@@ -12,8 +12,8 @@ export interface TlsEdge {
   stop(): Promise<void>
 }
 
-/** One edge process that speaks TLS, too, with a certificate of its own. */
-export async function startTlsEdge(cpuList: string): Promise<TlsEdge> {
+/** One edge process that speaks TLS, too, with a certificate of its own. @param root of its tree; left out: this one */
+export async function startTlsEdge(cpuList: string, root?: string): Promise<TlsEdge> {
   const folder = mkdtempSync(join(tmpdir(), 'penstock-storm-'))
   const { certFile, keyFile } = selfSigned(folder)
   const [mqtts, https] = await freePorts(2)
@@ -24,7 +24,7 @@ export async function startTlsEdge(cpuList: string): Promise<TlsEdge> {
     PENSTOCK_AMQPS_PORT: '0',
     PENSTOCK_HTTPS_PORT: String(https),
   }
-  const edge = await startMeasured('edge', { cpuList, environment })
+  const edge = await startMeasured('edge', { cpuList, environment, ...(root === undefined ? {} : { root }) })
   const stop = async () => {
     await edge.stop()
     rmSync(folder, { recursive: true, force: true })

@@ -1,18 +1,41 @@
 /**
  * The least a target can do: steps over PUBLISH frames and acknowledges them, stores nothing. It shows what the generator alone
- * can send. Usage: node infra/run.js loadtest/peers/ack-sink.ts [port]; prints the port it listens on.
+ * can send. Usage: node infra/run.js loadtest/peers/ack-sink.ts [port] [--gather <ms>] [--cert <file> --key <file>]; prints the port it
+ * listens on.
+ *
+ *   --gather   sleeps until so long after it last woke, as an edge process does that gathers, and looks at all sockets once
+ *   --cert     speaks TLS
  */
-import { createServer, type Socket } from 'node:net'
+import { readFileSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import { parseArgs } from 'node:util'
+import { blockThread } from '#runtime/block-thread.ts'
+
+export interface AckSinkOptions {
+  readonly gatherMs?: number
+  /** PEM. */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer }
+}
 
 /** Listens on loopback; `port` 0 picks a free one. @returns the port and a way to end it */
-export function startAckSink(port: number): Promise<{ readonly port: number; close(): Promise<void> }> {
+export function startAckSink(
+  port: number,
+  { gatherMs = 0, tls }: AckSinkOptions = {},
+): Promise<{ readonly port: number; close(): Promise<void> }> {
   const sockets = new Set<Socket>()
-  const server = createServer({ noDelay: true }, (socket) => {
+  let acceptedAtMs = 0
+  const onSocket = (socket: Socket): void => {
+    acceptedAtMs = performance.now()
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
     socket.on('error', () => socket.destroy())
     serve(socket)
-  })
+  }
+  const server: Server =
+    tls === undefined ? createServer({ noDelay: true }, onSocket) : createTlsServer({ ...tls, noDelay: true }, onSocket)
+  if (gatherMs > 0)
+    server.once('listening', () => gather(server, gatherMs, () => performance.now() - acceptedAtMs < awakeMs))
   return new Promise((resolve) => {
     server.listen({ port, host: '127.0.0.1', backlog: 4096 }, () => {
       const address = server.address()
@@ -26,6 +49,21 @@ export function startAckSink(port: number): Promise<{ readonly port: number; clo
       })
     })
   })
+}
+
+/** A loop accepts one socket a turn, so it does not sleep while they come. */
+const awakeMs = 500
+
+function gather(server: Server, gatherMs: number, isAwake: () => boolean): void {
+  let wokeAtMs = performance.now()
+  const look = (): void => {
+    if (!server.listening) return
+    if (!isAwake()) blockThread(Math.max(0, wokeAtMs + gatherMs - performance.now()))
+    wokeAtMs = performance.now()
+    // The first callback runs before the loop looks at its sockets, the second after it.
+    setImmediate(() => setImmediate(look))
+  }
+  look()
 }
 
 function serve(socket: Socket): void {
@@ -69,6 +107,14 @@ function serve(socket: Socket): void {
 }
 
 if (import.meta.main) {
-  const { port } = await startAckSink(Number(process.argv[2] ?? 0))
+  const value = { type: 'string' } as const
+  const { values, positionals } = parseArgs({
+    options: { gather: value, cert: value, key: value },
+    allowPositionals: true,
+  })
+  const { cert, key } = values
+  const tls =
+    cert === undefined || key === undefined ? {} : { tls: { cert: readFileSync(cert), key: readFileSync(key) } }
+  const { port } = await startAckSink(Number(positionals[0] ?? 0), { gatherMs: Number(values.gather ?? 0), ...tls })
   process.stdout.write(`${port}\n`)
 }

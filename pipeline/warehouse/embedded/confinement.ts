@@ -24,7 +24,11 @@ const systemFiles: FileAccess = {
 }
 
 /** Folders of the program itself. The data folder may lie beside them, so their parent is not in the list. */
-const programFolders = ['node_modules', 'infra', 'pipeline', 'runtime', 'schemas', 'control', 'package.json']
+const programFolders = [
+  ...['node_modules', 'infra', 'pipeline', 'runtime', 'schemas', 'control', 'package.json'],
+  // The sources without types.
+  '.cache/stripped',
+]
 
 /**
  * Takes from this process, which runs statements, the right to open what it does not need: files of other users and programs, the log,

@@ -1,0 +1,39 @@
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { expect, test } from 'vitest'
+import type { HttpAnswer } from '#runtime/http/answer.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
+import type { HttpRouter } from '#runtime/http/serving.ts'
+import { routeAssets } from './asset-routes.ts'
+import type { BuiltConsole } from './built-console.ts'
+
+const script = 'export const answer = 42\n'
+const built: BuiltConsole = {
+  sources: 'x',
+  page: '<!doctype html>',
+  assets: [{ name: 'main-1.js', type: 'text/javascript', packed: gzipSync(script).toString('base64') }],
+}
+
+type Handle = (request: HttpRequest) => HttpAnswer
+
+/** What a client with these headers is answered. */
+function ask(pattern: string, headers: Readonly<Record<string, string>>): HttpAnswer {
+  const handlers = new Map<string, Handle>()
+  const router = { route: ({ pattern, handle }: { pattern: string; handle: Handle }) => handlers.set(pattern, handle) }
+  routeAssets(router as unknown as HttpRouter, built)
+  const request = { header: (name: string) => headers[name] ?? '', parameter: () => 'main-1.js' }
+  return handlers.get(pattern)?.(request as unknown as HttpRequest) as HttpAnswer
+}
+
+test.each([
+  ['/console/assets/:name', script],
+  ['/console/*', built.page],
+])('%s is sent packed to who unpacks it, plain to who does not, and not again to who has it', (pattern, text) => {
+  const packed = ask(pattern, { 'accept-encoding': 'br, gzip' })
+  expect(packed.headers).toMatchObject({ 'Content-Encoding': 'gzip' })
+  expect(gunzipSync(packed.body as Buffer).toString()).toBe(text)
+  const plain = ask(pattern, {})
+  expect(plain.headers).not.toHaveProperty('Content-Encoding')
+  expect(String(plain.body)).toBe(text)
+  const etag = plain.headers?.ETag ?? ''
+  expect(ask(pattern, { 'if-none-match': etag })).toMatchObject({ status: 304, headers: { ETag: etag } })
+})
