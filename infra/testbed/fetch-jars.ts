@@ -1,5 +1,5 @@
 /** Fetches the jars of Kafka and Artemis ahead of the tests: `node infra/run.js infra/testbed/fetch-jars.ts`. */
-import { artemisClassPath, artemisMissing } from './artemis.ts'
+import { artemisMissing, fetchArtemis } from './artemis.ts'
 import { kafkaClassPath, kafkaMissing } from './kafka-jars.ts'
 
 async function fetched(name: string, missing: string | undefined, classPath: () => Promise<string>): Promise<void> {
@@ -9,5 +9,5 @@ async function fetched(name: string, missing: string | undefined, classPath: () 
 
 if (process.argv[1] === import.meta.filename) {
   await fetched('Kafka', kafkaMissing(), kafkaClassPath)
-  await fetched('Artemis', artemisMissing(), artemisClassPath)
+  await fetched('Artemis', artemisMissing(), fetchArtemis)
 }
