@@ -365,6 +365,7 @@ export function assertLimits(): void {
     'a largest packet must fit an envelope',
   )
   assert(limits.blockBytesMax >= limits.envelopeBytesMax, 'a largest envelope must fit a block')
+  assert(limits.sparkplugNamesBytesMax >= 4 * limits.sparkplugConnectionNamesBytesMax, 'none takes most names')
   assert(limits.amqpJoinedBytesMax >= limits.amqpMessageBytesMax, 'a largest message must fit where frames are joined')
   assert(limits.recordBytesMax >= limits.blockBytesMax + 4096, 'an incompressible block must fit a record')
   assert(limits.recordRawBytesMax >= limits.blockBytesMax, 'a largest block must fit a record')

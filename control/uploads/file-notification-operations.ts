@@ -81,8 +81,13 @@ export function fileNotificationDocument(
     deviceId,
     blobUri: blobUri(path),
     blobName: path,
-    lastUpdatedTime: new Date(changedAtMs).toISOString(),
+    lastUpdatedTime: wholeSeconds(changedAtMs),
     blobSizeInBytes: bytes,
     enqueuedTimeUtc: new Date(atMs).toISOString(),
   }
+}
+
+/** The hub's way of writing when a file was changed; its SDK for Java reads no other. */
+function wholeSeconds(atMs: number): string {
+  return new Date(atMs).toISOString().replace(/\.\d+Z$/, '+00:00')
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests with real servers need on a Debian machine, and fetches the jars of Kafka and Artemis. Quick if all is there.
+# Installs what the tests with real servers need on a Debian machine, and fetches the jars of Kafka, Artemis and the hub's SDKs for Java. Quick if all is there.
 # Anything it cannot install is named; the tests then say what they skip (or fail with CI=true).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -89,5 +89,5 @@ fi
 
 # Before `npm install` there may be no Node that runs TypeScript: the tests then fetch the jars themselves.
 if [ -d "$here/../../node_modules" ]; then
-  node "$here/../run.js" infra/testbed/fetch-jars.ts || echo "testbed: the jars of Kafka and Artemis could not be fetched" >&2
+  node "$here/../run.js" infra/testbed/fetch-jars.ts || echo "testbed: the jars of Kafka, Artemis and the hub's SDKs for Java could not be fetched" >&2
 fi

@@ -2,7 +2,7 @@
  * What is sent to a device, as messages of AMQP (the hub's own spelling):
  *
  *   commands       properties and application properties, with a tag of 16 bytes: it is the lock token that some clients settle by
- *   methods        correlation id, application property IoThub-methodname, body
+ *   methods        correlation id, a UUID, application property IoThub-methodname, body
  *   twin answers   correlation id of the request, annotations status and version, body
  *   desired        annotations resource and version, body
  */
@@ -18,7 +18,7 @@ import type {
   TwinAnswerDelivery,
 } from '#ingest/session/delivery.ts'
 import { type MessageField, writeMessage } from '#runtime/amqp/message.ts'
-import { Encoded, int, long, symbol, type Value } from '#runtime/amqp/write-values.ts'
+import { Encoded, int, long, symbol, uuid, type Value } from '#runtime/amqp/write-values.ts'
 import type { SendOutcome } from './outgoing-link.ts'
 
 /** Fields by the keys of the hub's property bag; what has none is an annotation. */
@@ -87,7 +87,7 @@ function commandField(field: MessageField, text: string): Value {
 
 function method({ requestId, name, body }: MethodDelivery): Buffer {
   return writeMessage({
-    properties: { correlationId: requestId },
+    properties: { correlationId: uuid(requestId) },
     applicationProperties: [['IoThub-methodname', name]],
     body,
   })

@@ -112,20 +112,24 @@ test('a method reaches the device, and its answer the caller [G-9]', async () =>
   const call = {
     feed: 'methods',
     name: 'reboot',
-    requestId: '0123456789abcdef',
+    requestId: '01234567-89ab-4def-8123-456789abcdef',
     body: Buffer.from('{"in":5}'),
   } as const
   expect(await session.send(call)).toBe('sent')
   const [told] = await said()
   expect(told?.message.applicationProperties.get('IoThub-methodname')).toBe('reboot')
+  // Clients give it back as a UUID, or as its text.
+  expect(told?.message.rawField('correlationId')).toEqual(uuid(call.requestId))
   expect([told?.message.field('correlationId'), String(told?.message.body)]).toEqual([call.requestId, '{"in":5}'])
-  ask(0, {
-    properties: { correlationId: call.requestId },
-    applicationProperties: [['IoThub-status', int(201)]],
-    body: Buffer.from('"done"'),
-  })
+  for (const [index, correlationId] of [uuid(call.requestId), call.requestId].entries())
+    ask(index, {
+      properties: { correlationId },
+      applicationProperties: [['IoThub-status', int(201)]],
+      body: Buffer.from('"done"'),
+    })
   await said()
-  expect(requests).toMatchObject([{ kind: 'methodAnswer', requestId: call.requestId, status: 201 }])
+  const answer = { kind: 'methodAnswer', requestId: call.requestId, status: 201 }
+  expect(requests).toMatchObject([answer, answer])
 })
 
 describe('commands', () => {

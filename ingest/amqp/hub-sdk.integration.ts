@@ -106,15 +106,16 @@ describe("the hub's device SDK for Node", () => {
     })
     await expect.poll(() => session().listensTo('methods'), { timeout: 10_000 }).toBe(true)
     requests.length = 0
+    const callId = '01234567-89ab-4def-8123-456789abcdef'
     await session().send({
       feed: 'methods',
       name: 'reboot',
-      requestId: '0123456789abcdef',
+      requestId: callId,
       body: Buffer.from('{"in":5}'),
     })
     await expect
       .poll(() => requests, { timeout: 10_000 })
-      .toMatchObject([{ kind: 'methodAnswer', requestId: '0123456789abcdef', status: 201 }])
+      .toMatchObject([{ kind: 'methodAnswer', requestId: callId, status: 201 }])
     expect(JSON.parse(String(requests[0]?.body))).toEqual({ echo: { in: 5 } })
   })
 

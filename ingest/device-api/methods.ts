@@ -7,10 +7,10 @@
  *
  * A device that moves to another edge answers what it was called here before its connection here ends; further calls go to where it is now.
  *
- * At most once: from "written" on nothing is tried again. A call is known by 64 random bits, which are good for one answer, and only from
- * the session that they were sent to.
+ * At most once: from "written" on nothing is tried again. A call is known by a random UUID, which clients of AMQP ask for. It is good for one answer, and only from
+ * the session that it was sent to.
  */
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { Capability } from '#ingest/session/capabilities.ts'
 import type { Feed, Outcome } from '#ingest/session/delivery.ts'
 import type { DeviceRequest } from '#ingest/session/device-request.ts'
@@ -20,8 +20,6 @@ import type { CallFailure, CallOutcome, MethodCall } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
-
-const callIdBytes = 8
 
 interface Call {
   readonly session: Session
@@ -124,7 +122,7 @@ export class Methods implements Capability {
     const called = this.#calledOf(session)
     if (called.callIds.size >= limits.methodsUnderWayPerDeviceMax || this.#calls.size >= limits.methodsUnderWayMax)
       return failed('busy')
-    const callId = randomBytes(callIdBytes).toString('hex')
+    const callId = randomUUID()
     const settled = this.#settled(session, called, callId, responseMs)
     // What was written may be answered before this resolves.
     const outcome = await session.send({ feed: 'methods', name, requestId: callId, body: Buffer.from(payload) })

@@ -47,6 +47,21 @@ describe('the HTTP server', () => {
     ])
   })
 
+  test('a PATCH said by a POST finds the route of PATCH, but where POST has one of its own', async () => {
+    const { url } = await serverWith((router) => {
+      for (const [method, pattern] of [
+        ['PATCH', '/twin'],
+        ['PATCH', '/both'],
+        ['POST', '/both'],
+      ] as const)
+        router.route({ method, pattern, handle: (request) => jsonAnswer(200, request.method) })
+    })
+    const said = async (path: string, headers: Record<string, string> = { 'X-HTTP-Method-Override': 'PATCH' }) =>
+      (await fetch(`${url}${path}`, { method: 'POST', headers })).text()
+    expect(await Promise.all([said('/twin'), said('/both')])).toEqual(['"PATCH"', '"POST"'])
+    expect(await said('/twin', {})).toBe('this method is not served here\n')
+  })
+
   test('a path that is not percent-encoded UTF-8 gives no parameter instead of a fault', async () => {
     const { url } = await serverWith((router) =>
       router.route({

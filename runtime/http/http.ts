@@ -20,7 +20,7 @@ import { BodyRoom } from './bodies.ts'
 import { type ConnectionHost, farewellMsMax, HttpConnection } from './connection.ts'
 import { callerRefusal, Exchange, OpenRequests } from './exchange.ts'
 import type { RequestHead } from './head.ts'
-import { ReadRequest } from './request.ts'
+import { isPatchByPost, ReadRequest } from './request.ts'
 import { PatternTree } from './router.ts'
 import type { AnyRoute, HttpRouter, HttpServing, HttpUpgrade } from './serving.ts'
 
@@ -145,10 +145,12 @@ class Service implements HttpService, ConnectionHost {
         return undefined
       }
     }
-    const route = this.#routes.find(head.method, head.path, this.#parameters)
-    const request = new ReadRequest(head, this.#parameters.slice(), connection)
+    const sent = this.#routes.find(head.method, head.path, this.#parameters)
+    const meant = sent?.method !== 'POST' && isPatchByPost(head) ? { ...head, method: 'PATCH' } : head
+    const route = meant === head ? sent : this.#routes.find(meant.method, meant.path, this.#parameters)
+    const request = new ReadRequest(meant, this.#parameters.slice(), connection)
     const lengthBytes = head.isChunked ? undefined : head.contentLength
-    const found = route ?? this.#noRoute(head)
+    const found = route ?? this.#noRoute(meant)
     return new Exchange(this.#options, this.#open, this.#bodies, found, connection, request, lengthBytes)
   }
 

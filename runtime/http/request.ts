@@ -77,6 +77,12 @@ export class ReadRequest implements HttpRequest {
   }
 }
 
+/** The hub's SDK for Java says PATCH by a POST with a header: the client of its platform knows no other methods than those of 1999. */
+export function isPatchByPost({ method, headers }: RequestHead): boolean {
+  if (method !== 'POST') return false
+  return headers.some(([name, value]) => name === 'x-http-method-override' && value.toUpperCase() === 'PATCH')
+}
+
 /** `undefined` where `decodeURIComponent` would throw. `+` stays a plus. */
 function percentDecoded(text: string): string | undefined {
   if (!text.includes('%')) return text
