@@ -70,7 +70,7 @@ describe('a direct method', () => {
     const call = methods.call(id, method, 0)
     await tick()
     expect(carrier.sent).toMatchObject([
-      { feed: 'methods', name: 'blink', requestId: expect.stringMatching(/^[\da-f]{16}$/) },
+      { feed: 'methods', name: 'blink', requestId: expect.stringMatching(/^[\da-f-]{36}$/) },
     ])
     expect(String(carrier.sent[0]?.body)).toBe('{"on":true}')
     answer(ridOf(0), ' {"done":12345678901234567890} ', -7)

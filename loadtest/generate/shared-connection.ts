@@ -117,7 +117,7 @@ export class SharedConnection {
   #read(chunk: Buffer): number {
     let at = 0
     while (at < chunk.length && !this.#isOver) {
-      // A header begins as a frame of that size would, which is no size that a frame may have.
+      // Its first byte would make a frame of a gigabyte.
       const isHeader = this.#headersDue > 0 && chunk[at] === amqpHeader[0]
       const bytes = isHeader ? headerBytes : frameBytesOf(chunk, at, chunk.length, limits.amqpFrameBytesMax)
       if (bytes === 0 || at + bytes > chunk.length) return at

@@ -57,8 +57,8 @@ class Devices {
     /** It ends after so many calls, */
     int calls;
 
-    /** as many commands as it has to settle, */
-    List<IotHubMessageResult> settlements = List.of();
+    /** once all commands came that it has to settle, each as often as it is said how, by their texts, */
+    Map<String, List<IotHubMessageResult>> settlements = Map.of();
 
     /** and once it was told this property. */
     String desired;
@@ -156,15 +156,17 @@ class Devices {
     Life(Plan plan) {
       this.plan = plan;
       called = new CountDownLatch(plan.calls);
-      commanded = new CountDownLatch(plan.settlements.size());
+      commanded = new CountDownLatch(plan.settlements.values().stream().mapToInt(List::size).sum());
       told = new CountDownLatch(plan.desired == null ? 0 : 1);
     }
 
     @Override
     public IotHubMessageResult onCloudToDeviceMessageReceived(Message message, Object context) {
-      seen.commands.add(Text.of(message));
+      Text command = Text.of(message);
+      int timesBefore = (int) seen.commands.stream().filter(earlier -> earlier.body.equals(command.body)).count();
+      seen.commands.add(command);
       commanded.countDown();
-      return plan.settlements.get(seen.commands.size() - 1);
+      return plan.settlements.get(command.body).get(timesBefore);
     }
 
     Seen with(InternalClient client) throws Exception {

@@ -18,7 +18,6 @@ import com.microsoft.azure.sdk.iot.provisioning.service.configs.TwinState;
 import com.microsoft.azure.sdk.iot.provisioning.service.configs.X509Attestation;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.Base64;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -62,12 +61,9 @@ class Provisioning {
 
   private static SecurityProvider proofOf(Registering wanted) throws Exception {
     if (wanted.certificate != null) return new CertifiedDevice(wanted.registrationId, wanted.certificate, wanted.privateKey);
-    byte[] key =
-        wanted.groupKey == null
-            ? wanted.key.getBytes(StandardCharsets.UTF_8)
-            : Base64.getEncoder().encode(
-                SecurityProviderSymmetricKey.ComputeDerivedSymmetricKey(
-                    Base64.getDecoder().decode(wanted.groupKey), wanted.registrationId));
+    if (wanted.groupKey == null) return new SecurityProviderSymmetricKey(wanted.key.getBytes(StandardCharsets.UTF_8), wanted.registrationId);
+    byte[] groupKey = wanted.groupKey.getBytes(StandardCharsets.UTF_8);
+    byte[] key = SecurityProviderSymmetricKey.ComputeDerivedSymmetricKey(groupKey, wanted.registrationId);
     return new SecurityProviderSymmetricKey(key, wanted.registrationId);
   }
 

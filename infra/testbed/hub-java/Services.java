@@ -95,11 +95,12 @@ class Services {
     seen.put("stale", HubClients.failureOf(() -> twins.replace(stale, stale.getETag())));
     seen.put("noTwin", HubClients.failureOf(() -> twins.get("nobody")));
     DirectMethodsClient methods = new DirectMethodsClient(owner);
-    seen.put("offline", HubClients.failureOf(() -> methods.invoke(first, "reboot")));
-    seen.put("unknown", HubClients.failureOf(() -> methods.invoke("nobody", "reboot")));
+    DirectMethodRequestOptions atOnce = DirectMethodRequestOptions.builder().methodConnectTimeoutSeconds(0).build();
+    seen.put("offline", HubClients.failureOf(() -> methods.invoke(first, "reboot", atOnce)));
+    seen.put("unknown", HubClients.failureOf(() -> methods.invoke("nobody", "reboot", atOnce)));
     seen.put("pages", pages(new QueryClient(owner)));
     seen.put("grouped", grouped(new QueryClient(owner)));
-    seen.put("noQuery", HubClients.failureOf(() -> new QueryClient(owner).queryTwins("SELECT nonsense")));
+    seen.put("noQuery", HubClients.failureOf(() -> new QueryClient(owner).queryTwins("SELECT * FROM nonsense")));
     seen.put("jobs", jobs(owner));
     seen.put("updated", twins.get(first).getDesiredProperties());
     seen.put("configuration", configuration(owner));
