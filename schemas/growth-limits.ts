@@ -1,4 +1,4 @@
-/** What bounds the growth of a log's partitions; a part of `limits.ts`. docs/decisions/0023-growth.md */
+/** What bounds the growth of a log's partitions; a part of `limits.ts`. docs/decisions/0025-growth.md */
 export const growthLimits = {
   /** Whoever spreads devices over partitions, or delivers them, looks so often whether that changes. */
   growthLookMs: 400,

@@ -359,10 +359,7 @@ export const limits = {
 /** Asserts the relations between limits that the code relies on. */
 export function assertLimits(): void {
   assertGrowthLimits()
-  assert(
-    limits.packetBytesMax >= limits.bodyBytesMax + limits.topicBytesMax,
-    'a largest body with a largest topic must fit a packet',
-  )
+  assert(limits.packetBytesMax >= limits.bodyBytesMax + limits.topicBytesMax, 'a body with its topic must fit a packet')
   assert(
     limits.envelopeBytesMax >= limits.bodyBytesMax + limits.topicBytesMax * 2,
     'a largest packet must fit an envelope',

@@ -91,10 +91,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   const onAssigned = (assignment: Assignment) => {
     const { partition } = assignment
-    assert(
-      partition < log.partitionCount,
-      `a log of ${log.partitionCount} partitions assigns one of them, not ${partition}`,
-    )
+    assert(partition < log.partitionCount, `the log assigns one of its partitions, not ${partition}`)
     const ended = AbortSignal.any([assignment.revoked, stop.signal])
     const task = runPartition({
       ...shared,

@@ -3,7 +3,7 @@
  * (`growth-events.ts`), and so sees within `growthLookMs` what others wrote.
  *
  * Why an edge may believe what it saw last: the command that grows a log lets `growthHoldMs` pass between the hold and the cut. A look that
- * began less than `growthLeaseMs` ago and found no hold began before any cut that is to come. docs/decisions/0023-growth.md
+ * began less than `growthLeaseMs` ago and found no hold began before any cut that is to come. docs/decisions/0025-growth.md
  */
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'

@@ -1,5 +1,5 @@
 /**
- * Adds partitions to a log while devices are served, and spreads devices over all of them. docs/decisions/0023-growth.md
+ * Adds partitions to a log while devices are served, and spreads devices over all of them. docs/decisions/0025-growth.md
  *
  *   planned ─▶ partitions added ─▶ held ─▶ growthHoldMs ─▶ ends of the old ones are the cuts ─▶ grown
  *
