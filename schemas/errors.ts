@@ -64,6 +64,10 @@ export const errorTable = {
   },
   INGEST_BODY_MALFORMED: { disposition: 'reject', meaning: 'an HTTP telemetry request that cannot be read' },
   INGEST_CODING_UNKNOWN: { disposition: 'reject', meaning: 'an HTTP body in a content coding that is not supported' },
+  INGEST_NAMES_FULL: {
+    disposition: 'reject',
+    meaning: 'more names of metrics than a connection of Sparkplug, or all of them, may have remembered',
+  },
   INGEST_QOS_REFUSED: { disposition: 'close', meaning: 'QoS 2 is not offered' },
   INGEST_CONNECT_REFUSED: { disposition: 'close', meaning: 'a CONNECT that names no acceptable device or version' },
   INGEST_CONNECT_METHOD_REFUSED: {

@@ -248,6 +248,11 @@ export const limits = {
   registrationsUnderWayMax: 500,
   /** Body of a registration, which a device may fill with what it wants to tell whoever chooses its hub. */
   registrationBytesMax: 64 * 1024,
+  /** How often a device may ask what became of its registration; the hub's own limit. */
+  registrationPollsMax: 5,
+  registrationPollsWindowMs: 10_000,
+  /** Devices of which that is counted in a window; more than register in it. */
+  registrationPollersMax: 100_000,
   /** A device comes to register, and goes: its connection ends by then. */
   registrationMsMax: 30 * 60_000,
   /** Longest time after which a device is told to come back: more than a storm of 100,000 devices needs. */
@@ -360,6 +365,7 @@ export function assertLimits(): void {
     'a largest packet must fit an envelope',
   )
   assert(limits.blockBytesMax >= limits.envelopeBytesMax, 'a largest envelope must fit a block')
+  assert(limits.sparkplugNamesBytesMax >= 4 * limits.sparkplugConnectionNamesBytesMax, 'none takes most names')
   assert(limits.amqpJoinedBytesMax >= limits.amqpMessageBytesMax, 'a largest message must fit where frames are joined')
   assert(limits.recordBytesMax >= limits.blockBytesMax + 4096, 'an incompressible block must fit a record')
   assert(limits.recordRawBytesMax >= limits.blockBytesMax, 'a largest block must fit a record')

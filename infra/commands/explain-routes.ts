@@ -52,7 +52,11 @@ export async function runExplain(
   const routedTwins = openRoutedTwins(settings, logger)
   try {
     const explained = await explainRoutes({ ...options, twins: routedTwins.twins, log })
-    write(flags.has('json') ? JSON.stringify(explained, undefined, 2) : renderExplainedRoutes(explained))
+    write(
+      flags.has('json')
+        ? JSON.stringify(explained, undefined, 2)
+        : renderExplainedRoutes(explained, settings.builtInEndpoint),
+    )
   } finally {
     await routedTwins.close()
     await log.close()

@@ -6,7 +6,6 @@ import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import type { Log } from '#pipeline/log/log.ts'
-import type { LazyHubs } from '#pipeline/reading/lazy-hubs.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -24,7 +23,7 @@ import { openRoleUploads } from './open-role-uploads.ts'
 import { quotasFrom } from './quotas.ts'
 import type { Status } from './role-contract.ts'
 import { openRoleExport, type RoleExport } from './role-export.ts'
-import { openRoleHubs } from './role-hubs.ts'
+import { openRoleHubs, type RoleHubs } from './role-hubs.ts'
 import {
   askHistory,
   askNoisiest,
@@ -50,7 +49,7 @@ interface EdgeBasis {
   /** Of who signed the control role's certificate, PEM. */
   readonly controlAuthority: string | undefined
   readonly log: Log
-  readonly hubs: LazyHubs
+  readonly hubs: RoleHubs
   /** What control asks of this edge, as soon as there is one. */
   readonly downlink: StartingDownlink
   /** Where identities are required. */
@@ -147,7 +146,7 @@ async function openEdge(
   const edge = await startEdge({
     log,
     services: {
-      hubs,
+      hubs: hubs.hubs,
       hostName: controlSettings(settings).hostName,
       requests: serviceRequests(control, controlAuthority),
       tellClaim: (claim) => tellSupervisor('readerClaimed', claim),

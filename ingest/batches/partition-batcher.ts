@@ -5,7 +5,7 @@ import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter } from '#runtime/metrics.ts'
 import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { type BatchBuffers, type BatchOwner, type EnvelopeFrame, fitsBlock, OpenBatch } from './batch.ts'
 import { ClosedTogether } from './closed-together.ts'
@@ -176,12 +176,13 @@ export class PartitionBatcher {
     if (this.#appending) return
     this.#appending = true
     for (let next = joinable(this.#closed); next.length > 0; next = joinable(this.#closed)) {
-      const durable = await this.#append(next)
+      const refusal = await this.#append(next)
+      const durable = refusal === undefined
       const settled = this.#closed.splice(0, next.length)
       assert(settled[0]?.batch === next[0]?.batch, 'what was appended is what waits at the front')
       for (const { batch, capacityBytes } of next) {
         if (durable) this.#batcher.observeAppended(batch)
-        this.#settle(batch, durable)
+        this.#settle(batch, refusal)
         if (durable) this.#batcher.observeSettled(batch)
         this.#batcher.release(capacityBytes)
       }
@@ -194,8 +195,8 @@ export class PartitionBatcher {
     }
   }
 
-  /** True once the log confirmed the batches; false if it never will. Failures that may pass are retried with the same bytes. */
-  async #append(joined: readonly CompressedBatch[]): Promise<boolean> {
+  /** Undefined once the log confirmed the batches; else why it will not. Failures that may pass are retried with the same bytes. */
+  async #append(joined: readonly CompressedBatch[]): Promise<PenstockError | undefined> {
     const { options, appendedTotal, appendedBytesTotal, failuresTotal } = this.#batcher
     const { value, stamp: content } = recordOf(joined)
     const stamp: BatchStamp = { ...content, edgeId: options.edgeId, epoch: options.epoch, sequence: this.#sequence++ }
@@ -214,11 +215,11 @@ export class PartitionBatcher {
       appendedTotal.add(1)
       appendedBytesTotal.add(value.length)
       options.onAppended?.({ partition: this.index, offset, stamp, bytes: value.length })
-      return true
+      return undefined
     } catch (error) {
       failuresTotal.add(1)
       options.logger.error('append failed for good; its messages stay unacknowledged', { ...failed, error })
-      return false
+      return refusalOf(error, this.#batcher.closing)
     }
   }
 
@@ -229,19 +230,26 @@ export class PartitionBatcher {
     this.#lastOffset = offset
   }
 
-  #settle(batch: OpenBatch, durable: boolean): void {
+  #settle(batch: OpenBatch, refusal: PenstockError | undefined): void {
     let owed = 0
     for (let i = 0; i < batch.owners.length; i++) {
       const owner = batch.owners[i] as BatchOwner
       const count = batch.ownerCounts[i] as number
       owed += count
       if (owner.batch === batch) owner.batch = undefined
-      if (durable) {
+      if (refusal === undefined) {
         owner.settled(count)
         this.#batcher.acknowledged(count)
-      } else owner.refused(count)
+      } else owner.refused(count, refusal)
     }
     assert(owed <= batch.messageCount, 'no batch owes more messages than it holds')
-    if (!durable) this.#batcher.droppedTotal.add(batch.messageCount - owed)
+    if (refusal !== undefined) this.#batcher.droppedTotal.add(batch.messageCount - owed)
   }
+}
+
+/** What owners of messages learn: whether sending them again can help. */
+function refusalOf(error: unknown, isClosing: boolean): PenstockError {
+  if (isPenstockError(error) && error.disposition === 'reject')
+    return new PenstockError('INGEST_MESSAGE_REFUSED', 'the log refused a batch; its messages were not stored')
+  return new PenstockError(isClosing ? 'INGEST_DRAINING' : 'LOG_UNAVAILABLE', 'the log did not confirm a batch')
 }

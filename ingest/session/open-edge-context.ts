@@ -10,6 +10,7 @@ import { limits } from '#schemas/limits.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import { Capabilities } from './capabilities.ts'
 import type { Announce, EdgeConnection, EdgeContext, EdgeCounters, OnPresence } from './edge-context.ts'
+import { NameRoom } from './name-room.ts'
 import { pauseAll } from './pause-all.ts'
 import { type Authenticate, type IsKnown, trustClientId } from './principal.ts'
 import { RefusalLog, type ToldRefusal } from './refusal-log.ts'
@@ -75,7 +76,7 @@ export function openEdgeContext(options: EdgeContextOptions): EdgeContext {
     ticks: 0,
     unstoredMessages: 0,
     draining: false,
-    sparkplugNames: options.decodesSparkplug ? { bytes: 0 } : undefined,
+    sparkplugNames: options.decodesSparkplug ? new NameRoom() : undefined,
     announce: options.announce ?? (() => {}),
     onPresence: options.onPresence ?? (() => {}),
   }
