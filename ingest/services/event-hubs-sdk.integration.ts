@@ -298,19 +298,23 @@ test('a processor that keeps checkpoints reads each message once, and none is mi
   }
   await appendMore(10)
   const first = start(300)
-  await expect.poll(first.seen, { timeout: 20_000 }).toBeGreaterThanOrEqual(300)
+  await expect.poll(first.seen, { timeout: 30_000 }).toBeGreaterThanOrEqual(300)
   await first.stop()
   await appendMore(5)
   const second = start(Number.POSITIVE_INFINITY)
-  await expect.poll(second.seen, { timeout: 20_000 }).toBeGreaterThanOrEqual(50)
-  // The edge ends, and comes again with the same log: the client finds it by itself.
+  const allRead = async () => {
+    for (const [partition, numbers] of expected)
+      await expect.poll(() => got.get(partition)?.length, { timeout: 30_000 }).toBe(numbers.length)
+  }
+  await allRead()
+  // Another edge takes the place of this one, with the same log, while the client waits for news: it finds the new one by itself. In the midst of
+  // events this SDK may begin to open a link on the connection that is going, and then waits on it for ever.
   edge.stopAccepting()
-  for (const connection of [...own.edge.connections]) connection.fail(draining)
   const next = servicesFixture({ store: own.memoryLog.store })
   edge = await listen(next.edge, amqpInBytes(next.edge, next), '127.0.0.1', port)
+  for (const connection of [...own.edge.connections]) connection.fail(draining)
   await appendMore(5)
-  await expect.poll(() => got.get('0')?.length, { timeout: 20_000 }).toBe(expected.get('0')?.length)
-  await expect.poll(() => got.get('1')?.length, { timeout: 20_000 }).toBe(expected.get('1')?.length)
+  await allRead()
   expect(got).toEqual(expected)
   await second.stop()
   edge.stopAccepting()
