@@ -171,9 +171,20 @@ export class AssignElsewhere {
       twin,
     )
     if (given === 'foreign') throw refusedFor('foreign')
-    if ((await this.#write(registration, enrolment)) !== 'withdrawn') return
-    if (given === 'made') await devices.remove(registration.deviceId)
+    const outcome = await this.#write(registration, enrolment)
+    if (outcome === 'written') return
+    // One that was begun later may have been given the same device by now.
+    if (outcome === 'withdrawn' && given === 'made') await this.#takeBack(devices, registration.deviceId, hostName)
     throw refusedFor('withdrawn')
+  }
+
+  /** Rejects never: nobody waits for it any more, so that only the log can tell. */
+  async #takeBack(devices: HubDevices, device: string, hub: string): Promise<void> {
+    await devices.remove(device).catch((error: unknown) =>
+      this.#parts.logger.warn('a device whose enrolment or registration was withdrawn stays in a linked hub', {
+        ...{ device, hub, error },
+      }),
+    )
   }
 
   #isOwn({ assignment, known }: Wanted, hostName: string): boolean {
