@@ -141,13 +141,33 @@ describe('a part of a file', () => {
     await files.close()
   })
 
-  test('of a file that is replaced meanwhile by one of another length is not answered', async () => {
+  test.each(['new', '9876543210'])('of a file that is replaced meanwhile by %s is not answered', async (other) => {
     const { files, get, store, key } = await withFile('0123456789')
     let calls = 0
     store.gate = async () => {
-      if (++calls === 2) store.files.set(key, { bytes: Buffer.from('new'), changedAtMs: 1 })
+      if (++calls === 2) store.files.set(key, { bytes: Buffer.from(other), changedAtMs: 1 })
     }
     expect((await get({ range: 'bytes=0-5' })).status).toBe(503)
+    await files.close()
+  })
+
+  test('is one of the file that is meant: of another, If-Match gets nothing and If-Range the whole', async () => {
+    const { files, get, store, key } = await withFile('0123456789')
+    const { etag = '' } = await get({})
+    const range = 'bytes=0-5'
+    for (const meant of [
+      { 'if-match': etag },
+      { 'if-match': '*' },
+      { 'if-match': `"x", ${etag}` },
+      { 'if-range': etag },
+    ])
+      expect(await get({ range, ...meant })).toMatchObject({ status: 206, body: '012345' })
+    expect(await get({ 'if-match': etag })).toMatchObject({ status: 200, body: '0123456789' })
+    store.files.set(key, { bytes: Buffer.from('9876543210'), changedAtMs: 1_700_000_001_000 })
+    for (const asked of [{ range }, {}] as Record<string, string>[])
+      expect((await get({ ...asked, 'if-match': etag })).status).toBe(412)
+    for (const other of [etag, 'Tue, 14 Nov 2023 22:13:21 GMT'])
+      expect(await get({ range, 'if-range': other })).toMatchObject({ status: 200, body: '9876543210' })
     await files.close()
   })
 
