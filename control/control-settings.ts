@@ -3,6 +3,7 @@ import { authorityIn } from '#runtime/certificates.ts'
 import { isLoopbackBind } from '#runtime/loopback.ts'
 import { isTold } from '#schemas/device-settings.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import type { BuiltInShows } from '#schemas/routing/routing.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { uploadHost } from '#schemas/uploads.ts'
 import { admissionRules } from './auth/admission-rules.ts'
@@ -20,6 +21,7 @@ export interface ControlSettings {
   readonly ownerKey: string | undefined
   readonly secretsKey: string | undefined
   readonly auditDays: number
+  readonly builtInShows: BuiltInShows
   readonly rules: AdmissionRules
   readonly identitiesRequired: boolean
   readonly devicesCachedMax: number
@@ -57,6 +59,7 @@ export function controlSettings(settings: Settings): ControlSettings {
     ownerKey: settings.ownerKey,
     secretsKey: settings.secretsKey,
     auditDays: settings.auditDays,
+    builtInShows: settings.builtInEndpoint,
     identitiesRequired: settings.identities === 'required',
     rules,
     devicesCachedMax: settings.credentialsCached,

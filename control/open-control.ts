@@ -10,6 +10,7 @@ import { Pace } from '#runtime/pace.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import { jobSettings } from '#schemas/job-settings.ts'
 import type { MetricName } from '#schemas/metrics.ts'
+import type { BuiltInShows } from '#schemas/routing/routing.ts'
 import { settingsTable } from '#schemas/settings.ts'
 import { AuditRecorder } from './audit/audit-recorder.ts'
 import type { AdmissionRules } from './auth/auth.ts'
@@ -69,6 +70,8 @@ export interface ControlOptions {
   readonly deviceTable?: DeviceTable | undefined
   /** Further checks of documents of routes. */
   readonly checkRouting?: CheckDocument | undefined
+  /** Left out: all. */
+  readonly builtInShows?: BuiltInShows | undefined
   readonly rules: AdmissionRules
   /** What `GET /settings` shows. Left out: nothing. */
   readonly sql?: AnalystSql | undefined

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import type { RoutingDocument } from '#schemas/routing/routing.ts'
+import type { BuiltInShows, RoutingDocument } from '#schemas/routing/routing.ts'
 import { FileRoutingStore } from './routes/file-routing-store.ts'
 import type { CheckDocument, RoutingStore } from './routes/routes.ts'
 import { RoutingService } from './routes/routing-service.ts'
@@ -18,6 +18,7 @@ export interface RoutingOptions {
   readonly secretsKey: string | undefined
   readonly logger: Logger
   readonly check?: CheckDocument
+  readonly builtInShows?: BuiltInShows | undefined
   readonly clock?: Clock
 }
 
@@ -31,12 +32,12 @@ export interface Routing {
 
 /** @throws SETTINGS_INVALID, STORE_UNAVAILABLE, STORE_SCHEMA_UNKNOWN */
 export async function openRouting(options: RoutingOptions): Promise<Routing> {
-  const { dataDir, secretsKey, check, clock = systemClock } = options
+  const { dataDir, secretsKey, check, builtInShows, clock = systemClock } = options
   const key = secretsKeyOf(dataDir, secretsKey)
   const store = await openRoutingStore(options)
   return {
     store,
-    service: new RoutingService(store, key, { clock, ...(check && { check }) }),
+    service: new RoutingService(store, key, { clock, builtInShows, ...(check && { check }) }),
     async inForce() {
       const { revision, document } = await store.read()
       return { revision, document: opened(document, key) }

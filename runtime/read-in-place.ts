@@ -72,7 +72,7 @@ const [bufferField, callbackField] = ['kBuffer', 'kBufferCb'].map((name) =>
 
 /**
  * The same for the server's side of TLS, for which Node has no such option. Where its sockets look otherwise than is known here, they are
- * read as usual.
+ * read as usual. A pause lets the other records of the read under way come, as over TCP it does the rest of a chunk.
  * @param socket its handshake is done, and nothing was read of it
  */
 export function readTlsInPlace(socket: TLSSocket, onChunk: (bytes: Buffer) => void): void {

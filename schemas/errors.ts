@@ -64,6 +64,10 @@ export const errorTable = {
   },
   INGEST_BODY_MALFORMED: { disposition: 'reject', meaning: 'an HTTP telemetry request that cannot be read' },
   INGEST_CODING_UNKNOWN: { disposition: 'reject', meaning: 'an HTTP body in a content coding that is not supported' },
+  INGEST_NAMES_FULL: {
+    disposition: 'reject',
+    meaning: 'more names of metrics than a connection of Sparkplug, or all of them, may have remembered',
+  },
   INGEST_QOS_REFUSED: { disposition: 'close', meaning: 'QoS 2 is not offered' },
   INGEST_CONNECT_REFUSED: { disposition: 'close', meaning: 'a CONNECT that names no acceptable device or version' },
   INGEST_CONNECT_METHOD_REFUSED: {
@@ -103,6 +107,15 @@ export const errorTable = {
     meaning: 'a member of an older generation of the consumer group tried to commit',
   },
   LOG_PARTITIONS_MISMATCH: { disposition: 'fatal', meaning: 'the topic exists with another number of partitions' },
+  LOG_APPEND_LATE: {
+    disposition: 'retry',
+    meaning: 'the log confirmed a batch when its devices had moved to other partitions; they send it again',
+  },
+  LOG_GROWTH_REFUSED: { disposition: 'reject', meaning: 'the partitions of the log cannot be made so many' },
+  LOG_GROWTH_ABANDONED: {
+    disposition: 'reject',
+    meaning: 'the partitions of the log did not grow: an edge could not wait; it can be begun again',
+  },
   LOG_REPLACED: { disposition: 'fatal', meaning: 'the log was deleted, and another one made under its name' },
   LOG_SERVER_TOO_OLD: { disposition: 'fatal', meaning: 'the Kafka brokers do not speak the protocol that is needed' },
   LOG_ACCESS_REFUSED: {

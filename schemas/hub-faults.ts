@@ -98,7 +98,8 @@ const faults: Partial<Record<ErrorCode, HubFault>> = {
   INGEST_FAILURES_EXCEEDED: throttled,
   INGEST_OVERLOADED: unavailable,
   INGEST_DRAINING: unavailable,
-  INGEST_MESSAGE_REFUSED: unavailable,
+  // Only what is too large for the log is refused for good; sent again as it is, it would be again.
+  INGEST_MESSAGE_REFUSED: messageTooLarge,
   CONSOLE_VIEWERS_FULL: throttled,
   LOADTEST_UNKNOWN: { status: 404, name: 'NotFound', number: 404_000 },
   LOADTEST_RUNNING: conflict,

@@ -3,6 +3,7 @@ import { amqpLimits } from './amqp-limits.ts'
 import { analystLimits } from './analyst-limits.ts'
 import { commandLimits } from './command-limits.ts'
 import { consoleLimits } from './console-limits.ts'
+import { growthLimits } from './growth-limits.ts'
 import { jobLimits } from './job-limits.ts'
 import { modelLimits } from './model-limits.ts'
 import { readingLimits } from './reading-limits.ts'
@@ -16,6 +17,7 @@ export const limits = {
   ...analystLimits,
   ...commandLimits,
   ...consoleLimits,
+  ...growthLimits,
   ...readingLimits,
   ...senderLimits,
   ...uploadLimits,
@@ -248,6 +250,11 @@ export const limits = {
   registrationsUnderWayMax: 500,
   /** Body of a registration, which a device may fill with what it wants to tell whoever chooses its hub. */
   registrationBytesMax: 64 * 1024,
+  /** How often a device may ask what became of its registration; the hub's own limit. */
+  registrationPollsMax: 5,
+  registrationPollsWindowMs: 10_000,
+  /** Devices of which that is counted in a window; more than register in it. */
+  registrationPollersMax: 100_000,
   /** A device comes to register, and goes: its connection ends by then. */
   registrationMsMax: 30 * 60_000,
   /** Longest time after which a device is told to come back: more than a storm of 100,000 devices needs. */
@@ -351,15 +358,14 @@ export const limits = {
 
 /** Asserts the relations between limits that the code relies on. */
 export function assertLimits(): void {
-  assert(
-    limits.packetBytesMax >= limits.bodyBytesMax + limits.topicBytesMax,
-    'a largest body with a largest topic must fit a packet',
-  )
+  assertGrowthLimits()
+  assert(limits.packetBytesMax >= limits.bodyBytesMax + limits.topicBytesMax, 'a body with its topic must fit a packet')
   assert(
     limits.envelopeBytesMax >= limits.bodyBytesMax + limits.topicBytesMax * 2,
     'a largest packet must fit an envelope',
   )
   assert(limits.blockBytesMax >= limits.envelopeBytesMax, 'a largest envelope must fit a block')
+  assert(limits.sparkplugNamesBytesMax >= 4 * limits.sparkplugConnectionNamesBytesMax, 'none takes most names')
   assert(limits.amqpJoinedBytesMax >= limits.amqpMessageBytesMax, 'a largest message must fit where frames are joined')
   assert(limits.recordBytesMax >= limits.blockBytesMax + 4096, 'an incompressible block must fit a record')
   assert(limits.recordRawBytesMax >= limits.blockBytesMax, 'a largest block must fit a record')
@@ -422,4 +428,14 @@ export function engineAnalystPlaces(cores: number): number {
 /** Threads of libuv's pool with which the embedded engine runs as many statements as it has places. */
 export function engineThreads(cores: number): number {
   return 3 * limits.engineOwnPlacesMax + engineAnalystPlaces(cores) + limits.engineSpareThreads
+}
+
+function assertGrowthLimits(): void {
+  assert(
+    limits.growthLookMs < limits.growthLeaseMs &&
+      limits.growthLookMs + limits.growthVetoMs < limits.growthHoldMs &&
+      limits.growthLeaseMs < limits.growthHoldMs &&
+      limits.growthHoldMs < limits.growthHoldMsMax,
+    'every edge knows of a hold, and may give it up, before the cut',
+  )
 }

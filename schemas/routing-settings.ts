@@ -1,5 +1,13 @@
 /** Settings of routes and endpoints; a part of the table in `settings.ts`. */
 export const routingSettings = {
+  builtInEndpoint: {
+    env: 'PENSTOCK_BUILTIN_ENDPOINT',
+    kind: 'choice',
+    default: 'all',
+    choices: ['all', 'routed'],
+    meaning:
+      'what clients of Event Hubs read: all that the log holds, or as from a hub what routes, or the fallback, send to the endpoint events. Rows of penstock.telemetry are there in both',
+  },
   secretsKey: {
     env: 'PENSTOCK_SECRETS_KEY',
     kind: 'secret',

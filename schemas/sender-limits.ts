@@ -10,4 +10,6 @@ export const senderLimits = {
   protobufDepthMax: 32,
   /** What the connections of an edge process remember together of births of Sparkplug: some hundred thousand metrics. */
   sparkplugNamesBytesMax: 64 * 1024 * 1024,
+  /** And each of them: a gateway of some tens of thousands of metrics, as several may be at one edge. */
+  sparkplugConnectionNamesBytesMax: 16 * 1024 * 1024,
 } as const

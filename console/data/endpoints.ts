@@ -23,10 +23,16 @@ const check = recordOf({
       partitions: listOf(recordOf({ behind: aNumber, ageMs: aNumber })),
     }),
   ),
+  builtIn: recordOf({ name: aText, shows: aText }),
 })
 
 export async function readEndpoints(signal: AbortSignal): Promise<readonly EndpointState[]> {
-  return (await json(check, '/routing/endpoints', { signal })).endpoints
+  return (await readRouted(signal)).endpoints
+}
+
+/** With what the endpoint shows that every hub has. */
+export function readRouted(signal: AbortSignal): Promise<ReturnType<typeof check>> {
+  return json(check, '/routing/endpoints', { signal })
 }
 
 /** Batches that it still gets, and how old the oldest is. */

@@ -1,8 +1,7 @@
 import { commandSettings } from '#schemas/command-settings.ts'
 import type { Settings } from '#schemas/settings.ts'
+import { dayMs } from '#schemas/time.ts'
 import type { CommandRules } from './commands.ts'
-
-const dayMs = 24 * 3_600_000
 
 export function commandRules(settings: Pick<Settings, keyof typeof commandSettings>): CommandRules {
   return {

@@ -5,8 +5,10 @@
  *                              └── failed, written                     └── failed: it stays where it was
  *
  * Whatever ends in between, the device has a hub: it leaves the old one last, and where that fails it stays known there, but has its new hub. A
- * registration that was deleted, or begun again at another process, before the device is made is not gone on with. A process that ends leaves `assigning` behind, which is told
- * as failed after a time; the device registers again.
+ * process that ends leaves `assigning` behind, which is told as failed after a time; the device registers again.
+ *
+ * A registration that was deleted or begun again at another process, or whose enrolment was deleted or disabled, is not gone on with. What
+ * this hub is given is judged where it is written; a device that another hub was just asked to make is removed there again.
  */
 import { newEtag } from '#control/identities/identity.ts'
 import type { Database } from '#control/store/database.ts'
@@ -16,9 +18,10 @@ import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { type Choice, noHub } from './allocation.ts'
-import { type Assignment, deviceIdOf, isOwnedBy, registrationOf } from './assign-here.ts'
+import { type Assignment, deviceIdOf, isOwnedBy, type Refusal, registrationOf } from './assign-here.ts'
 import { type AllocationFault, type CustomChoice, customChoice } from './custom-allocation.ts'
-import { idKey } from './enrolment.ts'
+import { type Enrolment, idKey } from './enrolment.ts'
+import { enrolmentsInForce } from './enrolment-rows.ts'
 import { type HubDevices, LinkedDevices } from './hub-devices.ts'
 import type { Known } from './known-enrolments.ts'
 import type { OutgoingRequests } from './outgoing-requests.ts'
@@ -33,8 +36,8 @@ export interface ElsewhereParts {
   readonly own: HubDevices
   readonly hubName: string
   readonly isGroupInForce: (groupId: string) => boolean
-  /** Gives the device to this hub. @returns undefined: refused */
-  readonly assignHere: (assignment: Assignment) => Promise<Registration | undefined>
+  /** Gives the device to this hub. */
+  readonly assignHere: (assignment: Assignment) => Promise<Registration | Refusal>
 }
 
 /** A registration that takes time. */
@@ -64,7 +67,7 @@ export class AssignElsewhere {
     if (this.#underWay.size >= limits.allocationsUnderWayMax)
       throw new PenstockError('PROVISIONING_BUSY', 'too many allocations are under way')
     const before = known.registration
-    if (before?.hub !== undefined && !this.#isOwn(wanted, before.hub)) throw foreignDevice()
+    if (before?.hub !== undefined && !this.#isOwn(wanted, before.hub)) throw refusedFor('foreign')
     const registration = this.#begun(assignment, before)
     const written = putRegistrationRows(this.#parts.database, [registration])
     const done = written
@@ -94,8 +97,7 @@ export class AssignElsewhere {
     } catch (error) {
       if (!isPenstockError(error)) this.#parts.logger.error('a registration failed', { error })
       const message = isPenstockError(error) ? error.message : 'the registration could not be carried out'
-      const code = isPenstockError(error, 'PROVISIONING_DEVICE_FOREIGN') ? 409_202 : 500_001
-      await this.#failed(registration, { code, message })
+      await this.#failed(registration, { code: faultNumberOf(error), message })
     }
   }
 
@@ -136,7 +138,7 @@ export class AssignElsewhere {
       from === undefined ? undefined : migrates ? 'deviceDataMigrated' : 'deviceDataReset'
     const [current] = await registrationRows(this.#parts.database, [registration.registrationId])
     if (current?.operationId !== registration.operationId) return
-    await this.#give(wanted, hostName, { ...assignment, firstTwin: twin, payload, substatus })
+    await this.#give(wanted, hostName, { ...assignment, firstTwin: twin, payload, substatus, isBegun: true })
     await from?.remove(deviceId).catch((error: unknown) =>
       this.#parts.logger.warn('a device that has another hub now could not be removed from the one before', {
         device: deviceId,
@@ -149,7 +151,8 @@ export class AssignElsewhere {
   async #give(wanted: Wanted, hostName: string, assignment: Assignment): Promise<void> {
     const { hubName, clock, assignHere } = this.#parts
     if (hostName === hubName) {
-      if ((await assignHere(assignment)) === undefined) throw foreignDevice()
+      const outcome = await assignHere(assignment)
+      if (typeof outcome === 'string') throw refusedFor(outcome)
       return
     }
     const { known } = wanted
@@ -159,15 +162,18 @@ export class AssignElsewhere {
     const registration = registrationOf(assignment, before, deviceIdOf(assignment, before), hostName, clock.nowMs())
     const { enrolment, authentication } = assignment
     const twin: TwinPatch | undefined = assignment.firstTwin ?? enrolment.initialTwin
-    const isGiven = await new LinkedDevices(hub, this.#parts.outgoing).give(
+    const devices = new LinkedDevices(hub, this.#parts.outgoing)
+    const given = await devices.give(
       registration.deviceId,
       authentication,
       enrolment.iotEdge,
       this.#isOwn(wanted, hostName),
       twin,
     )
-    if (!isGiven) throw foreignDevice()
-    await this.#write(registration)
+    if (given === 'foreign') throw refusedFor('foreign')
+    if ((await this.#write(registration, enrolment)) !== 'withdrawn') return
+    if (given === 'made') await devices.remove(registration.deviceId)
+    throw refusedFor('withdrawn')
   }
 
   #isOwn({ assignment, known }: Wanted, hostName: string): boolean {
@@ -188,21 +194,35 @@ export class AssignElsewhere {
     return { ...registration, status: 'assigning' }
   }
 
-  #failed(registration: Registration, fault: AllocationFault): Promise<void> {
+  async #failed(registration: Registration, fault: AllocationFault): Promise<void> {
     const updatedAtMs = this.#parts.clock.nowMs()
-    return this.#write({ ...registration, status: 'failed', fault, etag: newEtag(), updatedAtMs })
+    await this.#write({ ...registration, status: 'failed', fault, etag: newEtag(), updatedAtMs })
   }
 
-  /** What began later, at another process, is not overwritten; what was deleted does not come back. */
-  #write(registration: Registration): Promise<void> {
+  /**
+   * What began later, at another process, is not overwritten; what was deleted does not come back.
+   * @param enrolment by which the device is let in; left out: it is not
+   */
+  #write(registration: Registration, enrolment?: Enrolment): Promise<'written' | 'overtaken' | 'withdrawn'> {
     return this.#parts.database.transaction(async (queries) => {
       const current = await lockedRegistrationRow(queries, registration.registrationId)
-      if (current?.operationId === registration.operationId) await putRegistrationRows(queries, [registration])
+      if (current === undefined) return 'withdrawn'
+      if (current.operationId !== registration.operationId) return 'overtaken'
+      if (enrolment !== undefined && (await enrolmentsInForce(queries, [enrolment])).size === 0) return 'withdrawn'
+      await putRegistrationRows(queries, [registration])
+      return 'written'
     })
   }
 }
 
-export function foreignDevice(): PenstockError {
+function faultNumberOf(error: unknown): number {
+  if (isPenstockError(error, 'PROVISIONING_DEVICE_FOREIGN')) return 409_202
+  return isPenstockError(error, 'INGEST_NOT_AUTHORIZED') ? 401_002 : 500_001
+}
+
+export function refusedFor(refusal: Refusal): PenstockError {
+  if (refusal === 'withdrawn')
+    return new PenstockError('INGEST_NOT_AUTHORIZED', 'the enrolment or registration was withdrawn meanwhile')
   return new PenstockError(
     'PROVISIONING_DEVICE_FOREIGN',
     'the hub has a device of this id that was not made by this enrolment',

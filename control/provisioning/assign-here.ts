@@ -4,7 +4,8 @@
  *   no identity of the id ─▶ made, with the first twin
  *   one with these credentials ─▶ stays as it is
  *   one that provisioning made for this device ─▶ gets these credentials
- *   any other ─▶ refused: who may enrol may not take over what others made. Nothing is written, the registration that there is stays
+ *   any other ─▶ foreign: who may enrol may not take over what others made. Nothing is written, the registration that there is stays
+ *   its enrolment, or its registration that was begun, is no more ─▶ withdrawn: nothing comes to life after its deletion
  */
 import { type Authentication, type Identity, newEtag } from '#control/identities/identity.ts'
 import {
@@ -21,6 +22,7 @@ import { insertTwins } from '#control/twins/twin-rows.ts'
 import type { TwinPatch } from '#control/twins/twins.ts'
 import type { Attested } from './attest.ts'
 import { idKey } from './enrolment.ts'
+import { enrolmentsInForce, inForceKey } from './enrolment-rows.ts'
 import type { Registration, Substatus } from './registration.ts'
 import { putRegistrationRows, registrationRows } from './registration-rows.ts'
 
@@ -33,12 +35,17 @@ export interface Assignment extends Attested {
   readonly payload?: string | undefined
   /** Left out: as it was, at first `initialAssignment`. */
   readonly substatus?: Substatus | undefined
+  /** It was written down when it began: it is gone on with while that is what is written. */
+  readonly isBegun?: boolean
 }
+
+/** Why a device is not given a hub. */
+export type Refusal = 'foreign' | 'withdrawn'
 
 /**
  * @param hub this hub's name
  * @param isGroupInForce whether the group of this id still lets devices in
- * @returns what became of each, in order; `undefined`: refused
+ * @returns what became of each, in order
  */
 export async function assignHere(
   queries: Queries,
@@ -46,10 +53,17 @@ export async function assignHere(
   hub: string,
   isGroupInForce: (groupId: string) => boolean,
   nowMs: number,
-): Promise<readonly (Registration | undefined)[]> {
+): Promise<readonly (Registration | Refusal)[]> {
   // Of several of one device the last counts: its client waits for no other.
   const assignments = [...new Map(asked.map((each) => [idKey(each.registrationId), each])).values()]
-  await lockIds(queries, assignments)
+  await lockIds(
+    queries,
+    assignments.map(({ registrationId }) => registrationId),
+  )
+  const inForce = await enrolmentsInForce(
+    queries,
+    assignments.map(({ enrolment }) => enrolment),
+  )
   const before = new Map(
     (
       await registrationRows(
@@ -63,28 +77,32 @@ export async function assignHere(
   )
   const devices = await devicesOf(queries, deviceIds)
   const plan = new Plan(devices, nowMs)
-  const given = assignments.map((assignment, index) => {
+  const given = assignments.map((assignment, index): Registration | Refusal => {
     const had = before.get(idKey(assignment.registrationId))
+    const isThere = assignment.isBegun !== true || had?.operationId === assignment.operationId
+    if (!isThere || !inForce.has(inForceKey(assignment.enrolment))) return 'withdrawn'
     const deviceId = deviceIds[index] ?? ''
     const isOwn = isOwnedBy(assignment, had, deviceId, hub, isGroupInForce)
-    return plan.give(deviceId, assignment, isOwn) ? registrationOf(assignment, had, deviceId, hub, nowMs) : undefined
+    return plan.give(deviceId, assignment, isOwn) ? registrationOf(assignment, had, deviceId, hub, nowMs) : 'foreign'
   })
   const lost = await plan.carryOut(queries)
-  const registrations = given
-    .filter((registration) => registration !== undefined)
-    .filter(({ deviceId }) => !lost.has(deviceId))
+  const outcomes = given.map((each) => (typeof each !== 'string' && lost.has(each.deviceId) ? 'foreign' : each))
+  const registrations = outcomes.filter((each) => typeof each !== 'string')
   await putRegistrationRows(queries, registrations)
-  const byId = new Map(registrations.map((registration) => [idKey(registration.registrationId), registration]))
-  return asked.map(({ registrationId }) => byId.get(idKey(registrationId)))
+  const byId = new Map(assignments.map(({ registrationId }, index) => [idKey(registrationId), outcomes[index]]))
+  return asked.map(({ registrationId }) => byId.get(idKey(registrationId)) ?? 'withdrawn')
 }
 
-/** Registrations of one device go one after another, whichever process takes them; in one order, so that none waits in a circle. */
-async function lockIds(queries: Queries, assignments: readonly Assignment[]): Promise<void> {
+/**
+ * What is written of a registration goes one after another, whichever process does it, also where there is none yet; in one order, so
+ * that nobody waits in a circle.
+ */
+export async function lockIds(queries: Queries, registrationIds: readonly string[]): Promise<void> {
   await queries.query(
     `SELECT pg_advisory_xact_lock(hash) FROM (
        SELECT DISTINCT hashtextextended(id, ${lockSeed}) AS hash FROM unnest($1::text[]) AS id ORDER BY hash
      ) AS hashes`,
-    [assignments.map(({ registrationId }) => idKey(registrationId))],
+    [registrationIds.map(idKey)],
   )
 }
 

@@ -131,6 +131,13 @@ describe('a provisioning service with two hubs', () => {
     return state
   }
 
+  /** Registers, and asks nothing more. */
+  const begin = (registrationId: string) => {
+    const nothing = { certificates: [], operationId: undefined, payload: undefined }
+    const proof = { token: undefined, ...tokenOf(registrationId, key) }
+    return registry.registrar.provision({ step: 'register', registrationId, ...nothing, ...proof })
+  }
+
   const idOf = (deviceId: string) => ({ deviceId, moduleId: undefined })
   const webhook = () => ({
     allocationPolicy: 'custom',
@@ -199,25 +206,61 @@ describe('a provisioning service with two hubs', () => {
         .then(() => answer.end(JSON.stringify({ iotHubHostName: linkedName })))
     }
     await enrol('withdrawn', webhook())
-    const provision = { registrationId: 'withdrawn', certificates: [], token: undefined, payload: undefined }
-    const begin = () =>
-      registry.registrar.provision({
-        step: 'register',
-        operationId: undefined,
-        ...provision,
-        ...tokenOf('withdrawn', key),
-      })
-    await begin()
+    await begin('withdrawn')
     await expect.poll(() => registry.registrations.get('withdrawn')).toBeUndefined()
     // What is under way ends before another one begins.
     await expect
       .poll(async () => {
         const registration = await registry.registrations.get('withdrawn')
-        if (registration === undefined) await begin()
+        if (registration === undefined) await begin('withdrawn')
         return registration?.status
       })
       .toBe('failed')
     expect(await linked.registry.identities.get(idOf('withdrawn'))).toBeUndefined()
+  })
+
+  test.each([
+    ['deleted', here, () => registry.enrolments.delete('individual', 'disenrolled', undefined)],
+    ['disabled', here, () => enrol('disenrolled', { ...webhook(), provisioningStatus: 'disabled' })],
+    ['deleted', 'the other', () => registry.enrolments.delete('individual', 'disenrolled', undefined)],
+  ] as const)(
+    'an enrolment that is %s while a function chooses %s hub gives it no device',
+    async (_what, hub, withdraw) => {
+      choose = (_document, answer) =>
+        void withdraw().then(() => answer.end(JSON.stringify({ iotHubHostName: hub === here ? here : linkedName })))
+      await enrol('disenrolled', webhook())
+      await begin('disenrolled')
+      await expect
+        .poll(() => registry.registrations.get('disenrolled'))
+        .toMatchObject({
+          status: 'failed',
+          fault: { code: 401_002 },
+        })
+      for (const { identities } of [registry, linked.registry])
+        expect(await identities.get(idOf('disenrolled'))).toBeUndefined()
+    },
+  )
+
+  test('a registration that is deleted while the other hub makes the device leaves none there', async () => {
+    const { identities } = linked.registry
+    const create = identities.create.bind(identities)
+    const creation = vi.spyOn(identities, 'create').mockImplementation(async (content) => {
+      const made = await create(content)
+      await registry.registrations.delete('late', undefined)
+      return made
+    })
+    const removal = vi.spyOn(identities, 'delete')
+    try {
+      await enrol('late', { iotHubs: [linkedName], allocationPolicy: 'static' })
+      await begin('late')
+      await expect.poll(() => removal.mock.calls.length).toBe(1)
+      await removal.mock.results[0]?.value
+    } finally {
+      creation.mockRestore()
+      removal.mockRestore()
+    }
+    expect(await identities.get(idOf('late'))).toBeUndefined()
+    expect(await registry.registrations.get('late')).toBeUndefined()
   })
 
   test('what the other hub has of others is not taken over', async () => {

@@ -49,6 +49,33 @@ export async function enrolmentRows(
   return rows.map(enrolmentFromRow)
 }
 
+/**
+ * Which of these enrolments still let devices in: `inForceKey` of each. None of them is deleted or changed until the transaction ends.
+ */
+export async function enrolmentsInForce(
+  queries: Queries,
+  enrolments: readonly Enrolment[],
+): Promise<ReadonlySet<string>> {
+  const named = new Map(enrolments.map((each) => [inForceKey(each), each]))
+  const kinds = [...named.values()].map(({ kind }) => kind)
+  const ids = [...named.values()].map(({ id }) => idKey(id))
+  const rows = await queries.query<EnrolmentRow>(
+    `SELECT ${columns} FROM penstock.enrolments
+     WHERE (kind, id) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY kind, id FOR KEY SHARE`,
+    [kinds, ids],
+  )
+  return new Set(
+    rows
+      .map(enrolmentFromRow)
+      .filter(({ isEnabled }) => isEnabled)
+      .map(inForceKey),
+  )
+}
+
+export function inForceKey({ kind, id }: Pick<Enrolment, 'kind' | 'id'>): string {
+  return `${kind}/${idKey(id)}`
+}
+
 export async function enrolmentRowsAfter(
   queries: Queries,
   kind: EnrolmentKind,

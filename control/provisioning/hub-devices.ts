@@ -69,7 +69,7 @@ export class LinkedDevices implements HubDevices {
   /**
    * Gives the hub a device with these credentials.
    * @param isOwn it may be there with others
-   * @returns false if it is somebody else's
+   * @returns `made` now, there and `kept`, or somebody else's (`foreign`)
    */
   async give(
     deviceId: string,
@@ -77,20 +77,20 @@ export class LinkedDevices implements HubDevices {
     iotEdge: boolean,
     isOwn: boolean,
     twin: TwinPatch | undefined,
-  ): Promise<boolean> {
+  ): Promise<'made' | 'kept' | 'foreign'> {
     const path = `devices/${encodeURIComponent(deviceId)}`
     const there = await this.#send('GET', path)
     const document = { deviceId, authentication: authenticationDocument(authentication) }
     if (there.status === 404) {
       this.#expected(200, await this.#send('PUT', path, { ...document, status: 'enabled', capabilities: { iotEdge } }))
       if (twin !== undefined) await this.#writeTwin(deviceId, twin)
-      return true
+      return 'made'
     }
     const device = this.#expected(200, there)
-    if (isSame(device, authentication)) return true
-    if (!isOwn) return false
+    if (isSame(device, authentication)) return 'kept'
+    if (!isOwn) return 'foreign'
     this.#expected(200, await this.#send('PUT', path, { ...device, ...document }, { 'If-Match': String(device.etag) }))
-    return true
+    return 'kept'
   }
 
   async #writeTwin(deviceId: string, { tags = {}, desired = {} }: TwinPatch): Promise<void> {

@@ -303,6 +303,21 @@ export function registrarConformance(name: string, postgresUrl: () => string | u
       expect(await identity('many-299')).toBeDefined()
     })
 
+    test('no device comes to life after its enrolment was deleted, however close the two are', async () => {
+      for (let turns = 0; turns < 12; turns++) {
+        const id = `withdrawn-${turns}`
+        await enrol('individual', id, { attestation: keys(13) })
+        const asked = ask('register', id, tokenOf(id, keyOf(13)))
+        for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+        await registry.enrolments.delete('individual', id, undefined)
+        const wasThere = (await identity(id)) !== undefined
+        const { status } = await asked
+        const isThere = (await identity(id)) !== undefined
+        expect([isThere, status]).toEqual([wasThere, wasThere ? 202 : 401])
+        expect((await registry.registrations.get(id)) !== undefined).toBe(wasThere)
+      }
+    })
+
     test('an operation is its own device’s; a deregistered device is unknown until it registers again', async () => {
       await enrol('individual', 'asks', { attestation: keys(12) })
       const proof = tokenOf('asks', keyOf(12))

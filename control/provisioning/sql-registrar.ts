@@ -18,8 +18,8 @@ import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { chosen } from './allocation.ts'
-import { AssignElsewhere, foreignDevice } from './assign-elsewhere.ts'
-import { type Assignment, assignHere } from './assign-here.ts'
+import { AssignElsewhere, refusedFor } from './assign-elsewhere.ts'
+import { type Assignment, assignHere, type Refusal } from './assign-here.ts'
 import { type Attested, attest, challengeFor } from './attest.ts'
 import { idKey, isRegistrationId } from './enrolment.ts'
 import { type HubDevices, LinkedDevices, OwnDevices } from './hub-devices.ts'
@@ -60,14 +60,16 @@ export const usualRegistrarRules: RegistrarRules = {
 }
 
 /** After which a device asks what became of it: mostly it is done by then. */
-const pollAfterSeconds = 1
+const firstPollSeconds = 1
+/** And again: so that it stays below what it may ask (`registrationPollsMax`). */
+const nextPollSeconds = 3
 
 export class SqlRegistrar implements Registrar {
   readonly #database: Database
   readonly #rules: RegistrarRules
   readonly #clock: Clock
   readonly #known: KnownEnrolments
-  readonly #assignments: CallBatches<Assignment, Registration | undefined>
+  readonly #assignments: CallBatches<Assignment, Registration | Refusal>
   readonly #elsewhere: AssignElsewhere
   readonly #outgoing: OutgoingRequests
   readonly #own: HubDevices
@@ -167,11 +169,11 @@ export class SqlRegistrar implements Registrar {
       'hostName' in choice && choice.hostName === hubName && (known.registration?.hub ?? hubName) === hubName
     if (!isHere) return begunAnswer(await this.#elsewhere.begin({ assignment, choice, known, payload }))
     const assigned = await this.#assignments.call(assignment)
-    if (assigned === undefined) throw foreignDevice()
+    if (typeof assigned === 'string') throw refusedFor(assigned)
     return begunAnswer(assigned)
   }
 
-  #assign(assignments: readonly Assignment[]): Promise<readonly (Registration | undefined)[]> {
+  #assign(assignments: readonly Assignment[]): Promise<readonly (Registration | Refusal)[]> {
     return this.#database.transaction((queries) =>
       assignHere(
         queries,
@@ -209,7 +211,7 @@ function challengeAnswer(authenticationKey: string): ProvisioningAnswer {
   return { ...answerOf(401, document), isChallenge: true }
 }
 
-function begunAnswer({ operationId }: Registration): ProvisioningAnswer {
+function begunAnswer({ operationId }: Registration, pollAfterSeconds = firstPollSeconds): ProvisioningAnswer {
   return answerOf(202, { operationId, status: 'assigning' }, pollAfterSeconds)
 }
 
@@ -217,7 +219,7 @@ function operationAnswer(registration: Registration, nowMs: number): Provisionin
   const { operationId, updatedAtMs } = registration
   const isGivenUp = registration.status === 'assigning' && updatedAtMs + limits.allocationMsMax < nowMs
   const told: Registration = isGivenUp ? { ...registration, status: 'failed', fault: interrupted } : registration
-  if (told.status === 'assigning') return begunAnswer(told)
+  if (told.status === 'assigning') return begunAnswer(told, nextPollSeconds)
   return answerOf(200, { operationId, status: told.status, registrationState: registrationDocument(told) })
 }
 

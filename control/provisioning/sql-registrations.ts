@@ -1,6 +1,7 @@
 import type { IfMatch } from '#control/identities/identities.ts'
 import type { Database } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { lockIds } from './assign-here.ts'
 import { checkEtag } from './enrolment-rows.ts'
 import type { Registrations } from './provisioning.ts'
 import type { Registration } from './registration.ts'
@@ -25,6 +26,8 @@ export class SqlRegistrations implements Registrations {
 
   delete(registrationId: string, ifMatch: IfMatch): Promise<void> {
     return this.#database.transaction(async (queries) => {
+      // Else one that is being written anew would stay.
+      await lockIds(queries, [registrationId])
       const registration = await lockedRegistrationRow(queries, registrationId)
       if (registration === undefined) throw registrationUnknown(registrationId)
       checkEtag(registration, ifMatch)

@@ -5,7 +5,7 @@
  *   PUT  /routing                          If-Match: its etag, or *; takes effect without a restart
  *   PUT  /routing?validate                 every fault of a document; changes nothing
  *   POST /routing/test                     {"source", "message", "twin"?, "route"?}: which routes take a message, or what one condition makes of it
- *   GET  /routing/endpoints                health of all endpoints, and how far each is
+ *   GET  /routing/endpoints                health of all endpoints, and how far each is; what the built-in one shows
  *   GET  /routing/endpoints/{name}
  */
 import { argumentFault } from '#control/identities/identity.ts'
@@ -16,7 +16,7 @@ import type { HttpRequest } from '#runtime/http/request.ts'
 import { endpointStatuses } from '#schemas/endpoint-health.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { type RoutingSource, routingSources } from '#schemas/routing/routing.ts'
+import { builtInEndpoint, type RoutingSource, routingSources } from '#schemas/routing/routing.ts'
 import { conditionOnMessage } from './condition-test.ts'
 import type { EndpointReport, RouterReport } from './routes.ts'
 import { RoutingRefused, type RoutingService, routesThatTake, type ShownRouting } from './routing-service.ts'
@@ -59,7 +59,11 @@ export function routingOperations(service: RoutingService): Operation[] {
       told: routingTold.endpoints,
       right: 'ServiceConnect',
       ownerOnly: true,
-      run: async () => jsonAnswer(200, { endpoints: await healthOfAll(service) }),
+      run: async () =>
+        jsonAnswer(200, {
+          endpoints: await healthOfAll(service),
+          builtIn: { name: builtInEndpoint, shows: service.builtInShows },
+        }),
     },
     {
       method: 'GET',

@@ -4,7 +4,13 @@ import { factsOf, type RoutedMessage } from '#pipeline/routing/condition/message
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { DocumentProblem } from '#runtime/document-reader.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import type { FallbackRouteDocument, RouteDocument, RoutingDocument, RoutingSource } from '#schemas/routing/routing.ts'
+import type {
+  BuiltInShows,
+  FallbackRouteDocument,
+  RouteDocument,
+  RoutingDocument,
+  RoutingSource,
+} from '#schemas/routing/routing.ts'
 import type { Values } from './endpoint-settings.ts'
 import { readRouting, shownRouting } from './read-routing.ts'
 import { ReplayService } from './replay-service.ts'
@@ -33,11 +39,14 @@ export class RoutingRefused extends PenstockError {
 export interface RoutingServiceOptions {
   /** Left out: nothing further is checked. */
   readonly check?: CheckDocument
+  /** Left out: all. */
+  readonly builtInShows?: BuiltInShows | undefined
   readonly clock?: Clock
 }
 
 export class RoutingService {
   readonly replays: ReplayService
+  readonly builtInShows: BuiltInShows
   readonly #store: RoutingStore
   readonly #key: SecretsKey
   readonly #check: CheckDocument
@@ -46,9 +55,10 @@ export class RoutingService {
   constructor(
     store: RoutingStore,
     key: SecretsKey,
-    { check = async () => [], clock = systemClock }: RoutingServiceOptions = {},
+    { check = async () => [], builtInShows = 'all', clock = systemClock }: RoutingServiceOptions = {},
   ) {
     this.replays = new ReplayService(store, clock)
+    this.builtInShows = builtInShows
     this.#store = store
     this.#key = key
     this.#check = check

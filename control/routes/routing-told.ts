@@ -17,7 +17,7 @@ import {
 } from '#runtime/api/shapes.ts'
 import { gives, json, nothing } from '#runtime/api/told.ts'
 import { endpointStatuses } from '#schemas/endpoint-health.ts'
-import { routingSources } from '#schemas/routing/routing.ts'
+import { builtInShows, routingSources } from '#schemas/routing/routing.ts'
 
 const route = { name: aText, condition: aText, endpointNames: listOf(aText), isEnabled: aFlag }
 const routed = recordOf({ ...route, source: choiceOf(routingSources) })
@@ -43,6 +43,7 @@ const partition = recordOf(
   { topic: aText, partition: aCount, revisionFrom: aCount, position: aCount, behind: aCount, ageMs: aNumber },
   { isFallingBehind: aFlag },
 )
+const builtIn = recordOf({ name: aText, shows: choiceOf(builtInShows) })
 const endpointHealth = named(
   'EndpointHealth',
   recordOf(
@@ -111,7 +112,12 @@ export const routingTold = {
   },
   endpoints: {
     summary: 'How all endpoints do, and how far each is',
-    answered: { 200: gives('endpoints', recordOf({ endpoints: listOf(endpointHealth) })) },
+    answered: {
+      200: gives(
+        'endpoints, and what readers of the built-in one are shown',
+        recordOf({ endpoints: listOf(endpointHealth), builtIn }),
+      ),
+    },
   },
   endpoint: {
     summary: 'How an endpoint does, and how far it is',

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { type CommandOptions, RestClient } from '#control/client/client.ts'
 import { hostNamesOf } from '#control/control-settings.ts'
 import { derivedKey } from '#control/provisioning/derived-key.ts'
-import { aNumber, aText, type JsonCheck, listOf, optional, recordOf } from '#runtime/json-check.ts'
+import { aNumber, aText, type JsonCheck, listOf, mapOf, optional, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { argumentsOf } from './arguments.ts'
@@ -21,6 +21,8 @@ const usage = `penstock provisioning <command>
                                       authority; --document has more of it, as the REST API does (JSON)
   rekey <id> [--group] --primary|--secondary
                                       a new key in the place of one
+  recertify <id> [--group] --primary|--secondary --certificate <file> | --authority <name>
+                                      --secondary: a second one beside the one there is; --primary: this one, alone
   disable <id> [--group]              its devices register no more; enable undoes it
   enable <id> [--group]
   delete <id> [--group] [--devices]   the same for good; --devices takes those that registered from their hubs too
@@ -104,6 +106,19 @@ const keysCheck = recordOf<{ readonly symmetricKey: Keys | undefined }>({
   symmetricKey: optional(recordOf<Keys>({ primaryKey: aText, secondaryKey: aText })),
 })
 
+interface Certified {
+  readonly attestation: { readonly x509: Readonly<Record<string, { readonly primary: unknown }>> | undefined }
+}
+
+/** It goes back as it came. */
+const anything: JsonCheck<unknown> = (value) => value
+
+const certifiedCheck = recordOf<Certified>({
+  attestation: recordOf<Certified['attestation']>({
+    x509: optional(mapOf(recordOf<{ readonly primary: unknown }>({ primary: anything }))),
+  }),
+})
+
 const flagKinds = {
   certificate: 'value',
   authority: 'value',
@@ -153,6 +168,8 @@ async function runOnOne(
       return
     case 'rekey':
       return rekey(client, path, flags, write)
+    case 'recertify':
+      return recertify(client, path, flags, write)
     case 'disable':
     case 'enable':
       return change(client, path, { provisioningStatus: `${command}d` }, write)
@@ -221,16 +238,21 @@ function registrationText(registration: RegistrationLine): string {
 function documentOf(flags: Flags): object {
   const file = flags.get('document')
   const more = file === undefined ? {} : jsonIn(file)
+  const certified = certifiedBy(flags)
+  if (certified === undefined) return { attestation: { type: 'symmetricKey' }, ...more }
+  const { field, value } = certified
+  return { ...more, attestation: { type: 'x509', x509: { [field]: { primary: value } } } }
+}
+
+/** By whose certificate devices are known, and under which name an enrolment has it. */
+function certifiedBy(flags: Flags): { readonly field: string; readonly value: unknown } | undefined {
   const certificateFile = flags.get('certificate')
   const authority = flags.get('authority')
   if (certificateFile !== undefined) {
-    const pair = { primary: { certificate: textIn(certificateFile) } }
     const field = flags.has('group') ? 'signingCertificates' : 'clientCertificates'
-    return { ...more, attestation: { type: 'x509', x509: { [field]: pair } } }
+    return { field, value: { certificate: textIn(certificateFile) } }
   }
-  if (authority !== undefined)
-    return { ...more, attestation: { type: 'x509', x509: { caReferences: { primary: authority } } } }
-  return { attestation: { type: 'symmetricKey' }, ...more }
+  return authority === undefined ? undefined : { field: 'caReferences', value: authority }
 }
 
 /** Reads and writes under the etag of what was read. */
@@ -249,6 +271,18 @@ async function rekey(client: RestClient, path: string, flags: Flags, write: (lin
   const which = flags.has('primary') ? 'primaryKey' : 'secondaryKey'
   const renewed = { ...keys, [which]: crypto.getRandomValues(Buffer.alloc(32)).toString('base64') }
   await change(client, path, { attestation: { type: 'symmetricKey', symmetricKey: renewed } }, write)
+}
+
+async function recertify(client: RestClient, path: string, flags: Flags, write: (line: string) => void): Promise<void> {
+  const certified = certifiedBy(flags)
+  if (certified === undefined) throw invalid('either --certificate or --authority is expected')
+  if (flags.has('primary') === flags.has('secondary')) throw invalid('either --primary or --secondary is expected')
+  const { field, value } = certified
+  const { attestation } = await client.json(certifiedCheck, 'GET', path)
+  const pair = attestation.x509?.[field]
+  if (pair === undefined) throw new PenstockError('CONTROL_REFUSED', `it does not know its devices by ${field}`)
+  const renewed = flags.has('primary') ? { primary: value } : { primary: pair.primary, secondary: value }
+  await change(client, path, { attestation: { type: 'x509', x509: { [field]: renewed } } }, write)
 }
 
 async function keysOf(client: RestClient, path: string): Promise<Keys> {

@@ -2,11 +2,15 @@
 import type { ExplainedRoute, ExplainedRoutes, ReadExtent } from '#pipeline/operate/explain-routes.ts'
 import { renderTable } from '#pipeline/operate/render-table.ts'
 import type { MessageSample, RouteOutcome } from '#pipeline/operate/route-outcomes.ts'
-import { stepLine } from './render-routes.ts'
+import { type BuiltInShows, builtInEndpoint } from '#schemas/routing/routing.ts'
+import { builtInLine, stepLine } from './render-routes.ts'
 
 const count = (number: number): string => number.toLocaleString('en')
 
-export function renderExplainedRoutes({ read, routes, endpoints, costNs }: ExplainedRoutes): string {
+export function renderExplainedRoutes(
+  { read, routes, endpoints, costNs }: ExplainedRoutes,
+  shows: BuiltInShows = 'all',
+): string {
   const routesTable = renderTable(
     ['route', 'true', 'false', 'undefined', 'ns/message', 'endpoints'],
     [
@@ -21,7 +25,14 @@ export function renderExplainedRoutes({ read, routes, endpoints, costNs }: Expla
   const samples = routes.flatMap(({ name, outcomes }) =>
     outcomes.flatMap((outcome) => outcome.samples.map((sample) => renderSample(name, outcome, sample))),
   )
-  const parts = [extentLines(read), routesTable, ...(endpoints.length > 0 ? [endpointsTable] : []), ...samples]
+  const isBuiltInNamed = endpoints.some(({ name }) => name === builtInEndpoint)
+  const parts = [
+    extentLines(read),
+    routesTable,
+    ...(endpoints.length > 0 ? [endpointsTable] : []),
+    ...(isBuiltInNamed ? [`${builtInLine({ name: builtInEndpoint, shows })}\n`] : []),
+    ...samples,
+  ]
   return parts.join('\n')
 }
 

@@ -1,5 +1,6 @@
 /** What REST answers about routes and endpoints: how it is checked, and as lines of text. */
-import { aBoolean, aCount, aText, type JsonCheck, listOf, optional, recordOf } from '#runtime/json-check.ts'
+import { aBoolean, aCount, aText, type JsonCheck, listOf, oneOf, optional, recordOf } from '#runtime/json-check.ts'
+import { builtInShows } from '#schemas/routing/routing.ts'
 
 /** The document is shown as it came. */
 export const shown: JsonCheck<unknown> = (value) => value
@@ -12,7 +13,15 @@ const endpointHealth = recordOf({
   routers: aCount,
 })
 export type EndpointHealthDocument = ReturnType<typeof endpointHealth>
-export const endpointsHealth = recordOf({ endpoints: listOf(endpointHealth) })
+const builtIn = recordOf({ name: aText, shows: oneOf(...builtInShows) })
+/** An older control role says nothing of the built-in one. */
+export const endpointsHealth = recordOf({ endpoints: listOf(endpointHealth), builtIn: optional(builtIn) })
+
+/** Of the endpoint that is none of the document's. */
+export function builtInLine({ name, shows }: ReturnType<typeof builtIn>): string {
+  const shown = shows === 'routed' ? 'what routes send there' : 'everything, whatever routes send there'
+  return `${name}\tbuilt in\tits readers are shown ${shown}`
+}
 
 /** `name  status  records behind, age of the oldest  the last error` */
 export function healthLine({

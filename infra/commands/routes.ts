@@ -5,14 +5,15 @@ import { readFileSync } from 'node:fs'
 import { type CommandOptions, RestClient } from '#control/client/client.ts'
 import { dataOfYaml } from '#runtime/yaml/yaml-text.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { builtInEndpoint } from '#schemas/routing/routing.ts'
 import { argumentsOf } from './arguments.ts'
 import type { Command } from './command.ts'
 import { differences, givenSecrets } from './document-difference.ts'
 import { runExplain } from './explain-routes.ts'
 import { registryCommand } from './registry-command.ts'
 import {
+  builtInLine,
   conditionTest,
-  type EndpointHealthDocument,
   endpointsHealth,
   healthLine,
   listedDocument,
@@ -67,8 +68,7 @@ export async function runRoutesCommand(args: readonly string[], options: Command
       options.write(JSON.stringify(await client.json(shown, 'GET', '/routing'), undefined, 2))
       return
     case 'health':
-      for (const endpoint of await healthOf(client)) options.write(healthLine(endpoint))
-      return
+      return writeHealth(client, options.write)
     case 'replays':
       return listReplays(client, options.write)
     case 'plan':
@@ -81,8 +81,10 @@ export async function runRoutesCommand(args: readonly string[], options: Command
   }
 }
 
-async function healthOf(client: RestClient): Promise<readonly EndpointHealthDocument[]> {
-  return (await client.json(endpointsHealth, 'GET', '/routing/endpoints')).endpoints
+async function writeHealth(client: RestClient, write: (line: string) => void): Promise<void> {
+  const { endpoints, builtIn } = await client.json(endpointsHealth, 'GET', '/routing/endpoints')
+  for (const endpoint of endpoints) write(healthLine(endpoint))
+  if (builtIn !== undefined) write(builtInLine(builtIn))
 }
 
 async function list(client: RestClient, asJson: boolean, write: (line: string) => void): Promise<void> {
@@ -94,7 +96,7 @@ async function list(client: RestClient, asJson: boolean, write: (line: string) =
     const { condition, endpointNames, isEnabled } = document.fallbackRoute
     write(`$fallback\t${isEnabled ? 'DeviceMessages' : 'off'}\t${endpointNames.join(' ')}\t${condition}`)
   }
-  for (const endpoint of await healthOf(client)) write(healthLine(endpoint))
+  await writeHealth(client, write)
 }
 
 /** Reads, compares and writes under the etag of what was compared, so that nobody's change in between is undone. */
@@ -136,6 +138,9 @@ async function test(
   const { routes } = await client.json(routesThatTake, 'POST', '/routing/test', asked)
   for (const { name, endpointNames } of routes) write(`${name}\t${endpointNames.join(' ')}`)
   if (routes.length === 0) write('no route takes it')
+  if (!routes.some(({ endpointNames }) => endpointNames.includes(builtInEndpoint))) return
+  const { builtIn } = await client.json(endpointsHealth, 'GET', '/routing/endpoints')
+  if (builtIn !== undefined) write(builtInLine(builtIn))
 }
 
 /** YAML holds JSON. */

@@ -95,7 +95,7 @@ const noisiestReport = recordOf<NoisiestReport>({
 
 const toldRefusal = recordOf<ToldRefusal>({
   atMs: aNumber,
-  refused: oneOf('connection', 'message'),
+  refused: oneOf('connection', 'message', 'names'),
   reason: aText,
   code: aText,
   remote: aText,

@@ -15,9 +15,11 @@ import { deliveredTopics } from '#schemas/log-topics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { callersOf } from './callers.ts'
+import { DocumentWatch } from './document-watch.ts'
 import { FallingBehind, lagSamples, reportOf } from './endpoint-reports.ts'
 import { routeHealth } from './health.ts'
 import { keepReplays } from './keep-replays.ts'
+import { followDeviceSpread } from './open-device-spread.ts'
 import { endpointOpener } from './open-role-endpoint.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
@@ -79,7 +81,11 @@ export async function runRouter(settings: Settings): Promise<void> {
 async function openBasis(settings: Settings, logger: Logger) {
   const [hubName = ''] = settings.hostname.split(',')
   const logs: RoutedLog[] = []
-  for (const kind of deliveredTopics) logs.push({ kind, log: await openRoleLog(settings, logger, kind) })
+  for (const kind of deliveredTopics) {
+    const log = await openRoleLog(settings, logger, kind)
+    const spread = kind === 'telemetry' ? await followDeviceSpread(settings, logger, log, 'router') : undefined
+    logs.push({ kind, log, spread })
+  }
   const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
   const warehouse = openRoleWarehouse(settings)
   const routing = await openRouting({ ...settings, logger })
@@ -102,6 +108,7 @@ async function openBasis(settings: Settings, logger: Logger) {
     options,
     async close(): Promise<void> {
       await routedTwins.close()
+      for (const { spread } of logs) await spread?.close()
       const closing: readonly ({ close(): Promise<void> } | undefined)[] = [
         ...logs.map(({ log }) => log),
         deadLetterLog,
@@ -110,49 +117,6 @@ async function openBasis(settings: Settings, logger: Logger) {
       ]
       await Promise.all(closing.map((each) => each?.close()))
     },
-  }
-}
-
-/** Puts each document in force that control wrote. */
-class DocumentWatch {
-  readonly #router: Router
-  readonly #routing: Routing
-  readonly #logger: Logger
-  readonly #unwatch: () => void
-  #looking: Promise<void> = Promise.resolve()
-  #refused = 0
-
-  constructor(router: Router, routing: Routing, logger: Logger) {
-    this.#router = router
-    this.#routing = routing
-    this.#logger = logger
-    this.#unwatch = routing.store.onChange(() => void this.look())
-  }
-
-  /** One look after the other. What could not be put in force is tried again at the next, and said once. */
-  look(): Promise<void> {
-    this.#looking = this.#looking.then(() => this.#apply())
-    return this.#looking
-  }
-
-  async close(): Promise<void> {
-    this.#unwatch()
-    await this.#looking
-  }
-
-  async #apply(): Promise<void> {
-    try {
-      const { revision, document } = await this.#routing.inForce()
-      if (revision === this.#router.revision) return
-      this.#router.apply(revision, document)
-      this.#logger.info('routes are in force', { revision, endpoints: document.endpoints.length })
-    } catch (error) {
-      if (!isPenstockError(error)) throw error
-      const { revision } = this.#router
-      if (this.#refused === revision + 1) return
-      this.#refused = revision + 1
-      this.#logger.error('a document of routes cannot be put in force; the one before stays', { revision, error })
-    }
   }
 }
 

@@ -1,11 +1,13 @@
 /** Registration over raw MQTT and HTTP, as no SDK does it, and the commands of docs/PROVISIONING.md. */
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { derivedKey } from '#control/provisioning/derived-key.ts'
 import { runProvisioningCommand } from '#infra/commands/provisioning.ts'
+import { makeCertificate } from '#runtime/certificate-maker.ts'
 import { CommandsInstallation } from './commands-fixture.ts'
 
 const hub = new CommandsInstallation()
@@ -131,16 +133,36 @@ describe('registration over HTTP', () => {
 
 describe('docs/PROVISIONING.md', () => {
   const document = readFileSync(join(import.meta.dirname, '../../docs/PROVISIONING.md'), 'utf8')
+  /** The authorities that the document speaks of. */
+  const folder = mkdtempSync(join(tmpdir(), 'penstock-authorities-'))
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
   const lines = [...document.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, text = '']) => text.trim().split('\n'))
 
   test('has commands, and each of them does what it says, in their order', async () => {
     expect(lines.length).toBeGreaterThan(8)
     const told = new Map<string, string[]>()
+    const times = { notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + 3_600_000 }
+    const authorities = ['authority', 'next'].map((commonName) => {
+      const { certificatePem } = makeCertificate({ commonName, authority: true, ...times })
+      writeFileSync(join(folder, `${commonName}.pem`), certificatePem)
+      return commonName
+    })
+    const authoritiesOfLine = async () =>
+      JSON.stringify(await (await hub.asOwner('GET', '/enrollmentGroups/line-8')).json())
+    const authoritiesAfter: boolean[][] = []
     for (const line of lines) {
       const written: string[] = []
       const access = { ...hub.commandOptions((text) => written.push(text)), idScope, provisioningHost: 'localhost' }
       await register(line)
-      await runProvisioningCommand(line.replace('npx penstock provisioning ', '').split(' '), access)
+      const words = line.replace('npx penstock provisioning ', '').split(' ')
+      await runProvisioningCommand(
+        words.map((word) => (word.endsWith('.pem') ? join(folder, word) : word)),
+        access,
+      )
+      if (line.includes('line-8')) {
+        const text = await authoritiesOfLine()
+        authoritiesAfter.push(authorities.map((name) => text.includes(`"subjectName":"CN=${name}"`)))
+      }
       told.set(line, written)
       if (line.includes('flash press-1')) pressKey = written.find((text) => text.startsWith('key='))?.slice(4) ?? ''
     }
@@ -151,6 +173,11 @@ describe('docs/PROVISIONING.md', () => {
     ])
     expect(told.get('npx penstock provisioning show press-1')?.[0]).toContain(`press-1\tassigned\t${hub.hub}`)
     expect(told.get('npx penstock provisioning hubs')).toEqual([`${hub.hub}\t1`])
+    expect(authoritiesAfter).toEqual([
+      [true, false],
+      [true, true],
+      [false, true],
+    ])
     expect((await hub.asOwner('GET', '/devices/press-1')).status).toBe(404)
     expect((await hub.asOwner('GET', '/enrollmentGroups/line-7')).status).toBe(404)
   })

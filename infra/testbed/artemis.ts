@@ -10,7 +10,8 @@ import { ServerProcess } from './server-process.ts'
 const pom = fileURLToPath(new URL('./artemis/pom.xml', import.meta.url))
 const program = fileURLToPath(new URL('./artemis/Artemis.java', import.meta.url))
 /** As the pom names it. */
-const jarFolder = (): string => cachedFolder('artemis-2.31.2')
+export const artemisVersion = '2.31.2'
+const jarFolder = (): string => cachedFolder(`artemis-${artemisVersion}`)
 
 /** What is missing to start an ActiveMQ Artemis here; `undefined` if nothing is. */
 export function artemisMissing(): string | undefined {
@@ -20,11 +21,25 @@ export function artemisMissing(): string | undefined {
   return undefined
 }
 
-/** Class path of an embedded broker. The jars are fetched once by Maven and kept in `.cache/`. */
-export async function artemisClassPath(): Promise<string> {
-  const folder = jarFolder()
-  await fetchOnce(folder, (fresh) => fetchJars(pom, fresh))
-  return join(folder, '*')
+/** Class path of a broker, whose jars are fetched once by Maven and kept in `.cache/`. */
+export async function fetchArtemis(): Promise<string> {
+  await fetchOnce(jarFolder(), (fresh) => fetchJars(pom, fresh))
+  return join(jarFolder(), '*')
+}
+
+/**
+ * The command line of a broker whose jars are there.
+ * @param options of Java
+ * @param password of its users; left out: it lets everyone in, and drops what is sent to any address
+ */
+export function artemisCommand(
+  folder: string,
+  port: number,
+  options: readonly string[],
+  password?: string,
+): readonly string[] {
+  const passwords = password === undefined ? [] : [password]
+  return ['java', ...options, '-cp', join(jarFolder(), '*'), program, folder, String(port), ...passwords]
 }
 
 export interface ArtemisForTests {
@@ -36,20 +51,11 @@ export interface ArtemisForTests {
 
 /** Starts a broker that keeps nothing, on a free loopback port. */
 export async function startArtemis(): Promise<ArtemisForTests> {
-  const classPath = await artemisClassPath()
+  await fetchArtemis()
   const folder = mkdtempSync(join(tmpdir(), 'penstock-artemis-'))
   const port = await freePort()
   const password = 'a word=2C and so on'
-  const server = new ServerProcess('Artemis', [
-    'java',
-    '-Xmx256m',
-    '-cp',
-    classPath,
-    program,
-    folder,
-    String(port),
-    password,
-  ])
+  const server = new ServerProcess('Artemis', artemisCommand(folder, port, ['-Xmx256m'], password))
   const stop = async (): Promise<void> => {
     await server.stop()
     rmSync(folder, { recursive: true, force: true })

@@ -1,5 +1,5 @@
 /** Fetches the jars of Kafka, Artemis and the hub's SDKs for Java ahead of the tests: `node infra/run.js infra/testbed/fetch-jars.ts`. */
-import { artemisClassPath, artemisMissing } from './artemis.ts'
+import { artemisMissing, fetchArtemis } from './artemis.ts'
 import { javaClientsClassPath, javaSdkMissing } from './java-sdk.ts'
 import { kafkaClassPath, kafkaMissing } from './kafka-jars.ts'
 
@@ -10,6 +10,6 @@ async function fetched(name: string, missing: string | undefined, classPath: () 
 
 if (process.argv[1] === import.meta.filename) {
   await fetched('Kafka', kafkaMissing(), kafkaClassPath)
-  await fetched('Artemis', artemisMissing(), artemisClassPath)
+  await fetched('Artemis', artemisMissing(), fetchArtemis)
   await fetched("the hub's SDKs for Java", javaSdkMissing(), javaClientsClassPath)
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePorts } from '#runtime/free-ports.ts'
 import { kafkaClassPath } from './kafka-jars.ts'
-import { accepts, ServerProcess } from './server-process.ts'
+import { accepts, loopbackPlace, type ServerPlace, ServerProcess } from './server-process.ts'
 
 export interface KafkaForTests {
   /** `host:port` of all brokers, separated by commas. */
@@ -19,6 +19,8 @@ export interface KafkaForTests {
   killBroker(index: number): Promise<void>
   /** Freezes a broker (SIGSTOP) or lets it go on. */
   pauseBroker(index: number, paused: boolean): void
+  /** Process id of a broker. */
+  pidOf(index: number): number
   /** Starts a stopped or killed broker again on the same data and port. */
   startBroker(index: number): Promise<void>
   /** Stops everything and removes its data. */
@@ -41,16 +43,21 @@ export interface KafkaOptions {
   readonly listeners?: readonly ListenerForTests[]
   /** Further arguments for formatting the data folder. */
   readonly format?: readonly string[]
+  /** Where each broker runs; left out: here, on loopback. */
+  readonly places?: readonly ServerPlace[]
 }
+
+/** Of several brokers at once on a busy machine. */
+const readyMsMax = 300_000
 
 const heap = ['-Xms128m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
 
 /** Starts a real Apache Kafka (KRaft; each node is broker and controller) on free loopback ports with an empty data folder. */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaForTests> {
-  const { brokers: count = 1, settings = {}, listeners = [], format = [] } = options
+  const { brokers: count = 1, settings = {}, listeners = [], format = [], places = [] } = options
   const classPath = await kafkaClassPath()
   const folder = mkdtempSync(join(tmpdir(), 'penstock-kafka-'))
-  const nodes = await nodesOf(count, listeners, folder)
+  const nodes = await nodesOf(count, listeners, places, folder)
   const java = (mainClass: string, ...args: string[]) => ['java', ...heap, '-cp', classPath, mainClass, ...args]
 
   const formatted = async (node: Node): Promise<void> => {
@@ -68,9 +75,12 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaForTe
     await promisify(execFile)(program, args)
   }
   const start = async (node: Node): Promise<void> => {
-    const server = new ServerProcess(`Kafka node ${node.index}`, java('kafka.Kafka', node.file))
+    const server = new ServerProcess(`Kafka node ${node.index}`, [
+      ...node.place.through,
+      ...java('kafka.Kafka', node.file),
+    ])
     node.process = server
-    await server.until(() => accepts(node.port))
+    await server.until(() => accepts(node.port, node.place.address), readyMsMax)
   }
   const stop = async (): Promise<void> => {
     // All at once and hard: a controller without its quorum never ends in order, and the data is thrown away.
@@ -98,7 +108,7 @@ function kafkaOf(
     if (node === undefined) throw new Error(`there is no broker ${index}`)
     return node
   }
-  const brokers = nodes.map(({ port }) => `127.0.0.1:${port}`)
+  const brokers = nodes.map(({ port, place }) => `${place.address}:${port}`)
   return {
     bootstrap: brokers.join(','),
     brokers,
@@ -106,6 +116,7 @@ function kafkaOf(
     stopBroker: async (index) => void (await nodeAt(index).process?.stop()),
     killBroker: async (index) => void (await nodeAt(index).process?.stop('SIGKILL')),
     pauseBroker: (index, paused) => nodeAt(index).process?.signal(paused ? 'SIGSTOP' : 'SIGCONT'),
+    pidOf: (index) => nodeAt(index).process?.pid ?? 0,
     startBroker: (index) => start(nodeAt(index)),
     stop,
   }
@@ -115,6 +126,7 @@ const clusterId = Buffer.from('penstock-testbed').toString('base64url')
 
 interface Node {
   readonly index: number
+  readonly place: ServerPlace
   readonly port: number
   readonly controllerPort: number
   readonly listeners: readonly (ListenerForTests & { readonly port: number })[]
@@ -124,10 +136,16 @@ interface Node {
   process: ServerProcess | undefined
 }
 
-async function nodesOf(count: number, listeners: readonly ListenerForTests[], folder: string): Promise<Node[]> {
+async function nodesOf(
+  count: number,
+  listeners: readonly ListenerForTests[],
+  places: readonly ServerPlace[],
+  folder: string,
+): Promise<Node[]> {
   const ports = await freePorts(count * (2 + listeners.length))
   return Array.from({ length: count }, (_, index) => ({
     index,
+    place: places[index] ?? loopbackPlace,
     port: ports.pop() ?? 0,
     controllerPort: ports.pop() ?? 0,
     listeners: listeners.map((listener) => ({ ...listener, port: ports.pop() ?? 0 })),
@@ -138,14 +156,14 @@ async function nodesOf(count: number, listeners: readonly ListenerForTests[], fo
 }
 
 function nodeSettings(
-  { index, port, controllerPort, listeners, data }: Node,
+  { index, place: { address }, port, controllerPort, listeners, data }: Node,
   nodes: readonly Node[],
 ): Record<string, string> {
   const replicas = String(Math.min(3, nodes.length))
-  const voters = nodes.map((node) => `${node.index + 1}@127.0.0.1:${node.controllerPort}`).join(',')
+  const voters = nodes.map((node) => `${node.index + 1}@${node.place.address}:${node.controllerPort}`).join(',')
   const addresses = [
-    `PLAINTEXT://127.0.0.1:${port}`,
-    ...listeners.map((listener) => `${listener.name.toUpperCase()}://127.0.0.1:${listener.port}`),
+    `PLAINTEXT://${address}:${port}`,
+    ...listeners.map((listener) => `${listener.name.toUpperCase()}://${address}:${listener.port}`),
   ]
   const protocols = listeners.map(({ name, protocol }) => `,${name.toUpperCase()}:${protocol}`)
   const ofListeners = listeners.flatMap((listener) =>
@@ -155,7 +173,7 @@ function nodeSettings(
     'process.roles': 'broker,controller',
     'node.id': String(index + 1),
     'controller.quorum.voters': voters,
-    listeners: `${addresses.join(',')},CONTROLLER://127.0.0.1:${controllerPort}`,
+    listeners: `${addresses.join(',')},CONTROLLER://${address}:${controllerPort}`,
     'advertised.listeners': addresses.join(','),
     'controller.listener.names': 'CONTROLLER',
     'listener.security.protocol.map': `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${protocols.join('')}`,

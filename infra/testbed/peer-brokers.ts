@@ -4,11 +4,14 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { artemisCommand, artemisMissing, artemisVersion, fetchArtemis } from './artemis.ts'
 import { findExecutable } from './executables.ts'
 import { cachedFolder, fetchJars, fetchOnce, runClient } from './fetch-once.ts'
 
 export interface PeerBroker {
   readonly name: string
+  /** What devices speak to it. */
+  readonly scheme: 'mqtt' | 'amqp'
   /** Version and settings, as a record says them. */
   readonly settings: string
   /** What it does with a message. */
@@ -28,7 +31,7 @@ export interface PeerBroker {
 const peers = join(import.meta.dirname, '../../loadtest/peers')
 
 export function peerBrokers(): readonly PeerBroker[] {
-  return [moquette(), mochi(), rumqttd()]
+  return [moquette(), mochi(), rumqttd(), artemis()]
 }
 
 function moquette(): PeerBroker {
@@ -45,6 +48,7 @@ function moquette(): PeerBroker {
   ]
   return {
     name: 'moquette',
+    scheme: 'mqtt',
     settings: `${version}, java -Xmx2g; ${settings.join(', ')}`,
     keeps: 'stores nothing',
     warmUpSeconds: 8,
@@ -67,6 +71,7 @@ function mochi(): PeerBroker {
   const program = cachedFolder('go-broker')
   return {
     name: 'mochi',
+    scheme: 'mqtt',
     settings: `${version}, its defaults, as \`loadtest/peers/go-broker\``,
     keeps: 'stores nothing',
     warmUpSeconds: 2,
@@ -83,6 +88,7 @@ function rumqttd(): PeerBroker {
   const folder = cachedFolder(`rumqttd-${version}`)
   return {
     name: 'rumqttd',
+    scheme: 'mqtt',
     settings: `${version}; a log of 2 MB a topic in memory, next_connection_delay_ms 0`,
     keeps: 'keeps the last in memory',
     warmUpSeconds: 2,
@@ -95,6 +101,20 @@ function rumqttd(): PeerBroker {
       writeFileSync(file, rumqttdSettings(port))
       return [join(folder, 'bin/rumqttd'), '-c', file]
     },
+  }
+}
+
+function artemis(): PeerBroker {
+  return {
+    name: 'Artemis',
+    scheme: 'amqp',
+    settings: `${artemisVersion}, java -Xmx2g; nothing persisted, no security`,
+    keeps: 'stores nothing',
+    warmUpSeconds: 8,
+    isSlowToFetch: false,
+    missing: artemisMissing,
+    fetch: async () => void (await fetchArtemis()),
+    command: (port, folder) => artemisCommand(folder, port, ['-Xmx2g']),
   }
 }
 

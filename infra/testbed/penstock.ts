@@ -30,6 +30,8 @@ export interface PenstockOptions {
   readonly root?: string
   /** Shows warnings and errors as they come, besides keeping them. */
   readonly showsErrors?: boolean
+  /** How long its start may take; more where many start at once. */
+  readonly readyMsMax?: number
 }
 
 interface Addresses {
@@ -39,7 +41,6 @@ interface Addresses {
 }
 
 const thisRoot = join(import.meta.dirname, '../..')
-const readyMsMax = 120_000
 const pollMs = 20
 
 /** All roles with data in a given folder, on ports that are free. */
@@ -68,6 +69,7 @@ export class RunningPenstock implements Target {
   readonly #through: readonly string[]
   readonly #root: string
   readonly #showsErrors: boolean
+  readonly #readyMsMax: number
   /** That `stop` removes. */
   readonly #ownFolder: string | undefined
   #process: ServerProcess
@@ -86,6 +88,7 @@ export class RunningPenstock implements Target {
     this.#through = through
     this.#root = root
     this.#showsErrors = showsErrors
+    this.#readyMsMax = options.readyMsMax ?? 120_000
     this.#process = this.#spawn({})
   }
 
@@ -209,7 +212,7 @@ export class RunningPenstock implements Target {
 
   async #untilReady(): Promise<void> {
     try {
-      await this.#process.until(() => this.#isReady(), readyMsMax)
+      await this.#process.until(() => this.#isReady(), this.#readyMsMax)
     } catch (error) {
       await this.#process.stop('SIGKILL')
       await this.#removeOwnFolder()
@@ -225,9 +228,9 @@ export class RunningPenstock implements Target {
         return this.output().includes('Stop:  ')
       case 'edge':
       case 'control':
-        return isReadyAt(this.#settings.PENSTOCK_HTTP_PORT)
+        return isReadyAt(this.#settings)
       case 'warehouse':
-        return accepts(Number(this.#settings.PENSTOCK_CLICKHOUSE_PORT))
+        return accepts(Number(this.#settings.PENSTOCK_CLICKHOUSE_PORT), this.#settings.PENSTOCK_BIND)
       case 'worker':
         return this.output().includes('delivering')
       case 'router':
@@ -242,8 +245,11 @@ export class RunningPenstock implements Target {
 
 const answerMsMax = 5_000
 
-function isReadyAt(httpPort: string | undefined): Promise<boolean> {
-  return fetch(`http://127.0.0.1:${httpPort}/readyz`, { signal: AbortSignal.timeout(answerMsMax) }).then(
+function isReadyAt({
+  PENSTOCK_BIND: host = '127.0.0.1',
+  PENSTOCK_HTTP_PORT: port,
+}: PenstockSettings): Promise<boolean> {
+  return fetch(`http://${host}:${port}/readyz`, { signal: AbortSignal.timeout(answerMsMax) }).then(
     ({ ok }) => ok,
     () => false,
   )
@@ -261,9 +267,10 @@ function addressesIn(output: string): Addresses {
 
 function addressesOf(settings: PenstockSettings): Addresses {
   const { PENSTOCK_MQTT_PORT: mqtt, PENSTOCK_HTTP_PORT: http, PENSTOCK_CLICKHOUSE_PORT: clickhouse } = settings
+  const { PENSTOCK_BIND: host = '127.0.0.1' } = settings
   return {
-    mqttUrl: `mqtt://127.0.0.1:${mqtt}`,
-    httpUrl: `http://127.0.0.1:${http}`,
-    clickhouseUrl: settings.PENSTOCK_CLICKHOUSE_URL ?? `http://127.0.0.1:${clickhouse}`,
+    mqttUrl: `mqtt://${host}:${mqtt}`,
+    httpUrl: `http://${host}:${http}`,
+    clickhouseUrl: settings.PENSTOCK_CLICKHOUSE_URL ?? `http://${host}:${clickhouse}`,
   }
 }

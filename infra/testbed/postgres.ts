@@ -1,16 +1,18 @@
 import { execFile } from 'node:child_process'
-import { chownSync, mkdtempSync, rmSync } from 'node:fs'
+import { appendFileSync, chownSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from '#runtime/free-ports.ts'
 import { findExecutable, subFolders } from './executables.ts'
-import { ServerProcess } from './server-process.ts'
+import { loopbackPlace, type ServerPlace, ServerProcess } from './server-process.ts'
 
 export interface PostgresForTests {
   /** `postgres://…` of an empty database whose user may do everything. */
   readonly url: string
   readonly port: number
+  /** Of the server, whose processes end with it. */
+  pid(): number
   /** CPU seconds of the server and its processes that run now. */
   cpuSeconds(): number
   /** Ends the server at once as a crash would, connections included; `start` brings it back on the same data. */
@@ -30,11 +32,18 @@ export function postgresMissing(): string | undefined {
   return undefined
 }
 
-/**
- * Starts a real PostgreSQL on a free loopback port with an empty data folder. As root it runs as user `postgres` or `nobody`.
- * @param isDurable waits for its disk, as a server that is measured must
- */
-export async function startPostgres({ isDurable = false } = {}): Promise<PostgresForTests> {
+export interface PostgresOptions {
+  /** Waits for its disk, as a server that is measured must. */
+  readonly isDurable?: boolean
+  /** Left out: here, on loopback. */
+  readonly place?: ServerPlace
+}
+
+/** Starts a real PostgreSQL on a free port with an empty data folder. As root it runs as user `postgres` or `nobody`. */
+export async function startPostgres({
+  isDurable = false,
+  place = loopbackPlace,
+}: PostgresOptions = {}): Promise<PostgresForTests> {
   const postgres = findExecutable('postgres', serverFolders())
   const initdb = findExecutable('initdb', serverFolders())
   if (postgres === undefined || initdb === undefined) throw new Error('no PostgreSQL server on this machine')
@@ -46,8 +55,8 @@ export async function startPostgres({ isDurable = false } = {}): Promise<Postgre
   let server: ServerProcess | undefined
 
   const start = async (): Promise<void> => {
-    const args = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-c', 'timezone=UTC']
-    const command = [...prefix, postgres, ...args, ...(isDurable ? [] : ['-F'])]
+    const args = ['-D', data, '-p', String(port), '-h', place.address, '-k', folder, '-c', 'timezone=UTC']
+    const command = [...place.through, ...prefix, postgres, ...args, ...(isDurable ? [] : ['-F'])]
     server = new ServerProcess('PostgreSQL', command, { environment })
     await server.untilSaid('database system is ready to accept connections')
   }
@@ -61,6 +70,8 @@ export async function startPostgres({ isDurable = false } = {}): Promise<Postgre
     const args = ['-D', data, '-U', 'penstock', '--auth=trust', '--encoding=UTF8', '--no-sync', '--no-instructions']
     const [program = initdb, ...rest] = [...prefix, initdb, ...args]
     await promisify(execFile)(program, rest, { env: environment, cwd: folder })
+    // Loopback is admitted as it is.
+    if (place !== loopbackPlace) appendFileSync(join(data, 'pg_hba.conf'), 'host all all samenet trust\n')
     await start()
   } catch (error) {
     await stop('SIGKILL')
@@ -68,8 +79,9 @@ export async function startPostgres({ isDurable = false } = {}): Promise<Postgre
     throw error
   }
   return {
-    url: `postgres://penstock@127.0.0.1:${port}/postgres`,
+    url: `postgres://penstock@${place.address}:${port}/postgres`,
     port,
+    pid: () => server?.pid ?? 0,
     cpuSeconds: () => server?.cpuSeconds() ?? 0,
     // PostgreSQL's immediate shutdown: its connections' processes end, too.
     kill: () => stop('SIGQUIT'),

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
 
-/** A certificate of 127.0.0.1 and localhost with its key, in files for a server under test. */
+/** A certificate with its key, in files for a server under test. */
 export interface ServerCertificate {
   readonly certFile: string
   readonly keyFile: string
@@ -10,13 +10,16 @@ export interface ServerCertificate {
   readonly ca: string
 }
 
-export function writeServerCertificate(folder: string): ServerCertificate {
+const loopbackHosts = ['127.0.0.1', 'localhost']
+
+/** @param hosts left out: of loopback */
+export function writeServerCertificate(folder: string, hosts: readonly string[] = loopbackHosts): ServerCertificate {
   const nowMs = Date.now()
   const times = { notBeforeMs: nowMs - 3_600_000, notAfterMs: nowMs + 86_400_000 }
   const issuer = makeCertificate({ commonName: 'authority of tests', authority: true, ...times })
   const server = makeCertificate({
     commonName: 'server',
-    hosts: ['127.0.0.1', 'localhost'],
+    hosts,
     use: 'server',
     issuer,
     ...times,

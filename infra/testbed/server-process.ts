@@ -13,11 +13,33 @@ const pollMs = 20
 /** How long the last output of a process that ended may take to arrive here. */
 const lastOutputMsMax = 1_000
 
+/** A machine for a server. */
+export interface ServerPlace {
+  readonly address: string
+  /** A command line that runs another one there. */
+  readonly through: readonly string[]
+}
+
+export const loopbackPlace: ServerPlace = { address: '127.0.0.1', through: [] }
+
 export interface ServerOptions {
   readonly environment?: NodeJS.ProcessEnv
   readonly cwd?: string
   /** Shows what it writes to standard error as it comes, besides keeping it. */
   readonly showsErrors?: boolean
+}
+
+/** What ends with this process at the latest; there may be many. */
+let running: Set<ChildProcess> | undefined
+
+function whatEndsWithThis(): Set<ChildProcess> {
+  if (running !== undefined) return running
+  const children = new Set<ChildProcess>()
+  process.once('exit', () => {
+    for (const child of children) child.kill('SIGKILL')
+  })
+  running = children
+  return children
 }
 
 /** A server started for tests, scenarios or benches: its output is kept, and it ends with this process at the latest. */
@@ -49,9 +71,8 @@ export class ServerProcess {
         return null
       },
     )
-    const killOnExit = () => this.#child.kill('SIGKILL')
-    process.once('exit', killOnExit)
-    void this.exited.then(() => process.removeListener('exit', killOnExit))
+    whatEndsWithThis().add(this.#child)
+    void this.exited.then(() => whatEndsWithThis().delete(this.#child))
   }
 
   /** 0 if it could not be started. */
@@ -122,10 +143,10 @@ export class ServerProcess {
   }
 }
 
-/** True if something accepts connections on a loopback port. */
-export function accepts(port: number): Promise<boolean> {
+/** True if something accepts connections on a port. */
+export function accepts(port: number, host = loopbackPlace.address): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = connect(port, host)
     socket.once('connect', () => {
       socket.destroy()
       resolve(true)

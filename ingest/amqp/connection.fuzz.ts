@@ -1,9 +1,11 @@
+/** Longer by hand: `RUNS=10000000 vitest run ingest/amqp/connection.fuzz.ts --testTimeout=0`. */
 import { expect, test } from 'vitest'
 import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { frame, performatives } from '#runtime/amqp/frames.ts'
 import { writeMessage } from '#runtime/amqp/message.ts'
 import { endOfValue, ValueReader } from '#runtime/amqp/read-values.ts'
 import { described, uint } from '#runtime/amqp/write-values.ts'
+import { fuzzRounds } from '#runtime/fuzz-rounds-fixture.ts'
 import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -22,7 +24,6 @@ import {
 import { batchFormat } from './telemetry-target.ts'
 
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
-const seconds = Number(process.env.FUZZ_SECONDS ?? 5)
 
 type Random = SeededRandom['below']
 
@@ -72,7 +73,7 @@ test(`damaged streams, cut anywhere: every fault is an expected one, and nothing
   const fixture = edgeFixture({
     authenticate: ({ clientId }) => ({ deviceId: clientId, moduleId: undefined, expiresAtMs: undefined }),
   })
-  for (const endAtMs = Date.now() + (seconds * 1000) / 2; Date.now() < endAtMs; ) {
+  for (const _ of fuzzRounds('streams of devices', 2.5)) {
     const client = rawClient(fixture)
     const { connection } = client
     const faults: PenstockError[] = []
@@ -105,7 +106,7 @@ test(`damaged streams, cut anywhere: every fault is an expected one, and nothing
 test(`any bytes as a value: read or refused, and skipped to the same place, SEED=${seed}`, () => {
   const random = seededRandom(seed + 1).below
   const starts = [0x00, 0x45, 0xa1, 0xb1, 0xc0, 0xc1, 0xd0, 0xd1, 0xe0, 0xf0, 0x52, 0x70, 0x80, 0x98]
-  for (const endAtMs = Date.now() + (seconds * 1000) / 2; Date.now() < endAtMs; ) {
+  for (const _ of fuzzRounds('values', 2.5)) {
     const bytes = Buffer.from(
       Array.from({ length: 1 + random(40) }, () =>
         random(3) === 0 ? starts[random(starts.length)]! : random(random(2) === 0 ? 16 : 256),

@@ -106,8 +106,14 @@ interface AttachOptions {
   readonly epoch?: number
 }
 
-export function flowFrame(channel: number, handle: number, credit: number, deliveryCount = 0): Buffer {
-  const window = [uint(0), uint(2048), uint(0), uint(2048)]
+export function flowFrame(
+  channel: number,
+  handle: number,
+  credit: number,
+  deliveryCount = 0,
+  { nextIncomingId = 0, incomingWindow = 2048 } = {},
+): Buffer {
+  const window = [uint(nextIncomingId), uint(incomingWindow), uint(0), uint(2048)]
   return frame(channel, performatives.flow, [...window, uint(handle), uint(deliveryCount), uint(credit)])
 }
 

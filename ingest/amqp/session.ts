@@ -42,6 +42,16 @@ interface Unsettled {
   readonly resolve: (outcome: SendOutcome) => void
 }
 
+/** A message of several frames, of which some wait for the client's window. Nothing else is sent meanwhile. */
+interface Unfinished {
+  readonly link: OutgoingLink
+  readonly message: OutgoingMessage
+  readonly settled: boolean
+  readonly deliveryId: number
+  /** Bytes of its payload that are written. */
+  at: number
+}
+
 export class AmqpSession implements SendingSession {
   readonly #connection: SessionConnection
   readonly #channel: number
@@ -54,6 +64,7 @@ export class AmqpSession implements SendingSession {
   #clientWindow: number
   /** Made for the first message to the client that it is to settle: most of many sessions only send. */
   #unsettled: Map<number, Unsettled> | undefined = undefined
+  #unfinished: Unfinished | undefined = undefined
 
   /** @throws INGEST_FRAME_MALFORMED */
   constructor(connection: SessionConnection, channel: number, begin: Performative) {
@@ -100,6 +111,10 @@ export class AmqpSession implements SendingSession {
   forget(link: Link): void {
     this.#links.delete(link.request.handle)
     if (link instanceof IncomingLink) link.leave(this.#connection)
+    if (this.#unfinished?.link === link) {
+      if (this.#unfinished.settled) this.#unfinished.message.resolve('lost')
+      this.#unfinished = undefined
+    }
     for (const [deliveryId, { link: of, resolve }] of this.#unsettled ?? []) {
       if (of !== link) continue
       this.#unsettled?.delete(deliveryId)
@@ -185,39 +200,40 @@ export class AmqpSession implements SendingSession {
 
   get canTransfer(): boolean {
     const unsettled = this.#unsettled?.size ?? 0
+    if (this.#unfinished !== undefined) return false
     return this.#clientWindow > 0 && unsettled < limits.amqpUnsettledSentMax && !this.#connection.isBehind
   }
 
-  transfer(link: OutgoingLink, { payload, tag, resolve }: OutgoingMessage, settled: boolean): void {
+  transfer(link: OutgoingLink, message: OutgoingMessage, settled: boolean): void {
+    assert(this.#unfinished === undefined, 'messages of a session follow one another')
     const deliveryId = this.#nextDeliveryId
-    const { clientFrameBytesMax } = this
-    const { handle } = link.request
-    let at = 0
-    do {
-      const partBytes = Math.min(payload.length - at, clientFrameBytesMax - transferBytesMax)
-      assert(partBytes >= 0, 'the smallest frame has room for a part of a message')
-      const more = at + partBytes < payload.length
-      const fields: Value[] = [
-        uint(handle),
-        uint(deliveryId),
-        tag,
-        uint(0),
-        settled,
-        more,
-        null,
-        null,
-        false,
-        false,
-        false,
-      ]
-      const part = payload.subarray(at, at + partBytes)
-      this.writeTransfers(frame(this.#channel, performatives.transfer, fields, part), 1, more ? 0 : 1)
-      at += partBytes
-    } while (at < payload.length)
-    if (settled) resolve('sent')
-    else {
+    this.#nextDeliveryId = (deliveryId + 1) >>> 0
+    if (!settled) {
       this.#unsettled ??= new Map()
-      this.#unsettled.set(deliveryId, { link, resolve })
+      this.#unsettled.set(deliveryId, { link, resolve: message.resolve })
+    }
+    this.#unfinished = { link, message, settled, deliveryId, at: 0 }
+    this.#writeUnfinished()
+  }
+
+  /** As many of its frames as the client's window has room for (part 2, section 2.5.6). */
+  #writeUnfinished(): void {
+    const unfinished = this.#unfinished
+    while (unfinished !== undefined && this.#clientWindow > 0) {
+      const { link, message, settled, deliveryId, at } = unfinished
+      const { payload, tag } = message
+      const partBytes = Math.min(payload.length - at, this.clientFrameBytesMax - transferBytesMax)
+      assert(partBytes >= 0, 'the smallest frame has room for a part of a message')
+      const end = at + partBytes
+      const more = end < payload.length
+      const ids: Value[] = [uint(link.request.handle), uint(deliveryId), tag, uint(0)]
+      const fields: Value[] = [...ids, settled, more, null, null, false, false, false]
+      this.writeTransfers(frame(this.#channel, performatives.transfer, fields, payload.subarray(at, end)), 1, 0)
+      unfinished.at = end
+      if (more) continue
+      this.#unfinished = undefined
+      if (settled) message.resolve('sent')
+      return
     }
   }
 
@@ -247,7 +263,10 @@ export class AmqpSession implements SendingSession {
   }
 
   #flow(flow: Performative): void {
-    this.#clientWindow = ((flow.number(0) ?? 0) + (flow.number(1) ?? 0) - this.#nextOutgoingId) >>> 0
+    // Frames may be on their way that the client had not seen, and it may have made its window smaller.
+    const underWay = (this.#nextOutgoingId - (flow.number(0) ?? 0)) | 0
+    this.#clientWindow = Math.max(0, (flow.number(1) ?? 0) - underWay)
+    this.#writeUnfinished()
     const handle = flow.number(4)
     const link = handle === undefined ? undefined : this.#linkOf(handle)
     if (link instanceof OutgoingLink) link.flow(flow)

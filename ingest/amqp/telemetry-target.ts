@@ -9,7 +9,6 @@
  */
 import type { BatchOwner, OpenBatch, SentOver } from '#ingest/batches/batch.ts'
 import type { Route } from '#ingest/batches/route.ts'
-import { batchRefused } from '#ingest/device-api/telemetry.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
@@ -103,8 +102,8 @@ export class TelemetryTarget implements MessageTaker, BatchOwner {
     this.#link.grant()
   }
 
-  refused(): void {
-    this.#seat.fail(batchRefused())
+  refused(_count: number, why: PenstockError): void {
+    this.#seat.fail(why)
   }
 
   /** All messages of it, or none. */

@@ -31,8 +31,8 @@ class Owner implements BatchOwner {
     this.#events.push(`${this.#name} settled ${count}`)
   }
 
-  refused(count: number): void {
-    this.#events.push(`${this.#name} refused ${count}`)
+  refused(count: number, { code }: PenstockError): void {
+    this.#events.push(`${this.#name} refused ${count}: ${code}`)
   }
 }
 
@@ -98,7 +98,10 @@ describe('owners of messages', () => {
     Object.assign(behaviour, { failures: 1, code: 'LOG_RECORD_TOO_LARGE' })
     for (const owner of ['a', undefined, 'b', 'a', undefined, undefined] as const) write(owner)
     await batcher.drain(new AbortController().signal)
-    expect([events, behaviour.attempts]).toEqual([['a refused 2', 'b refused 1'], 1])
+    expect([events, behaviour.attempts]).toEqual([
+      ['a refused 2: INGEST_MESSAGE_REFUSED', 'b refused 1: INGEST_MESSAGE_REFUSED'],
+      1,
+    ])
     expect(count('penstock_edge_messages_dropped_total')).toBe(3)
     expect([count('penstock_edge_append_failures_total'), count('penstock_edge_batches_appended_total')]).toEqual([
       1, 0,
@@ -175,7 +178,7 @@ describe('appends', () => {
       await new Promise((resolve) => setImmediate(resolve))
     }
     await drained
-    expect(events).toEqual(['a refused 1'])
+    expect(events).toEqual(['a refused 1: INGEST_DRAINING'])
     expect(behaviour.attempts).toBe(4)
   })
 
@@ -193,7 +196,7 @@ describe('appends', () => {
       behaviour.offsetOf = () => answer
       write('b')
       await batcher.drain(new AbortController().signal)
-      expect(events).toEqual(['a settled 1', 'b refused 1'])
+      expect(events).toEqual(['a settled 1', expect.stringMatching(/^b refused 1: (INGEST_DRAINING|LOG_UNAVAILABLE)$/)])
       expect(behaviour.attempts).toBe(2)
     },
   )
@@ -203,7 +206,7 @@ describe('appends', () => {
     behaviour.failures = Number.POSITIVE_INFINITY
     write('a')
     await batcher.drain(AbortSignal.abort())
-    expect([events, behaviour.attempts]).toEqual([['a refused 1'], 1])
+    expect([events, behaviour.attempts]).toEqual([['a refused 1: INGEST_DRAINING'], 1])
   })
 })
 

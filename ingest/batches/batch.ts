@@ -1,5 +1,6 @@
 import { assert } from '#runtime/assert.ts'
 import { lengthPrefixed } from '#schemas/batch.ts'
+import type { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 
 /** Ways on which messages come, as metrics tell them apart. */
@@ -17,8 +18,11 @@ export interface BatchOwner {
   batchIndex: number
   /** The oldest `count` messages that wait are durable. */
   settled(count: number): void
-  /** The oldest `count` messages that wait will never be durable: the log refused their batch for good. */
-  refused(count: number): void
+  /**
+   * Of the oldest `count` messages that wait it will not be heard that they are durable.
+   * @param why INGEST_MESSAGE_REFUSED: the log refused their batch for good; INGEST_DRAINING, LOG_UNAVAILABLE: it is not asked any more
+   */
+  refused(count: number, why: PenstockError): void
 }
 
 /** The part of an envelope that stays the same from message to message of one device and topic, already encoded. */

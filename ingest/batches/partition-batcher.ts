@@ -5,14 +5,23 @@ import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter } from '#runtime/metrics.ts'
 import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { type BatchBuffers, type BatchOwner, type EnvelopeFrame, fitsBlock, OpenBatch } from './batch.ts'
 import { ClosedTogether } from './closed-together.ts'
 import { batchValue, type ClosedBatch, type CompressedBatch, joinable, recordOf } from './record.ts'
 
+/** Over how many partitions of a log devices are spread; `DeviceSpread` is one. */
+export interface Spread {
+  readonly count: number
+  isCertain(): boolean
+  counts(partition: number, offset: number, count: number, isGivenUp: () => boolean): Promise<boolean>
+}
+
 export interface AppendOptions {
   readonly log: Log
+  /** Left out: devices are spread over all partitions of the log, for ever. */
+  readonly spread?: Spread | undefined
   /** With `epoch` and a sequence, what a record is known by: the same record appended twice counts once. */
   readonly edgeId: string
   readonly epoch: number
@@ -38,6 +47,8 @@ export interface WholeBatcher {
   readonly nowMs: number
   readonly time: Uint8Array
   readonly day: number
+  /** Partitions that devices are spread over. */
+  readonly spreadOver: number
   /** It drains, and was told to give up what the log does not confirm. */
   readonly closing: boolean
   readonly appendedTotal: Counter
@@ -70,6 +81,7 @@ export class PartitionBatcher {
   readonly #closed: ClosedBatch[] = []
   #open: OpenBatch | undefined
   #openCapacityBytes = 0
+  #openSpreadOver = 0
   #due = false
   #sequence = 0
   /** Of the last record that the log confirmed. */
@@ -107,7 +119,12 @@ export class PartitionBatcher {
     this.#open = undefined
     this.#due = false
     this.#expectedBytes = batch.length
-    const closed: ClosedBatch = { batch, capacityBytes: this.#openCapacityBytes, value: undefined }
+    const closed: ClosedBatch = {
+      batch,
+      capacityBytes: this.#openCapacityBytes,
+      spreadOver: this.#openSpreadOver,
+      value: undefined,
+    }
     this.#closed.push(closed)
     together.add(this)
     this.#compress(closed, together)
@@ -124,9 +141,14 @@ export class PartitionBatcher {
     return this.#closed.length > 0
   }
 
+  /** Whether nothing of it is open or under way. */
+  get isIdle(): boolean {
+    return this.#open === undefined && this.#closed.length === 0
+  }
+
   /** Resolves when nothing of this partition is open or under way. */
   idle(): Promise<void> {
-    if (this.#open === undefined && this.#closed.length === 0) return Promise.resolve()
+    if (this.isIdle) return Promise.resolve()
     return new Promise((resolve) => this.#idleWaiters.push(resolve))
   }
 
@@ -143,7 +165,8 @@ export class PartitionBatcher {
 
   #begin(): OpenBatch {
     assert(this.#open === undefined, 'a partition has one open batch')
-    const { buffers, day, nowMs } = this.#batcher
+    const { buffers, day, nowMs, spreadOver } = this.#batcher
+    this.#openSpreadOver = spreadOver
     const batch = new OpenBatch(buffers, this.#expectedBytes, day, nowMs)
     this.#open = batch
     this.#openCapacityBytes = batch.bytes.length
@@ -176,12 +199,13 @@ export class PartitionBatcher {
     if (this.#appending) return
     this.#appending = true
     for (let next = joinable(this.#closed); next.length > 0; next = joinable(this.#closed)) {
-      const durable = await this.#append(next)
+      const refusal = await this.#append(next)
+      const durable = refusal === undefined
       const settled = this.#closed.splice(0, next.length)
       assert(settled[0]?.batch === next[0]?.batch, 'what was appended is what waits at the front')
       for (const { batch, capacityBytes } of next) {
         if (durable) this.#batcher.observeAppended(batch)
-        this.#settle(batch, durable)
+        this.#settle(batch, refusal)
         if (durable) this.#batcher.observeSettled(batch)
         this.#batcher.release(capacityBytes)
       }
@@ -189,18 +213,23 @@ export class PartitionBatcher {
     }
     this.#appending = false
     this.#batcher.settled()
-    if (this.#open === undefined && this.#closed.length === 0) {
+    if (this.isIdle) {
       for (const resolve of this.#idleWaiters.splice(0)) resolve()
     }
   }
 
-  /** True once the log confirmed the batches; false if it never will. Failures that may pass are retried with the same bytes. */
-  async #append(joined: readonly CompressedBatch[]): Promise<boolean> {
+  /**
+   * Undefined once the log confirmed the batches; else why it will not, or why that was too late: some of their devices belong to another
+   * partition now. Failures that may pass are retried with the same bytes.
+   */
+  async #append(joined: readonly CompressedBatch[]): Promise<PenstockError | undefined> {
     const { options, appendedTotal, appendedBytesTotal, failuresTotal } = this.#batcher
     const { value, stamp: content } = recordOf(joined)
+    const spreadOver = joined[0]?.spreadOver ?? 0
     const stamp: BatchStamp = { ...content, edgeId: options.edgeId, epoch: options.epoch, sequence: this.#sequence++ }
     const failed = { partition: this.index, messages: stamp.messageCount }
     try {
+      if (spreadOver !== this.#batcher.spreadOver) throw batchLate()
       const offset = await retry(() => options.log.append(this.index, stamp, value), {
         backOff: appendPauses,
         clock: options.clock,
@@ -211,15 +240,23 @@ export class PartitionBatcher {
         },
       })
       this.#checkOffset(offset)
+      if (!(await this.#isInTime(offset, spreadOver))) throw batchLate()
       appendedTotal.add(1)
       appendedBytesTotal.add(value.length)
       options.onAppended?.({ partition: this.index, offset, stamp, bytes: value.length })
-      return true
+      return undefined
     } catch (error) {
       failuresTotal.add(1)
       options.logger.error('append failed for good; its messages stay unacknowledged', { ...failed, error })
-      return false
+      return refusalOf(error, this.#batcher.closing)
     }
+  }
+
+  /** Whether what the log confirmed lies where readers look for it in the order of its devices. */
+  #isInTime(offset: number, spreadOver: number): boolean | Promise<boolean> {
+    const { spread } = this.#batcher.options
+    if (spread === undefined || (spread.count === spreadOver && spread.isCertain())) return true
+    return spread.counts(this.index, offset, spreadOver, () => this.#batcher.closing)
   }
 
   /** An answer without a place on the log, or behind what it confirmed before, is no confirmation [G-1] [G-3]. */
@@ -229,19 +266,30 @@ export class PartitionBatcher {
     this.#lastOffset = offset
   }
 
-  #settle(batch: OpenBatch, durable: boolean): void {
+  #settle(batch: OpenBatch, refusal: PenstockError | undefined): void {
     let owed = 0
     for (let i = 0; i < batch.owners.length; i++) {
       const owner = batch.owners[i] as BatchOwner
       const count = batch.ownerCounts[i] as number
       owed += count
       if (owner.batch === batch) owner.batch = undefined
-      if (durable) {
+      if (refusal === undefined) {
         owner.settled(count)
         this.#batcher.acknowledged(count)
-      } else owner.refused(count)
+      } else owner.refused(count, refusal)
     }
     assert(owed <= batch.messageCount, 'no batch owes more messages than it holds')
-    if (!durable) this.#batcher.droppedTotal.add(batch.messageCount - owed)
+    if (refusal !== undefined) this.#batcher.droppedTotal.add(batch.messageCount - owed)
   }
+}
+
+function batchLate(): PenstockError {
+  return new PenstockError('LOG_APPEND_LATE', 'the partitions of the log grew before it confirmed the batch')
+}
+
+/** What owners of messages learn: whether sending them again can help. */
+function refusalOf(error: unknown, isClosing: boolean): PenstockError {
+  if (isPenstockError(error) && error.disposition === 'reject')
+    return new PenstockError('INGEST_MESSAGE_REFUSED', 'the log refused a batch; its messages were not stored')
+  return new PenstockError(isClosing ? 'INGEST_DRAINING' : 'LOG_UNAVAILABLE', 'the log did not confirm a batch')
 }

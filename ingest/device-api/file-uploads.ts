@@ -10,7 +10,7 @@
 import type { DeviceUploads } from '#control/uploads/uploads.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import { blobKey } from '#pipeline/blobs/blob-key.ts'
-import type { BlobContent, BlobStore, StoredBlob } from '#pipeline/blobs/blob-store.ts'
+import type { BlobContent, BlobPart, BlobStore, StoredBlob } from '#pipeline/blobs/blob-store.ts'
 import { sleep } from '#runtime/clock.ts'
 import { KeyedPermits } from '#runtime/keyed-permits.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -163,9 +163,9 @@ export class FileUploads {
     return this.#stored(() => this.#options.store.find(keyOf(address)))
   }
 
-  /** @throws UPLOAD_STORE_UNAVAILABLE */
-  read(address: BlobAddress): Promise<BlobContent | undefined> {
-    return this.#stored(() => this.#options.store.read(keyOf(address)))
+  /** @param part as of `BlobStore.read` @throws UPLOAD_STORE_UNAVAILABLE */
+  read(address: BlobAddress, part?: BlobPart): Promise<BlobContent | undefined> {
+    return this.#stored(() => this.#options.store.read(keyOf(address), part))
   }
 
   async close(): Promise<void> {

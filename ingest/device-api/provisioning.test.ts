@@ -76,6 +76,22 @@ describe('a storm of registrations', () => {
     expect((await later).status).toBe(202)
   })
 
+  test('a device that asks too often what became of it is told when to come back; who proves nothing takes no turn of it', async () => {
+    const { clock, registrar, provisioning } = opened()
+    let answer: ProvisioningAnswer = { status: 401, body: '{}', retryAfterSeconds: undefined }
+    registrar.provision = async () => answer
+    const polls = (count: number) =>
+      Promise.all(Array.from({ length: count }, () => provisioning.status(registrant('d'), '5.1')))
+    await polls(2 * limits.registrationPollsMax)
+    answer = begun
+    for (let poll = 0; poll < limits.registrationPollsMax; poll++) expect((await polls(1))[0]?.status).toBe(202)
+    const [refused] = await polls(1)
+    expect([refused?.status, (await provisioning.status(registrant('D'), '5.1')).status]).toEqual([429, 429])
+    expect((await provisioning.status(registrant('other'), '5.1')).status).toBe(202)
+    advance(clock, (refused?.retryAfterSeconds ?? 0) * 1_000)
+    expect((await polls(1))[0]?.status).toBe(202)
+  })
+
   test.each([
     ['no JSON', '{'],
     ['no object', '[]'],

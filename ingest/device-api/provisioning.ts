@@ -17,6 +17,7 @@ import { assert } from '#runtime/assert.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { limits } from '#schemas/limits.ts'
+import { PollLimits } from './poll-limits.ts'
 import { ReturnTurns } from './return-turns.ts'
 
 export interface ProvisioningOptions {
@@ -37,6 +38,7 @@ export class Provisioning implements Capability {
   readonly #registrar: Registrar
   readonly #bucket: TokenBucket | undefined
   readonly #turns: ReturnTurns
+  readonly #polls: PollLimits
   #underWay = 0
 
   constructor(edge: EdgeContext, { idScope, registrar, perSecond }: ProvisioningOptions) {
@@ -45,6 +47,7 @@ export class Provisioning implements Capability {
     this.#registrar = registrar
     this.#bucket = perSecond === 0 ? undefined : new TokenBucket(perSecond, perSecond, edge.clock.nowMs())
     this.#turns = new ReturnTurns(edge.clock)
+    this.#polls = new PollLimits(edge.clock)
   }
 
   /** Never rejects. */
@@ -63,8 +66,12 @@ export class Provisioning implements Capability {
   }
 
   /** Never rejects. */
-  status(who: Registrant, operationId: string): Promise<ProvisioningAnswer> {
-    return this.#ask({ step: 'status', ...who, operationId, payload: undefined })
+  async status(who: Registrant, operationId: string): Promise<ProvisioningAnswer> {
+    const waitSeconds = this.#polls.waitSeconds(who.registrationId)
+    if (waitSeconds > 0) return this.#counted('status', polledTooOften(waitSeconds))
+    const answer = await this.#ask({ step: 'status', ...who, operationId, payload: undefined })
+    if (answer.status !== 401) this.#polls.count(who.registrationId)
+    return answer
   }
 
   /** Never rejects. */
@@ -128,6 +135,12 @@ export class Provisioning implements Capability {
 function busy(returnSeconds: number): ProvisioningAnswer {
   const text = `too many devices register at the moment: come back in ${returnSeconds} s`
   return refusedAnswer(new PenstockError('PROVISIONING_BUSY', text), returnSeconds)
+}
+
+function polledTooOften(waitSeconds: number): ProvisioningAnswer {
+  const { registrationPollsMax, registrationPollsWindowMs } = limits
+  const text = `at most ${registrationPollsMax} times in ${registrationPollsWindowMs / 1000} s: come back in ${waitSeconds} s`
+  return refusedAnswer(new PenstockError('PROVISIONING_BUSY', text), waitSeconds)
 }
 
 /** What the device wants to tell whoever chooses its hub, and the keys of its TPM. @throws PROVISIONING_REQUEST_INVALID */

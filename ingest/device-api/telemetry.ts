@@ -67,16 +67,12 @@ export function bodyTooLarge(bodyBytes: number): PenstockError {
   )
 }
 
-/** What a sender learns of messages whose batch the log refused for good. */
-export function batchRefused(): PenstockError {
-  return new PenstockError('INGEST_MESSAGE_REFUSED', 'the log refused a batch; its messages were not stored')
-}
-
 /**
  * Takes in messages that are answered together. The caller has made sure that there is room: all are taken, without a pause between.
  * @param sentOver how they came
  * @param answer what the result resolves with, once the log has confirmed all of them [G-1]
- * @returns rejects with INGEST_MESSAGE_REFUSED if the log refused one of them for good
+ * @returns rejects with INGEST_MESSAGE_REFUSED if the log refused one of them for good, INGEST_DRAINING or LOG_UNAVAILABLE if it is not asked any more; others of them may
+ *   be stored
  */
 export function storeTogether<Answer>(
   edge: EdgeContext,
@@ -147,7 +143,7 @@ class TogetherOwner<Answer> implements BatchOwner {
     this.#resolve(this.#answer)
   }
 
-  refused(): void {
-    this.#reject(batchRefused())
+  refused(_count: number, why: PenstockError): void {
+    this.#reject(why)
   }
 }

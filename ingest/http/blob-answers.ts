@@ -1,7 +1,7 @@
 /** Answers of the endpoint of files, as the hub's storage clients expect them. */
 import { createHash, randomUUID } from 'node:crypto'
 import { RateExceeded } from '#ingest/quotas/quotas.ts'
-import type { BlobContent, StoredBlob } from '#pipeline/blobs/blob-store.ts'
+import type { BlobContent, BlobPart, StoredBlob } from '#pipeline/blobs/blob-store.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
 import { type ErrorCode, isPenstockError, PenstockError } from '#schemas/errors.ts'
 
@@ -30,6 +30,7 @@ export function contentAnswer({ content, ...blob }: BlobContent): HttpAnswer {
   const headers = {
     ...common(),
     ...stamps(blob),
+    'Accept-Ranges': 'bytes',
     'Content-Type': 'application/octet-stream',
     'Content-Disposition': 'attachment',
     'Content-Security-Policy': "default-src 'none'; sandbox",
@@ -37,6 +38,19 @@ export function contentAnswer({ content, ...blob }: BlobContent): HttpAnswer {
     'x-ms-blob-type': 'BlockBlob',
   }
   return { status: 200, headers, stream: content, bodyBytes: blob.bytes }
+}
+
+/** @param blob its content is that of the part */
+export function partAnswer(blob: BlobContent, { first, last }: BlobPart): HttpAnswer {
+  const whole = contentAnswer(blob)
+  const headers = { ...whole.headers, 'Content-Range': `bytes ${first}-${last}/${blob.bytes}` }
+  return { ...whole, status: 206, headers, bodyBytes: last - first + 1 }
+}
+
+/** @param bytes of the file, of which nothing lies in the range that was asked for */
+export function rangeRefusedAnswer(bytes: number): HttpAnswer {
+  const answer = xmlAnswer(416, 'InvalidRange', `the file has ${bytes} bytes`, 0)
+  return { ...answer, headers: { ...answer.headers, 'Content-Range': `bytes */${bytes}` } }
 }
 
 export function blobFaultAnswer(error: unknown): HttpAnswer {

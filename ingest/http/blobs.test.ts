@@ -3,10 +3,13 @@ import { describe, expect, test } from 'vitest'
 import { FileUploads } from '#ingest/device-api/file-uploads.ts'
 import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
+import { blobKey } from '#pipeline/blobs/blob-key.ts'
 import { MemoryBlobs } from '#pipeline/blobs/memory-blobs.ts'
+import { assert } from '#runtime/assert.ts'
 import { ReadRequest } from '#runtime/http/request.ts'
 import type { AnyRoute, HttpRouter } from '#runtime/http/serving.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+import { blobFaultAnswer } from './blob-answers.ts'
 import { routeBlobs } from './blobs.ts'
 
 const stranger = '203.0.113.9'
@@ -14,8 +17,9 @@ const stranger = '203.0.113.9'
 async function routed(tls: boolean) {
   const failuresPerMinute = { address: 3, deviceAtAddress: 3 }
   const { edge } = edgeFixture({ quotas: { ...unlimitedQuotas, failuresPerMinute } })
+  const store = new MemoryBlobs()
   const files = new FileUploads(edge, {
-    store: new MemoryBlobs(),
+    store,
     uploads: {
       uploadKey: async () => Buffer.alloc(32, 1),
       beginUpload: async () => randomUUID(),
@@ -42,7 +46,23 @@ async function routed(tls: boolean) {
       return isPenstockError(error) ? error.code : String(error)
     }
   }
-  return { files, put, sasToken }
+  const get = async (headers: Readonly<Record<string, string>>, query = sasToken) => {
+    const head = {
+      method: 'GET',
+      path: '/device-files/d/f',
+      queryText: query.slice(1),
+      headers: Object.entries(headers),
+    }
+    const request = new ReadRequest(head as never, [], { remoteAddress: '127.0.0.1', certificates: [] })
+    const route = routes.find(({ method }) => method === 'GET')
+    assert(route !== undefined && 'handle' in route, 'files are read')
+    const answer = await (async () => route.handle(request, Buffer.alloc(0)))().catch(blobFaultAnswer)
+    const pieces: Uint8Array[] = []
+    for await (const piece of answer.stream ?? []) pieces.push(piece)
+    const { 'Content-Range': range, ETag: etag } = answer.headers ?? {}
+    return { status: answer.status, range, etag, bytes: answer.bodyBytes, body: String(Buffer.concat(pieces)) }
+  }
+  return { files, store, put, get, sasToken }
 }
 
 describe('the address of a file', () => {
@@ -69,6 +89,71 @@ describe('the address of a file', () => {
       ...Array.from({ length: 2 }, () => 'INGEST_FAILURES_EXCEEDED'),
     ])
     expect(await put(stranger)).toBe(undefined)
+    await files.close()
+  })
+})
+
+describe('a part of a file', () => {
+  async function withFile(content: string) {
+    const blobs = await routed(true)
+    const key = blobKey('d', 'f')
+    blobs.store.files.set(key, { bytes: Buffer.from(content), changedAtMs: 1_700_000_000_000 })
+    return { ...blobs, key }
+  }
+
+  test.each([
+    ['bytes=0-3', 'bytes 0-3/10', '0123'],
+    ['bytes=4-', 'bytes 4-9/10', '456789'],
+    ['bytes=9-9', 'bytes 9-9/10', '9'],
+    ['bytes=8-99', 'bytes 8-9/10', '89'],
+    ['bytes=-2', 'bytes 8-9/10', '89'],
+    ['bytes=-99', 'bytes 0-9/10', '0123456789'],
+  ])('%s is %s', async (asked, range, body) => {
+    const { files, get } = await withFile('0123456789')
+    const { etag } = await get({})
+    expect(await get({ range: asked })).toEqual({ status: 206, range, etag, bytes: body.length, body })
+    await files.close()
+  })
+
+  test.each(['bytes=10-', 'bytes=10-20', 'bytes=-0'])('%s has nothing of it', async (range) => {
+    const { files, get } = await withFile('0123456789')
+    expect(await get({ range })).toMatchObject({ status: 416, range: 'bytes */10' })
+    await files.close()
+  })
+
+  test.each(['bytes=3-2', 'bytes=0-1,3-4', 'lines=0-1', 'bytes=-', 'bytes=a-b', `bytes=0-${'9'.repeat(16)}`, ''])(
+    '%s asks for the whole',
+    async (range) => {
+      const { files, get } = await withFile('0123456789')
+      expect(await get({ range })).toMatchObject({ status: 200, bytes: 10, body: '0123456789' })
+      await files.close()
+    },
+  )
+
+  test('is asked for by the header of storage clients before that of the norm; an empty file has none', async () => {
+    const { files, get, store, key } = await withFile('0123456789')
+    expect(await get({ 'x-ms-range': 'bytes=1-1', range: 'bytes=2-2' })).toMatchObject({ status: 206, body: '1' })
+    store.files.set(key, { bytes: Buffer.alloc(0), changedAtMs: 1 })
+    expect(await get({ range: 'bytes=0-' })).toMatchObject({ status: 416, range: 'bytes */0' })
+    expect(await get({})).toMatchObject({ status: 200, body: '' })
+    store.files.delete(key)
+    expect((await get({ range: 'bytes=0-' })).status).toBe(404)
+    await files.close()
+  })
+
+  test('of a file that is replaced meanwhile by one of another length is not answered', async () => {
+    const { files, get, store, key } = await withFile('0123456789')
+    let calls = 0
+    store.gate = async () => {
+      if (++calls === 2) store.files.set(key, { bytes: Buffer.from('new'), changedAtMs: 1 })
+    }
+    expect((await get({ range: 'bytes=0-5' })).status).toBe(503)
+    await files.close()
+  })
+
+  test('needs leave as the whole does', async () => {
+    const { files, get } = await withFile('0123456789')
+    expect((await get({ range: 'bytes=0-5' }, '?sig=none')).status).toBe(403)
     await files.close()
   })
 })

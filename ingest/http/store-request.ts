@@ -2,7 +2,7 @@
  * What the messages of one HTTP request become, in whatever format they came:
  *
  *   quota? ─▶ read ─▶ envelopes ≤ limit? ─▶ room? ─▶ quota ─▶ room? ─▶ batches ─▶ answered once all are durable [G-1]
- *    429      400      413                   503                503       503 refused by the log
+ *    429      400      413                   503                503       413 refused by the log
  *
  * What is read and stores nothing was work all the same, and counts as a message.
  */
@@ -40,7 +40,7 @@ export function requireRoom(edge: EdgeContext): void {
  * HOT: per request; nothing waits but for a quota and the log.
  * @param read is called again behind a wait: in it only what was sent is held, which has its place in the room of all bodies [G-4]
  * @throws what `read` throws, INGEST_DRAINING, INGEST_OVERLOADED, INGEST_FRAME_TOO_LARGE, INGEST_RATE_EXCEEDED; rejects with
- *   INGEST_MESSAGE_REFUSED
+ *   INGEST_MESSAGE_REFUSED, INGEST_DRAINING, LOG_UNAVAILABLE
  */
 export function storeRequest(edge: EdgeContext, sender: Sender, read: () => RequestReading): Promise<HttpAnswer> {
   const { quotas } = edge

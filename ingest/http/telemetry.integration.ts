@@ -121,16 +121,16 @@ describe('telemetry over HTTP', () => {
     expect(log.envelopes().length).toBe(2)
   })
 
-  test('a batch that the log refuses for good is 503, and nothing is promised [G-1]', async () => {
+  test('a batch that the log refuses for good is 413, which nobody sends again as it is [G-1]', async () => {
     const { post, log } = await start()
     log.gate = () => Promise.reject(new PenstockError('LOG_RECORD_TOO_LARGE', 'no'))
     const { status, headers, text } = await post(events, 'a')
     expect([status, headers.get('retry-after'), headers.get('iothub-errorcode')]).toEqual([
-      503,
-      '1',
-      'ServiceUnavailable',
+      413,
+      null,
+      'MessageTooLarge',
     ])
-    expect(JSON.parse(text).Message).toMatch(/^ErrorCode:ServiceUnavailable;/)
+    expect(JSON.parse(text).Message).toMatch(/^ErrorCode:MessageTooLarge;/)
   })
 
   test('while the edge is full or draining, requests are 503 with Retry-After before their body is read [G-4]', async () => {

@@ -2,7 +2,7 @@
  * Telemetry over HTTP: `POST /devices/{d}[/modules/{m}]/messages/events`.
  *
  *   request ─▶ room? ─▶ who is this? ─▶ body ─▶ messages ─▶ quota ─▶ room? ─▶ batches ─▶ 204 once all are durable [G-1]
- *               503       401, 403, 429  413, 503  400, 413    429      503       503 refused by the log
+ *               503       401, 403, 429  413, 503  400, 413    429      503       413 refused by the log
  *                                                  415
  */
 

@@ -1,14 +1,16 @@
+import type { X509Certificate } from 'node:crypto'
 import { createServer, type Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import { TLSSocket } from 'node:tls'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
-import type { Attach, Receiver } from '#ingest/session/transport.ts'
+import type { Attach, Receiver, Transport } from '#ingest/session/transport.ts'
+import type { Clock } from '#runtime/clock.ts'
 import { listening } from '#runtime/listening.ts'
+import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { readInPlace, readTlsInPlace } from '#runtime/read-in-place.ts'
 import { portOf } from './port-of.ts'
 import { admitSocket, socketsMax } from './socket-gate.ts'
-import { SocketTransport } from './socket-transport.ts'
 import type { TlsFiles } from './tls-secrets.ts'
-import { openTlsServer, type WatchingServer } from './tls-server.ts'
+import { certificatesOf, openTlsServer, type WatchingServer } from './tls-server.ts'
 
 export interface Listener {
   readonly port: number
@@ -66,7 +68,8 @@ function tcpServer(edge: EdgeContext, { attach }: Spoken): WatchingServer {
 function attachInPlace(edge: EdgeContext, attach: Attach, accepted: Socket): void {
   let receiver: Receiver | undefined
   const socket = readInPlace(accepted, (bytes) => receiver?.onChunk(bytes))
-  receiver = attachTo(edge, attach, socket)
+  receiver = attach(new SocketTransport(edge, socket))
+  tellOfEnd(receiver, socket)
   socket.resume()
 }
 
@@ -83,17 +86,78 @@ function attachTls(edge: EdgeContext, attach: Attach, socket: TLSSocket): void {
     socket.destroy()
     return
   }
-  const receiver = attachTo(edge, attach, socket)
+  const receiver = attach(new SocketTransport(edge, socket))
+  tellOfEnd(receiver, socket)
   readTlsInPlace(socket, (bytes) => receiver.onChunk(bytes))
 }
 
-function attachTo({ clock }: EdgeContext, attach: Attach, socket: Socket): Receiver {
-  const transport = new SocketTransport(clock, socket)
-  const receiver = attach(transport)
-  transport.receiver = receiver
+function tellOfEnd(receiver: Receiver, socket: Socket): void {
   socket.on('close', () => receiver.onClosed())
+  socket.on('drain', () => receiver.onDrained())
   socket.on('error', ignoreError) // a `close` follows, and says enough
-  return receiver
 }
 
 function ignoreError(): void {}
+
+/** How long a peer may take to read the last words before the socket is torn down. */
+const farewellMsMax = 2_000
+
+/**
+ * A class, so that all transports have one shape for the compiler. An object of functions would be a shape of its own
+ * each time.
+ */
+class SocketTransport implements Transport {
+  readonly #clock: Clock
+  readonly #socket: Socket
+
+  constructor({ clock }: EdgeContext, socket: Socket) {
+    this.#clock = clock
+    this.#socket = socket
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#socket.write(bytes)
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  end(): void {
+    this.#socket.resume() // what still comes is discarded, so that the end is seen
+    this.#socket.end()
+    // Not the socket's own time-out, which whoever goes on sending would put off for ever.
+    this.#socket.once(
+      'close',
+      this.#clock.after(farewellMsMax, () => this.#socket.destroy()),
+    )
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  get writeBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress ?? ''
+  }
+
+  get confidential(): boolean {
+    return this.#socket instanceof TLSSocket || isLoopbackAddress(this.#socket.remoteAddress)
+  }
+
+  get isWebSocket(): boolean {
+    return false
+  }
+
+  certificates(): readonly X509Certificate[] {
+    return this.#socket instanceof TLSSocket ? certificatesOf(this.#socket) : []
+  }
+}

@@ -13,7 +13,6 @@
  */
 import type { BatchOwner, OpenBatch, SentOver } from '#ingest/batches/batch.ts'
 import { RequestDesk } from '#ingest/device-api/request-desk.ts'
-import { batchRefused } from '#ingest/device-api/telemetry.ts'
 import { Admission } from '#ingest/session/admission.ts'
 import type { ConnectionState } from '#ingest/session/connection.ts'
 import type { Delivery, Outcome } from '#ingest/session/delivery.ts'
@@ -97,8 +96,8 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
     this.edge.counters.acknowledged.add(count)
   }
 
-  refused(): void {
-    this.fail(batchRefused())
+  refused(_count: number, why: PenstockError): void {
+    this.fail(why)
   }
 
   /** As `write`, of what a client with a small Maximum Packet Size may not take. @throws INGEST_FRAME_TOO_LARGE [MQTT-3.1.2-24] */
@@ -207,12 +206,13 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   /** HOT: per PUBLISH. */
   #publish(first: number, bytes: Buffer, start: number, end: number): void {
     const message = this.#publishes ?? this.#beginPublishes()
-    const route = message.read(first, bytes, start, end)
-    if (route === undefined) {
+    const read = message.read(first, bytes, start, end)
+    if (read === undefined) {
       this.#notStored(message, bytes, end)
       return
     }
-    if (this.#isNameless) this.#adopt(route.deviceId)
+    if (this.#isNameless) this.#adopt(read.deviceId)
+    const { route } = read
     if (message.packetId === 0) {
       route.partition.write(route.frame, bytes, message.bodyStart, end, undefined)
       this.edge.counters.receivedQos0.value++
@@ -284,7 +284,8 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
     const assignedId = request.clientId === '' ? assignedClientId() : undefined
     const connack = acceptingConnack(request, assignedId, session)
     const { sparkplugNames } = this.edge
-    if (sparkplugNames !== undefined) this.#sparkplug = new SparkplugRoutes(this.edge, sparkplugNames)
+    if (sparkplugNames !== undefined)
+      this.#sparkplug = new SparkplugRoutes(this.edge, sparkplugNames, this.transport.remoteAddress)
     if (request.will) this.#will = new Will(this.edge, request.will, session, this.#sparkplug)
     session.hold(principal, assignedId ?? request.clientId)
     this.open(grantedKeepAliveSeconds(request.keepAliveSeconds) * 1500)

@@ -289,6 +289,6 @@ describe('OTLP over HTTP', () => {
     expect(many.status).toBe(200)
     expect(await statusOf('/v1/metrics', good)).toEqual([429, 8, expect.stringMatching(/^\d\d/)])
     log.gate = () => Promise.reject(new PenstockError('LOG_RECORD_TOO_LARGE', 'no'))
-    expect(await statusOf('/v1/metrics', `Bearer d2:${secretOf('d2')}`)).toEqual([503, 14, '1'])
+    expect(await statusOf('/v1/metrics', `Bearer d2:${secretOf('d2')}`)).toEqual([413, 3, null])
   })
 })

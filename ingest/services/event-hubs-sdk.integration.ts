@@ -12,8 +12,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { KeptCheckpoints } from '#infra/testbed/clients/kept-checkpoints.ts'
 import { type Listener, listen } from '#ingest/listeners/listener.ts'
 import { amqpInBytes } from '#ingest/protocols.ts'
+import { BuiltInEndpoint } from '#pipeline/reading/built-in-endpoint.ts'
 import { sequenceOf } from '#pipeline/reading/reading.ts'
+import { FakeTwins } from '#pipeline/routing/select/batches-fixture.ts'
+import { BlockReader } from '#pipeline/routing/select/block-reader.ts'
+import { SenderTwins } from '#pipeline/routing/select/sender-twins.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { emptyRouting } from '#schemas/routing/routing.ts'
 import { appendBatch, serviceKey, servicesFixture } from './services-fixture.ts'
 
 const fixture = servicesFixture({ partitions: 3 })
@@ -205,6 +211,40 @@ describe("the hub's client for events", () => {
     ])
     await reading.close()
   })
+})
+
+test('of what routes send to the built-in endpoint each message is read under its own number, stamped, until other routes are in force', async () => {
+  const reader = new BlockReader()
+  const twins = new SenderTwins({ reader: new FakeTwins(), clock: systemClock, ageMsMax: 0 })
+  const routed = new BuiltInEndpoint({ hubName: 'hub', reader, interpreted: false, twins, begin: async () => {} })
+  const fallbackRoute = { name: '$fallback', condition: 'true', endpointNames: ['events'], isEnabled: true }
+  const alerts = { name: 'r', condition: '$body.n < 3', endpointNames: ['a'], isEnabled: true }
+  const enrichments = [{ key: 'hub', value: '$iothubname', endpointNames: ['events'] }]
+  routed.apply(1, { ...emptyRouting, routes: [{ ...alerts, source: 'DeviceMessages' }], fallbackRoute, enrichments })
+  const own = servicesFixture({ partitions: 1, view: routed.view('telemetry') })
+  const edge = await listen(own.edge, amqpInBytes(own.edge, own), '127.0.0.1', 0)
+  const text = `Endpoint=sb://localhost:${edge.port}/;SharedAccessKeyName=service;SharedAccessKey=${serviceKey};EntityPath=telemetry;UseDevelopmentEmulator=true`
+  const reading = read('0', earliestEventPosition, {}, new EventHubConsumerClient('$Default', text))
+  const systemProperties = { contentType: 'application/json', contentEncoding: 'utf-8' }
+  const append = (...all: readonly number[]) =>
+    appendBatch(
+      own.memoryLog,
+      0,
+      all.map((n) => ({ body: Buffer.from(`{"n":${n}}`), systemProperties })),
+    )
+  await append(1, 5, 2, 6)
+  await append(1, 2)
+  await expect.poll(() => numbers(reading), { timeout: 10_000 }).toEqual([5, 6])
+  expect(reading.got.map(({ sequenceNumber, properties }) => [sequenceNumber, properties])).toEqual([
+    [1, { hub: 'hub' }],
+    [3, { hub: 'hub' }],
+  ])
+  routed.apply(2, { ...emptyRouting, fallbackRoute })
+  const last = await append(1)
+  await expect.poll(() => reading.got.at(-1)?.sequenceNumber, { timeout: 10_000 }).toBe(sequenceOf(last, 0))
+  expect(reading.got.at(-1)?.properties).toEqual({})
+  await reading.close()
+  edge.stopAccepting()
 })
 
 test('a processor that keeps checkpoints reads each message once, and none is missing, over its own ends and those of the edge', async () => {

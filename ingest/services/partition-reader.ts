@@ -50,6 +50,8 @@ export class PartitionReader implements MessageSource {
   #passed = 0
   /** Messages of the record before this one are left out, and those enqueued before that moment. */
   #indexMin: number
+  /** Of the record as it was shown last; the places are in that. */
+  #edition = 0
   #enqueuedAtMsMin: number
   #isRunning = false
   #cancelWait: (() => void) | undefined = undefined
@@ -130,6 +132,7 @@ export class PartitionReader implements MessageSource {
   #slice(record: ShownRecord): void {
     const { encoder, link } = this.#options
     if (record.offset !== this.#offset) this.#enter(record.offset)
+    if (record.edition !== this.#edition) this.#enterEdition(record.edition)
     // The record may have been awaited.
     let room = Math.min(link.room, limits.readingSliceMessagesMax)
     const head = this.#head()
@@ -150,6 +153,7 @@ export class PartitionReader implements MessageSource {
         }
         this.#at = scan.end
         this.#passed++
+        this.#indexMin = indexOf(sequence) + 1
       }
     } catch (error) {
       if (!isPenstockError(error, 'BATCH_CORRUPT')) throw error
@@ -193,6 +197,14 @@ export class PartitionReader implements MessageSource {
     this.#at = 0
     this.#passed = 0
     this.#indexMin = 0
+  }
+
+  /** Goes on behind the last message that was sent, wherever that lies now. */
+  #enterEdition(edition: number): void {
+    const indexMin = this.#indexMin
+    this.#enter(this.#offset)
+    this.#indexMin = indexMin
+    this.#edition = edition
   }
 
   #flush(messages: number): void {

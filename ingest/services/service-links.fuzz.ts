@@ -13,12 +13,12 @@ import {
 import { frame, performatives } from '#runtime/amqp/frames.ts'
 import { writeMessage } from '#runtime/amqp/message.ts'
 import { described, uint } from '#runtime/amqp/write-values.ts'
+import { fuzzRounds } from '#runtime/fuzz-rounds-fixture.ts'
 import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { appendBatch, serviceKey, servicesFixture } from './services-fixture.ts'
 
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
-const seconds = Number(process.env.FUZZ_SECONDS ?? 5)
 
 type Random = SeededRandom['below']
 
@@ -107,7 +107,7 @@ afterAll(() => void process.off('unhandledRejection', onRejection))
 
 test(`what services say, damaged and cut anywhere: every fault is an expected one, and nothing stays behind, SEED=${seed}`, async () => {
   const random = seededRandom(seed).below
-  for (const endAtMs = Date.now() + seconds * 1000; Date.now() < endAtMs; ) {
+  for (const _ of fuzzRounds('streams of services', 5)) {
     const client = rawClient(fixture, fixture.open)
     const { connection } = client
     const faults: unknown[] = []

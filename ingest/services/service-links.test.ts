@@ -14,14 +14,20 @@ import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
 import { serviceAttempts } from '#ingest/quotas/quotas.ts'
 import { tickMs } from '#ingest/session/edge-context.ts'
+import { BuiltInEndpoint } from '#pipeline/reading/built-in-endpoint.ts'
 import { sequenceOf } from '#pipeline/reading/reading.ts'
+import { FakeTwins } from '#pipeline/routing/select/batches-fixture.ts'
+import { BlockReader } from '#pipeline/routing/select/block-reader.ts'
+import { SenderTwins } from '#pipeline/routing/select/sender-twins.ts'
 import { frame, performatives } from '#runtime/amqp/frames.ts'
 import { ReadMessage, writeMessage } from '#runtime/amqp/message.ts'
 import { DescribedValue } from '#runtime/amqp/read-values.ts'
 import { described, Encoded, uint } from '#runtime/amqp/write-values.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { limits } from '#schemas/limits.ts'
+import { emptyRouting } from '#schemas/routing/routing.ts'
 import type { ServiceAnswer, ServiceRequest } from './service-requests.ts'
-import { appendBatch, serviceKey, servicesFixture } from './services-fixture.ts'
+import { appendBatch, type ServicesFixtureOptions, serviceKey, servicesFixture } from './services-fixture.ts'
 
 const partition = (number: string | number, group = '$Default', hub = 'telemetry'): string =>
   `${hub}/ConsumerGroups/${group}/Partitions/${number}`
@@ -212,8 +218,12 @@ describe('who may', () => {
 })
 
 describe('a reader', () => {
-  async function reading(batches: number, options: Parameters<typeof attachFrame>[3] = {}) {
-    const fixture = servicesFixture()
+  async function reading(
+    batches: number,
+    options: Parameters<typeof attachFrame>[3] = {},
+    fixtureOptions: ServicesFixtureOptions = {},
+  ) {
+    const fixture = servicesFixture(fixtureOptions)
     for (let batch = 0; batch < batches; batch++)
       await appendBatch(
         fixture.memoryLog,
@@ -242,6 +252,79 @@ describe('a reader', () => {
     // The window of its session.
     const windowed = bodies(await settled(client))
     expect([windowed[0], windowed.length]).toEqual(['1 5', 285])
+  })
+
+  test('gets as many frames of a large message as its window takes, and the rest in its turn', async () => {
+    const { client, memoryLog } = await reading(0)
+    const body = Buffer.alloc(200_000, 'x')
+    await appendBatch(memoryLog, 0, [{ body }, { body: Buffer.from('behind') }])
+    /** At least so many; those of a large message come once another thread has decompressed it. */
+    const transfers = async (count: number) => {
+      const found: ReadAnswer[] = []
+      const more = async () => found.push(...ofKind(await settled(client), performatives.transfer))
+      await expect.poll(more, { interval: 1 }).toBeGreaterThanOrEqual(count)
+      return found
+    }
+    // What $cbs answered is under way.
+    const before = 1
+    client.say(flowFrame(0, 2, 10, 0, { nextIncomingId: before, incomingWindow: 2 }))
+    const first = await transfers(2)
+    expect(first.map(({ performative }) => performative.flag(5))).toEqual([true, true])
+    // A smaller window than what is under way is none.
+    client.say(flowFrame(0, 2, 10, 0, { nextIncomingId: before, incomingWindow: 1 }))
+    expect(await transfers(0)).toEqual([])
+    client.say(flowFrame(0, 2, 10, 0, { nextIncomingId: before + 2, incomingWindow: 2 }))
+    const second = await transfers(2)
+    expect(second.map(({ performative }) => performative.flag(5))).toEqual([true, false])
+    const parts = [...first, ...second].map(({ payload }) => payload)
+    expect(new ReadMessage(Buffer.concat(parts), 0, Buffer.concat(parts).length).body).toEqual(body)
+    client.say(flowFrame(0, 2, 10, 1, { nextIncomingId: before + 4, incomingWindow: 2 }))
+    const third = await transfers(1)
+    expect(bodies(third)).toEqual(['behind'])
+    const ids = [...first, ...second, ...third].map(({ performative }) => Number(performative.number(1)) - before)
+    expect(ids).toEqual([0, 0, 0, 0, 1])
+  })
+
+  test('that leaves in the middle of a message keeps nobody else from being sent to', async () => {
+    const { client, memoryLog } = await reading(0)
+    await appendBatch(memoryLog, 0, [{ body: Buffer.alloc(200_000) }])
+    await appendBatch(memoryLog, 1, [{ body: Buffer.from('other') }])
+    client.say(flowFrame(0, 2, 10, 0, { nextIncomingId: 1, incomingWindow: 2 }))
+    await expect
+      .poll(async () => ofKind(await client.answers(), performatives.transfer).length, { interval: 1 })
+      .toBe(2)
+    client.say(attachFrame(0, 3, partition(1), { receives: true }))
+    await settled(client)
+    client.say(flowFrame(0, 3, 10, 0, { nextIncomingId: 3, incomingWindow: 0 }))
+    expect(bodies(await settled(client))).toEqual([])
+    client.say(frame(0, performatives.detach, [uint(2), true]))
+    client.say(flowFrame(0, 3, 10, 0, { nextIncomingId: 3, incomingWindow: 5 }))
+    const answers = await settled(client)
+    expect(bodies(answers)).toEqual(['other'])
+    expect(ofKind(answers, performatives.transfer)[0]?.performative.number(1)).toBe(2)
+  })
+
+  test('goes on in a record where it was, though other routes are in force by then', async () => {
+    const routes = new BuiltInEndpoint({
+      ...{ hubName: 'hub', reader: new BlockReader(), interpreted: false, begin: async () => {} },
+      twins: new SenderTwins({ reader: new FakeTwins(), clock: systemClock, ageMsMax: 0 }),
+    })
+    const whereN = (condition: string) =>
+      routes.apply(routes.revision + 2, {
+        ...emptyRouting,
+        routes: [{ name: 'r', source: 'DeviceMessages', condition, endpointNames: ['events'], isEnabled: true }],
+      })
+    whereN("n < '8'")
+    const { client, memoryLog } = await reading(0, {}, { view: routes.view('telemetry') })
+    const numbered = Array.from({ length: 10 }, (_, n) => ({ body: Buffer.from(`${n}`), properties: { n: `${n}` } }))
+    await appendBatch(memoryLog, 0, numbered)
+    client.say(flowFrame(0, 2, 3))
+    expect(bodies(await settled(client))).toEqual(['0', '1', '2'])
+    whereN("n = '1' OR n = '4' OR n = '9'")
+    client.say(flowFrame(0, 2, 10, 3))
+    const rest = await settled(client)
+    expect(bodies(rest)).toEqual(['4', '9'])
+    expect(messagesIn(rest).map(({ annotations }) => annotations.get('x-opt-sequence-number'))).toEqual([4, 9])
   })
 
   test('is sent what is new, and what it granted is given back if it wants', async () => {

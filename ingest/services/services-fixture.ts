@@ -7,7 +7,7 @@ import { edgeFixture } from '#ingest/edge-fixture.ts'
 import type { AuthorizeService } from '#ingest/session/principal.ts'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
 import { LazyHubs } from '#pipeline/reading/lazy-hubs.ts'
-import { showEvents, showMessages } from '#pipeline/reading/show-record.ts'
+import { type RecordView, showEvents, showMessages } from '#pipeline/reading/show-record.ts'
 import { BlockReader } from '#pipeline/routing/select/block-reader.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { batchFromMessages, type Envelope, envelopeBytes } from '#schemas/batch.ts'
@@ -31,6 +31,8 @@ export interface ServicesFixtureOptions {
   readonly store?: MemoryStore
   readonly requests?: ServiceOptions['requests']
   readonly edge?: ReturnType<typeof edgeFixture>
+  /** Of telemetry; left out: all of it. */
+  readonly view?: RecordView
 }
 
 export function servicesFixture({
@@ -38,6 +40,7 @@ export function servicesFixture({
   store,
   edge = edgeFixture(),
   requests,
+  view,
 }: ServicesFixtureOptions = {}) {
   const [log, events] = [
     new MemoryLog({ store: store ?? new MemoryStore('penstock.telemetry', partitions) }),
@@ -46,8 +49,8 @@ export function servicesFixture({
   const blocks = new BlockReader()
   const hubs = new LazyHubs({
     sources: {
-      telemetry: { log, show: showMessages(blocks) },
-      events: { log: events, show: showEvents(blocks, 'hub') },
+      telemetry: { log, view: view ?? showMessages(blocks) },
+      events: { log: events, view: showEvents(blocks, 'hub') },
     },
     clock: edge.edge.clock,
     logger: silentLogger,

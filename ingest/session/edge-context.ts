@@ -6,6 +6,7 @@ import type { Counter, Metrics } from '#runtime/metrics.ts'
 import type { PenstockError } from '#schemas/errors.ts'
 import type { MetricName } from '#schemas/metrics.ts'
 import type { Capabilities } from './capabilities.ts'
+import type { NameRoom } from './name-room.ts'
 import type { PauseReason } from './pause-reasons.ts'
 import type { Authenticate, IsKnown } from './principal.ts'
 import type { RefusalLog } from './refusal-log.ts'
@@ -68,7 +69,7 @@ export interface EdgeContext {
   unstoredMessages: number
   draining: boolean
   /** Of births of Sparkplug; `undefined`: its payloads are stored as they come. */
-  readonly sparkplugNames: { bytes: number } | undefined
+  readonly sparkplugNames: NameRoom | undefined
   /** Tells the other edge processes of this machine that this device or module is now connected here. */
   readonly announce: Announce
   readonly onPresence: OnPresence

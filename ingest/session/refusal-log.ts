@@ -15,6 +15,7 @@ const mistakes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'INGEST_FRAME_MALFORMED',
   'INGEST_FRAME_TOO_LARGE',
   'INGEST_MESSAGE_TOO_LARGE',
+  'INGEST_NAMES_FULL',
   'INGEST_NOT_AUTHORIZED',
   'INGEST_PROTOCOL_ERROR',
   'INGEST_QOS_REFUSED',
@@ -28,7 +29,8 @@ const mistakes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** A refusal as the log tells it. */
 export interface ToldRefusal {
   readonly atMs: number
-  readonly refused: 'connection' | 'message'
+  /** `names`: those of a birth, whose message is stored. */
+  readonly refused: 'connection' | 'message' | 'names'
   readonly reason: string
   readonly code: string
   /** Address and port. */
@@ -56,7 +58,7 @@ export class RefusalLog {
     this.#onTold = onTold
   }
 
-  tell(error: PenstockError, remote: string, refused: 'connection' | 'message' = 'connection'): void {
+  tell(error: PenstockError, remote: string, refused: ToldRefusal['refused'] = 'connection'): void {
     const { code } = error
     if (!mistakes.has(code)) {
       this.#logger.debug('connection ended', { code, remote })

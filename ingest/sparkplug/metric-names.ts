@@ -1,3 +1,4 @@
+import type { NameHolder, NameRoom } from '#ingest/session/name-room.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Metric } from './payload-shape.ts'
 import type { SparkplugTopic } from './sparkplug-topic.ts'
@@ -6,11 +7,6 @@ import type { SparkplugTopic } from './sparkplug-topic.ts'
 export interface BornMetric {
   readonly name: string
   readonly datatype: number | undefined
-}
-
-/** What the connections of a process remember together. */
-export interface NameRoom {
-  bytes: number
 }
 
 /** Beside its texts: an entry of a map, and what it is of. */
@@ -25,21 +21,33 @@ interface Node {
 /**
  * Metrics by alias, as births of this connection gave them: a node says its births anew whenever it connects. A birth of a node begins
  * anew for its devices too. What has no room is not remembered [G-4], nor a longer name than others may be: a few bytes of data would
- * become as many as it has. Data then come with their alias alone.
+ * become as many as it has. Data then come with their alias alone. So do those of a node that was forgotten for others.
  */
-export class MetricNames {
+export class MetricNames implements NameHolder {
+  bytes = 0
   readonly #room: NameRoom
+  readonly #onRefused: () => void
   readonly #nodes = new Map<string, Node>()
+  /** The birth at hand found no room for a name: none is sought for its others. */
+  #isRefused = false
 
-  constructor(room: NameRoom) {
+  /** @param onRefused hears of each birth whose names are not all remembered, for want of room */
+  constructor(room: NameRoom, onRefused: () => void = () => {}) {
     this.#room = room
+    this.#onRefused = onRefused
+    room.enter(this)
   }
 
   birth({ group, type, node, device }: SparkplugTopic, metrics: readonly Metric[]): void {
     const key = `${group}/${node}`
     if (type === 'NBIRTH') this.#forget(key)
+    this.#isRefused = false
     const known = this.#nodes.get(key) ?? this.#begin(key)
-    if (known === undefined) return
+    if (known !== undefined) this.#rememberAll(known, device, metrics)
+    if (this.#isRefused) this.#onRefused()
+  }
+
+  #rememberAll(known: Node, device: string | undefined, metrics: readonly Metric[]): void {
     for (const { name, alias, datatype } of metrics) {
       if (name === undefined || name === '') continue
       const born = { name, datatype }
@@ -59,9 +67,18 @@ export class MetricNames {
     return name === undefined || name === '' ? born.get(alias ?? '') : born.get(nameKey(device, name))
   }
 
+  /** Of the node that was born first. A name alone would not do: its alias must not be left behind. */
+  forgetSome(): void {
+    for (const key of this.#nodes.keys()) {
+      this.#forget(key)
+      return
+    }
+  }
+
   /** The connection has ended. */
   close(): void {
     for (const key of [...this.#nodes.keys()]) this.#forget(key)
+    this.#room.leave(this)
   }
 
   /** `undefined`: there is no room. */
@@ -82,15 +99,21 @@ export class MetricNames {
 
   /** @param bytes below 0: they are given back @returns whether there was room */
   #hold(node: Node, bytes: number): boolean {
-    if (bytes > 0 && this.#room.bytes + bytes > limits.sparkplugNamesBytesMax) return false
-    this.#room.bytes += bytes
+    if (bytes < 0) this.#room.give(-bytes)
+    else if (this.#isRefused || !this.#room.take(this, bytes)) {
+      this.#isRefused = true
+      return false
+    }
+    this.bytes += bytes
     node.bytes += bytes
     return true
   }
 
   #forget(key: string): void {
-    this.#room.bytes -= this.#nodes.get(key)?.bytes ?? 0
+    const { bytes } = this.#nodes.get(key) ?? { bytes: 0 }
     this.#nodes.delete(key)
+    this.bytes -= bytes
+    this.#room.give(bytes)
   }
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { edgeFixture } from '#ingest/edge-fixture.ts'
 import { packet, rawConnect, text, twoBytes } from '#ingest/mqtt/raw-packets-fixture.ts'
 import { unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
+import { NameRoom } from '#ingest/session/name-room.ts'
 import { doubleField, floatField, numberField, textField, withinField } from '#runtime/protobuf/write-fixture.ts'
 import { limits } from '#schemas/limits.ts'
 import { MetricNames } from './metric-names.ts'
@@ -34,16 +35,16 @@ const [int, long, single, double, flag, word] = [
 ]
 
 /** A reader of payloads of one connection. */
-function reader() {
-  const room = { bytes: 0 }
-  const names = new MetricNames(room)
+function reader(room = new NameRoom()) {
+  const refusals = { count: 0 }
+  const names = new MetricNames(room, () => void refusals.count++)
   const read = (topic: string, payload: Buffer) => {
     const known = sparkplugTopicOf(topic)
     expect(known, topic).toBeDefined()
     const row = known && payloadRow(known, payload, names)
     return row && JSON.parse(String(row))
   }
-  return { room, names, read }
+  return { room, names, read, refusals }
 }
 
 describe('topics of Sparkplug B', () => {
@@ -160,12 +161,55 @@ describe('a payload of Sparkplug B', () => {
     const held = room.bytes
     read('spBv1.0/g/NBIRTH/n', some)
     expect(room.bytes).toBe(held)
-    room.bytes = limits.sparkplugNamesBytesMax
-    read('spBv1.0/g/NBIRTH/m', some)
-    expect(room.bytes).toBe(limits.sparkplugNamesBytesMax)
-    expect(read('spBv1.0/g/NDATA/m', payloadOf(metric({ alias: 1 }, int(1)))).metrics).toEqual([{ alias: 1, value: 1 }])
     names.close()
-    expect(room.bytes).toBe(limits.sparkplugNamesBytesMax - held)
+    expect(room.bytes).toBe(0)
+  })
+
+  /** A birth of metrics that have about so many bytes to be remembered, by name and by alias. */
+  const birthOf = (bytes: number, prefix = 'm') => {
+    const name = (alias: number) => `${prefix}${alias}`.padEnd(1_000, 'x')
+    const count = Math.floor(bytes / 6_500)
+    return payloadOf(...Array.from({ length: count }, (_, alias) => metric({ name: name(alias), alias }, int(1))))
+  }
+  const { sparkplugConnectionNamesBytesMax: ownMax, sparkplugNamesBytesMax: allMax } = limits
+
+  test('one connection has a part of the room, and says when a birth finds none: its data keep their alias [G-4]', () => {
+    const { read, room, refusals } = reader()
+    read('spBv1.0/g/NBIRTH/n', birthOf(ownMax * 0.9))
+    expect(refusals.count).toBe(0)
+    read('spBv1.0/g/NBIRTH/m', birthOf(ownMax * 0.9))
+    expect([refusals.count, room.bytes <= ownMax]).toEqual([1, true])
+    const last = Math.floor((ownMax * 0.9) / 6_500) - 1
+    const data = (node: string) => read(`spBv1.0/g/NDATA/${node}`, payloadOf(metric({ alias: last }, int(1)))).metrics
+    expect([data('n')[0].name?.length, data('m')[0].alias]).toEqual([1_000, last])
+    // There is room again for a smaller birth of the node.
+    read('spBv1.0/g/NBIRTH/m', birthOf(ownMax * 0.05))
+    expect(refusals.count).toBe(1)
+  })
+
+  test('where all have too much, whoever has the most makes room, a node at a time, and nobody with less [G-4]', () => {
+    const room = new NameRoom()
+    const large = Array.from({ length: 5 }, () => reader(room))
+    for (const [index, { read }] of large.entries())
+      for (const node of [0, 1]) read(`spBv1.0/g/NBIRTH/n${node}`, birthOf(ownMax * (0.47 - index * 0.01)))
+    expect(room.bytes).toBeLessThanOrEqual(allMax)
+    const small = reader(room)
+    for (let node = 0; node < 4; node++) small.read(`spBv1.0/g/NBIRTH/s${node}`, birthOf(ownMax * 0.1))
+    const known = ({ read }: ReturnType<typeof reader>, node: string) =>
+      read(`spBv1.0/g/NDATA/${node}`, payloadOf(metric({ alias: 1 }, int(1)))).metrics[0].name !== undefined
+    expect([0, 1, 2, 3].map((node) => known(small, `s${node}`))).toEqual([true, true, true, true])
+    expect(small.refusals.count).toBe(0)
+    expect(room.bytes).toBeLessThanOrEqual(allMax)
+    // The one that has the most itself is refused, and takes from nobody.
+    const before = large.map(({ names }) => names.bytes)
+    const most = before.indexOf(Math.max(...before))
+    large[most]?.read('spBv1.0/g/NBIRTH/more', birthOf(ownMax))
+    expect(large[most]?.refusals.count).toBe(1)
+    expect(large.map(({ names }) => names.bytes).filter((_, index) => index !== most)).toEqual(
+      before.filter((_, index) => index !== most),
+    )
+    for (const { names } of [...large, small]) names.close()
+    expect(room.bytes).toBe(0)
   })
 
   test('a name that takes the place of a shorter one, and a node without metrics, take their room too [G-4]', () => {
@@ -181,9 +225,11 @@ describe('a payload of Sparkplug B', () => {
     expect(withNodes - before).toBeGreaterThan(3 * 2 * name.length + 10 * 100)
     read('spBv1.0/g/NDEATH/n1', payloadOf())
     expect(room.bytes).toBeLessThan(withNodes)
-    room.bytes = limits.sparkplugNamesBytesMax
-    read('spBv1.0/g/NBIRTH/other', payloadOf())
-    expect(room.bytes).toBe(limits.sparkplugNamesBytesMax)
+    const full = birthOf(1.1 * limits.sparkplugConnectionNamesBytesMax)
+    read('spBv1.0/g/NBIRTH/full', full)
+    const withFull = room.bytes
+    read('spBv1.0/g/NBIRTH/other'.padEnd(4_000, 'x'), payloadOf())
+    expect(room.bytes).toBe(withFull)
     // What has no room is not known by what was there before.
     read('spBv1.0/g/DBIRTH/n/d', named('c'.repeat(limits.pointNameLengthMax)))
     const data = payloadOf(metric({ alias: 1 }, int(5)))
@@ -263,8 +309,9 @@ describe('a connection of MQTT', () => {
     expect(points.map(([, labels, value]) => [labels, value])).toEqual([
       ['format="sparkplug",outcome="stored"', 4],
       ['format="sparkplug",outcome="refused"', 1],
+      ['format="sparkplug",outcome="unnamed"', 0],
     ])
-    expect(names).toEqual({ bytes: 0 })
+    expect(names?.bytes).toBe(0)
   })
 
   test('is charged for rows, which a few bytes of data with long names become [G-4]', async () => {

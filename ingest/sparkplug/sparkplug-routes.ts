@@ -6,8 +6,11 @@ import type { EnvelopeFrame } from '#ingest/batches/batch.ts'
 import { type MessageReading, type MessageWriter, type Route, routeOfReading } from '#ingest/batches/route.ts'
 import { pointSystemProperties } from '#ingest/device-api/row-list.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import type { NameRoom } from '#ingest/session/name-room.ts'
 import type { Counter } from '#runtime/metrics.ts'
-import { MetricNames, type NameRoom } from './metric-names.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { MetricNames } from './metric-names.ts'
 import { payloadRow } from './payload-row.ts'
 import { type SparkplugTopic, sparkplugTopicOf } from './sparkplug-topic.ts'
 
@@ -16,15 +19,20 @@ export class SparkplugRoutes {
   readonly #names: MetricNames
   readonly #stored: Counter
   readonly #refused: Counter
+  readonly #unnamed: Counter
   #grownBytes = 0
 
-  constructor(edge: EdgeContext, room: NameRoom) {
+  constructor(edge: EdgeContext, room: NameRoom, remoteAddress: string) {
     this.#edge = edge
-    this.#names = new MetricNames(room)
+    this.#names = new MetricNames(room, () => {
+      this.#unnamed.add(1)
+      edge.refusals.tell(namesRefused(), remoteAddress, 'names')
+    })
     const series = (outcome: string) =>
       edge.metrics.series('penstock_edge_points_total', { format: 'sparkplug', outcome })
     this.#stored = series('stored')
     this.#refused = series('refused')
+    this.#unnamed = series('unnamed')
   }
 
   /** `undefined`: the topic is none of Sparkplug's. */
@@ -63,4 +71,14 @@ export class SparkplugRoutes {
       },
     }
   }
+}
+
+function namesRefused(): PenstockError {
+  const [one, all] = [limits.sparkplugConnectionNamesBytesMax, limits.sparkplugNamesBytesMax].map(
+    (bytes) => bytes >> 20,
+  )
+  return new PenstockError(
+    'INGEST_NAMES_FULL',
+    `a birth is stored, but not all of its names are remembered: ${one} MiB of them are for one connection, ${all} MiB for all. Its data come with their alias`,
+  )
 }

@@ -2,8 +2,7 @@
  * Each message alone: CPU of a message that a device sends by itself and that is acknowledged when durable, in steady state. In turns: this
  * tree's edge, with `--commit` that commit's, mosquitto, and a loop on Node's sockets that parses, acknowledges and stores nothing.
  *
- * Counted is from one progress of the generator to a later one, while all devices send: neither connecting, nor the seconds until an edge
- * gathers.
+ * Counted is while all devices send: neither connecting, nor the seconds until an edge gathers.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
@@ -113,7 +112,7 @@ function broker(name: string, plain: Broker, secure: Broker): Measured {
 }
 
 interface Moment {
-  readonly settled: number
+  readonly atMs: number
   readonly cpuSeconds: number
 }
 
@@ -129,16 +128,19 @@ async function measure(
   try {
     const moments: Moment[] = []
     const onProgress = ({ settled }: { readonly settled: number }) => {
-      if (settled > warmUpSeconds * rate) moments.push({ settled, cpuSeconds: target.cpuSeconds() })
+      if (settled < warmUpSeconds * rate) return
+      moments.push({ atMs: performance.now(), cpuSeconds: target.cpuSeconds() })
     }
     const to = { ...loadDefaults, url: target.mqttUrl, isTlsUnverified: true, cpuList: generatorCpu }
     const options = { ...to, run, connections, rate, warmUpSeconds, seconds: warmUpSeconds + seconds }
     const { counts, latency, warnings } = await runLoad(options, { onProgress })
     // The last one may be of the time after the last message.
     const [first, last] = [moments[0], moments.at(-2)]
-    if (first === undefined || last === undefined) throw new Error(`${name}: too few messages to measure`)
-    const cpuMicroseconds = (last.cpuSeconds - first.cpuSeconds) * 1e6
-    record.add(cpuFigure(load, name), cpuMicroseconds / (last.settled - first.settled))
+    if (first === undefined || last === undefined || first === last)
+      throw new Error(`${name}: too few messages to measure`)
+    // By the schedule: what a generator says of itself may be heard late.
+    const messages = (rate * (last.atMs - first.atMs)) / 1000
+    record.add(cpuFigure(load, name), ((last.cpuSeconds - first.cpuSeconds) * 1e6) / messages)
     record.add(`${load.name}: ${name}, PUBACK p50, ms`, latency.acknowledged.summary.p50Ms)
     const isBehind = counts.atEnd.settled < counts.atEnd.offered * 0.99
     for (const warning of isBehind ? ['fewer acknowledged than offered', ...warnings] : warnings)

@@ -25,6 +25,7 @@ import { type Comparison, comparisonTable, losses, lossesTable, type PeerTarget,
 /** A broker alone has no rows. */
 interface MeasuredTarget extends Target {
   readonly clickhouseUrl?: string
+  readonly httpUrl?: string
 }
 
 interface Contender extends PeerTarget {
@@ -35,6 +36,8 @@ interface Contender extends PeerTarget {
   readonly table?: string
   /** Address of the Kafka it is on. */
   readonly kafka?: string
+  /** Where devices connect; left out: over MQTT. */
+  urlOf?(target: MeasuredTarget): string
   start(options: MeasuredOptions): Promise<MeasuredTarget>
 }
 
@@ -113,6 +116,20 @@ const edgeScenarios: readonly Scenario[] = [
   },
 ]
 
+const amqpScenarios: readonly Scenario[] = [
+  { name: 'AMQP, saturating', load: saturating, figures: acknowledgedFigures },
+  {
+    name: 'AMQP, saturating, 1,024-byte bodies',
+    load: { ...saturating, bodyBytes: 1_024 },
+    figures: acknowledgedFigures,
+  },
+  {
+    name: 'AMQP, 1,000 connections, 10 messages/s each',
+    load: { connections: 1_000, rate: 10_000 },
+    figures: ['cpuUs', 'acknowledged', 'pubackMsP50', 'pubackMsP99', 'residentMb'],
+  },
+]
+
 const pipelineFigures = ['rowsPerSecond', 'perCore', 'pubackMsP50', 'pubackMsP99', 'residentMb', 'faults'] as const
 const pipelineScenarios: readonly Scenario[] = [
   { name: 'Pipeline, QoS 1, saturating', load: { ...saturating, drainMsMax }, figures: pipelineFigures },
@@ -133,7 +150,12 @@ async function bench(): Promise<void> {
   const record = new BenchRecord('peers', 'Peers side by side')
   const { brokers, absent } = await brokersToRun()
   const groups: readonly Group[] = [
-    { ...onOneCore, scenarios: edgeScenarios, contenders: [...edgesOf(args.kafka), ...brokers] },
+    { ...onOneCore, scenarios: edgeScenarios, contenders: [...edgesOf(args.kafka), ...brokers.filter(isOfMqtt)] },
+    {
+      ...onOneCore,
+      scenarios: amqpScenarios,
+      contenders: [edgeOverAmqp, ...brokers.filter((broker) => !isOfMqtt(broker))],
+    },
     { ...onAllCores, scenarios: pipelineScenarios, contenders: pipelinesOf(args.kafka) },
   ]
   if (args.kafka === undefined)
@@ -209,6 +231,19 @@ function edgesOf(kafka: string | undefined): Contender[] {
   ]
 }
 
+/** Without TLS, AMQP is served over WebSocket alone. */
+const edgeOverAmqp: Contender = {
+  name: 'Penstock edge over AMQP',
+  keeps: 'durable on the log',
+  side: 'ours',
+  settings: 'its defaults; AMQP over WebSocket, accepted after a synced commit of the embedded log (LMDB)',
+  warmUpSeconds,
+  urlOf: ({ httpUrl = '' }) => httpUrl.replace('http:', 'amqp+ws:'),
+  start: (options) => startMeasured('edge', options),
+}
+
+const isOfMqtt = ({ urlOf }: Contender): boolean => urlOf === undefined
+
 function pipelinesOf(kafka: string | undefined): Contender[] {
   const penstock = {
     keeps: 'a queryable row, exactly once',
@@ -257,7 +292,7 @@ function onKafka(kafka: string | undefined, contender: (bootstrap: string) => Co
 
 /** Brokers that could be had, and why the others could not. */
 async function brokersToRun(): Promise<{ brokers: Contender[]; absent: Absent[] }> {
-  const here = { keeps: 'stores nothing', side: 'peer', warmUpSeconds, fetch: async () => {} } as const
+  const here = { scheme: 'mqtt', keeps: 'stores nothing', side: 'peer', warmUpSeconds, fetch: async () => {} } as const
   const candidates = [
     {
       ...here,
@@ -281,7 +316,12 @@ async function brokersToRun(): Promise<{ brokers: Contender[]; absent: Absent[] 
   for (const candidate of candidates) {
     const reason = candidate.missing() ?? (await candidate.fetch().then(() => undefined, explained))
     if (reason !== undefined) absent.push({ name: candidate.name, reason })
-    else brokers.push({ ...candidate, start: (options) => startBroker(candidate, pinnedTo(options.cpuList)) })
+    else
+      brokers.push({
+        ...candidate,
+        start: (options) => startBroker(candidate, pinnedTo(options.cpuList)),
+        ...(candidate.scheme === 'amqp' ? { urlOf: ({ mqttUrl }) => mqttUrl.replace('mqtt:', 'amqp:') } : {}),
+      })
   }
   return { brokers, absent }
 }
@@ -295,7 +335,7 @@ async function measure(
 ): Promise<Figures> {
   const target = await contender.start({ cpuList: pinning.target })
   try {
-    const load = { ...options, url: target.mqttUrl, ...rowsOf(contender, target) }
+    const load = { ...options, url: contender.urlOf?.(target) ?? target.mqttUrl, ...rowsOf(contender, target) }
     const kafkaPids = contender.kafka ? processesOfTarget([`mqtt://${contender.kafka}`]).map(({ pid }) => pid) : []
     const sum = (own: number, of: (pid: number) => number) => kafkaPids.reduce((total, pid) => total + of(pid), own)
     const cpu = () => sum(target.cpuSeconds(), cpuSecondsOf)

@@ -9,8 +9,13 @@ import { runLoad } from '#loadtest/run/run-load.ts'
 const fetchMsMax = 120_000
 const none = async (): Promise<void> => {}
 const peers = [
-  { ...aedes, missing: () => undefined, fetch: none },
-  { ...unboundedMosquitto, missing: () => (findMosquitto('mosquitto') ? undefined : 'no mosquitto'), fetch: none },
+  { ...aedes, scheme: 'mqtt', missing: () => undefined, fetch: none },
+  {
+    ...unboundedMosquitto,
+    scheme: 'mqtt',
+    missing: () => (findMosquitto('mosquitto') ? undefined : 'no mosquitto'),
+    fetch: none,
+  },
   // What takes minutes to build is left to the bench.
   ...peerBrokers().filter(({ isSlowToFetch }) => !isSlowToFetch),
 ]
@@ -24,7 +29,14 @@ describe.each(peers)('$name', (peer) => {
       await peer.fetch()
       const target = await startBroker(peer)
       try {
-        const load = { ...loadDefaults, url: target.mqttUrl, run: 'smoke', connections: 10, rate: 2_000, seconds: 1 }
+        const load = {
+          ...loadDefaults,
+          url: `${peer.scheme}://127.0.0.1:${target.port}`,
+          run: 'smoke',
+          connections: 10,
+          rate: 2_000,
+          seconds: 1,
+        }
         const { counts, connections } = await runLoad(load)
         expect(counts.atEnd).toMatchObject({ sent: 2_000, settled: 2_000 })
         expect(connections).toMatchObject({ opened: 10, lost: 0 })

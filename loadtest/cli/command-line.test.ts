@@ -48,7 +48,7 @@ test('every option the help names is understood, and every understood one is in 
     if (!['search', 'workload', 'data-dir', 'agent-secret-file'].includes(name))
       expect(faultsOfLine(...line), name).toBe('')
   }
-  expect(args.length).toBe(39)
+  expect(args.length).toBe(40)
 })
 
 test('all faults are named at once', () => {

@@ -10,6 +10,7 @@ import { packetIds } from '#loadtest/ledger/ledger.ts'
 import { LineReader } from '#loadtest/options/line-reader.ts'
 import {
   connectRateMax,
+  devicesPerConnectionMax,
   faultsOf,
   type LoadOptions,
   loadDefaults,
@@ -85,6 +86,7 @@ function loadOptionsOf(line: LineReader, nowMs: number): LoadOptions {
     ...defaults,
     url: line.text('url') ?? defaults.url,
     connections,
+    devicesPerConnection: integer('devices-per-connection', defaults.devicesPerConnection, 1, devicesPerConnectionMax),
     connectRate: integer('connect-rate', defaults.connectRate, 0, connectRateMax),
     qos: integer('qos', defaults.qos, 0, 1) === 0 ? 0 : 1,
     protocol: integer('protocol', defaults.protocol, 4, 5) === 5 ? 5 : 4,
@@ -217,6 +219,7 @@ const flags = {
   url: { type: 'string' },
   connections: { type: 'string' },
   'connect-rate': { type: 'string' },
+  'devices-per-connection': { type: 'string' },
   'warm-up': { type: 'string' },
   qos: { type: 'string' },
   protocol: { type: 'string' },

@@ -14,6 +14,7 @@ also have reported and desired properties, methods and commands, each with a led
   --url <address>           target: mqtt, mqtts, ws, wss, amqp, amqps, amqp+ws, amqp+wss, http or https://host:port;
                             over HTTP each device waits for its answer before it sends again (${loadDefaults.url})
   --connections <n>         devices, one connection each (${loadDefaults.connections})
+  --devices-per-connection <n>  over AMQP: devices that share a connection, as behind a gateway; of registered ones (${loadDefaults.devicesPerConnection})
   --connect-rate <n>        connections a second while they are opened; 0: as fast as the target accepts them (${loadDefaults.connectRate})
   --qos <0|1>               over AMQP 0 sends messages as settled (${loadDefaults.qos})
   --protocol <4|5>          MQTT 3.1.1 or 5 (${loadDefaults.protocol})

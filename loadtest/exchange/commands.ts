@@ -42,7 +42,8 @@ export class CommandsExchange extends DeviceExchange {
     this.#seenOnConnection.add(number)
     if (!isFirst) return
     this.noteArrived([number])
-    if (number < this.#newest) this.ledger.noteBackwards(`${number} came behind ${this.#newest}`)
+    if (number < this.#newest && !this.ledger.mayComeLate(number))
+      this.ledger.noteBackwards(`${number} came behind ${this.#newest}`)
     this.#newest = Math.max(this.#newest, number)
   }
 

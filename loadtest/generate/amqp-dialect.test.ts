@@ -58,7 +58,10 @@ function device(options: { qos?: 0 | 1; window?: number; propertyBag?: string } 
   const account = { username: 'd1@sas.hub', password: 'token' }
   const identity = { deviceId: 'd1', account, localAddress: undefined }
   const address = '/devices/d1/messages/events'
-  const dialect = new AmqpDialect({ identity, address, hostName: 'hub', template, ledger, qos, window }, listener)
+  const dialect = new AmqpDialect(
+    { identity, address, hostName: 'hub', template, ledger, qos, window, sharedChannel: undefined },
+    listener,
+  )
   const hear = (bytes: Buffer): number => dialect.read(bytes, bytes.length)
   return {
     dialect,

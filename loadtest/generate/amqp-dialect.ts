@@ -3,7 +3,7 @@
  *
  *   SASL header, INIT ─▶ OUTCOME ─▶ AMQP header, OPEN, BEGIN, ATTACH ─▶ FLOW with credit ─▶ TRANSFER … ─▶ DISPOSITION of runs
  *
- * Messages that were in flight when a connection was lost go first on the next one, as far as its credit allows.
+ * On a connection that others share (`shared-connection.ts`) it begins with BEGIN. Messages that were in flight when a connection was lost go first on the next one, as far as its credit allows.
  */
 
 import type { SequenceLedger } from '#loadtest/ledger/ledger.ts'
@@ -27,7 +27,7 @@ import type { DeviceIdentity } from './device-identities.ts'
 import type { Dialect, DialectListener } from './dialect.ts'
 import { DispositionReader } from './disposition-reader.ts'
 import type { FrameTemplate, IntendedAtMs } from './frames.ts'
-import { channel, handle } from './transfer-envelope.ts'
+import { handle } from './transfer-envelope.ts'
 
 export interface AmqpOptions {
   readonly identity: DeviceIdentity
@@ -38,6 +38,8 @@ export interface AmqpOptions {
   readonly ledger: SequenceLedger
   readonly qos: 0 | 1
   readonly window: number
+  /** Of its session on a connection that others share; undefined: the connection is its own. */
+  readonly sharedChannel: number | undefined
 }
 
 const dispositions = new DispositionReader()
@@ -47,7 +49,7 @@ const windowFrames = 2_048
 
 export class AmqpDialect implements Dialect {
   readonly ping = emptyFrame
-  readonly goodbye = frame(0, performatives.close, [null])
+  readonly goodbye: Buffer
   window: number
   readonly #options: AmqpOptions
   readonly #listener: DialectListener
@@ -62,6 +64,11 @@ export class AmqpDialect implements Dialect {
     this.#options = options
     this.#listener = listener
     this.window = options.qos === 1 ? options.window : Number.POSITIVE_INFINITY
+    const { sharedChannel } = options
+    this.goodbye =
+      sharedChannel === undefined
+        ? frame(0, performatives.close, [null])
+        : frame(sharedChannel, performatives.end, [null])
   }
 
   get frameBytes(): number {
@@ -82,6 +89,10 @@ export class AmqpDialect implements Dialect {
     this.#sent = 0
     this.#credit = 0
     this.#sessionRoom = 0
+    if (this.#options.sharedChannel !== undefined) {
+      this.#phase = 'opening'
+      return this.#sessionFrames(this.#options.sharedChannel)
+    }
     const { account } = this.#options.identity
     const init: Value[] = account
       ? [symbol('PLAIN'), Buffer.from(`\0${account.username}\0${account.password}`), null]
@@ -175,28 +186,21 @@ export class AmqpDialect implements Dialect {
       return
     }
     this.#phase = 'header'
-    const { address, hostName, identity, qos } = this.#options
+    const { hostName, identity } = this.#options
+    const open = frame(0, performatives.open, [identity.deviceId, hostName, uint(limits.amqpFrameBytesMax), ushort(0)])
+    this.#listener.say(Buffer.concat([amqpHeader, open, this.#sessionFrames(0)]))
+  }
+
+  #sessionFrames(channel: number): Buffer {
+    const { address, identity, qos } = this.#options
+    const window = uint(windowFrames)
     const [source, target] = [described(0x28, [identity.deviceId]), described(0x29, [address])]
-    const settleMode = ubyte(qos === 1 ? 0 : 1)
-    this.#listener.say(
-      Buffer.concat([
-        amqpHeader,
-        frame(0, performatives.open, [identity.deviceId, hostName, uint(limits.amqpFrameBytesMax), ushort(channel)]),
-        frame(channel, performatives.begin, [null, uint(0), uint(windowFrames), uint(windowFrames), uint(handle)]),
-        frame(channel, performatives.attach, [
-          'telemetry',
-          uint(handle),
-          false,
-          settleMode,
-          ubyte(0),
-          source,
-          target,
-          null,
-          null,
-          uint(0),
-        ]),
-      ]),
-    )
+    const modes = [ubyte(qos === 1 ? 0 : 1), ubyte(0)]
+    const link = ['telemetry', uint(handle), false, ...modes, source, target, null, null, uint(0)]
+    return Buffer.concat([
+      frame(channel, performatives.begin, [null, uint(0), window, window, uint(handle)]),
+      frame(channel, performatives.attach, link),
+    ])
   }
 
   #onFlow(flow: Performative): void {

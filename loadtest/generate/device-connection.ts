@@ -13,16 +13,17 @@ import type { LatencyHistogram } from '#loadtest/ledger/latency.ts'
 import { SequenceLedger, type SequenceRange } from '#loadtest/ledger/ledger.ts'
 import { type BackOff, pauseMs } from '#runtime/retry.ts'
 import type { DeviceIdentity } from './device-identities.ts'
-import type { DeviceSocket, SocketFactory } from './device-socket.ts'
+import type { DeviceSocket, SocketHandlers } from './device-socket.ts'
 import type { Dialect, DialectListener } from './dialect.ts'
 import { SendTimes } from './send-times.ts'
 
 /** What all connections of one generator process share. */
 export interface ConnectionShared {
-  readonly sockets: SocketFactory
   readonly qos: 0 | 1
+  /** Begins a connection. @param place of the device in its process, from 0 */
+  open(identity: DeviceIdentity, place: number, handlers: SocketHandlers): DeviceSocket
   /** How a device speaks. */
-  speak(identity: DeviceIdentity, ledger: SequenceLedger, listener: DialectListener): Dialect
+  speak(identity: DeviceIdentity, place: number, ledger: SequenceLedger, listener: DialectListener): Dialect
   readonly acknowledged: LatencyHistogram
   /** From the moment of writing instead of the intended one; filled on a schedule only, saturating it would be the same. */
   readonly acknowledgedRaw: LatencyHistogram
@@ -69,6 +70,7 @@ export class DeviceConnection implements DialectListener {
   isQueued = false
   readonly #identity: DeviceIdentity
   readonly #index: number
+  readonly #place: number
   readonly #shared: ConnectionShared
   readonly #dialect: Dialect
   readonly #sendTimes = new SendTimes()
@@ -83,11 +85,13 @@ export class DeviceConnection implements DialectListener {
   #resend: SequenceRange[] = []
   #reconnect: NodeJS.Timeout | undefined
 
-  constructor(identity: DeviceIdentity, index: number, shared: ConnectionShared) {
+  /** @param index among all devices of the workload @param place among those of this process */
+  constructor(identity: DeviceIdentity, index: number, place: number, shared: ConnectionShared) {
     this.#identity = identity
     this.#index = index
+    this.#place = place
     this.#shared = shared
-    this.#dialect = shared.speak(identity, this.ledger, this)
+    this.#dialect = shared.speak(identity, place, this.ledger, this)
   }
 
   get deviceId(): string {
@@ -105,21 +109,18 @@ export class DeviceConnection implements DialectListener {
   }
 
   open(): void {
-    const { sockets, counters } = this.#shared
+    const { counters } = this.#shared
     this.#state = 'connecting'
     this.#carry = undefined
-    const socket: DeviceSocket = sockets.open(
-      {
-        onBytes: (bytes, count) => {
-          if (this.#socket === socket) this.#onRead(bytes, count)
-        },
-        onFault: (fault) => {
-          counters.lastFault = fault
-        },
-        onClose: () => this.#onClose(socket),
+    const socket: DeviceSocket = this.#shared.open(this.#identity, this.#place, {
+      onBytes: (bytes, count) => {
+        if (this.#socket === socket) this.#onRead(bytes, count)
       },
-      this.#identity.localAddress,
-    )
+      onFault: (fault) => {
+        counters.lastFault = fault
+      },
+      onClose: () => this.#onClose(socket),
+    })
     this.#socket = socket
     socket.write(this.#dialect.begin())
   }

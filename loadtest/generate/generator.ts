@@ -13,8 +13,7 @@ import { seededRandom } from '#runtime/seeded-random.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type ConnectionCounters, type ConnectionShared, DeviceConnection, nowUs } from './device-connection.ts'
 import { deviceIdentities } from './device-identities.ts'
-import { SocketFactory } from './device-socket.ts'
-import { dialectsOf } from './dialects.ts'
+import { connectionsOf, dialectsOf } from './dialects.ts'
 import { type GeneratorCost, measured } from './measured.ts'
 import { RateSchedule, type TurnOrder } from './schedule.ts'
 import { type GeneratorSlice, quotaOf, turnsOf } from './shares.ts'
@@ -100,7 +99,7 @@ export class Generator {
     const shared = this.#sharedOf()
     const identityOf = deviceIdentities(options)
     for (let index = slice.first; index < options.connections; index += slice.step) {
-      this.#devices.push(new DeviceConnection(identityOf(index), index, shared))
+      this.#devices.push(new DeviceConnection(identityOf(index), index, this.#devices.length, shared))
       this.#quotas.push(quotaOf(options, index))
     }
     this.#quota = this.#quotas.reduce((sum, quota) => sum + quota, 0)
@@ -306,8 +305,8 @@ export class Generator {
     const bufferBytes = Math.max(smallest, Math.min(writeBytes, Math.floor(writeBytesTotalMax / connections)))
     const random = seededRandom(seed + this.#slice.first).next
     return {
-      sockets: new SocketFactory(this.#options, writeBytes),
       qos,
+      open: connectionsOf(this.#options, writeBytes),
       speak: dialectsOf(this.#options, random),
       acknowledged: this.#acknowledged,
       acknowledgedRaw: this.#acknowledgedRaw,

@@ -11,8 +11,7 @@ import { sections, writeSections } from '#runtime/amqp/message.ts'
 import { described, Encoded, encode, symbol, uint, type Value } from '#runtime/amqp/write-values.ts'
 import type { FrameEnvelope } from './frames.ts'
 
-/** Of the only session and the only link of a connection. */
-export const channel = 0
+/** Of the only link of a device's session. */
 export const handle = 0
 
 const numberBytes = 4
@@ -22,8 +21,14 @@ const placeholder = Buffer.from([0xa5, 0x5a, 0xa5, 0x5a])
 /**
  * @param propertyBag as an MQTT topic ends, `name=value&…`; `$.ct` and `$.ce` are content type and encoding
  * @param isSettled nobody is to acknowledge them
+ * @param channel of the device's session
  */
-export function transferEnvelope(propertyBag: string, bodyBytes: number, isSettled: boolean): FrameEnvelope {
+export function transferEnvelope(
+  propertyBag: string,
+  bodyBytes: number,
+  isSettled: boolean,
+  channel = 0,
+): FrameEnvelope {
   const deliveryId = new Encoded(Buffer.concat([Buffer.from([0x70]), placeholder]))
   const transfer = encode(
     described(performatives.transfer, [uint(handle), deliveryId, placeholder, uint(0), isSettled]),

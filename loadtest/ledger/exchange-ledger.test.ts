@@ -77,6 +77,15 @@ describe('a ledger of changes of a document', () => {
     expect(ledger.counts()).toMatchObject({ backwards: 1, arrived: 2 })
   })
 
+  test('what nobody answered may be carried out behind later ones', () => {
+    const ledger = new ExchangeLedger()
+    ledger.settle(ledger.begin(), 'unknown')
+    for (let number = 1; number <= slotCount; number++) ledger.settle(ledger.begin(), 'answered')
+    ledger.arriveInSlot(0, slotCount)
+    ledger.arriveInSlot(0, 0)
+    expect([ledger.mayComeLate(0), ledger.mayComeLate(1), ledger.counts().backwards]).toEqual([true, false, 0])
+  })
+
   test('what was refused did not arrive because a later one did', () => {
     const ledger = answered(slotCount)
     ledger.settle(ledger.begin(), 'refused')

@@ -124,7 +124,8 @@ export class ExchangeLedger {
       this.noteTwice(`property ${slot} has ${number}, which was never sent to it`)
       return []
     }
-    if (number < before) this.noteBackwards(`property ${slot} went from ${before} to ${number}`)
+    if (number < before && !this.mayComeLate(number))
+      this.noteBackwards(`property ${slot} went from ${before} to ${number}`)
     const arrived: number[] = []
     for (let each = number; each > before; each -= slotCount) {
       // What was refused was not carried out; a later one says nothing of it.
@@ -134,6 +135,11 @@ export class ExchangeLedger {
     }
     this.#slots[slot] = Math.max(before, number)
     return arrived
+  }
+
+  /** Its sender got no answer and went on: it may have been carried out behind later ones. */
+  mayComeLate(number: number): boolean {
+    return ((this.#flagsOf(number) ?? 0) & settledBits.unknown) !== 0
   }
 
   /** It ended as a dead letter, which can be read. */

@@ -37,7 +37,10 @@ export interface ServiceAccess {
 export interface LoadOptions {
   /** `mqtt:`, `mqtts:`, `ws:`, `wss:`, `amqp:`, `amqps:`, `amqp+ws:`, `amqp+wss:`, `http:` or `https://host:port` */
   readonly url: string
+  /** Devices. */
   readonly connections: number
+  /** Over AMQP: devices that share a connection, each with a session and a token of its own; 1: none does. */
+  readonly devicesPerConnection: number
   readonly kind: WorkloadKind
   readonly qos: 0 | 1
   readonly protocol: 4 | 5
@@ -105,6 +108,7 @@ export interface LoadOptions {
 export const loadDefaults: LoadOptions = {
   url: 'mqtt://127.0.0.1:1883',
   connections: 100,
+  devicesPerConnection: 1,
   kind: 'telemetry',
   qos: 1,
   protocol: 4,
@@ -191,6 +195,8 @@ export function faultsOf(options: LoadOptions): string[] {
     if (storms.length + slowReading.length > 0)
       faults.push('storms and slow reading: not over HTTP, where each request is answered by itself')
   }
+  if (options.devicesPerConnection > 1 && !isAmqp(url))
+    faults.push('--devices-per-connection: only over AMQP; over MQTT and HTTP each device has a connection of its own')
   if (isAmqp(url) && options.bodyBytes > amqpBodyBytesMax)
     faults.push(
       `bodies of ${options.bodyBytes} bytes: over AMQP at most ${amqpBodyBytesMax}, so that each fits a frame`,
@@ -214,6 +220,9 @@ function exchangeFaultsOf({ workload, kind, url, rate, slowReading, bodyTemplate
 
 /** Fits, with properties, the frames of 64 KiB that a target takes. */
 export const amqpBodyBytesMax = 60_000
+
+/** Sessions that a connection may have beside the one for tokens. */
+export const devicesPerConnectionMax = 1_000
 
 /** Of a run. */
 export const secondsMax = 30 * 86_400

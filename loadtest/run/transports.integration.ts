@@ -40,7 +40,7 @@ describe('every transport', () => {
     for (const [url, scheme, host] of penstock.output().matchAll(/(mqtts?|amqps|https?):\/\/([^\s/]+)/g))
       if (scheme && host && !url.includes(new URL(penstock.clickhouseUrl).host) && !addresses.has(scheme))
         addresses.set(scheme, host)
-  }, 60_000)
+  }, 180_000)
 
   afterAll(async () => {
     await penstock?.stop()
@@ -53,24 +53,29 @@ describe('every transport', () => {
     ['ws', 'http'],
     ['wss', 'https'],
     ['amqps', 'amqps'],
+    ['amqps', 'amqps', 3],
     ['amqp+ws', 'http'],
     ['amqp+wss', 'https'],
     ['http', 'http'],
     ['https', 'https'],
-  ] as const)(
+  ] as [scheme: string, listener: string, sharing?: number][])(
     '%s: registered devices are let in, and every acknowledged message is one row in order',
-    async (scheme, listener) => {
+    async (scheme, listener, sharing) => {
+      const devicesPerConnection = sharing ?? 1
       const options: LoadOptions = {
         ...loadDefaults,
         url: `${scheme}://${addresses.get(listener)}`,
         clickhouse: penstock.clickhouseUrl,
-        run: `t${scheme.replace('+', '')}`,
+        run: `t${scheme.replace('+', '')}${devicesPerConnection}`,
+        devicesPerConnection,
         connections: 6,
         rate: 600,
         // On a busy machine handshakes alone may take a second.
         seconds: 3,
         tlsCaFile: certFile,
         sourceAddresses: ['127.0.0.1', '127.0.0.2'],
+        // What is in flight is sent again.
+        storms: scheme === 'amqps' ? [{ atSeconds: 1.5, share: 0.5 }] : [],
       }
       const ownerKey = ownerKeyOf(undefined, join(folder, 'data')) ?? ''
       const registered = await registerDevices([options], { url: penstock.httpUrl, ownerKey, hostName: 'localhost' })

@@ -1,6 +1,7 @@
 import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
 import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { type PenstockSettings, penstockPorts, type Role, RunningPenstock } from '#infra/testbed/penstock.ts'
+import type { ServerPlace } from '#infra/testbed/server-process.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Site, Stage } from './scenario.ts'
 
@@ -30,16 +31,21 @@ export function killOne(installation: RunningPenstock, role: Role, among: number
 }
 
 /** The embedded engine as a ClickHouse server of its own. */
-export function startWarehouse(settings: PenstockSettings): Promise<RunningPenstock> {
-  return RunningPenstock.start({ command: 'warehouse', settings })
+export function startWarehouse(settings: PenstockSettings, through: readonly string[] = []): Promise<RunningPenstock> {
+  return RunningPenstock.start({ command: 'warehouse', settings, through })
 }
 
 /** Kafka brokers of a scenario's own, which end with its stage. @throws LOADTEST_SCENARIO_IMPOSSIBLE where there is no Java */
-export async function openBrokers(stage: Stage, brokers: number, settings: PenstockSettings): Promise<KafkaForTests> {
+export async function openBrokers(
+  stage: Stage,
+  brokers: number,
+  settings: PenstockSettings,
+  places: readonly ServerPlace[] = [],
+): Promise<KafkaForTests> {
   const missing = kafkaMissing()
   if (missing !== undefined)
     throw new PenstockError('LOADTEST_SCENARIO_IMPOSSIBLE', `Kafka cannot be started: ${missing}`)
-  const kafka = await startKafka({ brokers, settings })
+  const kafka = await startKafka({ brokers, settings, places })
   stage.own(() => kafka.stop())
   return kafka
 }

@@ -1,7 +1,7 @@
 import { clickhouseRows } from '#loadtest/observe/clickhouse-rows.ts'
 import { type LoadOptions, loadDefaults } from '#loadtest/options/load-options.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
-import { runWorkloads } from '#loadtest/run/run-load.ts'
+import { runRegistered } from '#loadtest/run/run-registered.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { workloadsOf } from '../workload/workload-file.ts'
 import { LoadView } from './load-view.ts'
@@ -68,8 +68,10 @@ async function runFaultyLoad(
   try {
     const { workload, thresholds = [] } = stage.options
     const options = loadOptionsOf(stage.options, site)
-    const result = await runWorkloads(workload ? workloadsOf(workload, options) : [options], {
+    const workloads = workload ? workloadsOf(workload, options) : [options]
+    const result = await runRegistered(workloads, site.registry, {
       thresholds,
+      agents: site.agents ?? [],
       signal: stop.signal,
       onProgress: (progress) => {
         load.update(progress)
@@ -80,7 +82,7 @@ async function runFaultyLoad(
       onRows: (rows) => hooks.onProgress?.(`waiting for rows: ${rows.toLocaleString('en')} stored`),
     })
     Object.assign(stage.facts, site.factsOf?.(result))
-    return { result, failure: await injecting }
+    return { result, failure: (await injecting) ?? (await site.faultOf?.()) }
   } finally {
     load.end()
     await injecting.catch(() => {})
@@ -100,5 +102,6 @@ function loadOptionsOf({ seed, rate, connections, connectMsMax }: ScenarioOption
     connectMsMax: connectMsMax ?? loadDefaults.connectMsMax,
     drainMsMax: 120_000,
     quietMsMax,
+    ...site.load,
   }
 }

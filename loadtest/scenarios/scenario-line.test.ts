@@ -21,7 +21,9 @@ test('every scenario is in the help, has its own name, and its small run is smal
 
 test('every option the help names is understood', () => {
   const names = [...scenarioHelp().matchAll(/^ {2}--([a-z]+) +</gm)].map(([, name]) => name as string)
-  const args = names.filter((name) => !['workload', 'slo'].includes(name)).flatMap((name) => [`--${name}`, '7'])
+  const args = names
+    .filter((name) => !['workload', 'slo', 'previous'].includes(name))
+    .flatMap((name) => [`--${name}`, '7'])
   expect(names.length).toBeGreaterThan(6)
   const line = scenarioLineOf(['--scenario', 'kill-edge', '--small', ...args])
   expect(line?.options).toEqual({ seed: 7, faults: 7, messages: 7, rate: 7, connections: 7, kafka: '7' })
@@ -33,6 +35,12 @@ test('without numbers a scenario has its usual size, and a small one if asked', 
   expect(usual?.options).toEqual({ seed: 1, kafka: undefined, ...usual?.scenario.usual })
   const small = scenarioLineOf(['--scenario=kill-edge', '--small', '--kills', '9'])
   expect(small?.options).toEqual({ seed: 1, kafka: undefined, ...small?.scenario.small, faults: 9 })
+})
+
+test('a scenario that runs another version beside this one is told which; no other takes one', () => {
+  expect(scenarioLineOf(['--scenario', 'upgrade', '--previous', 'v1'])?.options.previous).toBe('v1')
+  expect(() => scenarioLineOf(['--scenario', 'upgrade'])).toThrow(/--previous: upgrade needs/)
+  expect(() => scenarioLineOf(['--scenario', 'soak', '--previous', 'v1'])).toThrow(/--previous: soak runs/)
 })
 
 test('a workload file says what devices send, and thresholds are judged; what contradicts it is refused', () => {

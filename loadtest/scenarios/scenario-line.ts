@@ -30,6 +30,7 @@ ${scenarioListText()}
                       have to outlast the faults
   --slo <name=n,…>    thresholds over the whole run, faults included; a missed one fails it
   --kafka <host:port> on these Kafka brokers instead of the embedded log; TLS and user by PENSTOCK_KAFKA_…
+  --previous <ref>    commit or tag of this repository that runs beside this version (upgrade)
   --json <file>       also write the verdict as JSON; - for standard output instead of the screen
 
 Exit code: 0 nothing lost, nothing twice, order kept, thresholds met; 1 not so; 2 the run itself failed.`
@@ -54,12 +55,18 @@ export function scenarioLineOf(args: readonly string[]): ScenarioLine | undefine
   return { scenario, options, jsonFile: line.text('json') }
 }
 
-function scenarioOptionsOf(line: LineReader, { name, log, small, usual }: Scenario): ScenarioOptions {
+function scenarioOptionsOf(
+  line: LineReader,
+  { name, log, takesPrevious = false, small, usual }: Scenario,
+): ScenarioOptions {
   const { faults } = line
   const size = line.isSet('small') ? small : usual
   const kafka = line.text('kafka')
   if (kafka !== undefined && log !== 'any')
     faults.push(`--kafka: ${name} needs ${log === 'embedded' ? 'the embedded log' : 'brokers of its own'}`)
+  const previous = line.text('previous')
+  if (takesPrevious && previous === undefined) faults.push(`--previous: ${name} needs a commit or tag`)
+  if (!takesPrevious && previous !== undefined) faults.push(`--previous: ${name} runs this version only`)
   const file = line.text('workload')
   const workload = file === undefined ? undefined : line.collect(() => workloadFileAt(file))
   if (workload) faults.push(...workloadFaults(workload, line.given))
@@ -72,6 +79,7 @@ function scenarioOptionsOf(line: LineReader, { name, log, small, usual }: Scenar
     rate: line.integer('rate', size.rate, 1, 100_000_000),
     connections: line.integer('connections', size.connections, 1, 100_000),
     kafka,
+    previous,
     ...(workload && loadOf(workload, size)),
     ...(thresholds.length > 0 ? { thresholds } : {}),
   }
@@ -112,6 +120,7 @@ const flags = {
   rate: text,
   connections: text,
   kafka: text,
+  previous: text,
   workload: text,
   slo: text,
   json: text,

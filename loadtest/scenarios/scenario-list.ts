@@ -7,6 +7,8 @@ import { membershipScenarios } from './membership.ts'
 import { networkScenarios } from './network.ts'
 import type { Scenario } from './scenario.ts'
 import { soak } from './soak.ts'
+import { threeOfEverything } from './three-of-everything.ts'
+import { upgrade } from './upgrade.ts'
 import { warehouseDown } from './warehouse-down.ts'
 import { zombieWorker } from './zombie-worker.ts'
 
@@ -22,6 +24,8 @@ export const scenarios: readonly Scenario[] = [
   failingViews,
   clockJump,
   soak,
+  upgrade,
+  threeOfEverything,
 ]
 
 export function scenarioNamed(name: string): Scenario | undefined {

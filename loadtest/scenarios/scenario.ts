@@ -7,6 +7,9 @@ import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { RestAccess } from '#control/client/client.ts'
+import type { AgentAddress } from '#loadtest/agents/agent-socket.ts'
+import type { LoadOptions } from '#loadtest/options/load-options.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
 import type { Threshold } from '#loadtest/result/slo.ts'
 import { seededRandom } from '#runtime/seeded-random.ts'
@@ -24,6 +27,8 @@ export interface ScenarioOptions {
   readonly connections: number
   /** `host:port` of Kafka's brokers; undefined: the embedded log. */
   readonly kafka: string | undefined
+  /** Commit or tag that runs beside this version, where the scenario takes one. */
+  readonly previous?: string | undefined
   /** All devices must be connected by then. */
   readonly connectMsMax?: number
   /** What devices send instead of one workload; `rate` and `connections` are then its sums. Undefined: all alike. */
@@ -41,6 +46,10 @@ export interface Scenario {
   readonly small: Size
   /** `own`: starts brokers of its own, and needs Java for them. */
   readonly log: 'any' | 'own Kafka' | 'embedded'
+  /** Needs what a test run does not have, such as the project's history, or takes too long for one. */
+  readonly isByHand?: boolean
+  /** Runs another version of the project beside this one. */
+  readonly takesPrevious?: boolean
   prepare(stage: Stage): Promise<Site>
 }
 
@@ -51,10 +60,18 @@ export interface Site {
   readonly mqttUrl: string
   /** Where rows are counted, past any fault on the way. */
   readonly clickhouseUrl: string
+  /** Where devices are registered first; undefined: they need not be known. */
+  readonly registry?: RestAccess
+  /** How devices reach it, where that is not as usual. */
+  readonly load?: Partial<Pick<LoadOptions, 'tlsCaFile' | 'processes' | 'connectMsMax'>>
+  /** Machines from which devices send; absent: this one. */
+  readonly agents?: readonly AgentAddress[]
   /** Resolves after all faults, with everything repaired. */
   inject(load: LoadView): Promise<void>
   /** Figures that only the whole run has. */
   factsOf?(load: LoadResult): Readonly<Record<string, number>>
+  /** What is wrong beside the ledger, once all rows are there. */
+  faultOf?(): Promise<string | undefined>
 }
 
 /** Most entries of the record of faults. */

@@ -31,7 +31,7 @@ async function prove(scenario: Scenario, brokers: string | undefined): Promise<v
 }
 
 // One after the other, as tests of one file are: each has a whole installation.
-describe.each(scenarios)('$name', (scenario) => {
+describe.each(scenarios.filter(({ isByHand }) => !isByHand))('$name', (scenario) => {
   const { skip, note } = needs[scenario.log]
   test.skipIf(skip)(
     `nothing acknowledged is lost, nothing is stored twice, order is kept [G-1] [G-2] [G-3] ${note}`,

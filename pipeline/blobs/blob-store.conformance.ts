@@ -64,6 +64,20 @@ export function blobStoreConformance(name: string, subject: BlobStoreSubject): v
       expect([await read('d/empty'), (await store.find('d/empty'))?.bytes]).toEqual(['', 0])
     })
 
+    test('of a file a part is read, and its length told with it', async () => {
+      await store.put('d/f', contentOf('0123456789'), never)
+      for (const [first, last, expected] of [
+        [0, 0, '0'],
+        [3, 6, '3456'],
+        [9, 9, '9'],
+        [0, 9, '0123456789'],
+      ] as const) {
+        const found = await store.read('d/f', { first, last })
+        expect([found?.bytes, String(await bytesOf(found?.content ?? contentOf()))]).toEqual([10, expected])
+      }
+      expect(await store.read('d/g', { first: 0, last: 0 })).toBe(undefined)
+    })
+
     test('blocks become a file in the order of the list, each as often as it says', async () => {
       await putBlocks('a', 'b/../../c', 'b')
       expect(await store.commit(upload, ['b', 'a', 'b/../../c', 'a'], 'd/f', bytesMax)).toEqual({

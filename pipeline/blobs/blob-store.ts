@@ -11,8 +11,14 @@ export interface StoredBlob {
   readonly changedAtMs: number
 }
 
+/** Bytes of a file, both ends among them. */
+export interface BlobPart {
+  readonly first: number
+  readonly last: number
+}
+
 export interface BlobContent extends StoredBlob {
-  /** To be read to its end, or let go of: its iterator's `return` does, and a Node stream is destroyed. */
+  /** Of the part that was asked for; `bytes` is of the whole. To be read to its end, or let go of: its iterator's `return` does, and a Node stream is destroyed. */
   readonly content: AsyncIterable<Uint8Array>
 }
 
@@ -34,7 +40,8 @@ export interface BlobStore {
   /** Stores a file, wholly or not at all, in place of one that is there. */
   put(key: string, content: AsyncIterable<Uint8Array>, ended: AbortSignal): Promise<void>
   find(key: string): Promise<StoredBlob | undefined>
-  read(key: string): Promise<BlobContent | undefined>
+  /** @param part within the file, as `find` told of it; left out: the whole */
+  read(key: string, part?: BlobPart): Promise<BlobContent | undefined>
   dropBlocks(uploadId: string): Promise<void>
   /** Removes what uploads left that nobody added to for so long. */
   sweep(ageMsMin: number): Promise<void>

@@ -1,4 +1,4 @@
-import type { BlobContent, BlobStore, Committed, StoredBlob } from './blob-store.ts'
+import type { BlobContent, BlobPart, BlobStore, Committed, StoredBlob } from './blob-store.ts'
 import { uploadsFolder } from './blob-store.ts'
 
 /** For tests: files in memory. */
@@ -35,14 +35,14 @@ export class MemoryBlobs implements BlobStore {
     return file && { bytes: file.bytes.length, changedAtMs: file.changedAtMs }
   }
 
-  async read(key: string): Promise<BlobContent | undefined> {
+  async read(key: string, part?: BlobPart): Promise<BlobContent | undefined> {
     const found = await this.find(key)
     const bytes = this.files.get(key)?.bytes ?? Buffer.alloc(0)
     return (
       found && {
         ...found,
         content: (async function* () {
-          yield bytes
+          yield part === undefined ? bytes : bytes.subarray(part.first, part.last + 1)
         })(),
       }
     )

@@ -5,13 +5,13 @@ import type { Logger } from '#runtime/logger.ts'
 import { LogHub } from './log-hub.ts'
 import type { EventHub, EventHubs } from './reading.ts'
 import { RecordShelf } from './record-shelf.ts'
-import type { ShowRecord } from './show-record.ts'
+import type { RecordView } from './show-record.ts'
 
 /** A hub before anybody reads it. */
 export interface HubSource {
   /** A log that is open already is its owner's to close; another one is opened, and closed, here. */
   readonly log: Log | (() => Promise<Log>)
-  readonly show: ShowRecord
+  readonly view: RecordView
 }
 
 export interface LazyHubsOptions {
@@ -58,6 +58,6 @@ export class LazyHubs implements EventHubs {
     const log = typeof source.log === 'function' ? await source.log() : source.log
     if (log !== source.log) this.#logs.push(log)
     this.#shelf ??= new RecordShelf()
-    return new LogHub({ log, name, shelf: this.#shelf, show: source.show, clock, logger })
+    return new LogHub({ log, name, shelf: this.#shelf, view: source.view, clock, logger })
   }
 }

@@ -15,7 +15,7 @@ import {
   sequenceOf,
 } from './reading.ts'
 import type { RecordShelf, RecordSource } from './record-shelf.ts'
-import type { ShownMessages, ShowRecord } from './show-record.ts'
+import type { RecordView, ShownMessages } from './show-record.ts'
 
 export interface LogHubOptions {
   /** Owned by the caller. */
@@ -23,12 +23,12 @@ export interface LogHubOptions {
   readonly name: string
   /** Shared by the hubs of a process. */
   readonly shelf: RecordShelf
-  readonly show: ShowRecord
+  readonly view: RecordView
   readonly clock: Clock
   readonly logger: Logger
 }
 
-const nothing: ShownMessages = { blocks: [], indexes: undefined }
+const nothing: ShownMessages = { blocks: [], indexes: undefined, edition: 0 }
 
 /** One topic of the log. */
 export class LogHub implements EventHub, RecordSource {
@@ -45,6 +45,10 @@ export class LogHub implements EventHub, RecordSource {
 
   get partitionCount(): number {
     return this.#options.log.partitionCount
+  }
+
+  get revision(): number {
+    return this.#options.view.revision
   }
 
   async runtime(partition: number): Promise<PartitionRuntime> {
@@ -98,9 +102,9 @@ export class LogHub implements EventHub, RecordSource {
   }
 
   async show(record: LogRecord): Promise<ShownRecord> {
-    const { show, logger } = this.#options
+    const { view, logger } = this.#options
     const { offset, stamp, value } = record
-    const shown = await show(value).catch((error: unknown) => {
+    const shown = await view.show(value).catch((error: unknown) => {
       if (!isPenstockError(error, 'BATCH_CORRUPT')) throw error
       logger.error('a record is no batch; its readers get nothing of it', { hub: this.name, offset, error })
       return nothing

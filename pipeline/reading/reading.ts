@@ -43,6 +43,8 @@ export interface ShownRecord {
   readonly blocks: readonly Buffer[]
   /** Index in the record of each message that is shown; `undefined`: all are, from 0. */
   readonly indexes: Uint32Array | undefined
+  /** Where it is another one than before, messages may lie elsewhere in the blocks, and others may be shown. */
+  readonly edition: number
 }
 
 /** What is known of a partition at the moment. */

@@ -18,6 +18,7 @@ function source() {
   const [reads, shows]: [number[], number[]] = [[], []]
   const made: RecordSource = {
     name: 's',
+    revision: 0,
     async read(_partition, offset) {
       reads.push(offset)
       return Array.from(
@@ -27,7 +28,7 @@ function source() {
     },
     async show({ offset }) {
       shows.push(offset)
-      return { offset, stamp, blocks: [Buffer.alloc(1_000)], indexes: undefined }
+      return { offset, stamp, blocks: [Buffer.alloc(1_000)], indexes: undefined, edition: 0 }
     },
   }
   return { made, reads, shows }
@@ -85,7 +86,7 @@ test('records that show nothing are bounded, too', async () => {
     read: async (_partition, offset) => [{ offset, stamp, value: Buffer.alloc(0) }],
     async show({ offset }) {
       shows++
-      return { offset, stamp, blocks: [], indexes: new Uint32Array(0) }
+      return { offset, stamp, blocks: [], indexes: new Uint32Array(0), edition: 0 }
     },
   }
   const shelf = new RecordShelf(10_000)

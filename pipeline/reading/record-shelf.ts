@@ -9,6 +9,8 @@ import type { ShownRecord } from './reading.ts'
 /** Where records come from. */
 export interface RecordSource {
   readonly name: string
+  /** What was shown of another revision is not shown again. */
+  readonly revision: number
   /** The records at `offset` or behind it, some at once. */
   read(partition: number, offset: number): Promise<readonly LogRecord[]>
   show(record: LogRecord): Promise<ShownRecord>
@@ -74,7 +76,7 @@ export class RecordShelf {
       if (!this.#kept.has(key)) this.#keep(key, { bytes: record.value.length, raw: record, shown: undefined })
     }
     const shown = await source.show(first)
-    const bytes = shown.blocks.reduce((sum, { length }) => sum + length, 0)
+    const bytes = shown.blocks.reduce((sum, { length }) => sum + length, shown.indexes?.byteLength ?? 0)
     this.#keep(keyOf(source, partition, first.offset), { bytes, raw: undefined, shown })
     return shown
   }
@@ -97,6 +99,6 @@ export class RecordShelf {
   }
 }
 
-function keyOf({ name }: RecordSource, partition: number, offset: number): string {
-  return `${name} ${partition} ${offset}`
+function keyOf({ name, revision }: RecordSource, partition: number, offset: number): string {
+  return `${name} ${revision} ${partition} ${offset}`
 }

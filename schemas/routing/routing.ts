@@ -66,6 +66,9 @@ export const emptyRouting: RoutingDocument = { routes: [], fallbackRoute: undefi
 
 /** The endpoint that every hub has: what its readers of telemetry see. */
 export const builtInEndpoint = 'events'
+/** What its readers are shown: all that the log holds, or what routes send there. */
+export const builtInShows = ['all', 'routed'] as const
+export type BuiltInShows = (typeof builtInShows)[number]
 /** Names that no endpoint of a document may have. */
 export const reservedEndpointNames: readonly string[] = [builtInEndpoint, 'fileNotifications', '$default']
 export const defaultFallbackName = '$fallback'

@@ -1,4 +1,4 @@
-import { readEndpoints } from '#console/data/endpoints.ts'
+import { readRouted } from '#console/data/endpoints.ts'
 import { useAction } from '#console/data/use-action.ts'
 import { type Loaded, useLoad } from '#console/data/use-load.ts'
 import { Button } from '#console/parts/button.tsx'
@@ -111,23 +111,31 @@ function RouteList({ routing, loaded }: { readonly routing: Routing; readonly lo
 }
 
 function Endpoints() {
-  const endpoints = useLoad(readEndpoints, [], 5_000)
+  const routed = useLoad(readRouted, [], 5_000)
   return (
     <Card title="Endpoints" isFlush note="How each does at all routers together">
-      <Shown of={endpoints}>
-        {(value) =>
-          value.length === 0 ? (
-            <Empty title="No endpoints yet" icon="routes">
-              <p>
-                Endpoints are tables, topics, files, objects, queues and webhooks. Add one under{' '}
-                <a href={addressOf(['routes'], { tab: 'document' })}>Document</a>.
-              </p>
-            </Empty>
-          ) : (
-            <EndpointTable endpoints={value} />
-          )
-        }
+      <Shown of={routed}>
+        {({ endpoints, builtIn }) => (
+          <>
+            {endpoints.length === 0 ? (
+              <Empty title="No endpoints yet" icon="routes">
+                <p>
+                  Endpoints are tables, topics, files, objects, queues and webhooks. Add one under{' '}
+                  <a href={addressOf(['routes'], { tab: 'document' })}>Document</a>.
+                </p>
+              </Empty>
+            ) : (
+              <EndpointTable endpoints={endpoints} />
+            )}
+            <p class="muted small">{builtInText(builtIn)}</p>
+          </>
+        )}
       </Shown>
     </Card>
   )
+}
+
+function builtInText({ name, shows }: { readonly name: string; readonly shows: string }): string {
+  const shown = shows === 'routed' ? 'what routes send there' : 'everything, whatever routes send there'
+  return `${name} is built in. Its readers, who speak as to Event Hubs, are shown ${shown}.`
 }

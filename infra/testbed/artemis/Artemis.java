@@ -13,18 +13,21 @@ import org.apache.activemq.artemis.spi.core.security.ActiveMQJAASSecurityManager
 import org.apache.activemq.artemis.spi.core.security.jaas.InVMLoginModule;
 
 /**
- * A broker for tests that speaks AMQP 1.0: `java -cp … Artemis.java <folder> <port> <password>`. Users `all`, `penstock` (sends to
+ * A broker for tests that speaks AMQP 1.0: `java -cp … Artemis.java <folder> <port> [<password>]`. Without a password it lets everyone in,
+ * and has any address; nobody listens there, so it keeps nothing. With one: Users `all`, `penstock` (sends to
  * `telemetry` and `full`) and `limited` have that password. Queues: `telemetry`, `private`, and `full`, which holds about 10 KB.
  */
 public final class Artemis {
   public static void main(String[] arguments) throws Exception {
     var folder = new File(arguments[0]);
-    var settings = new AddressSettings().setAutoCreateQueues(false).setAutoCreateAddresses(false);
+    var isOpen = arguments.length < 3;
+    var settings = new AddressSettings().setAutoCreateQueues(false).setAutoCreateAddresses(isOpen)
+      .setDefaultAddressRoutingType(RoutingType.MULTICAST);
     var full = new AddressSettings().setAutoCreateQueues(false).setAutoCreateAddresses(false)
       .setMaxSizeBytes(10_000).setAddressFullMessagePolicy(AddressFullMessagePolicy.FAIL);
     var configuration = new ConfigurationImpl();
     configuration.setBrokerInstance(folder);
-    configuration.setPersistenceEnabled(false).setSecurityEnabled(true);
+    configuration.setPersistenceEnabled(false).setSecurityEnabled(!isOpen);
     configuration.addAcceptorConfiguration("amqp", "tcp://127.0.0.1:" + arguments[1] + "?protocols=AMQP;saslMechanisms=PLAIN,ANONYMOUS");
     configuration.addAddressSetting("#", settings).addAddressSetting("full", full);
     for (var name : new String[] {"telemetry", "private", "full"}) {
@@ -38,7 +41,7 @@ public final class Artemis {
     configuration.putSecurityRoles("telemetry", Set.of(all, senders));
     configuration.putSecurityRoles("full", Set.of(all, senders));
     var users = new SecurityConfiguration();
-    for (var user : new String[] {"all", "penstock", "limited"}) users.addUser(user, arguments[2]);
+    for (var user : new String[] {"all", "penstock", "limited"}) users.addUser(user, isOpen ? "" : arguments[2]);
     users.addRole("all", "all");
     users.addRole("penstock", "senders");
     users.addRole("limited", "nothing");

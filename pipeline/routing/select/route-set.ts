@@ -14,6 +14,7 @@ import {
 } from '#pipeline/routing/condition/condition.ts'
 import { Needs } from '#pipeline/routing/condition/needs.ts'
 import { storedAs } from '#pipeline/routing/condition/system-properties.ts'
+import { PenstockError } from '#schemas/errors.ts'
 
 /** A route as it is written down; its text is read by `RouteSet.read`. */
 export interface Route {
@@ -131,6 +132,14 @@ export class RouteSet {
       else conditions.set(index, reading.condition)
     }
     return problems.length > 0 ? problems : new RouteSet(revision, routes, conditions, needs, options)
+  }
+
+  /** Of routes that were checked when they were written. @throws ROUTING_INVALID of those that were not, or by a newer program */
+  static compile(revision: string, routes: Routes, options: RouteSetOptions = {}): RouteSet {
+    const routeSet = RouteSet.read(revision, routes, options)
+    if (routeSet instanceof RouteSet) return routeSet
+    const names = routeSet.map(({ route }) => route).join(', ')
+    throw new PenstockError('ROUTING_INVALID', `conditions that cannot be read: ${names}`)
   }
 
   /** Undefined if no enabled route has that source. */

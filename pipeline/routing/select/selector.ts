@@ -28,6 +28,8 @@ export interface SelectorOptions {
   readonly twins?: SenderTwins | undefined
   /** Endpoints of the route set whose messages are stamped with what stands in twins. */
   readonly twinStampedEndpoints?: readonly string[]
+  /** Awaited between blocks, of which one takes milliseconds. Left out: a record is evaluated at once. */
+  readonly between?: () => Promise<void>
 }
 
 const eventSources: readonly RoutingSource[] = ['DeviceLifecycleEvents', 'DeviceConnectionStateEvents']
@@ -115,16 +117,18 @@ export class Selector {
 
   /** Where twins are asked for that are not known, once they are. */
   async #selectRuns(messageCount: number, runs: readonly MessageRun[]): Promise<Selection> {
-    const { routeSet, twins: senderTwins, twinStampedEndpoints = [] } = this.#options
+    const { routeSet, twins: senderTwins, twinStampedEndpoints = [], between } = this.#options
     const asksTwins =
       twinStampedEndpoints.length > 0 || runs.some(({ source }) => routeSet.rules(source)?.asksTwins === true)
     const twins = senderTwins && asksTwins ? new RecordTwins(senderTwins) : undefined
     for (;;) {
       const tally = this.#tally()
-      const blocks = runs.flatMap((run): SelectedBlock[] => {
+      const blocks: SelectedBlock[] = []
+      for (const run of runs) {
         const verdicts = this.#passes.get(run.source)?.run(run.plain, run.messageCount, tally, twins)
-        return verdicts === undefined ? [] : [{ ...verdicts, ...run }]
-      })
+        if (verdicts !== undefined) blocks.push({ ...verdicts, ...run })
+        if (between !== undefined) await between()
+      }
       const { endpoints, maskWords } = routeSet
       const selection = Selection.decoded(messageCount, blocks, endpoints.length, maskWords, tally, twins)
       if (twins === undefined) return selection

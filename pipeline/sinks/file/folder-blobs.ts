@@ -14,6 +14,7 @@ import { dirname, join, resolve } from 'node:path'
 import { blockKey } from '#pipeline/blobs/blob-key.ts'
 import {
   type BlobContent,
+  type BlobPart,
   type BlobStore,
   type Committed,
   type StoredBlob,
@@ -69,14 +70,16 @@ export class FolderBlobs implements BlobStore {
     return this.#stored(join(this.#root, key))
   }
 
-  async read(key: string): Promise<BlobContent | undefined> {
+  async read(key: string, part?: BlobPart): Promise<BlobContent | undefined> {
     return await this.#translated(async () => {
       const handle = await open(join(this.#root, key), constants.O_RDONLY | constants.O_NOFOLLOW).catch(
         undefinedIfAbsent,
       )
       if (handle === undefined) return undefined
       const { size, mtimeMs } = await handle.stat()
-      return { bytes: size, changedAtMs: mtimeMs, content: handle.createReadStream({ highWaterMark: readBytes }) }
+      const bounds = part && { start: part.first, end: part.last }
+      const content = handle.createReadStream({ highWaterMark: readBytes, ...bounds })
+      return { bytes: size, changedAtMs: mtimeMs, content }
     })
   }
 

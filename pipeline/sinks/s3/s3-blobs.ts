@@ -7,6 +7,7 @@
 import { blockKey } from '#pipeline/blobs/blob-key.ts'
 import {
   type BlobContent,
+  type BlobPart,
   type BlobStore,
   type Committed,
   type StoredBlob,
@@ -71,9 +72,12 @@ export class S3Blobs implements BlobStore {
     return storedFrom(reply.headers)
   }
 
-  async read(key: string): Promise<BlobContent | undefined> {
-    const reply = await this.#client.open(this.#prefix + key, readMsMax)
-    return reply && { ...storedFrom(reply.headers), content: reply.content }
+  async read(key: string, part?: BlobPart): Promise<BlobContent | undefined> {
+    const reply = await this.#client.open(this.#prefix + key, readMsMax, part)
+    if (reply === undefined) return undefined
+    const whole = storedFrom(reply.headers)
+    const bytes = part === undefined ? whole.bytes : wholeBytesOf(reply.headers['content-range'])
+    return { ...whole, bytes, content: reply.content }
   }
 
   async dropBlocks(uploadId: string): Promise<void> {
@@ -112,6 +116,13 @@ export class S3Blobs implements BlobStore {
   async #remove(name: string): Promise<void> {
     await this.#client.ask({ method: 'DELETE', name })
   }
+}
+
+/** `bytes 0-99/1234` */
+function wholeBytesOf(range: string | string[] | undefined): number {
+  const [, bytes] = /\/(\d+)$/.exec(String(range)) ?? []
+  if (bytes === undefined) throw unavailable('a part of an object came without saying of what', 'InternalError')
+  return Number(bytes)
 }
 
 function storedFrom(headers: Readonly<Record<string, string | string[] | undefined>>): StoredBlob {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { BlobPart } from '#pipeline/blobs/blob-store.ts'
 import { EndpointError, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
@@ -111,10 +112,11 @@ export class S3Client {
     return await this.#client.send({ ...options, ...(replyBytesMax === undefined ? {} : { replyBytesMax }) })
   }
 
-  /** The object as it comes. @returns `undefined`: there is none */
-  async open(name: string, timeoutMs: number): Promise<HttpStreamedReply | undefined> {
-    const reply = await this.#client.open(await this.#optionsOf({ method: 'GET', name }, timeoutMs))
-    if (reply.status === 200) return reply
+  /** The object, or a part of it, as it comes. @returns `undefined`: there is none */
+  async open(name: string, timeoutMs: number, part?: BlobPart): Promise<HttpStreamedReply | undefined> {
+    const headers: Record<string, string> = part ? { range: `bytes=${part.first}-${part.last}` } : {}
+    const reply = await this.#client.open(await this.#optionsOf({ method: 'GET', name, headers }, timeoutMs))
+    if (reply.status === (part ? 206 : 200)) return reply
     const refused = { ...reply, text: await reply.beginning() }
     if (reply.status === 404 && codeOf(refused) !== 'NoSuchBucket') return undefined
     this.assertTaken(refused)

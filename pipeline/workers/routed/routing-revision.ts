@@ -2,13 +2,12 @@
 import type { RoutingSource as ConditionSource } from '#pipeline/routing/condition/condition.ts'
 import type { BlockReader } from '#pipeline/routing/select/block-reader.ts'
 import { Enricher } from '#pipeline/routing/select/enrichment.ts'
-import { type Route, RouteSet, type RouteSetOptions, type Routes } from '#pipeline/routing/select/route-set.ts'
+import { type Route, RouteSet, type Routes } from '#pipeline/routing/select/route-set.ts'
 import { SelectedEncoder } from '#pipeline/routing/select/selected-bytes.ts'
 import { Selector } from '#pipeline/routing/select/selector.ts'
 import type { SenderTwins } from '#pipeline/routing/select/sender-twins.ts'
 import { BlockCompressor } from '#runtime/block-compressor.ts'
 import { endpointKinds } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
-import { PenstockError } from '#schemas/errors.ts'
 import { builtInEndpoint, type EndpointDocument, type RoutingDocument } from '#schemas/routing/routing.ts'
 
 export interface RevisionOptions {
@@ -52,7 +51,7 @@ export class RoutingRevision {
     const decodedEndpoints = decodedOf(document)
     const stamped = [...this.#enrichers].filter(([, { asksTwins }]) => asksTwins).map(([name]) => name)
     const read = (id: string, asked: Routes, uncounted?: ReadonlySet<string>): AskedRoutes => {
-      const routeSet = routeSetOf(id, asked, { interpreted: options.interpreted, decodedEndpoints, uncounted })
+      const routeSet = RouteSet.compile(id, asked, { interpreted: options.interpreted, decodedEndpoints, uncounted })
       const twinStampedEndpoints = stamped.filter((name) => routeSet.endpoints.includes(name))
       return { id, routeSet, selector: new Selector({ routeSet, ...options, twinStampedEndpoints }) }
     }
@@ -96,14 +95,6 @@ export class RoutingRevision {
     this.#encoders.set(endpoint, encoder)
     return encoder
   }
-}
-
-/** @throws ROUTING_INVALID */
-function routeSetOf(id: string, routes: Routes, options: RouteSetOptions): RouteSet {
-  const routeSet = RouteSet.read(id, routes, options)
-  if (routeSet instanceof RouteSet) return routeSet
-  const names = routeSet.map(({ route }) => route).join(', ')
-  throw new PenstockError('ROUTING_INVALID', `conditions that cannot be read: ${names}`)
 }
 
 /** Routes that say nothing before a twin is known. */
