@@ -20,7 +20,9 @@ import {
 } from './batches-fixture.ts'
 import { BlockReader } from './block-reader.ts'
 import { Enricher } from './enrichment.ts'
+import { envelopesIn } from './envelope-reading.ts'
 import { eventMessageOf } from './event-message.ts'
+import { plainSelected } from './plain-selected.ts'
 import type { RouteSet } from './route-set.ts'
 import { batchOf, SelectedEncoder } from './selected-bytes.ts'
 import { selectedMessages } from './selected-messages.ts'
@@ -155,6 +157,13 @@ describe(`selection, SEED=${seed}`, () => {
         messages,
       )
       if (selection.blocks === undefined) continue
+      const { blocks, indexes } = plainSelected(selection, index, undefined)
+      expect([...indexes]).toEqual(isExpected.flatMap((is, message) => (is ? [message] : [])))
+      expect(
+        blocks
+          .flatMap((block) => [...envelopesIn(block)])
+          .map(({ body, ...others }) => ({ ...others, body: Buffer.from(body).toString('latin1') })),
+      ).toEqual(messages)
       const decoded = [...selectedMessages(selection, index)]
       expect(decoded.map(({ index }) => index)).toEqual(isExpected.flatMap((is, message) => (is ? [message] : [])))
       expect(
