@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { FileUploads } from '#ingest/device-api/file-uploads.ts'
 import { edgeFixture } from '#ingest/edge-fixture.ts'
@@ -46,9 +47,9 @@ async function routed(tls: boolean) {
       return isPenstockError(error) ? error.code : String(error)
     }
   }
-  const get = async (headers: Readonly<Record<string, string>>, query = sasToken) => {
+  const get = async (headers: Readonly<Record<string, string>>, query = sasToken, sent = 'GET') => {
     const head = {
-      method: 'GET',
+      method: sent,
       path: '/device-files/d/f',
       queryText: query.slice(1),
       headers: Object.entries(headers),
@@ -147,7 +148,14 @@ describe('a part of a file', () => {
     store.gate = async () => {
       if (++calls === 2) store.files.set(key, { bytes: Buffer.from(other), changedAtMs: 1 })
     }
+    const read = store.read.bind(store)
+    const content = Readable.from([])
+    store.read = async (...asked) => {
+      const found = await read(...asked)
+      return found && { ...found, content }
+    }
     expect((await get({ range: 'bytes=0-5' })).status).toBe(503)
+    expect(content.destroyed).toBe(true)
     await files.close()
   })
 
@@ -168,6 +176,12 @@ describe('a part of a file', () => {
       expect((await get({ ...asked, 'if-match': etag })).status).toBe(412)
     for (const other of [etag, 'Tue, 14 Nov 2023 22:13:21 GMT'])
       expect(await get({ range, 'if-range': other })).toMatchObject({ status: 200, body: '9876543210' })
+    await files.close()
+  })
+
+  test('is not asked for by HEAD, whatever range it names', async () => {
+    const { files, get, sasToken } = await withFile('0123456789')
+    expect(await get({ range: 'bytes=0-5' }, sasToken, 'HEAD')).toMatchObject({ status: 200, bytes: 10 })
     await files.close()
   })
 

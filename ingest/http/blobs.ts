@@ -16,6 +16,7 @@ import { assert } from '#runtime/assert.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
+import { discardStream } from '#runtime/http/streamed-answer.ts'
 import type { BodyStream } from '#runtime/http/streamed-body.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
@@ -92,7 +93,9 @@ export function routeBlobs(
  * meant, so that parts of two are never joined: by `If-Match`, or by `If-Range` (RFC 9110, section 13.1).
  */
 async function read(uploads: FileUploads, address: BlobAddress, request: HttpRequest): Promise<HttpAnswer> {
-  const asked = rangeFrom(request.header('x-ms-range') || request.header('range'))
+  // A part of what has no body makes no sense (section 14.2).
+  const asked =
+    request.method === 'GET' ? rangeFrom(request.header('x-ms-range') || request.header('range')) : undefined
   const [ifMatch, ifRange] = [request.header('if-match'), request.header('if-range')]
   // What is judged, and a part is cut from, is the file that is there now.
   const found = asked !== undefined || ifMatch !== '' ? await uploads.find(address) : undefined
@@ -105,7 +108,7 @@ async function read(uploads: FileUploads, address: BlobAddress, request: HttpReq
   if (whole === undefined) throw new BlobFault(404, 'BlobNotFound', 'there is no such file')
   if (found === undefined || etagOf(whole) === etagOf(found))
     return part === undefined ? contentAnswer(whole) : partAnswer(whole, part)
-  await whole.content[Symbol.asyncIterator]().return?.()
+  discardStream(whole.content)
   throw new BlobFault(503, 'ServerBusy', 'the file was replaced meanwhile')
 }
 
