@@ -1,5 +1,6 @@
 import type { CommandQueues } from '#control/commands/commands.ts'
 import type { EdgeDownlink } from '#control/downlink/downlink.ts'
+import { followGrowth } from '#ingest/batches/follow-growth.ts'
 import { LogSilence } from '#ingest/batches/log-silence.ts'
 import { DeviceCommands } from '#ingest/device-api/device-commands.ts'
 import { FileUploads, type UploadOptions } from '#ingest/device-api/file-uploads.ts'
@@ -130,7 +131,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     edge.ticks += ticks
   })
   const logSilence = new LogSilence(edge.batcher)
-  const stopSweep = startSweep(edge, logSilence)
+  const stopSweep = startSweep(edge, logSilence, options.spread)
   const uploads = options.uploads && new FileUploads(edge, options.uploads)
   return {
     mqttPort: mqtt.port,
@@ -236,9 +237,10 @@ function downlinkTo(edge: EdgeContext, methods: Methods): EdgeDownlink {
   }
 }
 
-/** What is looked at every second. @returns stops it */
-function startSweep(edge: EdgeContext, logSilence: LogSilence): () => void {
-  const { batcher, clock } = edge
+/** What is looked at every second, and whether the log grows. @returns stops it */
+function startSweep(edge: EdgeContext, logSilence: LogSilence, spread: EdgeOptions['spread']): () => void {
+  const { batcher, clock, logger } = edge
+  const unfollow = spread && followGrowth({ batcher, spread, clock, logger })
   const pending = edge.metrics.series('penstock_edge_pending_bytes')
   let cancel = clock.after(1000, sweep)
   function sweep(): void {
@@ -249,7 +251,10 @@ function startSweep(edge: EdgeContext, logSilence: LogSilence): () => void {
     for (const connection of edge.connections) connection.onSecond(nowMs)
     cancel = clock.after(1000, sweep)
   }
-  return () => cancel()
+  return () => {
+    cancel()
+    unfollow?.()
+  }
 }
 
 /** @returns those that are not here */

@@ -107,6 +107,15 @@ export const errorTable = {
     meaning: 'a member of an older generation of the consumer group tried to commit',
   },
   LOG_PARTITIONS_MISMATCH: { disposition: 'fatal', meaning: 'the topic exists with another number of partitions' },
+  LOG_APPEND_LATE: {
+    disposition: 'retry',
+    meaning: 'the log confirmed a batch when its devices had moved to other partitions; they send it again',
+  },
+  LOG_GROWTH_REFUSED: { disposition: 'reject', meaning: 'the partitions of the log cannot be made so many' },
+  LOG_GROWTH_ABANDONED: {
+    disposition: 'reject',
+    meaning: 'the partitions of the log did not grow: an edge could not wait; it can be begun again',
+  },
   LOG_REPLACED: { disposition: 'fatal', meaning: 'the log was deleted, and another one made under its name' },
   LOG_SERVER_TOO_OLD: { disposition: 'fatal', meaning: 'the Kafka brokers do not speak the protocol that is needed' },
   LOG_ACCESS_REFUSED: {

@@ -3,6 +3,7 @@ import { amqpLimits } from './amqp-limits.ts'
 import { analystLimits } from './analyst-limits.ts'
 import { commandLimits } from './command-limits.ts'
 import { consoleLimits } from './console-limits.ts'
+import { growthLimits } from './growth-limits.ts'
 import { jobLimits } from './job-limits.ts'
 import { modelLimits } from './model-limits.ts'
 import { readingLimits } from './reading-limits.ts'
@@ -16,6 +17,7 @@ export const limits = {
   ...analystLimits,
   ...commandLimits,
   ...consoleLimits,
+  ...growthLimits,
   ...readingLimits,
   ...senderLimits,
   ...uploadLimits,
@@ -356,10 +358,8 @@ export const limits = {
 
 /** Asserts the relations between limits that the code relies on. */
 export function assertLimits(): void {
-  assert(
-    limits.packetBytesMax >= limits.bodyBytesMax + limits.topicBytesMax,
-    'a largest body with a largest topic must fit a packet',
-  )
+  assertGrowthLimits()
+  assert(limits.packetBytesMax >= limits.bodyBytesMax + limits.topicBytesMax, 'a body with its topic must fit a packet')
   assert(
     limits.envelopeBytesMax >= limits.bodyBytesMax + limits.topicBytesMax * 2,
     'a largest packet must fit an envelope',
@@ -428,4 +428,14 @@ export function engineAnalystPlaces(cores: number): number {
 /** Threads of libuv's pool with which the embedded engine runs as many statements as it has places. */
 export function engineThreads(cores: number): number {
   return 3 * limits.engineOwnPlacesMax + engineAnalystPlaces(cores) + limits.engineSpareThreads
+}
+
+function assertGrowthLimits(): void {
+  assert(
+    limits.growthLookMs < limits.growthLeaseMs &&
+      limits.growthLookMs + limits.growthVetoMs < limits.growthHoldMs &&
+      limits.growthLeaseMs < limits.growthHoldMs &&
+      limits.growthHoldMs < limits.growthHoldMsMax,
+    'every edge knows of a hold, and may give it up, before the cut',
+  )
 }

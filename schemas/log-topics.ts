@@ -1,5 +1,5 @@
 /** What Penstock's topics on the log are called, behind the prefix that the settings give. */
-export const logTopicNames = ['telemetry', 'events', 'twin-events', 'dead-letters'] as const
+export const logTopicNames = ['telemetry', 'events', 'twin-events', 'dead-letters', 'partitions'] as const
 
 export type LogTopicName = (typeof logTopicNames)[number]
 
@@ -7,6 +7,11 @@ export type LogTopicName = (typeof logTopicNames)[number]
 export const deliveredTopics = ['telemetry', 'events', 'twin-events'] as const satisfies readonly LogTopicName[]
 
 export type DeliveredTopic = (typeof deliveredTopics)[number]
+
+/** Whether a topic is one of these, whatever its prefix. */
+export function isDelivered(topic: string): boolean {
+  return deliveredTopics.some((name) => topic.endsWith(`.${name}`))
+}
 
 /** `<prefix>.telemetry` */
 export function logTopic(prefix: string, name: LogTopicName): string {

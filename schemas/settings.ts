@@ -167,7 +167,7 @@ export const settingsTable = {
     min: 1,
     max: 4096,
     meaning:
-      'partitions of the telemetry topic, fixed when the topic is first created. Unset: the number that the existing topic has; a new topic gets one for each CPU of the machine, from 2 to 16',
+      'partitions of the telemetry topic when it is first created; penstock grow-partitions makes them more. Unset: the number that the existing topic has; a new topic gets one for each CPU of the machine, from 2 to 16',
   },
   logRetentionHours: {
     env: 'PENSTOCK_LOG_RETENTION_HOURS',

@@ -44,6 +44,7 @@ test('a topic of the log is its name behind the prefix', () => {
     'p.events',
     'p.twin-events',
     'p.dead-letters',
+    'p.partitions',
   ])
 })
 

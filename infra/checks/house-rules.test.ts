@@ -141,7 +141,9 @@ describe('house rules', () => {
         expect(allowed, `${own} (rank ${rankOf(own)}) imports ${target} (rank ${rankOf(other)})`).toBe(true)
         if (other === 'control' && !isTest(file)) expect(path).toMatch(controlDoors)
         if (other === 'pipeline/log' && !isTest(file)) {
-          expect(path).toMatch(/^pipeline\/log\/(log|log-copy|log-options|kafka-access|open\/open-log)\.ts$/)
+          expect(path).toMatch(
+            /^pipeline\/log\/(log|log-copy|log-options|kafka-access|open\/open-log|growth\/(device-spread|earlier-delivered|grow-partitions))\.ts$/,
+          )
         }
         if (own === 'console') expect(path, 'what runs in a browser too').toMatch(consoleDoors)
         expect(other, 'what runs in a browser').not.toBe('console')

@@ -68,6 +68,10 @@ export const commands: ReadonlyMap<string, NamedCommand> = new Map(
       summary: 'put a backup into an installation that is empty',
       load: async () => (await import('./restore.ts')).restoreCommand,
     },
+    'grow-partitions': {
+      summary: 'more partitions for telemetry, and so for more workers, while devices are served',
+      load: async () => (await import('./grow-partitions.ts')).growPartitionsCommand,
+    },
     trace: {
       summary: 'where the messages that bring a traceparent are: edge, log, row',
       load: async () => (await import('./trace.ts')).traceCommand,

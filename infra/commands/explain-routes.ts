@@ -1,5 +1,6 @@
 /** `penstock routes explain`: why messages were routed or not, from the log itself, and so where the log can be read. */
 import { openRoutingStore } from '#control/open-routing.ts'
+import { openDeviceSpread } from '#infra/roles/open-device-spread.ts'
 import { openRoleLog } from '#infra/roles/open-role-log.ts'
 import { openRoutedTwins } from '#infra/roles/routed-twins.ts'
 import { type ExplainedDocument, type ExplainOptions, explainRoutes } from '#pipeline/operate/explain-routes.ts'
@@ -49,9 +50,10 @@ export async function runExplain(
     clock: systemClock,
   }
   const log = await openRoleLog(settings, logger)
+  const spread = await openDeviceSpread(settings, logger, log, 'routes explain')
   const routedTwins = openRoutedTwins(settings, logger)
   try {
-    const explained = await explainRoutes({ ...options, twins: routedTwins.twins, log })
+    const explained = await explainRoutes({ ...options, twins: routedTwins.twins, log, spread })
     write(
       flags.has('json')
         ? JSON.stringify(explained, undefined, 2)
@@ -59,6 +61,7 @@ export async function runExplain(
     )
   } finally {
     await routedTwins.close()
+    await spread.close()
     await log.close()
   }
   return undefined

@@ -101,6 +101,7 @@ describe.skipIf(here.skip)(`images ${here.note}`, () => {
       PENSTOCK_MQTT_PORT: `${mqttPort}`,
       PENSTOCK_HTTP_PORT: `${httpPort}`,
       PENSTOCK_CLICKHOUSE_PORT: `${clickhousePort}`,
+      PENSTOCK_PARTITIONS: '2',
     }
     const data = volume('embedded')
     const mounts = { [embedded.config.volumes[0] ?? '']: data, '/backups': volume('backups') }

@@ -67,6 +67,7 @@ async function stateOf(options: { readonly warehouse?: Warehouse; readonly openL
     'dead-letters': await deadLetterLog(),
     events: await telemetryLog(),
     'twin-events': await telemetryLog(),
+    partitions: await telemetryLog(),
   }
   const clock = virtualClock(nowMs)
   const asked = new AskedLogs(options.openLog ?? (async (topic) => logs[topic]))

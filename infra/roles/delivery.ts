@@ -1,4 +1,5 @@
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
+import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letters/dead-letter-box.ts'
@@ -18,6 +19,7 @@ export interface DeliveryOptions {
   readonly metrics: Metrics<MetricName>
   readonly logger: Logger
   readonly log: Log
+  readonly spread: DeviceSpread
   readonly deadLetterLog: Log
   readonly warehouse: Warehouse
   readonly endpoints: EndpointRetention
@@ -39,10 +41,11 @@ export class Delivery {
 
   /** @param sink the table of telemetry; that of events is there as well */
   async begin(sink: TableSink): Promise<void> {
-    const { settings, metrics, logger, log, deadLetterLog, warehouse, endpoints, spans } = this.#options
+    const { settings, metrics, logger, log, spread, deadLetterLog, warehouse, endpoints, spans } = this.#options
     const deadLetters = openDeadLetterBox({ log: deadLetterLog, warehouse, logger })
     this.#telemetry = await startWorker({
       log,
+      spread,
       group: workerGroup(settings),
       destination: sink,
       deadLetters,

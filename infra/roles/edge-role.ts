@@ -5,6 +5,7 @@ import { type Edge, startEdge } from '#ingest/edge.ts'
 import { noisiestCountMax } from '#ingest/http/noisiest-route.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
+import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { createLogger, type Logger } from '#runtime/logger.ts'
@@ -18,6 +19,7 @@ import { StartingDownlink } from './edge-downlink.ts'
 import { type EdgeRegistry, openEdgeRegistry } from './edge-registry.ts'
 import { openEdgeServers } from './edge-servers.ts'
 import { openRoleEvents, type RoleEvents, tellLost } from './events.ts'
+import { followDeviceSpread } from './open-device-spread.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { openRoleUploads } from './open-role-uploads.ts'
 import { quotasFrom } from './quotas.ts'
@@ -49,6 +51,7 @@ interface EdgeBasis {
   /** Of who signed the control role's certificate, PEM. */
   readonly controlAuthority: string | undefined
   readonly log: Log
+  readonly spread: DeviceSpread
   readonly hubs: RoleHubs
   /** What control asks of this edge, as soon as there is one. */
   readonly downlink: StartingDownlink
@@ -63,7 +66,7 @@ interface EdgeBasis {
 /** Runs one edge process until it is told to stop. @param index its number among the edges of this machine */
 export async function runEdge(settings: Settings, index: number): Promise<void> {
   const basis = await openBasis(settings, index)
-  const { metrics, exported, logger, tls, controlAuthority, log, registry, leaveDownlink, events } = basis
+  const { metrics, exported, logger, tls, controlAuthority, log, spread, registry, leaveDownlink, events } = basis
   const refused = new RefusalsHere()
   let { httpsPort } = settings
   const control = new ControlAddress({
@@ -77,7 +80,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
   const policyOf = registry?.policyOf
   const refusals = async () => (supervised ? await askRefusals() : refused.last)
   const servers = await openEdgeServers({
-    ...{ settings, edge, control, controlAuthority, tls, policyOf, log, refusals, status, metrics, logger },
+    ...{ settings, edge, control, controlAuthority, tls, policyOf, log, spread, refusals, status, metrics, logger },
     history: historyOf(metrics),
   })
   httpsPort = servers.ports.https ?? httpsPort
@@ -89,6 +92,7 @@ export async function runEdge(settings: Settings, index: number): Promise<void> 
     // Requests that were under way asked it.
     await Promise.all([registry?.close(), leaveDownlink?.(), events?.close()])
     await basis.hubs.close()
+    await spread.close()
     await Promise.all([log.close(), exported.close()])
   })
   listenAsEdge({
@@ -114,8 +118,9 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   const tls = tlsFilesOf(settings)
   const controlAuthority = controlAuthorityOf(settings)
   const log = await openRoleLog(settings, logger)
-  const hubs = openRoleHubs(settings, log, logger)
   const name = `edge-${index}`
+  const spread = await followDeviceSpread(settings, logger, log, name)
+  const hubs = openRoleHubs(settings, log, logger)
   const samples = () => metrics.samples()
   const exported = openRoleExport(settings, { role: 'edge', name, topic: log.topic, samples, metrics, logger })
   const downlink = new StartingDownlink()
@@ -129,7 +134,7 @@ async function openBasis(settings: Settings, index: number): Promise<EdgeBasis> 
   if (events && registry) await tellLost(events, registry.lost)
   return {
     ...{ settings, edgeId, metrics, exported, logger, tls, controlAuthority },
-    ...{ log, hubs, downlink, registry, leaveDownlink, events },
+    ...{ log, spread, hubs, downlink, registry, leaveDownlink, events },
   }
 }
 
@@ -140,11 +145,12 @@ async function openEdge(
   refused: RefusalsHere,
   httpsPort: () => number,
 ): Promise<Edge> {
-  const { settings, edgeId, metrics, exported, logger, tls, controlAuthority, log, hubs, downlink, registry, events } =
-    basis
+  const { settings, edgeId, metrics, exported, logger, tls, controlAuthority, log, spread, hubs } = basis
+  const { downlink, registry, events } = basis
   const { spans } = exported
   const edge = await startEdge({
     log,
+    spread,
     services: {
       hubs: hubs.hubs,
       hostName: controlSettings(settings).hostName,

@@ -10,6 +10,7 @@ import { socketsMax } from '#ingest/listeners/socket-gate.ts'
 import type { TlsFiles } from '#ingest/listeners/tls-secrets.ts'
 import type { ToldRefusal } from '#ingest/session/refusal-log.ts'
 import { LogTail } from '#pipeline/live/log-tail.ts'
+import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { BodyRoom } from '#runtime/http/bodies.ts'
@@ -43,6 +44,7 @@ export interface EdgeServersOptions {
   /** Whose token a policy's is; left out: identities are not asked for. */
   readonly policyOf: PolicyOf | undefined
   readonly log: Log
+  readonly spread: DeviceSpread
   /** Of all edge processes. */
   readonly refusals: () => Promise<readonly ToldRefusal[]>
   readonly status: () => Promise<Status>
@@ -61,8 +63,8 @@ export interface EdgeServers {
 export async function openEdgeServers(options: EdgeServersOptions): Promise<EdgeServers> {
   const { settings } = options
   const ports: { http: number; https?: number } = { http: settings.httpPort }
-  const { log, logger } = options
-  const tail = new LogTail({ log, group: workerGroup(settings), clock: systemClock, logger })
+  const { log, spread, logger } = options
+  const tail = new LogTail({ log, spread, group: workerGroup(settings), clock: systemClock, logger })
   const serving = servingOf(options, tail, () => ports)
   const http = await openHttpServer({
     host: settings.bind,

@@ -25,7 +25,7 @@ export interface Opened<T> {
 /** A backup of a server's tables takes its time. */
 const requestMsMax = 6 * 3_600_000
 
-const topicsLettersFirst: readonly LogTopicName[] = ['dead-letters', ...deliveredTopics]
+const topicsLettersFirst: readonly LogTopicName[] = ['dead-letters', 'partitions', ...deliveredTopics]
 
 /** The logs that there are; on Kafka with the groups that fill tables. */
 export async function openLogsPlace(settings: Settings, logger: Logger): Promise<Opened<LogsPlace>> {

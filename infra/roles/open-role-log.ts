@@ -36,9 +36,9 @@ export async function openRoleLog(settings: Settings, logger: Logger, topic: Log
         brokers: brokersOf(settings.kafkaBrokers),
         access: kafkaAccessOf(settings),
         replicas: settings.kafkaReplicas,
-        // A dead letter waits for an operator, as it does on the embedded log.
+        // A dead letter waits for an operator, as it does on the embedded log; how partitions grew is asked for ever.
         retention:
-          topic === 'dead-letters'
+          topic === 'dead-letters' || topic === 'partitions'
             ? 'none'
             : {
                 ageMsMax: settings.logRetentionHours * 3_600_000,

@@ -19,6 +19,7 @@ import { DocumentWatch } from './document-watch.ts'
 import { FallingBehind, lagSamples, reportOf } from './endpoint-reports.ts'
 import { routeHealth } from './health.ts'
 import { keepReplays } from './keep-replays.ts'
+import { followDeviceSpread } from './open-device-spread.ts'
 import { endpointOpener } from './open-role-endpoint.ts'
 import { openRoleLog } from './open-role-log.ts'
 import { openRoleWarehouse } from './open-role-warehouse.ts'
@@ -80,7 +81,11 @@ export async function runRouter(settings: Settings): Promise<void> {
 async function openBasis(settings: Settings, logger: Logger) {
   const [hubName = ''] = settings.hostname.split(',')
   const logs: RoutedLog[] = []
-  for (const kind of deliveredTopics) logs.push({ kind, log: await openRoleLog(settings, logger, kind) })
+  for (const kind of deliveredTopics) {
+    const log = await openRoleLog(settings, logger, kind)
+    const spread = kind === 'telemetry' ? await followDeviceSpread(settings, logger, log, 'router') : undefined
+    logs.push({ kind, log, spread })
+  }
   const deadLetterLog = await openRoleLog(settings, logger, 'dead-letters')
   const warehouse = openRoleWarehouse(settings)
   const routing = await openRouting({ ...settings, logger })
@@ -103,6 +108,7 @@ async function openBasis(settings: Settings, logger: Logger) {
     options,
     async close(): Promise<void> {
       await routedTwins.close()
+      for (const { spread } of logs) await spread?.close()
       const closing: readonly ({ close(): Promise<void> } | undefined)[] = [
         ...logs.map(({ log }) => log),
         deadLetterLog,

@@ -1,4 +1,5 @@
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
+import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { openClickHouseSink } from '#pipeline/sinks/clickhouse/clickhouse-sink.ts'
 import { prepareAnalystTables } from '#pipeline/sinks/clickhouse/clickhouse-tables.ts'
@@ -17,6 +18,7 @@ import { Delivery } from './delivery.ts'
 import { endpointRetention } from './endpoint-retention.ts'
 import { routeHealth } from './health.ts'
 import { keepRetention } from './log-retention.ts'
+import { followDeviceSpread } from './open-device-spread.ts'
 import { openRoleLog, workerGroup } from './open-role-log.ts'
 import { openRoleWarehouse, tableOptions } from './open-role-warehouse.ts'
 import { openRoleExport } from './role-export.ts'
@@ -31,6 +33,7 @@ interface WorkerBasis {
   readonly logger: Logger
   readonly stopping: AbortSignal
   readonly log: Log
+  readonly spread: DeviceSpread
   readonly deadLetterLog: Log
   readonly warehouse: Warehouse
   readonly endpoints: ReturnType<typeof endpointRetention>
@@ -40,7 +43,7 @@ interface WorkerBasis {
 export async function runWorker(settings: Settings): Promise<void> {
   const stopping = new AbortController()
   const basis = await openBasis(settings, stopping.signal)
-  const { logger, log, deadLetterLog, warehouse, endpoints } = basis
+  const { logger, log, spread, deadLetterLog, warehouse, endpoints } = basis
   const samples = (): MetricSample[] => delivery.samples()
   const exported = openRoleExport(settings, { ...basis, role: 'worker', name: 'worker', topic: log.topic, samples })
   const delivery: Delivery = new Delivery({ ...basis, spans: exported.spans })
@@ -52,6 +55,7 @@ export async function runWorker(settings: Settings): Promise<void> {
     await stopLatest?.()
     await delivery.close()
     await exported.close()
+    await spread.close()
     await Promise.all([log.close(), deadLetterLog.close(), warehouse.close(), health?.close(), endpoints.close()])
   })
   // Also while the warehouse is away, which is when a log grows.
@@ -72,12 +76,14 @@ export async function runWorker(settings: Settings): Promise<void> {
 
 async function openBasis(settings: Settings, stopping: AbortSignal): Promise<WorkerBasis> {
   const logger = createLogger('worker', settings.logLevel)
+  const log = await openRoleLog(settings, logger)
   return {
     settings,
     metrics: new Metrics<MetricName>(metricsTable),
     logger,
     stopping,
-    log: await openRoleLog(settings, logger),
+    log,
+    spread: await followDeviceSpread(settings, logger, log, 'worker'),
     deadLetterLog: await openRoleLog(settings, logger, 'dead-letters'),
     warehouse: openRoleWarehouse(settings),
     endpoints: endpointRetention(settings, logger),

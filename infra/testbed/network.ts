@@ -45,13 +45,13 @@ export function networkMissing(): string | undefined {
 
 export class Network {
   readonly #switch: ChildProcess
-  readonly #answers: Interface
+  readonly #answers: Answers
   readonly #namespaces: readonly Namespace[]
   readonly #machines: ReadonlyMap<string, Machine>
 
   private constructor(
     sw: ChildProcess,
-    answers: Interface,
+    answers: Answers,
     namespaces: readonly Namespace[],
     machines: ReadonlyMap<string, Machine>,
   ) {
@@ -67,8 +67,8 @@ export class Network {
     const all = [observerName, ...names]
     const args = [join(import.meta.dirname, 'switch.py'), String(seed), ...all]
     const process = spawn('python3', args, { stdio: ['pipe', 'pipe', 'inherit'] })
-    const answers = createInterface({ input: process.stdout })
-    await answered(process, answers, 'ready')
+    const answers = answersOf(process, createInterface({ input: process.stdout }))
+    await answered(answers, 'ready')
     const namespaces = await Promise.all(names.map(() => openNamespace([])))
     const machines = new Map<string, Machine>()
     const network = new Network(process, answers, namespaces, machines)
@@ -94,7 +94,7 @@ export class Network {
 
   /** Resolves once it is so. */
   async set(state: NetworkState): Promise<void> {
-    const done = answered(this.#switch, this.#answers, 'set')
+    const done = answered(this.#answers, 'set')
     this.#switch.stdin?.write(`${JSON.stringify(state)}\n`)
     await done
   }
@@ -108,12 +108,23 @@ export class Network {
   }
 }
 
-async function answered(child: ChildProcess, answers: Interface, expected: string): Promise<void> {
+interface Answers {
+  readonly lines: Interface
+  /** Rejects once the switch has ended. */
+  readonly gone: Promise<never>
+}
+
+function answersOf(child: ChildProcess, lines: Interface): Answers {
   const gone = once(child, 'exit').then(() => {
     throw new Error('the switch has ended')
   })
+  // Whoever waits for an answer is told.
   gone.catch(() => {})
-  const [line] = await Promise.race([once(answers, 'line'), gone])
+  return { lines, gone }
+}
+
+async function answered({ lines, gone }: Answers, expected: string): Promise<void> {
+  const [line] = await Promise.race([once(lines, 'line'), gone])
   if (line !== expected) throw new Error(`the switch says ${line}`)
 }
 

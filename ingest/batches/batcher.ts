@@ -38,7 +38,8 @@ export interface BatcherOptions extends AppendOptions {
 
 export class Batcher implements WholeBatcher {
   readonly options: BatcherOptions
-  readonly partitions: readonly PartitionBatcher[]
+  readonly #partitions: PartitionBatcher[] = []
+  #spreadOver = 0
   readonly buffers = new BatchBuffers(16)
   readonly compressor = new BlockCompressor()
   readonly #gathering: Gathering
@@ -47,7 +48,8 @@ export class Batcher implements WholeBatcher {
   time: Uint8Array = longBytes(0)
   day = -1
   pendingBytes = 0
-  full = false
+  #isOverfull = false
+  #isSuspended = false
   readonly appendedTotal
   readonly #appendSeconds
   /** By how messages came; those of QoS 0, which nobody waits for, by `none`. */
@@ -73,11 +75,22 @@ export class Batcher implements WholeBatcher {
     this.failuresTotal = options.metrics.series('penstock_edge_append_failures_total')
     this.droppedTotal = options.metrics.series('penstock_edge_messages_dropped_total', { reason: 'LOG_APPEND_FAILED' })
     this.#pauses = options.metrics.series('penstock_edge_pauses_total')
-    this.partitions = Array.from(
-      { length: options.log.partitionCount },
-      (_, index) => new PartitionBatcher(this, index),
-    )
+    this.spread(options.spread?.count ?? options.log.partitionCount)
     this.tick()
+  }
+
+  get partitions(): readonly PartitionBatcher[] {
+    return this.#partitions
+  }
+
+  /** Partitions that devices are spread over. */
+  get spreadOver(): number {
+    return this.#spreadOver
+  }
+
+  /** Sockets are to pause. */
+  get full(): boolean {
+    return this.#isOverfull || this.#isSuspended
   }
 
   get closing(): boolean {
@@ -114,7 +127,7 @@ export class Batcher implements WholeBatcher {
   }
 
   partitionOf(deviceId: Uint8Array): PartitionBatcher {
-    const partition = this.partitions[partitionOfDevice(deviceId, this.partitions.length)]
+    const partition = this.#partitions[partitionOfDevice(deviceId, this.#spreadOver)]
     assert(partition !== undefined, 'every device has a partition of the log')
     return partition
   }
@@ -191,18 +204,53 @@ export class Batcher implements WholeBatcher {
   hold(bytes: number): void {
     assert(bytes > 0, 'a buffer that is held has bytes')
     this.pendingBytes += bytes
-    if (this.full || this.pendingBytes <= this.options.pendingBytesMax) return
-    this.full = true
+    if (this.#isOverfull || this.pendingBytes <= this.options.pendingBytesMax) return
     this.#pauses.add(1)
-    this.options.onFull(true)
+    this.#pause(() => {
+      this.#isOverfull = true
+    })
   }
 
   release(bytes: number): void {
     assert(bytes > 0 && bytes <= this.pendingBytes, 'no more is released than is held')
     this.pendingBytes -= bytes
-    if (!this.full || this.pendingBytes > this.options.pendingBytesMax / 2) return
-    this.full = false
-    this.options.onFull(false)
+    if (!this.#isOverfull || this.pendingBytes > this.options.pendingBytesMax / 2) return
+    this.#pause(() => {
+      this.#isOverfull = false
+    })
+  }
+
+  /** Pauses sockets, whether it is full or not, and closes what is open: so all of it is settled soon. */
+  suspend(): void {
+    this.#pause(() => {
+      this.#isSuspended = true
+    })
+    for (const partition of this.#partitions) partition.close()
+  }
+
+  resume(): void {
+    this.#pause(() => {
+      this.#isSuspended = false
+    })
+  }
+
+  /** Spreads devices over so many partitions from now on, no fewer than before. What is open or waits to be appended is refused. */
+  spread(count: number): void {
+    this.#spreadOver = count
+    for (const partition of this.#partitions) partition.close()
+    for (let index = this.#partitions.length; index < count; index++)
+      this.#partitions.push(new PartitionBatcher(this, index))
+  }
+
+  get isIdle(): boolean {
+    return this.#partitions.every((partition) => partition.isIdle)
+  }
+
+  /** Tells of it if sockets are to pause now and were not before, or the other way round. */
+  #pause(change: () => void): void {
+    const wasFull = this.full
+    change()
+    if (this.full !== wasFull) this.options.onFull(this.full)
   }
 
   /** Closes every open batch and resolves when all are settled, or refused because `giveUp` aborted. */

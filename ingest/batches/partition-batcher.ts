@@ -11,8 +11,17 @@ import { type BatchBuffers, type BatchOwner, type EnvelopeFrame, fitsBlock, Open
 import { ClosedTogether } from './closed-together.ts'
 import { batchValue, type ClosedBatch, type CompressedBatch, joinable, recordOf } from './record.ts'
 
+/** Over how many partitions of a log devices are spread; `DeviceSpread` is one. */
+export interface Spread {
+  readonly count: number
+  isCertain(): boolean
+  counts(partition: number, offset: number, count: number, isGivenUp: () => boolean): Promise<boolean>
+}
+
 export interface AppendOptions {
   readonly log: Log
+  /** Left out: devices are spread over all partitions of the log, for ever. */
+  readonly spread?: Spread | undefined
   /** With `epoch` and a sequence, what a record is known by: the same record appended twice counts once. */
   readonly edgeId: string
   readonly epoch: number
@@ -38,6 +47,8 @@ export interface WholeBatcher {
   readonly nowMs: number
   readonly time: Uint8Array
   readonly day: number
+  /** Partitions that devices are spread over. */
+  readonly spreadOver: number
   /** It drains, and was told to give up what the log does not confirm. */
   readonly closing: boolean
   readonly appendedTotal: Counter
@@ -70,6 +81,7 @@ export class PartitionBatcher {
   readonly #closed: ClosedBatch[] = []
   #open: OpenBatch | undefined
   #openCapacityBytes = 0
+  #openSpreadOver = 0
   #due = false
   #sequence = 0
   /** Of the last record that the log confirmed. */
@@ -107,7 +119,12 @@ export class PartitionBatcher {
     this.#open = undefined
     this.#due = false
     this.#expectedBytes = batch.length
-    const closed: ClosedBatch = { batch, capacityBytes: this.#openCapacityBytes, value: undefined }
+    const closed: ClosedBatch = {
+      batch,
+      capacityBytes: this.#openCapacityBytes,
+      spreadOver: this.#openSpreadOver,
+      value: undefined,
+    }
     this.#closed.push(closed)
     together.add(this)
     this.#compress(closed, together)
@@ -124,9 +141,14 @@ export class PartitionBatcher {
     return this.#closed.length > 0
   }
 
+  /** Whether nothing of it is open or under way. */
+  get isIdle(): boolean {
+    return this.#open === undefined && this.#closed.length === 0
+  }
+
   /** Resolves when nothing of this partition is open or under way. */
   idle(): Promise<void> {
-    if (this.#open === undefined && this.#closed.length === 0) return Promise.resolve()
+    if (this.isIdle) return Promise.resolve()
     return new Promise((resolve) => this.#idleWaiters.push(resolve))
   }
 
@@ -143,7 +165,8 @@ export class PartitionBatcher {
 
   #begin(): OpenBatch {
     assert(this.#open === undefined, 'a partition has one open batch')
-    const { buffers, day, nowMs } = this.#batcher
+    const { buffers, day, nowMs, spreadOver } = this.#batcher
+    this.#openSpreadOver = spreadOver
     const batch = new OpenBatch(buffers, this.#expectedBytes, day, nowMs)
     this.#open = batch
     this.#openCapacityBytes = batch.bytes.length
@@ -190,18 +213,23 @@ export class PartitionBatcher {
     }
     this.#appending = false
     this.#batcher.settled()
-    if (this.#open === undefined && this.#closed.length === 0) {
+    if (this.isIdle) {
       for (const resolve of this.#idleWaiters.splice(0)) resolve()
     }
   }
 
-  /** Undefined once the log confirmed the batches; else why it will not. Failures that may pass are retried with the same bytes. */
+  /**
+   * Undefined once the log confirmed the batches; else why it will not, or why that was too late: some of their devices belong to another
+   * partition now. Failures that may pass are retried with the same bytes.
+   */
   async #append(joined: readonly CompressedBatch[]): Promise<PenstockError | undefined> {
     const { options, appendedTotal, appendedBytesTotal, failuresTotal } = this.#batcher
     const { value, stamp: content } = recordOf(joined)
+    const spreadOver = joined[0]?.spreadOver ?? 0
     const stamp: BatchStamp = { ...content, edgeId: options.edgeId, epoch: options.epoch, sequence: this.#sequence++ }
     const failed = { partition: this.index, messages: stamp.messageCount }
     try {
+      if (spreadOver !== this.#batcher.spreadOver) throw batchLate()
       const offset = await retry(() => options.log.append(this.index, stamp, value), {
         backOff: appendPauses,
         clock: options.clock,
@@ -212,6 +240,7 @@ export class PartitionBatcher {
         },
       })
       this.#checkOffset(offset)
+      if (!(await this.#isInTime(offset, spreadOver))) throw batchLate()
       appendedTotal.add(1)
       appendedBytesTotal.add(value.length)
       options.onAppended?.({ partition: this.index, offset, stamp, bytes: value.length })
@@ -219,8 +248,15 @@ export class PartitionBatcher {
     } catch (error) {
       failuresTotal.add(1)
       options.logger.error('append failed for good; its messages stay unacknowledged', { ...failed, error })
-      return refusalOf(error, this.#batcher.closing)
+      return refusalOf(error, this.#batcher.closing, isOfOne(joined))
     }
+  }
+
+  /** Whether what the log confirmed lies where readers look for it in the order of its devices. */
+  #isInTime(offset: number, spreadOver: number): boolean | Promise<boolean> {
+    const { spread } = this.#batcher.options
+    if (spread === undefined || (spread.count === spreadOver && spread.isCertain())) return true
+    return spread.counts(this.index, offset, spreadOver, () => this.#batcher.closing)
   }
 
   /** An answer without a place on the log, or behind what it confirmed before, is no confirmation [G-1] [G-3]. */
@@ -247,9 +283,23 @@ export class PartitionBatcher {
   }
 }
 
-/** What owners of messages learn: whether sending them again can help. */
-function refusalOf(error: unknown, isClosing: boolean): PenstockError {
-  if (isPenstockError(error) && error.disposition === 'reject')
+function batchLate(): PenstockError {
+  return new PenstockError('LOG_APPEND_LATE', 'the partitions of the log grew before it confirmed the batch')
+}
+
+/**
+ * What owners of messages learn: whether sending them again can help. What was refused for good in company may be taken in another.
+ * @param isOfOne all messages are of one owner
+ */
+function refusalOf(error: unknown, isClosing: boolean, isOfOne: boolean): PenstockError {
+  const isForGood = isPenstockError(error) && error.disposition === 'reject'
+  if (isForGood && isOfOne)
     return new PenstockError('INGEST_MESSAGE_REFUSED', 'the log refused a batch; its messages were not stored')
+  if (isForGood) return new PenstockError('LOG_UNAVAILABLE', 'the log refused a batch of messages of several senders')
   return new PenstockError(isClosing ? 'INGEST_DRAINING' : 'LOG_UNAVAILABLE', 'the log did not confirm a batch')
+}
+
+function isOfOne(joined: readonly CompressedBatch[]): boolean {
+  const [{ batch } = {}] = joined
+  return joined.length === 1 && batch?.ownerCounts[0] === batch?.messageCount
 }

@@ -8,6 +8,8 @@ export interface ClosedBatch {
   readonly batch: OpenBatch
   /** Of its buffer, which is held until it is settled. */
   readonly capacityBytes: number
+  /** Partitions that devices were spread over when it was begun. */
+  readonly spreadOver: number
   /** A complete batch of one block, once compressed. */
   value: Buffer | undefined
 }
@@ -28,7 +30,8 @@ export function batchValue(batch: OpenBatch, compressed: Buffer): Buffer {
 }
 
 /**
- * The batches at the front that may share one record: compressed, of one day, with times that do not fall, within the bounds of a record.
+ * The batches at the front that may share one record: compressed, of one day, with times that do not fall, of devices that are spread alike,
+ * within the bounds of a record.
  * The slower the log, the more travel together.
  */
 export function joinable(closed: readonly ClosedBatch[]): CompressedBatch[] {
@@ -36,7 +39,7 @@ export function joinable(closed: readonly ClosedBatch[]): CompressedBatch[] {
   let bytes = 0
   let rawBytes = 0
   let messages = 0
-  for (const { batch, capacityBytes, value } of closed) {
+  for (const { batch, capacityBytes, spreadOver, value } of closed) {
     if (value === undefined) break
     const before = joined.at(-1)?.batch
     bytes += value.length
@@ -48,9 +51,10 @@ export function joinable(closed: readonly ClosedBatch[]): CompressedBatch[] {
         rawBytes <= limits.recordRawBytesMax &&
         messages <= limits.recordMessagesMax &&
         batch.day === before.day &&
+        spreadOver === joined[0]?.spreadOver &&
         batch.enqueuedAtMsFirst >= before.enqueuedAtMsLast)
     if (!fits) break
-    joined.push({ batch, capacityBytes, value })
+    joined.push({ batch, capacityBytes, spreadOver, value })
   }
   return joined
 }

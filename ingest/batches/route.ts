@@ -16,7 +16,34 @@ export type MessageWriter = Pick<PartitionBatcher, 'write'>
 /** Where messages go that have one reading, and what surrounds their bodies. */
 export interface Route {
   readonly frame: EnvelopeFrame
+  /** Where they go now: asked for each of them, since devices may be spread over more partitions than before. */
   readonly partition: MessageWriter
+}
+
+class DeviceRoute implements Route {
+  readonly frame: EnvelopeFrame
+  readonly #batcher: Batcher
+  readonly #deviceId: Uint8Array
+  #partition: PartitionBatcher
+  #spreadOver: number
+
+  constructor(batcher: Batcher, deviceId: Uint8Array, frame: EnvelopeFrame) {
+    this.frame = frame
+    this.#batcher = batcher
+    this.#deviceId = deviceId
+    this.#spreadOver = batcher.spreadOver
+    this.#partition = batcher.partitionOf(deviceId)
+  }
+
+  /** HOT: per message. */
+  get partition(): PartitionBatcher {
+    const { spreadOver } = this.#batcher
+    if (spreadOver !== this.#spreadOver) {
+      this.#spreadOver = spreadOver
+      this.#partition = this.#batcher.partitionOf(this.#deviceId)
+    }
+    return this.#partition
+  }
 }
 
 const twoEmptyMaps = Buffer.concat([mapBytes(new Map()), mapBytes(new Map())])
@@ -29,5 +56,5 @@ export function routeOfReading(batcher: Batcher, reading: MessageReading): Route
     properties.size + systemProperties.size === 0
       ? twoEmptyMaps
       : Buffer.concat([mapBytes(properties), mapBytes(systemProperties)])
-  return { partition: batcher.partitionOf(deviceId), frame: { prefix: envelopePrefix(deviceId), suffix } }
+  return new DeviceRoute(batcher, deviceId, { prefix: envelopePrefix(deviceId), suffix })
 }

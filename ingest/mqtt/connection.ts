@@ -206,12 +206,13 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
   /** HOT: per PUBLISH. */
   #publish(first: number, bytes: Buffer, start: number, end: number): void {
     const message = this.#publishes ?? this.#beginPublishes()
-    const route = message.read(first, bytes, start, end)
-    if (route === undefined) {
+    const read = message.read(first, bytes, start, end)
+    if (read === undefined) {
       this.#notStored(message, bytes, end)
       return
     }
-    if (this.#isNameless) this.#adopt(route.deviceId)
+    if (this.#isNameless) this.#adopt(read.deviceId)
+    const { route } = read
     if (message.packetId === 0) {
       route.partition.write(route.frame, bytes, message.bodyStart, end, undefined)
       this.edge.counters.receivedQos0.value++

@@ -11,7 +11,8 @@ import { type Properties, systemPropertiesOf } from './properties.ts'
 import { readPropertyBag } from './property-bag.ts'
 
 /** Where messages of one topic go. A connection keeps its last one, as topics rarely change. */
-export interface TopicRoute extends Route {
+export interface TopicRoute {
+  readonly route: Route
   /** Own copies of the packet's bytes it was made from; the same bytes have the same route. */
   readonly topic: Uint8Array
   readonly propertyBytes: Uint8Array
@@ -145,7 +146,7 @@ export function routeFor(
   }
   if (retain) reading.properties.set(...retainProperty)
   return {
-    ...(sparkplug?.routeOf(reading) ?? routeOfReading(batcher, reading)),
+    route: sparkplug?.routeOf(reading) ?? routeOfReading(batcher, reading),
     deviceId: reading.deviceId,
     topic: Uint8Array.from(topic),
     propertyBytes: propertyBytes.length === 0 ? none : Uint8Array.from(propertyBytes),

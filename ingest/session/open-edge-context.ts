@@ -2,6 +2,7 @@ import { Batcher } from '#ingest/batches/batcher.ts'
 import type { AppendedRecord } from '#ingest/batches/partition-batcher.ts'
 import { type QuotaOptions, unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
 import { Quotas } from '#ingest/quotas/quotas.ts'
+import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -17,6 +18,8 @@ import { RefusalLog, type ToldRefusal } from './refusal-log.ts'
 
 export interface EdgeContextOptions {
   readonly log: Log
+  /** Of that log; left out: it never grows. */
+  readonly spread?: DeviceSpread | undefined
   readonly logger: Logger
   readonly metrics: Metrics<MetricName>
   readonly clock: Clock
@@ -43,10 +46,11 @@ export interface EdgeContextOptions {
 }
 
 export function openEdgeContext(options: EdgeContextOptions): EdgeContext {
-  const { log, logger, metrics, clock, edgeId, batchDelayMs } = options
+  const { log, spread, logger, metrics, clock, edgeId, batchDelayMs } = options
   const connections = new Set<EdgeConnection>()
   const batcher = new Batcher({
     log,
+    spread,
     edgeId,
     epoch: clock.nowMs(),
     clock,

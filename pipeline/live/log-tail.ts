@@ -8,6 +8,7 @@
  * estimated by the last ones that were.
  */
 
+import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -19,6 +20,8 @@ import { type TailReport, TailViewer } from './tail-viewer.ts'
 
 export interface LogTailOptions {
   readonly log: Pick<Log, 'partitionCount' | 'ranges' | 'read' | 'positions'>
+  /** Of that log; left out: it never grows. */
+  readonly spread?: Pick<DeviceSpread, 'count'> | undefined
   /** Whose position says that a message has become a row. */
   readonly group: string
   readonly clock: Clock
@@ -62,8 +65,8 @@ export class LogTail {
   watch(filter: TailFilter, wantsStored: boolean): Watch {
     if (this.#viewers.size >= limits.tailViewersMax)
       throw new PenstockError('CONSOLE_VIEWERS_FULL', `${limits.tailViewersMax} others look at the tail already`)
-    const { log, clock } = this.#options
-    const viewer = new TailViewer(filter, log.partitionCount, wantsStored, clock)
+    const { log, spread, clock } = this.#options
+    const viewer = new TailViewer(filter, spread?.count ?? log.partitionCount, wantsStored, clock)
     const [viewers, positions] = [this.#viewers.add(viewer), this.#positions]
     if (!this.#isRunning) {
       this.#isRunning = true
@@ -113,7 +116,7 @@ export class LogTail {
     const ranges = await this.#options.log.ranges()
     for (const [partition, { first, next }] of ranges.entries()) {
       const position = Math.max(this.#positions.get(partition) ?? next, first)
-      const viewers = [...this.#viewers].filter((viewer) => (viewer.partition ?? partition) === partition)
+      const viewers = [...this.#viewers].filter((viewer) => viewer.looksAt(partition))
       if (position >= next || viewers.length === 0) {
         this.#positions.set(partition, next)
         continue

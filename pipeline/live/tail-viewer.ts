@@ -35,7 +35,9 @@ export interface TailReport {
 
 /** One who looks at the tail: what of it is kept for the next report, within bounds. */
 export class TailViewer {
-  readonly partition: number | undefined
+  /** Where all that it wants lies, of so many partitions; `undefined`: anywhere. */
+  readonly #partition: number | undefined
+  readonly #partitionCount: number
   /** Wants to know when its first message has become a row. */
   readonly wantsStored: boolean
   readonly #clock: Clock
@@ -53,11 +55,17 @@ export class TailViewer {
   awaited: { readonly partition: number; readonly offset: number } | undefined
 
   constructor(filter: TailFilter, partitionCount: number, wantsStored: boolean, clock: Clock) {
-    this.partition = partitionOf(filter, partitionCount)
+    this.#partition = partitionOf(filter, partitionCount)
+    this.#partitionCount = partitionCount
     this.wantsStored = wantsStored
     this.#matches = matcherOf(filter)
     this.#clock = clock
     this.#roomAtMs = clock.monotonicMs()
+  }
+
+  /** Also of partitions that were added meanwhile: a device moves only to one that follows its own by a multiple of what there was. */
+  looksAt(partition: number): boolean {
+    return this.#partition === undefined || partition % this.#partitionCount === this.#partition
   }
 
   /** Whether another message could be shown now. Where no viewer has room nothing is decoded. */

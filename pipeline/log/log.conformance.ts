@@ -244,6 +244,32 @@ export function logConformance(name: string, subject: LogSubject): void {
       expect(await log.ranges()).toHaveLength(5)
     })
 
+    it('partitions that are added are empty, are seen by others, and are divided among members that were there', async () => {
+      const log = await open(2)
+      await log.append(1, stampOf(0), text('before'))
+      const other = await open(2)
+      const member = await join(other)
+      await member.next(0)
+      await log.grow(4)
+      await log.grow(4)
+      await other.refreshPartitions()
+      expect([log.partitionCount, other.partitionCount]).toEqual([4, 4])
+      expect((await other.ranges()).map(({ next }) => next)).toEqual([0, 1, 0, 0])
+      const added = await member.next(3)
+      expect(await log.append(3, stampOf(0), text('after'))).toBe(0)
+      expect(await added.read(0, 1_000, 10_000)).toHaveLength(1)
+      await added.commit({ offset: 1, metadata: '' })
+      expect((await log.positions('g')).map((position) => position?.offset)).toEqual([
+        undefined,
+        undefined,
+        undefined,
+        1,
+      ])
+      const settings = await subject.open(topic, 2)
+      logs.push(settings)
+      expect(settings.partitionCount).toBe(4)
+    })
+
     if (subject.retains)
       describe('retention', () => {
         const policy = { nowMs: 10_000, ageMsMax: 1_000, partitionBytesMax: 1_000_000, neededBy: [], force: false }

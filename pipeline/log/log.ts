@@ -77,6 +77,7 @@ export interface GroupMember {
 export interface Log {
   /** Topic this log holds, e.g. `penstock.telemetry`. */
   readonly topic: string
+  /** As many as this object knows of: others may have added some since. Which of them devices are spread over is `DeviceSpread`'s to say. */
   readonly partitionCount: number
   /** Names the log that is there now: one that is made anew under the same topic begins at offset 0 again and has another id. @throws LOG_UNAVAILABLE */
   id(): Promise<string>
@@ -106,6 +107,13 @@ export interface Log {
    * @returns records removed, and of these how many some group had not delivered.
    */
   retain(policy: RetentionPolicy): Promise<RetentionResult>
+  /**
+   * Adds partitions behind those that there are, which stay as they are, until there are so many; done again it changes nothing. Groups
+   * divide them once a member's log knows of them. @throws LOG_UNAVAILABLE
+   */
+  grow(partitionCount: number): Promise<void>
+  /** Looks how many partitions there are now. @throws LOG_UNAVAILABLE */
+  refreshPartitions(): Promise<void>
   close(): Promise<void>
 }
 
@@ -138,8 +146,8 @@ export interface RetentionResult {
 export interface LogOptions {
   readonly topic: string
   /**
-   * Wanted at creation; an existing topic with another count is LOG_PARTITIONS_MISMATCH. Undefined: that of the existing topic,
-   * whatever it is, and `partitionCountDefault` at creation.
+   * Wanted at creation. An existing topic may have grown from it: where its count is no multiple, that is LOG_PARTITIONS_MISMATCH.
+   * Undefined: that of the existing topic, whatever it is, and `partitionCountDefault` at creation.
    */
   readonly partitionCount: number | undefined
 }

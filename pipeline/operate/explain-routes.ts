@@ -8,6 +8,7 @@
  * Partitions share the budget, so that each has its turn. A message counts as it lies on the log: it is not known whether it was delivered.
  */
 import { messageId } from '#pipeline/endpoints/selected-range.ts'
+import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
 import type { Log, LogRecord, PartitionRange } from '#pipeline/log/log.ts'
 import { walkLog } from '#pipeline/reading/log-walk.ts'
 import { offsetAt } from '#pipeline/reading/offset-at.ts'
@@ -38,6 +39,8 @@ export type ExplainedDocument = Pick<RoutingDocument, 'routes' | 'fallbackRoute'
 export interface ExplainOptions {
   /** Messages of devices. */
   readonly log: Log
+  /** Of that log; left out: it never grew. */
+  readonly spread?: Pick<DeviceSpread, 'partitionsOf'>
   readonly document: ExplainedDocument
   /** Messages that were enqueued from this time on and before the other; undefined: to the log's end. UTC milliseconds. */
   readonly fromMs: number
@@ -154,10 +157,11 @@ class RoutesExplanation {
   }
 
   async read(): Promise<void> {
-    const { log, budget, clock } = this.#options
+    const { log, spread, budget, clock } = this.#options
     const ranges = await log.ranges()
-    // All messages of a device lie in one partition.
-    const partitions = this.#device ? [partitionOfDevice(this.#device, ranges.length)] : [...ranges.keys()]
+    // Where messages of a device lie, and lay before partitions were added.
+    const partitionsOf = (device: Buffer) => spread?.partitionsOf(device) ?? [partitionOfDevice(device, ranges.length)]
+    const partitions = this.#device ? partitionsOf(this.#device) : [...ranges.keys()]
     const endsAtMs = clock.monotonicMs() + budget.ms
     for (const [place, partition] of partitions.entries()) {
       const range = ranges[partition]

@@ -57,6 +57,7 @@ export async function deliverLetter(options: LetterDelivery): Promise<void> {
     assignment,
     group: topic,
     start: undefined,
+    untilBegun: async () => {},
     logId: async () => topic,
     range: async () => ({ first: letter.offset, next: letter.offset + 1 }),
     selector: everything,

@@ -32,6 +32,8 @@ export interface PartitionTaskOptions extends Omit<CourierOptions, 'partition' |
   readonly start: StartRule | undefined
   /** Names the log that is there now. */
   readonly logId: () => Promise<string>
+  /** Resolves when what comes before all of this partition is delivered. */
+  readonly untilBegun: () => Promise<void>
   /** What the log keeps of this partition. */
   readonly range: () => Promise<PartitionRange>
   readonly insertDelayMs: number
@@ -56,6 +58,8 @@ const quietCommitDelayMs = 1_000
  */
 export async function runPartition(options: PartitionTaskOptions): Promise<void> {
   try {
+    await untilLogAnswers(options, 'the log does not say what comes before this partition', options.untilBegun)
+    if (options.ended.aborted) return
     const { position } = options.assignment
     const found = position ? undefined : await findPosition(options)
     const offset = position?.offset ?? found?.offset

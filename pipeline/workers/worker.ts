@@ -1,6 +1,8 @@
 import { Circuit } from '#pipeline/endpoints/circuit.ts'
 import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
+import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
+import { untilEarlierDelivered } from '#pipeline/log/growth/earlier-delivered.ts'
 import type { Assignment, Log, PartitionRange } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep, systemClock } from '#runtime/clock.ts'
@@ -22,6 +24,8 @@ import type { DeadLetterBox } from './undeliverable.ts'
 
 export interface WorkerOptions {
   readonly log: Log
+  /** Of that log; left out: it never grows. */
+  readonly spread?: DeviceSpread | undefined
   /** Workers of one group share the partitions. Each destination has a group of its own, so that none waits for another. */
   readonly group: string
   readonly destination: TableSink | Endpoint
@@ -87,14 +91,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   const onAssigned = (assignment: Assignment) => {
     const { partition } = assignment
-    assert(
-      partition < log.partitionCount,
-      `a log of ${log.partitionCount} partitions assigns one of them, not ${partition}`,
-    )
+    assert(partition < log.partitionCount, `the log assigns one of its partitions, not ${partition}`)
+    const ended = AbortSignal.any([assignment.revoked, stop.signal])
     const task = runPartition({
       ...shared,
       assignment,
-      ended: AbortSignal.any([assignment.revoked, stop.signal]),
+      ended,
+      untilBegun: () => untilBegun(options, partition, clock, ended),
       range: () => keptRange(log, partition),
       onOffset: (offset) => {
         offsets.set(partition, offset)
@@ -130,6 +133,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     delivers: (partition) => offsets.has(partition),
     close: () => (closing ??= close()),
   }
+}
+
+async function untilBegun(
+  { log, spread, group }: WorkerOptions,
+  partition: number,
+  clock: Clock,
+  ended: AbortSignal,
+): Promise<void> {
+  if (spread) await untilEarlierDelivered({ log, spread, group, partition, clock, ended })
 }
 
 async function keptRange(log: Log, partition: number): Promise<PartitionRange> {

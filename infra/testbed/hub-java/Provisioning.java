@@ -2,6 +2,7 @@ import com.microsoft.azure.sdk.iot.provisioning.device.AdditionalData;
 import com.microsoft.azure.sdk.iot.provisioning.device.ProvisioningDeviceClient;
 import com.microsoft.azure.sdk.iot.provisioning.device.ProvisioningDeviceClientRegistrationResult;
 import com.microsoft.azure.sdk.iot.provisioning.device.ProvisioningDeviceClientTransportProtocol;
+import com.microsoft.azure.sdk.iot.provisioning.device.internal.exceptions.ProvisioningDeviceClientException;
 import com.microsoft.azure.sdk.iot.provisioning.security.SecurityProvider;
 import com.microsoft.azure.sdk.iot.provisioning.security.SecurityProviderSymmetricKey;
 import com.microsoft.azure.sdk.iot.provisioning.service.ProvisioningServiceClient;
@@ -24,6 +25,8 @@ import java.util.Map;
 
 /** Provisioning, by its SDKs for devices and for services. */
 class Provisioning {
+  private static final int REGISTER_TRIES = 4;
+
   /** A device that registers, with a key or a certificate. */
   static class Registering {
     String transport;
@@ -37,7 +40,18 @@ class Provisioning {
     String payload;
   }
 
+  /** The SDK over MQTT begins to wait only after it has sent, and loses an answer that is there before: it then registers again. */
   static Map<String, Object> register(Registering wanted) throws Exception {
+    for (int triesLeft = REGISTER_TRIES - 1; ; triesLeft--) {
+      try {
+        return registered(wanted);
+      } catch (ProvisioningDeviceClientException error) {
+        if (triesLeft == 0) throw error;
+      }
+    }
+  }
+
+  private static Map<String, Object> registered(Registering wanted) throws Exception {
     ProvisioningDeviceClient client =
         ProvisioningDeviceClient.create(
             wanted.hostName,

@@ -4,7 +4,7 @@ import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Assignment, GroupMember, GroupPosition, LogRecord } from '../log.ts'
-import type { GroupMemberState, GroupState } from './group.ts'
+import { type GroupMemberState, type GroupState, isUnplanned } from './group.ts'
 import { isProcessGone } from './process-identity.ts'
 
 /** What a member needs from an embedded log. Steps run inside one write transaction each. */
@@ -136,7 +136,9 @@ export class GroupRunner implements GroupMember {
       ({ owner, wanted }) => (owner === id) !== (wanted === id) && (owner === id || owner === undefined),
     )
     const state =
-      joining || !isMember || dead.size > 0 || moves ? await this.#store.step(group, this.#self, dead) : before
+      joining || !isMember || dead.size > 0 || moves || isUnplanned(before)
+        ? await this.#store.step(group, this.#self, dead)
+        : before
     if (this.#closed) return
     for (const [partition, { owner, wanted, generation }] of state.partitions.entries()) {
       if (owner === id && wanted === id && !this.#held.has(partition)) this.#assign(partition, generation)

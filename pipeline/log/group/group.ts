@@ -35,9 +35,23 @@ export interface PartitionOwnership {
   readonly generation: number
 }
 
+const free: PartitionOwnership = { owner: undefined, wanted: undefined, generation: 0 }
+
 export function emptyGroup(partitionCount: number): GroupState {
-  const partition = { owner: undefined, wanted: undefined, generation: 0 }
-  return { revision: 0, members: [], partitions: Array.from({ length: partitionCount }, () => partition) }
+  return { revision: 0, members: [], partitions: Array.from({ length: partitionCount }, () => free) }
+}
+
+/** The state with the partitions that its log has got since it was written; they are planned for at the next step of any member. */
+export function groupOver(state: GroupState, partitionCount: number): GroupState {
+  const { partitions } = state
+  if (partitions.length >= partitionCount) return state
+  const added = Array.from({ length: partitionCount - partitions.length }, () => free)
+  return { ...state, partitions: [...partitions, ...added] }
+}
+
+/** True while nobody is to have some partition, though there are members. */
+export function isUnplanned({ members, partitions }: GroupState): boolean {
+  return members.length > 0 && partitions.some(({ wanted }) => wanted === undefined)
 }
 
 /** One move of a member: removes members it knows to be dead, gives up what the plan takes from it, takes what is free and
@@ -46,7 +60,7 @@ export function groupStep(state: GroupState, member: GroupMemberState, dead: Rea
   const left = state.members.filter(({ id }) => !dead.has(id) || id === member.id)
   const joins = !left.some(({ id }) => id === member.id)
   const members = joins ? [...left, member] : left
-  const changed = joins || left.length < state.members.length
+  const changed = joins || left.length < state.members.length || isUnplanned(state)
   const planned = changed ? withPlan(state.partitions, members) : state.partitions
   const partitions = planned.map((partition) => {
     const { owner, wanted, generation } = partition

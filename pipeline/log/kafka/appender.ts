@@ -76,7 +76,7 @@ export class KafkaAppender {
   readonly #topic: string
   readonly #batchBytesMax: number
   readonly #logger: Logger
-  readonly #lanes: readonly Lane[]
+  readonly #lanes: Lane[] = []
   readonly #busyLeaders = new Set<number>()
   readonly #idle: (() => void)[] = []
   #producer: Promise<Producer> | undefined
@@ -88,15 +88,21 @@ export class KafkaAppender {
     this.#topic = topic
     this.#batchBytesMax = batchBytesMax
     this.#logger = logger
-    this.#lanes = Array.from({ length: partitionCount }, (_, partition) => ({
-      partition,
-      queue: [],
-      inFlight: [],
-      sequence: 0,
-      producer: undefined,
-      failures: 0,
-      busy: false,
-    }))
+    this.grow(partitionCount)
+  }
+
+  /** The topic has so many partitions now. */
+  grow(partitionCount: number): void {
+    for (let partition = this.#lanes.length; partition < partitionCount; partition++)
+      this.#lanes.push({
+        partition,
+        queue: [],
+        inFlight: [],
+        sequence: 0,
+        producer: undefined,
+        failures: 0,
+        busy: false,
+      })
   }
 
   /** `value` must not change until the result is known. */

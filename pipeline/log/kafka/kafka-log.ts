@@ -1,4 +1,4 @@
-import type { Kafka } from 'kafkajs'
+import type { Admin, Kafka } from 'kafkajs'
 import { answersOf, offsetFrom } from '#pipeline/kafka/answers.ts'
 import { createCluster, type KafkaCluster, kafkaBackOff, reconnect } from '#pipeline/kafka/client.ts'
 import { assert } from '#runtime/assert.ts'
@@ -23,8 +23,8 @@ import { KafkaAppender } from './appender.ts'
 import { KafkaFetcher } from './fetcher.ts'
 import { KafkaMember, positionsOf } from './member.ts'
 import { faultText, openKafka } from './open-kafka.ts'
-import { ensureTopic, type KafkaTopic } from './topic.ts'
-import { assertKnowsTopicIds, identityOfTopic } from './topic-id.ts'
+import { ensureTopic, growTopic, type KafkaTopic } from './topic.ts'
+import { assertKnowsTopicIds, identityOfTopic, type TopicIdentity } from './topic-id.ts'
 
 const sessionMsDefault = 10_000
 
@@ -88,21 +88,23 @@ async function openOnce(kafka: Kafka, options: KafkaLogOptions): Promise<KafkaLo
     return cluster
   }
   try {
-    const found = await withAdmin(kafka, options)
+    const found = await withAdmin(kafka, (admin) => ensureTopic(admin, options))
     const clusters = { produce: await open(), fetch: await open(), ask: await open() }
-    assertKnowsTopicIds(await clusters.ask.findControllerBroker())
-    return new KafkaLog(options, kafka, found, clusters)
+    const controller = await clusters.ask.findControllerBroker()
+    assertKnowsTopicIds(controller)
+    const { topicId } = await identityOfTopic(controller, options.topic)
+    return new KafkaLog(options, kafka, { ...found, topicId }, clusters)
   } catch (error) {
     await Promise.all(opened.map((cluster) => cluster.disconnect().catch(() => {})))
     throw error
   }
 }
 
-async function withAdmin(kafka: Kafka, options: KafkaLogOptions): Promise<KafkaTopic> {
+async function withAdmin<T>(kafka: Kafka, action: (admin: Admin) => Promise<T>): Promise<T> {
   const admin = kafka.admin()
   try {
     await admin.connect()
-    return await ensureTopic(admin, options)
+    return await action(admin)
   } finally {
     await admin.disconnect().catch(() => {})
   }
@@ -122,7 +124,9 @@ interface Clusters {
 
 class KafkaLog implements Log {
   readonly topic: string
-  readonly partitionCount: number
+  #partitionCount: number
+  /** Of the topic that was there when this was opened, or when it was last seen to have been made anew. */
+  #topicId: string
   readonly #options: KafkaLogOptions
   readonly #kafka: Kafka
   readonly #clusters: Clusters
@@ -131,16 +135,26 @@ class KafkaLog implements Log {
   readonly #members = new Set<KafkaMember>()
   #closed = false
 
-  constructor(options: KafkaLogOptions, kafka: Kafka, found: KafkaTopic, clusters: Clusters) {
+  constructor(
+    options: KafkaLogOptions,
+    kafka: Kafka,
+    found: KafkaTopic & { readonly topicId: string },
+    clusters: Clusters,
+  ) {
     const { topic, logger } = options
     const { partitionCount, batchBytesMax } = found
     this.topic = topic
-    this.partitionCount = partitionCount
+    this.#partitionCount = partitionCount
+    this.#topicId = found.topicId
     this.#options = options
     this.#kafka = kafka
     this.#clusters = clusters
     this.#appender = new KafkaAppender(clusters.produce, topic, partitionCount, batchBytesMax, logger)
     this.#fetcher = new KafkaFetcher(clusters.fetch, topic, () => this.id())
+  }
+
+  get partitionCount(): number {
+    return this.#partitionCount
   }
 
   async append(partition: number, stamp: BatchStamp, value: Uint8Array): Promise<number> {
@@ -152,10 +166,11 @@ class KafkaLog implements Log {
 
   /** @throws LOG_PARTITIONS_MISMATCH if the topic was made again with other partitions */
   async id(): Promise<string> {
-    const { topicId, partitionCount } = await this.#ask(async (cluster) =>
-      identityOfTopic(await cluster.findControllerBroker(), this.topic),
-    )
-    if (partitionCount === this.partitionCount) return topicId
+    const { topicId, partitionCount } = await this.#identity()
+    if (topicId === this.#topicId || partitionCount === this.partitionCount) {
+      this.#topicId = topicId
+      return topicId
+    }
     throw new PenstockError(
       'LOG_PARTITIONS_MISMATCH',
       `topic ${this.topic} was made again with ${partitionCount} partitions instead of ${this.partitionCount}; devices are spread by that number`,
@@ -170,7 +185,8 @@ class KafkaLog implements Log {
     const member = new KafkaMember(cluster, this.#fetcher, {
       group,
       topic,
-      partitionCount: this.partitionCount,
+      partitionCount: () => this.partitionCount,
+      refreshPartitions: () => this.refreshPartitions(),
       sessionMs,
       logger,
       onAssigned,
@@ -211,6 +227,29 @@ class KafkaLog implements Log {
     return this.#fetcher.read(partition, offset, bytesMax, 0)
   }
 
+  async grow(partitionCount: number): Promise<void> {
+    this.#assertOpen()
+    try {
+      await withAdmin(this.#kafka, (admin) => growTopic(admin, this.topic, partitionCount))
+    } catch (error) {
+      if (isPenstockError(error)) throw error
+      throw new PenstockError('LOG_UNAVAILABLE', `Kafka ${faultText(error)}`, { cause: error })
+    }
+    await this.refreshPartitions()
+  }
+
+  async refreshPartitions(): Promise<void> {
+    const { topicId, partitionCount } = await this.#identity()
+    if (topicId !== this.#topicId || partitionCount <= this.partitionCount) return
+    const clusters: readonly KafkaCluster[] = Object.values(this.#clusters)
+    await Promise.all(clusters.map((cluster) => cluster.refreshMetadata()))
+    if (clusters.some((cluster) => cluster.findTopicPartitionMetadata(this.topic).length < partitionCount))
+      throw this.#unknownPartitions()
+    this.#appender.grow(partitionCount)
+    this.#partitionCount = partitionCount
+    for (const member of this.#members) member.divideAnew()
+  }
+
   /** Kafka removes records by the topic's own settings; there is nothing to do here. */
   async retain(): Promise<RetentionResult> {
     this.#assertOpen()
@@ -230,8 +269,10 @@ class KafkaLog implements Log {
 
   async #ends(cluster: KafkaCluster, timestamp: number): Promise<Map<number, number>> {
     const byLeader = new Map<number, number[]>()
-    for (const { partitionId, leader } of cluster.findTopicPartitionMetadata(this.topic))
-      byLeader.set(leader, [...(byLeader.get(leader) ?? []), partitionId])
+    const known = cluster.findTopicPartitionMetadata(this.topic)
+    // A broker that is behind: another one knows them.
+    if (known.length < this.partitionCount) throw this.#unknownPartitions()
+    for (const { partitionId, leader } of known) byLeader.set(leader, [...(byLeader.get(leader) ?? []), partitionId])
     const ends = new Map<number, number>()
     for (const [nodeId, partitions] of byLeader) {
       const broker = await cluster.findBroker({ nodeId })
@@ -242,6 +283,10 @@ class KafkaLog implements Log {
         ends.set(partition, offsetFrom(found.get(partition)?.offset, `an end of partition ${partition}`))
     }
     return ends
+  }
+
+  #identity(): Promise<TopicIdentity> {
+    return this.#ask(async (cluster) => identityOfTopic(await cluster.findControllerBroker(), this.topic))
   }
 
   /** A question that may be asked again. @throws LOG_UNAVAILABLE */
@@ -262,6 +307,10 @@ class KafkaLog implements Log {
       if (isPenstockError(error, 'LOG_CLOSED')) throw error
       throw new PenstockError('LOG_UNAVAILABLE', `Kafka ${faultText(error)}`, { cause: error })
     }
+  }
+
+  #unknownPartitions(): PenstockError {
+    return new PenstockError('LOG_UNAVAILABLE', `not every broker knows all partitions of topic ${this.topic} yet`)
   }
 
   #assertOpen(): void {

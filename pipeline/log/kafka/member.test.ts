@@ -48,7 +48,8 @@ function join(cluster: KafkaCluster) {
   const member = new KafkaMember(cluster, { readers: new Set() } as unknown as KafkaFetcher, {
     group: 'g',
     topic: 't',
-    partitionCount: 1,
+    partitionCount: () => 1,
+    refreshPartitions: async () => {},
     sessionMs: 1_000,
     logger: silentLogger,
     onAssigned: (assignment) => {

@@ -29,7 +29,9 @@ import type { KafkaFetcher } from './fetcher.ts'
 export interface KafkaMemberOptions {
   readonly group: string
   readonly topic: string
-  readonly partitionCount: number
+  readonly partitionCount: () => number
+  /** As of `Log`. */
+  readonly refreshPartitions: () => Promise<void>
   readonly sessionMs: number
   readonly logger: Logger
   readonly onAssigned: (assignment: Assignment) => void
@@ -66,6 +68,7 @@ export class KafkaMember implements GroupMember {
   #coordinator: KafkaBroker | undefined
   #wake: () => void = () => {}
   #rejoin = false
+  #isLeader = false
   #closed = false
   #running: Promise<void> = Promise.resolve()
 
@@ -92,6 +95,13 @@ export class KafkaMember implements GroupMember {
         .catch(() => {}) // the session ends by itself then
     await this.#cluster.disconnect().catch(() => {})
     await this.#running
+  }
+
+  /** The topic has more partitions than when they were divided last. Who leads the group divides them, and moves it by joining again. */
+  divideAnew(): void {
+    if (!this.#isLeader) return
+    this.#rejoin = true
+    this.#wake()
   }
 
   async #run(): Promise<void> {
@@ -122,7 +132,7 @@ export class KafkaMember implements GroupMember {
   }
 
   async #joinAndAssign(): Promise<number> {
-    const { group, topic, partitionCount, sessionMs } = this.#options
+    const { group, topic, sessionMs } = this.#options
     this.#rejoin = false
     const broker = await this.#coordinatorNow()
     const abandonedId = this.#abandonedId
@@ -145,11 +155,15 @@ export class KafkaMember implements GroupMember {
     const { generationId, memberId, leaderId, members } = joined
     assert(memberId !== '', 'a member that joined has a name')
     assert(Number.isInteger(generationId) && generationId >= 0, `a group has a generation, not ${generationId}`)
-    const groupAssignment = leaderId === memberId ? this.#assignmentOf(members) : []
+    this.#isLeader = leaderId === memberId
+    const groupAssignment = this.#isLeader ? this.#assignmentOf(members) : []
     const synced = await broker.syncGroup({ groupId: group, generationId, memberId, groupAssignment })
     const decoded = MemberAssignment.decode(synced.memberAssignment)
     const partitions = decoded?.assignment[topic] ?? []
-    for (const partition of partitions) assertPartition(partition, partitionCount)
+    // The leader has seen the topic grow before this one.
+    if (partitions.some((partition) => partition >= this.#options.partitionCount()))
+      await this.#options.refreshPartitions()
+    for (const partition of partitions) assertPartition(partition, this.#options.partitionCount())
     assert(new Set(partitions).size === partitions.length, 'a member is assigned each partition once')
     const positions = await positionsOf(broker, group, topic, partitions)
     if (this.#closed) return generationId
@@ -162,7 +176,8 @@ export class KafkaMember implements GroupMember {
   #assignmentOf(
     members: readonly { memberId: string; memberMetadata: Buffer }[],
   ): { memberId: string; memberAssignment: Buffer }[] {
-    const { topic, partitionCount } = this.#options
+    const { topic } = this.#options
+    const partitionCount = this.#options.partitionCount()
     const holders: (string | undefined)[] = new Array(partitionCount).fill(undefined)
     for (const { memberId, memberMetadata } of members)
       for (const partition of ownedOf(memberMetadata)) if (partition < partitionCount) holders[partition] = memberId

@@ -72,12 +72,28 @@ export async function ensureTopic(admin: Admin, options: KafkaLogOptions): Promi
     },
     options.logger,
   )
-  if (partitionCount !== undefined && found !== partitionCount)
+  if (partitionCount !== undefined && found % partitionCount !== 0)
     throw new PenstockError(
       'LOG_PARTITIONS_MISMATCH',
-      `topic ${topic} has ${found} partitions, the settings say ${partitionCount}; devices are spread by that number, so it never changes`,
+      `topic ${topic} has ${found} partitions, the settings say ${partitionCount}. Leave PENSTOCK_PARTITIONS out, or set it to ${found}; penstock grow-partitions makes them more`,
     )
   return { partitionCount: found, batchBytesMax: await checkSettings(admin, options) }
+}
+
+/** Adds partitions until there are so many, and waits until each has a leader. */
+export async function growTopic(admin: Admin, topic: string, partitionCount: number): Promise<void> {
+  if ((await partitionsOf(admin, topic)) >= partitionCount) return
+  await admin.createPartitions({ topicPartitions: [{ topic, count: partitionCount }] })
+  const grown = async (): Promise<void> => {
+    const found = await partitionsOf(admin, topic)
+    if (found < partitionCount)
+      throw new PenstockError('LOG_UNAVAILABLE', `topic ${topic} has ${found} of ${partitionCount} partitions so far`)
+  }
+  await retry(grown, {
+    backOff: kafkaBackOff,
+    clock: systemClock,
+    isRetryable: (_, failures) => failures <= metadataFailuresMax,
+  })
 }
 
 /** A topic that was just created may not be known to every broker yet. */

@@ -20,14 +20,13 @@ export function stampFrom(bytes: Uint8Array): readonly [bytes: number, stamp: Ba
   return checked(bytes, 'the stamp of a record', isLengthAndStamp)
 }
 
-/** @param partitionCount of the log: a group knows them all */
-export function groupFrom(bytes: Uint8Array, partitionCount: number): Omit<GroupState, 'revision'> {
+/** A group knows the partitions that the log had when it was written. */
+export function groupFrom(bytes: Uint8Array): Omit<GroupState, 'revision'> {
   const isGroup = (value: unknown): value is Omit<GroupState, 'revision'> =>
     isObject(value) &&
     Array.isArray(value.members) &&
     value.members.every(isMember) &&
     Array.isArray(value.partitions) &&
-    value.partitions.length === partitionCount &&
     value.partitions.every(isOwnership)
   return checked(bytes, 'a group', isGroup)
 }

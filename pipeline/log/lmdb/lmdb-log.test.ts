@@ -147,7 +147,7 @@ describe('the embedded log', () => {
     await (await openLog(options('folder', 2))).close()
     await expect(openLog(options('folder', 3))).rejects.toMatchObject({
       code: 'LOG_PARTITIONS_MISMATCH',
-      message: expect.stringContaining('Set PENSTOCK_PARTITIONS=2'),
+      message: expect.stringContaining('set it to 2'),
     })
     const damaged = join(dataDir, 'damaged')
     mkdirSync(damaged)

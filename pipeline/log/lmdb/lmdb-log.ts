@@ -116,7 +116,6 @@ function assertLmdbFile(file: string): void {
 /** Reads on the caller's thread, straight from the map; writes on a thread of its own (`lmdb-writer.ts`). */
 class LmdbLog implements CopyableLog, GroupStore {
   readonly topic: string
-  readonly partitionCount: number
   readonly #options: LmdbLogOptions
   readonly #clock: Clock
   readonly #store: LmdbStore
@@ -133,7 +132,6 @@ class LmdbLog implements CopyableLog, GroupStore {
 
   constructor(options: LmdbLogOptions, store: LmdbStore, use: FolderUse, writer: LmdbWriter) {
     this.topic = options.topic
-    this.partitionCount = store.partitionCount
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#store = store
@@ -141,6 +139,10 @@ class LmdbLog implements CopyableLog, GroupStore {
     this.#writer = writer
     this.#changes = new LmdbChanges(join(store.path, 'data.mdb'))
     this.#knownNext = new Array(store.partitionCount).fill(0)
+  }
+
+  get partitionCount(): number {
+    return this.#store.partitionCount
   }
 
   async append(partition: number, stamp: BatchStamp, value: Uint8Array): Promise<number> {
@@ -162,8 +164,7 @@ class LmdbLog implements CopyableLog, GroupStore {
   }
 
   async hold(): Promise<LogHold> {
-    this.#assertOpen()
-    this.#store.refresh()
+    await this.refreshPartitions()
     return await holdAll(
       this.#store.groups(),
       this.partitionCount,
@@ -200,14 +201,12 @@ class LmdbLog implements CopyableLog, GroupStore {
   }
 
   async positions(group: string): Promise<(GroupPosition | undefined)[]> {
-    this.#assertOpen()
-    this.#store.refresh()
+    await this.refreshPartitions()
     return Array.from({ length: this.partitionCount }, (_, partition) => this.#store.position(group, partition))
   }
 
   async ranges(): Promise<PartitionRange[]> {
-    this.#assertOpen()
-    this.#store.refresh()
+    await this.refreshPartitions()
     return Array.from({ length: this.partitionCount }, (_, partition) => {
       const { first, next } = this.#store.partition(partition)
       return { first, next }
@@ -228,6 +227,18 @@ class LmdbLog implements CopyableLog, GroupStore {
       result.overLimitBytes += Math.max(0, plan.bytesLeft - policy.partitionBytesMax)
     }
     return result
+  }
+
+  async grow(partitionCount: number): Promise<void> {
+    this.#assertOpen()
+    await this.#writer.run({ kind: 'grow', partitionCount })
+    await this.refreshPartitions()
+  }
+
+  async refreshPartitions(): Promise<void> {
+    this.#assertOpen()
+    this.#store.refresh()
+    this.#store.lookForGrowth()
   }
 
   async close(): Promise<void> {
@@ -271,7 +282,10 @@ class LmdbLog implements CopyableLog, GroupStore {
   state(group: string): GroupState {
     this.#assertOpen()
     this.#store.refresh()
-    return this.#store.group(group)
+    const state = this.#store.group(group)
+    // Another process has added partitions, and divided them.
+    if (state.partitions.length > this.partitionCount) this.#store.lookForGrowth()
+    return state
   }
 
   step(group: string, member: GroupMemberState, dead: ReadonlySet<string>): Promise<GroupState> {

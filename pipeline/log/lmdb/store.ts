@@ -18,7 +18,7 @@ import { randomUUID } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Database, RootDatabase } from 'lmdb'
-import { emptyGroup, type GroupState } from '#pipeline/log/group/group.ts'
+import { emptyGroup, type GroupState, groupOver } from '#pipeline/log/group/group.ts'
 import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { BatchStamp, GroupPosition, LogRecord, PartitionRange } from '../log.ts'
@@ -62,7 +62,7 @@ export interface LmdbSnapshot extends Pick<LogContents, 'ranges' | 'groups'> {
 /** The environment as one thread sees it. Methods named `put…` and `remove…` only inside `transaction`. */
 export class LmdbStore {
   readonly path: string
-  /** Its own, once its format is checked. */
+  /** Its own, once its format is checked; as of the last `lookForGrowth`. */
   partitionCount: number
   /** Of this very environment, once its format is checked. */
   id = ''
@@ -141,7 +141,10 @@ export class LmdbStore {
     const found = kept() ?? made
     this.id = found.id ?? ''
     if (partitionCount === undefined) this.partitionCount = found.partitionCount
-    if (found.version === formatVersion && found.topic === topic && found.partitionCount === this.partitionCount) return
+    if (found.version === formatVersion && found.topic === topic && found.partitionCount % this.partitionCount === 0) {
+      this.partitionCount = found.partitionCount
+      return
+    }
     const both =
       `the log in ${this.path} holds topic ${found.topic} with ${found.partitionCount} partitions in format ${found.version}; ` +
       `wanted is topic ${topic} with ${this.partitionCount} in format ${formatVersion}`
@@ -152,9 +155,23 @@ export class LmdbStore {
       )
     throw new PenstockError(
       'LOG_PARTITIONS_MISMATCH',
-      `${both}. Set PENSTOCK_PARTITIONS=${found.partitionCount} (it is fixed when the log is made), or let all be delivered ` +
-        'and move the folder away',
+      `${both}. Leave PENSTOCK_PARTITIONS out, or set it to ${found.partitionCount}; penstock grow-partitions makes them more`,
     )
+  }
+
+  /** Sees partitions that others have added. Cost: one small record. */
+  lookForGrowth(): void {
+    const value = this.#format.get(formatKey)
+    if (value !== undefined) this.partitionCount = formatFrom(value).partitionCount
+  }
+
+  /** @param partitionCount no fewer than there are */
+  putPartitionCount(partitionCount: number): void {
+    const value = this.#format.get(formatKey)
+    assert(value !== undefined, 'a log that grows has a format')
+    const format: LogFormat = { ...formatFrom(value), partitionCount }
+    this.#format.putSync(formatKey, Buffer.from(JSON.stringify(format)))
+    this.partitionCount = partitionCount
   }
 
   /** False once the folder was removed: what is written is then gone with the last process that has it open. */
@@ -164,6 +181,7 @@ export class LmdbStore {
 
   /** Bytes of all records that are kept. Cost: a look at each partition. */
   bytes(): number {
+    this.lookForGrowth()
     let bytes = 0
     for (let partition = 0; partition < this.partitionCount; partition++) bytes += this.partition(partition).bytes
     return bytes
@@ -183,6 +201,7 @@ export class LmdbStore {
   /** What there is at this moment, for as long as it is open: pages that it needs are not used again meanwhile. */
   snapshot(): LmdbSnapshot {
     this.refresh()
+    this.lookForGrowth()
     const transaction = this.#env.useReadTransaction()
     const at = { transaction }
     const groups = [...this.#groups.getKeys(at)].map((key) => Buffer.from(key).toString())
@@ -272,8 +291,8 @@ export class LmdbStore {
     if (value === undefined) return emptyGroup(this.partitionCount)
     const revision = value.readDoubleLE(0)
     const cached = this.#states.get(name)
-    if (cached?.revision === revision) return cached.state
-    const state: GroupState = { ...groupFrom(value.subarray(8), this.partitionCount), revision }
+    if (cached?.revision === revision && cached.state.partitions.length >= this.partitionCount) return cached.state
+    const state = groupOver({ ...groupFrom(value.subarray(8)), revision }, this.partitionCount)
     this.#states.set(name, { revision, state })
     return state
   }

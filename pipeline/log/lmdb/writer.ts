@@ -36,6 +36,7 @@ export type WriterCommand =
   | { readonly kind: 'leave'; readonly group: string; readonly memberId: string }
   | { readonly kind: 'beat'; readonly group: string; readonly memberId: string }
   | { readonly kind: 'retain'; readonly partition: number; readonly policy: RetentionPolicy }
+  | { readonly kind: 'grow'; readonly partitionCount: number }
 
 /** Result of each kind of command. */
 export interface WriterResults {
@@ -45,6 +46,7 @@ export interface WriterResults {
   leave: undefined
   beat: undefined
   retain: RetentionPlan
+  grow: undefined
 }
 
 export type WriterAnswer =
@@ -130,6 +132,7 @@ function run(store: LmdbStore, command: WriterCommand, room: Room): WriterResult
       store.putPosition(command.group, command.partition, command.position)
       return undefined
     case 'step': {
+      store.lookForGrowth()
       const before = store.group(command.group)
       const after = groupStep(before, command.member, command.dead)
       if (after !== before) store.putGroup(command.group, after)
@@ -145,6 +148,10 @@ function run(store: LmdbStore, command: WriterCommand, room: Room): WriterResult
       return undefined
     case 'retain':
       return retain(store, command.partition, command.policy)
+    case 'grow':
+      store.lookForGrowth()
+      if (command.partitionCount > store.partitionCount) store.putPartitionCount(command.partitionCount)
+      return undefined
   }
 }
 

@@ -3,7 +3,14 @@
  * it as processes share a real log. Time passes only through the given clock.
  */
 
-import { assertOwner, emptyGroup, type GroupState, groupLeave, groupStep } from '#pipeline/log/group/group.ts'
+import {
+  assertOwner,
+  emptyGroup,
+  type GroupState,
+  groupLeave,
+  groupOver,
+  groupStep,
+} from '#pipeline/log/group/group.ts'
 import { GroupRunner, type GroupStore } from '#pipeline/log/group/group-runner.ts'
 import { NewsWaiters } from '#pipeline/log/group/news-waiters.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
@@ -71,6 +78,8 @@ export interface MemoryLogOptions {
   readonly afterAppend?: (partition: number, offset: number) => Promise<void> | void
   /** Awaited before a commit is judged; a rejection becomes the commit's. */
   readonly beforeCommit?: (partition: number, position: GroupPosition) => Promise<void> | void
+  /** Awaited before partitions are added. */
+  readonly beforeGrow?: (partitionCount: number) => Promise<void> | void
 }
 
 export class MemoryLog implements Log, GroupStore {
@@ -187,6 +196,17 @@ export class MemoryLog implements Log, GroupStore {
     this.store.news.wakeAll()
   }
 
+  async grow(partitionCount: number): Promise<void> {
+    this.#assertOpen()
+    await this.#options.beforeGrow?.(partitionCount)
+    const { partitions } = this.store
+    partitions.push(...emptyPartitions(Math.max(0, partitionCount - partitions.length)))
+  }
+
+  async refreshPartitions(): Promise<void> {
+    this.#assertOpen()
+  }
+
   isResting(): boolean {
     return false
   }
@@ -221,7 +241,8 @@ export class MemoryLog implements Log, GroupStore {
   }
 
   state(group: string): GroupState {
-    return this.store.groups.get(group) ?? emptyGroup(this.partitionCount)
+    const kept = this.store.groups.get(group)
+    return kept === undefined ? emptyGroup(this.partitionCount) : groupOver(kept, this.partitionCount)
   }
 
   async step(

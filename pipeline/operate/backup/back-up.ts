@@ -14,6 +14,7 @@ import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { makePrivateFolder } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { isDelivered } from '#schemas/log-topics.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
 import { BackupFiles } from './backup-files.ts'
 import { logFileOf } from './log-file.ts'
@@ -29,7 +30,7 @@ export type TablesPlace =
 
 /** Where messages wait. */
 export type LogsPlace =
-  /** The logs that there are; the one of dead letters first. */
+  /** The logs that there are; those that are not delivered first. */
   | { readonly kind: 'embedded'; readonly logs: readonly CopyableLog[] }
   | { readonly kind: 'kafka'; readonly delivered: readonly DeliveredLog[] }
 
@@ -144,15 +145,16 @@ async function backUpServer({ warehouse, destination }: TablesPlace & { readonly
 }
 
 /**
- * All in one turn of this process. The log of dead letters is looked at again behind the others, and if it grew, all of them: a letter that an
- * operator replays meanwhile is then replayed in both, or in neither.
+ * All in one turn of this process. The logs of dead letters and of partitions are looked at again behind the others, and if one grew, all of
+ * them: a letter that an operator replays meanwhile is then replayed in both, or in neither, and partitions are added in both, or in neither.
  */
 function snapshotsOf(logs: readonly CopyableLog[]): readonly LogSnapshot[] {
   for (;;) {
     const snapshots = logs.map((log) => log.snapshot())
-    const again = logs[0]?.snapshot()
-    const isSame = JSON.stringify(again?.ranges) === JSON.stringify(snapshots[0]?.ranges)
-    again?.close()
+    const again = logs.filter(({ topic }) => !isDelivered(topic)).map((log) => log.snapshot())
+    const rangesOf = (those: readonly LogSnapshot[]) => JSON.stringify(those.map(({ ranges }) => ranges))
+    const isSame = rangesOf(again) === rangesOf(snapshots.slice(0, again.length))
+    for (const snapshot of again) snapshot.close()
     if (isSame) return snapshots
     for (const snapshot of snapshots) snapshot.close()
   }

@@ -71,13 +71,14 @@ const assignedMsMax = 60_000
 export async function setPositions({ log, group }: DeliveredLog, wanted: TopicPositions): Promise<void> {
   const positions = wanted.groups.find((each) => each.group === group)?.positions
   if (positions === undefined) return
-  if (positions.length !== log.partitionCount)
+  const ranges = await log.ranges()
+  if (positions.length > ranges.length)
     throw new PenstockError(
       'BACKUP_REFUSED',
-      `${log.topic} has ${log.partitionCount} partitions, and ${positions.length} in the backup`,
+      `${log.topic} has ${ranges.length} partitions, and ${positions.length} in the backup`,
     )
   const signal = AbortSignal.timeout(assignedMsMax)
-  let left = positions.length
+  let left = ranges.length
   let finish = { resolve: (): void => {}, reject: (_: unknown): void => {} }
   const all = new Promise<void>((resolve, reject) => {
     finish = { resolve, reject }
@@ -91,7 +92,9 @@ export async function setPositions({ log, group }: DeliveredLog, wanted: TopicPo
     ),
   )
   const member = await log.join(group, ({ partition, commit }) => {
-    const position = positions[partition]
+    // Of partitions that were added since, the tables that were put back have nothing.
+    const added = partition < positions.length ? undefined : { offset: ranges[partition]?.first ?? 0, metadata: '' }
+    const position = positions[partition] ?? added
     const committed = position === undefined ? Promise.resolve() : commit(position)
     committed.then(() => {
       left--

@@ -4,7 +4,6 @@ import { type Clock, sleep } from '#runtime/clock.ts'
 /** A log that ends where it is said to, for readers that join it; whatever is asked of it otherwise, the log itself answers. */
 export class BoundedLog implements Log {
   readonly topic: string
-  readonly partitionCount: number
   readonly #log: Log
   readonly #ends: readonly number[]
   readonly #clock: Clock
@@ -12,10 +11,13 @@ export class BoundedLog implements Log {
   /** @param ends by partition, the offset behind its last record */
   constructor(log: Log, ends: readonly number[], clock: Clock) {
     this.topic = log.topic
-    this.partitionCount = log.partitionCount
     this.#log = log
     this.#ends = ends
     this.#clock = clock
+  }
+
+  get partitionCount(): number {
+    return this.#log.partitionCount
   }
 
   join(group: string, onAssigned: (assignment: Assignment) => void): Promise<GroupMember> {
@@ -47,6 +49,14 @@ export class BoundedLog implements Log {
 
   retain(...policy: Parameters<Log['retain']>): ReturnType<Log['retain']> {
     return this.#log.retain(...policy)
+  }
+
+  grow(partitionCount: number): Promise<void> {
+    return this.#log.grow(partitionCount)
+  }
+
+  refreshPartitions(): Promise<void> {
+    return this.#log.refreshPartitions()
   }
 
   /** The log is its opener's. */

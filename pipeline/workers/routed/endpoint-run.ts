@@ -136,10 +136,11 @@ export class EndpointRun {
   #start(destination: TableSink | Endpoint, routed: RoutedLog, place: number): Promise<Worker> {
     const { revisions, cache, counts, deadLetters, pace, logger, clock, random, skipSteps } = this.#options
     const { name, startsAtMs, settings } = this.endpoint
-    const { log, kind } = routed
+    const { log, spread, kind } = routed
     const selector = new RoutedSelector({ endpoint: name, kind, revisions, cache, counts })
     return startWorker({
       log,
+      spread,
       group: this.groupOf(routed),
       destination,
       selector: pace ? new PacedSelector(selector, pace, this.#stop.signal) : selector,

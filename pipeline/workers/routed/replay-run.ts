@@ -146,7 +146,7 @@ export class ReplayRun {
       ...this.#options,
       endpoint: { ...this.endpoint, startsAtMs: replay.fromMs },
       group: replayGroup(topicPrefix, replay),
-      logs: this.#extents.map(({ routed: { kind, log }, ends }) => ({ kind, log: new BoundedLog(log, ends, clock) })),
+      logs: this.#extents.map(({ routed, ends }) => ({ ...routed, log: new BoundedLog(routed.log, ends, clock) })),
       revisions: this.#revisions,
       // Nobody else reads there.
       cache: new SelectionCache(0),

@@ -1,3 +1,4 @@
+import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import type { RecordKind } from '#pipeline/routing/select/selector.ts'
 
@@ -5,4 +6,6 @@ import type { RecordKind } from '#pipeline/routing/select/selector.ts'
 export interface RoutedLog {
   readonly kind: RecordKind
   readonly log: Log
+  /** Left out: it never grows. */
+  readonly spread?: DeviceSpread | undefined
 }

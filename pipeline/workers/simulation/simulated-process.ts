@@ -95,7 +95,9 @@ export class SimulatedProcess {
   log(log: Log, faults: CommitFaults, hasIds: boolean): Log {
     return {
       topic: log.topic,
-      partitionCount: log.partitionCount,
+      get partitionCount() {
+        return log.partitionCount
+      },
       id: () => this.#call(async () => (hasIds ? await log.id() : log.topic)),
       append: (partition, stamp, value) => this.#call(() => log.append(partition, stamp, value)),
       join: async (group, onAssigned) => {
@@ -108,6 +110,8 @@ export class SimulatedProcess {
       ranges: () => this.#call(() => log.ranges()),
       read: (partition, offset, bytesMax) => this.#call(() => log.read(partition, offset, bytesMax)),
       retain: (policy) => this.#call(() => log.retain(policy)),
+      grow: (partitionCount) => this.#call(() => log.grow(partitionCount)),
+      refreshPartitions: () => this.#call(() => log.refreshPartitions()),
       close: () => this.#call(() => log.close()),
     }
   }

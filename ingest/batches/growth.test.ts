@@ -1,0 +1,115 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { type MetricName, metricsTable } from '#schemas/metrics.ts'
+import { partitionOfDevice } from '#schemas/partition.ts'
+import type { BatchOwner } from './batch.ts'
+import { Batcher } from './batcher.ts'
+import { routeOfReading } from './route.ts'
+
+/** A device that has another partition among four than among two. */
+const moving = ['a', 'b', 'c', 'd', 'e', 'f'].find((id) => partitionOfDevice(Buffer.from(id), 4) >= 2) as string
+const [home, away] = [2, 4].map((count) => partitionOfDevice(Buffer.from(moving), count)) as [number, number]
+
+/** A batcher over two partitions of a log that has four; `spread` says what it is told. */
+function growing(cuts: readonly number[]) {
+  const spread = {
+    count: 2,
+    isCertain: () => spread.count === 2,
+    counts: async (partition: number, offset: number, count: number) =>
+      count === spread.count || offset < (cuts[partition] ?? 0),
+  }
+  let appendNow = (): void => {}
+  const appended = new Promise<void>((resolve) => {
+    appendNow = resolve
+  })
+  let askedNow = (): void => {}
+  const asked = new Promise<void>((resolve) => {
+    askedNow = resolve
+  })
+  const store = new MemoryStore('t', 4)
+  const full: boolean[] = []
+  const batcher = new Batcher({
+    log: new MemoryLog({
+      store,
+      beforeAppend: (partition) => {
+        askedNow()
+        return partition === home ? appended : undefined
+      },
+    }),
+    spread,
+    edgeId: 'edge',
+    epoch: 1,
+    clock: systemClock,
+    logger: silentLogger,
+    metrics: new Metrics<MetricName>(metricsTable),
+    batchDelayMs: 1,
+    pendingBytesMax: 1e9,
+    onFull: (isFull) => full.push(isFull),
+  })
+  onTestFinished(() => {
+    appendNow()
+    return batcher.drain(AbortSignal.abort())
+  })
+  const route = routeOfReading(batcher, { deviceId: moving, properties: new Map(), systemProperties: new Map() })
+  const send = (body: string) =>
+    new Promise<'settled' | 'refused'>((resolve) => {
+      const owner: BatchOwner = {
+        sentOver: 'mqtt',
+        batch: undefined,
+        batchIndex: 0,
+        settled: () => resolve('settled'),
+        refused: () => resolve('refused'),
+      }
+      batcher.tick()
+      route.partition.write(route.frame, Buffer.from(body), 0, body.length, owner)
+    })
+  const grow = (): void => {
+    spread.count = 4
+    batcher.spread(4)
+  }
+  return { batcher, store, full, send, grow, asked, appendNow }
+}
+
+const until = async (condition: () => boolean): Promise<void> => {
+  while (!condition()) await new Promise(setImmediate)
+}
+
+test.each([
+  ['before', 'acknowledged', 1, 'settled'],
+  ['behind', 'refused', 0, 'refused'],
+] as const)(
+  'a batch that the log confirms after the partitions grew, %s the cut, is %s [G-1] [G-3]',
+  async (_where, _told, cut, outcome) => {
+    const { send, grow, asked, appendNow } = growing([cut, cut])
+    const sent = send('x')
+    await asked
+    grow()
+    appendNow()
+    expect(await sent).toBe(outcome)
+  },
+)
+
+test('what is open when the partitions grow is refused, and what follows goes where the device is now', async () => {
+  const { store, send, grow } = growing([0, 0])
+  const before = send('before')
+  grow()
+  const after = send('after')
+  expect(await Promise.all([before, after])).toEqual(['refused', 'settled'])
+  expect(store.partitions.map(({ records }) => records.length)).toEqual([0, 1, 2, 3].map((p) => (p === away ? 1 : 0)))
+})
+
+test('while devices wait sockets pause, also if it is full besides, and what was open is settled', async () => {
+  const { batcher, full, send, appendNow } = growing([0, 0])
+  appendNow()
+  const sent = send('x')
+  batcher.suspend()
+  batcher.suspend()
+  expect([batcher.full, full]).toEqual([true, [true]])
+  expect(await sent).toBe('settled')
+  await until(() => batcher.isIdle)
+  batcher.resume()
+  expect([batcher.full, full]).toEqual([false, [true, false]])
+})

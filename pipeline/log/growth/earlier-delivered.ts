@@ -1,0 +1,40 @@
+/**
+ * Keeps the order of devices that moved to another partition: a partition that a growth added is delivered once the one that its devices come
+ * from is delivered up to the cut. Each group waits for itself.
+ */
+import { type Clock, sleep } from '#runtime/clock.ts'
+import { limits } from '#schemas/limits.ts'
+import type { Log } from '../log.ts'
+import type { DeviceSpread } from './device-spread.ts'
+
+export interface EarlierOptions {
+  readonly log: Pick<Log, 'positions' | 'ranges'>
+  readonly spread: Pick<DeviceSpread, 'look' | 'growths' | 'count'>
+  readonly group: string
+  readonly partition: number
+  readonly clock: Clock
+  readonly ended: AbortSignal
+}
+
+/**
+ * Resolves when the partition may be delivered, or the task has ended. Costs nothing for a partition that was there from the start.
+ * @throws LOG_UNAVAILABLE
+ */
+export async function untilEarlierDelivered(options: EarlierOptions): Promise<void> {
+  const { spread, partition, clock, ended } = options
+  if (partition < (spread.growths[0]?.from ?? spread.count)) return
+  while (!ended.aborted && !(await isEarlierDelivered(options))) await sleep(clock, limits.growthLookMs, ended)
+}
+
+async function isEarlierDelivered({ log, spread, group, partition }: EarlierOptions): Promise<boolean> {
+  await spread.look()
+  const growth = spread.growths.find(({ from, to }) => partition >= from && partition < to)
+  // Nobody uses it yet.
+  if (growth === undefined) return partition < spread.count
+  const earlier = partition % growth.from
+  const cut = growth.cuts[earlier] ?? 0
+  const [positions, ranges] = [await log.positions(group), await log.ranges()]
+  const { first = 0, next = 0 } = ranges[earlier] ?? {}
+  // Of a log that is bounded for its readers, some is not theirs to deliver; what retention removed nobody delivers.
+  return first >= cut || (positions[earlier]?.offset ?? 0) >= Math.min(cut, next)
+}
