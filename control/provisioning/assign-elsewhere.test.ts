@@ -8,6 +8,7 @@ import { AssignElsewhere, type Wanted } from './assign-elsewhere.ts'
 import type { Enrolment } from './enrolment.ts'
 import { OutgoingRequests } from './outgoing-requests.ts'
 import type { Registration } from './registration.ts'
+import { putRegistrationRows } from './registration-rows.ts'
 
 const here = 'here.test'
 const there = 'there.test'
@@ -51,9 +52,18 @@ class OneRow implements Queries {
   }
 }
 
-/** A device moves from this hub to the other one. @param meanwhile what happens once that has made it */
-async function moved(meanwhile: (rows: OneRow) => void, removal: () => Promise<void> = async () => {}) {
+interface Meanwhile {
+  /** What is written of it once it was looked up. */
+  readonly written?: Registration
+  /** What happens once the other hub has made the device. */
+  readonly made?: (rows: OneRow) => void
+  readonly removal?: () => Promise<void>
+}
+
+/** A device moves from this hub to the other one. */
+async function moved({ written = before, made, removal = async () => {} }: Meanwhile) {
   const rows = new OneRow()
+  await putRegistrationRows(rows, [written])
   const asked: string[] = []
   const warned: string[] = []
   const outgoing = new OutgoingRequests({ ownPorts: [], allowed: [] })
@@ -61,7 +71,7 @@ async function moved(meanwhile: (rows: OneRow) => void, removal: () => Promise<v
     asked.push(method)
     if (method === 'GET') return { status: 404, body: undefined }
     if (method === 'DELETE') return removal().then(() => ({ status: 204, body: undefined }))
-    meanwhile(rows)
+    made?.(rows)
     return { status: 200, body: {} }
   }
   const own = {
@@ -81,29 +91,35 @@ async function moved(meanwhile: (rows: OneRow) => void, removal: () => Promise<v
   const assignment = { enrolment, authentication, proof: {}, registrationId: 'mover', operationId: '5.1' }
   const linkedHubs = [{ hostName: there, policyName: 'p', key: 'a2V5', weight: 1 }]
   const known = { revision: 0, groups: [], hubs: [], linkedHubs, individual: enrolment, registration: before }
-  await elsewhere.begin({ assignment, known, payload: undefined, choice: { kind: 'hub', hostName: there } } as Wanted)
+  const wanted = { assignment, known, payload: undefined, choice: { kind: 'hub', hostName: there } } as Wanted
+  const begun = await elsewhere.begin(wanted).catch((error: unknown) => error)
   await elsewhere.close()
-  return { rows, asked, warned }
+  return { rows, asked, warned, begun }
 }
 
 function rowsOf(rows: OneRow): Pick<Queries, 'query'> {
   return { query: (sql, parameters) => rows.query(sql, parameters) }
 }
 
+test('a registration that another process wrote since it was looked up is not begun, and keeps its hub', async () => {
+  const { rows, asked, begun } = await moved({ written: { ...before, hub: there, etag: 'e1' } })
+  expect(begun).toMatchObject({ code: 'PROVISIONING_BUSY' })
+  expect([asked, rows.row]).toEqual([[], expect.objectContaining({ hub: there, etag: 'e1', status: 'assigned' })])
+})
+
 test('a registration that was begun again while the other hub made the device takes it from nowhere', async () => {
-  const { rows, asked } = await moved((at) => {
-    at.row = { ...at.row, operation_id: '5.2' }
+  const { rows, asked } = await moved({
+    made: (at) => {
+      at.row = { ...at.row, operation_id: '5.2' }
+    },
   })
   expect(asked).toEqual(['GET', 'PUT'])
   expect(rows.row).toMatchObject({ operation_id: '5.2', status: 'assigning', hub: here })
 })
 
 test('a device that a linked hub does not give back after its enrolment was withdrawn is told in the log', async () => {
-  const away = new PenstockError('PROVISIONING_UNREACHABLE', 'away')
-  const { rows, asked, warned } = await moved(
-    () => {},
-    () => Promise.reject(away),
-  )
+  const removal = () => Promise.reject(new PenstockError('PROVISIONING_UNREACHABLE', 'away'))
+  const { rows, asked, warned } = await moved({ removal })
   expect([asked, warned]).toEqual([['GET', 'PUT', 'DELETE'], [expect.stringContaining('stays in a linked hub')]])
   expect(rows.row).toMatchObject({ status: 'failed', fault_code: 401_002, hub: here })
 })
