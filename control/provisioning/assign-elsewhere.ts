@@ -18,7 +18,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { type Choice, noHub } from './allocation.ts'
-import { type Assignment, deviceIdOf, isOwnedBy, type Refusal, registrationOf } from './assign-here.ts'
+import { type Assignment, deviceIdOf, isOwnedBy, lockIds, type Refusal, registrationOf } from './assign-here.ts'
 import { type AllocationFault, type CustomChoice, customChoice } from './custom-allocation.ts'
 import { type Enrolment, idKey } from './enrolment.ts'
 import { enrolmentsInForce } from './enrolment-rows.ts'
@@ -69,12 +69,14 @@ export class AssignElsewhere {
     const before = known.registration
     if (before?.hub !== undefined && !this.#isOwn(wanted, before.hub)) throw refusedFor('foreign')
     const registration = this.#begun(assignment, before)
-    const written = putRegistrationRows(this.#parts.database, [registration])
+    const written = this.#writeBegun(registration, before)
     const done = written
       .then(() => this.#carryOut(wanted, registration))
-      .catch((error: unknown) =>
-        this.#parts.logger.warn('what became of a registration is not written down', { error }),
-      )
+      .catch((error: unknown) => {
+        // Who asked is told.
+        if (isPenstockError(error, 'PROVISIONING_BUSY')) return
+        this.#parts.logger.warn('what became of a registration is not written down', { error })
+      })
       .finally(() => this.#underWay.delete(key))
     this.#underWay.set(key, { registration, done })
     await written
@@ -171,9 +173,20 @@ export class AssignElsewhere {
       twin,
     )
     if (given === 'foreign') throw refusedFor('foreign')
-    if ((await this.#write(registration, enrolment)) !== 'withdrawn') return
-    if (given === 'made') await devices.remove(registration.deviceId)
+    const outcome = await this.#write(registration, enrolment)
+    if (outcome === 'written') return
+    // One that was begun later may have been given the same device by now.
+    if (outcome === 'withdrawn' && given === 'made') await this.#takeBack(devices, registration.deviceId, hostName)
     throw refusedFor('withdrawn')
+  }
+
+  /** Rejects never: nobody waits for it any more, so that only the log can tell. */
+  async #takeBack(devices: HubDevices, device: string, hub: string): Promise<void> {
+    await devices.remove(device).catch((error: unknown) =>
+      this.#parts.logger.warn('a device whose enrolment or registration was withdrawn stays in a linked hub', {
+        ...{ device, hub, error },
+      }),
+    )
   }
 
   #isOwn({ assignment, known }: Wanted, hostName: string): boolean {
@@ -192,6 +205,18 @@ export class AssignElsewhere {
     const deviceId = deviceIdOf(assignment, before)
     const registration = registrationOf(assignment, before, deviceId, before?.hub, nowMs)
     return { ...registration, status: 'assigning' }
+  }
+
+  /** What another process wrote since it was looked up may name a hub that has the device. @throws PROVISIONING_BUSY */
+  #writeBegun(registration: Registration, before: Registration | undefined): Promise<void> {
+    const { registrationId } = registration
+    return this.#parts.database.transaction(async (queries) => {
+      await lockIds(queries, [registrationId])
+      const current = await lockedRegistrationRow(queries, registrationId)
+      if (current?.etag !== before?.etag)
+        throw new PenstockError('PROVISIONING_BUSY', 'the registration is being changed: register again')
+      await putRegistrationRows(queries, [registration])
+    })
   }
 
   async #failed(registration: Registration, fault: AllocationFault): Promise<void> {

@@ -36,13 +36,7 @@ export class FileRoutingStore implements RoutingStore {
   async read(): Promise<RoutingRevision> {
     const text = textOf(this.#documentFile)
     if (text === undefined) return { revision: 0, changedAtMs: 0, document: emptyRouting }
-    try {
-      return revisionFrom(JSON.parse(text))
-    } catch (error) {
-      throw new PenstockError('STORE_UNAVAILABLE', `${this.#documentFile} is not a document of routes`, {
-        cause: error,
-      })
-    }
+    return revisionFrom(text, this.#documentFile)
   }
 
   async write(document: RoutingDocument, ifRevision: number | undefined): Promise<RoutingRevision> {
@@ -151,15 +145,21 @@ export class FileRoutingStore implements RoutingStore {
   }
 }
 
-/** @throws TypeError if it is none */
-export function revisionFrom(json: unknown): RoutingRevision {
-  const { revision, changedAtMs, document } = json as Partial<RoutingRevision>
-  const isWhole =
-    Number.isInteger(revision) &&
-    Number.isFinite(changedAtMs) &&
-    [document?.routes, document?.enrichments, document?.endpoints].every(Array.isArray)
-  if (!isWhole) throw new TypeError('no revision of routes')
-  return json as RoutingRevision
+/** @param place where it stands @throws STORE_UNAVAILABLE if it is none, such as one of a newer program */
+export function revisionFrom(text: string, place: string): RoutingRevision {
+  let cause: unknown
+  try {
+    const read = JSON.parse(text) as Partial<RoutingRevision>
+    const { revision, changedAtMs, document } = read
+    const isWhole =
+      Number.isInteger(revision) &&
+      Number.isFinite(changedAtMs) &&
+      [document?.routes, document?.enrichments, document?.endpoints].every(Array.isArray)
+    if (isWhole) return read as RoutingRevision
+  } catch (error) {
+    cause = error
+  }
+  throw new PenstockError('STORE_UNAVAILABLE', `${place} is not a document of routes`, { cause })
 }
 
 /** `undefined` of what is no report, such as one of a newer program. */

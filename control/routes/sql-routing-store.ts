@@ -30,7 +30,7 @@ export class SqlRoutingStore implements RoutingStore {
   async read(): Promise<RoutingRevision> {
     const [row] = await this.#database.query<{ document: string }>('SELECT document FROM penstock.routing')
     if (row === undefined) return { revision: 0, changedAtMs: 0, document: emptyRouting }
-    return revisionFrom(JSON.parse(row.document))
+    return revisionFrom(row.document, 'penstock.routing')
   }
 
   async write(document: RoutingDocument, ifRevision: number | undefined): Promise<RoutingRevision> {

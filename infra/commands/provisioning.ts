@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { type CommandOptions, RestClient } from '#control/client/client.ts'
 import { hostNamesOf } from '#control/control-settings.ts'
 import { derivedKey } from '#control/provisioning/derived-key.ts'
-import { aNumber, aText, type JsonCheck, listOf, mapOf, optional, recordOf } from '#runtime/json-check.ts'
+import { aNumber, aText, type JsonCheck, listOf, mapOf, optional, recordOf, wholeAs } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Settings } from '#schemas/settings.ts'
 import { argumentsOf } from './arguments.ts'
@@ -106,18 +106,20 @@ const keysCheck = recordOf<{ readonly symmetricKey: Keys | undefined }>({
   symmetricKey: optional(recordOf<Keys>({ primaryKey: aText, secondaryKey: aText })),
 })
 
-interface Certified {
-  readonly attestation: { readonly x509: Readonly<Record<string, { readonly primary: unknown }>> | undefined }
+/** What is looked at of an enrolment; the rest goes back as it came. */
+interface Enrolled {
+  readonly etag: string
+  readonly attestation: { readonly x509?: Readonly<Record<string, { readonly primary: unknown }>> | null }
 }
 
-/** It goes back as it came. */
 const anything: JsonCheck<unknown> = (value) => value
 
-const certifiedCheck = recordOf<Certified>({
-  attestation: recordOf<Certified['attestation']>({
-    x509: optional(mapOf(recordOf<{ readonly primary: unknown }>({ primary: anything }))),
+const enrolled = wholeAs<Enrolled>(
+  recordOf({
+    etag: aText,
+    attestation: recordOf({ x509: optional(mapOf(recordOf({ primary: anything }))) }),
   }),
-})
+)
 
 const flagKinds = {
   certificate: 'value',
@@ -172,7 +174,7 @@ async function runOnOne(
       return recertify(client, path, flags, write)
     case 'disable':
     case 'enable':
-      return change(client, path, { provisioningStatus: `${command}d` }, write)
+      return change(client, path, () => ({ provisioningStatus: `${command}d` }), write)
     case 'delete':
       await client.call('DELETE', `${path}${takesDevices}`)
       return write(`deleted ${id}`)
@@ -256,13 +258,15 @@ function certifiedBy(flags: Flags): { readonly field: string; readonly value: un
 }
 
 /** Reads and writes under the etag of what was read. */
-async function change(client: RestClient, path: string, changes: object, write: (line: string) => void): Promise<void> {
-  const before = (await (await client.call('GET', path)).json()) as { readonly etag: string }
-  write(
-    enrolmentText(
-      await client.json(enrolmentLine, 'PUT', path, { ...before, ...changes }, { 'If-Match': before.etag }),
-    ),
-  )
+async function change(
+  client: RestClient,
+  path: string,
+  changesOf: (before: Enrolled) => object,
+  write: (line: string) => void,
+): Promise<void> {
+  const before = await client.json(enrolled, 'GET', path)
+  const after = { ...before, ...changesOf(before) }
+  write(enrolmentText(await client.json(enrolmentLine, 'PUT', path, after, { 'If-Match': before.etag })))
 }
 
 async function rekey(client: RestClient, path: string, flags: Flags, write: (line: string) => void): Promise<void> {
@@ -270,7 +274,7 @@ async function rekey(client: RestClient, path: string, flags: Flags, write: (lin
   const keys = await keysOf(client, path)
   const which = flags.has('primary') ? 'primaryKey' : 'secondaryKey'
   const renewed = { ...keys, [which]: crypto.getRandomValues(Buffer.alloc(32)).toString('base64') }
-  await change(client, path, { attestation: { type: 'symmetricKey', symmetricKey: renewed } }, write)
+  await change(client, path, () => ({ attestation: { type: 'symmetricKey', symmetricKey: renewed } }), write)
 }
 
 async function recertify(client: RestClient, path: string, flags: Flags, write: (line: string) => void): Promise<void> {
@@ -278,11 +282,13 @@ async function recertify(client: RestClient, path: string, flags: Flags, write: 
   if (certified === undefined) throw invalid('either --certificate or --authority is expected')
   if (flags.has('primary') === flags.has('secondary')) throw invalid('either --primary or --secondary is expected')
   const { field, value } = certified
-  const { attestation } = await client.json(certifiedCheck, 'GET', path)
-  const pair = attestation.x509?.[field]
-  if (pair === undefined) throw new PenstockError('CONTROL_REFUSED', `it does not know its devices by ${field}`)
-  const renewed = flags.has('primary') ? { primary: value } : { primary: pair.primary, secondary: value }
-  await change(client, path, { attestation: { type: 'x509', x509: { [field]: renewed } } }, write)
+  const renewedOf = ({ attestation }: Enrolled): object => {
+    const pair = attestation.x509?.[field]
+    if (pair === undefined) throw new PenstockError('CONTROL_REFUSED', `it does not know its devices by ${field}`)
+    const renewed = flags.has('primary') ? { primary: value } : { primary: pair.primary, secondary: value }
+    return { attestation: { type: 'x509', x509: { [field]: renewed } } }
+  }
+  await change(client, path, renewedOf, write)
 }
 
 async function keysOf(client: RestClient, path: string): Promise<Keys> {

@@ -8,7 +8,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { formatConnectionString } from '#control/auth/connection-string.ts'
 import { type DevelopmentCa, makeDevelopmentCa } from '#infra/commands/development-ca.ts'
 import { namedBlock } from '#infra/testbed/document-blocks.ts'
-import { javaSdkClassPath, javaSdkJars, javaSdkMissing, makeTrustStore, trusting } from '#infra/testbed/java-sdk.ts'
 import { mosquittoMissing } from '#infra/testbed/mosquitto.ts'
 import { type Namespace, namespaceMissing, openNamespace } from '#infra/testbed/namespace.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
@@ -26,10 +25,6 @@ const programs = {
   'device.mjs': { missing: () => undefined, command: [process.execPath, 'device.mjs'] },
   'plain.mjs': { missing: () => undefined, command: [process.execPath, 'plain.mjs'] },
   'device.py': { missing: pythonSdkMissing, command: [pythonForDevices, 'device.py'] },
-  'Device.java': {
-    missing: javaSdkMissing,
-    command: ['java', ...trusting('trust.p12'), '-cp', javaSdkJars(), 'Device.java'],
-  },
   'device.c': {
     missing: libmosquittoMissing,
     command: ['sh', '-c', 'cc device.c -o device -lmosquitto && exec ./device'],
@@ -45,10 +40,6 @@ describe.skipIf(network.skip)(`devices of the documents ${network.note}`, () => 
 
   beforeAll(async () => {
     ca = makeDevelopmentCa({ dataDir: folder, hostNames: [hub], deviceIds: [], nowMs: Date.now() })
-    if (javaSdkMissing() === undefined) {
-      await javaSdkClassPath()
-      makeTrustStore(join(folder, 'trust.p12'), ca.caFile)
-    }
     inside = await openNamespace([hub])
     const settings = {
       PENSTOCK_IDENTITIES: 'required',

@@ -98,10 +98,7 @@ describe('owners of messages', () => {
     Object.assign(behaviour, { failures: 1, code: 'LOG_RECORD_TOO_LARGE' })
     for (const owner of ['a', undefined, 'b', 'a', undefined, undefined] as const) write(owner)
     await batcher.drain(new AbortController().signal)
-    expect([events, behaviour.attempts]).toEqual([
-      ['a refused 2: INGEST_MESSAGE_REFUSED', 'b refused 1: INGEST_MESSAGE_REFUSED'],
-      1,
-    ])
+    expect([events, behaviour.attempts]).toEqual([['a refused 2: LOG_UNAVAILABLE', 'b refused 1: LOG_UNAVAILABLE'], 1])
     expect(count('penstock_edge_messages_dropped_total')).toBe(3)
     expect([count('penstock_edge_append_failures_total'), count('penstock_edge_batches_appended_total')]).toEqual([
       1, 0,
@@ -110,6 +107,16 @@ describe('owners of messages', () => {
     write('a')
     await batcher.drain(new AbortController().signal)
     expect(events.at(-1)).toBe('a settled 1')
+    // Alone it would be refused again, and in other company not.
+    for (const [others, told] of [
+      [[], 'a refused 2: INGEST_MESSAGE_REFUSED'],
+      [[undefined], 'a refused 2: LOG_UNAVAILABLE'],
+    ] as const) {
+      behaviour.failures = 1
+      for (const owner of ['a', 'a', ...others] as const) write(owner)
+      await batcher.drain(new AbortController().signal)
+      expect(events.at(-1)).toBe(told)
+    }
   })
 })
 

@@ -20,7 +20,8 @@ export interface BatchOwner {
   settled(count: number): void
   /**
    * Of the oldest `count` messages that wait it will not be heard that they are durable.
-   * @param why INGEST_MESSAGE_REFUSED: the log refused their batch for good; INGEST_DRAINING, LOG_UNAVAILABLE: it is not asked any more
+   * @param why INGEST_MESSAGE_REFUSED: the log refused them for good; INGEST_DRAINING, LOG_UNAVAILABLE: it refused them together with
+   *   those of others, or is not asked any more
    */
   refused(count: number, why: PenstockError): void
 }

@@ -248,7 +248,7 @@ export class PartitionBatcher {
     } catch (error) {
       failuresTotal.add(1)
       options.logger.error('append failed for good; its messages stay unacknowledged', { ...failed, error })
-      return refusalOf(error, this.#batcher.closing)
+      return refusalOf(error, this.#batcher.closing, isOfOne(joined))
     }
   }
 
@@ -287,9 +287,19 @@ function batchLate(): PenstockError {
   return new PenstockError('LOG_APPEND_LATE', 'the partitions of the log grew before it confirmed the batch')
 }
 
-/** What owners of messages learn: whether sending them again can help. */
-function refusalOf(error: unknown, isClosing: boolean): PenstockError {
-  if (isPenstockError(error) && error.disposition === 'reject')
+/**
+ * What owners of messages learn: whether sending them again can help. What was refused for good in company may be taken in another.
+ * @param isOfOne all messages are of one owner
+ */
+function refusalOf(error: unknown, isClosing: boolean, isOfOne: boolean): PenstockError {
+  const isForGood = isPenstockError(error) && error.disposition === 'reject'
+  if (isForGood && isOfOne)
     return new PenstockError('INGEST_MESSAGE_REFUSED', 'the log refused a batch; its messages were not stored')
+  if (isForGood) return new PenstockError('LOG_UNAVAILABLE', 'the log refused a batch of messages of several senders')
   return new PenstockError(isClosing ? 'INGEST_DRAINING' : 'LOG_UNAVAILABLE', 'the log did not confirm a batch')
+}
+
+function isOfOne(joined: readonly CompressedBatch[]): boolean {
+  const [{ batch } = {}] = joined
+  return joined.length === 1 && batch?.ownerCounts[0] === batch?.messageCount
 }

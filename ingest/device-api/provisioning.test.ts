@@ -83,6 +83,9 @@ describe('a storm of registrations', () => {
     const polls = (count: number) =>
       Promise.all(Array.from({ length: count }, () => provisioning.status(registrant('d'), '5.1')))
     await polls(2 * limits.registrationPollsMax)
+    // Nobody looks at a proof while the store is away.
+    answer = { status: 503, body: '{}', retryAfterSeconds: 1 }
+    await polls(2 * limits.registrationPollsMax)
     answer = begun
     for (let poll = 0; poll < limits.registrationPollsMax; poll++) expect((await polls(1))[0]?.status).toBe(202)
     const [refused] = await polls(1)

@@ -70,7 +70,7 @@ export class Provisioning implements Capability {
     const waitSeconds = this.#polls.waitSeconds(who.registrationId)
     if (waitSeconds > 0) return this.#counted('status', polledTooOften(waitSeconds))
     const answer = await this.#ask({ step: 'status', ...who, operationId, payload: undefined })
-    if (answer.status !== 401) this.#polls.count(who.registrationId)
+    if (isOfProven(answer)) this.#polls.count(who.registrationId)
     return answer
   }
 
@@ -135,6 +135,11 @@ export class Provisioning implements Capability {
 function busy(returnSeconds: number): ProvisioningAnswer {
   const text = `too many devices register at the moment: come back in ${returnSeconds} s`
   return refusedAnswer(new PenstockError('PROVISIONING_BUSY', text), returnSeconds)
+}
+
+/** Else nobody may have looked at the proof: anybody can have, for any id, that a store is away or busy. */
+function isOfProven({ status }: ProvisioningAnswer): boolean {
+  return status < 300 || status === 404
 }
 
 function polledTooOften(waitSeconds: number): ProvisioningAnswer {

@@ -87,7 +87,12 @@ function common(): Record<string, string> {
   return { 'x-ms-version': version, 'x-ms-request-id': randomUUID() }
 }
 
-function stamps({ bytes, changedAtMs }: StoredBlob): Record<string, string> {
+function stamps(blob: StoredBlob): Record<string, string> {
+  return { ETag: etagOf(blob), 'Last-Modified': new Date(blob.changedAtMs).toUTCString() }
+}
+
+/** Another one once the file was replaced. */
+export function etagOf({ bytes, changedAtMs }: StoredBlob): string {
   const tag = createHash('sha256').update(`${bytes} ${changedAtMs}`).digest('hex').slice(0, 16)
-  return { ETag: `"0x${tag.toUpperCase()}"`, 'Last-Modified': new Date(changedAtMs).toUTCString() }
+  return `"0x${tag.toUpperCase()}"`
 }

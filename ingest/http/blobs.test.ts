@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { FileUploads } from '#ingest/device-api/file-uploads.ts'
 import { edgeFixture } from '#ingest/edge-fixture.ts'
@@ -46,9 +47,9 @@ async function routed(tls: boolean) {
       return isPenstockError(error) ? error.code : String(error)
     }
   }
-  const get = async (headers: Readonly<Record<string, string>>, query = sasToken) => {
+  const get = async (headers: Readonly<Record<string, string>>, query = sasToken, sent = 'GET') => {
     const head = {
-      method: 'GET',
+      method: sent,
       path: '/device-files/d/f',
       queryText: query.slice(1),
       headers: Object.entries(headers),
@@ -141,13 +142,46 @@ describe('a part of a file', () => {
     await files.close()
   })
 
-  test('of a file that is replaced meanwhile by one of another length is not answered', async () => {
+  test.each(['new', '9876543210'])('of a file that is replaced meanwhile by %s is not answered', async (other) => {
     const { files, get, store, key } = await withFile('0123456789')
     let calls = 0
     store.gate = async () => {
-      if (++calls === 2) store.files.set(key, { bytes: Buffer.from('new'), changedAtMs: 1 })
+      if (++calls === 2) store.files.set(key, { bytes: Buffer.from(other), changedAtMs: 1 })
+    }
+    const read = store.read.bind(store)
+    const content = Readable.from([])
+    store.read = async (...asked) => {
+      const found = await read(...asked)
+      return found && { ...found, content }
     }
     expect((await get({ range: 'bytes=0-5' })).status).toBe(503)
+    expect(content.destroyed).toBe(true)
+    await files.close()
+  })
+
+  test('is one of the file that is meant: of another, If-Match gets nothing and If-Range the whole', async () => {
+    const { files, get, store, key } = await withFile('0123456789')
+    const { etag = '' } = await get({})
+    const range = 'bytes=0-5'
+    for (const meant of [
+      { 'if-match': etag },
+      { 'if-match': '*' },
+      { 'if-match': `"x", ${etag}` },
+      { 'if-range': etag },
+    ])
+      expect(await get({ range, ...meant })).toMatchObject({ status: 206, body: '012345' })
+    expect(await get({ 'if-match': etag })).toMatchObject({ status: 200, body: '0123456789' })
+    store.files.set(key, { bytes: Buffer.from('9876543210'), changedAtMs: 1_700_000_001_000 })
+    for (const asked of [{ range }, {}] as Record<string, string>[])
+      expect((await get({ ...asked, 'if-match': etag })).status).toBe(412)
+    for (const other of [etag, 'Tue, 14 Nov 2023 22:13:21 GMT'])
+      expect(await get({ range, 'if-range': other })).toMatchObject({ status: 200, body: '9876543210' })
+    await files.close()
+  })
+
+  test('is not asked for by HEAD, whatever range it names', async () => {
+    const { files, get, sasToken } = await withFile('0123456789')
+    expect(await get({ range: 'bytes=0-5' }, sasToken, 'HEAD')).toMatchObject({ status: 200, bytes: 10 })
     await files.close()
   })
 

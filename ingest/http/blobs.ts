@@ -4,7 +4,7 @@
  *   PUT /device-files/{d}/{name}?{leave}                          the file whole (x-ms-blob-type: BlockBlob)   201
  *   PUT /device-files/{d}/{name}?{leave}&comp=block&blockid={b}   a block                                      201
  *   PUT /device-files/{d}/{name}?{leave}&comp=blocklist           makes the file of its blocks                 201
- *   GET /device-files/{d}/{name}                                  by the same leave, or as a service           200, 206 of a part, 416
+ *   GET /device-files/{d}/{name}                                  by the same leave, or as a service           200, 206 of a part, 412, 416
  *
  * Leave is judged before any of the body is kept. There is no list: whoever asks knows the name.
  */
@@ -16,6 +16,7 @@ import { assert } from '#runtime/assert.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
+import { discardStream } from '#runtime/http/streamed-answer.ts'
 import type { BodyStream } from '#runtime/http/streamed-body.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
@@ -27,6 +28,7 @@ import {
   blobFaultAnswer,
   contentAnswer,
   createdAnswer,
+  etagOf,
   notAllowed,
   partAnswer,
   rangeRefusedAnswer,
@@ -86,19 +88,33 @@ export function routeBlobs(
   })
 }
 
-/** Storage clients ask for parts by a header of their own, which counts before the norm's. */
+/**
+ * Storage clients ask for parts by a header of their own, which counts before the norm's. Who reads a file part by part says which file is
+ * meant, so that parts of two are never joined: by `If-Match`, or by `If-Range` (RFC 9110, section 13.1).
+ */
 async function read(uploads: FileUploads, address: BlobAddress, request: HttpRequest): Promise<HttpAnswer> {
-  const range = rangeFrom(request.header('x-ms-range') || request.header('range'))
-  // A part is cut from the file that is there now.
-  const found = range && (await uploads.find(address))
+  // A part of what has no body makes no sense (section 14.2).
+  const asked =
+    request.method === 'GET' ? rangeFrom(request.header('x-ms-range') || request.header('range')) : undefined
+  const [ifMatch, ifRange] = [request.header('if-match'), request.header('if-range')]
+  // What is judged, and a part is cut from, is the file that is there now.
+  const found = asked !== undefined || ifMatch !== '' ? await uploads.find(address) : undefined
+  if (found !== undefined && ifMatch !== '' && !isAmong(etagOf(found), ifMatch))
+    throw new BlobFault(412, 'ConditionNotMet', 'the file was replaced')
+  const range = found !== undefined && (ifRange === '' || ifRange === etagOf(found)) ? asked : undefined
   const part = range && found && partOf(range, found.bytes)
-  if (found !== undefined && part === undefined) return rangeRefusedAnswer(found.bytes)
+  if (range !== undefined && found !== undefined && part === undefined) return rangeRefusedAnswer(found.bytes)
   const whole = await uploads.read(address, part)
   if (whole === undefined) throw new BlobFault(404, 'BlobNotFound', 'there is no such file')
-  if (part === undefined) return contentAnswer(whole)
-  if (whole.bytes === found?.bytes) return partAnswer(whole, part)
-  await whole.content[Symbol.asyncIterator]().return?.()
+  if (found === undefined || etagOf(whole) === etagOf(found))
+    return part === undefined ? contentAnswer(whole) : partAnswer(whole, part)
+  discardStream(whole.content)
   throw new BlobFault(503, 'ServerBusy', 'the file was replaced meanwhile')
+}
+
+/** @param tags as `If-Match` lists them; `*` is any */
+function isAmong(etag: string, tags: string): boolean {
+  return tags.split(',').some((tag) => tag.trim() === etag || tag.trim() === '*')
 }
 
 /** @throws INGEST_NOT_AUTHORIZED, INGEST_FAILURES_EXCEEDED, AUTH_DIRECTORY_UNAVAILABLE */

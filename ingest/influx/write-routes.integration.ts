@@ -214,7 +214,7 @@ describe('points in line protocol', () => {
     expect(rows().length).toBe(1)
   })
 
-  test('a quota is told by 429 with Retry-After, a log that refuses by 503', async () => {
+  test('a quota is told by 429 with Retry-After, a log that refuses for good by 413', async () => {
     const quotas = { ...unlimitedQuotas, device: { ...unlimitedQuotas.device, messagesPerSecond: 1 } }
     const { post, log } = await servePoints(routeInflux, { quotas })
     expect((await post('/api/v2/write?bucket=d', 'm f=1\n'.repeat(1_000))).status).toBe(204)
@@ -224,9 +224,9 @@ describe('points in line protocol', () => {
     log.gate = () => Promise.reject(new PenstockError('LOG_RECORD_TOO_LARGE', 'no'))
     const refused = await post('/api/v2/write?bucket=e', 'm f=1')
     expect([refused.status, json(refused.body).code, refused.headers.get('retry-after')]).toEqual([
-      503,
-      'unavailable',
-      '1',
+      413,
+      'request too large',
+      null,
     ])
   })
 

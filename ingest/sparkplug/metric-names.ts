@@ -24,7 +24,6 @@ interface Node {
  * become as many as it has. Data then come with their alias alone. So do those of a node that was forgotten for others.
  */
 export class MetricNames implements NameHolder {
-  bytes = 0
   readonly #room: NameRoom
   readonly #onRefused: () => void
   readonly #nodes = new Map<string, Node>()
@@ -35,7 +34,11 @@ export class MetricNames implements NameHolder {
   constructor(room: NameRoom, onRefused: () => void = () => {}) {
     this.#room = room
     this.#onRefused = onRefused
-    room.enter(this)
+  }
+
+  /** What it holds of the room. */
+  get bytes(): number {
+    return this.#room.heldBy(this)
   }
 
   birth({ group, type, node, device }: SparkplugTopic, metrics: readonly Metric[]): void {
@@ -78,7 +81,6 @@ export class MetricNames implements NameHolder {
   /** The connection has ended. */
   close(): void {
     for (const key of [...this.#nodes.keys()]) this.#forget(key)
-    this.#room.leave(this)
   }
 
   /** `undefined`: there is no room. */
@@ -99,12 +101,11 @@ export class MetricNames implements NameHolder {
 
   /** @param bytes below 0: they are given back @returns whether there was room */
   #hold(node: Node, bytes: number): boolean {
-    if (bytes < 0) this.#room.give(-bytes)
+    if (bytes < 0) this.#room.give(this, -bytes)
     else if (this.#isRefused || !this.#room.take(this, bytes)) {
       this.#isRefused = true
       return false
     }
-    this.bytes += bytes
     node.bytes += bytes
     return true
   }
@@ -112,8 +113,7 @@ export class MetricNames implements NameHolder {
   #forget(key: string): void {
     const { bytes } = this.#nodes.get(key) ?? { bytes: 0 }
     this.#nodes.delete(key)
-    this.bytes -= bytes
-    this.#room.give(bytes)
+    this.#room.give(this, bytes)
   }
 }
 

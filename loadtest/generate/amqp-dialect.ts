@@ -236,7 +236,7 @@ function outcomeOf(state: ReadValue): number {
 }
 
 /** An error of the norm: condition, description. */
-function faultOf(error: ReadValue): string | undefined {
+export function faultOf(error: ReadValue): string | undefined {
   if (!(error instanceof DescribedValue) || !Array.isArray(error.value)) return undefined
   const [condition, description] = error.value
   return [condition, description].filter((text) => typeof text === 'string' && text !== '').join(': ')

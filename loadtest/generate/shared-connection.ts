@@ -17,9 +17,11 @@ import {
 } from '#runtime/amqp/frames.ts'
 import { ReadMessage, writeMessage } from '#runtime/amqp/message.ts'
 import { type Performative, readFrame } from '#runtime/amqp/performative.ts'
+import type { ReadValue } from '#runtime/amqp/read-values.ts'
 import { described, symbol, ubyte, uint, ushort } from '#runtime/amqp/write-values.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { faultOf } from './amqp-dialect.ts'
 import type { DeviceIdentity } from './device-identities.ts'
 import type { DeviceSocket, SocketHandlers } from './device-socket.ts'
 
@@ -142,8 +144,15 @@ export class SharedConnection {
     if (performative.code === performatives.saslOutcome) this.#onOutcome(performative)
     else if (performative.code === performatives.flow) this.#onFlow(performative)
     else if (performative.code === performatives.transfer) this.#onAnswer(new ReadMessage(chunk, payloadStart, end))
-    else if (([performatives.detach, performatives.end, performatives.close] as number[]).includes(performative.code))
-      this.destroy()
+    else if (performative.code === performatives.detach) this.#onEnded(performative.at(2))
+    else if (performative.code === performatives.end || performative.code === performatives.close)
+      this.#onEnded(performative.at(0))
+  }
+
+  #onEnded(error: ReadValue): void {
+    const fault = faultOf(error)
+    if (fault !== undefined) this.#tellFault(fault)
+    this.destroy()
   }
 
   #noteChannel(chunk: Buffer, start: number, end: number, channel: number): void {

@@ -6,6 +6,7 @@
  *   generated   they send, drain and report
  *   finish      the ledger is compared with the rows, and thresholds are judged
  */
+import { setTimeout as wait } from 'node:timers/promises'
 import type { AgentFleet } from '#loadtest/agents/agent-fleet.ts'
 import type { AgentAddress } from '#loadtest/agents/agent-socket.ts'
 import type { GeneratorInterval, GeneratorProgress } from '#loadtest/generate/generator.ts'
@@ -22,7 +23,7 @@ import { generatedResult, type LoadResult, sumProgress, type Verdict } from '#lo
 import { manifestOf } from '#loadtest/result/manifest.ts'
 import type { Threshold, ThresholdVerdict } from '#loadtest/result/slo.ts'
 import { Timeline, type TimelinePoint } from '#loadtest/result/timeline.ts'
-import { isPenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 
 /** What a live view is given, about twice a second. */
 export interface LiveView {
@@ -82,6 +83,7 @@ export class LoadRun {
   #connectMs = 0
   #rowsBefore = 0
   #startAtMs = 0
+  #isOver = false
 
   /** @param main the first of the workloads */
   constructor(workloads: readonly LoadOptions[], main: LoadOptions, fleet: AgentFleet, hooks: LoadHooks) {
@@ -108,6 +110,7 @@ export class LoadRun {
     this.#rowsBefore = this.#rows === undefined ? 0 : await rowsAtStart(this.#rows)
     this.#observer = observe && (await this.#openObserver(observe.metricsUrl))
     await this.#fleet.compareClocks()
+    this.#mustGoOn()
     this.#startAtMs = Date.now() + startDelayMs
     this.#observer?.start(this.#startAtMs)
     this.#visible = this.#watchVisible()
@@ -151,7 +154,9 @@ export class LoadRun {
       rowsSeen = Math.max(rowsSeen, count)
       this.#hooks.onRows?.(count)
     }
-    const reconciliation = this.#rows && (await reconcileRun(ledgers, this.#rows, this.#rowsBefore, this.#main, onRows))
+    const sleep = (ms: number) => wait(ms).then(() => this.#mustGoOn())
+    const looking = { rowsBefore: this.#rowsBefore, onRows, sleep }
+    const reconciliation = this.#rows && (await reconcileRun(ledgers, this.#rows, this.#main, looking))
     const measured = {
       ...result,
       connectMs: this.#connectMs,
@@ -167,11 +172,17 @@ export class LoadRun {
   }
 
   async end(): Promise<void> {
+    this.#isOver = true
     this.#observer?.abandon()
     // A run that failed must not go on asking.
     void this.#visible?.stop()
     for (const each of this.#handles) each.kill()
     await this.#fleet.close()
+  }
+
+  /** A step that is under way when the run ends begins nothing more. @throws LOADTEST_STOPPED */
+  #mustGoOn(): void {
+    if (this.#isOver) throw runStopped()
   }
 
   get #handles(): readonly GeneratorHandle[] {
@@ -203,6 +214,10 @@ export class LoadRun {
   }
 }
 
+export function runStopped(): PenstockError {
+  return new PenstockError('LOADTEST_STOPPED', 'the load test was ended without a result')
+}
+
 /** A loss stays a loss whoever was the limit; figures don't. */
 function verdictOf(
   { reconciliation, exchanges, validity }: Pick<LoadResult, 'reconciliation' | 'exchanges' | 'validity'>,
@@ -223,12 +238,18 @@ async function rowsAtStart(rows: ClickhouseRows): Promise<number> {
   }
 }
 
+interface Looking {
+  readonly rowsBefore: number
+  readonly onRows: (rows: number) => void
+  /** Rejects to end it. */
+  readonly sleep: (ms: number) => Promise<void>
+}
+
 function reconcileRun(
   ledgers: readonly DeviceLedger[],
   rows: ClickhouseRows,
-  rowsBefore: number,
   options: LoadOptions,
-  onRows: (rows: number) => void,
+  { rowsBefore, onRows, sleep }: Looking,
 ): Promise<Reconciliation> {
   const expected = ledgers.reduce((sum, { acknowledged }) => sum + countOfRanges(acknowledged), 0)
   // The table's own row count costs nothing; rows of this run are looked for only once there can be enough of them.
@@ -241,7 +262,7 @@ function reconcileRun(
     pollMs: 100,
     confirmMs: 1_000,
     nowMs: () => performance.now(),
-    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    sleep,
     onRows,
   })
 }

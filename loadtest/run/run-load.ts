@@ -2,7 +2,7 @@ import { AgentFleet, spreadOver } from '#loadtest/agents/agent-fleet.ts'
 import { faultsOf, type LoadOptions } from '#loadtest/options/load-options.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
 import { PenstockError } from '#schemas/errors.ts'
-import { type LoadHooks, LoadRun } from './load-run.ts'
+import { type LoadHooks, LoadRun, runStopped } from './load-run.ts'
 
 /**
  * Runs a load from forked processes and reconciles it. Survives a target that dies and comes back while it runs.
@@ -48,7 +48,7 @@ async function unlessLeft<T>(leave: AbortSignal | undefined, running: Promise<T>
   if (leave === undefined) return running
   let stop = (): void => {}
   const left = new Promise<never>((_, reject) => {
-    stop = () => reject(new PenstockError('LOADTEST_STOPPED', 'the load test was ended without a result'))
+    stop = () => reject(runStopped())
   })
   // What runs may end by a fault of its own while it is taken away.
   running.catch(() => {})

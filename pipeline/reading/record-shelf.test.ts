@@ -95,3 +95,26 @@ test('records that show nothing are bounded, too', async () => {
   await shelf.at(empty, 0, 0)
   expect(shows).toBe(101)
 })
+
+test('what was replaced by another revision while it was shown is not kept as of that', async () => {
+  const { made } = source()
+  const shelf = new RecordShelf()
+  let revision = 1
+  const [shows, changing]: [number[], RecordSource] = [
+    [],
+    {
+      ...made,
+      get revision() {
+        return revision
+      },
+      show: async (record) => {
+        shows.push(revision)
+        const edition = revision
+        if (shows.length === 1) revision = 2
+        return { ...(await made.show(record)), edition }
+      },
+    },
+  ]
+  for (const edition of [1, 2, 2]) expect((await shelf.at(changing, 0, 0))?.edition).toBe(edition)
+  expect(shows).toEqual([1, 2])
+})

@@ -75,7 +75,10 @@ export class RecordShelf {
       const key = keyOf(source, partition, record.offset)
       if (!this.#kept.has(key)) this.#keep(key, { bytes: record.value.length, raw: record, shown: undefined })
     }
+    const { revision } = source
     const shown = await source.show(first)
+    // It may be of a revision that was replaced meanwhile.
+    if (source.revision !== revision) return shown
     const bytes = shown.blocks.reduce((sum, { length }) => sum + length, shown.indexes?.byteLength ?? 0)
     this.#keep(keyOf(source, partition, first.offset), { bytes, raw: undefined, shown })
     return shown
