@@ -118,7 +118,7 @@ export const settingsTable = {
     kind: 'text',
     default: undefined,
     meaning:
-      'user name or API key at the brokers; with oauthbearer the client id at the token endpoint. The user needs the rights Read, Write and DescribeConfigs on topics and Read on groups whose names begin with PENSTOCK_TOPIC_PREFIX, and Create if topics are missing',
+      'user name or API key at the brokers; with oauthbearer the client id at the token endpoint. The user needs the rights Read, Write and DescribeConfigs on topics and Read on groups whose names begin with PENSTOCK_TOPIC_PREFIX, and Create if topics are missing; for penstock grow-partitions also Alter on topics',
   },
   kafkaPassword: {
     env: 'PENSTOCK_KAFKA_PASSWORD',

@@ -26,11 +26,6 @@ async function runGrowPartitions(settings: Settings, args: readonly string[]): P
   const { words, flags } = argumentsOf(args, { to: 'value' }, invalid)
   const to = Number(flags.get('to'))
   if (words.length > 0 || !Number.isInteger(to) || to < 1) throw invalid('--to is a whole number from 1')
-  if (settings.kafkaBrokers !== undefined)
-    throw new PenstockError(
-      'LOG_GROWTH_REFUSED',
-      'partitions on Kafka are not grown yet; only those of the embedded log',
-    )
   const logger = createLogger('grow-partitions', settings.logLevel)
   const log = await openRoleLog(settings, logger)
   try {
