@@ -27,8 +27,8 @@ import { openRoleExport } from './role-export.ts'
 import { reportSamples, stopOnSignal, supervised, tellSupervisor } from './role-process.ts'
 import { openRoutedTwins } from './routed-twins.ts'
 
-/** Beside edges and worker on one machine: PUBACKs and the default table go first. */
-const nice = 5
+/** Beside edges, worker and engine on one machine (the engine has 8): PUBACKs and the default table go first. What routes are late by is caught up. */
+const nice = 12
 
 /** Runs one router until it is told to stop: delivers the log to the endpoints of the document of routes. Several share partitions. */
 export async function runRouter(settings: Settings): Promise<void> {

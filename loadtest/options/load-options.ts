@@ -161,7 +161,7 @@ export function isClosedLoop({ url }: LoadOptions): boolean {
 
 /** AMQP 1.0, over WebSocket too. */
 export function isAmqp(url: string): boolean {
-  return url.startsWith('amqp')
+  return /^amqp/.test(url)
 }
 
 /** What a load asks of its target, for people. */
