@@ -95,7 +95,8 @@ export class MemoryLog implements Log, GroupStore {
     this.store = options.store ?? new MemoryStore(options.topic ?? 'memory', options.partitionCount ?? 1)
     this.#recordBytesMax = options.recordBytesMax ?? limits.recordBytesMax
     const count = options.partitionCount ?? this.store.partitions.length
-    if (count !== this.store.partitions.length)
+    // It may have grown since, to a multiple.
+    if (this.store.partitions.length % count !== 0)
       throw new PenstockError(
         'LOG_PARTITIONS_MISMATCH',
         `the store has ${this.store.partitions.length} partitions, not ${count}`,

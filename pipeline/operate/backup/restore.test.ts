@@ -259,7 +259,7 @@ describe('a backup', () => {
     ])
 
     // Positions cannot be set, and so the tables are taken back, too.
-    const other = new MemoryLog({ store: new MemoryStore(topic, 3) })
+    const other = new MemoryLog({ store: new MemoryStore(topic, 1) })
     rmSync(two, { recursive: true })
     const refused = restore(options({ folder: place, server, kafka: [{ log: other, group: 'penstock.warehouse' }] }))
     await expect(refused).rejects.toEqual(coded('BACKUP_REFUSED'))

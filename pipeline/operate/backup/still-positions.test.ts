@@ -32,12 +32,15 @@ test('of logs that nobody delivers, positions are those of before and after; who
   expect(copied).toBe(false)
 })
 
-test('positions are set back where nobody else is in the group, and only on as many partitions', async () => {
+test('positions are set back where nobody else is in the group, on no fewer partitions; those that were added are delivered from their beginning', async () => {
   const { log } = logAt(9)
   const wanted = { topic: 't', groups: [{ group, positions: [{ offset: 5, metadata: note({}) }, undefined] }] }
   await setPositions({ log, group }, wanted)
   expect(await log.positions(group)).toEqual(wanted.groups[0]?.positions)
-  const fewer = { topic: 't', groups: [{ group, positions: [undefined] }] }
-  await expect(setPositions({ log, group }, fewer)).rejects.toMatchObject({ code: 'BACKUP_REFUSED' })
+  const more = { topic: 't', groups: [{ group, positions: [undefined, undefined, undefined] }] }
+  await expect(setPositions({ log, group }, more)).rejects.toMatchObject({ code: 'BACKUP_REFUSED' })
+  const before = { offset: 4, metadata: note({}) }
+  await setPositions({ log, group }, { topic: 't', groups: [{ group, positions: [before] }] })
+  expect(await log.positions(group)).toEqual([before, { offset: 0, metadata: '' }])
   await log.close()
 })
