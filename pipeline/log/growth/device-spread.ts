@@ -103,12 +103,17 @@ export class DeviceSpread {
   /** Looks now and then, until it is closed. */
   watch(): void {
     const { clock, logger } = this.#options
+    let isTold = false
     this.#stopWatching ??= repeating(clock, async () => {
       try {
         await this.look()
+        isTold = false
       } catch (error) {
         if (!isPenstockError(error)) throw error
-        if (!this.#isClosed) logger.debug('whether the log grows is not known', { error })
+        if (!this.#isClosed && !isTold && !this.isCertain()) {
+          isTold = true
+          logger.warn('whether the log grows is not known; edges acknowledge nothing until it is', { error })
+        }
       }
       return limits.growthLookMs
     })

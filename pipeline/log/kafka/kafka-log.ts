@@ -246,7 +246,7 @@ class KafkaLog implements Log {
     if (clusters.some((cluster) => cluster.findTopicPartitionMetadata(this.topic).length < partitionCount))
       throw this.#unknownPartitions()
     this.#appender.grow(partitionCount)
-    this.#partitionCount = partitionCount
+    this.#partitionCount = Math.max(this.#partitionCount, partitionCount)
     for (const member of this.#members) member.divideAnew()
   }
 
