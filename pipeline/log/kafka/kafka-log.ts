@@ -71,7 +71,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     const [code, text] = isRefused(error, failed)
       ? (['LOG_ACCESS_REFUSED', accessFault(error)?.text] as const)
       : (['LOG_UNAVAILABLE', faultText(error)] as const)
-    throw new PenstockError(code, `Kafka at ${brokers} ${text}`, { cause: error })
+    throw new PenstockError(code, `topic ${options.topic}: Kafka at ${brokers} ${text}`, { cause: error })
   }
 }
 
