@@ -48,6 +48,8 @@ export class DeviceSpread {
   /** When the last look began that found no hold, by the monotonic clock. */
   #clearAtMs = Number.NEGATIVE_INFINITY
   #looking: Promise<void> = Promise.resolve()
+  /** A look that waits for the one that is under way: it is everybody's who asks until it begins. */
+  #lookNext: Promise<void> | undefined
   #stopWatching: (() => Promise<void>) | undefined
   #isClosed = false
 
@@ -121,7 +123,12 @@ export class DeviceSpread {
 
   /** Sees what others have written before this was called. @throws LOG_UNAVAILABLE, LOG_DATA_UNREADABLE, LOG_CLOSED */
   look(): Promise<void> {
-    const look = this.#looking.then(() => this.#readOn())
+    if (this.#lookNext !== undefined) return this.#lookNext
+    const look = this.#looking.then(() => {
+      this.#lookNext = undefined
+      return this.#readOn()
+    })
+    this.#lookNext = look
     this.#looking = look.catch(() => {})
     return look
   }
