@@ -15,6 +15,7 @@ import type { SeededRandom } from '#runtime/seeded-random.ts'
 import { type VirtualClock, virtualClock } from '#runtime/virtual-clock.ts'
 import { messagesOfBatch } from '#schemas/batch.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 
 /** What of the protocol is left out, for a test that the others find it. */
@@ -71,8 +72,9 @@ export class GrowthWorld {
     const mortal = new Mortal(livesFor)
     const whole = { log: this.log(), spread: await this.spread(this.log(), 'grow') }
     const { log, spread } = { log: mortal.wrap(whole.log), spread: mortal.wrap(whole.spread) }
-    const clock: Clock =
-      this.leftOut === 'hold' ? { ...this.clock, after: (_, action) => this.clock.after(0, action) } : this.clock
+    // Its looks take their time: of a hold that a dead command left, time has to pass.
+    const after: Clock['after'] = (ms, action) => this.clock.after(ms === limits.growthHoldMs ? 0 : ms, action)
+    const clock: Clock = this.leftOut === 'hold' ? { ...this.clock, after } : this.clock
     const grown = growPartitions({ log, spread, to, partitionsMax: 64, clock })
     const hasGrown = grown.then(
       () => true,

@@ -40,6 +40,7 @@ export class Batcher implements WholeBatcher {
   readonly options: BatcherOptions
   readonly #partitions: PartitionBatcher[] = []
   #spreadOver = 0
+  #earlierUnsettled = 0
   readonly buffers = new BatchBuffers(16)
   readonly compressor = new BlockCompressor()
   readonly #gathering: Gathering
@@ -86,6 +87,10 @@ export class Batcher implements WholeBatcher {
   /** Partitions that devices are spread over. */
   get spreadOver(): number {
     return this.#spreadOver
+  }
+
+  get earlierUnsettled(): number {
+    return this.#earlierUnsettled
   }
 
   /** Sockets are to pause. */
@@ -234,12 +239,24 @@ export class Batcher implements WholeBatcher {
     })
   }
 
-  /** Spreads devices over so many partitions from now on, no fewer than before. What is open or waits to be appended is refused. */
+  /**
+   * Spreads devices over so many partitions from now on, more than before. What is open or waits to be appended is refused; what comes is
+   * appended once all before it is settled.
+   */
   spread(count: number): void {
+    assert(count > this.#spreadOver, `partitions are added to ${this.#spreadOver}, and ${count} is no more`)
     this.#spreadOver = count
     for (const partition of this.#partitions) partition.close()
+    this.#earlierUnsettled = this.#partitions.reduce((sum, { unsettled }) => sum + unsettled, 0)
     for (let index = this.#partitions.length; index < count; index++)
       this.#partitions.push(new PartitionBatcher(this, index))
+  }
+
+  settledOf(spreadOver: number, batches: number): void {
+    if (spreadOver === this.#spreadOver) return
+    this.#earlierUnsettled -= batches
+    assert(this.#earlierUnsettled >= 0, 'no more is settled than waited when devices were spread anew')
+    if (this.#earlierUnsettled === 0) for (const partition of this.#partitions) void partition.appendInOrder()
   }
 
   get isIdle(): boolean {

@@ -27,6 +27,7 @@ export function followGrowth({ batcher, spread, clock, logger }: FollowGrowthOpt
     if (heldFor !== hold) return
     logger.warn('a growth of the log is given up', { why })
     spread.abandon(hold, why).catch((error: unknown) => {
+      if (heldFor !== hold) return
       logger.warn('it is not known to be given up yet', { error })
       cancels.push(clock.after(limits.growthHoldMsMax, () => giveUp(hold, why)))
     })

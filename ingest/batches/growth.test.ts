@@ -101,6 +101,31 @@ test('what is open when the partitions grow is refused, and what follows goes wh
   expect(store.partitions.map(({ records }) => records.length)).toEqual([0, 1, 2, 3].map((p) => (p === away ? 1 : 0)))
 })
 
+test('what comes behind waits until all that was under way is settled: an owner is told of its oldest messages [G-1]', async () => {
+  const { batcher, send, grow, asked, appendNow } = growing([1, 1])
+  const told: string[] = []
+  const before = send('before').then((outcome) => told.push(`before ${outcome}`))
+  await asked
+  grow()
+  const { compressor } = batcher
+  const compress = compressor.compress.bind(compressor)
+  const compressed = new Promise<void>((resolve) => {
+    compressor.compress = (bytes, onCompressed) =>
+      compress(bytes, (block) => {
+        onCompressed(block)
+        resolve()
+      })
+  })
+  const after = send('after').then((outcome) => told.push(`after ${outcome}`))
+  await compressed
+  // Nothing but the log is waited for.
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
+  expect(told).toEqual([])
+  appendNow()
+  await Promise.all([before, after])
+  expect(told).toEqual(['before settled', 'after settled'])
+})
+
 test('while devices wait sockets pause, also if it is full besides, and what was open is settled', async () => {
   const { batcher, full, send, appendNow } = growing([0, 0])
   appendNow()

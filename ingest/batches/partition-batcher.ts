@@ -49,6 +49,8 @@ export interface WholeBatcher {
   readonly day: number
   /** Partitions that devices are spread over. */
   readonly spreadOver: number
+  /** Batches that were begun before devices were spread as they are now, and are not settled. */
+  readonly earlierUnsettled: number
   /** It drains, and was told to give up what the log does not confirm. */
   readonly closing: boolean
   readonly appendedTotal: Counter
@@ -64,6 +66,8 @@ export interface WholeBatcher {
   release(bytes: number): void
   /** A batch was begun. */
   closeLater(): void
+  /** Batches were settled that were begun while devices were spread over so many partitions. */
+  settledOf(spreadOver: number, batches: number): void
   /** A partition has settled what was under way. */
   settled(): void
   /** One write acknowledged so many messages. */
@@ -141,6 +145,11 @@ export class PartitionBatcher {
     return this.#closed.length > 0
   }
 
+  /** Batches of it that are closed, but not settled. */
+  get unsettled(): number {
+    return this.#closed.length
+  }
+
   /** Whether nothing of it is open or under way. */
   get isIdle(): boolean {
     return this.#open === undefined && this.#closed.length === 0
@@ -198,7 +207,7 @@ export class PartitionBatcher {
   async appendInOrder(): Promise<void> {
     if (this.#appending) return
     this.#appending = true
-    for (let next = joinable(this.#closed); next.length > 0; next = joinable(this.#closed)) {
+    for (let next = this.#appendable(); next.length > 0; next = this.#appendable()) {
       const refusal = await this.#append(next)
       const durable = refusal === undefined
       const settled = this.#closed.splice(0, next.length)
@@ -209,6 +218,7 @@ export class PartitionBatcher {
         if (durable) this.#batcher.observeSettled(batch)
         this.#batcher.release(capacityBytes)
       }
+      this.#batcher.settledOf(next[0]?.spreadOver ?? 0, next.length)
       this.#closeIfDue()
     }
     this.#appending = false
@@ -216,6 +226,16 @@ export class PartitionBatcher {
     if (this.isIdle) {
       for (const resolve of this.#idleWaiters.splice(0)) resolve()
     }
+  }
+
+  /**
+   * What may share the next record. An owner is told of its oldest messages: after devices were spread anew, those that it has in another
+   * partition are settled first.
+   */
+  #appendable(): CompressedBatch[] {
+    const next = joinable(this.#closed)
+    const { spreadOver, earlierUnsettled } = this.#batcher
+    return earlierUnsettled > 0 && next[0]?.spreadOver === spreadOver ? [] : next
   }
 
   /**
@@ -228,12 +248,15 @@ export class PartitionBatcher {
     const spreadOver = joined[0]?.spreadOver ?? 0
     const stamp: BatchStamp = { ...content, edgeId: options.edgeId, epoch: options.epoch, sequence: this.#sequence++ }
     const failed = { partition: this.index, messages: stamp.messageCount }
-    try {
+    const append = async (): Promise<number> => {
       if (spreadOver !== this.#batcher.spreadOver) throw batchLate()
-      const offset = await retry(() => options.log.append(this.index, stamp, value), {
+      return await options.log.append(this.index, stamp, value)
+    }
+    try {
+      const offset = await retry(append, {
         backOff: appendPauses,
         clock: options.clock,
-        isRetryable: (error) => isTransient(error) && !this.#batcher.closing,
+        isRetryable: (error) => isTransient(error) && !this.#batcher.closing && spreadOver === this.#batcher.spreadOver,
         onRetry: (error, { pauseMs }) => {
           failuresTotal.add(1)
           options.logger.warn('append failed, will be repeated', { ...failed, pauseMs, error })

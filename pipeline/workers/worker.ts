@@ -95,6 +95,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const ended = AbortSignal.any([assignment.revoked, stop.signal])
     const task = runPartition({
       ...shared,
+      readBytesMax: readBytesMaxOf(log.partitionCount),
       assignment,
       ended,
       untilBegun: () => untilBegun(options, partition, clock, ended),
@@ -170,7 +171,6 @@ function sharedBy(options: WorkerOptions) {
     circuit: options.circuit ?? (atomic ? undefined : new Circuit({ name, clock, random })),
     insertBeginMsMax: options.insertBeginMsMax ?? limits.insertBeginMsMax,
     skipSteps: options.skipSteps ?? new Set<ProtocolStep>(),
-    readBytesMax: readBytesMaxOf(log.partitionCount),
   }
 }
 

@@ -37,9 +37,9 @@ type OwnEvent<Event = GrowthEvent> = Event extends GrowthEvent ? Omit<Event, 'lo
 
 export class DeviceSpread {
   readonly #options: DeviceSpreadOptions
-  readonly #logId: string
+  #logId: string
   /** Partitions that the log had before the journal was read first: devices are spread over these if it never grew. */
-  readonly #countFirst: number
+  #countFirst: number
   readonly #by: string
   readonly #listeners = new Set<() => void>()
   #state: GrowthState = nothingGrown
@@ -48,6 +48,8 @@ export class DeviceSpread {
   /** When the last look began that found no hold, by the monotonic clock. */
   #clearAtMs = Number.NEGATIVE_INFINITY
   #looking: Promise<void> = Promise.resolve()
+  /** A look that waits for the one that is under way: it is everybody's who asks until it begins. */
+  #lookNext: Promise<void> | undefined
   #stopWatching: (() => Promise<void>) | undefined
   #isClosed = false
 
@@ -103,12 +105,17 @@ export class DeviceSpread {
   /** Looks now and then, until it is closed. */
   watch(): void {
     const { clock, logger } = this.#options
+    let isTold = false
     this.#stopWatching ??= repeating(clock, async () => {
       try {
         await this.look()
+        isTold = false
       } catch (error) {
         if (!isPenstockError(error)) throw error
-        if (!this.#isClosed) logger.debug('whether the log grows is not known', { error })
+        if (!this.#isClosed && !isTold && !this.isCertain()) {
+          isTold = true
+          logger.warn('whether the log grows is not known; edges acknowledge nothing until it is', { error })
+        }
       }
       return limits.growthLookMs
     })
@@ -116,7 +123,12 @@ export class DeviceSpread {
 
   /** Sees what others have written before this was called. @throws LOG_UNAVAILABLE, LOG_DATA_UNREADABLE, LOG_CLOSED */
   look(): Promise<void> {
-    const look = this.#looking.then(() => this.#readOn())
+    if (this.#lookNext !== undefined) return this.#lookNext
+    const look = this.#looking.then(() => {
+      this.#lookNext = undefined
+      return this.#readOn()
+    })
+    this.#lookNext = look
     this.#looking = look.catch(() => {})
     return look
   }
@@ -179,20 +191,36 @@ export class DeviceSpread {
     await this.#options.journal.close()
   }
 
-  async #readOn(): Promise<void> {
+  /** Whether there is another log now than before: then nothing is known of it yet. */
+  async #isMadeAnew(): Promise<boolean> {
+    const { log } = this.#options
+    const logId = await log.id()
+    if (logId === this.#logId) return false
+    this.#logId = logId
+    this.#countFirst = log.partitionCount
+    this.#state = nothingGrown
+    this.#next = 0
+    return true
+  }
+
+  /** @param told what listeners know */
+  async #readOn(told = this.#state): Promise<void> {
     const { clock, journal, log } = this.#options
     const beganAtMs = clock.monotonicMs()
     let state = this.#state
     let next = this.#next
+    let isOfAnother = false
     for (;;) {
       const records = await journal.read(0, next, limits.growthReadBytesMax)
       for (const { offset, value } of records) {
         const event = growthEventFrom(value)
         if (event.logId === this.#logId) state = afterEvent(state, event, offset)
+        else isOfAnother = true
         next = offset + 1
       }
       if (records.length === 0) break
     }
+    if (isOfAnother && (await this.#isMadeAnew())) return await this.#readOn(told)
     const wanted = Math.max(state.count ?? 0, state.hold?.to ?? 0)
     if (wanted > log.partitionCount) await log.refreshPartitions()
     if ((state.count ?? 0) > log.partitionCount)
@@ -200,7 +228,7 @@ export class DeviceSpread {
         'LOG_PARTITIONS_MISMATCH',
         `devices are spread over ${state.count} partitions, and ${log.topic} has ${log.partitionCount}`,
       )
-    const hasChanged = state !== this.#state
+    const hasChanged = state !== told
     this.#state = state
     this.#next = next
     if (state.hold === undefined) this.#clearAtMs = beganAtMs

@@ -3,6 +3,7 @@
  * from is delivered up to the cut. Each group waits for itself.
  */
 import { type Clock, sleep } from '#runtime/clock.ts'
+import { type BackOff, Pauses } from '#runtime/retry.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Log } from '../log.ts'
 import type { DeviceSpread } from './device-spread.ts'
@@ -16,6 +17,9 @@ export interface EarlierOptions {
   readonly ended: AbortSignal
 }
 
+/** A group that is days behind asks for days. */
+const lookPauses: BackOff = { firstMs: limits.growthLookMs, factor: 1.5, maxMs: 5_000, jitter: 0 }
+
 /**
  * Resolves when the partition may be delivered, or the task has ended. Costs nothing for a partition that was there from the start.
  * @throws LOG_UNAVAILABLE
@@ -23,18 +27,22 @@ export interface EarlierOptions {
 export async function untilEarlierDelivered(options: EarlierOptions): Promise<void> {
   const { spread, partition, clock, ended } = options
   if (partition < (spread.growths[0]?.from ?? spread.count)) return
-  while (!ended.aborted && !(await isEarlierDelivered(options))) await sleep(clock, limits.growthLookMs, ended)
+  const pauses = new Pauses(lookPauses)
+  while (!ended.aborted && !(await isEarlierDelivered(options))) await sleep(clock, pauses.nextMs(), ended)
 }
 
 async function isEarlierDelivered({ log, spread, group, partition }: EarlierOptions): Promise<boolean> {
   await spread.look()
-  const growth = spread.growths.find(({ from, to }) => partition >= from && partition < to)
   // Nobody uses it yet.
-  if (growth === undefined) return partition < spread.count
-  const earlier = partition % growth.from
-  const cut = growth.cuts[earlier] ?? 0
+  if (partition >= spread.count) return false
   const [positions, ranges] = [await log.positions(group), await log.ranges()]
-  const { first = 0, next = 0 } = ranges[earlier] ?? {}
-  // Of a log that is bounded for its readers, some is not theirs to deliver; what retention removed nobody delivers.
-  return first >= cut || (positions[earlier]?.offset ?? 0) >= Math.min(cut, next)
+  // Its devices may have sent nothing between two growths: then only where they were before tells.
+  const added = spread.growths.findIndex(({ to }) => partition < to)
+  return spread.growths.slice(0, added + 1).every(({ from, cuts }) => {
+    const earlier = partition % from
+    const cut = cuts[earlier] ?? 0
+    const { first = 0, next = 0 } = ranges[earlier] ?? {}
+    // Of a log that is bounded for its readers, some is not theirs to deliver; what retention removed nobody delivers.
+    return first >= cut || (positions[earlier]?.offset ?? 0) >= Math.min(cut, next)
+  })
 }

@@ -88,7 +88,7 @@ function abandonedOf({ abandoned, hold: open }: DeviceSpread, hold: number): Pen
   const why =
     abandoned?.hold === hold
       ? `${abandoned.by} gave it up: ${abandoned.why}`
-      : `another one is under way${open === undefined ? '' : `, to ${open.to}, by ${open.by}`}`
+      : `another one ${open === undefined ? 'went first' : `is under way, to ${open.to}, by ${open.by}`}`
   return new PenstockError(
     'LOG_GROWTH_ABANDONED',
     `the partitions did not grow; ${why}. Nothing else changed: do it again`,

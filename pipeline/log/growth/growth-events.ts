@@ -5,7 +5,8 @@
  *   planned ──(partitions are added, nobody uses them)──▶ held ──(devices wait; then the cuts)──▶ grown
  *                                                          └──(an edge, or the command itself)──▶ abandoned
  *
- * Of `grown` and `abandoned` the first one that names the open hold counts. Events of a log that was made anew since are of no account.
+ * Of `grown` and `abandoned` the first one that names the open hold counts. A hold of a command that was overtaken, and so would not add
+ * partitions to a multiple of what there is now, is none. Events of a log that was made anew since are of no account.
  */
 import { aCount, aText, listOf, oneOf, recordOf, variantsOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -102,7 +103,7 @@ export function afterEvent(state: GrowthState, event: GrowthEvent, offset: numbe
     case 'planned':
       return { ...state, count: count ?? event.from }
     case 'held':
-      if (hold !== undefined || count === undefined) return state
+      if (hold !== undefined || count === undefined || event.to <= count || event.to % count !== 0) return state
       return { ...state, hold: { number: offset, to: event.to, by: event.by } }
     case 'abandoned':
       return hold?.number === event.hold ? { ...state, hold: undefined, abandoned: event } : state

@@ -71,7 +71,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     const [code, text] = isRefused(error, failed)
       ? (['LOG_ACCESS_REFUSED', accessFault(error)?.text] as const)
       : (['LOG_UNAVAILABLE', faultText(error)] as const)
-    throw new PenstockError(code, `Kafka at ${brokers} ${text}`, { cause: error })
+    throw new PenstockError(code, `topic ${options.topic}: Kafka at ${brokers} ${text}`, { cause: error })
   }
 }
 
@@ -246,7 +246,7 @@ class KafkaLog implements Log {
     if (clusters.some((cluster) => cluster.findTopicPartitionMetadata(this.topic).length < partitionCount))
       throw this.#unknownPartitions()
     this.#appender.grow(partitionCount)
-    this.#partitionCount = partitionCount
+    this.#partitionCount = Math.max(this.#partitionCount, partitionCount)
     for (const member of this.#members) member.divideAnew()
   }
 
