@@ -120,8 +120,8 @@ describe.skipIf(network.skip || java.skip)(`real clients in Java ${network.note}
       ? { 'command 1': ['COMPLETE'], 'command 2': ['COMPLETE'] }
       : { 'command 1': ['ABANDON', 'COMPLETE'], 'command 2': ['REJECT'] }
 
-  /** A whole life of a device or module: what it saw, and what the service did. */
-  async function life(transport: Transport, id: string, connectionString: string) {
+  /** A whole life of a device or module: what it saw, and what the service did. @param isTold somebody takes feedback meanwhile */
+  async function life(transport: Transport, id: string, connectionString: string, isTold = false) {
     const [deviceId, moduleId] = id.split('/')
     const who = { owner, deviceId, moduleId }
     const isLasting = transport !== 'HTTPS'
@@ -135,6 +135,7 @@ describe.skipIf(network.skip || java.skip)(`real clients in Java ${network.note}
         connectionString,
         messages,
         settlements: settlements(transport),
+        ...(isTold && { feedback: commands.map(({ messageId }) => messageId) }),
         ...listening,
       }),
       isLasting
@@ -150,7 +151,7 @@ describe.skipIf(network.skip || java.skip)(`real clients in Java ${network.note}
     const strings = await made(ids)
     const feedback = clients.run('feedback', { owner, transport: 'AMQPS', count: 2 * transports.length })
     const lives = await Promise.all(
-      transports.map((transport) => life(transport, `java-${transport}`, strings[`java-${transport}`] ?? '')),
+      transports.map((transport) => life(transport, `java-${transport}`, strings[`java-${transport}`] ?? '', true)),
     )
     for (const [index, { seen, spoken, sent }] of lives.entries()) {
       const transport = transports[index] ?? expect.fail()

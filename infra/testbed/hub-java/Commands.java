@@ -12,12 +12,21 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
 /** Commands, feedback and notifications of files, by the SDK for services. */
 class Commands {
   private static final int WAIT_SECONDS = 50;
+
+  private static final Map<String, CompletableFuture<Void>> FEEDBACK = new ConcurrentHashMap<>();
+
+  /** Done once a service in this process was told what became of a command. */
+  static CompletableFuture<Void> feedbackOf(String messageId) {
+    return FEEDBACK.computeIfAbsent(messageId, id -> new CompletableFuture<>());
+  }
 
   static class Sending {
     String owner;
@@ -72,6 +81,7 @@ class Commands {
             batch -> {
               for (FeedbackRecord record : batch.getRecords()) {
                 seen.put(record.getOriginalMessageId(), List.of(record.getDeviceId(), record.getStatusCode()));
+                feedbackOf(record.getOriginalMessageId()).complete(null);
                 told.countDown();
               }
               return AcknowledgementType.COMPLETE;

@@ -60,8 +60,11 @@ class Devices {
     /** once all commands came that it has to settle, each as often as it is said how, by their texts, */
     Map<String, List<IotHubMessageResult>> settlements = Map.of();
 
-    /** and once it was told this property. */
+    /** and once it was told this property, */
     String desired;
+
+    /** and once a service was told of these commands: the SDK settles a command behind the callback, or not at all where it is closed. */
+    List<String> feedback = List.of();
   }
 
   /** A message either way. */
@@ -175,6 +178,7 @@ class Devices {
       await(called, "calls");
       await(commanded, "commands");
       await(told, "desired properties");
+      for (String messageId : plan.feedback) Commands.feedbackOf(messageId).get(WAIT_SECONDS, TimeUnit.SECONDS);
       return seen;
     }
 
