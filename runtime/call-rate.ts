@@ -1,14 +1,14 @@
 import type { Clock } from './clock.ts'
+import { TokenBucket } from './token-bucket.ts'
 
-/**
- * How often each of several callers may do something: so often a minute, all of it at once where a caller was quiet (generic cell rate
- * algorithm, ITU-T I.371). A refused call is not counted.
- */
+/** What a call takes of its caller's bucket: so a bucket fills by whole numbers each millisecond. */
+const tokensPerCall = 60_000
+
+/** How often each of several callers may do something: so often a minute, all of it at once where a caller was quiet. A refused call is not counted. */
 export class CallRate {
   readonly #perMinute: number
   readonly #clock: Clock
-  /** By caller: when all that was done would have been done at an even pace. */
-  readonly #pacedUntilMs = new Map<string, number>()
+  readonly #buckets = new Map<string, TokenBucket>()
 
   constructor(perMinute: number, clock: Clock) {
     this.#perMinute = perMinute
@@ -18,10 +18,11 @@ export class CallRate {
   /** @returns 0: done now; else the milliseconds until the caller may. */
   take(caller: string): number {
     const nowMs = this.#clock.monotonicMs()
-    const nextMs = Math.max(this.#pacedUntilMs.get(caller) ?? nowMs, nowMs) + 60_000 / this.#perMinute
-    const waitMs = nextMs - nowMs - 60_000
-    if (waitMs > 0) return waitMs
-    this.#pacedUntilMs.set(caller, nextMs)
-    return 0
+    const bucket =
+      this.#buckets.get(caller) ?? new TokenBucket(this.#perMinute * 1_000, this.#perMinute * tokensPerCall, nowMs)
+    this.#buckets.set(caller, bucket)
+    const waitMs = bucket.missingMs(tokensPerCall, nowMs)
+    if (waitMs === 0) bucket.take(tokensPerCall, nowMs)
+    return waitMs
   }
 }

@@ -12,7 +12,6 @@
  */
 
 import type { Provisioning } from '#ingest/device-api/provisioning.ts'
-import { TokenBucket } from '#ingest/quotas/token-bucket.ts'
 import { Connection, type ConnectionState } from '#ingest/session/connection.ts'
 import { type EdgeContext, tickMs } from '#ingest/session/edge-context.ts'
 import { faultOf } from '#ingest/session/fault.ts'
@@ -30,6 +29,7 @@ import {
 } from '#runtime/amqp/frames.ts'
 import { type Performative, readFrame } from '#runtime/amqp/performative.ts'
 import { uint, ushort } from '#runtime/amqp/write-values.ts'
+import { TokenBucket } from '#runtime/token-bucket.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { connectionErrorOf } from './conditions.ts'

@@ -4,12 +4,12 @@
  */
 import { patchFrom } from '#control/twins/patch-json.ts'
 import type { DeviceTwins } from '#control/twins/twins.ts'
-import { TokenBucket } from '#ingest/quotas/token-bucket.ts'
 import type { Capability } from '#ingest/session/capabilities.ts'
 import type { Feed } from '#ingest/session/delivery.ts'
 import type { DeviceAnswer, DeviceRequest } from '#ingest/session/device-request.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { Session } from '#ingest/session/session.ts'
+import { TokenBucket } from '#runtime/token-bucket.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { hubFaultOf } from '#schemas/hub-faults.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'

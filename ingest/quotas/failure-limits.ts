@@ -13,7 +13,7 @@
  */
 import { assert } from '#runtime/assert.ts'
 import { networkOf } from '#runtime/network-of.ts'
-import { TokenBucket } from './token-bucket.ts'
+import { TokenBucket } from '#runtime/token-bucket.ts'
 
 export interface FailureRates {
   readonly address: number

@@ -3,7 +3,7 @@
  *
  *   tokens ≤ burst     grows by `perSecond`     take(n) subtracts, below zero too     waitMs = debt ÷ rate
  */
-import { assert } from '#runtime/assert.ts'
+import { assert } from './assert.ts'
 export class TokenBucket {
   readonly #perMs: number
   readonly #burst: number
