@@ -60,7 +60,7 @@ test('device events that cannot become rows are counted as dead letters of their
   await append(1, batchFromMessages([{ bytes: envelopeBytes(envelope) }]))
   await expect.poll(() => counted('penstock_events_rows_stored_total'), { timeout: 30_000 }).toBe(1)
   expect(letters).toEqual(['BATCH_CORRUPT'])
-  expect(counted('penstock_events_dead_letters_total')).toBe(1)
+  await expect.poll(() => counted('penstock_events_dead_letters_total')).toBe(1)
   expect(delivery.samples().filter(([name]) => !name.startsWith('penstock_events_'))).toEqual([])
   await delivery.close()
   await log.close()
@@ -88,11 +88,10 @@ test('a change of a twin becomes a row, with what is asked for most in columns o
       id: '7',
     },
   ])
-  expect(delivery.samples()).toContainEqual([
-    'penstock_events_rows_stored_total',
-    'events="twin",sink="clickhouse-twin-events"',
-    1,
-  ])
+  // A row is seen before it is counted.
+  await expect
+    .poll(() => delivery.samples())
+    .toContainEqual(['penstock_events_rows_stored_total', 'events="twin",sink="clickhouse-twin-events"', 1])
   await delivery.close()
   await log.close()
 })
