@@ -1,7 +1,10 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
+import type { LogRecord } from '#pipeline/log/log.ts'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
 import { DeviceSpread } from './device-spread.ts'
 
 test('a log that is made anew while it is followed, and grows then, is seen to grow', async () => {
@@ -45,4 +48,37 @@ test('however many partitions wait for a look, there is one under way and one be
   await Promise.all([under, ...behind])
   // Each reads on until there is nothing more.
   expect(read.mock.calls.length).toBeLessThanOrEqual(4)
+})
+
+test('while the journal cannot be read, as many partitions as before tell that nothing is held', async () => {
+  const clock = virtualClock(0)
+  const telemetry = new MemoryStore('penstock.telemetry', 2)
+  const journal = new MemoryLog({ store: new MemoryStore('penstock.partitions', 1), clock })
+  const spread = await DeviceSpread.open(
+    { log: new MemoryLog({ store: telemetry, clock }), journal, clock, logger: silentLogger },
+    'edge',
+  )
+  onTestFinished(() => spread.close())
+  const pass = async (ms: number) => {
+    for (const untilMs = clock.nowMs() + ms; clock.step(untilMs); )
+      await new Promise((resolve) => setImmediate(resolve))
+  }
+  // A broker that is away answers neither yes nor no.
+  let refuse = (_: Error) => {}
+  const away = new Promise<LogRecord[]>((_, reject) => {
+    refuse = reject
+  })
+  vi.spyOn(journal, 'read').mockReturnValue(away)
+  spread.watch()
+  onTestFinished(() => refuse(new PenstockError('LOG_UNAVAILABLE', 'it stays away')))
+  await pass(10 * limits.growthLeaseMs)
+  expect(spread.isCertain()).toBe(true)
+  expect(await spread.counts(0, 5, 2, () => false)).toBe(true)
+
+  await new MemoryLog({ store: telemetry, clock }).grow(4)
+  const counted = spread.counts(0, 5, 2, () => true)
+  await pass(2 * limits.growthLeaseMs)
+  expect(spread.isCertain()).toBe(false)
+  expect(await spread.counts(0, 5, 2, () => true)).toBe(false)
+  await counted
 })

@@ -3,7 +3,8 @@
  * (`growth-events.ts`), and so sees within `growthLookMs` what others wrote.
  *
  * Why an edge may believe what it saw last: the command that grows a log lets `growthHoldMs` pass between the hold and the cut. A look that
- * began less than `growthLeaseMs` ago and found no hold began before any cut that is to come. docs/decisions/0025-growth.md
+ * began less than `growthLeaseMs` ago and found no hold began before any cut that is to come. While the journal's broker is away, the number
+ * of partitions tells as well that there is none. docs/decisions/0025-growth.md
  */
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -32,6 +33,9 @@ export interface DeviceSpreadOptions {
   readonly logger: Logger
 }
 
+/** A look is missing, and there is time for another before the lease ends. */
+const journalLateMs = 1.5 * limits.growthLookMs
+
 /** An event without what this one knows itself. */
 type OwnEvent<Event = GrowthEvent> = Event extends GrowthEvent ? Omit<Event, 'logId' | 'by'> : never
 
@@ -45,12 +49,12 @@ export class DeviceSpread {
   #state: GrowthState = nothingGrown
   /** Next record of the journal. */
   #next = 0
-  /** When the last look began that found no hold, by the monotonic clock. */
+  /** When the last look began that found no hold, or no partitions that one could be for; by the monotonic clock. */
   #clearAtMs = Number.NEGATIVE_INFINITY
   #looking: Promise<void> = Promise.resolve()
   /** A look that waits for the one that is under way: it is everybody's who asks until it begins. */
   #lookNext: Promise<void> | undefined
-  #stopWatching: (() => Promise<void>) | undefined
+  #stopWatching: readonly (() => Promise<void>)[] = []
   #isClosed = false
 
   private constructor(options: DeviceSpreadOptions, logId: string, countFirst: number, by: string) {
@@ -104,21 +108,24 @@ export class DeviceSpread {
 
   /** Looks now and then, until it is closed. */
   watch(): void {
+    if (this.#stopWatching.length > 0) return
     const { clock, logger } = this.#options
     let isTold = false
-    this.#stopWatching ??= repeating(clock, async () => {
-      try {
-        await this.look()
-        isTold = false
-      } catch (error) {
-        if (!isPenstockError(error)) throw error
-        if (!this.#isClosed && !isTold && !this.isCertain()) {
-          isTold = true
-          logger.warn('whether the log grows is not known; edges acknowledge nothing until it is', { error })
+    const often = (look: () => Promise<void>) =>
+      repeating(clock, async () => {
+        try {
+          await look()
+          if (this.isCertain()) isTold = false
+        } catch (error) {
+          if (!isPenstockError(error)) throw error
+          if (!this.#isClosed && !isTold && !this.isCertain()) {
+            isTold = true
+            logger.warn('whether the log grows is not known; edges acknowledge nothing until it is', { error })
+          }
         }
-      }
-      return limits.growthLookMs
-    })
+        return limits.growthLookMs
+      })
+    this.#stopWatching = [often(() => this.look()), often(() => this.#lookAtPartitions())]
   }
 
   /** Sees what others have written before this was called. @throws LOG_UNAVAILABLE, LOG_DATA_UNREADABLE, LOG_CLOSED */
@@ -149,12 +156,12 @@ export class DeviceSpread {
     const confirmedAtMs = clock.monotonicMs()
     while (!this.isCertain() && this.#clearAtMs < confirmedAtMs) {
       if (isGivenUp() || this.#isClosed) return false
-      try {
-        await this.look()
-      } catch (error) {
+      // Not longer for the journal than for anything else that tells.
+      const looked = this.look().catch((error: unknown) => {
         if (!isPenstockError(error)) throw error
         logger.debug('whether a batch counts is not known yet', { partition, error })
-      }
+      })
+      await Promise.race([looked, sleep(clock, limits.growthLookMs)])
       if (this.#clearAtMs < confirmedAtMs) await sleep(clock, limits.growthLookMs)
     }
     if (count === this.count) return true
@@ -186,9 +193,22 @@ export class DeviceSpread {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    await this.#stopWatching?.()
+    await Promise.all(this.#stopWatching.map((stop) => stop()))
     await this.#looking
     await this.#options.journal.close()
+  }
+
+  /**
+   * What tells while the journal cannot be read: whoever grows the log adds partitions `growthHoldMs` before the hold, so with none added
+   * nothing is held.
+   */
+  async #lookAtPartitions(): Promise<void> {
+    const { clock, log } = this.#options
+    const beganAtMs = clock.monotonicMs()
+    if (beganAtMs < this.#clearAtMs + journalLateMs) return
+    await log.refreshPartitions()
+    if (this.hold === undefined && log.partitionCount === this.count)
+      this.#clearAtMs = Math.max(this.#clearAtMs, beganAtMs)
   }
 
   /** Whether there is another log now than before: then nothing is known of it yet. */
@@ -231,7 +251,7 @@ export class DeviceSpread {
     const hasChanged = state !== told
     this.#state = state
     this.#next = next
-    if (state.hold === undefined) this.#clearAtMs = beganAtMs
+    if (state.hold === undefined) this.#clearAtMs = Math.max(this.#clearAtMs, beganAtMs)
     if (hasChanged) for (const listener of [...this.#listeners]) listener()
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Adds partitions to a log while devices are served, and spreads devices over all of them. docs/decisions/0025-growth.md
  *
- *   planned ─▶ partitions added ─▶ held ─▶ growthHoldMs ─▶ ends of the old ones are the cuts ─▶ grown
+ *   planned ─▶ partitions added ─▶ growthHoldMs ─▶ held ─▶ growthHoldMs ─▶ ends of the old ones are the cuts ─▶ grown
  *
  * A crash between any two of these leaves all as it was for devices: partitions that nobody uses, or a hold that edges give up after
  * `growthHoldMsMax`. Doing it again goes on from there.
@@ -35,6 +35,8 @@ export async function growPartitions(options: GrowOptions): Promise<Growth> {
   await spread.write({ kind: 'planned', from: spread.count, to })
   await spread.look()
   await log.grow(to)
+  // Until each broker tells of them, an edge that cannot read the journal takes it that nothing is held.
+  await sleep(clock, limits.growthHoldMs)
   const hold = await spread.write({ kind: 'held', to })
   try {
     await spread.look()
