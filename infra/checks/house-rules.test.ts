@@ -166,7 +166,7 @@ describe('house rules', () => {
           ]
         expect(door, `library ${target} has a door`).toBeDefined()
         expect(
-          door?.some((folder) => file.startsWith(`${folder}/`)),
+          door?.some((place) => file === place || file.startsWith(`${place}/`)),
           `${target} is imported through ${door}`,
         ).toBe(true)
       }
