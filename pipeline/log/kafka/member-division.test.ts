@@ -89,6 +89,7 @@ it('what is committed while partitions are divided waits: for what stays it is t
     reason: { code: 'LOG_GENERATION_STALE' },
   })
   expect(coordinator.commits.map(({ generation }) => generation)).toEqual([2, 2])
+  expect(coordinator.begun.filter((request) => request.startsWith('commit'))).toHaveLength(2)
 })
 
 it('a commit that the coordinator refuses since others divide already makes the member join, and is made again [G-2]', async () => {
