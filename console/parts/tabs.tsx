@@ -1,4 +1,4 @@
-import { useRef } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 
 export interface Tab<Id extends string> {
   readonly id: Id
@@ -14,6 +14,10 @@ export function Tabs<Id extends string>(props: {
 }) {
   const { tabs, current, label, onChange } = props
   const list = useRef<HTMLDivElement>(null)
+  // Where there is no room for all of them.
+  useEffect(() => {
+    list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+  }, [current])
   const onKeyDown = (event: KeyboardEvent): void => {
     const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0
     if (step === 0) return
@@ -27,7 +31,7 @@ export function Tabs<Id extends string>(props: {
     if (button instanceof HTMLElement) button.focus()
   }
   return (
-    <div class="tabs" role="tablist" aria-label={label} ref={list} onKeyDown={onKeyDown}>
+    <div class="tabs sideways" role="tablist" aria-label={label} ref={list} onKeyDown={onKeyDown}>
       {tabs.map(({ id, title }) => (
         <button
           key={id}

@@ -1,6 +1,7 @@
 import type { FunctionComponent } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { reasonOf, sessionLost } from '#console/data/call.ts'
+import { zoneText } from '#console/data/format.ts'
 import { currentSession, logOut, type Session } from '#console/data/session.ts'
 import { useLoad } from '#console/data/use-load.ts'
 import { Button } from '#console/parts/button.tsx'
@@ -35,6 +36,11 @@ function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft
   const { segments, query } = usePlace()
   const [first = '', ...rest] = segments
   const current = screenOf(first)
+  const nav = useRef<HTMLElement>(null)
+  // On a narrow page they stand in a line that is longer than the page.
+  useEffect(() => {
+    nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
+  }, [first])
   return (
     <div class="shell">
       <div class="side">
@@ -42,7 +48,7 @@ function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft
           <Mark />
           Penstock
         </a>
-        <nav aria-label="screens">
+        <nav aria-label="screens" class="sideways" ref={nav}>
           <ul>
             {screens.map(({ segment, title, icon }) => (
               <li key={segment}>
@@ -110,7 +116,11 @@ function Who({ session, onLeft }: { readonly session: Session; readonly onLeft: 
           </Button>
         </>
       )}
-      <span class="version">Penstock {session.version}</span>
+      <span class="version">
+        Penstock {session.version}
+        <br />
+        Times are {zoneText()}
+      </span>
     </footer>
   )
 }
