@@ -35,7 +35,16 @@ const kinds: Readonly<Record<Exclude<EventGroup, 'twin'>, readonly string[]>> = 
   commands: ['commandEnded'],
 }
 /** That are shown in a place of their own. */
-const ownNames: readonly string[] = ['event', 'reason', 'sequence', 'deviceId', 'moduleId', 'hubName']
+const ownNames: readonly string[] = [
+  'event',
+  'reason',
+  'at',
+  'sequence',
+  'deviceId',
+  'moduleId',
+  'generationId',
+  'hubName',
+]
 const texts: JsonCheck<Readonly<Record<string, string>>> = mapOf(aText)
 
 /** The newest first. @throws as `sqlRows` */

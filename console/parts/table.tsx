@@ -35,7 +35,7 @@ export function Table<Row>(props: {
           {rows.slice(0, rowsMax).map((row) => (
             <tr key={keyOf(row)}>
               {columns.map((column, index) => (
-                <td key={index} class={classOf(column)}>
+                <td key={index} class={classOf(column)} data-title={column.title}>
                   {column.cell(row)}
                 </td>
               ))}

@@ -1,4 +1,5 @@
 import { useEffect, useRef } from 'preact/hooks'
+import { bringToMiddle } from './sideways.ts'
 
 export interface Tab<Id extends string> {
   readonly id: Id
@@ -15,9 +16,7 @@ export function Tabs<Id extends string>(props: {
   const { tabs, current, label, onChange } = props
   const list = useRef<HTMLDivElement>(null)
   // Where there is no room for all of them.
-  useEffect(() => {
-    list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
-  }, [current])
+  useEffect(() => bringToMiddle(list.current, '[aria-selected="true"]'), [current])
   const onKeyDown = (event: KeyboardEvent): void => {
     const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0
     if (step === 0) return

@@ -10,6 +10,7 @@ import { Icon } from '#console/parts/icon.tsx'
 import { Mark } from '#console/parts/mark.tsx'
 import { Notice } from '#console/parts/notice.tsx'
 import { Page } from '#console/parts/page.tsx'
+import { bringToMiddle } from '#console/parts/sideways.ts'
 import { addressOf, usePlace } from '#console/router.ts'
 import type { ScreenProps } from '#console/screen-props.ts'
 import { Login } from './login.tsx'
@@ -38,9 +39,7 @@ function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft
   const current = screenOf(first)
   const nav = useRef<HTMLElement>(null)
   // On a narrow page they stand in a line that is longer than the page.
-  useEffect(() => {
-    nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
-  }, [first])
+  useEffect(() => bringToMiddle(nav.current, '[aria-current]'), [first])
   return (
     <div class="shell">
       <div class="side">
