@@ -5,6 +5,7 @@
  * those that ask at the same moment share.
  */
 
+import type { BatchStamp } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Selection } from './selection.ts'
@@ -14,6 +15,8 @@ export interface SelectionKey {
   readonly topic: string
   readonly partition: number
   readonly offset: number
+  /** Under the same offset a log that was made anew has another record: a batch is known by these. */
+  readonly stamp: Pick<BatchStamp, 'edgeId' | 'epoch' | 'sequence'>
   /** `RouteSet.revision` */
   readonly revision: string
 }
@@ -41,7 +44,8 @@ export class SelectionCache {
    * @throws what `select` throws, to all who wait; the next one tries again
    */
   async get(key: SelectionKey, select: () => Promise<Selection>): Promise<Selection> {
-    const text = JSON.stringify([key.topic, key.partition, key.offset, key.revision])
+    const { topic, partition, offset, stamp, revision } = key
+    const text = JSON.stringify([topic, partition, offset, stamp.edgeId, stamp.epoch, stamp.sequence, revision])
     const known = this.#kept.get(text)
     if (known !== undefined) {
       this.hits++
