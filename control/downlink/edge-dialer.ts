@@ -13,7 +13,7 @@ import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type BackOff, Pauses } from '#runtime/retry.ts'
-import { isPenstockError } from '#schemas/errors.ts'
+import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { downlinkContract, linkOver } from './downlink-contract.ts'
 import type { EdgeAddress, EdgeAddresses } from './edge-addresses.ts'
@@ -39,6 +39,8 @@ export class EdgeDialer {
   readonly #logger: Logger
   readonly #secret: Buffer
   readonly #dialled = new Map<string, Dialled>()
+  /** Why edges of another version are not spoken with, by id. */
+  readonly #refusals = new Map<string, string>()
   readonly #closed = new AbortController()
   readonly #unwatches: (() => void)[] = []
   readonly #refreshing: Promise<void>
@@ -100,6 +102,7 @@ export class EdgeDialer {
     for (const [edgeId, { ended }] of this.#dialled) {
       if (known.has(edgeId)) continue
       this.#dialled.delete(edgeId)
+      this.#refusals.delete(edgeId)
       ended.abort()
     }
   }
@@ -121,8 +124,16 @@ export class EdgeDialer {
     }
   }
 
+  /** Once for each reason: it is dialled again until one of the two is another version. */
+  #tellRefused({ edgeId, host, port }: EdgeAddress, error: PenstockError): void {
+    if (this.#refusals.get(edgeId) === error.message) return
+    this.#refusals.set(edgeId, error.message)
+    this.#logger.error('an edge of another version cannot be reached', { edgeId, host, port, error })
+  }
+
   /** Resolves once the connection is over: with false if it came to no link. */
-  async #connection({ edgeId, host, port }: EdgeAddress, signal: AbortSignal): Promise<boolean> {
+  async #connection(address: EdgeAddress, signal: AbortSignal): Promise<boolean> {
+    const { edgeId, host, port } = address
     const socket = dialBySecret(this.#secret, host, port)
     const channel = new SocketChannel(socket, downlinkChannelLimits)
     const rpc = new LineRpc({
@@ -145,6 +156,7 @@ export class EdgeDialer {
       // Another process may listen where that one did.
       if ((await rpc.ask('edge', undefined)) === edgeId) {
         remove = this.#finder.add(linkOver(edgeId, rpc))
+        this.#refusals.delete(edgeId)
         while (!signal.aborted) {
           await Promise.race([sleep(this.#clock, pulseMs, signal), channel.closed])
           await rpc.ask('edge', undefined)
@@ -152,8 +164,7 @@ export class EdgeDialer {
       }
     } catch (error) {
       // Lost, silent, or it does not know the secret: dialled again.
-      if (isPenstockError(error, 'LINK_VERSION_REFUSED'))
-        this.#logger.error('an edge of another version cannot be reached', { edgeId, host, port, error })
+      if (isPenstockError(error, 'LINK_VERSION_REFUSED')) this.#tellRefused(address, error)
     }
     remove?.()
     rpc.close()

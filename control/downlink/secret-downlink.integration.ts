@@ -1,15 +1,22 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { systemClock } from '#runtime/clock.ts'
+import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
+import type { LinkVersion } from '#runtime/line-rpc/link-version.ts'
+import { SocketChannel } from '#runtime/line-rpc/socket-channel.ts'
+import { listening } from '#runtime/listening.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { downlinkConformance } from './downlink.conformance.ts'
+import { downlinkContract, downlinkHandlers } from './downlink-contract.ts'
 import type { EdgeAddress, EdgeAddresses } from './edge-addresses.ts'
 import { EdgeDialer } from './edge-dialer.ts'
 import { EdgeFinder } from './edge-finder.ts'
 import { listenForControl } from './edge-listener.ts'
 import { FakeEdge } from './fake-edge-fixture.ts'
+import { downlinkChannelLimits, noContract } from './link-limits.ts'
+import { listenBySecret } from './shared-secret.ts'
 
 /** A store that is only memory. */
 class MemoryAddresses implements EdgeAddresses {
@@ -88,3 +95,56 @@ test('who does not know the secret is neither asked nor heard, and an edge at an
     await Promise.all([stranger.close(), other.close(), right.close()])
   }
 })
+
+test('an edge of another version is asked nothing; that is said once, by name and with what to do, until it is another one', async () => {
+  const addresses = new MemoryAddresses()
+  const finder = new EdgeFinder(systemClock)
+  const told: unknown[] = []
+  const logger = { ...silentLogger, error: (_: string, fields?: Record<string, unknown>) => void told.push(fields) }
+  const edge = await edgeOfVersion({ spoken: 9, oldest: 8 }, await addresses.secret())
+  await addresses.publish({ edgeId: 'edge-0', host, port: edge.port })
+  const dialer = await EdgeDialer.open(addresses, unchanging, finder, systemClock, logger)
+  try {
+    await expect.poll(() => edge.connections(), { timeout: 20_000 }).toBeGreaterThan(2)
+    expect(finder.links).toEqual([])
+    expect(told).toMatchObject([{ edgeId: 'edge-0', error: { code: 'LINK_VERSION_REFUSED' } }])
+    expect(told).toMatchObject([{ error: { message: expect.stringContaining('upgrade this process') } }])
+    edge.speak({ spoken: 1, oldest: 1 })
+    await expect.poll(() => finder.links.map(({ edgeId }) => edgeId), { timeout: 20_000 }).toEqual(['edge-0'])
+    expect(told).toHaveLength(1)
+  } finally {
+    await dialer.close()
+    await finder.close()
+    await edge.close()
+  }
+})
+
+/** As `listenForControl`, of an edge that speaks these versions of the link. */
+async function edgeOfVersion(first: LinkVersion, secret: Buffer) {
+  let version = first
+  let connections = 0
+  const server = listenBySecret(secret, (socket) => {
+    connections++
+    const channel = new SocketChannel(socket, downlinkChannelLimits)
+    new LineRpc({
+      channel,
+      own: downlinkContract,
+      handlers: downlinkHandlers('edge-0', new FakeEdge('d1')),
+      peer: noContract,
+      clock: systemClock,
+      version,
+      answerMsMax: 2_000,
+      onEnd: () => channel.destroy(),
+      onPushFault: () => {},
+    }).listen()
+  })
+  await listening(server, 'the downlink', host, 0, false)
+  return {
+    port: (server.address() as AddressInfo).port,
+    connections: () => connections,
+    speak: (next: LinkVersion) => {
+      version = next
+    },
+    close: async () => void (await once(server.close(), 'close')),
+  }
+}

@@ -1,7 +1,8 @@
 import type { IfMatch } from '#control/identities/identities.ts'
 import type { Database, Queries } from '#control/store/database.ts'
-import { assert } from '#runtime/assert.ts'
+import { CallBatches } from '#runtime/call-batches.ts'
 import type { Clock } from '#runtime/clock.ts'
+import { isPenstockError } from '#schemas/errors.ts'
 import { compareIds, type IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { notifyTwins } from './twin-notices.ts'
@@ -14,12 +15,18 @@ export class SqlTwins implements Twins {
   readonly #database: Database
   readonly #clock: Clock
   readonly #tellsChanges: boolean
+  /** Of many services at once: a write costs a handful of statements, and together they cost as many. */
+  readonly #batches: CallBatches<TwinWrite, IdentityTwin | Error>
 
   /** @param tellsChanges each change becomes an event of the outbox */
   constructor(database: Database, clock: Clock, tellsChanges: boolean) {
     this.#database = database
     this.#clock = clock
     this.#tellsChanges = tellsChanges
+    this.#batches = new CallBatches({
+      run: (writes) => this.#writeTogether(writes),
+      countMax: limits.twinWritesAtOnceMax,
+    })
   }
 
   get(id: IdentityId): Promise<IdentityTwin> {
@@ -51,13 +58,22 @@ export class SqlTwins implements Twins {
     })
   }
 
-  #writeOne(write: TwinWrite): Promise<IdentityTwin> {
-    return this.#database.transaction(async (queries) => {
-      const [outcome] = await this.#write(queries, [write])
-      assert(outcome !== undefined, 'a write has an outcome')
-      if (outcome instanceof Error) throw outcome
-      return outcome
-    })
+  async #writeOne(write: TwinWrite): Promise<IdentityTwin> {
+    const outcome = await this.#batches.call(write)
+    if (outcome instanceof Error) throw outcome
+    return outcome
+  }
+
+  async #writeTogether(writes: readonly TwinWrite[]): Promise<readonly (IdentityTwin | Error)[]> {
+    try {
+      return await this.#database.transaction((queries) => this.#write(queries, writes))
+    } catch (error) {
+      if (writes.length === 1 || isPenstockError(error)) throw error
+      // The store refused one of them, which it should not: the others are not refused with it.
+      const outcomes: (IdentityTwin | Error)[] = []
+      for (const write of writes) outcomes.push(...(await this.#writeTogether([write]).catch((one: Error) => [one])))
+      return outcomes
+    }
   }
 
   async #write(queries: Queries, writes: readonly TwinWrite[]): Promise<readonly WriteOutcome[]> {

@@ -1,7 +1,5 @@
-import { Agent, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import { buffer } from 'node:stream/consumers'
-import { pipeline } from 'node:stream/promises'
+import { Readable } from 'node:stream'
+import type { Dispatcher } from 'undici'
 import { publicReason } from '#control/auth/auth.ts'
 import { clientAddressHeader, faultAnswer } from '#control/rest/rest.ts'
 import { limitFailures } from '#ingest/quotas/limit-failures.ts'
@@ -29,6 +27,7 @@ const methodConnectionsMax = 2 * limits.methodsWaitingMax
 const beginningBytesMax = 64 * 1024
 /** An answer up to this length is passed on as a whole, in one write with its head. */
 const wholeAnswerBytesMax = 16 * 1024
+const connectMsMax = 10_000
 /** Less than `httpSilenceMsMax`, after which the server behind closes. */
 const idleMsMax = 5_000
 /** Of one connection, not of the message (RFC 9110 section 7.6.1), and what each side says for itself. */
@@ -55,16 +54,8 @@ export function passToControl(
   authorizationOf: (request: HttpRequest) => string,
   tls: boolean,
 ): void {
-  // Given up before the server behind gives them up: a request on a connection that is just closing would be lost.
-  const agentsOf = (maxSockets: number): Agents => {
-    const options = { keepAlive: true, maxSockets, timeout: idleMsMax }
-    return { plain: new Agent(options), tls: new HttpsAgent({ ...options, ca: authority }) }
-  }
   const placeOf = lastOf(placeAt)
-  const ways = {
-    usual: { agents: agentsOf(connectionsMax), silenceMsMax },
-    methods: { agents: agentsOf(methodConnectionsMax), silenceMsMax: methodSilenceMsMax },
-  }
+  let ways: Promise<Ways> | undefined
   limitFailures(router, quotas, ({ remoteAddress }) => remoteAddress).route({
     method: 'ANY',
     pattern: '/*',
@@ -79,7 +70,9 @@ export function passToControl(
         case 'away':
           return unavailableAnswer('the control role does not run\n', found.retryAfterMs)
         case 'at': {
-          const way = methodPath.test(request.path) ? ways.methods : ways.usual
+          ways ??= openWays(authority)
+          const { methods, usual } = await ways
+          const way = methodPath.test(request.path) ? methods : usual
           return passed(way, placeOf(found.url), request, authorizationOf(request), beginning)
         }
       }
@@ -121,24 +114,16 @@ async function beginningOf(body: BodyStream): Promise<BegunBody> {
   }
 }
 
-/** Where the control role listens, as a request names it. */
+/** Where the control role listens. */
 interface Place {
-  readonly isTls: boolean
-  readonly hostname: string
-  readonly port: string
+  readonly origin: string
   /** What its address has before every path; mostly nothing. */
   readonly path: string
 }
 
 function placeAt(url: string): Place {
-  const { protocol, hostname, port, pathname } = new URL(url)
-  // Brackets are of the address, not of the host (RFC 3986 section 3.2.2).
-  return {
-    isTls: protocol === 'https:',
-    hostname: hostname.replace(/^\[|\]$/g, ''),
-    port,
-    path: pathname.replace(/\/$/, ''),
-  }
+  const { origin, pathname } = new URL(url)
+  return { origin, path: pathname.replace(/\/$/, '') }
 }
 
 /** The function, which keeps its last answer. */
@@ -150,47 +135,45 @@ function lastOf<Key, Value>(of: (key: Key) => Value): (key: Key) => Value {
   }
 }
 
-interface Agents {
-  readonly plain: Agent
-  readonly tls: HttpsAgent
+interface Ways {
+  readonly usual: Dispatcher
+  readonly methods: Dispatcher
 }
 
-interface Way {
-  readonly agents: Agents
-  readonly silenceMsMax: number
+/** Read once somebody asks the control role for something: most edges of a fleet are never asked to. */
+async function openWays(authority: string | undefined): Promise<Ways> {
+  const { Agent } = await import('undici')
+  const way = (connections: number, silentMsMax: number): Dispatcher =>
+    new Agent({
+      connections,
+      // Given up before the server behind gives them up: a request on a connection that is just closing would be lost.
+      keepAliveTimeout: idleMsMax,
+      headersTimeout: silentMsMax,
+      bodyTimeout: silentMsMax,
+      connect: { timeout: connectMsMax, ...(authority === undefined ? {} : { ca: authority }) },
+    })
+  return { usual: way(connectionsMax, silenceMsMax), methods: way(methodConnectionsMax, methodSilenceMsMax) }
 }
 
-function passed(
-  way: Way,
-  place: Place,
+async function passed(
+  way: Dispatcher,
+  { origin, path }: Place,
   request: HttpRequest,
   authorization: string,
-  body: BegunBody,
+  { lengthBytes, beginning, rest }: BegunBody,
 ): Promise<HttpAnswer> {
-  return new Promise((resolve) => {
-    const unavailable = (): void => resolve(unavailableAnswer('the control role does not answer\n', 1_000))
-    const query = request.queryText === '' ? '' : `?${request.queryText}`
-    const headers: OutgoingHttpHeaders = headersOf(request, authorization)
-    if (body.lengthBytes !== undefined) headers['content-length'] = body.lengthBytes
-    const { isTls, hostname, port } = place
-    const options = {
-      ...{ hostname, port, path: `${place.path}${request.path}${query}` },
-      ...{
-        agent: isTls ? way.agents.tls : way.agents.plain,
-        method: request.method,
-        headers,
-        timeout: way.silenceMsMax,
-      },
-    }
-    const passing = (isTls ? httpsRequest : httpRequest)(options, (response) =>
-      answerOf(response, request.method === 'HEAD').then(resolve, unavailable),
-    )
-    passing.on('error', unavailable)
-    passing.on('timeout', () => passing.destroy())
-    // A fault of either side ends the request, which is told above.
-    if (body.rest === undefined) passing.end(body.beginning)
-    else void pipeline(wholeOf(body.beginning, body.rest), passing).catch(() => {})
-  })
+  const query = request.queryText === '' ? '' : `?${request.queryText}`
+  const headers = headersOf(request, authorization)
+  if (lengthBytes !== undefined) headers['content-length'] = String(lengthBytes)
+  const body = rest === undefined ? beginning : Readable.from(wholeOf(beginning, rest), { objectMode: false })
+  try {
+    const method = request.method as Dispatcher.HttpMethod
+    const response = await way.request({ origin, path: `${path}${request.path}${query}`, method, headers, body })
+    return await answerOf(response, request.method === 'HEAD')
+  } catch {
+    // A fault of either side ends both.
+    return unavailableAnswer('the control role does not answer\n', 1_000)
+  }
 }
 
 async function* wholeOf(beginning: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -215,18 +198,18 @@ function headersOf(request: HttpRequest, authorization: string): Record<string, 
 }
 
 /** @throws if a short answer breaks off */
-async function answerOf(response: IncomingMessage, isHead: boolean): Promise<HttpAnswer> {
+async function answerOf(response: Dispatcher.ResponseData, isHead: boolean): Promise<HttpAnswer> {
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(response.headers)) {
     if (!hopHeaders.has(name) && value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value
   }
-  const status = response.statusCode ?? 502
+  const { statusCode: status, body } = response
   const length = response.headers['content-length']
   const told = length === undefined ? {} : { bodyBytes: Number(length) }
   if (!isHead && !hasNoBody(status)) {
     const isShort = told.bodyBytes !== undefined && told.bodyBytes <= wholeAnswerBytesMax
-    return isShort ? { status, headers, body: await buffer(response) } : { status, headers, ...told, stream: response }
+    return isShort ? { status, headers, body: await body.bytes() } : { status, headers, ...told, stream: body }
   }
-  response.resume() // its connection is free for another request
+  await body.dump() // its connection is free for another request
   return { status, headers, ...told }
 }

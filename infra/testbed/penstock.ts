@@ -158,12 +158,15 @@ export class RunningPenstock implements Target {
     await this.#untilReady()
   }
 
-  /** One more worker on the same log and warehouse. It joins the group by itself, and is whoever's who started it to stop. */
-  addWorker(): Promise<RunningPenstock> {
+  /**
+   * One more worker on the same log and warehouse. It joins the group by itself, and is whoever's who started it to stop.
+   * @param root of the tree that is started; left out: that of this
+   */
+  addWorker(root = this.#root): Promise<RunningPenstock> {
     return RunningPenstock.start({
       command: 'worker',
       through: this.#through,
-      root: this.#root,
+      root,
       settings: {
         ...this.#settings,
         PENSTOCK_CLICKHOUSE_URL: this.clickhouseUrl,
@@ -175,13 +178,13 @@ export class RunningPenstock implements Target {
   }
 
   /** One more edge process, to which the system gives a share of the devices that connect at the MQTT port. Its other ports are its own. */
-  async addEdge(): Promise<RunningPenstock> {
+  async addEdge(root = this.#root): Promise<RunningPenstock> {
     const own = await penstockPorts()
     return await RunningPenstock.start({
       command: 'edge',
       args: ['--index', '9'],
       through: this.#through,
-      root: this.#root,
+      root,
       settings: { ...this.#settings, ...own, PENSTOCK_MQTT_PORT: new URL(this.mqttUrl).port },
     })
   }

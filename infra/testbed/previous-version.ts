@@ -1,11 +1,14 @@
 /** An earlier version of the project as a tree of its own, which runs beside this one. */
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { cachedFolder, fetchOnce, runClient } from './fetch-once.ts'
 
 const here = join(import.meta.dirname, '../..')
+
+/** A version that was landed before this one, and that it is to run beside. Who lands a version names it here for the next. */
+export const landedVersion = '867e595ce6a539745a6a0dd0fb64c2f0139bed82'
 
 export interface PreviousVersion {
   readonly commit: string
@@ -31,6 +34,12 @@ export async function previousVersion(ref: string): Promise<PreviousVersion> {
     else await runClient('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], fresh)
   })
   return { commit, root }
+}
+
+/** What is missing to have that version here; `undefined` if nothing is. A clone without history has none, also where all servers are. */
+export function landedVersionMissing(): string | undefined {
+  const { status } = spawnSync('git', ['cat-file', '-e', `${landedVersion}^{commit}`], { cwd: here })
+  return status === 0 ? undefined : `this clone has no commit ${landedVersion.slice(0, 8)}`
 }
 
 export interface LockFile {

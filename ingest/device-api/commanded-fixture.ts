@@ -63,19 +63,21 @@ export class MemoryQueues implements CommandQueues {
   }
 }
 
-const carrier: Carrier = {
-  protocol: 'mqtt',
-  silentMs: 0,
-  fail: () => {},
-  send: async () => 'gone',
-}
-
 /** A device that listens, and says what becomes of each delivery when it is told to. */
 export class ListeningDevice implements Session {
   readonly deviceId: string
   readonly moduleId: string | undefined
   readonly openedAtMs = 0
-  readonly carrier = carrier
+  readonly carrier: Carrier = {
+    protocol: 'mqtt',
+    silentMs: 0,
+    fail: ({ code }) => {
+      this.endedFor = code
+      this.end()
+    },
+    send: async () => 'gone',
+  }
+  endedFor: string | undefined
   readonly deliveries: Delivery[] = []
   readonly #answers: ((outcome: Outcome) => void)[] = []
   /** Said at once of each delivery; left out: it waits for `answer`. */

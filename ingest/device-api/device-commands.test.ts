@@ -243,6 +243,41 @@ describe('commands for a device', () => {
     expect([served(), devices.at(-1)?.deliveries.length]).toEqual([count - 1, 1])
   })
 
+  test('who settles nothing for as long as a lock lasts gives way once others wait for room, and not before', async () => {
+    const { queues, commands, settled, advance } = edgeOf()
+    opened = commands
+    const body = Buffer.alloc(limits.commandBytesMax)
+    const add = (index: number): ListeningDevice => {
+      const device = new ListeningDevice({ deviceId: `d${index}`, moduleId: undefined })
+      for (const text of ['first', 'second']) queues.add(takenCommand(`d${index}`, text, { body }))
+      commands.onSubscribed(device, 'commands')
+      return device
+    }
+    const look = async (times = 1): Promise<void> => {
+      for (let time = 0; time < times; time++) {
+        advance(limits.commandsLookMs)
+        await settled()
+      }
+    }
+    const count = limits.commandsHeldBytesMax / body.length / 2
+    const holders = Array.from({ length: count }, (_, index) => add(index))
+    await settled()
+    await look(Math.ceil(limits.commandLockMs / limits.commandsLookMs))
+    expect(holders.filter(({ texts, endedFor }) => texts.length < 2 || endedFor !== undefined)).toEqual([])
+    const [slow] = holders
+    slow?.answer('acknowledged')
+    const last = add(count)
+    await settled()
+    const other = add(count + 1)
+    await settled()
+    expect([last.texts.length, other.texts.length]).toEqual([2, 0])
+    await look()
+    expect([last.texts.length, other.texts.length]).toEqual([2, 2])
+    expect(new Set(holders.map(({ endedFor }) => endedFor))).toEqual(new Set([undefined, 'INGEST_COMMANDS_HELD']))
+    expect([slow, last, other].map((device) => device?.endedFor)).toEqual([undefined, undefined, undefined])
+    expect(queues.settledKinds).toContain('abandon first')
+  })
+
   test('its properties are the hub’s: the address, what its sender said, and which feedback it wants', async () => {
     const { queues, commands, settled } = edgeOf()
     opened = commands

@@ -17,6 +17,7 @@ import type { DeviceRequest } from '#ingest/session/device-request.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { Session } from '#ingest/session/session.ts'
 import { assert } from '#runtime/assert.ts'
+import { isWithinDepth } from '#runtime/json-depth.ts'
 import type { CallFailure, CallOutcome, MethodCall } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
@@ -191,6 +192,8 @@ function failed(kind: CallFailure): CallOutcome {
 /** The device's text as it stands, once it is JSON: numbers in it may be finer than ours. */
 function answerOf(status: number, body: Buffer): CallOutcome {
   if (body.length > limits.methodPayloadBytesMax || Math.abs(status) > 0x7fff_ffff) return failed('badAnswer')
+  // Many a caller's reader calls itself for each level.
+  if (!isWithinDepth(body, limits.methodPayloadDepthMax)) return failed('badAnswer')
   const payload = body.toString()
   try {
     if (payload.trim() !== '') JSON.parse(payload)

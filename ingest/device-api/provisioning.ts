@@ -67,10 +67,10 @@ export class Provisioning implements Capability {
 
   /** Never rejects. */
   async status(who: Registrant, operationId: string): Promise<ProvisioningAnswer> {
-    const waitSeconds = this.#polls.waitSeconds(who.registrationId)
+    const waitSeconds = this.#polls.begin(who)
     if (waitSeconds > 0) return this.#counted('status', polledTooOften(waitSeconds))
     const answer = await this.#ask({ step: 'status', ...who, operationId, payload: undefined })
-    if (isOfProven(answer)) this.#polls.count(who.registrationId)
+    this.#polls.end(who, isOfProven(answer))
     return answer
   }
 

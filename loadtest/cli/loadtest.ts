@@ -24,7 +24,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     if (isPlanLine(args)) {
       const line = planLineOf(args)
-      process.stdout.write(`${line === undefined ? planHelp() : answerOf(line)}\n`)
+      process.stdout.write(`${line === undefined ? planHelp() : await answerOf(line)}\n`)
       return 0
     }
     return isScenarioLine(args)

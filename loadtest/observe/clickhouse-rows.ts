@@ -7,6 +7,7 @@ import { type QueryParameters, queryRows } from './query-rows.ts'
 import {
   disorderStatement,
   exceptRanges,
+  newestStatement,
   ofDevice,
   ofRun,
   partitionsStatement,
@@ -30,6 +31,8 @@ export interface ClickhouseRows extends RowSource {
   tableRows(): Promise<number>
   /** Log partitions with rows that the edge took in at `atMs` (UTC) or later. */
   partitionsSince(atMs: number): Promise<number>
+  /** When the edge took in the newest message of each log partition that has rows of `atMs` (UTC) or later. */
+  newestSince(atMs: number): Promise<ReadonlyMap<number, number>>
   /** Rows of some devices beyond the last one seen of each; for the latency from socket to row. Reads only what is newer. */
   visibleAfter(seen: ReadonlyMap<string, Seen>): Promise<readonly VisibleRows[]>
 }
@@ -44,6 +47,11 @@ export function clickhouseRows(url: string, table: string): ClickhouseRows {
     rowCount: (run) => numberOf(`SELECT count() FROM ${table} WHERE ${ofRun}`, { run }),
 
     partitionsSince: (atMs) => numberOf(partitionsStatement(table), { at: Math.floor(atMs) }),
+
+    async newestSince(atMs) {
+      const rows = await query(newestStatement(table), { at: Math.floor(atMs) })
+      return new Map(rows.map(([partition, newest]) => [Number(partition), Number(newest)]))
+    },
 
     summaries: async (run) => new Map((await query(summariesStatement(table), { run })).map(summaryOf)),
 

@@ -24,6 +24,12 @@ export function partitionsStatement(table: string): string {
   return `SELECT uniqExact(log_partition) FROM ${table} WHERE enqueued_at >= fromUnixTimestamp64Milli({at:Int64}, 'UTC')`
 }
 
+/** The newest message of each log partition that has rows of a moment or later. */
+export function newestStatement(table: string): string {
+  return `SELECT log_partition, max(toUnixTimestamp64Milli(enqueued_at)) FROM ${table}
+    WHERE enqueued_at >= fromUnixTimestamp64Milli({at:Int64}, 'UTC') GROUP BY log_partition`
+}
+
 /** A row a device: rows, distinct numbers, the first, the last, log partitions. */
 export function summariesStatement(table: string): string {
   return `SELECT device_id, count(), groupBitmap(toUInt64(greatest(sequence, 0))), min(sequence), max(sequence), uniqExact(log_partition)

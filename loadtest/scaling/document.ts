@@ -180,7 +180,7 @@ function boundsText(): string {
 - **A take-over** goes through the one supervisor of a machine, which tells every other edge process. So its messages grow with connects × edges. Edges on
   different machines are told through PostgreSQL: where identities are required, each edge gets every connect of the fleet, some 250 in a notification.
 - **Statistics of the registry** count all rows, so their time grows with the devices (benchmarks/registry.md).
-- **Partitions are fixed** when the topic is first created. A device is always in the same one, so no device is faster than its partition.
+- **Partitions grow, and never become fewer** ([OPERATIONS.md](OPERATIONS.md#more-partitions)). A device is in one at a time, so no device is faster than its partition.
 - **One edge process** reads on one core. The operating system's limit of open files bounds its connections.
 
 `

@@ -5,7 +5,7 @@
  *
  * Connecting, closing and the first compilation of code are outside the looks.
  */
-import { RunningPenstock } from '#infra/testbed/penstock.ts'
+import { type PenstockSettings, RunningPenstock } from '#infra/testbed/penstock.ts'
 import { clickhouseRows } from '#loadtest/observe/clickhouse-rows.ts'
 import { queryRows } from '#loadtest/observe/query-rows.ts'
 import { metricSums } from '#loadtest/observe/target-metrics.ts'
@@ -44,14 +44,21 @@ interface Look {
 /**
  * @param run its number in the sweep
  * @param seconds of load, of which the warm-up is not measured
+ * @param settings on top of those that make the point
  * @throws as `runLoad` does; LOADTEST_LOST, LOADTEST_REPEATED if the rows are not as many as were acknowledged
  */
-export async function measurePoint({ sweep, load }: PlannedPoint, run: number, seconds: number): Promise<ScalingPoint> {
+export async function measurePoint(
+  { sweep, load }: PlannedPoint,
+  run: number,
+  seconds: number,
+  settings: PenstockSettings = {},
+): Promise<ScalingPoint> {
   const target = await RunningPenstock.start({
     settings: {
       PENSTOCK_LOG_LEVEL: 'warn',
       PENSTOCK_PARTITIONS: String(load.partitions),
       PENSTOCK_EDGE_PROCESSES: String(load.edges),
+      ...settings,
     },
     showsErrors: true,
   })

@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { bytes, count, short } from '#loadtest/options/figures.ts'
 import { LineReader } from '#loadtest/options/line-reader.ts'
-import { PenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { fitModel } from './model.ts'
 import { type Plan, planOf } from './plan.ts'
+import { checkPlan, checkTable } from './plan-check.ts'
 import { type PlanFlag, type PlanQuestion, planFlags, planOptions, planQuestion } from './plan-question.ts'
-import { newestRunOf } from './scaling-point.ts'
+import { newestRunOf, type ScalingRun } from './scaling-point.ts'
 
 export const pointsFile = join(import.meta.dirname, '../../docs/benchmarks/scaling.json')
 
@@ -16,7 +17,13 @@ export interface PlanLine {
   /** What `npm run bench -- scaling` measured; its newest run is used. */
   readonly pointsFile: string
   readonly isJson: boolean
+  /** Seconds of load under which the plan is tried on this machine; `undefined`: it is not. */
+  readonly checkSeconds: number | undefined
 }
+
+const checkSecondsMax = 600
+/** Less is mostly the warm-up. */
+const checkSecondsMin = 5
 
 export function planHelp(): string {
   const flags = planFlags.map((flag) => {
@@ -30,9 +37,10 @@ Says what a cluster needs for a load: cores, memory, disk, brokers and shards, f
 
 ${flags.join('\n')}
   --${'points <file.json>'.padEnd(24)}points to fit (docs/benchmarks/scaling.json)
+  --${'check <seconds>'.padEnd(24)}also run what is planned under that load on this machine, where it fits, and show both (${checkSecondsMin} to ${checkSecondsMax})
   --${'json'.padEnd(24)}the plan as JSON
 
-Exit code: 0 answered; 2 an option or the points are faulty.`
+Exit code: 0 answered; 2 an option or the points are faulty, or the run of a check failed.`
 }
 
 /** True if the arguments ask for a plan. */
@@ -51,26 +59,35 @@ export function planLineOf(args: readonly string[]): PlanLine | undefined {
     const value = line.number(flag, min, max)
     if (value !== undefined) asked[flag] = value
   }
+  const checkSeconds = line.number('check', checkSecondsMin, checkSecondsMax)
   line.assertFaultless()
   return {
     question: planQuestion(asked),
     pointsFile: line.text('points') ?? pointsFile,
     isJson: line.isSet('json'),
+    checkSeconds,
   }
 }
 
-/** The answer as text. @throws LOADTEST_OPTIONS_INVALID, LOADTEST_MODEL_UNFITTED */
-export function answerOf({ question, pointsFile: file, isJson }: PlanLine): string {
-  let text: string
+/** The answer as text. @throws LOADTEST_OPTIONS_INVALID, LOADTEST_MODEL_UNFITTED; as `checkPlan`, if a check is asked for */
+export async function answerOf({ question, pointsFile: file, isJson, checkSeconds }: PlanLine): Promise<string> {
+  const run = runAt(file)
+  const model = fitModel(run.points)
+  const plan = planOf(model, question)
+  const check = checkSeconds === undefined ? undefined : await checkPlan(model, question, checkSeconds)
+  if (isJson) return JSON.stringify({ ...plan, check }, null, 2)
+  const of = `model of ${run.machine}, measured ${run.startedAt.slice(0, 10)}; docs/SCALING.md says what of this is extrapolated`
+  return [planScreen(plan), of, ...(check === undefined ? [] : [checkTable(check)])].join('\n\n')
+}
+
+/** @throws LOADTEST_OPTIONS_INVALID */
+function runAt(file: string): ScalingRun {
   try {
-    text = readFileSync(file, 'utf8')
+    return newestRunOf(readFileSync(file, 'utf8'), file)
   } catch (cause) {
+    if (isPenstockError(cause)) throw cause
     throw new PenstockError('LOADTEST_OPTIONS_INVALID', `--points ${file}: cannot be read`, { cause })
   }
-  const run = newestRunOf(text, file)
-  const plan = planOf(fitModel(run.points), question)
-  if (isJson) return JSON.stringify(plan, null, 2)
-  return `${planScreen(plan)}\n\nmodel of ${run.machine}, measured ${run.startedAt.slice(0, 10)}; docs/SCALING.md says what of this is extrapolated`
 }
 
 function planScreen(plan: Plan): string {
@@ -118,6 +135,7 @@ const flags = {
   ...(Object.fromEntries(planFlags.map((flag) => [flag, { type: 'string' }])) as Record<PlanFlag, { type: 'string' }>),
   plan: { type: 'boolean' },
   points: { type: 'string' },
+  check: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const

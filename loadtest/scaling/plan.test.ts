@@ -61,6 +61,7 @@ describe('the command line of a plan', () => {
     [['--rate', 'many'], '--rate many: allowed is a number from 0'],
     [['--headroom', '1'], '--headroom 1: allowed is a number from 0 to 0.95'],
     [['--devices', ''], '--devices : allowed'],
+    [['--check', '4'], '--check 4: allowed is a number from 5 to 600'],
     [['--speed', '1'], '--speed'],
     [['--rate'], '--rate'],
   ])('refuses %j', (args, fault) => {
@@ -71,10 +72,10 @@ describe('the command line of a plan', () => {
     expect(() => planLineOf(['--plan', '--rate=-1', '--log-replicas', '0'])).toThrow(/--rate -1.*\n--log-replicas 0/)
   })
 
-  test('refuses points that cannot be read or are none', () => {
+  test('refuses points that cannot be read or are none', async () => {
     const line = planLineOf(['--plan'])!
-    expect(() => answerOf({ ...line, pointsFile: '/nowhere.json' })).toThrow('/nowhere.json: cannot be read')
-    expect(() => answerOf({ ...line, pointsFile: import.meta.filename })).toThrow('not a list of runs')
+    await expect(answerOf({ ...line, pointsFile: '/nowhere.json' })).rejects.toThrow('/nowhere.json: cannot be read')
+    await expect(answerOf({ ...line, pointsFile: import.meta.filename })).rejects.toThrow('not a list of runs')
   })
 
   test('the help names every option', () => {

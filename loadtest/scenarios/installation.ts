@@ -1,6 +1,7 @@
 import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
 import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { type PenstockSettings, penstockPorts, type Role, RunningPenstock } from '#infra/testbed/penstock.ts'
+import { previousVersion } from '#infra/testbed/previous-version.ts'
 import type { ServerPlace } from '#infra/testbed/server-process.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { Site, Stage } from './scenario.ts'
@@ -48,4 +49,14 @@ export async function openBrokers(
   const kafka = await startKafka({ brokers, settings, places })
   stage.own(() => kafka.stop())
   return kafka
+}
+
+/** Where the tree of another version lies. @throws LOADTEST_SCENARIO_IMPOSSIBLE */
+export async function previousTree(ref: string): Promise<string> {
+  try {
+    return (await previousVersion(ref)).root
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message.trim() : String(cause)
+    throw new PenstockError('LOADTEST_SCENARIO_IMPOSSIBLE', `--previous ${ref}: cannot be had here: ${why}`, { cause })
+  }
 }

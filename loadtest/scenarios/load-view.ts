@@ -1,6 +1,7 @@
 import type { GeneratorProgress } from '#loadtest/generate/generator.ts'
 import type { ClickhouseRows } from '#loadtest/observe/clickhouse-rows.ts'
 import { PenstockError } from '#schemas/errors.ts'
+import { StallWatch } from './stall-watch.ts'
 
 /** So long what a scenario waits for may stand still; longer than any time-out of the delivery protocol. */
 const stallMsMax = 240_000
@@ -76,6 +77,11 @@ export class LoadView {
   /** Log partitions that have rows. */
   storedPartitions(): Promise<number> {
     return this.#rows.partitionsSince(0)
+  }
+
+  /** Looks at how long partitions stand still, until it is stopped. */
+  watchStalls(): StallWatch {
+    return new StallWatch(this.#rows)
   }
 
   /** Rows of the table; `undefined` while the warehouse does not answer. */

@@ -1,5 +1,5 @@
 /** Workers that come and go, and an installation that is started again with other numbers of processes. */
-import { openInstallation, urlsOf } from './installation.ts'
+import { openInstallation, previousTree, urlsOf } from './installation.ts'
 import { MoreWorkers } from './more-workers.ts'
 import type { Scenario, Site, Stage } from './scenario.ts'
 
@@ -14,10 +14,12 @@ export const membershipScenarios: readonly Scenario[] = [
   },
   {
     name: 'orderly-ends',
-    summary: 'one of two edges, and one of two workers, ends in order, and another one comes',
+    summary:
+      'one of two edges, and one of two workers, ends in order, and another one comes; with --previous of that version in turn',
     usual: { faults: 20, messages: 2_000_000, rate: 20_000, connections: 100 },
     small: { faults: 4, messages: 12_000, rate: 3_000, connections: 20 },
     log: 'any',
+    previous: 'optional',
     prepare: prepareOrderlyEnds,
   },
   {
@@ -56,24 +58,42 @@ async function prepareStorm(stage: Stage): Promise<Site> {
 
 async function prepareOrderlyEnds(stage: Stage): Promise<Site> {
   const installation = await openInstallation(stage)
+  const { previous } = stage.options
+  const root = previous === undefined ? undefined : await previousTree(previous)
   const workers = new MoreWorkers(stage, installation)
-  await workers.add()
-  let edge = await installation.addEdge()
+  await workers.add(root)
+  let edge = await installation.addEdge(root)
   stage.own(() => edge.stop())
+  const turns = [
+    {
+      role: 'an edge',
+      end: () => edge.stop(),
+      come: async (next?: string) => {
+        edge = await installation.addEdge(next)
+      },
+    },
+    { role: 'a worker', end: () => workers.take(0, false), come: (next?: string) => workers.add(next) },
+  ] as const
   return {
     ...urlsOf(installation),
-    inject: (load) =>
-      stage.schedule(load, async (index) => {
-        if (index % 2 === 0) {
-          await edge.stop()
-          stage.injected('an edge of two ends in order', load)
-          edge = await installation.addEdge()
-        } else {
-          await workers.take(0, false)
-          stage.injected('a worker of two ends in order', load)
-          await workers.add()
+    inject: async (load) => {
+      const stalls = load.watchStalls()
+      stage.own(() => stalls.stop())
+      await stage.schedule(load, async (index) => {
+        const { role, end, come } = turns[index % 2 === 0 ? 0 : 1]
+        const partitions = await load.storedPartitions()
+        const during = async (what: string, step: () => Promise<unknown>): Promise<void> => {
+          stage.noteLargest('a partition stood still at other times, s', stalls.takeLongest())
+          await step()
+          await load.untilStoredFrom(partitions)
+          stage.noteLargest(`a partition stood still when ${role} ${what}, s`, stalls.takeLongest())
         }
-      }),
+        await during('ended', end)
+        stage.injected(`${role} of two ends in order`, load)
+        // What was of the other version is of this one now.
+        await during('came', () => come(index % 4 < 2 ? undefined : root))
+      })
+    },
   }
 }
 

@@ -15,9 +15,9 @@ export class MoreWorkers {
     return this.#workers.length
   }
 
-  /** Resolves once it delivers. */
-  async add(): Promise<void> {
-    this.#workers.push(await this.#installation.addWorker())
+  /** Resolves once it delivers. @param root of the tree that is started; left out: that of the installation */
+  async add(root?: string): Promise<void> {
+    this.#workers.push(await this.#installation.addWorker(root))
   }
 
   /** Ends one, in order or by kill -9. */

@@ -40,6 +40,8 @@ test('without numbers a scenario has its usual size, and a small one if asked', 
 test('a scenario that runs another version beside this one is told which; no other takes one', () => {
   expect(scenarioLineOf(['--scenario', 'upgrade', '--previous', 'v1'])?.options.previous).toBe('v1')
   expect(() => scenarioLineOf(['--scenario', 'upgrade'])).toThrow(/--previous: upgrade needs/)
+  expect(scenarioLineOf(['--scenario', 'orderly-ends'])?.options.previous).toBeUndefined()
+  expect(scenarioLineOf(['--scenario', 'orderly-ends', '--previous', 'v1'])?.options.previous).toBe('v1')
   expect(() => scenarioLineOf(['--scenario', 'soak', '--previous', 'v1'])).toThrow(/--previous: soak runs/)
 })
 

@@ -30,7 +30,7 @@ ${scenarioListText()}
                       have to outlast the faults
   --slo <name=n,…>    thresholds over the whole run, faults included; a missed one fails it
   --kafka <host:port> on these Kafka brokers instead of the embedded log; TLS and user by PENSTOCK_KAFKA_…
-  --previous <ref>    commit or tag of this repository that runs beside this version (upgrade)
+  --previous <ref>    commit or tag of this repository that runs beside this version (upgrade, orderly-ends)
   --json <file>       also write the verdict as JSON; - for standard output instead of the screen
 
 Exit code: 0 nothing lost, nothing twice, order kept, thresholds met; 1 not so; 2 the run itself failed.`
@@ -57,7 +57,7 @@ export function scenarioLineOf(args: readonly string[]): ScenarioLine | undefine
 
 function scenarioOptionsOf(
   line: LineReader,
-  { name, log, takesPrevious = false, small, usual }: Scenario,
+  { name, log, previous: runsPrevious, small, usual }: Scenario,
 ): ScenarioOptions {
   const { faults } = line
   const size = line.isSet('small') ? small : usual
@@ -65,8 +65,8 @@ function scenarioOptionsOf(
   if (kafka !== undefined && log !== 'any')
     faults.push(`--kafka: ${name} needs ${log === 'embedded' ? 'the embedded log' : 'brokers of its own'}`)
   const previous = line.text('previous')
-  if (takesPrevious && previous === undefined) faults.push(`--previous: ${name} needs a commit or tag`)
-  if (!takesPrevious && previous !== undefined) faults.push(`--previous: ${name} runs this version only`)
+  if (runsPrevious === 'needed' && previous === undefined) faults.push(`--previous: ${name} needs a commit or tag`)
+  if (runsPrevious === undefined && previous !== undefined) faults.push(`--previous: ${name} runs this version only`)
   const file = line.text('workload')
   const workload = file === undefined ? undefined : line.collect(() => workloadFileAt(file))
   if (workload) faults.push(...workloadFaults(workload, line.given))

@@ -48,8 +48,8 @@ export interface Scenario {
   readonly log: 'any' | 'own Kafka' | 'embedded'
   /** Needs what a test run does not have, such as the project's history, or takes too long for one. */
   readonly isByHand?: boolean
-  /** Runs another version of the project beside this one. */
-  readonly takesPrevious?: boolean
+  /** Whether it runs another version of the project beside this one; left out: it does not. */
+  readonly previous?: 'needed' | 'optional'
   prepare(stage: Stage): Promise<Site>
 }
 
@@ -131,6 +131,11 @@ export class Stage {
     this.faults[kind] = (this.faults[kind] ?? 0) + 1
     if (this.events.length < eventsMax)
       this.events.push({ kind, atMs: Math.round(performance.now() - this.#beganMs), acknowledged: load.acknowledged })
+  }
+
+  /** Keeps a figure, the largest of all that have its name. */
+  noteLargest(name: string, value: number): void {
+    this.facts[name] = Math.max(this.facts[name] ?? value, value)
   }
 
   /**

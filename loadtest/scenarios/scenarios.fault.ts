@@ -2,9 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
 import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
+import { landedVersion, landedVersionMissing } from '#infra/testbed/previous-version.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { runScenario } from './run-scenario.ts'
-import type { Scenario } from './scenario.ts'
+import type { Scenario, ScenarioOptions } from './scenario.ts'
 import { scenarioNamed, scenarios } from './scenario-list.ts'
 import { verdictScreen } from './verdict.ts'
 
@@ -20,14 +21,25 @@ const needs = {
 }
 
 /** One small run, which must end with all faults done and a clean ledger. */
-async function prove(scenario: Scenario, brokers: string | undefined): Promise<void> {
-  const verdict = await runScenario(scenario, { seed, ...scenario.small, kafka: brokers })
+async function prove(
+  scenario: Scenario,
+  brokers: string | undefined,
+  changes: Partial<ScenarioOptions> = {},
+): Promise<void> {
+  const options = { seed, ...scenario.small, kafka: brokers, ...changes }
+  const verdict = await runScenario(scenario, options)
   expect(verdict.isClean, verdictScreen(verdict)).toBe(true)
   const { lost, doubled, outOfOrder, neverSent } = verdict
   expect({ lost, doubled, outOfOrder, neverSent }).toEqual({ lost: 0, doubled: 0, outOfOrder: 0, neverSent: 0 })
-  expect(Object.values(verdict.faults).reduce((sum, count) => sum + count, 0)).toBe(scenario.small.faults)
-  expect(verdict.acknowledged).toBeGreaterThanOrEqual(scenario.small.messages)
+  expect(Object.values(verdict.faults).reduce((sum, count) => sum + count, 0)).toBe(options.faults)
+  expect(verdict.acknowledged).toBeGreaterThanOrEqual(options.messages)
   expect(verdict.stored).toBe(verdict.sent)
+}
+
+function named(name: string): Scenario {
+  const scenario = scenarioNamed(name)
+  if (!scenario) throw new Error(`there is no scenario ${name}`)
+  return scenario
 }
 
 // One after the other, as tests of one file are: each has a whole installation.
@@ -52,10 +64,15 @@ describe.skipIf(kafka.skip)(`on Apache Kafka ${kafka.note}`, () => {
     '%s: nothing acknowledged is lost, nothing is stored twice, order is kept [G-1] [G-2] [G-3]',
     { timeout: runMsMax },
     async (name) => {
-      const scenario = scenarioNamed(name)
-      if (!scenario) throw new Error(`there is no scenario ${name}`)
-      await prove(scenario, brokers.bootstrap)
+      await prove(named(name), brokers.bootstrap)
     },
+  )
+
+  const missing = landedVersionMissing()
+  test.skipIf(missing !== undefined)(
+    `an edge and a worker of the version before run beside this one's, and this one's come when they end [G-1] [G-2] [G-3] ${missing ?? ''}`,
+    { timeout: runMsMax },
+    () => prove(named('orderly-ends'), brokers.bootstrap, { previous: landedVersion, faults: 2, messages: 6_000 }),
   )
 })
 

@@ -10,11 +10,10 @@ import type { RestAccess } from '#control/client/client.ts'
 import { startBalancer } from '#infra/testbed/balancer.ts'
 import type { PenstockSettings, Role } from '#infra/testbed/penstock.ts'
 import { startPostgres } from '#infra/testbed/postgres.ts'
-import { previousVersion } from '#infra/testbed/previous-version.ts'
 import { freePort, freePorts } from '#runtime/free-ports.ts'
-import { isPenstockError, PenstockError } from '#schemas/errors.ts'
+import { isPenstockError } from '#schemas/errors.ts'
 import { Cluster, type ClusterProcess } from './cluster.ts'
-import { openBrokers, startWarehouse } from './installation.ts'
+import { openBrokers, previousTree, startWarehouse } from './installation.ts'
 import type { LoadView } from './load-view.ts'
 import { kafkaSettings, type Scenario, type Site, type Stage } from './scenario.ts'
 
@@ -25,7 +24,7 @@ export const upgrade: Scenario = {
   small: { faults: 16, messages: 48_000, rate: 1_000, connections: 20 },
   log: 'own Kafka',
   isByHand: true,
-  takesPrevious: true,
+  previous: 'needed',
   prepare,
 }
 
@@ -35,7 +34,7 @@ const processesOfRole = 2
 const host = '127.0.0.1'
 
 async function prepare(stage: Stage): Promise<Site> {
-  const previous = await previousOf(stage.options.previous ?? 'HEAD')
+  const previous = await previousTree(stage.options.previous ?? 'HEAD')
   const ownerKey = randomBytes(32).toString('base64')
   const kafka = await openBrokers(stage, 1, {})
   const postgres = await startPostgres()
@@ -56,23 +55,15 @@ async function prepare(stage: Stage): Promise<Site> {
   const registry: RestAccess = { url: `http://${host}:${controlPort}`, hostName: 'localhost', ownerKey }
 
   const cluster = new Cluster(stage, { ...shared, PENSTOCK_CONTROL_URL: registry.url })
-  for (const process of processes) await cluster.start(process, previous.root)
+  for (const process of processes) await cluster.start(process, previous)
   await cluster.route(registry)
   return {
     mqttUrl: `mqtt://${host}:${mqttPort}`,
     clickhouseUrl: warehouse.clickhouseUrl,
     registry,
-    inject: (load) => upgradeAndBack(stage, cluster, processes, previous.root, load),
+    inject: (load) => upgradeAndBack(stage, cluster, processes, previous, load),
     faultOf: () => cluster.endpointFault(),
   }
-}
-
-/** @throws LOADTEST_SCENARIO_IMPOSSIBLE */
-function previousOf(ref: string): Promise<{ readonly root: string }> {
-  return previousVersion(ref).catch((cause: unknown) => {
-    const why = cause instanceof Error ? cause.message.trim() : String(cause)
-    throw new PenstockError('LOADTEST_SCENARIO_IMPOSSIBLE', `--previous ${ref}: cannot be had here: ${why}`, { cause })
-  })
 }
 
 async function processesOf(): Promise<readonly ClusterProcess[]> {
@@ -137,7 +128,7 @@ async function upgradeAndBack(
 async function timed(stage: Stage, name: string, step: () => Promise<void>): Promise<void> {
   const beganMs = performance.now()
   await step()
-  stage.facts[name] = Math.max(stage.facts[name] ?? 0, (performance.now() - beganMs) / 1_000)
+  stage.noteLargest(name, (performance.now() - beganMs) / 1_000)
 }
 
 /** Codes with which an older version refuses what a newer one has written, or speaks. */

@@ -46,11 +46,12 @@ export interface PartitionRange {
 }
 
 /**
- * One partition given to this member under one generation. All calls reject with LOG_GENERATION_STALE once the partition is
- * revoked or the member fell out of the group; the task that holds the assignment then ends.
+ * One partition given to this member, and to nobody else until it is revoked. All calls reject with LOG_GENERATION_STALE once the
+ * partition is revoked or the member fell out of the group; the task that holds the assignment then ends.
  */
 export interface Assignment {
   readonly partition: number
+  /** Under which it was given. Where the group moves on and the partition stays, commits are made under the later one. */
   readonly generation: number
   /** The group's position when the partition was assigned; `undefined` if the group never committed here. */
   readonly position: GroupPosition | undefined
@@ -65,7 +66,7 @@ export interface Assignment {
    *   assignment goes on)
    */
   read(offset: number, bytesMax: number, waitMs: number, logId?: string): Promise<LogRecord[]>
-  /** Stores the group's position durably. Accepted only from the current generation. @throws LOG_UNAVAILABLE (retry) */
+  /** Stores the group's position durably. Accepted only from who holds the partition. @throws LOG_UNAVAILABLE (retry) */
   commit(position: GroupPosition): Promise<void>
 }
 

@@ -55,5 +55,7 @@ export async function admitted<T>(
   { circuit, permits, ended }: DeliveryOptions,
   action: () => Promise<T>,
 ): Promise<T | undefined> {
-  return circuit === undefined ? await permits.with(action) : await circuit.attempt(ended, () => permits.with(action))
+  // A permit may be long in coming: a worker that ends begins nothing more, since its partitions wait for it.
+  const begin = (): Promise<T | undefined> => permits.with(async () => (ended.aborted ? undefined : await action()))
+  return circuit === undefined ? await begin() : await circuit.attempt(ended, begin)
 }

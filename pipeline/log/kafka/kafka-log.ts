@@ -118,7 +118,7 @@ async function connect(cluster: KafkaCluster, topic: string): Promise<void> {
 interface Clusters {
   readonly produce: KafkaCluster
   readonly fetch: KafkaCluster
-  /** For positions and ends of partitions. */
+  /** For positions and ends of partitions, and to leave groups. */
   readonly ask: KafkaCluster
 }
 
@@ -188,6 +188,7 @@ class KafkaLog implements Log {
       partitionCount: () => this.partitionCount,
       refreshPartitions: () => this.refreshPartitions(),
       sessionMs,
+      asking: this.#clusters.ask,
       logger,
       onAssigned,
     })

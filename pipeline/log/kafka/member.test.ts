@@ -51,6 +51,7 @@ function join(cluster: KafkaCluster) {
     partitionCount: () => 1,
     refreshPartitions: async () => {},
     sessionMs: 1_000,
+    asking: cluster,
     logger: silentLogger,
     onAssigned: (assignment) => {
       assignments.push(assignment)
