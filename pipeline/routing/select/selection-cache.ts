@@ -5,7 +5,6 @@
  * those that ask at the same moment share.
  */
 
-import type { BatchStamp } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Selection } from './selection.ts'
@@ -16,7 +15,7 @@ export interface SelectionKey {
   readonly partition: number
   readonly offset: number
   /** Under the same offset a log that was made anew has another record: a batch is known by these. */
-  readonly stamp: Pick<BatchStamp, 'edgeId' | 'epoch' | 'sequence'>
+  readonly stamp: { readonly edgeId: string; readonly epoch: number; readonly sequence: number }
   /** `RouteSet.revision` */
   readonly revision: string
 }

@@ -20,9 +20,9 @@ import {
   type StoredBlob,
   uploadsFolder,
 } from '#pipeline/blobs/blob-store.ts'
-import { joinedTo } from '#pipeline/blobs/joined-blocks.ts'
 import { held, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+import { joinedTo } from '../objects/joined-blocks.ts'
 import { codeOf, entriesOf, falseIfAbsent, faultOf, syncFolder, writeSynced } from './synced-files.ts'
 
 const partsFolder = 'parts'

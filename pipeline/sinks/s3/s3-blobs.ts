@@ -13,9 +13,9 @@ import {
   type StoredBlob,
   uploadsFolder,
 } from '#pipeline/blobs/blob-store.ts'
-import { joinedTo } from '#pipeline/blobs/joined-blocks.ts'
 import { unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import { limits } from '#schemas/limits.ts'
+import { joinedTo } from '../objects/joined-blocks.ts'
 import { S3Client, type S3ClientOptions, storedFrom } from './s3-client.ts'
 
 /** As many as are written, and what is read for them. */
