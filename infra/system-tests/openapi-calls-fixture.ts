@@ -51,6 +51,7 @@ export async function callForSenders(rightly: Rightly, device: string, module: s
     ['/devices/d1/modules/m', module],
   ] as const) {
     await rightly(204, 'GET', `${beginning}/ping`)
+    await rightly(200, 'GET', `${beginning}/health`)
     for (const write of ['/write?db=d1', '/api/v2/write?bucket=d1']) {
       await rightly(204, 'POST', `${beginning}${write}`, { body: 'weather temperature=21.5', token })
       await rightly(400, 'POST', `${beginning}${write}`, { body: 'weather', token })
