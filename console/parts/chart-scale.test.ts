@@ -35,6 +35,8 @@ describe('a scale', () => {
 test('ticks are round, of values and of time', () => {
   expect(ticksOf(0, 1, 4)).toEqual([0, 0.5, 1])
   expect(ticksOf(-20, 20, 4)).toEqual([-20, -10, 0, 10, 20])
+  expect(ticksOf(1_234_567_890_120, 1_234_567_890_124, 4)).toHaveLength(5)
+  expect(ticksOf(0, 0.3, 3)).toEqual([0, 0.1, 0.2, 0.3])
   expect(timeTicksOf(0, 3_600_000, 6).map(([ms]) => ms / 60_000)).toEqual([0, 10, 20, 30, 40, 50, 60])
 })
 

@@ -90,7 +90,8 @@ export function ticksOf(from: number, to: number, count: number, isDuration = fa
   const step = stepOf((to - from) / count, isDuration)
   const ticks: number[] = []
   for (let index = Math.ceil(from / step - 1e-9); index * step <= to + step * 1e-9; index++)
-    ticks.push(Number((index * step).toPrecision(12)))
+    // Without what binary fractions add; of counters of 13 digits all are needed.
+    ticks.push(Number((index * step).toPrecision(15)))
   return ticks
 }
 
