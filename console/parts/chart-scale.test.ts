@@ -78,6 +78,12 @@ test('values that are all the same lie in the middle', () => {
   expect(Math.abs(scale.yOf(21.5) - 50)).toBeLessThan(15)
 })
 
+test('the axis ends at ticks, above and below', () => {
+  const { valueTicks, valueFrom, valueTo } = scaleOf(line([0, 1_394], [1, 1_577]), { ...frame, isFromZero: false })
+  expect([valueFrom, valueTo]).toEqual([1_350, 1_600])
+  expect(valueTicks.map(([value]) => value)).toEqual([1_350, 1_400, 1_450, 1_500, 1_550, 1_600])
+})
+
 test('a point alone is drawn', () => {
   const series = line([5, 7])
   const scale = scaleOf(series, frame)
