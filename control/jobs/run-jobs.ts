@@ -13,24 +13,28 @@ import { runJob } from './run-job.ts'
 export function runJobs(tools: JobTools, onActive: () => void = () => {}): () => Promise<void> {
   const { work, metrics, clock, logger } = tools
   const runs = new Map<LeasedJob, Promise<void>>()
-  let countAtMs = 0
   let lookedAtMs = clock.monotonicMs()
   const endLooking = repeating(clock, async (signal) => {
     try {
       if (clock.monotonicMs() - lookedAtMs > limits.jobLeaseMs / 3) await renewAll()
       await claimAll(signal)
       lookedAtMs = clock.monotonicMs()
-      if (clock.monotonicMs() >= countAtMs) {
-        await tidy(signal)
-        countAtMs = clock.monotonicMs() + limits.jobsCountedMs
-      }
     } catch (error) {
       logger.warn('jobs that are due were not looked for; trying again', { error })
     }
     return limits.jobLookMs
   })
+  // Apart from it: forgetting a job of a million devices takes minutes, in which others are due.
+  const endTidying = repeating(clock, async (signal) => {
+    try {
+      await tidy(signal)
+    } catch (error) {
+      logger.warn('jobs were neither counted nor forgotten; trying again', { error })
+    }
+    return limits.jobsCountedMs
+  })
   return async () => {
-    await endLooking()
+    await Promise.all([endLooking(), endTidying()])
     await Promise.all(runs.values())
   }
 
