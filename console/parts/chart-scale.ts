@@ -89,11 +89,6 @@ function boundsOf(series: readonly { readonly points: readonly Moment[] }[], fra
 
 const nothing = { valueFrom: 0, valueTo: 1, valueStep: 0.5 }
 
-/** Round steps between two values: 1, 2 or 5 times a power of ten, or those of a clock. */
-export function ticksOf(from: number, to: number, count: number, isDuration = false): number[] {
-  return ticksBy(stepOf((to - from) / count, isDuration), from, to)
-}
-
 function ticksBy(step: number, from: number, to: number): number[] {
   const ticks: number[] = []
   for (let index = Math.ceil(from / step - 1e-9); index * step <= to + step * 1e-9; index++)
@@ -172,6 +167,7 @@ function rounded(lowest: number, highest: number, isFromZero: boolean, isDuratio
   return { valueFrom: Math.floor(from / step) * step, valueTo: Math.ceil(to / step) * step, valueStep: step }
 }
 
+/** A round one: 1, 2 or 5 times a power of ten, or one of a clock. */
 function stepOf(rough: number, isDuration: boolean): number {
   const ofClock = isDuration && rough > 500 ? timeSteps.find((step) => step >= rough * 0.999) : undefined
   if (ofClock !== undefined) return ofClock
