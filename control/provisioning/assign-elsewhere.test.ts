@@ -31,10 +31,12 @@ interface Meanwhile {
   /** What happens once the other hub has made the device. */
   readonly made?: (rows: OneRegistration) => void
   readonly removal?: () => Promise<void>
+  /** The device has a first twin, to which the other hub answers this. */
+  readonly twinStatus?: number
 }
 
 /** A device moves from this hub to the other one. */
-async function moved({ written = before, made, removal = async () => {} }: Meanwhile) {
+async function moved({ written = before, made, removal = async () => {}, twinStatus }: Meanwhile) {
   const rows = new OneRegistration()
   await putRegistrationRows(rows, [written])
   const asked: string[] = []
@@ -44,6 +46,7 @@ async function moved({ written = before, made, removal = async () => {} }: Meanw
     asked.push(method === 'DELETE' ? `DELETE ${headers?.['If-Match']}` : method)
     if (method === 'GET') return { status: 404, body: undefined }
     if (method === 'DELETE') return removal().then(() => ({ status: 204, body: undefined }))
+    if (method === 'PATCH') return { status: twinStatus ?? 200, body: {} }
     made?.(rows)
     return { status: 200, body: { etag: 'made' } }
   }
@@ -62,7 +65,14 @@ async function moved({ written = before, made, removal = async () => {} }: Meanw
     isGroupInForce: () => true,
     assignHere: () => Promise.reject(new Error('it goes elsewhere')),
   })
-  const assignment = { enrolment, authentication, proof: {}, registrationId: 'mover', operationId: '5.1' }
+  const firstTwin = twinStatus === undefined ? undefined : { tags: { hall: 'a' } }
+  const assignment = {
+    enrolment: { ...enrolment, initialTwin: firstTwin },
+    authentication,
+    proof: {},
+    registrationId: 'mover',
+    operationId: '5.1',
+  }
   const linkedHubs = [{ hostName: there, policyName: 'p', key: 'a2V5', weight: 1 }]
   const known = { revision: 0, groups: [], hubs: [], linkedHubs, individual: enrolment, registration: before }
   const wanted = { assignment, known, payload: undefined, choice: { kind: 'hub', hostName: there } } as Wanted
@@ -89,6 +99,12 @@ test('a registration that was begun again while the other hub made the device ta
   })
   expect(asked).toEqual(['GET', 'PUT', 'DELETE "made"'])
   expect(rows.row).toMatchObject({ operation_id: '5.2', status: 'assigning', hub: here })
+})
+
+test('a device whose first twin the other hub does not take is not left there without it', async () => {
+  const { rows, asked } = await moved({ twinStatus: 503 })
+  expect(asked).toEqual(['GET', 'PUT', 'PATCH', 'DELETE "made"'])
+  expect(rows.row).toMatchObject({ status: 'failed', fault_code: 500_001, hub: here })
 })
 
 test('a device that a linked hub does not give back after its enrolment was withdrawn is told in the log', async () => {

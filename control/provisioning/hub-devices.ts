@@ -101,9 +101,9 @@ export class LinkedDevices implements HubDevices {
     const document = { deviceId, authentication: authenticationDocument(authentication) }
     if (there.status === 404) {
       const content = { ...document, status: 'enabled', capabilities: { iotEdge } }
-      const { etag } = this.#expected(200, await this.#send('PUT', path, content))
-      if (twin !== undefined) await this.#writeTwin(deviceId, twin)
-      return { kind: 'made', etag: String(etag) }
+      const etag = String(this.#expected(200, await this.#send('PUT', path, content)).etag)
+      if (twin !== undefined) await this.#writeTwin(deviceId, twin, etag)
+      return { kind: 'made', etag }
     }
     const device = this.#expected(200, there)
     const isSameAsWanted = isSame(device, authentication)
@@ -115,9 +115,15 @@ export class LinkedDevices implements HubDevices {
     return { kind: 'kept' }
   }
 
-  async #writeTwin(deviceId: string, { tags = {}, desired = {} }: TwinPatch): Promise<void> {
+  /** A device that was made a moment ago: there with its twin, or not at all, since once it is there it keeps the twin that it has. */
+  async #writeTwin(deviceId: string, { tags = {}, desired = {} }: TwinPatch, etag: string): Promise<void> {
     const body = { tags, properties: { desired } }
-    this.#expected(200, await this.#send('PATCH', `twins/${encodeURIComponent(deviceId)}`, body, ifMatch()))
+    try {
+      this.#expected(200, await this.#send('PATCH', `twins/${encodeURIComponent(deviceId)}`, body, ifMatch()))
+    } catch (error) {
+      await this.remove(deviceId, etag).catch(() => undefined)
+      throw error
+    }
   }
 
   #send(

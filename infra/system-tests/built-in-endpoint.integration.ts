@@ -27,7 +27,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** What a client is given to reach a port without TLS, which it knows no other way to. */
+/** By which a client reaches a port without TLS: of itself it asks for TLS. */
 class PlainWebSocket extends WebSocket {
   constructor(url: string, protocols?: string | string[]) {
     super(url.replace(/^wss:/, 'ws:'), protocols)

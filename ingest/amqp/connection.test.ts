@@ -446,6 +446,18 @@ describe('many devices on one connection', () => {
     expect(transport.paused).toBe(true)
   })
 
+  test('one that leaves with what it sends is charged for it all the same', async () => {
+    const clock = virtualClock(20_000 * 86_400_000)
+    const deviceOverrides = new Map([['d1', { ...unlimitedDevice, messagesPerSecond: 10 }]])
+    const fixture = edgeFixture({ clock, quotas: { ...unlimitedQuotas, deviceOverrides } })
+    const { say, answers, edge } = await sending(fixture)
+    const messages = Array.from({ length: 50 }, (_, deliveryId) => transferFrame({ handle: 0, deliveryId }))
+    say(...messages, frame(0, performatives.detach, [uint(0), true]))
+    await answers()
+    expect(edge.sessions.size).toBe(0)
+    expect(edge.quotas.bucketsOf('d1')?.waitMs(clock.nowMs())).toBe(4_000)
+  })
+
   test('a token that expires ends its device, one that is renewed does not', async () => {
     const until = new Map([
       ['old', 1_000],

@@ -5,13 +5,15 @@ import type { Carrier, Session } from '#ingest/session/session.ts'
 import type { TakenCommand } from '#schemas/commands.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 
-/** A command as a queue gives it. */
+let numberLast = 0
+
+/** A command as a queue gives it: behind those that were made before. */
 export function takenCommand(deviceId: string, text: string, changes: Partial<TakenCommand> = {}): TakenCommand {
   return {
     deviceId,
     moduleId: undefined,
     lockToken: `lock-${text}`,
-    sequenceNumber: 1,
+    sequenceNumber: ++numberLast,
     systemProperties: new Map([['mid', text]]),
     applicationProperties: new Map(),
     body: Buffer.from(text),

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import type { CommandsTaken } from '#control/commands/commands.ts'
 import type { Outcome } from '#ingest/session/delivery.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -150,6 +151,26 @@ describe('commands for a device', () => {
     advance(1_000)
     await settled()
     expect(queues.settledKinds).toEqual(['complete a'])
+  })
+
+  test.each([
+    ['out of order', (queue: CommandsTaken) => ({ ...queue, commands: [...queue.commands].reverse() })],
+    ['twice', (queue: CommandsTaken) => ({ ...queue, commands: queue.commands.flatMap((one) => [one, one]) })],
+    ['of a device that was not asked about', (queue: CommandsTaken) => ({ ...queue, deviceId: 'another' })],
+  ])('that a queue gives %s are not sent [G-7]', async (_name, wrong) => {
+    const { queues, advance, commands, settled } = edgeOf()
+    opened = commands
+    queues.add(takenCommand('d', 'a'), takenCommand('d', 'b'))
+    const take = queues.takeCommands.bind(queues)
+    queues.takeCommands = async (wanted) => (await take(wanted)).map(wrong)
+    const device = new ListeningDevice(id)
+    commands.onSubscribed(device, 'commands')
+    await settled()
+    queues.takeCommands = take
+    queues.add(takenCommand('d', 'c'))
+    advance(1_000)
+    await settled()
+    expect(device.texts).toEqual(['c'])
   })
 
   test('a notice that was lost delays them, and no more than that', async () => {

@@ -17,6 +17,7 @@ import type { CommandQueues, CommandsTaken, CommandsWanted, Settlement } from '#
 import type { Capability } from '#ingest/session/capabilities.ts'
 import type { CommandDelivery, Feed, Outcome } from '#ingest/session/delivery.ts'
 import type { Session } from '#ingest/session/session.ts'
+import { assert } from '#runtime/assert.ts'
 import { CallBatches } from '#runtime/call-batches.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -230,6 +231,7 @@ export class DeviceCommands implements Capability {
 
   #hold(bytes: number): void {
     this.#heldBytes += bytes
+    assert(this.#heldBytes >= 0, 'no more bytes of commands are let go of than were held')
     this.#held.set(this.#heldBytes)
     if (this.#heldBytes >= limits.commandsHeldBytesMax) return
     const [next] = this.#roomless
@@ -298,12 +300,25 @@ async function takeEachQueueOnce(
     }
     const taken = await queues.takeCommands([...asked.values()].map(([, one]) => one))
     for (const queue of taken) {
-      const index = asked.get(identityText(queue))?.[0]
-      if (index !== undefined) answers[index] = queue
+      const entry = asked.get(identityText(queue))
+      assert(entry !== undefined, 'only queues that were asked for give commands: those of others would stay locked')
+      const [index, { countMax }] = entry
+      assertWindow(queue, countMax)
+      answers[index] = queue
     }
     left = repeated
   }
   return answers
+}
+
+/** A window is a beginning of its queue, in order [G-7]. */
+function assertWindow({ commands }: CommandsTaken, countMax: number): void {
+  assert(commands.length <= countMax, `a queue gives ${countMax} commands at most, and not ${commands.length}`)
+  let before = Number.NEGATIVE_INFINITY
+  for (const { sequenceNumber } of commands) {
+    assert(sequenceNumber > before, `a queue gives its commands in order, and not ${sequenceNumber} behind ${before}`)
+    before = sequenceNumber
+  }
 }
 
 /** What its sender said of it, and the hub: as the property bag has it. */

@@ -16,6 +16,7 @@ import type { Feed, Outcome } from '#ingest/session/delivery.ts'
 import type { DeviceRequest } from '#ingest/session/device-request.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { Session } from '#ingest/session/session.ts'
+import { assert } from '#runtime/assert.ts'
 import { isWithinDepth } from '#runtime/json-depth.ts'
 import type { CallFailure, CallOutcome, MethodCall } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -110,7 +111,7 @@ export class Methods implements Capability {
     return new Promise((resolve) => {
       const done = (listens: boolean | undefined): void => {
         cancel()
-        waiting.delete(done)
+        assert(waiting.delete(done), 'a wait for a device to listen ends once')
         this.#waiting--
         resolve(listens)
       }
@@ -138,7 +139,7 @@ export class Methods implements Capability {
     return new Promise((resolve) => {
       const settle = (outcome: CallOutcome): void => {
         cancel()
-        this.#calls.delete(callId)
+        assert(this.#calls.delete(callId), 'a call has one outcome')
         called.callIds.delete(callId)
         resolve(outcome)
         if (called.callIds.size === 0) called.leave?.()

@@ -368,6 +368,15 @@ describe('a reader', () => {
     expect([flow?.performative.number(5), flow?.performative.number(6)]).toEqual([5, 0])
   })
 
+  test('whose position is of a log that was made anew, and has not grown as far, is told so', async () => {
+    const { client, memoryLog } = await reading(3)
+    client.say(flowFrame(0, 2, 100))
+    expect(bodies(await settled(client))).toHaveLength(30)
+    memoryLog.store.makeAnew()
+    await appendBatch(memoryLog, 0, [{ body: Buffer.from('of another log') }])
+    await expect.poll(async () => conditionsIn(await client.answers())).toEqual(['com.microsoft:argument-error'])
+  })
+
   test('grants as many as a number can say, and knows large messages by tags of their own', async () => {
     const { client, memoryLog } = await reading(0, { settleMode: 0 })
     const body = Buffer.alloc(100_000)

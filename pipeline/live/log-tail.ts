@@ -10,6 +10,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { messagesOfBatch } from '#schemas/batch.ts'
@@ -128,6 +129,7 @@ export class LogTail {
       const records = await this.#options.log.read(partition, start, limits.tailReadBytesMax)
       // What cannot be read yet is read next time, as is what was appended meanwhile.
       const last = records.at(-1)?.offset
+      assert(last === undefined || last >= start, `records from ${start} on are read, and not up to ${last}`)
       this.#positions.set(partition, last === undefined ? start : Math.max(next, last + 1))
       skip(viewers, (start - position) * this.#recordMessages)
       for (const record of records) await this.#show(partition, record, viewers)
